@@ -1,0 +1,27 @@
+//! How each protocol is read, judged and relayed. Sans-I/O: bytes come in, steps come out; no clock, no sockets.
+//!
+//! A new protocol is one folder here and one line in [`REGISTRY`].
+
+pub mod http1;
+pub mod relay;
+
+use portcullis_rules::schema::Schema;
+
+use crate::relay::{Limits, Relay};
+
+/// A protocol that policies can name.
+pub struct Protocol {
+    /// What it publishes to the rules.
+    pub schema: &'static Schema,
+    /// Makes the relay of one connection pair.
+    pub relay: fn(&Limits) -> Box<dyn Relay>,
+}
+
+/// All protocols.
+pub static REGISTRY: &[Protocol] = &[Protocol { schema: &http1::SCHEMA, relay: http1::relay }];
+
+/// Finds a protocol by the name of its schema.
+#[must_use]
+pub fn protocol(name: &str) -> Option<&'static Protocol> {
+    REGISTRY.iter().find(|protocol| protocol.schema.protocol == name)
+}

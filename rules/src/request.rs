@@ -1,0 +1,28 @@
+//! One request as the rules see it.
+
+use std::borrow::Cow;
+
+use crate::schema::{FieldIndex, Schema};
+
+/// The value of one field of a request, in the normal form that its codec defines.
+#[derive(Debug, PartialEq, Eq)]
+pub enum FieldValue<'a> {
+    /// The request does not carry it.
+    Absent,
+    /// Its value. Several lines of one name are joined by `,` in order of arrival (RFC 9110 §5.3), which is what Envoy
+    /// compares.
+    Value(Cow<'a, [u8]>),
+    /// Two conforming readers could see different values; the word names the kind. No rule that looks at this field
+    /// matches.
+    Ambiguous(&'static str),
+}
+
+/// What a codec shows of a request. It borrows from the read buffer; nothing is copied unless a value has to be
+/// brought into its normal form.
+pub trait Request {
+    /// The protocol.
+    fn schema(&self) -> &'static Schema;
+    /// The value of a field. `key` names the header for fields of the form [`crate::schema::Form::Headers`], in lower
+    /// case; it is empty for all others.
+    fn field(&self, field: FieldIndex, key: &str) -> FieldValue<'_>;
+}

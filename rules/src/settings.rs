@@ -1,0 +1,61 @@
+//! Settings of the engine. Every default is Cilium's meaning.
+
+/// Which endpoints have policy enforced (`--enable-policy` of the Cilium agent).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Enforcement {
+    /// A direction of an endpoint is enforced as soon as one rule selects it there.
+    #[default]
+    Default,
+    /// Both directions of every endpoint are enforced.
+    Always,
+    /// Nothing is enforced.
+    Never,
+}
+
+/// How a denied request is answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DenyWith {
+    /// The connection is reset.
+    #[default]
+    Reset,
+    /// The protocol's own refusal (HTTP: 403); the connection stays in order.
+    Respond,
+}
+
+/// Deviations from Cilium's meaning. All off by default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Deviations {
+    /// An empty rule (`- {}`) allows its whole direction. Cilium: it selects nobody and only switches on default deny.
+    pub empty_rule_allows: bool,
+    /// L7 rules bind also where another rule allows the same peer and port at L4 only. Cilium: the L4 allow wins.
+    pub l7_binds_beside_l4: bool,
+    /// The entity `kube-dns` selects endpoints of namespace kube-system with the label `k8s-app=kube-dns`.
+    /// Cilium: unknown entity.
+    pub kube_dns_entity: bool,
+    /// Names of `toFQDNs` are followed without a DNS rule. Cilium: names are learnt only from judged DNS.
+    pub names_without_dns_rule: bool,
+}
+
+/// Everything that changes how policies are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Enforcement mode.
+    pub enforcement: Enforcement,
+    /// How denied requests are answered unless a policy says otherwise.
+    pub deny_with: DenyWith,
+    /// Deviations that are switched on.
+    pub deviations: Deviations,
+    /// The node's own address may always open connections to its endpoints (`--allow-localhost` of the Cilium agent).
+    pub allow_localhost: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            enforcement: Enforcement::default(),
+            deny_with: DenyWith::default(),
+            deviations: Deviations::default(),
+            allow_localhost: true,
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! What the kernel is told of an endpoint: which flows pass, which are steered to a listener, which are refused.
+
+use std::{net::IpAddr, ops::RangeInclusive};
+
+use ipnet::IpNet;
+
+use crate::world::{Direction, Transport};
+
+/// What the kernel does with a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// Untouched.
+    Pass,
+    /// To our listener.
+    Steer,
+    /// Refused at once.
+    Refuse,
+}
+
+/// The decisions for a range of ports, by the peer's address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PortClass {
+    /// Direction.
+    pub direction: Direction,
+    /// Transport.
+    pub transport: Transport,
+    /// Ports. Classes of one direction and transport never overlap.
+    pub ports: RangeInclusive<u16>,
+    /// Longest prefix wins. Always contains 0.0.0.0/0 and ::/0.
+    pub prefixes: Vec<(IpNet, Action)>,
+}
+
+/// Everything the kernel is told of one endpoint. Flows that no class covers pass.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SteeringTable {
+    /// The classes, sorted by direction, transport and port.
+    pub classes: Vec<PortClass>,
+    /// The endpoint's own addresses: flows between them are never judged.
+    pub addresses: Vec<IpAddr>,
+}

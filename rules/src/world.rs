@@ -1,0 +1,111 @@
+//! What is known of the world: endpoints, services, policies.
+
+use std::{net::IpAddr, sync::Arc};
+
+use crate::{labels::Labels, policy::Policy, settings::Settings};
+
+/// Number of a local endpoint: its key in the kernel's maps. Never 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EndpointId(pub u32);
+
+/// Direction of a connection, seen from the endpoint whose policy is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Direction {
+    /// The peer opened it.
+    Ingress,
+    /// The endpoint opened it.
+    Egress,
+}
+
+impl Direction {
+    /// `ingress` or `egress`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ingress => "ingress",
+            Self::Egress => "egress",
+        }
+    }
+}
+
+/// Transport protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Transport {
+    /// TCP, and MPTCP.
+    Tcp,
+    /// UDP.
+    Udp,
+    /// SCTP. Known to policies; never steered.
+    Sctp,
+}
+
+/// A named or owned port of an endpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Port {
+    /// Name for policies that name ports; may be empty.
+    pub name: String,
+    /// Number.
+    pub port: u16,
+    /// Transport.
+    pub transport: Transport,
+}
+
+/// Who an address belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Set for endpoints whose flows are judged here.
+    pub local: Option<EndpointId>,
+    /// Its id within its namespace, as pushed.
+    pub name: Arc<str>,
+    /// Kubernetes namespace.
+    pub namespace: Arc<str>,
+    /// Labels, with those that Cilium derives (namespace, service account, cluster).
+    pub labels: Labels,
+    /// Addresses; never IPv4-mapped.
+    pub addresses: Vec<IpAddr>,
+    /// Named ports.
+    pub ports: Vec<Port>,
+}
+
+/// One port of a service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServicePort {
+    /// Name; may be empty.
+    pub name: String,
+    /// Port of the VIPs.
+    pub port: u16,
+    /// Transport.
+    pub transport: Transport,
+    /// Port of the backends.
+    pub target_port: u16,
+}
+
+/// A service: addresses that somebody else translates to backends after our hook.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Service {
+    /// Kubernetes namespace.
+    pub namespace: Arc<str>,
+    /// Name.
+    pub name: Arc<str>,
+    /// Labels.
+    pub labels: Labels,
+    /// Virtual addresses; never IPv4-mapped.
+    pub vips: Vec<IpAddr>,
+    /// Ports.
+    pub ports: Vec<ServicePort>,
+    /// Addresses of the backends that are ready; never IPv4-mapped.
+    pub backends: Vec<IpAddr>,
+}
+
+/// Everything a snapshot is compiled from.
+#[derive(Clone, Debug, Default)]
+pub struct World {
+    /// Endpoints, local and remote.
+    pub endpoints: Vec<Arc<Endpoint>>,
+    /// Services.
+    pub services: Vec<Arc<Service>>,
+    /// Policies, validated.
+    pub policies: Vec<Arc<Policy>>,
+    /// Settings.
+    pub settings: Settings,
+}
