@@ -1,2 +1,7 @@
 //! The binary.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    portcullis_proxy::cli::main(std::env::args_os())
+}

@@ -1,0 +1,72 @@
+//! Metrics of the node itself: its build and its configuration. Those of the traffic are `listeners::telemetry`'s.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family, gauge::Gauge, info::Info},
+    registry::Registry,
+};
+
+use crate::admin::process::Process;
+
+/// Labels of `portcullis_config_rejected_total`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct TypeLabel {
+    /// `policy`, `endpoint`, `service`.
+    pub r#type: &'static str,
+}
+
+/// Metrics of the configuration.
+#[derive(Clone, Debug, Default)]
+pub struct Metrics {
+    /// Number of the configuration in force.
+    pub revision: Gauge,
+    /// When it came into force, in seconds since 1970.
+    pub last_success: Gauge,
+    /// Resources refused, by type.
+    pub rejected: Family<TypeLabel, Counter>,
+    /// Local endpoints that could not be steered at the last try.
+    pub faulty: Gauge,
+}
+
+impl Metrics {
+    /// Registers these, the build and the process, with the names that dashboards use.
+    pub fn register(&self, registry: &mut Registry) {
+        registry.register_collector(Box::new(Process::default()));
+        let registry = registry.sub_registry_with_prefix("portcullis");
+        registry.register("build", "Version, commit and compiler", build());
+        registry.register("config_revision", "Number of the configuration in force", self.revision.clone());
+        registry.register(
+            "config_last_success_timestamp_seconds",
+            "When the configuration in force was accepted, in seconds since 1970",
+            self.last_success.clone(),
+        );
+        registry.register("config_rejected", "Resources that were refused", self.rejected.clone());
+        registry.register(
+            "endpoints_faulty",
+            "Local endpoints whose flows could not be steered at the last try",
+            self.faulty.clone(),
+        );
+        // A counter that is not there cannot be watched: each type begins at 0.
+        for kind in ["policy", "endpoint", "service"] {
+            drop(self.rejected.get_or_create(&TypeLabel { r#type: kind }));
+        }
+    }
+
+    /// Notes that a configuration is in force.
+    pub fn in_force(&self, revision: u64, faulty: usize) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        self.revision.set(i64::try_from(revision).unwrap_or(i64::MAX));
+        self.last_success.set(i64::try_from(now).unwrap_or(i64::MAX));
+        self.faulty.set(i64::try_from(faulty).unwrap_or(i64::MAX));
+    }
+}
+
+fn build() -> Info<Vec<(&'static str, &'static str)>> {
+    Info::new(vec![
+        ("version", env!("CARGO_PKG_VERSION")),
+        ("revision", env!("PORTCULLIS_BUILD_REVISION")),
+        ("rustc", env!("PORTCULLIS_BUILD_RUSTC")),
+    ])
+}

@@ -1,0 +1,357 @@
+//! What the command line may say. The comments here are its help.
+
+use std::{net::SocketAddr, num::NonZeroU64, path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use portcullis_config::proto::ResourceType;
+
+use crate::render::Format;
+
+/// Version of the package, the commit it was built from, and the compiler.
+pub const VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    " (",
+    env!("PORTCULLIS_BUILD_REVISION"),
+    ", ",
+    env!("PORTCULLIS_BUILD_RUSTC"),
+    ")"
+);
+
+/// Where the node listens unless told otherwise.
+pub const DEFAULT_SERVER: &str = "unix:/run/portcullis/api.sock";
+
+/// Network policy that understands applications, on any node, beside any CNI.
+#[derive(Debug, Parser)]
+#[command(name = "portcullis", version = VERSION, propagate_version = true, after_long_help = EXIT_CODES)]
+#[command(max_term_width = 100, arg_required_else_help = true)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// The API socket of the node to talk to
+    #[arg(long, global = true, env = "PORTCULLIS_SERVER", value_name = "unix:PATH", default_value = DEFAULT_SERVER)]
+    pub server: String,
+    /// Form of what is printed
+    #[arg(short = 'o', long = "output", global = true, value_name = "FORMAT", default_value = "text")]
+    pub format: Format,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  refused by the node, or failed
+  2  the command line is wrong
+  3  a document or a settings file is wrong
+
+Environment:
+  NO_COLOR            set and not empty: no colours (there are none outside a terminal)
+  PORTCULLIS_SERVER   the same as --server
+
+Examples:
+  portcullis run --config /etc/portcullis/portcullis.yaml
+  portcullis apply -f endpoints.yaml -f policies/
+  portcullis monitor --denied
+  portcullis status -o json";
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the node: steer, judge and relay until told to stop
+    #[command(after_long_help = RUN_HELP)]
+    Run(Box<RunArguments>),
+    /// Apply policies, endpoints and services from files, directories or standard input
+    #[command(after_long_help = APPLY_HELP)]
+    Apply(ApplyArguments),
+    /// Remove resources by name, or those that files name
+    #[command(after_long_help = DELETE_HELP)]
+    Delete(DeleteArguments),
+    /// Show resources: what is in force, where it came from, what was refused
+    #[command(after_long_help = GET_HELP)]
+    Get(GetArguments),
+    /// Show the state of the node
+    #[command(after_long_help = STATUS_HELP)]
+    Status,
+    /// Show verdicts as they fall, one line each
+    #[command(after_long_help = MONITOR_HELP)]
+    Monitor(MonitorArguments),
+    /// Print a completion script for a shell
+    #[command(after_long_help = COMPLETION_HELP)]
+    Completion {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages into a directory, or the main one to standard output
+    #[command(after_long_help = MAN_HELP)]
+    Man {
+        /// The directory; it has to exist
+        #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+        directory: Option<PathBuf>,
+    },
+}
+
+const RUN_HELP: &str = "\
+A flag goes before its environment variable, that goes before the settings file, and that before the default.
+Needs root, or the capabilities NET_ADMIN, BPF, PERFMON and SYS_ADMIN (to enter network namespaces).
+
+Signals:
+  TERM, INT   stop: accept nothing new, let connections end, then remove rules, routes, links and sysctls
+  TERM again  stop at once
+  HUP         read the files again
+
+Examples:
+  portcullis run
+  portcullis run --config portcullis.yaml --log-level debug
+  portcullis run --resources ./policies --enforcement always --socket /tmp/api.sock";
+
+const APPLY_HELP: &str = "\
+Files hold one or more YAML documents: CiliumNetworkPolicy, CiliumClusterwideNetworkPolicy, and Endpoint and Service of
+portcullis.io/v1. Of a directory, every *.yaml, *.yml and *.json is taken. A resource that is refused holds up no other:
+its last good version stays in force, the exit code is 3, and each problem is shown with file, line and field.
+
+Examples:
+  portcullis apply -f policy.yaml
+  portcullis apply -f endpoints.yaml -f policies/
+  kubectl get cnp -A -o yaml | portcullis apply -f -
+  portcullis apply --dry-run -f policy.yaml";
+
+const DELETE_HELP: &str = "\
+Examples:
+  portcullis delete policy app-http -n shop
+  portcullis delete endpoint app-0 client-0 -n shop
+  portcullis delete -f policies/";
+
+const GET_HELP: &str = "\
+Examples:
+  portcullis get policy
+  portcullis get endpoint -n shop
+  portcullis get policy app-http -n shop -o yaml
+  portcullis get endpoint -o json | jq -r '.[] | select(.state != \"steered\") | .name'";
+
+const STATUS_HELP: &str = "\
+Examples:
+  portcullis status
+  portcullis status -o json | jq .faults";
+
+const MONITOR_HELP: &str = "\
+Each line has the time, an arrow (-> egress, <- ingress, xx denied), the protocol, both parties, the verdict and why.
+The node never waits for a monitor: verdicts that a slow one misses are counted in its output.
+
+Examples:
+  portcullis monitor
+  portcullis monitor --denied -n shop
+  portcullis monitor --protocol http -o json | jq -r '.http.path'
+  portcullis monitor --count 1 --timeout 30s       # 1 if nothing came in 30 seconds";
+
+const COMPLETION_HELP: &str = "\
+Examples:
+  portcullis completion bash > /etc/bash_completion.d/portcullis
+  portcullis completion zsh > ~/.zfunc/_portcullis";
+
+const MAN_HELP: &str = "\
+Examples:
+  portcullis man | man -l -
+  portcullis man /usr/local/share/man/man1";
+
+/// Arguments of `run`.
+#[derive(Debug, Default, Args)]
+pub struct RunArguments {
+    /// The settings file; without it, /etc/portcullis/portcullis.yaml if there is one
+    #[arg(long, env = "PORTCULLIS_CONFIG", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub config: Option<PathBuf>,
+    /// The API socket (api.socket)
+    #[arg(long, env = "PORTCULLIS_SOCKET", value_name = "PATH", value_hint = ValueHint::FilePath)]
+    pub socket: Option<PathBuf>,
+    /// Address of metrics and health (admin.address)
+    #[arg(long, env = "PORTCULLIS_ADMIN_ADDRESS", value_name = "ADDRESS:PORT")]
+    pub admin_address: Option<SocketAddr>,
+    /// A file or directory of resources, in place of those of the settings file (resources); may be repeated
+    #[arg(long, env = "PORTCULLIS_RESOURCES", value_name = "PATH", value_delimiter = ':')]
+    pub resources: Vec<PathBuf>,
+    /// Where pushed resources and the numbers of endpoints are kept (stateDirectory)
+    #[arg(long, env = "PORTCULLIS_STATE_DIRECTORY", value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub state_directory: Option<PathBuf>,
+    /// Which endpoints have policy enforced (enforcement)
+    #[arg(long, env = "PORTCULLIS_ENFORCEMENT", value_name = "MODE")]
+    pub enforcement: Option<Enforcement>,
+    /// How denied requests are answered unless a policy says otherwise (denyWith)
+    #[arg(long, env = "PORTCULLIS_DENY_WITH", value_name = "ANSWER")]
+    pub deny_with: Option<DenyWith>,
+    /// What becomes of steered flows while the proxy is not running (onProxyDown)
+    #[arg(long, env = "PORTCULLIS_ON_PROXY_DOWN", value_name = "FATE")]
+    pub on_proxy_down: Option<OnProxyDown>,
+    /// Threads of the data plane (workers); without it, as many as the processor quota allows, at most 4
+    #[arg(long, env = "PORTCULLIS_WORKERS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub workers: Option<u16>,
+    /// How long connections may go on after the signal to stop
+    #[arg(long, env = "PORTCULLIS_DRAIN", value_name = "TIME", default_value = "5s", value_parser = duration)]
+    pub drain: Duration,
+    /// Leave the steering in place when stopping: steered flows are refused until the next start
+    #[arg(long, env = "PORTCULLIS_KEEP_STEERING")]
+    pub keep_steering: bool,
+    /// What to log: a level, or directives such as info,portcullis_config=debug
+    #[arg(long, env = "PORTCULLIS_LOG", value_name = "LEVEL", default_value = "info")]
+    pub log_level: String,
+    /// Form of the log on standard error
+    #[arg(long, env = "PORTCULLIS_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
+    pub log_format: LogFormat,
+}
+
+/// Enforcement modes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Enforcement {
+    /// A direction of an endpoint that some rule selects there
+    Default,
+    /// Both directions of every endpoint
+    Always,
+    /// None
+    Never,
+}
+
+/// Answers to denied requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DenyWith {
+    /// The connection is reset
+    Reset,
+    /// The protocol's own refusal (HTTP: 403)
+    Respond,
+}
+
+/// Fates of steered flows without a proxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum OnProxyDown {
+    /// Refused at once
+    Refuse,
+    /// Passed without judgement
+    Pass,
+}
+
+/// Forms of the log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people
+    #[default]
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+/// Arguments of `apply`.
+#[derive(Debug, Args)]
+pub struct ApplyArguments {
+    /// A file, a directory, or - for standard input; may be repeated
+    #[arg(short = 'f', long = "file", required = true, value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    pub files: Vec<PathBuf>,
+    /// Only say what would happen
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// Arguments of `delete`.
+#[derive(Debug, Args)]
+pub struct DeleteArguments {
+    /// Type of the resources
+    #[arg(value_name = "TYPE", required_unless_present = "files", requires = "names")]
+    pub kind: Option<Kind>,
+    /// Their names
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+    /// Their namespace; without it, policies are cluster-wide, all else is in `default`
+    #[arg(short, long, value_name = "NAMESPACE", conflicts_with = "files")]
+    pub namespace: Option<String>,
+    /// Remove what this file or directory names, or - for standard input; may be repeated
+    #[arg(short = 'f', long = "file", value_name = "PATH", conflicts_with = "kind", value_hint = ValueHint::AnyPath)]
+    pub files: Vec<PathBuf>,
+}
+
+/// Arguments of `get`.
+#[derive(Debug, Args)]
+pub struct GetArguments {
+    /// Type of the resources
+    #[arg(value_name = "TYPE")]
+    pub kind: Kind,
+    /// Only the one of this name
+    #[arg(value_name = "NAME")]
+    pub name: Option<String>,
+    /// Only those of this namespace
+    #[arg(short, long, value_name = "NAMESPACE")]
+    pub namespace: Option<String>,
+}
+
+/// Arguments of `monitor`.
+#[derive(Debug, Args)]
+pub struct MonitorArguments {
+    /// Only denied flows and requests
+    #[arg(long)]
+    pub denied: bool,
+    /// Only this protocol: http, or tcp for verdicts about connections
+    #[arg(long, value_name = "PROTOCOL")]
+    pub protocol: Option<String>,
+    /// Only verdicts with a source or destination in this namespace
+    #[arg(short, long, value_name = "NAMESPACE")]
+    pub namespace: Option<String>,
+    /// Show the labels of both parties
+    #[arg(short, long)]
+    pub verbose: bool,
+    /// End after so many verdicts
+    #[arg(long, value_name = "N")]
+    pub count: Option<NonZeroU64>,
+    /// End after this time: 500ms, 30s, 5m; with --count and fewer verdicts the exit code is 1
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub timeout: Option<Duration>,
+}
+
+/// Types of resources.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Kind {
+    /// CiliumNetworkPolicy and CiliumClusterwideNetworkPolicy
+    #[value(aliases = ["policies", "cnp", "ccnp"])]
+    Policy,
+    /// Who an address belongs to
+    #[value(aliases = ["endpoints", "ep"])]
+    Endpoint,
+    /// Virtual addresses and their backends
+    #[value(aliases = ["services", "svc"])]
+    Service,
+}
+
+impl From<Kind> for ResourceType {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Policy => Self::Policy,
+            Kind::Endpoint => Self::Endpoint,
+            Kind::Service => Self::Service,
+        }
+    }
+}
+
+/// Reads `500ms`, `30s`, `5m` or `1h`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let milliseconds = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return Err("write a whole number and one of ms, s, m, h: 30s".into()),
+    };
+    let number: u64 = number.parse().map_err(|_| "write a whole number and one of ms, s, m, h: 30s".to_owned())?;
+    number.checked_mul(milliseconds).map(Duration::from_millis).ok_or_else(|| "that is too long".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::duration;
+
+    #[test]
+    fn times_have_a_unit() {
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("30s"), Ok(Duration::from_secs(30)));
+        assert_eq!(duration("5m"), Ok(Duration::from_secs(300)));
+        for wrong in ["", "30", "s", "-1s", "1.5s", "1d", "99999999999999999999s", "18446744073709551615h"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+}

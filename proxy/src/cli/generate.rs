@@ -1,0 +1,41 @@
+//! Completion scripts and manual pages.
+
+use std::path::Path;
+
+use clap::CommandFactory;
+use clap_mangen::Man;
+
+use crate::{
+    cli::{
+        arguments::Arguments,
+        exit::{Exit, Failure},
+    },
+    output::Output,
+};
+
+/// Prints the completion script of a shell.
+///
+/// # Errors
+/// Standard output cannot be written.
+pub fn completion(shell: clap_complete::Shell, output: &mut Output) -> Result<(), Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), "portcullis", &mut script);
+    Ok(output.text(&String::from_utf8_lossy(&script))?)
+}
+
+/// Writes all manual pages into a directory, or prints the main one.
+///
+/// # Errors
+/// The directory or standard output cannot be written.
+pub fn man(directory: Option<&Path>, output: &mut Output) -> Result<(), Failure> {
+    let command = Arguments::command();
+    let Some(directory) = directory else {
+        let mut page = Vec::new();
+        Man::new(command).render(&mut page)?;
+        return Ok(output.text(&String::from_utf8_lossy(&page))?);
+    };
+    clap_mangen::generate_to(command, directory).map_err(|error| {
+        let message = format!("cannot write manual pages to {}: {error}", directory.display());
+        Failure::new(Exit::Failed, message, "name a directory that is there and may be written to")
+    })
+}

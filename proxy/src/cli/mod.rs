@@ -1,0 +1,77 @@
+//! The command line.
+
+pub mod apply;
+pub mod arguments;
+pub mod client;
+pub mod delete;
+pub mod exit;
+pub mod generate;
+pub mod get;
+pub mod monitor;
+pub mod results;
+pub mod status;
+
+use std::{ffi::OsString, process::ExitCode};
+
+use clap::Parser;
+
+use crate::{
+    cli::{
+        arguments::{Arguments, Command},
+        exit::{Exit, Failure},
+    },
+    output::Output,
+    run,
+};
+
+/// Runs the command that the arguments name, on the process's own streams.
+#[must_use]
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let mut output = Output::process();
+    execute(arguments, &mut output).into()
+}
+
+/// Runs the command that the arguments name. The first argument is the program's name.
+pub fn execute(arguments: impl IntoIterator<Item = OsString>, output: &mut Output) -> Exit {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => return usage(&error, output),
+    };
+    let done = dispatch(arguments, output).and_then(|()| Ok(output.flush()?));
+    match done {
+        Ok(()) => Exit::Ok,
+        Err(failure) => {
+            failure.print(output);
+            failure.exit
+        }
+    }
+}
+
+/// `--help` and `--version` go to standard output; a wrong command line goes to standard error.
+fn usage(error: &clap::Error, output: &mut Output) -> Exit {
+    let paint = if error.use_stderr() { output.paint_err } else { output.paint };
+    let text = if paint.0 { error.render().ansi().to_string() } else { error.render().to_string() };
+    if error.use_stderr() {
+        output.say(text.trim_end());
+        return Exit::Usage;
+    }
+    match output.text(&text).and_then(|()| output.flush()) {
+        Ok(()) => Exit::Ok,
+        Err(error) => Failure::from(error).exit,
+    }
+}
+
+fn dispatch(arguments: Arguments, output: &mut Output) -> Result<(), Failure> {
+    let Arguments { command, server, format } = arguments;
+    let mut client = |work: client::Work| -> Result<(), Failure> { client::block_on(&server, work, format, output) };
+    match command {
+        Command::Run(arguments) => run::command(*arguments),
+        Command::Apply(arguments) => client(client::Work::Apply(arguments)),
+        Command::Delete(arguments) => client(client::Work::Delete(arguments)),
+        Command::Get(arguments) => client(client::Work::Get(arguments)),
+        Command::Status => client(client::Work::Status),
+        Command::Monitor(arguments) => client(client::Work::Monitor(arguments)),
+        Command::Completion { shell } => generate::completion(shell, output),
+        Command::Man { directory } => generate::man(directory.as_deref(), output),
+    }
+}

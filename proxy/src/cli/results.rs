@@ -1,0 +1,111 @@
+//! What the node answered for each resource of an update.
+
+use portcullis_config::proto::{Outcome, Problem, ResourceResult};
+use serde::Serialize;
+
+use crate::{
+    output::{Output, Style, plain},
+    render::resources::key_words,
+};
+
+/// Where a resource was written: a file's path and the first line of its document there, from 1.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Source {
+    /// Path, or `-`.
+    pub file: String,
+    /// Line of the file at which the document begins.
+    pub line: u32,
+}
+
+/// One resource's outcome, for scripts.
+#[derive(Debug, Serialize)]
+pub struct Entry {
+    #[serde(skip_serializing_if = "String::is_empty")]
+    file: String,
+    resource: String,
+    outcome: &'static str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    problems: Vec<Fault>,
+}
+
+/// One problem, for scripts.
+#[derive(Debug, Serialize)]
+pub struct Fault {
+    line: u32,
+    column: u32,
+    field: String,
+    message: String,
+    remedy: String,
+    warning: bool,
+}
+
+impl Entry {
+    /// The outcome of one resource. The node knows positions in the document; people want those in the file.
+    #[must_use]
+    pub fn new(result: ResourceResult, source: &Source, done: &'static str) -> Self {
+        let outcome = if is_rejected(&result) { "refused" } else { done };
+        let resource = key_words(&result.key.unwrap_or_default());
+        let problems = result.problems.into_iter().map(|problem| Fault::new(problem, source)).collect();
+        Self { file: source.file.clone(), resource, outcome, problems }
+    }
+
+    /// A document that is no resource.
+    #[must_use]
+    pub fn unreadable(source: &Source, problem: Problem) -> Self {
+        let problems = vec![Fault::new(problem, source)];
+        Self { file: source.file.clone(), resource: "document".into(), outcome: "refused", problems }
+    }
+
+    /// Whether it was refused.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        self.outcome == "refused"
+    }
+
+    /// Prints it for people: what is in force on standard output, what is wrong on standard error.
+    ///
+    /// # Errors
+    /// Standard output cannot be written.
+    pub fn print(&self, output: &mut Output) -> std::io::Result<()> {
+        if self.is_refused() {
+            let refused = output.paint_err.style(Style::Bad, "refused");
+            output.say(format_args!("{} {refused}", self.resource));
+        } else {
+            output.line(format_args!("{} {}", self.resource, self.outcome))?;
+        }
+        for problem in &self.problems {
+            problem.print(&self.file, output);
+        }
+        Ok(())
+    }
+}
+
+impl Fault {
+    fn new(problem: Problem, source: &Source) -> Self {
+        let Problem { field, message, remedy, line, column, warning } = problem;
+        let line = if line == 0 { source.line } else { line + source.line.saturating_sub(1) };
+        Self { line, column, field, message, remedy, warning }
+    }
+
+    fn print(&self, file: &str, output: &mut Output) {
+        let paint = output.paint_err;
+        let place = match (file, self.line, self.column) {
+            ("", _, _) => String::new(),
+            (file, 0, _) => format!("{file}: "),
+            (file, line, 0) => format!("{file}:{line}: "),
+            (file, line, column) => format!("{file}:{line}:{column}: "),
+        };
+        let word = if self.warning { paint.style(Style::Warn, "warning:") } else { paint.style(Style::Bad, "error:") };
+        let field = if self.field.is_empty() { String::new() } else { format!("{}: ", plain(&self.field)) };
+        output.say(format_args!("  {place}{word} {field}{}", plain(&self.message)));
+        if !self.remedy.is_empty() {
+            output.say(format_args!("    {} {}", paint.style(Style::Strong, "help:"), plain(&self.remedy)));
+        }
+    }
+}
+
+/// Whether the node refused it.
+#[must_use]
+pub fn is_rejected(result: &ResourceResult) -> bool {
+    result.outcome() != Outcome::Accepted
+}

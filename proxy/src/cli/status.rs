@@ -1,0 +1,23 @@
+//! `portcullis status`.
+
+use portcullis_config::proto::StatusRequest;
+
+use crate::{
+    cli::{client, exit::Failure},
+    output::Output,
+    render::{Format, status, structured},
+};
+
+/// Asks the node for its state and prints it.
+///
+/// # Errors
+/// The node cannot be reached.
+pub async fn run(server: &str, format: Format, output: &mut Output) -> Result<(), Failure> {
+    let answer = client::config(server).await?.status(StatusRequest {}).await?.into_inner();
+    let status = status::Status::from(answer);
+    let text = match structured(format, &status)? {
+        Some(text) => text,
+        None => status::text(&status, output.paint),
+    };
+    Ok(output.text(&text)?)
+}

@@ -1,0 +1,7 @@
+//! The node: command line, wiring of the rooms, admin endpoints.
+
+pub mod admin;
+pub mod cli;
+pub mod output;
+pub mod render;
+pub mod run;

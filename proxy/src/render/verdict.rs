@@ -1,0 +1,203 @@
+//! Verdicts as the monitor shows them: one line each.
+//!
+//! The line follows `cilium monitor --type policy --verbose`: an arrow (`->` egress, `<-` ingress, `xx` denied), the
+//! protocol, both parties, the verdict, and why.
+
+use std::fmt::Write as _;
+
+use portcullis_config::proto;
+use serde::Serialize;
+
+use crate::{
+    output::{Paint, Style, plain, quoted},
+    render::time::rfc3339,
+};
+
+/// The line for people.
+#[must_use]
+pub fn line(verdict: &proto::Verdict, labels: bool, paint: Paint) -> String {
+    let denied = verdict.verdict != "allow";
+    let arrow = match (denied, verdict.direction.as_str()) {
+        (true, _) => paint.style(Style::Bad, "xx"),
+        (false, "egress") => paint.style(Style::Good, "->"),
+        (false, _) => paint.style(Style::Good, "<-"),
+    };
+    let time = rfc3339(verdict.time);
+    let mut line = format!("{} {arrow} {} from ", paint.style(Style::Faint, &time), plain(&verdict.protocol));
+    party(&mut line, verdict.source.as_ref(), labels);
+    line.push_str(" to ");
+    party(&mut line, verdict.destination.as_ref(), labels);
+    // Writing to a String cannot fail.
+    let _ = write!(line, ", {}: ", plain(&verdict.direction));
+    if denied {
+        denial(&mut line, verdict, paint)
+    } else {
+        allowance(&mut line, verdict, paint)
+    }
+    line
+}
+
+/// The line that stands for verdicts that were lost before one, if any were.
+#[must_use]
+pub fn lost(verdict: &proto::Verdict, paint: Paint) -> Option<String> {
+    let lost = verdict.lost;
+    (lost > 0).then(|| format!("{} {lost} verdicts lost: this reader was too slow", paint.style(Style::Warn, "!!")))
+}
+
+fn party(line: &mut String, party: Option<&proto::Party>, labels: bool) {
+    let Some(party) = party else { return line.push('?') };
+    let address = socket(party);
+    if party.endpoint.is_empty() {
+        line.push_str(&address);
+    } else {
+        let _ = write!(line, "{} ({address})", plain(&party.endpoint));
+    }
+    if labels && !party.labels.is_empty() {
+        let _ = write!(line, " [{}]", plain(&party.labels.join(" ")));
+    }
+}
+
+fn socket(party: &proto::Party) -> String {
+    match (party.address.contains(':'), party.port) {
+        (_, 0) => plain(&party.address),
+        (true, port) => format!("[{}]:{port}", plain(&party.address)),
+        (false, port) => format!("{}:{port}", plain(&party.address)),
+    }
+}
+
+fn allowance(line: &mut String, verdict: &proto::Verdict, paint: Paint) {
+    let _ = write!(line, "{}", paint.style(Style::Good, "allowed"));
+    request(line, verdict);
+    if verdict.policy.is_empty() {
+        let _ = write!(line, ", {}", plain(&verdict.reason));
+    } else {
+        line.push_str(", ");
+        rule(line, verdict);
+    }
+}
+
+fn denial(line: &mut String, verdict: &proto::Verdict, paint: Paint) {
+    let words = format!("Policy denied ({})", plain(&verdict.layer));
+    let _ = write!(line, "{}", paint.style(Style::Bad, &words));
+    request(line, verdict);
+    let _ = write!(line, ", {}", plain(&verdict.reason));
+    if !verdict.predicate.is_empty() {
+        let _ = write!(line, ": {} ", plain(&verdict.predicate));
+        match verdict.value.as_str() {
+            "" => line.push_str("is absent"),
+            value => line.push_str(&format!("is {}", quoted(value))),
+        }
+        let _ = write!(line, ", wanted {}", quoted(&verdict.pattern));
+    }
+    if !verdict.policy.is_empty() {
+        line.push_str(", ");
+        rule(line, verdict);
+    }
+}
+
+fn request(line: &mut String, verdict: &proto::Verdict) {
+    let Some(http) = &verdict.http else { return };
+    let _ = write!(line, " {} ", plain(&http.method));
+    if http.path.starts_with('/') && !http.host.is_empty() {
+        let _ = write!(line, "http://{}", plain(&http.host));
+    }
+    line.push_str(&plain(&http.path));
+}
+
+fn rule(line: &mut String, verdict: &proto::Verdict) {
+    let _ = write!(line, "policy {}", plain(&verdict.policy));
+    if !verdict.rule.is_empty() {
+        let _ = write!(line, " rule {}", plain(&verdict.rule));
+    }
+}
+
+/// One JSON object a line, for scripts. Fields that do not apply are left out.
+#[derive(Debug, Serialize)]
+pub struct Json<'a> {
+    time: String,
+    verdict: &'a str,
+    layer: &'a str,
+    direction: &'a str,
+    protocol: &'a str,
+    source: Option<Party<'a>>,
+    destination: Option<Party<'a>>,
+    reason: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    policy: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    rule: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    miss: Option<Miss<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    http: Option<Http<'a>>,
+    revision: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    lost: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct Party<'a> {
+    address: &'a str,
+    port: u32,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    endpoint: &'a str,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    labels: &'a [String],
+}
+
+#[derive(Debug, Serialize)]
+struct Miss<'a> {
+    predicate: &'a str,
+    pattern: &'a str,
+    value: &'a str,
+}
+
+#[derive(Debug, Serialize)]
+struct Http<'a> {
+    method: &'a str,
+    host: &'a str,
+    path: &'a str,
+    version: &'a str,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+impl<'a> From<&'a proto::Party> for Party<'a> {
+    fn from(party: &'a proto::Party) -> Self {
+        Self { address: &party.address, port: party.port, endpoint: &party.endpoint, labels: &party.labels }
+    }
+}
+
+impl<'a> From<&'a proto::Verdict> for Json<'a> {
+    fn from(verdict: &'a proto::Verdict) -> Self {
+        let missed = !verdict.predicate.is_empty();
+        Self {
+            time: rfc3339(verdict.time),
+            verdict: &verdict.verdict,
+            layer: &verdict.layer,
+            direction: &verdict.direction,
+            protocol: &verdict.protocol,
+            source: verdict.source.as_ref().map(Into::into),
+            destination: verdict.destination.as_ref().map(Into::into),
+            reason: &verdict.reason,
+            policy: &verdict.policy,
+            rule: &verdict.rule,
+            miss: missed.then_some(Miss {
+                predicate: &verdict.predicate,
+                pattern: &verdict.pattern,
+                value: &verdict.value,
+            }),
+            http: verdict.http.as_ref().map(|http| Http {
+                method: &http.method,
+                host: &http.host,
+                path: &http.path,
+                version: &http.version,
+            }),
+            revision: verdict.revision,
+            lost: verdict.lost,
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! The monitor's lines, as a table: a verdict, and what is read on the terminal and by scripts.
+
+use portcullis_config::proto::{HttpRequest, Party, Verdict};
+use portcullis_proxy::{output::Paint, render::verdict};
+
+const TIME: u64 = 1_795_470_000_123_456_789;
+
+fn client() -> Party {
+    Party {
+        address: "10.0.1.11".into(),
+        port: 40122,
+        endpoint: "shop/client-0".into(),
+        labels: vec!["k8s:app=client".into(), "k8s:io.kubernetes.pod.namespace=shop".into()],
+    }
+}
+
+fn app() -> Party {
+    Party { address: "10.0.1.12".into(), port: 80, endpoint: "shop/app-0".into(), labels: vec!["k8s:app=app".into()] }
+}
+
+fn http(path: &str) -> HttpRequest {
+    HttpRequest { method: "GET".into(), host: "app.shop".into(), path: path.into(), version: "HTTP/1.1".into() }
+}
+
+fn allowed() -> Verdict {
+    Verdict {
+        time: TIME,
+        verdict: "allow".into(),
+        layer: "L7".into(),
+        direction: "ingress".into(),
+        protocol: "http".into(),
+        source: Some(client()),
+        destination: Some(app()),
+        policy: "shop/app-http".into(),
+        rule: "ingress[0].toPorts[0].rules.http[0]".into(),
+        reason: "rule_allows".into(),
+        http: Some(http("/status/200")),
+        revision: 7,
+        ..Verdict::default()
+    }
+}
+
+fn denied() -> Verdict {
+    Verdict {
+        verdict: "deny".into(),
+        reason: "no_match".into(),
+        predicate: "path".into(),
+        pattern: "/status/200".into(),
+        value: "/anything-else".into(),
+        http: Some(http("/anything-else")),
+        ..allowed()
+    }
+}
+
+fn refused(layer: &str) -> Verdict {
+    Verdict {
+        verdict: "deny".into(),
+        layer: layer.into(),
+        direction: "egress".into(),
+        protocol: "tcp".into(),
+        policy: String::new(),
+        rule: String::new(),
+        reason: "no_rule".into(),
+        http: None,
+        ..allowed()
+    }
+}
+
+#[test]
+fn each_verdict_is_one_line_that_says_who_what_and_why() {
+    let parties = "from shop/client-0 (10.0.1.11:40122) to shop/app-0 (10.0.1.12:80)";
+    let table = [
+        (
+            "an allowed request: method, path and rule",
+            allowed(),
+            format!(
+                "<- http {parties}, ingress: allowed GET http://app.shop/status/200, policy shop/app-http rule \
+                 ingress[0].toPorts[0].rules.http[0]"
+            ),
+        ),
+        (
+            "at egress the arrow points away",
+            Verdict { direction: "egress".into(), ..allowed() },
+            format!(
+                "-> http {parties}, egress: allowed GET http://app.shop/status/200, policy shop/app-http rule \
+                 ingress[0].toPorts[0].rules.http[0]"
+            ),
+        ),
+        (
+            "without a policy the reason stands for it",
+            Verdict { policy: String::new(), rule: String::new(), reason: "not_enforced".into(), ..allowed() },
+            format!("<- http {parties}, ingress: allowed GET http://app.shop/status/200, not_enforced"),
+        ),
+        (
+            "a denied request: the predicate that failed and the value seen",
+            denied(),
+            format!(
+                "xx http {parties}, ingress: Policy denied (L7) GET http://app.shop/anything-else, no_match: path is \
+                 \"/anything-else\", wanted \"/status/200\", policy shop/app-http rule \
+                 ingress[0].toPorts[0].rules.http[0]"
+            ),
+        ),
+        (
+            "a header that is not there",
+            Verdict {
+                predicate: "headers[x-token]".into(),
+                pattern: "[redacted]".into(),
+                value: String::new(),
+                ..denied()
+            },
+            format!(
+                "xx http {parties}, ingress: Policy denied (L7) GET http://app.shop/anything-else, no_match: \
+                 headers[x-token] is absent, wanted \"[redacted]\", policy shop/app-http rule \
+                 ingress[0].toPorts[0].rules.http[0]"
+            ),
+        ),
+        (
+            "a refused connection: who is not let in",
+            refused("L3"),
+            format!("xx tcp {parties}, egress: Policy denied (L3), no_rule"),
+        ),
+        ("which port is not open", refused("L4"), format!("xx tcp {parties}, egress: Policy denied (L4), no_rule")),
+        (
+            "strangers have an address only, IPv6 in brackets, and a refused client may not have had a port yet",
+            Verdict {
+                source: Some(Party { address: "fd00:1::b".into(), ..Party::default() }),
+                destination: Some(Party { address: "fd00:1::c".into(), port: 5432, ..Party::default() }),
+                ..refused("L4")
+            },
+            "xx tcp from fd00:1::b to [fd00:1::c]:5432, egress: Policy denied (L4), no_rule".into(),
+        ),
+        (
+            "CONNECT and OPTIONS * have no path",
+            Verdict {
+                http: Some(HttpRequest { method: "CONNECT".into(), path: "db:5432".into(), ..http("") }),
+                ..allowed()
+            },
+            format!(
+                "<- http {parties}, ingress: allowed CONNECT db:5432, policy shop/app-http rule \
+                 ingress[0].toPorts[0].rules.http[0]"
+            ),
+        ),
+    ];
+    for (what, verdict, expected) in table {
+        let line = verdict::line(&verdict, false, Paint(false));
+        assert_eq!(line, format!("2026-11-23T21:40:00.123456Z {expected}"), "{what}");
+    }
+}
+
+#[test]
+fn labels_are_shown_when_asked_for() {
+    let line = verdict::line(&allowed(), true, Paint(false));
+    assert!(
+        line.contains("(10.0.1.11:40122) [k8s:app=client k8s:io.kubernetes.pod.namespace=shop] to shop/app-0"),
+        "{line}"
+    );
+}
+
+#[test]
+fn what_a_client_sends_cannot_forge_a_line() {
+    let evil = "/\x1b[2K\r<- http allowed\nxx";
+    let verdict = Verdict { http: Some(http(evil)), value: evil.into(), ..denied() };
+    let line = verdict::line(&verdict, false, Paint(true));
+    assert!(!line.contains('\n') && !line.contains('\r'), "{line}");
+    assert!(!line.replace("\x1b[31m", "").replace("\x1b[2m", "").replace("\x1b[0m", "").contains('\x1b'), "{line}");
+}
+
+#[test]
+fn lost_verdicts_are_told() {
+    assert_eq!(verdict::lost(&allowed(), Paint(false)), None);
+    let line = verdict::lost(&Verdict { lost: 12, ..allowed() }, Paint(false)).unwrap();
+    assert_eq!(line, "!! 12 verdicts lost: this reader was too slow");
+}
+
+#[test]
+fn scripts_get_one_object_with_the_same_facts() {
+    let object = serde_json::to_value(verdict::Json::from(&denied())).unwrap();
+    let expected = serde_json::json!({
+        "time": "2026-11-23T21:40:00.123456Z",
+        "verdict": "deny",
+        "layer": "L7",
+        "direction": "ingress",
+        "protocol": "http",
+        "source": {
+            "address": "10.0.1.11",
+            "port": 40122,
+            "endpoint": "shop/client-0",
+            "labels": ["k8s:app=client", "k8s:io.kubernetes.pod.namespace=shop"],
+        },
+        "destination": {"address": "10.0.1.12", "port": 80, "endpoint": "shop/app-0", "labels": ["k8s:app=app"]},
+        "reason": "no_match",
+        "policy": "shop/app-http",
+        "rule": "ingress[0].toPorts[0].rules.http[0]",
+        "miss": {"predicate": "path", "pattern": "/status/200", "value": "/anything-else"},
+        "http": {"method": "GET", "host": "app.shop", "path": "/anything-else", "version": "HTTP/1.1"},
+        "revision": 7,
+    });
+    assert_eq!(object, expected);
+    assert!(!serde_json::to_string(&verdict::Json::from(&denied())).unwrap().contains('\n'));
+}
