@@ -66,7 +66,7 @@ pub async fn serve(listener: TcpListener, admin: Arc<Admin>, mut stop: watch::Re
                     continue;
                 }
             },
-            _ = stop.wait_for(|stop| *stop) => return Ok(()),
+            () = told_to(&mut stop) => return Ok(()),
         };
         let admin = Arc::clone(&admin);
         tokio::spawn(async move {
@@ -74,6 +74,11 @@ pub async fn serve(listener: TcpListener, admin: Arc<Admin>, mut stop: watch::Re
             drop(slot);
         });
     }
+}
+
+/// Until the value turns true, or nobody can turn it any more.
+pub async fn told_to(stop: &mut watch::Receiver<bool>) {
+    drop(stop.wait_for(|stop| *stop).await);
 }
 
 async fn connection(stream: TcpStream, local: SocketAddr, admin: Arc<Admin>) {

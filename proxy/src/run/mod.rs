@@ -2,6 +2,7 @@
 
 pub mod logging;
 pub mod notify;
+pub mod place;
 pub mod system;
 
 use crate::cli::{arguments::RunArguments, exit::Failure};

@@ -1,0 +1,106 @@
+//! What bringing a configuration into force asks of its surroundings. `run` gives it the real ones, tests fakes.
+
+use std::{
+    io,
+    os::fd::{BorrowedFd, OwnedFd},
+    path::Path,
+    sync::Arc,
+};
+
+use portcullis_rules::{
+    snapshot::Snapshot,
+    steering::SteeringTable,
+    world::{Endpoint, EndpointId},
+};
+
+use crate::run::place::Identity;
+
+/// Where the flows of a local endpoint are met.
+#[derive(Clone, Copy, Debug)]
+pub enum Site<'a> {
+    /// In a network namespace of its own.
+    Pod,
+    /// In the host's, as the processes of a cgroup.
+    Cgroup(&'a Path),
+}
+
+/// Listeners of one endpoint: the first socket of each group of `SO_REUSEPORT`.
+#[derive(Debug, Default)]
+pub struct Sockets {
+    /// For IPv4.
+    pub tcp4: Option<OwnedFd>,
+    /// For IPv6.
+    pub tcp6: Option<OwnedFd>,
+}
+
+/// One endpoint as the kernel is to steer it.
+#[derive(Clone, Copy, Debug)]
+pub struct Attachment<'a> {
+    /// Its number.
+    pub id: EndpointId,
+    /// Where its flows are met.
+    pub site: Site<'a>,
+    /// Its network namespace.
+    pub namespace: BorrowedFd<'a>,
+    /// Its addresses and ports.
+    pub endpoint: &'a Endpoint,
+    /// Where its flows go.
+    pub sockets: &'a Sockets,
+}
+
+/// The kernel's side.
+pub trait Kernel: Send {
+    /// Replaces what the kernel is told of an endpoint.
+    ///
+    /// # Errors
+    /// The old table stays in force.
+    fn set_table(&mut self, id: EndpointId, table: &SteeringTable) -> Result<(), String>;
+
+    /// Steers an endpoint whose table is set; again, when its addresses, ports or sockets are others.
+    ///
+    /// # Errors
+    /// It is steered as it was before.
+    fn attach(&mut self, attachment: &Attachment<'_>) -> Result<(), String>;
+
+    /// Steers an endpoint no more. An endpoint that is not steered is none the worse.
+    ///
+    /// # Errors
+    /// Something of it is left.
+    fn detach(&mut self, id: EndpointId) -> Result<(), String>;
+
+    /// Removes what an earlier process left for endpoints that are not named.
+    ///
+    /// # Errors
+    /// Something is left.
+    fn retain(&mut self, ids: &[EndpointId]) -> Result<(), String>;
+}
+
+/// The data plane's side.
+pub trait Plane: Send {
+    /// Opens the listeners of an endpoint in its namespace.
+    ///
+    /// # Errors
+    /// The namespace does not let itself be entered, or sockets are not to be had.
+    fn open(&mut self, id: EndpointId, namespace: OwnedFd) -> io::Result<Sockets>;
+
+    /// Closes the listeners and connections of an endpoint.
+    fn close(&mut self, id: EndpointId);
+
+    /// Judges by this snapshot from now on.
+    fn publish(&mut self, snapshot: Arc<Snapshot>);
+}
+
+/// Network namespaces and cgroups.
+pub trait Places: Send {
+    /// Opens a network namespace.
+    ///
+    /// # Errors
+    /// Nothing is there, or it is none.
+    fn open(&self, path: &Path) -> io::Result<(OwnedFd, Identity)>;
+
+    /// What is at a path now.
+    ///
+    /// # Errors
+    /// Nothing is there.
+    fn identity(&self, path: &Path) -> io::Result<Identity>;
+}

@@ -1,0 +1,307 @@
+//! Brings a configuration into force, in an order that is never more open than both the old and the new one.
+//!
+//! Listeners come before the snapshot that lets them judge, the snapshot before the kernel's tables, the tables before
+//! an endpoint is attached. What goes, goes the other way round: detached first, its listeners closed last.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    net::IpAddr,
+    os::fd::{AsFd, OwnedFd},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use portcullis_config::{LocalEndpoint, Place};
+use portcullis_rules::{
+    snapshot::Snapshot,
+    steering::SteeringTable,
+    world::{Endpoint, EndpointId, Port},
+};
+
+use crate::run::{
+    place::{HOST, Identity},
+    ports::{Attachment, Kernel, Places, Plane, Site, Sockets},
+};
+
+/// A local endpoint that is not as it should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unsteered {
+    /// The field of the resource that it is about.
+    pub field: &'static str,
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub remedy: &'static str,
+}
+
+/// What is held of one local endpoint.
+#[derive(Debug)]
+struct Held {
+    /// Where it was opened, and what was there.
+    place: Place,
+    identity: Identity,
+    namespace: OwnedFd,
+    sockets: Sockets,
+    /// What the kernel was told, when it was told last.
+    attached: Option<Attached>,
+    table: Option<SteeringTable>,
+}
+
+/// The inputs of an attachment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Attached {
+    addresses: Vec<IpAddr>,
+    ports: Vec<Port>,
+}
+
+impl Attached {
+    fn of(endpoint: &Endpoint) -> Self {
+        Self { addresses: endpoint.addresses.clone(), ports: endpoint.ports.clone() }
+    }
+}
+
+/// What is wanted, what is held, and how to get from one to the other.
+pub struct Reconciler<K, D, P> {
+    kernel: K,
+    plane: D,
+    places: P,
+    snapshot: Arc<Snapshot>,
+    wanted: BTreeMap<EndpointId, LocalEndpoint>,
+    held: BTreeMap<EndpointId, Held>,
+    /// Endpoints whose detaching failed.
+    leftovers: Vec<EndpointId>,
+    /// Whether an earlier process's remains have been looked for.
+    swept: bool,
+    faults: BTreeMap<EndpointId, Unsteered>,
+}
+
+impl<K: Kernel, D: Plane, P: Places> Reconciler<K, D, P> {
+    /// Nothing is wanted, nothing is held.
+    pub fn new(kernel: K, plane: D, places: P) -> Self {
+        Self {
+            kernel,
+            plane,
+            places,
+            snapshot: Arc::new(Snapshot::default()),
+            wanted: BTreeMap::new(),
+            held: BTreeMap::new(),
+            leftovers: Vec::new(),
+            swept: false,
+            faults: BTreeMap::new(),
+        }
+    }
+
+    /// Brings a configuration into force; tells which endpoints could not be steered.
+    pub fn apply(&mut self, snapshot: Arc<Snapshot>, locals: &[LocalEndpoint]) -> &BTreeMap<EndpointId, Unsteered> {
+        self.wanted = locals.iter().map(|local| (local.id, local.clone())).collect();
+        self.snapshot = snapshot;
+        self.reconcile(true);
+        &self.faults
+    }
+
+    /// Looks after what time changes: namespaces that came, went or were made anew, and steps that failed. Tells
+    /// whether anything had to be done.
+    pub fn tend(&mut self) -> bool {
+        let stale = self.held.values().any(|held| self.has_changed(held));
+        if !stale && self.faults.is_empty() && self.leftovers.is_empty() {
+            return false;
+        }
+        self.reconcile(false);
+        true
+    }
+
+    /// The endpoints that could not be steered, and why.
+    pub fn faults(&self) -> &BTreeMap<EndpointId, Unsteered> {
+        &self.faults
+    }
+
+    /// Gives back what it worked with, to end it.
+    pub fn into_parts(self) -> (K, D) {
+        (self.kernel, self.plane)
+    }
+
+    fn reconcile(&mut self, publish: bool) {
+        let before = std::mem::take(&mut self.faults);
+        self.drop_replaced();
+        self.open_wanted();
+        if publish {
+            self.plane.publish(Arc::clone(&self.snapshot));
+        }
+        self.steer_wanted();
+        self.drop_unwanted();
+        self.sweep();
+        self.log_changes(&before);
+    }
+
+    /// A fault is logged when it comes and when it goes, not at every try in between.
+    fn log_changes(&self, before: &BTreeMap<EndpointId, Unsteered>) {
+        let name = |id: &EndpointId| {
+            let wanted = self.wanted.get(id);
+            wanted.map_or_else(String::new, |local| format!("{}/{}", local.endpoint.namespace, local.endpoint.name))
+        };
+        for (id, fault) in self.faults.iter().filter(|(id, fault)| before.get(*id) != Some(*fault)) {
+            tracing::error!(endpoint = name(id), field = fault.field, remedy = fault.remedy, "{}", fault.message);
+        }
+        for id in before.keys().filter(|id| !self.faults.contains_key(*id) && self.wanted.contains_key(*id)) {
+            tracing::info!(endpoint = name(id), "steered after all");
+        }
+    }
+
+    fn has_changed(&self, held: &Held) -> bool {
+        !self.places.identity(watched(&held.place)).is_ok_and(|identity| identity == held.identity)
+    }
+
+    /// Lets go of endpoints that live elsewhere now, or whose namespace is gone: holding its sockets would keep it alive.
+    fn drop_replaced(&mut self) {
+        let replaced = |(id, held): (&EndpointId, &Held)| {
+            let moved = self.wanted.get(id).is_some_and(|wanted| wanted.place != held.place);
+            (moved || self.has_changed(held)).then_some(*id)
+        };
+        let replaced: Vec<_> = self.held.iter().filter_map(replaced).collect();
+        for id in replaced {
+            self.detach(id);
+            self.plane.close(id);
+            self.held.remove(&id);
+        }
+    }
+
+    fn open_wanted(&mut self) {
+        let missing: Vec<_> = self.wanted.values().filter(|wanted| !self.held.contains_key(&wanted.id)).cloned().collect();
+        for wanted in missing {
+            match self.open(&wanted) {
+                Ok(held) => {
+                    self.held.insert(wanted.id, held);
+                }
+                Err(fault) => {
+                    self.faults.insert(wanted.id, fault);
+                }
+            }
+        }
+    }
+
+    fn open(&mut self, wanted: &LocalEndpoint) -> Result<Held, Unsteered> {
+        let unopened = |error: io::Error| unopened(&wanted.place, &error);
+        let (namespace, mut identity) = self.places.open(namespace_path(&wanted.place)).map_err(unopened)?;
+        if let Place::Cgroup(path) = &wanted.place {
+            identity = self.places.identity(path).map_err(unopened)?;
+        }
+        let handed = namespace.try_clone().map_err(unopened)?;
+        let sockets = self.plane.open(wanted.id, handed).map_err(|error| Unsteered {
+            field: field(&wanted.place),
+            message: format!("listeners could not be opened there: {error}"),
+            remedy: "look at the log; the node needs CAP_SYS_ADMIN and CAP_NET_ADMIN, and files left to open",
+        })?;
+        let place = wanted.place.clone();
+        Ok(Held { place, identity, namespace, sockets, attached: None, table: None })
+    }
+
+    fn steer_wanted(&mut self) {
+        let ready: Vec<_> = self.wanted.values().filter(|wanted| self.held.contains_key(&wanted.id)).cloned().collect();
+        for wanted in ready {
+            if let Err(fault) = self.steer(&wanted) {
+                self.faults.insert(wanted.id, fault);
+            }
+        }
+    }
+
+    fn steer(&mut self, wanted: &LocalEndpoint) -> Result<(), Unsteered> {
+        let Some(held) = self.held.get_mut(&wanted.id) else { return Ok(()) };
+        let failed = |what: &str, error: String| Unsteered {
+            field: field(&wanted.place),
+            message: format!("{what}: {error}"),
+            remedy: "look at the log; what the kernel was told before stays in force, and it is tried again",
+        };
+        let table = self.snapshot.steering(wanted.id);
+        if held.table.as_ref() != Some(&table) {
+            self.kernel.set_table(wanted.id, &table).map_err(|error| failed("the kernel's table was not set", error))?;
+            held.table = Some(table);
+        }
+        let inputs = Attached::of(&wanted.endpoint);
+        if held.attached.as_ref() == Some(&inputs) {
+            return Ok(());
+        }
+        let site = match &held.place {
+            Place::Netns(_) => Site::Pod,
+            Place::Cgroup(path) => Site::Cgroup(path),
+        };
+        let attachment = Attachment {
+            id: wanted.id,
+            site,
+            namespace: held.namespace.as_fd(),
+            endpoint: &wanted.endpoint,
+            sockets: &held.sockets,
+        };
+        self.kernel.attach(&attachment).map_err(|error| failed("its flows are not steered", error))?;
+        held.attached = Some(inputs);
+        Ok(())
+    }
+
+    fn drop_unwanted(&mut self) {
+        let leftovers = std::mem::take(&mut self.leftovers);
+        for id in leftovers.into_iter().filter(|id| !self.held.contains_key(id)) {
+            self.detach(id);
+        }
+        let unwanted: Vec<_> = self.held.keys().filter(|id| !self.wanted.contains_key(id)).copied().collect();
+        for id in unwanted {
+            self.detach(id);
+            self.plane.close(id);
+            self.held.remove(&id);
+        }
+    }
+
+    fn detach(&mut self, id: EndpointId) {
+        if let Err(error) = self.kernel.detach(id) {
+            tracing::error!(endpoint = id.0, %error, "an endpoint could not be detached; trying again");
+            self.leftovers.push(id);
+        }
+    }
+
+    /// Removes, once, what an earlier process left for endpoints that are not wanted.
+    fn sweep(&mut self) {
+        if self.swept {
+            return;
+        }
+        let ids: Vec<_> = self.wanted.keys().copied().collect();
+        match self.kernel.retain(&ids) {
+            Ok(()) => self.swept = true,
+            Err(error) => tracing::error!(%error, "what an earlier process left could not be removed"),
+        }
+    }
+}
+
+/// The path whose disappearance means that the endpoint is gone.
+fn watched(place: &Place) -> &Path {
+    match place {
+        Place::Netns(path) | Place::Cgroup(path) => path,
+    }
+}
+
+fn namespace_path(place: &Place) -> &Path {
+    match place {
+        Place::Netns(path) => path,
+        Place::Cgroup(_) => Path::new(HOST),
+    }
+}
+
+fn field(place: &Place) -> &'static str {
+    match place {
+        Place::Netns(_) => "spec.networkNamespace",
+        Place::Cgroup(_) => "spec.cgroup",
+    }
+}
+
+fn unopened(place: &Place, error: &io::Error) -> Unsteered {
+    let path: PathBuf = watched(place).into();
+    let (message, remedy) = match error.kind() {
+        io::ErrorKind::NotFound => (
+            format!("{} is not there", path.display()),
+            "it is steered as soon as it appears; if it never will, correct the path or delete the endpoint",
+        ),
+        io::ErrorKind::PermissionDenied => {
+            (format!("{} may not be opened", path.display()), "run portcullis as root")
+        }
+        _ => (format!("{}: {error}", path.display()), "name a network namespace, as /run/netns/NAME or /proc/PID/ns/net"),
+    };
+    Unsteered { field: field(place), message, remedy }
+}

@@ -1,0 +1,290 @@
+//! The order in which a configuration comes into force, told by a journal of what the kernel, the data plane and the
+//! namespaces were asked.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs::File,
+    io,
+    net::IpAddr,
+    os::fd::OwnedFd,
+    path::Path,
+    sync::{Arc, Mutex},
+};
+
+use portcullis_config::{LocalEndpoint, Place};
+use portcullis_proxy::run::{
+    place::Identity,
+    ports::{Attachment, Kernel, Places, Plane, Site, Sockets},
+    reconcile::Reconciler,
+};
+use portcullis_rules::{
+    labels::Labels,
+    snapshot::Snapshot,
+    steering::SteeringTable,
+    world::{Endpoint, EndpointId, World},
+};
+
+/// What was asked, in order, and what has to fail.
+#[derive(Default)]
+struct Node {
+    journal: Vec<String>,
+    failing: BTreeSet<String>,
+    namespaces: BTreeMap<String, u64>,
+}
+
+#[derive(Clone, Default)]
+struct Shared(Arc<Mutex<Node>>);
+
+impl Shared {
+    fn ask(&self, what: String) -> Result<(), String> {
+        let mut node = self.0.lock().unwrap();
+        let fails = node.failing.contains(&what);
+        node.journal.push(if fails { format!("{what} FAILED") } else { what });
+        if fails { Err("no".into()) } else { Ok(()) }
+    }
+
+    fn journal(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap().journal)
+    }
+
+    fn fail(&self, what: &str) {
+        self.0.lock().unwrap().failing.insert(what.into());
+    }
+
+    fn mend(&self, what: &str) {
+        self.0.lock().unwrap().failing.remove(what);
+    }
+
+    fn namespace(&self, path: &str, inode: Option<u64>) {
+        let namespaces = &mut self.0.lock().unwrap().namespaces;
+        match inode {
+            Some(inode) => namespaces.insert(path.into(), inode),
+            None => namespaces.remove(path),
+        };
+    }
+}
+
+impl Kernel for Shared {
+    fn set_table(&mut self, id: EndpointId, _: &SteeringTable) -> Result<(), String> {
+        self.ask(format!("table {}", id.0))
+    }
+
+    fn attach(&mut self, attachment: &Attachment<'_>) -> Result<(), String> {
+        let site = match attachment.site {
+            Site::Pod => String::new(),
+            Site::Cgroup(path) => format!(" {}", path.display()),
+        };
+        self.ask(format!("attach {}{site}", attachment.id.0))
+    }
+
+    fn detach(&mut self, id: EndpointId) -> Result<(), String> {
+        self.ask(format!("detach {}", id.0))
+    }
+
+    fn retain(&mut self, ids: &[EndpointId]) -> Result<(), String> {
+        self.ask(format!("retain {:?}", ids.iter().map(|id| id.0).collect::<Vec<_>>()))
+    }
+}
+
+impl Plane for Shared {
+    fn open(&mut self, id: EndpointId, _: OwnedFd) -> io::Result<Sockets> {
+        self.ask(format!("open {}", id.0)).map_err(io::Error::other)?;
+        Ok(Sockets::default())
+    }
+
+    fn close(&mut self, id: EndpointId) {
+        let _ = self.ask(format!("close {}", id.0));
+    }
+
+    fn publish(&mut self, snapshot: Arc<Snapshot>) {
+        let _ = self.ask(format!("publish {}", snapshot.generation()));
+    }
+}
+
+impl Places for Shared {
+    fn open(&self, path: &Path) -> io::Result<(OwnedFd, Identity)> {
+        let identity = self.identity(path)?;
+        Ok((File::open("/dev/null")?.into(), identity))
+    }
+
+    fn identity(&self, path: &Path) -> io::Result<Identity> {
+        let namespaces = &self.0.lock().unwrap().namespaces;
+        let inode = namespaces.get(path.to_str().unwrap()).ok_or(io::ErrorKind::NotFound)?;
+        Ok((0, *inode))
+    }
+}
+
+fn local(id: u32, place: Place) -> LocalEndpoint {
+    let endpoint = Endpoint {
+        local: Some(EndpointId(id)),
+        name: format!("pod-{id}").into(),
+        namespace: "shop".into(),
+        labels: Labels::default(),
+        addresses: vec![IpAddr::from([10, 0, 0, u8::try_from(id).unwrap()])],
+        ports: Vec::new(),
+    };
+    LocalEndpoint { id: EndpointId(id), endpoint: Arc::new(endpoint), place }
+}
+
+fn pod(id: u32) -> LocalEndpoint {
+    local(id, Place::Netns(format!("/run/netns/{id}").into()))
+}
+
+fn snapshot(locals: &[LocalEndpoint], generation: u64) -> Arc<Snapshot> {
+    let endpoints = locals.iter().map(|local| Arc::clone(&local.endpoint)).collect();
+    Arc::new(Snapshot::compile(&World { endpoints, ..World::default() }, generation))
+}
+
+/// A node with the host's namespace and those of pods 1 and 2.
+fn node() -> (Shared, Reconciler<Shared, Shared, Shared>) {
+    let shared = Shared::default();
+    for (path, inode) in [("/proc/self/ns/net", 1), ("/run/netns/1", 101), ("/run/netns/2", 102)] {
+        shared.namespace(path, Some(inode));
+    }
+    let reconciler = Reconciler::new(shared.clone(), shared.clone(), shared.clone());
+    (shared, reconciler)
+}
+
+#[test]
+fn listeners_then_snapshot_then_tables_then_steering() {
+    let (node, mut reconciler) = node();
+    let locals = [pod(1), pod(2)];
+    assert!(reconciler.apply(snapshot(&locals, 1), &locals).is_empty());
+    assert_eq!(
+        node.journal(),
+        ["open 1", "open 2", "publish 1", "table 1", "attach 1", "table 2", "attach 2", "retain [1, 2]"]
+    );
+}
+
+#[test]
+fn an_endpoint_that_stays_is_not_touched_but_for_its_judgement() {
+    let (node, mut reconciler) = node();
+    let locals = [pod(1)];
+    reconciler.apply(snapshot(&locals, 1), &locals);
+    node.journal();
+    reconciler.apply(snapshot(&locals, 2), &locals);
+    assert_eq!(node.journal(), ["publish 2"], "its table is the same, and so is its attachment");
+}
+
+#[test]
+fn what_goes_is_detached_before_its_listeners_close() {
+    let (node, mut reconciler) = node();
+    let both = [pod(1), pod(2)];
+    reconciler.apply(snapshot(&both, 1), &both);
+    node.journal();
+    reconciler.apply(snapshot(&both[..1], 2), &both[..1]);
+    assert_eq!(node.journal(), ["publish 2", "detach 2", "close 2"]);
+}
+
+#[test]
+fn new_addresses_attach_again_without_new_listeners() {
+    let (node, mut reconciler) = node();
+    let locals = [pod(1)];
+    reconciler.apply(snapshot(&locals, 1), &locals);
+    node.journal();
+    let mut moved = pod(1);
+    Arc::make_mut(&mut moved.endpoint).addresses.push("fd00::1".parse().unwrap());
+    let moved = [moved];
+    reconciler.apply(snapshot(&moved, 2), &moved);
+    let journal = node.journal();
+    assert_eq!(journal.first().map(String::as_str), Some("publish 2"));
+    assert_eq!(journal.last().map(String::as_str), Some("attach 1"));
+    assert!(!journal.contains(&"open 1".into()), "{journal:?}");
+}
+
+#[test]
+fn processes_of_the_host_are_met_in_the_hosts_namespace() {
+    let (node, mut reconciler) = node();
+    node.namespace("/system.slice/web.service", Some(7));
+    let locals = [local(3, Place::Cgroup("/system.slice/web.service".into()))];
+    assert!(reconciler.apply(snapshot(&locals, 1), &locals).is_empty());
+    assert_eq!(node.journal(), ["open 3", "publish 1", "table 3", "attach 3 /system.slice/web.service", "retain [3]"]);
+}
+
+#[test]
+fn a_namespace_that_is_not_there_holds_up_nobody_and_is_taken_when_it_comes() {
+    let (node, mut reconciler) = node();
+    node.namespace("/run/netns/2", None);
+    let locals = [pod(1), pod(2)];
+    let faults = reconciler.apply(snapshot(&locals, 1), &locals);
+    assert_eq!(faults.keys().map(|id| id.0).collect::<Vec<_>>(), [2]);
+    let fault = &faults[&EndpointId(2)];
+    assert_eq!(fault.field, "spec.networkNamespace");
+    assert!(fault.message.contains("/run/netns/2 is not there"), "{}", fault.message);
+    assert_eq!(node.journal(), ["open 1", "publish 1", "table 1", "attach 1", "retain [1, 2]"]);
+
+    assert!(reconciler.tend(), "it is tried again");
+    assert_eq!(node.journal(), [""; 0]);
+    node.namespace("/run/netns/2", Some(102));
+    assert!(reconciler.tend());
+    assert_eq!(node.journal(), ["open 2", "table 2", "attach 2"]);
+    assert!(reconciler.faults().is_empty());
+    assert!(!reconciler.tend(), "all is well: nothing is done");
+    assert!(node.journal().is_empty());
+}
+
+#[test]
+fn a_namespace_made_anew_under_its_old_name_is_another_one() {
+    let (node, mut reconciler) = node();
+    let locals = [pod(1)];
+    reconciler.apply(snapshot(&locals, 1), &locals);
+    node.journal();
+    node.namespace("/run/netns/1", Some(999));
+    assert!(reconciler.tend());
+    assert_eq!(node.journal(), ["detach 1", "close 1", "open 1", "table 1", "attach 1"]);
+}
+
+#[test]
+fn a_namespace_that_is_gone_is_let_go() {
+    let (node, mut reconciler) = node();
+    let locals = [pod(1)];
+    reconciler.apply(snapshot(&locals, 1), &locals);
+    node.journal();
+    node.namespace("/run/netns/1", None);
+    assert!(reconciler.tend());
+    assert_eq!(node.journal(), ["detach 1", "close 1"], "our sockets would keep it alive");
+    assert_eq!(reconciler.faults().len(), 1);
+}
+
+#[test]
+fn an_endpoint_is_never_steered_by_a_table_that_was_not_set() {
+    let (node, mut reconciler) = node();
+    node.fail("table 1");
+    let locals = [pod(1)];
+    let faults = reconciler.apply(snapshot(&locals, 1), &locals);
+    assert_eq!(faults.len(), 1);
+    assert!(!node.journal().contains(&"attach 1".into()));
+    node.mend("table 1");
+    assert!(reconciler.tend());
+    assert_eq!(node.journal(), ["table 1", "attach 1"]);
+}
+
+#[test]
+fn what_could_not_be_detached_is_tried_again() {
+    let (node, mut reconciler) = node();
+    let locals = [pod(1)];
+    reconciler.apply(snapshot(&locals, 1), &locals);
+    node.journal();
+    node.fail("detach 1");
+    reconciler.apply(snapshot(&[], 2), &[]);
+    let journal = node.journal();
+    assert!(journal.contains(&"detach 1 FAILED".into()) && journal.contains(&"close 1".into()), "{journal:?}");
+    node.mend("detach 1");
+    assert!(reconciler.tend());
+    assert_eq!(node.journal(), ["detach 1"]);
+    assert!(!reconciler.tend());
+}
+
+#[test]
+fn the_remains_of_an_earlier_process_are_removed_once_and_only_after_the_wanted_is_steered() {
+    let (node, mut reconciler) = node();
+    node.fail("retain [1]");
+    let locals = [pod(1)];
+    reconciler.apply(snapshot(&locals, 1), &locals);
+    assert_eq!(node.journal().last().map(String::as_str), Some("retain [1] FAILED"));
+    node.mend("retain [1]");
+    reconciler.apply(snapshot(&locals, 2), &locals);
+    assert_eq!(node.journal(), ["publish 2", "retain [1]"]);
+    reconciler.apply(snapshot(&locals, 3), &locals);
+    assert_eq!(node.journal(), ["publish 3"]);
+}
