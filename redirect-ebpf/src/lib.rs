@@ -1,1 +1,25 @@
-//! Stub.
+//! How flows reach the listeners: loads the eBPF programs, attaches them, and tells them what policy wants.
+//!
+//! One [`Redirect`] a process. Everything it makes is ours by name: pins below one directory of bpffs, rules by their
+//! preference, mark and table, routes by their table, sysctls by the values remembered beside the pins. What an earlier
+//! process left is taken over without a gap.
+
+mod error;
+mod legs;
+mod links;
+mod maps;
+mod namespace;
+mod places;
+mod redirect;
+mod refusals;
+mod routes;
+mod sys;
+mod sysctl;
+mod table;
+
+pub use error::Error;
+pub use legs::Legs;
+pub use portcullis_redirect_common::{MARK, MARK_OUT, TABLE};
+pub use redirect::{Attachment, Options, Place, Redirect};
+pub use refusals::{Refusals, Refused};
+pub use table::{Action, Class, Direction};

@@ -1,1 +1,179 @@
-//! Stub.
+//! Types shared by the eBPF programs and their loader: keys and values of the maps, marks, numbers.
+//!
+//! Every type is plain data without padding. Integers are in the machine's order unless a field says "network order".
+#![no_std]
+#![warn(missing_docs)]
+
+/// Socket mark: this socket's packets are delivered locally. Steered client sockets and our ingress legs carry it.
+pub const MARK: u32 = 0x0050_4301;
+/// Socket mark: this UDP socket of ours must leave the namespace.
+pub const MARK_OUT: u32 = 0x0050_4302;
+/// Socket mark of every UDP socket of an endpoint whose DNS is steered, from birth; only the rule for port 53 looks at it.
+pub const MARK_UDP: u32 = 0x0050_4303;
+/// Routing table with one `local default dev lo` per family.
+pub const TABLE: u32 = 0x5043;
+/// Preference of the rule for [`MARK_OUT`].
+pub const PREF_OUT: u32 = 99;
+/// Preference of the rule for [`MARK`].
+pub const PREF_STEER: u32 = 100;
+/// Preference of the rule for [`MARK_UDP`] and port 53.
+pub const PREF_DNS: u32 = 101;
+
+/// Direction of a flow: the peer opened it.
+pub const INGRESS: u8 = 1;
+/// Direction of a flow: the endpoint opened it.
+pub const EGRESS: u8 = 2;
+
+/// Action: the flow is left alone.
+pub const PASS: u32 = 0;
+/// Action: the flow goes to our listener.
+pub const STEER: u32 = 1;
+/// Action: the flow is refused.
+pub const REFUSE: u32 = 2;
+
+/// IP protocol number of TCP.
+pub const TCP: u8 = 6;
+/// IP protocol number of UDP.
+pub const UDP: u8 = 17;
+
+/// Largest number of endpoints: each has four slots in the SOCKMAP.
+pub const MAX_ENDPOINTS: u32 = 16 * 1024;
+
+/// Slot of a listener in the SOCKMAP.
+#[must_use]
+#[inline(always)]
+pub const fn slot(endpoint: u32, v6: bool, udp: bool) -> u32 {
+    endpoint * 4 + v6 as u32 * 2 + udp as u32
+}
+
+/// Key of `PORTS`, a longest-prefix trie: the first 48 bits are exact, the port is a prefix.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PortKey {
+    /// Number of the endpoint.
+    pub endpoint: u32,
+    /// [`INGRESS`] or [`EGRESS`].
+    pub direction: u8,
+    /// [`TCP`] or [`UDP`].
+    pub protocol: u8,
+    /// Port in network order.
+    pub port: [u8; 2],
+}
+
+impl PortKey {
+    /// Bits before the port.
+    pub const EXACT: u32 = 48;
+    /// All bits.
+    pub const BITS: u32 = 64;
+}
+
+/// Key of `POLICY`, a longest-prefix trie: the class is exact, the address is a prefix.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PeerKey {
+    /// Number of the port class.
+    pub class: u32,
+    /// Address; IPv4 as `::ffff:a.b.c.d`.
+    pub address: [u8; 16],
+}
+
+impl PeerKey {
+    /// Bits before the address.
+    pub const EXACT: u32 = 32;
+    /// All bits.
+    pub const BITS: u32 = 160;
+}
+
+/// Key of `LOCALS`: an endpoint's own address.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LocalKey {
+    /// Number of the endpoint.
+    pub endpoint: u32,
+    /// Address; IPv4 as `::ffff:a.b.c.d`.
+    pub address: [u8; 16],
+}
+
+/// Key of `OWN_LEGS`: an ingress leg of ours on its way to the application.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct LegKey {
+    /// Number of the endpoint.
+    pub endpoint: u32,
+    /// Port of the leg.
+    pub leg_port: u16,
+    /// Port of the application.
+    pub port: u16,
+    /// Address of the leg (the client's).
+    pub leg: [u8; 16],
+}
+
+/// Key of `REPLIES`: a datagram that an unconnected UDP socket of the endpoint sent, so its answer may come in.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ReplyKey {
+    /// Number of the endpoint.
+    pub endpoint: u32,
+    /// Port of the peer.
+    pub peer_port: u16,
+    /// Port of the endpoint's socket.
+    pub local_port: u16,
+    /// Address of the peer.
+    pub peer: [u8; 16],
+}
+
+/// Key of `OWNERS`: a port of the host that is an endpoint's.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct OwnerKey {
+    /// Number of the endpoint.
+    pub endpoint: u32,
+    /// [`TCP`] or [`UDP`].
+    pub protocol: u16,
+    /// Port.
+    pub port: u16,
+}
+
+/// A flow that was refused in the kernel.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Number of the endpoint.
+    pub endpoint: u32,
+    /// [`INGRESS`] or [`EGRESS`].
+    pub direction: u8,
+    /// [`TCP`] or [`UDP`].
+    pub protocol: u8,
+    /// Port that was connected to.
+    pub port: u16,
+    /// Port of the side that connected; 0 when not known yet.
+    pub source_port: u16,
+    /// 1 when policy wants it steered and there is no listener, else 0.
+    pub no_listener: u16,
+    /// Address of the peer.
+    pub peer: [u8; 16],
+}
+
+/// The types may be handed to the kernel as they are.
+#[cfg(feature = "loader")]
+mod plain {
+    macro_rules! plain {
+        ($($name:ident),*) => {
+            $(
+                // SAFETY: `repr(C)`, only integers, no padding (asserted below), `Copy` and `'static`.
+                unsafe impl aya::Pod for super::$name {}
+            )*
+        };
+    }
+    plain!(PortKey, PeerKey, LocalKey, LegKey, ReplyKey, OwnerKey, Refusal);
+}
+
+const _: () = {
+    assert!(size_of::<PortKey>() == 8);
+    assert!(size_of::<PeerKey>() == 20);
+    assert!(size_of::<LocalKey>() == 20);
+    assert!(size_of::<LegKey>() == 24);
+    assert!(size_of::<ReplyKey>() == 24);
+    assert!(size_of::<OwnerKey>() == 8);
+    assert!(size_of::<Refusal>() == 28);
+};

@@ -1,0 +1,49 @@
+#!/bin/sh
+# Builds the eBPF programs: redirect-ebpf/programs/ -> redirect-ebpf/programs/portcullis.bpf.o, the same bytes on every
+# machine. With --check builds aside and compares with what is checked in.
+#
+# Needs Debian's rustc-web, rust-web-src and llvm-22-dev (deploy/setup.sh installs them) and a cargo. bpf-linker is built
+# into a cache on first use.
+set -eu
+
+here=$(cd "$(dirname "$0")" && pwd)
+repository=$(dirname "$here")
+cache=${XDG_CACHE_HOME:-${HOME:?}/.cache}/portcullis
+version=0.13.0
+object=$here/programs/portcullis.bpf.o
+
+fail() { echo "build-programs: $*" >&2; exit 1; }
+
+[ -x /usr/bin/rustc ] || fail "/usr/bin/rustc is missing; run deploy/setup.sh build"
+[ -d /usr/lib/llvm-22 ] || fail "LLVM 22 is missing; run deploy/setup.sh build"
+
+linker=${BPF_LINKER:-$(command -v bpf-linker || true)}
+if [ -z "$linker" ] || ! "$linker" --version 2>/dev/null | grep -q "$version"; then
+    linker=$cache/bin/bpf-linker
+    if [ ! -x "$linker" ] || ! "$linker" --version | grep -q "$version"; then
+        echo "build-programs: building bpf-linker $version into $cache"
+        PATH=/usr/lib/llvm-22/bin:$PATH cargo install --quiet --locked --root "$cache" "bpf-linker@$version" \
+            --no-default-features --features llvm-22
+    fi
+fi
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# Paths and the directory of the build must not reach the object, or it would differ from machine to machine.
+home=${CARGO_HOME:-$HOME/.cargo}
+cd "$here/programs"
+RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR=$work CARGO_INCREMENTAL=0 \
+    RUSTFLAGS="-C linker=$linker -C debuginfo=2 -C link-arg=--btf --remap-path-prefix=$repository=/portcullis \
+--remap-path-prefix=$home=/cargo --remap-path-prefix=$work=/target" \
+    cargo build --quiet --locked --release --target bpfel-unknown-none -Z build-std=core
+built=$work/bpfel-unknown-none/release/portcullis
+
+if [ "${1:-}" = --check ]; then
+    cmp "$built" "$object" || fail "programs/portcullis.bpf.o is not what the sources give; run redirect-ebpf/build-programs.sh"
+    echo "build-programs: programs/portcullis.bpf.o is what the sources give"
+else
+    cp "$built" "$object"
+    chmod 644 "$object"
+    echo "build-programs: wrote ${object#"$repository"/} ($(wc -c <"$object") bytes)"
+fi

@@ -1,0 +1,202 @@
+//! `connect4|6` and `sendmsg4|6`: egress is judged when a socket says where it wants to go.
+
+use aya_ebpf::{
+    bindings::bpf_sock,
+    helpers::{
+        bpf_get_netns_cookie, bpf_set_retval,
+        generated::{bpf_map_lookup_elem, bpf_setsockopt, bpf_sk_release},
+    },
+    macros::cgroup_sock_addr,
+    programs::SockAddrContext,
+};
+use portcullis_redirect_common::{
+    EGRESS, LocalKey, MARK, MARK_UDP, PASS, ReplyKey, STEER, UDP, slot,
+};
+
+use crate::{
+    ENDPOINT,
+    maps::{DNS, LISTENERS, LOCALS, OWN_SOCKETS, PODS, REPLIES},
+    number,
+    verdict::{Flow, is_loopback, is_v4, mapped, plain, protocol, read, read6, tell, verdict},
+};
+
+const REFUSED: i32 = 0;
+const ALLOWED: i32 = 1;
+const SOL_SOCKET: i32 = 1;
+const SO_MARK: i32 = 36;
+const ECONNREFUSED: i32 = 111;
+const EAGAIN: i32 = 11;
+
+/// IPv4 TCP and connected UDP.
+#[cgroup_sock_addr(connect4)]
+pub fn connect4(ctx: SockAddrContext) -> i32 {
+    let peer = mapped(read!((*ctx.sock_addr).user_ip4));
+    connect(&ctx, peer)
+}
+
+/// IPv6 TCP and connected UDP; v4-mapped destinations come here too.
+#[cgroup_sock_addr(connect6)]
+pub fn connect6(ctx: SockAddrContext) -> i32 {
+    let peer = plain(read6!((*ctx.sock_addr).user_ip6));
+    connect(&ctx, peer)
+}
+
+/// IPv4 datagrams of unconnected sockets.
+#[cgroup_sock_addr(sendmsg4)]
+pub fn sendmsg4(ctx: SockAddrContext) -> i32 {
+    let peer = mapped(read!((*ctx.sock_addr).user_ip4));
+    sendmsg(&ctx, peer)
+}
+
+/// IPv6 datagrams of unconnected sockets; v4-mapped destinations come here too.
+#[cgroup_sock_addr(sendmsg6)]
+pub fn sendmsg6(ctx: SockAddrContext) -> i32 {
+    let peer = plain(read6!((*ctx.sock_addr).user_ip6));
+    sendmsg(&ctx, peer)
+}
+
+#[inline(always)]
+fn connect(ctx: &SockAddrContext, peer: [u8; 16]) -> i32 {
+    let Some(flow) = flow(ctx, peer) else { return ALLOWED };
+    match verdict(&flow) {
+        PASS => {
+            unmark(ctx);
+            ALLOWED
+        }
+        STEER if has_listener(&flow) => {
+            if set_mark(ctx, MARK) { ALLOWED } else { refuse(&flow, ECONNREFUSED, true) }
+        }
+        STEER => refuse(&flow, ECONNREFUSED, true),
+        _ => refuse(&flow, ECONNREFUSED, false),
+    }
+}
+
+#[inline(always)]
+fn sendmsg(ctx: &SockAddrContext, peer: [u8; 16]) -> i32 {
+    let Some(flow) = flow(ctx, peer) else { return ALLOWED };
+    match verdict(&flow) {
+        PASS => {
+            expect_reply(ctx, &flow);
+            ALLOWED
+        }
+        STEER if has_listener(&flow) => {
+            let mark = mark(ctx);
+            if mark == MARK_UDP || mark == MARK {
+                return ALLOWED;
+            }
+            // A socket older than the programs has no mark from birth. Its next datagram has one; this one must not
+            // escape.
+            set_mark(ctx, MARK_UDP);
+            unsafe { bpf_set_retval(-EAGAIN) };
+            REFUSED
+        }
+        STEER => refuse(&flow, ECONNREFUSED, true),
+        _ => refuse(&flow, ECONNREFUSED, false),
+    }
+}
+
+/// The flow, if it is one to judge: of an endpoint of ours, not of a socket of ours, not to the endpoint itself.
+#[inline(always)]
+fn flow(ctx: &SockAddrContext, peer: [u8; 16]) -> Option<Flow> {
+    let endpoint = endpoint(ctx)?;
+    let c = ctx.sock_addr;
+    let protocol = protocol(read!((*c).protocol));
+    let port = u16::from_be(read!((*c).user_port) as u16);
+    if is_loopback(&peer) || unsafe { LOCALS.get(LocalKey { endpoint, address: peer }) }.is_some() {
+        return None;
+    }
+    if !unsafe { OWN_SOCKETS.get_ptr_mut(ctx) }.is_null() {
+        return None;
+    }
+    Some(Flow { endpoint, direction: EGRESS, protocol, port, source_port: source_port(ctx), peer })
+}
+
+/// The programs of a cgroup know their endpoint; those above all pods ask by network namespace.
+#[inline(always)]
+fn endpoint(ctx: &SockAddrContext) -> Option<u32> {
+    let fixed = number(&ENDPOINT);
+    if fixed != 0 {
+        return Some(fixed);
+    }
+    let cookie = unsafe { bpf_get_netns_cookie(ctx.sock_addr.cast()) };
+    unsafe { PODS.get(cookie) }.copied()
+}
+
+#[inline(always)]
+fn socket(ctx: &SockAddrContext) -> *mut bpf_sock {
+    unsafe { (*ctx.sock_addr).__bindgen_anon_1.sk }
+}
+
+#[inline(always)]
+fn mark(ctx: &SockAddrContext) -> u32 {
+    let socket = socket(ctx);
+    if socket.is_null() { 0 } else { read!((*socket).mark) }
+}
+
+#[inline(always)]
+fn source_port(ctx: &SockAddrContext) -> u16 {
+    let socket = socket(ctx);
+    if socket.is_null() { 0 } else { read!((*socket).src_port) as u16 }
+}
+
+#[inline(always)]
+fn set_mark(ctx: &SockAddrContext, mut mark: u32) -> bool {
+    let value = (&raw mut mark).cast();
+    unsafe { bpf_setsockopt(ctx.sock_addr.cast(), SOL_SOCKET, SO_MARK, value, 4) == 0 }
+}
+
+/// A socket may connect twice (UDP, AF_UNSPEC): takes our mark off again and leaves every other mark alone.
+#[inline(always)]
+fn unmark(ctx: &SockAddrContext) {
+    if mark(ctx) == MARK {
+        set_mark(ctx, 0);
+    }
+}
+
+/// Looks for the listener before steering: the kernel sends no RST from a foreign IPv4 address, so without this a dead
+/// proxy would mean timeouts.
+#[inline(always)]
+fn has_listener(flow: &Flow) -> bool {
+    let slot = slot(flow.endpoint, !is_v4(&flow.peer), flow.protocol == UDP);
+    unsafe {
+        let listener = bpf_map_lookup_elem((&raw const LISTENERS).cast_mut().cast(), (&raw const slot).cast());
+        if listener.is_null() {
+            return false;
+        }
+        bpf_sk_release(listener);
+    }
+    true
+}
+
+/// Remembers where an answer may come from: answers to unconnected sockets pass `sk_lookup` as if they were new flows.
+#[inline(always)]
+fn expect_reply(ctx: &SockAddrContext, flow: &Flow) {
+    let local_port = source_port(ctx);
+    if flow.protocol != UDP || local_port == 0 {
+        return;
+    }
+    let key = ReplyKey { endpoint: flow.endpoint, peer_port: flow.port, local_port, peer: flow.peer };
+    if unsafe { REPLIES.get(key) }.is_none() {
+        // Full: the oldest goes. Failing: the answer is refused, which is the safe side.
+        let _ = REPLIES.insert(key, 1, 0);
+    }
+}
+
+/// Without the return value the application would see EPERM.
+#[inline(always)]
+fn refuse(flow: &Flow, errno: i32, no_listener: bool) -> i32 {
+    tell(flow, no_listener);
+    unsafe { bpf_set_retval(-errno) };
+    REFUSED
+}
+
+/// Whether the UDP sockets of an endpoint are marked at birth.
+#[inline(always)]
+pub fn wants_birth_mark(cookie: u64) -> bool {
+    let fixed = number(&ENDPOINT);
+    let endpoint = if fixed != 0 { Some(fixed) } else { unsafe { PODS.get(cookie) }.copied() };
+    match endpoint {
+        Some(endpoint) => unsafe { DNS.get(endpoint) }.is_some(),
+        None => false,
+    }
+}

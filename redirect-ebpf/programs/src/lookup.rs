@@ -1,0 +1,125 @@
+//! `sk_lookup`: what is delivered in a namespace and meets no established socket. Ingress is judged here, and what our
+//! routing rule delivered finds its listener here.
+
+use aya_ebpf::{macros::sk_lookup, programs::SkLookupContext};
+use portcullis_redirect_common::{INGRESS, LegKey, LocalKey, OwnerKey, PASS, ReplyKey, STEER, UDP, slot};
+
+use crate::{
+    HOST,
+    maps::{LISTENERS, LOCALS, OWN_LEGS, OWNERS, REPLIES},
+    number,
+    verdict::{Flow, is_loopback, mapped, plain, protocol, read, read6, tell, verdict},
+};
+
+const AF_INET: u32 = 2;
+const SK_DROP: u32 = 0;
+const SK_PASS: u32 = 1;
+
+/// What arrived.
+struct Packet {
+    v6: bool,
+    protocol: u8,
+    local: [u8; 16],
+    remote: [u8; 16],
+    local_port: u16,
+    remote_port: u16,
+}
+
+/// Reads every field before the first branch: in branches LLVM merges the loads behind a computed pointer. The fields
+/// of the other family read as 0.
+#[inline(always)]
+fn packet(ctx: &SkLookupContext) -> Packet {
+    let c = ctx.lookup;
+    let protocol = protocol(read!((*c).protocol));
+    let (local4, remote4) = (read!((*c).local_ip4), read!((*c).remote_ip4));
+    let (local6, remote6) = (read6!((*c).local_ip6), read6!((*c).remote_ip6));
+    let local_port = read!((*c).local_port) as u16;
+    let remote_port = u16::from_be(read!((*c).remote_port));
+    let v6 = read!((*c).family) != AF_INET;
+    let (local, remote) =
+        if v6 { (plain(local6), plain(remote6)) } else { (mapped(local4), mapped(remote4)) };
+    Packet { v6, protocol, local, remote, local_port, remote_port }
+}
+
+/// Judges what is delivered.
+#[sk_lookup]
+pub fn lookup(ctx: SkLookupContext) -> u32 {
+    let packet = packet(&ctx);
+    let home = number(&crate::ENDPOINT);
+    let (ours, theirs) = (is_local(home, &packet.local), is_local(home, &packet.remote));
+    if is_loopback(&packet.local) || (ours && theirs) {
+        return SK_PASS;
+    }
+    let flow = Flow {
+        endpoint: home,
+        direction: INGRESS,
+        protocol: packet.protocol,
+        port: packet.local_port,
+        source_port: packet.remote_port,
+        peer: packet.remote,
+    };
+    if !ours {
+        // No address of this namespace: our route brought it, and the connect program has decided.
+        return steer(&ctx, &packet, &flow);
+    }
+    if !is_owned(home, &packet) {
+        return SK_PASS;
+    }
+    let action = verdict(&flow);
+    if action == PASS || is_reply(&flow) || is_own_leg(&flow) {
+        return SK_PASS;
+    }
+    if action == STEER {
+        return steer(&ctx, &packet, &flow);
+    }
+    tell(&flow, false);
+    SK_DROP
+}
+
+#[inline(always)]
+fn is_local(home: u32, address: &[u8; 16]) -> bool {
+    unsafe { LOCALS.get(LocalKey { endpoint: home, address: *address }) }.is_some()
+}
+
+/// Whether the port is the endpoint's. In a namespace of its own every port is; in the host's only those it names.
+#[inline(always)]
+fn is_owned(home: u32, packet: &Packet) -> bool {
+    if number(&HOST) == 0 {
+        return true;
+    }
+    let key = OwnerKey { endpoint: home, protocol: packet.protocol as u16, port: packet.local_port };
+    unsafe { OWNERS.get(key) }.is_some()
+}
+
+#[inline(always)]
+fn is_reply(flow: &Flow) -> bool {
+    if flow.protocol != UDP {
+        return false;
+    }
+    let key = ReplyKey {
+        endpoint: flow.endpoint,
+        peer_port: flow.source_port,
+        local_port: flow.port,
+        peer: flow.peer,
+    };
+    unsafe { REPLIES.get(key) }.is_some()
+}
+
+/// Asked only for flows that policy does not pass, so that unsteered ones need not pay for it.
+#[inline(always)]
+fn is_own_leg(flow: &Flow) -> bool {
+    let key = LegKey { endpoint: flow.endpoint, leg_port: flow.source_port, port: flow.port, leg: flow.peer };
+    unsafe { OWN_LEGS.get(key) }.is_some()
+}
+
+#[inline(always)]
+fn steer(ctx: &SkLookupContext, packet: &Packet, flow: &Flow) -> u32 {
+    let slot = slot(flow.endpoint, packet.v6, packet.protocol == UDP);
+    match LISTENERS.redirect_sk_lookup(ctx, slot, 0) {
+        Ok(()) => SK_PASS,
+        Err(_) => {
+            tell(flow, true);
+            SK_DROP
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! The eBPF programs. One `lookup` per network namespace, one set of the others above all pods, and one set for each
+//! cgroup of the host; all share their maps.
+#![no_std]
+#![no_main]
+
+mod birth;
+mod connect;
+mod lookup;
+mod maps;
+mod verdict;
+
+/// Set by the loader: the endpoint of this namespace or cgroup; 0 in the programs above all pods.
+#[unsafe(no_mangle)]
+static ENDPOINT: u32 = 0;
+
+/// Set by the loader: 1 where the endpoint shares its namespace with the host and owns only some ports.
+#[unsafe(no_mangle)]
+static HOST: u32 = 0;
+
+/// Reads a constant that the loader writes.
+#[inline(always)]
+fn number(constant: &'static u32) -> u32 {
+    unsafe { core::ptr::read_volatile(constant) }
+}
+
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    loop {}
+}
+
+/// Helpers such as `bpf_sk_release` are for programs under the GPL only; the programs are offered under it as well as under Apache-2.0.
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 26] = *b"GPL and additional rights\0";

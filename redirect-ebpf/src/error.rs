@@ -1,0 +1,88 @@
+//! What can go wrong, where, and what to do.
+
+use std::{io, path::PathBuf};
+
+/// What went wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No cgroup2 hierarchy is mounted.
+    #[error("no cgroup2 is mounted; mount one (mount -t cgroup2 none /sys/fs/cgroup) or name it in steering.cgroup")]
+    NoCgroup,
+    /// A cgroup cannot be opened.
+    #[error("cannot open cgroup {path}: {source}; is the path right?")]
+    Cgroup {
+        /// Its path.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// bpffs is not to be had.
+    #[error(
+        "cannot use {path} as a directory of bpffs: {source}; mount one there (mount -t bpf bpf /sys/fs/bpf) or name another in steering.bpffs"
+    )]
+    Bpffs {
+        /// Its path.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The programs could not be loaded.
+    #[error("cannot load the eBPF programs: {source}; needs CAP_BPF and CAP_NET_ADMIN and Linux 5.15 or newer")]
+    Load {
+        /// Why.
+        #[source]
+        source: Box<aya::EbpfError>,
+    },
+    /// A program is refused or cannot be attached.
+    #[error("cannot attach {program} to {target}: {source}")]
+    Attach {
+        /// Its name.
+        program: &'static str,
+        /// To what.
+        target: String,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A map operation failed.
+    #[error("cannot {verb} map {map}: {source}")]
+    Map {
+        /// Its name.
+        map: &'static str,
+        /// What was tried.
+        verb: &'static str,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Something in a network namespace failed.
+    #[error("cannot {step} in the network namespace of endpoint {endpoint}: {source}")]
+    Namespace {
+        /// Number of the endpoint.
+        endpoint: u32,
+        /// What was tried.
+        step: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// A number the kernel's tables have no room for.
+    #[error("endpoint number {0} is out of range; at most 16383 endpoints a node")]
+    Number(u32),
+    /// Two endpoints of the host in one network namespace.
+    #[error(
+        "endpoint {other} already steers a cgroup in this network namespace; a connection does not tell from which of two cgroups it came, so only one is supported"
+    )]
+    SecondHost {
+        /// The endpoint that is there.
+        other: u32,
+    },
+}
+
+impl Error {
+    pub(crate) fn map<E: Into<Box<dyn std::error::Error + Send + Sync>>>(
+        map: &'static str,
+        verb: &'static str,
+    ) -> impl FnOnce(E) -> Self {
+        move |source| Self::Map { map, verb, source: source.into() }
+    }
+}

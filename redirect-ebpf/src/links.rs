@@ -1,0 +1,163 @@
+//! Programs and their links: loaded, attached, pinned; or swapped under a link that an earlier process has pinned.
+
+use std::{
+    fs, io,
+    os::fd::{AsFd, BorrowedFd},
+    path::{Path, PathBuf},
+};
+
+use aya::{
+    Ebpf, EbpfLoader,
+    programs::{CgroupAttachMode, CgroupSock, CgroupSockAddr, ProgramFd, SkLookup, links::FdLink},
+};
+
+use crate::{error::Error, maps, sys};
+
+static OBJECT: &[u8] = aya::include_bytes_aligned!("../programs/portcullis.bpf.o");
+
+/// The programs that judge egress.
+const EGRESS: [&str; 5] = ["connect4", "connect6", "sendmsg4", "sendmsg6", "birth"];
+
+/// Loads the object again and again, each time for one endpoint, over the same maps.
+pub(crate) struct Loader {
+    /// One for all loads: making one parses the kernel's types.
+    loader: EbpfLoader<'static>,
+    pins: Option<PathBuf>,
+}
+
+impl std::fmt::Debug for Loader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Loader").field("pins", &self.pins).finish_non_exhaustive()
+    }
+}
+
+/// A link that lives as long as this value, or in bpffs.
+#[derive(Debug)]
+pub(crate) enum Link {
+    /// Gone with this process.
+    Held(#[expect(dead_code, reason = "held for its destructor")] FdLink),
+    /// Stays until the pin is removed.
+    Pinned(PathBuf),
+}
+
+impl Link {
+    /// Detaches.
+    pub(crate) fn remove(self) -> io::Result<()> {
+        match self {
+            Self::Held(_) => Ok(()),
+            Self::Pinned(path) => remove_pin(&path),
+        }
+    }
+}
+
+/// Removes a pin; one that is gone is fine.
+pub(crate) fn remove_pin(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+impl Loader {
+    /// `directory` is where the maps are pinned; links too, when `pin` is set.
+    pub(crate) fn new(directory: &Path, pin: bool) -> Self {
+        let mut loader = EbpfLoader::new();
+        loader.btf(None);
+        for name in maps::NAMES {
+            loader.map_pin_path(name, directory.join(name));
+        }
+        Self { loader, pins: pin.then(|| directory.to_owned()) }
+    }
+
+    /// Loads the programs of an endpoint; number 0 is for those above all pods.
+    pub(crate) fn load(&mut self, endpoint: u32, host: bool) -> Result<Ebpf, Error> {
+        // The loader keeps references for its life: eight bytes an endpoint.
+        let constants: &'static [u32; 2] = Box::leak(Box::new([endpoint, u32::from(host)]));
+        self.loader.override_global("ENDPOINT", &constants[0], true);
+        self.loader.override_global("HOST", &constants[1], true);
+        self.loader.load(OBJECT).map_err(|source| Error::Load { source: Box::new(source) })
+    }
+
+    /// Attaches `lookup` to a namespace.
+    pub(crate) fn attach_lookup(&self, ebpf: &mut Ebpf, netns: BorrowedFd<'_>, pin: &str) -> Result<Link, Error> {
+        let failed = |source| Error::Attach { program: "lookup", target: pin.to_owned(), source };
+        let program: &mut SkLookup = program(ebpf, "lookup").map_err(failed)?;
+        program.load().map_err(|error| failed(error.into()))?;
+        let fd = program.fd().and_then(|fd| Ok(fd.try_clone()?)).map_err(|error| failed(error.into()))?;
+        let attach = || -> Result<FdLink, BoxError> {
+            let id = program.attach(netns)?;
+            Ok(program.take_link(id)?.into())
+        };
+        self.put(pin, &fd, attach).map_err(failed)
+    }
+
+    /// Attaches the egress programs to a cgroup.
+    pub(crate) fn attach_egress(
+        &self,
+        ebpf: &mut Ebpf,
+        cgroup: BorrowedFd<'_>,
+        prefix: &str,
+    ) -> Result<Vec<Link>, Error> {
+        EGRESS.into_iter().map(|name| self.attach_one(ebpf, name, cgroup, &format!("{prefix}-{name}"))).collect()
+    }
+
+    fn attach_one(
+        &self,
+        ebpf: &mut Ebpf,
+        name: &'static str,
+        cgroup: BorrowedFd<'_>,
+        pin: &str,
+    ) -> Result<Link, Error> {
+        let failed = |source| Error::Attach { program: name, target: pin.to_owned(), source };
+        // `Single` makes a link that lets others attach as well; `AllowMultiple` is refused for links.
+        const MODE: CgroupAttachMode = CgroupAttachMode::Single;
+        let not_a_link = |_| BoxError::from("the kernel is too old for links");
+        let link = if name == "birth" {
+            let program: &mut CgroupSock = program(ebpf, name).map_err(failed)?;
+            program.load().map_err(|error| failed(error.into()))?;
+            let fd = program.fd().and_then(|fd| Ok(fd.try_clone()?)).map_err(|error| failed(error.into()))?;
+            self.put(pin, &fd, || {
+                let id = program.attach(cgroup, MODE)?;
+                program.take_link(id)?.try_into().map_err(not_a_link)
+            })
+        } else {
+            let program: &mut CgroupSockAddr = program(ebpf, name).map_err(failed)?;
+            program.load().map_err(|error| failed(error.into()))?;
+            let fd = program.fd().and_then(|fd| Ok(fd.try_clone()?)).map_err(|error| failed(error.into()))?;
+            self.put(pin, &fd, || {
+                let id = program.attach(cgroup, MODE)?;
+                program.take_link(id)?.try_into().map_err(not_a_link)
+            })
+        };
+        link.map_err(failed)
+    }
+
+    /// Swaps the program under a pinned link, or attaches and pins. A pinned link whose target is gone is made anew.
+    fn put(
+        &self,
+        pin: &str,
+        program: &ProgramFd,
+        attach: impl FnOnce() -> Result<FdLink, BoxError>,
+    ) -> Result<Link, BoxError> {
+        let Some(directory) = &self.pins else { return Ok(Link::Held(attach()?)) };
+        let path = directory.join(pin);
+        if let Ok(link) = sys::open_pinned(&path) {
+            if sys::update_link(link.as_fd(), program.as_fd()).is_ok() {
+                return Ok(Link::Pinned(path));
+            }
+            remove_pin(&path)?;
+        }
+        attach()?.pin(&path)?;
+        Ok(Link::Pinned(path))
+    }
+}
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+fn program<'a, T>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut T, BoxError>
+where
+    &'a mut T: TryFrom<&'a mut aya::programs::Program, Error = aya::programs::ProgramError>,
+{
+    let program = ebpf.program_mut(name).ok_or("it is not in the object")?;
+    Ok(program.try_into()?)
+}

@@ -1,0 +1,243 @@
+//! The maps by name, opened by their pins, and the tables kept in step with them.
+
+use std::{
+    collections::{BTreeMap, HashMap as Table},
+    net::IpAddr,
+    os::fd::OwnedFd,
+    path::{Path, PathBuf},
+};
+
+use aya::{
+    Pod,
+    maps::{HashMap, LpmTrie, Map, MapData, MapError, PerCpuArray, RingBuf, SockMap, lpm_trie::Key},
+};
+use portcullis_redirect_common::{LocalKey, OwnerKey, PeerKey, PortKey};
+
+use crate::{
+    error::Error,
+    sys,
+    table::{Content, Port, Step, Tables, key_address},
+};
+
+/// Every map of the object: all are pinned, so that all loads share them.
+pub(crate) const NAMES: [&str; 13] = [
+    "PORTS",
+    "POLICY",
+    "PODS",
+    "LOCALS",
+    "OWNERS",
+    "LISTENERS",
+    "OWN_LEGS",
+    "REPLIES",
+    "DNS",
+    "REFUSALS",
+    "LOST",
+    "OWN_SOCKETS",
+    "SYSCTLS",
+];
+
+/// The kernel's maps.
+pub(crate) struct Maps {
+    directory: PathBuf,
+    ports: LpmTrie<MapData, PortKey, u32>,
+    policy: LpmTrie<MapData, PeerKey, u32>,
+    pods: HashMap<MapData, u64, u32>,
+    locals: HashMap<MapData, LocalKey, u32>,
+    owners: HashMap<MapData, OwnerKey, u32>,
+    sysctls: HashMap<MapData, u64, u32>,
+    listeners: SockMap<MapData>,
+    tables: Tables,
+}
+
+fn data(directory: &Path, name: &'static str) -> Result<MapData, Error> {
+    MapData::from_pin(directory.join(name)).map_err(Error::map(name, "open"))
+}
+
+fn hash<K: Pod, V: Pod>(directory: &Path, name: &'static str) -> Result<HashMap<MapData, K, V>, Error> {
+    Map::HashMap(data(directory, name)?).try_into().map_err(Error::map(name, "use"))
+}
+
+fn trie<K: Pod>(directory: &Path, name: &'static str) -> Result<LpmTrie<MapData, K, u32>, Error> {
+    Map::LpmTrie(data(directory, name)?).try_into().map_err(Error::map(name, "use"))
+}
+
+/// Removing what is not there is fine.
+fn gone(result: Result<(), MapError>) -> Result<(), MapError> {
+    match result {
+        Err(MapError::KeyNotFound) => Ok(()),
+        Err(MapError::SyscallError(error)) if error.io_error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+impl Maps {
+    /// Opens the maps that a load has pinned, with what is in them.
+    pub(crate) fn open(directory: &Path) -> Result<Self, Error> {
+        let mut maps = Self {
+            directory: directory.to_owned(),
+            ports: trie(directory, "PORTS")?,
+            policy: trie(directory, "POLICY")?,
+            pods: hash(directory, "PODS")?,
+            locals: hash(directory, "LOCALS")?,
+            owners: hash(directory, "OWNERS")?,
+            sysctls: hash(directory, "SYSCTLS")?,
+            listeners: Map::SockMap(data(directory, "LISTENERS")?)
+                .try_into()
+                .map_err(Error::map("LISTENERS", "use"))?,
+            tables: Tables::default(),
+        };
+        maps.tables = maps.read_tables()?;
+        Ok(maps)
+    }
+
+    fn read_tables(&self) -> Result<Tables, Error> {
+        let mut ports: BTreeMap<Port, u32> = BTreeMap::new();
+        for entry in self.ports.iter() {
+            let (key, class) = entry.map_err(Error::map("PORTS", "read"))?;
+            ports.insert((key.prefix_len(), key.data()), class);
+        }
+        let mut classes: Table<u32, Content> = Table::new();
+        for entry in self.policy.iter() {
+            let (key, action) = entry.map_err(Error::map("POLICY", "read"))?;
+            let peer = key.data();
+            classes.entry(peer.class).or_default().push((key.prefix_len(), peer.address, action));
+        }
+        classes.values_mut().for_each(|content| content.sort_unstable());
+        Ok(Tables::taken_over(ports, classes))
+    }
+
+    /// Replaces what the kernel is told of an endpoint.
+    pub(crate) fn set_table(&mut self, endpoint: u32, classes: &[crate::table::Class]) -> Result<(), Error> {
+        for step in self.tables.change(endpoint, classes) {
+            self.take(&step)?;
+            self.tables.apply(&step);
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, step: &Step) -> Result<(), Error> {
+        let peer = |class: u32, bits: u32, address: [u8; 16]| Key::new(bits, PeerKey { class, address });
+        match step {
+            Step::AddClass(class, content) => content.iter().try_for_each(|(bits, address, action)| {
+                self.policy.insert(&peer(*class, *bits, *address), action, 0).map_err(Error::map("POLICY", "write"))
+            }),
+            Step::Point((bits, key), class) => {
+                self.ports.insert(&Key::new(*bits, *key), class, 0).map_err(Error::map("PORTS", "write"))
+            }
+            Step::Unpoint((bits, key)) => {
+                gone(self.ports.remove(&Key::new(*bits, *key))).map_err(Error::map("PORTS", "write"))
+            }
+            Step::RemoveClass(class, content) => content.iter().try_for_each(|(bits, address, _)| {
+                gone(self.policy.remove(&peer(*class, *bits, *address))).map_err(Error::map("POLICY", "write"))
+            }),
+        }
+    }
+
+    /// Lets egress of a namespace begin. The last thing of an attachment.
+    pub(crate) fn enter_pod(&mut self, cookie: u64, endpoint: u32) -> Result<(), Error> {
+        self.pods.insert(cookie, endpoint, 0).map_err(Error::map("PODS", "write"))
+    }
+
+    /// Ends egress of an endpoint; gives the cookies it had.
+    pub(crate) fn leave_pod(&mut self, endpoint: u32) -> Result<Vec<u64>, Error> {
+        let cookies = self.matching(&self.pods, |_, value| value == endpoint).map_err(Error::map("PODS", "read"))?;
+        cookies.iter().try_for_each(|cookie| gone(self.pods.remove(cookie))).map_err(Error::map("PODS", "write"))?;
+        Ok(cookies)
+    }
+
+    fn matching<K: Pod>(
+        &self,
+        map: &HashMap<MapData, K, u32>,
+        wanted: impl Fn(&K, u32) -> bool,
+    ) -> Result<Vec<K>, MapError> {
+        let entries = map.iter().filter_map(|entry| match entry {
+            Ok((key, value)) => wanted(&key, value).then_some(Ok(key)),
+            Err(error) => Some(Err(error)),
+        });
+        entries.collect()
+    }
+
+    /// Makes these the endpoint's own addresses.
+    pub(crate) fn set_locals(&mut self, endpoint: u32, addresses: &[IpAddr]) -> Result<(), Error> {
+        let wanted: Vec<LocalKey> =
+            addresses.iter().map(|ip| LocalKey { endpoint, address: key_address(*ip) }).collect();
+        let held =
+            self.matching(&self.locals, |key, _| key.endpoint == endpoint).map_err(Error::map("LOCALS", "read"))?;
+        for key in &wanted {
+            self.locals.insert(key, 1, 0).map_err(Error::map("LOCALS", "write"))?;
+        }
+        for key in held.iter().filter(|key| !wanted.contains(key)) {
+            gone(self.locals.remove(key)).map_err(Error::map("LOCALS", "write"))?;
+        }
+        Ok(())
+    }
+
+    /// Makes these the ports of an endpoint of the host.
+    pub(crate) fn set_owned(&mut self, endpoint: u32, ports: &[(u8, u16)]) -> Result<(), Error> {
+        let wanted: Vec<OwnerKey> = ports
+            .iter()
+            .map(|(protocol, port)| OwnerKey { endpoint, protocol: u16::from(*protocol), port: *port })
+            .collect();
+        let held =
+            self.matching(&self.owners, |key, _| key.endpoint == endpoint).map_err(Error::map("OWNERS", "read"))?;
+        for key in &wanted {
+            self.owners.insert(key, 1, 0).map_err(Error::map("OWNERS", "write"))?;
+        }
+        for key in held.iter().filter(|key| !wanted.contains(key)) {
+            gone(self.owners.remove(key)).map_err(Error::map("OWNERS", "write"))?;
+        }
+        Ok(())
+    }
+
+    /// Puts a listener into its slot.
+    pub(crate) fn set_listener(&mut self, slot: u32, socket: std::os::fd::BorrowedFd<'_>) -> Result<(), Error> {
+        self.listeners.set(slot, &socket, 0).map_err(Error::map("LISTENERS", "write"))
+    }
+
+    /// Empties a slot.
+    pub(crate) fn clear_listener(&mut self, slot: u32) -> Result<(), Error> {
+        gone(self.listeners.clear_index(&slot)).map_err(Error::map("LISTENERS", "write"))
+    }
+
+    /// Remembers the old sysctls of a namespace, unless an earlier process has.
+    pub(crate) fn remember_sysctls(&mut self, cookie: u64, old: u32) -> Result<(), Error> {
+        if self.sysctls.get(&cookie, 0).is_ok() {
+            return Ok(());
+        }
+        self.sysctls.insert(cookie, old, 0).map_err(Error::map("SYSCTLS", "write"))
+    }
+
+    /// Gives back what was remembered, and forgets it.
+    pub(crate) fn forget_sysctls(&mut self, cookie: u64) -> Option<u32> {
+        let old = self.sysctls.get(&cookie, 0).ok();
+        let _ = self.sysctls.remove(&cookie);
+        old
+    }
+
+    /// All endpoints that anything is held of.
+    pub(crate) fn endpoints(&self) -> Result<Vec<u32>, Error> {
+        let mut all = self.tables.endpoints();
+        for entry in self.pods.iter() {
+            all.insert(entry.map_err(Error::map("PODS", "read"))?.1);
+        }
+        for key in self.locals.keys() {
+            all.insert(key.map_err(Error::map("LOCALS", "read"))?.endpoint);
+        }
+        Ok(all.into_iter().collect())
+    }
+
+    /// A map's descriptor, for callers that update it by themselves.
+    pub(crate) fn descriptor(&self, name: &'static str) -> Result<OwnedFd, Error> {
+        sys::open_pinned(&self.directory.join(name)).map_err(Error::map(name, "open"))
+    }
+
+    /// The ring of refused flows.
+    pub(crate) fn refusals(&self) -> Result<RingBuf<MapData>, Error> {
+        Map::RingBuf(data(&self.directory, "REFUSALS")?).try_into().map_err(Error::map("REFUSALS", "use"))
+    }
+
+    /// The counter of refusals that did not fit.
+    pub(crate) fn lost(&self) -> Result<PerCpuArray<MapData, u64>, Error> {
+        Map::PerCpuArray(data(&self.directory, "LOST")?).try_into().map_err(Error::map("LOST", "use"))
+    }
+}

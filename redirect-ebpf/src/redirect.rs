@@ -1,0 +1,335 @@
+//! The loader: what is attached, and in which order.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io,
+    net::IpAddr,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use portcullis_redirect_common::{MAX_ENDPOINTS, slot};
+
+use crate::{
+    error::Error,
+    legs::{LegMaps, Legs},
+    links::{Link, Loader, remove_pin},
+    maps::{self, Maps},
+    namespace, places,
+    refusals::Refusals,
+    routes, sysctl,
+    table::Class,
+};
+
+/// Where the programs live.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// A directory of bpffs that is ours alone. bpffs is mounted above it when nothing is.
+    pub bpffs: PathBuf,
+    /// The cgroup above all endpoints with a network namespace; `None` is the root of the cgroup2 mount.
+    pub cgroup: Option<PathBuf>,
+    /// Pin the links: without this process steered flows are refused. Else they pass.
+    pub pin: bool,
+}
+
+/// Where an endpoint's flows are met.
+#[derive(Clone, Copy, Debug)]
+pub enum Place<'a> {
+    /// A network namespace of its own.
+    Pod {
+        /// The namespace.
+        netns: BorrowedFd<'a>,
+    },
+    /// A cgroup whose processes share their namespace with others.
+    Host {
+        /// The namespace.
+        netns: BorrowedFd<'a>,
+        /// Path of the cgroup, absolute or below the cgroup2 mount.
+        cgroup: &'a Path,
+        /// The endpoint's ports (IP protocol number, port): ingress to others is not judged.
+        ports: &'a [(u8, u16)],
+    },
+}
+
+impl Place<'_> {
+    fn netns(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Pod { netns } | Self::Host { netns, .. } => *netns,
+        }
+    }
+}
+
+/// One endpoint as it is to be steered.
+#[derive(Clone, Copy, Debug)]
+pub struct Attachment<'a> {
+    /// Number of the endpoint, from 1.
+    pub id: u32,
+    /// Where its flows are met.
+    pub place: Place<'a>,
+    /// Its own addresses.
+    pub addresses: &'a [IpAddr],
+    /// Listener for IPv4.
+    pub tcp4: Option<BorrowedFd<'a>>,
+    /// Listener for IPv6.
+    pub tcp6: Option<BorrowedFd<'a>>,
+}
+
+#[derive(Debug)]
+struct Attached {
+    netns: OwnedFd,
+    inode: u64,
+    host: bool,
+    links: Vec<Link>,
+}
+
+/// The loader. Dropping it without [`Redirect::close`] is what a crash does: pinned links stay.
+pub struct Redirect {
+    directory: PathBuf,
+    loader: Loader,
+    maps: Maps,
+    legs: Legs,
+    /// The programs above all pods.
+    node: Vec<Link>,
+    attached: BTreeMap<u32, Attached>,
+}
+
+impl Redirect {
+    /// Loads the programs and attaches those above all pods; takes over what an earlier process pinned.
+    ///
+    /// # Errors
+    /// bpffs or cgroup2 is not to be had, or the kernel refuses the programs.
+    pub fn open(options: Options) -> Result<Self, Error> {
+        let directory = places::pin_directory(&options.bpffs)?;
+        let cgroup = match &options.cgroup {
+            Some(path) => places::open_cgroup(path)?,
+            None => places::open_cgroup(&places::cgroup_root()?)?,
+        };
+        let mut loader = Loader::new(&directory, options.pin);
+        let mut ebpf = loader.load(0, false)?;
+        let node = loader.attach_egress(&mut ebpf, cgroup.as_fd(), "node")?;
+        let maps = Maps::open(&directory)?;
+        let legs = LegMaps { own_sockets: maps.descriptor("OWN_SOCKETS")?, own_legs: maps.descriptor("OWN_LEGS")? };
+        Ok(Self { directory, loader, maps, legs: Legs { maps: Arc::new(legs) }, node, attached: BTreeMap::new() })
+    }
+
+    /// Replaces what the kernel is told of an endpoint, by difference, and never more open in between.
+    ///
+    /// # Errors
+    /// A map is full; what was taken so far stays.
+    pub fn set_table(&mut self, id: u32, classes: &[Class]) -> Result<(), Error> {
+        self.maps.set_table(id, classes)
+    }
+
+    /// Steers an endpoint, whose table has to be set before. Again: with other addresses, listeners or ports.
+    ///
+    /// # Errors
+    /// Something in its namespace fails; what was done so far is undone by [`Redirect::detach`].
+    pub fn attach(&mut self, attachment: &Attachment<'_>) -> Result<(), Error> {
+        let id = attachment.id;
+        if id == 0 || id >= MAX_ENDPOINTS {
+            return Err(Error::Number(id));
+        }
+        let netns = attachment.place.netns();
+        let failed = |step| move |source| Error::Namespace { endpoint: id, step, source };
+        let inode = namespace::inode(netns).map_err(failed("look at"))?;
+        if self.attached.get(&id).is_some_and(|attached| attached.inode != inode) {
+            self.detach(id)?;
+        }
+        let host = matches!(attachment.place, Place::Host { .. });
+        self.refuse_second_host(id, inode, host)?;
+        let (cookie, old) = namespace::inside(netns, || Ok((namespace::cookie()?, sysctl::switch_on()?)))
+            .map_err(failed("set sysctls"))?;
+        self.maps.remember_sysctls(cookie, old)?;
+        let addresses = attachment.addresses;
+        namespace::inside(netns, || routes::set_up(addresses)).map_err(failed("make rules and routes"))?;
+        self.fill(attachment)?;
+        if !self.attached.contains_key(&id) {
+            let netns = netns.try_clone_to_owned().map_err(failed("keep"))?;
+            let links = self.link(attachment, inode)?;
+            self.attached.insert(id, Attached { netns, inode, host, links });
+        }
+        if !host {
+            self.maps.enter_pod(cookie, id)?;
+        }
+        Ok(())
+    }
+
+    /// Nothing in a steered connection tells which of two cgroups of one namespace it came from.
+    fn refuse_second_host(&self, id: u32, inode: u64, host: bool) -> Result<(), Error> {
+        let other = self.attached.iter().find(|(other, at)| **other != id && at.inode == inode && (at.host || host));
+        other.map_or(Ok(()), |(other, _)| Err(Error::SecondHost { other: *other }))
+    }
+
+    fn fill(&mut self, attachment: &Attachment<'_>) -> Result<(), Error> {
+        let id = attachment.id;
+        self.maps.set_locals(id, attachment.addresses)?;
+        if let Place::Host { ports, .. } = attachment.place {
+            self.maps.set_owned(id, ports)?;
+        }
+        for (v6, listener) in [(false, attachment.tcp4), (true, attachment.tcp6)] {
+            // Without an address of its own in a family there is no route, so what policy wants steered is refused.
+            let routed = attachment.addresses.iter().any(|address| address.is_ipv6() == v6);
+            match listener.filter(|_| routed) {
+                Some(listener) => self.maps.set_listener(slot(id, v6, false), listener)?,
+                None => self.maps.clear_listener(slot(id, v6, false))?,
+            }
+        }
+        Ok(())
+    }
+
+    fn link(&mut self, attachment: &Attachment<'_>, inode: u64) -> Result<Vec<Link>, Error> {
+        let id = attachment.id;
+        let prefix = format!("endpoint-{id}-{inode}");
+        let host = matches!(attachment.place, Place::Host { .. });
+        let mut ebpf = self.loader.load(id, host)?;
+        let lookup = format!("{prefix}-lookup");
+        let mut links = vec![self.loader.attach_lookup(&mut ebpf, attachment.place.netns(), &lookup)?];
+        if let Place::Host { cgroup, .. } = attachment.place {
+            let cgroup = places::open_cgroup(&places::below_root(cgroup)?)?;
+            links.extend(self.loader.attach_egress(&mut ebpf, cgroup.as_fd(), &prefix)?);
+        }
+        Ok(links)
+    }
+
+    /// Steers an endpoint no more: everything of it is gone, sysctls have their old values. Not steered: fine.
+    ///
+    /// # Errors
+    /// Something of it is left. A namespace that is gone is no error.
+    pub fn detach(&mut self, id: u32) -> Result<(), Error> {
+        let cookies = self.maps.leave_pod(id)?;
+        let attached = self.attached.remove(&id);
+        let netns = attached.as_ref().map(|attached| attached.netns.as_fd());
+        if let Some(netns) = netns {
+            self.clean_namespace(id, netns)?;
+        }
+        for cookie in cookies {
+            self.maps.forget_sysctls(cookie);
+        }
+        for link in attached.into_iter().flat_map(|attached| attached.links) {
+            link.remove().map_err(|source| Error::Bpffs { path: self.directory.clone(), source })?;
+        }
+        for v6 in [false, true] {
+            self.maps.clear_listener(slot(id, v6, false))?;
+        }
+        self.maps.set_owned(id, &[])?;
+        self.maps.set_locals(id, &[])?;
+        self.maps.set_table(id, &[])
+    }
+
+    fn clean_namespace(&mut self, id: u32, netns: BorrowedFd<'_>) -> Result<(), Error> {
+        let failed = |step| move |source| Error::Namespace { endpoint: id, step, source };
+        let cookie = namespace::inside(netns, namespace::cookie).map_err(failed("look at"))?;
+        namespace::inside(netns, routes::tear_down).map_err(failed("remove rules and routes of"))?;
+        if let Some(old) = self.maps.forget_sysctls(cookie) {
+            namespace::inside(netns, || sysctl::restore(old)).map_err(failed("restore sysctls"))?;
+        }
+        Ok(())
+    }
+
+    /// Removes what an earlier process left for endpoints other than these.
+    ///
+    /// # Errors
+    /// Something of it is left.
+    pub fn retain(&mut self, ids: &[u32]) -> Result<(), Error> {
+        for pin in self.endpoint_pins()? {
+            let current = self.attached.get(&pin.id).is_some_and(|attached| attached.inode == pin.inode);
+            if current && ids.contains(&pin.id) {
+                continue;
+            }
+            if let Some(netns) = namespace::find(pin.inode) {
+                let shared = self.attached.values().any(|attached| attached.inode == pin.inode);
+                if !shared {
+                    self.clean_namespace(pin.id, netns.as_fd())?;
+                }
+            }
+            remove_pin(&pin.path).map_err(|source| Error::Bpffs { path: pin.path, source })?;
+        }
+        for id in self.maps.endpoints()? {
+            if !ids.contains(&id) {
+                self.detach(id)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn endpoint_pins(&self) -> Result<Vec<Pin>, Error> {
+        let failed = |source| Error::Bpffs { path: self.directory.clone(), source };
+        let entries = fs::read_dir(&self.directory).map_err(failed)?;
+        Ok(entries.flatten().filter_map(|entry| Pin::parse(entry.path())).collect())
+    }
+
+    /// A handle for worker threads.
+    #[must_use]
+    pub fn legs(&self) -> Legs {
+        self.legs.clone()
+    }
+
+    /// Reads refused flows. Has to be called in a tokio runtime.
+    ///
+    /// # Errors
+    /// The ring cannot be opened or polled.
+    pub fn refusals(&self) -> Result<Refusals, Error> {
+        Refusals::new(self.maps.refusals()?, self.maps.lost()?)
+    }
+
+    /// Ends. With `keep` pinned links stay, so that steered flows are refused until the next process comes; else
+    /// everything that is ours is gone.
+    ///
+    /// # Errors
+    /// Something is left; the rest is removed nevertheless.
+    pub fn close(mut self, keep: bool) -> Result<(), Error> {
+        if keep {
+            return Ok(());
+        }
+        let ids: Vec<u32> = self.attached.keys().copied().collect();
+        let mut results: Vec<Result<(), Error>> = ids.into_iter().map(|id| self.detach(id)).collect();
+        results.push(self.retain(&[]));
+        for link in std::mem::take(&mut self.node) {
+            results.push(link.remove().map_err(|source| Error::Bpffs { path: self.directory.clone(), source }));
+        }
+        results.push(self.unpin_all());
+        results.into_iter().find(Result::is_err).unwrap_or(Ok(()))
+    }
+
+    fn unpin_all(&self) -> Result<(), Error> {
+        let failed = |source| Error::Bpffs { path: self.directory.clone(), source };
+        for name in maps::NAMES {
+            remove_pin(&self.directory.join(name)).map_err(failed)?;
+        }
+        fs::remove_dir(&self.directory).map_err(failed)?;
+        // The directory above may hold what another version pinned; then it stays.
+        if let Some(above) = self.directory.parent() {
+            let _ = fs::remove_dir(above);
+        }
+        Ok(())
+    }
+}
+
+/// The pin of an endpoint's link: `endpoint-NUMBER-INODE-PROGRAM`.
+struct Pin {
+    id: u32,
+    inode: u64,
+    path: PathBuf,
+}
+
+impl Pin {
+    fn parse(path: PathBuf) -> Option<Self> {
+        let name = path.file_name()?.to_str()?.strip_prefix("endpoint-")?;
+        let mut parts = name.split('-');
+        let (id, inode) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+        Some(Self { id, inode, path })
+    }
+}
+
+/// A namespace as callers open it.
+impl Redirect {
+    /// Opens a network namespace by its path.
+    ///
+    /// # Errors
+    /// Nothing is there.
+    pub fn open_netns(path: &Path) -> io::Result<OwnedFd> {
+        Ok(File::open(path)?.into())
+    }
+}

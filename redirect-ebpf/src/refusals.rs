@@ -1,0 +1,108 @@
+//! Flows that the kernel refused, as they happen.
+
+use std::{
+    io,
+    net::{IpAddr, Ipv6Addr},
+};
+
+use aya::maps::{MapData, PerCpuArray, RingBuf};
+use portcullis_redirect_common::{INGRESS, Refusal};
+use tokio::io::unix::AsyncFd;
+
+use crate::{error::Error, sys, table::Direction};
+
+/// A flow that was refused in the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// Number of the endpoint.
+    pub endpoint: u32,
+    /// Direction, seen from it.
+    pub direction: Direction,
+    /// IP protocol number.
+    pub protocol: u8,
+    /// The other side.
+    pub peer: IpAddr,
+    /// Port that was connected to.
+    pub port: u16,
+    /// Port of the side that connected; 0 when it had none yet.
+    pub source_port: u16,
+    /// Policy wants it steered, and there is no listener.
+    pub no_listener: bool,
+}
+
+/// Reads refused flows. Bounded: what user space does not read in time is counted as lost.
+pub struct Refusals {
+    ring: AsyncFd<RingBuf<MapData>>,
+    lost: PerCpuArray<MapData, u64>,
+}
+
+impl Refusals {
+    pub(crate) fn new(ring: RingBuf<MapData>, lost: PerCpuArray<MapData, u64>) -> Result<Self, Error> {
+        Ok(Self { ring: sys::poll_ring(ring).map_err(Error::map("REFUSALS", "poll"))?, lost })
+    }
+
+    /// The next refused flow.
+    ///
+    /// # Errors
+    /// The ring cannot be polled.
+    pub async fn next(&mut self) -> io::Result<Refused> {
+        loop {
+            let mut ready = self.ring.readable_mut().await?;
+            if let Some(item) = ready.get_inner_mut().next() {
+                if let Some(refused) = parse(&item) {
+                    return Ok(refused);
+                }
+                continue;
+            }
+            ready.clear_ready();
+        }
+    }
+
+    /// How many did not fit into the ring, since the maps were made.
+    ///
+    /// # Errors
+    /// The map cannot be read.
+    pub fn lost(&self) -> Result<u64, Error> {
+        let values = self.lost.get(&0, 0).map_err(Error::map("LOST", "read"))?;
+        Ok(values.iter().sum())
+    }
+}
+
+/// Reads one event; `None` for a length that is not ours.
+fn parse(bytes: &[u8]) -> Option<Refused> {
+    let bytes: &[u8; size_of::<Refusal>()] = bytes.try_into().ok()?;
+    let u16_at = |at: usize| u16::from_ne_bytes([bytes[at], bytes[at + 1]]);
+    let mut peer = [0; 16];
+    peer.copy_from_slice(&bytes[12..28]);
+    Some(Refused {
+        endpoint: u32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]),
+        direction: if bytes[4] == INGRESS { Direction::Ingress } else { Direction::Egress },
+        protocol: bytes[5],
+        port: u16_at(6),
+        source_port: u16_at(8),
+        no_listener: u16_at(10) != 0,
+        peer: Ipv6Addr::from(peer).to_canonical(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_of_the_kernel_reads_as_it_was_written() {
+        let mut bytes = Vec::new();
+        bytes.extend_from_slice(&7_u32.to_ne_bytes());
+        bytes.extend_from_slice(&[INGRESS, 6]);
+        for number in [5432_u16, 40000, 0] {
+            bytes.extend_from_slice(&number.to_ne_bytes());
+        }
+        bytes.extend_from_slice(&[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 0, 0, 1]);
+        let refused = parse(&bytes).unwrap();
+        assert_eq!(refused.endpoint, 7);
+        assert_eq!(refused.direction, Direction::Ingress);
+        assert_eq!((refused.port, refused.source_port, refused.no_listener), (5432, 40000, false));
+        assert_eq!(refused.peer, "10.0.0.1".parse::<IpAddr>().unwrap());
+        assert_eq!(parse(&bytes[1..]), None);
+    }
+}

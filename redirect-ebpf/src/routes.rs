@@ -1,0 +1,216 @@
+//! Routing rules and routes of a steered namespace. Ours are those with our preference, mark and table.
+//!
+//! Every function works on the calling thread's namespace.
+
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
+
+use futures_util::TryStreamExt;
+use portcullis_redirect_common::{MARK, MARK_OUT, MARK_UDP, PREF_DNS, PREF_OUT, PREF_STEER, TABLE};
+use rtnetlink::{
+    Handle, IpVersion, RouteMessageBuilder,
+    packet_route::{
+        AddressFamily, IpProtocol,
+        address::AddressAttribute,
+        route::{RouteAttribute, RouteMessage, RouteScope, RouteType},
+        rule::{RuleAction, RuleAttribute, RuleMessage, RulePortRange},
+    },
+};
+
+use crate::sysctl;
+
+const LOOPBACK: u32 = 1;
+const MAIN: u32 = 254;
+const DNS_PORT: RulePortRange = RulePortRange { start: 53, end: 53 };
+/// Second routes, one for each device of the endpoint: a socket bound to its device does not see routes of `lo`.
+const DEVICE_METRIC: u32 = 10;
+
+/// Makes the rules and routes of an endpoint with these addresses; those that are there already stay.
+pub(crate) fn set_up(addresses: &[IpAddr]) -> io::Result<()> {
+    with_netlink(async |netlink| {
+        for family in families(addresses) {
+            for rule in rules(family.v6) {
+                there(add_rule(&netlink, rule).await)?;
+            }
+            there(netlink.route().add(route(LOOPBACK, family.source, 0)).execute().await)?;
+            for device in devices(&netlink, family.source).await? {
+                there(netlink.route().add(route(device, family.source, DEVICE_METRIC)).execute().await)?;
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Removes every rule and route that is ours.
+pub(crate) fn tear_down() -> io::Result<()> {
+    with_netlink(async |netlink| {
+        for (v6, version) in [(false, IpVersion::V4), (true, IpVersion::V6)] {
+            let found: Vec<RuleMessage> = match netlink.rule().get(version).execute().try_collect().await {
+                Ok(found) => found,
+                Err(_) if v6 => continue,
+                Err(error) => return Err(other(error)),
+            };
+            for rule in found.into_iter().filter(is_ours) {
+                gone(netlink.rule().del(rule).execute().await)?;
+            }
+            let every = if v6 { empty_route::<Ipv6Addr>() } else { empty_route::<Ipv4Addr>() };
+            let routes: Vec<RouteMessage> = netlink.route().get(every).execute().try_collect().await.map_err(other)?;
+            for route in routes.into_iter().filter(|route| table(route) == TABLE) {
+                gone(netlink.route().del(route).execute().await)?;
+            }
+        }
+        Ok(())
+    })
+}
+
+struct Family {
+    v6: bool,
+    /// The route's source: without one the kernel takes the destination for it.
+    source: IpAddr,
+}
+
+fn families(addresses: &[IpAddr]) -> impl Iterator<Item = Family> {
+    [false, true].into_iter().filter_map(|v6| {
+        if v6 && !sysctl::has_ipv6() {
+            return None;
+        }
+        let source = *addresses.iter().find(|address| address.is_ipv6() == v6)?;
+        Some(Family { v6, source })
+    })
+}
+
+fn rules(v6: bool) -> [RuleMessage; 3] {
+    let rule = |preference, table, more: &[RuleAttribute]| {
+        let mut rule = RuleMessage::default();
+        rule.header.family = if v6 { AddressFamily::Inet6 } else { AddressFamily::Inet };
+        rule.header.action = RuleAction::ToTable;
+        rule.attributes = vec![RuleAttribute::Priority(preference), RuleAttribute::Table(table)];
+        rule.attributes.extend_from_slice(more);
+        rule
+    };
+    let dns = [
+        RuleAttribute::FwMark(MARK_UDP),
+        RuleAttribute::IpProtocol(IpProtocol::Udp),
+        RuleAttribute::DestinationPortRange(DNS_PORT),
+    ];
+    [
+        rule(PREF_OUT, MAIN, &[RuleAttribute::FwMark(MARK_OUT)]),
+        rule(PREF_STEER, TABLE, &[RuleAttribute::FwMark(MARK)]),
+        rule(PREF_DNS, TABLE, &dns),
+    ]
+}
+
+fn is_ours(rule: &RuleMessage) -> bool {
+    let has = |wanted: RuleAttribute| rule.attributes.contains(&wanted);
+    [(PREF_OUT, MARK_OUT), (PREF_STEER, MARK), (PREF_DNS, MARK_UDP)]
+        .into_iter()
+        .any(|(preference, mark)| has(RuleAttribute::Priority(preference)) && has(RuleAttribute::FwMark(mark)))
+}
+
+async fn add_rule(netlink: &Handle, message: RuleMessage) -> Result<(), rtnetlink::Error> {
+    let mut request = netlink.rule().add();
+    *request.message_mut() = message;
+    request.execute().await
+}
+
+fn route(device: u32, source: IpAddr, metric: u32) -> RouteMessage {
+    match source {
+        IpAddr::V4(source) => {
+            let route = RouteMessageBuilder::<Ipv4Addr>::new().pref_source(source);
+            local(route, device, metric).scope(RouteScope::Host).build()
+        }
+        IpAddr::V6(source) => {
+            let route = RouteMessageBuilder::<Ipv6Addr>::new().pref_source(source);
+            local(route, device, metric).scope(RouteScope::Host).build()
+        }
+    }
+}
+
+fn local<T>(route: RouteMessageBuilder<T>, device: u32, metric: u32) -> RouteMessageBuilder<T> {
+    let route = route.table_id(TABLE).output_interface(device).kind(RouteType::Local);
+    if metric == 0 { route } else { route.priority(metric) }
+}
+
+trait EmptyRoute {
+    fn empty() -> RouteMessage;
+}
+impl EmptyRoute for Ipv4Addr {
+    fn empty() -> RouteMessage {
+        RouteMessageBuilder::<Self>::new().build()
+    }
+}
+impl EmptyRoute for Ipv6Addr {
+    fn empty() -> RouteMessage {
+        RouteMessageBuilder::<Self>::new().build()
+    }
+}
+
+fn empty_route<T: EmptyRoute>() -> RouteMessage {
+    T::empty()
+}
+
+fn table(route: &RouteMessage) -> u32 {
+    let long = route.attributes.iter().find_map(|attribute| match attribute {
+        RouteAttribute::Table(table) => Some(*table),
+        _ => None,
+    });
+    long.unwrap_or_else(|| route.header.table.into())
+}
+
+/// The devices that have an address, apart from `lo`.
+async fn devices(netlink: &Handle, address: IpAddr) -> io::Result<Vec<u32>> {
+    let found: Vec<_> = netlink.address().get().execute().try_collect().await.map_err(other)?;
+    Ok(found
+        .into_iter()
+        .filter(|message| message.header.index != LOOPBACK)
+        .filter(|message| {
+            message.attributes.iter().any(|attribute| match attribute {
+                AddressAttribute::Address(found) | AddressAttribute::Local(found) => *found == address,
+                _ => false,
+            })
+        })
+        .map(|message| message.header.index)
+        .collect())
+}
+
+/// Netlink sockets belong to the namespace of the thread that opens them, so each call has a runtime of its own.
+fn with_netlink<T>(work: impl AsyncFnOnce(Handle) -> io::Result<T>) -> io::Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let (connection, netlink, _) = rtnetlink::new_connection()?;
+        let driver = tokio::spawn(connection);
+        let result = work(netlink).await;
+        driver.abort();
+        result
+    })
+}
+
+fn errno(error: &rtnetlink::Error) -> i32 {
+    match error {
+        rtnetlink::Error::NetlinkError(message) => message.raw_code().abs(),
+        _ => 0,
+    }
+}
+
+fn other(error: rtnetlink::Error) -> io::Error {
+    match errno(&error) {
+        0 => io::Error::other(error),
+        number => io::Error::from_raw_os_error(number),
+    }
+}
+
+fn there(result: Result<(), rtnetlink::Error>) -> io::Result<()> {
+    match result {
+        Err(error) if errno(&error) == libc::EEXIST => Ok(()),
+        other_result => other_result.map_err(other),
+    }
+}
+
+fn gone(result: Result<(), rtnetlink::Error>) -> io::Result<()> {
+    match result {
+        Err(error) if [libc::ENOENT, libc::ESRCH].contains(&errno(&error)) => Ok(()),
+        other_result => other_result.map_err(other),
+    }
+}

@@ -1,0 +1,93 @@
+//! The unsafe room: system calls that no library offers in the form needed here.
+#![allow(unsafe_code, reason = "the one room for raw system calls of this crate")]
+
+use std::{
+    ffi::CString,
+    io, mem,
+    os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
+    os::unix::ffi::OsStrExt,
+    path::Path,
+};
+
+use aya::maps::{MapData, RingBuf};
+use tokio::io::unix::AsyncFd;
+
+const BPF_MAP_UPDATE_ELEM: libc::c_int = 2;
+const BPF_OBJ_GET: libc::c_int = 7;
+const BPF_LINK_UPDATE: libc::c_int = 29;
+const SO_NETNS_COOKIE: libc::c_int = 71;
+
+fn check(result: libc::c_long) -> io::Result<libc::c_long> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
+
+/// `BPF_OBJ_GET`: opens what is pinned at a path.
+pub(crate) fn open_pinned(path: &Path) -> io::Result<OwnedFd> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    let attributes = [path.as_ptr() as u64, 0];
+    // SAFETY: the attributes are live for the call and as long as the size says; the path is NUL-terminated.
+    let fd = check(unsafe {
+        libc::syscall(libc::SYS_bpf, BPF_OBJ_GET, attributes.as_ptr(), mem::size_of_val(&attributes))
+    })?;
+    let fd = i32::try_from(fd).map_err(io::Error::other)?;
+    // SAFETY: the kernel has just given us this descriptor; nobody else has it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// `BPF_LINK_UPDATE`: swaps the program of a link without a gap. Works for netns and cgroup links.
+pub(crate) fn update_link(link: BorrowedFd<'_>, program: BorrowedFd<'_>) -> io::Result<()> {
+    let attributes = [link.as_raw_fd(), program.as_raw_fd(), 0, 0];
+    // SAFETY: the attributes are live for the call and as long as the size says.
+    check(unsafe {
+        libc::syscall(libc::SYS_bpf, BPF_LINK_UPDATE, attributes.as_ptr(), mem::size_of_val(&attributes))
+    })?;
+    Ok(())
+}
+
+/// `BPF_MAP_UPDATE_ELEM` with any flags. The kernel serialises; no lock is needed here.
+pub(crate) fn update_map<K: aya::Pod, V: aya::Pod>(map: BorrowedFd<'_>, key: &K, value: &V) -> io::Result<()> {
+    #[repr(C)]
+    struct Attributes {
+        map: u32,
+        _padding: u32,
+        key: u64,
+        value: u64,
+        flags: u64,
+    }
+    let attributes = Attributes {
+        map: map.as_raw_fd().cast_unsigned(),
+        _padding: 0,
+        key: std::ptr::from_ref(key) as u64,
+        value: std::ptr::from_ref(value) as u64,
+        flags: 0,
+    };
+    // SAFETY: key and value are plain data, live for the call; the caller's types are those of the map.
+    check(unsafe {
+        libc::syscall(libc::SYS_bpf, BPF_MAP_UPDATE_ELEM, &raw const attributes, mem::size_of::<Attributes>())
+    })?;
+    Ok(())
+}
+
+/// The cookie of a socket's network namespace: the key that the programs see.
+pub(crate) fn netns_cookie(socket: BorrowedFd<'_>) -> io::Result<u64> {
+    let mut cookie = 0_u64;
+    let mut length: libc::socklen_t = 8;
+    // SAFETY: the buffer is as long as `length` says and live for the call.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            SO_NETNS_COOKIE,
+            (&raw mut cookie).cast(),
+            &raw mut length,
+        )
+    };
+    check(result.into())?;
+    Ok(cookie)
+}
+
+/// Polls the ring of refused flows in the current runtime.
+pub(crate) fn poll_ring(ring: RingBuf<MapData>) -> io::Result<AsyncFd<RingBuf<MapData>>> {
+    // SAFETY: a ring gives the same descriptor for its whole life, which is the map's that it owns.
+    Ok(unsafe { AsyncFd::register(ring) }?)
+}
