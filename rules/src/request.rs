@@ -25,4 +25,15 @@ pub trait Request {
     /// The value of a field. `key` names the header for fields of the form [`crate::schema::Form::Headers`], in lower
     /// case; it is empty for all others.
     fn field(&self, field: FieldIndex, key: &str) -> FieldValue<'_>;
+    /// The value of a field without key as it stands in the request, for records and the monitor.
+    fn shown(&self, field: FieldIndex) -> Option<Cow<'_, [u8]>> {
+        match self.field(field, "") {
+            FieldValue::Value(value) => Some(value),
+            FieldValue::Absent | FieldValue::Ambiguous(_) => None,
+        }
+    }
+    /// The protocol version as people write it, for records; empty when there is none.
+    fn version(&self) -> &'static str {
+        ""
+    }
 }

@@ -78,46 +78,38 @@ pub enum Decision {
     Respond,
 }
 
-/// Judges requests and is told of answers.
+/// Judges requests and is told of answers and offences.
 pub trait Checker {
     /// Judges one request. It borrows from the read buffer and is synchronous: nothing waits in a table.
     fn check(&mut self, request: &dyn Request) -> Decision;
     /// The final answer to the oldest allowed request that has had none began. `status` is the protocol's number.
     fn answered(&mut self, status: u16);
+    /// One side sent what cannot be relayed safely. The relay ends the pair through [`Output::close`].
+    fn offended(&mut self, offence: &dyn Offence);
 }
 
-/// The other side did something that cannot be relayed safely.
-pub trait Offence: std::error::Error + Send + Sync {
+/// Something that cannot be relayed safely: one variant an offence.
+pub trait Offence: std::error::Error {
     /// The word for metrics: one variant, one word.
     fn kind(&self) -> &'static str;
     /// Whose fault it is.
     fn side(&self) -> Side;
+    /// The limit that was hit, if it is one.
+    fn limit(&self) -> Option<&'static str> {
+        None
+    }
 }
-
-/// A refusal by the codec itself. What the client is told is in [`Output`] already.
-pub type Violation = Box<dyn Offence>;
 
 /// The protocol state of one connection pair.
 pub trait Relay: Send {
     /// Shows the bytes of `from` that are not taken yet; never empty. Called again after every step that took
-    /// something while bytes remain, and not again after `out.close` is set or a violation is returned.
-    ///
-    /// # Errors
-    /// The violation, once. The driver sends `out`, then ends the pair as `out.close` says (reset, if unset).
-    fn receive(
-        &mut self,
-        from: Side,
-        input: &[u8],
-        checker: &mut dyn Checker,
-        out: &mut Output,
-    ) -> Result<Step, Violation>;
+    /// something while bytes remain, and after every step of the other side while bytes are held. Not called again
+    /// after `out.close` is set.
+    fn receive(&mut self, from: Side, input: &[u8], checker: &mut dyn Checker, out: &mut Output) -> Step;
 
     /// `from` has ended its stream; `held` bytes of it were never taken. Unless this closes the pair, the driver passes
     /// the FIN on and keeps the other direction open.
-    ///
-    /// # Errors
-    /// The stream ended inside a message in a way that cannot be relayed.
-    fn receive_eof(&mut self, from: Side, held: usize, out: &mut Output) -> Result<(), Violation>;
+    fn receive_eof(&mut self, from: Side, held: usize, checker: &mut dyn Checker, out: &mut Output);
 
     /// Whether the driver may read from `side`. False while too much is outstanding; asked again after each step.
     fn wants(&self, side: Side) -> bool;
@@ -126,7 +118,12 @@ pub trait Relay: Send {
     fn head_pending(&self) -> bool;
 
     /// The client took too long to send a head: says so in `out`.
-    fn head_timeout(&mut self, out: &mut Output) -> Violation;
+    fn head_timeout(&mut self, checker: &mut dyn Checker, out: &mut Output);
+
+    /// Whether the client speaks first, so that the server need not be called before a request is allowed.
+    fn client_first(&self) -> bool {
+        false
+    }
 
     /// How many coming bytes of `from` may move without being shown to [`Relay::receive`]. `u64::MAX`: all.
     fn passthrough(&self, from: Side) -> u64 {

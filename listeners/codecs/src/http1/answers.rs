@@ -1,0 +1,40 @@
+//! What we say ourselves.
+
+/// The answer to a denied request.
+pub(super) fn denied(head: bool, close: bool, out: &mut Vec<u8>) {
+    write(403, "Access denied\r\n", head, close, out);
+}
+
+/// The answer to a request that cannot be relayed. The connection ends behind it.
+pub(super) fn refused(status: u16, out: &mut Vec<u8>) {
+    let text = match status {
+        408 => "The request did not come in time\r\n",
+        414 => "The request target is too long\r\n",
+        431 => "The request head is too large\r\n",
+        501 => "This transfer coding is not supported\r\n",
+        505 => "This version of HTTP is not supported\r\n",
+        _ => "Malformed request\r\n",
+    };
+    write(status, text, false, true, out);
+}
+
+fn write(status: u16, text: &str, head: bool, close: bool, out: &mut Vec<u8>) {
+    let reason = match status {
+        403 => "Forbidden",
+        408 => "Request Timeout",
+        414 => "URI Too Long",
+        431 => "Request Header Fields Too Large",
+        501 => "Not Implemented",
+        505 => "HTTP Version Not Supported",
+        _ => "Bad Request",
+    };
+    let connection = if close { "Connection: close\r\n" } else { "" };
+    let length = text.len();
+    let lines = format!(
+        "HTTP/1.1 {status} {reason}\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\n{connection}\r\n"
+    );
+    out.extend_from_slice(lines.as_bytes());
+    if !head {
+        out.extend_from_slice(text.as_bytes());
+    }
+}

@@ -1,0 +1,67 @@
+//! Where a message ends, by its header fields (RFC 9112 §6).
+
+use super::{
+    head::{Line, members},
+    violation::Violation,
+};
+
+/// HTTP version of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Version {
+    Http10,
+    Http11,
+}
+
+/// What the header lines say about the length of the body, gathered line by line.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Framing {
+    pub(super) length: Option<u64>,
+    pub(super) chunked: bool,
+}
+
+/// Fields that frame or route a message: nobody may nominate them in Connection or send them in a trailer.
+const FRAMING: [&[u8]; 3] = [b"content-length", b"transfer-encoding", b"host"];
+
+impl Framing {
+    /// Takes one line into account.
+    pub(super) fn note(&mut self, line: &Line<'_>) -> Result<(), Violation> {
+        if line.is(b"content-length") {
+            if self.length.is_some() {
+                return Err(Violation::TwoLengths);
+            }
+            self.length = Some(content_length(line.value)?);
+        } else if line.is(b"transfer-encoding") {
+            if self.chunked || !line.value.eq_ignore_ascii_case(b"chunked") {
+                return Err(Violation::TransferEncoding);
+            }
+            self.chunked = true;
+        } else if line.is(b"connection") && members(line.value).any(is_framing) {
+            return Err(Violation::ConnectionNominates);
+        }
+        Ok(())
+    }
+
+    /// Checks what only the whole head shows.
+    pub(super) fn check(&self, version: Version) -> Result<(), Violation> {
+        match (self.chunked, self.length, version) {
+            (true, Some(_), _) => Err(Violation::LengthAndEncoding),
+            (true, None, Version::Http10) => Err(Violation::EncodingInHttp10),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Whether a field, by its name, frames or routes a message.
+pub(super) fn is_framing(name: &[u8]) -> bool {
+    FRAMING.iter().any(|field| name.eq_ignore_ascii_case(field))
+}
+
+/// `1*DIGIT`, at most 2^63 - 1 (RFC 9112 §6.2).
+fn content_length(value: &[u8]) -> Result<u64, Violation> {
+    if value.is_empty() || value.len() > 19 || !value.iter().all(u8::is_ascii_digit) {
+        return Err(Violation::ContentLength);
+    }
+    let number = value.iter().fold(0_u64, |sum, digit| sum.wrapping_mul(10).wrapping_add(u64::from(digit - b'0')));
+    // 19 digits stay below 10^19 < 2^64, so the sum cannot have wrapped.
+    i64::try_from(number).map(i64::cast_unsigned).map_err(|_| Violation::ContentLength)
+}

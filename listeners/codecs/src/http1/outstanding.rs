@@ -1,0 +1,82 @@
+//! Requests that have no final answer yet, oldest first.
+
+use std::collections::VecDeque;
+
+/// What matters of a request for reading its answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Asked {
+    /// HEAD: the answer has no body.
+    pub(super) head: bool,
+    /// CONNECT: a 2xx opens a tunnel.
+    pub(super) connect: bool,
+    /// It offered to switch protocols.
+    pub(super) upgrade: bool,
+}
+
+/// A place in the order of answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Due {
+    /// The server's answer.
+    Answer(Asked),
+    /// Our refusal of a denied request.
+    Refusal {
+        /// The request was HEAD.
+        head: bool,
+        /// The connection ends behind it.
+        close: bool,
+    },
+    /// Our reset.
+    Reset,
+    /// Our word about a malformed request, then the end.
+    Error {
+        /// Its status.
+        status: u16,
+    },
+}
+
+/// The answers that are due. The oldest one needs no memory of its own: most connections never have two.
+#[derive(Debug, Default)]
+pub(super) struct Outstanding {
+    first: Option<Due>,
+    rest: VecDeque<Due>,
+}
+
+impl Outstanding {
+    pub(super) fn len(&self) -> usize {
+        usize::from(self.first.is_some()) + self.rest.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+
+    pub(super) fn front(&self) -> Option<Due> {
+        self.first
+    }
+
+    pub(super) fn last(&self) -> Option<Due> {
+        self.rest.back().copied().or(self.first)
+    }
+
+    pub(super) fn push(&mut self, due: Due) {
+        if self.first.is_none() {
+            self.first = Some(due);
+        } else {
+            self.rest.push_back(due);
+        }
+    }
+
+    /// Takes the oldest out, and gives the memory back once nothing is due.
+    pub(super) fn pop(&mut self) {
+        self.first = self.rest.pop_front();
+        if self.first.is_none() && self.rest.capacity() > 64 {
+            self.rest = VecDeque::new();
+        }
+    }
+
+    /// Bytes of heap held.
+    #[cfg(test)]
+    pub(super) fn heap(&self) -> usize {
+        self.rest.capacity()
+    }
+}
