@@ -1,5 +1,9 @@
 //! What the outside says: settings, policy files, the gRPC API.
 
+mod node;
+
+pub use node::{Fault, LocalEndpoint, Node, Place, Sink, Verdicts};
+
 /// The generated gRPC code.
 pub mod proto {
     #![allow(missing_docs, unreachable_pub, clippy::all, reason = "generated")]

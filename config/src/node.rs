@@ -1,0 +1,71 @@
+//! The contracts with whoever runs the node: what it is handed, and what it tells.
+
+use std::{path::PathBuf, pin::Pin, sync::Arc};
+
+use portcullis_rules::{
+    snapshot::Snapshot,
+    world::{Endpoint, EndpointId},
+};
+use tokio_stream::Stream;
+
+use crate::proto;
+
+/// A live stream of verdicts.
+pub type Verdicts = Pin<Box<dyn Stream<Item = proto::Verdict> + Send>>;
+
+/// An endpoint whose flows are judged here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LocalEndpoint {
+    /// Its number: 1 to 16383, the same after a restart.
+    pub id: EndpointId,
+    /// What is known of it.
+    pub endpoint: Arc<Endpoint>,
+    /// Where it lives.
+    pub place: Place,
+}
+
+/// Where the processes of a local endpoint live.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In a network namespace of their own: an absolute path such as `/run/netns/client`.
+    Netns(PathBuf),
+    /// In the host's, told apart by their cgroup: an absolute path below the cgroup2 mount, such as
+    /// `/system.slice/web.service`.
+    Cgroup(PathBuf),
+}
+
+/// A local endpoint that could not be steered. It becomes a warning in the result of its resource.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// The endpoint.
+    pub endpoint: EndpointId,
+    /// Path of the field that it is about, for example `spec.networkNamespace`.
+    pub field: String,
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+/// Brings what is in force to the data plane and the kernel.
+pub trait Sink: Send + 'static {
+    /// Called by the store in order, one call at a time, off the data path; it may block. `revision` grows by one with
+    /// each call of one process. Tells which endpoints could not be steered; everything else is in force on return.
+    fn apply(&mut self, revision: u64, snapshot: Arc<Snapshot>, locals: &[LocalEndpoint]) -> Vec<Fault>;
+}
+
+/// What the API tells of the running node.
+pub trait Node: Send + Sync + 'static {
+    /// Fills the fields that the store does not know: `version`, `on_proxy_down`, `active_connections`, `allowed`,
+    /// `denied`, `uptime_seconds`, `workers`, `faults`.
+    fn status(&self) -> proto::StatusResponse;
+
+    /// `steered`, or why not.
+    fn state(&self, endpoint: EndpointId) -> String;
+
+    /// Verdicts from now on. The stream is bounded: `Verdict.lost` counts what a slow reader missed.
+    fn watch(&self, request: proto::WatchRequest) -> Verdicts;
+
+    /// A resource was refused; `kind` is `policy`, `endpoint` or `service`.
+    fn rejected(&self, kind: &'static str);
+}
