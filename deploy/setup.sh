@@ -1,0 +1,192 @@
+#!/bin/sh
+# Installs what building, running and testing Portcullis needs on Debian 12 (or a machine like it). Safe to run again:
+# what is there is left alone, and then it takes less than a second and asks for nothing.
+set -eu
+
+usage() {
+    cat <<'TEXT'
+Usage: deploy/setup.sh [build|run|test|bench|programs|all]...
+       deploy/setup.sh cargo
+
+  build     compiler, protobuf                        (make build)
+  run       build, and the peers of the demo          (make demo)
+  test      run, and the peers and clients of tests   (make test; this is the default)
+  bench     build, and the proxies to compare with    (make compare)
+  programs  what rebuilds the eBPF object             (redirect-ebpf/build-programs.sh)
+  all       everything
+  cargo     installs nothing; prints how to call a cargo that is new enough
+
+Packages come from Debian with apt-get, as root or through sudo. No service of theirs is started, none that runs is
+stopped. The Python packages of the gRPC test client go into a virtual environment below ${XDG_CACHE_HOME:-~/.cache}.
+TEXT
+}
+
+# The compiler that Cargo.toml asks for.
+rust_minor=95
+here=$(cd "$(dirname "$0")" && pwd)
+cache=${XDG_CACHE_HOME:-${HOME:?}/.cache}/portcullis
+policy=/usr/sbin/policy-rc.d
+told=""
+# Packages that bring a service which Debian starts at once and at every boot.
+services="nginx haproxy postgresql"
+
+say() { echo "setup: $*" >&2; }
+fail() { echo "setup: error: $*" >&2; exit 1; }
+
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then
+        "$@"
+    elif command -v sudo >/dev/null; then
+        sudo "$@"
+    else
+        fail "this needs root: $*; run it as root, or install sudo"
+    fi
+}
+
+installed() {
+    [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+# Tells whether `$1 --version` says 1.N with N new enough.
+new_enough() {
+    minor=$("$1" --version 2>/dev/null | sed -n 's/^[a-z]* 1\.\([0-9]*\)\..*/\1/p')
+    [ "${minor:-0}" -ge "$rust_minor" ]
+}
+
+# Prints how a cargo that is new enough is called; fails where there is none.
+find_cargo() {
+    if command -v cargo >/dev/null && new_enough cargo && new_enough rustc; then
+        echo cargo
+    elif [ -x "${HOME:-}/.cargo/bin/cargo" ] && new_enough "$HOME/.cargo/bin/cargo"; then
+        echo "env PATH=$HOME/.cargo/bin:$PATH cargo"
+    elif [ -x /usr/bin/cargo ] && new_enough /usr/bin/cargo && new_enough /usr/bin/rustc; then
+        # An older one of somebody's own stands before it in PATH.
+        echo "env RUSTC=/usr/bin/rustc /usr/bin/cargo"
+    else
+        return 1
+    fi
+}
+
+has_java() {
+    for program in java javac; do
+        # An old one says "1.8.0", a new one "17.0.15", to standard error or output.
+        major=$("$program" -version 2>&1 | sed -n 's/^[^0-9]*\([0-9][0-9]*\).*/\1/p' | head -n 1)
+        [ "${major:-0}" -ge 17 ] || return 1
+    done
+}
+
+# Keeps services from starting while packages are unpacked. Whatever policy the machine has comes back afterwards.
+hold_services() {
+    if [ -x "$policy" ]; then
+        answer=0
+        "$policy" nginx start >/dev/null 2>&1 || answer=$?
+        [ "$answer" -ne 101 ] || return 0
+        as_root mv "$policy" "$policy.portcullis"
+    fi
+    trap release_services EXIT
+    trap 'exit 130' INT TERM HUP
+    printf '#!/bin/sh\n# Written by deploy/setup.sh of Portcullis, for as long as it runs.\nexit 101\n' |
+        as_root tee "$policy" >/dev/null
+    as_root chmod 755 "$policy"
+}
+
+# Also mends what a run left that was killed.
+release_services() {
+    if grep -qs 'deploy/setup.sh of Portcullis' "$policy"; then
+        as_root rm -f "$policy"
+    fi
+    if [ -e "$policy.portcullis" ]; then
+        as_root mv "$policy.portcullis" "$policy"
+    fi
+    trap - EXIT
+}
+
+# Installs those of the named packages that are missing.
+packages() {
+    missing=""
+    new_services=""
+    for package in "$@"; do
+        installed "$package" || missing="$missing $package"
+    done
+    [ -n "$missing" ] || return 0
+    command -v apt-get >/dev/null || fail "no apt-get here; install these by hand:$missing"
+    for service in $services; do
+        [ -e "/etc/init.d/$service" ] || new_services="$new_services $service"
+    done
+
+    say "installing$missing"
+    hold_services
+    as_root apt-get -qq update || say "the package lists could not be refreshed; going on with those that are here"
+    # shellcheck disable=SC2086 # words on purpose
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends --no-remove \
+        -o DPkg::Lock::Timeout=600 -o Dpkg::Use-Pty=0 $missing </dev/null |
+        sed -n 's/^Setting up /setup:   /p' >&2
+    for package in $missing; do
+        installed "$package" || fail "apt-get did not install $package; what it says: apt-get install $package"
+    done
+    # Ours to use from namespaces of the tests, not to run on the machine.
+    for service in $new_services; do
+        [ ! -e "/etc/init.d/$service" ] || as_root update-rc.d "$service" disable >/dev/null 2>&1
+    done
+    release_services
+}
+
+build() {
+    packages ca-certificates gcc git libc6-dev make protobuf-compiler libprotobuf-dev
+    if ! cargo=$(find_cargo); then
+        packages cargo-web rustc-web rustfmt-web
+        cargo=$(find_cargo) || fail "Debian's cargo-web is older than 1.$rust_minor; install Rust 1.$rust_minor or newer"
+    fi
+    [ -n "$told" ] || say "$($cargo --version), called as: $cargo"
+    told=yes
+}
+
+run() {
+    build
+    packages curl iproute2 nftables util-linux python3-httpbin gunicorn postgresql-15 postgresql-client-15
+}
+
+tests() {
+    run
+    packages haproxy nginx procps python3-venv python3-websockets shellcheck
+    has_java || packages openjdk-17-jdk-headless
+    python_environment
+}
+
+bench() {
+    build
+    packages haproxy iproute2 nginx util-linux wrk
+}
+
+programs() {
+    build
+    packages llvm-22-dev rust-web-src rustc-web
+}
+
+# The stock gRPC client by reflection: not in Debian as a package that is new enough.
+python_environment() {
+    wanted=$here/../integration/clients/requirements.txt
+    if cmp -s "$wanted" "$cache/venv/requirements.txt" && [ -x "$cache/venv/bin/python3" ]; then
+        return
+    fi
+    say "making the Python environment $cache/venv"
+    rm -rf "$cache/venv"
+    mkdir -p "$cache"
+    /usr/bin/python3 -m venv "$cache/venv"
+    "$cache/venv/bin/python3" -m pip install --quiet --disable-pip-version-check --requirement "$wanted"
+    # Last: it says that all before it is done.
+    cp "$wanted" "$cache/venv/requirements.txt"
+}
+
+[ $# -gt 0 ] || set -- test
+for what in "$@"; do
+    case $what in
+        build | run | bench | programs) "$what" ;;
+        test) tests ;;
+        all) tests; bench; programs ;;
+        cargo) find_cargo || fail "no cargo 1.$rust_minor or newer; run deploy/setup.sh build" ;;
+        -h | --help | help) usage ;;
+        *) usage >&2; exit 2 ;;
+    esac
+    [ "$what" = cargo ] || say "$what: ready"
+done
