@@ -37,7 +37,22 @@ impl Legs {
     /// # Errors
     /// The kernel has no memory for it.
     pub fn announce(&self, endpoint: u32, leg: SocketAddr, port: u16) -> io::Result<()> {
-        let key = LegKey { endpoint, leg_port: leg.port(), port, leg: key_address(leg.ip()) };
-        sys::update_map(self.maps.own_legs.as_fd(), &key, &1_u32)
+        sys::update_map(self.maps.own_legs.as_fd(), &key(endpoint, leg, port), &1_u32)
     }
+
+    /// Forgets an announced leg, once it is connected or has failed: only its first packet meets `sk_lookup`. What
+    /// stays announced would let a client through that happens to use the same port later.
+    ///
+    /// # Errors
+    /// The kernel refuses; that nothing is there is no error.
+    pub fn forget(&self, endpoint: u32, leg: SocketAddr, port: u16) -> io::Result<()> {
+        match sys::delete_from_map(self.maps.own_legs.as_fd(), &key(endpoint, leg, port)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other,
+        }
+    }
+}
+
+fn key(endpoint: u32, leg: SocketAddr, port: u16) -> LegKey {
+    LegKey { endpoint, leg_port: leg.port(), port, leg: key_address(leg.ip()) }
 }

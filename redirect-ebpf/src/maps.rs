@@ -11,7 +11,7 @@ use aya::{
     Pod,
     maps::{HashMap, LpmTrie, Map, MapData, MapError, PerCpuArray, RingBuf, SockMap, lpm_trie::Key},
 };
-use portcullis_redirect_common::{LocalKey, OwnerKey, PeerKey, PortKey};
+use portcullis_redirect_common::{LegKey, LocalKey, OwnerKey, PeerKey, PortKey};
 
 use crate::{
     error::Error,
@@ -224,6 +224,14 @@ impl Maps {
             all.insert(key.map_err(Error::map("LOCALS", "read"))?.endpoint);
         }
         Ok(all.into_iter().collect())
+    }
+
+    /// Forgets the legs of an earlier process: they are gone, and their ports may be anybody's.
+    pub(crate) fn forget_legs(&mut self) -> Result<(), Error> {
+        let mut legs: HashMap<MapData, LegKey, u32> =
+            Map::LruHashMap(data(&self.directory, "OWN_LEGS")?).try_into().map_err(Error::map("OWN_LEGS", "use"))?;
+        let held: Vec<LegKey> = legs.keys().flatten().collect();
+        held.iter().try_for_each(|key| gone(legs.remove(key))).map_err(Error::map("OWN_LEGS", "write"))
     }
 
     /// A map's descriptor, for callers that update it by themselves.

@@ -109,7 +109,8 @@ impl Redirect {
         let mut loader = Loader::new(&directory, options.pin);
         let mut ebpf = loader.load(0, false)?;
         let node = loader.attach_egress(&mut ebpf, cgroup.as_fd(), "node")?;
-        let maps = Maps::open(&directory)?;
+        let mut maps = Maps::open(&directory)?;
+        maps.forget_legs()?;
         let legs = LegMaps { own_sockets: maps.descriptor("OWN_SOCKETS")?, own_legs: maps.descriptor("OWN_LEGS")? };
         Ok(Self { directory, loader, maps, legs: Legs { maps: Arc::new(legs) }, node, attached: BTreeMap::new() })
     }

@@ -13,6 +13,7 @@ use aya::maps::{MapData, RingBuf};
 use tokio::io::unix::AsyncFd;
 
 const BPF_MAP_UPDATE_ELEM: libc::c_int = 2;
+const BPF_MAP_DELETE_ELEM: libc::c_int = 3;
 const BPF_OBJ_GET: libc::c_int = 7;
 const BPF_LINK_UPDATE: libc::c_int = 29;
 const SO_NETNS_COOKIE: libc::c_int = 71;
@@ -46,6 +47,15 @@ pub(crate) fn update_link(link: BorrowedFd<'_>, program: BorrowedFd<'_>) -> io::
 
 /// `BPF_MAP_UPDATE_ELEM` with any flags. The kernel serialises; no lock is needed here.
 pub(crate) fn update_map<K: aya::Pod, V: aya::Pod>(map: BorrowedFd<'_>, key: &K, value: &V) -> io::Result<()> {
+    element(BPF_MAP_UPDATE_ELEM, map, key, std::ptr::from_ref(value) as u64)
+}
+
+/// `BPF_MAP_DELETE_ELEM`. A key that is not there is an error of kind `NotFound`.
+pub(crate) fn delete_from_map<K: aya::Pod>(map: BorrowedFd<'_>, key: &K) -> io::Result<()> {
+    element(BPF_MAP_DELETE_ELEM, map, key, 0)
+}
+
+fn element<K: aya::Pod>(command: libc::c_int, map: BorrowedFd<'_>, key: &K, value: u64) -> io::Result<()> {
     #[repr(C)]
     struct Attributes {
         map: u32,
@@ -58,13 +68,11 @@ pub(crate) fn update_map<K: aya::Pod, V: aya::Pod>(map: BorrowedFd<'_>, key: &K,
         map: map.as_raw_fd().cast_unsigned(),
         _padding: 0,
         key: std::ptr::from_ref(key) as u64,
-        value: std::ptr::from_ref(value) as u64,
+        value,
         flags: 0,
     };
     // SAFETY: key and value are plain data, live for the call; the caller's types are those of the map.
-    check(unsafe {
-        libc::syscall(libc::SYS_bpf, BPF_MAP_UPDATE_ELEM, &raw const attributes, mem::size_of::<Attributes>())
-    })?;
+    check(unsafe { libc::syscall(libc::SYS_bpf, command, &raw const attributes, mem::size_of::<Attributes>()) })?;
     Ok(())
 }
 
