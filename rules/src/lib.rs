@@ -5,8 +5,10 @@
 //! this request allowed* ([`snapshot::RuleSet::check`]), once a request.
 
 pub mod labels;
+pub mod pattern;
 pub mod policy;
 pub mod request;
+pub mod ruleset;
 pub mod schema;
 pub mod settings;
 pub mod snapshot;

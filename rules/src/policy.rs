@@ -7,7 +7,12 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use crate::{labels::Selector, schema::{FieldIndex, Schema}, settings::DenyWith, world::Transport};
+use crate::{
+    labels::Selector,
+    schema::{FieldIndex, Schema},
+    settings::DenyWith,
+    world::Transport,
+};
 
 /// Position in a document, from 1; 0 when unknown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

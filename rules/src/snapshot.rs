@@ -1,13 +1,15 @@
 //! The compiled form: what the data path asks.
 
-use std::{net::{IpAddr, SocketAddr}, sync::Arc};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
+pub use crate::ruleset::RuleSet;
 use crate::{
-    request::Request,
-    schema::Schema,
     settings::Settings,
     steering::SteeringTable,
-    verdict::{Layer, Reason, RuleInfo, Verdict},
+    verdict::{Layer, Reason, RuleInfo},
     world::{Direction, Endpoint, EndpointId, Transport, World},
 };
 
@@ -48,24 +50,6 @@ pub struct Flow {
     pub reason: Reason,
     /// The decisive rule, if one is.
     pub rule: Option<Arc<RuleInfo>>,
-}
-
-/// The L7 rules that bind one flow; shared between all flows with identical rules.
-#[derive(Debug)]
-pub struct RuleSet {}
-
-impl RuleSet {
-    /// The protocol.
-    #[must_use]
-    pub fn schema(&self) -> &'static Schema {
-        unreachable!("contract only")
-    }
-
-    /// Judges one request. Does not allocate when it is allowed.
-    #[must_use]
-    pub fn check(&self, _request: &dyn Request) -> Verdict<'_> {
-        unreachable!("contract only")
-    }
 }
 
 /// Everything in force, compiled. Immutable; swapped as a whole.
