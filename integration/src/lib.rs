@@ -1,1 +1,27 @@
-//! Stub.
+//! The laboratory: network namespaces as pods, a node that routes between them, real servers and clients, and the node
+//! under test.
+//!
+//! Everything a [`Lab`] makes carries its name, which holds the number of the process: namespaces, the cgroup, the
+//! directory of files and the one of bpffs. It goes when the value is dropped, also by a panic; what a killed process
+//! left is swept by the next one. Nothing outside is touched, and no packet leaves the machine.
+
+pub mod curl;
+pub mod error;
+pub mod lab;
+pub mod namespace;
+pub mod need;
+pub mod node;
+pub mod pod;
+pub mod process;
+pub mod servers;
+pub mod services;
+pub mod site;
+pub mod sweep;
+pub mod wait;
+
+pub use error::{Error, Result};
+pub use lab::Lab;
+pub use need::{Need, require};
+pub use pod::Pod;
+pub use process::{Finished, Process};
+pub use site::Site;

@@ -1,0 +1,65 @@
+//! What a test needs of the machine. What is missing is said loudly; with `PORTCULLIS_REQUIRE_ALL=1` it is a failure.
+
+use std::{env, fs, io::Write, path::Path};
+
+/// Something a test needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// The root user.
+    Root,
+    /// A kernel with BPF, its types, and cgroup2.
+    Bpf,
+    /// IPv6.
+    Ipv6,
+    /// A program on the laboratory's path.
+    Program(&'static str),
+    /// A module of the distribution's Python.
+    PythonModule(&'static str),
+    /// The program under test, built.
+    Portcullis,
+}
+
+impl Need {
+    /// What is missing, if it is.
+    fn missing(self) -> Option<String> {
+        let absent = |there: bool, what: &str| (!there).then(|| what.to_owned());
+        match self {
+            Self::Root => absent(nix::unistd::geteuid().is_root(), "root (namespaces and BPF need it): run as root"),
+            Self::Bpf => {
+                let mounts = fs::read_to_string("/proc/mounts").unwrap_or_default();
+                let cgroup2 = mounts.lines().any(|line| line.split(' ').nth(2) == Some("cgroup2"));
+                absent(Path::new("/sys/kernel/btf/vmlinux").exists() && cgroup2, "BPF with BTF, or a cgroup2 mount")
+            }
+            Self::Ipv6 => absent(Path::new("/proc/sys/net/ipv6").exists(), "IPv6 in this kernel"),
+            Self::Program(name) => {
+                let places = ["/usr/sbin", "/usr/bin", "/sbin", "/bin", "/usr/lib/postgresql/15/bin"];
+                let there = places.iter().any(|place| Path::new(place).join(name).exists());
+                absent(there, &format!("the program {name}: run deploy/setup.sh test"))
+            }
+            Self::PythonModule(name) => {
+                let there = Path::new("/usr/lib/python3/dist-packages").join(name).exists();
+                absent(there, &format!("the Python module {name}: run deploy/setup.sh test"))
+            }
+            Self::Portcullis => crate::node::binary().err().map(|error| error.to_string()),
+        }
+    }
+}
+
+/// Whether everything is there; says what is not. A test that gets `false` returns.
+///
+/// # Panics
+/// When something is missing and `PORTCULLIS_REQUIRE_ALL=1` is set.
+#[must_use]
+pub fn require(needs: &[Need]) -> bool {
+    let missing: Vec<String> = needs.iter().filter_map(|need| need.missing()).collect();
+    if missing.is_empty() {
+        return true;
+    }
+    let test = std::thread::current().name().unwrap_or("a test").to_owned();
+    let message = format!("SKIPPED {test}: this machine lacks {}", missing.join("; "));
+    let strict = env::var_os("PORTCULLIS_REQUIRE_ALL").is_some_and(|value| value == "1");
+    assert!(!strict, "{message} (PORTCULLIS_REQUIRE_ALL=1 makes this a failure)");
+    // Straight to the stream: the test harness hides what a passing test prints.
+    let _ = writeln!(std::io::stderr(), "{message}");
+    false
+}

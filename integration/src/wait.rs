@@ -1,0 +1,31 @@
+//! Waiting for events, with a bound.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::error::{Error, Result};
+
+/// The longest that anything is waited for. Generous: a bound for what hangs, not a measure of what is slow.
+pub const PATIENCE: Duration = Duration::from_secs(40);
+
+/// Between two looks at a state that announces no change of its own (a file, a process, a port).
+const LOOK: Duration = Duration::from_millis(5);
+
+/// Looks until `look` sees something; `log` is asked for what is known when it does not come.
+///
+/// # Errors
+/// [`PATIENCE`] is over, or `look` fails.
+pub fn until<T>(what: &str, log: impl FnOnce() -> String, mut look: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+    let start = Instant::now();
+    loop {
+        if let Some(seen) = look()? {
+            return Ok(seen);
+        }
+        if start.elapsed() > PATIENCE {
+            return Err(Error::TimedOut { what: what.to_owned(), seconds: PATIENCE.as_secs(), log: log() });
+        }
+        thread::park_timeout(LOOK);
+    }
+}
