@@ -1,8 +1,12 @@
 //! What the outside says: settings, policy files, the gRPC API.
+#![allow(dead_code, unused_imports)]
 
 mod node;
+mod problem;
+mod yaml;
 
 pub use node::{Fault, LocalEndpoint, Node, Place, Sink, Verdicts};
+pub use problem::Problem;
 
 /// The generated gRPC code.
 pub mod proto {

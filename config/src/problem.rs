@@ -1,0 +1,77 @@
+//! What is wrong with a document.
+
+use std::fmt;
+
+use portcullis_rules::policy::Position;
+
+use crate::proto;
+
+/// Something wrong or doubtful in a document.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Problem {
+    /// Path of the field, for example `spec.ingress[0].toPorts[0].ports[0].port`; empty for the whole document.
+    pub field: String,
+    /// What is wrong.
+    pub message: String,
+    /// What to write instead; may be empty.
+    pub remedy: String,
+    /// Where it stands.
+    pub position: Position,
+    /// Whether the document is accepted nevertheless.
+    pub warning: bool,
+}
+
+impl Problem {
+    /// An error about a field, at a position that is not known yet.
+    pub fn new(field: impl Into<String>, message: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { field: field.into(), message: message.into(), remedy: remedy.into(), ..Self::default() }
+    }
+
+    /// The same at a position.
+    #[must_use]
+    pub fn at(self, position: Position) -> Self {
+        Self { position, ..self }
+    }
+
+    /// The same as a warning.
+    #[must_use]
+    pub fn as_warning(self) -> Self {
+        Self { warning: true, ..self }
+    }
+
+    /// The same in a document that begins at a line of a file, from 1.
+    #[must_use]
+    pub fn in_document_at(mut self, first_line: u32) -> Self {
+        if self.position.line > 0 {
+            self.position.line += first_line.saturating_sub(1);
+        }
+        self
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.position.line > 0 {
+            write!(f, "{}:{}: ", self.position.line, self.position.column)?;
+        }
+        if !self.field.is_empty() {
+            write!(f, "{}: ", self.field)?;
+        }
+        f.write_str(&self.message)?;
+        if self.remedy.is_empty() { Ok(()) } else { write!(f, " ({})", self.remedy) }
+    }
+}
+
+impl From<Problem> for proto::Problem {
+    fn from(problem: Problem) -> Self {
+        let Problem { field, message, remedy, position, warning } = problem;
+        Self { field, message, remedy, line: position.line, column: position.column, warning }
+    }
+}
+
+impl From<portcullis_rules::policy::Problem> for Problem {
+    fn from(problem: portcullis_rules::policy::Problem) -> Self {
+        let portcullis_rules::policy::Problem { field, message, remedy, warning, .. } = problem;
+        Self { field, message, remedy, warning, position: Position::default() }
+    }
+}

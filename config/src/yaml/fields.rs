@@ -1,0 +1,202 @@
+//! Reads trees field by field. Whatever is not asked for is refused by name.
+
+use portcullis_rules::policy::Position;
+
+use super::tree::{Key, Tree, Value};
+use crate::problem::Problem;
+
+/// A value and the path of its field.
+#[derive(Clone, Debug)]
+pub(crate) struct Field<'t> {
+    pub(crate) path: String,
+    pub(crate) tree: &'t Tree,
+}
+
+/// The entries of a mapping.
+#[derive(Debug)]
+pub(crate) struct Fields<'t> {
+    path: String,
+    position: Position,
+    entries: &'t [(Key, Tree)],
+    known: Vec<&'static str>,
+}
+
+/// A mapping that is not there.
+const NO_ENTRIES: &[(Key, Tree)] = &[];
+
+impl<'t> Field<'t> {
+    /// The document itself.
+    pub(crate) fn root(tree: &'t Tree) -> Self {
+        Self { path: String::new(), tree }
+    }
+
+    /// An error about this field.
+    pub(crate) fn problem(&self, message: impl Into<String>, remedy: impl Into<String>) -> Problem {
+        Problem::new(&self.path, message, remedy).at(self.tree.position)
+    }
+
+    /// Its entries. What is no mapping is an error, and reads as an empty one.
+    pub(crate) fn fields(&self, problems: &mut Vec<Problem>) -> Fields<'t> {
+        let entries = match &self.tree.value {
+            Value::Map(entries) => entries.as_slice(),
+            _ => {
+                problems.push(self.mistyped("a mapping", "write `key: value` lines, or {}"));
+                NO_ENTRIES
+            }
+        };
+        Fields { path: self.path.clone(), position: self.tree.position, entries, known: Vec::new() }
+    }
+
+    /// Its items. What is no list is an error, and reads as an empty one.
+    pub(crate) fn items(&self, problems: &mut Vec<Problem>) -> Vec<Field<'t>> {
+        let Value::List(items) = &self.tree.value else {
+            problems.push(self.mistyped("a list", "write `- item` lines, or []"));
+            return Vec::new();
+        };
+        let item = |(index, tree)| Field { path: format!("{}[{index}]", self.path), tree };
+        items.iter().enumerate().map(item).collect()
+    }
+
+    /// Its text.
+    pub(crate) fn text(&self, problems: &mut Vec<Problem>) -> Option<&'t str> {
+        match &self.tree.value {
+            Value::Text(text) => return Some(text),
+            Value::Integer(number) => {
+                problems.push(self.mistyped("a string", &format!("put it in quotes: \"{number}\"")));
+            }
+            Value::Boolean(_) | Value::Float(_) => problems.push(self.mistyped("a string", "put it in quotes")),
+            _ => problems.push(self.mistyped("a string", "write one value, in quotes if it has special characters")),
+        }
+        None
+    }
+
+    /// Its truth.
+    pub(crate) fn boolean(&self, problems: &mut Vec<Problem>) -> Option<bool> {
+        match self.tree.value {
+            Value::Boolean(value) => Some(value),
+            _ => {
+                problems.push(self.mistyped("true or false", "write true or false, without quotes"));
+                None
+            }
+        }
+    }
+
+    /// A whole number within bounds.
+    pub(crate) fn number(&self, lowest: u64, highest: u64, problems: &mut Vec<Problem>) -> Option<u64> {
+        let remedy = format!("write a whole number from {lowest} to {highest}, without quotes");
+        let Value::Integer(value) = self.tree.value else {
+            problems.push(self.mistyped("a whole number", &remedy));
+            return None;
+        };
+        let number = u64::try_from(value).ok().filter(|number| (lowest..=highest).contains(number));
+        if number.is_none() {
+            problems.push(self.problem(format!("{value} is out of range"), remedy));
+        }
+        number
+    }
+
+    /// One of several words.
+    pub(crate) fn word<T: Copy>(&self, words: &[(&str, T)], problems: &mut Vec<Problem>) -> Option<T> {
+        let text = self.text(problems)?;
+        let found = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
+        if found.is_none() {
+            problems.push(self.problem(format!("unknown value {text:?}"), format!("write {}", one_of(words))));
+        }
+        found
+    }
+
+    /// An error: the value is of another type.
+    fn mistyped(&self, wanted: &str, remedy: &str) -> Problem {
+        let is = match &self.tree.value {
+            Value::Null => "nothing",
+            Value::Boolean(_) => "a boolean",
+            Value::Integer(_) | Value::Float(_) => "a number",
+            Value::Text(_) => "a string",
+            Value::List(_) => "a list",
+            Value::Map(_) => "a mapping",
+        };
+        self.problem(format!("has to be {wanted}, but is {is}"), remedy)
+    }
+}
+
+fn one_of<T>(words: &[(&str, T)]) -> String {
+    words.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(" or ")
+}
+
+impl<'t> Fields<'t> {
+    /// A field that may be absent; null is absent.
+    pub(crate) fn get(&mut self, name: &'static str) -> Option<Field<'t>> {
+        self.known.push(name);
+        let (_, tree) = self.entries.iter().find(|(key, _)| key.name == name)?;
+        let field = Field { path: self.path_of(name), tree };
+        (tree.value != Value::Null).then_some(field)
+    }
+
+    /// A field that has to be there.
+    pub(crate) fn require(&mut self, name: &'static str, remedy: &str, problems: &mut Vec<Problem>) -> Option<Field<'t>> {
+        let field = self.get(name);
+        if field.is_none() {
+            problems.push(Problem::new(self.path_of(name), "is missing", remedy).at(self.position));
+        }
+        field
+    }
+
+    /// Fields that are accepted without being looked at.
+    pub(crate) fn ignore(&mut self, names: &[&'static str]) {
+        self.known.extend(names);
+    }
+
+    /// All entries, with any key.
+    pub(crate) fn all(self) -> impl Iterator<Item = (&'t Key, Field<'t>)> {
+        let path = self.path;
+        self.entries.iter().map(move |(key, tree)| (key, Field { path: join(&path, &key.name), tree }))
+    }
+
+    /// Refuses what was not asked for. `unsupported` are names that Cilium knows and this version does not.
+    pub(crate) fn finish(self, unsupported: &[&str], problems: &mut Vec<Problem>) {
+        for (key, _) in self.entries.iter().filter(|(key, _)| !self.known.contains(&key.name.as_str())) {
+            let (message, remedy) = if unsupported.contains(&key.name.as_str()) {
+                ("not supported by this version", "remove it, and mind what the policy means without it".to_owned())
+            } else {
+                ("unknown field", remedy_for(&key.name, &self.known))
+            };
+            problems.push(Problem::new(self.path_of(&key.name), message, remedy).at(key.position));
+        }
+    }
+
+    fn path_of(&self, name: &str) -> String {
+        join(&self.path, name)
+    }
+}
+
+fn join(path: &str, name: &str) -> String {
+    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
+}
+
+fn remedy_for(name: &str, known: &[&'static str]) -> String {
+    let nearest = known.iter().map(|candidate| (distance(name, candidate), candidate)).min();
+    match nearest {
+        Some((distance, candidate)) if distance <= 2 => format!("did you mean {candidate}?"),
+        _ if known.is_empty() => "remove it".to_owned(),
+        _ => format!("remove it; known here: {}", known.join(", ")),
+    }
+}
+
+/// Levenshtein's distance, blind to case. Names longer than any of ours are far from all of them.
+fn distance(one: &str, other: &str) -> usize {
+    if one.len() > 64 {
+        return usize::MAX;
+    }
+    let other: Vec<char> = other.to_lowercase().chars().collect();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (line, a) in one.to_lowercase().chars().enumerate() {
+        let mut diagonal = line;
+        row[0] = line + 1;
+        for (column, b) in other.iter().enumerate() {
+            let changed = diagonal + usize::from(a != *b);
+            diagonal = row[column + 1];
+            row[column + 1] = changed.min(diagonal + 1).min(row[column] + 1);
+        }
+    }
+    row[other.len()]
+}

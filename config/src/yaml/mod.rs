@@ -1,0 +1,7 @@
+//! YAML and JSON with positions.
+
+mod fields;
+mod tree;
+
+pub(crate) use fields::{Field, Fields};
+pub(crate) use tree::{Tree, Value, parse};
