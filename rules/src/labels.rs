@@ -139,7 +139,7 @@ impl Requirement {
         Self { key: key.to_owned(), operator: Operator::In, values: vec![value.to_owned()] }
     }
 
-    fn key(&self) -> &str {
+    pub(crate) fn key(&self) -> &str {
         split_key(&self.key).1
     }
 

@@ -4,14 +4,18 @@
 //! that the data path asks: *which rules concern this flow* ([`snapshot::Snapshot::flow`]), once a connection, and *is
 //! this request allowed* ([`snapshot::RuleSet::check`]), once a request.
 
+mod compile;
 pub mod labels;
+mod lpm;
 pub mod pattern;
 pub mod policy;
 pub mod request;
 pub mod ruleset;
 pub mod schema;
+mod services;
 pub mod settings;
 pub mod snapshot;
 pub mod steering;
+mod table;
 pub mod verdict;
 pub mod world;

@@ -81,7 +81,7 @@ pub struct Entry {
 }
 
 /// A CIDR with exceptions.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CidrSet {
     /// The range.
     pub cidr: IpNet,

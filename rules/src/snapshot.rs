@@ -7,8 +7,11 @@ use std::{
 
 pub use crate::ruleset::RuleSet;
 use crate::{
+    compile::{Locals, compile, identities::Addresses},
+    services::Vips,
     settings::Settings,
     steering::SteeringTable,
+    table::{Sources, who},
     verdict::{Layer, Reason, RuleInfo},
     world::{Direction, Endpoint, EndpointId, Transport, World},
 };
@@ -54,55 +57,84 @@ pub struct Flow {
 
 /// Everything in force, compiled. Immutable; swapped as a whole.
 #[derive(Debug, Default)]
-pub struct Snapshot {}
+pub struct Snapshot {
+    generation: u64,
+    settings: Settings,
+    addresses: Addresses,
+    locals: Locals,
+    vips: Vips,
+}
 
 impl Snapshot {
     /// Compiles a world. Never fails: policies are validated before. A regular expression over its budget makes its
     /// own rule match nothing.
     #[must_use]
-    pub fn compile(_world: &World, _generation: u64) -> Self {
-        unreachable!("contract only")
+    pub fn compile(world: &World, generation: u64) -> Self {
+        let (addresses, locals) = compile(world);
+        let vips = Vips::new(world.services.iter().map(|service| &**service));
+        Self { generation, settings: world.settings, addresses, locals, vips }
     }
 
     /// Number of this snapshot; grows.
     #[must_use]
     pub fn generation(&self) -> u64 {
-        0
+        self.generation
     }
 
     /// The settings it was compiled with.
     #[must_use]
     pub fn settings(&self) -> &Settings {
-        unreachable!("contract only")
+        &self.settings
     }
 
-    /// Judges a flow at L3 and L4 and selects the L7 rules that bind it.
+    /// Judges a flow at L3 and L4 and selects the L7 rules that bind it. Does not allocate.
+    ///
+    /// The peer is taken as it is: for a service ask with a backend of [`Snapshot::backends`]. An endpoint may always
+    /// reach itself (cilium bpf/bpf_lxc.c: hairpin flows skip policy).
     #[must_use]
-    pub fn flow(&self, _key: &FlowKey) -> Flow {
-        unreachable!("contract only")
+    pub fn flow(&self, key: &FlowKey) -> Flow {
+        let flow = |access, reason| Flow { access, layer: Layer::L3, reason, rule: None };
+        let Some((endpoint, subject)) = self.locals.get(&key.endpoint) else {
+            return flow(Access::Deny, Reason::UnknownEndpoint);
+        };
+        let Some(side) = subject.side(key.direction).filter(|_| !endpoint.addresses.contains(&key.peer)) else {
+            return flow(Access::Allow, Reason::NotEnforced);
+        };
+        let who = who(&self.addresses, key.peer);
+        let mut answer = side.class(key.transport, key.port).answer(who).clone();
+        // A peer that is allowed on some other port is refused for its port.
+        if answer.reason == Reason::NoRule && side.names(who) {
+            answer.layer = Layer::L4;
+        }
+        answer
     }
 
-    /// The backends of a service's VIP and port; `None` if it is no VIP of a known service.
+    /// The backends of a service's VIP and port, those of the VIP's family; `None` if it is no VIP of a known service.
+    ///
+    /// A known VIP with a port that its service does not have is no VIP either: nobody translates it, so it is judged
+    /// like any address.
     #[must_use]
-    pub fn backends(&self, _transport: Transport, _address: IpAddr, _port: u16) -> Option<&[SocketAddr]> {
-        None
+    pub fn backends(&self, transport: Transport, address: IpAddr, port: u16) -> Option<&[SocketAddr]> {
+        self.vips.get(transport, address, port)
     }
 
-    /// The endpoint that has an address.
+    /// The endpoint that has an address; where several have it, the first.
     #[must_use]
-    pub fn endpoint_at(&self, _address: IpAddr) -> Option<&Arc<Endpoint>> {
-        None
+    pub fn endpoint_at(&self, address: IpAddr) -> Option<&Arc<Endpoint>> {
+        self.addresses.get(&address).map(|known| &known.endpoint)
     }
 
     /// A local endpoint by its number.
     #[must_use]
-    pub fn endpoint(&self, _id: EndpointId) -> Option<&Arc<Endpoint>> {
-        None
+    pub fn endpoint(&self, id: EndpointId) -> Option<&Arc<Endpoint>> {
+        self.locals.get(&id).map(|(endpoint, _)| endpoint)
     }
 
-    /// What the kernel is told of a local endpoint.
+    /// What the kernel is told of a local endpoint; nothing for one that is not known.
     #[must_use]
-    pub fn steering(&self, _id: EndpointId) -> SteeringTable {
-        SteeringTable::default()
+    pub fn steering(&self, id: EndpointId) -> SteeringTable {
+        let Some((endpoint, subject)) = self.locals.get(&id) else { return SteeringTable::default() };
+        let sources = Sources { addresses: &self.addresses, vips: &self.vips };
+        SteeringTable { classes: sources.classes(subject, endpoint), addresses: endpoint.addresses.clone() }
     }
 }

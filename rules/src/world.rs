@@ -40,7 +40,7 @@ pub enum Transport {
 }
 
 /// A named or owned port of an endpoint.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Port {
     /// Name for policies that name ports; may be empty.
     pub name: String,

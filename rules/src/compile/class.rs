@@ -1,0 +1,235 @@
+//! The answers for one range of ports, by peer.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use ipnet::IpNet;
+
+use super::{
+    grants::{Grant, GrantId},
+    identities::Identity,
+    peers::Who,
+};
+use crate::{
+    lpm::{Lpm, everything, prefix},
+    policy::{L7Rule, L7Rules},
+    ruleset::RuleSet,
+    settings::{DenyWith, Settings},
+    snapshot::{Access, Flow},
+    verdict::{Layer, Reason, RuleInfo},
+};
+
+/// The answers for one range of ports of one direction.
+#[derive(Debug)]
+pub(crate) struct Class {
+    answers: Vec<Flow>,
+    /// Index of the answer for endpoints that some grant selects by itself.
+    known: HashMap<Identity, usize, foldhash::fast::RandomState>,
+    /// Index of the answer for all other known endpoints.
+    other: usize,
+    /// Index of the answer for addresses that belong to no known endpoint.
+    unknown: Lpm<usize>,
+}
+
+impl Class {
+    pub(crate) fn answer(&self, who: Who) -> &Flow {
+        let index = match who {
+            Who::Known(identity) => self.known.get(&identity).copied(),
+            Who::Unknown(address) => self.unknown.get(address).copied(),
+        };
+        &self.answers[index.unwrap_or(self.other)]
+    }
+
+    /// The answers for addresses that belong to no known endpoint, by prefix.
+    pub(crate) fn prefixes(&self) -> impl Iterator<Item = (IpNet, &Flow)> {
+        self.unknown.iter().map(|(net, index)| (*net, &self.answers[*index]))
+    }
+}
+
+/// What distinguishes one class from another.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct ClassKey {
+    /// The grants that cover the ports, in order.
+    pub(crate) grants: Vec<GrantId>,
+    /// Every rule that selects the endpoint leaves default deny off.
+    pub(crate) open: bool,
+    /// The node's own addresses are let in.
+    pub(crate) host: bool,
+}
+
+/// Makes classes; equal ones, and equal rule sets, are one.
+#[derive(Debug)]
+pub(crate) struct Classes<'w> {
+    settings: &'w Settings,
+    grants: &'w [Grant<'w>],
+    /// The identities of the node itself.
+    hosts: Vec<Identity>,
+    classes: HashMap<ClassKey, Arc<Class>>,
+    sets: HashMap<(Vec<GrantId>, bool), Arc<RuleSet>>,
+}
+
+/// The grants that select a peer, and whether the peer is the node itself.
+type Matching = (Vec<GrantId>, bool);
+
+impl<'w> Classes<'w> {
+    pub(crate) fn new(settings: &'w Settings, grants: &'w [Grant<'w>], hosts: Vec<Identity>) -> Self {
+        Self { settings, grants, hosts, classes: HashMap::new(), sets: HashMap::new() }
+    }
+
+    pub(crate) fn get(&mut self, key: ClassKey) -> Arc<Class> {
+        if let Some(class) = self.classes.get(&key) {
+            return Arc::clone(class);
+        }
+        let class = Arc::new(self.build(&key));
+        self.classes.insert(key, Arc::clone(&class));
+        class
+    }
+
+    fn build(&mut self, key: &ClassKey) -> Class {
+        let grants = self.grants;
+        let everybody: Vec<GrantId> = key.grants.iter().copied().filter(|id| grants[*id as usize].peers.any).collect();
+        let mut known: BTreeMap<Identity, Matching> = BTreeMap::new();
+        for id in key.grants.iter().copied().filter(|id| !grants[*id as usize].peers.any) {
+            for identity in &grants[id as usize].peers.identities {
+                known.entry(*identity).or_default().0.push(id);
+            }
+        }
+        for host in self.hosts.iter().filter(|_| key.host) {
+            known.entry(*host).or_default().1 = true;
+        }
+        let mut answers = Answers { key, classes: self, flows: Vec::new(), indices: HashMap::new() };
+        let other = answers.index((everybody.clone(), false));
+        let known = known
+            .into_iter()
+            .map(|(identity, (selected, host))| (identity, answers.index((union(&everybody, selected), host))))
+            .collect();
+        let unknown = selected_ranges(grants, &key.grants)
+            .into_iter()
+            .map(|(net, selected)| (net, answers.index((union(&everybody, selected), false))))
+            .collect();
+        Class { answers: answers.flows, known, other, unknown }
+    }
+
+    /// One flow's answer from the grants that select its peer and port.
+    fn answer(&mut self, matching: &Matching, open: bool) -> Flow {
+        let (grants, (matching, host)) = (self.grants, matching);
+        let of = |id: &GrantId| &grants[*id as usize];
+        let decided = |access, layer, reason, grant: Option<&Grant<'_>>| Flow {
+            access,
+            layer,
+            reason,
+            rule: grant.map(|grant| Arc::clone(&grant.info)),
+        };
+        let layer = |grant: &Grant<'_>| if grant.ports.is_some() { Layer::L4 } else { Layer::L3 };
+        // Any deny beats every allow, however specific (Cilium: deny precedence).
+        if let Some(deny) = matching.iter().map(of).find(|grant| grant.deny) {
+            return decided(Access::Deny, layer(deny), Reason::RuleDenies, Some(deny));
+        }
+        let judging: Vec<GrantId> = matching.iter().copied().filter(|id| of(id).l7.is_some()).collect();
+        let plain = matching.iter().map(of).find(|grant| grant.l7.is_none());
+        let shadowed = *host || (plain.is_some() && !self.settings.deviations.l7_binds_beside_l4);
+        // A rule that allows every request is there to show them, so it is not shadowed.
+        let shows =
+            judging.iter().any(|id| of(id).l7.is_some_and(|l7| l7.rules.iter().any(|rule| rule.predicates.is_empty())));
+        if !judging.is_empty() && (!shadowed || shows) {
+            return decided(Access::Judge(self.set(judging, open)), Layer::L7, Reason::RuleAllows, None);
+        }
+        match plain {
+            Some(plain) => decided(Access::Allow, layer(plain), Reason::RuleAllows, Some(plain)),
+            None if open => decided(Access::Allow, Layer::L3, Reason::NotEnforced, None),
+            None if *host => decided(Access::Allow, Layer::L3, Reason::LocalHost, None),
+            None => decided(Access::Deny, Layer::L3, Reason::NoRule, None),
+        }
+    }
+
+    /// The L7 rules of some grants. Where default deny is off for all of them, a last rule lets everything pass.
+    ///
+    /// Two protocols on one port for one peer: Cilium fails to regenerate the endpoint or picks one at random; here the
+    /// first counts, and the other's rules allow nothing.
+    fn set(&mut self, judging: Vec<GrantId>, open: bool) -> Arc<RuleSet> {
+        let key = (judging, open);
+        if let Some(set) = self.sets.get(&key) {
+            return Arc::clone(set);
+        }
+        let of = |id: &GrantId| &self.grants[*id as usize];
+        let everything = L7Rule::default();
+        let rules = || key.0.iter().map(of).filter_map(|grant| grant.l7.map(|l7| (grant, l7)));
+        let Some((first, L7Rules { schema, .. })) = rules().next() else { unreachable!("called with L7 rules") };
+        let mut all: Vec<(&L7Rule, Arc<RuleInfo>)> = Vec::new();
+        for (grant, l7) in rules().filter(|(_, l7)| std::ptr::eq(l7.schema, *schema)) {
+            for (number, rule) in l7.rules.iter().enumerate() {
+                let path = format!("{}.rules.{}[{number}]", grant.info.rule, schema.protocol);
+                all.push((rule, Arc::new(RuleInfo { policy: Arc::clone(&grant.info.policy), rule: path.into() })));
+            }
+        }
+        if open {
+            let info = RuleInfo { policy: Arc::clone(&first.info.policy), rule: "enableDefaultDeny".into() };
+            all.push((&everything, Arc::new(info)));
+        }
+        let chosen = || key.0.iter().filter_map(|id| of(id).deny_with);
+        let deny_with = match chosen().find(|wanted| *wanted == DenyWith::Reset) {
+            Some(reset) => reset,
+            None => chosen().next().unwrap_or(self.settings.deny_with),
+        };
+        let set = Arc::new(RuleSet::new(schema, all, deny_with));
+        self.sets.insert(key, Arc::clone(&set));
+        set
+    }
+}
+
+/// The different answers of one class.
+struct Answers<'a, 'w> {
+    key: &'a ClassKey,
+    classes: &'a mut Classes<'w>,
+    flows: Vec<Flow>,
+    indices: HashMap<Matching, usize>,
+}
+
+impl Answers<'_, '_> {
+    fn index(&mut self, matching: Matching) -> usize {
+        if let Some(index) = self.indices.get(&matching) {
+            return *index;
+        }
+        let index = self.flows.len();
+        self.flows.push(self.classes.answer(&matching, self.key.open));
+        self.indices.insert(matching, index);
+        index
+    }
+}
+
+/// Two sorted lists as one.
+fn union(everybody: &[GrantId], mut selected: Vec<GrantId>) -> Vec<GrantId> {
+    selected.extend_from_slice(everybody);
+    selected.sort_unstable();
+    selected
+}
+
+/// For every prefix that some grant names, the grants that select the addresses whose longest such prefix it is.
+fn selected_ranges(grants: &[Grant<'_>], ids: &[GrantId]) -> HashMap<IpNet, Vec<GrantId>> {
+    // Each range of a grant by its prefix and the prefixes it leaves out.
+    let mut named: HashMap<IpNet, Vec<(GrantId, usize, bool)>> =
+        everything().into_iter().map(|net| (net, Vec::new())).collect();
+    for id in ids {
+        for (number, range) in grants[*id as usize].peers.ranges.iter().enumerate() {
+            named.entry(range.cidr).or_default().push((*id, number, true));
+            for except in &range.except {
+                named.entry(*except).or_default().push((*id, number, false));
+            }
+        }
+    }
+    let selected = |net: &IpNet| {
+        let ancestors = (0..=net.prefix_len()).filter_map(|length| named.get(&prefix(net.addr(), length)?)).flatten();
+        let (mut within, mut without) = (Vec::new(), Vec::new());
+        for (id, number, included) in ancestors {
+            if *included { within.push((*id, *number)) } else { without.push((*id, *number)) }
+        }
+        within.retain(|range| !without.contains(range));
+        let mut ids: Vec<GrantId> = within.into_iter().map(|(id, _)| id).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        ids
+    };
+    named.keys().map(|net| (*net, selected(net))).collect()
+}

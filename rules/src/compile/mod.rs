@@ -1,0 +1,228 @@
+//! From a world to the form that answers. Off the data path; never fails.
+
+pub(crate) mod class;
+pub(crate) mod grants;
+pub(crate) mod identities;
+pub(crate) mod peers;
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{Arc, OnceLock},
+};
+
+use self::{
+    class::{Class, ClassKey, Classes},
+    grants::{Grant, GrantId, Lister, Selected, TRANSPORTS},
+    identities::{Addresses, Identities, Identity},
+    peers::{Peers, Resolver, Who},
+};
+use crate::{
+    settings::{Enforcement, Settings},
+    steering::PortClass,
+    world::{Direction, Endpoint, EndpointId, Port, Transport, World},
+};
+
+/// What binds endpoints that the same rules select.
+#[derive(Debug)]
+pub(crate) struct Subject {
+    /// By direction; `None` where nothing is enforced.
+    sides: [Option<Side>; 2],
+    /// What the kernel is told, once somebody asked.
+    pub(crate) steering: OnceLock<Vec<PortClass>>,
+}
+
+impl Subject {
+    pub(crate) fn side(&self, direction: Direction) -> Option<&Side> {
+        self.sides[direction as usize].as_ref()
+    }
+}
+
+/// One enforced direction.
+#[derive(Debug)]
+pub(crate) struct Side {
+    /// By transport: the first port of each class, in order, from 0.
+    classes: [Vec<(u16, Arc<Class>)>; 3],
+    /// Whom rules of this direction allow on some port.
+    allowed: Vec<Arc<Peers>>,
+}
+
+impl Side {
+    /// The class of a port.
+    pub(crate) fn class(&self, transport: Transport, port: u16) -> &Class {
+        let classes = &self.classes[transport as usize];
+        let after = classes.partition_point(|(first, _)| *first <= port);
+        &classes[after.saturating_sub(1)].1
+    }
+
+    /// All classes of a transport with their ports, in order.
+    pub(crate) fn classes(&self, transport: Transport) -> impl Iterator<Item = (u16, u16, &Arc<Class>)> {
+        let classes = &self.classes[transport as usize];
+        let lasts = classes.iter().skip(1).map(|(next, _)| next - 1).chain([u16::MAX]);
+        classes.iter().zip(lasts).map(|((first, class), last)| (*first, last, class))
+    }
+
+    /// Whether some rule allows the peer on some port.
+    pub(crate) fn names(&self, who: Who) -> bool {
+        self.allowed.iter().any(|peers| peers.contains(who))
+    }
+}
+
+/// The local endpoints, each with what binds it.
+pub(crate) type Locals = HashMap<EndpointId, (Arc<Endpoint>, Arc<Subject>), foldhash::fast::RandomState>;
+
+/// Compiles the policies of a world.
+pub(crate) fn compile(world: &World) -> (Addresses, Locals) {
+    let identities = Identities::new(&world.endpoints);
+    let resolver = Resolver::new(&identities, &world.settings);
+    let mut lister = Lister { resolver, identities: &identities, grants: Vec::new() };
+    let rules: Vec<Selected> = world.policies.iter().flat_map(|policy| lister.policy(policy)).collect();
+    let mut selecting: HashMap<Identity, Vec<usize>> = HashMap::new();
+    for (number, rule) in rules.iter().enumerate() {
+        for subject in rule.subjects.iter() {
+            selecting.entry(*subject).or_default().push(number);
+        }
+    }
+    let hosts = identities.filter(|labels| labels.has_reserved("host"));
+    let mut binder = Binder {
+        settings: &world.settings,
+        rules: &rules,
+        grants: &lister.grants,
+        classes: Classes::new(&world.settings, &lister.grants, hosts),
+        subjects: HashMap::new(),
+    };
+    let mut locals = Locals::default();
+    for endpoint in &world.endpoints {
+        let Some(id) = endpoint.local else { continue };
+        let selecting = identities.of(&endpoint.labels).and_then(|identity| selecting.get(&identity));
+        let subject = binder.subject(endpoint, selecting.map_or(&[], Vec::as_slice));
+        locals.insert(id, (Arc::clone(endpoint), subject));
+    }
+    (identities.addresses(&world.endpoints), locals)
+}
+
+/// What makes two endpoints be bound alike: the rules that select them, the ports that rules know by name, and whether
+/// they are the node itself or without labels yet.
+type SubjectKey = (Vec<usize>, Vec<Port>, bool, bool);
+
+/// Brings rules and endpoints together.
+struct Binder<'w> {
+    settings: &'w Settings,
+    rules: &'w [Selected],
+    grants: &'w [Grant<'w>],
+    classes: Classes<'w>,
+    subjects: HashMap<SubjectKey, Arc<Subject>>,
+}
+
+impl Binder<'_> {
+    fn subject(&mut self, endpoint: &Endpoint, selecting: &[usize]) -> Arc<Subject> {
+        let (host, init) = (endpoint.labels.has_reserved("host"), endpoint.labels.has_reserved("init"));
+        let named = self.grants_of(selecting, Direction::Ingress).iter().any(|id| self.grant(*id).names_own_ports());
+        let ports = if named { endpoint.ports.clone() } else { Vec::new() };
+        let key = (selecting.to_vec(), ports, host, init);
+        if let Some(subject) = self.subjects.get(&key) {
+            return Arc::clone(subject);
+        }
+        let sides = [Direction::Ingress, Direction::Egress].map(|direction| self.side(&key, direction));
+        let subject = Arc::new(Subject { sides, steering: OnceLock::new() });
+        self.subjects.insert(key, Arc::clone(&subject));
+        subject
+    }
+
+    /// One direction (cilium pkg/policy/repository.go, `computePolicyEnforcementAndRules`).
+    fn side(&mut self, (selecting, ports, host, init): &SubjectKey, direction: Direction) -> Option<Side> {
+        let sides = || selecting.iter().map(|rule| &self.rules[*rule].sides[direction as usize]);
+        let spoken = sides().any(|side| side.speaks);
+        let always = *init || self.settings.enforcement == Enforcement::Always;
+        let never = *host || self.settings.enforcement == Enforcement::Never;
+        if never || !(spoken || always) {
+            return None;
+        }
+        let open = !always && !sides().any(|side| side.default_deny);
+        let ingress = direction == Direction::Ingress;
+        let let_in = ingress && !open && self.settings.allow_localhost;
+        let grants = self.grants_of(selecting, direction);
+        let own = |name: &str, transport: Transport| {
+            let named = ports.iter().filter(|_| ingress);
+            named.clone().find(|port| port.name == name && port.transport == transport).map(|port| port.port)
+        };
+        let classes = TRANSPORTS.map(|transport| {
+            let ranges = cut(grants.iter().flat_map(|id| {
+                let ports = self.grants[*id as usize].ports(transport, own);
+                ports.into_iter().map(move |range| (*range.start(), *range.end(), *id))
+            }));
+            ranges
+                .into_iter()
+                .map(|(first, grants)| (first, self.classes.get(ClassKey { grants, open, host: let_in })))
+                .collect()
+        });
+        let mut allowed: Vec<Arc<Peers>> = Vec::new();
+        let mut seen = BTreeSet::new();
+        for peers in grants.iter().map(|id| self.grant(*id)).filter(|grant| !grant.deny).map(|grant| &grant.peers) {
+            if seen.insert(Arc::as_ptr(peers)) {
+                allowed.push(Arc::clone(peers));
+            }
+        }
+        Some(Side { classes, allowed })
+    }
+
+    fn grant(&self, id: GrantId) -> &Grant<'_> {
+        &self.grants[id as usize]
+    }
+
+    fn grants_of(&self, selecting: &[usize], direction: Direction) -> Vec<GrantId> {
+        selecting.iter().flat_map(|rule| &self.rules[*rule].sides[direction as usize].grants).copied().collect()
+    }
+}
+
+/// Cuts overlapping ranges of ports into disjoint ones that cover every port: the first port of each and the grants
+/// that cover it, in order. Neighbours differ.
+fn cut(ranges: impl Iterator<Item = (u16, u16, GrantId)>) -> Vec<(u16, Vec<GrantId>)> {
+    let mut edges: Vec<(u16, bool, GrantId)> = Vec::new();
+    for (first, last, id) in ranges {
+        edges.push((first, true, id));
+        if let Some(after) = last.checked_add(1) {
+            edges.push((after, false, id));
+        }
+    }
+    // What ends comes before what starts: the ranges of one grant may touch.
+    edges.sort_unstable();
+    let mut cut: Vec<(u16, Vec<GrantId>)> = Vec::new();
+    let mut covering = BTreeSet::new();
+    let mut edges = edges.into_iter().peekable();
+    if edges.peek().is_none_or(|(first, ..)| *first > 0) {
+        cut.push((0, Vec::new()));
+    }
+    while let Some((port, starts, id)) = edges.next() {
+        if starts {
+            covering.insert(id)
+        } else {
+            covering.remove(&id)
+        };
+        if edges.peek().is_none_or(|(next, ..)| *next > port) {
+            let grants: Vec<GrantId> = covering.iter().copied().collect();
+            if cut.last().is_none_or(|(_, last)| *last != grants) {
+                cut.push((port, grants));
+            }
+        }
+    }
+    cut
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_cut_where_one_starts_or_ends() {
+        let all = u16::MAX;
+        for (ranges, wanted) in [
+            (vec![], vec![(0, vec![])]),
+            (vec![(0, all, 1)], vec![(0, vec![1])]),
+            (vec![(80, 80, 1)], vec![(0, vec![]), (80, vec![1]), (81, vec![])]),
+            (vec![(80, 90, 1), (85, all, 2)], vec![(0, vec![]), (80, vec![1]), (85, vec![1, 2]), (91, vec![2])]),
+            (vec![(80, 80, 1), (81, 81, 1)], vec![(0, vec![]), (80, vec![1]), (82, vec![])]),
+        ] {
+            assert_eq!(cut(ranges.clone().into_iter()), wanted, "{ranges:?}");
+        }
+    }
+}

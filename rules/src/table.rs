@@ -1,0 +1,176 @@
+//! What the kernel is told, computed from the answers of [`Snapshot::flow`].
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::IpAddr,
+    sync::Arc,
+};
+
+use ipnet::IpNet;
+
+use crate::{
+    compile::{Subject, class::Class, identities::Addresses, peers::Who},
+    services::Vips,
+    snapshot::{Access, Flow},
+    steering::{Action, PortClass},
+    world::{Direction, Endpoint, Transport},
+};
+
+/// Decisions by prefix. In order, so that a prefix follows those that contain it.
+type Prefixes = BTreeMap<IpNet, Action>;
+
+/// What the kernel's tables are computed from.
+pub(crate) struct Sources<'a> {
+    pub(crate) addresses: &'a Addresses,
+    pub(crate) vips: &'a Vips,
+}
+
+impl From<&Access> for Action {
+    fn from(access: &Access) -> Self {
+        match access {
+            Access::Allow => Self::Pass,
+            Access::Deny => Self::Refuse,
+            Access::Judge(_) => Self::Steer,
+        }
+    }
+}
+
+fn action(flow: &Flow) -> Action {
+    Action::from(&flow.access)
+}
+
+impl Sources<'_> {
+    /// The classes of all endpoints that a subject stands for; where they hold for one endpoint only, of that one.
+    pub(crate) fn classes(&self, subject: &Subject, endpoint: &Endpoint) -> Vec<PortClass> {
+        if self.stands_behind_a_vip(endpoint) {
+            return self.compute(subject, &endpoint.addresses);
+        }
+        subject.steering.get_or_init(|| self.compute(subject, &[])).clone()
+    }
+
+    /// Such an endpoint may be sent to itself, which is never refused.
+    fn stands_behind_a_vip(&self, endpoint: &Endpoint) -> bool {
+        let behind = |transport| self.vips.of(transport).flat_map(|(.., backends)| backends);
+        [Transport::Tcp, Transport::Udp]
+            .into_iter()
+            .flat_map(behind)
+            .any(|backend| endpoint.addresses.contains(&backend.ip()))
+    }
+
+    fn compute(&self, subject: &Subject, own: &[IpAddr]) -> Vec<PortClass> {
+        let mut classes = Vec::new();
+        for direction in [Direction::Ingress, Direction::Egress] {
+            for transport in [Transport::Tcp, Transport::Udp] {
+                self.transport(subject, own, direction, transport, &mut classes);
+            }
+        }
+        classes
+    }
+
+    fn transport(
+        &self,
+        subject: &Subject,
+        own: &[IpAddr],
+        direction: Direction,
+        transport: Transport,
+        classes: &mut Vec<PortClass>,
+    ) {
+        let Some(side) = subject.side(direction) else { return };
+        let vips = match direction {
+            Direction::Ingress => BTreeMap::new(),
+            Direction::Egress => self.vips(subject, own, transport),
+        };
+        // One class may serve several ranges of ports.
+        let mut bases: HashMap<*const Class, Prefixes> = HashMap::new();
+        let mut add = |first: u16, last: u16, prefixes: &Prefixes| {
+            push(
+                classes,
+                PortClass {
+                    direction,
+                    transport,
+                    ports: first..=last,
+                    prefixes: prefixes.iter().map(|(net, action)| (*net, *action)).collect(),
+                },
+            );
+        };
+        for (first, last, class) in side.classes(transport) {
+            let base = bases.entry(Arc::as_ptr(class)).or_insert_with(|| self.base(class));
+            let mut next = Some(first);
+            for (port, actions) in vips.range(first..=last) {
+                if let Some(start) = next.filter(|start| start < port) {
+                    add(start, port - 1, base);
+                }
+                let mut prefixes = base.clone();
+                prefixes.extend(actions.iter().map(|(vip, action)| (IpNet::from(*vip), *action)));
+                add(*port, *port, &without_redundant(prefixes));
+                next = port.checked_add(1);
+            }
+            if let Some(start) = next.filter(|start| *start <= last) {
+                add(start, last, base);
+            }
+        }
+        classes.retain(|class| class.prefixes.iter().any(|(_, action)| *action != Action::Pass));
+    }
+
+    /// The decisions of a class without regard to services.
+    fn base(&self, class: &Class) -> Prefixes {
+        let mut prefixes: Prefixes = class.prefixes().map(|(net, flow)| (net, action(flow))).collect();
+        for (address, known) in self.addresses {
+            prefixes.insert(IpNet::from(*address), action(class.answer(Who::Known(known.identity))));
+        }
+        without_redundant(prefixes)
+    }
+
+    /// By port, what becomes of each VIP: the verdict that all its backends share, else the relay's draw. UDP has no
+    /// relay, so there a mixed one is refused.
+    fn vips(&self, subject: &Subject, own: &[IpAddr], transport: Transport) -> BTreeMap<u16, Vec<(IpAddr, Action)>> {
+        let mut vips: BTreeMap<u16, Vec<(IpAddr, Action)>> = BTreeMap::new();
+        for (port, vip, backends) in self.vips.of(transport) {
+            let mut actions = backends.iter().map(|backend| {
+                let judged = subject.side(Direction::Egress).filter(|_| !own.contains(&backend.ip()));
+                judged.map_or(Action::Pass, |side| {
+                    action(side.class(transport, backend.port()).answer(who(self.addresses, backend.ip())))
+                })
+            });
+            let first = actions.next().unwrap_or(Action::Refuse);
+            let mixed = if transport == Transport::Tcp { Action::Steer } else { Action::Refuse };
+            let action = if actions.all(|action| action == first) { first } else { mixed };
+            vips.entry(port).or_default().push((vip, action));
+        }
+        vips
+    }
+}
+
+/// Who has an address.
+pub(crate) fn who(addresses: &Addresses, address: IpAddr) -> Who {
+    addresses.get(&address).map_or(Who::Unknown(address), |known| Who::Known(known.identity))
+}
+
+/// Adds a class, or its ports to the one before it if that decides alike.
+fn push(classes: &mut Vec<PortClass>, class: PortClass) {
+    if let Some(last) = classes.last_mut()
+        && (last.direction, last.transport) == (class.direction, class.transport)
+        && last.ports.end().checked_add(1) == Some(*class.ports.start())
+        && last.prefixes == class.prefixes
+    {
+        last.ports = *last.ports.start()..=*class.ports.end();
+        return;
+    }
+    classes.push(class);
+}
+
+/// Drops every prefix that decides as the one that contains it. Those of length 0 stay.
+fn without_redundant(prefixes: Prefixes) -> Prefixes {
+    let mut open: Vec<(IpNet, Action)> = Vec::new();
+    let mut kept = Prefixes::new();
+    for (net, action) in prefixes {
+        while open.last().is_some_and(|(outer, _)| !outer.contains(&net)) {
+            open.pop();
+        }
+        if open.last().is_none_or(|(_, outer)| *outer != action) {
+            open.push((net, action));
+            kept.insert(net, action);
+        }
+    }
+    kept
+}
