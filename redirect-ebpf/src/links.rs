@@ -22,12 +22,13 @@ const EGRESS: [&str; 5] = ["connect4", "connect6", "sendmsg4", "sendmsg6", "birt
 pub(crate) struct Loader {
     /// One for all loads: making one parses the kernel's types.
     loader: EbpfLoader<'static>,
-    pins: Option<PathBuf>,
+    directory: PathBuf,
+    pin: bool,
 }
 
 impl std::fmt::Debug for Loader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Loader").field("pins", &self.pins).finish_non_exhaustive()
+        f.debug_struct("Loader").field("directory", &self.directory).field("pin", &self.pin).finish_non_exhaustive()
     }
 }
 
@@ -66,7 +67,7 @@ impl Loader {
         for name in maps::NAMES {
             loader.map_pin_path(name, directory.join(name));
         }
-        Self { loader, pins: pin.then(|| directory.to_owned()) }
+        Self { loader, directory: directory.to_owned(), pin }
     }
 
     /// Loads the programs of an endpoint; number 0 is for those above all pods.
@@ -133,14 +134,19 @@ impl Loader {
     }
 
     /// Swaps the program under a pinned link, or attaches and pins. A pinned link whose target is gone is made anew.
+    /// Without pinning, one that an earlier process pinned goes as soon as ours is there.
     fn put(
         &self,
         pin: &str,
         program: &ProgramFd,
         attach: impl FnOnce() -> Result<FdLink, BoxError>,
     ) -> Result<Link, BoxError> {
-        let Some(directory) = &self.pins else { return Ok(Link::Held(attach()?)) };
-        let path = directory.join(pin);
+        let path = self.directory.join(pin);
+        if !self.pin {
+            let link = attach()?;
+            remove_pin(&path)?;
+            return Ok(Link::Held(link));
+        }
         if let Ok(link) = sys::open_pinned(&path) {
             if sys::update_link(link.as_fd(), program.as_fd()).is_ok() {
                 return Ok(Link::Pinned(path));

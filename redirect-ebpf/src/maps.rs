@@ -194,9 +194,12 @@ impl Maps {
         self.listeners.set(slot, &socket, 0).map_err(Error::map("LISTENERS", "write"))
     }
 
-    /// Empties a slot.
+    /// Empties a slot. Of an empty one the kernel says that the argument is invalid.
     pub(crate) fn clear_listener(&mut self, slot: u32) -> Result<(), Error> {
-        gone(self.listeners.clear_index(&slot)).map_err(Error::map("LISTENERS", "write"))
+        match gone(self.listeners.clear_index(&slot)) {
+            Err(MapError::SyscallError(error)) if error.io_error.raw_os_error() == Some(libc::EINVAL) => Ok(()),
+            other => other.map_err(Error::map("LISTENERS", "write")),
+        }
     }
 
     /// Remembers the old sysctls of a namespace, unless an earlier process has.

@@ -1,0 +1,112 @@
+//! The set-up that most tests share.
+
+use std::net::{IpAddr, SocketAddr};
+
+use portcullis_integration::{Lab, Need, Pod, require};
+use portcullis_redirect::{Action, Attachment, Class, Direction, Options, Place, Redirect};
+
+use crate::{
+    proxy::Proxy,
+    sockets::{Outcome, Server, get},
+};
+
+/// The endpoint's number.
+pub(crate) const APP: u32 = 1;
+
+pub(crate) const TCP: u8 = 6;
+pub(crate) const UDP: u8 = 17;
+
+/// A port that policy wants steered, in both directions.
+pub(crate) const STEERED: u16 = 80;
+/// A port that policy says nothing of.
+pub(crate) const UNSTEERED: u16 = 81;
+/// A port that policy wants refused, in both directions.
+pub(crate) const REFUSED: u16 = 82;
+
+/// Both families.
+pub(crate) const FAMILIES: [bool; 2] = [false, true];
+
+/// Whether this machine can do it.
+pub(crate) fn able() -> bool {
+    require(&[Need::Root, Need::Bpf, Need::Ipv6, Need::Program("ip"), Need::Program("nft")])
+}
+
+/// Decisions for ports, whoever the peer is.
+pub(crate) fn class(direction: Direction, protocol: u8, ports: std::ops::RangeInclusive<u16>, action: Action) -> Class {
+    let prefixes = ["0.0.0.0/0", "::/0"].map(|prefix| (prefix.parse().unwrap(), action)).to_vec();
+    Class { direction, protocol, ports, prefixes }
+}
+
+/// Steers [`STEERED`] and refuses [`REFUSED`], TCP, both directions.
+pub(crate) fn table() -> Vec<Class> {
+    let both = [Direction::Ingress, Direction::Egress].into_iter();
+    both.flat_map(|direction| {
+        [
+            class(direction, TCP, STEERED..=STEERED, Action::Steer),
+            class(direction, TCP, REFUSED..=REFUSED, Action::Refuse),
+        ]
+    })
+    .collect()
+}
+
+/// Two pods, a loader, and a proxy for `app`. Fields drop in this order: the loader before the laboratory.
+pub(crate) struct Bench {
+    pub(crate) redirect: Redirect,
+    pub(crate) proxy: Proxy,
+    pub(crate) app: Pod,
+    pub(crate) outside: Pod,
+    pub(crate) lab: Lab,
+}
+
+impl Bench {
+    /// Attached by [`table`], links pinned.
+    pub(crate) fn new() -> Self {
+        Self::with(true, &table())
+    }
+
+    pub(crate) fn with(pin: bool, table: &[Class]) -> Self {
+        let mut lab = Lab::new().unwrap();
+        let (app, outside) = (lab.pod("app").unwrap(), lab.pod("outside").unwrap());
+        let mut redirect = Redirect::open(options(&lab, pin)).unwrap();
+        let proxy = Proxy::start(&app, APP, &app.addresses(), redirect.legs());
+        redirect.set_table(APP, table).unwrap();
+        attach(&mut redirect, &app, &proxy, &app.addresses());
+        Self { redirect, proxy, app, outside, lab }
+    }
+
+    /// Servers on a port of both addresses of a pod.
+    pub(crate) fn serve(pod: &Pod, port: u16) -> [Server; 2] {
+        FAMILIES.map(|v6| Server::start(pod, pod.address(v6, port)))
+    }
+
+    /// A connection from outside to the endpoint.
+    pub(crate) fn ingress(&self, v6: bool, port: u16) -> Outcome {
+        get(&self.outside, self.app.address(v6, port))
+    }
+
+    /// A connection from the endpoint to the outside.
+    pub(crate) fn egress(&self, v6: bool, port: u16) -> Outcome {
+        get(&self.app, self.outside.address(v6, port))
+    }
+
+    /// Where the outside is.
+    pub(crate) fn there(&self, v6: bool, port: u16) -> SocketAddr {
+        self.outside.address(v6, port)
+    }
+}
+
+/// Address of a pod in a family.
+pub(crate) fn ip(pod: &Pod, v6: bool) -> IpAddr {
+    pod.address(v6, 0).ip()
+}
+
+pub(crate) fn options(lab: &Lab, pin: bool) -> Options {
+    Options { bpffs: lab.bpffs(), cgroup: None, pin }
+}
+
+/// Attaches `app` with the listeners of a proxy.
+pub(crate) fn attach(redirect: &mut Redirect, pod: &Pod, proxy: &Proxy, addresses: &[IpAddr]) {
+    let netns = Redirect::open_netns(&pod.netns).unwrap();
+    let place = Place::Pod { netns: std::os::fd::AsFd::as_fd(&netns) };
+    redirect.attach(&Attachment { id: APP, place, addresses, tcp4: Some(proxy.tcp4()), tcp6: proxy.tcp6() }).unwrap();
+}

@@ -1,0 +1,183 @@
+//! Connections and datagrams that the endpoint sends.
+
+use std::io::ErrorKind;
+
+use portcullis_redirect::{Action, Direction};
+use socket2::{Domain, Protocol};
+
+use crate::{
+    bench::{Bench, FAMILIES, REFUSED, STEERED, TCP, UDP, UNSTEERED, able, class, ip},
+    sockets::{Datagram, Echo, ask, get, get_with, mapped},
+};
+
+#[test]
+fn a_steered_destination_reaches_the_listener_and_the_server_sees_the_endpoint() {
+    if !able() {
+        return;
+    }
+    let bench = Bench::new();
+    let _servers = Bench::serve(&bench.outside, STEERED);
+    for v6 in FAMILIES {
+        let outcome = bench.egress(v6, STEERED);
+        assert!(outcome.is_steered_from(ip(&bench.app, v6)), "{outcome:?}");
+        let met = bench.proxy.met().pop().unwrap();
+        assert_eq!(met.original, bench.there(v6, STEERED), "the listener knows where the client wanted to go");
+        // A local route without a source would make the kernel take the destination for it.
+        assert_eq!(met.client.ip(), ip(&bench.app, v6), "and the client has its own address");
+    }
+}
+
+#[test]
+fn a_destination_that_policy_says_nothing_of_is_never_touched() {
+    if !able() {
+        return;
+    }
+    let bench = Bench::new();
+    let _servers = Bench::serve(&bench.outside, UNSTEERED);
+    for v6 in FAMILIES {
+        let outcome = bench.egress(v6, UNSTEERED);
+        assert!(outcome.is_direct_from(ip(&bench.app, v6)), "{outcome:?}");
+    }
+    assert_eq!(bench.proxy.met(), []);
+}
+
+#[test]
+fn a_refused_destination_is_connection_refused_at_once() {
+    if !able() {
+        return;
+    }
+    let bench = Bench::new();
+    let _servers = Bench::serve(&bench.outside, REFUSED);
+    for v6 in FAMILIES {
+        let outcome = bench.egress(v6, REFUSED);
+        assert!(outcome.is_refused(), "{outcome:?}");
+    }
+}
+
+#[test]
+fn an_ipv4_destination_behind_an_ipv6_socket_is_judged_as_ipv4() {
+    if !able() {
+        return;
+    }
+    let bench = Bench::new();
+    let _servers = [STEERED, UNSTEERED, REFUSED].map(|port| Bench::serve(&bench.outside, port));
+    let through = |port| get_with(&bench.app, Domain::IPV6, Protocol::TCP, None, mapped(bench.there(false, port)));
+    let (steered, direct, refused) = (through(STEERED), through(UNSTEERED), through(REFUSED));
+    assert!(steered.is_steered_from(ip(&bench.app, false)), "{steered:?}");
+    assert!(direct.is_direct_from(ip(&bench.app, false)), "{direct:?}");
+    assert!(refused.is_refused(), "{refused:?}");
+}
+
+#[test]
+fn an_mptcp_socket_is_tcp() {
+    if !able() {
+        return;
+    }
+    let bench = Bench::new();
+    let _servers = [STEERED, REFUSED].map(|port| Bench::serve(&bench.outside, port));
+    for v6 in FAMILIES {
+        let domain = if v6 { Domain::IPV6 } else { Domain::IPV4 };
+        let through = |port| get_with(&bench.app, domain, Protocol::MPTCP, None, bench.there(v6, port));
+        let (steered, refused) = (through(STEERED), through(REFUSED));
+        assert!(steered.is_steered_from(ip(&bench.app, v6)), "{steered:?}");
+        assert!(refused.is_refused(), "{refused:?}");
+    }
+}
+
+#[test]
+fn refused_datagrams_are_told_to_the_sender_whether_it_connects_or_not() {
+    if !able() {
+        return;
+    }
+    let bench = Bench::with(true, &[class(Direction::Egress, UDP, 7..=7, Action::Refuse)]);
+    let _echoes = FAMILIES.map(|v6| [7, 8].map(|port| Echo::start(&bench.outside, bench.there(v6, port))));
+    let mut there: Vec<_> = FAMILIES.map(|v6| bench.there(v6, 7)).to_vec();
+    there.push(mapped(bench.there(false, 7)));
+    for to in there {
+        for how in [Datagram::Connected, Datagram::Unconnected] {
+            assert_eq!(ask(&bench.app, how, to), Err(ErrorKind::ConnectionRefused), "{how:?} to {to}");
+        }
+    }
+    for v6 in FAMILIES {
+        for how in [Datagram::Connected, Datagram::Unconnected] {
+            assert_eq!(ask(&bench.app, how, bench.there(v6, 8)), Ok(()), "{how:?} to an allowed port");
+        }
+    }
+}
+
+#[test]
+fn answers_to_datagrams_of_the_endpoint_come_back_although_ingress_is_refused() {
+    if !able() {
+        return;
+    }
+    let bench = Bench::with(true, &[class(Direction::Ingress, UDP, 0..=65535, Action::Refuse)]);
+    let _echoes = FAMILIES.map(|v6| Echo::start(&bench.outside, bench.there(v6, 7)));
+    let mut there: Vec<_> = FAMILIES.map(|v6| bench.there(v6, 7)).to_vec();
+    there.push(mapped(bench.there(false, 7)));
+    for to in there {
+        for how in [Datagram::Connected, Datagram::Unconnected] {
+            assert_eq!(ask(&bench.app, how, to), Ok(()), "{how:?} to {to}");
+        }
+    }
+}
+
+#[test]
+fn a_datagram_that_policy_wants_steered_is_refused_while_nothing_reads_datagrams() {
+    if !able() {
+        return;
+    }
+    let bench = Bench::with(true, &[class(Direction::Egress, UDP, 7..=7, Action::Steer)]);
+    let _echoes = FAMILIES.map(|v6| Echo::start(&bench.outside, bench.there(v6, 7)));
+    for v6 in FAMILIES {
+        for how in [Datagram::Connected, Datagram::Unconnected] {
+            assert_eq!(ask(&bench.app, how, bench.there(v6, 7)), Err(ErrorKind::ConnectionRefused), "{how:?}");
+        }
+    }
+}
+
+#[test]
+fn legs_of_ours_do_not_come_back_to_us() {
+    if !able() {
+        return;
+    }
+    let both = [Direction::Ingress, Direction::Egress];
+    let bench = Bench::with(true, &both.map(|direction| class(direction, TCP, 0..=65535, Action::Steer)));
+    let _servers = [Bench::serve(&bench.outside, STEERED), Bench::serve(&bench.app, STEERED)];
+    for v6 in FAMILIES {
+        let (egress, ingress) = (bench.egress(v6, STEERED), bench.ingress(v6, STEERED));
+        assert!(egress.is_steered_from(ip(&bench.app, v6)), "{egress:?}");
+        assert!(ingress.is_steered_from(ip(&bench.outside, v6)), "{ingress:?}");
+    }
+    assert_eq!(bench.proxy.met().len(), 4, "each connection is met once");
+}
+
+#[test]
+fn every_destination_does_not_mean_the_machine_itself() {
+    if !able() {
+        return;
+    }
+    let refuse = class(Direction::Egress, TCP, 0..=65535, Action::Refuse);
+    let bench = Bench::with(true, &[refuse]);
+    for address in ["127.0.0.1:80", "[::1]:80", "127.1.2.3:80"] {
+        let address = address.parse().unwrap();
+        let _server = crate::sockets::Server::start(&bench.app, address);
+        let outcome = get(&bench.app, address);
+        assert!(matches!(outcome, crate::sockets::Outcome::Direct(_)), "{address}: {outcome:?}");
+    }
+}
+
+#[test]
+fn other_namespaces_are_none_of_our_business() {
+    if !able() {
+        return;
+    }
+    let bench = Bench::new();
+    let _servers = [STEERED, REFUSED].map(|port| Bench::serve(&bench.app, port));
+    let _outside = [STEERED, REFUSED].map(|port| Bench::serve(&bench.outside, port));
+    for v6 in FAMILIES {
+        for port in [STEERED, REFUSED] {
+            let outcome = get(bench.lab.node(), bench.outside.address(v6, port));
+            assert!(matches!(outcome, crate::sockets::Outcome::Direct(_)), "{outcome:?}");
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! Steering on this machine's kernel: real namespaces, real sockets, the programs as they are checked in.
+//!
+//! Each test has a laboratory of its own with two pods: `app` is the endpoint, `outside` is everybody else. The proxy of
+//! these tests relays one answer; whoever is steered reads `steered` in front of it.
+
+#![allow(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
+
+mod bench;
+mod cleanup;
+mod egress;
+mod failure;
+mod host;
+mod ingress;
+mod namespaces;
+mod proxy;
+mod refusals;
+mod sockets;
+mod tables;

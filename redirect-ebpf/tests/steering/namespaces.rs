@@ -1,0 +1,97 @@
+//! Namespaces that are gone, made anew, or have one family only.
+
+use std::{fs, os::fd::AsFd};
+
+use portcullis_integration::Lab;
+use portcullis_redirect::{Attachment, Error, Place, Redirect};
+
+use crate::{
+    bench::{APP, Bench, FAMILIES, REFUSED, STEERED, able, attach, ip, options, table},
+    proxy::Proxy,
+    sockets::get,
+};
+
+#[test]
+fn a_namespace_that_is_deleted_while_it_is_steered_is_let_go() {
+    if !able() {
+        return;
+    }
+    let Bench { mut redirect, proxy, app, outside, lab } = Bench::new();
+    drop(app);
+    redirect.detach(APP).unwrap();
+    let pins: Vec<_> = fs::read_dir(lab.bpffs().join("v1")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(!pins.iter().any(|name| name.to_string_lossy().starts_with("endpoint-")), "{pins:?}");
+    drop((redirect, proxy, outside));
+}
+
+#[test]
+fn a_namespace_that_is_made_anew_under_the_same_name_is_steered_as_a_new_one() {
+    if !able() {
+        return;
+    }
+    let Bench { mut redirect, proxy, app, outside, mut lab } = Bench::new();
+    drop(app);
+    let app = lab.pod("app").unwrap();
+    let anew = Proxy::start(&app, APP, &app.addresses(), redirect.legs());
+    // Nobody has detached the old one.
+    attach(&mut redirect, &app, &anew, &app.addresses());
+    redirect.set_table(APP, &table()).unwrap();
+    let _servers = [Bench::serve(&app, STEERED), Bench::serve(&outside, STEERED)];
+    for v6 in FAMILIES {
+        assert!(get(&outside, app.address(v6, STEERED)).is_steered_from(ip(&outside, v6)));
+        assert!(get(&app, outside.address(v6, STEERED)).is_steered_from(ip(&app, v6)));
+        assert!(get(&app, outside.address(v6, REFUSED)).is_refused());
+    }
+    let pins = fs::read_dir(lab.bpffs().join("v1")).unwrap();
+    let names: Vec<_> = pins.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    assert_eq!(names.iter().filter(|name| name.starts_with("endpoint-")).count(), 1, "{names:?}");
+    drop(proxy);
+}
+
+#[test]
+fn a_namespace_without_ipv6_is_steered_in_ipv4() {
+    if !able() {
+        return;
+    }
+    let mut lab = Lab::new().unwrap();
+    let (app, outside) = (lab.pod("app").unwrap(), lab.pod("outside").unwrap());
+    app.inside(|| fs::write("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1").unwrap());
+    let mut redirect = Redirect::open(options(&lab, true)).unwrap();
+    let proxy = Proxy::start(&app, APP, &app.addresses(), redirect.legs());
+    assert!(proxy.tcp6().is_none());
+    redirect.set_table(APP, &table()).unwrap();
+    // The resource names an IPv6 address all the same.
+    attach(&mut redirect, &app, &proxy, &app.addresses());
+    let _server = crate::sockets::Server::start(&app, app.address(false, STEERED));
+    let _other = crate::sockets::Server::start(&outside, outside.address(false, STEERED));
+    assert!(get(&outside, app.address(false, STEERED)).is_steered_from(ip(&outside, false)));
+    assert!(get(&app, outside.address(false, STEERED)).is_steered_from(ip(&app, false)));
+    redirect.close(false).unwrap();
+}
+
+#[test]
+fn a_family_without_an_address_of_the_endpoint_is_refused_where_policy_wants_it_steered() {
+    if !able() {
+        return;
+    }
+    let mut bench = Bench::new();
+    let _servers = Bench::serve(&bench.outside, STEERED);
+    attach(&mut bench.redirect, &bench.app, &bench.proxy, &[bench.app.v4.into()]);
+    assert!(bench.egress(false, STEERED).is_steered_from(ip(&bench.app, false)));
+    assert!(bench.egress(true, STEERED).is_refused(), "there is no route that could bring it to the listener");
+}
+
+#[test]
+fn numbers_beyond_the_kernels_tables_are_refused() {
+    if !able() {
+        return;
+    }
+    let mut bench = Bench::new();
+    let netns = Redirect::open_netns(&bench.app.netns).unwrap();
+    for id in [0, 16384] {
+        let place = Place::Pod { netns: netns.as_fd() };
+        let attachment = Attachment { id, place, addresses: &[], tcp4: None, tcp6: None };
+        let error = bench.redirect.attach(&attachment).unwrap_err();
+        assert!(matches!(error, Error::Number(number) if number == id), "{error}");
+    }
+}

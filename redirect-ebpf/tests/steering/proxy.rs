@@ -1,0 +1,183 @@
+//! The least proxy that steering needs: transparent listeners, and legs as the data plane makes them.
+
+use std::{
+    io::{self, Read, Write},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
+    ops::RangeInclusive,
+    os::fd::{AsFd, BorrowedFd},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU16, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use portcullis_integration::Site;
+use portcullis_redirect::{Legs, MARK};
+use socket2::{Domain, SockRef, Socket, Type};
+
+use crate::sockets::HANG;
+
+/// Addresses that nobody has, as of the product.
+const NOBODY: [IpAddr; 2] =
+    [IpAddr::V4(Ipv4Addr::new(192, 0, 2, 67)), IpAddr::V6(Ipv6Addr::new(0xfd50, 0x4354, 0, 0, 0, 0, 0, 1))];
+
+/// Ports of legs: none that clients draw.
+pub(crate) const LEG_PORTS: RangeInclusive<u16> = 10000..=32767;
+
+/// A steered connection as the proxy met it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Met {
+    pub(crate) client: SocketAddr,
+    /// Where the client wanted to go.
+    pub(crate) original: SocketAddr,
+    /// Our side of the connection to the server.
+    pub(crate) leg: SocketAddr,
+}
+
+/// Listeners in the endpoint's namespace; each connection is answered with `steered ` and what the server says.
+pub(crate) struct Proxy {
+    listeners: Vec<TcpListener>,
+    threads: Vec<JoinHandle<()>>,
+    met: Arc<Mutex<Vec<Met>>>,
+}
+
+/// What a connection is relayed with.
+#[derive(Clone)]
+struct Relay {
+    site: Site,
+    endpoint: u32,
+    addresses: Vec<IpAddr>,
+    legs: Legs,
+    ports: Arc<AtomicU16>,
+    met: Arc<Mutex<Vec<Met>>>,
+}
+
+impl Proxy {
+    /// Opens the listeners and serves.
+    pub(crate) fn start(site: &Site, endpoint: u32, addresses: &[IpAddr], legs: Legs) -> Self {
+        let has_ipv6 = site.inside(|| {
+            std::fs::read_to_string("/proc/sys/net/ipv6/conf/all/disable_ipv6").is_ok_and(|text| text.trim() == "0")
+        });
+        let listeners: Vec<TcpListener> =
+            NOBODY[..if has_ipv6 { 2 } else { 1 }].iter().map(|nobody| listener(site, *nobody)).collect();
+        let met = Arc::new(Mutex::new(Vec::new()));
+        // Not always the same ones: those of the test before may still be in use.
+        let first = LEG_PORTS.start() + (std::process::id() % 20000) as u16;
+        let relay = Relay {
+            site: site.clone(),
+            endpoint,
+            addresses: addresses.to_vec(),
+            legs,
+            ports: Arc::new(AtomicU16::new(first)),
+            met: Arc::clone(&met),
+        };
+        let threads = listeners.iter().map(|listener| serve(listener.try_clone().unwrap(), relay.clone())).collect();
+        Self { listeners, threads, met }
+    }
+
+    pub(crate) fn tcp4(&self) -> BorrowedFd<'_> {
+        self.listeners[0].as_fd()
+    }
+
+    pub(crate) fn tcp6(&self) -> Option<BorrowedFd<'_>> {
+        self.listeners.get(1).map(AsFd::as_fd)
+    }
+
+    /// What it has met so far.
+    pub(crate) fn met(&self) -> Vec<Met> {
+        self.met.lock().unwrap().clone()
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        for listener in &self.listeners {
+            let _ = SockRef::from(listener).shutdown(Shutdown::Both);
+        }
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn listener(site: &Site, nobody: IpAddr) -> TcpListener {
+    site.inside(|| {
+        let address = SocketAddr::new(nobody, 0);
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
+        transparent(&socket, nobody.is_ipv6()).unwrap();
+        // What is accepted has the application's port: without this the application could not bind it any more.
+        socket.set_reuse_address(true).unwrap();
+        socket.bind(&address.into()).unwrap();
+        socket.listen(1024).unwrap();
+        socket.into()
+    })
+}
+
+fn transparent(socket: &Socket, v6: bool) -> io::Result<()> {
+    if v6 { socket.set_ip_transparent_v6(true) } else { socket.set_ip_transparent_v4(true) }
+}
+
+fn serve(listener: TcpListener, relay: Relay) -> JoinHandle<()> {
+    thread::spawn(move || {
+        let mut running = Vec::new();
+        while let Ok((down, client)) = listener.accept() {
+            let relay = relay.clone();
+            running.push(thread::spawn(move || {
+                if relay.run(&down, client).is_err() {
+                    // The client sees a reset, as it would from the server.
+                    let _ = SockRef::from(&down).set_linger(Some(Duration::ZERO));
+                }
+            }));
+        }
+        running.into_iter().for_each(|thread| thread.join().unwrap());
+    })
+}
+
+impl Relay {
+    fn run(&self, mut down: &TcpStream, client: SocketAddr) -> io::Result<()> {
+        let original = down.local_addr()?;
+        let mut up = self.site.inside(|| self.leg(client, original))?;
+        let mut answer = Vec::new();
+        up.set_read_timeout(Some(HANG))?;
+        up.read_to_end(&mut answer)?;
+        down.write_all(b"steered ")?;
+        down.write_all(&answer)
+    }
+
+    fn leg(&self, client: SocketAddr, original: SocketAddr) -> io::Result<TcpStream> {
+        let socket = Socket::new(Domain::for_address(original), Type::STREAM, None)?;
+        self.legs.adopt(socket.as_fd())?;
+        let ingress = self.addresses.contains(&original.ip());
+        if ingress {
+            transparent(&socket, original.is_ipv6())?;
+            socket.set_mark(MARK)?;
+        }
+        let leg = self.bind(&socket, client.ip())?;
+        self.met.lock().unwrap().push(Met { client, original, leg });
+        if ingress {
+            self.legs.announce(self.endpoint, leg, original.port())?;
+        }
+        let connected = socket.connect_timeout(&original.into(), HANG);
+        if ingress {
+            self.legs.forget(self.endpoint, leg, original.port())?;
+        }
+        connected.map(|()| socket.into())
+    }
+
+    fn bind(&self, socket: &Socket, ip: IpAddr) -> io::Result<SocketAddr> {
+        loop {
+            let port = self.ports.fetch_add(1, Ordering::Relaxed);
+            if !LEG_PORTS.contains(&port) {
+                self.ports.store(*LEG_PORTS.start(), Ordering::Relaxed);
+                continue;
+            }
+            let address = SocketAddr::new(ip, port);
+            match socket.bind(&address.into()) {
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+                other => return other.map(|()| address),
+            }
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Tables: what they say, and what happens while they change.
+
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+};
+
+use portcullis_redirect::{Action, Class, Direction};
+
+use crate::{
+    bench::{APP, Bench, FAMILIES, STEERED, TCP, able, class, ip},
+    sockets::{Outcome, get},
+};
+
+fn ingress(ports: std::ops::RangeInclusive<u16>, prefixes: &[(&str, Action)]) -> Class {
+    let prefixes = prefixes.iter().map(|(prefix, action)| (prefix.parse().unwrap(), *action)).collect();
+    Class { direction: Direction::Ingress, protocol: TCP, ports, prefixes }
+}
+
+#[test]
+fn the_longest_prefix_decides_and_an_address_without_one_is_refused() {
+    if !able() {
+        return;
+    }
+    let mut bench = Bench::with(true, &[]);
+    let others = ["passed", "refused", "uncovered"].map(|name| bench.lab.pod(name).unwrap());
+    let (v4, v6) = (|index: usize| others[index].v4.to_string(), |index: usize| others[index].v6.to_string());
+    let steered = [bench.outside.v4.to_string(), bench.outside.v6.to_string()];
+    // The first two bytes are everybody's here: the third one tells pods apart.
+    let prefixes = [
+        (format!("{}/24", &steered[0]), Action::Steer),
+        (format!("{}/64", &steered[1]), Action::Steer),
+        (format!("{}/24", v4(0)), Action::Refuse),
+        (format!("{}/32", v4(0)), Action::Pass),
+        (format!("{}/64", v6(0)), Action::Refuse),
+        (format!("{}/128", v6(0)), Action::Pass),
+        (format!("{}/32", v4(1)), Action::Refuse),
+        (format!("{}/128", v6(1)), Action::Refuse),
+    ];
+    let prefixes: Vec<(&str, Action)> = prefixes.iter().map(|(prefix, action)| (prefix.as_str(), *action)).collect();
+    bench.redirect.set_table(APP, &[ingress(80..=80, &prefixes)]).unwrap();
+    let _servers = Bench::serve(&bench.app, STEERED);
+    for family in FAMILIES {
+        let to = bench.app.address(family, STEERED);
+        assert!(get(&bench.outside, to).is_steered_from(ip(&bench.outside, family)));
+        assert!(get(&others[0], to).is_direct_from(ip(&others[0], family)));
+        assert!(get(&others[1], to).is_refused());
+        assert!(get(&others[2], to).is_refused(), "no prefix covers it");
+    }
+}
+
+#[test]
+fn ranges_of_ports_end_where_they_end() {
+    if !able() {
+        return;
+    }
+    let mut bench = Bench::with(true, &[]);
+    bench.redirect.set_table(APP, &[class(Direction::Ingress, TCP, 1000..=2999, Action::Refuse)]).unwrap();
+    for (port, refused) in [(999, false), (1000, true), (1777, true), (2999, true), (3000, false)] {
+        let _servers = Bench::serve(&bench.app, port);
+        for v6 in FAMILIES {
+            let outcome = bench.ingress(v6, port);
+            assert_eq!(outcome.is_refused(), refused, "port {port}: {outcome:?}");
+        }
+    }
+}
+
+#[test]
+fn an_emptied_table_lets_everything_pass_again() {
+    if !able() {
+        return;
+    }
+    let mut bench = Bench::new();
+    let _servers = Bench::serve(&bench.app, STEERED);
+    bench.redirect.set_table(APP, &[]).unwrap();
+    for v6 in FAMILIES {
+        assert!(bench.ingress(v6, STEERED).is_direct_from(ip(&bench.outside, v6)));
+    }
+}
+
+#[test]
+fn changes_on_live_tables_are_never_more_open_than_the_old_and_the_new_one() {
+    if !able() {
+        return;
+    }
+    let Bench { mut redirect, proxy, app, outside, lab } = Bench::with(true, &[]);
+    let both = |ports: std::ops::RangeInclusive<u16>, action| {
+        [Direction::Ingress, Direction::Egress].map(|direction| class(direction, TCP, ports.clone(), action)).to_vec()
+    };
+    // Each closes port 80; they differ in classes, ports and prefixes.
+    let closed = [
+        both(80..=80, Action::Steer),
+        both(80..=80, Action::Refuse),
+        both(0..=65535, Action::Steer),
+        both(79..=81, Action::Refuse),
+        [both(80..=80, Action::Steer), both(81..=90, Action::Refuse)].concat(),
+    ];
+    redirect.set_table(APP, &closed[0]).unwrap();
+    let _servers = [Bench::serve(&app, STEERED), Bench::serve(&outside, STEERED)];
+    let done = AtomicBool::new(false);
+    let seen: Vec<Outcome> = thread::scope(|scope| {
+        let hammers = FAMILIES.map(|v6| [(&outside, app.address(v6, 80)), (&app, outside.address(v6, 80))]).concat();
+        let hammers: Vec<_> = hammers
+            .into_iter()
+            .map(|(from, to)| {
+                let done = &done;
+                scope.spawn(move || {
+                    let mut seen = vec![get(from, to)];
+                    while !done.load(Ordering::Relaxed) {
+                        seen.push(get(from, to));
+                    }
+                    seen
+                })
+            })
+            .collect();
+        for table in closed.iter().cycle().take(300) {
+            redirect.set_table(APP, table).unwrap();
+        }
+        done.store(true, Ordering::Relaxed);
+        hammers.into_iter().flat_map(|hammer| hammer.join().unwrap()).collect()
+    });
+    let direct = seen.iter().filter(|outcome| matches!(outcome, Outcome::Direct(_))).count();
+    assert_eq!(direct, 0, "of {} connections", seen.len());
+    drop((redirect, proxy, lab));
+}
