@@ -1,1 +1,3 @@
-//! Stub.
+//! The side-by-side comparison with other proxies (`make compare`). Micro benchmarks are in `benches/`.
+
+pub mod compare;

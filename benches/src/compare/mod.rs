@@ -1,0 +1,18 @@
+//! The same HTTP/1 work through several proxies in one run, told as ratios to a plain L4 relay.
+//!
+//! A client's network namespace is joined by a veth pair to a server's. In the server's, an upstream of our own answers
+//! on port 80; each proxy under comparison stands before it. Load, upstream, relay and proxies are processes of their own,
+//! so that the kernel's accounting tells them apart. `docs/performance.md` has the method and what came out.
+
+pub mod cases;
+pub mod events;
+pub mod histogram;
+pub mod idle;
+pub mod laboratory;
+pub mod load;
+pub mod meter;
+pub mod peers;
+pub mod relay;
+pub mod report;
+pub mod run;
+pub mod upstream;

@@ -1,0 +1,272 @@
+//! The proxies under comparison: their settings, and how each starts. One worker, no access log, keep-alive on both sides.
+
+use std::{
+    fmt::Write as _,
+    fs, io,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
+};
+
+use clap::ValueEnum;
+
+use super::{
+    cases::DENIED,
+    idle::{answered, most_connections},
+    laboratory::{Laboratory, Place, Process, SERVER},
+};
+
+/// Port of the upstream, which Portcullis steers; the others listen beside it.
+const UPSTREAM: u16 = 80;
+/// How the others reach the upstream.
+const BEHIND: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), UPSTREAM);
+/// How long a proxy may take to be ready.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Between two looks whether it is.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// Who carries the requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub enum Peer {
+    /// Nobody: the client talks to the upstream
+    Direct,
+    /// A relay that copies bytes and looks at none: the yardstick
+    Relay,
+    /// nginx
+    Nginx,
+    /// HAProxy
+    Haproxy,
+    /// Portcullis
+    Portcullis,
+}
+
+/// A peer at work.
+#[derive(Debug)]
+pub struct Running {
+    /// Where requests go.
+    pub target: SocketAddr,
+    /// The process, but for [`Peer::Direct`].
+    pub process: Option<Process>,
+}
+
+impl Peer {
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Direct => "direct",
+            Self::Relay => "relay",
+            Self::Nginx => "nginx",
+            Self::Haproxy => "haproxy",
+            Self::Portcullis => "portcullis",
+        }
+    }
+
+    /// Tells whether it judges requests.
+    #[must_use]
+    pub fn judges(self) -> bool {
+        !matches!(self, Self::Direct | Self::Relay)
+    }
+
+    fn port(self) -> u16 {
+        match self {
+            Self::Direct | Self::Portcullis => UPSTREAM,
+            Self::Relay => 8081,
+            Self::Nginx => 8082,
+            Self::Haproxy => 8083,
+        }
+    }
+
+    /// Starts it with rules that allow GET of these paths and nothing else, and waits until an allowed request is
+    /// answered and, if it judges, a denied one is not.
+    ///
+    /// # Errors
+    /// Its program is missing, or it is not ready in time; tells what it said.
+    pub fn start(
+        self,
+        laboratory: &Laboratory,
+        rules: &[String],
+        portcullis: &Path,
+        upstream: &Process,
+    ) -> io::Result<Running> {
+        let target = SocketAddr::new(SERVER.into(), self.port());
+        let directory = laboratory.directory();
+        let mut command = match self {
+            Self::Direct => return Ok(Running { target, process: None }),
+            Self::Relay => {
+                let mut command = laboratory.command(Place::Proxy, std::env::current_exe()?);
+                command.args(["relay", &target.to_string(), &BEHIND.to_string()]);
+                command
+            }
+            Self::Nginx => {
+                let file = directory.join("nginx.conf");
+                fs::write(&file, nginx(directory, target, rules, most_connections()?))?;
+                let mut command = laboratory.command(Place::Proxy, find("nginx")?);
+                command.arg("-c").arg(file).arg("-e").arg("stderr");
+                command
+            }
+            Self::Haproxy => {
+                let paths = directory.join("haproxy.paths");
+                fs::write(&paths, rules.join("\n") + "\n")?;
+                let file = directory.join("haproxy.cfg");
+                fs::write(&file, haproxy(&paths, target, most_connections()?))?;
+                let mut command = laboratory.command(Place::Proxy, find("haproxy")?);
+                command.args(["-db", "-f"]).arg(file);
+                command
+            }
+            Self::Portcullis => {
+                let file = self::portcullis(laboratory, rules, upstream)?;
+                let mut command = laboratory.command(Place::Proxy, portcullis);
+                command.args(["run", "--config"]).arg(file);
+                command
+            }
+        };
+        let mut process = laboratory.start(self.name(), &mut command)?;
+        self.wait(laboratory, &mut process, target, &rules[0])?;
+        Ok(Running { target, process: Some(process) })
+    }
+
+    fn wait(self, laboratory: &Laboratory, process: &mut Process, target: SocketAddr, rule: &str) -> io::Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        let request = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: upstream.bench\r\nConnection: close\r\n\r\n");
+        loop {
+            let allowed = laboratory.in_client(|| answered(target, None, &request(rule)));
+            let judged = !self.judges() || laboratory.in_client(|| answered(target, None, &request(DENIED))).is_err();
+            match allowed {
+                Ok(_) if judged => return Ok(()),
+                state if Instant::now() > deadline || !process.runs()? => {
+                    let state =
+                        state.err().map_or_else(|| "a denied request is answered".to_owned(), |e| e.to_string());
+                    let said = laboratory.said(self.name());
+                    return Err(io::Error::other(format!("{} is not ready: {state}\n{said}", self.name())));
+                }
+                _ => thread::park_timeout(PAUSE),
+            }
+        }
+    }
+}
+
+/// Starts the upstream.
+///
+/// # Errors
+/// It does not come up.
+pub fn start_upstream(laboratory: &Laboratory) -> io::Result<Process> {
+    let mut command = laboratory.command(Place::Server, std::env::current_exe()?);
+    let mut process = laboratory.start("upstream", command.args(["upstream", &format!("0.0.0.0:{UPSTREAM}")]))?;
+    process.line().map_err(|error| io::Error::other(format!("{error}\n{}", laboratory.said("upstream"))))?;
+    Ok(process)
+}
+
+/// A program of the system; `/usr/sbin` is not in everybody's PATH.
+fn find(program: &str) -> io::Result<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain([PathBuf::from("/usr/sbin")])
+        .map(|directory| directory.join(program))
+        .find(|file| file.is_file())
+        .ok_or_else(|| io::Error::other(format!("{program} is missing; deploy/setup.sh bench installs it")))
+}
+
+fn nginx(directory: &Path, target: SocketAddr, rules: &[String], connections: u64) -> String {
+    let directory = directory.display();
+    let mut locations = String::new();
+    for rule in rules {
+        let _ = writeln!(
+            locations,
+            "    location = {rule} {{ if ($request_method != GET) {{ return 403; }} proxy_pass http://upstream; }}"
+        );
+    }
+    format!(
+        "daemon off; master_process off; worker_processes 1; pid {directory}/nginx.pid; error_log stderr error;
+events {{ worker_connections {}; multi_accept on; }}
+http {{
+  access_log off; tcp_nodelay on; keepalive_timeout 600s; keepalive_requests 1000000000; server_tokens off;
+  client_body_temp_path {directory}/body; proxy_temp_path {directory}/proxy; fastcgi_temp_path {directory}/fastcgi;
+  uwsgi_temp_path {directory}/uwsgi; scgi_temp_path {directory}/scgi; proxy_max_temp_file_size 0;
+  upstream upstream {{ server {BEHIND}; keepalive 128; keepalive_requests 1000000000; }}
+  server {{
+    listen {target} backlog=4096;
+    proxy_http_version 1.1; proxy_set_header Connection \"\"; proxy_set_header Host $http_host;
+{locations}    location / {{ return 403; }}
+  }}
+}}
+",
+        2 * connections
+    )
+}
+
+fn haproxy(paths: &Path, target: SocketAddr, connections: u64) -> String {
+    let paths = paths.display();
+    format!(
+        "global
+  nbthread 1
+  maxconn {connections}
+defaults
+  mode http
+  timeout connect 5s
+  timeout client 600s
+  timeout server 600s
+  timeout http-keep-alive 600s
+  option http-keep-alive
+  http-reuse always
+frontend front
+  bind {target} backlog 4096
+  acl reads method GET
+  acl known path -f {paths}
+  http-request deny deny_status 403 unless reads known
+  default_backend back
+backend back
+  server upstream {BEHIND}
+"
+    )
+}
+
+/// Settings, the server as an endpoint, and one policy. Rules are regular expressions: these paths have nothing special.
+fn portcullis(laboratory: &Laboratory, rules: &[String], upstream: &Process) -> io::Result<PathBuf> {
+    let directory = laboratory.directory();
+    let resources = directory.join("resources.yaml");
+    let mut text = format!(
+        "apiVersion: portcullis.io/v1
+kind: Endpoint
+metadata: {{name: server, namespace: bench, labels: {{app: server}}}}
+spec:
+  addresses: [{SERVER}]
+  networkNamespace: /proc/{}/ns/net
+---
+apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {{name: paths, namespace: bench}}
+spec:
+  endpointSelector: {{matchLabels: {{app: server}}}}
+  ingress:
+    - toPorts:
+        - ports: [{{port: \"{UPSTREAM}\", protocol: TCP}}]
+          rules:
+            http:
+",
+        upstream.id()
+    );
+    for rule in rules {
+        let _ = writeln!(text, "              - {{method: GET, path: \"{rule}\"}}");
+    }
+    fs::write(&resources, text)?;
+    let settings = directory.join("portcullis.yaml");
+    let shown = directory.display();
+    // A comparison that is killed must not leave refusing programs behind.
+    let text = format!(
+        "api: {{socket: {shown}/api.sock}}
+admin: {{address: \"127.0.0.1:9902\"}}
+resources: [{}]
+stateDirectory: {shown}/state
+onProxyDown: pass
+workers: 1
+limits: {{connections: 100000}}
+steering: {{bpffs: {}}}
+",
+        resources.display(),
+        laboratory.bpf_directory().display()
+    );
+    fs::write(&settings, text)?;
+    Ok(settings)
+}

@@ -1,0 +1,174 @@
+//! Interleaved rounds: in each, every case is done by every peer in turn.
+
+use std::{io, path::PathBuf};
+
+use serde_json::Value;
+
+use super::{
+    cases::{Case, IDLE},
+    laboratory::{Laboratory, Place, Process},
+    meter::{Meter, resident},
+    peers::{Peer, Running, start_upstream},
+};
+
+/// What is compared, and how often.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The peers, in the order of a round.
+    pub peers: Vec<Peer>,
+    /// The cases.
+    pub cases: Vec<Case>,
+    /// Rounds.
+    pub rounds: usize,
+    /// Numbers of idle connections to measure memory with.
+    pub idle: Vec<usize>,
+    /// Proxies on one core, all else on the others.
+    pub pinned: bool,
+    /// The program under test.
+    pub portcullis: PathBuf,
+}
+
+/// One case, by one peer, in one round.
+#[derive(Clone, Copy, Debug)]
+pub struct Sample {
+    /// Requests per second.
+    pub rate: f64,
+    /// Median latency in microseconds.
+    pub p50: f64,
+    /// 99th percentile of the latency in microseconds.
+    pub p99: f64,
+    /// CPU microseconds of the proxy per request.
+    pub proxy: f64,
+    /// CPU microseconds of the machine per request.
+    pub machine: f64,
+    /// Share of the machine's time that programs not of ours took.
+    pub disturbance: f64,
+}
+
+/// Memory with idle connections.
+#[derive(Clone, Copy, Debug)]
+pub struct Idle {
+    /// Who.
+    pub peer: Peer,
+    /// Connections.
+    pub connections: usize,
+    /// Resident KiB before them.
+    pub before: u64,
+    /// Resident KiB with them.
+    pub with: u64,
+}
+
+/// Everything measured.
+#[derive(Clone, Debug, Default)]
+pub struct Results {
+    /// `samples[case][peer][round]`.
+    pub samples: Vec<Vec<Vec<Sample>>>,
+    /// Memory.
+    pub idle: Vec<Idle>,
+}
+
+/// Carries the plan out. `progress` hears of each step.
+///
+/// # Errors
+/// A peer does not start, or does not do the same work as the others.
+pub fn run(plan: &Plan, mut progress: impl FnMut(&str)) -> io::Result<Results> {
+    let laboratory = Laboratory::new(plan.pinned)?;
+    let upstream = start_upstream(&laboratory)?;
+    let mut results = Results { samples: vec![vec![Vec::new(); plan.peers.len()]; plan.cases.len()], idle: Vec::new() };
+    for round in 0..plan.rounds {
+        for (case, samples) in plan.cases.iter().zip(&mut results.samples) {
+            for (peer, samples) in plan.peers.iter().zip(samples) {
+                progress(&format!("round {} of {}: {} by {}", round + 1, plan.rounds, case.name, peer.name()));
+                samples.push(work(&laboratory, plan, case, *peer, &upstream)?);
+            }
+        }
+    }
+    for connections in &plan.idle {
+        for peer in plan.peers.iter().filter(|peer| **peer != Peer::Direct) {
+            progress(&format!("{connections} idle connections by {}", peer.name()));
+            results.idle.push(idle(&laboratory, plan, *peer, *connections, &upstream)?);
+        }
+    }
+    Ok(results)
+}
+
+fn work(lab: &Laboratory, plan: &Plan, case: &Case, peer: Peer, upstream: &Process) -> io::Result<Sample> {
+    let Running { target, process } = peer.start(lab, &case.rules(), &plan.portcullis, upstream)?;
+    let mut command = lab.command(Place::Client, std::env::current_exe()?);
+    command.args(["load", &target.to_string(), "--path", case.path]);
+    for (name, number) in [
+        ("--variants", case.variants as u64),
+        ("--connections", case.connections as u64),
+        ("--requests", case.requests),
+        ("--warm-up", case.warm_up()),
+        ("--rate", case.rate),
+    ] {
+        command.arg(format!("{name}={number}"));
+    }
+    if case.churn {
+        command.arg("--churn");
+    }
+    let failed = |error: io::Error| {
+        let (load, own) = (lab.said("load"), lab.said(peer.name()));
+        io::Error::other(format!("{} by {}: {error}\n{load}\n{own}", case.name, peer.name()))
+    };
+    for source in lab.sources() {
+        command.arg(format!("--source={source}"));
+    }
+    let mut load = lab.start("load", &mut command)?;
+    load.line().map_err(failed)?;
+    let meter = Meter { proxy: process.as_ref().map(Process::id), others: vec![load.id(), upstream.id()] };
+    let before = meter.read()?;
+    load.tell("go")?;
+    let outcome = load.line().map_err(failed)?;
+    // The load waits for its input to end, so that its counters are still there.
+    let cost = meter.read()?.since(&before);
+    load.finish().map_err(failed)?;
+    if let Some(process) = process {
+        process.stop();
+    }
+    let outcome: Value = serde_json::from_str(&outcome)?;
+    check(case, peer, &outcome).map_err(failed)?;
+    let number = |name: &str| outcome[name].as_f64().unwrap_or_default();
+    let requests = case.requests as f64;
+    Ok(Sample {
+        rate: requests / number("seconds"),
+        p50: number("p50") / 1000.0,
+        p99: number("p99") / 1000.0,
+        proxy: cost.proxy / requests,
+        machine: cost.machine / requests,
+        disturbance: cost.disturbance,
+    })
+}
+
+/// All peers have to do the same work: every request answered whole, or every one denied by those that judge.
+fn check(case: &Case, peer: Peer, outcome: &Value) -> io::Result<()> {
+    let denies = case.denied && peer.judges();
+    let (expected, other) = if denies { ("denied", "answered") } else { ("answered", "denied") };
+    if outcome[expected] == case.requests && outcome[other] == 0 {
+        return Ok(());
+    }
+    Err(io::Error::other(format!(
+        "not the work that was asked for: {} {expected} expected, got {outcome}",
+        case.requests
+    )))
+}
+
+fn idle(lab: &Laboratory, plan: &Plan, peer: Peer, connections: usize, upstream: &Process) -> io::Result<Idle> {
+    let Running { target, process } = peer.start(lab, &IDLE.rules(), &plan.portcullis, upstream)?;
+    let Some(process) = process else { return Err(io::Error::other("nobody has no memory")) };
+    let before = resident(process.id())?;
+    let mut command = lab.command(Place::Client, std::env::current_exe()?);
+    command.args(["idle", &target.to_string(), "--path", IDLE.path]).arg(format!("--connections={connections}"));
+    for source in lab.sources() {
+        command.arg(format!("--source={source}"));
+    }
+    let mut held = lab.start("idle", &mut command)?;
+    held.line().map_err(|error| {
+        io::Error::other(format!("{connections} idle by {}: {error}\n{}", peer.name(), lab.said("idle")))
+    })?;
+    let with = resident(process.id())?;
+    held.finish()?;
+    process.stop();
+    Ok(Idle { peer, connections, before, with })
+}

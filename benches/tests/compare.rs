@@ -1,0 +1,70 @@
+//! The comparison runs, with so little work that its figures mean nothing: it shows that every proxy under comparison
+//! is set up for the same work, and that nothing is left behind.
+#![allow(missing_docs)]
+
+use std::{
+    io::Write as _,
+    path::Path,
+    process::{Command, Output},
+};
+
+use serde_json::Value;
+
+/// Says loudly what is missing; a failure where everything has to be there.
+fn missing(what: &str) -> bool {
+    let required = std::env::var("PORTCULLIS_REQUIRE_ALL").is_ok_and(|value| value == "1");
+    assert!(!required, "{what} is missing");
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {what} is missing; deploy/setup.sh test installs it");
+    true
+}
+
+fn compare(words: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_compare")).args(words).output().expect("it starts")
+}
+
+#[test]
+fn every_case_is_done_by_every_peer_and_told_beside_the_relay() {
+    if !nix::unistd::geteuid().is_root() && missing("root") {
+        return;
+    }
+    for program in ["/usr/sbin/nginx", "/usr/sbin/haproxy"] {
+        if !Path::new(program).exists() && missing(program) {
+            return;
+        }
+    }
+    let output = compare(&["--quick", "--proxies=direct,relay,nginx,haproxy", "--output=json"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let results: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let cases = results["cases"].as_array().expect("cases");
+    assert_eq!(cases.len(), 7);
+    for case in cases {
+        let peers = case["peers"].as_array().expect("peers");
+        let names: Vec<_> = peers.iter().map(|peer| peer["peer"].as_str().unwrap_or_default()).collect();
+        assert_eq!(names, ["direct", "relay", "nginx", "haproxy"], "{case}");
+        for peer in peers {
+            assert!(peer["requestsPerSecond"]["median"].as_f64().is_some_and(|rate| rate > 0.0), "{peer}");
+            let proxy = peer["cpuMicrosecondsPerRequest"]["median"].as_f64().expect("a number");
+            assert_eq!(proxy > 0.0, peer["peer"] != "direct", "{peer}");
+            assert_eq!(peer["proxyRatio"].is_null(), peer["peer"] == "direct", "{peer}");
+        }
+    }
+    let idle = results["idle"].as_array().expect("idle");
+    assert!(idle.iter().all(|peer| peer["residentKiB"].as_u64() >= peer["residentKiBBefore"].as_u64()), "{idle:?}");
+    assert_eq!(idle.len(), 3);
+}
+
+#[test]
+fn a_wrong_command_line_names_what_is_right() {
+    let cases = [
+        (&["--cases=h3"][..], "there are h1-small, h1-rate4k"),
+        (&["--proxies=envoy"][..], "possible values: direct, relay, nginx, haproxy, portcullis"),
+        (&["--proxies=portcullis", "--portcullis=/nowhere/portcullis"][..], "leave it out with --proxies"),
+    ];
+    for (words, remedy) in cases {
+        let output = compare(words);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        // Without root that is said first.
+        assert!(!output.status.success() && (said.contains(remedy) || said.contains("root")), "{words:?}: {said}");
+    }
+}
