@@ -1,8 +1,14 @@
 //! What the outside says: settings, policy files, the gRPC API.
 #![allow(dead_code, unused_imports)]
 
+mod digest;
+pub mod documents;
+mod endpoint;
+mod metadata;
 mod node;
+mod policy;
 mod problem;
+mod service;
 mod yaml;
 
 pub use node::{Fault, LocalEndpoint, Node, Place, Sink, Verdicts};

@@ -19,6 +19,8 @@ pub(crate) struct Fields<'t> {
     position: Position,
     entries: &'t [(Key, Tree)],
     known: Vec<&'static str>,
+    /// Fields that are there and say nothing.
+    empty: Vec<(&'static str, Position)>,
 }
 
 /// A mapping that is not there.
@@ -44,7 +46,7 @@ impl<'t> Field<'t> {
                 NO_ENTRIES
             }
         };
-        Fields { path: self.path.clone(), position: self.tree.position, entries, known: Vec::new() }
+        Fields { path: self.path.clone(), position: self.tree.position, entries, known: Vec::new(), empty: Vec::new() }
     }
 
     /// Its items. What is no list is an error, and reads as an empty one.
@@ -124,17 +126,36 @@ fn one_of<T>(words: &[(&str, T)]) -> String {
 }
 
 impl<'t> Fields<'t> {
-    /// A field that may be absent; null is absent.
+    /// A field that may be absent. Null is refused: a list whose items somebody commented out is not "no list", and
+    /// Kubernetes refuses it too.
     pub(crate) fn get(&mut self, name: &'static str) -> Option<Field<'t>> {
+        let field = self.find(name)?;
+        if field.tree.value == Value::Null {
+            self.empty.push((name, field.tree.position));
+            return None;
+        }
+        Some(field)
+    }
+
+    /// A field that may be absent; null is absent.
+    pub(crate) fn optional(&mut self, name: &'static str) -> Option<Field<'t>> {
+        self.find(name).filter(|field| field.tree.value != Value::Null)
+    }
+
+    fn find(&mut self, name: &'static str) -> Option<Field<'t>> {
         self.known.push(name);
         let (_, tree) = self.entries.iter().find(|(key, _)| key.name == name)?;
-        let field = Field { path: self.path_of(name), tree };
-        (tree.value != Value::Null).then_some(field)
+        Some(Field { path: self.path_of(name), tree })
     }
 
     /// A field that has to be there.
-    pub(crate) fn require(&mut self, name: &'static str, remedy: &str, problems: &mut Vec<Problem>) -> Option<Field<'t>> {
-        let field = self.get(name);
+    pub(crate) fn require(
+        &mut self,
+        name: &'static str,
+        remedy: &str,
+        problems: &mut Vec<Problem>,
+    ) -> Option<Field<'t>> {
+        let field = self.optional(name);
         if field.is_none() {
             problems.push(Problem::new(self.path_of(name), "is missing", remedy).at(self.position));
         }
@@ -154,6 +175,10 @@ impl<'t> Fields<'t> {
 
     /// Refuses what was not asked for. `unsupported` are names that Cilium knows and this version does not.
     pub(crate) fn finish(self, unsupported: &[&str], problems: &mut Vec<Problem>) {
+        for (name, position) in &self.empty {
+            let remedy = "remove it, or write what you mean: [] for an empty list, {} for an empty mapping";
+            problems.push(Problem::new(self.path_of(name), "is there, but says nothing", remedy).at(*position));
+        }
         for (key, _) in self.entries.iter().filter(|(key, _)| !self.known.contains(&key.name.as_str())) {
             let (message, remedy) = if unsupported.contains(&key.name.as_str()) {
                 ("not supported by this version", "remove it, and mind what the policy means without it".to_owned())

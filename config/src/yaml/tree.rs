@@ -1,6 +1,6 @@
 //! A YAML or JSON document as a tree in which every value knows where it stands.
 
-use std::{fmt, ops::Range};
+use std::fmt;
 
 use portcullis_rules::policy::Position;
 use serde::{
@@ -18,15 +18,13 @@ const MOST_NODES: usize = 4_000_000;
 /// Most values that aliases may stand for: nobody writes that many, and more is a bomb.
 const MOST_ALIASED: usize = 20_000;
 
-/// One value.
-#[derive(Clone, Debug, PartialEq)]
+/// One value. Values are equal wherever they stand.
+#[derive(Clone, Debug)]
 pub(crate) struct Tree {
     /// What it is.
     pub(crate) value: Value,
     /// Where it begins.
     pub(crate) position: Position,
-    /// The same as an offset in bytes, where it is known.
-    pub(crate) offset: Option<usize>,
 }
 
 /// What a value is.
@@ -42,10 +40,22 @@ pub(crate) enum Value {
 }
 
 /// The key of an entry of a mapping.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Key {
     pub(crate) name: String,
     pub(crate) position: Position,
+}
+
+impl PartialEq for Tree {
+    fn eq(&self, other: &Self) -> bool {
+        self.value == other.value
+    }
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
 }
 
 /// Reads one document. An empty one is null.
@@ -86,6 +96,15 @@ impl Tree {
         }
     }
 
+    /// The keys of a mapping.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
+        let entries = match &self.value {
+            Value::Map(entries) => entries.as_slice(),
+            _ => &[],
+        };
+        entries.iter().map(|(key, _)| key.name.as_str())
+    }
+
     /// The text of an entry of a mapping.
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
         match &self.get(name)?.value {
@@ -115,22 +134,12 @@ impl Tree {
         }
         here.position
     }
-
-    /// The bytes from this value to the one that follows it.
-    pub(crate) fn until(&self, next: Option<&Self>, end: usize) -> Option<Range<usize>> {
-        let end = match next {
-            Some(next) => next.offset?,
-            None => end,
-        };
-        Some(self.offset?..end)
-    }
 }
 
 impl<'de> Deserialize<'de> for Tree {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let Spanned { value, referenced, .. } = Spanned::<Value>::deserialize(deserializer)?;
-        let offset = referenced.span().byte_offset().and_then(|offset| usize::try_from(offset).ok());
-        Ok(Self { value, position: position(referenced), offset })
+        Ok(Self { value, position: position(referenced) })
     }
 }
 
@@ -228,12 +237,10 @@ mod tests {
         assert_eq!(tree.locate("b[1].nowhere.below[3]"), at(4, 5), "what is nearest from above");
         assert_eq!(tree.locate("e[1]"), at(5, 11));
         assert_eq!(tree.get("a").unwrap().value, Value::Integer(1));
-        assert_eq!(tree.get("b").map(|b| &b.value), tree.get("b").map(|b| &b.value));
         assert_eq!(tree.text("a"), None);
         let Value::List(items) = &tree.get("b").unwrap().value else { panic!("no list") };
         assert_eq!(items[1].get("c").unwrap().value, Value::Null);
         assert_eq!(items[1].text("d"), Some("2"));
-        assert_eq!(items[0].until(Some(&items[1]), text.len()).map(|range| &text[range]), Some("x\n  - "));
     }
 
     #[test]

@@ -1,0 +1,115 @@
+//! Files, directories and standard input taken apart into resources.
+//!
+//! The command line reads documents here before it sends them, and the node those of its own files.
+
+mod files;
+mod list;
+mod resource;
+
+pub use files::{LARGEST, files_of, is_document};
+use portcullis_rules::policy::Position;
+
+use crate::{
+    policy,
+    problem::Problem,
+    proto,
+    yaml::{self, Tree, Value},
+};
+
+/// One document of a file.
+#[derive(Debug)]
+pub struct Document {
+    /// The line of the file at which it begins, from 1. Positions of problems count from it.
+    pub line: u32,
+    /// What it is, or what is wrong with it.
+    pub content: Result<Content, Refused>,
+    tree: Option<Tree>,
+}
+
+/// What a document is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Content {
+    /// A policy, an endpoint or a service. Its version tells its content.
+    Resource(Box<proto::Resource>),
+    /// A manifest of Kubernetes that may stand beside ours and is skipped; the warning says so.
+    Foreign(Problem),
+}
+
+/// A document that is no resource.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Refused {
+    /// Whose document it is, as far as that can be told.
+    pub key: Option<proto::ResourceKey>,
+    /// What is wrong; never empty.
+    pub problems: Vec<Problem>,
+}
+
+impl Document {
+    /// Where a field stands in the document, from its first line.
+    #[must_use]
+    pub fn locate(&self, field: &str) -> Position {
+        self.tree.as_ref().map(|tree| tree.locate(field)).unwrap_or_default()
+    }
+
+    fn refused(line: u32, problem: Problem) -> Self {
+        Self { line, content: Err(Refused { key: None, problems: vec![problem] }), tree: None }
+    }
+}
+
+/// Takes a text apart into its documents. Empty ones are left out; `kind: List` is unrolled.
+#[must_use]
+pub fn split(text: &str) -> Vec<Document> {
+    let mut documents = Vec::new();
+    for (line, piece) in pieces(text.strip_prefix('\u{feff}').unwrap_or(text)) {
+        match yaml::parse(piece) {
+            Ok(tree) if tree.value == Value::Null => {}
+            Ok(tree) if list::is_list(&tree) => documents.extend(list::unroll(line, piece, &tree)),
+            Ok(tree) => documents.push(read(line, piece, tree)),
+            Err(problem) => documents.push(Document::refused(line, problem)),
+        }
+    }
+    documents
+}
+
+fn read(line: u32, text: &str, tree: Tree) -> Document {
+    let content = resource::read(text, &tree);
+    Document { line, content, tree: Some(tree) }
+}
+
+/// The pieces between `---` lines with their first lines. At the beginning of a line `---` is nothing else, in no kind of
+/// scalar (YAML 1.2.2 §9.1.2).
+fn pieces(text: &str) -> Vec<(u32, &str)> {
+    let mut pieces = Vec::new();
+    let (mut start, mut first, mut offset) = (0, 1, 0);
+    // Directives and comments belong to the document that follows.
+    let mut begun = false;
+    for (number, line) in (1..).zip(text.split_inclusive('\n')) {
+        if is_marker(line, "---") && begun {
+            pieces.push((first, &text[start..offset]));
+            (start, first) = (offset, number);
+        }
+        let content = line.trim();
+        begun |= is_marker(line, "---") || !(content.is_empty() || content.starts_with(['#', '%']));
+        offset += line.len();
+        if is_marker(line, "...") {
+            pieces.push((first, &text[start..offset]));
+            (start, first, begun) = (offset, number + 1, false);
+        }
+    }
+    pieces.push((first, &text[start..]));
+    pieces
+}
+
+fn is_marker(line: &str, marker: &str) -> bool {
+    line.strip_prefix(marker).is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']))
+}
+
+/// The key of a policy's document.
+pub(crate) fn policy_key(document: &str) -> Option<proto::ResourceKey> {
+    let tree = yaml::parse(document).ok()?;
+    Some(key_of(proto::ResourceType::Policy, policy::key(&tree)))
+}
+
+fn key_of(kind: proto::ResourceType, (namespace, name): (String, String)) -> proto::ResourceKey {
+    proto::ResourceKey { r#type: kind.into(), namespace, name }
+}

@@ -1,0 +1,175 @@
+//! One document as a resource.
+
+use super::{Content, Refused, key_of};
+use crate::{
+    digest::digest,
+    endpoint,
+    metadata::{self, Metadata},
+    policy,
+    problem::Problem,
+    proto::{self, resource::Body},
+    service,
+    yaml::{Field, Fields, Tree},
+};
+
+/// What endpoints and services have as `apiVersion`.
+pub(super) const API_VERSION: &str = "portcullis.io/v1";
+/// Manifests that may stand beside ours: those of a walk-through.
+const FOREIGN: &[(&str, &str)] = &[("v1", "Namespace"), ("v1", "Service"), ("apps/v1", "Deployment")];
+const KINDS: &str = "CiliumNetworkPolicy and CiliumClusterwideNetworkPolicy of cilium.io/v2, Endpoint and Service of \
+                     portcullis.io/v1";
+
+/// Reads a document by its `apiVersion` and `kind`.
+pub(super) fn read(text: &str, tree: &Tree) -> Result<Content, Refused> {
+    let version = tree.text("apiVersion").unwrap_or_default();
+    let kind = tree.text("kind").unwrap_or_default();
+    let body = match (version, kind) {
+        (policy::API_VERSION, policy::NAMESPACED | policy::CLUSTERWIDE) => {
+            Body::Policy(proto::Policy { document: text.to_owned() })
+        }
+        (API_VERSION, "Endpoint") => {
+            Body::Endpoint(checked(tree, endpoint, |endpoint| endpoint::read(endpoint).map(drop))?)
+        }
+        (API_VERSION, "Service") => Body::Service(checked(tree, service, |service| service::read(service).map(drop))?),
+        foreign if FOREIGN.contains(&foreign) => {
+            let message = format!("{kind} of {version} is not a resource of ours: skipped");
+            return Ok(Content::Foreign(Problem::new("kind", message, "").at(tree.locate("kind")).as_warning()));
+        }
+        _ => return Err(unknown(tree, version, kind)),
+    };
+    let version = digest(text);
+    Ok(Content::Resource(Box::new(proto::Resource { version, body: Some(body) })))
+}
+
+fn unknown(tree: &Tree, version: &str, kind: &str) -> Refused {
+    let (field, message) = match (version, kind) {
+        (_, "") => ("kind", "is missing".to_owned()),
+        ("", _) => ("apiVersion", "is missing".to_owned()),
+        _ => ("kind", format!("{kind} of {version} is not a resource of ours")),
+    };
+    let problem = Problem::new(field, message, format!("known are {KINDS}")).at(tree.locate(field));
+    Refused { key: None, problems: vec![problem] }
+}
+
+/// Reads a body, then has it checked as the node does, so that what is wrong is shown where it stands.
+fn checked<T>(
+    tree: &Tree,
+    read: impl FnOnce(&Metadata<'_>, &mut Fields<'_>, &mut Vec<Problem>) -> (proto::ResourceKey, T),
+    check: impl FnOnce(&T) -> Result<(), Vec<Problem>>,
+) -> Result<T, Refused> {
+    let mut problems = Vec::new();
+    let mut document = Field::root(tree).fields(&mut problems);
+    document.ignore(&["apiVersion", "kind", "status"]);
+    let metadata = metadata::read(&mut document, &mut problems);
+    let (key, body) = match document.require("spec", "write spec:", &mut problems) {
+        Some(spec) => {
+            let mut fields = spec.fields(&mut problems);
+            let read = read(&metadata, &mut fields, &mut problems);
+            fields.finish(&[], &mut problems);
+            read
+        }
+        None => return Err(Refused { key: None, problems }),
+    };
+    document.finish(&[], &mut problems);
+    if problems.is_empty() {
+        let found = check(&body).err().into_iter().flatten();
+        problems.extend(found.map(|problem| {
+            let position = tree.locate(&problem.field);
+            problem.at(position)
+        }));
+    }
+    if problems.is_empty() {
+        return Ok(body);
+    }
+    problems.sort_by_key(|problem| (problem.position.line, problem.position.column));
+    let key = (!key.name.is_empty()).then_some(key);
+    Err(Refused { key, problems })
+}
+
+fn names(metadata: &Metadata<'_>) -> (String, String) {
+    (metadata::namespace_of(metadata).to_owned(), metadata.name.unwrap_or_default().to_owned())
+}
+
+fn endpoint(
+    metadata: &Metadata<'_>,
+    spec: &mut Fields<'_>,
+    problems: &mut Vec<Problem>,
+) -> (proto::ResourceKey, proto::Endpoint) {
+    let (namespace, id) = names(metadata);
+    let endpoint = proto::Endpoint {
+        labels: labels(metadata),
+        addresses: texts(spec, "addresses", problems),
+        network_namespace: text(spec, "networkNamespace", problems),
+        cgroup: text(spec, "cgroup", problems),
+        ports: items(spec, "ports", problems, |fields, problems| proto::Port {
+            name: text(fields, "name", problems),
+            port: port(fields, "port", 1, problems),
+            protocol: text(fields, "protocol", problems),
+        }),
+        service_account: text(spec, "serviceAccount", problems),
+        namespace: namespace.clone(),
+        id: id.clone(),
+    };
+    (key_of(proto::ResourceType::Endpoint, (namespace, id)), endpoint)
+}
+
+fn service(
+    metadata: &Metadata<'_>,
+    spec: &mut Fields<'_>,
+    problems: &mut Vec<Problem>,
+) -> (proto::ResourceKey, proto::Service) {
+    let (namespace, name) = names(metadata);
+    let service = proto::Service {
+        labels: labels(metadata),
+        vips: texts(spec, "vips", problems),
+        ports: items(spec, "ports", problems, |fields, problems| proto::ServicePort {
+            name: text(fields, "name", problems),
+            port: port(fields, "port", 1, problems),
+            protocol: text(fields, "protocol", problems),
+            target_port: port(fields, "targetPort", 0, problems),
+        }),
+        backends: texts(spec, "backends", problems),
+        namespace: namespace.clone(),
+        name: name.clone(),
+    };
+    (key_of(proto::ResourceType::Service, (namespace, name)), service)
+}
+
+fn labels(metadata: &Metadata<'_>) -> std::collections::HashMap<String, String> {
+    metadata.labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+}
+
+fn text(fields: &mut Fields<'_>, name: &'static str, problems: &mut Vec<Problem>) -> String {
+    fields.get(name).and_then(|field| field.text(problems)).unwrap_or_default().to_owned()
+}
+
+fn texts(fields: &mut Fields<'_>, name: &'static str, problems: &mut Vec<Problem>) -> Vec<String> {
+    let items = fields.get(name).map(|field| field.items(problems)).unwrap_or_default();
+    items.iter().map(|item| item.text(problems).unwrap_or_default().to_owned()).collect()
+}
+
+fn items<T>(
+    fields: &mut Fields<'_>,
+    name: &'static str,
+    problems: &mut Vec<Problem>,
+    mut read: impl FnMut(&mut Fields<'_>, &mut Vec<Problem>) -> T,
+) -> Vec<T> {
+    let items = fields.get(name).map(|field| field.items(problems)).unwrap_or_default();
+    let mut one = |item: &Field<'_>| {
+        let mut fields = item.fields(problems);
+        let read = read(&mut fields, problems);
+        fields.finish(&[], problems);
+        read
+    };
+    items.iter().map(&mut one).collect()
+}
+
+/// A port; `absent` where it is not there: 0 where it may be.
+fn port(fields: &mut Fields<'_>, name: &'static str, lowest: u64, problems: &mut Vec<Problem>) -> u32 {
+    let field = match lowest {
+        0 => fields.get(name),
+        _ => fields.require(name, "write a number from 1 to 65535", problems),
+    };
+    let number = field.and_then(|field| field.number(1, u64::from(u16::MAX), problems));
+    number.and_then(|number| u32::try_from(number).ok()).unwrap_or_default()
+}

@@ -1,0 +1,136 @@
+//! Policy documents: CiliumNetworkPolicy and CiliumClusterwideNetworkPolicy.
+
+mod entry;
+mod l7;
+mod peers;
+mod ports;
+mod rule;
+mod selector;
+
+use std::sync::Arc;
+
+use portcullis_rules::{
+    policy::{Policy, validate},
+    schema::Schema,
+    settings::{DenyWith, Settings},
+};
+
+use crate::{
+    metadata::{self, Metadata},
+    problem::Problem,
+    yaml::{self, Field, Tree},
+};
+
+/// What policies have as `apiVersion`.
+pub(crate) const API_VERSION: &str = "cilium.io/v2";
+/// A policy of one namespace.
+pub(crate) const NAMESPACED: &str = "CiliumNetworkPolicy";
+/// A policy of the whole cluster.
+pub(crate) const CLUSTERWIDE: &str = "CiliumClusterwideNetworkPolicy";
+/// How requests are answered that this policy denies.
+const DENY_WITH: &str = "portcullis.io/deny-with";
+/// Prefix of annotations that are ours.
+const OURS: &str = "portcullis.io/";
+
+/// What a document is read with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Language<'a> {
+    /// The protocols that `toPorts[].rules` may name.
+    pub(crate) schemas: &'a [&'static Schema],
+    /// Settings that change what is accepted.
+    pub(crate) settings: &'a Settings,
+}
+
+/// A policy that was read.
+#[derive(Debug)]
+pub(crate) struct Read {
+    /// The policy; `None` when there is an error among the problems.
+    pub(crate) policy: Option<Policy>,
+    /// Errors and warnings, in the order of the document.
+    pub(crate) problems: Vec<Problem>,
+}
+
+/// Reads and checks one document.
+pub(crate) fn read(document: &str, origin: &Arc<str>, language: Language<'_>) -> Read {
+    match yaml::parse(document) {
+        Ok(tree) => read_tree(&tree, origin, language),
+        Err(problem) => Read { policy: None, problems: vec![problem] },
+    }
+}
+
+fn read_tree(tree: &Tree, origin: &Arc<str>, language: Language<'_>) -> Read {
+    let mut problems = Vec::new();
+    let policy = policy(tree, origin, language, &mut problems);
+    let sound = |problems: &[Problem]| problems.iter().all(|problem| problem.warning);
+    let mut policy = policy.filter(|_| sound(&problems));
+    if let Some(read) = &policy {
+        let found = validate(read, language.settings).into_iter();
+        problems.extend(found.map(|problem| {
+            let position = tree.locate(&problem.field);
+            Problem::from(problem).at(position)
+        }));
+    }
+    policy = policy.filter(|_| sound(&problems));
+    problems.sort_by_key(|problem| (problem.position.line, problem.position.column));
+    Read { policy, problems }
+}
+
+/// The namespace (empty for a cluster-wide policy) and the name of a document, as far as they can be told.
+pub(crate) fn key(tree: &Tree) -> (String, String) {
+    let metadata = |name| tree.get("metadata").and_then(|metadata| metadata.text(name));
+    let name = metadata("name").unwrap_or_default().to_owned();
+    let namespace = match tree.text("kind") {
+        Some(CLUSTERWIDE) => "",
+        _ => metadata("namespace").unwrap_or(metadata::DEFAULT_NAMESPACE),
+    };
+    (namespace.to_owned(), name)
+}
+
+fn policy(tree: &Tree, origin: &Arc<str>, language: Language<'_>, problems: &mut Vec<Problem>) -> Option<Policy> {
+    let mut fields = Field::root(tree).fields(problems);
+    let version = fields.require("apiVersion", "write apiVersion: cilium.io/v2", problems);
+    version.and_then(|field| field.word(&[(API_VERSION, ())], problems));
+    let kind = fields.require("kind", "write kind: CiliumNetworkPolicy", problems);
+    let kind = kind.and_then(|field| field.word(&[(NAMESPACED, true), (CLUSTERWIDE, false)], problems));
+    let metadata = metadata::read(&mut fields, problems);
+    let namespaced = kind.unwrap_or(true);
+    let namespace = namespace(&metadata, namespaced, problems);
+    let deny_with = deny_with(&metadata, problems);
+    let mut rules = Vec::new();
+    if let Some(spec) = fields.get("spec") {
+        rules.push(rule::read(&spec, language, problems));
+    }
+    if let Some(specs) = fields.get("specs") {
+        rules.extend(specs.items(problems).iter().map(|spec| rule::read(spec, language, problems)));
+    }
+    if rules.is_empty() && problems.is_empty() {
+        let remedy = "write spec with an endpointSelector and at least one of ingress, egress, ingressDeny, egressDeny";
+        problems.push(Problem::new("spec", "neither spec nor specs is there", remedy).at(tree.position));
+    }
+    fields.ignore(&["status"]);
+    fields.finish(&[], problems);
+    Some(Policy { namespace, name: metadata.name?.into(), rules, deny_with, origin: Arc::clone(origin) })
+}
+
+fn namespace(metadata: &Metadata<'_>, namespaced: bool, problems: &mut Vec<Problem>) -> Option<Arc<str>> {
+    if namespaced {
+        return Some(metadata::namespace_of(metadata).into());
+    }
+    if let Some(field) = &metadata.namespace {
+        let remedy = "remove it, or write kind: CiliumNetworkPolicy";
+        problems.push(field.problem("a cluster-wide policy has no namespace", remedy));
+    }
+    None
+}
+
+fn deny_with(metadata: &Metadata<'_>, problems: &mut Vec<Problem>) -> Option<DenyWith> {
+    let mut found = None;
+    for (key, field) in &metadata.annotations {
+        if *key == DENY_WITH {
+            found = field.word(&[("reset", DenyWith::Reset), ("respond", DenyWith::Respond)], problems);
+        } else if key.starts_with(OURS) {
+            problems.push(field.problem("unknown annotation", format!("remove it; known is {DENY_WITH}")));
+        }
+    }
+    found
+}
