@@ -14,8 +14,8 @@ object=$here/programs/portcullis.bpf.o
 
 fail() { echo "build-programs: $*" >&2; exit 1; }
 
-[ -x /usr/bin/rustc ] || fail "/usr/bin/rustc is missing; run deploy/setup.sh build"
-[ -d /usr/lib/llvm-22 ] || fail "LLVM 22 is missing; run deploy/setup.sh build"
+[ -x /usr/bin/rustc ] || fail "/usr/bin/rustc is missing; run deploy/setup.sh programs"
+[ -d /usr/lib/llvm-22 ] || fail "LLVM 22 is missing; run deploy/setup.sh programs"
 
 linker=${BPF_LINKER:-$(command -v bpf-linker || true)}
 if [ -z "$linker" ] || ! "$linker" --version 2>/dev/null | grep -q "$version"; then
