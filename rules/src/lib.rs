@@ -5,10 +5,12 @@
 //! this request allowed* ([`snapshot::RuleSet::check`]), once a request.
 
 mod compile;
+mod finder;
 pub mod labels;
 mod lpm;
 pub mod pattern;
 pub mod policy;
+mod re2;
 pub mod request;
 pub mod ruleset;
 pub mod schema;

@@ -6,10 +6,23 @@ use regex_automata::{
     util::syntax,
 };
 
-use crate::policy::Matcher;
+use crate::{policy::Matcher, re2::translate};
 
 /// Largest compiled size of one regular expression in bytes.
 pub const REGEX_BUDGET: usize = 1 << 20;
+/// Largest compiled size in bytes of one automaton that stands for many regular expressions.
+const MANY_BUDGET: usize = 8 << 20;
+
+/// Why a regular expression cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RegexError {
+    /// It is none.
+    #[error("{0}")]
+    Syntax(String),
+    /// It is over [`REGEX_BUDGET`].
+    #[error("it needs more than {0} bytes compiled")]
+    TooLarge(usize),
+}
 
 /// A matcher in its compiled form.
 #[derive(Debug)]
@@ -52,15 +65,34 @@ impl Pattern {
 ///
 /// # Errors
 /// Says what is wrong with it, or that it is over its budget.
-pub fn compile(pattern: &str) -> Result<Regex, String> {
+pub fn compile(pattern: &str) -> Result<Regex, RegexError> {
+    // The translation holds only whole groups, so nothing in it can close the one around it.
+    let whole = format!(r"\A(?:{})\z", translate(pattern).map_err(RegexError::Syntax)?);
+    build(&[whole], REGEX_BUDGET)
+}
+
+/// Compiles several patterns, each of a whole value, into one automaton. It reports the first that matches.
+pub(crate) fn compile_many(patterns: &[&str]) -> Option<Regex> {
+    let whole = |pattern: &&str| translate(pattern).map(|pattern| format!(r"\A(?:{pattern})\z"));
+    let patterns = patterns.iter().map(whole).collect::<Result<Vec<String>, String>>().ok()?;
+    build(&patterns, MANY_BUDGET).ok()
+}
+
+fn build(patterns: &[String], budget: usize) -> Result<Regex, RegexError> {
     Regex::builder()
-        .configure(Config::new().nfa_size_limit(Some(REGEX_BUDGET)).utf8_empty(false))
+        .configure(Config::new().nfa_size_limit(Some(budget)).utf8_empty(false))
         .syntax(syntax::Config::new().utf8(false))
-        .build(&format!(r"\A(?:{pattern})\z"))
+        .build_many(patterns)
         .map_err(|error| match error.size_limit() {
-            Some(limit) => format!("it needs more than {limit} bytes compiled"),
-            None => error.syntax_error().map_or_else(|| error.to_string(), ToString::to_string),
+            Some(limit) => RegexError::TooLarge(limit),
+            None => RegexError::Syntax(error.syntax_error().map_or_else(|| error.to_string(), |error| reason(&error))),
         })
+}
+
+/// The last line of a syntax error: what is wrong, without the drawing of where.
+fn reason(error: &impl ToString) -> String {
+    let text = error.to_string();
+    text.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned()
 }
 
 /// The value a pattern stands for, if it has nothing but literal and escaped characters.
@@ -128,6 +160,28 @@ mod tests {
             (r"foo\.bar", "foo.bar", true),
             (r"/item/\d+", "/item/42", true),
             ("é*", "", true),
+            // RE2's classes are ASCII's, and Rust's set operations are plain characters to it.
+            (r"\d", "٣", false),
+            (r"\w+", "é", false),
+            (r"[a&&b]+", "&", true),
+            (r"[a--b]", "-", false),
+            (r"[+--]", "-", true),
+            (r"[[a]", "[", true),
+            (r"[]a]", "]", true),
+            (r"[^]a]", "b", true),
+            (r"[\d\-]+", "4-2", true),
+            (r"[[:alpha:]]+", "abc", true),
+            (r"\<a\>", "<a>", true),
+            (r"\Qa.b\E+", "a.bbb", true),
+            (r"\Qa.b\E+", "axb", false),
+            (r"/a{,2}", "/a{,2}", true),
+            (r"/x\x41\101\x{42}", "/xAAB", true),
+            (r"(?P<name>a)(b)", "ab", true),
+            (r"\bx\b", "x", true),
+            (r"(?i:a)B", "AB", true),
+            (r"(?i:a)B", "Ab", false),
+            (".", "\n", false),
+            ("(?s).", "\n", true),
         ] {
             assert_eq!(regex(pattern).matches(value.as_bytes()), matches, "{pattern} on {value}");
         }
@@ -141,10 +195,44 @@ mod tests {
     }
 
     #[test]
+    fn what_re2_refuses_is_refused() {
+        for pattern in [
+            "*",
+            "a**",
+            "a*+",
+            "(?x)a",
+            "(?=a)",
+            r"\1",
+            r"\y",
+            r"\C",
+            "a{1001}",
+            "a{2,1}",
+            "(",
+            ")",
+            "[a",
+            "[b-a]",
+            "a)|(?:b",
+            r"a\",
+            "[[:foo:]]",
+            r"\p{Nothing}",
+            "(?i",
+            "|*",
+        ] {
+            assert!(matches!(compile(pattern), Err(RegexError::Syntax(_))), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_cannot_close_the_group_that_anchors_it() {
+        assert!(!regex("a)|(?:b").matches(b"xb"));
+        assert!(!regex("a|b").matches(b"xb"));
+    }
+
+    #[test]
     fn a_broken_or_too_large_pattern_matches_nothing() {
         assert!(matches!(regex("*"), Pattern::Broken));
         assert!(matches!(regex("(((a{100}){100}){100})"), Pattern::Broken));
-        assert!(compile("(((a{100}){100}){100})").unwrap_err().contains("bytes compiled"));
+        assert!(matches!(compile("(((a{100}){100}){100})"), Err(RegexError::TooLarge(_))));
         assert!(!regex("*").matches(b"*"));
     }
 }

@@ -165,7 +165,7 @@ pub struct L7Rule {
 }
 
 /// One predicate.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Predicate {
     /// The field.
     pub field: FieldIndex,
@@ -176,7 +176,7 @@ pub struct Predicate {
 }
 
 /// What a value has to be.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Matcher {
     /// The whole value matches the regular expression (RE2 syntax, case-sensitive).
     Regex(String),

@@ -1,16 +1,19 @@
 //! The L7 rules that bind one flow.
 
-use std::{borrow::Cow, collections::HashMap, sync::Arc};
+use std::{borrow::Cow, sync::Arc};
 
 use crate::{
+    finder::Finder,
     pattern::Pattern,
     policy::{L7Rule, Matcher, Predicate},
     request::{FieldValue, Request},
-    schema::{FieldIndex, Form, Schema},
+    schema::{Form, Schema},
     settings::DenyWith,
     verdict::{Miss, Reason, RuleInfo, Verdict},
 };
 
+/// Most rules that are asked how near they came.
+const EXPLAINED: usize = 64;
 /// Longest value that is shown, in bytes.
 const SHOWN: usize = 256;
 
@@ -19,18 +22,14 @@ const SHOWN: usize = 256;
 pub struct RuleSet {
     schema: &'static Schema,
     rules: Vec<Compiled>,
-    /// Rules by the one value that [`RuleSet::indexed`] has to have.
-    by_value: HashMap<Box<[u8]>, Vec<u32>, foldhash::fast::RandomState>,
-    /// Rules that the index cannot find, in order.
-    others: Vec<u32>,
-    /// The field of the index: the one in which most rules want one value.
-    indexed: FieldIndex,
+    finder: Finder,
     deny_with: DenyWith,
 }
 
+/// One rule.
 #[derive(Debug)]
-struct Compiled {
-    predicates: Vec<(Predicate, Pattern)>,
+pub(crate) struct Compiled {
+    pub(crate) predicates: Vec<(Predicate, Pattern)>,
     info: Arc<RuleInfo>,
 }
 
@@ -45,6 +44,10 @@ enum Fate {
 }
 
 impl Compiled {
+    pub(crate) fn matches(&self, request: &dyn Request) -> bool {
+        matches!(self.judge(request), Fate::Match)
+    }
+
     fn judge(&self, request: &dyn Request) -> Fate {
         for (at, (predicate, pattern)) in self.predicates.iter().enumerate() {
             match request.field(predicate.field, &predicate.key) {
@@ -54,13 +57,6 @@ impl Compiled {
             }
         }
         Fate::Match
-    }
-
-    fn exact(&self, field: FieldIndex) -> Option<&[u8]> {
-        self.predicates.iter().find_map(|(predicate, pattern)| match pattern {
-            Pattern::Exact(value) if predicate.field == field && predicate.key.is_empty() => Some(&**value),
-            _ => None,
-        })
     }
 }
 
@@ -79,28 +75,8 @@ impl RuleSet {
                 Compiled { predicates: rule.predicates.iter().map(compile).collect(), info }
             })
             .collect();
-        let mut set =
-            Self { schema, rules, by_value: HashMap::default(), others: Vec::new(), indexed: FieldIndex(0), deny_with };
-        set.index();
-        set
-    }
-
-    /// The field with the most different single values finds rules fastest.
-    fn index(&mut self) {
-        let fields = (0..self.schema.fields.len()).filter_map(|index| u8::try_from(index).ok()).map(FieldIndex);
-        let distinct = |field: &FieldIndex| {
-            let mut values: Vec<_> = self.rules.iter().filter_map(|rule| rule.exact(*field)).collect();
-            values.sort_unstable();
-            values.dedup();
-            values.len()
-        };
-        self.indexed = fields.max_by_key(distinct).unwrap_or(FieldIndex(0));
-        for (number, rule) in (0_u32..).zip(&self.rules) {
-            match rule.exact(self.indexed) {
-                Some(value) => self.by_value.entry(value.into()).or_default().push(number),
-                None => self.others.push(number),
-            }
-        }
+        let finder = Finder::new(schema, &rules);
+        Self { schema, rules, finder, deny_with }
     }
 
     /// The protocol.
@@ -121,19 +97,10 @@ impl RuleSet {
         self.rules.is_empty()
     }
 
-    /// Judges one request. Does not allocate when it is allowed.
+    /// Judges one request. Does not allocate when it is allowed. Where several rules allow, it names one of them.
     #[must_use]
     pub fn check(&self, request: &dyn Request) -> Verdict<'_> {
-        let found = match request.field(self.indexed, "") {
-            FieldValue::Value(value) => self.by_value.get(&*value).map_or(&[][..], Vec::as_slice),
-            FieldValue::Absent | FieldValue::Ambiguous(_) => &[],
-        };
-        let matching = found
-            .iter()
-            .chain(&self.others)
-            .map(|number| &self.rules[*number as usize])
-            .find(|rule| matches!(rule.judge(request), Fate::Match));
-        match matching {
+        match self.finder.find(&self.rules, request) {
             Some(rule) => Verdict {
                 allowed: true,
                 reason: Reason::RuleAllows,
@@ -145,10 +112,12 @@ impl RuleSet {
         }
     }
 
-    /// Finds the rule that came nearest: the one that failed latest, then the first.
+    /// Finds the rule that came nearest: the one that failed latest, then the first. Of many rules only those that the
+    /// index finds and the first [`EXPLAINED`] are asked: a denied request must not cost more than its share.
     fn denied(&self, request: &dyn Request) -> Verdict<'_> {
         let mut nearest: Option<(&Compiled, usize, Option<&'static str>)> = None;
-        for rule in &self.rules {
+        let indexed = self.finder.indexed(&self.rules, request).take(EXPLAINED);
+        for rule in indexed.chain(self.rules.iter().take(EXPLAINED)) {
             if let Fate::Miss { at, ambiguous } = rule.judge(request)
                 && nearest.is_none_or(|(_, best, _)| at > best)
             {

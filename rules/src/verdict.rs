@@ -48,6 +48,8 @@ pub enum Reason {
     UnknownEndpoint,
     /// The service has no backend.
     NoBackend,
+    /// Requests are to be judged, and nobody is there to judge them.
+    NoListener,
 }
 
 impl Reason {
@@ -64,6 +66,7 @@ impl Reason {
             Self::Ambiguous => "ambiguous",
             Self::UnknownEndpoint => "unknown_endpoint",
             Self::NoBackend => "no_backend",
+            Self::NoListener => "no_listener",
         }
     }
 }
