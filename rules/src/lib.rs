@@ -19,5 +19,6 @@ pub mod settings;
 pub mod snapshot;
 pub mod steering;
 mod table;
+mod validate;
 pub mod verdict;
 pub mod world;

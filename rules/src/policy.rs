@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
+pub use crate::validate::validate;
 use crate::{
     labels::Selector,
     schema::{FieldIndex, Schema},
@@ -197,11 +198,4 @@ pub struct Problem {
     pub remedy: String,
     /// Whether the policy is accepted nevertheless.
     pub warning: bool,
-}
-
-/// Checks what Cilium's `Rule.Sanitize` checks and the parser cannot see. Without an error among the problems (there
-/// may be warnings) the policy may be compiled.
-#[must_use]
-pub fn validate(_policy: &Policy, _settings: &crate::settings::Settings) -> Vec<Problem> {
-    Vec::new()
 }

@@ -139,7 +139,8 @@ impl Binder<'_> {
         }
         let open = !always && !sides().any(|side| side.default_deny);
         let ingress = direction == Direction::Ingress;
-        let let_in = ingress && !open && self.settings.allow_localhost;
+        // Cilium adds its rule for the host to the rules that there are; without any it adds none.
+        let let_in = ingress && spoken && !open && self.settings.allow_localhost;
         let grants = self.grants_of(selecting, direction);
         let own = |name: &str, transport: Transport| {
             let named = ports.iter().filter(|_| ingress);

@@ -1,0 +1,66 @@
+//! L7 rules that restrict nothing, because the same rule allows the same peers and ports without any.
+
+use crate::policy::{Entity, Entry, PortRef, PortRule, PortSpec};
+
+/// What to do about it.
+pub(super) const REMEDY: &str = "remove the wider element, or switch on deviations.l7BindsBesideL4";
+
+/// The fields with L7 rules that certainly restrict nothing, and why.
+pub(super) fn shadowed(entries: &[Entry], path: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for (number, position, entry, rule) in elements(entries).filter(|(.., rule)| rule.l7.is_some()) {
+        let wider = entries.iter().position(|other| {
+            let same_peers = everybody(other) || (named(other) && peers(other) == peers(entry));
+            let plain =
+                || other.ports.iter().flatten().filter(|ports| ports.l7.is_none()).flat_map(|ports| &ports.ports);
+            let portless = named(other) && other.ports.as_ref().is_none_or(Vec::is_empty);
+            same_peers && (portless || rule.ports.iter().all(|spec| plain().any(|wider| covers(wider, spec))))
+        });
+        if let Some(by) = wider {
+            found.push((
+                format!("{path}[{number}].toPorts[{position}].rules"),
+                format!("{path}[{by}] allows the same peers and ports without L7 rules, so these restrict nothing"),
+            ));
+        }
+    }
+    found
+}
+
+/// The peers of an element.
+fn peers(entry: &Entry) -> impl PartialEq + '_ {
+    (&entry.endpoints, &entry.cidrs, &entry.cidr_sets, &entry.entities, &entry.fqdns)
+}
+
+/// Whether an element names peers.
+fn named(entry: &Entry) -> bool {
+    entry.endpoints.is_some()
+        || entry.cidrs.is_some()
+        || entry.cidr_sets.is_some()
+        || entry.entities.is_some()
+        || entry.fqdns.as_ref().is_some_and(|names| !names.is_empty())
+}
+
+/// All `toPorts` elements with the numbers of their elements and their own.
+fn elements(entries: &[Entry]) -> impl Iterator<Item = (usize, usize, &Entry, &PortRule)> {
+    entries.iter().enumerate().flat_map(|(number, entry)| {
+        let rules = entry.ports.iter().flatten().enumerate();
+        rules.map(move |(position, rule)| (number, position, entry, rule))
+    })
+}
+
+/// Whether an element means every peer.
+fn everybody(entry: &Entry) -> bool {
+    let ports = entry.ports.as_ref().is_some_and(|ports| !ports.is_empty());
+    (ports && !named(entry)) || entry.entities.as_ref().is_some_and(|entities| entities.contains(&Entity::All))
+}
+
+/// Whether one port's meaning includes another's.
+fn covers(wider: &PortSpec, spec: &PortSpec) -> bool {
+    let transports = wider.transport.is_none() || wider.transport == spec.transport;
+    let ports = match (&wider.port, &spec.port) {
+        (PortRef::Range(0, 0), _) => true,
+        (PortRef::Range(first, last), PortRef::Range(from, to)) => first <= from && to <= last,
+        (wider, spec) => wider == spec,
+    };
+    transports && ports
+}
