@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use portcullis_redirect_common::LegKey;
+use portcullis_redirect_common::{LEG_BY_ANY_DEVICE, LEG_BY_LOOPBACK, LegKey};
 
 use crate::{sys, table::key_address};
 
@@ -32,12 +32,22 @@ impl Legs {
         sys::update_map(self.maps.own_sockets.as_fd(), &socket.as_raw_fd(), &1_u32)
     }
 
-    /// Announces an ingress leg before it connects: `leg` is its own address and port, `port` the application's.
+    /// Announces an ingress leg before it connects: `leg` is its own address and port, `port` the application's. Its
+    /// socket has to be bound to the device `lo`: a client that guesses the port comes by another one.
     ///
     /// # Errors
     /// The kernel has no memory for it.
     pub fn announce(&self, endpoint: u32, leg: SocketAddr, port: u16) -> io::Result<()> {
-        sys::update_map(self.maps.own_legs.as_fd(), &key(endpoint, leg, port), &1_u32)
+        sys::update_map(self.maps.own_legs.as_fd(), &key(endpoint, leg, port), &LEG_BY_LOOPBACK)
+    }
+
+    /// Announces an ingress leg whose socket is bound to no device, for an application that is bound to one and refused
+    /// the leg by `lo`. Until the leg is connected, a client that guesses its port is taken for it.
+    ///
+    /// # Errors
+    /// The kernel has no memory for it.
+    pub fn announce_by_any_device(&self, endpoint: u32, leg: SocketAddr, port: u16) -> io::Result<()> {
+        sys::update_map(self.maps.own_legs.as_fd(), &key(endpoint, leg, port), &LEG_BY_ANY_DEVICE)
     }
 
     /// Forgets an announced leg, once it is connected or has failed: only its first packet meets `sk_lookup`. What

@@ -19,6 +19,7 @@ mod table;
 
 pub use error::Error;
 pub use legs::Legs;
+pub use places::cgroup_path;
 pub use portcullis_redirect_common::{MARK, MARK_OUT, TABLE};
 pub use redirect::{Attachment, Options, Place, Redirect};
 pub use refusals::{Refusals, Refused};

@@ -70,12 +70,14 @@ impl Loader {
         Self { loader, directory: directory.to_owned(), pin }
     }
 
-    /// Loads the programs of an endpoint; number 0 is for those above all pods.
-    pub(crate) fn load(&mut self, endpoint: u32, host: bool) -> Result<Ebpf, Error> {
-        // The loader keeps references for its life: eight bytes an endpoint.
+    /// Loads the programs of an endpoint whose network namespace has this cookie; number 0 is for those above all pods.
+    pub(crate) fn load(&mut self, endpoint: u32, home: u64, host: bool) -> Result<Ebpf, Error> {
+        // The loader keeps references for its life: sixteen bytes an endpoint.
         let constants: &'static [u32; 2] = Box::leak(Box::new([endpoint, u32::from(host)]));
         self.loader.override_global("ENDPOINT", &constants[0], true);
         self.loader.override_global("HOST", &constants[1], true);
+        let home: &'static u64 = Box::leak(Box::new(home));
+        self.loader.override_global("HOME", home, true);
         self.loader.load(OBJECT).map_err(|source| Error::Load { source: Box::new(source) })
     }
 

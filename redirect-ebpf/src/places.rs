@@ -48,8 +48,11 @@ pub(crate) fn cgroup_root() -> Result<PathBuf, Error> {
         .ok_or(Error::NoCgroup)
 }
 
-/// A cgroup's path: as it is when it lies below the mount, else taken from there.
-pub(crate) fn below_root(path: &Path) -> Result<PathBuf, Error> {
+/// The absolute path of a cgroup: as it is when it lies below the mount, else taken from there.
+///
+/// # Errors
+/// No cgroup2 hierarchy is mounted.
+pub fn cgroup_path(path: &Path) -> Result<PathBuf, Error> {
     let root = cgroup_root()?;
     if path.starts_with(&root) {
         return Ok(path.to_owned());

@@ -107,7 +107,7 @@ impl Redirect {
             None => places::open_cgroup(&places::cgroup_root()?)?,
         };
         let mut loader = Loader::new(&directory, options.pin);
-        let mut ebpf = loader.load(0, false)?;
+        let mut ebpf = loader.load(0, 0, false)?;
         let node = loader.attach_egress(&mut ebpf, cgroup.as_fd(), "node")?;
         let mut maps = Maps::open(&directory)?;
         maps.forget_legs()?;
@@ -136,20 +136,24 @@ impl Redirect {
         let failed = |step| move |source| Error::Namespace { endpoint: id, step, source };
         let inode = namespace::inode(netns).map_err(failed("look at"))?;
         if self.attached.get(&id).is_some_and(|attached| attached.inode != inode) {
-            self.detach(id)?;
+            self.release(id)?;
         }
         let host = matches!(attachment.place, Place::Host { .. });
         self.refuse_second_host(id, inode, host)?;
+        if !self.attached.contains_key(&id) {
+            // Before anything is done: so that all of it is undone when a step fails.
+            let netns = netns.try_clone_to_owned().map_err(failed("keep"))?;
+            self.attached.insert(id, Attached { netns, inode, host, links: Vec::new() });
+        }
         let (cookie, old) = namespace::inside(netns, || Ok((namespace::cookie()?, sysctl::switch_on()?)))
             .map_err(failed("set sysctls"))?;
         self.maps.remember_sysctls(cookie, old)?;
         let addresses = attachment.addresses;
         namespace::inside(netns, || routes::set_up(addresses)).map_err(failed("make rules and routes"))?;
         self.fill(attachment)?;
-        if !self.attached.contains_key(&id) {
-            let netns = netns.try_clone_to_owned().map_err(failed("keep"))?;
-            let links = self.link(attachment, inode)?;
-            self.attached.insert(id, Attached { netns, inode, host, links });
+        if self.attached.get(&id).is_some_and(|attached| attached.links.is_empty()) {
+            let made = self.link(attachment, inode, cookie)?;
+            self.attached.entry(id).and_modify(|attached| attached.links = made);
         }
         if !host {
             self.maps.enter_pod(cookie, id)?;
@@ -180,15 +184,15 @@ impl Redirect {
         Ok(())
     }
 
-    fn link(&mut self, attachment: &Attachment<'_>, inode: u64) -> Result<Vec<Link>, Error> {
+    fn link(&mut self, attachment: &Attachment<'_>, inode: u64, cookie: u64) -> Result<Vec<Link>, Error> {
         let id = attachment.id;
         let prefix = format!("endpoint-{id}-{inode}");
         let host = matches!(attachment.place, Place::Host { .. });
-        let mut ebpf = self.loader.load(id, host)?;
+        let mut ebpf = self.loader.load(id, cookie, host)?;
         let lookup = format!("{prefix}-lookup");
         let mut links = vec![self.loader.attach_lookup(&mut ebpf, attachment.place.netns(), &lookup)?];
         if let Place::Host { cgroup, .. } = attachment.place {
-            let cgroup = places::open_cgroup(&places::below_root(cgroup)?)?;
+            let cgroup = places::open_cgroup(&places::cgroup_path(cgroup)?)?;
             links.extend(self.loader.attach_egress(&mut ebpf, cgroup.as_fd(), &prefix)?);
         }
         Ok(links)
@@ -199,24 +203,46 @@ impl Redirect {
     /// # Errors
     /// Something of it is left. A namespace that is gone is no error.
     pub fn detach(&mut self, id: u32) -> Result<(), Error> {
+        self.release(id)?;
+        self.maps.set_table(id, &[])
+    }
+
+    /// Steers an endpoint no more, but keeps its table.
+    fn release(&mut self, id: u32) -> Result<(), Error> {
         let cookies = self.maps.leave_pod(id)?;
-        let attached = self.attached.remove(&id);
-        let netns = attached.as_ref().map(|attached| attached.netns.as_fd());
-        if let Some(netns) = netns {
-            self.clean_namespace(id, netns)?;
+        let inode = self.attached.get(&id).map(|attached| attached.inode);
+        match self.attached.iter().find(|(other, at)| **other != id && Some(at.inode) == inode) {
+            // The same namespace under another number: it stays steered.
+            Some((other, _)) => {
+                let other = *other;
+                cookies.iter().try_for_each(|cookie| self.maps.enter_pod(*cookie, other))?;
+            }
+            None => {
+                if let Some(attached) = self.attached.get(&id) {
+                    let failed = |source| Error::Namespace { endpoint: id, step: "keep", source };
+                    let netns = attached.netns.try_clone().map_err(failed)?;
+                    self.clean_namespace(id, netns.as_fd())?;
+                }
+                for cookie in cookies {
+                    self.maps.forget_sysctls(cookie);
+                }
+            }
         }
-        for cookie in cookies {
-            self.maps.forget_sysctls(cookie);
-        }
-        for link in attached.into_iter().flat_map(|attached| attached.links) {
-            link.remove().map_err(|source| Error::Bpffs { path: self.directory.clone(), source })?;
-        }
+        self.unlink(id)?;
         for v6 in [false, true] {
             self.maps.clear_listener(slot(id, v6, false))?;
         }
         self.maps.set_owned(id, &[])?;
-        self.maps.set_locals(id, &[])?;
-        self.maps.set_table(id, &[])
+        self.maps.set_locals(id, &[])
+    }
+
+    /// Removes the links of an endpoint, also those that an attachment made which failed half-way.
+    fn unlink(&mut self, id: u32) -> Result<(), Error> {
+        let failed = |source| Error::Bpffs { path: self.directory.clone(), source };
+        let links = self.attached.remove(&id).into_iter().flat_map(|attached| attached.links);
+        links.map(Link::remove).collect::<io::Result<()>>().map_err(failed)?;
+        let pins = self.endpoint_pins()?.into_iter().filter(|pin| pin.id == id);
+        pins.map(|pin| remove_pin(&pin.path)).collect::<io::Result<()>>().map_err(failed)
     }
 
     fn clean_namespace(&mut self, id: u32, netns: BorrowedFd<'_>) -> Result<(), Error> {
@@ -235,7 +261,8 @@ impl Redirect {
     /// Something of it is left.
     pub fn retain(&mut self, ids: &[u32]) -> Result<(), Error> {
         for pin in self.endpoint_pins()? {
-            let current = self.attached.get(&pin.id).is_some_and(|attached| attached.inode == pin.inode);
+            // One that could not be attached yet keeps what it has: its steered flows are refused, not passed.
+            let current = self.attached.get(&pin.id).is_none_or(|attached| attached.inode == pin.inode);
             if current && ids.contains(&pin.id) {
                 continue;
             }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use futures_util::TryStreamExt;
-use portcullis_redirect_common::{MARK, MARK_OUT, MARK_UDP, PREF_DNS, PREF_OUT, PREF_STEER, TABLE};
+use portcullis_redirect_common::{MARK, MARK_OUT, MARK_UDP, PREF_DNS, PREF_LOST, PREF_OUT, PREF_STEER, TABLE};
 use rtnetlink::{
     Handle, IpVersion, RouteMessageBuilder,
     packet_route::{
@@ -24,6 +24,8 @@ use crate::sysctl;
 const LOOPBACK: u32 = 1;
 const MAIN: u32 = 254;
 const DNS_PORT: RulePortRange = RulePortRange { start: 53, end: 53 };
+/// Metric of the route through `lo`, the one that counts. IPv4 has 0 by itself, IPv6 would take 1024.
+const METRIC: u32 = 1;
 /// Second routes, one for each device of the endpoint: a socket bound to its device does not see routes of `lo`.
 const DEVICE_METRIC: u32 = 10;
 
@@ -34,9 +36,12 @@ pub(crate) fn set_up(addresses: &[IpAddr]) -> io::Result<()> {
             for rule in rules(family.v6) {
                 there(add_rule(&netlink, rule).await)?;
             }
-            there(netlink.route().add(route(LOOPBACK, family.source, 0)).execute().await)?;
-            for device in devices(&netlink, family.source).await? {
-                there(netlink.route().add(route(device, family.source, DEVICE_METRIC)).execute().await)?;
+            let mut wanted = vec![route(LOOPBACK, family.source, METRIC)];
+            let devices = devices(&netlink, family.source).await?;
+            wanted.extend(devices.into_iter().map(|device| route(device, family.source, DEVICE_METRIC)));
+            for route in wanted {
+                // In place of one with another source.
+                netlink.route().add(route).replace().execute().await.map_err(other)?;
             }
         }
         Ok(())
@@ -81,7 +86,7 @@ fn families(addresses: &[IpAddr]) -> impl Iterator<Item = Family> {
     })
 }
 
-fn rules(v6: bool) -> [RuleMessage; 3] {
+fn rules(v6: bool) -> [RuleMessage; 4] {
     let rule = |preference, table, more: &[RuleAttribute]| {
         let mut rule = RuleMessage::default();
         rule.header.family = if v6 { AddressFamily::Inet6 } else { AddressFamily::Inet };
@@ -90,6 +95,8 @@ fn rules(v6: bool) -> [RuleMessage; 3] {
         rule.attributes.extend_from_slice(more);
         rule
     };
+    let mut lost = rule(PREF_LOST, 0, &[RuleAttribute::FwMark(MARK)]);
+    lost.header.action = RuleAction::Unreachable;
     let dns = [
         RuleAttribute::FwMark(MARK_UDP),
         RuleAttribute::IpProtocol(IpProtocol::Udp),
@@ -99,12 +106,13 @@ fn rules(v6: bool) -> [RuleMessage; 3] {
         rule(PREF_OUT, MAIN, &[RuleAttribute::FwMark(MARK_OUT)]),
         rule(PREF_STEER, TABLE, &[RuleAttribute::FwMark(MARK)]),
         rule(PREF_DNS, TABLE, &dns),
+        lost,
     ]
 }
 
 fn is_ours(rule: &RuleMessage) -> bool {
     let has = |wanted: RuleAttribute| rule.attributes.contains(&wanted);
-    [(PREF_OUT, MARK_OUT), (PREF_STEER, MARK), (PREF_DNS, MARK_UDP)]
+    [(PREF_OUT, MARK_OUT), (PREF_STEER, MARK), (PREF_DNS, MARK_UDP), (PREF_LOST, MARK)]
         .into_iter()
         .any(|(preference, mark)| has(RuleAttribute::Priority(preference)) && has(RuleAttribute::FwMark(mark)))
 }
@@ -129,8 +137,7 @@ fn route(device: u32, source: IpAddr, metric: u32) -> RouteMessage {
 }
 
 fn local<T>(route: RouteMessageBuilder<T>, device: u32, metric: u32) -> RouteMessageBuilder<T> {
-    let route = route.table_id(TABLE).output_interface(device).kind(RouteType::Local);
-    if metric == 0 { route } else { route.priority(metric) }
+    route.table_id(TABLE).output_interface(device).kind(RouteType::Local).priority(metric)
 }
 
 trait EmptyRoute {

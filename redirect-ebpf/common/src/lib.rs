@@ -18,6 +18,8 @@ pub const PREF_OUT: u32 = 99;
 pub const PREF_STEER: u32 = 100;
 /// Preference of the rule for [`MARK_UDP`] and port 53.
 pub const PREF_DNS: u32 = 101;
+/// Preference of the rule for [`MARK`] where [`TABLE`] has no route: unreachable, so that nothing leaves unjudged.
+pub const PREF_LOST: u32 = 102;
 
 /// Direction of a flow: the peer opened it.
 pub const INGRESS: u8 = 1;
@@ -107,6 +109,11 @@ pub struct LegKey {
     /// Address of the leg (the client's).
     pub leg: [u8; 16],
 }
+
+/// Value of `OWN_LEGS`: the leg is bound to the loopback device, by which no client can come.
+pub const LEG_BY_LOOPBACK: u32 = 1;
+/// Value of `OWN_LEGS`: the leg is bound to no device.
+pub const LEG_BY_ANY_DEVICE: u32 = 2;
 
 /// Key of `REPLIES`: a datagram that an unconnected UDP socket of the endpoint sent, so its answer may come in.
 #[repr(C)]

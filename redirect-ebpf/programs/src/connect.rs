@@ -14,7 +14,7 @@ use portcullis_redirect_common::{
 };
 
 use crate::{
-    ENDPOINT,
+    ENDPOINT, HOME, cookie,
     maps::{DNS, LISTENERS, LOCALS, OWN_SOCKETS, PODS, REPLIES},
     number,
     verdict::{Flow, is_loopback, is_v4, mapped, plain, protocol, read, read6, tell, verdict},
@@ -63,7 +63,7 @@ fn connect(ctx: &SockAddrContext, peer: [u8; 16]) -> i32 {
             unmark(ctx);
             ALLOWED
         }
-        STEER if has_listener(&flow) => {
+        STEER if is_at_home(ctx) && has_listener(&flow) => {
             if set_mark(ctx, MARK) { ALLOWED } else { refuse(&flow, ECONNREFUSED, true) }
         }
         STEER => refuse(&flow, ECONNREFUSED, true),
@@ -79,7 +79,7 @@ fn sendmsg(ctx: &SockAddrContext, peer: [u8; 16]) -> i32 {
             expect_reply(ctx, &flow);
             ALLOWED
         }
-        STEER if has_listener(&flow) => {
+        STEER if is_at_home(ctx) && has_listener(&flow) => {
             let mark = mark(ctx);
             if mark == MARK_UDP || mark == MARK {
                 return ALLOWED;
@@ -120,6 +120,13 @@ fn endpoint(ctx: &SockAddrContext) -> Option<u32> {
     }
     let cookie = unsafe { bpf_get_netns_cookie(ctx.sock_addr.cast()) };
     unsafe { PODS.get(cookie) }.copied()
+}
+
+/// Whether the socket is in the endpoint's network namespace. A process of a service may run in another one, where no
+/// rule of ours leads to the listener: what is marked there would leave unjudged.
+#[inline(always)]
+fn is_at_home(ctx: &SockAddrContext) -> bool {
+    number(&ENDPOINT) == 0 || unsafe { bpf_get_netns_cookie(ctx.sock_addr.cast()) } == cookie(&HOME)
 }
 
 #[inline(always)]

@@ -2,7 +2,7 @@
 //! routing rule delivered finds its listener here.
 
 use aya_ebpf::{macros::sk_lookup, programs::SkLookupContext};
-use portcullis_redirect_common::{INGRESS, LegKey, LocalKey, OwnerKey, PASS, ReplyKey, STEER, UDP, slot};
+use portcullis_redirect_common::{EGRESS, INGRESS, LEG_BY_ANY_DEVICE, LegKey, LocalKey, OwnerKey, PASS, ReplyKey, STEER, UDP, slot};
 
 use crate::{
     HOST,
@@ -14,6 +14,7 @@ use crate::{
 const AF_INET: u32 = 2;
 const SK_DROP: u32 = 0;
 const SK_PASS: u32 = 1;
+const LOOPBACK: u32 = 1;
 
 /// What arrived.
 struct Packet {
@@ -23,6 +24,8 @@ struct Packet {
     remote: [u8; 16],
     local_port: u16,
     remote_port: u16,
+    /// The interface it came by; for what this namespace sends to itself, the one that has the address.
+    interface: u32,
 }
 
 /// Reads every field before the first branch: in branches LLVM merges the loads behind a computed pointer. The fields
@@ -35,10 +38,11 @@ fn packet(ctx: &SkLookupContext) -> Packet {
     let (local6, remote6) = (read6!((*c).local_ip6), read6!((*c).remote_ip6));
     let local_port = read!((*c).local_port) as u16;
     let remote_port = u16::from_be(read!((*c).remote_port));
+    let interface = read!((*c).ingress_ifindex);
     let v6 = read!((*c).family) != AF_INET;
     let (local, remote) =
         if v6 { (plain(local6), plain(remote6)) } else { (mapped(local4), mapped(remote4)) };
-    Packet { v6, protocol, local, remote, local_port, remote_port }
+    Packet { v6, protocol, local, remote, local_port, remote_port, interface }
 }
 
 /// Judges what is delivered.
@@ -58,22 +62,39 @@ pub fn lookup(ctx: SkLookupContext) -> u32 {
         source_port: packet.remote_port,
         peer: packet.remote,
     };
-    if !ours {
-        // No address of this namespace: our route brought it, and the connect program has decided.
-        return steer(&ctx, &packet, &flow);
+    if !ours && (theirs || packet.interface == LOOPBACK) {
+        return outgoing(&ctx, &packet, home);
     }
     if !is_owned(home, &packet) {
         return SK_PASS;
     }
     let action = verdict(&flow);
-    if action == PASS || is_reply(&flow) || is_own_leg(&flow) {
+    if action == PASS || is_reply(&flow) || is_own_leg(&packet, &flow) {
         return SK_PASS;
     }
-    if action == STEER {
+    // An address of this namespace that the endpoint does not name: the listener would not know whose it is.
+    if action == STEER && ours {
         return steer(&ctx, &packet, &flow);
     }
-    tell(&flow, false);
+    tell(&flow, action == STEER);
     SK_DROP
+}
+
+/// What this namespace sends to an address that is not the endpoint's. Our route has brought it, and the connect program
+/// has decided; but it may also be an address that the endpoint does not name, or the host's own business.
+#[inline(always)]
+fn outgoing(ctx: &SkLookupContext, packet: &Packet, home: u32) -> u32 {
+    let flow = Flow {
+        endpoint: home,
+        direction: EGRESS,
+        protocol: packet.protocol,
+        port: packet.local_port,
+        source_port: packet.remote_port,
+        peer: packet.local,
+    };
+    // Asking again would hand a flow that was steered a moment before to a listener of the application's.
+    let certain = packet.interface == LOOPBACK && number(&HOST) == 0;
+    if certain || verdict(&flow) == STEER { steer(ctx, packet, &flow) } else { SK_PASS }
 }
 
 #[inline(always)]
@@ -105,11 +126,15 @@ fn is_reply(flow: &Flow) -> bool {
     unsafe { REPLIES.get(key) }.is_some()
 }
 
-/// Asked only for flows that policy does not pass, so that unsteered ones need not pay for it.
+/// Asked only for flows that policy does not pass, so that unsteered ones need not pay for it. A leg is bound to the
+/// loopback device where that is possible: no client can come by it, whatever address and port it uses.
 #[inline(always)]
-fn is_own_leg(flow: &Flow) -> bool {
+fn is_own_leg(packet: &Packet, flow: &Flow) -> bool {
     let key = LegKey { endpoint: flow.endpoint, leg_port: flow.source_port, port: flow.port, leg: flow.peer };
-    unsafe { OWN_LEGS.get(key) }.is_some()
+    match unsafe { OWN_LEGS.get(key) } {
+        Some(way) => *way == LEG_BY_ANY_DEVICE || packet.interface == LOOPBACK,
+        None => false,
+    }
 }
 
 #[inline(always)]

@@ -17,6 +17,16 @@ static ENDPOINT: u32 = 0;
 #[unsafe(no_mangle)]
 static HOST: u32 = 0;
 
+/// Set by the loader: the cookie of the endpoint's network namespace; 0 in the programs above all pods.
+#[unsafe(no_mangle)]
+static HOME: u64 = 0;
+
+/// Reads a constant that the loader writes.
+#[inline(always)]
+fn cookie(constant: &'static u64) -> u64 {
+    unsafe { core::ptr::read_volatile(constant) }
+}
+
 /// Reads a constant that the loader writes.
 #[inline(always)]
 fn number(constant: &'static u32) -> u32 {

@@ -108,8 +108,11 @@ pub fn is_v4(address: &[u8; 16]) -> bool {
     address[0] == 0 && address[10] == 0xff && address[11] == 0xff
 }
 
-/// Whether an address stays inside the machine.
+/// Whether an address stays inside the machine: loopback, or none at all, which `connect` takes for loopback.
 #[inline(always)]
 pub fn is_loopback(address: &[u8; 16]) -> bool {
-    (is_v4(address) && address[12] == 127) || *address == [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]
+    const ANY4: [u8; 16] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 0, 0];
+    const ANY6: [u8; 16] = [0; 16];
+    const LOOPBACK6: [u8; 16] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+    (is_v4(address) && address[12] == 127) || *address == LOOPBACK6 || *address == ANY4 || *address == ANY6
 }

@@ -148,3 +148,20 @@ fn what_a_crashed_process_left_for_an_endpoint_that_is_no_more_is_removed() {
         assert!(get(&outside, app.address(v6, STEERED)).is_direct_from(ip(&outside, v6)));
     }
 }
+
+#[test]
+fn an_endpoint_that_cannot_be_attached_after_a_restart_stays_refused() {
+    if !able() {
+        return;
+    }
+    let Bench { redirect, proxy, app, outside, lab } = Bench::new();
+    let _servers = [Bench::serve(&app, STEERED), Bench::serve(&outside, STEERED)];
+    drop((redirect, proxy));
+    let mut next = Redirect::open(options(&lab, true)).unwrap();
+    next.set_table(APP, &table()).unwrap();
+    next.retain(&[APP]).unwrap();
+    for v6 in FAMILIES {
+        assert!(get(&outside, app.address(v6, STEERED)).is_refused());
+        assert!(get(&app, outside.address(v6, STEERED)).is_refused());
+    }
+}

@@ -7,7 +7,7 @@ use socket2::{Domain, Protocol};
 
 use crate::{
     bench::{Bench, FAMILIES, REFUSED, STEERED, TCP, UDP, UNSTEERED, able, class, ip},
-    sockets::{Datagram, Echo, ask, get, get_with, mapped},
+    sockets::{Datagram, Echo, ask, fast_open, get, get_bound_to_device, get_with, mapped},
 };
 
 #[test]
@@ -158,8 +158,8 @@ fn every_destination_does_not_mean_the_machine_itself() {
     }
     let refuse = class(Direction::Egress, TCP, 0..=65535, Action::Refuse);
     let bench = Bench::with(true, &[refuse]);
-    for address in ["127.0.0.1:80", "[::1]:80", "127.1.2.3:80"] {
-        let address = address.parse().unwrap();
+    let spelt = ["127.0.0.1:80", "[::1]:80", "127.1.2.3:80", "0.0.0.0:80", "[::]:80", "[::ffff:127.0.0.1]:80"];
+    for address in spelt.map(|address| address.parse().unwrap()) {
         let _server = crate::sockets::Server::start(&bench.app, address);
         let outcome = get(&bench.app, address);
         assert!(matches!(outcome, crate::sockets::Outcome::Direct(_)), "{address}: {outcome:?}");
@@ -180,4 +180,66 @@ fn other_namespaces_are_none_of_our_business() {
             assert!(matches!(outcome, crate::sockets::Outcome::Direct(_)), "{outcome:?}");
         }
     }
+}
+
+#[test]
+fn a_steered_connection_does_not_leave_unjudged_when_our_route_is_gone() {
+    if !able() {
+        return;
+    }
+    let bench = Bench::new();
+    let _servers = Bench::serve(&bench.outside, STEERED);
+    for (v6, family) in FAMILIES.into_iter().zip(["-4", "-6"]) {
+        let flush = ["ip", family, "route", "flush", "table", "0x5043"];
+        bench.app.run(&flush).unwrap().ok().unwrap();
+        let outcome = bench.egress(v6, STEERED);
+        assert!(matches!(outcome, crate::sockets::Outcome::Failed(_)), "{outcome:?}");
+    }
+}
+
+#[test]
+fn a_fast_open_is_a_connect() {
+    if !able() {
+        return;
+    }
+    let bench = Bench::new();
+    let _servers = [STEERED, REFUSED].map(|port| Bench::serve(&bench.outside, port));
+    for v6 in FAMILIES {
+        let opened = |port| fast_open(&bench.app, bench.there(v6, port));
+        let (steered, refused) = (opened(STEERED), opened(REFUSED));
+        assert!(steered.is_steered_from(ip(&bench.app, v6)), "{steered:?}");
+        assert!(refused.is_refused(), "{refused:?}");
+    }
+}
+
+#[test]
+fn a_socket_that_is_bound_to_its_device_is_steered() {
+    if !able() {
+        return;
+    }
+    let bench = Bench::new();
+    let _servers = [STEERED, REFUSED].map(|port| Bench::serve(&bench.outside, port));
+    for v6 in FAMILIES {
+        let through = |port| get_bound_to_device(&bench.app, "eth0", bench.there(v6, port));
+        let (steered, refused) = (through(STEERED), through(REFUSED));
+        assert!(steered.is_steered_from(ip(&bench.app, v6)), "{steered:?}");
+        assert!(refused.is_refused(), "{refused:?}");
+    }
+}
+
+#[test]
+fn strict_reverse_path_filters_are_no_obstacle() {
+    if !able() {
+        return;
+    }
+    let bench = Bench::new();
+    let _servers = [Bench::serve(&bench.outside, STEERED), Bench::serve(&bench.app, STEERED)];
+    bench.app.inside(|| {
+        for device in ["all", "default", "eth0", "lo"] {
+            std::fs::write(format!("/proc/sys/net/ipv4/conf/{device}/rp_filter"), "1").unwrap();
+        }
+    });
+    let (egress, ingress) = (bench.egress(false, STEERED), bench.ingress(false, STEERED));
+    assert!(egress.is_steered_from(ip(&bench.app, false)), "{egress:?}");
+    assert!(ingress.is_steered_from(ip(&bench.outside, false)), "{ingress:?}");
 }

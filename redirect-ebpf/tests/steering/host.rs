@@ -97,6 +97,45 @@ fn ingress_goes_by_the_ports_that_are_the_services() {
 }
 
 #[test]
+fn other_addresses_of_the_host_are_not_in_the_way() {
+    if !able() {
+        return;
+    }
+    let mut host = host();
+    let second = host.lab.pod("second").unwrap();
+    host.lab.node().ip("address add 10.99.0.1/32 dev lo\naddress add fd99::1/128 dev lo nodad\n").unwrap();
+    let unnamed = ["10.77.2.1", "fd77:2::1", "10.99.0.1", "fd99::1"].map(|ip| ip.parse::<IpAddr>().unwrap());
+    for ip in unnamed {
+        let at = |port| SocketAddr::new(ip, port);
+        let _servers = [STEERED, UNSTEERED].map(|port| Server::start(host.lab.node(), at(port)));
+        for from in [&*second, host.lab.node()] {
+            let outcome = get(from, at(UNSTEERED));
+            assert!(matches!(outcome, Outcome::Direct(_)), "{ip} from {}: {outcome:?}", from.name);
+        }
+        assert!(get(&second, at(STEERED)).is_refused(), "the service's port, at an address it does not name");
+    }
+}
+
+#[test]
+fn a_process_of_the_service_in_another_namespace_is_refused_where_policy_wants_it_steered() {
+    if !able() {
+        return;
+    }
+    let mut host = host();
+    let server = host.lab.pod("server").unwrap();
+    let _servers =
+        FAMILIES.map(|v6| [STEERED, UNSTEERED, REFUSED].map(|port| Server::start(&server, server.address(v6, port))));
+    // A container of the service: its cgroup, but a namespace where no rule of ours leads to the listener.
+    let inside = host.outside.in_cgroup(&host.service.cgroup);
+    for v6 in FAMILIES {
+        for port in [STEERED, REFUSED] {
+            assert!(read(&inside, server.address(v6, port)).unwrap_err().contains("refused"), "{port}");
+        }
+        assert!(!read(&inside, server.address(v6, UNSTEERED)).unwrap().starts_with("steered "));
+    }
+}
+
+#[test]
 fn a_second_cgroup_of_one_namespace_is_refused_by_name() {
     if !able() {
         return;

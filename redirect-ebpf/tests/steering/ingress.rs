@@ -6,7 +6,7 @@ use portcullis_redirect::{Action, Direction};
 use socket2::{Domain, Protocol};
 
 use crate::{
-    bench::{Bench, FAMILIES, REFUSED, STEERED, TCP, UDP, UNSTEERED, able, class, ip},
+    bench::{APP, Bench, FAMILIES, REFUSED, STEERED, TCP, UDP, UNSTEERED, able, class, ip},
     proxy::LEG_PORTS,
     sockets::{Datagram, Echo, Outcome, Server, ask, get, get_with},
 };
@@ -173,19 +173,36 @@ fn legs_use_ports_that_clients_do_not_draw() {
 }
 
 #[test]
-fn a_client_is_let_through_as_a_leg_only_while_the_leg_connects() {
+fn a_client_that_guesses_the_port_of_a_leg_is_not_taken_for_it() {
     if !able() {
         return;
     }
     let bench = Bench::new();
     let _servers = Bench::serve(&bench.app, STEERED);
     for v6 in FAMILIES {
-        assert!(bench.ingress(v6, STEERED).is_steered_from(ip(&bench.outside, v6)));
-        let leg = bench.proxy.met().pop().unwrap().leg;
-        let domain = Domain::for_address(leg);
+        // A leg that is announced and has not connected yet.
+        let leg = bench.outside.address(v6, 12345);
+        bench.redirect.legs().announce(APP, leg, STEERED).unwrap();
         let to = bench.app.address(v6, STEERED);
-        // The leg's own connection may still be in TIME_WAIT: refused or hanging is right, a direct answer is not.
-        let outcome = get_with(&bench.outside, domain, Protocol::TCP, Some(leg), to);
-        assert!(!matches!(outcome, Outcome::Direct(_)), "{outcome:?}");
+        let outcome = get_with(&bench.outside, Domain::for_address(leg), Protocol::TCP, Some(leg), to);
+        assert!(outcome.is_steered_from(leg.ip()), "{outcome:?}");
+    }
+}
+
+#[test]
+fn an_address_that_the_endpoint_does_not_name_is_judged_and_never_steered() {
+    if !able() {
+        return;
+    }
+    let bench = Bench::new();
+    bench.app.ip("address add 10.77.1.9/24 dev eth0\naddress add fd77:1::9/64 dev eth0 nodad\n").unwrap();
+    for ip in ["10.77.1.9", "fd77:1::9"].map(|ip| ip.parse().unwrap()) {
+        let at = |port| SocketAddr::new(ip, port);
+        let _servers = [STEERED, UNSTEERED, REFUSED].map(|port| Server::start(&bench.app, at(port)));
+        let (unsteered, own) = (get(&bench.outside, at(UNSTEERED)), get(&bench.app, at(UNSTEERED)));
+        assert!(matches!(unsteered, Outcome::Direct(_)), "{unsteered:?}");
+        assert!(matches!(own, Outcome::Direct(_)), "the endpoint to itself: {own:?}");
+        assert!(get(&bench.outside, at(REFUSED)).is_refused());
+        assert!(get(&bench.outside, at(STEERED)).is_refused(), "not unjudged, and not judged as somebody else's");
     }
 }

@@ -34,8 +34,8 @@ fn a_namespace_that_is_made_anew_under_the_same_name_is_steered_as_a_new_one() {
     let app = lab.pod("app").unwrap();
     let anew = Proxy::start(&app, APP, &app.addresses(), redirect.legs());
     // Nobody has detached the old one.
-    attach(&mut redirect, &app, &anew, &app.addresses());
     redirect.set_table(APP, &table()).unwrap();
+    attach(&mut redirect, &app, &anew, &app.addresses());
     let _servers = [Bench::serve(&app, STEERED), Bench::serve(&outside, STEERED)];
     for v6 in FAMILIES {
         assert!(get(&outside, app.address(v6, STEERED)).is_steered_from(ip(&outside, v6)));
@@ -94,4 +94,44 @@ fn numbers_beyond_the_kernels_tables_are_refused() {
         let error = bench.redirect.attach(&attachment).unwrap_err();
         assert!(matches!(error, Error::Number(number) if number == id), "{error}");
     }
+}
+
+#[test]
+fn an_endpoint_that_gets_another_address_is_steered_from_there() {
+    if !able() {
+        return;
+    }
+    let mut bench = Bench::new();
+    let _servers = Bench::serve(&bench.outside, STEERED);
+    let moved = ["10.77.1.9".parse().unwrap(), "fd77:1::9".parse().unwrap()];
+    let both = "address add 10.77.1.9/32 dev eth0\naddress add fd77:1::9/128 dev eth0 nodad\n";
+    bench.app.ip(both).unwrap();
+    attach(&mut bench.redirect, &bench.app, &bench.proxy, &moved);
+    for (v6, ip) in FAMILIES.into_iter().zip(moved) {
+        let outcome = bench.egress(v6, STEERED);
+        assert!(outcome.is_steered_from(ip), "{outcome:?}");
+    }
+}
+
+#[test]
+fn an_endpoint_that_changes_its_number_stays_steered() {
+    if !able() {
+        return;
+    }
+    let mut bench = Bench::new();
+    let _servers = [Bench::serve(&bench.app, STEERED), Bench::serve(&bench.outside, STEERED)];
+    let proxy = Proxy::start(&bench.app, 2, &bench.app.addresses(), bench.redirect.legs());
+    bench.redirect.set_table(2, &table()).unwrap();
+    let netns = Redirect::open_netns(&bench.app.netns).unwrap();
+    let addresses = bench.app.addresses();
+    let place = Place::Pod { netns: netns.as_fd() };
+    let renamed = Attachment { id: 2, place, addresses: &addresses, tcp4: Some(proxy.tcp4()), tcp6: proxy.tcp6() };
+    // The new one comes before the old one goes.
+    bench.redirect.attach(&renamed).unwrap();
+    bench.redirect.detach(APP).unwrap();
+    for v6 in FAMILIES {
+        assert!(bench.ingress(v6, STEERED).is_steered_from(ip(&bench.outside, v6)));
+        assert!(bench.egress(v6, STEERED).is_steered_from(ip(&bench.app, v6)));
+    }
+    assert_eq!(proxy.met().len(), 4);
 }

@@ -147,22 +147,41 @@ impl Relay {
     }
 
     fn leg(&self, client: SocketAddr, original: SocketAddr) -> io::Result<TcpStream> {
+        if !self.addresses.contains(&original.ip()) {
+            let socket = self.socket(original)?;
+            self.met.lock().unwrap().push(Met { client, original, leg: self.bind(&socket, client.ip())? });
+            return socket.connect_timeout(&original.into(), HANG).map(|()| socket.into());
+        }
+        match self.ingress_leg(client, original, true) {
+            // Nobody listens, or somebody who is bound to another device.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => self.ingress_leg(client, original, false),
+            other => other,
+        }
+    }
+
+    fn socket(&self, original: SocketAddr) -> io::Result<Socket> {
         let socket = Socket::new(Domain::for_address(original), Type::STREAM, None)?;
         self.legs.adopt(socket.as_fd())?;
-        let ingress = self.addresses.contains(&original.ip());
-        if ingress {
-            transparent(&socket, original.is_ipv6())?;
-            socket.set_mark(MARK)?;
+        Ok(socket)
+    }
+
+    fn ingress_leg(&self, client: SocketAddr, original: SocketAddr, loopback: bool) -> io::Result<TcpStream> {
+        let socket = self.socket(original)?;
+        transparent(&socket, original.is_ipv6())?;
+        socket.set_mark(MARK)?;
+        if loopback {
+            socket.bind_device(Some(b"lo"))?;
         }
         let leg = self.bind(&socket, client.ip())?;
-        self.met.lock().unwrap().push(Met { client, original, leg });
-        if ingress {
-            self.legs.announce(self.endpoint, leg, original.port())?;
+        let port = original.port();
+        if loopback {
+            self.met.lock().unwrap().push(Met { client, original, leg });
+            self.legs.announce(self.endpoint, leg, port)?;
+        } else {
+            self.legs.announce_by_any_device(self.endpoint, leg, port)?;
         }
         let connected = socket.connect_timeout(&original.into(), HANG);
-        if ingress {
-            self.legs.forget(self.endpoint, leg, original.port())?;
-        }
+        self.legs.forget(self.endpoint, leg, port)?;
         connected.map(|()| socket.into())
     }
 

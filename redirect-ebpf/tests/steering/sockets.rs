@@ -127,6 +127,32 @@ pub(crate) fn get_with(
     })
 }
 
+/// Connects through a device.
+pub(crate) fn get_bound_to_device(from: &Site, device: &str, to: SocketAddr) -> Outcome {
+    from.inside(|| {
+        let connect = || -> std::io::Result<TcpStream> {
+            let socket = Socket::new(Domain::for_address(to), Type::STREAM, None)?;
+            socket.bind_device(Some(device.as_bytes()))?;
+            socket.connect_timeout(&to.into(), HANG)?;
+            Ok(socket.into())
+        };
+        connect().map_or_else(|error| Outcome::Failed(error.kind()), read)
+    })
+}
+
+/// Connects with the first bytes, without a call of `connect`.
+pub(crate) fn fast_open(from: &Site, to: SocketAddr) -> Outcome {
+    from.inside(|| {
+        let connect = || -> std::io::Result<TcpStream> {
+            let socket = Socket::new(Domain::for_address(to), Type::STREAM, None)?;
+            socket.set_write_timeout(Some(HANG))?;
+            socket.send_to_with_flags(b"", &to.into(), libc::MSG_FASTOPEN)?;
+            Ok(socket.into())
+        };
+        connect().map_or_else(|error| Outcome::Failed(error.kind()), read)
+    })
+}
+
 fn read(mut stream: TcpStream) -> Outcome {
     let mut text = String::new();
     stream.set_read_timeout(Some(HANG)).unwrap();
