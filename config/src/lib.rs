@@ -1,6 +1,7 @@
 //! What the outside says: settings, policy files, the gRPC API.
 #![allow(dead_code, unused_imports)]
 
+mod api;
 mod digest;
 pub mod documents;
 mod endpoint;
@@ -9,10 +10,14 @@ mod node;
 mod policy;
 mod problem;
 mod service;
+pub mod settings;
+mod store;
 mod yaml;
 
+pub use api::{ServeError, serve};
 pub use node::{Fault, LocalEndpoint, Node, Place, Sink, Verdicts};
 pub use problem::Problem;
+pub use store::{Applied, OpenError, Store, StoreError, StoreOptions};
 
 /// The generated gRPC code.
 pub mod proto {

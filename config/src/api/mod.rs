@@ -1,0 +1,100 @@
+//! The gRPC API on a Unix socket.
+
+mod config;
+mod dispatch;
+mod verdicts;
+
+use std::{sync::Arc, time::Duration};
+
+use config::Config;
+use dispatch::Dispatch;
+use tokio::{net::UnixListener, sync::watch};
+use tokio_stream::wrappers::UnixListenerStream;
+use tonic::{server::NamedService, transport::Server};
+use tonic_health::ServingStatus;
+use verdicts::Verdicts;
+
+use crate::{
+    node::Node,
+    proto::{DESCRIPTORS, config_service_server::ConfigServiceServer, verdict_service_server::VerdictServiceServer},
+    store::Store,
+};
+
+/// Largest message, in bytes: a full push of a few ten thousand resources.
+const LARGEST_MESSAGE: usize = 64 << 20;
+/// Calls of one connection at the same time.
+const MOST_CALLS: u32 = 64;
+/// How long calls may go on after the signal to stop. Streams are told to end at once.
+const LAST_CALLS: Duration = Duration::from_secs(2);
+
+/// Why the API ended or did not begin.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The descriptors that this was built with cannot be read.
+    #[error("reflection cannot be offered: {0}")]
+    Reflection(#[from] tonic_reflection::server::Error),
+    /// The socket failed.
+    #[error("the API socket failed: {0}")]
+    Transport(#[from] tonic::transport::Error),
+}
+
+/// Serves the API until `stop` is true or its sender is gone: resources, live verdicts, `grpc.health.v1` for each service, and
+/// reflection (v1 and v1alpha).
+///
+/// # Errors
+/// The socket fails.
+pub async fn serve(
+    listener: UnixListener,
+    store: Store,
+    node: Arc<dyn Node>,
+    stop: watch::Receiver<bool>,
+) -> Result<(), ServeError> {
+    let config = ConfigServiceServer::new(Config::new(store, stop.clone()))
+        .max_decoding_message_size(LARGEST_MESSAGE)
+        .max_encoding_message_size(usize::MAX);
+    let verdicts = VerdictServiceServer::new(Verdicts::new(node, stop.clone()));
+    let (reporter, health) = tonic_health::server::health_reporter();
+    let services = [name(&config), name(&verdicts), ""];
+    for service in services {
+        reporter.set_service_status(service, ServingStatus::Serving).await;
+    }
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    let services_by_name = Dispatch::default()
+        .add(config)
+        .add(verdicts)
+        .add(health)
+        .add(reflection().build_v1()?)
+        .add(reflection().build_v1alpha()?);
+    let until = stopped(stop.clone());
+    let signal = async move {
+        until.await;
+        for service in services {
+            reporter.set_service_status(service, ServingStatus::NotServing).await;
+        }
+    };
+    let server = Server::builder().max_concurrent_streams(MOST_CALLS);
+    let incoming = UnixListenerStream::new(listener);
+    let serving = server.serve_with_incoming_shutdown(services_by_name, incoming, signal);
+    let late = async move {
+        stopped(stop).await;
+        tokio::time::sleep(LAST_CALLS).await;
+    };
+    tokio::select! {
+        served = serving => Ok(served?),
+        () = late => Ok(()),
+    }
+}
+
+fn name<S: NamedService>(_: &S) -> &'static str {
+    S::NAME
+}
+
+/// Waits for the signal to stop.
+async fn stopped(mut stop: watch::Receiver<bool>) {
+    // An error says that the sender is gone, and with it whoever runs this.
+    let _ = stop.wait_for(|stop| *stop).await;
+}

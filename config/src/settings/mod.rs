@@ -1,0 +1,278 @@
+//! The settings file.
+
+mod read;
+mod values;
+
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    num::NonZeroU16,
+    ops::RangeInclusive,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use portcullis_rules::settings::{Deviations, Enforcement, Settings as RuleSettings};
+
+use crate::{problem::Problem, yaml};
+
+/// Largest settings file, in bytes.
+const LARGEST: u64 = 1 << 20;
+
+/// Everything the settings file says, or its default.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// `api`.
+    pub api: Api,
+    /// `admin.address`: metrics, health and the dump; `None` is `off`.
+    pub admin: Option<SocketAddr>,
+    /// `resources`: files and directories of resources. Relative paths are from the working directory.
+    pub resources: Vec<PathBuf>,
+    /// `stateDirectory`: pushed resources and the numbers of endpoints.
+    pub state_directory: PathBuf,
+    /// `enforcement`, `denyWith`, `allowLocalhost`, `deviations`.
+    pub rules: RuleSettings,
+    /// `onProxyDown`.
+    pub on_proxy_down: OnProxyDown,
+    /// `workers`; `None` is as many as the processor quota allows.
+    pub workers: Option<NonZeroU16>,
+    /// `limits`.
+    pub limits: Limits,
+    /// `timeouts`.
+    pub timeouts: Timeouts,
+    /// `steering`.
+    pub steering: Steering,
+    /// `records`.
+    pub records: Records,
+}
+
+/// `api`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Api {
+    /// `api.socket`.
+    pub socket: PathBuf,
+    /// `api.mode`: permission bits of the socket.
+    pub mode: u32,
+}
+
+/// `onProxyDown`: what becomes of steered flows while the proxy is not running.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnProxyDown {
+    /// Refused at once.
+    #[default]
+    Refuse,
+    /// Passed without judgement.
+    Pass,
+}
+
+impl OnProxyDown {
+    /// As written: `refuse`, `pass`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Refuse => "refuse",
+            Self::Pass => "pass",
+        }
+    }
+}
+
+/// `limits`. Sizes are bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// `requestHead`: a request's first line and headers.
+    pub request_head: usize,
+    /// `requestHeaders`: lines of headers of a request.
+    pub request_headers: usize,
+    /// `responseHead`: a response's first line and headers.
+    pub response_head: usize,
+    /// `pipelined`: requests of one connection whose answers are due.
+    pub pipelined: usize,
+    /// `chunkExtensions`: extensions of all chunks of one body.
+    pub chunk_extensions: usize,
+    /// `trailers`: the trailer section of one message.
+    pub trailers: usize,
+    /// `connections`: steered connections at the same time, of the whole node.
+    pub connections: usize,
+    /// `policyLabels`: different values of the label `policy` in metrics; further ones count as `other`.
+    pub policy_labels: usize,
+}
+
+/// `timeouts`; `None` is `off`, which only those take that may be so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// `head`: from a request's first byte to the end of its head.
+    pub head: Duration,
+    /// `connect`: the connection to the server.
+    pub connect: Duration,
+    /// `idle`: nothing moves in either direction.
+    pub idle: Option<Duration>,
+    /// `total`: a connection's whole life.
+    pub total: Option<Duration>,
+    /// `halfClosed`: one side has finished and nothing moves.
+    pub half_closed: Option<Duration>,
+}
+
+/// `steering`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Steering {
+    /// `bpffs`: directory of pinned links and maps, on a BPF file system.
+    pub bpffs: PathBuf,
+    /// `cgroup`: mount point of cgroup2; `None` finds it.
+    pub cgroup: Option<PathBuf>,
+    /// `legPorts`: source ports of connections to servers in the host's namespace.
+    pub leg_ports: RangeInclusive<u16>,
+}
+
+/// `records`: one JSON object for each judged request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Records {
+    /// `to`.
+    pub to: RecordsTo,
+    /// `only: denied`.
+    pub denied_only: bool,
+}
+
+/// `records.to`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum RecordsTo {
+    /// `none`.
+    #[default]
+    None,
+    /// `stdout`.
+    Stdout,
+    /// An absolute path.
+    File(PathBuf),
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            api: Api::default(),
+            admin: Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9902)),
+            resources: Vec::new(),
+            state_directory: PathBuf::from("/var/lib/portcullis"),
+            rules: RuleSettings::default(),
+            on_proxy_down: OnProxyDown::default(),
+            workers: None,
+            limits: Limits::default(),
+            timeouts: Timeouts::default(),
+            steering: Steering::default(),
+            records: Records::default(),
+        }
+    }
+}
+
+impl Default for Api {
+    fn default() -> Self {
+        Self { socket: PathBuf::from("/run/portcullis/api.sock"), mode: 0o600 }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            request_head: 128 << 10,
+            request_headers: 512,
+            response_head: 8 << 20,
+            pipelined: 1_024,
+            chunk_extensions: 1 << 10,
+            trailers: 16 << 10,
+            connections: 100_000,
+            policy_labels: 1_000,
+        }
+    }
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        let seconds = Duration::from_secs;
+        Self { head: seconds(10), connect: seconds(5), idle: None, total: None, half_closed: Some(seconds(60)) }
+    }
+}
+
+impl Default for Steering {
+    fn default() -> Self {
+        Self { bpffs: PathBuf::from("/sys/fs/bpf/portcullis"), cgroup: None, leg_ports: 10_000..=32_767 }
+    }
+}
+
+/// What is wrong with a settings file.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct Invalid {
+    /// The file.
+    pub path: PathBuf,
+    /// What is wrong; never empty.
+    pub problems: Vec<Problem>,
+}
+
+impl fmt::Display for Invalid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.problems.iter().enumerate() {
+            let end = if index == 0 { "" } else { "\n" };
+            write!(f, "{end}{}:{problem}", self.path.display())?;
+        }
+        Ok(())
+    }
+}
+
+/// Reads a settings file. What it does not say has its default.
+///
+/// # Errors
+/// It cannot be read, or says something unknown or impossible; nothing of it counts then.
+pub fn load(path: &Path) -> Result<Settings, Invalid> {
+    let invalid = |problems| Invalid { path: path.to_owned(), problems };
+    let text = read_file(path).map_err(|problem| invalid(vec![problem]))?;
+    parse(&text).map_err(invalid)
+}
+
+fn read_file(path: &Path) -> Result<String, Problem> {
+    let failed = |error: std::io::Error| {
+        Problem::new("", format!("cannot be read: {error}"), "name a file that is there, with --config or without any")
+    };
+    let length = std::fs::metadata(path).map_err(failed)?.len();
+    if length > LARGEST {
+        return Err(Problem::new("", format!("{length} bytes are too many"), "a settings file has at most 1 MiB"));
+    }
+    std::fs::read_to_string(path).map_err(failed)
+}
+
+/// Reads the text of a settings file.
+///
+/// # Errors
+/// It says something unknown or impossible.
+pub fn parse(text: &str) -> Result<Settings, Vec<Problem>> {
+    let tree = yaml::parse(text).map_err(|problem| vec![problem])?;
+    read::settings(&tree)
+}
+
+/// The names of the deviations that are switched on, as the settings file has them.
+#[must_use]
+pub fn deviation_names(deviations: Deviations) -> Vec<&'static str> {
+    let Deviations { empty_rule_allows, l7_binds_beside_l4, kube_dns_entity, names_without_dns_rule } = deviations;
+    let named = [
+        ("emptyRuleAllows", empty_rule_allows),
+        ("l7BindsBesideL4", l7_binds_beside_l4),
+        ("kubeDnsEntity", kube_dns_entity),
+        ("namesWithoutDnsRule", names_without_dns_rule),
+    ];
+    named.into_iter().filter(|(_, on)| *on).map(|(name, _)| name).collect()
+}
+
+/// An enforcement mode as the settings file has it.
+#[must_use]
+pub fn enforcement_name(enforcement: Enforcement) -> &'static str {
+    match enforcement {
+        Enforcement::Default => "default",
+        Enforcement::Always => "always",
+        Enforcement::Never => "never",
+    }
+}
+
+/// An answer to denied requests as the settings file has it.
+#[must_use]
+pub fn deny_with_name(deny_with: portcullis_rules::settings::DenyWith) -> &'static str {
+    match deny_with {
+        portcullis_rules::settings::DenyWith::Reset => "reset",
+        portcullis_rules::settings::DenyWith::Respond => "respond",
+    }
+}

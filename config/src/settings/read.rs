@@ -1,0 +1,173 @@
+//! From the tree of a settings file to its values.
+
+use std::{num::NonZeroU16, path::PathBuf};
+
+use portcullis_rules::settings::{DenyWith, Deviations, Enforcement};
+
+use super::{Limits, OnProxyDown, Records, RecordsTo, Settings, Steering, Timeouts, values};
+use crate::{
+    problem::Problem,
+    yaml::{Field, Fields, Tree, Value},
+};
+
+/// Largest head of a request: the shared buffer of a worker is as large.
+const LARGEST_HEAD: usize = 8 << 20;
+/// Largest of everything else that is counted in bytes.
+const LARGEST_SIZE: usize = 64 << 20;
+/// Most of what is counted in pieces.
+const MOST: u64 = 10_000_000;
+/// Most threads of the data plane.
+const MOST_WORKERS: u64 = 256;
+
+/// Reads all settings; an empty file is all defaults.
+pub(super) fn settings(tree: &Tree) -> Result<Settings, Vec<Problem>> {
+    let mut settings = Settings::default();
+    let mut problems = Vec::new();
+    if tree.value != Value::Null {
+        let mut fields = Field::root(tree).fields(&mut problems);
+        places(&mut fields, &mut settings, &mut problems);
+        policy(&mut fields, &mut settings, &mut problems);
+        section(&mut fields, "limits", &mut problems, |fields, problems| {
+            limits(fields, &mut settings.limits, problems)
+        });
+        section(&mut fields, "timeouts", &mut problems, |fields, problems| {
+            timeouts(fields, &mut settings.timeouts, problems);
+        });
+        section(&mut fields, "steering", &mut problems, |fields, problems| {
+            steering(fields, &mut settings.steering, problems);
+        });
+        section(&mut fields, "records", &mut problems, |fields, problems| {
+            records(fields, &mut settings.records, problems);
+        });
+        fields.finish(&[], &mut problems);
+    }
+    problems.sort_by_key(|problem| (problem.position.line, problem.position.column));
+    if problems.is_empty() { Ok(settings) } else { Err(problems) }
+}
+
+/// A mapping below a key that may be absent.
+fn section(
+    fields: &mut Fields<'_>,
+    name: &'static str,
+    problems: &mut Vec<Problem>,
+    read: impl FnOnce(&mut Fields<'_>, &mut Vec<Problem>),
+) {
+    if let Some(field) = fields.optional(name) {
+        let mut fields = field.fields(problems);
+        read(&mut fields, problems);
+        fields.finish(&[], problems);
+    }
+}
+
+/// Sets a value if its field is there and sound.
+fn set<T>(
+    fields: &mut Fields<'_>,
+    name: &'static str,
+    target: &mut T,
+    problems: &mut Vec<Problem>,
+    read: impl FnOnce(&Field<'_>, &mut Vec<Problem>) -> Option<T>,
+) {
+    if let Some(value) = fields.optional(name).and_then(|field| read(&field, problems)) {
+        *target = value;
+    }
+}
+
+fn places(fields: &mut Fields<'_>, settings: &mut Settings, problems: &mut Vec<Problem>) {
+    let absolute = |field: &Field<'_>, problems: &mut Vec<Problem>| values::path(field, true, problems);
+    section(fields, "api", problems, |fields, problems| {
+        set(fields, "socket", &mut settings.api.socket, problems, absolute);
+        set(fields, "mode", &mut settings.api.mode, problems, values::mode);
+    });
+    section(fields, "admin", problems, |fields, problems| {
+        set(fields, "address", &mut settings.admin, problems, |field, problems| {
+            if matches!(&field.tree.value, Value::Boolean(false)) || field.text(problems)? == "off" {
+                return Some(None);
+            }
+            let address = field.text(problems)?.parse().ok();
+            if address.is_none() {
+                problems.push(field.problem("is no address with a port", "write off, or ADDRESS:PORT: 127.0.0.1:9902"));
+            }
+            address.map(Some)
+        });
+    });
+    set(fields, "resources", &mut settings.resources, problems, |field, problems| {
+        let items = field.items(problems);
+        let paths: Vec<PathBuf> = items.iter().filter_map(|item| values::path(item, false, problems)).collect();
+        Some(paths)
+    });
+    set(fields, "stateDirectory", &mut settings.state_directory, problems, absolute);
+}
+
+fn policy(fields: &mut Fields<'_>, settings: &mut Settings, problems: &mut Vec<Problem>) {
+    const ENFORCEMENTS: &[(&str, Enforcement)] =
+        &[("default", Enforcement::Default), ("always", Enforcement::Always), ("never", Enforcement::Never)];
+    const ANSWERS: &[(&str, DenyWith)] = &[("reset", DenyWith::Reset), ("respond", DenyWith::Respond)];
+    const FATES: &[(&str, OnProxyDown)] = &[("refuse", OnProxyDown::Refuse), ("pass", OnProxyDown::Pass)];
+    let rules = &mut settings.rules;
+    set(fields, "enforcement", &mut rules.enforcement, problems, |field, problems| field.word(ENFORCEMENTS, problems));
+    set(fields, "denyWith", &mut rules.deny_with, problems, |field, problems| field.word(ANSWERS, problems));
+    set(fields, "allowLocalhost", &mut rules.allow_localhost, problems, truth);
+    set(fields, "onProxyDown", &mut settings.on_proxy_down, problems, |field, problems| field.word(FATES, problems));
+    set(fields, "workers", &mut settings.workers, problems, |field, problems| {
+        let number = field.number(1, MOST_WORKERS, problems)?;
+        Some(u16::try_from(number).ok().and_then(NonZeroU16::new))
+    });
+    section(fields, "deviations", problems, |fields, problems| deviations(fields, &mut rules.deviations, problems));
+}
+
+fn deviations(fields: &mut Fields<'_>, deviations: &mut Deviations, problems: &mut Vec<Problem>) {
+    set(fields, "emptyRuleAllows", &mut deviations.empty_rule_allows, problems, truth);
+    set(fields, "l7BindsBesideL4", &mut deviations.l7_binds_beside_l4, problems, truth);
+    set(fields, "kubeDnsEntity", &mut deviations.kube_dns_entity, problems, truth);
+    set(fields, "namesWithoutDnsRule", &mut deviations.names_without_dns_rule, problems, truth);
+}
+
+fn limits(fields: &mut Fields<'_>, limits: &mut Limits, problems: &mut Vec<Problem>) {
+    let head = |field: &Field<'_>, problems: &mut Vec<Problem>| values::size(field, 1 << 10, LARGEST_HEAD, problems);
+    let size = |field: &Field<'_>, problems: &mut Vec<Problem>| values::size(field, 0, LARGEST_SIZE, problems);
+    let count = |field: &Field<'_>, problems: &mut Vec<Problem>| {
+        field.number(1, MOST, problems).and_then(|number| usize::try_from(number).ok())
+    };
+    set(fields, "requestHead", &mut limits.request_head, problems, head);
+    set(fields, "requestHeaders", &mut limits.request_headers, problems, count);
+    set(fields, "responseHead", &mut limits.response_head, problems, head);
+    set(fields, "pipelined", &mut limits.pipelined, problems, count);
+    set(fields, "chunkExtensions", &mut limits.chunk_extensions, problems, size);
+    set(fields, "trailers", &mut limits.trailers, problems, size);
+    set(fields, "connections", &mut limits.connections, problems, count);
+    set(fields, "policyLabels", &mut limits.policy_labels, problems, count);
+}
+
+fn timeouts(fields: &mut Fields<'_>, timeouts: &mut Timeouts, problems: &mut Vec<Problem>) {
+    set(fields, "head", &mut timeouts.head, problems, values::time);
+    set(fields, "connect", &mut timeouts.connect, problems, values::time);
+    set(fields, "idle", &mut timeouts.idle, problems, values::time_or_off);
+    set(fields, "total", &mut timeouts.total, problems, values::time_or_off);
+    set(fields, "halfClosed", &mut timeouts.half_closed, problems, values::time_or_off);
+}
+
+fn steering(fields: &mut Fields<'_>, steering: &mut Steering, problems: &mut Vec<Problem>) {
+    let absolute = |field: &Field<'_>, problems: &mut Vec<Problem>| values::path(field, true, problems);
+    set(fields, "bpffs", &mut steering.bpffs, problems, absolute);
+    set(fields, "cgroup", &mut steering.cgroup, problems, |field, problems| absolute(field, problems).map(Some));
+    set(fields, "legPorts", &mut steering.leg_ports, problems, values::ports);
+}
+
+fn records(fields: &mut Fields<'_>, records: &mut Records, problems: &mut Vec<Problem>) {
+    set(fields, "to", &mut records.to, problems, |field, problems| match field.text(problems)? {
+        "none" => Some(RecordsTo::None),
+        "stdout" => Some(RecordsTo::Stdout),
+        path if path.starts_with('/') => values::path(field, true, problems).map(RecordsTo::File),
+        other => {
+            problems.push(field.problem(format!("unknown value {other:?}"), "write none, stdout or an absolute path"));
+            None
+        }
+    });
+    set(fields, "only", &mut records.denied_only, problems, |field, problems| {
+        field.word(&[("all", false), ("denied", true)], problems)
+    });
+}
+
+fn truth(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<bool> {
+    field.boolean(problems)
+}

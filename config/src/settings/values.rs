@@ -1,0 +1,123 @@
+//! Sizes, times, paths and ranges as people write them.
+
+use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
+
+use crate::{
+    problem::Problem,
+    yaml::{Field, Value},
+};
+
+/// Bytes: `128KiB`, `8MiB`, or a plain number.
+pub(super) fn size(field: &Field<'_>, lowest: usize, highest: usize, problems: &mut Vec<Problem>) -> Option<usize> {
+    let remedy = format!("write a size from {} to {}", show_size(lowest), show_size(highest));
+    let size = match &field.tree.value {
+        Value::Integer(number) => usize::try_from(*number).ok(),
+        Value::Text(text) => parse_size(text),
+        _ => None,
+    };
+    let Some(size) = size else {
+        problems.push(field.problem("is no size", format!("{remedy}, such as 65536, 128KiB or 1MiB")));
+        return None;
+    };
+    if !(lowest..=highest).contains(&size) {
+        problems.push(field.problem(format!("{} is out of range", show_size(size)), remedy));
+        return None;
+    }
+    Some(size)
+}
+
+fn parse_size(text: &str) -> Option<usize> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let unit: usize = match unit {
+        "" | "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        _ => return None,
+    };
+    number.parse::<usize>().ok()?.checked_mul(unit)
+}
+
+fn show_size(size: usize) -> String {
+    match size {
+        size if size >= 1 << 20 && size.is_multiple_of(1 << 20) => format!("{}MiB", size >> 20),
+        size if size >= 1 << 10 && size.is_multiple_of(1 << 10) => format!("{}KiB", size >> 10),
+        size => size.to_string(),
+    }
+}
+
+/// Longest time that can be set.
+const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// A time: `500ms`, `30s`, `5m`, `1h`.
+pub(super) fn time(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Duration> {
+    let time = match &field.tree.value {
+        Value::Text(text) => parse_time(text),
+        _ => None,
+    };
+    let fits = time.filter(|time| !time.is_zero() && *time <= LONGEST);
+    if fits.is_none() {
+        problems.push(field.problem("is no time", "write a number with a unit: 500ms, 30s, 5m, 1h; at most 720h"));
+    }
+    fits
+}
+
+/// A time, or `off`, which is false to a reader of YAML 1.1.
+pub(super) fn time_or_off(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Option<Duration>> {
+    match &field.tree.value {
+        Value::Text(text) if text == "off" => Some(None),
+        Value::Boolean(false) => Some(None),
+        _ => time(field, problems).map(Some),
+    }
+}
+
+fn parse_time(text: &str) -> Option<Duration> {
+    let digits = text.find(|c: char| !c.is_ascii_digit())?;
+    let (number, unit) = text.split_at(digits);
+    let milliseconds = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(milliseconds).map(Duration::from_millis)
+}
+
+/// A path; `absolute` says whether it has to begin with `/`.
+pub(super) fn path(field: &Field<'_>, absolute: bool, problems: &mut Vec<Problem>) -> Option<PathBuf> {
+    let text = field.text(problems)?;
+    let path = PathBuf::from(text);
+    if text.is_empty() || text.contains('\0') || (absolute && !path.is_absolute()) {
+        let kind = if absolute { "an absolute path" } else { "a path" };
+        problems.push(field.problem(format!("{text:?} is not {kind}"), "write a path from /"));
+        return None;
+    }
+    Some(path)
+}
+
+/// Ports: `10000-32767`.
+pub(super) fn ports(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<RangeInclusive<u16>> {
+    let text = field.text(problems)?;
+    let parsed = text.split_once('-').and_then(|(first, last)| {
+        let ends = (first.trim().parse::<u16>().ok()?, last.trim().parse::<u16>().ok()?);
+        (ends.0 > 0 && ends.0 <= ends.1).then_some(ends.0..=ends.1)
+    });
+    if parsed.is_none() {
+        problems.push(field.problem(format!("{text:?} is no range of ports"), "write FIRST-LAST: \"10000-32767\""));
+    }
+    parsed
+}
+
+/// Permission bits: `"0660"`, or `0o660` as YAML 1.2 has it.
+pub(super) fn mode(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<u32> {
+    let mode = match &field.tree.value {
+        Value::Text(text) => u32::from_str_radix(text.strip_prefix("0o").unwrap_or(text), 8).ok(),
+        _ => None,
+    };
+    let mode = mode.filter(|mode| *mode <= 0o777);
+    if mode.is_none() {
+        problems.push(field.problem("is no file mode", "write three octal digits in quotes: \"0660\""));
+    }
+    mode
+}

@@ -1,0 +1,174 @@
+//! One resource of an update, read.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{
+    key::{Key, Kind},
+    table::{Body, Good, Origin, Table},
+};
+use crate::{
+    endpoint,
+    policy::{self, Language},
+    problem::Problem,
+    proto::{self, Outcome, ResourceKey, ResourceResult, resource},
+    service,
+};
+
+/// One resource as it came.
+#[derive(Clone, Debug)]
+pub(crate) struct Incoming {
+    pub(crate) resource: proto::Resource,
+    pub(crate) origin: Origin,
+    /// The line of the file at which its document begins; 1 for what was pushed.
+    pub(crate) line: u32,
+    /// What was found wrong before it came here, and the name that it seems to have.
+    pub(crate) refused: Option<(Option<ResourceKey>, Vec<Problem>)>,
+}
+
+impl Incoming {
+    /// A pushed one.
+    pub(crate) fn pushed(resource: proto::Resource) -> Self {
+        Self { resource, origin: Origin::Api, line: 1, refused: None }
+    }
+}
+
+/// One resource of an update on its way into the table.
+#[derive(Debug)]
+pub(crate) struct Candidate {
+    /// Its name; `None` when even that cannot be told.
+    pub(crate) key: Option<Key>,
+    pub(crate) kind: Option<Kind>,
+    pub(crate) version: String,
+    pub(crate) origin: Origin,
+    /// What it becomes, unless it is refused.
+    pub(crate) good: Option<Good>,
+    /// It is in force already, word for word.
+    pub(crate) unchanged: bool,
+    pub(crate) problems: Vec<proto::Problem>,
+}
+
+impl Candidate {
+    /// Reads a resource. What is in force word for word is not read again.
+    pub(crate) fn read(incoming: Incoming, table: &Table, language: Language<'_>) -> Self {
+        let Incoming { resource, origin, line, refused } = incoming;
+        let (kind, proto_key) = name(&resource);
+        let mut candidate = Self {
+            key: proto_key.as_ref().and_then(Key::from_proto),
+            kind,
+            version: resource.version.clone(),
+            origin: origin.clone(),
+            good: None,
+            unchanged: false,
+            problems: Vec::new(),
+        };
+        if let Some((key, problems)) = refused {
+            candidate.key = key.as_ref().and_then(Key::from_proto).or(candidate.key);
+            candidate.kind = candidate.key.as_ref().map(|key| key.kind).or(candidate.kind);
+            candidate.add(problems, line);
+            return candidate;
+        }
+        if let Some(good) = candidate.key.as_ref().and_then(|key| table.good(key))
+            && good.resource.body == resource.body
+            && good.origin == origin
+        {
+            candidate.unchanged = good.resource.version == resource.version;
+            candidate.problems = good.warnings.to_vec();
+            candidate.good = Some(Good { resource: Arc::new(resource), ..good.clone() });
+            return candidate;
+        }
+        let (body, problems) = body(&resource, &origin, language);
+        candidate.add(problems, line);
+        if candidate.key.is_none() && candidate.problems.is_empty() {
+            candidate.add(vec![Problem::new("metadata.name", "is missing", "give it a name")], line);
+        }
+        let sound = candidate.key.is_some() && candidate.problems.iter().all(|problem| problem.warning);
+        let warnings = candidate.problems.as_slice().into();
+        candidate.good =
+            body.filter(|_| sound).map(|body| Good { resource: Arc::new(resource), origin, body, warnings });
+        candidate
+    }
+
+    fn add(&mut self, problems: Vec<Problem>, line: u32) {
+        self.problems.extend(problems.into_iter().map(|problem| problem.in_document_at(line).into()));
+    }
+
+    /// Refuses it.
+    pub(crate) fn refuse(&mut self, problem: Problem) {
+        self.good = None;
+        self.unchanged = false;
+        self.problems.push(problem.into());
+    }
+
+    /// What its sender is told.
+    pub(crate) fn result(&self) -> ResourceResult {
+        let outcome = if self.good.is_some() { Outcome::Accepted } else { Outcome::Rejected };
+        let unnamed =
+            || ResourceKey { r#type: self.kind.map_or(0, |kind| kind.to_proto().into()), ..ResourceKey::default() };
+        ResourceResult {
+            key: Some(self.key.as_ref().map_or_else(unnamed, Key::to_proto)),
+            version: self.version.clone(),
+            outcome: outcome.into(),
+            problems: self.problems.clone(),
+        }
+    }
+}
+
+/// The type and the name of a resource, as far as they can be told.
+fn name(resource: &proto::Resource) -> (Option<Kind>, Option<ResourceKey>) {
+    let key = |kind: Kind, namespace: &str, name: &str| ResourceKey {
+        r#type: kind.to_proto().into(),
+        namespace: namespace.to_owned(),
+        name: name.to_owned(),
+    };
+    match &resource.body {
+        None => (None, None),
+        Some(resource::Body::Policy(policy)) => (Some(Kind::Policy), crate::documents::policy_key(&policy.document)),
+        Some(resource::Body::Endpoint(endpoint)) => {
+            (Some(Kind::Endpoint), Some(key(Kind::Endpoint, &endpoint.namespace, &endpoint.id)))
+        }
+        Some(resource::Body::Service(service)) => {
+            (Some(Kind::Service), Some(key(Kind::Service, &service.namespace, &service.name)))
+        }
+    }
+}
+
+fn body(resource: &proto::Resource, origin: &Origin, language: Language<'_>) -> (Option<Body>, Vec<Problem>) {
+    match &resource.body {
+        None => {
+            let problem = Problem::new("", "has no body", "set one of policy, endpoint and service");
+            (None, vec![problem])
+        }
+        Some(resource::Body::Policy(policy)) => {
+            let read = policy::read(&policy.document, &origin.as_str().into(), language);
+            (read.policy.map(|policy| Body::Policy(Arc::new(policy))), read.problems)
+        }
+        Some(resource::Body::Endpoint(endpoint)) => match endpoint::read(endpoint) {
+            Ok(known) => (Some(Body::Endpoint(Arc::new(known.endpoint), known.place)), Vec::new()),
+            Err(problems) => (None, problems),
+        },
+        Some(resource::Body::Service(service)) => match service::read(service) {
+            Ok(service) => (Some(Body::Service(Arc::new(service))), Vec::new()),
+            Err(problems) => (None, problems),
+        },
+    }
+}
+
+/// Refuses what an update says twice.
+pub(crate) fn refuse_twins(candidates: &mut [Candidate]) {
+    let mut names: BTreeMap<Key, Origin> = BTreeMap::new();
+    for candidate in candidates {
+        let Some(key) = candidate.key.clone() else { continue };
+        match names.get(&key) {
+            Some(origin) => {
+                let message = match origin {
+                    Origin::Api => format!("{key} is in this update already"),
+                    Origin::File(path) => format!("{key} is given by {path} already"),
+                };
+                candidate.refuse(Problem::new("metadata.name", message, "remove one of them, or give it another name"));
+            }
+            None => {
+                names.insert(key, candidate.origin.clone());
+            }
+        }
+    }
+}

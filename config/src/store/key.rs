@@ -1,0 +1,79 @@
+//! Names of resources.
+
+use std::fmt;
+
+use crate::proto::{ResourceKey, ResourceType};
+
+/// Type of a resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    Policy,
+    Endpoint,
+    Service,
+}
+
+impl Kind {
+    /// Every type.
+    pub(crate) const ALL: [Self; 3] = [Self::Policy, Self::Endpoint, Self::Service];
+
+    /// The word of metrics and messages.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Policy => "policy",
+            Self::Endpoint => "endpoint",
+            Self::Service => "service",
+        }
+    }
+
+    /// `None` for the unspecified one.
+    pub(crate) fn from_proto(kind: ResourceType) -> Option<Self> {
+        match kind {
+            ResourceType::Unspecified => None,
+            ResourceType::Policy => Some(Self::Policy),
+            ResourceType::Endpoint => Some(Self::Endpoint),
+            ResourceType::Service => Some(Self::Service),
+        }
+    }
+
+    /// As the API has it.
+    pub(crate) fn to_proto(self) -> ResourceType {
+        match self {
+            Self::Policy => ResourceType::Policy,
+            Self::Endpoint => ResourceType::Endpoint,
+            Self::Service => ResourceType::Service,
+        }
+    }
+}
+
+/// Names one resource.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Key {
+    pub(crate) kind: Kind,
+    /// Empty for a cluster-wide policy.
+    pub(crate) namespace: String,
+    pub(crate) name: String,
+}
+
+impl Key {
+    /// `None` when the type or the name is missing.
+    pub(crate) fn from_proto(key: &ResourceKey) -> Option<Self> {
+        let kind = Kind::from_proto(key.r#type())?;
+        let namespace = match (kind, key.namespace.as_str()) {
+            (Kind::Policy, namespace) => namespace,
+            (_, namespace) => crate::endpoint::or_default(namespace),
+        };
+        (!key.name.is_empty()).then(|| Self { kind, namespace: namespace.to_owned(), name: key.name.clone() })
+    }
+
+    /// As the API has it.
+    pub(crate) fn to_proto(&self) -> ResourceKey {
+        ResourceKey { r#type: self.kind.to_proto().into(), namespace: self.namespace.clone(), name: self.name.clone() }
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let slash = if self.namespace.is_empty() { "" } else { "/" };
+        write!(f, "{} {}{slash}{}", self.kind.as_str(), self.namespace, self.name)
+    }
+}

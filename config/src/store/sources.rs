@@ -1,0 +1,125 @@
+//! The files and directories of `resources`, read as one update.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use super::{
+    incoming::Incoming,
+    table::{Origin, Table},
+    update::{Sweep, Update},
+};
+use crate::{
+    documents::{self, Content, Document},
+    problem::Problem,
+    proto,
+};
+
+/// What files say now.
+#[derive(Debug, Default)]
+pub(crate) struct Read {
+    pub(crate) update: Update,
+    /// What could not be read, for people: each names its path.
+    pub(crate) faults: Vec<String>,
+    /// Files with a fault of no resource in particular, and what it is. Their last good resources stay and say so.
+    pub(crate) broken: Vec<(Arc<str>, Problem)>,
+}
+
+/// Reads all files. What cannot be read keeps what it gave last.
+pub(crate) fn read(paths: &[PathBuf], table: &Table) -> Read {
+    let mut read = Read::default();
+    let mut kept = Vec::new();
+    for path in paths {
+        match list(path, table) {
+            Ok(files) => files.iter().for_each(|file| read.file(file, &mut kept)),
+            Err(fault) => {
+                read.faults.push(fault);
+                kept.extend(given_below(path, table));
+            }
+        }
+    }
+    read.update.sweep = Some(Sweep::Files { kept });
+    read
+}
+
+/// The files of a path. A directory that gave resources and is empty now is more likely not mounted than meant.
+fn list(path: &Path, table: &Table) -> Result<Vec<PathBuf>, String> {
+    let shown = path.display();
+    let files = documents::files_of(path)
+        .map_err(|error| format!("{shown} cannot be read: {error}; what it gave stays in force"))?;
+    let given = given_below(path, table).count();
+    if files.is_empty() && given > 0 {
+        return Err(format!(
+            "{shown} is suddenly empty; the {given} files it gave stay in force. To remove them all, leave a file without documents there, or take the path out of resources"
+        ));
+    }
+    Ok(files)
+}
+
+/// The files at or in a path that gave resources.
+fn given_below<'t>(path: &Path, table: &'t Table) -> impl Iterator<Item = Arc<str>> + use<'t> {
+    let path = path.to_owned();
+    let mut given: Vec<Arc<str>> = Vec::new();
+    for (_, good) in table.goods() {
+        if let Origin::File(file) = &good.origin
+            && (Path::new(&**file) == path || Path::new(&**file).parent() == Some(&path))
+            && !given.contains(file)
+        {
+            given.push(Arc::clone(file));
+        }
+    }
+    given.into_iter()
+}
+
+impl Read {
+    fn file(&mut self, path: &Path, kept: &mut Vec<Arc<str>>) {
+        let name: Arc<str> = path.to_string_lossy().into();
+        let text = match read_text(path) {
+            Ok(text) => text,
+            Err(error) => {
+                let problem = Problem::new("", format!("cannot be read: {error}"), "what it gave stays in force");
+                self.broken(name, problem, kept);
+                return;
+            }
+        };
+        for document in documents::split(&text) {
+            self.document(&name, document, kept);
+        }
+    }
+
+    fn document(&mut self, file: &Arc<str>, document: Document, kept: &mut Vec<Arc<str>>) {
+        let (origin, line) = (Origin::File(Arc::clone(file)), document.line);
+        match document.content {
+            Ok(Content::Resource(resource)) => {
+                self.update.resources.push(Incoming { resource: *resource, origin, line, refused: None });
+            }
+            Ok(Content::Foreign(problem)) => tracing::debug!(file = &**file, "{}", problem.in_document_at(line)),
+            Err(refused) if refused.key.is_some() => {
+                let resource = proto::Resource::default();
+                let refused = Some((refused.key, refused.problems));
+                self.update.resources.push(Incoming { resource, origin, line, refused });
+            }
+            Err(refused) => {
+                for problem in refused.problems {
+                    self.broken(Arc::clone(file), problem.in_document_at(line), kept);
+                }
+            }
+        }
+    }
+
+    fn broken(&mut self, file: Arc<str>, problem: Problem, kept: &mut Vec<Arc<str>>) {
+        self.faults.push(format!("{file}:{problem}"));
+        kept.push(Arc::clone(&file));
+        self.broken.push((file, problem));
+    }
+}
+
+fn read_text(path: &Path) -> io::Result<String> {
+    let length = fs::metadata(path)?.len();
+    if length > documents::LARGEST {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "is larger than 64 MiB"));
+    }
+    fs::read_to_string(path)
+}

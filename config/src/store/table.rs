@@ -1,0 +1,191 @@
+//! Every resource with its last good and its last refused version.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use portcullis_rules::{
+    policy::Policy,
+    settings::Settings,
+    world::{Endpoint, EndpointId, Service, World},
+};
+
+use super::{
+    key::{Key, Kind},
+    numbers::Numbers,
+};
+use crate::{
+    node::{LocalEndpoint, Node, Place},
+    proto,
+};
+
+/// Who gave a resource.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Origin {
+    /// Whoever talks to the API; all of them count as one.
+    Api,
+    /// A file, by its path.
+    File(Arc<str>),
+}
+
+impl Origin {
+    /// Word of resources that were pushed.
+    pub(crate) const API: &str = "api";
+
+    /// `api`, or the path.
+    pub(crate) fn as_str(&self) -> &str {
+        match self {
+            Self::Api => Self::API,
+            Self::File(path) => path,
+        }
+    }
+
+    /// The other way round.
+    pub(crate) fn parse(text: &str) -> Self {
+        if text == Self::API { Self::Api } else { Self::File(text.into()) }
+    }
+}
+
+/// A resource in force.
+#[derive(Clone, Debug)]
+pub(crate) struct Good {
+    pub(crate) resource: Arc<proto::Resource>,
+    pub(crate) origin: Origin,
+    pub(crate) body: Body,
+    /// Warnings that came with it.
+    pub(crate) warnings: Arc<[proto::Problem]>,
+}
+
+/// What the rules know of a resource.
+#[derive(Clone, Debug)]
+pub(crate) enum Body {
+    Policy(Arc<Policy>),
+    /// With its number, if it is local.
+    Endpoint(Arc<Endpoint>, Option<Place>),
+    Service(Arc<Service>),
+}
+
+/// A version that was refused.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Rejected {
+    pub(crate) result: proto::ResourceResult,
+    pub(crate) origin: Origin,
+}
+
+/// One name. At least one of the two is there.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Entry {
+    /// What is in force.
+    pub(crate) good: Option<Good>,
+    /// What was refused since.
+    pub(crate) rejected: Option<Arc<Rejected>>,
+}
+
+/// All resources.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Table {
+    pub(crate) entries: BTreeMap<Key, Entry>,
+    pub(crate) numbers: Numbers,
+}
+
+/// How many of each there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) policies: u32,
+    pub(crate) endpoints: u32,
+    pub(crate) local_endpoints: u32,
+    pub(crate) services: u32,
+    /// Names whose newest version was refused.
+    pub(crate) rejected: u64,
+}
+
+impl Table {
+    /// What is in force under a name.
+    pub(crate) fn good(&self, key: &Key) -> Option<&Good> {
+        self.entries.get(key)?.good.as_ref()
+    }
+
+    /// Everything in force.
+    pub(crate) fn goods(&self) -> impl Iterator<Item = (&Key, &Good)> {
+        self.entries.iter().filter_map(|(key, entry)| Some((key, entry.good.as_ref()?)))
+    }
+
+    /// Everything in force of one type from one kind of origin.
+    pub(crate) fn count(&self, kind: Kind, origin: impl Fn(&Origin) -> bool) -> usize {
+        self.goods().filter(|(key, good)| key.kind == kind && origin(&good.origin)).count()
+    }
+
+    /// Counts what is there.
+    pub(crate) fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        for entry in self.entries.values() {
+            counts.rejected += u64::from(entry.rejected.is_some());
+            match entry.good.as_ref().map(|good| &good.body) {
+                Some(Body::Policy(_)) => counts.policies += 1,
+                Some(Body::Endpoint(endpoint, _)) => {
+                    counts.endpoints += 1;
+                    counts.local_endpoints += u32::from(endpoint.local.is_some());
+                }
+                Some(Body::Service(_)) => counts.services += 1,
+                None => {}
+            }
+        }
+        counts
+    }
+
+    /// What a snapshot is compiled from.
+    pub(crate) fn world(&self, settings: Settings) -> World {
+        let mut world = World { settings, ..World::default() };
+        for (_, good) in self.goods() {
+            match &good.body {
+                Body::Policy(policy) => world.policies.push(Arc::clone(policy)),
+                Body::Endpoint(endpoint, _) => world.endpoints.push(Arc::clone(endpoint)),
+                Body::Service(service) => world.services.push(Arc::clone(service)),
+            }
+        }
+        world
+    }
+
+    /// The endpoints that live here.
+    pub(crate) fn locals(&self) -> Vec<LocalEndpoint> {
+        let local = |good: &Good| match &good.body {
+            Body::Endpoint(endpoint, Some(place)) => {
+                Some(LocalEndpoint { id: endpoint.local?, endpoint: Arc::clone(endpoint), place: place.clone() })
+            }
+            _ => None,
+        };
+        self.goods().filter_map(|(_, good)| local(good)).collect()
+    }
+
+    /// The name of a local endpoint.
+    pub(crate) fn key_of(&self, id: EndpointId) -> Option<&Key> {
+        let has = |good: &Good| matches!(&good.body, Body::Endpoint(endpoint, _) if endpoint.local == Some(id));
+        self.goods().find(|(_, good)| has(good)).map(|(key, _)| key)
+    }
+
+    /// What `List` tells.
+    pub(crate) fn list(&self, kind: Option<Kind>, node: &dyn Node) -> Vec<proto::ListedResource> {
+        let entries = self.entries.iter().filter(|(key, _)| kind.is_none_or(|kind| kind == key.kind));
+        let listed = |(key, entry): (&Key, &Entry)| proto::ListedResource {
+            key: Some(key.to_proto()),
+            resource: entry.good.as_ref().map(|good| proto::Resource::clone(&good.resource)),
+            origin: entry.origin().as_str().to_owned(),
+            rejected: entry.rejected.as_ref().map(|rejected| rejected.result.clone()),
+            state: entry.local().map(|id| node.state(id)).unwrap_or_default(),
+        };
+        entries.map(listed).collect()
+    }
+}
+
+impl Entry {
+    /// Who gave what is in force, or else what was refused.
+    fn origin(&self) -> &Origin {
+        let refused = || self.rejected.as_ref().map(|rejected| &rejected.origin);
+        self.good.as_ref().map(|good| &good.origin).or_else(refused).unwrap_or(&Origin::Api)
+    }
+
+    fn local(&self) -> Option<EndpointId> {
+        match &self.good.as_ref()?.body {
+            Body::Endpoint(endpoint, _) => endpoint.local,
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! One update of the table: each resource is accepted or refused by itself.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use portcullis_rules::world::{Endpoint, EndpointId};
+
+use super::{
+    addresses,
+    incoming::{self, Candidate, Incoming},
+    key::{Key, Kind},
+    numbers::LARGEST,
+    table::{Body, Entry, Good, Origin, Rejected, Table},
+};
+use crate::{
+    policy::Language,
+    problem::Problem,
+    proto::{self, Outcome, ResourceKey, ResourceResult},
+};
+
+/// Most names that are remembered only because they were refused.
+const MOST_REFUSED: usize = 10_000;
+
+/// What is to be done.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Update {
+    pub(crate) resources: Vec<Incoming>,
+    /// Names that a sender removes.
+    pub(crate) removed: Vec<ResourceKey>,
+    /// What else goes: everything that is not in `resources`, as `Sweep` says.
+    pub(crate) sweep: Option<Sweep>,
+}
+
+/// What goes because it is not named.
+#[derive(Clone, Debug)]
+pub(crate) enum Sweep {
+    /// A full push of these types.
+    Api { kinds: Vec<Kind>, allow_empty: bool },
+    /// All files were read, but these, whose last good versions stay.
+    Files { kept: Vec<Arc<str>> },
+}
+
+/// What came of it.
+#[derive(Debug, Default)]
+pub(crate) struct Done {
+    /// One for each resource, in order, then one for each removed one.
+    pub(crate) results: Vec<ResourceResult>,
+    /// What is in force is another now.
+    pub(crate) changed: bool,
+    /// What is kept on disk is another now.
+    pub(crate) dirty: BTreeSet<Kind>,
+}
+
+/// Brings an update into the table.
+pub(crate) fn apply(table: &mut Table, update: Update, language: Language<'_>) -> Done {
+    let Update { resources, removed, sweep } = update;
+    let mut candidates: Vec<_> =
+        resources.into_iter().map(|incoming| Candidate::read(incoming, table, language)).collect();
+    incoming::refuse_twins(&mut candidates);
+    refuse_foreign(&mut candidates, table);
+    let mut removals: Vec<_> = removed.iter().map(|key| Removal::explicit(key, table)).collect();
+    let swept = sweep.as_ref().map(|sweep| swept(sweep, &candidates, table)).unwrap_or_default();
+    let explicit: BTreeSet<_> = removals.iter().filter_map(|removal| removal.gone.clone()).collect();
+    removals.extend(swept.into_iter().filter(|key| !explicit.contains(key)).map(Removal::implied));
+    let gone: BTreeSet<Key> = removals.iter().filter_map(|removal| removal.gone.clone()).collect();
+    addresses::refuse_conflicts(&mut candidates, table, &gone);
+    if let Some(Sweep::Api { kinds, allow_empty: false }) = &sweep
+        && let Some(problem) = would_empty(kinds, &candidates, &gone, &explicit, table)
+    {
+        return refuse_all(&candidates, &removals, &problem);
+    }
+    commit(table, candidates, removals)
+}
+
+/// One name that goes.
+#[derive(Debug)]
+struct Removal {
+    key: ResourceKey,
+    /// `None` when it is refused.
+    gone: Option<Key>,
+    problem: Option<Problem>,
+}
+
+impl Removal {
+    fn explicit(named: &ResourceKey, table: &Table) -> Self {
+        let Some(key) = Key::from_proto(named) else {
+            let problem = Problem::new("", "names no resource", "set type and name");
+            return Self { key: named.clone(), gone: None, problem: Some(problem) };
+        };
+        let proto = key.to_proto();
+        match table.entries.get(&key) {
+            None => {
+                let problem = Problem::new("", format!("there is no {key}"), "").as_warning();
+                Self { key: proto, gone: Some(key), problem: Some(problem) }
+            }
+            Some(entry) => match entry.good.as_ref().map(|good| &good.origin) {
+                Some(Origin::File(path)) => {
+                    let problem = given_by(&key, path);
+                    Self { key: proto, gone: None, problem: Some(problem) }
+                }
+                _ => Self { key: proto, gone: Some(key), problem: None },
+            },
+        }
+    }
+
+    fn implied(key: Key) -> Self {
+        Self { key: key.to_proto(), gone: Some(key), problem: None }
+    }
+
+    fn result(self) -> ResourceResult {
+        let outcome = if self.gone.is_some() { Outcome::Accepted } else { Outcome::Rejected };
+        let problems = self.problem.into_iter().map(Into::into).collect();
+        ResourceResult { key: Some(self.key), version: String::new(), outcome: outcome.into(), problems }
+    }
+}
+
+fn given_by(key: &Key, path: &str) -> Problem {
+    let remedy = "change it there; what files give cannot be changed through the API";
+    Problem::new("metadata.name", format!("{key} is given by the file {path}"), remedy)
+}
+
+/// What a file gives, nobody else changes.
+fn refuse_foreign(candidates: &mut [Candidate], table: &Table) {
+    for candidate in candidates.iter_mut().filter(|candidate| candidate.origin == Origin::Api) {
+        let Some(key) = candidate.key.clone() else { continue };
+        if let Some(Good { origin: Origin::File(path), .. }) = table.good(&key) {
+            let problem = given_by(&key, path);
+            candidate.refuse(problem);
+        }
+    }
+}
+
+/// The names that go because the update does not say them. A resource whose name cannot be told might be any of its
+/// type, so then nothing of that type goes.
+fn swept(sweep: &Sweep, candidates: &[Candidate], table: &Table) -> Vec<Key> {
+    let named: BTreeSet<&Key> = candidates.iter().filter_map(|candidate| candidate.key.as_ref()).collect();
+    let nameless = |kind: Kind| candidates.iter().any(|one| one.key.is_none() && one.kind.is_none_or(|of| of == kind));
+    let goes = |key: &Key, origin: &Origin| match (sweep, origin) {
+        (Sweep::Api { kinds, .. }, Origin::Api) => kinds.contains(&key.kind) && !nameless(key.kind),
+        (Sweep::Files { kept }, Origin::File(path)) => !kept.contains(path),
+        _ => false,
+    };
+    let origin = |entry: &Entry| {
+        let refused = || entry.rejected.as_ref().map(|rejected| rejected.origin.clone());
+        entry.good.as_ref().map(|good| good.origin.clone()).or_else(refused)
+    };
+    let entries = table.entries.iter().filter(|(key, _)| !named.contains(key));
+    entries
+        .filter(|(key, entry)| origin(entry).is_some_and(|origin| goes(key, &origin)))
+        .map(|(key, _)| key.clone())
+        .collect()
+}
+
+/// The guard: a full push that would leave no policy, or no endpoint, where there were some is more likely a mistake.
+fn would_empty(
+    kinds: &[Kind],
+    candidates: &[Candidate],
+    gone: &BTreeSet<Key>,
+    explicit: &BTreeSet<Key>,
+    table: &Table,
+) -> Option<Problem> {
+    let guarded = kinds.iter().filter(|kind| **kind != Kind::Service);
+    guarded.copied().find_map(|kind| {
+        let pushed = |key: &Key, good: &Good| key.kind == kind && good.origin == Origin::Api;
+        let before = table.goods().filter(|(key, good)| pushed(key, good) && !explicit.contains(*key)).count();
+        let stays = table.goods().any(|(key, good)| pushed(key, good) && !gone.contains(key));
+        let comes = candidates.iter().any(|one| one.kind == Some(kind) && one.good.is_some());
+        let message = match kind {
+            Kind::Policy => format!("would remove every policy ({before})"),
+            _ => format!("would remove every {} ({before})", kind.as_str()),
+        };
+        let remedy = "if that is meant, set allow_empty; nothing of this update is in force";
+        (before > 0 && !stays && !comes).then(|| Problem::new("allow_empty", message, remedy))
+    })
+}
+
+fn refuse_all(candidates: &[Candidate], removals: &[Removal], problem: &Problem) -> Done {
+    let refused = |mut result: ResourceResult| {
+        result.outcome = Outcome::Rejected.into();
+        result.problems.push(problem.clone().into());
+        result
+    };
+    let mut results: Vec<_> = candidates.iter().map(|candidate| refused(candidate.result())).collect();
+    results.extend(removals.iter().map(|removal| {
+        let (key, problems) = (Some(removal.key.clone()), Vec::new());
+        refused(ResourceResult { key, version: String::new(), outcome: 0, problems })
+    }));
+    Done { results, ..Done::default() }
+}
+
+fn commit(table: &mut Table, candidates: Vec<Candidate>, removals: Vec<Removal>) -> Done {
+    let mut done = Done::default();
+    for key in removals.iter().filter_map(|removal| removal.gone.as_ref()) {
+        if table.entries.remove(key).is_some_and(|entry| entry.good.is_some()) {
+            done.changed = true;
+            done.dirty.insert(key.kind);
+        }
+    }
+    let before = table.numbers.clone();
+    free_numbers(table, &candidates);
+    for mut candidate in candidates {
+        number(table, &mut candidate);
+        done.results.push(candidate.result());
+        accept(table, candidate, &mut done);
+    }
+    if table.numbers != before {
+        done.dirty.insert(Kind::Endpoint);
+    }
+    done.results.extend(removals.into_iter().map(Removal::result));
+    done
+}
+
+/// Gives back the numbers of endpoints that are gone, or not local any more.
+fn free_numbers(table: &mut Table, candidates: &[Candidate]) {
+    let is_local = |good: &Good| matches!(&good.body, Body::Endpoint(_, Some(_)));
+    let renewed = candidates.iter().filter_map(|one| Some((one.key.clone()?, is_local(one.good.as_ref()?))));
+    let mut local: std::collections::BTreeMap<Key, bool> =
+        table.goods().map(|(key, good)| (key.clone(), is_local(good))).collect();
+    local.extend(renewed);
+    table.numbers.retain(local.iter().filter(|(key, local)| key.kind == Kind::Endpoint && **local).map(|(key, _)| key));
+}
+
+/// Gives a local endpoint its number.
+fn number(table: &mut Table, candidate: &mut Candidate) {
+    let Some(Good { body: Body::Endpoint(endpoint, place), .. }) = &mut candidate.good else { return };
+    let Some(key) = &candidate.key else { return };
+    let number = if place.is_some() { table.numbers.take(key) } else { None };
+    if place.is_some() && number.is_none() {
+        let message = format!("there are {LARGEST} local endpoints, and there can be no more");
+        candidate.refuse(Problem::new("spec", message, "delete endpoints that are gone"));
+        return;
+    }
+    if endpoint.local != number {
+        *endpoint = Arc::new(Endpoint { local: number.map(|id| EndpointId(id.0)), ..Endpoint::clone(endpoint) });
+    }
+}
+
+fn accept(table: &mut Table, candidate: Candidate, done: &mut Done) {
+    let Some(key) = candidate.key.clone() else { return };
+    let known = table.entries.contains_key(&key);
+    if candidate.good.is_none() {
+        let refused = table.entries.values().filter(|entry| entry.good.is_none()).count();
+        if known || refused < MOST_REFUSED {
+            let rejected = Rejected { result: candidate.result(), origin: candidate.origin };
+            table.entries.entry(key).or_default().rejected = Some(Arc::new(rejected));
+        }
+        return;
+    }
+    let entry = table.entries.entry(key.clone()).or_default();
+    entry.rejected = None;
+    let same = |old: &Good, new: &Good| old.resource.body == new.resource.body && old.origin == new.origin;
+    let is_same = entry.good.as_ref().zip(candidate.good.as_ref()).is_some_and(|(old, new)| same(old, new));
+    if !candidate.unchanged {
+        done.dirty.insert(key.kind);
+    }
+    done.changed |= !is_same;
+    entry.good = candidate.good;
+}
+
+/// Reads every policy again, because settings changed. What is refused now stays in force as it is, and says so.
+pub(crate) fn reread(table: &mut Table, language: Language<'_>) {
+    for (key, entry) in &mut table.entries {
+        let Some(Good { resource, origin, warnings, .. }) = &mut entry.good else { continue };
+        let Some(proto::resource::Body::Policy(policy)) = &resource.body else { continue };
+        let read = crate::policy::read(&policy.document, &origin.as_str().into(), language);
+        let refused = read.policy.is_none();
+        let problems: Vec<proto::Problem> = read.problems.into_iter().map(Into::into).collect();
+        if !refused {
+            *warnings = problems.into();
+            continue;
+        }
+        let result = ResourceResult {
+            key: Some(key.to_proto()),
+            version: resource.version.clone(),
+            outcome: Outcome::Rejected.into(),
+            problems,
+        };
+        entry.rejected = Some(Arc::new(Rejected { result, origin: origin.clone() }));
+    }
+}

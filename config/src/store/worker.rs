@@ -1,0 +1,364 @@
+//! The store's thread.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use notify::RecommendedWatcher;
+use portcullis_rules::{
+    schema::Schema,
+    settings::{Deviations, Settings},
+    snapshot::Snapshot,
+};
+use tokio::{
+    sync::{Notify, mpsc, oneshot},
+    time::{Instant, sleep_until},
+};
+
+use super::{
+    Applied, OpenError, StoreOptions, View,
+    disk::Disk,
+    incoming::Incoming,
+    key::{Key, Kind},
+    sources,
+    table::{Origin, Rejected, Table},
+    update::{self, Done, Update},
+    watch,
+};
+use crate::{
+    node::{Fault, Node, Sink},
+    policy::Language,
+    problem::Problem,
+    proto::{self, Outcome, ResourceResult},
+};
+
+/// Most updates that are brought into force together.
+const MOST_TOGETHER: usize = 256;
+/// How long files have to be left alone, or nearly so, before they are read: editors and mounts change several.
+const DEBOUNCE: Duration = Duration::from_millis(100);
+
+/// What the thread is asked.
+pub(crate) enum Job {
+    Update { update: Update, dry_run: bool, reply: oneshot::Sender<Applied> },
+    Files { reply: Option<oneshot::Sender<Applied>> },
+    Reconfigure { settings: Settings, resources: Vec<PathBuf>, reply: oneshot::Sender<Applied> },
+    Close { reply: oneshot::Sender<()> },
+}
+
+/// What the thread holds.
+pub(crate) struct Worker {
+    paths: Vec<PathBuf>,
+    settings: Settings,
+    schemas: Vec<&'static Schema>,
+    disk: Disk,
+    sink: Box<dyn Sink>,
+    node: Arc<dyn Node>,
+    view: Arc<ArcSwap<View>>,
+    table: Table,
+    revision: u64,
+    bell: Arc<Notify>,
+    watcher: Option<RecommendedWatcher>,
+    /// What was damaged at the start.
+    damages: Vec<String>,
+    file_faults: Vec<String>,
+    disk_faults: BTreeMap<Kind, String>,
+}
+
+/// One answer that waits for what it tells to be in force.
+type Waiting = (Option<oneshot::Sender<Applied>>, Vec<ResourceResult>);
+
+impl Worker {
+    /// Brings into force what was there before, and what the files say.
+    pub(crate) fn open(options: StoreOptions, sink: Box<dyn Sink>, node: Arc<dyn Node>) -> Result<Self, OpenError> {
+        let StoreOptions { state_directory, resources, settings, schemas } = options;
+        let disk = Disk::open(&state_directory).map_err(|source| OpenError::State { path: state_directory, source })?;
+        let view = View { table: Arc::default(), revision: 0, settings, faults: Vec::new() };
+        let mut worker = Self {
+            paths: absolute(resources),
+            settings,
+            schemas,
+            disk,
+            sink,
+            node,
+            view: Arc::new(ArcSwap::from_pointee(view)),
+            table: Table::default(),
+            revision: 0,
+            bell: Arc::default(),
+            watcher: None,
+            damages: Vec::new(),
+            file_faults: Vec::new(),
+            disk_faults: BTreeMap::new(),
+        };
+        worker.restore();
+        let mut done = worker.read_files();
+        done.changed = true;
+        if !worker.damages.is_empty() {
+            // What was sound is not on disk any more: the damaged file is set aside.
+            done.dirty.extend(Kind::ALL);
+        }
+        worker.bring_into_force(&done);
+        Ok(worker)
+    }
+
+    pub(crate) fn view(&self) -> Arc<ArcSwap<View>> {
+        Arc::clone(&self.view)
+    }
+
+    /// Starts the thread.
+    pub(crate) fn start(self, jobs: mpsc::Receiver<Job>) -> io::Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+        let run = move || runtime.block_on(self.run(jobs));
+        std::thread::Builder::new().name("store".into()).spawn(run).map(drop)
+    }
+
+    async fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
+        let bell = Arc::clone(&self.bell);
+        let mut due: Option<Instant> = None;
+        loop {
+            let wake = due.unwrap_or_else(Instant::now);
+            let job = tokio::select! {
+                job = jobs.recv() => job,
+                () = bell.notified(), if due.is_none() => {
+                    due = Some(Instant::now() + DEBOUNCE);
+                    continue;
+                }
+                () = sleep_until(wake), if due.is_some() => {
+                    due = None;
+                    Some(Job::Files { reply: None })
+                }
+            };
+            let Some(job) = job else { return };
+            let mut batch = vec![job];
+            while batch.len() < MOST_TOGETHER
+                && let Ok(job) = jobs.try_recv()
+            {
+                batch.push(job);
+            }
+            if let Some(closed) = self.work(batch) {
+                jobs.close();
+                drop(self);
+                // Whoever waited may have gone.
+                let _ = closed.send(());
+                return;
+            }
+        }
+    }
+
+    /// Does several jobs and brings them into force together. Tells who asked for the end.
+    fn work(&mut self, batch: Vec<Job>) -> Option<oneshot::Sender<()>> {
+        let mut closed = None;
+        let mut waiting: Vec<Waiting> = Vec::new();
+        let mut all = Done::default();
+        for job in batch {
+            let (reply, done) = match job {
+                Job::Update { update, dry_run: true, reply } => {
+                    let done = update::apply(&mut self.table.clone(), update, self.language());
+                    (Some(reply), Done { results: done.results, ..Done::default() })
+                }
+                Job::Update { update, reply, .. } => (Some(reply), self.update(update)),
+                Job::Files { reply } => (reply, self.read_files()),
+                Job::Reconfigure { settings, resources, reply } => (Some(reply), self.reconfigure(settings, resources)),
+                Job::Close { reply } => {
+                    closed = Some(reply);
+                    break;
+                }
+            };
+            all.changed |= done.changed;
+            all.dirty.extend(done.dirty);
+            waiting.push((reply, done.results));
+        }
+        let faults = self.bring_into_force(&all);
+        self.answer(waiting, &faults);
+        closed
+    }
+
+    fn answer(&self, waiting: Vec<Waiting>, faults: &[Fault]) {
+        let mut warnings: BTreeMap<Key, Vec<Problem>> = BTreeMap::new();
+        for fault in faults {
+            if let Some(key) = self.table.key_of(fault.endpoint) {
+                let problem = Problem::new(&fault.field, &fault.message, &fault.remedy).as_warning();
+                warnings.entry(key.clone()).or_default().push(problem);
+            }
+        }
+        for (reply, mut results) in waiting {
+            for result in &mut results {
+                let key = result.key.as_ref().and_then(Key::from_proto);
+                let accepted = result.outcome() == Outcome::Accepted;
+                let found = key.filter(|_| accepted).and_then(|key| warnings.get(&key));
+                result.problems.extend(found.into_iter().flatten().cloned().map(Into::into));
+                let lost =
+                    result.key.as_ref().and_then(Key::from_proto).and_then(|key| self.disk_faults.get(&key.kind));
+                if let Some(fault) = lost.filter(|_| accepted) {
+                    let remedy = "it is in force, but will be gone after a restart: make room in the state directory";
+                    result.problems.push(Problem::new("", fault, remedy).as_warning().into());
+                }
+            }
+            if let Some(reply) = reply {
+                // Whoever asked may have gone; what was asked is done nevertheless.
+                let _ = reply.send(Applied { results, revision: self.revision });
+            }
+        }
+    }
+
+    fn language(&self) -> Language<'_> {
+        Language { schemas: &self.schemas, settings: &self.settings }
+    }
+
+    fn update(&mut self, update: Update) -> Done {
+        let language = Language { schemas: &self.schemas, settings: &self.settings };
+        let done = update::apply(&mut self.table, update, language);
+        for result in done.results.iter().filter(|result| result.outcome() == Outcome::Rejected) {
+            self.tell_rejected(result, Origin::API);
+        }
+        done
+    }
+
+    fn read_files(&mut self) -> Done {
+        // Watched before they are read, so that no change falls in between.
+        self.watcher = watch::watch(&self.paths, Arc::clone(&self.bell));
+        let read = sources::read(&self.paths, &self.table);
+        for fault in read.faults.iter().filter(|fault| !self.file_faults.contains(fault)) {
+            tracing::error!("{fault}");
+        }
+        self.file_faults = read.faults;
+        let before = self.rejections();
+        let language = Language { schemas: &self.schemas, settings: &self.settings };
+        let done = update::apply(&mut self.table, read.update, language);
+        let named: BTreeSet<_> =
+            done.results.iter().filter_map(|result| Key::from_proto(result.key.as_ref()?)).collect();
+        for (file, problem) in read.broken {
+            self.mark_broken(&Origin::File(file), &problem, &named);
+        }
+        for (key, rejected) in self.rejections() {
+            if before.get(&key) != Some(&rejected) {
+                self.tell_rejected(&rejected.result, rejected.origin.as_str());
+            }
+        }
+        done
+    }
+
+    fn rejections(&self) -> BTreeMap<Key, Arc<Rejected>> {
+        let of_files = |rejected: &Arc<Rejected>| rejected.origin != Origin::Api;
+        let entries = self.table.entries.iter();
+        entries.filter_map(|(key, entry)| Some((key.clone(), entry.rejected.clone().filter(of_files)?))).collect()
+    }
+
+    /// What a broken file gave last stays, and says why it is not newer.
+    fn mark_broken(&mut self, origin: &Origin, problem: &Problem, named: &BTreeSet<Key>) {
+        for (key, entry) in self.table.entries.iter_mut().filter(|(key, _)| !named.contains(*key)) {
+            if entry.good.as_ref().is_some_and(|good| good.origin == *origin) {
+                let result = ResourceResult {
+                    key: Some(key.to_proto()),
+                    version: String::new(),
+                    outcome: Outcome::Rejected.into(),
+                    problems: vec![problem.clone().into()],
+                };
+                entry.rejected = Some(Arc::new(Rejected { result, origin: origin.clone() }));
+            }
+        }
+    }
+
+    fn tell_rejected(&self, result: &ResourceResult, origin: &str) {
+        let key = result.key.as_ref().and_then(Key::from_proto);
+        let name = key.as_ref().map_or_else(|| "a resource without a name".to_owned(), ToString::to_string);
+        for problem in result.problems.iter().filter(|problem| !problem.warning) {
+            let proto::Problem { field, message, remedy, line, column, .. } = problem;
+            tracing::warn!(resource = name, origin, field, line, column, remedy, "refused: {message}");
+        }
+        let kind = result.key.as_ref().and_then(|key| Kind::from_proto(key.r#type()));
+        if let Some(kind) = kind {
+            self.node.rejected(kind.as_str());
+        }
+    }
+
+    fn reconfigure(&mut self, settings: Settings, resources: Vec<PathBuf>) -> Done {
+        self.paths = absolute(resources);
+        let changed = self.settings != settings;
+        self.settings = settings;
+        if changed {
+            let language = Language { schemas: &self.schemas, settings: &self.settings };
+            update::reread(&mut self.table, language);
+        }
+        let mut done = self.read_files();
+        done.changed |= changed;
+        done
+    }
+
+    /// Takes from disk what was in force. It was accepted once, so it is in force again whatever the settings are now; if
+    /// they would refuse it, that is said.
+    fn restore(&mut self) {
+        let found = self.disk.load();
+        self.table.numbers = found.numbers;
+        for damage in &found.damages {
+            tracing::error!("{damage}");
+        }
+        self.damages = found.damages;
+        let listed = |listed: proto::ListedResource| {
+            let origin = Origin::parse(&listed.origin);
+            Some(Incoming { origin, ..Incoming::pushed(listed.resource?) })
+        };
+        let resources = found.resources.into_iter().filter_map(listed).collect();
+        let deviations = Deviations {
+            empty_rule_allows: true,
+            l7_binds_beside_l4: true,
+            kube_dns_entity: true,
+            names_without_dns_rule: true,
+        };
+        let lenient = Settings { deviations, ..self.settings };
+        let language = Language { schemas: &self.schemas, settings: &lenient };
+        let done = update::apply(&mut self.table, Update { resources, ..Update::default() }, language);
+        for result in done.results.iter().filter(|result| result.outcome() == Outcome::Rejected) {
+            self.tell_rejected(result, "the state directory");
+        }
+        let language = Language { schemas: &self.schemas, settings: &self.settings };
+        update::reread(&mut self.table, language);
+    }
+
+    fn bring_into_force(&mut self, done: &Done) -> Vec<Fault> {
+        for kind in &done.dirty {
+            match self.disk.save(*kind, &self.table) {
+                Ok(()) => drop(self.disk_faults.remove(kind)),
+                Err(error) => {
+                    let fault = format!("{} resources are not kept on disk: {error}", kind.as_str());
+                    tracing::error!("{fault}");
+                    self.disk_faults.insert(*kind, fault);
+                }
+            }
+        }
+        let faults = if done.changed { self.compile() } else { Vec::new() };
+        let faults_shown = [&self.damages, &self.file_faults].into_iter().flatten().chain(self.disk_faults.values());
+        self.view.store(Arc::new(View {
+            table: Arc::new(self.table.clone()),
+            revision: self.revision,
+            settings: self.settings,
+            faults: faults_shown.cloned().collect(),
+        }));
+        faults
+    }
+
+    fn compile(&mut self) -> Vec<Fault> {
+        self.revision += 1;
+        let snapshot = Snapshot::compile(&self.table.world(self.settings), self.revision);
+        let faults = self.sink.apply(self.revision, Arc::new(snapshot), &self.table.locals());
+        let counts = self.table.counts();
+        tracing::info!(
+            revision = self.revision,
+            policies = counts.policies,
+            endpoints = counts.endpoints,
+            local_endpoints = counts.local_endpoints,
+            services = counts.services,
+            "in force"
+        );
+        faults
+    }
+}
+
+/// The same path for the same file wherever the node was started.
+fn absolute(paths: Vec<PathBuf>) -> Vec<PathBuf> {
+    paths.into_iter().map(|path| std::path::absolute(&path).unwrap_or(path)).collect()
+}
