@@ -93,6 +93,7 @@ fn totals(samples: &[Sample], direct: &[Sample], relay: &[Sample]) -> Option<Spr
 #[must_use]
 pub fn markdown(plan: &Plan, results: &Results) -> String {
     let mut text = String::new();
+    let whole = [Peer::Direct, Peer::Relay].iter().all(|peer| plan.peers.contains(peer));
     for (case, samples) in plan.cases.iter().zip(&results.samples) {
         let _ = write!(
             text,
@@ -109,8 +110,8 @@ pub fn markdown(plan: &Plan, results: &Results) -> String {
                 row.rate.median,
                 row.p50.median,
                 row.p99.median,
-                ratio(row.proxy),
-                ratio(row.total)
+                ratio(row.proxy, "–"),
+                ratio(row.total, if row.proxy.is_some() && whole { "disturbed" } else { "–" })
             );
         }
         text.push('\n');
@@ -132,9 +133,9 @@ pub fn markdown(plan: &Plan, results: &Results) -> String {
     text
 }
 
-fn ratio(spread: Option<Spread>) -> String {
+fn ratio(spread: Option<Spread>, without: &str) -> String {
     spread.map_or_else(
-        || "–".to_owned(),
+        || without.to_owned(),
         |spread| format!("**{:.2}** ({:.2} to {:.2}, n={})", spread.median, spread.least, spread.most, spread.count),
     )
 }
