@@ -104,10 +104,15 @@ fn is_marker(line: &str, marker: &str) -> bool {
     line.strip_prefix(marker).is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']))
 }
 
-/// The key of a policy's document.
-pub(crate) fn policy_key(document: &str) -> Option<proto::ResourceKey> {
-    let tree = yaml::parse(document).ok()?;
-    Some(key_of(proto::ResourceType::Policy, policy::key(&tree)))
+/// The key of a resource, as far as it can be told.
+#[must_use]
+pub fn key(resource: &proto::Resource) -> Option<proto::ResourceKey> {
+    use proto::{ResourceType, resource::Body};
+    Some(match resource.body.as_ref()? {
+        Body::Policy(policy) => key_of(ResourceType::Policy, policy::key(&yaml::parse(&policy.document).ok()?)),
+        Body::Endpoint(endpoint) => key_of(ResourceType::Endpoint, (endpoint.namespace.clone(), endpoint.id.clone())),
+        Body::Service(service) => key_of(ResourceType::Service, (service.namespace.clone(), service.name.clone())),
+    })
 }
 
 fn key_of(kind: proto::ResourceType, (namespace, name): (String, String)) -> proto::ResourceKey {

@@ -115,21 +115,12 @@ impl Candidate {
 
 /// The type and the name of a resource, as far as they can be told.
 fn name(resource: &proto::Resource) -> (Option<Kind>, Option<ResourceKey>) {
-    let key = |kind: Kind, namespace: &str, name: &str| ResourceKey {
-        r#type: kind.to_proto().into(),
-        namespace: namespace.to_owned(),
-        name: name.to_owned(),
-    };
-    match &resource.body {
-        None => (None, None),
-        Some(resource::Body::Policy(policy)) => (Some(Kind::Policy), crate::documents::policy_key(&policy.document)),
-        Some(resource::Body::Endpoint(endpoint)) => {
-            (Some(Kind::Endpoint), Some(key(Kind::Endpoint, &endpoint.namespace, &endpoint.id)))
-        }
-        Some(resource::Body::Service(service)) => {
-            (Some(Kind::Service), Some(key(Kind::Service, &service.namespace, &service.name)))
-        }
-    }
+    let kind = resource.body.as_ref().map(|body| match body {
+        resource::Body::Policy(_) => Kind::Policy,
+        resource::Body::Endpoint(_) => Kind::Endpoint,
+        resource::Body::Service(_) => Kind::Service,
+    });
+    (kind, crate::documents::key(resource))
 }
 
 fn body(resource: &proto::Resource, origin: &Origin, language: Language<'_>) -> (Option<Body>, Vec<Problem>) {
