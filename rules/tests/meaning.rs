@@ -1,0 +1,331 @@
+//! Who may talk to whom: the meaning of policies at L3 and L4, told by the server of a small town.
+
+mod kit;
+
+use kit::{
+    Ports, allow, anybody, cidr_set, cidrs, egress, endpoint, enters, entities, ingress, key, leaves, passes, peers,
+    policy, request, rule, town, word,
+};
+use portcullis_rules::{
+    policy::{Entity, Entry, FqdnSelector, Policy, Rule},
+    settings::{Deviations, Enforcement},
+    snapshot::Snapshot,
+    verdict::{Layer, Reason},
+    world::{Direction, World},
+};
+
+fn server(entries: Vec<Entry>) -> World {
+    town(vec![policy("default/p", vec![ingress("app=server", entries)])])
+}
+
+/// Asserts who enters, as `peer port word`.
+fn assert_enters(world: &World, table: &[(&str, &str, &str)]) {
+    for (peer, port, wanted) in table {
+        assert_eq!(word(&enters(world, peer, port)), *wanted, "{peer} {port}");
+    }
+}
+
+fn assert_leaves(world: &World, table: &[(&str, &str, &str)]) {
+    for (peer, port, wanted) in table {
+        assert_eq!(word(&leaves(world, peer, port)), *wanted, "{peer} {port}");
+    }
+}
+
+#[test]
+fn without_policy_everything_passes() {
+    let world = town(vec![]);
+    assert_enters(&world, &[("client", "80", "allow"), ("world", "22", "allow")]);
+    assert_eq!(enters(&world, "client", "80").reason, Reason::NotEnforced);
+    assert!(
+        Snapshot::compile(&world, 1).steering(key(1, Direction::Ingress, "10.0.0.2", "1").endpoint).classes.is_empty()
+    );
+}
+
+#[test]
+fn the_empty_snapshot_knows_nobody() {
+    let snapshot = Snapshot::default();
+    let flow = snapshot.flow(&key(7, Direction::Egress, "10.0.0.2", "80"));
+    assert_eq!((word(&flow), flow.reason), ("deny", Reason::UnknownEndpoint));
+    assert_eq!(snapshot.generation(), 0);
+    assert!(snapshot.steering(portcullis_rules::world::EndpointId(7)).classes.is_empty());
+}
+
+#[test]
+fn a_selector_is_bound_to_the_policys_namespace() {
+    let world = server(vec![peers(&["app=client"])]);
+    assert_enters(&world, &[("client", "80", "allow"), ("other", "80", "deny"), ("world", "80", "deny")]);
+    let world = server(vec![peers(&["app=client,io.kubernetes.pod.namespace=other"])]);
+    assert_enters(&world, &[("client", "80", "deny"), ("other", "80", "allow")]);
+    let everywhere = town(vec![policy("p", vec![ingress("app=server", vec![peers(&[""])])])]);
+    assert_enters(&everywhere, &[("client", "80", "allow"), ("other", "80", "allow"), ("world", "80", "deny")]);
+}
+
+#[test]
+fn a_policy_binds_only_its_namespace() {
+    let world = town(vec![policy("other/p", vec![ingress("", vec![anybody()])])]);
+    assert_enters(&world, &[("client", "80", "allow")]);
+    // Whatever its selector says.
+    let world = town(vec![policy("other/p", vec![ingress("io.kubernetes.pod.namespace=default", vec![anybody()])])]);
+    assert_enters(&world, &[("client", "80", "allow")]);
+}
+
+#[test]
+fn three_kinds_of_nothing() {
+    for (entry, peer, wanted) in [
+        (anybody().port("80"), "world", "allow"),
+        (anybody(), "client", "deny"),
+        (peers(&[]).port("80"), "client", "deny"),
+        (peers(&[""]).port("80"), "client", "allow"),
+        (peers(&[""]).port("80"), "other", "deny"),
+        (cidrs(&[]).port("80"), "world", "deny"),
+        (entities(&[]).port("80"), "world", "deny"),
+        (Entry { ports: Some(vec![]), ..peers(&["app=client"]) }, "client", "allow"),
+        (Entry { ports: Some(vec![]), ..anybody() }, "client", "deny"),
+        (Entry { fqdns: Some(vec![]), ..anybody() }.port("80"), "client", "allow"),
+    ] {
+        let shown = format!("{entry:?}");
+        assert_eq!(word(&enters(&server(vec![entry]), peer, "80")), wanted, "{peer}: {shown}");
+    }
+}
+
+#[test]
+fn an_empty_list_of_ports_selects_nothing_neither_allowed_nor_denied() {
+    let none = || portcullis_rules::policy::PortRule { ports: vec![], l7: None };
+    let world = server(vec![peers(&["app=client"]).push(none())]);
+    assert_enters(&world, &[("client", "80", "deny")]);
+    let denies =
+        Rule { ingress_deny: Some(vec![anybody().push(none())]), ..ingress("app=server", vec![anybody().port("80")]) };
+    assert_enters(&town(vec![policy("default/p", vec![denies])]), &[("client", "80", "allow")]);
+}
+
+#[test]
+fn ports_are_numbers_ranges_names_and_transports() {
+    let world = server(vec![
+        anybody().port("80"),
+        anybody().port("90-95/udp"),
+        anybody().port("7/any"),
+        anybody().port("web"),
+        anybody().port("absent"),
+    ]);
+    assert_enters(
+        &world,
+        &[
+            ("client", "80", "allow"),
+            ("client", "80/udp", "deny"),
+            ("client", "89/udp", "deny"),
+            ("client", "90/udp", "allow"),
+            ("client", "95/udp", "allow"),
+            ("client", "96/udp", "deny"),
+            ("client", "7/sctp", "allow"),
+            ("client", "7/udp", "allow"),
+            ("client", "8080", "allow"),
+            ("client", "8080/udp", "deny"),
+        ],
+    );
+    assert_enters(&server(vec![anybody().port("0")]), &[("client", "1", "allow"), ("client", "1/udp", "deny")]);
+}
+
+#[test]
+fn on_egress_a_port_is_named_by_the_destination() {
+    let world = town(vec![policy("default/p", vec![egress("app=server", vec![peers(&["app=client"]).port("web")])])]);
+    assert_leaves(&world, &[("client", "80", "allow"), ("client", "8080", "deny"), ("world", "80", "deny")]);
+}
+
+#[test]
+fn ranges_of_addresses_never_mean_known_endpoints() {
+    let world = server(vec![cidrs(&["10.0.0.0/8"]), cidr_set("172.16.0.0/12", &["172.16.5.0/24"])]);
+    assert_enters(
+        &world,
+        &[
+            ("client", "80", "deny"),
+            ("10.77.0.1", "80", "allow"),
+            ("172.16.4.1", "80", "allow"),
+            ("172.16.5.1", "80", "deny"),
+            ("world", "80", "deny"),
+        ],
+    );
+    // An exception holds for its own element only.
+    let world = server(vec![cidr_set("172.16.0.0/12", &["172.16.5.0/24"]), cidrs(&["172.16.5.1/32"])]);
+    assert_enters(&world, &[("172.16.5.1", "80", "allow"), ("172.16.5.2", "80", "deny")]);
+}
+
+#[test]
+fn entities_mean_what_their_names_say() {
+    let table: [(Entity, &[&str]); 8] = [
+        (Entity::All, &["client", "other", "host", "node", "world", "world6"]),
+        (Entity::World, &["world", "world6"]),
+        (Entity::WorldIpv4, &["world"]),
+        (Entity::WorldIpv6, &["world6"]),
+        (Entity::Cluster, &["client", "other", "host", "node"]),
+        (Entity::Host, &["host"]),
+        (Entity::RemoteNode, &["node"]),
+        (Entity::None, &[]),
+    ];
+    for (entity, members) in table {
+        let rules = vec![egress("app=server", vec![entities(&[entity])])];
+        let world = town(vec![policy("default/p", rules)]);
+        for peer in ["client", "other", "host", "node", "world", "world6"] {
+            let wanted = if members.contains(&peer) { "allow" } else { "deny" };
+            assert_eq!(word(&leaves(&world, peer, "80")), wanted, "{entity:?} {peer}");
+        }
+    }
+}
+
+#[test]
+fn several_policies_are_united() {
+    let one = policy("default/one", vec![ingress("app=server", vec![peers(&["app=client"]).port("80")])]);
+    let two = policy("default/two", vec![ingress("app=server", vec![cidrs(&["192.0.2.0/24"])])]);
+    let world = town(vec![one, two]);
+    assert_enters(&world, &[("client", "80", "allow"), ("world", "22", "allow"), ("client", "22", "deny")]);
+}
+
+#[test]
+fn a_denial_beats_every_allow_however_specific() {
+    let rule = Rule {
+        ingress_deny: Some(vec![peers(&["app=client"]), cidrs(&["192.0.0.0/8"]).port("80")]),
+        ..ingress("app=server", vec![peers(&["app=client,tier=x"]).port("80"), cidrs(&["192.0.2.1/32"])])
+    };
+    let world = town(vec![policy("default/p", vec![rule])]);
+    assert_enters(&world, &[("client", "80", "deny"), ("world", "80", "deny"), ("world", "81", "allow")]);
+    let flow = enters(&world, "client", "80");
+    assert_eq!((flow.layer, flow.reason), (Layer::L3, Reason::RuleDenies));
+    assert_eq!(&*flow.rule.unwrap().rule, "ingressDeny[0]");
+    let flow = enters(&world, "world", "80");
+    assert_eq!((flow.layer, &*flow.rule.unwrap().rule), (Layer::L4, "ingressDeny[1].toPorts[0]"));
+}
+
+#[test]
+fn default_deny_can_be_left_off() {
+    let quiet = |rule: Rule| Rule { default_deny_ingress: Some(false), ..rule };
+    let world = town(vec![policy("default/p", vec![quiet(ingress("app=server", vec![peers(&["app=client"])]))])]);
+    assert_enters(&world, &[("client", "80", "allow"), ("world", "80", "allow")]);
+    // Its denials act nevertheless.
+    let denies = Rule { ingress_deny: Some(vec![entities(&[Entity::World])]), ..rule("app=server") };
+    let world = town(vec![policy("default/p", vec![quiet(denies.clone())])]);
+    assert_enters(&world, &[("client", "80", "allow"), ("world", "80", "deny")]);
+    // One rule that switches it on is enough.
+    let world = town(vec![
+        policy("default/p", vec![quiet(denies)]),
+        policy("default/q", vec![ingress("app=server", vec![anybody()])]),
+    ]);
+    assert_enters(&world, &[("client", "80", "deny")]);
+    // It is a property of rules: without an element there is none.
+    let rule = Rule { default_deny_ingress: Some(true), ..egress("app=server", vec![anybody()]) };
+    assert_enters(&town(vec![policy("default/p", vec![rule])]), &[("client", "80", "allow")]);
+}
+
+#[test]
+fn where_default_deny_is_off_http_rules_show_and_refuse_nothing() {
+    let rule = Rule {
+        default_deny_ingress: Some(false),
+        ..ingress("app=server", vec![anybody().http("80", vec![allow("GET", "/a")])])
+    };
+    let flow = enters(&town(vec![policy("default/p", vec![rule])]), "client", "80");
+    assert_eq!(word(&flow), "judge");
+    assert!(passes(&flow, &request("PUT", "/b")));
+}
+
+#[test]
+fn enforcement_modes() {
+    let allows_client = || vec![policy("default/p", vec![ingress("app=server", vec![peers(&["app=client"])])])];
+    let mut world = town(allows_client());
+    assert_leaves(&world, &[("world", "80", "allow")]);
+    world.settings.enforcement = Enforcement::Always;
+    assert_enters(&world, &[("client", "80", "allow"), ("world", "80", "deny")]);
+    assert_leaves(&world, &[("world", "80", "deny")]);
+    world.settings.enforcement = Enforcement::Never;
+    assert_enters(&world, &[("world", "80", "allow")]);
+}
+
+#[test]
+fn an_endpoint_without_labels_yet_is_always_enforced_and_the_node_never() {
+    let mut world = town(vec![policy("p", vec![ingress("", vec![anybody()])])]);
+    world.endpoints.push(endpoint(8, "default/new", "reserved:init=", &["10.0.0.8"]).into());
+    world.endpoints.push(endpoint(9, "node/self", "reserved:host=", &["10.0.0.9"]).into());
+    let snapshot = Snapshot::compile(&world, 1);
+    assert_eq!(word(&snapshot.flow(&key(8, Direction::Egress, "192.0.2.1", "80"))), "deny");
+    assert_eq!(word(&snapshot.flow(&key(9, Direction::Ingress, "192.0.2.1", "80"))), "allow");
+}
+
+#[test]
+fn the_node_itself_is_let_in() {
+    let mut world = server(vec![anybody().http("80", vec![allow("GET", "/a")])]);
+    let flow = enters(&world, "host", "22");
+    assert_eq!((word(&flow), flow.reason), ("allow", Reason::LocalHost));
+    // Cilium lets it past HTTP rules too, but not past a denial, and another node is not it.
+    assert_enters(&world, &[("host", "80", "allow"), ("node", "22", "deny"), ("node", "80", "judge")]);
+    world.settings.allow_localhost = false;
+    assert_enters(&world, &[("host", "22", "deny"), ("host", "80", "judge")]);
+    let denies = Rule { ingress_deny: Some(vec![entities(&[Entity::Host])]), ..rule("app=server") };
+    assert_enters(&town(vec![policy("default/p", vec![denies])]), &[("host", "22", "deny")]);
+}
+
+#[test]
+fn an_endpoint_reaches_itself() {
+    let world = server(vec![anybody()]);
+    assert_enters(&world, &[("10.0.0.1", "80", "allow"), ("fd00::1", "80", "allow")]);
+}
+
+#[test]
+fn the_layer_tells_whether_the_peer_or_the_port_was_wrong() {
+    let world = server(vec![peers(&["app=client"]).port("80"), cidrs(&["192.0.2.0/24"])]);
+    for (peer, port, layer, reason) in [
+        ("client", "80", Layer::L4, Reason::RuleAllows),
+        ("client", "22", Layer::L4, Reason::NoRule),
+        ("client", "80/udp", Layer::L4, Reason::NoRule),
+        ("world", "22", Layer::L3, Reason::RuleAllows),
+        ("other", "80", Layer::L3, Reason::NoRule),
+    ] {
+        let flow = enters(&world, peer, port);
+        assert_eq!((flow.layer, flow.reason), (layer, reason), "{peer} {port}");
+    }
+    assert_eq!(&*enters(&world, "client", "80").rule.unwrap().rule, "ingress[0].toPorts[0]");
+    assert_eq!(&*enters(&world, "world", "1").rule.unwrap().policy, "default/p");
+}
+
+#[test]
+fn names_select_no_address_as_long_as_none_is_learnt() {
+    let names = Entry { fqdns: Some(vec![FqdnSelector::Name("a.example".to_owned())]), ..anybody() };
+    let world = |entry: Entry| town(vec![policy("default/p", vec![egress("app=server", vec![entry])])]);
+    assert_leaves(&world(names.clone()), &[("world", "80", "deny")]);
+    assert_leaves(&world(names.port("80")), &[("world", "80", "deny")]);
+}
+
+fn deviating(policies: Vec<Policy>, deviations: Deviations) -> World {
+    let mut world = town(policies);
+    world.settings.deviations = deviations;
+    world
+}
+
+#[test]
+fn deviation_an_empty_element_allows_its_direction() {
+    let on = Deviations { empty_rule_allows: true, ..Deviations::default() };
+    let world = deviating(vec![policy("default/p", vec![egress("app=server", vec![anybody()])])], on);
+    assert_leaves(&world, &[("world", "80", "allow"), ("client", "9/udp", "allow")]);
+    // An empty denial denies nobody.
+    let denies = Rule { ingress_deny: Some(vec![anybody()]), ..ingress("app=server", vec![anybody()]) };
+    assert_enters(&deviating(vec![policy("default/p", vec![denies])], on), &[("client", "80", "allow")]);
+}
+
+#[test]
+fn deviation_http_rules_bind_beside_a_plain_allow() {
+    let both = || {
+        let http = vec![allow("GET", "/a")];
+        vec![
+            policy("default/p", vec![ingress("app=server", vec![anybody().http("80", http)])]),
+            policy("default/q", vec![ingress("app=server", vec![peers(&["app=client"])])]),
+        ]
+    };
+    assert_enters(&town(both()), &[("client", "80", "allow"), ("other", "80", "judge")]);
+    let on = Deviations { l7_binds_beside_l4: true, ..Deviations::default() };
+    assert_enters(&deviating(both(), on), &[("client", "80", "judge"), ("client", "81", "allow")]);
+}
+
+#[test]
+fn deviation_kube_dns_is_an_entity() {
+    let to_dns =
+        || vec![policy("default/p", vec![egress("app=server", vec![entities(&[Entity::KubeDns]).port("53/udp")])])];
+    let on = Deviations { kube_dns_entity: true, ..Deviations::default() };
+    assert_leaves(&deviating(to_dns(), on), &[("dns", "53/udp", "allow"), ("client", "53/udp", "deny")]);
+    assert_leaves(&town(to_dns()), &[("dns", "53/udp", "deny")]);
+}
