@@ -1,1 +1,17 @@
-//! Stub.
+//! The data path: sockets, the one relay driver, upstream legs, the connection table, metrics and access records.
+//!
+//! Each worker is a thread with an epoll loop of its own. Connections never migrate, and workers share no lock on the
+//! way of a request.
+
+mod dial;
+mod judge;
+mod namespace;
+mod options;
+mod pair;
+mod plane;
+mod sockets;
+pub mod telemetry;
+mod worker;
+
+pub use options::{Legs, Options, Timeouts};
+pub use plane::{DataPlane, Sockets};

@@ -1,0 +1,161 @@
+//! Upstream legs: one for each client connection, from the client's address, made in the endpoint's namespace.
+
+use std::{
+    collections::hash_map::RandomState,
+    fs::File,
+    hash::{BuildHasher, Hasher},
+    io,
+    net::SocketAddr,
+    ops::RangeInclusive,
+    os::fd::{AsFd, OwnedFd},
+    sync::Arc,
+};
+
+use portcullis_rules::world::{Direction, EndpointId};
+use socket2::Socket;
+
+use crate::{namespace, options::Legs, sockets, telemetry::Exit};
+
+/// Ports that are tried for one leg.
+const TRIES: usize = 64;
+
+/// Who connects where.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Way {
+    pub(crate) direction: Direction,
+    /// The leg's own address; its port cannot be kept.
+    pub(crate) client: SocketAddr,
+    pub(crate) destination: SocketAddr,
+}
+
+/// A leg on its way.
+#[derive(Debug)]
+pub(crate) struct Leg {
+    pub(crate) socket: Socket,
+    /// Its own address, if the kernel was told of it and has to be told again.
+    pub(crate) announced: Option<SocketAddr>,
+}
+
+/// Makes the legs of one endpoint on one worker.
+pub(crate) trait Dial: Send {
+    /// Begins to connect.
+    fn dial(&mut self, way: &Way, exit: &Exit) -> io::Result<Leg>;
+
+    /// The kernel may forget a leg that it was told of.
+    fn forget(&mut self, leg: SocketAddr, port: u16);
+}
+
+/// The ports of one worker in one namespace: every n-th of the range, in turn.
+#[derive(Debug)]
+pub(crate) struct Ports {
+    first: u16,
+    stride: usize,
+    count: usize,
+    next: usize,
+}
+
+impl Ports {
+    pub(crate) fn new(range: &RangeInclusive<u16>, worker: usize, workers: usize) -> Self {
+        let all = usize::from(range.end().saturating_sub(*range.start())) + 1;
+        // A range too small to be shared out is shared as it is; collisions are tried again.
+        let (offset, stride) = if all < workers { (0, 1) } else { (worker, workers) };
+        let count = (all - offset).div_ceil(stride);
+        let draw = usize::try_from(RandomState::new().build_hasher().finish()).unwrap_or(0);
+        let first = range.start().saturating_add(u16::try_from(offset).unwrap_or(0));
+        Self { first, stride, count, next: draw % count }
+    }
+
+    fn draw(&mut self) -> u16 {
+        let port = usize::from(self.first) + self.next * self.stride;
+        self.next = (self.next + 1) % self.count;
+        u16::try_from(port).unwrap_or(self.first)
+    }
+}
+
+/// The real one.
+pub(crate) struct Dialer {
+    pub(crate) endpoint: EndpointId,
+    pub(crate) namespace: Arc<OwnedFd>,
+    pub(crate) home: Arc<File>,
+    pub(crate) legs: Arc<dyn Legs>,
+    pub(crate) ports: Ports,
+    pub(crate) mark: u32,
+}
+
+impl Dialer {
+    /// One try with one port. `Ok(None)`: the port is taken.
+    fn attempt(&mut self, way: &Way) -> io::Result<Option<Leg>> {
+        let v6 = way.destination.is_ipv6();
+        let socket = namespace::hop(self.namespace.as_fd(), self.home.as_fd(), || sockets::leg(v6))?;
+        self.legs.adopt(socket.as_fd())?;
+        let ingress = way.direction == Direction::Ingress;
+        if ingress {
+            sockets::disguise(&socket, v6, self.mark)?;
+        }
+        let mut own = way.client;
+        own.set_port(self.ports.draw());
+        match socket.bind(&own.into()) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => return Ok(None),
+            other => other?,
+        }
+        if ingress {
+            self.legs.announce(self.endpoint, own, way.destination.port())?;
+        }
+        let begun = sockets::connect(&socket, way.destination);
+        if begun.is_err() && ingress {
+            self.forget(own, way.destination.port());
+        }
+        match begun {
+            Ok(()) => Ok(Some(Leg { socket, announced: ingress.then_some(own) })),
+            // This pair of addresses is connected, or was a moment ago.
+            Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Dial for Dialer {
+    fn dial(&mut self, way: &Way, exit: &Exit) -> io::Result<Leg> {
+        for _ in 0..TRIES.min(self.ports.count) {
+            if let Some(leg) = self.attempt(way)? {
+                return Ok(leg);
+            }
+            exit.leg_retry();
+        }
+        exit.limit("leg_ports");
+        Err(io::ErrorKind::AddrInUse.into())
+    }
+
+    fn forget(&mut self, leg: SocketAddr, port: u16) {
+        if let Err(error) = self.legs.forget(self.endpoint, leg, port) {
+            tracing::warn!(%error, %leg, port, "the kernel does not forget a leg");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::Ports;
+
+    #[test]
+    fn workers_share_a_range_without_a_port_in_common_and_leave_none_out() {
+        for (range, workers) in [(100..=199, 1), (100..=199, 3), (65_530..=65_535, 4), (7..=7, 1)] {
+            let mut seen = BTreeSet::new();
+            for worker in 0..workers {
+                let mut ports = Ports::new(&range, worker, workers);
+                for _ in 0..ports.count {
+                    assert!(seen.insert(ports.draw()), "a port came twice in {range:?} for {workers}");
+                }
+            }
+            assert_eq!(seen, range.collect());
+        }
+    }
+
+    #[test]
+    fn a_range_smaller_than_the_workers_is_shared_as_a_whole() {
+        let mut ports = Ports::new(&(10..=11), 3, 4);
+        assert_eq!(BTreeSet::from([ports.draw(), ports.draw()]), BTreeSet::from([10, 11]));
+    }
+}

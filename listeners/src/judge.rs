@@ -1,0 +1,289 @@
+//! Judging the flow and the requests of one connection, and telling of each verdict.
+
+use std::{
+    collections::VecDeque,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use portcullis_codecs::relay::{Checker, Decision, Offence, Side};
+use portcullis_rules::{
+    request::Request,
+    schema::{FieldIndex, Form},
+    settings::DenyWith,
+    snapshot::{Access, Flow, FlowKey, RuleSet, Snapshot},
+    verdict::{Layer, Miss, Reason, RuleInfo},
+    world::{Direction, EndpointId, Transport},
+};
+
+use crate::{
+    dial::Way,
+    telemetry::{Event, Exit, Party, Record, unix_nanos},
+};
+
+/// Name of the protocol where no request is judged.
+const RAW: &str = "tcp";
+/// Longest value of a field that is shown, in bytes.
+const SHOWN: usize = 2048;
+
+/// A verdict that waits for its answer, for the access record.
+#[derive(Debug)]
+struct Pending {
+    event: Arc<Event>,
+    since: Instant,
+}
+
+/// What is known of one connection's flow, and by which rules its requests are judged.
+#[derive(Debug)]
+pub(crate) struct Judge {
+    /// What the snapshot is asked. Its peer is the backend, where one was drawn.
+    pub(crate) key: FlowKey,
+    pub(crate) client: SocketAddr,
+    /// Where the leg connects to.
+    pub(crate) destination: SocketAddr,
+    protocol: &'static str,
+    rules: Option<Arc<RuleSet>>,
+    /// Allowed requests without an answer. Empty unless records are written.
+    pending: VecDeque<Pending>,
+    /// Bytes that were relayed, by the side they came from.
+    moved: [u64; 2],
+    /// Whether a side did what cannot be relayed.
+    pub(crate) offended: bool,
+}
+
+/// What has become of a flow under a new snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// It goes on.
+    Stays,
+    /// It is denied now.
+    Denied,
+    /// It has to be relayed in another way than it was.
+    Changed,
+}
+
+/// What judging needs of the worker.
+pub(crate) struct Court<'a> {
+    pub(crate) snapshot: Option<&'a Snapshot>,
+    pub(crate) exit: &'a mut Exit,
+}
+
+impl Judge {
+    pub(crate) fn new(endpoint: EndpointId, client: SocketAddr, destination: SocketAddr) -> Self {
+        let key = FlowKey {
+            endpoint,
+            direction: Direction::Egress,
+            transport: Transport::Tcp,
+            peer: destination.ip(),
+            port: destination.port(),
+        };
+        Self {
+            key,
+            client,
+            destination,
+            protocol: RAW,
+            rules: None,
+            pending: VecDeque::new(),
+            moved: [0; 2],
+            offended: false,
+        }
+    }
+
+    pub(crate) fn way(&self) -> Way {
+        Way { direction: self.key.direction, client: self.client, destination: self.destination }
+    }
+
+    /// Judges the flow for the first time. `draw` is a random number that picks the backend of a service.
+    pub(crate) fn admit(&mut self, court: &mut Court<'_>, draw: usize) -> Access {
+        let flow = match court.snapshot {
+            None => denied(Layer::L3, Reason::UnknownEndpoint),
+            Some(snapshot) => self.ask(snapshot, draw),
+        };
+        match &flow.access {
+            Access::Deny => self.tell_flow(&flow, false, court),
+            Access::Allow => self.tell_flow(&flow, true, court),
+            // Each request has a verdict of its own.
+            Access::Judge(rules) => {
+                self.protocol = rules.schema().protocol;
+                self.rules = Some(Arc::clone(rules));
+            }
+        }
+        flow.access
+    }
+
+    fn ask(&mut self, snapshot: &Snapshot, draw: usize) -> Flow {
+        let own = snapshot.endpoint(self.key.endpoint);
+        if own.is_some_and(|endpoint| endpoint.addresses.contains(&self.destination.ip())) {
+            self.key.direction = Direction::Ingress;
+            self.key.peer = self.client.ip();
+        } else if let Some(backends) = snapshot.backends(Transport::Tcp, self.key.peer, self.key.port) {
+            if backends.is_empty() {
+                return denied(Layer::L4, Reason::NoBackend);
+            }
+            self.destination = backends[draw % backends.len()];
+            self.key.peer = self.destination.ip();
+            self.key.port = self.destination.port();
+        }
+        snapshot.flow(&self.key)
+    }
+
+    /// Judges the flow again, by a new snapshot.
+    pub(crate) fn refresh(&mut self, court: &mut Court<'_>) -> Turn {
+        let flow = match court.snapshot {
+            None => denied(Layer::L3, Reason::UnknownEndpoint),
+            Some(snapshot) => snapshot.flow(&self.key),
+        };
+        match (&flow.access, &self.rules) {
+            (Access::Deny, _) => {
+                self.tell_flow(&flow, false, court);
+                Turn::Denied
+            }
+            (Access::Allow, None) => Turn::Stays,
+            (Access::Judge(new), Some(old)) if std::ptr::eq(new.schema(), old.schema()) => {
+                self.rules = Some(Arc::clone(new));
+                Turn::Stays
+            }
+            (Access::Allow | Access::Judge(_), _) => Turn::Changed,
+        }
+    }
+
+    pub(crate) fn moved(&mut self, from: Side, bytes: usize) {
+        self.moved[from as usize] += bytes as u64;
+    }
+
+    /// The connection has ended: what has had no answer is recorded without.
+    pub(crate) fn end(&mut self, exit: &Exit) {
+        while let Some(pending) = self.pending.pop_front() {
+            self.record(pending.event, None, pending.since.elapsed(), exit);
+        }
+    }
+
+    fn tell_flow(&mut self, flow: &Flow, allowed: bool, court: &mut Court<'_>) {
+        court.exit.count(RAW, self.key.direction, allowed, flow.reason, flow.rule.as_deref());
+        if !court.exit.wants_events() {
+            return;
+        }
+        let told = Told { allowed, layer: flow.layer, reason: flow.reason, rule: flow.rule.as_deref(), miss: None };
+        let event = Arc::new(self.event(told, None, court.snapshot));
+        self.tell(event, court.exit);
+    }
+
+    /// Shows an event, and keeps it for its record: one that allows is recorded when the answer comes.
+    fn tell(&mut self, event: Arc<Event>, exit: &Exit) {
+        exit.show(&event);
+        if !exit.records() {
+            return;
+        }
+        if event.allowed {
+            self.pending.push_back(Pending { event, since: Instant::now() });
+        } else {
+            self.record(event, None, Duration::ZERO, exit);
+        }
+    }
+
+    fn record(&self, event: Arc<Event>, status: Option<u16>, duration: Duration, exit: &Exit) {
+        let [received, sent] = self.moved;
+        exit.record(Record { event, status, duration, received, sent });
+    }
+
+    fn event(&self, told: Told<'_>, request: Option<&dyn Request>, snapshot: Option<&Snapshot>) -> Event {
+        let party = |address: SocketAddr| Party {
+            address,
+            endpoint: snapshot.and_then(|snapshot| snapshot.endpoint_at(address.ip())).cloned(),
+        };
+        Event {
+            time: unix_nanos(),
+            allowed: told.allowed,
+            layer: told.layer,
+            direction: self.key.direction,
+            protocol: if request.is_some() { self.protocol } else { RAW },
+            source: party(self.client),
+            destination: party(self.destination),
+            policy: told.rule.map(|rule| Arc::clone(&rule.policy)),
+            rule: told.rule.map(|rule| Arc::clone(&rule.rule)),
+            reason: told.reason,
+            miss: told.miss,
+            fields: request.map(fields).unwrap_or_default(),
+            version: request.map_or("", Request::version),
+            generation: snapshot.map_or(0, Snapshot::generation),
+        }
+    }
+}
+
+fn denied(layer: Layer, reason: Reason) -> Flow {
+    Flow { access: Access::Deny, layer, reason, rule: None }
+}
+
+/// A verdict in the making of its event.
+struct Told<'a> {
+    allowed: bool,
+    layer: Layer,
+    reason: Reason,
+    rule: Option<&'a RuleInfo>,
+    miss: Option<Miss>,
+}
+
+/// The fields of a request that are shown: headers never are, their values may be secret.
+fn fields(request: &dyn Request) -> Vec<(&'static str, String)> {
+    let schema = request.schema();
+    let indices = (0..schema.fields.len()).filter_map(|index| u8::try_from(index).ok()).map(FieldIndex);
+    schema
+        .fields
+        .iter()
+        .zip(indices)
+        .filter(|(spec, _)| spec.form != Form::Headers)
+        .filter_map(|(spec, index)| {
+            let value = request.shown(index)?;
+            let cut = &value[..value.len().min(SHOWN)];
+            Some((spec.name, String::from_utf8_lossy(cut).into_owned()))
+        })
+        .collect()
+}
+
+/// One connection before its judge, for the time of one call of the relay.
+pub(crate) struct Hearing<'a> {
+    pub(crate) judge: &'a mut Judge,
+    pub(crate) court: Court<'a>,
+}
+
+impl Checker for Hearing<'_> {
+    fn check(&mut self, request: &dyn Request) -> Decision {
+        let Self { judge, court } = self;
+        // A relay without rules asks nothing; if it does all the same, nothing is allowed.
+        let Some(rules) = judge.rules.clone() else { return Decision::Reset };
+        let began = Instant::now();
+        let verdict = rules.check(request);
+        court.exit.judged(began.elapsed());
+        let (allowed, reason, rule) = (verdict.allowed, verdict.reason, verdict.rule);
+        court.exit.count(judge.protocol, judge.key.direction, allowed, reason, rule);
+        if court.exit.wants_events() {
+            let told = Told { allowed, layer: Layer::L7, reason, rule, miss: verdict.miss };
+            let event = Arc::new(judge.event(told, Some(request), court.snapshot));
+            judge.tell(event, court.exit);
+        }
+        match verdict.deny_with {
+            _ if allowed => Decision::Allow,
+            DenyWith::Reset => Decision::Reset,
+            DenyWith::Respond => Decision::Respond,
+        }
+    }
+
+    fn answered(&mut self, status: u16) {
+        if let Some(pending) = self.judge.pending.pop_front() {
+            self.judge.record(pending.event, Some(status), pending.since.elapsed(), self.court.exit);
+        }
+    }
+
+    fn offended(&mut self, offence: &dyn Offence) {
+        self.judge.offended = true;
+        self.court.exit.offence(self.judge.protocol, offence);
+        tracing::debug!(
+            protocol = self.judge.protocol,
+            client = %self.judge.client,
+            destination = %self.judge.destination,
+            kind = offence.kind(),
+            "{offence}",
+        );
+    }
+}

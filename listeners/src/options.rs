@@ -1,0 +1,90 @@
+//! What the data plane is started with, and what it asks of the kernel.
+
+use std::{io, net::SocketAddr, ops::RangeInclusive, os::fd::BorrowedFd, time::Duration};
+
+use portcullis_codecs::relay::Limits;
+use portcullis_rules::world::EndpointId;
+
+/// What the kernel has to be told of an upstream leg.
+pub trait Legs: Send + Sync + 'static {
+    /// Marks a socket as ours before it connects, so that the connect programs let it alone.
+    ///
+    /// # Errors
+    /// The kernel has no memory for it. The leg is not made.
+    fn adopt(&self, socket: BorrowedFd<'_>) -> io::Result<()>;
+
+    /// Announces an ingress leg after it is bound and before it connects: `leg` is its own address and port, `port` the
+    /// application's. Its socket has to be bound to the device `lo` (SO_BINDTODEVICE): a client that guesses the port
+    /// comes by another one and is not taken for it.
+    ///
+    /// # Errors
+    /// The kernel has no memory for it. The leg is not made.
+    fn announce(&self, endpoint: EndpointId, leg: SocketAddr, port: u16) -> io::Result<()>;
+
+    /// Forgets an announced leg, once it is connected or has failed. What stays announced would let a client pass
+    /// unjudged that happens to use the same port later.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    fn forget(&self, endpoint: EndpointId, leg: SocketAddr, port: u16) -> io::Result<()>;
+}
+
+/// How long things may take.
+#[derive(Clone, Debug)]
+pub struct Timeouts {
+    /// A request head, from its first byte to its last.
+    pub head: Duration,
+    /// An upstream connect.
+    pub connect: Duration,
+    /// A connection on which nothing moves. `None`: as long as both sides like.
+    pub idle: Option<Duration>,
+    /// A connection as a whole. `None`: as long as both sides like.
+    pub total: Option<Duration>,
+    /// A connection of which one side has ended its stream and on which nothing moves. `None`: as long as it likes.
+    pub half_closed: Option<Duration>,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            head: Duration::from_secs(10),
+            connect: Duration::from_secs(10),
+            idle: None,
+            total: None,
+            half_closed: None,
+        }
+    }
+}
+
+/// How the data plane is run.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Worker threads; at least 1.
+    pub workers: usize,
+    /// Limits of the codecs.
+    pub limits: Limits,
+    /// Timeouts.
+    pub timeouts: Timeouts,
+    /// Ports that upstream legs use. Outside `ip_local_port_range`, or a client may draw a port that a leg has.
+    pub leg_ports: RangeInclusive<u16>,
+    /// Most client connections at a time, all workers together. What comes above is reset.
+    pub connections: usize,
+    /// Size of a worker's read buffer in bytes.
+    pub buffer: usize,
+    /// Mark of ingress legs: with it the kernel delivers answers to a foreign address locally.
+    pub mark: u32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            workers: 1,
+            limits: Limits::default(),
+            timeouts: Timeouts::default(),
+            leg_ports: 10_000..=32_767,
+            connections: 100_000,
+            buffer: 256 * 1024,
+            mark: 0x0050_4301,
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! How a pair ends at the relay's wish, so that the client reads what was said last.
+
+use portcullis_codecs::relay::Side;
+
+use crate::{
+    pair::{
+        Fate, Outcome, Pair,
+        end::{End, Read},
+    },
+    worker::Core,
+};
+
+/// Bytes that a client may send after the last word before it is cut off.
+const MOST_DRAINED: usize = 1024 * 1024;
+
+/// Where a pair stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Bytes are relayed.
+    Open,
+    /// The last word goes out; then the client is read until it ends too, or a close with unread bytes would send a
+    /// reset that overtakes the word.
+    Draining { drained: usize },
+    /// The client is reset as soon as it has been sent the answers that were due.
+    Resetting,
+}
+
+impl Pair {
+    /// What was said reaches the client, then both sides are closed.
+    pub(super) fn close_in_order(&mut self, now: u64) {
+        self.begin(Phase::Draining { drained: 0 }, now);
+        self.ends[Side::Downstream as usize].end_stream();
+        self.ends[Side::Upstream as usize].end_stream();
+    }
+
+    /// Both sides are reset; the client not before it has been sent what is on its way.
+    pub(super) fn close_by_reset(&mut self, now: u64) {
+        self.begin(Phase::Resetting, now);
+        self.ends[Side::Upstream as usize].close(true);
+    }
+
+    fn begin(&mut self, phase: Phase, now: u64) {
+        self.phase = phase;
+        self.clocks.winding = now;
+        self.clocks.head = None;
+        for end in &mut self.ends {
+            end.held = Vec::new();
+        }
+    }
+
+    /// Carries on with ending.
+    pub(super) fn wind_up(&mut self, core: &mut Core) -> Fate {
+        for end in &mut self.ends {
+            if end.flush() {
+                self.clocks.winding = core.now;
+            }
+        }
+        let [client, server] = &mut self.ends;
+        let ends = match &mut self.phase {
+            Phase::Open => false,
+            Phase::Resetting => client.broken || client.all_sent(),
+            Phase::Draining { drained } => {
+                if server.broken || server.fin_sent {
+                    server.close(false);
+                }
+                client.broken || (client.fin_sent && drain(client, drained, core))
+            }
+        };
+        if ends { Fate::Over(self.last_outcome()) } else { Fate::Wait }
+    }
+
+    fn last_outcome(&self) -> Outcome {
+        match self.phase {
+            Phase::Open | Phase::Draining { .. } => Outcome::Closed,
+            Phase::Resetting if self.judge.offended => Outcome::Offence,
+            Phase::Resetting => Outcome::Denied,
+        }
+    }
+}
+
+/// Reads what a client still sends and drops it. Tells whether it has ended, or was told often enough.
+fn drain(client: &mut End, drained: &mut usize, core: &mut Core) -> bool {
+    let mut buffer = core.take_buffer();
+    while client.may_read() && *drained < MOST_DRAINED {
+        match client.read(&mut buffer) {
+            Ok(Read::Bytes(bytes)) => *drained += bytes,
+            Ok(Read::Nothing | Read::Eof) => {}
+            Err(_) => client.eof = true,
+        }
+    }
+    core.put_buffer(buffer);
+    client.eof || *drained >= MOST_DRAINED
+}

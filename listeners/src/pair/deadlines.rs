@@ -1,0 +1,142 @@
+//! When a pair has taken too long. Times are milliseconds since the worker began, as of its last wake-up.
+
+use std::time::{Duration, Instant};
+
+use portcullis_codecs::relay::Side;
+
+use crate::{
+    options::Timeouts,
+    pair::{Fate, Outcome, Pair, closing::Phase},
+    telemetry::metrics::Connect,
+    worker::Core,
+};
+
+/// How long a pair that ends waits for its client: to end its own stream, or to take the answers before a reset.
+const WINDING_MS: u64 = 10_000;
+
+/// What takes too long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    /// A request head.
+    Head,
+    /// The upstream connect.
+    Connect,
+    /// Nothing moves.
+    Idle,
+    /// Nothing moves, and one side has ended its stream.
+    HalfClosed,
+    /// The connection as a whole.
+    Total,
+    /// The end.
+    Winding,
+}
+
+impl Kind {
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Head, Self::Connect, Self::Idle, Self::HalfClosed, Self::Total, Self::Winding];
+}
+
+/// Since when things are as they are.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Clocks {
+    opened: u64,
+    pub(super) moved: u64,
+    pub(super) head: Option<u64>,
+    dialled: u64,
+    dial_began: Instant,
+    pub(super) winding: u64,
+    /// Which kinds have an entry in the worker's queue.
+    armed: u8,
+}
+
+impl Clocks {
+    pub(super) fn new(now: u64) -> Self {
+        Self { opened: now, moved: now, head: None, dialled: now, dial_began: Instant::now(), winding: now, armed: 0 }
+    }
+
+    pub(super) fn dial(&mut self, now: u64) {
+        self.dialled = now;
+        self.dial_began = Instant::now();
+    }
+
+    pub(super) fn since_dial(&self) -> Duration {
+        self.dial_began.elapsed()
+    }
+}
+
+impl Pair {
+    /// When a kind is due, if it runs at all.
+    pub(crate) fn deadline(&self, kind: Kind, timeouts: &Timeouts) -> Option<u64> {
+        let client = &self.ends[Side::Downstream as usize];
+        // While the last answer still goes out, it is a connection like any other.
+        let open = match self.phase {
+            Phase::Open => true,
+            Phase::Draining { .. } => client.is_full(),
+            Phase::Resetting => false,
+        };
+        let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        let (since, limit) = match kind {
+            Kind::Head if open => (self.clocks.head?, millis(timeouts.head)),
+            Kind::Connect if self.ends[Side::Upstream as usize].connecting => {
+                (self.clocks.dialled, millis(timeouts.connect))
+            }
+            Kind::Idle if open => (self.clocks.moved, millis(timeouts.idle?)),
+            Kind::HalfClosed if open && self.ends.iter().any(|end| end.eof) => {
+                (self.clocks.moved, millis(timeouts.half_closed?))
+            }
+            Kind::Total => (self.clocks.opened, millis(timeouts.total?)),
+            Kind::Winding if !open => (self.clocks.winding, WINDING_MS),
+            _ => return None,
+        };
+        Some(since.saturating_add(limit))
+    }
+
+    /// The kinds that run and have no entry in the queue yet, with their deadlines. They count as having one now.
+    pub(crate) fn arm(&mut self, timeouts: &Timeouts, mut enqueue: impl FnMut(Kind, u64)) {
+        for kind in Kind::ALL {
+            let bit = 1 << kind as u8;
+            if self.clocks.armed & bit == 0
+                && let Some(deadline) = self.deadline(kind, timeouts)
+            {
+                self.clocks.armed |= bit;
+                enqueue(kind, deadline);
+            }
+        }
+    }
+
+    /// An entry of the queue is taken out of it.
+    pub(crate) fn disarm(&mut self, kind: Kind) {
+        self.clocks.armed &= !(1 << kind as u8);
+    }
+
+    /// A deadline has passed.
+    pub(crate) fn late(&mut self, kind: Kind, core: &mut Core) -> Fate {
+        match kind {
+            Kind::Head => {
+                if self.ends[Side::Upstream as usize].is_full() {
+                    // The server is slow, and so we do not read the client.
+                    self.clocks.head = Some(core.now);
+                    return Fate::Wait;
+                }
+                self.head_late(core);
+                self.advance(core)
+            }
+            Kind::Connect => {
+                core.exit.connect(Connect::TimedOut, self.clocks.since_dial());
+                Fate::Over(Outcome::ConnectTimeout)
+            }
+            Kind::Idle => Fate::Over(Outcome::IdleTimeout),
+            Kind::HalfClosed => Fate::Over(Outcome::HalfClosedTimeout),
+            Kind::Total => Fate::Over(Outcome::TotalTimeout),
+            Kind::Winding => Fate::Over(self.wound_up()),
+        }
+    }
+
+    /// A client that has not ended in time is closed all the same.
+    fn wound_up(&self) -> Outcome {
+        match self.phase {
+            Phase::Resetting => Outcome::Denied,
+            Phase::Open | Phase::Draining { .. } => Outcome::Closed,
+        }
+    }
+}

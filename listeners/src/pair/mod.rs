@@ -1,0 +1,293 @@
+//! One client connection with its upstream connection: the one driver that moves bytes for every protocol.
+
+mod closing;
+mod deadlines;
+mod end;
+mod outcome;
+mod steps;
+
+use std::{io, net::SocketAddr};
+
+use nix::sys::epoll::EpollFlags;
+use portcullis_codecs::{
+    protocol,
+    relay::{Relay, Side},
+};
+use portcullis_rules::snapshot::Access;
+use socket2::Socket;
+
+use self::{
+    closing::Phase,
+    deadlines::Clocks,
+    end::{End, Read},
+};
+pub(crate) use self::{deadlines::Kind, outcome::Outcome};
+use crate::{
+    judge::{Court, Judge, Turn},
+    sockets,
+    telemetry::metrics::Connect,
+    worker::{Core, Token},
+};
+
+/// Reads of one pair before the others have their turn.
+const READS: usize = 8;
+
+const SIDES: [Side; 2] = [Side::Downstream, Side::Upstream];
+
+/// What the worker has to do with a pair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// Wait for events.
+    Wait,
+    /// Advance it again, after the others.
+    Again,
+    /// It has ended.
+    Over(Outcome),
+}
+
+/// A connection pair.
+pub(crate) struct Pair {
+    token: Token,
+    ends: [End; 2],
+    /// `None`: bytes pass as they are.
+    relay: Option<Box<dyn Relay>>,
+    judge: Judge,
+    phase: Phase,
+    clocks: Clocks,
+    /// The worker's count of snapshots when the flow was judged last.
+    epoch: u64,
+    /// Whether it stands in the worker's queue.
+    pub(crate) queued: bool,
+    /// The leg's address, while the kernel knows it as announced.
+    announced: Option<SocketAddr>,
+}
+
+impl Pair {
+    /// Takes an accepted connection. It is to be registered before it is admitted.
+    pub(crate) fn new(token: Token, client: Socket, judge: Judge, now: u64) -> Self {
+        Self {
+            token,
+            ends: [End::accepted(client), End::default()],
+            relay: None,
+            judge,
+            phase: Phase::Open,
+            clocks: Clocks::new(now),
+            epoch: 0,
+            queued: false,
+            announced: None,
+        }
+    }
+
+    pub(crate) fn judge(&self) -> &Judge {
+        &self.judge
+    }
+
+    pub(crate) fn socket(&self, side: Side) -> Option<&Socket> {
+        self.ends[side as usize].socket()
+    }
+
+    /// Judges the flow at L3 and L4, and begins to relay it.
+    pub(crate) fn admit(&mut self, core: &mut Core) -> Fate {
+        self.epoch = core.epoch;
+        let draw = core.draw();
+        let mut court = Court { snapshot: core.snapshot.as_deref(), exit: &mut core.exit };
+        let access = self.judge.admit(&mut court, draw);
+        let dial = match access {
+            Access::Deny => return Fate::Over(Outcome::Denied),
+            Access::Allow => true,
+            Access::Judge(rules) => {
+                // Policies name registered protocols only; one that is not cannot be judged.
+                let Some(protocol) = protocol(rules.schema().protocol) else { return Fate::Over(Outcome::Fault) };
+                let relay = (protocol.relay)(&core.options().limits);
+                let dial = !relay.client_first();
+                self.relay = Some(relay);
+                dial
+            }
+        };
+        let dialled = if dial { self.dial(core) } else { Ok(()) };
+        dialled.map_or_else(Fate::Over, |()| Fate::Wait)
+    }
+
+    /// Judges the flow again if there is a new snapshot.
+    pub(crate) fn refresh(&mut self, core: &mut Core) -> Option<Outcome> {
+        if self.epoch == core.epoch || self.phase != Phase::Open {
+            return None;
+        }
+        self.epoch = core.epoch;
+        let mut court = Court { snapshot: core.snapshot.as_deref(), exit: &mut core.exit };
+        match self.judge.refresh(&mut court) {
+            Turn::Stays => None,
+            Turn::Denied => Some(Outcome::Denied),
+            Turn::Changed => Some(Outcome::PolicyChanged),
+        }
+    }
+
+    /// Notes an event of the kernel, then advances.
+    pub(crate) fn event(&mut self, side: Side, flags: EpollFlags, core: &mut Core) -> Fate {
+        if self.ends[side as usize].connecting
+            && let Err(outcome) = self.connected(core)
+        {
+            return Fate::Over(outcome);
+        }
+        self.ends[side as usize].note(flags);
+        self.advance(core)
+    }
+
+    /// Moves what can be moved.
+    pub(crate) fn advance(&mut self, core: &mut Core) -> Fate {
+        if let Some(outcome) = self.refresh(core) {
+            return Fate::Over(outcome);
+        }
+        let mut reads = READS;
+        while self.phase == Phase::Open {
+            let mut moved = false;
+            for side in SIDES {
+                match self.turn(side, core, &mut reads) {
+                    Ok(progress) => moved |= progress,
+                    Err(outcome) => return Fate::Over(outcome),
+                }
+                if self.phase != Phase::Open {
+                    return self.wind_up(core);
+                }
+            }
+            if self.ends.iter().all(|end| end.eof && end.fin_sent) {
+                return Fate::Over(Outcome::Closed);
+            }
+            if !moved {
+                return Fate::Wait;
+            }
+            if reads == 0 {
+                return Fate::Again;
+            }
+        }
+        self.wind_up(core)
+    }
+
+    /// One side's turn: what waits for it, what is held of it, what can be read from it. Tells whether anything moved.
+    fn turn(&mut self, side: Side, core: &mut Core, reads: &mut usize) -> Result<bool, Outcome> {
+        let mut moved = self.ends[side as usize].flush();
+        if moved {
+            self.clocks.moved = core.now;
+        }
+        if self.ends[side.peer() as usize].is_full() {
+            // Nothing is read while what was read before waits. A side that is gone ends the pair even so.
+            return if self.ends[side as usize].broken { Err(Outcome::ResetBy(side)) } else { Ok(moved) };
+        }
+        if std::mem::take(&mut self.ends[side as usize].again) {
+            self.show(side, core, &[])?;
+            moved = true;
+            if self.phase != Phase::Open || self.ends[side.peer() as usize].is_full() {
+                return Ok(moved);
+            }
+        }
+        let wanted = self.relay.as_ref().is_none_or(|relay| relay.wants(side));
+        let end = &self.ends[side as usize];
+        match wanted && end.may_read() {
+            true if *reads > 0 => {
+                *reads -= 1;
+                moved |= self.read(side, core)?;
+            }
+            // It is gone, and has nothing more to say that anybody waits for.
+            false if end.broken => return Err(Outcome::ResetBy(side)),
+            _ => {}
+        }
+        Ok(moved)
+    }
+
+    /// Reads once and shows what came to the relay.
+    fn read(&mut self, side: Side, core: &mut Core) -> Result<bool, Outcome> {
+        let mut buffer = core.take_buffer();
+        let result = match self.ends[side as usize].read(&mut buffer) {
+            Ok(Read::Bytes(bytes)) => {
+                self.clocks.moved = core.now;
+                self.show(side, core, &buffer[..bytes]).map(|()| true)
+            }
+            Ok(Read::Nothing) => Ok(false),
+            Ok(Read::Eof) => self.ended(side, core).map(|()| true),
+            Err(_) => Err(Outcome::ResetBy(side)),
+        };
+        core.put_buffer(buffer);
+        result
+    }
+
+    /// Makes the upstream leg.
+    fn dial(&mut self, core: &mut Core) -> Result<(), Outcome> {
+        self.clocks.dial(core.now);
+        let leg = match core.dial(&self.judge) {
+            Ok(leg) => leg,
+            Err(error) => return Err(self.unconnected(&error, core)),
+        };
+        self.announced = leg.announced;
+        if let Err(error) = core.register(&leg.socket, self.token, Side::Upstream) {
+            return Err(self.unconnected(&error.into(), core));
+        }
+        self.ends[Side::Upstream as usize].connecting(leg.socket);
+        Ok(())
+    }
+
+    /// The connect has ended, one way or the other.
+    fn connected(&mut self, core: &mut Core) -> Result<(), Outcome> {
+        self.forget(core);
+        let error = match self.socket(Side::Upstream).map(Socket::take_error) {
+            Some(Ok(None)) => None,
+            Some(Ok(Some(error)) | Err(error)) => Some(error),
+            None => return Ok(()),
+        };
+        match error {
+            Some(error) => Err(self.unconnected(&error, core)),
+            None => {
+                core.exit.connect(Connect::Connected, self.clocks.since_dial());
+                self.ends[Side::Upstream as usize].connected();
+                self.clocks.moved = core.now;
+                Ok(())
+            }
+        }
+    }
+
+    fn unconnected(&mut self, error: &io::Error, core: &mut Core) -> Outcome {
+        let (connect, outcome) = match error.raw_os_error() {
+            Some(libc::ECONNREFUSED) => (Connect::Refused, Outcome::ConnectRefused),
+            Some(libc::ENETUNREACH | libc::EHOSTUNREACH | libc::EACCES | libc::EPERM) => {
+                (Connect::Unreachable, Outcome::ConnectUnreachable)
+            }
+            Some(libc::ETIMEDOUT) => (Connect::TimedOut, Outcome::ConnectTimeout),
+            _ => (Connect::Failed, Outcome::ConnectFailed),
+        };
+        core.exit.connect(connect, self.clocks.since_dial());
+        let way = self.judge.way();
+        tracing::debug!(%error, client = %way.client, destination = %way.destination, "no upstream connection");
+        outcome
+    }
+
+    /// Only the first packet of an announced leg needs the announcement.
+    fn forget(&mut self, core: &mut Core) {
+        if let Some(leg) = self.announced.take() {
+            core.forget(self.judge.key.endpoint, leg, self.judge.destination.port());
+        }
+    }
+
+    /// Ends the pair: sockets, records, metrics.
+    pub(crate) fn end(mut self, outcome: Outcome, core: &mut Core) {
+        self.forget(core);
+        if outcome == Outcome::Overflow {
+            core.exit.limit("held_bytes");
+        }
+        for end in &mut self.ends {
+            end.close(outcome.resets());
+        }
+        self.judge.end(&core.exit);
+        core.exit.ended(self.judge.key.direction, outcome.as_str());
+    }
+
+    /// Bytes of memory that it takes, those of its sockets and of the relay's own heap excepted.
+    #[cfg(test)]
+    pub(crate) fn footprint(&self) -> usize {
+        let relay = self.relay.as_ref().map_or(0, |relay| size_of_val(&**relay));
+        size_of::<Self>() + relay + self.ends.iter().map(End::heap).sum::<usize>()
+    }
+}
+
+/// The socket of a client that is turned away before it is anybody's.
+pub(crate) fn turn_away(client: Socket) {
+    sockets::reset(client);
+}

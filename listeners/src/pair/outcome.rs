@@ -1,0 +1,69 @@
+//! How a connection pair ends.
+
+use portcullis_codecs::relay::Side;
+
+/// How a connection pair ended: the label of a metric, and whether both sides are reset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Both streams ended, or the relay closed in good order.
+    Closed,
+    /// A side reset it.
+    ResetBy(Side),
+    /// Policy denied the flow or a request.
+    Denied,
+    /// A side sent what cannot be relayed.
+    Offence,
+    /// A new policy wants it relayed in another way.
+    PolicyChanged,
+    /// The server refuses.
+    ConnectRefused,
+    /// There is no way to the server.
+    ConnectUnreachable,
+    /// The server did not answer in time.
+    ConnectTimeout,
+    /// The leg could not be made.
+    ConnectFailed,
+    /// Nothing moved for too long.
+    IdleTimeout,
+    /// Nothing moved for too long after one side had ended its stream.
+    HalfClosedTimeout,
+    /// It was open for too long.
+    TotalTimeout,
+    /// More would have to be kept of it than is allowed.
+    Overflow,
+    /// Its endpoint is gone.
+    Removed,
+    /// The node stops.
+    Stopped,
+    /// A fault of ours.
+    Fault,
+}
+
+impl Outcome {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::ResetBy(Side::Downstream) => "reset_by_client",
+            Self::ResetBy(Side::Upstream) => "reset_by_server",
+            Self::Denied => "denied",
+            Self::Offence => "offence",
+            Self::PolicyChanged => "policy_changed",
+            Self::ConnectRefused => "connect_refused",
+            Self::ConnectUnreachable => "connect_unreachable",
+            Self::ConnectTimeout => "connect_timeout",
+            Self::ConnectFailed => "connect_failed",
+            Self::IdleTimeout => "idle_timeout",
+            Self::HalfClosedTimeout => "half_closed_timeout",
+            Self::TotalTimeout => "total_timeout",
+            Self::Overflow => "overflow",
+            Self::Removed => "endpoint_removed",
+            Self::Stopped => "stopped",
+            Self::Fault => "fault",
+        }
+    }
+
+    /// Whether the sides learn of it by a reset.
+    pub(crate) fn resets(self) -> bool {
+        self != Self::Closed
+    }
+}

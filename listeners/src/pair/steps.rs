@@ -1,0 +1,165 @@
+//! Showing bytes to the relay and carrying out its steps.
+
+use portcullis_codecs::relay::{Close, Output, Relay, Side, Step};
+use portcullis_rules::snapshot::Snapshot;
+
+use crate::{
+    judge::{Court, Hearing, Judge},
+    pair::{Outcome, Pair, closing::Phase},
+    telemetry::Exit,
+    worker::Core,
+};
+
+impl Pair {
+    /// Shows the relay what is held of a side and what came now. What it does not take is held.
+    pub(super) fn show(&mut self, side: Side, core: &mut Core, fresh: &[u8]) -> Result<(), Outcome> {
+        let mut held = std::mem::take(&mut self.ends[side as usize].held);
+        let was_held = !held.is_empty();
+        if was_held {
+            held.extend_from_slice(fresh);
+        }
+        let input = if was_held { &*held } else { fresh };
+        if input.is_empty() {
+            return Ok(());
+        }
+        let (length, taken) = (input.len(), self.steps(side, core, input));
+        if self.phase == Phase::Open && taken < length {
+            if was_held {
+                held.drain(..taken);
+            } else {
+                held = fresh[taken..].to_vec();
+            }
+            if held.len() > core.most_held() {
+                return Err(Outcome::Overflow);
+            }
+            self.ends[side as usize].held = held;
+        }
+        self.after_steps(side, taken > 0, core)
+    }
+
+    /// Carries out the relay's steps; tells how many bytes were taken. All that is forwarded in a row goes out in one
+    /// write.
+    fn steps(&mut self, side: Side, core: &mut Core, input: &[u8]) -> usize {
+        let Some(mut relay) = self.relay.take() else {
+            self.forward(side, core, input);
+            return input.len();
+        };
+        let (mut from, mut at) = (0, 0);
+        while at < input.len() && self.phase == Phase::Open {
+            let step = step(&mut *relay, side, &input[at..], &mut self.judge, core);
+            let spoke = speaks(&core.output);
+            let forwarded = at + step.forward;
+            if step.discard > 0 || spoke {
+                self.forward(side, core, &input[from..forwarded]);
+                from = forwarded + step.discard;
+            }
+            at = forwarded + step.discard;
+            if spoke {
+                self.speak(core);
+            }
+            if step.taken() == 0 {
+                break;
+            }
+        }
+        self.forward(side, core, &input[from..at]);
+        self.relay = Some(relay);
+        at
+    }
+
+    fn forward(&mut self, from: Side, core: &mut Core, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        core.exit.moved(self.judge.key.direction, from, bytes.len());
+        self.judge.moved(from, bytes.len());
+        self.ends[from.peer() as usize].write(bytes);
+    }
+
+    /// Sends what the relay says itself, behind what its step forwarded, and ends the pair if it says so.
+    fn speak(&mut self, core: &mut Core) {
+        let output = &mut core.output;
+        self.ends[Side::Downstream as usize].write(&output.downstream);
+        self.ends[Side::Upstream as usize].write(&output.upstream);
+        output.downstream.clear();
+        output.upstream.clear();
+        match output.close.take() {
+            Some(Close::Graceful) => self.close_in_order(core.now),
+            Some(Close::Reset) => self.close_by_reset(core.now),
+            None => {}
+        }
+    }
+
+    fn after_steps(&mut self, side: Side, taken: bool, core: &mut Core) -> Result<(), Outcome> {
+        if self.phase != Phase::Open {
+            return Ok(());
+        }
+        let Some(relay) = &self.relay else { return Ok(()) };
+        let peer = &mut self.ends[side.peer() as usize];
+        peer.again |= taken && !peer.held.is_empty();
+        let pending = relay.head_pending();
+        let begun = side == Side::Downstream && taken;
+        self.clocks.head = match self.clocks.head {
+            _ if !pending => None,
+            Some(since) if !begun => Some(since),
+            _ => Some(core.now),
+        };
+        let upstream = &self.ends[Side::Upstream as usize];
+        if upstream.is_absent() && upstream.is_full() { self.dial(core) } else { Ok(()) }
+    }
+
+    /// A side has ended its stream.
+    pub(super) fn ended(&mut self, side: Side, core: &mut Core) -> Result<(), Outcome> {
+        let held = std::mem::take(&mut self.ends[side as usize].held).len();
+        if let Some(relay) = &mut self.relay {
+            let mut hearing = hearing(&mut self.judge, core.snapshot.as_deref(), &mut core.exit);
+            relay.receive_eof(side, held, &mut hearing, &mut core.output);
+            self.speak(core);
+        }
+        if self.phase != Phase::Open {
+            return Ok(());
+        }
+        if self.ends[side as usize].broken {
+            return Err(Outcome::ResetBy(side));
+        }
+        let peer = &mut self.ends[side.peer() as usize];
+        if peer.is_absent() {
+            // Nobody was called, and nothing will come that is worth a call.
+            self.close_in_order(core.now);
+            return Ok(());
+        }
+        peer.end_stream();
+        peer.again = !peer.held.is_empty();
+        self.after_steps(side, false, core)
+    }
+
+    /// The client took too long to send a head.
+    pub(super) fn head_late(&mut self, core: &mut Core) {
+        if let Some(relay) = &mut self.relay {
+            let mut hearing = hearing(&mut self.judge, core.snapshot.as_deref(), &mut core.exit);
+            relay.head_timeout(&mut hearing, &mut core.output);
+            self.speak(core);
+        }
+        self.clocks.head = None;
+    }
+}
+
+fn hearing<'a>(judge: &'a mut Judge, snapshot: Option<&'a Snapshot>, exit: &'a mut Exit) -> Hearing<'a> {
+    Hearing { judge, court: Court { snapshot, exit } }
+}
+
+/// One step of the relay, never longer than its input.
+fn step(relay: &mut dyn Relay, side: Side, input: &[u8], judge: &mut Judge, core: &mut Core) -> Step {
+    let unseen = usize::try_from(relay.passthrough(side)).unwrap_or(usize::MAX).min(input.len());
+    if unseen > 0 {
+        relay.passed(side, unseen as u64);
+        return Step { forward: unseen, discard: 0 };
+    }
+    let mut hearing = hearing(judge, core.snapshot.as_deref(), &mut core.exit);
+    let step = relay.receive(side, input, &mut hearing, &mut core.output);
+    let forward = step.forward.min(input.len());
+    Step { forward, discard: step.discard.min(input.len() - forward) }
+}
+
+fn speaks(output: &Output) -> bool {
+    output.close.is_some() || !output.downstream.is_empty() || !output.upstream.is_empty()
+}

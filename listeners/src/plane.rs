@@ -1,0 +1,211 @@
+//! The data plane as its owner sees it: workers that are told what to do.
+
+use std::{
+    collections::VecDeque,
+    fs::File,
+    io,
+    os::fd::{AsFd, OwnedFd},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicUsize},
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use arc_swap::ArcSwapOption;
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use portcullis_rules::{snapshot::Snapshot, world::EndpointId};
+use socket2::Socket;
+
+use crate::{
+    dial::{Dial, Dialer, Ports},
+    namespace,
+    options::{Legs, Options},
+    sockets,
+    telemetry::Telemetry,
+    worker::Worker,
+};
+
+/// The first socket of each group of listeners of an endpoint, for the kernel's table.
+#[derive(Debug, Default)]
+pub struct Sockets {
+    /// For IPv4; `None` where the namespace has none.
+    pub tcp4: Option<OwnedFd>,
+    /// For IPv6; `None` where the namespace has none.
+    pub tcp6: Option<OwnedFd>,
+}
+
+/// What a worker is told.
+pub(crate) enum Command {
+    /// Accept on these.
+    Open { id: EndpointId, listeners: Vec<Socket>, dial: Box<dyn Dial> },
+    /// Close the listeners and connections of an endpoint.
+    Close(EndpointId),
+    /// Accept nothing more, let connections end for so long, then reset them.
+    Stop(Duration),
+}
+
+/// What all workers look at.
+pub(crate) struct Shared {
+    pub(crate) options: Options,
+    pub(crate) telemetry: Arc<Telemetry>,
+    pub(crate) snapshot: ArcSwapOption<Snapshot>,
+    /// Client connections of all workers.
+    pub(crate) connections: AtomicUsize,
+}
+
+/// The way to a worker: a queue and what wakes it.
+pub(crate) struct Mailbox {
+    commands: Mutex<VecDeque<Command>>,
+    pub(crate) bell: EventFd,
+}
+
+impl Mailbox {
+    fn new() -> io::Result<Self> {
+        let bell = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
+        Ok(Self { commands: Mutex::default(), bell })
+    }
+
+    fn put(&self, command: Command) {
+        self.commands.lock().unwrap_or_else(PoisonError::into_inner).push_back(command);
+        self.ring();
+    }
+
+    fn ring(&self) {
+        // It fails only when it rings already.
+        let _ = self.bell.write(1);
+    }
+
+    /// Everything that was put, oldest first.
+    pub(crate) fn take(&self) -> VecDeque<Command> {
+        let _ = self.bell.read();
+        std::mem::take(&mut *self.commands.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+struct Hand {
+    mailbox: Arc<Mailbox>,
+    thread: JoinHandle<()>,
+}
+
+/// Listeners, relays and upstream legs of all endpoints of the node.
+pub struct DataPlane {
+    shared: Arc<Shared>,
+    legs: Arc<dyn Legs>,
+    home: Arc<File>,
+    hands: Vec<Hand>,
+}
+
+impl DataPlane {
+    /// Starts the workers. Until a snapshot is published every flow is denied.
+    ///
+    /// # Errors
+    /// No threads or file descriptors are to be had.
+    pub fn start(options: Options, legs: Arc<dyn Legs>, telemetry: Arc<Telemetry>) -> io::Result<Self> {
+        let workers = options.workers.max(1);
+        let shared =
+            Arc::new(Shared { options, telemetry, snapshot: ArcSwapOption::empty(), connections: AtomicUsize::new(0) });
+        let home = Arc::new(namespace::current()?);
+        let mut plane = Self { shared, legs, home, hands: Vec::new() };
+        for number in 0..workers {
+            let mailbox = Arc::new(Mailbox::new()?);
+            let worker = Worker::new(Arc::clone(&plane.shared), Arc::clone(&mailbox))?;
+            let thread = thread::Builder::new().name(format!("worker-{number}")).spawn(move || worker.run())?;
+            plane.hands.push(Hand { mailbox, thread });
+        }
+        Ok(plane)
+    }
+
+    /// Opens the listeners of an endpoint in its namespace, one per family and worker. Listeners and connections that
+    /// it had before are closed.
+    ///
+    /// # Errors
+    /// The namespace cannot be entered, or it gives no transparent sockets. Then nothing has changed.
+    pub fn open(&mut self, id: EndpointId, namespace: OwnedFd) -> io::Result<Sockets> {
+        let workers = self.hands.len();
+        let groups = namespace::inside(&namespace, || {
+            let v4 = group(false, workers)?;
+            let v6 = group(true, workers)?;
+            Ok([v4, v6])
+        })?;
+        let first = |group: &Vec<Socket>| group.first().map(|socket| socket.as_fd().try_clone_to_owned()).transpose();
+        let sockets = Sockets { tcp4: first(&groups[0])?, tcp6: first(&groups[1])? };
+        let namespace = Arc::new(namespace);
+        let mut groups = groups.map(Vec::into_iter);
+        let places = (0..workers)
+            .map(|worker| {
+                let dialer = Dialer {
+                    endpoint: id,
+                    namespace: Arc::clone(&namespace),
+                    home: Arc::clone(&self.home),
+                    legs: Arc::clone(&self.legs),
+                    ports: Ports::new(&self.shared.options.leg_ports, worker, workers),
+                    mark: self.shared.options.mark,
+                };
+                let listeners = groups.iter_mut().filter_map(Iterator::next).collect();
+                (listeners, Box::new(dialer) as Box<dyn Dial>)
+            })
+            .collect();
+        self.hand_out(id, places);
+        Ok(sockets)
+    }
+
+    /// Gives each worker its listeners of an endpoint.
+    pub(crate) fn hand_out(&mut self, id: EndpointId, places: Vec<(Vec<Socket>, Box<dyn Dial>)>) {
+        for (hand, (listeners, dial)) in self.hands.iter().zip(places) {
+            hand.mailbox.put(Command::Close(id));
+            hand.mailbox.put(Command::Open { id, listeners, dial });
+        }
+    }
+
+    /// Closes the listeners of an endpoint and resets its connections.
+    pub fn close(&mut self, id: EndpointId) {
+        for hand in &self.hands {
+            hand.mailbox.put(Command::Close(id));
+        }
+    }
+
+    /// Judges by this snapshot from now on: every request that is read from here on, and every connection that is open.
+    /// A connection that is denied now is reset, idle or not; so is one that was relayed unjudged and is to be judged
+    /// now, or the reverse, because what has passed on it is not known to the protocol.
+    pub fn publish(&mut self, snapshot: Arc<Snapshot>) {
+        self.shared.snapshot.store(Some(snapshot));
+        for hand in &self.hands {
+            hand.mailbox.ring();
+        }
+    }
+
+    /// Accepts nothing more, lets connections end for so long, then resets them. Returns when all workers have ended.
+    pub fn stop(mut self, drain: Duration) {
+        self.end(drain);
+    }
+
+    fn end(&mut self, drain: Duration) {
+        for hand in &self.hands {
+            hand.mailbox.put(Command::Stop(drain));
+        }
+        for hand in self.hands.drain(..) {
+            if hand.thread.join().is_err() {
+                tracing::error!("a worker has panicked");
+            }
+        }
+    }
+}
+
+impl Drop for DataPlane {
+    fn drop(&mut self) {
+        self.end(Duration::ZERO);
+    }
+}
+
+/// A group of listeners that share a port: one for each worker. Empty where the namespace has no such family.
+fn group(v6: bool, workers: usize) -> io::Result<Vec<Socket>> {
+    let first = match sockets::listener(v6, 0) {
+        Err(error) if sockets::lacks_family(&error) => return Ok(Vec::new()),
+        other => other?,
+    };
+    let port = sockets::original_destination(&first)?.port();
+    let mut group = vec![first];
+    for _ in 1..workers {
+        group.push(sockets::listener(v6, port)?);
+    }
+    Ok(group)
+}

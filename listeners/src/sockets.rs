@@ -1,0 +1,133 @@
+//! Every socket that is made here, and every option that is set on one.
+
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    os::fd::AsFd,
+    time::Duration,
+};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+
+/// Addresses that nobody has (RFC 5737, RFC 4193). A listener bound to them takes no port from an application; only
+/// `sk_lookup` reaches it.
+const NOBODY_V4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 67);
+const NOBODY_V6: Ipv6Addr = Ipv6Addr::new(0xfd50, 0x4354, 0, 0, 0, 0, 0, 1);
+/// Connections that wait for `accept`. The kernel takes `net.core.somaxconn` where that is less.
+const BACKLOG: i32 = 4096;
+
+/// A transparent listener in the namespace of the calling thread. Port 0 draws one; the further sockets of its group
+/// take the same.
+///
+/// # Errors
+/// No `CAP_NET_ADMIN`, no file descriptor left, or the namespace does not have this family.
+pub(crate) fn listener(v6: bool, port: u16) -> io::Result<Socket> {
+    let nobody = if v6 { IpAddr::V6(NOBODY_V6) } else { IpAddr::V4(NOBODY_V4) };
+    let address = SocketAddr::new(nobody, port);
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
+    if v6 {
+        socket.set_only_v6(true)?;
+    }
+    set_transparent(&socket, v6)?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket)
+}
+
+/// Whether an error says that the namespace has no such family at all.
+pub(crate) fn lacks_family(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL))
+}
+
+fn set_transparent(socket: &Socket, v6: bool) -> io::Result<()> {
+    if v6 { socket.set_ip_transparent_v6(true) } else { socket.set_ip_transparent_v4(true) }
+}
+
+/// A socket of an upstream leg, in the namespace of the calling thread. It may share its port with other legs: what has
+/// to be unique is the pair of both addresses.
+pub(crate) fn leg(v6: bool) -> io::Result<Socket> {
+    let domain = if v6 { Domain::IPV6 } else { Domain::IPV4 };
+    let socket = Socket::new(domain, Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_tcp_nodelay(true)?;
+    Ok(socket)
+}
+
+/// Lets a leg have an address that is not ours, and has its packets delivered locally.
+pub(crate) fn disguise(leg: &Socket, v6: bool, mark: u32) -> io::Result<()> {
+    set_transparent(leg, v6)?;
+    leg.set_mark(mark)
+}
+
+/// Begins to connect. `Ok` when it is under way or done.
+pub(crate) fn connect(socket: &Socket, to: SocketAddr) -> io::Result<()> {
+    match socket.connect(&to.into()) {
+        Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => Ok(()),
+        other => other,
+    }
+}
+
+/// Accepts one connection and makes it non-blocking: the socket and the client's address.
+pub(crate) fn accept(listener: &Socket) -> io::Result<(Socket, SocketAddr)> {
+    let (socket, client) = listener.accept4(libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC)?;
+    socket.set_tcp_nodelay(true)?;
+    Ok((socket, normal(&client)?))
+}
+
+/// The local address of an accepted connection: where the client wanted to go.
+pub(crate) fn original_destination(socket: &Socket) -> io::Result<SocketAddr> {
+    normal(&socket.local_addr()?)
+}
+
+/// An address without IPv4-mapped forms.
+fn normal(address: &SockAddr) -> io::Result<SocketAddr> {
+    let mut address = address.as_socket().ok_or(io::ErrorKind::Unsupported)?;
+    if let IpAddr::V6(v6) = address.ip()
+        && let Some(v4) = v6.to_ipv4_mapped()
+    {
+        address = SocketAddr::new(v4.into(), address.port());
+    }
+    Ok(address)
+}
+
+/// Sends without raising a signal when the other side is gone.
+pub(crate) fn send(socket: &Socket, bytes: &[u8]) -> io::Result<usize> {
+    loop {
+        match socket.send_with_flags(bytes, libc::MSG_NOSIGNAL) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            other => return other,
+        }
+    }
+}
+
+/// Receives; 0 is the end of the stream.
+pub(crate) fn receive(mut socket: &Socket, into: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match io::Read::read(&mut socket, into) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            other => return other,
+        }
+    }
+}
+
+/// Closes with a reset: what the kernel has not sent is dropped.
+pub(crate) fn reset(socket: Socket) {
+    // Where this fails the connection is gone already, and closing is all that is left.
+    let _ = socket.set_linger(Some(Duration::ZERO));
+    drop(socket);
+}
+
+/// Whether the kernel has sent everything that it was given at least once. If not, the socket becomes writable again
+/// when it has.
+pub(crate) fn all_sent(socket: &Socket) -> bool {
+    // With this the kernel calls a socket writable only while nothing of it is unsent.
+    let Ok(()) = socket.set_tcp_notsent_lowat(1) else { return true };
+    let mut fds = [PollFd::new(socket.as_fd(), PollFlags::POLLOUT)];
+    match poll(&mut fds, PollTimeout::ZERO) {
+        Ok(0) => false,
+        Ok(_) | Err(_) => true,
+    }
+}

@@ -1,0 +1,58 @@
+//! One verdict, as watchers and records see it.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use portcullis_rules::{
+    verdict::{Layer, Miss, Reason},
+    world::{Direction, Endpoint},
+};
+
+/// One side of a flow.
+#[derive(Clone, Debug)]
+pub struct Party {
+    /// Address and port. The port is 0 where it is not known.
+    pub address: SocketAddr,
+    /// Who has the address, if it is known.
+    pub endpoint: Option<Arc<Endpoint>>,
+}
+
+/// One verdict.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// Nanoseconds since 1970.
+    pub time: u64,
+    /// Whether it may pass.
+    pub allowed: bool,
+    /// The layer that decided.
+    pub layer: Layer,
+    /// Direction, seen from the endpoint whose policy was asked.
+    pub direction: Direction,
+    /// Name of the protocol's schema, or of the transport where no request was judged: `http`, `tcp`, `udp`.
+    pub protocol: &'static str,
+    /// Who connected.
+    pub source: Party,
+    /// Who was connected to. For a service, the backend that was drawn.
+    pub destination: Party,
+    /// The decisive policy as `namespace/name`.
+    pub policy: Option<Arc<str>>,
+    /// The decisive rule's path in the policy.
+    pub rule: Option<Arc<str>>,
+    /// Why.
+    pub reason: Reason,
+    /// The predicate that failed, for requests that are denied.
+    pub miss: Option<Miss>,
+    /// Fields of the request by name, as they stand in it. Headers are not among them.
+    pub fields: Vec<(&'static str, String)>,
+    /// Version of the protocol as people write it; may be empty.
+    pub version: &'static str,
+    /// Generation of the snapshot that decided; 0 where there was none yet.
+    pub generation: u64,
+}
+
+impl Event {
+    /// A field of the request by its name.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<&str> {
+        self.fields.iter().find(|(field, _)| *field == name).map(|(_, value)| &**value)
+    }
+}

@@ -1,0 +1,184 @@
+//! The one way out for every verdict of a worker: counted, shown, recorded.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use portcullis_codecs::relay::{Offence, Side};
+use portcullis_rules::{
+    verdict::{Reason, RuleInfo},
+    world::Direction,
+};
+use prometheus_client::metrics::counter::Counter;
+
+use crate::telemetry::{
+    Telemetry,
+    event::Event,
+    metrics::{ByteLabels, Connect, ConnectionLabels, LimitLabels, OffenceLabels, VerdictLabels},
+    records::Record,
+};
+
+/// Counters that a worker keeps at hand; then it starts anew.
+const MOST_CACHED: usize = 4096;
+
+/// What tells one series from another. Names go by the address of their text, which the cache keeps alive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Key {
+    protocol: &'static str,
+    direction: Direction,
+    allowed: bool,
+    reason: Reason,
+    policy: usize,
+    rule: usize,
+}
+
+#[derive(Debug)]
+struct Cached {
+    counter: Counter,
+    _names: Option<(Arc<str>, Arc<str>)>,
+}
+
+/// A worker's handle to the telemetry.
+#[derive(Debug)]
+pub(crate) struct Exit {
+    telemetry: Arc<Telemetry>,
+    counters: HashMap<Key, Cached, foldhash::fast::RandomState>,
+    /// Bytes since they were added to the metrics, by direction and side.
+    bytes: [[u64; 2]; 2],
+    byte_counters: [[Counter; 2]; 2],
+}
+
+fn word(side: Side) -> &'static str {
+    match side {
+        Side::Downstream => "downstream",
+        Side::Upstream => "upstream",
+    }
+}
+
+impl Exit {
+    pub(crate) fn new(telemetry: &Arc<Telemetry>) -> Self {
+        let counter = |direction: Direction, side| {
+            let labels = ByteLabels { direction: direction.as_str(), from: word(side) };
+            telemetry.metrics.bytes.get_or_create_owned(&labels)
+        };
+        let byte_counters = [Direction::Ingress, Direction::Egress]
+            .map(|direction| [Side::Downstream, Side::Upstream].map(|side| counter(direction, side)));
+        Self { telemetry: Arc::clone(telemetry), counters: HashMap::default(), bytes: [[0; 2]; 2], byte_counters }
+    }
+
+    /// Counts a verdict. Takes no lock for one whose like was counted before.
+    pub(crate) fn count(
+        &mut self,
+        protocol: &'static str,
+        direction: Direction,
+        allowed: bool,
+        reason: Reason,
+        rule: Option<&RuleInfo>,
+    ) {
+        self.telemetry.tally(allowed);
+        let address = |text: Option<&Arc<str>>| text.map_or(0, |text| text.as_ptr().addr());
+        let key = Key {
+            protocol,
+            direction,
+            allowed,
+            reason,
+            policy: address(rule.map(|rule| &rule.policy)),
+            rule: address(rule.map(|rule| &rule.rule)),
+        };
+        if let Some(cached) = self.counters.get(&key) {
+            cached.counter.inc();
+            return;
+        }
+        if self.counters.len() >= MOST_CACHED {
+            self.counters.clear();
+        }
+        let counter = self.telemetry.verdict_counter(protocol, direction, allowed, reason, rule);
+        counter.inc();
+        let names = rule.map(|rule| (Arc::clone(&rule.policy), Arc::clone(&rule.rule)));
+        self.counters.insert(key, Cached { counter, _names: names });
+    }
+
+    /// Whether an [`Event`] has to be made at all.
+    pub(crate) fn wants_events(&self) -> bool {
+        self.telemetry.watchers.any() || self.records()
+    }
+
+    /// Whether access records are written.
+    pub(crate) fn records(&self) -> bool {
+        self.telemetry.records.is_some()
+    }
+
+    pub(crate) fn show(&self, event: &Arc<Event>) {
+        self.telemetry.watchers.show(event);
+    }
+
+    pub(crate) fn record(&self, record: Record) {
+        self.telemetry.record(record);
+    }
+
+    pub(crate) fn judged(&self, took: Duration) {
+        self.telemetry.metrics.verdict_seconds.observe(took);
+    }
+
+    pub(crate) fn connect(&self, outcome: Connect, took: Duration) {
+        self.telemetry.metrics.connect_seconds(outcome).observe(took);
+    }
+
+    pub(crate) fn opened(&self) {
+        self.telemetry.metrics.active.inc();
+    }
+
+    pub(crate) fn ended(&self, direction: Direction, outcome: &'static str) {
+        self.telemetry.metrics.active.dec();
+        let labels = ConnectionLabels { direction: direction.as_str(), outcome };
+        self.telemetry.metrics.connections.get_or_create(&labels).inc();
+    }
+
+    pub(crate) fn offence(&self, protocol: &'static str, offence: &dyn Offence) {
+        let labels = OffenceLabels { protocol, side: word(offence.side()), kind: offence.kind() };
+        self.telemetry.metrics.offences.get_or_create(&labels).inc();
+        if let Some(limit) = offence.limit() {
+            self.limit(limit);
+        }
+    }
+
+    pub(crate) fn limit(&self, limit: &'static str) {
+        self.telemetry.metrics.limits.get_or_create(&LimitLabels { limit }).inc();
+    }
+
+    pub(crate) fn leg_retry(&self) {
+        self.telemetry.metrics.leg_retries.inc();
+    }
+
+    pub(crate) fn moved(&mut self, direction: Direction, from: Side, bytes: usize) {
+        self.bytes[direction as usize][from as usize] += bytes as u64;
+    }
+
+    /// Adds what was moved since the last call to the metrics.
+    pub(crate) fn flush(&mut self) {
+        for (counters, bytes) in self.byte_counters.iter().zip(&mut self.bytes) {
+            for (counter, bytes) in counters.iter().zip(bytes).filter(|(_, bytes)| **bytes > 0) {
+                counter.inc_by(std::mem::take(bytes));
+            }
+        }
+    }
+}
+
+impl Telemetry {
+    pub(crate) fn verdict_counter(
+        &self,
+        protocol: &'static str,
+        direction: Direction,
+        allowed: bool,
+        reason: Reason,
+        rule: Option<&RuleInfo>,
+    ) -> Counter {
+        let (policy, rule) = self.metrics.name(rule.map(|rule| (&rule.policy, &rule.rule)));
+        self.metrics.verdicts.get_or_create_owned(&VerdictLabels {
+            protocol,
+            direction: direction.as_str(),
+            verdict: if allowed { "allow" } else { "deny" },
+            reason: reason.as_str(),
+            policy,
+            rule,
+        })
+    }
+}

@@ -1,0 +1,191 @@
+//! The numbers, and under which names they are scraped.
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    registry::Registry,
+};
+
+use crate::telemetry::histogram::Histogram;
+
+/// What the labels `policy` and `rule` read once there are too many.
+const OTHER: &str = "other";
+
+/// From a quarter of a microsecond to what would be a fault.
+const VERDICT_NANOS: &[u64] =
+    &[250, 500, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 64_000, 125_000, 250_000, 1_000_000, 10_000_000];
+/// From a local peer to the default of the connect timeout.
+const CONNECT_NANOS: &[u64] = &[
+    50_000,
+    100_000,
+    250_000,
+    500_000,
+    1_000_000,
+    5_000_000,
+    25_000_000,
+    100_000_000,
+    500_000_000,
+    1_000_000_000,
+    3_000_000_000,
+    10_000_000_000,
+];
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct VerdictLabels {
+    pub(crate) protocol: &'static str,
+    pub(crate) direction: &'static str,
+    pub(crate) verdict: &'static str,
+    pub(crate) reason: &'static str,
+    pub(crate) policy: Arc<str>,
+    pub(crate) rule: Arc<str>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct ConnectionLabels {
+    pub(crate) direction: &'static str,
+    pub(crate) outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct OffenceLabels {
+    pub(crate) protocol: &'static str,
+    pub(crate) side: &'static str,
+    pub(crate) kind: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct LimitLabels {
+    pub(crate) limit: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct OutcomeLabels {
+    pub(crate) outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct ByteLabels {
+    pub(crate) direction: &'static str,
+    pub(crate) from: &'static str,
+}
+
+/// How an upstream connect ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Connect {
+    Connected,
+    Refused,
+    Unreachable,
+    TimedOut,
+    Failed,
+}
+
+impl Connect {
+    const ALL: [Self; 5] = [Self::Connected, Self::Refused, Self::Unreachable, Self::TimedOut, Self::Failed];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Connected => "connected",
+            Self::Refused => "refused",
+            Self::Unreachable => "unreachable",
+            Self::TimedOut => "timeout",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+type NewHistogram = fn() -> Histogram;
+
+/// All metrics of the data path.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    pub(crate) verdicts: Family<VerdictLabels, Counter>,
+    pub(crate) verdict_seconds: Histogram,
+    connects: Family<OutcomeLabels, Histogram, NewHistogram>,
+    connect_seconds: [Histogram; 5],
+    pub(crate) active: Gauge,
+    pub(crate) connections: Family<ConnectionLabels, Counter>,
+    pub(crate) offences: Family<OffenceLabels, Counter>,
+    pub(crate) limits: Family<LimitLabels, Counter>,
+    pub(crate) bytes: Family<ByteLabels, Counter>,
+    pub(crate) leg_retries: Counter,
+    pub(crate) lost_records: Counter,
+    /// Distinct pairs of policy and rule that have had a series.
+    named: Mutex<HashSet<(Arc<str>, Arc<str>)>>,
+    most_named: usize,
+    none: Arc<str>,
+    other: Arc<str>,
+}
+
+impl Metrics {
+    pub(crate) fn new(most_named: usize) -> Self {
+        let connects: Family<_, _, NewHistogram> =
+            Family::new_with_constructor((|| Histogram::new(CONNECT_NANOS)) as NewHistogram);
+        let connect_seconds =
+            Connect::ALL.map(|outcome| connects.get_or_create_owned(&OutcomeLabels { outcome: outcome.as_str() }));
+        Self {
+            verdicts: Family::default(),
+            verdict_seconds: Histogram::new(VERDICT_NANOS),
+            connects,
+            connect_seconds,
+            active: Gauge::default(),
+            connections: Family::default(),
+            offences: Family::default(),
+            limits: Family::default(),
+            bytes: Family::default(),
+            leg_retries: Counter::default(),
+            lost_records: Counter::default(),
+            named: Mutex::default(),
+            most_named,
+            none: Arc::from(""),
+            other: Arc::from(OTHER),
+        }
+    }
+
+    pub(crate) fn connect_seconds(&self, outcome: Connect) -> &Histogram {
+        let index = Connect::ALL.iter().position(|known| *known == outcome).unwrap_or(0);
+        &self.connect_seconds[index]
+    }
+
+    /// The labels of a policy and rule. Once there are too many different ones, new ones read `other`: policies come
+    /// and go, series stay.
+    pub(crate) fn name(&self, rule: Option<(&Arc<str>, &Arc<str>)>) -> (Arc<str>, Arc<str>) {
+        let Some((policy, rule)) = rule else { return (Arc::clone(&self.none), Arc::clone(&self.none)) };
+        let name = (Arc::clone(policy), Arc::clone(rule));
+        let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+        if named.contains(&name) {
+            return name;
+        }
+        if named.len() < self.most_named {
+            named.insert(name.clone());
+            return name;
+        }
+        (Arc::clone(&self.other), Arc::clone(&self.other))
+    }
+
+    pub(crate) fn register(&self, registry: &mut Registry) {
+        let registry = registry.sub_registry_with_prefix("portcullis");
+        registry.register("verdicts", "Verdicts about flows and requests", self.verdicts.clone());
+        registry.register("verdict_seconds", "Time to judge one request", self.verdict_seconds.clone());
+        registry.register("upstream_connect_seconds", "Time until an upstream connect ended", self.connects.clone());
+        registry.register("connections_active", "Client connections that are open", self.active.clone());
+        registry.register("connections", "Client connections that ended, and how", self.connections.clone());
+        registry.register("offences", "What could not be relayed safely", self.offences.clone());
+        registry.register("limits_hit", "Limits that were hit", self.limits.clone());
+        registry.register("bytes", "Bytes that were relayed, by the side they came from", self.bytes.clone());
+        registry.register(
+            "leg_port_retries",
+            "Ports of upstream legs that were taken, so that another was tried",
+            self.leg_retries.clone(),
+        );
+        registry.register(
+            "records_lost",
+            "Access records that were not written because the writer was too slow or failed",
+            self.lost_records.clone(),
+        );
+    }
+}

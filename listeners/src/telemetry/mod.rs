@@ -1,0 +1,116 @@
+//! What is told of the traffic: metrics, live verdicts, access records.
+
+mod event;
+mod exit;
+mod histogram;
+pub(crate) mod metrics;
+mod records;
+mod refusals;
+mod time;
+mod watch;
+
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use prometheus_client::registry::Registry;
+
+pub use self::{
+    event::{Event, Party},
+    records::Records,
+    refusals::KernelRefusal,
+    watch::Watcher,
+};
+pub(crate) use self::{exit::Exit, records::Record};
+use self::{metrics::Metrics, records::Writer, watch::Watchers};
+
+/// What is told, and where to.
+#[derive(Clone, Debug)]
+pub struct TelemetryOptions {
+    /// Where access records go.
+    pub records: Records,
+    /// Most pairs of policy and rule that have a metric series of their own, for the life of the process; further ones
+    /// share one that reads `other`.
+    pub policy_labels: usize,
+}
+
+impl Default for TelemetryOptions {
+    fn default() -> Self {
+        Self { records: Records::Off, policy_labels: 1000 }
+    }
+}
+
+/// Totals since the start, for the status of the node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Client connections that are open.
+    pub active: u64,
+    /// Verdicts that allowed.
+    pub allowed: u64,
+    /// Verdicts that denied.
+    pub denied: u64,
+}
+
+/// Everything that is told of the traffic.
+#[derive(Debug)]
+pub struct Telemetry {
+    pub(crate) metrics: Metrics,
+    pub(crate) watchers: Arc<Watchers>,
+    pub(crate) records: Option<Writer>,
+    allowed: AtomicU64,
+    denied: AtomicU64,
+}
+
+impl Telemetry {
+    /// Starts the writer of access records, if there are to be any.
+    ///
+    /// # Errors
+    /// The file of the access records cannot be opened, or there is no thread to be had.
+    pub fn new(options: &TelemetryOptions) -> io::Result<Self> {
+        let metrics = Metrics::new(options.policy_labels);
+        let records = Writer::start(&options.records, metrics.lost_records.clone())?;
+        Ok(Self { metrics, watchers: Arc::default(), records, allowed: AtomicU64::new(0), denied: AtomicU64::new(0) })
+    }
+
+    /// Registers all metrics; their names begin with `portcullis_`.
+    pub fn register(&self, registry: &mut Registry) {
+        self.metrics.register(registry);
+    }
+
+    /// Watches verdicts. A queue of `capacity` verdicts is kept; what does not fit is lost and counted.
+    #[must_use]
+    pub fn watch(&self, capacity: usize) -> Watcher {
+        self.watchers.sit(capacity)
+    }
+
+    /// Totals since the start.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        Totals {
+            active: u64::try_from(self.metrics.active.get()).unwrap_or(0),
+            allowed: self.allowed.load(Ordering::Relaxed),
+            denied: self.denied.load(Ordering::Relaxed),
+        }
+    }
+
+    pub(crate) fn tally(&self, allowed: bool) {
+        let total = if allowed { &self.allowed } else { &self.denied };
+        total.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn record(&self, record: Record) {
+        if let Some(records) = &self.records {
+            records.put(record);
+        }
+    }
+}
+
+/// Nanoseconds since 1970.
+pub(crate) fn unix_nanos() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
+}

@@ -1,0 +1,211 @@
+//! Access records: one JSON object a line for each request, written by a thread of its own.
+
+use std::{
+    fs::File,
+    io::{self, BufWriter, Write},
+    path::PathBuf,
+    sync::{
+        Arc,
+        mpsc::{Receiver, SyncSender, TryRecvError, sync_channel},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use prometheus_client::metrics::counter::Counter;
+use serde::Serialize;
+
+use crate::telemetry::{
+    event::{Event, Party},
+    time::rfc3339,
+};
+
+/// Records that wait for the writer; what comes above is lost and counted.
+const QUEUE: usize = 16 * 1024;
+
+/// Where access records go.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Records {
+    /// Nowhere: requests cost nothing for them.
+    #[default]
+    Off,
+    /// The standard output.
+    Stdout,
+    /// The end of a file, which is made if it is not there.
+    File(PathBuf),
+}
+
+/// One request, or one flow that was passed or refused as a whole.
+#[derive(Debug)]
+pub(crate) struct Record {
+    pub(crate) event: Arc<Event>,
+    /// The protocol's number of the answer; `None` if none came.
+    pub(crate) status: Option<u16>,
+    /// From the verdict to the beginning of the answer, or to the end of the flow.
+    pub(crate) duration: Duration,
+    /// Bytes of the connection so far that were relayed from the client.
+    pub(crate) received: u64,
+    /// Bytes of the connection so far that were relayed from the server.
+    pub(crate) sent: u64,
+}
+
+/// The thread that writes.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    queue: Option<SyncSender<Record>>,
+    thread: Option<JoinHandle<()>>,
+    lost: Counter,
+}
+
+impl Writer {
+    pub(crate) fn start(to: &Records, lost: Counter) -> io::Result<Option<Self>> {
+        let out: Box<dyn Write + Send> = match to {
+            Records::Off => return Ok(None),
+            Records::Stdout => Box::new(io::stdout()),
+            Records::File(path) => Box::new(File::options().create(true).append(true).open(path)?),
+        };
+        Self::onto(out, QUEUE, lost).map(Some)
+    }
+
+    pub(crate) fn onto(out: Box<dyn Write + Send>, queue: usize, lost: Counter) -> io::Result<Self> {
+        let (queue, records) = sync_channel(queue);
+        let counter = lost.clone();
+        let thread = thread::Builder::new()
+            .name("access-records".to_owned())
+            .spawn(move || write_all(&records, BufWriter::new(out), &counter))?;
+        Ok(Self { queue: Some(queue), thread: Some(thread), lost })
+    }
+
+    pub(crate) fn put(&self, record: Record) {
+        let taken = self.queue.as_ref().is_some_and(|queue| queue.try_send(record).is_ok());
+        if !taken {
+            self.lost.inc();
+        }
+    }
+}
+
+impl Drop for Writer {
+    /// What waits is written before.
+    fn drop(&mut self) {
+        self.queue = None;
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the thread that writes access records has panicked");
+        }
+    }
+}
+
+/// Writes until nobody can send any more. Flushes whenever nothing waits.
+fn write_all(records: &Receiver<Record>, mut out: impl Write, lost: &Counter) {
+    let mut failing = false;
+    let mut note = |result: io::Result<()>| match result {
+        Ok(()) => failing = false,
+        Err(error) => {
+            lost.inc();
+            // A full disk is one line, not one for each record.
+            if !std::mem::replace(&mut failing, true) {
+                tracing::error!(%error, "access records cannot be written");
+            }
+        }
+    };
+    loop {
+        let record = match records.try_recv() {
+            Ok(record) => record,
+            Err(TryRecvError::Disconnected) => break,
+            Err(TryRecvError::Empty) => {
+                note(out.flush());
+                let Ok(record) = records.recv() else { break };
+                record
+            }
+        };
+        note(line(&record, &mut out));
+    }
+    note(out.flush());
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    time: String,
+    verdict: &'static str,
+    layer: &'static str,
+    direction: &'static str,
+    protocol: &'static str,
+    source: Peer<'a>,
+    destination: Peer<'a>,
+    reason: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    policy: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rule: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    miss: Option<Miss<'a>>,
+    #[serde(skip_serializing_if = "serde_json::Map::is_empty")]
+    request: serde_json::Map<String, serde_json::Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<u16>,
+    duration_us: u64,
+    bytes_received: u64,
+    bytes_sent: u64,
+    revision: u64,
+}
+
+#[derive(Serialize)]
+struct Peer<'a> {
+    address: String,
+    port: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    namespace: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    endpoint: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Miss<'a> {
+    predicate: &'a str,
+    pattern: &'a str,
+    value: &'a str,
+}
+
+impl<'a> From<&'a Party> for Peer<'a> {
+    fn from(party: &'a Party) -> Self {
+        let endpoint = party.endpoint.as_ref();
+        Self {
+            address: party.address.ip().to_string(),
+            port: party.address.port(),
+            namespace: endpoint.map(|endpoint| &*endpoint.namespace),
+            endpoint: endpoint.map(|endpoint| &*endpoint.name),
+        }
+    }
+}
+
+fn line(record: &Record, mut out: impl Write) -> io::Result<()> {
+    let event = &*record.event;
+    let mut request: serde_json::Map<String, serde_json::Value> =
+        event.fields.iter().map(|(name, value)| ((*name).to_owned(), value.as_str().into())).collect();
+    if !event.version.is_empty() {
+        request.insert("version".to_owned(), event.version.into());
+    }
+    let miss = event.miss.as_ref();
+    let line = Line {
+        time: rfc3339(event.time),
+        verdict: if event.allowed { "allow" } else { "deny" },
+        layer: event.layer.as_str(),
+        direction: event.direction.as_str(),
+        protocol: event.protocol,
+        source: (&event.source).into(),
+        destination: (&event.destination).into(),
+        reason: event.reason.as_str(),
+        policy: event.policy.as_deref(),
+        rule: event.rule.as_deref(),
+        miss: miss.map(|miss| Miss { predicate: &miss.predicate, pattern: &miss.pattern, value: &miss.value }),
+        request,
+        status: record.status,
+        duration_us: u64::try_from(record.duration.as_micros()).unwrap_or(u64::MAX),
+        bytes_received: record.received,
+        bytes_sent: record.sent,
+        revision: event.generation,
+    };
+    serde_json::to_writer(&mut out, &line)?;
+    out.write_all(b"\n")
+}

@@ -1,0 +1,113 @@
+//! Flows that the kernel refused by itself: told like any other verdict.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use portcullis_rules::{
+    snapshot::{Access, Flow, FlowKey, Snapshot},
+    verdict::{Layer, Reason},
+    world::{Direction, EndpointId, Transport},
+};
+
+use crate::telemetry::{Event, Party, Record, Telemetry, unix_nanos};
+
+/// A flow that was refused in the kernel.
+#[derive(Clone, Copy, Debug)]
+pub struct KernelRefusal {
+    /// The local endpoint whose policy refused it.
+    pub endpoint: EndpointId,
+    /// Direction, seen from it.
+    pub direction: Direction,
+    /// Transport.
+    pub transport: Transport,
+    /// The other side; never IPv4-mapped.
+    pub peer: IpAddr,
+    /// Port that was connected to.
+    pub port: u16,
+    /// Port of the side that connected; 0 when it had none yet.
+    pub source_port: u16,
+    /// Policy wants it steered, and no listener is there.
+    pub no_listener: bool,
+}
+
+fn name(transport: Transport) -> &'static str {
+    match transport {
+        Transport::Tcp => "tcp",
+        Transport::Udp => "udp",
+        Transport::Sctp => "sctp",
+    }
+}
+
+/// The reasoning of the snapshot about a flow that the kernel refused.
+fn reasoning(refusal: &KernelRefusal, snapshot: &Snapshot) -> Flow {
+    let denied = |layer, reason| Flow { access: Access::Deny, layer, reason, rule: None };
+    if refusal.no_listener {
+        return denied(Layer::L4, Reason::NoListener);
+    }
+    let KernelRefusal { endpoint, direction, transport, mut peer, mut port, .. } = *refusal;
+    if direction == Direction::Egress
+        && let Some(backends) = snapshot.backends(transport, peer, port)
+    {
+        // All backends of a service that the kernel refuses are refused.
+        let Some(backend) = backends.first() else { return denied(Layer::L4, Reason::NoBackend) };
+        (peer, port) = (backend.ip(), backend.port());
+    }
+    let flow = snapshot.flow(&FlowKey { endpoint, direction, transport, peer, port });
+    match flow.access {
+        Access::Deny => flow,
+        // The kernel's table was a moment behind or ahead of this snapshot; refused it was all the same.
+        Access::Allow | Access::Judge(_) => denied(Layer::L4, Reason::NoRule),
+    }
+}
+
+impl Telemetry {
+    /// Tells of a flow that was refused in the kernel.
+    pub fn refused(&self, refusal: &KernelRefusal, snapshot: &Snapshot) {
+        let flow = reasoning(refusal, snapshot);
+        let protocol = name(refusal.transport);
+        self.tally(false);
+        self.verdict_counter(protocol, refusal.direction, false, flow.reason, flow.rule.as_deref()).inc();
+        if !self.watchers.any() && self.records.is_none() {
+            return;
+        }
+        let event = Arc::new(event(refusal, flow, protocol, snapshot));
+        self.watchers.show(&event);
+        self.record(Record { event, status: None, duration: Duration::ZERO, received: 0, sent: 0 });
+    }
+}
+
+fn event(refusal: &KernelRefusal, flow: Flow, protocol: &'static str, snapshot: &Snapshot) -> Event {
+    let local = snapshot.endpoint(refusal.endpoint).cloned();
+    let own = local.as_ref().and_then(|endpoint| {
+        endpoint.addresses.iter().copied().find(|address| address.is_ipv4() == refusal.peer.is_ipv4())
+    });
+    let nowhere = || match refusal.peer {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let peer = snapshot.endpoint_at(refusal.peer).cloned();
+    let (local, remote) = ((own.unwrap_or_else(nowhere), local), (refusal.peer, peer));
+    let (source, destination) = match refusal.direction {
+        Direction::Ingress => (remote, local),
+        Direction::Egress => (local, remote),
+    };
+    Event {
+        time: unix_nanos(),
+        allowed: false,
+        layer: flow.layer,
+        direction: refusal.direction,
+        protocol,
+        source: Party { address: SocketAddr::new(source.0, refusal.source_port), endpoint: source.1 },
+        destination: Party { address: SocketAddr::new(destination.0, refusal.port), endpoint: destination.1 },
+        policy: flow.rule.as_ref().map(|rule| Arc::clone(&rule.policy)),
+        rule: flow.rule.as_ref().map(|rule| Arc::clone(&rule.rule)),
+        reason: flow.reason,
+        miss: None,
+        fields: Vec::new(),
+        version: "",
+        generation: snapshot.generation(),
+    }
+}

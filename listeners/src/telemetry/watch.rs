@@ -1,0 +1,87 @@
+//! Live verdicts for whoever watches. Nobody watching costs one load per verdict.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use arc_swap::ArcSwap;
+use tokio::sync::mpsc;
+
+use crate::telemetry::event::Event;
+
+#[derive(Debug)]
+struct Seat {
+    queue: mpsc::Sender<Arc<Event>>,
+    lost: AtomicU64,
+}
+
+/// Everybody who watches.
+#[derive(Debug, Default)]
+pub(crate) struct Watchers {
+    seats: ArcSwap<Vec<Arc<Seat>>>,
+}
+
+impl Watchers {
+    /// Whether anybody watches.
+    pub(crate) fn any(&self) -> bool {
+        !self.seats.load().is_empty()
+    }
+
+    /// Shows an event to everybody. Who has no room loses it.
+    pub(crate) fn show(&self, event: &Arc<Event>) {
+        for seat in self.seats.load().iter() {
+            if seat.queue.try_send(Arc::clone(event)).is_err() {
+                seat.lost.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    pub(crate) fn sit(self: &Arc<Self>, capacity: usize) -> Watcher {
+        let (queue, events) = mpsc::channel(capacity.max(1));
+        let seat = Arc::new(Seat { queue, lost: AtomicU64::new(0) });
+        self.seats.rcu(|seats| {
+            let mut seats = Vec::clone(seats);
+            seats.push(Arc::clone(&seat));
+            seats
+        });
+        Watcher { events, seat, watchers: Arc::clone(self) }
+    }
+
+    fn leave(&self, seat: &Arc<Seat>) {
+        self.seats.rcu(|seats| {
+            let mut seats = Vec::clone(seats);
+            seats.retain(|other| !Arc::ptr_eq(other, seat));
+            seats
+        });
+    }
+}
+
+/// Receives verdicts as they happen. Bounded: a slow reader loses the newest, and they are counted.
+#[derive(Debug)]
+pub struct Watcher {
+    events: mpsc::Receiver<Arc<Event>>,
+    seat: Arc<Seat>,
+    watchers: Arc<Watchers>,
+}
+
+impl Watcher {
+    /// The next verdict, and how many were lost since the last call. Works in any async runtime; cancelling loses
+    /// nothing.
+    pub async fn recv(&mut self) -> Option<(Arc<Event>, u64)> {
+        let event = self.events.recv().await?;
+        Some((event, self.seat.lost.swap(0, Ordering::Relaxed)))
+    }
+
+    /// The next verdict if one is there already.
+    pub fn try_recv(&mut self) -> Option<(Arc<Event>, u64)> {
+        let event = self.events.try_recv().ok()?;
+        Some((event, self.seat.lost.swap(0, Ordering::Relaxed)))
+    }
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        self.watchers.leave(&self.seat);
+    }
+}

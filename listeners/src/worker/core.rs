@@ -1,0 +1,126 @@
+//! What a worker lends to the pair that it advances.
+
+use std::{
+    collections::{HashMap, hash_map::RandomState},
+    hash::{BuildHasher, Hasher},
+    io,
+    net::SocketAddr,
+    sync::Arc,
+};
+
+use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
+use portcullis_codecs::relay::{Output, Side};
+use portcullis_rules::{snapshot::Snapshot, world::EndpointId};
+use socket2::Socket;
+
+use crate::{
+    dial::{Dial, Leg},
+    judge::Judge,
+    options::Options,
+    plane::Shared,
+    telemetry::Exit,
+    worker::Token,
+};
+
+/// Capacity of a relay's own words that is kept for the next pair, in bytes.
+const KEPT_OUTPUT: usize = 64 * 1024;
+
+/// A worker without its connections.
+pub(crate) struct Core {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) epoll: Epoll,
+    pub(crate) exit: Exit,
+    pub(crate) snapshot: Option<Arc<Snapshot>>,
+    /// How many snapshots this worker has seen.
+    pub(crate) epoch: u64,
+    /// Milliseconds since the worker began, as of its last wake-up.
+    pub(crate) now: u64,
+    pub(crate) output: Output,
+    pub(crate) dials: HashMap<EndpointId, Box<dyn Dial>>,
+    buffer: Vec<u8>,
+    random: u64,
+}
+
+impl Core {
+    pub(crate) fn new(shared: Arc<Shared>, epoll: Epoll) -> Self {
+        Self {
+            exit: Exit::new(&shared.telemetry),
+            epoll,
+            snapshot: None,
+            epoch: 0,
+            now: 0,
+            output: Output::default(),
+            dials: HashMap::new(),
+            buffer: Vec::new(),
+            random: RandomState::new().build_hasher().finish() | 1,
+            shared,
+        }
+    }
+
+    pub(crate) fn options(&self) -> &Options {
+        &self.shared.options
+    }
+
+    /// The read buffer, for the time of one read. One that was lost to a panic is made anew.
+    pub(crate) fn take_buffer(&mut self) -> Vec<u8> {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.resize(self.options().buffer.max(1), 0);
+        buffer
+    }
+
+    pub(crate) fn put_buffer(&mut self, buffer: Vec<u8>) {
+        self.buffer = buffer;
+        if self.output.downstream.capacity() > KEPT_OUTPUT {
+            self.output.downstream = Vec::new();
+        }
+        if self.output.upstream.capacity() > KEPT_OUTPUT {
+            self.output.upstream = Vec::new();
+        }
+    }
+
+    /// Most bytes that may be held of one side: the largest head, and one read. The codecs refuse before.
+    pub(crate) fn most_held(&self) -> usize {
+        let options = self.options();
+        options.limits.request_head.max(options.limits.response_head) + options.buffer
+    }
+
+    /// A random number (xorshift): which backend, nothing secret.
+    pub(crate) fn draw(&mut self) -> usize {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        usize::try_from(self.random >> 32).unwrap_or(0)
+    }
+
+    pub(crate) fn dial(&mut self, judge: &Judge) -> io::Result<Leg> {
+        let dial = self.dials.get_mut(&judge.key.endpoint).ok_or(io::ErrorKind::NotFound)?;
+        dial.dial(&judge.way(), &self.exit)
+    }
+
+    pub(crate) fn forget(&mut self, endpoint: EndpointId, leg: SocketAddr, port: u16) {
+        if let Some(dial) = self.dials.get_mut(&endpoint) {
+            dial.forget(leg, port);
+        }
+    }
+
+    /// Registers a socket once for both directions, edge-triggered.
+    pub(crate) fn register(&self, socket: &Socket, token: Token, side: Side) -> nix::Result<()> {
+        let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT | EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLET;
+        self.epoll.add(socket, EpollEvent::new(flags, token.event(side)))
+    }
+
+    /// Takes the newest snapshot; tells whether it is another one.
+    pub(crate) fn take_snapshot(&mut self) -> bool {
+        let newest = self.shared.snapshot.load();
+        let same = match (&*newest, &self.snapshot) {
+            (Some(newest), Some(mine)) => Arc::ptr_eq(newest, mine),
+            (None, None) => true,
+            _ => false,
+        };
+        if !same {
+            self.snapshot.clone_from(&newest);
+            self.epoch += 1;
+        }
+        !same
+    }
+}

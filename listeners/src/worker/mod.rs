@@ -1,0 +1,225 @@
+//! One worker: a thread, an epoll loop, a connection table.
+
+mod accept;
+mod core;
+mod table;
+
+use std::{
+    cmp::Reverse,
+    collections::{BinaryHeap, VecDeque},
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
+
+use nix::{
+    errno::Errno,
+    sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout},
+};
+use portcullis_rules::world::EndpointId;
+
+use self::{
+    accept::Doors,
+    table::{Source, Table},
+};
+pub(crate) use self::{core::Core, table::Token};
+use crate::{
+    pair::{Fate, Kind, Outcome, Pair},
+    plane::{Command, Mailbox, Shared},
+};
+
+/// Events that are taken at a time.
+const EVENTS: usize = 256;
+/// Slots that are judged anew at a time after a change of policy, so that traffic does not wait for the walk. A pair
+/// that has an event before is judged anew first.
+const WALK: usize = 1024;
+
+/// A worker.
+pub(crate) struct Worker {
+    core: Core,
+    mailbox: Arc<Mailbox>,
+    table: Table,
+    doors: Doors,
+    /// Deadlines, the next one first. A pair has at most one entry per kind.
+    deadlines: BinaryHeap<Reverse<(u64, Token, Kind)>>,
+    /// Pairs that have more to do.
+    ready: VecDeque<Token>,
+    /// Where the walk after a change of policy stands.
+    walk: Option<usize>,
+    began: Instant,
+    /// When what is still open is reset, once we stop.
+    stop: Option<u64>,
+}
+
+impl Worker {
+    pub(crate) fn new(shared: Arc<Shared>, mailbox: Arc<Mailbox>) -> io::Result<Self> {
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        epoll.add(&mailbox.bell, EpollEvent::new(EpollFlags::EPOLLIN, Source::Bell.to_event()))?;
+        Ok(Self {
+            core: Core::new(shared, epoll),
+            mailbox,
+            table: Table::default(),
+            doors: Doors::new()?,
+            deadlines: BinaryHeap::new(),
+            ready: VecDeque::new(),
+            walk: None,
+            began: Instant::now(),
+            stop: None,
+        })
+    }
+
+    /// Works until it is told to stop and all is done.
+    pub(crate) fn run(mut self) {
+        let mut events = vec![EpollEvent::empty(); EVENTS];
+        while !self.is_done() {
+            let count = match self.core.epoll.wait(&mut events, self.patience()) {
+                Ok(count) => count,
+                Err(Errno::EINTR) => 0,
+                Err(error) => {
+                    tracing::error!(%error, "a worker cannot wait for events");
+                    break;
+                }
+            };
+            self.core.now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+            // Before any event: what is read from here on is judged by what was published before.
+            if self.core.take_snapshot() {
+                self.walk = Some(0);
+            }
+            for event in &events[..count] {
+                self.event(*event);
+            }
+            self.go_on();
+            self.fire();
+            self.doors.reopen(&self.core);
+            self.core.exit.flush();
+        }
+        self.end_all(Outcome::Stopped, |_| true);
+        self.core.exit.flush();
+    }
+
+    fn is_done(&self) -> bool {
+        self.stop.is_some_and(|deadline| self.table.len() == 0 || self.core.now >= deadline)
+    }
+
+    /// How long nothing may come.
+    fn patience(&self) -> EpollTimeout {
+        if !self.ready.is_empty() || self.walk.is_some() {
+            return EpollTimeout::ZERO;
+        }
+        let next = self.deadlines.peek().map(|Reverse((deadline, ..))| *deadline);
+        let Some(next) = [next, self.stop, self.doors.reopens()].into_iter().flatten().min() else {
+            return EpollTimeout::NONE;
+        };
+        // One more, because `now` is cut to whole milliseconds.
+        let wait = Duration::from_millis(next.saturating_sub(self.core.now).saturating_add(1));
+        EpollTimeout::try_from(wait).unwrap_or(EpollTimeout::MAX)
+    }
+
+    fn event(&mut self, event: EpollEvent) {
+        match Source::of_event(event.data()) {
+            Source::Bell => {
+                for command in self.mailbox.take() {
+                    self.obey(command);
+                }
+            }
+            Source::Listener(place) => self.accept(place),
+            Source::Pair(token, side) => {
+                let flags = event.events();
+                self.with(token, |pair, core| pair.event(side, flags, core));
+            }
+        }
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Open { id, listeners, dial } => {
+                self.core.dials.insert(id, dial);
+                for listener in listeners {
+                    self.doors.open(id, listener, &self.core);
+                }
+            }
+            Command::Close(id) => self.close(id),
+            Command::Stop(drain) => {
+                self.doors.close_all();
+                let drain = u64::try_from(drain.as_millis()).unwrap_or(u64::MAX);
+                self.stop = Some(self.core.now.saturating_add(drain));
+            }
+        }
+    }
+
+    fn close(&mut self, id: EndpointId) {
+        self.doors.close(id);
+        self.end_all(Outcome::Removed, |pair| pair.judge().key.endpoint == id);
+        self.core.dials.remove(&id);
+    }
+
+    fn end_all(&mut self, outcome: Outcome, which: impl Fn(&Pair) -> bool) {
+        for slot in 0..self.table.slots() {
+            let Some((token, pair)) = self.table.at(slot) else { continue };
+            if which(pair) {
+                self.with(token, |_, _| Fate::Over(outcome));
+            }
+        }
+    }
+
+    /// Does something with a pair and carries out what becomes of it. A panic ends this pair and no other.
+    fn with(&mut self, token: Token, action: impl FnOnce(&mut Pair, &mut Core) -> Fate) {
+        let Some(mut pair) = self.table.take(token) else { return };
+        let core = &mut self.core;
+        let fate = catch_unwind(AssertUnwindSafe(|| action(&mut pair, core))).unwrap_or_else(|_| {
+            tracing::error!("relaying a connection has panicked; the connection is reset");
+            core.output = Default::default();
+            Fate::Over(Outcome::Fault)
+        });
+        if let Fate::Over(outcome) = fate {
+            pair.end(outcome, &mut self.core);
+            self.table.release(token);
+            self.core.shared.connections.fetch_sub(1, Ordering::Relaxed);
+            return;
+        }
+        if fate == Fate::Again && !std::mem::replace(&mut pair.queued, true) {
+            self.ready.push_back(token);
+        }
+        let deadlines = &mut self.deadlines;
+        pair.arm(&self.core.shared.options.timeouts, |kind, at| deadlines.push(Reverse((at, token, kind))));
+        self.table.put(token, pair);
+    }
+
+    /// The pairs that had more to do have one turn each; the walk goes on.
+    fn go_on(&mut self) {
+        for _ in 0..self.ready.len() {
+            let Some(token) = self.ready.pop_front() else { break };
+            self.with(token, |pair, core| {
+                pair.queued = false;
+                pair.advance(core)
+            });
+        }
+        let Some(from) = self.walk else { return };
+        let to = (from + WALK).min(self.table.slots());
+        for slot in from..to {
+            if let Some((token, _)) = self.table.at(slot) {
+                self.with(token, |pair, core| pair.refresh(core).map_or(Fate::Wait, Fate::Over));
+            }
+        }
+        self.walk = (to < self.table.slots()).then_some(to);
+    }
+
+    /// Ends what has taken too long.
+    fn fire(&mut self) {
+        while let Some(Reverse((deadline, token, kind))) = self.deadlines.peek().copied() {
+            if deadline > self.core.now {
+                break;
+            }
+            self.deadlines.pop();
+            self.with(token, |pair, core| {
+                pair.disarm(kind);
+                match pair.deadline(kind, &core.shared.options.timeouts) {
+                    Some(deadline) if deadline <= core.now => pair.late(kind, core),
+                    // It has moved since; it gets a new entry.
+                    _ => Fate::Wait,
+                }
+            });
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! The connection table of one worker.
+
+use portcullis_codecs::relay::Side;
+
+use crate::pair::Pair;
+
+/// What an event of the kernel belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// The mailbox.
+    Bell,
+    /// A listener, by its place.
+    Listener(usize),
+    /// One side of a pair.
+    Pair(Token, Side),
+}
+
+const BELL: u64 = u64::MAX;
+const LISTENER: u64 = 1 << 63;
+const SLOT_BITS: u32 = 32;
+const GENERATIONS: u32 = (1 << 30) - 1;
+
+/// Names a pair: its slot, and which of the pairs that had the slot it is. Events of one that is gone find nobody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Token(u64);
+
+impl Token {
+    fn new(slot: usize, generation: u32) -> Self {
+        Self(u64::from(generation) << SLOT_BITS | slot as u64)
+    }
+
+    pub(crate) fn slot(self) -> usize {
+        usize::try_from(self.0 & u64::from(u32::MAX)).unwrap_or(usize::MAX)
+    }
+
+    fn generation(self) -> u32 {
+        u32::try_from(self.0 >> SLOT_BITS).unwrap_or(u32::MAX)
+    }
+
+    /// As the data of an event.
+    pub(crate) fn event(self, side: Side) -> u64 {
+        self.0 << 1 | side as u64
+    }
+}
+
+impl Source {
+    pub(crate) fn to_event(self) -> u64 {
+        match self {
+            Self::Bell => BELL,
+            Self::Listener(place) => LISTENER | place as u64,
+            Self::Pair(token, side) => token.event(side),
+        }
+    }
+
+    pub(crate) fn of_event(data: u64) -> Self {
+        if data == BELL {
+            return Self::Bell;
+        }
+        if data & LISTENER != 0 {
+            return Self::Listener(usize::try_from(data & !LISTENER).unwrap_or(usize::MAX));
+        }
+        let side = if data & 1 == Side::Downstream as u64 { Side::Downstream } else { Side::Upstream };
+        Self::Pair(Token(data >> 1), side)
+    }
+}
+
+#[derive(Default)]
+struct Entry {
+    generation: u32,
+    pair: Option<Box<Pair>>,
+}
+
+/// All pairs of a worker. A pair that is being advanced is taken out and put back.
+#[derive(Default)]
+pub(crate) struct Table {
+    entries: Vec<Entry>,
+    free: Vec<usize>,
+}
+
+impl Table {
+    /// The name of the next pair.
+    pub(crate) fn reserve(&mut self) -> Token {
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.entries.push(Entry::default());
+            self.entries.len() - 1
+        });
+        Token::new(slot, self.entries[slot].generation)
+    }
+
+    pub(crate) fn put(&mut self, token: Token, pair: Box<Pair>) {
+        self.entries[token.slot()].pair = Some(pair);
+    }
+
+    pub(crate) fn take(&mut self, token: Token) -> Option<Box<Pair>> {
+        let entry = self.entries.get_mut(token.slot())?;
+        if entry.generation == token.generation() { entry.pair.take() } else { None }
+    }
+
+    /// The name is given up; its slot may be had by another.
+    pub(crate) fn release(&mut self, token: Token) {
+        let entry = &mut self.entries[token.slot()];
+        entry.generation = (entry.generation + 1) & GENERATIONS;
+        self.free.push(token.slot());
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len() - self.free.len()
+    }
+
+    /// Number of slots, for a walk.
+    pub(crate) fn slots(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// The name of the pair in a slot, if there is one.
+    pub(crate) fn at(&self, slot: usize) -> Option<(Token, &Pair)> {
+        let entry = self.entries.get(slot)?;
+        entry.pair.as_deref().map(|pair| (Token::new(slot, entry.generation), pair))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use portcullis_codecs::relay::Side;
+
+    use super::{Source, Table};
+
+    #[test]
+    fn every_source_survives_the_way_through_the_kernel() {
+        let mut table = Table::default();
+        let first = table.reserve();
+        let second = table.reserve();
+        for source in [
+            Source::Bell,
+            Source::Listener(0),
+            Source::Listener(70_000),
+            Source::Pair(first, Side::Downstream),
+            Source::Pair(second, Side::Upstream),
+        ] {
+            assert_eq!(Source::of_event(source.to_event()), source);
+        }
+    }
+
+    #[test]
+    fn a_slot_that_is_had_again_has_another_name() {
+        let mut table = Table::default();
+        let first = table.reserve();
+        table.release(first);
+        let second = table.reserve();
+        assert_eq!(first.slot(), second.slot());
+        assert_ne!(first, second);
+        assert!(table.take(first).is_none());
+        assert_eq!(table.len(), 1);
+    }
+}
