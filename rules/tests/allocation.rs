@@ -1,0 +1,70 @@
+//! On the data path nothing is allocated: neither for an allowed request nor for a flow.
+#![allow(unsafe_code, reason = "a global allocator that counts")]
+
+mod kit;
+
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    cell::Cell,
+};
+
+use kit::{Http, Ports, allow, anybody, ingress, key, peers, policy, request, town, with_header};
+use portcullis_rules::{
+    snapshot::{Access, Snapshot},
+    world::Direction,
+};
+
+thread_local! {
+    static COUNT: Cell<usize> = const { Cell::new(0) };
+}
+
+struct Counting;
+
+// SAFETY: every call goes to the system's allocator as it is.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        COUNT.with(|count| count.set(count.get() + 1));
+        // SAFETY: the caller keeps to the contract of `alloc`.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the pointer came from `alloc` above, with this layout.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn allocations(run: impl FnOnce()) -> usize {
+    let before = COUNT.with(Cell::get);
+    run();
+    COUNT.with(Cell::get) - before
+}
+
+#[test]
+fn an_allowed_request_and_a_flow_allocate_nothing() {
+    let mut rules =
+        vec![allow("GET", "/exact"), allow("GET", "/prefix/.*"), with_header(allow("", "/h"), "x-a", Some("1"))];
+    rules.extend((0..600).map(|n| allow("POST", &format!("/many/{n}/[a-z]+"))));
+    let entries = vec![anybody().http("80", rules), peers(&["app=client"]).port("22")];
+    let snapshot = Snapshot::compile(&town(vec![policy("default/p", vec![ingress("app=server", entries)])]), 1);
+    let requests = [
+        request("GET", "/exact"),
+        request("GET", "/prefix/x"),
+        Http { headers: vec![("x-a", "1")], ..request("PUT", "/h") },
+        request("POST", "/many/599/abc"),
+    ];
+    let Access::Judge(set) = snapshot.flow(&key(1, Direction::Ingress, "10.0.0.2", "80")).access else {
+        panic!("not judged");
+    };
+    // The automata make their working memory at first use.
+    let ask = || requests.iter().for_each(|request| assert!(set.check(request).allowed));
+    ask();
+    assert_eq!(allocations(ask), 0);
+    let flows = [("10.0.0.2", "80"), ("10.0.0.2", "22"), ("192.0.2.1", "22"), ("2001:db8::1", "80"), ("10.0.0.3", "9")];
+    let flows = flows.map(|(peer, port)| key(1, Direction::Ingress, peer, port));
+    assert_eq!(allocations(|| flows.iter().for_each(|key| drop(snapshot.flow(key)))), 0);
+    assert!(allocations(|| drop(vec![1_u8])) > 0, "the counter counts");
+}

@@ -1,0 +1,138 @@
+//! Services, and what the kernel is told of endpoints.
+
+mod kit;
+
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use kit::{Ports, allow, anybody, cidrs, egress, endpoint, ingress, ip, peers, policy, service, town};
+use portcullis_rules::{
+    policy::Policy,
+    snapshot::Snapshot,
+    steering::{Action, PortClass},
+    world::{Direction, EndpointId, Service, Transport, World},
+};
+
+fn with(services: Vec<Service>, policies: Vec<Policy>) -> World {
+    World { services: services.into_iter().map(Arc::new).collect(), ..town(policies) }
+}
+
+fn classes(world: &World) -> Vec<PortClass> {
+    Snapshot::compile(world, 1).steering(EndpointId(1)).classes
+}
+
+/// What the kernel does with a TCP connection of the server to an address and port.
+fn egress_action(world: &World, address: &str, port: u16) -> Action {
+    let classes = classes(world);
+    let class = classes.iter().find(|class| {
+        (class.direction, class.transport) == (Direction::Egress, Transport::Tcp) && class.ports.contains(&port)
+    });
+    let matching = class.into_iter().flat_map(|class| &class.prefixes).filter(|(net, _)| net.contains(&ip(address)));
+    matching.max_by_key(|(net, _)| net.prefix_len()).map_or(Action::Pass, |(_, action)| *action)
+}
+
+#[test]
+fn backends_are_of_the_vips_family_with_the_targets_port() {
+    let services =
+        vec![service(&["10.96.0.1", "fd96::1"], 80, 8080, Transport::Tcp, &["10.0.0.2", "fd00::2", "10.0.0.3"])];
+    let snapshot = Snapshot::compile(&with(services, vec![]), 3);
+    let backends = |transport, vip, port| snapshot.backends(transport, ip(vip), port).map(<[_]>::to_vec);
+    let tcp = Transport::Tcp;
+    assert_eq!(
+        backends(tcp, "10.96.0.1", 80),
+        Some(vec!["10.0.0.2:8080".parse().unwrap(), "10.0.0.3:8080".parse().unwrap()])
+    );
+    assert_eq!(backends(tcp, "fd96::1", 80), Some(vec!["[fd00::2]:8080".parse().unwrap()]));
+    assert_eq!(backends(tcp, "10.96.0.1", 81), None, "no port of the service");
+    assert_eq!(backends(Transport::Udp, "10.96.0.1", 80), None);
+    assert_eq!(backends(tcp, "10.0.0.2", 8080), None, "a backend is no VIP");
+    assert_eq!(snapshot.generation(), 3);
+}
+
+#[test]
+fn a_service_without_ready_backends_is_known_but_empty() {
+    let services = vec![service(&["10.96.0.1"], 80, 80, Transport::Tcp, &[])];
+    let world = with(services, vec![policy("default/p", vec![egress("app=server", vec![anybody().port("80")])])]);
+    assert_eq!(Snapshot::compile(&world, 1).backends(Transport::Tcp, ip("10.96.0.1"), 80), Some(&[][..]));
+    assert_eq!(egress_action(&world, "10.96.0.1", 80), Action::Refuse);
+}
+
+#[test]
+fn a_vip_is_treated_as_its_backends_are() {
+    let to_client = |http: bool| {
+        let entry = peers(&["app=client"]);
+        let entry = if http { entry.http("8080", vec![allow("GET", "")]) } else { entry.port("8080") };
+        vec![policy("default/p", vec![egress("app=server", vec![entry])])]
+    };
+    for (backends, http, wanted) in [
+        (&["10.0.0.2"][..], false, Action::Pass),
+        (&["10.0.0.3"], false, Action::Refuse),
+        (&["10.0.0.2", "10.0.0.3"], false, Action::Steer),
+        (&["10.0.0.2"], true, Action::Steer),
+        (&["10.0.0.3"], true, Action::Refuse),
+        // The server behind its own service may be sent to itself.
+        (&["10.0.0.1", "10.0.0.3"], false, Action::Steer),
+        (&["10.0.0.1"], false, Action::Pass),
+    ] {
+        let world = with(vec![service(&["10.96.0.1"], 80, 8080, Transport::Tcp, backends)], to_client(http));
+        assert_eq!(egress_action(&world, "10.96.0.1", 80), wanted, "{backends:?} {http}");
+        assert_eq!(
+            egress_action(&world, "10.96.0.1", 81),
+            Action::Refuse,
+            "no port of the service: an address like any"
+        );
+    }
+}
+
+#[test]
+fn an_endpoint_is_found_by_address_and_by_number() {
+    let snapshot = Snapshot::compile(&town(vec![]), 1);
+    assert_eq!(&*snapshot.endpoint_at(ip("fd00::2")).unwrap().name, "client");
+    assert_eq!(&*snapshot.endpoint(EndpointId(1)).unwrap().name, "server");
+    assert!(snapshot.endpoint_at(ip("192.0.2.1")).is_none() && snapshot.endpoint(EndpointId(3)).is_none());
+    assert_eq!(snapshot.steering(EndpointId(1)).addresses, [ip("10.0.0.1"), ip("fd00::1")]);
+}
+
+#[test]
+fn only_what_is_judged_is_steered() {
+    let http = peers(&["app=client"]).http("80", vec![allow("GET", "/")]);
+    let world = town(vec![policy("default/p", vec![ingress("app=server", vec![http, cidrs(&["192.0.2.0/24"])])])]);
+    let classes = classes(&world);
+    let shown: Vec<_> =
+        classes.iter().map(|class| (class.transport, class.ports.clone(), class.prefixes.len())).collect();
+    // Both /0, the range, the client's two addresses on port 80, and the node, which is let in.
+    assert_eq!(
+        shown,
+        [
+            (Transport::Tcp, 0..=79, 4),
+            (Transport::Tcp, 80..=80, 6),
+            (Transport::Tcp, 81..=65535, 4),
+            (Transport::Udp, 0..=65535, 4),
+        ]
+    );
+    let net: IpNet = "10.0.0.2/32".parse().unwrap();
+    assert!(classes[1].prefixes.contains(&(net, Action::Steer)));
+}
+
+#[test]
+fn ten_thousand_endpoints_cost_at_most_a_prefix_each() {
+    let mut world = town(vec![policy("default/p", vec![ingress("app=server", vec![peers(&["app=many"]).port("80")])])]);
+    for number in 0..10_000_u32 {
+        let address = format!("10.{}.{}.{}", 100 + number / 65536, number / 256 % 256, number % 256);
+        world.endpoints.push(endpoint(0, &format!("default/e{number}"), "app=many", &[&address]).into());
+    }
+    let classes = classes(&world);
+    let sizes: Vec<usize> = classes.iter().map(|class| class.prefixes.len()).collect();
+    // Those that are refused like the rest of the world cost nothing.
+    assert_eq!(sizes, [3, 10_003, 3, 3]);
+}
+
+#[test]
+fn endpoints_of_one_identity_are_told_the_same() {
+    let mut world =
+        town(vec![policy("default/p", vec![ingress("app=server", vec![peers(&["app=client"]).port("80")])])]);
+    let twin = kit::named("web", 8080, endpoint(5, "default/server-2", "app=server", &["10.0.0.55"]));
+    world.endpoints.push(twin.into());
+    let snapshot = Snapshot::compile(&world, 1);
+    assert_eq!(snapshot.steering(EndpointId(1)).classes, snapshot.steering(EndpointId(5)).classes);
+}
