@@ -1,0 +1,159 @@
+//! What judging a request costs by the number of rules, and what compiling a world costs.
+
+use std::{borrow::Cow, hint::black_box, sync::Arc};
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use portcullis_rules::{
+    labels::{Labels, Operator, Requirement, Selector},
+    policy::{Entry, L7Rule, L7Rules, Matcher, Policy, PortRef, PortRule, PortSpec, Position, Predicate, Rule},
+    request::{FieldValue, Request},
+    schema::{FieldIndex, FieldSpec, Form, Schema},
+    settings::{DenyWith, Settings},
+    snapshot::{FlowKey, RuleSet, Snapshot},
+    verdict::RuleInfo,
+    world::{Direction, Endpoint, EndpointId, Transport, World},
+};
+
+static HTTP: Schema = Schema {
+    protocol: "http",
+    fields: &[
+        FieldSpec { name: "method", form: Form::Regex, checked: true },
+        FieldSpec { name: "path", form: Form::Regex, checked: true },
+    ],
+};
+
+/// A request of method and path.
+struct Asked(&'static str, String);
+
+impl Request for Asked {
+    fn schema(&self) -> &'static Schema {
+        &HTTP
+    }
+
+    fn field(&self, field: FieldIndex, _key: &str) -> FieldValue<'_> {
+        let value = if field.0 == 0 { self.0 } else { self.1.as_str() };
+        FieldValue::Value(Cow::Borrowed(value.as_bytes()))
+    }
+}
+
+fn get(path: &str) -> L7Rule {
+    let regex = |field, pattern: &str| Predicate {
+        field: FieldIndex(field),
+        key: String::new(),
+        matcher: Matcher::Regex(pattern.to_owned()),
+    };
+    L7Rule { predicates: vec![regex(0, "GET"), regex(1, path)], position: Position::default() }
+}
+
+fn rule_set(count: usize, path: fn(usize) -> String) -> RuleSet {
+    let rules: Vec<L7Rule> = (0..count).map(|number| get(&path(number))).collect();
+    let info = Arc::new(RuleInfo { policy: "default/p".into(), rule: "ingress[0]".into() });
+    RuleSet::new(&HTTP, rules.iter().map(|rule| (rule, Arc::clone(&info))), DenyWith::Reset)
+}
+
+type Shape = (&'static str, fn(usize) -> String, fn(usize) -> String);
+
+const SHAPES: [Shape; 3] = [
+    ("exact", |n| format!("/api/v1/items/{n}"), |n| format!("/api/v1/items/{n}")),
+    ("prefix", |n| format!("/api/v1/items/{n}/.*"), |n| format!("/api/v1/items/{n}/parts/7")),
+    ("regex", |n| format!("/api/v[0-9]+/items/{n}/[a-z]+"), |n| format!("/api/v1/items/{n}/parts")),
+];
+
+/// The rule that allows is the last one.
+fn check(criterion: &mut Criterion) {
+    for (name, pattern, path) in SHAPES {
+        let mut group = criterion.benchmark_group(format!("check/{name}"));
+        group.throughput(Throughput::Elements(1));
+        for count in [1, 10, 100, 1000, 10_000] {
+            let set = rule_set(count, pattern);
+            let allowed = Asked("GET", path(count - 1));
+            assert!(set.check(&allowed).allowed);
+            group.bench_function(BenchmarkId::new("allow", count), |bencher| {
+                bencher.iter(|| set.check(black_box(&allowed)).allowed);
+            });
+            let denied = Asked("GET", path(count));
+            assert!(!set.check(&denied).allowed);
+            group.bench_function(BenchmarkId::new("deny", count), |bencher| {
+                bencher.iter(|| set.check(black_box(&denied)).allowed);
+            });
+        }
+        group.finish();
+    }
+}
+
+fn select(value: String) -> Selector {
+    Selector { requirements: vec![Requirement { key: "app".to_owned(), operator: Operator::In, values: vec![value] }] }
+}
+
+/// As many policies as endpoints: each lets one other endpoint in, for some requests.
+fn world(count: u16) -> World {
+    let endpoint = |number: u16| {
+        let [high, low] = number.to_be_bytes();
+        Arc::new(Endpoint {
+            local: Some(EndpointId(u32::from(number) + 1)),
+            name: format!("e{number}").into(),
+            namespace: "default".into(),
+            labels: Labels::of_pod("default", "", [("app".to_owned(), format!("a{number}"))]),
+            addresses: vec![[10, 0, high, low].into()],
+            ports: vec![],
+        })
+    };
+    let policy = |number: u16| {
+        let ports = vec![PortSpec { port: PortRef::Range(80, 80), transport: Some(Transport::Tcp) }];
+        let l7 = L7Rules { schema: &HTTP, rules: vec![get(&format!("/{number}/.*"))] };
+        let entry = Entry {
+            endpoints: Some(vec![select(format!("a{}", (number + 1) % count))]),
+            ports: Some(vec![PortRule { ports, l7: Some(l7) }]),
+            ..Entry::default()
+        };
+        let rule = Rule {
+            path: "spec".into(),
+            subject: select(format!("a{number}")),
+            ingress: Some(vec![entry]),
+            egress: None,
+            ingress_deny: None,
+            egress_deny: None,
+            default_deny_ingress: None,
+            default_deny_egress: None,
+            position: Position::default(),
+        };
+        Arc::new(Policy {
+            namespace: Some("default".into()),
+            name: format!("p{number}").into(),
+            rules: vec![rule],
+            deny_with: None,
+            origin: "bench".into(),
+        })
+    };
+    World {
+        endpoints: (0..count).map(endpoint).collect(),
+        services: vec![],
+        policies: (0..count).map(policy).collect(),
+        settings: Settings::default(),
+    }
+}
+
+fn compile(criterion: &mut Criterion) {
+    let world = world(1000);
+    let mut group = criterion.benchmark_group("compile");
+    group.sample_size(10);
+    group.bench_function("1000 policies over 1000 endpoints", |bencher| {
+        bencher.iter(|| Snapshot::compile(black_box(&world), 1));
+    });
+    let snapshot = Snapshot::compile(&world, 1);
+    group.bench_function("what the kernel is told of 1000 endpoints", |bencher| {
+        bencher.iter(|| (1..=1000).map(|id| snapshot.steering(EndpointId(id)).classes.len()).sum::<usize>());
+    });
+    group.finish();
+    let key = FlowKey {
+        endpoint: EndpointId(1),
+        direction: Direction::Ingress,
+        transport: Transport::Tcp,
+        peer: [10, 0, 0, 1].into(),
+        port: 80,
+    };
+    criterion.bench_function("flow", |bencher| bencher.iter(|| snapshot.flow(black_box(&key))));
+}
+
+criterion_group!(benches, check, compile);
+criterion_main!(benches);
