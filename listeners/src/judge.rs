@@ -161,7 +161,7 @@ impl Judge {
 
     fn tell_flow(&mut self, flow: &Flow, allowed: bool, court: &mut Court<'_>) {
         court.exit.count(RAW, self.key.direction, allowed, flow.reason, flow.rule.as_deref());
-        if !court.exit.wants_events() {
+        if !court.exit.wants_event(allowed) {
             return;
         }
         let told = Told { allowed, layer: flow.layer, reason: flow.reason, rule: flow.rule.as_deref(), miss: None };
@@ -172,7 +172,7 @@ impl Judge {
     /// Shows an event, and keeps it for its record: one that allows is recorded when the answer comes.
     fn tell(&mut self, event: Arc<Event>, exit: &Exit) {
         exit.show(&event);
-        if !exit.records() {
+        if !exit.records(event.allowed) {
             return;
         }
         if event.allowed {
@@ -257,7 +257,7 @@ impl Checker for Hearing<'_> {
         court.exit.judged(began.elapsed());
         let (allowed, reason, rule) = (verdict.allowed, verdict.reason, verdict.rule);
         court.exit.count(judge.protocol, judge.key.direction, allowed, reason, rule);
-        if court.exit.wants_events() {
+        if court.exit.wants_event(allowed) {
             let told = Told { allowed, layer: Layer::L7, reason, rule, miss: verdict.miss };
             let event = Arc::new(judge.event(told, Some(request), court.snapshot));
             judge.tell(event, court.exit);

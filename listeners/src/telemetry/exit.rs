@@ -96,14 +96,14 @@ impl Exit {
         self.counters.insert(key, Cached { counter, _names: names });
     }
 
-    /// Whether an [`Event`] has to be made at all.
-    pub(crate) fn wants_events(&self) -> bool {
-        self.telemetry.watchers.any() || self.records()
+    /// Whether an [`Event`] has to be made of such a verdict.
+    pub(crate) fn wants_event(&self, allowed: bool) -> bool {
+        self.telemetry.watchers.any() || self.records(allowed)
     }
 
-    /// Whether access records are written.
-    pub(crate) fn records(&self) -> bool {
-        self.telemetry.records.is_some()
+    /// Whether such a verdict is recorded.
+    pub(crate) fn records(&self, allowed: bool) -> bool {
+        self.telemetry.records(allowed)
     }
 
     pub(crate) fn show(&self, event: &Arc<Event>) {

@@ -34,6 +34,8 @@ use self::{metrics::Metrics, records::Writer, watch::Watchers};
 pub struct TelemetryOptions {
     /// Where access records go.
     pub records: Records,
+    /// Whether only what is denied is recorded.
+    pub denied_only: bool,
     /// Most pairs of policy and rule that have a metric series of their own, for the life of the process; further ones
     /// share one that reads `other`.
     pub policy_labels: usize,
@@ -41,7 +43,7 @@ pub struct TelemetryOptions {
 
 impl Default for TelemetryOptions {
     fn default() -> Self {
-        Self { records: Records::Off, policy_labels: 1000 }
+        Self { records: Records::Off, denied_only: false, policy_labels: 1000 }
     }
 }
 
@@ -61,7 +63,8 @@ pub struct Totals {
 pub struct Telemetry {
     pub(crate) metrics: Metrics,
     pub(crate) watchers: Arc<Watchers>,
-    pub(crate) records: Option<Writer>,
+    records: Option<Writer>,
+    denied_only: bool,
     allowed: AtomicU64,
     denied: AtomicU64,
 }
@@ -74,7 +77,14 @@ impl Telemetry {
     pub fn new(options: &TelemetryOptions) -> io::Result<Self> {
         let metrics = Metrics::new(options.policy_labels);
         let records = Writer::start(&options.records, metrics.lost_records.clone())?;
-        Ok(Self { metrics, watchers: Arc::default(), records, allowed: AtomicU64::new(0), denied: AtomicU64::new(0) })
+        Ok(Self {
+            metrics,
+            watchers: Arc::default(),
+            records,
+            denied_only: options.denied_only,
+            allowed: AtomicU64::new(0),
+            denied: AtomicU64::new(0),
+        })
     }
 
     /// Registers all metrics; their names begin with `portcullis_`.
@@ -101,6 +111,11 @@ impl Telemetry {
     pub(crate) fn tally(&self, allowed: bool) {
         let total = if allowed { &self.allowed } else { &self.denied };
         total.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether such verdicts are recorded.
+    pub(crate) fn records(&self, allowed: bool) -> bool {
+        self.records.is_some() && !(allowed && self.denied_only)
     }
 
     pub(crate) fn record(&self, record: Record) {

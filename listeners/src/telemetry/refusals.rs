@@ -70,7 +70,7 @@ impl Telemetry {
         let protocol = name(refusal.transport);
         self.tally(false);
         self.verdict_counter(protocol, refusal.direction, false, flow.reason, flow.rule.as_deref()).inc();
-        if !self.watchers.any() && self.records.is_none() {
+        if !self.watchers.any() && !self.records(false) {
             return;
         }
         let event = Arc::new(event(refusal, flow, protocol, snapshot));
