@@ -46,9 +46,18 @@ impl Link {
     pub(crate) fn remove(self) -> io::Result<()> {
         match self {
             Self::Held(_) => Ok(()),
-            Self::Pinned(path) => remove_pin(&path),
+            Self::Pinned(path) => remove_link(&path),
         }
     }
+}
+
+/// Detaches a pinned link, whatever else holds it, and removes the pin. One that is gone is fine, and so is one whose
+/// namespace or cgroup is gone.
+pub(crate) fn remove_link(path: &Path) -> io::Result<()> {
+    if let Ok(link) = sys::open_pinned(path) {
+        let _ = sys::detach_link(link.as_fd());
+    }
+    remove_pin(path)
 }
 
 /// Removes a pin; one that is gone is fine.
@@ -146,7 +155,7 @@ impl Loader {
         let path = self.directory.join(pin);
         if !self.pin {
             let link = attach()?;
-            remove_pin(&path)?;
+            remove_link(&path)?;
             return Ok(Link::Held(link));
         }
         if let Ok(link) = sys::open_pinned(&path) {

@@ -1,7 +1,7 @@
 //! The loader: what is attached, and in which order.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, btree_map::Entry},
     fs::{self, File},
     io,
     net::IpAddr,
@@ -15,7 +15,7 @@ use portcullis_redirect_common::{MAX_ENDPOINTS, slot};
 use crate::{
     error::Error,
     legs::{LegMaps, Legs},
-    links::{Link, Loader, remove_pin},
+    links::{Link, Loader, remove_link, remove_pin},
     maps::{self, Maps},
     namespace, places,
     refusals::Refusals,
@@ -129,6 +129,29 @@ impl Redirect {
     /// Something in its namespace fails; what was done so far is undone by [`Redirect::detach`].
     pub fn attach(&mut self, attachment: &Attachment<'_>) -> Result<(), Error> {
         let id = attachment.id;
+        let inode = self.enlist(attachment)?;
+        let netns = attachment.place.netns();
+        let failed = |step| move |source| Error::Namespace { endpoint: id, step, source };
+        let (cookie, old) = namespace::inside(netns, || Ok((namespace::cookie()?, sysctl::switch_on()?)))
+            .map_err(failed("set sysctls"))?;
+        self.maps.remember_sysctls(cookie, old)?;
+        let addresses = attachment.addresses;
+        namespace::inside(netns, || routes::set_up(addresses)).map_err(failed("make rules and routes"))?;
+        self.fill(attachment)?;
+        if self.attached.get(&id).is_some_and(|attached| attached.links.is_empty()) {
+            let made = self.link(attachment, inode, cookie)?;
+            self.attached.entry(id).and_modify(|attached| attached.links = made);
+        }
+        match attachment.place {
+            Place::Pod { .. } => self.maps.enter_pod(cookie, id),
+            Place::Host { .. } => Ok(()),
+        }
+    }
+
+    /// Notes an endpoint before anything is done for it, so that all of it is undone when a step fails. Gives the inode
+    /// of its namespace.
+    fn enlist(&mut self, attachment: &Attachment<'_>) -> Result<u64, Error> {
+        let id = attachment.id;
         if id == 0 || id >= MAX_ENDPOINTS {
             return Err(Error::Number(id));
         }
@@ -140,25 +163,11 @@ impl Redirect {
         }
         let host = matches!(attachment.place, Place::Host { .. });
         self.refuse_second_host(id, inode, host)?;
-        if !self.attached.contains_key(&id) {
-            // Before anything is done: so that all of it is undone when a step fails.
+        if let Entry::Vacant(vacant) = self.attached.entry(id) {
             let netns = netns.try_clone_to_owned().map_err(failed("keep"))?;
-            self.attached.insert(id, Attached { netns, inode, host, links: Vec::new() });
+            vacant.insert(Attached { netns, inode, host, links: Vec::new() });
         }
-        let (cookie, old) = namespace::inside(netns, || Ok((namespace::cookie()?, sysctl::switch_on()?)))
-            .map_err(failed("set sysctls"))?;
-        self.maps.remember_sysctls(cookie, old)?;
-        let addresses = attachment.addresses;
-        namespace::inside(netns, || routes::set_up(addresses)).map_err(failed("make rules and routes"))?;
-        self.fill(attachment)?;
-        if self.attached.get(&id).is_some_and(|attached| attached.links.is_empty()) {
-            let made = self.link(attachment, inode, cookie)?;
-            self.attached.entry(id).and_modify(|attached| attached.links = made);
-        }
-        if !host {
-            self.maps.enter_pod(cookie, id)?;
-        }
-        Ok(())
+        Ok(inode)
     }
 
     /// Nothing in a steered connection tells which of two cgroups of one namespace it came from.
@@ -239,10 +248,10 @@ impl Redirect {
     /// Removes the links of an endpoint, also those that an attachment made which failed half-way.
     fn unlink(&mut self, id: u32) -> Result<(), Error> {
         let failed = |source| Error::Bpffs { path: self.directory.clone(), source };
-        let links = self.attached.remove(&id).into_iter().flat_map(|attached| attached.links);
-        links.map(Link::remove).collect::<io::Result<()>>().map_err(failed)?;
-        let pins = self.endpoint_pins()?.into_iter().filter(|pin| pin.id == id);
-        pins.map(|pin| remove_pin(&pin.path)).collect::<io::Result<()>>().map_err(failed)
+        let mut links = self.attached.remove(&id).into_iter().flat_map(|attached| attached.links);
+        links.try_for_each(Link::remove).map_err(failed)?;
+        let mut pins = self.endpoint_pins()?.into_iter().filter(|pin| pin.id == id);
+        pins.try_for_each(|pin| remove_link(&pin.path)).map_err(failed)
     }
 
     fn clean_namespace(&mut self, id: u32, netns: BorrowedFd<'_>) -> Result<(), Error> {
@@ -272,7 +281,7 @@ impl Redirect {
                     self.clean_namespace(pin.id, netns.as_fd())?;
                 }
             }
-            remove_pin(&pin.path).map_err(|source| Error::Bpffs { path: pin.path, source })?;
+            remove_link(&pin.path).map_err(|source| Error::Bpffs { path: pin.path, source })?;
         }
         for id in self.maps.endpoints()? {
             if !ids.contains(&id) {

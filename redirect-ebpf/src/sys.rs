@@ -16,6 +16,7 @@ const BPF_MAP_UPDATE_ELEM: libc::c_int = 2;
 const BPF_MAP_DELETE_ELEM: libc::c_int = 3;
 const BPF_OBJ_GET: libc::c_int = 7;
 const BPF_LINK_UPDATE: libc::c_int = 29;
+const BPF_LINK_DETACH: libc::c_int = 34;
 const SO_NETNS_COOKIE: libc::c_int = 71;
 
 fn check(result: libc::c_long) -> io::Result<libc::c_long> {
@@ -41,6 +42,16 @@ pub(crate) fn update_link(link: BorrowedFd<'_>, program: BorrowedFd<'_>) -> io::
     // SAFETY: the attributes are live for the call and as long as the size says.
     check(unsafe {
         libc::syscall(libc::SYS_bpf, BPF_LINK_UPDATE, attributes.as_ptr(), mem::size_of_val(&attributes))
+    })?;
+    Ok(())
+}
+
+/// `BPF_LINK_DETACH`: takes the program away at once. A link that merely loses its last holder goes some time later.
+pub(crate) fn detach_link(link: BorrowedFd<'_>) -> io::Result<()> {
+    let attributes = [link.as_raw_fd(), 0];
+    // SAFETY: the attributes are live for the call and as long as the size says.
+    check(unsafe {
+        libc::syscall(libc::SYS_bpf, BPF_LINK_DETACH, attributes.as_ptr(), mem::size_of_val(&attributes))
     })?;
     Ok(())
 }

@@ -9,9 +9,7 @@ use aya_ebpf::{
     macros::cgroup_sock_addr,
     programs::SockAddrContext,
 };
-use portcullis_redirect_common::{
-    EGRESS, LocalKey, MARK, MARK_UDP, PASS, ReplyKey, STEER, UDP, slot,
-};
+use portcullis_redirect_common::{EGRESS, LocalKey, MARK, MARK_UDP, PASS, ReplyKey, STEER, UDP, slot};
 
 use crate::{
     ENDPOINT, HOME, cookie,
@@ -64,7 +62,11 @@ fn connect(ctx: &SockAddrContext, peer: [u8; 16]) -> i32 {
             ALLOWED
         }
         STEER if is_at_home(ctx) && has_listener(&flow) => {
-            if set_mark(ctx, MARK) { ALLOWED } else { refuse(&flow, ECONNREFUSED, true) }
+            if set_mark(ctx, MARK) {
+                ALLOWED
+            } else {
+                refuse(&flow, ECONNREFUSED, true)
+            }
         }
         STEER => refuse(&flow, ECONNREFUSED, true),
         _ => refuse(&flow, ECONNREFUSED, false),

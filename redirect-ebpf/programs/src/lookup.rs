@@ -2,7 +2,9 @@
 //! routing rule delivered finds its listener here.
 
 use aya_ebpf::{macros::sk_lookup, programs::SkLookupContext};
-use portcullis_redirect_common::{EGRESS, INGRESS, LEG_BY_ANY_DEVICE, LegKey, LocalKey, OwnerKey, PASS, ReplyKey, STEER, UDP, slot};
+use portcullis_redirect_common::{
+    EGRESS, INGRESS, LEG_BY_ANY_DEVICE, LegKey, LocalKey, OwnerKey, PASS, ReplyKey, STEER, UDP, slot,
+};
 
 use crate::{
     HOST,
@@ -40,8 +42,7 @@ fn packet(ctx: &SkLookupContext) -> Packet {
     let remote_port = u16::from_be(read!((*c).remote_port));
     let interface = read!((*c).ingress_ifindex);
     let v6 = read!((*c).family) != AF_INET;
-    let (local, remote) =
-        if v6 { (plain(local6), plain(remote6)) } else { (mapped(local4), mapped(remote4)) };
+    let (local, remote) = if v6 { (plain(local6), plain(remote6)) } else { (mapped(local4), mapped(remote4)) };
     Packet { v6, protocol, local, remote, local_port, remote_port, interface }
 }
 
@@ -117,12 +118,7 @@ fn is_reply(flow: &Flow) -> bool {
     if flow.protocol != UDP {
         return false;
     }
-    let key = ReplyKey {
-        endpoint: flow.endpoint,
-        peer_port: flow.source_port,
-        local_port: flow.port,
-        peer: flow.peer,
-    };
+    let key = ReplyKey { endpoint: flow.endpoint, peer_port: flow.source_port, local_port: flow.port, peer: flow.peer };
     unsafe { REPLIES.get(key) }.is_some()
 }
 

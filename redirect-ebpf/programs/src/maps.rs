@@ -5,9 +5,7 @@ use aya_ebpf::{
     macros::{btf_map, map},
     maps::{HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf, SockMap},
 };
-use portcullis_redirect_common::{
-    LegKey, LocalKey, MAX_ENDPOINTS, OwnerKey, PeerKey, PortKey, ReplyKey,
-};
+use portcullis_redirect_common::{LegKey, LocalKey, MAX_ENDPOINTS, OwnerKey, PeerKey, PortKey, ReplyKey};
 
 const BPF_F_NO_PREALLOC: u32 = 1;
 
