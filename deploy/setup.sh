@@ -69,6 +69,7 @@ find_cargo() {
 
 has_java() {
     for program in java javac; do
+        command -v "$program" >/dev/null || return 1
         # An old one says "1.8.0", a new one "17.0.15", to standard error or output.
         major=$("$program" -version 2>&1 | sed -n 's/^[^0-9]*\([0-9][0-9]*\).*/\1/p' | head -n 1)
         [ "${major:-0}" -ge 17 ] || return 1
