@@ -56,10 +56,13 @@ pub(crate) fn leg(v6: bool) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// Lets a leg have an address that is not ours, and has its packets delivered locally.
+/// Lets a leg have an address that is not ours, and has its packets delivered locally. It comes by the loopback device,
+/// by which no client can come: so nobody who guesses its port is taken for it. An application that is bound to another
+/// device does not see it, and refuses.
 pub(crate) fn disguise(leg: &Socket, v6: bool, mark: u32) -> io::Result<()> {
     set_transparent(leg, v6)?;
-    leg.set_mark(mark)
+    leg.set_mark(mark)?;
+    leg.bind_device(Some(b"lo"))
 }
 
 /// Begins to connect. `Ok` when it is under way or done.
