@@ -134,3 +134,6 @@ fn deny_with(metadata: &Metadata<'_>, problems: &mut Vec<Problem>) -> Option<Den
     }
     found
 }
+
+#[cfg(test)]
+mod tests;

@@ -37,11 +37,19 @@ fn cidr_only(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<IpNet> {
 }
 
 fn parsed(field: &Field<'_>, text: &str, problems: &mut Vec<Problem>) -> Option<IpNet> {
-    let Ok(net) = text.parse::<IpNet>() else {
+    let Some(net) = parse_net(text) else {
         problems.push(field.problem(format!("{text:?} is no CIDR"), CIDR_REMEDY));
         return None;
     };
     checked(field, net, problems)
+}
+
+/// As Go's `netip.ParsePrefix`. The parser of `IpNet` takes `010.0.0.0/8`, which others read as octal.
+fn parse_net(text: &str) -> Option<IpNet> {
+    let (address, length) = text.split_once('/')?;
+    let plain = length.bytes().all(|byte| byte.is_ascii_digit()) && (length == "0" || !length.starts_with('0'));
+    let length = length.parse().ok().filter(|_| plain)?;
+    IpNet::new(address.parse().ok()?, length).ok()
 }
 
 /// Host bits are dropped, as Go's `net.ParseCIDR` does. Addresses are never IPv4-mapped here, so no mapped range matches.

@@ -91,6 +91,8 @@ pub struct Limits {
     pub chunk_extensions: usize,
     /// `trailers`: the trailer section of one message.
     pub trailers: usize,
+    /// `swallowed`: a denied request's body that is read and dropped so that the connection can go on.
+    pub swallowed: usize,
     /// `connections`: steered connections at the same time, of the whole node.
     pub connections: usize,
     /// `policyLabels`: different values of the label `policy` in metrics; further ones count as `other`.
@@ -177,6 +179,7 @@ impl Default for Limits {
             pipelined: 1_024,
             chunk_extensions: 1 << 10,
             trailers: 16 << 10,
+            swallowed: 1 << 20,
             connections: 100_000,
             policy_labels: 1_000,
         }
@@ -186,7 +189,7 @@ impl Default for Limits {
 impl Default for Timeouts {
     fn default() -> Self {
         let seconds = Duration::from_secs;
-        Self { head: seconds(10), connect: seconds(5), idle: None, total: None, half_closed: Some(seconds(60)) }
+        Self { head: seconds(10), connect: seconds(5), idle: None, total: None, half_closed: Some(seconds(3600)) }
     }
 }
 

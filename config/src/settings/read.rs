@@ -134,6 +134,7 @@ fn limits(fields: &mut Fields<'_>, limits: &mut Limits, problems: &mut Vec<Probl
     set(fields, "pipelined", &mut limits.pipelined, problems, count);
     set(fields, "chunkExtensions", &mut limits.chunk_extensions, problems, size);
     set(fields, "trailers", &mut limits.trailers, problems, size);
+    set(fields, "swallowed", &mut limits.swallowed, problems, size);
     set(fields, "connections", &mut limits.connections, problems, count);
     set(fields, "policyLabels", &mut limits.policy_labels, problems, count);
 }

@@ -1,0 +1,79 @@
+//! How policies are written.
+
+mod fields;
+mod nothing;
+mod refusals;
+
+use std::sync::Arc;
+
+use portcullis_rules::{
+    policy::{Entry, Policy},
+    schema::{FieldSpec, Form, Schema},
+    settings::Settings,
+};
+
+use super::{Language, Read, read};
+
+/// As the HTTP codec publishes it.
+static HTTP: Schema = Schema {
+    protocol: "http",
+    fields: &[
+        FieldSpec { name: "method", form: Form::Regex, checked: true },
+        FieldSpec { name: "path", form: Form::Regex, checked: true },
+        FieldSpec { name: "host", form: Form::Regex, checked: false },
+        FieldSpec { name: "headers", form: Form::Headers, checked: true },
+    ],
+};
+
+/// A protocol that nobody speaks.
+static TOY: Schema = Schema {
+    protocol: "toy",
+    fields: &[
+        FieldSpec { name: "colour", form: Form::Exact, checked: false },
+        FieldSpec { name: "shape", form: Form::Regex, checked: true },
+    ],
+};
+
+fn read_with(document: &str, schemas: &[&'static Schema]) -> Read {
+    let origin = Arc::from("test");
+    read(document, &origin, Language { schemas, settings: &Settings::default() })
+}
+
+/// A policy that has to be accepted, maybe with warnings.
+fn accepted(document: &str) -> Policy {
+    let read = read_with(document, &[&HTTP]);
+    read.policy.unwrap_or_else(|| panic!("{document}\n{:#?}", read.problems))
+}
+
+/// The errors of a document that has to be refused: `line:column field: message`.
+fn refused(document: &str) -> Vec<String> {
+    let read = read_with(document, &[&HTTP]);
+    assert!(read.policy.is_none(), "{document}");
+    let errors = read.problems.iter().filter(|problem| !problem.warning);
+    errors
+        .map(|problem| {
+            assert!(!problem.message.is_empty() && !problem.remedy.is_empty(), "{problem:?}");
+            let position = problem.position;
+            format!("{}:{} {}: {}", position.line, position.column, problem.field, problem.message)
+        })
+        .collect()
+}
+
+/// A policy with this body below `spec`, which begins at line 4.
+fn with_spec(spec: &str) -> String {
+    let indented: String = spec.lines().map(|line| format!("  {line}\n")).collect();
+    format!(
+        "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {{name: p, namespace: shop}}\nspec:\n{indented}"
+    )
+}
+
+/// The only element of `ingress` of a policy with this element, whose first field stands at line 7, column 7.
+fn with_ingress(element: &str) -> String {
+    let indented: String = element.lines().map(|line| format!("    {line}\n")).collect();
+    with_spec(&format!("endpointSelector: {{}}\ningress:\n  - {}", &indented[4..]))
+}
+
+fn ingress(element: &str) -> Entry {
+    let policy = accepted(&with_ingress(element));
+    policy.rules[0].ingress.as_ref().unwrap()[0].clone()
+}

@@ -1,0 +1,201 @@
+//! What is refused, by name, at its place.
+
+use super::{accepted, read_with, refused, with_ingress, with_spec};
+
+#[test]
+fn what_this_version_does_not_implement_is_refused_by_name() {
+    let table = [
+        ("fromNodes: []", "7:7 spec.ingress[0].fromNodes"),
+        ("fromGroups: [{}]", "7:7 spec.ingress[0].fromGroups"),
+        ("icmps: [{}]", "7:7 spec.ingress[0].icmps"),
+        ("authentication: {mode: required}", "7:7 spec.ingress[0].authentication"),
+        ("toPorts: [{serverNames: [a]}]", "7:18 spec.ingress[0].toPorts[0].serverNames"),
+        ("toPorts: [{terminatingTLS: {}}]", "7:18 spec.ingress[0].toPorts[0].terminatingTLS"),
+        ("toPorts: [{originatingTLS: {}}]", "7:18 spec.ingress[0].toPorts[0].originatingTLS"),
+        ("toPorts: [{listener: {}}]", "7:18 spec.ingress[0].toPorts[0].listener"),
+        ("toPorts: [{rules: {dns: []}}]", "7:26 spec.ingress[0].toPorts[0].rules.dns"),
+        ("toPorts: [{rules: {kafka: []}}]", "7:26 spec.ingress[0].toPorts[0].rules.kafka"),
+        (
+            "toPorts: [{rules: {http: [{headerMatches: []}]}}]",
+            "7:34 spec.ingress[0].toPorts[0].rules.http[0].headerMatches",
+        ),
+        ("fromCIDRSet: [{cidrGroupRef: a}]", "7:22 spec.ingress[0].fromCIDRSet[0].cidrGroupRef"),
+        ("fromCIDRSet: [{cidrGroupSelector: {}}]", "7:22 spec.ingress[0].fromCIDRSet[0].cidrGroupSelector"),
+    ];
+    for (written, place) in table {
+        assert_eq!(refused(&with_ingress(written)), [format!("{place}: not supported by this version")], "{written}");
+    }
+    for egress in ["toNodes", "toServices", "toGroups"] {
+        let document = with_spec(&format!("endpointSelector: {{}}\negress: [{{{egress}: []}}]"));
+        assert_eq!(refused(&document), [format!("6:13 spec.egress[0].{egress}: not supported by this version")]);
+    }
+    let document = with_spec("nodeSelector: {}\ningress: [{}]");
+    assert_eq!(refused(&document), ["5:3 spec.nodeSelector: not supported by this version"]);
+}
+
+#[test]
+fn unknown_fields_are_refused_at_every_level() {
+    let table = [
+        (with_spec("endpointSelector: {}\ningres: []"), "6:3 spec.ingres"),
+        (with_spec("endpointSelector: {matchLabel: {a: b}}\ningress: [{}]"), "5:22 spec.endpointSelector.matchLabel"),
+        (with_ingress("fromEndpoint: []"), "7:7 spec.ingress[0].fromEndpoint"),
+        (with_ingress("toPorts: [{port: 80}]"), "7:18 spec.ingress[0].toPorts[0].port"),
+        (
+            with_ingress("toPorts: [{ports: [{port: \"80\", proto: TCP}]}]"),
+            "7:39 spec.ingress[0].toPorts[0].ports[0].proto",
+        ),
+        (
+            with_ingress("toPorts: [{rules: {http: [{paths: /}]}}]"),
+            "7:34 spec.ingress[0].toPorts[0].rules.http[0].paths",
+        ),
+        (with_ingress("toPorts: [{rules: {grpc: []}}]"), "7:26 spec.ingress[0].toPorts[0].rules.grpc"),
+        (
+            with_spec("endpointSelector: {}\nenableDefaultDeny: {in: true}\ningress: [{}]"),
+            "6:23 spec.enableDefaultDeny.in",
+        ),
+        (format!("{}extra: 1\n", with_spec("endpointSelector: {}\ningress: [{}]")), "7:1 extra"),
+        (with_spec("endpointSelector: {}\ningress: [{}]").replace("namespace:", "namspace:"), "3:21 metadata.namspace"),
+    ];
+    for (document, place) in table {
+        assert_eq!(refused(&document), [format!("{place}: unknown field")], "{document}");
+    }
+}
+
+#[test]
+fn a_slip_gets_a_hint() {
+    let remedy = |document: &str| {
+        let read = read_with(document, &[&super::HTTP]);
+        read.problems.iter().find(|problem| !problem.warning).map(|problem| problem.remedy.clone()).unwrap()
+    };
+    assert_eq!(remedy(&with_spec("endpointSelector: {}\ningres: [{}]")), "did you mean ingress?");
+    assert_eq!(remedy(&with_ingress("toEndpoints: [{}]")), "did you mean fromEndpoints?");
+    assert_eq!(remedy(&with_ingress("fromendpoints: [{}]")), "did you mean fromEndpoints?");
+    assert_eq!(remedy(&with_ingress("toPorts: [{ports: [{port: 80}]}]")), "put it in quotes: \"80\"");
+    assert_eq!(remedy(&with_ingress("fromCIDR: ['::ffff:10.0.0.0/104']")), "write it as IPv4: 192.0.2.0/24");
+}
+
+#[test]
+fn wrong_values_are_refused_at_their_place() {
+    let port = |port: &str| format!("toPorts: [{{ports: [{{{port}}}]}}]");
+    let table = [
+        (port("port: 80"), "7:33 spec.ingress[0].toPorts[0].ports[0].port: has to be a string, but is a number"),
+        (port("port: \"080\""), "7:33 spec.ingress[0].toPorts[0].ports[0].port: unable to parse port \"080\""),
+        (port("port: \"65536\""), "7:33 spec.ingress[0].toPorts[0].ports[0].port: unable to parse port \"65536\""),
+        (port("port: \"+80\""), "7:33 spec.ingress[0].toPorts[0].ports[0].port: unable to parse port \"+80\""),
+        (port("port: HTTP"), "7:33 spec.ingress[0].toPorts[0].ports[0].port: unable to parse port \"HTTP\""),
+        (port("port: \"\""), "7:33 spec.ingress[0].toPorts[0].ports[0].port: unable to parse port \"\""),
+        (port("protocol: TCP"), "7:26 spec.ingress[0].toPorts[0].ports[0].port: is missing"),
+        (
+            port("port: \"80\", endPort: 70000"),
+            "7:48 spec.ingress[0].toPorts[0].ports[0].endPort: 70000 is out of range",
+        ),
+        (
+            port("port: \"80\", endPort: \"90\""),
+            "7:48 spec.ingress[0].toPorts[0].ports[0].endPort: has to be a whole number, but is a string",
+        ),
+        (
+            port("port: \"80\", protocol: GRE"),
+            "7:49 spec.ingress[0].toPorts[0].ports[0].protocol: GRE is not supported by this version",
+        ),
+        (
+            port("port: \"80\", protocol: X"),
+            "7:49 spec.ingress[0].toPorts[0].ports[0].protocol: unknown protocol \"X\"",
+        ),
+        ("fromEndpoints: {}".into(), "7:22 spec.ingress[0].fromEndpoints: has to be a list, but is a mapping"),
+        ("fromEndpoints: [a]".into(), "7:23 spec.ingress[0].fromEndpoints[0]: has to be a mapping, but is a string"),
+        (
+            "fromEndpoints: [{matchLabels: {a: 1}}]".into(),
+            "7:41 spec.ingress[0].fromEndpoints[0].matchLabels.a: has to be a string, but is a number",
+        ),
+        (
+            "fromEndpoints: [{matchLabels: {a: yes}}]".into(),
+            "7:41 spec.ingress[0].fromEndpoints[0].matchLabels.a: has to be a string, but is a boolean",
+        ),
+        (
+            "fromEndpoints: [{matchExpressions: [{key: a, operator: in}]}]".into(),
+            "7:62 spec.ingress[0].fromEndpoints[0].matchExpressions[0].operator: unknown value \"in\"",
+        ),
+        (
+            "fromEndpoints: [{matchExpressions: [{key: a, operator: In}]}]".into(),
+            "7:43 spec.ingress[0].fromEndpoints[0].matchExpressions[0]: has no values",
+        ),
+        (
+            "fromEndpoints: [{matchExpressions: [{key: a, operator: Exists, values: [b]}]}]".into(),
+            "7:78 spec.ingress[0].fromEndpoints[0].matchExpressions[0].values: has values",
+        ),
+        ("fromCIDR: [10.0.0.0/33]".into(), "7:18 spec.ingress[0].fromCIDR[0]: \"10.0.0.0/33\" is no CIDR"),
+        ("fromCIDR: [10.0.0.0/08]".into(), "7:18 spec.ingress[0].fromCIDR[0]: \"10.0.0.0/08\" is no CIDR"),
+        ("fromCIDR: [010.0.0.0/8]".into(), "7:18 spec.ingress[0].fromCIDR[0]: \"010.0.0.0/8\" is no CIDR"),
+        ("fromCIDRSet: [{cidr: 10.0.0.1}]".into(), "7:28 spec.ingress[0].fromCIDRSet[0].cidr: \"10.0.0.1\" is no CIDR"),
+        ("fromCIDRSet: [{except: []}]".into(), "7:21 spec.ingress[0].fromCIDRSet[0].cidr: is missing"),
+        ("fromEntities: [everybody]".into(), "7:22 spec.ingress[0].fromEntities[0]: unsupported entity: everybody"),
+        ("fromRequires: [{}]".into(), "7:21 spec.ingress[0].fromRequires: Cilium does not have it any more"),
+        ("toEndpoints: [{}]".into(), "7:20 spec.ingress[0].toEndpoints: belongs to egress"),
+        ("toFQDNs: [{matchName: a}]".into(), "7:16 spec.ingress[0].toFQDNs: names are for egress only"),
+        ("toPorts: [{rules: {}}]".into(), "7:25 spec.ingress[0].toPorts[0].rules: names no protocol"),
+        (
+            "toPorts: [{rules: {http: [{method: 5}]}}]".into(),
+            "7:42 spec.ingress[0].toPorts[0].rules.http[0].method: has to be a string, but is a number",
+        ),
+        (
+            "toPorts: [{rules: {http: [{headers: ['A B:c: d', ': x']}]}}]".into(),
+            "7:56 spec.ingress[0].toPorts[0].rules.http[0].headers[1]: \"\" is no name of a header",
+        ),
+    ];
+    for (written, error) in table {
+        let element = written.replace("    ", "");
+        assert_eq!(refused(&with_ingress(&element)), [error], "{written}");
+    }
+}
+
+#[test]
+fn what_the_rules_refuse_gets_its_place_too() {
+    let errors = refused(&with_ingress(
+        "fromEndpoints: [{}]\nfromCIDR: [10.0.0.0/8]\ntoPorts:\n- ports: [{port: \"80\", endPort: 70}]\n  rules: {http: [{path: '('}]}",
+    ));
+    let places: Vec<_> = errors.iter().map(|error| error.split_once(": ").unwrap().0).collect();
+    assert!(places.contains(&"10:39 spec.ingress[0].toPorts[0].ports[0].endPort"), "{errors:#?}");
+    assert!(places.contains(&"11:31 spec.ingress[0].toPorts[0].rules.http[0].path"), "{errors:#?}");
+    assert_eq!(accepted(&with_ingress("fromEntities: [all]")).rules.len(), 1);
+    let errors = refused(&with_ingress("fromEntities: [kube-dns]"));
+    assert_eq!(errors, ["7:22 spec.ingress[0].fromEntities[0]: unsupported entity: kube-dns"]);
+}
+
+#[test]
+fn deny_rules_take_no_l7_rules_and_no_names() {
+    let deny = |element: &str| with_spec(&format!("endpointSelector: {{}}\negressDeny: [{{{element}}}]"));
+    let errors = refused(&deny("toPorts: [{ports: [{port: \"80\"}], rules: {http: [{}]}}]"));
+    assert_eq!(errors, ["6:58 spec.egressDeny[0].toPorts[0].rules: deny rules have no L7 rules"]);
+    let errors = refused(&deny("toFQDNs: [{matchName: a}]"));
+    assert_eq!(errors, ["6:26 spec.egressDeny[0].toFQDNs: names cannot be denied"]);
+}
+
+#[test]
+fn heads_of_documents_are_checked() {
+    let good = with_spec("endpointSelector: {}\ningress: [{}]");
+    let table = [
+        (good.replace("cilium.io/v2", "cilium.io/v1"), "1:13 apiVersion: unknown value \"cilium.io/v1\""),
+        (good.replace("kind: Cilium", "kind: Calico"), "2:7 kind: unknown value \"CalicoNetworkPolicy\""),
+        (good.replace("name: p, ", ""), "3:11 metadata.name: is missing"),
+        (good.replace("name: p", "name: -p"), "3:18 metadata.name: \"-p\" is no name"),
+        (good.replace("shop", "a/b"), "3:32 metadata.namespace: \"a/b\" is no name"),
+        (
+            good.replace("CiliumN", "CiliumClusterwideN"),
+            "3:32 metadata.namespace: a cluster-wide policy has no namespace",
+        ),
+        (
+            good.replace("shop}", "shop, annotations: {portcullis.io/deny-with: ignore}}"),
+            "3:77 metadata.annotations.portcullis.io/deny-with: unknown value \"ignore\"",
+        ),
+        (
+            good.replace("shop}", "shop, annotations: {portcullis.io/deny: reset}}"),
+            "3:72 metadata.annotations.portcullis.io/deny: unknown annotation",
+        ),
+        ("a: 1\na: 2\n".to_owned(), ""),
+        ("[]".to_owned(), ""),
+    ];
+    for (document, error) in table {
+        let errors = refused(&document);
+        assert!(errors.iter().any(|found| found == error) || error.is_empty(), "{document}: {errors:?}");
+    }
+}
