@@ -1,4 +1,4 @@
-//! Two network namespaces joined by a veth pair, and the processes in them.
+//! Two network namespaces joined by a veth pair, one apart, and the processes in them.
 //!
 //! The namespaces have no name: they live as long as this process holds them open, so nothing is left behind however it
 //! ends. Its children are killed with it.
@@ -36,6 +36,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub struct Laboratory {
     client: File,
     server: File,
+    node: File,
     directory: PathBuf,
     pinned: bool,
 }
@@ -49,6 +50,8 @@ pub enum Place {
     Server,
     /// The server's namespace, on the core of the proxy.
     Proxy,
+    /// A namespace apart, on the core of the proxy: where a node's own programs run.
+    Node,
 }
 
 /// A process that is killed when dropped.
@@ -68,8 +71,8 @@ impl Laboratory {
         sweep();
         fs::create_dir_all(&directory)?;
         let cores = thread::available_parallelism()?.get();
-        let laboratory =
-            Self { client: new_namespace()?, server: new_namespace()?, directory, pinned: pinned && cores > 1 };
+        let [client, server, node] = [new_namespace()?, new_namespace()?, new_namespace()?];
+        let laboratory = Self { client, server, node, directory, pinned: pinned && cores > 1 };
         laboratory.join()?;
         Ok(laboratory)
     }
@@ -120,12 +123,16 @@ impl Laboratory {
 
     /// A command that will run in a namespace, on its cores, and die with us.
     pub fn command(&self, place: Place, program: impl AsRef<std::ffi::OsStr>) -> Command {
-        let namespace = if place == Place::Client { &self.client } else { &self.server };
+        let namespace = match place {
+            Place::Client => &self.client,
+            Place::Server | Place::Proxy => &self.server,
+            Place::Node => &self.node,
+        };
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", "nsenter"]).arg(format!("--net={}", path(namespace)));
         if self.pinned {
             let last = thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get) - 1;
-            let cores = if place == Place::Proxy { "0".to_owned() } else { format!("1-{last}") };
+            let cores = if matches!(place, Place::Proxy | Place::Node) { "0".to_owned() } else { format!("1-{last}") };
             command.args(["taskset", "--cpu-list", &cores]);
         }
         command.arg(program);

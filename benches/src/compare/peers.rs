@@ -117,7 +117,7 @@ impl Peer {
             }
             Self::Portcullis => {
                 let file = self::portcullis(laboratory, rules, upstream)?;
-                let mut command = laboratory.command(Place::Proxy, portcullis);
+                let mut command = laboratory.command(Place::Node, portcullis);
                 command.args(["run", "--config"]).arg(file);
                 command
             }
@@ -256,7 +256,7 @@ spec:
     // A comparison that is killed must not leave refusing programs behind.
     let text = format!(
         "api: {{socket: {shown}/api.sock}}
-admin: {{address: \"127.0.0.1:9902\"}}
+admin: {{address: off}}
 resources: [{}]
 stateDirectory: {shown}/state
 onProxyDown: pass
