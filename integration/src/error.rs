@@ -36,6 +36,9 @@ pub enum Error {
         /// What is known of it.
         log: String,
     },
+    /// Somebody wants this process to end.
+    #[error("interrupted")]
+    Interrupted,
     /// Something was answered that makes no sense.
     #[error("{0}")]
     Unexpected(String),

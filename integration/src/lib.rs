@@ -6,6 +6,7 @@
 //! left is swept by the next one. Nothing outside is touched, and no packet leaves the machine.
 
 pub mod curl;
+pub mod documents;
 pub mod error;
 pub mod lab;
 pub mod namespace;
@@ -18,6 +19,7 @@ pub mod services;
 pub mod site;
 pub mod sweep;
 pub mod wait;
+pub mod walkthrough;
 
 pub use error::{Error, Result};
 pub use lab::Lab;

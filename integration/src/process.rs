@@ -142,6 +142,7 @@ impl Process {
         let log = self.log.clone();
         let read = || log.as_ref().and_then(|log| fs::read_to_string(log).ok()).unwrap_or_default();
         wait::until(&format!("{what} of {}", self.name), read, || {
+            wait::go_on()?;
             // Asked before the output is read: what a dead process wrote last is still seen.
             let ended = trying(format!("watch {}", self.name), self.child.try_wait())?;
             match (look(&read()), ended) {

@@ -78,6 +78,7 @@ impl Site {
     /// # Errors
     /// It cannot be started, or does not end.
     pub fn run_with(&self, words: &[&str], input: &str) -> Result<Finished> {
+        wait::go_on()?;
         finish(self.command(words), words.join(" "), input)
     }
 
@@ -94,6 +95,7 @@ impl Site {
     /// # Errors
     /// It cannot be started.
     pub fn spawn_command(&self, name: &str, command: Command) -> Result<Process> {
+        wait::go_on()?;
         let log = self.directory.join(format!("{name}.log"));
         Process::start(command, name, &log)
     }

@@ -1,6 +1,7 @@
 //! Waiting for events, with a bound.
 
 use std::{
+    sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -28,4 +29,16 @@ pub fn until<T>(what: &str, log: impl FnOnce() -> String, mut look: impl FnMut()
         }
         thread::park_timeout(LOOK);
     }
+}
+
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// Lets nothing more be started or waited for in this process, so that it soon comes to its end and cleans up.
+pub fn interrupt() {
+    INTERRUPTED.store(true, Ordering::Relaxed);
+}
+
+/// Fails once [`interrupt`] was called. What cleans up does not ask.
+pub(crate) fn go_on() -> Result<()> {
+    if INTERRUPTED.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
 }

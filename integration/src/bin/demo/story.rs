@@ -1,0 +1,159 @@
+//! The steps of the walkthrough.
+
+use portcullis_integration::{
+    Error, Process, Result,
+    curl::{Answer, REFUSED, RESET, curl},
+    wait,
+    walkthrough::{Cluster, DURING, Manifest},
+};
+
+use crate::report::Report;
+
+/// What a request is to come to.
+#[derive(Clone, Copy)]
+enum Fate {
+    Answered,
+    Reset,
+    Refused,
+}
+
+impl Fate {
+    fn text(self) -> &'static str {
+        match self {
+            Self::Answered => "HTTP 200",
+            Self::Reset => "connection reset (curl exit 56)",
+            Self::Refused => "connection refused, at once (curl exit 7)",
+        }
+    }
+}
+
+/// A request of the client pod.
+struct Request {
+    more: &'static [&'static str],
+    url: &'static str,
+    fate: Fate,
+}
+
+const fn get(url: &'static str, fate: Fate) -> Request {
+    Request { more: &[], url, fate }
+}
+
+const APP: &str = "http://app-service.test-app/status/200";
+const DATABASE: &str = "http://database-service.test-app:5432";
+
+const BY_L3_L4: [Request; 2] = [get(APP, Fate::Answered), get(DATABASE, Fate::Refused)];
+
+const BY_L7: [Request; 5] = [
+    get(APP, Fate::Answered),
+    get("http://app-service.test-app/get", Fate::Answered),
+    Request { more: &["-X", "POST"], url: "http://app-service.test-app/post", fate: Fate::Answered },
+    get("http://app-service.test-app/anything-else", Fate::Reset),
+    get("http://app-service.test-app/status/404", Fate::Reset),
+];
+
+/// What the monitor has to say of those requests: each row is parts of one line.
+const MONITORED: [&[&str]; 6] = [
+    &[
+        "<- http from test-app/client (",
+        "to test-app/app (",
+        "allowed GET http://app-service.test-app/status/200, policy",
+    ],
+    &["<- http", "allowed GET http://app-service.test-app/get, policy"],
+    &["<- http", "allowed POST http://app-service.test-app/post, policy"],
+    &[
+        "xx http from test-app/client (",
+        "to test-app/app (",
+        "Policy denied (L7) GET http://app-service.test-app/anything-else,",
+    ],
+    &["xx http", "Policy denied (L7) GET http://app-service.test-app/status/404,"],
+    &["xx tcp from test-app/client (", "to test-app/database (", "Policy denied (L3)"],
+];
+
+/// Tells the story once, in one family of addresses.
+pub(crate) fn tell(report: &mut Report, v6: bool) -> Result<()> {
+    let family = if v6 { "IPv6" } else { "IPv4" };
+    report.title(&format!("{family}: the cluster"));
+    report.action("pods client, app (httpbin) and database (PostgreSQL), two services, one node");
+    let cluster = Cluster::new()?;
+
+    report.title(&format!("{family}, step 2: no policy, enforcement default"));
+    ask(report, &cluster, v6, &get(APP, Fate::Answered))?;
+
+    report.title(&format!("{family}, step 3: {}, enforcement {DURING}", Manifest::L3L4.file()));
+    cluster.apply(Manifest::L3L4)?;
+    cluster.enforce(DURING)?;
+    BY_L3_L4.iter().try_for_each(|request| ask(report, &cluster, v6, request))?;
+
+    report.title(&format!("{family}, step 4: {}", Manifest::L7.file()));
+    cluster.apply(Manifest::L7)?;
+    BY_L7.iter().try_for_each(|request| ask(report, &cluster, v6, request))?;
+
+    report.title(&format!("{family}, step 6: the same requests, watched by `portcullis monitor`"));
+    let mut monitor = cluster.node.monitor("monitor", &[])?;
+    for request in BY_L7.iter().chain(&BY_L3_L4[1..]) {
+        perform(&cluster, v6, request)?;
+    }
+    watched(report, &mut monitor)?;
+
+    report.title(&format!("{family}: what arrived at httpbin, by its own access log"));
+    arrived(report, &cluster)
+}
+
+fn ask(report: &mut Report, cluster: &Cluster, v6: bool, request: &Request) -> Result<()> {
+    let answer = perform(cluster, v6, request)?;
+    let words: Vec<&str> = ["curl", family(v6)].iter().chain(request.more).copied().chain([request.url]).collect();
+    report.compare(&words.join(" "), request.fate.text(), &told(&answer));
+    Ok(())
+}
+
+fn family(v6: bool) -> &'static str {
+    if v6 { "-6" } else { "-4" }
+}
+
+fn perform(cluster: &Cluster, v6: bool, request: &Request) -> Result<Answer> {
+    let more: Vec<&str> = [family(v6)].iter().chain(request.more).copied().collect();
+    curl(&cluster.client, &more, request.url)
+}
+
+/// What became of a request, in the words of [`Fate::text`] where it is one of those.
+fn told(answer: &Answer) -> String {
+    match (answer.exit, answer.status) {
+        (0, status) => format!("HTTP {status}"),
+        (RESET, _) => Fate::Reset.text().to_owned(),
+        (REFUSED, _) => Fate::Refused.text().to_owned(),
+        (exit, _) => format!("curl exit {exit}: {}", answer.error),
+    }
+}
+
+/// Prints the monitor's lines and looks for each expected one.
+fn watched(report: &mut Report, monitor: &mut Process) -> Result<()> {
+    let is = |line: &str, parts: &[&str]| parts.iter().all(|part| line.contains(part));
+    let all = |log: &str| MONITORED.iter().all(|parts| log.lines().any(|line| is(line, parts))).then_some(());
+    let complete = monitor.until("a line for each verdict", all);
+    if let Err(error @ Error::Interrupted) = complete {
+        return Err(error);
+    }
+    let log = monitor.log();
+    log.lines().filter(|line| line.contains(" from ")).for_each(|line| report.action(line));
+    for parts in MONITORED {
+        let seen = log.lines().any(|line| is(line, parts));
+        report.compare(&format!("a line with {}", parts.join(" ... ")), "seen", if seen { "seen" } else { "not seen" });
+    }
+    Ok(())
+}
+
+/// How often each request was made and allowed; those that were denied never got there. The allowed ones are waited
+/// for, and the last of them was made after every denied one.
+const ARRIVED: [(&str, usize); 5] =
+    [("GET /status/200 ", 4), ("GET /get ", 3), ("POST /post ", 2), ("/anything-else", 0), ("/status/404", 0)];
+
+fn arrived(report: &mut Report, cluster: &Cluster) -> Result<()> {
+    curl(&cluster.client, &[], "http://app-service.test-app/get")?;
+    for (request, expected) in ARRIVED {
+        let log = || cluster.httpbin.requests().join("\n");
+        wait::until("httpbin's access log", log, || Ok((cluster.httpbin.arrived(request) >= expected).then_some(())))?;
+        let count = cluster.httpbin.arrived(request);
+        report.compare(&format!("requests with {request:?}"), &expected.to_string(), &count.to_string());
+    }
+    Ok(())
+}

@@ -1,0 +1,115 @@
+//! The walkthrough's cluster: a client, httpbin and a database behind services, and a node that has been told of them.
+
+use serde_json::{Value, json};
+
+use crate::{
+    Lab, Pod, Result,
+    documents::{endpoint, service},
+    error::trying,
+    node::Node,
+    servers::{Httpbin, Postgres},
+};
+
+/// The Kubernetes namespace of everything.
+pub const NAMESPACE: &str = "test-app";
+
+/// Enforcement as the walkthrough begins.
+pub const BEFORE: &str = "default";
+/// Enforcement of the walkthrough's cluster.
+pub const DURING: &str = "always";
+
+/// The cluster. Fields drop in this order: the laboratory last.
+#[derive(Debug)]
+pub struct Cluster {
+    /// The node under test.
+    pub node: Node,
+    /// What really arrived at the application is in its log.
+    pub httpbin: Httpbin,
+    _postgres: Postgres,
+    /// The pod whose requests are judged.
+    pub client: Pod,
+    /// The pod of httpbin.
+    pub app: Pod,
+    /// The pod of PostgreSQL.
+    pub database: Pod,
+    /// Everything else.
+    pub lab: Lab,
+}
+
+impl Cluster {
+    /// Makes the cluster, without any policy.
+    ///
+    /// # Errors
+    /// Something of it does not start.
+    pub fn new() -> Result<Self> {
+        let mut lab = Lab::new()?;
+        let (client, app, database) = (lab.pod("client")?, lab.pod("app")?, lab.pod("database")?);
+        let services = [
+            service(NAMESPACE, &lab.service("app-service.test-app", 80, &[&app])?, &[&app]),
+            service(NAMESPACE, &lab.service("database-service.test-app", 5432, &[&database])?, &[&database]),
+        ];
+        let (httpbin, postgres) = (Httpbin::start(&app)?, Postgres::start(&database)?);
+        let node = Node::start(&lab, &settings(BEFORE))?;
+        let endpoints = [&client, &app, &database].map(|pod| endpoint(NAMESPACE, pod, &[("app", &pod.name)]));
+        node.apply(&[&endpoints[..], &services[..]].concat())?;
+        Ok(Self { node, httpbin, _postgres: postgres, client, app, database, lab })
+    }
+
+    /// Switches the enforcement of the running node.
+    ///
+    /// # Errors
+    /// The node does not take it.
+    pub fn enforce(&self, enforcement: &str) -> Result<()> {
+        self.node.reload(&settings(enforcement), "enforcement", &json!(enforcement))
+    }
+
+    /// Applies a manifest of the walkthrough, as a person does.
+    ///
+    /// # Errors
+    /// The node refuses it.
+    pub fn apply(&self, manifest: Manifest) -> Result<()> {
+        let file = self.lab.node().directory().join(manifest.file());
+        trying(format!("write {}", file.display()), std::fs::write(&file, manifest.text()))?;
+        self.node.cli(&["apply", "-f", &file.display().to_string()])?.ok().map(|_| ())
+    }
+}
+
+/// The manifests of the walkthrough, as printed there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manifest {
+    /// Step 3: who may talk to whom.
+    L3L4,
+    /// Step 4: with which requests.
+    L7,
+}
+
+impl Manifest {
+    /// Name of the file.
+    #[must_use]
+    pub fn file(self) -> &'static str {
+        match self {
+            Self::L3L4 => "cilium-l3-l4-policy.yaml",
+            Self::L7 => "cilium-l7-http-policy.yaml",
+        }
+    }
+
+    fn text(self) -> &'static str {
+        match self {
+            Self::L3L4 => include_str!("../walkthrough/cilium-l3-l4-policy.yaml"),
+            Self::L7 => include_str!("../walkthrough/cilium-l7-http-policy.yaml"),
+        }
+    }
+}
+
+/// Settings of the walkthrough: what its reader expects differs from Cilium in these.
+fn settings(enforcement: &str) -> Value {
+    json!({
+        "enforcement": enforcement,
+        "deviations": {
+            "emptyRuleAllows": true,
+            "l7BindsBesideL4": true,
+            "kubeDnsEntity": true,
+            "namesWithoutDnsRule": true,
+        },
+    })
+}
