@@ -69,11 +69,9 @@ async fn ask_as(node: &Node, method: &str, target: &str, host: &str) -> (u16, St
 #[tokio::test]
 async fn ready_follows_the_nodes_life_and_live_does_not() {
     let node = node().await;
-    for (stage, status, word) in [
-        (Stage::Starting, 503, "starting\n"),
-        (Stage::Serving, 200, "ready\n"),
-        (Stage::Stopping, 503, "stopping\n"),
-    ] {
+    for (stage, status, word) in
+        [(Stage::Starting, 503, "starting\n"), (Stage::Serving, 200, "ready\n"), (Stage::Stopping, 503, "stopping\n")]
+    {
         node.health.enter(stage);
         for target in ["/ready", "/healthz/ready"] {
             let (got, _, body) = ask(&node, "GET", target).await;

@@ -1,17 +1,34 @@
 //! `portcullis apply`.
+
+use portcullis_config::proto::{ApplyRequest, Resource};
+
 use crate::{
-    cli::{arguments::ApplyArguments, exit::Failure},
+    cli::{
+        arguments::ApplyArguments,
+        client,
+        exit::Failure,
+        input,
+        results::{self, Entry},
+    },
     output::Output,
     render::Format,
 };
-/// x
+
+/// Applies what files hold. A resource that is refused holds up no other.
+///
 /// # Errors
-/// x
-pub async fn run(
-    _server: &str,
-    _arguments: &ApplyArguments,
-    _format: Format,
-    _output: &mut Output,
-) -> Result<(), Failure> {
-    Ok(())
+/// A file or the node cannot be reached, or a resource was refused.
+pub async fn run(server: &str, arguments: &ApplyArguments, format: Format, output: &mut Output) -> Result<(), Failure> {
+    let input = input::read(&arguments.files)?;
+    results::say_skipped(&input.skipped, output);
+    let done = if arguments.dry_run { "would be applied" } else { "applied" };
+    let mut entries: Vec<Entry> = input.refused.into_iter().map(Entry::unreadable).collect();
+    if !input.resources.is_empty() {
+        let (resources, sources): (Vec<Resource>, Vec<_>) = input.resources.into_iter().unzip();
+        let request = ApplyRequest { resources, dry_run: arguments.dry_run };
+        let answer = client::config(server).await?.apply(request).await?.into_inner();
+        entries
+            .extend(answer.results.into_iter().zip(&sources).map(|(result, source)| Entry::new(result, source, done)));
+    }
+    results::show(&entries, format, output)
 }

@@ -1,17 +1,63 @@
 //! `portcullis delete`.
+
+use portcullis_config::{
+    documents,
+    proto::{DeleteRequest, ResourceKey, ResourceType},
+};
+
 use crate::{
-    cli::{arguments::DeleteArguments, exit::Failure},
+    cli::{
+        arguments::{DeleteArguments, Kind},
+        client,
+        exit::Failure,
+        input,
+        results::{self, Entry, Source},
+    },
     output::Output,
     render::Format,
 };
-/// x
+
+/// Removes resources by name, or those that files name.
+///
 /// # Errors
-/// x
+/// A file or the node cannot be reached, or something was not removed.
 pub async fn run(
-    _server: &str,
-    _arguments: &DeleteArguments,
-    _format: Format,
-    _output: &mut Output,
+    server: &str,
+    arguments: &DeleteArguments,
+    format: Format,
+    output: &mut Output,
 ) -> Result<(), Failure> {
-    Ok(())
+    let mut entries = Vec::new();
+    let (keys, sources): (Vec<ResourceKey>, Vec<Source>) = match arguments.kind {
+        Some(kind) => by_name(kind, arguments).map(|key| (key, Source::default())).unzip(),
+        None => {
+            let input = input::read(&arguments.files)?;
+            results::say_skipped(&input.skipped, output);
+            entries.extend(input.refused.into_iter().map(Entry::unreadable));
+            let keyed = input
+                .resources
+                .iter()
+                .filter_map(|(resource, source)| Some((documents::key(resource)?, source.clone())));
+            keyed.unzip()
+        }
+    };
+    if !keys.is_empty() {
+        let answer = client::config(server).await?.delete(DeleteRequest { keys }).await?.into_inner();
+        let results = answer.results.into_iter().zip(&sources);
+        entries.extend(results.map(|(result, source)| Entry::new(result, source, "deleted")));
+    }
+    results::show(&entries, format, output)
+}
+
+fn by_name(kind: Kind, arguments: &DeleteArguments) -> impl Iterator<Item = ResourceKey> {
+    let namespace = match (&arguments.namespace, kind) {
+        (Some(namespace), _) => namespace.clone(),
+        (None, Kind::Policy) => String::new(),
+        (None, Kind::Endpoint | Kind::Service) => "default".into(),
+    };
+    arguments.names.iter().map(move |name| ResourceKey {
+        r#type: ResourceType::from(kind).into(),
+        namespace: namespace.clone(),
+        name: name.clone(),
+    })
 }

@@ -7,6 +7,7 @@ pub mod delete;
 pub mod exit;
 pub mod generate;
 pub mod get;
+pub mod input;
 pub mod monitor;
 pub mod results;
 pub mod status;

@@ -4,8 +4,12 @@ use portcullis_config::proto::{Outcome, Problem, ResourceResult};
 use serde::Serialize;
 
 use crate::{
+    cli::{
+        exit::{Exit, Failure},
+        input::Refused,
+    },
     output::{Output, Style, plain},
-    render::resources::key_words,
+    render::{Format, resources::key_words, structured},
 };
 
 /// Where a resource was written: a file's path and the first line of its document there, from 1.
@@ -51,9 +55,11 @@ impl Entry {
 
     /// A document that is no resource.
     #[must_use]
-    pub fn unreadable(source: &Source, problem: Problem) -> Self {
-        let problems = vec![Fault::new(problem, source)];
-        Self { file: source.file.clone(), resource: "document".into(), outcome: "refused", problems }
+    pub fn unreadable(refused: Refused) -> Self {
+        let Refused { key, problems, source } = refused;
+        let resource = key.map_or_else(|| "document".into(), |key| key_words(&key));
+        let problems = problems.into_iter().map(|problem| Fault::new(problem.into(), &source)).collect();
+        Self { file: source.file, resource, outcome: "refused", problems }
     }
 
     /// Whether it was refused.
@@ -102,6 +108,25 @@ impl Fault {
             output.say(format_args!("    {} {}", paint.style(Style::Strong, "help:"), plain(&self.remedy)));
         }
     }
+}
+
+/// Says which manifests are not ours.
+pub fn say_skipped(skipped: &[(portcullis_config::Problem, Source)], output: &mut Output) {
+    for (problem, source) in skipped {
+        Fault::new(problem.clone().into(), source).print(&source.file, output);
+    }
+}
+
+/// Prints what became of each resource.
+///
+/// # Errors
+/// At least one was refused, or standard output cannot be written.
+pub fn show(entries: &[Entry], format: Format, output: &mut Output) -> Result<(), Failure> {
+    match structured(format, &entries)? {
+        Some(text) => output.text(&text)?,
+        None => entries.iter().try_for_each(|entry| entry.print(output))?,
+    }
+    if entries.iter().any(Entry::is_refused) { Err(Failure::said(Exit::Invalid)) } else { Ok(()) }
 }
 
 /// Whether the node refused it.

@@ -1,17 +1,52 @@
 //! `portcullis run`: the wiring of the rooms.
 
+pub mod dump;
+pub mod force;
+pub mod life;
 pub mod logging;
+pub mod node;
 pub mod notify;
 pub mod place;
+pub mod plane;
+pub mod ports;
+pub mod reconcile;
+pub mod refusals;
+pub mod settings;
+pub mod start;
+pub mod steering;
 pub mod system;
+pub mod verdicts;
 
-use crate::cli::{arguments::RunArguments, exit::Failure};
+use crate::cli::{
+    arguments::RunArguments,
+    exit::{Exit, Failure},
+};
+
+/// Threads of the control side: API, admin endpoints, compilation.
+const CONTROL_THREADS: usize = 2;
 
 /// Runs the node until it is told to stop.
 ///
 /// # Errors
 /// The settings are wrong, or something that the node needs is not to be had.
 pub fn command(arguments: RunArguments) -> Result<(), Failure> {
-    let _levels = logging::start(&arguments.log_level, arguments.log_format)?;
-    Ok(())
+    let settings = settings::read(&arguments)?;
+    let levels = logging::start(&arguments.log_level, arguments.log_format)?;
+    if !nix::unistd::geteuid().is_root() {
+        return Err(Failure::new(
+            Exit::Failed,
+            "network namespaces and BPF are root's",
+            "run portcullis as root, or as a service of systemd (deploy/portcullis.service)",
+        ));
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(CONTROL_THREADS)
+        .thread_name("control")
+        .enable_all()
+        .build()
+        .map_err(Failure::internal)?;
+    runtime.block_on(async {
+        let node = start::start(&arguments, settings, levels).await?;
+        life::live(node, &arguments).await
+    })
 }

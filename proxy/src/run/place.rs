@@ -3,10 +3,7 @@
 use std::{
     fs::{self, File},
     io,
-    os::{
-        fd::OwnedFd,
-        unix::fs::MetadataExt,
-    },
+    os::{fd::OwnedFd, unix::fs::MetadataExt},
     path::Path,
 };
 

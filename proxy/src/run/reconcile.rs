@@ -167,7 +167,8 @@ impl<K: Kernel, D: Plane, P: Places> Reconciler<K, D, P> {
     }
 
     fn open_wanted(&mut self) {
-        let missing: Vec<_> = self.wanted.values().filter(|wanted| !self.held.contains_key(&wanted.id)).cloned().collect();
+        let missing: Vec<_> =
+            self.wanted.values().filter(|wanted| !self.held.contains_key(&wanted.id)).cloned().collect();
         for wanted in missing {
             match self.open(&wanted) {
                 Ok(held) => {
@@ -214,7 +215,9 @@ impl<K: Kernel, D: Plane, P: Places> Reconciler<K, D, P> {
         };
         let table = self.snapshot.steering(wanted.id);
         if held.table.as_ref() != Some(&table) {
-            self.kernel.set_table(wanted.id, &table).map_err(|error| failed("the kernel's table was not set", error))?;
+            self.kernel
+                .set_table(wanted.id, &table)
+                .map_err(|error| failed("the kernel's table was not set", error))?;
             held.table = Some(table);
         }
         let inputs = Attached::of(&wanted.endpoint);
@@ -239,8 +242,10 @@ impl<K: Kernel, D: Plane, P: Places> Reconciler<K, D, P> {
 
     fn drop_unwanted(&mut self) {
         let leftovers = std::mem::take(&mut self.leftovers);
-        for id in leftovers.into_iter().filter(|id| !self.held.contains_key(id)) {
-            self.detach(id);
+        for id in leftovers {
+            if !self.held.contains_key(&id) {
+                self.detach(id);
+            }
         }
         let unwanted: Vec<_> = self.held.keys().filter(|id| !self.wanted.contains_key(id)).copied().collect();
         for id in unwanted {
@@ -298,10 +303,10 @@ fn unopened(place: &Place, error: &io::Error) -> Unsteered {
             format!("{} is not there", path.display()),
             "it is steered as soon as it appears; if it never will, correct the path or delete the endpoint",
         ),
-        io::ErrorKind::PermissionDenied => {
-            (format!("{} may not be opened", path.display()), "run portcullis as root")
+        io::ErrorKind::PermissionDenied => (format!("{} may not be opened", path.display()), "run portcullis as root"),
+        _ => {
+            (format!("{}: {error}", path.display()), "name a network namespace, as /run/netns/NAME or /proc/PID/ns/net")
         }
-        _ => (format!("{}: {error}", path.display()), "name a network namespace, as /run/netns/NAME or /proc/PID/ns/net"),
     };
     Unsteered { field: field(place), message, remedy }
 }

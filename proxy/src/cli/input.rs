@@ -1,0 +1,104 @@
+//! Documents as the command line is given them: files, directories, standard input.
+
+use std::{
+    fs,
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
+
+use portcullis_config::{
+    Problem,
+    documents::{self, Content, Document, LARGEST},
+    proto,
+};
+
+use crate::cli::{
+    exit::{Exit, Failure},
+    results::Source,
+};
+
+/// What files hold.
+#[derive(Debug, Default)]
+pub struct Input {
+    /// Resources, with where each was written.
+    pub resources: Vec<(proto::Resource, Source)>,
+    /// Documents that are no resources.
+    pub refused: Vec<Refused>,
+    /// Manifests that are not ours and are skipped.
+    pub skipped: Vec<(Problem, Source)>,
+}
+
+/// A document that is no resource.
+#[derive(Debug)]
+pub struct Refused {
+    /// Whose it is, as far as that can be told.
+    pub key: Option<proto::ResourceKey>,
+    /// What is wrong.
+    pub problems: Vec<Problem>,
+    /// Where it was written.
+    pub source: Source,
+}
+
+/// Reads all documents of files, directories and `-`.
+///
+/// # Errors
+/// A file cannot be read, or none of them holds a document.
+pub fn read(paths: &[PathBuf]) -> Result<Input, Failure> {
+    let mut input = Input::default();
+    for path in paths {
+        if path.as_os_str() == "-" {
+            input.take("-", documents::split(&standard_input()?));
+            continue;
+        }
+        for file in documents::files_of(path).map_err(|error| unreadable(path, &error))? {
+            let text = read_file(&file).map_err(|error| unreadable(&file, &error))?;
+            input.take(&file.display().to_string(), documents::split(&text));
+        }
+    }
+    if input.resources.is_empty() && input.refused.is_empty() {
+        let names: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
+        return Err(Failure::new(
+            Exit::Invalid,
+            format!("no document of ours in {}", names.join(", ")),
+            "name YAML or JSON files with policies, endpoints or services, or a directory that holds such files",
+        ));
+    }
+    Ok(input)
+}
+
+impl Input {
+    fn take(&mut self, file: &str, documents: Vec<Document>) {
+        for document in documents {
+            let source = Source { file: file.to_owned(), line: document.line };
+            match document.content {
+                Ok(Content::Resource(resource)) => self.resources.push((*resource, source)),
+                Ok(Content::Foreign(warning)) => self.skipped.push((warning, source)),
+                Err(refused) => {
+                    self.refused.push(Refused { key: refused.key, problems: refused.problems, source });
+                }
+            }
+        }
+    }
+}
+
+fn standard_input() -> Result<String, Failure> {
+    let mut text = String::new();
+    let read = io::stdin().lock().take(LARGEST).read_to_string(&mut text);
+    read.map(|_| text).map_err(|error| unreadable(Path::new("-"), &error))
+}
+
+fn read_file(path: &Path) -> io::Result<String> {
+    if fs::metadata(path)?.len() > LARGEST {
+        return Err(io::Error::other(format!("it has more than {} MiB", LARGEST >> 20)));
+    }
+    fs::read_to_string(path)
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Failure {
+    let remedy = match error.kind() {
+        io::ErrorKind::NotFound => "is the path right?",
+        io::ErrorKind::InvalidData => "documents are UTF-8 text",
+        _ => "",
+    };
+    Failure::new(Exit::Failed, format!("cannot read {}: {error}", path.display()), remedy)
+}

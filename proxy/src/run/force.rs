@@ -1,0 +1,97 @@
+//! Brings what the store accepts into force, and looks after it while the node runs.
+
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use arc_swap::ArcSwap;
+use portcullis_config::{Fault, LocalEndpoint, Place, Sink};
+use portcullis_rules::snapshot::Snapshot;
+
+use crate::run::{
+    node::Running,
+    plane::{Machine, Workers},
+    reconcile::Reconciler,
+    steering::Steering,
+};
+
+/// The reconciler of the real node.
+pub type RealReconciler = Reconciler<Steering, Workers, Machine>;
+
+/// What is in force, shared between the store, the caretaker and the end of the node.
+#[derive(Clone)]
+pub struct Force {
+    reconciler: Arc<Mutex<Option<RealReconciler>>>,
+    running: Arc<Running>,
+    snapshot: Arc<ArcSwap<Snapshot>>,
+}
+
+impl Force {
+    /// Nothing is in force yet.
+    #[must_use]
+    pub fn new(reconciler: RealReconciler, running: Arc<Running>) -> Self {
+        let reconciler = Arc::new(Mutex::new(Some(reconciler)));
+        Self { reconciler, running, snapshot: Arc::default() }
+    }
+
+    /// The snapshot in force.
+    #[must_use]
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshot.load_full()
+    }
+
+    /// Tries again what failed, and follows namespaces that came and went. Blocks.
+    pub fn tend(&self) {
+        if let Some(reconciler) = self.lock().as_mut()
+            && reconciler.tend()
+        {
+            self.running.set_faults(reconciler.faults());
+        }
+    }
+
+    /// Gives back the kernel's and the data plane's side, to end them. From then on nothing comes into force.
+    #[must_use]
+    pub fn end(&self) -> Option<(Steering, Workers)> {
+        self.lock().take().map(Reconciler::into_parts)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<RealReconciler>> {
+        self.reconciler.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Sink for Force {
+    fn apply(&mut self, revision: u64, snapshot: Arc<Snapshot>, locals: &[LocalEndpoint]) -> Vec<Fault> {
+        let locals: Vec<LocalEndpoint> = locals.iter().map(absolute).collect();
+        let mut reconciler = self.lock();
+        let Some(reconciler) = reconciler.as_mut() else { return Vec::new() };
+        let faults = reconciler.apply(Arc::clone(&snapshot), &locals);
+        self.snapshot.store(snapshot);
+        self.running.set_faults(faults);
+        self.running.metrics().in_force(revision, faults.len());
+        faults
+            .iter()
+            .map(|(endpoint, fault)| Fault {
+                endpoint: *endpoint,
+                field: fault.field.into(),
+                message: fault.message.clone(),
+                remedy: fault.remedy.into(),
+            })
+            .collect()
+    }
+}
+
+/// Cgroups are named as the service manager names them, below the mount of cgroup2; the kernel is asked by path.
+fn absolute(local: &LocalEndpoint) -> LocalEndpoint {
+    let mut local = local.clone();
+    if let Place::Cgroup(path) = &local.place {
+        local.place = Place::Cgroup(cgroup(path));
+    }
+    local
+}
+
+/// Without any cgroup2 the path stays as it is, and opening it says what is wrong.
+fn cgroup(path: &Path) -> std::path::PathBuf {
+    portcullis_redirect::cgroup_path(path).unwrap_or_else(|_| path.to_owned())
+}

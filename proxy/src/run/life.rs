@@ -1,0 +1,151 @@
+//! The life of the node: serving, tending, and an orderly end.
+
+use std::time::Duration;
+
+use portcullis_config::Store;
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::watch,
+    task::JoinHandle,
+    time::{MissedTickBehavior, interval},
+};
+
+use crate::{
+    admin::{self, health::Stage},
+    cli::{
+        arguments::RunArguments,
+        exit::{Exit, Failure},
+    },
+    run::{force::Force, notify, refusals, settings, start::Node},
+};
+
+/// How often namespaces that came and went, and steps that failed, are looked after.
+const TEND: Duration = Duration::from_secs(1);
+
+/// Serves until a signal says stop, then ends: nothing that is ours stays, unless it was asked for.
+///
+/// # Errors
+/// Something of ours could not be removed.
+pub async fn live(node: Node, arguments: &RunArguments) -> Result<(), Failure> {
+    let mut signals = Signals::new().map_err(Failure::internal)?;
+    let (stop, stopped) = watch::channel(false);
+    let Node { store, force, running, telemetry, refusals, api: (socket, listener), admin, health } = node;
+    let mut tasks: Vec<JoinHandle<()>> = Vec::new();
+    tasks.push(tokio::spawn(refusals::follow(refusals, telemetry, force.clone())));
+    tasks.push(tokio::spawn(tend(force.clone())));
+    if let Some((listener, admin)) = admin {
+        tasks.push(spawn(admin::serve(listener, admin, stopped.clone()), "admin endpoints"));
+    }
+    let api = spawn(portcullis_config::serve(listener, store.clone(), running, stopped), "API");
+    health.enter(Stage::Serving);
+    notify::ready("policy is in force");
+    tracing::info!("serving");
+
+    while signals.next().await == Heard::Reload {
+        reload(&store, arguments).await;
+    }
+
+    health.enter(Stage::Stopping);
+    notify::stopping();
+    tracing::info!(drain = ?arguments.drain, "stopping");
+    let keep = arguments.keep_steering;
+    let drain = arguments.drain;
+    let ended = tokio::task::spawn_blocking(move || end(&force, drain, keep));
+    let ended = tokio::select! {
+        ended = ended => ended.map_err(Failure::internal)?,
+        () = signals.stop_now() => {
+            tracing::warn!("stopping at once");
+            return Err(Failure::new(Exit::Failed, "stopped at once", "start it again, or it stays as after a crash"));
+        }
+    };
+    stop.send_replace(true);
+    drop(tokio::time::timeout(Duration::from_secs(2), api).await);
+    tasks.iter().for_each(JoinHandle::abort);
+    drop(socket);
+    tracing::info!("stopped");
+    ended
+}
+
+/// Connections first, then what steers them.
+fn end(force: &Force, drain: Duration, keep: bool) -> Result<(), Failure> {
+    let Some((steering, workers)) = force.end() else { return Ok(()) };
+    workers.stop(drain);
+    steering.close(keep).map_err(|error| {
+        Failure::new(Exit::Failed, format!("something of ours is left: {error}"), "start portcullis and stop it again")
+    })
+}
+
+async fn tend(force: Force) {
+    let mut ticks = interval(TEND);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let watchdog = notify::watchdog_interval().is_some();
+    loop {
+        ticks.tick().await;
+        let force = force.clone();
+        // A tick that hangs starves the watchdog, which is what it is for.
+        if tokio::task::spawn_blocking(move || force.tend()).await.is_ok() && watchdog {
+            notify::alive();
+        }
+    }
+}
+
+/// Reads the settings and the files again. What is wrong with them is said, and changes nothing.
+async fn reload(store: &Store, arguments: &RunArguments) {
+    notify::reloading();
+    match settings::read(arguments) {
+        Ok(settings) => match store.reconfigure(settings.rules, settings.resources).await {
+            Ok(applied) => {
+                tracing::info!(revision = applied.revision, "settings about rules, and files, were read again")
+            }
+            Err(error) => tracing::error!(%error, "the files were not read again"),
+        },
+        Err(failure) => tracing::error!("the settings stay as they are: {}", failure.message),
+    }
+    notify::ready("policy is in force");
+}
+
+fn spawn<E: std::fmt::Display + Send + 'static>(
+    work: impl Future<Output = Result<(), E>> + Send + 'static,
+    what: &'static str,
+) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        if let Err(error) = work.await {
+            tracing::error!(%error, "{what}: serving ended");
+        }
+    })
+}
+
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Heard {
+    Reload,
+    Stop,
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> Heard {
+        tokio::select! {
+            _ = self.terminate.recv() => Heard::Stop,
+            _ = self.interrupt.recv() => Heard::Stop,
+            _ = self.hangup.recv() => Heard::Reload,
+        }
+    }
+
+    async fn stop_now(&mut self) {
+        while self.next().await != Heard::Stop {}
+    }
+}

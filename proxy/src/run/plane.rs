@@ -1,0 +1,55 @@
+//! The data plane's side, as `listeners` does it, and namespaces as they are.
+
+use std::{io, os::fd::OwnedFd, path::Path, sync::Arc, time::Duration};
+
+use portcullis_listeners::DataPlane;
+use portcullis_rules::{snapshot::Snapshot, world::EndpointId};
+
+use crate::run::{
+    place::{self, Identity},
+    ports::{Places, Plane, Sockets},
+};
+
+/// The workers.
+pub struct Workers(DataPlane);
+
+impl Workers {
+    /// Workers that have been started.
+    #[must_use]
+    pub fn new(plane: DataPlane) -> Self {
+        Self(plane)
+    }
+
+    /// Accepts nothing new, lets connections end, then resets what is left.
+    pub fn stop(self, drain: Duration) {
+        self.0.stop(drain);
+    }
+}
+
+impl Plane for Workers {
+    fn open(&mut self, id: EndpointId, namespace: OwnedFd) -> io::Result<Sockets> {
+        let sockets = self.0.open(id, namespace)?;
+        Ok(Sockets { tcp4: sockets.tcp4, tcp6: sockets.tcp6 })
+    }
+
+    fn close(&mut self, id: EndpointId) {
+        self.0.close(id);
+    }
+
+    fn publish(&mut self, snapshot: Arc<Snapshot>) {
+        self.0.publish(snapshot);
+    }
+}
+
+/// The machine's own namespaces and cgroups.
+pub struct Machine;
+
+impl Places for Machine {
+    fn open(&self, path: &Path) -> io::Result<(OwnedFd, Identity)> {
+        place::open_namespace(path)
+    }
+
+    fn identity(&self, path: &Path) -> io::Result<Identity> {
+        place::identity(path)
+    }
+}

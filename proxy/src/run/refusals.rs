@@ -1,0 +1,42 @@
+//! Flows that the kernel refused: counted, shown and recorded as every other verdict.
+
+use std::sync::Arc;
+
+use portcullis_listeners::telemetry::{KernelRefusal, Telemetry};
+use portcullis_redirect::{Direction, Refusals, Refused};
+use portcullis_rules::world::{self, EndpointId};
+
+use crate::run::{force::Force, steering::transport};
+
+/// Reads refused flows as long as the kernel tells them.
+pub async fn follow(mut refusals: Refusals, telemetry: Arc<Telemetry>, force: Force) {
+    loop {
+        match refusals.next().await {
+            Ok(refused) => {
+                if let Some(refusal) = refusal(&refused) {
+                    telemetry.refused(&refusal, &force.snapshot());
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, "refused flows cannot be read any more; they are refused, but not counted");
+                return;
+            }
+        }
+    }
+}
+
+/// In the words of the rules; `None` for a transport that policies do not know.
+fn refusal(refused: &Refused) -> Option<KernelRefusal> {
+    Some(KernelRefusal {
+        endpoint: EndpointId(refused.endpoint),
+        direction: match refused.direction {
+            Direction::Ingress => world::Direction::Ingress,
+            Direction::Egress => world::Direction::Egress,
+        },
+        transport: transport(refused.protocol)?,
+        peer: refused.peer,
+        port: refused.port,
+        source_port: refused.source_port,
+        no_listener: refused.no_listener,
+    })
+}

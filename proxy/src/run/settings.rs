@@ -1,0 +1,159 @@
+//! What the node is run with: the settings file, and the flags that go before it.
+
+use std::{
+    num::NonZeroU16,
+    path::{Path, PathBuf},
+};
+
+use portcullis_codecs::relay::Limits;
+use portcullis_config::settings::{self, OnProxyDown, RecordsTo, Settings};
+use portcullis_listeners::{
+    Options, Timeouts,
+    telemetry::{Records, TelemetryOptions},
+};
+use portcullis_rules::settings::{DenyWith, Enforcement};
+
+use crate::{
+    cli::{
+        arguments::{self, RunArguments},
+        exit::{Exit, Failure},
+    },
+    run::system::default_workers,
+};
+
+/// Read when no settings file is named, if it is there.
+const STANDARD: &str = "/etc/portcullis/portcullis.yaml";
+
+/// Reads the settings file and lets the flags go before it.
+///
+/// # Errors
+/// The file cannot be read or says something wrong; each problem is named with its position.
+pub fn read(arguments: &RunArguments) -> Result<Settings, Failure> {
+    let mut settings = match file(arguments) {
+        Some(path) => settings::load(&path)
+            .map_err(|invalid| Failure::new(Exit::Invalid, invalid.to_string(), "nothing was started"))?,
+        None => Settings::default(),
+    };
+    override_by(arguments, &mut settings);
+    Ok(settings)
+}
+
+fn file(arguments: &RunArguments) -> Option<PathBuf> {
+    let standard = || Some(PathBuf::from(STANDARD)).filter(|path| Path::new(path).exists());
+    arguments.config.clone().or_else(standard)
+}
+
+fn override_by(arguments: &RunArguments, settings: &mut Settings) {
+    let set = |value: &Option<PathBuf>, place: &mut PathBuf| {
+        if let Some(value) = value {
+            place.clone_from(value);
+        }
+    };
+    set(&arguments.socket, &mut settings.api.socket);
+    set(&arguments.state_directory, &mut settings.state_directory);
+    settings.admin = arguments.admin_address.or(settings.admin);
+    settings.workers = arguments.workers.and_then(NonZeroU16::new).or(settings.workers);
+    if !arguments.resources.is_empty() {
+        settings.resources.clone_from(&arguments.resources);
+    }
+    if let Some(mode) = arguments.enforcement {
+        settings.rules.enforcement = match mode {
+            arguments::Enforcement::Default => Enforcement::Default,
+            arguments::Enforcement::Always => Enforcement::Always,
+            arguments::Enforcement::Never => Enforcement::Never,
+        };
+    }
+    if let Some(answer) = arguments.deny_with {
+        settings.rules.deny_with = match answer {
+            arguments::DenyWith::Reset => DenyWith::Reset,
+            arguments::DenyWith::Respond => DenyWith::Respond,
+        };
+    }
+    if let Some(fate) = arguments.on_proxy_down {
+        settings.on_proxy_down = match fate {
+            arguments::OnProxyDown::Refuse => OnProxyDown::Refuse,
+            arguments::OnProxyDown::Pass => OnProxyDown::Pass,
+        };
+    }
+}
+
+/// What the data plane is started with.
+#[must_use]
+pub fn data_plane(settings: &Settings) -> Options {
+    let limits = &settings.limits;
+    let timeouts = &settings.timeouts;
+    Options {
+        workers: settings.workers.map_or_else(default_workers, |workers| workers.get().into()),
+        limits: Limits {
+            request_head: limits.request_head,
+            request_headers: limits.request_headers,
+            response_head: limits.response_head,
+            pipelined: limits.pipelined,
+            chunk_extensions: limits.chunk_extensions,
+            trailers: limits.trailers,
+            swallowed: limits.swallowed,
+        },
+        timeouts: Timeouts {
+            head: timeouts.head,
+            connect: timeouts.connect,
+            idle: timeouts.idle,
+            total: timeouts.total,
+            half_closed: timeouts.half_closed,
+        },
+        leg_ports: settings.steering.leg_ports.clone(),
+        connections: limits.connections,
+        mark: portcullis_redirect::MARK,
+        ..Options::default()
+    }
+}
+
+/// Where verdicts are recorded, and how many series they may make.
+#[must_use]
+pub fn telemetry(settings: &Settings) -> TelemetryOptions {
+    TelemetryOptions {
+        records: match &settings.records.to {
+            RecordsTo::None => Records::Off,
+            RecordsTo::Stdout => Records::Stdout,
+            RecordsTo::File(path) => Records::File(path.clone()),
+        },
+        denied_only: settings.records.denied_only,
+        policy_labels: settings.limits.policy_labels,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flag_goes_before_the_settings_file_and_that_before_the_default() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "enforcement: never\nworkers: 3\ndenyWith: respond\n").unwrap();
+        let arguments = RunArguments {
+            config: Some(file.path().into()),
+            enforcement: Some(arguments::Enforcement::Always),
+            ..RunArguments::default()
+        };
+        let settings = read(&arguments).unwrap();
+        assert_eq!(settings.rules.enforcement, Enforcement::Always);
+        assert_eq!(settings.rules.deny_with, DenyWith::Respond);
+        assert_eq!(data_plane(&settings).workers, 3);
+        assert_eq!(settings.api.socket, Settings::default().api.socket);
+    }
+
+    #[test]
+    fn a_wrong_settings_file_is_named_with_line_and_field() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "enforcement: default\nenforcment: always\n").unwrap();
+        let arguments = RunArguments { config: Some(file.path().into()), ..RunArguments::default() };
+        let failure = read(&arguments).unwrap_err();
+        assert_eq!(failure.exit, Exit::Invalid);
+        assert!(failure.message.contains(":2:1: enforcment"), "{}", failure.message);
+    }
+
+    #[test]
+    fn the_settings_file_and_the_codecs_have_the_same_defaults() {
+        let (settings, codecs) = (data_plane(&Settings::default()).limits, Limits::default());
+        assert_eq!(format!("{settings:?}"), format!("{codecs:?}"));
+    }
+}

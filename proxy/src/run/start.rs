@@ -1,0 +1,136 @@
+//! Starts the node, room by room. What was started is given back by its destructors where a later step fails.
+
+use std::sync::Arc;
+
+use portcullis_config::{
+    Store, StoreOptions,
+    settings::{OnProxyDown, Settings},
+};
+use portcullis_listeners::{DataPlane, telemetry::Telemetry};
+use portcullis_redirect::{Options, Redirect, Refusals};
+use prometheus_client::registry::Registry;
+use tokio::net::{TcpListener, UnixListener};
+
+use crate::{
+    admin::{Admin, health::Health, metrics::Metrics},
+    cli::{
+        arguments::RunArguments,
+        exit::{Exit, Failure},
+    },
+    run::{
+        dump::StoreDump,
+        force::Force,
+        logging::Levels,
+        node::Running,
+        plane::{Machine, Workers},
+        reconcile::Reconciler,
+        settings,
+        steering::{KernelLegs, Steering},
+        system::{self, ApiSocket},
+    },
+};
+
+/// A node that has begun: what is in force is in force, and nobody has been told yet.
+pub struct Node {
+    /// The resources.
+    pub store: Store,
+    /// What is in force.
+    pub force: Force,
+    /// How it runs.
+    pub running: Arc<Running>,
+    /// Verdicts.
+    pub telemetry: Arc<Telemetry>,
+    /// Flows that the kernel refuses.
+    pub refusals: Refusals,
+    /// The API's socket.
+    pub api: (ApiSocket, UnixListener),
+    /// The admin endpoints, unless they are off.
+    pub admin: Option<(TcpListener, Arc<Admin>)>,
+    /// Whether it serves.
+    pub health: Arc<Health>,
+}
+
+/// Starts everything up to the point where flows are judged.
+///
+/// # Errors
+/// Something that the node needs is not to be had; it says what to do.
+pub async fn start(arguments: &RunArguments, settings: Settings, levels: Levels) -> Result<Node, Failure> {
+    let files = system::raise_open_files();
+    tracing::info!(version = crate::cli::arguments::VERSION, files, "starting");
+    // First: whoever has the socket is the only one that touches the kernel's state below.
+    let (socket, listener) = ApiSocket::bind(&settings.api.socket, settings.api.mode)?;
+    let listener = UnixListener::from_std(listener).map_err(Failure::internal)?;
+    let admin = listen(&settings).await?;
+
+    let redirect = open_redirect(&settings)?;
+    let refusals = redirect.refusals().map_err(not_steered)?;
+    let telemetry = Arc::new(Telemetry::new(&settings::telemetry(&settings)).map_err(|error| {
+        Failure::new(Exit::Failed, format!("access records: {error}"), "name a file that can be written in records.to")
+    })?);
+    let options = settings::data_plane(&settings);
+    let workers = options.workers;
+    let legs = Arc::new(KernelLegs(redirect.legs()));
+    let plane = DataPlane::start(options, legs, Arc::clone(&telemetry)).map_err(Failure::internal)?;
+
+    let metrics = Metrics::default();
+    let running = Running::new(workers, settings.on_proxy_down.as_str(), Arc::clone(&telemetry), metrics);
+    let running = Arc::new(running);
+    let reconciler = Reconciler::new(Steering::new(redirect), Workers::new(plane), Machine);
+    let force = Force::new(reconciler, Arc::clone(&running));
+    let store = open_store(settings, &force, &running)?;
+
+    let health = Arc::new(Health::default());
+    let mut registry = Registry::default();
+    running.metrics().register(&mut registry);
+    telemetry.register(&mut registry);
+    let dump = Arc::new(StoreDump(store.clone()));
+    let told = Arc::new(Admin { registry, health: Arc::clone(&health), dump, levels });
+    tracing::info!(resources = arguments.resources.len(), workers, "policy is in force");
+    Ok(Node {
+        store,
+        force,
+        running,
+        telemetry,
+        refusals,
+        api: (socket, listener),
+        admin: admin.map(|listener| (listener, told)),
+        health,
+    })
+}
+
+async fn listen(settings: &Settings) -> Result<Option<TcpListener>, Failure> {
+    let Some(address) = settings.admin else { return Ok(None) };
+    let listener = TcpListener::bind(address).await.map_err(|error| {
+        Failure::new(
+            Exit::Failed,
+            format!("metrics and health cannot be served on {address}: {error}"),
+            "name another with --admin-address (admin.address in the settings), or `off`",
+        )
+    })?;
+    Ok(Some(listener))
+}
+
+fn open_redirect(settings: &Settings) -> Result<Redirect, Failure> {
+    let options = Options {
+        bpffs: settings.steering.bpffs.clone(),
+        cgroup: settings.steering.cgroup.clone(),
+        pin: settings.on_proxy_down == OnProxyDown::Refuse,
+    };
+    Redirect::open(options).map_err(not_steered)
+}
+
+fn not_steered(error: portcullis_redirect::Error) -> Failure {
+    Failure::new(Exit::Failed, format!("flows cannot be steered: {error}"), "")
+}
+
+fn open_store(settings: Settings, force: &Force, running: &Arc<Running>) -> Result<Store, Failure> {
+    let options = StoreOptions {
+        state_directory: settings.state_directory,
+        resources: settings.resources,
+        settings: settings.rules,
+        schemas: portcullis_codecs::REGISTRY.iter().map(|protocol| protocol.schema).collect(),
+    };
+    let (sink, node) = (Box::new(force.clone()), Arc::clone(running));
+    let opened = tokio::task::block_in_place(|| Store::open(options, sink, node));
+    opened.map_err(|error| Failure::new(Exit::Failed, error.to_string(), "name another with --state-directory"))
+}

@@ -1,0 +1,128 @@
+//! The kernel's side, as `redirect-ebpf` does it.
+
+use std::{
+    io,
+    net::SocketAddr,
+    os::fd::{AsFd, BorrowedFd},
+};
+
+use portcullis_redirect::{Action, Attachment as Request, Class, Direction, Legs, Place, Redirect};
+use portcullis_rules::{
+    steering::{self, PortClass, SteeringTable},
+    world::{self, EndpointId, Transport},
+};
+
+use crate::run::ports::{Attachment, Kernel, Site};
+
+/// IP protocol numbers (IANA).
+const TCP: u8 = 6;
+const UDP: u8 = 17;
+
+/// The loader, asked in the words of the rules.
+pub struct Steering {
+    redirect: Redirect,
+}
+
+impl Steering {
+    /// Around a loader that is open.
+    #[must_use]
+    pub fn new(redirect: Redirect) -> Self {
+        Self { redirect }
+    }
+
+    /// Ends. With `keep` steered flows are refused until the next process comes; else everything that is ours is gone.
+    ///
+    /// # Errors
+    /// Something is left.
+    pub fn close(self, keep: bool) -> Result<(), portcullis_redirect::Error> {
+        self.redirect.close(keep)
+    }
+}
+
+impl Kernel for Steering {
+    fn set_table(&mut self, id: EndpointId, table: &SteeringTable) -> Result<(), String> {
+        let classes: Vec<Class> = table.classes.iter().filter_map(class).collect();
+        self.redirect.set_table(id.0, &classes).map_err(|error| error.to_string())
+    }
+
+    fn attach(&mut self, attachment: &Attachment<'_>) -> Result<(), String> {
+        let endpoint = attachment.endpoint;
+        let ports: Vec<(u8, u16)> =
+            endpoint.ports.iter().filter_map(|port| Some((number(port.transport)?, port.port))).collect();
+        let place = match attachment.site {
+            Site::Pod => Place::Pod { netns: attachment.namespace },
+            Site::Cgroup(cgroup) => Place::Host { netns: attachment.namespace, cgroup, ports: &ports },
+        };
+        let request = Request {
+            id: attachment.id.0,
+            place,
+            addresses: &endpoint.addresses,
+            tcp4: attachment.sockets.tcp4.as_ref().map(AsFd::as_fd),
+            tcp6: attachment.sockets.tcp6.as_ref().map(AsFd::as_fd),
+        };
+        self.redirect.attach(&request).map_err(|error| error.to_string())
+    }
+
+    fn detach(&mut self, id: EndpointId) -> Result<(), String> {
+        self.redirect.detach(id.0).map_err(|error| error.to_string())
+    }
+
+    fn retain(&mut self, ids: &[EndpointId]) -> Result<(), String> {
+        let ids: Vec<u32> = ids.iter().map(|id| id.0).collect();
+        self.redirect.retain(&ids).map_err(|error| error.to_string())
+    }
+}
+
+/// What workers tell the kernel of each leg.
+#[derive(Clone, Debug)]
+pub struct KernelLegs(pub Legs);
+
+impl portcullis_listeners::Legs for KernelLegs {
+    fn adopt(&self, socket: BorrowedFd<'_>) -> io::Result<()> {
+        self.0.adopt(socket)
+    }
+
+    fn announce(&self, endpoint: EndpointId, leg: SocketAddr, port: u16) -> io::Result<()> {
+        self.0.announce(endpoint.0, leg, port)
+    }
+
+    fn forget(&self, endpoint: EndpointId, leg: SocketAddr, port: u16) -> io::Result<()> {
+        self.0.forget(endpoint.0, leg, port)
+    }
+}
+
+/// A class in the loader's words; `None` for a transport that the programs never see.
+fn class(class: &PortClass) -> Option<Class> {
+    let action = |action: &steering::Action| match action {
+        steering::Action::Pass => Action::Pass,
+        steering::Action::Steer => Action::Steer,
+        steering::Action::Refuse => Action::Refuse,
+    };
+    Some(Class {
+        direction: match class.direction {
+            world::Direction::Ingress => Direction::Ingress,
+            world::Direction::Egress => Direction::Egress,
+        },
+        protocol: number(class.transport)?,
+        ports: class.ports.clone(),
+        prefixes: class.prefixes.iter().map(|(prefix, verdict)| (*prefix, action(verdict))).collect(),
+    })
+}
+
+fn number(transport: Transport) -> Option<u8> {
+    match transport {
+        Transport::Tcp => Some(TCP),
+        Transport::Udp => Some(UDP),
+        Transport::Sctp => None,
+    }
+}
+
+/// The transport of an IP protocol number, if policies know it.
+#[must_use]
+pub fn transport(number: u8) -> Option<Transport> {
+    match number {
+        TCP => Some(Transport::Tcp),
+        UDP => Some(Transport::Udp),
+        _ => None,
+    }
+}

@@ -1,0 +1,89 @@
+//! Verdicts on their way from the data plane to whoever watches over the API.
+
+use std::sync::Arc;
+
+use portcullis_config::{Verdicts, proto};
+use portcullis_listeners::telemetry::{Event, Party, Watcher};
+use portcullis_rules::world::Direction;
+
+/// Verdicts that wait for one reader. One that is slower loses some, and is told how many.
+const QUEUE: usize = 4096;
+
+/// A stream of the verdicts that a request asks for.
+#[must_use]
+pub fn stream(telemetry: &portcullis_listeners::telemetry::Telemetry, request: proto::WatchRequest) -> Verdicts {
+    let watcher = telemetry.watch(QUEUE);
+    Box::pin(futures_util::stream::unfold((watcher, request), next))
+}
+
+async fn next(
+    (mut watcher, request): (Watcher, proto::WatchRequest),
+) -> Option<(proto::Verdict, (Watcher, proto::WatchRequest))> {
+    let mut missed = 0;
+    loop {
+        let (event, lost) = watcher.recv().await?;
+        missed += lost;
+        if is_asked_for(&event, &request) {
+            return Some((proto::Verdict { lost: missed, ..verdict(&event) }, (watcher, request)));
+        }
+    }
+}
+
+fn is_asked_for(event: &Event, request: &proto::WatchRequest) -> bool {
+    let in_namespace =
+        |party: &Party| party.endpoint.as_ref().is_some_and(|endpoint| *endpoint.namespace == *request.namespace);
+    (!request.denied_only || !event.allowed)
+        && (request.protocol.is_empty() || request.protocol == event.protocol)
+        && (request.namespace.is_empty() || in_namespace(&event.source) || in_namespace(&event.destination))
+}
+
+/// A verdict in the words of the API.
+#[must_use]
+pub fn verdict(event: &Event) -> proto::Verdict {
+    let text = |text: &Option<Arc<str>>| text.as_deref().unwrap_or_default().to_owned();
+    let miss = event.miss.clone();
+    let (predicate, pattern, value) =
+        miss.map_or_else(Default::default, |miss| (miss.predicate, miss.pattern, miss.value));
+    proto::Verdict {
+        time: event.time,
+        verdict: if event.allowed { "allow" } else { "deny" }.into(),
+        layer: event.layer.as_str().into(),
+        direction: match event.direction {
+            Direction::Ingress => "ingress",
+            Direction::Egress => "egress",
+        }
+        .into(),
+        protocol: event.protocol.into(),
+        source: Some(party(&event.source)),
+        destination: Some(party(&event.destination)),
+        policy: text(&event.policy),
+        rule: text(&event.rule),
+        reason: event.reason.as_str().into(),
+        predicate,
+        pattern,
+        value,
+        http: (event.protocol == "http").then(|| request(event)),
+        lost: 0,
+        revision: event.generation,
+    }
+}
+
+fn party(party: &Party) -> proto::Party {
+    let endpoint = party.endpoint.as_ref();
+    proto::Party {
+        address: party.address.ip().to_string(),
+        port: party.address.port().into(),
+        endpoint: endpoint.map_or_else(String::new, |endpoint| format!("{}/{}", endpoint.namespace, endpoint.name)),
+        labels: endpoint.map_or_else(Vec::new, |endpoint| endpoint.labels.iter().map(ToString::to_string).collect()),
+    }
+}
+
+fn request(event: &Event) -> proto::HttpRequest {
+    let field = |name| event.field(name).unwrap_or_default().to_owned();
+    proto::HttpRequest {
+        method: field("method"),
+        host: field("host"),
+        path: field("path"),
+        version: event.version.into(),
+    }
+}
