@@ -11,6 +11,8 @@ mod pair;
 mod plane;
 mod sockets;
 pub mod telemetry;
+#[cfg(test)]
+mod tests;
 mod worker;
 
 pub use options::{Legs, Options, Timeouts};

@@ -50,6 +50,9 @@ pub(crate) struct Shared {
     pub(crate) snapshot: ArcSwapOption<Snapshot>,
     /// Client connections of all workers.
     pub(crate) connections: AtomicUsize,
+    /// Bytes of memory that the pair took that was advanced last, and most that one ever took.
+    #[cfg(test)]
+    pub(crate) footprint: [AtomicUsize; 2],
 }
 
 /// The way to a worker: a queue and what wakes it.
@@ -101,8 +104,14 @@ impl DataPlane {
     /// No threads or file descriptors are to be had.
     pub fn start(options: Options, legs: Arc<dyn Legs>, telemetry: Arc<Telemetry>) -> io::Result<Self> {
         let workers = options.workers.max(1);
-        let shared =
-            Arc::new(Shared { options, telemetry, snapshot: ArcSwapOption::empty(), connections: AtomicUsize::new(0) });
+        let shared = Arc::new(Shared {
+            options,
+            telemetry,
+            snapshot: ArcSwapOption::empty(),
+            connections: AtomicUsize::new(0),
+            #[cfg(test)]
+            footprint: Default::default(),
+        });
         let home = Arc::new(namespace::current()?);
         let mut plane = Self { shared, legs, home, hands: Vec::new() };
         for number in 0..workers {
@@ -176,6 +185,11 @@ impl DataPlane {
     /// Accepts nothing more, lets connections end for so long, then resets them. Returns when all workers have ended.
     pub fn stop(mut self, drain: Duration) {
         self.end(drain);
+    }
+
+    #[cfg(test)]
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
     }
 
     fn end(&mut self, drain: Duration) {

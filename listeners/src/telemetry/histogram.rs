@@ -50,7 +50,7 @@ impl TypedMetric for Histogram {
 impl EncodeMetric for Histogram {
     #[expect(clippy::cast_precision_loss, reason = "seconds for people; 2^53 nanoseconds are 104 days")]
     fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
-        let bounds = self.0.bounds.iter().map(|bound| *bound as f64 / NANOS).chain([f64::MAX]);
+        let bounds = self.0.bounds.iter().map(|bound| *bound as f64 / NANOS).chain([f64::INFINITY]);
         let counts = self.0.buckets.iter().map(|bucket| bucket.load(Ordering::Relaxed));
         let buckets: Vec<(f64, u64)> = bounds.zip(counts).collect();
         let count = buckets.iter().map(|(_, count)| count).sum();
@@ -82,7 +82,7 @@ mod tests {
         let mut text = String::new();
         encode(&mut text, &registry).unwrap();
         for line in [
-            r#"check_seconds_bucket{le="1e-6"} 1"#,
+            r#"check_seconds_bucket{le="0.000001"} 1"#,
             r#"check_seconds_bucket{le="0.001"} 2"#,
             r#"check_seconds_bucket{le="+Inf"} 3"#,
             "check_seconds_count 3",

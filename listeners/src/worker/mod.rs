@@ -183,7 +183,16 @@ impl Worker {
         }
         let deadlines = &mut self.deadlines;
         pair.arm(&self.core.shared.options.timeouts, |kind, at| deadlines.push(Reverse((at, token, kind))));
+        #[cfg(test)]
+        self.note_footprint(&pair);
         self.table.put(token, pair);
+    }
+
+    #[cfg(test)]
+    fn note_footprint(&self, pair: &Pair) {
+        let [last, most] = &self.core.shared.footprint;
+        last.store(pair.footprint(), Ordering::Relaxed);
+        most.fetch_max(pair.footprint(), Ordering::Relaxed);
     }
 
     /// The pairs that had more to do have one turn each; the walk goes on.

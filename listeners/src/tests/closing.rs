@@ -1,0 +1,183 @@
+//! How connections end: refusals, resets, the node's own end.
+
+use std::{
+    io::{Read, Write},
+    net::Shutdown,
+    thread,
+    time::Duration,
+};
+
+use portcullis_rules::settings::DenyWith;
+
+use crate::{
+    Options,
+    telemetry::TelemetryOptions,
+    tests::{Rig, Rules, answer, assert_reset, exchange, expect, get, rest},
+};
+
+const DENIED: &str = "HTTP/1.1 403 Forbidden\r\n";
+
+#[test]
+fn a_denied_request_is_reset_and_the_server_never_called() {
+    let rig = Rig::under(&Rules::Paths(&["/public"]));
+    let mut client = rig.client();
+    client.write_all(get("/secret").as_bytes()).unwrap();
+    assert_reset(&mut client);
+    rig.await_active(0);
+    assert_eq!(rig.dials(), 0);
+    assert_eq!(rig.telemetry.totals().denied, 1);
+}
+
+#[test]
+fn a_denied_request_on_a_live_connection_resets_both_sides_and_does_not_arrive() {
+    let rig = Rig::under(&Rules::Paths(&["/public"]));
+    let mut client = rig.client();
+    client.write_all(get("/public").as_bytes()).unwrap();
+    let mut server = rig.accept();
+    expect(&mut server, &get("/public"));
+    server.write_all(answer("ok").as_bytes()).unwrap();
+    expect(&mut client, &answer("ok"));
+    client.write_all(get("/secret").as_bytes()).unwrap();
+    assert_reset(&mut client);
+    assert_reset(&mut server);
+}
+
+#[test]
+fn an_answer_that_is_due_arrives_whole_before_the_reset() {
+    let rig = Rig::under(&Rules::Paths(&["/public"]));
+    let mut client = rig.client();
+    client.write_all((get("/public") + &get("/secret")).as_bytes()).unwrap();
+    let mut server = rig.accept();
+    expect(&mut server, &get("/public"));
+    // More than the kernel takes at once from somebody who does not read.
+    let body = "x".repeat(16 * 1024 * 1024);
+    let due = answer(&body);
+    let writing = thread::spawn(move || {
+        server.write_all(due.as_bytes()).unwrap();
+        server
+    });
+    expect(&mut client, &answer(&body));
+    assert_reset(&mut client);
+    assert_reset(&mut writing.join().unwrap());
+    rig.await_metric(r#"portcullis_connections_total{direction="ingress",outcome="denied"} 1"#);
+}
+
+#[test]
+fn a_refusal_in_the_protocols_words_arrives_although_the_client_goes_on_sending() {
+    let mut rig = Rig::new();
+    rig.deny_with = DenyWith::Respond;
+    rig.publish(&Rules::Paths(&["/public"]));
+    for _ in 0..20 {
+        let mut client = rig.client();
+        let head = "POST /secret HTTP/1.1\r\nHost: shop\r\nContent-Length: 400000\r\nConnection: close\r\n\r\n";
+        client.write_all(head.as_bytes()).unwrap();
+        client.write_all(&vec![b'x'; 400_000]).unwrap();
+        let refusal = rest(&mut client);
+        assert!(refusal.starts_with(DENIED), "{refusal}");
+    }
+    assert_eq!(rig.dials(), 0);
+}
+
+#[test]
+fn a_refusal_keeps_the_connection_where_the_policy_asks_for_it() {
+    let mut rig = Rig::new();
+    rig.deny_with = DenyWith::Respond;
+    rig.publish(&Rules::Paths(&["/public"]));
+    let mut client = rig.client();
+    client.write_all(get("/secret").as_bytes()).unwrap();
+    let mut refusal = vec![0; 4096];
+    let length = client.read(&mut refusal).unwrap();
+    assert!(refusal[..length].starts_with(DENIED.as_bytes()));
+    assert_eq!(rig.dials(), 0);
+    client.write_all(get("/public").as_bytes()).unwrap();
+    let mut server = rig.accept();
+    expect(&mut server, &get("/public"));
+}
+
+#[test]
+fn what_cannot_be_read_safely_is_refused_and_counted() {
+    let rig = Rig::under(&Rules::Paths(&[".*"]));
+    let mut client = rig.client();
+    client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n").unwrap();
+    let refusal = rest(&mut client);
+    assert!(refusal.starts_with("HTTP/1.1 400 "), "{refusal}");
+    assert_eq!(rig.dials(), 0);
+    let metrics = rig.metrics();
+    let counted = |line: &&str| line.starts_with("portcullis_offences_total{protocol=\"http\",side=\"downstream\"");
+    assert_eq!(metrics.lines().filter(counted).count(), 1, "{metrics}");
+}
+
+#[test]
+fn a_server_that_answers_early_and_hangs_up_is_heard() {
+    let rig = Rig::under(&Rules::Paths(&["/upload"]));
+    let mut client = rig.client();
+    let head = "POST /upload HTTP/1.1\r\nHost: shop\r\nContent-Length: 100000000\r\n\r\n";
+    client.write_all(head.as_bytes()).unwrap();
+    let mut server = rig.accept();
+    expect(&mut server, head);
+    let early = "HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    server.write_all(early.as_bytes()).unwrap();
+    server.shutdown(Shutdown::Write).unwrap();
+    expect(&mut client, early);
+}
+
+#[test]
+fn a_server_that_refuses_resets_the_client() {
+    let mut rig = Rig::new();
+    rig.publish(&Rules::NotEnforced);
+    let address = rig.server.local_addr().unwrap();
+    // The port is closed now: the kernel refuses.
+    rig.server = std::net::TcpListener::bind((address.ip(), 0)).unwrap();
+    let mut client = rig.client();
+    assert_reset(&mut client);
+    rig.await_metric(r#"portcullis_connections_total{direction="ingress",outcome="connect_refused"} 1"#);
+    rig.await_metric(r#"portcullis_upstream_connect_seconds_count{outcome="refused"} 1"#);
+}
+
+#[test]
+fn nobody_is_let_in_above_the_limit_and_the_place_is_free_again_after() {
+    let mut rig = Rig::with(Options { connections: 1, ..Options::default() }, &TelemetryOptions::default());
+    rig.publish(&Rules::NotEnforced);
+    let (first, server) = (rig.client(), rig.accept());
+    let mut second = rig.client();
+    assert_reset(&mut second);
+    assert!(rig.metrics().contains(r#"portcullis_limits_hit_total{limit="connections"} 1"#));
+    drop((first, server));
+    rig.await_active(0);
+    let (mut third, mut server) = (rig.client(), rig.accept());
+    third.write_all(b"hello").unwrap();
+    expect(&mut server, "hello");
+}
+
+#[test]
+fn an_endpoint_that_goes_takes_its_connections_along() {
+    let mut rig = Rig::under(&Rules::NotEnforced);
+    let (mut client, mut server) = (rig.client(), rig.accept());
+    rig.plane.close(super::ENDPOINT);
+    assert_reset(&mut client);
+    assert_reset(&mut server);
+    rig.await_active(0);
+    let refused = std::net::TcpStream::connect(rig.address);
+    assert!(refused.is_err(), "its listener is still there");
+}
+
+#[test]
+fn a_stop_lets_connections_end_and_then_resets_what_is_left() {
+    let rig = Rig::under(&Rules::Paths(&["/.*"]));
+    let mut client = rig.client();
+    client.write_all(get("/a").as_bytes()).unwrap();
+    let mut server = rig.accept();
+    expect(&mut server, &get("/a"));
+    let Rig { plane, .. } = rig;
+    let stopping = thread::spawn(move || plane.stop(Duration::from_secs(3600)));
+    server.write_all(answer("a").as_bytes()).unwrap();
+    expect(&mut client, &answer("a"));
+    exchange(&mut client, &mut server, "/b");
+    drop((client, server));
+    stopping.join().unwrap();
+
+    let rig = Rig::under(&Rules::NotEnforced);
+    let (mut client, _server) = (rig.client(), rig.accept());
+    rig.plane.stop(Duration::ZERO);
+    assert_reset(&mut client);
+}

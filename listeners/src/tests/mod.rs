@@ -1,0 +1,333 @@
+//! The data plane on loopback, with real rules, real codecs and real TCP. Only the way in and the way out are plain:
+//! clients connect to an ordinary listener, and legs go to the test's own server. No rights are needed.
+
+mod closing;
+mod descriptors;
+mod policy;
+mod relay;
+mod telemetry;
+mod timeouts;
+
+use std::{
+    io::{self, Read, Write},
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    os::fd::BorrowedFd,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use portcullis_codecs::http1;
+use portcullis_rules::{
+    labels::{Labels, Selector},
+    policy::{Entry, L7Rule, L7Rules, Matcher, Policy, PortRef, PortRule, PortSpec, Position, Predicate, Rule},
+    settings::DenyWith,
+    snapshot::Snapshot,
+    world::{Endpoint, EndpointId, Service, World},
+};
+use prometheus_client::{encoding::text::encode, registry::Registry};
+use socket2::{Domain, Socket, Type};
+
+use crate::{
+    DataPlane, Legs, Options,
+    dial::{Dial, Leg, Way},
+    sockets,
+    telemetry::{Exit, Telemetry, TelemetryOptions},
+};
+
+pub(super) const ENDPOINT: EndpointId = EndpointId(7);
+/// Address of the endpoint: clients that connect to it come in.
+const OWN: Ipv4Addr = Ipv4Addr::LOCALHOST;
+/// Address of clients from elsewhere.
+pub(super) const CLIENT: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+/// A test that waits longer than this has failed.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What the policy of the endpoint says of its ingress.
+pub(super) enum Rules<'a> {
+    /// There is none.
+    NotEnforced,
+    /// Nobody may come in.
+    DenyAll,
+    /// These paths of HTTP may be asked for.
+    Paths(&'a [&'a str]),
+}
+
+struct NoKernel;
+
+impl Legs for NoKernel {
+    fn adopt(&self, _socket: BorrowedFd<'_>) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn announce(&self, _endpoint: EndpointId, _leg: SocketAddr, _port: u16) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn forget(&self, _endpoint: EndpointId, _leg: SocketAddr, _port: u16) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Legs that go to the test's server, and a log of where they should have gone.
+struct Detour {
+    to: Arc<Mutex<SocketAddr>>,
+    ways: Arc<Mutex<Vec<Way>>>,
+}
+
+impl Dial for Detour {
+    fn dial(&mut self, way: &Way, _exit: &Exit) -> io::Result<Leg> {
+        self.ways.lock().unwrap().push(*way);
+        let to = *self.to.lock().unwrap();
+        let socket = sockets::leg(to.is_ipv6())?;
+        sockets::connect(&socket, to)?;
+        Ok(Leg { socket, announced: None })
+    }
+
+    fn forget(&mut self, _leg: SocketAddr, _port: u16) {}
+}
+
+/// A data plane between clients and one server.
+pub(super) struct Rig {
+    pub(super) plane: DataPlane,
+    pub(super) telemetry: Arc<Telemetry>,
+    /// Where clients connect.
+    pub(super) address: SocketAddr,
+    pub(super) server: TcpListener,
+    to: Arc<Mutex<SocketAddr>>,
+    pub(super) ways: Arc<Mutex<Vec<Way>>>,
+    pub(super) deny_with: DenyWith,
+    pub(super) services: Vec<Arc<Service>>,
+    /// Address of the endpoint. Who connects to another goes out.
+    pub(super) own: Ipv4Addr,
+    generation: u64,
+}
+
+impl Rig {
+    pub(super) fn new() -> Self {
+        Self::with(Options::default(), &TelemetryOptions::default())
+    }
+
+    pub(super) fn with(options: Options, telemetry: &TelemetryOptions) -> Self {
+        let server = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let to = Arc::new(Mutex::new(server.local_addr().unwrap()));
+        let ways = Arc::<Mutex<Vec<Way>>>::default();
+        let telemetry = Arc::new(Telemetry::new(telemetry).unwrap());
+        let workers = options.workers;
+        let mut plane = DataPlane::start(options, Arc::new(NoKernel), Arc::clone(&telemetry)).unwrap();
+        let listeners = group(workers);
+        let address = sockets::original_destination(&listeners[0]).unwrap();
+        let places = listeners
+            .into_iter()
+            .map(|listener| {
+                (vec![listener], Box::new(Detour { to: Arc::clone(&to), ways: Arc::clone(&ways) }) as Box<dyn Dial>)
+            })
+            .collect();
+        plane.hand_out(ENDPOINT, places);
+        Self {
+            plane,
+            telemetry,
+            address,
+            server,
+            to,
+            ways,
+            deny_with: DenyWith::Reset,
+            services: Vec::new(),
+            own: OWN,
+            generation: 0,
+        }
+    }
+
+    /// With a policy in force.
+    pub(super) fn under(rules: &Rules<'_>) -> Self {
+        let mut rig = Self::new();
+        rig.publish(rules);
+        rig
+    }
+
+    pub(super) fn publish(&mut self, rules: &Rules<'_>) {
+        let snapshot = self.snapshot(rules);
+        self.plane.publish(snapshot);
+    }
+
+    pub(super) fn snapshot(&mut self, rules: &Rules<'_>) -> Arc<Snapshot> {
+        self.generation += 1;
+        let world = World {
+            endpoints: vec![Arc::new(endpoint(self.own))],
+            services: self.services.clone(),
+            policies: policy(rules, self.deny_with).into_iter().map(Arc::new).collect(),
+            ..World::default()
+        };
+        Arc::new(Snapshot::compile(&world, self.generation))
+    }
+
+    /// A client that has connected; the kernel takes it in, whatever the workers do.
+    pub(super) fn client(&self) -> TcpStream {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from((CLIENT, 0)).into()).unwrap();
+        socket.connect(&self.address.into()).unwrap();
+        patient(socket.into())
+    }
+
+    /// The server's side of the next leg.
+    pub(super) fn accept(&self) -> TcpStream {
+        patient(self.server.accept().unwrap().0)
+    }
+
+    /// Legs go there from now on.
+    pub(super) fn detour(&self, to: SocketAddr) {
+        *self.to.lock().unwrap() = to;
+    }
+
+    pub(super) fn dials(&self) -> usize {
+        self.ways.lock().unwrap().len()
+    }
+
+    /// Bytes that the connection pair takes that was advanced last.
+    pub(super) fn footprint(&self) -> usize {
+        self.plane.shared().footprint[0].load(Ordering::Relaxed)
+    }
+
+    /// Most bytes that a connection pair ever took.
+    pub(super) fn peak(&self) -> usize {
+        self.plane.shared().footprint[1].load(Ordering::Relaxed)
+    }
+
+    /// Waits until so many connections are open.
+    pub(super) fn await_active(&self, count: usize) {
+        let connections: &AtomicUsize = &self.plane.shared().connections;
+        let began = std::time::Instant::now();
+        while connections.load(Ordering::Relaxed) != count {
+            assert!(began.elapsed() < PATIENCE, "there never were {count} connections");
+            std::thread::yield_now();
+        }
+    }
+
+    pub(super) fn metrics(&self) -> String {
+        let mut registry = Registry::default();
+        self.telemetry.register(&mut registry);
+        let mut text = String::new();
+        encode(&mut text, &registry).unwrap();
+        text
+    }
+
+    /// Waits until a line is among the metrics.
+    pub(super) fn await_metric(&self, line: &str) {
+        let began = std::time::Instant::now();
+        while !self.metrics().lines().any(|other| other == line) {
+            assert!(began.elapsed() < PATIENCE, "{line} never was in\n{}", self.metrics());
+            std::thread::yield_now();
+        }
+    }
+}
+
+fn group(workers: usize) -> Vec<Socket> {
+    let mut port = 0;
+    (0..workers)
+        .map(|_| {
+            let socket = Socket::new(Domain::IPV4, Type::STREAM.nonblocking(), None).unwrap();
+            socket.set_reuse_port(true).unwrap();
+            socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into()).unwrap();
+            socket.listen(1024).unwrap();
+            port = sockets::original_destination(&socket).unwrap().port();
+            socket
+        })
+        .collect()
+}
+
+fn endpoint(own: Ipv4Addr) -> Endpoint {
+    Endpoint {
+        local: Some(ENDPOINT),
+        name: Arc::from("server-0"),
+        namespace: Arc::from("shop"),
+        labels: Labels::of_pod("shop", "", [("app".to_owned(), "server".to_owned())]),
+        addresses: vec![IpAddr::V4(own)],
+        ports: Vec::new(),
+    }
+}
+
+fn policy(rules: &Rules<'_>, deny_with: DenyWith) -> Option<Policy> {
+    let entries = match rules {
+        Rules::NotEnforced => return None,
+        Rules::DenyAll => vec![Entry::default()],
+        Rules::Paths(paths) => vec![Entry { ports: Some(vec![http(paths)]), ..Entry::default() }],
+    };
+    let rule = Rule {
+        path: Arc::from("spec"),
+        subject: Selector::default(),
+        ingress: Some(entries.clone()),
+        egress: Some(entries),
+        ingress_deny: None,
+        egress_deny: None,
+        default_deny_ingress: None,
+        default_deny_egress: None,
+        position: Position::default(),
+    };
+    Some(Policy {
+        namespace: Some(Arc::from("shop")),
+        name: Arc::from("paths"),
+        rules: vec![rule],
+        deny_with: Some(deny_with),
+        origin: Arc::from("test"),
+    })
+}
+
+fn http(paths: &[&str]) -> PortRule {
+    let field = http1::SCHEMA.field("path").unwrap();
+    let rule = |path: &&str| L7Rule {
+        predicates: vec![Predicate { field, key: String::new(), matcher: Matcher::Regex((*path).to_owned()) }],
+        position: Position::default(),
+    };
+    PortRule {
+        ports: vec![PortSpec { port: PortRef::Range(0, 0), transport: None }],
+        l7: Some(L7Rules { schema: &http1::SCHEMA, rules: paths.iter().map(rule).collect() }),
+    }
+}
+
+fn patient(stream: TcpStream) -> TcpStream {
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_write_timeout(Some(PATIENCE)).unwrap();
+    stream.set_nodelay(true).unwrap();
+    stream
+}
+
+pub(super) fn get(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: shop\r\n\r\n")
+}
+
+/// An answer with a body.
+pub(super) fn answer(body: &str) -> String {
+    format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+}
+
+pub(super) fn expect(stream: &mut TcpStream, bytes: &str) {
+    let mut read = vec![0; bytes.len()];
+    stream.read_exact(&mut read).unwrap();
+    assert_eq!(String::from_utf8_lossy(&read), bytes);
+}
+
+/// Everything up to the end of the stream.
+pub(super) fn rest(stream: &mut TcpStream) -> String {
+    let mut read = String::new();
+    stream.read_to_string(&mut read).unwrap();
+    read
+}
+
+/// One request and its answer.
+pub(super) fn exchange(client: &mut TcpStream, server: &mut TcpStream, path: &str) {
+    client.write_all(get(path).as_bytes()).unwrap();
+    expect(server, &get(path));
+    server.write_all(answer(path).as_bytes()).unwrap();
+    expect(client, &answer(path));
+}
+
+pub(super) fn assert_reset(stream: &mut TcpStream) {
+    let error = stream.read(&mut [0; 1]).expect_err("a reset is expected");
+    assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+}
+
+pub(super) fn assert_ended(stream: &mut TcpStream) {
+    assert_eq!(stream.read(&mut [0; 1]).unwrap(), 0, "the end of the stream is expected");
+}
