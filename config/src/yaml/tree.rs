@@ -77,7 +77,8 @@ pub(crate) fn parse(text: &str) -> Result<Tree, Problem> {
 fn broken(error: &serde_saphyr::Error) -> Problem {
     let position = error.location().map(position).unwrap_or_default();
     let rendered = error.render_with_formatter(&serde_saphyr::UserMessageFormatter);
-    let message = rendered.lines().next().unwrap_or("no YAML").to_owned();
+    // The position is told beside the message.
+    let message = rendered.lines().next().and_then(|line| line.split(" at line ").next()).unwrap_or("no YAML");
     Problem::new("", format!("cannot be read: {message}"), "correct the YAML").at(position)
 }
 
@@ -116,17 +117,23 @@ impl Tree {
     /// Where a field stands, or what is nearest to it from above: `spec.ingress[0].toPorts`.
     pub(crate) fn locate(&self, path: &str) -> Position {
         let mut here = self;
-        for step in path.split('.') {
+        let mut rest = path;
+        while !rest.is_empty() {
+            // Keys of labels have dots of their own.
+            if let Some(last) = here.get(rest) {
+                return last.position;
+            }
+            let (step, behind) = rest.split_once('.').unwrap_or((rest, ""));
+            rest = behind;
             let (name, indices) = step.split_at(step.find('[').unwrap_or(step.len()));
             if !name.is_empty() {
                 let Some(next) = here.get(name) else { break };
                 here = next;
             }
-            let indices = indices.split(['[', ']']).filter(|index| !index.is_empty());
-            for index in indices {
+            for index in indices.split(['[', ']']).filter(|index| !index.is_empty()) {
                 let next = match (&here.value, index.parse::<usize>()) {
                     (Value::List(items), Ok(index)) => items.get(index),
-                    _ => here.get(index),
+                    _ => None,
                 };
                 let Some(next) = next else { return here.position };
                 here = next;
@@ -230,6 +237,8 @@ mod tests {
     fn every_value_knows_where_it_stands() {
         let text = "a: 1\nb:\n  - x\n  - {c: null, d: \"2\"}\ne: [true, 1.5]\n";
         let tree = parse(text).unwrap();
+        let labels = parse("labels:\n  example.org/a.b: c\n").unwrap();
+        assert_eq!(labels.locate("labels.example.org/a.b"), at(2, 20), "keys may have dots");
         assert_eq!(tree.locate("a"), at(1, 4));
         assert_eq!(tree.locate("b"), at(3, 3));
         assert_eq!(tree.locate("b[0]"), at(3, 5));
