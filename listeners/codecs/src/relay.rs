@@ -107,8 +107,9 @@ pub trait Relay: Send {
     /// after `out.close` is set.
     fn receive(&mut self, from: Side, input: &[u8], checker: &mut dyn Checker, out: &mut Output) -> Step;
 
-    /// `from` has ended its stream; `held` bytes of it were never taken. Unless this closes the pair, the driver passes
-    /// the FIN on and keeps the other direction open.
+    /// `from` has ended its stream; `held` bytes of it were never taken, although [`Relay::wants`] more of that side.
+    /// Unless this closes the pair, the driver passes the FIN on and keeps the other direction open. While the relay
+    /// does not want the side, the end waits until it does.
     fn receive_eof(&mut self, from: Side, held: usize, checker: &mut dyn Checker, out: &mut Output);
 
     /// Whether the driver may read from `side`. False while too much is outstanding; asked again after each step.
@@ -138,7 +139,7 @@ pub trait Relay: Send {
 }
 
 /// Limits of the codecs. Each is counted when it is hit.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Largest request head in bytes, request line included.
     pub request_head: usize,
@@ -150,8 +151,11 @@ pub struct Limits {
     pub pipelined: usize,
     /// Bytes of chunk extensions per body.
     pub chunk_extensions: usize,
-    /// Bytes of a trailer section.
+    /// Bytes of a request's trailer section. A response's may be as long as its head.
     pub trailers: usize,
+    /// Bytes of a denied request's body that are read and dropped so that the connection can go on; with more it is
+    /// closed behind the refusal.
+    pub swallowed: usize,
 }
 
 impl Default for Limits {
@@ -163,6 +167,7 @@ impl Default for Limits {
             pipelined: 1024,
             chunk_extensions: 1024,
             trailers: 16 * 1024,
+            swallowed: 1024 * 1024,
         }
     }
 }

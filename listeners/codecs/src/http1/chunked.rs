@@ -4,14 +4,24 @@
 use memchr::memchr;
 
 use super::{
+    body::Taken,
+    field::{self, is_control},
     framing::is_framing,
-    head::{Bounds, Lines, Scan},
+    head::{Bounds, Scan},
     violation::Violation,
 };
-use crate::relay::Limits;
 
 /// Longest chunk size: 16 hexadecimal digits fill 64 bits.
 const SIZE_DIGITS: usize = 16;
+
+/// Room for what is neither size nor data, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rooms {
+    /// Chunk extensions of a body.
+    pub(super) extensions: usize,
+    /// A trailer section.
+    pub(super) trailers: usize,
+}
 
 /// Where in a chunked body we are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +39,16 @@ enum Place {
     Trailers(Scan),
 }
 
+/// What one look at the rest of the input came to.
+enum Look {
+    /// So many bytes are right, and more may follow.
+    Took(usize),
+    /// More bytes are needed.
+    Wait,
+    /// The body ends behind so many bytes.
+    End(usize),
+}
+
 impl Chunked {
     pub(super) fn new() -> Self {
         Self { place: Place::Size, extensions: 0 }
@@ -36,97 +56,105 @@ impl Chunked {
 
     /// How many leading bytes belong to the body as far as it can be told, and whether it ends there. Bytes that are
     /// not taken have to be shown again with more behind them.
-    pub(super) fn take(&mut self, input: &[u8], limits: &Limits) -> Result<(usize, bool), Violation> {
+    pub(super) fn take(&mut self, input: &[u8], rooms: Rooms) -> Taken {
         let mut taken = 0;
-        loop {
-            let rest = &input[taken..];
-            match self.place {
-                Place::Data(left) => {
-                    let here = usize::try_from(left).unwrap_or(usize::MAX).min(rest.len());
-                    taken += here;
-                    let left = left - here as u64;
-                    self.place = if left == 0 { Place::DataEnd } else { Place::Data(left) };
-                    if left > 0 {
-                        return Ok((taken, false));
-                    }
-                }
-                Place::DataEnd => match rest {
-                    [b'\r', b'\n', ..] => {
-                        taken += 2;
-                        self.place = Place::Size;
-                    }
-                    [] | [b'\r'] => return Ok((taken, false)),
-                    _ => return Err(Violation::ChunkEnd),
-                },
-                Place::Size => match self.size_line(rest, limits)? {
-                    None => return Ok((taken, false)),
-                    Some((length, size)) => {
-                        taken += length;
-                        self.place = if size == 0 { Place::Trailers(trailer_scan()) } else { Place::Data(size) };
-                    }
-                },
-                Place::Trailers(mut scan) => {
-                    let end = trailers(&mut scan, rest, limits)?;
-                    self.place = Place::Trailers(scan);
-                    return Ok(end.map_or((taken, false), |end| (taken + end, true)));
-                }
+        while taken < input.len() {
+            match self.look(&input[taken..], rooms) {
+                Ok(Look::Took(bytes)) => taken += bytes,
+                Ok(Look::Wait) => break,
+                Ok(Look::End(bytes)) => return (taken + bytes, Ok(true)),
+                Err(violation) => return (taken, Err(violation)),
             }
+        }
+        (taken, Ok(false))
+    }
+
+    /// Looks at what is not empty.
+    fn look(&mut self, rest: &[u8], rooms: Rooms) -> Result<Look, Violation> {
+        match &mut self.place {
+            Place::Data(left) => {
+                let here = usize::try_from(*left).unwrap_or(usize::MAX).min(rest.len());
+                *left -= here as u64;
+                if *left == 0 {
+                    self.place = Place::DataEnd;
+                }
+                Ok(Look::Took(here))
+            }
+            Place::DataEnd => match rest {
+                [b'\r', b'\n', ..] => {
+                    self.place = Place::Size;
+                    Ok(Look::Took(2))
+                }
+                [b'\r'] => Ok(Look::Wait),
+                _ => Err(Violation::ChunkEnd),
+            },
+            Place::Size => {
+                let Some((length, size)) = self.size_line(rest, rooms.extensions)? else { return Ok(Look::Wait) };
+                self.place = if size == 0 { Place::Trailers(Scan::of_section()) } else { Place::Data(size) };
+                Ok(Look::Took(length))
+            }
+            Place::Trailers(scan) => Ok(trailers(scan, rest, rooms.trailers)?.map_or(Look::Wait, Look::End)),
         }
     }
 
     /// `chunk-size [ chunk-ext ] CRLF`: its length and the size.
-    fn size_line(&mut self, input: &[u8], limits: &Limits) -> Result<Option<(usize, u64)>, Violation> {
+    fn size_line(&mut self, input: &[u8], room: usize) -> Result<Option<(usize, u64)>, Violation> {
         let digits = input.iter().take(SIZE_DIGITS + 1).take_while(|byte| byte.is_ascii_hexdigit()).count();
         if digits > SIZE_DIGITS || (digits == 0 && !input.is_empty()) {
             return Err(Violation::ChunkSize);
         }
-        let room = limits.chunk_extensions.saturating_sub(self.extensions as usize);
-        let longest = digits + room + 2;
-        let Some(lf) = memchr(b'\n', &input[..input.len().min(longest)]) else {
-            check_extension(&input[digits..], false)?;
+        let size = input[..digits].iter().fold(0_u64, |sum, digit| (sum << 4) | u64::from(hex(*digit)));
+        // Nearly all lines have no extension.
+        if let [b'\r', b'\n', ..] = input[digits..] {
+            return sized(digits + 2, size).map(Some);
+        }
+        let longest = digits + room.saturating_sub(self.extensions as usize) + 2;
+        let line = &input[..input.len().min(longest)];
+        let Some(lf) = memchr(b'\n', line) else {
+            check_extension(&line[digits..])?;
             return if input.len() < longest { Ok(None) } else { Err(Violation::ChunkExtensions) };
         };
-        check_extension(&input[digits..=lf], true)?;
-        self.extensions += u32::try_from(lf - 1 - digits).unwrap_or(u32::MAX);
-        let size = input[..digits].iter().fold(0_u64, |sum, digit| (sum << 4) | u64::from(hex(*digit)));
-        if size > i64::MAX.cast_unsigned() {
-            return Err(Violation::ChunkSize);
+        check_extension(&line[digits..lf])?;
+        if line[lf - 1] != b'\r' {
+            return Err(Violation::BareLf);
         }
-        Ok(Some((lf + 1, size)))
+        self.extensions += u32::try_from(lf - 1 - digits).unwrap_or(u32::MAX);
+        sized(lf + 1, size).map(Some)
     }
+}
+
+fn sized(length: usize, size: u64) -> Result<(usize, u64), Violation> {
+    if size > i64::MAX.cast_unsigned() { Err(Violation::ChunkSize) } else { Ok((length, size)) }
 }
 
 /// What stands between the size and the LF: nothing, or `;` and anything without control bytes, and one CR at the end.
-fn check_extension(bytes: &[u8], complete: bool) -> Result<(), Violation> {
-    let text = match (complete, bytes) {
-        (true, [text @ .., b'\r', b'\n']) | (false, [text @ .., b'\r']) | (false, text) => text,
-        (true, _) => return Err(Violation::BareLf),
-    };
-    match text.first() {
-        None => Ok(()),
-        Some(b';') => {
-            let bad = text.iter().any(|byte| (*byte < b' ' && *byte != b'\t') || *byte == 0x7f);
-            if bad { Err(Violation::ChunkExtension) } else { Ok(()) }
+fn check_extension(bytes: &[u8]) -> Result<(), Violation> {
+    let text = bytes.strip_suffix(b"\r").unwrap_or(bytes);
+    match text {
+        [] => Ok(()),
+        [b';', ..] => {
+            if text.iter().any(|byte| is_control(*byte)) {
+                Err(Violation::ChunkExtension)
+            } else {
+                Ok(())
+            }
         }
         // White space before the extension, a sign, `0x`, an underscore: RFC 9112 has none of them here.
-        Some(_) => Err(Violation::ChunkSize),
+        _ => Err(Violation::ChunkSize),
     }
 }
 
-/// A trailer section has no first line of its own.
-fn trailer_scan() -> Scan {
-    Scan::of_section()
-}
-
 /// The end of the trailer section, once it is there as a whole and right.
-fn trailers(scan: &mut Scan, input: &[u8], limits: &Limits) -> Result<Option<usize>, Violation> {
-    let bounds = Bounds { bytes: limits.trailers, lines: usize::MAX - 1, offences: [Violation::Trailers; 3] };
+fn trailers(scan: &mut Scan, input: &[u8], room: usize) -> Result<Option<usize>, Violation> {
+    let bounds = Bounds { bytes: room, lines: usize::MAX - 1, offences: [Violation::Trailers; 3] };
     let Some(end) = scan.end(input, &bounds)? else { return Ok(None) };
-    for line in Lines::new(&input[..end]) {
-        let line = line?;
-        if is_framing(line.name) || line.is(b"connection") || line.is(b"trailer") || line.is(b"te") {
+    let mut section = &input[..end];
+    while let field::Piece::Line(line, length) = field::read(section)? {
+        let barred = [&b"connection"[..], b"trailer", b"te", b"upgrade", b"expect"];
+        if is_framing(line.name) || barred.iter().any(|name| line.is(name)) {
             return Err(Violation::TrailerField);
         }
+        section = &section[length..];
     }
     Ok(Some(end))
 }

@@ -1,7 +1,7 @@
 //! Where a message ends, by its header fields (RFC 9112 §6).
 
 use super::{
-    head::{Line, members},
+    field::{Line, members},
     violation::Violation,
 };
 
@@ -10,6 +10,20 @@ use super::{
 pub(super) enum Version {
     Http10,
     Http11,
+}
+
+impl Version {
+    /// Reads `HTTP/1.0` or `HTTP/1.1`.
+    pub(super) fn parse(text: &[u8]) -> Result<Self, Violation> {
+        match text {
+            b"HTTP/1.1" => Ok(Self::Http11),
+            b"HTTP/1.0" => Ok(Self::Http10),
+            [b'H', b'T', b'T', b'P', b'/', major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit() => {
+                Err(Violation::Version)
+            }
+            _ => Err(Violation::RequestLine),
+        }
+    }
 }
 
 /// What the header lines say about the length of the body, gathered line by line.
@@ -49,6 +63,11 @@ impl Framing {
             _ => Ok(()),
         }
     }
+
+    /// Whether the fields announce content.
+    pub(super) fn has_content(&self) -> bool {
+        self.chunked || self.length.is_some_and(|length| length > 0)
+    }
 }
 
 /// Whether a field, by its name, frames or routes a message.
@@ -61,7 +80,7 @@ fn content_length(value: &[u8]) -> Result<u64, Violation> {
     if value.is_empty() || value.len() > 19 || !value.iter().all(u8::is_ascii_digit) {
         return Err(Violation::ContentLength);
     }
-    let number = value.iter().fold(0_u64, |sum, digit| sum.wrapping_mul(10).wrapping_add(u64::from(digit - b'0')));
-    // 19 digits stay below 10^19 < 2^64, so the sum cannot have wrapped.
-    i64::try_from(number).map(i64::cast_unsigned).map_err(|_| Violation::ContentLength)
+    // 19 digits stay below 10^19 < 2^64, so the sum cannot wrap.
+    let number = value.iter().fold(0_u64, |sum, digit| sum * 10 + u64::from(digit - b'0'));
+    if number > i64::MAX.cast_unsigned() { Err(Violation::ContentLength) } else { Ok(number) }
 }

@@ -11,6 +11,15 @@ pub(super) struct Asked {
     pub(super) connect: bool,
     /// It offered to switch protocols.
     pub(super) upgrade: bool,
+    /// It is the last request on its connection.
+    pub(super) close: bool,
+}
+
+impl Asked {
+    /// Whether what follows the request depends on the answer.
+    pub(super) fn may_switch(self) -> bool {
+        self.connect || self.upgrade
+    }
 }
 
 /// A place in the order of answers.
@@ -54,8 +63,8 @@ impl Outstanding {
         self.first
     }
 
-    pub(super) fn last(&self) -> Option<Due> {
-        self.rest.back().copied().or(self.first)
+    pub(super) fn last_mut(&mut self) -> Option<&mut Due> {
+        self.rest.back_mut().or(self.first.as_mut())
     }
 
     pub(super) fn push(&mut self, due: Due) {
@@ -72,11 +81,5 @@ impl Outstanding {
         if self.first.is_none() && self.rest.capacity() > 64 {
             self.rest = VecDeque::new();
         }
-    }
-
-    /// Bytes of heap held.
-    #[cfg(test)]
-    pub(super) fn heap(&self) -> usize {
-        self.rest.capacity()
     }
 }

@@ -1,22 +1,33 @@
 //! Request heads, read strictly, and what the rules see of them.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, cell::OnceCell};
 
-use memchr::memchr;
 use portcullis_rules::{
     request::{FieldValue, Request},
     schema::{FieldIndex, FieldSpec, Form, Schema},
 };
 
 use super::{
+    field::{Line, has_member, is_token_byte, lines},
     framing::{Framing, Version},
-    head::{Line, Lines, is_token, members},
+    head::Sink,
+    outstanding::Asked,
     target::{Target, check_authority},
     violation::Violation,
 };
 
-/// What HTTP publishes to the rules. `path` is Cilium's `:path` with the query, `host` its `:authority` as the client
-/// sent it (cilium pkg/policy/api/http.go).
+/// What HTTP publishes to the rules, with Cilium's meaning (cilium pkg/policy/api/http.go,
+/// pkg/envoy/policy/envoy_l7_rules_translator.go):
+///
+/// - `method`: as it stands; case counts.
+/// - `path`: Envoy's `:path`, that is the path with the query. Percent-encoded unreserved characters of the path are
+///   decoded and hexadecimal digits made upper case for comparison; a path that two servers may read differently is
+///   ambiguous. `*` for `OPTIONS *`; CONNECT has none.
+/// - `host`: Envoy's `:authority`, that is the authority of an absolute target or of CONNECT, else Host. It stays as the
+///   client sent it, with its port if it has one and in its case, because Cilium matches its case-sensitive regular
+///   expression against exactly that: `(?i)example\.com(:80)?` takes all spellings of one server.
+/// - `headers`: lines of one name joined by `,`. `:method`, `:path`, `:authority`, and `host` in its place, name the
+///   fields above, as they do in Envoy.
 pub static SCHEMA: Schema = Schema {
     protocol: "http",
     fields: &[
@@ -32,44 +43,46 @@ const PATH: u8 = 1;
 const HOST: u8 = 2;
 
 /// One request head.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) struct Head<'a> {
-    pub(super) method: &'a [u8],
+    method: &'a [u8],
     target: Target<'a>,
-    pub(super) version: Version,
+    version: Version,
     /// Value of Host.
     host: Option<&'a [u8]>,
     pub(super) framing: Framing,
-    /// It offers to switch protocols.
-    pub(super) upgrade: bool,
+    upgrade: bool,
+    /// It waits for 100 before it sends its body, or not.
     pub(super) expect: bool,
-    pub(super) close: bool,
+    connection: Persistence,
+    /// The header lines.
     section: &'a [u8],
+    /// Made when a rule first looks at the path.
+    normal_path: OnceCell<FieldValue<'a>>,
 }
 
-impl<'a> Head<'a> {
-    /// Reads a whole head, whose every LF has a CR before it.
-    pub(super) fn parse(head: &'a [u8]) -> Result<Self, Violation> {
-        let lf = memchr(b'\n', head).ok_or(Violation::RequestLine)?;
-        let (line, section) = (&head[..lf - 1], &head[lf + 1..]);
+/// What Connection says about the time after the answer (RFC 9112 §9.3).
+#[derive(Clone, Copy, Debug, Default)]
+struct Persistence {
+    close: bool,
+    keep_alive: bool,
+}
+
+impl<'a> Sink<'a> for Head<'a> {
+    fn first_line(line: &'a [u8]) -> Result<Self, Violation> {
         let (method, target, version) = request_line(line)?;
-        let target = Target::parse(method, target)?;
-        let mut head = Self {
+        Ok(Self {
             method,
-            target,
+            target: Target::parse(method, target)?,
             version,
             host: None,
             framing: Framing::default(),
             upgrade: false,
             expect: false,
-            close: version == Version::Http10,
-            section,
-        };
-        for line in Lines::new(section) {
-            head.note(&line?)?;
-        }
-        head.check()?;
-        Ok(head)
+            connection: Persistence::default(),
+            section: &[],
+            normal_path: OnceCell::new(),
+        })
     }
 
     fn note(&mut self, line: &Line<'a>) -> Result<(), Violation> {
@@ -79,6 +92,7 @@ impl<'a> Head<'a> {
                 if self.host.is_some() {
                     return Err(Violation::TwoHosts);
                 }
+                // Empty where the target has no authority (RFC 9112 §3.2).
                 if !line.value.is_empty() {
                     check_authority(line.value)?;
                 }
@@ -88,7 +102,8 @@ impl<'a> Head<'a> {
             7 if line.is(b"upgrade") => self.upgrade = true,
             10 if line.is(b"connection") => {
                 self.framing.note(line)?;
-                self.close |= members(line.value).any(|member| member.eq_ignore_ascii_case(b"close"));
+                self.connection.close |= has_member(line.value, b"close");
+                self.connection.keep_alive |= has_member(line.value, b"keep-alive");
             }
             14 | 17 => self.framing.note(line)?,
             _ => {}
@@ -96,35 +111,56 @@ impl<'a> Head<'a> {
         Ok(())
     }
 
-    fn check(&self) -> Result<(), Violation> {
+    fn finish(&mut self, section: &'a [u8]) -> Result<(), Violation> {
+        self.section = section;
         self.framing.check(self.version)?;
-        if self.version == Version::Http11 && self.host.is_none() {
-            return Err(Violation::NoHost);
+        match self.host {
+            None if self.version == Version::Http11 => return Err(Violation::NoHost),
+            Some(host) if !self.target.agrees_with(host) => return Err(Violation::HostMismatch),
+            _ => {}
         }
-        if let (Some(authority), Some(host)) = (self.target.authority(), self.host)
-            && !same_authority(authority, host)
-        {
-            return Err(Violation::HostMismatch);
+        if self.is_connect() && self.framing.has_content() { Err(Violation::ConnectBody) } else { Ok(()) }
+    }
+}
+
+impl<'a> Head<'a> {
+    /// What its answer is read by.
+    pub(super) fn asked(&self) -> Asked {
+        Asked {
+            head: self.method == b"HEAD",
+            connect: self.is_connect(),
+            // The server has to ignore Upgrade in HTTP/1.0 (RFC 9110 §7.8).
+            upgrade: self.upgrade && self.version == Version::Http11,
+            close: self.connection.close || (self.version == Version::Http10 && !self.connection.keep_alive),
         }
-        if self.is_connect() && (self.framing.chunked || self.framing.length.is_some_and(|length| length > 0)) {
-            return Err(Violation::ConnectBody);
-        }
-        Ok(())
     }
 
-    /// Whether it asks for a tunnel.
-    pub(super) fn is_connect(&self) -> bool {
+    fn is_connect(&self) -> bool {
         matches!(self.target, Target::Authority(_))
     }
 
-    /// The authority: of the target, else of Host.
-    fn authority(&self) -> Option<&'a [u8]> {
-        self.target.authority().or(self.host)
+    fn authority(&self) -> FieldValue<'a> {
+        let authority = self.target.authority().or(self.host);
+        authority.map_or(FieldValue::Absent, |value| FieldValue::Value(Cow::Borrowed(value)))
     }
 
-    fn header(&self, name: &[u8]) -> FieldValue<'a> {
+    fn path(&self) -> FieldValue<'_> {
+        match self.normal_path.get_or_init(|| self.target.normal_path()) {
+            FieldValue::Absent => FieldValue::Absent,
+            FieldValue::Value(value) => FieldValue::Value(Cow::Borrowed(value)),
+            FieldValue::Ambiguous(kind) => FieldValue::Ambiguous(kind),
+        }
+    }
+
+    fn header(&self, name: &[u8]) -> FieldValue<'_> {
+        match name {
+            b":method" => return FieldValue::Value(Cow::Borrowed(self.method)),
+            b":path" => return self.path(),
+            b":authority" | b"host" => return self.authority(),
+            _ => {}
+        }
         let mut found: Option<Cow<'a, [u8]>> = None;
-        for line in Lines::new(self.section).flatten().filter(|line| line.is(name)) {
+        for line in lines(self.section).filter(|line| line.is(name)) {
             match &mut found {
                 None => found = Some(Cow::Borrowed(line.value)),
                 Some(value) => {
@@ -144,11 +180,10 @@ impl Request for Head<'_> {
     }
 
     fn field(&self, field: FieldIndex, key: &str) -> FieldValue<'_> {
-        let some = |value| FieldValue::Value(Cow::Borrowed(value));
         match field.0 {
-            METHOD => some(self.method),
-            PATH => self.target.normal_path(),
-            HOST => self.authority().map_or(FieldValue::Absent, some),
+            METHOD => FieldValue::Value(Cow::Borrowed(self.method)),
+            PATH => self.path(),
+            HOST => self.authority(),
             _ => self.header(key.as_bytes()),
         }
     }
@@ -157,7 +192,7 @@ impl Request for Head<'_> {
         match field.0 {
             METHOD => Some(Cow::Borrowed(self.method)),
             PATH => self.target.path(),
-            HOST => self.authority().map(Cow::Borrowed),
+            HOST => self.target.authority().or(self.host).map(Cow::Borrowed),
             _ => None,
         }
     }
@@ -172,41 +207,21 @@ impl Request for Head<'_> {
 
 /// `method SP request-target SP HTTP-version` (RFC 9112 §3).
 fn request_line(line: &[u8]) -> Result<(&[u8], &[u8], Version), Violation> {
-    if memchr(b'\r', line).is_some() {
-        return Err(Violation::BareCr);
-    }
     if line == b"PRI * HTTP/2.0" {
         return Err(Violation::Http2Preface);
     }
-    let first = memchr(b' ', line).ok_or(Violation::RequestLine)?;
-    let last = line.iter().rposition(|byte| *byte == b' ').ok_or(Violation::RequestLine)?;
-    if first == last {
-        return Err(Violation::RequestLine);
+    if line.contains(&b'\r') {
+        return Err(Violation::BareCr);
     }
-    let (method, target, version) = (&line[..first], &line[first + 1..last], &line[last + 1..]);
-    if !is_token(method) {
+    let end = line.iter().position(|byte| !is_token_byte(*byte)).ok_or(Violation::RequestLine)?;
+    let (method, rest) = line.split_at(end);
+    if method.is_empty() || rest[0] != b' ' {
         return Err(Violation::Method);
     }
-    if target.is_empty() || memchr(b' ', target).is_some() {
+    let last = rest.iter().rposition(|byte| *byte == b' ').unwrap_or(0);
+    let target = rest.get(1..last).filter(|target| !target.is_empty()).ok_or(Violation::RequestLine)?;
+    if target.contains(&b' ') {
         return Err(Violation::RequestLine);
     }
-    Ok((method, target, self::version(version)?))
-}
-
-/// `HTTP/1.0` or `HTTP/1.1`.
-pub(super) fn version(text: &[u8]) -> Result<Version, Violation> {
-    match text {
-        b"HTTP/1.1" => Ok(Version::Http11),
-        b"HTTP/1.0" => Ok(Version::Http10),
-        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit() => {
-            Err(Violation::Version)
-        }
-        _ => Err(Violation::RequestLine),
-    }
-}
-
-/// Hosts ignore case, and `:80` may be left out (RFC 9110 §4.2.3).
-fn same_authority(one: &[u8], other: &[u8]) -> bool {
-    let bare = |authority: &'_ [u8]| authority.strip_suffix(b":80").map_or(authority.len(), <[u8]>::len);
-    one[..bare(one)].eq_ignore_ascii_case(&other[..bare(other)])
+    Ok((method, target, Version::parse(&rest[last + 1..])?))
 }

@@ -1,12 +1,10 @@
 //! Response heads, read strictly: only what tells where the response ends.
 
-use memchr::memchr;
-
 use super::{
+    field::{Line, control, members},
     framing::{Framing, Version},
-    head::{Lines, members},
+    head::Sink,
     outstanding::Asked,
-    request,
     violation::Violation,
 };
 
@@ -14,9 +12,14 @@ use super::{
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Head {
     pub(super) status: u16,
+    version: Version,
     framing: Framing,
-    /// It switches to HTTP/2, whose requests this relay cannot judge.
-    to_http2: bool,
+    /// The first offence in the fields that frame; an answer that opens a tunnel has none.
+    misframed: Option<Violation>,
+    /// It names the protocol it switches to.
+    upgrade: bool,
+    /// That is a version of HTTP, whose requests nobody would judge.
+    to_http: bool,
 }
 
 /// How a response goes on behind its head.
@@ -28,7 +31,7 @@ pub(super) enum Next {
     Tunnel,
     /// It has no body.
     Nothing,
-    /// So many bytes.
+    /// So many bytes; never 0.
     Length(u64),
     /// The chunked coding.
     Chunked,
@@ -36,39 +39,50 @@ pub(super) enum Next {
     UntilClose,
 }
 
-impl Head {
-    /// Reads a whole head, whose every LF has a CR before it.
-    pub(super) fn parse(head: &[u8]) -> Result<Self, Violation> {
-        let lf = memchr(b'\n', head).ok_or(Violation::StatusLine)?;
-        let (version, status) = status_line(&head[..lf - 1])?;
-        let mut framing = Framing::default();
-        let mut to_http2 = false;
-        for line in Lines::new(&head[lf + 1..]) {
-            let line = line?;
-            match line.name.len() {
-                14 | 17 => framing.note(&line)?,
-                7 if line.is(b"upgrade") => {
-                    to_http2 |= members(line.value).any(|member| member.eq_ignore_ascii_case(b"h2c"));
-                }
-                _ => {}
-            }
-        }
-        framing.check(version)?;
-        Ok(Self { status, framing, to_http2 })
+impl Sink<'_> for Head {
+    fn first_line(line: &[u8]) -> Result<Self, Violation> {
+        let (version, status) = status_line(line)?;
+        let framing = Framing::default();
+        Ok(Self { status, version, framing, misframed: None, upgrade: false, to_http: false })
     }
 
+    fn note(&mut self, line: &Line<'_>) -> Result<(), Violation> {
+        match line.name.len() {
+            10 | 14 | 17 => {
+                let noted = self.framing.note(line);
+                self.misframed = self.misframed.or(noted.err());
+            }
+            7 if line.is(b"upgrade") => {
+                self.upgrade = true;
+                self.to_http |= members(line.value).any(is_http);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, _section: &[u8]) -> Result<(), Violation> {
+        self.misframed = self.misframed.or(self.framing.check(self.version).err());
+        Ok(())
+    }
+}
+
+impl Head {
     /// How the response goes on, by what was asked (RFC 9112 §6.3).
     pub(super) fn next(&self, asked: Asked) -> Result<Next, Violation> {
+        // Framing fields in a successful answer to CONNECT mean nothing (RFC 9110 §9.3.6).
+        if asked.connect && (200..=299).contains(&self.status) {
+            return Ok(Next::Tunnel);
+        }
+        if let Some(violation) = self.misframed {
+            return Err(violation);
+        }
         let Framing { length, chunked } = self.framing;
-        let bodiless = |next| {
-            if chunked || length.is_some_and(|length| length > 0) { Err(Violation::UnexpectedBody) } else { Ok(next) }
-        };
+        let bodiless = |next| if self.framing.has_content() { Err(Violation::UnexpectedBody) } else { Ok(next) };
         match self.status {
-            101 if !asked.upgrade || self.to_http2 => Err(Violation::BadSwitch),
+            101 if !asked.upgrade || !self.upgrade || self.to_http => Err(Violation::BadSwitch),
             101 => bodiless(Next::Tunnel),
             100..=199 => bodiless(Next::Interim),
-            // Framing fields in an answer to CONNECT mean nothing (RFC 9110 §9.3.6).
-            200..=299 if asked.connect => Ok(Next::Tunnel),
             204 => bodiless(Next::Nothing),
             304 => Ok(Next::Nothing),
             _ if asked.head => Ok(Next::Nothing),
@@ -82,20 +96,23 @@ impl Head {
     }
 }
 
+/// `h2c`, `h2`, their drafts, and `HTTP/2.0`: behind a switch to them requests would go unjudged.
+fn is_http(protocol: &[u8]) -> bool {
+    let starts = |prefix: &[u8]| protocol.get(..prefix.len()).is_some_and(|head| head.eq_ignore_ascii_case(prefix));
+    starts(b"h2") || starts(b"h3") || starts(b"http")
+}
+
 /// `HTTP-version SP status-code SP [ reason-phrase ]` (RFC 9112 §4); the last space may be missing where there is no
-/// reason, which every reader reads alike.
+/// reason, which every reader reads alike. Status codes above 599 are final, as if they were 5xx (RFC 9110 §15).
 fn status_line(line: &[u8]) -> Result<(Version, u16), Violation> {
-    let bad = |_| Violation::StatusLine;
     let (text, rest) = line.split_at_checked(8).ok_or(Violation::StatusLine)?;
-    let version = request::version(text).map_err(bad)?;
-    let [b' ', hundreds @ b'1'..=b'5', tens, ones, reason @ ..] = rest else { return Err(Violation::StatusLine) };
-    if !tens.is_ascii_digit() || !ones.is_ascii_digit() {
+    let version = Version::parse(text).map_err(|_| Violation::StatusLine)?;
+    let [b' ', hundreds @ b'1'..=b'9', tens @ b'0'..=b'9', ones @ b'0'..=b'9', reason @ ..] = rest else {
         return Err(Violation::StatusLine);
-    }
-    let plain = |byte: &u8| *byte == b'\t' || (*byte >= b' ' && *byte != 0x7f);
+    };
     match reason {
         [] => {}
-        [b' ', text @ ..] if text.iter().all(plain) => {}
+        [b' ', text @ ..] if control(text).is_none() => {}
         _ => return Err(Violation::StatusLine),
     }
     let digit = |byte: &u8| u16::from(byte - b'0');

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use memchr::memchr;
+use memchr::{memchr, memchr_iter};
 use portcullis_rules::request::FieldValue;
 
 use super::{chunked::hex, violation::Violation};
@@ -16,7 +16,14 @@ pub(super) enum Target<'a> {
     /// `/path?query`.
     Origin(&'a [u8]),
     /// `http://authority/path?query`; the path may be empty.
-    Absolute { authority: &'a [u8], path: &'a [u8] },
+    Absolute {
+        authority: &'a [u8],
+        /// Of the scheme.
+        default_port: &'a [u8],
+        path: &'a [u8],
+        /// The method is OPTIONS.
+        options: bool,
+    },
     /// `host:port`, for CONNECT.
     Authority(&'a [u8]),
     /// `*`, for OPTIONS.
@@ -26,32 +33,32 @@ pub(super) enum Target<'a> {
 impl<'a> Target<'a> {
     /// Reads a target.
     pub(super) fn parse(method: &[u8], target: &'a [u8]) -> Result<Self, Violation> {
-        if target.iter().any(|byte| !(0x21..=0x7e).contains(byte) || matches!(byte, b'#' | b'\\')) {
+        if !target.iter().fold(true, |fine, byte| fine & TARGET[usize::from(*byte)]) {
             return Err(Violation::TargetByte);
         }
-        if method == b"CONNECT" {
-            check_authority(target)?;
-            let port = target.iter().rposition(|byte| *byte == b':').map(|colon| &target[colon + 1..]);
-            let is_port = |port: &[u8]| !port.is_empty() && port.iter().all(u8::is_ascii_digit);
-            return if port.is_some_and(is_port) { Ok(Self::Authority(target)) } else { Err(Violation::TargetForm) };
-        }
         match target {
+            _ if method == b"CONNECT" => {
+                let port = check_authority(target)?;
+                if port.is_none_or(<[u8]>::is_empty) { Err(Violation::TargetForm) } else { Ok(Self::Authority(target)) }
+            }
             [b'/', ..] => Ok(Self::Origin(target)),
             b"*" if method == b"OPTIONS" => Ok(Self::Asterisk),
-            _ => Self::absolute(target),
+            _ => Self::absolute(method, target),
         }
     }
 
-    fn absolute(target: &'a [u8]) -> Result<Self, Violation> {
-        let rest = [&b"http://"[..], b"https://"].into_iter().find_map(|scheme| {
+    fn absolute(method: &[u8], target: &'a [u8]) -> Result<Self, Violation> {
+        let schemes: [(&[u8], &[u8]); 2] = [(b"http://", b"80"), (b"https://", b"443")];
+        let found = schemes.into_iter().find_map(|(scheme, port)| {
             let (head, rest) = target.split_at_checked(scheme.len())?;
-            head.eq_ignore_ascii_case(scheme).then_some(rest)
+            head.eq_ignore_ascii_case(scheme).then_some((rest, port))
         });
-        let rest = rest.ok_or(Violation::TargetForm)?;
+        let (rest, default_port) = found.ok_or(Violation::TargetForm)?;
         let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(rest.len());
         let (authority, path) = rest.split_at(end);
         check_authority(authority)?;
-        Ok(Self::Absolute { authority, path })
+        let options = method == b"OPTIONS";
+        Ok(Self::Absolute { authority, default_port, path, options })
     }
 
     /// The authority the target names.
@@ -60,6 +67,22 @@ impl<'a> Target<'a> {
             Self::Absolute { authority, .. } | Self::Authority(authority) => Some(authority),
             Self::Origin(_) | Self::Asterisk => None,
         }
+    }
+
+    /// Whether Host names the authority of the target (RFC 9112 §3.2.2): hosts ignore case, the scheme's port may be
+    /// left out (RFC 9110 §4.2.3). CONNECT has no scheme; many clients leave its port out of Host.
+    pub(super) fn agrees_with(self, host: &[u8]) -> bool {
+        let (authority, default_port) = match self {
+            Self::Origin(_) | Self::Asterisk => return true,
+            Self::Absolute { authority, default_port, .. } => (authority, default_port),
+            Self::Authority(authority) => (authority, split_port(authority).1.unwrap_or_default()),
+        };
+        let parts = |text| {
+            let (name, port) = split_port(text);
+            (name, port.filter(|port| !port.is_empty()).unwrap_or(default_port))
+        };
+        let ((name, port), (other, other_port)) = (parts(authority), parts(host));
+        name.eq_ignore_ascii_case(other) && port == other_port
     }
 
     /// Path and query as the client sent them.
@@ -76,6 +99,10 @@ impl<'a> Target<'a> {
 
     /// Path and query in normal form.
     pub(super) fn normal_path(self) -> FieldValue<'a> {
+        // `OPTIONS http://host` asks for `*`, of which the path `/` makes another resource (RFC 9112 §3.2.4).
+        if matches!(self, Self::Absolute { path: [], options: true, .. }) {
+            return FieldValue::Ambiguous("options_without_path");
+        }
         match self.path() {
             None => FieldValue::Absent,
             Some(Cow::Borrowed(path)) => normalise(path),
@@ -88,13 +115,42 @@ impl<'a> Target<'a> {
     }
 }
 
-/// `host [ ":" port ]`, not empty, without user information (RFC 9110 §4.2.4, RFC 3986 §3.2).
-pub(super) fn check_authority(authority: &[u8]) -> Result<(), Violation> {
+/// Bytes of a target: printable ASCII without `#` and backslash.
+static TARGET: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0x21;
+    while byte <= 0x7e {
+        table[byte] = !matches!(byte as u8, b'#' | b'\\');
+        byte += 1;
+    }
+    table
+};
+
+/// Checks `host [ ":" port ]`, not empty, without user information (RFC 9110 §4.2.4, RFC 3986 §3.2), and finds the port.
+pub(super) fn check_authority(authority: &[u8]) -> Result<Option<&[u8]>, Violation> {
     if memchr(b'@', authority).is_some() {
         return Err(Violation::UserInfo);
     }
-    let fine = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=:[]".contains(byte);
-    if !authority.is_empty() && authority.iter().all(fine) { Ok(()) } else { Err(Violation::HostValue) }
+    let (name, port) = split_port(authority);
+    let name_is_fine = match name {
+        [] => false,
+        [b'[', address @ .., b']'] => address.iter().all(|byte| byte.is_ascii_alphanumeric() || b":.%".contains(byte)),
+        _ => name.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=".contains(byte)),
+    };
+    let port_is_fine = |port: &[u8]| port.len() <= 5 && port.iter().all(u8::is_ascii_digit);
+    if name_is_fine && port.is_none_or(port_is_fine) { Ok(port) } else { Err(Violation::HostValue) }
+}
+
+/// Takes an authority apart at the colon in front of its port.
+fn split_port(authority: &[u8]) -> (&[u8], Option<&[u8]>) {
+    let after_address = authority.iter().rposition(|byte| *byte == b']').map_or(0, |end| end + 1);
+    match memchr(b':', &authority[after_address..]) {
+        None => (authority, None),
+        Some(offset) => {
+            let colon = after_address + offset;
+            (&authority[..colon], Some(&authority[colon + 1..]))
+        }
+    }
 }
 
 /// The normal form of a path with its query: unreserved percent-encodings of the path are decoded (RFC 3986 §6.2.2.2), the
@@ -122,16 +178,12 @@ fn plain_ambiguity(path: &[u8]) -> Option<&'static str> {
     if memchr(b';', path).is_some() {
         return Some("path_parameters");
     }
-    let mut segments = path.split(|byte| *byte == b'/').skip(1).peekable();
-    while let Some(segment) = segments.next() {
-        match segment {
-            b"." | b".." => return Some("dot_segment"),
-            // The last one is empty where the path ends in a slash, which every reader reads alike.
-            b"" if segments.peek().is_some() => return Some("empty_segment"),
-            _ => {}
-        }
-    }
-    None
+    memchr_iter(b'/', path).find_map(|slash| match path[slash + 1..] {
+        [b'/', ..] => Some("empty_segment"),
+        [b'.'] | [b'.', b'/', ..] | [b'.', b'.'] | [b'.', b'.', b'/', ..] => Some("dot_segment"),
+        // Where the path ends in a slash, every reader reads it alike.
+        _ => None,
+    })
 }
 
 fn decode(path: &[u8]) -> Result<Vec<u8>, &'static str> {
@@ -223,7 +275,9 @@ mod tests {
         assert_eq!(Target::parse(b"GET", b"/a"), Ok(Target::Origin(b"/a")));
         assert_eq!(Target::parse(b"OPTIONS", b"*"), Ok(Target::Asterisk));
         assert_eq!(Target::parse(b"CONNECT", b"h:1"), Ok(Target::Authority(b"h:1")));
-        assert_eq!(Target::parse(b"GET", b"HTTP://h:1/a?b"), Ok(Target::Absolute { authority: b"h:1", path: b"/a?b" }));
+        let absolute = |options| Target::Absolute { authority: b"h:1", default_port: b"80", path: b"/a?b", options };
+        assert_eq!(Target::parse(b"GET", b"HTTP://h:1/a?b"), Ok(absolute(false)));
+        assert_eq!(Target::parse(b"OPTIONS", b"HTTP://h:1/a?b"), Ok(absolute(true)));
         for (method, target, violation) in [
             ("GET", "*", Violation::TargetForm),
             ("GET", "a/b", Violation::TargetForm),
@@ -241,5 +295,52 @@ mod tests {
         ] {
             assert_eq!(Target::parse(method.as_bytes(), target.as_bytes()), Err(violation), "{method} {target}");
         }
+    }
+
+    #[test]
+    fn host_agrees_with_the_target_as_far_as_case_and_the_schemes_port() {
+        for (method, target, host, agree) in [
+            ("GET", "http://h/", "h", true),
+            ("GET", "http://H:80/", "h", true),
+            ("GET", "http://h/", "h:80", true),
+            ("GET", "http://h:/", "h", true),
+            ("GET", "http://h:81/", "h", false),
+            ("GET", "https://h/", "h:443", true),
+            ("GET", "https://h:80/", "h", false),
+            ("GET", "http://[::1]:80/", "[::1]", true),
+            ("GET", "http://[::1]/", "[::2]", false),
+            ("GET", "http://h/", "", false),
+            ("CONNECT", "h:443", "H:443", true),
+            ("CONNECT", "h:443", "h", true),
+            ("CONNECT", "h:443", "h:80", false),
+            ("CONNECT", "h:443", "g", false),
+            ("GET", "/", "anything", true),
+        ] {
+            let target = Target::parse(method.as_bytes(), target.as_bytes()).unwrap();
+            assert_eq!(target.agrees_with(host.as_bytes()), agree, "{target:?} {host}");
+        }
+    }
+
+    #[test]
+    fn an_authority_is_a_host_and_perhaps_a_port() {
+        for fine in
+            ["h", "app-service.test_app", "h:", "h:80", "1.2.3.4:65535", "[::1]", "[fe80::1%25eth0]:80", "a%20b"]
+        {
+            assert!(check_authority(fine.as_bytes()).is_ok(), "{fine}");
+        }
+        for bad in ["", ":80", "a:b", "a:1:2", "a:123456", "[::1", "::1", "[::1]x", "a,b", "a/b", "a b", "[", "]", "é"]
+        {
+            assert_eq!(check_authority(bad.as_bytes()), Err(Violation::HostValue), "{bad}");
+        }
+    }
+
+    #[test]
+    fn options_of_a_whole_server_has_no_path_to_compare() {
+        let of = |method: &[u8], target| Target::parse(method, target).unwrap().normal_path();
+        assert_eq!(of(b"OPTIONS", b"http://h"), FieldValue::Ambiguous("options_without_path"));
+        assert_eq!(of(b"OPTIONS", b"http://h/"), value("/"));
+        assert_eq!(of(b"OPTIONS", b"*"), value("*"));
+        assert_eq!(of(b"GET", b"http://h"), value("/"));
+        assert_eq!(of(b"GET", b"http://h?q"), value("/?q"));
     }
 }

@@ -112,7 +112,7 @@ violations! {
     UnaskedResponse = "unasked_response", 502;
     /// A body on a response that cannot have one (RFC 9112 §6.3).
     UnexpectedBody = "unexpected_body", 502;
-    /// 101 without an offer, or to a protocol that cannot be judged (RFC 9110 §15.2.2).
+    /// 101 without an offer, without a protocol, or to a version of HTTP that cannot be judged (RFC 9110 §15.2.2).
     BadSwitch = "bad_switch", 502;
 }
 
@@ -141,6 +141,7 @@ impl Offence for Offended {
             Violation::ManyHeaders => Some("request_headers"),
             Violation::LongResponseHead => Some("response_head"),
             Violation::ChunkExtensions => Some("chunk_extensions"),
+            Violation::Trailers if self.side == Side::Upstream => Some("response_head"),
             Violation::Trailers => Some("trailers"),
             Violation::HeadTimeout => Some("head_timeout"),
             _ => None,

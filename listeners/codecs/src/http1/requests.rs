@@ -1,0 +1,232 @@
+//! The client's stream: requests one behind the other, each judged before a byte of it goes on.
+
+use portcullis_rules::request::Request;
+
+use super::{
+    Http1, Progress, answers,
+    body::Body,
+    chunked::Rooms,
+    field::is_token_byte,
+    head::{self, Bounds, Scan},
+    outstanding::{Asked, Due},
+    request,
+    responses::Responses,
+    violation::{Offended, Violation},
+};
+use crate::relay::{Checker, Close, Decision, Output, Side, Step};
+
+/// Most empty lines in front of a request. One has to be ignored (RFC 9112 §2.2).
+const EMPTY_LINES: u8 = 4;
+
+/// Where in the client's stream we are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Requests {
+    /// In front of or in a head, behind so many empty lines.
+    Head { scan: Scan, empty_lines: u8 },
+    /// In the body of an allowed request that has been asked so.
+    Body { body: Body, asked: Asked },
+    /// In the body of a denied request that was answered; so many bytes more are read of it.
+    Swallow { body: Body, room: u64 },
+    /// Behind a request that may switch protocols: what comes now belongs to whatever the answer says.
+    Switching,
+    /// No request comes any more: what does come is dropped.
+    Over,
+}
+
+impl Requests {
+    /// In front of a request.
+    pub(super) const NEXT: Self = Self::Head { scan: Scan::NONE, empty_lines: 0 };
+
+    /// Behind a request to which nothing is due any more. No request may follow one with `Connection: close`, and none
+    /// is processed (RFC 9112 §9.6).
+    pub(super) fn behind(asked: Asked) -> Self {
+        if asked.close { Self::Over } else { Self::NEXT }
+    }
+}
+
+impl Http1 {
+    pub(super) fn request(&mut self, input: &[u8], checker: &mut dyn Checker, out: &mut Output) -> Progress {
+        match self.requests {
+            Requests::Switching => Progress::stop(Step::HOLD),
+            Requests::Over => Progress::stop(discard(input.len())),
+            Requests::Head { .. } if self.is_full() => Progress::stop(Step::HOLD),
+            Requests::Head { scan, empty_lines } => self
+                .request_head(scan, empty_lines, input, checker, out)
+                .unwrap_or_else(|violation| Progress::offence(Step::HOLD, violation)),
+            Requests::Body { mut body, asked } => {
+                let (taken, end) = body.take(input, self.request_rooms());
+                match end {
+                    Ok(true) => self.behind_body(asked),
+                    Ok(false) => self.requests = Requests::Body { body, asked },
+                    Err(violation) => return Progress::offence(forward(taken), violation),
+                }
+                Progress::go_on(forward(taken))
+            }
+            Requests::Swallow { mut body, room } => {
+                let (taken, end) = body.take(input, self.request_rooms());
+                let left = room.checked_sub(taken as u64);
+                match (end, left) {
+                    (Err(violation), _) => return Progress::offence(discard(taken), violation),
+                    (Ok(true), _) => self.requests = Requests::NEXT,
+                    (Ok(false), Some(room)) => self.requests = Requests::Swallow { body, room },
+                    (Ok(false), None) => self.stop_swallowing(out),
+                }
+                Progress::go_on(discard(taken))
+            }
+        }
+    }
+
+    /// Whether too many answers are due.
+    pub(super) fn is_full(&self) -> bool {
+        self.outstanding.len() >= self.limits.pipelined.max(1)
+    }
+
+    fn request_rooms(&self) -> Rooms {
+        Rooms { extensions: self.limits.chunk_extensions, trailers: self.limits.trailers }
+    }
+
+    /// Behind a request that offered to switch, what follows waits for the answer, if that has not come already.
+    fn behind_body(&mut self, asked: Asked) {
+        let waits = asked.may_switch() && matches!(self.outstanding.last_mut(), Some(Due::Answer(_)));
+        self.requests = if waits { Requests::Switching } else { Requests::behind(asked) };
+    }
+
+    fn request_head(
+        &mut self,
+        mut scan: Scan,
+        empty_lines: u8,
+        input: &[u8],
+        checker: &mut dyn Checker,
+        out: &mut Output,
+    ) -> Result<Progress, Violation> {
+        if !scan.has_begun() {
+            match input {
+                [b'\r', b'\n', ..] if empty_lines == EMPTY_LINES => return Err(Violation::RequestLine),
+                [b'\r', b'\n', ..] => {
+                    self.requests = Requests::Head { scan, empty_lines: empty_lines + 1 };
+                    return Ok(Progress::go_on(discard(2)));
+                }
+                [b'\r'] => return Ok(Progress::stop(Step::HOLD)),
+                [b'\r' | b'\n', ..] => {}
+                // No HTTP at all, for example TLS: said at once, and not when the head is too long or too late.
+                [first, ..] if !is_token_byte(*first) => return Err(Violation::Method),
+                _ => {}
+            }
+        }
+        let bounds = Bounds {
+            bytes: self.limits.request_head,
+            lines: self.limits.request_headers,
+            offences: [Violation::LongTarget, Violation::LongHead, Violation::ManyHeaders],
+        };
+        let Some((head, end)) = head::read::<request::Head<'_>>(&mut scan, input, &bounds)? else {
+            self.requests = Requests::Head { scan, empty_lines };
+            return Ok(Progress::stop(Step::HOLD));
+        };
+        match checker.check(&head as &dyn Request) {
+            Decision::Allow => {
+                self.allow(&head);
+                Ok(Progress::go_on(forward(end)))
+            }
+            Decision::Reset => {
+                self.last_word(Due::Reset, out);
+                Ok(Progress::stop(Step::HOLD))
+            }
+            Decision::Respond => {
+                self.refuse(&head, out);
+                Ok(Progress::go_on(discard(end)))
+            }
+        }
+    }
+
+    fn allow(&mut self, head: &request::Head<'_>) {
+        let asked = head.asked();
+        self.outstanding.push(Due::Answer(asked));
+        match Body::of(head.framing) {
+            Some(body) => self.requests = Requests::Body { body, asked },
+            None => self.behind_body(asked),
+        }
+    }
+
+    /// Answers in the protocol's own words, in order. A client that waits for 100 may send its body or not, and a body
+    /// larger than we care to read is not waited for, so the connection ends.
+    fn refuse(&mut self, head: &request::Head<'_>, out: &mut Output) {
+        let Asked { head: is_head, connect, close, .. } = head.asked();
+        let room = self.limits.swallowed as u64;
+        let body = Body::of(head.framing);
+        let unread = body.is_some() && head.expect || matches!(body, Some(Body::Length(length)) if length > room);
+        let close = close || connect || unread;
+        self.requests = match body {
+            _ if close => Requests::Over,
+            Some(body) => Requests::Swallow { body, room },
+            None => Requests::NEXT,
+        };
+        self.outstanding.push(Due::Refusal { head: is_head, close });
+        self.settle(out);
+    }
+
+    /// The connection ends behind the refusal of the request whose body we read no further.
+    fn stop_swallowing(&mut self, out: &mut Output) {
+        self.requests = Requests::Over;
+        match self.outstanding.last_mut() {
+            Some(Due::Refusal { close, .. }) => *close = true,
+            _ => out.close = Some(Close::Graceful),
+        }
+    }
+
+    /// The last thing on this connection, behind the answers that are due.
+    fn last_word(&mut self, due: Due, out: &mut Output) {
+        self.requests = Requests::Over;
+        self.outstanding.push(due);
+        self.settle(out);
+    }
+
+    /// Says what is ours to say, until an answer of the server is due.
+    pub(super) fn settle(&mut self, out: &mut Output) {
+        while let Some(due) = self.outstanding.front() {
+            match due {
+                Due::Answer(_) => return,
+                Due::Refusal { head, close } => {
+                    answers::denied(head, close, &mut out.downstream);
+                    if close {
+                        out.close = Some(Close::Graceful);
+                    }
+                }
+                Due::Reset => out.close = Some(Close::Reset),
+                Due::Error { status } => {
+                    answers::refused(status, &mut out.downstream);
+                    out.close = Some(Close::Graceful);
+                }
+            }
+            self.outstanding.pop();
+        }
+    }
+
+    /// The client sent what cannot be relayed. It is told in order, if that can be done.
+    pub(super) fn client_offends(&mut self, violation: Violation, checker: &mut dyn Checker, out: &mut Output) {
+        checker.offended(&Offended { violation, side: Side::Downstream });
+        let error = Due::Error { status: violation.status() };
+        match self.requests {
+            Requests::Body { .. } => {
+                self.requests = Requests::Over;
+                let begun = self.outstanding.len() == 1 && !matches!(self.responses, Responses::Head(_));
+                // The server waits for the rest of the body, so its answer never comes: ours stands in its place.
+                match self.outstanding.last_mut() {
+                    Some(due @ Due::Answer(_)) if !begun => *due = error,
+                    // The client reads an answer, or has read it: there is nothing to say.
+                    _ => out.close = Some(Close::Reset),
+                }
+                self.settle(out);
+            }
+            Requests::Swallow { .. } => self.stop_swallowing(out),
+            Requests::Head { .. } | Requests::Switching | Requests::Over => self.last_word(error, out),
+        }
+    }
+}
+
+pub(super) fn forward(bytes: usize) -> Step {
+    Step { forward: bytes, discard: 0 }
+}
+
+fn discard(bytes: usize) -> Step {
+    Step { forward: 0, discard: bytes }
+}
