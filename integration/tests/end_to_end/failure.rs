@@ -1,0 +1,132 @@
+//! What happens when the node or a pod goes, and comes again.
+
+use portcullis_integration::{
+    Site,
+    curl::{REFUSED, RESET, curl},
+    documents::endpoint,
+    servers::Httpbin,
+    wait,
+};
+use serde_json::json;
+
+use crate::scene::{FAMILIES, SHOP, Scene, able, egress, ingress};
+
+/// A server that policy says nothing of.
+const UNSTEERED: &str = "8080";
+
+fn unsteered(scene: &Scene) -> portcullis_integration::Process {
+    let words = ["python3", "-m", "http.server", UNSTEERED, "--bind", "::"];
+    let mut server = scene.app.spawn("unsteered", &words).unwrap();
+    scene.app.wait_for_port(scene.app.address(false, 8080), &mut server).unwrap();
+    server
+}
+
+fn state(site: &Site) -> String {
+    let show = |words: &[&str]| site.run(words).unwrap().ok().unwrap().stdout;
+    let rules = [show(&["ip", "rule"]), show(&["ip", "-6", "rule"])].concat();
+    rules + &show(&["sysctl", "net.ipv4.tcp_fwmark_accept", "net.ipv4.fwmark_reflect", "net.ipv6.fwmark_reflect"])
+}
+
+#[test]
+fn a_killed_node_means_refused_for_steered_flows_and_a_restart_recovers() {
+    if !able() {
+        return;
+    }
+    let mut scene = Scene::new();
+    scene.apply(&[ingress(&json!([{ "path": "/get" }])), egress(&json!([{ "path": "/get" }]))]);
+    let _server = unsteered(&scene);
+    let pass = |scene: &Scene, v6| {
+        let url = format!("http://{}/", scene.app.address(v6, 8080));
+        // Of the other client: nothing is said of its egress, nor of this port's... ingress is the application's.
+        curl(&scene.app, &[], &url).unwrap().status
+    };
+    scene.node.crash().unwrap();
+    for v6 in FAMILIES {
+        for client in [&scene.client, &scene.other] {
+            let refused = curl(client, &[], &scene.url(v6, "/get")).unwrap();
+            assert_eq!(refused.exit, REFUSED, "{}: {refused:?}", client.name);
+        }
+        assert_eq!(pass(&scene, v6), 200);
+    }
+    scene.node.start_again().unwrap();
+    for v6 in FAMILIES {
+        assert_eq!(curl(&scene.client, &[], &scene.url(v6, "/get")).unwrap().status, 200);
+        assert_eq!(curl(&scene.client, &[], &scene.url(v6, "/uuid")).unwrap().exit, RESET, "policies were kept");
+    }
+    assert_eq!(scene.httpbin.arrived("/uuid"), 0);
+}
+
+#[test]
+fn where_the_settings_say_so_a_killed_node_lets_everything_pass() {
+    if !able() {
+        return;
+    }
+    let mut scene = Scene::with(&json!({ "onProxyDown": "pass" }));
+    scene.apply(&[ingress(&json!([{ "path": "/get" }]))]);
+    assert_eq!(curl(&scene.client, &[], &scene.url(false, "/uuid")).unwrap().exit, RESET);
+    scene.node.crash().unwrap();
+    for v6 in FAMILIES {
+        wait::until("an unjudged request", String::new, || {
+            Ok((curl(&scene.client, &[], &scene.url(v6, "/uuid"))?.status == 200).then_some(()))
+        })
+        .unwrap();
+    }
+}
+
+#[test]
+fn an_orderly_stop_leaves_nothing_behind() {
+    if !able() {
+        return;
+    }
+    let mut scene = Scene::new();
+    let pods = |scene: &Scene| [state(&scene.client), state(&scene.app)];
+    let steered = pods(&scene);
+    scene.apply(&[ingress(&json!([{ "path": "/get" }])), egress(&json!([{ "path": "/get" }]))]);
+    assert_eq!(scene.node.stop().unwrap(), Some(0), "{}", scene.node.process.log());
+    let left = pods(&scene);
+    assert!(left.iter().zip(&steered).all(|(left, steered)| left != steered), "{left:?}");
+    assert!(left.iter().all(|state| !state.contains("fwmark 0x") && !state.contains("= 1")), "{left:?}");
+    assert!(!scene.lab.bpffs().exists());
+    for v6 in FAMILIES {
+        assert_eq!(curl(&scene.client, &[], &scene.url(v6, "/uuid")).unwrap().status, 200);
+    }
+}
+
+#[test]
+fn a_pod_that_is_made_anew_under_its_name_is_judged_again() {
+    if !able() {
+        return;
+    }
+    let mut scene = Scene::new();
+    scene.apply(&[ingress(&json!([{ "path": "/get" }]))]);
+    let Scene { node, httpbin, client, other, app, mut lab } = scene;
+    drop((httpbin, app));
+    let app = lab.pod("app").unwrap();
+    let httpbin = Httpbin::start(&app).unwrap();
+    node.apply(&[endpoint(SHOP, &app, &[("app", "app")])]).unwrap();
+    scene = Scene { node, httpbin, client, other, app, lab };
+    for v6 in FAMILIES {
+        wait::until(
+            "a judged request",
+            || scene.node.process.log(),
+            || Ok((curl(&scene.client, &[], &scene.url(v6, "/uuid"))?.exit == RESET).then_some(())),
+        )
+        .unwrap();
+        assert_eq!(curl(&scene.client, &[], &scene.url(v6, "/get")).unwrap().status, 200);
+    }
+}
+
+#[test]
+fn a_second_node_on_the_same_socket_is_refused_and_the_first_is_none_the_worse() {
+    if !able() {
+        return;
+    }
+    let scene = Scene::new();
+    scene.apply(&[ingress(&json!([{ "path": "/get" }]))]);
+    let settings = scene.lab.node().directory().join("portcullis.yaml");
+    let second = scene.node.cli(&["run", "--config", settings.to_str().unwrap()]).unwrap();
+    assert_eq!(second.code, Some(1), "{second:?}");
+    assert!(second.stderr.contains("another portcullis is running"), "{}", second.stderr);
+    assert_eq!(curl(&scene.client, &[], &scene.url(false, "/get")).unwrap().status, 200);
+    assert_eq!(curl(&scene.client, &[], &scene.url(false, "/uuid")).unwrap().exit, RESET);
+}

@@ -1,0 +1,12 @@
+//! The program as users run it: real pods, real peers, the real kernel.
+
+#![allow(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
+
+mod changes;
+mod clients;
+mod failure;
+mod judged;
+mod reporting;
+mod scene;
+mod services;
+mod walkthrough;
