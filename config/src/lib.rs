@@ -1,5 +1,4 @@
 //! What the outside says: settings, policy files, the gRPC API.
-#![allow(dead_code, unused_imports)]
 
 mod api;
 mod digest;

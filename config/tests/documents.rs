@@ -1,4 +1,5 @@
 //! Files taken apart into resources.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use portcullis_config::{
     documents::{Content, Document, split},

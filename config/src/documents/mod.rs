@@ -7,7 +7,7 @@ mod list;
 mod resource;
 
 pub use files::{LARGEST, files_of, is_document};
-use portcullis_rules::policy::Position;
+use portcullis_rules::{policy::Position, schema::Schema, settings::Settings};
 
 use crate::{
     policy,
@@ -102,6 +102,13 @@ fn pieces(text: &str) -> Vec<(u32, &str)> {
 
 fn is_marker(line: &str, marker: &str) -> bool {
     line.strip_prefix(marker).is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']))
+}
+
+/// Checks a policy's document without a node: what is wrong or doubtful with it. It would be accepted if all of these are
+/// warnings.
+#[must_use]
+pub fn check_policy(document: &str, schemas: &[&'static Schema], settings: &Settings) -> Vec<Problem> {
+    policy::read(document, &"api".into(), policy::Language { schemas, settings }).problems
 }
 
 /// The key of a resource, as far as it can be told.

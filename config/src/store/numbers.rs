@@ -7,7 +7,7 @@ use std::{
 
 use portcullis_rules::world::EndpointId;
 
-use super::key::{Key, Kind};
+use super::key::Key;
 
 /// Largest number: the kernel's keys have 14 bits for it.
 pub(crate) const LARGEST: u32 = 16_383;
@@ -79,7 +79,8 @@ impl Numbers {
 
 #[cfg(test)]
 mod tests {
-    use super::{Key, Kind, LARGEST, Numbers};
+    use super::{Key, LARGEST, Numbers};
+    use crate::store::Kind;
 
     fn key(name: &str) -> Key {
         Key { kind: Kind::Endpoint, namespace: "shop".into(), name: name.into() }

@@ -108,11 +108,6 @@ impl Table {
         self.entries.iter().filter_map(|(key, entry)| Some((key, entry.good.as_ref()?)))
     }
 
-    /// Everything in force of one type from one kind of origin.
-    pub(crate) fn count(&self, kind: Kind, origin: impl Fn(&Origin) -> bool) -> usize {
-        self.goods().filter(|(key, good)| key.kind == kind && origin(&good.origin)).count()
-    }
-
     /// Counts what is there.
     pub(crate) fn counts(&self) -> Counts {
         let mut counts = Counts::default();

@@ -4,7 +4,7 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::{Arc, Condvar, Mutex},
 };
 
 use portcullis_config::{Fault, LocalEndpoint, Node, Sink, Store, StoreOptions, Verdicts, proto};
@@ -35,6 +35,36 @@ pub(crate) struct InForce {
     pub(crate) locals: Vec<LocalEndpoint>,
 }
 
+/// Holds up the sink while it is closed.
+#[derive(Default)]
+pub(crate) struct Gate {
+    /// Whether it is closed, and how many wait.
+    state: Mutex<(bool, usize)>,
+    opened: Condvar,
+}
+
+impl Gate {
+    pub(crate) fn close(&self) {
+        self.state.lock().unwrap().0 = true;
+    }
+
+    pub(crate) fn open(&self) {
+        self.state.lock().unwrap().0 = false;
+        self.opened.notify_all();
+    }
+
+    pub(crate) fn is_waited_for(&self) -> bool {
+        self.state.lock().unwrap().1 > 0
+    }
+
+    fn pass(&self) {
+        let mut state = self.state.lock().unwrap();
+        state.1 += 1;
+        let mut state = self.opened.wait_while(state, |(closed, _)| *closed).unwrap();
+        state.1 -= 1;
+    }
+}
+
 /// What the node was told, and what it says.
 #[derive(Default)]
 pub(crate) struct World {
@@ -42,8 +72,7 @@ pub(crate) struct World {
     pub(crate) rejected: Vec<&'static str>,
     /// Endpoints that cannot be steered, by name.
     pub(crate) unsteered: BTreeMap<String, String>,
-    /// While this is held, the sink waits.
-    pub(crate) gate: Arc<Mutex<()>>,
+    pub(crate) gate: Arc<Gate>,
     pub(crate) verdicts: Vec<proto::Verdict>,
 }
 
@@ -69,7 +98,7 @@ impl Fake {
 impl Sink for Fake {
     fn apply(&mut self, revision: u64, snapshot: Arc<Snapshot>, locals: &[LocalEndpoint]) -> Vec<Fault> {
         let gate = Arc::clone(&self.0.lock().unwrap().gate);
-        drop(gate.lock().unwrap());
+        gate.pass();
         let mut world = self.0.lock().unwrap();
         world.calls.push(InForce { revision, snapshot, locals: locals.to_vec() });
         let fault = |local: &LocalEndpoint| {

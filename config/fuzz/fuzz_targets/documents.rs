@@ -1,0 +1,22 @@
+//! Whatever a file holds, it is taken apart without a panic, and every problem has a place in it.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use portcullis_config::documents::{Content, check_policy, split};
+use portcullis_config::proto::resource::Body;
+
+fuzz_target!(|text: &str| {
+    let lines = text.lines().count() + 1;
+    for document in split(text) {
+        assert!(document.line as usize <= lines);
+        match &document.content {
+            Ok(Content::Resource(resource)) => {
+                if let Some(Body::Policy(policy)) = &resource.body {
+                    check_policy(&policy.document, &[], &Default::default());
+                }
+            }
+            Ok(Content::Foreign(_)) => {}
+            Err(refused) => assert!(!refused.problems.is_empty()),
+        }
+    }
+});

@@ -1,0 +1,130 @@
+//! The settings file.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use portcullis_config::settings::{OnProxyDown, RecordsTo, Settings, load, parse};
+use portcullis_rules::settings::{DenyWith, Deviations, Enforcement};
+
+#[test]
+fn the_example_loads_and_says_the_defaults() {
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/portcullis.yaml");
+    assert_eq!(load(&example).unwrap(), Settings::default());
+}
+
+#[test]
+fn an_empty_file_is_all_defaults() {
+    for text in ["", "# nothing\n", "---\n", "{}\n", "limits:\nresources:\n"] {
+        assert_eq!(parse(text).unwrap(), Settings::default(), "{text:?}");
+    }
+    let defaults = Settings::default();
+    assert_eq!(defaults.api.socket, Path::new("/run/portcullis/api.sock"));
+    assert_eq!(defaults.admin.unwrap().to_string(), "127.0.0.1:9902");
+    assert_eq!(defaults.state_directory, Path::new("/var/lib/portcullis"));
+    assert!(defaults.rules.allow_localhost);
+}
+
+#[test]
+fn every_key_is_read() {
+    let text = "\
+api: {socket: /tmp/s, mode: \"0660\"}
+admin: {address: 'off'}
+resources: [/etc/a, b]
+stateDirectory: /tmp/state
+enforcement: always
+denyWith: respond
+onProxyDown: pass
+workers: 3
+allowLocalhost: false
+deviations: {emptyRuleAllows: true, l7BindsBesideL4: true, kubeDnsEntity: true, namesWithoutDnsRule: true}
+limits: {requestHead: 8MiB, requestHeaders: 1, responseHead: 4096, pipelined: 2, chunkExtensions: 3B, trailers: 0, swallowed: 7,
+  connections: 4, policyLabels: 5}
+timeouts: {head: 500ms, connect: 2m, idle: 1h, total: 24h, halfClosed: off}
+steering: {bpffs: /sys/fs/bpf/p, cgroup: /sys/fs/cgroup, legPorts: 1-65535}
+records: {to: /var/log/r.json, only: denied}
+";
+    let settings = parse(text).unwrap();
+    assert_eq!((settings.api.socket, settings.api.mode), (PathBuf::from("/tmp/s"), 0o660));
+    assert_eq!(settings.admin, None);
+    assert_eq!(settings.resources, [PathBuf::from("/etc/a"), PathBuf::from("b")]);
+    assert_eq!(settings.state_directory, Path::new("/tmp/state"));
+    assert_eq!(settings.rules.enforcement, Enforcement::Always);
+    assert_eq!(settings.rules.deny_with, DenyWith::Respond);
+    assert!(!settings.rules.allow_localhost);
+    let Deviations { empty_rule_allows, l7_binds_beside_l4, kube_dns_entity, names_without_dns_rule } =
+        settings.rules.deviations;
+    assert!(empty_rule_allows && l7_binds_beside_l4 && kube_dns_entity && names_without_dns_rule);
+    assert_eq!(settings.on_proxy_down, OnProxyDown::Pass);
+    assert_eq!(settings.workers.unwrap().get(), 3);
+    let limits = settings.limits;
+    assert_eq!((limits.request_head, limits.request_headers, limits.response_head), (8 << 20, 1, 4096));
+    assert_eq!((limits.pipelined, limits.chunk_extensions, limits.trailers), (2, 3, 0));
+    assert_eq!((limits.swallowed, limits.connections, limits.policy_labels), (7, 4, 5));
+    let timeouts = settings.timeouts;
+    assert_eq!((timeouts.head, timeouts.connect), (Duration::from_millis(500), Duration::from_secs(120)));
+    assert_eq!(timeouts.idle, Some(Duration::from_secs(3600)));
+    assert_eq!((timeouts.total, timeouts.half_closed), (Some(Duration::from_secs(86_400)), None));
+    assert_eq!(settings.steering.bpffs, Path::new("/sys/fs/bpf/p"));
+    assert_eq!(settings.steering.cgroup.as_deref(), Some(Path::new("/sys/fs/cgroup")));
+    assert_eq!(settings.steering.leg_ports, 1..=65535);
+    assert_eq!(settings.records.to, RecordsTo::File("/var/log/r.json".into()));
+    assert!(settings.records.denied_only);
+}
+
+#[test]
+fn what_is_wrong_is_told_with_its_place_and_a_remedy() {
+    let table = [
+        ("enforcment: always\n", "1:1: enforcment: unknown field (did you mean enforcement?)"),
+        ("enforcement: Always\n", "1:14: enforcement: unknown value \"Always\" (write default or always or never)"),
+        ("enforcement:\n  - always\n", "2:3: enforcement: has to be a string"),
+        ("api:\n  port: 1\n", "2:3: api.port: unknown field"),
+        ("api: {socket: run/s}\n", "1:15: api.socket: \"run/s\" is not an absolute path"),
+        ("api: {mode: 600}\n", "1:13: api.mode: is no file mode"),
+        ("api: {mode: \"0999\"}\n", "1:13: api.mode: is no file mode"),
+        ("admin: {address: 9902}\n", "1:18: admin.address: has to be a string"),
+        ("admin: {address: localhost}\n", "1:18: admin.address: is no address with a port"),
+        ("resources: /etc/a\n", "1:12: resources: has to be a list"),
+        ("workers: 0\n", "1:10: workers: 0 is out of range (write a whole number from 1 to 256, without quotes)"),
+        ("allowLocalhost: 1\n", "1:17: allowLocalhost: has to be true or false"),
+        ("deviations: {all: true}\n", "1:14: deviations.all: unknown field"),
+        (
+            "limits: {requestHead: 9MiB}\n",
+            "1:23: limits.requestHead: 9MiB is out of range (write a size from 1KiB to 8MiB)",
+        ),
+        ("limits: {requestHead: 8mb}\n", "1:23: limits.requestHead: is no size"),
+        ("limits: {requestHead: -1}\n", "1:23: limits.requestHead: is no size"),
+        ("limits: {pipelined: 0}\n", "1:21: limits.pipelined: 0 is out of range"),
+        ("timeouts: {head: off}\n", "1:18: timeouts.head: is no time"),
+        ("timeouts: {idle: 30}\n", "1:18: timeouts.idle: is no time"),
+        ("timeouts: {idle: 0s}\n", "1:18: timeouts.idle: is no time"),
+        ("timeouts: {idle: 99999999999999999999s}\n", "1:18: timeouts.idle: is no time"),
+        ("steering: {legPorts: 2-1}\n", "1:22: steering.legPorts: \"2-1\" is no range of ports"),
+        ("records: {to: here}\n", "1:15: records.to: unknown value \"here\""),
+        ("records: {only: some}\n", "1:17: records.only: unknown value \"some\""),
+        ("workers: 1\nworkers: 2\n", "2:1: cannot be read: duplicate mapping key `workers`"),
+        ("- a\n", "1:1: has to be a mapping"),
+    ];
+    for (text, expected) in table {
+        let problems = parse(text).unwrap_err();
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        let told = problems[0].to_string();
+        assert!(told.starts_with(expected) && told.ends_with(')'), "{text}{told}");
+    }
+}
+
+#[test]
+fn every_fault_of_a_file_is_told_with_the_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("p.yaml");
+    std::fs::write(&path, "workers: x\n\nlimits:\n  trailer: 1\n").unwrap();
+    let told = load(&path).unwrap_err().to_string();
+    let lines: Vec<_> = told.lines().collect();
+    assert!(lines[0].starts_with(&format!("{}:1:10: workers: ", path.display())), "{told}");
+    assert!(lines[1].starts_with(&format!("{}:4:3: limits.trailer: unknown field", path.display())), "{told}");
+    assert_eq!(lines.len(), 2);
+    let told = load(&directory.path().join("none.yaml")).unwrap_err().to_string();
+    assert!(told.contains("none.yaml:cannot be read: No such file"), "{told}");
+}
