@@ -182,6 +182,20 @@ impl DataPlane {
         }
     }
 
+    /// Accepts nothing more, lets connections end for so long, then resets them. Returns at once; said again with a
+    /// shorter time, the shorter one counts.
+    pub fn begin_stop(&self, drain: Duration) {
+        for hand in &self.hands {
+            hand.mailbox.put(Command::Stop(drain));
+        }
+    }
+
+    /// Whether all workers have ended.
+    #[must_use]
+    pub fn has_stopped(&self) -> bool {
+        self.hands.iter().all(|hand| hand.thread.is_finished())
+    }
+
     /// Accepts nothing more, lets connections end for so long, then resets them. Returns when all workers have ended.
     pub fn stop(mut self, drain: Duration) {
         self.end(drain);
@@ -193,9 +207,7 @@ impl DataPlane {
     }
 
     fn end(&mut self, drain: Duration) {
-        for hand in &self.hands {
-            hand.mailbox.put(Command::Stop(drain));
-        }
+        self.begin_stop(drain);
         for hand in self.hands.drain(..) {
             if hand.thread.join().is_err() {
                 tracing::error!("a worker has panicked");

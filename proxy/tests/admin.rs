@@ -1,4 +1,5 @@
 //! The admin endpoints over a real socket.
+#![allow(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
 
 use std::{net::SocketAddr, sync::Arc};
 

@@ -1,4 +1,5 @@
 //! The command line as people and scripts meet it: the binary itself, its help, its exit codes, its generated files.
+#![allow(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
 
 use std::{
     fs,

@@ -1,4 +1,5 @@
 //! The monitor's lines, as a table: a verdict, and what is read on the terminal and by scripts.
+#![allow(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
 
 use portcullis_config::proto::{HttpRequest, Party, Verdict};
 use portcullis_proxy::{output::Paint, render::verdict};

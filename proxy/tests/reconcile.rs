@@ -1,5 +1,6 @@
 //! The order in which a configuration comes into force, told by a journal of what the kernel, the data plane and the
 //! namespaces were asked.
+#![allow(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -21,6 +21,10 @@ use crate::{
 
 /// How often namespaces that came and went, and steps that failed, are looked after.
 const TEND: Duration = Duration::from_secs(1);
+/// How often it is looked whether the last connections have ended.
+const DRAIN_TICK: Duration = Duration::from_millis(20);
+/// How long calls of the API may go on when all else has ended.
+const LAST_CALLS: Duration = Duration::from_secs(3);
 
 /// Serves until a signal says stop, then ends: nothing that is ours stays, unless it was asked for.
 ///
@@ -48,29 +52,31 @@ pub async fn live(node: Node, arguments: &RunArguments) -> Result<(), Failure> {
     health.enter(Stage::Stopping);
     notify::stopping();
     tracing::info!(drain = ?arguments.drain, "stopping");
-    let keep = arguments.keep_steering;
-    let drain = arguments.drain;
-    let ended = tokio::task::spawn_blocking(move || end(&force, drain, keep));
-    let ended = tokio::select! {
-        ended = ended => ended.map_err(Failure::internal)?,
-        () = signals.stop_now() => {
-            tracing::warn!("stopping at once");
-            return Err(Failure::new(Exit::Failed, "stopped at once", "start it again, or it stays as after a crash"));
-        }
-    };
+    let ended = end(&force, arguments, &mut signals).await;
     stop.send_replace(true);
-    drop(tokio::time::timeout(Duration::from_secs(2), api).await);
+    drop(tokio::time::timeout(LAST_CALLS, api).await);
     tasks.iter().for_each(JoinHandle::abort);
     drop(socket);
     tracing::info!("stopped");
     ended
 }
 
-/// Connections first, then what steers them.
-fn end(force: &Force, drain: Duration, keep: bool) -> Result<(), Failure> {
+/// Connections first, then what steers them. A second signal to stop cuts what is still open.
+async fn end(force: &Force, arguments: &RunArguments, signals: &mut Signals) -> Result<(), Failure> {
     let Some((steering, workers)) = force.end() else { return Ok(()) };
-    workers.stop(drain);
-    steering.close(keep).map_err(|error| {
+    workers.begin_stop(arguments.drain);
+    let mut ticks = interval(DRAIN_TICK);
+    while !workers.have_stopped() {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = signals.stop_now() => {
+                tracing::warn!("stopping at once");
+                workers.begin_stop(Duration::ZERO);
+            }
+        }
+    }
+    drop(workers);
+    tokio::task::block_in_place(|| steering.close(arguments.keep_steering)).map_err(|error| {
         Failure::new(Exit::Failed, format!("something of ours is left: {error}"), "start portcullis and stop it again")
     })
 }

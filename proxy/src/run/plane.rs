@@ -20,9 +20,15 @@ impl Workers {
         Self(plane)
     }
 
-    /// Accepts nothing new, lets connections end, then resets what is left.
-    pub fn stop(self, drain: Duration) {
-        self.0.stop(drain);
+    /// Accepts nothing new and lets connections end for so long, then resets what is left. Returns at once.
+    pub fn begin_stop(&self, drain: Duration) {
+        self.0.begin_stop(drain);
+    }
+
+    /// Whether no connection is left.
+    #[must_use]
+    pub fn have_stopped(&self) -> bool {
+        self.0.has_stopped()
     }
 }
 
