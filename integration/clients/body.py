@@ -6,6 +6,7 @@ import hashlib
 import http.client
 import http.server
 import json
+import socket
 import sys
 
 BLOCK = 1 << 20
@@ -121,6 +122,8 @@ def main():
     arguments = parser.parse_args()
     if arguments.part == "server":
         http.server.ThreadingHTTPServer.request_queue_size = 128
+        if ":" in arguments.host:
+            http.server.ThreadingHTTPServer.address_family = socket.AF_INET6
         server = http.server.ThreadingHTTPServer((arguments.host, arguments.port), Handler)
         print("ready", flush=True)
         server.serve_forever()

@@ -4,7 +4,7 @@ use std::{env, fs, io::Write, path::Path};
 
 /// Something a test needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Need {
+pub enum Need<'a> {
     /// The root user.
     Root,
     /// A kernel with BPF, its types, and cgroup2.
@@ -12,14 +12,16 @@ pub enum Need {
     /// IPv6.
     Ipv6,
     /// A program on the laboratory's path.
-    Program(&'static str),
+    Program(&'a str),
     /// A module of the distribution's Python.
-    PythonModule(&'static str),
+    PythonModule(&'a str),
+    /// Something of the set-up, by its path.
+    Path(&'a str),
     /// The program under test, built.
     Portcullis,
 }
 
-impl Need {
+impl Need<'_> {
     /// What is missing, if it is.
     fn missing(self) -> Option<String> {
         let absent = |there: bool, what: &str| (!there).then(|| what.to_owned());
@@ -40,6 +42,7 @@ impl Need {
                 let there = Path::new("/usr/lib/python3/dist-packages").join(name).exists();
                 absent(there, &format!("the Python module {name}: run deploy/setup.sh test"))
             }
+            Self::Path(path) => absent(Path::new(path).exists(), &format!("{path}: run deploy/setup.sh test")),
             Self::Portcullis => crate::node::binary().err().map(|error| error.to_string()),
         }
     }
@@ -50,7 +53,7 @@ impl Need {
 /// # Panics
 /// When something is missing and `PORTCULLIS_REQUIRE_ALL=1` is set.
 #[must_use]
-pub fn require(needs: &[Need]) -> bool {
+pub fn require(needs: &[Need<'_>]) -> bool {
     let missing: Vec<String> = needs.iter().filter_map(|need| need.missing()).collect();
     if missing.is_empty() {
         return true;

@@ -78,7 +78,7 @@ impl Node {
             "a node that is ready",
             || log,
             || {
-                self.process.until("life", |_| Some(()))?;
+                self.process.alive()?;
                 let asked = self.site.run(&["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", &url])?;
                 Ok((asked.stdout == "200").then_some(()))
             },
@@ -193,7 +193,7 @@ impl Node {
 
 fn start(site: &Site, binary: &str, settings: &std::path::Path) -> Result<Process> {
     let file = settings.display().to_string();
-    site.spawn("portcullis", &[binary, "run", "--config", &file, "--log-level", "debug", "--drain", "1s"])
+    site.spawn("portcullis", &[binary, "run", "--config", &file, "--log-level", "debug,h2=info", "--drain", "1s"])
 }
 
 /// JSON is YAML. A key of `settings` takes the place of the base's.

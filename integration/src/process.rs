@@ -155,6 +155,19 @@ impl Process {
         })
     }
 
+    /// Fails if it has ended, with what it wrote.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn alive(&mut self) -> Result<()> {
+        match trying(format!("watch {}", self.name), self.child.try_wait())? {
+            None => Ok(()),
+            Some(status) => {
+                Err(Error::Failed { command: self.name.clone(), status: status.to_string(), output: self.log() })
+            }
+        }
+    }
+
     /// Waits until it ends.
     ///
     /// # Errors

@@ -58,7 +58,8 @@ impl Site {
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", "--", "nsenter"]);
         command.arg(format!("--net={}", self.netns.display()));
-        command.args(["--", "unshare", "--mount", "--propagation", "private", "--", "sh", "-c", ENTER]);
+        // Slave: namespaces that come and go by name are seen, and no mount of ours gets out.
+        command.args(["--", "unshare", "--mount", "--propagation", "slave", "--", "sh", "-c", ENTER]);
         command.arg(&self.cgroup).arg(&self.hosts).args(words);
         command.env_clear().env("PATH", PATH).env("LANG", "C.UTF-8").env("HOME", "/nonexistent");
         command.current_dir("/");

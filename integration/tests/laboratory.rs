@@ -10,7 +10,7 @@ use portcullis_integration::{
     sweep,
 };
 
-const NEEDS: [Need; 4] = [Need::Root, Need::Program("ip"), Need::Program("nft"), Need::Program("curl")];
+const NEEDS: [Need<'static>; 4] = [Need::Root, Need::Program("ip"), Need::Program("nft"), Need::Program("curl")];
 
 #[test]
 fn namespaces_cgroups_and_files_come_and_go() {

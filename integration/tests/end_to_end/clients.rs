@@ -2,7 +2,14 @@
 
 use std::path::Path;
 
-use portcullis_integration::{Need, Process, curl::curl, documents::policy, require, servers::Postgres};
+use portcullis_integration::{
+    Need, Process,
+    curl::{RESET, curl},
+    documents::policy,
+    process::finish,
+    require,
+    servers::Postgres,
+};
 use serde_json::{Value, json};
 
 use crate::scene::{FAMILIES, SHOP, Scene, able, ingress};
@@ -132,4 +139,33 @@ fn a_database_beside_judged_ports_is_left_alone() {
         let refused = scene.other.run(&sql).unwrap();
         assert!(refused.code == Some(2) && refused.stderr.contains("refused"), "{refused:?}");
     }
+}
+
+#[test]
+fn a_stock_grpc_client_that_knows_only_reflection_pushes_policies() {
+    let home = std::env::var("HOME").unwrap_or_default();
+    let cache = std::env::var("XDG_CACHE_HOME").unwrap_or_else(|_| format!("{home}/.cache"));
+    if !able() || !require(&[Need::Path(&format!("{cache}/portcullis/venv/bin/python3"))]) {
+        return;
+    }
+    let scene = Scene::new();
+    let directory = scene.lab.node().directory();
+    let mut broken = any_request(80);
+    broken["metadata"]["name"] = json!("broken");
+    broken["spec"]["ingress"][0]["toPorts"][0]["ports"][0]["port"] = json!("70000");
+    let files =
+        [("good.json", ingress(&json!([{ "path": "/get" }]))), ("broken.json", broken)].map(|(name, document)| {
+            let file = directory.join(name);
+            std::fs::write(&file, document.to_string()).unwrap();
+            file.display().to_string()
+        });
+    let server = format!("unix:{}", directory.join("api.sock").display());
+    let client = program("grpc_reflect.py");
+    let mut command = scene.lab.node().command(&["/usr/bin/python3", &client, &server, "push", &files[0], &files[1]]);
+    command.env("XDG_CACHE_HOME", &cache);
+    let told = finish(command, client, "").unwrap();
+    let broken = told.stdout.split("broken").nth(1).unwrap_or_default();
+    assert!(broken.contains("spec.ingress[0].toPorts[0].ports[0].port"), "{told:?}");
+    assert_eq!(curl(&scene.client, &[], &scene.url(false, "/get")).unwrap().status, 200);
+    assert_eq!(curl(&scene.client, &[], &scene.url(false, "/uuid")).unwrap().exit, RESET, "the sound one is in force");
 }

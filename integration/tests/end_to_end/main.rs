@@ -4,7 +4,9 @@
 
 mod changes;
 mod clients;
+mod demonstration;
 mod failure;
+mod host;
 mod judged;
 mod reporting;
 mod scene;
