@@ -78,7 +78,7 @@ fn any_ports() -> impl Strategy<Value = PortRule> {
             PortRule { ports: ports.into_iter().map(spec).collect(), l7: None }
         }),
         2 => (select(&["80", "81", "web", "80-90"][..]), http).prop_map(|(port, rules)| {
-            anybody().http(port, rules).ports.unwrap().remove(0)
+            anybody().http(port, rules).ports.unwrap_or_default().remove(0)
         }),
     ]
 }
