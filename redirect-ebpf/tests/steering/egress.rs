@@ -2,12 +2,12 @@
 
 use std::io::ErrorKind;
 
-use portcullis_redirect::{Action, Direction};
-use socket2::{Domain, Protocol};
+use portcullis_redirect::{Action, Direction, MARK};
+use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::{
     bench::{Bench, FAMILIES, REFUSED, STEERED, TCP, UDP, UNSTEERED, able, class, ip},
-    sockets::{Datagram, Echo, ask, fast_open, get, get_bound_to_device, get_with, mapped},
+    sockets::{Datagram, Echo, HANG, ask, fast_open, get, get_bound_to_device, get_with, mapped, retry},
 };
 
 #[test]
@@ -242,4 +242,40 @@ fn strict_reverse_path_filters_are_no_obstacle() {
     let (egress, ingress) = (bench.egress(false, STEERED), bench.ingress(false, STEERED));
     assert!(egress.is_steered_from(ip(&bench.app, false)), "{egress:?}");
     assert!(ingress.is_steered_from(ip(&bench.outside, false)), "{ingress:?}");
+}
+
+#[test]
+fn a_socket_that_was_to_be_steered_and_then_goes_elsewhere_is_let_go() {
+    if !able() {
+        return;
+    }
+    let bench = Bench::new();
+    let _servers = Bench::serve(&bench.outside, UNSTEERED);
+    for (v6, family) in FAMILIES.into_iter().zip(["-4", "-6"]) {
+        // Marked by the program, and then there is no way: the socket may try another destination.
+        bench.app.run(&["ip", family, "route", "flush", "table", "0x5043"]).unwrap().ok().unwrap();
+        let (failed, mark, outcome) = retry(&bench.app, bench.there(v6, STEERED), bench.there(v6, UNSTEERED));
+        assert!(failed, "there was a way");
+        assert_eq!(mark, MARK);
+        assert!(outcome.is_direct_from(ip(&bench.app, v6)), "{outcome:?}");
+    }
+}
+
+#[test]
+fn a_mark_of_the_applications_own_stays_where_policy_lets_it_pass() {
+    if !able() {
+        return;
+    }
+    let bench = Bench::new();
+    let _servers = Bench::serve(&bench.outside, UNSTEERED);
+    for v6 in FAMILIES {
+        let to = bench.there(v6, UNSTEERED);
+        let mark = bench.app.inside(|| {
+            let socket = Socket::new(Domain::for_address(to), Type::STREAM, None).unwrap();
+            socket.set_mark(0x77).unwrap();
+            socket.connect_timeout(&to.into(), HANG).unwrap();
+            socket.mark().unwrap()
+        });
+        assert_eq!(mark, 0x77);
+    }
 }

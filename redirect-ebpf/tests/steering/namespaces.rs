@@ -3,7 +3,7 @@
 use std::{fs, os::fd::AsFd};
 
 use portcullis_integration::Lab;
-use portcullis_redirect::{Attachment, Error, Place, Redirect};
+use portcullis_redirect::{Attachment, Error, Options, Place, Redirect};
 
 use crate::{
     bench::{APP, Bench, FAMILIES, REFUSED, STEERED, able, attach, ip, options, table},
@@ -134,4 +134,18 @@ fn an_endpoint_that_changes_its_number_stays_steered() {
         assert!(bench.egress(v6, STEERED).is_steered_from(ip(&bench.app, v6)));
     }
     assert_eq!(proxy.met().len(), 4);
+}
+
+#[test]
+fn what_is_not_there_is_named_with_its_remedy() {
+    if !able() {
+        return;
+    }
+    let lab = Lab::new().unwrap();
+    let no_cgroup = Options { cgroup: Some("/nowhere".into()), ..options(&lab, true) };
+    let no_bpffs = Options { bpffs: lab.node().directory().join("pins"), ..options(&lab, true) };
+    for (options, remedy) in [(no_cgroup, "is the path right?"), (no_bpffs, "steering.bpffs")] {
+        let error = Redirect::open(options).map(|_| ()).unwrap_err().to_string();
+        assert!(error.contains(remedy), "{error}");
+    }
 }

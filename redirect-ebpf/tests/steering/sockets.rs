@@ -140,6 +140,21 @@ pub(crate) fn get_bound_to_device(from: &Site, device: &str, to: SocketAddr) -> 
     })
 }
 
+/// Connects to one destination and, when that fails, with the same socket to another. Tells whether it failed, the mark
+/// that was left, and what became of it.
+pub(crate) fn retry(from: &Site, first: SocketAddr, second: SocketAddr) -> (bool, u32, Outcome) {
+    from.inside(|| {
+        let socket = Socket::new(Domain::for_address(first), Type::STREAM, None).unwrap();
+        let failed = socket.connect_timeout(&first.into(), HANG).is_err();
+        let mark = socket.mark().unwrap();
+        let outcome = match socket.connect_timeout(&second.into(), HANG) {
+            Ok(()) => read(socket.into()),
+            Err(error) => Outcome::Failed(error.kind()),
+        };
+        (failed, mark, outcome)
+    })
+}
+
 /// Connects with the first bytes, without a call of `connect`.
 pub(crate) fn fast_open(from: &Site, to: SocketAddr) -> Outcome {
     from.inside(|| {
