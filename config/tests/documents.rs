@@ -2,9 +2,10 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use portcullis_config::{
-    documents::{Content, Document, split},
+    documents::{Content, Document, check_policy, split},
     proto::{self, resource::Body},
 };
+use portcullis_rules::settings::Settings;
 
 /// `line: what`, one for each document.
 fn told(text: &str) -> Vec<String> {
@@ -215,4 +216,35 @@ fn the_same_content_has_the_same_version() {
     };
     assert_eq!(version(POLICY), version(POLICY));
     assert_ne!(version(POLICY), version(&POLICY.replace("{}", "{ }")));
+}
+
+/// Every text that is one character away from a sound one: it is read or refused, at a place that is there.
+#[test]
+fn no_slip_makes_the_reader_panic() {
+    let text = "kind: List\nitems:\n- apiVersion: cilium.io/v2\n  kind: CiliumNetworkPolicy\n  metadata: {name: p}\n  \
+                spec:\n    endpointSelector: {matchLabels: {a: b}}\n    ingress: [{fromCIDR: [10.0.0.0/8]}]\n---\n\
+                {\"apiVersion\": \"portcullis.io/v1\", \"kind\": \"Endpoint\", \"metadata\": {\"name\": \"e\"},\n \
+                \"spec\": {\"addresses\": [\"fd00::1\"], \"ports\": [{\"port\": 80}]}}\n";
+    assert_eq!(told(text), ["3: policy of 6 lines", "9: endpoint default/e"]);
+    let check = |text: &str| {
+        let lines = u32::try_from(text.lines().count()).unwrap() + 1;
+        for document in split(text) {
+            assert!(document.line <= lines);
+            let problems = match document.content {
+                Ok(Content::Resource(resource)) => match resource.body.unwrap() {
+                    Body::Policy(policy) => check_policy(&policy.document, &[], &Settings::default()),
+                    _ => Vec::new(),
+                },
+                Ok(Content::Foreign(problem)) => vec![problem],
+                Err(refused) => refused.problems,
+            };
+            assert!(problems.iter().all(|problem| document.line + problem.position.line <= lines + 1), "{problems:?}");
+        }
+    };
+    for (offset, character) in text.char_indices() {
+        let (before, after) = (&text[..offset], &text[offset + character.len_utf8()..]);
+        for between in ["", "\n", "{", ": ", "\"", "*a "] {
+            check(&format!("{before}{between}{after}"));
+        }
+    }
 }

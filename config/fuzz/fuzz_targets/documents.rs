@@ -2,8 +2,10 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use portcullis_config::documents::{Content, check_policy, split};
-use portcullis_config::proto::resource::Body;
+use portcullis_config::{
+    documents::{Content, check_policy, split},
+    proto::resource::Body,
+};
 
 fuzz_target!(|text: &str| {
     let lines = text.lines().count() + 1;
@@ -12,7 +14,9 @@ fuzz_target!(|text: &str| {
         match &document.content {
             Ok(Content::Resource(resource)) => {
                 if let Some(Body::Policy(policy)) = &resource.body {
-                    check_policy(&policy.document, &[], &Default::default());
+                    for problem in check_policy(&policy.document, &[], &Default::default()) {
+                        assert!(problem.position.line as usize <= lines);
+                    }
                 }
             }
             Ok(Content::Foreign(_)) => {}

@@ -48,6 +48,9 @@ fn concerns(event: &Event, wanted: &[PathBuf]) -> bool {
         EventKind::Access(_) => true,
         _ => false,
     };
-    let is_ours = |path: &PathBuf| wanted.iter().any(|one| path == one || path.parent() == Some(one));
+    // A mounted ConfigMap is made of links into `..data`, which is swapped.
+    let swapped = |path: &Path, one: &Path| path.ends_with("..data") && path.parent() == one.parent();
+    let is_ours =
+        |path: &PathBuf| wanted.iter().any(|one| path == one || path.parent() == Some(one) || swapped(path, one));
     event.need_rescan() || (!only_read && event.paths.iter().any(is_ours))
 }
