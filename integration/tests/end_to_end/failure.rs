@@ -1,5 +1,10 @@
 //! What happens when the node or a pod goes, and comes again.
 
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+};
+
 use portcullis_integration::{
     Process, Site,
     curl::{REFUSED, RESET, curl},
@@ -123,4 +128,38 @@ fn a_second_node_on_the_same_socket_is_refused_and_the_first_is_none_the_worse()
     assert!(second.stderr.contains("another portcullis is running"), "{}", second.stderr);
     assert_eq!(curl(&scene.client, &[], &scene.url(false, "/get")).unwrap().status, 200);
     assert_eq!(curl(&scene.client, &[], &scene.url(false, "/uuid")).unwrap().exit, RESET);
+}
+
+#[test]
+fn while_nodes_die_and_start_again_no_denied_request_gets_through_and_none_hangs() {
+    if !able() {
+        return;
+    }
+    let Scene { mut node, httpbin, client, other, app, lab } = Scene::new();
+    node.apply(&[ingress(&json!([{ "path": "/get" }]))]).unwrap();
+    let done = AtomicBool::new(false);
+    let exits: Vec<i32> = thread::scope(|scope| {
+        let hammers = FAMILIES.map(|v6| {
+            let (url, done, client) = (format!("http://{}/uuid", app.address(v6, 80)), &done, &client);
+            scope.spawn(move || {
+                let ask = || curl(client, &[], &url).unwrap().exit;
+                let mut exits = vec![ask()];
+                while !done.load(Ordering::Relaxed) {
+                    exits.push(ask());
+                }
+                exits
+            })
+        });
+        for _ in 0..4 {
+            node.crash().unwrap();
+            node.start_again().unwrap();
+        }
+        done.store(true, Ordering::Relaxed);
+        hammers.into_iter().flat_map(|hammer| hammer.join().unwrap()).collect()
+    });
+    let (answered, hung) = (exits.iter().filter(|exit| **exit == 0).count(), exits.iter().filter(|exit| **exit == 28));
+    assert_eq!((answered, hung.count()), (0, 0), "{exits:?}");
+    assert_eq!(httpbin.arrived("/uuid"), 0);
+    assert!(exits.contains(&REFUSED) && exits.contains(&RESET), "refused while dead, reset while alive: {exits:?}");
+    drop((other, lab));
 }
