@@ -1,0 +1,15 @@
+//! HTTP/1 as stories between a client and a server, each told with its bytes cut in every way.
+
+#[path = "../playbook/mod.rs"]
+mod playbook;
+
+mod denials;
+mod ends;
+mod exchanges;
+mod limits;
+mod requests;
+mod rules;
+mod streams;
+mod strictness;
+mod switching;
+mod violations;

@@ -1,0 +1,257 @@
+//! Random streams: what is right goes on byte by byte and is counted right; what is not never goes on.
+
+use portcullis_codecs::{
+    http1,
+    relay::{Decision, Limits, Relay, Side},
+};
+use proptest::{collection::vec, option, prelude::*, sample::select, string::string_regex};
+
+use crate::playbook::{Pair, pair::deny_with};
+
+fn new() -> Box<dyn Relay> {
+    http1::relay(&Limits::default())
+}
+
+/// A body with its framing fields: as text, `(fields, bytes)`.
+fn any_body() -> impl Strategy<Value = (String, Vec<u8>)> {
+    let data = || vec(any::<u8>(), 0..40);
+    let extension = select(&["", ";a", ";a=\"b\"", "; c = d"][..]);
+    let trailers = select(&["", "X-Sum: 1\r\n", "A:\r\nB: \t2 \r\n"][..]);
+    let chunked = (vec((vec(any::<u8>(), 1..40), extension), 0..4), trailers).prop_map(|(chunks, trailers)| {
+        let mut bytes = Vec::new();
+        for (data, extension) in chunks {
+            bytes.extend_from_slice(format!("{:X}{extension}\r\n", data.len()).as_bytes());
+            bytes.extend_from_slice(&data);
+            bytes.extend_from_slice(b"\r\n");
+        }
+        bytes.extend_from_slice(format!("000\r\n{trailers}\r\n").as_bytes());
+        ("Transfer-Encoding: chunked\r\n".to_owned(), bytes)
+    });
+    prop_oneof![data().prop_map(|data| (format!("Content-Length: {}\r\n", data.len()), data)), chunked,]
+}
+
+/// Header lines without a meaning for framing.
+fn any_fields() -> impl Strategy<Value = String> {
+    let line = (
+        "X-[A-Za-z0-9!#$%&'*+.^_`|~-]{1,12}",
+        "[ \t]{0,2}",
+        "([!-~\u{a0}-\u{ff}]([ \t!-~]{0,20}[!-~])?)?",
+        "[ \t]{0,2}",
+    );
+    let line = line.prop_map(|(name, before, value, after)| format!("{name}:{before}{value}{after}\r\n"));
+    vec(line, 0..6).prop_map(|lines| lines.concat())
+}
+
+#[derive(Clone, Debug)]
+struct Exchange {
+    request: Vec<u8>,
+    answer: Vec<u8>,
+    status: u16,
+}
+
+fn any_exchange() -> impl Strategy<Value = Exchange> {
+    let methods = select(&["GET", "POST", "HEAD", "DELETE", "x-odd"][..]);
+    let target = prop_oneof!["/[a-z0-9/?=%&;._~{}|\"-]{0,20}", "http://h(/[a-z]{0,5})?(\\?[a-z]{0,3})?"];
+    let statuses = select(&[200_u16, 204, 304, 404, 500][..]);
+    let request = (methods, target, any_fields(), option::of(any_body()));
+    let answer = (statuses, any_fields(), any_body(), vec(select(&[100_u16, 103][..]), 0..2));
+    (request, answer).prop_map(|((method, target, fields, body), (status, answer_fields, answer_body, interim))| {
+        let (framing, body) = body.unwrap_or_default();
+        let mut request = format!("{method} {target} HTTP/1.1\r\n{fields}Host: h\r\n{framing}\r\n").into_bytes();
+        request.extend_from_slice(&body);
+        let mut answer = Vec::new();
+        for interim in interim {
+            answer.extend_from_slice(format!("HTTP/1.1 {interim} Wait\r\nX: y\r\n\r\n").as_bytes());
+        }
+        let (framing, mut body) = answer_body;
+        let framing = if status == 204 { String::new() } else { framing };
+        if method == "HEAD" || status == 204 || status == 304 {
+            body.clear();
+        }
+        answer.extend_from_slice(format!("HTTP/1.1 {status} Some Reason\r\n{answer_fields}{framing}\r\n").as_bytes());
+        answer.extend_from_slice(&body);
+        Exchange { request, answer, status }
+    })
+}
+
+fn send_in_pieces(pair: &mut Pair, from: Side, bytes: &[u8], lengths: &[usize]) {
+    let mut rest = bytes;
+    for length in lengths.iter().cycle() {
+        if rest.is_empty() {
+            return;
+        }
+        let (piece, behind) = rest.split_at((*length).min(rest.len()));
+        pair.send(from, piece);
+        rest = behind;
+    }
+}
+
+fn any_lengths() -> impl Strategy<Value = Vec<usize>> {
+    vec(prop_oneof![3 => 1_usize..8, 1 => 1_usize..200], 1..8)
+}
+
+/// Pieces of HTTP, to reach deep into the states.
+fn any_noise() -> impl Strategy<Value = Vec<u8>> {
+    const WORDS: &[&str] = &[
+        "GET / HTTP/1.1\r\n",
+        "GET http://h/ HTTP/1.0\r\n",
+        "CONNECT h:1 HTTP/1.1\r\n",
+        "Host: h\r\n",
+        "Host: h:1\r\n",
+        "\r\n",
+        "\r",
+        "\n",
+        " ",
+        "\t",
+        ":",
+        "Content-Length: 3\r\n",
+        "Transfer-Encoding: chunked\r\n",
+        "Expect: 100-continue\r\n",
+        "Upgrade: x\r\n",
+        "Connection: close\r\n",
+        "0\r\n\r\n",
+        "3\r\nabc\r\n",
+        "abc",
+        ";x",
+        "HTTP/1.1 200 OK\r\n",
+        "HTTP/1.1 100 A\r\n",
+        "HTTP/1.1 101 S\r\n",
+        "HTTP/1.1 204\r\n",
+        "PRI * HTTP/2.0\r\n",
+        "GET /deny HTTP/1.1\r\nHost: h\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: h\r\n\r\n",
+        "\0",
+        "\u{ff}",
+    ];
+    let piece = prop_oneof![
+        8 => select(WORDS).prop_map(|word| word.as_bytes().to_vec()),
+        1 => vec(any::<u8>(), 0..8),
+    ];
+    vec(piece, 0..12).prop_map(|pieces| pieces.concat())
+}
+
+#[derive(Debug, PartialEq)]
+struct Outcome {
+    to_client: Vec<u8>,
+    to_server: Vec<u8>,
+    judged: Vec<String>,
+    answered: Vec<u16>,
+    offences: Vec<(Side, &'static str)>,
+    close: String,
+}
+
+/// What comes of noise from both sides, first the client's, then the server's, then their ends.
+fn outcome(client: &[u8], server: &[u8], lengths: &[usize], decision: Decision, unseen: bool) -> Outcome {
+    let mut pair = Pair::new(new(), deny_with(decision));
+    pair.unseen = unseen;
+    send_in_pieces(&mut pair, Side::Downstream, client, lengths);
+    send_in_pieces(&mut pair, Side::Upstream, server, lengths);
+    pair.end(Side::Downstream);
+    pair.end(Side::Upstream);
+    Outcome {
+        close: format!("{:?}", pair.close),
+        to_client: pair.to_client,
+        to_server: pair.to_server,
+        judged: pair.recorder.judged,
+        answered: pair.recorder.answered,
+        offences: pair.recorder.offences,
+    }
+}
+
+fn is_subsequence(part: &[u8], whole: &[u8]) -> bool {
+    let mut rest = whole.iter();
+    part.iter().all(|byte| rest.any(|other| other == byte))
+}
+
+proptest! {
+    #[test]
+    fn valid_streams_go_on_byte_by_byte_and_are_counted(
+        exchanges in vec(any_exchange(), 0..5), lengths in any_lengths(), pipelined in any::<bool>(), unseen in any::<bool>(),
+    ) {
+        let mut pair = Pair::new(new(), Box::new(|_| Decision::Allow));
+        pair.unseen = unseen;
+        let requests: Vec<u8> = exchanges.iter().flat_map(|exchange| exchange.request.clone()).collect();
+        let answers: Vec<u8> = exchanges.iter().flat_map(|exchange| exchange.answer.clone()).collect();
+        if pipelined {
+            send_in_pieces(&mut pair, Side::Downstream, &requests, &lengths);
+            send_in_pieces(&mut pair, Side::Upstream, &answers, &lengths);
+        } else {
+            for exchange in &exchanges {
+                send_in_pieces(&mut pair, Side::Downstream, &exchange.request, &lengths);
+                send_in_pieces(&mut pair, Side::Upstream, &exchange.answer, &lengths);
+            }
+        }
+        prop_assert_eq!(&pair.recorder.offences, &[]);
+        prop_assert_eq!(pair.close, None);
+        prop_assert_eq!(pair.to_server.escape_ascii().to_string(), requests.escape_ascii().to_string());
+        prop_assert_eq!(pair.to_client.escape_ascii().to_string(), answers.escape_ascii().to_string());
+        prop_assert_eq!(pair.recorder.judged.len(), exchanges.len());
+        prop_assert_eq!(pair.recorder.answered, exchanges.iter().map(|exchange| exchange.status).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn noise_comes_to_the_same_however_it_is_cut(
+        client in any_noise(), server in any_noise(), lengths in any_lengths(), respond in any::<bool>(), unseen in any::<bool>(),
+    ) {
+        let decision = if respond { Decision::Respond } else { Decision::Reset };
+        let whole = outcome(&client, &server, &[usize::MAX], decision, false);
+        let bytes = outcome(&client, &server, &[1], decision, unseen);
+        let pieces = outcome(&client, &server, &lengths, decision, unseen);
+        prop_assert_eq!(&whole, &bytes);
+        prop_assert_eq!(&whole, &pieces);
+        // Nothing is added for the server, and nothing denied gets there.
+        prop_assert!(is_subsequence(&whole.to_server, &client));
+        let raw = whole.answered.contains(&101) || whole.judged.iter().any(|line| line.starts_with("CONNECT"));
+        prop_assert!(raw || !whole.to_server.windows(9).any(|window| window == b"GET /deny") || whole.judged.iter().all(|line| !line.starts_with("GET /deny")));
+        // Each side offends once at most: then nothing of it is read any more.
+        for side in [Side::Downstream, Side::Upstream] {
+            prop_assert!(whole.offences.iter().filter(|(whose, _)| *whose == side).count() <= 1);
+        }
+    }
+
+    /// `httparse` is a reader of its own: whatever we let pass, it reads alike.
+    #[test]
+    fn a_head_that_is_accepted_is_read_alike_by_another_parser(
+        line in "(GET|POST|x!)( |  |\t)(/[!-~]{0,8}|\\*|http://h/)( )HTTP/1[.][01]",
+        fields in vec((string_regex("[A-Za-z!-]{1,6}[ :(]?").unwrap(), string_regex("[ -~\t\u{80}-\u{ff}]{0,10}[\0\r\n\x7f]?").unwrap()), 0..4),
+    ) {
+        let fields: String = fields.iter().map(|(name, value)| format!("{name}:{value}\r\n")).collect();
+        let head = format!("{line}\r\nHost: h\r\n{fields}\r\n");
+        let mut pair = Pair::new(new(), Box::new(|_| Decision::Allow));
+        pair.send(Side::Downstream, head.as_bytes());
+        if pair.recorder.judged.is_empty() {
+            prop_assert!(pair.to_server.is_empty());
+            return Ok(());
+        }
+        let mut space = [httparse::EMPTY_HEADER; 16];
+        let mut request = httparse::Request::new(&mut space);
+        let parsed = request.parse(head.as_bytes());
+        let Ok(httparse::Status::Complete(length)) = parsed else { panic!("{parsed:?} of {head:?}") };
+        prop_assert!(pair.to_server.starts_with(&head.as_bytes()[..length]));
+        let (method, target) = (request.method.unwrap(), request.path.unwrap());
+        // All its fields are found under their names with their values.
+        let mut names: Vec<String> = request.headers.iter().map(|header| header.name.to_lowercase()).collect();
+        names.sort();
+        names.dedup();
+        let expected: Vec<(String, Vec<u8>)> = names.into_iter().map(|name| {
+            let of = request.headers.iter().filter(|header| header.name.eq_ignore_ascii_case(&name));
+            let values: Vec<&[u8]> = of.map(|header| header.value).collect();
+            (name, values.join(&b','))
+        }).collect();
+        let (method, target) = (method.to_owned(), target.to_owned());
+        let check = move |request: &dyn portcullis_rules::request::Request| {
+            use portcullis_rules::{request::FieldValue, schema::FieldIndex};
+            let text = |value: FieldValue<'_>| match value { FieldValue::Value(value) => value.into_owned(), other => panic!("{other:?}") };
+            assert_eq!(text(request.field(FieldIndex(0), "")), method.as_bytes());
+            let path = target.strip_prefix("http://h").unwrap_or(&target);
+            assert_eq!(request.shown(FieldIndex(1)).unwrap(), path.as_bytes());
+            for (name, value) in &expected {
+                assert_eq!(text(request.field(FieldIndex(3), name)), *value, "{name}");
+            }
+            Decision::Allow
+        };
+        let mut again = Pair::new(new(), Box::new(check));
+        again.send(Side::Downstream, head.as_bytes());
+        prop_assert_eq!(again.recorder.judged.len(), pair.recorder.judged.len());
+    }
+}

@@ -1,0 +1,10 @@
+//! A playbook: scripts of what client and server send and what has to come of it, played against a relay however the
+//! bytes may be cut.
+
+#![allow(dead_code, reason = "each test uses its part of it")]
+
+pub(crate) mod pair;
+pub(crate) mod script;
+
+pub(crate) use pair::{Judge, Pair};
+pub(crate) use script::{Play, play};

@@ -1,0 +1,259 @@
+//! Scripts that read as a sequence diagram.
+
+use portcullis_codecs::{
+    http1,
+    relay::{Close, Decision, Limits, Relay, Side},
+};
+use proptest::{
+    collection::vec,
+    prelude::any,
+    strategy::{Strategy, ValueTree},
+    test_runner::TestRunner,
+};
+
+use super::pair::{Judge, Pair, deny_with};
+
+/// Random ways of cutting all input that each script is played with, besides the systematic ones.
+const RANDOM_CUTS: usize = 24;
+
+enum Step {
+    Sends(Side, Vec<u8>),
+    Sees(Side, Vec<u8>),
+    /// Sees bytes that hold this text.
+    Reads(Side, String),
+    Ends(Side),
+    TimesOut,
+    Judged(Vec<String>),
+    Answered(Vec<u16>),
+    Offends(Side, String),
+    Closes(Close),
+}
+
+/// How the input of a play is cut into pieces.
+enum Cut {
+    /// Each step as one piece.
+    Whole,
+    /// Each byte alone.
+    Bytes,
+    /// One step in two, at one place.
+    Once { step: usize, at: usize },
+    /// Pieces of these lengths, over and over.
+    Pieces(Vec<usize>),
+}
+
+/// A script: what is sent, and all that has to come of it before the next is sent.
+pub(crate) struct Play {
+    name: &'static str,
+    relay: Box<dyn Fn() -> Box<dyn Relay>>,
+    judge: Box<dyn Fn() -> Judge>,
+    steps: Vec<Step>,
+}
+
+/// A play of HTTP/1 with the default limits; denied requests are reset.
+pub(crate) fn play(name: &'static str) -> Play {
+    Play::new(name, || http1::relay(&Limits::default()))
+}
+
+impl Play {
+    pub(crate) fn new(name: &'static str, relay: impl Fn() -> Box<dyn Relay> + 'static) -> Self {
+        let judge = Box::new(|| deny_with(Decision::Reset));
+        Self { name, relay: Box::new(relay), judge, steps: Vec::new() }
+    }
+
+    pub(crate) fn limits(mut self, limits: Limits) -> Self {
+        self.relay = Box::new(move || http1::relay(&limits));
+        self
+    }
+
+    pub(crate) fn judged_by(mut self, judge: impl Fn() -> Judge + 'static) -> Self {
+        self.judge = Box::new(judge);
+        self
+    }
+
+    /// Denied requests are answered.
+    pub(crate) fn responding(self) -> Self {
+        self.judged_by(|| deny_with(Decision::Respond))
+    }
+
+    fn step(mut self, step: Step) -> Self {
+        self.steps.push(step);
+        self
+    }
+
+    pub(crate) fn client(self, bytes: impl AsRef<[u8]>) -> Self {
+        self.step(Step::Sends(Side::Downstream, bytes.as_ref().to_vec()))
+    }
+
+    pub(crate) fn server(self, bytes: impl AsRef<[u8]>) -> Self {
+        self.step(Step::Sends(Side::Upstream, bytes.as_ref().to_vec()))
+    }
+
+    pub(crate) fn server_sees(self, bytes: impl AsRef<[u8]>) -> Self {
+        self.step(Step::Sees(Side::Upstream, bytes.as_ref().to_vec()))
+    }
+
+    pub(crate) fn client_sees(self, bytes: impl AsRef<[u8]>) -> Self {
+        self.step(Step::Sees(Side::Downstream, bytes.as_ref().to_vec()))
+    }
+
+    /// The client gets words of ours that hold this text.
+    pub(crate) fn client_reads(self, text: &str) -> Self {
+        self.step(Step::Reads(Side::Downstream, text.to_owned()))
+    }
+
+    /// What the client sends reaches the server as it is.
+    pub(crate) fn reaches_server(self, bytes: impl AsRef<[u8]>) -> Self {
+        self.client(bytes.as_ref()).server_sees(bytes)
+    }
+
+    /// What the server sends reaches the client as it is.
+    pub(crate) fn reaches_client(self, bytes: impl AsRef<[u8]>) -> Self {
+        self.server(bytes.as_ref()).client_sees(bytes)
+    }
+
+    pub(crate) fn client_ends(self) -> Self {
+        self.step(Step::Ends(Side::Downstream))
+    }
+
+    pub(crate) fn server_ends(self) -> Self {
+        self.step(Step::Ends(Side::Upstream))
+    }
+
+    pub(crate) fn time_passes(self) -> Self {
+        self.step(Step::TimesOut)
+    }
+
+    /// All that has been judged so far.
+    pub(crate) fn judged(self, requests: &[&str]) -> Self {
+        self.step(Step::Judged(requests.iter().map(ToString::to_string).collect()))
+    }
+
+    /// All final answers so far.
+    pub(crate) fn answered(self, statuses: &[u16]) -> Self {
+        self.step(Step::Answered(statuses.to_vec()))
+    }
+
+    pub(crate) fn client_offends(self, kind: &str) -> Self {
+        self.step(Step::Offends(Side::Downstream, kind.to_owned()))
+    }
+
+    pub(crate) fn server_offends(self, kind: &str) -> Self {
+        self.step(Step::Offends(Side::Upstream, kind.to_owned()))
+    }
+
+    pub(crate) fn closes(self, close: Close) -> Self {
+        self.step(Step::Closes(close))
+    }
+
+    /// Plays it with the input cut in every way: whole, each byte alone, at each place, and at random.
+    pub(crate) fn run(self) {
+        self.run_cut(&Cut::Whole);
+        self.run_cut(&Cut::Bytes);
+        for (step, sent) in self.steps.iter().enumerate() {
+            let Step::Sends(_, bytes) = sent else { continue };
+            for at in 1..bytes.len() {
+                self.run_cut(&Cut::Once { step, at });
+            }
+        }
+        let mut runner = TestRunner::deterministic();
+        let lengths = vec(any::<u8>().prop_map(|length| usize::from(length % 40) + 1), 1..12);
+        for _ in 0..RANDOM_CUTS {
+            let cut = Cut::Pieces(lengths.new_tree(&mut runner).expect("a strategy without filters").current());
+            self.run_cut(&cut);
+        }
+    }
+
+    fn run_cut(&self, cut: &Cut) {
+        for unseen in [false, true] {
+            let mut pair = Pair::new((self.relay)(), (self.judge)());
+            pair.unseen = unseen;
+            self.act(&mut pair, cut);
+        }
+    }
+
+    fn act(&self, pair: &mut Pair, cut: &Cut) {
+        let (mut offence, mut closed) = (None, None);
+        for (number, step) in self.steps.iter().enumerate() {
+            let place = || format!("{}, step {number}, {}", self.name, cut.describe());
+            if matches!(step, Step::Sends(..) | Step::Ends(_) | Step::TimesOut) {
+                nothing_unclaimed(pair, offence, closed, &place());
+            }
+            match step {
+                Step::Sends(side, bytes) => cut.pieces(number, bytes, |piece| pair.send(*side, piece)),
+                Step::Ends(side) => pair.end(*side),
+                Step::TimesOut => pair.time_out(),
+                Step::Sees(side, bytes) => {
+                    let seen = take_seen(pair, *side);
+                    assert_eq!(show(&seen), show(bytes), "{}: the bytes that {side:?} sees", place());
+                }
+                Step::Reads(side, text) => {
+                    let seen = show(&take_seen(pair, *side));
+                    assert!(seen.contains(&show(text.as_bytes())), "{}: {side:?} reads {seen:?}", place());
+                }
+                Step::Judged(requests) => assert_eq!(&pair.recorder.judged, requests, "{}", place()),
+                Step::Answered(statuses) => assert_eq!(&pair.recorder.answered, statuses, "{}", place()),
+                Step::Offends(side, kind) => {
+                    assert_eq!(pair.recorder.offences, [(*side, kind.as_str())], "{}", place());
+                    offence = Some(());
+                }
+                Step::Closes(close) => {
+                    assert_eq!(pair.close, Some(*close), "{}", place());
+                    closed = Some(());
+                }
+            }
+        }
+        nothing_unclaimed(pair, offence, closed, &format!("{}, the end, {}", self.name, cut.describe()));
+    }
+}
+
+impl Cut {
+    fn pieces(&self, number: usize, bytes: &[u8], mut send: impl FnMut(&[u8])) {
+        match self {
+            Self::Bytes => bytes.iter().for_each(|byte| send(&[*byte])),
+            Self::Once { step, at } if *step == number => {
+                send(&bytes[..*at]);
+                send(&bytes[*at..]);
+            }
+            Self::Whole | Self::Once { .. } => send(bytes),
+            Self::Pieces(lengths) => {
+                let mut rest = bytes;
+                for length in lengths.iter().cycle() {
+                    if rest.is_empty() {
+                        break;
+                    }
+                    let (piece, behind) = rest.split_at((*length).min(rest.len()));
+                    send(piece);
+                    rest = behind;
+                }
+            }
+        }
+    }
+
+    fn describe(&self) -> String {
+        match self {
+            Self::Whole => "whole".to_owned(),
+            Self::Bytes => "byte by byte".to_owned(),
+            Self::Once { step, at } => format!("step {step} cut at {at}"),
+            Self::Pieces(lengths) => format!("cut in {lengths:?}"),
+        }
+    }
+}
+
+/// What happened has to be in the script.
+fn nothing_unclaimed(pair: &Pair, offence: Option<()>, closed: Option<()>, place: &str) {
+    assert_eq!(show(&pair.to_client), "", "{place}: the client sees more than the script says");
+    assert_eq!(show(&pair.to_server), "", "{place}: the server sees more than the script says");
+    assert!(offence.is_some() || pair.recorder.offences.is_empty(), "{place}: {:?}", pair.recorder.offences);
+    assert!(closed.is_some() || pair.close.is_none(), "{place}: {:?}", pair.close);
+}
+
+fn take_seen(pair: &mut Pair, side: Side) -> Vec<u8> {
+    std::mem::take(match side {
+        Side::Downstream => &mut pair.to_client,
+        Side::Upstream => &mut pair.to_server,
+    })
+}
+
+fn show(bytes: &[u8]) -> String {
+    bytes.escape_ascii().to_string()
+}
