@@ -261,6 +261,12 @@ impl Drop for Process {
     }
 }
 
+/// The program that runs, to start its other parts: this very one, also when a build has put another in its place.
+#[must_use]
+pub fn own_program() -> PathBuf {
+    format!("/proc/{}/exe", std::process::id()).into()
+}
+
 fn own_name() -> String {
     format!("{PREFIX}{}", std::process::id())
 }

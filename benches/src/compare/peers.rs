@@ -14,7 +14,7 @@ use clap::ValueEnum;
 use super::{
     cases::DENIED,
     idle::{answered, most_connections},
-    laboratory::{Laboratory, Place, Process, SERVER},
+    laboratory::{Laboratory, Place, Process, SERVER, own_program},
 };
 
 /// Port of the upstream, which Portcullis steers; the others listen beside it.
@@ -95,7 +95,7 @@ impl Peer {
         let mut command = match self {
             Self::Direct => return Ok(Running { target, process: None }),
             Self::Relay => {
-                let mut command = laboratory.command(Place::Proxy, std::env::current_exe()?);
+                let mut command = laboratory.command(Place::Proxy, own_program());
                 command.args(["relay", &target.to_string(), &BEHIND.to_string()]);
                 command
             }
@@ -152,7 +152,7 @@ impl Peer {
 /// # Errors
 /// It does not come up.
 pub fn start_upstream(laboratory: &Laboratory) -> io::Result<Process> {
-    let mut command = laboratory.command(Place::Server, std::env::current_exe()?);
+    let mut command = laboratory.command(Place::Server, own_program());
     let mut process = laboratory.start("upstream", command.args(["upstream", &format!("0.0.0.0:{UPSTREAM}")]))?;
     process.line().map_err(|error| io::Error::other(format!("{error}\n{}", laboratory.said("upstream"))))?;
     Ok(process)

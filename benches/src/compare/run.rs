@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{
     cases::{Case, IDLE},
-    laboratory::{Laboratory, Place, Process},
+    laboratory::{Laboratory, Place, Process, own_program},
     meter::{Meter, resident},
     peers::{Peer, Running, start_upstream},
 };
@@ -94,7 +94,7 @@ pub fn run(plan: &Plan, mut progress: impl FnMut(&str)) -> io::Result<Results> {
 
 fn work(lab: &Laboratory, plan: &Plan, case: &Case, peer: Peer, upstream: &Process) -> io::Result<Sample> {
     let Running { target, process } = peer.start(lab, &case.rules(), &plan.portcullis, upstream)?;
-    let mut command = lab.command(Place::Client, std::env::current_exe()?);
+    let mut command = lab.command(Place::Client, own_program());
     command.args(["load", &target.to_string(), "--path", case.path]);
     for (name, number) in [
         ("--variants", case.variants as u64),
@@ -158,7 +158,7 @@ fn idle(lab: &Laboratory, plan: &Plan, peer: Peer, connections: usize, upstream:
     let Running { target, process } = peer.start(lab, &IDLE.rules(), &plan.portcullis, upstream)?;
     let Some(process) = process else { return Err(io::Error::other("nobody has no memory")) };
     let before = resident(process.id())?;
-    let mut command = lab.command(Place::Client, std::env::current_exe()?);
+    let mut command = lab.command(Place::Client, own_program());
     command.args(["idle", &target.to_string(), "--path", IDLE.path]).arg(format!("--connections={connections}"));
     for source in lab.sources() {
         command.arg(format!("--source={source}"));
