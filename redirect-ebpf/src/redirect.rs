@@ -126,26 +126,37 @@ impl Redirect {
     /// Steers an endpoint, whose table has to be set before. Again: with other addresses, listeners or ports.
     ///
     /// # Errors
-    /// Something in its namespace fails; what was done so far is undone by [`Redirect::detach`].
+    /// Something in its namespace fails. What policy wants steered is then refused, until another try succeeds or
+    /// [`Redirect::detach`] undoes what was done so far.
     pub fn attach(&mut self, attachment: &Attachment<'_>) -> Result<(), Error> {
         let id = attachment.id;
         let inode = self.enlist(attachment)?;
-        let netns = attachment.place.netns();
-        let failed = |step| move |source| Error::Namespace { endpoint: id, step, source };
-        let (cookie, old) = namespace::inside(netns, || Ok((namespace::cookie()?, sysctl::switch_on()?)))
-            .map_err(failed("set sysctls"))?;
-        self.maps.remember_sysctls(cookie, old)?;
-        let addresses = attachment.addresses;
-        namespace::inside(netns, || routes::set_up(addresses)).map_err(failed("make rules and routes"))?;
-        self.fill(attachment)?;
+        let failed = |source| Error::Namespace { endpoint: id, step: "enter", source };
+        let cookie = namespace::inside(attachment.place.netns(), namespace::cookie).map_err(failed)?;
+        let prepared = self.prepare(attachment, cookie);
+        let listening = match prepared {
+            Ok(()) => *attachment,
+            Err(_) => Attachment { tcp4: None, tcp6: None, ..*attachment },
+        };
+        self.fill(&listening)?;
         if self.attached.get(&id).is_some_and(|attached| attached.links.is_empty()) {
             let made = self.link(attachment, inode, cookie)?;
             self.attached.entry(id).and_modify(|attached| attached.links = made);
         }
-        match attachment.place {
-            Place::Pod { .. } => self.maps.enter_pod(cookie, id),
-            Place::Host { .. } => Ok(()),
+        if let Place::Pod { .. } = attachment.place {
+            self.maps.enter_pod(cookie, id)?;
         }
+        prepared
+    }
+
+    /// What a namespace needs so that steered flows find their listener.
+    fn prepare(&mut self, attachment: &Attachment<'_>, cookie: u64) -> Result<(), Error> {
+        let (netns, addresses) = (attachment.place.netns(), attachment.addresses);
+        let failed = |step| move |source| Error::Namespace { endpoint: attachment.id, step, source };
+        let old = namespace::inside(netns, sysctl::switch_on).map_err(failed("set sysctls"))?;
+        self.maps.remember_sysctls(cookie, old)?;
+        namespace::inside(netns, || routes::set_up(addresses))
+            .map_err(failed("make rules and routes (is its loopback device up?)"))
     }
 
     /// Notes an endpoint before anything is done for it, so that all of it is undone when a step fails. Gives the inode

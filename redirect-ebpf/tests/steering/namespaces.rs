@@ -6,7 +6,7 @@ use portcullis_integration::Lab;
 use portcullis_redirect::{Attachment, Error, Options, Place, Redirect};
 
 use crate::{
-    bench::{APP, Bench, FAMILIES, REFUSED, STEERED, able, attach, ip, options, table},
+    bench::{APP, Bench, FAMILIES, REFUSED, STEERED, UNSTEERED, able, attach, ip, options, table},
     proxy::Proxy,
     sockets::get,
 };
@@ -147,5 +147,38 @@ fn what_is_not_there_is_named_with_its_remedy() {
     for (options, remedy) in [(no_cgroup, "is the path right?"), (no_bpffs, "steering.bpffs")] {
         let error = Redirect::open(options).map(|_| ()).unwrap_err().to_string();
         assert!(error.contains(remedy), "{error}");
+    }
+}
+
+#[test]
+fn where_a_namespace_cannot_be_prepared_what_policy_wants_steered_is_refused_until_it_can() {
+    if !able() {
+        return;
+    }
+    let mut lab = Lab::new().unwrap();
+    let (app, outside) = (lab.pod("app").unwrap(), lab.pod("outside").unwrap());
+    let mut redirect = Redirect::open(options(&lab, true)).unwrap();
+    let proxy = Proxy::start(&app, APP, &app.addresses(), redirect.legs());
+    redirect.set_table(APP, &table()).unwrap();
+    let _servers = [STEERED, UNSTEERED].map(|port| [Bench::serve(&app, port), Bench::serve(&outside, port)]);
+    app.ip("link set lo down\n").unwrap();
+
+    let netns = Redirect::open_netns(&app.netns).unwrap();
+    let (place, addresses) = (Place::Pod { netns: netns.as_fd() }, app.addresses());
+    let attachment = Attachment { id: APP, place, addresses: &addresses, tcp4: Some(proxy.tcp4()), tcp6: proxy.tcp6() };
+    let error = redirect.attach(&attachment).unwrap_err().to_string();
+    assert!(error.contains("is its loopback device up?"), "{error}");
+    for v6 in FAMILIES {
+        assert!(get(&app, outside.address(v6, STEERED)).is_refused());
+        assert!(get(&outside, app.address(v6, STEERED)).is_refused());
+        assert!(get(&app, outside.address(v6, UNSTEERED)).is_direct_from(ip(&app, v6)));
+        assert!(get(&outside, app.address(v6, UNSTEERED)).is_direct_from(ip(&outside, v6)));
+    }
+
+    app.ip("link set lo up\n").unwrap();
+    redirect.attach(&attachment).unwrap();
+    for v6 in FAMILIES {
+        assert!(get(&app, outside.address(v6, STEERED)).is_steered_from(ip(&app, v6)));
+        assert!(get(&outside, app.address(v6, STEERED)).is_steered_from(ip(&outside, v6)));
     }
 }
