@@ -54,13 +54,19 @@ impl Finder {
         let field = fields().max_by_key(distinct).unwrap_or(FieldIndex(0));
         let mut finder = Self { by_value: HashMap::default(), field, automata: Vec::new(), others: Vec::new() };
         let mut alike: HashMap<(FieldIndex, Vec<&Predicate>), Vec<u32>> = HashMap::new();
+        let mut wanting: HashMap<&[u8], usize> = HashMap::new();
+        for value in rules.iter().filter_map(|rule| exact(rule, field)) {
+            *wanting.entry(value).or_default() += 1;
+        }
         for (number, rule) in (0_u32..).zip(rules) {
-            if let Some(value) = exact(rule, field) {
-                finder.by_value.entry(value.into()).or_default().push(number);
-            } else if let Some(key) = but_one_regex(rule) {
-                alike.entry(key).or_default().push(number);
-            } else {
-                finder.others.push(number);
+            let value = exact(rule, field);
+            // A value that many rules want (GET) tells little; an automaton tells them apart.
+            let telling = value.is_some_and(|value| wanting.get(value).is_some_and(|count| *count < FEWEST));
+            match (value, but_one_regex(rule)) {
+                (Some(value), None) => finder.by_value.entry(value.into()).or_default().push(number),
+                (Some(value), Some(_)) if telling => finder.by_value.entry(value.into()).or_default().push(number),
+                (_, Some(key)) => alike.entry(key).or_default().push(number),
+                (None, None) => finder.others.push(number),
             }
         }
         for ((field, _), numbers) in alike {
