@@ -5,7 +5,10 @@ use std::{
     fs::File,
     io,
     os::fd::{AsFd, OwnedFd},
-    sync::{Arc, Mutex, PoisonError, atomic::AtomicUsize},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -48,6 +51,8 @@ pub(crate) struct Shared {
     pub(crate) options: Options,
     pub(crate) telemetry: Arc<Telemetry>,
     pub(crate) snapshot: ArcSwapOption<Snapshot>,
+    /// How many snapshots were published.
+    pub(crate) published: AtomicU64,
     /// Client connections of all workers.
     pub(crate) connections: AtomicUsize,
     /// Bytes of memory that the pair took that was advanced last, and most that one ever took.
@@ -108,6 +113,7 @@ impl DataPlane {
             options,
             telemetry,
             snapshot: ArcSwapOption::empty(),
+            published: AtomicU64::new(0),
             connections: AtomicUsize::new(0),
             #[cfg(test)]
             footprint: Default::default(),
@@ -177,6 +183,7 @@ impl DataPlane {
     /// now, or the reverse, because what has passed on it is not known to the protocol.
     pub fn publish(&mut self, snapshot: Arc<Snapshot>) {
         self.shared.snapshot.store(Some(snapshot));
+        self.shared.published.fetch_add(1, Ordering::Release);
         for hand in &self.hands {
             hand.mailbox.ring();
         }

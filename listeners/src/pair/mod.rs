@@ -54,7 +54,7 @@ pub(crate) struct Pair {
     judge: Judge,
     phase: Phase,
     clocks: Clocks,
-    /// The worker's count of snapshots when the flow was judged last.
+    /// The publication by which the flow was judged last.
     epoch: u64,
     /// Whether it stands in the worker's queue.
     pub(crate) queued: bool,
@@ -88,6 +88,7 @@ impl Pair {
 
     /// Judges the flow at L3 and L4, and begins to relay it.
     pub(crate) fn admit(&mut self, core: &mut Core) -> Fate {
+        core.renew();
         self.epoch = core.epoch;
         let draw = core.draw();
         let mut court = Court { snapshot: core.snapshot.as_deref(), exit: &mut core.exit };
@@ -110,6 +111,7 @@ impl Pair {
 
     /// Judges the flow again if there is a new snapshot.
     pub(crate) fn refresh(&mut self, core: &mut Core) -> Option<Outcome> {
+        core.renew();
         if self.epoch == core.epoch || self.phase != Phase::Open {
             return None;
         }
@@ -200,7 +202,11 @@ impl Pair {
         let result = match self.ends[side as usize].read(&mut buffer) {
             Ok(Read::Bytes(bytes)) => {
                 self.clocks.moved = core.now;
-                self.show(side, core, &buffer[..bytes]).map(|()| true)
+                // A policy may have come into force since this turn began, and the request after it.
+                match self.refresh(core) {
+                    Some(outcome) => Err(outcome),
+                    None => self.show(side, core, &buffer[..bytes]).map(|()| true),
+                }
             }
             Ok(Read::Nothing) => Ok(false),
             Ok(Read::Eof) => self.ended(side, core).map(|()| true),

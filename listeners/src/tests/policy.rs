@@ -137,3 +137,34 @@ fn a_service_without_backends_is_refused_by_name() {
     let line = r#"portcullis_verdicts_total{protocol="tcp",direction="egress",verdict="deny",reason="no_backend",policy="",rule=""} 1"#;
     rig.await_metric(line);
 }
+
+#[test]
+fn what_was_published_before_a_client_comes_holds_for_it() {
+    let mut rig = Rig::new();
+    for _ in 0..100 {
+        rig.publish(&Rules::DenyAll);
+        assert_reset(&mut rig.client());
+        rig.publish(&Rules::NotEnforced);
+        let (mut client, mut server) = (rig.client(), rig.accept());
+        client.write_all(b"hello").unwrap();
+        expect(&mut server, "hello");
+    }
+}
+
+#[test]
+fn what_was_published_before_a_request_holds_for_it() {
+    let mut rig = Rig::under(&Rules::Paths(&["/.*"]));
+    for round in 0..50 {
+        let mut client = rig.client();
+        client.write_all(get("/a").as_bytes()).unwrap();
+        let mut server = rig.accept();
+        expect(&mut server, &get("/a"));
+        server.write_all(super::answer("a").as_bytes()).unwrap();
+        expect(&mut client, &super::answer("a"));
+        rig.publish(&Rules::Paths(&["/[a-y]"]));
+        client.write_all(get("/z").as_bytes()).unwrap();
+        assert_reset(&mut client);
+        rig.publish(&Rules::Paths(&["/.*"]));
+        assert_eq!(rig.telemetry.totals().denied, round + 1);
+    }
+}

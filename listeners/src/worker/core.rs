@@ -5,7 +5,7 @@ use std::{
     hash::{BuildHasher, Hasher},
     io,
     net::SocketAddr,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
 };
 
 use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
@@ -31,7 +31,7 @@ pub(crate) struct Core {
     pub(crate) epoll: Epoll,
     pub(crate) exit: Exit,
     pub(crate) snapshot: Option<Arc<Snapshot>>,
-    /// How many snapshots this worker has seen.
+    /// Number of the publication that the snapshot is of, or of an earlier one.
     pub(crate) epoch: u64,
     /// Milliseconds since the worker began, as of its last wake-up.
     pub(crate) now: u64,
@@ -109,18 +109,13 @@ impl Core {
         self.epoll.add(socket, EpollEvent::new(flags, token.event(side)))
     }
 
-    /// Takes the newest snapshot; tells whether it is another one.
-    pub(crate) fn take_snapshot(&mut self) -> bool {
-        let newest = self.shared.snapshot.load();
-        let same = match (&*newest, &self.snapshot) {
-            (Some(newest), Some(mine)) => Arc::ptr_eq(newest, mine),
-            (None, None) => true,
-            _ => false,
-        };
-        if !same {
-            self.snapshot.clone_from(&newest);
-            self.epoch += 1;
+    /// Takes the newest snapshot, if there is one that was not seen yet. Whatever is read after this is judged by what
+    /// was published before.
+    pub(crate) fn renew(&mut self) {
+        let published = self.shared.published.load(Ordering::Acquire);
+        if published != self.epoch {
+            self.epoch = published;
+            self.snapshot = self.shared.snapshot.load_full();
         }
-        !same
     }
 }

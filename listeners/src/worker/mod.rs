@@ -47,6 +47,8 @@ pub(crate) struct Worker {
     ready: VecDeque<Token>,
     /// Where the walk after a change of policy stands.
     walk: Option<usize>,
+    /// The publication for which it was begun last.
+    walked: u64,
     began: Instant,
     /// When what is still open is reset, once we stop.
     stop: Option<u64>,
@@ -64,6 +66,7 @@ impl Worker {
             deadlines: BinaryHeap::new(),
             ready: VecDeque::new(),
             walk: None,
+            walked: 0,
             began: Instant::now(),
             stop: None,
         })
@@ -82,10 +85,7 @@ impl Worker {
                 }
             };
             self.core.now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
-            // Before any event: what is read from here on is judged by what was published before.
-            if self.core.take_snapshot() {
-                self.walk = Some(0);
-            }
+            self.core.renew();
             for event in &events[..count] {
                 self.event(*event);
             }
@@ -203,6 +203,10 @@ impl Worker {
                 pair.queued = false;
                 pair.advance(core)
             });
+        }
+        if self.core.epoch != self.walked {
+            self.walked = self.core.epoch;
+            self.walk = Some(0);
         }
         let Some(from) = self.walk else { return };
         let to = (from + WALK).min(self.table.slots());
