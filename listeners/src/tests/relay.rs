@@ -257,3 +257,19 @@ fn many_connections_on_several_workers_keep_apart() {
         assert_eq!(answer, format!("HTTP/1.0 200 OK\r\n\r\n/{number}"));
     }
 }
+
+/// For measuring: `strace -f -e trace=epoll_wait,recvfrom,sendto` of this test shows what a request costs a worker.
+#[test]
+fn a_thousand_requests_on_one_connection() {
+    let rig = Rig::under(&Rules::Paths(&["/.*"]));
+    let mut client = rig.client();
+    client.write_all(get("/").as_bytes()).unwrap();
+    let mut server = rig.accept();
+    expect(&mut server, &get("/"));
+    server.write_all(answer("/").as_bytes()).unwrap();
+    expect(&mut client, &answer("/"));
+    for _ in 0..1000 {
+        exchange(&mut client, &mut server, "/");
+    }
+    assert_eq!(rig.telemetry.totals().allowed, 1001);
+}
