@@ -60,10 +60,11 @@ impl Pair {
             Phase::Open => false,
             Phase::Resetting => client.broken || client.all_sent(),
             Phase::Draining { drained } => {
+                // What was forwarded to it is on its way; what it still has to say nobody waits for.
                 if server.broken || server.fin_sent {
                     server.close(false);
                 }
-                client.broken || (client.fin_sent && drain(client, drained, core))
+                client.broken || (client.fin_sent && drain(client, drained, core) && server.is_absent())
             }
         };
         if ends { Fate::Over(self.last_outcome()) } else { Fate::Wait }

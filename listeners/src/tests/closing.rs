@@ -181,3 +181,19 @@ fn a_stop_lets_connections_end_and_then_resets_what_is_left() {
     rig.plane.stop(Duration::ZERO);
     assert_reset(&mut client);
 }
+
+#[test]
+fn a_fault_of_ours_costs_one_connection_and_no_other() {
+    let rig = Rig::under(&Rules::NotEnforced);
+    let (mut client, mut server) = (rig.client(), rig.accept());
+    let address = rig.server.local_addr().unwrap();
+    rig.detour((address.ip(), 0).into());
+    assert_reset(&mut rig.client());
+    rig.detour(address);
+    client.write_all(b"hello").unwrap();
+    expect(&mut server, "hello");
+    let (mut next, mut server) = (rig.client(), rig.accept());
+    next.write_all(b"hello").unwrap();
+    expect(&mut server, "hello");
+    rig.await_metric(r#"portcullis_connections_total{direction="ingress",outcome="fault"} 1"#);
+}

@@ -10,11 +10,16 @@ const NAME: &str = "tests::descriptors::in_a_process_of_its_own";
 
 #[test]
 fn without_descriptors_clients_are_turned_away_and_later_ones_served_again() {
-    let status = Command::new(env::current_exe().unwrap())
+    let output = Command::new(env::current_exe().unwrap())
         .args(["--exact", NAME, "--ignored", "--nocapture", "--test-threads=1"])
-        .status()
+        .output()
         .unwrap();
-    assert!(status.success());
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && said.contains("1 passed"),
+        "{said}\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod policy;
 mod relay;
 mod telemetry;
 mod timeouts;
+mod transparent;
 
 use std::{
     io::{self, Read, Write},
@@ -81,6 +82,7 @@ impl Dial for Detour {
     fn dial(&mut self, way: &Way, _exit: &Exit) -> io::Result<Leg> {
         self.ways.lock().unwrap().push(*way);
         let to = *self.to.lock().unwrap();
+        assert_ne!(to.port(), 0, "a fault, where a test asks for one");
         let socket = sockets::leg(to.is_ipv6())?;
         sockets::connect(&socket, to)?;
         Ok(Leg { socket, announced: None })
