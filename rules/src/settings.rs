@@ -45,7 +45,8 @@ pub struct Settings {
     pub deny_with: DenyWith,
     /// Deviations that are switched on.
     pub deviations: Deviations,
-    /// The node's own address may always open connections to its endpoints (`--allow-localhost` of the Cilium agent).
+    /// The node's own address may open connections to its endpoints unless a rule denies it (`--allow-localhost` of the
+    /// Cilium agent).
     pub allow_localhost: bool,
 }
 
