@@ -2,7 +2,7 @@
 
 use portcullis_codecs::relay::{Close, Limits};
 
-use crate::playbook::play;
+use crate::playbook::script::play;
 
 const GET: &str = "GET /a HTTP/1.1\r\nHost: h\r\n\r\n";
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";

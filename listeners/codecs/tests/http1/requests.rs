@@ -3,7 +3,7 @@
 use portcullis_codecs::relay::Decision;
 use portcullis_rules::{request::FieldValue, schema::FieldIndex};
 
-use crate::playbook::{Judge, play};
+use crate::playbook::{pair::Judge, script::play};
 
 /// The four fields, the header being `x-token`, as text.
 fn seen(head: &'static str, expected: [&'static str; 4]) {

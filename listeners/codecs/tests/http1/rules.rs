@@ -13,7 +13,10 @@ use portcullis_rules::{
     verdict::RuleInfo,
 };
 
-use crate::playbook::{Judge, Play, play};
+use crate::playbook::{
+    pair::Judge,
+    script::{Play, play},
+};
 
 /// Predicates by name: `headers` stand as `headers:name`; an exact value for these, `None` for mere presence.
 type Rule = &'static [(&'static str, Option<&'static str>)];

@@ -2,7 +2,7 @@
 
 use portcullis_codecs::relay::Close;
 
-use crate::playbook::play;
+use crate::playbook::script::play;
 
 /// A name, the offending head or message, the word, the status.
 type Row = (&'static str, &'static str, &'static str, u16);

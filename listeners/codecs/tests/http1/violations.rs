@@ -7,7 +7,7 @@ use portcullis_codecs::{
     relay::{Decision, Limits, Offence, Side},
 };
 
-use crate::playbook::{Pair, pair::deny_with};
+use crate::playbook::pair::{Pair, deny_with};
 
 /// What the client sends, and what the server, to bring a violation about.
 fn example(violation: Violation) -> (String, &'static str) {

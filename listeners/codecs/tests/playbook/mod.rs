@@ -3,8 +3,6 @@
 
 #![allow(dead_code, reason = "each test uses its part of it")]
 
+pub(crate) mod outcome;
 pub(crate) mod pair;
 pub(crate) mod script;
-
-pub(crate) use pair::{Judge, Pair};
-pub(crate) use script::{Play, play};

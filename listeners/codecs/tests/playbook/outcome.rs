@@ -1,0 +1,94 @@
+//! What comes of any bytes, however they are cut: the invariants that random tests and fuzzing share.
+
+use portcullis_codecs::{
+    http1,
+    relay::{Decision, Limits, Side},
+};
+
+use super::pair::{Pair, deny_with};
+
+/// All that can be seen of a connection pair from outside.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Outcome {
+    pub(crate) to_client: Vec<u8>,
+    pub(crate) to_server: Vec<u8>,
+    pub(crate) judged: Vec<String>,
+    pub(crate) answered: Vec<u16>,
+    pub(crate) offences: Vec<(Side, &'static str)>,
+    close: String,
+}
+
+impl Outcome {
+    /// Of a pair that has met its end.
+    pub(crate) fn of(pair: Pair) -> Self {
+        Self {
+            close: format!("{:?}", pair.close),
+            to_client: pair.to_client,
+            to_server: pair.to_server,
+            judged: pair.recorder.judged,
+            answered: pair.recorder.answered,
+            offences: pair.recorder.offences,
+        }
+    }
+}
+
+/// Sends bytes in pieces of these lengths, over and over.
+pub(crate) fn send_in_pieces(pair: &mut Pair, from: Side, bytes: &[u8], lengths: &[usize]) {
+    let mut rest = bytes;
+    for length in lengths.iter().cycle() {
+        if rest.is_empty() {
+            return;
+        }
+        let (piece, behind) = rest.split_at((*length).clamp(1, rest.len()));
+        pair.send(from, piece);
+        rest = behind;
+    }
+}
+
+/// How a pair is driven.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Drive<'a> {
+    pub(crate) lengths: &'a [usize],
+    pub(crate) decision: Decision,
+    pub(crate) unseen: bool,
+}
+
+/// Plays what the sides send, one after the other, and then ends both.
+pub(crate) fn outcome(parts: &[(Side, &[u8])], drive: Drive<'_>) -> Outcome {
+    let mut pair = Pair::new(http1::relay(&Limits::default()), deny_with(drive.decision));
+    pair.unseen = drive.unseen;
+    for (from, bytes) in parts {
+        send_in_pieces(&mut pair, *from, bytes, drive.lengths);
+    }
+    pair.end(Side::Downstream);
+    pair.end(Side::Upstream);
+    Outcome::of(pair)
+}
+
+/// Checks that the outcome is the same however the parts are cut, and what holds for every outcome.
+pub(crate) fn check(parts: &[(Side, &[u8])], drive: Drive<'_>) {
+    let whole = outcome(parts, Drive { lengths: &[usize::MAX], unseen: false, ..drive });
+    let bytes = outcome(parts, Drive { lengths: &[1], ..drive });
+    let pieces = outcome(parts, drive);
+    assert_eq!(whole, bytes, "byte by byte");
+    assert_eq!(whole, pieces, "in pieces");
+    let client: Vec<u8> = parts
+        .iter()
+        .filter(|(from, _)| *from == Side::Downstream)
+        .flat_map(|(_, bytes)| bytes.iter().copied())
+        .collect();
+    assert!(is_subsequence(&whole.to_server, &client), "something was added for the server");
+    // Each side offends once at most: then nothing of it is read any more.
+    for side in [Side::Downstream, Side::Upstream] {
+        assert!(whole.offences.iter().filter(|(whose, _)| *whose == side).count() <= 1, "{:?}", whole.offences);
+    }
+    // Where nothing was allowed, nothing got there.
+    let allowed = whole.judged.iter().filter(|line| !line.contains(" -> ")).count();
+    assert!(allowed > 0 || whole.to_server.is_empty(), "bytes without a verdict");
+    assert!(whole.answered.len() <= allowed, "more answers than requests");
+}
+
+fn is_subsequence(part: &[u8], whole: &[u8]) -> bool {
+    let mut rest = whole.iter();
+    part.iter().all(|byte| rest.any(|other| other == byte))
+}
