@@ -114,6 +114,9 @@ pub struct LegKey {
 pub const LEG_BY_LOOPBACK: u32 = 1;
 /// Value of `OWN_LEGS`: the leg is bound to no device.
 pub const LEG_BY_ANY_DEVICE: u32 = 2;
+/// Value of `OWN_LEGS`: an egress leg, noted by the connect program. Its key has the destination's address. It is asked
+/// for only where the destination turns out to be in this namespace.
+pub const LEG_OUT: u32 = 3;
 
 /// Key of `REPLIES`: a datagram that an unconnected UDP socket of the endpoint sent, so its answer may come in.
 #[repr(C)]

@@ -9,11 +9,11 @@ use aya_ebpf::{
     macros::cgroup_sock_addr,
     programs::SockAddrContext,
 };
-use portcullis_redirect_common::{EGRESS, LocalKey, MARK, MARK_UDP, PASS, ReplyKey, STEER, UDP, slot};
+use portcullis_redirect_common::{EGRESS, LEG_OUT, LegKey, LocalKey, MARK, MARK_UDP, PASS, ReplyKey, STEER, UDP, slot};
 
 use crate::{
     ENDPOINT, HOME, cookie,
-    maps::{DNS, LISTENERS, LOCALS, OWN_SOCKETS, PODS, REPLIES},
+    maps::{DNS, LISTENERS, LOCALS, OWN_LEGS, OWN_SOCKETS, PODS, REPLIES},
     number,
     verdict::{Flow, is_loopback, is_v4, mapped, plain, protocol, read, read6, tell, verdict},
 };
@@ -107,10 +107,14 @@ fn flow(ctx: &SockAddrContext, peer: [u8; 16]) -> Option<Flow> {
     if is_loopback(&peer) || unsafe { LOCALS.get(LocalKey { endpoint, address: peer }) }.is_some() {
         return None;
     }
+    let flow = Flow { endpoint, direction: EGRESS, protocol, port, source_port: source_port(ctx), peer };
     if !unsafe { OWN_SOCKETS.get_ptr_mut(ctx) }.is_null() {
+        // Its destination may be an address of this namespace that the endpoint does not name: it would come back.
+        let key = LegKey { endpoint, leg_port: flow.source_port, port, leg: peer };
+        let _ = OWN_LEGS.insert(key, LEG_OUT, 0);
         return None;
     }
-    Some(Flow { endpoint, direction: EGRESS, protocol, port, source_port: source_port(ctx), peer })
+    Some(flow)
 }
 
 /// The programs of a cgroup know their endpoint; those above all pods ask by network namespace.

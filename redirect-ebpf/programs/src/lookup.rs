@@ -3,7 +3,8 @@
 
 use aya_ebpf::{macros::sk_lookup, programs::SkLookupContext};
 use portcullis_redirect_common::{
-    EGRESS, INGRESS, LEG_BY_ANY_DEVICE, LegKey, LocalKey, OwnerKey, PASS, ReplyKey, STEER, UDP, slot,
+    EGRESS, INGRESS, LEG_BY_ANY_DEVICE, LEG_BY_LOOPBACK, LEG_OUT, LegKey, LocalKey, OwnerKey, PASS, ReplyKey, STEER,
+    UDP, slot,
 };
 
 use crate::{
@@ -52,7 +53,8 @@ pub fn lookup(ctx: SkLookupContext) -> u32 {
     let packet = packet(&ctx);
     let home = number(&crate::ENDPOINT);
     let (ours, theirs) = (is_local(home, &packet.local), is_local(home, &packet.remote));
-    if is_loopback(&packet.local) || (ours && theirs) {
+    let to_itself = (ours && theirs) || packet.local == packet.remote;
+    if is_loopback(&packet.local) || to_itself {
         return SK_PASS;
     }
     let flow = Flow {
@@ -94,8 +96,17 @@ fn outgoing(ctx: &SkLookupContext, packet: &Packet, home: u32) -> u32 {
         peer: packet.local,
     };
     // Asking again would hand a flow that was steered a moment before to a listener of the application's.
-    let certain = packet.interface == LOOPBACK && number(&HOST) == 0;
-    if certain || verdict(&flow) == STEER { steer(ctx, packet, &flow) } else { SK_PASS }
+    let (by_loopback, host) = (packet.interface == LOOPBACK, number(&HOST) != 0);
+    if by_loopback && !host {
+        return steer(ctx, packet, &flow);
+    }
+    if host && !by_loopback {
+        // The host to an address of its own that the endpoint does not name.
+        return SK_PASS;
+    }
+    let key = LegKey { endpoint: home, leg_port: flow.source_port, port: flow.port, leg: flow.peer };
+    let own = matches!(unsafe { OWN_LEGS.get(key) }, Some(way) if *way == LEG_OUT);
+    if !own && verdict(&flow) == STEER { steer(ctx, packet, &flow) } else { SK_PASS }
 }
 
 #[inline(always)]
@@ -128,7 +139,8 @@ fn is_reply(flow: &Flow) -> bool {
 fn is_own_leg(packet: &Packet, flow: &Flow) -> bool {
     let key = LegKey { endpoint: flow.endpoint, leg_port: flow.source_port, port: flow.port, leg: flow.peer };
     match unsafe { OWN_LEGS.get(key) } {
-        Some(way) => *way == LEG_BY_ANY_DEVICE || packet.interface == LOOPBACK,
+        Some(way) if *way == LEG_BY_LOOPBACK => packet.interface == LOOPBACK,
+        Some(way) => *way == LEG_BY_ANY_DEVICE,
         None => false,
     }
 }

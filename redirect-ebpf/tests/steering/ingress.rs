@@ -202,6 +202,11 @@ fn an_address_that_the_endpoint_does_not_name_is_judged_and_never_steered() {
         let (unsteered, own) = (get(&bench.outside, at(UNSTEERED)), get(&bench.app, at(UNSTEERED)));
         assert!(matches!(unsteered, Outcome::Direct(_)), "{unsteered:?}");
         assert!(matches!(own, Outcome::Direct(_)), "the endpoint to itself: {own:?}");
+        // Its source may be the address itself, or one that the endpoint names: then it is met on its way, once.
+        let before = bench.proxy.met().len();
+        let own = get(&bench.app, at(STEERED));
+        assert!(!matches!(own, Outcome::Failed(_)), "{own:?}");
+        assert!(bench.proxy.met().len() <= before + 1, "{:?}", bench.proxy.met());
         assert!(get(&bench.outside, at(REFUSED)).is_refused());
         assert!(get(&bench.outside, at(STEERED)).is_refused(), "not unjudged, and not judged as somebody else's");
     }
