@@ -16,7 +16,7 @@ ARGS ?=
 
 # Namespaces and BPF are root's. Everything is built as whoever calls, and only what is run is run as root.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env)
-RUNNER = $(if $(AS_ROOT),--config 'target."cfg(unix)".runner=["sudo","--preserve-env"]')
+RUNNER = $(if $(AS_ROOT),--config 'target."cfg(unix)".runner="sudo --preserve-env"')
 # The same cache for root.
 export XDG_CACHE_HOME := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)
 
