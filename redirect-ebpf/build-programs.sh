@@ -30,14 +30,23 @@ fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# Paths and the directory of the build must not reach the object, or it would differ from machine to machine.
+# Neither the place of the sources nor that of the build may reach the object, or it would differ from machine to machine.
+# Names of symbols hash the paths of packages, relative only for those below the root of their workspace: hence the copy,
+# with the shared types inside.
 home=${CARGO_HOME:-$HOME/.cargo}
-cd "$here/programs"
-RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR=$work CARGO_INCREMENTAL=0 \
-    RUSTFLAGS="-C linker=$linker -C debuginfo=2 -C link-arg=--btf --remap-path-prefix=$repository=/portcullis \
---remap-path-prefix=$home=/cargo --remap-path-prefix=$work=/target" \
+sources=$work/sources
+mkdir "$sources"
+cp -r "$here/programs/src" "$here/programs/Cargo.lock" "$sources/"
+cp -r "$here/common" "$sources/common"
+# What the types need for the loader is in no lock file of the programs.
+sed -i 's/\["dep:aya"\]/[]/; /^aya = /d' "$sources/common/Cargo.toml"
+sed 's|path = "../common"|path = "common"|' "$here/programs/Cargo.toml" >"$sources/Cargo.toml"
+cd "$sources"
+RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR=$work/target CARGO_INCREMENTAL=0 \
+    RUSTFLAGS="-C linker=$linker -C debuginfo=2 -C link-arg=--btf --remap-path-prefix=$sources=/portcullis \
+--remap-path-prefix=$home=/cargo --remap-path-prefix=$work=/build" \
     cargo build --quiet --locked --release --target bpfel-unknown-none -Z build-std=core
-built=$work/bpfel-unknown-none/release/portcullis
+built=$work/target/bpfel-unknown-none/release/portcullis
 
 if [ "${1:-}" = --check ]; then
     cmp "$built" "$object" || fail "programs/portcullis.bpf.o is not what the sources give; run redirect-ebpf/build-programs.sh"
