@@ -26,6 +26,8 @@ pub(crate) struct Way {
     /// The leg's own address; its port cannot be kept.
     pub(crate) client: SocketAddr,
     pub(crate) destination: SocketAddr,
+    /// An ingress leg comes by any device, not by `lo` alone: the application is bound to one and refused it.
+    pub(crate) any_device: bool,
 }
 
 /// A leg on its way.
@@ -91,6 +93,9 @@ impl Dialer {
         let ingress = way.direction == Direction::Ingress;
         if ingress {
             sockets::disguise(&socket, v6, self.mark)?;
+            if !way.any_device {
+                sockets::bind_to_loopback(&socket)?;
+            }
         }
         let mut own = way.client;
         own.set_port(self.ports.draw());
@@ -99,7 +104,11 @@ impl Dialer {
             other => other?,
         }
         if ingress {
-            self.legs.announce(self.endpoint, own, way.destination.port())?;
+            let port = way.destination.port();
+            match way.any_device {
+                false => self.legs.announce(self.endpoint, own, port)?,
+                true => self.legs.announce_by_any_device(self.endpoint, own, port)?,
+            }
         }
         let begun = sockets::connect(&socket, way.destination);
         if begun.is_err() && ingress {

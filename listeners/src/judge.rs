@@ -48,6 +48,8 @@ pub(crate) struct Judge {
     pending: VecDeque<Pending>,
     /// Bytes that were relayed, by the side they came from.
     moved: [u64; 2],
+    /// Whether the leg has to come by any device.
+    pub(crate) any_device: bool,
     /// Whether a side did what cannot be relayed.
     pub(crate) offended: bool,
 }
@@ -86,12 +88,14 @@ impl Judge {
             rules: None,
             pending: VecDeque::new(),
             moved: [0; 2],
+            any_device: false,
             offended: false,
         }
     }
 
     pub(crate) fn way(&self) -> Way {
-        Way { direction: self.key.direction, client: self.client, destination: self.destination }
+        let any_device = self.any_device;
+        Way { direction: self.key.direction, client: self.client, destination: self.destination, any_device }
     }
 
     /// Judges the flow for the first time. `draw` is a random number that picks the backend of a service.

@@ -21,6 +21,13 @@ pub trait Legs: Send + Sync + 'static {
     /// The kernel has no memory for it. The leg is not made.
     fn announce(&self, endpoint: EndpointId, leg: SocketAddr, port: u16) -> io::Result<()>;
 
+    /// Announces an ingress leg that is bound to no device, for an application that is bound to one and refused the leg
+    /// by `lo`. Until the leg is connected, a client that guesses its port is taken for it.
+    ///
+    /// # Errors
+    /// The kernel has no memory for it. The leg is not made.
+    fn announce_by_any_device(&self, endpoint: EndpointId, leg: SocketAddr, port: u16) -> io::Result<()>;
+
     /// Forgets an announced leg, once it is connected or has failed. What stays announced would let a client pass
     /// unjudged that happens to use the same port later.
     ///

@@ -56,12 +56,14 @@ pub(crate) fn leg(v6: bool) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// Lets a leg have an address that is not ours, and has its packets delivered locally. It comes by the loopback device,
-/// by which no client can come: so nobody who guesses its port is taken for it. An application that is bound to another
-/// device does not see it, and refuses.
+/// Lets a leg have an address that is not ours, and has its packets delivered locally.
 pub(crate) fn disguise(leg: &Socket, v6: bool, mark: u32) -> io::Result<()> {
     set_transparent(leg, v6)?;
-    leg.set_mark(mark)?;
+    leg.set_mark(mark)
+}
+
+/// Has a leg come by the loopback device, by which no client can come: so nobody who guesses its port is taken for it.
+pub(crate) fn bind_to_loopback(leg: &Socket) -> io::Result<()> {
     leg.bind_device(Some(b"lo"))
 }
 

@@ -1,9 +1,12 @@
 //! What requests come to at the application's side.
 
-use portcullis_integration::curl::{REFUSED, RESET, curl};
+use portcullis_integration::{
+    curl::{REFUSED, RESET, curl},
+    documents::policy,
+};
 use serde_json::{Value, json};
 
-use crate::scene::{FAMILIES, Scene, able, ingress};
+use crate::scene::{FAMILIES, SHOP, Scene, able, ingress};
 
 #[test]
 fn allowed_requests_are_answered_and_denied_ones_reset_and_never_seen_by_the_server() {
@@ -96,4 +99,44 @@ fn ports_without_rules_for_requests_are_left_to_the_kernel() {
     }
     let relayed = scene.node.metric("portcullis_connections_total", &[]).unwrap();
     assert!(relayed == 0.0, "the proxy met {relayed} connections");
+}
+
+/// Answers 200 to everything, on a socket that takes connections by the device eth0 only.
+const BOUND_TO_ITS_DEVICE: &str = r#"
+import http.server, socket
+class Server(http.server.HTTPServer):
+    address_family = socket.AF_INET6
+    def server_bind(self):
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"eth0")
+        super().server_bind()
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+server = Server(("::", 8081), Handler)
+print("listening", flush=True)
+server.serve_forever()
+"#;
+
+#[test]
+fn an_application_that_is_bound_to_its_device_is_judged_like_any_other() {
+    if !able() {
+        return;
+    }
+    let scene = Scene::new();
+    let rule = json!({
+        "fromEndpoints": [{ "matchLabels": { "app": "client" } }],
+        "toPorts": [{ "ports": [{ "port": "8081", "protocol": "TCP" }], "rules": { "http": [{ "path": "/yes" }] } }],
+    });
+    let spec = json!({ "endpointSelector": { "matchLabels": { "app": "app" } }, "ingress": [rule] });
+    scene.apply(&[policy(SHOP, "bound", &spec)]);
+    let mut server = scene.app.spawn("bound", &["python3", "-c", BOUND_TO_ITS_DEVICE]).unwrap();
+    server.wait_for_line("listening").unwrap();
+    for v6 in FAMILIES {
+        let url = |path| format!("http://{}{path}", scene.app.address(v6, 8081));
+        let answer = curl(&scene.client, &[], &url("/yes")).unwrap();
+        assert_eq!((answer.exit, answer.status), (0, 200), "{answer:?}");
+        assert_eq!(curl(&scene.client, &[], &url("/no")).unwrap().exit, RESET);
+    }
 }

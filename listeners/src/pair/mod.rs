@@ -13,7 +13,7 @@ use portcullis_codecs::{
     protocol,
     relay::{Relay, Side},
 };
-use portcullis_rules::snapshot::Access;
+use portcullis_rules::{snapshot::Access, world::Direction};
 use socket2::Socket;
 
 use self::{
@@ -126,10 +126,13 @@ impl Pair {
 
     /// Notes an event of the kernel, then advances.
     pub(crate) fn event(&mut self, side: Side, flags: EpollFlags, core: &mut Core) -> Fate {
-        if self.ends[side as usize].connecting
-            && let Err(outcome) = self.connected(core)
-        {
-            return Fate::Over(outcome);
+        if self.ends[side as usize].connecting {
+            match self.connected(core) {
+                Err(outcome) => return Fate::Over(outcome),
+                // A new leg is on its way; the event was the old one's.
+                Ok(()) if self.ends[side as usize].connecting => return Fate::Wait,
+                Ok(()) => {}
+            }
         }
         self.ends[side as usize].note(flags);
         self.advance(core)
@@ -240,6 +243,11 @@ impl Pair {
             None => return Ok(()),
         };
         match error {
+            // An application that is bound to its device does not see a leg that comes by another.
+            Some(error) if self.may_come_otherwise(&error) => {
+                self.judge.any_device = true;
+                self.dial(core)
+            }
             Some(error) => Err(self.unconnected(&error, core)),
             None => {
                 core.exit.connect(Connect::Connected, self.clocks.since_dial());
@@ -248,6 +256,12 @@ impl Pair {
                 Ok(())
             }
         }
+    }
+
+    fn may_come_otherwise(&self, error: &io::Error) -> bool {
+        error.kind() == io::ErrorKind::ConnectionRefused
+            && self.judge.key.direction == Direction::Ingress
+            && !self.judge.any_device
     }
 
     fn unconnected(&mut self, error: &io::Error, core: &mut Core) -> Outcome {

@@ -67,6 +67,10 @@ impl Legs for NoKernel {
         Ok(())
     }
 
+    fn announce_by_any_device(&self, _endpoint: EndpointId, _leg: SocketAddr, _port: u16) -> io::Result<()> {
+        Ok(())
+    }
+
     fn forget(&self, _endpoint: EndpointId, _leg: SocketAddr, _port: u16) -> io::Result<()> {
         Ok(())
     }

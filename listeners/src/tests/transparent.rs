@@ -38,6 +38,7 @@ const VIP: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 67);
 enum Told {
     Adopted,
     Announced(EndpointId, SocketAddr, u16),
+    AnnouncedByAny(EndpointId, SocketAddr, u16),
     Forgotten(EndpointId, SocketAddr, u16),
 }
 
@@ -52,6 +53,11 @@ impl Legs for Kernel {
 
     fn announce(&self, endpoint: EndpointId, leg: SocketAddr, port: u16) -> io::Result<()> {
         self.0.lock().unwrap().push(Told::Announced(endpoint, leg, port));
+        Ok(())
+    }
+
+    fn announce_by_any_device(&self, endpoint: EndpointId, leg: SocketAddr, port: u16) -> io::Result<()> {
+        self.0.lock().unwrap().push(Told::AnnouncedByAny(endpoint, leg, port));
         Ok(())
     }
 
@@ -185,7 +191,8 @@ fn a_leg_into_an_endpoint_has_the_clients_address_and_is_announced_before_it_con
             mark,
         };
         let telemetry = Arc::new(Telemetry::new(&TelemetryOptions::default()).unwrap());
-        let way = Way { direction: Direction::Ingress, client: SocketAddr::from((FOREIGN, 40_000)), destination };
+        let client = SocketAddr::from((FOREIGN, 40_000));
+        let way = Way { direction: Direction::Ingress, client, destination, any_device: false };
         let leg = dialer.dial(&way, &Exit::new(&telemetry)).unwrap();
         let (server, from) = server.accept().unwrap();
         assert_eq!(from.ip(), IpAddr::V4(FOREIGN));

@@ -86,6 +86,10 @@ impl portcullis_listeners::Legs for KernelLegs {
         self.0.announce(endpoint.0, leg, port)
     }
 
+    fn announce_by_any_device(&self, endpoint: EndpointId, leg: SocketAddr, port: u16) -> io::Result<()> {
+        self.0.announce_by_any_device(endpoint.0, leg, port)
+    }
+
     fn forget(&self, endpoint: EndpointId, leg: SocketAddr, port: u16) -> io::Result<()> {
         self.0.forget(endpoint.0, leg, port)
     }
