@@ -289,3 +289,22 @@ fn the_remains_of_an_earlier_process_are_removed_once_and_only_after_the_wanted_
     reconciler.apply(snapshot(&locals, 3), &locals);
     assert_eq!(node.journal(), ["publish 3"]);
 }
+
+#[test]
+fn each_endpoint_in_turn_is_attached_again_so_that_what_was_taken_away_comes_back() {
+    let (node, mut reconciler) = node();
+    assert!(!reconciler.mend_next(), "there is none");
+    let locals = [pod(1), pod(2)];
+    reconciler.apply(snapshot(&locals, 1), &locals);
+    node.journal();
+    for _ in 0..3 {
+        assert!(!reconciler.mend_next());
+    }
+    assert_eq!(node.journal(), ["attach 1", "attach 2", "attach 1"]);
+    node.fail("attach 2");
+    assert!(reconciler.mend_next());
+    assert_eq!(reconciler.faults().keys().map(|id| id.0).collect::<Vec<_>>(), [2]);
+    node.mend("attach 2");
+    assert!(reconciler.tend());
+    assert!(reconciler.faults().is_empty());
+}

@@ -163,3 +163,26 @@ fn while_nodes_die_and_start_again_no_denied_request_gets_through_and_none_hangs
     assert!(exits.contains(&REFUSED) && exits.contains(&RESET), "refused while dead, reset while alive: {exits:?}");
     drop((other, lab));
 }
+
+#[test]
+fn rules_and_routes_that_somebody_takes_away_come_back_and_nothing_passes_unjudged_until_then() {
+    if !able() {
+        return;
+    }
+    let scene = Scene::new();
+    scene.apply(&[egress(&json!([{ "path": "/get" }]))]);
+    let before = state(&scene.client);
+    let ours = ["rule del pref 100", "route flush table 20547", "-6 rule del pref 100", "-6 route flush table 20547"];
+    for line in ours {
+        let words: Vec<_> = ["ip"].into_iter().chain(line.split(' ')).collect();
+        scene.client.run(&words).unwrap().ok().unwrap();
+    }
+    assert_ne!(state(&scene.client), before);
+    for v6 in FAMILIES {
+        let steered = || curl(&scene.client, &[], &scene.url(v6, "/get")).unwrap();
+        assert!(curl(&scene.client, &[], &scene.url(v6, "/uuid")).unwrap().exit != 0);
+        wait::until("rules and routes", String::new, || Ok((steered().exit == 0).then_some(()))).unwrap();
+    }
+    assert_eq!(state(&scene.client), before);
+    assert_eq!(scene.httpbin.arrived("/uuid"), 0);
+}

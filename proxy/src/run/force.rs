@@ -41,10 +41,10 @@ impl Force {
         self.snapshot.load_full()
     }
 
-    /// Tries again what failed, and follows namespaces that came and went. Blocks.
+    /// Tries again what failed, follows namespaces that came and went, and attaches one endpoint again. Blocks.
     pub fn tend(&self) {
         if let Some(reconciler) = self.lock().as_mut()
-            && reconciler.tend()
+            && (reconciler.tend() | reconciler.mend_next())
         {
             self.running.set_faults(reconciler.faults());
         }

@@ -7,6 +7,7 @@ use std::{
     collections::BTreeMap,
     io,
     net::IpAddr,
+    ops::Bound,
     os::fd::{AsFd, OwnedFd},
     path::{Path, PathBuf},
     sync::Arc,
@@ -73,6 +74,8 @@ pub struct Reconciler<K, D, P> {
     leftovers: Vec<EndpointId>,
     /// Whether an earlier process's remains have been looked for.
     swept: bool,
+    /// The endpoint that was attached again last.
+    mended: Option<EndpointId>,
     faults: BTreeMap<EndpointId, Unsteered>,
 }
 
@@ -88,6 +91,7 @@ impl<K: Kernel, D: Plane, P: Places> Reconciler<K, D, P> {
             held: BTreeMap::new(),
             leftovers: Vec::new(),
             swept: false,
+            mended: None,
             faults: BTreeMap::new(),
         }
     }
@@ -109,6 +113,26 @@ impl<K: Kernel, D: Plane, P: Places> Reconciler<K, D, P> {
         }
         self.reconcile(false);
         true
+    }
+
+    /// Attaches the next endpoint again, in turn: what somebody took away of its rules, routes or sysctls comes back.
+    /// Tells whether the faults are others now.
+    pub fn mend_next(&mut self) -> bool {
+        let after = self.mended.map_or(Bound::Unbounded, Bound::Excluded);
+        let next = self.held.range((after, Bound::Unbounded)).next().or(self.held.iter().next());
+        let Some(id) = next.map(|(id, _)| *id) else { return false };
+        self.mended = Some(id);
+        let Some(wanted) = self.wanted.get(&id).cloned() else { return false };
+        if let Some(held) = self.held.get_mut(&id) {
+            held.attached = None;
+        }
+        let before = self.faults.clone();
+        match self.steer(&wanted) {
+            Ok(()) => self.faults.remove(&id),
+            Err(fault) => self.faults.insert(id, fault),
+        };
+        self.log_changes(&before);
+        self.faults != before
     }
 
     /// The endpoints that could not be steered, and why.
