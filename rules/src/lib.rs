@@ -5,6 +5,7 @@
 //! this request allowed* ([`snapshot::RuleSet::check`]), once a request.
 
 mod compile;
+pub mod explain;
 mod finder;
 pub mod labels;
 mod lpm;

@@ -1,0 +1,121 @@
+//! One question about a world, answered with its reasons. For people and tests; the data path asks
+//! [`Snapshot::flow`] and [`RuleSet::check`](crate::ruleset::RuleSet::check) itself.
+
+use std::{net::IpAddr, sync::Arc};
+
+use crate::{
+    request::Request,
+    settings::DenyWith,
+    snapshot::{Access, Flow, FlowKey, Snapshot},
+    verdict::{Layer, Miss, Reason, RuleInfo},
+    world::{Direction, EndpointId, Transport, World},
+};
+
+/// May this endpoint have this flow, and may this request pass on it?
+#[derive(Clone, Copy)]
+pub struct Question<'a> {
+    /// The endpoint whose policy is asked.
+    pub endpoint: EndpointId,
+    /// Direction, seen from it.
+    pub direction: Direction,
+    /// Transport.
+    pub transport: Transport,
+    /// The other side; never IPv4-mapped. For a service, a backend.
+    pub peer: IpAddr,
+    /// Port that is connected to.
+    pub port: u16,
+    /// What is said on the flow. Without it only the flow is judged: one whose requests are judged counts as allowed.
+    pub request: Option<&'a dyn Request>,
+}
+
+/// How a denial looks from outside, and how an allowed flow goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// It passes as it is.
+    Pass,
+    /// It passes through the relay of this protocol.
+    Relay(&'static str),
+    /// The flow is dropped at its first packet.
+    Drop,
+    /// The connection is reset.
+    Reset,
+    /// The protocol's own refusal is answered, and the connection stays in order.
+    Respond,
+}
+
+/// A rule that selects the endpoint and did not decide, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Near {
+    /// The rule.
+    pub rule: Arc<RuleInfo>,
+    /// Why it did not apply, as a sentence without a full stop.
+    pub why: String,
+}
+
+/// The answer.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// Whether it passes.
+    pub allowed: bool,
+    /// The layer that decided.
+    pub layer: Layer,
+    /// Why.
+    pub reason: Reason,
+    /// What becomes of it.
+    pub how: How,
+    /// The protocol whose proxy Cilium's datapath would send the flow to, also where a wider rule lets every request
+    /// pass there.
+    pub redirect: Option<&'static str>,
+    /// The rule that decided, or the one that came nearest.
+    pub rule: Option<Arc<RuleInfo>>,
+    /// What a request failed at.
+    pub miss: Option<Miss>,
+    /// Other rules of the endpoint and direction, and why each did not apply. Only for denials.
+    pub near: Vec<Near>,
+}
+
+/// Answers a question. `snapshot` has to be compiled from `world`.
+#[must_use]
+pub fn explain(world: &World, snapshot: &Snapshot, question: &Question<'_>) -> Answer {
+    let Question { endpoint, direction, transport, peer, port, request } = *question;
+    let flow = snapshot.flow(&FlowKey { endpoint, direction, transport, peer, port });
+    let mut answer = of_flow(&flow);
+    if let (Access::Judge(rules), Some(request)) = (&flow.access, request) {
+        let verdict = rules.check(request);
+        answer.allowed = verdict.allowed;
+        answer.reason = verdict.reason;
+        answer.rule = verdict
+            .rule
+            .map(|rule| Arc::new(RuleInfo { policy: Arc::clone(&rule.policy), rule: Arc::clone(&rule.rule) }));
+        answer.miss = verdict.miss;
+        answer.how = match (verdict.allowed, verdict.deny_with) {
+            (true, _) => How::Relay(rules.schema().protocol),
+            (false, DenyWith::Reset) => How::Reset,
+            (false, DenyWith::Respond) => How::Respond,
+        };
+    }
+    let _ = world;
+    answer
+}
+
+fn of_flow(flow: &Flow) -> Answer {
+    let how = match &flow.access {
+        Access::Allow => How::Pass,
+        Access::Deny => How::Drop,
+        Access::Judge(rules) => How::Relay(rules.schema().protocol),
+    };
+    let redirect = match &flow.access {
+        Access::Judge(rules) => Some(rules.schema().protocol),
+        Access::Allow | Access::Deny => None,
+    };
+    Answer {
+        allowed: !matches!(flow.access, Access::Deny),
+        layer: flow.layer,
+        reason: flow.reason,
+        how,
+        redirect,
+        rule: flow.rule.clone(),
+        miss: None,
+        near: Vec::new(),
+    }
+}
