@@ -7,8 +7,8 @@ use portcullis_rules::{
     labels::{Labels, Operator, Requirement, Selector},
     policy::{Entry, L7Rule, L7Rules, Matcher, Policy, PortRef, PortRule, PortSpec, Position, Predicate, Rule},
     request::{FieldValue, Request},
-    schema::{FieldIndex, FieldSpec, Form, Schema},
-    settings::{DenyWith, Settings},
+    schema::{FieldIndex, FieldSpec, Form, Nature, Schema},
+    settings::DenyWith,
     snapshot::{FlowKey, RuleSet, Snapshot},
     verdict::RuleInfo,
     world::{Direction, Endpoint, EndpointId, Transport, World},
@@ -20,6 +20,7 @@ static HTTP: Schema = Schema {
         FieldSpec { name: "method", form: Form::Regex, checked: true },
         FieldSpec { name: "path", form: Form::Regex, checked: true },
     ],
+    nature: &Nature::STREAM,
 };
 
 /// A request of method and path.
@@ -42,7 +43,7 @@ fn get(path: &str) -> L7Rule {
         key: String::new(),
         matcher: Matcher::Regex(pattern.to_owned()),
     };
-    L7Rule { predicates: vec![regex(0, "GET"), regex(1, path)], position: Position::default() }
+    L7Rule { predicates: vec![regex(0, "GET"), regex(1, path)], ..L7Rule::default() }
 }
 
 fn rule_set(count: usize, path: fn(usize) -> String) -> RuleSet {
@@ -103,12 +104,13 @@ fn world(count: u16) -> World {
         let l7 = L7Rules { schema: &HTTP, rules: vec![get(&format!("/{number}/.*"))] };
         let entry = Entry {
             endpoints: Some(vec![select(format!("a{}", (number + 1) % count))]),
-            ports: Some(vec![PortRule { ports, l7: Some(l7) }]),
+            ports: Some(vec![PortRule { ports, l7: Some(l7), ..PortRule::default() }]),
             ..Entry::default()
         };
         let rule = Rule {
             path: "spec".into(),
             subject: select(format!("a{number}")),
+            node: false,
             ingress: Some(vec![entry]),
             egress: None,
             ingress_deny: None,
@@ -127,9 +129,8 @@ fn world(count: u16) -> World {
     };
     World {
         endpoints: (0..count).map(endpoint).collect(),
-        services: vec![],
         policies: (0..count).map(policy).collect(),
-        settings: Settings::default(),
+        ..World::default()
     }
 }
 

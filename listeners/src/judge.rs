@@ -216,7 +216,7 @@ impl Judge {
 }
 
 fn denied(layer: Layer, reason: Reason) -> Flow {
-    Flow { access: Access::Deny, layer, reason, rule: None }
+    Flow { access: Access::Deny, layer, reason, rule: None, redirect: None }
 }
 
 /// A verdict in the making of its event.

@@ -4,6 +4,7 @@
 use std::{net::IpAddr, sync::Arc};
 
 use crate::{
+    effects::Effects,
     request::Request,
     settings::DenyWith,
     snapshot::{Access, Flow, FlowKey, Snapshot},
@@ -72,6 +73,8 @@ pub struct Answer {
     pub miss: Option<Miss>,
     /// Other rules of the endpoint and direction, and why each did not apply. Only for denials.
     pub near: Vec<Near>,
+    /// What the rules did to the headers of the request.
+    pub effects: Effects,
 }
 
 /// Answers a question. `snapshot` has to be compiled from `world`.
@@ -81,7 +84,8 @@ pub fn explain(world: &World, snapshot: &Snapshot, question: &Question<'_>) -> A
     let flow = snapshot.flow(&FlowKey { endpoint, direction, transport, peer, port });
     let mut answer = of_flow(&flow);
     if let (Access::Judge(rules), Some(request)) = (&flow.access, request) {
-        let verdict = rules.check(request);
+        let (verdict, effects) = rules.evaluate(request);
+        answer.effects = effects;
         answer.allowed = verdict.allowed;
         answer.reason = verdict.reason;
         answer.rule = verdict
@@ -104,18 +108,22 @@ fn of_flow(flow: &Flow) -> Answer {
         Access::Deny => How::Drop,
         Access::Judge(rules) => How::Relay(rules.schema().protocol),
     };
-    let redirect = match &flow.access {
-        Access::Judge(rules) => Some(rules.schema().protocol),
-        Access::Allow | Access::Deny => None,
-    };
     Answer {
         allowed: !matches!(flow.access, Access::Deny),
         layer: flow.layer,
         reason: flow.reason,
         how,
-        redirect,
+        redirect: flow.redirect,
         rule: flow.rule.clone(),
         miss: None,
         near: Vec::new(),
+        effects: Effects::default(),
     }
+}
+
+/// The rules that select the endpoint in a direction and do not apply to a flow, and why. For each rule the first reason
+/// is told: its peers, then its ports.
+#[must_use]
+pub fn near(world: &World, question: &Question<'_>) -> Vec<Near> {
+    crate::near::near(world, question)
 }

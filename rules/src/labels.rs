@@ -79,6 +79,28 @@ impl Labels {
         Self::new(all)
     }
 
+    /// The labels of a pod as [`Labels::of_pod`] makes them, with those of its namespace
+    /// (`io.cilium.k8s.namespace.labels.KEY`) and the name of the namespace among them, as Kubernetes sets it.
+    #[must_use]
+    pub fn of_pod_in<'a>(
+        namespace: &'a str,
+        namespace_labels: impl IntoIterator<Item = (&'a str, &'a str)>,
+        service_account: &str,
+        labels: impl IntoIterator<Item = (String, String)>,
+    ) -> Self {
+        let pod = Self::of_pod(namespace, service_account, labels);
+        if pod.labels.iter().any(|label| label.source == RESERVED) {
+            return pod;
+        }
+        let named = [("kubernetes.io/metadata.name", namespace)];
+        let of_namespace = namespace_labels.into_iter().chain(named).map(|(key, value)| Label {
+            source: "k8s".to_owned(),
+            key: format!("{NAMESPACE_LABELS}{key}"),
+            value: value.to_owned(),
+        });
+        Self::new(pod.labels.into_iter().chain(of_namespace))
+    }
+
     /// All labels, sorted.
     pub fn iter(&self) -> impl Iterator<Item = &Label> {
         self.labels.iter()
@@ -88,6 +110,12 @@ impl Labels {
     #[must_use]
     pub fn has_reserved(&self, key: &str) -> bool {
         self.labels.iter().any(|label| label.source == RESERVED && label.key == key)
+    }
+
+    /// Whether they are of an address outside the cluster.
+    #[must_use]
+    pub fn has_world(&self) -> bool {
+        ["world", "world-ipv4", "world-ipv6"].into_iter().any(|key| self.has_reserved(key))
     }
 
     /// Whether there is a label of this key, from any source.
@@ -158,6 +186,28 @@ impl Requirement {
     }
 }
 
+impl fmt::Display for Selector {
+    /// Equal selectors look equal, in whatever order they were written.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = |requirement: &Requirement| {
+            let (source, key) = split_key(&requirement.key);
+            let mut values = requirement.values.clone();
+            values.sort_unstable();
+            let key = format!("{}:{key}", source.unwrap_or("any"));
+            let values = values.join("|");
+            match requirement.operator {
+                Operator::In => format!("{key}={values}"),
+                Operator::NotIn => format!("{key}!={values}"),
+                Operator::Exists => key,
+                Operator::DoesNotExist => format!("!{key}"),
+            }
+        };
+        let mut words: Vec<String> = self.requirements.iter().map(word).collect();
+        words.sort_unstable();
+        f.write_str(&words.join(","))
+    }
+}
+
 impl Selector {
     /// Whether labels satisfy every requirement.
     #[must_use]
@@ -174,6 +224,15 @@ impl Selector {
             bound.requirements.retain(|requirement| requirement.key() != NAMESPACE);
             bound.requirements.push(Requirement::is(&format!("k8s:{NAMESPACE}"), namespace));
         }
+        bound
+    }
+
+    /// The selector of nodes as peers: those of other nodes (`fromNodes`, `toNodes`).
+    #[must_use]
+    pub fn for_nodes(&self) -> Self {
+        let mut bound = self.clone();
+        let key = format!("{RESERVED}:remote-node");
+        bound.requirements.push(Requirement { key, operator: Operator::Exists, values: Vec::new() });
         bound
     }
 

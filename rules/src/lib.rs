@@ -5,10 +5,14 @@
 //! this request allowed* ([`snapshot::RuleSet::check`]), once a request.
 
 mod compile;
+mod coverage;
+pub mod effects;
 pub mod explain;
 mod finder;
 pub mod labels;
 mod lpm;
+pub mod names;
+mod near;
 pub mod pattern;
 pub mod policy;
 mod re2;

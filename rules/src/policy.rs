@@ -44,8 +44,10 @@ pub struct Policy {
 pub struct Rule {
     /// Where it stands in the policy: `spec`, `specs[0]`; the prefix of field paths.
     pub path: Arc<str>,
-    /// `endpointSelector`, as written (no namespace injected).
+    /// `endpointSelector` or `nodeSelector`, as written (no namespace injected).
     pub subject: Selector,
+    /// Whether the subjects are nodes.
+    pub node: bool,
     /// `ingress`.
     pub ingress: Option<Vec<Entry>>,
     /// `egress`.
@@ -71,14 +73,67 @@ pub struct Entry {
     pub cidrs: Option<Vec<IpNet>>,
     /// `fromCIDRSet` / `toCIDRSet`.
     pub cidr_sets: Option<Vec<CidrSet>>,
+    /// The items of `fromCIDRSet` / `toCIDRSet` that name groups. A list of these alone leaves `cidr_sets` empty.
+    pub cidr_groups: Vec<CidrGroupUse>,
     /// `fromEntities` / `toEntities`.
     pub entities: Option<Vec<Entity>>,
+    /// `fromNodes` / `toNodes`.
+    pub nodes: Option<Vec<Selector>>,
+    /// `toServices`; an empty list counts as absent.
+    pub services: Option<Vec<ServiceSelector>>,
     /// `toFQDNs`; an empty list counts as absent.
     pub fqdns: Option<Vec<FqdnSelector>>,
     /// `toPorts`; an empty list counts as absent.
     pub ports: Option<Vec<PortRule>>,
+    /// The fields of all `icmps`; an empty list counts as absent.
+    pub icmps: Option<Vec<IcmpField>>,
     /// Where it stands in the document.
     pub position: Position,
+}
+
+/// Use of CIDR groups with exceptions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CidrGroupUse {
+    /// Which groups.
+    pub groups: CidrGroupSelector,
+    /// Parts of them that are not meant.
+    pub except: Vec<IpNet>,
+}
+
+/// Which CIDR groups.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CidrGroupSelector {
+    /// `cidrGroupRef`: by name.
+    Name(String),
+    /// `cidrGroupSelector`: by labels.
+    Labels(Selector),
+}
+
+/// One item of `toServices`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceSelector {
+    /// Namespace; `None` is the policy's, and any for a cluster-wide policy.
+    pub namespace: Option<String>,
+    /// Which services there.
+    pub services: ServiceName,
+}
+
+/// Which services of a namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ServiceName {
+    /// `k8sService.serviceName`.
+    Name(String),
+    /// `k8sServiceSelector.selector`.
+    Labels(Selector),
+}
+
+/// One ICMP message type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IcmpField {
+    /// [`Transport::Icmp`] or [`Transport::IcmpV6`].
+    pub family: Transport,
+    /// The type.
+    pub kind: u8,
 }
 
 /// A CIDR with exceptions.
@@ -121,25 +176,27 @@ pub enum Entity {
 }
 
 /// One element of `toPorts`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct PortRule {
     /// `ports`. An empty list selects nothing.
     pub ports: Vec<PortSpec>,
     /// `rules`, if there is at least one L7 rule.
     pub l7: Option<L7Rules>,
+    /// `serverNames`, as rules of TLS, one for each name; if there is at least one.
+    pub server_names: Option<L7Rules>,
 }
 
 /// One port.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PortSpec {
     /// Number, range or name.
     pub port: PortRef,
-    /// `None` is `ANY`: TCP, UDP and SCTP.
+    /// `None` is `ANY`: TCP, UDP and SCTP, but not ICMP.
     pub transport: Option<Transport>,
 }
 
 /// Number, range or name of a port.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum PortRef {
     /// `first..=last`; 0..=0 stands for every port.
     Range(u16, u16),
@@ -161,6 +218,9 @@ pub struct L7Rules {
 pub struct L7Rule {
     /// Predicates in the order of the schema.
     pub predicates: Vec<Predicate>,
+    /// `headerMatches` that are more than a predicate: what is done with a header that does not match, and what is
+    /// compared with a secret. They run once all predicates match.
+    pub actions: Vec<HeaderAction>,
     /// Where it stands in the document.
     pub position: Position,
 }
@@ -174,6 +234,43 @@ pub struct Predicate {
     pub key: String,
     /// What the value has to be.
     pub matcher: Matcher,
+}
+
+/// A comparison of a header, and what is done when it fails.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeaderAction {
+    /// The field of the form [`crate::schema::Form::Headers`].
+    pub field: FieldIndex,
+    /// Name of the header, in lower case.
+    pub name: String,
+    /// What the whole value has to equal; an empty one is any value.
+    pub wanted: Wanted,
+    /// What is done when it does not.
+    pub mismatch: Mismatch,
+}
+
+/// Where the wanted value of a header comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// The policy.
+    Value(String),
+    /// A secret, `namespace/name`. While it is not known, nothing matches and nothing is done.
+    Secret(String),
+}
+
+/// What is done with a header that does not match (cilium pkg/policy/api/http.go, `MismatchAction`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mismatch {
+    /// The rule does not match.
+    Fail,
+    /// It is told.
+    Log,
+    /// The wanted value is added.
+    Add,
+    /// The header is removed.
+    Delete,
+    /// The header becomes the wanted value.
+    Replace,
 }
 
 /// What a value has to be.

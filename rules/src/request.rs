@@ -32,6 +32,17 @@ pub trait Request {
             FieldValue::Absent | FieldValue::Ambiguous(_) => None,
         }
     }
+    /// How many values a field of the form [`crate::schema::Form::Each`] has; `None` where this kind of request can
+    /// have none, so that rules about the field do not concern it.
+    fn count(&self, field: FieldIndex) -> Option<usize> {
+        let _ = field;
+        None
+    }
+    /// One of these values, by its number.
+    fn nth(&self, field: FieldIndex, number: usize) -> &[u8] {
+        let _ = (field, number);
+        b""
+    }
     /// The protocol version as people write it, for records; empty when there is none.
     fn version(&self) -> &'static str {
         ""

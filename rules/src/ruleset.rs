@@ -3,13 +3,16 @@
 use std::{borrow::Cow, sync::Arc};
 
 use crate::{
+    coverage,
+    effects::{Action, Changed, Effects},
     finder::Finder,
     pattern::Pattern,
     policy::{L7Rule, Matcher, Predicate},
     request::{FieldValue, Request},
-    schema::{Form, Schema},
+    schema::{FieldIndex, Form, Schema},
     settings::DenyWith,
     verdict::{Miss, Reason, RuleInfo, Verdict},
+    world::Secret,
 };
 
 /// Most rules that are asked how near they came.
@@ -24,13 +27,20 @@ pub struct RuleSet {
     rules: Vec<Compiled>,
     finder: Finder,
     deny_with: DenyWith,
+    /// Some rule acts on headers.
+    acts: bool,
+    /// The field of which each value has to be allowed, if the protocol has one.
+    each: Option<FieldIndex>,
 }
 
 /// One rule.
 #[derive(Debug)]
 pub(crate) struct Compiled {
     pub(crate) predicates: Vec<(Predicate, Pattern)>,
-    info: Arc<RuleInfo>,
+    pub(crate) actions: Vec<Action>,
+    /// The field of which a request may have several values.
+    each: Option<FieldIndex>,
+    pub(crate) info: Arc<RuleInfo>,
 }
 
 /// How a rule fared.
@@ -50,6 +60,15 @@ impl Compiled {
 
     fn judge(&self, request: &dyn Request) -> Fate {
         for (at, (predicate, pattern)) in self.predicates.iter().enumerate() {
+            if self.each == Some(predicate.field) {
+                let some = request
+                    .count(predicate.field)
+                    .is_none_or(|count| (0..count).any(|number| pattern.matches(request.nth(predicate.field, number))));
+                if some {
+                    continue;
+                }
+                return Fate::Miss { at, ambiguous: None };
+            }
             match request.field(predicate.field, &predicate.key) {
                 FieldValue::Value(value) if pattern.matches(&value) => {}
                 FieldValue::Ambiguous(kind) => return Fate::Miss { at, ambiguous: Some(kind) },
@@ -68,15 +87,29 @@ impl RuleSet {
         rules: impl IntoIterator<Item = (&'a L7Rule, Arc<RuleInfo>)>,
         deny_with: DenyWith,
     ) -> Self {
+        Self::with_secrets(schema, rules, deny_with, &[])
+    }
+
+    /// The same with the secrets that headers are compared with.
+    pub(crate) fn with_secrets<'a>(
+        schema: &'static Schema,
+        rules: impl IntoIterator<Item = (&'a L7Rule, Arc<RuleInfo>)>,
+        deny_with: DenyWith,
+        secrets: &[Secret],
+    ) -> Self {
+        let index = schema.fields.iter().position(|field| field.form == Form::Each);
+        let each = index.and_then(|index| u8::try_from(index).ok()).map(FieldIndex);
         let rules: Vec<Compiled> = rules
             .into_iter()
             .map(|(rule, info)| {
                 let compile = |predicate: &Predicate| (predicate.clone(), Pattern::new(&predicate.matcher));
-                Compiled { predicates: rule.predicates.iter().map(compile).collect(), info }
+                let actions = rule.actions.iter().map(|action| Action::new(action, secrets)).collect();
+                Compiled { predicates: rule.predicates.iter().map(compile).collect(), actions, each, info }
             })
             .collect();
         let finder = Finder::new(schema, &rules);
-        Self { schema, rules, finder, deny_with }
+        let acts = rules.iter().any(|rule| !rule.actions.is_empty());
+        Self { schema, rules, finder, deny_with, acts, each }
     }
 
     /// The protocol.
@@ -100,15 +133,39 @@ impl RuleSet {
     /// Judges one request. Does not allocate when it is allowed. Where several rules allow, it names one of them.
     #[must_use]
     pub fn check(&self, request: &dyn Request) -> Verdict<'_> {
-        match self.finder.find(&self.rules, request) {
-            Some(rule) => Verdict {
-                allowed: true,
-                reason: Reason::RuleAllows,
-                rule: Some(&rule.info),
-                miss: None,
-                deny_with: self.deny_with,
-            },
-            None => self.denied(request),
+        let found = match self.each {
+            _ if self.acts => return self.evaluate(request).0,
+            Some(field) => coverage::find(&self.rules, field, request),
+            None => self.finder.find(&self.rules, request),
+        };
+        found.map_or_else(|| self.denied(request), |rule| self.allowed(rule))
+    }
+
+    /// Judges one request and tells what the rules do to its headers. Unlike [`RuleSet::check`] it asks every rule, as
+    /// each that matches acts (cilium/proxy cilium/network_policy.cc).
+    #[must_use]
+    pub fn evaluate(&self, request: &dyn Request) -> (Verdict<'_>, Effects) {
+        if !self.acts {
+            return (self.check(request), Effects::default());
+        }
+        let mut changed = Changed::new(request);
+        let mut found = None;
+        for rule in &self.rules {
+            if rule.matches(&changed) && changed.act(&rule.actions) {
+                found = found.or(Some(rule));
+            }
+        }
+        let verdict = found.map_or_else(|| self.denied(request), |rule| self.allowed(rule));
+        (verdict, changed.into_effects())
+    }
+
+    fn allowed<'r>(&self, rule: &'r Compiled) -> Verdict<'r> {
+        Verdict {
+            allowed: true,
+            reason: Reason::RuleAllows,
+            rule: Some(&rule.info),
+            miss: None,
+            deny_with: self.deny_with,
         }
     }
 

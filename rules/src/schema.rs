@@ -3,6 +3,8 @@
 //! A protocol is one `static` [`Schema`] in its codec's folder. The policy parser reads `toPorts[].rules.<protocol>`
 //! by it, and the engine matches requests by it, so a new protocol touches neither.
 
+use crate::policy::Matcher;
+
 /// Index of a field in [`Schema::fields`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FieldIndex(pub u8);
@@ -16,6 +18,11 @@ pub enum Form {
     Headers,
     /// One exact value. Empty means any.
     Exact,
+    /// A text in the protocol's own words, which [`Nature::read`] turns into a matcher.
+    Words,
+    /// The same for a field of which a request may have several values. Each of them has to be allowed by a rule, not
+    /// all by the same one (cilium/proxy proxylib/kafka/kafkalib/policy.go).
+    Each,
 }
 
 /// One field of a protocol.
@@ -37,6 +44,43 @@ pub struct Schema {
     pub protocol: &'static str,
     /// Its fields, in the order in which they are compared and reported.
     pub fields: &'static [FieldSpec],
+    /// What sets it apart from other protocols.
+    pub nature: &'static Nature,
+}
+
+/// What sets a protocol apart from others, beyond its fields.
+#[derive(Debug)]
+pub struct Nature {
+    /// Where rules of two protocols meet on one flow, those with the smaller number judge it (cilium pkg/policy/l4.go,
+    /// the default listener priorities).
+    pub priority: u8,
+    /// Key of the list below `toPorts[]` that holds the texts of its only field. `None`: `rules.<protocol>`.
+    pub list: Option<&'static str>,
+    /// Whether its rules may stand on UDP, and so on ANY.
+    pub datagrams: bool,
+    /// Whether its rules may stand in `ingress`.
+    pub ingress: bool,
+    /// Whether only a rule without L7 rules that names exactly this port lets every request pass. Otherwise every rule
+    /// that covers the port does.
+    pub exact_port: bool,
+    /// Whether the fields of one rule are ORed instead of ANDed.
+    pub alternatives: bool,
+    /// Reads the text of a field of the form [`Form::Words`] or [`Form::Each`]: what has to match, or nothing if any
+    /// value will do. An error says what is wrong.
+    pub read: fn(FieldIndex, &str) -> Result<Option<Matcher>, String>,
+}
+
+impl Nature {
+    /// Of a protocol on TCP whose fields need no words of their own, such as HTTP.
+    pub const STREAM: Self = Self {
+        priority: 101,
+        list: None,
+        datagrams: false,
+        ingress: true,
+        exact_port: false,
+        alternatives: false,
+        read: |_, text| Ok(Some(Matcher::Exact(text.to_owned()))),
+    };
 }
 
 impl Schema {

@@ -53,6 +53,9 @@ pub struct Flow {
     pub reason: Reason,
     /// The decisive rule, if one is.
     pub rule: Option<Arc<RuleInfo>>,
+    /// The protocol whose proxy Cilium's datapath sends the flow to, also where a wider rule lets every request pass
+    /// there, so that here it is not judged.
+    pub redirect: Option<&'static str>,
 }
 
 /// Everything in force, compiled. Immutable; swapped as a whole.
@@ -93,7 +96,7 @@ impl Snapshot {
     /// reach itself (cilium bpf/bpf_lxc.c: hairpin flows skip policy).
     #[must_use]
     pub fn flow(&self, key: &FlowKey) -> Flow {
-        let flow = |access, reason| Flow { access, layer: Layer::L3, reason, rule: None };
+        let flow = |access, reason| Flow { access, layer: Layer::L3, reason, rule: None, redirect: None };
         let Some((endpoint, subject)) = self.locals.get(&key.endpoint) else {
             return flow(Access::Deny, Reason::UnknownEndpoint);
         };

@@ -2,6 +2,8 @@
 
 use std::{net::IpAddr, sync::Arc};
 
+use ipnet::IpNet;
+
 use crate::{labels::Labels, policy::Policy, settings::Settings};
 
 /// Number of a local endpoint: its key in the kernel's maps. Never 0.
@@ -37,6 +39,10 @@ pub enum Transport {
     Udp,
     /// SCTP. Known to policies; never steered.
     Sctp,
+    /// ICMP; its message type stands for the port. Known to policies; never steered.
+    Icmp,
+    /// ICMPv6, likewise.
+    IcmpV6,
 }
 
 /// A named or owned port of an endpoint.
@@ -97,6 +103,41 @@ pub struct Service {
     pub backends: Vec<IpAddr>,
 }
 
+/// Addresses under a name: `CiliumCIDRGroup`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CidrGroup {
+    /// Name.
+    pub name: Arc<str>,
+    /// Labels, of the source `cidrgroup`.
+    pub labels: Labels,
+    /// The ranges.
+    pub cidrs: Vec<IpNet>,
+}
+
+/// What a name was resolved to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResolvedName {
+    /// The name, in lower case and with its final dot.
+    pub name: String,
+    /// Addresses; never IPv4-mapped.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// A secret that policies compare headers with.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret {
+    /// `namespace/name`.
+    pub name: String,
+    /// Its only value.
+    pub value: String,
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Secret").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
 /// Everything a snapshot is compiled from.
 #[derive(Clone, Debug, Default)]
 pub struct World {
@@ -106,6 +147,12 @@ pub struct World {
     pub services: Vec<Arc<Service>>,
     /// Policies, validated.
     pub policies: Vec<Arc<Policy>>,
+    /// CIDR groups.
+    pub cidr_groups: Vec<Arc<CidrGroup>>,
+    /// Names that were resolved, for `toFQDNs`.
+    pub names: Vec<ResolvedName>,
+    /// Secrets, for `headerMatches`.
+    pub secrets: Vec<Secret>,
     /// Settings.
     pub settings: Settings,
 }

@@ -90,7 +90,7 @@ fn three_kinds_of_nothing() {
 
 #[test]
 fn an_empty_list_of_ports_selects_nothing_neither_allowed_nor_denied() {
-    let none = || portcullis_rules::policy::PortRule { ports: vec![], l7: None };
+    let none = || portcullis_rules::policy::PortRule::default();
     let world = server(vec![peers(&["app=client"]).push(none())]);
     assert_enters(&world, &[("client", "80", "deny")]);
     let denies =

@@ -75,7 +75,7 @@ fn any_ports() -> impl Strategy<Value = PortRule> {
     ]);
     prop_oneof![
         3 => vec(select(&PORTS[..]), 0..3).prop_map(|ports| {
-            PortRule { ports: ports.into_iter().map(spec).collect(), l7: None }
+            PortRule { ports: ports.into_iter().map(spec).collect(), l7: None, ..PortRule::default() }
         }),
         2 => (select(&["80", "81", "web", "80-90"][..]), http).prop_map(|(port, rules)| {
             anybody().http(port, rules).ports.unwrap_or_default().remove(0)
@@ -147,6 +147,7 @@ fn any_world() -> impl Strategy<Value = World> {
             services: services.into_iter().map(Arc::new).collect(),
             policies,
             settings,
+            ..World::default()
         }
     })
 }

@@ -40,7 +40,7 @@ fn assert_problems(cases: Vec<(Rule, &str, &str, bool)>) {
 #[test]
 fn what_cilium_refuses_is_refused() {
     let two = Entry { entities: Some(vec![Entity::Host]), ..peers(&["app=a"]) };
-    let many = PortRule { ports: vec![kit::spec("80"); 41], l7: None };
+    let many = PortRule { ports: vec![kit::spec("80"); 41], l7: None, ..PortRule::default() };
     let udp = anybody().http("80/udp", vec![allow("GET", "")]);
     let denies = Rule { ingress_deny: Some(vec![anybody().http("80", vec![allow("GET", "")])]), ..rule("") };
     assert_problems(vec![
@@ -129,7 +129,7 @@ fn a_selector_without_values_is_refused() {
 #[test]
 fn what_surprises_is_accepted_with_a_warning() {
     let http = |rules| server(anybody().http("80", rules));
-    let none = PortRule { ports: vec![], l7: None };
+    let none = PortRule { ports: vec![], l7: None, ..PortRule::default() };
     assert_problems(vec![
         (server(anybody()), "spec.ingress[0]", "selects nobody", true),
         (server(anybody().push(none)), "spec.ingress[0].toPorts[0].ports", "selects nothing", true),

@@ -4,10 +4,15 @@
 
 mod files;
 mod list;
+pub mod offline;
 mod resource;
 
 pub use files::{LARGEST, files_of, is_document};
-use portcullis_rules::{policy::Position, schema::Schema, settings::Settings};
+use portcullis_rules::{
+    policy::{Policy, Position},
+    schema::Schema,
+    settings::Settings,
+};
 
 use crate::{
     policy,
@@ -108,7 +113,20 @@ fn is_marker(line: &str, marker: &str) -> bool {
 /// warnings.
 #[must_use]
 pub fn check_policy(document: &str, schemas: &[&'static Schema], settings: &Settings) -> Vec<Problem> {
-    policy::read(document, &"api".into(), policy::Language { schemas, settings }).problems
+    read_policy(document, "api", schemas, settings).1
+}
+
+/// Reads a policy's document without a node: the policy unless there is an error, and what is wrong or doubtful. `origin`
+/// names where it was read.
+#[must_use]
+pub fn read_policy(
+    document: &str,
+    origin: &str,
+    schemas: &[&'static Schema],
+    settings: &Settings,
+) -> (Option<Policy>, Vec<Problem>) {
+    let read = policy::read(document, &origin.into(), policy::Language { schemas, settings, live: false });
+    (read.policy, read.problems)
 }
 
 /// The key of a resource, as far as it can be told.

@@ -1,5 +1,7 @@
 //! One document as a resource.
 
+use portcullis_rules::world::CidrGroup;
+
 use super::{Content, Refused, key_of};
 use crate::{
     digest::digest,
@@ -15,7 +17,14 @@ use crate::{
 /// What endpoints and services have as `apiVersion`.
 pub(super) const API_VERSION: &str = "portcullis.io/v1";
 /// Manifests that may stand beside ours: those of a walk-through.
-const FOREIGN: &[(&str, &str)] = &[("v1", "Namespace"), ("v1", "Service"), ("apps/v1", "Deployment")];
+const FOREIGN: &[(&str, &str)] = &[
+    ("v1", "Namespace"),
+    ("v1", "Service"),
+    ("apps/v1", "Deployment"),
+    ("cilium.io/v2", CIDR_GROUP),
+    ("cilium.io/v2alpha1", CIDR_GROUP),
+];
+const CIDR_GROUP: &str = "CiliumCIDRGroup";
 const KINDS: &str = "CiliumNetworkPolicy and CiliumClusterwideNetworkPolicy of cilium.io/v2, Endpoint and Service of \
                      portcullis.io/v1";
 
@@ -39,6 +48,28 @@ pub(super) fn read(text: &str, tree: &Tree) -> Result<Content, Refused> {
     };
     let version = digest(text);
     Ok(Content::Resource(Box::new(proto::Resource { version, body: Some(body) })))
+}
+
+/// What reads a document that is a CIDR group.
+type ReadGroup<'t> = Box<dyn FnOnce(&mut Vec<Problem>) -> Option<CidrGroup> + 't>;
+
+/// How a document is read as a CIDR group, if it is one.
+pub(super) fn cidr_group(tree: &Tree) -> Option<ReadGroup<'_>> {
+    (tree.text("kind") == Some(CIDR_GROUP)).then(|| -> ReadGroup<'_> {
+        Box::new(move |problems| {
+            let mut document = Field::root(tree).fields(problems);
+            document.ignore(&["apiVersion", "kind", "status"]);
+            let metadata = metadata::read(&mut document, problems);
+            let spec = document.require("spec", "write spec: {externalCIDRs: [...]}", problems)?;
+            document.finish(&[], problems);
+            let mut fields = spec.fields(problems);
+            let list = fields.require("externalCIDRs", "write a list of ranges", problems);
+            let items = list.map(|list| list.items(problems)).unwrap_or_default();
+            let cidrs = items.iter().filter_map(|item| policy::cidr_only(item, problems)).collect();
+            fields.finish(&[], problems);
+            Some(super::offline::group(metadata.name?, metadata.labels, cidrs))
+        })
+    })
 }
 
 fn unknown(tree: &Tree, version: &str, kind: &str) -> Refused {

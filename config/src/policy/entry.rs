@@ -2,7 +2,11 @@
 
 use portcullis_rules::policy::Entry;
 
-use super::{Language, peers, ports, selector};
+use super::{
+    Language,
+    cidrs::{self, CidrRule},
+    icmp, peers, ports, selector, services,
+};
 use crate::{
     problem::Problem,
     yaml::{Field, Fields},
@@ -23,9 +27,9 @@ struct Names {
     cidr: &'static str,
     cidr_set: &'static str,
     entities: &'static str,
+    nodes: &'static str,
+    groups: &'static str,
     requires: &'static str,
-    /// Known to Cilium only.
-    unsupported: &'static [&'static str],
 }
 
 const INGRESS: Names = Names {
@@ -33,16 +37,18 @@ const INGRESS: Names = Names {
     cidr: "fromCIDR",
     cidr_set: "fromCIDRSet",
     entities: "fromEntities",
+    nodes: "fromNodes",
+    groups: "fromGroups",
     requires: "fromRequires",
-    unsupported: &["fromNodes", "fromGroups", "icmps", "authentication"],
 };
 const EGRESS: Names = Names {
     endpoints: "toEndpoints",
     cidr: "toCIDR",
     cidr_set: "toCIDRSet",
     entities: "toEntities",
+    nodes: "toNodes",
+    groups: "toGroups",
     requires: "toRequires",
-    unsupported: &["toNodes", "toServices", "toGroups", "icmps", "authentication"],
 };
 
 /// Reads one element. Absent and empty lists stay apart.
@@ -50,8 +56,19 @@ pub(super) fn read(item: &Field<'_>, kind: Kind, language: Language<'_>, problem
     let names = if kind.egress { &EGRESS } else { &INGRESS };
     let mut fields = item.fields(problems);
     let endpoints = list(&mut fields, names.endpoints, problems, |item, problems| Some(selector::read(item, problems)));
-    let cidrs = list(&mut fields, names.cidr, problems, peers::cidr_or_address);
-    let cidr_sets = list(&mut fields, names.cidr_set, problems, peers::cidr_set);
+    let cidrs = list(&mut fields, names.cidr, problems, cidrs::cidr_or_address);
+    let mut cidr_groups = Vec::new();
+    let cidr_sets = list(&mut fields, names.cidr_set, problems, |item, problems| {
+        match cidrs::cidr_rule(item, language, problems)? {
+            CidrRule::Set(set) => Some(set),
+            CidrRule::Groups(groups) => {
+                cidr_groups.push(groups);
+                None
+            }
+        }
+    });
+    let nodes = list(&mut fields, names.nodes, problems, |item, problems| Some(selector::read(item, problems)));
+    let services = if kind.egress { list(&mut fields, "toServices", problems, services::read) } else { None };
     let entities = list(&mut fields, names.entities, problems, peers::entity);
     let fqdns = if kind.egress && !kind.deny {
         list(&mut fields, "toFQDNs", problems, peers::fqdn)
@@ -65,9 +82,37 @@ pub(super) fn read(item: &Field<'_>, kind: Kind, language: Language<'_>, problem
         let remedy = "remove it, and write the labels into each selector";
         problems.push(requires.problem("Cilium does not have it any more", remedy));
     }
+    let icmps = icmp::read(&mut fields, language, problems);
+    refuse_groups(&mut fields, names, problems);
+    authentication(&mut fields, problems);
     refuse_other_direction(item, kind, problems, &mut fields);
-    fields.finish(names.unsupported, problems);
-    Entry { endpoints, cidrs, cidr_sets, entities, fqdns, ports, position: item.tree.position }
+    fields.finish(&[], problems);
+    let position = item.tree.position;
+    Entry { endpoints, cidrs, cidr_sets, cidr_groups, entities, nodes, services, fqdns, ports, icmps, position }
+}
+
+/// Groups are those of a cloud: only its provider knows their addresses.
+fn refuse_groups(fields: &mut Fields<'_>, names: &Names, problems: &mut Vec<Problem>) {
+    if let Some(groups) = fields.get(names.groups) {
+        let message =
+            "not supported: security groups of a cloud are resolved by its own API, which is never asked here";
+        problems.push(groups.problem(message, "write the addresses into a CiliumCIDRGroup and name that"));
+    }
+}
+
+/// Flows that have to be authenticated are refused as a policy: letting them pass unauthenticated would be wider.
+fn authentication(fields: &mut Fields<'_>, problems: &mut Vec<Problem>) {
+    let Some(field) = fields.get("authentication") else { return };
+    let mut inner = field.fields(problems);
+    let mode = inner.require("mode", "write mode: disabled", problems);
+    inner.finish(&[], problems);
+    let words = [("disabled", false), ("required", true), ("test-always-fail", true)];
+    if let Some(mode) = mode
+        && mode.word(&words, problems) == Some(true)
+    {
+        let message = "not supported: flows are not mutually authenticated here";
+        problems.push(mode.problem(message, "write mode: disabled, or leave the policy to Cilium"));
+    }
 }
 
 /// A list that may be absent.

@@ -5,50 +5,93 @@ use portcullis_rules::{
     schema::{FieldIndex, FieldSpec, Form, Schema},
 };
 
-use super::Language;
+use super::{Language, headers};
 use crate::{problem::Problem, yaml::Field};
 
 /// Protocols that Cilium knows, or once knew.
 const CILIUMS: &[&str] = &["http", "dns", "kafka", "l7", "l7proto"];
-/// Fields of their rules that Cilium knows and schemas cannot say.
-const UNSUPPORTED: &[&str] = &["headerMatches"];
 
 /// Reads `rules`. `None` when there is no L7 rule: `http: []` is a plain L4 allow.
 pub(super) fn read(rules: &Field<'_>, language: Language<'_>, problems: &mut Vec<Problem>) -> Option<L7Rules> {
     let mut fields = rules.fields(problems);
     let mut named = Vec::new();
-    for schema in language.schemas {
+    let below = |schema: &&&'static Schema| schema.nature.list.is_none();
+    for schema in language.schemas.iter().filter(below) {
         named.extend(fields.get(schema.protocol).map(|field| (*schema, field)));
     }
-    let others = rules.tree.keys().filter(|key| !language.schemas.iter().any(|schema| schema.protocol == *key)).count();
+    let others = rules
+        .tree
+        .keys()
+        .filter(|key| !language.schemas.iter().filter(below).any(|schema| schema.protocol == *key))
+        .count();
     fields.finish(CILIUMS, problems);
     if named.len() > 1 {
         let remedy = "write one element of toPorts for each protocol";
         problems.push(rules.problem("multiple L7 protocol rule types specified in single rule", remedy));
     }
     if named.is_empty() && others == 0 {
-        let known = language.schemas.iter().map(|schema| schema.protocol).collect::<Vec<_>>().join(", ");
+        let known = language.schemas.iter().filter(below).map(|schema| schema.protocol).collect::<Vec<_>>().join(", ");
         problems.push(rules.problem("names no protocol", format!("write one of {known}, or remove it")));
     }
     let (schema, field) = named.into_iter().next()?;
-    let rules: Vec<L7Rule> = field.items(problems).iter().map(|item| rule(item, schema, problems)).collect();
+    let items = field.items(problems);
+    let rules: Vec<L7Rule> = items.iter().flat_map(|item| rule(item, schema, language, problems)).collect();
     (!rules.is_empty()).then_some(L7Rules { schema, rules })
 }
 
-fn rule(item: &Field<'_>, schema: &'static Schema, problems: &mut Vec<Problem>) -> L7Rule {
+/// One rule; where its fields are ORed, one for each.
+fn rule(item: &Field<'_>, schema: &'static Schema, language: Language<'_>, problems: &mut Vec<Problem>) -> Vec<L7Rule> {
+    let position = item.tree.position;
     let mut fields = item.fields(problems);
-    let mut predicates = Vec::new();
+    let mut lists = Vec::new();
+    let mut actions = Vec::new();
     for (index, spec) in (0..).map(FieldIndex).zip(schema.fields) {
         if let Some(field) = fields.get(spec.name) {
-            read_predicates(&field, spec, index, &mut predicates, problems);
+            let mut predicates = Vec::new();
+            read_predicates(&field, schema, spec, index, &mut predicates, problems);
+            lists.push(predicates);
+        }
+        if spec.form == Form::Headers
+            && let Some(field) = fields.get("headerMatches")
+        {
+            let mut predicates = Vec::new();
+            headers::read(&field, index, language, &mut predicates, &mut actions, problems);
+            lists.push(predicates);
         }
     }
-    fields.finish(UNSUPPORTED, problems);
-    L7Rule { predicates, position: item.tree.position }
+    fields.finish(&[], problems);
+    if !schema.nature.alternatives {
+        return vec![L7Rule { predicates: lists.concat(), actions, position }];
+    }
+    if lists.is_empty() {
+        // Nothing is named, and nothing is allowed.
+        let nothing = (schema.nature.read)(FieldIndex(0), "").ok().flatten();
+        let predicate = |matcher| Predicate { field: FieldIndex(0), key: String::new(), matcher };
+        lists.push(nothing.map(predicate).into_iter().collect());
+    }
+    lists.into_iter().map(|predicates| L7Rule { predicates, position, ..L7Rule::default() }).collect()
+}
+
+/// A text in the words of a protocol as a predicate; `Some(None)` where any value will do.
+pub(super) fn words(
+    field: &Field<'_>,
+    schema: &'static Schema,
+    index: FieldIndex,
+    text: &str,
+    problems: &mut Vec<Problem>,
+) -> Option<Option<Predicate>> {
+    match (schema.nature.read)(index, text) {
+        Ok(matcher) => Some(matcher.map(|matcher| Predicate { field: index, key: String::new(), matcher })),
+        Err(message) => {
+            problems.push(field.problem(message, format!("write what {} allows here", schema.protocol)));
+            None
+        }
+    }
 }
 
 fn read_predicates(
     field: &Field<'_>,
+    schema: &'static Schema,
     spec: &FieldSpec,
     index: FieldIndex,
     predicates: &mut Vec<Predicate>,
@@ -59,6 +102,10 @@ fn read_predicates(
         Form::Headers => {
             let headers = field.items(problems);
             predicates.extend(headers.iter().filter_map(|item| header(item, index, problems)));
+        }
+        Form::Words | Form::Each => {
+            let text = field.text(problems);
+            predicates.extend(text.and_then(|text| words(field, schema, index, text, problems)).flatten());
         }
         Form::Regex | Form::Exact => {
             let text = field.text(problems).filter(|text| !text.is_empty()).map(str::to_owned);
@@ -75,9 +122,7 @@ fn header(item: &Field<'_>, index: FieldIndex, problems: &mut Vec<Problem>) -> O
         Some((name, value)) => (name.trim_end_matches(':'), Matcher::Exact(value.to_owned())),
         None => (text, Matcher::Present),
     };
-    // RFC 9110 §5.1: a field name is a token.
-    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    if name.is_empty() || !name.bytes().all(is_token) {
+    if !headers::is_name(name) {
         let message = format!("{name:?} is no name of a header");
         problems.push(item.problem(message, "write Name, or Name and its whole value after one space"));
         return None;

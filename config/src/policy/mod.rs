@@ -1,13 +1,19 @@
 //! Policy documents: CiliumNetworkPolicy and CiliumClusterwideNetworkPolicy.
 
+mod cidrs;
 mod entry;
+mod headers;
+mod icmp;
 mod l7;
 mod peers;
 mod ports;
 mod rule;
 mod selector;
+mod services;
 
 use std::sync::Arc;
+
+pub(crate) use self::cidrs::cidr_only;
 
 use portcullis_rules::{
     policy::{Policy, validate},
@@ -39,6 +45,19 @@ pub(crate) struct Language<'a> {
     pub(crate) schemas: &'a [&'static Schema],
     /// Settings that change what is accepted.
     pub(crate) settings: &'a Settings,
+    /// The policy is to bind live traffic, so what only offline commands can judge is refused by name.
+    pub(crate) live: bool,
+}
+
+impl Language<'_> {
+    /// Refuses a field that is understood, but does nothing to live traffic yet: a rule that is passed over would be a
+    /// wider policy.
+    pub(crate) fn refuse_live(self, field: &Field<'_>, problems: &mut Vec<Problem>) {
+        if self.live {
+            let remedy = "remove it, and mind what the policy means without it";
+            problems.push(field.problem("not supported by this version for live traffic", remedy));
+        }
+    }
 }
 
 /// A policy that was read.
@@ -98,10 +117,10 @@ fn policy(tree: &Tree, origin: &Arc<str>, language: Language<'_>, problems: &mut
     let deny_with = deny_with(&metadata, problems);
     let mut rules = Vec::new();
     if let Some(spec) = fields.get("spec") {
-        rules.push(rule::read(&spec, language, problems));
+        rules.push(rule::read(&spec, namespaced, language, problems));
     }
     if let Some(specs) = fields.get("specs") {
-        rules.extend(specs.items(problems).iter().map(|spec| rule::read(spec, language, problems)));
+        rules.extend(specs.items(problems).iter().map(|spec| rule::read(spec, namespaced, language, problems)));
     }
     if rules.is_empty() && problems.is_empty() {
         let remedy = "write spec with an endpointSelector and at least one of ingress, egress, ingressDeny, egressDeny";

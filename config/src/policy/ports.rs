@@ -1,15 +1,21 @@
 //! One element of `toPorts`.
 
 use portcullis_rules::{
-    policy::{PortRef, PortRule, PortSpec},
+    policy::{L7Rule, L7Rules, PortRef, PortRule, PortSpec},
+    schema::{FieldIndex, Schema},
     world::Transport,
 };
 
 use super::{Language, entry::Kind, l7};
-use crate::{problem::Problem, yaml::Field};
+use crate::{
+    problem::Problem,
+    yaml::{Field, Fields},
+};
 
 /// Known to Cilium only.
 const UNSUPPORTED: &[&str] = &["terminatingTLS", "originatingTLS", "serverNames", "listener"];
+/// Protocols without ports. Cilium takes them with --enable-extended-ip-protocols, which is off by default.
+const PORTLESS: &[&str] = &["VRRP", "IGMP", "GRE", "IPIP", "IPV6", "ESP", "AH"];
 
 /// Reads one element.
 pub(super) fn read(item: &Field<'_>, kind: Kind, language: Language<'_>, problems: &mut Vec<Problem>) -> PortRule {
@@ -26,15 +32,61 @@ pub(super) fn read(item: &Field<'_>, kind: Kind, language: Language<'_>, problem
         Some(rules) => l7::read(&rules, language, problems),
         None => None,
     };
+    let server_names = if kind.deny { None } else { server_names(&mut fields, language, problems) };
+    if let Some(listener) = item.tree.get("listener").filter(|_| !kind.deny) {
+        let name = listener.text("name").unwrap_or_default();
+        let fault = match (kind.egress, l7.is_some()) {
+            (false, _) => Some("on ingress"),
+            (true, true) => Some("with L7 rules"),
+            (true, false) => None,
+        };
+        if let Some(fault) = fault
+            && let Some(field) = fields.get("listener")
+        {
+            let message = format!("Listener is not allowed {fault} ({name})");
+            problems.push(field.problem(message, "remove it: listeners of Envoy are not known here"));
+        }
+    }
+    if server_names.is_some() && l7.is_some() {
+        let message = "ServerNames are not allowed with L7 rules without TLS termination";
+        problems.push(item.problem(message, "write two elements, one with serverNames and one with rules"));
+    }
     fields.finish(UNSUPPORTED, problems);
-    PortRule { ports, l7 }
+    PortRule { ports, l7, server_names }
+}
+
+/// A list of texts that is the only field of a protocol, such as `serverNames` of TLS.
+fn server_names(fields: &mut Fields<'_>, language: Language<'_>, problems: &mut Vec<Problem>) -> Option<L7Rules> {
+    let listed = |schema: &&'static Schema| schema.nature.list.map(|list| (*schema, list));
+    let (schema, list) = language.schemas.iter().find_map(listed)?;
+    let field = fields.get(list)?;
+    let rule = |item: &Field<'_>, problems: &mut Vec<Problem>| {
+        let text = item.text(problems)?;
+        l7::words(item, schema, FieldIndex(0), text, problems).map(|predicate| L7Rule {
+            predicates: predicate.into_iter().collect(),
+            position: item.tree.position,
+            ..L7Rule::default()
+        })
+    };
+    let rules: Vec<L7Rule> = field.items(problems).iter().filter_map(|item| rule(item, problems)).collect();
+    (!rules.is_empty()).then_some(L7Rules { schema, rules })
 }
 
 fn port(item: &Field<'_>, problems: &mut Vec<Problem>) -> Option<PortSpec> {
     let mut fields = item.fields(problems);
     let field = fields.require("port", "write port: \"80\", or \"0\" for every port", problems);
+    let protocol_text = item.tree.text("protocol").unwrap_or_default().to_ascii_uppercase();
     let port = field.and_then(|field| {
         let text = field.text(problems)?;
+        let remedy = "write port: \"0\"";
+        if text.is_empty() {
+            problems.push(field.problem("port must be specified", remedy));
+            return None;
+        }
+        if PORTLESS.contains(&protocol_text.as_str()) && text != "0" && !is_service_name(text) {
+            problems.push(field.problem("port must be empty or 0", remedy));
+            return None;
+        }
         let port = parse_port(text);
         if port.is_none() {
             let remedy = "write a number from 0 to 65535 in quotes, or the name of a port";
@@ -55,19 +107,19 @@ fn port(item: &Field<'_>, problems: &mut Vec<Problem>) -> Option<PortSpec> {
 /// A number, or else a name. Cilium reads numbers with base 0, so that `017` is 15; here it is refused.
 fn parse_port(text: &str) -> Option<PortRef> {
     if is_service_name(text) {
-        return Some(PortRef::Named(text.to_owned()));
+        return Some(PortRef::Named(text.to_ascii_lowercase()));
     }
     let plain = text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
     let number = text.parse().ok().filter(|_| plain)?;
     Some(PortRef::Range(number, number))
 }
 
-/// An IANA service name (RFC 6335 §5.1) in lower case.
+/// An IANA service name (RFC 6335 §5.1). Case does not count.
 fn is_service_name(text: &str) -> bool {
-    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     (1..=15).contains(&text.len())
         && text.bytes().all(fits)
-        && text.bytes().any(|byte| byte.is_ascii_lowercase())
+        && text.bytes().any(|byte| byte.is_ascii_alphabetic())
         && !text.starts_with('-')
         && !text.ends_with('-')
         && !text.contains("--")
@@ -81,13 +133,20 @@ fn protocol(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Option<Tra
         "TCP" => Some(Some(Transport::Tcp)),
         "UDP" => Some(Some(Transport::Udp)),
         "SCTP" => Some(Some(Transport::Sctp)),
-        "VRRP" | "IGMP" | "GRE" | "IPIP" | "IPV6" | "ESP" | "AH" | "ICMP" | "ICMPV6" => {
-            problems
-                .push(field.problem(format!("{text} is not supported by this version"), "write TCP, UDP, SCTP or ANY"));
+        portless if PORTLESS.contains(&portless) => {
+            let message = format!("{text} is not supported by this version");
+            problems.push(field.problem(message, "write TCP, UDP, SCTP or ANY"));
+            None
+        }
+        "ICMP" | "ICMPV6" => {
+            problems.push(field.problem(format!("{text} is not supported by this version"), "write icmps instead"));
             None
         }
         _ => {
-            problems.push(field.problem(format!("unknown protocol {text:?}"), "write TCP, UDP, SCTP or ANY"));
+            problems.push(field.problem(
+                format!("invalid protocol {text:?}, must be one of TCP, UDP, SCTP, ANY"),
+                "write TCP, UDP, SCTP or ANY",
+            ));
             None
         }
     }

@@ -16,9 +16,9 @@ use crate::{
 };
 
 /// Reads `spec` or an item of `specs`.
-pub(super) fn read(spec: &Field<'_>, language: Language<'_>, problems: &mut Vec<Problem>) -> Rule {
+pub(super) fn read(spec: &Field<'_>, namespaced: bool, language: Language<'_>, problems: &mut Vec<Problem>) -> Rule {
     let mut fields = spec.fields(problems);
-    let subject = subject(&mut fields, spec, problems);
+    let (subject, node) = subject(&mut fields, spec, namespaced, language, problems);
     let mut entries = |name, kind| -> Option<Vec<Entry>> {
         let field = fields.get(name)?;
         let items = field.items(problems);
@@ -31,10 +31,11 @@ pub(super) fn read(spec: &Field<'_>, language: Language<'_>, problems: &mut Vec<
     let (default_deny_ingress, default_deny_egress) = default_deny(&mut fields, problems);
     // These describe the rule and decide nothing.
     fields.ignore(&["description", "labels", "log"]);
-    fields.finish(&["nodeSelector"], problems);
+    fields.finish(&[], problems);
     Rule {
         path: spec.path.as_str().into(),
         subject,
+        node,
         ingress,
         egress,
         ingress_deny,
@@ -45,14 +46,39 @@ pub(super) fn read(spec: &Field<'_>, language: Language<'_>, problems: &mut Vec<
     }
 }
 
-fn subject(fields: &mut Fields<'_>, spec: &Field<'_>, problems: &mut Vec<Problem>) -> Selector {
-    // Said by `finish`, which names the field.
-    if spec.tree.get("nodeSelector").is_some() {
-        return fields.get("endpointSelector").map(|field| selector::read(&field, problems)).unwrap_or_default();
+fn subject(
+    fields: &mut Fields<'_>,
+    spec: &Field<'_>,
+    namespaced: bool,
+    language: Language<'_>,
+    problems: &mut Vec<Problem>,
+) -> (Selector, bool) {
+    const REMEDY: &str =
+        "write endpointSelector: {matchLabels: {KEY: VALUE}}, or {} for every endpoint of the namespace";
+    let endpoints = fields.get("endpointSelector");
+    let nodes = fields.get("nodeSelector");
+    let field = match (endpoints, nodes) {
+        (Some(_), Some(nodes)) => {
+            problems.push(nodes.problem("rule cannot have both EndpointSelector and NodeSelector", REMEDY));
+            return Default::default();
+        }
+        (Some(endpoints), None) => return (selector::read(&endpoints, problems), false),
+        (None, Some(nodes)) => nodes,
+        (None, None) => {
+            // One that is there without a value is told by `finish`.
+            if ["endpointSelector", "nodeSelector"].iter().all(|name| spec.tree.get(name).is_none()) {
+                let message = "rule must have one of EndpointSelector or NodeSelector";
+                problems.push(spec.problem(message, REMEDY));
+            }
+            return Default::default();
+        }
+    };
+    if namespaced {
+        problems.push(field.problem("rule cannot have NodeSelector", "write kind: CiliumClusterwideNetworkPolicy"));
+    } else {
+        language.refuse_live(&field, problems);
     }
-    let remedy = "write endpointSelector: {matchLabels: {KEY: VALUE}}, or {} for every endpoint of the namespace";
-    let selector = fields.require("endpointSelector", remedy, problems);
-    selector.map(|field| selector::read(&field, problems)).unwrap_or_default()
+    (selector::read(&field, problems), true)
 }
 
 fn default_deny(fields: &mut Fields<'_>, problems: &mut Vec<Problem>) -> (Option<bool>, Option<bool>) {

@@ -206,11 +206,11 @@ impl Worker {
     }
 
     fn language(&self) -> Language<'_> {
-        Language { schemas: &self.schemas, settings: &self.settings }
+        Language { schemas: &self.schemas, settings: &self.settings, live: true }
     }
 
     fn update(&mut self, update: Update) -> Done {
-        let language = Language { schemas: &self.schemas, settings: &self.settings };
+        let language = Language { schemas: &self.schemas, settings: &self.settings, live: true };
         let done = update::apply(&mut self.table, update, language);
         for result in done.results.iter().filter(|result| result.outcome() == Outcome::Rejected) {
             self.tell_rejected(result, Origin::API);
@@ -227,7 +227,7 @@ impl Worker {
         }
         self.file_faults = read.faults;
         let before = self.rejections();
-        let language = Language { schemas: &self.schemas, settings: &self.settings };
+        let language = Language { schemas: &self.schemas, settings: &self.settings, live: true };
         let done = update::apply(&mut self.table, read.update, language);
         let named: BTreeSet<_> =
             done.results.iter().filter_map(|result| Key::from_proto(result.key.as_ref()?)).collect();
@@ -281,7 +281,7 @@ impl Worker {
         let changed = self.settings != settings;
         self.settings = settings;
         if changed {
-            let language = Language { schemas: &self.schemas, settings: &self.settings };
+            let language = Language { schemas: &self.schemas, settings: &self.settings, live: true };
             update::reread(&mut self.table, language);
         }
         let mut done = self.read_files();
@@ -310,12 +310,12 @@ impl Worker {
             names_without_dns_rule: true,
         };
         let lenient = Settings { deviations, ..self.settings };
-        let language = Language { schemas: &self.schemas, settings: &lenient };
+        let language = Language { schemas: &self.schemas, settings: &lenient, live: true };
         let done = update::apply(&mut self.table, Update { resources, ..Update::default() }, language);
         for result in done.results.iter().filter(|result| result.outcome() == Outcome::Rejected) {
             self.tell_rejected(result, "the state directory");
         }
-        let language = Language { schemas: &self.schemas, settings: &self.settings };
+        let language = Language { schemas: &self.schemas, settings: &self.settings, live: true };
         update::reread(&mut self.table, language);
     }
 

@@ -9,7 +9,7 @@ use std::{
 
 use portcullis_config::{Fault, LocalEndpoint, Node, Sink, Store, StoreOptions, Verdicts, proto};
 use portcullis_rules::{
-    schema::{FieldSpec, Form, Schema},
+    schema::{FieldSpec, Form, Nature, Schema},
     settings::Settings,
     snapshot::Snapshot,
     world::EndpointId,
@@ -25,6 +25,7 @@ pub(crate) static HTTP: Schema = Schema {
         FieldSpec { name: "host", form: Form::Regex, checked: false },
         FieldSpec { name: "headers", form: Form::Headers, checked: true },
     ],
+    nature: &Nature::STREAM,
 };
 
 /// One call of the sink.

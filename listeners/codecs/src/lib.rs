@@ -2,8 +2,11 @@
 //!
 //! A new protocol is one folder here and one line in [`REGISTRY`].
 
+pub mod dns;
 pub mod http1;
+pub mod kafka;
 pub mod relay;
+pub mod tls;
 
 use portcullis_rules::schema::Schema;
 
@@ -19,6 +22,10 @@ pub struct Protocol {
 
 /// All protocols.
 pub static REGISTRY: &[Protocol] = &[Protocol { schema: &http1::SCHEMA, relay: http1::relay }];
+
+/// What every protocol publishes that policies may name, those without a relay included. Policies are read with all of
+/// them where nothing is relayed.
+pub static SCHEMAS: &[&Schema] = &[&http1::SCHEMA, &kafka::SCHEMA, &tls::SCHEMA, &dns::SCHEMA];
 
 /// Finds a protocol by the name of its schema.
 #[must_use]

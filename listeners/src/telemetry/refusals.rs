@@ -38,12 +38,14 @@ fn name(transport: Transport) -> &'static str {
         Transport::Tcp => "tcp",
         Transport::Udp => "udp",
         Transport::Sctp => "sctp",
+        Transport::Icmp => "icmp",
+        Transport::IcmpV6 => "icmpv6",
     }
 }
 
 /// The reasoning of the snapshot about a flow that the kernel refused.
 fn reasoning(refusal: &KernelRefusal, snapshot: &Snapshot) -> Flow {
-    let denied = |layer, reason| Flow { access: Access::Deny, layer, reason, rule: None };
+    let denied = |layer, reason| Flow { access: Access::Deny, layer, reason, rule: None, redirect: None };
     if refusal.no_listener {
         return denied(Layer::L4, Reason::NoListener);
     }

@@ -263,6 +263,7 @@ fn policy(rules: &Rules<'_>, deny_with: DenyWith) -> Option<Policy> {
     let rule = Rule {
         path: Arc::from("spec"),
         subject: Selector::default(),
+        node: false,
         ingress: Some(entries.clone()),
         egress: Some(entries),
         ingress_deny: None,
@@ -284,11 +285,12 @@ fn http(paths: &[&str]) -> PortRule {
     let field = http1::SCHEMA.field("path").unwrap();
     let rule = |path: &&str| L7Rule {
         predicates: vec![Predicate { field, key: String::new(), matcher: Matcher::Regex((*path).to_owned()) }],
-        position: Position::default(),
+        ..L7Rule::default()
     };
     PortRule {
         ports: vec![PortSpec { port: PortRef::Range(0, 0), transport: None }],
         l7: Some(L7Rules { schema: &http1::SCHEMA, rules: paths.iter().map(rule).collect() }),
+        ..PortRule::default()
     }
 }
 

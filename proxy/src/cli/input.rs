@@ -66,6 +66,25 @@ pub fn read(paths: &[PathBuf]) -> Result<Input, Failure> {
     Ok(input)
 }
 
+/// The texts of all files of files, directories and `-`, each with its name.
+///
+/// # Errors
+/// A file cannot be read.
+pub fn texts<'a>(paths: impl IntoIterator<Item = &'a PathBuf>) -> Result<Vec<(String, String)>, Failure> {
+    let mut texts = Vec::new();
+    for path in paths {
+        if path.as_os_str() == "-" {
+            texts.push(("-".to_owned(), standard_input()?));
+            continue;
+        }
+        for file in documents::files_of(path).map_err(|error| unreadable(path, &error))? {
+            let text = read_file(&file).map_err(|error| unreadable(&file, &error))?;
+            texts.push((file.display().to_string(), text));
+        }
+    }
+    Ok(texts)
+}
+
 impl Input {
     fn take(&mut self, file: &str, documents: Vec<Document>) {
         for document in documents {

@@ -5,6 +5,7 @@ pub mod arguments;
 pub mod client;
 pub mod delete;
 pub mod exit;
+pub mod explain;
 pub mod generate;
 pub mod get;
 pub mod input;
@@ -72,6 +73,7 @@ fn dispatch(arguments: Arguments, output: &mut Output) -> Result<(), Failure> {
         Command::Get(arguments) => client(client::Work::Get(arguments)),
         Command::Status => client(client::Work::Status),
         Command::Monitor(arguments) => client(client::Work::Monitor(arguments)),
+        Command::Explain(arguments) => explain::command(&arguments, format, output),
         Command::Completion { shell } => generate::completion(shell, output),
         Command::Man { directory } => generate::man(directory.as_deref(), output),
     }

@@ -117,7 +117,7 @@ fn number(transport: Transport) -> Option<u8> {
     match transport {
         Transport::Tcp => Some(TCP),
         Transport::Udp => Some(UDP),
-        Transport::Sctp => None,
+        Transport::Sctp | Transport::Icmp | Transport::IcmpV6 => None,
     }
 }
 

@@ -14,11 +14,13 @@ use super::{
 };
 use crate::{
     lpm::{Lpm, everything, prefix},
-    policy::{L7Rule, L7Rules},
+    policy::L7Rule,
     ruleset::RuleSet,
-    settings::{DenyWith, Settings},
+    schema::Schema,
+    settings::DenyWith,
     snapshot::{Access, Flow},
     verdict::{Layer, Reason, RuleInfo},
+    world::World,
 };
 
 /// The answers for one range of ports of one direction.
@@ -53,6 +55,8 @@ impl Class {
 pub(crate) struct ClassKey {
     /// The grants that cover the ports, in order.
     pub(crate) grants: Vec<GrantId>,
+    /// Those of them that name just this port, where a protocol asks for that.
+    pub(crate) exact: Vec<GrantId>,
     /// Every rule that selects the endpoint leaves default deny off.
     pub(crate) open: bool,
     /// The node's own addresses are let in.
@@ -62,20 +66,20 @@ pub(crate) struct ClassKey {
 /// Makes classes; equal ones, and equal rule sets, are one.
 #[derive(Debug)]
 pub(crate) struct Classes<'w> {
-    settings: &'w Settings,
+    world: &'w World,
     grants: &'w [Grant<'w>],
     /// The identities of the node itself.
     hosts: Vec<Identity>,
     classes: HashMap<ClassKey, Arc<Class>>,
-    sets: HashMap<(Vec<GrantId>, bool), Arc<RuleSet>>,
+    sets: HashMap<(Vec<GrantId>, &'static str, bool), Arc<RuleSet>>,
 }
 
 /// The grants that select a peer, and whether the peer is the node itself.
 type Matching = (Vec<GrantId>, bool);
 
 impl<'w> Classes<'w> {
-    pub(crate) fn new(settings: &'w Settings, grants: &'w [Grant<'w>], hosts: Vec<Identity>) -> Self {
-        Self { settings, grants, hosts, classes: HashMap::new(), sets: HashMap::new() }
+    pub(crate) fn new(world: &'w World, grants: &'w [Grant<'w>], hosts: Vec<Identity>) -> Self {
+        Self { world, grants, hosts, classes: HashMap::new(), sets: HashMap::new() }
     }
 
     pub(crate) fn get(&mut self, key: ClassKey) -> Arc<Class> {
@@ -113,67 +117,91 @@ impl<'w> Classes<'w> {
     }
 
     /// One flow's answer from the grants that select its peer and port.
-    fn answer(&mut self, matching: &Matching, open: bool) -> Flow {
-        let (grants, (matching, host)) = (self.grants, matching);
+    fn answer(&mut self, matching: &Matching, key: &ClassKey) -> Flow {
+        let (grants, (matching, host), open) = (self.grants, matching, key.open);
         let of = |id: &GrantId| &grants[*id as usize];
         let decided = |access, layer, reason, grant: Option<&Grant<'_>>| Flow {
             access,
             layer,
             reason,
             rule: grant.map(|grant| Arc::clone(&grant.info)),
+            redirect: None,
         };
         let layer = |grant: &Grant<'_>| if grant.ports.is_some() { Layer::L4 } else { Layer::L3 };
         // Any deny beats every allow, however specific (Cilium: deny precedence).
         if let Some(deny) = matching.iter().map(of).find(|grant| grant.deny) {
             return decided(Access::Deny, layer(deny), Reason::RuleDenies, Some(deny));
         }
-        let judging: Vec<GrantId> = matching.iter().copied().filter(|id| of(id).l7.is_some()).collect();
-        let plain = matching.iter().map(of).find(|grant| grant.l7.is_none());
-        let shadowed = *host || (plain.is_some() && !self.settings.deviations.l7_binds_beside_l4);
+        let protocol = matching.iter().flat_map(|id| of(id).protocols()).min_by_key(|schema| schema.nature.priority);
+        let judging: Vec<GrantId> = matching.iter().copied().filter(|id| of(id).speaks(protocol)).collect();
+        let plain = self.plain(matching, protocol, key).map(|id| of(&id));
+        let shadowed = *host || (plain.is_some() && !self.world.settings.deviations.l7_binds_beside_l4);
         // A rule that allows every request is there to show them, so it is not shadowed.
-        let shows =
-            judging.iter().any(|id| of(id).l7.is_some_and(|l7| l7.rules.iter().any(|rule| rule.predicates.is_empty())));
-        if !judging.is_empty() && (!shadowed || shows) {
-            return decided(Access::Judge(self.set(judging, open)), Layer::L7, Reason::RuleAllows, None);
+        let everything = |rule: &L7Rule| rule.predicates.is_empty() && rule.actions.is_empty();
+        let shows = || judging.iter().filter_map(|id| of(id).l7).flat_map(|l7| &l7.rules).any(everything);
+        let redirect = protocol.map(|schema| schema.protocol);
+        if let Some(protocol) = protocol.filter(|_| !shadowed || shows()) {
+            let access = Access::Judge(self.set(judging, protocol, open));
+            return Flow { redirect, ..decided(access, Layer::L7, Reason::RuleAllows, None) };
         }
-        match plain {
+        let flow = match plain {
             Some(plain) => decided(Access::Allow, layer(plain), Reason::RuleAllows, Some(plain)),
             None if open => decided(Access::Allow, Layer::L3, Reason::NotEnforced, None),
             None if *host => decided(Access::Allow, Layer::L3, Reason::LocalHost, None),
             None => decided(Access::Deny, Layer::L3, Reason::NoRule, None),
-        }
+        };
+        Flow { redirect, ..flow }
     }
 
-    /// The L7 rules of some grants. Where default deny is off for all of them, a last rule lets everything pass.
+    /// The first grant that lets every request pass beside rules of a protocol.
     ///
-    /// Two protocols on one port for one peer: Cilium fails to regenerate the endpoint or picks one at random; here the
-    /// first counts, and the other's rules allow nothing.
-    fn set(&mut self, judging: Vec<GrantId>, open: bool) -> Arc<RuleSet> {
-        let key = (judging, open);
+    /// Rules of another protocol are none: Cilium takes them for one in some orders of its maps, here they allow nothing.
+    fn plain(&self, matching: &[GrantId], protocol: Option<&Schema>, key: &ClassKey) -> Option<GrantId> {
+        let of = |id: &GrantId| &self.grants[*id as usize];
+        // What names servers for a selector and port binds also what else is allowed by the same selector and port
+        // (cilium pkg/policy/rule.go, `mergePortProto`).
+        let named: Vec<u32> = matching
+            .iter()
+            .map(of)
+            .filter(|grant| grant.server_names.is_some())
+            .filter_map(|grant| grant.pair)
+            .collect();
+        let exact = protocol.is_some_and(|schema| schema.nature.exact_port);
+        matching.iter().copied().find(|id| {
+            let grant = of(id);
+            grant.protocols().next().is_none()
+                && !grant.pair.is_some_and(|pair| named.contains(&pair))
+                && (!exact || key.exact.contains(id))
+        })
+    }
+
+    /// The L7 rules of some grants for one protocol. Where default deny is off for all of them, a last rule lets
+    /// everything pass.
+    fn set(&mut self, judging: Vec<GrantId>, schema: &'static Schema, open: bool) -> Arc<RuleSet> {
+        let key = (judging, schema.protocol, open);
         if let Some(set) = self.sets.get(&key) {
             return Arc::clone(set);
         }
         let of = |id: &GrantId| &self.grants[*id as usize];
         let everything = L7Rule::default();
-        let rules = || key.0.iter().map(of).filter_map(|grant| grant.l7.map(|l7| (grant, l7)));
-        let Some((first, L7Rules { schema, .. })) = rules().next() else { unreachable!("called with L7 rules") };
+        let list = schema.nature.list.map_or_else(|| format!("rules.{}", schema.protocol), str::to_owned);
         let mut all: Vec<(&L7Rule, Arc<RuleInfo>)> = Vec::new();
-        for (grant, l7) in rules().filter(|(_, l7)| std::ptr::eq(l7.schema, *schema)) {
-            for (number, rule) in l7.rules.iter().enumerate() {
-                let path = format!("{}.rules.{}[{number}]", grant.info.rule, schema.protocol);
+        for grant in key.0.iter().map(of) {
+            for (number, rule) in grant.rules(schema).enumerate() {
+                let path = format!("{}.{list}[{number}]", grant.info.rule);
                 all.push((rule, Arc::new(RuleInfo { policy: Arc::clone(&grant.info.policy), rule: path.into() })));
             }
         }
-        if open {
+        if open && let Some(first) = key.0.first().map(of) {
             let info = RuleInfo { policy: Arc::clone(&first.info.policy), rule: "enableDefaultDeny".into() };
             all.push((&everything, Arc::new(info)));
         }
         let chosen = || key.0.iter().filter_map(|id| of(id).deny_with);
         let deny_with = match chosen().find(|wanted| *wanted == DenyWith::Reset) {
             Some(reset) => reset,
-            None => chosen().next().unwrap_or(self.settings.deny_with),
+            None => chosen().next().unwrap_or(self.world.settings.deny_with),
         };
-        let set = Arc::new(RuleSet::new(schema, all, deny_with));
+        let set = Arc::new(RuleSet::with_secrets(schema, all, deny_with, &self.world.secrets));
         self.sets.insert(key, Arc::clone(&set));
         set
     }
@@ -193,7 +221,7 @@ impl Answers<'_, '_> {
             return *index;
         }
         let index = self.flows.len();
-        self.flows.push(self.classes.answer(&matching, self.key.open));
+        self.flows.push(self.classes.answer(&matching, self.key));
         self.indices.insert(matching, index);
         index
     }

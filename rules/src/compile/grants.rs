@@ -1,23 +1,34 @@
 //! Policies as a flat list of grants: one for each element of `ingress` and its like, and each of its `toPorts`.
 
-use std::{ops::RangeInclusive, sync::Arc};
+use std::{collections::HashMap, ops::RangeInclusive, sync::Arc};
 
 use super::{
     identities::{Identities, Identity},
     peers::{Peers, Resolver},
 };
 use crate::{
-    policy::{Entry, L7Rules, Policy, PortRef, PortRule, PortSpec, Rule},
+    policy::{Entry, IcmpField, L7Rule, L7Rules, Policy, PortRef, PortRule, PortSpec, Rule},
+    schema::Schema,
     settings::DenyWith,
     verdict::RuleInfo,
-    world::{Direction, Transport},
+    world::{Direction, Transport, World},
 };
 
 /// Number of a grant within one compilation; grants of earlier policies come first.
 pub(crate) type GrantId = u32;
 
 /// All transports.
-pub(crate) const TRANSPORTS: [Transport; 3] = [Transport::Tcp, Transport::Udp, Transport::Sctp];
+pub(crate) const TRANSPORTS: [Transport; 5] =
+    [Transport::Tcp, Transport::Udp, Transport::Sctp, Transport::Icmp, Transport::IcmpV6];
+
+/// Whether a port spec is about a transport. `ANY` has no ICMP.
+fn is_about(spec: &PortSpec, transport: Transport) -> bool {
+    spec.transport.map_or(!is_icmp(Some(transport)), |wanted| wanted == transport)
+}
+
+fn is_icmp(transport: Option<Transport>) -> bool {
+    matches!(transport, Some(Transport::Icmp | Transport::IcmpV6))
+}
 
 /// What one `toPorts` element (or an element without) allows or denies.
 #[derive(Debug)]
@@ -26,6 +37,9 @@ pub(crate) struct Grant<'w> {
     /// `None`: every port of every transport.
     pub(crate) ports: Option<Vec<PortSpec>>,
     pub(crate) l7: Option<&'w L7Rules>,
+    pub(crate) server_names: Option<&'w L7Rules>,
+    /// Number of its selector and ports, where those are told apart: what Cilium merges into one set of rules.
+    pub(crate) pair: Option<u32>,
     pub(crate) deny: bool,
     pub(crate) deny_with: Option<DenyWith>,
     pub(crate) info: Arc<RuleInfo>,
@@ -39,10 +53,11 @@ impl Grant<'_> {
         own: impl Fn(&str, Transport) -> Option<u16>,
     ) -> Vec<RangeInclusive<u16>> {
         let Some(specs) = &self.ports else { return vec![0..=u16::MAX] };
-        let ranges = specs.iter().filter(|spec| spec.transport.is_none_or(|wanted| wanted == transport));
+        let ranges = specs.iter().filter(|spec| is_about(spec, transport));
         let mut ranges: Vec<_> = ranges
             .filter_map(|spec| match &spec.port {
-                PortRef::Range(0, 0) => Some(0..=u16::MAX),
+                // Of ICMP, 0 is a message type.
+                PortRef::Range(0, 0) if !is_icmp(spec.transport) => Some(0..=u16::MAX),
                 PortRef::Range(first, last) => Some(*first..=*last),
                 PortRef::Named(name) => own(name, transport).map(|port| port..=port),
             })
@@ -58,6 +73,27 @@ impl Grant<'_> {
             }
         }
         disjoint
+    }
+
+    /// The protocols that it has rules of.
+    pub(crate) fn protocols(&self) -> impl Iterator<Item = &'static Schema> {
+        self.l7.into_iter().chain(self.server_names).map(|rules| rules.schema)
+    }
+
+    /// Whether it has rules of a protocol.
+    pub(crate) fn speaks(&self, protocol: Option<&'static Schema>) -> bool {
+        self.protocols().any(|schema| protocol.is_some_and(|wanted| std::ptr::eq(wanted, schema)))
+    }
+
+    /// Its rules of a protocol.
+    pub(crate) fn rules(&self, protocol: &'static Schema) -> impl Iterator<Item = &L7Rule> {
+        let both = self.l7.into_iter().chain(self.server_names);
+        both.filter(move |rules| std::ptr::eq(rules.schema, protocol)).flat_map(|rules| &rules.rules)
+    }
+
+    /// Whether it names a port by its number, and nothing around it.
+    pub(crate) fn names_exactly(&self, transport: Transport, port: u16) -> bool {
+        self.ports.iter().flatten().any(|spec| is_about(spec, transport) && spec.port == PortRef::Range(port, port))
     }
 
     pub(crate) fn names_own_ports(&self) -> bool {
@@ -79,6 +115,8 @@ pub(crate) struct Side {
 #[derive(Debug)]
 pub(crate) struct Selected {
     pub(crate) subjects: Arc<[Identity]>,
+    /// The subjects are nodes.
+    pub(crate) node: bool,
     pub(crate) sides: [Side; 2],
 }
 
@@ -88,6 +126,20 @@ pub(crate) struct Lister<'w> {
     pub(crate) resolver: Resolver<'w>,
     pub(crate) identities: &'w Identities<'w>,
     pub(crate) grants: Vec<Grant<'w>>,
+    /// Each selector and each port becomes a grant of its own. Only rules that ask which port or which selector it was
+    /// need that: server names, and protocols with [`exact ports`](crate::schema::Nature::exact_port).
+    apart: bool,
+    pairs: HashMap<(String, Option<PortSpec>), u32>,
+}
+
+/// Whether some policy has rules that ask which port or which selector allowed.
+fn asks_apart(world: &World) -> bool {
+    let asks =
+        |rule: &PortRule| rule.server_names.is_some() || rule.l7.as_ref().is_some_and(|l7| l7.schema.nature.exact_port);
+    world.policies.iter().flat_map(|policy| &policy.rules).any(|rule| {
+        let lists = [&rule.ingress, &rule.egress].into_iter().flatten().flatten();
+        lists.flat_map(|entry| entry.ports.iter().flatten()).any(asks)
+    })
 }
 
 /// What all grants of one list of elements have in common.
@@ -100,6 +152,10 @@ struct Context<'w> {
 }
 
 impl<'w> Lister<'w> {
+    pub(crate) fn new(resolver: Resolver<'w>, identities: &'w Identities<'w>, world: &'w World) -> Self {
+        Self { resolver, identities, grants: Vec::new(), apart: asks_apart(world), pairs: HashMap::new() }
+    }
+
     pub(crate) fn policy(&mut self, policy: &'w Policy) -> Vec<Selected> {
         let name: Arc<str> = match &policy.namespace {
             Some(namespace) => format!("{namespace}/{}", policy.name).into(),
@@ -135,19 +191,40 @@ impl<'w> Lister<'w> {
                 rule.default_deny_egress,
             ),
         ];
-        let subjects = self.resolver.select(rule.subject.for_subject(policy.namespace.as_deref()));
-        Selected { subjects, sides }
+        let subject =
+            if rule.node { rule.subject.clone() } else { rule.subject.for_subject(policy.namespace.as_deref()) };
+        Selected { subjects: self.resolver.select(subject), node: rule.node, sides }
     }
 
     fn entry(&mut self, context: &Context<'w>, number: usize, entry: &'w Entry) {
         let namespace = context.policy.namespace.as_deref();
-        let Some(peers) = self.resolver.resolve(entry, namespace, context.deny) else { return };
         let path = format!("{}[{number}]", context.path);
+        if !self.apart {
+            let Some(peers) = self.resolver.resolve(entry, namespace, context.deny) else { return };
+            self.peers(context, &Selection { name: None, peers }, entry, &path);
+            return;
+        }
+        for (name, peers) in self.resolver.parts(entry, namespace, context.deny) {
+            let Some(peers) = self.resolver.whole(peers) else { continue };
+            self.peers(context, &Selection { name: Some(name), peers }, entry, &path);
+        }
+    }
+
+    fn peers(&mut self, context: &Context<'w>, selection: &Selection, entry: &'w Entry, path: &str) {
+        if let Some(fields) = &entry.icmps {
+            let spec = |field: &IcmpField| PortSpec {
+                port: PortRef::Range(field.kind.into(), field.kind.into()),
+                transport: Some(field.family),
+            };
+            let ports = fields.iter().map(spec).collect();
+            self.push(context, selection, &selection.peers, Some(ports), None, format!("{path}.icmps"));
+            return;
+        }
         match entry.ports.as_deref() {
-            None | Some([]) => self.push(context, peers, None, None, path),
+            None | Some([]) => self.push(context, selection, &selection.peers, None, None, path.to_owned()),
             Some(rules) => {
                 for (number, rule) in rules.iter().enumerate() {
-                    self.ports(context, &peers, rule, &format!("{path}.toPorts[{number}]"));
+                    self.ports(context, selection, rule, &format!("{path}.toPorts[{number}]"));
                 }
             }
         }
@@ -155,21 +232,23 @@ impl<'w> Lister<'w> {
 
     /// Names of ports are resolved by who is connected to. On egress those are the peers, so the grant is split by
     /// the number that they give the name.
-    fn ports(&mut self, context: &Context<'w>, peers: &Arc<Peers>, rule: &'w PortRule, path: &str) {
+    fn ports(&mut self, context: &Context<'w>, selection: &Selection, rule: &'w PortRule, path: &str) {
         let here =
             |spec: &&PortSpec| context.direction == Direction::Ingress || matches!(spec.port, PortRef::Range(..));
         let (kept, theirs): (Vec<&PortSpec>, Vec<&PortSpec>) = rule.ports.iter().partition(here);
-        if !kept.is_empty() {
-            let ports = kept.into_iter().cloned().collect();
-            self.push(context, Arc::clone(peers), Some(ports), rule.l7.as_ref(), path.to_owned());
+        let kept: Vec<PortSpec> = kept.into_iter().cloned().collect();
+        let lists: Vec<Vec<PortSpec>> =
+            if self.apart { kept.into_iter().map(|spec| vec![spec]).collect() } else { vec![kept] };
+        for ports in lists.into_iter().filter(|ports| !ports.is_empty()) {
+            self.push(context, selection, &selection.peers, Some(ports), Some(rule), path.to_owned());
         }
         for spec in theirs {
             let PortRef::Named(name) = &spec.port else { continue };
-            for transport in TRANSPORTS.into_iter().filter(|some| spec.transport.is_none_or(|wanted| wanted == *some)) {
+            for transport in TRANSPORTS.into_iter().filter(|some| is_about(spec, *some)) {
                 for (port, among) in self.identities.with_port(name, transport) {
-                    let Some(peers) = self.resolver.narrow(peers, &among) else { continue };
+                    let Some(peers) = self.resolver.narrow(&selection.peers, &among) else { continue };
                     let spec = PortSpec { port: PortRef::Range(port, port), transport: Some(transport) };
-                    self.push(context, peers, Some(vec![spec]), rule.l7.as_ref(), path.to_owned());
+                    self.push(context, selection, &peers, Some(vec![spec]), Some(rule), path.to_owned());
                 }
             }
         }
@@ -178,13 +257,35 @@ impl<'w> Lister<'w> {
     fn push(
         &mut self,
         context: &Context<'w>,
-        peers: Arc<Peers>,
+        selection: &Selection,
+        peers: &Arc<Peers>,
         ports: Option<Vec<PortSpec>>,
-        l7: Option<&'w L7Rules>,
+        rule: Option<&'w PortRule>,
         path: String,
     ) {
         let info = Arc::new(RuleInfo { policy: Arc::clone(&context.name), rule: path.into() });
-        let deny_with = context.policy.deny_with;
-        self.grants.push(Grant { peers, ports, l7, deny: context.deny, deny_with, info });
+        let pair = selection.name.clone().map(|name| {
+            // The transport is that of the flow, so it tells nothing apart.
+            let port = ports.as_deref().and_then(<[_]>::first).cloned();
+            let port = port.map(|spec| PortSpec { transport: None, ..spec });
+            let next = u32::try_from(self.pairs.len()).unwrap_or(u32::MAX);
+            *self.pairs.entry((name, port)).or_insert(next)
+        });
+        self.grants.push(Grant {
+            peers: Arc::clone(peers),
+            ports,
+            l7: rule.and_then(|rule| rule.l7.as_ref()),
+            server_names: rule.and_then(|rule| rule.server_names.as_ref()),
+            pair,
+            deny: context.deny,
+            deny_with: context.policy.deny_with,
+            info,
+        });
     }
+}
+
+/// Peers, and where selectors are told apart the one that selects them.
+struct Selection {
+    name: Option<String>,
+    peers: Arc<Peers>,
 }

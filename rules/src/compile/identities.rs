@@ -24,11 +24,21 @@ pub(crate) struct Known {
 /// The known addresses. The first endpoint that has an address owns it.
 pub(crate) type Addresses = HashMap<IpAddr, Known, foldhash::fast::RandomState>;
 
+/// What makes an identity: labels, and for what is outside the cluster the addresses.
+type Key<'w> = (&'w Labels, &'w [IpAddr]);
+
+fn key(endpoint: &Endpoint) -> Key<'_> {
+    (&endpoint.labels, if endpoint.labels.has_world() { &endpoint.addresses } else { &[] })
+}
+
 /// All identities, and what is needed to select among them.
 #[derive(Debug, Default)]
 pub(crate) struct Identities<'w> {
     labels: Vec<&'w Labels>,
-    numbers: HashMap<&'w Labels, Identity>,
+    numbers: HashMap<Key<'w>, Identity>,
+    /// Those of addresses outside the cluster that carry labels of their own, with the address. Each such address is an
+    /// identity by itself, because ranges select it too.
+    outside: Vec<(Identity, IpAddr)>,
     /// Named ports. `None` where pods of one identity disagree on the number: then the name resolves to nothing.
     ports: Vec<HashMap<(&'w str, Transport), Option<u16>>>,
     /// Identities by one of their labels, whatever its source.
@@ -39,7 +49,7 @@ impl<'w> Identities<'w> {
     pub(crate) fn new(endpoints: &'w [Arc<Endpoint>]) -> Self {
         let mut all = Self::default();
         for endpoint in endpoints {
-            let number = all.number(&endpoint.labels);
+            let number = all.number(key(endpoint));
             for port in endpoint.ports.iter().filter(|port| !port.name.is_empty()) {
                 all.ports[number as usize]
                     .entry((port.name.as_str(), port.transport))
@@ -50,13 +60,15 @@ impl<'w> Identities<'w> {
         all
     }
 
-    fn number(&mut self, labels: &'w Labels) -> Identity {
-        if let Some(number) = self.numbers.get(labels) {
+    fn number(&mut self, key: Key<'w>) -> Identity {
+        if let Some(number) = self.numbers.get(&key) {
             return *number;
         }
         let number = Identity::try_from(self.labels.len()).unwrap_or(Identity::MAX);
+        let (labels, addresses) = key;
         self.labels.push(labels);
-        self.numbers.insert(labels, number);
+        self.numbers.insert(key, number);
+        self.outside.extend(addresses.iter().map(|address| (number, *address)));
         self.ports.push(HashMap::new());
         for label in labels.iter() {
             let same = self.by_label.entry((&label.key, &label.value)).or_default();
@@ -67,14 +79,35 @@ impl<'w> Identities<'w> {
         number
     }
 
-    pub(crate) fn of(&self, labels: &Labels) -> Option<Identity> {
-        self.numbers.get(labels).copied()
+    pub(crate) fn of(&self, endpoint: &Endpoint) -> Option<Identity> {
+        self.numbers.get(&key(endpoint)).copied()
+    }
+
+    /// Addresses outside the cluster that carry labels of their own.
+    pub(crate) fn outside(&self) -> &[(Identity, IpAddr)] {
+        &self.outside
+    }
+
+    /// The identities that have some of these addresses, and the addresses that are of no known endpoint.
+    pub(crate) fn at<'a>(
+        &self,
+        endpoints: &[Arc<Endpoint>],
+        addresses: impl IntoIterator<Item = &'a IpAddr>,
+    ) -> (Vec<Identity>, Vec<IpAddr>) {
+        let (mut identities, mut unknown) = (Vec::new(), Vec::new());
+        for address in addresses {
+            match endpoints.iter().find(|endpoint| endpoint.addresses.contains(address)) {
+                Some(endpoint) => identities.extend(self.of(endpoint)),
+                None => unknown.push(*address),
+            }
+        }
+        (identities, unknown)
     }
 
     pub(crate) fn addresses(&self, endpoints: &[Arc<Endpoint>]) -> Addresses {
         let mut addresses = Addresses::default();
         for endpoint in endpoints {
-            let Some(identity) = self.of(&endpoint.labels) else { continue };
+            let Some(identity) = self.of(endpoint) else { continue };
             for address in &endpoint.addresses {
                 addresses.entry(*address).or_insert_with(|| Known { identity, endpoint: Arc::clone(endpoint) });
             }

@@ -41,7 +41,7 @@ impl Subject {
 #[derive(Debug)]
 pub(crate) struct Side {
     /// By transport: the first port of each class, in order, from 0.
-    classes: [Vec<(u16, Arc<Class>)>; 3],
+    classes: [Vec<(u16, Arc<Class>)>; 5],
     /// Whom rules of this direction allow on some port.
     allowed: Vec<Arc<Peers>>,
 }
@@ -73,27 +73,26 @@ pub(crate) type Locals = HashMap<EndpointId, (Arc<Endpoint>, Arc<Subject>), fold
 /// Compiles the policies of a world.
 pub(crate) fn compile(world: &World) -> (Addresses, Locals) {
     let identities = Identities::new(&world.endpoints);
-    let resolver = Resolver::new(&identities, &world.settings);
-    let mut lister = Lister { resolver, identities: &identities, grants: Vec::new() };
+    let mut lister = Lister::new(Resolver::new(&identities, world), &identities, world);
     let rules: Vec<Selected> = world.policies.iter().flat_map(|policy| lister.policy(policy)).collect();
+    let hosts = identities.filter(|labels| labels.has_reserved("host"));
     let mut selecting: HashMap<Identity, Vec<usize>> = HashMap::new();
     for (number, rule) in rules.iter().enumerate() {
-        for subject in rule.subjects.iter() {
+        for subject in rule.subjects.iter().filter(|subject| rule.node == hosts.contains(subject)) {
             selecting.entry(*subject).or_default().push(number);
         }
     }
-    let hosts = identities.filter(|labels| labels.has_reserved("host"));
     let mut binder = Binder {
         settings: &world.settings,
         rules: &rules,
         grants: &lister.grants,
-        classes: Classes::new(&world.settings, &lister.grants, hosts),
+        classes: Classes::new(world, &lister.grants, hosts),
         subjects: HashMap::new(),
     };
     let mut locals = Locals::default();
     for endpoint in &world.endpoints {
         let Some(id) = endpoint.local else { continue };
-        let selecting = identities.of(&endpoint.labels).and_then(|identity| selecting.get(&identity));
+        let selecting = identities.of(endpoint).and_then(|identity| selecting.get(&identity));
         let subject = binder.subject(endpoint, selecting.map_or(&[], Vec::as_slice));
         locals.insert(id, (Arc::clone(endpoint), subject));
     }
@@ -133,7 +132,8 @@ impl Binder<'_> {
         let sides = || selecting.iter().map(|rule| &self.rules[*rule].sides[direction as usize]);
         let spoken = sides().any(|side| side.speaks);
         let always = *init || self.settings.enforcement == Enforcement::Always;
-        let never = *host || self.settings.enforcement == Enforcement::Never;
+        // Only rules for nodes bind the node itself.
+        let never = (*host && !spoken) || self.settings.enforcement == Enforcement::Never;
         if never || !(spoken || always) {
             return None;
         }
@@ -153,7 +153,10 @@ impl Binder<'_> {
             }));
             ranges
                 .into_iter()
-                .map(|(first, grants)| (first, self.classes.get(ClassKey { grants, open, host: let_in })))
+                .map(|(first, grants)| {
+                    let exact = self.exactly(&grants, transport, first);
+                    (first, self.classes.get(ClassKey { grants, exact, open, host: let_in }))
+                })
                 .collect()
         });
         let mut allowed: Vec<Arc<Peers>> = Vec::new();
@@ -168,6 +171,15 @@ impl Binder<'_> {
 
     fn grant(&self, id: GrantId) -> &Grant<'_> {
         &self.grants[id as usize]
+    }
+
+    /// Those of some grants that name a port and nothing around it; none where no protocol asks for that.
+    fn exactly(&self, grants: &[GrantId], transport: Transport, port: u16) -> Vec<GrantId> {
+        let asks = |id: &GrantId| self.grant(*id).l7.is_some_and(|l7| l7.schema.nature.exact_port);
+        if !grants.iter().any(asks) {
+            return Vec::new();
+        }
+        grants.iter().copied().filter(|id| self.grant(*id).names_exactly(transport, port)).collect()
     }
 
     fn grants_of(&self, selecting: &[usize], direction: Direction) -> Vec<GrantId> {

@@ -6,12 +6,16 @@ use std::{
     sync::Arc,
 };
 
+use ipnet::IpNet;
+
 use super::identities::{Identities, Identity};
 use crate::{
     labels::{CLUSTER, DEFAULT_CLUSTER, Label, Labels, NAMESPACE, Selector},
     lpm::everything,
-    policy::{CidrSet, Entity, Entry},
-    settings::Settings,
+    names,
+    pattern::compile,
+    policy::{CidrGroupSelector, CidrGroupUse, CidrSet, Entity, Entry, FqdnSelector, ServiceName, ServiceSelector},
+    world::{CidrGroup, Service, World},
 };
 
 /// The other side of a flow.
@@ -54,19 +58,22 @@ impl Peers {
 #[derive(Debug)]
 pub(crate) struct Resolver<'w> {
     identities: &'w Identities<'w>,
-    settings: &'w Settings,
+    world: &'w World,
     /// The labels of unknown addresses, by family (dual stack: never `reserved:world`).
-    world: [Labels; 2],
+    outside: [Labels; 2],
     selected: HashMap<Selector, Arc<[Identity]>>,
     interned: HashSet<Arc<Peers>>,
 }
 
+/// One selector of an element, as Cilium tells selectors apart, and whom it selects.
+pub(crate) type Part = (String, Peers);
+
 impl<'w> Resolver<'w> {
-    pub(crate) fn new(identities: &'w Identities<'w>, settings: &'w Settings) -> Self {
-        let world = ["world-ipv4", "world-ipv6"].map(|key| {
+    pub(crate) fn new(identities: &'w Identities<'w>, world: &'w World) -> Self {
+        let outside = ["world-ipv4", "world-ipv6"].map(|key| {
             Labels::new([Label { source: "reserved".to_owned(), key: key.to_owned(), value: String::new() }])
         });
-        Self { identities, settings, world, selected: HashMap::new(), interned: HashSet::new() }
+        Self { identities, world, outside, selected: HashMap::new(), interned: HashSet::new() }
     }
 
     /// The peers of an element, or `None` if it selects nobody.
@@ -74,31 +81,46 @@ impl<'w> Resolver<'w> {
     /// Without any list of peers everybody is meant, unless there are no ports either: `- {}` selects nobody. A list
     /// that is there but empty selects nobody, whatever else is written.
     pub(crate) fn resolve(&mut self, entry: &Entry, namespace: Option<&str>, deny: bool) -> Option<Arc<Peers>> {
-        if is_some_and_empty(entry) {
-            return None;
+        let mut all = Peers::default();
+        for (_, mut peers) in self.parts(entry, namespace, deny) {
+            all.any |= peers.any;
+            all.identities.append(&mut peers.identities);
+            all.ranges.append(&mut peers.ranges);
         }
-        let names = entry.fqdns.as_ref().is_some_and(|names| !names.is_empty());
-        let nobody_named = entry.endpoints.is_none()
-            && entry.cidrs.is_none()
-            && entry.cidr_sets.is_none()
-            && entry.entities.is_none()
-            && !names;
-        let mut peers = Peers::default();
-        if nobody_named {
-            let portless = entry.ports.as_ref().is_none_or(Vec::is_empty);
-            peers.any = !portless || (self.settings.deviations.empty_rule_allows && !deny);
-        }
-        self.endpoints(entry, namespace, &mut peers);
-        for entity in entry.entities.iter().flatten() {
-            self.entity(*entity, &mut peers);
-        }
-        let plain = entry.cidrs.iter().flatten().map(|cidr| CidrSet { cidr: cidr.trunc(), except: Vec::new() });
-        let sets = entry.cidr_sets.iter().flatten().map(|set| CidrSet {
-            cidr: set.cidr.trunc(),
-            except: set.except.iter().map(|except| except.trunc()).collect(),
-        });
-        peers.ranges.extend(plain.chain(sets));
+        self.whole(all)
+    }
+
+    /// A set of peers, shared with its equals, or `None` if it is empty.
+    pub(crate) fn whole(&mut self, peers: Peers) -> Option<Arc<Peers>> {
         (!peers.is_empty()).then(|| self.intern(peers))
+    }
+
+    /// The peers of an element selector by selector (cilium pkg/policy/utils/parserules.go, `mergeEndpointSelectors`).
+    pub(crate) fn parts(&mut self, entry: &Entry, namespace: Option<&str>, deny: bool) -> Vec<Part> {
+        if is_some_and_empty(entry) {
+            return Vec::new();
+        }
+        let mut parts = Vec::new();
+        if names_nobody(entry) {
+            let portless = entry.ports.as_ref().is_none_or(Vec::is_empty) && entry.icmps.is_none();
+            let any = !portless || (self.world.settings.deviations.empty_rule_allows && !deny);
+            parts.push(("*".to_owned(), Peers { any, ..Peers::default() }));
+        }
+        for selector in entry.endpoints.iter().flatten() {
+            parts.push(self.endpoints(selector.for_peer(namespace)));
+        }
+        for selector in entry.nodes.iter().flatten() {
+            parts.push(self.endpoints(selector.for_nodes()));
+        }
+        for entity in entry.entities.iter().flatten() {
+            parts.extend(expand(*entity).iter().map(|entity| self.entity(*entity)));
+        }
+        let plain = entry.cidrs.iter().flatten().map(|cidr| CidrSet { cidr: *cidr, except: Vec::new() });
+        parts.extend(plain.chain(entry.cidr_sets.iter().flatten().cloned()).map(|set| self.ranges(&[set])));
+        parts.extend(entry.cidr_groups.iter().map(|group| self.groups(group)));
+        parts.extend(entry.fqdns.iter().flatten().map(|name| self.names(name)));
+        parts.extend(entry.services.iter().flatten().map(|service| self.services(service, namespace)));
+        parts
     }
 
     /// The part of some peers that is among certain known endpoints, or `None` if nobody is.
@@ -115,29 +137,90 @@ impl<'w> Resolver<'w> {
         Arc::clone(self.selected.entry(selector).or_insert_with_key(select))
     }
 
-    fn endpoints(&mut self, entry: &Entry, namespace: Option<&str>, peers: &mut Peers) {
-        for selector in entry.endpoints.iter().flatten() {
-            let bound = selector.for_peer(namespace);
-            for (labels, range) in self.world.iter().zip(everything()) {
-                if bound.matches(labels) {
-                    peers.ranges.push(CidrSet { cidr: range, except: Vec::new() });
-                }
+    fn endpoints(&mut self, bound: Selector) -> Part {
+        let mut peers = Peers::default();
+        for (labels, range) in self.outside.iter().zip(everything()) {
+            if bound.matches(labels) {
+                peers.ranges.push(CidrSet { cidr: range, except: Vec::new() });
             }
-            peers.identities.extend_from_slice(&self.select(bound));
         }
+        let key = bound.to_string();
+        peers.identities.extend_from_slice(&self.select(bound));
+        (key, peers)
     }
 
-    fn entity(&self, entity: Entity, peers: &mut Peers) {
+    fn entity(&self, entity: Entity) -> Part {
+        let mut peers = Peers::default();
         let [ipv4, ipv6] = everything().map(|cidr| CidrSet { cidr, except: Vec::new() });
         match entity {
             Entity::All => peers.any = true,
-            Entity::World => peers.ranges.extend([ipv4, ipv6]),
             Entity::WorldIpv4 => peers.ranges.push(ipv4),
             Entity::WorldIpv6 => peers.ranges.push(ipv6),
             _ => {}
         }
-        let kube_dns = self.settings.deviations.kube_dns_entity;
+        let kube_dns = self.world.settings.deviations.kube_dns_entity;
         peers.identities.extend(self.identities.filter(|labels| is(entity, labels, kube_dns)));
+        (if entity == Entity::All { "*".to_owned() } else { format!("{entity:?}") }, peers)
+    }
+
+    fn ranges(&self, sets: &[CidrSet]) -> Part {
+        let trunc = |set: &CidrSet| CidrSet {
+            cidr: set.cidr.trunc(),
+            except: set.except.iter().map(|except| except.trunc()).collect(),
+        };
+        let ranges: Vec<CidrSet> = sets.iter().map(trunc).collect();
+        let key = format!("{ranges:?}");
+        let mut peers = Peers { ranges, ..Peers::default() };
+        let outside = self.identities.outside().iter();
+        peers.identities = outside.filter(|(_, at)| peers.contains(Who::Unknown(*at))).map(|(id, _)| *id).collect();
+        (key, peers)
+    }
+
+    fn groups(&self, group: &CidrGroupUse) -> Part {
+        let named = |known: &CidrGroup| match &group.groups {
+            CidrGroupSelector::Name(name) => **name == *known.name,
+            CidrGroupSelector::Labels(selector) => selector.matches(&known.labels),
+        };
+        let groups = self.world.cidr_groups.iter().filter(|known| named(known));
+        let sets: Vec<CidrSet> = groups
+            .flat_map(|known| &known.cidrs)
+            .map(|cidr| CidrSet { cidr: *cidr, except: group.except.clone() })
+            .collect();
+        let (_, peers) = self.ranges(&sets);
+        (format!("{group:?}"), peers)
+    }
+
+    /// The addresses that names were resolved to. Known endpoints are never meant, as by ranges.
+    fn names(&self, selector: &FqdnSelector) -> Part {
+        let regex = match selector {
+            FqdnSelector::Name(name) => names::selector_regex(&names::normal(name)),
+            FqdnSelector::Pattern(pattern) => names::selector_regex(pattern),
+        };
+        let mut sets = Vec::new();
+        if let Ok(regex) = compile(&regex) {
+            let resolved = self.world.names.iter().filter(|known| regex.is_match(known.name.as_bytes()));
+            let host = |address: &IpAddr| CidrSet { cidr: IpNet::from(*address), except: Vec::new() };
+            sets.extend(resolved.flat_map(|known| &known.addresses).map(host));
+        }
+        (format!("{selector:?}"), self.ranges(&sets).1)
+    }
+
+    fn services(&self, selector: &ServiceSelector, namespace: Option<&str>) -> Part {
+        let place = selector.namespace.as_deref().or(namespace);
+        let named = |service: &&Arc<Service>| {
+            place.is_none_or(|place| place == &*service.namespace)
+                && match &selector.services {
+                    ServiceName::Name(name) => **name == *service.name,
+                    ServiceName::Labels(labels) => labels.matches(&service.labels),
+                }
+        };
+        let backends = self.world.services.iter().filter(named).flat_map(|service| &service.backends);
+        let (identities, unknown) = self.identities.at(&self.world.endpoints, backends);
+        let sets: Vec<CidrSet> =
+            unknown.into_iter().map(|address| CidrSet { cidr: IpNet::from(address), except: Vec::new() }).collect();
+        let (_, mut peers) = self.ranges(&sets);
+        peers.identities.extend(identities);
+        (format!("{selector:?}"), peers)
     }
 
     fn intern(&mut self, mut peers: Peers) -> Arc<Peers> {
@@ -152,27 +235,60 @@ impl<'w> Resolver<'w> {
     }
 }
 
+/// Whether an element has no list of peers at all.
+pub(crate) fn names_nobody(entry: &Entry) -> bool {
+    entry.endpoints.is_none()
+        && entry.cidrs.is_none()
+        && entry.cidr_sets.is_none()
+        && entry.entities.is_none()
+        && entry.nodes.is_none()
+        && entry.fqdns.as_ref().is_none_or(Vec::is_empty)
+        && entry.services.as_ref().is_none_or(Vec::is_empty)
+}
+
+/// An entity as the selectors that Cilium makes of it (pkg/policy/api/entity.go, `EntitySelectorMapping`).
+fn expand(entity: Entity) -> &'static [Entity] {
+    use Entity::{
+        All, Cluster, Health, Host, Ingress, Init, KubeApiServer, KubeDns, None, RemoteNode, Unmanaged, World,
+        WorldIpv4, WorldIpv6,
+    };
+    match entity {
+        All => &[All],
+        World => &[World, WorldIpv4, WorldIpv6],
+        WorldIpv4 => &[WorldIpv4],
+        WorldIpv6 => &[WorldIpv6],
+        Cluster => &[Host, RemoteNode, Init, Ingress, Health, Unmanaged, KubeApiServer, Cluster],
+        Host => &[Host],
+        RemoteNode => &[RemoteNode],
+        KubeApiServer => &[KubeApiServer],
+        Ingress => &[Ingress],
+        Init => &[Init],
+        Health => &[Health],
+        Unmanaged => &[Unmanaged],
+        None => &[None],
+        KubeDns => &[KubeDns],
+    }
+}
+
 /// Whether a list of peers is there but empty. `toFQDNs: []` counts as absent.
 fn is_some_and_empty(entry: &Entry) -> bool {
     entry.endpoints.as_ref().is_some_and(Vec::is_empty)
         || entry.cidrs.as_ref().is_some_and(Vec::is_empty)
-        || entry.cidr_sets.as_ref().is_some_and(Vec::is_empty)
+        || (entry.cidr_sets.as_ref().is_some_and(Vec::is_empty) && entry.cidr_groups.is_empty())
+        || entry.nodes.as_ref().is_some_and(Vec::is_empty)
         || entry.entities.as_ref().is_some_and(Vec::is_empty)
 }
 
-/// Whether labels are of an entity.
+/// Whether labels are of one of the entities that [`expand`] makes.
 fn is(entity: Entity, labels: &Labels, kube_dns: bool) -> bool {
     let reserved = |keys: &[&str]| keys.iter().any(|key| labels.has_reserved(key));
     match entity {
         Entity::All => true,
-        Entity::World => reserved(&["world", "world-ipv4", "world-ipv6"]),
+        Entity::World => reserved(&["world"]),
         Entity::WorldIpv4 => reserved(&["world-ipv4"]),
         Entity::WorldIpv6 => reserved(&["world-ipv6"]),
         Entity::Cluster => {
-            reserved(&["host", "remote-node", "init", "ingress", "health", "unmanaged", "kube-apiserver"])
-                || labels
-                    .iter()
-                    .any(|label| label.source == "k8s" && label.key == CLUSTER && label.value == DEFAULT_CLUSTER)
+            labels.iter().any(|label| label.source == "k8s" && label.key == CLUSTER && label.value == DEFAULT_CLUSTER)
         }
         Entity::Host => reserved(&["host"]),
         Entity::RemoteNode => reserved(&["remote-node"]),

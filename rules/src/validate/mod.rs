@@ -4,6 +4,7 @@
 mod shadow;
 
 use crate::{
+    compile::peers::names_nobody,
     pattern::{REGEX_BUDGET, RegexError, compile},
     policy::{
         CidrSet, Entity, Entry, FqdnSelector, L7Rule, L7Rules, Matcher, Policy, PortRef, PortRule, PortSpec, Problem,
@@ -97,10 +98,15 @@ impl Validator<'_> {
                 "add a list with an element; `ingress: [{}]` lets nobody in",
             );
         }
-        self.selector_values(&rule.subject, &format!("{}.endpointSelector", rule.path));
+        let selector = if rule.node { "nodeSelector" } else { "endpointSelector" };
+        self.selector_values(&rule.subject, &format!("{}.{selector}", rule.path));
         for (entries, list) in lists {
             for (number, entry) in entries.iter().flatten().enumerate() {
-                self.entry(entry, list, &format!("{}.{}[{number}]", rule.path, list.name()));
+                let path = format!("{}.{}[{number}]", rule.path, list.name());
+                self.entry(entry, list, &path);
+                if rule.node {
+                    self.no_l7_on_nodes(entry, list, &path);
+                }
             }
             if !list.deny && !self.settings.deviations.l7_binds_beside_l4 {
                 let path = format!("{}.{}", rule.path, list.name());
@@ -129,14 +135,27 @@ impl Validator<'_> {
         }
     }
 
+    /// Cilium's host firewall judges no requests.
+    fn no_l7_on_nodes(&mut self, entry: &Entry, list: List, path: &str) {
+        let rules = entry.ports.iter().flatten().enumerate();
+        for (number, l7) in rules.filter_map(|(number, rule)| Some((number, rule.l7.as_ref()?))) {
+            let protocol = l7.schema.protocol.to_ascii_uppercase();
+            let message = match list.direction {
+                Direction::Ingress => "L7 policy is not supported on host ingress yet".to_owned(),
+                Direction::Egress if l7.schema.nature.datagrams => continue,
+                Direction::Egress => format!("L7 protocol {protocol} is not supported on host egress yet"),
+            };
+            self.error(format!("{path}.toPorts[{number}].rules"), message, "judge the requests at the pods' side");
+        }
+    }
+
     fn entry(&mut self, entry: &Entry, list: List, path: &str) {
         self.kinds(entry, list, path);
-        let nothing = entry.endpoints.is_none()
-            && entry.cidrs.is_none()
-            && entry.cidr_sets.is_none()
-            && entry.entities.is_none()
-            && entry.fqdns.as_ref().is_none_or(Vec::is_empty)
-            && entry.ports.as_ref().is_none_or(Vec::is_empty);
+        if entry.icmps.is_some() && entry.ports.as_ref().is_some_and(|ports| !ports.is_empty()) {
+            let message = "the ICMPs block may only be present without ToPorts. Define a separate rule to use ToPorts";
+            self.error(format!("{path}.icmps"), message, "write two elements, one with icmps and one with toPorts");
+        }
+        let nothing = names_nobody(entry) && entry.icmps.is_none() && entry.ports.as_ref().is_none_or(Vec::is_empty);
         if nothing && (list.deny || !self.settings.deviations.empty_rule_allows) {
             let remedy = if list.deny {
                 "name whom to deny, for example an entity `all`"
@@ -147,6 +166,9 @@ impl Validator<'_> {
         }
         for (number, selector) in entry.endpoints.iter().flatten().enumerate() {
             self.selector_values(selector, &format!("{path}.{}[{number}]", list.peer_field("Endpoints")));
+        }
+        for (number, selector) in entry.nodes.iter().flatten().enumerate() {
+            self.selector_values(selector, &format!("{path}.{}[{number}]", list.peer_field("Nodes")));
         }
         for (number, set) in entry.cidr_sets.iter().flatten().enumerate() {
             self.cidr_set(set, &format!("{path}.{}[{number}]", list.peer_field("CIDRSet")));
@@ -172,8 +194,10 @@ impl Validator<'_> {
         let kinds: Vec<String> = [
             filled("Endpoints", entry.endpoints.as_ref().map(Vec::len)),
             filled("CIDR", entry.cidrs.as_ref().map(Vec::len)),
-            filled("CIDRSet", entry.cidr_sets.as_ref().map(Vec::len)),
+            filled("CIDRSet", entry.cidr_sets.as_ref().map(|sets| sets.len() + entry.cidr_groups.len())),
             filled("Entities", entry.entities.as_ref().map(Vec::len)),
+            filled("Nodes", entry.nodes.as_ref().map(Vec::len)),
+            filled("Services", entry.services.as_ref().map(Vec::len)),
             filled("FQDNs", entry.fqdns.as_ref().map(Vec::len)),
         ]
         .into_iter()
@@ -245,10 +269,18 @@ impl Validator<'_> {
             );
         }
         for (number, spec) in rule.ports.iter().enumerate() {
-            self.port(spec, rule.l7.is_some(), &format!("{path}.ports[{number}]"));
+            self.port(spec, rule.l7.as_ref().map(|l7| l7.schema), &format!("{path}.ports[{number}]"));
         }
         let Some(l7) = &rule.l7 else { return };
         let field = format!("{path}.rules.{}", l7.schema.protocol);
+        if list.direction == Direction::Ingress && !l7.schema.nature.ingress {
+            let protocol = l7.schema.protocol.to_ascii_uppercase();
+            self.error(
+                &*field,
+                format!("L7 protocol {protocol} is not supported on ingress yet"),
+                "write it into egress of the clients",
+            );
+        }
         if list.deny {
             self.error(
                 &*field,
@@ -259,7 +291,7 @@ impl Validator<'_> {
         self.l7(l7, &field);
     }
 
-    fn port(&mut self, spec: &PortSpec, l7: bool, path: &str) {
+    fn port(&mut self, spec: &PortSpec, l7: Option<&Schema>, path: &str) {
         if let PortRef::Range(first, last) = spec.port {
             if last < first {
                 self.error(
@@ -273,20 +305,28 @@ impl Validator<'_> {
                     format!("Invalid port range including the wildcard zero port 0-{last}"),
                     "start at 1, or write port \"0\" alone for every port",
                 );
-            } else if l7 && first == 0 {
+            } else if l7.is_some() && first == 0 {
                 self.error(
                     format!("{path}.port"),
                     "L7 rules can not be used when a port is 0",
                     "name the ports that speak the protocol",
                 );
+            } else if l7.is_some_and(|schema| schema.nature.exact_port) && last > first {
+                self.error(
+                    format!("{path}.endPort"),
+                    "DNS rules do not support port ranges",
+                    "name each port by itself",
+                );
             }
         }
-        if l7 && spec.transport != Some(Transport::Tcp) {
+        if l7.is_some_and(|schema| !schema.nature.datagrams) && spec.transport != Some(Transport::Tcp) {
             let transport = match spec.transport {
                 None => "ANY",
                 Some(Transport::Tcp) => "TCP",
                 Some(Transport::Udp) => "UDP",
                 Some(Transport::Sctp) => "SCTP",
+                Some(Transport::Icmp) => "ICMP",
+                Some(Transport::IcmpV6) => "ICMPV6",
             };
             self.error(
                 format!("{path}.protocol"),

@@ -1,6 +1,9 @@
 //! L7 rules that restrict nothing, because the same rule allows the same peers and ports without any.
 
-use crate::policy::{Entity, Entry, PortRef, PortRule, PortSpec};
+use crate::{
+    compile::peers::names_nobody,
+    policy::{Entity, Entry, PortRef, PortRule, PortSpec},
+};
 
 /// What to do about it.
 pub(super) const REMEDY: &str = "remove the wider element, or switch on deviations.l7BindsBesideL4";
@@ -11,9 +14,15 @@ pub(super) fn shadowed(entries: &[Entry], path: &str) -> Vec<(String, String)> {
     for (number, position, entry, rule) in elements(entries).filter(|(.., rule)| rule.l7.is_some()) {
         let wider = entries.iter().position(|other| {
             let same_peers = everybody(other) || (named(other) && peers(other) == peers(entry));
-            let plain =
-                || other.ports.iter().flatten().filter(|ports| ports.l7.is_none()).flat_map(|ports| &ports.ports);
-            let portless = named(other) && other.ports.as_ref().is_none_or(Vec::is_empty);
+            let plain = || {
+                other
+                    .ports
+                    .iter()
+                    .flatten()
+                    .filter(|ports| ports.l7.is_none() && ports.server_names.is_none())
+                    .flat_map(|ports| &ports.ports)
+            };
+            let portless = named(other) && other.icmps.is_none() && other.ports.as_ref().is_none_or(Vec::is_empty);
             same_peers && (portless || rule.ports.iter().all(|spec| plain().any(|wider| covers(wider, spec))))
         });
         if let Some(by) = wider {
@@ -28,16 +37,13 @@ pub(super) fn shadowed(entries: &[Entry], path: &str) -> Vec<(String, String)> {
 
 /// The peers of an element.
 fn peers(entry: &Entry) -> impl PartialEq + '_ {
-    (&entry.endpoints, &entry.cidrs, &entry.cidr_sets, &entry.entities, &entry.fqdns)
+    let ranges = (&entry.cidrs, &entry.cidr_sets, &entry.cidr_groups);
+    (&entry.endpoints, ranges, &entry.entities, &entry.nodes, &entry.services, &entry.fqdns)
 }
 
 /// Whether an element names peers.
 fn named(entry: &Entry) -> bool {
-    entry.endpoints.is_some()
-        || entry.cidrs.is_some()
-        || entry.cidr_sets.is_some()
-        || entry.entities.is_some()
-        || entry.fqdns.as_ref().is_some_and(|names| !names.is_empty())
+    !names_nobody(entry)
 }
 
 /// All `toPorts` elements with the numbers of their elements and their own.

@@ -12,8 +12,7 @@ use portcullis_rules::{
         Rule,
     },
     request::{FieldValue, Request},
-    schema::{FieldIndex, FieldSpec, Form, Schema},
-    settings::Settings,
+    schema::{FieldIndex, FieldSpec, Form, Nature, Schema},
     snapshot::{Access, Flow, FlowKey, Snapshot},
     world::{Direction, Endpoint, EndpointId, Port, Service, ServicePort, Transport, World},
 };
@@ -26,6 +25,7 @@ pub static HTTP: Schema = Schema {
         FieldSpec { name: "host", form: Form::Regex, checked: false },
         FieldSpec { name: "headers", form: Form::Headers, checked: true },
     ],
+    nature: &Nature::STREAM,
 };
 
 pub const METHOD: FieldIndex = FieldIndex(0);
@@ -140,6 +140,7 @@ pub fn rule(subject: &str) -> Rule {
     Rule {
         path: "spec".into(),
         subject: select(subject),
+        node: false,
         ingress: None,
         egress: None,
         ingress_deny: None,
@@ -185,11 +186,15 @@ pub trait Ports: Sized {
 
     /// A `toPorts` element of one port: `80`, `80-90`, `http`, with `/udp`, `/sctp` or `/any` behind it.
     fn port(self, port: &str) -> Self {
-        self.push(PortRule { ports: vec![spec(port)], l7: None })
+        self.push(PortRule { ports: vec![spec(port)], l7: None, ..PortRule::default() })
     }
 
     fn http(self, port: &str, rules: Vec<L7Rule>) -> Self {
-        self.push(PortRule { ports: vec![spec(port)], l7: Some(L7Rules { schema: &HTTP, rules }) })
+        self.push(PortRule {
+            ports: vec![spec(port)],
+            l7: Some(L7Rules { schema: &HTTP, rules }),
+            ..PortRule::default()
+        })
     }
 }
 
@@ -224,7 +229,7 @@ pub fn allow(method: &str, path: &str) -> L7Rule {
         (!pattern.is_empty()).then(|| Predicate { field, key: String::new(), matcher })
     };
     let predicates = [predicate(METHOD, method), predicate(PATH, path)].into_iter().flatten().collect();
-    L7Rule { predicates, position: Position::default() }
+    L7Rule { predicates, ..L7Rule::default() }
 }
 
 pub fn with_header(mut rule: L7Rule, name: &str, value: Option<&str>) -> L7Rule {
@@ -247,7 +252,7 @@ pub fn town(policies: Vec<Policy>) -> World {
         endpoints: endpoints.into_iter().map(Arc::new).collect(),
         services: vec![],
         policies: policies.into_iter().map(Arc::new).collect(),
-        settings: Settings::default(),
+        ..World::default()
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use portcullis_rules::{
     policy::{Entry, Policy},
-    schema::{FieldSpec, Form, Schema},
+    schema::{FieldSpec, Form, Nature, Schema},
     settings::Settings,
 };
 
@@ -23,6 +23,7 @@ static HTTP: Schema = Schema {
         FieldSpec { name: "host", form: Form::Regex, checked: false },
         FieldSpec { name: "headers", form: Form::Headers, checked: true },
     ],
+    nature: &Nature::STREAM,
 };
 
 /// A protocol that nobody speaks.
@@ -32,11 +33,12 @@ static TOY: Schema = Schema {
         FieldSpec { name: "colour", form: Form::Exact, checked: false },
         FieldSpec { name: "shape", form: Form::Regex, checked: true },
     ],
+    nature: &Nature::STREAM,
 };
 
 fn read_with(document: &str, schemas: &[&'static Schema]) -> Read {
     let origin = Arc::from("test");
-    read(document, &origin, Language { schemas, settings: &Settings::default() })
+    read(document, &origin, Language { schemas, settings: &Settings::default(), live: true })
 }
 
 /// A policy that has to be accepted, maybe with warnings.

@@ -1,36 +1,53 @@
 //! What is refused, by name, at its place.
 
+use portcullis_rules::settings::Settings;
+
 use super::{accepted, read_with, refused, with_ingress, with_spec};
 
 #[test]
 fn what_this_version_does_not_implement_is_refused_by_name() {
     let table = [
-        ("fromNodes: []", "7:7 spec.ingress[0].fromNodes"),
-        ("fromGroups: [{}]", "7:7 spec.ingress[0].fromGroups"),
-        ("icmps: [{}]", "7:7 spec.ingress[0].icmps"),
-        ("authentication: {mode: required}", "7:7 spec.ingress[0].authentication"),
         ("toPorts: [{serverNames: [a]}]", "7:18 spec.ingress[0].toPorts[0].serverNames"),
         ("toPorts: [{terminatingTLS: {}}]", "7:18 spec.ingress[0].toPorts[0].terminatingTLS"),
         ("toPorts: [{originatingTLS: {}}]", "7:18 spec.ingress[0].toPorts[0].originatingTLS"),
-        ("toPorts: [{listener: {}}]", "7:18 spec.ingress[0].toPorts[0].listener"),
         ("toPorts: [{rules: {dns: []}}]", "7:26 spec.ingress[0].toPorts[0].rules.dns"),
         ("toPorts: [{rules: {kafka: []}}]", "7:26 spec.ingress[0].toPorts[0].rules.kafka"),
-        (
-            "toPorts: [{rules: {http: [{headerMatches: []}]}}]",
-            "7:34 spec.ingress[0].toPorts[0].rules.http[0].headerMatches",
-        ),
-        ("fromCIDRSet: [{cidrGroupRef: a}]", "7:22 spec.ingress[0].fromCIDRSet[0].cidrGroupRef"),
-        ("fromCIDRSet: [{cidrGroupSelector: {}}]", "7:22 spec.ingress[0].fromCIDRSet[0].cidrGroupSelector"),
     ];
     for (written, place) in table {
         assert_eq!(refused(&with_ingress(written)), [format!("{place}: not supported by this version")], "{written}");
     }
-    for egress in ["toNodes", "toServices", "toGroups"] {
-        let document = with_spec(&format!("endpointSelector: {{}}\negress: [{{{egress}: []}}]"));
-        assert_eq!(refused(&document), [format!("6:13 spec.egress[0].{egress}: not supported by this version")]);
+    let document = with_spec("endpointSelector: {}\negress: [{toPorts: [{listener: {name: l}}]}]");
+    assert_eq!(refused(&document), ["6:24 spec.egress[0].toPorts[0].listener: not supported by this version"]);
+}
+
+#[test]
+fn what_is_understood_but_not_done_is_refused_for_live_traffic_and_read_offline() {
+    let clusterwide =
+        |document: String| document.replace("CiliumN", "CiliumClusterwideN").replace(", namespace: shop", "");
+    let headers = "toPorts: [{ports: [{port: \"80\", protocol: TCP}], rules: {http: [{headerMatches: \
+                   [{name: a, value: b, mismatch: ADD}]}]}}]";
+    let table = [
+        (with_ingress("icmps: [{fields: [{type: 8}]}]"), "7:14 spec.ingress[0].icmps"),
+        (with_ingress("fromCIDRSet: [{cidrGroupRef: a}]"), "7:36 spec.ingress[0].fromCIDRSet[0].cidrGroupRef"),
+        (
+            with_ingress("fromCIDRSet: [{cidrGroupSelector: {}}]"),
+            "7:41 spec.ingress[0].fromCIDRSet[0].cidrGroupSelector",
+        ),
+        (with_ingress(headers), "7:88 spec.ingress[0].toPorts[0].rules.http[0].headerMatches[0]"),
+        (clusterwide(with_spec("nodeSelector: {}\ningress: [{}]")), "5:17 spec.nodeSelector"),
+    ];
+    for (document, place) in table {
+        let wanted = format!("{place}: not supported by this version for live traffic");
+        assert_eq!(refused(&document), [wanted], "{document}");
+        let (policy, problems) =
+            crate::documents::read_policy(&document, "test", &[&super::HTTP], &Settings::default());
+        assert!(policy.is_some(), "{document}\n{problems:#?}");
     }
-    let document = with_spec("nodeSelector: {}\ningress: [{}]");
-    assert_eq!(refused(&document), ["5:3 spec.nodeSelector: not supported by this version"]);
+    let groups = refused(&with_ingress("fromGroups: [{}]"));
+    assert!(groups[0].starts_with("7:19 spec.ingress[0].fromGroups: not supported: security groups"), "{groups:?}");
+    let authentication = refused(&with_ingress("fromEndpoints: [{}]\nauthentication: {mode: required}"));
+    assert!(authentication[0].contains("authentication.mode: not supported: flows are not"), "{authentication:?}");
+    accepted(&with_ingress("fromEndpoints: [{}]\nauthentication: {mode: disabled}"));
 }
 
 #[test]
@@ -82,8 +99,8 @@ fn wrong_values_are_refused_at_their_place() {
         (port("port: \"080\""), "7:33 spec.ingress[0].toPorts[0].ports[0].port: unable to parse port \"080\""),
         (port("port: \"65536\""), "7:33 spec.ingress[0].toPorts[0].ports[0].port: unable to parse port \"65536\""),
         (port("port: \"+80\""), "7:33 spec.ingress[0].toPorts[0].ports[0].port: unable to parse port \"+80\""),
-        (port("port: HTTP"), "7:33 spec.ingress[0].toPorts[0].ports[0].port: unable to parse port \"HTTP\""),
-        (port("port: \"\""), "7:33 spec.ingress[0].toPorts[0].ports[0].port: unable to parse port \"\""),
+        (port("port: \"8_0\""), "7:33 spec.ingress[0].toPorts[0].ports[0].port: unable to parse port \"8_0\""),
+        (port("port: \"\""), "7:33 spec.ingress[0].toPorts[0].ports[0].port: port must be specified"),
         (port("protocol: TCP"), "7:26 spec.ingress[0].toPorts[0].ports[0].port: is missing"),
         (
             port("port: \"80\", endPort: 70000"),
@@ -94,12 +111,12 @@ fn wrong_values_are_refused_at_their_place() {
             "7:48 spec.ingress[0].toPorts[0].ports[0].endPort: has to be a whole number, but is a string",
         ),
         (
-            port("port: \"80\", protocol: GRE"),
-            "7:49 spec.ingress[0].toPorts[0].ports[0].protocol: GRE is not supported by this version",
+            port("port: \"0\", protocol: GRE"),
+            "7:48 spec.ingress[0].toPorts[0].ports[0].protocol: GRE is not supported by this version",
         ),
         (
             port("port: \"80\", protocol: X"),
-            "7:49 spec.ingress[0].toPorts[0].ports[0].protocol: unknown protocol \"X\"",
+            "7:49 spec.ingress[0].toPorts[0].ports[0].protocol: invalid protocol \"X\", must be one of TCP, UDP, SCTP, ANY",
         ),
         ("fromEndpoints: {}".into(), "7:22 spec.ingress[0].fromEndpoints: has to be a list, but is a mapping"),
         ("fromEndpoints: [a]".into(), "7:23 spec.ingress[0].fromEndpoints[0]: has to be a mapping, but is a string"),
@@ -123,11 +140,17 @@ fn wrong_values_are_refused_at_their_place() {
             "fromEndpoints: [{matchExpressions: [{key: a, operator: Exists, values: [b]}]}]".into(),
             "7:78 spec.ingress[0].fromEndpoints[0].matchExpressions[0].values: has values",
         ),
-        ("fromCIDR: [10.0.0.0/33]".into(), "7:18 spec.ingress[0].fromCIDR[0]: \"10.0.0.0/33\" is no CIDR"),
-        ("fromCIDR: [10.0.0.0/08]".into(), "7:18 spec.ingress[0].fromCIDR[0]: \"10.0.0.0/08\" is no CIDR"),
-        ("fromCIDR: [010.0.0.0/8]".into(), "7:18 spec.ingress[0].fromCIDR[0]: \"010.0.0.0/8\" is no CIDR"),
-        ("fromCIDRSet: [{cidr: 10.0.0.1}]".into(), "7:28 spec.ingress[0].fromCIDRSet[0].cidr: \"10.0.0.1\" is no CIDR"),
-        ("fromCIDRSet: [{except: []}]".into(), "7:21 spec.ingress[0].fromCIDRSet[0].cidr: is missing"),
+        ("fromCIDR: [10.0.0.0/33]".into(), "7:18 spec.ingress[0].fromCIDR[0]: unable to parse CIDR \"10.0.0.0/33\""),
+        ("fromCIDR: [10.0.0.0/08]".into(), "7:18 spec.ingress[0].fromCIDR[0]: unable to parse CIDR \"10.0.0.0/08\""),
+        ("fromCIDR: [010.0.0.0/8]".into(), "7:18 spec.ingress[0].fromCIDR[0]: unable to parse CIDR \"010.0.0.0/8\""),
+        (
+            "fromCIDRSet: [{cidr: 10.0.0.1}]".into(),
+            "7:28 spec.ingress[0].fromCIDRSet[0].cidr: unable to parse CIDR \"10.0.0.1\"",
+        ),
+        (
+            "fromCIDRSet: [{except: []}]".into(),
+            "7:21 spec.ingress[0].fromCIDRSet[0]: one of cidr, cidrGroupRef, or cidrGroupSelector is required",
+        ),
         ("fromEntities: [everybody]".into(), "7:22 spec.ingress[0].fromEntities[0]: unsupported entity: everybody"),
         ("fromRequires: [{}]".into(), "7:21 spec.ingress[0].fromRequires: Cilium does not have it any more"),
         ("toEndpoints: [{}]".into(), "7:20 spec.ingress[0].toEndpoints: belongs to egress"),
@@ -142,6 +165,8 @@ fn wrong_values_are_refused_at_their_place() {
             "7:56 spec.ingress[0].toPorts[0].rules.http[0].headers[1]: \"\" is no name of a header",
         ),
     ];
+    let errors = refused(&with_ingress(&port("port: \"112\", protocol: VRRP")));
+    assert_eq!(errors[0], "7:33 spec.ingress[0].toPorts[0].ports[0].port: port must be empty or 0");
     for (written, error) in table {
         let element = written.replace("    ", "");
         assert_eq!(refused(&with_ingress(&element)), [error], "{written}");

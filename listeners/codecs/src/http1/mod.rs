@@ -18,6 +18,8 @@ mod violation;
 pub use request::SCHEMA;
 pub use violation::{Offended, Violation};
 
+use portcullis_rules::request::Request;
+
 use self::{
     head::Scan,
     outstanding::{Due, Outstanding},
@@ -30,6 +32,18 @@ use crate::relay::{Checker, Close, Limits, Output, Relay, Side, Step};
 #[must_use]
 pub fn relay(limits: &Limits) -> Box<dyn Relay> {
     Box::new(Http1::new(limits))
+}
+
+/// Shows the head of a request to the rules, as the relay does: for questions about requests that nobody sent.
+///
+/// # Errors
+/// What is wrong with it. Bytes that hold no whole head are a truncated one.
+pub fn with_head<T>(head: &[u8], show: impl FnOnce(&dyn Request) -> T) -> Result<T, Violation> {
+    let limits = Limits::default();
+    let offences = [Violation::LongTarget, Violation::LongHead, Violation::ManyHeaders];
+    let bounds = head::Bounds { bytes: limits.request_head, lines: limits.request_headers, offences };
+    let read = head::read::<request::Head<'_>>(&mut Scan::default(), head, &bounds)?;
+    read.map(|(head, _)| show(&head)).ok_or(Violation::TruncatedHead)
 }
 
 /// The state of one connection pair.

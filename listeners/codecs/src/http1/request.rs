@@ -4,7 +4,7 @@ use std::{borrow::Cow, cell::OnceCell};
 
 use portcullis_rules::{
     request::{FieldValue, Request},
-    schema::{FieldIndex, FieldSpec, Form, Schema},
+    schema::{FieldIndex, FieldSpec, Form, Nature, Schema},
 };
 
 use super::{
@@ -36,6 +36,7 @@ pub static SCHEMA: Schema = Schema {
         FieldSpec { name: "host", form: Form::Regex, checked: false },
         FieldSpec { name: "headers", form: Form::Headers, checked: true },
     ],
+    nature: &Nature::STREAM,
 };
 
 const METHOD: u8 = 0;

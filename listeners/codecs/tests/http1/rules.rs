@@ -7,7 +7,7 @@ use portcullis_codecs::{
     relay::{Close, Decision},
 };
 use portcullis_rules::{
-    policy::{L7Rule, Matcher, Position, Predicate},
+    policy::{L7Rule, Matcher, Predicate},
     settings::DenyWith,
     snapshot::RuleSet,
     verdict::RuleInfo,
@@ -31,7 +31,7 @@ fn rule(predicates: Rule) -> L7Rule {
         };
         Predicate { field: http1::SCHEMA.field(field).expect("a field of HTTP"), key: key.to_owned(), matcher }
     });
-    L7Rule { predicates: predicates.collect(), position: Position::default() }
+    L7Rule { predicates: predicates.collect(), ..L7Rule::default() }
 }
 
 fn under(rules: &'static [Rule]) -> Play {

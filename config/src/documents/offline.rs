@@ -1,0 +1,215 @@
+//! Documents as a world, without a node.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use ipnet::IpNet;
+use portcullis_rules::{
+    labels::{Label, Labels},
+    policy::Position,
+    schema::Schema,
+    settings::Settings,
+    verdict::RuleInfo,
+    world::{CidrGroup, Endpoint, EndpointId, Secret, World},
+};
+
+use super::{Content, Document, resource::cidr_group, split};
+use crate::{
+    endpoint, metadata, policy,
+    problem::Problem,
+    proto::{self, resource::Body},
+    service,
+    yaml::Tree,
+};
+
+/// Reads documents.
+#[derive(Debug)]
+pub struct Offline<'a> {
+    schemas: &'a [&'static Schema],
+    world: World,
+    endpoints: Vec<proto::Endpoint>,
+    namespaces: BTreeMap<String, BTreeMap<String, String>>,
+    places: Places,
+    problems: Vec<(String, Problem)>,
+}
+
+/// What came of documents.
+#[derive(Debug)]
+pub struct Loaded {
+    /// Every endpoint has a number, so that its policy can be asked.
+    pub world: World,
+    /// Where rules stand.
+    pub places: Places,
+    /// What is wrong or doubtful, each with its file. Positions count in the file.
+    pub problems: Vec<(String, Problem)>,
+}
+
+/// Where policies stand.
+#[derive(Debug, Default)]
+pub struct Places {
+    policies: BTreeMap<String, (String, Document)>,
+}
+
+/// A place in a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The file.
+    pub file: String,
+    /// Where in it.
+    pub position: Position,
+}
+
+impl Places {
+    /// Where a rule stands.
+    #[must_use]
+    pub fn of(&self, rule: &RuleInfo) -> Option<Place> {
+        let (file, document) = self.policies.get(&*rule.policy)?;
+        let full = |prefix: &str| document.locate(&format!("{prefix}{}", rule.rule));
+        let mut position = full("spec.");
+        if rule.rule.starts_with("spec") {
+            position = full("");
+        }
+        if position.line > 0 {
+            position.line += document.line.saturating_sub(1);
+        }
+        Some(Place { file: file.clone(), position })
+    }
+}
+
+impl<'a> Offline<'a> {
+    /// Without documents there is nobody.
+    #[must_use]
+    pub fn new(schemas: &'a [&'static Schema], settings: Settings) -> Self {
+        Self {
+            schemas,
+            world: World { settings, ..World::default() },
+            endpoints: Vec::new(),
+            namespaces: BTreeMap::new(),
+            places: Places::default(),
+            problems: Vec::new(),
+        }
+    }
+
+    /// Reads the documents of a file.
+    pub fn add(&mut self, file: &str, text: &str) {
+        for document in split(text) {
+            let problems = self.document(file, document);
+            self.problems.extend(problems.into_iter().map(|problem| (file.to_owned(), problem)));
+        }
+    }
+
+    fn document(&mut self, file: &str, document: Document) -> Vec<Problem> {
+        let line = document.line;
+        let placed = move |problem: Problem| problem.in_document_at(line);
+        if document.tree.as_ref().is_some_and(|tree| self.beside(tree)) {
+            return Vec::new();
+        }
+        let found = match &document.content {
+            Err(refused) => refused.problems.clone(),
+            Ok(Content::Foreign(warning)) => match document.tree.as_ref().and_then(cidr_group) {
+                Some(read) => {
+                    let mut problems = Vec::new();
+                    self.world.cidr_groups.extend(read(&mut problems).map(Arc::new));
+                    problems
+                }
+                None => vec![warning.clone()],
+            },
+            Ok(Content::Resource(resource)) => match resource.body.clone() {
+                Some(Body::Policy(written)) => return self.policy(file, document, &written),
+                Some(Body::Endpoint(endpoint)) => {
+                    self.endpoints.push(endpoint);
+                    Vec::new()
+                }
+                Some(Body::Service(written)) => match service::read(&written) {
+                    Ok(service) => {
+                        self.world.services.push(Arc::new(service));
+                        Vec::new()
+                    }
+                    Err(problems) => problems,
+                },
+                None => Vec::new(),
+            },
+        };
+        found.into_iter().map(placed).collect()
+    }
+
+    fn policy(&mut self, file: &str, document: Document, written: &proto::Policy) -> Vec<Problem> {
+        let settings = self.world.settings;
+        let language = policy::Language { schemas: self.schemas, settings: &settings, live: false };
+        let read = policy::read(&written.document, &file.into(), language);
+        let line = document.line;
+        if let Some(policy) = read.policy {
+            let name = match &policy.namespace {
+                Some(namespace) => format!("{namespace}/{}", policy.name),
+                None => policy.name.to_string(),
+            };
+            self.places.policies.insert(name, (file.to_owned(), document));
+            self.world.policies.push(Arc::new(policy));
+        }
+        read.problems.into_iter().map(|problem| problem.in_document_at(line)).collect()
+    }
+
+    /// Takes a manifest of Kubernetes that says something of the world; tells whether it is one.
+    fn beside(&mut self, tree: &Tree) -> bool {
+        let meta = |name: &str| tree.get("metadata").and_then(|metadata| metadata.text(name));
+        let name = meta("name").unwrap_or_default();
+        match (tree.text("apiVersion"), tree.text("kind")) {
+            (Some("v1"), Some("Namespace")) => {
+                let labels = tree.get("metadata").and_then(|metadata| metadata.get("labels"));
+                let texts = labels.map(texts).unwrap_or_default();
+                self.namespaces.insert(name.to_owned(), texts);
+                true
+            }
+            (Some("v1"), Some("Secret")) => {
+                let namespace = meta("namespace").unwrap_or(metadata::DEFAULT_NAMESPACE);
+                // The plain form only: a file that is checked in should have no real secret in it.
+                let values = tree.get("stringData").map(texts).unwrap_or_default();
+                if let Some(value) = values.into_values().next() {
+                    self.world.secrets.push(Secret { name: format!("{namespace}/{name}"), value });
+                }
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The world.
+    #[must_use]
+    pub fn finish(mut self) -> Loaded {
+        let mut problems = self.problems;
+        for (number, written) in (1..).zip(&self.endpoints) {
+            match endpoint::read(written) {
+                Ok(known) => {
+                    let labels = self.namespaces.get(&*known.endpoint.namespace);
+                    let endpoint = Endpoint { local: Some(EndpointId(number)), ..known.endpoint };
+                    self.world.endpoints.push(Arc::new(in_namespace(endpoint, written, labels)));
+                }
+                Err(found) => problems.extend(found.into_iter().map(|problem| (written.id.clone(), problem))),
+            }
+        }
+        Loaded { world: self.world, places: self.places, problems }
+    }
+}
+
+/// Gives an endpoint the labels of its namespace.
+fn in_namespace(endpoint: Endpoint, written: &proto::Endpoint, labels: Option<&BTreeMap<String, String>>) -> Endpoint {
+    let own = written.labels.iter().map(|(key, value)| (key.clone(), value.clone()));
+    let of_namespace = labels.into_iter().flatten().map(|(key, value)| (key.as_str(), value.as_str()));
+    let namespace = Arc::clone(&endpoint.namespace);
+    let labels = Labels::of_pod_in(&namespace, of_namespace, &written.service_account, own);
+    Endpoint { labels, ..endpoint }
+}
+
+/// The texts of a mapping.
+fn texts(tree: &Tree) -> BTreeMap<String, String> {
+    tree.keys().filter_map(|key| Some((key.to_owned(), tree.text(key)?.to_owned()))).collect()
+}
+
+/// A CIDR group of a name, labels and ranges.
+pub(super) fn group(name: &str, labels: BTreeMap<&str, &str>, cidrs: Vec<IpNet>) -> CidrGroup {
+    let label = |(key, value): (&str, &str)| Label {
+        source: "cidrgroup".to_owned(),
+        key: key.to_owned(),
+        value: value.to_owned(),
+    };
+    CidrGroup { name: name.into(), labels: Labels::new(labels.into_iter().map(label)), cidrs }
+}

@@ -1,0 +1,212 @@
+//! One question from the command line.
+
+use std::{net::IpAddr, sync::Arc};
+
+use portcullis_codecs::{dns::Query, kafka, tls::ClientHello};
+use portcullis_config::documents::offline::Offline;
+use portcullis_rules::{
+    explain::Question,
+    labels::Labels,
+    names,
+    settings::Settings,
+    snapshot::Snapshot,
+    world::{Direction, Endpoint, EndpointId, ResolvedName, Transport, World},
+};
+
+use super::{
+    told,
+    town::{Town, address, entity, transport_of},
+    traffic::{Said, ask},
+};
+use crate::{
+    cli::{
+        arguments::{ExplainArguments, Way},
+        exit::{Exit, Failure},
+        input,
+    },
+    output::Output,
+    render::Format,
+};
+
+/// Answers it: exit code 0 for yes, 1 for no.
+pub(super) fn answer(
+    arguments: &ExplainArguments,
+    settings: &Settings,
+    format: Format,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let said = said(arguments).map_err(wrong)?;
+    let mut offline = Offline::new(portcullis_codecs::SCHEMAS, *settings);
+    for (file, text) in input::texts(arguments.policy.iter().chain(&arguments.endpoints))? {
+        offline.add(&file, &text);
+    }
+    let loaded = offline.finish();
+    if told::refused(&loaded, format, output)? {
+        return Err(Failure::said(Exit::Invalid));
+    }
+    let mut scene = Scene { world: loaded.world, town: Town::default() };
+    let endpoint = scene.endpoint(arguments).map_err(wrong)?;
+    let (peer, named) = scene.peer(arguments).map_err(wrong)?;
+    let (mut port, transport) = port(arguments.port.as_deref().unwrap_or_default()).map_err(wrong)?;
+    let direction = match arguments.direction {
+        Some(Way::Ingress) => Direction::Ingress,
+        _ => Direction::Egress,
+    };
+    let snapshot = Snapshot::compile(&scene.world, 1);
+    let mut to = peer;
+    if direction == Direction::Egress
+        && let Some(backends) = snapshot.backends(transport, peer, port)
+    {
+        let Some(backend) = backends.first() else {
+            return Err(Failure::new(Exit::Failed, format!("the service at {peer} has no backend"), ""));
+        };
+        (to, port) = (backend.ip(), backend.port());
+    }
+    let question = Question { endpoint, direction, transport, peer: to, port, request: None };
+    let answer = match ask(&scene.world, &snapshot, question, said.as_ref()) {
+        Ok(answer) => answer,
+        Err(reason) => {
+            let remedy = "say what is asked for with --http, --dns, --sni or --kafka";
+            return Err(Failure::new(Exit::Usage, reason, remedy));
+        }
+    };
+    let asked = told::Asked { arguments, peer: named, near: told::near(&scene.world, &question, &answer) };
+    told::answer(&answer, &asked, &loaded.places, format, output)?;
+    if answer.allowed { Ok(()) } else { Err(Failure::said(Exit::Failed)) }
+}
+
+fn wrong(message: String) -> Failure {
+    Failure::new(Exit::Usage, message, "see portcullis explain --help")
+}
+
+struct Scene {
+    world: World,
+    town: Town,
+}
+
+impl Scene {
+    /// The endpoint of the documents that has the labels, or one made up of them.
+    fn endpoint(&mut self, arguments: &ExplainArguments) -> Result<EndpointId, String> {
+        let text = arguments.endpoint.as_deref().ok_or("--endpoint is missing")?;
+        let labels = pairs(text)?;
+        let wanted = |endpoint: &&Arc<Endpoint>| {
+            (endpoint.local.is_some() && has_all(endpoint, &labels))
+                && arguments.namespace.as_deref().is_none_or(|namespace| *namespace == *endpoint.namespace)
+        };
+        if let Some(id) = self.world.endpoints.iter().find(wanted).and_then(|endpoint| endpoint.local) {
+            return Ok(id);
+        }
+        let id = EndpointId(u32::MAX);
+        self.settle(Some(id), of_pod(&labels, arguments));
+        Ok(id)
+    }
+
+    /// The address of the peer, and what to call it.
+    fn peer(&mut self, arguments: &ExplainArguments) -> Result<(IpAddr, String), String> {
+        let text = arguments.peer.as_deref().ok_or("--peer is missing")?;
+        if let Some(name) = text.strip_prefix("entity:") {
+            if name == "world" {
+                return Ok((IpAddr::from([192, 0, 2, 1]), "an address outside of the cluster".to_owned()));
+            }
+            let labels = entity(name).ok_or_else(|| format!("{name:?} is no entity that a single peer can be"))?;
+            return Ok((self.settle(None, labels), text.to_owned()));
+        }
+        if let Some(name) = text.strip_prefix("fqdn:") {
+            let normal = names::normal(name);
+            let known = self.world.names.iter().find(|known| known.name == normal);
+            if let Some(address) = known.and_then(|known| known.addresses.first()) {
+                return Ok((*address, name.to_owned()));
+            }
+            let address = self.town.give();
+            self.world.names.push(ResolvedName { name: normal, addresses: vec![address] });
+            return Ok((address, name.to_owned()));
+        }
+        if let Ok(address) = address(text) {
+            return Ok((address, text.to_owned()));
+        }
+        let labels = pairs(text)?;
+        if let Some(known) = self.world.endpoints.iter().find(|endpoint| has_all(endpoint, &labels))
+            && let Some(address) = known.addresses.first()
+        {
+            return Ok((*address, text.to_owned()));
+        }
+        let labels = of_pod(&labels, arguments);
+        Ok((self.settle(None, labels), text.to_owned()))
+    }
+
+    fn settle(&mut self, local: Option<EndpointId>, labels: Labels) -> IpAddr {
+        let address = self.town.give();
+        let namespace = labels.get(portcullis_rules::labels::NAMESPACE).unwrap_or_default().into();
+        let addresses = vec![address];
+        let endpoint = Endpoint { local, name: "".into(), namespace, labels, addresses, ports: Vec::new() };
+        self.world.endpoints.push(Arc::new(endpoint));
+        address
+    }
+}
+
+/// `key=value,key=value`; a key may have its source before it.
+fn pairs(text: &str) -> Result<Vec<(String, String)>, String> {
+    let pair = |text: &str| {
+        let (key, value) = text.split_once('=').unwrap_or((text, ""));
+        if key.is_empty() || (!text.contains('=') && !key.contains(':')) {
+            return Err(format!("{text:?} is no label: write KEY=VALUE"));
+        }
+        Ok((key.to_owned(), value.to_owned()))
+    };
+    text.split(',').map(str::trim).filter(|text| !text.is_empty()).map(pair).collect()
+}
+
+/// Labels without the keys that name a namespace in short.
+fn of_pod(pairs: &[(String, String)], arguments: &ExplainArguments) -> Labels {
+    const NAMESPACE: &str = portcullis_rules::labels::NAMESPACE;
+    let is_namespace = |key: &str| key == NAMESPACE || key.strip_prefix("k8s:") == Some(NAMESPACE);
+    let named = pairs.iter().find(|(key, _)| is_namespace(key)).map(|(_, value)| value.as_str());
+    let namespace = named.or(arguments.namespace.as_deref()).unwrap_or("default");
+    let own = pairs.iter().filter(|(key, _)| !is_namespace(key)).cloned();
+    Labels::of_pod_in(namespace, [], "", own)
+}
+
+fn has_all(endpoint: &Endpoint, pairs: &[(String, String)]) -> bool {
+    !pairs.is_empty()
+        && pairs.iter().all(|(key, value)| {
+            let (source, key) = key.split_once(':').map_or((None, key.as_str()), |(source, key)| (Some(source), key));
+            endpoint.labels.iter().any(|label| {
+                label.key == key && label.value == *value && source.is_none_or(|source| source == label.source)
+            })
+        })
+}
+
+/// `80/TCP`, or `80` for TCP.
+fn port(text: &str) -> Result<(u16, Transport), String> {
+    let (number, transport) = text.split_once('/').unwrap_or((text, "TCP"));
+    let number = number.parse().map_err(|_| format!("{text:?} is no port: write 80/TCP"))?;
+    Ok((number, transport_of(transport)?))
+}
+
+fn said(arguments: &ExplainArguments) -> Result<Option<Said>, String> {
+    if let Some(line) = &arguments.http {
+        let (method, target) =
+            line.split_once(' ').ok_or_else(|| format!("{line:?} is no request: write 'GET /path'"))?;
+        let split = |line: &'_ String| {
+            let (name, value) =
+                line.split_once(':').ok_or_else(|| format!("{line:?} is no header: write 'Name: value'"))?;
+            Ok::<_, String>((name.trim().to_owned(), value.trim().to_owned()))
+        };
+        let headers: Vec<(String, String)> = arguments.header.iter().map(split).collect::<Result<_, _>>()?;
+        let host = arguments.host.as_deref().unwrap_or("localhost");
+        let headers = headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        return Ok(Some(Said::http(method, target.trim(), host, headers)));
+    }
+    if let Some(name) = &arguments.dns {
+        return Ok(Some(Said::Dns(Query::new(name))));
+    }
+    if let Some(name) = &arguments.sni {
+        return Ok(Some(Said::Tls(ClientHello::new(name))));
+    }
+    let Some(kind) = &arguments.kafka else { return Ok(None) };
+    let key = kind.parse().ok().or_else(|| kafka::key(kind));
+    let key =
+        key.ok_or_else(|| format!("{kind:?} is no kind of request of Kafka: write produce, fetch, metadata, ..."))?;
+    let client = arguments.client_id.as_deref().unwrap_or_default();
+    Ok(Some(Said::Kafka(kafka::Message::new(key, arguments.api_version, client, arguments.topic.clone()))))
+}

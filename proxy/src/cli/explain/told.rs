@@ -1,0 +1,178 @@
+//! The answer as people and scripts read it.
+
+use std::io;
+
+use portcullis_config::documents::offline::{Loaded, Places};
+use portcullis_rules::{
+    explain::{Answer, How, Near, Question, near as near_misses},
+    verdict::{Reason, RuleInfo},
+    world::World,
+};
+use serde_json::{Map, Value, json};
+
+use crate::{
+    cli::{arguments::ExplainArguments, exit::Failure},
+    output::{Output, Style, plain},
+    render::{Format, structured},
+};
+
+/// What was asked.
+pub(super) struct Asked<'a> {
+    pub(super) arguments: &'a ExplainArguments,
+    /// What the peer is called.
+    pub(super) peer: String,
+    pub(super) near: Vec<Near>,
+}
+
+/// Shows what is wrong with documents; tells whether one of them is refused.
+pub(super) fn refused(loaded: &Loaded, format: Format, output: &mut Output) -> Result<bool, Failure> {
+    let errors: Vec<_> = loaded.problems.iter().filter(|(_, problem)| !problem.warning).collect();
+    for (file, problem) in &loaded.problems {
+        let paint = output.paint_err;
+        let (style, word) = if problem.warning { (Style::Warn, "warning:") } else { (Style::Bad, "error:") };
+        output.say(format_args!("{} {}:{}", paint.style(style, word), plain(file), plain(&problem.to_string())));
+    }
+    if errors.is_empty() {
+        return Ok(false);
+    }
+    let reasons: Vec<String> = errors.iter().map(|(file, problem)| format!("{file}:{problem}")).collect();
+    let value = json!({"verdict": "error", "reason": reasons.join("; ")});
+    if let Some(text) = structured(format, &value)? {
+        output.text(&text)?;
+    }
+    Ok(true)
+}
+
+/// The rules that came near, for a flow that is denied.
+pub(super) fn near(world: &World, question: &Question<'_>, answer: &Answer) -> Vec<Near> {
+    if answer.allowed || answer.reason == Reason::RuleDenies { Vec::new() } else { near_misses(world, question) }
+}
+
+/// Shows the answer.
+pub(super) fn answer(
+    answer: &Answer,
+    asked: &Asked<'_>,
+    places: &Places,
+    format: Format,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    match structured(format, &Value::Object(fields(answer, asked, places)))? {
+        Some(text) => output.text(&text)?,
+        None => text(answer, asked, places, output)?,
+    }
+    Ok(())
+}
+
+fn how(answer: &Answer) -> String {
+    match answer.how {
+        How::Pass => "pass".to_owned(),
+        How::Relay(protocol) => format!("relay {protocol}"),
+        How::Drop => "drop".to_owned(),
+        How::Reset => "reset".to_owned(),
+        How::Respond => "respond".to_owned(),
+    }
+}
+
+fn fields(answer: &Answer, asked: &Asked<'_>, places: &Places) -> Map<String, Value> {
+    let rule = answer.rule.as_deref();
+    let place = rule.and_then(|rule| places.of(rule));
+    let place = place.as_ref();
+    let miss = answer.miss.as_ref();
+    let mut fields = Map::new();
+    let mut put = |name: &str, value: Value| fields.insert(name.to_owned(), value);
+    put("verdict", if answer.allowed { "allow" } else { "deny" }.into());
+    put("layer", answer.layer.as_str().to_ascii_lowercase().into());
+    put("how", how(answer).into());
+    put("policy", rule.map(|rule| rule.policy.to_string()).into());
+    put("rule", rule.map(|rule| rule.rule.to_string()).into());
+    put("file", place.map(|place| place.file.clone()).into());
+    put("line", place.map(|place| place.position.line).into());
+    put("reason", answer.reason.as_str().into());
+    put("predicate", miss.map(|miss| miss.predicate.clone()).into());
+    put("pattern", miss.map(|miss| miss.pattern.clone()).into());
+    put("value", miss.map(|miss| miss.value.clone()).into());
+    let near = |near: &Near| {
+        let place = places.of(&near.rule);
+        let place = place.as_ref();
+        json!({
+            "policy": &*near.rule.policy,
+            "rule": &*near.rule.rule,
+            "file": place.map(|place| &place.file),
+            "line": place.map(|place| place.position.line),
+            "why": near.why,
+        })
+    };
+    put("near", asked.near.iter().map(near).collect());
+    let effects = &answer.effects;
+    if !effects.changed.is_empty() {
+        let changed: Map<String, Value> =
+            effects.changed.iter().map(|(name, values)| (name.clone(), json!(values))).collect();
+        put("upstream_headers", changed.into());
+    }
+    fields
+}
+
+/// A sentence for a reason.
+fn sentence(reason: Reason) -> &'static str {
+    match reason {
+        Reason::RuleAllows => "a rule allows it",
+        Reason::NotEnforced => "no rule is enforced for this endpoint in this direction",
+        Reason::LocalHost => "the node itself may always connect to its endpoints",
+        Reason::NoRule => "no rule allows this peer on this port",
+        Reason::RuleDenies => "a rule denies it",
+        Reason::NoMatch => "rules judge the requests of this flow, and none allows this one",
+        Reason::Ambiguous => "two servers could read the request differently",
+        Reason::UnknownEndpoint => "the endpoint is not known",
+        Reason::NoBackend => "the service has no backend",
+        Reason::NoListener => "requests are to be judged, and nobody is there to judge them",
+    }
+}
+
+fn text(answer: &Answer, asked: &Asked<'_>, places: &Places, output: &mut Output) -> io::Result<()> {
+    let paint = output.paint;
+    let (style, word) = if answer.allowed { (Style::Good, "ALLOWED") } else { (Style::Bad, "DENIED") };
+    let arguments = asked.arguments;
+    let direction = arguments.direction.map_or("egress", |way| if way.is_ingress() { "ingress" } else { "egress" });
+    let preposition = if direction == "ingress" { "from" } else { "to" };
+    let verdict = format!(
+        "{} at {} ({}): {direction} of {} {preposition} {}, port {}",
+        paint.style(style, word),
+        answer.layer.as_str(),
+        how(answer),
+        plain(arguments.endpoint.as_deref().unwrap_or_default()),
+        plain(&asked.peer),
+        plain(arguments.port.as_deref().unwrap_or_default()),
+    );
+    output.line(verdict)?;
+    output.line(format_args!("  why:  {}", sentence(answer.reason)))?;
+    if let Some(rule) = answer.rule.as_deref() {
+        let label = if answer.allowed || answer.reason == Reason::RuleDenies { "rule" } else { "near" };
+        output.line(format_args!("  {label}: {}", named(rule, places)))?;
+    }
+    if let Some(miss) = &answer.miss {
+        let value = if miss.value.is_empty() { "nothing".to_owned() } else { format!("{:?}", miss.value) };
+        output.line(format_args!(
+            "        {} is {}, wanted {}",
+            plain(&miss.predicate),
+            plain(&value),
+            plain(&miss.pattern)
+        ))?;
+    }
+    for (name, values) in &answer.effects.changed {
+        output.line(format_args!("  sent: {} becomes {:?}", plain(name), values.join(", ")))?;
+    }
+    for near in &asked.near {
+        output.line(format_args!("  near: {}", named(&near.rule, places)))?;
+        output.line(format_args!("        {}", plain(&near.why)))?;
+    }
+    Ok(())
+}
+
+/// A rule with its place.
+fn named(rule: &RuleInfo, places: &Places) -> String {
+    let name = format!("{} {}", plain(&rule.policy), plain(&rule.rule));
+    match places.of(rule) {
+        Some(place) => format!("{name} ({}:{}:{})", plain(&place.file), place.position.line, place.position.column),
+        None => name,
+    }
+}

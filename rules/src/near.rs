@@ -1,0 +1,133 @@
+//! Why rules do not apply to a flow: read from the documents, for people who wonder.
+
+use std::sync::Arc;
+
+use crate::{
+    compile::{identities::Identities, peers::Resolver, peers::Who, peers::names_nobody},
+    explain::{Near, Question},
+    policy::{Entry, Policy, PortRef, PortRule, Rule},
+    verdict::RuleInfo,
+    world::{Direction, Endpoint, Transport, World},
+};
+
+/// Most rules that are told.
+const MOST: usize = 16;
+
+/// See [`crate::explain::near`].
+pub(crate) fn near(world: &World, question: &Question<'_>) -> Vec<Near> {
+    let Some(endpoint) = world.endpoints.iter().find(|known| known.local == Some(question.endpoint)) else {
+        return Vec::new();
+    };
+    let identities = Identities::new(&world.endpoints);
+    let addresses = identities.addresses(&world.endpoints);
+    let who = crate::table::who(&addresses, question.peer);
+    let mut look = Look { question, endpoint, who, resolver: Resolver::new(&identities, world), found: Vec::new() };
+    for policy in &world.policies {
+        for rule in &policy.rules {
+            look.rule(policy, rule);
+        }
+    }
+    look.found.truncate(MOST);
+    look.found
+}
+
+struct Look<'a> {
+    question: &'a Question<'a>,
+    endpoint: &'a Endpoint,
+    who: Who,
+    resolver: Resolver<'a>,
+    found: Vec<Near>,
+}
+
+impl Look<'_> {
+    fn rule(&mut self, policy: &Policy, rule: &Rule) {
+        let namespace = policy.namespace.as_deref();
+        let subject = if rule.node { rule.subject.clone() } else { rule.subject.for_subject(namespace) };
+        if !subject.matches(&self.endpoint.labels) {
+            return;
+        }
+        let (list, entries) = match self.question.direction {
+            Direction::Ingress => ("ingress", &rule.ingress),
+            Direction::Egress => ("egress", &rule.egress),
+        };
+        let prefix = if policy.rules.len() > 1 { format!("{}.", rule.path) } else { String::new() };
+        for (number, entry) in entries.iter().flatten().enumerate() {
+            let path = format!("{prefix}{list}[{number}]");
+            match self.entry(entry, namespace) {
+                Some(why) => self.tell(policy, path, why),
+                None => self.ports(policy, entry, &path),
+            }
+        }
+    }
+
+    /// Why an element does not select the peer.
+    fn entry(&mut self, entry: &Entry, namespace: Option<&str>) -> Option<String> {
+        let Some(peers) = self.resolver.resolve(entry, namespace, false) else {
+            let nobody = if names_nobody(entry) {
+                "it names neither peers nor ports, so it selects nobody"
+            } else if entry.fqdns.as_ref().is_some_and(|names| !names.is_empty()) {
+                "no address is known for its names"
+            } else {
+                "it selects nobody that is known"
+            };
+            return Some(nobody.to_owned());
+        };
+        if peers.contains(self.who) {
+            return None;
+        }
+        let outside = matches!(self.who, Who::Unknown(_));
+        let ranges = entry.cidrs.is_some() || entry.cidr_sets.is_some();
+        Some(
+            match (outside, ranges) {
+                (false, true) => "its ranges select addresses outside of the cluster only, and the peer is inside",
+                (true, true) => "the peer is in none of its ranges",
+                (true, false) if entry.endpoints.is_some() => {
+                    "its selectors select endpoints, and the peer is none that is known"
+                }
+                _ => "it selects other peers",
+            }
+            .to_owned(),
+        )
+    }
+
+    fn ports(&mut self, policy: &Policy, entry: &Entry, path: &str) {
+        for (number, rule) in entry.ports.iter().flatten().enumerate() {
+            if let Some(why) = self.port(rule) {
+                self.tell(policy, format!("{path}.toPorts[{number}]"), why);
+            }
+        }
+        if entry.icmps.is_some() && !matches!(self.question.transport, Transport::Icmp | Transport::IcmpV6) {
+            self.tell(policy, format!("{path}.icmps"), "it is about ICMP only".to_owned());
+        }
+    }
+
+    /// Why a `toPorts` element does not cover the port, as far as numbers tell.
+    fn port(&self, rule: &PortRule) -> Option<String> {
+        if rule.ports.is_empty() {
+            return Some("its list of ports is empty, which selects nothing".to_owned());
+        }
+        let number = |spec: &PortRef| match spec {
+            PortRef::Range(0, 0) => true,
+            PortRef::Range(first, last) => (*first..=*last).contains(&self.question.port),
+            PortRef::Named(_) => false,
+        };
+        let fits: Vec<_> = rule.ports.iter().filter(|spec| number(&spec.port)).collect();
+        if fits.iter().any(|spec| spec.transport.is_none_or(|transport| transport == self.question.transport)) {
+            return None;
+        }
+        if !fits.is_empty() {
+            return Some(format!("it is about another protocol than {:?}", self.question.transport));
+        }
+        let named = rule.ports.iter().any(|spec| matches!(spec.port, PortRef::Named(_)));
+        let names = if named { ", and no name of its ports stands for it here" } else { "" };
+        Some(format!("its ports do not include {}{names}", self.question.port))
+    }
+
+    fn tell(&mut self, policy: &Policy, rule: String, why: String) {
+        let name: Arc<str> = match &policy.namespace {
+            Some(namespace) => format!("{namespace}/{}", policy.name).into(),
+            None => Arc::clone(&policy.name),
+        };
+        self.found.push(Near { rule: Arc::new(RuleInfo { policy: name, rule: rule.into() }), why });
+    }
+}
