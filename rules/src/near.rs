@@ -116,7 +116,7 @@ impl Look<'_> {
             return None;
         }
         if !fits.is_empty() {
-            return Some(format!("it is about another protocol than {:?}", self.question.transport));
+            return Some(format!("it is about another protocol than {}", protocol(self.question.transport)));
         }
         let named = rule.ports.iter().any(|spec| matches!(spec.port, PortRef::Named(_)));
         let names = if named { ", and no name of its ports stands for it here" } else { "" };
@@ -129,5 +129,15 @@ impl Look<'_> {
             None => Arc::clone(&policy.name),
         };
         self.found.push(Near { rule: Arc::new(RuleInfo { policy: name, rule: rule.into() }), why });
+    }
+}
+
+fn protocol(transport: Transport) -> &'static str {
+    match transport {
+        Transport::Tcp => "TCP",
+        Transport::Udp => "UDP",
+        Transport::Sctp => "SCTP",
+        Transport::Icmp => "ICMP",
+        Transport::IcmpV6 => "ICMPv6",
     }
 }

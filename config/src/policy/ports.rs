@@ -74,7 +74,12 @@ fn server_names(fields: &mut Fields<'_>, language: Language<'_>, problems: &mut 
 
 fn port(item: &Field<'_>, problems: &mut Vec<Problem>) -> Option<PortSpec> {
     let mut fields = item.fields(problems);
-    let field = fields.require("port", "write port: \"80\", or \"0\" for every port", problems);
+    let field = fields.get("port");
+    if item.tree.get("port").is_none() {
+        let remedy = "write port: \"80\", or \"0\" for every port";
+        let path = format!("{}.port", item.path);
+        problems.push(Problem::new(path, "port must be specified", remedy).at(item.tree.position));
+    }
     let protocol_text = item.tree.text("protocol").unwrap_or_default().to_ascii_uppercase();
     let port = field.and_then(|field| {
         let text = field.text(problems)?;

@@ -71,8 +71,11 @@ pub(crate) struct Classes<'w> {
     /// The identities of the node itself.
     hosts: Vec<Identity>,
     classes: HashMap<ClassKey, Arc<Class>>,
-    sets: HashMap<(Vec<GrantId>, &'static str, bool), Arc<RuleSet>>,
+    sets: HashMap<SetKey, Arc<RuleSet>>,
 }
+
+/// What distinguishes one rule set from another: its grants, its protocol, and what allows beside them.
+type SetKey = (Vec<GrantId>, &'static str, Option<Arc<RuleInfo>>);
 
 /// The grants that select a peer, and whether the peer is the node itself.
 type Matching = (Vec<GrantId>, bool);
@@ -138,10 +141,20 @@ impl<'w> Classes<'w> {
         let shadowed = *host || (plain.is_some() && !self.world.settings.deviations.l7_binds_beside_l4);
         // A rule that allows every request is there to show them, so it is not shadowed.
         let everything = |rule: &L7Rule| rule.predicates.is_empty() && rule.actions.is_empty();
-        let shows = || judging.iter().filter_map(|id| of(id).l7).flat_map(|l7| &l7.rules).any(everything);
+        let rules = || judging.iter().filter_map(|id| of(id).l7).flat_map(|l7| &l7.rules);
+        // What rules do to headers they do also where a wider rule allows.
+        let acts = rules().any(|rule| !rule.actions.is_empty());
         let redirect = protocol.map(|schema| schema.protocol);
-        if let Some(protocol) = protocol.filter(|_| !shadowed || shows()) {
-            let access = Access::Judge(self.set(judging, protocol, open));
+        if let Some(protocol) = protocol.filter(|_| !shadowed || acts || rules().any(everything)) {
+            let named = |rule: &str| judging.first().map(|id| (Arc::clone(&of(id).info.policy), rule.into()));
+            let wider = match plain {
+                _ if open => named("enableDefaultDeny"),
+                Some(plain) if acts && shadowed => Some((Arc::clone(&plain.info.policy), Arc::clone(&plain.info.rule))),
+                None if acts && shadowed => named("allowLocalhost"),
+                _ => None,
+            };
+            let wider = wider.map(|(policy, rule)| Arc::new(RuleInfo { policy, rule }));
+            let access = Access::Judge(self.set(judging, protocol, wider));
             return Flow { redirect, ..decided(access, Layer::L7, Reason::RuleAllows, None) };
         }
         let flow = match plain {
@@ -175,10 +188,10 @@ impl<'w> Classes<'w> {
         })
     }
 
-    /// The L7 rules of some grants for one protocol. Where default deny is off for all of them, a last rule lets
-    /// everything pass.
-    fn set(&mut self, judging: Vec<GrantId>, schema: &'static Schema, open: bool) -> Arc<RuleSet> {
-        let key = (judging, schema.protocol, open);
+    /// The L7 rules of some grants for one protocol. Where something wider allows beside them, it is a last rule that
+    /// lets everything pass.
+    fn set(&mut self, judging: Vec<GrantId>, schema: &'static Schema, wider: Option<Arc<RuleInfo>>) -> Arc<RuleSet> {
+        let key = (judging, schema.protocol, wider);
         if let Some(set) = self.sets.get(&key) {
             return Arc::clone(set);
         }
@@ -192,10 +205,7 @@ impl<'w> Classes<'w> {
                 all.push((rule, Arc::new(RuleInfo { policy: Arc::clone(&grant.info.policy), rule: path.into() })));
             }
         }
-        if open && let Some(first) = key.0.first().map(of) {
-            let info = RuleInfo { policy: Arc::clone(&first.info.policy), rule: "enableDefaultDeny".into() };
-            all.push((&everything, Arc::new(info)));
-        }
+        all.extend(key.2.iter().map(|info| (&everything, Arc::clone(info))));
         let chosen = || key.0.iter().filter_map(|id| of(id).deny_with);
         let deny_with = match chosen().find(|wanted| *wanted == DenyWith::Reset) {
             Some(reset) => reset,

@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used, reason = "each test uses a part of it")]
 
 pub mod naive;
+pub mod protocols;
 
 use std::{borrow::Cow, net::IpAddr, sync::Arc};
 

@@ -101,7 +101,7 @@ fn wrong_values_are_refused_at_their_place() {
         (port("port: \"+80\""), "7:33 spec.ingress[0].toPorts[0].ports[0].port: unable to parse port \"+80\""),
         (port("port: \"8_0\""), "7:33 spec.ingress[0].toPorts[0].ports[0].port: unable to parse port \"8_0\""),
         (port("port: \"\""), "7:33 spec.ingress[0].toPorts[0].ports[0].port: port must be specified"),
-        (port("protocol: TCP"), "7:26 spec.ingress[0].toPorts[0].ports[0].port: is missing"),
+        (port("protocol: TCP"), "7:26 spec.ingress[0].toPorts[0].ports[0].port: port must be specified"),
         (
             port("port: \"80\", endPort: 70000"),
             "7:48 spec.ingress[0].toPorts[0].ports[0].endPort: 70000 is out of range",

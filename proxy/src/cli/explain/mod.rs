@@ -1,5 +1,6 @@
 //! `explain`: what policies say, without a node.
 
+pub mod arguments;
 mod batch;
 mod case;
 mod documents;
@@ -12,10 +13,7 @@ pub(crate) mod traffic;
 use portcullis_rules::settings::Settings;
 
 use crate::{
-    cli::{
-        arguments::{Enforcement, ExplainArguments},
-        exit::Failure,
-    },
+    cli::{arguments::Enforcement, exit::Failure, explain::arguments::ExplainArguments},
     output::Output,
     render::Format,
 };

@@ -14,13 +14,13 @@ use portcullis_rules::{
 };
 
 use super::{
+    arguments::{ExplainArguments, Way},
     told,
     town::{Town, address, entity, transport_of},
     traffic::{Said, ask},
 };
 use crate::{
     cli::{
-        arguments::{ExplainArguments, Way},
         exit::{Exit, Failure},
         input,
     },

@@ -11,7 +11,7 @@ use portcullis_rules::{
 use serde_json::{Map, Value, json};
 
 use crate::{
-    cli::{arguments::ExplainArguments, exit::Failure},
+    cli::{exit::Failure, explain::arguments::ExplainArguments},
     output::{Output, Style, plain},
     render::{Format, structured},
 };

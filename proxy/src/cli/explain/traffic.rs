@@ -53,7 +53,12 @@ impl Said {
 ///
 /// # Errors
 /// The flow is judged by another protocol than that of the request.
-pub(crate) fn ask(world: &World, snapshot: &Snapshot, question: Question<'_>, said: Option<&Said>) -> Result<Answer, String> {
+pub(crate) fn ask(
+    world: &World,
+    snapshot: &Snapshot,
+    question: Question<'_>,
+    said: Option<&Said>,
+) -> Result<Answer, String> {
     let flow = explain(world, snapshot, &question);
     let How::Relay(protocol) = flow.how else { return Ok(flow) };
     let Some(said) = said.filter(|said| said.protocol() == protocol) else {

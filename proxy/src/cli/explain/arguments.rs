@@ -1,0 +1,103 @@
+//! What the command line of `explain` may say. The comments here are its help.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum, ValueHint};
+
+use crate::cli::arguments::Enforcement;
+
+/// Behind the list of arguments.
+pub(crate) const EXPLAIN_HELP: &str = "\
+Labels are KEY=VALUE, separated by commas; a key may have its source before it (k8s:app=web). A peer is labels, an address,
+entity:NAME (world, host, remote-node, kube-apiserver, health, init, ingress, unmanaged) or fqdn:NAME. The exit code is 0
+for yes, 1 for no, 2 for a question that is none, 3 for a document that is refused.
+
+With --batch each line of a file is one question in JSON, with its policies, and each is answered by a line.
+
+Examples:
+  portcullis explain --policy app-http.yaml --direction ingress --endpoint app=web --peer app=client --port 80/TCP \\
+    --http 'GET /api/v1' --host shop.example --header 'X-Token: abc'
+  portcullis explain --policy policies/ --direction egress --endpoint app=web --peer fqdn:api.example.com --port 443/TCP \\
+    --sni api.example.com -o json
+  portcullis explain --policy kafka.yaml --direction ingress --endpoint app=kafka --peer app=client --port 9092/TCP \\
+    --kafka produce --topic orders
+  portcullis explain --batch questions.jsonl";
+
+/// Arguments of `explain`.
+#[derive(Debug, Args)]
+pub struct ExplainArguments {
+    /// Policies, and what else is known: files, directories, or - for standard input; may be repeated
+    #[arg(long, value_name = "PATH", num_args = 1.., required_unless_present = "batch", value_hint = ValueHint::AnyPath)]
+    pub policy: Vec<PathBuf>,
+    /// Endpoints, services, namespaces, CIDR groups, secrets: the same kinds of paths
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    pub endpoints: Vec<PathBuf>,
+    /// Which endpoints have policy enforced
+    #[arg(long, value_name = "MODE", default_value = "default")]
+    pub enforcement: Enforcement,
+    /// Direction of the flow, seen from the endpoint
+    #[arg(long, value_name = "DIRECTION", required_unless_present = "batch")]
+    pub direction: Option<Way>,
+    /// Labels of the endpoint whose policy is asked
+    #[arg(long, value_name = "LABELS", required_unless_present = "batch")]
+    pub endpoint: Option<String>,
+    /// The other side: labels, an address, entity:NAME or fqdn:NAME
+    #[arg(long, value_name = "PEER", required_unless_present = "batch")]
+    pub peer: Option<String>,
+    /// Port that is connected to, with its protocol
+    #[arg(long, value_name = "PORT/PROTOCOL", required_unless_present = "batch")]
+    pub port: Option<String>,
+    /// Namespace of endpoint and peer, unless their labels name one; without it, default
+    #[arg(short, long, value_name = "NAMESPACE")]
+    pub namespace: Option<String>,
+    /// A request of HTTP: method and target
+    #[arg(long, value_name = "'GET /path'", group = "said")]
+    pub http: Option<String>,
+    /// Its host
+    #[arg(long, value_name = "HOST", requires = "http")]
+    pub host: Option<String>,
+    /// One of its headers; may be repeated
+    #[arg(long, value_name = "'Name: value'", requires = "http")]
+    pub header: Vec<String>,
+    /// A request of Kafka: its kind
+    #[arg(long, value_name = "KIND", group = "said")]
+    pub kafka: Option<String>,
+    /// Its version
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "kafka")]
+    pub api_version: i16,
+    /// Who sends it
+    #[arg(long, value_name = "ID", requires = "kafka")]
+    pub client_id: Option<String>,
+    /// One of its topics; may be repeated
+    #[arg(long, value_name = "TOPIC", requires = "kafka")]
+    pub topic: Vec<String>,
+    /// A query of DNS: its name
+    #[arg(long, value_name = "NAME", group = "said")]
+    pub dns: Option<String>,
+    /// Its type; every type is judged alike
+    #[arg(long, value_name = "TYPE", requires = "dns")]
+    pub qtype: Option<String>,
+    /// A ClientHello of TLS: its server name; empty for one without
+    #[arg(long, value_name = "NAME", group = "said")]
+    pub sni: Option<String>,
+    /// Answer each line of a file, or of standard input for -
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with_all = ["policy", "endpoints", "direction", "endpoint", "peer", "port", "namespace", "said"])]
+    pub batch: Option<PathBuf>,
+}
+
+/// Directions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Way {
+    /// The peer opens the flow
+    Ingress,
+    /// The endpoint opens it
+    Egress,
+}
+
+impl Way {
+    /// Whether the peer opens the flow.
+    #[must_use]
+    pub fn is_ingress(self) -> bool {
+        self == Self::Ingress
+    }
+}

@@ -1,0 +1,185 @@
+//! `portcullis explain` as scripts use it: questions, answers, exit codes.
+#![allow(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
+
+use std::{
+    io::Write,
+    path::PathBuf,
+    process::{Command, Stdio},
+};
+
+use serde_json::{Value, json};
+
+const POLICY: &str = "\
+apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: api}
+spec:
+  endpointSelector: {matchLabels: {app: web}}
+  ingress:
+    - fromEndpoints: [{matchLabels: {app: client}}]
+      toPorts:
+        - ports: [{port: \"80\", protocol: TCP}]
+          rules: {http: [{method: GET, path: \"/api/.*\", headers: [X-Token]}]}
+    - fromCIDRSet: [{cidrGroupRef: office}]
+  egress:
+    - toEndpoints: [{matchLabels: {k8s-app: kube-dns, io.kubernetes.pod.namespace: kube-system}}]
+      toPorts:
+        - ports: [{port: \"53\", protocol: ANY}]
+          rules: {dns: [{matchPattern: \"*.example.com\"}]}
+    - toFQDNs: [{matchPattern: \"*.example.com\"}]
+      toPorts: [{ports: [{port: \"443\", protocol: TCP}], serverNames: [\"*.example.com\"]}]
+    - toEndpoints: [{matchLabels: {app: kafka}}]
+      toPorts:
+        - ports: [{port: \"9092\", protocol: TCP}]
+          rules: {kafka: [{role: produce, topic: orders}]}
+---
+apiVersion: cilium.io/v2
+kind: CiliumCIDRGroup
+metadata: {name: office}
+spec: {externalCIDRs: [192.0.2.0/24]}
+";
+
+struct Case {
+    directory: tempfile::TempDir,
+}
+
+impl Case {
+    fn new(policy: &str) -> Self {
+        let case = Self { directory: tempfile::tempdir().unwrap() };
+        std::fs::write(case.file(), policy).unwrap();
+        case
+    }
+
+    fn file(&self) -> PathBuf {
+        self.directory.path().join("policy.yaml")
+    }
+
+    /// Exit code, standard output, standard error.
+    fn ask(&self, question: &str, more: &[&str]) -> (i32, String, String) {
+        let file = self.file();
+        let mut arguments = vec!["--policy", file.to_str().unwrap(), "--endpoint", "app=web"];
+        arguments.extend(question.split_whitespace());
+        arguments.extend(more);
+        run(&arguments, "")
+    }
+
+    fn json(&self, question: &str, more: &[&str]) -> (i32, Value) {
+        let (code, out, err) = self.ask(&format!("{question} -o json"), more);
+        (code, serde_json::from_str(&out).unwrap_or_else(|error| panic!("{error}: {out}{err}")))
+    }
+}
+
+fn run(arguments: &[&str], input: &str) -> (i32, String, String) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_portcullis"))
+        .arg("explain")
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn each_protocol_is_asked_in_its_own_words() {
+    let case = Case::new(POLICY);
+    let client = "--direction ingress --peer app=client --port 80/TCP";
+    let dns = "--direction egress --peer k8s-app=kube-dns,io.kubernetes.pod.namespace=kube-system --port 53/UDP";
+    let tls = "--direction egress --peer fqdn:api.example.com --port 443/TCP";
+    let kafka = "--direction egress --peer app=kafka --port 9092/TCP --topic orders";
+    let table: &[(&str, &[&str], &str, &str)] = &[
+        (client, &["--http", "GET /api/v1", "--header", "X-Token: t"], "allow", "l7"),
+        (client, &["--http", "GET /api/v1"], "deny", "l7"),
+        (client, &["--http", "POST /api/v1", "--header", "X-Token: t"], "deny", "l7"),
+        (client, &["--http", "GET /api/v1", "--header", "X-Token: t", "--namespace", "other"], "allow", "l3"),
+        (dns, &["--dns", "api.example.com", "--qtype", "A"], "allow", "l7"),
+        (dns, &["--dns", "example.org"], "deny", "l7"),
+        (tls, &["--sni", "api.example.com"], "allow", "l7"),
+        (tls, &["--sni", "example.org"], "deny", "l7"),
+        (tls, &["--sni", ""], "deny", "l7"),
+        ("--direction egress --peer fqdn:example.org --port 443/TCP", &["--sni", "api.example.com"], "deny", "l3"),
+        (kafka, &["--kafka", "produce"], "allow", "l7"),
+        (kafka, &["--kafka", "fetch"], "deny", "l7"),
+        ("--direction ingress --peer 192.0.2.9 --port 22/TCP", &[], "allow", "l3"),
+        ("--direction ingress --peer 198.51.100.1 --port 22/TCP", &[], "deny", "l3"),
+        ("--direction ingress --peer entity:host --port 22/TCP", &[], "allow", "l3"),
+        ("--direction ingress --peer app=client --port 81/TCP", &[], "deny", "l4"),
+    ];
+    for (question, more, verdict, layer) in table {
+        let (code, answer) = case.json(question, more);
+        assert_eq!((&answer["verdict"], &answer["layer"]), (&json!(verdict), &json!(layer)), "{question} {more:?}");
+        assert_eq!(code, i32::from(*verdict == "deny"), "{question} {more:?}");
+    }
+}
+
+#[test]
+fn a_denial_names_rule_line_and_what_missed() {
+    let case = Case::new(POLICY);
+    let (code, answer) =
+        case.json("--direction ingress --peer app=client --port 80/TCP", &["--http", "GET /other", "--host", "shop"]);
+    let told = |name: &str| answer[name].clone();
+    assert_eq!(code, 1);
+    assert_eq!(told("policy"), "default/api");
+    assert_eq!(told("rule"), "ingress[0].toPorts[0].rules.http[0]");
+    assert_eq!((told("line"), told("reason"), told("how")), (json!(10), json!("no_match"), json!("reset")));
+    assert_eq!((told("predicate"), told("value")), (json!("path"), json!("/other")));
+    let (_, text, _) = case.ask("--direction ingress --peer app=client --port 81/TCP", &[]);
+    for part in ["DENIED at L4", "its ports do not include 81", "policy.yaml:9:11", "the peer is inside"] {
+        assert!(text.contains(part), "{part} is missing:\n{text}");
+    }
+}
+
+#[test]
+fn exit_codes_tell_a_wrong_question_from_a_wrong_document() {
+    let case = Case::new(POLICY);
+    let flow = "--direction ingress --peer app=client --port 80/TCP";
+    for (question, more) in [
+        (flow, &[][..]),
+        (flow, &["--http", "GET"]),
+        (flow, &["--sni", "a"]),
+        ("--direction ingress --peer nobody --port 80/TCP", &[]),
+        ("--direction ingress --peer app=client --port x", &[]),
+        ("--direction up --peer app=client --port 80/TCP", &[]),
+    ] {
+        let (code, out, err) = case.ask(question, more);
+        assert_eq!((code, out.as_str()), (2, ""), "{question} {more:?}: {err}");
+        assert!(err.contains("error:"), "{err}");
+    }
+    let broken = Case::new(&POLICY.replace("role: produce", "role: eat"));
+    let (code, answer) = broken.json(flow, &["--http", "GET /"]);
+    assert_eq!((code, &answer["verdict"]), (3, &json!("error")));
+    let (_, _, err) = broken.ask(flow, &["--http", "GET /"]);
+    assert!(err.contains("policy.yaml:22:34") && err.contains("invalid Kafka Role \"eat\""), "{err}");
+}
+
+#[test]
+fn a_batch_is_answered_line_by_line_in_order() {
+    let rule = json!({"endpointSelector": {"matchLabels": {"app": "server"}}, "ingress": [{
+        "fromEndpoints": [{"matchLabels": {"app": "a"}}],
+        "toPorts": [{"ports": [{"port": "80", "protocol": "TCP"}], "rules": {"http": [{"path": "/a"}]}}],
+    }]});
+    let line = |id: &str, peer: &str, path: &str| {
+        let request = json!({"method": "GET", "path": path, "authority": "server", "headers": {}});
+        let input = json!({"dir": "ingress", "peer": peer, "port": 80, "proto": "TCP", "request": request});
+        json!({"id": id, "area": "http", "policy": rule.to_string(), "input": input}).to_string()
+    };
+    let bad = json!({"id": "bad", "area": "sanitize", "policy": "{\"ingress\":[{}]}", "input": {}}).to_string();
+    let lines = [line("1", "app=a", "/a"), line("2", "app=a", "/b"), bad, line("3", "app=b", "/a"), "{".to_owned()];
+    let (code, out, err) = run(&["--batch", "-"], &lines.join("\n"));
+    assert_eq!((code, err.as_str()), (0, ""));
+    let answers: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let told = |number: usize| {
+        let field = |name: &str| answers[number][name].clone();
+        [field("id"), field("verdict"), field("l34"), field("l7"), field("how")]
+    };
+    assert_eq!(told(0), [json!("1"), json!("allow"), json!("redirected"), json!("http"), Value::Null]);
+    assert_eq!(told(1), [json!("2"), json!("deny"), json!("redirected"), json!("http"), json!("reset")]);
+    assert_eq!(told(2)[..2], [json!("bad"), json!("error")]);
+    assert!(answers[2]["reason"].as_str().unwrap().contains("rule must have one of EndpointSelector or NodeSelector"));
+    assert_eq!(told(3), [json!("3"), json!("deny"), json!("denied"), Value::Null, json!("drop")]);
+    assert_eq!(told(4)[..2], [Value::Null, json!("error")]);
+}

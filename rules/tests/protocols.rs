@@ -1,0 +1,393 @@
+//! Protocols beyond HTTP, peers beyond pods and ranges, and what rules do to headers.
+
+mod kit;
+
+use std::sync::Arc;
+
+use kit::{
+    Http, Ports, anybody, cidrs, egress, endpoint, enters, entities, ingress, key, leaves, passes, peers, policy,
+    protocols::{DNS, Named, QUEUE, TLS, Topics, exact, http, names, ports},
+    request, rule, select, town, word,
+};
+use portcullis_rules::{
+    effects::Effects,
+    explain::{How, Question, explain, near},
+    labels::{Label, Labels},
+    policy::{
+        CidrGroupSelector, CidrGroupUse, Entity, Entry, FqdnSelector, HeaderAction, IcmpField, L7Rule, L7Rules,
+        Mismatch, Predicate, Rule, ServiceName, ServiceSelector, Wanted,
+    },
+    snapshot::Snapshot,
+    verdict::Reason,
+    world::{CidrGroup, Direction, EndpointId, ResolvedName, Secret, Transport, World},
+};
+use proptest::{collection::vec, prelude::*, sample};
+
+fn with(entry: Entry, rule: portcullis_rules::policy::PortRule) -> Entry {
+    entry.push(rule)
+}
+
+fn server(entries: Vec<Entry>) -> World {
+    town(vec![policy("default/p", vec![egress("app=server", entries)])])
+}
+
+fn resolves(world: &World, name: &'static str, to: &str, port: &str) -> bool {
+    passes(&leaves(world, to, port), &Named(&DNS, name))
+}
+
+#[test]
+fn only_a_rule_for_exactly_the_port_opens_dns() {
+    let judged = || with(peers(&["app=client"]), ports(&["53/any"], Some(names(&DNS, &["a."])), None));
+    let table = [
+        (peers(&["app=client"]), false, "an element without ports"),
+        (peers(&["app=client"]).port("0/any"), false, "every port"),
+        (peers(&["app=client"]).port("50-60/udp"), false, "a range"),
+        (peers(&["app=client"]).port("53/tcp"), false, "another protocol"),
+        (peers(&["app=client"]).port("53/udp"), true, "this port"),
+        (anybody().port("53/any"), true, "this port for anybody"),
+        (entities(&[Entity::World]).port("53/any"), false, "this port for others"),
+    ];
+    for (wider, opens, what) in table {
+        let world = server(vec![judged(), wider]);
+        assert!(resolves(&world, "a.", "client", "53/udp"), "{what}");
+        assert_eq!(resolves(&world, "b.", "client", "53/udp"), opens, "{what}");
+        assert_eq!(leaves(&world, "client", "53/udp").redirect, Some("dns"), "{what}");
+    }
+}
+
+#[test]
+fn server_names_bind_what_else_the_same_selector_and_port_allow() {
+    let named = || with(entities(&[Entity::All]), ports(&["443"], None, Some(names(&TLS, &["a"]))));
+    let table = [
+        (anybody().port("443"), false, "the same selector and port"),
+        (with(anybody(), ports(&["443"], None, Some(names(&TLS, &["b"])))), true, "another name for them"),
+        (anybody().port("440-450"), true, "another range"),
+        (cidrs(&["192.0.2.0/24"]).port("443"), true, "another selector"),
+    ];
+    for (other, allows, what) in table {
+        let world = server(vec![named(), other]);
+        let flow = leaves(&world, "world", "443");
+        assert_eq!(passes(&flow, &Named(&TLS, "b")), allows, "{what}");
+        assert!(passes(&flow, &Named(&TLS, "a")), "{what}");
+        assert_eq!(flow.redirect, Some("tls"), "{what}");
+    }
+}
+
+#[test]
+fn where_protocols_meet_the_stronger_judges_and_the_others_rules_allow_nothing() {
+    let world = server(vec![
+        with(anybody(), ports(&["443"], None, Some(names(&TLS, &["a"])))),
+        with(peers(&["app=client"]), ports(&["443"], Some(http()), None)),
+    ]);
+    let flow = leaves(&world, "client", "443");
+    assert_eq!(flow.redirect, Some("http"));
+    assert!(passes(&flow, &request("GET", "/never")) && !passes(&flow, &request("GET", "/")));
+    assert_eq!(leaves(&world, "world", "443").redirect, Some("tls"));
+}
+
+#[test]
+fn names_select_the_addresses_they_were_resolved_to() {
+    let names = |name: &str| ResolvedName { name: name.to_owned(), addresses: vec![kit::ip("192.0.2.1")] };
+    let entry = |selector| Entry { fqdns: Some(vec![selector]), ..anybody() };
+    let table = [
+        (FqdnSelector::Name("API.example.com".to_owned()), "api.example.com.", "allow"),
+        (FqdnSelector::Pattern("*.example.com".to_owned()), "api.example.com.", "allow"),
+        (FqdnSelector::Pattern("*.example.com".to_owned()), "a.b.example.com.", "deny"),
+        (FqdnSelector::Name("example.com".to_owned()), "api.example.com.", "deny"),
+    ];
+    for (selector, name, wanted) in table {
+        let world = World { names: vec![names(name)], ..server(vec![entry(selector.clone())]) };
+        assert_eq!(word(&leaves(&world, "world", "443")), wanted, "{selector:?} and {name}");
+        assert_eq!(word(&leaves(&world, "192.0.2.2", "443")), "deny", "{selector:?} and {name}");
+    }
+}
+
+#[test]
+fn groups_services_and_nodes_are_peers() {
+    let label = Label { source: "cidrgroup".to_owned(), key: "team".to_owned(), value: "a".to_owned() };
+    let cidrs = vec!["192.0.2.0/24".parse().unwrap()];
+    let group = CidrGroup { name: "office".into(), labels: Labels::new([label]), cidrs };
+    let grouped = |groups, except: &[&str]| Entry {
+        cidr_sets: Some(vec![]),
+        cidr_groups: vec![CidrGroupUse { groups, except: except.iter().map(|net| net.parse().unwrap()).collect() }],
+        ..anybody()
+    };
+    let by_name = || CidrGroupSelector::Name("office".to_owned());
+    let by_label = || CidrGroupSelector::Labels(select("cidrgroup:team=a"));
+    let service = kit::service(&["10.96.0.1"], 80, 8080, Transport::Tcp, &["10.0.0.2", "192.0.2.7"]);
+    let to = |services| Entry { services: Some(vec![ServiceSelector { namespace: None, services }]), ..anybody() };
+    let nodes = |text: &str| Entry { nodes: Some(vec![select(text)]), ..anybody() };
+    let table = [
+        (grouped(by_name(), &[]), "world", "allow"),
+        (grouped(by_label(), &[]), "world", "allow"),
+        (grouped(by_name(), &["192.0.2.0/30"]), "world", "deny"),
+        (grouped(CidrGroupSelector::Name("home".to_owned()), &[]), "world", "deny"),
+        (to(ServiceName::Name("service".to_owned())), "client", "allow"),
+        (to(ServiceName::Name("service".to_owned())), "192.0.2.7", "allow"),
+        (to(ServiceName::Name("service".to_owned())), "other", "deny"),
+        (to(ServiceName::Name("else".to_owned())), "client", "deny"),
+        (nodes(""), "node", "allow"),
+        (nodes("zone=b"), "node", "deny"),
+        (nodes(""), "client", "deny"),
+    ];
+    for (entry, peer, wanted) in table {
+        let mut world = server(vec![entry.clone()]);
+        world.cidr_groups.push(Arc::new(group.clone()));
+        world.services.push(Arc::new(service.clone()));
+        assert_eq!(word(&leaves(&world, peer, "8080")), wanted, "{entry:?} and {peer}");
+    }
+}
+
+#[test]
+fn an_outside_address_with_a_label_is_of_the_world_and_of_its_range() {
+    let mut world = town(vec![]);
+    let text = "reserved:kube-apiserver=,reserved:world-ipv4=";
+    world.endpoints.push(Arc::new(endpoint(0, "node/api", text, &["203.0.113.7"])));
+    world.endpoints.push(Arc::new(endpoint(0, "node/api2", text, &["198.51.100.7"])));
+    let table = [
+        (entities(&[Entity::World]), "allow"),
+        (entities(&[Entity::KubeApiServer]), "allow"),
+        (entities(&[Entity::Cluster]), "allow"),
+        (cidrs(&["203.0.113.0/24"]), "allow"),
+        (cidrs(&["198.51.100.0/24"]), "deny"),
+        (kit::cidr_set("203.0.113.0/24", &["203.0.113.7/32"]), "deny"),
+        (entities(&[Entity::RemoteNode]), "deny"),
+    ];
+    for (entry, wanted) in table {
+        world.policies = vec![Arc::new(policy("default/p", vec![ingress("app=server", vec![entry.clone()])]))];
+        assert_eq!(word(&enters(&world, "203.0.113.7", "80")), wanted, "{entry:?}");
+    }
+}
+
+#[test]
+fn icmp_is_named_by_type_and_no_port_covers_it() {
+    let icmp =
+        |kind| Entry { icmps: Some(vec![IcmpField { family: Transport::Icmp, kind }]), ..peers(&["app=client"]) };
+    let asked = |entry: &Entry, transport, kind| {
+        let flow = kit::key(1, Direction::Ingress, "10.0.0.2", "80");
+        let key = portcullis_rules::snapshot::FlowKey { transport, port: kind, ..flow };
+        let world = town(vec![policy("default/p", vec![ingress("app=server", vec![entry.clone()])])]);
+        word(&Snapshot::compile(&world, 1).flow(&key))
+    };
+    for (entry, transport, kind, wanted) in [
+        (icmp(8), Transport::Icmp, 8, "allow"),
+        (icmp(8), Transport::Icmp, 0, "deny"),
+        (icmp(0), Transport::Icmp, 0, "allow"),
+        (icmp(0), Transport::Icmp, 8, "deny"),
+        (icmp(8), Transport::IcmpV6, 8, "deny"),
+        (icmp(8), Transport::Tcp, 8, "deny"),
+        (peers(&["app=client"]).port("0/any"), Transport::Icmp, 8, "deny"),
+        (peers(&["app=client"]), Transport::Icmp, 8, "allow"),
+    ] {
+        assert_eq!(asked(&entry, transport, kind), wanted, "{entry:?} {transport:?} {kind}");
+    }
+}
+
+#[test]
+fn rules_for_nodes_bind_the_node_and_no_pod() {
+    let mut world = town(vec![]);
+    world.endpoints.push(Arc::new(endpoint(9, "node/me", "reserved:host=,zone=a", &["10.9.9.9"])));
+    let node = Rule { node: true, ..ingress("", vec![peers(&["app=client"]).port("80")]) };
+    world.policies = vec![Arc::new(policy("p", vec![node]))];
+    let snapshot = Snapshot::compile(&world, 1);
+    let asked = |id, port: &str| word(&snapshot.flow(&key(id, Direction::Ingress, "10.9.9.2", port)));
+    assert_eq!((asked(9, "80"), asked(1, "81")), ("deny", "allow"), "another node, and a pod that no rule selects");
+    world.policies = vec![Arc::new(policy("p", vec![ingress("", vec![anybody()])]))];
+    let snapshot = Snapshot::compile(&world, 1);
+    assert_eq!(
+        word(&snapshot.flow(&key(9, Direction::Ingress, "10.9.9.2", "80"))),
+        "allow",
+        "no rule for pods binds it"
+    );
+}
+
+fn queue(rules: &[(Option<&str>, Option<&str>)], asked: &Topics) -> bool {
+    let rule = |(client, topic): &(Option<&str>, Option<&str>)| {
+        let client = client.map(|client| exact(0, client));
+        let topic = topic.map(|topic| exact(1, topic));
+        L7Rule { predicates: client.into_iter().chain(topic).collect(), ..L7Rule::default() }
+    };
+    let l7 = L7Rules { schema: &QUEUE, rules: rules.iter().map(rule).collect() };
+    let world = town(vec![policy(
+        "default/p",
+        vec![ingress("app=server", vec![with(anybody(), ports(&["9092"], Some(l7), None))])],
+    )]);
+    passes(&enters(&world, "client", "9092"), asked)
+}
+
+#[test]
+fn every_topic_has_to_be_allowed_by_some_rule() {
+    let topic = |topic| (None, Some(topic));
+    for (rules, topics, wanted) in [
+        (vec![topic("a")], Some(&["a"][..]), true),
+        (vec![topic("a")], Some(&["a", "b"][..]), false),
+        (vec![topic("a"), topic("b")], Some(&["a", "b"][..]), true),
+        (vec![(Some("me"), Some("a")), topic("b")], Some(&["a", "b"][..]), true),
+        (vec![(Some("you"), Some("a")), topic("b")], Some(&["a", "b"][..]), false),
+        (vec![(Some("me"), None)], Some(&["a", "b"][..]), true),
+        (vec![topic("a")], Some(&[][..]), false),
+        (vec![topic("a")], None, true),
+        (vec![], Some(&["a"][..]), true),
+    ] {
+        let rules = if rules.is_empty() { vec![(None, None)] } else { rules };
+        assert_eq!(queue(&rules, &Topics("me", topics)), wanted, "{rules:?} and {topics:?}");
+    }
+}
+
+fn action(wanted: Wanted, mismatch: Mismatch) -> L7Rule {
+    let field = kit::HEADERS;
+    L7Rule { actions: vec![HeaderAction { field, name: "x".to_owned(), wanted, mismatch }], ..L7Rule::default() }
+}
+
+#[test]
+fn rules_change_headers_that_do_not_match() {
+    let value = || Wanted::Value("new".to_owned());
+    let secret = || Wanted::Secret("ns/s".to_owned());
+    let pair = |value: &str| vec![("x".to_owned(), value.to_owned())];
+    let changed = |values: &[&str]| vec![("x".to_owned(), values.iter().map(|text| (*text).to_owned()).collect())];
+    let none = Effects::default;
+    let table = [
+        (value(), Mismatch::Log, Some("old"), true, Effects { missing: pair("new"), ..none() }),
+        (value(), Mismatch::Log, Some("new"), true, none()),
+        (
+            value(),
+            Mismatch::Add,
+            Some("old"),
+            true,
+            Effects { changed: changed(&["old", "new"]), missing: pair("new"), ..none() },
+        ),
+        (
+            value(),
+            Mismatch::Delete,
+            Some("old"),
+            true,
+            Effects { changed: changed(&[]), rejected: pair("old"), ..none() },
+        ),
+        (value(), Mismatch::Delete, None, true, none()),
+        (
+            value(),
+            Mismatch::Replace,
+            Some("old"),
+            true,
+            Effects { changed: changed(&["new"]), missing: pair("new"), rejected: pair("old") },
+        ),
+        (secret(), Mismatch::Fail, Some("old"), false, Effects { missing: pair("[redacted]"), ..none() }),
+        (secret(), Mismatch::Fail, Some("hush"), true, none()),
+        (Wanted::Secret("ns/gone".to_owned()), Mismatch::Add, Some("old"), false, none()),
+    ];
+    for (wanted, mismatch, sent, allowed, effects) in table {
+        let rules = vec![action(wanted.clone(), mismatch)];
+        let mut world = town(vec![policy("default/p", vec![ingress("app=server", vec![anybody().http("80", rules)])])]);
+        world.secrets.push(Secret { name: "ns/s".to_owned(), value: "hush".to_owned() });
+        let asked = Http { headers: sent.map(|value| ("x", value)).into_iter().collect(), ..request("GET", "/") };
+        let snapshot = Snapshot::compile(&world, 1);
+        let answer = explain(&world, &snapshot, &question("10.0.0.2", 80, Some(&asked)));
+        assert_eq!((answer.allowed, answer.effects), (allowed, effects), "{wanted:?} {mismatch:?} {sent:?}");
+    }
+}
+
+#[test]
+fn rules_change_headers_also_where_a_wider_rule_allows() {
+    let acts = action(Wanted::Value("new".to_owned()), Mismatch::Add);
+    let acts = L7Rule { predicates: vec![path("/a")], ..acts };
+    let entries = vec![anybody().http("80", vec![acts]), peers(&["app=client"])];
+    let world = town(vec![policy("default/p", vec![ingress("app=server", entries)])]);
+    let snapshot = Snapshot::compile(&world, 1);
+    for (asked, adds) in [(request("GET", "/a"), true), (request("GET", "/b"), false)] {
+        let answer = explain(&world, &snapshot, &question("10.0.0.2", 80, Some(&asked)));
+        assert!(answer.allowed, "{asked:?}");
+        assert_eq!(!answer.effects.changed.is_empty(), adds, "{asked:?}");
+    }
+}
+
+fn path(path: &str) -> Predicate {
+    exact(kit::PATH.0, path)
+}
+
+fn question<'a>(peer: &str, port: u16, request: Option<&'a dyn portcullis_rules::request::Request>) -> Question<'a> {
+    let (endpoint, direction, transport) = (EndpointId(1), Direction::Ingress, Transport::Tcp);
+    Question { endpoint, direction, transport, peer: kit::ip(peer), port, request }
+}
+
+#[test]
+fn an_answer_says_why_each_rule_did_not_apply() {
+    let entries = vec![
+        peers(&["app=client"]).port("80"),
+        peers(&["app=nobody"]),
+        cidrs(&["10.0.0.0/8"]),
+        Entry::default(),
+        peers(&["app=client"]).port("81/udp"),
+    ];
+    let world = town(vec![policy("default/p", vec![ingress("app=server", entries)])]);
+    let snapshot = Snapshot::compile(&world, 1);
+    let asked = question("10.0.0.2", 81, None);
+    let answer = explain(&world, &snapshot, &asked);
+    assert_eq!((answer.allowed, answer.reason, answer.how), (false, Reason::NoRule, How::Drop));
+    let told: Vec<_> =
+        near(&world, &asked).into_iter().map(|near| format!("{}: {}", near.rule.rule, near.why)).collect();
+    assert_eq!(
+        told,
+        [
+            "ingress[0].toPorts[0]: its ports do not include 81",
+            "ingress[1]: it selects nobody that is known",
+            "ingress[2]: its ranges select addresses outside of the cluster only, and the peer is inside",
+            "ingress[3]: it names neither peers nor ports, so it selects nobody",
+            "ingress[4].toPorts[0]: it is about another protocol than TCP",
+        ]
+    );
+}
+
+fn any_rule() -> impl Strategy<Value = Entry> {
+    let who = sample::select(vec![
+        anybody(),
+        entities(&[Entity::All]),
+        peers(&["app=client"]),
+        peers(&["tier=x"]),
+        peers(&["app=client", "app=server"]),
+        cidrs(&["192.0.2.0/24"]),
+        cidrs(&["192.0.0.0/16", "192.0.2.0/24"]),
+    ]);
+    let rules = sample::select(vec![
+        ports(&["53/any"], Some(names(&DNS, &["a"])), None),
+        ports(&["53/udp"], Some(names(&DNS, &["b"])), None),
+        ports(&["53/any", "443/tcp"], None, None),
+        ports(&["50-60/any"], None, None),
+        ports(&["0/any"], None, None),
+        ports(&["443/tcp"], None, Some(names(&TLS, &["a"]))),
+        ports(&["440-450/tcp"], None, Some(names(&TLS, &["a", "b"]))),
+        ports(&["443/tcp", "440-450/tcp"], None, None),
+        ports(&["443/tcp"], Some(http()), None),
+    ]);
+    (who, vec(rules, 1..3)).prop_map(|(entry, rules)| rules.into_iter().fold(entry, Ports::push))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_engine_agrees_with_filters_and_selectors(
+        entries in vec(any_rule(), 1..5),
+        peer in sample::select(&["10.0.0.2", "10.0.0.3", "192.0.2.1", "192.0.3.1", "8.8.8.8"][..]),
+        port in sample::select(&["53/udp", "53/tcp", "443/tcp", "445/tcp", "55/udp"][..]),
+        name in sample::select(&["a", "b", "c"][..]),
+    ) {
+        let world = town(vec![policy("default/p", vec![egress("app=server", entries)])]);
+        let key = key(1, Direction::Egress, peer, port);
+        let flow = Snapshot::compile(&world, 1).flow(&key);
+        for schema in [&DNS, &TLS] {
+            let said = Named(schema, name);
+            if let Some(wanted) = kit::protocols::passes(&world, &key, &said) {
+                prop_assert_eq!(passes(&flow, &said), wanted, "{} {}", schema.protocol, name);
+            }
+        }
+    }
+}
+
+#[test]
+fn deny_rules_beat_names_too() {
+    let denies = Rule { egress_deny: Some(vec![anybody().port("443")]), ..rule("app=server") };
+    let allows = egress("app=server", vec![with(anybody(), ports(&["443"], None, Some(names(&TLS, &["a"]))))]);
+    let world = town(vec![policy("default/p", vec![allows, denies])]);
+    let flow = leaves(&world, "world", "443");
+    assert_eq!((word(&flow), flow.redirect, flow.reason), ("deny", None, Reason::RuleDenies));
+}
