@@ -13,9 +13,9 @@ use portcullis_codecs::{
     relay::{Checker, Close, Decision, Limits, Offence, Output, Relay, Side, Step},
 };
 use portcullis_rules::{
-    policy::{L7Rule, Matcher, Position, Predicate},
+    policy::{L7Rule, Matcher, Predicate},
     request::{FieldValue, Request},
-    schema::{FieldIndex, FieldSpec, Form, Schema},
+    schema::{FieldIndex, FieldSpec, Form, Nature, Schema},
     settings::DenyWith,
     snapshot::RuleSet,
     verdict::RuleInfo,
@@ -27,6 +27,7 @@ static SCHEMA: Schema = Schema {
         FieldSpec { name: "verb", form: Form::Exact, checked: true },
         FieldSpec { name: "item", form: Form::Regex, checked: true },
     ],
+    nature: &Nature::STREAM,
 };
 
 /// The line of the registry.
@@ -134,7 +135,7 @@ fn rules(refusal: Decision) -> Judge {
     };
     let verb = |verb: &str| predicate("verb", Matcher::Exact(verb.to_owned()));
     let rules = [vec![verb("get")], vec![verb("put"), predicate("item", Matcher::Regex("/tmp/.*".to_owned()))]]
-        .map(|predicates| L7Rule { predicates, position: Position::default() });
+        .map(|predicates| L7Rule { predicates, ..L7Rule::default() });
     let info = Arc::new(RuleInfo { policy: "toys/p".into(), rule: "ingress[0]".into() });
     let set = RuleSet::new(&SCHEMA, rules.iter().map(|rule| (rule, Arc::clone(&info))), DenyWith::Reset);
     Box::new(move |request| if set.check(request).allowed { Decision::Allow } else { refusal })
