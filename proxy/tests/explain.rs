@@ -183,3 +183,37 @@ fn a_batch_is_answered_line_by_line_in_order() {
     assert_eq!(told(3), [json!("3"), json!("deny"), json!("denied"), Value::Null, json!("drop")]);
     assert_eq!(told(4)[..2], [Value::Null, json!("error")]);
 }
+
+/// The examples of the reference, each put where it belongs.
+#[test]
+fn every_example_of_the_reference_is_a_policy() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/policy.md")).unwrap();
+    let examples: Vec<&str> = page.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    assert!(examples.len() >= 10, "{}", examples.len());
+    for example in examples {
+        let indented = |width: usize| {
+            let pad = " ".repeat(width);
+            example.lines().map(|line| format!("{pad}{line}\n")).collect::<String>()
+        };
+        let clusterwide = example.starts_with("nodeSelector");
+        let port = if example.contains("dns:") { "53" } else { "80" };
+        let spec = match example.split(':').next().unwrap() {
+            "apiVersion" => String::new(),
+            "endpointSelector" | "nodeSelector" => format!("{}  ingress: [{{}}]\n", indented(2)),
+            "enableDefaultDeny" => format!("  endpointSelector: {{}}\n  ingress: [{{}}]\n{}", indented(2)),
+            "ingress" => format!("  endpointSelector: {{}}\n{}", indented(2)),
+            "toPorts" | "icmps" => format!("  endpointSelector: {{}}\n  egress:\n    -\n{}", indented(6)),
+            "rules" => format!(
+                "  endpointSelector: {{}}\n  egress:\n    - toPorts:\n        - ports: [{{port: \"{port}\", protocol: TCP}}]\n{}",
+                indented(10)
+            ),
+            other => panic!("where does {other} belong?"),
+        };
+        let kind = if clusterwide { "CiliumClusterwideNetworkPolicy" } else { "CiliumNetworkPolicy" };
+        let head = format!("apiVersion: cilium.io/v2\nkind: {kind}\nmetadata: {{name: example}}\nspec:\n");
+        let document = if spec.is_empty() { example.to_owned() } else { head + &spec };
+        let case = Case::new(&document);
+        let (code, _, err) = case.ask("--direction ingress --peer entity:host --port 22/TCP", &[]);
+        assert_eq!(code, 0, "{document}\n{err}");
+    }
+}

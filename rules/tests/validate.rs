@@ -143,7 +143,7 @@ fn what_surprises_is_accepted_with_a_warning() {
         (
             egress("", vec![names(FqdnSelector::Name("a.example".to_owned()))]),
             "spec.egress[0].toFQDNs",
-            "no name is learnt",
+            "a running node learns no names yet",
             true,
         ),
         (

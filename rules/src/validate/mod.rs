@@ -248,7 +248,7 @@ impl Validator<'_> {
         }
         self.warn(
             field,
-            "no name is learnt, so this element selects no address",
+            "a running node learns no names yet, so there this element selects no address",
             "name addresses with toCIDR as long as there is no DNS proxy",
         );
     }

@@ -86,7 +86,7 @@ fn fields(answer: &Answer, asked: &Asked<'_>, places: &Places) -> Map<String, Va
     put("policy", rule.map(|rule| rule.policy.to_string()).into());
     put("rule", rule.map(|rule| rule.rule.to_string()).into());
     put("file", place.map(|place| place.file.clone()).into());
-    put("line", place.map(|place| place.position.line).into());
+    put("line", place.map(|place| place.position.line).filter(|line| *line > 0).into());
     put("reason", answer.reason.as_str().into());
     put("predicate", miss.map(|miss| miss.predicate.clone()).into());
     put("pattern", miss.map(|miss| miss.pattern.clone()).into());
@@ -172,6 +172,7 @@ fn text(answer: &Answer, asked: &Asked<'_>, places: &Places, output: &mut Output
 fn named(rule: &RuleInfo, places: &Places) -> String {
     let name = format!("{} {}", plain(&rule.policy), plain(&rule.rule));
     match places.of(rule) {
+        Some(place) if place.position.line == 0 => format!("{name} ({})", plain(&place.file)),
         Some(place) => format!("{name} ({}:{}:{})", plain(&place.file), place.position.line, place.position.column),
         None => name,
     }
