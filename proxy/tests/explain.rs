@@ -184,6 +184,55 @@ fn a_batch_is_answered_line_by_line_in_order() {
     assert_eq!(told(4)[..2], [Value::Null, json!("error")]);
 }
 
+#[test]
+fn what_stands_beside_the_policies_counts_too() {
+    let case = Case::new(
+        "\
+apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: api}
+spec:
+  endpointSelector: {matchLabels: {app: web}}
+  ingress:
+    - fromEndpoints: [{matchLabels: {k8s:io.cilium.k8s.namespace.labels.team: a}}]
+      toPorts:
+        - ports: [{port: http, protocol: TCP}]
+          rules: {http: [{headerMatches: [{name: X-Token, secret: {name: token}}]}]}
+  egress:
+    - toServices: [{k8sService: {serviceName: db}}]
+---
+{apiVersion: v1, kind: Namespace, metadata: {name: ops, labels: {team: a}}}
+---
+{apiVersion: v1, kind: Secret, metadata: {name: token}, stringData: {token: hush}}
+---
+{apiVersion: portcullis.io/v1, kind: Endpoint, metadata: {name: web, labels: {app: web}},
+ spec: {addresses: [10.0.0.1], ports: [{name: http, port: 8080}]}}
+---
+{apiVersion: portcullis.io/v1, kind: Endpoint, metadata: {name: ops, namespace: ops, labels: {app: ops}},
+ spec: {addresses: [10.0.0.2]}}
+---
+{apiVersion: portcullis.io/v1, kind: Endpoint, metadata: {name: db, labels: {app: db}}, spec: {addresses: [10.0.0.3]}}
+---
+{apiVersion: portcullis.io/v1, kind: Service, metadata: {name: db},
+ spec: {vips: [10.96.0.1], ports: [{port: 5432}], backends: [10.0.0.3]}}
+",
+    );
+    let header = |value: &'static str| ["--http", "GET /", "--header", value];
+    for (question, more, verdict) in [
+        ("--direction ingress --peer app=ops --port 8080/TCP", &header("X-Token: hush")[..], "allow"),
+        ("--direction ingress --peer 10.0.0.2 --port 8080/TCP", &header("X-Token: hush"), "allow"),
+        ("--direction ingress --peer app=ops --port 8080/TCP", &header("X-Token: guess"), "deny"),
+        ("--direction ingress --peer app=ops --port 80/TCP", &[], "deny"),
+        ("--direction ingress --peer app=db --port 8080/TCP", &[], "deny"),
+        ("--direction egress --peer 10.96.0.1 --port 5432/TCP", &[], "allow"),
+        ("--direction egress --peer app=db --port 5432/TCP", &[], "allow"),
+        ("--direction egress --peer app=ops --port 5432/TCP", &[], "deny"),
+    ] {
+        let (_, answer) = case.json(question, more);
+        assert_eq!(answer["verdict"], verdict, "{question} {more:?}: {answer}");
+    }
+}
+
 /// The examples of the reference, each put where it belongs.
 #[test]
 fn every_example_of_the_reference_is_a_policy() {

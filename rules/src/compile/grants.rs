@@ -129,7 +129,7 @@ pub(crate) struct Lister<'w> {
     /// Each selector and each port becomes a grant of its own. Only rules that ask which port or which selector it was
     /// need that: server names, and protocols with [`exact ports`](crate::schema::Nature::exact_port).
     apart: bool,
-    pairs: HashMap<(String, Option<PortSpec>), u32>,
+    pairs: HashMap<(String, Option<PortRef>), u32>,
 }
 
 /// Whether some policy has rules that ask which port or which selector allowed.
@@ -242,13 +242,16 @@ impl<'w> Lister<'w> {
         for ports in lists.into_iter().filter(|ports| !ports.is_empty()) {
             self.push(context, selection, &selection.peers, Some(ports), Some(rule), path.to_owned());
         }
-        for spec in theirs {
-            let PortRef::Named(name) = &spec.port else { continue };
-            for transport in TRANSPORTS.into_iter().filter(|some| is_about(spec, *some)) {
+        for theirs in theirs {
+            let PortRef::Named(name) = &theirs.port else { continue };
+            for transport in TRANSPORTS.into_iter().filter(|some| is_about(theirs, *some)) {
                 for (port, among) in self.identities.with_port(name, transport) {
                     let Some(peers) = self.resolver.narrow(&selection.peers, &among) else { continue };
                     let spec = PortSpec { port: PortRef::Range(port, port), transport: Some(transport) };
-                    self.push(context, selection, &peers, Some(vec![spec]), Some(rule), path.to_owned());
+                    let grant = self.grant(context, &peers, Some(vec![spec]), Some(rule), path.to_owned());
+                    // Cilium keeps ports by name apart from those by number.
+                    let pair = self.pair(selection, Some(theirs));
+                    self.grants.push(Grant { pair, ..grant });
                 }
             }
         }
@@ -263,24 +266,36 @@ impl<'w> Lister<'w> {
         rule: Option<&'w PortRule>,
         path: String,
     ) {
-        let info = Arc::new(RuleInfo { policy: Arc::clone(&context.name), rule: path.into() });
-        let pair = selection.name.clone().map(|name| {
-            // The transport is that of the flow, so it tells nothing apart.
-            let port = ports.as_deref().and_then(<[_]>::first).cloned();
-            let port = port.map(|spec| PortSpec { transport: None, ..spec });
-            let next = u32::try_from(self.pairs.len()).unwrap_or(u32::MAX);
-            *self.pairs.entry((name, port)).or_insert(next)
-        });
-        self.grants.push(Grant {
+        let pair = self.pair(selection, ports.as_deref().and_then(<[_]>::first));
+        let grant = self.grant(context, peers, ports, rule, path);
+        self.grants.push(Grant { pair, ..grant });
+    }
+
+    /// The number of a selector and port. The transport is that of the flow, so it tells nothing apart.
+    fn pair(&mut self, selection: &Selection, port: Option<&PortSpec>) -> Option<u32> {
+        let name = selection.name.clone()?;
+        let next = u32::try_from(self.pairs.len()).unwrap_or(u32::MAX);
+        Some(*self.pairs.entry((name, port.map(|spec| spec.port.clone()))).or_insert(next))
+    }
+
+    fn grant(
+        &self,
+        context: &Context<'w>,
+        peers: &Arc<Peers>,
+        ports: Option<Vec<PortSpec>>,
+        rule: Option<&'w PortRule>,
+        path: String,
+    ) -> Grant<'w> {
+        Grant {
             peers: Arc::clone(peers),
             ports,
             l7: rule.and_then(|rule| rule.l7.as_ref()),
             server_names: rule.and_then(|rule| rule.server_names.as_ref()),
-            pair,
+            pair: None,
             deny: context.deny,
             deny_with: context.policy.deny_with,
-            info,
-        });
+            info: Arc::new(RuleInfo { policy: Arc::clone(&context.name), rule: path.into() }),
+        }
     }
 }
 

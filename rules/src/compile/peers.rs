@@ -160,7 +160,7 @@ impl<'w> Resolver<'w> {
         }
         let kube_dns = self.world.settings.deviations.kube_dns_entity;
         peers.identities.extend(self.identities.filter(|labels| is(entity, labels, kube_dns)));
-        (if entity == Entity::All { "*".to_owned() } else { format!("{entity:?}") }, peers)
+        (selector_of(entity).to_owned(), peers)
     }
 
     fn ranges(&self, sets: &[CidrSet]) -> Part {
@@ -244,6 +244,26 @@ pub(crate) fn names_nobody(entry: &Entry) -> bool {
         && entry.nodes.is_none()
         && entry.fqdns.as_ref().is_none_or(Vec::is_empty)
         && entry.services.as_ref().is_none_or(Vec::is_empty)
+}
+
+/// The selector of one of the entities that [`expand`] makes, as [`Selector`] is shown.
+fn selector_of(entity: Entity) -> &'static str {
+    match entity {
+        Entity::All => "*",
+        Entity::World => "reserved:world=",
+        Entity::WorldIpv4 => "reserved:world-ipv4=",
+        Entity::WorldIpv6 => "reserved:world-ipv6=",
+        Entity::Cluster => "k8s:io.cilium.k8s.policy.cluster=default",
+        Entity::Host => "reserved:host=",
+        Entity::RemoteNode => "reserved:remote-node=",
+        Entity::KubeApiServer => "reserved:kube-apiserver=",
+        Entity::Ingress => "reserved:ingress=",
+        Entity::Init => "reserved:init=",
+        Entity::Health => "reserved:health=",
+        Entity::Unmanaged => "reserved:unmanaged=",
+        Entity::None => "reserved:none=",
+        Entity::KubeDns => "kube-dns",
+    }
 }
 
 /// An entity as the selectors that Cilium makes of it (pkg/policy/api/entity.go, `EntitySelectorMapping`).
