@@ -2,8 +2,8 @@
 
 use portcullis_rules::{
     labels::Operator,
-    policy::{Entity, FqdnSelector, Matcher, PortRef, Position},
-    settings::DenyWith,
+    policy::{Entity, FqdnSelector, Matcher, PortRef, Position, ServiceName},
+    settings::{DenyWith, Settings},
     world::Transport,
 };
 
@@ -186,4 +186,39 @@ fn a_new_protocol_needs_nothing_but_its_schema() {
     let problems = read_with(&wrong, &[&TOY]).problems;
     assert_eq!(problems[0].field, "spec.ingress[0].toPorts[0].rules.toy[0].size");
     assert_eq!(problems[0].remedy, "remove it; known here: colour, shape");
+}
+
+#[test]
+fn what_only_compares_headers_is_a_predicate_and_live() {
+    let element = ingress(
+        "toPorts: [{ports: [{port: \"80\", protocol: TCP}], rules: {http: [{headers: [A], headerMatches: \
+         [{name: X-B, value: b}, {name: C}]}]}}]",
+    );
+    let l7 = element.ports.unwrap()[0].l7.clone().unwrap();
+    let told: Vec<_> = l7.rules[0].predicates.iter().map(|found| (found.key.as_str(), &found.matcher)).collect();
+    let equals = Matcher::Exact("b".to_owned());
+    assert_eq!(told, [("a", &Matcher::Present), ("x-b", &equals), ("c", &Matcher::Present)]);
+    assert!(l7.rules[0].actions.is_empty());
+}
+
+#[test]
+fn services_nodes_and_message_types_are_read() {
+    let policy = accepted(&with_spec(
+        "endpointSelector: {}\ningress: [{fromNodes: [{matchLabels: {zone: a}}]}]\negress: [{toServices: \
+         [{k8sService: {serviceName: db, namespace: x}}, {k8sServiceSelector: {selector: {matchLabels: {a: b}}}}]}]",
+    ));
+    let rule = &policy.rules[0];
+    assert_eq!(rule.ingress.as_ref().unwrap()[0].nodes.as_ref().unwrap().len(), 1);
+    let services = rule.egress.as_ref().unwrap()[0].services.clone().unwrap();
+    assert_eq!(services[0].namespace.as_deref(), Some("x"));
+    assert_eq!(services[0].services, ServiceName::Name("db".to_owned()));
+    assert!(matches!(services[1].services, ServiceName::Labels(_)) && services[1].namespace.is_none());
+    let document = with_ingress("icmps: [{fields: [{type: 8}, {type: EchoReply}, {family: IPv6, type: EchoRequest}]}]");
+    let (policy, problems) = crate::documents::read_policy(&document, "test", &[&super::HTTP], &Settings::default());
+    let icmps = policy.unwrap_or_else(|| panic!("{problems:#?}")).rules[0].ingress.as_ref().unwrap()[0].icmps.clone();
+    let told: Vec<_> = icmps.unwrap().iter().map(|field| (field.family, field.kind)).collect();
+    assert_eq!(told, [(Transport::Icmp, 8), (Transport::Icmp, 0), (Transport::IcmpV6, 128)]);
+    let document = document.replace("EchoReply", "PacketTooBig");
+    let (policy, problems) = crate::documents::read_policy(&document, "test", &[&super::HTTP], &Settings::default());
+    assert!(policy.is_none() && problems[0].message.contains("PacketTooBig"), "{problems:?}");
 }
