@@ -184,6 +184,8 @@ pub struct PortRule {
     pub l7: Option<L7Rules>,
     /// `serverNames`, as rules of TLS, one for each name; if there is at least one.
     pub server_names: Option<L7Rules>,
+    /// `terminatingTLS`: requests are judged inside of TLS that is taken off.
+    pub terminates_tls: bool,
 }
 
 /// One port.

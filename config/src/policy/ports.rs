@@ -47,12 +47,48 @@ pub(super) fn read(item: &Field<'_>, kind: Kind, language: Language<'_>, problem
             problems.push(field.problem(message, "remove it: listeners of Envoy are not known here"));
         }
     }
+    // A node takes no TLS off, so there `finish` refuses these.
+    let offline = !language.live && !kind.deny;
+    let terminates_tls = offline && tls(&mut fields, "terminatingTLS", problems);
+    let originates_tls = offline && tls(&mut fields, "originatingTLS", problems);
     if server_names.is_some() && l7.is_some() {
-        let message = "ServerNames are not allowed with L7 rules without TLS termination";
+        let message = if terminates_tls {
+            "ServerNames with L7 rules inside of TLS are not supported by this version"
+        } else {
+            "ServerNames are not allowed with L7 rules without TLS termination"
+        };
         problems.push(item.problem(message, "write two elements, one with serverNames and one with rules"));
     }
+    let server_names = match server_names {
+        // TLS that is only looked at: every connection goes through the proxy, and all are allowed.
+        None if l7.is_none() && (terminates_tls || originates_tls) => any_name(language),
+        names => names,
+    };
     fields.finish(UNSUPPORTED, problems);
-    PortRule { ports, l7, server_names }
+    PortRule { ports, l7, server_names, terminates_tls }
+}
+
+/// Reads a TLS context; tells whether it is there.
+fn tls(fields: &mut Fields<'_>, name: &'static str, problems: &mut Vec<Problem>) -> bool {
+    let Some(context) = fields.get(name) else { return false };
+    let mut fields = context.fields(problems);
+    if let Some(secret) = fields.require("secret", "write secret: {namespace: NAMESPACE, name: NAME}", problems) {
+        let mut inner = secret.fields(problems);
+        inner.require("name", "write name: NAME-OF-THE-SECRET", problems).and_then(|field| field.text(problems));
+        inner.get("namespace").and_then(|field| field.text(problems));
+        inner.finish(&[], problems);
+    }
+    for key in ["trustedCA", "certificate", "privateKey"] {
+        fields.get(key).and_then(|field| field.text(problems));
+    }
+    fields.finish(&[], problems);
+    true
+}
+
+/// The rule of TLS that takes every name, and none.
+fn any_name(language: Language<'_>) -> Option<L7Rules> {
+    let schema = language.schemas.iter().find(|schema| schema.nature.list.is_some())?;
+    Some(L7Rules { schema, rules: vec![L7Rule::default()] })
 }
 
 /// A list of texts that is the only field of a protocol, such as `serverNames` of TLS.

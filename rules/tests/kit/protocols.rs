@@ -83,7 +83,7 @@ pub fn names(schema: &'static Schema, names: &[&str]) -> L7Rules {
 }
 
 pub fn ports(specs: &[&str], l7: Option<L7Rules>, server_names: Option<L7Rules>) -> PortRule {
-    PortRule { ports: specs.iter().map(|text| super::spec(text)).collect(), l7, server_names }
+    PortRule { ports: specs.iter().map(|text| super::spec(text)).collect(), l7, server_names, ..PortRule::default() }
 }
 
 /// What one selector allows on one list of ports, as Cilium keeps it: by filter and selector.

@@ -184,7 +184,7 @@ impl Scene {
             request: None,
         };
         let of = |said: Option<&Said>| ask(&self.world, &self.snapshot, question, said);
-        let said = said(input)?;
+        let said = self.said(input)?;
         let answer = of(said.as_ref())?;
         let mut fields = told(&answer);
         let mut then = Vec::new();
@@ -201,6 +201,29 @@ impl Scene {
     }
 }
 
+impl Scene {
+    /// What the line's traffic is. A request inside of TLS is seen where some rule takes the TLS off.
+    fn said(&self, input: &Input) -> Result<Option<Said>, String> {
+        use portcullis_codecs::{dns::Query, kafka::Message, tls::ClientHello};
+        let rules = self.world.policies.iter().flat_map(|policy| &policy.rules);
+        let lists = rules.flat_map(|rule| [&rule.ingress, &rule.egress]).flatten().flatten();
+        let terminated = lists.flat_map(|entry| entry.ports.iter().flatten()).any(|ports| ports.terminates_tls);
+        Ok(if let Some(request) = &input.request {
+            if input.sni.is_some() && !terminated {
+                return Err("not answered: a request inside of TLS that nobody takes off".to_owned());
+            }
+            Some(http(request))
+        } else if let Some(name) = &input.qname {
+            Some(Said::Dns(Query::new(name)))
+        } else if let Some(name) = &input.sni {
+            Some(Said::Tls(ClientHello::new(name)))
+        } else {
+            let topics = input.topics.clone().unwrap_or_default();
+            input.api_key.map(|key| Said::Kafka(Message::new(key, input.api_version, &input.client_id, topics)))
+        })
+    }
+}
+
 fn enforcement(word: &str) -> Result<Enforcement, String> {
     match word {
         "" | "default" => Ok(Enforcement::Default),
@@ -208,24 +231,6 @@ fn enforcement(word: &str) -> Result<Enforcement, String> {
         "never" => Ok(Enforcement::Never),
         _ => Err(format!("unknown enforcement {word:?}")),
     }
-}
-
-/// What the line's traffic is.
-fn said(input: &Input) -> Result<Option<Said>, String> {
-    use portcullis_codecs::{dns::Query, kafka::Message, tls::ClientHello};
-    if let (Some(request), Some(_)) = (&input.request, &input.sni) {
-        return Err(format!("not answered: {} inside of TLS that is taken off", request.method));
-    }
-    Ok(if let Some(request) = &input.request {
-        Some(http(request))
-    } else if let Some(name) = &input.qname {
-        Some(Said::Dns(Query::new(name)))
-    } else if let Some(name) = &input.sni {
-        Some(Said::Tls(ClientHello::new(name)))
-    } else {
-        let topics = input.topics.clone().unwrap_or_default();
-        input.api_key.map(|key| Said::Kafka(Message::new(key, input.api_version, &input.client_id, topics)))
-    })
 }
 
 fn http(request: &Http) -> Said {
