@@ -109,8 +109,8 @@ fn is_marker(line: &str, marker: &str) -> bool {
     line.strip_prefix(marker).is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']))
 }
 
-/// Checks a policy's document without a node: what is wrong or doubtful with it. It would be accepted if all of these are
-/// warnings.
+/// Checks a policy's document without a node: what is wrong or doubtful with it. Offline commands take it if all of these are
+/// warnings; a node refuses besides what it does not apply to live traffic yet.
 #[must_use]
 pub fn check_policy(document: &str, schemas: &[&'static Schema], settings: &Settings) -> Vec<Problem> {
     read_policy(document, "api", schemas, settings).1
