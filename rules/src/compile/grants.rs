@@ -1,6 +1,10 @@
 //! Policies as a flat list of grants: one for each element of `ingress` and its like, and each of its `toPorts`.
 
-use std::{collections::HashMap, ops::RangeInclusive, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    ops::RangeInclusive,
+    sync::Arc,
+};
 
 use super::{
     identities::{Identities, Identity},
@@ -204,7 +208,12 @@ impl<'w> Lister<'w> {
             self.peers(context, &Selection { name: None, peers }, entry, &path);
             return;
         }
+        // A selector that is written twice is one.
+        let mut seen = HashSet::new();
         for (name, peers) in self.resolver.parts(entry, namespace, context.deny) {
+            if !seen.insert(name.clone()) {
+                continue;
+            }
             let Some(peers) = self.resolver.whole(peers) else { continue };
             self.peers(context, &Selection { name: Some(name), peers }, entry, &path);
         }
