@@ -10,6 +10,7 @@ pub mod effects;
 pub mod explain;
 mod finder;
 pub mod labels;
+pub mod lint;
 mod lpm;
 pub mod names;
 mod near;

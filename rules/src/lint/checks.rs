@@ -1,0 +1,167 @@
+//! The checks, with the codes by which people, scripts and pages know them.
+
+/// How much a finding weighs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// Worth knowing; often meant.
+    Info,
+    /// Accepted, and most likely not what was meant.
+    Warning,
+    /// Refused, or certainly without the effect that it is written for.
+    Error,
+}
+
+impl Severity {
+    /// `info`, `warning` or `error`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// One check.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Check {
+    /// Its code. It never gets another meaning.
+    pub code: &'static str,
+    /// Its name in words that join with `-`.
+    pub name: &'static str,
+    /// How much it weighs.
+    pub severity: Severity,
+    /// What it means, in one sentence.
+    pub meaning: &'static str,
+    /// What to write instead.
+    pub remedy: &'static str,
+}
+
+/// A check by its code.
+#[must_use]
+pub fn check(code: &str) -> Option<&'static Check> {
+    CHECKS.iter().find(|check| check.code == code)
+}
+
+macro_rules! checks {
+    ($($code:ident $severity:ident $name:literal: $meaning:literal => $remedy:literal;)*) => {
+        /// All checks, in the order of their codes.
+        pub static CHECKS: &[Check] = &[$(Check {
+            code: stringify!($code),
+            name: $name,
+            severity: Severity::$severity,
+            meaning: $meaning,
+            remedy: $remedy,
+        }),*];
+    };
+}
+
+checks! {
+    PL001 Error "invalid-document":
+        "The document cannot be read, or the policy is refused; it would not be in force."
+        => "correct what the message names";
+    PL002 Error "unknown-entity":
+        "Cilium has no entity of this name and refuses the whole policy."
+        => "select the DNS pods by labels (namespace kube-system, k8s-app: kube-dns), or switch on deviations.kubeDnsEntity";
+    PL003 Warning "other-version":
+        "The field belongs to older or newer versions of Cilium than the one this is compared with (1.20)."
+        => "remove it, or keep it for nodes that know it only";
+    PL101 Warning "empty-element":
+        "An empty element (`- {}`) selects nobody; it only switches on default deny."
+        => "name whom is meant, for example an entity `all`, or switch on deviations.emptyRuleAllows; where only default deny is meant, say so: `# lint: ignore PL101`";
+    PL102 Warning "empty-list":
+        "A list that is there but empty selects nothing, so the element never matches."
+        => "fill the list, or remove its field: an absent list means everybody";
+    PL103 Warning "nothing-left-of-cidr":
+        "The exceptions cover the whole range, so nothing of it is meant."
+        => "remove the item, or make its exceptions smaller";
+    PL104 Warning "selects-nobody":
+        "No endpoint can have such labels, or none of the given endpoints has."
+        => "compare the selector with the labels of the endpoints";
+    PL105 Warning "duplicate":
+        "An earlier element says the same for the same endpoints."
+        => "remove one of them";
+    PL106 Warning "always-denied":
+        "A deny rule covers everything that the element allows; deny always wins."
+        => "remove the element, or make the deny rule narrower";
+    PL107 Warning "address-as-name":
+        "toFQDNs has names; nobody looks an address up, so this one is never learnt and selects nothing."
+        => "write the address in toCIDR: ADDRESS/32";
+    PL108 Warning "name-never-learnt":
+        "Addresses of a name are learnt from answers that a DNS rule lets through; no DNS rule of these endpoints covers the name."
+        => "allow DNS with rules.dns that match the name, or switch on deviations.namesWithoutDnsRule";
+    PL109 Warning "default-deny-off":
+        "Where no rule switches default deny on, L7 rules show requests and refuse none."
+        => "remove enableDefaultDeny, or write down that only showing is meant";
+    PL110 Warning "namespace-ignored":
+        "A namespaced policy applies to its own namespace, whatever its endpointSelector says of namespaces."
+        => "move the policy to that namespace, or write a CiliumClusterwideNetworkPolicy";
+    PL111 Warning "cidr-of-endpoint":
+        "CIDRs select addresses outside the cluster only, never a known endpoint."
+        => "select the endpoint by its labels";
+    PL201 Warning "l4-shadows-l7":
+        "Rules of all policies are united: who is allowed at L4 without L7 rules is not restricted by those of another rule."
+        => "remove the L4 rule or make it narrower, or switch on deviations.l7BindsBesideL4";
+    PL202 Warning "rule-subsumed":
+        "A wider L7 rule for the same peers and ports allows all that this one does."
+        => "remove this one, or the wider one if it is not meant";
+    PL203 Warning "two-parsers":
+        "Two L7 protocols on one port: Cilium refuses to merge them for one peer, and picks one by chance for several."
+        => "give each protocol a port of its own";
+    PL204 Warning "deny-with-conflict":
+        "Policies that bind the same requests disagree on how to say no; `reset` wins."
+        => "write the same annotation on both, or remove one";
+    PL205 Warning "http-on-tls-port":
+        "On this port clients speak TLS, which HTTP rules cannot read: every connection is refused."
+        => "match the name with serverNames, or terminate TLS (terminatingTLS) in front of the rules";
+    PL301 Warning "glob":
+        "The value is a regular expression: `*` repeats what stands before it, and braces are no alternatives."
+        => "write `.*` for anything and `[^/]+` for one segment, and (a|b) for alternatives";
+    PL302 Warning "host-dot":
+        "A dot in a regular expression matches any character, so other hosts match too."
+        => "escape it: `\\.`";
+    PL303 Info "exact-path":
+        "A path without regular expression matches itself only: neither a slash behind it nor a query string."
+        => "append `(\\?.*)?` for query strings and `/?` for a slash, where they are meant";
+    PL304 Info "get-without-head":
+        "HEAD is a method of its own; health checks and caches use it where GET is allowed."
+        => "write method: GET|HEAD if HEAD is meant too";
+    PL305 Warning "broken-regex":
+        "Cilium accepts a host that is no regular expression, and then the rule matches nothing."
+        => "write a regular expression of RE2's syntax";
+    PL306 Warning "regex-too-large":
+        "The regular expression is over its budget of memory, so the rule matches nothing."
+        => "use smaller repetition counts";
+    PL307 Warning "never-matches":
+        "No request can have such a value."
+        => "write methods in capitals, paths from `/`, and hosts without scheme and path";
+    PL308 Warning "question-mark":
+        "A question mark makes the character before it optional; it does not begin a query string."
+        => "escape it: `\\?`";
+    PL309 Info "host-without-port":
+        "Clients send the port with the host where it is not the usual one, and the whole value has to match."
+        => "append `(:[0-9]+)?`";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::CHECKS;
+
+    #[test]
+    fn codes_and_names_are_in_order_and_unique() {
+        assert!(CHECKS.is_sorted_by(|a, b| a.code < b.code));
+        let mut names: Vec<_> = CHECKS.iter().map(|check| check.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), CHECKS.len());
+    }
+
+    #[test]
+    fn sentences_end_and_remedies_do_not() {
+        for check in CHECKS {
+            assert!(check.meaning.ends_with('.'), "{}", check.code);
+            assert!(!check.remedy.ends_with('.'), "{}", check.code);
+        }
+    }
+}

@@ -1,0 +1,296 @@
+//! Whether one thing certainly means all that another does. "No" may be "perhaps".
+
+use crate::{
+    labels::{CLUSTER, NAMESPACE, Operator, Requirement, Selector},
+    lint::element::{Element, Peer, Peers},
+    names,
+    pattern::compile,
+    policy::{Entity, FqdnSelector, L7Rule, Matcher, PortRef, PortSpec, Predicate},
+};
+
+/// Whether everything that `narrow` selects is selected by `wide`.
+pub(super) fn selector(wide: &Selector, narrow: &Selector) -> bool {
+    let implied = |wanted: &Requirement| narrow.requirements.iter().any(|given| implies(given, wanted));
+    wide.requirements.iter().all(implied)
+}
+
+/// Labels of pods come from Kubernetes, so a key without source is the same as one of `k8s`.
+fn same_key(a: &Requirement, b: &Requirement) -> bool {
+    fn plain(key: &str) -> &str {
+        key.strip_prefix("k8s:").or_else(|| key.strip_prefix("any:")).unwrap_or(key)
+    }
+    plain(&a.key) == plain(&b.key)
+}
+
+fn implies(given: &Requirement, wanted: &Requirement) -> bool {
+    use Operator::{DoesNotExist, Exists, In, NotIn};
+    let within = |a: &Requirement, b: &Requirement| a.values.iter().all(|value| b.values.contains(value));
+    same_key(given, wanted)
+        && match (given.operator, wanted.operator) {
+            (In, In) => within(given, wanted),
+            (In, NotIn) => !given.values.iter().any(|value| wanted.values.contains(value)),
+            (NotIn, NotIn) => within(wanted, given),
+            (DoesNotExist, NotIn | DoesNotExist) | (In | Exists, Exists) => true,
+            _ => false,
+        }
+}
+
+/// Whether two requirements cannot both hold.
+pub(super) fn contradict(a: &Requirement, b: &Requirement) -> bool {
+    use Operator::{DoesNotExist, Exists, In, NotIn};
+    let shared = |a: &Requirement, b: &Requirement| a.values.iter().any(|value| b.values.contains(value));
+    same_key(a, b)
+        && match (a.operator, b.operator) {
+            (In, In) => !shared(a, b),
+            (In, NotIn) => a.values.iter().all(|value| b.values.contains(value)),
+            (NotIn, In) => b.values.iter().all(|value| a.values.contains(value)),
+            (In | Exists, DoesNotExist) | (DoesNotExist, In | Exists) => true,
+            _ => false,
+        }
+}
+
+/// Whether everybody whom `narrow` names is named by `wide`.
+pub(super) fn peers(wide: &Peers, narrow: &Peers) -> bool {
+    match (wide, narrow) {
+        (Peers::Nobody, _) | (_, Peers::Nobody) => false,
+        (Peers::Anybody, _) => true,
+        (Peers::Listed(wide), _) if wide.contains(&Peer::Entity(Entity::All)) => true,
+        (Peers::Listed(_), Peers::Anybody) => false,
+        (Peers::Listed(wide), Peers::Listed(narrow)) => narrow.iter().all(|one| wide.iter().any(|by| peer(by, one))),
+    }
+}
+
+fn peer(wide: &Peer, narrow: &Peer) -> bool {
+    match (wide, narrow) {
+        (Peer::Endpoints(wide), Peer::Endpoints(narrow)) => selector(wide, narrow),
+        (Peer::Cidr(wide, but), Peer::Cidr(narrow, except)) => {
+            let kept_out = |part| except.iter().any(|except| except.contains(part));
+            wide.contains(narrow) && but.iter().all(|part| kept_out(part) || !overlap(part, narrow))
+        }
+        (Peer::Entity(Entity::World), Peer::Cidr(..) | Peer::Name(_)) => true,
+        (Peer::Entity(Entity::WorldIpv4), Peer::Cidr(cidr, _)) => cidr.addr().is_ipv4(),
+        (Peer::Entity(Entity::WorldIpv6), Peer::Cidr(cidr, _)) => cidr.addr().is_ipv6(),
+        (Peer::Entity(Entity::Cluster), Peer::Endpoints(selector)) => of_this_cluster(selector),
+        (Peer::Entity(wide), Peer::Entity(narrow)) => entity(*wide, *narrow),
+        (Peer::Name(wide), Peer::Name(narrow)) => fqdn(wide, narrow),
+        (wide, narrow) => wide == narrow,
+    }
+}
+
+fn overlap(a: &ipnet::IpNet, b: &ipnet::IpNet) -> bool {
+    a.contains(b) || b.contains(a)
+}
+
+/// Whether a selector of peers selects pods of this cluster only.
+fn of_this_cluster(selector: &Selector) -> bool {
+    let names = |key: &str| selector.requirements.iter().any(|requirement| requirement.key() == key);
+    names(NAMESPACE) && names(CLUSTER)
+}
+
+fn entity(wide: Entity, narrow: Entity) -> bool {
+    use Entity::{
+        All, Cluster, Health, Host, Ingress, Init, KubeApiServer, RemoteNode, Unmanaged, World, WorldIpv4, WorldIpv6,
+    };
+    let parts: &[Entity] = match wide {
+        All => return true,
+        World => &[WorldIpv4, WorldIpv6],
+        Cluster => &[Host, RemoteNode, Init, Ingress, Health, Unmanaged, KubeApiServer],
+        _ => &[],
+    };
+    wide == narrow || parts.contains(&narrow)
+}
+
+/// Whether every name that `narrow` means is meant by `wide`.
+fn fqdn(wide: &FqdnSelector, narrow: &FqdnSelector) -> bool {
+    match wide {
+        FqdnSelector::Name(name) => *narrow == FqdnSelector::Name(name.clone()),
+        FqdnSelector::Pattern(pattern) => matches(&names::selector_regex(pattern), &sample(narrow)),
+    }
+}
+
+/// A name that a selector means; each star of a pattern stands for one letter.
+pub(super) fn sample(selector: &FqdnSelector) -> String {
+    let (FqdnSelector::Name(text) | FqdnSelector::Pattern(text)) = selector;
+    names::normal(&text.replace('*', "x"))
+}
+
+/// Whether one port's meaning includes another's.
+pub(super) fn port(wide: &PortSpec, narrow: &PortSpec) -> bool {
+    let transports = wide.transport.is_none() || wide.transport == narrow.transport;
+    let ports = match (&wide.port, &narrow.port) {
+        (PortRef::Range(0, 0), _) => true,
+        (_, PortRef::Range(0, 0)) => false,
+        (PortRef::Range(first, last), PortRef::Range(from, to)) => first <= from && to <= last,
+        (wide, narrow) => wide == narrow,
+    };
+    transports && ports
+}
+
+/// Whether two ports can be the same.
+pub(super) fn ports_meet(a: &PortSpec, b: &PortSpec) -> bool {
+    let transports = a.transport.is_none() || b.transport.is_none() || a.transport == b.transport;
+    let ports = match (&a.port, &b.port) {
+        (PortRef::Range(0, 0), _) | (_, PortRef::Range(0, 0)) => true,
+        (PortRef::Range(first, last), PortRef::Range(from, to)) => first <= to && from <= last,
+        (a, b) => a == b,
+    };
+    transports && ports
+}
+
+/// Whether `wide` means every port that `narrow` does, looking at no request.
+pub(super) fn all_ports(wide: &Element<'_>, narrow: &Element<'_>) -> bool {
+    if wide.every_port() {
+        return true;
+    }
+    let mut specs = narrow.specs().peekable();
+    specs.peek().is_some() && specs.all(|spec| wide.plain().any(|by| port(by, spec)))
+}
+
+/// Whether all whom the rule of `narrow` concerns are concerned by that of `wide`.
+pub(super) fn subjects(wide: &Element<'_>, narrow: &Element<'_>) -> bool {
+    wide.rule.node == narrow.rule.node && selector(&wide.subject, &narrow.subject)
+}
+
+/// Whether two elements concern endpoints and a direction in common, as far as that is certain.
+pub(super) fn meet(a: &Element<'_>, b: &Element<'_>) -> bool {
+    a.direction == b.direction && (subjects(a, b) || subjects(b, a))
+}
+
+/// Whether `wide` allows every request that `narrow` allows.
+pub(super) fn rule(wide: &L7Rule, narrow: &L7Rule) -> bool {
+    let held = |wanted: &Predicate| narrow.predicates.iter().any(|given| predicate(wanted, given));
+    wide.predicates.iter().all(held) && wide.actions.iter().all(|action| narrow.actions.contains(action))
+}
+
+fn predicate(wide: &Predicate, narrow: &Predicate) -> bool {
+    wide.field == narrow.field
+        && wide.key == narrow.key
+        && match (&wide.matcher, &narrow.matcher) {
+            (wide, narrow) if wide == narrow => true,
+            (Matcher::Present, _) => true,
+            (Matcher::Regex(pattern), Matcher::Exact(value)) => matches(pattern, value),
+            (Matcher::Regex(pattern), Matcher::Regex(value)) => {
+                pattern == ".*" || super::text::literal(value).is_some_and(|value| matches(pattern, &value))
+            }
+            _ => false,
+        }
+}
+
+pub(super) fn matches(pattern: &str, value: &str) -> bool {
+    compile(pattern).is_ok_and(|regex| regex.is_match(value.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{contradict, fqdn, peer, port, selector};
+    use crate::{
+        labels::{Operator, Requirement, Selector},
+        lint::element::Peer,
+        policy::{Entity, FqdnSelector, PortRef, PortSpec},
+        world::Transport,
+    };
+
+    /// `key=a|b`, `key!=a|b`, `key`, `!key`, separated by commas.
+    fn select(text: &str) -> Selector {
+        let requirement = |part: &str| {
+            let (operator, key, values) = match (part.split_once("!="), part.split_once('='), part.strip_prefix('!')) {
+                (Some((key, values)), ..) => (Operator::NotIn, key, values),
+                (None, Some((key, values)), _) => (Operator::In, key, values),
+                (None, None, Some(key)) => (Operator::DoesNotExist, key, ""),
+                (None, None, None) => (Operator::Exists, part, ""),
+            };
+            let values = values.split('|').filter(|value| !value.is_empty()).map(str::to_owned).collect();
+            Requirement { key: key.to_owned(), operator, values }
+        };
+        Selector { requirements: text.split(',').filter(|part| !part.is_empty()).map(requirement).collect() }
+    }
+
+    #[test]
+    fn a_selector_covers_what_asks_for_no_less() {
+        for (wide, narrow, covers) in [
+            ("", "app=a", true),
+            ("app=a", "", false),
+            ("app=a", "app=a,tier=x", true),
+            ("app=a|b", "app=a", true),
+            ("app=a", "app=a|b", false),
+            ("app", "app=a", true),
+            ("app!=c", "app=a", true),
+            ("app!=a", "app=a", false),
+            ("app!=a", "app!=a|b", true),
+            ("app!=a|b", "app!=a", false),
+            ("app!=a", "!app", true),
+            ("!app", "!app", true),
+            ("!app", "app=a", false),
+            ("k8s:app=a", "app=a", true),
+            ("reserved:host", "app=a", false),
+        ] {
+            assert_eq!(selector(&select(wide), &select(narrow)), covers, "{wide} over {narrow}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_at_once_is_found() {
+        for (one, other, wrong) in [
+            ("app=a", "app=b", true),
+            ("app=a|b", "app=b|c", false),
+            ("app=a", "app!=a", true),
+            ("app=a|b", "app!=a", false),
+            ("app", "!app", true),
+            ("app=a", "!k8s:app", true),
+            ("app=a", "tier=b", false),
+            ("app!=a", "!app", false),
+        ] {
+            let (one, other) = (select(one).requirements.remove(0), select(other).requirements.remove(0));
+            assert_eq!(contradict(&one, &other), wrong, "{one:?} and {other:?}");
+            assert_eq!(contradict(&other, &one), wrong, "{other:?} and {one:?}");
+        }
+    }
+
+    #[test]
+    fn peers_cover_what_lies_in_them() {
+        let cidr = |text: &str, except: &[&str]| {
+            Peer::Cidr(text.parse().unwrap(), except.iter().map(|part| part.parse().unwrap()).collect())
+        };
+        for (wide, narrow, covers) in [
+            (cidr("10.0.0.0/8", &[]), cidr("10.1.0.0/16", &[]), true),
+            (cidr("10.1.0.0/16", &[]), cidr("10.0.0.0/8", &[]), false),
+            (cidr("10.0.0.0/8", &["10.1.0.0/16"]), cidr("10.1.2.0/24", &[]), false),
+            (cidr("10.0.0.0/8", &["10.1.0.0/16"]), cidr("10.2.0.0/16", &[]), true),
+            (cidr("10.0.0.0/8", &["10.1.0.0/16"]), cidr("10.0.0.0/8", &["10.1.0.0/16"]), true),
+            (cidr("10.0.0.0/8", &["10.1.0.0/16"]), cidr("10.0.0.0/8", &[]), false),
+            (Peer::Entity(Entity::World), cidr("2001:db8::/32", &[]), true),
+            (Peer::Entity(Entity::WorldIpv4), cidr("2001:db8::/32", &[]), false),
+            (Peer::Entity(Entity::Cluster), Peer::Entity(Entity::Host), true),
+            (Peer::Entity(Entity::Cluster), Peer::Entity(Entity::World), false),
+            (Peer::Entity(Entity::Cluster), Peer::Endpoints(select("app=a").for_peer(Some("n"))), true),
+            (Peer::Entity(Entity::Cluster), Peer::Endpoints(select("reserved:ingress").for_peer(Some("n"))), false),
+        ] {
+            assert_eq!(peer(&wide, &narrow), covers, "{wide:?} over {narrow:?}");
+        }
+    }
+
+    #[test]
+    fn ports_cover_ranges_and_transports() {
+        let spec = |first, last, transport| PortSpec { port: PortRef::Range(first, last), transport };
+        let (tcp, udp) = (Some(Transport::Tcp), Some(Transport::Udp));
+        for (wide, narrow, covers) in [
+            (spec(0, 0, None), spec(80, 80, tcp), true),
+            (spec(80, 90, tcp), spec(80, 80, tcp), true),
+            (spec(80, 80, tcp), spec(80, 90, tcp), false),
+            (spec(80, 80, udp), spec(80, 80, tcp), false),
+            (spec(80, 80, tcp), spec(0, 0, tcp), false),
+            (spec(80, 80, tcp), spec(80, 80, None), false),
+            (spec(0, 0, tcp), PortSpec { port: PortRef::Named("http".into()), transport: tcp }, true),
+            (spec(80, 80, tcp), PortSpec { port: PortRef::Named("http".into()), transport: tcp }, false),
+        ] {
+            assert_eq!(port(&wide, &narrow), covers, "{wide:?} over {narrow:?}");
+        }
+    }
+
+    #[test]
+    fn names_cover_by_their_patterns() {
+        let (name, pattern) = (FqdnSelector::Name("a.com".into()), FqdnSelector::Pattern("*.com".into()));
+        assert!(fqdn(&pattern, &name) && !fqdn(&name, &pattern) && fqdn(&pattern, &pattern));
+        assert!(!fqdn(&pattern, &FqdnSelector::Name("a.b.com".into())), "a star does not cross a dot");
+    }
+}

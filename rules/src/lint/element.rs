@@ -1,0 +1,178 @@
+//! Policies as one list of elements that can be compared with each other.
+
+use std::sync::Arc;
+
+use ipnet::IpNet;
+
+use crate::{
+    labels::Selector,
+    policy::{CidrGroupUse, Entity, Entry, FqdnSelector, L7Rules, Policy, PortRule, PortSpec, Rule, ServiceSelector},
+    world::Direction,
+};
+
+/// One element of `ingress`, `egress`, `ingressDeny` or `egressDeny`, with what it takes from its surroundings.
+pub(super) struct Element<'a> {
+    /// Index of its policy.
+    pub(super) policy: usize,
+    pub(super) written: &'a Policy,
+    pub(super) rule: &'a Rule,
+    pub(super) entry: &'a Entry,
+    pub(super) direction: Direction,
+    pub(super) deny: bool,
+    /// Path of its field.
+    pub(super) path: String,
+    /// Whom the rule concerns, bound to the policy's namespace.
+    pub(super) subject: Selector,
+    /// Whom the element names.
+    pub(super) peers: Peers,
+}
+
+/// Whom an element names.
+#[derive(Debug, PartialEq)]
+pub(super) enum Peers {
+    /// Nobody, whatever the ports.
+    Nobody,
+    /// Whoever it is.
+    Anybody,
+    /// One of these.
+    Listed(Vec<Peer>),
+}
+
+/// One peer of an element.
+#[derive(Debug, PartialEq)]
+pub(super) enum Peer {
+    /// Bound to the policy's namespace.
+    Endpoints(Selector),
+    Cidr(IpNet, Vec<IpNet>),
+    Entity(Entity),
+    Nodes(Selector),
+    Service(ServiceSelector),
+    Group(CidrGroupUse),
+    Name(FqdnSelector),
+}
+
+/// All elements of all policies, in order.
+pub(super) fn all(policies: &[Arc<Policy>]) -> Vec<Element<'_>> {
+    let mut elements = Vec::new();
+    for (number, policy) in policies.iter().enumerate() {
+        for rule in &policy.rules {
+            for (list, direction, deny, entries) in lists(rule) {
+                let new = |(index, entry)| element(number, policy, rule, direction, deny, list, index, entry);
+                elements.extend(entries.iter().enumerate().map(new));
+            }
+        }
+    }
+    elements
+}
+
+/// The four lists of a rule that are there, with their names.
+fn lists(rule: &Rule) -> impl Iterator<Item = (&'static str, Direction, bool, &[Entry])> {
+    [
+        ("ingress", Direction::Ingress, false, &rule.ingress),
+        ("egress", Direction::Egress, false, &rule.egress),
+        ("ingressDeny", Direction::Ingress, true, &rule.ingress_deny),
+        ("egressDeny", Direction::Egress, true, &rule.egress_deny),
+    ]
+    .into_iter()
+    .filter_map(|(name, direction, deny, entries)| Some((name, direction, deny, entries.as_deref()?)))
+}
+
+#[allow(clippy::too_many_arguments, reason = "each is one field of what is made")]
+fn element<'a>(
+    policy: usize,
+    written: &'a Policy,
+    rule: &'a Rule,
+    direction: Direction,
+    deny: bool,
+    list: &str,
+    index: usize,
+    entry: &'a Entry,
+) -> Element<'a> {
+    let namespace = written.namespace.as_deref();
+    Element {
+        policy,
+        written,
+        rule,
+        entry,
+        direction,
+        deny,
+        path: format!("{}.{list}[{index}]", rule.path),
+        subject: rule.subject.for_subject(namespace),
+        peers: peers(entry, namespace),
+    }
+}
+
+fn peers(entry: &Entry, namespace: Option<&str>) -> Peers {
+    let mut listed = Vec::new();
+    let selectors = entry.endpoints.iter().flatten();
+    listed.extend(selectors.map(|selector| Peer::Endpoints(selector.for_peer(namespace))));
+    listed.extend(entry.cidrs.iter().flatten().map(|cidr| Peer::Cidr(*cidr, Vec::new())));
+    listed.extend(entry.cidr_sets.iter().flatten().map(|set| Peer::Cidr(set.cidr, set.except.clone())));
+    listed.extend(entry.entities.iter().flatten().map(|entity| Peer::Entity(*entity)));
+    listed.extend(entry.nodes.iter().flatten().cloned().map(Peer::Nodes));
+    listed.extend(entry.services.iter().flatten().cloned().map(Peer::Service));
+    listed.extend(entry.cidr_groups.iter().cloned().map(Peer::Group));
+    listed.extend(entry.fqdns.iter().flatten().cloned().map(Peer::Name));
+    let named =
+        entry.endpoints.is_some() || entry.cidrs.is_some() || entry.cidr_sets.is_some() || entry.entities.is_some();
+    match (listed.is_empty(), named, ports(entry).next().is_some()) {
+        (false, ..) => Peers::Listed(listed),
+        (true, false, true) => Peers::Anybody,
+        (true, ..) => Peers::Nobody,
+    }
+}
+
+/// `toPorts` with their numbers; none where the element means every port.
+fn ports(entry: &Entry) -> impl Iterator<Item = (usize, &PortRule)> {
+    entry.ports.iter().flatten().enumerate()
+}
+
+/// Whether it is about ICMP messages and no ports.
+fn icmps(entry: &Entry) -> bool {
+    entry.icmps.as_ref().is_some_and(|fields| !fields.is_empty())
+}
+
+impl<'a> Element<'a> {
+    /// The `toPorts` elements with their paths; none where the element means every port.
+    pub(super) fn ports(&self) -> impl Iterator<Item = (String, &'a PortRule)> + '_ {
+        ports(self.entry).map(|(number, rule)| (format!("{}.toPorts[{number}]", self.path), rule))
+    }
+
+    /// Whether it means every port.
+    pub(super) fn every_port(&self) -> bool {
+        ports(self.entry).next().is_none() && !icmps(self.entry)
+    }
+
+    /// The `toPorts` elements that have L7 rules, with the paths of these.
+    pub(super) fn l7(&self) -> impl Iterator<Item = (String, &'a PortRule, &'a L7Rules)> + '_ {
+        self.ports().filter_map(|(path, rule)| {
+            let l7 = rule.l7.as_ref()?;
+            Some((format!("{path}.rules.{}", l7.schema.protocol), rule, l7))
+        })
+    }
+
+    /// The ports that it allows or denies without looking at requests.
+    pub(super) fn plain(&self) -> impl Iterator<Item = &'a PortSpec> + '_ {
+        ports(self.entry)
+            .filter(|(_, rule)| rule.l7.is_none() && rule.server_names.is_none())
+            .flat_map(|(_, rule)| &rule.ports)
+    }
+
+    /// All its ports.
+    pub(super) fn specs(&self) -> impl Iterator<Item = &'a PortSpec> + '_ {
+        ports(self.entry).flat_map(|(_, rule)| &rule.ports)
+    }
+
+    /// `from` or `to`.
+    pub(super) fn preposition(&self) -> &'static str {
+        if self.direction == Direction::Ingress { "from" } else { "to" }
+    }
+
+    /// Where default deny stands for its direction, as written.
+    pub(super) fn default_deny(&self) -> Option<bool> {
+        match self.direction {
+            Direction::Ingress => self.rule.default_deny_ingress,
+            Direction::Egress => self.rule.default_deny_egress,
+        }
+    }
+}

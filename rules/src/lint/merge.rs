@@ -1,0 +1,278 @@
+//! What becomes of elements when those of all policies are united.
+
+use std::{collections::HashSet, sync::Arc};
+
+use crate::{
+    lint::{
+        Report, cover,
+        element::{Element, Peers},
+        name,
+    },
+    policy::{L7Rules, Policy, PortRef, PortSpec},
+    world::Transport,
+};
+
+/// Field of the annotation by which a policy says how to say no.
+const DENY_WITH: &str = "metadata.annotations.portcullis.io/deny-with";
+
+/// Compares every element with the others that concern the same endpoints.
+pub(super) fn elements(elements: &[Element<'_>], policies: &[Arc<Policy>], report: &mut Report<'_>) {
+    let all = All { elements, policies };
+    let again = all.duplicates(report);
+    for (number, element) in elements.iter().enumerate() {
+        if element.deny || element.peers == Peers::Nobody || again.contains(&number) {
+            continue;
+        }
+        all.denied(element, report);
+        all.default_deny(element, report);
+        for (path, ports, l7) in element.l7() {
+            let specs = ports.ports.as_slice();
+            let restricts = l7.rules.iter().all(|rule| !rule.predicates.is_empty() || !rule.actions.is_empty());
+            if restricts && !report.settings.deviations.l7_binds_beside_l4 {
+                all.shadowed(element, &path, specs, report);
+            }
+            let here = Here { number, element, path: &path, specs };
+            all.subsumed(&here, l7, &again, report);
+            all.parsers(&here, l7, report);
+        }
+    }
+    all.answers(report);
+}
+
+struct All<'a> {
+    elements: &'a [Element<'a>],
+    policies: &'a [Arc<Policy>],
+}
+
+/// The L7 rules of one `toPorts` element.
+struct Here<'a> {
+    number: usize,
+    element: &'a Element<'a>,
+    path: &'a str,
+    specs: &'a [PortSpec],
+}
+
+impl All<'_> {
+    /// `other`, as it is called by who reads `element`.
+    fn called(&self, element: &Element<'_>, other: &Element<'_>) -> String {
+        if element.policy == other.policy {
+            other.path.clone()
+        } else {
+            format!("{} of {}", other.path, name(&self.policies[other.policy]))
+        }
+    }
+
+    /// Finds elements that an earlier one repeats; tells their numbers.
+    fn duplicates(&self, report: &mut Report<'_>) -> HashSet<usize> {
+        let mut again = HashSet::new();
+        for (number, element) in self.elements.iter().enumerate().filter(|(_, element)| element.peers != Peers::Nobody)
+        {
+            let earlier = self.elements[..number].iter().find(|other| same(other, element));
+            if let Some(other) = earlier {
+                let message = format!("says the same as {}", self.called(element, other));
+                report.add("PL105", element.policy, &element.path, message).related =
+                    Some((other.policy, other.path.clone()));
+                again.insert(number);
+            }
+        }
+        again
+    }
+
+    fn denied(&self, element: &Element<'_>, report: &mut Report<'_>) {
+        let covers = |deny: &&Element<'_>| {
+            deny.deny
+                && deny.direction == element.direction
+                && cover::subjects(deny, element)
+                && cover::peers(&deny.peers, &element.peers)
+                && cover::all_ports(deny, element)
+        };
+        if let Some(deny) = self.elements.iter().find(covers) {
+            let message = format!("{} denies all that this allows", self.called(element, deny));
+            report.add("PL106", element.policy, &element.path, message).related =
+                Some((deny.policy, deny.path.clone()));
+        }
+    }
+
+    /// L7 rules where nobody switches default deny on.
+    fn default_deny(&self, element: &Element<'_>, report: &mut Report<'_>) {
+        let switches = |other: &Element<'_>| {
+            other.direction == element.direction
+                && other.default_deny() != Some(false)
+                && cover::subjects(other, element)
+        };
+        let Some((path, ..)) = element.l7().next() else { return };
+        if element.default_deny() == Some(false) && !self.elements.iter().any(switches) {
+            let message = format!(
+                "enableDefaultDeny.{} is false and no other rule switches it on, so these rules refuse nothing",
+                element.direction.as_str()
+            );
+            report.add("PL109", element.policy, path, message);
+        }
+    }
+
+    /// The element that allows most of the same without L7 rules.
+    fn shadowed(&self, element: &Element<'_>, path: &str, specs: &[PortSpec], report: &mut Report<'_>) {
+        let taken = |other: &Element<'_>| -> Vec<&PortSpec> {
+            let covered = |spec: &&PortSpec| other.every_port() || other.plain().any(|by| cover::port(by, spec));
+            if encloses(other, element) { specs.iter().filter(covered).collect() } else { Vec::new() }
+        };
+        let best = self.elements.iter().map(|other| (taken(other), other)).rev().max_by_key(|(taken, _)| taken.len());
+        let Some((taken, other)) = best.filter(|(taken, _)| !taken.is_empty()) else { return };
+        let ports = taken.iter().map(|spec| shown(spec)).collect::<Vec<_>>().join(", ");
+        let message = format!(
+            "{} allows the same peers on {ports} without L7 rules, so these restrict nothing there",
+            self.called(element, other)
+        );
+        report.add("PL201", element.policy, path, message).related = Some((other.policy, other.path.clone()));
+    }
+
+    /// L7 rules that a wider one makes needless.
+    fn subsumed(&self, here: &Here<'_>, l7: &L7Rules, again: &HashSet<usize>, report: &mut Report<'_>) {
+        for (at, narrow) in l7.rules.iter().enumerate() {
+            let place = format!("{}[{at}]", here.path);
+            let wider = self.elements.iter().enumerate().find_map(|(number, other)| {
+                let encloses = number == here.number || (!again.contains(&number) && encloses(other, here.element));
+                let mut lists = other.l7().filter(|(_, ports, list)| {
+                    let covered = |spec: &PortSpec| ports.ports.iter().any(|by| cover::port(by, spec));
+                    encloses && list.schema.protocol == l7.schema.protocol && here.specs.iter().all(covered)
+                });
+                lists.find_map(|(path, _, list)| {
+                    let wider = list.rules.iter().enumerate().find(|(index, wide)| {
+                        let itself = number == here.number && path == here.path && *index == at;
+                        let equal = cover::rule(narrow, wide);
+                        let earlier = (number, path.as_str(), *index) < (here.number, here.path, at);
+                        !itself && cover::rule(wide, narrow) && (!equal || earlier)
+                    })?;
+                    Some((other, format!("{path}[{}]", wider.0)))
+                })
+            });
+            if let Some((other, by)) = wider {
+                let owner = if other.policy == here.element.policy {
+                    String::new()
+                } else {
+                    format!(" of {}", name(&self.policies[other.policy]))
+                };
+                let message = format!("{by}{owner} allows all that this rule allows");
+                report.add("PL202", here.element.policy, place, message).related = Some((other.policy, by));
+            }
+        }
+    }
+
+    /// Another L7 protocol on the same port.
+    fn parsers(&self, here: &Here<'_>, l7: &L7Rules, report: &mut Report<'_>) {
+        for other in
+            self.elements[..=here.number].iter().filter(|other| !other.deny && cover::meet(other, here.element))
+        {
+            let clash = other.l7().find(|(path, ports, list)| {
+                let meets = |spec: &PortSpec| ports.ports.iter().any(|by| cover::ports_meet(by, spec));
+                let earlier = other.policy != here.element.policy || path.as_str() < here.path;
+                earlier && list.schema.protocol != l7.schema.protocol && here.specs.iter().any(meets)
+            });
+            let Some((path, _, list)) = clash else { continue };
+            let merged =
+                cover::peers(&other.peers, &here.element.peers) && cover::peers(&here.element.peers, &other.peers);
+            let fate = if merged { "refuses to merge them" } else { "gives all of the port to one of them by chance" };
+            let message = format!(
+                "{} reads the same port as {}; Cilium {fate}",
+                self.called(here.element, other),
+                list.schema.protocol
+            );
+            report.add("PL203", here.element.policy, here.path, message).related = Some((other.policy, path));
+            return;
+        }
+    }
+
+    /// Policies that disagree on how to say no to the same requests.
+    fn answers(&self, report: &mut Report<'_>) {
+        let mut told = HashSet::new();
+        for (number, element) in self.elements.iter().enumerate() {
+            let Some(answer) = element.written.deny_with else { continue };
+            let other = self.elements[..number].iter().find(|other| {
+                other.written.deny_with.is_some_and(|other| other != answer) && judged_together(other, element)
+            });
+            if let Some(other) = other.filter(|_| told.insert(element.policy)) {
+                let message = format!(
+                    "{} answers the same requests in another way; `reset` wins",
+                    name(&self.policies[other.policy])
+                );
+                report.add("PL204", element.policy, DENY_WITH, message).related =
+                    Some((other.policy, DENY_WITH.to_owned()));
+            }
+        }
+    }
+}
+
+/// Whether an allow concerns all endpoints and peers of another.
+fn encloses(wide: &Element<'_>, narrow: &Element<'_>) -> bool {
+    !wide.deny
+        && wide.direction == narrow.direction
+        && cover::subjects(wide, narrow)
+        && cover::peers(&wide.peers, &narrow.peers)
+}
+
+/// Whether L7 rules of both bind some flow.
+fn judged_together(a: &Element<'_>, b: &Element<'_>) -> bool {
+    let peers = cover::peers(&a.peers, &b.peers) || cover::peers(&b.peers, &a.peers);
+    let mut ports = a.l7().flat_map(|(_, rule, _)| &rule.ports);
+    peers
+        && cover::meet(a, b)
+        && ports.any(|one| b.l7().flat_map(|(_, rule, _)| &rule.ports).any(|other| cover::ports_meet(one, other)))
+}
+
+/// Whether two elements mean the same.
+fn same(a: &Element<'_>, b: &Element<'_>) -> bool {
+    a.deny == b.deny
+        && a.direction == b.direction
+        && a.default_deny() == b.default_deny()
+        && cover::subjects(a, b)
+        && cover::subjects(b, a)
+        && cover::peers(&a.peers, &b.peers)
+        && cover::peers(&b.peers, &a.peers)
+        && same_ports(a, b)
+}
+
+fn same_ports(a: &Element<'_>, b: &Element<'_>) -> bool {
+    let icmps = a.entry.icmps == b.entry.icmps;
+    let (a, b) = (a.entry.ports.as_deref().unwrap_or_default(), b.entry.ports.as_deref().unwrap_or_default());
+    a.len() == b.len()
+        && icmps
+        && a.iter().zip(b).all(|(a, b)| {
+            let within = |one: &[PortSpec], other: &[PortSpec]| one.iter().all(|spec| other.contains(spec));
+            within(&a.ports, &b.ports)
+                && within(&b.ports, &a.ports)
+                && same_rules(a.l7.as_ref(), b.l7.as_ref())
+                && same_rules(a.server_names.as_ref(), b.server_names.as_ref())
+        })
+}
+
+fn same_rules(a: Option<&L7Rules>, b: Option<&L7Rules>) -> bool {
+    match (a, b) {
+        (None, None) => true,
+        (Some(a), Some(b)) => {
+            let within = |one: &L7Rules, other: &L7Rules| {
+                one.rules.iter().all(|rule| {
+                    other.rules.iter().any(|by| by.predicates == rule.predicates && by.actions == rule.actions)
+                })
+            };
+            a.schema.protocol == b.schema.protocol && within(a, b) && within(b, a)
+        }
+        _ => false,
+    }
+}
+
+/// A port as people write it.
+fn shown(spec: &PortSpec) -> String {
+    let port = match &spec.port {
+        PortRef::Range(first, last) if first == last => first.to_string(),
+        PortRef::Range(first, last) => format!("{first}-{last}"),
+        PortRef::Named(name) => name.clone(),
+    };
+    match spec.transport {
+        Some(Transport::Tcp) => format!("{port}/TCP"),
+        Some(Transport::Udp) => format!("{port}/UDP"),
+        Some(Transport::Sctp) => format!("{port}/SCTP"),
+        Some(Transport::Icmp) => format!("{port}/ICMP"),
+        Some(Transport::IcmpV6) => format!("{port}/ICMPv6"),
+        None => port,
+    }
+}

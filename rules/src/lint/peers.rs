@@ -1,0 +1,162 @@
+//! Whom policies concern and name.
+
+use ipnet::IpNet;
+
+use crate::{
+    labels::{NAMESPACE, Operator, Requirement, Selector},
+    lint::{
+        Report, cover,
+        element::{Element, Peers},
+    },
+    policy::{CidrSet, Entity, FqdnSelector, L7Rules, Matcher, Predicate},
+    settings::Deviations,
+    world::{Direction, World},
+};
+
+/// Looks at the subjects of all rules.
+pub(super) fn subjects(world: &World, report: &mut Report<'_>) {
+    for (number, policy) in world.policies.iter().enumerate() {
+        for rule in &policy.rules {
+            let path = format!("{}.endpointSelector", rule.path);
+            let namespace = policy.namespace.as_deref();
+            let elsewhere = |requirement: &&Requirement| {
+                let within = namespace.is_some_and(|space| requirement.values.iter().any(|value| value == space));
+                requirement.key() == NAMESPACE && requirement.operator == Operator::In && !within
+            };
+            if let Some(namespace) = namespace
+                && let Some(named) = rule.subject.requirements.iter().find(elsewhere)
+            {
+                let message = format!("names namespace {}, but applies to {namespace}", named.values.join(", "));
+                report.add("PL110", number, &path, message);
+            }
+            if !rule.node {
+                selects_nobody(&rule.subject.for_subject(namespace), number, &path, world, report);
+            }
+        }
+    }
+}
+
+fn selects_nobody(selector: &Selector, policy: usize, path: &str, world: &World, report: &mut Report<'_>) {
+    let requirements = &selector.requirements;
+    let clash = requirements.iter().find(|a| requirements.iter().any(|b| cover::contradict(a, b)));
+    if let Some(requirement) = clash {
+        let message = format!("what it wants of `{}` cannot all be so", requirement.key);
+        report.add("PL104", policy, path, message).remedy = "keep one of the requirements".to_owned();
+        return;
+    }
+    // Who has a reserved label is no endpoint that somebody would list.
+    let reserved = requirements.iter().any(|requirement| requirement.key.starts_with("reserved:"));
+    let nobody = !world.endpoints.iter().any(|endpoint| selector.matches(&endpoint.labels));
+    if nobody && !reserved && !world.endpoints.is_empty() {
+        let message = format!("selects none of the {} endpoints that are given", world.endpoints.len());
+        report.add("PL104", policy, path, message);
+    }
+}
+
+/// Looks at the peers of one element.
+pub(super) fn element(element: &Element<'_>, world: &World, report: &mut Report<'_>) {
+    let Deviations { kube_dns_entity, empty_rule_allows, .. } = report.settings.deviations;
+    let (entry, policy, path) = (element.entry, element.policy, element.path.as_str());
+    let field = |name: &str| format!("{path}.{}{name}", element.preposition());
+    let lists = [
+        ("Endpoints", entry.endpoints.as_ref().map(Vec::is_empty)),
+        ("CIDR", entry.cidrs.as_ref().map(Vec::is_empty)),
+        ("CIDRSet", entry.cidr_sets.as_ref().map(Vec::is_empty)),
+        ("Entities", entry.entities.as_ref().map(Vec::is_empty)),
+    ];
+    let empty = lists.into_iter().find(|(_, empty)| *empty == Some(true)).map(|(name, _)| name);
+    match empty.filter(|_| element.peers == Peers::Nobody) {
+        Some(name) => {
+            report.add("PL102", policy, field(name), "an empty list names nobody, so the element never matches");
+        }
+        None if element.peers == Peers::Nobody && (element.deny || !empty_rule_allows) => {
+            let effect = if element.deny { "denies nobody" } else { "allows nobody" };
+            let message = format!("`{{}}` {effect}; it only switches on default deny");
+            report.add("PL101", policy, path, message);
+        }
+        None => {}
+    }
+    for (number, entity) in entry.entities.iter().flatten().enumerate() {
+        if *entity == Entity::KubeDns && !kube_dns_entity {
+            let message = "unsupported entity: kube-dns; Cilium refuses the whole policy";
+            report.add("PL002", policy, format!("{}[{number}]", field("Entities")), message);
+        }
+    }
+    cidrs(element, world, report);
+    for (number, selector) in entry.endpoints.iter().flatten().enumerate() {
+        let path = format!("{}[{number}]", field("Endpoints"));
+        selects_nobody(&selector.for_peer(element.written.namespace.as_deref()), policy, &path, world, report);
+    }
+    for (number, name) in entry.fqdns.iter().flatten().enumerate() {
+        if let Some(address) = address(name) {
+            let message = format!("{address} is an address; nobody looks it up by name, so this selects nothing");
+            report.add("PL107", policy, format!("{path}.toFQDNs[{number}]"), message).remedy =
+                format!("write toCIDR: [{}]", IpNet::from(address));
+        }
+    }
+}
+
+fn cidrs(element: &Element<'_>, world: &World, report: &mut Report<'_>) {
+    let field = |name: &str, number: usize| format!("{}.{}{name}[{number}]", element.path, element.preposition());
+    let plain = element.entry.cidrs.iter().flatten().enumerate().map(|(at, cidr)| (field("CIDR", at), cidr));
+    let sets = element.entry.cidr_sets.iter().flatten().enumerate();
+    for (path, CidrSet { cidr, except }) in sets.clone().map(|(at, set)| (field("CIDRSet", at), set)) {
+        if IpNet::aggregate(except).iter().any(|part| part.contains(cidr)) {
+            report.add("PL103", element.policy, path, format!("the exceptions cover all of {cidr}"));
+        }
+    }
+    for (path, cidr) in plain.chain(sets.map(|(at, set)| (field("CIDRSet", at), &set.cidr))) {
+        let whole = cidr.prefix_len() == cidr.max_prefix_len();
+        let owner = world.endpoints.iter().find(|endpoint| whole && endpoint.addresses.contains(&cidr.addr()));
+        if let Some(owner) = owner {
+            let message = format!(
+                "{} belongs to endpoint {}/{}, which no CIDR selects",
+                cidr.addr(),
+                owner.namespace,
+                owner.name
+            );
+            report.add("PL111", element.policy, path, message);
+        }
+    }
+}
+
+fn address(name: &FqdnSelector) -> Option<std::net::IpAddr> {
+    let (FqdnSelector::Name(text) | FqdnSelector::Pattern(text)) = name;
+    text.trim_end_matches('.').parse().ok()
+}
+
+/// Looks for names that no DNS rule lets through.
+pub(super) fn names(elements: &[Element<'_>], report: &mut Report<'_>) {
+    if report.settings.deviations.names_without_dns_rule {
+        return;
+    }
+    for element in elements.iter().filter(|element| element.direction == Direction::Egress && !element.deny) {
+        for (number, name) in element.entry.fqdns.iter().flatten().enumerate() {
+            let (FqdnSelector::Name(text) | FqdnSelector::Pattern(text)) = name;
+            let learns = |other: &&Element<'_>| {
+                !other.deny && cover::meet(element, other) && lets_through(other, &cover::sample(name))
+            };
+            if address(name).is_none() && !elements.iter().any(|other| learns(&other)) {
+                let message =
+                    format!("no DNS rule of these endpoints lets {text} through, so its addresses are never learnt");
+                report.add("PL108", element.policy, format!("{}.toFQDNs[{number}]", element.path), message);
+            }
+        }
+    }
+}
+
+fn lets_through(element: &Element<'_>, name: &str) -> bool {
+    element.l7().any(|(_, _, l7)| l7.schema.protocol == "dns" && covers(l7, name))
+}
+
+/// Whether a DNS rule matches a name. Without predicates it matches every name.
+fn covers(l7: &L7Rules, name: &str) -> bool {
+    l7.rules.iter().any(|rule| {
+        let fits = |predicate: &Predicate| match &predicate.matcher {
+            Matcher::Regex(pattern) => cover::matches(pattern, name),
+            Matcher::Exact(value) => value == name,
+            Matcher::Present => true,
+        };
+        rule.predicates.is_empty() || rule.predicates.iter().any(fits)
+    })
+}
