@@ -8,7 +8,8 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-const COMMANDS: [&str; 9] = ["run", "apply", "delete", "get", "status", "monitor", "explain", "completion", "man"];
+const COMMANDS: [&str; 11] =
+    ["run", "apply", "delete", "get", "status", "monitor", "explain", "lint", "test", "completion", "man"];
 
 fn portcullis(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_portcullis"))

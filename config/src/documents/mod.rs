@@ -2,11 +2,13 @@
 //!
 //! The command line reads documents here before it sends them, and the node those of its own files.
 
+mod draft;
 mod files;
 mod list;
 pub mod offline;
 mod resource;
 
+pub use draft::{Draft, draft, endpoint};
 pub use files::{LARGEST, files_of, is_document};
 use portcullis_rules::{
     policy::{Policy, Position},
@@ -29,6 +31,8 @@ pub struct Document {
     /// What it is, or what is wrong with it.
     pub content: Result<Content, Refused>,
     tree: Option<Tree>,
+    /// Of a test of policies, whose content is not known here.
+    test: Option<Box<str>>,
 }
 
 /// What a document is.
@@ -56,8 +60,21 @@ impl Document {
         self.tree.as_ref().map(|tree| tree.locate(field)).unwrap_or_default()
     }
 
+    /// Its `apiVersion` and its `kind`, as far as they are there.
+    #[must_use]
+    pub fn kind(&self) -> Option<(&str, &str)> {
+        let tree = self.tree.as_ref()?;
+        Some((tree.text("apiVersion")?, tree.text("kind")?))
+    }
+
+    /// The text of a test of policies; `None` for everything else.
+    #[must_use]
+    pub fn test(&self) -> Option<&str> {
+        self.test.as_deref()
+    }
+
     fn refused(line: u32, problem: Problem) -> Self {
-        Self { line, content: Err(Refused { key: None, problems: vec![problem] }), tree: None }
+        Self { line, content: Err(Refused { key: None, problems: vec![problem] }), tree: None, test: None }
     }
 }
 
@@ -78,7 +95,9 @@ pub fn split(text: &str) -> Vec<Document> {
 
 fn read(line: u32, text: &str, tree: Tree) -> Document {
     let content = resource::read(text, &tree);
-    Document { line, content, tree: Some(tree) }
+    let mut document = Document { line, content, tree: Some(tree), test: None };
+    document.test = (document.kind() == Some(resource::TEST)).then(|| text.into());
+    document
 }
 
 /// The pieces between `---` lines with their first lines. At the beginning of a line `---` is nothing else, in no kind of

@@ -16,13 +16,16 @@ use crate::{
 
 /// What endpoints and services have as `apiVersion`.
 pub(super) const API_VERSION: &str = "portcullis.io/v1";
-/// Manifests that may stand beside ours: those of a walk-through.
+/// A test of policies (`portcullis test`).
+pub(super) const TEST: (&str, &str) = (API_VERSION, "PolicyTest");
+/// Manifests that may stand beside ours: those of a walk-through, and tests of policies.
 const FOREIGN: &[(&str, &str)] = &[
     ("v1", "Namespace"),
     ("v1", "Service"),
     ("apps/v1", "Deployment"),
     ("cilium.io/v2", CIDR_GROUP),
     ("cilium.io/v2alpha1", CIDR_GROUP),
+    TEST,
 ];
 const CIDR_GROUP: &str = "CiliumCIDRGroup";
 const KINDS: &str = "CiliumNetworkPolicy and CiliumClusterwideNetworkPolicy of cilium.io/v2, Endpoint and Service of \

@@ -77,11 +77,24 @@ pub(crate) fn read(document: &str, origin: &Arc<str>, language: Language<'_>) ->
     }
 }
 
+/// Reads and checks one document as [`read`] does, and keeps a policy that is refused for what it means; only one that
+/// could not be read as a whole is lost.
+pub(crate) fn draft(document: &str, origin: &Arc<str>, language: Language<'_>) -> Read {
+    match yaml::parse(document) {
+        Ok(tree) => draft_tree(&tree, origin, language),
+        Err(problem) => Read { policy: None, problems: vec![problem] },
+    }
+}
+
 fn read_tree(tree: &Tree, origin: &Arc<str>, language: Language<'_>) -> Read {
+    let Read { policy, problems } = draft_tree(tree, origin, language);
+    Read { policy: policy.filter(|_| is_sound(&problems)), problems }
+}
+
+fn draft_tree(tree: &Tree, origin: &Arc<str>, language: Language<'_>) -> Read {
     let mut problems = Vec::new();
     let policy = policy(tree, origin, language, &mut problems);
-    let sound = |problems: &[Problem]| problems.iter().all(|problem| problem.warning);
-    let mut policy = policy.filter(|_| sound(&problems));
+    let policy = policy.filter(|_| is_sound(&problems));
     if let Some(read) = &policy {
         let found = validate(read, language.settings).into_iter();
         problems.extend(found.map(|problem| {
@@ -89,9 +102,12 @@ fn read_tree(tree: &Tree, origin: &Arc<str>, language: Language<'_>) -> Read {
             Problem::from(problem).at(position)
         }));
     }
-    policy = policy.filter(|_| sound(&problems));
     problems.sort_by_key(|problem| (problem.position.line, problem.position.column));
     Read { policy, problems }
+}
+
+fn is_sound(problems: &[Problem]) -> bool {
+    problems.iter().all(|problem| problem.warning)
 }
 
 /// The namespace (empty for a cluster-wide policy) and the name of a document, as far as they can be told.

@@ -6,7 +6,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use portcullis_config::proto::ResourceType;
 
 use crate::{
-    cli::explain::arguments::{EXPLAIN_HELP, ExplainArguments},
+    cli::{
+        explain::arguments::{EXPLAIN_HELP, ExplainArguments},
+        lint, test,
+    },
     render::Format,
 };
 
@@ -80,6 +83,12 @@ pub enum Command {
     /// Say what policies decide about a flow or a request, and why, without a node
     #[command(after_long_help = EXPLAIN_HELP)]
     Explain(Box<ExplainArguments>),
+    /// Look for traps in policies: what they say that their author probably did not mean
+    #[command(after_long_help = lint::arguments::HELP)]
+    Lint(lint::arguments::LintArguments),
+    /// Run tests of policies: questions with the answers that are expected
+    #[command(after_long_help = test::arguments::HELP)]
+    Test(test::arguments::TestArguments),
     /// Print a completion script for a shell
     #[command(after_long_help = COMPLETION_HELP)]
     Completion {

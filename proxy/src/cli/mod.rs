@@ -6,12 +6,15 @@ pub mod client;
 pub mod delete;
 pub mod exit;
 pub mod explain;
+pub mod gather;
 pub mod generate;
 pub mod get;
 pub mod input;
+pub mod lint;
 pub mod monitor;
 pub mod results;
 pub mod status;
+pub mod test;
 
 use std::{ffi::OsString, process::ExitCode};
 
@@ -74,6 +77,8 @@ fn dispatch(arguments: Arguments, output: &mut Output) -> Result<(), Failure> {
         Command::Status => client(client::Work::Status),
         Command::Monitor(arguments) => client(client::Work::Monitor(arguments)),
         Command::Explain(arguments) => explain::command(&arguments, format, output),
+        Command::Lint(arguments) => lint::run(&arguments, format, output),
+        Command::Test(arguments) => test::run(&arguments, format, output),
         Command::Completion { shell } => generate::completion(shell, output),
         Command::Man { directory } => generate::man(directory.as_deref(), output),
     }

@@ -78,6 +78,7 @@ fn print(verdict: &Verdict, labels: bool, format: Format, output: &mut Output) -
             let document = structured(format, &verdict::Json::from(verdict))?.unwrap_or_default();
             output.text(&format!("---\n{document}"))
         }
+        other => return Err(other.unknown_here()),
     };
     // Whoever reads a pipe wants each verdict as it falls.
     Ok(written.and_then(|()| output.flush())?)

@@ -1,0 +1,75 @@
+//! What the command line of `lint` may say. The comments here are its help.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum, ValueHint};
+use portcullis_rules::lint::{Severity, check};
+
+/// More help, with examples.
+pub const HELP: &str = "\
+Needs no node. All policies that are named are looked at together: rules of one may make those of another void. Endpoint
+documents among them are used to find selectors that select nobody. Manifests of others are passed over.
+
+A comment on the line, or alone on the line before it, silences a finding: # lint: ignore PL304
+
+Exit codes:
+  0  nothing found, or hints only
+  1  an error or a warning; with --allow-warnings, an error
+  2  the command line is wrong
+  3  a document cannot be read, or its policy is refused
+
+Examples:
+  portcullis lint policies/
+  portcullis lint --settings /etc/portcullis/portcullis.yaml policies/ endpoints.yaml
+  portcullis lint -o sarif policies/ > portcullis.sarif
+  portcullis lint --checks";
+
+/// Arguments of `lint`.
+#[derive(Debug, Args)]
+pub struct LintArguments {
+    /// Files with policies, or directories, which are looked through to the bottom
+    #[arg(value_name = "PATH", required_unless_present = "checks", value_hint = ValueHint::AnyPath)]
+    pub paths: Vec<PathBuf>,
+    /// The settings file of the node: deviations that are switched on there silence what they change
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub settings: Option<PathBuf>,
+    /// Warnings alone leave the exit code 0
+    #[arg(long)]
+    pub allow_warnings: bool,
+    /// Leave out findings of these codes; may be repeated
+    #[arg(long, value_name = "CODE", value_delimiter = ',', value_parser = check_code)]
+    pub ignore: Vec<String>,
+    /// The least weight that is shown
+    #[arg(long, value_name = "LEVEL", default_value = "hint")]
+    pub level: Level,
+    /// Print what is looked for, with codes and meanings
+    #[arg(long, conflicts_with = "paths")]
+    pub checks: bool,
+}
+
+/// Weights of findings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Level {
+    /// Everything
+    Hint,
+    /// Warnings and errors
+    Warning,
+    /// Errors
+    Error,
+}
+
+impl From<Level> for Severity {
+    fn from(level: Level) -> Self {
+        match level {
+            Level::Hint => Self::Info,
+            Level::Warning => Self::Warning,
+            Level::Error => Self::Error,
+        }
+    }
+}
+
+/// The code of a check.
+fn check_code(text: &str) -> Result<String, String> {
+    let known = check(&text.to_ascii_uppercase());
+    known.map(|check| check.code.to_owned()).ok_or_else(|| "no such check: see portcullis lint --checks".into())
+}

@@ -1,0 +1,188 @@
+//! Files in, findings out: documents are read, looked at together, and what is found is put where it stands.
+
+use std::sync::Arc;
+
+use portcullis_config::{
+    Problem,
+    documents::{self, Content, Document},
+    proto::resource::Body,
+};
+use portcullis_rules::{
+    lint::{self, Severity, check},
+    policy::Policy,
+    settings::Settings,
+    world::{Endpoint, World},
+};
+
+use super::finding::{Finding, Place};
+use crate::cli::gather::File;
+
+/// What was found.
+#[derive(Debug, Default)]
+pub struct Collected {
+    /// Findings in the order of files and lines.
+    pub findings: Vec<Finding>,
+    /// Policies that were looked at.
+    pub looked_at: usize,
+    /// Whether a document would be refused.
+    pub refused: bool,
+}
+
+/// A policy and where it was written.
+struct Written<'a> {
+    file: &'a File,
+    document: &'a Document,
+    policy: Arc<Policy>,
+    problems: Vec<Problem>,
+}
+
+/// Looks at all documents together.
+pub fn collect(files: &[File], settings: &Settings) -> Collected {
+    let mut collected = Collected::default();
+    let mut written = Vec::new();
+    let mut endpoints = Vec::new();
+    for file in files {
+        for document in &file.documents {
+            take(file, document, settings, &mut written, &mut endpoints, &mut collected);
+        }
+    }
+    let policies = written.iter().map(|written| Arc::clone(&written.policy)).collect();
+    let world = World { endpoints, policies, settings: *settings, ..World::default() };
+    let found = lint::lint(&world);
+    collected.looked_at += written.len();
+    for (number, written) in written.iter().enumerate() {
+        let fields: Vec<&str> =
+            found.iter().filter(|found| found.policy == number).map(|found| found.field.as_str()).collect();
+        for problem in &written.problems {
+            collected.refused |= !problem.warning;
+            // What a check says better, and what the engine only warns of: checks are for that.
+            if !problem.warning && !fields.contains(&problem.field.as_str()) {
+                collected.findings.push(of_problem(written.file, written.document, &written.policy, problem));
+            }
+        }
+    }
+    collected.findings.extend(found.iter().map(|found| of_check(found, &written)));
+    let silenced = |finding: &Finding| files.iter().any(|file| is_silenced(file, finding));
+    collected.findings.retain(|finding| !silenced(finding));
+    collected.findings.sort_by(|a, b| (&a.place, a.check.code).cmp(&(&b.place, b.check.code)));
+    collected
+}
+
+fn take<'a>(
+    file: &'a File,
+    document: &'a Document,
+    settings: &Settings,
+    written: &mut Vec<Written<'a>>,
+    endpoints: &mut Vec<Arc<Endpoint>>,
+    collected: &mut Collected,
+) {
+    let refuse = |problems: &[Problem], collected: &mut Collected| {
+        collected.refused = true;
+        collected.findings.extend(problems.iter().map(|problem| unread(file, document, problem)));
+    };
+    match &document.content {
+        Ok(Content::Resource(resource)) => match &resource.body {
+            Some(Body::Policy(policy)) => {
+                let draft = documents::draft(&policy.document, &file.name(), portcullis_codecs::SCHEMAS, settings);
+                match draft.policy {
+                    Some(policy) => {
+                        written.push(Written { file, document, policy: Arc::new(policy), problems: draft.problems });
+                    }
+                    None => {
+                        collected.looked_at += 1;
+                        let errors: Vec<_> = draft.problems.into_iter().filter(|problem| !problem.warning).collect();
+                        refuse(&errors, collected);
+                    }
+                }
+            }
+            Some(Body::Endpoint(endpoint)) => match documents::endpoint(endpoint) {
+                Ok(endpoint) => endpoints.push(Arc::new(endpoint)),
+                Err(problems) => refuse(&problems, collected),
+            },
+            _ => {}
+        },
+        Ok(Content::Foreign(_)) => {}
+        Err(_) if is_foreign(document) => {}
+        Err(refused) => refuse(&refused.problems, collected),
+    }
+}
+
+/// A manifest of somebody else, as they stand beside policies in a repository.
+fn is_foreign(document: &Document) -> bool {
+    let ours = |version: &str| ["cilium.io/", "portcullis.io/"].iter().any(|group| version.starts_with(group));
+    document.kind().is_some_and(|(version, _)| !ours(version))
+}
+
+/// The check that a problem of the parser belongs to.
+fn code_of(problem: &Problem) -> &'static str {
+    let last = problem.field.rsplit('.').next().unwrap_or_default();
+    if problem.message.starts_with("unsupported entity") {
+        "PL002"
+    } else if ["fromRequires", "toRequires", "kafka", "l7", "l7proto"].contains(&last) {
+        "PL003"
+    } else {
+        "PL001"
+    }
+}
+
+fn of_problem(file: &File, document: &Document, policy: &Policy, problem: &Problem) -> Finding {
+    let mut finding = unread(file, document, problem);
+    finding.policy = name(policy);
+    finding
+}
+
+/// A problem of a document that may be no policy.
+fn unread(file: &File, document: &Document, problem: &Problem) -> Finding {
+    let position = problem.clone().in_document_at(document.line).position;
+    let line = if position.line == 0 { document.line } else { position.line };
+    Finding {
+        check: check(code_of(problem)).unwrap_or(&lint::CHECKS[0]),
+        severity: Severity::Error,
+        place: Place { file: file.name(), line, column: position.column.max(1) },
+        policy: String::new(),
+        field: problem.field.clone(),
+        message: problem.message.clone(),
+        remedy: problem.remedy.clone(),
+        related: None,
+    }
+}
+
+fn of_check(found: &lint::Finding, written: &[Written<'_>]) -> Finding {
+    let lint::Finding { check, policy, field, message, remedy, related } = found;
+    let at = |policy: usize, field: &str| {
+        let Written { file, document, .. } = &written[policy];
+        let position = document.locate(field);
+        let line = document.line + position.line.saturating_sub(1);
+        Place { file: file.name(), line, column: position.column.max(1) }
+    };
+    Finding {
+        check,
+        severity: check.severity,
+        place: at(*policy, field),
+        policy: name(&written[*policy].policy),
+        field: field.clone(),
+        message: message.clone(),
+        remedy: remedy.clone(),
+        related: related.as_ref().map(|(policy, field)| at(*policy, field)),
+    }
+}
+
+fn name(policy: &Policy) -> String {
+    policy.namespace.as_ref().map_or_else(|| policy.name.to_string(), |space| format!("{space}/{}", policy.name))
+}
+
+/// Whether a comment on the line, or alone on the line before it, silences it: `# lint: ignore PL204 PL303`.
+fn is_silenced(file: &File, finding: &Finding) -> bool {
+    if file.name() != finding.place.file {
+        return false;
+    }
+    let names = |comment: &str| {
+        let codes = comment.split_once("lint: ignore").map(|(_, codes)| codes);
+        codes.is_some_and(|codes| codes.split([' ', ',']).any(|code| code == finding.check.code))
+    };
+    let line = usize::try_from(finding.place.line).unwrap_or_default();
+    let at = |line: usize| line.checked_sub(1).and_then(|line| file.text.lines().nth(line)).unwrap_or_default();
+    let behind = at(line).split_once('#').is_some_and(|(_, comment)| names(comment));
+    let alone = at(line.saturating_sub(1)).trim_start().strip_prefix('#').is_some_and(names);
+    behind || alone
+}

@@ -1,0 +1,112 @@
+//! `portcullis lint`.
+
+pub mod arguments;
+pub mod collect;
+pub mod finding;
+pub mod sarif;
+
+use portcullis_config::settings;
+use portcullis_rules::{
+    lint::{CHECKS, Severity},
+    settings::Settings,
+};
+
+use crate::{
+    cli::{
+        exit::{Exit, Failure},
+        gather,
+    },
+    output::{Output, Style},
+    render::{Format, structured, table::table},
+};
+use arguments::LintArguments;
+use finding::Finding;
+
+/// Looks for traps in the policies that files hold.
+///
+/// # Errors
+/// Something was found, a file cannot be read, or standard output cannot be written.
+pub fn run(arguments: &LintArguments, format: Format, output: &mut Output) -> Result<(), Failure> {
+    if arguments.checks {
+        return checks(format, output);
+    }
+    let settings = match &arguments.settings {
+        Some(path) => {
+            settings::load(path).map_err(|invalid| Failure::new(Exit::Invalid, invalid.to_string(), ""))?.rules
+        }
+        None => Settings::default(),
+    };
+    let files = gather::gather(&arguments.paths)?;
+    let collected = collect::collect(&files, &settings);
+    if collected.looked_at == 0 && collected.findings.is_empty() {
+        let names: Vec<_> = arguments.paths.iter().map(|path| path.display().to_string()).collect();
+        let message = format!("no policy in {}", names.join(", "));
+        return Err(Failure::new(
+            Exit::Invalid,
+            message,
+            "name files with CiliumNetworkPolicy documents, or directories",
+        ));
+    }
+    let wanted = |finding: &Finding| {
+        finding.severity >= arguments.level.into() && !arguments.ignore.iter().any(|code| code == finding.check.code)
+    };
+    let findings: Vec<Finding> = collected.findings.into_iter().filter(wanted).collect();
+    match format {
+        Format::Sarif => output.text(&sarif::render(&findings)?)?,
+        Format::Text => text(&findings, collected.looked_at, output)?,
+        _ => output.text(&structured(format, &findings)?.unwrap_or_default())?,
+    }
+    exit(&findings, collected.refused, arguments.allow_warnings)
+}
+
+/// The exit code: a document that is refused weighs more than what is found in it.
+fn exit(findings: &[Finding], refused: bool, allow_warnings: bool) -> Result<(), Failure> {
+    let limit = if allow_warnings { Severity::Error } else { Severity::Warning };
+    if refused {
+        return Err(Failure::said(Exit::Invalid));
+    }
+    if findings.iter().any(|finding| finding.severity >= limit) {
+        return Err(Failure::said(Exit::Failed));
+    }
+    Ok(())
+}
+
+fn text(findings: &[Finding], looked_at: usize, output: &mut Output) -> Result<(), Failure> {
+    for finding in findings {
+        finding.print(output)?;
+    }
+    let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
+    let parts = [
+        counted(count(Severity::Error), "error"),
+        counted(count(Severity::Warning), "warning"),
+        counted(count(Severity::Info), "hint"),
+    ];
+    let policies = counted(looked_at, "policy").replace("policys", "policies");
+    let line = if findings.is_empty() {
+        format!("{policies}: nothing found")
+    } else {
+        format!("{policies}: {}", parts.join(", "))
+    };
+    let style = if findings.is_empty() { Style::Good } else { Style::Strong };
+    let line = output.paint.style(style, &line).to_string();
+    Ok(output.line(line)?)
+}
+
+fn counted(number: usize, word: &str) -> String {
+    format!("{number} {word}{}", if number == 1 { "" } else { "s" })
+}
+
+/// `--checks`: what is looked for.
+fn checks(format: Format, output: &mut Output) -> Result<(), Failure> {
+    let entries: Vec<finding::CheckEntry> = CHECKS.iter().map(finding::CheckEntry::from).collect();
+    match structured(format, &entries)? {
+        Some(text) => Ok(output.text(&text)?),
+        None => {
+            let rows: Vec<[String; 4]> = CHECKS
+                .iter()
+                .map(|check| [check.code, check.severity.as_str(), check.name, check.meaning].map(str::to_owned))
+                .collect();
+            Ok(output.text(&table(["CODE", "SEVERITY", "NAME", "MEANING"], &rows))?)
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! The world of one document, and its questions in the words of the engine.
+
+use std::{net::IpAddr, path::Path, sync::Arc};
+
+use portcullis_config::{
+    documents::offline::{Loaded, Offline, Places},
+    settings,
+};
+use portcullis_rules::{
+    labels::Labels,
+    names,
+    settings::{DenyWith, Deviations, Enforcement, Settings},
+    snapshot::Snapshot,
+    world::{self, EndpointId, Port, ResolvedName, Transport, World},
+};
+
+use super::{
+    ask::{self, Asked, Side},
+    document::{self, Case, Document, Party},
+};
+use crate::cli::{
+    explain::town::{Town, entity, transport_of},
+    gather::{self, File},
+};
+
+/// An address outside of the cluster (RFC 5737).
+const OUTSIDE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
+
+/// A world under construction.
+pub(super) struct Scene<'a> {
+    document: &'a Document,
+    world: World,
+    places: Places,
+    town: Town,
+    /// Number of the next endpoint that is made.
+    next: u32,
+}
+
+/// A world that is asked.
+pub(super) struct Judge {
+    pub(super) world: World,
+    pub(super) snapshot: Snapshot,
+    pub(super) places: Places,
+}
+
+impl<'a> Scene<'a> {
+    /// Reads what the document names; its own file is among the policies.
+    pub(super) fn new(document: &'a Document, file: &File, folder: &Path) -> Result<Self, Vec<String>> {
+        let spec = &document.spec;
+        let settings = settings(document, folder).map_err(|message| vec![format!("error: {message}")])?;
+        let mut offline = Offline::new(portcullis_codecs::SCHEMAS, settings);
+        offline.add(&file.name(), &file.text);
+        let paths: Vec<_> = spec.policies.iter().map(|path| folder.join(path)).collect();
+        let files =
+            gather::gather(&paths).map_err(|failure| vec![format!("error: {}: {}", file.name(), failure.message)])?;
+        for named in files.iter().filter(|named| named.path != file.path) {
+            offline.add(&named.name(), &named.text);
+        }
+        let Loaded { mut world, places, problems } = offline.finish();
+        let errors = problems.iter().filter(|(_, problem)| !problem.warning);
+        let errors: Vec<_> = errors.map(|(file, problem)| format!("error: {file}:{problem}")).collect();
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        let known = |(name, addresses): (&String, &Vec<IpAddr>)| ResolvedName {
+            name: names::normal(name),
+            addresses: addresses.iter().map(IpAddr::to_canonical).collect(),
+        };
+        world.names.extend(spec.names.iter().map(known));
+        let next = u32::try_from(world.endpoints.len()).unwrap_or(u32::MAX).saturating_add(1);
+        let mut scene = Self { document, world, places, town: Town::default(), next };
+        for (name, endpoint) in &spec.endpoints {
+            scene.settle(name, endpoint);
+        }
+        Ok(scene)
+    }
+
+    /// Makes an endpoint; tells its number and its address.
+    fn settle(&mut self, name: &str, written: &document::Endpoint) -> (EndpointId, IpAddr) {
+        let namespace = written.namespace.as_deref().or(self.document.metadata.namespace.as_deref());
+        let namespace = namespace.unwrap_or("default");
+        let of_namespace = self.document.spec.namespaces.get(namespace).into_iter().flatten();
+        let of_namespace = of_namespace.map(|(key, value)| (key.as_str(), value.as_str()));
+        let own = written.labels.iter().map(|(key, value)| (key.clone(), value.clone()));
+        let labels = Labels::of_pod_in(namespace, of_namespace, &written.service_account, own);
+        let mut addresses: Vec<IpAddr> = written.addresses.iter().map(IpAddr::to_canonical).collect();
+        if addresses.is_empty() {
+            addresses.push(self.town.give());
+        }
+        let port = |(name, port): (&String, &u16)| Port { name: name.clone(), port: *port, transport: Transport::Tcp };
+        let ports = written.ports.iter().map(port).collect();
+        let id = EndpointId(self.next);
+        self.next += 1;
+        let address = addresses[0];
+        let (name, namespace, local) = (name.into(), namespace.into(), Some(id));
+        self.world.endpoints.push(Arc::new(world::Endpoint { local, name, namespace, labels, addresses, ports }));
+        (id, address)
+    }
+
+    /// A test's question.
+    pub(super) fn question(&mut self, case: &Case) -> Result<Asked, String> {
+        let said = ask::said(case)?;
+        let (from, to) = (self.side(&case.from)?, self.side(&case.to)?);
+        let egress = from.endpoint.filter(|_| case.direction != Some(document::Direction::Ingress));
+        let ingress = to.endpoint.filter(|_| case.direction != Some(document::Direction::Egress));
+        if egress.is_none() && ingress.is_none() && !to.service {
+            return Err("nobody's policy is asked: one end has to be an endpoint".to_owned());
+        }
+        let usual = said.as_ref().map(ask::Said::usual_port);
+        let written = case.port.as_ref().map(|port| port.0.as_str()).or(usual);
+        let written = written.ok_or("port is missing: write port: 80, or 53/UDP")?;
+        let (port, transport) = self.port(written, &to)?;
+        Ok(Asked { from, to, egress, ingress, port, transport, said })
+    }
+
+    /// Who stands at one end.
+    fn side(&mut self, party: &Party) -> Result<Side, String> {
+        let word = match party {
+            Party::Endpoint(written) => {
+                let (id, address) = self.settle("", written);
+                let labels: Vec<_> = written.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+                return Ok(Side::endpoint(format!("{{{}}}", labels.join(",")), id, address));
+            }
+            Party::Word(word) => word.as_str(),
+        };
+        if let Some(kind) = word.strip_prefix("entity:") {
+            return self.entity(kind, word);
+        }
+        if let Some(name) = word.strip_prefix("fqdn:") {
+            return Ok(Side::outside(word, self.resolve(name)));
+        }
+        if let Some(name) = word.strip_prefix("service:") {
+            return self.service(name, word);
+        }
+        if let Ok(address) = word.parse::<IpAddr>() {
+            let address = address.to_canonical();
+            let known = self.world.endpoints.iter().find(|known| known.addresses.contains(&address));
+            let endpoint = known.and_then(|known| known.local);
+            return Ok(Side { endpoint, ..Side::outside(word, address) });
+        }
+        let named = |known: &&Arc<world::Endpoint>| {
+            *known.name == *word || format!("{}/{}", known.namespace, known.name) == word
+        };
+        let mut found = self.world.endpoints.iter().filter(named);
+        match (found.next(), found.next()) {
+            (Some(one), None) => {
+                let (id, address) = (one.local.unwrap_or(EndpointId(0)), one.addresses.first().copied());
+                Ok(Side::endpoint(word.to_owned(), id, address.unwrap_or(OUTSIDE)))
+            }
+            (Some(_), Some(_)) => Err(format!("several endpoints are called {word}: write NAMESPACE/{word}")),
+            (None, _) => Err(format!(
+                "{word:?} is no endpoint of this test: write the name of one, an address, entity:NAME, fqdn:NAME or \
+                 service:NAMESPACE/NAME"
+            )),
+        }
+    }
+
+    fn entity(&mut self, kind: &str, word: &str) -> Result<Side, String> {
+        if kind == "world" {
+            return Ok(Side::outside(word, OUTSIDE));
+        }
+        let labels = entity(kind).ok_or_else(|| format!("{kind:?} is no entity that a single peer can be"))?;
+        let address = self.town.give();
+        let (name, namespace) = (word.into(), "".into());
+        let endpoint =
+            world::Endpoint { local: None, name, namespace, labels, addresses: vec![address], ports: vec![] };
+        self.world.endpoints.push(Arc::new(endpoint));
+        Ok(Side::outside(word, address))
+    }
+
+    /// The address of a name; one that nobody has resolved gets an address that nobody knows the name of.
+    fn resolve(&mut self, name: &str) -> IpAddr {
+        let normal = names::normal(name);
+        let known = self.world.names.iter().find(|known| known.name == normal);
+        if let Some(address) = known.and_then(|known| known.addresses.first()) {
+            return *address;
+        }
+        let address = self.town.give();
+        self.world.names.push(ResolvedName { name: normal, addresses: vec![address] });
+        address
+    }
+
+    fn service(&self, name: &str, word: &str) -> Result<Side, String> {
+        let services = self.world.services.iter();
+        let called = |known: &&Arc<world::Service>| {
+            format!("{}/{}", known.namespace, known.name) == name || *known.name == *name
+        };
+        let service = services.clone().find(called).ok_or_else(|| format!("{name:?} is no service of this test"))?;
+        let vip = service.vips.first().ok_or_else(|| format!("service {name} has no address"))?;
+        Ok(Side { service: true, ..Side::outside(word, *vip) })
+    }
+
+    /// A number, or the name of a port of the endpoint that is connected to.
+    fn port(&self, written: &str, to: &Side) -> Result<(u16, Transport), String> {
+        let (number, transport) = written.split_once('/').unwrap_or((written, "TCP"));
+        let transport = transport_of(transport)?;
+        if let Ok(number) = number.parse() {
+            return Ok((number, transport));
+        }
+        let endpoint = self.world.endpoints.iter().find(|known| known.addresses.contains(&to.address));
+        let port = endpoint.and_then(|known| known.ports.iter().find(|port| port.name == number));
+        port.map(|port| (port.port, port.transport))
+            .ok_or_else(|| format!("{number:?} is no port of {}: write a number, or add it to its ports", to.shown))
+    }
+
+    /// The world as it is asked.
+    pub(super) fn judge(self) -> Judge {
+        let snapshot = Snapshot::compile(&self.world, 1);
+        Judge { world: self.world, snapshot, places: self.places }
+    }
+}
+
+/// The settings of a document: those of its settings file, then its own.
+fn settings(document: &Document, folder: &Path) -> Result<Settings, String> {
+    let spec = &document.spec;
+    let mut rules = match &spec.settings_file {
+        Some(path) => settings::load(&folder.join(path)).map_err(|invalid| invalid.to_string())?.rules,
+        None => Settings::default(),
+    };
+    let own = &spec.settings;
+    if let Some(enforcement) = own.enforcement {
+        rules.enforcement = match enforcement {
+            document::Enforcement::Default => Enforcement::Default,
+            document::Enforcement::Always => Enforcement::Always,
+            document::Enforcement::Never => Enforcement::Never,
+        };
+    }
+    if let Some(answer) = own.deny_with {
+        rules.deny_with = match answer {
+            document::DenyWith::Reset => DenyWith::Reset,
+            document::DenyWith::Respond => DenyWith::Respond,
+        };
+    }
+    rules.allow_localhost = own.allow_localhost.unwrap_or(rules.allow_localhost);
+    let (written, read) = (own.deviations, rules.deviations);
+    rules.deviations = Deviations {
+        empty_rule_allows: written.empty_rule_allows.unwrap_or(read.empty_rule_allows),
+        l7_binds_beside_l4: written.l7_binds_beside_l4.unwrap_or(read.l7_binds_beside_l4),
+        kube_dns_entity: written.kube_dns_entity.unwrap_or(read.kube_dns_entity),
+        names_without_dns_rule: written.names_without_dns_rule.unwrap_or(read.names_without_dns_rule),
+    };
+    Ok(rules)
+}

@@ -1,0 +1,444 @@
+//! `portcullis lint`: which traps it finds, where it puts them, and how it ends.
+#![allow(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+fn lint(directory: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+    command.arg("lint").args(arguments).current_dir(directory).output().unwrap()
+}
+
+fn out(output: &Output) -> String {
+    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn json(directory: &Path, arguments: &[&str]) -> Vec<Value> {
+    let output = lint(directory, &[&["-o", "json"], arguments].concat());
+    serde_json::from_str(&out(&output)).unwrap()
+}
+
+/// A policy for `app: app` of namespace shop from its `spec` but for the subject.
+fn policy(name: &str, spec: &str) -> String {
+    let spec = spec.replace('\n', "\n  ");
+    format!(
+        "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {{name: {name}, namespace: shop}}\nspec:\n  \
+         endpointSelector: {{matchLabels: {{app: app}}}}\n  {spec}\n"
+    )
+}
+
+fn file(text: &str) -> TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("p.yaml"), text).unwrap();
+    directory
+}
+
+/// The codes of what is found in policies, but for hints.
+fn codes(specs: &[&str], settings: &str) -> Vec<String> {
+    let documents = specs.iter().enumerate().map(|(number, spec)| policy(&format!("p{number}"), spec));
+    let directory = file(&documents.collect::<Vec<_>>().join("---\n"));
+    fs::write(directory.path().join("settings"), settings).unwrap();
+    let found = json(directory.path(), &["--level", "warning", "--settings", "settings", "p.yaml"]);
+    found.iter().map(|finding| finding["code"].as_str().unwrap().to_owned()).collect()
+}
+
+fn http(rules: &str) -> String {
+    format!(
+        "ingress:\n- fromEndpoints: [{{}}]\n  toPorts:\n  - ports: [{{port: \"80\", protocol: TCP}}]\n    rules: {{http: [{rules}]}}"
+    )
+}
+
+const L7: &str = "ingress:\n- fromEndpoints: [{matchLabels: {app: client}}]\n  toPorts:\n  - ports: [{port: \"80\", protocol: TCP}]\n    rules: {http: [{path: /a.*}]}";
+/// What the traps are about, as (policies, what is found).
+type Case = (&'static [&'static str], &'static [&'static str]);
+
+#[test]
+fn an_l4_rule_that_makes_l7_rules_void_is_found_wherever_it_stands() {
+    let cases: [Case; 13] = [
+        (&[L7], &[]),
+        (
+            &[
+                L7,
+                "ingress: [{fromEndpoints: [{matchLabels: {app: client}}], toPorts: [{ports: [{port: \"80\", protocol: TCP}]}]}]",
+            ],
+            &["PL201"],
+        ),
+        (&["ingress: [{fromEndpoints: [{matchLabels: {app: client}}]}]", L7], &["PL201"]),
+        (&[L7, "ingress: [{toPorts: [{ports: [{port: \"0\"}]}]}]"], &["PL201"]),
+        (&[L7, "ingress: [{fromEntities: [all]}]"], &["PL201"]),
+        (&[L7, "ingress: [{fromEntities: [cluster]}]"], &["PL201"]),
+        (
+            &[L7, "ingress: [{fromEndpoints: [{}], toPorts: [{ports: [{port: \"70\", endPort: 90, protocol: TCP}]}]}]"],
+            &["PL201"],
+        ),
+        (
+            &[
+                L7,
+                "ingress: [{fromEndpoints: [{}], toPorts: [{ports: [{port: \"80\", protocol: TCP}], rules: {http: []}}]}]",
+            ],
+            &["PL201"],
+        ),
+        // Other peers, other ports, other directions, other subjects.
+        (&[L7, "ingress: [{fromEndpoints: [{matchLabels: {app: admin}}]}]"], &[]),
+        (&[L7, "ingress: [{fromEndpoints: [{}], toPorts: [{ports: [{port: \"80\", protocol: UDP}]}]}]"], &[]),
+        (&[L7, "ingress: [{fromEndpoints: [{}], toPorts: [{ports: [{port: \"81\"}]}]}]"], &[]),
+        (&[L7, "egress: [{toEntities: [all]}]"], &[]),
+        // Who only wants to see requests is not shadowed.
+        (
+            &[
+                "ingress: [{fromEndpoints: [{}], toPorts: [{ports: [{port: \"80\", protocol: TCP}], rules: {http: [{}]}}]}, {fromEndpoints: [{}], toPorts: [{ports: [{port: \"81\"}]}]}]",
+            ],
+            &[],
+        ),
+    ];
+    for (specs, found) in cases {
+        assert_eq!(codes(specs, ""), found, "{specs:#?}");
+    }
+}
+
+#[test]
+fn settings_that_change_a_meaning_silence_its_finding() {
+    let l4 = "ingress: [{fromEntities: [all]}]";
+    let name = "egress: [{toFQDNs: [{matchName: example.com}]}]";
+    for (specs, found, deviation) in [
+        (vec![L7, l4], "PL201", "l7BindsBesideL4"),
+        (vec!["egress: [{}]"], "PL101", "emptyRuleAllows"),
+        (vec!["egress: [{toEntities: [kube-dns]}]"], "PL002", "kubeDnsEntity"),
+        (vec![name], "PL108", "namesWithoutDnsRule"),
+    ] {
+        assert_eq!(codes(&specs, ""), [found], "{deviation} off");
+        assert!(codes(&specs, &format!("deviations: {{{deviation}: true}}")).is_empty(), "{deviation} on");
+    }
+}
+
+#[test]
+fn elements_that_can_never_match_are_found() {
+    let cases: [Case; 14] = [
+        (&["ingress: [{}]"], &["PL101"]),
+        (&["ingressDeny: [{}]"], &["PL101"]),
+        (&["ingress: [{fromEndpoints: []}]"], &["PL102"]),
+        (&["egress: [{toCIDR: [], toPorts: [{ports: [{port: \"80\"}]}]}]"], &["PL102"]),
+        (&["ingress: [{fromEntities: [all], toPorts: [{ports: []}]}]"], &["PL102"]),
+        (&["egress: [{toCIDRSet: [{cidr: 10.0.0.0/8, except: [10.0.0.0/9, 10.128.0.0/9]}]}]"], &["PL103"]),
+        (&["egress: [{toCIDRSet: [{cidr: 10.0.0.0/8, except: [10.0.0.0/9]}]}]"], &[]),
+        (
+            &[
+                "ingress: [{fromEndpoints: [{matchLabels: {a: b}, matchExpressions: [{key: a, operator: NotIn, values: [b]}]}]}]",
+            ],
+            &["PL104"],
+        ),
+        (&["egress: [{toEntities: [world]}]", "egress: [{toEntities: [world]}]"], &["PL105"]),
+        (&["egress: [{toEntities: [world]}]", "egressDeny: [{toEntities: [all]}]"], &["PL106"]),
+        (&["egress: [{toEntities: [world]}]", "egressDeny: [{toCIDR: [192.0.2.0/24]}]"], &[]),
+        (&["egress: [{toFQDNs: [{matchName: 192.0.2.1}]}]"], &["PL107"]),
+        (&["egress: [{toFQDNs: [{matchPattern: \"*.example.com\"}]}]"], &["PL108"]),
+        (
+            &[
+                "enableDefaultDeny: {ingress: false}\ningress:\n- toPorts:\n  - ports: [{port: \"80\", protocol: TCP}]\n    rules: {http: [{path: /a.*}]}",
+            ],
+            &["PL109"],
+        ),
+    ];
+    for (specs, found) in cases {
+        assert_eq!(codes(specs, ""), found, "{specs:#?}");
+    }
+}
+
+#[test]
+fn names_are_learnt_where_a_dns_rule_lets_them_through() {
+    let name = "egress: [{toFQDNs: [{matchName: api.example.com}]}]";
+    let dns = |rules: &str| {
+        format!(
+            "egress: [{{toEntities: [cluster], toPorts: [{{ports: [{{port: \"53\", protocol: ANY}}], rules: {{dns: [{rules}]}}}}]}}]"
+        )
+    };
+    for (rules, found) in [
+        ("{matchPattern: \"*\"}", vec![]),
+        ("{matchName: api.example.com}", vec![]),
+        ("{matchPattern: \"*.example.com\"}", vec![]),
+        ("{matchPattern: \"*.com\"}", vec!["PL108"]),
+        ("{matchName: example.com}, {matchName: example.org}", vec!["PL108"]),
+    ] {
+        assert_eq!(codes(&[name, &dns(rules)], ""), found, "{rules}");
+    }
+    let pattern = "egress: [{toFQDNs: [{matchPattern: \"*.example.com\"}]}]";
+    assert!(codes(&[pattern, &dns("{matchPattern: \"**.example.com\"}")], "").is_empty());
+}
+
+#[test]
+fn protocols_that_do_not_go_together_are_found() {
+    let rules = |peer: &str, port: &str, rules: &str| {
+        format!(
+            "egress: [{{toEndpoints: [{{matchLabels: {{app: {peer}}}}}], toPorts: [{{ports: [{{port: \"{port}\", protocol: TCP}}], rules: {{{rules}}}}}]}}]"
+        )
+    };
+    let (dns, http, kafka) = ("dns: [{matchPattern: '*'}]", "http: [{path: /a.*}]", "kafka: [{topic: a}]");
+    for (specs, found) in [
+        ([rules("a", "53", dns), rules("a", "53", http)], vec!["PL203"]),
+        ([rules("a", "53", dns), rules("b", "53", http)], vec!["PL203"]),
+        ([rules("a", "53", dns), rules("a", "80", http)], vec![]),
+        ([rules("a", "80", http), rules("a", "9092", kafka)], vec!["PL003"]),
+    ] {
+        assert_eq!(codes(&[&specs[0], &specs[1]], ""), found, "{specs:?}");
+    }
+}
+
+#[test]
+fn a_rule_for_some_server_names_shadows_nothing() {
+    let names =
+        "ingress: [{fromEndpoints: [{}], toPorts: [{ports: [{port: \"80\", protocol: TCP}], serverNames: [a]}]}]";
+    let pings = "ingress: [{fromEndpoints: [{}], icmps: [{fields: [{type: 8, family: IPv4}]}]}]";
+    assert!(codes(&[L7, names], "").is_empty());
+    assert!(codes(&[L7, pings], "").is_empty());
+}
+
+#[test]
+fn fields_that_cilium_has_no_more_are_named() {
+    let found = codes(&["ingress: [{fromRequires: [{matchLabels: {a: b}}]}]"], "");
+    assert_eq!(found, ["PL003"]);
+}
+
+#[test]
+fn values_that_mean_something_else_than_they_seem_are_found() {
+    for (rules, found) in [
+        ("{path: /api/*}", vec!["PL301"]),
+        ("{path: \"/api/.*\"}", vec![]),
+        ("{path: \"/{v1,v2}/x\"}", vec!["PL301"]),
+        ("{host: \"*.example.com\"}", vec!["PL301", "PL305"]),
+        ("{host: example.com}", vec!["PL302"]),
+        ("{host: 'example\\.com'}", vec![]),
+        ("{host: 'a['}", vec!["PL305"]),
+        ("{path: '/(((a{100}){100}){100})'}", vec!["PL306"]),
+        ("{method: get}", vec!["PL307"]),
+        ("{method: (?i)get}", vec![]),
+        ("{path: \"api/.*\"}", vec!["PL307"]),
+        ("{host: 'https://a'}", vec!["PL307"]),
+        ("{headers: [X-A 1, X-A 2]}", vec!["PL307"]),
+        ("{path: \"/a?x=1\"}", vec!["PL308"]),
+        ("{path: '/a\\?x=1'}", vec![]),
+        ("{path: \"/a/.*\"}, {path: /a/b, method: PUT}", vec!["PL202"]),
+        ("{}, {path: /a.*}", vec!["PL202"]),
+        ("{path: /a.*}, {path: /a.*}", vec!["PL202"]),
+        ("{path: /a, method: PUT}, {path: /b, method: PUT}", vec![]),
+    ] {
+        assert_eq!(codes(&[&http(rules)], ""), found, "{rules}");
+    }
+}
+
+#[test]
+fn hints_are_shown_and_leave_the_exit_code_alone() {
+    let rule = "{method: GET, path: /a, host: 'a\\.b'}";
+    let directory = file(&policy("p", &http(rule).replace("\"80\"", "\"8080\"")));
+    let output = lint(directory.path(), &["p.yaml"]);
+    assert_eq!(output.status.code(), Some(0));
+    for code in ["PL303", "PL304", "PL309"] {
+        assert!(out(&output).contains(&format!("hint {code}: ")), "{code}: {}", out(&output));
+    }
+    for (rules, hints) in [
+        ("{method: GET|HEAD, path: \"/a(\\\\?.*)?\"}", vec![]),
+        ("{method: GET, path: \"/a.*\"}, {method: HEAD, path: \"/a.*\"}", vec![]),
+        ("{method: GET, path: /a}, {method: HEAD, path: /a}", vec!["PL303"]),
+        ("{method: GET, path: /a}, {method: GET, path: '/a\\?.*'}, {method: HEAD}", vec![]),
+        ("{method: POST, path: /a}", vec![]),
+        ("{method: GET, path: \"/a.*\"}", vec!["PL304"]),
+        ("{path: \"/a.*\", host: 'a(:[0-9]+)?'}", vec![]),
+    ] {
+        let directory = file(&policy("p", &http(rules)));
+        let found: Vec<_> = json(directory.path(), &["p.yaml"]).iter().map(|found| found["code"].clone()).collect();
+        assert_eq!(found, hints, "{rules}");
+    }
+}
+
+#[test]
+fn endpoints_beside_policies_show_which_selectors_select_nobody() {
+    let endpoint = |name: &str, address: &str| {
+        format!(
+            "apiVersion: portcullis.io/v1\nkind: Endpoint\nmetadata: {{name: {name}, namespace: shop, labels: {{app: {name}}}}}\n\
+             spec: {{addresses: [{address}]}}\n---\n"
+        )
+    };
+    let text = endpoint("app", "10.0.0.1")
+        + &endpoint("client", "10.0.0.2")
+        + &policy("p", "egress: [{toEndpoints: [{matchLabels: {app: clint}}]}, {toCIDR: [10.0.0.2/32, 10.0.0.3/32]}]");
+    let directory = file(&text);
+    let found = json(directory.path(), &["p.yaml"]);
+    let of: Vec<_> =
+        found.iter().map(|found| (found["code"].as_str().unwrap(), found["field"].as_str().unwrap())).collect();
+    assert_eq!(of, [("PL104", "spec.egress[0].toEndpoints[0]"), ("PL111", "spec.egress[1].toCIDR[0]")]);
+}
+
+#[test]
+fn policies_that_disagree_on_how_to_say_no_are_found() {
+    let annotated = |name: &str, answer: &str| {
+        policy(name, L7).replace(
+            "namespace: shop}",
+            &format!("namespace: shop, annotations: {{portcullis.io/deny-with: {answer}}}}}"),
+        )
+    };
+    let directory = file(&(annotated("a", "reset") + "---\n" + &annotated("b", "respond").replace("/a.*", "/b.*")));
+    let found = json(directory.path(), &["p.yaml"]);
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert_eq!(found[0]["code"], "PL204");
+    assert_eq!((&found[0]["line"], &found[0]["related"]["line"]), (&14.into(), &3.into()));
+}
+
+#[test]
+fn a_namespace_that_does_not_count_is_found() {
+    let text = policy("p", "ingress: [{fromEntities: [world]}]")
+        .replace("{app: app}", "{app: app, 'k8s:io.kubernetes.pod.namespace': other}");
+    assert_eq!(json(file(&text).path(), &["p.yaml"])[0]["code"], "PL110");
+}
+
+/// The manifests of the walkthrough.
+fn walkthrough() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../integration/walkthrough")
+}
+
+#[test]
+fn each_trap_of_the_walkthrough_is_named_and_nothing_else() {
+    let found = json(&walkthrough(), &["--level", "warning", "."]);
+    let found: BTreeSet<_> = found
+        .iter()
+        .map(|found| {
+            let [code, file, policy, field] =
+                ["code", "file", "policy", "field"].map(|key| found[key].as_str().unwrap());
+            (
+                code,
+                Path::new(file).file_name().unwrap().to_str().unwrap(),
+                found["line"].as_u64().unwrap(),
+                policy,
+                field,
+            )
+        })
+        .collect();
+    let (l4, l7, outside) =
+        ("cilium-l3-l4-policy.yaml", "cilium-l7-http-policy.yaml", "cilium-external-access-policy.yaml");
+    let expected = BTreeSet::from([
+        // `egress: [{}]` allows nothing.
+        ("PL101", l4, 48, "test-app/allow-all-egress-from-client", "spec.egress[0]"),
+        // There is no entity kube-dns.
+        ("PL002", l4, 65, "test-app/allow-dns-from-all-pods", "spec.egress[0].toEntities[0]"),
+        // Addresses are no names.
+        ("PL107", l4, 67, "test-app/allow-dns-from-all-pods", "spec.egress[1].toFQDNs[0]"),
+        ("PL107", l4, 68, "test-app/allow-dns-from-all-pods", "spec.egress[1].toFQDNs[1]"),
+        // The L4 rule of the step before stays in force beside the L7 rules.
+        ("PL201", l7, 21, "test-app/restrict-app-http-access", "spec.ingress[0].toPorts[0].rules.http"),
+        // Nobody learns the name.
+        ("PL108", outside, 13, "test-app/allow-app-to-example-com", "spec.egress[0].toFQDNs[0]"),
+        // What comes to port 443 is TLS.
+        ("PL205", outside, 18, "test-app/allow-app-to-example-com", "spec.egress[0].toPorts[0].ports[1].port"),
+    ]);
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn exit_codes_tell_a_pipeline_what_to_do() {
+    let clean = "egress: [{toEntities: [world]}]";
+    let directory = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| fs::write(directory.path().join(name), text).unwrap();
+    write("clean.yaml", &policy("clean", clean));
+    write("warning.yaml", &policy("warning", "egress: [{}]"));
+    write("refused.yaml", &policy("refused", "egress: [{toEntities: [nobody]}]"));
+    write("unknown.yaml", &policy("unknown", "egres: [{toEntities: [all]}]"));
+    write("broken.yaml", "kind: [\n");
+    write("foreign.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n");
+    write("settings.bad", "enforcement: sometimes\n");
+    for (arguments, code) in [
+        (vec!["clean.yaml"], 0),
+        (vec!["clean.yaml", "foreign.yaml"], 0),
+        (vec!["warning.yaml"], 1),
+        (vec!["--allow-warnings", "warning.yaml"], 0),
+        (vec!["--ignore", "PL101", "warning.yaml"], 0),
+        (vec!["--ignore", "pl101,PL201", "warning.yaml"], 0),
+        (vec!["refused.yaml"], 3),
+        (vec!["unknown.yaml", "warning.yaml"], 3),
+        (vec!["broken.yaml"], 3),
+        (vec!["foreign.yaml"], 3),
+        (vec!["nowhere.yaml"], 3),
+        (vec!["--settings", "settings.bad", "clean.yaml"], 3),
+        (vec![], 2),
+        (vec!["--ignore", "PL999", "clean.yaml"], 2),
+        (vec!["-o", "junit", "clean.yaml"], 2),
+        (vec!["--checks"], 0),
+    ] {
+        let output = lint(directory.path(), &arguments);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    assert!(out(&lint(directory.path(), &["refused.yaml"])).contains("refused.yaml:6:26: error PL002: "));
+    assert!(out(&lint(directory.path(), &["unknown.yaml"])).contains("did you mean egress?"));
+}
+
+#[test]
+fn a_finding_reads_like_a_message_of_a_compiler() {
+    let directory = file(
+        &(policy("a", "egress: [{toEntities: [world]}]") + "---\n" + &policy("b", "egress: [{toEntities: [world]}]")),
+    );
+    let text = out(&lint(directory.path(), &["p.yaml"]));
+    let expected = "\
+p.yaml:13:12: warning PL105: spec.egress[0]: says the same as spec.egress[0] of shop/a
+    see: p.yaml:6:12
+    help: remove one of them
+2 policies: 0 errors, 1 warning, 0 hints
+";
+    assert_eq!(text, expected);
+}
+
+#[test]
+fn a_comment_silences_what_is_meant() {
+    let text = policy("p", "egress: [{}]");
+    for (line, silent) in [
+        ("  egress: [{}]  # lint: ignore PL101", true),
+        ("  # Only default deny is meant. lint: ignore PL304, PL101\n  egress: [{}]", true),
+        ("  egress: [{}]  # lint: ignore PL102", false),
+        ("  # lint: ignore PL101\n\n  egress: [{}]", false),
+    ] {
+        let directory = file(&text.replace("  egress: [{}]", line));
+        assert_eq!(lint(directory.path(), &["p.yaml"]).status.success(), silent, "{line}");
+    }
+}
+
+#[test]
+fn sarif_has_the_shape_that_code_hosts_read() {
+    let directory = file(&(policy("a", L7) + "---\n" + &policy("b", "ingress: [{fromEntities: [all]}]")));
+    let log: Value = serde_json::from_str(&out(&lint(directory.path(), &["-o", "sarif", "p.yaml"]))).unwrap();
+    assert_eq!(log["version"], "2.1.0");
+    assert!(log["$schema"].as_str().unwrap().ends_with("sarif-2.1.0.json"));
+    let run = &log["runs"][0];
+    let driver = &run["tool"]["driver"];
+    assert_eq!(driver["name"], "portcullis");
+    for rule in driver["rules"].as_array().unwrap() {
+        assert!(rule["id"].is_string() && rule["shortDescription"]["text"].is_string(), "{rule}");
+        assert!(
+            ["error", "warning", "note"].contains(&rule["defaultConfiguration"]["level"].as_str().unwrap()),
+            "{rule}"
+        );
+    }
+    let results = run["results"].as_array().unwrap();
+    let result = results.iter().find(|result| result["ruleId"] == "PL201").unwrap();
+    let index = usize::try_from(result["ruleIndex"].as_u64().unwrap()).unwrap();
+    assert_eq!(driver["rules"][index]["id"], "PL201");
+    assert_eq!(result["level"], "warning");
+    assert!(result["message"]["text"].is_string());
+    let place = &result["locations"][0]["physicalLocation"];
+    assert_eq!(place["artifactLocation"]["uri"], "p.yaml");
+    assert_eq!(place["region"]["startLine"], 10);
+    assert!(place["region"]["startColumn"].as_u64().unwrap() > 0);
+    assert_eq!(result["relatedLocations"][0]["physicalLocation"]["region"]["startLine"], 17);
+}
+
+#[test]
+fn every_check_is_explained_on_its_page() {
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/policy-testing.md")).unwrap();
+    for check in portcullis_rules::lint::CHECKS {
+        let row = format!("| `{}` | {} | {} |", check.code, check.name, check.severity.as_str());
+        assert!(page.contains(&row), "docs/policy-testing.md has no row {row}");
+    }
+}
