@@ -177,7 +177,11 @@ fn predicate(wide: &Predicate, narrow: &Predicate) -> bool {
 }
 
 pub(super) fn matches(pattern: &str, value: &str) -> bool {
-    compile(pattern).is_ok_and(|regex| regex.is_match(value.as_bytes()))
+    // Most values mean themselves, and compiling is most of the work.
+    match super::text::literal(pattern) {
+        Some(literal) => literal == value,
+        None => compile(pattern).is_ok_and(|regex| regex.is_match(value.as_bytes())),
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Values of HTTP rules that mean something else than they seem to.
 
 use crate::{
-    lint::{Report, element::Element, text},
+    lint::{Report, cover, element::Element, text},
     pattern::{RegexError, compile},
     policy::{L7Rule, L7Rules, Matcher, PortRef, PortRule, PortSpec, Predicate},
     schema::{FieldSpec, Form},
@@ -192,7 +192,7 @@ impl<'a> Wanted<'a> {
 }
 
 fn matches(pattern: Option<&str>, value: &str) -> bool {
-    pattern.is_none_or(|pattern| compile(pattern).is_ok_and(|regex| regex.is_match(value.as_bytes())))
+    pattern.is_none_or(|pattern| cover::matches(pattern, value))
 }
 
 /// What is told once for a list of HTTP rules, so that it is not told too often.

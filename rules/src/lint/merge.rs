@@ -6,6 +6,7 @@ use crate::{
     lint::{
         Report, cover,
         element::{Element, Peers},
+        kin::Kin,
         name,
     },
     policy::{L7Rules, Policy, PortRef, PortSpec},
@@ -17,21 +18,21 @@ const DENY_WITH: &str = "metadata.annotations.portcullis.io/deny-with";
 
 /// Compares every element with the others that concern the same endpoints.
 pub(super) fn elements(elements: &[Element<'_>], policies: &[Arc<Policy>], report: &mut Report<'_>) {
-    let all = All { elements, policies };
+    let all = All { elements, policies, kin: Kin::new(elements) };
     let again = all.duplicates(report);
     for (number, element) in elements.iter().enumerate() {
         if element.deny || element.peers == Peers::Nobody || again.contains(&number) {
             continue;
         }
-        all.denied(element, report);
-        all.default_deny(element, report);
+        all.denied(number, element, report);
+        all.default_deny(number, element, report);
         for (path, ports, l7) in element.l7() {
             let specs = ports.ports.as_slice();
             let restricts = l7.rules.iter().all(|rule| !rule.predicates.is_empty() || !rule.actions.is_empty());
-            if restricts && !report.settings.deviations.l7_binds_beside_l4 {
-                all.shadowed(element, &path, specs, report);
-            }
             let here = Here { number, element, path: &path, specs };
+            if restricts && !report.settings.deviations.l7_binds_beside_l4 {
+                all.shadowed(&here, report);
+            }
             all.subsumed(&here, l7, &again, report);
             all.parsers(&here, l7, report);
         }
@@ -42,6 +43,7 @@ pub(super) fn elements(elements: &[Element<'_>], policies: &[Arc<Policy>], repor
 struct All<'a> {
     elements: &'a [Element<'a>],
     policies: &'a [Arc<Policy>],
+    kin: Kin,
 }
 
 /// The L7 rules of one `toPorts` element.
@@ -52,7 +54,12 @@ struct Here<'a> {
     specs: &'a [PortSpec],
 }
 
-impl All<'_> {
+impl<'a> All<'a> {
+    /// The elements that concern all endpoints of this one, itself among them, with their numbers.
+    fn wider(&self, number: usize) -> impl DoubleEndedIterator<Item = (usize, &Element<'a>)> {
+        self.kin.wider(number).iter().map(|number| (*number, &self.elements[*number]))
+    }
+
     /// `other`, as it is called by who reads `element`.
     fn called(&self, element: &Element<'_>, other: &Element<'_>) -> String {
         if element.policy == other.policy {
@@ -67,7 +74,8 @@ impl All<'_> {
         let mut again = HashSet::new();
         for (number, element) in self.elements.iter().enumerate().filter(|(_, element)| element.peers != Peers::Nobody)
         {
-            let earlier = self.elements[..number].iter().find(|other| same(other, element));
+            let earlier = self.wider(number).take_while(|(other, _)| *other < number).map(|(_, other)| other);
+            let earlier = earlier.into_iter().find(|other| same(other, element));
             if let Some(other) = earlier {
                 let message = format!("says the same as {}", self.called(element, other));
                 report.add("PL105", element.policy, &element.path, message).related =
@@ -78,15 +86,11 @@ impl All<'_> {
         again
     }
 
-    fn denied(&self, element: &Element<'_>, report: &mut Report<'_>) {
+    fn denied(&self, number: usize, element: &Element<'_>, report: &mut Report<'_>) {
         let covers = |deny: &&Element<'_>| {
-            deny.deny
-                && deny.direction == element.direction
-                && cover::subjects(deny, element)
-                && cover::peers(&deny.peers, &element.peers)
-                && cover::all_ports(deny, element)
+            deny.deny && cover::all_ports(deny, element) && cover::peers(&deny.peers, &element.peers)
         };
-        if let Some(deny) = self.elements.iter().find(covers) {
+        if let Some(deny) = self.wider(number).map(|(_, other)| other).find(covers) {
             let message = format!("{} denies all that this allows", self.called(element, deny));
             report.add("PL106", element.policy, &element.path, message).related =
                 Some((deny.policy, deny.path.clone()));
@@ -94,14 +98,10 @@ impl All<'_> {
     }
 
     /// L7 rules where nobody switches default deny on.
-    fn default_deny(&self, element: &Element<'_>, report: &mut Report<'_>) {
-        let switches = |other: &Element<'_>| {
-            other.direction == element.direction
-                && other.default_deny() != Some(false)
-                && cover::subjects(other, element)
-        };
+    fn default_deny(&self, number: usize, element: &Element<'_>, report: &mut Report<'_>) {
+        let mut wider = self.wider(number);
         let Some((path, ..)) = element.l7().next() else { return };
-        if element.default_deny() == Some(false) && !self.elements.iter().any(switches) {
+        if element.default_deny() == Some(false) && wider.all(|(_, other)| other.default_deny() == Some(false)) {
             let message = format!(
                 "enableDefaultDeny.{} is false and no other rule switches it on, so these rules refuse nothing",
                 element.direction.as_str()
@@ -111,12 +111,15 @@ impl All<'_> {
     }
 
     /// The element that allows most of the same without L7 rules.
-    fn shadowed(&self, element: &Element<'_>, path: &str, specs: &[PortSpec], report: &mut Report<'_>) {
+    fn shadowed(&self, here: &Here<'_>, report: &mut Report<'_>) {
+        let Here { number, element, path, specs } = *here;
         let taken = |other: &Element<'_>| -> Vec<&PortSpec> {
             let covered = |spec: &&PortSpec| other.every_port() || other.plain().any(|by| cover::port(by, spec));
-            if encloses(other, element) { specs.iter().filter(covered).collect() } else { Vec::new() }
+            let taken: Vec<_> = specs.iter().filter(covered).collect();
+            if !taken.is_empty() && encloses(other, element) { taken } else { Vec::new() }
         };
-        let best = self.elements.iter().map(|other| (taken(other), other)).rev().max_by_key(|(taken, _)| taken.len());
+        let best =
+            self.wider(number).map(|(_, other)| (taken(other), other)).rev().max_by_key(|(taken, _)| taken.len());
         let Some((taken, other)) = best.filter(|(taken, _)| !taken.is_empty()) else { return };
         let ports = taken.iter().map(|spec| shown(spec)).collect::<Vec<_>>().join(", ");
         let message = format!(
@@ -130,11 +133,11 @@ impl All<'_> {
     fn subsumed(&self, here: &Here<'_>, l7: &L7Rules, again: &HashSet<usize>, report: &mut Report<'_>) {
         for (at, narrow) in l7.rules.iter().enumerate() {
             let place = format!("{}[{at}]", here.path);
-            let wider = self.elements.iter().enumerate().find_map(|(number, other)| {
-                let encloses = number == here.number || (!again.contains(&number) && encloses(other, here.element));
+            let wider = self.wider(here.number).find_map(|(number, other)| {
+                let encloses = || number == here.number || (!again.contains(&number) && encloses(other, here.element));
                 let mut lists = other.l7().filter(|(_, ports, list)| {
                     let covered = |spec: &PortSpec| ports.ports.iter().any(|by| cover::port(by, spec));
-                    encloses && list.schema.protocol == l7.schema.protocol && here.specs.iter().all(covered)
+                    list.schema.protocol == l7.schema.protocol && here.specs.iter().all(covered) && encloses()
                 });
                 lists.find_map(|(path, _, list)| {
                     let wider = list.rules.iter().enumerate().find(|(index, wide)| {
@@ -160,9 +163,8 @@ impl All<'_> {
 
     /// Another L7 protocol on the same port.
     fn parsers(&self, here: &Here<'_>, l7: &L7Rules, report: &mut Report<'_>) {
-        for other in
-            self.elements[..=here.number].iter().filter(|other| !other.deny && cover::meet(other, here.element))
-        {
+        let earlier = self.kin.all(here.number).filter(|other| *other <= here.number);
+        for other in earlier.map(|number| &self.elements[number]).filter(|other| !other.deny) {
             let clash = other.l7().find(|(path, ports, list)| {
                 let meets = |spec: &PortSpec| ports.ports.iter().any(|by| cover::ports_meet(by, spec));
                 let earlier = other.policy != here.element.policy || path.as_str() < here.path;
@@ -187,7 +189,8 @@ impl All<'_> {
         let mut told = HashSet::new();
         for (number, element) in self.elements.iter().enumerate() {
             let Some(answer) = element.written.deny_with else { continue };
-            let other = self.elements[..number].iter().find(|other| {
+            let mut earlier = self.kin.all(number).filter(|other| *other < number).map(|other| &self.elements[other]);
+            let other = earlier.find(|other| {
                 other.written.deny_with.is_some_and(|other| other != answer) && judged_together(other, element)
             });
             if let Some(other) = other.filter(|_| told.insert(element.policy)) {
@@ -202,33 +205,26 @@ impl All<'_> {
     }
 }
 
-/// Whether an allow concerns all endpoints and peers of another.
+/// Whether an allow of as many endpoints concerns all peers of another.
 fn encloses(wide: &Element<'_>, narrow: &Element<'_>) -> bool {
-    !wide.deny
-        && wide.direction == narrow.direction
-        && cover::subjects(wide, narrow)
-        && cover::peers(&wide.peers, &narrow.peers)
+    !wide.deny && cover::peers(&wide.peers, &narrow.peers)
 }
 
-/// Whether L7 rules of both bind some flow.
+/// Whether L7 rules of both, which concern endpoints in common, bind some flow.
 fn judged_together(a: &Element<'_>, b: &Element<'_>) -> bool {
     let peers = cover::peers(&a.peers, &b.peers) || cover::peers(&b.peers, &a.peers);
     let mut ports = a.l7().flat_map(|(_, rule, _)| &rule.ports);
-    peers
-        && cover::meet(a, b)
-        && ports.any(|one| b.l7().flat_map(|(_, rule, _)| &rule.ports).any(|other| cover::ports_meet(one, other)))
+    peers && ports.any(|one| b.l7().flat_map(|(_, rule, _)| &rule.ports).any(|other| cover::ports_meet(one, other)))
 }
 
-/// Whether two elements mean the same.
+/// Whether an element means the same as another, whose endpoints it concerns.
 fn same(a: &Element<'_>, b: &Element<'_>) -> bool {
     a.deny == b.deny
-        && a.direction == b.direction
         && a.default_deny() == b.default_deny()
-        && cover::subjects(a, b)
+        && same_ports(a, b)
         && cover::subjects(b, a)
         && cover::peers(&a.peers, &b.peers)
         && cover::peers(&b.peers, &a.peers)
-        && same_ports(a, b)
 }
 
 fn same_ports(a: &Element<'_>, b: &Element<'_>) -> bool {

@@ -7,6 +7,7 @@ mod checks;
 mod cover;
 mod element;
 mod http;
+mod kin;
 mod merge;
 mod peers;
 mod ports;

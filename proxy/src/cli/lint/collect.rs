@@ -1,6 +1,9 @@
 //! Files in, findings out: documents are read, looked at together, and what is found is put where it stands.
 
-use std::sync::Arc;
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use portcullis_config::{
     Problem,
@@ -50,19 +53,20 @@ pub fn collect(files: &[File], settings: &Settings) -> Collected {
     let world = World { endpoints, policies, settings: *settings, ..World::default() };
     let found = lint::lint(&world);
     collected.looked_at += written.len();
+    let fields: HashSet<(usize, &str)> = found.iter().map(|found| (found.policy, found.field.as_str())).collect();
     for (number, written) in written.iter().enumerate() {
-        let fields: Vec<&str> =
-            found.iter().filter(|found| found.policy == number).map(|found| found.field.as_str()).collect();
         for problem in &written.problems {
             collected.refused |= !problem.warning;
             // What a check says better, and what the engine only warns of: checks are for that.
-            if !problem.warning && !fields.contains(&problem.field.as_str()) {
+            if !problem.warning && !fields.contains(&(number, problem.field.as_str())) {
                 collected.findings.push(of_problem(written.file, written.document, &written.policy, problem));
             }
         }
     }
     collected.findings.extend(found.iter().map(|found| of_check(found, &written)));
-    let silenced = |finding: &Finding| files.iter().any(|file| is_silenced(file, finding));
+    let lines: HashMap<String, Vec<&str>> =
+        files.iter().map(|file| (file.name(), file.text.lines().collect())).collect();
+    let silenced = |finding: &Finding| lines.get(&finding.place.file).is_some_and(|lines| is_silenced(lines, finding));
     collected.findings.retain(|finding| !silenced(finding));
     collected.findings.sort_by(|a, b| (&a.place, a.check.code).cmp(&(&b.place, b.check.code)));
     collected
@@ -172,16 +176,13 @@ fn name(policy: &Policy) -> String {
 }
 
 /// Whether a comment on the line, or alone on the line before it, silences it: `# lint: ignore PL204 PL303`.
-fn is_silenced(file: &File, finding: &Finding) -> bool {
-    if file.name() != finding.place.file {
-        return false;
-    }
+fn is_silenced(lines: &[&str], finding: &Finding) -> bool {
     let names = |comment: &str| {
         let codes = comment.split_once("lint: ignore").map(|(_, codes)| codes);
         codes.is_some_and(|codes| codes.split([' ', ',']).any(|code| code == finding.check.code))
     };
     let line = usize::try_from(finding.place.line).unwrap_or_default();
-    let at = |line: usize| line.checked_sub(1).and_then(|line| file.text.lines().nth(line)).unwrap_or_default();
+    let at = |line: usize| line.checked_sub(1).and_then(|line| lines.get(line)).copied().unwrap_or_default();
     let behind = at(line).split_once('#').is_some_and(|(_, comment)| names(comment));
     let alone = at(line.saturating_sub(1)).trim_start().strip_prefix('#').is_some_and(names);
     behind || alone
