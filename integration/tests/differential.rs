@@ -4,8 +4,10 @@
 use std::{
     collections::BTreeMap,
     fs,
+    num::NonZeroUsize,
     path::{Path, PathBuf},
     process::Command,
+    thread,
 };
 
 use portcullis_integration::need::{Need, require};
@@ -74,19 +76,30 @@ fn disagreements(cases: &[Case], name: &str) -> Vec<String> {
     cases.iter().zip(&answers).filter_map(differ).collect()
 }
 
+/// Holds that nothing of one recording is answered in another way; tells the number of its cases.
+fn agrees(recording: &Path) -> usize {
+    let cases = read(recording);
+    let name = recording.display().to_string();
+    let found = disagreements(&cases, &name);
+    let shown = found[..found.len().min(SHOWN)].join("\n");
+    assert!(found.is_empty(), "{name}: {} of {} cases differ:\n{shown}", found.len(), cases.len());
+    cases.len()
+}
+
 #[test]
 fn every_recorded_answer_of_cilium_is_ours() {
     if !require(&[Need::Portcullis, Need::Program("gzip")]) {
         return;
     }
+    let recordings = recordings();
+    let at_once = thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let mut asked = 0;
-    for recording in recordings() {
-        let cases = read(&recording);
-        asked += cases.len();
-        let name = recording.display().to_string();
-        let found = disagreements(&cases, &name);
-        let shown = found[..found.len().min(SHOWN)].join("\n");
-        assert!(found.is_empty(), "{name}: {} of {} cases differ:\n{shown}", found.len(), cases.len());
+    for some in recordings.chunks(at_once) {
+        // A panic in a thread is the test's.
+        asked += thread::scope(|scope| {
+            let running: Vec<_> = some.iter().map(|recording| scope.spawn(|| agrees(recording))).collect();
+            running.into_iter().map(|thread| thread.join().expect("agreement")).sum::<usize>()
+        });
     }
     assert_eq!(asked, CASES, "recorded cases");
 }
