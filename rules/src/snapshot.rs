@@ -7,7 +7,10 @@ use std::{
 
 pub use crate::ruleset::RuleSet;
 use crate::{
-    compile::{Locals, compile, identities::Addresses},
+    compile::{
+        Locals, compile,
+        identities::{Addresses, Places},
+    },
     services::Vips,
     settings::Settings,
     steering::SteeringTable,
@@ -64,6 +67,7 @@ pub struct Snapshot {
     generation: u64,
     settings: Settings,
     addresses: Addresses,
+    places: Places,
     locals: Locals,
     vips: Vips,
 }
@@ -75,7 +79,8 @@ impl Snapshot {
     pub fn compile(world: &World, generation: u64) -> Self {
         let (addresses, locals) = compile(world);
         let vips = Vips::new(world.services.iter().map(|service| &**service));
-        Self { generation, settings: world.settings, addresses, locals, vips }
+        let places = Places::new(&addresses);
+        Self { generation, settings: world.settings, addresses, places, locals, vips }
     }
 
     /// Number of this snapshot; grows.
@@ -137,7 +142,7 @@ impl Snapshot {
     #[must_use]
     pub fn steering(&self, id: EndpointId) -> SteeringTable {
         let Some((endpoint, subject)) = self.locals.get(&id) else { return SteeringTable::default() };
-        let sources = Sources { addresses: &self.addresses, vips: &self.vips };
+        let sources = Sources { addresses: &self.addresses, places: &self.places, vips: &self.vips };
         SteeringTable { classes: sources.classes(subject, endpoint), addresses: endpoint.addresses.clone() }
     }
 }

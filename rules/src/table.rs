@@ -9,7 +9,12 @@ use std::{
 use ipnet::IpNet;
 
 use crate::{
-    compile::{Subject, class::Class, identities::Addresses, peers::Who},
+    compile::{
+        Subject,
+        class::Class,
+        identities::{Addresses, Places},
+        peers::Who,
+    },
     services::Vips,
     snapshot::{Access, Flow},
     steering::{Action, PortClass},
@@ -22,6 +27,7 @@ type Prefixes = BTreeMap<IpNet, Action>;
 /// What the kernel's tables are computed from.
 pub(crate) struct Sources<'a> {
     pub(crate) addresses: &'a Addresses,
+    pub(crate) places: &'a Places,
     pub(crate) vips: &'a Vips,
 }
 
@@ -115,8 +121,13 @@ impl Sources<'_> {
     /// The decisions of a class without regard to services.
     fn base(&self, class: &Class) -> Prefixes {
         let mut prefixes: Prefixes = class.prefixes().map(|(net, flow)| (net, action(flow))).collect();
-        for (address, known) in self.addresses {
-            prefixes.insert(IpNet::from(*address), action(class.answer(Who::Known(known.identity))));
+        let other = action(class.other());
+        // Where those that no rule selects fare as the rest of the world does, only the others have to be named.
+        if prefixes.values().any(|outside| *outside != other) {
+            prefixes.extend(self.addresses.keys().map(|address| (IpNet::from(*address), other)));
+        }
+        for (identity, flow) in class.known() {
+            prefixes.extend(self.places.of(identity).iter().map(|address| (IpNet::from(*address), action(flow))));
         }
         without_redundant(prefixes)
     }

@@ -44,6 +44,16 @@ impl Class {
         &self.answers[index.unwrap_or(self.other)]
     }
 
+    /// The answers for endpoints that some grant selects by itself.
+    pub(crate) fn known(&self) -> impl Iterator<Item = (Identity, &Flow)> {
+        self.known.iter().map(|(identity, index)| (*identity, &self.answers[*index]))
+    }
+
+    /// The answer for all other known endpoints.
+    pub(crate) fn other(&self) -> &Flow {
+        &self.answers[self.other]
+    }
+
     /// The answers for addresses that belong to no known endpoint, by prefix.
     pub(crate) fn prefixes(&self) -> impl Iterator<Item = (IpNet, &Flow)> {
         self.unknown.iter().map(|(net, index)| (*net, &self.answers[*index]))

@@ -24,6 +24,28 @@ pub(crate) struct Known {
 /// The known addresses. The first endpoint that has an address owns it.
 pub(crate) type Addresses = HashMap<IpAddr, Known, foldhash::fast::RandomState>;
 
+/// The known addresses by identity.
+#[derive(Debug, Default)]
+pub(crate) struct Places(Vec<Vec<IpAddr>>);
+
+impl Places {
+    pub(crate) fn new(addresses: &Addresses) -> Self {
+        let mut places = Self::default();
+        for (address, known) in addresses {
+            let identity = known.identity as usize;
+            if places.0.len() <= identity {
+                places.0.resize_with(identity + 1, Vec::new);
+            }
+            places.0[identity].push(*address);
+        }
+        places
+    }
+
+    pub(crate) fn of(&self, identity: Identity) -> &[IpAddr] {
+        self.0.get(identity as usize).map_or(&[], Vec::as_slice)
+    }
+}
+
 /// What makes an identity: labels, and for what is outside the cluster the addresses.
 type Key<'w> = (&'w Labels, &'w [IpAddr]);
 
