@@ -1,7 +1,7 @@
 //! The answers for one range of ports, by peer.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -209,8 +209,10 @@ impl<'w> Classes<'w> {
         let everything = L7Rule::default();
         let list = schema.nature.list.map_or_else(|| format!("rules.{}", schema.protocol), str::to_owned);
         let mut all: Vec<(&L7Rule, Arc<RuleInfo>)> = Vec::new();
+        // A peer that several selectors of one element select is judged by the element's rules once.
+        let mut seen: HashSet<*const L7Rule> = HashSet::new();
         for grant in key.0.iter().map(of) {
-            for (number, rule) in grant.rules(schema).enumerate() {
+            for (number, rule) in grant.rules(schema).enumerate().filter(|(_, rule)| seen.insert(&raw const **rule)) {
                 let path = format!("{}.{list}[{number}]", grant.info.rule);
                 all.push((rule, Arc::new(RuleInfo { policy: Arc::clone(&grant.info.policy), rule: path.into() })));
             }
