@@ -201,6 +201,17 @@ fn a_rule_for_some_server_names_shadows_nothing() {
 }
 
 #[test]
+fn http_on_the_port_of_tls_needs_somebody_who_takes_tls_off() {
+    let rule = |tls: &str| {
+        format!(
+            "ingress: [{{fromEndpoints: [{{}}], toPorts: [{{ports: [{{port: \"443\", protocol: TCP}}]{tls}, rules: {{http: [{{path: /a.*}}]}}}}]}}]"
+        )
+    };
+    assert_eq!(codes(&[&rule("")], ""), ["PL205"]);
+    assert!(codes(&[&rule(", terminatingTLS: {secret: {namespace: shop, name: web}}")], "").is_empty());
+}
+
+#[test]
 fn fields_that_cilium_has_no_more_are_named() {
     let found = codes(&["ingress: [{fromRequires: [{matchLabels: {a: b}}]}]"], "");
     assert_eq!(found, ["PL003"]);

@@ -236,6 +236,7 @@ fn same_ports(a: &Element<'_>, b: &Element<'_>) -> bool {
             let within = |one: &[PortSpec], other: &[PortSpec]| one.iter().all(|spec| other.contains(spec));
             within(&a.ports, &b.ports)
                 && within(&b.ports, &a.ports)
+                && a.terminates_tls == b.terminates_tls
                 && same_rules(a.l7.as_ref(), b.l7.as_ref())
                 && same_rules(a.server_names.as_ref(), b.server_names.as_ref())
         })

@@ -18,7 +18,7 @@ pub(super) fn element(element: &Element<'_>, report: &mut Report<'_>) {
         }
         let Some(l7) = &rule.l7 else { continue };
         match l7.schema.protocol {
-            "http" => {
+            "http" if !rule.terminates_tls => {
                 let tls = rule.ports.iter().position(speaks_tls);
                 if let Some(number) = tls {
                     let message =
