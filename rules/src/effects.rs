@@ -91,8 +91,10 @@ impl<'a> Changed<'a> {
             }
             Mismatch::Log => self.effects.missing.push(missing),
             Mismatch::Add => {
-                let values = value.into_iter().chain([wanted.clone()]).collect();
-                self.set(action, values);
+                // Lines that were added before stay lines of their own.
+                let before = self.effects.changed.iter().find(|(name, _)| *name == action.name);
+                let lines = before.map_or_else(|| value.into_iter().collect(), |(_, lines)| lines.clone());
+                self.set(action, [lines, vec![wanted.clone()]].concat());
                 self.effects.missing.push(missing);
             }
             // Nothing is wrong with a header that only has to be there.

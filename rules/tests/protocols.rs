@@ -17,7 +17,7 @@ use portcullis_rules::{
         CidrGroupSelector, CidrGroupUse, Entity, Entry, FqdnSelector, HeaderAction, IcmpField, L7Rule, L7Rules,
         Mismatch, Predicate, Rule, ServiceName, ServiceSelector, Wanted,
     },
-    snapshot::Snapshot,
+    snapshot::{Access, Snapshot},
     verdict::Reason,
     world::{CidrGroup, Direction, EndpointId, ResolvedName, Secret, Transport, World},
 };
@@ -283,6 +283,25 @@ fn rules_change_headers_that_do_not_match() {
         let snapshot = Snapshot::compile(&world, 1);
         let answer = explain(&world, &snapshot, &question("10.0.0.2", 80, Some(&asked)));
         assert_eq!((answer.allowed, answer.effects), (allowed, effects), "{wanted:?} {mismatch:?} {sent:?}");
+    }
+}
+
+#[test]
+fn rules_change_headers_once_for_each_selector_of_the_peer_and_judge_once() {
+    for (selectors, copies) in
+        [(&["app=client"][..], 1), (&["app=client", "app=client"], 1), (&["app=client", "app"], 2)]
+    {
+        let acts = action(Wanted::Value("new".to_owned()), Mismatch::Add);
+        let rules = vec![acts, L7Rule { predicates: vec![path("/never")], ..L7Rule::default() }];
+        let world =
+            town(vec![policy("default/p", vec![ingress("app=server", vec![peers(selectors).http("80", rules)])])]);
+        let snapshot = Snapshot::compile(&world, 1);
+        let asked = Http { headers: vec![("x", "old")], ..request("GET", "/") };
+        let answer = explain(&world, &snapshot, &question("10.0.0.2", 80, Some(&asked)));
+        let values = [vec!["old".to_owned()], vec!["new".to_owned(); copies]].concat();
+        assert_eq!(answer.effects.changed, vec![("x".to_owned(), values)], "{selectors:?}");
+        let Access::Judge(set) = enters(&world, "client", "80").access else { panic!("{selectors:?}") };
+        assert_eq!(set.len(), copies + 1, "{selectors:?}");
     }
 }
 

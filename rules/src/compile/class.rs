@@ -209,10 +209,12 @@ impl<'w> Classes<'w> {
         let everything = L7Rule::default();
         let list = schema.nature.list.map_or_else(|| format!("rules.{}", schema.protocol), str::to_owned);
         let mut all: Vec<(&L7Rule, Arc<RuleInfo>)> = Vec::new();
-        // A peer that several selectors of one element select is judged by the element's rules once.
+        // A peer that several selectors of one element select is judged by the element's rules once. What rules do to
+        // headers they do for each selector, as in Cilium, where each has its own copy of them.
         let mut seen: HashSet<*const L7Rule> = HashSet::new();
         for grant in key.0.iter().map(of) {
-            for (number, rule) in grant.rules(schema).enumerate().filter(|(_, rule)| seen.insert(&raw const **rule)) {
+            let mut is_new = |rule: &L7Rule| seen.insert(&raw const *rule) || !rule.actions.is_empty();
+            for (number, rule) in grant.rules(schema).enumerate().filter(|(_, rule)| is_new(rule)) {
                 let path = format!("{}.{list}[{number}]", grant.info.rule);
                 all.push((rule, Arc::new(RuleInfo { policy: Arc::clone(&grant.info.policy), rule: path.into() })));
             }

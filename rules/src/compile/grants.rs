@@ -131,15 +131,17 @@ pub(crate) struct Lister<'w> {
     pub(crate) identities: &'w Identities<'w>,
     pub(crate) grants: Vec<Grant<'w>>,
     /// Each selector and each port becomes a grant of its own. Only rules that ask which port or which selector it was
-    /// need that: server names, and protocols with [`exact ports`](crate::schema::Nature::exact_port).
+    /// need that: server names, protocols with [`exact ports`](crate::schema::Nature::exact_port), and rules that change
+    /// headers, which Cilium does once for each selector and port.
     apart: bool,
     pairs: HashMap<(String, Option<PortRef>), u32>,
 }
 
 /// Whether some policy has rules that ask which port or which selector allowed.
 fn asks_apart(world: &World) -> bool {
-    let asks =
-        |rule: &PortRule| rule.server_names.is_some() || rule.l7.as_ref().is_some_and(|l7| l7.schema.nature.exact_port);
+    let acts = |l7: &L7Rules| l7.rules.iter().any(|rule| !rule.actions.is_empty());
+    let l7_asks = |l7: &L7Rules| l7.schema.nature.exact_port || acts(l7);
+    let asks = |rule: &PortRule| rule.server_names.is_some() || rule.l7.as_ref().is_some_and(l7_asks);
     world.policies.iter().flat_map(|policy| &policy.rules).any(|rule| {
         let lists = [&rule.ingress, &rule.egress].into_iter().flatten().flatten();
         lists.flat_map(|entry| entry.ports.iter().flatten()).any(asks)
