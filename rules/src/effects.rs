@@ -92,8 +92,7 @@ impl<'a> Changed<'a> {
             Mismatch::Log => self.effects.missing.push(missing),
             Mismatch::Add => {
                 // Lines that were added before stay lines of their own.
-                let before = self.effects.changed.iter().find(|(name, _)| *name == action.name);
-                let lines = before.map_or_else(|| value.into_iter().collect(), |(_, lines)| lines.clone());
+                let lines = self.lines(&action.name).map_or_else(|| value.into_iter().collect(), <[String]>::to_vec);
                 self.set(action, [lines, vec![wanted.clone()]].concat());
                 self.effects.missing.push(missing);
             }
@@ -114,6 +113,11 @@ impl<'a> Changed<'a> {
         true
     }
 
+    /// The lines of a header that was changed.
+    fn lines(&self, header: &str) -> Option<&[String]> {
+        self.effects.changed.iter().find(|(name, _)| name == header).map(|(_, lines)| lines.as_slice())
+    }
+
     fn set(&mut self, action: &Action, values: Vec<String>) {
         self.effects.changed.retain(|(name, _)| *name != action.name);
         self.effects.changed.push((action.name.clone(), values));
@@ -127,9 +131,9 @@ impl Request for Changed<'_> {
 
     fn field(&self, field: FieldIndex, key: &str) -> FieldValue<'_> {
         let header = self.schema().fields.get(usize::from(field.0)).is_some_and(|spec| spec.form == Form::Headers);
-        match self.effects.changed.iter().find(|(name, _)| header && name == key) {
-            Some((_, values)) if values.is_empty() => FieldValue::Absent,
-            Some((_, values)) => FieldValue::Value(Cow::Owned(values.join(",").into_bytes())),
+        match self.lines(key).filter(|_| header) {
+            Some([]) => FieldValue::Absent,
+            Some(lines) => FieldValue::Value(Cow::Owned(lines.join(",").into_bytes())),
             None => self.request.field(field, key),
         }
     }
