@@ -7,7 +7,7 @@ use std::hint::black_box;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use portcullis_codecs::{
     http1,
-    relay::{Checker, Decision, Limits, Offence, Output, Relay, Side},
+    relay::{Answer, Checker, Decision, Limits, Offence, Output, Relay, Side},
 };
 use portcullis_rules::{
     request::{FieldValue, Request},
@@ -42,8 +42,8 @@ impl Checker for Look {
         if black_box(fine) { Decision::Allow } else { Decision::Reset }
     }
 
-    fn answered(&mut self, status: u16) {
-        black_box(status);
+    fn answered(&mut self, answer: Answer) {
+        black_box(answer);
     }
 
     fn offended(&mut self, offence: &dyn Offence) {

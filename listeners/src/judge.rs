@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use portcullis_codecs::relay::{Checker, Decision, Offence, Side};
+use portcullis_codecs::relay::{Answer, Checker, Decision, Offence, Side};
 use portcullis_rules::{
     request::Request,
     schema::{FieldIndex, Form},
@@ -30,6 +30,8 @@ const SHOWN: usize = 2048;
 /// A verdict that waits for its answer, for the access record.
 #[derive(Debug)]
 struct Pending {
+    /// Which of the connection's requests, where answers come in any order.
+    exchange: u32,
     event: Arc<Event>,
     since: Instant,
 }
@@ -170,25 +172,27 @@ impl Judge {
         }
         let told = Told { allowed, layer: flow.layer, reason: flow.reason, rule: flow.rule.as_deref(), miss: None };
         let event = Arc::new(self.event(told, None, court.snapshot));
-        self.tell(event, court.exit);
+        self.tell(event, 0, court.exit);
     }
 
     /// Shows an event, and keeps it for its record: one that allows is recorded when the answer comes.
-    fn tell(&mut self, event: Arc<Event>, exit: &Exit) {
+    fn tell(&mut self, event: Arc<Event>, exchange: u32, exit: &Exit) {
         exit.show(&event);
         if !exit.records(event.allowed) {
             return;
         }
         if event.allowed {
-            self.pending.push_back(Pending { event, since: Instant::now() });
+            self.pending.push_back(Pending { exchange, event, since: Instant::now() });
         } else {
             self.record(event, None, Duration::ZERO, exit);
         }
     }
 
-    fn record(&self, event: Arc<Event>, status: Option<u16>, duration: Duration, exit: &Exit) {
+    fn record(&self, event: Arc<Event>, answer: Option<Answer>, duration: Duration, exit: &Exit) {
         let [received, sent] = self.moved;
-        exit.record(Record { event, status, duration, received, sent });
+        let status = answer.and_then(|answer| answer.status);
+        let grpc_status = answer.and_then(|answer| answer.grpc_status);
+        exit.record(Record { event, status, grpc_status, duration, received, sent });
     }
 
     fn event(&self, told: Told<'_>, request: Option<&dyn Request>, snapshot: Option<&Snapshot>) -> Event {
@@ -264,7 +268,7 @@ impl Checker for Hearing<'_> {
         if court.exit.wants_event(allowed) {
             let told = Told { allowed, layer: Layer::L7, reason, rule, miss: verdict.miss };
             let event = Arc::new(judge.event(told, Some(request), court.snapshot));
-            judge.tell(event, court.exit);
+            judge.tell(event, request.exchange(), court.exit);
         }
         match verdict.deny_with {
             _ if allowed => Decision::Allow,
@@ -273,9 +277,11 @@ impl Checker for Hearing<'_> {
         }
     }
 
-    fn answered(&mut self, status: u16) {
-        if let Some(pending) = self.judge.pending.pop_front() {
-            self.judge.record(pending.event, Some(status), pending.since.elapsed(), self.court.exit);
+    fn answered(&mut self, answer: Answer) {
+        let pending = &mut self.judge.pending;
+        let place = pending.iter().position(|pending| pending.exchange == answer.exchange);
+        if let Some(pending) = place.and_then(|place| pending.remove(place)) {
+            self.judge.record(pending.event, Some(answer), pending.since.elapsed(), self.court.exit);
         }
     }
 

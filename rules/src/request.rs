@@ -43,6 +43,11 @@ pub trait Request {
         let _ = (field, number);
         b""
     }
+    /// Tells requests of one connection apart that are answered in any order (HTTP/2: the stream). 0 for all of them
+    /// where answers come in the order of the requests.
+    fn exchange(&self) -> u32 {
+        0
+    }
     /// The protocol version as people write it, for records; empty when there is none.
     fn version(&self) -> &'static str {
         ""

@@ -78,13 +78,34 @@ pub enum Decision {
     Respond,
 }
 
+/// What is known of the answer to an allowed request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// Which request: its [`Request::exchange`]. Of several with the same number it is the oldest without an answer.
+    pub exchange: u32,
+    /// The protocol's number; `None` if the request was given up and no answer will come.
+    pub status: Option<u16>,
+    /// The status of the call that the answer carries (`grpc-status`).
+    pub grpc_status: Option<u32>,
+}
+
+impl Answer {
+    /// The answer to the oldest request that has none, by its number.
+    #[must_use]
+    pub fn next(status: u16) -> Self {
+        Self { exchange: 0, status: Some(status), grpc_status: None }
+    }
+}
+
 /// Judges requests and is told of answers and offences.
 pub trait Checker {
     /// Judges one request. It borrows from the read buffer and is synchronous: nothing waits in a table.
     fn check(&mut self, request: &dyn Request) -> Decision;
-    /// The final answer to the oldest allowed request that has had none began. `status` is the protocol's number.
-    fn answered(&mut self, status: u16);
-    /// One side sent what cannot be relayed safely. The relay ends the pair through [`Output::close`].
+    /// The final answer to an allowed request began; where it carries the status of a call, it has ended. Told once
+    /// for each request, unless the connection ends before.
+    fn answered(&mut self, answer: Answer);
+    /// One side sent what cannot be relayed safely. The relay ends the pair through [`Output::close`], or the stream if
+    /// the protocol has streams.
     fn offended(&mut self, offence: &dyn Offence);
 }
 

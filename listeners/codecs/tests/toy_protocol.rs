@@ -10,7 +10,7 @@ use memchr::memchr;
 use playbook::{pair::Judge, script::Play};
 use portcullis_codecs::{
     Protocol,
-    relay::{Checker, Close, Decision, Limits, Offence, Output, Relay, Side, Step},
+    relay::{Answer, Checker, Close, Decision, Limits, Offence, Output, Relay, Side, Step},
 };
 use portcullis_rules::{
     policy::{L7Rule, Matcher, Predicate},
@@ -91,7 +91,7 @@ impl Relay for Toy {
         if from == Side::Upstream {
             let Some(due) = self.due.checked_sub(1) else { return Self::refuse("unasked", from, checker, out) };
             self.due = due;
-            checker.answered(0);
+            checker.answered(Answer::next(0));
             return step;
         }
         let Some(space) = memchr(b' ', line) else { return Self::refuse("no_item", from, checker, out) };

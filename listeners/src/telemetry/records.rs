@@ -41,7 +41,10 @@ pub(crate) struct Record {
     pub(crate) event: Arc<Event>,
     /// The protocol's number of the answer; `None` if none came.
     pub(crate) status: Option<u16>,
-    /// From the verdict to the beginning of the answer, or to the end of the flow.
+    /// The status of the call that the answer carries, if it carries one.
+    pub(crate) grpc_status: Option<u32>,
+    /// From the verdict to the beginning of the answer (to its end where it carries the status of a call), or to the end
+    /// of the flow.
     pub(crate) duration: Duration,
     /// Bytes of the connection so far that were relayed from the client.
     pub(crate) received: u64,
@@ -144,6 +147,8 @@ struct Line<'a> {
     request: serde_json::Map<String, serde_json::Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    grpc_status: Option<u32>,
     duration_us: u64,
     bytes_received: u64,
     bytes_sent: u64,
@@ -201,6 +206,7 @@ fn line(record: &Record, mut out: impl Write) -> io::Result<()> {
         miss: miss.map(|miss| Miss { predicate: &miss.predicate, pattern: &miss.pattern, value: &miss.value }),
         request,
         status: record.status,
+        grpc_status: record.grpc_status,
         duration_us: u64::try_from(record.duration.as_micros()).unwrap_or(u64::MAX),
         bytes_received: record.received,
         bytes_sent: record.sent,

@@ -77,7 +77,7 @@ impl Telemetry {
         }
         let event = Arc::new(event(refusal, flow, protocol, snapshot));
         self.watchers.show(&event);
-        self.record(Record { event, status: None, duration: Duration::ZERO, received: 0, sent: 0 });
+        self.record(Record { event, status: None, grpc_status: None, duration: Duration::ZERO, received: 0, sent: 0 });
     }
 }
 

@@ -10,7 +10,7 @@ use super::{
     response::{self, Next},
     violation::Violation,
 };
-use crate::relay::{Checker, Step};
+use crate::relay::{Answer, Checker, Step};
 
 /// Where in the server's stream we are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +57,7 @@ impl Http1 {
         self.responses = Responses::Head(scan);
         let next = head.next(asked)?;
         if next != Next::Interim {
-            checker.answered(head.status);
+            checker.answered(Answer::next(head.status));
         }
         match next {
             Next::Interim => {}

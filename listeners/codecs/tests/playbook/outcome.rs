@@ -2,7 +2,7 @@
 
 use portcullis_codecs::{
     http1,
-    relay::{Decision, Limits, Side},
+    relay::{Answer, Decision, Limits, Side},
 };
 
 use super::pair::{Pair, deny_with};
@@ -13,7 +13,7 @@ pub(crate) struct Outcome {
     pub(crate) to_client: Vec<u8>,
     pub(crate) to_server: Vec<u8>,
     pub(crate) judged: Vec<String>,
-    pub(crate) answered: Vec<u16>,
+    pub(crate) answered: Vec<Answer>,
     pub(crate) offences: Vec<(Side, &'static str)>,
     close: String,
 }

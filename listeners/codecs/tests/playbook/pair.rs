@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use portcullis_codecs::relay::{Checker, Close, Decision, Offence, Output, Relay, Side};
+use portcullis_codecs::relay::{Answer, Checker, Close, Decision, Offence, Output, Relay, Side};
 use portcullis_rules::{
     request::{FieldValue, Request},
     schema::{FieldIndex, Form},
@@ -16,7 +16,7 @@ pub(crate) struct Recorder {
     judge: Judge,
     /// Each request that was judged: its fields as they are shown, then the decision unless it is to allow.
     pub(crate) judged: Vec<String>,
-    pub(crate) answered: Vec<u16>,
+    pub(crate) answered: Vec<Answer>,
     pub(crate) offences: Vec<(Side, &'static str)>,
 }
 
@@ -33,8 +33,8 @@ impl Checker for Recorder {
         decision
     }
 
-    fn answered(&mut self, status: u16) {
-        self.answered.push(status);
+    fn answered(&mut self, answer: Answer) {
+        self.answered.push(answer);
     }
 
     fn offended(&mut self, offence: &dyn Offence) {

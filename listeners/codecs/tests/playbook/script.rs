@@ -2,7 +2,7 @@
 
 use portcullis_codecs::{
     http1,
-    relay::{Close, Decision, Limits, Relay, Side},
+    relay::{Answer, Close, Decision, Limits, Relay, Side},
 };
 use proptest::{
     collection::vec,
@@ -24,7 +24,7 @@ enum Step {
     Ends(Side),
     TimesOut,
     Judged(Vec<String>),
-    Answered(Vec<u16>),
+    Answered(Vec<Answer>),
     Offends(Side, String),
     Closes(Close),
 }
@@ -128,9 +128,15 @@ impl Play {
         self.step(Step::Judged(requests.iter().map(ToString::to_string).collect()))
     }
 
-    /// All final answers so far.
+    /// All final answers so far, which come in order.
     pub(crate) fn answered(self, statuses: &[u16]) -> Self {
-        self.step(Step::Answered(statuses.to_vec()))
+        let answers: Vec<_> = statuses.iter().map(|status| Answer::next(*status)).collect();
+        self.answers(&answers)
+    }
+
+    /// All final answers so far.
+    pub(crate) fn answers(self, answers: &[Answer]) -> Self {
+        self.step(Step::Answered(answers.to_vec()))
     }
 
     pub(crate) fn client_offends(self, kind: &str) -> Self {
@@ -191,7 +197,7 @@ impl Play {
                     assert!(seen.contains(&show(text.as_bytes())), "{}: {side:?} reads {seen:?}", place());
                 }
                 Step::Judged(requests) => assert_eq!(&pair.recorder.judged, requests, "{}", place()),
-                Step::Answered(statuses) => assert_eq!(&pair.recorder.answered, statuses, "{}", place()),
+                Step::Answered(answers) => assert_eq!(&pair.recorder.answered, answers, "{}", place()),
                 Step::Offends(side, kind) => {
                     assert_eq!(pair.recorder.offences, [(*side, kind.as_str())], "{}", place());
                     offence = Some(());
