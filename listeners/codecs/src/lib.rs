@@ -3,6 +3,7 @@
 //! A new protocol is one folder here and one line in [`REGISTRY`].
 
 pub mod dns;
+pub mod http;
 pub mod http1;
 pub mod kafka;
 pub mod relay;
@@ -21,11 +22,11 @@ pub struct Protocol {
 }
 
 /// All protocols.
-pub static REGISTRY: &[Protocol] = &[Protocol { schema: &http1::SCHEMA, relay: http1::relay }];
+pub static REGISTRY: &[Protocol] = &[Protocol { schema: &http::SCHEMA, relay: http1::relay }];
 
 /// What every protocol publishes that policies may name, those without a relay included. Policies are read with all of
 /// them where nothing is relayed.
-pub static SCHEMAS: &[&Schema] = &[&http1::SCHEMA, &kafka::SCHEMA, &tls::SCHEMA, &dns::SCHEMA];
+pub static SCHEMAS: &[&Schema] = &[&http::SCHEMA, &kafka::SCHEMA, &tls::SCHEMA, &dns::SCHEMA];
 
 /// Finds a protocol by the name of its schema.
 #[must_use]

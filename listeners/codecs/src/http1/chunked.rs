@@ -5,11 +5,12 @@ use memchr::memchr;
 
 use super::{
     body::Taken,
-    field::{self, is_control},
+    field,
     framing::is_framing,
     head::{Bounds, Scan},
     violation::Violation,
 };
+use crate::http::text::{hex, is_control};
 
 /// Longest chunk size: 16 hexadecimal digits fill 64 bits.
 const SIZE_DIGITS: usize = 16;
@@ -157,13 +158,4 @@ fn trailers(scan: &mut Scan, input: &[u8], room: usize) -> Result<Option<usize>,
         section = &section[length..];
     }
     Ok(Some(end))
-}
-
-/// The value of a hexadecimal digit.
-pub(super) fn hex(digit: u8) -> u8 {
-    match digit {
-        b'0'..=b'9' => digit - b'0',
-        b'a'..=b'f' => digit - b'a' + 10,
-        _ => digit.wrapping_sub(b'A').wrapping_add(10),
-    }
 }

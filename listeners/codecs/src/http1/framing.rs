@@ -1,9 +1,7 @@
 //! Where a message ends, by its header fields (RFC 9112 §6).
 
-use super::{
-    field::{Line, members},
-    violation::Violation,
-};
+use super::{field::Line, violation::Violation};
+use crate::http::text::{content_length, members};
 
 /// HTTP version of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +41,7 @@ impl Framing {
             if self.length.is_some() {
                 return Err(Violation::TwoLengths);
             }
-            self.length = Some(content_length(line.value)?);
+            self.length = Some(content_length(line.value).ok_or(Violation::ContentLength)?);
         } else if line.is(b"transfer-encoding") {
             if self.chunked || !line.value.eq_ignore_ascii_case(b"chunked") {
                 return Err(Violation::TransferEncoding);
@@ -73,14 +71,4 @@ impl Framing {
 /// Whether a field, by its name, frames or routes a message.
 pub(super) fn is_framing(name: &[u8]) -> bool {
     FRAMING.iter().any(|field| name.eq_ignore_ascii_case(field))
-}
-
-/// `1*DIGIT`, at most 2^63 - 1 (RFC 9112 §6.2).
-fn content_length(value: &[u8]) -> Result<u64, Violation> {
-    if value.is_empty() || value.len() > 19 || !value.iter().all(u8::is_ascii_digit) {
-        return Err(Violation::ContentLength);
-    }
-    // 19 digits stay below 10^19 < 2^64, so the sum cannot wrap.
-    let number = value.iter().fold(0_u64, |sum, digit| sum * 10 + u64::from(digit - b'0'));
-    if number > i64::MAX.cast_unsigned() { Err(Violation::ContentLength) } else { Ok(number) }
 }

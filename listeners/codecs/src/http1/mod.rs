@@ -12,10 +12,8 @@ mod request;
 mod requests;
 mod response;
 mod responses;
-mod target;
 mod violation;
 
-pub use request::SCHEMA;
 pub use violation::{Offended, Violation};
 
 use portcullis_rules::request::Request;
@@ -26,6 +24,7 @@ use self::{
     requests::{Requests, forward},
     responses::Responses,
 };
+pub use crate::http::SCHEMA;
 use crate::relay::{Checker, Close, Limits, Output, Relay, Side, Step};
 
 /// Makes the relay of one connection pair.

@@ -1,56 +1,31 @@
 //! Request heads, read strictly, and what the rules see of them.
 
-use std::{borrow::Cow, cell::OnceCell};
+use std::borrow::Cow;
 
 use portcullis_rules::{
     request::{FieldValue, Request},
-    schema::{FieldIndex, FieldSpec, Form, Nature, Schema},
+    schema::{FieldIndex, Schema},
 };
 
 use super::{
-    field::{Line, has_member, is_token_byte, lines},
+    field::{Line, lines},
     framing::{Framing, Version},
     head::Sink,
     outstanding::Asked,
-    target::{Target, check_authority},
     violation::Violation,
 };
-
-/// What HTTP publishes to the rules, with Cilium's meaning (cilium pkg/policy/api/http.go,
-/// pkg/envoy/policy/envoy_l7_rules_translator.go):
-///
-/// - `method`: as it stands; case counts.
-/// - `path`: Envoy's `:path`, that is the path with the query. Percent-encoded unreserved characters of the path are
-///   decoded and hexadecimal digits made upper case for comparison; a path that two servers may read differently is
-///   ambiguous. `*` for `OPTIONS *`; CONNECT has none.
-/// - `host`: Envoy's `:authority`, that is the authority of an absolute target or of CONNECT, else Host. It stays as the
-///   client sent it, with its port if it has one and in its case, because Cilium matches its case-sensitive regular
-///   expression against exactly that: `(?i)example\.com(:80)?` takes all spellings of one server.
-/// - `headers`: lines of one name joined by `,`. `:method`, `:path`, `:authority`, and `host` in its place, name the
-///   fields above, as they do in Envoy.
-pub static SCHEMA: Schema = Schema {
-    protocol: "http",
-    fields: &[
-        FieldSpec { name: "method", form: Form::Regex, checked: true },
-        FieldSpec { name: "path", form: Form::Regex, checked: true },
-        FieldSpec { name: "host", form: Form::Regex, checked: false },
-        FieldSpec { name: "headers", form: Form::Headers, checked: true },
-    ],
-    nature: &Nature::STREAM,
+use crate::http::{
+    SCHEMA,
+    parts::Parts,
+    target::{Target, check_authority},
+    text::{has_member, is_token_byte},
 };
-
-const METHOD: u8 = 0;
-const PATH: u8 = 1;
-const HOST: u8 = 2;
 
 /// One request head.
 #[derive(Debug)]
 pub(super) struct Head<'a> {
-    method: &'a [u8],
-    target: Target<'a>,
+    parts: Parts<'a>,
     version: Version,
-    /// Value of Host.
-    host: Option<&'a [u8]>,
     pub(super) framing: Framing,
     upgrade: bool,
     /// It waits for 100 before it sends its body, or not.
@@ -58,8 +33,6 @@ pub(super) struct Head<'a> {
     connection: Persistence,
     /// The header lines.
     section: &'a [u8],
-    /// Made when a rule first looks at the path.
-    normal_path: OnceCell<FieldValue<'a>>,
 }
 
 /// What Connection says about the time after the answer (RFC 9112 §9.3).
@@ -73,16 +46,13 @@ impl<'a> Sink<'a> for Head<'a> {
     fn first_line(line: &'a [u8]) -> Result<Self, Violation> {
         let (method, target, version) = request_line(line)?;
         Ok(Self {
-            method,
-            target: Target::parse(method, target)?,
+            parts: Parts::new(method, Target::parse(method, target)?),
             version,
-            host: None,
             framing: Framing::default(),
             upgrade: false,
             expect: false,
             connection: Persistence::default(),
             section: &[],
-            normal_path: OnceCell::new(),
         })
     }
 
@@ -90,14 +60,14 @@ impl<'a> Sink<'a> for Head<'a> {
         // Names are told apart by their length first: most lines are none of these.
         match line.name.len() {
             4 if line.is(b"host") => {
-                if self.host.is_some() {
+                if self.parts.host.is_some() {
                     return Err(Violation::TwoHosts);
                 }
                 // Empty where the target has no authority (RFC 9112 §3.2).
                 if !line.value.is_empty() {
                     check_authority(line.value)?;
                 }
-                self.host = Some(line.value);
+                self.parts.host = Some(line.value);
             }
             6 if line.is(b"expect") => self.expect = true,
             7 if line.is(b"upgrade") => self.upgrade = true,
@@ -115,9 +85,9 @@ impl<'a> Sink<'a> for Head<'a> {
     fn finish(&mut self, section: &'a [u8]) -> Result<(), Violation> {
         self.section = section;
         self.framing.check(self.version)?;
-        match self.host {
+        match self.parts.host {
             None if self.version == Version::Http11 => return Err(Violation::NoHost),
-            Some(host) if !self.target.agrees_with(host) => return Err(Violation::HostMismatch),
+            Some(host) if !self.parts.target.agrees_with(host) => return Err(Violation::HostMismatch),
             _ => {}
         }
         if self.is_connect() && self.framing.has_content() { Err(Violation::ConnectBody) } else { Ok(()) }
@@ -128,7 +98,7 @@ impl<'a> Head<'a> {
     /// What its answer is read by.
     pub(super) fn asked(&self) -> Asked {
         Asked {
-            head: self.method == b"HEAD",
+            head: self.parts.method == b"HEAD",
             connect: self.is_connect(),
             // The server has to ignore Upgrade in HTTP/1.0 (RFC 9110 §7.8).
             upgrade: self.upgrade && self.version == Version::Http11,
@@ -137,28 +107,12 @@ impl<'a> Head<'a> {
     }
 
     fn is_connect(&self) -> bool {
-        matches!(self.target, Target::Authority(_))
-    }
-
-    fn authority(&self) -> FieldValue<'a> {
-        let authority = self.target.authority().or(self.host);
-        authority.map_or(FieldValue::Absent, |value| FieldValue::Value(Cow::Borrowed(value)))
-    }
-
-    fn path(&self) -> FieldValue<'_> {
-        match self.normal_path.get_or_init(|| self.target.normal_path()) {
-            FieldValue::Absent => FieldValue::Absent,
-            FieldValue::Value(value) => FieldValue::Value(Cow::Borrowed(value)),
-            FieldValue::Ambiguous(kind) => FieldValue::Ambiguous(kind),
-        }
+        matches!(self.parts.target, Target::Authority(_))
     }
 
     fn header(&self, name: &[u8]) -> FieldValue<'_> {
-        match name {
-            b":method" => return FieldValue::Value(Cow::Borrowed(self.method)),
-            b":path" => return self.path(),
-            b":authority" | b"host" => return self.authority(),
-            _ => {}
+        if let Some(value) = self.parts.named(name) {
+            return value;
         }
         let mut found: Option<Cow<'a, [u8]>> = None;
         for line in lines(self.section).filter(|line| line.is(name)) {
@@ -181,21 +135,11 @@ impl Request for Head<'_> {
     }
 
     fn field(&self, field: FieldIndex, key: &str) -> FieldValue<'_> {
-        match field.0 {
-            METHOD => FieldValue::Value(Cow::Borrowed(self.method)),
-            PATH => self.path(),
-            HOST => self.authority(),
-            _ => self.header(key.as_bytes()),
-        }
+        self.parts.field(field).unwrap_or_else(|| self.header(key.as_bytes()))
     }
 
     fn shown(&self, field: FieldIndex) -> Option<Cow<'_, [u8]>> {
-        match field.0 {
-            METHOD => Some(Cow::Borrowed(self.method)),
-            PATH => self.target.path(),
-            HOST => self.target.authority().or(self.host).map(Cow::Borrowed),
-            _ => None,
-        }
+        self.parts.shown(field)
     }
 
     fn version(&self) -> &'static str {

@@ -6,14 +6,16 @@ use super::{
     Http1, Progress, answers,
     body::Body,
     chunked::Rooms,
-    field::is_token_byte,
     head::{self, Bounds, Scan},
     outstanding::{Asked, Due},
     request,
     responses::Responses,
     violation::{Offended, Violation},
 };
-use crate::relay::{Checker, Close, Decision, Output, Side, Step};
+use crate::{
+    http::text::is_token_byte,
+    relay::{Checker, Close, Decision, Output, Side, Step},
+};
 
 /// Most empty lines in front of a request. One has to be ignored (RFC 9112 §2.2).
 const EMPTY_LINES: u8 = 4;

@@ -1,12 +1,13 @@
 //! Response heads, read strictly: only what tells where the response ends.
 
 use super::{
-    field::{Line, control, members},
+    field::Line,
     framing::{Framing, Version},
     head::Sink,
     outstanding::Asked,
     violation::Violation,
 };
+use crate::http::text::{control, members};
 
 /// One response head.
 #[derive(Clone, Copy, Debug)]

@@ -1,6 +1,9 @@
 //! What HTTP/1 refuses, one variant an offence, with the rule it breaks.
 
-use crate::relay::{Offence, Side};
+use crate::{
+    http::target::Fault,
+    relay::{Offence, Side},
+};
 
 macro_rules! violations {
     ($($(#[doc = $doc:literal])+ $name:ident = $kind:literal, $status:expr;)+) => {
@@ -114,6 +117,17 @@ violations! {
     UnexpectedBody = "unexpected_body", 502;
     /// 101 without an offer, without a protocol, or to a version of HTTP that cannot be judged (RFC 9110 §15.2.2).
     BadSwitch = "bad_switch", 502;
+}
+
+impl From<Fault> for Violation {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Byte => Self::TargetByte,
+            Fault::Form => Self::TargetForm,
+            Fault::UserInfo => Self::UserInfo,
+            Fault::Authority => Self::HostValue,
+        }
+    }
 }
 
 /// A violation and whose it is.

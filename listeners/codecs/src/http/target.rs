@@ -8,11 +8,24 @@ use std::borrow::Cow;
 use memchr::{memchr, memchr_iter};
 use portcullis_rules::request::FieldValue;
 
-use super::{chunked::hex, violation::Violation};
+use super::text::hex;
+
+/// Why a target cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// A forbidden byte: CTL, space, `#`, backslash, or one outside ASCII (RFC 9112 §3.2).
+    Byte,
+    /// None of the four forms, or one the method does not go with (RFC 9112 §3.2).
+    Form,
+    /// The authority carries user information (RFC 9110 §4.2.4).
+    UserInfo,
+    /// The authority is none.
+    Authority,
+}
 
 /// The target of a request (RFC 9112 §3.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Target<'a> {
+pub(crate) enum Target<'a> {
     /// `/path?query`.
     Origin(&'a [u8]),
     /// `http://authority/path?query`; the path may be empty.
@@ -32,14 +45,14 @@ pub(super) enum Target<'a> {
 
 impl<'a> Target<'a> {
     /// Reads a target.
-    pub(super) fn parse(method: &[u8], target: &'a [u8]) -> Result<Self, Violation> {
+    pub(crate) fn parse(method: &[u8], target: &'a [u8]) -> Result<Self, Fault> {
         if !target.iter().fold(true, |fine, byte| fine & TARGET[usize::from(*byte)]) {
-            return Err(Violation::TargetByte);
+            return Err(Fault::Byte);
         }
         match target {
             _ if method == b"CONNECT" => {
                 let port = check_authority(target)?;
-                if port.is_none_or(<[u8]>::is_empty) { Err(Violation::TargetForm) } else { Ok(Self::Authority(target)) }
+                if port.is_none_or(<[u8]>::is_empty) { Err(Fault::Form) } else { Ok(Self::Authority(target)) }
             }
             [b'/', ..] => Ok(Self::Origin(target)),
             b"*" if method == b"OPTIONS" => Ok(Self::Asterisk),
@@ -47,13 +60,13 @@ impl<'a> Target<'a> {
         }
     }
 
-    fn absolute(method: &[u8], target: &'a [u8]) -> Result<Self, Violation> {
+    fn absolute(method: &[u8], target: &'a [u8]) -> Result<Self, Fault> {
         let schemes: [(&[u8], &[u8]); 2] = [(b"http://", b"80"), (b"https://", b"443")];
         let found = schemes.into_iter().find_map(|(scheme, port)| {
             let (head, rest) = target.split_at_checked(scheme.len())?;
             head.eq_ignore_ascii_case(scheme).then_some((rest, port))
         });
-        let (rest, default_port) = found.ok_or(Violation::TargetForm)?;
+        let (rest, default_port) = found.ok_or(Fault::Form)?;
         let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(rest.len());
         let (authority, path) = rest.split_at(end);
         check_authority(authority)?;
@@ -62,7 +75,7 @@ impl<'a> Target<'a> {
     }
 
     /// The authority the target names.
-    pub(super) fn authority(self) -> Option<&'a [u8]> {
+    pub(crate) fn authority(self) -> Option<&'a [u8]> {
         match self {
             Self::Absolute { authority, .. } | Self::Authority(authority) => Some(authority),
             Self::Origin(_) | Self::Asterisk => None,
@@ -71,7 +84,7 @@ impl<'a> Target<'a> {
 
     /// Whether Host names the authority of the target (RFC 9112 §3.2.2): hosts ignore case, the scheme's port may be
     /// left out (RFC 9110 §4.2.3). CONNECT has no scheme; many clients leave its port out of Host.
-    pub(super) fn agrees_with(self, host: &[u8]) -> bool {
+    pub(crate) fn agrees_with(self, host: &[u8]) -> bool {
         let (authority, default_port) = match self {
             Self::Origin(_) | Self::Asterisk => return true,
             Self::Absolute { authority, default_port, .. } => (authority, default_port),
@@ -86,7 +99,7 @@ impl<'a> Target<'a> {
     }
 
     /// Path and query as the client sent them.
-    pub(super) fn path(self) -> Option<Cow<'a, [u8]>> {
+    pub(crate) fn path(self) -> Option<Cow<'a, [u8]>> {
         match self {
             Self::Origin(path) => Some(Cow::Borrowed(path)),
             Self::Absolute { path: [], .. } => Some(Cow::Borrowed(b"/")),
@@ -98,7 +111,7 @@ impl<'a> Target<'a> {
     }
 
     /// Path and query in normal form.
-    pub(super) fn normal_path(self) -> FieldValue<'a> {
+    pub(crate) fn normal_path(self) -> FieldValue<'a> {
         // `OPTIONS http://host` asks for `*`, of which the path `/` makes another resource (RFC 9112 §3.2.4).
         if matches!(self, Self::Absolute { path: [], options: true, .. }) {
             return FieldValue::Ambiguous("options_without_path");
@@ -127,9 +140,9 @@ static TARGET: [bool; 256] = {
 };
 
 /// Checks `host [ ":" port ]`, not empty, without user information (RFC 9110 §4.2.4, RFC 3986 §3.2), and finds the port.
-pub(super) fn check_authority(authority: &[u8]) -> Result<Option<&[u8]>, Violation> {
+pub(crate) fn check_authority(authority: &[u8]) -> Result<Option<&[u8]>, Fault> {
     if memchr(b'@', authority).is_some() {
-        return Err(Violation::UserInfo);
+        return Err(Fault::UserInfo);
     }
     let (name, port) = split_port(authority);
     let name_is_fine = match name {
@@ -138,7 +151,7 @@ pub(super) fn check_authority(authority: &[u8]) -> Result<Option<&[u8]>, Violati
         _ => name.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=".contains(byte)),
     };
     let port_is_fine = |port: &[u8]| port.len() <= 5 && port.iter().all(u8::is_ascii_digit);
-    if name_is_fine && port.is_none_or(port_is_fine) { Ok(port) } else { Err(Violation::HostValue) }
+    if name_is_fine && port.is_none_or(port_is_fine) { Ok(port) } else { Err(Fault::Authority) }
 }
 
 /// Takes an authority apart at the colon in front of its port.
@@ -279,19 +292,19 @@ mod tests {
         assert_eq!(Target::parse(b"GET", b"HTTP://h:1/a?b"), Ok(absolute(false)));
         assert_eq!(Target::parse(b"OPTIONS", b"HTTP://h:1/a?b"), Ok(absolute(true)));
         for (method, target, violation) in [
-            ("GET", "*", Violation::TargetForm),
-            ("GET", "a/b", Violation::TargetForm),
-            ("GET", "h:1", Violation::TargetForm),
-            ("GET", "ftp://h/", Violation::TargetForm),
-            ("GET", "http:///a", Violation::HostValue),
-            ("GET", "http://u@h/", Violation::UserInfo),
-            ("CONNECT", "h", Violation::TargetForm),
-            ("CONNECT", "h:", Violation::TargetForm),
-            ("CONNECT", "/a", Violation::HostValue),
-            ("GET", "/a#b", Violation::TargetByte),
-            ("GET", "/a\\b", Violation::TargetByte),
-            ("GET", "/é", Violation::TargetByte),
-            ("GET", "/a\tb", Violation::TargetByte),
+            ("GET", "*", Fault::Form),
+            ("GET", "a/b", Fault::Form),
+            ("GET", "h:1", Fault::Form),
+            ("GET", "ftp://h/", Fault::Form),
+            ("GET", "http:///a", Fault::Authority),
+            ("GET", "http://u@h/", Fault::UserInfo),
+            ("CONNECT", "h", Fault::Form),
+            ("CONNECT", "h:", Fault::Form),
+            ("CONNECT", "/a", Fault::Authority),
+            ("GET", "/a#b", Fault::Byte),
+            ("GET", "/a\\b", Fault::Byte),
+            ("GET", "/é", Fault::Byte),
+            ("GET", "/a\tb", Fault::Byte),
         ] {
             assert_eq!(Target::parse(method.as_bytes(), target.as_bytes()), Err(violation), "{method} {target}");
         }
@@ -330,7 +343,7 @@ mod tests {
         }
         for bad in ["", ":80", "a:b", "a:1:2", "a:123456", "[::1", "::1", "[::1]x", "a,b", "a/b", "a b", "[", "]", "é"]
         {
-            assert_eq!(check_authority(bad.as_bytes()), Err(Violation::HostValue), "{bad}");
+            assert_eq!(check_authority(bad.as_bytes()), Err(Fault::Authority), "{bad}");
         }
     }
 

@@ -1,0 +1,30 @@
+//! What all versions of HTTP have in common: what they publish to the rules, and how targets and fields are read.
+
+pub(crate) mod parts;
+pub(crate) mod target;
+pub(crate) mod text;
+
+use portcullis_rules::schema::{FieldSpec, Form, Nature, Schema};
+
+/// What HTTP publishes to the rules, with Cilium's meaning (cilium pkg/policy/api/http.go,
+/// pkg/envoy/policy/envoy_l7_rules_translator.go):
+///
+/// - `method`: as it stands; case counts.
+/// - `path`: Envoy's `:path`, that is the path with the query. Percent-encoded unreserved characters of the path are
+///   decoded and hexadecimal digits made upper case for comparison; a path that two servers may read differently is
+///   ambiguous. `*` for `OPTIONS *`; CONNECT has none.
+/// - `host`: Envoy's `:authority`, that is the authority of an absolute target or of CONNECT, else Host. It stays as the
+///   client sent it, with its port if it has one and in its case, because Cilium matches its case-sensitive regular
+///   expression against exactly that: `(?i)example\.com(:80)?` takes all spellings of one server.
+/// - `headers`: lines of one name joined by `,`. `:method`, `:path`, `:authority`, and `host` in its place, name the
+///   fields above, as they do in Envoy.
+pub static SCHEMA: Schema = Schema {
+    protocol: "http",
+    fields: &[
+        FieldSpec { name: "method", form: Form::Regex, checked: true },
+        FieldSpec { name: "path", form: Form::Regex, checked: true },
+        FieldSpec { name: "host", form: Form::Regex, checked: false },
+        FieldSpec { name: "headers", form: Form::Headers, checked: true },
+    ],
+    nature: &Nature::STREAM,
+};
