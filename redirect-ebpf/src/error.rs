@@ -68,9 +68,19 @@ pub enum Error {
     /// A number the kernel's tables have no room for.
     #[error("endpoint number {0} is out of range; at most 16383 endpoints a node")]
     Number(u32),
+    /// An endpoint's cgroup contains the one that the programs above all pods are attached to.
+    #[error(
+        "cgroup {path} contains {cgroup}, below which pods are; name that one for the whole node, or set steering.cgroup to {path}"
+    )]
+    AboveAll {
+        /// The endpoint's.
+        path: PathBuf,
+        /// The one above all endpoints.
+        cgroup: PathBuf,
+    },
     /// Two endpoints of the host in one network namespace.
     #[error(
-        "endpoint {other} already steers a cgroup in this network namespace; a connection does not tell from which of two cgroups it came, so only one is supported"
+        "endpoint {other} already steers this network namespace or a cgroup in it; a connection does not tell from which of two it came, so only one is supported"
     )]
     SecondHost {
         /// The endpoint that is there.

@@ -16,7 +16,7 @@ use crate::{error::Error, maps, sys};
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../programs/portcullis.bpf.o");
 
 /// The programs that judge egress.
-const EGRESS: [&str; 5] = ["connect4", "connect6", "sendmsg4", "sendmsg6", "birth"];
+pub(crate) const EGRESS: [&str; 5] = ["connect4", "connect6", "sendmsg4", "sendmsg6", "birth"];
 
 /// Loads the object again and again, each time for one endpoint, over the same maps.
 pub(crate) struct Loader {
@@ -60,11 +60,35 @@ pub(crate) fn remove_link(path: &Path) -> io::Result<()> {
     remove_pin(path)
 }
 
+/// Detaches all links of a directory whose pins have such names.
+pub(crate) fn remove_links(directory: &Path, wanted: impl Fn(&str) -> bool) -> Result<(), Error> {
+    let failed = |source| Error::Bpffs { path: directory.to_owned(), source };
+    let entries = fs::read_dir(directory).map_err(failed)?.flatten();
+    let mut pins = entries.filter(|entry| entry.file_name().to_str().is_some_and(&wanted));
+    pins.try_for_each(|entry| remove_link(&entry.path())).map_err(failed)
+}
+
 /// Removes a pin; one that is gone is fine.
 pub(crate) fn remove_pin(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,
+    }
+}
+
+/// The pin of an endpoint's link: `endpoint-NUMBER-INODE-PROGRAM`.
+pub(crate) struct Pin {
+    pub(crate) id: u32,
+    pub(crate) inode: u64,
+    pub(crate) path: PathBuf,
+}
+
+impl Pin {
+    pub(crate) fn parse(path: PathBuf) -> Option<Self> {
+        let name = path.file_name()?.to_str()?.strip_prefix("endpoint-")?;
+        let mut parts = name.split('-');
+        let (id, inode) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+        Some(Self { id, inode, path })
     }
 }
 
@@ -80,11 +104,11 @@ impl Loader {
     }
 
     /// Loads the programs of an endpoint whose network namespace has this cookie; number 0 is for those above all pods.
-    pub(crate) fn load(&mut self, endpoint: u32, home: u64, host: bool) -> Result<Ebpf, Error> {
+    pub(crate) fn load(&mut self, endpoint: u32, home: u64, site: u32) -> Result<Ebpf, Error> {
         // The loader keeps references for its life: sixteen bytes an endpoint.
-        let constants: &'static [u32; 2] = Box::leak(Box::new([endpoint, u32::from(host)]));
+        let constants: &'static [u32; 2] = Box::leak(Box::new([endpoint, site]));
         self.loader.override_global("ENDPOINT", &constants[0], true);
-        self.loader.override_global("HOST", &constants[1], true);
+        self.loader.override_global("SITE", &constants[1], true);
         let home: &'static u64 = Box::leak(Box::new(home));
         self.loader.override_global("HOME", home, true);
         self.loader.load(OBJECT).map_err(|source| Error::Load { source: Box::new(source) })

@@ -9,7 +9,10 @@ use std::{
 
 use nix::{
     mount::{MsFlags, mount},
-    sys::statfs::{FsType, statfs},
+    sys::{
+        stat::fstat,
+        statfs::{FsType, statfs},
+    },
 };
 
 use crate::error::Error;
@@ -58,6 +61,17 @@ pub fn cgroup_path(path: &Path) -> Result<PathBuf, Error> {
         return Ok(path.to_owned());
     }
     Ok(root.join(path.strip_prefix("/").unwrap_or(path)))
+}
+
+/// The path of a cgroup without links in it, to be compared with others.
+pub(crate) fn real_path(path: &Path) -> Result<PathBuf, Error> {
+    fs::canonicalize(path).map_err(|source| Error::Cgroup { path: path.to_owned(), source })
+}
+
+/// What tells a cgroup from every other that is there at the same time: its inode.
+pub(crate) fn cgroup_number(cgroup: &OwnedFd, path: &Path) -> Result<u64, Error> {
+    let found = fstat(cgroup).map_err(|error| Error::Cgroup { path: path.to_owned(), source: error.into() })?;
+    Ok(found.st_ino)
 }
 
 /// Opens a cgroup.

@@ -10,18 +10,23 @@ use std::{
     sync::Arc,
 };
 
-use portcullis_redirect_common::{MAX_ENDPOINTS, slot};
+use portcullis_redirect_common::{MAX_ENDPOINTS, POD, slot};
 
 use crate::{
     error::Error,
     legs::{LegMaps, Legs},
-    links::{Link, Loader, remove_link, remove_pin},
+    links::{EGRESS, Link, Loader, Pin, remove_link, remove_links, remove_pin},
     maps::{self, Maps},
     namespace, places,
     refusals::Refusals,
-    routes, sysctl,
+    routes,
+    site::{Place, Site},
+    sysctl,
     table::Class,
 };
+
+/// What the pins of the programs above all pods begin with; the number of the cgroup follows.
+const ABOVE_ALL: &str = "node-";
 
 /// Where the programs live.
 #[derive(Clone, Debug)]
@@ -32,33 +37,6 @@ pub struct Options {
     pub cgroup: Option<PathBuf>,
     /// Pin the links: without this process steered flows are refused. Else they pass.
     pub pin: bool,
-}
-
-/// Where an endpoint's flows are met.
-#[derive(Clone, Copy, Debug)]
-pub enum Place<'a> {
-    /// A network namespace of its own.
-    Pod {
-        /// The namespace.
-        netns: BorrowedFd<'a>,
-    },
-    /// A cgroup whose processes share their namespace with others.
-    Host {
-        /// The namespace.
-        netns: BorrowedFd<'a>,
-        /// Path of the cgroup, absolute or below the cgroup2 mount.
-        cgroup: &'a Path,
-        /// The endpoint's ports (IP protocol number, port): ingress to others is not judged.
-        ports: &'a [(u8, u16)],
-    },
-}
-
-impl Place<'_> {
-    fn netns(&self) -> BorrowedFd<'_> {
-        match self {
-            Self::Pod { netns } | Self::Host { netns, .. } => *netns,
-        }
-    }
 }
 
 /// One endpoint as it is to be steered.
@@ -90,8 +68,9 @@ pub struct Redirect {
     loader: Loader,
     maps: Maps,
     legs: Legs,
-    /// The programs above all pods.
+    /// The programs above all pods, and the cgroup that they are attached to.
     node: Vec<Link>,
+    cgroup: PathBuf,
     attached: BTreeMap<u32, Attached>,
 }
 
@@ -102,17 +81,22 @@ impl Redirect {
     /// bpffs or cgroup2 is not to be had, or the kernel refuses the programs.
     pub fn open(options: Options) -> Result<Self, Error> {
         let directory = places::pin_directory(&options.bpffs)?;
-        let cgroup = match &options.cgroup {
-            Some(path) => places::open_cgroup(path)?,
-            None => places::open_cgroup(&places::cgroup_root()?)?,
+        let path = match &options.cgroup {
+            Some(path) => places::real_path(path)?,
+            None => places::real_path(&places::cgroup_root()?)?,
         };
+        let cgroup = places::open_cgroup(&path)?;
         let mut loader = Loader::new(&directory, options.pin);
-        let mut ebpf = loader.load(0, 0, false)?;
-        let node = loader.attach_egress(&mut ebpf, cgroup.as_fd(), "node")?;
+        let mut ebpf = loader.load(0, 0, POD)?;
+        // Links that an earlier process has pinned stay where they are: at another cgroup, if the setting was another.
+        let name = format!("{ABOVE_ALL}{}", places::cgroup_number(&cgroup, &path)?);
+        let node = loader.attach_egress(&mut ebpf, cgroup.as_fd(), &name)?;
+        remove_links(&directory, |pin| pin.starts_with(ABOVE_ALL) && !pin.starts_with(&format!("{name}-")))?;
         let mut maps = Maps::open(&directory)?;
         maps.forget_legs()?;
         let legs = LegMaps { own_sockets: maps.descriptor("OWN_SOCKETS")?, own_legs: maps.descriptor("OWN_LEGS")? };
-        Ok(Self { directory, loader, maps, legs: Legs { maps: Arc::new(legs) }, node, attached: BTreeMap::new() })
+        let (legs, attached) = (Legs { maps: Arc::new(legs) }, BTreeMap::new());
+        Ok(Self { directory, loader, maps, legs, node, cgroup: path, attached })
     }
 
     /// Replaces what the kernel is told of an endpoint, by difference, and never more open in between.
@@ -130,7 +114,8 @@ impl Redirect {
     /// [`Redirect::detach`] undoes what was done so far.
     pub fn attach(&mut self, attachment: &Attachment<'_>) -> Result<(), Error> {
         let id = attachment.id;
-        let inode = self.enlist(attachment)?;
+        let site = Site::of(&attachment.place, &self.cgroup)?;
+        let inode = self.enlist(attachment, site)?;
         let failed = |source| Error::Namespace { endpoint: id, step: "enter", source };
         let cookie = namespace::inside(attachment.place.netns(), namespace::cookie).map_err(failed)?;
         let prepared = self.prepare(attachment, cookie);
@@ -138,12 +123,15 @@ impl Redirect {
             Ok(()) => *attachment,
             Err(_) => Attachment { tcp4: None, tcp6: None, ..*attachment },
         };
-        self.fill(&listening)?;
+        self.fill(&listening, site)?;
         if self.attached.get(&id).is_some_and(|attached| attached.links.is_empty()) {
-            let made = self.link(attachment, inode, cookie)?;
+            let made = self.link(attachment, site, inode, cookie)?;
             self.attached.entry(id).and_modify(|attached| attached.links = made);
         }
-        if let Place::Pod { .. } = attachment.place {
+        if site == Site::Service {
+            // Its own programs judge it. An earlier process may have taken it for the whole host.
+            self.maps.leave_pod(id)?;
+        } else {
             self.maps.enter_pod(cookie, id)?;
         }
         prepared
@@ -161,7 +149,7 @@ impl Redirect {
 
     /// Notes an endpoint before anything is done for it, so that all of it is undone when a step fails. Gives the inode
     /// of its namespace.
-    fn enlist(&mut self, attachment: &Attachment<'_>) -> Result<u64, Error> {
+    fn enlist(&mut self, attachment: &Attachment<'_>, site: Site) -> Result<u64, Error> {
         let id = attachment.id;
         if id == 0 || id >= MAX_ENDPOINTS {
             return Err(Error::Number(id));
@@ -172,7 +160,7 @@ impl Redirect {
         if self.attached.get(&id).is_some_and(|attached| attached.inode != inode) {
             self.release(id)?;
         }
-        let host = matches!(attachment.place, Place::Host { .. });
+        let host = site != Site::Pod;
         self.refuse_second_host(id, inode, host)?;
         if let Entry::Vacant(vacant) = self.attached.entry(id) {
             let netns = netns.try_clone_to_owned().map_err(failed("keep"))?;
@@ -187,11 +175,12 @@ impl Redirect {
         other.map_or(Ok(()), |(other, _)| Err(Error::SecondHost { other: *other }))
     }
 
-    fn fill(&mut self, attachment: &Attachment<'_>) -> Result<(), Error> {
+    fn fill(&mut self, attachment: &Attachment<'_>, site: Site) -> Result<(), Error> {
         let id = attachment.id;
         self.maps.set_locals(id, attachment.addresses)?;
-        if let Place::Host { ports, .. } = attachment.place {
-            self.maps.set_owned(id, ports)?;
+        match attachment.place {
+            Place::Host { ports, .. } if site == Site::Service => self.maps.set_owned(id, ports)?,
+            _ => self.maps.set_owned(id, &[])?,
         }
         for (v6, listener) in [(false, attachment.tcp4), (true, attachment.tcp6)] {
             // Without an address of its own in a family there is no route, so what policy wants steered is refused.
@@ -204,18 +193,33 @@ impl Redirect {
         Ok(())
     }
 
-    fn link(&mut self, attachment: &Attachment<'_>, inode: u64, cookie: u64) -> Result<Vec<Link>, Error> {
+    fn link(&mut self, attachment: &Attachment<'_>, site: Site, inode: u64, cookie: u64) -> Result<Vec<Link>, Error> {
         let id = attachment.id;
         let prefix = format!("endpoint-{id}-{inode}");
-        let host = matches!(attachment.place, Place::Host { .. });
-        let mut ebpf = self.loader.load(id, cookie, host)?;
-        let lookup = format!("{prefix}-lookup");
-        let mut links = vec![self.loader.attach_lookup(&mut ebpf, attachment.place.netns(), &lookup)?];
-        if let Place::Host { cgroup, .. } = attachment.place {
-            let cgroup = places::open_cgroup(&places::cgroup_path(cgroup)?)?;
+        let mut ebpf = self.loader.load(id, cookie, site.number())?;
+        let mut names = vec![format!("{prefix}-lookup")];
+        let mut links = vec![self.loader.attach_lookup(&mut ebpf, attachment.place.netns(), &names[0])?];
+        if let Place::Host { cgroup, .. } = attachment.place
+            && site == Site::Service
+        {
+            let path = places::cgroup_path(cgroup)?;
+            let cgroup = places::open_cgroup(&path)?;
+            let prefix = format!("{prefix}-{}", places::cgroup_number(&cgroup, &path)?);
             links.extend(self.loader.attach_egress(&mut ebpf, cgroup.as_fd(), &prefix)?);
+            names.extend(EGRESS.map(|program| format!("{prefix}-{program}")));
         }
+        self.unlink_others(id, inode, &names)?;
         Ok(links)
+    }
+
+    /// Removes what an earlier process attached for an endpoint elsewhere: to another cgroup, or as a service that is the
+    /// whole host now.
+    fn unlink_others(&self, id: u32, inode: u64, names: &[String]) -> Result<(), Error> {
+        let is_ours =
+            |pin: &Pin| names.iter().any(|name| pin.path.file_name().is_some_and(|file| file == name.as_str()));
+        let mut others =
+            self.endpoint_pins()?.into_iter().filter(|pin| pin.id == id && pin.inode == inode && !is_ours(pin));
+        others.try_for_each(|pin| remove_link(&pin.path).map_err(|source| Error::Bpffs { path: pin.path, source }))
     }
 
     /// Steers an endpoint no more: everything of it is gone, sysctls have their old values. Not steered: fine.
@@ -352,22 +356,6 @@ impl Redirect {
             let _ = fs::remove_dir(above);
         }
         Ok(())
-    }
-}
-
-/// The pin of an endpoint's link: `endpoint-NUMBER-INODE-PROGRAM`.
-struct Pin {
-    id: u32,
-    inode: u64,
-    path: PathBuf,
-}
-
-impl Pin {
-    fn parse(path: PathBuf) -> Option<Self> {
-        let name = path.file_name()?.to_str()?.strip_prefix("endpoint-")?;
-        let mut parts = name.split('-');
-        let (id, inode) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
-        Some(Self { id, inode, path })
     }
 }
 

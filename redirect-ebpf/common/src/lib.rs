@@ -38,6 +38,13 @@ pub const TCP: u8 = 6;
 /// IP protocol number of UDP.
 pub const UDP: u8 = 17;
 
+/// What an endpoint is: all of a network namespace of its own.
+pub const POD: u32 = 0;
+/// What an endpoint is: a cgroup's processes in the host's namespace, and the ports that it names.
+pub const SERVICE: u32 = 1;
+/// What an endpoint is: all of the host's namespace, which has addresses that the endpoint does not name.
+pub const NODE: u32 = 2;
+
 /// Largest number of endpoints: each has four slots in the SOCKMAP.
 pub const MAX_ENDPOINTS: u32 = 16 * 1024;
 

@@ -3,12 +3,12 @@
 
 use aya_ebpf::{macros::sk_lookup, programs::SkLookupContext};
 use portcullis_redirect_common::{
-    EGRESS, INGRESS, LEG_BY_ANY_DEVICE, LEG_BY_LOOPBACK, LEG_OUT, LegKey, LocalKey, OwnerKey, PASS, ReplyKey, STEER,
-    UDP, slot,
+    EGRESS, INGRESS, LEG_BY_ANY_DEVICE, LEG_BY_LOOPBACK, LEG_OUT, LegKey, LocalKey, OwnerKey, PASS, POD, ReplyKey,
+    SERVICE, STEER, UDP, slot,
 };
 
 use crate::{
-    HOST,
+    SITE,
     maps::{LISTENERS, LOCALS, OWN_LEGS, OWNERS, REPLIES},
     number,
     verdict::{Flow, is_loopback, mapped, plain, protocol, read, read6, tell, verdict},
@@ -96,7 +96,7 @@ fn outgoing(ctx: &SkLookupContext, packet: &Packet, home: u32) -> u32 {
         peer: packet.local,
     };
     // Asking again would hand a flow that was steered a moment before to a listener of the application's.
-    let (by_loopback, host) = (packet.interface == LOOPBACK, number(&HOST) != 0);
+    let (by_loopback, host) = (packet.interface == LOOPBACK, number(&SITE) != POD);
     if by_loopback && !host {
         return steer(ctx, packet, &flow);
     }
@@ -114,10 +114,10 @@ fn is_local(home: u32, address: &[u8; 16]) -> bool {
     unsafe { LOCALS.get(LocalKey { endpoint: home, address: *address }) }.is_some()
 }
 
-/// Whether the port is the endpoint's. In a namespace of its own every port is; in the host's only those it names.
+/// Whether the port is the endpoint's. Of a service of the host only those are that it names.
 #[inline(always)]
 fn is_owned(home: u32, packet: &Packet) -> bool {
-    if number(&HOST) == 0 {
+    if number(&SITE) != SERVICE {
         return true;
     }
     let key = OwnerKey { endpoint: home, protocol: packet.protocol as u16, port: packet.local_port };

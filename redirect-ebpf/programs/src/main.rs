@@ -13,9 +13,9 @@ mod verdict;
 #[unsafe(no_mangle)]
 static ENDPOINT: u32 = 0;
 
-/// Set by the loader: 1 where the endpoint shares its namespace with the host and owns only some ports.
+/// Set by the loader: what the endpoint is, `POD`, `SERVICE` or `NODE`.
 #[unsafe(no_mangle)]
-static HOST: u32 = 0;
+static SITE: u32 = 0;
 
 /// Set by the loader: the cookie of the endpoint's network namespace; 0 in the programs above all pods.
 #[unsafe(no_mangle)]

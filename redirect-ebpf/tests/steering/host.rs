@@ -47,7 +47,7 @@ fn attach(redirect: &mut Redirect, id: u32, site: &Site, proxy: &Proxy, addresse
 }
 
 /// What a process in that cgroup reads from an address.
-fn read(site: &Site, to: SocketAddr) -> Result<String, String> {
+pub(crate) fn read(site: &Site, to: SocketAddr) -> Result<String, String> {
     let script = format!("exec 3<>/dev/tcp/{}/{} && cat <&3", to.ip(), to.port());
     let finished = site.run(&["bash", "-c", &script]).unwrap();
     if finished.code == Some(0) { Ok(finished.stdout) } else { Err(finished.stderr) }

@@ -12,6 +12,7 @@ mod failure;
 mod host;
 mod ingress;
 mod namespaces;
+mod node;
 mod proxy;
 mod refusals;
 mod sockets;
