@@ -5,6 +5,7 @@
 pub mod dns;
 pub mod http;
 pub mod http1;
+pub mod http2;
 pub mod kafka;
 pub mod relay;
 pub mod tls;

@@ -1,0 +1,1 @@
+mod appendix_c;
