@@ -4,6 +4,8 @@
 //! preference, mark and table, routes by their table, sysctls by the values remembered beside the pins. What an earlier
 //! process left is taken over without a gap.
 
+mod attachment;
+mod datagrams;
 mod error;
 mod legs;
 mod links;
@@ -18,11 +20,12 @@ mod sys;
 mod sysctl;
 mod table;
 
+pub use attachment::{Attachment, Listeners, Options};
 pub use error::Error;
 pub use legs::Legs;
 pub use places::cgroup_path;
 pub use portcullis_redirect_common::{MARK, MARK_OUT, TABLE};
-pub use redirect::{Attachment, Options, Redirect};
+pub use redirect::Redirect;
 pub use refusals::{Refusals, Refused};
 pub use site::Place;
 pub use table::{Action, Class, Direction};

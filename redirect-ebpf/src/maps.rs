@@ -11,7 +11,7 @@ use aya::{
     Pod,
     maps::{HashMap, LpmTrie, Map, MapData, MapError, PerCpuArray, RingBuf, SockMap, lpm_trie::Key},
 };
-use portcullis_redirect_common::{LegKey, LocalKey, OwnerKey, PeerKey, PortKey};
+use portcullis_redirect_common::{LegKey, LocalKey, OwnerKey, PeerKey, PortKey, StubKey};
 
 use crate::{
     error::Error,
@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Every map of the object: all are pinned, so that all loads share them.
-pub(crate) const NAMES: [&str; 13] = [
+pub(crate) const NAMES: [&str; 14] = [
     "PORTS",
     "POLICY",
     "PODS",
@@ -30,6 +30,7 @@ pub(crate) const NAMES: [&str; 13] = [
     "OWN_LEGS",
     "REPLIES",
     "DNS",
+    "STUBS",
     "REFUSALS",
     "LOST",
     "OWN_SOCKETS",
@@ -44,6 +45,8 @@ pub(crate) struct Maps {
     pods: HashMap<MapData, u64, u32>,
     locals: HashMap<MapData, LocalKey, u32>,
     owners: HashMap<MapData, OwnerKey, u32>,
+    dns: HashMap<MapData, u32, u32>,
+    stubs: HashMap<MapData, StubKey, u32>,
     sysctls: HashMap<MapData, u64, u32>,
     listeners: SockMap<MapData>,
     tables: Tables,
@@ -80,6 +83,8 @@ impl Maps {
             pods: hash(directory, "PODS")?,
             locals: hash(directory, "LOCALS")?,
             owners: hash(directory, "OWNERS")?,
+            dns: hash(directory, "DNS")?,
+            stubs: hash(directory, "STUBS")?,
             sysctls: hash(directory, "SYSCTLS")?,
             listeners: Map::SockMap(data(directory, "LISTENERS")?)
                 .try_into()
@@ -185,6 +190,25 @@ impl Maps {
         }
         for key in held.iter().filter(|key| !wanted.contains(key)) {
             gone(self.owners.remove(key)).map_err(Error::map("OWNERS", "write"))?;
+        }
+        Ok(())
+    }
+
+    /// Tells whether the UDP sockets of an endpoint are marked at birth.
+    pub(crate) fn set_birth_mark(&mut self, endpoint: u32, marked: bool) -> Result<(), Error> {
+        let changed = if marked { self.dns.insert(endpoint, 1, 0) } else { gone(self.dns.remove(&endpoint)) };
+        changed.map_err(Error::map("DNS", "write"))
+    }
+
+    /// Makes these the resolvers on loopback addresses that an endpoint's policy names.
+    pub(crate) fn set_stubs(&mut self, endpoint: u32, wanted: &[StubKey]) -> Result<(), Error> {
+        let held =
+            self.matching(&self.stubs, |key, _| key.endpoint == endpoint).map_err(Error::map("STUBS", "read"))?;
+        for key in wanted {
+            self.stubs.insert(key, 1, 0).map_err(Error::map("STUBS", "write"))?;
+        }
+        for key in held.iter().filter(|key| !wanted.contains(key)) {
+            gone(self.stubs.remove(key)).map_err(Error::map("STUBS", "write"))?;
         }
         Ok(())
     }

@@ -4,7 +4,6 @@ use std::{
     collections::{BTreeMap, btree_map::Entry},
     fs::{self, File},
     io,
-    net::IpAddr,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
     sync::Arc,
@@ -13,6 +12,8 @@ use std::{
 use portcullis_redirect_common::{MAX_ENDPOINTS, POD, slot};
 
 use crate::{
+    attachment::{Attachment, Listeners, Options},
+    datagrams,
     error::Error,
     legs::{LegMaps, Legs},
     links::{EGRESS, Link, Loader, Pin, remove_link, remove_links, remove_pin},
@@ -27,32 +28,6 @@ use crate::{
 
 /// What the pins of the programs above all pods begin with; the number of the cgroup follows.
 const ABOVE_ALL: &str = "node-";
-
-/// Where the programs live.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// A directory of bpffs that is ours alone. bpffs is mounted above it when nothing is.
-    pub bpffs: PathBuf,
-    /// The cgroup above all endpoints with a network namespace; `None` is the root of the cgroup2 mount.
-    pub cgroup: Option<PathBuf>,
-    /// Pin the links: without this process steered flows are refused. Else they pass.
-    pub pin: bool,
-}
-
-/// One endpoint as it is to be steered.
-#[derive(Clone, Copy, Debug)]
-pub struct Attachment<'a> {
-    /// Number of the endpoint, from 1.
-    pub id: u32,
-    /// Where its flows are met.
-    pub place: Place<'a>,
-    /// Its own addresses.
-    pub addresses: &'a [IpAddr],
-    /// Listener for IPv4.
-    pub tcp4: Option<BorrowedFd<'a>>,
-    /// Listener for IPv6.
-    pub tcp6: Option<BorrowedFd<'a>>,
-}
 
 #[derive(Debug)]
 struct Attached {
@@ -72,6 +47,8 @@ pub struct Redirect {
     node: Vec<Link>,
     cgroup: PathBuf,
     attached: BTreeMap<u32, Attached>,
+    /// The ports whose datagrams are steered, by endpoint.
+    udp_ports: BTreeMap<u32, Vec<(u16, u16)>>,
 }
 
 impl Redirect {
@@ -95,16 +72,54 @@ impl Redirect {
         let mut maps = Maps::open(&directory)?;
         maps.forget_legs()?;
         let legs = LegMaps { own_sockets: maps.descriptor("OWN_SOCKETS")?, own_legs: maps.descriptor("OWN_LEGS")? };
-        let (legs, attached) = (Legs { maps: Arc::new(legs) }, BTreeMap::new());
-        Ok(Self { directory, loader, maps, legs, node, cgroup: path, attached })
+        let legs = Legs { maps: Arc::new(legs) };
+        let (attached, udp_ports) = (BTreeMap::new(), BTreeMap::new());
+        Ok(Self { directory, loader, maps, legs, node, cgroup: path, attached, udp_ports })
     }
 
-    /// Replaces what the kernel is told of an endpoint, by difference, and never more open in between.
+    /// Replaces what the kernel is told of an endpoint, by difference, and never more open in between. Of datagrams only
+    /// what the endpoint sends is steered, and a port as a whole: where a peer is steered, those that would pass are too.
     ///
     /// # Errors
-    /// A map is full; what was taken so far stays.
+    /// A map is full, or routing rules cannot be made; what was taken so far stays.
     pub fn set_table(&mut self, id: u32, classes: &[Class]) -> Result<(), Error> {
-        self.maps.set_table(id, classes)
+        let classes: Vec<Class> = classes.iter().map(datagrams::feasible).collect();
+        let ports = datagrams::ports(&classes);
+        let before = self.udp_ports.get(&id).cloned().unwrap_or_default();
+        if before != ports {
+            // A datagram that the table wants steered needs its rule, so rules come first and go last.
+            self.udp_ports.insert(id, [before, ports.clone()].concat());
+            self.make_port_rules(id)?;
+        }
+        self.mark_births(id)?;
+        self.maps.set_table(id, &classes)?;
+        self.maps.set_stubs(id, &datagrams::stubs(id, &classes))?;
+        if self.udp_ports.insert(id, ports.clone()).is_some_and(|before| before != ports) {
+            self.make_port_rules(id)?;
+        }
+        Ok(())
+    }
+
+    /// Has UDP sockets marked from birth. In a pod every one is, so that those older than a policy are steered as well; in the
+    /// host's namespace, where rules of others may look at marks, only while datagrams are steered.
+    fn mark_births(&mut self, id: u32) -> Result<(), Error> {
+        let Some(attached) = self.attached.get(&id) else { return Ok(()) };
+        let steered = self.udp_ports.get(&id).is_some_and(|ports| !ports.is_empty());
+        self.maps.set_birth_mark(id, !attached.host || steered)
+    }
+
+    /// Makes the rules for steered ports in the namespace of an endpoint, and removes those that are not wanted any more.
+    fn make_port_rules(&self, id: u32) -> Result<(), Error> {
+        let Some(attached) = self.attached.get(&id) else { return Ok(()) };
+        let ports = self.ports_inside(attached.inode);
+        let failed = |source| Error::Namespace { endpoint: id, step: "make rules for UDP ports", source };
+        namespace::inside(attached.netns.as_fd(), || routes::set_ports(&ports)).map_err(failed)
+    }
+
+    /// The steered UDP ports of a namespace: an endpoint that changes its number is there twice for a moment.
+    fn ports_inside(&self, inode: u64) -> Vec<(u16, u16)> {
+        let there = self.attached.iter().filter(|(_, attached)| attached.inode == inode);
+        datagrams::join(there.filter_map(|(id, _)| self.udp_ports.get(id)).flatten().copied().collect())
     }
 
     /// Steers an endpoint, whose table has to be set before. Again: with other addresses, listeners or ports.
@@ -118,10 +133,10 @@ impl Redirect {
         let inode = self.enlist(attachment, site)?;
         let failed = |source| Error::Namespace { endpoint: id, step: "enter", source };
         let cookie = namespace::inside(attachment.place.netns(), namespace::cookie).map_err(failed)?;
-        let prepared = self.prepare(attachment, cookie);
+        let prepared = self.prepare(attachment, inode, cookie);
         let listening = match prepared {
             Ok(()) => *attachment,
-            Err(_) => Attachment { tcp4: None, tcp6: None, ..*attachment },
+            Err(_) => Attachment { listeners: Listeners::default(), ..*attachment },
         };
         self.fill(&listening, site)?;
         if self.attached.get(&id).is_some_and(|attached| attached.links.is_empty()) {
@@ -138,12 +153,13 @@ impl Redirect {
     }
 
     /// What a namespace needs so that steered flows find their listener.
-    fn prepare(&mut self, attachment: &Attachment<'_>, cookie: u64) -> Result<(), Error> {
+    fn prepare(&mut self, attachment: &Attachment<'_>, inode: u64, cookie: u64) -> Result<(), Error> {
         let (netns, addresses) = (attachment.place.netns(), attachment.addresses);
         let failed = |step| move |source| Error::Namespace { endpoint: attachment.id, step, source };
         let old = namespace::inside(netns, sysctl::switch_on).map_err(failed("set sysctls"))?;
         self.maps.remember_sysctls(cookie, old)?;
-        namespace::inside(netns, || routes::set_up(addresses))
+        let ports = self.ports_inside(inode);
+        namespace::inside(netns, || routes::set_up(addresses, &ports))
             .map_err(failed("make rules and routes (is its loopback device up?)"))
     }
 
@@ -182,15 +198,15 @@ impl Redirect {
             Place::Host { ports, .. } if site == Site::Service => self.maps.set_owned(id, ports)?,
             _ => self.maps.set_owned(id, &[])?,
         }
-        for (v6, listener) in [(false, attachment.tcp4), (true, attachment.tcp6)] {
+        for (v6, udp, listener) in attachment.listeners.each() {
             // Without an address of its own in a family there is no route, so what policy wants steered is refused.
             let routed = attachment.addresses.iter().any(|address| address.is_ipv6() == v6);
             match listener.filter(|_| routed) {
-                Some(listener) => self.maps.set_listener(slot(id, v6, false), listener)?,
-                None => self.maps.clear_listener(slot(id, v6, false))?,
+                Some(listener) => self.maps.set_listener(slot(id, v6, udp), listener)?,
+                None => self.maps.clear_listener(slot(id, v6, udp))?,
             }
         }
-        Ok(())
+        self.mark_births(id)
     }
 
     fn link(&mut self, attachment: &Attachment<'_>, site: Site, inode: u64, cookie: u64) -> Result<Vec<Link>, Error> {
@@ -228,7 +244,9 @@ impl Redirect {
     /// Something of it is left. A namespace that is gone is no error.
     pub fn detach(&mut self, id: u32) -> Result<(), Error> {
         self.release(id)?;
-        self.maps.set_table(id, &[])
+        self.set_table(id, &[])?;
+        self.udp_ports.remove(&id);
+        self.maps.set_birth_mark(id, false)
     }
 
     /// Steers an endpoint no more, but keeps its table.
@@ -253,8 +271,8 @@ impl Redirect {
             }
         }
         self.unlink(id)?;
-        for v6 in [false, true] {
-            self.maps.clear_listener(slot(id, v6, false))?;
+        for (v6, udp, _) in Listeners::default().each() {
+            self.maps.clear_listener(slot(id, v6, udp))?;
         }
         self.maps.set_owned(id, &[])?;
         self.maps.set_locals(id, &[])

@@ -23,14 +23,14 @@ use crate::sysctl;
 
 const LOOPBACK: u32 = 1;
 const MAIN: u32 = 254;
-const DNS_PORT: RulePortRange = RulePortRange { start: 53, end: 53 };
 /// Metric of the route through `lo`, the one that counts. IPv4 has 0 by itself, IPv6 would take 1024.
 const METRIC: u32 = 1;
 /// Second routes, one for each device of the endpoint: a socket bound to its device does not see routes of `lo`.
 const DEVICE_METRIC: u32 = 10;
 
-/// Makes the rules and routes of an endpoint with these addresses; those that are there already stay.
-pub(crate) fn set_up(addresses: &[IpAddr]) -> io::Result<()> {
+/// Makes the rules and routes of an endpoint with these addresses, whose datagrams to these ports are steered; those that
+/// are there already stay.
+pub(crate) fn set_up(addresses: &[IpAddr], ports: &[(u16, u16)]) -> io::Result<()> {
     with_netlink(async |netlink| {
         for family in families(addresses) {
             for rule in rules(family.v6) {
@@ -44,18 +44,44 @@ pub(crate) fn set_up(addresses: &[IpAddr]) -> io::Result<()> {
                 netlink.route().add(route).replace().execute().await.map_err(other)?;
             }
         }
-        Ok(())
+        change_ports(&netlink, ports).await
     })
+}
+
+/// Has datagrams to these ports steered, ranges (first, last) that do not touch, and to no others.
+pub(crate) fn set_ports(ports: &[(u16, u16)]) -> io::Result<()> {
+    with_netlink(async |netlink| change_ports(&netlink, ports).await)
+}
+
+/// What is wanted comes before what is not wanted goes: ranges may overlap in between, and nothing is left out.
+async fn change_ports(netlink: &Handle, ports: &[(u16, u16)]) -> io::Result<()> {
+    for v6 in [false, true].into_iter().filter(|v6| !v6 || sysctl::has_ipv6()) {
+        let wanted: Vec<RuleMessage> = ports.iter().flat_map(|range| port_rules(v6, *range)).collect();
+        let held: Vec<RuleMessage> = present(netlink, v6).await?.into_iter().filter(is_for_ports).collect();
+        let has = |rules: &[RuleMessage], rule: &RuleMessage| rules.iter().any(|other| is_same(other, rule));
+        for rule in wanted.iter().filter(|rule| !has(&held, rule)) {
+            there(add_rule(netlink, rule.clone()).await)?;
+        }
+        for rule in held.iter().filter(|rule| !has(&wanted, rule)) {
+            gone(netlink.rule().del(rule.clone()).execute().await)?;
+        }
+    }
+    Ok(())
+}
+
+async fn present(netlink: &Handle, v6: bool) -> io::Result<Vec<RuleMessage>> {
+    let version = if v6 { IpVersion::V6 } else { IpVersion::V4 };
+    netlink.rule().get(version).execute().try_collect().await.map_err(other)
 }
 
 /// Removes every rule and route that is ours.
 pub(crate) fn tear_down() -> io::Result<()> {
     with_netlink(async |netlink| {
-        for (v6, version) in [(false, IpVersion::V4), (true, IpVersion::V6)] {
-            let found: Vec<RuleMessage> = match netlink.rule().get(version).execute().try_collect().await {
+        for v6 in [false, true] {
+            let found = match present(&netlink, v6).await {
                 Ok(found) => found,
                 Err(_) if v6 => continue,
-                Err(error) => return Err(other(error)),
+                Err(error) => return Err(error),
             };
             for rule in found.into_iter().filter(is_ours) {
                 gone(netlink.rule().del(rule).execute().await)?;
@@ -86,35 +112,69 @@ fn families(addresses: &[IpAddr]) -> impl Iterator<Item = Family> {
     })
 }
 
-fn rules(v6: bool) -> [RuleMessage; 4] {
-    let rule = |preference, table, more: &[RuleAttribute]| {
-        let mut rule = RuleMessage::default();
-        rule.header.family = if v6 { AddressFamily::Inet6 } else { AddressFamily::Inet };
-        rule.header.action = RuleAction::ToTable;
-        rule.attributes = vec![RuleAttribute::Priority(preference), RuleAttribute::Table(table)];
-        rule.attributes.extend_from_slice(more);
-        rule
-    };
-    let mut lost = rule(PREF_LOST, 0, &[RuleAttribute::FwMark(MARK)]);
-    lost.header.action = RuleAction::Unreachable;
-    let dns = [
-        RuleAttribute::FwMark(MARK_UDP),
-        RuleAttribute::IpProtocol(IpProtocol::Udp),
-        RuleAttribute::DestinationPortRange(DNS_PORT),
-    ];
+/// The rules of every endpoint.
+fn rules(v6: bool) -> [RuleMessage; 3] {
     [
-        rule(PREF_OUT, MAIN, &[RuleAttribute::FwMark(MARK_OUT)]),
-        rule(PREF_STEER, TABLE, &[RuleAttribute::FwMark(MARK)]),
-        rule(PREF_DNS, TABLE, &dns),
-        lost,
+        rule(v6, PREF_OUT, MAIN, &[RuleAttribute::FwMark(MARK_OUT)]),
+        rule(v6, PREF_STEER, TABLE, &[RuleAttribute::FwMark(MARK)]),
+        lost(v6, &[RuleAttribute::FwMark(MARK)]),
     ]
 }
 
+/// The rules that steer datagrams to a range of ports.
+fn port_rules(v6: bool, (start, end): (u16, u16)) -> [RuleMessage; 2] {
+    let datagrams = [
+        RuleAttribute::FwMark(MARK_UDP),
+        RuleAttribute::IpProtocol(IpProtocol::Udp),
+        RuleAttribute::DestinationPortRange(RulePortRange { start, end }),
+    ];
+    [rule(v6, PREF_DNS, TABLE, &datagrams), lost(v6, &datagrams)]
+}
+
+fn rule(v6: bool, preference: u32, table: u32, selectors: &[RuleAttribute]) -> RuleMessage {
+    let mut rule = RuleMessage::default();
+    rule.header.family = if v6 { AddressFamily::Inet6 } else { AddressFamily::Inet };
+    rule.header.action = RuleAction::ToTable;
+    rule.attributes = vec![RuleAttribute::Priority(preference), RuleAttribute::Table(table)];
+    rule.attributes.extend_from_slice(selectors);
+    rule
+}
+
+fn lost(v6: bool, selectors: &[RuleAttribute]) -> RuleMessage {
+    let mut lost = rule(v6, PREF_LOST, 0, selectors);
+    lost.header.action = RuleAction::Unreachable;
+    lost
+}
+
 fn is_ours(rule: &RuleMessage) -> bool {
+    let ours = [(PREF_OUT, MARK_OUT), (PREF_STEER, MARK), (PREF_LOST, MARK)];
+    is_for_ports(rule) || ours.into_iter().any(|(preference, mark)| has_key(rule, preference, mark))
+}
+
+fn is_for_ports(rule: &RuleMessage) -> bool {
+    has_key(rule, PREF_DNS, MARK_UDP) || has_key(rule, PREF_LOST, MARK_UDP)
+}
+
+fn has_key(rule: &RuleMessage, preference: u32, mark: u32) -> bool {
     let has = |wanted: RuleAttribute| rule.attributes.contains(&wanted);
-    [(PREF_OUT, MARK_OUT), (PREF_STEER, MARK), (PREF_DNS, MARK_UDP), (PREF_LOST, MARK)]
-        .into_iter()
-        .any(|(preference, mark)| has(RuleAttribute::Priority(preference)) && has(RuleAttribute::FwMark(mark)))
+    has(RuleAttribute::Priority(preference)) && has(RuleAttribute::FwMark(mark))
+}
+
+/// Whether two rules for ports are the same one. What the kernel shows has more attributes than it was given.
+fn is_same(one: &RuleMessage, other: &RuleMessage) -> bool {
+    let key = |rule: &RuleMessage| {
+        let of = |attribute: &RuleAttribute| match attribute {
+            RuleAttribute::Priority(preference) => Some((0, *preference)),
+            RuleAttribute::DestinationPortRange(range) => {
+                Some((1, u32::from(range.start) << 16 | u32::from(range.end)))
+            }
+            _ => None,
+        };
+        let mut key: Vec<_> = rule.attributes.iter().filter_map(of).collect();
+        key.sort_unstable();
+        key
+    };
+    key(one) == key(other)
 }
 
 async fn add_rule(netlink: &Handle, message: RuleMessage) -> Result<(), rtnetlink::Error> {

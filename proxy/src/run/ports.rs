@@ -27,10 +27,14 @@ pub enum Site<'a> {
 /// Listeners of one endpoint: the first socket of each group of `SO_REUSEPORT`.
 #[derive(Debug, Default)]
 pub struct Sockets {
-    /// For IPv4.
+    /// TCP over IPv4.
     pub tcp4: Option<OwnedFd>,
-    /// For IPv6.
+    /// TCP over IPv6.
     pub tcp6: Option<OwnedFd>,
+    /// UDP over IPv4. Without one, what policy wants steered is refused.
+    pub udp4: Option<OwnedFd>,
+    /// UDP over IPv6.
+    pub udp6: Option<OwnedFd>,
 }
 
 /// One endpoint as the kernel is to steer it.

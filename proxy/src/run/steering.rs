@@ -6,13 +6,13 @@ use std::{
     os::fd::{AsFd, BorrowedFd},
 };
 
-use portcullis_redirect::{Action, Attachment as Request, Class, Direction, Legs, Place, Redirect};
+use portcullis_redirect::{Action, Attachment as Request, Class, Direction, Legs, Listeners, Place, Redirect};
 use portcullis_rules::{
     steering::{self, PortClass, SteeringTable},
     world::{self, EndpointId, Transport},
 };
 
-use crate::run::ports::{Attachment, Kernel, Site};
+use crate::run::ports::{Attachment, Kernel, Site, Sockets};
 
 /// IP protocol numbers (IANA).
 const TCP: u8 = 6;
@@ -57,8 +57,7 @@ impl Kernel for Steering {
             id: attachment.id.0,
             place,
             addresses: &endpoint.addresses,
-            tcp4: attachment.sockets.tcp4.as_ref().map(AsFd::as_fd),
-            tcp6: attachment.sockets.tcp6.as_ref().map(AsFd::as_fd),
+            listeners: listeners(attachment.sockets),
         };
         self.redirect.attach(&request).map_err(|error| error.to_string())
     }
@@ -71,6 +70,12 @@ impl Kernel for Steering {
         let ids: Vec<u32> = ids.iter().map(|id| id.0).collect();
         self.redirect.retain(&ids).map_err(|error| error.to_string())
     }
+}
+
+fn listeners(sockets: &Sockets) -> Listeners<'_> {
+    let [tcp4, tcp6, udp4, udp6] =
+        [&sockets.tcp4, &sockets.tcp6, &sockets.udp4, &sockets.udp6].map(|socket| socket.as_ref().map(AsFd::as_fd));
+    Listeners { tcp4, tcp6, udp4, udp6 }
 }
 
 /// What workers tell the kernel of each leg.

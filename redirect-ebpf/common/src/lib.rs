@@ -8,7 +8,8 @@
 pub const MARK: u32 = 0x0050_4301;
 /// Socket mark: this UDP socket of ours must leave the namespace.
 pub const MARK_OUT: u32 = 0x0050_4302;
-/// Socket mark of every UDP socket of an endpoint whose DNS is steered, from birth; only the rule for port 53 looks at it.
+/// Socket mark of an endpoint's UDP sockets from birth; in the host's namespace, while any of its datagrams are steered. Only
+/// the rules for steered ports look at it.
 pub const MARK_UDP: u32 = 0x0050_4303;
 /// Routing table with one `local default dev lo` per family.
 pub const TABLE: u32 = 0x5043;
@@ -16,9 +17,9 @@ pub const TABLE: u32 = 0x5043;
 pub const PREF_OUT: u32 = 99;
 /// Preference of the rule for [`MARK`].
 pub const PREF_STEER: u32 = 100;
-/// Preference of the rule for [`MARK_UDP`] and port 53.
+/// Preference of the rules for [`MARK_UDP`], one for each steered UDP port.
 pub const PREF_DNS: u32 = 101;
-/// Preference of the rule for [`MARK`] where [`TABLE`] has no route: unreachable, so that nothing leaves unjudged.
+/// Preference of the rules for what is steered where [`TABLE`] has no route: unreachable, so that nothing leaves unjudged.
 pub const PREF_LOST: u32 = 102;
 
 /// Direction of a flow: the peer opened it.
@@ -151,6 +152,20 @@ pub struct OwnerKey {
     pub port: u16,
 }
 
+/// Key of `STUBS`: a resolver on a loopback address of a pod that policy names, so that what is sent to it is steered.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StubKey {
+    /// Number of the endpoint.
+    pub endpoint: u32,
+    /// [`TCP`] or [`UDP`].
+    pub protocol: u16,
+    /// Port.
+    pub port: u16,
+    /// Address; IPv4 as `::ffff:a.b.c.d`.
+    pub address: [u8; 16],
+}
+
 /// A flow that was refused in the kernel.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -182,7 +197,7 @@ mod plain {
             )*
         };
     }
-    plain!(PortKey, PeerKey, LocalKey, LegKey, ReplyKey, OwnerKey, Refusal);
+    plain!(PortKey, PeerKey, LocalKey, LegKey, ReplyKey, OwnerKey, StubKey, Refusal);
 }
 
 const _: () = {
@@ -192,5 +207,6 @@ const _: () = {
     assert!(size_of::<LegKey>() == 24);
     assert!(size_of::<ReplyKey>() == 24);
     assert!(size_of::<OwnerKey>() == 8);
+    assert!(size_of::<StubKey>() == 24);
     assert!(size_of::<Refusal>() == 28);
 };

@@ -1,5 +1,5 @@
-//! `sock_create`: a UDP socket that never connects has its mark read before `sendmsg` runs, so those of endpoints
-//! whose DNS is steered get one at birth. Only the routing rule for port 53 looks at it.
+//! `sock_create`: a UDP socket that never connects has its mark read before `sendmsg` runs, so it gets one at birth. Only
+//! the routing rules for steered ports look at it.
 
 use aya_ebpf::{helpers::bpf_get_netns_cookie, macros::cgroup_sock, programs::SockContext};
 use portcullis_redirect_common::{MARK_UDP, UDP};

@@ -62,7 +62,9 @@ fn connect(ctx: &SockAddrContext, peer: [u8; 16]) -> i32 {
             ALLOWED
         }
         STEER if is_at_home(ctx) && has_listener(&flow) => {
-            if set_mark(ctx, MARK) {
+            // A UDP socket may send elsewhere later: the rule for its mark looks at the port as well.
+            let wanted = if flow.protocol == UDP { MARK_UDP } else { MARK };
+            if mark(ctx) == wanted || set_mark(ctx, wanted) {
                 ALLOWED
             } else {
                 refuse(&flow, ECONNREFUSED, true)
@@ -82,8 +84,8 @@ fn sendmsg(ctx: &SockAddrContext, peer: [u8; 16]) -> i32 {
             ALLOWED
         }
         STEER if is_at_home(ctx) && has_listener(&flow) => {
-            let mark = mark(ctx);
-            if mark == MARK_UDP || mark == MARK {
+            if mark(ctx) == MARK_UDP {
+                expect_reply(ctx, &flow);
                 return ALLOWED;
             }
             // A socket older than the programs has no mark from birth. Its next datagram has one; this one must not
@@ -104,17 +106,18 @@ fn flow(ctx: &SockAddrContext, peer: [u8; 16]) -> Option<Flow> {
     let c = ctx.sock_addr;
     let protocol = protocol(read!((*c).protocol));
     let port = u16::from_be(read!((*c).user_port) as u16);
-    if is_loopback(&peer) || unsafe { LOCALS.get(LocalKey { endpoint, address: peer }) }.is_some() {
+    if unsafe { LOCALS.get(LocalKey { endpoint, address: peer }) }.is_some() {
         return None;
     }
     let flow = Flow { endpoint, direction: EGRESS, protocol, port, source_port: source_port(ctx), peer };
     if !unsafe { OWN_SOCKETS.get_ptr_mut(ctx) }.is_null() {
-        // Its destination may be an address of this namespace that the endpoint does not name: it would come back.
+        // Its destination may be a stub, or an address of this namespace that the endpoint does not name: it would come
+        // back.
         let key = LegKey { endpoint, leg_port: flow.source_port, port, leg: peer };
         let _ = OWN_LEGS.insert(key, LEG_OUT, 0);
         return None;
     }
-    Some(flow)
+    if is_loopback(&peer) { None } else { Some(flow) }
 }
 
 /// The programs of a cgroup know their endpoint; those above all pods ask by network namespace.
@@ -158,7 +161,8 @@ fn set_mark(ctx: &SockAddrContext, mut mark: u32) -> bool {
     unsafe { bpf_setsockopt(ctx.sock_addr.cast(), SOL_SOCKET, SO_MARK, value, 4) == 0 }
 }
 
-/// A socket may connect twice (UDP, AF_UNSPEC): takes our mark off again and leaves every other mark alone.
+/// A socket may connect twice (AF_UNSPEC, or the first try failed): takes our mark off again and leaves every other mark
+/// alone.
 #[inline(always)]
 fn unmark(ctx: &SockAddrContext) {
     if mark(ctx) == MARK {

@@ -4,12 +4,12 @@
 use aya_ebpf::{macros::sk_lookup, programs::SkLookupContext};
 use portcullis_redirect_common::{
     EGRESS, INGRESS, LEG_BY_ANY_DEVICE, LEG_BY_LOOPBACK, LEG_OUT, LegKey, LocalKey, OwnerKey, PASS, POD, ReplyKey,
-    SERVICE, STEER, UDP, slot,
+    SERVICE, STEER, StubKey, UDP, slot,
 };
 
 use crate::{
     SITE,
-    maps::{LISTENERS, LOCALS, OWN_LEGS, OWNERS, REPLIES},
+    maps::{LISTENERS, LOCALS, OWN_LEGS, OWNERS, REPLIES, STUBS},
     number,
     verdict::{Flow, is_loopback, mapped, plain, protocol, read, read6, tell, verdict},
 };
@@ -53,8 +53,10 @@ pub fn lookup(ctx: SkLookupContext) -> u32 {
     let packet = packet(&ctx);
     let home = number(&crate::ENDPOINT);
     let (ours, theirs) = (is_local(home, &packet.local), is_local(home, &packet.remote));
-    let to_itself = (ours && theirs) || packet.local == packet.remote;
-    if is_loopback(&packet.local) || to_itself {
+    if is_loopback(&packet.local) {
+        return inside(&ctx, &packet, home);
+    }
+    if (ours && theirs) || packet.local == packet.remote {
         return SK_PASS;
     }
     let flow = Flow {
@@ -83,18 +85,43 @@ pub fn lookup(ctx: SkLookupContext) -> u32 {
     SK_DROP
 }
 
-/// What this namespace sends to an address that is not the endpoint's. Our route has brought it, and the connect program
-/// has decided; but it may also be an address that the endpoint does not name, or the host's own business.
+/// What stays on the loopback device passes, but for a resolver that policy names. For a service of the host that passes as
+/// well: nothing in a packet tells which process sent it, and the resolver has a cgroup of its own.
 #[inline(always)]
-fn outgoing(ctx: &SkLookupContext, packet: &Packet, home: u32) -> u32 {
-    let flow = Flow {
+fn inside(ctx: &SkLookupContext, packet: &Packet, home: u32) -> u32 {
+    let (protocol, port) = (packet.protocol as u16, packet.local_port);
+    let key = StubKey { endpoint: home, protocol, port, address: packet.local };
+    if number(&SITE) == SERVICE || unsafe { STUBS.get(key) }.is_none() {
+        return SK_PASS;
+    }
+    let flow = outbound(packet, home);
+    if is_way_out(&flow) { SK_PASS } else { steer(ctx, packet, &flow) }
+}
+
+#[inline(always)]
+fn outbound(packet: &Packet, home: u32) -> Flow {
+    Flow {
         endpoint: home,
         direction: EGRESS,
         protocol: packet.protocol,
         port: packet.local_port,
         source_port: packet.remote_port,
         peer: packet.local,
-    };
+    }
+}
+
+/// Whether a flow is an egress leg of ours whose destination is in this namespace.
+#[inline(always)]
+fn is_way_out(flow: &Flow) -> bool {
+    let key = LegKey { endpoint: flow.endpoint, leg_port: flow.source_port, port: flow.port, leg: flow.peer };
+    matches!(unsafe { OWN_LEGS.get(key) }, Some(way) if *way == LEG_OUT)
+}
+
+/// What this namespace sends to an address that is not the endpoint's. Our route has brought it, and the connect program
+/// has decided; but it may also be an address that the endpoint does not name, or the host's own business.
+#[inline(always)]
+fn outgoing(ctx: &SkLookupContext, packet: &Packet, home: u32) -> u32 {
+    let flow = outbound(packet, home);
     // Asking again would hand a flow that was steered a moment before to a listener of the application's.
     let (by_loopback, host) = (packet.interface == LOOPBACK, number(&SITE) != POD);
     if by_loopback && !host {
@@ -104,9 +131,7 @@ fn outgoing(ctx: &SkLookupContext, packet: &Packet, home: u32) -> u32 {
         // The host to an address of its own that the endpoint does not name.
         return SK_PASS;
     }
-    let key = LegKey { endpoint: home, leg_port: flow.source_port, port: flow.port, leg: flow.peer };
-    let own = matches!(unsafe { OWN_LEGS.get(key) }, Some(way) if *way == LEG_OUT);
-    if !own && verdict(&flow) == STEER { steer(ctx, packet, &flow) } else { SK_PASS }
+    if !is_way_out(&flow) && verdict(&flow) == STEER { steer(ctx, packet, &flow) } else { SK_PASS }
 }
 
 #[inline(always)]

@@ -5,7 +5,7 @@ use aya_ebpf::{
     macros::{btf_map, map},
     maps::{HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf, SockMap},
 };
-use portcullis_redirect_common::{LegKey, LocalKey, MAX_ENDPOINTS, OwnerKey, PeerKey, PortKey, ReplyKey};
+use portcullis_redirect_common::{LegKey, LocalKey, MAX_ENDPOINTS, OwnerKey, PeerKey, PortKey, ReplyKey, StubKey};
 
 const BPF_F_NO_PREALLOC: u32 = 1;
 
@@ -41,9 +41,13 @@ pub static OWN_LEGS: LruHashMap<LegKey, u32> = LruHashMap::with_max_entries(6553
 #[map]
 pub static REPLIES: LruHashMap<ReplyKey, u32> = LruHashMap::with_max_entries(65536, 0);
 
-/// Endpoints whose DNS is steered: their UDP sockets are marked at birth.
+/// Endpoints whose UDP sockets are marked at birth.
 #[map]
 pub static DNS: HashMap<u32, u32> = HashMap::with_max_entries(MAX_ENDPOINTS, BPF_F_NO_PREALLOC);
+
+/// Resolvers on loopback addresses that policy names.
+#[map]
+pub static STUBS: HashMap<StubKey, u32> = HashMap::with_max_entries(4 * MAX_ENDPOINTS, BPF_F_NO_PREALLOC);
 
 /// Refused flows, for user space to count and show.
 #[map]

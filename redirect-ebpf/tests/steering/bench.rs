@@ -108,5 +108,5 @@ pub(crate) fn options(lab: &Lab, pin: bool) -> Options {
 pub(crate) fn attach(redirect: &mut Redirect, pod: &Pod, proxy: &Proxy, addresses: &[IpAddr]) {
     let netns = Redirect::open_netns(&pod.netns).unwrap();
     let place = Place::Pod { netns: std::os::fd::AsFd::as_fd(&netns) };
-    redirect.attach(&Attachment { id: APP, place, addresses, tcp4: Some(proxy.tcp4()), tcp6: proxy.tcp6() }).unwrap();
+    redirect.attach(&Attachment { id: APP, place, addresses, listeners: proxy.listeners() }).unwrap();
 }

@@ -93,8 +93,7 @@ fn detaching_one_endpoint_leaves_the_others_steered() {
         id: 2,
         place: portcullis_redirect::Place::Pod { netns: std::os::fd::AsFd::as_fd(&netns) },
         addresses: &other.addresses(),
-        tcp4: Some(proxy.tcp4()),
-        tcp6: proxy.tcp6(),
+        listeners: proxy.listeners(),
     };
     bench.redirect.attach(&attachment).unwrap();
     let _servers = [Bench::serve(&bench.app, STEERED), Bench::serve(&other, STEERED)];

@@ -43,7 +43,7 @@ fn attach(redirect: &mut Redirect, id: u32, site: &Site, proxy: &Proxy, addresse
     let netns = Redirect::open_netns(&site.netns).unwrap();
     let ports = [(TCP, STEERED), (TCP, REFUSED)];
     let place = Place::Host { netns: netns.as_fd(), cgroup: &site.cgroup, ports: &ports };
-    redirect.attach(&Attachment { id, place, addresses, tcp4: Some(proxy.tcp4()), tcp6: proxy.tcp6() })
+    redirect.attach(&Attachment { id, place, addresses, listeners: proxy.listeners() })
 }
 
 /// What a process in that cgroup reads from an address.

@@ -3,7 +3,7 @@
 use std::{fs, os::fd::AsFd};
 
 use portcullis_integration::Lab;
-use portcullis_redirect::{Attachment, Error, Options, Place, Redirect};
+use portcullis_redirect::{Attachment, Error, Listeners, Options, Place, Redirect};
 
 use crate::{
     bench::{APP, Bench, FAMILIES, REFUSED, STEERED, UNSTEERED, able, attach, ip, options, table},
@@ -58,7 +58,7 @@ fn a_namespace_without_ipv6_is_steered_in_ipv4() {
     app.inside(|| fs::write("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1").unwrap());
     let mut redirect = Redirect::open(options(&lab, true)).unwrap();
     let proxy = Proxy::start(&app, APP, &app.addresses(), redirect.legs());
-    assert!(proxy.tcp6().is_none());
+    assert!(proxy.listeners().tcp6.is_none());
     redirect.set_table(APP, &table()).unwrap();
     // The resource names an IPv6 address all the same.
     attach(&mut redirect, &app, &proxy, &app.addresses());
@@ -90,7 +90,7 @@ fn numbers_beyond_the_kernels_tables_are_refused() {
     let netns = Redirect::open_netns(&bench.app.netns).unwrap();
     for id in [0, 16384] {
         let place = Place::Pod { netns: netns.as_fd() };
-        let attachment = Attachment { id, place, addresses: &[], tcp4: None, tcp6: None };
+        let attachment = Attachment { id, place, addresses: &[], listeners: Listeners::default() };
         let error = bench.redirect.attach(&attachment).unwrap_err();
         assert!(matches!(error, Error::Number(number) if number == id), "{error}");
     }
@@ -125,7 +125,7 @@ fn an_endpoint_that_changes_its_number_stays_steered() {
     let netns = Redirect::open_netns(&bench.app.netns).unwrap();
     let addresses = bench.app.addresses();
     let place = Place::Pod { netns: netns.as_fd() };
-    let renamed = Attachment { id: 2, place, addresses: &addresses, tcp4: Some(proxy.tcp4()), tcp6: proxy.tcp6() };
+    let renamed = Attachment { id: 2, place, addresses: &addresses, listeners: proxy.listeners() };
     // The new one comes before the old one goes.
     bench.redirect.attach(&renamed).unwrap();
     bench.redirect.detach(APP).unwrap();
@@ -165,7 +165,7 @@ fn where_a_namespace_cannot_be_prepared_what_policy_wants_steered_is_refused_unt
 
     let netns = Redirect::open_netns(&app.netns).unwrap();
     let (place, addresses) = (Place::Pod { netns: netns.as_fd() }, app.addresses());
-    let attachment = Attachment { id: APP, place, addresses: &addresses, tcp4: Some(proxy.tcp4()), tcp6: proxy.tcp6() };
+    let attachment = Attachment { id: APP, place, addresses: &addresses, listeners: proxy.listeners() };
     let error = redirect.attach(&attachment).unwrap_err().to_string();
     assert!(error.contains("is its loopback device up?"), "{error}");
     for v6 in FAMILIES {

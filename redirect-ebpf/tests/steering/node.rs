@@ -55,8 +55,8 @@ impl Host {
     fn attach(&mut self, cgroup: &std::path::Path) -> Result<(), Error> {
         let netns = Redirect::open_netns(&self.lab.node().netns).unwrap();
         let place = Place::Host { netns: netns.as_fd(), cgroup, ports: &[] };
-        let (tcp4, tcp6) = (Some(self.proxy.tcp4()), self.proxy.tcp6());
-        self.redirect.attach(&Attachment { id: NODE, place, addresses: &self.addresses, tcp4, tcp6 })
+        let listeners = self.proxy.listeners();
+        self.redirect.attach(&Attachment { id: NODE, place, addresses: &self.addresses, listeners })
     }
 
     fn attach_all(&mut self) {

@@ -4,7 +4,7 @@ use std::{
     io::{self, Read, Write},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
     ops::RangeInclusive,
-    os::fd::{AsFd, BorrowedFd},
+    os::fd::AsFd,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU16, Ordering},
@@ -14,7 +14,7 @@ use std::{
 };
 
 use portcullis_integration::Site;
-use portcullis_redirect::{Legs, MARK};
+use portcullis_redirect::{Legs, Listeners, MARK};
 use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::sockets::HANG;
@@ -77,12 +77,9 @@ impl Proxy {
         Self { listeners, threads, met }
     }
 
-    pub(crate) fn tcp4(&self) -> BorrowedFd<'_> {
-        self.listeners[0].as_fd()
-    }
-
-    pub(crate) fn tcp6(&self) -> Option<BorrowedFd<'_>> {
-        self.listeners.get(1).map(AsFd::as_fd)
+    pub(crate) fn listeners(&self) -> Listeners<'_> {
+        let tcp = |index| self.listeners.get(index).map(AsFd::as_fd);
+        Listeners { tcp4: tcp(0), tcp6: tcp(1), ..Listeners::default() }
     }
 
     /// What it has met so far.

@@ -1,0 +1,153 @@
+//! What is peculiar to steering datagrams.
+//!
+//! Only egress is steered. The routing rule that brings a datagram to the listener knows its port and not its peer, so a
+//! port is steered as a whole: the listener forwards what policy lets pass.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use portcullis_redirect_common::{StubKey, TCP, UDP};
+
+use crate::table::{Action, Class, Direction, key_address};
+
+/// A class with what can be done: datagrams that come in are refused instead of steered, and where one peer is steered
+/// all are that are not refused.
+pub(crate) fn feasible(class: &Class) -> Class {
+    let mut class = class.clone();
+    if class.protocol != UDP {
+        return class;
+    }
+    let (from, to) = match class.direction {
+        Direction::Ingress => (Action::Steer, Action::Refuse),
+        Direction::Egress if is_steered(&class) => (Action::Pass, Action::Steer),
+        Direction::Egress => return class,
+    };
+    for (_, action) in class.prefixes.iter_mut().filter(|(_, action)| *action == from) {
+        *action = to;
+    }
+    class
+}
+
+fn is_steered(class: &Class) -> bool {
+    class.prefixes.iter().any(|(_, action)| *action == Action::Steer)
+}
+
+/// The classes of datagrams that are steered.
+fn steered(classes: &[Class]) -> impl Iterator<Item = &Class> {
+    classes.iter().filter(|class| class.protocol == UDP && class.direction == Direction::Egress && is_steered(class))
+}
+
+/// The ports whose datagrams are steered, as ranges (first, last) in order, each as long as can be.
+pub(crate) fn ports(classes: &[Class]) -> Vec<(u16, u16)> {
+    join(steered(classes).map(|class| (*class.ports.start(), *class.ports.end())).collect())
+}
+
+/// Joins ranges that overlap or touch.
+pub(crate) fn join(mut ranges: Vec<(u16, u16)>) -> Vec<(u16, u16)> {
+    ranges.sort_unstable();
+    let mut joined: Vec<(u16, u16)> = Vec::new();
+    for (first, last) in ranges {
+        match joined.last_mut() {
+            Some(before) if u32::from(first) <= u32::from(before.1) + 1 => before.1 = before.1.max(last),
+            _ => joined.push((first, last)),
+        }
+    }
+    joined
+}
+
+/// The resolvers on loopback addresses that are steered by name: `0.0.0.0/0` does not mean the machine itself. DNS over
+/// TCP to the same address and port goes with them.
+pub(crate) fn stubs(endpoint: u32, classes: &[Class]) -> Vec<StubKey> {
+    let mut stubs = Vec::new();
+    for class in steered(classes) {
+        for address in class.prefixes.iter().filter(|(_, action)| *action == Action::Steer).filter_map(loopback) {
+            for port in class.ports.clone() {
+                let address = key_address(address);
+                stubs.push(StubKey { endpoint, protocol: UDP.into(), port, address });
+                if over_tcp(classes, port, address) {
+                    stubs.push(StubKey { endpoint, protocol: TCP.into(), port, address });
+                }
+            }
+        }
+    }
+    stubs.sort_unstable();
+    stubs.dedup();
+    stubs
+}
+
+/// The address of a prefix that is one loopback address.
+fn loopback((prefix, _): &(IpNet, Action)) -> Option<IpAddr> {
+    (prefix.prefix_len() == prefix.max_prefix_len() && prefix.addr().is_loopback()).then(|| prefix.addr())
+}
+
+/// Whether connections to a loopback address and port are steered by name.
+fn over_tcp(classes: &[Class], port: u16, address: [u8; 16]) -> bool {
+    classes
+        .iter()
+        .filter(|class| class.protocol == TCP && class.direction == Direction::Egress && class.ports.contains(&port))
+        .flat_map(|class| &class.prefixes)
+        .any(|entry| entry.1 == Action::Steer && loopback(entry).is_some_and(|found| key_address(found) == address))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn class(direction: Direction, protocol: u8, ports: (u16, u16), prefixes: &[(&str, Action)]) -> Class {
+        let prefixes = prefixes.iter().map(|(prefix, action)| (prefix.parse().unwrap(), *action)).collect();
+        Class { direction, protocol, ports: ports.0..=ports.1, prefixes }
+    }
+
+    #[test]
+    fn a_port_is_steered_as_a_whole_and_what_is_refused_stays_refused() {
+        use Action::{Pass, Refuse, Steer};
+        let mixed = [("0.0.0.0/0", Pass), ("10.0.0.1/32", Steer), ("10.0.0.2/32", Refuse)];
+        let actions = |direction, protocol, prefixes: &[(&str, Action)]| -> Vec<Action> {
+            let class = feasible(&class(direction, protocol, (53, 53), prefixes));
+            class.prefixes.into_iter().map(|(_, action)| action).collect()
+        };
+        assert_eq!(actions(Direction::Egress, UDP, &mixed), [Steer, Steer, Refuse]);
+        assert_eq!(actions(Direction::Egress, UDP, &mixed[..1]), [Pass], "nothing is steered there");
+        assert_eq!(
+            actions(Direction::Egress, TCP, &mixed),
+            [Pass, Steer, Refuse],
+            "a connection is steered by its peer"
+        );
+        assert_eq!(actions(Direction::Ingress, UDP, &mixed), [Pass, Refuse, Refuse], "nobody could read it");
+    }
+
+    #[test]
+    fn ports_with_steered_datagrams_are_told_as_few_ranges() {
+        let steer = [("0.0.0.0/0", Action::Refuse), ("10.0.0.1/32", Action::Steer)];
+        let refuse = [("0.0.0.0/0", Action::Refuse)];
+        let classes = [
+            class(Direction::Egress, UDP, (5353, 5353), &steer),
+            class(Direction::Egress, UDP, (53, 53), &steer),
+            class(Direction::Egress, UDP, (54, 54), &steer),
+            class(Direction::Egress, UDP, (55, 80), &refuse),
+            class(Direction::Egress, TCP, (81, 81), &steer),
+            class(Direction::Ingress, UDP, (82, 82), &steer),
+            class(Direction::Egress, UDP, (65535, 65535), &steer),
+        ];
+        assert_eq!(ports(&classes), [(53, 54), (5353, 5353), (65535, 65535)]);
+        assert_eq!(join(vec![(5, 9), (1, 7), (10, 12), (65535, 65535), (14, 14)]), [(1, 12), (14, 14), (65535, 65535)]);
+    }
+
+    #[test]
+    fn a_resolver_on_a_loopback_address_is_steered_where_policy_names_it_and_not_by_a_prefix_around_it() {
+        let named = [("127.0.0.53/32", Action::Steer), ("::1/128", Action::Pass), ("10.0.0.1/32", Action::Steer)];
+        let around = [("0.0.0.0/0", Action::Steer), ("127.0.0.0/8", Action::Steer)];
+        let of = |ports, prefixes: &[(&str, Action)], tcp| {
+            let mut classes = vec![class(Direction::Egress, UDP, ports, prefixes)];
+            if tcp {
+                classes.push(class(Direction::Egress, TCP, (1, 100), prefixes));
+            }
+            stubs(7, &classes).into_iter().map(|stub| (stub.protocol, stub.port)).collect::<Vec<_>>()
+        };
+        assert_eq!(of((53, 53), &named, false), [(17, 53)]);
+        assert_eq!(of((53, 54), &named, true), [(6, 53), (6, 54), (17, 53), (17, 54)]);
+        assert_eq!(of((53, 53), &around, true), []);
+        let key = stubs(7, &[class(Direction::Egress, UDP, (53, 53), &named)])[0];
+        assert_eq!((key.endpoint, key.address[12..].to_vec()), (7, vec![127, 0, 0, 53]));
+    }
+}
