@@ -34,6 +34,12 @@ impl<T> Lpm<T> {
         self.lengths[family(address)].iter().find_map(|length| self.entries.get(&prefix(address, *length)?))
     }
 
+    /// The value of the longest prefix around an address, which is more than the address alone.
+    pub(crate) fn around(&self, address: IpAddr) -> Option<&T> {
+        let shorter = self.lengths[family(address)].iter().filter(|length| prefix(address, **length + 1).is_some());
+        shorter.filter_map(|length| self.entries.get(&prefix(address, *length)?)).next()
+    }
+
     /// All entries, in no order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&IpNet, &T)> {
         self.entries.iter()
@@ -72,5 +78,7 @@ mod tests {
         ] {
             assert_eq!(lpm.get(address.parse().unwrap()).copied(), found, "{address}");
         }
+        assert_eq!(lpm.around("10.1.2.3".parse().unwrap()), Some(&1));
+        assert_eq!(lpm.around("10.1.2.4".parse().unwrap()), Some(&1));
     }
 }

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use crate::{
-    compile::{identities::Identities, peers::Resolver, peers::Who, peers::names_nobody},
+    compile::{
+        identities::Identities,
+        peers::{Peers, Resolver, Who, names_nobody},
+    },
     explain::{Near, Question},
     policy::{Entry, Policy, PortRef, PortRule, Rule},
     verdict::RuleInfo,
@@ -21,7 +24,9 @@ pub(crate) fn near(world: &World, question: &Question<'_>) -> Vec<Near> {
     let identities = Identities::new(&world.endpoints);
     let addresses = identities.addresses(&world.endpoints);
     let who = crate::table::who(&addresses, question.peer);
-    let mut look = Look { question, endpoint, who, resolver: Resolver::new(&identities, world), found: Vec::new() };
+    let outside = crate::table::may_be_learnt(&addresses, question.peer);
+    let resolver = Resolver::new(&identities, world);
+    let mut look = Look { question, world, endpoint, who, outside, resolver, found: Vec::new() };
     for policy in &world.policies {
         for rule in &policy.rules {
             look.rule(policy, rule);
@@ -33,8 +38,11 @@ pub(crate) fn near(world: &World, question: &Question<'_>) -> Vec<Near> {
 
 struct Look<'a> {
     question: &'a Question<'a>,
+    world: &'a World,
     endpoint: &'a Endpoint,
     who: Who,
+    /// Names may select the peer.
+    outside: bool,
     resolver: Resolver<'a>,
     found: Vec<Near>,
 }
@@ -65,15 +73,16 @@ impl Look<'_> {
         let Some(peers) = self.resolver.resolve(entry, namespace, false) else {
             let nobody = if names_nobody(entry) {
                 "it names neither peers nor ports, so it selects nobody"
-            } else if entry.fqdns.as_ref().is_some_and(|names| !names.is_empty()) {
-                "no address is known for its names"
             } else {
                 "it selects nobody that is known"
             };
             return Some(nobody.to_owned());
         };
-        if peers.contains(self.who) {
+        if peers.contains(self.who) || self.is_named(&peers) {
             return None;
+        }
+        if entry.fqdns.as_ref().is_some_and(|names| !names.is_empty()) && !self.knows_names(&peers) {
+            return Some("no address is known for its names".to_owned());
         }
         let outside = matches!(self.who, Who::Unknown(_));
         let ranges = entry.cidrs.is_some() || entry.cidr_sets.is_some();
@@ -88,6 +97,19 @@ impl Look<'_> {
             }
             .to_owned(),
         )
+    }
+
+    /// Whether the peer has an address that a selected name was resolved to.
+    fn is_named(&self, peers: &Peers) -> bool {
+        let peer = self.question.peer;
+        let names = self.world.names.iter().filter(|known| known.addresses.contains(&peer));
+        self.outside && peers.names_any(&self.resolver.selectors.matching_any(names.map(|known| known.name.as_str())))
+    }
+
+    /// Whether any selected name was resolved.
+    fn knows_names(&self, peers: &Peers) -> bool {
+        let names = self.world.names.iter().map(|known| known.name.as_str());
+        peers.names_any(&self.resolver.selectors.matching_any(names))
     }
 
     fn ports(&mut self, policy: &Policy, entry: &Entry, path: &str) {

@@ -11,6 +11,7 @@ use crate::{
         Locals, compile,
         identities::{Addresses, Places},
     },
+    learning::Learner,
     services::Vips,
     settings::Settings,
     steering::SteeringTable,
@@ -61,15 +62,17 @@ pub struct Flow {
     pub redirect: Option<&'static str>,
 }
 
-/// Everything in force, compiled. Immutable; swapped as a whole.
+/// Everything in force, compiled. Swapped as a whole; only the addresses of names are [learnt](Snapshot::learn) in place.
 #[derive(Debug, Default)]
 pub struct Snapshot {
     generation: u64,
     settings: Settings,
-    addresses: Addresses,
+    pub(crate) addresses: Addresses,
     places: Places,
-    locals: Locals,
-    vips: Vips,
+    pub(crate) locals: Locals,
+    pub(crate) vips: Vips,
+    /// Set where some policy selects names.
+    pub(crate) learner: Option<Learner>,
 }
 
 impl Snapshot {
@@ -77,10 +80,12 @@ impl Snapshot {
     /// own rule match nothing.
     #[must_use]
     pub fn compile(world: &World, generation: u64) -> Self {
-        let (addresses, locals) = compile(world);
+        let (addresses, locals, learner) = compile(world);
         let vips = Vips::new(world.services.iter().map(|service| &**service));
         let places = Places::new(&addresses);
-        Self { generation, settings: world.settings, addresses, places, locals, vips }
+        let snapshot = Self { generation, settings: world.settings, addresses, places, locals, vips, learner };
+        snapshot.learn_all(&world.names);
+        snapshot
     }
 
     /// Number of this snapshot; grows.
@@ -109,10 +114,14 @@ impl Snapshot {
             return flow(Access::Allow, Reason::NotEnforced);
         };
         let who = who(&self.addresses, key.peer);
-        let mut answer = side.class(key.transport, key.port).answer(who).clone();
+        let mut answer = side.class(key.transport, key.port).answer(who, key.peer);
         // A peer that is allowed on some other port is refused for its port.
-        if answer.reason == Reason::NoRule && side.names(who) {
-            answer.layer = Layer::L4;
+        if answer.reason == Reason::NoRule {
+            let resolved = self.learner.as_ref().and_then(|learner| learner.resolved(key.peer));
+            let selectors = resolved.as_ref().map_or(&[][..], |resolved| resolved.selectors());
+            if side.names(who, selectors) {
+                answer.layer = Layer::L4;
+            }
         }
         answer
     }
@@ -138,11 +147,15 @@ impl Snapshot {
         self.locals.get(&id).map(|(endpoint, _)| endpoint)
     }
 
-    /// What the kernel is told of a local endpoint; nothing for one that is not known.
+    /// What the kernel is told of a local endpoint, with what was learnt so far; nothing for one that is not known.
     #[must_use]
     pub fn steering(&self, id: EndpointId) -> SteeringTable {
         let Some((endpoint, subject)) = self.locals.get(&id) else { return SteeringTable::default() };
-        let sources = Sources { addresses: &self.addresses, places: &self.places, vips: &self.vips };
-        SteeringTable { classes: sources.classes(subject, endpoint), addresses: endpoint.addresses.clone() }
+        SteeringTable { classes: self.sources().classes(subject, endpoint), addresses: endpoint.addresses.clone() }
+    }
+
+    pub(crate) fn sources(&self) -> Sources<'_> {
+        let lessons = self.learner.as_ref().map_or(0, Learner::lessons);
+        Sources { lessons, addresses: &self.addresses, places: &self.places, vips: &self.vips }
     }
 }

@@ -4,7 +4,7 @@ use std::{net::IpAddr, ops::RangeInclusive};
 
 use ipnet::IpNet;
 
-use crate::world::{Direction, Transport};
+use crate::world::{Direction, EndpointId, Transport};
 
 /// What the kernel does with a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -28,6 +28,25 @@ pub struct PortClass {
     pub ports: RangeInclusive<u16>,
     /// Longest prefix wins. Always contains 0.0.0.0/0 and ::/0.
     pub prefixes: Vec<(IpNet, Action)>,
+    /// Single addresses of it may come, change and go by [`Learnt`].
+    pub learns: bool,
+}
+
+/// One address whose entry in the classes of an endpoint changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Learnt {
+    /// The endpoint.
+    pub endpoint: EndpointId,
+    /// Direction.
+    pub direction: Direction,
+    /// Transport.
+    pub transport: Transport,
+    /// The ports: those of one or several classes that [learn](PortClass::learns), none of which has other ports, too.
+    pub ports: RangeInclusive<u16>,
+    /// The address; never IPv4-mapped.
+    pub address: IpAddr,
+    /// What is done with it from now on; `None` where it has no entry of its own any more, so that the prefixes decide.
+    pub action: Option<Action>,
 }
 
 /// Everything the kernel is told of one endpoint. Flows that no class covers pass.

@@ -2,8 +2,8 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    net::IpAddr,
-    sync::Arc,
+    net::{IpAddr, SocketAddr},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use ipnet::IpNet;
@@ -24,8 +24,24 @@ use crate::{
 /// Decisions by prefix. In order, so that a prefix follows those that contain it.
 type Prefixes = BTreeMap<IpNet, Action>;
 
+/// What the kernel is told of the endpoints of a subject, with the number of lessons that it takes in.
+#[derive(Debug, Default)]
+pub(crate) struct Told(Mutex<Option<(u64, Vec<PortClass>)>>);
+
+impl Told {
+    fn get_or(&self, lessons: u64, compute: impl FnOnce() -> Vec<PortClass>) -> Vec<PortClass> {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*told {
+            Some((known, classes)) if *known == lessons => classes.clone(),
+            _ => told.insert((lessons, compute())).1.clone(),
+        }
+    }
+}
+
 /// What the kernel's tables are computed from.
 pub(crate) struct Sources<'a> {
+    /// How many lessons there were.
+    pub(crate) lessons: u64,
     pub(crate) addresses: &'a Addresses,
     pub(crate) places: &'a Places,
     pub(crate) vips: &'a Vips,
@@ -51,7 +67,8 @@ impl Sources<'_> {
         if self.stands_behind_a_vip(endpoint) {
             return self.compute(subject, &endpoint.addresses);
         }
-        subject.steering.get_or_init(|| self.compute(subject, &[])).clone()
+        let lessons = if subject.learns() { self.lessons } else { 0 };
+        subject.steering.get_or(lessons, || self.compute(subject, &[]))
     }
 
     /// Such an endpoint may be sent to itself, which is never refused.
@@ -88,34 +105,28 @@ impl Sources<'_> {
         };
         // One class may serve several ranges of ports.
         let mut bases: HashMap<*const Class, Prefixes> = HashMap::new();
-        let mut add = |first: u16, last: u16, prefixes: &Prefixes| {
-            push(
-                classes,
-                PortClass {
-                    direction,
-                    transport,
-                    ports: first..=last,
-                    prefixes: prefixes.iter().map(|(net, action)| (*net, *action)).collect(),
-                },
-            );
-        };
         for (first, last, class) in side.classes(transport) {
             let base = bases.entry(Arc::as_ptr(class)).or_insert_with(|| self.base(class));
+            let mut add = |first: u16, last: u16, prefixes: &Prefixes, learns: bool| {
+                let prefixes = prefixes.iter().map(|(net, action)| (*net, *action)).collect();
+                push(classes, PortClass { direction, transport, ports: first..=last, prefixes, learns });
+            };
+            let learns = class.learns();
             let mut next = Some(first);
             for (port, actions) in vips.range(first..=last) {
                 if let Some(start) = next.filter(|start| start < port) {
-                    add(start, port - 1, base);
+                    add(start, port - 1, base, learns);
                 }
                 let mut prefixes = base.clone();
-                prefixes.extend(actions.iter().map(|(vip, action)| (IpNet::from(*vip), *action)));
-                add(*port, *port, &without_redundant(prefixes));
+                prefixes.extend(actions.iter().map(|vip| (IpNet::from(vip.address), vip.action)));
+                add(*port, *port, &without_redundant(prefixes), learns || actions.iter().any(|vip| vip.learns));
                 next = port.checked_add(1);
             }
             if let Some(start) = next.filter(|start| *start <= last) {
-                add(start, last, base);
+                add(start, last, base, learns);
             }
         }
-        classes.retain(|class| class.prefixes.iter().any(|(_, action)| *action != Action::Pass));
+        classes.retain(|class| class.learns || class.prefixes.iter().any(|(_, action)| *action != Action::Pass));
     }
 
     /// The decisions of a class without regard to services.
@@ -129,27 +140,58 @@ impl Sources<'_> {
         for (identity, flow) in class.known() {
             prefixes.extend(self.places.of(identity).iter().map(|address| (IpNet::from(*address), action(flow))));
         }
+        prefixes.extend(class.all_learnt().iter().map(|(address, flow)| (IpNet::from(*address), action(flow))));
         without_redundant(prefixes)
     }
 
-    /// By port, what becomes of each VIP: the verdict that all its backends share, else the relay's draw. UDP has no
-    /// relay, so there a mixed one is refused.
-    fn vips(&self, subject: &Subject, own: &[IpAddr], transport: Transport) -> BTreeMap<u16, Vec<(IpAddr, Action)>> {
-        let mut vips: BTreeMap<u16, Vec<(IpAddr, Action)>> = BTreeMap::new();
-        for (port, vip, backends) in self.vips.of(transport) {
-            let mut actions = backends.iter().map(|backend| {
-                let judged = subject.side(Direction::Egress).filter(|_| !own.contains(&backend.ip()));
-                judged.map_or(Action::Pass, |side| {
-                    action(side.class(transport, backend.port()).answer(who(self.addresses, backend.ip())))
-                })
-            });
-            let first = actions.next().unwrap_or(Action::Refuse);
-            let mixed = if transport == Transport::Tcp { Action::Steer } else { Action::Refuse };
-            let action = if actions.all(|action| action == first) { first } else { mixed };
-            vips.entry(port).or_default().push((vip, action));
+    /// What becomes of each VIP, by port.
+    fn vips(&self, subject: &Subject, own: &[IpAddr], transport: Transport) -> BTreeMap<u16, Vec<Vip>> {
+        let mut vips: BTreeMap<u16, Vec<Vip>> = BTreeMap::new();
+        for (port, address, backends) in self.vips.of(transport) {
+            let action = self.vip(subject, own, transport, backends);
+            let learns = |backend: &SocketAddr| {
+                let side = subject.side(Direction::Egress);
+                side.is_some_and(|side| side.class(transport, backend.port()).learns())
+                    && may_be_learnt(self.addresses, backend.ip())
+            };
+            vips.entry(port).or_default().push(Vip { address, action, learns: backends.iter().any(learns) });
         }
         vips
     }
+
+    /// What becomes of a VIP: the verdict that all its backends share, else the relay's draw. UDP has no relay, so there
+    /// a mixed one is refused.
+    pub(crate) fn vip(
+        &self,
+        subject: &Subject,
+        own: &[IpAddr],
+        transport: Transport,
+        backends: &[SocketAddr],
+    ) -> Action {
+        let mut actions = backends.iter().map(|backend| {
+            let judged = subject.side(Direction::Egress).filter(|_| !own.contains(&backend.ip()));
+            judged.map_or(Action::Pass, |side| {
+                let class = side.class(transport, backend.port());
+                action(&class.answer(who(self.addresses, backend.ip()), backend.ip()))
+            })
+        });
+        let first = actions.next().unwrap_or(Action::Refuse);
+        let mixed = if transport == Transport::Tcp { Action::Steer } else { Action::Refuse };
+        if actions.all(|action| action == first) { first } else { mixed }
+    }
+}
+
+/// One VIP at one port.
+struct Vip {
+    address: IpAddr,
+    action: Action,
+    /// What becomes of it depends on an address that may be learnt.
+    learns: bool,
+}
+
+/// Whether names can select an address: one that belongs to no known endpoint, or to one outside the cluster.
+pub(crate) fn may_be_learnt(addresses: &Addresses, address: IpAddr) -> bool {
+    addresses.get(&address).is_none_or(|known| known.endpoint.labels.has_world())
 }
 
 /// Who has an address.
@@ -157,9 +199,10 @@ pub(crate) fn who(addresses: &Addresses, address: IpAddr) -> Who {
     addresses.get(&address).map_or(Who::Unknown(address), |known| Who::Known(known.identity))
 }
 
-/// Adds a class, or its ports to the one before it if that decides alike.
+/// Adds a class, or its ports to the one before it if that decides alike and neither learns.
 fn push(classes: &mut Vec<PortClass>, class: PortClass) {
     if let Some(last) = classes.last_mut()
+        && !(last.learns || class.learns)
         && (last.direction, last.transport) == (class.direction, class.transport)
         && last.ports.end().checked_add(1) == Some(*class.ports.start())
         && last.prefixes == class.prefixes

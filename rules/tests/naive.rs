@@ -3,19 +3,24 @@
 
 mod kit;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use ipnet::IpNet;
 
 use kit::{
-    Ports, allow, anybody, cidr_set, cidrs, endpoint, entities, ip, key,
+    Ports, allow, anybody, cidr_set, cidrs, endpoint, entities, fqdns, ip, key,
     naive::{self, Answer},
-    named, peers, policy, request, rule, service, spec,
+    named, peers, policy, request, resolved, rule, service, spec,
 };
 use portcullis_rules::{
     policy::{Entity, Entry, PortRule, Rule},
     settings::{Deviations, Enforcement, Settings},
     snapshot::{Access, FlowKey, Snapshot},
-    steering::{Action, SteeringTable},
-    world::{Direction, EndpointId, Transport, World},
+    steering::{Action, Learnt, SteeringTable},
+    world::{Direction, EndpointId, ResolvedName, Transport, World},
 };
 use proptest::{collection::vec, option, prelude::*, sample::select};
 
@@ -34,7 +39,11 @@ const SELECTORS: [&str; 10] = [
 const SUBJECTS: [&str; 4] = ["", "app=a", "app=b", "!tier"];
 const CIDRS: [&str; 6] = ["0.0.0.0/0", "10.0.0.0/8", "10.1.0.0/16", "10.1.2.3/32", "fd00::/8", "::/0"];
 const PORTS: [&str; 10] = ["80", "81", "80-90", "85-65535", "0", "0/any", "80/udp", "web", "web/any", "80-8080/any"];
-const PEERS: [&str; 14] = [
+const FQDNS: [&str; 5] = ["a.test", "*.test", "**.b.test", "*", "x.b.test"];
+/// The world, an endpoint, a VIP, and the outer backend of others.
+const RESOLVED: [&str; 6] = ["192.0.2.1", "2001:db8::1", "10.1.2.3", "10.1.9.9", "10.0.0.2", "10.96.0.1"];
+const NAMES: [&str; 5] = ["a.test.", "c.test.", "x.b.test.", "y.x.b.test.", "elsewhere.example."];
+const PEERS: [&str; 16] = [
     "10.0.0.1",
     "10.0.0.2",
     "10.0.0.3",
@@ -49,6 +58,8 @@ const PEERS: [&str; 14] = [
     "10.96.0.1",
     "10.96.0.2",
     "fd96::1",
+    "10.96.0.3",
+    "10.1.2.4",
 ];
 const NUMBERS: [u16; 9] = [0, 79, 80, 81, 90, 91, 443, 8080, 65535];
 
@@ -58,6 +69,7 @@ fn any_entry() -> impl Strategy<Value = Entry> {
         4 => vec(select(&SELECTORS[..]), 0..3).prop_map(|selectors| peers(&selectors)),
         2 => vec(select(&CIDRS[..]), 0..3).prop_map(|some| cidrs(&some)),
         1 => Just(cidr_set("10.0.0.0/8", &["10.1.0.0/16"])),
+        3 => vec(select(&FQDNS[..]), 1..3).prop_map(|names| fqdns(&names)),
         1 => Just(cidr_set("0.0.0.0/0", &["10.0.0.0/8", "192.0.2.0/24"])),
         2 => vec(select(&[
             Entity::All, Entity::World, Entity::WorldIpv6, Entity::Cluster, Entity::Host, Entity::None, Entity::KubeDns,
@@ -126,7 +138,7 @@ fn any_settings() -> impl Strategy<Value = Settings> {
 fn any_world() -> impl Strategy<Value = World> {
     let named_policy = (select(&["one/p", "two/p", "p"][..]), vec(any_rule(), 1..3));
     let policies = vec(named_policy.prop_map(|(name, rules)| Arc::new(policy(name, rules))), 0..4);
-    (policies, any_settings()).prop_map(|(policies, settings)| {
+    (policies, any_settings(), any_names()).prop_map(|(policies, settings, names)| {
         let endpoints = vec![
             named("web", 80, endpoint(1, "one/a", "app=a", &["10.0.0.1", "fd00::1"])),
             named("web", 8080, endpoint(2, "one/b", "app=b,tier=x", &["10.0.0.2"])),
@@ -141,15 +153,23 @@ fn any_world() -> impl Strategy<Value = World> {
             service(&["10.96.0.1", "fd96::1"], 80, 8080, Transport::Tcp, &["10.0.0.1", "10.0.0.2"]),
             service(&["10.96.0.1"], 80, 80, Transport::Udp, &["10.0.0.2", "10.1.2.3"]),
             service(&["10.96.0.2"], 443, 80, Transport::Tcp, &[]),
+            service(&["10.96.0.3"], 443, 8080, Transport::Tcp, &["10.1.2.3", "10.0.0.2"]),
+            service(&["10.96.0.3"], 80, 81, Transport::Tcp, &["10.1.9.9"]),
         ];
         World {
             endpoints: endpoints.into_iter().map(Arc::new).collect(),
             services: services.into_iter().map(Arc::new).collect(),
             policies,
             settings,
+            names,
             ..World::default()
         }
     })
+}
+
+fn any_names() -> impl Strategy<Value = Vec<ResolvedName>> {
+    let name = (select(&NAMES[..]), vec(select(&RESOLVED[..]), 0..4));
+    vec(name.prop_map(|(name, addresses)| resolved(name, &addresses)), 0..4)
 }
 
 fn any_key() -> impl Strategy<Value = FlowKey> {
@@ -211,6 +231,23 @@ fn kernel(table: &SteeringTable, key: &FlowKey) -> Action {
     matching.max_by_key(|(net, _)| net.prefix_len()).expect("every address is covered").1
 }
 
+/// What the kernel does with a lesson: it changes single addresses of classes that learn, and nothing else.
+fn take(table: &mut SteeringTable, learnt: &Learnt) {
+    let mut found = 0;
+    for class in table.classes.iter_mut().filter(|class| {
+        (class.direction, class.transport) == (learnt.direction, learnt.transport)
+            && learnt.ports.contains(class.ports.start())
+    }) {
+        assert!(class.learns && learnt.ports.contains(class.ports.end()), "{learnt:?}");
+        let net = IpNet::from(learnt.address);
+        class.prefixes.retain(|(known, _)| *known != net);
+        class.prefixes.extend(learnt.action.map(|action| (net, action)));
+        class.prefixes.sort_unstable_by_key(|(net, _)| *net);
+        found += class.ports.len();
+    }
+    assert_eq!(found, learnt.ports.len(), "{learnt:?}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -238,6 +275,46 @@ proptest! {
                 };
                 prop_assert_eq!(kernel(&table, key), told);
             }
+        }
+    }
+
+    #[test]
+    fn learning_names_one_by_one_comes_to_what_compiling_with_them_comes_to(
+        world in any_world(), lessons in vec((select(&RESOLVED[..]), vec(select(&NAMES[..]), 0..3)), 1..12), keys in vec(any_key(), 30),
+    ) {
+        let snapshot = Snapshot::compile(&world, 1);
+        let mut told: Vec<SteeringTable> = (1..4).map(|id| snapshot.steering(EndpointId(id))).collect();
+        let mut known: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for (address, names) in RESOLVED.iter().flat_map(|address| {
+            let of = world.names.iter().filter(|name| name.addresses.contains(&ip(address)));
+            of.map(move |name| (*address, NAMES.iter().find(|known| **known == name.name).unwrap()))
+        }) {
+            known.entry(address).or_default().insert(names);
+        }
+        for (address, names) in &lessons {
+            known.insert(address, names.iter().copied().collect());
+            for learnt in snapshot.learn(ip(address), names) {
+                let table = &mut told[learnt.endpoint.0 as usize - 1];
+                take(table, &learnt);
+            }
+            for (number, told) in (1..4).zip(&told) {
+                prop_assert_eq!(told, &snapshot.steering(EndpointId(number)), "after {} is {:?}", address, names);
+            }
+        }
+        let names = NAMES.iter().map(|name| {
+            let addresses: Vec<&str> = known.iter().filter(|(_, names)| names.contains(name)).map(|(address, _)| *address).collect();
+            resolved(name, &addresses)
+        });
+        let wanted = World { names: names.collect(), ..world };
+        for key in &keys {
+            agrees(&wanted, &snapshot, key)?;
+        }
+        let compiled = Snapshot::compile(&wanted, 2);
+        for number in 1..4 {
+            prop_assert_eq!(compiled.steering(EndpointId(number)), snapshot.steering(EndpointId(number)));
+        }
+        for address in RESOLVED {
+            prop_assert_eq!(compiled.names_of(ip(address)), snapshot.names_of(ip(address)));
         }
     }
 

@@ -1,26 +1,24 @@
 //! The answers for one range of ports, by peer.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap},
+    net::IpAddr,
     sync::Arc,
 };
 
 use ipnet::IpNet;
 
 use super::{
+    answer::{Decider, Matching},
     grants::{Grant, GrantId},
     identities::Identity,
     peers::Who,
+    selectors::SelectorId,
 };
 use crate::{
     lpm::{Lpm, everything, prefix},
-    policy::L7Rule,
-    ruleset::RuleSet,
-    schema::Schema,
-    settings::DenyWith,
-    snapshot::{Access, Flow},
-    verdict::{Layer, Reason, RuleInfo},
-    world::World,
+    overlay::Overlay,
+    snapshot::Flow,
 };
 
 /// The answers for one range of ports of one direction.
@@ -33,15 +31,38 @@ pub(crate) struct Class {
     other: usize,
     /// Index of the answer for addresses that belong to no known endpoint.
     unknown: Lpm<usize>,
+    /// Set where some grant selects names.
+    learning: Option<Learning>,
+}
+
+/// What a class needs to answer for addresses that are learnt.
+#[derive(Debug)]
+struct Learning {
+    key: ClassKey,
+    /// By answer, the grants it was made of.
+    matchings: Vec<Matching>,
+    /// The grants that select names, by selector, in order.
+    named: Vec<(SelectorId, GrantId)>,
+    /// The answers for addresses of names that some grant selects. They take in what selects the address besides.
+    learnt: Overlay<Arc<Flow>>,
 }
 
 impl Class {
-    pub(crate) fn answer(&self, who: Who) -> &Flow {
+    /// The answer for the other side of a flow, which has this address.
+    pub(crate) fn answer(&self, who: Who, address: IpAddr) -> Flow {
+        match self.learnt(address) {
+            Some(flow) => (*flow).clone(),
+            None => self.answers[self.index(who)].clone(),
+        }
+    }
+
+    /// Index of the answer without regard to names.
+    fn index(&self, who: Who) -> usize {
         let index = match who {
             Who::Known(identity) => self.known.get(&identity).copied(),
             Who::Unknown(address) => self.unknown.get(address).copied(),
         };
-        &self.answers[index.unwrap_or(self.other)]
+        index.unwrap_or(self.other)
     }
 
     /// The answers for endpoints that some grant selects by itself.
@@ -58,6 +79,61 @@ impl Class {
     pub(crate) fn prefixes(&self) -> impl Iterator<Item = (IpNet, &Flow)> {
         self.unknown.iter().map(|(net, index)| (*net, &self.answers[*index]))
     }
+
+    /// The answer for the addresses around one that belongs to no known endpoint.
+    pub(crate) fn around(&self, address: IpAddr) -> &Flow {
+        &self.answers[self.unknown.around(address).copied().unwrap_or(self.other)]
+    }
+
+    /// The selectors of names that grants here have.
+    pub(crate) fn selectors(&self) -> impl Iterator<Item = SelectorId> {
+        self.learning.iter().flat_map(|learning| &learning.named).map(|(selector, _)| *selector)
+    }
+
+    /// Whether addresses can be learnt here.
+    pub(crate) fn learns(&self) -> bool {
+        self.learning.is_some()
+    }
+
+    /// The answer that was learnt for an address.
+    pub(crate) fn learnt(&self, address: IpAddr) -> Option<Arc<Flow>> {
+        self.learning.as_ref()?.learnt.get(address)
+    }
+
+    /// All answers that were learnt, in no order.
+    pub(crate) fn all_learnt(&self) -> Vec<(IpAddr, Arc<Flow>)> {
+        self.learning.as_ref().map(|learning| learning.learnt.entries()).unwrap_or_default()
+    }
+
+    /// Sets or removes the answer for an address.
+    pub(crate) fn learn(&self, address: IpAddr, flow: Option<Arc<Flow>>) {
+        if let Some(learning) = &self.learning {
+            learning.learnt.set(address, flow);
+        }
+    }
+
+    /// Replaces the answers for all addresses.
+    pub(crate) fn fill(&self, flows: impl IntoIterator<Item = (IpAddr, Arc<Flow>)>) {
+        if let Some(learning) = &self.learning {
+            learning.learnt.fill(flows);
+        }
+    }
+
+    /// The grants that select somebody whose names these selectors select, and how they are weighed; `None` if no grant
+    /// here selects them by name.
+    pub(crate) fn matching(&self, who: Who, selectors: &[SelectorId]) -> Option<(Matching, &ClassKey)> {
+        let learning = self.learning.as_ref()?;
+        let grants_of = |selector: SelectorId| {
+            let first = learning.named.partition_point(|(other, _)| *other < selector);
+            learning.named[first..].iter().take_while(move |(other, _)| *other == selector).map(|(_, grant)| *grant)
+        };
+        let mut named: Vec<GrantId> = Vec::new();
+        for selector in selectors {
+            named.extend(grants_of(*selector));
+        }
+        let (others, host) = &learning.matchings[self.index(who)];
+        (!named.is_empty()).then(|| ((union(others, named), *host), &learning.key))
+    }
 }
 
 /// What distinguishes one class from another.
@@ -73,26 +149,19 @@ pub(crate) struct ClassKey {
     pub(crate) host: bool,
 }
 
-/// Makes classes; equal ones, and equal rule sets, are one.
+/// Makes classes; equal ones are one.
 #[derive(Debug)]
-pub(crate) struct Classes<'w> {
-    world: &'w World,
-    grants: &'w [Grant<'w>],
+pub(crate) struct Classes {
+    grants: Arc<[Grant]>,
+    pub(crate) decider: Decider,
     /// The identities of the node itself.
     hosts: Vec<Identity>,
     classes: HashMap<ClassKey, Arc<Class>>,
-    sets: HashMap<SetKey, Arc<RuleSet>>,
 }
 
-/// What distinguishes one rule set from another: its grants, its protocol, and what allows beside them.
-type SetKey = (Vec<GrantId>, &'static str, Option<Arc<RuleInfo>>);
-
-/// The grants that select a peer, and whether the peer is the node itself.
-type Matching = (Vec<GrantId>, bool);
-
-impl<'w> Classes<'w> {
-    pub(crate) fn new(world: &'w World, grants: &'w [Grant<'w>], hosts: Vec<Identity>) -> Self {
-        Self { world, grants, hosts, classes: HashMap::new(), sets: HashMap::new() }
+impl Classes {
+    pub(crate) fn new(grants: Arc<[Grant]>, decider: Decider, hosts: Vec<Identity>) -> Self {
+        Self { grants, decider, hosts, classes: HashMap::new() }
     }
 
     pub(crate) fn get(&mut self, key: ClassKey) -> Arc<Class> {
@@ -105,7 +174,7 @@ impl<'w> Classes<'w> {
     }
 
     fn build(&mut self, key: &ClassKey) -> Class {
-        let grants = self.grants;
+        let grants = Arc::clone(&self.grants);
         let everybody: Vec<GrantId> = key.grants.iter().copied().filter(|id| grants[*id as usize].peers.any).collect();
         let mut known: BTreeMap<Identity, Matching> = BTreeMap::new();
         for id in key.grants.iter().copied().filter(|id| !grants[*id as usize].peers.any) {
@@ -116,150 +185,64 @@ impl<'w> Classes<'w> {
         for host in self.hosts.iter().filter(|_| key.host) {
             known.entry(*host).or_default().1 = true;
         }
-        let mut answers = Answers { key, classes: self, flows: Vec::new(), indices: HashMap::new() };
+        let mut answers = Answers { key, decider: &mut self.decider, flows: Vec::new(), indices: HashMap::new() };
         let other = answers.index((everybody.clone(), false));
         let known = known
             .into_iter()
             .map(|(identity, (selected, host))| (identity, answers.index((union(&everybody, selected), host))))
             .collect();
-        let unknown = selected_ranges(grants, &key.grants)
+        let unknown = selected_ranges(&grants, &key.grants)
             .into_iter()
             .map(|(net, selected)| (net, answers.index((union(&everybody, selected), false))))
             .collect();
-        Class { answers: answers.flows, known, other, unknown }
-    }
-
-    /// One flow's answer from the grants that select its peer and port.
-    fn answer(&mut self, matching: &Matching, key: &ClassKey) -> Flow {
-        let (grants, (matching, host), open) = (self.grants, matching, key.open);
-        let of = |id: &GrantId| &grants[*id as usize];
-        let decided = |access, layer, reason, grant: Option<&Grant<'_>>| Flow {
-            access,
-            layer,
-            reason,
-            rule: grant.map(|grant| Arc::clone(&grant.info)),
-            redirect: None,
-        };
-        let layer = |grant: &Grant<'_>| if grant.ports.is_some() { Layer::L4 } else { Layer::L3 };
-        // Any deny beats every allow, however specific (Cilium: deny precedence).
-        if let Some(deny) = matching.iter().map(of).find(|grant| grant.deny) {
-            return decided(Access::Deny, layer(deny), Reason::RuleDenies, Some(deny));
-        }
-        let protocol = matching.iter().flat_map(|id| of(id).protocols()).min_by_key(|schema| schema.nature.priority);
-        let judging: Vec<GrantId> = matching.iter().copied().filter(|id| of(id).speaks(protocol)).collect();
-        let plain = self.plain(matching, protocol, key).map(|id| of(&id));
-        let shadowed = *host || (plain.is_some() && !self.world.settings.deviations.l7_binds_beside_l4);
-        // A rule that allows every request is there to show them, so it is not shadowed.
-        let everything = |rule: &L7Rule| rule.predicates.is_empty() && rule.actions.is_empty();
-        let rules = || judging.iter().filter_map(|id| of(id).l7).flat_map(|l7| &l7.rules);
-        // What rules do to headers they do also where a wider rule allows.
-        let acts = rules().any(|rule| !rule.actions.is_empty());
-        let redirect = protocol.map(|schema| schema.protocol);
-        if let Some(protocol) = protocol.filter(|_| !shadowed || acts || rules().any(everything)) {
-            let named = |rule: &str| judging.first().map(|id| (Arc::clone(&of(id).info.policy), rule.into()));
-            let wider = match plain {
-                _ if open => named("enableDefaultDeny"),
-                Some(plain) if acts && shadowed => Some((Arc::clone(&plain.info.policy), Arc::clone(&plain.info.rule))),
-                None if acts && shadowed => named("allowLocalhost"),
-                _ => None,
-            };
-            let wider = wider.map(|(policy, rule)| Arc::new(RuleInfo { policy, rule }));
-            let access = Access::Judge(self.set(judging, protocol, wider));
-            return Flow { redirect, ..decided(access, Layer::L7, Reason::RuleAllows, None) };
-        }
-        let flow = match plain {
-            Some(plain) => decided(Access::Allow, layer(plain), Reason::RuleAllows, Some(plain)),
-            None if open => decided(Access::Allow, Layer::L3, Reason::NotEnforced, None),
-            None if *host => decided(Access::Allow, Layer::L3, Reason::LocalHost, None),
-            None => decided(Access::Deny, Layer::L3, Reason::NoRule, None),
-        };
-        Flow { redirect, ..flow }
-    }
-
-    /// The first grant that lets every request pass beside rules of a protocol.
-    ///
-    /// Rules of another protocol are none: Cilium takes them for one in some orders of its maps, here they allow nothing.
-    fn plain(&self, matching: &[GrantId], protocol: Option<&Schema>, key: &ClassKey) -> Option<GrantId> {
-        let of = |id: &GrantId| &self.grants[*id as usize];
-        // What names servers for a selector and port binds also what else is allowed by the same selector and port
-        // (cilium pkg/policy/rule.go, `mergePortProto`).
-        let named: Vec<u32> = matching
-            .iter()
-            .map(of)
-            .filter(|grant| grant.server_names.is_some())
-            .filter_map(|grant| grant.pair)
-            .collect();
-        let exact = protocol.is_some_and(|schema| schema.nature.exact_port);
-        matching.iter().copied().find(|id| {
-            let grant = of(id);
-            grant.protocols().next().is_none()
-                && !grant.pair.is_some_and(|pair| named.contains(&pair))
-                && (!exact || key.exact.contains(id))
-        })
-    }
-
-    /// The L7 rules of some grants for one protocol. Where something wider allows beside them, it is a last rule that
-    /// lets everything pass.
-    fn set(&mut self, judging: Vec<GrantId>, schema: &'static Schema, wider: Option<Arc<RuleInfo>>) -> Arc<RuleSet> {
-        let key = (judging, schema.protocol, wider);
-        if let Some(set) = self.sets.get(&key) {
-            return Arc::clone(set);
-        }
-        let of = |id: &GrantId| &self.grants[*id as usize];
-        let everything = L7Rule::default();
-        let list = schema.nature.list.map_or_else(|| format!("rules.{}", schema.protocol), str::to_owned);
-        let mut all: Vec<(&L7Rule, Arc<RuleInfo>)> = Vec::new();
-        // A peer that several selectors of one element select is judged by the element's rules once. What rules do to
-        // headers they do for each selector, as in Cilium, where each has its own copy of them.
-        let mut seen: HashSet<*const L7Rule> = HashSet::new();
-        for grant in key.0.iter().map(of) {
-            let mut is_new = |rule: &L7Rule| seen.insert(&raw const *rule) || !rule.actions.is_empty();
-            for (number, rule) in grant.rules(schema).enumerate().filter(|(_, rule)| is_new(rule)) {
-                let path = format!("{}.{list}[{number}]", grant.info.rule);
-                all.push((rule, Arc::new(RuleInfo { policy: Arc::clone(&grant.info.policy), rule: path.into() })));
-            }
-        }
-        all.extend(key.2.iter().map(|info| (&everything, Arc::clone(info))));
-        let chosen = || key.0.iter().filter_map(|id| of(id).deny_with);
-        let deny_with = match chosen().find(|wanted| *wanted == DenyWith::Reset) {
-            Some(reset) => reset,
-            None => chosen().next().unwrap_or(self.world.settings.deny_with),
-        };
-        let set = Arc::new(RuleSet::with_secrets(schema, all, deny_with, &self.world.secrets));
-        self.sets.insert(key, Arc::clone(&set));
-        set
+        let learning = learning(&grants, key, &answers);
+        Class { answers: answers.flows, known, other, unknown, learning }
     }
 }
 
 /// The different answers of one class.
-struct Answers<'a, 'w> {
+struct Answers<'a> {
     key: &'a ClassKey,
-    classes: &'a mut Classes<'w>,
+    decider: &'a mut Decider,
     flows: Vec<Flow>,
     indices: HashMap<Matching, usize>,
 }
 
-impl Answers<'_, '_> {
+impl Answers<'_> {
     fn index(&mut self, matching: Matching) -> usize {
         if let Some(index) = self.indices.get(&matching) {
             return *index;
         }
         let index = self.flows.len();
-        self.flows.push(self.classes.answer(&matching, self.key));
+        self.flows.push(self.decider.answer(&matching, self.key));
         self.indices.insert(matching, index);
         index
     }
 }
 
-/// Two sorted lists as one.
+/// What a class needs to learn addresses, if some grant selects names.
+fn learning(grants: &[Grant], key: &ClassKey, answers: &Answers<'_>) -> Option<Learning> {
+    let named = key.grants.iter().filter(|id| !grants[**id as usize].peers.any);
+    let named = named.flat_map(|id| grants[*id as usize].peers.fqdns.iter().map(|selector| (*selector, *id)));
+    let mut named: Vec<(SelectorId, GrantId)> = named.collect();
+    named.sort_unstable();
+    let mut matchings = vec![Matching::default(); answers.flows.len()];
+    for (matching, index) in &answers.indices {
+        matchings[*index].clone_from(matching);
+    }
+    (!named.is_empty()).then(|| Learning { key: key.clone(), matchings, named, learnt: Overlay::default() })
+}
+
+/// Two lists as one, sorted.
 fn union(everybody: &[GrantId], mut selected: Vec<GrantId>) -> Vec<GrantId> {
     selected.extend_from_slice(everybody);
     selected.sort_unstable();
+    selected.dedup();
     selected
 }
 
 /// For every prefix that some grant names, the grants that select the addresses whose longest such prefix it is.
-fn selected_ranges(grants: &[Grant<'_>], ids: &[GrantId]) -> HashMap<IpNet, Vec<GrantId>> {
+fn selected_ranges(grants: &[Grant], ids: &[GrantId]) -> HashMap<IpNet, Vec<GrantId>> {
     // Each range of a grant by its prefix and the prefixes it leaves out.
     let mut named: HashMap<IpNet, Vec<(GrantId, usize, bool)>> =
         everything().into_iter().map(|net| (net, Vec::new())).collect();

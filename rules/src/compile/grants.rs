@@ -34,14 +34,39 @@ fn is_icmp(transport: Option<Transport>) -> bool {
     matches!(transport, Some(Transport::Icmp | Transport::IcmpV6))
 }
 
+/// Where a `toPorts` element is written. Grants outlive the world that they were compiled from: an address that is learnt
+/// later may bring together rules that no address had in common before.
+#[derive(Clone, Debug)]
+struct Written {
+    policy: Arc<Policy>,
+    rule: usize,
+    direction: Direction,
+    deny: bool,
+    entry: usize,
+    element: usize,
+}
+
+impl Written {
+    fn element(&self) -> Option<&PortRule> {
+        let rule = self.policy.rules.get(self.rule)?;
+        let entries = match (self.direction, self.deny) {
+            (Direction::Ingress, false) => &rule.ingress,
+            (Direction::Ingress, true) => &rule.ingress_deny,
+            (Direction::Egress, false) => &rule.egress,
+            (Direction::Egress, true) => &rule.egress_deny,
+        };
+        entries.as_ref()?.get(self.entry)?.ports.as_ref()?.get(self.element)
+    }
+}
+
 /// What one `toPorts` element (or an element without) allows or denies.
 #[derive(Debug)]
-pub(crate) struct Grant<'w> {
+pub(crate) struct Grant {
     pub(crate) peers: Arc<Peers>,
     /// `None`: every port of every transport.
     pub(crate) ports: Option<Vec<PortSpec>>,
-    pub(crate) l7: Option<&'w L7Rules>,
-    pub(crate) server_names: Option<&'w L7Rules>,
+    /// The `toPorts` element that it is made of.
+    written: Option<Written>,
     /// Number of its selector and ports, where those are told apart: what Cilium merges into one set of rules.
     pub(crate) pair: Option<u32>,
     pub(crate) deny: bool,
@@ -49,7 +74,19 @@ pub(crate) struct Grant<'w> {
     pub(crate) info: Arc<RuleInfo>,
 }
 
-impl Grant<'_> {
+impl Grant {
+    fn element(&self) -> Option<&PortRule> {
+        self.written.as_ref()?.element()
+    }
+
+    pub(crate) fn l7(&self) -> Option<&L7Rules> {
+        self.element()?.l7.as_ref()
+    }
+
+    pub(crate) fn server_names(&self) -> Option<&L7Rules> {
+        self.element()?.server_names.as_ref()
+    }
+
     /// The ports of a transport, disjoint and in order. `own` resolves names by the endpoint's own ports.
     pub(crate) fn ports(
         &self,
@@ -81,7 +118,7 @@ impl Grant<'_> {
 
     /// The protocols that it has rules of.
     pub(crate) fn protocols(&self) -> impl Iterator<Item = &'static Schema> {
-        self.l7.into_iter().chain(self.server_names).map(|rules| rules.schema)
+        self.l7().into_iter().chain(self.server_names()).map(|rules| rules.schema)
     }
 
     /// Whether it has rules of a protocol.
@@ -91,7 +128,7 @@ impl Grant<'_> {
 
     /// Its rules of a protocol.
     pub(crate) fn rules(&self, protocol: &'static Schema) -> impl Iterator<Item = &L7Rule> {
-        let both = self.l7.into_iter().chain(self.server_names);
+        let both = self.l7().into_iter().chain(self.server_names());
         both.filter(move |rules| std::ptr::eq(rules.schema, protocol)).flat_map(|rules| &rules.rules)
     }
 
@@ -129,7 +166,7 @@ pub(crate) struct Selected {
 pub(crate) struct Lister<'w> {
     pub(crate) resolver: Resolver<'w>,
     pub(crate) identities: &'w Identities<'w>,
-    pub(crate) grants: Vec<Grant<'w>>,
+    pub(crate) grants: Vec<Grant>,
     /// Each selector and each port becomes a grant of its own. Only rules that ask which port or which selector it was
     /// need that: server names, protocols with [`exact ports`](crate::schema::Nature::exact_port), and rules that change
     /// headers, which Cilium does once for each selector and port.
@@ -150,7 +187,9 @@ fn asks_apart(world: &World) -> bool {
 
 /// What all grants of one list of elements have in common.
 struct Context<'w> {
-    policy: &'w Policy,
+    policy: &'w Arc<Policy>,
+    /// Index of the rule in it.
+    rule: usize,
     name: Arc<str>,
     path: String,
     direction: Direction,
@@ -162,21 +201,21 @@ impl<'w> Lister<'w> {
         Self { resolver, identities, grants: Vec::new(), apart: asks_apart(world), pairs: HashMap::new() }
     }
 
-    pub(crate) fn policy(&mut self, policy: &'w Policy) -> Vec<Selected> {
+    pub(crate) fn policy(&mut self, policy: &'w Arc<Policy>) -> Vec<Selected> {
         let name: Arc<str> = match &policy.namespace {
             Some(namespace) => format!("{namespace}/{}", policy.name).into(),
             None => Arc::clone(&policy.name),
         };
-        policy.rules.iter().map(|rule| self.rule(policy, &name, rule)).collect()
+        policy.rules.iter().enumerate().map(|(number, rule)| self.rule(policy, &name, number, rule)).collect()
     }
 
-    fn rule(&mut self, policy: &'w Policy, name: &Arc<str>, rule: &'w Rule) -> Selected {
+    fn rule(&mut self, policy: &'w Arc<Policy>, name: &Arc<str>, index: usize, rule: &'w Rule) -> Selected {
         let prefix = if policy.rules.len() > 1 { format!("{}.", rule.path) } else { String::new() };
         let mut side = |direction, lists: [(&'w Option<Vec<Entry>>, bool, &str); 2], default_deny: Option<bool>| {
             let first = self.grants.len();
             for (entries, deny, list) in lists {
                 let path = format!("{prefix}{list}");
-                let context = Context { policy, name: Arc::clone(name), path, direction, deny };
+                let context = Context { policy, rule: index, name: Arc::clone(name), path, direction, deny };
                 for (number, entry) in entries.iter().flatten().enumerate() {
                     self.entry(&context, number, entry);
                 }
@@ -202,12 +241,12 @@ impl<'w> Lister<'w> {
         Selected { subjects: self.resolver.select(subject), node: rule.node, sides }
     }
 
-    fn entry(&mut self, context: &Context<'w>, number: usize, entry: &'w Entry) {
+    fn entry(&mut self, context: &Context<'w>, number: usize, entry: &Entry) {
         let namespace = context.policy.namespace.as_deref();
         let path = format!("{}[{number}]", context.path);
         if !self.apart {
             let Some(peers) = self.resolver.resolve(entry, namespace, context.deny) else { return };
-            self.peers(context, &Selection { name: None, peers }, entry, &path);
+            self.peers(context, &Selection { name: None, peers, entry: number }, entry, &path);
             return;
         }
         // A selector that is written twice is one.
@@ -217,25 +256,25 @@ impl<'w> Lister<'w> {
                 continue;
             }
             let Some(peers) = self.resolver.whole(peers) else { continue };
-            self.peers(context, &Selection { name: Some(name), peers }, entry, &path);
+            self.peers(context, &Selection { name: Some(name), peers, entry: number }, entry, &path);
         }
     }
 
-    fn peers(&mut self, context: &Context<'w>, selection: &Selection, entry: &'w Entry, path: &str) {
+    fn peers(&mut self, context: &Context<'w>, selection: &Selection, entry: &Entry, path: &str) {
         if let Some(fields) = &entry.icmps {
             let spec = |field: &IcmpField| PortSpec {
                 port: PortRef::Range(field.kind.into(), field.kind.into()),
                 transport: Some(field.family),
             };
             let ports = fields.iter().map(spec).collect();
-            self.push(context, selection, &selection.peers, Some(ports), None, format!("{path}.icmps"));
+            self.push(context, selection, Some(ports), None, format!("{path}.icmps"));
             return;
         }
         match entry.ports.as_deref() {
-            None | Some([]) => self.push(context, selection, &selection.peers, None, None, path.to_owned()),
+            None | Some([]) => self.push(context, selection, None, None, path.to_owned()),
             Some(rules) => {
                 for (number, rule) in rules.iter().enumerate() {
-                    self.ports(context, selection, rule, &format!("{path}.toPorts[{number}]"));
+                    self.ports(context, selection, (number, rule), &format!("{path}.toPorts[{number}]"));
                 }
             }
         }
@@ -243,7 +282,8 @@ impl<'w> Lister<'w> {
 
     /// Names of ports are resolved by who is connected to. On egress those are the peers, so the grant is split by
     /// the number that they give the name.
-    fn ports(&mut self, context: &Context<'w>, selection: &Selection, rule: &'w PortRule, path: &str) {
+    fn ports(&mut self, context: &Context<'w>, selection: &Selection, (number, rule): (usize, &PortRule), path: &str) {
+        let written = context.written(selection, number);
         let here =
             |spec: &&PortSpec| context.direction == Direction::Ingress || matches!(spec.port, PortRef::Range(..));
         let (kept, theirs): (Vec<&PortSpec>, Vec<&PortSpec>) = rule.ports.iter().partition(here);
@@ -251,7 +291,7 @@ impl<'w> Lister<'w> {
         let lists: Vec<Vec<PortSpec>> =
             if self.apart { kept.into_iter().map(|spec| vec![spec]).collect() } else { vec![kept] };
         for ports in lists.into_iter().filter(|ports| !ports.is_empty()) {
-            self.push(context, selection, &selection.peers, Some(ports), Some(rule), path.to_owned());
+            self.push(context, selection, Some(ports), Some(written.clone()), path.to_owned());
         }
         for theirs in theirs {
             let PortRef::Named(name) = &theirs.port else { continue };
@@ -259,7 +299,7 @@ impl<'w> Lister<'w> {
                 for (port, among) in self.identities.with_port(name, transport) {
                     let Some(peers) = self.resolver.narrow(&selection.peers, &among) else { continue };
                     let spec = PortSpec { port: PortRef::Range(port, port), transport: Some(transport) };
-                    let grant = self.grant(context, &peers, Some(vec![spec]), Some(rule), path.to_owned());
+                    let grant = context.grant(&peers, Some(vec![spec]), Some(written.clone()), path.to_owned());
                     // Cilium keeps ports by name apart from those by number.
                     let pair = self.pair(selection, Some(theirs));
                     self.grants.push(Grant { pair, ..grant });
@@ -272,13 +312,12 @@ impl<'w> Lister<'w> {
         &mut self,
         context: &Context<'w>,
         selection: &Selection,
-        peers: &Arc<Peers>,
         ports: Option<Vec<PortSpec>>,
-        rule: Option<&'w PortRule>,
+        written: Option<Written>,
         path: String,
     ) {
         let pair = self.pair(selection, ports.as_deref().and_then(<[_]>::first));
-        let grant = self.grant(context, peers, ports, rule, path);
+        let grant = context.grant(&selection.peers, ports, written, path);
         self.grants.push(Grant { pair, ..grant });
     }
 
@@ -288,24 +327,24 @@ impl<'w> Lister<'w> {
         let next = u32::try_from(self.pairs.len()).unwrap_or(u32::MAX);
         Some(*self.pairs.entry((name, port.map(|spec| spec.port.clone()))).or_insert(next))
     }
+}
 
-    fn grant(
-        &self,
-        context: &Context<'w>,
-        peers: &Arc<Peers>,
-        ports: Option<Vec<PortSpec>>,
-        rule: Option<&'w PortRule>,
-        path: String,
-    ) -> Grant<'w> {
+impl Context<'_> {
+    fn written(&self, selection: &Selection, element: usize) -> Written {
+        let Self { policy, rule, direction, deny, .. } = self;
+        let policy = Arc::clone(policy);
+        Written { policy, rule: *rule, direction: *direction, deny: *deny, entry: selection.entry, element }
+    }
+
+    fn grant(&self, peers: &Arc<Peers>, ports: Option<Vec<PortSpec>>, written: Option<Written>, path: String) -> Grant {
         Grant {
             peers: Arc::clone(peers),
             ports,
-            l7: rule.and_then(|rule| rule.l7.as_ref()),
-            server_names: rule.and_then(|rule| rule.server_names.as_ref()),
+            written,
             pair: None,
-            deny: context.deny,
-            deny_with: context.policy.deny_with,
-            info: Arc::new(RuleInfo { policy: Arc::clone(&context.name), rule: path.into() }),
+            deny: self.deny,
+            deny_with: self.policy.deny_with,
+            info: Arc::new(RuleInfo { policy: Arc::clone(&self.name), rule: path.into() }),
         }
     }
 }
@@ -314,4 +353,6 @@ impl<'w> Lister<'w> {
 struct Selection {
     name: Option<String>,
     peers: Arc<Peers>,
+    /// Index of the element in its list.
+    entry: usize,
 }

@@ -1,24 +1,29 @@
 //! From a world to the form that answers. Off the data path; never fails.
 
+pub(crate) mod answer;
 pub(crate) mod class;
 pub(crate) mod grants;
 pub(crate) mod identities;
 pub(crate) mod peers;
+pub(crate) mod selectors;
 
 use std::{
     collections::{BTreeSet, HashMap},
-    sync::{Arc, OnceLock},
+    sync::Arc,
 };
 
 use self::{
+    answer::Decider,
     class::{Class, ClassKey, Classes},
     grants::{Grant, GrantId, Lister, Selected, TRANSPORTS},
     identities::{Addresses, Identities, Identity},
     peers::{Peers, Resolver, Who},
+    selectors::SelectorId,
 };
 use crate::{
+    learning::Learner,
     settings::{Enforcement, Settings},
-    steering::PortClass,
+    table::Told,
     world::{Direction, Endpoint, EndpointId, Port, Transport, World},
 };
 
@@ -28,12 +33,18 @@ pub(crate) struct Subject {
     /// By direction; `None` where nothing is enforced.
     sides: [Option<Side>; 2],
     /// What the kernel is told, once somebody asked.
-    pub(crate) steering: OnceLock<Vec<PortClass>>,
+    pub(crate) steering: Told,
 }
 
 impl Subject {
     pub(crate) fn side(&self, direction: Direction) -> Option<&Side> {
         self.sides[direction as usize].as_ref()
+    }
+
+    /// Whether addresses can be learnt for it.
+    pub(crate) fn learns(&self) -> bool {
+        let classes = self.sides.iter().flatten().flat_map(|side| side.classes.iter().flatten());
+        classes.into_iter().any(|(_, class)| class.learns())
     }
 }
 
@@ -61,17 +72,17 @@ impl Side {
         classes.iter().zip(lasts).map(|((first, class), last)| (*first, last, class))
     }
 
-    /// Whether some rule allows the peer on some port.
-    pub(crate) fn names(&self, who: Who) -> bool {
-        self.allowed.iter().any(|peers| peers.contains(who))
+    /// Whether some rule allows the peer on some port. `selectors` are those that select one of its names.
+    pub(crate) fn names(&self, who: Who, selectors: &[SelectorId]) -> bool {
+        self.allowed.iter().any(|peers| peers.contains(who) || peers.names_any(selectors))
     }
 }
 
 /// The local endpoints, each with what binds it.
 pub(crate) type Locals = HashMap<EndpointId, (Arc<Endpoint>, Arc<Subject>), foldhash::fast::RandomState>;
 
-/// Compiles the policies of a world.
-pub(crate) fn compile(world: &World) -> (Addresses, Locals) {
+/// Compiles the policies of a world, without the names that were resolved.
+pub(crate) fn compile(world: &World) -> (Addresses, Locals, Option<Learner>) {
     let identities = Identities::new(&world.endpoints);
     let mut lister = Lister::new(Resolver::new(&identities, world), &identities, world);
     let rules: Vec<Selected> = world.policies.iter().flat_map(|policy| lister.policy(policy)).collect();
@@ -82,11 +93,13 @@ pub(crate) fn compile(world: &World) -> (Addresses, Locals) {
             selecting.entry(*subject).or_default().push(number);
         }
     }
+    let grants: Arc<[Grant]> = std::mem::take(&mut lister.grants).into();
+    let decider = Decider::new(world, Arc::clone(&grants));
     let mut binder = Binder {
         settings: &world.settings,
         rules: &rules,
-        grants: &lister.grants,
-        classes: Classes::new(world, &lister.grants, hosts),
+        grants: Arc::clone(&grants),
+        classes: Classes::new(grants, decider, hosts),
         subjects: HashMap::new(),
     };
     let mut locals = Locals::default();
@@ -96,7 +109,9 @@ pub(crate) fn compile(world: &World) -> (Addresses, Locals) {
         let subject = binder.subject(endpoint, selecting.map_or(&[], Vec::as_slice));
         locals.insert(id, (Arc::clone(endpoint), subject));
     }
-    (identities.addresses(&world.endpoints), locals)
+    let selectors = lister.resolver.selectors;
+    let learner = (!selectors.is_empty()).then(|| Learner::new(selectors, binder.classes.decider, &locals));
+    (identities.addresses(&world.endpoints), locals, learner)
 }
 
 /// What makes two endpoints be bound alike: the rules that select them, the ports that rules know by name, and whether
@@ -107,8 +122,8 @@ type SubjectKey = (Vec<usize>, Vec<Port>, bool, bool);
 struct Binder<'w> {
     settings: &'w Settings,
     rules: &'w [Selected],
-    grants: &'w [Grant<'w>],
-    classes: Classes<'w>,
+    grants: Arc<[Grant]>,
+    classes: Classes,
     subjects: HashMap<SubjectKey, Arc<Subject>>,
 }
 
@@ -122,7 +137,7 @@ impl Binder<'_> {
             return Arc::clone(subject);
         }
         let sides = [Direction::Ingress, Direction::Egress].map(|direction| self.side(&key, direction));
-        let subject = Arc::new(Subject { sides, steering: OnceLock::new() });
+        let subject = Arc::new(Subject { sides, steering: Told::default() });
         self.subjects.insert(key, Arc::clone(&subject));
         subject
     }
@@ -169,13 +184,13 @@ impl Binder<'_> {
         Some(Side { classes, allowed })
     }
 
-    fn grant(&self, id: GrantId) -> &Grant<'_> {
+    fn grant(&self, id: GrantId) -> &Grant {
         &self.grants[id as usize]
     }
 
     /// Those of some grants that name a port and nothing around it; none where no protocol asks for that.
     fn exactly(&self, grants: &[GrantId], transport: Transport, port: u16) -> Vec<GrantId> {
-        let asks = |id: &GrantId| self.grant(*id).l7.is_some_and(|l7| l7.schema.nature.exact_port);
+        let asks = |id: &GrantId| self.grant(*id).l7().is_some_and(|l7| l7.schema.nature.exact_port);
         if !grants.iter().any(asks) {
             return Vec::new();
         }

@@ -8,12 +8,13 @@ use std::{
 
 use ipnet::IpNet;
 
-use super::identities::{Identities, Identity};
+use super::{
+    identities::{Identities, Identity},
+    selectors::{SelectorId, Selectors},
+};
 use crate::{
     labels::{CLUSTER, DEFAULT_CLUSTER, Label, Labels, NAMESPACE, Selector},
     lpm::everything,
-    names,
-    pattern::compile,
     policy::{CidrGroupSelector, CidrGroupUse, CidrSet, Entity, Entry, FqdnSelector, ServiceName, ServiceSelector},
     world::{CidrGroup, Service, World},
 };
@@ -36,6 +37,8 @@ pub(crate) struct Peers {
     pub(crate) identities: Vec<Identity>,
     /// Addresses that belong to no known endpoint.
     pub(crate) ranges: Vec<CidrSet>,
+    /// Selectors of names, sorted: whoever is outside the cluster and has an address that such a name was resolved to.
+    pub(crate) fqdns: Vec<SelectorId>,
 }
 
 impl Peers {
@@ -49,8 +52,13 @@ impl Peers {
             }
     }
 
+    /// Whether it has one of some selectors of names.
+    pub(crate) fn names_any(&self, selectors: &[SelectorId]) -> bool {
+        selectors.iter().any(|selector| self.fqdns.binary_search(selector).is_ok())
+    }
+
     fn is_empty(&self) -> bool {
-        !self.any && self.identities.is_empty() && self.ranges.is_empty()
+        !self.any && self.identities.is_empty() && self.ranges.is_empty() && self.fqdns.is_empty()
     }
 }
 
@@ -63,6 +71,8 @@ pub(crate) struct Resolver<'w> {
     outside: [Labels; 2],
     selected: HashMap<Selector, Arc<[Identity]>>,
     interned: HashSet<Arc<Peers>>,
+    /// The selectors of names that were met so far.
+    pub(crate) selectors: Selectors,
 }
 
 /// One selector of an element, as Cilium tells selectors apart, and whom it selects.
@@ -73,7 +83,14 @@ impl<'w> Resolver<'w> {
         let outside = ["world-ipv4", "world-ipv6"].map(|key| {
             Labels::new([Label { source: "reserved".to_owned(), key: key.to_owned(), value: String::new() }])
         });
-        Self { identities, world, outside, selected: HashMap::new(), interned: HashSet::new() }
+        Self {
+            identities,
+            world,
+            outside,
+            selected: HashMap::new(),
+            interned: HashSet::new(),
+            selectors: Selectors::default(),
+        }
     }
 
     /// The peers of an element, or `None` if it selects nobody.
@@ -86,6 +103,7 @@ impl<'w> Resolver<'w> {
             all.any |= peers.any;
             all.identities.append(&mut peers.identities);
             all.ranges.append(&mut peers.ranges);
+            all.fqdns.append(&mut peers.fqdns);
         }
         self.whole(all)
     }
@@ -123,10 +141,11 @@ impl<'w> Resolver<'w> {
         parts
     }
 
-    /// The part of some peers that is among certain known endpoints, or `None` if nobody is.
+    /// The part of some peers that is among certain known endpoints, or `None` if nobody is. Names select no endpoint
+    /// that has ports of its own.
     pub(crate) fn narrow(&mut self, peers: &Peers, among: &[Identity]) -> Option<Arc<Peers>> {
         let kept = among.iter().copied().filter(|identity| peers.contains(Who::Known(*identity))).collect();
-        let peers = Peers { any: false, identities: kept, ranges: Vec::new() };
+        let peers = Peers { identities: kept, ..Peers::default() };
         (!peers.is_empty()).then(|| self.intern(peers))
     }
 
@@ -190,19 +209,9 @@ impl<'w> Resolver<'w> {
         (format!("{group:?}"), peers)
     }
 
-    /// The addresses that names were resolved to. Known endpoints are never meant, as by ranges.
-    fn names(&self, selector: &FqdnSelector) -> Part {
-        let regex = match selector {
-            FqdnSelector::Name(name) => names::selector_regex(&names::normal(name)),
-            FqdnSelector::Pattern(pattern) => names::selector_regex(pattern),
-        };
-        let mut sets = Vec::new();
-        if let Ok(regex) = compile(&regex) {
-            let resolved = self.world.names.iter().filter(|known| regex.is_match(known.name.as_bytes()));
-            let host = |address: &IpAddr| CidrSet { cidr: IpNet::from(*address), except: Vec::new() };
-            sets.extend(resolved.flat_map(|known| &known.addresses).map(host));
-        }
-        (format!("{selector:?}"), self.ranges(&sets).1)
+    fn names(&mut self, selector: &FqdnSelector) -> Part {
+        let peers = Peers { fqdns: vec![self.selectors.number(selector)], ..Peers::default() };
+        (format!("{selector:?}"), peers)
     }
 
     fn services(&self, selector: &ServiceSelector, namespace: Option<&str>) -> Part {
@@ -226,6 +235,8 @@ impl<'w> Resolver<'w> {
     fn intern(&mut self, mut peers: Peers) -> Arc<Peers> {
         peers.identities.sort_unstable();
         peers.identities.dedup();
+        peers.fqdns.sort_unstable();
+        peers.fqdns.dedup();
         if let Some(known) = self.interned.get(&peers) {
             return Arc::clone(known);
         }

@@ -9,13 +9,13 @@ use std::{borrow::Cow, net::IpAddr, sync::Arc};
 use portcullis_rules::{
     labels::{Labels, Operator, Requirement, Selector},
     policy::{
-        CidrSet, Entity, Entry, L7Rule, L7Rules, Matcher, Policy, PortRef, PortRule, PortSpec, Position, Predicate,
-        Rule,
+        CidrSet, Entity, Entry, FqdnSelector, L7Rule, L7Rules, Matcher, Policy, PortRef, PortRule, PortSpec, Position,
+        Predicate, Rule,
     },
     request::{FieldValue, Request},
     schema::{FieldIndex, FieldSpec, Form, Nature, Schema},
     snapshot::{Access, Flow, FlowKey, Snapshot},
-    world::{Direction, Endpoint, EndpointId, Port, Service, ServicePort, Transport, World},
+    world::{Direction, Endpoint, EndpointId, Port, ResolvedName, Service, ServicePort, Transport, World},
 };
 
 pub static HTTP: Schema = Schema {
@@ -176,6 +176,20 @@ pub fn cidrs(cidrs: &[&str]) -> Entry {
 pub fn cidr_set(cidr: &str, except: &[&str]) -> Entry {
     let except = except.iter().map(|cidr| cidr.parse().unwrap()).collect();
     Entry { cidr_sets: Some(vec![CidrSet { cidr: cidr.parse().unwrap(), except }]), ..Entry::default() }
+}
+
+/// `toFQDNs`; what has a star is a pattern.
+pub fn fqdns(names: &[&str]) -> Entry {
+    let selector = |name: &&str| match name.contains('*') {
+        true => FqdnSelector::Pattern((*name).to_owned()),
+        false => FqdnSelector::Name((*name).to_owned()),
+    };
+    Entry { fqdns: Some(names.iter().map(selector).collect()), ..Entry::default() }
+}
+
+/// A name that was resolved.
+pub fn resolved(name: &str, addresses: &[&str]) -> ResolvedName {
+    ResolvedName { name: name.to_owned(), addresses: addresses.iter().map(|address| ip(address)).collect() }
 }
 
 pub fn entities(entities: &[Entity]) -> Entry {

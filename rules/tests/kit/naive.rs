@@ -4,7 +4,9 @@ use std::net::IpAddr;
 
 use portcullis_rules::{
     labels::{Label, Labels},
-    policy::{Entity, Entry, L7Rule, PortRef, PortSpec, Rule},
+    names,
+    pattern::compile,
+    policy::{Entity, Entry, FqdnSelector, L7Rule, PortRef, PortSpec, Rule},
     settings::Enforcement,
     snapshot::FlowKey,
     steering::Action,
@@ -189,7 +191,19 @@ fn selects(world: &World, entry: &Entry, namespace: Option<&str>, peer: &Peer<'_
         entry.cidr_sets.iter().flatten().any(|set| {
             set.cidr.contains(&peer.address) && !set.except.iter().any(|except| except.contains(&peer.address))
         });
-    endpoints || entities || (peer.known.is_none() && (cidrs || sets))
+    let outside = peer.known.is_none_or(|known| known.labels.has_world());
+    let fqdns = entry.fqdns.iter().flatten().any(|selector| resolved(world, selector).contains(&peer.address));
+    endpoints || entities || (peer.known.is_none() && (cidrs || sets)) || (outside && fqdns)
+}
+
+/// The addresses that names of a selector were resolved to.
+fn resolved(world: &World, selector: &FqdnSelector) -> Vec<IpAddr> {
+    let text = match selector {
+        FqdnSelector::Name(text) | FqdnSelector::Pattern(text) => text,
+    };
+    let regex = compile(&names::selector_regex(text)).unwrap();
+    let names = world.names.iter().filter(|known| regex.is_match(names::normal(&known.name).as_bytes()));
+    names.flat_map(|known| known.addresses.clone()).collect()
 }
 
 fn is(world: &World, entity: Entity, labels: &Labels) -> bool {

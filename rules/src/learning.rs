@@ -1,0 +1,348 @@
+//! Addresses that names were resolved to, brought into force one by one.
+//!
+//! A policy change compiles everything anew; a lesson changes the answers for one address in the classes whose grants
+//! select its names, and nothing else. Readers never wait. Names add to what is allowed and take nothing away: no rule
+//! denies by name.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    net::IpAddr,
+    ops::RangeInclusive,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use crate::{
+    compile::{
+        Locals,
+        answer::{Decider, Matching},
+        class::Class,
+        selectors::{SelectorId, Selectors},
+    },
+    names,
+    overlay::Overlay,
+    snapshot::{Flow, FlowKey, Snapshot},
+    steering::{Action, Learnt},
+    table::{may_be_learnt, who},
+    world::{Direction, EndpointId, ResolvedName, Transport},
+};
+
+/// Answers that are kept before those that nobody has any more are looked for.
+const FEW: usize = 256;
+
+/// The names of an address that are selected somewhere, and the selectors that do.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Resolved {
+    names: Arc<[Arc<str>]>,
+    /// In order.
+    selectors: Box<[SelectorId]>,
+}
+
+impl Resolved {
+    pub(crate) fn selectors(&self) -> &[SelectorId] {
+        &self.selectors
+    }
+}
+
+/// Ports of an endpoint that a class is for.
+#[derive(Debug)]
+struct Place {
+    endpoint: EndpointId,
+    direction: Direction,
+    transport: Transport,
+    ports: RangeInclusive<u16>,
+}
+
+/// A class that learns, and what the kernel is told of it.
+#[derive(Debug)]
+struct Pupil {
+    class: Arc<Class>,
+    /// In order of the endpoints.
+    places: Vec<Place>,
+}
+
+/// What makes answers. Whoever teaches holds it.
+#[derive(Debug)]
+struct Desk {
+    decider: Decider,
+    /// By class and grants.
+    flows: HashMap<(usize, Matching), Arc<Flow>>,
+    /// How many of those are looked through next.
+    most: usize,
+}
+
+/// What a snapshot needs to learn addresses.
+#[derive(Debug)]
+pub(crate) struct Learner {
+    selectors: Selectors,
+    pupils: Vec<Pupil>,
+    /// By selector, the classes that have it.
+    interested: Vec<Vec<usize>>,
+    resolved: Overlay<Arc<Resolved>>,
+    lessons: AtomicU64,
+    desk: Mutex<Desk>,
+}
+
+impl Learner {
+    pub(crate) fn new(selectors: Selectors, decider: Decider, locals: &Locals) -> Self {
+        let mut numbers: HashMap<*const Class, usize> = HashMap::new();
+        let mut pupils: Vec<Pupil> = Vec::new();
+        let ordered: BTreeMap<_, _> = locals.iter().map(|(id, (_, subject))| (*id, subject)).collect();
+        for (endpoint, subject) in ordered {
+            for direction in [Direction::Ingress, Direction::Egress] {
+                for transport in [Transport::Tcp, Transport::Udp, Transport::Sctp, Transport::Icmp, Transport::IcmpV6] {
+                    let classes = subject.side(direction).into_iter().flat_map(|side| side.classes(transport));
+                    for (first, last, class) in classes.filter(|(.., class)| class.learns()) {
+                        let number = *numbers.entry(Arc::as_ptr(class)).or_insert(pupils.len());
+                        if number == pupils.len() {
+                            pupils.push(Pupil { class: Arc::clone(class), places: Vec::new() });
+                        }
+                        // The programs see nothing else.
+                        if matches!(transport, Transport::Tcp | Transport::Udp) {
+                            pupils[number].places.push(Place { endpoint, direction, transport, ports: first..=last });
+                        }
+                    }
+                }
+            }
+        }
+        let mut interested = vec![Vec::new(); selectors.len()];
+        for (number, pupil) in pupils.iter().enumerate() {
+            for selector in pupil.class.selectors().collect::<BTreeSet<_>>() {
+                interested[selector as usize].push(number);
+            }
+        }
+        let desk = Mutex::new(Desk { decider, flows: HashMap::new(), most: FEW });
+        Self { selectors, pupils, interested, resolved: Overlay::default(), lessons: AtomicU64::new(0), desk }
+    }
+
+    /// How many lessons there were.
+    pub(crate) fn lessons(&self) -> u64 {
+        self.lessons.load(Ordering::Acquire)
+    }
+
+    /// The names of an address that are selected somewhere.
+    pub(crate) fn resolved(&self, address: IpAddr) -> Option<Arc<Resolved>> {
+        self.resolved.get(address)
+    }
+
+    fn resolve<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Option<Arc<Resolved>> {
+        let mut selectors: Vec<SelectorId> = Vec::new();
+        let mut selected: Vec<Arc<str>> = Vec::new();
+        for name in names {
+            let name = names::normal(name);
+            let before = selectors.len();
+            selectors.extend(self.selectors.matching(&name));
+            if selectors.len() > before {
+                selected.push(name.into());
+            }
+        }
+        selectors.sort_unstable();
+        selectors.dedup();
+        selected.sort_unstable();
+        selected.dedup();
+        (!selected.is_empty()).then(|| Arc::new(Resolved { names: selected.into(), selectors: selectors.into() }))
+    }
+
+    fn desk(&self) -> MutexGuard<'_, Desk> {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The classes that have any of some selectors.
+    fn interested(&self, resolved: [Option<&Arc<Resolved>>; 2]) -> BTreeSet<usize> {
+        let selectors = resolved.into_iter().flatten().flat_map(|resolved| &*resolved.selectors);
+        selectors.flat_map(|selector| &self.interested[*selector as usize]).copied().collect()
+    }
+}
+
+impl Desk {
+    /// The answer of a class for an address whose names these selectors select.
+    fn answer(
+        &mut self,
+        number: usize,
+        pupil: &Pupil,
+        who: crate::compile::peers::Who,
+        selectors: &[SelectorId],
+    ) -> Option<Arc<Flow>> {
+        let (matching, key) = pupil.class.matching(who, selectors)?;
+        let entry = (number, matching);
+        if let Some(flow) = self.flows.get(&entry) {
+            return Some(Arc::clone(flow));
+        }
+        let flow = Arc::new(self.decider.answer(&entry.1, key));
+        if self.flows.len() >= self.most {
+            self.flows.retain(|_, flow| Arc::strong_count(flow) > 1);
+            self.decider.forget_unused();
+            self.most = FEW.max(2 * self.flows.len());
+        }
+        self.flows.insert(entry, Arc::clone(&flow));
+        Some(flow)
+    }
+}
+
+impl Snapshot {
+    /// Whether some policy in force selects a name.
+    #[must_use]
+    pub fn selects(&self, name: &str) -> bool {
+        let name = names::normal(name);
+        self.learner.as_ref().is_some_and(|learner| learner.selectors.matching(&name).next().is_some())
+    }
+
+    /// How many lessons changed an answer. Whoever keeps answers asks again when it has grown.
+    #[must_use]
+    pub fn lessons(&self) -> u64 {
+        self.learner.as_ref().map_or(0, Learner::lessons)
+    }
+
+    /// The names of an address that some policy in force selects, in normal form and in order.
+    #[must_use]
+    pub fn names_of(&self, address: IpAddr) -> Option<Arc<[Arc<str>]>> {
+        self.learner.as_ref()?.resolved(address).map(|resolved| Arc::clone(&resolved.names))
+    }
+
+    /// The names by which rules that bind this flow select its peer, in normal form and in order. Allocates.
+    #[must_use]
+    pub fn names_for(&self, key: &FlowKey) -> Vec<Arc<str>> {
+        let named = || {
+            let learner = self.learner.as_ref()?;
+            let (_, subject) = self.locals.get(&key.endpoint)?;
+            let class = subject.side(key.direction)?.class(key.transport, key.port);
+            let resolved = learner.resolved(key.peer)?;
+            let who = who(&self.addresses, key.peer);
+            let binds = |name: &&Arc<str>| class.matching(who, &learner.selectors.matching_any([&***name])).is_some();
+            Some(resolved.names.iter().filter(binds).cloned().collect())
+        };
+        named().unwrap_or_default()
+    }
+
+    /// Brings an address into force for exactly these names, in place of those it had; for none, it is forgotten. Gives
+    /// what the kernel has to be told for that.
+    ///
+    /// From then on flows are answered as by a snapshot that was compiled with these names; until then as before. An
+    /// address of a known endpoint of the cluster is never meant by a name. Lessons wait for each other, nobody else
+    /// waits for them.
+    pub fn learn(&self, address: IpAddr, names: &[&str]) -> Vec<Learnt> {
+        let Some(learner) = self.learner.as_ref().filter(|_| may_be_learnt(&self.addresses, address)) else {
+            return Vec::new();
+        };
+        let after = learner.resolve(names.iter().copied());
+        let mut desk = learner.desk();
+        let before = learner.resolved(address);
+        if before == after {
+            return Vec::new();
+        }
+        let interested = learner.interested([before.as_ref(), after.as_ref()]);
+        let told = self.told(learner, &interested, address);
+        let selectors = after.as_ref().map_or(&[][..], |resolved| &resolved.selectors);
+        learner.resolved.set(address, after.clone());
+        let who = who(&self.addresses, address);
+        for number in &interested {
+            let pupil = &learner.pupils[*number];
+            pupil.class.learn(address, desk.answer(*number, pupil, who, selectors));
+        }
+        learner.lessons.fetch_add(1, Ordering::Release);
+        let news = self.told(learner, &interested, address);
+        news.into_iter().zip(told).filter(|(new, old)| new != old).map(|(new, _)| new).collect()
+    }
+
+    /// Brings all names into force that were known before.
+    pub(crate) fn learn_all(&self, names: &[ResolvedName]) {
+        let Some(learner) = &self.learner else { return };
+        let mut addresses: HashMap<IpAddr, Vec<&str>> = HashMap::new();
+        for known in
+            names.iter().filter(|known| learner.selectors.matching(&names::normal(&known.name)).next().is_some())
+        {
+            for address in known.addresses.iter().filter(|address| may_be_learnt(&self.addresses, **address)) {
+                addresses.entry(*address).or_default().push(&known.name);
+            }
+        }
+        let mut desk = learner.desk();
+        let mut resolved: Vec<(IpAddr, Arc<Resolved>)> = Vec::new();
+        let mut flows: Vec<Vec<(IpAddr, Arc<Flow>)>> = learner.pupils.iter().map(|_| Vec::new()).collect();
+        for (address, names) in addresses {
+            let Some(known) = learner.resolve(names) else { continue };
+            let who = who(&self.addresses, address);
+            for number in learner.interested([Some(&known), None]) {
+                let flow = desk.answer(number, &learner.pupils[number], who, &known.selectors);
+                flows[number].extend(flow.map(|flow| (address, flow)));
+            }
+            resolved.push((address, known));
+        }
+        learner.resolved.fill(resolved);
+        for (pupil, flows) in learner.pupils.iter().zip(flows) {
+            pupil.class.fill(flows);
+        }
+        learner.lessons.fetch_add(1, Ordering::Release);
+    }
+
+    /// What the kernel is told of an address, and of the VIPs that it is a backend of, by the endpoints that some classes
+    /// are for. In the same order each time.
+    fn told(&self, learner: &Learner, interested: &BTreeSet<usize>, address: IpAddr) -> Vec<Learnt> {
+        let vips: Vec<(Transport, u16)> = self.vips.at(address).collect();
+        let mut told = Vec::new();
+        let mut endpoints = BTreeSet::new();
+        for pupil in interested.iter().map(|number| &learner.pupils[*number]) {
+            let now = pupil.class.answer(who(&self.addresses, address), address);
+            let action = entry(Action::from(&now.access), &pupil.class, address);
+            for place in &pupil.places {
+                let Place { endpoint, direction, transport, ref ports } = *place;
+                let at = |port: &(Transport, u16)| direction == Direction::Egress && port.0 == transport;
+                let taken = vips.iter().filter(|port| at(port)).map(|(_, port)| *port).collect();
+                let learnt = |ports| Learnt { endpoint, direction, transport, ports, address, action };
+                told.extend(without(ports.clone(), taken).into_iter().map(learnt));
+                endpoints.insert(endpoint);
+            }
+        }
+        let fronts: Vec<_> = self.vips.behind(address).collect();
+        for endpoint in endpoints.into_iter().filter(|_| !fronts.is_empty()) {
+            let Some((local, subject)) = self.locals.get(&endpoint) else { continue };
+            let Some(side) = subject.side(Direction::Egress) else { continue };
+            for (transport, port, vip, backends) in fronts.iter().copied() {
+                let action = self.sources().vip(subject, &local.addresses, transport, backends);
+                let action = entry(action, side.class(transport, port), vip);
+                let direction = Direction::Egress;
+                told.push(Learnt { endpoint, direction, transport, ports: port..=port, address: vip, action });
+            }
+        }
+        told
+    }
+}
+
+/// The entry that an address needs in the kernel: none where those around it fare alike.
+fn entry(action: Action, class: &Class, address: IpAddr) -> Option<Action> {
+    (action != Action::from(&class.around(address).access)).then_some(action)
+}
+
+/// A range of ports without some of them.
+fn without(ports: RangeInclusive<u16>, mut taken: Vec<u16>) -> Vec<RangeInclusive<u16>> {
+    taken.retain(|port| ports.contains(port));
+    taken.sort_unstable();
+    let mut left = Vec::with_capacity(taken.len() + 1);
+    let mut next = Some(*ports.start());
+    for port in taken {
+        if let Some(start) = next.filter(|start| *start < port) {
+            left.push(start..=port - 1);
+        }
+        next = port.checked_add(1);
+    }
+    left.extend(next.filter(|start| start <= ports.end()).map(|start| start..=*ports.end()));
+    left
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_are_taken_out_of_a_range() {
+        for (ports, taken, left) in [
+            (0..=u16::MAX, vec![], vec![0..=u16::MAX]),
+            (0..=u16::MAX, vec![u16::MAX, 0], vec![1..=65534]),
+            (80..=90, vec![85, 79, 86, 443], vec![80..=84, 87..=90]),
+            (80..=80, vec![80], vec![]),
+        ] {
+            assert_eq!(without(ports.clone(), taken.clone()), left, "{ports:?} without {taken:?}");
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! Addresses of names come into force one by one, and go again.
+
+mod kit;
+
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+};
+
+use kit::{
+    Ports, allow, cidr_set, cidrs, egress, endpoint, fqdns, ip, key, passes, policy, request, resolved, service, town,
+    word,
+};
+use portcullis_rules::{
+    policy::{Entry, Rule},
+    snapshot::{Flow, Snapshot},
+    steering::Action,
+    verdict::Layer,
+    world::{Direction, EndpointId, Transport, World},
+};
+
+fn world(entries: Vec<Entry>) -> World {
+    town(vec![policy("default/p", vec![egress("app=server", entries)])])
+}
+
+fn compiled(entries: Vec<Entry>) -> Snapshot {
+    Snapshot::compile(&world(entries), 1)
+}
+
+fn leaves(snapshot: &Snapshot, peer: &str, port: &str) -> Flow {
+    snapshot.flow(&key(1, Direction::Egress, peer, port))
+}
+
+/// What the kernel is told: ports, address and action.
+fn told(snapshot: &Snapshot, address: &str, names: &[&str]) -> Vec<String> {
+    let told = snapshot.learn(ip(address), names).into_iter().filter(|learnt| learnt.transport == Transport::Tcp);
+    told.map(|learnt| format!("{} {:?} {} {:?}", learnt.endpoint.0, learnt.ports, learnt.address, learnt.action))
+        .collect()
+}
+
+#[test]
+fn a_learnt_address_is_allowed_where_its_name_is_and_forgotten_with_it() {
+    let snapshot = compiled(vec![fqdns(&["api.test", "*.cdn.test"]).port("443")]);
+    assert_eq!(word(&leaves(&snapshot, "192.0.2.1", "443")), "deny");
+    assert_eq!(told(&snapshot, "192.0.2.1", &["API.test"]), ["1 443..=443 192.0.2.1 Some(Pass)"]);
+    assert_eq!(word(&leaves(&snapshot, "192.0.2.1", "443")), "allow");
+    let elsewhere = leaves(&snapshot, "192.0.2.1", "80");
+    assert_eq!((word(&elsewhere), elsewhere.layer), ("deny", Layer::L4), "its name is allowed on another port");
+    assert_eq!(leaves(&snapshot, "192.0.2.2", "80").layer, Layer::L3);
+    assert_eq!(told(&snapshot, "192.0.2.1", &["api.test.", "x.cdn.test"]), [""; 0], "nothing changes for the kernel");
+    assert_eq!(told(&snapshot, "192.0.2.1", &["x.cdn.test"]), [""; 0]);
+    assert_eq!(told(&snapshot, "192.0.2.1", &["other.test"]), ["1 443..=443 192.0.2.1 None"]);
+    assert_eq!(word(&leaves(&snapshot, "192.0.2.1", "443")), "deny");
+    assert!(snapshot.names_of(ip("192.0.2.1")).is_none());
+}
+
+#[test]
+fn only_names_that_some_policy_selects_are_worth_a_lesson() {
+    let snapshot = compiled(vec![fqdns(&["api.test", "*.cdn.test"])]);
+    for (name, selected) in
+        [("api.test", true), ("API.TEST.", true), ("x.cdn.test", true), ("cdn.test", false), ("", false)]
+    {
+        assert_eq!(snapshot.selects(name), selected, "{name}");
+        assert_eq!(told(&snapshot, "192.0.2.9", &[name]).len(), usize::from(selected), "{name}");
+        snapshot.learn(ip("192.0.2.9"), &[]);
+    }
+    let none = compiled(vec![cidrs(&["0.0.0.0/0"])]);
+    assert!(!none.selects("api.test") && none.learn(ip("192.0.2.1"), &["api.test"]).is_empty());
+}
+
+#[test]
+fn rules_of_all_names_of_an_address_count_and_what_else_selects_it_too() {
+    let rules = |path| vec![allow("GET", path)];
+    let snapshot = compiled(vec![
+        fqdns(&["a.test"]).http("80", rules("/a")),
+        fqdns(&["b.test"]).http("80", rules("/b")),
+        fqdns(&["plain.test"]).port("80"),
+        cidr_set("198.51.100.0/24", &[]).http("80", rules("/range")),
+    ]);
+    let asked = |address| {
+        let flow = leaves(&snapshot, address, "80");
+        ["/a", "/b", "/range"].map(|path| passes(&flow, &request("GET", path)))
+    };
+    for (address, names, wanted, kernel) in [
+        ("192.0.2.1", vec!["a.test"], [true, false, false], Some("Some(Steer)")),
+        ("192.0.2.1", vec!["a.test", "b.test"], [true, true, false], None),
+        ("192.0.2.1", vec!["b.test"], [false, true, false], None),
+        ("192.0.2.1", vec!["b.test", "plain.test"], [true, true, true], Some("Some(Pass)")),
+        ("192.0.2.1", vec![], [false, false, false], Some("None")),
+        ("198.51.100.7", vec!["a.test"], [true, false, true], None),
+        ("198.51.100.7", vec!["plain.test"], [true, true, true], Some("Some(Pass)")),
+        ("198.51.100.7", vec![], [false, false, true], Some("None")),
+    ] {
+        let kernel: Vec<_> = kernel.map(|action| format!("1 80..=80 {address} {action}")).into_iter().collect();
+        assert_eq!(told(&snapshot, address, &names), kernel, "{address} is {names:?}");
+        assert_eq!(asked(address), wanted, "{address} is {names:?}");
+    }
+}
+
+#[test]
+fn a_denied_range_stays_denied_whatever_its_addresses_are_called() {
+    let rule = Rule { egress_deny: Some(vec![cidrs(&["192.0.2.0/24"])]), ..egress("app=server", vec![fqdns(&["*"])]) };
+    let snapshot = Snapshot::compile(&town(vec![policy("default/p", vec![rule])]), 1);
+    assert_eq!(told(&snapshot, "192.0.2.1", &["a.test"]), [""; 0]);
+    assert_eq!(word(&leaves(&snapshot, "192.0.2.1", "80")), "deny");
+    assert_eq!(told(&snapshot, "203.0.113.1", &["a.test"]), ["1 0..=65535 203.0.113.1 Some(Pass)"]);
+}
+
+#[test]
+fn names_never_mean_endpoints_of_the_cluster_but_those_outside_of_it() {
+    let mut world = world(vec![fqdns(&["*"]).port("80")]);
+    let outside = endpoint(0, "node/outside", "reserved:world=,app=legacy", &["203.0.113.5", "203.0.113.6"]);
+    world.endpoints.push(outside.into());
+    let snapshot = Snapshot::compile(&world, 1);
+    assert_eq!(told(&snapshot, "10.0.0.2", &["client.test"]), [""; 0]);
+    assert_eq!(word(&leaves(&snapshot, "10.0.0.2", "80")), "deny");
+    assert_eq!(told(&snapshot, "203.0.113.5", &["legacy.test"]), ["1 80..=80 203.0.113.5 Some(Pass)"]);
+    assert_eq!(word(&leaves(&snapshot, "203.0.113.5", "80")), "allow");
+    assert_eq!(word(&leaves(&snapshot, "203.0.113.6", "80")), "deny", "the name has the one address only");
+}
+
+#[test]
+fn a_vip_fares_as_its_backends_do_when_they_are_learnt() {
+    let mut world = world(vec![fqdns(&["back.test"]).port("8080"), fqdns(&["vip.test"])]);
+    world.services.push(service(&["10.96.0.1"], 80, 8080, Transport::Tcp, &["192.0.2.1"]).into());
+    let snapshot = Snapshot::compile(&world, 1);
+    assert_eq!(
+        told(&snapshot, "192.0.2.1", &["back.test"]),
+        ["1 8080..=8080 192.0.2.1 Some(Pass)", "1 80..=80 10.96.0.1 Some(Pass)"]
+    );
+    let mut ports = told(&snapshot, "10.96.0.1", &["vip.test"]);
+    ports.sort();
+    let wanted = ["0..=79", "8080..=8080", "8081..=65535", "81..=8079"];
+    assert_eq!(ports, wanted.map(|ports| format!("1 {ports} 10.96.0.1 Some(Pass)")), "at port 80 its backends decide");
+}
+
+#[test]
+fn the_names_that_let_a_flow_pass_are_those_that_its_own_rules_select() {
+    let server = egress("app=server", vec![fqdns(&["a.test"]).port("80"), fqdns(&["b.test"]).port("443")]);
+    let client = egress("app=client", vec![fqdns(&["*.test"])]);
+    let snapshot = Snapshot::compile(&town(vec![policy("default/p", vec![server, client])]), 1);
+    snapshot.learn(ip("192.0.2.1"), &["b.test", "a.test", "c.test", "elsewhere"]);
+    let names = |endpoint, port| {
+        let names = snapshot.names_for(&key(endpoint, Direction::Egress, "192.0.2.1", port));
+        names.iter().map(|name| name.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(1, "80"), ["a.test."]);
+    assert_eq!(names(1, "443"), ["b.test."]);
+    assert_eq!(names(1, "22"), [""; 0]);
+    assert_eq!(names(2, "22"), ["a.test.", "b.test.", "c.test."]);
+    assert_eq!(names(9, "80"), [""; 0]);
+    let all = snapshot.names_of(ip("192.0.2.1")).unwrap();
+    assert_eq!(all.iter().map(|name| &**name).collect::<Vec<_>>(), ["a.test.", "b.test.", "c.test."]);
+    let selecting = World { names: vec![resolved("c.test.", &["192.0.2.1"])], ..world(vec![fqdns(&["c.test"])]) };
+    assert_eq!(Snapshot::compile(&selecting, 2).names_of(ip("192.0.2.1")).unwrap().len(), 1);
+}
+
+#[test]
+fn a_table_tells_everything_that_was_learnt_and_lessons_are_counted_when_they_change_something() {
+    let snapshot = compiled(vec![fqdns(&["*.test"]).port("443")]);
+    let before = (snapshot.steering(EndpointId(1)), snapshot.lessons());
+    assert_eq!(snapshot.steering(EndpointId(1)), before.0);
+    snapshot.learn(ip("192.0.2.1"), &["a.test"]);
+    let table = snapshot.steering(EndpointId(1));
+    let class =
+        table.classes.iter().find(|class| class.transport == Transport::Tcp && class.ports == (443..=443)).unwrap();
+    assert!(class.learns && class.prefixes.contains(&("192.0.2.1/32".parse().unwrap(), Action::Pass)), "{class:?}");
+    let lessons = snapshot.lessons();
+    assert!(lessons > before.1);
+    snapshot.learn(ip("192.0.2.1"), &["a.test"]);
+    assert_eq!(snapshot.lessons(), lessons);
+    snapshot.learn(ip("192.0.2.1"), &[]);
+    assert_eq!(snapshot.steering(EndpointId(1)), before.0);
+}
+
+#[test]
+fn an_address_that_stays_allowed_is_never_refused_while_its_names_change() {
+    let snapshot = compiled(vec![fqdns(&["a.test"]).http("80", vec![allow("", "/a")]), fqdns(&["b.test"]).port("80")]);
+    snapshot.learn(ip("192.0.2.1"), &["a.test"]);
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let asked = scope.spawn(|| {
+            let mut asked = 0_u32;
+            while !done.load(Ordering::Relaxed) || asked == 0 {
+                assert!(passes(&leaves(&snapshot, "192.0.2.1", "80"), &request("GET", "/a")));
+                assert_eq!(word(&leaves(&snapshot, "192.0.2.2", "80")), "deny");
+                asked += 1;
+            }
+        });
+        for round in 0..2000_u16 {
+            let other = ip(&format!("198.51.{}.{}", round >> 8, round & 255));
+            snapshot.learn(other, &["b.test"]);
+            let names: &[&str] = if round % 2 == 0 { &["a.test", "b.test"] } else { &["a.test"] };
+            snapshot.learn(ip("192.0.2.1"), names);
+        }
+        done.store(true, Ordering::Relaxed);
+        asked.join().unwrap();
+    });
+}
