@@ -51,7 +51,13 @@ impl Table {
         self.size
     }
 
-    /// The most that [`Table::size`] may be.
+    /// Bytes of the buffer.
+    #[cfg(test)]
+    pub(super) fn room(&self) -> usize {
+        self.bytes.capacity()
+    }
+
+    /// The most that all entries may have, in bytes.
     pub(super) fn max_size(&self) -> usize {
         self.max_size
     }

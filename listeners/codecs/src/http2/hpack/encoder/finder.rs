@@ -10,8 +10,8 @@ use super::super::table::Table;
 const WAYS: usize = 4;
 /// Slots when the first entry comes. Each entry takes two.
 const FIRST_SLOTS: usize = 64;
-/// Slots for the most entries that a table can have.
-const MOST_SLOTS: usize = 2 * super::super::MAX_TABLE_SIZE / super::super::FIELD_OVERHEAD;
+/// Slots for the most entries that a table can have: twice as many as they take.
+const MOST_SLOTS: usize = 4 * super::super::MAX_TABLE_SIZE / super::super::FIELD_OVERHEAD;
 
 /// A hash table of the entries' numbers that is allowed to forget: a key has a few slots, and where all are taken the
 /// oldest gives way. Nothing has to be removed from it, since the table says whether a number is still there, and
