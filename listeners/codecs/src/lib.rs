@@ -2,17 +2,22 @@
 //!
 //! A new protocol is one folder here and one line in [`REGISTRY`].
 
+pub mod datagram;
 pub mod dns;
 pub mod http;
 pub mod http1;
 pub mod http2;
 pub mod kafka;
+pub mod lesson;
 pub mod relay;
 pub mod tls;
 
 use portcullis_rules::schema::Schema;
 
-use crate::relay::{Limits, Relay};
+use crate::{
+    datagram::NewSession,
+    relay::{Limits, Relay},
+};
 
 /// A protocol that policies can name.
 pub struct Protocol {
@@ -20,10 +25,12 @@ pub struct Protocol {
     pub schema: &'static Schema,
     /// Makes the relay of one connection pair.
     pub relay: fn(&Limits) -> Box<dyn Relay>,
+    /// Makes the state of one flow of datagrams, if the protocol has any.
+    pub session: Option<NewSession>,
 }
 
 /// All protocols.
-pub static REGISTRY: &[Protocol] = &[Protocol { schema: &http::SCHEMA, relay: http1::relay }];
+pub static REGISTRY: &[Protocol] = &[Protocol { schema: &http::SCHEMA, relay: http1::relay, session: None }];
 
 /// What every protocol publishes that policies may name, those without a relay included. Policies are read with all of
 /// them where nothing is relayed.

@@ -7,6 +7,8 @@
 
 use portcullis_rules::request::Request;
 
+use crate::lesson::Lesson;
+
 /// A side of a connection pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Side {
@@ -76,6 +78,9 @@ pub enum Decision {
     Reset,
     /// Answer in the protocol's own words, in order, and carry on.
     Respond,
+    /// The same, as if there were no such thing. A protocol that has no words for that answers as for
+    /// [`Decision::Respond`].
+    Hide,
 }
 
 /// What is known of the answer to an allowed request.
@@ -104,6 +109,12 @@ pub trait Checker {
     /// The final answer to an allowed request began; where it carries the status of a call, it has ended. Told once
     /// for each request, unless the connection ends before.
     fn answered(&mut self, answer: Answer);
+    /// Whether the addresses of names are learnt from answers: then an answer that gives some is held until they are
+    /// known everywhere ([`Relay::lesson`], [`crate::datagram::AnswerStep::Hold`]), and one that cannot be read is not
+    /// relayed.
+    fn learns(&self) -> bool {
+        false
+    }
     /// One side sent what cannot be relayed safely. The relay ends the pair through [`Output::close`], or the stream if
     /// the protocol has streams.
     fn offended(&mut self, offence: &dyn Offence);
@@ -157,6 +168,19 @@ pub trait Relay: Send {
     fn passed(&mut self, from: Side, bytes: u64) {
         let _ = (from, bytes);
     }
+
+    /// What the next answer teaches, if it is held until that is known; asked after each step of the upstream side,
+    /// and given once. Until [`Relay::committed`] is told, the relay does not want the upstream side. Only a relay
+    /// whose checker learns ([`Checker::learns`]) has any.
+    fn lesson(&mut self) -> Option<Lesson> {
+        None
+    }
+
+    /// What the last lesson taught is in force, or (`known` is false) will not be in time: then the client is told of
+    /// the server's failure instead. The driver shows the upstream side again afterwards.
+    fn committed(&mut self, known: bool) {
+        let _ = known;
+    }
 }
 
 /// Limits of the codecs. Each is counted when it is hit.
@@ -168,7 +192,8 @@ pub struct Limits {
     pub request_headers: usize,
     /// Largest response head in bytes.
     pub response_head: usize,
-    /// Allowed requests without an answer on one connection; at the limit no more is read from the client.
+    /// Allowed requests without an answer on one connection; at the limit no more is read from the client. On a flow of
+    /// datagrams; at the limit a request is refused.
     pub pipelined: usize,
     /// Bytes of chunk extensions per body.
     pub chunk_extensions: usize,

@@ -32,7 +32,7 @@ static SCHEMA: Schema = Schema {
 
 /// The line of the registry.
 static TOY: Protocol =
-    Protocol { schema: &SCHEMA, relay: |limits| Box::new(Toy { longest: limits.request_head, due: 0 }) };
+    Protocol { schema: &SCHEMA, relay: |limits| Box::new(Toy { longest: limits.request_head, due: 0 }), session: None };
 
 struct Toy {
     longest: usize,
@@ -104,7 +104,7 @@ impl Relay for Toy {
                 out.downstream.extend_from_slice(b"no\n");
                 Step { forward: 0, discard: end }
             }
-            Decision::Reset | Decision::Respond => {
+            Decision::Reset | Decision::Respond | Decision::Hide => {
                 out.close = Some(Close::Reset);
                 Step::HOLD
             }

@@ -133,7 +133,7 @@ impl Http1 {
                 self.last_word(Due::Reset, out);
                 Ok(Progress::stop(Step::HOLD))
             }
-            Decision::Respond => {
+            Decision::Respond | Decision::Hide => {
                 self.refuse(&head, out);
                 Ok(Progress::go_on(discard(end)))
             }

@@ -1,0 +1,62 @@
+//! The contract between a protocol of datagrams and the driver that moves them.
+//!
+//! One [`Session`] is the state of one flow: one client's address and port and one server's. It says what becomes of each
+//! datagram and remembers what was asked, so that only answers to what was asked come back. The driver owns sockets and
+//! time: it tells when a query came, forgets old ones by [`Session::expire`], and keeps an answer back
+//! ([`AnswerStep::Hold`]) until what it teaches is in force.
+//!
+//! Verdicts, answers and offences go to the [`Checker`]; the driver counts datagrams, flows and holds.
+
+use crate::{
+    lesson::Lesson,
+    relay::{Checker, Limits},
+};
+
+/// Makes the state of one flow.
+pub type NewSession = fn(&Limits) -> Box<dyn Session>;
+
+/// What becomes of a datagram of the client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum QueryStep {
+    /// It goes to the server as it came.
+    Forward,
+    /// Nothing goes to the server; the client gets this one, from the server's address.
+    Answer(Vec<u8>),
+    /// Nothing goes anywhere. The word says why: `denied`, or the kind of an offence that the checker was told.
+    Drop(&'static str),
+}
+
+/// What becomes of a datagram of the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AnswerStep {
+    /// It goes to the client as it came.
+    Forward,
+    /// It goes to the client as it came, but not before all that a connection to these addresses will meet knows of
+    /// them. If that takes too long, the client gets [`Session::unlearnt`] instead.
+    Hold(Lesson),
+    /// Nothing goes anywhere. The word is the kind of the offence that the checker was told.
+    Drop(&'static str),
+}
+
+/// The state of one flow of datagrams. What it keeps is bounded by [`Limits::pipelined`].
+pub trait Session: Send {
+    /// Judges one datagram of the client. `now` is the driver's time, in any unit; it never goes back.
+    fn query(&mut self, datagram: &[u8], now: u64, checker: &mut dyn Checker) -> QueryStep;
+
+    /// Looks at one datagram of the server. Each allowed query has one answer; a query that was sent twice has two.
+    fn answer(&mut self, datagram: &[u8], checker: &mut dyn Checker) -> AnswerStep;
+
+    /// What the client gets in place of an answer that was held in vain: the server's failure, not silence.
+    /// `answer` is that of [`AnswerStep::Hold`].
+    fn unlearnt(&self, answer: &[u8]) -> Vec<u8>;
+
+    /// Queries that were forwarded and have no answer yet.
+    fn outstanding(&self) -> usize;
+
+    /// When the oldest of them came. The driver sets its timer by this.
+    fn oldest(&self) -> Option<u64>;
+
+    /// Forgets the queries that came before a time, tells the checker that they get no answer, and how many they were.
+    /// Answers that come later are nobody's.
+    fn expire(&mut self, before: u64, checker: &mut dyn Checker) -> usize;
+}

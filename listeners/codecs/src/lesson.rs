@@ -1,0 +1,22 @@
+//! What an answer teaches: the addresses of a name.
+
+use std::net::IpAddr;
+
+/// The addresses that an answer gives for the name that was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lesson {
+    /// The name that was asked for, not the one that aliases lead to: lower case, with its final dot, other bytes than
+    /// those of host names as `\DDD`.
+    pub name: String,
+    /// At least one address, in the order of the answer; one may come twice.
+    pub addresses: Vec<Learnt>,
+}
+
+/// One address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Learnt {
+    /// The address; never IPv4-mapped.
+    pub address: IpAddr,
+    /// Seconds for which it may be used: the least of its record and all aliases on the way to it.
+    pub ttl: u32,
+}
