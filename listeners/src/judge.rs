@@ -9,6 +9,7 @@ use std::{
 
 use portcullis_codecs::relay::{Answer, Checker, Decision, Offence, Side};
 use portcullis_rules::{
+    effects::HeaderChange,
     request::Request,
     schema::{FieldIndex, Form},
     settings::DenyWith,
@@ -251,17 +252,26 @@ fn fields(request: &dyn Request) -> Vec<(&'static str, String)> {
 
 /// One connection before its judge, for the time of one call of the relay.
 pub(crate) struct Hearing<'a> {
-    pub(crate) judge: &'a mut Judge,
-    pub(crate) court: Court<'a>,
+    judge: &'a mut Judge,
+    court: Court<'a>,
+    /// What becomes of the headers of the request that was judged last.
+    changes: Vec<HeaderChange>,
+}
+
+impl<'a> Hearing<'a> {
+    pub(crate) fn new(judge: &'a mut Judge, court: Court<'a>) -> Self {
+        Self { judge, court, changes: Vec::new() }
+    }
 }
 
 impl Checker for Hearing<'_> {
     fn check(&mut self, request: &dyn Request) -> Decision {
-        let Self { judge, court } = self;
+        let Self { judge, court, changes } = self;
+        changes.clear();
         // A relay without rules asks nothing; if it does all the same, nothing is allowed.
         let Some(rules) = judge.rules.clone() else { return Decision::Reset };
         let began = Instant::now();
-        let verdict = rules.check(request);
+        let (verdict, effects) = rules.evaluate(request);
         court.exit.judged(began.elapsed());
         let (allowed, reason, rule) = (verdict.allowed, verdict.reason, verdict.rule);
         court.exit.count(judge.protocol, judge.key.direction, allowed, reason, rule);
@@ -271,10 +281,18 @@ impl Checker for Hearing<'_> {
             judge.tell(event, request.exchange(), court.exit);
         }
         match verdict.deny_with {
-            _ if allowed => Decision::Allow,
+            _ if allowed && effects.changed.is_empty() => Decision::Allow,
+            _ if allowed => {
+                *changes = effects.changed;
+                Decision::Rewrite
+            }
             DenyWith::Reset => Decision::Reset,
             DenyWith::Respond => Decision::Respond,
         }
+    }
+
+    fn changes(&self) -> &[HeaderChange] {
+        &self.changes
     }
 
     fn answered(&mut self, answer: Answer) {

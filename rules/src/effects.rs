@@ -1,6 +1,6 @@
 //! What rules do to the headers of a request (`headerMatches`; cilium/proxy cilium/network_policy.cc, `HeaderMatch`).
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt};
 
 use crate::{
     policy::{HeaderAction, Mismatch, Wanted},
@@ -11,43 +11,158 @@ use crate::{
 
 /// What is told of values that come from secrets.
 const REDACTED: &str = "[redacted]";
+/// Longest value that is told, in bytes.
+const TOLD: usize = 256;
 
-/// What rules did to a request.
+/// Headers that frame or route a message, or belong to one hop only (RFC 9110 §7.2, §7.6.1, §10.1.1; RFC 9112 §6;
+/// RFC 9113 §8.2.2). A relay that changed one of them would forward another message than the one that was judged.
+const FIXED: [&str; 11] = [
+    "connection",
+    "content-length",
+    "expect",
+    "host",
+    "http2-settings",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// Whether rules may add, remove or replace a header, by its name in any case: a token (RFC 9110 §5.6.2) that does not
+/// frame or route the message.
+#[must_use]
+pub fn may_change(name: impl AsRef<[u8]>) -> bool {
+    let name = name.as_ref();
+    let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+    !name.is_empty()
+        && name.iter().all(is_token)
+        && !FIXED.iter().any(|fixed| name.eq_ignore_ascii_case(fixed.as_bytes()))
+}
+
+/// Whether a text can be written as the value of a header and is read again as it is: no control byte but HTAB, no
+/// white space around it (RFC 9110 §5.5).
+#[must_use]
+pub fn is_value(text: &str) -> bool {
+    let blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+    let bytes = text.as_bytes();
+    !blank(bytes.first()) && !blank(bytes.last()) && bytes.iter().all(|byte| *byte == b'\t' || !byte.is_ascii_control())
+}
+
+/// What rules did to a request. Nothing, for nearly all: then nothing was allocated.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Effects {
-    /// Headers that are not what the client sent: the name in lower case and the values that go to the server. Without
-    /// any the header is removed.
-    pub changed: Vec<(String, Vec<String>)>,
-    /// Headers that were missing, each with the wanted value.
+    /// Headers that do not go to the server as the client sent them; each name once.
+    pub changed: Vec<HeaderChange>,
+    /// Headers that were missing, each with the wanted value; those of secrets are told as `[redacted]`.
     pub missing: Vec<(String, String)>,
-    /// Headers that were rejected, each with the value that was there.
+    /// Headers that were rejected, each with the value that was there, cut to 256 bytes.
     pub rejected: Vec<(String, String)>,
 }
 
+/// What becomes of one header. How it is carried out in a protocol with header lines: where `kept` is `None`, every line
+/// of the name goes; then a line for each value of `added` stands behind all others.
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeaderChange {
+    /// Its name, in lower case; never one that frames or routes the message ([`may_change`]).
+    pub name: String,
+    /// The value of the lines that stay as they are. `None`: there are none, or they go.
+    pub kept: Option<Vec<u8>>,
+    /// Values of new lines, in this order.
+    pub added: Vec<AddedValue>,
+}
+
+impl HeaderChange {
+    /// The values that go to the server, for people: what comes from a secret reads `[redacted]`.
+    #[must_use]
+    pub fn shown(&self) -> Vec<String> {
+        let kept = self.kept.iter().map(|value| String::from_utf8_lossy(value).into_owned());
+        kept.chain(self.added.iter().map(|value| value.shown().to_owned())).collect()
+    }
+
+    /// All values as one, or nothing if the header goes.
+    fn joined(&self) -> Option<Vec<u8>> {
+        let added = self.added.iter().map(|value| value.text.as_bytes());
+        let values: Vec<&[u8]> = self.kept.iter().map(Vec::as_slice).chain(added).collect();
+        (!values.is_empty()).then(|| values.join(&b','))
+    }
+}
+
+/// The value of a header line that a rule adds. It can be written as it is ([`is_value`]).
+#[derive(Clone, PartialEq, Eq)]
+pub struct AddedValue {
+    text: String,
+    secret: bool,
+}
+
+impl AddedValue {
+    /// For the server. May be a secret.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// For people.
+    #[must_use]
+    pub fn shown(&self) -> &str {
+        if self.secret { REDACTED } else { &self.text }
+    }
+}
+
+impl fmt::Debug for AddedValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("AddedValue").field(&self.shown()).finish()
+    }
+}
+
 /// A header action that is ready to run.
-#[derive(Debug)]
 pub(crate) struct Action {
     field: FieldIndex,
     name: String,
-    /// `None`: the secret is not known.
+    /// `None`: the secret is not known, or what the action does cannot be done. Then the rule does not match.
     wanted: Option<String>,
     secret: bool,
     mismatch: Mismatch,
 }
 
+impl fmt::Debug for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Action").field("name", &self.name).field("mismatch", &self.mismatch).finish_non_exhaustive()
+    }
+}
+
 impl Action {
     pub(crate) fn new(action: &HeaderAction, secrets: &[Secret]) -> Self {
         let (wanted, secret) = match &action.wanted {
-            Wanted::Value(value) => (Some(value.clone()), false),
-            Wanted::Secret(name) => {
-                (secrets.iter().find(|known| known.name == *name).map(|known| known.value.clone()), true)
-            }
+            Wanted::Value(value) => (Some(value), false),
+            Wanted::Secret(name) => (secrets.iter().find(|known| known.name == *name).map(|known| &known.value), true),
         };
+        let can_be_done = |value: &str| match action.mismatch {
+            Mismatch::Fail | Mismatch::Log => true,
+            Mismatch::Delete => may_change(&action.name),
+            Mismatch::Add | Mismatch::Replace => may_change(&action.name) && is_value(value),
+        };
+        let wanted = wanted.filter(|value| can_be_done(value)).cloned();
         Self { field: action.field, name: action.name.clone(), wanted, secret, mismatch: action.mismatch }
     }
 
-    fn shown(&self, value: &str) -> String {
-        if self.secret { REDACTED.to_owned() } else { value.to_owned() }
+    /// Whether a value is the wanted one. How long that takes tells nothing of a secret but its length.
+    fn is_satisfied_by(&self, value: &[u8], wanted: &str) -> bool {
+        let wanted = wanted.as_bytes();
+        let differences =
+            value.iter().zip(wanted).fold(0, |sum, (one, other)| std::hint::black_box(sum | (one ^ other)));
+        wanted.is_empty() || (value.len() == wanted.len() && differences == 0)
+    }
+
+    fn told(&self, value: &[u8]) -> (String, String) {
+        let text = if self.secret {
+            REDACTED.to_owned()
+        } else {
+            String::from_utf8_lossy(&value[..value.len().min(TOLD)]).into_owned()
+        };
+        (self.name.clone(), text)
     }
 }
 
@@ -74,53 +189,60 @@ impl<'a> Changed<'a> {
 
     fn run(&mut self, action: &Action) -> bool {
         let Some(wanted) = &action.wanted else { return false };
-        let value = match self.field(action.field, &action.name) {
-            FieldValue::Value(value) => Some(String::from_utf8_lossy(&value).into_owned()),
-            FieldValue::Absent => None,
+        let there = match self.field(action.field, &action.name) {
+            FieldValue::Value(value) if action.is_satisfied_by(&value, wanted) => return true,
+            FieldValue::Value(value) => Some(value.into_owned()),
+            // To tell of it changes nothing.
+            FieldValue::Ambiguous(_) if action.mismatch == Mismatch::Log => None,
             FieldValue::Ambiguous(_) => return false,
+            FieldValue::Absent => None,
         };
-        if value.as_ref().is_some_and(|value| wanted.is_empty() || value == wanted) {
-            return true;
-        }
-        let missing = (action.name.clone(), action.shown(wanted));
-        let rejected = value.as_ref().map(|value| (action.name.clone(), action.shown(value)));
+        let missing = || action.told(wanted.as_bytes());
         match action.mismatch {
             Mismatch::Fail => {
-                self.effects.missing.push(missing);
+                self.effects.missing.push(missing());
                 return false;
             }
-            Mismatch::Log => self.effects.missing.push(missing),
+            Mismatch::Log => self.effects.missing.push(missing()),
             Mismatch::Add => {
-                // Lines that were added before stay lines of their own.
-                let lines = self.lines(&action.name).map_or_else(|| value.into_iter().collect(), <[String]>::to_vec);
-                self.set(action, [lines, vec![wanted.clone()]].concat());
-                self.effects.missing.push(missing);
+                self.effects.missing.push(missing());
+                self.add(action, there, wanted);
             }
             // Nothing is wrong with a header that only has to be there.
             Mismatch::Delete if wanted.is_empty() => {}
             Mismatch::Delete => {
-                if let Some(rejected) = rejected {
-                    self.effects.rejected.push(rejected);
-                    self.set(action, Vec::new());
+                if let Some(there) = there {
+                    self.effects.rejected.push(action.told(&there));
+                    self.remove(action);
                 }
             }
             Mismatch::Replace => {
-                self.effects.rejected.extend(rejected);
-                self.set(action, vec![wanted.clone()]);
-                self.effects.missing.push(missing);
+                self.effects.rejected.extend(there.map(|value| action.told(&value)));
+                self.effects.missing.push(missing());
+                self.remove(action);
+                self.add(action, None, wanted);
             }
         }
         true
     }
 
-    /// The lines of a header that was changed.
-    fn lines(&self, header: &str) -> Option<&[String]> {
-        self.effects.changed.iter().find(|(name, _)| name == header).map(|(_, lines)| lines.as_slice())
+    /// What was changed of a header.
+    fn change(&self, header: &str) -> Option<&HeaderChange> {
+        self.effects.changed.iter().find(|change| change.name == header)
     }
 
-    fn set(&mut self, action: &Action, values: Vec<String>) {
-        self.effects.changed.retain(|(name, _)| *name != action.name);
-        self.effects.changed.push((action.name.clone(), values));
+    fn remove(&mut self, action: &Action) {
+        self.effects.changed.retain(|change| change.name != action.name);
+        self.effects.changed.push(HeaderChange { name: action.name.clone(), kept: None, added: Vec::new() });
+    }
+
+    /// Adds a line. Lines that were added before stay lines of their own.
+    fn add(&mut self, action: &Action, kept: Option<Vec<u8>>, wanted: &str) {
+        let added = AddedValue { text: wanted.to_owned(), secret: action.secret };
+        match self.effects.changed.iter_mut().find(|change| change.name == action.name) {
+            Some(change) => change.added.push(added),
+            None => self.effects.changed.push(HeaderChange { name: action.name.clone(), kept, added: vec![added] }),
+        }
     }
 }
 
@@ -131,9 +253,8 @@ impl Request for Changed<'_> {
 
     fn field(&self, field: FieldIndex, key: &str) -> FieldValue<'_> {
         let header = self.schema().fields.get(usize::from(field.0)).is_some_and(|spec| spec.form == Form::Headers);
-        match self.lines(key).filter(|_| header) {
-            Some([]) => FieldValue::Absent,
-            Some(lines) => FieldValue::Value(Cow::Owned(lines.join(",").into_bytes())),
+        match self.change(key).filter(|_| header) {
+            Some(change) => change.joined().map_or(FieldValue::Absent, |value| FieldValue::Value(Cow::Owned(value))),
             None => self.request.field(field, key),
         }
     }
@@ -148,6 +269,10 @@ impl Request for Changed<'_> {
 
     fn shown(&self, field: FieldIndex) -> Option<Cow<'_, [u8]>> {
         self.request.shown(field)
+    }
+
+    fn exchange(&self) -> u32 {
+        self.request.exchange()
     }
 
     fn version(&self) -> &'static str {

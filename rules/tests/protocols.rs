@@ -1,25 +1,24 @@
-//! Protocols beyond HTTP, peers beyond pods and ranges, and what rules do to headers.
+//! Protocols beyond HTTP, and peers beyond pods and ranges.
 
 mod kit;
 
 use std::sync::Arc;
 
 use kit::{
-    Http, Ports, anybody, cidrs, egress, endpoint, enters, entities, ingress, key, leaves, passes, peers, policy,
+    Ports, anybody, cidrs, egress, endpoint, enters, entities, ingress, key, leaves, passes, peers, policy,
     protocols::{DNS, Named, QUEUE, TLS, Topics, exact, http, names, ports},
     request, rule, select, town, word,
 };
 use portcullis_rules::{
-    effects::Effects,
     explain::{How, Question, explain, near},
     labels::{Label, Labels},
     policy::{
-        CidrGroupSelector, CidrGroupUse, Entity, Entry, FqdnSelector, HeaderAction, IcmpField, L7Rule, L7Rules,
-        Mismatch, Predicate, Rule, ServiceName, ServiceSelector, Wanted,
+        CidrGroupSelector, CidrGroupUse, Entity, Entry, FqdnSelector, IcmpField, L7Rule, L7Rules, Rule, ServiceName,
+        ServiceSelector,
     },
-    snapshot::{Access, Snapshot},
+    snapshot::Snapshot,
     verdict::Reason,
-    world::{CidrGroup, Direction, EndpointId, ResolvedName, Secret, Transport, World},
+    world::{CidrGroup, Direction, EndpointId, ResolvedName, Transport, World},
 };
 use proptest::{collection::vec, prelude::*, sample};
 
@@ -232,95 +231,6 @@ fn every_topic_has_to_be_allowed_by_some_rule() {
         let rules = if rules.is_empty() { vec![(None, None)] } else { rules };
         assert_eq!(queue(&rules, &Topics("me", topics)), wanted, "{rules:?} and {topics:?}");
     }
-}
-
-fn action(wanted: Wanted, mismatch: Mismatch) -> L7Rule {
-    let field = kit::HEADERS;
-    L7Rule { actions: vec![HeaderAction { field, name: "x".to_owned(), wanted, mismatch }], ..L7Rule::default() }
-}
-
-#[test]
-fn rules_change_headers_that_do_not_match() {
-    let value = || Wanted::Value("new".to_owned());
-    let secret = || Wanted::Secret("ns/s".to_owned());
-    let pair = |value: &str| vec![("x".to_owned(), value.to_owned())];
-    let changed = |values: &[&str]| vec![("x".to_owned(), values.iter().map(|text| (*text).to_owned()).collect())];
-    let none = Effects::default;
-    let table = [
-        (value(), Mismatch::Log, Some("old"), true, Effects { missing: pair("new"), ..none() }),
-        (value(), Mismatch::Log, Some("new"), true, none()),
-        (
-            value(),
-            Mismatch::Add,
-            Some("old"),
-            true,
-            Effects { changed: changed(&["old", "new"]), missing: pair("new"), ..none() },
-        ),
-        (
-            value(),
-            Mismatch::Delete,
-            Some("old"),
-            true,
-            Effects { changed: changed(&[]), rejected: pair("old"), ..none() },
-        ),
-        (value(), Mismatch::Delete, None, true, none()),
-        (
-            value(),
-            Mismatch::Replace,
-            Some("old"),
-            true,
-            Effects { changed: changed(&["new"]), missing: pair("new"), rejected: pair("old") },
-        ),
-        (secret(), Mismatch::Fail, Some("old"), false, Effects { missing: pair("[redacted]"), ..none() }),
-        (secret(), Mismatch::Fail, Some("hush"), true, none()),
-        (Wanted::Secret("ns/gone".to_owned()), Mismatch::Add, Some("old"), false, none()),
-    ];
-    for (wanted, mismatch, sent, allowed, effects) in table {
-        let rules = vec![action(wanted.clone(), mismatch)];
-        let mut world = town(vec![policy("default/p", vec![ingress("app=server", vec![anybody().http("80", rules)])])]);
-        world.secrets.push(Secret { name: "ns/s".to_owned(), value: "hush".to_owned() });
-        let asked = Http { headers: sent.map(|value| ("x", value)).into_iter().collect(), ..request("GET", "/") };
-        let snapshot = Snapshot::compile(&world, 1);
-        let answer = explain(&world, &snapshot, &question("10.0.0.2", 80, Some(&asked)));
-        assert_eq!((answer.allowed, answer.effects), (allowed, effects), "{wanted:?} {mismatch:?} {sent:?}");
-    }
-}
-
-#[test]
-fn rules_change_headers_once_for_each_selector_of_the_peer_and_judge_once() {
-    for (selectors, copies) in
-        [(&["app=client"][..], 1), (&["app=client", "app=client"], 1), (&["app=client", "app"], 2)]
-    {
-        let acts = action(Wanted::Value("new".to_owned()), Mismatch::Add);
-        let rules = vec![acts, L7Rule { predicates: vec![path("/never")], ..L7Rule::default() }];
-        let world =
-            town(vec![policy("default/p", vec![ingress("app=server", vec![peers(selectors).http("80", rules)])])]);
-        let snapshot = Snapshot::compile(&world, 1);
-        let asked = Http { headers: vec![("x", "old")], ..request("GET", "/") };
-        let answer = explain(&world, &snapshot, &question("10.0.0.2", 80, Some(&asked)));
-        let values = [vec!["old".to_owned()], vec!["new".to_owned(); copies]].concat();
-        assert_eq!(answer.effects.changed, vec![("x".to_owned(), values)], "{selectors:?}");
-        let Access::Judge(set) = enters(&world, "client", "80").access else { panic!("{selectors:?}") };
-        assert_eq!(set.len(), copies + 1, "{selectors:?}");
-    }
-}
-
-#[test]
-fn rules_change_headers_also_where_a_wider_rule_allows() {
-    let acts = action(Wanted::Value("new".to_owned()), Mismatch::Add);
-    let acts = L7Rule { predicates: vec![path("/a")], ..acts };
-    let entries = vec![anybody().http("80", vec![acts]), peers(&["app=client"])];
-    let world = town(vec![policy("default/p", vec![ingress("app=server", entries)])]);
-    let snapshot = Snapshot::compile(&world, 1);
-    for (asked, adds) in [(request("GET", "/a"), true), (request("GET", "/b"), false)] {
-        let answer = explain(&world, &snapshot, &question("10.0.0.2", 80, Some(&asked)));
-        assert!(answer.allowed, "{asked:?}");
-        assert_eq!(!answer.effects.changed.is_empty(), adds, "{asked:?}");
-    }
-}
-
-fn path(path: &str) -> Predicate {
-    exact(kit::PATH.0, path)
 }
 
 fn question<'a>(peer: &str, port: u16, request: Option<&'a dyn portcullis_rules::request::Request>) -> Question<'a> {

@@ -5,7 +5,7 @@
 //! are, so many after them are dropped; the rest is held and shown again with more behind it. Whatever the relay has to
 //! say itself (a refusal) it puts into [`Output`].
 
-use portcullis_rules::request::Request;
+use portcullis_rules::{effects::HeaderChange, request::Request};
 
 use crate::lesson::Lesson;
 
@@ -72,8 +72,11 @@ pub struct Output {
 /// The answer to a request, as the relay has to carry it out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// Forward it.
+    /// Forward it as it came.
     Allow,
+    /// Forward it with some of its headers changed: [`Checker::changes`] tells which. Only rules about headers can say
+    /// so; a protocol without any treats it as [`Decision::Reset`].
+    Rewrite,
     /// Reset the connection, after the answers that are still due.
     Reset,
     /// Answer in the protocol's own words, in order, and carry on.
@@ -106,6 +109,11 @@ impl Answer {
 pub trait Checker {
     /// Judges one request. It borrows from the read buffer and is synchronous: nothing waits in a table.
     fn check(&mut self, request: &dyn Request) -> Decision;
+    /// How the request that was just judged with [`Decision::Rewrite`] has to be changed before it is forwarded; empty
+    /// behind every other decision. Names and values can be written as they are.
+    fn changes(&self) -> &[HeaderChange] {
+        &[]
+    }
     /// The final answer to an allowed request began; where it carries the status of a call, it has ended. Told once
     /// for each request, unless the connection ends before.
     fn answered(&mut self, answer: Answer);

@@ -144,7 +144,7 @@ impl Pair {
 }
 
 fn hearing<'a>(judge: &'a mut Judge, snapshot: Option<&'a Snapshot>, exit: &'a mut Exit) -> Hearing<'a> {
-    Hearing { judge, court: Court { snapshot, exit } }
+    Hearing::new(judge, Court { snapshot, exit })
 }
 
 /// One step of the relay, never longer than its input.

@@ -43,6 +43,8 @@ pub struct Http {
     pub headers: Vec<(&'static str, &'static str)>,
     /// The path has two readings.
     pub ambiguous: bool,
+    /// The header has two readings.
+    pub ambiguous_header: Option<&'static str>,
 }
 
 pub fn request(method: &'static str, path: &'static str) -> Http {
@@ -60,6 +62,7 @@ impl Request for Http {
             PATH if self.ambiguous => return FieldValue::Ambiguous("dot segment"),
             PATH => Some(self.path),
             HOST => self.host,
+            _ if self.ambiguous_header == Some(key) => return FieldValue::Ambiguous("nominated"),
             _ => self.headers.iter().find(|(name, _)| *name == key).map(|(_, value)| *value),
         };
         value.map_or(FieldValue::Absent, |value| FieldValue::Value(Cow::Borrowed(value.as_bytes())))

@@ -1,5 +1,5 @@
-//! HTTP/1.0 and HTTP/1.1 (RFC 9112): each request head is read, judged and forwarded as it came; bodies and answers are
-//! read only as far as it takes to know where they end.
+//! HTTP/1.0 and HTTP/1.1 (RFC 9112): each request head is read, judged and forwarded as it came, but for the header lines
+//! that a rule changes; bodies and answers are read only as far as it takes to know where they end.
 
 mod answers;
 mod body;
@@ -12,6 +12,7 @@ mod request;
 mod requests;
 mod response;
 mod responses;
+mod rewrite;
 mod violation;
 
 pub use violation::{Offended, Violation};

@@ -10,6 +10,7 @@ use super::{
     outstanding::{Asked, Due},
     request,
     responses::Responses,
+    rewrite,
     violation::{Offended, Violation},
 };
 use crate::{
@@ -128,6 +129,11 @@ impl Http1 {
             Decision::Allow => {
                 self.allow(&head);
                 Ok(Progress::go_on(forward(end)))
+            }
+            Decision::Rewrite => {
+                rewrite::head(&input[..end], checker.changes(), &mut out.upstream);
+                self.allow(&head);
+                Ok(Progress::go_on(discard(end)))
             }
             Decision::Reset => {
                 self.last_word(Due::Reset, out);

@@ -279,7 +279,7 @@ pub(crate) fn told(answer: &Answer) -> Map<String, Value> {
     let effects = &answer.effects;
     if !effects.changed.is_empty() {
         let changed: Map<String, Value> =
-            effects.changed.iter().map(|(name, values)| (name.clone(), json!(values))).collect();
+            effects.changed.iter().map(|change| (change.name.clone(), json!(change.shown()))).collect();
         fields.insert("upstream_headers".to_owned(), changed.into());
     }
     let mut log = Map::new();

@@ -106,7 +106,7 @@ fn fields(answer: &Answer, asked: &Asked<'_>, places: &Places) -> Map<String, Va
     let effects = &answer.effects;
     if !effects.changed.is_empty() {
         let changed: Map<String, Value> =
-            effects.changed.iter().map(|(name, values)| (name.clone(), json!(values))).collect();
+            effects.changed.iter().map(|change| (change.name.clone(), json!(change.shown()))).collect();
         put("upstream_headers", changed.into());
     }
     fields
@@ -158,8 +158,8 @@ fn text(answer: &Answer, asked: &Asked<'_>, places: &Places, output: &mut Output
             plain(&miss.pattern)
         ))?;
     }
-    for (name, values) in &answer.effects.changed {
-        output.line(format_args!("  sent: {} becomes {:?}", plain(name), values.join(", ")))?;
+    for change in &answer.effects.changed {
+        output.line(format_args!("  sent: {} becomes {:?}", plain(&change.name), change.shown().join(", ")))?;
     }
     for near in &asked.near {
         output.line(format_args!("  near: {}", named(&near.rule, places)))?;
