@@ -24,6 +24,8 @@ const SOL_SOCKET: i32 = 1;
 const SO_MARK: i32 = 36;
 const ECONNREFUSED: i32 = 111;
 const EAGAIN: i32 = 11;
+/// State of a socket that is connected, of UDP too.
+const ESTABLISHED: u32 = 1;
 
 /// IPv4 TCP and connected UDP.
 #[cgroup_sock_addr(connect4)]
@@ -39,14 +41,14 @@ pub fn connect6(ctx: SockAddrContext) -> i32 {
     connect(&ctx, peer)
 }
 
-/// IPv4 datagrams of unconnected sockets.
+/// IPv4 datagrams of unconnected sockets; v4-mapped destinations come here too.
 #[cgroup_sock_addr(sendmsg4)]
 pub fn sendmsg4(ctx: SockAddrContext) -> i32 {
     let peer = mapped(read!((*ctx.sock_addr).user_ip4));
     sendmsg(&ctx, peer)
 }
 
-/// IPv6 datagrams of unconnected sockets; v4-mapped destinations come here too.
+/// IPv6 datagrams of unconnected sockets, and of connected ones that name a destination all the same.
 #[cgroup_sock_addr(sendmsg6)]
 pub fn sendmsg6(ctx: SockAddrContext) -> i32 {
     let peer = plain(read6!((*ctx.sock_addr).user_ip6));
@@ -78,6 +80,9 @@ fn connect(ctx: &SockAddrContext, peer: [u8; 16]) -> i32 {
 #[inline(always)]
 fn sendmsg(ctx: &SockAddrContext, peer: [u8; 16]) -> i32 {
     let Some(flow) = flow(ctx, peer) else { return ALLOWED };
+    if !is_v4(&flow.peer) && is_connected(ctx) {
+        forget_route(ctx);
+    }
     match verdict(&flow) {
         PASS => {
             expect_reply(ctx, &flow);
@@ -147,6 +152,24 @@ fn socket(ctx: &SockAddrContext) -> *mut bpf_sock {
 fn mark(ctx: &SockAddrContext) -> u32 {
     let socket = socket(ctx);
     if socket.is_null() { 0 } else { read!((*socket).mark) }
+}
+
+#[inline(always)]
+fn is_connected(ctx: &SockAddrContext) -> bool {
+    let socket = socket(ctx);
+    !socket.is_null() && read!((*socket).state) == ESTABLISHED
+}
+
+/// A connected IPv6 socket keeps its route for every datagram to the same address, whatever the port: a question to a
+/// steered port would leave by the route of another one. Setting another mark makes the kernel look again. Where a thread
+/// sends in between, its datagram comes to the listener.
+#[inline(always)]
+fn forget_route(ctx: &SockAddrContext) {
+    let mark = mark(ctx);
+    if mark != MARK {
+        set_mark(ctx, MARK);
+        set_mark(ctx, mark);
+    }
 }
 
 #[inline(always)]

@@ -1,9 +1,12 @@
 //! The set-up that most tests share.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    os::fd::AsFd,
+};
 
 use portcullis_integration::{Lab, Need, Pod, require};
-use portcullis_redirect::{Action, Attachment, Class, Direction, Options, Place, Redirect};
+use portcullis_redirect::{Action, Attachment, Class, Direction, Listeners, Options, Place, Redirect};
 
 use crate::{
     proxy::Proxy,
@@ -74,6 +77,14 @@ impl Bench {
         Self { redirect, proxy, app, outside, lab }
     }
 
+    /// Attaches again with other listeners.
+    pub(crate) fn attach_with(&mut self, change: impl FnOnce(Listeners<'_>) -> Listeners<'_>) {
+        let netns = Redirect::open_netns(&self.app.netns).unwrap();
+        let place = Place::Pod { netns: netns.as_fd() };
+        let listeners = change(self.proxy.listeners());
+        self.redirect.attach(&Attachment { id: APP, place, addresses: &self.app.addresses(), listeners }).unwrap();
+    }
+
     /// Servers on a port of both addresses of a pod.
     pub(crate) fn serve(pod: &Pod, port: u16) -> [Server; 2] {
         FAMILIES.map(|v6| Server::start(pod, pod.address(v6, port)))
@@ -107,6 +118,6 @@ pub(crate) fn options(lab: &Lab, pin: bool) -> Options {
 /// Attaches `app` with the listeners of a proxy.
 pub(crate) fn attach(redirect: &mut Redirect, pod: &Pod, proxy: &Proxy, addresses: &[IpAddr]) {
     let netns = Redirect::open_netns(&pod.netns).unwrap();
-    let place = Place::Pod { netns: std::os::fd::AsFd::as_fd(&netns) };
+    let place = Place::Pod { netns: netns.as_fd() };
     redirect.attach(&Attachment { id: APP, place, addresses, listeners: proxy.listeners() }).unwrap();
 }

@@ -8,6 +8,7 @@ use portcullis_redirect::Redirect;
 use crate::{
     bench::{APP, Bench, FAMILIES, STEERED, able, attach, ip, options, table},
     proxy::Proxy,
+    resolver::{DNS, steered},
     sockets::get,
 };
 
@@ -47,7 +48,7 @@ fn closing_removes_rules_routes_links_and_maps_and_restores_sysctls() {
     let before = state(&app);
     let mut redirect = Redirect::open(options(&lab, true)).unwrap();
     let proxy = Proxy::start(&app, APP, &app.addresses(), redirect.legs());
-    redirect.set_table(APP, &table()).unwrap();
+    redirect.set_table(APP, &[table(), steered(&[DNS, 5353])].concat()).unwrap();
     attach(&mut redirect, &app, &proxy, &app.addresses());
     let during = state(&app);
     assert!((0..7).filter(|index| *index != 5).all(|index| before[index] != during[index]), "{during:?}");
@@ -110,6 +111,46 @@ fn detaching_one_endpoint_leaves_the_others_steered() {
 }
 
 #[test]
+fn rules_for_ports_come_and_go_with_the_table() {
+    if !able() {
+        return;
+    }
+    let mut bench = Bench::new();
+    let without = state(&bench.app);
+    let count = |bench: &Bench, port: &str| {
+        let rules = state(&bench.app)[..2].concat();
+        rules.lines().filter(|rule| rule.contains("0x504303") && rule.ends_with(port)).count()
+    };
+    // One that steers and one behind it that loses, in both families.
+    let tables: [(&[u16], [usize; 3]); 5] = [
+        (&[DNS], [4, 0, 0]),
+        (&[DNS, 5353], [4, 4, 0]),
+        (&[5353], [0, 4, 0]),
+        (&[1053, 1054], [0, 0, 4]),
+        (&[], [0, 0, 0]),
+    ];
+    for (ports, counts) in tables {
+        bench.redirect.set_table(APP, &[table(), steered(ports)].concat()).unwrap();
+        let shown = ["dport 53", "dport 5353", "dport 1053-1054"].map(|port| {
+            let steer = format!("{port} lookup 20547");
+            let lost = format!("{port} unreachable");
+            count(&bench, &steer) + count(&bench, &lost)
+        });
+        assert_eq!(shown, counts, "{ports:?}: {:?}", &state(&bench.app)[..2]);
+    }
+    assert_eq!(state(&bench.app), without);
+    // What somebody takes away is there again after the next attachment, and what an earlier process left is not.
+    bench.redirect.set_table(APP, &steered(&[DNS])).unwrap();
+    let with = state(&bench.app);
+    bench.app.run(&["ip", "rule", "del", "pref", "101"]).unwrap().ok().unwrap();
+    let stale =
+        ["ip", "rule", "add", "pref", "101", "fwmark", "0x504303", "ipproto", "17", "dport", "99", "lookup", "20547"];
+    bench.app.run(&stale).unwrap().ok().unwrap();
+    attach(&mut bench.redirect, &bench.app, &bench.proxy, &bench.app.addresses());
+    assert_eq!(state(&bench.app), with);
+}
+
+#[test]
 fn attaching_again_changes_nothing_that_is_there_already() {
     if !able() {
         return;
@@ -134,7 +175,7 @@ fn what_a_crashed_process_left_for_an_endpoint_that_is_no_more_is_removed() {
     let before = state(&app);
     let mut redirect = Redirect::open(options(&lab, true)).unwrap();
     let proxy = Proxy::start(&app, APP, &app.addresses(), redirect.legs());
-    redirect.set_table(APP, &table()).unwrap();
+    redirect.set_table(APP, &[table(), steered(&[DNS])].concat()).unwrap();
     attach(&mut redirect, &app, &proxy, &app.addresses());
     drop((redirect, proxy));
     let mut next = Redirect::open(options(&lab, true)).unwrap();

@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 
-use portcullis_redirect::{Action, Direction, MARK};
+use portcullis_redirect::{Action, Direction, Listeners, MARK};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::{
@@ -126,7 +126,8 @@ fn a_datagram_that_policy_wants_steered_is_refused_while_nothing_reads_datagrams
     if !able() {
         return;
     }
-    let bench = Bench::with(true, &[class(Direction::Egress, UDP, 7..=7, Action::Steer)]);
+    let mut bench = Bench::with(true, &[class(Direction::Egress, UDP, 7..=7, Action::Steer)]);
+    bench.attach_with(|listeners| Listeners { udp4: None, udp6: None, ..listeners });
     let _echoes = FAMILIES.map(|v6| Echo::start(&bench.outside, bench.there(v6, 7)));
     for v6 in FAMILIES {
         for how in [Datagram::Connected, Datagram::Unconnected] {

@@ -7,6 +7,9 @@
 
 mod bench;
 mod cleanup;
+mod datagrams;
+mod dns;
+mod dns_life;
 mod egress;
 mod failure;
 mod host;
@@ -15,5 +18,6 @@ mod namespaces;
 mod node;
 mod proxy;
 mod refusals;
+mod resolver;
 mod sockets;
 mod tables;

@@ -17,10 +17,10 @@ use portcullis_integration::Site;
 use portcullis_redirect::{Legs, Listeners, MARK};
 use socket2::{Domain, SockRef, Socket, Type};
 
-use crate::sockets::HANG;
+use crate::{datagrams::Datagrams, sockets::HANG};
 
 /// Addresses that nobody has, as of the product.
-const NOBODY: [IpAddr; 2] =
+pub(crate) const NOBODY: [IpAddr; 2] =
     [IpAddr::V4(Ipv4Addr::new(192, 0, 2, 67)), IpAddr::V6(Ipv6Addr::new(0xfd50, 0x4354, 0, 0, 0, 0, 0, 1))];
 
 /// Ports of legs: none that clients draw.
@@ -41,6 +41,7 @@ pub(crate) struct Proxy {
     listeners: Vec<TcpListener>,
     threads: Vec<JoinHandle<()>>,
     met: Arc<Mutex<Vec<Met>>>,
+    pub(crate) datagrams: Datagrams,
 }
 
 /// What a connection is relayed with.
@@ -62,6 +63,7 @@ impl Proxy {
         });
         let listeners: Vec<TcpListener> =
             NOBODY[..if has_ipv6 { 2 } else { 1 }].iter().map(|nobody| listener(site, *nobody)).collect();
+        let datagrams = Datagrams::start(site, listeners.len(), legs.clone());
         let met = Arc::new(Mutex::new(Vec::new()));
         // Not always the same ones: those of the test before may still be in use.
         let first = LEG_PORTS.start() + (std::process::id() % 20000) as u16;
@@ -74,12 +76,13 @@ impl Proxy {
             met: Arc::clone(&met),
         };
         let threads = listeners.iter().map(|listener| serve(listener.try_clone().unwrap(), relay.clone())).collect();
-        Self { listeners, threads, met }
+        Self { listeners, threads, met, datagrams }
     }
 
     pub(crate) fn listeners(&self) -> Listeners<'_> {
         let tcp = |index| self.listeners.get(index).map(AsFd::as_fd);
-        Listeners { tcp4: tcp(0), tcp6: tcp(1), ..Listeners::default() }
+        let (udp4, udp6) = (self.datagrams.listener(false), self.datagrams.listener(true));
+        Listeners { tcp4: tcp(0), tcp6: tcp(1), udp4, udp6 }
     }
 
     /// What it has met so far.
@@ -112,7 +115,7 @@ fn listener(site: &Site, nobody: IpAddr) -> TcpListener {
     })
 }
 
-fn transparent(socket: &Socket, v6: bool) -> io::Result<()> {
+pub(crate) fn transparent(socket: &Socket, v6: bool) -> io::Result<()> {
     if v6 { socket.set_ip_transparent_v6(true) } else { socket.set_ip_transparent_v4(true) }
 }
 

@@ -39,7 +39,7 @@ impl Outcome {
         *self == Self::Failed(ErrorKind::ConnectionRefused)
     }
 
-    fn of(text: &str) -> Self {
+    pub(crate) fn of(text: &str) -> Self {
         let (steered, peer) = text.strip_prefix("steered ").map_or((false, text), |peer| (true, peer));
         match peer.parse() {
             Ok(peer) if steered => Self::Steered(peer),
