@@ -1,6 +1,8 @@
 //! What the outside says: settings, policy files, the gRPC API.
 
 mod api;
+mod base64;
+mod cidr_group;
 mod digest;
 pub mod documents;
 mod endpoint;
@@ -8,6 +10,7 @@ mod metadata;
 mod node;
 mod policy;
 mod problem;
+mod secret;
 mod service;
 pub mod settings;
 mod store;

@@ -66,6 +66,6 @@ pub trait Node: Send + Sync + 'static {
     /// Verdicts from now on. The stream is bounded: `Verdict.lost` counts what a slow reader missed.
     fn watch(&self, request: proto::WatchRequest) -> Verdicts;
 
-    /// A resource was refused; `kind` is `policy`, `endpoint` or `service`.
+    /// A resource was refused; `kind` is `policy`, `endpoint`, `service`, `cidrgroup` or `secret`.
     fn rejected(&self, kind: &'static str);
 }

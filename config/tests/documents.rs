@@ -14,6 +14,8 @@ fn told(text: &str) -> Vec<String> {
             Body::Policy(policy) => format!("policy of {} lines", policy.document.lines().count()),
             Body::Endpoint(endpoint) => format!("endpoint {}/{}", endpoint.namespace, endpoint.id),
             Body::Service(service) => format!("service {}/{}", service.namespace, service.name),
+            Body::CidrGroup(group) => format!("group {} of {}", group.name, group.cidrs.join(" ")),
+            Body::Secret(secret) => format!("secret {}/{}", secret.namespace, secret.name),
         },
         Ok(Content::Foreign(problem)) => problem.message.clone(),
         Err(refused) => refused.problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
@@ -62,7 +64,7 @@ fn a_list_is_unrolled_and_every_item_keeps_its_place() {
                 description: |\n      text\n\n      more\n# a comment\n    ingress: []\n\
                 -   kind: CiliumNetworkPolicy\n    apiVersion: cilium.io/v2\n\
                 - {apiVersion: cilium.io/v2, kind: CiliumNetworkPolicy, metadata: {name: \"}\\\"\"}}\n\
-                - kind: Secret\n  apiVersion: v1\nmetadata: {}\n";
+                - kind: Gateway\n  apiVersion: v1\nmetadata: {}\n";
     let documents = split(list);
     assert_eq!(
         told(list),
@@ -70,8 +72,9 @@ fn a_list_is_unrolled_and_every_item_keeps_its_place() {
             "4: policy of 11 lines",
             "15: policy of 2 lines",
             "17: policy of 1 lines",
-            "18: 1:9: kind: Secret of v1 is not a resource of ours (known are CiliumNetworkPolicy and \
-             CiliumClusterwideNetworkPolicy of cilium.io/v2, Endpoint and Service of portcullis.io/v1)",
+            "18: 1:9: kind: Gateway of v1 is not a resource of ours (known are CiliumNetworkPolicy, \
+             CiliumClusterwideNetworkPolicy and CiliumCIDRGroup of cilium.io/v2, Endpoint and Service of \
+             portcullis.io/v1, Secret of v1)",
         ]
     );
     let place = documents[0].locate("spec.ingress");
@@ -107,7 +110,7 @@ fn manifests_of_a_walk_through_are_skipped_and_all_else_is_refused() {
         assert_eq!(told, [format!("1: {kind} of {version} is not a resource of ours: skipped")]);
     }
     for (version, kind, place) in [
-        ("v1", "Secret", "1: 2:7: kind"),
+        ("v1", "ConfigMap", "1: 2:7: kind"),
         ("apps/v1", "StatefulSet", "1: 2:7: kind"),
         ("networking.k8s.io/v1", "NetworkPolicy", "1: 2:7: kind"),
         ("cilium.io/v2alpha1", "CiliumNetworkPolicy", "1: 2:7: kind"),
@@ -205,6 +208,54 @@ fn endpoints_and_services_are_refused_at_the_place_of_their_fault() {
         let told = told(&text);
         assert!(told[0].starts_with(&format!("1: {expected}")), "{expected}\n{told:?}");
         assert!(told[0].ends_with(')'), "a remedy: {told:?}");
+    }
+}
+
+#[test]
+fn groups_and_secrets_are_read() {
+    let group = "apiVersion: cilium.io/v2\nkind: CiliumCIDRGroup\nmetadata: {name: office}\n\
+                 spec: {externalCIDRs: [192.0.2.0/24, '2001:db8::/32']}\n";
+    assert_eq!(told(group), ["1: group office of 192.0.2.0/24 2001:db8::/32"]);
+    assert_eq!(told(&group.replace("io/v2", "io/v2alpha1")), ["1: group office of 192.0.2.0/24 2001:db8::/32"]);
+    let refused = [
+        ("name: office", "name: office, namespace: a", "3:37: metadata.namespace: a CIDR group has no namespace"),
+        ("192.0.2.0/24", "192.0.2.0", "4:24: spec.externalCIDRs[0]: unable to parse CIDR \"192.0.2.0\""),
+        ("192.0.2.0/24", "10", "4:24: spec.externalCIDRs[0]: has to be a string, but is a number"),
+        ("externalCIDRs", "cidrs", "4:7: spec.externalCIDRs: is missing"),
+    ];
+    for (old, new, fault) in refused {
+        let told = told(&group.replace(old, new));
+        assert!(told[0].starts_with(&format!("1: {fault}")), "{fault}\n{told:?}");
+    }
+    let text = "apiVersion: v1\nkind: Secret\ntype: Opaque\nmetadata: {name: token, namespace: shop}\n\
+                data: {a: aHVudGVyMg==, b: bm90IHRoaXM=}\nstringData: {b: swordfish}\n";
+    assert_eq!(told(text), ["1: secret shop/token"]);
+    let Ok(Content::Resource(resource)) = split(text).remove(0).content else { panic!("no resource") };
+    let Some(Body::Secret(secret)) = resource.body else { panic!("no secret") };
+    assert_eq!((secret.data["a"].as_slice(), secret.data["b"].as_slice()), (&b"hunter2"[..], &b"swordfish"[..]));
+}
+
+#[test]
+fn what_is_wrong_with_a_secret_is_told_without_its_value() {
+    let secret = |rest: &str| format!("apiVersion: v1\nkind: Secret\nmetadata: {{name: token}}\n{rest}\n");
+    let table = [
+        (secret("data: {a: hunter2}"), "1: 4:11: data.a: is no base64"),
+        (secret("data: {a: 7711}"), "1: 4:11: data.a: has to be a string"),
+        (secret("stringData: {a: 7711}"), "1: 4:17: stringData.a: has to be a string"),
+        (secret("stringData: {a: [hunter2]}"), "1: 4:17: stringData.a: has to be a string"),
+        (secret("stringData: hunter2"), "1: 4:13: stringData: has to be a mapping"),
+        (secret("stringdata: {a: hunter2}"), "1: 4:1: stringdata: unknown field"),
+        (secret("stringData: {a: hunter2"), "1: "),
+        (secret("stringData: {a: \"hunter2}"), "1: "),
+        (secret("stringData: {a: hunter2, a: hunter2}"), "1: "),
+        (secret("stringData: {a: *hunter2}"), "1: "),
+    ];
+    for (text, fault) in table {
+        let told = told(&text);
+        assert!(told[0].starts_with(fault) && !told[0].contains("secret default/token"), "{fault}\n{told:?}");
+        // The name of an anchor is no value.
+        let leaks = told[0].contains("hunter2") && !text.contains("*hunter2");
+        assert!(!leaks && !told[0].contains("7711"), "{told:?}");
     }
 }
 

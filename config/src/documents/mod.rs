@@ -7,6 +7,7 @@ mod files;
 mod list;
 pub mod offline;
 mod resource;
+mod secret;
 
 pub use draft::{Draft, draft, endpoint};
 pub use files::{LARGEST, files_of, is_document};
@@ -38,7 +39,7 @@ pub struct Document {
 /// What a document is.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Content {
-    /// A policy, an endpoint or a service. Its version tells its content.
+    /// A policy, an endpoint, a service, a CIDR group or a secret. Its version tells its content.
     Resource(Box<proto::Resource>),
     /// A manifest of Kubernetes that may stand beside ours and is skipped; the warning says so.
     Foreign(Problem),
@@ -156,6 +157,8 @@ pub fn key(resource: &proto::Resource) -> Option<proto::ResourceKey> {
         Body::Policy(policy) => key_of(ResourceType::Policy, policy::key(&yaml::parse(&policy.document).ok()?)),
         Body::Endpoint(endpoint) => key_of(ResourceType::Endpoint, (endpoint.namespace.clone(), endpoint.id.clone())),
         Body::Service(service) => key_of(ResourceType::Service, (service.namespace.clone(), service.name.clone())),
+        Body::CidrGroup(group) => key_of(ResourceType::CidrGroup, (String::new(), group.name.clone())),
+        Body::Secret(secret) => key_of(ResourceType::Secret, (secret.namespace.clone(), secret.name.clone())),
     })
 }
 

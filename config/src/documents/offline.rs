@@ -2,22 +2,21 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use ipnet::IpNet;
 use portcullis_rules::{
-    labels::{Label, Labels},
+    labels::Labels,
     policy::Position,
     schema::Schema,
     settings::Settings,
     verdict::RuleInfo,
-    world::{CidrGroup, Endpoint, EndpointId, Secret, World},
+    world::{Endpoint, EndpointId, World},
 };
 
-use super::{Content, Document, resource::cidr_group, split};
+use super::{Content, Document, split};
 use crate::{
-    endpoint, metadata, policy,
+    cidr_group, endpoint, policy,
     problem::Problem,
     proto::{self, resource::Body},
-    service,
+    secret, service,
     yaml::Tree,
 };
 
@@ -105,31 +104,49 @@ impl<'a> Offline<'a> {
         }
         let found = match &document.content {
             Err(refused) => refused.problems.clone(),
-            Ok(Content::Foreign(warning)) => match document.tree.as_ref().and_then(cidr_group) {
-                Some(read) => {
-                    let mut problems = Vec::new();
-                    self.world.cidr_groups.extend(read(&mut problems).map(Arc::new));
-                    problems
+            Ok(Content::Foreign(warning)) => vec![warning.clone()],
+            Ok(Content::Resource(resource)) => match &resource.body {
+                Some(Body::Policy(written)) => {
+                    let written = written.clone();
+                    return self.policy(file, document, &written);
                 }
-                None => vec![warning.clone()],
-            },
-            Ok(Content::Resource(resource)) => match resource.body.clone() {
-                Some(Body::Policy(written)) => return self.policy(file, document, &written),
-                Some(Body::Endpoint(endpoint)) => {
-                    self.endpoints.push(endpoint);
-                    Vec::new()
-                }
-                Some(Body::Service(written)) => match service::read(&written) {
-                    Ok(service) => {
-                        self.world.services.push(Arc::new(service));
-                        Vec::new()
-                    }
-                    Err(problems) => problems,
-                },
+                Some(body) => self.known(body),
                 None => Vec::new(),
             },
         };
         found.into_iter().map(placed).collect()
+    }
+
+    /// Takes what is no policy.
+    fn known(&mut self, body: &Body) -> Vec<Problem> {
+        match body {
+            Body::Policy(_) => Vec::new(),
+            Body::Endpoint(endpoint) => {
+                self.endpoints.push(endpoint.clone());
+                Vec::new()
+            }
+            Body::Service(written) => match service::read(written) {
+                Ok(service) => {
+                    self.world.services.push(Arc::new(service));
+                    Vec::new()
+                }
+                Err(problems) => problems,
+            },
+            Body::CidrGroup(written) => match cidr_group::read(written) {
+                Ok(group) => {
+                    self.world.cidr_groups.push(Arc::new(group));
+                    Vec::new()
+                }
+                Err(problems) => problems,
+            },
+            Body::Secret(written) => match secret::read(written) {
+                Ok(known) => {
+                    self.world.secrets.extend(known.secret);
+                    known.doubt.into_iter().collect()
+                }
+                Err(problems) => problems,
+            },
+        }
     }
 
     fn policy(&mut self, file: &str, document: Document, written: &proto::Policy) -> Vec<Problem> {
@@ -157,15 +174,6 @@ impl<'a> Offline<'a> {
                 let labels = tree.get("metadata").and_then(|metadata| metadata.get("labels"));
                 let texts = labels.map(texts).unwrap_or_default();
                 self.namespaces.insert(name.to_owned(), texts);
-                true
-            }
-            (Some("v1"), Some("Secret")) => {
-                let namespace = meta("namespace").unwrap_or(metadata::DEFAULT_NAMESPACE);
-                // The plain form only: a file that is checked in should have no real secret in it.
-                let values = tree.get("stringData").map(texts).unwrap_or_default();
-                if let Some(value) = values.into_values().next() {
-                    self.world.secrets.push(Secret { name: format!("{namespace}/{name}"), value });
-                }
                 true
             }
             _ => false,
@@ -202,14 +210,4 @@ fn in_namespace(endpoint: Endpoint, written: &proto::Endpoint, labels: Option<&B
 /// The texts of a mapping.
 fn texts(tree: &Tree) -> BTreeMap<String, String> {
     tree.keys().filter_map(|key| Some((key.to_owned(), tree.text(key)?.to_owned()))).collect()
-}
-
-/// A CIDR group of a name, labels and ranges.
-pub(super) fn group(name: &str, labels: BTreeMap<&str, &str>, cidrs: Vec<IpNet>) -> CidrGroup {
-    let label = |(key, value): (&str, &str)| Label {
-        source: "cidrgroup".to_owned(),
-        key: key.to_owned(),
-        value: value.to_owned(),
-    };
-    CidrGroup { name: name.into(), labels: Labels::new(labels.into_iter().map(label)), cidrs }
 }

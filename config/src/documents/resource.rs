@@ -1,10 +1,9 @@
 //! One document as a resource.
 
-use portcullis_rules::world::CidrGroup;
-
-use super::{Content, Refused, key_of};
+use super::{Content, Refused, key_of, secret};
 use crate::{
-    digest::digest,
+    cidr_group,
+    digest::{digest, secret_digest},
     endpoint,
     metadata::{self, Metadata},
     policy,
@@ -19,17 +18,9 @@ pub(super) const API_VERSION: &str = "portcullis.io/v1";
 /// A test of policies (`portcullis test`).
 pub(super) const TEST: (&str, &str) = (API_VERSION, "PolicyTest");
 /// Manifests that may stand beside ours: those of a walk-through, and tests of policies.
-const FOREIGN: &[(&str, &str)] = &[
-    ("v1", "Namespace"),
-    ("v1", "Service"),
-    ("apps/v1", "Deployment"),
-    ("cilium.io/v2", CIDR_GROUP),
-    ("cilium.io/v2alpha1", CIDR_GROUP),
-    TEST,
-];
-const CIDR_GROUP: &str = "CiliumCIDRGroup";
-const KINDS: &str = "CiliumNetworkPolicy and CiliumClusterwideNetworkPolicy of cilium.io/v2, Endpoint and Service of \
-                     portcullis.io/v1";
+const FOREIGN: &[(&str, &str)] = &[("v1", "Namespace"), ("v1", "Service"), ("apps/v1", "Deployment"), TEST];
+const KINDS: &str = "CiliumNetworkPolicy, CiliumClusterwideNetworkPolicy and CiliumCIDRGroup of cilium.io/v2, Endpoint and \
+                     Service of portcullis.io/v1, Secret of v1";
 
 /// Reads a document by its `apiVersion` and `kind`.
 pub(super) fn read(text: &str, tree: &Tree) -> Result<Content, Refused> {
@@ -43,36 +34,18 @@ pub(super) fn read(text: &str, tree: &Tree) -> Result<Content, Refused> {
             Body::Endpoint(checked(tree, endpoint, |endpoint| endpoint::read(endpoint).map(drop))?)
         }
         (API_VERSION, "Service") => Body::Service(checked(tree, service, |service| service::read(service).map(drop))?),
+        ("cilium.io/v2" | "cilium.io/v2alpha1", "CiliumCIDRGroup") => {
+            Body::CidrGroup(checked(tree, cidr_group, |group| cidr_group::read(group).map(drop))?)
+        }
+        ("v1", "Secret") => Body::Secret(secret::read(tree)?),
         foreign if FOREIGN.contains(&foreign) => {
             let message = format!("{kind} of {version} is not a resource of ours: skipped");
             return Ok(Content::Foreign(Problem::new("kind", message, "").at(tree.locate("kind")).as_warning()));
         }
         _ => return Err(unknown(tree, version, kind)),
     };
-    let version = digest(text);
+    let version = if matches!(body, Body::Secret(_)) { secret_digest(text) } else { digest(text) };
     Ok(Content::Resource(Box::new(proto::Resource { version, body: Some(body) })))
-}
-
-/// What reads a document that is a CIDR group.
-type ReadGroup<'t> = Box<dyn FnOnce(&mut Vec<Problem>) -> Option<CidrGroup> + 't>;
-
-/// How a document is read as a CIDR group, if it is one.
-pub(super) fn cidr_group(tree: &Tree) -> Option<ReadGroup<'_>> {
-    (tree.text("kind") == Some(CIDR_GROUP)).then(|| -> ReadGroup<'_> {
-        Box::new(move |problems| {
-            let mut document = Field::root(tree).fields(problems);
-            document.ignore(&["apiVersion", "kind", "status"]);
-            let metadata = metadata::read(&mut document, problems);
-            let spec = document.require("spec", "write spec: {externalCIDRs: [...]}", problems)?;
-            document.finish(&[], problems);
-            let mut fields = spec.fields(problems);
-            let list = fields.require("externalCIDRs", "write a list of ranges", problems);
-            let items = list.map(|list| list.items(problems)).unwrap_or_default();
-            let cidrs = items.iter().filter_map(|item| policy::cidr_only(item, problems)).collect();
-            fields.finish(&[], problems);
-            Some(super::offline::group(metadata.name?, metadata.labels, cidrs))
-        })
-    })
 }
 
 fn unknown(tree: &Tree, version: &str, kind: &str) -> Refused {
@@ -167,6 +140,25 @@ fn service(
         name: name.clone(),
     };
     (key_of(proto::ResourceType::Service, (namespace, name)), service)
+}
+
+fn cidr_group(
+    metadata: &Metadata<'_>,
+    spec: &mut Fields<'_>,
+    problems: &mut Vec<Problem>,
+) -> (proto::ResourceKey, proto::CidrGroup) {
+    if let Some(field) = &metadata.namespace {
+        problems.push(field.problem("a CIDR group has no namespace", "remove it"));
+    }
+    let list = spec.require("externalCIDRs", "write a list of ranges, or []", problems);
+    let items = list.map(|list| list.items(problems)).unwrap_or_default();
+    let name = metadata.name.unwrap_or_default().to_owned();
+    let group = proto::CidrGroup {
+        labels: labels(metadata),
+        cidrs: items.iter().map(|item| item.text(problems).unwrap_or_default().to_owned()).collect(),
+        name: name.clone(),
+    };
+    (key_of(proto::ResourceType::CidrGroup, (String::new(), name)), group)
 }
 
 fn labels(metadata: &Metadata<'_>) -> std::collections::HashMap<String, String> {

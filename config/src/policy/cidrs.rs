@@ -5,10 +5,12 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use portcullis_rules::policy::{CidrGroupSelector, CidrGroupUse, CidrSet};
 
-use super::{Language, selector};
+use super::selector;
 use crate::{problem::Problem, yaml::Field};
 
-const CIDR_REMEDY: &str = "write ADDRESS/LENGTH: 192.0.2.0/24 or 2001:db8::/32";
+/// How a range is written.
+pub(crate) const CIDR_REMEDY: &str = "write ADDRESS/LENGTH: 192.0.2.0/24 or 2001:db8::/32";
+const MAPPED: &str = "is an IPv4-mapped range";
 
 /// An item of `fromCIDR` or `toCIDR`: a range, or an address for itself alone (the agent takes both).
 pub(super) fn cidr_or_address(item: &Field<'_>, problems: &mut Vec<Problem>) -> Option<IpNet> {
@@ -28,7 +30,7 @@ pub(super) enum CidrRule {
 }
 
 /// An item of `fromCIDRSet` or `toCIDRSet` (cilium pkg/policy/api/rule_validation.go, `CIDRRule.sanitize`).
-pub(super) fn cidr_rule(item: &Field<'_>, language: Language<'_>, problems: &mut Vec<Problem>) -> Option<CidrRule> {
+pub(super) fn cidr_rule(item: &Field<'_>, problems: &mut Vec<Problem>) -> Option<CidrRule> {
     const REMEDY: &str = "write exactly one of cidr, cidrGroupRef and cidrGroupSelector";
     let mut fields = item.fields(problems);
     let cidr = fields.get("cidr");
@@ -38,9 +40,6 @@ pub(super) fn cidr_rule(item: &Field<'_>, language: Language<'_>, problems: &mut
     let except: Vec<IpNet> = except.iter().filter_map(|item| cidr_only(item, problems)).collect();
     let before = problems.len();
     fields.finish(&[], problems);
-    for field in [&name, &selector].into_iter().flatten() {
-        language.refuse_live(field, problems);
-    }
     let groups = |groups| CidrRule::Groups(CidrGroupUse { groups, except: except.clone() });
     match (cidr, name, selector) {
         (Some(cidr), None, None) => {
@@ -64,17 +63,30 @@ pub(super) fn cidr_rule(item: &Field<'_>, language: Language<'_>, problems: &mut
     }
 }
 
-pub(crate) fn cidr_only(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<IpNet> {
+fn cidr_only(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<IpNet> {
     let text = field.text(problems)?;
     parsed(field, text, problems)
 }
 
 fn parsed(field: &Field<'_>, text: &str, problems: &mut Vec<Problem>) -> Option<IpNet> {
     let Some(net) = parse_net(text) else {
-        problems.push(field.problem(format!("unable to parse CIDR {text:?}"), CIDR_REMEDY));
+        problems.push(field.problem(unparsable(text), CIDR_REMEDY));
         return None;
     };
     checked(field, net, problems)
+}
+
+fn unparsable(text: &str) -> String {
+    format!("unable to parse CIDR {text:?}")
+}
+
+/// A range of a `CiliumCIDRGroup`.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn parse_cidr(text: &str) -> Result<IpNet, String> {
+    let net = parse_net(text).ok_or_else(|| unparsable(text))?;
+    if is_mapped(net) { Err(format!("{text} {MAPPED}")) } else { Ok(net.trunc()) }
 }
 
 /// As Go's `netip.ParsePrefix`. The parser of `IpNet` takes `010.0.0.0/8`, which others read as octal.
@@ -85,12 +97,14 @@ fn parse_net(text: &str) -> Option<IpNet> {
     IpNet::new(address.parse().ok()?, length).ok()
 }
 
+fn is_mapped(net: IpNet) -> bool {
+    matches!(net, IpNet::V6(v6) if v6.addr().to_ipv4_mapped().is_some())
+}
+
 /// Host bits are dropped, as Go's `net.ParseCIDR` does. Addresses are never IPv4-mapped here, so no mapped range matches.
 fn checked(field: &Field<'_>, net: IpNet, problems: &mut Vec<Problem>) -> Option<IpNet> {
-    if let IpNet::V6(v6) = net
-        && v6.addr().to_ipv4_mapped().is_some()
-    {
-        problems.push(field.problem("is an IPv4-mapped range", "write it as IPv4: 192.0.2.0/24"));
+    if is_mapped(net) {
+        problems.push(field.problem(MAPPED, "write it as IPv4: 192.0.2.0/24"));
         return None;
     }
     Some(net.trunc())

@@ -58,15 +58,14 @@ pub(super) fn read(item: &Field<'_>, kind: Kind, language: Language<'_>, problem
     let endpoints = list(&mut fields, names.endpoints, problems, |item, problems| Some(selector::read(item, problems)));
     let cidrs = list(&mut fields, names.cidr, problems, cidrs::cidr_or_address);
     let mut cidr_groups = Vec::new();
-    let cidr_sets = list(&mut fields, names.cidr_set, problems, |item, problems| {
-        match cidrs::cidr_rule(item, language, problems)? {
+    let cidr_sets =
+        list(&mut fields, names.cidr_set, problems, |item, problems| match cidrs::cidr_rule(item, problems)? {
             CidrRule::Set(set) => Some(set),
             CidrRule::Groups(groups) => {
                 cidr_groups.push(groups);
                 None
             }
-        }
-    });
+        });
     let nodes = list(&mut fields, names.nodes, problems, |item, problems| Some(selector::read(item, problems)));
     let services = if kind.egress { list(&mut fields, "toServices", problems, services::read) } else { None };
     let entities = list(&mut fields, names.entities, problems, peers::entity);

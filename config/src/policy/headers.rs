@@ -31,7 +31,10 @@ pub(super) fn read(
                 predicates.push(Predicate { field, key: name, matcher });
             }
             action => {
-                language.refuse_live(&item, problems);
+                // Comparing is the same everywhere; only changing a header needs a relay that writes.
+                if action.mismatch != Mismatch::Fail {
+                    language.refuse_live(&item, problems);
+                }
                 actions.push(action);
             }
         }

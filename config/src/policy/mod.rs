@@ -13,7 +13,7 @@ mod services;
 
 use std::sync::Arc;
 
-pub(crate) use self::cidrs::cidr_only;
+pub(crate) use self::cidrs::{CIDR_REMEDY, parse_cidr};
 
 use portcullis_rules::{
     policy::{Policy, validate},

@@ -6,13 +6,17 @@
 use std::{
     fs::{self, File},
     io::{self, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
 };
 
 use prost::Message as _;
 
-use super::{key::Kind, numbers::Numbers, table::Table};
+use super::{
+    key::Kind,
+    numbers::Numbers,
+    table::{Good, Origin, Table},
+};
 use crate::{digest::crc32, proto::ListedResource};
 
 /// Begins every file, and tells the form of the rest.
@@ -74,12 +78,14 @@ impl Disk {
         found
     }
 
-    /// Writes all of one type.
+    /// Writes all of one type. Of secrets only those that were pushed: what files give is read from them again, and no copy
+    /// of a value outlives its file.
     ///
     /// # Errors
     /// The old file is still there.
     pub(crate) fn save(&self, kind: Kind, table: &Table) -> io::Result<()> {
-        let of_kind = table.goods().filter(|(key, _)| key.kind == kind);
+        let kept = |good: &Good| kind != Kind::Secret || good.origin == Origin::Api;
+        let of_kind = table.goods().filter(|(key, good)| key.kind == kind && kept(good));
         let records = of_kind.map(|(key, good)| {
             let listed = ListedResource {
                 key: Some(key.to_proto()),
@@ -107,6 +113,8 @@ impl Disk {
         }
         let temporary = self.directory.join(format!("{name}.new"));
         let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+        // An older one of the same name may be open to others.
+        file.set_permissions(fs::Permissions::from_mode(0o600))?;
         file.write_all(&bytes)?;
         file.sync_all()?;
         fs::rename(&temporary, self.directory.join(name))?;
@@ -149,6 +157,8 @@ fn file_name(kind: Kind) -> &'static str {
         Kind::Policy => "policies.state",
         Kind::Endpoint => "endpoints.state",
         Kind::Service => "services.state",
+        Kind::CidrGroup => "cidrgroups.state",
+        Kind::Secret => "secrets.state",
     }
 }
 

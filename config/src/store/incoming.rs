@@ -7,11 +7,11 @@ use super::{
     table::{Body, Good, Origin, Table},
 };
 use crate::{
-    endpoint,
+    cidr_group, endpoint,
     policy::{self, Language},
     problem::Problem,
     proto::{self, Outcome, ResourceKey, ResourceResult, resource},
-    service,
+    secret, service,
 };
 
 /// One resource as it came.
@@ -119,6 +119,8 @@ fn name(resource: &proto::Resource) -> (Option<Kind>, Option<ResourceKey>) {
         resource::Body::Policy(_) => Kind::Policy,
         resource::Body::Endpoint(_) => Kind::Endpoint,
         resource::Body::Service(_) => Kind::Service,
+        resource::Body::CidrGroup(_) => Kind::CidrGroup,
+        resource::Body::Secret(_) => Kind::Secret,
     });
     (kind, crate::documents::key(resource))
 }
@@ -126,7 +128,8 @@ fn name(resource: &proto::Resource) -> (Option<Kind>, Option<ResourceKey>) {
 fn body(resource: &proto::Resource, origin: &Origin, language: Language<'_>) -> (Option<Body>, Vec<Problem>) {
     match &resource.body {
         None => {
-            let problem = Problem::new("", "has no body", "set one of policy, endpoint and service");
+            let problem =
+                Problem::new("", "has no body", "set one of policy, endpoint, service, cidr_group and secret");
             (None, vec![problem])
         }
         Some(resource::Body::Policy(policy)) => {
@@ -139,6 +142,14 @@ fn body(resource: &proto::Resource, origin: &Origin, language: Language<'_>) -> 
         },
         Some(resource::Body::Service(service)) => match service::read(service) {
             Ok(service) => (Some(Body::Service(Arc::new(service))), Vec::new()),
+            Err(problems) => (None, problems),
+        },
+        Some(resource::Body::CidrGroup(group)) => match cidr_group::read(group) {
+            Ok(group) => (Some(Body::CidrGroup(Arc::new(group))), Vec::new()),
+            Err(problems) => (None, problems),
+        },
+        Some(resource::Body::Secret(secret)) => match secret::read(secret) {
+            Ok(known) => (Some(Body::Secret(known.secret.map(Arc::new))), known.doubt.into_iter().collect()),
             Err(problems) => (None, problems),
         },
     }

@@ -10,11 +10,13 @@ pub(crate) enum Kind {
     Policy,
     Endpoint,
     Service,
+    CidrGroup,
+    Secret,
 }
 
 impl Kind {
     /// Every type.
-    pub(crate) const ALL: [Self; 3] = [Self::Policy, Self::Endpoint, Self::Service];
+    pub(crate) const ALL: [Self; 5] = [Self::Policy, Self::Endpoint, Self::Service, Self::CidrGroup, Self::Secret];
 
     /// The word of metrics and messages.
     pub(crate) fn as_str(self) -> &'static str {
@@ -22,6 +24,8 @@ impl Kind {
             Self::Policy => "policy",
             Self::Endpoint => "endpoint",
             Self::Service => "service",
+            Self::CidrGroup => "cidrgroup",
+            Self::Secret => "secret",
         }
     }
 
@@ -32,6 +36,8 @@ impl Kind {
             ResourceType::Policy => Some(Self::Policy),
             ResourceType::Endpoint => Some(Self::Endpoint),
             ResourceType::Service => Some(Self::Service),
+            ResourceType::CidrGroup => Some(Self::CidrGroup),
+            ResourceType::Secret => Some(Self::Secret),
         }
     }
 
@@ -41,6 +47,8 @@ impl Kind {
             Self::Policy => ResourceType::Policy,
             Self::Endpoint => ResourceType::Endpoint,
             Self::Service => ResourceType::Service,
+            Self::CidrGroup => ResourceType::CidrGroup,
+            Self::Secret => ResourceType::Secret,
         }
     }
 }
@@ -49,7 +57,7 @@ impl Kind {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Key {
     pub(crate) kind: Kind,
-    /// Empty for a cluster-wide policy.
+    /// Empty for a cluster-wide policy and for a CIDR group.
     pub(crate) namespace: String,
     pub(crate) name: String,
 }
@@ -60,6 +68,7 @@ impl Key {
         let kind = Kind::from_proto(key.r#type())?;
         let namespace = match (kind, key.namespace.as_str()) {
             (Kind::Policy, namespace) => namespace,
+            (Kind::CidrGroup, _) => "",
             (_, namespace) => crate::endpoint::or_default(namespace),
         };
         (!key.name.is_empty()).then(|| Self { kind, namespace: namespace.to_owned(), name: key.name.clone() })

@@ -5,6 +5,7 @@ mod disk;
 mod incoming;
 mod key;
 mod numbers;
+mod references;
 mod sources;
 mod table;
 mod update;
@@ -207,12 +208,14 @@ impl Store {
         status.endpoints = counts.endpoints;
         status.local_endpoints = counts.local_endpoints;
         status.services = counts.services;
+        status.cidr_groups = counts.cidr_groups;
+        status.secrets = counts.secrets;
         status.rejected = counts.rejected;
         status.faults.extend(view.faults.iter().cloned());
         status
     }
 
-    /// Everything that is in force and what was refused, without the documents of policies.
+    /// Everything that is in force and what was refused, without the documents of policies and the values of secrets.
     #[must_use]
     pub fn dump(&self) -> serde_json::Value {
         let view = self.view.load();
@@ -250,6 +253,8 @@ fn kind_of(resource: &proto::Resource) -> Option<Kind> {
         proto::resource::Body::Policy(_) => Some(Kind::Policy),
         proto::resource::Body::Endpoint(_) => Some(Kind::Endpoint),
         proto::resource::Body::Service(_) => Some(Kind::Service),
+        proto::resource::Body::CidrGroup(_) => Some(Kind::CidrGroup),
+        proto::resource::Body::Secret(_) => Some(Kind::Secret),
     }
 }
 
@@ -268,6 +273,7 @@ fn dumped(listed: &proto::ListedResource) -> serde_json::Value {
         Some(proto::resource::Body::Service(service)) => {
             json!({ "vips": service.vips, "backends": service.backends, "labels": service.labels })
         }
+        Some(proto::resource::Body::CidrGroup(group)) => json!({ "cidrs": group.cidrs, "labels": group.labels }),
         _ => serde_json::Value::Null,
     };
     json!({

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use portcullis_rules::{
     policy::Policy,
     settings::Settings,
-    world::{Endpoint, EndpointId, Service, World},
+    world::{CidrGroup, Endpoint, EndpointId, Secret, Service, World},
 };
 
 use super::{
@@ -14,7 +14,8 @@ use super::{
 };
 use crate::{
     node::{LocalEndpoint, Node, Place},
-    proto,
+    proto::{self, resource},
+    secret,
 };
 
 /// Who gave a resource.
@@ -61,6 +62,9 @@ pub(crate) enum Body {
     /// With its number, if it is local.
     Endpoint(Arc<Endpoint>, Option<Place>),
     Service(Arc<Service>),
+    CidrGroup(Arc<CidrGroup>),
+    /// `None`: no header can be compared with it.
+    Secret(Option<Arc<Secret>>),
 }
 
 /// A version that was refused.
@@ -93,6 +97,8 @@ pub(crate) struct Counts {
     pub(crate) endpoints: u32,
     pub(crate) local_endpoints: u32,
     pub(crate) services: u32,
+    pub(crate) cidr_groups: u32,
+    pub(crate) secrets: u32,
     /// Names whose newest version was refused.
     pub(crate) rejected: u64,
 }
@@ -120,6 +126,8 @@ impl Table {
                     counts.local_endpoints += u32::from(endpoint.local.is_some());
                 }
                 Some(Body::Service(_)) => counts.services += 1,
+                Some(Body::CidrGroup(_)) => counts.cidr_groups += 1,
+                Some(Body::Secret(_)) => counts.secrets += 1,
                 None => {}
             }
         }
@@ -134,6 +142,8 @@ impl Table {
                 Body::Policy(policy) => world.policies.push(Arc::clone(policy)),
                 Body::Endpoint(endpoint, _) => world.endpoints.push(Arc::clone(endpoint)),
                 Body::Service(service) => world.services.push(Arc::clone(service)),
+                Body::CidrGroup(group) => world.cidr_groups.push(Arc::clone(group)),
+                Body::Secret(secret) => world.secrets.extend(secret.as_deref().cloned()),
             }
         }
         world
@@ -156,17 +166,30 @@ impl Table {
         self.goods().find(|(_, good)| has(good)).map(|(key, _)| key)
     }
 
-    /// What `List` tells.
+    /// What `List` tells: everything but the values of secrets.
     pub(crate) fn list(&self, kind: Option<Kind>, node: &dyn Node) -> Vec<proto::ListedResource> {
         let entries = self.entries.iter().filter(|(key, _)| kind.is_none_or(|kind| kind == key.kind));
         let listed = |(key, entry): (&Key, &Entry)| proto::ListedResource {
             key: Some(key.to_proto()),
-            resource: entry.good.as_ref().map(|good| proto::Resource::clone(&good.resource)),
+            resource: entry.good.as_ref().map(Good::told),
             origin: entry.origin().as_str().to_owned(),
             rejected: entry.rejected.as_ref().map(|rejected| rejected.result.clone()),
             state: entry.local().map(|id| node.state(id)).unwrap_or_default(),
         };
         entries.map(listed).collect()
+    }
+}
+
+impl Good {
+    /// The resource without what nobody is told.
+    fn told(&self) -> proto::Resource {
+        match &self.resource.body {
+            Some(resource::Body::Secret(secret)) => proto::Resource {
+                version: self.resource.version.clone(),
+                body: Some(resource::Body::Secret(secret::without_values(secret))),
+            },
+            _ => proto::Resource::clone(&self.resource),
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use super::{
     incoming::{self, Candidate, Incoming},
     key::{Key, Kind},
     numbers::LARGEST,
+    references,
     table::{Body, Entry, Good, Origin, Rejected, Table},
 };
 use crate::{
@@ -68,7 +69,9 @@ pub(crate) fn apply(table: &mut Table, update: Update, language: Language<'_>) -
     {
         return refuse_all(&candidates, &removals, &problem);
     }
-    commit(table, candidates, removals)
+    let mut done = commit(table, candidates, removals);
+    references::warn(&mut done.results, table);
+    done
 }
 
 /// One name that goes.
@@ -158,7 +161,7 @@ fn would_empty(
     explicit: &BTreeSet<Key>,
     table: &Table,
 ) -> Option<Problem> {
-    let guarded = kinds.iter().filter(|kind| **kind != Kind::Service);
+    let guarded = kinds.iter().filter(|kind| matches!(kind, Kind::Policy | Kind::Endpoint));
     guarded.copied().find_map(|kind| {
         let pushed = |key: &Key, good: &Good| key.kind == kind && good.origin == Origin::Api;
         let before = table.goods().filter(|(key, good)| pushed(key, good) && !explicit.contains(*key)).count();

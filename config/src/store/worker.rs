@@ -25,7 +25,7 @@ use super::{
     disk::Disk,
     incoming::Incoming,
     key::{Key, Kind},
-    sources,
+    references, sources,
     table::{Origin, Rejected, Table},
     update::{self, Done, Update},
     watch,
@@ -66,6 +66,8 @@ pub(crate) struct Worker {
     /// What was damaged at the start.
     damages: Vec<String>,
     file_faults: Vec<String>,
+    /// What policies name and is not there.
+    reference_faults: Vec<String>,
     disk_faults: BTreeMap<Kind, String>,
 }
 
@@ -92,6 +94,7 @@ impl Worker {
             watcher: None,
             damages: Vec::new(),
             file_faults: Vec::new(),
+            reference_faults: Vec::new(),
             disk_faults: BTreeMap::new(),
         };
         worker.restore();
@@ -331,7 +334,10 @@ impl Worker {
             }
         }
         let faults = if done.changed { self.compile() } else { Vec::new() };
-        let faults_shown = [&self.damages, &self.file_faults].into_iter().flatten().chain(self.disk_faults.values());
+        let faults_shown = [&self.damages, &self.file_faults, &self.reference_faults]
+            .into_iter()
+            .flatten()
+            .chain(self.disk_faults.values());
         self.view.store(Arc::new(View {
             table: Arc::new(self.table.clone()),
             revision: self.revision,
@@ -343,6 +349,11 @@ impl Worker {
 
     fn compile(&mut self) -> Vec<Fault> {
         self.revision += 1;
+        let missing = references::faults(&self.table);
+        for fault in missing.iter().filter(|fault| !self.reference_faults.contains(fault)) {
+            tracing::warn!("{fault}");
+        }
+        self.reference_faults = missing;
         let snapshot = Snapshot::compile(&self.table.world(self.settings), self.revision);
         let faults = self.sink.apply(self.revision, Arc::new(snapshot), &self.table.locals());
         let counts = self.table.counts();
@@ -352,6 +363,8 @@ impl Worker {
             endpoints = counts.endpoints,
             local_endpoints = counts.local_endpoints,
             services = counts.services,
+            cidr_groups = counts.cidr_groups,
+            secrets = counts.secrets,
             "in force"
         );
         faults

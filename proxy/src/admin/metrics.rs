@@ -13,7 +13,7 @@ use crate::admin::process::Process;
 /// Labels of `portcullis_config_rejected_total`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct TypeLabel {
-    /// `policy`, `endpoint`, `service`.
+    /// `policy`, `endpoint`, `service`, `cidrgroup`, `secret`.
     pub r#type: &'static str,
 }
 
@@ -49,7 +49,7 @@ impl Metrics {
             self.faulty.clone(),
         );
         // A counter that is not there cannot be watched: each type begins at 0.
-        for kind in ["policy", "endpoint", "service"] {
+        for kind in ["policy", "endpoint", "service", "cidrgroup", "secret"] {
             drop(self.rejected.get_or_create(&TypeLabel { r#type: kind }));
         }
     }

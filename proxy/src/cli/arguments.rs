@@ -65,7 +65,7 @@ pub enum Command {
     /// Run the node: steer, judge and relay until told to stop
     #[command(after_long_help = RUN_HELP)]
     Run(Box<RunArguments>),
-    /// Apply policies, endpoints and services from files, directories or standard input
+    /// Apply policies, endpoints, services, CIDR groups and secrets from files, directories or standard input
     #[command(after_long_help = APPLY_HELP)]
     Apply(ApplyArguments),
     /// Remove resources by name, or those that files name
@@ -119,8 +119,8 @@ Examples:
   portcullis run --resources ./policies --enforcement always --socket /tmp/api.sock";
 
 const APPLY_HELP: &str = "\
-Files hold one or more YAML documents: CiliumNetworkPolicy, CiliumClusterwideNetworkPolicy, and Endpoint and Service of
-portcullis.io/v1. Of a directory, every *.yaml, *.yml and *.json is taken. A resource that is refused holds up no other:
+Files hold one or more YAML documents: CiliumNetworkPolicy, CiliumClusterwideNetworkPolicy, CiliumCIDRGroup, Secret of v1,
+and Endpoint and Service of portcullis.io/v1. Of a directory, every *.yaml, *.yml and *.json is taken. A resource that is refused holds up no other:
 its last good version stays in force, the exit code is 3, and each problem is shown with file, line and field.
 
 Examples:
@@ -270,7 +270,7 @@ pub struct DeleteArguments {
     /// Their names
     #[arg(value_name = "NAME")]
     pub names: Vec<String>,
-    /// Their namespace; without it, policies are cluster-wide, all else is in `default`
+    /// Their namespace; without it, policies are cluster-wide, all else is in `default`; CIDR groups have none
     #[arg(short, long, value_name = "NAMESPACE", conflicts_with = "files")]
     pub namespace: Option<String>,
     /// Remove what this file or directory names, or - for standard input; may be repeated
@@ -327,6 +327,12 @@ pub enum Kind {
     /// Virtual addresses and their backends
     #[value(aliases = ["services", "svc"])]
     Service,
+    /// Ranges of addresses under a name
+    #[value(name = "cidrgroup", aliases = ["cidrgroups", "cidr-group", "cidr-groups", "ccg"])]
+    CidrGroup,
+    /// What headers are compared with; its values are never shown
+    #[value(aliases = ["secrets"])]
+    Secret,
 }
 
 impl From<Kind> for ResourceType {
@@ -335,6 +341,8 @@ impl From<Kind> for ResourceType {
             Kind::Policy => Self::Policy,
             Kind::Endpoint => Self::Endpoint,
             Kind::Service => Self::Service,
+            Kind::CidrGroup => Self::CidrGroup,
+            Kind::Secret => Self::Secret,
         }
     }
 }

@@ -52,8 +52,8 @@ pub async fn run(
 fn by_name(kind: Kind, arguments: &DeleteArguments) -> impl Iterator<Item = ResourceKey> {
     let namespace = match (&arguments.namespace, kind) {
         (Some(namespace), _) => namespace.clone(),
-        (None, Kind::Policy) => String::new(),
-        (None, Kind::Endpoint | Kind::Service) => "default".into(),
+        (None, Kind::Policy | Kind::CidrGroup) => String::new(),
+        (None, Kind::Endpoint | Kind::Service | Kind::Secret) => "default".into(),
     };
     arguments.names.iter().map(move |name| ResourceKey {
         r#type: ResourceType::from(kind).into(),

@@ -60,7 +60,7 @@ pub fn read(paths: &[PathBuf]) -> Result<Input, Failure> {
         return Err(Failure::new(
             Exit::Invalid,
             format!("no document of ours in {}", names.join(", ")),
-            "name YAML or JSON files with policies, endpoints or services, or a directory that holds such files",
+            "name YAML or JSON files with policies, endpoints, services, CIDR groups or secrets, or a directory of such files",
         ));
     }
     Ok(input)

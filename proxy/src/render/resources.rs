@@ -59,6 +59,14 @@ enum Resource {
         ports: Vec<Port>,
         backends: Vec<String>,
     },
+    CidrGroup {
+        labels: BTreeMap<String, String>,
+        cidrs: Vec<String>,
+    },
+    /// The names of its entries; the node tells no values.
+    Secret {
+        entries: Vec<String>,
+    },
 }
 
 #[derive(Debug, Serialize)]
@@ -114,6 +122,14 @@ impl From<Body> for Resource {
                 ports: service.ports.into_iter().map(Into::into).collect(),
                 backends: service.backends,
             },
+            Body::CidrGroup(group) => {
+                Self::CidrGroup { labels: group.labels.into_iter().collect(), cidrs: group.cidrs }
+            }
+            Body::Secret(secret) => {
+                let mut entries: Vec<_> = secret.data.into_keys().collect();
+                entries.sort();
+                Self::Secret { entries }
+            }
         }
     }
 }
@@ -142,6 +158,8 @@ pub fn type_word(kind: proto::ResourceType) -> &'static str {
         proto::ResourceType::Policy => "policy",
         proto::ResourceType::Endpoint => "endpoint",
         proto::ResourceType::Service => "service",
+        proto::ResourceType::CidrGroup => "cidrgroup",
+        proto::ResourceType::Secret => "secret",
         proto::ResourceType::Unspecified => "resource",
     }
 }
@@ -153,7 +171,8 @@ pub fn key_words(key: &proto::ResourceKey) -> String {
     format!("{} {}{slash}{}", type_word(key.r#type()), plain(&key.namespace), plain(&key.name))
 }
 
-/// The table for people: with the addresses and the state of endpoints, or the addresses of services.
+/// The table for people: with the addresses and the state of endpoints, the addresses of services, the ranges of groups, or
+/// the entries of secrets.
 #[must_use]
 pub fn text(kind: proto::ResourceType, resources: &[Listed]) -> String {
     match kind {
@@ -162,6 +181,12 @@ pub fn text(kind: proto::ResourceType, resources: &[Listed]) -> String {
         }
         proto::ResourceType::Service => {
             table(["NAMESPACE", "NAME", "VIPS", "BACKENDS", "ORIGIN"], &rows(resources, service))
+        }
+        proto::ResourceType::CidrGroup => {
+            table(["NAME", "CIDRS", "VERSION", "STATE", "ORIGIN"], &rows(resources, cidr_group))
+        }
+        proto::ResourceType::Secret => {
+            table(["NAMESPACE", "NAME", "ENTRIES", "STATE", "ORIGIN"], &rows(resources, secret))
         }
         _ => table(["NAMESPACE", "NAME", "VERSION", "STATE", "ORIGIN"], &rows(resources, policy)),
     }
@@ -195,6 +220,32 @@ fn service(listed: &Listed) -> [String; 5] {
         _ => (health(listed), String::new()),
     };
     [listed.namespace.clone(), listed.name.clone(), vips, backends, listed.origin.clone()]
+}
+
+fn cidr_group(listed: &Listed) -> [String; 5] {
+    let cidrs = match &listed.resource {
+        Some(Resource::CidrGroup { cidrs, .. }) => shortened(cidrs),
+        _ => String::new(),
+    };
+    [listed.name.clone(), cidrs, listed.version.clone(), health(listed), listed.origin.clone()]
+}
+
+fn secret(listed: &Listed) -> [String; 5] {
+    let entries = match &listed.resource {
+        Some(Resource::Secret { entries }) => shortened(entries),
+        _ => String::new(),
+    };
+    [listed.namespace.clone(), listed.name.clone(), entries, health(listed), listed.origin.clone()]
+}
+
+/// The first of many words, and how many more there are.
+fn shortened(words: &[String]) -> String {
+    const SHOWN: usize = 4;
+    let shown = words.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(",");
+    match words.len().checked_sub(SHOWN).filter(|more| *more > 0) {
+        Some(more) => format!("{shown} and {more} more"),
+        None => shown,
+    }
 }
 
 /// Whether the newest version is the one in force.

@@ -26,6 +26,8 @@ pub struct Status {
     endpoints: u32,
     local_endpoints: u32,
     services: u32,
+    cidr_groups: u32,
+    secrets: u32,
     rejected: u64,
     active_connections: u64,
     allowed: u64,
@@ -48,6 +50,8 @@ impl From<proto::StatusResponse> for Status {
             endpoints: status.endpoints,
             local_endpoints: status.local_endpoints,
             services: status.services,
+            cidr_groups: status.cidr_groups,
+            secrets: status.secrets,
             rejected: status.rejected,
             active_connections: status.active_connections,
             allowed: status.allowed,
@@ -81,8 +85,14 @@ pub fn text(status: &Status, paint: Paint) -> String {
     row(
         "resources",
         format!(
-            "{} policies, {} endpoints ({} local), {} services, {} rejected",
-            status.policies, status.endpoints, status.local_endpoints, status.services, status.rejected
+            "{} policies, {} endpoints ({} local), {} services, {} CIDR groups, {} secrets, {} rejected",
+            status.policies,
+            status.endpoints,
+            status.local_endpoints,
+            status.services,
+            status.cidr_groups,
+            status.secrets,
+            status.rejected
         ),
     );
     row("connections", format!("{} active, {} workers", status.active_connections, status.workers));

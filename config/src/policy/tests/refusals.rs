@@ -28,11 +28,6 @@ fn what_is_understood_but_not_done_is_refused_for_live_traffic_and_read_offline(
                    [{name: a, value: b, mismatch: ADD}]}]}}]";
     let table = [
         (with_ingress("icmps: [{fields: [{type: 8}]}]"), "7:14 spec.ingress[0].icmps"),
-        (with_ingress("fromCIDRSet: [{cidrGroupRef: a}]"), "7:36 spec.ingress[0].fromCIDRSet[0].cidrGroupRef"),
-        (
-            with_ingress("fromCIDRSet: [{cidrGroupSelector: {}}]"),
-            "7:41 spec.ingress[0].fromCIDRSet[0].cidrGroupSelector",
-        ),
         (with_ingress(headers), "7:88 spec.ingress[0].toPorts[0].rules.http[0].headerMatches[0]"),
         (clusterwide(with_spec("nodeSelector: {}\ningress: [{}]")), "5:17 spec.nodeSelector"),
     ];
@@ -48,6 +43,17 @@ fn what_is_understood_but_not_done_is_refused_for_live_traffic_and_read_offline(
     let authentication = refused(&with_ingress("fromEndpoints: [{}]\nauthentication: {mode: required}"));
     assert!(authentication[0].contains("authentication.mode: not supported: flows are not"), "{authentication:?}");
     accepted(&with_ingress("fromEndpoints: [{}]\nauthentication: {mode: disabled}"));
+}
+
+#[test]
+fn groups_of_ranges_and_secrets_are_for_live_traffic_too() {
+    let rule = accepted(&with_ingress("fromCIDRSet: [{cidrGroupRef: a}, {cidrGroupSelector: {}}]")).rules.remove(0);
+    assert_eq!(rule.ingress.unwrap()[0].cidr_groups.len(), 2);
+    let rule = accepted(&with_ingress(
+        "toPorts: [{ports: [{port: \"80\", protocol: TCP}], rules: {http: [{headerMatches: [{name: a, secret: {name: s}}]}]}}]",
+    ));
+    let ports = rule.rules[0].ingress.as_ref().unwrap()[0].ports.clone().unwrap();
+    assert_eq!(ports[0].l7.as_ref().unwrap().rules[0].actions.len(), 1);
 }
 
 #[test]
