@@ -5,13 +5,14 @@
 #   docker build -t portcullis .
 #   docker run --rm portcullis --version
 #   docker run -d --name portcullis --network host --read-only \
-#     --cap-drop ALL --cap-add NET_ADMIN --cap-add BPF --cap-add PERFMON --cap-add SYS_ADMIN \
+#     --cap-drop ALL --cap-add NET_ADMIN --cap-add NET_RAW --cap-add BPF --cap-add PERFMON --cap-add SYS_ADMIN \
 #     --security-opt no-new-privileges --security-opt systempaths=unconfined --security-opt apparmor=unconfined \
 #     --ulimit nofile=1048576 \
 #     -v /etc/portcullis:/etc/portcullis:ro -v /run/portcullis:/run/portcullis -v /var/lib/portcullis:/var/lib/portcullis \
 #     -v /run/netns:/run/netns:ro,rslave -v /sys/fs/bpf:/sys/fs/bpf -v /sys/fs/cgroup:/sys/fs/cgroup:ro \
 #     portcullis
 #
+# NET_RAW     answers over UDP from the address that was asked
 # NET_ADMIN   rules, routes, transparent sockets, marks, attaching programs to namespaces and cgroups
 # BPF         loading programs and maps
 # PERFMON     programs that read the kernel's socket structures

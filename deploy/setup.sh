@@ -28,7 +28,7 @@ cache=${XDG_CACHE_HOME:-${HOME:?}/.cache}/portcullis
 policy=/usr/sbin/policy-rc.d
 told=""
 # Packages that bring a service which Debian starts at once and at every boot.
-services="nginx haproxy postgresql"
+services="nginx haproxy postgresql unbound dnsdist"
 
 say() { echo "setup: $*" >&2; }
 fail() { echo "setup: error: $*" >&2; exit 1; }
@@ -102,6 +102,10 @@ release_services() {
     trap - EXIT
 }
 
+is_service() {
+    [ -e "/etc/init.d/$1" ] || [ -e "/lib/systemd/system/$1.service" ]
+}
+
 # Installs those of the named packages that are missing.
 packages() {
     missing=""
@@ -112,7 +116,7 @@ packages() {
     [ -n "$missing" ] || return 0
     command -v apt-get >/dev/null || fail "no apt-get here; install these by hand:$missing"
     for service in $services; do
-        [ -e "/etc/init.d/$service" ] || new_services="$new_services $service"
+        is_service "$service" || new_services="$new_services $service"
     done
 
     say "installing$missing"
@@ -127,7 +131,11 @@ packages() {
     done
     # Ours to use from namespaces of the tests, not to run on the machine.
     for service in $new_services; do
-        [ ! -e "/etc/init.d/$service" ] || as_root update-rc.d "$service" disable >/dev/null 2>&1
+        if [ -e "/etc/init.d/$service" ]; then
+            as_root update-rc.d "$service" disable >/dev/null 2>&1
+        elif is_service "$service" && command -v systemctl >/dev/null; then
+            as_root systemctl --quiet disable "$service" 2>/dev/null || say "$service may start at the next boot"
+        fi
     done
     release_services
 }
@@ -144,19 +152,19 @@ build() {
 
 run() {
     build
-    packages curl iproute2 nftables util-linux python3-httpbin gunicorn postgresql-15 postgresql-client-15
+    packages curl iproute2 nftables util-linux python3-httpbin gunicorn postgresql-15 postgresql-client-15 unbound
 }
 
 tests() {
     run
-    packages haproxy nginx procps python3-venv python3-websockets shellcheck
+    packages bind9-dnsutils busybox-static dnsperf haproxy nginx procps python3-venv python3-websockets shellcheck
     has_java || packages openjdk-17-jdk-headless
     python_environment
 }
 
 bench() {
     build
-    packages haproxy iproute2 nginx util-linux wrk
+    packages dnsdist dnsperf haproxy iproute2 nginx unbound util-linux wrk
 }
 
 programs() {

@@ -42,7 +42,7 @@ allowLocalhost: false
 deviations: {emptyRuleAllows: true, l7BindsBesideL4: true, kubeDnsEntity: true, namesWithoutDnsRule: true}
 limits: {requestHead: 8MiB, requestHeaders: 1, responseHead: 4096, pipelined: 2, chunkExtensions: 3B, trailers: 0, swallowed: 7,
   connections: 4, policyLabels: 5}
-timeouts: {head: 500ms, connect: 2m, idle: 1h, total: 24h, halfClosed: off}
+timeouts: {head: 500ms, connect: 2m, idle: 1h, total: 24h, halfClosed: off, answer: 3s, commit: 200ms}
 steering: {bpffs: /sys/fs/bpf/p, cgroup: /sys/fs/cgroup, legPorts: 1-65535}
 records: {to: /var/log/r.json, only: denied}
 ";
@@ -67,6 +67,7 @@ records: {to: /var/log/r.json, only: denied}
     assert_eq!((timeouts.head, timeouts.connect), (Duration::from_millis(500), Duration::from_secs(120)));
     assert_eq!(timeouts.idle, Some(Duration::from_secs(3600)));
     assert_eq!((timeouts.total, timeouts.half_closed), (Some(Duration::from_secs(86_400)), None));
+    assert_eq!((timeouts.answer, timeouts.commit), (Duration::from_secs(3), Duration::from_millis(200)));
     assert_eq!(settings.steering.bpffs, Path::new("/sys/fs/bpf/p"));
     assert_eq!(settings.steering.cgroup.as_deref(), Some(Path::new("/sys/fs/cgroup")));
     assert_eq!(settings.steering.leg_ports, 1..=65535);

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    net::{Ipv4Addr, Ipv6Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     path::{Path, PathBuf},
     sync::atomic::{AtomicUsize, Ordering},
 };
@@ -50,12 +50,15 @@ impl Lab {
         make_directory(&directory)?;
         let hosts = directory.join("hosts");
         trying("write the hosts file", fs::write(&hosts, "127.0.0.1 localhost\n::1 localhost\n"))?;
+        let resolvers = directory.join("resolv.conf");
+        trying("write the list of resolvers", fs::write(&resolvers, "nameserver 127.0.0.1\n"))?;
         let namespace = Namespace::create(&format!("{name}-node"))?;
         let node = Site {
             name: "node".to_owned(),
             netns: namespace.path(),
             cgroup: cgroup.join("node"),
             hosts,
+            resolvers,
             directory: directory.join("node"),
         };
         make_directory(&node.cgroup)?;
@@ -116,6 +119,7 @@ impl Lab {
             netns: namespace.path(),
             cgroup: self.make_cgroup(&format!("pod-{number}-{name}"))?,
             hosts: self.node.hosts.clone(),
+            resolvers: self.node.resolvers.clone(),
             directory: sweep::files(&self.name).join(format!("pod-{number}-{name}")),
         };
         make_directory(&site.directory)?;
@@ -149,6 +153,30 @@ impl Lab {
              route add default via 10.77.{number}.1\nroute add default via fd77:{number:x}::1\n"
         ))?;
         Ok(Pod::new(v4, v6, site, namespace, self.node.clone(), link))
+    }
+
+    /// Has every program of the laboratory ask these servers for names, those that run included.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn resolve_by(&self, servers: &[IpAddr]) -> Result<()> {
+        let lines: Vec<String> = servers.iter().map(|server| format!("nameserver {server}\n")).collect();
+        // In place: it is mounted.
+        trying("write the list of resolvers", fs::write(&self.node.resolvers, lines.concat()))
+    }
+
+    /// Gives a pod further addresses, as hosts of the world have; the node routes them there.
+    ///
+    /// # Errors
+    /// `ip` fails.
+    pub fn more_addresses(&self, pod: &Pod, addresses: &[IpAddr]) -> Result<()> {
+        for address in addresses {
+            let (length, gateway): (u8, IpAddr) =
+                if address.is_ipv4() { (32, pod.v4.into()) } else { (128, pod.v6.into()) };
+            pod.ip(&format!("address add {address}/{length} dev eth0\n"))?;
+            self.node.ip(&format!("route add {address}/{length} via {gateway}\n"))?;
+        }
+        Ok(())
     }
 
     /// Makes a service: a name with a virtual address of each family, which the node translates to the backends.

@@ -6,6 +6,7 @@
 //! left is swept by the next one. Nothing outside is touched, and no packet leaves the machine.
 
 pub mod curl;
+pub mod dns;
 pub mod documents;
 pub mod error;
 pub mod lab;

@@ -17,8 +17,9 @@ use crate::{
 /// What programs find: the distribution's, never those of whoever runs the laboratory.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// Enters the cgroup, resolves names by the laboratory's file, and becomes the program.
-const ENTER: &str = r#"echo $$ >"$0/cgroup.procs" && mount --bind "$1" /etc/hosts && shift && exec "$@""#;
+/// Enters the cgroup, resolves names by the laboratory's files, and becomes the program.
+const ENTER: &str = r#"echo $$ >"$0/cgroup.procs" && mount --bind "$1" /etc/hosts &&
+{ [ ! -e /etc/resolv.conf ] || mount --bind "$2" /etc/resolv.conf; } && shift 2 && exec "$@""#;
 
 /// One attempt to connect.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -34,6 +35,8 @@ pub struct Site {
     pub cgroup: PathBuf,
     /// The names it resolves; mounted over `/etc/hosts`.
     pub(crate) hosts: PathBuf,
+    /// The servers it asks for other names; mounted over `/etc/resolv.conf`.
+    pub(crate) resolvers: PathBuf,
     /// For logs and data.
     pub(crate) directory: PathBuf,
 }
@@ -60,7 +63,7 @@ impl Site {
         command.arg(format!("--net={}", self.netns.display()));
         // Slave: namespaces that come and go by name are seen, and no mount of ours gets out.
         command.args(["--", "unshare", "--mount", "--propagation", "slave", "--", "sh", "-c", ENTER]);
-        command.arg(&self.cgroup).arg(&self.hosts).args(words);
+        command.arg(&self.cgroup).arg(&self.hosts).arg(&self.resolvers).args(words);
         command.env_clear().env("PATH", PATH).env("LANG", "C.UTF-8").env("HOME", "/nonexistent");
         command.current_dir("/");
         command

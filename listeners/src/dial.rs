@@ -45,6 +45,12 @@ pub(crate) trait Dial: Send {
 
     /// The kernel may forget a leg that it was told of.
     fn forget(&mut self, leg: SocketAddr, port: u16);
+
+    /// Makes a leg for datagrams.
+    fn datagrams(&mut self, way: &Way) -> io::Result<Socket>;
+
+    /// Makes a socket from which datagrams leave as those of any server.
+    fn answers(&mut self, v6: bool) -> io::Result<Socket>;
 }
 
 /// The ports of one worker in one namespace: every n-th of the range, in turn.
@@ -72,6 +78,13 @@ impl Ports {
         self.next = (self.next + 1) % self.count;
         u16::try_from(port).unwrap_or(self.first)
     }
+
+    /// A port that nobody can guess (RFC 5452 §9.2).
+    fn draw_at_random(&mut self) -> u16 {
+        let draw = RandomState::new().build_hasher().finish();
+        self.next = usize::try_from(draw % self.count as u64).unwrap_or(0);
+        self.draw()
+    }
 }
 
 /// The real one.
@@ -82,6 +95,7 @@ pub(crate) struct Dialer {
     pub(crate) legs: Arc<dyn Legs>,
     pub(crate) ports: Ports,
     pub(crate) mark: u32,
+    pub(crate) mark_out: u32,
 }
 
 impl Dialer {
@@ -139,6 +153,30 @@ impl Dial for Dialer {
         if let Err(error) = self.legs.forget(self.endpoint, leg, port) {
             tracing::warn!(%error, %leg, port, "the kernel does not forget a leg");
         }
+    }
+
+    fn datagrams(&mut self, way: &Way) -> io::Result<Socket> {
+        let v6 = way.destination.is_ipv6();
+        let leg =
+            namespace::hop(self.namespace.as_fd(), self.home.as_fd(), || sockets::datagrams::leg(v6, self.mark_out))?;
+        self.legs.adopt(leg.as_fd())?;
+        let mut own = way.client;
+        for _ in 0..TRIES.min(self.ports.count) {
+            own.set_port(self.ports.draw_at_random());
+            match leg.bind(&own.into()) {
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+                other => {
+                    other?;
+                    leg.connect(&way.destination.into())?;
+                    return Ok(leg);
+                }
+            }
+        }
+        Err(io::ErrorKind::AddrInUse.into())
+    }
+
+    fn answers(&mut self, v6: bool) -> io::Result<Socket> {
+        namespace::hop(self.namespace.as_fd(), self.home.as_fd(), || sockets::datagrams::raw(v6))
     }
 }
 

@@ -23,8 +23,6 @@ use crate::{
     telemetry::{Event, Exit, Party, Record, unix_nanos},
 };
 
-/// Name of the protocol where no request is judged.
-const RAW: &str = "tcp";
 /// Longest value of a field that is shown, in bytes.
 const SHOWN: usize = 2048;
 
@@ -55,6 +53,8 @@ pub(crate) struct Judge {
     pub(crate) any_device: bool,
     /// Whether a side did what cannot be relayed.
     pub(crate) offended: bool,
+    /// Whether somebody learns names from answers.
+    pub(crate) learns: bool,
 }
 
 /// What has become of a flow under a new snapshot.
@@ -75,11 +75,21 @@ pub(crate) struct Court<'a> {
 }
 
 impl Judge {
+    /// Of a connection.
     pub(crate) fn new(endpoint: EndpointId, client: SocketAddr, destination: SocketAddr) -> Self {
+        Self::of(Transport::Tcp, endpoint, client, destination)
+    }
+
+    /// Of a flow of datagrams.
+    pub(crate) fn of_datagrams(endpoint: EndpointId, client: SocketAddr, destination: SocketAddr) -> Self {
+        Self::of(Transport::Udp, endpoint, client, destination)
+    }
+
+    fn of(transport: Transport, endpoint: EndpointId, client: SocketAddr, destination: SocketAddr) -> Self {
         let key = FlowKey {
             endpoint,
             direction: Direction::Egress,
-            transport: Transport::Tcp,
+            transport,
             peer: destination.ip(),
             port: destination.port(),
         };
@@ -87,12 +97,13 @@ impl Judge {
             key,
             client,
             destination,
-            protocol: RAW,
+            protocol: raw(transport),
             rules: None,
             pending: VecDeque::new(),
             moved: [0; 2],
             any_device: false,
             offended: false,
+            learns: false,
         }
     }
 
@@ -124,7 +135,7 @@ impl Judge {
         if own.is_some_and(|endpoint| endpoint.addresses.contains(&self.destination.ip())) {
             self.key.direction = Direction::Ingress;
             self.key.peer = self.client.ip();
-        } else if let Some(backends) = snapshot.backends(Transport::Tcp, self.key.peer, self.key.port) {
+        } else if let Some(backends) = snapshot.backends(self.key.transport, self.key.peer, self.key.port) {
             if backends.is_empty() {
                 return denied(Layer::L4, Reason::NoBackend);
             }
@@ -167,7 +178,7 @@ impl Judge {
     }
 
     fn tell_flow(&mut self, flow: &Flow, allowed: bool, court: &mut Court<'_>) {
-        court.exit.count(RAW, self.key.direction, allowed, flow.reason, flow.rule.as_deref());
+        court.exit.count(raw(self.key.transport), self.key.direction, allowed, flow.reason, flow.rule.as_deref());
         if !court.exit.wants_event(allowed) {
             return;
         }
@@ -206,7 +217,7 @@ impl Judge {
             allowed: told.allowed,
             layer: told.layer,
             direction: self.key.direction,
-            protocol: if request.is_some() { self.protocol } else { RAW },
+            protocol: if request.is_some() { self.protocol } else { raw(self.key.transport) },
             source: party(self.client),
             destination: party(self.destination),
             policy: told.rule.map(|rule| Arc::clone(&rule.policy)),
@@ -218,6 +229,11 @@ impl Judge {
             generation: snapshot.map_or(0, Snapshot::generation),
         }
     }
+}
+
+/// Name of the protocol where no request is judged.
+fn raw(transport: Transport) -> &'static str {
+    if transport == Transport::Udp { "udp" } else { "tcp" }
 }
 
 fn denied(layer: Layer, reason: Reason) -> Flow {
@@ -265,6 +281,10 @@ impl<'a> Hearing<'a> {
 }
 
 impl Checker for Hearing<'_> {
+    fn learns(&self) -> bool {
+        self.judge.learns
+    }
+
     fn check(&mut self, request: &dyn Request) -> Decision {
         let Self { judge, court, changes } = self;
         changes.clear();

@@ -3,6 +3,7 @@
 //! Each worker is a thread with an epoll loop of its own. Connections never migrate, and workers share no lock on the
 //! way of a request.
 
+mod datagrams;
 mod dial;
 mod judge;
 mod namespace;
@@ -13,7 +14,9 @@ mod sockets;
 pub mod telemetry;
 #[cfg(test)]
 mod tests;
+mod ticket;
 mod worker;
 
-pub use options::{Legs, Options, Timeouts};
+pub use options::{Legs, Names, Options, Timeouts};
 pub use plane::{DataPlane, Sockets};
+pub use ticket::Ticket;

@@ -1,9 +1,17 @@
 //! What the data plane is started with, and what it asks of the kernel.
 
-use std::{io, net::SocketAddr, ops::RangeInclusive, os::fd::BorrowedFd, time::Duration};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    ops::RangeInclusive,
+    os::fd::BorrowedFd,
+    time::Duration,
+};
 
-use portcullis_codecs::relay::Limits;
+use portcullis_codecs::{lesson::Lesson, relay::Limits};
 use portcullis_rules::world::EndpointId;
+
+use crate::ticket::Ticket;
 
 /// What the kernel has to be told of an upstream leg.
 pub trait Legs: Send + Sync + 'static {
@@ -36,6 +44,19 @@ pub trait Legs: Send + Sync + 'static {
     fn forget(&self, endpoint: EndpointId, leg: SocketAddr, port: u16) -> io::Result<()>;
 }
 
+/// Who brings what answers teach into force.
+pub trait Names: Send + Sync + 'static {
+    /// Takes what an answer teaches. True: all of it is in force, the answer may leave at once, and the ticket is void.
+    /// Otherwise the ticket is redeemed once it is, or cannot be. Called on a worker's thread, so it waits for nothing.
+    fn learn(&self, lesson: Lesson, ticket: Ticket) -> bool;
+
+    /// A connection to an address is relayed from now on: while it is, the address stays in force.
+    fn opened(&self, address: IpAddr);
+
+    /// A connection that was opened has ended.
+    fn closed(&self, address: IpAddr);
+}
+
 /// How long things may take.
 #[derive(Clone, Debug)]
 pub struct Timeouts {
@@ -49,6 +70,10 @@ pub struct Timeouts {
     pub total: Option<Duration>,
     /// A connection of which one side has ended its stream and on which nothing moves. `None`: as long as it likes.
     pub half_closed: Option<Duration>,
+    /// A datagram's answer; then it is forgotten that it was asked.
+    pub answer: Duration,
+    /// Bringing what an answer teaches into force; then the client is told of a failure instead.
+    pub commit: Duration,
 }
 
 impl Default for Timeouts {
@@ -59,6 +84,8 @@ impl Default for Timeouts {
             idle: None,
             total: None,
             half_closed: None,
+            answer: Duration::from_secs(10),
+            commit: Duration::from_secs(1),
         }
     }
 }
@@ -76,10 +103,15 @@ pub struct Options {
     pub leg_ports: RangeInclusive<u16>,
     /// Most client connections at a time, all workers together. What comes above is reset.
     pub connections: usize,
+    /// Most flows of datagrams at a time on one worker: client sockets that wait for answers of one server. What comes
+    /// above is answered with a failure.
+    pub flows: usize,
     /// Size of a worker's read buffer in bytes.
     pub buffer: usize,
     /// Mark of ingress legs: with it the kernel delivers answers to a foreign address locally.
     pub mark: u32,
+    /// Mark of datagrams of ours that leave the namespace: upstream legs and answers.
+    pub mark_out: u32,
 }
 
 impl Default for Options {
@@ -90,8 +122,10 @@ impl Default for Options {
             timeouts: Timeouts::default(),
             leg_ports: 10_000..=32_767,
             connections: 100_000,
+            flows: 4096,
             buffer: 256 * 1024,
             mark: 0x0050_4301,
+            mark_out: 0x0050_4302,
         }
     }
 }

@@ -21,9 +21,10 @@ use socket2::Socket;
 use crate::{
     dial::{Dial, Dialer, Ports},
     namespace,
-    options::{Legs, Options},
+    options::{Legs, Names, Options},
     sockets,
     telemetry::Telemetry,
+    ticket::Holder,
     worker::Worker,
 };
 
@@ -34,22 +35,37 @@ pub struct Sockets {
     pub tcp4: Option<OwnedFd>,
     /// For IPv6; `None` where the namespace has none.
     pub tcp6: Option<OwnedFd>,
+    /// For datagrams over IPv4; `None` where the namespace has none.
+    pub udp4: Option<OwnedFd>,
+    /// For datagrams over IPv6; `None` where the namespace has none.
+    pub udp6: Option<OwnedFd>,
+}
+
+/// How one worker meets one endpoint.
+pub(crate) struct Doorway {
+    pub(crate) listeners: Vec<Socket>,
+    pub(crate) datagrams: Vec<Socket>,
+    pub(crate) dial: Box<dyn Dial>,
 }
 
 /// What a worker is told.
 pub(crate) enum Command {
     /// Accept on these.
-    Open { id: EndpointId, listeners: Vec<Socket>, dial: Box<dyn Dial> },
+    Open { id: EndpointId, listeners: Vec<Socket>, datagrams: Vec<Socket>, dial: Box<dyn Dial> },
     /// Close the listeners and connections of an endpoint.
     Close(EndpointId),
     /// Accept nothing more, let connections end for so long, then reset them.
     Stop(Duration),
+    /// What an answer teaches that is held is in force (`known`), or will not be.
+    Commit { holder: Holder, known: bool },
 }
 
 /// What all workers look at.
 pub(crate) struct Shared {
     pub(crate) options: Options,
     pub(crate) telemetry: Arc<Telemetry>,
+    /// Who brings what answers teach into force; without, nothing is learnt.
+    pub(crate) names: Option<Arc<dyn Names>>,
     pub(crate) snapshot: ArcSwapOption<Snapshot>,
     /// How many snapshots were published.
     pub(crate) published: AtomicU64,
@@ -72,7 +88,7 @@ impl Mailbox {
         Ok(Self { commands: Mutex::default(), bell })
     }
 
-    fn put(&self, command: Command) {
+    pub(crate) fn put(&self, command: Command) {
         self.commands.lock().unwrap_or_else(PoisonError::into_inner).push_back(command);
         self.ring();
     }
@@ -107,11 +123,17 @@ impl DataPlane {
     ///
     /// # Errors
     /// No threads or file descriptors are to be had.
-    pub fn start(options: Options, legs: Arc<dyn Legs>, telemetry: Arc<Telemetry>) -> io::Result<Self> {
+    pub fn start(
+        options: Options,
+        legs: Arc<dyn Legs>,
+        names: Option<Arc<dyn Names>>,
+        telemetry: Arc<Telemetry>,
+    ) -> io::Result<Self> {
         let workers = options.workers.max(1);
         let shared = Arc::new(Shared {
             options,
             telemetry,
+            names,
             snapshot: ArcSwapOption::empty(),
             published: AtomicU64::new(0),
             connections: AtomicUsize::new(0),
@@ -137,14 +159,15 @@ impl DataPlane {
     pub fn open(&mut self, id: EndpointId, namespace: OwnedFd) -> io::Result<Sockets> {
         let workers = self.hands.len();
         let groups = namespace::inside(&namespace, || {
-            let v4 = group(false, workers)?;
-            let v6 = group(true, workers)?;
-            Ok([v4, v6])
+            let stream = |v6| group(v6, workers, sockets::listener);
+            let datagrams = |v6| group(v6, workers, sockets::datagrams::listener);
+            Ok([stream(false)?, stream(true)?, datagrams(false)?, datagrams(true)?])
         })?;
         let first = |group: &Vec<Socket>| group.first().map(|socket| socket.as_fd().try_clone_to_owned()).transpose();
-        let sockets = Sockets { tcp4: first(&groups[0])?, tcp6: first(&groups[1])? };
+        let [tcp4, tcp6, udp4, udp6] = &groups;
+        let sockets = Sockets { tcp4: first(tcp4)?, tcp6: first(tcp6)?, udp4: first(udp4)?, udp6: first(udp6)? };
         let namespace = Arc::new(namespace);
-        let mut groups = groups.map(Vec::into_iter);
+        let [mut tcp4, mut tcp6, mut udp4, mut udp6] = groups.map(Vec::into_iter);
         let places = (0..workers)
             .map(|worker| {
                 let dialer = Dialer {
@@ -154,9 +177,11 @@ impl DataPlane {
                     legs: Arc::clone(&self.legs),
                     ports: Ports::new(&self.shared.options.leg_ports, worker, workers),
                     mark: self.shared.options.mark,
+                    mark_out: self.shared.options.mark_out,
                 };
-                let listeners = groups.iter_mut().filter_map(Iterator::next).collect();
-                (listeners, Box::new(dialer) as Box<dyn Dial>)
+                let listeners = [tcp4.next(), tcp6.next()].into_iter().flatten().collect();
+                let datagrams = [udp4.next(), udp6.next()].into_iter().flatten().collect();
+                Doorway { listeners, datagrams, dial: Box::new(dialer) as Box<dyn Dial> }
             })
             .collect();
         self.hand_out(id, places);
@@ -164,10 +189,10 @@ impl DataPlane {
     }
 
     /// Gives each worker its listeners of an endpoint.
-    pub(crate) fn hand_out(&mut self, id: EndpointId, places: Vec<(Vec<Socket>, Box<dyn Dial>)>) {
-        for (hand, (listeners, dial)) in self.hands.iter().zip(places) {
+    pub(crate) fn hand_out(&mut self, id: EndpointId, places: Vec<Doorway>) {
+        for (hand, Doorway { listeners, datagrams, dial }) in self.hands.iter().zip(places) {
             hand.mailbox.put(Command::Close(id));
-            hand.mailbox.put(Command::Open { id, listeners, dial });
+            hand.mailbox.put(Command::Open { id, listeners, datagrams, dial });
         }
     }
 
@@ -230,15 +255,15 @@ impl Drop for DataPlane {
 }
 
 /// A group of listeners that share a port: one for each worker. Empty where the namespace has no such family.
-fn group(v6: bool, workers: usize) -> io::Result<Vec<Socket>> {
-    let first = match sockets::listener(v6, 0) {
+fn group(v6: bool, workers: usize, make: impl Fn(bool, u16) -> io::Result<Socket>) -> io::Result<Vec<Socket>> {
+    let first = match make(v6, 0) {
         Err(error) if sockets::lacks_family(&error) => return Ok(Vec::new()),
         other => other?,
     };
     let port = sockets::original_destination(&first)?.port();
     let mut group = vec![first];
     for _ in 1..workers {
-        group.push(sockets::listener(v6, port)?);
+        group.push(make(v6, port)?);
     }
     Ok(group)
 }

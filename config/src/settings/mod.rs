@@ -95,6 +95,8 @@ pub struct Limits {
     pub swallowed: usize,
     /// `connections`: steered connections at the same time, of the whole node.
     pub connections: usize,
+    /// `flows`: clients' sockets that wait for datagrams of one server, of each worker.
+    pub flows: usize,
     /// `policyLabels`: different values of the label `policy` in metrics; further ones count as `other`.
     pub policy_labels: usize,
 }
@@ -112,6 +114,10 @@ pub struct Timeouts {
     pub total: Option<Duration>,
     /// `halfClosed`: one side has finished and nothing moves.
     pub half_closed: Option<Duration>,
+    /// `answer`: an answer to a datagram.
+    pub answer: Duration,
+    /// `commit`: bringing into force what an answer teaches, while the answer is held.
+    pub commit: Duration,
 }
 
 /// `steering`.
@@ -181,6 +187,7 @@ impl Default for Limits {
             trailers: 16 << 10,
             swallowed: 1 << 20,
             connections: 100_000,
+            flows: 4_096,
             policy_labels: 1_000,
         }
     }
@@ -189,7 +196,15 @@ impl Default for Limits {
 impl Default for Timeouts {
     fn default() -> Self {
         let seconds = Duration::from_secs;
-        Self { head: seconds(10), connect: seconds(5), idle: None, total: None, half_closed: Some(seconds(3600)) }
+        Self {
+            head: seconds(10),
+            connect: seconds(5),
+            idle: None,
+            total: None,
+            half_closed: Some(seconds(3600)),
+            answer: seconds(10),
+            commit: seconds(1),
+        }
     }
 }
 

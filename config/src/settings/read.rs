@@ -136,6 +136,7 @@ fn limits(fields: &mut Fields<'_>, limits: &mut Limits, problems: &mut Vec<Probl
     set(fields, "trailers", &mut limits.trailers, problems, size);
     set(fields, "swallowed", &mut limits.swallowed, problems, size);
     set(fields, "connections", &mut limits.connections, problems, count);
+    set(fields, "flows", &mut limits.flows, problems, count);
     set(fields, "policyLabels", &mut limits.policy_labels, problems, count);
 }
 
@@ -145,6 +146,8 @@ fn timeouts(fields: &mut Fields<'_>, timeouts: &mut Timeouts, problems: &mut Vec
     set(fields, "idle", &mut timeouts.idle, problems, values::time_or_off);
     set(fields, "total", &mut timeouts.total, problems, values::time_or_off);
     set(fields, "halfClosed", &mut timeouts.half_closed, problems, values::time_or_off);
+    set(fields, "answer", &mut timeouts.answer, problems, values::time);
+    set(fields, "commit", &mut timeouts.commit, problems, values::time);
 }
 
 fn steering(fields: &mut Fields<'_>, steering: &mut Steering, problems: &mut Vec<Problem>) {

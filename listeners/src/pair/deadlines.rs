@@ -27,13 +27,15 @@ pub(crate) enum Kind {
     HalfClosed,
     /// The connection as a whole.
     Total,
+    /// What an answer teaches is not in force yet.
+    Lesson,
     /// The end.
     Winding,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Head, Self::Connect, Self::Idle, Self::HalfClosed, Self::Total, Self::Winding];
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Head, Self::Connect, Self::Idle, Self::HalfClosed, Self::Total, Self::Lesson, Self::Winding];
 }
 
 /// Since when things are as they are.
@@ -85,6 +87,7 @@ impl Pair {
                 (self.clocks.moved, millis(timeouts.half_closed?))
             }
             Kind::Total => (self.clocks.opened, millis(timeouts.total?)),
+            Kind::Lesson => (self.lesson?.since, millis(timeouts.commit)),
             Kind::Winding if !open => (self.clocks.winding, WINDING_MS),
             _ => return None,
         };
@@ -128,6 +131,7 @@ impl Pair {
             Kind::Idle => Fate::Over(Outcome::IdleTimeout),
             Kind::HalfClosed => Fate::Over(Outcome::HalfClosedTimeout),
             Kind::Total => Fate::Over(Outcome::TotalTimeout),
+            Kind::Lesson => self.unlearnt(core),
             Kind::Winding => Fate::Over(self.wound_up()),
         }
     }

@@ -3,6 +3,7 @@
 mod closing;
 mod deadlines;
 mod end;
+mod hold;
 mod outcome;
 mod steps;
 
@@ -20,6 +21,7 @@ use self::{
     closing::Phase,
     deadlines::Clocks,
     end::{End, Read},
+    hold::Lesson,
 };
 pub(crate) use self::{deadlines::Kind, outcome::Outcome};
 use crate::{
@@ -60,6 +62,10 @@ pub(crate) struct Pair {
     pub(crate) queued: bool,
     /// The leg's address, while the kernel knows it as announced.
     announced: Option<SocketAddr>,
+    /// What the relay waits for before an answer may leave.
+    lesson: Option<Lesson>,
+    /// Lessons so far.
+    lessons: u64,
 }
 
 impl Pair {
@@ -75,6 +81,8 @@ impl Pair {
             epoch: 0,
             queued: false,
             announced: None,
+            lesson: None,
+            lessons: 0,
         }
     }
 

@@ -57,7 +57,8 @@ impl Pair {
             if spoke {
                 self.speak(core);
             }
-            if step.taken() == 0 {
+            let learnt = side == Side::Upstream && self.learn(&mut *relay, core);
+            if step.taken() == 0 && !learnt {
                 break;
             }
         }

@@ -12,7 +12,7 @@ use prometheus_client::metrics::counter::Counter;
 use crate::telemetry::{
     Telemetry,
     event::Event,
-    metrics::{ByteLabels, Connect, ConnectionLabels, LimitLabels, OffenceLabels, VerdictLabels},
+    metrics::{ByteLabels, Connect, ConnectionLabels, LimitLabels, LossLabels, OffenceLabels, VerdictLabels},
     records::Record,
 };
 
@@ -142,6 +142,24 @@ impl Exit {
 
     pub(crate) fn limit(&self, limit: &'static str) {
         self.telemetry.metrics.limits.get_or_create(&LimitLabels { limit }).inc();
+    }
+
+    /// A datagram went nowhere.
+    pub(crate) fn datagram_lost(&self, why: &'static str) {
+        self.telemetry.metrics.datagrams_lost.get_or_create(&LossLabels { why }).inc();
+    }
+
+    /// Requests in datagrams that had no answer in time.
+    pub(crate) fn unanswered(&self, count: usize) {
+        self.telemetry.metrics.unanswered.inc_by(count as u64);
+    }
+
+    /// An answer was held until what it teaches was in force (`known`), or for too long.
+    pub(crate) fn held(&self, took: Duration, known: bool) {
+        self.telemetry.metrics.hold_seconds.observe(took);
+        if !known {
+            self.telemetry.metrics.unlearnt.inc();
+        }
     }
 
     pub(crate) fn leg_retry(&self) {

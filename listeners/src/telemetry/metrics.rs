@@ -64,6 +64,11 @@ pub(crate) struct LimitLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct LossLabels {
+    pub(crate) why: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct OutcomeLabels {
     pub(crate) outcome: &'static str,
 }
@@ -98,6 +103,23 @@ impl Connect {
     }
 }
 
+/// From a few microseconds to the default of the commit timeout.
+const HOLD_NANOS: &[u64] = &[
+    5_000,
+    10_000,
+    25_000,
+    50_000,
+    100_000,
+    250_000,
+    500_000,
+    1_000_000,
+    5_000_000,
+    25_000_000,
+    100_000_000,
+    500_000_000,
+    1_000_000_000,
+];
+
 type NewHistogram = fn() -> Histogram;
 
 /// All metrics of the data path.
@@ -113,6 +135,10 @@ pub(crate) struct Metrics {
     pub(crate) limits: Family<LimitLabels, Counter>,
     pub(crate) bytes: Family<ByteLabels, Counter>,
     pub(crate) leg_retries: Counter,
+    pub(crate) datagrams_lost: Family<LossLabels, Counter>,
+    pub(crate) unanswered: Counter,
+    pub(crate) hold_seconds: Histogram,
+    pub(crate) unlearnt: Counter,
     pub(crate) lost_records: Counter,
     /// Distinct pairs of policy and rule that have had a series.
     named: Mutex<HashSet<(Arc<str>, Arc<str>)>>,
@@ -138,6 +164,10 @@ impl Metrics {
             limits: Family::default(),
             bytes: Family::default(),
             leg_retries: Counter::default(),
+            datagrams_lost: Family::default(),
+            unanswered: Counter::default(),
+            hold_seconds: Histogram::new(HOLD_NANOS),
+            unlearnt: Counter::default(),
             lost_records: Counter::default(),
             named: Mutex::default(),
             most_named,
@@ -181,6 +211,26 @@ impl Metrics {
             "leg_port_retries",
             "Ports of upstream legs that were taken, so that another was tried",
             self.leg_retries.clone(),
+        );
+        registry.register(
+            "datagrams_lost",
+            "Datagrams that went neither to the server nor to the client, but for those that policy denied",
+            self.datagrams_lost.clone(),
+        );
+        registry.register(
+            "datagrams_unanswered",
+            "Requests in datagrams that had no answer in time",
+            self.unanswered.clone(),
+        );
+        registry.register(
+            "answer_hold_seconds",
+            "Time that answers were held until what they teach was in force",
+            self.hold_seconds.clone(),
+        );
+        registry.register(
+            "answers_unlearnt",
+            "Answers that were replaced by a failure because what they teach could not be brought into force in time",
+            self.unlearnt.clone(),
         );
         registry.register(
             "records_lost",

@@ -2,6 +2,7 @@
 //! clients connect to an ordinary listener, and legs go to the test's own server. No rights are needed.
 
 mod closing;
+mod datagrams;
 mod descriptors;
 mod policy;
 mod relay;
@@ -34,6 +35,7 @@ use socket2::{Domain, Socket, Type};
 use crate::{
     DataPlane, Legs, Options,
     dial::{Dial, Leg, Way},
+    plane::Doorway,
     sockets,
     telemetry::{Exit, Telemetry, TelemetryOptions},
 };
@@ -93,6 +95,14 @@ impl Dial for Detour {
     }
 
     fn forget(&mut self, _leg: SocketAddr, _port: u16) {}
+
+    fn datagrams(&mut self, _way: &Way) -> io::Result<Socket> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn answers(&mut self, _v6: bool) -> io::Result<Socket> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
 }
 
 /// A data plane between clients and one server.
@@ -122,13 +132,14 @@ impl Rig {
         let ways = Arc::<Mutex<Vec<Way>>>::default();
         let telemetry = Arc::new(Telemetry::new(telemetry).unwrap());
         let workers = options.workers;
-        let mut plane = DataPlane::start(options, Arc::new(NoKernel), Arc::clone(&telemetry)).unwrap();
+        let mut plane = DataPlane::start(options, Arc::new(NoKernel), None, Arc::clone(&telemetry)).unwrap();
         let listeners = group(workers);
         let address = sockets::original_destination(&listeners[0]).unwrap();
         let places = listeners
             .into_iter()
             .map(|listener| {
-                (vec![listener], Box::new(Detour { to: Arc::clone(&to), ways: Arc::clone(&ways) }) as Box<dyn Dial>)
+                let dial = Box::new(Detour { to: Arc::clone(&to), ways: Arc::clone(&ways) }) as Box<dyn Dial>;
+                Doorway { listeners: vec![listener], datagrams: Vec::new(), dial }
             })
             .collect();
         plane.hand_out(ENDPOINT, places);

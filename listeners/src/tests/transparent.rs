@@ -29,10 +29,10 @@ use crate::{
     tests::{ENDPOINT, assert_reset, endpoint, expect, patient},
 };
 
-const POD: Ipv4Addr = Ipv4Addr::new(10, 9, 9, 1);
-const SERVER: Ipv4Addr = Ipv4Addr::new(10, 9, 9, 2);
+pub(super) const POD: Ipv4Addr = Ipv4Addr::new(10, 9, 9, 1);
+pub(super) const SERVER: Ipv4Addr = Ipv4Addr::new(10, 9, 9, 2);
 const FOREIGN: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 9);
-const VIP: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 67);
+pub(super) const VIP: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 67);
 
 #[derive(Debug, PartialEq, Eq)]
 enum Told {
@@ -43,7 +43,7 @@ enum Told {
 }
 
 #[derive(Default)]
-struct Kernel(Mutex<Vec<Told>>);
+pub(super) struct Kernel(Mutex<Vec<Told>>);
 
 impl Legs for Kernel {
     fn adopt(&self, _socket: BorrowedFd<'_>) -> io::Result<()> {
@@ -68,7 +68,7 @@ impl Legs for Kernel {
 }
 
 /// Runs a test on a thread inside a fresh namespace, which goes when the thread and its sockets do.
-fn in_namespace(test: impl FnOnce(OwnedFd) + Send) {
+pub(super) fn in_namespace(test: impl FnOnce(OwnedFd) + Send) {
     let missing = if !geteuid().is_root() {
         Some("root")
     } else if Command::new("ip").arg("-V").output().is_err() {
@@ -96,7 +96,7 @@ fn in_namespace(test: impl FnOnce(OwnedFd) + Send) {
 }
 
 /// The child is in the namespace of the thread that starts it.
-fn ip(arguments: &str) {
+pub(super) fn ip(arguments: &str) {
     let status = Command::new("ip").args(arguments.split(' ')).status().unwrap();
     assert!(status.success(), "ip {arguments}");
 }
@@ -108,7 +108,8 @@ fn plane(
 ) -> (DataPlane, SocketAddr, Arc<Kernel>, Arc<Telemetry>) {
     let kernel = Arc::new(Kernel::default());
     let telemetry = Arc::new(Telemetry::new(&TelemetryOptions::default()).unwrap());
-    let mut plane = DataPlane::start(options, Arc::clone(&kernel) as Arc<dyn Legs>, Arc::clone(&telemetry)).unwrap();
+    let mut plane =
+        DataPlane::start(options, Arc::clone(&kernel) as Arc<dyn Legs>, None, Arc::clone(&telemetry)).unwrap();
     let sockets = plane.open(ENDPOINT, namespace).unwrap();
     let listener = TcpListener::from(sockets.tcp4.unwrap());
     let vip = listener.local_addr().unwrap();
@@ -189,6 +190,7 @@ fn a_leg_into_an_endpoint_has_the_clients_address_and_is_announced_before_it_con
             legs: Arc::clone(&kernel) as Arc<dyn Legs>,
             ports: Ports::new(&(10_000..=10_009), 0, 1),
             mark,
+            mark_out: Options::default().mark_out,
         };
         let telemetry = Arc::new(Telemetry::new(&TelemetryOptions::default()).unwrap());
         let client = SocketAddr::from((FOREIGN, 40_000));

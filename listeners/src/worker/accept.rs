@@ -182,7 +182,8 @@ impl Worker {
                 return turn_away(socket);
             }
         };
-        let judge = Judge::new(id, client, destination);
+        let mut judge = Judge::new(id, client, destination);
+        judge.learns = self.core.learns();
         self.core.exit.opened();
         self.table.put(token, Box::new(Pair::new(token, socket, judge, self.core.now)));
         self.with(token, |pair, core| pair.admit(core));

@@ -9,7 +9,10 @@ use std::{
 };
 
 use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
-use portcullis_codecs::relay::{Output, Side};
+use portcullis_codecs::{
+    lesson::Lesson,
+    relay::{Output, Side},
+};
 use portcullis_rules::{snapshot::Snapshot, world::EndpointId};
 use socket2::Socket;
 
@@ -17,8 +20,9 @@ use crate::{
     dial::{Dial, Leg},
     judge::Judge,
     options::Options,
-    plane::Shared,
+    plane::{Mailbox, Shared},
     telemetry::Exit,
+    ticket::{Holder, Ticket},
     worker::Token,
 };
 
@@ -28,6 +32,7 @@ const KEPT_OUTPUT: usize = 64 * 1024;
 /// A worker without its connections.
 pub(crate) struct Core {
     pub(crate) shared: Arc<Shared>,
+    mailbox: Arc<Mailbox>,
     pub(crate) epoll: Epoll,
     pub(crate) exit: Exit,
     pub(crate) snapshot: Option<Arc<Snapshot>>,
@@ -42,9 +47,10 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    pub(crate) fn new(shared: Arc<Shared>, epoll: Epoll) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, mailbox: Arc<Mailbox>, epoll: Epoll) -> Self {
         Self {
             exit: Exit::new(&shared.telemetry),
+            mailbox,
             epoll,
             snapshot: None,
             epoch: 0,
@@ -95,6 +101,26 @@ impl Core {
     pub(crate) fn dial(&mut self, judge: &Judge) -> io::Result<Leg> {
         let dial = self.dials.get_mut(&judge.key.endpoint).ok_or(io::ErrorKind::NotFound)?;
         dial.dial(&judge.way(), &self.exit)
+    }
+
+    pub(crate) fn dial_datagrams(&mut self, judge: &Judge) -> io::Result<Socket> {
+        self.dials.get_mut(&judge.key.endpoint).ok_or(io::ErrorKind::NotFound)?.datagrams(&judge.way())
+    }
+
+    /// A socket from which datagrams leave as those of any server.
+    pub(crate) fn answers(&mut self, endpoint: EndpointId, v6: bool) -> io::Result<Socket> {
+        self.dials.get_mut(&endpoint).ok_or(io::ErrorKind::NotFound)?.answers(v6)
+    }
+
+    /// Whether somebody learns names from answers.
+    pub(crate) fn learns(&self) -> bool {
+        self.shared.names.is_some()
+    }
+
+    /// Has what an answer teaches brought into force. True: it is; else whoever holds the answer is told.
+    pub(crate) fn learn(&self, lesson: Lesson, holder: Holder) -> bool {
+        let Some(names) = &self.shared.names else { return true };
+        names.learn(lesson, Ticket::new(Arc::clone(&self.mailbox), holder))
     }
 
     pub(crate) fn forget(&mut self, endpoint: EndpointId, leg: SocketAddr, port: u16) {

@@ -19,14 +19,16 @@ use nix::{
 };
 use portcullis_rules::world::EndpointId;
 
-use self::{
-    accept::Doors,
-    table::{Source, Table},
+use self::accept::Doors;
+pub(crate) use self::{
+    core::Core,
+    table::{Source, Table, Token},
 };
-pub(crate) use self::{core::Core, table::Token};
 use crate::{
+    datagrams::Datagrams,
     pair::{Fate, Kind, Outcome, Pair},
     plane::{Command, Mailbox, Shared},
+    ticket::Holder,
 };
 
 /// Events that are taken at a time.
@@ -39,8 +41,9 @@ const WALK: usize = 1024;
 pub(crate) struct Worker {
     core: Core,
     mailbox: Arc<Mailbox>,
-    table: Table,
+    table: Table<Pair>,
     doors: Doors,
+    datagrams: Datagrams,
     /// Deadlines, the next one first. A pair has at most one entry per kind.
     deadlines: BinaryHeap<Reverse<(u64, Token, Kind)>>,
     /// Pairs that have more to do.
@@ -59,7 +62,8 @@ impl Worker {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         epoll.add(&mailbox.bell, EpollEvent::new(EpollFlags::EPOLLIN, Source::Bell.to_event()))?;
         Ok(Self {
-            core: Core::new(shared, epoll),
+            core: Core::new(shared, Arc::clone(&mailbox), epoll),
+            datagrams: Datagrams::default(),
             mailbox,
             table: Table::default(),
             doors: Doors::new()?,
@@ -91,15 +95,17 @@ impl Worker {
             }
             self.go_on();
             self.fire();
+            self.datagrams.fire(&mut self.core);
             self.doors.reopen(&self.core);
             self.core.exit.flush();
         }
         self.end_all(Outcome::Stopped, |_| true);
+        self.datagrams.end(&self.core);
         self.core.exit.flush();
     }
 
     fn is_done(&self) -> bool {
-        self.stop.is_some_and(|deadline| self.table.len() == 0 || self.core.now >= deadline)
+        self.stop.is_some_and(|deadline| self.table.len() + self.datagrams.len() == 0 || self.core.now >= deadline)
     }
 
     /// How long nothing may come.
@@ -108,7 +114,9 @@ impl Worker {
             return EpollTimeout::ZERO;
         }
         let next = self.deadlines.peek().map(|Reverse((deadline, ..))| *deadline);
-        let Some(next) = [next, self.stop, self.doors.reopens()].into_iter().flatten().min() else {
+        let Some(next) =
+            [next, self.stop, self.doors.reopens(), self.datagrams.next_deadline()].into_iter().flatten().min()
+        else {
             return EpollTimeout::NONE;
         };
         // One more, because `now` is cut to whole milliseconds.
@@ -124,24 +132,36 @@ impl Worker {
                 }
             }
             Source::Listener(place) => self.accept(place),
+            Source::Datagrams(place) => self.datagrams.receive(place, &mut self.core),
             Source::Pair(token, side) => {
                 let flags = event.events();
                 self.with(token, |pair, core| pair.event(side, flags, core));
             }
+            Source::Flow(token) => self.datagrams.answers(token, &mut self.core),
         }
     }
 
     fn obey(&mut self, command: Command) {
         match command {
-            Command::Open { id, listeners, dial } => {
+            Command::Open { id, listeners, datagrams, dial } => {
                 self.core.dials.insert(id, dial);
                 for listener in listeners {
                     self.doors.open(id, listener, &self.core);
                 }
+                for listener in datagrams {
+                    self.datagrams.open(id, listener, &self.core);
+                }
             }
             Command::Close(id) => self.close(id),
+            Command::Commit { holder: Holder::Pair(token, number), known } => {
+                self.with(token, |pair, core| pair.committed(number, known, core));
+            }
+            Command::Commit { holder: Holder::Flow(token, number), known } => {
+                self.datagrams.commit(token, number, known, &mut self.core);
+            }
             Command::Stop(drain) => {
                 self.doors.close_all();
+                self.datagrams.close_doors();
                 let drain = u64::try_from(drain.as_millis()).unwrap_or(u64::MAX);
                 self.stop = Some(self.core.now.saturating_add(drain));
             }
@@ -150,6 +170,7 @@ impl Worker {
 
     fn close(&mut self, id: EndpointId) {
         self.doors.close(id);
+        self.datagrams.close(id, &self.core);
         self.end_all(Outcome::Removed, |pair| pair.judge().key.endpoint == id);
         self.core.dials.remove(&id);
     }

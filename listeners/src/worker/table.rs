@@ -1,8 +1,6 @@
-//! The connection table of one worker.
+//! What a worker holds, by name: connection pairs and datagram flows.
 
 use portcullis_codecs::relay::Side;
-
-use crate::pair::Pair;
 
 /// What an event of the kernel belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,16 +9,25 @@ pub(crate) enum Source {
     Bell,
     /// A listener, by its place.
     Listener(usize),
+    /// A listener for datagrams, by its place.
+    Datagrams(usize),
     /// One side of a pair.
     Pair(Token, Side),
+    /// The upstream socket of a datagram flow.
+    Flow(Token),
 }
 
-const BELL: u64 = u64::MAX;
+/// The two highest bits tell what the rest means.
+const KIND: u64 = 3 << 62;
+const FLOW: u64 = KIND;
 const LISTENER: u64 = 1 << 63;
+const DATAGRAMS: u64 = LISTENER | 1 << 61;
+/// No flow has the last slot in its last generation.
+const BELL: u64 = u64::MAX;
 const SLOT_BITS: u32 = 32;
 const GENERATIONS: u32 = (1 << 30) - 1;
 
-/// Names a pair: its slot, and which of the pairs that had the slot it is. Events of one that is gone find nobody.
+/// Names an entry: its slot, and which of those that had the slot it is. Events of one that is gone find nobody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Token(u64);
 
@@ -48,7 +55,9 @@ impl Source {
         match self {
             Self::Bell => BELL,
             Self::Listener(place) => LISTENER | place as u64,
+            Self::Datagrams(place) => DATAGRAMS | place as u64,
             Self::Pair(token, side) => token.event(side),
+            Self::Flow(token) => FLOW | token.0,
         }
     }
 
@@ -56,44 +65,52 @@ impl Source {
         if data == BELL {
             return Self::Bell;
         }
+        if data & KIND == FLOW {
+            return Self::Flow(Token(data & !KIND));
+        }
         if data & LISTENER != 0 {
-            return Self::Listener(usize::try_from(data & !LISTENER).unwrap_or(usize::MAX));
+            let place = usize::try_from(data & !DATAGRAMS).unwrap_or(usize::MAX);
+            return if data & DATAGRAMS == DATAGRAMS { Self::Datagrams(place) } else { Self::Listener(place) };
         }
         let side = if data & 1 == Side::Downstream as u64 { Side::Downstream } else { Side::Upstream };
         Self::Pair(Token(data >> 1), side)
     }
 }
 
-#[derive(Default)]
-struct Entry {
+struct Entry<T> {
     generation: u32,
-    pair: Option<Box<Pair>>,
+    content: Option<Box<T>>,
 }
 
-/// All pairs of a worker. A pair that is being advanced is taken out and put back.
-#[derive(Default)]
-pub(crate) struct Table {
-    entries: Vec<Entry>,
+/// All pairs, or all flows, of a worker. One that is being advanced is taken out and put back.
+pub(crate) struct Table<T> {
+    entries: Vec<Entry<T>>,
     free: Vec<usize>,
 }
 
-impl Table {
-    /// The name of the next pair.
+impl<T> Default for Table<T> {
+    fn default() -> Self {
+        Self { entries: Vec::new(), free: Vec::new() }
+    }
+}
+
+impl<T> Table<T> {
+    /// The next name.
     pub(crate) fn reserve(&mut self) -> Token {
         let slot = self.free.pop().unwrap_or_else(|| {
-            self.entries.push(Entry::default());
+            self.entries.push(Entry { generation: 0, content: None });
             self.entries.len() - 1
         });
         Token::new(slot, self.entries[slot].generation)
     }
 
-    pub(crate) fn put(&mut self, token: Token, pair: Box<Pair>) {
-        self.entries[token.slot()].pair = Some(pair);
+    pub(crate) fn put(&mut self, token: Token, content: Box<T>) {
+        self.entries[token.slot()].content = Some(content);
     }
 
-    pub(crate) fn take(&mut self, token: Token) -> Option<Box<Pair>> {
+    pub(crate) fn take(&mut self, token: Token) -> Option<Box<T>> {
         let entry = self.entries.get_mut(token.slot())?;
-        if entry.generation == token.generation() { entry.pair.take() } else { None }
+        if entry.generation == token.generation() { entry.content.take() } else { None }
     }
 
     /// The name is given up; its slot may be had by another.
@@ -112,10 +129,10 @@ impl Table {
         self.entries.len()
     }
 
-    /// The name of the pair in a slot, if there is one.
-    pub(crate) fn at(&self, slot: usize) -> Option<(Token, &Pair)> {
+    /// The name and the content of a slot, if there is one.
+    pub(crate) fn at(&self, slot: usize) -> Option<(Token, &T)> {
         let entry = self.entries.get(slot)?;
-        entry.pair.as_deref().map(|pair| (Token::new(slot, entry.generation), pair))
+        entry.content.as_deref().map(|content| (Token::new(slot, entry.generation), content))
     }
 }
 
@@ -127,13 +144,17 @@ mod tests {
 
     #[test]
     fn every_source_survives_the_way_through_the_kernel() {
-        let mut table = Table::default();
+        let mut table = Table::<()>::default();
         let first = table.reserve();
         let second = table.reserve();
         for source in [
             Source::Bell,
             Source::Listener(0),
             Source::Listener(70_000),
+            Source::Datagrams(0),
+            Source::Datagrams(70_000),
+            Source::Flow(first),
+            Source::Flow(second),
             Source::Pair(first, Side::Downstream),
             Source::Pair(second, Side::Upstream),
         ] {
@@ -143,7 +164,7 @@ mod tests {
 
     #[test]
     fn a_slot_that_is_had_again_has_another_name() {
-        let mut table = Table::default();
+        let mut table = Table::<()>::default();
         let first = table.reserve();
         table.release(first);
         let second = table.reserve();

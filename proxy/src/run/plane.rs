@@ -35,7 +35,7 @@ impl Workers {
 impl Plane for Workers {
     fn open(&mut self, id: EndpointId, namespace: OwnedFd) -> io::Result<Sockets> {
         let sockets = self.0.open(id, namespace)?;
-        Ok(Sockets { tcp4: sockets.tcp4, tcp6: sockets.tcp6, ..Sockets::default() })
+        Ok(Sockets { tcp4: sockets.tcp4, tcp6: sockets.tcp6, udp4: sockets.udp4, udp6: sockets.udp6 })
     }
 
     fn close(&mut self, id: EndpointId) {

@@ -99,10 +99,14 @@ pub fn data_plane(settings: &Settings) -> Options {
             idle: timeouts.idle,
             total: timeouts.total,
             half_closed: timeouts.half_closed,
+            answer: timeouts.answer,
+            commit: timeouts.commit,
         },
         leg_ports: settings.steering.leg_ports.clone(),
         connections: limits.connections,
+        flows: limits.flows,
         mark: portcullis_redirect::MARK,
+        mark_out: portcullis_redirect::MARK_OUT,
         ..Options::default()
     }
 }

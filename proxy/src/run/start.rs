@@ -70,7 +70,7 @@ pub async fn start(arguments: &RunArguments, settings: Settings, levels: Levels)
     let options = settings::data_plane(&settings);
     let workers = options.workers;
     let legs = Arc::new(KernelLegs(redirect.legs()));
-    let plane = DataPlane::start(options, legs, Arc::clone(&telemetry)).map_err(Failure::internal)?;
+    let plane = DataPlane::start(options, legs, None, Arc::clone(&telemetry)).map_err(Failure::internal)?;
 
     let metrics = Metrics::default();
     let running = Running::new(workers, settings.on_proxy_down.as_str(), Arc::clone(&telemetry), metrics);

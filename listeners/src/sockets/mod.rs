@@ -1,5 +1,8 @@
 //! Every socket that is made here, and every option that is set on one.
 
+pub(crate) mod datagrams;
+mod packet;
+
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},

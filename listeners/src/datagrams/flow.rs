@@ -1,0 +1,259 @@
+//! One flow of datagrams: one socket of a client, one server, and what was asked and not answered.
+
+use std::{
+    collections::VecDeque,
+    io,
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use portcullis_codecs::{
+    datagram::{AnswerStep, QueryStep, Session},
+    lesson::Lesson,
+    protocol,
+    relay::Side,
+};
+use portcullis_rules::{snapshot::Access, world::EndpointId};
+use socket2::Socket;
+
+use crate::{
+    judge::{Court, Hearing, Judge, Turn},
+    options::Timeouts,
+    worker::Core,
+};
+
+/// How long a flow is kept when nothing is outstanding, in milliseconds: the next query may come from the same socket.
+const LINGER_MS: u64 = 500;
+
+/// An answer that waits until what it teaches is in force.
+#[derive(Debug)]
+struct Held {
+    number: u64,
+    answer: Vec<u8>,
+    since: Instant,
+    until: u64,
+}
+
+/// What the server's datagram comes to.
+#[derive(Debug)]
+pub(super) enum Coming {
+    /// The client gets it as it came.
+    Pass,
+    /// It is held, by this number, until the lesson is in force.
+    Hold(u64, Lesson),
+    /// Nobody gets it.
+    Drop,
+}
+
+/// A flow.
+pub(crate) struct Flow {
+    pub(super) endpoint: EndpointId,
+    pub(super) client: SocketAddr,
+    /// Where the client sends to: a service's VIP, where it is one. Answers come from there.
+    pub(super) server: SocketAddr,
+    pub(super) upstream: Socket,
+    judge: Judge,
+    /// `None`: datagrams pass as they are.
+    session: Option<Box<dyn Session>>,
+    held: VecDeque<Held>,
+    /// Numbers that held answers had so far.
+    numbers: u64,
+    /// The publication by which it was judged last.
+    epoch: u64,
+    /// When the last datagram moved.
+    moved: u64,
+    /// New queries of the client have another flow: this one only waits for answers.
+    pub(super) retired: bool,
+    /// Whether it has an entry in the queue of deadlines.
+    pub(super) armed: bool,
+}
+
+/// Why there is no flow.
+#[derive(Debug)]
+pub(super) enum Denial {
+    /// Policy denies it, or cannot be applied to datagrams.
+    Policy,
+    /// The leg could not be made.
+    Leg(io::Error),
+}
+
+impl Flow {
+    /// Judges a flow at L3 and L4 and makes its leg.
+    pub(super) fn new(
+        endpoint: EndpointId,
+        client: SocketAddr,
+        server: SocketAddr,
+        core: &mut Core,
+    ) -> Result<Self, Denial> {
+        let mut judge = Judge::of_datagrams(endpoint, client, server);
+        judge.learns = core.learns();
+        let draw = core.draw();
+        let epoch = core.epoch;
+        let mut court = Court { snapshot: core.snapshot.as_deref(), exit: &mut core.exit };
+        let session = match judge.admit(&mut court, draw) {
+            Access::Deny => return Err(Denial::Policy),
+            Access::Allow => None,
+            Access::Judge(rules) => {
+                let session = protocol(rules.schema().protocol).and_then(|protocol| protocol.session);
+                Some(session.ok_or(Denial::Policy)?(&core.options().limits))
+            }
+        };
+        let upstream = core.dial_datagrams(&judge).map_err(Denial::Leg)?;
+        let moved = core.now;
+        Ok(Self {
+            endpoint,
+            client,
+            server,
+            upstream,
+            judge,
+            session,
+            held: VecDeque::new(),
+            numbers: 0,
+            epoch,
+            moved,
+            retired: false,
+            armed: false,
+        })
+    }
+
+    /// Who is asked in fact: for a service's VIP, the backend.
+    pub(super) fn asked(&self) -> SocketAddr {
+        self.judge.destination
+    }
+
+    /// Judges it again if there is a new snapshot. False: it is denied now.
+    pub(super) fn refresh(&mut self, core: &mut Core) -> bool {
+        core.renew();
+        if self.epoch == core.epoch {
+            return true;
+        }
+        self.epoch = core.epoch;
+        let mut court = Court { snapshot: core.snapshot.as_deref(), exit: &mut core.exit };
+        match self.judge.refresh(&mut court) {
+            Turn::Stays => true,
+            Turn::Denied => false,
+            // What was allowed still gets its answers.
+            Turn::Changed => {
+                self.retired = true;
+                true
+            }
+        }
+    }
+
+    /// What becomes of a datagram of the client: sent on, or answered by us with what is returned.
+    pub(super) fn query(&mut self, datagram: &[u8], core: &mut Core) -> Option<Vec<u8>> {
+        self.moved = core.now;
+        let step = match &mut self.session {
+            None => QueryStep::Forward,
+            Some(session) => {
+                let now = core.now;
+                let court = Court { snapshot: core.snapshot.as_deref(), exit: &mut core.exit };
+                session.query(datagram, now, &mut Hearing::new(&mut self.judge, court))
+            }
+        };
+        match step {
+            QueryStep::Forward => self.forward(datagram, core),
+            QueryStep::Answer(answer) => Some(answer),
+            QueryStep::Drop(_) => None,
+        }
+    }
+
+    fn forward(&mut self, datagram: &[u8], core: &mut Core) -> Option<Vec<u8>> {
+        core.exit.moved(self.judge.key.direction, Side::Downstream, datagram.len());
+        self.judge.moved(Side::Downstream, datagram.len());
+        // The first error may be that of a datagram before this one (udp(7)).
+        let sent = self.upstream.send(datagram).or_else(|_| self.upstream.send(datagram));
+        match sent {
+            Ok(_) => None,
+            Err(error) => {
+                core.exit.datagram_lost("upstream");
+                tracing::debug!(%error, client = %self.client, server = %self.server, "a datagram did not leave");
+                self.session.as_ref().map(|session| session.unlearnt(datagram))
+            }
+        }
+    }
+
+    /// What becomes of a datagram of the server.
+    pub(super) fn answer(&mut self, datagram: &[u8], core: &mut Core) -> Coming {
+        self.moved = core.now;
+        let step = match &mut self.session {
+            None => AnswerStep::Forward,
+            Some(session) => {
+                let court = Court { snapshot: core.snapshot.as_deref(), exit: &mut core.exit };
+                session.answer(datagram, &mut Hearing::new(&mut self.judge, court))
+            }
+        };
+        match step {
+            AnswerStep::Forward => Coming::Pass,
+            AnswerStep::Hold(lesson) => {
+                self.numbers += 1;
+                Coming::Hold(self.numbers, lesson)
+            }
+            AnswerStep::Drop(_) => Coming::Drop,
+        }
+    }
+
+    /// Keeps an answer back.
+    pub(super) fn hold(&mut self, number: u64, answer: &[u8], core: &Core) {
+        let until = core.now.saturating_add(millis(core.options().timeouts.commit));
+        self.held.push_back(Held { number, answer: answer.to_vec(), since: Instant::now(), until });
+    }
+
+    /// Lets go of a held answer: what the client gets, and how long it was held. `None` if it is not held any more.
+    pub(super) fn release(&mut self, number: u64, known: bool) -> Option<(Vec<u8>, Duration)> {
+        let place = self.held.iter().position(|held| held.number == number)?;
+        let held = self.held.remove(place)?;
+        let answer = match &self.session {
+            Some(session) if !known => session.unlearnt(&held.answer),
+            _ => held.answer,
+        };
+        Some((answer, held.since.elapsed()))
+    }
+
+    /// The number of the next answer that was held for too long.
+    pub(super) fn overdue(&self, now: u64) -> Option<u64> {
+        self.held.front().filter(|held| held.until <= now).map(|held| held.number)
+    }
+
+    /// Forgets what was asked too long ago.
+    pub(super) fn expire(&mut self, core: &mut Core) {
+        let Some(before) = core.now.checked_sub(millis(core.options().timeouts.answer)) else { return };
+        let Some(session) = &mut self.session else { return };
+        let court = Court { snapshot: core.snapshot.as_deref(), exit: &mut core.exit };
+        let lost = session.expire(before.saturating_add(1), &mut Hearing::new(&mut self.judge, court));
+        core.exit.unanswered(lost);
+    }
+
+    /// When there is something to be done about it.
+    pub(super) fn deadline(&self, timeouts: &Timeouts) -> u64 {
+        let held = self.held.front().map(|held| held.until);
+        let answer = millis(timeouts.answer);
+        let oldest = match &self.session {
+            Some(session) => session.oldest().map(|oldest| oldest.saturating_add(answer)),
+            // Nobody knows whether an answer is due.
+            None => Some(self.moved.saturating_add(answer)),
+        };
+        let idle = || self.moved.saturating_add(if self.retired { 0 } else { LINGER_MS });
+        [held, oldest].into_iter().flatten().min().unwrap_or_else(idle)
+    }
+
+    /// Whether nobody waits for anything of it.
+    pub(super) fn is_over(&self, core: &Core) -> bool {
+        let outstanding = self.session.as_ref().is_some_and(|session| session.outstanding() > 0);
+        !outstanding && self.held.is_empty() && self.deadline(&core.options().timeouts) <= core.now
+    }
+
+    pub(super) fn moved_back(&mut self, bytes: usize, core: &mut Core) {
+        core.exit.moved(self.judge.key.direction, Side::Upstream, bytes);
+        self.judge.moved(Side::Upstream, bytes);
+    }
+
+    /// It has ended: what has had no answer is recorded without.
+    pub(super) fn end(&mut self, core: &Core) {
+        self.judge.end(&core.exit);
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,267 @@
+//! Datagrams that are judged: where they come in, the flows they belong to, and the answers.
+
+mod doors;
+mod flow;
+
+use std::{
+    cmp::Reverse,
+    collections::{BinaryHeap, HashMap},
+    io,
+    net::SocketAddr,
+};
+
+use nix::sys::epoll::{EpollEvent, EpollFlags};
+use portcullis_rules::world::EndpointId;
+use socket2::Socket;
+
+pub(crate) use self::flow::Flow;
+use self::{
+    doors::Doors,
+    flow::{Coming, Denial},
+};
+use crate::{
+    sockets::datagrams as sockets,
+    ticket::Holder,
+    worker::{Core, Source, Table, Token},
+};
+
+/// Datagrams of one socket before the others have their turn.
+const TURN: usize = 64;
+
+/// A client's socket and the server that it asks.
+type Key = (EndpointId, SocketAddr, SocketAddr);
+
+/// The datagrams of one worker.
+#[derive(Default)]
+pub(crate) struct Datagrams {
+    doors: Doors,
+    flows: Table<Flow>,
+    by_key: HashMap<Key, Token, foldhash::fast::RandomState>,
+    /// Deadlines, the next one first. A flow has at most one entry.
+    deadlines: BinaryHeap<Reverse<(u64, Token)>>,
+    /// Scratch space for what the kernel says beside a datagram.
+    control: Vec<u8>,
+}
+
+impl Datagrams {
+    /// Receives for an endpoint from now on.
+    pub(crate) fn open(&mut self, id: EndpointId, listener: Socket, core: &Core) {
+        self.doors.open(id, listener, core);
+    }
+
+    /// Ends everything of an endpoint.
+    pub(crate) fn close(&mut self, id: EndpointId, core: &Core) {
+        self.doors.close(id);
+        self.end_all(core, |flow| flow.endpoint == id);
+    }
+
+    /// Receives nothing more; what was asked may still be answered.
+    pub(crate) fn close_doors(&mut self) {
+        self.doors.close_all();
+    }
+
+    /// Ends everything.
+    pub(crate) fn end(&mut self, core: &Core) {
+        self.end_all(core, |_| true);
+    }
+
+    /// Number of flows.
+    pub(crate) fn len(&self) -> usize {
+        self.flows.len()
+    }
+
+    /// When there is something to be done next.
+    pub(crate) fn next_deadline(&self) -> Option<u64> {
+        self.deadlines.peek().map(|Reverse((deadline, _))| *deadline)
+    }
+
+    /// Takes what has come to a listener.
+    pub(crate) fn receive(&mut self, place: usize, core: &mut Core) {
+        let mut buffer = core.take_buffer();
+        buffer.resize(buffer.len().max(sockets::LARGEST), 0);
+        for _ in 0..TURN {
+            let Some((id, listener)) = self.doors.at(place) else { break };
+            match sockets::receive(listener, &mut buffer, &mut self.control) {
+                Ok(Some(arrived)) => match arrived.to {
+                    Some(to) => self.query(id, arrived.client, to, &buffer[..arrived.bytes], core),
+                    None => core.exit.datagram_lost("no_destination"),
+                },
+                Ok(None) => break,
+                Err(error) => tracing::debug!(%error, endpoint = id.0, "a datagram was not received"),
+            }
+        }
+        core.put_buffer(buffer);
+    }
+
+    /// A datagram of a client.
+    fn query(&mut self, id: EndpointId, client: SocketAddr, server: SocketAddr, datagram: &[u8], core: &mut Core) {
+        let Some((token, mut flow)) = self.flow((id, client, server), core) else { return };
+        let answer = flow.query(datagram, core);
+        if let Some(answer) = answer {
+            self.doors.answer(&flow, &answer, core);
+        }
+        self.put_back(token, flow, core);
+    }
+
+    /// The flow of a datagram, in force; a new one where there is none.
+    fn flow(&mut self, key: Key, core: &mut Core) -> Option<(Token, Box<Flow>)> {
+        let found = self.by_key.get(&key).copied();
+        if let Some((token, mut flow)) = found.and_then(|token| Some((token, self.flows.take(token)?))) {
+            let allowed = flow.refresh(core);
+            if allowed && !flow.retired {
+                return Some((token, flow));
+            }
+            self.by_key.remove(&key);
+            if allowed {
+                self.put_back(token, flow, core);
+            } else {
+                self.release(token, flow, core);
+            }
+        }
+        core.renew();
+        if self.flows.len() >= core.options().flows {
+            core.exit.limit("flows");
+            return None;
+        }
+        let (id, client, server) = key;
+        let flow = match Flow::new(id, client, server, core) {
+            Ok(flow) => flow,
+            Err(Denial::Policy) => return None,
+            Err(Denial::Leg(error)) => {
+                core.exit.datagram_lost("leg");
+                tracing::warn!(%error, %client, %server, "no leg could be made for a datagram");
+                return None;
+            }
+        };
+        let token = self.flows.reserve();
+        let event = EpollEvent::new(EpollFlags::EPOLLIN, Source::Flow(token).to_event());
+        if let Err(error) = core.epoll.add(&flow.upstream, event) {
+            tracing::error!(%error, "the leg of a datagram cannot be heard");
+            self.flows.release(token);
+            return None;
+        }
+        self.by_key.insert(key, token);
+        Some((token, Box::new(flow)))
+    }
+
+    /// Takes what a server has sent.
+    pub(crate) fn answers(&mut self, token: Token, core: &mut Core) {
+        let Some(mut flow) = self.flows.take(token) else { return };
+        let mut buffer = core.take_buffer();
+        buffer.resize(buffer.len().max(sockets::LARGEST), 0);
+        let mut allowed = true;
+        for _ in 0..TURN {
+            let bytes = match sockets::receive_from(&flow.upstream, flow.asked(), &mut buffer) {
+                Ok(Some(bytes)) => bytes,
+                Ok(None) => {
+                    core.exit.datagram_lost("foreign");
+                    continue;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => {
+                    // Nobody hears there. The client will find out by silence, as from a host that is down.
+                    tracing::debug!(%error, server = %flow.server, "a server does not take datagrams");
+                    core.exit.datagram_lost("refused_by_server");
+                    continue;
+                }
+            };
+            // A policy may have come into force since it was asked.
+            allowed = flow.refresh(core);
+            if !allowed {
+                break;
+            }
+            self.came(token, &mut flow, &buffer[..bytes], core);
+        }
+        core.put_buffer(buffer);
+        if allowed {
+            self.put_back(token, flow, core);
+        } else {
+            self.release(token, flow, core);
+        }
+    }
+
+    fn came(&mut self, token: Token, flow: &mut Flow, datagram: &[u8], core: &mut Core) {
+        match flow.answer(datagram, core) {
+            Coming::Pass => self.pass(flow, datagram, core),
+            Coming::Drop => {}
+            Coming::Hold(number, lesson) => {
+                if core.learn(lesson, Holder::Flow(token, number)) {
+                    self.pass(flow, datagram, core);
+                } else {
+                    flow.hold(number, datagram, core);
+                }
+            }
+        }
+    }
+
+    fn pass(&mut self, flow: &mut Flow, datagram: &[u8], core: &mut Core) {
+        flow.moved_back(datagram.len(), core);
+        self.doors.answer(flow, datagram, core);
+    }
+
+    /// What a held answer teaches is in force, or will not be.
+    pub(crate) fn commit(&mut self, token: Token, number: u64, known: bool, core: &mut Core) {
+        let Some(mut flow) = self.flows.take(token) else { return };
+        if !flow.refresh(core) {
+            return self.release(token, flow, core);
+        }
+        self.let_go(&mut flow, number, known, core);
+        self.put_back(token, flow, core);
+    }
+
+    fn let_go(&mut self, flow: &mut Flow, number: u64, known: bool, core: &mut Core) {
+        if let Some((answer, held)) = flow.release(number, known) {
+            core.exit.held(held, known);
+            self.pass(flow, &answer, core);
+        }
+    }
+
+    /// Does what is due.
+    pub(crate) fn fire(&mut self, core: &mut Core) {
+        while let Some(Reverse((deadline, token))) = self.deadlines.peek().copied() {
+            if deadline > core.now {
+                break;
+            }
+            self.deadlines.pop();
+            let Some(mut flow) = self.flows.take(token) else { continue };
+            flow.armed = false;
+            while let Some(number) = flow.overdue(core.now) {
+                self.let_go(&mut flow, number, false, core);
+            }
+            flow.expire(core);
+            if flow.is_over(core) {
+                self.release(token, flow, core);
+            } else {
+                self.put_back(token, flow, core);
+            }
+        }
+    }
+
+    fn put_back(&mut self, token: Token, mut flow: Box<Flow>, core: &Core) {
+        if !flow.armed {
+            flow.armed = true;
+            self.deadlines.push(Reverse((flow.deadline(&core.options().timeouts), token)));
+        }
+        self.flows.put(token, flow);
+    }
+
+    fn release(&mut self, token: Token, mut flow: Box<Flow>, core: &Core) {
+        let key = (flow.endpoint, flow.client, flow.server);
+        if self.by_key.get(&key) == Some(&token) {
+            self.by_key.remove(&key);
+        }
+        flow.end(core);
+        self.flows.release(token);
+    }
+
+    fn end_all(&mut self, core: &Core, which: impl Fn(&Flow) -> bool) {
+        for slot in 0..self.flows.slots() {
+            let Some((token, flow)) = self.flows.at(slot) else { continue };
+            if which(flow)
+                && let Some(flow) = self.flows.take(token)
+            {
+                self.release(token, flow, core);
+            }
+        }
+    }
+}

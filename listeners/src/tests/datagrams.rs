@@ -1,0 +1,153 @@
+//! Datagrams over a real kernel, in a network namespace of the test's own. Needs root and `ip`.
+
+use std::{
+    net::{SocketAddr, UdpSocket},
+    os::fd::OwnedFd,
+    sync::Arc,
+    time::Instant,
+};
+
+use portcullis_rules::{
+    labels::Labels,
+    snapshot::Snapshot,
+    world::{Service, ServicePort, Transport, World},
+};
+
+use crate::{
+    DataPlane, Legs, Options,
+    telemetry::{Telemetry, TelemetryOptions},
+    tests::{
+        ENDPOINT, PATIENCE, endpoint,
+        transparent::{Kernel, POD, SERVER, in_namespace},
+    },
+};
+
+/// A data plane whose listener is a service's address, and the server behind it.
+struct Site {
+    plane: DataPlane,
+    vip: SocketAddr,
+    server: UdpSocket,
+    telemetry: Arc<Telemetry>,
+}
+
+impl Site {
+    fn new(options: Options, namespace: OwnedFd) -> Self {
+        let server = patient(UdpSocket::bind((SERVER, 0)).unwrap());
+        let telemetry = Arc::new(Telemetry::new(&TelemetryOptions::default()).unwrap());
+        let legs = Arc::new(Kernel::default()) as Arc<dyn Legs>;
+        let mut plane = DataPlane::start(options, legs, None, Arc::clone(&telemetry)).unwrap();
+        let sockets = plane.open(ENDPOINT, namespace).unwrap();
+        let vip = UdpSocket::from(sockets.udp4.unwrap()).local_addr().unwrap();
+        let mut site = Self { plane, vip, server, telemetry };
+        site.plane.publish(Arc::new(Snapshot::compile(&site.world(), 1)));
+        site
+    }
+
+    fn world(&self) -> World {
+        let port = ServicePort {
+            name: String::new(),
+            port: self.vip.port(),
+            transport: Transport::Udp,
+            target_port: self.server.local_addr().unwrap().port(),
+        };
+        let service = Service {
+            namespace: Arc::from("shop"),
+            name: Arc::from("server"),
+            labels: Labels::default(),
+            vips: vec![self.vip.ip()],
+            ports: vec![port],
+            backends: vec![SERVER.into()],
+        };
+        World { endpoints: vec![Arc::new(endpoint(POD))], services: vec![Arc::new(service)], ..World::default() }
+    }
+
+    /// The next datagram at the server, and who sent it.
+    fn arrived(&self) -> (Vec<u8>, SocketAddr) {
+        receive(&self.server)
+    }
+}
+
+fn patient(socket: UdpSocket) -> UdpSocket {
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket
+}
+
+fn client() -> UdpSocket {
+    patient(UdpSocket::bind((POD, 0)).unwrap())
+}
+
+fn receive(socket: &UdpSocket) -> (Vec<u8>, SocketAddr) {
+    let mut buffer = vec![0; 65_536];
+    let (bytes, from) = socket.recv_from(&mut buffer).unwrap();
+    buffer.truncate(bytes);
+    (buffer, from)
+}
+
+#[test]
+fn datagrams_go_on_from_the_clients_address_and_answers_come_from_the_one_that_was_asked() {
+    in_namespace(|namespace| {
+        let site = Site::new(Options { workers: 2, ..Options::default() }, namespace);
+        for number in 0..20_u8 {
+            let client = client();
+            client.send_to(&[number; 700], site.vip).unwrap();
+            let (query, leg) = site.arrived();
+            assert_eq!((query, leg.ip()), (vec![number; 700], POD.into()));
+            assert!(Options::default().leg_ports.contains(&leg.port()), "{leg}");
+            for size in [0, 1, 512, 4096, 60_000] {
+                site.server.send_to(&vec![number; size], leg).unwrap();
+                assert_eq!(receive(&client), (vec![number; size], site.vip), "{size} bytes");
+            }
+        }
+    });
+}
+
+#[test]
+fn one_socket_that_asks_often_has_one_leg_and_strangers_who_guess_its_port_are_not_heard() {
+    in_namespace(|namespace| {
+        let site = Site::new(Options::default(), namespace);
+        let client = client();
+        client.send_to(b"one", site.vip).unwrap();
+        let (_, leg) = site.arrived();
+        client.send_to(b"two", site.vip).unwrap();
+        assert_eq!(site.arrived(), (b"two".to_vec(), leg));
+        let stranger = UdpSocket::bind((SERVER, 0)).unwrap();
+        stranger.send_to(b"wrong", leg).unwrap();
+        site.server.send_to(b"right", leg).unwrap();
+        assert_eq!(receive(&client), (b"right".to_vec(), site.vip));
+    });
+}
+
+#[test]
+fn a_connected_client_hears_its_answer() {
+    in_namespace(|namespace| {
+        let site = Site::new(Options::default(), namespace);
+        let client = client();
+        client.connect(site.vip).unwrap();
+        client.send(b"hello").unwrap();
+        let (_, leg) = site.arrived();
+        site.server.send_to(b"world", leg).unwrap();
+        let mut buffer = [0; 16];
+        assert_eq!(client.recv(&mut buffer).unwrap(), 5);
+    });
+}
+
+#[test]
+fn more_flows_than_allowed_are_counted_and_those_that_are_done_make_room() {
+    in_namespace(|namespace| {
+        let options = Options { flows: 2, ..Options::default() };
+        let site = Site::new(options, namespace);
+        let clients: Vec<_> = (0..3).map(|_| client()).collect();
+        for client in &clients {
+            client.send_to(b"hello", site.vip).unwrap();
+        }
+        site.arrived();
+        site.arrived();
+        let hit =
+            site.telemetry.metrics.limits.get_or_create(&crate::telemetry::metrics::LimitLabels { limit: "flows" });
+        let began = Instant::now();
+        while hit.get() == 0 {
+            assert!(began.elapsed() < PATIENCE, "the limit was never hit");
+            std::thread::yield_now();
+        }
+    });
+}
