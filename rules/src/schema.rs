@@ -63,6 +63,8 @@ pub struct Nature {
     /// Whether only a rule without L7 rules that names exactly this port lets every request pass. Otherwise every rule
     /// that covers the port does.
     pub exact_port: bool,
+    /// Whether its answers teach the addresses of names.
+    pub teaches: bool,
     /// Whether the fields of one rule are ORed instead of ANDed.
     pub alternatives: bool,
     /// Reads the text of a field of the form [`Form::Words`] or [`Form::Each`]: what has to match, or nothing if any
@@ -78,6 +80,7 @@ impl Nature {
         datagrams: false,
         ingress: true,
         exact_port: false,
+        teaches: false,
         alternatives: false,
         read: |_, text| Ok(Some(Matcher::Exact(text.to_owned()))),
     };

@@ -3,17 +3,21 @@
 mod kit;
 
 use std::{
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
 };
 
 use kit::{
-    Ports, allow, cidr_set, cidrs, egress, endpoint, fqdns, ip, key, passes, policy, request, resolved, service, town,
-    word,
+    Ports, allow, cidr_set, cidrs, egress, endpoint, fqdns, ip, key, passes, peers, policy,
+    protocols::{DNS, Named},
+    request, resolved, service, town, word,
 };
 use portcullis_rules::{
     policy::{Entry, Rule},
-    snapshot::{Flow, Snapshot},
+    snapshot::{Access, Flow, Snapshot},
     steering::Action,
     verdict::Layer,
     world::{Direction, EndpointId, Transport, World},
@@ -196,4 +200,26 @@ fn an_address_that_stays_allowed_is_never_refused_while_its_names_change() {
         done.store(true, Ordering::Relaxed);
         asked.join().unwrap();
     });
+}
+
+#[test]
+fn names_may_be_followed_without_a_rule_for_dns_by_judging_what_passes_on_its_port() {
+    let entries = vec![fqdns(&["api.test"]).port("443"), peers(&["app=client"]).port("1-100/any")];
+    let mut world = world(entries);
+    world.naming = Some(&DNS);
+    let by_cilium = Snapshot::compile(&world, 1);
+    assert_eq!(word(&leaves(&by_cilium, "10.0.0.2", "53")), "allow");
+    world.settings.deviations.names_without_dns_rule = true;
+    let snapshot = Snapshot::compile(&world, 2);
+    for (port, wanted) in [("52", "allow"), ("53", "judge"), ("53/udp", "judge"), ("54", "allow"), ("101", "deny")] {
+        assert_eq!(word(&leaves(&snapshot, "10.0.0.2", port)), wanted, "{port}");
+    }
+    let Access::Judge(rules) = leaves(&snapshot, "10.0.0.2", "53").access else { panic!("it is judged") };
+    let query = Named(&DNS, "anything.test.");
+    let verdict = rules.check(&query);
+    assert!(verdict.allowed);
+    assert_eq!(verdict.rule.map(|rule| &*rule.rule), Some("egress[1].toPorts[0]"));
+    // Who follows no names is not listened to.
+    world.policies = vec![Arc::new(policy("default/p", vec![egress("app=server", vec![peers(&["app=client"])])]))];
+    assert_eq!(word(&leaves(&Snapshot::compile(&world, 3), "10.0.0.2", "53")), "allow");
 }

@@ -354,7 +354,9 @@ impl Worker {
             tracing::warn!("{fault}");
         }
         self.reference_faults = missing;
-        let snapshot = Snapshot::compile(&self.table.world(self.settings), self.revision);
+        let mut world = self.table.world(self.settings);
+        world.naming = self.schemas.iter().copied().find(|schema| schema.nature.teaches);
+        let snapshot = Snapshot::compile(&world, self.revision);
         let faults = self.sink.apply(self.revision, Arc::new(snapshot), &self.table.locals());
         let counts = self.table.counts();
         tracing::info!(

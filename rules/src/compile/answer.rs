@@ -29,6 +29,7 @@ type SetKey = (Vec<GrantId>, &'static str, Option<Arc<RuleInfo>>);
 #[derive(Debug)]
 pub(crate) struct Decider {
     settings: Settings,
+    naming: Option<&'static Schema>,
     secrets: Vec<Secret>,
     grants: Arc<[Grant]>,
     sets: HashMap<SetKey, Arc<RuleSet>>,
@@ -36,7 +37,8 @@ pub(crate) struct Decider {
 
 impl Decider {
     pub(crate) fn new(world: &World, grants: Arc<[Grant]>) -> Self {
-        Self { settings: world.settings, secrets: world.secrets.clone(), grants, sets: HashMap::new() }
+        let (settings, secrets) = (world.settings, world.secrets.clone());
+        Self { settings, naming: world.naming, secrets, grants, sets: HashMap::new() }
     }
 
     /// Forgets rule sets that no answer has any more.
@@ -82,6 +84,11 @@ impl Decider {
             let access = Access::Judge(self.set(judging, protocol, wider));
             return Flow { redirect, ..decided(access, Layer::L7, Reason::RuleAllows, None) };
         }
+        if key.overheard
+            && let Some(access) = self.overheard(plain, open)
+        {
+            return Flow { redirect, ..decided(access, Layer::L7, Reason::RuleAllows, None) };
+        }
         let flow = match plain {
             Some(plain) => decided(Access::Allow, layer(plain), Reason::RuleAllows, Some(plain)),
             None if open => decided(Access::Allow, Layer::L3, Reason::NotEnforced, None),
@@ -89,6 +96,19 @@ impl Decider {
             None => decided(Access::Deny, Layer::L3, Reason::NoRule, None),
         };
         Flow { redirect, ..flow }
+    }
+
+    /// What would pass as it is, judged by a rule that allows everything.
+    fn overheard(&mut self, plain: Option<&Grant>, open: bool) -> Option<Access> {
+        let info = match plain {
+            Some(plain) => Arc::clone(&plain.info),
+            None if open => {
+                let by_name = self.grants.iter().find(|grant| grant.peers.have_names())?;
+                Arc::new(RuleInfo { policy: Arc::clone(&by_name.info.policy), rule: "enableDefaultDeny".into() })
+            }
+            None => return None,
+        };
+        Some(Access::Judge(self.set(Vec::new(), self.naming?, Some(info))))
     }
 
     /// The first grant that lets every request pass beside rules of a protocol.

@@ -147,6 +147,8 @@ pub(crate) struct ClassKey {
     pub(crate) open: bool,
     /// The node's own addresses are let in.
     pub(crate) host: bool,
+    /// What else would pass as it is is judged by a rule that allows everything, because names are learnt from it.
+    pub(crate) overheard: bool,
 }
 
 /// Makes classes; equal ones are one.

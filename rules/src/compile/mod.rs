@@ -27,6 +27,9 @@ use crate::{
     world::{Direction, Endpoint, EndpointId, Port, Transport, World},
 };
 
+/// Where names are asked for (RFC 1035 §4.2).
+const NAMES_PORT: u16 = 53;
+
 /// What binds endpoints that the same rules select.
 #[derive(Debug)]
 pub(crate) struct Subject {
@@ -161,16 +164,21 @@ impl Binder<'_> {
             let named = ports.iter().filter(|_| ingress);
             named.clone().find(|port| port.name == name && port.transport == transport).map(|port| port.port)
         };
+        let by_name = || grants.iter().any(|id| self.grant(*id).peers.have_names());
+        let overhears = !ingress && self.settings.deviations.names_without_dns_rule && by_name();
         let classes = TRANSPORTS.map(|transport| {
             let ranges = cut(grants.iter().flat_map(|id| {
                 let ports = self.grants[*id as usize].ports(transport, own);
                 ports.into_iter().map(move |range| (*range.start(), *range.end(), *id))
             }));
+            let overheard = overhears && matches!(transport, Transport::Tcp | Transport::Udp);
+            let ranges = if overheard { set_apart(ranges, NAMES_PORT) } else { ranges };
             ranges
                 .into_iter()
                 .map(|(first, grants)| {
                     let exact = self.exactly(&grants, transport, first);
-                    (first, self.classes.get(ClassKey { grants, exact, open, host: let_in }))
+                    let overheard = overheard && first == NAMES_PORT;
+                    (first, self.classes.get(ClassKey { grants, exact, open, host: let_in, overheard }))
                 })
                 .collect()
         });
@@ -200,6 +208,20 @@ impl Binder<'_> {
     fn grants_of(&self, selecting: &[usize], direction: Direction) -> Vec<GrantId> {
         selecting.iter().flat_map(|rule| &self.rules[*rule].sides[direction as usize].grants).copied().collect()
     }
+}
+
+/// Makes a port a range of its own.
+fn set_apart(mut ranges: Vec<(u16, Vec<GrantId>)>, port: u16) -> Vec<(u16, Vec<GrantId>)> {
+    for first in [Some(port), port.checked_add(1)].into_iter().flatten() {
+        let after = ranges.partition_point(|(start, _)| *start <= first);
+        if let Some((start, grants)) = after.checked_sub(1).and_then(|place| ranges.get(place))
+            && *start < first
+        {
+            let grants = grants.clone();
+            ranges.insert(after, (first, grants));
+        }
+    }
+    ranges
 }
 
 /// Cuts overlapping ranges of ports into disjoint ones that cover every port: the first port of each and the grants
@@ -239,6 +261,16 @@ fn cut(ranges: impl Iterator<Item = (u16, u16, GrantId)>) -> Vec<(u16, Vec<Grant
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_port_is_set_apart_from_its_neighbours_once() {
+        let wanted = vec![(0, vec![1]), (53, vec![1]), (54, vec![1])];
+        let once = set_apart(vec![(0, vec![1])], 53);
+        assert_eq!(once, wanted);
+        assert_eq!(set_apart(once, 53), wanted);
+        assert_eq!(set_apart(vec![(0, vec![]), (53, vec![1])], 53), [(0, vec![]), (53, vec![1]), (54, vec![1])]);
+        assert_eq!(set_apart(vec![(0, vec![])], u16::MAX), [(0, vec![]), (u16::MAX, vec![])]);
+    }
 
     #[test]
     fn ranges_are_cut_where_one_starts_or_ends() {

@@ -52,6 +52,11 @@ impl Peers {
             }
     }
 
+    /// Whether it has selectors of names.
+    pub(crate) fn have_names(&self) -> bool {
+        !self.fqdns.is_empty()
+    }
+
     /// Whether it has one of some selectors of names.
     pub(crate) fn names_any(&self, selectors: &[SelectorId]) -> bool {
         selectors.iter().any(|selector| self.fqdns.binary_search(selector).is_ok())

@@ -23,6 +23,7 @@ pub static SCHEMA: Schema = Schema {
         datagrams: true,
         ingress: false,
         exact_port: true,
+        teaches: true,
         alternatives: true,
         read,
     },

@@ -28,6 +28,7 @@ pub static SCHEMA: Schema = Schema {
         datagrams: false,
         ingress: true,
         exact_port: false,
+        teaches: false,
         alternatives: false,
         read,
     },
