@@ -1,13 +1,18 @@
 //! Finds the rule that allows a request without asking every rule.
 //!
-//! Rules that want one value of a field are found by that value. Rules that differ only in one regular expression share
-//! automata, each of which tells in one pass over the value which of its rules match. What is left is asked in turn.
+//! Rules that want one value of a field are found by that value, those with a pattern of names by what the names begin or
+//! end with. Rules that differ only in one regular expression share automata, each of which tells in one pass over the
+//! value which of its rules match. What is left is asked in turn.
 
-use std::collections::HashMap;
+use std::{
+    collections::{BTreeMap, HashMap},
+    iter,
+};
 
 use regex_automata::{Input, meta::Regex};
 
 use crate::{
+    names::{Affix, NamePattern},
     pattern::{Pattern, compile_many},
     policy::{Matcher, Predicate},
     request::{FieldValue, Request},
@@ -20,16 +25,28 @@ const FEWEST: usize = 8;
 /// Most rules of one automaton: it bounds its memory and the time to build it.
 const MOST: usize = 512;
 
+/// Rules by something of a value, by their numbers.
+type Numbers = HashMap<Box<[u8]>, Vec<u32>, foldhash::fast::RandomState>;
+
 /// How to find rules by what a request says.
 #[derive(Debug)]
 pub(crate) struct Finder {
-    /// Rules by the one value that the field [`Finder::field`] has to have.
-    by_value: HashMap<Box<[u8]>, Vec<u32>, foldhash::fast::RandomState>,
-    /// The field in which rules want the most different values.
-    field: FieldIndex,
+    /// One for each field.
+    fields: Vec<ByField>,
     automata: Vec<Automaton>,
     /// Rules that nothing else finds, in order.
     others: Vec<u32>,
+}
+
+/// Rules that look at one field.
+#[derive(Debug, Default)]
+struct ByField {
+    /// By the one value that it has to have.
+    values: Numbers,
+    /// By what it has to begin with, for each length of that.
+    starts: BTreeMap<usize, Numbers>,
+    /// By what it has to end with.
+    ends: BTreeMap<usize, Numbers>,
 }
 
 /// Rules that differ in one regular expression only.
@@ -42,31 +59,50 @@ struct Automaton {
     rules: Vec<u32>,
 }
 
+impl ByField {
+    fn is_empty(&self) -> bool {
+        self.values.is_empty() && self.starts.is_empty() && self.ends.is_empty()
+    }
+
+    fn add(&mut self, pattern: &NamePattern, number: u32) {
+        let (map, affix) = match pattern.affix() {
+            Affix::Start(affix) => (&mut self.starts, affix),
+            Affix::End(affix) => (&mut self.ends, affix),
+        };
+        map.entry(affix.len()).or_default().entry(affix.into()).or_default().push(number);
+    }
+
+    /// Tells of each list of rules that a value may satisfy, until one is enough; whether one was.
+    fn find(&self, value: &[u8], mut enough: impl FnMut(&[u32]) -> bool) -> bool {
+        let end = |length: &usize| value.get(value.len().checked_sub(*length)?..);
+        let starts = self.starts.iter().map(|(length, numbers)| (numbers, value.get(..*length)));
+        let ends = self.ends.iter().map(|(length, numbers)| (numbers, end(length)));
+        let mut parts = iter::once((&self.values, Some(value))).chain(starts).chain(ends);
+        parts.any(|(numbers, part)| part.and_then(|part| numbers.get(part)).is_some_and(|numbers| enough(numbers)))
+    }
+}
+
 impl Finder {
     pub(crate) fn new(schema: &Schema, rules: &[Compiled]) -> Self {
-        let fields = || (0..schema.fields.len()).filter_map(|index| u8::try_from(index).ok()).map(FieldIndex);
-        let distinct = |field: &FieldIndex| {
-            let mut values: Vec<_> = rules.iter().filter_map(|rule| exact(rule, *field)).collect();
-            values.sort_unstable();
-            values.dedup();
-            values.len()
-        };
-        let field = fields().max_by_key(distinct).unwrap_or(FieldIndex(0));
-        let mut finder = Self { by_value: HashMap::default(), field, automata: Vec::new(), others: Vec::new() };
+        let fields = schema.fields.iter().map(|_| ByField::default()).collect();
+        let mut finder = Self { fields, automata: Vec::new(), others: Vec::new() };
         let mut alike: HashMap<(FieldIndex, Vec<&Predicate>), Vec<u32>> = HashMap::new();
-        let mut wanting: HashMap<&[u8], usize> = HashMap::new();
-        for value in rules.iter().filter_map(|rule| exact(rule, field)) {
-            *wanting.entry(value).or_default() += 1;
+        let mut wanting: HashMap<(FieldIndex, &[u8]), usize> = HashMap::new();
+        for wanted in rules.iter().flat_map(exact) {
+            *wanting.entry(wanted).or_default() += 1;
         }
+        let wanting = |wanted: &(FieldIndex, &[u8])| wanting.get(wanted).copied().unwrap_or_default();
         for (number, rule) in (0_u32..).zip(rules) {
-            let value = exact(rule, field);
             // A value that many rules want (GET) tells little; an automaton tells them apart.
-            let telling = value.is_some_and(|value| wanting.get(value).is_some_and(|count| *count < FEWEST));
-            match (value, but_one_regex(rule)) {
-                (Some(value), None) => finder.by_value.entry(value.into()).or_default().push(number),
-                (Some(value), Some(_)) if telling => finder.by_value.entry(value.into()).or_default().push(number),
-                (_, Some(key)) => alike.entry(key).or_default().push(number),
-                (None, None) => finder.others.push(number),
+            let telling = exact(rule).min_by_key(wanting);
+            let regex = but_one_regex(rule);
+            let name = name_pattern(rule);
+            match (telling, name, regex) {
+                (Some(wanted), _, _) if wanting(&wanted) < FEWEST => finder.add_value(wanted, number),
+                (_, Some((field, pattern)), _) => finder.fields[usize::from(field.0)].add(pattern, number),
+                (_, _, Some(key)) => alike.entry(key).or_default().push(number),
+                (Some(wanted), ..) => finder.add_value(wanted, number),
+                _ => finder.others.push(number),
             }
         }
         for ((field, _), numbers) in alike {
@@ -82,10 +118,18 @@ impl Finder {
         finder
     }
 
+    fn add_value(&mut self, (field, value): (FieldIndex, &[u8]), number: u32) {
+        self.fields[usize::from(field.0)].values.entry(value.into()).or_default().push(number);
+    }
+
     /// A rule that allows a request.
     pub(crate) fn find<'r>(&self, rules: &'r [Compiled], request: &dyn Request) -> Option<&'r Compiled> {
-        self.indexed(rules, request)
-            .find(|rule| rule.matches(request))
+        let mut found = None;
+        self.indexed(rules, request, |rule| {
+            found = Some(rule).filter(|rule| rule.matches(request));
+            found.is_some()
+        });
+        found
             .or_else(|| {
                 let mut others = self.others.iter().map(|number| &rules[*number as usize]);
                 others.find(|rule| rule.matches(request))
@@ -93,20 +137,21 @@ impl Finder {
             .or_else(|| self.automata.iter().find_map(|automaton| automaton.find(rules, request)))
     }
 
-    /// The rules that want the value that the request has.
+    /// Tells of the rules that want what the request has, until one is enough.
     pub(crate) fn indexed<'r>(
         &self,
         rules: &'r [Compiled],
         request: &dyn Request,
-    ) -> impl Iterator<Item = &'r Compiled> {
-        let found: &[u32] = match self.by_value.is_empty() {
-            true => &[],
-            false => match request.field(self.field, "") {
-                FieldValue::Value(value) => self.by_value.get(&*value).map_or(&[], Vec::as_slice),
-                FieldValue::Absent | FieldValue::Ambiguous(_) => &[],
-            },
-        };
-        found.iter().map(|number| &rules[*number as usize])
+        mut enough: impl FnMut(&'r Compiled) -> bool,
+    ) {
+        for (index, by_field) in (0_u8..).map(FieldIndex).zip(&self.fields) {
+            if !by_field.is_empty()
+                && let FieldValue::Value(value) = request.field(index, "")
+                && by_field.find(&value, |numbers| numbers.iter().any(|number| enough(&rules[*number as usize])))
+            {
+                return;
+            }
+        }
     }
 }
 
@@ -144,10 +189,18 @@ impl Automaton {
     }
 }
 
-/// The one value that a rule wants of a field.
-fn exact(rule: &Compiled, field: FieldIndex) -> Option<&[u8]> {
+/// The fields of which a rule wants one value, with that value.
+fn exact(rule: &Compiled) -> impl Iterator<Item = (FieldIndex, &[u8])> {
+    rule.predicates.iter().filter_map(|(predicate, pattern)| match pattern {
+        Pattern::Exact(value) if predicate.key.is_empty() => Some((predicate.field, &**value)),
+        _ => None,
+    })
+}
+
+/// A pattern of names that a rule has, and the field that it is about.
+fn name_pattern(rule: &Compiled) -> Option<(FieldIndex, &NamePattern)> {
     rule.predicates.iter().find_map(|(predicate, pattern)| match pattern {
-        Pattern::Exact(value) if predicate.field == field && predicate.key.is_empty() => Some(&**value),
+        Pattern::Name(pattern) if predicate.key.is_empty() => Some((predicate.field, pattern)),
         _ => None,
     })
 }

@@ -29,13 +29,6 @@ pub fn selector_regex(pattern: &str) -> String {
     if is_everything(pattern) { format!("({CHARACTER}+[.])+|[.]") } else { regex(pattern) }
 }
 
-/// The regular expression over a normal name that a `matchName` or a `matchPattern` of a DNS rule stands for; `None` for
-/// all stars, which take whatever is asked.
-#[must_use]
-pub fn rule_regex(pattern: &str) -> Option<String> {
-    (!is_everything(pattern)).then(|| regex(pattern))
-}
-
 fn regex(pattern: &str) -> String {
     let pattern = normal(pattern.trim());
     let after_stars = pattern.trim_start_matches('*');
@@ -58,6 +51,91 @@ fn regex(pattern: &str) -> String {
         in_stars = character == '*';
     }
     regex
+}
+
+/// A pattern of names with stars, ready to be compared: what [`selector_regex`] says, without a regular expression.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamePattern {
+    /// Begins with `**.`: one or more whole labels.
+    deep: bool,
+    /// What follows that. Each row of stars is one.
+    rest: Box<[u8]>,
+}
+
+/// What every name that a pattern takes begins or ends with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Affix<'p> {
+    Start(&'p [u8]),
+    End(&'p [u8]),
+}
+
+impl NamePattern {
+    /// A pattern in [normal form](normal) that is [not everything](is_everything).
+    #[must_use]
+    pub fn new(pattern: &str) -> Self {
+        let after_stars = pattern.trim_start_matches('*');
+        let (deep, rest) = match after_stars.strip_prefix('.') {
+            Some(rest) if pattern.len() - after_stars.len() >= 2 => (true, rest),
+            _ => (false, pattern),
+        };
+        let mut rest = rest.as_bytes().to_vec();
+        rest.dedup_by(|a, b| *a == b'*' && *b == b'*');
+        Self { deep, rest: rest.into() }
+    }
+
+    /// Whether it takes a name in normal form.
+    #[must_use]
+    pub fn takes(&self, name: &[u8]) -> bool {
+        if !self.deep {
+            return glob(&self.rest, name);
+        }
+        // A star takes no dot, so the rest has as many labels as it has dots.
+        let dots = self.rest.iter().filter(|byte| **byte == b'.').count();
+        let mut ends = name.iter().enumerate().rev().filter(|(_, byte)| **byte == b'.').map(|(at, _)| at);
+        let Some((labels, rest)) = ends.nth(dots).map(|end| name.split_at(end + 1)) else { return false };
+        let whole = |label: &[u8]| !label.is_empty() && label.iter().all(|byte| is_character(*byte));
+        labels[..labels.len() - 1].split(|byte| *byte == b'.').all(whole) && glob(&self.rest, rest)
+    }
+
+    /// The longer of what all its names begin and end with.
+    pub(crate) fn affix(&self) -> Affix<'_> {
+        let stars = || self.rest.iter().enumerate().filter(|(_, byte)| **byte == b'*').map(|(at, _)| at);
+        let start = if self.deep { 0 } else { stars().next().unwrap_or(self.rest.len()) };
+        let end = stars().next_back().map_or(0, |star| star + 1);
+        if start > self.rest.len() - end { Affix::Start(&self.rest[..start]) } else { Affix::End(&self.rest[end..]) }
+    }
+}
+
+/// Whether a byte is one that a star takes.
+fn is_character(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'
+}
+
+/// Whether a pattern of literals and single stars takes a name. Only the last star ever has to take more: what stands
+/// before it lies as far in front as it can, and every byte that an earlier star would take is one of those that it takes
+/// itself.
+fn glob(pattern: &[u8], name: &[u8]) -> bool {
+    let (mut at, mut wanted) = (0, 0);
+    // Behind the last star, and where what follows it was last tried.
+    let mut star: Option<(usize, usize)> = None;
+    while at < name.len() {
+        match (pattern.get(wanted), &mut star) {
+            (Some(b'*'), _) => {
+                wanted += 1;
+                star = Some((wanted, at));
+            }
+            (Some(byte), _) if *byte == name[at] => {
+                wanted += 1;
+                at += 1;
+            }
+            (_, Some((behind, tried))) if is_character(name[*tried]) => {
+                *tried += 1;
+                (wanted, at) = (*behind, *tried);
+            }
+            _ => return false,
+        }
+    }
+    pattern[wanted..].iter().all(|byte| *byte == b'*')
 }
 
 #[cfg(test)]
@@ -92,7 +170,11 @@ mod tests {
         ] {
             let regex = compile(&selector_regex(pattern)).unwrap();
             assert_eq!(regex.is_match(name.as_bytes()), matches, "{pattern} on {name}");
+            // Stars alone are no pattern of a DNS rule: there they take whatever is asked.
+            if !is_everything(pattern) {
+                let takes = NamePattern::new(&normal(pattern)).takes(name.as_bytes());
+                assert_eq!(takes, matches, "{pattern} on {name}, without a regular expression");
+            }
         }
-        assert_eq!(rule_regex("**"), None, "a DNS rule of stars takes what no selector takes");
     }
 }

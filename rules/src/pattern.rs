@@ -6,7 +6,7 @@ use regex_automata::{
     util::syntax,
 };
 
-use crate::{policy::Matcher, re2::translate};
+use crate::{names::NamePattern, policy::Matcher, re2::translate};
 
 /// Largest compiled size of one regular expression in bytes.
 pub const REGEX_BUDGET: usize = 1 << 20;
@@ -33,6 +33,10 @@ pub(crate) enum Pattern {
     Regex(Box<Regex>, Box<[u8]>),
     /// Any value.
     Present,
+    /// A name that a pattern with stars takes.
+    Name(NamePattern),
+    /// One of these values.
+    AnyOf(Box<[Box<[u8]>]>),
     /// A regular expression that is broken or over its budget: nothing matches.
     Broken,
 }
@@ -42,6 +46,9 @@ impl Pattern {
         match matcher {
             Matcher::Present => Self::Present,
             Matcher::Exact(value) => Self::Exact(value.as_bytes().into()),
+            Matcher::Name(pattern) if !pattern.contains('*') => Self::Exact(pattern.as_bytes().into()),
+            Matcher::Name(pattern) => Self::Name(NamePattern::new(pattern)),
+            Matcher::AnyOf(values) => Self::AnyOf(values.iter().map(|value| value.as_bytes().into()).collect()),
             Matcher::Regex(pattern) => match literal(pattern) {
                 Some(value) => Self::Exact(value.into()),
                 None => compile(pattern)
@@ -55,6 +62,8 @@ impl Pattern {
             Self::Exact(wanted) => **wanted == *value,
             Self::Regex(regex, prefix) => value.starts_with(prefix) && regex.is_match(Input::new(value)),
             Self::Present => true,
+            Self::Name(pattern) => pattern.takes(value),
+            Self::AnyOf(values) => values.iter().any(|wanted| **wanted == *value),
             Self::Broken => false,
         }
     }

@@ -223,6 +223,9 @@ pub struct L7Rule {
     /// `headerMatches` that are more than a predicate: what is done with a header that does not match, and what is
     /// compared with a secret. They run once all predicates match.
     pub actions: Vec<HeaderAction>,
+    /// Its number in the list that was written, where that is not its place among the rules: one item may be several
+    /// rules.
+    pub item: Option<usize>,
     /// Where it stands in the document.
     pub position: Position,
 }
@@ -284,6 +287,11 @@ pub enum Matcher {
     Exact(String),
     /// There is a value.
     Present,
+    /// The whole value is a name in [normal form](crate::names::normal) that a pattern takes
+    /// ([`crate::names::NamePattern`]).
+    Name(String),
+    /// The whole value equals one of these.
+    AnyOf(Vec<String>),
 }
 
 /// Something wrong or doubtful in a policy.

@@ -173,8 +173,12 @@ impl RuleSet {
     /// index finds and the first [`EXPLAINED`] are asked: a denied request must not cost more than its share.
     fn denied(&self, request: &dyn Request) -> Verdict<'_> {
         let mut nearest: Option<(&Compiled, usize, Option<&'static str>)> = None;
-        let indexed = self.finder.indexed(&self.rules, request).take(EXPLAINED);
-        for rule in indexed.chain(self.rules.iter().take(EXPLAINED)) {
+        let mut indexed = Vec::new();
+        self.finder.indexed(&self.rules, request, |rule| {
+            indexed.push(rule);
+            indexed.len() == EXPLAINED
+        });
+        for rule in indexed.into_iter().chain(self.rules.iter().take(EXPLAINED)) {
             if let Fate::Miss { at, ambiguous } = rule.judge(request)
                 && nearest.is_none_or(|(_, best, _)| at > best)
             {
@@ -203,7 +207,8 @@ impl RuleSet {
         let pattern = match &predicate.matcher {
             // A header's value may be a secret on both sides.
             Matcher::Exact(_) if header => "[redacted]".to_owned(),
-            Matcher::Regex(pattern) | Matcher::Exact(pattern) => pattern.clone(),
+            Matcher::Regex(pattern) | Matcher::Exact(pattern) | Matcher::Name(pattern) => pattern.clone(),
+            Matcher::AnyOf(values) => values.join(", "),
             Matcher::Present => "(present)".to_owned(),
         };
         let name =

@@ -23,6 +23,9 @@ pub enum Form {
     /// The same for a field of which a request may have several values. Each of them has to be allowed by a rule, not
     /// all by the same one (cilium/proxy proxylib/kafka/kafkalib/policy.go).
     Each,
+    /// A list of texts for [`Nature::read`], each of which is one value: the field has one of them. It narrows a rule also
+    /// where the other fields are ORed.
+    AnyOf,
 }
 
 /// One field of a protocol.
@@ -65,10 +68,10 @@ pub struct Nature {
     pub exact_port: bool,
     /// Whether its answers teach the addresses of names.
     pub teaches: bool,
-    /// Whether the fields of one rule are ORed instead of ANDed.
+    /// Whether the fields of one rule are ORed instead of ANDed, those of the form [`Form::AnyOf`] excepted.
     pub alternatives: bool,
-    /// Reads the text of a field of the form [`Form::Words`] or [`Form::Each`]: what has to match, or nothing if any
-    /// value will do. An error says what is wrong.
+    /// Reads the text of a field of the form [`Form::Words`], [`Form::Each`] or [`Form::AnyOf`]: what has to match, or
+    /// nothing if any value will do. An error says what is wrong.
     pub read: fn(FieldIndex, &str) -> Result<Option<Matcher>, String>,
 }
 

@@ -35,7 +35,11 @@ pub(super) fn read(rules: &Field<'_>, language: Language<'_>, problems: &mut Vec
     }
     let (schema, field) = named.into_iter().next()?;
     let items = field.items(problems);
-    let rules: Vec<L7Rule> = items.iter().flat_map(|item| rule(item, schema, language, problems)).collect();
+    let mut rules: Vec<L7Rule> = Vec::with_capacity(items.len());
+    for (number, item) in items.iter().enumerate() {
+        let several = rule(item, schema, language, problems);
+        rules.extend(several.into_iter().map(|rule| L7Rule { item: Some(number), ..rule }));
+    }
     (!rules.is_empty()).then_some(L7Rules { schema, rules })
 }
 
@@ -44,12 +48,13 @@ fn rule(item: &Field<'_>, schema: &'static Schema, language: Language<'_>, probl
     let position = item.tree.position;
     let mut fields = item.fields(problems);
     let mut lists = Vec::new();
+    let mut narrowing = Vec::new();
     let mut actions = Vec::new();
     for (index, spec) in (0..).map(FieldIndex).zip(schema.fields) {
         if let Some(field) = fields.get(spec.name) {
             let mut predicates = Vec::new();
             read_predicates(&field, schema, spec, index, &mut predicates, problems);
-            lists.push(predicates);
+            if spec.form == Form::AnyOf { narrowing.extend(predicates) } else { lists.push(predicates) }
         }
         if spec.form == Form::Headers
             && let Some(field) = fields.get("headerMatches")
@@ -61,15 +66,27 @@ fn rule(item: &Field<'_>, schema: &'static Schema, language: Language<'_>, probl
     }
     fields.finish(&[], problems);
     if !schema.nature.alternatives {
-        return vec![L7Rule { predicates: lists.concat(), actions, position }];
+        lists.push(narrowing);
+        return vec![L7Rule { predicates: lists.concat(), actions, item: None, position }];
     }
     if lists.is_empty() {
+        if !narrowing.is_empty() {
+            problems.push(names_nothing(item, schema));
+        }
         // Nothing is named, and nothing is allowed.
         let nothing = (schema.nature.read)(FieldIndex(0), "").ok().flatten();
         let predicate = |matcher| Predicate { field: FieldIndex(0), key: String::new(), matcher };
         lists.push(nothing.map(predicate).into_iter().collect());
     }
-    lists.into_iter().map(|predicates| L7Rule { predicates, position, ..L7Rule::default() }).collect()
+    let whole = |predicates: Vec<Predicate>| [predicates, narrowing.clone()].concat();
+    lists.into_iter().map(|list| L7Rule { predicates: whole(list), position, ..L7Rule::default() }).collect()
+}
+
+/// A rule of alternatives has none of them.
+fn names_nothing(item: &Field<'_>, schema: &Schema) -> Problem {
+    let alternatives = schema.fields.iter().filter(|spec| spec.form != Form::AnyOf).map(|spec| spec.name);
+    let names = alternatives.collect::<Vec<_>>().join(" or ");
+    item.problem("narrows what it does not name, and so allows nothing", format!("write {names} beside it"))
 }
 
 /// A text in the words of a protocol as a predicate; `Some(None)` where any value will do.
@@ -106,6 +123,21 @@ fn read_predicates(
         Form::Words | Form::Each => {
             let text = field.text(problems);
             predicates.extend(text.and_then(|text| words(field, schema, index, text, problems)).flatten());
+        }
+        Form::AnyOf => {
+            let items = field.items(problems);
+            if items.is_empty() {
+                problems.push(field.problem("is an empty list", "write at least one, or remove it"));
+            }
+            let read = |item: &Field<'_>, problems: &mut Vec<Problem>| {
+                let text = item.text(problems)?;
+                match words(item, schema, index, text, problems)??.matcher {
+                    Matcher::Exact(value) => Some(value),
+                    _ => None,
+                }
+            };
+            let values: Vec<String> = items.iter().filter_map(|item| read(item, problems)).collect();
+            predicates.push(keyless(Matcher::AnyOf(values)));
         }
         Form::Regex | Form::Exact => {
             let text = field.text(problems).filter(|text| !text.is_empty()).map(str::to_owned);

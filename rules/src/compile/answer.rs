@@ -150,7 +150,7 @@ impl Decider {
         for grant in key.0.iter().map(of) {
             let mut is_new = |rule: &L7Rule| seen.insert(&raw const *rule) || !rule.actions.is_empty();
             for (number, rule) in grant.rules(schema).enumerate().filter(|(_, rule)| is_new(rule)) {
-                let path = format!("{}.{list}[{number}]", grant.info.rule);
+                let path = format!("{}.{list}[{}]", grant.info.rule, rule.item.unwrap_or(number));
                 all.push((rule, Arc::new(RuleInfo { policy: Arc::clone(&grant.info.policy), rule: path.into() })));
             }
         }

@@ -3,7 +3,7 @@
 use crate::{
     labels::{CLUSTER, NAMESPACE, Operator, Requirement, Selector},
     lint::element::{Element, Peer, Peers},
-    names,
+    names::{self, NamePattern},
     pattern::compile,
     policy::{Entity, FqdnSelector, L7Rule, Matcher, PortRef, PortSpec, Predicate},
 };
@@ -169,6 +169,11 @@ fn predicate(wide: &Predicate, narrow: &Predicate) -> bool {
             (wide, narrow) if wide == narrow => true,
             (Matcher::Present, _) => true,
             (Matcher::Regex(pattern), Matcher::Exact(value)) => matches(pattern, value),
+            (Matcher::Name(wide), Matcher::Name(narrow)) => {
+                !narrow.contains('*') && NamePattern::new(wide).takes(narrow.as_bytes())
+            }
+            (Matcher::AnyOf(wide), Matcher::AnyOf(narrow)) => narrow.iter().all(|value| wide.contains(value)),
+            (Matcher::AnyOf(wide), Matcher::Exact(value)) => wide.contains(value),
             (Matcher::Regex(pattern), Matcher::Regex(value)) => {
                 pattern == ".*" || super::text::literal(value).is_some_and(|value| matches(pattern, &value))
             }

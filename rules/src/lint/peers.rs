@@ -8,6 +8,7 @@ use crate::{
         Report, cover,
         element::{Element, Peers},
     },
+    names::NamePattern,
     policy::{CidrSet, Entity, FqdnSelector, L7Rules, Matcher, Predicate},
     settings::Deviations,
     world::{Direction, World},
@@ -155,8 +156,11 @@ fn covers(l7: &L7Rules, name: &str) -> bool {
         let fits = |predicate: &Predicate| match &predicate.matcher {
             Matcher::Regex(pattern) => cover::matches(pattern, name),
             Matcher::Exact(value) => value == name,
+            Matcher::Name(pattern) => NamePattern::new(pattern).takes(name.as_bytes()),
+            Matcher::AnyOf(values) => values.iter().any(|value| value == "A" || value == "AAAA"),
             Matcher::Present => true,
         };
-        rule.predicates.is_empty() || rule.predicates.iter().any(fits)
+        // A rule has at most one field about the name, and maybe one about the type.
+        rule.predicates.iter().all(fits)
     })
 }

@@ -1,21 +1,41 @@
-//! DNS, as far as policies need it: what a query asks for. Nothing is read from the wire yet.
+//! DNS over UDP and TCP (RFC 1035, RFC 7766): each query is read and judged by its name and type and forwarded as it
+//! came; an answer is relayed as it came if it is to what was asked, and read as far as it takes to know which addresses
+//! it gives for the name.
 
-use std::borrow::Cow;
+mod answer;
+pub mod kind;
+mod name;
+mod outstanding;
+mod query;
+mod refusal;
+mod session;
+mod stream;
+mod violation;
+mod wire;
 
 use portcullis_rules::{
     names,
     policy::Matcher,
-    request::{FieldValue, Request},
     schema::{FieldIndex, FieldSpec, Form, Nature, Schema},
 };
 
-/// What DNS publishes to the rules (cilium pkg/policy/api/fqdn.go, pkg/fqdn/dnsproxy). Both fields look at the queried
-/// name in lower case with its final dot; a rule with both takes what either takes.
+pub use self::{
+    answer::lesson,
+    query::{Query, with_query},
+    session::session,
+    stream::relay,
+    violation::{Offended, Violation},
+};
+
+/// What DNS publishes to the rules (cilium pkg/policy/api/fqdn.go, pkg/fqdn/dnsproxy). `matchName` and `matchPattern` look
+/// at the queried name in lower case with its final dot; a rule with both takes what either takes. `qtype` is ours: the
+/// types that a rule is for.
 pub static SCHEMA: Schema = Schema {
     protocol: "dns",
     fields: &[
         FieldSpec { name: "matchName", form: Form::Words, checked: true },
         FieldSpec { name: "matchPattern", form: Form::Words, checked: true },
+        FieldSpec { name: "qtype", form: Form::AnyOf, checked: true },
     ],
     nature: &Nature {
         priority: 121,
@@ -30,8 +50,15 @@ pub static SCHEMA: Schema = Schema {
 };
 
 const MATCH_NAME: FieldIndex = FieldIndex(0);
+const MATCH_PATTERN: FieldIndex = FieldIndex(1);
+const QTYPE: FieldIndex = FieldIndex(2);
 
 fn read(field: FieldIndex, text: &str) -> Result<Option<Matcher>, String> {
+    if field == QTYPE {
+        let number = kind::number(text);
+        let number = number.ok_or_else(|| format!("{text:?} is no type of query, such as A, AAAA or TYPE65"))?;
+        return Ok(Some(Matcher::Exact(kind::word(number).into_owned())));
+    }
     let (kind, star, also) =
         if field == MATCH_NAME { ("MatchName", "", "characters") } else { ("MatchPattern", "*", "and * characters") };
     if text.trim().len() > names::LONGEST {
@@ -42,33 +69,11 @@ fn read(field: FieldIndex, text: &str) -> Result<Option<Matcher>, String> {
             "Invalid characters in {kind}: \"{text}\". Only 0-9, a-z, A-Z and ., -, _ {also} are allowed"
         ));
     }
-    if text.is_empty() {
+    Ok(match text {
         // Cilium takes it, and no name fits.
-        return Ok(Some(Matcher::Exact(String::new())));
-    }
-    Ok(names::rule_regex(text).map(Matcher::Regex))
-}
-
-/// A query.
-#[derive(Debug)]
-pub struct Query {
-    name: String,
-}
-
-impl Query {
-    /// A query for a name, with or without its final dot.
-    #[must_use]
-    pub fn new(name: &str) -> Self {
-        Self { name: names::normal(name) }
-    }
-}
-
-impl Request for Query {
-    fn schema(&self) -> &'static Schema {
-        &SCHEMA
-    }
-
-    fn field(&self, _: FieldIndex, _: &str) -> FieldValue<'_> {
-        FieldValue::Value(Cow::Borrowed(self.name.as_bytes()))
-    }
+        "" => Some(Matcher::Exact(String::new())),
+        // Stars alone take whatever is asked, also what no host can be called.
+        _ if names::is_everything(text) => None,
+        _ => Some(Matcher::Name(names::normal(text))),
+    })
 }

@@ -74,9 +74,9 @@ pub struct ExplainArguments {
     /// A query of DNS: its name
     #[arg(long, value_name = "NAME", group = "said")]
     pub dns: Option<String>,
-    /// Its type; every type is judged alike
-    #[arg(long, value_name = "TYPE", requires = "dns")]
-    pub qtype: Option<String>,
+    /// Its type: A, AAAA, TYPE65, ...
+    #[arg(long, value_name = "TYPE", default_value = "A", requires = "dns")]
+    pub qtype: String,
     /// A ClientHello of TLS: its server name; empty for one without
     #[arg(long, value_name = "NAME", group = "said")]
     pub sni: Option<String>,

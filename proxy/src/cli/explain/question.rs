@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use portcullis_codecs::{dns::Query, kafka, tls::ClientHello};
+use portcullis_codecs::{kafka, tls::ClientHello};
 use portcullis_config::documents::offline::Offline;
 use portcullis_rules::{
     explain::Question,
@@ -17,7 +17,7 @@ use super::{
     arguments::{ExplainArguments, Way},
     told,
     town::{Town, address, entity, transport_of},
-    traffic::{Said, ask},
+    traffic::{Said, ask, query},
 };
 use crate::{
     cli::{
@@ -198,7 +198,7 @@ fn said(arguments: &ExplainArguments) -> Result<Option<Said>, String> {
         return Ok(Some(Said::http(method, target.trim(), host, headers)));
     }
     if let Some(name) = &arguments.dns {
-        return Ok(Some(Said::Dns(Query::new(name))));
+        return Ok(Some(Said::Dns(query(name, &arguments.qtype)?)));
     }
     if let Some(name) = &arguments.sni {
         return Ok(Some(Said::Tls(ClientHello::new(name))));

@@ -1,6 +1,11 @@
 //! What is said on a flow, as its protocol's codec reads it.
 
-use portcullis_codecs::{dns::Query, http1, kafka::Message, tls::ClientHello};
+use portcullis_codecs::{
+    dns::{self, Query},
+    http1,
+    kafka::Message,
+    tls::ClientHello,
+};
 use portcullis_rules::{
     explain::{Answer, How, Question, explain},
     request::Request,
@@ -15,7 +20,7 @@ pub(crate) enum Said {
     /// The head of a request, as bytes.
     Http(Vec<u8>),
     /// A query.
-    Dns(Query),
+    Dns(Query<'static>),
     /// A ClientHello.
     Tls(ClientHello),
     /// A request.
@@ -47,6 +52,16 @@ impl Said {
         head.push_str("\r\n");
         Self::Http(head.into_bytes())
     }
+}
+
+/// A query for a name, of a type by its word.
+///
+/// # Errors
+/// There is no such type.
+pub(crate) fn query(name: &str, kind: &str) -> Result<Query<'static>, String> {
+    let number = dns::kind::number(kind);
+    let number = number.ok_or_else(|| format!("{kind:?} is no type of query: write A, AAAA, TYPE65, ..."))?;
+    Ok(Query::new(name).of_type(number))
 }
 
 /// Asks about a flow and what is said on it. What its protocol forbids is refused before any rule is asked.

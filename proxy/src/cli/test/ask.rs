@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use portcullis_codecs::{dns::Query, kafka, tls::ClientHello};
+use portcullis_codecs::{kafka, tls::ClientHello};
 use portcullis_rules::{
     explain::{Answer, Near, Question, explain, near},
     verdict::{Layer, Reason},
@@ -100,7 +100,11 @@ pub(super) fn said(case: &Case) -> Result<Option<Said>, String> {
         all.push(Said { said, shown: format!("{} {}", http.method, http.path) });
     }
     if let Some(name) = &case.dns {
-        all.push(Said { said: traffic::Said::Dns(Query::new(name)), shown: format!("DNS {name}") });
+        let kind = case.qtype.as_deref().unwrap_or("A");
+        let shown = case.qtype.as_ref().map_or_else(|| format!("DNS {name}"), |kind| format!("DNS {name} {kind}"));
+        all.push(Said { said: traffic::Said::Dns(traffic::query(name, kind)?), shown });
+    } else if case.qtype.is_some() {
+        return Err("has a qtype without dns: write the name that is looked up".to_owned());
     }
     if let Some(name) = &case.sni {
         all.push(Said { said: traffic::Said::Tls(ClientHello::new(name)), shown: format!("TLS {name}") });

@@ -158,6 +158,9 @@ pub struct Case {
     /// A name that is looked up.
     #[serde(default)]
     pub dns: Option<String>,
+    /// The type of that query; `A` without it.
+    #[serde(default)]
+    pub qtype: Option<String>,
     /// The server name of a ClientHello; empty for one without.
     #[serde(default)]
     pub sni: Option<String>,

@@ -1,0 +1,193 @@
+//! DNS over TCP (RFC 7766): frames with their length in front, answers in any order.
+
+use super::{
+    Offended, Violation,
+    outstanding::{Fate, Outstanding, failure},
+    wire::HEADER,
+};
+use crate::{
+    lesson::Lesson,
+    relay::{Checker, Close, Limits, Output, Relay, Side, Step},
+};
+
+/// Bytes of the length in front of a message (RFC 1035 §4.2.2).
+const PREFIX: usize = 2;
+
+/// Makes the relay of one connection pair.
+#[must_use]
+pub fn relay(limits: &Limits) -> Box<dyn Relay> {
+    Box::new(Stream { limit: limits.pipelined, outstanding: Outstanding::default(), begun: false, hold: Hold::Nothing })
+}
+
+/// The state of one connection pair.
+#[derive(Debug)]
+struct Stream {
+    limit: usize,
+    outstanding: Outstanding,
+    /// The client has begun a frame that is not complete.
+    begun: bool,
+    hold: Hold,
+}
+
+// A relay lives as long as its connection, so what it keeps is bounded.
+const _: () = assert!(size_of::<Stream>() <= 256);
+
+/// Whether the next answer waits until what it teaches is known. Those behind it wait with it.
+#[derive(Debug)]
+enum Hold {
+    Nothing,
+    /// It has a lesson that the driver has not taken.
+    Untold(Lesson),
+    /// The lesson is being learnt.
+    Told,
+    /// It was, or was not.
+    Over(bool),
+}
+
+/// The message at the start of the input and the length of its frame, if it is complete.
+fn frame(input: &[u8]) -> Result<Option<(&[u8], usize)>, Violation> {
+    let Some((prefix, rest)) = input.split_first_chunk::<PREFIX>() else { return Ok(None) };
+    let length = usize::from(u16::from_be_bytes(*prefix));
+    if length < HEADER {
+        return Err(Violation::ShortFrame);
+    }
+    Ok(rest.get(..length).map(|message| (message, PREFIX + length)))
+}
+
+fn say(message: &[u8], out: &mut Output) {
+    // An answer of ours is no longer than the question of a frame that fits.
+    let length = u16::try_from(message.len()).unwrap_or(u16::MAX);
+    out.downstream.extend_from_slice(&length.to_be_bytes());
+    out.downstream.extend_from_slice(message);
+}
+
+fn offend(side: Side, violation: Violation, checker: &mut dyn Checker, out: &mut Output) {
+    checker.offended(&Offended { violation, side });
+    out.close = Some(Close::Reset);
+}
+
+impl Stream {
+    fn is_full(&self) -> bool {
+        self.outstanding.len() >= self.limit
+    }
+
+    fn waits(&self) -> bool {
+        matches!(self.hold, Hold::Untold(_) | Hold::Told)
+    }
+
+    fn queries(&mut self, input: &[u8], checker: &mut dyn Checker, out: &mut Output) -> Step {
+        let mut step = Step::HOLD;
+        while !self.is_full() {
+            let (message, length) = match frame(&input[step.forward..]) {
+                Ok(Some(frame)) => frame,
+                Ok(None) => break,
+                Err(violation) => {
+                    offend(Side::Downstream, violation, checker, out);
+                    break;
+                }
+            };
+            match self.outstanding.judge(message, 0, self.limit, checker) {
+                Fate::Forward => {
+                    step.forward += length;
+                    continue;
+                }
+                Fate::Answer(answer) => say(&answer, out),
+                Fate::Silence => {}
+                Fate::Offence(_) => out.close = Some(Close::Reset),
+            }
+            step.discard = length;
+            break;
+        }
+        self.begun = step.taken() < input.len() && !self.is_full();
+        step
+    }
+
+    fn answers(&mut self, input: &[u8], checker: &mut dyn Checker, out: &mut Output) -> Step {
+        let mut step = Step::HOLD;
+        while !self.waits() {
+            let (message, length) = match frame(&input[step.forward..]) {
+                Ok(Some(frame)) => frame,
+                Ok(None) => break,
+                Err(violation) => {
+                    offend(Side::Upstream, violation, checker, out);
+                    break;
+                }
+            };
+            match std::mem::replace(&mut self.hold, Hold::Nothing) {
+                Hold::Over(false) => {
+                    say(&failure(message), out);
+                    step.discard = length;
+                    break;
+                }
+                Hold::Over(true) => {}
+                _ => match self.outstanding.answer(message, checker) {
+                    Ok(None) => {}
+                    Ok(Some(lesson)) => {
+                        self.hold = Hold::Untold(lesson);
+                        break;
+                    }
+                    Err(_) => {
+                        out.close = Some(Close::Reset);
+                        break;
+                    }
+                },
+            }
+            step.forward += length;
+        }
+        step
+    }
+}
+
+impl Relay for Stream {
+    fn receive(&mut self, from: Side, input: &[u8], checker: &mut dyn Checker, out: &mut Output) -> Step {
+        match from {
+            Side::Downstream => self.queries(input, checker, out),
+            Side::Upstream => self.answers(input, checker, out),
+        }
+    }
+
+    fn receive_eof(&mut self, from: Side, held: usize, checker: &mut dyn Checker, out: &mut Output) {
+        if held > 0 {
+            offend(from, Violation::CutFrame, checker, out);
+        } else if from == Side::Upstream {
+            out.close = Some(Close::Graceful);
+        }
+    }
+
+    fn wants(&self, side: Side) -> bool {
+        match side {
+            Side::Downstream => !self.is_full(),
+            Side::Upstream => !self.waits(),
+        }
+    }
+
+    fn head_pending(&self) -> bool {
+        self.begun
+    }
+
+    fn head_timeout(&mut self, checker: &mut dyn Checker, out: &mut Output) {
+        if self.begun {
+            offend(Side::Downstream, Violation::FrameTimeout, checker, out);
+        }
+    }
+
+    fn client_first(&self) -> bool {
+        true
+    }
+
+    fn lesson(&mut self) -> Option<Lesson> {
+        match std::mem::replace(&mut self.hold, Hold::Told) {
+            Hold::Untold(lesson) => Some(lesson),
+            other => {
+                self.hold = other;
+                None
+            }
+        }
+    }
+
+    fn committed(&mut self, known: bool) {
+        if self.waits() {
+            self.hold = Hold::Over(known);
+        }
+    }
+}
