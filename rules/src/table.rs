@@ -159,8 +159,8 @@ impl Sources<'_> {
         vips
     }
 
-    /// What becomes of a VIP: the verdict that all its backends share, else the relay's draw. UDP has no relay, so there
-    /// a mixed one is refused.
+    /// What becomes of a VIP: the verdict that all its backends share, else the relay's draw. Datagrams have a relay only
+    /// where one of them is judged at layer 7, so without that a mixed one is refused.
     pub(crate) fn vip(
         &self,
         subject: &Subject,
@@ -168,16 +168,24 @@ impl Sources<'_> {
         transport: Transport,
         backends: &[SocketAddr],
     ) -> Action {
-        let mut actions = backends.iter().map(|backend| {
+        let actions = backends.iter().map(|backend| {
             let judged = subject.side(Direction::Egress).filter(|_| !own.contains(&backend.ip()));
             judged.map_or(Action::Pass, |side| {
                 let class = side.class(transport, backend.port());
                 action(&class.answer(who(self.addresses, backend.ip()), backend.ip()))
             })
         });
-        let first = actions.next().unwrap_or(Action::Refuse);
-        let mixed = if transport == Transport::Tcp { Action::Steer } else { Action::Refuse };
-        if actions.all(|action| action == first) { first } else { mixed }
+        let has_relay = |action: Action| transport == Transport::Tcp || action == Action::Steer;
+        let mixed = |one: Action, other: Action| {
+            if one == other {
+                one
+            } else if has_relay(one) || has_relay(other) {
+                Action::Steer
+            } else {
+                Action::Refuse
+            }
+        };
+        actions.reduce(mixed).unwrap_or(Action::Refuse)
     }
 }
 
@@ -213,7 +221,8 @@ fn push(classes: &mut Vec<PortClass>, class: PortClass) {
     classes.push(class);
 }
 
-/// Drops every prefix that decides as the one that contains it. Those of length 0 stay.
+/// Drops every prefix that decides as the one that contains it. Those of length 0 stay, and single loopback addresses: what
+/// goes to them is judged only where they are named.
 fn without_redundant(prefixes: Prefixes) -> Prefixes {
     let mut open: Vec<(IpNet, Action)> = Vec::new();
     let mut kept = Prefixes::new();
@@ -221,7 +230,8 @@ fn without_redundant(prefixes: Prefixes) -> Prefixes {
         while open.last().is_some_and(|(outer, _)| !outer.contains(&net)) {
             open.pop();
         }
-        if open.last().is_none_or(|(_, outer)| *outer != action) {
+        let named = net.prefix_len() == net.max_prefix_len() && net.addr().is_loopback();
+        if named || open.last().is_none_or(|(_, outer)| *outer != action) {
             open.push((net, action));
             kept.insert(net, action);
         }

@@ -5,9 +5,13 @@ mod kit;
 use std::sync::Arc;
 
 use ipnet::IpNet;
-use kit::{Ports, allow, anybody, cidrs, egress, endpoint, ingress, ip, peers, policy, service, town};
+use kit::{
+    Ports, allow, anybody, cidrs, egress, endpoint, ingress, ip, peers, policy,
+    protocols::{DNS, names, ports},
+    service, town,
+};
 use portcullis_rules::{
-    policy::Policy,
+    policy::{Entry, Policy, PortRule},
     snapshot::Snapshot,
     steering::{Action, PortClass},
     world::{Direction, EndpointId, Service, Transport, World},
@@ -23,9 +27,13 @@ fn classes(world: &World) -> Vec<PortClass> {
 
 /// What the kernel does with a TCP connection of the server to an address and port.
 fn egress_action(world: &World, address: &str, port: u16) -> Action {
+    action_of(Transport::Tcp, world, address, port)
+}
+
+fn action_of(transport: Transport, world: &World, address: &str, port: u16) -> Action {
     let classes = classes(world);
     let class = classes.iter().find(|class| {
-        (class.direction, class.transport) == (Direction::Egress, Transport::Tcp) && class.ports.contains(&port)
+        (class.direction, class.transport) == (Direction::Egress, transport) && class.ports.contains(&port)
     });
     let matching = class.into_iter().flat_map(|class| &class.prefixes).filter(|(net, _)| net.contains(&ip(address)));
     matching.max_by_key(|(net, _)| net.prefix_len()).map_or(Action::Pass, |(_, action)| *action)
@@ -82,6 +90,36 @@ fn a_vip_is_treated_as_its_backends_are() {
             "no port of the service: an address like any"
         );
     }
+}
+
+#[test]
+fn a_vip_of_datagrams_has_a_relay_where_a_backend_is_judged() {
+    let vip = |backends| service(&["10.96.0.10"], 53, 5353, Transport::Udp, backends);
+    let dns = || ports(&["5353/udp"], Some(names(&DNS, &["example.com"])), None);
+    let plain = || ports(&["5353/udp"], None, None);
+    let to = |peer: &str, rule: PortRule| Entry { ports: Some(vec![rule]), ..peers(&[peer]) };
+    let both: &[&str] = &["10.0.0.2", "10.0.0.3"];
+    for (rules, backends, wanted) in [
+        (vec![to("app=client", dns())], &["10.0.0.2"][..], Action::Steer),
+        (vec![to("app=client", dns())], both, Action::Steer),
+        (vec![to("app=client", plain())], both, Action::Refuse),
+        (vec![to("app=client", plain())], &["10.0.0.2"], Action::Pass),
+        (vec![to("app=client", dns())], &["10.0.0.3"], Action::Refuse),
+    ] {
+        let world = with(vec![vip(backends)], vec![policy("default/p", vec![egress("app=server", rules)])]);
+        assert_eq!(action_of(Transport::Udp, &world, "10.96.0.10", 53), wanted, "{backends:?}");
+    }
+}
+
+#[test]
+fn a_loopback_address_that_policy_names_is_told_though_everybody_else_fares_alike() {
+    let dns = || ports(&["53/udp"], Some(names(&DNS, &["example.com"])), None);
+    let to = |cidr: &str| Entry { ports: Some(vec![dns()]), ..cidrs(&[cidr]) };
+    let rules = vec![egress("app=server", vec![to("0.0.0.0/0"), to("127.0.0.53/32"), to("10.9.9.9/32")])];
+    let classes = classes(&town(vec![policy("default/p", rules)]));
+    let class = classes.iter().find(|class| class.transport == Transport::Udp && class.ports.contains(&53)).unwrap();
+    let told = |net: &str| class.prefixes.contains(&(net.parse().unwrap(), Action::Steer));
+    assert!(told("127.0.0.53/32") && !told("10.9.9.9/32"), "{:?}", class.prefixes);
 }
 
 #[test]

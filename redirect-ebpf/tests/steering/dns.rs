@@ -308,6 +308,23 @@ fn strict_reverse_path_filters_let_answers_through() {
 }
 
 #[test]
+fn a_socket_that_is_bound_to_its_device_is_steered() {
+    if !able() {
+        return;
+    }
+    let bench = bench();
+    let _resolvers = Resolver::both(&bench.outside, DNS);
+    for v6 in FAMILIES {
+        for how in BOTH {
+            let socket = socket(&bench.app, v6);
+            socket2::SockRef::from(&socket).bind_device(Some(b"eth0")).unwrap();
+            let outcome = exchange(&socket, how, bench.there(v6, DNS));
+            assert!(outcome.is_steered_from(ip(&bench.app, v6)), "{how:?}: {outcome:?}");
+        }
+    }
+}
+
+#[test]
 fn a_question_does_not_leave_unjudged_when_our_route_is_gone() {
     if !able() {
         return;

@@ -115,7 +115,7 @@ pub fn action(world: &World, key: &FlowKey) -> Action {
         [] if enforced(world, key) => Action::Refuse,
         [] => Action::Pass,
         [first, rest @ ..] if rest.iter().all(|action| action == first) => *first,
-        _ if key.transport == Transport::Udp => Action::Refuse,
+        all if key.transport == Transport::Udp && !all.contains(&Action::Steer) => Action::Refuse,
         _ => Action::Steer,
     }
 }
