@@ -95,7 +95,7 @@ mod tests {
 
     fn class(direction: Direction, protocol: u8, ports: (u16, u16), prefixes: &[(&str, Action)]) -> Class {
         let prefixes = prefixes.iter().map(|(prefix, action)| (prefix.parse().unwrap(), *action)).collect();
-        Class { direction, protocol, ports: ports.0..=ports.1, prefixes }
+        Class { direction, protocol, ports: ports.0..=ports.1, prefixes, learns: false }
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use std::{io, path::PathBuf};
 
+use aya::maps::MapError;
+
 /// What went wrong.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -55,6 +57,11 @@ pub enum Error {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The kernel's tables have no room left. What was in force stays.
+    #[error(
+        "map {0} is full, so the rest is refused as before; let policies name fewer or wider ranges, or lower fqdn.addresses"
+    )]
+    Full(&'static str),
     /// Something in a network namespace failed.
     #[error("cannot {step} in the network namespace of endpoint {endpoint}: {source}")]
     Namespace {
@@ -89,6 +96,14 @@ pub enum Error {
 }
 
 impl Error {
+    /// An entry could not be written.
+    pub(crate) fn write(map: &'static str) -> impl FnOnce(MapError) -> Self {
+        move |error| match &error {
+            MapError::SyscallError(call) if call.io_error.raw_os_error() == Some(libc::ENOSPC) => Self::Full(map),
+            _ => Self::map(map, "write")(error),
+        }
+    }
+
     pub(crate) fn map<E: Into<Box<dyn std::error::Error + Send + Sync>>>(
         map: &'static str,
         verb: &'static str,

@@ -19,6 +19,7 @@ mod site;
 mod sys;
 mod sysctl;
 mod table;
+mod tables;
 
 pub use attachment::{Attachment, Listeners, Options};
 pub use error::Error;
@@ -28,4 +29,4 @@ pub use portcullis_redirect_common::{MARK, MARK_OUT, TABLE};
 pub use redirect::Redirect;
 pub use refusals::{Refusals, Refused};
 pub use site::Place;
-pub use table::{Action, Class, Direction};
+pub use table::{Action, Class, Direction, Lesson};

@@ -16,7 +16,8 @@ use portcullis_redirect_common::{LegKey, LocalKey, OwnerKey, PeerKey, PortKey, S
 use crate::{
     error::Error,
     sys,
-    table::{Content, Port, Step, Tables, key_address},
+    table::{Content, Lesson, Peer, Port, key_address},
+    tables::{Step, Tables, enter},
 };
 
 /// Every map of the object: all are pinned, so that all loads share them.
@@ -105,36 +106,60 @@ impl Maps {
         for entry in self.policy.iter() {
             let (key, action) = entry.map_err(Error::map("POLICY", "read"))?;
             let peer = key.data();
-            classes.entry(peer.class).or_default().push((key.prefix_len(), peer.address, action));
+            classes.entry(peer.class).or_default().insert((key.prefix_len(), peer.address), action);
         }
-        classes.values_mut().for_each(|content| content.sort_unstable());
         Ok(Tables::taken_over(ports, classes))
     }
 
     /// Replaces what the kernel is told of an endpoint.
     pub(crate) fn set_table(&mut self, endpoint: u32, classes: &[crate::table::Class]) -> Result<(), Error> {
-        for step in self.tables.change(endpoint, classes) {
-            self.take(&step)?;
+        self.carry_out(self.tables.change(endpoint, classes))
+    }
+
+    /// Changes single addresses; tells whether that was all it takes. If not, the whole table has to be set.
+    pub(crate) fn learn(&mut self, endpoint: u32, lessons: &[Lesson]) -> Result<bool, Error> {
+        for lesson in lessons {
+            let Some(steps) = self.tables.learn(endpoint, lesson) else { return Ok(false) };
+            self.carry_out(steps)?;
+        }
+        Ok(true)
+    }
+
+    fn carry_out(&mut self, steps: Vec<Step>) -> Result<(), Error> {
+        for step in steps {
+            if let Err(error) = self.take(&step) {
+                if let Step::AddClass(number, _) = step {
+                    self.tables.skip(number);
+                }
+                return Err(error);
+            }
             self.tables.apply(&step);
         }
         Ok(())
     }
 
     fn take(&mut self, step: &Step) -> Result<(), Error> {
-        let peer = |class: u32, bits: u32, address: [u8; 16]| Key::new(bits, PeerKey { class, address });
         match step {
-            Step::AddClass(class, content) => content.iter().try_for_each(|(bits, address, action)| {
-                self.policy.insert(&peer(*class, *bits, *address), action, 0).map_err(Error::map("POLICY", "write"))
-            }),
+            Step::AddClass(class, content) => enter(content, |peer, action| self.set_peer(*class, peer, action)),
+            Step::Set(class, peer, action) => self.set_peer(*class, peer, Some(*action)),
+            Step::Unset(class, peer) => self.set_peer(*class, peer, None),
             Step::Point((bits, key), class) => {
-                self.ports.insert(&Key::new(*bits, *key), class, 0).map_err(Error::map("PORTS", "write"))
+                self.ports.insert(&Key::new(*bits, *key), class, 0).map_err(Error::write("PORTS"))
             }
+            Step::Own(..) => Ok(()),
             Step::Unpoint((bits, key)) => {
                 gone(self.ports.remove(&Key::new(*bits, *key))).map_err(Error::map("PORTS", "write"))
             }
-            Step::RemoveClass(class, content) => content.iter().try_for_each(|(bits, address, _)| {
-                gone(self.policy.remove(&peer(*class, *bits, *address))).map_err(Error::map("POLICY", "write"))
-            }),
+            Step::RemoveClass(class, content) => content.keys().try_for_each(|peer| self.set_peer(*class, peer, None)),
+        }
+    }
+
+    /// Sets or removes one entry of a class.
+    fn set_peer(&mut self, class: u32, (bits, address): &Peer, action: Option<u32>) -> Result<(), Error> {
+        let key = Key::new(*bits, PeerKey { class, address: *address });
+        match action {
+            Some(action) => self.policy.insert(&key, action, 0).map_err(Error::write("POLICY")),
+            None => gone(self.policy.remove(&key)).map_err(Error::map("POLICY", "write")),
         }
     }
 

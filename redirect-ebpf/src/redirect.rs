@@ -23,7 +23,7 @@ use crate::{
     routes,
     site::{Place, Site},
     sysctl,
-    table::Class,
+    table::{Class, Lesson},
 };
 
 /// What the pins of the programs above all pods begin with; the number of the cgroup follows.
@@ -98,6 +98,16 @@ impl Redirect {
             self.make_port_rules(id)?;
         }
         Ok(())
+    }
+
+    /// Changes what is done with single addresses in classes of an endpoint that learn, each at one moment, and remembers
+    /// it: a table that has the same is no change afterwards. Tells whether that was all it takes; if not, the whole
+    /// table has to be set, and what was changed so far is part of it.
+    ///
+    /// # Errors
+    /// A map is full. Addresses before the failed one have changed, that and the rest have not.
+    pub fn learn(&mut self, id: u32, lessons: &[Lesson]) -> Result<bool, Error> {
+        self.maps.learn(id, lessons)
     }
 
     /// Has UDP sockets marked from birth. In a pod every one is, so that those older than a policy are steered as well; in the

@@ -37,7 +37,7 @@ pub(crate) fn able() -> bool {
 /// Decisions for ports, whoever the peer is.
 pub(crate) fn class(direction: Direction, protocol: u8, ports: std::ops::RangeInclusive<u16>, action: Action) -> Class {
     let prefixes = ["0.0.0.0/0", "::/0"].map(|prefix| (prefix.parse().unwrap(), action)).to_vec();
-    Class { direction, protocol, ports, prefixes }
+    Class { direction, protocol, ports, prefixes, learns: false }
 }
 
 /// Steers [`STEERED`] and refuses [`REFUSED`], TCP, both directions.

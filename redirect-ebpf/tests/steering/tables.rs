@@ -1,11 +1,13 @@
 //! Tables: what they say, and what happens while they change.
 
 use std::{
+    net::IpAddr,
     sync::atomic::{AtomicBool, Ordering},
     thread,
 };
 
-use portcullis_redirect::{Action, Class, Direction};
+use ipnet::IpNet;
+use portcullis_redirect::{Action, Class, Direction, Lesson};
 
 use crate::{
     bench::{APP, Bench, FAMILIES, STEERED, TCP, able, class, ip},
@@ -14,7 +16,7 @@ use crate::{
 
 fn ingress(ports: std::ops::RangeInclusive<u16>, prefixes: &[(&str, Action)]) -> Class {
     let prefixes = prefixes.iter().map(|(prefix, action)| (prefix.parse().unwrap(), *action)).collect();
-    Class { direction: Direction::Ingress, protocol: TCP, ports, prefixes }
+    Class { direction: Direction::Ingress, protocol: TCP, ports, prefixes, learns: false }
 }
 
 #[test]
@@ -122,4 +124,79 @@ fn changes_on_live_tables_are_never_more_open_than_the_old_and_the_new_one() {
     let direct = seen.iter().filter(|outcome| matches!(outcome, Outcome::Direct(_))).count();
     assert_eq!(direct, 0, "of {} connections", seen.len());
     drop((redirect, proxy, lab));
+}
+
+/// Egress to port 80 is refused but to some addresses, and learns.
+fn learning(prefixes: &[(IpAddr, Action)]) -> Class {
+    let single = prefixes.iter().map(|(address, action)| (IpNet::from(*address), *action));
+    let class = class(Direction::Egress, TCP, STEERED..=STEERED, Action::Refuse);
+    Class { prefixes: class.prefixes.iter().copied().chain(single).collect(), learns: true, ..class }
+}
+
+fn lesson(address: IpAddr, action: Option<Action>) -> Lesson {
+    Lesson { direction: Direction::Egress, protocol: TCP, ports: STEERED..=STEERED, address, action }
+}
+
+#[test]
+fn a_single_address_comes_changes_and_goes_without_a_new_table() {
+    if !able() {
+        return;
+    }
+    let mut bench = Bench::with(true, &[learning(&[])]);
+    let _servers = Bench::serve(&bench.outside, STEERED);
+    for family in FAMILIES {
+        let outside = ip(&bench.outside, family);
+        let client = ip(&bench.app, family);
+        assert!(bench.egress(family, STEERED).is_refused());
+        assert!(bench.redirect.learn(APP, &[lesson(outside, Some(Action::Steer))]).unwrap());
+        assert!(bench.egress(family, STEERED).is_steered_from(client));
+        bench.redirect.set_table(APP, &[learning(&[(outside, Action::Steer)])]).unwrap();
+        assert!(bench.egress(family, STEERED).is_steered_from(client));
+        assert!(bench.redirect.learn(APP, &[lesson(outside, Some(Action::Pass))]).unwrap());
+        assert!(bench.egress(family, STEERED).is_direct_from(client));
+        assert!(bench.redirect.learn(APP, &[lesson(outside, None)]).unwrap());
+        assert!(bench.egress(family, STEERED).is_refused());
+    }
+    let other = Lesson { ports: 81..=81, ..lesson(ip(&bench.outside, false), Some(Action::Pass)) };
+    assert!(!bench.redirect.learn(APP, &[other]).unwrap(), "no class learns there");
+}
+
+#[test]
+fn an_address_that_stays_allowed_is_never_refused_while_others_come_and_go() {
+    if !able() {
+        return;
+    }
+    let mut bench = Bench::with(true, &[learning(&[])]);
+    let _servers = Bench::serve(&bench.outside, STEERED);
+    let stays = FAMILIES.map(|family| ip(&bench.outside, family));
+    let allowed = stays.map(|address| (address, Action::Pass));
+    bench.redirect.set_table(APP, &[learning(&allowed)]).unwrap();
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let (app, outside, done) = (&bench.app, &bench.outside, &done);
+        let hammers = FAMILIES.map(|family| {
+            scope.spawn(move || {
+                let mut seen = vec![get(app, outside.address(family, STEERED))];
+                while !done.load(Ordering::Relaxed) {
+                    seen.push(get(app, outside.address(family, STEERED)));
+                }
+                seen
+            })
+        });
+        for round in 0..200_u8 {
+            let other = IpAddr::from([203, 0, 113, round]);
+            assert!(bench.redirect.learn(APP, &[lesson(other, Some(Action::Steer))]).unwrap());
+            for address in stays {
+                assert!(bench.redirect.learn(APP, &[lesson(address, Some(Action::Pass))]).unwrap());
+            }
+            // Forgets the other one in place.
+            bench.redirect.set_table(APP, &[learning(&allowed)]).unwrap();
+        }
+        done.store(true, Ordering::Relaxed);
+        for (hammer, family) in hammers.into_iter().zip(FAMILIES) {
+            let seen = hammer.join().unwrap();
+            let direct = seen.iter().filter(|outcome| outcome.is_direct_from(ip(app, family))).count();
+            assert_eq!(direct, seen.len());
+        }
+    });
 }

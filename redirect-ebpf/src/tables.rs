@@ -1,0 +1,282 @@
+//! The least change from one telling to the next.
+//!
+//! Port classes with the same content are one class in the kernel, whoever uses them. A change writes new classes in
+//! full, then points ports at them, then removes what nobody points at: at every moment a port has its old or its new
+//! decisions, never none.
+//!
+//! A class that learns belongs to one endpoint and its ports. Its single addresses are changed in place: each has its old
+//! or its new decision. A change of wider prefixes makes a new class, because an order in which those could come and go
+//! without opening something may not exist.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use portcullis_redirect_common::{PASS, PeerKey, STEER, UDP};
+
+use crate::table::{Action, Class, Content, Direction, Lesson, Owner, Peer, Port, content, owner, ports, single};
+
+/// A step of a change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Enter a class in full.
+    AddClass(u32, Arc<Content>),
+    /// Set one entry of a class.
+    Set(u32, Peer, u32),
+    /// Remove one entry of a class.
+    Unset(u32, Peer),
+    /// Point ports at a class.
+    Point(Port, u32),
+    /// From now on lessons for these ports are for this class. Nothing for the kernel.
+    Own(u32, Owner),
+    /// Take ports out.
+    Unpoint(Port),
+    /// Remove a class nobody points at.
+    RemoveClass(u32, Arc<Content>),
+}
+
+/// What the kernel's tables hold, as far as it is ours.
+#[derive(Debug, Default)]
+pub(crate) struct Tables {
+    ports: BTreeMap<Port, u32>,
+    classes: HashMap<u32, Arc<Content>>,
+    /// Classes that endpoints may share.
+    numbers: HashMap<Arc<Content>, u32>,
+    /// Classes that learn.
+    owned: BTreeMap<Owner, u32>,
+    next: u32,
+}
+
+/// A change in the making.
+#[derive(Default)]
+struct Draft {
+    add: Vec<Step>,
+    edit: Vec<Step>,
+    own: Vec<Step>,
+    points: BTreeMap<Port, u32>,
+    fresh: HashMap<Arc<Content>, u32>,
+    next: u32,
+}
+
+impl Draft {
+    fn add(&mut self, content: &Arc<Content>) -> u32 {
+        let number = self.next;
+        self.next += 1;
+        self.add.push(Step::AddClass(number, Arc::clone(content)));
+        number
+    }
+}
+
+impl Tables {
+    /// What an earlier process left.
+    pub(crate) fn taken_over(ports: BTreeMap<Port, u32>, classes: HashMap<u32, Content>) -> Self {
+        let next = classes.keys().chain(ports.values()).max().map_or(0, |last| last + 1);
+        let classes: HashMap<u32, Arc<Content>> =
+            classes.into_iter().map(|(number, content)| (number, Arc::new(content))).collect();
+        let numbers = classes.iter().map(|(number, content)| (Arc::clone(content), *number)).collect();
+        Self { ports, classes, numbers, owned: BTreeMap::new(), next }
+    }
+
+    /// The endpoints that have ports.
+    pub(crate) fn endpoints(&self) -> BTreeSet<u32> {
+        self.ports.keys().map(|(_, key)| key.endpoint).collect()
+    }
+
+    /// The steps from what is held to the classes of an endpoint. [`Tables::apply`] each one after the kernel has
+    /// taken it.
+    pub(crate) fn change(&self, endpoint: u32, wanted: &[Class]) -> Vec<Step> {
+        let mut draft = Draft { next: self.next, ..Draft::default() };
+        let (learning, shared): (Vec<&Class>, Vec<&Class>) = wanted.iter().partition(|class| class.learns);
+        for class in learning {
+            self.draft_own(endpoint, class, &mut draft);
+        }
+        let claimed: BTreeSet<u32> = draft.points.values().copied().collect();
+        for class in shared {
+            let content = Arc::new(content(class));
+            let known = self.numbers.get(&content).filter(|number| !claimed.contains(number)).copied();
+            let number = known.or_else(|| draft.fresh.get(&content).copied()).unwrap_or_else(|| {
+                let number = draft.add(&content);
+                draft.fresh.insert(content, number);
+                number
+            });
+            draft.points.extend(ports(endpoint, class).map(|port| (port, number)));
+        }
+        let Draft { add, edit, own, points, .. } = draft;
+        let mut steps = [add, edit].concat();
+        let changed = points.iter().filter(|(port, number)| self.ports.get(port) != Some(number));
+        steps.extend(changed.map(|(port, number)| Step::Point(*port, *number)));
+        steps.extend(own);
+        let gone = self.ports.keys().filter(|(_, key)| key.endpoint == endpoint).filter(|p| !points.contains_key(*p));
+        steps.extend(gone.map(|port| Step::Unpoint(*port)));
+        steps.extend(self.unused_after(endpoint, &points));
+        steps
+    }
+
+    /// A class that learns: the one that is there, if no more than single addresses differ, else a new one.
+    fn draft_own(&self, endpoint: u32, class: &Class, draft: &mut Draft) {
+        let (owner, content) = (owner(endpoint, class), Arc::new(content(class)));
+        let points: BTreeSet<Port> = ports(endpoint, class).collect();
+        let held = self.owned.get(&owner).copied().or_else(|| self.pointed_at_by(&points));
+        let edits = held.and_then(|number| Some((number, edits(number, self.classes.get(&number)?, &content)?)));
+        let number = match edits {
+            Some((number, edits)) => {
+                draft.edit.extend(edits);
+                number
+            }
+            None => draft.add(&content),
+        };
+        if self.owned.get(&owner) != Some(&number) {
+            draft.own.push(Step::Own(number, owner));
+        }
+        draft.points.extend(points.into_iter().map(|port| (port, number)));
+    }
+
+    /// The class that these ports point at and no others, if it is one.
+    fn pointed_at_by(&self, points: &BTreeSet<Port>) -> Option<u32> {
+        let number = *self.ports.get(points.first()?)?;
+        let pointing: BTreeSet<Port> =
+            self.ports.iter().filter(|(_, other)| **other == number).map(|(port, _)| *port).collect();
+        (pointing == *points).then_some(number)
+    }
+
+    fn unused_after<'a>(&'a self, endpoint: u32, points: &BTreeMap<Port, u32>) -> impl Iterator<Item = Step> + use<'a> {
+        let others = self.ports.iter().filter(|((_, key), _)| key.endpoint != endpoint).map(|(_, number)| *number);
+        let used: BTreeSet<u32> = others.chain(points.values().copied()).collect();
+        self.classes
+            .iter()
+            .filter(move |(number, _)| !used.contains(number))
+            .map(|(number, content)| Step::RemoveClass(*number, Arc::clone(content)))
+    }
+
+    /// The steps of a lesson; `None` where it takes more than single entries, so that the whole table has to be set.
+    pub(crate) fn learn(&self, endpoint: u32, lesson: &Lesson) -> Option<Vec<Step>> {
+        // Resolvers of the machine itself are steered by name, beside the tables.
+        if lesson.address.is_loopback() {
+            return None;
+        }
+        let (first, last) = (*lesson.ports.start(), *lesson.ports.end());
+        let side = (endpoint, lesson.direction.number(), lesson.protocol);
+        let owned = self.owned.range((side.0, side.1, side.2, first, 0)..=(side.0, side.1, side.2, last, u16::MAX));
+        let (mut steps, mut covered) = (Vec::new(), 0);
+        for ((.., from, to), number) in owned {
+            if *to > last {
+                return None;
+            }
+            covered += (*from..=*to).len();
+            steps.extend(learnt(*number, self.classes.get(number)?, lesson)?);
+        }
+        (covered == lesson.ports.len()).then_some(steps)
+    }
+
+    /// Notes a step that the kernel has taken.
+    pub(crate) fn apply(&mut self, step: &Step) {
+        match step {
+            Step::AddClass(number, content) => {
+                self.skip(*number);
+                self.classes.insert(*number, Arc::clone(content));
+                // Until somebody owns it.
+                self.numbers.entry(Arc::clone(content)).or_insert(*number);
+            }
+            Step::Set(number, peer, action) => {
+                self.edit(*number, |content| content.insert(*peer, *action));
+            }
+            Step::Unset(number, peer) => {
+                self.edit(*number, |content| content.remove(peer));
+            }
+            Step::Point(port, number) => {
+                self.ports.insert(*port, *number);
+            }
+            Step::Own(number, owner) => {
+                self.unshare(*number);
+                self.owned.insert(*owner, *number);
+            }
+            Step::Unpoint(port) => {
+                self.ports.remove(port);
+            }
+            Step::RemoveClass(number, _) => {
+                self.unshare(*number);
+                self.classes.remove(number);
+                self.owned.retain(|_, owned| owned != number);
+            }
+        }
+    }
+
+    /// A class of this number could not be entered: something of it may be left, so nobody gets the number again.
+    pub(crate) fn skip(&mut self, number: u32) {
+        self.next = self.next.max(number + 1);
+    }
+
+    fn edit(&mut self, number: u32, edit: impl FnOnce(&mut Content) -> Option<u32>) {
+        // What is edited is nobody's content but its own.
+        self.unshare(number);
+        if let Some(content) = self.classes.get_mut(&number) {
+            edit(Arc::make_mut(content));
+        }
+    }
+
+    fn unshare(&mut self, number: u32) {
+        if let Some(content) = self.classes.get(&number)
+            && self.numbers.get(content) == Some(&number)
+        {
+            self.numbers.remove(content);
+        }
+    }
+}
+
+/// The steps from one content of a class to another, if no more than single addresses differ.
+fn edits(number: u32, held: &Content, wanted: &Content) -> Option<Vec<Step>> {
+    if held == wanted {
+        return Some(Vec::new());
+    }
+    let gone = held.keys().filter(|peer| !wanted.contains_key(*peer)).map(|peer| Step::Unset(number, *peer));
+    let set = wanted.iter().filter(|(peer, action)| held.get(*peer) != Some(*action));
+    let steps: Vec<Step> = set.map(|(peer, action)| Step::Set(number, *peer, *action)).chain(gone).collect();
+    let is_single =
+        |step: &Step| matches!(step, Step::Set(_, (PeerKey::BITS, _), _) | Step::Unset(_, (PeerKey::BITS, _)));
+    steps.iter().all(is_single).then_some(steps)
+}
+
+/// The steps of a lesson for one class.
+fn learnt(number: u32, content: &Content, lesson: &Lesson) -> Option<Option<Step>> {
+    let peer = single(lesson.address);
+    let action = match lesson.action.map(Action::number) {
+        wanted if lesson.protocol != UDP || lesson.direction == Direction::Ingress => wanted,
+        wanted => datagrams(content, &peer, wanted)?,
+    };
+    let step = match action {
+        Some(action) => Step::Set(number, peer, action),
+        None => Step::Unset(number, peer),
+    };
+    Some((content.get(&peer).copied() != action).then_some(step))
+}
+
+/// What becomes of an address in a class of datagrams, a port of which is steered as a whole; `None` where that would be
+/// another thing afterwards.
+fn datagrams(content: &Content, peer: &Peer, wanted: Option<u32>) -> Option<Option<u32>> {
+    let mut others = content.iter().filter(|(other, _)| *other != peer);
+    let steered = content.values().any(|action| *action == STEER);
+    match wanted {
+        Some(STEER) if !steered => None,
+        Some(PASS | STEER) if steered => Some(Some(STEER)),
+        _ if steered && !others.any(|(_, action)| *action == STEER) => None,
+        wanted => Some(wanted),
+    }
+}
+
+/// Enters a class; of one that does not fit nothing stays. `write` sets an entry, or removes it.
+pub(crate) fn enter<E>(content: &Content, mut write: impl FnMut(&Peer, Option<u32>) -> Result<(), E>) -> Result<(), E> {
+    for (entered, (peer, action)) in content.iter().enumerate() {
+        if let Err(error) = write(peer, Some(*action)) {
+            for peer in content.keys().take(entered) {
+                // What cannot be taken out either is under a number that nobody gets any more.
+                let _ = write(peer, None);
+            }
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
