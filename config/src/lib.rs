@@ -7,6 +7,7 @@ mod digest;
 pub mod documents;
 mod endpoint;
 mod metadata;
+pub mod names;
 mod node;
 mod policy;
 mod problem;

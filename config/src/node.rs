@@ -4,7 +4,7 @@ use std::{path::PathBuf, pin::Pin, sync::Arc};
 
 use portcullis_rules::{
     snapshot::Snapshot,
-    world::{Endpoint, EndpointId},
+    world::{Endpoint, EndpointId, ResolvedName},
 };
 use tokio_stream::Stream;
 
@@ -49,6 +49,12 @@ pub struct Fault {
 
 /// Brings what is in force to the data plane and the kernel.
 pub trait Sink: Send + 'static {
+    /// What names are known to be resolved to: asked before each compilation, so that the snapshot that is handed on has
+    /// it. What is learnt after that the sink has to bring into that snapshot itself.
+    fn names(&mut self) -> Vec<ResolvedName> {
+        Vec::new()
+    }
+
     /// Called by the store in order, one call at a time, off the data path; it may block. `revision` grows by one with
     /// each call of one process. Tells which endpoints could not be steered; everything else is in force on return.
     fn apply(&mut self, revision: u64, snapshot: Arc<Snapshot>, locals: &[LocalEndpoint]) -> Vec<Fault>;

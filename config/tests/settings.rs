@@ -44,6 +44,7 @@ limits: {requestHead: 8MiB, requestHeaders: 1, responseHead: 4096, pipelined: 2,
   connections: 4, policyLabels: 5}
 timeouts: {head: 500ms, connect: 2m, idle: 1h, total: 24h, halfClosed: off, answer: 3s, commit: 200ms}
 steering: {bpffs: /sys/fs/bpf/p, cgroup: /sys/fs/cgroup, legPorts: 1-65535}
+fqdn: {minTtl: 1h, grace: off, addressesPerName: 7, namesPerAddress: 8, addresses: 9}
 records: {to: /var/log/r.json, only: denied}
 ";
     let settings = parse(text).unwrap();
@@ -71,6 +72,9 @@ records: {to: /var/log/r.json, only: denied}
     assert_eq!(settings.steering.bpffs, Path::new("/sys/fs/bpf/p"));
     assert_eq!(settings.steering.cgroup.as_deref(), Some(Path::new("/sys/fs/cgroup")));
     assert_eq!(settings.steering.leg_ports, 1..=65535);
+    let fqdn = settings.fqdn;
+    assert_eq!((fqdn.min_ttl, fqdn.grace, fqdn.addresses_per_name), (3600, 0, 7));
+    assert_eq!((fqdn.names_per_address, fqdn.addresses), (8, 9));
     assert_eq!(settings.records.to, RecordsTo::File("/var/log/r.json".into()));
     assert!(settings.records.denied_only);
 }
@@ -80,6 +84,10 @@ fn what_is_wrong_is_told_with_its_place_and_a_remedy() {
     let table = [
         ("enforcment: always\n", "1:1: enforcment: unknown field (did you mean enforcement?)"),
         ("enforcement: Always\n", "1:14: enforcement: unknown value \"Always\" (write default or always or never)"),
+        (
+            "fqdn: {grace: 500ms}\n",
+            "1:15: fqdn.grace: is no whole number of seconds (write off, or a time such as 30s or 1h)",
+        ),
         ("enforcement:\n  - always\n", "2:3: enforcement: has to be a string"),
         ("api:\n  port: 1\n", "2:3: api.port: unknown field"),
         ("api: {socket: run/s}\n", "1:15: api.socket: \"run/s\" is not an absolute path"),

@@ -21,7 +21,7 @@ use portcullis_proxy::run::{
 use portcullis_rules::{
     labels::Labels,
     snapshot::Snapshot,
-    steering::SteeringTable,
+    steering::{AddressChange, SteeringTable},
     world::{Endpoint, EndpointId, World},
 };
 
@@ -68,6 +68,11 @@ impl Shared {
 impl Kernel for Shared {
     fn set_table(&mut self, id: EndpointId, _: &SteeringTable) -> Result<(), String> {
         self.ask(format!("table {}", id.0))
+    }
+
+    fn learn(&mut self, id: EndpointId, changes: &[AddressChange]) -> Result<bool, String> {
+        let addresses: Vec<_> = changes.iter().map(|change| change.address.to_string()).collect();
+        self.ask(format!("learn {} {}", id.0, addresses.join(" "))).map(|()| true)
     }
 
     fn attach(&mut self, attachment: &Attachment<'_>) -> Result<(), String> {

@@ -29,4 +29,4 @@ pub use portcullis_redirect_common::{MARK, MARK_OUT, TABLE};
 pub use redirect::Redirect;
 pub use refusals::{Refusals, Refused};
 pub use site::Place;
-pub use table::{Action, Class, Direction, Lesson};
+pub use table::{Action, AddressChange, Class, Direction};

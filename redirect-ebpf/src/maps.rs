@@ -16,7 +16,7 @@ use portcullis_redirect_common::{LegKey, LocalKey, OwnerKey, PeerKey, PortKey, S
 use crate::{
     error::Error,
     sys,
-    table::{Content, Lesson, Peer, Port, key_address},
+    table::{AddressChange, Content, Peer, Port, key_address},
     tables::{Step, Tables, enter},
 };
 
@@ -117,7 +117,7 @@ impl Maps {
     }
 
     /// Changes single addresses; tells whether that was all it takes. If not, the whole table has to be set.
-    pub(crate) fn learn(&mut self, endpoint: u32, lessons: &[Lesson]) -> Result<bool, Error> {
+    pub(crate) fn learn(&mut self, endpoint: u32, lessons: &[AddressChange]) -> Result<bool, Error> {
         for lesson in lessons {
             let Some(steps) = self.tables.learn(endpoint, lesson) else { return Ok(false) };
             self.carry_out(steps)?;

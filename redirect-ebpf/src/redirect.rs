@@ -23,7 +23,7 @@ use crate::{
     routes,
     site::{Place, Site},
     sysctl,
-    table::{Class, Lesson},
+    table::{AddressChange, Class},
 };
 
 /// What the pins of the programs above all pods begin with; the number of the cgroup follows.
@@ -106,7 +106,7 @@ impl Redirect {
     ///
     /// # Errors
     /// A map is full. Addresses before the failed one have changed, that and the rest have not.
-    pub fn learn(&mut self, id: u32, lessons: &[Lesson]) -> Result<bool, Error> {
+    pub fn learn(&mut self, id: u32, lessons: &[AddressChange]) -> Result<bool, Error> {
         self.maps.learn(id, lessons)
     }
 

@@ -55,13 +55,13 @@ pub struct Class {
     pub ports: RangeInclusive<u16>,
     /// Longest prefix wins.
     pub prefixes: Vec<(IpNet, Action)>,
-    /// Single addresses of it may come, change and go by [`Lesson`]s. Such a class is not shared with other endpoints.
+    /// Single addresses of it may come, change and go by an [`AddressChange`]. Such a class is not shared with other endpoints.
     pub learns: bool,
 }
 
 /// What is done with one address from now on, in classes that learn.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Lesson {
+pub struct AddressChange {
     /// Direction.
     pub direction: Direction,
     /// IP protocol number.

@@ -15,7 +15,9 @@ use std::{
 
 use portcullis_redirect_common::{PASS, PeerKey, STEER, UDP};
 
-use crate::table::{Action, Class, Content, Direction, Lesson, Owner, Peer, Port, content, owner, ports, single};
+use crate::table::{
+    Action, AddressChange, Class, Content, Direction, Owner, Peer, Port, content, owner, ports, single,
+};
 
 /// A step of a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -150,7 +152,7 @@ impl Tables {
     }
 
     /// The steps of a lesson; `None` where it takes more than single entries, so that the whole table has to be set.
-    pub(crate) fn learn(&self, endpoint: u32, lesson: &Lesson) -> Option<Vec<Step>> {
+    pub(crate) fn learn(&self, endpoint: u32, lesson: &AddressChange) -> Option<Vec<Step>> {
         // Resolvers of the machine itself are steered by name, beside the tables.
         if lesson.address.is_loopback() {
             return None;
@@ -238,7 +240,7 @@ fn edits(number: u32, held: &Content, wanted: &Content) -> Option<Vec<Step>> {
 }
 
 /// The steps of a lesson for one class.
-fn learnt(number: u32, content: &Content, lesson: &Lesson) -> Option<Option<Step>> {
+fn learnt(number: u32, content: &Content, lesson: &AddressChange) -> Option<Option<Step>> {
     let peer = single(lesson.address);
     let action = match lesson.action.map(Action::number) {
         wanted if lesson.protocol != UDP || lesson.direction == Direction::Ingress => wanted,

@@ -24,7 +24,7 @@ use crate::{
     names,
     overlay::Overlay,
     snapshot::{Flow, FlowKey, Snapshot},
-    steering::{Action, Learnt},
+    steering::{Action, AddressChange},
     table::{may_be_learnt, who},
     world::{Direction, EndpointId, ResolvedName, Transport},
 };
@@ -222,7 +222,7 @@ impl Snapshot {
     /// From then on flows are answered as by a snapshot that was compiled with these names; until then as before. An
     /// address of a known endpoint of the cluster is never meant by a name. Lessons wait for each other, nobody else
     /// waits for them.
-    pub fn learn(&self, address: IpAddr, names: &[&str]) -> Vec<Learnt> {
+    pub fn learn(&self, address: IpAddr, names: &[&str]) -> Vec<AddressChange> {
         let Some(learner) = self.learner.as_ref().filter(|_| may_be_learnt(&self.addresses, address)) else {
             return Vec::new();
         };
@@ -278,7 +278,7 @@ impl Snapshot {
 
     /// What the kernel is told of an address, and of the VIPs that it is a backend of, by the endpoints that some classes
     /// are for. In the same order each time.
-    fn told(&self, learner: &Learner, interested: &BTreeSet<usize>, address: IpAddr) -> Vec<Learnt> {
+    fn told(&self, learner: &Learner, interested: &BTreeSet<usize>, address: IpAddr) -> Vec<AddressChange> {
         let vips: Vec<(Transport, u16)> = self.vips.at(address).collect();
         let mut told = Vec::new();
         let mut endpoints = BTreeSet::new();
@@ -289,7 +289,7 @@ impl Snapshot {
                 let Place { endpoint, direction, transport, ref ports } = *place;
                 let at = |port: &(Transport, u16)| direction == Direction::Egress && port.0 == transport;
                 let taken = vips.iter().filter(|port| at(port)).map(|(_, port)| *port).collect();
-                let learnt = |ports| Learnt { endpoint, direction, transport, ports, address, action };
+                let learnt = |ports| AddressChange { endpoint, direction, transport, ports, address, action };
                 told.extend(without(ports.clone(), taken).into_iter().map(learnt));
                 endpoints.insert(endpoint);
             }
@@ -302,7 +302,7 @@ impl Snapshot {
                 let action = self.sources().vip(subject, &local.addresses, transport, backends);
                 let action = entry(action, side.class(transport, port), vip);
                 let direction = Direction::Egress;
-                told.push(Learnt { endpoint, direction, transport, ports: port..=port, address: vip, action });
+                told.push(AddressChange { endpoint, direction, transport, ports: port..=port, address: vip, action });
             }
         }
         told

@@ -28,13 +28,13 @@ pub struct PortClass {
     pub ports: RangeInclusive<u16>,
     /// Longest prefix wins. Always contains 0.0.0.0/0 and ::/0.
     pub prefixes: Vec<(IpNet, Action)>,
-    /// Single addresses of it may come, change and go by [`Learnt`].
+    /// Single addresses of it may come, change and go by an [`AddressChange`].
     pub learns: bool,
 }
 
 /// One address whose entry in the classes of an endpoint changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Learnt {
+pub struct AddressChange {
     /// The endpoint.
     pub endpoint: EndpointId,
     /// Direction.

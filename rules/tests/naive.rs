@@ -19,7 +19,7 @@ use portcullis_rules::{
     policy::{Entity, Entry, PortRule, Rule},
     settings::{Deviations, Enforcement, Settings},
     snapshot::{Access, FlowKey, Snapshot},
-    steering::{Action, Learnt, SteeringTable},
+    steering::{Action, AddressChange, SteeringTable},
     world::{Direction, EndpointId, ResolvedName, Transport, World},
 };
 use proptest::{collection::vec, option, prelude::*, sample::select};
@@ -232,7 +232,7 @@ fn kernel(table: &SteeringTable, key: &FlowKey) -> Action {
 }
 
 /// What the kernel does with a lesson: it changes single addresses of classes that learn, and nothing else.
-fn take(table: &mut SteeringTable, learnt: &Learnt) {
+fn take(table: &mut SteeringTable, learnt: &AddressChange) {
     let mut found = 0;
     for class in table.classes.iter_mut().filter(|class| {
         (class.direction, class.transport) == (learnt.direction, learnt.transport)

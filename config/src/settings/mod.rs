@@ -14,7 +14,7 @@ use std::{
 
 use portcullis_rules::settings::{Deviations, Enforcement, Settings as RuleSettings};
 
-use crate::{problem::Problem, yaml};
+use crate::{names, problem::Problem, yaml};
 
 /// Largest settings file, in bytes.
 const LARGEST: u64 = 1 << 20;
@@ -44,6 +44,8 @@ pub struct Settings {
     pub steering: Steering,
     /// `records`.
     pub records: Records,
+    /// `fqdn`: names that are learnt.
+    pub fqdn: names::Limits,
 }
 
 /// `api`.
@@ -166,6 +168,7 @@ impl Default for Settings {
             timeouts: Timeouts::default(),
             steering: Steering::default(),
             records: Records::default(),
+            fqdn: names::Limits::default(),
         }
     }
 }

@@ -6,6 +6,7 @@ use portcullis_rules::settings::{DenyWith, Deviations, Enforcement};
 
 use super::{Limits, OnProxyDown, Records, RecordsTo, Settings, Steering, Timeouts, values};
 use crate::{
+    names,
     problem::Problem,
     yaml::{Field, Fields, Tree, Value},
 };
@@ -39,6 +40,7 @@ pub(super) fn settings(tree: &Tree) -> Result<Settings, Vec<Problem>> {
         section(&mut fields, "records", &mut problems, |fields, problems| {
             records(fields, &mut settings.records, problems);
         });
+        section(&mut fields, "fqdn", &mut problems, |fields, problems| fqdn(fields, &mut settings.fqdn, problems));
         fields.finish(&[], &mut problems);
     }
     problems.sort_by_key(|problem| (problem.position.line, problem.position.column));
@@ -155,6 +157,25 @@ fn steering(fields: &mut Fields<'_>, steering: &mut Steering, problems: &mut Vec
     set(fields, "bpffs", &mut steering.bpffs, problems, absolute);
     set(fields, "cgroup", &mut steering.cgroup, problems, |field, problems| absolute(field, problems).map(Some));
     set(fields, "legPorts", &mut steering.leg_ports, problems, values::ports);
+}
+
+fn fqdn(fields: &mut Fields<'_>, limits: &mut names::Limits, problems: &mut Vec<Problem>) {
+    let seconds = |field: &Field<'_>, problems: &mut Vec<Problem>| {
+        let time = values::time_or_off(field, problems)?;
+        let whole = time.is_none_or(|time| time.subsec_nanos() == 0);
+        if !whole {
+            problems.push(field.problem("is no whole number of seconds", "write off, or a time such as 30s or 1h"));
+        }
+        whole.then(|| time.map_or(0, |time| u32::try_from(time.as_secs()).unwrap_or(u32::MAX)))
+    };
+    let count = |field: &Field<'_>, problems: &mut Vec<Problem>| {
+        field.number(1, MOST, problems).and_then(|number| usize::try_from(number).ok())
+    };
+    set(fields, "minTtl", &mut limits.min_ttl, problems, seconds);
+    set(fields, "grace", &mut limits.grace, problems, seconds);
+    set(fields, "addressesPerName", &mut limits.addresses_per_name, problems, count);
+    set(fields, "namesPerAddress", &mut limits.names_per_address, problems, count);
+    set(fields, "addresses", &mut limits.addresses, problems, count);
 }
 
 fn records(fields: &mut Fields<'_>, records: &mut Records, problems: &mut Vec<Problem>) {

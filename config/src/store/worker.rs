@@ -356,6 +356,7 @@ impl Worker {
         self.reference_faults = missing;
         let mut world = self.table.world(self.settings);
         world.naming = self.schemas.iter().copied().find(|schema| schema.nature.teaches);
+        world.names = self.sink.names();
         let snapshot = Snapshot::compile(&world, self.revision);
         let faults = self.sink.apply(self.revision, Arc::new(snapshot), &self.table.locals());
         let counts = self.table.counts();

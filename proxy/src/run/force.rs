@@ -7,9 +7,10 @@ use std::{
 
 use arc_swap::ArcSwap;
 use portcullis_config::{Fault, LocalEndpoint, Place, Sink};
-use portcullis_rules::snapshot::Snapshot;
+use portcullis_rules::{snapshot::Snapshot, world::ResolvedName};
 
 use crate::run::{
+    lessons::Lessons,
     node::Running,
     plane::{Machine, Workers},
     reconcile::Reconciler,
@@ -23,6 +24,7 @@ pub type RealReconciler = Reconciler<Steering, Workers, Machine>;
 #[derive(Clone)]
 pub struct Force {
     reconciler: Arc<Mutex<Option<RealReconciler>>>,
+    lessons: Lessons<Steering>,
     running: Arc<Running>,
     snapshot: Arc<ArcSwap<Snapshot>>,
 }
@@ -31,8 +33,15 @@ impl Force {
     /// Nothing is in force yet.
     #[must_use]
     pub fn new(reconciler: RealReconciler, running: Arc<Running>) -> Self {
+        let lessons = reconciler.lessons().clone();
         let reconciler = Arc::new(Mutex::new(Some(reconciler)));
-        Self { reconciler, running, snapshot: Arc::default() }
+        Self { reconciler, lessons, running, snapshot: Arc::default() }
+    }
+
+    /// By which names are learnt. It does not wait for a configuration that is coming into force.
+    #[must_use]
+    pub fn lessons(&self) -> &Lessons<Steering> {
+        &self.lessons
     }
 
     /// The snapshot in force.
@@ -53,7 +62,8 @@ impl Force {
     /// Gives back the kernel's and the data plane's side, to end them. From then on nothing comes into force.
     #[must_use]
     pub fn end(&self) -> Option<(Steering, Workers)> {
-        self.lock().take().map(Reconciler::into_parts)
+        let (steering, workers) = self.lock().take().map(Reconciler::into_parts)?;
+        Some((steering?, workers))
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<RealReconciler>> {
@@ -62,6 +72,10 @@ impl Force {
 }
 
 impl Sink for Force {
+    fn names(&mut self) -> Vec<ResolvedName> {
+        self.lessons.names()
+    }
+
     fn apply(&mut self, revision: u64, snapshot: Arc<Snapshot>, locals: &[LocalEndpoint]) -> Vec<Fault> {
         let locals: Vec<LocalEndpoint> = locals.iter().map(absolute).collect();
         let mut reconciler = self.lock();

@@ -2,6 +2,7 @@
 
 pub mod dump;
 pub mod force;
+pub mod lessons;
 pub mod life;
 pub mod logging;
 pub mod node;

@@ -9,7 +9,7 @@ use std::{
 
 use portcullis_rules::{
     snapshot::Snapshot,
-    steering::SteeringTable,
+    steering::{AddressChange, SteeringTable},
     world::{Endpoint, EndpointId},
 };
 
@@ -59,6 +59,13 @@ pub trait Kernel: Send {
     /// # Errors
     /// The old table stays in force.
     fn set_table(&mut self, id: EndpointId, table: &SteeringTable) -> Result<(), String>;
+
+    /// Changes single addresses in the table of an endpoint. Tells whether that was all it takes: if not, the table has
+    /// to be set as a whole.
+    ///
+    /// # Errors
+    /// What could be changed is changed, the rest is as it was.
+    fn learn(&mut self, id: EndpointId, changes: &[AddressChange]) -> Result<bool, String>;
 
     /// Steers an endpoint whose table is set; again, when its addresses, ports or sockets are others.
     ///

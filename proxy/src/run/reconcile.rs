@@ -1,7 +1,8 @@
 //! Brings a configuration into force, in an order that is never more open than both the old and the new one.
 //!
 //! Listeners come before the snapshot that lets them judge, the snapshot before the kernel's tables, the tables before
-//! an endpoint is attached. What goes, goes the other way round: detached first, its listeners closed last.
+//! an endpoint is attached. What goes, goes the other way round: detached first, its listeners closed last. Names that are
+//! learnt meanwhile come into force in between, by [`Lessons`].
 
 use std::{
     collections::BTreeMap,
@@ -13,14 +14,14 @@ use std::{
     sync::Arc,
 };
 
-use portcullis_config::{LocalEndpoint, Place};
+use portcullis_config::{LocalEndpoint, Place, names::Book};
 use portcullis_rules::{
     snapshot::Snapshot,
-    steering::SteeringTable,
     world::{Endpoint, EndpointId, Port},
 };
 
 use crate::run::{
+    lessons::Lessons,
     place::{HOST, Identity},
     ports::{Attachment, Kernel, Places, Plane, Site, Sockets},
 };
@@ -46,7 +47,6 @@ struct Held {
     sockets: Sockets,
     /// What the kernel was told, when it was told last.
     attached: Option<Attached>,
-    table: Option<SteeringTable>,
 }
 
 /// The inputs of an attachment.
@@ -64,10 +64,9 @@ impl Attached {
 
 /// What is wanted, what is held, and how to get from one to the other.
 pub struct Reconciler<K, D, P> {
-    kernel: K,
+    lessons: Lessons<K>,
     plane: D,
     places: P,
-    snapshot: Arc<Snapshot>,
     wanted: BTreeMap<EndpointId, LocalEndpoint>,
     held: BTreeMap<EndpointId, Held>,
     /// Endpoints whose detaching failed.
@@ -80,13 +79,17 @@ pub struct Reconciler<K, D, P> {
 }
 
 impl<K: Kernel, D: Plane, P: Places> Reconciler<K, D, P> {
-    /// Nothing is wanted, nothing is held.
+    /// Nothing is wanted, nothing is held, no name is known.
     pub fn new(kernel: K, plane: D, places: P) -> Self {
+        Self::with(Lessons::new(kernel, Book::default()), plane, places)
+    }
+
+    /// The same, with names that are known.
+    pub fn with(lessons: Lessons<K>, plane: D, places: P) -> Self {
         Self {
-            kernel,
+            lessons,
             plane,
             places,
-            snapshot: Arc::new(Snapshot::default()),
             wanted: BTreeMap::new(),
             held: BTreeMap::new(),
             leftovers: Vec::new(),
@@ -99,8 +102,7 @@ impl<K: Kernel, D: Plane, P: Places> Reconciler<K, D, P> {
     /// Brings a configuration into force; tells which endpoints could not be steered.
     pub fn apply(&mut self, snapshot: Arc<Snapshot>, locals: &[LocalEndpoint]) -> &BTreeMap<EndpointId, Unsteered> {
         self.wanted = locals.iter().map(|local| (local.id, local.clone())).collect();
-        self.snapshot = snapshot;
-        self.reconcile(true);
+        self.reconcile(Some(snapshot));
         &self.faults
     }
 
@@ -108,10 +110,10 @@ impl<K: Kernel, D: Plane, P: Places> Reconciler<K, D, P> {
     /// whether anything had to be done.
     pub fn tend(&mut self) -> bool {
         let stale = self.held.values().any(|held| self.has_changed(held));
-        if !stale && self.faults.is_empty() && self.leftovers.is_empty() {
+        if !stale && self.faults.is_empty() && self.leftovers.is_empty() && !self.lessons.are_due() {
             return false;
         }
-        self.reconcile(false);
+        self.reconcile(None);
         true
     }
 
@@ -140,17 +142,22 @@ impl<K: Kernel, D: Plane, P: Places> Reconciler<K, D, P> {
         &self.faults
     }
 
-    /// Gives back what it worked with, to end it.
-    pub fn into_parts(self) -> (K, D) {
-        (self.kernel, self.plane)
+    /// By which names are learnt while it works.
+    pub fn lessons(&self) -> &Lessons<K> {
+        &self.lessons
     }
 
-    fn reconcile(&mut self, publish: bool) {
+    /// Gives back what it worked with, to end it. Nothing is learnt any more.
+    pub fn into_parts(self) -> (Option<K>, D) {
+        (self.lessons.end(), self.plane)
+    }
+
+    fn reconcile(&mut self, snapshot: Option<Arc<Snapshot>>) {
         let before = std::mem::take(&mut self.faults);
         self.drop_replaced();
         self.open_wanted();
-        if publish {
-            self.plane.publish(Arc::clone(&self.snapshot));
+        if let Some(snapshot) = snapshot {
+            self.lessons.replace(snapshot, |snapshot| self.plane.publish(snapshot));
         }
         self.steer_wanted();
         self.drop_unwanted();
@@ -218,7 +225,7 @@ impl<K: Kernel, D: Plane, P: Places> Reconciler<K, D, P> {
             remedy: "look at the log; the node needs CAP_SYS_ADMIN and CAP_NET_ADMIN, and files left to open",
         })?;
         let place = wanted.place.clone();
-        Ok(Held { place, identity, namespace, sockets, attached: None, table: None })
+        Ok(Held { place, identity, namespace, sockets, attached: None })
     }
 
     fn steer_wanted(&mut self) {
@@ -237,13 +244,7 @@ impl<K: Kernel, D: Plane, P: Places> Reconciler<K, D, P> {
             message: format!("{what}: {error}"),
             remedy: "look at the log; what the kernel was told before stays in force, and it is tried again",
         };
-        let table = self.snapshot.steering(wanted.id);
-        if held.table.as_ref() != Some(&table) {
-            self.kernel
-                .set_table(wanted.id, &table)
-                .map_err(|error| failed("the kernel's table was not set", error))?;
-            held.table = Some(table);
-        }
+        self.lessons.tell_table(wanted.id).map_err(|error| failed("the kernel's table was not set", error))?;
         let inputs = Attached::of(&wanted.endpoint);
         if held.attached.as_ref() == Some(&inputs) {
             return Ok(());
@@ -259,7 +260,8 @@ impl<K: Kernel, D: Plane, P: Places> Reconciler<K, D, P> {
             endpoint: &wanted.endpoint,
             sockets: &held.sockets,
         };
-        self.kernel.attach(&attachment).map_err(|error| failed("its flows are not steered", error))?;
+        let attached = self.lessons.with_kernel(|kernel| kernel.attach(&attachment));
+        attached.map_err(|error| failed("its flows are not steered", error))?;
         held.attached = Some(inputs);
         Ok(())
     }
@@ -280,7 +282,7 @@ impl<K: Kernel, D: Plane, P: Places> Reconciler<K, D, P> {
     }
 
     fn detach(&mut self, id: EndpointId) {
-        if let Err(error) = self.kernel.detach(id) {
+        if let Err(error) = self.lessons.detach(id) {
             tracing::error!(endpoint = id.0, %error, "an endpoint could not be detached; trying again");
             self.leftovers.push(id);
         }
@@ -292,7 +294,7 @@ impl<K: Kernel, D: Plane, P: Places> Reconciler<K, D, P> {
             return;
         }
         let ids: Vec<_> = self.wanted.keys().copied().collect();
-        match self.kernel.retain(&ids) {
+        match self.lessons.with_kernel(|kernel| kernel.retain(&ids)) {
             Ok(()) => self.swept = true,
             Err(error) => tracing::error!(%error, "what an earlier process left could not be removed"),
         }

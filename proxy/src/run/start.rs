@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use portcullis_config::{
     Store, StoreOptions,
+    names::Book,
     settings::{OnProxyDown, Settings},
 };
 use portcullis_listeners::{DataPlane, telemetry::Telemetry};
@@ -20,6 +21,7 @@ use crate::{
     run::{
         dump::StoreDump,
         force::Force,
+        lessons::Lessons,
         logging::Levels,
         node::Running,
         plane::{Machine, Workers},
@@ -75,7 +77,8 @@ pub async fn start(arguments: &RunArguments, settings: Settings, levels: Levels)
     let metrics = Metrics::default();
     let running = Running::new(workers, settings.on_proxy_down.as_str(), Arc::clone(&telemetry), metrics);
     let running = Arc::new(running);
-    let reconciler = Reconciler::new(Steering::new(redirect), Workers::new(plane), Machine);
+    let lessons = Lessons::new(Steering::new(redirect), Book::new(settings.fqdn));
+    let reconciler = Reconciler::with(lessons, Workers::new(plane), Machine);
     let force = Force::new(reconciler, Arc::clone(&running));
     let store = open_store(settings, &force, &running)?;
 

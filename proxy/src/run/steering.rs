@@ -6,7 +6,9 @@ use std::{
     os::fd::{AsFd, BorrowedFd},
 };
 
-use portcullis_redirect::{Action, Attachment as Request, Class, Direction, Legs, Listeners, Place, Redirect};
+use portcullis_redirect::{
+    Action, AddressChange, Attachment as Request, Class, Direction, Legs, Listeners, Place, Redirect,
+};
 use portcullis_rules::{
     steering::{self, PortClass, SteeringTable},
     world::{self, EndpointId, Transport},
@@ -43,6 +45,11 @@ impl Kernel for Steering {
     fn set_table(&mut self, id: EndpointId, table: &SteeringTable) -> Result<(), String> {
         let classes: Vec<Class> = table.classes.iter().filter_map(class).collect();
         self.redirect.set_table(id.0, &classes).map_err(|error| error.to_string())
+    }
+
+    fn learn(&mut self, id: EndpointId, changes: &[steering::AddressChange]) -> Result<bool, String> {
+        let changes: Vec<AddressChange> = changes.iter().filter_map(change).collect();
+        self.redirect.learn(id.0, &changes).map_err(|error| error.to_string())
     }
 
     fn attach(&mut self, attachment: &Attachment<'_>) -> Result<(), String> {
@@ -102,20 +109,39 @@ impl portcullis_listeners::Legs for KernelLegs {
 
 /// A class in the loader's words; `None` for a transport that the programs never see.
 fn class(class: &PortClass) -> Option<Class> {
-    let action = |action: &steering::Action| match action {
+    Some(Class {
+        direction: direction(class.direction),
+        protocol: number(class.transport)?,
+        ports: class.ports.clone(),
+        prefixes: class.prefixes.iter().map(|(prefix, verdict)| (*prefix, action(*verdict))).collect(),
+        learns: class.learns,
+    })
+}
+
+/// A change of one address in the loader's words.
+fn change(change: &steering::AddressChange) -> Option<AddressChange> {
+    Some(AddressChange {
+        direction: direction(change.direction),
+        protocol: number(change.transport)?,
+        ports: change.ports.clone(),
+        address: change.address,
+        action: change.action.map(action),
+    })
+}
+
+fn action(action: steering::Action) -> Action {
+    match action {
         steering::Action::Pass => Action::Pass,
         steering::Action::Steer => Action::Steer,
         steering::Action::Refuse => Action::Refuse,
-    };
-    Some(Class {
-        direction: match class.direction {
-            world::Direction::Ingress => Direction::Ingress,
-            world::Direction::Egress => Direction::Egress,
-        },
-        protocol: number(class.transport)?,
-        ports: class.ports.clone(),
-        prefixes: class.prefixes.iter().map(|(prefix, verdict)| (*prefix, action(verdict))).collect(),
-    })
+    }
+}
+
+fn direction(direction: world::Direction) -> Direction {
+    match direction {
+        world::Direction::Ingress => Direction::Ingress,
+        world::Direction::Egress => Direction::Egress,
+    }
 }
 
 fn number(transport: Transport) -> Option<u8> {

@@ -71,11 +71,11 @@ fn learning(ports: RangeInclusive<u16>, prefixes: &[(&str, Action)]) -> Class {
     Class { direction: Direction::Egress, learns: true, ..class(ports, prefixes) }
 }
 
-fn lesson(ports: RangeInclusive<u16>, address: &str, action: Option<Action>) -> Lesson {
-    Lesson { direction: Direction::Egress, protocol: 6, ports, address: address.parse().unwrap(), action }
+fn lesson(ports: RangeInclusive<u16>, address: &str, action: Option<Action>) -> AddressChange {
+    AddressChange { direction: Direction::Egress, protocol: 6, ports, address: address.parse().unwrap(), action }
 }
 
-fn learn(tables: &mut Tables, endpoint: u32, lesson: &Lesson) -> Option<Vec<Step>> {
+fn learn(tables: &mut Tables, endpoint: u32, lesson: &AddressChange) -> Option<Vec<Step>> {
     let steps = tables.learn(endpoint, lesson)?;
     steps.iter().for_each(|step| tables.apply(step));
     Some(steps)
@@ -182,7 +182,7 @@ fn a_class_that_an_earlier_process_left_learns_on_unless_others_use_it() {
 
 #[test]
 fn ports_whose_datagrams_are_steered_as_a_whole_stay_so_or_ask_for_the_table() {
-    let udp = |lesson: Lesson| Lesson { protocol: UDP, ..lesson };
+    let udp = |lesson: AddressChange| AddressChange { protocol: UDP, ..lesson };
     let class = |prefixes: &[(&str, Action)]| Class { protocol: UDP, ..learning(53..=53, prefixes) };
     let refused = ("0.0.0.0/0", Action::Refuse);
     for (prefixes, address, action, wanted) in [

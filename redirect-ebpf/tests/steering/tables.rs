@@ -7,7 +7,7 @@ use std::{
 };
 
 use ipnet::IpNet;
-use portcullis_redirect::{Action, Class, Direction, Lesson};
+use portcullis_redirect::{Action, AddressChange, Class, Direction};
 
 use crate::{
     bench::{APP, Bench, FAMILIES, STEERED, TCP, able, class, ip},
@@ -133,8 +133,8 @@ fn learning(prefixes: &[(IpAddr, Action)]) -> Class {
     Class { prefixes: class.prefixes.iter().copied().chain(single).collect(), learns: true, ..class }
 }
 
-fn lesson(address: IpAddr, action: Option<Action>) -> Lesson {
-    Lesson { direction: Direction::Egress, protocol: TCP, ports: STEERED..=STEERED, address, action }
+fn lesson(address: IpAddr, action: Option<Action>) -> AddressChange {
+    AddressChange { direction: Direction::Egress, protocol: TCP, ports: STEERED..=STEERED, address, action }
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn a_single_address_comes_changes_and_goes_without_a_new_table() {
         assert!(bench.redirect.learn(APP, &[lesson(outside, None)]).unwrap());
         assert!(bench.egress(family, STEERED).is_refused());
     }
-    let other = Lesson { ports: 81..=81, ..lesson(ip(&bench.outside, false), Some(Action::Pass)) };
+    let other = AddressChange { ports: 81..=81, ..lesson(ip(&bench.outside, false), Some(Action::Pass)) };
     assert!(!bench.redirect.learn(APP, &[other]).unwrap(), "no class learns there");
 }
 

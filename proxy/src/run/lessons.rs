@@ -1,0 +1,238 @@
+//! Names that are learnt while the node runs, from an answer to its being in force.
+//!
+//! Three things have to agree: the book of names, the snapshot that judges, and the kernel's tables. Whoever changes any
+//! of them holds all three, for one lesson or one endpoint at a time, so a lesson waits at most for the table of one
+//! endpoint. The order:
+//!
+//! - *A lesson*: book, snapshot, kernel. A connection that the kernel steers finds its rules; until the kernel is told, the
+//!   address fares as before. When [`Lessons::teach`] returns, the answer may be let go.
+//! - *A change of policy*: the names are taken ([`Lessons::names`]), and from then on addresses that change are noted.
+//!   The snapshot is compiled with the names while lessons go on with the old one. Then ([`Lessons::replace`]) the noted
+//!   addresses are taught to the new one, it is published, and lessons are for it. The kernel's tables follow endpoint by
+//!   endpoint, each computed from the snapshot in the moment it is set; a lesson that comes before sets it at once.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use portcullis_config::names::{Book, Change};
+use portcullis_rules::{
+    snapshot::Snapshot,
+    steering::{AddressChange, SteeringTable},
+    world::{EndpointId, ResolvedName},
+};
+
+use crate::run::ports::Kernel;
+
+/// What the kernel was told of an endpoint.
+#[derive(Debug)]
+enum Told {
+    /// This table, by the snapshot in force.
+    Table(SteeringTable),
+    /// A table, and all changes of single addresses since.
+    Taught,
+    /// A table, and some changes since; others failed, so the table is due.
+    Owing,
+    /// A table by an earlier snapshot, if it is certain which.
+    Old(Option<SteeringTable>),
+    /// A table could not be set. It is due.
+    Failed,
+}
+
+/// What belongs together.
+struct Room<K> {
+    /// `None` when the node has ended.
+    kernel: Option<K>,
+    snapshot: Arc<Snapshot>,
+    book: Book,
+    /// Addresses that changed since the names were last taken for a compilation; `None`: it was compiled without any.
+    since: Option<BTreeSet<IpAddr>>,
+    /// By endpoint whose table was set.
+    told: BTreeMap<EndpointId, Told>,
+}
+
+/// A lesson that is not in force everywhere. The kernel refuses the address there as it did before, and it is tried again.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{name} is not in force for endpoint {}: {reason}", endpoint.0)]
+pub struct Untaught {
+    /// The name, or the address that was to be forgotten.
+    pub name: String,
+    /// The first endpoint that it failed for.
+    pub endpoint: EndpointId,
+    /// Why.
+    pub reason: String,
+}
+
+/// The book, the snapshot and the kernel, for whoever changes them.
+pub struct Lessons<K>(Arc<Mutex<Room<K>>>);
+
+impl<K> Clone for Lessons<K> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<K: Kernel> Lessons<K> {
+    /// Nothing is in force yet.
+    pub fn new(kernel: K, book: Book) -> Self {
+        let (snapshot, told) = (Arc::default(), BTreeMap::new());
+        Self(Arc::new(Mutex::new(Room { kernel: Some(kernel), snapshot, book, since: None, told })))
+    }
+
+    fn room(&self) -> MutexGuard<'_, Room<K>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Brings the addresses of an answer into force, each with its TTL in seconds. `now` is the book's time. When it
+    /// returns, a connection to one of them is judged by all its names.
+    ///
+    /// # Errors
+    /// Some endpoint's kernel table has no room for it. Everything else is in force.
+    pub fn teach(&self, name: &str, answer: &[(IpAddr, u32)], now: u64) -> Result<(), Untaught> {
+        let mut room = self.room();
+        let changes = room.book.learn(name, answer, now);
+        room.bring(name, &changes)
+    }
+
+    /// Forgets the addresses that had their time and are in use by no connection; tells how many changed.
+    ///
+    /// # Errors
+    /// Some address stays in an endpoint's kernel table, so that it passes the kernel as before, until another try
+    /// succeeds. Flows that are steered are judged without it.
+    pub fn expire(&self, now: u64, in_use: &dyn Fn(IpAddr) -> bool) -> Result<usize, Untaught> {
+        let mut room = self.room();
+        let changes = room.book.expire(now, in_use);
+        room.bring("what had its time", &changes).map(|()| changes.len())
+    }
+
+    /// Shows the book.
+    pub fn read<T>(&self, read: impl FnOnce(&Book) -> T) -> T {
+        read(&self.room().book)
+    }
+
+    /// The names that are known, for a compilation. Addresses that change from now on are taught to the snapshot when it
+    /// [comes into force](Lessons::replace).
+    pub fn names(&self) -> Vec<ResolvedName> {
+        let mut room = self.room();
+        room.since = Some(BTreeSet::new());
+        room.book.resolved()
+    }
+
+    /// Whether something that the kernel was to be told is due.
+    pub(crate) fn are_due(&self) -> bool {
+        self.room().told.values().any(|told| matches!(told, Told::Owing | Told::Failed))
+    }
+
+    /// Makes a snapshot the one in force. `publish` hands it to the data plane.
+    pub(crate) fn replace(&self, snapshot: Arc<Snapshot>, publish: impl FnOnce(Arc<Snapshot>)) {
+        let mut room = self.room();
+        match room.since.take() {
+            Some(since) => since.into_iter().for_each(|address| drop(room.teach_anew(&snapshot, address))),
+            None => {
+                let all: BTreeSet<IpAddr> = room.book.list().map(|listed| listed.address).collect();
+                all.into_iter().for_each(|address| drop(room.teach_anew(&snapshot, address)));
+            }
+        }
+        room.snapshot = Arc::clone(&snapshot);
+        for told in room.told.values_mut() {
+            *told = match std::mem::replace(told, Told::Failed) {
+                Told::Table(table) => Told::Old(Some(table)),
+                Told::Old(table) => Told::Old(table),
+                Told::Taught | Told::Owing | Told::Failed => Told::Old(None),
+            };
+        }
+        publish(snapshot);
+    }
+
+    /// Tells the kernel of an endpoint what the snapshot in force says now, unless it was told just that.
+    pub(crate) fn tell_table(&self, id: EndpointId) -> Result<(), String> {
+        self.room().tell_table(id)
+    }
+
+    /// Steers an endpoint no more.
+    pub(crate) fn detach(&self, id: EndpointId) -> Result<(), String> {
+        let mut room = self.room();
+        room.told.remove(&id);
+        room.kernel.as_mut().map_or(Ok(()), |kernel| kernel.detach(id))
+    }
+
+    /// Asks the kernel something that is not about names.
+    pub(crate) fn with_kernel(&self, ask: impl FnOnce(&mut K) -> Result<(), String>) -> Result<(), String> {
+        self.room().kernel.as_mut().map_or(Ok(()), ask)
+    }
+
+    /// Ends: nothing is learnt any more. Gives the kernel back.
+    pub(crate) fn end(&self) -> Option<K> {
+        self.room().kernel.take()
+    }
+}
+
+impl<K: Kernel> Room<K> {
+    fn teach_anew(&self, snapshot: &Snapshot, address: IpAddr) -> Vec<AddressChange> {
+        let names = self.book.names_of(address);
+        let names: Vec<&str> = names.iter().map(|name| &**name).collect();
+        snapshot.learn(address, &names)
+    }
+
+    /// Brings changes of the book into force.
+    fn bring(&mut self, name: &str, changes: &[Change]) -> Result<(), Untaught> {
+        let mut by_endpoint: BTreeMap<EndpointId, Vec<AddressChange>> = BTreeMap::new();
+        for Change { address, names } in changes {
+            if let Some(since) = &mut self.since {
+                since.insert(*address);
+            }
+            let names: Vec<&str> = names.iter().map(|name| &**name).collect();
+            for change in self.snapshot.learn(*address, &names) {
+                by_endpoint.entry(change.endpoint).or_default().push(change);
+            }
+        }
+        let mut result = Ok(());
+        for (endpoint, changes) in by_endpoint {
+            if let Err(reason) = self.tell_changes(endpoint, &changes) {
+                result = result.and(Err(Untaught { name: name.to_owned(), endpoint, reason }));
+            }
+        }
+        result
+    }
+
+    fn tell_changes(&mut self, id: EndpointId, changes: &[AddressChange]) -> Result<(), String> {
+        let (Some(told), Some(kernel)) = (self.told.get_mut(&id), &mut self.kernel) else { return Ok(()) };
+        let all_told = match told {
+            Told::Table(_) | Told::Taught => true,
+            Told::Owing => false,
+            Told::Old(_) => return self.tell_table(id),
+            Told::Failed => return Err("its table could not be set before; it is tried again each second".to_owned()),
+        };
+        *told = Told::Owing;
+        if !kernel.learn(id, changes)? {
+            return self.tell_table(id);
+        }
+        if all_told {
+            *told = Told::Taught;
+        }
+        Ok(())
+    }
+
+    fn tell_table(&mut self, id: EndpointId) -> Result<(), String> {
+        let Some(kernel) = &mut self.kernel else { return Ok(()) };
+        let table = self.snapshot.steering(id);
+        let held = match self.told.get(&id) {
+            Some(Told::Table(held) | Told::Old(Some(held))) => Some(held),
+            _ => None,
+        };
+        if held != Some(&table)
+            && let Err(error) = kernel.set_table(id, &table)
+        {
+            // An endpoint that has no table yet has nothing that a lesson could change.
+            self.told.entry(id).and_modify(|told| *told = Told::Failed);
+            return Err(error);
+        }
+        self.told.insert(id, Told::Table(table));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

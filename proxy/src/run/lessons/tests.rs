@@ -1,0 +1,326 @@
+//! A lesson and a change of policy meet in every order, and none of them is lost.
+
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+};
+
+use ipnet::IpNet;
+use portcullis_config::names::Limits;
+use portcullis_rules::{
+    labels::{Labels, Selector},
+    policy::{Entry, FqdnSelector, Policy, PortRef, PortRule, PortSpec, Position, Rule},
+    snapshot::{Access, FlowKey},
+    steering::Action,
+    world::{Direction, Endpoint, Transport, World},
+};
+
+use super::*;
+use crate::run::ports::Attachment;
+
+const POD: EndpointId = EndpointId(1);
+
+/// What the kernel holds, and what it was asked.
+#[derive(Default)]
+struct Tables {
+    tables: BTreeMap<EndpointId, SteeringTable>,
+    journal: Vec<String>,
+    full: bool,
+}
+
+#[derive(Clone, Default)]
+struct Fake(Arc<Mutex<Tables>>);
+
+impl Fake {
+    fn journal(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap().journal)
+    }
+
+    /// What the kernel does with a connection to port 443.
+    fn action(&self, address: IpAddr) -> Action {
+        let held = self.0.lock().unwrap();
+        let classes = held.tables.get(&POD).into_iter().flat_map(|table| &table.classes);
+        let mut classes = classes.filter(|class| class.transport == Transport::Tcp && class.ports.contains(&443));
+        let Some(class) = classes.next() else { return Action::Pass };
+        let fitting = class.prefixes.iter().filter(|(net, _)| net.contains(&address));
+        fitting.max_by_key(|(net, _)| net.prefix_len()).unwrap().1
+    }
+}
+
+impl Kernel for Fake {
+    fn set_table(&mut self, id: EndpointId, table: &SteeringTable) -> Result<(), String> {
+        let mut held = self.0.lock().unwrap();
+        held.journal.push(format!("table {}", id.0));
+        if held.full {
+            return Err("full".into());
+        }
+        held.tables.insert(id, table.clone());
+        Ok(())
+    }
+
+    fn learn(&mut self, id: EndpointId, changes: &[AddressChange]) -> Result<bool, String> {
+        let mut held = self.0.lock().unwrap();
+        let told = changes.iter().filter(|change| change.transport == Transport::Tcp);
+        let told: Vec<_> = told.map(|change| format!("{} {:?}", change.address, change.action)).collect();
+        held.journal.push(format!("learn {} {}", id.0, told.join(", ")));
+        if held.full {
+            return Err("full".into());
+        }
+        let table = held.tables.get_mut(&id).unwrap();
+        for change in changes {
+            let at = |class: &&mut portcullis_rules::steering::PortClass| {
+                class.transport == change.transport && change.ports.contains(class.ports.start())
+            };
+            let Some(class) = table.classes.iter_mut().find(at).filter(|class| class.learns) else { return Ok(false) };
+            let net = IpNet::from(change.address);
+            class.prefixes.retain(|(known, _)| *known != net);
+            class.prefixes.extend(change.action.map(|action| (net, action)));
+            class.prefixes.sort_unstable_by_key(|(net, _)| *net);
+        }
+        Ok(true)
+    }
+
+    fn attach(&mut self, _: &Attachment<'_>) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn detach(&mut self, id: EndpointId) -> Result<(), String> {
+        self.0.lock().unwrap().tables.remove(&id);
+        Ok(())
+    }
+
+    fn retain(&mut self, _: &[EndpointId]) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+/// The pod may open connections to port 443 of these names.
+fn world(patterns: &[&str], names: Vec<ResolvedName>) -> World {
+    let pod = Endpoint {
+        local: Some(POD),
+        name: "pod".into(),
+        namespace: "shop".into(),
+        labels: Labels::of_pod("shop", "", []),
+        addresses: vec![ip("10.0.0.1")],
+        ports: Vec::new(),
+    };
+    let ports = vec![PortSpec { port: PortRef::Range(443, 443), transport: Some(Transport::Tcp) }];
+    let entry = Entry {
+        fqdns: Some(patterns.iter().map(|pattern| FqdnSelector::Pattern((*pattern).to_owned())).collect()),
+        ports: Some(vec![PortRule { ports, ..PortRule::default() }]),
+        ..Entry::default()
+    };
+    let rule = Rule {
+        path: "spec".into(),
+        subject: Selector::default(),
+        node: false,
+        ingress: None,
+        egress: Some(vec![entry]),
+        ingress_deny: None,
+        egress_deny: None,
+        default_deny_ingress: None,
+        default_deny_egress: None,
+        position: Position::default(),
+    };
+    let policy = Policy {
+        namespace: Some("shop".into()),
+        name: "names".into(),
+        rules: vec![rule],
+        deny_with: None,
+        origin: "test".into(),
+    };
+    World { endpoints: vec![Arc::new(pod)], policies: vec![Arc::new(policy)], names, ..World::default() }
+}
+
+fn compile(patterns: &[&str], names: Vec<ResolvedName>) -> Arc<Snapshot> {
+    Arc::new(Snapshot::compile(&world(patterns, names), 1))
+}
+
+fn room() -> (Fake, Lessons<Fake>) {
+    let kernel = Fake::default();
+    let book = Book::new(Limits { grace: 0, ..Limits::default() });
+    (kernel.clone(), Lessons::new(kernel, book))
+}
+
+/// In force as the reconciler does it.
+fn apply(lessons: &Lessons<Fake>, snapshot: &Arc<Snapshot>) {
+    lessons.replace(Arc::clone(snapshot), |_| {});
+    lessons.tell_table(POD).unwrap();
+}
+
+fn judged(snapshot: &Snapshot, address: &str) -> bool {
+    let key = FlowKey {
+        endpoint: POD,
+        direction: Direction::Egress,
+        transport: Transport::Tcp,
+        peer: ip(address),
+        port: 443,
+    };
+    matches!(snapshot.flow(&key).access, Access::Allow)
+}
+
+#[test]
+fn a_lesson_is_in_force_everywhere_when_teaching_returns_and_goes_when_its_time_is_over() {
+    let (kernel, lessons) = room();
+    let snapshot = compile(&["*.test"], lessons.names());
+    apply(&lessons, &snapshot);
+    assert_eq!(kernel.journal(), ["table 1"]);
+    lessons.teach("a.test", &[(ip("192.0.2.1"), 30)], 0).unwrap();
+    assert_eq!(kernel.journal(), ["learn 1 192.0.2.1 Some(Pass)"]);
+    assert!(judged(&snapshot, "192.0.2.1") && kernel.action(ip("192.0.2.1")) == Action::Pass);
+    lessons.teach("a.test", &[(ip("192.0.2.1"), 30)], 10).unwrap();
+    lessons.teach("elsewhere.example", &[(ip("192.0.2.7"), 30)], 10).unwrap();
+    assert_eq!(kernel.journal(), [""; 0], "nothing that anybody selects is new");
+    assert_eq!(lessons.expire(39, &|_| false), Ok(0));
+    assert_eq!(lessons.expire(40, &|_| false), Ok(2));
+    assert_eq!(kernel.journal(), ["learn 1 192.0.2.1 None"]);
+    assert!(!judged(&snapshot, "192.0.2.1") && kernel.action(ip("192.0.2.1")) == Action::Refuse);
+}
+
+#[test]
+fn the_same_policy_again_sets_the_table_that_was_taught_once_more_and_then_leaves_it() {
+    let (kernel, lessons) = room();
+    apply(&lessons, &compile(&["*.test"], lessons.names()));
+    lessons.teach("a.test", &[(ip("192.0.2.1"), 30)], 0).unwrap();
+    kernel.journal();
+    apply(&lessons, &compile(&["*.test"], lessons.names()));
+    assert_eq!(kernel.journal(), ["table 1"]);
+    apply(&lessons, &compile(&["*.test"], lessons.names()));
+    assert_eq!(kernel.journal(), [""; 0]);
+    // The table of this policy is the one before the lesson: it has to be told all the same.
+    apply(&lessons, &compile(&["*.example"], lessons.names()));
+    assert_eq!(kernel.action(ip("192.0.2.1")), Action::Refuse);
+    lessons.teach("b.example", &[(ip("192.0.2.2"), 30)], 0).unwrap();
+    apply(&lessons, &compile(&["*.other"], lessons.names()));
+    assert_eq!(kernel.action(ip("192.0.2.2")), Action::Refuse);
+}
+
+#[test]
+fn a_lesson_while_a_policy_is_compiled_is_in_force_by_the_old_one_and_by_the_new() {
+    let (kernel, lessons) = room();
+    let old = compile(&["*.test"], lessons.names());
+    apply(&lessons, &old);
+    lessons.teach("gone.test", &[(ip("192.0.2.9"), 5)], 0).unwrap();
+    let new = compile(&["*.test", "*.example"], lessons.names());
+    lessons.teach("a.test", &[(ip("192.0.2.1"), 30)], 0).unwrap();
+    lessons.teach("b.example", &[(ip("192.0.2.2"), 30)], 0).unwrap();
+    lessons.expire(5, &|_| false).unwrap();
+    assert!(judged(&old, "192.0.2.1") && kernel.action(ip("192.0.2.1")) == Action::Pass);
+    assert!(judged(&new, "192.0.2.9"), "it is not in force yet");
+    let mut published = false;
+    lessons.replace(Arc::clone(&new), |snapshot| {
+        published = true;
+        assert_eq!(
+            ["192.0.2.1", "192.0.2.2", "192.0.2.9"].map(|address| judged(&snapshot, address)),
+            [true, true, false],
+            "what is published knows every lesson"
+        );
+    });
+    assert!(published);
+    lessons.tell_table(POD).unwrap();
+    assert_eq!(
+        ["192.0.2.1", "192.0.2.2", "192.0.2.9"].map(|address| kernel.action(ip(address))),
+        [Action::Pass, Action::Pass, Action::Refuse]
+    );
+}
+
+#[test]
+fn a_lesson_before_the_kernel_was_told_of_a_new_policy_brings_its_table() {
+    let (kernel, lessons) = room();
+    apply(&lessons, &compile(&["*.test"], lessons.names()));
+    kernel.journal();
+    lessons.replace(compile(&["*.example"], lessons.names()), |_| {});
+    lessons.teach("b.example", &[(ip("192.0.2.2"), 30)], 0).unwrap();
+    assert_eq!(kernel.journal(), ["table 1"]);
+    assert_eq!(kernel.action(ip("192.0.2.2")), Action::Pass);
+    lessons.tell_table(POD).unwrap();
+    assert_eq!(kernel.journal(), [""; 0], "it was told just that");
+}
+
+#[test]
+fn a_snapshot_that_was_compiled_without_names_is_taught_all_of_them() {
+    let (_, lessons) = room();
+    lessons.teach("a.test", &[(ip("192.0.2.1"), 30)], 0).unwrap();
+    let snapshot = compile(&["*.test"], Vec::new());
+    apply(&lessons, &snapshot);
+    assert!(judged(&snapshot, "192.0.2.1"));
+}
+
+#[test]
+fn an_endpoint_that_the_kernel_does_not_know_yet_is_told_with_its_first_table() {
+    let (kernel, lessons) = room();
+    lessons.replace(compile(&["*.test"], lessons.names()), |_| {});
+    lessons.teach("a.test", &[(ip("192.0.2.1"), 30)], 0).unwrap();
+    assert_eq!(kernel.journal(), [""; 0]);
+    lessons.tell_table(POD).unwrap();
+    assert_eq!(kernel.action(ip("192.0.2.1")), Action::Pass);
+    lessons.detach(POD).unwrap();
+    lessons.teach("b.test", &[(ip("192.0.2.2"), 30)], 0).unwrap();
+    assert_eq!(kernel.journal(), ["table 1"], "nor one that is detached");
+}
+
+#[test]
+fn what_the_kernel_has_no_room_for_is_told_and_due() {
+    let (kernel, lessons) = room();
+    let snapshot = compile(&["*.test"], lessons.names());
+    apply(&lessons, &snapshot);
+    kernel.0.lock().unwrap().full = true;
+    let failed = lessons.teach("a.test", &[(ip("192.0.2.1"), 30)], 0).unwrap_err();
+    assert_eq!(failed.to_string(), "a.test is not in force for endpoint 1: full");
+    assert_eq!(kernel.action(ip("192.0.2.1")), Action::Refuse);
+    assert!(lessons.are_due() && lessons.tell_table(POD).is_err());
+    assert!(lessons.teach("b.test", &[(ip("192.0.2.2"), 30)], 0).is_err());
+    kernel.0.lock().unwrap().full = false;
+    lessons.tell_table(POD).unwrap();
+    assert!(!lessons.are_due());
+    assert_eq!(kernel.action(ip("192.0.2.1")), Action::Pass);
+    assert_eq!(kernel.0.lock().unwrap().tables[&POD], snapshot.steering(POD));
+}
+
+#[test]
+fn after_the_end_lessons_are_noted_and_nobody_is_told() {
+    let (kernel, lessons) = room();
+    apply(&lessons, &compile(&["*.test"], lessons.names()));
+    assert!(lessons.end().is_some() && lessons.end().is_none());
+    kernel.journal();
+    lessons.teach("a.test", &[(ip("192.0.2.1"), 30)], 0).unwrap();
+    assert_eq!((kernel.journal().len(), lessons.read(Book::names)), (0, 1));
+}
+
+#[test]
+fn a_taught_address_is_never_refused_whatever_else_is_taught_and_whichever_policy_comes() {
+    let (kernel, lessons) = room();
+    let snapshot: Arc<arc_swap::ArcSwap<Snapshot>> = Arc::default();
+    lessons.replace(compile(&["*.test"], lessons.names()), |new| snapshot.store(new));
+    lessons.tell_table(POD).unwrap();
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for round in 0..100 {
+                let patterns: &[&str] = if round % 2 == 0 { &["*.test", "*.example"] } else { &["*.test"] };
+                let names = lessons.names();
+                let new = compile(patterns, names);
+                lessons.replace(new, |new| snapshot.store(new));
+                lessons.tell_table(POD).unwrap();
+            }
+            done.store(true, Ordering::Relaxed);
+        });
+        let mut number = 0_u16;
+        while !done.load(Ordering::Relaxed) || number == 0 {
+            number += 1;
+            let [high, low] = number.to_be_bytes();
+            let address = IpAddr::from([198, 51, high, low]);
+            lessons.teach(&format!("n{}.test", number % 50), &[(address, 1_000)], number.into()).unwrap();
+            assert!(judged(&snapshot.load(), &address.to_string()), "{address}");
+            assert_eq!(kernel.action(address), Action::Pass, "{address}");
+        }
+    });
+    lessons.tell_table(POD).unwrap();
+    let wanted = compile(&["*.test"], lessons.names());
+    assert_eq!(kernel.0.lock().unwrap().tables[&POD], wanted.steering(POD));
+}
