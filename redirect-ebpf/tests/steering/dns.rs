@@ -151,7 +151,7 @@ fn a_port_is_steered_as_a_whole_and_refused_servers_stay_refused() {
     let mut prefixes: Vec<_> = bench.outside.addresses().map(|address| to(address, Action::Steer)).to_vec();
     prefixes.extend(others[1].addresses().map(|address| to(address, Action::Refuse)));
     prefixes.extend(["0.0.0.0/0", "::/0"].map(|prefix| (prefix.parse().unwrap(), Action::Pass)));
-    let class = Class { direction: Direction::Egress, protocol: UDP, ports: DNS..=DNS, prefixes };
+    let class = Class { direction: Direction::Egress, protocol: UDP, ports: DNS..=DNS, prefixes, learns: false };
     bench.redirect.set_table(APP, &[class]).unwrap();
     let _resolvers = others.each_ref().map(|pod| Resolver::both(pod, DNS));
     for v6 in FAMILIES {
@@ -347,7 +347,13 @@ fn a_resolver_on_a_loopback_address_is_steered_where_policy_names_it() {
     }
     let stubs: [SocketAddr; 2] = ["127.0.0.53:53".parse().unwrap(), "[::1]:53".parse().unwrap()];
     let named: Vec<_> = stubs.map(|stub| (ipnet::IpNet::from(stub.ip()), Action::Steer)).to_vec();
-    let class = |protocol| Class { direction: Direction::Egress, protocol, ports: DNS..=DNS, prefixes: named.clone() };
+    let class = |protocol| Class {
+        direction: Direction::Egress,
+        protocol,
+        ports: DNS..=DNS,
+        prefixes: named.clone(),
+        learns: false,
+    };
     let mut bench = Bench::with(true, &[class(UDP), class(TCP)]);
     let _resolvers = stubs.map(|stub| (Resolver::start(&bench.app, stub), Server::start(&bench.app, stub)));
     let other: SocketAddr = "127.0.0.54:53".parse().unwrap();
