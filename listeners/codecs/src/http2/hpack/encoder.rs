@@ -31,8 +31,9 @@ impl Encoder {
         Self { table, finder: Finder::default(), cap, wanted, smallest: wanted }
     }
 
-    /// From the next block on, the reader allows a table of this size. To be called when its SETTINGS with
-    /// `SETTINGS_HEADER_TABLE_SIZE` come, before they are acknowledged.
+    /// From the next block on, the reader allows a table of this size. To be called when the acknowledgement of its
+    /// SETTINGS with `SETTINGS_HEADER_TABLE_SIZE` goes out to it, between the blocks before and behind: earlier, it
+    /// would refuse a larger table; later, a block that does not lower it (RFC 9113 §4.3.1).
     pub fn allow_table_size(&mut self, size: usize) {
         self.wanted = size.min(self.cap).min(super::MAX_TABLE_SIZE);
         self.smallest = self.smallest.min(self.wanted);

@@ -105,3 +105,35 @@ fn hash(name: &[u8], value: Option<&[u8]>) -> u32 {
     let hash = hasher.finish();
     (((hash ^ hash >> 32) & 0xffff_ffff) as u32).max(1)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    /// Two words of one hash. Among so many there are some.
+    fn twins(hash: impl Fn(&[u8]) -> u32) -> (String, String) {
+        let mut seen = HashMap::new();
+        (0..1_000_000_u32)
+            .map(|number| format!("x-{number}"))
+            .find_map(|word| Some((seen.insert(hash(word.as_bytes()), word.clone())?, word)))
+            .expect("two of one hash")
+    }
+
+    #[test]
+    fn fields_and_names_of_one_hash_are_told_apart() {
+        let (first, second) = twins(|word| hash(b"cookie", Some(word)));
+        let (mut table, mut finder) = (Table::new(), Finder::default());
+        table.insert(b"cookie", first.as_bytes());
+        finder.note(&table, b"cookie", first.as_bytes());
+        assert_eq!(finder.field(&table, b"cookie", first.as_bytes()), Some(0));
+        assert_eq!(finder.field(&table, b"cookie", second.as_bytes()), None, "{first} is not {second}");
+
+        let (first, second) = twins(|word| hash(word, None));
+        table.insert(first.as_bytes(), b"1");
+        finder.note(&table, first.as_bytes(), b"1");
+        assert_eq!(finder.name(&table, first.as_bytes()), Some(0));
+        assert_eq!(finder.name(&table, second.as_bytes()), None, "{first} is not {second}");
+    }
+}

@@ -33,6 +33,7 @@ fn a_list_that_is_too_large_keeps_the_table_right() {
     let outcome = decoder.decode(&first, &bounded(100, 10, 1000), &mut list);
     assert_eq!(outcome, Err(Error::ListTooLarge));
     assert_eq!(shown(&list), [("one".to_owned(), "1".to_owned(), Representation::Incremental)]);
+    assert_eq!(list.bytes, b"one1", "nothing is kept of what is left out");
     let second =
         written(&mut encoder, &[incremental("two", "2"), incremental("large", &large), incremental("one", "1")]);
     assert_eq!(second.len(), 3, "all of them are in the table");
@@ -71,6 +72,21 @@ fn bombs_stop_early_and_take_no_more_memory_than_the_limit() {
         assert_eq!(decoder.decode(&bomb, &limits, &mut list), Err(Error::Bomb), "{what}");
         assert!(list.size() <= limits.list_size && list.bytes.len() <= limits.work, "{what}");
         assert!(list.bytes.capacity() <= 3 * limits.work, "{what}: {}", list.bytes.capacity());
+    }
+}
+
+#[test]
+fn a_name_that_a_table_repeats_counts_each_time_it_is_copied() {
+    let limits = bounded(8 * 1024, 100, 64 * 1024);
+    let name = "n".repeat(4000);
+    let planted = written(&mut Encoder::new(4096), &[incremental(&name, "")]);
+    // Sixteen names of 4,032 bytes with their overhead are within the limit, and seventeen are not.
+    for (what, field) in [("new entries", &b"\x7e\x00"[..]), ("never indexed", b"\x1f\x2f\x00")] {
+        for (times, expected) in [(16, Error::ListTooLarge), (17, Error::Bomb)] {
+            let (mut decoder, mut list) = (Decoder::new(), FieldList::default());
+            decoder.decode(&planted, &limits, &mut list).unwrap();
+            assert_eq!(decoder.decode(&field.repeat(times), &limits, &mut list), Err(expected), "{what}, {times}");
+        }
     }
 }
 
