@@ -309,9 +309,11 @@ impl Snapshot {
     }
 }
 
-/// The entry that an address needs in the kernel: none where those around it fare alike.
+/// The entry that an address needs in the kernel: none where those around it fare alike. What goes to the machine itself
+/// is judged only where it is named.
 fn entry(action: Action, class: &Class, address: IpAddr) -> Option<Action> {
-    (action != Action::from(&class.around(address).access)).then_some(action)
+    let named = address.is_loopback() && class.learnt(address).is_some();
+    (named || action != Action::from(&class.around(address).access)).then_some(action)
 }
 
 /// A range of ports without some of them.

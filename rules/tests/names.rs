@@ -139,6 +139,15 @@ fn a_vip_fares_as_its_backends_do_when_they_are_learnt() {
 }
 
 #[test]
+fn an_address_of_the_machine_itself_is_told_even_where_those_around_it_fare_alike() {
+    let snapshot = compiled(vec![fqdns(&["localhost"]).port("80"), cidrs(&["0.0.0.0/0"]).port("80")]);
+    assert_eq!(told(&snapshot, "192.0.2.1", &["localhost"]), [""; 0]);
+    assert_eq!(told(&snapshot, "127.0.0.53", &["localhost"]), ["1 80..=80 127.0.0.53 Some(Pass)"]);
+    let told = snapshot.steering(EndpointId(1)).classes;
+    assert!(told.iter().any(|class| class.prefixes.contains(&("127.0.0.53/32".parse().unwrap(), Action::Pass))));
+}
+
+#[test]
 fn the_names_that_let_a_flow_pass_are_those_that_its_own_rules_select() {
     let server = egress("app=server", vec![fqdns(&["a.test"]).port("80"), fqdns(&["b.test"]).port("443")]);
     let client = egress("app=client", vec![fqdns(&["*.test"])]);
