@@ -78,6 +78,13 @@ pub(crate) fn has_member(value: &[u8], name: &[u8]) -> bool {
     members(value).any(|member| member.eq_ignore_ascii_case(name))
 }
 
+/// Whether two different names become one variable where headers are handed to programs: `x-user` and `X_User` both are
+/// `HTTP_X_USER` (RFC 3875 §4.1.18).
+pub(crate) fn is_variable_of(one: &[u8], other: &[u8]) -> bool {
+    let letter = |byte: u8| if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
+    one.len() == other.len() && one.iter().zip(other).all(|(one, other)| letter(*one) == letter(*other))
+}
+
 /// The value of a hexadecimal digit.
 pub(crate) fn hex(digit: u8) -> u8 {
     match digit {

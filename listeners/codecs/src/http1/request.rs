@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use portcullis_rules::{
+    effects::may_change,
     request::{FieldValue, Request},
     schema::{FieldIndex, Schema},
 };
@@ -18,7 +19,7 @@ use crate::http::{
     SCHEMA,
     parts::Parts,
     target::{Target, check_authority},
-    text::{has_member, is_token_byte},
+    text::{has_member, is_token_byte, is_variable_of, members},
 };
 
 /// One request head.
@@ -40,6 +41,8 @@ pub(super) struct Head<'a> {
 struct Persistence {
     close: bool,
     keep_alive: bool,
+    /// It nominates fields of this message that whoever receives it may take out.
+    nominates: bool,
 }
 
 impl<'a> Sink<'a> for Head<'a> {
@@ -75,6 +78,7 @@ impl<'a> Sink<'a> for Head<'a> {
                 self.framing.note(line)?;
                 self.connection.close |= has_member(line.value, b"close");
                 self.connection.keep_alive |= has_member(line.value, b"keep-alive");
+                self.connection.nominates |= members(line.value).any(is_field);
             }
             14 | 17 => self.framing.note(line)?,
             _ => {}
@@ -110,13 +114,23 @@ impl<'a> Head<'a> {
         matches!(self.parts.target, Target::Authority(_))
     }
 
+    /// The joined value of a header. Ambiguous if a server that is a proxy itself may take it out (RFC 9110 §7.6.1), or if
+    /// a server that hands headers to programs takes another one for it (RFC 3875 §4.1.18).
     fn header(&self, name: &[u8]) -> FieldValue<'_> {
         if let Some(value) = self.parts.named(name) {
             return value;
         }
+        if self.connection.nominates && self.nominates(name) {
+            return FieldValue::Ambiguous("nominated");
+        }
         let mut found: Option<Cow<'a, [u8]>> = None;
-        for line in lines(self.section).filter(|line| line.is(name)) {
+        for line in lines(self.section) {
             match &mut found {
+                _ if !line.is(name) => {
+                    if is_variable_of(line.name, name) {
+                        return FieldValue::Ambiguous("underscore");
+                    }
+                }
                 None => found = Some(Cow::Borrowed(line.value)),
                 Some(value) => {
                     let value = value.to_mut();
@@ -126,6 +140,12 @@ impl<'a> Head<'a> {
             }
         }
         found.map_or(FieldValue::Absent, FieldValue::Value)
+    }
+
+    /// Whether Connection nominates a field. Those that belong to one hop anyway are meant for whoever reads them.
+    fn nominates(&self, name: &[u8]) -> bool {
+        let mut options = lines(self.section).filter(|line| line.is(b"connection"));
+        may_change(name) && options.any(|line| has_member(line.value, name))
     }
 }
 
@@ -148,6 +168,11 @@ impl Request for Head<'_> {
             Version::Http11 => "HTTP/1.1",
         }
     }
+}
+
+/// Whether an option of Connection names a field that is not one of the hop anyway.
+fn is_field(option: &[u8]) -> bool {
+    !option.eq_ignore_ascii_case(b"close") && may_change(option)
 }
 
 /// `method SP request-target SP HTTP-version` (RFC 9112 §3).

@@ -8,6 +8,7 @@ mod ends;
 mod exchanges;
 mod limits;
 mod requests;
+mod rewriting;
 mod rules;
 mod streams;
 mod strictness;

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use portcullis_codecs::relay::{Answer, Checker, Close, Decision, Offence, Output, Relay, Side};
 use portcullis_rules::{
+    effects::HeaderChange,
     request::{FieldValue, Request},
     schema::{FieldIndex, Form},
 };
@@ -11,9 +12,18 @@ use portcullis_rules::{
 /// Decides about a request.
 pub(crate) type Judge = Box<dyn FnMut(&dyn Request) -> Decision>;
 
+/// Decides about a request and its headers.
+pub(crate) type Rewriter = Box<dyn FnMut(&dyn Request) -> (Decision, Vec<HeaderChange>)>;
+
+/// Decides and changes nothing.
+pub(crate) fn without_changes(mut judge: Judge) -> Rewriter {
+    Box::new(move |request| (judge(request), Vec::new()))
+}
+
 /// Keeps what a relay tells.
 pub(crate) struct Recorder {
-    judge: Judge,
+    judge: Rewriter,
+    changes: Vec<HeaderChange>,
     /// Each request that was judged: its fields as they are shown, then the decision unless it is to allow.
     pub(crate) judged: Vec<String>,
     pub(crate) answered: Vec<Answer>,
@@ -22,7 +32,8 @@ pub(crate) struct Recorder {
 
 impl Checker for Recorder {
     fn check(&mut self, request: &dyn Request) -> Decision {
-        let decision = (self.judge)(request);
+        let (decision, changes) = (self.judge)(request);
+        self.changes = changes;
         let fields = request.schema().fields.iter().zip(0..).filter(|(field, _)| field.form != Form::Headers);
         let shown = fields.filter_map(|(_, index)| request.shown(FieldIndex(index)));
         let mut line: Vec<String> = shown.map(|value| String::from_utf8_lossy(&value).into_owned()).collect();
@@ -31,6 +42,10 @@ impl Checker for Recorder {
         }
         self.judged.push(line.join(" "));
         decision
+    }
+
+    fn changes(&self) -> &[HeaderChange] {
+        &self.changes
     }
 
     fn answered(&mut self, answer: Answer) {
@@ -84,9 +99,19 @@ pub(crate) struct Pair {
 
 impl Pair {
     pub(crate) fn new(relay: Box<dyn Relay>, judge: Judge) -> Self {
+        Self::rewriting(relay, without_changes(judge))
+    }
+
+    pub(crate) fn rewriting(relay: Box<dyn Relay>, judge: Rewriter) -> Self {
         Self {
             relay,
-            recorder: Recorder { judge, judged: Vec::new(), answered: Vec::new(), offences: Vec::new() },
+            recorder: Recorder {
+                judge,
+                changes: Vec::new(),
+                judged: Vec::new(),
+                answered: Vec::new(),
+                offences: Vec::new(),
+            },
             downstream: Way::default(),
             upstream: Way::default(),
             to_client: Vec::new(),

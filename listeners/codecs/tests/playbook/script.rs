@@ -11,7 +11,7 @@ use proptest::{
     test_runner::TestRunner,
 };
 
-use super::pair::{Judge, Pair, deny_with};
+use super::pair::{Judge, Pair, Rewriter, deny_with, without_changes};
 
 /// Random ways of cutting all input that each script is played with, besides the systematic ones.
 const RANDOM_CUTS: usize = 24;
@@ -45,7 +45,7 @@ enum Cut {
 pub(crate) struct Play {
     name: &'static str,
     relay: Box<dyn Fn() -> Box<dyn Relay>>,
-    judge: Box<dyn Fn() -> Judge>,
+    judge: Box<dyn Fn() -> Rewriter>,
     steps: Vec<Step>,
 }
 
@@ -56,7 +56,7 @@ pub(crate) fn play(name: &'static str) -> Play {
 
 impl Play {
     pub(crate) fn new(name: &'static str, relay: impl Fn() -> Box<dyn Relay> + 'static) -> Self {
-        let judge = Box::new(|| deny_with(Decision::Reset));
+        let judge = Box::new(|| without_changes(deny_with(Decision::Reset)));
         Self { name, relay: Box::new(relay), judge, steps: Vec::new() }
     }
 
@@ -65,7 +65,12 @@ impl Play {
         self
     }
 
-    pub(crate) fn judged_by(mut self, judge: impl Fn() -> Judge + 'static) -> Self {
+    pub(crate) fn judged_by(self, judge: impl Fn() -> Judge + 'static) -> Self {
+        self.rewritten_by(move || without_changes(judge()))
+    }
+
+    /// Some requests are changed.
+    pub(crate) fn rewritten_by(mut self, judge: impl Fn() -> Rewriter + 'static) -> Self {
         self.judge = Box::new(judge);
         self
     }
@@ -171,7 +176,7 @@ impl Play {
 
     fn run_cut(&self, cut: &Cut) {
         for unseen in [false, true] {
-            let mut pair = Pair::new((self.relay)(), (self.judge)());
+            let mut pair = Pair::rewriting((self.relay)(), (self.judge)());
             pair.unseen = unseen;
             self.act(&mut pair, cut);
         }
