@@ -182,7 +182,14 @@ impl Judge {
         if !court.exit.wants_event(allowed) {
             return;
         }
-        let told = Told { allowed, layer: flow.layer, reason: flow.reason, rule: flow.rule.as_deref(), miss: None };
+        let told = Told {
+            allowed,
+            layer: flow.layer,
+            reason: flow.reason,
+            rule: flow.rule.as_deref(),
+            miss: None,
+            headers: Default::default(),
+        };
         let event = Arc::new(self.event(told, None, court.snapshot));
         self.tell(event, 0, court.exit);
     }
@@ -224,6 +231,8 @@ impl Judge {
             rule: told.rule.map(|rule| Arc::clone(&rule.rule)),
             reason: told.reason,
             miss: told.miss,
+            missing_headers: told.headers.0,
+            rejected_headers: told.headers.1,
             fields: request.map(fields).unwrap_or_default(),
             version: request.map_or("", Request::version),
             generation: snapshot.map_or(0, Snapshot::generation),
@@ -247,6 +256,8 @@ struct Told<'a> {
     reason: Reason,
     rule: Option<&'a RuleInfo>,
     miss: Option<Miss>,
+    /// Headers that were missing, with the wanted values, and headers that were rejected.
+    headers: (Vec<(String, String)>, Vec<String>),
 }
 
 /// The fields of a request that are shown: headers never are, their values may be secret.
@@ -295,8 +306,11 @@ impl Checker for Hearing<'_> {
         court.exit.judged(began.elapsed());
         let (allowed, reason, rule) = (verdict.allowed, verdict.reason, verdict.rule);
         court.exit.count(judge.protocol, judge.key.direction, allowed, reason, rule);
+        court.exit.mismatched(judge.key.direction, effects.missing.len(), effects.rejected.len());
         if court.exit.wants_event(allowed) {
-            let told = Told { allowed, layer: Layer::L7, reason, rule, miss: verdict.miss };
+            let rejected = effects.rejected.into_iter().map(|(name, _)| name).collect();
+            let headers = (effects.missing, rejected);
+            let told = Told { allowed, layer: Layer::L7, reason, rule, miss: verdict.miss, headers };
             let event = Arc::new(judge.event(told, Some(request), court.snapshot));
             judge.tell(event, request.exchange(), court.exit);
         }

@@ -1,7 +1,7 @@
 //! The monitor's lines, as a table: a verdict, and what is read on the terminal and by scripts.
 #![allow(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
 
-use portcullis_config::proto::{HttpRequest, Party, Verdict};
+use portcullis_config::proto::{HttpRequest, MissingHeader, Party, Verdict};
 use portcullis_proxy::{output::Paint, render::verdict};
 
 const TIME: u64 = 1_795_470_000_123_456_789;
@@ -21,6 +21,10 @@ fn app() -> Party {
 
 fn http(path: &str) -> HttpRequest {
     HttpRequest { method: "GET".into(), host: "app.shop".into(), path: path.into(), version: "HTTP/1.1".into() }
+}
+
+fn missing(name: &str, wanted: &str) -> MissingHeader {
+    MissingHeader { name: name.into(), wanted: wanted.into() }
 }
 
 fn allowed() -> Verdict {
@@ -131,6 +135,19 @@ fn each_verdict_is_one_line_that_says_who_what_and_why() {
             "xx tcp from fd00:1::b to [fd00:1::c]:5432, egress: Policy denied (L4), no_rule".into(),
         ),
         (
+            "headers that a rule missed and changed",
+            Verdict {
+                missing_headers: vec![missing("x-trace", "on"), missing("x-token", "[redacted]")],
+                rejected_headers: vec!["x-user".into()],
+                ..allowed()
+            },
+            format!(
+                "<- http {parties}, ingress: allowed GET http://app.shop/status/200, policy shop/app-http rule \
+                 ingress[0].toPorts[0].rules.http[0], header x-trace missing, wanted \"on\", header x-token missing, \
+                 wanted \"[redacted]\", header x-user rejected"
+            ),
+        ),
+        (
             "CONNECT and OPTIONS * have no path",
             Verdict {
                 http: Some(HttpRequest { method: "CONNECT".into(), path: "db:5432".into(), ..http("") }),
@@ -198,4 +215,12 @@ fn scripts_get_one_object_with_the_same_facts() {
     });
     assert_eq!(object, expected);
     assert!(!serde_json::to_string(&verdict::Json::from(&denied())).unwrap().contains('\n'));
+    let changed = Verdict {
+        missing_headers: vec![missing("x-trace", "on")],
+        rejected_headers: vec!["x-user".into()],
+        ..allowed()
+    };
+    let object = serde_json::to_value(verdict::Json::from(&changed)).unwrap();
+    assert_eq!(object["missing_headers"], serde_json::json!([{"name": "x-trace", "wanted": "on"}]));
+    assert_eq!(object["rejected_headers"], serde_json::json!(["x-user"]));
 }

@@ -1,11 +1,11 @@
 //! `headerMatches` (cilium pkg/policy/api/http.go, pkg/envoy/policy/envoy_l7_rules_translator.go).
 
 use portcullis_rules::{
+    effects::{is_value, may_change},
     policy::{HeaderAction, Matcher, Mismatch, Predicate, Wanted},
     schema::FieldIndex,
 };
 
-use super::Language;
 use crate::{metadata::DEFAULT_NAMESPACE, problem::Problem, yaml::Field};
 
 /// Whether a text is a field name: a token (RFC 9110 §5.1).
@@ -18,7 +18,6 @@ pub(super) fn is_name(text: &str) -> bool {
 pub(super) fn read(
     list: &Field<'_>,
     index: FieldIndex,
-    language: Language<'_>,
     predicates: &mut Vec<Predicate>,
     actions: &mut Vec<HeaderAction>,
     problems: &mut Vec<Problem>,
@@ -31,13 +30,37 @@ pub(super) fn read(
                 predicates.push(Predicate { field, key: name, matcher });
             }
             action => {
-                // Comparing is the same everywhere; only changing a header needs a relay that writes.
-                if action.mismatch != Mismatch::Fail {
-                    language.refuse_live(&item, problems);
-                }
+                refuse_undoable(&item, &action, problems);
                 actions.push(action);
             }
         }
+    }
+}
+
+/// Refuses what would make another message of the request than the one that was judged. Cilium takes it and leaves it
+/// to Envoy.
+fn refuse_undoable(item: &Field<'_>, action: &HeaderAction, problems: &mut Vec<Problem>) {
+    let HeaderAction { name, wanted, mismatch, .. } = action;
+    let word = match mismatch {
+        Mismatch::Fail | Mismatch::Log => return,
+        Mismatch::Add => "ADD",
+        Mismatch::Delete => "DELETE",
+        Mismatch::Replace => "REPLACE",
+    };
+    if !may_change(name) {
+        problems.push(item.problem(
+            format!("{word} cannot change {name}: it frames or routes the message"),
+            "write mismatch: LOG to be told of it, or remove mismatch to refuse the request",
+        ));
+    }
+    if let Wanted::Value(value) = wanted
+        && *mismatch != Mismatch::Delete
+        && !is_value(value)
+    {
+        problems.push(item.problem(
+            format!("{value:?} cannot be sent as the value of a header"),
+            "write it without control characters, and without white space around it",
+        ));
     }
 }
 

@@ -80,6 +80,9 @@ impl Pair {
     fn speak(&mut self, core: &mut Core) {
         let output = &mut core.output;
         self.ends[Side::Downstream as usize].write(&output.downstream);
+        // What goes on in other bytes than it came in is relayed all the same.
+        core.exit.moved(self.judge.key.direction, Side::Downstream, output.upstream.len());
+        self.judge.moved(Side::Downstream, output.upstream.len());
         self.ends[Side::Upstream as usize].write(&output.upstream);
         output.downstream.clear();
         output.upstream.clear();

@@ -41,6 +41,11 @@ pub struct Event {
     pub reason: Reason,
     /// The predicate that failed, for requests that are denied.
     pub miss: Option<Miss>,
+    /// Headers that rules missed, each with the value that was wanted: `[redacted]` if it comes from a secret. The
+    /// request may be allowed all the same.
+    pub missing_headers: Vec<(String, String)>,
+    /// Headers whose values rules did not let through. The values are not shown: they may be secret.
+    pub rejected_headers: Vec<String>,
     /// Fields of the request by name, as they stand in it. Headers are not among them.
     pub fields: Vec<(&'static str, String)>,
     /// Version of the protocol as people write it; may be empty.

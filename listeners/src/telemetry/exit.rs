@@ -12,7 +12,9 @@ use prometheus_client::metrics::counter::Counter;
 use crate::telemetry::{
     Telemetry,
     event::Event,
-    metrics::{ByteLabels, Connect, ConnectionLabels, LimitLabels, LossLabels, OffenceLabels, VerdictLabels},
+    metrics::{
+        ByteLabels, Connect, ConnectionLabels, LimitLabels, LossLabels, MismatchLabels, OffenceLabels, VerdictLabels,
+    },
     records::Record,
 };
 
@@ -44,6 +46,8 @@ pub(crate) struct Exit {
     /// Bytes since they were added to the metrics, by direction and side.
     bytes: [[u64; 2]; 2],
     byte_counters: [[Counter; 2]; 2],
+    /// Headers that were missing and rejected, by direction.
+    mismatch_counters: [[Counter; 2]; 2],
 }
 
 fn word(side: Side) -> &'static str {
@@ -61,7 +65,19 @@ impl Exit {
         };
         let byte_counters = [Direction::Ingress, Direction::Egress]
             .map(|direction| [Side::Downstream, Side::Upstream].map(|side| counter(direction, side)));
-        Self { telemetry: Arc::clone(telemetry), counters: HashMap::default(), bytes: [[0; 2]; 2], byte_counters }
+        let mismatch_counters = [Direction::Ingress, Direction::Egress].map(|direction| {
+            ["missing", "rejected"].map(|kind| {
+                let labels = MismatchLabels { direction: direction.as_str(), kind };
+                telemetry.metrics.header_mismatches.get_or_create_owned(&labels)
+            })
+        });
+        Self {
+            telemetry: Arc::clone(telemetry),
+            counters: HashMap::default(),
+            bytes: [[0; 2]; 2],
+            byte_counters,
+            mismatch_counters,
+        }
     }
 
     /// Counts a verdict. Takes no lock for one whose like was counted before.
@@ -94,6 +110,14 @@ impl Exit {
         counter.inc();
         let names = rule.map(|rule| (Arc::clone(&rule.policy), Arc::clone(&rule.rule)));
         self.counters.insert(key, Cached { counter, _names: names });
+    }
+
+    /// Counts headers that rules missed and rejected.
+    pub(crate) fn mismatched(&self, direction: Direction, missing: usize, rejected: usize) {
+        let counters = &self.mismatch_counters[direction as usize];
+        for (counter, number) in counters.iter().zip([missing, rejected]).filter(|(_, number)| *number > 0) {
+            counter.inc_by(number as u64);
+        }
     }
 
     /// Whether an [`Event`] has to be made of such a verdict.

@@ -79,6 +79,12 @@ pub(crate) struct ByteLabels {
     pub(crate) from: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct MismatchLabels {
+    pub(crate) direction: &'static str,
+    pub(crate) kind: &'static str,
+}
+
 /// How an upstream connect ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Connect {
@@ -134,6 +140,7 @@ pub(crate) struct Metrics {
     pub(crate) offences: Family<OffenceLabels, Counter>,
     pub(crate) limits: Family<LimitLabels, Counter>,
     pub(crate) bytes: Family<ByteLabels, Counter>,
+    pub(crate) header_mismatches: Family<MismatchLabels, Counter>,
     pub(crate) leg_retries: Counter,
     pub(crate) datagrams_lost: Family<LossLabels, Counter>,
     pub(crate) unanswered: Counter,
@@ -163,6 +170,7 @@ impl Metrics {
             offences: Family::default(),
             limits: Family::default(),
             bytes: Family::default(),
+            header_mismatches: Family::default(),
             leg_retries: Counter::default(),
             datagrams_lost: Family::default(),
             unanswered: Counter::default(),
@@ -207,6 +215,11 @@ impl Metrics {
         registry.register("offences", "What could not be relayed safely", self.offences.clone());
         registry.register("limits_hit", "Limits that were hit", self.limits.clone());
         registry.register("bytes", "Bytes that were relayed, by the side they came from", self.bytes.clone());
+        registry.register(
+            "header_mismatches",
+            "Headers that rules with an action missed or rejected",
+            self.header_mismatches.clone(),
+        );
         registry.register(
             "leg_port_retries",
             "Ports of upstream legs that were taken, so that another was tried",

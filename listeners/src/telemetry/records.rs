@@ -143,6 +143,10 @@ struct Line<'a> {
     rule: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     miss: Option<Miss<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    missing_headers: Vec<Missing<'a>>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    rejected_headers: &'a [String],
     #[serde(skip_serializing_if = "serde_json::Map::is_empty")]
     request: serde_json::Map<String, serde_json::Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -170,6 +174,12 @@ struct Miss<'a> {
     predicate: &'a str,
     pattern: &'a str,
     value: &'a str,
+}
+
+#[derive(Serialize)]
+struct Missing<'a> {
+    name: &'a str,
+    wanted: &'a str,
 }
 
 impl<'a> From<&'a Party> for Peer<'a> {
@@ -204,6 +214,8 @@ fn line(record: &Record, mut out: impl Write) -> io::Result<()> {
         policy: event.policy.as_deref(),
         rule: event.rule.as_deref(),
         miss: miss.map(|miss| Miss { predicate: &miss.predicate, pattern: &miss.pattern, value: &miss.value }),
+        missing_headers: event.missing_headers.iter().map(|(name, wanted)| Missing { name, wanted }).collect(),
+        rejected_headers: &event.rejected_headers,
         request,
         status: record.status,
         grpc_status: record.grpc_status,

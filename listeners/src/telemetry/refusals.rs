@@ -108,6 +108,8 @@ fn event(refusal: &KernelRefusal, flow: Flow, protocol: &'static str, snapshot: 
         rule: flow.rule.as_ref().map(|rule| Arc::clone(&rule.rule)),
         reason: flow.reason,
         miss: None,
+        missing_headers: Vec::new(),
+        rejected_headers: Vec::new(),
         fields: Vec::new(),
         version: "",
         generation: snapshot.generation(),

@@ -4,6 +4,7 @@
 mod closing;
 mod datagrams;
 mod descriptors;
+mod headers;
 mod policy;
 mod relay;
 mod telemetry;
@@ -24,10 +25,13 @@ use std::{
 use portcullis_codecs::http1;
 use portcullis_rules::{
     labels::{Labels, Selector},
-    policy::{Entry, L7Rule, L7Rules, Matcher, Policy, PortRef, PortRule, PortSpec, Position, Predicate, Rule},
+    policy::{
+        Entry, HeaderAction, L7Rule, L7Rules, Matcher, Mismatch, Policy, PortRef, PortRule, PortSpec, Position,
+        Predicate, Rule, Wanted,
+    },
     settings::DenyWith,
     snapshot::Snapshot,
-    world::{Endpoint, EndpointId, Service, World},
+    world::{Endpoint, EndpointId, Secret, Service, World},
 };
 use prometheus_client::{encoding::text::encode, registry::Registry};
 use socket2::{Domain, Socket, Type};
@@ -56,6 +60,8 @@ pub(super) enum Rules<'a> {
     DenyAll,
     /// These paths of HTTP may be asked for.
     Paths(&'a [&'a str]),
+    /// Every request is allowed, and this is done with its headers.
+    Headers(&'a [(&'a str, Wanted, Mismatch)]),
 }
 
 struct NoKernel;
@@ -175,6 +181,7 @@ impl Rig {
             endpoints: vec![Arc::new(endpoint(self.own))],
             services: self.services.clone(),
             policies: policy(rules, self.deny_with).into_iter().map(Arc::new).collect(),
+            secrets: vec![Secret { name: "shop/token".to_owned(), value: "hush".to_owned() }],
             ..World::default()
         };
         Arc::new(Snapshot::compile(&world, self.generation))
@@ -269,7 +276,8 @@ fn policy(rules: &Rules<'_>, deny_with: DenyWith) -> Option<Policy> {
     let entries = match rules {
         Rules::NotEnforced => return None,
         Rules::DenyAll => vec![Entry::default()],
-        Rules::Paths(paths) => vec![Entry { ports: Some(vec![http(paths)]), ..Entry::default() }],
+        Rules::Paths(paths) => vec![Entry { ports: Some(vec![http(paths.iter().map(path))]), ..Entry::default() }],
+        Rules::Headers(actions) => vec![Entry { ports: Some(vec![http([acting(actions)])]), ..Entry::default() }],
     };
     let rule = Rule {
         path: Arc::from("spec"),
@@ -292,15 +300,29 @@ fn policy(rules: &Rules<'_>, deny_with: DenyWith) -> Option<Policy> {
     })
 }
 
-fn http(paths: &[&str]) -> PortRule {
+fn path(path: &&str) -> L7Rule {
     let field = http1::SCHEMA.field("path").unwrap();
-    let rule = |path: &&str| L7Rule {
+    L7Rule {
         predicates: vec![Predicate { field, key: String::new(), matcher: Matcher::Regex((*path).to_owned()) }],
         ..L7Rule::default()
+    }
+}
+
+fn acting(actions: &[(&str, Wanted, Mismatch)]) -> L7Rule {
+    let field = http1::SCHEMA.field("headers").unwrap();
+    let action = |(name, wanted, mismatch): &(&str, Wanted, Mismatch)| HeaderAction {
+        field,
+        name: (*name).to_owned(),
+        wanted: wanted.clone(),
+        mismatch: *mismatch,
     };
+    L7Rule { actions: actions.iter().map(action).collect(), ..L7Rule::default() }
+}
+
+fn http(rules: impl IntoIterator<Item = L7Rule>) -> PortRule {
     PortRule {
         ports: vec![PortSpec { port: PortRef::Range(0, 0), transport: None }],
-        l7: Some(L7Rules { schema: &http1::SCHEMA, rules: paths.iter().map(rule).collect() }),
+        l7: Some(L7Rules { schema: &http1::SCHEMA, rules: rules.into_iter().collect() }),
         ..PortRule::default()
     }
 }

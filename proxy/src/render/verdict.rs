@@ -34,6 +34,7 @@ pub fn line(verdict: &proto::Verdict, labels: bool, paint: Paint) -> String {
     } else {
         allowance(&mut line, verdict, paint)
     }
+    headers(&mut line, verdict);
     line
 }
 
@@ -111,6 +112,15 @@ fn rule(line: &mut String, verdict: &proto::Verdict) {
     }
 }
 
+fn headers(line: &mut String, verdict: &proto::Verdict) {
+    for missing in &verdict.missing_headers {
+        let _ = write!(line, ", header {} missing, wanted {}", plain(&missing.name), quoted(&missing.wanted));
+    }
+    for name in &verdict.rejected_headers {
+        let _ = write!(line, ", header {} rejected", plain(name));
+    }
+}
+
 /// One JSON object a line, for scripts. Fields that do not apply are left out.
 #[derive(Debug, Serialize)]
 pub struct Json<'a> {
@@ -130,6 +140,10 @@ pub struct Json<'a> {
     miss: Option<Miss<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     http: Option<Http<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    missing_headers: Vec<Missing<'a>>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    rejected_headers: &'a [String],
     revision: u64,
     #[serde(skip_serializing_if = "is_zero")]
     lost: u64,
@@ -150,6 +164,12 @@ struct Miss<'a> {
     predicate: &'a str,
     pattern: &'a str,
     value: &'a str,
+}
+
+#[derive(Debug, Serialize)]
+struct Missing<'a> {
+    name: &'a str,
+    wanted: &'a str,
 }
 
 #[derive(Debug, Serialize)]
@@ -196,6 +216,12 @@ impl<'a> From<&'a proto::Verdict> for Json<'a> {
                 path: &http.path,
                 version: &http.version,
             }),
+            missing_headers: verdict
+                .missing_headers
+                .iter()
+                .map(|missing| Missing { name: &missing.name, wanted: &missing.wanted })
+                .collect(),
+            rejected_headers: &verdict.rejected_headers,
             revision: verdict.revision,
             lost: verdict.lost,
         }

@@ -65,7 +65,13 @@ pub fn verdict(event: &Event) -> proto::Verdict {
         http: (event.protocol == "http").then(|| request(event)),
         lost: 0,
         revision: event.generation,
+        missing_headers: event.missing_headers.iter().map(missing).collect(),
+        rejected_headers: event.rejected_headers.clone(),
     }
+}
+
+fn missing((name, wanted): &(String, String)) -> proto::MissingHeader {
+    proto::MissingHeader { name: name.clone(), wanted: wanted.clone() }
 }
 
 fn party(party: &Party) -> proto::Party {

@@ -2,7 +2,7 @@
 
 use portcullis_rules::{
     labels::Operator,
-    policy::{Entity, FqdnSelector, Matcher, PortRef, Position, ServiceName},
+    policy::{Entity, FqdnSelector, Matcher, Mismatch, PortRef, Position, ServiceName, Wanted},
     settings::{DenyWith, Settings},
     world::Transport,
 };
@@ -199,6 +199,30 @@ fn what_only_compares_headers_is_a_predicate_and_live() {
     let equals = Matcher::Exact("b".to_owned());
     assert_eq!(told, [("a", &Matcher::Present), ("x-b", &equals), ("c", &Matcher::Present)]);
     assert!(l7.rules[0].actions.is_empty());
+}
+
+#[test]
+fn what_is_done_with_headers_is_an_action_and_live() {
+    let element = ingress(
+        "toPorts: [{ports: [{port: \"80\", protocol: TCP}], rules: {http: [{headerMatches: \
+         [{name: X-B, value: b, mismatch: LOG}, {name: X-C, mismatch: ADD}, {name: d, value: d, mismatch: DELETE}, \
+         {name: e, value: e, mismatch: REPLACE}, {name: f, value: f, secret: {name: s}, mismatch: ADD}]}]}}]",
+    );
+    let l7 = element.ports.unwrap()[0].l7.clone().unwrap();
+    let actions = l7.rules[0].actions.iter();
+    let told: Vec<_> = actions.map(|action| (&*action.name, action.wanted.clone(), action.mismatch)).collect();
+    let wanted = |text: &str| Wanted::Value(text.to_owned());
+    assert_eq!(
+        told,
+        [
+            ("x-b", wanted("b"), Mismatch::Log),
+            ("x-c", wanted(""), Mismatch::Add),
+            ("d", wanted("d"), Mismatch::Delete),
+            ("e", wanted("e"), Mismatch::Replace),
+            ("f", wanted("f"), Mismatch::Add),
+        ]
+    );
+    assert!(l7.rules[0].predicates.is_empty());
 }
 
 #[test]

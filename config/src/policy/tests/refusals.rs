@@ -25,7 +25,7 @@ fn what_is_understood_but_not_done_is_refused_for_live_traffic_and_read_offline(
     let clusterwide =
         |document: String| document.replace("CiliumN", "CiliumClusterwideN").replace(", namespace: shop", "");
     let headers = "toPorts: [{ports: [{port: \"80\", protocol: TCP}], rules: {http: [{headerMatches: \
-                   [{name: a, value: b, mismatch: ADD}]}]}}]";
+                   [{name: a, secret: {name: b}, mismatch: ADD}]}]}}]";
     let table = [
         (with_ingress("icmps: [{fields: [{type: 8}]}]"), "7:14 spec.ingress[0].icmps"),
         (with_ingress(headers), "7:88 spec.ingress[0].toPorts[0].rules.http[0].headerMatches[0]"),
@@ -43,6 +43,45 @@ fn what_is_understood_but_not_done_is_refused_for_live_traffic_and_read_offline(
     let authentication = refused(&with_ingress("fromEndpoints: [{}]\nauthentication: {mode: required}"));
     assert!(authentication[0].contains("authentication.mode: not supported: flows are not"), "{authentication:?}");
     accepted(&with_ingress("fromEndpoints: [{}]\nauthentication: {mode: disabled}"));
+}
+
+/// A relay would forward another message than the one that was judged.
+#[test]
+fn a_header_that_cannot_be_changed_safely_is_refused() {
+    let document = |item: &str| {
+        with_ingress(&format!(
+            "toPorts: [{{ports: [{{port: \"80\", protocol: TCP}}], rules: {{http: [{{headerMatches: [{item}]}}]}}}}]"
+        ))
+    };
+    let frames = "it frames or routes the message";
+    for (item, message) in [
+        ("{name: Host, value: a, mismatch: REPLACE}", format!("REPLACE cannot change host: {frames}")),
+        (
+            "{name: Content-Length, value: a, mismatch: DELETE}",
+            format!("DELETE cannot change content-length: {frames}"),
+        ),
+        (
+            "{name: Transfer-Encoding, value: b, mismatch: ADD}",
+            format!("ADD cannot change transfer-encoding: {frames}"),
+        ),
+        ("{name: TE, mismatch: ADD}", format!("ADD cannot change te: {frames}")),
+        (
+            "{name: X, value: \"a\\r\\nY: b\", mismatch: ADD}",
+            "\"a\\r\\nY: b\" cannot be sent as the value of a header".into(),
+        ),
+        ("{name: X, value: \"a \", mismatch: REPLACE}", "\"a \" cannot be sent as the value of a header".into()),
+    ] {
+        let place = "7:88 spec.ingress[0].toPorts[0].rules.http[0].headerMatches[0]";
+        assert_eq!(refused(&document(item)), [format!("{place}: {message}")], "{item}");
+    }
+    for item in [
+        "{name: Host, value: a, mismatch: LOG}",
+        "{name: Host, value: a}",
+        "{name: X, value: \"a \", mismatch: DELETE}",
+        "{name: X, value: a, mismatch: ADD}",
+    ] {
+        accepted(&document(item));
+    }
 }
 
 #[test]
