@@ -8,8 +8,11 @@ use std::{
     cell::Cell,
 };
 
-use kit::{Http, Ports, allow, anybody, egress, fqdns, ingress, ip, key, peers, policy, request, town, with_header};
+use kit::{
+    HEADERS, Http, Ports, allow, anybody, egress, fqdns, ingress, ip, key, peers, policy, request, town, with_header,
+};
 use portcullis_rules::{
+    policy::{HeaderAction, L7Rule, Mismatch, Wanted},
     snapshot::{Access, Snapshot},
     world::Direction,
 };
@@ -74,4 +77,33 @@ fn an_allowed_request_and_a_flow_allocate_nothing() {
     ask();
     assert_eq!(allocations(ask), 0);
     assert!(allocations(|| drop(vec![1_u8])) > 0, "the counter counts");
+}
+
+/// Whoever relays a request asks what becomes of its headers: that must cost nothing as long as nothing does.
+#[test]
+fn headers_that_stay_as_they_are_allocate_nothing() {
+    let act = |mismatch| HeaderAction {
+        field: HEADERS,
+        name: "x-a".to_owned(),
+        wanted: Wanted::Value("1".to_owned()),
+        mismatch,
+    };
+    let actions = [Mismatch::Log, Mismatch::Add, Mismatch::Delete, Mismatch::Replace].map(act).to_vec();
+    for (rule, changes) in [(allow("GET", "/.*"), 0), (L7Rule { actions, ..allow("GET", "/.*") }, 1)] {
+        let entries = vec![anybody().http("80", vec![rule])];
+        let snapshot = Snapshot::compile(&town(vec![policy("default/p", vec![ingress("app=server", entries)])]), 1);
+        let Access::Judge(set) = snapshot.flow(&key(1, Direction::Ingress, "10.0.0.2", "80")).access else {
+            panic!("not judged");
+        };
+        let (right, wrong) = (
+            Http { headers: vec![("x-a", "1")], ..request("GET", "/") },
+            Http { headers: vec![("x-a", "2")], ..request("GET", "/") },
+        );
+        let ask = || {
+            assert!(matches!(set.evaluate(&right), (verdict, effects) if verdict.allowed && effects.changed.is_empty()))
+        };
+        ask();
+        assert_eq!(allocations(ask), 0);
+        assert_eq!(set.evaluate(&wrong).1.changed.len(), changes);
+    }
 }

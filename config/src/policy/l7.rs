@@ -60,7 +60,7 @@ fn rule(item: &Field<'_>, schema: &'static Schema, language: Language<'_>, probl
             && let Some(field) = fields.get("headerMatches")
         {
             let mut predicates = Vec::new();
-            headers::read(&field, index, language, &mut predicates, &mut actions, problems);
+            headers::read(&field, index, &mut predicates, &mut actions, problems);
             lists.push(predicates);
         }
     }

@@ -6,6 +6,7 @@ mod changes;
 mod clients;
 mod demonstration;
 mod failure;
+mod headers;
 mod host;
 mod judged;
 mod reporting;

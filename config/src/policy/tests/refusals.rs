@@ -24,11 +24,8 @@ fn what_this_version_does_not_implement_is_refused_by_name() {
 fn what_is_understood_but_not_done_is_refused_for_live_traffic_and_read_offline() {
     let clusterwide =
         |document: String| document.replace("CiliumN", "CiliumClusterwideN").replace(", namespace: shop", "");
-    let headers = "toPorts: [{ports: [{port: \"80\", protocol: TCP}], rules: {http: [{headerMatches: \
-                   [{name: a, secret: {name: b}, mismatch: ADD}]}]}}]";
     let table = [
         (with_ingress("icmps: [{fields: [{type: 8}]}]"), "7:14 spec.ingress[0].icmps"),
-        (with_ingress(headers), "7:88 spec.ingress[0].toPorts[0].rules.http[0].headerMatches[0]"),
         (clusterwide(with_spec("nodeSelector: {}\ningress: [{}]")), "5:17 spec.nodeSelector"),
     ];
     for (document, place) in table {
