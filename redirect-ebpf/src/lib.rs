@@ -11,6 +11,7 @@ mod legs;
 mod links;
 mod maps;
 mod namespace;
+mod older;
 mod places;
 mod redirect;
 mod refusals;

@@ -1,9 +1,12 @@
 //! The loader: what is attached, and in which order.
 
+mod ports;
+
 use std::{
     collections::{BTreeMap, btree_map::Entry},
     fs::{self, File},
     io,
+    net::IpAddr,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
     sync::Arc,
@@ -13,7 +16,6 @@ use portcullis_redirect_common::{MAX_ENDPOINTS, POD, slot};
 
 use crate::{
     attachment::{Attachment, Listeners, Options},
-    datagrams,
     error::Error,
     legs::{LegMaps, Legs},
     links::{EGRESS, Link, Loader, Pin, remove_link, remove_links, remove_pin},
@@ -23,7 +25,6 @@ use crate::{
     routes,
     site::{Place, Site},
     sysctl,
-    table::{AddressChange, Class},
 };
 
 /// What the pins of the programs above all pods begin with; the number of the cgroup follows.
@@ -34,6 +35,10 @@ struct Attached {
     netns: OwnedFd,
     inode: u64,
     host: bool,
+    /// Of a service, its cgroup.
+    cgroup: Option<PathBuf>,
+    /// Its own addresses.
+    addresses: Vec<IpAddr>,
     links: Vec<Link>,
 }
 
@@ -77,61 +82,6 @@ impl Redirect {
         Ok(Self { directory, loader, maps, legs, node, cgroup: path, attached, udp_ports })
     }
 
-    /// Replaces what the kernel is told of an endpoint, by difference, and never more open in between. Of datagrams only
-    /// what the endpoint sends is steered, and a port as a whole: where a peer is steered, those that would pass are too.
-    ///
-    /// # Errors
-    /// A map is full, or routing rules cannot be made; what was taken so far stays.
-    pub fn set_table(&mut self, id: u32, classes: &[Class]) -> Result<(), Error> {
-        let classes: Vec<Class> = classes.iter().map(datagrams::feasible).collect();
-        let ports = datagrams::ports(&classes);
-        let before = self.udp_ports.get(&id).cloned().unwrap_or_default();
-        if before != ports {
-            // A datagram that the table wants steered needs its rule, so rules come first and go last.
-            self.udp_ports.insert(id, [before, ports.clone()].concat());
-            self.make_port_rules(id)?;
-        }
-        self.mark_births(id)?;
-        self.maps.set_table(id, &classes)?;
-        self.maps.set_stubs(id, &datagrams::stubs(id, &classes))?;
-        if self.udp_ports.insert(id, ports.clone()).is_some_and(|before| before != ports) {
-            self.make_port_rules(id)?;
-        }
-        Ok(())
-    }
-
-    /// Changes what is done with single addresses in classes of an endpoint that learn, each at one moment, and remembers
-    /// it: a table that has the same is no change afterwards. Tells whether that was all it takes; if not, the whole
-    /// table has to be set, and what was changed so far is part of it.
-    ///
-    /// # Errors
-    /// A map is full. Addresses before the failed one have changed, that and the rest have not.
-    pub fn learn(&mut self, id: u32, lessons: &[AddressChange]) -> Result<bool, Error> {
-        self.maps.learn(id, lessons)
-    }
-
-    /// Has UDP sockets marked from birth. In a pod every one is, so that those older than a policy are steered as well; in the
-    /// host's namespace, where rules of others may look at marks, only while datagrams are steered.
-    fn mark_births(&mut self, id: u32) -> Result<(), Error> {
-        let Some(attached) = self.attached.get(&id) else { return Ok(()) };
-        let steered = self.udp_ports.get(&id).is_some_and(|ports| !ports.is_empty());
-        self.maps.set_birth_mark(id, !attached.host || steered)
-    }
-
-    /// Makes the rules for steered ports in the namespace of an endpoint, and removes those that are not wanted any more.
-    fn make_port_rules(&self, id: u32) -> Result<(), Error> {
-        let Some(attached) = self.attached.get(&id) else { return Ok(()) };
-        let ports = self.ports_inside(attached.inode);
-        let failed = |source| Error::Namespace { endpoint: id, step: "make rules for UDP ports", source };
-        namespace::inside(attached.netns.as_fd(), || routes::set_ports(&ports)).map_err(failed)
-    }
-
-    /// The steered UDP ports of a namespace: an endpoint that changes its number is there twice for a moment.
-    fn ports_inside(&self, inode: u64) -> Vec<(u16, u16)> {
-        let there = self.attached.iter().filter(|(_, attached)| attached.inode == inode);
-        datagrams::join(there.filter_map(|(id, _)| self.udp_ports.get(id)).flatten().copied().collect())
-    }
-
     /// Steers an endpoint, whose table has to be set before. Again: with other addresses, listeners or ports.
     ///
     /// # Errors
@@ -149,7 +99,8 @@ impl Redirect {
             Err(_) => Attachment { listeners: Listeners::default(), ..*attachment },
         };
         self.fill(&listening, site)?;
-        if self.attached.get(&id).is_some_and(|attached| attached.links.is_empty()) {
+        let first = self.attached.get(&id).is_some_and(|attached| attached.links.is_empty());
+        if first {
             let made = self.link(attachment, site, inode, cookie)?;
             self.attached.entry(id).and_modify(|attached| attached.links = made);
         }
@@ -158,6 +109,9 @@ impl Redirect {
             self.maps.leave_pod(id)?;
         } else {
             self.maps.enter_pod(cookie, id)?;
+        }
+        if first {
+            self.cut_older(id);
         }
         prepared
     }
@@ -188,10 +142,18 @@ impl Redirect {
         }
         let host = site != Site::Pod;
         self.refuse_second_host(id, inode, host)?;
-        if let Entry::Vacant(vacant) = self.attached.entry(id) {
-            let netns = netns.try_clone_to_owned().map_err(failed("keep"))?;
-            vacant.insert(Attached { netns, inode, host, links: Vec::new() });
-        }
+        let attached = match self.attached.entry(id) {
+            Entry::Vacant(vacant) => {
+                let netns = netns.try_clone_to_owned().map_err(failed("keep"))?;
+                vacant.insert(Attached { netns, inode, host, cgroup: None, addresses: Vec::new(), links: Vec::new() })
+            }
+            Entry::Occupied(occupied) => occupied.into_mut(),
+        };
+        attached.addresses = attachment.addresses.to_vec();
+        attached.cgroup = match attachment.place {
+            Place::Host { cgroup, .. } if site == Site::Service => Some(places::cgroup_path(cgroup)?),
+            _ => None,
+        };
         Ok(inode)
     }
 

@@ -214,6 +214,54 @@ fn questions_of_the_services_processes_are_steered_and_nobody_elses() {
     }
 }
 
+/// Connects, says so by a file, waits for another one, asks.
+const PATIENT: &str = "import os, socket, sys, time
+ip, port, ready, go = sys.argv[1:]
+s = socket.socket(socket.AF_INET6 if ':' in ip else socket.AF_INET, socket.SOCK_DGRAM)
+s.settimeout(5)
+s.connect((ip, int(port)))
+open(ready, 'w').close()
+while not os.path.exists(go):
+    time.sleep(0.01)
+s.send(b'who am I?')
+print(s.recv(99).decode())";
+
+#[test]
+fn connected_sockets_of_a_service_that_are_older_than_the_programs_are_cut_and_nobody_elses() {
+    if !able() {
+        return;
+    }
+    let mut host = host();
+    let _resolvers = Resolver::both(&host.outside, DNS);
+    let directory = host.lab.node().directory().to_owned();
+    let go = directory.join("go").display().to_string();
+    let sites = [host.service.clone(), host.other.clone()];
+    let there = FAMILIES.map(|v6| host.outside.address(v6, DNS));
+    thread::scope(|scope| {
+        let started = there.map(|to| {
+            sites.each_ref().map(|site| {
+                let ready = directory.join(format!("{}-{}", site.name, site.cgroup.file_name().unwrap().display()));
+                let ready = ready.with_extension(if to.is_ipv6() { "6" } else { "4" });
+                let (shown, go) = (ready.display().to_string(), go.clone());
+                let run = scope.spawn(move || {
+                    let (ip, port) = (to.ip().to_string(), to.port().to_string());
+                    site.run(&["python3", "-c", PATIENT, &ip, &port, &shown, &go]).unwrap()
+                });
+                wait::until("a connected socket", String::new, || Ok(ready.exists().then_some(()))).unwrap();
+                run
+            })
+        });
+        let cgroup = host.service.cgroup.clone();
+        host.attach(&cgroup, &steered(&[DNS]));
+        std::fs::write(&go, "").unwrap();
+        for [service, other] in started {
+            let (cut, kept) = (service.join().unwrap(), other.join().unwrap());
+            assert!(cut.code != Some(0) && cut.stderr.contains("Destination address required"), "{}", cut.stderr);
+            assert!(kept.code == Some(0) && !kept.stdout.starts_with("steered "), "{}{}", kept.stdout, kept.stderr);
+        }
+    });
+}
+
 #[test]
 fn questions_of_every_process_of_the_host_are_steered_where_it_is_the_endpoint() {
     if !able() {
