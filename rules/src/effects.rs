@@ -137,7 +137,11 @@ impl Action {
     pub(crate) fn new(action: &HeaderAction, secrets: &[Secret]) -> Self {
         let (wanted, secret) = match &action.wanted {
             Wanted::Value(value) => (Some(value), false),
-            Wanted::Secret(name) => (secrets.iter().find(|known| known.name == *name).map(|known| &known.value), true),
+            // An empty secret would be any value.
+            Wanted::Secret(name) => {
+                let known = secrets.iter().find(|known| known.name == *name && !known.value.is_empty());
+                (known.map(|known| &known.value), true)
+            }
         };
         let can_be_done = |value: &str| match action.mismatch {
             Mismatch::Fail | Mismatch::Log => true,

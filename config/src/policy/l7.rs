@@ -37,14 +37,14 @@ pub(super) fn read(rules: &Field<'_>, language: Language<'_>, problems: &mut Vec
     let items = field.items(problems);
     let mut rules: Vec<L7Rule> = Vec::with_capacity(items.len());
     for (number, item) in items.iter().enumerate() {
-        let several = rule(item, schema, language, problems);
+        let several = rule(item, schema, problems);
         rules.extend(several.into_iter().map(|rule| L7Rule { item: Some(number), ..rule }));
     }
     (!rules.is_empty()).then_some(L7Rules { schema, rules })
 }
 
 /// One rule; where its fields are ORed, one for each.
-fn rule(item: &Field<'_>, schema: &'static Schema, language: Language<'_>, problems: &mut Vec<Problem>) -> Vec<L7Rule> {
+fn rule(item: &Field<'_>, schema: &'static Schema, problems: &mut Vec<Problem>) -> Vec<L7Rule> {
     let position = item.tree.position;
     let mut fields = item.fields(problems);
     let mut lists = Vec::new();
