@@ -29,13 +29,14 @@ pub fn endpoint(namespace: &str, pod: &Pod, labels: Labels<'_>) -> Value {
 pub fn service(namespace: &str, service: &Service, backends: &[&Pod]) -> Value {
     let name = service.name.split('.').next().unwrap_or_default();
     let backends: Vec<_> = backends.iter().flat_map(|pod| pod.addresses()).collect();
+    let port = |protocol| json!({ "port": service.port, "protocol": protocol, "targetPort": service.port });
     json!({
         "apiVersion": "portcullis.io/v1",
         "kind": "Service",
         "metadata": metadata(namespace, name, &[]),
         "spec": {
             "vips": [service.v4.to_string(), service.v6.to_string()],
-            "ports": [{ "port": service.port, "protocol": "TCP", "targetPort": service.port }],
+            "ports": [port("TCP"), port("UDP")],
             "backends": backends,
         },
     })

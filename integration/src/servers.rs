@@ -1,6 +1,6 @@
 //! Real servers: httpbin on gunicorn, and PostgreSQL.
 
-use std::{fs, path::PathBuf};
+use std::{fs, net::SocketAddr, path::PathBuf};
 
 use crate::{
     error::{Result, trying},
@@ -28,27 +28,26 @@ impl Httpbin {
     /// # Errors
     /// It does not start.
     pub fn start(pod: &Pod) -> Result<Self> {
+        Self::start_at(pod, &[pod.address(false, 80), pod.address(true, 80)])
+    }
+
+    /// The same at other addresses of the pod.
+    ///
+    /// # Errors
+    /// It does not start.
+    ///
+    /// # Panics
+    /// Without an address.
+    pub fn start_at(pod: &Pod, addresses: &[SocketAddr]) -> Result<Self> {
         let access = pod.directory().join("access.log");
-        let (v4, v6) = (format!("{}:80", pod.v4), format!("[{}]:80", pod.v6));
         let log = access.display().to_string();
-        let words = [
-            "/usr/bin/gunicorn",
-            "-b",
-            &v4,
-            "-b",
-            &v6,
-            "-k",
-            "gthread",
-            "--threads",
-            "4",
-            "--worker-tmp-dir",
-            "/dev/shm",
-            "--access-logfile",
-            &log,
-            "httpbin:app",
-        ];
+        let mut words = vec!["/usr/bin/gunicorn"];
+        let addresses_as_text: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+        words.extend(addresses_as_text.iter().flat_map(|address| ["-b", address]));
+        words.extend(["-k", "gthread", "--threads", "4", "--worker-tmp-dir", "/dev/shm"]);
+        words.extend(["--access-logfile", &log, "httpbin:app"]);
         let mut process = pod.spawn("httpbin", &words)?;
-        pod.wait_for_port(pod.address(false, 80), &mut process)?;
+        pod.wait_for_port(addresses[0], &mut process)?;
         process.wait_for_line("Booting worker")?;
         Ok(Self { process, access })
     }

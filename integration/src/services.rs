@@ -52,8 +52,9 @@ pub(crate) fn make(node: &Site, number: u8, name: &str, port: u16, backends: &[&
     let (to4, to6) = (target(all4.collect()), target(all6.collect()));
     let mut rules = String::new();
     for chain in ["incoming", "own"] {
-        rules += &format!("add rule inet services {chain} ip daddr {v4} tcp dport {port} dnat ip to {to4}\n");
-        rules += &format!("add rule inet services {chain} ip6 daddr {v6} tcp dport {port} dnat ip6 to {to6}\n");
+        let port = format!("meta l4proto {{ tcp, udp }} th dport {port}");
+        rules += &format!("add rule inet services {chain} ip daddr {v4} {port} dnat ip to {to4}\n");
+        rules += &format!("add rule inet services {chain} ip6 daddr {v6} {port} dnat ip6 to {to6}\n");
     }
     nft(node, &rules)?;
     let hosts = File::options().append(true).open(&node.hosts);

@@ -9,6 +9,7 @@ mod failure;
 mod headers;
 mod host;
 mod judged;
+mod names;
 mod reporting;
 mod scene;
 mod services;

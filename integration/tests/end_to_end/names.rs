@@ -1,0 +1,94 @@
+//! Names: DNS is judged, addresses are learnt from its answers, connections to them are let out.
+
+mod world;
+
+use portcullis_integration::{
+    curl::{REFUSED, RESET, curl},
+    documents::policy,
+};
+use serde_json::{Value, json};
+
+use self::world::{World, able};
+use crate::scene::{FAMILIES, SHOP};
+
+/// Lets the client ask for some names, and follow some.
+fn names(dns: &Value, fqdns: &Value, ports: &Value) -> Value {
+    let kube_dns =
+        json!({ "matchLabels": { "k8s:io.kubernetes.pod.namespace": "kube-system", "k8s-app": "kube-dns" } });
+    policy(
+        SHOP,
+        "client-names",
+        &json!({
+            "endpointSelector": { "matchLabels": { "app": "client" } },
+            "egress": [
+                {
+                    "toEndpoints": [kube_dns],
+                    "toPorts": [{ "ports": [{ "port": "53", "protocol": "ANY" }], "rules": { "dns": dns } }],
+                },
+                { "toFQDNs": fqdns, "toPorts": ports },
+            ],
+        }),
+    )
+}
+
+fn port_80() -> Value {
+    json!([{ "ports": [{ "port": "80", "protocol": "TCP" }] }])
+}
+
+#[test]
+fn a_name_that_is_allowed_is_reached_and_another_refused_although_it_resolves() {
+    if !able() {
+        return;
+    }
+    let world = World::new(&json!({}));
+    let all = json!([{ "matchPattern": "*" }]);
+    world.apply(&[names(&all, &json!([{ "matchName": "example.com" }]), &port_80())]);
+    for v6 in FAMILIES {
+        let family = if v6 { "-6" } else { "-4" };
+        let answer = curl(&world.client, &[family], "http://example.com/get").unwrap();
+        assert_eq!((answer.exit, answer.status), (0, 200), "{answer:?}\n{}", world.node.process.log());
+        let refused = curl(&world.client, &[family], "http://google.com/").unwrap();
+        assert_eq!(refused.exit, REFUSED, "{refused:?}");
+        let elsewhere = curl(&world.client, &[family], "http://example.com:8080/").unwrap();
+        assert_eq!(elsewhere.exit, REFUSED, "{elsewhere:?}");
+    }
+    assert!(world.unbound.arrived("google.com.") > 0, "it was asked for");
+}
+
+#[test]
+fn a_name_that_is_not_allowed_is_refused_and_never_asked_for() {
+    if !able() {
+        return;
+    }
+    let world = World::new(&json!({}));
+    let some = json!([{ "matchName": "example.com" }, { "matchPattern": "*.example.com" }]);
+    world.apply(&[names(&some, &json!([{ "matchPattern": "*.example.com" }]), &port_80())]);
+    for (tcp, server) in [(false, world.dns.v4.to_string()), (true, world.dns.v6.to_string())] {
+        let server = format!("@{server}");
+        let dig = |name: &str| {
+            let mut words = vec!["dig", "+tries=1", "+time=5", &server, name];
+            words.extend(tcp.then_some("+tcp"));
+            world.client.run(&words).unwrap().stdout
+        };
+        assert!(dig("www.example.com").contains("status: NOERROR"), "{}", dig("www.example.com"));
+        assert!(dig("GOOGLE.com").contains("status: REFUSED"), "{}", dig("GOOGLE.com"));
+    }
+    assert_eq!(world.unbound.arrived("google.com."), 0);
+    // The name was asked for by an alias, and it is that which is known.
+    let answer = curl(&world.client, &["-4"], "http://www.example.com/get").unwrap();
+    assert_eq!((answer.exit, answer.status), (0, 200), "{answer:?}");
+}
+
+#[test]
+fn requests_to_a_name_are_judged_too() {
+    if !able() {
+        return;
+    }
+    let world = World::new(&json!({}));
+    let http = json!([{ "ports": [{ "port": "80", "protocol": "TCP" }], "rules": { "http": [{ "path": "/get" }] } }]);
+    world.apply(&[names(&json!([{ "matchPattern": "**" }]), &json!([{ "matchName": "example.com" }]), &http)]);
+    let answer = curl(&world.client, &["-4"], "http://example.com/get").unwrap();
+    assert_eq!((answer.exit, answer.status), (0, 200), "{answer:?}");
+    let reset = curl(&world.client, &["-4"], "http://example.com/uuid").unwrap();
+    assert_eq!(reset.exit, RESET, "{reset:?}");
+}
