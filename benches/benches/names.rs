@@ -37,6 +37,7 @@ fn policy() -> Policy {
         name: "names".into(),
         rules: vec![rule],
         deny_with: None,
+        deny_names_with: None,
         origin: "bench".into(),
     }
 }

@@ -124,6 +124,7 @@ fn world(count: u16) -> World {
             name: format!("p{number}").into(),
             rules: vec![rule],
             deny_with: None,
+            deny_names_with: None,
             origin: "bench".into(),
         })
     };

@@ -87,6 +87,7 @@ fn policy(number: u32, size: Size) -> Arc<Policy> {
         name: format!("policy-{number}").into(),
         rules: vec![rule],
         deny_with: None,
+        deny_names_with: None,
         origin: "bench".into(),
     })
 }

@@ -38,6 +38,7 @@ enforcement: always
 denyWith: respond
 onProxyDown: pass
 workers: 3
+dnsDenyWith: nxdomain
 allowLocalhost: false
 deviations: {emptyRuleAllows: true, l7BindsBesideL4: true, kubeDnsEntity: true, namesWithoutDnsRule: true}
 limits: {requestHead: 8MiB, requestHeaders: 1, responseHead: 4096, pipelined: 2, chunkExtensions: 3B, trailers: 0, swallowed: 7,
@@ -54,6 +55,7 @@ records: {to: /var/log/r.json, only: denied}
     assert_eq!(settings.state_directory, Path::new("/tmp/state"));
     assert_eq!(settings.rules.enforcement, Enforcement::Always);
     assert_eq!(settings.rules.deny_with, DenyWith::Respond);
+    assert_eq!(settings.rules.deny_names_with, DenyWith::Hide);
     assert!(!settings.rules.allow_localhost);
     let Deviations { empty_rule_allows, l7_binds_beside_l4, kube_dns_entity, names_without_dns_rule } =
         settings.rules.deviations;

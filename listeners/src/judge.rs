@@ -322,6 +322,7 @@ impl Checker for Hearing<'_> {
             }
             DenyWith::Reset => Decision::Reset,
             DenyWith::Respond => Decision::Respond,
+            DenyWith::Hide => Decision::Hide,
         }
     }
 

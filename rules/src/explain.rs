@@ -95,7 +95,7 @@ pub fn explain(world: &World, snapshot: &Snapshot, question: &Question<'_>) -> A
         answer.how = match (verdict.allowed, verdict.deny_with) {
             (true, _) => How::Relay(rules.schema().protocol),
             (false, DenyWith::Reset) => How::Reset,
-            (false, DenyWith::Respond) => How::Respond,
+            (false, DenyWith::Respond | DenyWith::Hide) => How::Respond,
         };
     }
     let _ = world;

@@ -35,6 +35,8 @@ pub struct Policy {
     pub rules: Vec<Rule>,
     /// How requests that this policy denies are answered (annotation `portcullis.io/deny-with`).
     pub deny_with: Option<DenyWith>,
+    /// How queries for names that this policy denies are answered (annotation `portcullis.io/dns-deny-with`).
+    pub deny_names_with: Option<DenyWith>,
     /// Where it was read: a file's path, or `api`.
     pub origin: Arc<str>,
 }

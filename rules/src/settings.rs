@@ -18,8 +18,10 @@ pub enum DenyWith {
     /// The connection is reset.
     #[default]
     Reset,
-    /// The protocol's own refusal (HTTP: 403); the connection stays in order.
+    /// The protocol's own refusal (HTTP: 403, DNS: REFUSED); the connection stays in order.
     Respond,
+    /// As if there were no such thing (DNS: NXDOMAIN); where a protocol has no words for that, its own refusal.
+    Hide,
 }
 
 /// Deviations from Cilium's meaning. All off by default.
@@ -43,6 +45,9 @@ pub struct Settings {
     pub enforcement: Enforcement,
     /// How denied requests are answered unless a policy says otherwise.
     pub deny_with: DenyWith,
+    /// How queries for names that are denied are answered unless a policy says otherwise. `Reset`: not at all. Cilium:
+    /// `--tofqdns-dns-reject-response-code`.
+    pub deny_names_with: DenyWith,
     /// Deviations that are switched on.
     pub deviations: Deviations,
     /// The node's own address may open connections to its endpoints unless a rule denies it (`--allow-localhost` of the
@@ -55,6 +60,7 @@ impl Default for Settings {
         Self {
             enforcement: Enforcement::default(),
             deny_with: DenyWith::default(),
+            deny_names_with: DenyWith::Respond,
             deviations: Deviations::default(),
             allow_localhost: true,
         }

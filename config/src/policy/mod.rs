@@ -35,6 +35,11 @@ pub(crate) const NAMESPACED: &str = "CiliumNetworkPolicy";
 pub(crate) const CLUSTERWIDE: &str = "CiliumClusterwideNetworkPolicy";
 /// How requests are answered that this policy denies.
 const DENY_WITH: &str = "portcullis.io/deny-with";
+/// How queries for names are answered that this policy denies.
+const DENY_NAMES_WITH: &str = "portcullis.io/dns-deny-with";
+/// How queries for names that are denied may be answered, as it is written.
+pub(crate) const DNS_DENY_WITH: &[(&str, DenyWith)] =
+    &[("refused", DenyWith::Respond), ("nxdomain", DenyWith::Hide), ("drop", DenyWith::Reset)];
 /// Prefix of annotations that are ours.
 const OURS: &str = "portcullis.io/";
 
@@ -130,7 +135,7 @@ fn policy(tree: &Tree, origin: &Arc<str>, language: Language<'_>, problems: &mut
     let metadata = metadata::read(&mut fields, problems);
     let namespaced = kind.unwrap_or(true);
     let namespace = namespace(&metadata, namespaced, problems);
-    let deny_with = deny_with(&metadata, problems);
+    let (deny_with, deny_names_with) = denials(&metadata, problems);
     let mut rules = Vec::new();
     if let Some(spec) = fields.get("spec") {
         rules.push(rule::read(&spec, namespaced, language, problems));
@@ -144,7 +149,14 @@ fn policy(tree: &Tree, origin: &Arc<str>, language: Language<'_>, problems: &mut
     }
     fields.ignore(&["status"]);
     fields.finish(&[], problems);
-    Some(Policy { namespace, name: metadata.name?.into(), rules, deny_with, origin: Arc::clone(origin) })
+    Some(Policy {
+        namespace,
+        name: metadata.name?.into(),
+        rules,
+        deny_with,
+        deny_names_with,
+        origin: Arc::clone(origin),
+    })
 }
 
 fn namespace(metadata: &Metadata<'_>, namespaced: bool, problems: &mut Vec<Problem>) -> Option<Arc<str>> {
@@ -158,16 +170,20 @@ fn namespace(metadata: &Metadata<'_>, namespaced: bool, problems: &mut Vec<Probl
     None
 }
 
-fn deny_with(metadata: &Metadata<'_>, problems: &mut Vec<Problem>) -> Option<DenyWith> {
-    let mut found = None;
+/// How requests, and how queries for names, that are denied are answered.
+fn denials(metadata: &Metadata<'_>, problems: &mut Vec<Problem>) -> (Option<DenyWith>, Option<DenyWith>) {
+    let (mut requests, mut names) = (None, None);
     for (key, field) in &metadata.annotations {
         if *key == DENY_WITH {
-            found = field.word(&[("reset", DenyWith::Reset), ("respond", DenyWith::Respond)], problems);
+            requests = field.word(&[("reset", DenyWith::Reset), ("respond", DenyWith::Respond)], problems);
+        } else if *key == DENY_NAMES_WITH {
+            names = field.word(DNS_DENY_WITH, problems);
         } else if key.starts_with(OURS) {
-            problems.push(field.problem("unknown annotation", format!("remove it; known is {DENY_WITH}")));
+            let remedy = format!("remove it; known are {DENY_WITH} and {DENY_NAMES_WITH}");
+            problems.push(field.problem("unknown annotation", remedy));
         }
     }
-    found
+    (requests, names)
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ pub struct Settings {
     pub resources: Vec<PathBuf>,
     /// `stateDirectory`: pushed resources and the numbers of endpoints.
     pub state_directory: PathBuf,
-    /// `enforcement`, `denyWith`, `allowLocalhost`, `deviations`.
+    /// `enforcement`, `denyWith`, `dnsDenyWith`, `allowLocalhost`, `deviations`.
     pub rules: RuleSettings,
     /// `onProxyDown`.
     pub on_proxy_down: OnProxyDown,
@@ -295,5 +295,6 @@ pub fn deny_with_name(deny_with: portcullis_rules::settings::DenyWith) -> &'stat
     match deny_with {
         portcullis_rules::settings::DenyWith::Reset => "reset",
         portcullis_rules::settings::DenyWith::Respond => "respond",
+        portcullis_rules::settings::DenyWith::Hide => "hide",
     }
 }

@@ -7,6 +7,7 @@ use portcullis_rules::settings::{DenyWith, Deviations, Enforcement};
 use super::{Limits, OnProxyDown, Records, RecordsTo, Settings, Steering, Timeouts, values};
 use crate::{
     names,
+    policy::DNS_DENY_WITH,
     problem::Problem,
     yaml::{Field, Fields, Tree, Value},
 };
@@ -108,6 +109,9 @@ fn policy(fields: &mut Fields<'_>, settings: &mut Settings, problems: &mut Vec<P
     let rules = &mut settings.rules;
     set(fields, "enforcement", &mut rules.enforcement, problems, |field, problems| field.word(ENFORCEMENTS, problems));
     set(fields, "denyWith", &mut rules.deny_with, problems, |field, problems| field.word(ANSWERS, problems));
+    set(fields, "dnsDenyWith", &mut rules.deny_names_with, problems, |field, problems| {
+        field.word(DNS_DENY_WITH, problems)
+    });
     set(fields, "allowLocalhost", &mut rules.allow_localhost, problems, truth);
     set(fields, "onProxyDown", &mut settings.on_proxy_down, problems, |field, problems| field.word(FATES, problems));
     set(fields, "workers", &mut settings.workers, problems, |field, problems| {

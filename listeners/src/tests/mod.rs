@@ -296,6 +296,7 @@ fn policy(rules: &Rules<'_>, deny_with: DenyWith) -> Option<Policy> {
         name: Arc::from("paths"),
         rules: vec![rule],
         deny_with: Some(deny_with),
+        deny_names_with: None,
         origin: Arc::from("test"),
     })
 }

@@ -155,10 +155,15 @@ impl Decider {
             }
         }
         all.extend(key.2.iter().map(|info| (&everything, Arc::clone(info))));
-        let chosen = || key.0.iter().filter_map(|id| of(id).deny_with);
+        let names = schema.nature.teaches;
+        let chosen = || {
+            let of = |id| if names { of(id).deny_names_with } else { of(id).deny_with };
+            key.0.iter().filter_map(of)
+        };
+        let otherwise = if names { self.settings.deny_names_with } else { self.settings.deny_with };
         let deny_with = match chosen().find(|wanted| *wanted == DenyWith::Reset) {
             Some(reset) => reset,
-            None => chosen().next().unwrap_or(self.settings.deny_with),
+            None => chosen().next().unwrap_or(otherwise),
         };
         let set = Arc::new(RuleSet::with_secrets(schema, all, deny_with, &self.secrets));
         self.sets.insert(key, Arc::clone(&set));

@@ -71,6 +71,7 @@ pub(crate) struct Grant {
     pub(crate) pair: Option<u32>,
     pub(crate) deny: bool,
     pub(crate) deny_with: Option<DenyWith>,
+    pub(crate) deny_names_with: Option<DenyWith>,
     pub(crate) info: Arc<RuleInfo>,
 }
 
@@ -344,6 +345,7 @@ impl Context<'_> {
             pair: None,
             deny: self.deny,
             deny_with: self.policy.deny_with,
+            deny_names_with: self.policy.deny_names_with,
             info: Arc::new(RuleInfo { policy: Arc::clone(&self.name), rule: path.into() }),
         }
     }

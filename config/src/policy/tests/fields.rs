@@ -55,7 +55,12 @@ fn a_namespace_is_default_and_a_clusterwide_policy_has_none() {
     let policy =
         accepted(&format!("apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {{name: p}}\n{body}"));
     assert_eq!(policy.namespace.as_deref(), Some("default"));
-    assert_eq!(policy.deny_with, None);
+    assert_eq!((policy.deny_with, policy.deny_names_with), (None, None));
+    for (word, wanted) in [("refused", DenyWith::Respond), ("nxdomain", DenyWith::Hide), ("drop", DenyWith::Reset)] {
+        let metadata = format!("metadata: {{name: p, annotations: {{portcullis.io/dns-deny-with: {word}}}}}");
+        let policy = accepted(&format!("apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\n{metadata}\n{body}"));
+        assert_eq!((policy.deny_with, policy.deny_names_with), (None, Some(wanted)), "{word}");
+    }
     let clusterwide = "apiVersion: cilium.io/v2\nkind: CiliumClusterwideNetworkPolicy\nmetadata: {name: p}\n";
     assert_eq!(accepted(&format!("{clusterwide}{body}")).namespace, None);
 }
