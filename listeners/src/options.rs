@@ -9,7 +9,7 @@ use std::{
 };
 
 use portcullis_codecs::{lesson::Lesson, relay::Limits};
-use portcullis_rules::world::EndpointId;
+use portcullis_rules::{snapshot::Snapshot, world::EndpointId};
 
 use crate::ticket::Ticket;
 
@@ -48,7 +48,8 @@ pub trait Legs: Send + Sync + 'static {
 pub trait Names: Send + Sync + 'static {
     /// Takes what an answer teaches. True: all of it is in force, the answer may leave at once, and the ticket is void.
     /// Otherwise the ticket is redeemed once it is, or cannot be. Called on a worker's thread, so it waits for nothing.
-    fn learn(&self, lesson: Lesson, ticket: Ticket) -> bool;
+    /// `snapshot` is what the worker judges by.
+    fn learn(&self, lesson: Lesson, snapshot: Option<&Snapshot>, ticket: Ticket) -> bool;
 
     /// A connection to an address is relayed from now on: while it is, the address stays in force.
     fn opened(&self, address: IpAddr);

@@ -258,6 +258,11 @@ impl Book {
         }
     }
 
+    /// The addresses of a name in normal form, each with the time at which the answer's TTL is over.
+    pub(super) fn of(&self, name: &str) -> Option<impl Iterator<Item = (IpAddr, u64)>> {
+        self.names.get(name).map(|entries| entries.iter().map(|(address, entry)| (*address, entry.expires)))
+    }
+
     /// How many names there are.
     #[must_use]
     pub fn names(&self) -> usize {

@@ -38,6 +38,14 @@ pub struct Damaged {
 }
 
 impl Book {
+    /// What is known of one name, as a line of [`Book::to_text`]: appended there, it adds to what stands before.
+    #[must_use]
+    pub fn line(&self, name: &str) -> Option<String> {
+        let addresses = self.of(name)?.collect();
+        let line = Line { name: name.to_owned(), addresses };
+        serde_json::to_string(&line).ok().map(|line| line + "\n")
+    }
+
     /// The book as text.
     #[must_use]
     pub fn to_text(&self) -> String {

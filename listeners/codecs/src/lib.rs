@@ -30,7 +30,10 @@ pub struct Protocol {
 }
 
 /// All protocols.
-pub static REGISTRY: &[Protocol] = &[Protocol { schema: &http::SCHEMA, relay: http1::relay, session: None }];
+pub static REGISTRY: &[Protocol] = &[
+    Protocol { schema: &http::SCHEMA, relay: http1::relay, session: None },
+    Protocol { schema: &dns::SCHEMA, relay: dns::relay, session: Some(dns::session) },
+];
 
 /// What every protocol publishes that policies may name, those without a relay included. Policies are read with all of
 /// them where nothing is relayed.

@@ -249,8 +249,14 @@ impl Flow {
     }
 
     /// It has ended: what has had no answer is recorded without.
-    pub(super) fn end(&mut self, core: &Core) {
+    pub(super) fn end(&mut self, core: &mut Core) {
         self.judge.end(&core.exit);
+        // The kernel notes which port of ours asks a server on this machine, so that it is not steered back to us.
+        if self.asked().ip().is_loopback()
+            && let Some(own) = self.upstream.local_addr().ok().and_then(|own| own.as_socket())
+        {
+            core.forget(self.endpoint, SocketAddr::new(self.asked().ip(), own.port()), self.asked().port());
+        }
     }
 }
 

@@ -50,7 +50,7 @@ impl Datagrams {
     }
 
     /// Ends everything of an endpoint.
-    pub(crate) fn close(&mut self, id: EndpointId, core: &Core) {
+    pub(crate) fn close(&mut self, id: EndpointId, core: &mut Core) {
         self.doors.close(id);
         self.end_all(core, |flow| flow.endpoint == id);
     }
@@ -61,7 +61,7 @@ impl Datagrams {
     }
 
     /// Ends everything.
-    pub(crate) fn end(&mut self, core: &Core) {
+    pub(crate) fn end(&mut self, core: &mut Core) {
         self.end_all(core, |_| true);
     }
 
@@ -83,6 +83,10 @@ impl Datagrams {
             let Some((id, listener)) = self.doors.at(place) else { break };
             match sockets::receive(listener, &mut buffer, &mut self.control) {
                 Ok(Some(arrived)) => match arrived.to {
+                    // Which of the links is meant the kernel does not say.
+                    Some(SocketAddr::V6(to)) if to.ip().is_unicast_link_local() => {
+                        core.exit.datagram_lost("link_local")
+                    }
                     Some(to) => self.query(id, arrived.client, to, &buffer[..arrived.bytes], core),
                     None => core.exit.datagram_lost("no_destination"),
                 },
@@ -245,7 +249,7 @@ impl Datagrams {
         self.flows.put(token, flow);
     }
 
-    fn release(&mut self, token: Token, mut flow: Box<Flow>, core: &Core) {
+    fn release(&mut self, token: Token, mut flow: Box<Flow>, core: &mut Core) {
         let key = (flow.endpoint, flow.client, flow.server);
         if self.by_key.get(&key) == Some(&token) {
             self.by_key.remove(&key);
@@ -254,7 +258,7 @@ impl Datagrams {
         self.flows.release(token);
     }
 
-    fn end_all(&mut self, core: &Core, which: impl Fn(&Flow) -> bool) {
+    fn end_all(&mut self, core: &mut Core, which: impl Fn(&Flow) -> bool) {
         for slot in 0..self.flows.slots() {
             let Some((token, flow)) = self.flows.at(slot) else { continue };
             if which(flow)

@@ -120,7 +120,7 @@ impl Core {
     /// Has what an answer teaches brought into force. True: it is; else whoever holds the answer is told.
     pub(crate) fn learn(&self, lesson: Lesson, holder: Holder) -> bool {
         let Some(names) = &self.shared.names else { return true };
-        names.learn(lesson, Ticket::new(Arc::clone(&self.mailbox), holder))
+        names.learn(lesson, self.snapshot.as_deref(), Ticket::new(Arc::clone(&self.mailbox), holder))
     }
 
     pub(crate) fn forget(&mut self, endpoint: EndpointId, leg: SocketAddr, port: u16) {

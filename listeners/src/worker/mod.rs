@@ -100,7 +100,7 @@ impl Worker {
             self.core.exit.flush();
         }
         self.end_all(Outcome::Stopped, |_| true);
-        self.datagrams.end(&self.core);
+        self.datagrams.end(&mut self.core);
         self.core.exit.flush();
     }
 
@@ -170,7 +170,7 @@ impl Worker {
 
     fn close(&mut self, id: EndpointId) {
         self.doors.close(id);
-        self.datagrams.close(id, &self.core);
+        self.datagrams.close(id, &mut self.core);
         self.end_all(Outcome::Removed, |pair| pair.judge().key.endpoint == id);
         self.core.dials.remove(&id);
     }

@@ -2,6 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use portcullis_config::names::{Book, Evicted};
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge, info::Info},
@@ -17,6 +18,61 @@ pub struct TypeLabel {
     pub r#type: &'static str,
 }
 
+/// Labels of `portcullis_fqdn_evicted_total`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct LimitLabel {
+    /// The setting below `fqdn`: `addressesPerName`, `namesPerAddress`, `addresses`.
+    pub limit: &'static str,
+}
+
+/// Metrics of names that were learnt.
+#[derive(Clone, Debug, Default)]
+pub struct Names {
+    /// Names that are known.
+    pub names: Gauge,
+    /// Their addresses; one of several names counts for each.
+    pub addresses: Gauge,
+    /// Addresses that went before their time.
+    pub evicted: Family<LimitLabel, Counter>,
+    /// Lessons that could not be brought into force everywhere.
+    pub untaught: Counter,
+}
+
+impl Names {
+    /// Shows what is in the book.
+    pub fn show(&self, book: &Book) {
+        let number = |count| i64::try_from(count).unwrap_or(i64::MAX);
+        self.names.set(number(book.names()));
+        self.addresses.set(number(book.addresses()));
+        for (limit, evicted) in evictions(book.evicted()) {
+            let counter = self.evicted.get_or_create_owned(&LimitLabel { limit });
+            counter.inc_by(evicted.saturating_sub(counter.get()));
+        }
+    }
+
+    fn register(&self, registry: &mut Registry) {
+        registry.register("fqdn_names", "Names that were learnt and have not had their time", self.names.clone());
+        registry.register("fqdn_addresses", "Addresses of names, those of several for each", self.addresses.clone());
+        registry.register(
+            "fqdn_evicted",
+            "Addresses that were forgotten before their time because a limit was reached",
+            self.evicted.clone(),
+        );
+        registry.register(
+            "fqdn_untaught",
+            "Answers whose addresses could not be brought into force for every endpoint",
+            self.untaught.clone(),
+        );
+        for (limit, _) in evictions(Evicted::default()) {
+            drop(self.evicted.get_or_create(&LimitLabel { limit }));
+        }
+    }
+}
+
+fn evictions(evicted: Evicted) -> [(&'static str, u64); 3] {
+    [("addressesPerName", evicted.per_name), ("namesPerAddress", evicted.per_address), ("addresses", evicted.total)]
+}
+
 /// Metrics of the configuration.
 #[derive(Clone, Debug, Default)]
 pub struct Metrics {
@@ -28,6 +84,8 @@ pub struct Metrics {
     pub rejected: Family<TypeLabel, Counter>,
     /// Local endpoints that could not be steered at the last try.
     pub faulty: Gauge,
+    /// Names that were learnt.
+    pub names: Names,
 }
 
 impl Metrics {
@@ -48,6 +106,7 @@ impl Metrics {
             "Local endpoints whose flows could not be steered at the last try",
             self.faulty.clone(),
         );
+        self.names.register(registry);
         // A counter that is not there cannot be watched: each type begins at 0.
         for kind in ["policy", "endpoint", "service", "cidrgroup", "secret"] {
             drop(self.rejected.get_or_create(&TypeLabel { r#type: kind }));

@@ -33,7 +33,7 @@ const LAST_CALLS: Duration = Duration::from_secs(3);
 pub async fn live(node: Node, arguments: &RunArguments) -> Result<(), Failure> {
     let mut signals = Signals::new().map_err(Failure::internal)?;
     let (stop, stopped) = watch::channel(false);
-    let Node { store, force, running, telemetry, refusals, api: (socket, listener), admin, health } = node;
+    let Node { store, force, running, telemetry, refusals, api: (socket, listener), admin, health, teacher } = node;
     let mut tasks: Vec<JoinHandle<()>> = Vec::new();
     tasks.push(tokio::spawn(refusals::follow(refusals, telemetry, force.clone())));
     tasks.push(tokio::spawn(tend(force.clone())));
@@ -53,6 +53,7 @@ pub async fn live(node: Node, arguments: &RunArguments) -> Result<(), Failure> {
     notify::stopping();
     tracing::info!(drain = ?arguments.drain, "stopping");
     let ended = end(&force, arguments, &mut signals).await;
+    tokio::task::block_in_place(|| teacher.end());
     stop.send_replace(true);
     drop(tokio::time::timeout(LAST_CALLS, api).await);
     tasks.iter().for_each(JoinHandle::abort);

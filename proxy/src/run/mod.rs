@@ -16,6 +16,7 @@ pub mod settings;
 pub mod start;
 pub mod steering;
 pub mod system;
+pub mod teacher;
 pub mod verdicts;
 
 use crate::cli::{

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use portcullis_config::{
     Store, StoreOptions,
-    names::Book,
     settings::{OnProxyDown, Settings},
 };
 use portcullis_listeners::{DataPlane, telemetry::Telemetry};
@@ -29,6 +28,7 @@ use crate::{
         settings,
         steering::{KernelLegs, Steering},
         system::{self, ApiSocket},
+        teacher::{Memory, Teacher},
     },
 };
 
@@ -50,6 +50,8 @@ pub struct Node {
     pub admin: Option<(TcpListener, Arc<Admin>)>,
     /// Whether it serves.
     pub health: Arc<Health>,
+    /// Who brings names into force.
+    pub teacher: Teacher,
 }
 
 /// Starts everything up to the point where flows are judged.
@@ -72,12 +74,19 @@ pub async fn start(arguments: &RunArguments, settings: Settings, levels: Levels)
     let options = settings::data_plane(&settings);
     let workers = options.workers;
     let legs = Arc::new(KernelLegs(redirect.legs()));
-    let plane = DataPlane::start(options, legs, None, Arc::clone(&telemetry)).map_err(Failure::internal)?;
+    let (pupil, desk) = Teacher::school();
+    let plane = DataPlane::start(options, legs, Some(pupil), Arc::clone(&telemetry)).map_err(Failure::internal)?;
 
     let metrics = Metrics::default();
     let running = Running::new(workers, settings.on_proxy_down.as_str(), Arc::clone(&telemetry), metrics);
     let running = Arc::new(running);
-    let lessons = Lessons::new(Steering::new(redirect), Book::new(settings.fqdn));
+    let (book, memory) = Memory::open(&settings.state_directory, settings.fqdn).map_err(|error| {
+        let message = format!("names cannot be kept in {}: {error}", settings.state_directory.display());
+        Failure::new(Exit::Failed, message, "name another with --state-directory")
+    })?;
+    let lessons = Lessons::new(Steering::new(redirect), book);
+    let names = running.metrics().names.clone();
+    let teacher = desk.begin(lessons.clone(), memory, names).map_err(Failure::internal)?;
     let reconciler = Reconciler::with(lessons, Workers::new(plane), Machine);
     let force = Force::new(reconciler, Arc::clone(&running));
     let store = open_store(settings, &force, &running)?;
@@ -98,6 +107,7 @@ pub async fn start(arguments: &RunArguments, settings: Settings, levels: Levels)
         api: (socket, listener),
         admin: admin.map(|listener| (listener, told)),
         health,
+        teacher,
     })
 }
 

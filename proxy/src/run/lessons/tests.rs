@@ -132,6 +132,7 @@ fn world(patterns: &[&str], names: Vec<ResolvedName>) -> World {
         name: "names".into(),
         rules: vec![rule],
         deny_with: None,
+        deny_names_with: None,
         origin: "test".into(),
     };
     World { endpoints: vec![Arc::new(pod)], policies: vec![Arc::new(policy)], names, ..World::default() }

@@ -1,0 +1,146 @@
+//! What is known of names, in a file: a line more with each lesson, all of it anew now and then.
+
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions},
+    io::{self, Write as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+};
+
+use portcullis_config::names::{Book, Limits};
+
+/// Name of the file below the state directory.
+const FILE: &str = "names";
+/// Name of what is written and not yet in its place.
+const FRESH: &str = "names.new";
+/// Lines that a file may have beyond four for each name before it is written anew.
+const SLACK: usize = 4096;
+
+/// The file.
+#[derive(Debug)]
+pub(super) struct Journal {
+    directory: PathBuf,
+    file: File,
+    lines: usize,
+    /// The last write failed, and that was said.
+    failed: bool,
+}
+
+impl Journal {
+    /// Reads what is there and begins a file with it.
+    pub(super) fn open(directory: &Path, limits: Limits, now: u64) -> io::Result<(Self, Book)> {
+        DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+        let path = directory.join(FILE);
+        let book = match fs::read_to_string(&path) {
+            Ok(text) => {
+                // A line that was being written when the node was killed has no end.
+                let whole = text.rfind('\n').map_or("", |end| &text[..=end]);
+                Book::from_text(whole, limits, now).unwrap_or_else(|damage| {
+                    tracing::error!("{}: {damage}", path.display());
+                    Book::new(limits)
+                })
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Book::new(limits),
+            Err(error) => {
+                tracing::error!("{}: {error}; names are learnt anew", path.display());
+                Book::new(limits)
+            }
+        };
+        let file = write(directory, &book)?;
+        Ok((Self { directory: directory.to_owned(), file, lines: book.names(), failed: false }, book))
+    }
+
+    /// Notes what is known of one name now.
+    pub(super) fn note(&mut self, name: &str, book: &Book) {
+        if self.lines > SLACK + 4 * book.names() {
+            return self.rewrite(book);
+        }
+        if let Some(line) = book.line(name) {
+            self.lines += 1;
+            let written = self.file.write_all(line.as_bytes());
+            self.tell(written);
+        }
+    }
+
+    /// Writes everything anew.
+    pub(super) fn rewrite(&mut self, book: &Book) {
+        let written = write(&self.directory, book).map(|file| {
+            self.file = file;
+            self.lines = book.names();
+        });
+        self.tell(written);
+    }
+
+    fn tell(&mut self, written: io::Result<()>) {
+        match written {
+            Ok(()) => self.failed = false,
+            Err(_) if self.failed => {}
+            Err(error) => {
+                self.failed = true;
+                let file = self.directory.join(FILE);
+                tracing::error!("{}: {error}; what is learnt of names will not survive a restart", file.display());
+            }
+        }
+    }
+}
+
+/// Writes a book beside the file and puts it in its place. What is appended to it goes to the same file.
+fn write(directory: &Path, book: &Book) -> io::Result<File> {
+    let fresh = directory.join(FRESH);
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
+    file.write_all(book.to_text().as_bytes())?;
+    fs::rename(&fresh, directory.join(FILE))?;
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: u64 = 1_000_000;
+
+    fn open(directory: &Path) -> (Journal, Book) {
+        Journal::open(directory, Limits::default(), NOW).unwrap()
+    }
+
+    fn learnt(book: &mut Book, journal: &mut Journal, name: &str, address: &str) {
+        book.learn(name, &[(address.parse().unwrap(), 300)], NOW);
+        journal.note(name, book);
+    }
+
+    #[test]
+    fn what_was_noted_is_there_again_also_when_the_last_line_is_torn() {
+        let directory = tempfile::tempdir().unwrap();
+        let (mut journal, mut book) = open(directory.path());
+        learnt(&mut book, &mut journal, "a.test.", "192.0.2.1");
+        learnt(&mut book, &mut journal, "b.test.", "192.0.2.2");
+        learnt(&mut book, &mut journal, "a.test.", "192.0.2.3");
+        let path = directory.path().join(FILE);
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, format!("{text}{{\"name\":\"c.te")).unwrap();
+        let (_, again) = open(directory.path());
+        assert!(again.list().eq(book.list()));
+        assert_eq!(fs::read_to_string(&path).unwrap(), book.to_text());
+    }
+
+    #[test]
+    fn a_file_that_is_no_book_is_begun_anew() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join(FILE), "nonsense\n").unwrap();
+        let (mut journal, mut book) = open(directory.path());
+        assert_eq!(book.names(), 0);
+        learnt(&mut book, &mut journal, "a.test.", "192.0.2.1");
+        assert_eq!(open(directory.path()).1.names(), 1);
+    }
+
+    #[test]
+    fn a_file_does_not_grow_for_ever() {
+        let directory = tempfile::tempdir().unwrap();
+        let (mut journal, mut book) = open(directory.path());
+        for _ in 0..3 * SLACK {
+            learnt(&mut book, &mut journal, "a.test.", "192.0.2.1");
+        }
+        let lines = fs::read_to_string(directory.path().join(FILE)).unwrap().lines().count();
+        assert!(lines <= SLACK + 8, "{lines} lines for one name");
+    }
+}
