@@ -24,6 +24,17 @@ pub fn endpoint(namespace: &str, pod: &Pod, labels: Labels<'_>) -> Value {
     })
 }
 
+/// A pod of another node: its address is known, its flows are not judged here.
+#[must_use]
+pub fn remote(namespace: &str, pod: &Pod, labels: Labels<'_>) -> Value {
+    json!({
+        "apiVersion": "portcullis.io/v1",
+        "kind": "Endpoint",
+        "metadata": metadata(namespace, &pod.name, labels),
+        "spec": { "addresses": pod.addresses() },
+    })
+}
+
 /// A service with its backends. Its name is the first part of the one that pods resolve.
 #[must_use]
 pub fn service(namespace: &str, service: &Service, backends: &[&Pod]) -> Value {

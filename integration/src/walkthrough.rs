@@ -1,10 +1,14 @@
-//! The walkthrough's cluster: a client, httpbin and a database behind services, and a node that has been told of them.
+//! The walkthrough's cluster: a client, httpbin and a database behind services, DNS, web servers outside, and a node that
+//! has been told of them.
+
+use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 
 use crate::{
     Lab, Pod, Result,
-    documents::{endpoint, service},
+    dns::Unbound,
+    documents::{endpoint, remote, service},
     error::trying,
     node::Node,
     servers::{Httpbin, Postgres},
@@ -18,6 +22,23 @@ pub const BEFORE: &str = "default";
 /// Enforcement of the walkthrough's cluster.
 pub const DURING: &str = "always";
 
+/// What is outside: `example.com` and `google.com` in both families, and an address inside and one outside of the range that
+/// the policy allows (RFC 5737, RFC 3849).
+const OUTSIDE: [(&str, u16); 6] = [
+    ("192.0.2.10", 80),
+    ("2001:db8::10", 80),
+    ("192.0.2.20", 80),
+    ("2001:db8::20", 80),
+    ("203.0.113.10", 8080),
+    ("198.51.100.10", 8080),
+];
+const RECORDS: [&str; 4] = [
+    "example.com. 30 IN A 192.0.2.10",
+    "example.com. 30 IN AAAA 2001:db8::10",
+    "google.com. 30 IN A 192.0.2.20",
+    "google.com. 30 IN AAAA 2001:db8::20",
+];
+
 /// The cluster. Fields drop in this order: the laboratory last.
 #[derive(Debug)]
 pub struct Cluster {
@@ -26,12 +47,17 @@ pub struct Cluster {
     /// What really arrived at the application is in its log.
     pub httpbin: Httpbin,
     _postgres: Postgres,
+    /// What was asked for is in its log.
+    pub unbound: Unbound,
+    _web: Httpbin,
     /// The pod whose requests are judged.
     pub client: Pod,
     /// The pod of httpbin.
     pub app: Pod,
     /// The pod of PostgreSQL.
     pub database: Pod,
+    _dns: Pod,
+    _outside: Pod,
     /// Everything else.
     pub lab: Lab,
 }
@@ -44,15 +70,36 @@ impl Cluster {
     pub fn new() -> Result<Self> {
         let mut lab = Lab::new()?;
         let (client, app, database) = (lab.pod("client")?, lab.pod("app")?, lab.pod("database")?);
+        let (dns, outside) = (lab.pod("dns")?, lab.pod("outside")?);
+        let kube_dns = lab.service("kube-dns.kube-system", 53, &[&dns])?;
         let services = [
             service(NAMESPACE, &lab.service("app-service.test-app", 80, &[&app])?, &[&app]),
             service(NAMESPACE, &lab.service("database-service.test-app", 5432, &[&database])?, &[&database]),
+            service("kube-system", &kube_dns, &[&dns]),
+            remote("kube-system", &dns, &[("k8s-app", "kube-dns")]),
         ];
+        lab.resolve_by(&[kube_dns.v4.into(), kube_dns.v6.into()])?;
+        let sockets = OUTSIDE.iter().filter_map(|(address, port)| Some(SocketAddr::new(address.parse().ok()?, *port)));
+        let sockets: Vec<SocketAddr> = sockets.collect();
+        lab.more_addresses(&outside, &sockets.iter().map(SocketAddr::ip).collect::<Vec<_>>())?;
         let (httpbin, postgres) = (Httpbin::start(&app)?, Postgres::start(&database)?);
+        let (web, unbound) = (Httpbin::start_at(&outside, &sockets)?, Unbound::start(&dns, &RECORDS)?);
         let node = Node::start(&lab, &settings(BEFORE))?;
         let endpoints = [&client, &app, &database].map(|pod| endpoint(NAMESPACE, pod, &[("app", &pod.name)]));
         node.apply(&[&endpoints[..], &services[..]].concat())?;
-        Ok(Self { node, httpbin, _postgres: postgres, client, app, database, lab })
+        Ok(Self {
+            node,
+            httpbin,
+            _postgres: postgres,
+            unbound,
+            _web: web,
+            client,
+            app,
+            database,
+            _dns: dns,
+            _outside: outside,
+            lab,
+        })
     }
 
     /// Switches the enforcement of the running node.
@@ -81,6 +128,8 @@ pub enum Manifest {
     L3L4,
     /// Step 4: with which requests.
     L7,
+    /// Step 5: what is outside, by name and by address.
+    External,
 }
 
 impl Manifest {
@@ -90,6 +139,7 @@ impl Manifest {
         match self {
             Self::L3L4 => "cilium-l3-l4-policy.yaml",
             Self::L7 => "cilium-l7-http-policy.yaml",
+            Self::External => "cilium-external-access-policy.yaml",
         }
     }
 
@@ -97,6 +147,7 @@ impl Manifest {
         match self {
             Self::L3L4 => include_str!("../walkthrough/cilium-l3-l4-policy.yaml"),
             Self::L7 => include_str!("../walkthrough/cilium-l7-http-policy.yaml"),
+            Self::External => include_str!("../walkthrough/cilium-external-access-policy.yaml"),
         }
     }
 }

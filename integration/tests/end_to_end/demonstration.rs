@@ -15,7 +15,7 @@ fn start(log: &std::path::Path, arguments: &[&str]) -> Process {
 
 #[test]
 fn it_comes_out_well_and_leaves_nothing_behind() {
-    if !able() || !require(&[Need::Program("initdb")]) {
+    if !able() || !require(&["initdb", "unbound"].map(Need::Program)) {
         return;
     }
     let log = tempfile::NamedTempFile::new().unwrap();
@@ -28,7 +28,7 @@ fn it_comes_out_well_and_leaves_nothing_behind() {
 
 #[test]
 fn it_cleans_up_when_it_is_interrupted() {
-    if !able() || !require(&[Need::Program("initdb")]) {
+    if !able() || !require(&["initdb", "unbound"].map(Need::Program)) {
         return;
     }
     for signal in [Signal::SIGINT, Signal::SIGTERM] {

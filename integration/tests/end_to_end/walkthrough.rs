@@ -1,7 +1,7 @@
 //! The walkthrough's story, step by step, in each family of addresses.
 
 use portcullis_integration::{
-    Need,
+    Need, Pod,
     curl::{Answer, REFUSED, RESET, curl},
     require,
     walkthrough::{Cluster, DURING, Manifest},
@@ -10,13 +10,17 @@ use portcullis_integration::{
 use crate::scene::{FAMILIES, able};
 
 fn ask(cluster: &Cluster, v6: bool, more: &[&str], url: &str) -> Answer {
+    ask_of(&cluster.client, v6, more, url)
+}
+
+fn ask_of(pod: &Pod, v6: bool, more: &[&str], url: &str) -> Answer {
     let family = if v6 { "-6" } else { "-4" };
-    curl(&cluster.client, &[&[family], more].concat(), url).unwrap()
+    curl(pod, &[&[family], more].concat(), url).unwrap()
 }
 
 #[test]
 fn the_story_comes_out_as_it_was_told() {
-    if !able() || !require(&[Need::Program("initdb")]) {
+    if !able() || !require(&["initdb", "unbound"].map(Need::Program)) {
         return;
     }
     let cluster = Cluster::new().unwrap();
@@ -44,6 +48,17 @@ fn the_story_comes_out_as_it_was_told() {
             assert_eq!(reset.exit, RESET, "step 4, {path}: {reset:?}");
         }
     }
+    cluster.apply(Manifest::External).unwrap();
+    for v6 in FAMILIES {
+        let answer = ask_of(&cluster.app, v6, &[], "http://example.com/");
+        assert_eq!((answer.exit, answer.status), (0, 200), "step 5: {answer:?}\n{}", cluster.node.process.log());
+        let refused = ask_of(&cluster.app, v6, &[], "http://google.com/");
+        assert_eq!(refused.exit, REFUSED, "step 5: {refused:?}");
+    }
+    assert!(cluster.unbound.arrived("google.com.") > 0, "it was refused, but it resolves");
+    assert_eq!(ask_of(&cluster.app, false, &[], "http://203.0.113.10:8080/").status, 200, "step 5, inside the range");
+    let refused = ask_of(&cluster.app, false, &[], "http://198.51.100.10:8080/");
+    assert_eq!(refused.exit, REFUSED, "step 5, outside: {refused:?}");
     // The last allowed request was made after each denied one.
     assert_eq!(ask(&cluster, true, &[], &app("/get")).status, 200);
     assert_eq!(cluster.httpbin.arrived("/anything-else") + cluster.httpbin.arrived("/status/404"), 0);

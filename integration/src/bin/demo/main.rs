@@ -12,7 +12,7 @@ use portcullis_integration::{Error, Need, require, wait};
 use report::Report;
 
 const HELP: &str = "\
-Runs the walkthrough for real: a client, httpbin and PostgreSQL as pods, services, and CiliumNetworkPolicies.
+Runs the walkthrough for real: a client, httpbin, PostgreSQL and unbound as pods, services, and CiliumNetworkPolicies.
 Needs root, and the program portcullis beside this one (or named in PORTCULLIS_BINARY).
 
   demo           both families of addresses, one after the other
@@ -38,7 +38,7 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let needs = ["ip", "nft", "curl", "gunicorn", "initdb"].map(Need::Program);
+    let needs = ["ip", "nft", "curl", "gunicorn", "initdb", "unbound"].map(Need::Program);
     if !require(
         &[&[Need::Root, Need::Bpf, Need::Ipv6, Need::PythonModule("httpbin"), Need::Portcullis], &needs[..]].concat(),
     ) {

@@ -1,7 +1,7 @@
 //! The steps of the walkthrough.
 
 use portcullis_integration::{
-    Error, Process, Result,
+    Error, Pod, Process, Result,
     curl::{Answer, REFUSED, RESET, curl},
     wait,
     walkthrough::{Cluster, DURING, Manifest},
@@ -51,6 +51,12 @@ const BY_L7: [Request; 5] = [
     get("http://app-service.test-app/status/404", Fate::Reset),
 ];
 
+/// Made by the application: what is outside, by name.
+const BY_NAME: [Request; 2] = [get("http://example.com/", Fate::Answered), get("http://google.com/", Fate::Refused)];
+/// The same by address, of which the policy has IPv4 only.
+const BY_ADDRESS: [Request; 2] =
+    [get("http://203.0.113.10:8080/", Fate::Answered), get("http://198.51.100.10:8080/", Fate::Refused)];
+
 /// What the monitor has to say of those requests: each row is parts of one line.
 const MONITORED: [&[&str]; 6] = [
     &[
@@ -73,7 +79,9 @@ const MONITORED: [&[&str]; 6] = [
 pub(crate) fn tell(report: &mut Report, v6: bool) -> Result<()> {
     let family = if v6 { "IPv6" } else { "IPv4" };
     report.title(&format!("{family}: the cluster"));
-    report.action("pods client, app (httpbin) and database (PostgreSQL), two services, one node");
+    report.action(
+        "pods client, app (httpbin) and database (PostgreSQL), DNS (unbound), web servers outside, three services, one node",
+    );
     let cluster = Cluster::new()?;
 
     report.title(&format!("{family}, step 2: no policy, enforcement default"));
@@ -88,10 +96,19 @@ pub(crate) fn tell(report: &mut Report, v6: bool) -> Result<()> {
     cluster.apply(Manifest::L7)?;
     BY_L7.iter().try_for_each(|request| ask(report, &cluster, v6, request))?;
 
+    report.title(&format!("{family}, step 5: {}, made by the application", Manifest::External.file()));
+    cluster.apply(Manifest::External)?;
+    BY_NAME.iter().try_for_each(|request| ask_of(report, &cluster.app, v6, request))?;
+    let asked = if cluster.unbound.arrived("google.com.") > 0 { "resolved" } else { "never asked for" };
+    report.compare("google.com, by the DNS server's log", "resolved", asked);
+    if !v6 {
+        BY_ADDRESS.iter().try_for_each(|request| ask_of(report, &cluster.app, v6, request))?;
+    }
+
     report.title(&format!("{family}, step 6: the same requests, watched by `portcullis monitor`"));
     let mut monitor = cluster.node.monitor("monitor", &[])?;
     for request in BY_L7.iter().chain(&BY_L3_L4[1..]) {
-        perform(&cluster, v6, request)?;
+        perform(&cluster.client, v6, request)?;
     }
     watched(report, &mut monitor)?;
 
@@ -100,7 +117,11 @@ pub(crate) fn tell(report: &mut Report, v6: bool) -> Result<()> {
 }
 
 fn ask(report: &mut Report, cluster: &Cluster, v6: bool, request: &Request) -> Result<()> {
-    let answer = perform(cluster, v6, request)?;
+    ask_of(report, &cluster.client, v6, request)
+}
+
+fn ask_of(report: &mut Report, pod: &Pod, v6: bool, request: &Request) -> Result<()> {
+    let answer = perform(pod, v6, request)?;
     let words: Vec<&str> = ["curl", family(v6)].iter().chain(request.more).copied().chain([request.url]).collect();
     report.compare(&words.join(" "), request.fate.text(), &told(&answer));
     Ok(())
@@ -110,9 +131,9 @@ fn family(v6: bool) -> &'static str {
     if v6 { "-6" } else { "-4" }
 }
 
-fn perform(cluster: &Cluster, v6: bool, request: &Request) -> Result<Answer> {
+fn perform(pod: &Pod, v6: bool, request: &Request) -> Result<Answer> {
     let more: Vec<&str> = [family(v6)].iter().chain(request.more).copied().collect();
-    curl(&cluster.client, &more, request.url)
+    curl(pod, &more, request.url)
 }
 
 /// What became of a request, in the words of [`Fate::text`] where it is one of those.
