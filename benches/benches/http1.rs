@@ -6,7 +6,7 @@ use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use portcullis_codecs::{
-    http1,
+    http,
     relay::{Answer, Checker, Decision, Limits, Offence, Output, Relay, Side},
 };
 use portcullis_rules::{
@@ -52,7 +52,7 @@ impl Checker for Look {
 }
 
 fn new() -> Box<dyn Relay> {
-    http1::relay(&Limits::default())
+    http::relay(&Limits::default())
 }
 
 /// Shows all of `input`, until it is taken.

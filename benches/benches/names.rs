@@ -38,6 +38,7 @@ fn policy() -> Policy {
         rules: vec![rule],
         deny_with: None,
         deny_names_with: None,
+        deny_scope: None,
         origin: "bench".into(),
     }
 }

@@ -125,6 +125,7 @@ fn world(count: u16) -> World {
             rules: vec![rule],
             deny_with: None,
             deny_names_with: None,
+            deny_scope: None,
             origin: "bench".into(),
         })
     };

@@ -88,6 +88,7 @@ fn policy(number: u32, size: Size) -> Arc<Policy> {
         rules: vec![rule],
         deny_with: None,
         deny_names_with: None,
+        deny_scope: None,
         origin: "bench".into(),
     })
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use portcullis_config::settings::{OnProxyDown, RecordsTo, Settings, load, parse};
-use portcullis_rules::settings::{DenyWith, Deviations, Enforcement};
+use portcullis_rules::settings::{DenyScope, DenyWith, Deviations, Enforcement};
 
 #[test]
 fn the_example_loads_and_says_the_defaults() {
@@ -36,13 +36,15 @@ resources: [/etc/a, b]
 stateDirectory: /tmp/state
 enforcement: always
 denyWith: respond
+denyScope: connection
 onProxyDown: pass
 workers: 3
 dnsDenyWith: nxdomain
 allowLocalhost: false
 deviations: {emptyRuleAllows: true, l7BindsBesideL4: true, kubeDnsEntity: true, namesWithoutDnsRule: true}
 limits: {requestHead: 8MiB, requestHeaders: 1, responseHead: 4096, pipelined: 2, chunkExtensions: 3B, trailers: 0, swallowed: 7,
-  connections: 4, policyLabels: 5}
+  connections: 4, policyLabels: 5, http2: {streams: 10, continuations: 11, rapidResets: 12, provokedResets: 13, pings: 14,
+  settings: 15, emptyData: 16, windowUpdates: 17, ignored: 18, extendedConnect: true}}
 timeouts: {head: 500ms, connect: 2m, idle: 1h, total: 24h, halfClosed: off, answer: 3s, commit: 200ms}
 steering: {bpffs: /sys/fs/bpf/p, cgroup: /sys/fs/cgroup, legPorts: 1-65535}
 fqdn: {minTtl: 1h, grace: off, addressesPerName: 7, namesPerAddress: 8, addresses: 9}
@@ -56,6 +58,7 @@ records: {to: /var/log/r.json, only: denied}
     assert_eq!(settings.rules.enforcement, Enforcement::Always);
     assert_eq!(settings.rules.deny_with, DenyWith::Respond);
     assert_eq!(settings.rules.deny_names_with, DenyWith::Hide);
+    assert_eq!(settings.rules.deny_scope, DenyScope::Connection);
     assert!(!settings.rules.allow_localhost);
     let Deviations { empty_rule_allows, l7_binds_beside_l4, kube_dns_entity, names_without_dns_rule } =
         settings.rules.deviations;
@@ -66,6 +69,13 @@ records: {to: /var/log/r.json, only: denied}
     assert_eq!((limits.request_head, limits.request_headers, limits.response_head), (8 << 20, 1, 4096));
     assert_eq!((limits.pipelined, limits.chunk_extensions, limits.trailers), (2, 3, 0));
     assert_eq!((limits.swallowed, limits.connections, limits.policy_labels), (7, 4, 5));
+    let http2 = limits.http2;
+    assert_eq!((http2.streams, http2.continuations, http2.rapid_resets, http2.provoked_resets), (10, 11, 12, 13));
+    assert_eq!(
+        (http2.pings, http2.settings, http2.empty_data, http2.window_updates, http2.ignored),
+        (14, 15, 16, 17, 18)
+    );
+    assert!(http2.extended_connect);
     let timeouts = settings.timeouts;
     assert_eq!((timeouts.head, timeouts.connect), (Duration::from_millis(500), Duration::from_secs(120)));
     assert_eq!(timeouts.idle, Some(Duration::from_secs(3600)));

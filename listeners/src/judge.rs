@@ -12,7 +12,7 @@ use portcullis_rules::{
     effects::HeaderChange,
     request::Request,
     schema::{FieldIndex, Form},
-    settings::DenyWith,
+    settings::{DenyScope, DenyWith},
     snapshot::{Access, Flow, FlowKey, RuleSet, Snapshot},
     verdict::{Layer, Miss, Reason, RuleInfo},
     world::{Direction, EndpointId, Transport},
@@ -314,15 +314,16 @@ impl Checker for Hearing<'_> {
             let event = Arc::new(judge.event(told, Some(request), court.snapshot));
             judge.tell(event, request.exchange(), court.exit);
         }
-        match verdict.deny_with {
+        match (verdict.deny_with, verdict.deny_scope) {
             _ if allowed && effects.changed.is_empty() => Decision::Allow,
             _ if allowed => {
                 *changes = effects.changed;
                 Decision::Rewrite
             }
-            DenyWith::Reset => Decision::Reset,
-            DenyWith::Respond => Decision::Respond,
-            DenyWith::Hide => Decision::Hide,
+            (DenyWith::Reset, DenyScope::Stream) => Decision::Reset,
+            (DenyWith::Reset, DenyScope::Connection) => Decision::Disconnect,
+            (DenyWith::Respond, _) => Decision::Respond,
+            (DenyWith::Hide, _) => Decision::Hide,
         }
     }
 

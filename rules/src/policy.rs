@@ -11,7 +11,7 @@ pub use crate::validate::validate;
 use crate::{
     labels::Selector,
     schema::{FieldIndex, Schema},
-    settings::DenyWith,
+    settings::{DenyScope, DenyWith},
     world::Transport,
 };
 
@@ -37,6 +37,8 @@ pub struct Policy {
     pub deny_with: Option<DenyWith>,
     /// How queries for names that this policy denies are answered (annotation `portcullis.io/dns-deny-with`).
     pub deny_names_with: Option<DenyWith>,
+    /// What a reset takes along (annotation `portcullis.io/deny-scope`).
+    pub deny_scope: Option<DenyScope>,
     /// Where it was read: a file's path, or `api`.
     pub origin: Arc<str>,
 }

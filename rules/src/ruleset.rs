@@ -10,7 +10,7 @@ use crate::{
     policy::{L7Rule, Matcher, Predicate},
     request::{FieldValue, Request},
     schema::{FieldIndex, Form, Schema},
-    settings::DenyWith,
+    settings::{DenyScope, DenyWith},
     verdict::{Miss, Reason, RuleInfo, Verdict},
     world::Secret,
 };
@@ -27,6 +27,7 @@ pub struct RuleSet {
     rules: Vec<Compiled>,
     finder: Finder,
     deny_with: DenyWith,
+    deny_scope: DenyScope,
     /// Some rule acts on headers.
     acts: bool,
     /// The field of which each value has to be allowed, if the protocol has one.
@@ -109,7 +110,13 @@ impl RuleSet {
             .collect();
         let finder = Finder::new(schema, &rules);
         let acts = rules.iter().any(|rule| !rule.actions.is_empty());
-        Self { schema, rules, finder, deny_with, acts, each }
+        Self { schema, rules, finder, deny_with, deny_scope: DenyScope::default(), acts, each }
+    }
+
+    /// Makes its resets take along what the scope says; a stream unless told otherwise.
+    #[must_use]
+    pub fn resetting(self, deny_scope: DenyScope) -> Self {
+        Self { deny_scope, ..self }
     }
 
     /// The protocol.
@@ -166,6 +173,7 @@ impl RuleSet {
             rule: Some(&rule.info),
             miss: None,
             deny_with: self.deny_with,
+            deny_scope: self.deny_scope,
         }
     }
 
@@ -192,6 +200,7 @@ impl RuleSet {
             rule: nearest.map(|(rule, _, _)| &*rule.info),
             miss: nearest.map(|(rule, at, kind)| self.miss(&rule.predicates[at].0, kind, request)),
             deny_with: self.deny_with,
+            deny_scope: self.deny_scope,
         }
     }
 

@@ -24,6 +24,16 @@ pub enum DenyWith {
     Hide,
 }
 
+/// What a reset takes along where a connection carries several requests at a time (HTTP/2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DenyScope {
+    /// The request's stream; all others go on.
+    #[default]
+    Stream,
+    /// The whole connection.
+    Connection,
+}
+
 /// Deviations from Cilium's meaning. All off by default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Deviations {
@@ -48,6 +58,8 @@ pub struct Settings {
     /// How queries for names that are denied are answered unless a policy says otherwise. `Reset`: not at all. Cilium:
     /// `--tofqdns-dns-reject-response-code`.
     pub deny_names_with: DenyWith,
+    /// What a reset takes along unless a policy says otherwise.
+    pub deny_scope: DenyScope,
     /// Deviations that are switched on.
     pub deviations: Deviations,
     /// The node's own address may open connections to its endpoints unless a rule denies it (`--allow-localhost` of the
@@ -61,6 +73,7 @@ impl Default for Settings {
             enforcement: Enforcement::default(),
             deny_with: DenyWith::default(),
             deny_names_with: DenyWith::Respond,
+            deny_scope: DenyScope::default(),
             deviations: Deviations::default(),
             allow_localhost: true,
         }

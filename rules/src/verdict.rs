@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::settings::DenyWith;
+use crate::settings::{DenyScope, DenyWith};
 
 /// The layer that decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -106,4 +106,6 @@ pub struct Verdict<'a> {
     pub miss: Option<Miss>,
     /// How to say no.
     pub deny_with: DenyWith,
+    /// What a reset takes along.
+    pub deny_scope: DenyScope,
 }

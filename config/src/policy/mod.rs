@@ -18,7 +18,7 @@ pub(crate) use self::cidrs::{CIDR_REMEDY, parse_cidr};
 use portcullis_rules::{
     policy::{Policy, validate},
     schema::Schema,
-    settings::{DenyWith, Settings},
+    settings::{DenyScope, DenyWith, Settings},
 };
 
 use crate::{
@@ -40,6 +40,7 @@ const DENY_NAMES_WITH: &str = "portcullis.io/dns-deny-with";
 /// How queries for names that are denied may be answered, as it is written.
 pub(crate) const DNS_DENY_WITH: &[(&str, DenyWith)] =
     &[("refused", DenyWith::Respond), ("nxdomain", DenyWith::Hide), ("drop", DenyWith::Reset)];
+const DENY_SCOPE: &str = "portcullis.io/deny-scope";
 /// Prefix of annotations that are ours.
 const OURS: &str = "portcullis.io/";
 
@@ -135,7 +136,7 @@ fn policy(tree: &Tree, origin: &Arc<str>, language: Language<'_>, problems: &mut
     let metadata = metadata::read(&mut fields, problems);
     let namespaced = kind.unwrap_or(true);
     let namespace = namespace(&metadata, namespaced, problems);
-    let (deny_with, deny_names_with) = denials(&metadata, problems);
+    let (deny_with, deny_names_with, deny_scope) = denials(&metadata, problems);
     let mut rules = Vec::new();
     if let Some(spec) = fields.get("spec") {
         rules.push(rule::read(&spec, namespaced, language, problems));
@@ -155,6 +156,7 @@ fn policy(tree: &Tree, origin: &Arc<str>, language: Language<'_>, problems: &mut
         rules,
         deny_with,
         deny_names_with,
+        deny_scope,
         origin: Arc::clone(origin),
     })
 }
@@ -170,20 +172,25 @@ fn namespace(metadata: &Metadata<'_>, namespaced: bool, problems: &mut Vec<Probl
     None
 }
 
-/// How requests, and how queries for names, that are denied are answered.
-fn denials(metadata: &Metadata<'_>, problems: &mut Vec<Problem>) -> (Option<DenyWith>, Option<DenyWith>) {
-    let (mut requests, mut names) = (None, None);
+/// How requests, and how queries for names, that are denied are answered, and what a reset takes along.
+fn denials(
+    metadata: &Metadata<'_>,
+    problems: &mut Vec<Problem>,
+) -> (Option<DenyWith>, Option<DenyWith>, Option<DenyScope>) {
+    let (mut requests, mut names, mut scope) = (None, None, None);
     for (key, field) in &metadata.annotations {
         if *key == DENY_WITH {
             requests = field.word(&[("reset", DenyWith::Reset), ("respond", DenyWith::Respond)], problems);
         } else if *key == DENY_NAMES_WITH {
             names = field.word(DNS_DENY_WITH, problems);
+        } else if *key == DENY_SCOPE {
+            scope = field.word(&[("stream", DenyScope::Stream), ("connection", DenyScope::Connection)], problems);
         } else if key.starts_with(OURS) {
-            let remedy = format!("remove it; known are {DENY_WITH} and {DENY_NAMES_WITH}");
+            let remedy = format!("remove it; known are {DENY_WITH}, {DENY_SCOPE} and {DENY_NAMES_WITH}");
             problems.push(field.problem("unknown annotation", remedy));
         }
     }
-    (requests, names)
+    (requests, names, scope)
 }
 
 #[cfg(test)]

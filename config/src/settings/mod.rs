@@ -30,7 +30,7 @@ pub struct Settings {
     pub resources: Vec<PathBuf>,
     /// `stateDirectory`: pushed resources and the numbers of endpoints.
     pub state_directory: PathBuf,
-    /// `enforcement`, `denyWith`, `dnsDenyWith`, `allowLocalhost`, `deviations`.
+    /// `enforcement`, `denyWith`, `denyScope`, `dnsDenyWith`, `allowLocalhost`, `deviations`.
     pub rules: RuleSettings,
     /// `onProxyDown`.
     pub on_proxy_down: OnProxyDown,
@@ -95,12 +95,39 @@ pub struct Limits {
     pub trailers: usize,
     /// `swallowed`: a denied request's body that is read and dropped so that the connection can go on.
     pub swallowed: usize,
+    /// `http2`: of HTTP/2 alone.
+    pub http2: Http2Limits,
     /// `connections`: steered connections at the same time, of the whole node.
     pub connections: usize,
     /// `flows`: clients' sockets that wait for datagrams of one server, of each worker.
     pub flows: usize,
     /// `policyLabels`: different values of the label `policy` in metrics; further ones count as `other`.
     pub policy_labels: usize,
+}
+
+/// `limits.http2`. Most are allowances: what a peer may do so often before useful traffic fills them up again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Http2Limits {
+    /// `streams`: open streams of one connection.
+    pub streams: u32,
+    /// `continuations`: CONTINUATION frames of one request.
+    pub continuations: u32,
+    /// `rapidResets`: requests that the client gives up before they are answered.
+    pub rapid_resets: u32,
+    /// `provokedResets`: streams that are reset because of what the client did.
+    pub provoked_resets: u32,
+    /// `pings`: pings without an answer.
+    pub pings: u32,
+    /// `settings`: SETTINGS frames without an acknowledgement, and settings of one frame.
+    pub settings: u32,
+    /// `emptyData`: DATA frames without data.
+    pub empty_data: u32,
+    /// `windowUpdates`: WINDOW_UPDATE frames.
+    pub window_updates: u32,
+    /// `ignored`: frames without an effect.
+    pub ignored: u32,
+    /// `extendedConnect`: whether servers may offer extended CONNECT (RFC 8441).
+    pub extended_connect: bool,
 }
 
 /// `timeouts`; `None` is `off`, which only those take that may be so.
@@ -189,9 +216,27 @@ impl Default for Limits {
             chunk_extensions: 1 << 10,
             trailers: 16 << 10,
             swallowed: 1 << 20,
+            http2: Http2Limits::default(),
             connections: 100_000,
             flows: 4_096,
             policy_labels: 1_000,
+        }
+    }
+}
+
+impl Default for Http2Limits {
+    fn default() -> Self {
+        Self {
+            streams: 1_024,
+            continuations: 64,
+            rapid_resets: 200,
+            provoked_resets: 200,
+            pings: 100,
+            settings: 32,
+            empty_data: 100,
+            window_updates: 10_000,
+            ignored: 1_000,
+            extended_connect: false,
         }
     }
 }
@@ -286,6 +331,15 @@ pub fn enforcement_name(enforcement: Enforcement) -> &'static str {
         Enforcement::Default => "default",
         Enforcement::Always => "always",
         Enforcement::Never => "never",
+    }
+}
+
+/// What a reset takes along, as the settings file has it.
+#[must_use]
+pub fn deny_scope_name(deny_scope: portcullis_rules::settings::DenyScope) -> &'static str {
+    match deny_scope {
+        portcullis_rules::settings::DenyScope::Stream => "stream",
+        portcullis_rules::settings::DenyScope::Connection => "connection",
     }
 }
 

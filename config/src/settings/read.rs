@@ -2,9 +2,9 @@
 
 use std::{num::NonZeroU16, path::PathBuf};
 
-use portcullis_rules::settings::{DenyWith, Deviations, Enforcement};
+use portcullis_rules::settings::{DenyScope, DenyWith, Deviations, Enforcement};
 
-use super::{Limits, OnProxyDown, Records, RecordsTo, Settings, Steering, Timeouts, values};
+use super::{Http2Limits, Limits, OnProxyDown, Records, RecordsTo, Settings, Steering, Timeouts, values};
 use crate::{
     names,
     policy::DNS_DENY_WITH,
@@ -105,6 +105,7 @@ fn policy(fields: &mut Fields<'_>, settings: &mut Settings, problems: &mut Vec<P
     const ENFORCEMENTS: &[(&str, Enforcement)] =
         &[("default", Enforcement::Default), ("always", Enforcement::Always), ("never", Enforcement::Never)];
     const ANSWERS: &[(&str, DenyWith)] = &[("reset", DenyWith::Reset), ("respond", DenyWith::Respond)];
+    const SCOPES: &[(&str, DenyScope)] = &[("stream", DenyScope::Stream), ("connection", DenyScope::Connection)];
     const FATES: &[(&str, OnProxyDown)] = &[("refuse", OnProxyDown::Refuse), ("pass", OnProxyDown::Pass)];
     let rules = &mut settings.rules;
     set(fields, "enforcement", &mut rules.enforcement, problems, |field, problems| field.word(ENFORCEMENTS, problems));
@@ -112,6 +113,7 @@ fn policy(fields: &mut Fields<'_>, settings: &mut Settings, problems: &mut Vec<P
     set(fields, "dnsDenyWith", &mut rules.deny_names_with, problems, |field, problems| {
         field.word(DNS_DENY_WITH, problems)
     });
+    set(fields, "denyScope", &mut rules.deny_scope, problems, |field, problems| field.word(SCOPES, problems));
     set(fields, "allowLocalhost", &mut rules.allow_localhost, problems, truth);
     set(fields, "onProxyDown", &mut settings.on_proxy_down, problems, |field, problems| field.word(FATES, problems));
     set(fields, "workers", &mut settings.workers, problems, |field, problems| {
@@ -141,9 +143,26 @@ fn limits(fields: &mut Fields<'_>, limits: &mut Limits, problems: &mut Vec<Probl
     set(fields, "chunkExtensions", &mut limits.chunk_extensions, problems, size);
     set(fields, "trailers", &mut limits.trailers, problems, size);
     set(fields, "swallowed", &mut limits.swallowed, problems, size);
+    section(fields, "http2", problems, |fields, problems| http2(fields, &mut limits.http2, problems));
     set(fields, "connections", &mut limits.connections, problems, count);
     set(fields, "flows", &mut limits.flows, problems, count);
     set(fields, "policyLabels", &mut limits.policy_labels, problems, count);
+}
+
+fn http2(fields: &mut Fields<'_>, limits: &mut Http2Limits, problems: &mut Vec<Problem>) {
+    let count = |field: &Field<'_>, problems: &mut Vec<Problem>| {
+        field.number(1, MOST, problems).and_then(|number| u32::try_from(number).ok())
+    };
+    set(fields, "streams", &mut limits.streams, problems, count);
+    set(fields, "continuations", &mut limits.continuations, problems, count);
+    set(fields, "rapidResets", &mut limits.rapid_resets, problems, count);
+    set(fields, "provokedResets", &mut limits.provoked_resets, problems, count);
+    set(fields, "pings", &mut limits.pings, problems, count);
+    set(fields, "settings", &mut limits.settings, problems, count);
+    set(fields, "emptyData", &mut limits.empty_data, problems, count);
+    set(fields, "windowUpdates", &mut limits.window_updates, problems, count);
+    set(fields, "ignored", &mut limits.ignored, problems, count);
+    set(fields, "extendedConnect", &mut limits.extended_connect, problems, truth);
 }
 
 fn timeouts(fields: &mut Fields<'_>, timeouts: &mut Timeouts, problems: &mut Vec<Problem>) {

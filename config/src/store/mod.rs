@@ -27,7 +27,7 @@ use worker::{Job, Worker};
 use crate::{
     node::{Node, Sink},
     proto::{self, ResourceKey, ResourceResult, ResourceType},
-    settings::{deny_with_name, deviation_names, enforcement_name},
+    settings::{deny_scope_name, deny_with_name, deviation_names, enforcement_name},
 };
 
 /// Updates that may wait; further senders wait for a place.
@@ -224,6 +224,7 @@ impl Store {
             "revision": view.revision,
             "enforcement": enforcement_name(view.settings.enforcement),
             "denyWith": deny_with_name(view.settings.deny_with),
+            "denyScope": deny_scope_name(view.settings.deny_scope),
             "allowLocalhost": view.settings.allow_localhost,
             "deviations": deviation_names(view.settings.deviations),
             "faults": view.faults,

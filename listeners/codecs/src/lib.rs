@@ -31,7 +31,7 @@ pub struct Protocol {
 
 /// All protocols.
 pub static REGISTRY: &[Protocol] = &[
-    Protocol { schema: &http::SCHEMA, relay: http1::relay, session: None },
+    Protocol { schema: &http::SCHEMA, relay: http::relay, session: None },
     Protocol { schema: &dns::SCHEMA, relay: dns::relay, session: Some(dns::session) },
 ];
 

@@ -77,8 +77,10 @@ pub enum Decision {
     /// Forward it with some of its headers changed: [`Checker::changes`] tells which. Only rules about headers can say
     /// so; a protocol without any treats it as [`Decision::Reset`].
     Rewrite,
-    /// Reset the connection, after the answers that are still due.
+    /// Reset the stream; where a connection has none, as [`Decision::Disconnect`].
     Reset,
+    /// Reset the connection, after the answers that are still due if they come in order.
+    Disconnect,
     /// Answer in the protocol's own words, in order, and carry on.
     Respond,
     /// The same, as if there were no such thing. A protocol that has no words for that answers as for
@@ -210,6 +212,53 @@ pub struct Limits {
     /// Bytes of a denied request's body that are read and dropped so that the connection can go on; with more it is
     /// closed behind the refusal.
     pub swallowed: usize,
+    /// Those of HTTP/2 alone.
+    pub http2: Http2Limits,
+}
+
+/// Limits of HTTP/2. Codecs read no clock, so what a peer may do too often is counted against what is useful: each kind
+/// has an allowance, which it uses up and which useful traffic fills up again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Http2Limits {
+    /// Open streams of one connection.
+    pub streams: u32,
+    /// CONTINUATION frames of one request's header block.
+    pub continuations: u32,
+    /// Requests that the client gives up before they are answered. One answered request gives one back.
+    pub rapid_resets: u32,
+    /// Streams that have to be reset because of what the client did, by the server or by us. One answered request gives
+    /// one back.
+    pub provoked_resets: u32,
+    /// Pings without an answer, of each side.
+    pub pings: u32,
+    /// SETTINGS frames without an acknowledgement, of each side; also the settings of one frame.
+    pub settings: u32,
+    /// DATA frames without data, of each side. Each frame with data gives some back.
+    pub empty_data: u32,
+    /// WINDOW_UPDATE frames of each side. Each DATA frame of the other, and each header block, gives some back.
+    pub window_updates: u32,
+    /// Frames without an effect, of each side: PRIORITY, unknown types, and those on streams that are over, unless they
+    /// carry data. Each header block gives some back.
+    pub ignored: u32,
+    /// Whether a server may offer extended CONNECT (RFC 8441). Such a request is judged as CONNECT with a path.
+    pub extended_connect: bool,
+}
+
+impl Default for Http2Limits {
+    fn default() -> Self {
+        Self {
+            streams: 1024,
+            continuations: 64,
+            rapid_resets: 200,
+            provoked_resets: 200,
+            pings: 100,
+            settings: 32,
+            empty_data: 100,
+            window_updates: 10_000,
+            ignored: 1_000,
+            extended_connect: false,
+        }
+    }
 }
 
 impl Default for Limits {
@@ -222,6 +271,7 @@ impl Default for Limits {
             chunk_extensions: 1024,
             trailers: 16 * 1024,
             swallowed: 1024 * 1024,
+            http2: Http2Limits::default(),
         }
     }
 }

@@ -104,7 +104,7 @@ impl Relay for Toy {
                 out.downstream.extend_from_slice(b"no\n");
                 Step { forward: 0, discard: end }
             }
-            Decision::Reset | Decision::Respond | Decision::Hide | Decision::Rewrite => {
+            Decision::Reset | Decision::Disconnect | Decision::Respond | Decision::Hide | Decision::Rewrite => {
                 out.close = Some(Close::Reset);
                 Step::HOLD
             }

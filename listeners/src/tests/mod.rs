@@ -297,6 +297,7 @@ fn policy(rules: &Rules<'_>, deny_with: DenyWith) -> Option<Policy> {
         rules: vec![rule],
         deny_with: Some(deny_with),
         deny_names_with: None,
+        deny_scope: None,
         origin: Arc::from("test"),
     })
 }

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use portcullis_codecs::relay::Limits;
+use portcullis_codecs::relay::{Http2Limits, Limits};
 use portcullis_config::settings::{self, OnProxyDown, RecordsTo, Settings};
 use portcullis_listeners::{
     Options, Timeouts,
@@ -92,6 +92,7 @@ pub fn data_plane(settings: &Settings) -> Options {
             chunk_extensions: limits.chunk_extensions,
             trailers: limits.trailers,
             swallowed: limits.swallowed,
+            http2: http2(&limits.http2),
         },
         timeouts: Timeouts {
             head: timeouts.head,
@@ -108,6 +109,21 @@ pub fn data_plane(settings: &Settings) -> Options {
         mark: portcullis_redirect::MARK,
         mark_out: portcullis_redirect::MARK_OUT,
         ..Options::default()
+    }
+}
+
+fn http2(limits: &portcullis_config::settings::Http2Limits) -> Http2Limits {
+    Http2Limits {
+        streams: limits.streams,
+        continuations: limits.continuations,
+        rapid_resets: limits.rapid_resets,
+        provoked_resets: limits.provoked_resets,
+        pings: limits.pings,
+        settings: limits.settings,
+        empty_data: limits.empty_data,
+        window_updates: limits.window_updates,
+        ignored: limits.ignored,
+        extended_connect: limits.extended_connect,
     }
 }
 

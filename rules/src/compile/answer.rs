@@ -13,7 +13,7 @@ use crate::{
     policy::L7Rule,
     ruleset::RuleSet,
     schema::Schema,
-    settings::{DenyWith, Settings},
+    settings::{DenyScope, DenyWith, Settings},
     snapshot::{Access, Flow},
     verdict::{Layer, Reason, RuleInfo},
     world::{Secret, World},
@@ -165,7 +165,13 @@ impl Decider {
             Some(reset) => reset,
             None => chosen().next().unwrap_or(otherwise),
         };
-        let set = Arc::new(RuleSet::with_secrets(schema, all, deny_with, &self.secrets));
+        let scopes = || key.0.iter().filter_map(|id| of(id).deny_scope);
+        let deny_scope = match scopes().find(|wanted| *wanted == DenyScope::Connection) {
+            Some(connection) => connection,
+            None => scopes().next().unwrap_or(self.settings.deny_scope),
+        };
+        let set = RuleSet::with_secrets(schema, all, deny_with, &self.secrets).resetting(deny_scope);
+        let set = Arc::new(set);
         self.sets.insert(key, Arc::clone(&set));
         set
     }

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     policy::{Entry, IcmpField, L7Rule, L7Rules, Policy, PortRef, PortRule, PortSpec, Rule},
     schema::Schema,
-    settings::DenyWith,
+    settings::{DenyScope, DenyWith},
     verdict::RuleInfo,
     world::{Direction, Transport, World},
 };
@@ -72,6 +72,7 @@ pub(crate) struct Grant {
     pub(crate) deny: bool,
     pub(crate) deny_with: Option<DenyWith>,
     pub(crate) deny_names_with: Option<DenyWith>,
+    pub(crate) deny_scope: Option<DenyScope>,
     pub(crate) info: Arc<RuleInfo>,
 }
 
@@ -346,6 +347,7 @@ impl Context<'_> {
             deny: self.deny,
             deny_with: self.policy.deny_with,
             deny_names_with: self.policy.deny_names_with,
+            deny_scope: self.policy.deny_scope,
             info: Arc::new(RuleInfo { policy: Arc::clone(&self.name), rule: path.into() }),
         }
     }

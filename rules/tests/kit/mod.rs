@@ -137,7 +137,15 @@ pub fn policy(name: &str, rules: Vec<Rule>) -> Policy {
         ..rule
     };
     let rules = rules.into_iter().enumerate().map(named).collect();
-    Policy { namespace, name: name.into(), rules, deny_with: None, deny_names_with: None, origin: "test".into() }
+    Policy {
+        namespace,
+        name: name.into(),
+        rules,
+        deny_with: None,
+        deny_names_with: None,
+        deny_scope: None,
+        origin: "test".into(),
+    }
 }
 
 pub fn rule(subject: &str) -> Rule {

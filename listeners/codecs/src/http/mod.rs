@@ -1,8 +1,12 @@
-//! What all versions of HTTP have in common: what they publish to the rules, and how targets and fields are read.
+//! What all versions of HTTP have in common: what they publish to the rules, how targets and fields are read, and the
+//! relay, which takes the version that the client speaks.
 
+mod choice;
 pub(crate) mod parts;
 pub(crate) mod target;
 pub(crate) mod text;
+
+pub use choice::relay;
 
 use portcullis_rules::schema::{FieldSpec, Form, Nature, Schema};
 

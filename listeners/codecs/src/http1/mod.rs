@@ -7,6 +7,7 @@ mod chunked;
 mod field;
 mod framing;
 mod head;
+mod offer;
 mod outstanding;
 mod request;
 mod requests;
@@ -26,13 +27,10 @@ use self::{
     responses::Responses,
 };
 pub use crate::http::SCHEMA;
-use crate::relay::{Checker, Close, Limits, Output, Relay, Side, Step};
-
-/// Makes the relay of one connection pair.
-#[must_use]
-pub fn relay(limits: &Limits) -> Box<dyn Relay> {
-    Box::new(Http1::new(limits))
-}
+use crate::{
+    http2::Offer,
+    relay::{Checker, Close, Limits, Output, Relay, Side, Step},
+};
 
 /// Shows the head of a request to the rules, as the relay does: for questions about requests that nobody sent.
 ///
@@ -48,13 +46,17 @@ pub fn with_head<T>(head: &[u8], show: impl FnOnce(&dyn Request) -> T) -> Result
 
 /// The state of one connection pair.
 #[derive(Debug)]
-struct Http1 {
+pub(crate) struct Http1 {
     limits: Limits,
     requests: Requests,
     responses: Responses,
     outstanding: Outstanding,
     /// Both directions are bytes.
     tunnel: bool,
+    /// The newest request's offer to go on in HTTP/2.
+    offer: Option<Box<Offer>>,
+    /// The server has taken the offer up: nothing of HTTP/1 comes any more.
+    switched: bool,
 }
 
 // A relay lives as long as its connection, so what it keeps is bounded.
@@ -83,14 +85,30 @@ impl Progress {
 }
 
 impl Http1 {
-    fn new(limits: &Limits) -> Self {
+    pub(crate) fn new(limits: &Limits) -> Self {
         Self {
             limits: *limits,
             requests: Requests::NEXT,
             responses: Responses::Head(Scan::default()),
             outstanding: Outstanding::default(),
             tunnel: false,
+            offer: None,
+            switched: false,
         }
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// The offer to go on in HTTP/2, once the server has taken it up.
+    pub(crate) fn taken_up(&mut self) -> Option<Box<Offer>> {
+        if self.switched { self.offer.take() } else { None }
+    }
+
+    /// The client took too long for its first bytes, which say nothing yet.
+    pub(crate) fn head_late(&mut self, checker: &mut dyn Checker, out: &mut Output) {
+        self.client_offends(Violation::HeadTimeout, checker, out);
     }
 
     fn offend(&mut self, side: Side, violation: Violation, checker: &mut dyn Checker, out: &mut Output) {
@@ -124,7 +142,7 @@ impl Http1 {
 impl Relay for Http1 {
     fn receive(&mut self, from: Side, input: &[u8], checker: &mut dyn Checker, out: &mut Output) -> Step {
         let mut step = Step::HOLD;
-        while step.forward < input.len() && out.close.is_none() {
+        while step.forward < input.len() && out.close.is_none() && !self.switched {
             if self.tunnel {
                 return forward(input.len());
             }

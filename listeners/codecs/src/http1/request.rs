@@ -12,6 +12,7 @@ use super::{
     field::{Line, lines},
     framing::{Framing, Version},
     head::Sink,
+    offer::Offered,
     outstanding::Asked,
     violation::Violation,
 };
@@ -29,6 +30,7 @@ pub(super) struct Head<'a> {
     version: Version,
     pub(super) framing: Framing,
     upgrade: bool,
+    pub(super) offered: Offered<'a>,
     /// It waits for 100 before it sends its body, or not.
     pub(super) expect: bool,
     connection: Persistence,
@@ -53,6 +55,7 @@ impl<'a> Sink<'a> for Head<'a> {
             version,
             framing: Framing::default(),
             upgrade: false,
+            offered: Offered::default(),
             expect: false,
             connection: Persistence::default(),
             section: &[],
@@ -73,13 +76,18 @@ impl<'a> Sink<'a> for Head<'a> {
                 self.parts.host = Some(line.value);
             }
             6 if line.is(b"expect") => self.expect = true,
-            7 if line.is(b"upgrade") => self.upgrade = true,
+            7 if line.is(b"upgrade") => {
+                self.upgrade = true;
+                self.offered.note(line);
+            }
             10 if line.is(b"connection") => {
+                self.offered.note(line);
                 self.framing.note(line)?;
                 self.connection.close |= has_member(line.value, b"close");
                 self.connection.keep_alive |= has_member(line.value, b"keep-alive");
                 self.connection.nominates |= members(line.value).any(is_field);
             }
+            14 if line.is(b"http2-settings") => self.offered.note(line),
             14 | 17 => self.framing.note(line)?,
             _ => {}
         }

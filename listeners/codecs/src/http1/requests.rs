@@ -135,7 +135,7 @@ impl Http1 {
                 self.allow(&head);
                 Ok(Progress::go_on(discard(end)))
             }
-            Decision::Reset => {
+            Decision::Reset | Decision::Disconnect => {
                 self.last_word(Due::Reset, out);
                 Ok(Progress::stop(Step::HOLD))
             }
@@ -148,6 +148,7 @@ impl Http1 {
 
     fn allow(&mut self, head: &request::Head<'_>) {
         let asked = head.asked();
+        self.offer = if asked.upgrade { head.offered.read(asked.head, &self.limits) } else { None };
         self.outstanding.push(Due::Answer(asked));
         match Body::of(head.framing) {
             Some(body) => self.requests = Requests::Body { body, asked },

@@ -19,8 +19,10 @@ pub(super) struct Head {
     misframed: Option<Violation>,
     /// It names the protocol it switches to.
     upgrade: bool,
-    /// That is a version of HTTP, whose requests nobody would judge.
+    /// That is a version of HTTP, whose requests nobody would judge as bytes.
     to_http: bool,
+    /// That is `h2c` and nothing else.
+    to_h2c: bool,
 }
 
 /// How a response goes on behind its head.
@@ -30,6 +32,8 @@ pub(super) enum Next {
     Interim,
     /// Both directions are bytes from here.
     Tunnel,
+    /// Both directions are HTTP/2 from here.
+    Http2,
     /// It has no body.
     Nothing,
     /// So many bytes; never 0.
@@ -44,7 +48,7 @@ impl Sink<'_> for Head {
     fn first_line(line: &[u8]) -> Result<Self, Violation> {
         let (version, status) = status_line(line)?;
         let framing = Framing::default();
-        Ok(Self { status, version, framing, misframed: None, upgrade: false, to_http: false })
+        Ok(Self { status, version, framing, misframed: None, upgrade: false, to_http: false, to_h2c: false })
     }
 
     fn note(&mut self, line: &Line<'_>) -> Result<(), Violation> {
@@ -54,6 +58,7 @@ impl Sink<'_> for Head {
                 self.misframed = self.misframed.or(noted.err());
             }
             7 if line.is(b"upgrade") => {
+                self.to_h2c = !self.upgrade && line.value.eq_ignore_ascii_case(b"h2c");
                 self.upgrade = true;
                 self.to_http |= members(line.value).any(is_http);
             }
@@ -81,6 +86,7 @@ impl Head {
         let Framing { length, chunked } = self.framing;
         let bodiless = |next| if self.framing.has_content() { Err(Violation::UnexpectedBody) } else { Ok(next) };
         match self.status {
+            101 if asked.upgrade && self.to_h2c => bodiless(Next::Http2),
             101 if !asked.upgrade || !self.upgrade || self.to_http => Err(Violation::BadSwitch),
             101 => bodiless(Next::Tunnel),
             100..=199 => bodiless(Next::Interim),

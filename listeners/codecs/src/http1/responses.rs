@@ -56,7 +56,8 @@ impl Http1 {
         };
         self.responses = Responses::Head(scan);
         let next = head.next(asked)?;
-        if next != Next::Interim {
+        // What is asked by an offer of HTTP/2 is answered there.
+        if !matches!(next, Next::Interim | Next::Http2) {
             checker.answered(Answer::next(head.status));
         }
         match next {
@@ -66,8 +67,19 @@ impl Http1 {
             Next::Chunked => self.responses = Responses::Body(Body::Chunked(Chunked::new())),
             Next::UntilClose => self.responses = Responses::UntilClose,
             Next::Tunnel => self.tunnel = true,
+            Next::Http2 => self.switch()?,
         }
         Ok(Progress::go_on(forward(end)))
+    }
+
+    /// The server goes on in HTTP/2, in which it will answer. It can do so if the client has offered it and sent its whole
+    /// request (RFC 7540 §3.2).
+    fn switch(&mut self) -> Result<(), Violation> {
+        if self.requests != Requests::Switching || self.offer.is_none() {
+            return Err(Violation::BadSwitch);
+        }
+        self.switched = true;
+        Ok(())
     }
 
     /// The oldest answer is complete.

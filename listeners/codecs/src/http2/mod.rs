@@ -1,3 +1,237 @@
-//! HTTP/2 (RFC 9113): what its relay is built of.
+//! HTTP/2 (RFC 9113): a relay of frames. One connection of a client goes with one connection to the server, with the
+//! same streams. The header blocks of requests are decoded, judged, and written anew for the server, so that what was
+//! judged is what is sent; those of responses are read on the way. Everything else goes on as it came: DATA and the
+//! credit for it, PING, GOAWAY, RST_STREAM, and SETTINGS but for what we could not keep up.
 
+mod block;
+mod budget;
+mod control;
+mod data;
+mod faults;
+mod field;
+mod frame;
 pub mod hpack;
+mod refusal;
+mod request;
+mod requests;
+mod response;
+mod responses;
+mod settings;
+mod streams;
+mod turn;
+mod violation;
+mod way;
+
+pub(crate) use frame::PREFACE;
+pub use violation::{Code, Offended, Violation};
+
+use self::{
+    budget::Budgets,
+    frame::{Header, Kind},
+    hpack::{Encoder, FieldList},
+    settings::Settings,
+    streams::{Half, Stream, Streams},
+    turn::Turn,
+    way::{Payload, Stage, Way},
+};
+use crate::relay::{Checker, Close, Limits, Output, Relay, Side, Step};
+
+/// Words for one side that wait for the end of a frame; with more, what they come from is not read.
+const WAITING: usize = 16 * 1024;
+
+/// The state of one connection pair.
+#[derive(Debug)]
+pub(crate) struct Http2 {
+    limits: Limits,
+    /// What comes from the client and from the server, by [`Side`].
+    ways: [Way; 2],
+    budgets: [Budgets; 2],
+    streams: Streams,
+    /// Writes the header blocks for the server.
+    encoder: Encoder,
+    /// The fields of the block that is being looked at.
+    fields: FieldList,
+    /// The last stream that the server will deal with, by its GOAWAY.
+    last: u32,
+}
+
+/// What a client has offered with a request of HTTP/1 that may become the first stream (RFC 7540 §3.2).
+#[derive(Debug)]
+pub(crate) struct Offer {
+    settings: Settings,
+    /// The request is HEAD.
+    head: bool,
+}
+
+impl Offer {
+    /// Reads the settings of an offer.
+    pub(crate) fn new(settings: &[u8], head: bool, limits: &Limits) -> Result<Self, Violation> {
+        Ok(Self { settings: Settings::of_upgrade(settings, limits)?, head })
+    }
+}
+
+impl Http2 {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self {
+            limits: *limits,
+            ways: [Way::new(Stage::Preface), Way::new(Stage::Settings)],
+            budgets: [Budgets::new(&limits.http2), Budgets::new(&limits.http2)],
+            streams: Streams::default(),
+            encoder: Encoder::new(hpack::MAX_TABLE_SIZE),
+            fields: FieldList::default(),
+            last: u32::MAX,
+        }
+    }
+
+    /// Goes on behind the 101 of a server that has taken up an offer: the request is stream 1, and the client has ended
+    /// it.
+    pub(crate) fn upgraded(limits: &Limits, offer: Offer) -> Self {
+        let mut relay = Self::new(limits);
+        relay.ways[Side::Upstream as usize].decoder.allow_table_size(offer.settings.in_force.table_size as usize);
+        relay.ways[Side::Downstream as usize].settings = offer.settings;
+        relay.streams.use_id(1);
+        relay.streams.open(Stream {
+            id: 1,
+            // It was judged as a request of HTTP/1, whose answers come in order.
+            exchange: 0,
+            halves: [Half::Ended, Half::Head],
+            head: offer.head,
+            connect: false,
+            status: None,
+            told: false,
+        });
+        relay
+    }
+
+    /// Takes what the input begins with. Tells whether more may be taken at once.
+    fn advance(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<bool, Violation> {
+        let (from, peer) = (turn.from as usize, turn.from.peer() as usize);
+        if self.ways[from].payload.left > 0 {
+            return Ok(self.payload(input, turn));
+        }
+        if self.ways[from].stage == Stage::Preface {
+            return self.preface(input, turn);
+        }
+        let Some(header) = Header::read(input) else { return Ok(false) };
+        header.check(self.ways[peer].settings.in_force.frame_size)?;
+        if self.ways[from].stage == Stage::Settings && (header.kind != Kind::Settings || header.has(frame::ACK)) {
+            return Err(Violation::NoSettings);
+        }
+        match header.kind {
+            Kind::Data => self.data(&header, input, turn),
+            Kind::Headers => self.block(&header, input, turn),
+            Kind::Continuation => Err(Violation::Continuation),
+            Kind::PushPromise => Err(Violation::PushPromise),
+            Kind::Unknown => {
+                self.budgets[from].ignored.spend()?;
+                self.ways[from].payload = Payload { left: header.whole(), ..Payload::default() };
+                Ok(true)
+            }
+            Kind::GoAway => self.go_away(&header, input, turn),
+            Kind::Priority | Kind::Reset | Kind::Settings | Kind::Ping | Kind::WindowUpdate => {
+                let Some(payload) = header.payload(input) else { return Ok(false) };
+                self.control(&header, &input[..header.whole()], payload, turn).map(|()| true)
+            }
+        }
+    }
+
+    /// The preface goes on at once, so that the server is called and says its SETTINGS, for which some clients wait.
+    fn preface(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<bool, Violation> {
+        let length = input.len().min(PREFACE.len());
+        if input[..length] != PREFACE[..length] {
+            return Err(Violation::Preface);
+        }
+        if length < PREFACE.len() {
+            return Ok(false);
+        }
+        turn.pass(PREFACE);
+        self.ways[turn.from as usize].stage = Stage::Settings;
+        Ok(true)
+    }
+
+    /// Where words for a side are put: at once, or behind the frame that is on its way there.
+    fn words<'t>(&'t mut self, to: Side, turn: &'t mut Turn<'_>) -> &'t mut Vec<u8> {
+        let way = &mut self.ways[to.peer() as usize];
+        if way.is_within_frame() { &mut way.words } else { turn.words(to) }
+    }
+
+    /// Says what has waited for the end of a frame.
+    fn say_what_waits(&mut self, turn: &mut Turn<'_>) {
+        let way = &mut self.ways[turn.from as usize];
+        if !way.words.is_empty() && !way.is_within_frame() {
+            turn.words(turn.from.peer()).append(&mut way.words);
+            way.words = Vec::new();
+        }
+    }
+
+    /// Whether nothing is on its way to a side that has to be completed first.
+    fn may_speak(&self, to: Side) -> bool {
+        !self.ways[to.peer() as usize].is_within_frame()
+    }
+
+    /// The end in which the client can be told something, if it can.
+    fn last_word(&self) -> Close {
+        if self.may_speak(Side::Downstream) { Close::Graceful } else { Close::Reset }
+    }
+}
+
+impl Relay for Http2 {
+    fn receive(&mut self, from: Side, input: &[u8], checker: &mut dyn Checker, out: &mut Output) -> Step {
+        let mut turn = Turn::new(from, checker, out);
+        loop {
+            self.say_what_waits(&mut turn);
+            let rest = &input[turn.step().taken()..];
+            if rest.is_empty() || turn.is_over() {
+                break;
+            }
+            match self.advance(rest, &mut turn) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(violation) => {
+                    self.end(from, violation, &mut turn);
+                    break;
+                }
+            }
+        }
+        turn.step()
+    }
+
+    fn receive_eof(&mut self, from: Side, _held: usize, _checker: &mut dyn Checker, out: &mut Output) {
+        // A client that has ended may still be answered. Without a server nothing more will come; open streams were
+        // not ended, so the client sees that they were cut.
+        if from == Side::Upstream {
+            out.close = Some(self.last_word());
+        }
+    }
+
+    fn wants(&self, side: Side) -> bool {
+        self.ways[side.peer() as usize].words.len() < WAITING
+    }
+
+    fn head_pending(&self) -> bool {
+        let client = &self.ways[Side::Downstream as usize];
+        client.stage != Stage::Frames || client.block_begun()
+    }
+
+    fn head_timeout(&mut self, checker: &mut dyn Checker, out: &mut Output) {
+        if self.head_pending() {
+            let mut turn = Turn::new(Side::Downstream, checker, out);
+            self.end(Side::Downstream, Violation::HeadTimeout, &mut turn);
+        }
+    }
+
+    fn client_first(&self) -> bool {
+        true
+    }
+
+    fn passthrough(&self, from: Side) -> u64 {
+        // Not the last byte: behind it something may have to be said.
+        let payload = &self.ways[from as usize].payload;
+        if payload.passes { payload.left.saturating_sub(1) as u64 } else { 0 }
+    }
+
+    fn passed(&mut self, from: Side, bytes: u64) {
+        let payload = &mut self.ways[from as usize].payload;
+        payload.left = payload.left.saturating_sub(usize::try_from(bytes).unwrap_or(usize::MAX)).max(1);
+    }
+}

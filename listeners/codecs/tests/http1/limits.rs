@@ -17,6 +17,7 @@ fn limits() -> Limits {
         chunk_extensions: 8,
         trailers: 16,
         swallowed: 64,
+        ..Limits::default()
     }
 }
 

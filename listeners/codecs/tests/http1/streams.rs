@@ -1,7 +1,7 @@
 //! Random streams: what is right goes on byte by byte and is counted right; what is not never goes on.
 
 use portcullis_codecs::{
-    http1,
+    http,
     relay::{Answer, Decision, Limits, Relay, Side},
 };
 use proptest::{collection::vec, option, prelude::*, sample::select, string::string_regex};
@@ -12,7 +12,7 @@ use crate::playbook::{
 };
 
 fn new() -> Box<dyn Relay> {
-    http1::relay(&Limits::default())
+    http::relay(&Limits::default())
 }
 
 /// A body with its framing fields: as text, `(fields, bytes)`.

@@ -151,7 +151,7 @@ const HEADS: &[Row] = &[
         400,
     ),
     // 16. RFC 9113 §3.4: the preface of HTTP/2.
-    ("16 the preface of HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "http2_preface", 505),
+    ("16 nearly the preface of HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r_", "http2_preface", 505),
     ("16 another version", "GET / HTTP/1.2\r\nHost: h\r\n\r\n", "version", 505),
     ("16 HTTP/0.9", "GET /\r\n\r\n", "request_line", 400),
     ("16 lower case", "GET / http/1.1\r\nHost: h\r\n\r\n", "request_line", 400),

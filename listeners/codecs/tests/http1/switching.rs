@@ -87,9 +87,9 @@ fn an_offer_with_a_body_switches_behind_it() {
 }
 
 /// HTTP/2 over cleartext by Upgrade is obsolete (RFC 9113 §3.1). Java offers it with every first request: the offer goes
-/// on as it came, and servers ignore it. One that takes it up would speak what nobody judges.
+/// on as it came, and most servers ignore it. One that switches to what nobody judges is refused.
 #[test]
-fn javas_offer_of_h2c_goes_on_and_only_its_acceptance_is_refused() {
+fn javas_offer_of_h2c_goes_on_and_only_what_cannot_be_followed_is_refused() {
     play("ignored by the server")
         .reaches_server(JAVA)
         .reaches_client(OK)
@@ -97,7 +97,7 @@ fn javas_offer_of_h2c_goes_on_and_only_its_acceptance_is_refused() {
         .reaches_client(OK)
         .answered(&[200, 200])
         .run();
-    for protocol in ["h2c", "foo, H2C", "HTTP/2.0", "h2c-14"] {
+    for protocol in ["h2", "h2c, foo", "foo, H2C", "h2c\r\nUpgrade: h2c", "HTTP/2.0", "h2c-14"] {
         play("accepted by the server")
             .reaches_server(JAVA)
             .server(format!("HTTP/1.1 101 Switching Protocols\r\nUpgrade: {protocol}\r\n\r\nPRI"))

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use portcullis_codecs::{
-    http1::{self, Offended, Violation},
+    http,
+    http1::{Offended, Violation},
     relay::{Decision, Limits, Offence, Side},
 };
 
@@ -24,7 +25,7 @@ fn example(violation: Violation) -> (String, &'static str) {
         Violation::TargetForm => line("GET a HTTP/1.1"),
         Violation::UserInfo => line("GET http://u@h/ HTTP/1.1"),
         Violation::Version => line("GET / HTTP/3.0"),
-        Violation::Http2Preface => "PRI * HTTP/2.0\r\n\r\n".to_owned(),
+        Violation::Http2Preface => "PRI * HTTP/2.0\r\n\r\n_".to_owned(),
         Violation::FieldName => field("A(: b"),
         Violation::SpaceBeforeColon => field("A : b"),
         Violation::ObsFold => field("A: b\r\n c"),
@@ -75,7 +76,7 @@ fn every_violation_can_happen_and_has_a_word_and_a_status_of_its_kind() {
             response_head: if *violation == Violation::LongResponseHead { 40 } else { 1000 },
             ..Limits::default()
         };
-        let mut pair = Pair::new(http1::relay(&limits), deny_with(Decision::Reset));
+        let mut pair = Pair::new(http::relay(&limits), deny_with(Decision::Reset));
         pair.send(Side::Downstream, client.as_bytes());
         let side = if server.is_empty() { Side::Downstream } else { Side::Upstream };
         if side == Side::Upstream {

@@ -1,7 +1,7 @@
 //! What comes of any bytes, however they are cut: the invariants that random tests and fuzzing share.
 
 use portcullis_codecs::{
-    http1,
+    http,
     relay::{Answer, Decision, Limits, Side},
 };
 
@@ -55,7 +55,7 @@ pub(crate) struct Drive<'a> {
 
 /// Plays what the sides send, one after the other, and then ends both.
 pub(crate) fn outcome(parts: &[(Side, &[u8])], drive: Drive<'_>) -> Outcome {
-    let mut pair = Pair::new(http1::relay(&Limits::default()), deny_with(drive.decision));
+    let mut pair = Pair::new(http::relay(&Limits::default()), deny_with(drive.decision));
     pair.unseen = drive.unseen;
     for (from, bytes) in parts {
         send_in_pieces(&mut pair, *from, bytes, drive.lengths);

@@ -10,10 +10,10 @@ use portcullis_rules::{
 };
 
 /// Decides about a request.
-pub(crate) type Judge = Box<dyn FnMut(&dyn Request) -> Decision>;
+pub(crate) type Judge = Box<dyn FnMut(&dyn Request) -> Decision + Send>;
 
 /// Decides about a request and its headers.
-pub(crate) type Rewriter = Box<dyn FnMut(&dyn Request) -> (Decision, Vec<HeaderChange>)>;
+pub(crate) type Rewriter = Box<dyn FnMut(&dyn Request) -> (Decision, Vec<HeaderChange>) + Send>;
 
 /// Decides and changes nothing.
 pub(crate) fn without_changes(mut judge: Judge) -> Rewriter {
@@ -28,6 +28,12 @@ pub(crate) struct Recorder {
     pub(crate) judged: Vec<String>,
     pub(crate) answered: Vec<Answer>,
     pub(crate) offences: Vec<(Side, &'static str)>,
+}
+
+impl Recorder {
+    pub(crate) fn new(judge: Rewriter) -> Self {
+        Self { judge, changes: Vec::new(), judged: Vec::new(), answered: Vec::new(), offences: Vec::new() }
+    }
 }
 
 impl Checker for Recorder {
@@ -105,13 +111,7 @@ impl Pair {
     pub(crate) fn rewriting(relay: Box<dyn Relay>, judge: Rewriter) -> Self {
         Self {
             relay,
-            recorder: Recorder {
-                judge,
-                changes: Vec::new(),
-                judged: Vec::new(),
-                answered: Vec::new(),
-                offences: Vec::new(),
-            },
+            recorder: Recorder::new(judge),
             downstream: Way::default(),
             upstream: Way::default(),
             to_client: Vec::new(),

@@ -1,7 +1,7 @@
 //! Scripts that read as a sequence diagram.
 
 use portcullis_codecs::{
-    http1,
+    http,
     relay::{Answer, Close, Decision, Limits, Relay, Side},
 };
 use proptest::{
@@ -49,9 +49,9 @@ pub(crate) struct Play {
     steps: Vec<Step>,
 }
 
-/// A play of HTTP/1 with the default limits; denied requests are reset.
+/// A play of HTTP with the default limits; denied requests are reset.
 pub(crate) fn play(name: &'static str) -> Play {
-    Play::new(name, || http1::relay(&Limits::default()))
+    Play::new(name, || http::relay(&Limits::default()))
 }
 
 impl Play {
@@ -61,7 +61,7 @@ impl Play {
     }
 
     pub(crate) fn limits(mut self, limits: Limits) -> Self {
-        self.relay = Box::new(move || http1::relay(&limits));
+        self.relay = Box::new(move || http::relay(&limits));
         self
     }
 

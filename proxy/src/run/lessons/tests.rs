@@ -133,6 +133,7 @@ fn world(patterns: &[&str], names: Vec<ResolvedName>) -> World {
         rules: vec![rule],
         deny_with: None,
         deny_names_with: None,
+        deny_scope: None,
         origin: "test".into(),
     };
     World { endpoints: vec![Arc::new(pod)], policies: vec![Arc::new(policy)], names, ..World::default() }

@@ -1,0 +1,110 @@
+//! Offers to go on in HTTP/2 (`Upgrade: h2c`, RFC 7540 §3.2): obsolete (RFC 9113 §3.1), and what Java's client makes with
+//! its first request. A server that takes one up is followed, so that what comes then is judged as well.
+
+use super::field::Line;
+use crate::{http::text::members, http2::Offer, relay::Limits};
+
+/// What the lines of a request say about HTTP/2.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Offered<'a> {
+    /// Upgrade names `h2c`.
+    h2c: bool,
+    /// Connection names Upgrade, and HTTP2-Settings.
+    upgrade: bool,
+    nominated: bool,
+    settings: Option<&'a [u8]>,
+    /// HTTP2-Settings more than once.
+    twice: bool,
+}
+
+impl<'a> Offered<'a> {
+    /// Takes one line into account.
+    pub(super) fn note(&mut self, line: &Line<'a>) {
+        let names = |name: &[u8]| members(line.value).any(|member| member.eq_ignore_ascii_case(name));
+        if line.is(b"upgrade") {
+            self.h2c |= names(b"h2c");
+        } else if line.is(b"connection") {
+            self.upgrade |= names(b"upgrade");
+            self.nominated |= names(b"http2-settings");
+        } else if line.is(b"http2-settings") {
+            self.twice |= self.settings.replace(line.value).is_some();
+        }
+    }
+
+    /// The offer, if it can be followed. One that cannot goes on as it came, and may not be taken up.
+    pub(super) fn read(&self, head: bool, limits: &Limits) -> Option<Box<Offer>> {
+        if !self.h2c || !self.upgrade || !self.nominated || self.twice {
+            return None;
+        }
+        let settings = base64url(self.settings?)?;
+        Offer::new(&settings, head, limits).ok().map(Box::new)
+    }
+}
+
+/// Decodes `base64url` without padding (RFC 4648 §5), canonical only.
+fn base64url(text: &[u8]) -> Option<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let (mut bits, mut held) = (0_u32, 0);
+    for byte in text {
+        let digit = match byte {
+            b'A'..=b'Z' => byte - b'A',
+            b'a'..=b'z' => byte - b'a' + 26,
+            b'0'..=b'9' => byte - b'0' + 52,
+            b'-' => 62,
+            b'_' => 63,
+            _ => return None,
+        };
+        bits = bits << 6 | u32::from(digit);
+        held += 6;
+        if held >= 8 {
+            held -= 8;
+            bytes.push(u8::try_from(bits >> held & 0xff).ok()?);
+        }
+        bits &= 0xff;
+    }
+    let left = bits & ((1 << held) - 1);
+    (held < 6 && left == 0 && bytes.len().is_multiple_of(6)).then_some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_are_read_from_base64url() {
+        assert_eq!(base64url(b""), Some(vec![]));
+        assert_eq!(base64url(b"AAMAAABk"), Some(vec![0, 3, 0, 0, 0, 100]));
+        assert_eq!(base64url(b"AAT__-_-"), Some(vec![0, 4, 0xff, 0xff, 0xef, 0xfe]));
+        for bad in ["AAMAAABk=", "AAMAAAB", "AAMA", "AAMAAABkAA", "AAM AABk", "AAT//+/+", "A"] {
+            assert_eq!(base64url(bad.as_bytes()), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_offer_is_one_that_says_all_of_it_once() {
+        let offer = |lines: &[(&str, &str)]| {
+            let mut offered = Offered::default();
+            for (name, value) in lines {
+                offered.note(&Line { name: name.as_bytes(), value: value.as_bytes() });
+            }
+            offered.read(false, &Limits::default()).is_some()
+        };
+        let upgrade = ("Upgrade", "foo, H2C");
+        let connection = ("Connection", "Upgrade, HTTP2-Settings");
+        let settings = ("HTTP2-Settings", "AAMAAABk");
+        assert!(offer(&[upgrade, connection, settings]));
+        assert!(offer(&[("Connection", "upgrade"), upgrade, ("connection", "http2-settings"), settings]));
+        for lines in [
+            &[upgrade, settings][..],
+            &[upgrade, connection],
+            &[connection, settings],
+            &[("Upgrade", "websocket"), connection, settings],
+            &[upgrade, ("Connection", "Upgrade"), settings],
+            &[upgrade, connection, settings, settings],
+            // A table of 2^31 bytes, which we do not follow.
+            &[upgrade, connection, ("HTTP2-Settings", "AAGAAAAA")],
+        ] {
+            assert!(!offer(lines), "{lines:?}");
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! Frames that carry no message: they go on as they came, but for what we could not keep up and what concerns nobody.
+
+use super::{
+    Http2,
+    faults::give_up,
+    frame::{self, ACK, Header, Kind},
+    streams::Place,
+    turn::Turn,
+    violation::{Code, Violation},
+    way::{Payload, Stage},
+};
+use crate::relay::Side;
+
+impl Http2 {
+    /// Takes a whole frame.
+    pub(super) fn control(
+        &mut self,
+        header: &Header,
+        whole: &[u8],
+        payload: &[u8],
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Violation> {
+        let passes = match header.kind {
+            Kind::Settings => return self.settings(header, whole, payload, turn),
+            Kind::Ping => self.ping(header, turn)?,
+            Kind::Reset => self.reset(header.stream, frame::word(payload), turn)?,
+            Kind::WindowUpdate => return self.window_update(header.stream, frame::number(payload), whole, turn),
+            _ => {
+                header.check_dependency(payload)?;
+                self.ignore(turn)?
+            }
+        };
+        if passes {
+            turn.pass(whole);
+        } else {
+            turn.skip(whole.len());
+        }
+        Ok(())
+    }
+
+    /// A frame has no effect: it does not go on.
+    fn ignore(&mut self, turn: &Turn<'_>) -> Result<bool, Violation> {
+        self.budgets[turn.from as usize].ignored.spend().map(|()| false)
+    }
+
+    fn settings(
+        &mut self,
+        header: &Header,
+        whole: &[u8],
+        payload: &[u8],
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Violation> {
+        let (from, peer) = (turn.from, turn.from.peer());
+        if header.has(ACK) {
+            let said = &mut self.ways[peer as usize].settings;
+            if !said.acknowledge() {
+                return Err(Violation::SettingsAck);
+            }
+            let size = said.in_force.table_size as usize;
+            self.ways[from as usize].decoder.allow_table_size(size);
+            if from == Side::Downstream {
+                // The server's word is in force for the client, and so for us who speak in its place.
+                self.encoder.allow_table_size(size);
+            }
+            turn.pass(whole);
+            return Ok(());
+        }
+        let way = &mut self.ways[from as usize];
+        way.stage = Stage::Frames;
+        let relayed = way.settings.take(from, payload, &self.limits)?;
+        if relayed == payload {
+            turn.pass(whole);
+        } else {
+            turn.skip(whole.len());
+            frame::settings(&relayed, turn.words(peer));
+        }
+        Ok(())
+    }
+
+    /// Pings are the business of the two ends, as long as they are answered.
+    fn ping(&mut self, header: &Header, turn: &Turn<'_>) -> Result<bool, Violation> {
+        if !header.has(ACK) {
+            return self.budgets[turn.from as usize].pings.spend().map(|()| true);
+        }
+        let asked = &mut self.budgets[turn.from.peer() as usize].pings;
+        if asked.is_full() {
+            return self.ignore(turn);
+        }
+        asked.refill(1);
+        Ok(true)
+    }
+
+    fn reset(&mut self, id: u32, code: u32, turn: &mut Turn<'_>) -> Result<bool, Violation> {
+        let index = match self.streams.place(id) {
+            Place::New | Place::Idle => return Err(Violation::IdleStream),
+            Place::Ended | Place::Over => return self.ignore(turn),
+            Place::Open(index) => index,
+        };
+        let stream = self.streams.close(index);
+        let budgets = &mut self.budgets[Side::Downstream as usize];
+        match turn.from {
+            Side::Downstream if stream.status.is_none() => budgets.rapid_resets.spend()?,
+            Side::Upstream if is_provoked(code) => {
+                if let Err(violation) = budgets.provoked_resets.spend() {
+                    self.end(Side::Downstream, violation, turn);
+                    return Ok(false);
+                }
+            }
+            _ => {}
+        }
+        give_up(&stream, turn);
+        Ok(true)
+    }
+
+    fn window_update(&mut self, id: u32, increment: u32, whole: &[u8], turn: &mut Turn<'_>) -> Result<(), Violation> {
+        self.budgets[turn.from as usize].window_updates.spend()?;
+        let place = if id == 0 { None } else { Some(self.streams.place(id)) };
+        match place {
+            Some(Place::New | Place::Idle) => return Err(Violation::IdleStream),
+            Some(Place::Ended | Place::Over) => {}
+            None if increment == 0 => return Err(Violation::WindowIncrement),
+            Some(Place::Open(index)) if increment == 0 => self.cut(index, Violation::WindowIncrement, turn)?,
+            None | Some(Place::Open(_)) => {
+                turn.pass(whole);
+                return Ok(());
+            }
+        }
+        turn.skip(whole.len());
+        Ok(())
+    }
+
+    /// GOAWAY: behind the server's last stream nothing is dealt with any more.
+    pub(super) fn go_away(&mut self, header: &Header, input: &[u8], turn: &mut Turn<'_>) -> Result<bool, Violation> {
+        let Some(last) = input.get(frame::HEADER..frame::HEADER + 4).map(frame::number) else { return Ok(false) };
+        if turn.from == Side::Upstream {
+            self.last = self.last.min(last);
+            self.streams.close_above(self.last).iter().for_each(|stream| give_up(stream, turn));
+        }
+        // What its sender has to tell is for the other end.
+        self.ways[turn.from as usize].payload = Payload { left: header.whole(), passes: true, credit: 0 };
+        Ok(true)
+    }
+}
+
+/// Whether a server resets a stream with this code because of what the client did wrong on it.
+fn is_provoked(code: u32) -> bool {
+    [Code::ProtocolError, Code::FlowControlError, Code::StreamClosed, Code::FrameSizeError]
+        .into_iter()
+        .any(|provoked| provoked as u32 == code)
+}

@@ -1,0 +1,64 @@
+//! DATA: counted, and passed on as it comes. What belongs to no open stream is dropped, and its sender gets the credit
+//! back, padding included, or the connection would stall (RFC 9113 §6.9).
+
+use super::{
+    Http2, budget,
+    frame::{self, END_STREAM, Header},
+    streams::Place,
+    turn::Turn,
+    violation::Violation,
+    way::Payload,
+};
+
+/// So much dropped DATA is given credit for at a time. It is a fraction of the smallest window that a connection begins
+/// with, so the sender never waits for it.
+const CREDIT: u32 = 4096;
+
+impl Http2 {
+    pub(super) fn data(&mut self, header: &Header, input: &[u8], turn: &mut Turn<'_>) -> Result<bool, Violation> {
+        let from = turn.from;
+        let Some(content) = header.content(input)? else { return Ok(false) };
+        let end_stream = header.has(END_STREAM);
+        budget::data(&mut self.budgets, from, content, end_stream)?;
+        let passes = match self.streams.place(header.stream) {
+            Place::New | Place::Idle => return Err(Violation::IdleStream),
+            Place::Ended => return Err(Violation::StreamClosed),
+            Place::Over => false,
+            Place::Open(index) => {
+                let taken = self.streams.get(index).halves[from as usize].data(content, end_stream);
+                match taken {
+                    Ok(()) => self.came_on(index, turn),
+                    Err(violation) => self.cut(index, violation, turn)?,
+                }
+                taken.is_ok()
+            }
+        };
+        let credit = if passes { 0 } else { header.length };
+        self.ways[from as usize].payload = Payload { left: header.whole(), passes, credit };
+        Ok(true)
+    }
+
+    /// Takes what is there of a frame that is not looked into. Tells whether more may be taken at once.
+    pub(super) fn payload(&mut self, input: &[u8], turn: &mut Turn<'_>) -> bool {
+        let way = &mut self.ways[turn.from as usize];
+        let bytes = way.payload.left.min(input.len());
+        if way.payload.passes {
+            if turn.rather_waits(bytes) {
+                return false;
+            }
+            way.payload.left -= bytes;
+            turn.pass(&input[..bytes]);
+            return true;
+        }
+        way.payload.left -= bytes;
+        turn.skip(bytes);
+        if way.payload.left == 0 {
+            way.owed = way.owed.saturating_add(std::mem::take(&mut way.payload.credit));
+            if way.owed >= CREDIT {
+                let owed = std::mem::take(&mut way.owed);
+                frame::window_update(0, owed, self.words(turn.from, turn));
+            }
+        }
+        true
+    }
+}

@@ -1,0 +1,66 @@
+//! What becomes of offences: the end of a stream, or of the connection (RFC 9113 §5.4).
+
+use super::{
+    Http2, budget, frame,
+    streams::{Half, Stream},
+    turn::Turn,
+    violation::{Code, Offended, Violation},
+};
+use crate::relay::{Answer, Side};
+
+impl Http2 {
+    /// The connection cannot go on. Its offender is told why, as far as something can be said.
+    pub(super) fn end(&mut self, side: Side, violation: Violation, turn: &mut Turn<'_>) {
+        turn.checker.offended(&Offended { violation, side });
+        let close = self.last_word();
+        if side == Side::Upstream && self.may_speak(side) {
+            frame::go_away(0, violation.code(), turn.words(side));
+        }
+        if self.may_speak(Side::Downstream) {
+            let code = if side == Side::Downstream { violation.code() } else { Code::InternalError };
+            frame::go_away(self.streams.last(), code, turn.words(Side::Downstream));
+        }
+        turn.close(close);
+    }
+
+    /// A message on an open stream is malformed: both sides are told that the stream is over.
+    pub(super) fn cut(&mut self, index: usize, violation: Violation, turn: &mut Turn<'_>) -> Result<(), Violation> {
+        let stream = self.streams.close(index);
+        let code = if turn.from == Side::Downstream { Code::Cancel } else { Code::InternalError };
+        frame::reset(stream.id, code, self.words(turn.from.peer(), turn));
+        give_up(&stream, turn);
+        self.refuse(stream.id, violation, turn)
+    }
+
+    /// Tells a side that what it sent on a stream is not taken.
+    pub(super) fn refuse(&mut self, id: u32, violation: Violation, turn: &mut Turn<'_>) -> Result<(), Violation> {
+        let side = turn.from;
+        turn.checker.offended(&Offended { violation, side });
+        frame::reset(id, violation.code(), self.words(side, turn));
+        self.budgets[side as usize].provoked_resets.spend()
+    }
+
+    /// One half of an open stream has come on: forgets the stream if both have ended.
+    pub(super) fn came_on(&mut self, index: usize, turn: &mut Turn<'_>) {
+        let stream = self.streams.get(index);
+        if stream.halves[turn.from as usize] != Half::Ended {
+            return;
+        }
+        if turn.from == Side::Upstream {
+            give_up(stream, turn);
+            stream.told = true;
+            budget::answered(&mut self.budgets);
+        }
+        if stream.halves == [Half::Ended; 2] {
+            self.streams.close(index);
+        }
+    }
+}
+
+/// A stream is over: if its answer was not told of yet, tells what there was of it.
+pub(super) fn give_up(stream: &Stream, turn: &mut Turn<'_>) {
+    if !stream.told {
+        let Stream { exchange, status, .. } = *stream;
+        turn.checker.answered(Answer { exchange, status, grpc_status: None });
+    }
+}

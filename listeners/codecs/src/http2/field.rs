@@ -1,0 +1,135 @@
+//! Fields, checked one by one (RFC 9113 §8.2).
+
+use super::{hpack::Field, violation::Violation};
+use crate::http::text::{TOKEN, content_length, control};
+
+/// Fields that belong to one connection of HTTP/1 (RFC 9113 §8.2.2). `te` is one with an exception.
+const CONNECTION: [&[u8]; 5] = [b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"];
+
+/// Fields that frame or route a message: no trailer may be one (RFC 9110 §6.5.1).
+const FRAMING: [&[u8]; 2] = [b"content-length", b"host"];
+
+/// Whether a field is a pseudo-header field.
+pub(super) fn is_pseudo(field: &Field<'_>) -> bool {
+    field.name.first() == Some(&b':')
+}
+
+/// Checks name and value of a field that is no pseudo-header field, and that it is none of a connection.
+pub(super) fn check(field: &Field<'_>) -> Result<(), Violation> {
+    let is_name = |byte: &u8| TOKEN[usize::from(*byte)] && !byte.is_ascii_uppercase();
+    if field.name.is_empty() || !field.name.iter().all(is_name) {
+        return Err(Violation::FieldName);
+    }
+    check_value(field.value)?;
+    // They are told apart by their length first: most fields are none of these.
+    let of_connection = match field.name.len() {
+        2 => field.name == b"te" && !field.value.eq_ignore_ascii_case(b"trailers"),
+        7 | 10 | 16 | 17 => CONNECTION.contains(&field.name),
+        _ => false,
+    };
+    if of_connection { Err(Violation::ConnectionField) } else { Ok(()) }
+}
+
+/// Checks a value: no control bytes but HTAB, no white space around it (RFC 9113 §8.2.1, RFC 9110 §5.5).
+pub(super) fn check_value(value: &[u8]) -> Result<(), Violation> {
+    let blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+    if blank(value.first()) || blank(value.last()) || control(value).is_some() {
+        return Err(Violation::FieldValue);
+    }
+    Ok(())
+}
+
+/// Takes a Content-Length, of which there is at most one.
+pub(super) fn take_length(length: &mut Option<u64>, value: &[u8]) -> Result<(), Violation> {
+    if length.is_some() {
+        return Err(Violation::ContentLength);
+    }
+    *length = Some(content_length(value).ok_or(Violation::ContentLength)?);
+    Ok(())
+}
+
+/// Checks trailers (RFC 9113 §8.1).
+pub(super) fn check_trailers<'a>(fields: impl Iterator<Item = Field<'a>>) -> Result<(), Violation> {
+    for field in fields {
+        if is_pseudo(&field) || FRAMING.contains(&field.name) {
+            return Err(Violation::TrailerField);
+        }
+        check(&field)?;
+    }
+    Ok(())
+}
+
+/// Whether a content type is that of gRPC: `application/grpc`, with or without a format behind it.
+pub(super) fn is_grpc(content_type: &[u8]) -> bool {
+    let Some((head, rest)) = content_type.split_at_checked(16) else { return false };
+    head.eq_ignore_ascii_case(b"application/grpc") && matches!(rest.first(), None | Some(b'+' | b';' | b' '))
+}
+
+/// The status of a call, if it is one (`grpc-status`, a decimal number).
+pub(super) fn grpc_status<'a>(mut fields: impl Iterator<Item = Field<'a>>) -> Option<u32> {
+    let value = fields.find(|field| field.name == b"grpc-status")?.value;
+    content_length(value).and_then(|number| u32::try_from(number).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::hpack::Representation, *};
+
+    fn field<'a>(name: &'a str, value: &'a str) -> Field<'a> {
+        Field { name: name.as_bytes(), value: value.as_bytes(), representation: Representation::WithoutIndexing }
+    }
+
+    #[test]
+    fn names_and_values_are_taken_to_the_letter() {
+        for (name, value, wanted) in [
+            ("accept", "*/*", Ok(())),
+            ("x-empty", "", Ok(())),
+            ("x-inside", "a b\tc \u{e9}", Ok(())),
+            ("te", "trailers", Ok(())),
+            ("te", "gzip", Err(Violation::ConnectionField)),
+            ("", "a", Err(Violation::FieldName)),
+            ("Accept", "a", Err(Violation::FieldName)),
+            ("a b", "a", Err(Violation::FieldName)),
+            ("a:", "a", Err(Violation::FieldName)),
+            ("é", "a", Err(Violation::FieldName)),
+            ("a", " a", Err(Violation::FieldValue)),
+            ("a", "a\t", Err(Violation::FieldValue)),
+            ("a", "a\0b", Err(Violation::FieldValue)),
+            ("a", "a\r\nb: c", Err(Violation::FieldValue)),
+            ("a", "a\x7f", Err(Violation::FieldValue)),
+            ("connection", "close", Err(Violation::ConnectionField)),
+            ("keep-alive", "5", Err(Violation::ConnectionField)),
+            ("proxy-connection", "x", Err(Violation::ConnectionField)),
+            ("transfer-encoding", "chunked", Err(Violation::ConnectionField)),
+            ("upgrade", "x", Err(Violation::ConnectionField)),
+        ] {
+            assert_eq!(check(&field(name, value)), wanted, "{name}: {value:?}");
+        }
+    }
+
+    #[test]
+    fn trailers_neither_frame_nor_route() {
+        let check = |name, value| check_trailers([field("a", "b"), field(name, value)].into_iter());
+        assert_eq!(check("grpc-status", "0"), Ok(()));
+        assert_eq!(check(":path", "/"), Err(Violation::TrailerField));
+        assert_eq!(check("content-length", "0"), Err(Violation::TrailerField));
+        assert_eq!(check("host", "h"), Err(Violation::TrailerField));
+        assert_eq!(check("upgrade", "h"), Err(Violation::ConnectionField));
+    }
+
+    #[test]
+    fn grpc_is_known_by_its_content_type() {
+        for (content_type, wanted) in [
+            ("application/grpc", true),
+            ("application/grpc+proto", true),
+            ("Application/gRPC; charset=x", true),
+            ("application/grpc-web", false),
+            ("application/json", false),
+            ("", false),
+        ] {
+            assert_eq!(is_grpc(content_type.as_bytes()), wanted, "{content_type}");
+        }
+        let status = |value| grpc_status([field("a", "b"), field("grpc-status", value)].into_iter());
+        assert_eq!((status("7"), status("x"), status("")), (Some(7), None, None));
+    }
+}

@@ -1,0 +1,70 @@
+//! What a client is told of a request that is not let through. Nothing of it touches the table of the server's header
+//! compression, which goes on between the same two.
+
+use super::{
+    Http2, frame,
+    hpack::Stateless,
+    turn::Turn,
+    violation::{Code, Offended, Violation},
+};
+use crate::relay::{Close, Side};
+
+/// `PERMISSION_DENIED` of gRPC.
+const PERMISSION_DENIED: &[u8] = b"7";
+
+impl Http2 {
+    /// A denied request is reset. Not as REFUSED_STREAM, which would say that it may be tried again (RFC 9113 §8.7).
+    pub(super) fn deny_by_reset(&mut self, id: u32, turn: &mut Turn<'_>) {
+        frame::reset(id, Code::Cancel, self.words(Side::Downstream, turn));
+    }
+
+    /// A denied request takes its connection along. It counts as dealt with, so that it is not tried again.
+    pub(super) fn deny_by_disconnect(&mut self, id: u32, turn: &mut Turn<'_>) {
+        if self.may_speak(Side::Downstream) {
+            frame::go_away(id, Code::Cancel, turn.words(Side::Downstream));
+        }
+        turn.close(Close::Reset);
+    }
+
+    /// A denied request is answered: by the status of a call for gRPC, else by 403.
+    pub(super) fn deny_by_answer(&mut self, id: u32, grpc: bool, end_stream: bool, turn: &mut Turn<'_>) {
+        if grpc {
+            self.answer(id, end_stream, turn, |block| {
+                block
+                    .field(b":status", b"200")
+                    .field(b"content-type", b"application/grpc")
+                    .field(b"grpc-status", PERMISSION_DENIED)
+                    .field(b"grpc-message", b"denied by network policy");
+            });
+        } else {
+            self.answer(id, end_stream, turn, |block| {
+                block.field(b":status", b"403").field(b"content-length", b"0");
+            });
+        }
+    }
+
+    /// A request is too large to be judged (RFC 6585 §5).
+    pub(super) fn refuse_large(
+        &mut self,
+        id: u32,
+        violation: Violation,
+        end_stream: bool,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Violation> {
+        turn.checker.offended(&Offended { violation, side: Side::Downstream });
+        self.answer(id, end_stream, turn, |block| {
+            block.field(b":status", b"431").field(b"content-length", b"0");
+        });
+        self.budgets[Side::Downstream as usize].provoked_resets.spend()
+    }
+
+    /// Answers a request by a head alone, and stops it if it goes on (RFC 9113 §8.1).
+    fn answer(&mut self, id: u32, end_stream: bool, turn: &mut Turn<'_>, say: impl FnOnce(&mut Stateless<'_>)) {
+        let due = self.ways[Side::Upstream as usize].decoder.due_size_update();
+        let out = self.words(Side::Downstream, turn);
+        frame::headers(id, true, out, |out| say(&mut Stateless::new(due, out)));
+        if !end_stream {
+            frame::reset(id, Code::NoError, out);
+        }
+    }
+}

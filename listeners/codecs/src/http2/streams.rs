@@ -1,0 +1,278 @@
+//! The streams of one connection (RFC 9113 §5.1), as far as a relay has to know them: those that are open, which ids
+//! were passed over, and which were ended in order a short while ago. All others are over and forgotten.
+
+use super::violation::Violation;
+
+/// Ids that were passed over are remembered in so many ranges.
+const GAPS: usize = 32;
+/// So many streams that were ended in order are remembered.
+const ENDED: usize = 32;
+
+/// How far one side's message has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Half {
+    /// Its head has not come.
+    Head,
+    /// DATA may come: so many bytes, if it is known how many.
+    Body(Option<u64>),
+    /// END_STREAM has come.
+    Ended,
+}
+
+impl Half {
+    /// Behind a head, which may end the stream.
+    pub(super) fn behind_head(length: Option<u64>, end_stream: bool) -> Self {
+        if end_stream { Self::Ended } else { Self::Body(length) }
+    }
+
+    /// Takes DATA with so much content.
+    pub(super) fn data(&mut self, content: u32, end_stream: bool) -> Result<(), Violation> {
+        let left = match *self {
+            Self::Head => return Err(Violation::NoHead),
+            Self::Ended => return Err(Violation::StreamClosed),
+            Self::Body(None) => None,
+            Self::Body(Some(left)) => Some(left.checked_sub(content.into()).ok_or(Violation::LengthMismatch)?),
+        };
+        if end_stream {
+            self.end(left)
+        } else {
+            *self = Self::Body(left);
+            Ok(())
+        }
+    }
+
+    /// Takes trailers.
+    pub(super) fn trailers(&mut self, end_stream: bool) -> Result<(), Violation> {
+        match *self {
+            Self::Head | Self::Ended => Err(Violation::StreamClosed),
+            Self::Body(_) if !end_stream => Err(Violation::TrailersEnd),
+            Self::Body(left) => self.end(left),
+        }
+    }
+
+    fn end(&mut self, left: Option<u64>) -> Result<(), Violation> {
+        *self = Self::Ended;
+        if left.is_some_and(|left| left > 0) { Err(Violation::LengthMismatch) } else { Ok(()) }
+    }
+}
+
+/// An open stream: its request was allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stream {
+    pub(super) id: u32,
+    /// Number of the exchange for whoever is told of the answer.
+    pub(super) exchange: u32,
+    /// What came from the client and from the server, by [`crate::relay::Side`].
+    pub(super) halves: [Half; 2],
+    /// HEAD: the answer has no content.
+    pub(super) head: bool,
+    /// CONNECT: an answer that grants it has no length.
+    pub(super) connect: bool,
+    /// The status of the final answer, once its head has come.
+    pub(super) status: Option<u16>,
+    /// Whether the answer has been told of.
+    pub(super) told: bool,
+}
+
+/// What a stream is to somebody who names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// It may be opened.
+    New,
+    /// It was passed over, or its id is not one of a client: nobody can ever open it.
+    Idle,
+    /// It is open, at this index.
+    Open(usize),
+    /// Both sides ended it in order.
+    Ended,
+    /// It is over. Something may still be on its way that was sent before its sender knew.
+    Over,
+}
+
+/// All streams of a connection.
+#[derive(Debug, Default)]
+pub(super) struct Streams {
+    /// Open ones, by id.
+    open: Vec<Stream>,
+    /// The highest id that the client has used.
+    last: u32,
+    /// Ranges of ids that were passed over.
+    gaps: Vec<(u32, u32)>,
+    ended: Vec<u32>,
+    oldest: usize,
+}
+
+impl Streams {
+    pub(super) fn place(&self, id: u32) -> Place {
+        if id.is_multiple_of(2) {
+            return Place::Idle;
+        }
+        if id > self.last {
+            return Place::New;
+        }
+        match self.open.binary_search_by_key(&id, |stream| stream.id) {
+            Ok(index) => Place::Open(index),
+            Err(_) if self.gaps.iter().any(|(first, last)| (*first..=*last).contains(&id)) => Place::Idle,
+            Err(_) if self.ended.contains(&id) => Place::Ended,
+            Err(_) => Place::Over,
+        }
+    }
+
+    /// How many are open.
+    pub(super) fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    /// The highest id that the client has used.
+    pub(super) fn last(&self) -> u32 {
+        self.last
+    }
+
+    /// Notes that the client has used a new id; all below it are closed (RFC 9113 §5.1.1).
+    pub(super) fn use_id(&mut self, id: u32) {
+        // The first id is 1.
+        let next = if self.last == 0 { 1 } else { self.last + 2 };
+        if id > next {
+            if self.gaps.len() == GAPS {
+                self.gaps.remove(0);
+            }
+            self.gaps.push((next, id - 2));
+        }
+        self.last = id;
+    }
+
+    /// Opens a stream whose id was used last.
+    pub(super) fn open(&mut self, stream: Stream) {
+        self.open.push(stream);
+    }
+
+    /// An open stream, by its index.
+    pub(super) fn get(&mut self, index: usize) -> &mut Stream {
+        &mut self.open[index]
+    }
+
+    /// Forgets an open stream that both sides have ended, or that was reset.
+    pub(super) fn close(&mut self, index: usize) -> Stream {
+        let stream = self.open.remove(index);
+        if self.open.is_empty() && self.open.capacity() > 64 {
+            self.open = Vec::new();
+        }
+        if stream.halves == [Half::Ended; 2] {
+            if self.ended.len() < ENDED {
+                self.ended.push(stream.id);
+            } else {
+                self.ended[self.oldest] = stream.id;
+                self.oldest = (self.oldest + 1) % ENDED;
+            }
+        }
+        stream
+    }
+
+    /// Forgets all open streams above an id.
+    pub(super) fn close_above(&mut self, id: u32) -> Vec<Stream> {
+        let index = self.open.partition_point(|stream| stream.id <= id);
+        self.open.split_off(index)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stream(id: u32) -> Stream {
+        Stream {
+            id,
+            exchange: id,
+            halves: [Half::Body(None), Half::Head],
+            head: false,
+            connect: false,
+            status: None,
+            told: false,
+        }
+    }
+
+    fn with(ids: &[u32]) -> Streams {
+        let mut streams = Streams::default();
+        for id in ids {
+            streams.use_id(*id);
+            streams.open(stream(*id));
+        }
+        streams
+    }
+
+    #[test]
+    fn ids_only_grow_and_those_passed_over_stay_idle() {
+        let streams = with(&[3, 5, 11]);
+        for (id, place) in [
+            (0, Place::Idle),
+            (1, Place::Idle),
+            (2, Place::Idle),
+            (3, Place::Open(0)),
+            (5, Place::Open(1)),
+            (7, Place::Idle),
+            (9, Place::Idle),
+            (11, Place::Open(2)),
+            (12, Place::Idle),
+            (13, Place::New),
+            (0x7fff_ffff, Place::New),
+        ] {
+            assert_eq!(streams.place(id), place, "{id}");
+        }
+    }
+
+    #[test]
+    fn what_was_ended_in_order_is_told_from_what_was_reset() {
+        let mut streams = with(&[1, 3, 5]);
+        streams.get(0).halves = [Half::Ended; 2];
+        streams.close(0);
+        streams.close(0);
+        assert_eq!((streams.place(1), streams.place(3), streams.place(5)), (Place::Ended, Place::Over, Place::Open(0)));
+        assert_eq!((streams.len(), streams.last()), (1, 5));
+        assert_eq!(streams.close_above(3).len(), 1);
+        assert_eq!(streams.place(5), Place::Over);
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded() {
+        let mut streams = Streams::default();
+        for number in 0..10_000_u32 {
+            let id = number * 4 + 3;
+            streams.use_id(id);
+            streams.open(Stream { halves: [Half::Ended; 2], ..stream(id) });
+            streams.close(0);
+        }
+        assert_eq!((streams.gaps.len(), streams.ended.len(), streams.len()), (GAPS, ENDED, 0));
+        assert_eq!(streams.place(39_999), Place::Ended);
+        assert_eq!(streams.place(39_997), Place::Idle);
+        // Long ago: nobody knows any more.
+        assert_eq!((streams.place(3), streams.place(5)), (Place::Over, Place::Over));
+    }
+
+    #[test]
+    fn data_has_to_come_to_the_length_that_was_said() {
+        let run = |start: Half, pieces: &[(u32, bool)]| {
+            let mut half = start;
+            pieces.iter().try_for_each(|(content, end)| half.data(*content, *end)).map(|()| half)
+        };
+        let body = |length| Half::Body(Some(length));
+        for (start, pieces, wanted) in [
+            (Half::Body(None), vec![(5, false), (0, false)], Ok(Half::Body(None))),
+            (Half::Body(None), vec![(5, true)], Ok(Half::Ended)),
+            (body(7), vec![(5, false)], Ok(body(2))),
+            (body(7), vec![(5, false), (2, true)], Ok(Half::Ended)),
+            (body(7), vec![(7, false), (0, true)], Ok(Half::Ended)),
+            (body(7), vec![(5, false), (3, false)], Err(Violation::LengthMismatch)),
+            (body(7), vec![(5, true)], Err(Violation::LengthMismatch)),
+            (Half::Head, vec![(1, false)], Err(Violation::NoHead)),
+            (Half::Ended, vec![(0, true)], Err(Violation::StreamClosed)),
+        ] {
+            assert_eq!(run(start, &pieces), wanted, "{start:?} {pieces:?}");
+        }
+        let trailers = |mut half: Half, end| half.trailers(end).map(|()| half);
+        assert_eq!(trailers(Half::Body(None), true), Ok(Half::Ended));
+        assert_eq!(trailers(body(0), true), Ok(Half::Ended));
+        assert_eq!(trailers(body(1), true), Err(Violation::LengthMismatch));
+        assert_eq!(trailers(Half::Body(None), false), Err(Violation::TrailersEnd));
+        assert_eq!(trailers(Half::Ended, true), Err(Violation::StreamClosed));
+    }
+}

@@ -1,0 +1,70 @@
+//! One call of the relay: what becomes of the bytes it is shown, and what it says itself.
+
+use crate::relay::{Checker, Close, Output, Side, Step};
+
+/// So many bytes of a frame's payload are copied behind words of ours; more wait for the next call, to be forwarded as
+/// they are.
+const COPIED: usize = 4096;
+/// With so many words the call ends, so that they go out.
+const WORDS: usize = 64 * 1024;
+
+/// One call.
+pub(super) struct Turn<'a> {
+    pub(super) from: Side,
+    pub(super) checker: &'a mut dyn Checker,
+    pub(super) out: &'a mut Output,
+    step: Step,
+}
+
+impl<'a> Turn<'a> {
+    pub(super) fn new(from: Side, checker: &'a mut dyn Checker, out: &'a mut Output) -> Self {
+        Self { from, checker, out, step: Step::HOLD }
+    }
+
+    pub(super) fn step(&self) -> Step {
+        self.step
+    }
+
+    /// Where words for a side are put. They go behind all that has been forwarded to it.
+    pub(super) fn words(&mut self, to: Side) -> &mut Vec<u8> {
+        match to {
+            Side::Downstream => &mut self.out.downstream,
+            Side::Upstream => &mut self.out.upstream,
+        }
+    }
+
+    /// Takes the next bytes of the input and sends them on as they are.
+    pub(super) fn pass(&mut self, bytes: &[u8]) {
+        if self.forwards() {
+            self.step.forward += bytes.len();
+        } else {
+            self.words(self.from.peer()).extend_from_slice(bytes);
+            self.step.discard += bytes.len();
+        }
+    }
+
+    /// Takes the next bytes of the input and drops them.
+    pub(super) fn skip(&mut self, bytes: usize) {
+        self.step.discard += bytes;
+    }
+
+    /// Whether bytes can still be forwarded as they are: nothing was dropped or said in front of them.
+    fn forwards(&mut self) -> bool {
+        self.step.discard == 0 && self.words(self.from.peer()).is_empty()
+    }
+
+    /// Whether so many bytes of a payload should rather be shown again than be passed now.
+    pub(super) fn rather_waits(&mut self, bytes: usize) -> bool {
+        bytes > COPIED && self.step.taken() > 0 && !self.forwards()
+    }
+
+    /// Whether the call ends here.
+    pub(super) fn is_over(&self) -> bool {
+        let spoken = self.out.downstream.len().max(self.out.upstream.len());
+        self.out.close.is_some() || (spoken > WORDS && self.step.taken() > 0)
+    }
+
+    pub(super) fn close(&mut self, close: Close) {
+        self.out.close = Some(close);
+    }
+}
