@@ -47,7 +47,7 @@ limits: {requestHead: 8MiB, requestHeaders: 1, responseHead: 4096, pipelined: 2,
   settings: 15, emptyData: 16, windowUpdates: 17, ignored: 18, extendedConnect: true}}
 timeouts: {head: 500ms, connect: 2m, idle: 1h, total: 24h, halfClosed: off, answer: 3s, commit: 200ms}
 steering: {bpffs: /sys/fs/bpf/p, cgroup: /sys/fs/cgroup, legPorts: 1-65535}
-fqdn: {minTtl: 1h, grace: off, addressesPerName: 7, namesPerAddress: 8, addresses: 9}
+fqdn: {hostMustAgree: false, minTtl: 1h, grace: off, addressesPerName: 7, namesPerAddress: 8, addresses: 9}
 records: {to: /var/log/r.json, only: denied}
 ";
     let settings = parse(text).unwrap();
@@ -85,6 +85,7 @@ records: {to: /var/log/r.json, only: denied}
     assert_eq!(settings.steering.cgroup.as_deref(), Some(Path::new("/sys/fs/cgroup")));
     assert_eq!(settings.steering.leg_ports, 1..=65535);
     let fqdn = settings.fqdn;
+    assert!(!settings.rules.host_must_agree);
     assert_eq!((fqdn.min_ttl, fqdn.grace, fqdn.addresses_per_name), (3600, 0, 7));
     assert_eq!((fqdn.names_per_address, fqdn.addresses), (8, 9));
     assert_eq!(settings.records.to, RecordsTo::File("/var/log/r.json".into()));

@@ -20,6 +20,7 @@ use portcullis_rules::{
 
 use crate::{
     dial::Way,
+    host::Names,
     telemetry::{Event, Exit, Party, Record, unix_nanos},
 };
 
@@ -55,6 +56,8 @@ pub(crate) struct Judge {
     pub(crate) offended: bool,
     /// Whether somebody learns names from answers.
     pub(crate) learns: bool,
+    /// The names by which the peer is allowed.
+    names: Names,
 }
 
 /// What has become of a flow under a new snapshot.
@@ -104,6 +107,7 @@ impl Judge {
             any_device: false,
             offended: false,
             learns: false,
+            names: Names::default(),
         }
     }
 
@@ -304,13 +308,18 @@ impl Checker for Hearing<'_> {
         let began = Instant::now();
         let (verdict, effects) = rules.evaluate(request);
         court.exit.judged(began.elapsed());
-        let (allowed, reason, rule) = (verdict.allowed, verdict.reason, verdict.rule);
+        let (mut allowed, mut reason, rule, mut miss) = (verdict.allowed, verdict.reason, verdict.rule, verdict.miss);
+        if let Some(snapshot) = court.snapshot.filter(|_| allowed && judge.key.direction == Direction::Egress)
+            && let Some(wrong) = judge.names.disagree(request, snapshot, &judge.key)
+        {
+            (allowed, reason, miss) = (false, Reason::HostMismatch, Some(wrong));
+        }
         court.exit.count(judge.protocol, judge.key.direction, allowed, reason, rule);
         court.exit.mismatched(judge.key.direction, effects.missing.len(), effects.rejected.len());
         if court.exit.wants_event(allowed) {
             let rejected = effects.rejected.into_iter().map(|(name, _)| name).collect();
             let headers = (effects.missing, rejected);
-            let told = Told { allowed, layer: Layer::L7, reason, rule, miss: verdict.miss, headers };
+            let told = Told { allowed, layer: Layer::L7, reason, rule, miss, headers };
             let event = Arc::new(judge.event(told, Some(request), court.snapshot));
             judge.tell(event, request.exchange(), court.exit);
         }

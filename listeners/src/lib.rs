@@ -5,6 +5,7 @@
 
 mod datagrams;
 mod dial;
+mod host;
 mod judge;
 mod namespace;
 mod options;

@@ -23,9 +23,10 @@ use crate::{
     },
     names,
     overlay::Overlay,
-    snapshot::{Flow, FlowKey, Snapshot},
+    snapshot::{Access, Flow, FlowKey, Snapshot},
     steering::{Action, AddressChange},
     table::{may_be_learnt, who},
+    verdict::{Layer, Reason},
     world::{Direction, EndpointId, ResolvedName, Transport},
 };
 
@@ -214,6 +215,17 @@ impl Snapshot {
             Some(resolved.names.iter().filter(binds).cloned().collect())
         };
         named().unwrap_or_default()
+    }
+
+    /// Judges a flow as [`Snapshot::flow`] does, by the address of its peer alone, as if it had no name. Of an endpoint that
+    /// has no policy everything is denied: who asks knows one.
+    #[must_use]
+    pub fn flow_by_address(&self, key: &FlowKey) -> Flow {
+        let denied =
+            Flow { access: Access::Deny, layer: Layer::L3, reason: Reason::NoRule, rule: None, redirect: None };
+        let Some((_, subject)) = self.locals.get(&key.endpoint) else { return denied };
+        let Some(side) = subject.side(key.direction) else { return denied };
+        side.class(key.transport, key.port).by_address(who(&self.addresses, key.peer)).clone()
     }
 
     /// Brings an address into force for exactly these names, in place of those it had; for none, it is forgotten. Gives

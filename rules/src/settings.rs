@@ -62,6 +62,8 @@ pub struct Settings {
     pub deny_scope: DenyScope,
     /// Deviations that are switched on.
     pub deviations: Deviations,
+    /// Where only a name allows an address, the host of a request has to be a name that it is allowed by. Cilium: any host.
+    pub host_must_agree: bool,
     /// The node's own address may open connections to its endpoints unless a rule denies it (`--allow-localhost` of the
     /// Cilium agent).
     pub allow_localhost: bool,
@@ -75,6 +77,7 @@ impl Default for Settings {
             deny_names_with: DenyWith::Respond,
             deny_scope: DenyScope::default(),
             deviations: Deviations::default(),
+            host_must_agree: true,
             allow_localhost: true,
         }
     }

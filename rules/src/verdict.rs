@@ -42,6 +42,8 @@ pub enum Reason {
     RuleDenies,
     /// Rules apply and none matches the request.
     NoMatch,
+    /// The address is allowed by its name, and the request is for another one.
+    HostMismatch,
     /// A rule looks at a field that two readers could read differently.
     Ambiguous,
     /// The endpoint is not known any more.
@@ -63,6 +65,7 @@ impl Reason {
             Self::NoRule => "no_rule",
             Self::RuleDenies => "rule_denies",
             Self::NoMatch => "no_match",
+            Self::HostMismatch => "host_mismatch",
             Self::Ambiguous => "ambiguous",
             Self::UnknownEndpoint => "unknown_endpoint",
             Self::NoBackend => "no_backend",

@@ -41,7 +41,9 @@ pub(super) fn settings(tree: &Tree) -> Result<Settings, Vec<Problem>> {
         section(&mut fields, "records", &mut problems, |fields, problems| {
             records(fields, &mut settings.records, problems);
         });
-        section(&mut fields, "fqdn", &mut problems, |fields, problems| fqdn(fields, &mut settings.fqdn, problems));
+        section(&mut fields, "fqdn", &mut problems, |fields, problems| {
+            fqdn(fields, &mut settings.fqdn, &mut settings.rules.host_must_agree, problems);
+        });
         fields.finish(&[], &mut problems);
     }
     problems.sort_by_key(|problem| (problem.position.line, problem.position.column));
@@ -182,7 +184,7 @@ fn steering(fields: &mut Fields<'_>, steering: &mut Steering, problems: &mut Vec
     set(fields, "legPorts", &mut steering.leg_ports, problems, values::ports);
 }
 
-fn fqdn(fields: &mut Fields<'_>, limits: &mut names::Limits, problems: &mut Vec<Problem>) {
+fn fqdn(fields: &mut Fields<'_>, limits: &mut names::Limits, host_must_agree: &mut bool, problems: &mut Vec<Problem>) {
     let seconds = |field: &Field<'_>, problems: &mut Vec<Problem>| {
         let time = values::time_or_off(field, problems)?;
         let whole = time.is_none_or(|time| time.subsec_nanos() == 0);
@@ -194,6 +196,7 @@ fn fqdn(fields: &mut Fields<'_>, limits: &mut names::Limits, problems: &mut Vec<
     let count = |field: &Field<'_>, problems: &mut Vec<Problem>| {
         field.number(1, MOST, problems).and_then(|number| usize::try_from(number).ok())
     };
+    set(fields, "hostMustAgree", host_must_agree, problems, truth);
     set(fields, "minTtl", &mut limits.min_ttl, problems, seconds);
     set(fields, "grace", &mut limits.grace, problems, seconds);
     set(fields, "addressesPerName", &mut limits.addresses_per_name, problems, count);

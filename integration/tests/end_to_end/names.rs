@@ -92,3 +92,22 @@ fn requests_to_a_name_are_judged_too() {
     let reset = curl(&world.client, &["-4"], "http://example.com/uuid").unwrap();
     assert_eq!(reset.exit, RESET, "{reset:?}");
 }
+
+#[test]
+fn one_address_does_not_open_every_site_on_it() {
+    if !able() {
+        return;
+    }
+    let world = World::new(&json!({}));
+    let http = json!([{ "ports": [{ "port": "80", "protocol": "TCP" }], "rules": { "http": [{ "path": "/get" }] } }]);
+    world.apply(&[names(&json!([{ "matchPattern": "**" }]), &json!([{ "matchName": "example.com" }]), &http)]);
+    let ask =
+        |host: &str| curl(&world.client, &["-4", "-H", &format!("Host: {host}")], "http://example.com/get").unwrap();
+    for host in ["example.com", "EXAMPLE.com.", "example.com:80"] {
+        assert_eq!(ask(host).status, 200, "{host}: {:?}", ask(host));
+    }
+    for host in ["google.com", "192.0.2.10", "x.example.com"] {
+        assert_eq!(ask(host).exit, RESET, "{host}: {:?}", ask(host));
+    }
+    assert!(world.node.metric("portcullis_verdicts_total", &["reason=\"host_mismatch\""]).unwrap() >= 3.0);
+}

@@ -7,7 +7,10 @@ mod hold;
 mod outcome;
 mod steps;
 
-use std::{io, net::SocketAddr};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+};
 
 use nix::sys::epoll::EpollFlags;
 use portcullis_codecs::{
@@ -66,6 +69,8 @@ pub(crate) struct Pair {
     lesson: Option<Lesson>,
     /// Lessons so far.
     lessons: u64,
+    /// The address that was learnt and is kept for this connection.
+    in_use: Option<IpAddr>,
 }
 
 impl Pair {
@@ -83,6 +88,7 @@ impl Pair {
             announced: None,
             lesson: None,
             lessons: 0,
+            in_use: None,
         }
     }
 
@@ -101,6 +107,9 @@ impl Pair {
         let draw = core.draw();
         let mut court = Court { snapshot: core.snapshot.as_deref(), exit: &mut core.exit };
         let access = self.judge.admit(&mut court, draw);
+        if !matches!(access, Access::Deny) {
+            self.in_use = core.begin_use(self.judge.key.peer);
+        }
         let dial = match access {
             Access::Deny => return Fate::Over(Outcome::Denied),
             Access::Allow => true,
@@ -297,6 +306,7 @@ impl Pair {
     /// Ends the pair: sockets, records, metrics.
     pub(crate) fn end(mut self, outcome: Outcome, core: &mut Core) {
         self.forget(core);
+        core.end_use(self.in_use);
         if outcome == Outcome::Overflow {
             core.exit.limit("held_bytes");
         }

@@ -4,7 +4,7 @@ use std::{
     collections::{HashMap, hash_map::RandomState},
     hash::{BuildHasher, Hasher},
     io,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::{Arc, atomic::Ordering},
 };
 
@@ -110,6 +110,20 @@ impl Core {
     /// A socket from which datagrams leave as those of any server.
     pub(crate) fn answers(&mut self, endpoint: EndpointId, v6: bool) -> io::Result<Socket> {
         self.dials.get_mut(&endpoint).ok_or(io::ErrorKind::NotFound)?.answers(v6)
+    }
+
+    /// A connection to an address begins; if it was learnt, it is kept until [`Core::end_use`].
+    pub(crate) fn begin_use(&self, address: IpAddr) -> Option<IpAddr> {
+        let (names, snapshot) = (self.shared.names.as_ref()?, self.snapshot.as_ref()?);
+        snapshot.names_of(address)?;
+        names.opened(address);
+        Some(address)
+    }
+
+    pub(crate) fn end_use(&self, address: Option<IpAddr>) {
+        if let (Some(names), Some(address)) = (&self.shared.names, address) {
+            names.closed(address);
+        }
     }
 
     /// Whether somebody learns names from answers.

@@ -56,6 +56,11 @@ impl Class {
         }
     }
 
+    /// The answer without regard to names.
+    pub(crate) fn by_address(&self, who: Who) -> &Flow {
+        &self.answers[self.index(who)]
+    }
+
     /// Index of the answer without regard to names.
     fn index(&self, who: Who) -> usize {
         let index = match who {

@@ -121,6 +121,7 @@ fn sentence(reason: Reason) -> &'static str {
         Reason::NoRule => "no rule allows this peer on this port",
         Reason::RuleDenies => "a rule denies it",
         Reason::NoMatch => "rules judge the requests of this flow, and none allows this one",
+        Reason::HostMismatch => "the address is allowed by its name, and the request is for another one",
         Reason::Ambiguous => "two servers could read the request differently",
         Reason::UnknownEndpoint => "the endpoint is not known",
         Reason::NoBackend => "the service has no backend",
