@@ -3,7 +3,7 @@
 use std::{borrow::Cow, fmt};
 
 use crate::{
-    policy::{HeaderAction, Mismatch, Wanted},
+    policy::{HeaderAction, Matcher, Mismatch, Predicate, Wanted},
     request::{FieldValue, Request},
     schema::{FieldIndex, Form, Schema},
     world::Secret,
@@ -158,6 +158,22 @@ impl Action {
         let differences =
             value.iter().zip(wanted).fold(0, |sum, (one, other)| std::hint::black_box(sum | (one ^ other)));
         wanted.is_empty() || (value.len() == wanted.len() && differences == 0)
+    }
+
+    /// Whether this makes its rule fail for a request that nothing has changed yet; with the kind, if the header is
+    /// ambiguous.
+    pub(crate) fn fails(&self, request: &dyn Request) -> Option<Option<&'static str>> {
+        match (request.field(self.field, &self.name), &self.wanted) {
+            (_, None) => Some(None),
+            (FieldValue::Ambiguous(kind), _) => (self.mismatch != Mismatch::Log).then_some(Some(kind)),
+            (FieldValue::Value(value), Some(wanted)) if self.is_satisfied_by(&value, wanted) => None,
+            _ => (self.mismatch == Mismatch::Fail).then_some(None),
+        }
+    }
+
+    /// What it wants, as a predicate without the value.
+    pub(crate) fn predicate(&self) -> Predicate {
+        Predicate { field: self.field, key: self.name.clone(), matcher: Matcher::Exact(String::new()) }
     }
 
     fn told(&self, value: &[u8]) -> (String, String) {

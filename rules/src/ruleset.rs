@@ -80,6 +80,28 @@ impl Compiled {
     }
 }
 
+impl Compiled {
+    /// The first condition that a request fails, the predicates before the actions; with the kind, if what it looks at is
+    /// ambiguous.
+    fn failure(&self, request: &dyn Request) -> Option<(usize, Option<&'static str>)> {
+        match self.judge(request) {
+            Fate::Miss { at, ambiguous } => Some((at, ambiguous)),
+            Fate::Match => {
+                let mut numbered = (self.predicates.len()..).zip(&self.actions);
+                numbered.find_map(|(number, action)| Some((number, action.fails(request)?)))
+            }
+        }
+    }
+
+    /// A condition by its number.
+    fn condition(&self, number: usize) -> Option<Cow<'_, Predicate>> {
+        match self.predicates.get(number) {
+            Some((predicate, _)) => Some(Cow::Borrowed(predicate)),
+            None => self.actions.get(number - self.predicates.len()).map(|action| Cow::Owned(action.predicate())),
+        }
+    }
+}
+
 impl RuleSet {
     /// Compiles rules of one protocol, with the name under which each is reported.
     #[must_use]
@@ -187,7 +209,7 @@ impl RuleSet {
             indexed.len() == EXPLAINED
         });
         for rule in indexed.into_iter().chain(self.rules.iter().take(EXPLAINED)) {
-            if let Fate::Miss { at, ambiguous } = rule.judge(request)
+            if let Some((at, ambiguous)) = rule.failure(request)
                 && nearest.is_none_or(|(_, best, _)| at > best)
             {
                 nearest = Some((rule, at, ambiguous));
@@ -198,7 +220,10 @@ impl RuleSet {
             allowed: false,
             reason: if ambiguous { Reason::Ambiguous } else { Reason::NoMatch },
             rule: nearest.map(|(rule, _, _)| &*rule.info),
-            miss: nearest.map(|(rule, at, kind)| self.miss(&rule.predicates[at].0, kind, request)),
+            miss: nearest.and_then(|(rule, at, kind)| {
+                let condition = rule.condition(at)?;
+                Some(self.miss(&condition, kind, request))
+            }),
             deny_with: self.deny_with,
             deny_scope: self.deny_scope,
         }

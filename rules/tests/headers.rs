@@ -7,6 +7,7 @@ use portcullis_rules::{
     effects::{is_value, may_change},
     policy::{HeaderAction, L7Rule, Mismatch, Wanted},
     snapshot::{Access, RuleSet},
+    verdict::Reason,
     world::{Secret, World},
 };
 
@@ -108,6 +109,33 @@ fn what_comes_from_a_secret_is_sent_and_never_told() {
             let wanted: &[&str] = if matches!(mismatch, Mismatch::Add | Mismatch::Replace) { &["hush"] } else { &[] };
             assert_eq!(added.collect::<Vec<_>>(), wanted, "{mismatch:?}");
             assert!(!format!("{effects:?}{set:?}").contains("hush"), "{mismatch:?}");
+        });
+    }
+}
+
+#[test]
+fn a_denial_names_the_rule_and_the_header_that_failed() {
+    let table = [
+        (vec![("x", secret("s"), Mismatch::Fail)], sends(&[("x", "guess")]), "headers[x]", "[redacted]"),
+        (vec![("x", secret("s"), Mismatch::Fail)], sends(&[]), "headers[x]", ""),
+        (vec![("x", secret("gone"), Mismatch::Log)], sends(&[("x", "a")]), "headers[x]", "[redacted]"),
+        (vec![("y", value("a"), Mismatch::Log), ("x", secret("s"), Mismatch::Fail)], sends(&[]), "headers[x]", ""),
+        (
+            vec![("x", value("a"), Mismatch::Replace)],
+            Http { ambiguous_header: Some("x"), ..sends(&[]) },
+            "headers[x] (nominated)",
+            "[redacted]",
+        ),
+    ];
+    for (actions, asked, predicate, shown) in table {
+        with_set(&world(vec![allow("", "/never"), acts("/", actions.clone())]), |set| {
+            let (verdict, _) = set.evaluate(&asked);
+            let miss = verdict.miss.expect("a miss");
+            let told = (&*miss.predicate, &*miss.pattern, &*miss.value);
+            assert_eq!(told, (predicate, "[redacted]", shown), "{actions:?}");
+            assert_eq!(&*verdict.rule.expect("a rule").rule, "ingress[0].toPorts[0].rules.http[1]", "{actions:?}");
+            let ambiguous = verdict.reason == Reason::Ambiguous;
+            assert_eq!(ambiguous, asked.ambiguous_header.is_some(), "{actions:?}");
         });
     }
 }
