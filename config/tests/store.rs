@@ -338,3 +338,41 @@ async fn the_dump_tells_everything_but_documents() {
     assert!(text.contains("\"addresses\":[\"10.0.0.1\"]") && text.contains("\"state\":\"steered as 1\""), "{text}");
     assert!(!text.contains("endpointSelector"), "{text}");
 }
+
+#[tokio::test]
+async fn whoever_applies_a_policy_for_nodes_that_binds_nothing_here_is_told() {
+    let lab = Lab::default();
+    let (store, _) = lab.open();
+    let node = |zone: &str, cgroup: &str| {
+        let labels = [("reserved:host", ""), ("zone", zone)].map(|(key, value)| (key.into(), value.into()));
+        let endpoint = proto::Endpoint {
+            id: "node".into(),
+            namespace: "shop".into(),
+            labels: labels.into(),
+            addresses: vec!["10.0.0.1".into()],
+            cgroup: cgroup.into(),
+            ..Default::default()
+        };
+        resource("1", Body::Endpoint(endpoint))
+    };
+    let document = "apiVersion: cilium.io/v2\nkind: CiliumClusterwideNetworkPolicy\nmetadata: {name: p}\n\
+                    spec: {nodeSelector: {matchLabels: {zone: a}}, ingress: [{fromEntities: [cluster]}]}\n";
+    let policy = resource("1", Body::Policy(proto::Policy { document: document.into() }));
+    let nobody = "p ok spec.nodeSelector binds nothing here: no endpoint of this node has the label reserved:host";
+    let another = "p ok spec.nodeSelector binds nothing here: it does not select this node";
+    let apply = |resources: Vec<proto::Resource>, dry_run| {
+        let store = store.clone();
+        async move { told(&store.apply(resources, dry_run).await.unwrap().results).pop().unwrap() }
+    };
+    assert_eq!(apply(vec![policy.clone()], true).await, nobody, "also where it is only tried out");
+    assert_eq!(apply(vec![policy.clone()], false).await, nobody);
+    assert_eq!(apply(vec![node("a", ""), policy.clone()], true).await, nobody, "a node elsewhere is not this one");
+    assert_eq!(apply(vec![node("b", "/"), policy.clone()], false).await, another);
+    assert_eq!(apply(vec![node("a", "/"), policy.clone()], true).await, "p ok", "both come together");
+    assert_eq!(apply(vec![policy.clone()], false).await, another, "what was tried out is not in force");
+    assert_eq!(apply(vec![node("a", "/")], false).await, "node ok");
+    assert_eq!(apply(vec![policy.clone()], false).await, "p ok", "the same content again");
+    let portless = "p ok spec.nodeSelector judges nothing that comes in: the node's endpoint has a cgroup of its own";
+    let told = apply(vec![node("a", "/system.slice"), policy], false).await;
+    assert!(told.starts_with(portless), "{told}");
+}

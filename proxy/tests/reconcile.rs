@@ -19,7 +19,8 @@ use portcullis_proxy::run::{
     reconcile::Reconciler,
 };
 use portcullis_rules::{
-    labels::Labels,
+    labels::{Label, Labels},
+    settings::Settings,
     snapshot::Snapshot,
     steering::{AddressChange, SteeringTable},
     world::{Endpoint, EndpointId, World},
@@ -73,6 +74,11 @@ impl Kernel for Shared {
     fn learn(&mut self, id: EndpointId, changes: &[AddressChange]) -> Result<bool, String> {
         let addresses: Vec<_> = changes.iter().map(|change| change.address.to_string()).collect();
         self.ask(format!("learn {} {}", id.0, addresses.join(" "))).map(|()| true)
+    }
+
+    /// Asked at every step, so not in the journal.
+    fn judge_echo(&mut self) -> Result<(), String> {
+        if self.0.lock().unwrap().failing.contains("echo") { Err("no".to_owned()) } else { Ok(()) }
     }
 
     fn attach(&mut self, attachment: &Attachment<'_>) -> Result<(), String> {
@@ -312,4 +318,33 @@ fn each_endpoint_in_turn_is_attached_again_so_that_what_was_taken_away_comes_bac
     node.mend("attach 2");
     assert!(reconciler.tend());
     assert!(reconciler.faults().is_empty());
+}
+
+#[test]
+fn where_the_kernel_cannot_judge_echo_requests_endpoints_whose_rules_speak_of_them_say_so() {
+    let (node, mut reconciler) = node();
+    node.fail("echo");
+    let mut pinging = pod(2);
+    let label = Label { source: "k8s".into(), key: "app".into(), value: "pinging".into() };
+    Arc::make_mut(&mut pinging.endpoint).labels = Labels::new([label]);
+    let locals = [pod(1), pinging];
+    let document = "apiVersion: cilium.io/v2\nkind: CiliumClusterwideNetworkPolicy\nmetadata: {name: p}\n\
+                    spec: {endpointSelector: {matchLabels: {app: pinging}}, egress: [{icmps: [{fields: [{type: 8}]}]}]}";
+    let (policy, _) = portcullis_config::documents::read_policy(document, "test", &[], &Settings::default());
+    let endpoints = locals.iter().map(|local| Arc::clone(&local.endpoint)).collect();
+    let world = World { endpoints, policies: vec![Arc::new(policy.unwrap())], ..World::default() };
+    reconciler.apply(Arc::new(Snapshot::compile(&world, 1)), &locals);
+    let faults = |reconciler: &Reconciler<_, _, _>| -> Vec<(u32, String)> {
+        reconciler.faults().iter().map(|(id, fault)| (id.0, fault.message.clone())).collect()
+    };
+    let told = [(2, "its echo requests (ICMP) are not judged: no".to_owned())];
+    assert_eq!(faults(&reconciler), told);
+    assert!(node.journal().contains(&"attach 2".into()), "all else is in force");
+    for _ in 0..2 {
+        assert!(!reconciler.mend_next(), "nothing new");
+    }
+    assert_eq!(faults(&reconciler), told);
+    node.mend("echo");
+    assert!(reconciler.tend());
+    assert_eq!(faults(&reconciler), []);
 }

@@ -6,6 +6,7 @@
 
 mod attachment;
 mod datagrams;
+mod echo;
 mod error;
 mod legs;
 mod links;

@@ -8,12 +8,24 @@ use std::{
 
 use aya::{
     Ebpf, EbpfLoader,
-    programs::{CgroupAttachMode, CgroupSock, CgroupSockAddr, ProgramFd, SkLookup, links::FdLink},
+    programs::{
+        CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, CgroupSock, CgroupSockAddr, ProgramFd, SkLookup,
+        links::FdLink,
+    },
 };
 
 use crate::{error::Error, maps, sys};
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../programs/portcullis.bpf.o");
+
+/// `Single` makes a link that lets others attach as well; `AllowMultiple` is refused for links.
+const MODE: CgroupAttachMode = CgroupAttachMode::Single;
+
+/// The program that judges echo requests.
+pub(crate) const ECHO: &str = "echo";
+
+/// What the pins of the programs above all pods begin with; the number of the cgroup follows.
+pub(crate) const ABOVE_ALL: &str = "node-";
 
 /// The programs that judge egress.
 pub(crate) const EGRESS: [&str; 5] = ["connect4", "connect6", "sendmsg4", "sendmsg6", "birth"];
@@ -68,6 +80,15 @@ pub(crate) fn remove_links(directory: &Path, wanted: impl Fn(&str) -> bool) -> R
     pins.try_for_each(|entry| remove_link(&entry.path())).map_err(failed)
 }
 
+/// Detaches what an earlier process attached for an endpoint elsewhere: to another cgroup, or as a service that is the
+/// whole host now. `names` are the pins that it has.
+pub(crate) fn remove_other_links(directory: &Path, id: u32, inode: u64, names: &[String]) -> Result<(), Error> {
+    let is_ours = |pin: &Pin| names.iter().any(|name| pin.path.file_name().is_some_and(|file| file == name.as_str()));
+    let pins = Pin::all(directory)?.into_iter();
+    let mut others = pins.filter(|pin| pin.id == id && pin.inode == inode && !is_ours(pin));
+    others.try_for_each(|pin| remove_link(&pin.path).map_err(|source| Error::Bpffs { path: pin.path, source }))
+}
+
 /// Removes a pin; one that is gone is fine.
 pub(crate) fn remove_pin(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
@@ -84,7 +105,14 @@ pub(crate) struct Pin {
 }
 
 impl Pin {
-    pub(crate) fn parse(path: PathBuf) -> Option<Self> {
+    /// The pins of all endpoints.
+    pub(crate) fn all(directory: &Path) -> Result<Vec<Self>, Error> {
+        let entries = fs::read_dir(directory);
+        let entries = entries.map_err(|source| Error::Bpffs { path: directory.to_owned(), source })?;
+        Ok(entries.flatten().filter_map(|entry| Self::parse(entry.path())).collect())
+    }
+
+    fn parse(path: PathBuf) -> Option<Self> {
         let name = path.file_name()?.to_str()?.strip_prefix("endpoint-")?;
         let mut parts = name.split('-');
         let (id, inode) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
@@ -145,8 +173,6 @@ impl Loader {
         pin: &str,
     ) -> Result<Link, Error> {
         let failed = |source| Error::Attach { program: name, target: pin.to_owned(), source };
-        // `Single` makes a link that lets others attach as well; `AllowMultiple` is refused for links.
-        const MODE: CgroupAttachMode = CgroupAttachMode::Single;
         let not_a_link = |_| BoxError::from("the kernel is too old for links");
         let link = if name == "birth" {
             let program: &mut CgroupSock = program(ebpf, name).map_err(failed)?;
@@ -166,6 +192,25 @@ impl Loader {
             })
         };
         link.map_err(failed)
+    }
+
+    /// Attaches the judge of echo requests to a cgroup.
+    pub(crate) fn attach_echo(&self, ebpf: &mut Ebpf, cgroup: BorrowedFd<'_>, pin: &str) -> Result<Link, Error> {
+        let failed = |source| Error::Attach { program: ECHO, target: pin.to_owned(), source };
+        let program: &mut CgroupSkb = program(ebpf, ECHO).map_err(failed)?;
+        program.load().map_err(|error| failed(error.into()))?;
+        let fd = program.fd().and_then(|fd| Ok(fd.try_clone()?)).map_err(|error| failed(error.into()))?;
+        let attach = || -> Result<FdLink, BoxError> {
+            let id = program.attach(cgroup, CgroupSkbAttachType::Egress, MODE)?;
+            program.take_link(id)?.try_into().map_err(|_| BoxError::from("the kernel is too old for links"))
+        };
+        self.put(pin, &fd, attach).map_err(failed)
+    }
+
+    /// Detaches what is pinned under a name; nothing is fine.
+    pub(crate) fn remove(&self, pin: &str) -> Result<(), Error> {
+        let path = self.directory.join(pin);
+        remove_link(&path).map_err(|source| Error::Bpffs { path, source })
     }
 
     /// Swaps the program under a pinned link, or attaches and pins. A pinned link whose target is gone is made anew.

@@ -138,6 +138,11 @@ impl Maps {
         Ok(())
     }
 
+    /// Whether some endpoint's echo requests are judged.
+    pub(crate) fn judges_echo(&self) -> bool {
+        self.tables.judges_echo()
+    }
+
     fn take(&mut self, step: &Step) -> Result<(), Error> {
         match step {
             Step::AddClass(class, content) => enter(content, |peer, action| self.set_peer(*class, peer, action)),

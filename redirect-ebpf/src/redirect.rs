@@ -16,9 +16,10 @@ use portcullis_redirect_common::{MAX_ENDPOINTS, POD, slot};
 
 use crate::{
     attachment::{Attachment, Listeners, Options},
+    echo::Echo,
     error::Error,
     legs::{LegMaps, Legs},
-    links::{EGRESS, Link, Loader, Pin, remove_link, remove_links, remove_pin},
+    links::{ABOVE_ALL, ECHO, EGRESS, Link, Loader, Pin, remove_link, remove_links, remove_other_links, remove_pin},
     maps::{self, Maps},
     namespace, places,
     refusals::Refusals,
@@ -26,9 +27,6 @@ use crate::{
     site::{Place, Site},
     sysctl,
 };
-
-/// What the pins of the programs above all pods begin with; the number of the cgroup follows.
-const ABOVE_ALL: &str = "node-";
 
 #[derive(Debug)]
 struct Attached {
@@ -51,6 +49,8 @@ pub struct Redirect {
     /// The programs above all pods, and the cgroup that they are attached to.
     node: Vec<Link>,
     cgroup: PathBuf,
+    /// What judges echo requests there, while policy speaks of them.
+    echo: Echo,
     attached: BTreeMap<u32, Attached>,
     /// The ports whose datagrams are steered, by endpoint.
     udp_ports: BTreeMap<u32, Vec<(u16, u16)>>,
@@ -79,7 +79,16 @@ impl Redirect {
         let legs = LegMaps { own_sockets: maps.descriptor("OWN_SOCKETS")?, own_legs: maps.descriptor("OWN_LEGS")? };
         let legs = Legs { maps: Arc::new(legs) };
         let (attached, udp_ports) = (BTreeMap::new(), BTreeMap::new());
-        Ok(Self { directory, loader, maps, legs, node, cgroup: path, attached, udp_ports })
+        Ok(Self { directory, loader, maps, legs, node, cgroup: path, echo: Echo::default(), attached, udp_ports })
+    }
+
+    /// Judges echo requests from now on if some table speaks of ICMP, and no more if none does. Each packet on its way out
+    /// passes the program that does it.
+    ///
+    /// # Errors
+    /// The kernel refuses the program. Everything else is judged all the same.
+    pub fn judge_echo(&mut self) -> Result<(), Error> {
+        self.echo.settle(self.maps.judges_echo(), &mut self.loader, &self.cgroup)
     }
 
     /// Steers an endpoint, whose table has to be set before. Again: with other addresses, listeners or ports.
@@ -194,20 +203,13 @@ impl Redirect {
             let cgroup = places::open_cgroup(&path)?;
             let prefix = format!("{prefix}-{}", places::cgroup_number(&cgroup, &path)?);
             links.extend(self.loader.attach_egress(&mut ebpf, cgroup.as_fd(), &prefix)?);
+            let echo = format!("{prefix}-{ECHO}");
+            links.push(self.loader.attach_echo(&mut ebpf, cgroup.as_fd(), &echo)?);
+            names.push(echo);
             names.extend(EGRESS.map(|program| format!("{prefix}-{program}")));
         }
-        self.unlink_others(id, inode, &names)?;
+        remove_other_links(&self.directory, id, inode, &names)?;
         Ok(links)
-    }
-
-    /// Removes what an earlier process attached for an endpoint elsewhere: to another cgroup, or as a service that is the
-    /// whole host now.
-    fn unlink_others(&self, id: u32, inode: u64, names: &[String]) -> Result<(), Error> {
-        let is_ours =
-            |pin: &Pin| names.iter().any(|name| pin.path.file_name().is_some_and(|file| file == name.as_str()));
-        let mut others =
-            self.endpoint_pins()?.into_iter().filter(|pin| pin.id == id && pin.inode == inode && !is_ours(pin));
-        others.try_for_each(|pin| remove_link(&pin.path).map_err(|source| Error::Bpffs { path: pin.path, source }))
     }
 
     /// Steers an endpoint no more: everything of it is gone, sysctls have their old values. Not steered: fine.
@@ -255,7 +257,7 @@ impl Redirect {
         let failed = |source| Error::Bpffs { path: self.directory.clone(), source };
         let mut links = self.attached.remove(&id).into_iter().flat_map(|attached| attached.links);
         links.try_for_each(Link::remove).map_err(failed)?;
-        let mut pins = self.endpoint_pins()?.into_iter().filter(|pin| pin.id == id);
+        let mut pins = Pin::all(&self.directory)?.into_iter().filter(|pin| pin.id == id);
         pins.try_for_each(|pin| remove_link(&pin.path)).map_err(failed)
     }
 
@@ -274,7 +276,7 @@ impl Redirect {
     /// # Errors
     /// Something of it is left.
     pub fn retain(&mut self, ids: &[u32]) -> Result<(), Error> {
-        for pin in self.endpoint_pins()? {
+        for pin in Pin::all(&self.directory)? {
             // One that could not be attached yet keeps what it has: its steered flows are refused, not passed.
             let current = self.attached.get(&pin.id).is_none_or(|attached| attached.inode == pin.inode);
             if current && ids.contains(&pin.id) {
@@ -294,12 +296,6 @@ impl Redirect {
             }
         }
         Ok(())
-    }
-
-    fn endpoint_pins(&self) -> Result<Vec<Pin>, Error> {
-        let failed = |source| Error::Bpffs { path: self.directory.clone(), source };
-        let entries = fs::read_dir(&self.directory).map_err(failed)?;
-        Ok(entries.flatten().filter_map(|entry| Pin::parse(entry.path())).collect())
     }
 
     /// A handle for worker threads.
@@ -328,7 +324,7 @@ impl Redirect {
         let ids: Vec<u32> = self.attached.keys().copied().collect();
         let mut results: Vec<Result<(), Error>> = ids.into_iter().map(|id| self.detach(id)).collect();
         results.push(self.retain(&[]));
-        for link in std::mem::take(&mut self.node) {
+        for link in std::mem::take(&mut self.node).into_iter().chain(self.echo.take()) {
             results.push(link.remove().map_err(|source| Error::Bpffs { path: self.directory.clone(), source }));
         }
         results.push(self.unpin_all());

@@ -13,7 +13,7 @@ use std::{
     sync::Arc,
 };
 
-use portcullis_redirect_common::{PASS, PeerKey, STEER, UDP};
+use portcullis_redirect_common::{ICMP, ICMP_V6, PASS, PeerKey, STEER, UDP};
 
 use crate::table::{
     Action, AddressChange, Class, Content, Direction, Owner, Peer, Port, content, owner, ports, single,
@@ -83,6 +83,11 @@ impl Tables {
     /// The endpoints that have ports.
     pub(crate) fn endpoints(&self) -> BTreeSet<u32> {
         self.ports.keys().map(|(_, key)| key.endpoint).collect()
+    }
+
+    /// Whether some endpoint's echo requests are judged.
+    pub(crate) fn judges_echo(&self) -> bool {
+        self.ports.keys().any(|(_, key)| matches!(key.protocol, ICMP | ICMP_V6))
     }
 
     /// The steps from what is held to the classes of an endpoint. [`Tables::apply`] each one after the kernel has

@@ -57,3 +57,11 @@ pub struct SteeringTable {
     /// The endpoint's own addresses: flows between them are never judged.
     pub addresses: Vec<IpAddr>,
 }
+
+impl SteeringTable {
+    /// Whether some class is about ICMP.
+    #[must_use]
+    pub fn speaks_of_icmp(&self) -> bool {
+        self.classes.iter().any(|class| matches!(class.transport, Transport::Icmp | Transport::IcmpV6))
+    }
+}

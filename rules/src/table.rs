@@ -21,6 +21,11 @@ use crate::{
     world::{Direction, Endpoint, Transport},
 };
 
+/// Type of an echo request of ICMP (RFC 792).
+const ECHO_REQUEST: u16 = 8;
+/// Type of an echo request of ICMPv6 (RFC 4443 §4.1).
+const ECHO_REQUEST_V6: u16 = 128;
+
 /// Decisions by prefix. In order, so that a prefix follows those that contain it.
 type Prefixes = BTreeMap<IpNet, Action>;
 
@@ -87,6 +92,7 @@ impl Sources<'_> {
                 self.transport(subject, own, direction, transport, &mut classes);
             }
         }
+        self.echo(subject, &mut classes);
         classes
     }
 
@@ -127,6 +133,19 @@ impl Sources<'_> {
             }
         }
         classes.retain(|class| class.learns || class.prefixes.iter().any(|(_, action)| *action != Action::Pass));
+    }
+
+    /// Of ICMP the kernel judges echo requests on their way out, where rules speak of ICMP: looking at each packet costs
+    /// something.
+    fn echo(&self, subject: &Subject, classes: &mut Vec<PortClass>) {
+        let direction = Direction::Egress;
+        let Some(side) = subject.side(direction).filter(|side| side.speaks_of_icmp) else { return };
+        for (transport, request) in [(Transport::Icmp, ECHO_REQUEST), (Transport::IcmpV6, ECHO_REQUEST_V6)] {
+            let prefixes: Vec<_> = self.base(side.class(transport, request)).into_iter().collect();
+            if prefixes.iter().any(|(_, action)| *action != Action::Pass) {
+                classes.push(PortClass { direction, transport, ports: request..=request, prefixes, learns: false });
+            }
+        }
     }
 
     /// The decisions of a class without regard to services.

@@ -39,7 +39,7 @@ pub enum Transport {
     Udp,
     /// SCTP. Known to policies; never steered.
     Sctp,
-    /// ICMP; its message type stands for the port. Known to policies; never steered.
+    /// ICMP; its message type stands for the port. Never steered; the kernel judges echo requests on their way out.
     Icmp,
     /// ICMPv6, likewise.
     IcmpV6,

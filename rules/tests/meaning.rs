@@ -7,11 +7,12 @@ use kit::{
     policy, request, rule, town, word,
 };
 use portcullis_rules::{
-    policy::{Entity, Entry, FqdnSelector, Policy, Rule},
+    policy::{Entity, Entry, FqdnSelector, IcmpField, Policy, Rule},
     settings::{Deviations, Enforcement},
     snapshot::Snapshot,
+    steering::Action,
     verdict::{Layer, Reason},
-    world::{Direction, World},
+    world::{Direction, EndpointId, Transport, World},
 };
 
 fn server(entries: Vec<Entry>) -> World {
@@ -328,4 +329,42 @@ fn deviation_kube_dns_is_an_entity() {
     let on = Deviations { kube_dns_entity: true, ..Deviations::default() };
     assert_leaves(&deviating(to_dns(), on), &[("dns", "53/udp", "allow"), ("client", "53/udp", "deny")]);
     assert_leaves(&town(to_dns()), &[("dns", "53/udp", "deny")]);
+}
+
+#[test]
+fn the_kernel_is_told_of_echo_requests_on_their_way_out_where_rules_speak_of_icmp() {
+    let icmp = |fields: &[(Transport, u8)]| {
+        let fields = fields.iter().map(|(family, kind)| IcmpField { family: *family, kind: *kind });
+        Entry { icmps: Some(fields.collect()), ..peers(&["app=client"]) }
+    };
+    let told = |rule: Rule| -> Vec<String> {
+        let world = town(vec![policy("default/p", vec![rule])]);
+        let table = Snapshot::compile(&world, 1).steering(EndpointId(1));
+        let about = table.classes.iter().filter(|class| !matches!(class.transport, Transport::Tcp | Transport::Udp));
+        let all = about.map(|class| {
+            let whom =
+                class.prefixes.iter().filter(|(_, action)| *action == Action::Pass).map(|(net, _)| net.to_string());
+            format!(
+                "{:?} {:?} {:?} {}",
+                class.direction,
+                class.transport,
+                class.ports,
+                whom.collect::<Vec<_>>().join(" ")
+            )
+        });
+        all.collect()
+    };
+    let none: [&str; 0] = [];
+    assert_eq!(told(egress("app=server", vec![peers(&["app=client"])])), none, "nobody speaks of it");
+    assert_eq!(told(ingress("app=server", vec![icmp(&[(Transport::Icmp, 8)])])), none, "no hook meets what comes in");
+    let nobody6 = "Egress IcmpV6 128..=128 ";
+    assert_eq!(
+        told(egress("app=server", vec![icmp(&[(Transport::Icmp, 8)])])),
+        ["Egress Icmp 8..=8 10.0.0.2/32 fd00::2/128", nobody6],
+        "the other family is closed"
+    );
+    assert_eq!(told(egress("app=server", vec![icmp(&[(Transport::Icmp, 0)])])), ["Egress Icmp 8..=8 ", nobody6]);
+    let denies = Rule { egress_deny: Some(vec![icmp(&[(Transport::Icmp, 8)])]), ..rule("app=server") };
+    let denies = Rule { default_deny_egress: Some(false), ..denies };
+    assert_eq!(told(denies), ["Egress Icmp 8..=8 0.0.0.0/0 ::/0"], "all but the client");
 }

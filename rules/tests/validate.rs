@@ -133,6 +133,12 @@ fn what_surprises_is_accepted_with_a_warning() {
     assert_problems(vec![
         (server(anybody()), "spec.ingress[0]", "selects nobody", true),
         (server(anybody().push(none)), "spec.ingress[0].toPorts[0].ports", "selects nothing", true),
+        (
+            Rule { node: true, ..http(vec![allow("GET", "")]) },
+            "spec.ingress[0].toPorts[0].rules",
+            "rules.http of nodes are judged here, but Cilium refuses",
+            true,
+        ),
         (http(vec![host("*")]), "spec.ingress[0].toPorts[0].rules.http[0].host", "this rule matches nothing", true),
         (
             http(vec![allow("", "(((a{100}){100}){100})")]),

@@ -81,7 +81,7 @@ pub(super) fn read(item: &Field<'_>, kind: Kind, language: Language<'_>, problem
         let remedy = "remove it, and write the labels into each selector";
         problems.push(requires.problem("Cilium does not have it any more", remedy));
     }
-    let icmps = icmp::read(&mut fields, language, problems);
+    let icmps = icmp::read(&mut fields, kind, language, problems);
     refuse_groups(&mut fields, names, problems);
     authentication(&mut fields, problems);
     refuse_other_direction(item, kind, problems, &mut fields);

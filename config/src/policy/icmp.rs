@@ -2,7 +2,7 @@
 
 use portcullis_rules::{policy::IcmpField, world::Transport};
 
-use super::Language;
+use super::{Language, entry::Kind};
 use crate::{
     problem::Problem,
     yaml::{Field, Fields, Value},
@@ -60,17 +60,22 @@ const IPV6: &[(&str, u8)] = &[
 /// Most types of one item.
 const MOST: usize = 40;
 
+const REMEDY: &str = "mind that these messages pass; let the layer-3/4 network of the node judge them";
+
 /// Reads `icmps`. An empty list counts as absent.
 pub(super) fn read(
     fields: &mut Fields<'_>,
+    direction: Kind,
     language: Language<'_>,
     problems: &mut Vec<Problem>,
 ) -> Option<Vec<IcmpField>> {
     let field = fields.get("icmps")?;
-    language.refuse_live(&field, problems);
     let items = field.items(problems);
     if items.is_empty() {
         return None;
+    }
+    if !direction.egress {
+        language.warn_live(&field, "ICMP that comes in is not judged by this node", REMEDY, problems);
     }
     let mut types = Vec::new();
     for item in &items {
@@ -81,9 +86,21 @@ pub(super) fn read(
             let message = format!("too many types, the max is {MOST}");
             problems.push(item.problem(message, "split them over several items"));
         }
-        types.extend(list.iter().filter_map(|item| one(item, problems)));
+        for item in &list {
+            let Some(field) = one(item, problems) else { continue };
+            if direction.egress && !is_echo_request(&field) {
+                let message = "of ICMP that goes out only echo requests are judged by this node";
+                language.warn_live(item, message, REMEDY, problems);
+            }
+            types.push(field);
+        }
     }
     Some(types)
+}
+
+/// What the kernel is told of (RFC 792; RFC 4443 §4.1).
+fn is_echo_request(field: &IcmpField) -> bool {
+    matches!((field.family, field.kind), (Transport::Icmp, 8) | (Transport::IcmpV6, 128))
 }
 
 fn one(item: &Field<'_>, problems: &mut Vec<Problem>) -> Option<IcmpField> {

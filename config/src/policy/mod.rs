@@ -51,17 +51,15 @@ pub(crate) struct Language<'a> {
     pub(crate) schemas: &'a [&'static Schema],
     /// Settings that change what is accepted.
     pub(crate) settings: &'a Settings,
-    /// The policy is to bind live traffic, so what only offline commands can judge is refused by name.
+    /// The policy is to bind live traffic, so what that will not be held to is said.
     pub(crate) live: bool,
 }
 
 impl Language<'_> {
-    /// Refuses a field that is understood, but does nothing to live traffic yet: a rule that is passed over would be a
-    /// wider policy.
-    pub(crate) fn refuse_live(self, field: &Field<'_>, problems: &mut Vec<Problem>) {
+    /// Warns of something that live traffic will not be held to.
+    pub(crate) fn warn_live(self, field: &Field<'_>, message: &str, remedy: &str, problems: &mut Vec<Problem>) {
         if self.live {
-            let remedy = "remove it, and mind what the policy means without it";
-            problems.push(field.problem("not supported by this version for live traffic", remedy));
+            problems.push(field.problem(message, remedy).as_warning());
         }
     }
 }

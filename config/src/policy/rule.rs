@@ -18,7 +18,7 @@ use crate::{
 /// Reads `spec` or an item of `specs`.
 pub(super) fn read(spec: &Field<'_>, namespaced: bool, language: Language<'_>, problems: &mut Vec<Problem>) -> Rule {
     let mut fields = spec.fields(problems);
-    let (subject, node) = subject(&mut fields, spec, namespaced, language, problems);
+    let (subject, node) = subject(&mut fields, spec, namespaced, problems);
     let mut entries = |name, kind| -> Option<Vec<Entry>> {
         let field = fields.get(name)?;
         let items = field.items(problems);
@@ -50,7 +50,6 @@ fn subject(
     fields: &mut Fields<'_>,
     spec: &Field<'_>,
     namespaced: bool,
-    language: Language<'_>,
     problems: &mut Vec<Problem>,
 ) -> (Selector, bool) {
     const REMEDY: &str =
@@ -75,8 +74,6 @@ fn subject(
     };
     if namespaced {
         problems.push(field.problem("rule cannot have NodeSelector", "write kind: CiliumClusterwideNetworkPolicy"));
-    } else {
-        language.refuse_live(&field, problems);
     }
     (selector::read(&field, problems), true)
 }

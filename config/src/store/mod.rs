@@ -8,6 +8,7 @@ mod numbers;
 mod references;
 mod sources;
 mod table;
+mod unbound;
 mod update;
 mod watch;
 mod worker;

@@ -11,6 +11,7 @@ use super::{
     numbers::LARGEST,
     references,
     table::{Body, Entry, Good, Origin, Rejected, Table},
+    unbound,
 };
 use crate::{
     policy::Language,
@@ -71,6 +72,7 @@ pub(crate) fn apply(table: &mut Table, update: Update, language: Language<'_>) -
     }
     let mut done = commit(table, candidates, removals);
     references::warn(&mut done.results, table);
+    unbound::warn(&mut done.results, table);
     done
 }
 

@@ -27,6 +27,7 @@ use super::{
     key::{Key, Kind},
     references, sources,
     table::{Origin, Rejected, Table},
+    unbound::{self, Warnings},
     update::{self, Done, Update},
     watch,
 };
@@ -69,6 +70,8 @@ pub(crate) struct Worker {
     /// What policies name and is not there.
     reference_faults: Vec<String>,
     disk_faults: BTreeMap<Kind, String>,
+    /// What policies in force do not bind.
+    unbound: Warnings,
 }
 
 /// One answer that waits for what it tells to be in force.
@@ -96,6 +99,7 @@ impl Worker {
             file_faults: Vec::new(),
             reference_faults: Vec::new(),
             disk_faults: BTreeMap::new(),
+            unbound: Warnings::new(),
         };
         worker.restore();
         let mut done = worker.read_files();
@@ -354,6 +358,8 @@ impl Worker {
             tracing::warn!("{fault}");
         }
         self.reference_faults = missing;
+        let before = std::mem::replace(&mut self.unbound, unbound::all(&self.table));
+        unbound::log_new(&self.unbound, &before);
         let mut world = self.table.world(self.settings);
         world.naming = self.schemas.iter().copied().find(|schema| schema.nature.teaches);
         world.names = self.sink.names();

@@ -151,6 +151,11 @@ impl<K: Kernel> Lessons<K> {
         self.room().tell_table(id)
     }
 
+    /// Whether the table of an endpoint has echo requests judged.
+    pub(crate) fn speaks_of_icmp(&self, id: EndpointId) -> bool {
+        self.room().snapshot.steering(id).speaks_of_icmp()
+    }
+
     /// Steers an endpoint no more.
     pub(crate) fn detach(&self, id: EndpointId) -> Result<(), String> {
         let mut room = self.room();

@@ -67,6 +67,12 @@ pub trait Kernel: Send {
     /// What could be changed is changed, the rest is as it was.
     fn learn(&mut self, id: EndpointId, changes: &[AddressChange]) -> Result<bool, String>;
 
+    /// Judges echo requests of ICMP where tables speak of them.
+    ///
+    /// # Errors
+    /// They pass; everything else is judged.
+    fn judge_echo(&mut self) -> Result<(), String>;
+
     /// Steers an endpoint whose table is set; again, when its addresses, ports or sockets are others.
     ///
     /// # Errors

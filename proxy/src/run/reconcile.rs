@@ -133,6 +133,7 @@ impl<K: Kernel, D: Plane, P: Places> Reconciler<K, D, P> {
             Ok(()) => self.faults.remove(&id),
             Err(fault) => self.faults.insert(id, fault),
         };
+        self.judge_echo();
         self.log_changes(&before);
         self.faults != before
     }
@@ -161,6 +162,7 @@ impl<K: Kernel, D: Plane, P: Places> Reconciler<K, D, P> {
         }
         self.steer_wanted();
         self.drop_unwanted();
+        self.judge_echo();
         self.sweep();
         self.log_changes(&before);
     }
@@ -264,6 +266,18 @@ impl<K: Kernel, D: Plane, P: Places> Reconciler<K, D, P> {
         attached.map_err(|error| failed("its flows are not steered", error))?;
         held.attached = Some(inputs);
         Ok(())
+    }
+
+    /// Where the kernel does not judge echo requests, that is a fault of the endpoints whose rules speak of them.
+    fn judge_echo(&mut self) {
+        let Err(error) = self.lessons.with_kernel(K::judge_echo) else { return };
+        for (id, held) in self.held.iter().filter(|(id, _)| self.lessons.speaks_of_icmp(**id)) {
+            self.faults.entry(*id).or_insert_with(|| Unsteered {
+                field: field(&held.place),
+                message: format!("its echo requests (ICMP) are not judged: {error}"),
+                remedy: "needs Linux 6.15 or newer; everything else of its policy is in force",
+            });
+        }
     }
 
     fn drop_unwanted(&mut self) {

@@ -19,6 +19,8 @@ use crate::run::ports::{Attachment, Kernel, Site, Sockets};
 /// IP protocol numbers (IANA).
 const TCP: u8 = 6;
 const UDP: u8 = 17;
+const ICMP: u8 = 1;
+const ICMP_V6: u8 = 58;
 
 /// The loader, asked in the words of the rules.
 pub struct Steering {
@@ -50,6 +52,10 @@ impl Kernel for Steering {
     fn learn(&mut self, id: EndpointId, changes: &[steering::AddressChange]) -> Result<bool, String> {
         let changes: Vec<AddressChange> = changes.iter().filter_map(change).collect();
         self.redirect.learn(id.0, &changes).map_err(|error| error.to_string())
+    }
+
+    fn judge_echo(&mut self) -> Result<(), String> {
+        self.redirect.judge_echo().map_err(|error| error.to_string())
     }
 
     fn attach(&mut self, attachment: &Attachment<'_>) -> Result<(), String> {
@@ -148,7 +154,9 @@ fn number(transport: Transport) -> Option<u8> {
     match transport {
         Transport::Tcp => Some(TCP),
         Transport::Udp => Some(UDP),
-        Transport::Sctp | Transport::Icmp | Transport::IcmpV6 => None,
+        Transport::Icmp => Some(ICMP),
+        Transport::IcmpV6 => Some(ICMP_V6),
+        Transport::Sctp => None,
     }
 }
 
@@ -158,6 +166,8 @@ pub fn transport(number: u8) -> Option<Transport> {
     match number {
         TCP => Some(Transport::Tcp),
         UDP => Some(Transport::Udp),
+        ICMP => Some(Transport::Icmp),
+        ICMP_V6 => Some(Transport::IcmpV6),
         _ => None,
     }
 }

@@ -39,6 +39,15 @@ pub const TCP: u8 = 6;
 /// IP protocol number of UDP.
 pub const UDP: u8 = 17;
 
+/// IP protocol number of ICMP. The type of a message stands for the port.
+pub const ICMP: u8 = 1;
+/// IP protocol number of ICMPv6.
+pub const ICMP_V6: u8 = 58;
+/// Type of an echo request (RFC 792). Of ICMP, no other message is judged.
+pub const ECHO_REQUEST: u8 = 8;
+/// Type of an echo request of ICMPv6 (RFC 4443 §4.1).
+pub const ECHO_REQUEST_V6: u8 = 128;
+
 /// What an endpoint is: all of a network namespace of its own.
 pub const POD: u32 = 0;
 /// What an endpoint is: a cgroup's processes in the host's namespace, and the ports that it names.
@@ -64,7 +73,7 @@ pub struct PortKey {
     pub endpoint: u32,
     /// [`INGRESS`] or [`EGRESS`].
     pub direction: u8,
-    /// [`TCP`] or [`UDP`].
+    /// [`TCP`], [`UDP`], [`ICMP`] or [`ICMP_V6`].
     pub protocol: u8,
     /// Port in network order.
     pub port: [u8; 2],
@@ -174,9 +183,9 @@ pub struct Refusal {
     pub endpoint: u32,
     /// [`INGRESS`] or [`EGRESS`].
     pub direction: u8,
-    /// [`TCP`] or [`UDP`].
+    /// [`TCP`], [`UDP`], [`ICMP`] or [`ICMP_V6`].
     pub protocol: u8,
-    /// Port that was connected to.
+    /// Port that was connected to; of ICMP, the type.
     pub port: u16,
     /// Port of the side that connected; 0 when not known yet.
     pub source_port: u16,

@@ -5,6 +5,7 @@
 
 mod birth;
 mod connect;
+mod echo;
 mod lookup;
 mod maps;
 mod verdict;

@@ -13,6 +13,7 @@ mod dns_life;
 mod egress;
 mod failure;
 mod host;
+mod icmp;
 mod ingress;
 mod namespaces;
 mod node;

@@ -194,7 +194,7 @@ fn what_was_a_service_before_a_crash_is_the_whole_host_after_it() {
         let names = pins.map(|pin| pin.file_name().to_string_lossy().into_owned());
         names.filter(|name| name.starts_with("endpoint-9-")).count()
     };
-    assert_eq!(programs(&host.lab), 6, "its own programs for egress, and the lookup");
+    assert_eq!(programs(&host.lab), 7, "its own programs for egress, and the lookup");
     // Dropped without an end, as a crash does.
     host.redirect = Redirect::open(Options { cgroup: Some(service.clone()), ..options(&host.lab, true) }).unwrap();
     host.redirect.set_table(NODE, &table()).unwrap();
@@ -205,7 +205,7 @@ fn what_was_a_service_before_a_crash_is_the_whole_host_after_it() {
     host.redirect = Redirect::open(below(&host.lab)).unwrap();
     host.redirect.set_table(NODE, &table()).unwrap();
     host.attach(&service).unwrap();
-    assert_eq!(programs(&host.lab), 6, "and a service again");
+    assert_eq!(programs(&host.lab), 7, "and a service again");
     assert!(read(&host.programs[0], host.outside.address(false, REFUSED)).unwrap_err().contains("refused"));
     assert!(matches!(read(&host.programs[1], host.outside.address(false, REFUSED)), Ok(text) if !text.is_empty()));
 }

@@ -139,6 +139,11 @@ impl Grant {
         self.ports.iter().flatten().any(|spec| is_about(spec, transport) && spec.port == PortRef::Range(port, port))
     }
 
+    /// Whether it is of `icmps`.
+    pub(crate) fn is_about_icmp(&self) -> bool {
+        self.ports.iter().flatten().any(|spec| is_icmp(spec.transport))
+    }
+
     pub(crate) fn names_own_ports(&self) -> bool {
         self.ports.iter().flatten().any(|spec| matches!(spec.port, PortRef::Named(_)))
     }

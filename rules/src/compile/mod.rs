@@ -58,6 +58,8 @@ pub(crate) struct Side {
     classes: [Vec<(u16, Arc<Class>)>; 5],
     /// Whom rules of this direction allow on some port.
     allowed: Vec<Arc<Peers>>,
+    /// Some rule of this direction has `icmps`.
+    pub(crate) speaks_of_icmp: bool,
 }
 
 impl Side {
@@ -189,7 +191,8 @@ impl Binder<'_> {
                 allowed.push(Arc::clone(peers));
             }
         }
-        Some(Side { classes, allowed })
+        let speaks_of_icmp = grants.iter().any(|id| self.grant(*id).is_about_icmp());
+        Some(Side { classes, allowed, speaks_of_icmp })
     }
 
     fn grant(&self, id: GrantId) -> &Grant {

@@ -105,7 +105,7 @@ impl Validator<'_> {
                 let path = format!("{}.{}[{number}]", rule.path, list.name());
                 self.entry(entry, list, &path);
                 if rule.node {
-                    self.no_l7_on_nodes(entry, list, &path);
+                    self.l7_on_nodes(entry, list, &path);
                 }
             }
             if !list.deny && !self.settings.deviations.l7_binds_beside_l4 {
@@ -135,17 +135,18 @@ impl Validator<'_> {
         }
     }
 
-    /// Cilium's host firewall judges no requests.
-    fn no_l7_on_nodes(&mut self, entry: &Entry, list: List, path: &str) {
+    /// Cilium's host firewall judges no requests and refuses such a policy. Here those of a node are judged as any other's.
+    fn l7_on_nodes(&mut self, entry: &Entry, list: List, path: &str) {
         let rules = entry.ports.iter().flatten().enumerate();
         for (number, l7) in rules.filter_map(|(number, rule)| Some((number, rule.l7.as_ref()?))) {
-            let protocol = l7.schema.protocol.to_ascii_uppercase();
-            let message = match list.direction {
-                Direction::Ingress => "L7 policy is not supported on host ingress yet".to_owned(),
-                Direction::Egress if l7.schema.nature.datagrams => continue,
-                Direction::Egress => format!("L7 protocol {protocol} is not supported on host egress yet"),
-            };
-            self.error(format!("{path}.toPorts[{number}].rules"), message, "judge the requests at the pods' side");
+            if list.direction == Direction::Egress && l7.schema.nature.datagrams {
+                continue;
+            }
+            let protocol = l7.schema.protocol;
+            let message =
+                format!("rules.{protocol} of nodes are judged here, but Cilium refuses a policy that has them");
+            let remedy = "where Cilium has to take it too, judge the requests at the pods' side";
+            self.warn(format!("{path}.toPorts[{number}].rules"), message, remedy);
         }
     }
 

@@ -21,20 +21,7 @@ fn what_this_version_does_not_implement_is_refused_by_name() {
 }
 
 #[test]
-fn what_is_understood_but_not_done_is_refused_for_live_traffic_and_read_offline() {
-    let clusterwide =
-        |document: String| document.replace("CiliumN", "CiliumClusterwideN").replace(", namespace: shop", "");
-    let table = [
-        (with_ingress("icmps: [{fields: [{type: 8}]}]"), "7:14 spec.ingress[0].icmps"),
-        (clusterwide(with_spec("nodeSelector: {}\ningress: [{}]")), "5:17 spec.nodeSelector"),
-    ];
-    for (document, place) in table {
-        let wanted = format!("{place}: not supported by this version for live traffic");
-        assert_eq!(refused(&document), [wanted], "{document}");
-        let (policy, problems) =
-            crate::documents::read_policy(&document, "test", &[&super::HTTP], &Settings::default());
-        assert!(policy.is_some(), "{document}\n{problems:#?}");
-    }
+fn what_only_a_cloud_or_a_mesh_can_tell_is_refused() {
     let groups = refused(&with_ingress("fromGroups: [{}]"));
     assert!(groups[0].starts_with("7:19 spec.ingress[0].fromGroups: not supported: security groups"), "{groups:?}");
     let authentication = refused(&with_ingress("fromEndpoints: [{}]\nauthentication: {mode: required}"));
@@ -90,6 +77,29 @@ fn groups_of_ranges_and_secrets_are_for_live_traffic_too() {
     ));
     let ports = rule.rules[0].ingress.as_ref().unwrap()[0].ports.clone().unwrap();
     assert_eq!(ports[0].l7.as_ref().unwrap().rules[0].actions.len(), 1);
+}
+
+#[test]
+fn icmp_that_no_hook_meets_is_accepted_with_a_warning_on_a_running_node() {
+    let egress =
+        |fields: &str| with_spec(&format!("endpointSelector: {{}}\negress: [{{icmps: [{{fields: [{fields}]}}]}}]"));
+    let ingress = "7:14: spec.ingress[0].icmps: ICMP that comes in is not judged by this node";
+    let other =
+        "6:31: spec.egress[0].icmps[0].fields[0]: of ICMP that goes out only echo requests are judged by this node";
+    let table = [
+        (with_ingress("icmps: [{fields: [{type: 8}]}]"), Some(ingress)),
+        (egress("{type: EchoRequest}, {family: IPv6, type: 128}"), None),
+        (egress("{type: 128}"), Some(other)),
+        (egress("{family: IPv6, type: 8}, {type: 8}"), Some(other)),
+    ];
+    for (document, wanted) in table {
+        let read = read_with(&document, &[&super::HTTP]);
+        assert!(read.policy.is_some(), "{document}");
+        let told: Vec<String> = read.problems.iter().map(ToString::to_string).collect();
+        assert_eq!(told.len(), usize::from(wanted.is_some()), "{told:?}");
+        assert!(wanted.is_none_or(|wanted| told[0].starts_with(wanted)), "{told:?}");
+        assert!(crate::documents::check_policy(&document, &[&super::HTTP], &Settings::default()).is_empty());
+    }
 }
 
 #[test]

@@ -81,6 +81,10 @@ impl Kernel for Fake {
         Ok(true)
     }
 
+    fn judge_echo(&mut self) -> Result<(), String> {
+        Ok(())
+    }
+
     fn attach(&mut self, _: &Attachment<'_>) -> Result<(), String> {
         Ok(())
     }

@@ -1,0 +1,96 @@
+//! Rules for nodes that do not bind what they say on this one: whoever applies them is told.
+
+use std::{collections::BTreeMap, path::Path};
+
+use portcullis_rules::{
+    policy::{Policy, Rule},
+    world::Endpoint,
+};
+
+use super::{
+    key::Key,
+    table::{Body, Table},
+};
+use crate::{
+    node::Place,
+    problem::Problem,
+    proto::{Outcome, ResourceResult},
+};
+
+/// Warnings about policies in force, by policy.
+pub(crate) type Warnings = BTreeMap<Key, Vec<Problem>>;
+
+/// This node, as an endpoint tells it.
+type Node<'a> = (&'a Endpoint, &'a Place);
+
+/// Tells the senders of policies which of their rules do not bind this node.
+pub(crate) fn warn(results: &mut [ResourceResult], table: &Table) {
+    let nodes = nodes(table);
+    for result in results.iter_mut().filter(|result| result.outcome() == Outcome::Accepted) {
+        let good = result.key.as_ref().and_then(Key::from_proto).and_then(|key| table.good(&key));
+        if let Some(Body::Policy(policy)) = good.map(|good| &good.body) {
+            result.problems.extend(about(policy, &nodes).into_iter().map(Into::into));
+        }
+    }
+}
+
+/// The same of all policies in force.
+pub(crate) fn all(table: &Table) -> Warnings {
+    let nodes = nodes(table);
+    let policies = table.goods().filter_map(|(key, good)| match &good.body {
+        Body::Policy(policy) => Some((key, policy)),
+        _ => None,
+    });
+    let told = policies.map(|(key, policy)| (key.clone(), about(policy, &nodes)));
+    told.filter(|(_, problems)| !problems.is_empty()).collect()
+}
+
+/// Logs warnings that were not there before: files have nobody who is told.
+pub(crate) fn log_new(warnings: &Warnings, before: &Warnings) {
+    for (key, problems) in warnings.iter().filter(|(key, problems)| before.get(*key) != Some(*problems)) {
+        for Problem { field, message, remedy, .. } in problems {
+            tracing::warn!(resource = %key, field, remedy, "{message}");
+        }
+    }
+}
+
+fn nodes(table: &Table) -> Vec<Node<'_>> {
+    let is_node = |endpoint: &Endpoint| endpoint.labels.has_reserved("host");
+    let local = table.goods().filter_map(|(_, good)| match &good.body {
+        Body::Endpoint(endpoint, Some(place)) if is_node(endpoint) => Some((&**endpoint, place)),
+        _ => None,
+    });
+    local.collect()
+}
+
+fn about(policy: &Policy, nodes: &[Node<'_>]) -> Vec<Problem> {
+    policy.rules.iter().filter(|rule| rule.node).filter_map(|rule| about_rule(rule, nodes)).collect()
+}
+
+fn about_rule(rule: &Rule, nodes: &[Node<'_>]) -> Option<Problem> {
+    let mut selected = nodes.iter().filter(|(node, _)| rule.subject.matches(&node.labels)).peekable();
+    let (message, remedy) = if nodes.is_empty() {
+        ("binds nothing here: no endpoint of this node has the label reserved:host", DECLARE)
+    } else if selected.peek().is_none() {
+        ("binds nothing here: it does not select this node", DECLARE)
+    } else if speaks_of_ingress(rule) && selected.all(is_portless) {
+        (PORTLESS, "name the ports of the endpoint, or write cgroup: / to bind every port of the node")
+    } else {
+        return None;
+    };
+    let position = rule.position;
+    Some(Problem::new(format!("{}.nodeSelector", rule.path), message, remedy).at(position).as_warning())
+}
+
+const DECLARE: &str =
+    "apply an Endpoint with the label reserved:host, the labels and addresses of the node, and cgroup: /";
+const PORTLESS: &str = "judges nothing that comes in: the node's endpoint has a cgroup of its own and no ports (unless steering.cgroup is it)";
+
+fn speaks_of_ingress(rule: &Rule) -> bool {
+    [&rule.ingress, &rule.ingress_deny].into_iter().flatten().any(|entries| !entries.is_empty())
+}
+
+/// Whether what comes in is judged for no port (docs/operations.md).
+fn is_portless((node, place): &Node<'_>) -> bool {
+    matches!(place, Place::Cgroup(path) if path != Path::new("/")) && node.ports.is_empty()
+}

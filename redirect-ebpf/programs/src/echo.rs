@@ -1,0 +1,80 @@
+//! `cgroup_skb/egress`: echo requests. Raw sockets and ping sockets that never connect send them past every other hook.
+//! It sees each packet, so it is attached only while policy speaks of ICMP.
+
+use aya_ebpf::{helpers::bpf_get_netns_cookie, macros::cgroup_skb, programs::SkBuffContext};
+use portcullis_redirect_common::{ECHO_REQUEST, ECHO_REQUEST_V6, EGRESS, ICMP, ICMP_V6, LocalKey, REFUSE};
+
+use crate::{
+    ENDPOINT,
+    maps::{LOCALS, PODS},
+    number,
+    verdict::{Flow, is_loopback, mapped, plain, read, tell, verdict},
+};
+
+const DROP: i32 = 0;
+const SEND: i32 = 1;
+/// Ethernet protocol numbers in network order, as a context has them.
+const IPV4: u32 = 0x0800_u16.to_be() as u32;
+const IPV6: u32 = 0x86dd_u16.to_be() as u32;
+/// Most extension headers that are looked behind. Whoever sends more is taken to send an echo request.
+const HEADERS: u32 = 6;
+
+/// Judges echo requests on their way out; the sender of one that is refused sees EPERM.
+#[cgroup_skb(egress)]
+pub fn echo(ctx: SkBuffContext) -> i32 {
+    let (protocol, port, peer) = match read!((*ctx.skb.skb).protocol) {
+        IPV4 if is_request_v4(&ctx) => (ICMP, ECHO_REQUEST, mapped(ctx.load(16).unwrap_or(0))),
+        IPV6 if is_request_v6(&ctx) => (ICMP_V6, ECHO_REQUEST_V6, plain(ctx.load(24).unwrap_or([0; 4]))),
+        _ => return SEND,
+    };
+    let Some(endpoint) = endpoint(&ctx) else { return SEND };
+    if is_loopback(&peer) || unsafe { LOCALS.get(LocalKey { endpoint, address: peer }) }.is_some() {
+        return SEND;
+    }
+    let flow = Flow { endpoint, direction: EGRESS, protocol, port: port as u16, source_port: 0, peer };
+    if verdict(&flow) != REFUSE {
+        return SEND;
+    }
+    tell(&flow, false);
+    DROP
+}
+
+#[inline(always)]
+fn byte(ctx: &SkBuffContext, at: u32) -> u8 {
+    ctx.load(at as usize).unwrap_or(0)
+}
+
+#[inline(always)]
+fn is_request_v4(ctx: &SkBuffContext) -> bool {
+    byte(ctx, 9) == ICMP && byte(ctx, (byte(ctx, 0) & 0xf) as u32 * 4) == ECHO_REQUEST
+}
+
+/// Looks behind extension headers (RFC 8200 §4): options of hops and of the destination, routing, fragment.
+#[inline(always)]
+fn is_request_v6(ctx: &SkBuffContext) -> bool {
+    let (mut next, mut at) = (byte(ctx, 6), 40);
+    let mut header = 0;
+    while header < HEADERS {
+        let length = match next {
+            ICMP_V6 => return byte(ctx, at) == ECHO_REQUEST_V6,
+            0 | 43 | 60 => (byte(ctx, at + 1) as u32 + 1) * 8,
+            44 => 8,
+            _ => return false,
+        };
+        next = byte(ctx, at);
+        at += length;
+        header += 1;
+    }
+    true
+}
+
+/// The program of a service knows its endpoint; the one above all pods asks by network namespace.
+#[inline(always)]
+fn endpoint(ctx: &SkBuffContext) -> Option<u32> {
+    let fixed = number(&ENDPOINT);
+    if fixed != 0 {
+        return Some(fixed);
+    }
+    let cookie = unsafe { bpf_get_netns_cookie(ctx.skb.skb.cast()) };
+    unsafe { PODS.get(cookie) }.copied()
+}
