@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use portcullis_config::{
-    documents::{Content, Document, check_policy, split},
+    documents::{self, Content, Document, check_policy, split},
     proto::{self, resource::Body},
 };
 use portcullis_rules::settings::Settings;
@@ -73,8 +73,8 @@ fn a_list_is_unrolled_and_every_item_keeps_its_place() {
             "15: policy of 2 lines",
             "17: policy of 1 lines",
             "18: 1:9: kind: Gateway of v1 is not a resource of ours (known are CiliumNetworkPolicy, \
-             CiliumClusterwideNetworkPolicy and CiliumCIDRGroup of cilium.io/v2, Endpoint and Service of \
-             portcullis.io/v1, Secret of v1)",
+             CiliumClusterwideNetworkPolicy and CiliumCIDRGroup of cilium.io/v2, NetworkPolicy, \
+             ClusterwideNetworkPolicy, Endpoint and Service of portcullis.io/v1, Secret of v1)",
         ]
     );
     let place = documents[0].locate("spec.ingress");
@@ -115,6 +115,8 @@ fn manifests_of_a_walk_through_are_skipped_and_all_else_is_refused() {
         ("networking.k8s.io/v1", "NetworkPolicy", "1: 2:7: kind"),
         ("cilium.io/v2alpha1", "CiliumNetworkPolicy", "1: 2:7: kind"),
         ("portcullis.io/v2", "Endpoint", "1: 2:7: kind"),
+        ("portcullis.io/v1", "CiliumNetworkPolicy", "1: 2:7: kind"),
+        ("cilium.io/v2", "NetworkPolicy", "1: 2:7: kind"),
     ] {
         let told = told(&format!("apiVersion: {version}\nkind: {kind}\nmetadata: {{name: a}}\n"));
         assert!(told[0].starts_with(place), "{told:?}");
@@ -209,6 +211,31 @@ fn endpoints_and_services_are_refused_at_the_place_of_their_fault() {
         assert!(told[0].starts_with(&format!("1: {expected}")), "{expected}\n{told:?}");
         assert!(told[0].ends_with(')'), "a remedy: {told:?}");
     }
+}
+
+#[test]
+fn a_policy_may_be_of_a_kind_of_our_own() {
+    let own = POLICY.replace("cilium.io/v2", "portcullis.io/v1").replace("CiliumNetwork", "Network");
+    assert_eq!(told(&own), ["1: policy of 4 lines"]);
+    let key = |text: &str| {
+        let Ok(Content::Resource(resource)) = split(text).remove(0).content else { panic!("no resource") };
+        let key = documents::key(&resource).unwrap();
+        (key.namespace, key.name)
+    };
+    assert_eq!(key(&own), ("default".to_owned(), "p".to_owned()), "the same name as of Cilium's kind");
+    assert_eq!(key(&own), key(POLICY));
+    let clusterwide = own.replace("kind: Network", "kind: ClusterwideNetwork");
+    assert_eq!(key(&clusterwide), (String::new(), "p".to_owned()));
+    let check = |text: &str| check_policy(text, &[], &Settings::default());
+    let sound = |text: &str| text.replace("{}", "{endpointSelector: {}, ingress: [{fromEntities: [all]}]}");
+    assert!(check(&sound(&own)).is_empty() && check(&sound(&clusterwide)).is_empty(), "{:?}", check(&sound(&own)));
+    let crossed = check(&sound(&own).replace("portcullis.io/v1", "cilium.io/v2"));
+    assert_eq!(
+        crossed[0].to_string(),
+        "2:7: kind: unknown value \"NetworkPolicy\" (write CiliumNetworkPolicy or CiliumClusterwideNetworkPolicy)"
+    );
+    let named = check(&sound(&clusterwide).replace("name: p", "name: p, namespace: shop"));
+    assert!(named[0].message.contains("has no namespace"), "{named:?}");
 }
 
 #[test]

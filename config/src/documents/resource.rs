@@ -19,15 +19,15 @@ pub(super) const API_VERSION: &str = "portcullis.io/v1";
 pub(super) const TEST: (&str, &str) = (API_VERSION, "PolicyTest");
 /// Manifests that may stand beside ours: those of a walk-through, and tests of policies.
 const FOREIGN: &[(&str, &str)] = &[("v1", "Namespace"), ("v1", "Service"), ("apps/v1", "Deployment"), TEST];
-const KINDS: &str = "CiliumNetworkPolicy, CiliumClusterwideNetworkPolicy and CiliumCIDRGroup of cilium.io/v2, Endpoint and \
-                     Service of portcullis.io/v1, Secret of v1";
+const KINDS: &str = "CiliumNetworkPolicy, CiliumClusterwideNetworkPolicy and CiliumCIDRGroup of cilium.io/v2, \
+                     NetworkPolicy, ClusterwideNetworkPolicy, Endpoint and Service of portcullis.io/v1, Secret of v1";
 
 /// Reads a document by its `apiVersion` and `kind`.
 pub(super) fn read(text: &str, tree: &Tree) -> Result<Content, Refused> {
     let version = tree.text("apiVersion").unwrap_or_default();
     let kind = tree.text("kind").unwrap_or_default();
     let body = match (version, kind) {
-        (policy::API_VERSION, policy::NAMESPACED | policy::CLUSTERWIDE) => {
+        (version, kind) if policy::is_policy(version, kind) => {
             Body::Policy(proto::Policy { document: text.to_owned() })
         }
         (API_VERSION, "Endpoint") => {

@@ -1,4 +1,4 @@
-//! Policy documents: CiliumNetworkPolicy and CiliumClusterwideNetworkPolicy.
+//! Policy documents: CiliumNetworkPolicy and CiliumClusterwideNetworkPolicy, and the same under names of our own.
 
 mod cidrs;
 mod entry;
@@ -27,12 +27,13 @@ use crate::{
     yaml::{self, Field, Tree},
 };
 
-/// What policies have as `apiVersion`.
-pub(crate) const API_VERSION: &str = "cilium.io/v2";
-/// A policy of one namespace.
-pub(crate) const NAMESPACED: &str = "CiliumNetworkPolicy";
-/// A policy of the whole cluster.
-pub(crate) const CLUSTERWIDE: &str = "CiliumClusterwideNetworkPolicy";
+/// Cilium's kinds of policies, and whether each is of one namespace.
+const CILIUMS: (&str, [(&str, bool); 2]) =
+    ("cilium.io/v2", [("CiliumNetworkPolicy", true), ("CiliumClusterwideNetworkPolicy", false)]);
+/// The same policies under names of our own group: for clusters whose definitions of Cilium's kinds lack a field that is
+/// understood here, such as `rules.kafka`, or that have none of Cilium's kinds at all.
+const OURS: (&str, [(&str, bool); 2]) =
+    ("portcullis.io/v1", [("NetworkPolicy", true), ("ClusterwideNetworkPolicy", false)]);
 /// How requests are answered that this policy denies.
 const DENY_WITH: &str = "portcullis.io/deny-with";
 /// How queries for names are answered that this policy denies.
@@ -42,7 +43,7 @@ pub(crate) const DNS_DENY_WITH: &[(&str, DenyWith)] =
     &[("refused", DenyWith::Respond), ("nxdomain", DenyWith::Hide), ("drop", DenyWith::Reset)];
 const DENY_SCOPE: &str = "portcullis.io/deny-scope";
 /// Prefix of annotations that are ours.
-const OURS: &str = "portcullis.io/";
+const ANNOTATIONS: &str = "portcullis.io/";
 
 /// What a document is read with.
 #[derive(Clone, Copy, Debug)]
@@ -114,12 +115,18 @@ fn is_sound(problems: &[Problem]) -> bool {
     problems.iter().all(|problem| problem.warning)
 }
 
+/// Whether a document of this `apiVersion` and `kind` is a policy.
+pub(crate) fn is_policy(version: &str, kind: &str) -> bool {
+    [CILIUMS, OURS].iter().any(|(group, kinds)| *group == version && kinds.iter().any(|(known, _)| *known == kind))
+}
+
 /// The namespace (empty for a cluster-wide policy) and the name of a document, as far as they can be told.
 pub(crate) fn key(tree: &Tree) -> (String, String) {
     let metadata = |name| tree.get("metadata").and_then(|metadata| metadata.text(name));
     let name = metadata("name").unwrap_or_default().to_owned();
+    let clusterwide = |kind: &str| [CILIUMS, OURS].iter().any(|(_, kinds)| kinds.contains(&(kind, false)));
     let namespace = match tree.text("kind") {
-        Some(CLUSTERWIDE) => "",
+        Some(kind) if clusterwide(kind) => "",
         _ => metadata("namespace").unwrap_or(metadata::DEFAULT_NAMESPACE),
     };
     (namespace.to_owned(), name)
@@ -128,9 +135,9 @@ pub(crate) fn key(tree: &Tree) -> (String, String) {
 fn policy(tree: &Tree, origin: &Arc<str>, language: Language<'_>, problems: &mut Vec<Problem>) -> Option<Policy> {
     let mut fields = Field::root(tree).fields(problems);
     let version = fields.require("apiVersion", "write apiVersion: cilium.io/v2", problems);
-    version.and_then(|field| field.word(&[(API_VERSION, ())], problems));
+    let version = version.and_then(|field| field.word(&[CILIUMS, OURS], problems));
     let kind = fields.require("kind", "write kind: CiliumNetworkPolicy", problems);
-    let kind = kind.and_then(|field| field.word(&[(NAMESPACED, true), (CLUSTERWIDE, false)], problems));
+    let kind = kind.and_then(|field| field.word(&version.unwrap_or(CILIUMS.1), problems));
     let metadata = metadata::read(&mut fields, problems);
     let namespaced = kind.unwrap_or(true);
     let namespace = namespace(&metadata, namespaced, problems);
@@ -183,7 +190,7 @@ fn denials(
             names = field.word(DNS_DENY_WITH, problems);
         } else if *key == DENY_SCOPE {
             scope = field.word(&[("stream", DenyScope::Stream), ("connection", DenyScope::Connection)], problems);
-        } else if key.starts_with(OURS) {
+        } else if key.starts_with(ANNOTATIONS) {
             let remedy = format!("remove it; known are {DENY_WITH}, {DENY_SCOPE} and {DENY_NAMES_WITH}");
             problems.push(field.problem("unknown annotation", remedy));
         }

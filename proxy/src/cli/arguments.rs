@@ -120,7 +120,7 @@ Examples:
 
 const APPLY_HELP: &str = "\
 Files hold one or more YAML documents: CiliumNetworkPolicy, CiliumClusterwideNetworkPolicy, CiliumCIDRGroup, Secret of v1,
-and Endpoint and Service of portcullis.io/v1. Of a directory, every *.yaml, *.yml and *.json is taken. A resource that is refused holds up no other:
+and NetworkPolicy, ClusterwideNetworkPolicy, Endpoint and Service of portcullis.io/v1. Of a directory, every *.yaml, *.yml and *.json is taken. A resource that is refused holds up no other:
 its last good version stays in force, the exit code is 3, and each problem is shown with file, line and field.
 
 Examples:
@@ -318,7 +318,7 @@ pub struct MonitorArguments {
 /// Types of resources.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Kind {
-    /// CiliumNetworkPolicy and CiliumClusterwideNetworkPolicy
+    /// CiliumNetworkPolicy, CiliumClusterwideNetworkPolicy, and our own NetworkPolicy and ClusterwideNetworkPolicy
     #[value(aliases = ["policies", "cnp", "ccnp"])]
     Policy,
     /// Who an address belongs to
