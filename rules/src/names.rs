@@ -177,4 +177,28 @@ mod tests {
             }
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn a_pattern_takes_what_its_regular_expression_does(pattern in "[*.a-]{1,8}", name in "[.a-b*]{0,10}[.]?") {
+            if is_everything(&pattern) {
+                return Ok(());
+            }
+            let regex = compile(&selector_regex(&pattern)).unwrap();
+            let takes = NamePattern::new(&normal(&pattern)).takes(name.as_bytes());
+            proptest::prop_assert_eq!(takes, regex.is_match(name.as_bytes()), "{} on {}", pattern, name);
+        }
+
+        #[test]
+        fn every_name_that_a_pattern_takes_has_its_affix(pattern in "[*.ab]{1,8}", name in "[.ab]{0,10}[.]") {
+            let pattern = NamePattern::new(&normal(&pattern));
+            if pattern.takes(name.as_bytes()) {
+                let has = match pattern.affix() {
+                    Affix::Start(start) => name.as_bytes().starts_with(start),
+                    Affix::End(end) => name.as_bytes().ends_with(end),
+                };
+                proptest::prop_assert!(has, "{:?} on {}", pattern, name);
+            }
+        }
+    }
 }

@@ -2,7 +2,10 @@
 
 use std::collections::VecDeque;
 
-use portcullis_codecs::relay::{Answer, Checker, Close, Decision, Offence, Output, Relay, Side};
+use portcullis_codecs::{
+    lesson::Lesson,
+    relay::{Answer, Checker, Close, Decision, Offence, Output, Relay, Side},
+};
 use portcullis_rules::{
     effects::HeaderChange,
     request::{FieldValue, Request},
@@ -28,11 +31,13 @@ pub(crate) struct Recorder {
     pub(crate) judged: Vec<String>,
     pub(crate) answered: Vec<Answer>,
     pub(crate) offences: Vec<(Side, &'static str)>,
+    /// Whether names are learnt.
+    pub(crate) learns: bool,
 }
 
 impl Recorder {
     pub(crate) fn new(judge: Rewriter) -> Self {
-        Self { judge, changes: Vec::new(), judged: Vec::new(), answered: Vec::new(), offences: Vec::new() }
+        Self { judge, changes: Vec::new(), judged: Vec::new(), answered: Vec::new(), offences: Vec::new(), learns: false }
     }
 }
 
@@ -58,6 +63,10 @@ impl Checker for Recorder {
         self.answered.push(answer);
     }
 
+    fn learns(&self) -> bool {
+        self.learns
+    }
+
     fn offended(&mut self, offence: &dyn Offence) {
         self.offences.push((offence.side(), offence.kind()));
     }
@@ -76,6 +85,12 @@ pub(crate) fn deny_with(decision: Decision) -> Judge {
         };
         if denied { decision } else { Decision::Allow }
     })
+}
+
+/// A lesson as one line.
+pub(crate) fn told(lesson: &Lesson) -> String {
+    let addresses = lesson.addresses.iter().map(|learnt| format!(" {} for {}", learnt.address, learnt.ttl));
+    format!("{}{}", lesson.name, addresses.collect::<String>())
 }
 
 /// One direction: what was sent and not yet taken, and what came out for the other side.
@@ -101,6 +116,8 @@ pub(crate) struct Pair {
     pub(crate) close: Option<Close>,
     /// Moves bytes unseen where the relay allows it.
     pub(crate) unseen: bool,
+    /// What is being learnt.
+    pub(crate) lesson: Option<Lesson>,
 }
 
 impl Pair {
@@ -118,6 +135,7 @@ impl Pair {
             to_server: Vec::new(),
             close: None,
             unseen: false,
+            lesson: None,
         }
     }
 
@@ -130,6 +148,18 @@ impl Pair {
     /// `from` ends its stream.
     pub(crate) fn end(&mut self, from: Side) {
         self.way(from).ends = true;
+        self.run();
+    }
+
+    /// From now on names are learnt.
+    pub(crate) fn learn(&mut self) {
+        self.recorder.learns = true;
+    }
+
+    /// What is being learnt is known, or will not be.
+    pub(crate) fn commit(&mut self, known: bool) {
+        assert!(self.lesson.take().is_some(), "nothing is being learnt");
+        self.relay.committed(known);
         self.run();
     }
 
@@ -205,6 +235,10 @@ impl Pair {
             self.arrive(from.peer(), &input[..step.forward]);
             self.way(from).held = input[step.taken()..].to_vec();
             self.say(out);
+            if let Some(lesson) = self.relay.lesson() {
+                assert!(self.lesson.replace(lesson).is_none(), "two lessons at once");
+                assert!(!self.relay.wants(from), "more is wanted before the lesson is known");
+            }
             if step.taken() == 0 {
                 break;
             }

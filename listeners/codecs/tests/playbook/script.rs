@@ -27,6 +27,8 @@ enum Step {
     Answered(Vec<Answer>),
     Offends(Side, String),
     Closes(Close),
+    Teaches(String),
+    Commits(bool),
 }
 
 /// How the input of a play is cut into pieces.
@@ -47,6 +49,7 @@ pub(crate) struct Play {
     relay: Box<dyn Fn() -> Box<dyn Relay>>,
     judge: Box<dyn Fn() -> Rewriter>,
     steps: Vec<Step>,
+    learns: bool,
 }
 
 /// A play of HTTP with the default limits; denied requests are reset.
@@ -57,7 +60,7 @@ pub(crate) fn play(name: &'static str) -> Play {
 impl Play {
     pub(crate) fn new(name: &'static str, relay: impl Fn() -> Box<dyn Relay> + 'static) -> Self {
         let judge = Box::new(|| without_changes(deny_with(Decision::Reset)));
-        Self { name, relay: Box::new(relay), judge, steps: Vec::new() }
+        Self { name, relay: Box::new(relay), judge, steps: Vec::new(), learns: false }
     }
 
     pub(crate) fn limits(mut self, limits: Limits) -> Self {
@@ -73,6 +76,21 @@ impl Play {
     pub(crate) fn rewritten_by(mut self, judge: impl Fn() -> Rewriter + 'static) -> Self {
         self.judge = Box::new(judge);
         self
+    }
+
+    /// Names are learnt.
+    pub(crate) fn learning(self) -> Self {
+        Self { learns: true, ..self }
+    }
+
+    /// An answer waits until these addresses are known.
+    pub(crate) fn teaches(self, lesson: &str) -> Self {
+        self.step(Step::Teaches(lesson.to_owned()))
+    }
+
+    /// They are, or will not be.
+    pub(crate) fn commits(self, known: bool) -> Self {
+        self.step(Step::Commits(known))
     }
 
     /// Denied requests are answered.
@@ -178,6 +196,9 @@ impl Play {
         for unseen in [false, true] {
             let mut pair = Pair::rewriting((self.relay)(), (self.judge)());
             pair.unseen = unseen;
+            if self.learns {
+                pair.learn();
+            }
             self.act(&mut pair, cut);
         }
     }
@@ -186,13 +207,18 @@ impl Play {
         let (mut offence, mut closed) = (None, None);
         for (number, step) in self.steps.iter().enumerate() {
             let place = || format!("{}, step {number}, {}", self.name, cut.describe());
-            if matches!(step, Step::Sends(..) | Step::Ends(_) | Step::TimesOut) {
+            if matches!(step, Step::Sends(..) | Step::Ends(_) | Step::TimesOut | Step::Commits(_)) {
                 nothing_unclaimed(pair, offence, closed, &place());
             }
             match step {
                 Step::Sends(side, bytes) => cut.pieces(number, bytes, |piece| pair.send(*side, piece)),
                 Step::Ends(side) => pair.end(*side),
                 Step::TimesOut => pair.time_out(),
+                Step::Commits(known) => pair.commit(*known),
+                Step::Teaches(wanted) => {
+                    let lesson = pair.lesson.as_ref().map(super::pair::told);
+                    assert_eq!(lesson.as_ref(), Some(wanted), "{}", place());
+                }
                 Step::Sees(side, bytes) => {
                     let seen = take_seen(pair, *side);
                     assert_eq!(show(&seen), show(bytes), "{}: the bytes that {side:?} sees", place());
