@@ -1,5 +1,7 @@
 //! What hickory-proto reads of the same bytes. Tests and fuzzing share it.
 
+#![allow(dead_code, reason = "each target of fuzzing uses its part of it")]
+
 use std::net::IpAddr;
 
 use hickory_proto::{
