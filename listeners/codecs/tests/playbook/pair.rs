@@ -37,7 +37,14 @@ pub(crate) struct Recorder {
 
 impl Recorder {
     pub(crate) fn new(judge: Rewriter) -> Self {
-        Self { judge, changes: Vec::new(), judged: Vec::new(), answered: Vec::new(), offences: Vec::new(), learns: false }
+        Self {
+            judge,
+            changes: Vec::new(),
+            judged: Vec::new(),
+            answered: Vec::new(),
+            offences: Vec::new(),
+            learns: false,
+        }
     }
 }
 
