@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     compile::{
+        grants::is_about,
         identities::Identities,
         peers::{Peers, Resolver, Who, names_nobody},
     },
@@ -133,12 +134,13 @@ impl Look<'_> {
             PortRef::Range(first, last) => (*first..=*last).contains(&self.question.port),
             PortRef::Named(_) => false,
         };
+        let transport = self.question.transport;
         let fits: Vec<_> = rule.ports.iter().filter(|spec| number(&spec.port)).collect();
-        if fits.iter().any(|spec| spec.transport.is_none_or(|transport| transport == self.question.transport)) {
+        if fits.iter().any(|spec| is_about(spec, transport)) {
             return None;
         }
-        if !fits.is_empty() {
-            return Some(format!("it is about another protocol than {}", protocol(self.question.transport)));
+        if !fits.is_empty() || transport.is_extended() {
+            return Some(format!("it is about another protocol than {}", transport.as_str()));
         }
         let named = rule.ports.iter().any(|spec| matches!(spec.port, PortRef::Named(_)));
         let names = if named { ", and no name of its ports stands for it here" } else { "" };
@@ -151,15 +153,5 @@ impl Look<'_> {
             None => Arc::clone(&policy.name),
         };
         self.found.push(Near { rule: Arc::new(RuleInfo { policy: name, rule: rule.into() }), why });
-    }
-}
-
-fn protocol(transport: Transport) -> &'static str {
-    match transport {
-        Transport::Tcp => "TCP",
-        Transport::Udp => "UDP",
-        Transport::Sctp => "SCTP",
-        Transport::Icmp => "ICMP",
-        Transport::IcmpV6 => "ICMPv6",
     }
 }

@@ -67,6 +67,9 @@ pub struct Settings {
     /// The node's own address may open connections to its endpoints unless a rule denies it (`--allow-localhost` of the
     /// Cilium agent).
     pub allow_localhost: bool,
+    /// Policies may name protocols without ports, such as VRRP and GRE (`--enable-extended-ip-protocols` of the Cilium
+    /// agent).
+    pub extended_ip_protocols: bool,
 }
 
 impl Default for Settings {
@@ -79,6 +82,7 @@ impl Default for Settings {
             deviations: Deviations::default(),
             host_must_agree: true,
             allow_localhost: true,
+            extended_ip_protocols: false,
         }
     }
 }

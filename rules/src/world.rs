@@ -43,6 +43,70 @@ pub enum Transport {
     Icmp,
     /// ICMPv6, likewise.
     IcmpV6,
+    /// VRRP, IP protocol 112. This and the following have no ports, so that a flow of theirs has port 0. They are known to
+    /// policies where [`Settings::extended_ip_protocols`] is on; never steered.
+    Vrrp,
+    /// IGMP, 2.
+    Igmp,
+    /// GRE, 47.
+    Gre,
+    /// IPv4 in IP, 4.
+    Ipip,
+    /// IPv6 in IP, 41.
+    Ipv6,
+    /// ESP of IPsec, 50.
+    Esp,
+    /// AH of IPsec, 51.
+    Ah,
+}
+
+impl Transport {
+    /// All of them, in the order of their numbers as an index.
+    pub const ALL: [Self; 12] = [
+        Self::Tcp,
+        Self::Udp,
+        Self::Sctp,
+        Self::Icmp,
+        Self::IcmpV6,
+        Self::Vrrp,
+        Self::Igmp,
+        Self::Gre,
+        Self::Ipip,
+        Self::Ipv6,
+        Self::Esp,
+        Self::Ah,
+    ];
+
+    /// As policies write it: `TCP`, `VRRP`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Tcp => "TCP",
+            Self::Udp => "UDP",
+            Self::Sctp => "SCTP",
+            Self::Icmp => "ICMP",
+            Self::IcmpV6 => "ICMPv6",
+            Self::Vrrp => "VRRP",
+            Self::Igmp => "IGMP",
+            Self::Gre => "GRE",
+            Self::Ipip => "IPIP",
+            Self::Ipv6 => "IPV6",
+            Self::Esp => "ESP",
+            Self::Ah => "AH",
+        }
+    }
+
+    /// Whether it is told apart by ports, and so is part of `ANY` (cilium pkg/policy/rule.go).
+    #[must_use]
+    pub fn has_ports(self) -> bool {
+        matches!(self, Self::Tcp | Self::Udp | Self::Sctp)
+    }
+
+    /// Whether it has neither ports nor types (cilium pkg/policy/api/rule_validation.go, `isExtendedIPProtocol`).
+    #[must_use]
+    pub fn is_extended(self) -> bool {
+        !self.has_ports() && !matches!(self, Self::Icmp | Self::IcmpV6)
+    }
 }
 
 /// A named or owned port of an endpoint.

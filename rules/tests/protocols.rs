@@ -13,8 +13,8 @@ use portcullis_rules::{
     explain::{How, Question, explain, near},
     labels::{Label, Labels},
     policy::{
-        CidrGroupSelector, CidrGroupUse, Entity, Entry, FqdnSelector, IcmpField, L7Rule, L7Rules, Rule, ServiceName,
-        ServiceSelector,
+        CidrGroupSelector, CidrGroupUse, Entity, Entry, FqdnSelector, IcmpField, L7Rule, L7Rules, PortRef, PortRule,
+        PortSpec, Rule, ServiceName, ServiceSelector,
     },
     snapshot::Snapshot,
     verdict::Reason,
@@ -155,6 +155,35 @@ fn an_outside_address_with_a_label_is_of_the_world_and_of_its_range() {
     for (entry, wanted) in table {
         world.policies = vec![Arc::new(policy("default/p", vec![ingress("app=server", vec![entry.clone()])]))];
         assert_eq!(word(&enters(&world, "203.0.113.7", "80")), wanted, "{entry:?}");
+    }
+}
+
+#[test]
+fn protocols_without_ports_are_named_one_by_one() {
+    let of = |transport: Option<Transport>| {
+        let ports = vec![PortSpec { port: PortRef::Range(0, 0), transport }];
+        Entry { ports: Some(vec![PortRule { ports, ..PortRule::default() }]), ..peers(&["app=client"]) }
+    };
+    let asked = |entry: &Entry, deny: Option<Entry>, transport| {
+        let flow = kit::key(1, Direction::Ingress, "10.0.0.2", "80");
+        let key = portcullis_rules::snapshot::FlowKey { transport, port: 0, ..flow };
+        let mut rule = ingress("app=server", vec![entry.clone()]);
+        rule.ingress_deny = deny.map(|entry| vec![entry]);
+        word(&Snapshot::compile(&town(vec![policy("default/p", vec![rule])]), 1).flow(&key))
+    };
+    for (entry, deny, transport, wanted) in [
+        (of(Some(Transport::Vrrp)), None, Transport::Vrrp, "allow"),
+        (of(Some(Transport::Vrrp)), None, Transport::Gre, "deny"),
+        (of(Some(Transport::Vrrp)), None, Transport::Tcp, "deny"),
+        (of(Some(Transport::Ah)), None, Transport::Ah, "allow"),
+        (of(None), None, Transport::Tcp, "allow"),
+        (of(None), None, Transport::Vrrp, "deny"),
+        (peers(&["app=client"]), None, Transport::Esp, "allow"),
+        (peers(&["app=client"]), Some(of(Some(Transport::Esp))), Transport::Esp, "deny"),
+        (peers(&["app=client"]), Some(of(Some(Transport::Esp))), Transport::Igmp, "allow"),
+        (peers(&["app=other"]), None, Transport::Ipip, "deny"),
+    ] {
+        assert_eq!(asked(&entry, deny, transport), wanted, "{entry:?} {transport:?}");
     }
 }
 

@@ -14,14 +14,14 @@ use crate::{
 
 /// Known to Cilium only.
 const UNSUPPORTED: &[&str] = &["terminatingTLS", "originatingTLS", "serverNames", "listener"];
-/// Protocols without ports. Cilium takes them with --enable-extended-ip-protocols, which is off by default.
-const PORTLESS: &[&str] = &["VRRP", "IGMP", "GRE", "IPIP", "IPV6", "ESP", "AH"];
+/// A port of a protocol that has none: all of it.
+const NO_PORT: PortRef = PortRef::Range(0, 0);
 
 /// Reads one element.
 pub(super) fn read(item: &Field<'_>, kind: Kind, language: Language<'_>, problems: &mut Vec<Problem>) -> PortRule {
     let mut fields = item.fields(problems);
     let ports = fields.get("ports").map(|field| field.items(problems)).unwrap_or_default();
-    let ports = ports.iter().filter_map(|item| port(item, problems)).collect();
+    let ports = ports.iter().filter_map(|item| port(item, language, problems)).collect();
     let rules = fields.get("rules");
     let l7 = match rules {
         Some(rules) if kind.deny => {
@@ -108,41 +108,52 @@ fn server_names(fields: &mut Fields<'_>, language: Language<'_>, problems: &mut 
     (!rules.is_empty()).then_some(L7Rules { schema, rules })
 }
 
-fn port(item: &Field<'_>, problems: &mut Vec<Problem>) -> Option<PortSpec> {
+fn port(item: &Field<'_>, language: Language<'_>, problems: &mut Vec<Problem>) -> Option<PortSpec> {
     let mut fields = item.fields(problems);
+    let extended = extended(item.tree.text("protocol").unwrap_or_default()).is_some();
     let field = fields.get("port");
-    if item.tree.get("port").is_none() {
+    // Cilium then takes every protocol without a port, as all of its ports: more than anybody means by leaving one out.
+    let may_lack = language.settings.extended_ip_protocols && extended;
+    if item.tree.get("port").is_none() && !may_lack {
         let remedy = "write port: \"80\", or \"0\" for every port";
         let path = format!("{}.port", item.path);
         problems.push(Problem::new(path, "port must be specified", remedy).at(item.tree.position));
     }
-    let protocol_text = item.tree.text("protocol").unwrap_or_default().to_ascii_uppercase();
-    let port = field.and_then(|field| {
-        let text = field.text(problems)?;
-        let remedy = "write port: \"0\"";
-        if text.is_empty() {
-            problems.push(field.problem("port must be specified", remedy));
-            return None;
-        }
-        if PORTLESS.contains(&protocol_text.as_str()) && text != "0" && !is_service_name(text) {
-            problems.push(field.problem("port must be empty or 0", remedy));
-            return None;
-        }
-        let port = parse_port(text);
-        if port.is_none() {
-            let remedy = "write a number from 0 to 65535 in quotes, or the name of a port";
-            problems.push(field.problem(format!("unable to parse port {text:?}"), remedy));
-        }
-        port
-    });
+    let port = match field {
+        Some(field) => number_or_name(&field, extended, may_lack, problems),
+        None => may_lack.then_some(NO_PORT),
+    };
     let end = fields.get("endPort").and_then(|field| field.number(0, u64::from(u16::MAX), problems));
-    let transport = fields.get("protocol").and_then(|field| protocol(&field, problems));
+    let transport = fields.get("protocol").and_then(|field| protocol(&field, language, problems));
     fields.finish(&[], problems);
     let port = match (port?, end.and_then(|end| u16::try_from(end).ok())) {
         (PortRef::Range(first, _), Some(last)) if last != 0 => PortRef::Range(first, last),
         (port, _) => port,
     };
     Some(PortSpec { port, transport: transport.flatten() })
+}
+
+/// The text of a port; `extended` is about a protocol that has none.
+fn number_or_name(field: &Field<'_>, extended: bool, may_lack: bool, problems: &mut Vec<Problem>) -> Option<PortRef> {
+    let text = field.text(problems)?;
+    let remedy = "write port: \"0\"";
+    if text.is_empty() {
+        if !may_lack {
+            problems.push(field.problem("port must be specified", remedy));
+        }
+        return may_lack.then_some(NO_PORT);
+    }
+    // Cilium takes names here, which no endpoint has for these protocols.
+    if extended && text != "0" {
+        problems.push(field.problem("port must be empty or 0", remedy));
+        return None;
+    }
+    let port = parse_port(text);
+    if port.is_none() {
+        let remedy = "write a number from 0 to 65535 in quotes, or the name of a port";
+        problems.push(field.problem(format!("unable to parse port {text:?}"), remedy));
+    }
+    port
 }
 
 /// A number, or else a name. Cilium reads numbers with base 0, so that `017` is 15; here it is refused.
@@ -166,19 +177,29 @@ fn is_service_name(text: &str) -> bool {
         && !text.contains("--")
 }
 
+/// A protocol without ports, by its name in any case.
+fn extended(text: &str) -> Option<Transport> {
+    let named = |transport: &Transport| transport.is_extended() && transport.as_str().eq_ignore_ascii_case(text);
+    Transport::ALL.into_iter().find(named)
+}
+
 /// `Some(None)` is `ANY`. The agent takes lower case too.
-fn protocol(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Option<Transport>> {
+fn protocol(field: &Field<'_>, language: Language<'_>, problems: &mut Vec<Problem>) -> Option<Option<Transport>> {
     let text = field.text(problems)?;
+    if let Some(transport) = extended(text) {
+        if language.settings.extended_ip_protocols {
+            return Some(Some(transport));
+        }
+        let message = format!("{text} is a protocol without ports, and such protocols are switched off");
+        let remedy = "switch on enableExtendedIPProtocols in the settings, or write TCP, UDP, SCTP or ANY";
+        problems.push(field.problem(message, remedy));
+        return None;
+    }
     match text.to_ascii_uppercase().as_str() {
         "" | "ANY" => Some(None),
         "TCP" => Some(Some(Transport::Tcp)),
         "UDP" => Some(Some(Transport::Udp)),
         "SCTP" => Some(Some(Transport::Sctp)),
-        portless if PORTLESS.contains(&portless) => {
-            let message = format!("{text} is not supported by this version");
-            problems.push(field.problem(message, "write TCP, UDP, SCTP or ANY"));
-            None
-        }
         "ICMP" | "ICMPV6" => {
             problems.push(field.problem(format!("{text} is not supported by this version"), "write icmps instead"));
             None

@@ -30,7 +30,7 @@ pub struct Settings {
     pub resources: Vec<PathBuf>,
     /// `stateDirectory`: pushed resources and the numbers of endpoints.
     pub state_directory: PathBuf,
-    /// `enforcement`, `denyWith`, `denyScope`, `dnsDenyWith`, `allowLocalhost`, `deviations`.
+    /// `enforcement`, `denyWith`, `denyScope`, `dnsDenyWith`, `allowLocalhost`, `enableExtendedIPProtocols`, `deviations`.
     pub rules: RuleSettings,
     /// `onProxyDown`.
     pub on_proxy_down: OnProxyDown,

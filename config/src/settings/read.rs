@@ -117,6 +117,7 @@ fn policy(fields: &mut Fields<'_>, settings: &mut Settings, problems: &mut Vec<P
     });
     set(fields, "denyScope", &mut rules.deny_scope, problems, |field, problems| field.word(SCOPES, problems));
     set(fields, "allowLocalhost", &mut rules.allow_localhost, problems, truth);
+    set(fields, "enableExtendedIPProtocols", &mut rules.extended_ip_protocols, problems, truth);
     set(fields, "onProxyDown", &mut settings.on_proxy_down, problems, |field, problems| field.word(FATES, problems));
     set(fields, "workers", &mut settings.workers, problems, |field, problems| {
         let number = field.number(1, MOST_WORKERS, problems)?;

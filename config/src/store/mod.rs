@@ -227,6 +227,7 @@ impl Store {
             "denyWith": deny_with_name(view.settings.deny_with),
             "denyScope": deny_scope_name(view.settings.deny_scope),
             "allowLocalhost": view.settings.allow_localhost,
+            "enableExtendedIPProtocols": view.settings.extended_ip_protocols,
             "deviations": deviation_names(view.settings.deviations),
             "faults": view.faults,
             "resources": resources,

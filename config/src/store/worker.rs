@@ -316,7 +316,7 @@ impl Worker {
             kube_dns_entity: true,
             names_without_dns_rule: true,
         };
-        let lenient = Settings { deviations, ..self.settings };
+        let lenient = Settings { deviations, extended_ip_protocols: true, ..self.settings };
         let language = Language { schemas: &self.schemas, settings: &lenient, live: true };
         let done = update::apply(&mut self.table, Update { resources, ..Update::default() }, language);
         for result in done.results.iter().filter(|result| result.outcome() == Outcome::Rejected) {

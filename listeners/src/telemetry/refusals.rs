@@ -40,6 +40,14 @@ fn name(transport: Transport) -> &'static str {
         Transport::Sctp => "sctp",
         Transport::Icmp => "icmp",
         Transport::IcmpV6 => "icmpv6",
+        // The kernel steers and refuses none of these.
+        Transport::Vrrp => "vrrp",
+        Transport::Igmp => "igmp",
+        Transport::Gre => "gre",
+        Transport::Ipip => "ipip",
+        Transport::Ipv6 => "ipv6",
+        Transport::Esp => "esp",
+        Transport::Ah => "ah",
     }
 }
 

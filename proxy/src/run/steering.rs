@@ -156,7 +156,7 @@ fn number(transport: Transport) -> Option<u8> {
         Transport::Udp => Some(UDP),
         Transport::Icmp => Some(ICMP),
         Transport::IcmpV6 => Some(ICMP_V6),
-        Transport::Sctp => None,
+        _ => None,
     }
 }
 

@@ -21,13 +21,9 @@ use crate::{
 /// Number of a grant within one compilation; grants of earlier policies come first.
 pub(crate) type GrantId = u32;
 
-/// All transports.
-pub(crate) const TRANSPORTS: [Transport; 5] =
-    [Transport::Tcp, Transport::Udp, Transport::Sctp, Transport::Icmp, Transport::IcmpV6];
-
-/// Whether a port spec is about a transport. `ANY` has no ICMP.
-fn is_about(spec: &PortSpec, transport: Transport) -> bool {
-    spec.transport.map_or(!is_icmp(Some(transport)), |wanted| wanted == transport)
+/// Whether a port spec is about a transport. `ANY` is every one that has ports.
+pub(crate) fn is_about(spec: &PortSpec, transport: Transport) -> bool {
+    spec.transport.map_or(transport.has_ports(), |wanted| wanted == transport)
 }
 
 fn is_icmp(transport: Option<Transport>) -> bool {
@@ -147,6 +143,15 @@ impl Grant {
     pub(crate) fn names_own_ports(&self) -> bool {
         self.ports.iter().flatten().any(|spec| matches!(spec.port, PortRef::Named(_)))
     }
+}
+
+/// The protocols without ports that some grant names.
+pub(crate) fn extended(grants: &[Grant]) -> Vec<Transport> {
+    let named = |transport: &Transport| {
+        let mut specs = grants.iter().flat_map(|grant| grant.ports.iter().flatten());
+        specs.any(|spec| spec.transport == Some(*transport))
+    };
+    Transport::ALL.into_iter().filter(|transport| transport.is_extended()).filter(named).collect()
 }
 
 /// What one rule says of one direction.
@@ -302,7 +307,7 @@ impl<'w> Lister<'w> {
         }
         for theirs in theirs {
             let PortRef::Named(name) = &theirs.port else { continue };
-            for transport in TRANSPORTS.into_iter().filter(|some| is_about(theirs, *some)) {
+            for transport in Transport::ALL.into_iter().filter(|some| is_about(theirs, *some)) {
                 for (port, among) in self.identities.with_port(name, transport) {
                     let Some(peers) = self.resolver.narrow(&selection.peers, &among) else { continue };
                     let spec = PortSpec { port: PortRef::Range(port, port), transport: Some(transport) };

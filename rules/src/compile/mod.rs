@@ -15,7 +15,7 @@ use std::{
 use self::{
     answer::Decider,
     class::{Class, ClassKey, Classes},
-    grants::{Grant, GrantId, Lister, Selected, TRANSPORTS},
+    grants::{Grant, GrantId, Lister, Selected, extended},
     identities::{Addresses, Identities, Identity},
     peers::{Peers, Resolver, Who},
     selectors::SelectorId,
@@ -55,7 +55,7 @@ impl Subject {
 #[derive(Debug)]
 pub(crate) struct Side {
     /// By transport: the first port of each class, in order, from 0.
-    classes: [Vec<(u16, Arc<Class>)>; 5],
+    classes: [Vec<(u16, Arc<Class>)>; Transport::ALL.len()],
     /// Whom rules of this direction allow on some port.
     allowed: Vec<Arc<Peers>>,
     /// Some rule of this direction has `icmps`.
@@ -103,6 +103,7 @@ pub(crate) fn compile(world: &World) -> (Addresses, Locals, Option<Learner>) {
     let mut binder = Binder {
         settings: &world.settings,
         rules: &rules,
+        extended: extended(&grants),
         grants: Arc::clone(&grants),
         classes: Classes::new(grants, decider, hosts),
         subjects: HashMap::new(),
@@ -130,6 +131,8 @@ struct Binder<'w> {
     grants: Arc<[Grant]>,
     classes: Classes,
     subjects: HashMap<SubjectKey, Arc<Subject>>,
+    /// Protocols without ports that some policy names.
+    extended: Vec<Transport>,
 }
 
 impl Binder<'_> {
@@ -168,21 +171,31 @@ impl Binder<'_> {
         };
         let by_name = || grants.iter().any(|id| self.grant(*id).peers.have_names());
         let overhears = !ingress && self.settings.deviations.names_without_dns_rule && by_name();
-        let classes = TRANSPORTS.map(|transport| {
+        let mut unnamed: Option<Vec<(u16, Arc<Class>)>> = None;
+        let classes = Transport::ALL.map(|transport| {
+            // Protocols without ports that no policy names fare alike.
+            let alike = transport.is_extended() && !self.extended.contains(&transport);
+            if let Some(known) = unnamed.as_ref().filter(|_| alike) {
+                return known.clone();
+            }
             let ranges = cut(grants.iter().flat_map(|id| {
                 let ports = self.grants[*id as usize].ports(transport, own);
                 ports.into_iter().map(move |range| (*range.start(), *range.end(), *id))
             }));
             let overheard = overhears && matches!(transport, Transport::Tcp | Transport::Udp);
             let ranges = if overheard { set_apart(ranges, NAMES_PORT) } else { ranges };
-            ranges
+            let classes: Vec<_> = ranges
                 .into_iter()
                 .map(|(first, grants)| {
                     let exact = self.exactly(&grants, transport, first);
                     let overheard = overheard && first == NAMES_PORT;
                     (first, self.classes.get(ClassKey { grants, exact, open, host: let_in, overheard }))
                 })
-                .collect()
+                .collect();
+            if alike {
+                unnamed = Some(classes.clone());
+            }
+            classes
         });
         let mut allowed: Vec<Arc<Peers>> = Vec::new();
         let mut seen = BTreeSet::new();

@@ -10,7 +10,6 @@ use crate::{
         name,
     },
     policy::{L7Rules, Policy, PortRef, PortSpec},
-    world::Transport,
 };
 
 /// Field of the annotation by which a policy says how to say no.
@@ -265,11 +264,8 @@ fn shown(spec: &PortSpec) -> String {
         PortRef::Named(name) => name.clone(),
     };
     match spec.transport {
-        Some(Transport::Tcp) => format!("{port}/TCP"),
-        Some(Transport::Udp) => format!("{port}/UDP"),
-        Some(Transport::Sctp) => format!("{port}/SCTP"),
-        Some(Transport::Icmp) => format!("{port}/ICMP"),
-        Some(Transport::IcmpV6) => format!("{port}/ICMPv6"),
+        Some(transport) if transport.is_extended() => transport.as_str().to_owned(),
+        Some(transport) => format!("{port}/{}", transport.as_str()),
         None => port,
     }
 }

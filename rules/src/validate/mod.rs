@@ -321,14 +321,7 @@ impl Validator<'_> {
             }
         }
         if l7.is_some_and(|schema| !schema.nature.datagrams) && spec.transport != Some(Transport::Tcp) {
-            let transport = match spec.transport {
-                None => "ANY",
-                Some(Transport::Tcp) => "TCP",
-                Some(Transport::Udp) => "UDP",
-                Some(Transport::Sctp) => "SCTP",
-                Some(Transport::Icmp) => "ICMP",
-                Some(Transport::IcmpV6) => "ICMPV6",
-            };
+            let transport = spec.transport.map_or("ANY", Transport::as_str);
             self.error(
                 format!("{path}.protocol"),
                 format!("L7 rules can only apply to TCP (not {transport}) except for DNS rules"),

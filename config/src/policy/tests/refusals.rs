@@ -1,6 +1,6 @@
 //! What is refused, by name, at its place.
 
-use portcullis_rules::settings::Settings;
+use portcullis_rules::{policy::PortRef, settings::Settings};
 
 use super::{accepted, read_with, refused, with_ingress, with_spec};
 
@@ -65,6 +65,42 @@ fn a_header_that_cannot_be_changed_safely_is_refused() {
         "{name: X, value: a, mismatch: ADD}",
     ] {
         accepted(&document(item));
+    }
+}
+
+#[test]
+fn protocols_without_ports_are_taken_where_they_are_switched_on() {
+    let on = Settings { extended_ip_protocols: true, ..Settings::default() };
+    let read = |port: &str, settings: &Settings| {
+        let document = with_ingress(&format!("toPorts: [{{ports: [{{{port}}}]}}]"));
+        let (policy, problems) = crate::documents::read_policy(&document, "test", &[&super::HTTP], settings);
+        let spec =
+            policy.map(|policy| policy.rules[0].ingress.clone().unwrap()[0].ports.clone().unwrap()[0].ports[0].clone());
+        (spec, problems.first().map(|problem| problem.message.clone()).unwrap_or_default())
+    };
+    for name in ["VRRP", "IGMP", "GRE", "IPIP", "IPV6", "ESP", "AH", "vrrp"] {
+        for port in [
+            format!("protocol: {name}"),
+            format!("port: \"\", protocol: {name}"),
+            format!("port: \"0\", protocol: {name}"),
+        ] {
+            let (spec, problem) = read(&port, &on);
+            let spec = spec.unwrap_or_else(|| panic!("{port}: {problem}"));
+            assert_eq!(spec.port, PortRef::Range(0, 0), "{port}");
+            assert_eq!(spec.transport.unwrap().as_str(), name.to_ascii_uppercase());
+            assert!(read(&port, &Settings::default()).0.is_none(), "{port} without the setting");
+        }
+    }
+    assert_eq!(read("protocol: VRRP", &Settings::default()).1, "port must be specified", "as Cilium says it");
+    for (port, message) in [
+        ("port: \"1\", protocol: VRRP", "port must be empty or 0"),
+        ("port: http, protocol: VRRP", "port must be empty or 0"),
+        ("port: \"0\", endPort: 9, protocol: VRRP", "Invalid port range including the wildcard zero port 0-9"),
+        ("protocol: TCP", "port must be specified"),
+        ("port: \"\", protocol: ANY", "port must be specified"),
+    ] {
+        let (spec, problem) = read(port, &on);
+        assert!(spec.is_none() && problem == message, "{port}: {problem}");
     }
 }
 
@@ -164,7 +200,7 @@ fn wrong_values_are_refused_at_their_place() {
         ),
         (
             port("port: \"0\", protocol: GRE"),
-            "7:48 spec.ingress[0].toPorts[0].ports[0].protocol: GRE is not supported by this version",
+            "7:48 spec.ingress[0].toPorts[0].ports[0].protocol: GRE is a protocol without ports, and such protocols are switched off",
         ),
         (
             port("port: \"80\", protocol: X"),

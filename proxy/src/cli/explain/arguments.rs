@@ -35,6 +35,9 @@ pub struct ExplainArguments {
     /// Which endpoints have policy enforced
     #[arg(long, value_name = "MODE", default_value = "default")]
     pub enforcement: Enforcement,
+    /// Take policies that name protocols without ports, such as VRRP
+    #[arg(long)]
+    pub enable_extended_ip_protocols: bool,
     /// Direction of the flow, seen from the endpoint
     #[arg(long, value_name = "DIRECTION", required_unless_present = "batch")]
     pub direction: Option<Way>,

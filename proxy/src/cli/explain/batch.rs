@@ -155,7 +155,12 @@ impl Scene {
             return Err("not answered: secrets that the agent reads itself".to_owned());
         }
         let mut town = Town::around(first)?;
-        town.world.settings = Settings { enforcement: enforcement(&first.enforcement)?, ..*settings };
+        let extended = first.config.get("enable-extended-ip-protocols").and_then(Value::as_bool);
+        town.world.settings = Settings {
+            enforcement: enforcement(&first.enforcement)?,
+            extended_ip_protocols: extended.unwrap_or(settings.extended_ip_protocols),
+            ..*settings
+        };
         town.world.policies = policies(&documents(&line.policy, &first.kind)?, &town.world.settings)?;
         let subject = town.subject(&first.subject());
         let mut peers = Vec::new();

@@ -28,7 +28,8 @@ pub fn command(arguments: &ExplainArguments, format: Format, output: &mut Output
         Enforcement::Always => portcullis_rules::settings::Enforcement::Always,
         Enforcement::Never => portcullis_rules::settings::Enforcement::Never,
     };
-    let settings = Settings { enforcement, ..Settings::default() };
+    let extended_ip_protocols = arguments.enable_extended_ip_protocols;
+    let settings = Settings { enforcement, extended_ip_protocols, ..Settings::default() };
     match &arguments.batch {
         Some(file) => batch::run(file, &settings, output),
         None => question::answer(arguments, &settings, format, output),

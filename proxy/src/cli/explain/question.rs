@@ -47,7 +47,8 @@ pub(super) fn answer(
     let mut scene = Scene { world: loaded.world, town: Town::default() };
     let endpoint = scene.endpoint(arguments).map_err(wrong)?;
     let (peer, named) = scene.peer(arguments).map_err(wrong)?;
-    let (mut port, transport) = port(arguments.port.as_deref().unwrap_or_default()).map_err(wrong)?;
+    let (mut port, transport) =
+        port(arguments.port.as_deref().unwrap_or_default(), &scene.world.settings).map_err(wrong)?;
     let direction = match arguments.direction {
         Some(Way::Ingress) => Direction::Ingress,
         _ => Direction::Egress,
@@ -176,11 +177,26 @@ fn has_all(endpoint: &Endpoint, pairs: &[(String, String)]) -> bool {
         })
 }
 
-/// `80/TCP`, or `80` for TCP.
-fn port(text: &str) -> Result<(u16, Transport), String> {
+/// `80/TCP`, `80` for TCP, or the name of a protocol without ports.
+fn port(text: &str, settings: &Settings) -> Result<(u16, Transport), String> {
+    if let Some(transport) = transport_of(text).ok().filter(|transport| transport.is_extended()) {
+        return known(0, transport, settings);
+    }
     let (number, transport) = text.split_once('/').unwrap_or((text, "TCP"));
     let number = number.parse().map_err(|_| format!("{text:?} is no port: write 80/TCP"))?;
-    Ok((number, transport_of(transport)?))
+    known(number, transport_of(transport)?, settings)
+}
+
+/// Policies know protocols without ports only where they are switched on.
+fn known(number: u16, transport: Transport, settings: &Settings) -> Result<(u16, Transport), String> {
+    let name = transport.as_str();
+    if transport.is_extended() && !settings.extended_ip_protocols {
+        return Err(format!("policies know {name} with --enable-extended-ip-protocols only"));
+    }
+    if transport.is_extended() && number != 0 {
+        return Err(format!("{name} has no ports: write --port {name}"));
+    }
+    Ok((number, transport))
 }
 
 fn said(arguments: &ExplainArguments) -> Result<Option<Said>, String> {

@@ -130,13 +130,13 @@ fn ports(pod: &Pod) -> Vec<Port> {
 
 /// A transport by its name in any case; TCP where it is empty.
 pub(crate) fn transport_of(name: &str) -> Result<Transport, String> {
-    Ok(match name.to_ascii_uppercase().as_str() {
-        "" | "TCP" => Transport::Tcp,
-        "UDP" => Transport::Udp,
-        "SCTP" => Transport::Sctp,
-        "ICMP" => Transport::Icmp,
-        "ICMPV6" => Transport::IcmpV6,
-        _ => return Err(format!("unknown protocol {name:?}: write TCP, UDP, SCTP, ICMP or ICMPv6")),
+    if name.is_empty() {
+        return Ok(Transport::Tcp);
+    }
+    let found = Transport::ALL.into_iter().find(|transport| transport.as_str().eq_ignore_ascii_case(name));
+    found.ok_or_else(|| {
+        let known = Transport::ALL.map(Transport::as_str).join(", ");
+        format!("unknown protocol {name:?}: write one of {known}")
     })
 }
 

@@ -33,6 +33,9 @@ pub struct LintArguments {
     /// The settings file of the node: deviations that are switched on there silence what they change
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub settings: Option<PathBuf>,
+    /// Take policies that name protocols without ports, such as VRRP
+    #[arg(long)]
+    pub enable_extended_ip_protocols: bool,
     /// Warnings alone leave the exit code 0
     #[arg(long)]
     pub allow_warnings: bool,

@@ -30,12 +30,13 @@ pub fn run(arguments: &LintArguments, format: Format, output: &mut Output) -> Re
     if arguments.checks {
         return checks(format, output);
     }
-    let settings = match &arguments.settings {
+    let mut settings = match &arguments.settings {
         Some(path) => {
             settings::load(path).map_err(|invalid| Failure::new(Exit::Invalid, invalid.to_string(), ""))?.rules
         }
         None => Settings::default(),
     };
+    settings.extended_ip_protocols |= arguments.enable_extended_ip_protocols;
     let files = gather::gather(&arguments.paths)?;
     let collected = collect::collect(&files, &settings);
     if collected.looked_at == 0 && collected.findings.is_empty() {

@@ -77,13 +77,7 @@ pub struct Asked {
 
 impl std::fmt::Display for Asked {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let transport = match self.transport {
-            Transport::Tcp => "TCP",
-            Transport::Udp => "UDP",
-            Transport::Sctp => "SCTP",
-            Transport::Icmp => "ICMP",
-            Transport::IcmpV6 => "ICMPv6",
-        };
+        let transport = self.transport.as_str();
         write!(f, "{} -> {} {}/{transport}", self.from.shown, self.to.shown, self.port)?;
         self.said.as_ref().map_or(Ok(()), |said| write!(f, " {}", said.shown))
     }

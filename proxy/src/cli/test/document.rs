@@ -76,6 +76,9 @@ pub struct Settings {
     /// The node's own address may open connections to its endpoints.
     #[serde(default)]
     pub allow_localhost: Option<bool>,
+    /// Policies may name protocols without ports.
+    #[serde(default, rename = "enableExtendedIPProtocols")]
+    pub extended_ip_protocols: Option<bool>,
     /// Deviations from Cilium.
     #[serde(default)]
     pub deviations: Deviations,

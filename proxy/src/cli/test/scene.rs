@@ -232,6 +232,7 @@ fn settings(document: &Document, folder: &Path) -> Result<Settings, String> {
         };
     }
     rules.allow_localhost = own.allow_localhost.unwrap_or(rules.allow_localhost);
+    rules.extended_ip_protocols = own.extended_ip_protocols.unwrap_or(rules.extended_ip_protocols);
     let (written, read) = (own.deviations, rules.deviations);
     rules.deviations = Deviations {
         empty_rule_allows: written.empty_rule_allows.unwrap_or(read.empty_rule_allows),
