@@ -63,3 +63,25 @@ pub fn policy(namespace: &str, name: &str, spec: &Value) -> Value {
         "spec": spec,
     })
 }
+
+/// A group of ranges of addresses.
+#[must_use]
+pub fn cidr_group(name: &str, cidrs: &[String]) -> Value {
+    json!({
+        "apiVersion": "cilium.io/v2",
+        "kind": "CiliumCIDRGroup",
+        "metadata": { "name": name },
+        "spec": { "externalCIDRs": cidrs },
+    })
+}
+
+/// A secret with one entry.
+#[must_use]
+pub fn secret(namespace: &str, name: &str, value: &str) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": { "name": name, "namespace": namespace },
+        "stringData": { "value": value },
+    })
+}

@@ -157,6 +157,23 @@ fn exit_codes_tell_a_wrong_question_from_a_wrong_document() {
 }
 
 #[test]
+fn protocols_without_ports_are_asked_by_name() {
+    let case = Case::new(
+        &POLICY
+            .replacen("port: \"80\", protocol: TCP}]", "port: \"80\", protocol: TCP}, {protocol: VRRP}]", 1)
+            .replacen("          rules: {http: [{method: GET, path: \"/api/.*\", headers: [X-Token]}]}\n", "", 1),
+    );
+    let client = |port: &str| format!("--direction ingress --peer app=client --port {port}");
+    for (port, code) in [("VRRP", 0), ("0/vrrp", 0), ("GRE", 1), ("80/TCP", 0), ("80/VRRP", 2)] {
+        let (found, _, err) = case.ask(&client(port), &["--enable-extended-ip-protocols"]);
+        assert_eq!(found, code, "{port}: {err}");
+    }
+    assert_eq!(case.ask(&client("80/TCP"), &[]).0, 3, "the policy is refused without the flag");
+    let (code, _, err) = Case::new(POLICY).ask(&client("VRRP"), &[]);
+    assert!(code == 2 && err.contains("--enable-extended-ip-protocols"), "{err}");
+}
+
+#[test]
 fn a_batch_is_answered_line_by_line_in_order() {
     let rule = json!({"endpointSelector": {"matchLabels": {"app": "server"}}, "ingress": [{
         "fromEndpoints": [{"matchLabels": {"app": "a"}}],
@@ -262,7 +279,8 @@ fn every_example_of_the_reference_is_a_policy() {
         let head = format!("apiVersion: cilium.io/v2\nkind: {kind}\nmetadata: {{name: example}}\nspec:\n");
         let document = if spec.is_empty() { example.to_owned() } else { head + &spec };
         let case = Case::new(&document);
-        let (code, _, err) = case.ask("--direction ingress --peer entity:host --port 22/TCP", &[]);
+        let question = "--direction ingress --peer entity:host --port 22/TCP --enable-extended-ip-protocols";
+        let (code, _, err) = case.ask(question, &[]);
         assert_eq!(code, 0, "{document}\n{err}");
     }
 }

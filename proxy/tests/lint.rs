@@ -218,6 +218,23 @@ fn fields_that_cilium_has_no_more_are_named() {
 }
 
 #[test]
+fn kinds_of_our_own_keep_what_cilium_has_no_more() {
+    let kafka = "ingress: [{fromEndpoints: [{}], toPorts: [{ports: [{port: \"9092\", protocol: TCP}], rules: {kafka: [{role: produce, topic: a}]}}]}]";
+    assert_eq!(codes(&[kafka], ""), ["PL003"]);
+    let own = policy("p", kafka).replace("cilium.io/v2", "portcullis.io/v1").replace("CiliumNetwork", "Network");
+    let directory = file(&own);
+    assert_eq!(json(directory.path(), &["--level", "warning", "p.yaml"]), Vec::<Value>::new());
+}
+
+#[test]
+fn protocols_without_ports_are_taken_with_the_flag() {
+    let vrrp = policy("p", "ingress: [{fromEndpoints: [{}], toPorts: [{ports: [{protocol: VRRP}]}]}]");
+    let directory = file(&vrrp);
+    let found = |more: &[&str]| json(directory.path(), &[more, &["--level", "warning", "p.yaml"]].concat()).len();
+    assert_eq!((found(&["--enable-extended-ip-protocols"]), found(&[])), (0, 2));
+}
+
+#[test]
 fn values_that_mean_something_else_than_they_seem_are_found() {
     for (rules, found) in [
         ("{path: /api/*}", vec!["PL301"]),

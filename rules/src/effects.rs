@@ -1,6 +1,6 @@
 //! What rules do to the headers of a request (`headerMatches`; cilium/proxy cilium/network_policy.cc, `HeaderMatch`).
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, sync::Arc};
 
 use crate::{
     policy::{HeaderAction, Matcher, Mismatch, Predicate, Wanted},
@@ -59,6 +59,18 @@ pub struct Effects {
     pub missing: Vec<(String, String)>,
     /// Headers that were rejected, each with the value that was there, cut to 256 bytes.
     pub rejected: Vec<(String, String)>,
+    /// Secrets that are not known and on whose value it depended what became of the request; each as often as it was asked
+    /// for.
+    pub unknown: Vec<UnknownSecret>,
+}
+
+/// A secret that is not known, so that its rule did not match.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownSecret {
+    /// `namespace/name`.
+    pub name: Arc<str>,
+    /// The rule would change the request, and with it what other rules see.
+    pub changes: bool,
 }
 
 /// What becomes of one header. How it is carried out in a protocol with header lines: where `kept` is `None`, every line
@@ -124,6 +136,8 @@ pub(crate) struct Action {
     /// `None`: the secret is not known, or what the action does cannot be done. Then the rule does not match.
     wanted: Option<String>,
     secret: bool,
+    /// The name of the secret that is not known.
+    unknown: Option<Arc<str>>,
     mismatch: Mismatch,
 }
 
@@ -143,13 +157,17 @@ impl Action {
                 (known.map(|known| &known.value), true)
             }
         };
+        let unknown = match &action.wanted {
+            Wanted::Secret(name) if wanted.is_none() => Some(name.as_str().into()),
+            _ => None,
+        };
         let can_be_done = |value: &str| match action.mismatch {
             Mismatch::Fail | Mismatch::Log => true,
             Mismatch::Delete => may_change(&action.name),
             Mismatch::Add | Mismatch::Replace => may_change(&action.name) && is_value(value),
         };
         let wanted = wanted.filter(|value| can_be_done(value)).cloned();
-        Self { field: action.field, name: action.name.clone(), wanted, secret, mismatch: action.mismatch }
+        Self { field: action.field, name: action.name.clone(), wanted, secret, unknown, mismatch: action.mismatch }
     }
 
     /// Whether a value is the wanted one. How long that takes tells nothing of a secret but its length.
@@ -208,7 +226,10 @@ impl<'a> Changed<'a> {
     }
 
     fn run(&mut self, action: &Action) -> bool {
-        let Some(wanted) = &action.wanted else { return false };
+        let Some(wanted) = &action.wanted else {
+            self.miss_secret(action);
+            return false;
+        };
         let there = match self.field(action.field, &action.name) {
             FieldValue::Value(value) if action.is_satisfied_by(&value, wanted) => return true,
             FieldValue::Value(value) => Some(value.into_owned()),
@@ -244,6 +265,16 @@ impl<'a> Changed<'a> {
             }
         }
         true
+    }
+
+    /// Notes a secret that is not known. A header that is not there equals none.
+    fn miss_secret(&mut self, action: &Action) {
+        let Some(name) = &action.unknown else { return };
+        let changes = !matches!(action.mismatch, Mismatch::Fail | Mismatch::Log);
+        let absent = self.field(action.field, &action.name) == FieldValue::Absent;
+        if action.mismatch != Mismatch::Fail || !absent {
+            self.effects.unknown.push(UnknownSecret { name: Arc::clone(name), changes });
+        }
     }
 
     /// What was changed of a header.

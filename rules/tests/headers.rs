@@ -142,6 +142,35 @@ fn a_denial_names_the_rule_and_the_header_that_failed() {
 
 /// Nothing is done by halves: the rule does not match, so nothing passes by it.
 #[test]
+fn a_secret_that_is_not_known_is_named_where_the_answer_may_depend_on_it() {
+    let rules = |mismatch| {
+        let other = acts("/other", [("x-a", secret("elsewhere"), Mismatch::Fail)]);
+        world(vec![acts("/a", [("x-a", secret("lost"), mismatch)]), other, allow("", "/open")])
+    };
+    let named = |mismatch, path: &'static str, headers: &[(&'static str, &'static str)]| {
+        let request = Http { path, ..sends(headers) };
+        with_set(&rules(mismatch), |set| {
+            let (verdict, effects) = set.evaluate(&request);
+            let unknown =
+                effects.unknown.iter().map(|secret| (secret.name.to_string(), secret.changes)).collect::<Vec<_>>();
+            (verdict.allowed, unknown)
+        })
+    };
+    let lost = |changes| vec![("ns/lost".to_owned(), changes)];
+    let sent = [("x-a", "1")];
+    for (mismatch, path, headers, wanted) in [
+        (Mismatch::Fail, "/a", &sent[..], (false, lost(false))),
+        (Mismatch::Fail, "/a", &[], (false, vec![])),
+        (Mismatch::Log, "/a", &[], (false, lost(false))),
+        (Mismatch::Add, "/a", &[], (false, lost(true))),
+        (Mismatch::Replace, "/a", &sent[..], (false, lost(true))),
+        (Mismatch::Fail, "/open", &sent[..], (true, vec![])),
+    ] {
+        assert_eq!(named(mismatch, path, headers), wanted, "{mismatch:?} {path} {headers:?}");
+    }
+}
+
+#[test]
 fn what_cannot_be_done_is_refused() {
     for (name, wanted, mismatch, told) in [
         ("x", secret("gone"), Mismatch::Fail, "deny"),

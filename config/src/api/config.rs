@@ -79,7 +79,7 @@ impl ConfigService for Config {
         let number = request.into_inner().r#type;
         let unknown = || Status::invalid_argument(format!("type: {number} is no type of resource"));
         let kind = ResourceType::try_from(number).map_err(|_| unknown())?;
-        Ok(Response::new(ListResponse { resources: self.store.list(kind) }))
+        Ok(Response::new(self.store.listing(kind)))
     }
 
     async fn status(&self, _: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {

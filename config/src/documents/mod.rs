@@ -5,12 +5,14 @@
 mod draft;
 mod files;
 mod list;
+mod listed;
 pub mod offline;
 mod resource;
 mod secret;
 
 pub use draft::{Draft, draft, endpoint};
 pub use files::{LARGEST, files_of, is_document};
+pub use listed::{Told, listed};
 use portcullis_rules::{
     policy::{Policy, Position},
     schema::Schema,

@@ -91,9 +91,20 @@ impl<'a> Offline<'a> {
     /// Reads the documents of a file.
     pub fn add(&mut self, file: &str, text: &str) {
         for document in split(text) {
-            let problems = self.document(file, document);
-            self.problems.extend(problems.into_iter().map(|problem| (file.to_owned(), problem)));
+            self.take(file, document);
         }
+    }
+
+    /// Takes one document.
+    pub(super) fn take(&mut self, file: &str, document: Document) {
+        let problems = self.document(file, document);
+        self.problems.extend(problems.into_iter().map(|problem| (file.to_owned(), problem)));
+    }
+
+    /// Takes a resource that is no policy.
+    pub(super) fn take_body(&mut self, origin: &str, body: &Body) {
+        let problems = self.known(body);
+        self.problems.extend(problems.into_iter().map(|problem| (origin.to_owned(), problem)));
     }
 
     fn document(&mut self, file: &str, document: Document) -> Vec<Problem> {

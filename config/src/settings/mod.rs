@@ -1,6 +1,7 @@
 //! The settings file.
 
 mod read;
+mod told;
 mod values;
 
 use std::{
@@ -14,6 +15,8 @@ use std::{
 
 use portcullis_rules::settings::{Deviations, Enforcement, Settings as RuleSettings};
 
+pub use self::told::rules_from_proto;
+pub(crate) use self::told::rules_to_proto;
 use crate::{names, problem::Problem, yaml};
 
 /// Largest settings file, in bytes.

@@ -91,6 +91,7 @@ impl Disk {
                 key: Some(key.to_proto()),
                 resource: Some(good.resource.as_ref().clone()),
                 origin: good.origin.as_str().to_owned(),
+                line: good.line,
                 ..ListedResource::default()
             };
             listed.encode_to_vec()

@@ -73,7 +73,7 @@ impl Candidate {
         {
             candidate.unchanged = good.resource.version == resource.version;
             candidate.problems = good.warnings.to_vec();
-            candidate.good = Some(Good { resource: Arc::new(resource), ..good.clone() });
+            candidate.good = Some(Good { resource: Arc::new(resource), line, ..good.clone() });
             return candidate;
         }
         let (body, problems) = body(&resource, &origin, language);
@@ -84,7 +84,7 @@ impl Candidate {
         let sound = candidate.key.is_some() && candidate.problems.iter().all(|problem| problem.warning);
         let warnings = candidate.problems.as_slice().into();
         candidate.good =
-            body.filter(|_| sound).map(|body| Good { resource: Arc::new(resource), origin, body, warnings });
+            body.filter(|_| sound).map(|body| Good { resource: Arc::new(resource), origin, line, body, warnings });
         candidate
     }
 

@@ -28,7 +28,7 @@ use worker::{Job, Worker};
 use crate::{
     node::{Node, Sink},
     proto::{self, ResourceKey, ResourceResult, ResourceType},
-    settings::{deny_scope_name, deny_with_name, deviation_names, enforcement_name},
+    settings::{deny_scope_name, deny_with_name, deviation_names, enforcement_name, rules_to_proto},
 };
 
 /// Updates that may wait; further senders wait for a place.
@@ -193,6 +193,17 @@ impl Store {
     #[must_use]
     pub fn list(&self, kind: ResourceType) -> Vec<proto::ListedResource> {
         self.view.load().table.list(Kind::from_proto(kind), &*self.node)
+    }
+
+    /// The same with the revision that it is, and the settings that decide what it means.
+    #[must_use]
+    pub fn listing(&self, kind: ResourceType) -> proto::ListResponse {
+        let view = self.view.load();
+        proto::ListResponse {
+            resources: view.table.list(Kind::from_proto(kind), &*self.node),
+            revision: view.revision,
+            settings: Some(rules_to_proto(&view.settings)),
+        }
     }
 
     /// The state of the node.

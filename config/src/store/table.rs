@@ -50,6 +50,8 @@ impl Origin {
 pub(crate) struct Good {
     pub(crate) resource: Arc<proto::Resource>,
     pub(crate) origin: Origin,
+    /// The line of the file at which its document begins; 1 for what was pushed.
+    pub(crate) line: u32,
     pub(crate) body: Body,
     /// Warnings that came with it.
     pub(crate) warnings: Arc<[proto::Problem]>,
@@ -175,6 +177,7 @@ impl Table {
             origin: entry.origin().as_str().to_owned(),
             rejected: entry.rejected.as_ref().map(|rejected| rejected.result.clone()),
             state: entry.local().map(|id| node.state(id)).unwrap_or_default(),
+            line: entry.good.as_ref().map_or(0, |good| good.line),
         };
         entries.map(listed).collect()
     }

@@ -307,7 +307,7 @@ impl Worker {
         self.damages = found.damages;
         let listed = |listed: proto::ListedResource| {
             let origin = Origin::parse(&listed.origin);
-            Some(Incoming { origin, ..Incoming::pushed(listed.resource?) })
+            Some(Incoming { origin, line: listed.line.max(1), ..Incoming::pushed(listed.resource?) })
         };
         let resources = found.resources.into_iter().filter_map(listed).collect();
         let deviations = Deviations {

@@ -6,6 +6,7 @@ mod changes;
 mod clients;
 mod demonstration;
 mod failure;
+mod groups;
 mod headers;
 mod host;
 mod icmp;

@@ -80,7 +80,7 @@ pub enum Command {
     /// Show verdicts as they fall, one line each
     #[command(after_long_help = MONITOR_HELP)]
     Monitor(MonitorArguments),
-    /// Say what policies decide about a flow or a request, and why, without a node
+    /// Say what policies decide about a flow or a request, and why: those of files, or those of the running node
     #[command(after_long_help = EXPLAIN_HELP)]
     Explain(Box<ExplainArguments>),
     /// Look for traps in policies: what they say that their author probably did not mean

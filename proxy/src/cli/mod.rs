@@ -76,7 +76,7 @@ fn dispatch(arguments: Arguments, output: &mut Output) -> Result<(), Failure> {
         Command::Get(arguments) => client(client::Work::Get(arguments)),
         Command::Status => client(client::Work::Status),
         Command::Monitor(arguments) => client(client::Work::Monitor(arguments)),
-        Command::Explain(arguments) => explain::command(&arguments, format, output),
+        Command::Explain(arguments) => explain::command(&arguments, &server, format, output),
         Command::Lint(arguments) => lint::run(&arguments, format, output),
         Command::Test(arguments) => test::run(&arguments, format, output),
         Command::Completion { shell } => generate::completion(shell, output),

@@ -10,11 +10,15 @@ use crate::cli::arguments::Enforcement;
 pub(crate) const EXPLAIN_HELP: &str = "\
 Labels are KEY=VALUE, separated by commas; a key may have its source before it (k8s:app=web). A peer is labels, an address,
 entity:NAME (world, host, remote-node, kube-apiserver, health, init, ingress, unmanaged) or fqdn:NAME. The exit code is 0
-for yes, 1 for no, 2 for a question that is none, 3 for a document that is refused.
+for yes, 1 for no, 2 for a question that is none or has no answer, 3 for a document that is refused.
+
+Without --policy the running node is asked what it has in force (--server), and the answer is given from that. It tells no
+values of secrets: where the answer depends on one, that is said, and by name. Nor does it tell what names were resolved to.
 
 With --batch each line of a file is one question in JSON, with its policies, and each is answered by a line.
 
 Examples:
+  portcullis explain --direction ingress --endpoint app=web --peer app=client --port 80/TCP --http 'GET /api/v1'
   portcullis explain --policy app-http.yaml --direction ingress --endpoint app=web --peer app=client --port 80/TCP \\
     --http 'GET /api/v1' --host shop.example --header 'X-Token: abc'
   portcullis explain --policy policies/ --direction egress --endpoint app=web --peer fqdn:api.example.com --port 443/TCP \\
@@ -26,15 +30,16 @@ Examples:
 /// Arguments of `explain`.
 #[derive(Debug, Args)]
 pub struct ExplainArguments {
-    /// Policies, and what else is known: files, directories, or - for standard input; may be repeated
-    #[arg(long, value_name = "PATH", num_args = 1.., required_unless_present = "batch", value_hint = ValueHint::AnyPath)]
+    /// Policies, and what else is known: files, directories, or - for standard input; may be repeated. Without it, those of
+    /// the running node
+    #[arg(long, value_name = "PATH", num_args = 1.., value_hint = ValueHint::AnyPath)]
     pub policy: Vec<PathBuf>,
     /// Endpoints, services, namespaces, CIDR groups, secrets: the same kinds of paths
-    #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    #[arg(long, value_name = "PATH", requires = "policy", value_hint = ValueHint::AnyPath)]
     pub endpoints: Vec<PathBuf>,
-    /// Which endpoints have policy enforced
-    #[arg(long, value_name = "MODE", default_value = "default")]
-    pub enforcement: Enforcement,
+    /// Which endpoints have policy enforced; without it, as the node has it, or default
+    #[arg(long, value_name = "MODE")]
+    pub enforcement: Option<Enforcement>,
     /// Take policies that name protocols without ports, such as VRRP
     #[arg(long)]
     pub enable_extended_ip_protocols: bool,

@@ -1,9 +1,10 @@
-//! `explain`: what policies say, without a node.
+//! `explain`: what policies say, those of documents or those of a running node.
 
 pub mod arguments;
 mod batch;
 mod case;
 mod documents;
+mod node;
 mod question;
 mod tables;
 mod told;
@@ -18,20 +19,26 @@ use crate::{
     render::Format,
 };
 
-/// Answers one question, or many.
+/// Answers one question, or many. `server` is the node that is asked where no documents are named.
 ///
 /// # Errors
 /// The answer is no, or there is none.
-pub fn command(arguments: &ExplainArguments, format: Format, output: &mut Output) -> Result<(), Failure> {
-    let enforcement = match arguments.enforcement {
-        Enforcement::Default => portcullis_rules::settings::Enforcement::Default,
-        Enforcement::Always => portcullis_rules::settings::Enforcement::Always,
-        Enforcement::Never => portcullis_rules::settings::Enforcement::Never,
-    };
-    let extended_ip_protocols = arguments.enable_extended_ip_protocols;
-    let settings = Settings { enforcement, extended_ip_protocols, ..Settings::default() };
+pub fn command(arguments: &ExplainArguments, server: &str, format: Format, output: &mut Output) -> Result<(), Failure> {
     match &arguments.batch {
-        Some(file) => batch::run(file, &settings, output),
-        None => question::answer(arguments, &settings, format, output),
+        Some(file) => batch::run(file, &with_flags(arguments, Settings::default()), output),
+        None => question::answer(arguments, server, format, output),
     }
+}
+
+/// Settings, with what the flags say of them.
+fn with_flags(arguments: &ExplainArguments, settings: Settings) -> Settings {
+    use portcullis_rules::settings::Enforcement as Mode;
+    let enforcement = match arguments.enforcement {
+        None => settings.enforcement,
+        Some(Enforcement::Default) => Mode::Default,
+        Some(Enforcement::Always) => Mode::Always,
+        Some(Enforcement::Never) => Mode::Never,
+    };
+    let extended_ip_protocols = settings.extended_ip_protocols || arguments.enable_extended_ip_protocols;
+    Settings { enforcement, extended_ip_protocols, ..settings }
 }

@@ -1,11 +1,18 @@
 //! One question from the command line.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use portcullis_codecs::{kafka, tls::ClientHello};
-use portcullis_config::documents::offline::Offline;
+use portcullis_config::documents::{
+    Told,
+    offline::{Loaded, Offline},
+};
 use portcullis_rules::{
-    explain::Question,
+    explain::{Answer, Question},
     labels::Labels,
     names,
     settings::Settings,
@@ -15,9 +22,10 @@ use portcullis_rules::{
 
 use super::{
     arguments::{ExplainArguments, Way},
-    told,
+    node, told,
     town::{Town, address, entity, transport_of},
     traffic::{Said, ask, query},
+    with_flags,
 };
 use crate::{
     cli::{
@@ -28,42 +36,57 @@ use crate::{
     render::Format,
 };
 
+/// Number of an endpoint that nobody has told of.
+const MADE_UP: EndpointId = EndpointId(u32::MAX);
+
+/// What is asked about, and the secrets of it whose values are kept from us.
+fn load(
+    arguments: &ExplainArguments,
+    server: &str,
+    output: &mut Output,
+) -> Result<(Loaded, BTreeSet<String>), Failure> {
+    if arguments.policy.is_empty() {
+        let Told { mut loaded, secrets, .. } = node::fetch(server, output)?;
+        loaded.world.settings = with_flags(arguments, loaded.world.settings);
+        return Ok((loaded, secrets));
+    }
+    let settings = with_flags(arguments, Settings::default());
+    let mut offline = Offline::new(portcullis_codecs::SCHEMAS, settings);
+    for (file, text) in input::texts(arguments.policy.iter().chain(&arguments.endpoints))? {
+        offline.add(&file, &text);
+    }
+    Ok((offline.finish(), BTreeSet::new()))
+}
+
 /// Answers it: exit code 0 for yes, 1 for no.
 pub(super) fn answer(
     arguments: &ExplainArguments,
-    settings: &Settings,
+    server: &str,
     format: Format,
     output: &mut Output,
 ) -> Result<(), Failure> {
     let said = said(arguments).map_err(wrong)?;
-    let mut offline = Offline::new(portcullis_codecs::SCHEMAS, *settings);
-    for (file, text) in input::texts(arguments.policy.iter().chain(&arguments.endpoints))? {
-        offline.add(&file, &text);
-    }
-    let loaded = offline.finish();
+    let (loaded, secrets) = load(arguments, server, output)?;
     if told::refused(&loaded, format, output)? {
         return Err(Failure::said(Exit::Invalid));
     }
     let mut scene = Scene { world: loaded.world, town: Town::default() };
     let endpoint = scene.endpoint(arguments).map_err(wrong)?;
     let (peer, named) = scene.peer(arguments).map_err(wrong)?;
-    let (mut port, transport) =
+    let (port, transport) =
         port(arguments.port.as_deref().unwrap_or_default(), &scene.world.settings).map_err(wrong)?;
     let direction = match arguments.direction {
         Some(Way::Ingress) => Direction::Ingress,
         _ => Direction::Egress,
     };
     let snapshot = Snapshot::compile(&scene.world, 1);
-    let mut to = peer;
-    if direction == Direction::Egress
-        && let Some(backends) = snapshot.backends(transport, peer, port)
-    {
-        let Some(backend) = backends.first() else {
-            return Err(Failure::new(Exit::Failed, format!("the service at {peer} has no backend"), ""));
-        };
-        (to, port) = (backend.ip(), backend.port());
-    }
-    let question = Question { endpoint, direction, transport, peer: to, port, request: None };
+    let backends = snapshot.backends(transport, peer, port).filter(|_| direction == Direction::Egress);
+    let (peer, port) = match backends.map(<[SocketAddr]>::first) {
+        None => (peer, port),
+        Some(Some(backend)) => (backend.ip(), backend.port()),
+        Some(None) => return Err(Failure::new(Exit::Failed, format!("the service at {peer} has no backend"), "")),
+    };
+    let question = Question { endpoint, direction, transport, peer, port, request: None };
     let answer = match ask(&scene.world, &snapshot, question, said.as_ref()) {
         Ok(answer) => answer,
         Err(reason) => {
@@ -71,9 +94,35 @@ pub(super) fn answer(
             return Err(Failure::new(Exit::Usage, reason, remedy));
         }
     };
+    if arguments.policy.is_empty() {
+        say_what_is_not_told(arguments, &scene.world, &question, &answer, output);
+    }
     let asked = told::Asked { arguments, peer: named, near: told::near(&scene.world, &question, &answer) };
+    if told::undecided(&answer, &asked, &secrets, format, output)? {
+        return Err(Failure::said(Exit::Usage));
+    }
     told::answer(&answer, &asked, &loaded.places, format, output)?;
     if answer.allowed { Ok(()) } else { Err(Failure::said(Exit::Failed)) }
+}
+
+/// What the node does not tell, where it may matter.
+fn say_what_is_not_told(
+    arguments: &ExplainArguments,
+    world: &World,
+    question: &Question<'_>,
+    answer: &Answer,
+    output: &mut Output,
+) {
+    if question.endpoint == MADE_UP {
+        output.say("no endpoint there has these labels: answered as if one had");
+    }
+    let by_address = arguments.peer.as_deref().is_some_and(|peer| address(peer).is_ok());
+    let rules = world.policies.iter().flat_map(|policy| &policy.rules);
+    let mut elements = rules.flat_map(|rule| rule.egress.iter().flatten());
+    let by_name = elements.any(|entry| entry.fqdns.as_ref().is_some_and(|names| !names.is_empty()));
+    if question.direction == Direction::Egress && by_address && by_name && !answer.allowed {
+        output.say("names are not told: ask with --peer fqdn:NAME what rules with toFQDNs say of a name");
+    }
 }
 
 fn wrong(message: String) -> Failure {
@@ -97,9 +146,8 @@ impl Scene {
         if let Some(id) = self.world.endpoints.iter().find(wanted).and_then(|endpoint| endpoint.local) {
             return Ok(id);
         }
-        let id = EndpointId(u32::MAX);
-        self.settle(Some(id), of_pod(&labels, arguments));
-        Ok(id)
+        self.settle(Some(MADE_UP), of_pod(&labels, arguments));
+        Ok(MADE_UP)
     }
 
     /// The address of the peer, and what to call it.

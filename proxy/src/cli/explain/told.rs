@@ -1,9 +1,10 @@
 //! The answer as people and scripts read it.
 
-use std::io;
+use std::{collections::BTreeSet, io};
 
 use portcullis_config::documents::offline::{Loaded, Places};
 use portcullis_rules::{
+    effects::UnknownSecret,
     explain::{Answer, How, Near, Question, near as near_misses},
     verdict::{Reason, RuleInfo},
     world::World,
@@ -46,6 +47,48 @@ pub(super) fn refused(loaded: &Loaded, format: Format, output: &mut Output) -> R
 /// The rules that came near, for a flow that is denied.
 pub(super) fn near(world: &World, question: &Question<'_>, answer: &Answer) -> Vec<Near> {
     if answer.allowed || answer.reason == Reason::RuleDenies { Vec::new() } else { near_misses(world, question) }
+}
+
+/// Tells of secrets that are not known. Of those in `kept` only the value is not: where the answer depends on it, there is none,
+/// and whoever asks is told so; tells whether that is the case.
+///
+/// # Errors
+/// The output cannot be written.
+pub(super) fn undecided(
+    answer: &Answer,
+    asked: &Asked<'_>,
+    kept: &BTreeSet<String>,
+    format: Format,
+    output: &mut Output,
+) -> Result<bool, Failure> {
+    let unknown = &answer.effects.unknown;
+    let names = |known: bool| -> BTreeSet<&str> {
+        unknown.iter().map(|secret| &*secret.name).filter(|name| kept.contains(*name) == known).collect()
+    };
+    for name in names(false) {
+        let paint = output.paint_err;
+        let warning = paint.style(Style::Warn, "warning:");
+        output.say(format_args!("{warning} there is no secret {}, so rules that name it match nothing", plain(name)));
+    }
+    let secrets = names(true);
+    // A rule that matches without any secret allows, unless a header that it looks at might be another.
+    let depends = |secret: &UnknownSecret| kept.contains(&*secret.name) && (secret.changes || !answer.allowed);
+    if !unknown.iter().any(depends) {
+        return Ok(false);
+    }
+    let value = json!({"verdict": "undecided", "layer": "l7", "reason": "secret", "secrets": secrets});
+    match structured(format, &value)? {
+        Some(text) => output.text(&text)?,
+        None => {
+            let word = output.paint.style(Style::Warn, "UNDECIDED").to_string();
+            output.line(format_args!("{word} at L7: {}", question(asked)))?;
+            let secrets: Vec<String> = secrets.into_iter().map(plain).collect();
+            let secrets = secrets.join(", ");
+            output
+                .line(format_args!("  why:  it depends on a secret, whose value the node does not tell: {secrets}"))?;
+        }
+    }
+    Ok(true)
 }
 
 /// Shows the answer.
@@ -129,22 +172,24 @@ fn sentence(reason: Reason) -> &'static str {
     }
 }
 
-fn text(answer: &Answer, asked: &Asked<'_>, places: &Places, output: &mut Output) -> io::Result<()> {
-    let paint = output.paint;
-    let (style, word) = if answer.allowed { (Style::Good, "ALLOWED") } else { (Style::Bad, "DENIED") };
+/// What was asked, in short.
+fn question(asked: &Asked<'_>) -> String {
     let arguments = asked.arguments;
     let direction = arguments.direction.map_or("egress", |way| if way.is_ingress() { "ingress" } else { "egress" });
     let preposition = if direction == "ingress" { "from" } else { "to" };
-    let verdict = format!(
-        "{} at {} ({}): {direction} of {} {preposition} {}, port {}",
-        paint.style(style, word),
-        answer.layer.as_str(),
-        how(answer),
+    format!(
+        "{direction} of {} {preposition} {}, port {}",
         plain(arguments.endpoint.as_deref().unwrap_or_default()),
         plain(&asked.peer),
         plain(arguments.port.as_deref().unwrap_or_default()),
-    );
-    output.line(verdict)?;
+    )
+}
+
+fn text(answer: &Answer, asked: &Asked<'_>, places: &Places, output: &mut Output) -> io::Result<()> {
+    let paint = output.paint;
+    let (style, word) = if answer.allowed { (Style::Good, "ALLOWED") } else { (Style::Bad, "DENIED") };
+    let word = paint.style(style, word).to_string();
+    output.line(format_args!("{word} at {} ({}): {}", answer.layer.as_str(), how(answer), question(asked)))?;
     output.line(format_args!("  why:  {}", sentence(answer.reason)))?;
     if let Some(rule) = answer.rule.as_deref() {
         let label = if answer.allowed || answer.reason == Reason::RuleDenies { "rule" } else { "near" };

@@ -11,6 +11,7 @@ use portcullis_rules::{
     request::{FieldValue, Request},
     schema::{FieldIndex, Schema},
     snapshot::{Access, FlowKey},
+    verdict::RuleInfo,
     world::{Direction, EndpointId, Transport},
 };
 use proto::{ResourceKey, ResourceType, resource::Body};
@@ -184,6 +185,35 @@ async fn a_pushed_secret_outlasts_a_restart_in_a_file_of_the_nodes_own() {
     store.delete(vec![key(SECRET, "token")]).await.unwrap();
     let kept = fs::read(lab.path("state/secrets.state")).unwrap();
     assert!(!kept.windows(9).any(|window| window == b"swordfish"), "what is deleted is gone");
+}
+
+#[tokio::test]
+async fn a_listing_is_a_world_that_answers_as_the_node_does() {
+    let lab = Lab::with_files();
+    lab.write("files/a.yaml", "# first\n---\napiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: p, namespace: shop}\nspec: {endpointSelector: {}, ingress: [{fromCIDRSet: [{cidrGroupRef: office}]}]}\n---\napiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: q, namespace: shop}\nspec: {endpointSelector: {}, ingress: [{fromCIDRSet: [{cidrGroupRef: office}]}]}\n");
+    let (store, _) = lab.open();
+    let secrets = secret(&[("token", VALUE)]);
+    apply(&store, vec![local("e", "10.0.0.1"), group("office", "a", "192.0.2.0/24"), secrets, policy("r", BY_TOKEN)])
+        .await;
+    store.close().await;
+    let (store, _) = lab.open();
+    let listing = store.listing(ResourceType::Unspecified);
+    assert_eq!(listing.revision, store.revision());
+    let told = documents::listed(&listing, &[&HTTP]).unwrap();
+    assert!(told.loaded.problems.is_empty(), "{:?}", told.loaded.problems);
+    assert_eq!(told.secrets, ["shop/token".to_owned()].into());
+    let world = &told.loaded.world;
+    assert_eq!(
+        (world.policies.len(), world.endpoints.len(), world.cidr_groups.len(), world.secrets.len()),
+        (3, 1, 1, 0)
+    );
+    let place = |policy: &str| {
+        let rule = RuleInfo { policy: policy.into(), rule: "ingress[0]".into() };
+        let place = told.loaded.places.of(&rule).unwrap();
+        (place.file, place.position.line)
+    };
+    let file = lab.path("files/a.yaml").display().to_string();
+    assert_eq!([place("shop/p"), place("shop/q"), place("shop/r")], [(file.clone(), 6), (file, 11), ("api".into(), 4)]);
 }
 
 #[tokio::test]

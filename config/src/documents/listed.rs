@@ -1,0 +1,75 @@
+//! What a node has in force as a world, from what its API lists.
+
+use std::collections::BTreeSet;
+
+use portcullis_rules::{
+    schema::Schema,
+    settings::{Deviations, Settings},
+};
+
+use super::{
+    offline::{Loaded, Offline},
+    split,
+};
+use crate::{
+    proto::{ListResponse, ListedResource, resource::Body},
+    settings::rules_from_proto,
+};
+
+/// What a node told of itself.
+#[derive(Debug)]
+pub struct Told {
+    /// Every endpoint has a number, so that its policy can be asked. There is no secret: the node tells no values.
+    pub loaded: Loaded,
+    /// `namespace/name` of the secrets that headers can be compared with there.
+    pub secrets: BTreeSet<String>,
+    /// Number of the configuration.
+    pub revision: u64,
+}
+
+/// Takes a listing of every type of resources.
+///
+/// # Errors
+/// It has settings that this version does not know.
+pub fn listed(response: &ListResponse, schemas: &[&'static Schema]) -> Result<Told, String> {
+    let told = response.settings.as_ref().ok_or("it does not tell its settings")?;
+    let settings = rules_from_proto(told)?;
+    // What is in force was accepted once, under whatever settings.
+    let lenient = Settings {
+        deviations: Deviations {
+            empty_rule_allows: true,
+            l7_binds_beside_l4: true,
+            kube_dns_entity: true,
+            names_without_dns_rule: true,
+        },
+        extended_ip_protocols: true,
+        ..settings
+    };
+    let mut offline = Offline::new(schemas, lenient);
+    let mut secrets = BTreeSet::new();
+    for resource in &response.resources {
+        match body(resource) {
+            Some(Body::Policy(policy)) => {
+                for mut document in split(&policy.document) {
+                    document.line = resource.line.max(1);
+                    offline.take(&resource.origin, document);
+                }
+            }
+            Some(Body::Secret(secret)) if secret.data.len() == 1 => {
+                secrets.insert(format!("{}/{}", secret.namespace, secret.name));
+            }
+            // Without values there is nothing to read.
+            Some(Body::Secret(_)) | None => {}
+            Some(body) => offline.take_body(&resource.origin, body),
+        }
+    }
+    let mut loaded = offline.finish();
+    loaded.world.settings = settings;
+    // Whoever applied them has been told.
+    loaded.problems.retain(|(_, problem)| !problem.warning);
+    Ok(Told { loaded, secrets, revision: response.revision })
+}
+
+fn body(listed: &ListedResource) -> Option<&Body> {
+    listed.resource.as_ref()?.body.as_ref()
+}

@@ -1,0 +1,109 @@
+//! The settings that decide what policies mean, as the API tells them.
+
+use portcullis_rules::settings::{DenyScope, DenyWith, Deviations, Enforcement, Settings};
+
+use super::{deny_scope_name, deny_with_name, deviation_names, enforcement_name};
+use crate::{policy::DNS_DENY_WITH, proto};
+
+/// As the API has them.
+pub(crate) fn rules_to_proto(settings: &Settings) -> proto::RuleSettings {
+    let Settings {
+        enforcement,
+        deny_with,
+        deny_names_with,
+        deny_scope,
+        deviations,
+        allow_localhost,
+        extended_ip_protocols,
+    } = *settings;
+    let names = DNS_DENY_WITH.iter().find(|(_, answer)| *answer == deny_names_with);
+    proto::RuleSettings {
+        enforcement: enforcement_name(enforcement).to_owned(),
+        deny_with: deny_with_name(deny_with).to_owned(),
+        allow_localhost,
+        deviations: deviation_names(deviations).into_iter().map(str::to_owned).collect(),
+        extended_ip_protocols,
+        deny_scope: deny_scope_name(deny_scope).to_owned(),
+        dns_deny_with: names.map_or("", |(word, _)| word).to_owned(),
+    }
+}
+
+/// The other way round.
+///
+/// # Errors
+/// A word that this version does not know: the node is of another one.
+pub fn rules_from_proto(told: &proto::RuleSettings) -> Result<Settings, String> {
+    let unknown = |what: &str, word: &str| format!("unknown {what} {word:?}");
+    let enforcement = [Enforcement::Default, Enforcement::Always, Enforcement::Never]
+        .into_iter()
+        .find(|mode| enforcement_name(*mode) == told.enforcement)
+        .ok_or_else(|| unknown("enforcement", &told.enforcement))?;
+    let deny_with = [DenyWith::Reset, DenyWith::Respond]
+        .into_iter()
+        .find(|answer| deny_with_name(*answer) == told.deny_with)
+        .ok_or_else(|| unknown("answer to denied requests", &told.deny_with))?;
+    let deny_names_with = DNS_DENY_WITH
+        .iter()
+        .find(|(word, _)| *word == told.dns_deny_with)
+        .map(|(_, answer)| *answer)
+        .ok_or_else(|| unknown("answer to denied queries", &told.dns_deny_with))?;
+    let deny_scope = [DenyScope::Stream, DenyScope::Connection]
+        .into_iter()
+        .find(|scope| deny_scope_name(*scope) == told.deny_scope)
+        .ok_or_else(|| unknown("scope of a reset", &told.deny_scope))?;
+    let mut deviations = Deviations::default();
+    for name in &told.deviations {
+        *deviation(&mut deviations, name).ok_or_else(|| unknown("deviation", name))? = true;
+    }
+    let proto::RuleSettings { allow_localhost, extended_ip_protocols, .. } = *told;
+    Ok(Settings {
+        enforcement,
+        deny_with,
+        deny_names_with,
+        deny_scope,
+        deviations,
+        allow_localhost,
+        extended_ip_protocols,
+    })
+}
+
+fn deviation<'d>(deviations: &'d mut Deviations, name: &str) -> Option<&'d mut bool> {
+    let Deviations { empty_rule_allows, l7_binds_beside_l4, kube_dns_entity, names_without_dns_rule } = deviations;
+    match name {
+        "emptyRuleAllows" => Some(empty_rule_allows),
+        "l7BindsBesideL4" => Some(l7_binds_beside_l4),
+        "kubeDnsEntity" => Some(kube_dns_entity),
+        "namesWithoutDnsRule" => Some(names_without_dns_rule),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_come_back_as_they_went() {
+        let deviations = Deviations {
+            empty_rule_allows: true,
+            l7_binds_beside_l4: true,
+            kube_dns_entity: true,
+            names_without_dns_rule: true,
+        };
+        let others = Settings {
+            enforcement: Enforcement::Always,
+            deny_with: DenyWith::Respond,
+            deny_names_with: DenyWith::Hide,
+            deny_scope: DenyScope::Connection,
+            deviations,
+            allow_localhost: false,
+            extended_ip_protocols: true,
+        };
+        for settings in [Settings::default(), others] {
+            assert_eq!(rules_from_proto(&rules_to_proto(&settings)), Ok(settings));
+        }
+        let mut newer = rules_to_proto(&others);
+        newer.deviations.push("somethingElse".into());
+        assert_eq!(rules_from_proto(&newer), Err("unknown deviation \"somethingElse\"".into()));
+    }
+}
