@@ -18,7 +18,7 @@ mod store;
 mod yaml;
 
 pub use api::{ServeError, serve};
-pub use node::{Fault, LocalEndpoint, Node, Place, Sink, Verdicts};
+pub use node::{Fault, LocalEndpoint, NamesUpdates, Node, Place, Sink, Verdicts};
 pub use problem::Problem;
 pub use store::{Applied, OpenError, Store, StoreError, StoreOptions};
 

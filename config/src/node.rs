@@ -13,6 +13,9 @@ use crate::proto;
 /// A live stream of verdicts.
 pub type Verdicts = Pin<Box<dyn Stream<Item = proto::Verdict> + Send>>;
 
+/// A live stream of names that are learnt and forgotten.
+pub type NamesUpdates = Pin<Box<dyn Stream<Item = proto::NamesUpdate> + Send>>;
+
 /// An endpoint whose flows are judged here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LocalEndpoint {
@@ -71,6 +74,13 @@ pub trait Node: Send + Sync + 'static {
 
     /// Verdicts from now on. The stream is bounded: `Verdict.lost` counts what a slow reader missed.
     fn watch(&self, request: proto::WatchRequest) -> Verdicts;
+
+    /// The names that DNS taught and a request asks for, by name. May take as long as a full book takes to be copied.
+    fn names(&self, request: &proto::ListNamesRequest) -> Vec<proto::LearntName>;
+
+    /// The same as a stream: what is known, then what changes. It keeps a bounded number of changes for its reader:
+    /// `NamesUpdate.lost` counts what did not fit.
+    fn follow_names(&self, request: proto::WatchNamesRequest) -> NamesUpdates;
 
     /// A resource was refused; `kind` is `policy`, `endpoint`, `service`, `cidrgroup` or `secret`.
     fn rejected(&self, kind: &'static str);

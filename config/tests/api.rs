@@ -8,7 +8,8 @@ use portcullis_config::{
     Store,
     proto::{
         self, ApplyRequest, DeleteRequest, ListRequest, ResourceType, StatusRequest, StreamResourcesRequest,
-        WatchRequest, config_service_client::ConfigServiceClient, verdict_service_client::VerdictServiceClient,
+        WatchRequest, config_service_client::ConfigServiceClient, name_service_client::NameServiceClient,
+        verdict_service_client::VerdictServiceClient,
     },
     serve,
 };
@@ -128,11 +129,33 @@ async fn verdicts_are_watched() {
 }
 
 #[tokio::test]
+async fn names_are_listed_and_followed_until_the_node_stops() {
+    let node = Node::start().await;
+    let name = |name: &str, selected| {
+        let addresses = vec![proto::LearntAddress { address: "192.0.2.1".into(), expires: 30 }];
+        proto::LearntName { name: name.into(), addresses, selected }
+    };
+    let all = vec![name("a.test.", true), name("b.test.", false)];
+    node.fake.0.lock().unwrap().names.clone_from(&all);
+    let mut names = NameServiceClient::new(node.channel.clone());
+    let listed = names.list(proto::ListNamesRequest::default()).await.unwrap().into_inner().names;
+    assert_eq!(listed, all);
+    let request = proto::ListNamesRequest { pattern: "b.test.".into(), ..Default::default() };
+    assert_eq!(names.list(request).await.unwrap().into_inner().names, all[1..]);
+    let request = proto::WatchNamesRequest { selected_only: true, ..Default::default() };
+    let mut updates = names.watch(request).await.unwrap().into_inner();
+    let update = updates.next().await.unwrap().unwrap();
+    assert_eq!((update.names.as_slice(), update.complete), (&all[..1], true));
+    node.stop.send(true).unwrap();
+    assert_eq!(updates.next().await.unwrap().unwrap_err().code(), Code::Unavailable);
+}
+
+#[tokio::test]
 async fn every_service_is_healthy_until_the_node_stops() {
     use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
     let node = Node::start().await;
     let mut health = HealthClient::new(node.channel.clone());
-    for service in ["", "portcullis.v1.ConfigService", "portcullis.v1.VerdictService"] {
+    for service in ["", "portcullis.v1.ConfigService", "portcullis.v1.NameService", "portcullis.v1.VerdictService"] {
         let request = HealthCheckRequest { service: service.into() };
         assert_eq!(health.check(request).await.unwrap().into_inner().status, 1, "{service}");
     }
@@ -152,7 +175,12 @@ async fn every_service_is_healthy_until_the_node_stops() {
 #[tokio::test]
 async fn both_versions_of_reflection_tell_what_there_is() {
     let node = Node::start().await;
-    let expected = ["grpc.health.v1.Health", "portcullis.v1.ConfigService", "portcullis.v1.VerdictService"];
+    let expected = [
+        "grpc.health.v1.Health",
+        "portcullis.v1.ConfigService",
+        "portcullis.v1.NameService",
+        "portcullis.v1.VerdictService",
+    ];
     macro_rules! names {
         ($version:ident) => {{
             use tonic_reflection::pb::$version::{

@@ -7,7 +7,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use portcullis_codecs::relay::{Answer, Checker, Decision, Offence, Side};
+use portcullis_codecs::{
+    dns,
+    relay::{Answer, Checker, Decision, Offence, Side},
+};
 use portcullis_rules::{
     effects::HeaderChange,
     request::Request,
@@ -341,6 +344,11 @@ impl Checker for Hearing<'_> {
     }
 
     fn answered(&mut self, answer: Answer) {
+        if let Some(rcode) = answer.status
+            && self.judge.protocol == dns::SCHEMA.protocol
+        {
+            self.court.exit.dns_answer(rcode);
+        }
         let pending = &mut self.judge.pending;
         let place = pending.iter().position(|pending| pending.exchange == answer.exchange);
         if let Some(pending) = place.and_then(|place| pending.remove(place)) {

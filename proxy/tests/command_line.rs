@@ -66,6 +66,8 @@ fn a_wrong_command_line_exits_2_and_says_what_is_wrong() {
         (vec!["delete"], "TYPE"),
         (vec!["delete", "policy"], "NAME"),
         (vec!["get", "pod"], "pod"),
+        (vec!["get", "fqdn", "-n", "shop"], "namespace"),
+        (vec!["delete", "fqdn", "example.com"], "fqdn"),
         (vec!["get", "policy", "-o", "xml"], "xml"),
         (vec!["monitor", "--count", "0"], "--count"),
         (vec!["monitor", "--timeout", "5"], "30s"),
@@ -102,6 +104,7 @@ fn without_a_node_each_client_command_says_how_to_get_one() {
     for arguments in [
         vec!["status"],
         vec!["get", "policy"],
+        vec!["get", "fqdn"],
         vec!["monitor"],
         vec!["apply", "-f", policy],
         vec!["delete", "-f", policy],

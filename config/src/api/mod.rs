@@ -2,12 +2,15 @@
 
 mod config;
 mod dispatch;
+mod names;
+mod stream;
 mod verdicts;
 
 use std::{sync::Arc, time::Duration};
 
 use config::Config;
 use dispatch::Dispatch;
+use names::Names;
 use tokio::{net::UnixListener, sync::watch};
 use tokio_stream::wrappers::UnixListenerStream;
 use tonic::{server::NamedService, transport::Server};
@@ -16,7 +19,10 @@ use verdicts::Verdicts;
 
 use crate::{
     node::Node,
-    proto::{DESCRIPTORS, config_service_server::ConfigServiceServer, verdict_service_server::VerdictServiceServer},
+    proto::{
+        DESCRIPTORS, config_service_server::ConfigServiceServer, name_service_server::NameServiceServer,
+        verdict_service_server::VerdictServiceServer,
+    },
     store::Store,
 };
 
@@ -38,7 +44,7 @@ pub enum ServeError {
     Transport(#[from] tonic::transport::Error),
 }
 
-/// Serves the API until `stop` is true or its sender is gone: resources, live verdicts, `grpc.health.v1` for each service, and
+/// Serves the API until `stop` is true or its sender is gone: resources, names, live verdicts, `grpc.health.v1` for each service, and
 /// reflection (v1 and v1alpha).
 ///
 /// # Errors
@@ -52,9 +58,10 @@ pub async fn serve(
     let config = ConfigServiceServer::new(Config::new(store, stop.clone()))
         .max_decoding_message_size(LARGEST_MESSAGE)
         .max_encoding_message_size(usize::MAX);
+    let names = NameServiceServer::new(Names::new(Arc::clone(&node), stop.clone()));
     let verdicts = VerdictServiceServer::new(Verdicts::new(node, stop.clone()));
     let (reporter, health) = tonic_health::server::health_reporter();
-    let services = [name(&config), name(&verdicts), ""];
+    let services = [name(&config), name(&names), name(&verdicts), ""];
     for service in services {
         reporter.set_service_status(service, ServingStatus::Serving).await;
     }
@@ -65,6 +72,7 @@ pub async fn serve(
     };
     let services_by_name = Dispatch::default()
         .add(config)
+        .add(names)
         .add(verdicts)
         .add(health)
         .add(reflection().build_v1()?)

@@ -1,12 +1,11 @@
 //! `VerdictService`.
 
-use std::{pin::Pin, sync::Arc};
+use std::sync::Arc;
 
-use tokio::sync::{mpsc, watch};
-use tokio_stream::{Stream, StreamExt as _, wrappers::ReceiverStream};
+use tokio::sync::watch;
 use tonic::{Request, Response, Status};
 
-use super::stopped;
+use super::stream::{Told, tell};
 use crate::{
     node::Node,
     proto::{Verdict, WatchRequest, verdict_service_server::VerdictService},
@@ -23,34 +22,11 @@ impl Verdicts {
     }
 }
 
-type Watched = Pin<Box<dyn Stream<Item = Result<Verdict, Status>> + Send>>;
-
 #[tonic::async_trait]
 impl VerdictService for Verdicts {
-    type WatchStream = Watched;
+    type WatchStream = Told<Verdict>;
 
-    async fn watch(&self, request: Request<WatchRequest>) -> Result<Response<Watched>, Status> {
-        let mut verdicts = self.node.watch(request.into_inner());
-        let stop = self.stop.clone();
-        // One verdict waits here; the node's own bounded queue holds the rest and counts what it loses.
-        let (sender, receiver) = mpsc::channel(1);
-        tokio::spawn(async move {
-            let shown = async {
-                while let Some(verdict) = verdicts.next().await {
-                    if sender.send(Ok(verdict)).await.is_err() {
-                        return;
-                    }
-                }
-            };
-            tokio::select! {
-                () = shown => {}
-                () = sender.closed() => {}
-                () = stopped(stop) => {
-                    // The reader may have gone.
-                    let _ = sender.try_send(Err(Status::unavailable("the node is stopping")));
-                }
-            }
-        });
-        Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
+    async fn watch(&self, request: Request<WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        Ok(Response::new(tell(self.node.watch(request.into_inner()), self.stop.clone())))
     }
 }

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     net::IpAddr,
+    ops::Bound,
     sync::Arc,
 };
 
@@ -45,7 +46,22 @@ pub struct Change {
     pub address: IpAddr,
     /// All its names, in normal form and in order; none when it is forgotten.
     pub names: Vec<Arc<str>>,
+    /// The names that it has no more.
+    pub gone: Vec<Arc<str>>,
 }
+
+/// A name and all its addresses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// The name, in normal form.
+    pub name: Arc<str>,
+    /// At least one address, in order, each with the time at which the answer's TTL is over, in seconds. It may be kept
+    /// longer.
+    pub addresses: Vec<(IpAddr, u64)>,
+}
+
+/// Addresses whose names change, each with the names that it loses.
+type Changed = BTreeMap<IpAddr, Vec<Arc<str>>>;
 
 /// Addresses that had to go before their time, since the book was opened, by the limit that was reached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -112,7 +128,7 @@ impl Book {
         let most = self.limits.addresses_per_name.min(self.limits.addresses);
         self.evicted.per_name += answer.len().saturating_sub(most) as u64;
         answer.truncate(most);
-        let mut changed = BTreeSet::new();
+        let mut changed = Changed::new();
         for (address, ttl) in &answer {
             self.enter(&name, *address, now.saturating_add(*ttl), &mut changed);
         }
@@ -125,7 +141,7 @@ impl Book {
         u64::from(ttl.max(self.limits.min_ttl)).min(LONGEST_TTL)
     }
 
-    fn enter(&mut self, name: &Arc<str>, address: IpAddr, expires: u64, changed: &mut BTreeSet<IpAddr>) {
+    fn enter(&mut self, name: &Arc<str>, address: IpAddr, expires: u64, changed: &mut Changed) {
         let until = expires.saturating_add(self.limits.grace.into());
         let entries = self.names.entry(Arc::clone(name)).or_default();
         match entries.get_mut(&address) {
@@ -141,13 +157,13 @@ impl Book {
                 entries.insert(address, Entry { expires, until });
                 self.due.insert((until, Arc::clone(name), address));
                 self.addresses.entry(address).or_default().insert(Arc::clone(name));
-                changed.insert(address);
+                changed.entry(address).or_default();
             }
         }
     }
 
     /// Evicts what is over the limits, but not what has just come.
-    fn make_room(&mut self, name: &Arc<str>, fresh: &BTreeSet<IpAddr>, changed: &mut BTreeSet<IpAddr>) {
+    fn make_room(&mut self, name: &Arc<str>, fresh: &BTreeSet<IpAddr>, changed: &mut Changed) {
         while self.names.get(name).is_some_and(|entries| entries.len() > self.limits.addresses_per_name) {
             let entries = self.names[name].iter().filter(|(address, _)| !fresh.contains(*address));
             let Some(address) = entries.min_by_key(|(_, entry)| entry.until).map(|(address, _)| *address) else {
@@ -174,7 +190,7 @@ impl Book {
         }
     }
 
-    fn remove(&mut self, name: &Arc<str>, address: IpAddr, changed: &mut BTreeSet<IpAddr>) {
+    fn remove(&mut self, name: &Arc<str>, address: IpAddr, changed: &mut Changed) {
         if let Some(entries) = self.names.get_mut(name)
             && let Some(entry) = entries.remove(&address)
         {
@@ -189,17 +205,18 @@ impl Book {
                 self.addresses.remove(&address);
             }
         }
-        changed.insert(address);
+        changed.entry(address).or_default().push(Arc::clone(name));
     }
 
-    fn changes(&self, changed: BTreeSet<IpAddr>) -> Vec<Change> {
-        changed.into_iter().map(|address| Change { address, names: self.names_of(address) }).collect()
+    fn changes(&self, changed: Changed) -> Vec<Change> {
+        let change = |(address, gone)| Change { address, names: self.names_of(address), gone };
+        changed.into_iter().map(change).collect()
     }
 
     /// Forgets what has had its time, unless the address is in use: then it is kept for two minutes more. Gives the
     /// addresses whose names have changed.
     pub fn expire(&mut self, now: u64, in_use: &dyn Fn(IpAddr) -> bool) -> Vec<Change> {
-        let mut changed = BTreeSet::new();
+        let mut changed = Changed::new();
         while let Some((until, name, address)) = self.due.first().filter(|(until, ..)| *until <= now).cloned() {
             if in_use(address) {
                 let later = now.saturating_add(IN_USE);
@@ -248,11 +265,34 @@ impl Book {
         })
     }
 
+    /// A name, also if it is not in normal form.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<Known> {
+        self.names.get_key_value(normal(name).as_str()).map(known)
+    }
+
+    /// The names behind one in normal form, or from the first one on: as many as have this number of addresses together,
+    /// at least one if there is any. The whole book can be read so without being held all the time.
+    #[must_use]
+    pub fn page(&self, after: Option<&str>, addresses: usize) -> Vec<Known> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut page = Vec::new();
+        let mut number = 0;
+        for entry in self.names.range::<str, _>((from, Bound::Unbounded)) {
+            page.push(known(entry));
+            number += entry.1.len();
+            if number >= addresses {
+                break;
+            }
+        }
+        page
+    }
+
     /// Enters a line that was [listed](Book::list) before. What had its time is left out.
     pub(super) fn restore(&mut self, listed: &Listed, now: u64) {
         let expires = listed.expires.min(now.saturating_add(LONGEST_TTL));
         if expires.saturating_add(self.limits.grace.into()) > now {
-            let mut changed = BTreeSet::new();
+            let mut changed = Changed::new();
             self.enter(&listed.name, listed.address, expires, &mut changed);
             self.make_room(&listed.name, &BTreeSet::from([listed.address]), &mut changed);
         }
@@ -280,4 +320,9 @@ impl Book {
     pub fn evicted(&self) -> Evicted {
         self.evicted
     }
+}
+
+fn known((name, entries): (&Arc<str>, &BTreeMap<IpAddr, Entry>)) -> Known {
+    let addresses = entries.iter().map(|(address, entry)| (*address, entry.expires)).collect();
+    Known { name: Arc::clone(name), addresses }
 }

@@ -8,5 +8,5 @@ mod file;
 #[cfg(test)]
 mod tests;
 
-pub use book::{Book, Change, Evicted, Limits, Listed};
+pub use book::{Book, Change, Evicted, Known, Limits, Listed};
 pub use file::Damaged;

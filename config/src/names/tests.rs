@@ -164,3 +164,34 @@ fn a_damaged_file_is_told_with_its_line_and_counts_for_nothing() {
     }
     assert_eq!(Book::from_text(head, Limits::default(), 0).unwrap().names(), 0);
 }
+
+#[test]
+fn whoever_follows_is_told_which_names_an_address_has_lost() {
+    let mut book = book(Limits { addresses_per_name: 1, ..Limits::default() });
+    learn(&mut book, "a.test", &[("192.0.2.1", 30)], 0);
+    learn(&mut book, "b.test", &[("192.0.2.1", 60)], 0);
+    let gone = |changes: Vec<Change>| -> Vec<String> {
+        changes.into_iter().map(|change| format!("{} -{}", change.address, change.gone.join(" -"))).collect()
+    };
+    assert_eq!(gone(book.learn("a.test", &[(ip("192.0.2.2"), 30)], 0)), ["192.0.2.1 -a.test.", "192.0.2.2 -"]);
+    assert_eq!(gone(book.expire(60, &|_| false)), ["192.0.2.1 -b.test.", "192.0.2.2 -a.test."]);
+}
+
+#[test]
+fn the_book_is_read_page_by_page() {
+    let mut book = book(Limits::default());
+    for (name, addresses) in [("a.test", 3), ("b.test", 1), ("c.test", 1), ("d.test", 2)] {
+        let answer: Vec<(IpAddr, u32)> = (1..=addresses).map(|last| (IpAddr::from([192, 0, 2, last]), 30)).collect();
+        book.learn(name, &answer, 100);
+    }
+    let names = |after: Option<&str>, most| -> Vec<String> {
+        book.page(after, most).iter().map(|known| format!("{} {}", known.name, known.addresses.len())).collect()
+    };
+    assert_eq!(names(None, 1), ["a.test. 3"]);
+    assert_eq!(names(None, 4), ["a.test. 3", "b.test. 1"]);
+    assert_eq!(names(Some("a.test."), 100), ["b.test. 1", "c.test. 1", "d.test. 2"]);
+    assert_eq!(names(Some("bb.test."), 1), ["c.test. 1"], "the name itself may be gone");
+    assert_eq!(names(Some("d.test."), 1), NOTHING);
+    assert_eq!(book.get("B.test").unwrap().addresses, [(ip("192.0.2.1"), 130)]);
+    assert_eq!(book.get("e.test"), None);
+}

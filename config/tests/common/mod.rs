@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Condvar, Mutex},
 };
 
-use portcullis_config::{Fault, LocalEndpoint, Node, Sink, Store, StoreOptions, Verdicts, proto};
+use portcullis_config::{Fault, LocalEndpoint, NamesUpdates, Node, Sink, Store, StoreOptions, Verdicts, proto};
 use portcullis_rules::{
     schema::{FieldSpec, Form, Nature, Schema},
     settings::Settings,
@@ -75,6 +75,7 @@ pub(crate) struct World {
     pub(crate) unsteered: BTreeMap<String, String>,
     pub(crate) gate: Arc<Gate>,
     pub(crate) verdicts: Vec<proto::Verdict>,
+    pub(crate) names: Vec<proto::LearntName>,
 }
 
 /// Sink and node in one.
@@ -124,6 +125,20 @@ impl Node for Fake {
         let mut verdicts = self.0.lock().unwrap().verdicts.clone();
         verdicts.retain(|verdict| !request.denied_only || verdict.verdict == "deny");
         Box::pin(tokio_stream::iter(verdicts))
+    }
+
+    fn names(&self, request: &proto::ListNamesRequest) -> Vec<proto::LearntName> {
+        let mut names = self.0.lock().unwrap().names.clone();
+        names.retain(|learnt| request.pattern.is_empty() || learnt.name == request.pattern);
+        names
+    }
+
+    /// What is known, then nothing more for ever.
+    fn follow_names(&self, request: proto::WatchNamesRequest) -> NamesUpdates {
+        let mut names = self.0.lock().unwrap().names.clone();
+        names.retain(|learnt| !request.selected_only || learnt.selected);
+        let update = proto::NamesUpdate { names, complete: true, lost: 0 };
+        Box::pin(tokio_stream::StreamExt::chain(tokio_stream::once(update), tokio_stream::pending()))
     }
 
     fn rejected(&self, kind: &'static str) {

@@ -53,6 +53,21 @@ fn a_name_that_is_allowed_is_reached_and_another_refused_although_it_resolves() 
         assert_eq!(elsewhere.exit, REFUSED, "{elsewhere:?}");
     }
     assert!(world.unbound.arrived("google.com.") > 0, "it was asked for");
+    // What was learnt is told to people, and counted.
+    let told = world.node.cli(&["get", "fqdn", "-o", "json"]).unwrap().ok().unwrap().stdout;
+    let told: Value = serde_json::from_str(&told).unwrap();
+    for (place, name, addresses, selected) in
+        [(0, "example.com.", world::EXAMPLE, true), (1, "google.com.", world::GOOGLE, false)]
+    {
+        let learnt: Vec<&Value> =
+            told[place]["addresses"].as_array().into_iter().flatten().map(|learnt| &learnt["address"]).collect();
+        assert_eq!((&told[place]["name"], &told[place]["selected"]), (&json!(name), &json!(selected)), "{told}");
+        assert_eq!(learnt, addresses.map(|address| json!(address)).iter().collect::<Vec<_>>(), "{told}");
+    }
+    let table = world.node.cli(&["get", "fqdn", "*.com"]).unwrap().ok().unwrap().stdout;
+    assert!(table.starts_with("NAME ") && table.lines().count() == 5, "{table}");
+    let answered = world.node.metric("portcullis_dns_answers_total", &["rcode=\"NOERROR\""]).unwrap();
+    assert!(answered >= 4.0, "{answered}");
 }
 
 #[test]

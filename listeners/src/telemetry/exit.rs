@@ -2,7 +2,10 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use portcullis_codecs::relay::{Offence, Side};
+use portcullis_codecs::{
+    dns::rcode,
+    relay::{Offence, Side},
+};
 use portcullis_rules::{
     verdict::{Reason, RuleInfo},
     world::Direction,
@@ -13,7 +16,8 @@ use crate::telemetry::{
     Telemetry,
     event::Event,
     metrics::{
-        ByteLabels, Connect, ConnectionLabels, LimitLabels, LossLabels, MismatchLabels, OffenceLabels, VerdictLabels,
+        ByteLabels, Connect, ConnectionLabels, LimitLabels, LossLabels, MismatchLabels, OffenceLabels, RcodeLabels,
+        VerdictLabels,
     },
     records::Record,
 };
@@ -48,6 +52,8 @@ pub(crate) struct Exit {
     byte_counters: [[Counter; 2]; 2],
     /// Headers that were missing and rejected, by direction.
     mismatch_counters: [[Counter; 2]; 2],
+    /// Answers of DNS by response code.
+    rcode_counters: [Counter; rcode::WORDS.len()],
 }
 
 fn word(side: Side) -> &'static str {
@@ -71,12 +77,15 @@ impl Exit {
                 telemetry.metrics.header_mismatches.get_or_create_owned(&labels)
             })
         });
+        let rcode_counters =
+            rcode::WORDS.map(|rcode| telemetry.metrics.dns_answers.get_or_create_owned(&RcodeLabels { rcode }));
         Self {
             telemetry: Arc::clone(telemetry),
             counters: HashMap::default(),
             bytes: [[0; 2]; 2],
             byte_counters,
             mismatch_counters,
+            rcode_counters,
         }
     }
 
@@ -176,6 +185,15 @@ impl Exit {
     /// Requests in datagrams that had no answer in time.
     pub(crate) fn unanswered(&self, count: usize) {
         self.telemetry.metrics.unanswered.inc_by(count as u64);
+    }
+
+    /// A DNS server has answered. Takes no lock for codes that are assigned.
+    pub(crate) fn dns_answer(&self, rcode: u16) {
+        let Some(counter) = self.rcode_counters.get(usize::from(rcode)) else {
+            self.telemetry.metrics.dns_answers.get_or_create(&RcodeLabels { rcode: "other" }).inc();
+            return;
+        };
+        counter.inc();
     }
 
     /// An answer was held until what it teaches was in force (`known`), or for too long.

@@ -85,6 +85,11 @@ pub(crate) struct MismatchLabels {
     pub(crate) kind: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct RcodeLabels {
+    pub(crate) rcode: &'static str,
+}
+
 /// How an upstream connect ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Connect {
@@ -142,6 +147,7 @@ pub(crate) struct Metrics {
     pub(crate) bytes: Family<ByteLabels, Counter>,
     pub(crate) header_mismatches: Family<MismatchLabels, Counter>,
     pub(crate) leg_retries: Counter,
+    pub(crate) dns_answers: Family<RcodeLabels, Counter>,
     pub(crate) datagrams_lost: Family<LossLabels, Counter>,
     pub(crate) unanswered: Counter,
     pub(crate) hold_seconds: Histogram,
@@ -172,6 +178,7 @@ impl Metrics {
             bytes: Family::default(),
             header_mismatches: Family::default(),
             leg_retries: Counter::default(),
+            dns_answers: Family::default(),
             datagrams_lost: Family::default(),
             unanswered: Counter::default(),
             hold_seconds: Histogram::new(HOLD_NANOS),
@@ -224,6 +231,11 @@ impl Metrics {
             "leg_port_retries",
             "Ports of upstream legs that were taken, so that another was tried",
             self.leg_retries.clone(),
+        );
+        registry.register(
+            "dns_answers",
+            "Answers of servers to DNS queries that were allowed, by response code",
+            self.dns_answers.clone(),
         );
         registry.register(
             "datagrams_lost",

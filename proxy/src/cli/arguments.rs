@@ -3,11 +3,11 @@
 use std::{net::SocketAddr, num::NonZeroU64, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
-use portcullis_config::proto::ResourceType;
 
 use crate::{
     cli::{
         explain::arguments::{EXPLAIN_HELP, ExplainArguments},
+        kinds::{Kind, Shown},
         lint, test,
     },
     render::Format,
@@ -71,7 +71,7 @@ pub enum Command {
     /// Remove resources by name, or those that files name
     #[command(after_long_help = DELETE_HELP)]
     Delete(DeleteArguments),
-    /// Show resources: what is in force, where it came from, what was refused
+    /// Show resources: what is in force, where it came from, what was refused; and names that were learnt
     #[command(after_long_help = GET_HELP)]
     Get(GetArguments),
     /// Show the state of the node
@@ -136,11 +136,16 @@ Examples:
   portcullis delete -f policies/";
 
 const GET_HELP: &str = "\
+Names are shown with each address, how long the answer that gave it still holds (an address that connections use is kept
+longer), and whether some policy selects the name. Instead of a NAME, a pattern with stars does, as in matchPattern.
+
 Examples:
   portcullis get policy
   portcullis get endpoint -n shop
   portcullis get policy app-http -n shop -o yaml
-  portcullis get endpoint -o json | jq -r '.[] | select(.state != \"steered\") | .name'";
+  portcullis get endpoint -o json | jq -r '.[] | select(.state != \"steered\") | .name'
+  portcullis get fqdn '*.example.com'
+  portcullis get fqdn -o json | jq -r '.[] | select(.selected) | .addresses[].address'";
 
 const STATUS_HELP: &str = "\
 Examples:
@@ -281,9 +286,9 @@ pub struct DeleteArguments {
 /// Arguments of `get`.
 #[derive(Debug, Args)]
 pub struct GetArguments {
-    /// Type of the resources
+    /// Type of the resources, or fqdn for the names that DNS answers taught
     #[arg(value_name = "TYPE")]
-    pub kind: Kind,
+    pub kind: Shown,
     /// Only the one of this name
     #[arg(value_name = "NAME")]
     pub name: Option<String>,
@@ -313,38 +318,6 @@ pub struct MonitorArguments {
     /// End after this time: 500ms, 30s, 5m; with --count and fewer verdicts the exit code is 1
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub timeout: Option<Duration>,
-}
-
-/// Types of resources.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Kind {
-    /// CiliumNetworkPolicy, CiliumClusterwideNetworkPolicy, and our own NetworkPolicy and ClusterwideNetworkPolicy
-    #[value(aliases = ["policies", "cnp", "ccnp"])]
-    Policy,
-    /// Who an address belongs to
-    #[value(aliases = ["endpoints", "ep"])]
-    Endpoint,
-    /// Virtual addresses and their backends
-    #[value(aliases = ["services", "svc"])]
-    Service,
-    /// Ranges of addresses under a name
-    #[value(name = "cidrgroup", aliases = ["cidrgroups", "cidr-group", "cidr-groups", "ccg"])]
-    CidrGroup,
-    /// What headers are compared with; its values are never shown
-    #[value(aliases = ["secrets"])]
-    Secret,
-}
-
-impl From<Kind> for ResourceType {
-    fn from(kind: Kind) -> Self {
-        match kind {
-            Kind::Policy => Self::Policy,
-            Kind::Endpoint => Self::Endpoint,
-            Kind::Service => Self::Service,
-            Kind::CidrGroup => Self::CidrGroup,
-            Kind::Secret => Self::Secret,
-        }
-    }
 }
 
 /// Reads `500ms`, `30s`, `5m` or `1h`.

@@ -4,7 +4,8 @@ use std::{io, path::PathBuf};
 
 use hyper_util::rt::TokioIo;
 use portcullis_config::proto::{
-    config_service_client::ConfigServiceClient, verdict_service_client::VerdictServiceClient,
+    config_service_client::ConfigServiceClient, name_service_client::NameServiceClient,
+    verdict_service_client::VerdictServiceClient,
 };
 use tokio::net::UnixStream;
 use tonic::transport::{Channel, Endpoint, Uri};
@@ -63,6 +64,15 @@ pub fn block_on(server: &str, work: Work, format: Format, output: &mut Output) -
 pub async fn config(server: &str) -> Result<ConfigServiceClient<Channel>, Failure> {
     let channel = connect(server).await?;
     Ok(ConfigServiceClient::new(channel).max_decoding_message_size(LARGEST_ANSWER))
+}
+
+/// A client of the names that the node has learnt.
+///
+/// # Errors
+/// The socket cannot be reached.
+pub async fn names(server: &str) -> Result<NameServiceClient<Channel>, Failure> {
+    let channel = connect(server).await?;
+    Ok(NameServiceClient::new(channel).max_decoding_message_size(LARGEST_ANSWER))
 }
 
 /// A client of the node's verdicts.

@@ -7,10 +7,11 @@ use portcullis_config::{
 
 use crate::{
     cli::{
-        arguments::{DeleteArguments, Kind},
+        arguments::DeleteArguments,
         client,
         exit::Failure,
         input,
+        kinds::Kind,
         results::{self, Entry, Source},
     },
     output::Output,

@@ -1,27 +1,67 @@
 //! `portcullis get`.
 
-use portcullis_config::proto::{ListRequest, ListedResource, ResourceType};
+use std::time::SystemTime;
+
+use portcullis_config::proto::{ListNamesRequest, ListRequest, ListedResource, ResourceType};
 
 use crate::{
     cli::{
         arguments::GetArguments,
         client,
         exit::{Exit, Failure},
+        kinds::{Kind, Shown},
     },
     output::Output,
     render::{
-        Format,
+        Format, names,
         resources::{Listed, text, type_word},
         structured,
     },
 };
 
-/// Lists the resources that are asked for.
+/// Lists the resources, or the names, that are asked for.
 ///
 /// # Errors
-/// The node cannot be reached, or has no resource of that name.
+/// The node cannot be reached, or has none of that name.
 pub async fn run(server: &str, arguments: &GetArguments, format: Format, output: &mut Output) -> Result<(), Failure> {
-    let kind = ResourceType::from(arguments.kind);
+    match arguments.kind {
+        Shown::Resources(kind) => resources(server, kind, arguments, format, output).await,
+        Shown::Fqdns => fqdns(server, arguments, format, output).await,
+    }
+}
+
+async fn fqdns(server: &str, arguments: &GetArguments, format: Format, output: &mut Output) -> Result<(), Failure> {
+    if arguments.namespace.is_some() {
+        return Err(Failure::new(Exit::Usage, "names of DNS have no namespace", "leave --namespace out"));
+    }
+    let pattern = arguments.name.clone().unwrap_or_default();
+    let request = ListNamesRequest { pattern, selected_only: false };
+    let learnt = client::names(server).await?.list(request).await?.into_inner().names;
+    if learnt.is_empty()
+        && let Some(name) = &arguments.name
+    {
+        let message = format!("no address of {name} is known");
+        return Err(Failure::new(Exit::Failed, message, "`portcullis get fqdn` lists all names"));
+    }
+    if let Some(text) = structured(format, &names::listed(&learnt))? {
+        return Ok(output.text(&text)?);
+    }
+    if learnt.is_empty() {
+        output.say("no name was learnt here");
+        return Ok(());
+    }
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    Ok(output.text(&names::text(&learnt, now))?)
+}
+
+async fn resources(
+    server: &str,
+    kind: Kind,
+    arguments: &GetArguments,
+    format: Format,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let kind = ResourceType::from(kind);
     let request = ListRequest { r#type: kind.into() };
     let mut resources = client::config(server).await?.list(request).await?.into_inner().resources;
     resources.retain(|listed| is_asked_for(listed, arguments));

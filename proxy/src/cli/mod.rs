@@ -10,6 +10,7 @@ pub mod gather;
 pub mod generate;
 pub mod get;
 pub mod input;
+pub mod kinds;
 pub mod lint;
 pub mod monitor;
 pub mod results;

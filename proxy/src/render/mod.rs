@@ -1,5 +1,6 @@
 //! How things are shown to people and to scripts.
 
+pub mod names;
 pub mod resources;
 pub mod status;
 pub mod table;

@@ -17,14 +17,15 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use portcullis_config::names::{Book, Change};
+use portcullis_config::names::{Book, Change, Known};
 use portcullis_rules::{
+    names::normal,
     snapshot::Snapshot,
     steering::{AddressChange, SteeringTable},
     world::{EndpointId, ResolvedName},
 };
 
-use crate::run::ports::Kernel;
+use crate::run::{followers::Followers, ports::Kernel};
 
 /// What the kernel was told of an endpoint.
 #[derive(Debug)]
@@ -66,11 +67,14 @@ pub struct Untaught {
 }
 
 /// The book, the snapshot and the kernel, for whoever changes them.
-pub struct Lessons<K>(Arc<Mutex<Room<K>>>);
+pub struct Lessons<K> {
+    room: Arc<Mutex<Room<K>>>,
+    followers: Arc<Followers>,
+}
 
 impl<K> Clone for Lessons<K> {
     fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
+        Self { room: Arc::clone(&self.room), followers: Arc::clone(&self.followers) }
     }
 }
 
@@ -78,11 +82,12 @@ impl<K: Kernel> Lessons<K> {
     /// Nothing is in force yet.
     pub fn new(kernel: K, book: Book) -> Self {
         let (snapshot, told) = (Arc::default(), BTreeMap::new());
-        Self(Arc::new(Mutex::new(Room { kernel: Some(kernel), snapshot, book, since: None, told })))
+        let room = Room { kernel: Some(kernel), snapshot, book, since: None, told };
+        Self { room: Arc::new(Mutex::new(room)), followers: Arc::default() }
     }
 
     fn room(&self) -> MutexGuard<'_, Room<K>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.room.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Brings the addresses of an answer into force, each with its TTL in seconds. `now` is the book's time. When it
@@ -93,7 +98,12 @@ impl<K: Kernel> Lessons<K> {
     pub fn teach(&self, name: &str, answer: &[(IpAddr, u32)], now: u64) -> Result<(), Untaught> {
         let mut room = self.room();
         let changes = room.book.learn(name, answer, now);
-        room.bring(name, &changes)
+        let brought = room.bring(name, &changes);
+        drop(room);
+        if self.followers.any() {
+            self.followers.changed(std::iter::once(normal(name).into()).chain(gone(changes)));
+        }
+        brought
     }
 
     /// Forgets the addresses that had their time and are in use by no connection; tells how many changed.
@@ -104,12 +114,34 @@ impl<K: Kernel> Lessons<K> {
     pub fn expire(&self, now: u64, in_use: &dyn Fn(IpAddr) -> bool) -> Result<usize, Untaught> {
         let mut room = self.room();
         let changes = room.book.expire(now, in_use);
-        room.bring("what had its time", &changes).map(|()| changes.len())
+        let brought = room.bring("what had its time", &changes).map(|()| changes.len());
+        drop(room);
+        if self.followers.any() {
+            self.followers.changed(gone(changes));
+        }
+        brought
     }
 
     /// Shows the book.
     pub fn read<T>(&self, read: impl FnOnce(&Book) -> T) -> T {
         read(&self.room().book)
+    }
+
+    /// A part of the book ([`Book::page`]), and the snapshot that is in force with it.
+    pub(crate) fn page(&self, after: Option<&str>, addresses: usize) -> (Vec<Known>, Arc<Snapshot>) {
+        let room = self.room();
+        (room.book.page(after, addresses), Arc::clone(&room.snapshot))
+    }
+
+    /// What is known of some names, and the snapshot that is in force with it.
+    pub(crate) fn known(&self, names: &[Arc<str>]) -> (Vec<Option<Known>>, Arc<Snapshot>) {
+        let room = self.room();
+        (names.iter().map(|name| room.book.get(name)).collect(), Arc::clone(&room.snapshot))
+    }
+
+    /// Who is told when something changes.
+    pub(crate) fn followers(&self) -> &Arc<Followers> {
+        &self.followers
     }
 
     /// The names that are known, for a compilation. Addresses that change from now on are taught to the snapshot when it
@@ -144,6 +176,8 @@ impl<K: Kernel> Lessons<K> {
             };
         }
         publish(snapshot);
+        drop(room);
+        self.followers.all_changed();
     }
 
     /// Tells the kernel of an endpoint what the snapshot in force says now, unless it was told just that.
@@ -184,7 +218,7 @@ impl<K: Kernel> Room<K> {
     /// Brings changes of the book into force.
     fn bring(&mut self, name: &str, changes: &[Change]) -> Result<(), Untaught> {
         let mut by_endpoint: BTreeMap<EndpointId, Vec<AddressChange>> = BTreeMap::new();
-        for Change { address, names } in changes {
+        for Change { address, names, .. } in changes {
             if let Some(since) = &mut self.since {
                 since.insert(*address);
             }
@@ -239,5 +273,10 @@ impl<K: Kernel> Room<K> {
     }
 }
 
+/// The names that have lost an address.
+fn gone(changes: Vec<Change>) -> impl Iterator<Item = Arc<str>> {
+    changes.into_iter().flat_map(|change| change.gone)
+}
+
 #[cfg(test)]
-mod tests;
+pub(in crate::run) mod tests;

@@ -1,10 +1,12 @@
 //! `portcullis run`: the wiring of the rooms.
 
 pub mod dump;
+pub mod followers;
 pub mod force;
 pub mod lessons;
 pub mod life;
 pub mod logging;
+pub mod names;
 pub mod node;
 pub mod notify;
 pub mod place;

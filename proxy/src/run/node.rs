@@ -6,14 +6,14 @@ use std::{
     time::Instant,
 };
 
-use portcullis_config::{Node, Verdicts, proto};
+use portcullis_config::{NamesUpdates, Node, Verdicts, proto};
 use portcullis_listeners::telemetry::Telemetry;
 use portcullis_rules::world::EndpointId;
 
 use crate::{
     admin::metrics::{Metrics, TypeLabel},
     cli::arguments::VERSION,
-    run::{reconcile::Unsteered, verdicts},
+    run::{names::Names, reconcile::Unsteered, steering::Steering, verdicts},
 };
 
 /// What is known of the running node beside its resources.
@@ -23,14 +23,22 @@ pub struct Running {
     on_proxy_down: &'static str,
     telemetry: Arc<Telemetry>,
     metrics: Metrics,
+    names: Names<Steering>,
     faults: Mutex<BTreeMap<EndpointId, Unsteered>>,
 }
 
 impl Running {
     /// A node that begins now.
     #[must_use]
-    pub fn new(workers: usize, on_proxy_down: &'static str, telemetry: Arc<Telemetry>, metrics: Metrics) -> Self {
-        Self { started: Instant::now(), workers, on_proxy_down, telemetry, metrics, faults: Mutex::default() }
+    pub fn new(
+        workers: usize,
+        on_proxy_down: &'static str,
+        telemetry: Arc<Telemetry>,
+        metrics: Metrics,
+        names: Names<Steering>,
+    ) -> Self {
+        let started = Instant::now();
+        Self { started, workers, on_proxy_down, telemetry, metrics, names, faults: Mutex::default() }
     }
 
     /// Metrics of the configuration.
@@ -73,6 +81,14 @@ impl Node for Running {
 
     fn watch(&self, request: proto::WatchRequest) -> Verdicts {
         verdicts::stream(&self.telemetry, request)
+    }
+
+    fn names(&self, request: &proto::ListNamesRequest) -> Vec<proto::LearntName> {
+        self.names.list(request)
+    }
+
+    fn follow_names(&self, request: proto::WatchNamesRequest) -> NamesUpdates {
+        self.names.follow(&request)
     }
 
     fn rejected(&self, kind: &'static str) {

@@ -22,6 +22,7 @@ use crate::{
         force::Force,
         lessons::Lessons,
         logging::Levels,
+        names::Names,
         node::Running,
         plane::{Machine, Workers},
         reconcile::Reconciler,
@@ -78,13 +79,14 @@ pub async fn start(arguments: &RunArguments, settings: Settings, levels: Levels)
     let plane = DataPlane::start(options, legs, Some(pupil), Arc::clone(&telemetry)).map_err(Failure::internal)?;
 
     let metrics = Metrics::default();
-    let running = Running::new(workers, settings.on_proxy_down.as_str(), Arc::clone(&telemetry), metrics);
-    let running = Arc::new(running);
     let (book, memory) = Memory::open(&settings.state_directory, settings.fqdn).map_err(|error| {
         let message = format!("names cannot be kept in {}: {error}", settings.state_directory.display());
         Failure::new(Exit::Failed, message, "name another with --state-directory")
     })?;
     let lessons = Lessons::new(Steering::new(redirect), book);
+    let known = Names(lessons.clone());
+    let running = Running::new(workers, settings.on_proxy_down.as_str(), Arc::clone(&telemetry), metrics, known);
+    let running = Arc::new(running);
     let names = running.metrics().names.clone();
     let teacher = desk.begin(lessons.clone(), memory, names).map_err(Failure::internal)?;
     let reconciler = Reconciler::with(lessons, Workers::new(plane), Machine);

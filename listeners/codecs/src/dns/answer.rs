@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use super::{
     Violation, kind,
     name::{Name, Pointers, Text},
-    violation::rcode,
+    rcode,
     wire::{HEADER, Header, IN, Opt, Question, Record},
 };
 use crate::lesson::{Learnt, Lesson};

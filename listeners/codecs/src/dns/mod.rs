@@ -7,6 +7,7 @@ pub mod kind;
 mod name;
 mod outstanding;
 mod query;
+pub mod rcode;
 mod refusal;
 mod session;
 mod stream;

@@ -8,8 +8,8 @@ use super::{
     answer::{self, Head},
     name::same_question,
     query::Message,
+    rcode,
     refusal::{self, Refusal},
-    violation::rcode,
     wire::Question,
 };
 use crate::{

@@ -2,7 +2,7 @@
 
 use super::{
     query::Message,
-    violation::rcode::{NX_DOMAIN, REFUSED, SERV_FAIL},
+    rcode::{NX_DOMAIN, REFUSED, SERV_FAIL},
     wire::{COOKIE, HEADER, Header, Opt, Question},
 };
 

@@ -1,18 +1,7 @@
 //! What DNS refuses, one variant an offence, with the rule it breaks.
 
+use super::rcode::{FORM_ERR, NOT_IMP, REFUSED, SERV_FAIL};
 use crate::relay::{Offence, Side};
-
-/// Response codes (RFC 1035 §4.1.1, in the names of RFC 6895 §2.3).
-pub(super) mod rcode {
-    pub(in crate::dns) const NO_ERROR: u16 = 0;
-    pub(in crate::dns) const FORM_ERR: u16 = 1;
-    pub(in crate::dns) const SERV_FAIL: u16 = 2;
-    pub(in crate::dns) const NX_DOMAIN: u16 = 3;
-    pub(in crate::dns) const NOT_IMP: u16 = 4;
-    pub(in crate::dns) const REFUSED: u16 = 5;
-}
-
-use rcode::{FORM_ERR, NOT_IMP, REFUSED, SERV_FAIL};
 
 macro_rules! violations {
     ($($(#[doc = $doc:literal])+ $name:ident = $kind:literal, $rcode:expr;)+) => {

@@ -30,7 +30,7 @@ struct Tables {
 }
 
 #[derive(Clone, Default)]
-struct Fake(Arc<Mutex<Tables>>);
+pub(in crate::run) struct Fake(Arc<Mutex<Tables>>);
 
 impl Fake {
     fn journal(&self) -> Vec<String> {
@@ -99,7 +99,7 @@ impl Kernel for Fake {
     }
 }
 
-fn ip(text: &str) -> IpAddr {
+pub(in crate::run) fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
@@ -143,18 +143,18 @@ fn world(patterns: &[&str], names: Vec<ResolvedName>) -> World {
     World { endpoints: vec![Arc::new(pod)], policies: vec![Arc::new(policy)], names, ..World::default() }
 }
 
-fn compile(patterns: &[&str], names: Vec<ResolvedName>) -> Arc<Snapshot> {
+pub(in crate::run) fn compile(patterns: &[&str], names: Vec<ResolvedName>) -> Arc<Snapshot> {
     Arc::new(Snapshot::compile(&world(patterns, names), 1))
 }
 
-fn room() -> (Fake, Lessons<Fake>) {
+pub(in crate::run) fn room() -> (Fake, Lessons<Fake>) {
     let kernel = Fake::default();
     let book = Book::new(Limits { grace: 0, ..Limits::default() });
     (kernel.clone(), Lessons::new(kernel, book))
 }
 
 /// In force as the reconciler does it.
-fn apply(lessons: &Lessons<Fake>, snapshot: &Arc<Snapshot>) {
+pub(in crate::run) fn apply(lessons: &Lessons<Fake>, snapshot: &Arc<Snapshot>) {
     lessons.replace(Arc::clone(snapshot), |_| {});
     lessons.tell_table(POD).unwrap();
 }

@@ -1,0 +1,25 @@
+//! Response codes (RFC 1035 §4.1.1, in the names of RFC 6895 §2.3; IANA, "DNS RCODEs").
+
+pub(super) const NO_ERROR: u16 = 0;
+pub(super) const FORM_ERR: u16 = 1;
+pub(super) const SERV_FAIL: u16 = 2;
+pub(super) const NX_DOMAIN: u16 = 3;
+pub(super) const NOT_IMP: u16 = 4;
+pub(super) const REFUSED: u16 = 5;
+
+/// The words of the codes that an answer's header can hold (RFC 1035 §4.1.1) and that are assigned, by number, as `dig`
+/// writes them. Extended codes (RFC 6891 §6.1.3) are not among them.
+pub const WORDS: [&str; 12] = [
+    "NOERROR",
+    "FORMERR",
+    "SERVFAIL",
+    "NXDOMAIN",
+    "NOTIMP",
+    "REFUSED",
+    "YXDOMAIN",
+    "YXRRSET",
+    "NXRRSET",
+    "NOTAUTH",
+    "NOTZONE",
+    "DSOTYPENI",
+];

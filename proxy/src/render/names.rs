@@ -1,0 +1,59 @@
+//! Names that were learnt, as `get` shows them.
+
+use portcullis_config::proto;
+use serde::Serialize;
+
+use crate::{
+    output::plain,
+    render::{
+        table::table,
+        time::{rfc3339, span},
+    },
+};
+
+/// One name, for scripts.
+#[derive(Debug, Serialize)]
+pub struct Listed<'a> {
+    name: &'a str,
+    selected: bool,
+    addresses: Vec<Address<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct Address<'a> {
+    address: &'a str,
+    expires: String,
+}
+
+/// The names for scripts; times are in RFC 3339.
+#[must_use]
+pub fn listed(names: &[proto::LearntName]) -> Vec<Listed<'_>> {
+    let address = |address: &'_ proto::LearntAddress| rfc3339(address.expires.saturating_mul(1_000_000_000));
+    names
+        .iter()
+        .map(|name| Listed {
+            name: &name.name,
+            selected: name.selected,
+            addresses: name
+                .addresses
+                .iter()
+                .map(|learnt| Address { address: &learnt.address, expires: address(learnt) })
+                .collect(),
+        })
+        .collect()
+}
+
+/// The table for people: a line for each address. `now` is in seconds since 1970.
+#[must_use]
+pub fn text(names: &[proto::LearntName], now: u64) -> String {
+    let row = |name: &proto::LearntName, address: &proto::LearntAddress| {
+        let holds = match address.expires.checked_sub(now) {
+            None | Some(0) => "over".to_owned(),
+            Some(seconds) => span(seconds),
+        };
+        let selected = if name.selected { "yes" } else { "no" };
+        [plain(&name.name), plain(&address.address), holds, selected.to_owned()]
+    };
+    let rows: Vec<_> = names.iter().flat_map(|name| name.addresses.iter().map(move |a| row(name, a))).collect();
+    table(["NAME", "ADDRESS", "HOLDS", "SELECTED"], &rows)
+}

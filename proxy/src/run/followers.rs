@@ -1,0 +1,155 @@
+//! Who follows the names that are learnt, and what each has still to look at.
+//!
+//! A follower is told which names have changed, and reads what is known of them when it gets to it: a name that changes
+//! often is looked at once, and what is read is never older than what was read before. With nobody there a lesson costs
+//! one load more.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use arc_swap::ArcSwap;
+use tokio::sync::Notify;
+
+/// Names that one follower has still to look at. When there are more it looks at all of them.
+const MOST_DUE: usize = 4096;
+
+/// What a follower has to look at.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Due {
+    /// These names.
+    pub(crate) names: BTreeSet<Arc<str>>,
+    /// All names. Then there are none above.
+    pub(crate) everything: bool,
+    /// Names that were due and are no more, because everything is.
+    pub(crate) lost: u64,
+}
+
+#[derive(Debug, Default)]
+struct Seat {
+    due: Mutex<Due>,
+    bell: Notify,
+}
+
+impl Seat {
+    fn due(&self) -> MutexGuard<'_, Due> {
+        self.due.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn everything(&self) {
+        let mut due = self.due();
+        due.everything = true;
+        due.names.clear();
+        drop(due);
+        self.bell.notify_one();
+    }
+
+    fn changed(&self, names: &[Arc<str>]) {
+        let mut due = self.due();
+        if due.everything {
+            if due.lost > 0 {
+                due.lost += names.len() as u64;
+            }
+            return;
+        }
+        due.names.extend(names.iter().cloned());
+        if due.names.len() > MOST_DUE {
+            *due = Due { names: BTreeSet::new(), everything: true, lost: due.names.len() as u64 };
+        }
+        drop(due);
+        self.bell.notify_one();
+    }
+}
+
+/// Everybody who follows.
+#[derive(Debug, Default)]
+pub(crate) struct Followers {
+    seats: ArcSwap<Vec<Arc<Seat>>>,
+}
+
+impl Followers {
+    /// Whether there is anybody.
+    pub(crate) fn any(&self) -> bool {
+        !self.seats.load().is_empty()
+    }
+
+    /// Something is other than before with these names, in normal form.
+    pub(crate) fn changed(&self, names: impl Iterator<Item = Arc<str>>) {
+        let names: Vec<Arc<str>> = names.collect();
+        if !names.is_empty() {
+            self.seats.load().iter().for_each(|seat| seat.changed(&names));
+        }
+    }
+
+    /// Something may be other than before with any name.
+    pub(crate) fn all_changed(&self) {
+        self.seats.load().iter().for_each(|seat| seat.everything());
+    }
+
+    /// A new follower, who has to look at everything first.
+    pub(crate) fn sit(self: &Arc<Self>) -> Follower {
+        let seat = Arc::<Seat>::default();
+        seat.everything();
+        self.seats.rcu(|seats| {
+            let mut seats = Vec::clone(seats);
+            seats.push(Arc::clone(&seat));
+            seats
+        });
+        Follower { seat, followers: Arc::clone(self) }
+    }
+}
+
+/// One follower.
+#[derive(Debug)]
+pub(crate) struct Follower {
+    seat: Arc<Seat>,
+    followers: Arc<Followers>,
+}
+
+impl Follower {
+    /// What there is to look at, when there is something. Cancelling loses nothing.
+    pub(crate) async fn due(&self) -> Due {
+        loop {
+            let due = std::mem::take(&mut *self.seat.due());
+            if due != Due::default() {
+                return due;
+            }
+            self.seat.bell.notified().await;
+        }
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        self.followers.seats.rcu(|seats| {
+            let mut seats = Vec::clone(seats);
+            seats.retain(|other| !Arc::ptr_eq(other, &self.seat));
+            seats
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn names_that_change_often_are_due_once_and_too_many_are_lost_and_counted() {
+        let followers = Arc::<Followers>::default();
+        let follower = followers.sit();
+        assert!(follower.due().await.everything, "first of all everything");
+        let name = |number: usize| Arc::<str>::from(format!("n{number}.test."));
+        (0..3).for_each(|_| followers.changed([name(1), name(2)].into_iter()));
+        let due = follower.due().await;
+        assert_eq!(due, Due { names: BTreeSet::from([name(1), name(2)]), everything: false, lost: 0 });
+        (0..MOST_DUE + 5).for_each(|number| followers.changed(std::iter::once(name(number))));
+        let due = follower.due().await;
+        assert_eq!((due.everything, due.names.len(), due.lost), (true, 0, MOST_DUE as u64 + 5));
+        followers.all_changed();
+        followers.changed(std::iter::once(name(1)));
+        assert_eq!(follower.due().await, Due { everything: true, ..Due::default() }, "nothing is lost by that");
+        drop(follower);
+        assert!(!followers.any());
+    }
+}

@@ -1,0 +1,133 @@
+//! One reader of names that are learnt.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    hash::{BuildHasher as _, RandomState},
+    ops::Bound,
+    sync::Arc,
+};
+
+use portcullis_config::{names::Known, proto};
+use portcullis_rules::snapshot::Snapshot;
+
+use super::{Asked, PAGE};
+use crate::run::{followers::Follower, lessons::Lessons, ports::Kernel};
+
+/// Names that have changed that are looked up at a time.
+const BATCH: usize = 64;
+
+/// What is to be looked at.
+#[derive(Debug, Default)]
+enum Work {
+    #[default]
+    Nothing,
+    /// These names.
+    Some(BTreeSet<Arc<str>>),
+    /// All names behind this one.
+    All { after: Option<Arc<str>>, announced: bool },
+}
+
+/// A reader: what it was told, and what it has to be told.
+pub(super) struct Reader<K> {
+    lessons: Lessons<K>,
+    asked: Asked,
+    follower: Follower,
+    work: Work,
+    /// Nothing was told yet.
+    fresh: bool,
+    lost: u64,
+    /// The names that it knows, each with a digest of what it was told of it. Not larger than the book.
+    told: BTreeMap<Arc<str>, u64>,
+    digests: RandomState,
+}
+
+impl<K: Kernel + 'static> Reader<K> {
+    pub(super) fn new(lessons: Lessons<K>, asked: Asked) -> Self {
+        // Whatever changes from now on is due, so what is read first need not be of one moment.
+        let follower = lessons.followers().sit();
+        let (told, digests) = (BTreeMap::new(), RandomState::new());
+        Self { lessons, asked, follower, work: Work::Nothing, fresh: true, lost: 0, told, digests }
+    }
+
+    /// The next update; it waits until there is one.
+    pub(super) async fn next(mut self) -> Option<(proto::NamesUpdate, Self)> {
+        loop {
+            if matches!(self.work, Work::Nothing) {
+                let due = self.follower.due().await;
+                self.lost += due.lost;
+                self.work = match due.everything {
+                    true => Work::All { after: None, announced: self.fresh || due.lost > 0 },
+                    false => Work::Some(due.names),
+                };
+                self.fresh = false;
+            }
+            // A lesson, or the table of an endpoint, may have the lock of the book just now.
+            let step = tokio::task::spawn_blocking(move || (self.step(), self));
+            let (update, reader) = step.await.ok()?;
+            self = reader;
+            if let Some(update) = update {
+                return Some((update, self));
+            }
+        }
+    }
+
+    /// Does a part of the work.
+    fn step(&mut self) -> Option<proto::NamesUpdate> {
+        let (names, complete) = match std::mem::take(&mut self.work) {
+            Work::Nothing => return None,
+            Work::Some(names) => (self.some(names), false),
+            Work::All { after, announced } => {
+                let (names, last) = self.page(after.as_ref());
+                let over = last.is_none();
+                if !over {
+                    self.work = Work::All { after: last, announced };
+                }
+                (names, over && announced)
+            }
+        };
+        if names.is_empty() && !complete {
+            return None;
+        }
+        Some(proto::NamesUpdate { names, complete, lost: std::mem::take(&mut self.lost) })
+    }
+
+    fn some(&mut self, mut names: BTreeSet<Arc<str>>) -> Vec<proto::LearntName> {
+        let rest = names.iter().nth(BATCH).cloned().map(|next| names.split_off(&next));
+        self.work = rest.map_or(Work::Nothing, Work::Some);
+        let names: Vec<Arc<str>> = names.into_iter().filter(|name| self.asked.takes(name)).collect();
+        let (known, snapshot) = self.lessons.known(&names);
+        let told = names.iter().zip(known).filter_map(|(name, known)| match known {
+            Some(known) => self.tell(&known, &snapshot),
+            None => self.forget(name),
+        });
+        told.collect()
+    }
+
+    /// Looks at the next names of all, and gives the last of them; `None` where there were no more. What it was told of
+    /// names in between that are not there is over.
+    fn page(&mut self, after: Option<&Arc<str>>) -> (Vec<proto::LearntName>, Option<Arc<str>>) {
+        let (page, snapshot) = self.lessons.page(after.map(|after| &**after), PAGE);
+        let last = page.last().map(|known| Arc::clone(&known.name));
+        let from = after.map_or(Bound::Unbounded, |after| Bound::Excluded(&**after));
+        let to = last.as_deref().map_or(Bound::Unbounded, Bound::Included);
+        let there: BTreeSet<&str> = page.iter().map(|known| &*known.name).collect();
+        let over = self.told.range::<str, _>((from, to)).map(|(name, _)| name);
+        let over: Vec<Arc<str>> = over.filter(|name| !there.contains(&***name)).cloned().collect();
+        let mut names: Vec<_> = over.iter().filter_map(|name| self.forget(name)).collect();
+        names.extend(page.iter().filter_map(|known| self.tell(known, &snapshot)));
+        (names, last)
+    }
+
+    /// What it has to be told of a name that is known: nothing, if it was told just that.
+    fn tell(&mut self, known: &Known, snapshot: &Snapshot) -> Option<proto::LearntName> {
+        let Some(shown) = self.asked.show(known, snapshot) else { return self.forget(&known.name) };
+        let digest = self.digests.hash_one((&known.addresses, shown.selected));
+        let before = self.told.insert(Arc::clone(&known.name), digest);
+        (before != Some(digest)).then_some(shown)
+    }
+
+    fn forget(&mut self, name: &Arc<str>) -> Option<proto::LearntName> {
+        self.told.remove(name)?;
+        Some(proto::LearntName { name: name.to_string(), ..proto::LearntName::default() })
+    }
+}

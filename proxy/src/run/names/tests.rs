@@ -1,0 +1,132 @@
+//! What a reader of names is told, in which order, and what it is spared.
+
+use futures_util::StreamExt as _;
+
+use super::*;
+use crate::run::lessons::tests::{Fake, apply, compile, ip, room};
+
+struct Room {
+    lessons: Lessons<Fake>,
+    names: Names<Fake>,
+}
+
+impl Room {
+    /// `*.test` is selected, and one name of it is known.
+    fn new() -> Self {
+        let (_, lessons) = room();
+        apply(&lessons, &compile(&["*.test"], lessons.names()));
+        let room = Self { names: Names(lessons.clone()), lessons };
+        room.teach("a.test", "192.0.2.1", 30);
+        room
+    }
+
+    fn teach(&self, name: &str, address: &str, ttl: u32) {
+        self.lessons.teach(name, &[(ip(address), ttl)], 0).unwrap();
+    }
+
+    fn list(&self, pattern: &str, selected_only: bool) -> Vec<String> {
+        let request = proto::ListNamesRequest { pattern: pattern.into(), selected_only };
+        self.names.list(&request).iter().map(shown).collect()
+    }
+
+    fn follow(&self, selected_only: bool) -> NamesUpdates {
+        self.names.follow(&proto::WatchNamesRequest { pattern: String::new(), selected_only })
+    }
+}
+
+/// `name! address@expires`, with the mark where it is selected.
+fn shown(name: &proto::LearntName) -> String {
+    let mark = if name.selected { "!" } else { "" };
+    let addresses: Vec<_> =
+        name.addresses.iter().map(|address| format!("{}@{}", address.address, address.expires)).collect();
+    format!("{}{mark} {}", name.name, addresses.join(" ")).trim_end().to_owned()
+}
+
+async fn next(updates: &mut NamesUpdates) -> String {
+    let update = updates.next().await.unwrap();
+    let names: Vec<_> = update.names.iter().map(shown).collect();
+    let complete = if update.complete { ", complete" } else { "" };
+    let lost = if update.lost > 0 { format!(", {} lost", update.lost) } else { String::new() };
+    format!("{}{complete}{lost}", names.join(", "))
+}
+
+#[test]
+fn names_are_listed_by_pattern_and_by_whether_a_policy_selects_them() {
+    let room = Room::new();
+    for number in 0..2 * PAGE {
+        room.teach(&format!("n{number:04}.example"), "192.0.2.9", 30);
+    }
+    room.teach("A.Test", "2001:db8::1", 60);
+    assert_eq!(room.list("", true), ["a.test.! 192.0.2.1@30 2001:db8::1@60"]);
+    assert_eq!(room.list("a.test", false).len(), 1);
+    assert_eq!(room.list("N0007.example.", false), ["n0007.example. 192.0.2.9@30"]);
+    assert_eq!(room.list("*.example", false).len(), 2 * PAGE);
+    assert_eq!((room.list("*", false).len(), room.list("", false).len()), (2 * PAGE + 1, 2 * PAGE + 1));
+    assert!(room.list("*.example", true).is_empty());
+}
+
+#[tokio::test]
+async fn a_reader_has_what_is_known_first_and_then_each_change_once() {
+    let room = Room::new();
+    let mut updates = room.follow(false);
+    assert_eq!(next(&mut updates).await, "a.test.! 192.0.2.1@30");
+    assert_eq!(next(&mut updates).await, ", complete");
+    room.teach("a.test", "192.0.2.1", 10);
+    room.teach("b.example", "192.0.2.2", 10);
+    assert_eq!(next(&mut updates).await, "b.example. 192.0.2.2@10", "of a.test nothing has changed");
+    room.teach("a.test", "192.0.2.1", 40);
+    room.teach("a.test", "192.0.2.3", 50);
+    assert_eq!(next(&mut updates).await, "a.test.! 192.0.2.1@40 192.0.2.3@50");
+    room.lessons.expire(45, &|_| false).unwrap();
+    assert_eq!(next(&mut updates).await, "a.test.! 192.0.2.3@50, b.example.");
+}
+
+#[tokio::test]
+async fn a_change_of_policy_tells_the_names_that_are_selected_otherwise_and_no_others() {
+    let room = Room::new();
+    room.teach("b.example", "192.0.2.2", 10);
+    let (mut all, mut selected) = (room.follow(false), room.follow(true));
+    assert_eq!(next(&mut all).await, "a.test.! 192.0.2.1@30, b.example. 192.0.2.2@10");
+    assert_eq!(next(&mut all).await, ", complete");
+    assert_eq!(next(&mut selected).await, "a.test.! 192.0.2.1@30");
+    assert_eq!(next(&mut selected).await, ", complete");
+    apply(&room.lessons, &compile(&["*.test", "*.example"], room.lessons.names()));
+    assert_eq!(next(&mut all).await, "b.example.! 192.0.2.2@10");
+    assert_eq!(next(&mut selected).await, "b.example.! 192.0.2.2@10");
+    apply(&room.lessons, &compile(&["b.example"], room.lessons.names()));
+    assert_eq!(next(&mut all).await, "a.test. 192.0.2.1@30");
+    assert_eq!(next(&mut selected).await, "a.test.", "to whom it is not selected, it is not known");
+}
+
+#[tokio::test]
+async fn a_slow_reader_is_told_how_much_it_lost_and_then_all_that_is_different() {
+    let room = Room::new();
+    let mut updates = room.follow(false);
+    next(&mut updates).await;
+    next(&mut updates).await;
+    room.lessons.expire(30, &|_| false).unwrap();
+    let count = 5_000;
+    for number in 0..count {
+        room.teach(&format!("n{number}.test"), "192.0.2.9", 30);
+    }
+    let (mut known, mut lost, mut gone) = (0, 0, Vec::new());
+    loop {
+        let update = updates.next().await.unwrap();
+        lost += update.lost;
+        known += update.names.iter().filter(|name| !name.addresses.is_empty()).count();
+        gone.extend(update.names.into_iter().filter(|name| name.addresses.is_empty()).map(|name| name.name));
+        if update.complete {
+            break;
+        }
+    }
+    assert_eq!((known, lost, gone), (count, count as u64 + 1, vec!["a.test.".to_owned()]));
+}
+
+#[tokio::test]
+async fn whoever_goes_is_followed_by_nobody() {
+    let room = Room::new();
+    let updates = room.follow(false);
+    assert!(room.lessons.followers().any());
+    drop(updates);
+    assert!(!room.lessons.followers().any());
+}
