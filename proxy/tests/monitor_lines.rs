@@ -1,7 +1,7 @@
 //! The monitor's lines, as a table: a verdict, and what is read on the terminal and by scripts.
 #![allow(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
 
-use portcullis_config::proto::{HttpRequest, MissingHeader, Party, Verdict};
+use portcullis_config::proto::{DnsQuery, HttpRequest, MissingHeader, Party, Verdict};
 use portcullis_proxy::{output::Paint, render::verdict};
 
 const TIME: u64 = 1_795_470_000_123_456_789;
@@ -53,6 +53,17 @@ fn denied() -> Verdict {
         pattern: "/status/200".into(),
         value: "/anything-else".into(),
         http: Some(http("/anything-else")),
+        ..allowed()
+    }
+}
+
+fn asked(name: &str) -> Verdict {
+    Verdict {
+        direction: "egress".into(),
+        protocol: "dns".into(),
+        rule: "egress[0].toPorts[0].rules.dns[0]".into(),
+        http: None,
+        dns: Some(DnsQuery { name: name.into(), r#type: "AAAA".into() }),
         ..allowed()
     }
 }
@@ -117,6 +128,14 @@ fn each_verdict_is_one_line_that_says_who_what_and_why() {
                 "xx http {parties}, ingress: Policy denied (L7) GET http://app.shop/anything-else, no_match: \
                  headers[x-token] is absent, wanted \"[redacted]\", policy shop/app-http rule \
                  ingress[0].toPorts[0].rules.http[0]"
+            ),
+        ),
+        (
+            "a name that is asked for, and as what",
+            asked("example.com."),
+            format!(
+                "-> dns {parties}, egress: allowed AAAA example.com., policy shop/app-http rule \
+                 egress[0].toPorts[0].rules.dns[0]"
             ),
         ),
         (
@@ -223,4 +242,6 @@ fn scripts_get_one_object_with_the_same_facts() {
     let object = serde_json::to_value(verdict::Json::from(&changed)).unwrap();
     assert_eq!(object["missing_headers"], serde_json::json!([{"name": "x-trace", "wanted": "on"}]));
     assert_eq!(object["rejected_headers"], serde_json::json!(["x-user"]));
+    let object = serde_json::to_value(verdict::Json::from(&asked("example.com."))).unwrap();
+    assert_eq!(object["dns"], serde_json::json!({"name": "example.com.", "type": "AAAA"}));
 }

@@ -3,6 +3,7 @@
 use std::{
     io::Write,
     net::{IpAddr, Ipv4Addr},
+    sync::Arc,
 };
 
 use portcullis_rules::{
@@ -11,9 +12,11 @@ use portcullis_rules::{
     world::{Direction, Transport},
 };
 
+use prometheus_client::{encoding::text::encode, registry::Registry};
+
 use crate::{
     Options,
-    telemetry::{KernelRefusal, Records, TelemetryOptions},
+    telemetry::{Exit, KernelRefusal, Records, Telemetry, TelemetryOptions},
     tests::{CLIENT, ENDPOINT, Rig, Rules, answer, assert_reset, exchange, expect, get},
 };
 
@@ -196,4 +199,21 @@ fn what_the_kernel_refuses_is_told_like_any_other_verdict() {
     assert_eq!(watcher.try_recv().unwrap().0.reason, Reason::NoListener);
     assert_eq!(rig.telemetry.totals().denied, 2);
     rig.await_metric(r#"portcullis_verdicts_total{protocol="udp",direction="ingress",verdict="deny",reason="no_listener",policy="",rule=""} 1"#);
+}
+
+#[test]
+fn answers_of_dns_are_counted_by_their_code_and_every_code_is_there_from_the_start() {
+    let telemetry = Arc::new(Telemetry::new(&TelemetryOptions::default()).unwrap());
+    let exit = Exit::new(&telemetry);
+    for rcode in [0, 3, 3, 15, 16] {
+        exit.dns_answer(rcode);
+    }
+    let mut registry = Registry::default();
+    telemetry.register(&mut registry);
+    let mut text = String::new();
+    encode(&mut text, &registry).unwrap();
+    for (rcode, count) in [("NOERROR", 1), ("NXDOMAIN", 2), ("SERVFAIL", 0), ("other", 2)] {
+        let line = format!("portcullis_dns_answers_total{{rcode=\"{rcode}\"}} {count}\n");
+        assert!(text.contains(&line), "{line} is not in\n{text}");
+    }
 }

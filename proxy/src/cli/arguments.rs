@@ -303,7 +303,7 @@ pub struct MonitorArguments {
     /// Only denied flows and requests
     #[arg(long)]
     pub denied: bool,
-    /// Only this protocol: http, or tcp for verdicts about connections
+    /// Only this protocol: http, dns, or tcp and udp for verdicts about flows as a whole
     #[arg(long, value_name = "PROTOCOL")]
     pub protocol: Option<String>,
     /// Only verdicts with a source or destination in this namespace

@@ -97,6 +97,9 @@ fn denial(line: &mut String, verdict: &proto::Verdict, paint: Paint) {
 }
 
 fn request(line: &mut String, verdict: &proto::Verdict) {
+    if let Some(dns) = &verdict.dns {
+        let _ = write!(line, " {} {}", plain(&dns.r#type), plain(&dns.name));
+    }
     let Some(http) = &verdict.http else { return };
     let _ = write!(line, " {} ", plain(&http.method));
     if http.path.starts_with('/') && !http.host.is_empty() {
@@ -140,6 +143,8 @@ pub struct Json<'a> {
     miss: Option<Miss<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     http: Option<Http<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dns: Option<Dns<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     missing_headers: Vec<Missing<'a>>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
@@ -170,6 +175,12 @@ struct Miss<'a> {
 struct Missing<'a> {
     name: &'a str,
     wanted: &'a str,
+}
+
+#[derive(Debug, Serialize)]
+struct Dns<'a> {
+    name: &'a str,
+    r#type: &'a str,
 }
 
 #[derive(Debug, Serialize)]
@@ -216,6 +227,7 @@ impl<'a> From<&'a proto::Verdict> for Json<'a> {
                 path: &http.path,
                 version: &http.version,
             }),
+            dns: verdict.dns.as_ref().map(|dns| Dns { name: &dns.name, r#type: &dns.r#type }),
             missing_headers: verdict
                 .missing_headers
                 .iter()

@@ -63,6 +63,7 @@ pub fn verdict(event: &Event) -> proto::Verdict {
         pattern,
         value,
         http: (event.protocol == "http").then(|| request(event)),
+        dns: (event.protocol == "dns").then(|| query(event)),
         lost: 0,
         revision: event.generation,
         missing_headers: event.missing_headers.iter().map(missing).collect(),
@@ -82,6 +83,11 @@ fn party(party: &Party) -> proto::Party {
         endpoint: endpoint.map_or_else(String::new, |endpoint| format!("{}/{}", endpoint.namespace, endpoint.name)),
         labels: endpoint.map_or_else(Vec::new, |endpoint| endpoint.labels.iter().map(ToString::to_string).collect()),
     }
+}
+
+fn query(event: &Event) -> proto::DnsQuery {
+    let field = |name| event.field(name).unwrap_or_default().to_owned();
+    proto::DnsQuery { name: field("matchName"), r#type: field("qtype") }
 }
 
 fn request(event: &Event) -> proto::HttpRequest {
