@@ -4,7 +4,7 @@
 use std::{process::Command, sync::Arc};
 
 use portcullis_config::{
-    Fault, LocalEndpoint, Node as Running, Sink, Store, StoreOptions, Verdicts,
+    Fault, LocalEndpoint, NamesUpdates, Node as Running, Sink, Store, StoreOptions, Verdicts,
     documents::{Content, split},
     proto, serve,
 };
@@ -84,6 +84,14 @@ impl Running for Nowhere {
     }
 
     fn watch(&self, _: proto::WatchRequest) -> Verdicts {
+        Box::pin(tokio_stream::empty())
+    }
+
+    fn names(&self, _: &proto::ListNamesRequest) -> Vec<proto::LearntName> {
+        Vec::new()
+    }
+
+    fn follow_names(&self, _: proto::WatchNamesRequest) -> NamesUpdates {
         Box::pin(tokio_stream::empty())
     }
 

@@ -14,6 +14,7 @@ pub(crate) fn rules_to_proto(settings: &Settings) -> proto::RuleSettings {
         deny_scope,
         deviations,
         allow_localhost,
+        host_must_agree,
         extended_ip_protocols,
     } = *settings;
     let names = DNS_DENY_WITH.iter().find(|(_, answer)| *answer == deny_names_with);
@@ -23,6 +24,7 @@ pub(crate) fn rules_to_proto(settings: &Settings) -> proto::RuleSettings {
         allow_localhost,
         deviations: deviation_names(deviations).into_iter().map(str::to_owned).collect(),
         extended_ip_protocols,
+        host_must_agree,
         deny_scope: deny_scope_name(deny_scope).to_owned(),
         dns_deny_with: names.map_or("", |(word, _)| word).to_owned(),
     }
@@ -55,13 +57,14 @@ pub fn rules_from_proto(told: &proto::RuleSettings) -> Result<Settings, String> 
     for name in &told.deviations {
         *deviation(&mut deviations, name).ok_or_else(|| unknown("deviation", name))? = true;
     }
-    let proto::RuleSettings { allow_localhost, extended_ip_protocols, .. } = *told;
+    let proto::RuleSettings { allow_localhost, extended_ip_protocols, host_must_agree, .. } = *told;
     Ok(Settings {
         enforcement,
         deny_with,
         deny_names_with,
         deny_scope,
         deviations,
+        host_must_agree,
         allow_localhost,
         extended_ip_protocols,
     })
@@ -97,6 +100,7 @@ mod tests {
             deny_scope: DenyScope::Connection,
             deviations,
             allow_localhost: false,
+            host_must_agree: false,
             extended_ip_protocols: true,
         };
         for settings in [Settings::default(), others] {

@@ -6,7 +6,7 @@ use portcullis_config::proto::ResourceType;
 /// Types of resources.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Kind {
-    /// CiliumNetworkPolicy and CiliumClusterwideNetworkPolicy
+    /// CiliumNetworkPolicy, CiliumClusterwideNetworkPolicy, and our own NetworkPolicy and ClusterwideNetworkPolicy
     #[value(aliases = ["policies", "cnp", "ccnp"])]
     Policy,
     /// Who an address belongs to
