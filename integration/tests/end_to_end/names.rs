@@ -1,5 +1,12 @@
 //! Names: DNS is judged, addresses are learnt from its answers, connections to them are let out.
 
+mod crowd;
+mod expiry;
+mod failures;
+mod load;
+mod messages;
+mod race;
+mod resolvers;
 mod world;
 
 use portcullis_integration::{

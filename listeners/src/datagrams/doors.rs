@@ -52,10 +52,6 @@ impl Doors {
         self.answers.retain(|(owner, ..), _| *owner != id);
     }
 
-    pub(super) fn close_all(&mut self) {
-        self.doors.clear();
-    }
-
     pub(super) fn at(&self, place: usize) -> Option<(EndpointId, &Socket)> {
         self.doors.get(place)?.as_ref().map(|door| (door.id, &door.listener))
     }

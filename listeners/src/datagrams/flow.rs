@@ -237,10 +237,14 @@ impl Flow {
         [held, oldest].into_iter().flatten().min().unwrap_or_else(idle)
     }
 
+    /// Whether somebody waits for an answer, as far as that is known.
+    pub(super) fn is_due(&self) -> bool {
+        self.session.as_ref().is_some_and(|session| session.outstanding() > 0) || !self.held.is_empty()
+    }
+
     /// Whether nobody waits for anything of it.
     pub(super) fn is_over(&self, core: &Core) -> bool {
-        let outstanding = self.session.as_ref().is_some_and(|session| session.outstanding() > 0);
-        !outstanding && self.held.is_empty() && self.deadline(&core.options().timeouts) <= core.now
+        !self.is_due() && self.deadline(&core.options().timeouts) <= core.now
     }
 
     pub(super) fn moved_back(&mut self, bytes: usize, core: &mut Core) {

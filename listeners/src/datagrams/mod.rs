@@ -55,19 +55,14 @@ impl Datagrams {
         self.end_all(core, |flow| flow.endpoint == id);
     }
 
-    /// Receives nothing more; what was asked may still be answered.
-    pub(crate) fn close_doors(&mut self) {
-        self.doors.close_all();
-    }
-
     /// Ends everything.
     pub(crate) fn end(&mut self, core: &mut Core) {
         self.end_all(core, |_| true);
     }
 
-    /// Number of flows.
-    pub(crate) fn len(&self) -> usize {
-        self.flows.len()
+    /// Whether an answer is due to anybody.
+    pub(crate) fn are_due(&self) -> bool {
+        (0..self.flows.slots()).filter_map(|slot| self.flows.at(slot)).any(|(_, flow)| flow.is_due())
     }
 
     /// When there is something to be done next.

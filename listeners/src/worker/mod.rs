@@ -105,7 +105,8 @@ impl Worker {
     }
 
     fn is_done(&self) -> bool {
-        self.stop.is_some_and(|deadline| self.table.len() + self.datagrams.len() == 0 || self.core.now >= deadline)
+        self.stop
+            .is_some_and(|deadline| (self.table.len() == 0 && !self.datagrams.are_due()) || self.core.now >= deadline)
     }
 
     /// How long nothing may come.
@@ -161,7 +162,6 @@ impl Worker {
             }
             Command::Stop(drain) => {
                 self.doors.close_all();
-                self.datagrams.close_doors();
                 let drain = u64::try_from(drain.as_millis()).unwrap_or(u64::MAX);
                 self.stop = Some(self.core.now.saturating_add(drain));
             }
