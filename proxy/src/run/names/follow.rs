@@ -55,9 +55,10 @@ impl<K: Kernel + 'static> Reader<K> {
             if matches!(self.work, Work::Nothing) {
                 let due = self.follower.due().await;
                 self.lost += due.lost;
-                self.work = match due.everything {
-                    true => Work::All { after: None, announced: self.fresh || due.lost > 0 },
-                    false => Work::Some(due.names),
+                self.work = if due.everything {
+                    Work::All { after: None, announced: self.fresh || due.lost > 0 }
+                } else {
+                    Work::Some(due.names)
                 };
                 self.fresh = false;
             }

@@ -105,9 +105,10 @@ async fn a_slow_reader_is_told_how_much_it_lost_and_then_all_that_is_different()
     next(&mut updates).await;
     next(&mut updates).await;
     room.lessons.expire(30, &|_| false).unwrap();
-    let count = 5_000;
+    let count = 5_000_u16;
     for number in 0..count {
-        room.teach(&format!("n{number}.test"), "192.0.2.9", 30);
+        let [high, low] = number.to_be_bytes();
+        room.teach(&format!("n{number}.example"), &format!("198.51.{high}.{low}"), 30);
     }
     let (mut known, mut lost, mut gone) = (0, 0, Vec::new());
     loop {
@@ -119,7 +120,7 @@ async fn a_slow_reader_is_told_how_much_it_lost_and_then_all_that_is_different()
             break;
         }
     }
-    assert_eq!((known, lost, gone), (count, count as u64 + 1, vec!["a.test.".to_owned()]));
+    assert_eq!((known, lost, gone), (usize::from(count), u64::from(count) + 1, vec!["a.test.".to_owned()]));
 }
 
 #[tokio::test]
