@@ -42,7 +42,7 @@ workers: 3
 dnsDenyWith: nxdomain
 allowLocalhost: false
 enableExtendedIPProtocols: true
-deviations: {emptyRuleAllows: true, l7BindsBesideL4: true, kubeDnsEntity: true, namesWithoutDnsRule: true}
+deviations: {emptyRuleAllows: true, l7BindsBesideL4: true, kubeDnsEntity: true, namesWithoutDnsRule: true, l7OnNodes: true}
 limits: {requestHead: 8MiB, requestHeaders: 1, responseHead: 4096, pipelined: 2, chunkExtensions: 3B, trailers: 0, swallowed: 7,
   connections: 4, policyLabels: 5, http2: {streams: 10, continuations: 11, rapidResets: 12, provokedResets: 13, pings: 14,
   settings: 15, emptyData: 16, windowUpdates: 17, ignored: 18, extendedConnect: true}}
@@ -61,9 +61,9 @@ records: {to: /var/log/r.json, only: denied}
     assert_eq!(settings.rules.deny_names_with, DenyWith::Hide);
     assert_eq!(settings.rules.deny_scope, DenyScope::Connection);
     assert!(!settings.rules.allow_localhost && settings.rules.extended_ip_protocols);
-    let Deviations { empty_rule_allows, l7_binds_beside_l4, kube_dns_entity, names_without_dns_rule } =
+    let Deviations { empty_rule_allows, l7_binds_beside_l4, kube_dns_entity, names_without_dns_rule, l7_on_nodes } =
         settings.rules.deviations;
-    assert!(empty_rule_allows && l7_binds_beside_l4 && kube_dns_entity && names_without_dns_rule);
+    assert!(empty_rule_allows && l7_binds_beside_l4 && kube_dns_entity && names_without_dns_rule && l7_on_nodes);
     assert_eq!(settings.on_proxy_down, OnProxyDown::Pass);
     assert_eq!(settings.workers.unwrap().get(), 3);
     let limits = settings.limits;

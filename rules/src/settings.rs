@@ -46,6 +46,8 @@ pub struct Deviations {
     pub kube_dns_entity: bool,
     /// Names of `toFQDNs` are followed without a DNS rule. Cilium: names are learnt only from judged DNS.
     pub names_without_dns_rule: bool,
+    /// L7 rules of policies for nodes are judged. Cilium: such a policy is refused, but for DNS on egress.
+    pub l7_on_nodes: bool,
 }
 
 /// Everything that changes how policies are read.

@@ -130,6 +130,7 @@ fn any_settings() -> impl Strategy<Value = Settings> {
             l7_binds_beside_l4: on[1],
             kube_dns_entity: on[2],
             names_without_dns_rule: false,
+            l7_on_nodes: false,
         },
         ..Settings::default()
     })

@@ -127,18 +127,28 @@ fn a_selector_without_values_is_refused() {
 }
 
 #[test]
+fn requests_of_nodes_are_judged_only_where_the_settings_say_so() {
+    let http = vec![anybody().http("80", vec![allow("GET", "")])];
+    for (rule, message) in [
+        (ingress("app=server", http.clone()), "L7 policy is not supported on host ingress yet"),
+        (egress("app=server", http), "L7 protocol HTTP is not supported on host egress yet"),
+    ] {
+        let node = policy("p", vec![Rule { node: true, ..rule }]);
+        let refused = validate(&node, &Settings::default());
+        assert!(matches!(&refused[..], [one] if one.message == message && !one.warning), "{refused:?}");
+        let deviations = Deviations { l7_on_nodes: true, ..Deviations::default() };
+        let told = validate(&node, &Settings { deviations, ..Settings::default() });
+        assert!(matches!(&told[..], [one] if one.warning), "{told:?}");
+    }
+}
+
+#[test]
 fn what_surprises_is_accepted_with_a_warning() {
     let http = |rules| server(anybody().http("80", rules));
     let none = PortRule { ports: vec![], l7: None, ..PortRule::default() };
     assert_problems(vec![
         (server(anybody()), "spec.ingress[0]", "selects nobody", true),
         (server(anybody().push(none)), "spec.ingress[0].toPorts[0].ports", "selects nothing", true),
-        (
-            Rule { node: true, ..http(vec![allow("GET", "")]) },
-            "spec.ingress[0].toPorts[0].rules",
-            "rules.http of nodes are judged here, but Cilium refuses",
-            true,
-        ),
         (http(vec![host("*")]), "spec.ingress[0].toPorts[0].rules.http[0].host", "this rule matches nothing", true),
         (
             http(vec![allow("", "(((a{100}){100}){100})")]),

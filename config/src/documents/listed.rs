@@ -41,6 +41,7 @@ pub fn listed(response: &ListResponse, schemas: &[&'static Schema]) -> Result<To
             l7_binds_beside_l4: true,
             kube_dns_entity: true,
             names_without_dns_rule: true,
+            l7_on_nodes: true,
         },
         extended_ip_protocols: true,
         ..settings

@@ -317,12 +317,14 @@ pub fn parse(text: &str) -> Result<Settings, Vec<Problem>> {
 /// The names of the deviations that are switched on, as the settings file has them.
 #[must_use]
 pub fn deviation_names(deviations: Deviations) -> Vec<&'static str> {
-    let Deviations { empty_rule_allows, l7_binds_beside_l4, kube_dns_entity, names_without_dns_rule } = deviations;
+    let Deviations { empty_rule_allows, l7_binds_beside_l4, kube_dns_entity, names_without_dns_rule, l7_on_nodes } =
+        deviations;
     let named = [
         ("emptyRuleAllows", empty_rule_allows),
         ("l7BindsBesideL4", l7_binds_beside_l4),
         ("kubeDnsEntity", kube_dns_entity),
         ("namesWithoutDnsRule", names_without_dns_rule),
+        ("l7OnNodes", l7_on_nodes),
     ];
     named.into_iter().filter(|(_, on)| *on).map(|(name, _)| name).collect()
 }

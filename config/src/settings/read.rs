@@ -131,6 +131,7 @@ fn deviations(fields: &mut Fields<'_>, deviations: &mut Deviations, problems: &m
     set(fields, "l7BindsBesideL4", &mut deviations.l7_binds_beside_l4, problems, truth);
     set(fields, "kubeDnsEntity", &mut deviations.kube_dns_entity, problems, truth);
     set(fields, "namesWithoutDnsRule", &mut deviations.names_without_dns_rule, problems, truth);
+    set(fields, "l7OnNodes", &mut deviations.l7_on_nodes, problems, truth);
 }
 
 fn limits(fields: &mut Fields<'_>, limits: &mut Limits, problems: &mut Vec<Problem>) {

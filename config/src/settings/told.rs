@@ -71,12 +71,14 @@ pub fn rules_from_proto(told: &proto::RuleSettings) -> Result<Settings, String> 
 }
 
 fn deviation<'d>(deviations: &'d mut Deviations, name: &str) -> Option<&'d mut bool> {
-    let Deviations { empty_rule_allows, l7_binds_beside_l4, kube_dns_entity, names_without_dns_rule } = deviations;
+    let Deviations { empty_rule_allows, l7_binds_beside_l4, kube_dns_entity, names_without_dns_rule, l7_on_nodes } =
+        deviations;
     match name {
         "emptyRuleAllows" => Some(empty_rule_allows),
         "l7BindsBesideL4" => Some(l7_binds_beside_l4),
         "kubeDnsEntity" => Some(kube_dns_entity),
         "namesWithoutDnsRule" => Some(names_without_dns_rule),
+        "l7OnNodes" => Some(l7_on_nodes),
         _ => None,
     }
 }
@@ -92,6 +94,7 @@ mod tests {
             l7_binds_beside_l4: true,
             kube_dns_entity: true,
             names_without_dns_rule: true,
+            l7_on_nodes: true,
         };
         let others = Settings {
             enforcement: Enforcement::Always,

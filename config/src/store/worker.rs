@@ -315,6 +315,7 @@ impl Worker {
             l7_binds_beside_l4: true,
             kube_dns_entity: true,
             names_without_dns_rule: true,
+            l7_on_nodes: true,
         };
         let lenient = Settings { deviations, extended_ip_protocols: true, ..self.settings };
         let language = Language { schemas: &self.schemas, settings: &lenient, live: true };

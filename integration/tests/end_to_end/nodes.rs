@@ -58,7 +58,7 @@ fn a_policy_for_nodes_binds_every_process_and_port_of_the_host_and_no_pod() {
     if !able() {
         return;
     }
-    let scene = Scene::new();
+    let scene = Scene::with(&json!({ "deviations": { "l7OnNodes": true } }));
     let [agent, shell] =
         ["agent", "shell"].map(|name| scene.lab.node().in_cgroup(&scene.lab.make_cgroup(name).unwrap()));
     let _servers = [80, 81, 82].map(|port| serve(&agent, port));
@@ -87,7 +87,7 @@ fn relays_of_pods_and_of_the_node_are_not_in_each_others_way() {
     if !able() {
         return;
     }
-    let scene = Scene::new();
+    let scene = Scene::with(&json!({ "deviations": { "l7OnNodes": true } }));
     let agent = scene.lab.node().in_cgroup(&scene.lab.make_cgroup("agent").unwrap());
     scene.apply(&[node(&scene, "a"), host_policy(), ingress(&json!([{ "path": "/(get|uuid)" }]))]);
     for v6 in [false, true] {
@@ -108,7 +108,7 @@ fn a_policy_for_another_node_binds_nothing_here_and_says_so() {
     if !able() {
         return;
     }
-    let scene = Scene::new();
+    let scene = Scene::with(&json!({ "deviations": { "l7OnNodes": true } }));
     let agent = scene.lab.node().in_cgroup(&scene.lab.make_cgroup("agent").unwrap());
     scene.apply(&[node(&scene, "b")]);
     let told = scene.node.cli_with(&["apply", "-f", "-"], &host_policy().to_string()).unwrap();

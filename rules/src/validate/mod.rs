@@ -135,18 +135,27 @@ impl Validator<'_> {
         }
     }
 
-    /// Cilium's host firewall judges no requests and refuses such a policy. Here those of a node are judged as any other's.
+    /// Cilium's host firewall judges no requests.
     fn l7_on_nodes(&mut self, entry: &Entry, list: List, path: &str) {
         let rules = entry.ports.iter().flatten().enumerate();
         for (number, l7) in rules.filter_map(|(number, rule)| Some((number, rule.l7.as_ref()?))) {
-            if list.direction == Direction::Egress && l7.schema.nature.datagrams {
-                continue;
-            }
             let protocol = l7.schema.protocol;
-            let message =
-                format!("rules.{protocol} of nodes are judged here, but Cilium refuses a policy that has them");
-            let remedy = "where Cilium has to take it too, judge the requests at the pods' side";
-            self.warn(format!("{path}.toPorts[{number}].rules"), message, remedy);
+            let message = match list.direction {
+                Direction::Egress if l7.schema.nature.datagrams => continue,
+                _ if self.settings.deviations.l7_on_nodes => {
+                    let message =
+                        format!("rules.{protocol} of nodes are judged here, but Cilium refuses a policy that has them");
+                    let remedy = "where Cilium has to take it too, judge the requests at the pods' side";
+                    self.warn(format!("{path}.toPorts[{number}].rules"), message, remedy);
+                    continue;
+                }
+                Direction::Ingress => "L7 policy is not supported on host ingress yet".to_owned(),
+                Direction::Egress => {
+                    format!("L7 protocol {} is not supported on host egress yet", protocol.to_ascii_uppercase())
+                }
+            };
+            let remedy = "judge the requests at the pods' side, or switch on deviations.l7OnNodes";
+            self.error(format!("{path}.toPorts[{number}].rules"), message, remedy);
         }
     }
 

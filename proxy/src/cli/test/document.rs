@@ -116,6 +116,8 @@ pub struct Deviations {
     pub kube_dns_entity: Option<bool>,
     #[serde(default)]
     pub names_without_dns_rule: Option<bool>,
+    #[serde(default)]
+    pub l7_on_nodes: Option<bool>,
 }
 
 /// One endpoint.

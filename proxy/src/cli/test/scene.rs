@@ -239,6 +239,7 @@ fn settings(document: &Document, folder: &Path) -> Result<Settings, String> {
         l7_binds_beside_l4: written.l7_binds_beside_l4.unwrap_or(read.l7_binds_beside_l4),
         kube_dns_entity: written.kube_dns_entity.unwrap_or(read.kube_dns_entity),
         names_without_dns_rule: written.names_without_dns_rule.unwrap_or(read.names_without_dns_rule),
+        l7_on_nodes: written.l7_on_nodes.unwrap_or(read.l7_on_nodes),
     };
     Ok(rules)
 }
