@@ -157,12 +157,6 @@ fn what_surprises_is_accepted_with_a_warning() {
             true,
         ),
         (
-            egress("", vec![names(FqdnSelector::Name("a.example".to_owned()))]),
-            "spec.egress[0].toFQDNs",
-            "a running node learns no names yet",
-            true,
-        ),
-        (
             ingress("", vec![peers(&["app=a"]).http("80", vec![allow("GET", "")]), peers(&["app=a"])]),
             "spec.ingress[0].toPorts[0].rules",
             "spec.ingress[1] allows the same peers and ports without L7 rules",

@@ -256,11 +256,6 @@ impl Validator<'_> {
                 );
             }
         }
-        self.warn(
-            field,
-            "a running node learns no names yet, so there this element selects no address",
-            "name addresses with toCIDR as long as there is no DNS proxy",
-        );
     }
 
     fn ports(&mut self, rule: &PortRule, list: List, path: &str) {
