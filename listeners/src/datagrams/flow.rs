@@ -64,8 +64,8 @@ pub(crate) struct Flow {
     moved: u64,
     /// New queries of the client have another flow: this one only waits for answers.
     pub(super) retired: bool,
-    /// Whether it has an entry in the queue of deadlines.
-    pub(super) armed: bool,
+    /// Its next entry in the queue of deadlines; further ones are of no account.
+    pub(super) armed: Option<u64>,
 }
 
 /// Why there is no flow.
@@ -112,7 +112,7 @@ impl Flow {
             epoch,
             moved,
             retired: false,
-            armed: false,
+            armed: None,
         })
     }
 

@@ -37,7 +37,7 @@ pub(crate) struct Datagrams {
     doors: Doors,
     flows: Table<Flow>,
     by_key: HashMap<Key, Token, foldhash::fast::RandomState>,
-    /// Deadlines, the next one first. A flow has at most one entry.
+    /// Deadlines, the next one first. Of a flow only the entry that it names counts.
     deadlines: BinaryHeap<Reverse<(u64, Token)>>,
     /// Scratch space for what the kernel says beside a datagram.
     control: Vec<u8>,
@@ -223,7 +223,12 @@ impl Datagrams {
             }
             self.deadlines.pop();
             let Some(mut flow) = self.flows.take(token) else { continue };
-            flow.armed = false;
+            if flow.armed != Some(deadline) {
+                // An earlier one has come up since.
+                self.flows.put(token, flow);
+                continue;
+            }
+            flow.armed = None;
             while let Some(number) = flow.overdue(core.now) {
                 self.let_go(&mut flow, number, false, core);
             }
@@ -237,9 +242,10 @@ impl Datagrams {
     }
 
     fn put_back(&mut self, token: Token, mut flow: Box<Flow>, core: &Core) {
-        if !flow.armed {
-            flow.armed = true;
-            self.deadlines.push(Reverse((flow.deadline(&core.options().timeouts), token)));
+        let deadline = flow.deadline(&core.options().timeouts);
+        if flow.armed.is_none_or(|armed| deadline < armed) {
+            flow.armed = Some(deadline);
+            self.deadlines.push(Reverse((deadline, token)));
         }
         self.flows.put(token, flow);
     }

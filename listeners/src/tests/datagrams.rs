@@ -4,11 +4,14 @@ use std::{
     net::{SocketAddr, UdpSocket},
     os::fd::OwnedFd,
     sync::Arc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
+use portcullis_codecs::dns;
 use portcullis_rules::{
     labels::Labels,
+    policy::{Entry, L7Rule, L7Rules, PortRef, PortRule, PortSpec},
+    settings::DenyWith,
     snapshot::Snapshot,
     world::{Service, ServicePort, Transport, World},
 };
@@ -17,7 +20,7 @@ use crate::{
     DataPlane, Legs, Options,
     telemetry::{Telemetry, TelemetryOptions},
     tests::{
-        ENDPOINT, PATIENCE, endpoint,
+        ENDPOINT, PATIENCE, Rules, endpoint, policy,
         transparent::{Kernel, POD, SERVER, in_namespace},
     },
 };
@@ -61,10 +64,27 @@ impl Site {
         World { endpoints: vec![Arc::new(endpoint(POD))], services: vec![Arc::new(service)], ..World::default() }
     }
 
+    /// Has every question judged, and allowed.
+    fn ask_by_name(&mut self) {
+        let port = self.server.local_addr().unwrap().port();
+        let ports = vec![PortSpec { port: PortRef::Range(port, port), transport: Some(Transport::Udp) }];
+        let l7 = L7Rules { schema: &dns::SCHEMA, rules: vec![L7Rule::default()] };
+        let rule = PortRule { ports, l7: Some(l7), ..PortRule::default() };
+        let mut policy = policy(&Rules::DenyAll, DenyWith::Respond).unwrap();
+        policy.rules[0].egress = Some(vec![Entry { ports: Some(vec![rule]), ..Entry::default() }]);
+        let world = World { policies: vec![Arc::new(policy)], ..self.world() };
+        self.plane.publish(Arc::new(Snapshot::compile(&world, 2)));
+    }
+
     /// The next datagram at the server, and who sent it.
     fn arrived(&self) -> (Vec<u8>, SocketAddr) {
         receive(&self.server)
     }
+}
+
+/// Asks for the address of `a.test` (RFC 1035 §4.1).
+fn question(id: u8) -> Vec<u8> {
+    [&[0, id, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0][..], b"\x01a\x04test\0", &[0, 1, 0, 1]].concat()
 }
 
 fn patient(socket: UdpSocket) -> UdpSocket {
@@ -148,6 +168,33 @@ fn more_flows_than_allowed_are_counted_and_those_that_are_done_make_room() {
         while hit.get() == 0 {
             assert!(began.elapsed() < PATIENCE, "the limit was never hit");
             std::thread::yield_now();
+        }
+    });
+}
+
+#[test]
+fn a_flow_whose_queries_are_answered_makes_room_long_before_an_answer_would_be_late() {
+    in_namespace(|namespace| {
+        let options = Options { flows: 1, ..Options::default() };
+        let late = options.timeouts.answer;
+        let mut site = Site::new(options, namespace);
+        site.ask_by_name();
+        let began = Instant::now();
+        let first = client();
+        first.send_to(&question(1), site.vip).unwrap();
+        let (query, leg) = site.arrived();
+        let mut answer = query;
+        answer[2] |= 0x80;
+        site.server.send_to(&answer, leg).unwrap();
+        receive(&first);
+        // The second one is not heard until the first has gone.
+        let second = client();
+        second.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+        let mut buffer = [0; 512];
+        site.server.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+        while site.server.recv_from(&mut buffer).is_err() {
+            second.send_to(&question(2), site.vip).unwrap();
+            assert!(began.elapsed() < late, "it was there until an answer would have been late");
         }
     });
 }
