@@ -9,7 +9,7 @@ use kit::{
 };
 use portcullis_rules::{
     policy::{L7Rule, Matcher, Policy, Predicate},
-    settings::DenyWith,
+    settings::{DenyScope, DenyWith},
     snapshot::{Access, Flow, RuleSet},
     verdict::{Reason, RuleInfo},
 };
@@ -158,6 +158,24 @@ fn a_policy_chooses_how_to_say_no_and_reset_wins() {
         world.settings.deny_with = setting;
         let flow = enters(&world, "client", "80");
         assert_eq!(set(&flow).check(&request("PUT", "/")).deny_with, wanted, "{one:?} {two:?} {setting:?}");
+    }
+}
+
+#[test]
+fn a_policy_chooses_what_a_reset_takes_along_and_the_connection_wins() {
+    let with = |name: &str, path: &str, deny_scope| Policy { deny_scope, ..web(name, vec![allow("GET", path)]) };
+    let (stream, connection) = (Some(DenyScope::Stream), Some(DenyScope::Connection));
+    for (one, two, setting, wanted) in [
+        (None, None, DenyScope::Stream, DenyScope::Stream),
+        (None, None, DenyScope::Connection, DenyScope::Connection),
+        (stream, None, DenyScope::Connection, DenyScope::Stream),
+        (stream, connection, DenyScope::Stream, DenyScope::Connection),
+        (connection, None, DenyScope::Stream, DenyScope::Connection),
+    ] {
+        let mut world = town(vec![with("default/p", "/a", one), with("default/q", "/b", two)]);
+        world.settings.deny_scope = setting;
+        let flow = enters(&world, "client", "80");
+        assert_eq!(set(&flow).check(&request("PUT", "/")).deny_scope, wanted, "{one:?} {two:?} {setting:?}");
     }
 }
 

@@ -5,6 +5,7 @@ mod closing;
 mod datagrams;
 mod descriptors;
 mod headers;
+mod http2;
 mod policy;
 mod relay;
 mod telemetry;

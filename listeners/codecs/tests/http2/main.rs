@@ -10,6 +10,7 @@ mod frames;
 mod peers;
 mod rewriting;
 mod settings;
+mod streams;
 mod strictness;
 mod upgrade;
 mod violations;

@@ -77,6 +77,10 @@ pub(crate) fn check(parts: &[(Side, &[u8])], drive: Drive<'_>) {
         .filter(|(from, _)| *from == Side::Downstream)
         .flat_map(|(_, bytes)| bytes.iter().copied())
         .collect();
+    // HTTP/2 has other invariants (`framed`), at once or behind an upgrade.
+    if client.windows(24).any(|bytes| bytes == b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n") {
+        return;
+    }
     assert!(is_subsequence(&whole.to_server, &client), "something was added for the server");
     // Each side offends once at most: then nothing of it is read any more.
     for side in [Side::Downstream, Side::Upstream] {

@@ -1,0 +1,16 @@
+//! Any bytes from a client of HTTP/2.
+#![no_main]
+
+#[path = "../../tests/playbook/mod.rs"]
+mod playbook;
+
+use libfuzzer_sys::fuzz_target;
+use playbook::{framed::check, outcome::Drive};
+use portcullis_codecs::relay::{Decision, Side};
+
+fuzz_target!(|input: (Vec<usize>, bool, &[u8])| {
+    let (mut lengths, respond, bytes) = input;
+    lengths.push(7);
+    let decision = if respond { Decision::Respond } else { Decision::Reset };
+    check(&[(Side::Downstream, bytes)], Drive { lengths: &lengths, decision, unseen: respond });
+});
