@@ -9,6 +9,7 @@ pub mod http1;
 pub mod http2;
 pub mod kafka;
 pub mod lesson;
+pub mod offence;
 pub mod relay;
 pub mod tls;
 

@@ -1,40 +1,12 @@
 //! What DNS refuses, one variant an offence, with the rule it breaks.
 
 use super::rcode::{FORM_ERR, NOT_IMP, REFUSED, SERV_FAIL};
-use crate::relay::{Offence, Side};
-
-macro_rules! violations {
-    ($($(#[doc = $doc:literal])+ $name:ident = $kind:literal, $rcode:expr;)+) => {
-        /// Why a message is not relayed: two readers could read it differently, or a limit is hit.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-        pub enum Violation {
-            $(
-                $(#[doc = $doc])+
-                #[error($kind)]
-                $name,
-            )+
-        }
-
-        impl Violation {
-            /// Every violation.
-            pub const ALL: &[Self] = &[$(Self::$name),+];
-
-            /// The word for metrics.
-            #[must_use]
-            pub fn word(self) -> &'static str {
-                match self { $(Self::$name => $kind,)+ }
-            }
-
-            /// The response code that a client is told; `None` where it is told nothing.
-            #[must_use]
-            pub fn rcode(self) -> Option<u16> {
-                match self { $(Self::$name => $rcode,)+ }
-            }
-        }
-    };
-}
+use crate::offence::violations;
 
 violations! {
+    /// Why a message is not relayed: two readers could read it differently, or a limit is hit.
+    told by /// The response code that a client is told; `None` where it is told nothing.
+    rcode -> Option<u16>;
     /// Shorter than a header (RFC 1035 §4.1.1).
     Short = "short", None;
     /// A response where a query belongs (RFC 1035 §4.1.1, QR).
@@ -71,7 +43,7 @@ violations! {
     /// Bytes behind the last record of a query.
     Trailing = "trailing", Some(FORM_ERR);
     /// More queries without an answer than the limit.
-    Outstanding = "outstanding", Some(SERV_FAIL);
+    Outstanding = "outstanding", Some(SERV_FAIL), limit "pipelined";
     /// An answer to nothing that was asked, or to what was given up.
     Unasked = "unasked", None;
     /// The message ends inside a record.
@@ -91,33 +63,5 @@ violations! {
     /// The stream ended inside a frame.
     CutFrame = "cut_frame", None;
     /// A frame did not come in time.
-    FrameTimeout = "frame_timeout", None;
-}
-
-/// A violation and whose it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{violation} by {side:?}")]
-pub struct Offended {
-    /// What.
-    pub violation: Violation,
-    /// Whose.
-    pub side: Side,
-}
-
-impl Offence for Offended {
-    fn kind(&self) -> &'static str {
-        self.violation.word()
-    }
-
-    fn side(&self) -> Side {
-        self.side
-    }
-
-    fn limit(&self) -> Option<&'static str> {
-        match self.violation {
-            Violation::Outstanding => Some("pipelined"),
-            Violation::FrameTimeout => Some("head_timeout"),
-            _ => None,
-        }
-    }
+    FrameTimeout = "frame_timeout", None, limit "head_timeout";
 }

@@ -1,42 +1,11 @@
 //! What HTTP/1 refuses, one variant an offence, with the rule it breaks.
 
-use crate::{
-    http::target::Fault,
-    relay::{Offence, Side},
-};
-
-macro_rules! violations {
-    ($($(#[doc = $doc:literal])+ $name:ident = $kind:literal, $status:expr;)+) => {
-        /// Why a message cannot be relayed: two conforming parsers could read it differently, or a limit is hit.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-        pub enum Violation {
-            $(
-                $(#[doc = $doc])+
-                #[error($kind)]
-                $name,
-            )+
-        }
-
-        impl Violation {
-            /// Every violation.
-            pub const ALL: &[Self] = &[$(Self::$name),+];
-
-            /// The word for metrics.
-            #[must_use]
-            pub fn word(self) -> &'static str {
-                match self { $(Self::$name => $kind,)+ }
-            }
-
-            /// The status that a client is told.
-            #[must_use]
-            pub fn status(self) -> u16 {
-                match self { $(Self::$name => $status,)+ }
-            }
-        }
-    };
-}
+use crate::{http::target::Fault, offence::violations};
 
 violations! {
+    /// Why a message cannot be relayed: two conforming parsers could read it differently, or a limit is hit.
+    told by /// The status that a client is told.
+    status -> u16;
     /// A line ends in LF without CR (RFC 9112 §2.2).
     BareLf = "bare_lf", 400;
     /// A CR that no LF follows (RFC 9112 §2.2).
@@ -90,27 +59,27 @@ violations! {
     /// A chunk extension has a control byte (RFC 9112 §7.1.1).
     ChunkExtension = "chunk_extension", 400;
     /// Chunk extensions over the limit.
-    ChunkExtensions = "chunk_extensions", 400;
+    ChunkExtensions = "chunk_extensions", 400, limit "chunk_extensions";
     /// No CRLF behind chunk data (RFC 9112 §7.1).
     ChunkEnd = "chunk_end", 400;
     /// A trailer field frames or routes the message (RFC 9110 §6.5.1).
     TrailerField = "trailer_field", 400;
     /// The trailer section is over the limit.
-    Trailers = "trailers", 431;
+    Trailers = "trailers", 431, limit "trailers", of servers "response_head";
     /// The request line alone is over the limit of the head.
-    LongTarget = "long_target", 414;
+    LongTarget = "long_target", 414, limit "request_head";
     /// The request head is over the limit.
-    LongHead = "long_head", 431;
+    LongHead = "long_head", 431, limit "request_head";
     /// More header lines than the limit.
-    ManyHeaders = "many_headers", 431;
+    ManyHeaders = "many_headers", 431, limit "request_headers";
     /// The head did not come in time.
-    HeadTimeout = "head_timeout", 408;
+    HeadTimeout = "head_timeout", 408, limit "head_timeout";
     /// The client ended its stream inside a head.
     TruncatedHead = "truncated_head", 400;
     /// The status line is not one (RFC 9112 §4).
     StatusLine = "status_line", 502;
     /// The response head is over the limit.
-    LongResponseHead = "long_response_head", 502;
+    LongResponseHead = "long_response_head", 502, limit "response_head";
     /// A response that no request asks for (RFC 9112 §9.2).
     UnaskedResponse = "unasked_response", 502;
     /// A body on a response that cannot have one (RFC 9112 §6.3).
@@ -126,39 +95,6 @@ impl From<Fault> for Violation {
             Fault::Form => Self::TargetForm,
             Fault::UserInfo => Self::UserInfo,
             Fault::Authority => Self::HostValue,
-        }
-    }
-}
-
-/// A violation and whose it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{violation} by {side:?}")]
-pub struct Offended {
-    /// What.
-    pub violation: Violation,
-    /// Whose.
-    pub side: Side,
-}
-
-impl Offence for Offended {
-    fn kind(&self) -> &'static str {
-        self.violation.word()
-    }
-
-    fn side(&self) -> Side {
-        self.side
-    }
-
-    fn limit(&self) -> Option<&'static str> {
-        match self.violation {
-            Violation::LongTarget | Violation::LongHead => Some("request_head"),
-            Violation::ManyHeaders => Some("request_headers"),
-            Violation::LongResponseHead => Some("response_head"),
-            Violation::ChunkExtensions => Some("chunk_extensions"),
-            Violation::Trailers if self.side == Side::Upstream => Some("response_head"),
-            Violation::Trailers => Some("trailers"),
-            Violation::HeadTimeout => Some("head_timeout"),
-            _ => None,
         }
     }
 }

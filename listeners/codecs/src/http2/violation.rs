@@ -1,9 +1,10 @@
 //! What HTTP/2 refuses, one variant an offence, with the rule it breaks and what the offender is told.
 
-use crate::{
-    http::target::Fault,
-    relay::{Offence, Side},
+use Code::{
+    CompressionError, EnhanceYourCalm, FlowControlError, FrameSizeError, ProtocolError, RefusedStream, StreamClosed,
 };
+
+use crate::{http::target::Fault, offence::violations};
 
 /// Error codes (RFC 9113 §7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,44 +31,10 @@ pub enum Code {
     EnhanceYourCalm = 0xb,
 }
 
-macro_rules! violations {
-    ($($(#[doc = $doc:literal])+ $name:ident = $kind:literal, $code:ident $(, limit $limit:literal)?;)+) => {
-        /// Why a frame or a message cannot be relayed: it is malformed, or a limit is hit.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-        pub enum Violation {
-            $(
-                $(#[doc = $doc])+
-                #[error($kind)]
-                $name,
-            )+
-        }
-
-        impl Violation {
-            /// Every violation.
-            pub const ALL: &[Self] = &[$(Self::$name),+];
-
-            /// The word for metrics.
-            #[must_use]
-            pub fn word(self) -> &'static str {
-                match self { $(Self::$name => $kind,)+ }
-            }
-
-            /// The error code that the offender is told.
-            #[must_use]
-            pub fn code(self) -> Code {
-                match self { $(Self::$name => Code::$code,)+ }
-            }
-
-            /// The limit that was hit, if it is one.
-            #[must_use]
-            pub fn limit(self) -> Option<&'static str> {
-                match self { $(Self::$name => None$(.or(Some($limit)))?,)+ }
-            }
-        }
-    };
-}
-
 violations! {
+    /// Why a frame or a message cannot be relayed: it is malformed, or a limit is hit.
+    told by /// The error code that the offender is told.
+    code -> Code;
     /// The client does not begin with the preface (RFC 9113 §3.4).
     Preface = "preface", ProtocolError;
     /// The first frame is no SETTINGS (RFC 9113 §3.4).
@@ -183,29 +150,5 @@ impl From<Fault> for Violation {
             Fault::UserInfo => Self::UserInfo,
             Fault::Authority => Self::HostValue,
         }
-    }
-}
-
-/// A violation and whose it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{violation} by {side:?}")]
-pub struct Offended {
-    /// What.
-    pub violation: Violation,
-    /// Whose.
-    pub side: Side,
-}
-
-impl Offence for Offended {
-    fn kind(&self) -> &'static str {
-        self.violation.word()
-    }
-
-    fn side(&self) -> Side {
-        self.side
-    }
-
-    fn limit(&self) -> Option<&'static str> {
-        self.violation.limit()
     }
 }

@@ -168,5 +168,6 @@ fn the_words_differ_and_each_limit_is_named() {
         let is_limit = matches!(violation.code() as u32, 0x7 | 0xb);
         assert_eq!(limit.is_some(), is_limit, "{violation:?}");
     }
-    assert_eq!(Violation::RapidReset.limit(), Some("rapid_resets"));
+    let rapid = Offended { violation: Violation::RapidReset, side: Side::Downstream };
+    assert_eq!(rapid.limit(), Some("rapid_resets"));
 }
