@@ -38,11 +38,12 @@ impl Names {
         if !snapshot.settings().host_must_agree {
             return None;
         }
+        let field = request.schema().field(HOST)?;
         self.renew(snapshot, key);
         if self.names.is_empty() {
             return None;
         }
-        let host = request.field(request.schema().field(HOST)?, "");
+        let host = request.field(field, "");
         let host = match &host {
             FieldValue::Value(host) => String::from_utf8_lossy(host),
             FieldValue::Absent | FieldValue::Ambiguous(_) => "".into(),

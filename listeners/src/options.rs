@@ -91,6 +91,11 @@ impl Default for Timeouts {
     }
 }
 
+/// A time in the milliseconds that workers count.
+pub(crate) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// How the data plane is run.
 #[derive(Clone, Debug)]
 pub struct Options {

@@ -17,8 +17,8 @@ use portcullis_rules::{snapshot::Access, world::EndpointId};
 use socket2::Socket;
 
 use crate::{
-    judge::{Court, Hearing, Judge, Turn},
-    options::Timeouts,
+    judge::{Hearing, Judge, Turn},
+    options::{Timeouts, millis},
     worker::Core,
 };
 
@@ -89,8 +89,7 @@ impl Flow {
         judge.learns = core.learns();
         let draw = core.draw();
         let epoch = core.epoch;
-        let mut court = Court { snapshot: core.snapshot.as_deref(), exit: &mut core.exit };
-        let session = match judge.admit(&mut court, draw) {
+        let session = match judge.admit(&mut core.court(), draw) {
             Access::Deny => return Err(Denial::Policy),
             Access::Allow => None,
             Access::Judge(rules) => {
@@ -128,8 +127,7 @@ impl Flow {
             return true;
         }
         self.epoch = core.epoch;
-        let mut court = Court { snapshot: core.snapshot.as_deref(), exit: &mut core.exit };
-        match self.judge.refresh(&mut court) {
+        match self.judge.refresh(&mut core.court()) {
             Turn::Stays => true,
             Turn::Denied => false,
             // What was allowed still gets its answers.
@@ -147,8 +145,7 @@ impl Flow {
             None => QueryStep::Forward,
             Some(session) => {
                 let now = core.now;
-                let court = Court { snapshot: core.snapshot.as_deref(), exit: &mut core.exit };
-                session.query(datagram, now, &mut Hearing::new(&mut self.judge, court))
+                session.query(datagram, now, &mut Hearing::new(&mut self.judge, core.court()))
             }
         };
         match step {
@@ -178,10 +175,7 @@ impl Flow {
         self.moved = core.now;
         let step = match &mut self.session {
             None => AnswerStep::Forward,
-            Some(session) => {
-                let court = Court { snapshot: core.snapshot.as_deref(), exit: &mut core.exit };
-                session.answer(datagram, &mut Hearing::new(&mut self.judge, court))
-            }
+            Some(session) => session.answer(datagram, &mut Hearing::new(&mut self.judge, core.court())),
         };
         match step {
             AnswerStep::Forward => Coming::Pass,
@@ -219,8 +213,7 @@ impl Flow {
     pub(super) fn expire(&mut self, core: &mut Core) {
         let Some(before) = core.now.checked_sub(millis(core.options().timeouts.answer)) else { return };
         let Some(session) = &mut self.session else { return };
-        let court = Court { snapshot: core.snapshot.as_deref(), exit: &mut core.exit };
-        let lost = session.expire(before.saturating_add(1), &mut Hearing::new(&mut self.judge, court));
+        let lost = session.expire(before.saturating_add(1), &mut Hearing::new(&mut self.judge, core.court()));
         core.exit.unanswered(lost);
     }
 
@@ -262,8 +255,4 @@ impl Flow {
             core.forget(self.endpoint, SocketAddr::new(self.asked().ip(), own.port()), self.asked().port());
         }
     }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,7 +1,7 @@
 //! Datagrams that are judged: where they come in, the flows they belong to, and the answers.
 
-mod doors;
 mod flow;
+mod gate;
 
 use std::{
     cmp::Reverse,
@@ -16,13 +16,13 @@ use socket2::Socket;
 
 pub(crate) use self::flow::Flow;
 use self::{
-    doors::Doors,
     flow::{Coming, Denial},
+    gate::Gate,
 };
 use crate::{
     sockets::datagrams as sockets,
     ticket::Holder,
-    worker::{Core, Source, Table, Token},
+    worker::{Core, Door, Source, Table, Token},
 };
 
 /// Datagrams of one socket before the others have their turn.
@@ -34,7 +34,7 @@ type Key = (EndpointId, SocketAddr, SocketAddr);
 /// The datagrams of one worker.
 #[derive(Default)]
 pub(crate) struct Datagrams {
-    doors: Doors,
+    gate: Gate,
     flows: Table<Flow>,
     by_key: HashMap<Key, Token, foldhash::fast::RandomState>,
     /// Deadlines, the next one first. Of a flow only the entry that it names counts.
@@ -46,12 +46,12 @@ pub(crate) struct Datagrams {
 impl Datagrams {
     /// Receives for an endpoint from now on.
     pub(crate) fn open(&mut self, id: EndpointId, listener: Socket, core: &Core) {
-        self.doors.open(id, listener, core);
+        self.gate.open(id, listener, core);
     }
 
     /// Ends everything of an endpoint.
     pub(crate) fn close(&mut self, id: EndpointId, core: &mut Core) {
-        self.doors.close(id);
+        self.gate.close(id);
         self.end_all(core, |flow| flow.endpoint == id);
     }
 
@@ -75,8 +75,9 @@ impl Datagrams {
         let mut buffer = core.take_buffer();
         buffer.resize(buffer.len().max(sockets::LARGEST), 0);
         for _ in 0..TURN {
-            let Some((id, listener)) = self.doors.at(place) else { break };
-            match sockets::receive(listener, &mut buffer, &mut self.control) {
+            let Some(Door { id, socket }) = self.gate.at(place) else { break };
+            let id = *id;
+            match sockets::receive(socket, &mut buffer, &mut self.control) {
                 Ok(Some(arrived)) => match arrived.to {
                     // Which of the links is meant the kernel does not say.
                     Some(SocketAddr::V6(to)) if to.ip().is_unicast_link_local() => {
@@ -97,7 +98,7 @@ impl Datagrams {
         let Some((token, mut flow)) = self.flow((id, client, server), core) else { return };
         let answer = flow.query(datagram, core);
         if let Some(answer) = answer {
-            self.doors.answer(&flow, &answer, core);
+            self.gate.answer(&flow, &answer, core);
         }
         self.put_back(token, flow, core);
     }
@@ -195,7 +196,7 @@ impl Datagrams {
 
     fn pass(&mut self, flow: &mut Flow, datagram: &[u8], core: &mut Core) {
         flow.moved_back(datagram.len(), core);
-        self.doors.answer(flow, datagram, core);
+        self.gate.answer(flow, datagram, core);
     }
 
     /// What a held answer teaches is in force, or will not be.

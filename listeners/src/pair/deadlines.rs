@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use portcullis_codecs::relay::Side;
 
 use crate::{
-    options::Timeouts,
+    options::{Timeouts, millis},
     pair::{Fate, Outcome, Pair, closing::Phase},
     telemetry::metrics::Connect,
     worker::Core,
@@ -76,7 +76,6 @@ impl Pair {
             Phase::Draining { .. } => client.is_full(),
             Phase::Resetting => false,
         };
-        let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let (since, limit) = match kind {
             Kind::Head if open => (self.clocks.head?, millis(timeouts.head)),
             Kind::Connect if self.ends[Side::Upstream as usize].connecting => {

@@ -28,7 +28,7 @@ use self::{
 };
 pub(crate) use self::{deadlines::Kind, outcome::Outcome};
 use crate::{
-    judge::{Court, Judge, Turn},
+    judge::{Judge, Turn},
     sockets,
     telemetry::metrics::Connect,
     worker::{Core, Token},
@@ -105,8 +105,7 @@ impl Pair {
         core.renew();
         self.epoch = core.epoch;
         let draw = core.draw();
-        let mut court = Court { snapshot: core.snapshot.as_deref(), exit: &mut core.exit };
-        let access = self.judge.admit(&mut court, draw);
+        let access = self.judge.admit(&mut core.court(), draw);
         if !matches!(access, Access::Deny) {
             self.in_use = core.begin_use(self.judge.key.peer);
         }
@@ -133,8 +132,7 @@ impl Pair {
             return None;
         }
         self.epoch = core.epoch;
-        let mut court = Court { snapshot: core.snapshot.as_deref(), exit: &mut core.exit };
-        match self.judge.refresh(&mut court) {
+        match self.judge.refresh(&mut core.court()) {
             Turn::Stays => None,
             Turn::Denied => Some(Outcome::Denied),
             Turn::Changed => Some(Outcome::PolicyChanged),

@@ -2,7 +2,7 @@
 
 use std::{fs::File, io, net::SocketAddr, sync::atomic::Ordering};
 
-use nix::sys::epoll::{EpollEvent, EpollFlags};
+use nix::sys::epoll::EpollFlags;
 use portcullis_codecs::relay::Side;
 use portcullis_rules::world::EndpointId;
 use socket2::Socket;
@@ -11,7 +11,7 @@ use crate::{
     judge::Judge,
     pair::{Pair, turn_away},
     sockets,
-    worker::{Core, Worker, table::Source},
+    worker::{Core, Doors, Source, Worker},
 };
 
 /// Connections that one listener takes in before others have their turn.
@@ -19,16 +19,10 @@ const ACCEPTS: usize = 64;
 /// How long listeners rest when not even turning away works, in milliseconds.
 const REST_MS: u64 = 100;
 
+/// Where connections come in to a worker.
 #[derive(Debug)]
-struct Door {
-    id: EndpointId,
-    socket: Socket,
-}
-
-/// The listeners of a worker.
-#[derive(Debug)]
-pub(super) struct Doors {
-    doors: Vec<Option<Door>>,
+pub(super) struct Gate {
+    doors: Doors,
     /// A descriptor that is given up to turn somebody away when there is no other left.
     spare: Option<File>,
     /// When listeners that rest are heard again.
@@ -45,34 +39,23 @@ enum Arrival {
     Nobody,
 }
 
-impl Doors {
+impl Gate {
     pub(super) fn new() -> io::Result<Self> {
-        Ok(Self { doors: Vec::new(), spare: Some(spare()?), reopens: None })
+        Ok(Self { doors: Doors::new(Source::Listener), spare: Some(spare()?), reopens: None })
     }
 
     pub(super) fn open(&mut self, id: EndpointId, socket: Socket, core: &Core) {
-        let place = self.doors.iter().position(Option::is_none).unwrap_or_else(|| {
-            self.doors.push(None);
-            self.doors.len() - 1
-        });
-        let event = EpollEvent::new(EpollFlags::EPOLLIN, Source::Listener(place).to_event());
-        if let Err(error) = core.epoll.add(&socket, event) {
+        if let Err(error) = self.doors.open(id, socket, core) {
             tracing::error!(%error, endpoint = id.0, "a listener cannot be heard; its connections are refused");
-            return;
         }
-        self.doors[place] = Some(Door { id, socket });
     }
 
     pub(super) fn close(&mut self, id: EndpointId) {
-        for door in &mut self.doors {
-            if door.as_ref().is_some_and(|door| door.id == id) {
-                *door = None;
-            }
-        }
+        self.doors.close(id);
     }
 
     pub(super) fn close_all(&mut self) {
-        self.doors.clear();
+        self.doors.close_all();
         self.reopens = None;
     }
 
@@ -86,27 +69,17 @@ impl Doors {
             return;
         }
         self.reopens = None;
-        self.listen_for(EpollFlags::EPOLLIN, core);
+        self.doors.listen_for(EpollFlags::EPOLLIN, core);
     }
 
     /// There is nothing left to accept with: better deaf for a moment than a loop that finds nothing.
     fn rest(&mut self, core: &Core) {
         self.reopens = Some(core.now + REST_MS);
-        self.listen_for(EpollFlags::empty(), core);
-    }
-
-    fn listen_for(&self, flags: EpollFlags, core: &Core) {
-        for (place, door) in self.doors.iter().enumerate() {
-            let Some(door) = door else { continue };
-            let mut event = EpollEvent::new(flags, Source::Listener(place).to_event());
-            if let Err(error) = core.epoll.modify(&door.socket, &mut event) {
-                tracing::error!(%error, endpoint = door.id.0, "a listener cannot be rested or woken");
-            }
-        }
+        self.doors.listen_for(EpollFlags::empty(), core);
     }
 
     fn arrival(&mut self, place: usize, core: &mut Core) -> Arrival {
-        let Some(Some(door)) = self.doors.get(place) else { return Arrival::Nobody };
+        let Some(door) = self.doors.at(place) else { return Arrival::Nobody };
         let error = match sockets::accept(&door.socket) {
             Ok((socket, client)) => return Arrival::Client(socket, client),
             Err(error) => error,
@@ -127,16 +100,8 @@ impl Doors {
     fn shed(&mut self, place: usize, core: &mut Core) -> Arrival {
         core.exit.limit("open_files");
         self.spare = None;
-        let turned_away = match self.doors.get(place) {
-            Some(Some(door)) => match sockets::accept(&door.socket) {
-                Ok((socket, _)) => {
-                    turn_away(socket);
-                    true
-                }
-                Err(_) => false,
-            },
-            _ => false,
-        };
+        let accepted = self.doors.at(place).and_then(|door| sockets::accept(&door.socket).ok());
+        let turned_away = accepted.map(|(socket, _)| turn_away(socket)).is_some();
         self.spare = spare().ok();
         if turned_away && self.spare.is_some() {
             return Arrival::Lost;
@@ -153,8 +118,8 @@ fn spare() -> io::Result<File> {
 impl Worker {
     pub(super) fn accept(&mut self, place: usize) {
         for _ in 0..ACCEPTS {
-            let Some(id) = self.doors.doors.get(place).and_then(Option::as_ref).map(|door| door.id) else { return };
-            match self.doors.arrival(place, &mut self.core) {
+            let Some(id) = self.gate.doors.at(place).map(|door| door.id) else { return };
+            match self.gate.arrival(place, &mut self.core) {
                 Arrival::Client(socket, client) => self.take_in(id, socket, client),
                 Arrival::Lost => {}
                 Arrival::Nobody => return,

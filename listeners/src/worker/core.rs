@@ -18,7 +18,7 @@ use socket2::Socket;
 
 use crate::{
     dial::{Dial, Leg},
-    judge::Judge,
+    judge::{Court, Judge},
     options::Options,
     plane::{Mailbox, Shared},
     telemetry::Exit,
@@ -61,6 +61,11 @@ impl Core {
             random: RandomState::new().build_hasher().finish() | 1,
             shared,
         }
+    }
+
+    /// What judging needs.
+    pub(crate) fn court(&mut self) -> Court<'_> {
+        Court { snapshot: self.snapshot.as_deref(), exit: &mut self.exit }
     }
 
     pub(crate) fn options(&self) -> &Options {

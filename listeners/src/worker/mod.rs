@@ -2,6 +2,7 @@
 
 mod accept;
 mod core;
+mod doors;
 mod table;
 
 use std::{
@@ -19,13 +20,15 @@ use nix::{
 };
 use portcullis_rules::world::EndpointId;
 
-use self::accept::Doors;
+use self::accept::Gate;
 pub(crate) use self::{
     core::Core,
+    doors::{Door, Doors},
     table::{Source, Table, Token},
 };
 use crate::{
     datagrams::Datagrams,
+    options::millis,
     pair::{Fate, Kind, Outcome, Pair},
     plane::{Command, Mailbox, Shared},
     ticket::Holder,
@@ -42,7 +45,7 @@ pub(crate) struct Worker {
     core: Core,
     mailbox: Arc<Mailbox>,
     table: Table<Pair>,
-    doors: Doors,
+    gate: Gate,
     datagrams: Datagrams,
     /// Deadlines, the next one first. A pair has at most one entry per kind.
     deadlines: BinaryHeap<Reverse<(u64, Token, Kind)>>,
@@ -66,7 +69,7 @@ impl Worker {
             datagrams: Datagrams::default(),
             mailbox,
             table: Table::default(),
-            doors: Doors::new()?,
+            gate: Gate::new()?,
             deadlines: BinaryHeap::new(),
             ready: VecDeque::new(),
             walk: None,
@@ -88,7 +91,7 @@ impl Worker {
                     break;
                 }
             };
-            self.core.now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+            self.core.now = millis(self.began.elapsed());
             self.core.renew();
             for event in &events[..count] {
                 self.event(*event);
@@ -96,7 +99,7 @@ impl Worker {
             self.go_on();
             self.fire();
             self.datagrams.fire(&mut self.core);
-            self.doors.reopen(&self.core);
+            self.gate.reopen(&self.core);
             self.core.exit.flush();
         }
         self.end_all(Outcome::Stopped, |_| true);
@@ -116,7 +119,7 @@ impl Worker {
         }
         let next = self.deadlines.peek().map(|Reverse((deadline, ..))| *deadline);
         let Some(next) =
-            [next, self.stop, self.doors.reopens(), self.datagrams.next_deadline()].into_iter().flatten().min()
+            [next, self.stop, self.gate.reopens(), self.datagrams.next_deadline()].into_iter().flatten().min()
         else {
             return EpollTimeout::NONE;
         };
@@ -147,7 +150,7 @@ impl Worker {
             Command::Open { id, listeners, datagrams, dial } => {
                 self.core.dials.insert(id, dial);
                 for listener in listeners {
-                    self.doors.open(id, listener, &self.core);
+                    self.gate.open(id, listener, &self.core);
                 }
                 for listener in datagrams {
                     self.datagrams.open(id, listener, &self.core);
@@ -161,15 +164,14 @@ impl Worker {
                 self.datagrams.commit(token, number, known, &mut self.core);
             }
             Command::Stop(drain) => {
-                self.doors.close_all();
-                let drain = u64::try_from(drain.as_millis()).unwrap_or(u64::MAX);
-                self.stop = Some(self.core.now.saturating_add(drain));
+                self.gate.close_all();
+                self.stop = Some(self.core.now.saturating_add(millis(drain)));
             }
         }
     }
 
     fn close(&mut self, id: EndpointId) {
-        self.doors.close(id);
+        self.gate.close(id);
         self.datagrams.close(id, &mut self.core);
         self.end_all(Outcome::Removed, |pair| pair.judge().key.endpoint == id);
         self.core.dials.remove(&id);

@@ -5,55 +5,43 @@ use std::{
     io,
 };
 
-use nix::sys::epoll::{EpollEvent, EpollFlags};
 use portcullis_rules::world::EndpointId;
 use socket2::Socket;
 
 use super::flow::Flow;
 use crate::{
     sockets::datagrams as sockets,
-    worker::{Core, Source},
+    worker::{Core, Door, Doors, Source},
 };
 
-#[derive(Debug)]
-struct Door {
-    id: EndpointId,
-    listener: Socket,
-}
-
 /// The listeners of a worker, and what answers leave from.
-#[derive(Debug, Default)]
-pub(super) struct Doors {
-    doors: Vec<Option<Door>>,
+#[derive(Debug)]
+pub(super) struct Gate {
+    doors: Doors,
     /// By endpoint and family (`true` for IPv6).
     answers: HashMap<(EndpointId, bool), Socket>,
 }
 
-impl Doors {
+impl Default for Gate {
+    fn default() -> Self {
+        Self { doors: Doors::new(Source::Datagrams), answers: HashMap::new() }
+    }
+}
+
+impl Gate {
     pub(super) fn open(&mut self, id: EndpointId, listener: Socket, core: &Core) {
-        let place = self.doors.iter().position(Option::is_none).unwrap_or_else(|| {
-            self.doors.push(None);
-            self.doors.len() - 1
-        });
-        let event = EpollEvent::new(EpollFlags::EPOLLIN, Source::Datagrams(place).to_event());
-        if let Err(error) = core.epoll.add(&listener, event) {
+        if let Err(error) = self.doors.open(id, listener, core) {
             tracing::error!(%error, endpoint = id.0, "a listener cannot be heard; its datagrams are lost");
-            return;
         }
-        self.doors[place] = Some(Door { id, listener });
     }
 
     pub(super) fn close(&mut self, id: EndpointId) {
-        for door in &mut self.doors {
-            if door.as_ref().is_some_and(|door| door.id == id) {
-                *door = None;
-            }
-        }
+        self.doors.close(id);
         self.answers.retain(|(owner, ..), _| *owner != id);
     }
 
-    pub(super) fn at(&self, place: usize) -> Option<(EndpointId, &Socket)> {
-        self.doors.get(place)?.as_ref().map(|door| (door.id, &door.listener))
+    pub(super) fn at(&self, place: usize) -> Option<&Door> {
+        self.doors.at(place)
     }
 
     /// Sends a datagram to a flow's client as the server's. One that does not leave is lost, as any may be.
