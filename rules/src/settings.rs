@@ -50,6 +50,17 @@ pub struct Deviations {
     pub l7_on_nodes: bool,
 }
 
+impl Deviations {
+    /// All of them.
+    pub const ALL: Self = Self {
+        empty_rule_allows: true,
+        l7_binds_beside_l4: true,
+        kube_dns_entity: true,
+        names_without_dns_rule: true,
+        l7_on_nodes: true,
+    };
+}
+
 /// Everything that changes how policies are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -72,6 +83,14 @@ pub struct Settings {
     /// Policies may name protocols without ports, such as VRRP and GRE (`--enable-extended-ip-protocols` of the Cilium
     /// agent).
     pub extended_ip_protocols: bool,
+}
+
+impl Settings {
+    /// The same, but that every policy is accepted which some settings accept: for what was accepted once.
+    #[must_use]
+    pub fn lenient(self) -> Self {
+        Self { deviations: Deviations::ALL, extended_ip_protocols: true, ..self }
+    }
 }
 
 impl Default for Settings {

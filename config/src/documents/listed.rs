@@ -2,10 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use portcullis_rules::{
-    schema::Schema,
-    settings::{Deviations, Settings},
-};
+use portcullis_rules::schema::Schema;
 
 use super::{
     offline::{Loaded, Offline},
@@ -35,18 +32,7 @@ pub fn listed(response: &ListResponse, schemas: &[&'static Schema]) -> Result<To
     let told = response.settings.as_ref().ok_or("it does not tell its settings")?;
     let settings = rules_from_proto(told)?;
     // What is in force was accepted once, under whatever settings.
-    let lenient = Settings {
-        deviations: Deviations {
-            empty_rule_allows: true,
-            l7_binds_beside_l4: true,
-            kube_dns_entity: true,
-            names_without_dns_rule: true,
-            l7_on_nodes: true,
-        },
-        extended_ip_protocols: true,
-        ..settings
-    };
-    let mut offline = Offline::new(schemas, lenient);
+    let mut offline = Offline::new(schemas, settings.lenient());
     let mut secrets = BTreeSet::new();
     for resource in &response.resources {
         match body(resource) {

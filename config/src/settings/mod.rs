@@ -314,19 +314,23 @@ pub fn parse(text: &str) -> Result<Settings, Vec<Problem>> {
     read::settings(&tree)
 }
 
-/// The names of the deviations that are switched on, as the settings file has them.
-#[must_use]
-pub fn deviation_names(deviations: Deviations) -> Vec<&'static str> {
+/// Each deviation by its name in the settings file.
+fn deviations_by_name(deviations: &mut Deviations) -> [(&'static str, &mut bool); 5] {
     let Deviations { empty_rule_allows, l7_binds_beside_l4, kube_dns_entity, names_without_dns_rule, l7_on_nodes } =
         deviations;
-    let named = [
+    [
         ("emptyRuleAllows", empty_rule_allows),
         ("l7BindsBesideL4", l7_binds_beside_l4),
         ("kubeDnsEntity", kube_dns_entity),
         ("namesWithoutDnsRule", names_without_dns_rule),
         ("l7OnNodes", l7_on_nodes),
-    ];
-    named.into_iter().filter(|(_, on)| *on).map(|(name, _)| name).collect()
+    ]
+}
+
+/// The names of the deviations that are switched on, as the settings file has them.
+#[must_use]
+pub fn deviation_names(mut deviations: Deviations) -> Vec<&'static str> {
+    deviations_by_name(&mut deviations).into_iter().filter(|(_, on)| **on).map(|(name, _)| name).collect()
 }
 
 /// An enforcement mode as the settings file has it.

@@ -4,7 +4,9 @@ use std::{num::NonZeroU16, path::PathBuf};
 
 use portcullis_rules::settings::{DenyScope, DenyWith, Deviations, Enforcement};
 
-use super::{Http2Limits, Limits, OnProxyDown, Records, RecordsTo, Settings, Steering, Timeouts, values};
+use super::{
+    Http2Limits, Limits, OnProxyDown, Records, RecordsTo, Settings, Steering, Timeouts, deviations_by_name, values,
+};
 use crate::{
     names,
     policy::DNS_DENY_WITH,
@@ -127,11 +129,9 @@ fn policy(fields: &mut Fields<'_>, settings: &mut Settings, problems: &mut Vec<P
 }
 
 fn deviations(fields: &mut Fields<'_>, deviations: &mut Deviations, problems: &mut Vec<Problem>) {
-    set(fields, "emptyRuleAllows", &mut deviations.empty_rule_allows, problems, truth);
-    set(fields, "l7BindsBesideL4", &mut deviations.l7_binds_beside_l4, problems, truth);
-    set(fields, "kubeDnsEntity", &mut deviations.kube_dns_entity, problems, truth);
-    set(fields, "namesWithoutDnsRule", &mut deviations.names_without_dns_rule, problems, truth);
-    set(fields, "l7OnNodes", &mut deviations.l7_on_nodes, problems, truth);
+    for (name, deviation) in deviations_by_name(deviations) {
+        set(fields, name, deviation, problems, truth);
+    }
 }
 
 fn limits(fields: &mut Fields<'_>, limits: &mut Limits, problems: &mut Vec<Problem>) {

@@ -2,7 +2,7 @@
 
 use portcullis_rules::settings::{DenyScope, DenyWith, Deviations, Enforcement, Settings};
 
-use super::{deny_scope_name, deny_with_name, deviation_names, enforcement_name};
+use super::{deny_scope_name, deny_with_name, deviation_names, deviations_by_name, enforcement_name};
 use crate::{policy::DNS_DENY_WITH, proto};
 
 /// As the API has them.
@@ -55,7 +55,8 @@ pub fn rules_from_proto(told: &proto::RuleSettings) -> Result<Settings, String> 
         .ok_or_else(|| unknown("scope of a reset", &told.deny_scope))?;
     let mut deviations = Deviations::default();
     for name in &told.deviations {
-        *deviation(&mut deviations, name).ok_or_else(|| unknown("deviation", name))? = true;
+        let mut known = deviations_by_name(&mut deviations).into_iter();
+        *known.find(|(word, _)| word == name).ok_or_else(|| unknown("deviation", name))?.1 = true;
     }
     let proto::RuleSettings { allow_localhost, extended_ip_protocols, host_must_agree, .. } = *told;
     Ok(Settings {
@@ -70,38 +71,18 @@ pub fn rules_from_proto(told: &proto::RuleSettings) -> Result<Settings, String> 
     })
 }
 
-fn deviation<'d>(deviations: &'d mut Deviations, name: &str) -> Option<&'d mut bool> {
-    let Deviations { empty_rule_allows, l7_binds_beside_l4, kube_dns_entity, names_without_dns_rule, l7_on_nodes } =
-        deviations;
-    match name {
-        "emptyRuleAllows" => Some(empty_rule_allows),
-        "l7BindsBesideL4" => Some(l7_binds_beside_l4),
-        "kubeDnsEntity" => Some(kube_dns_entity),
-        "namesWithoutDnsRule" => Some(names_without_dns_rule),
-        "l7OnNodes" => Some(l7_on_nodes),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn settings_come_back_as_they_went() {
-        let deviations = Deviations {
-            empty_rule_allows: true,
-            l7_binds_beside_l4: true,
-            kube_dns_entity: true,
-            names_without_dns_rule: true,
-            l7_on_nodes: true,
-        };
         let others = Settings {
             enforcement: Enforcement::Always,
             deny_with: DenyWith::Respond,
             deny_names_with: DenyWith::Hide,
             deny_scope: DenyScope::Connection,
-            deviations,
+            deviations: Deviations::ALL,
             allow_localhost: false,
             host_must_agree: false,
             extended_ip_protocols: true,

@@ -10,11 +10,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use notify::RecommendedWatcher;
-use portcullis_rules::{
-    schema::Schema,
-    settings::{Deviations, Settings},
-    snapshot::Snapshot,
-};
+use portcullis_rules::{schema::Schema, settings::Settings, snapshot::Snapshot};
 use tokio::{
     sync::{Notify, mpsc, oneshot},
     time::{Instant, sleep_until},
@@ -310,14 +306,7 @@ impl Worker {
             Some(Incoming { origin, line: listed.line.max(1), ..Incoming::pushed(listed.resource?) })
         };
         let resources = found.resources.into_iter().filter_map(listed).collect();
-        let deviations = Deviations {
-            empty_rule_allows: true,
-            l7_binds_beside_l4: true,
-            kube_dns_entity: true,
-            names_without_dns_rule: true,
-            l7_on_nodes: true,
-        };
-        let lenient = Settings { deviations, extended_ip_protocols: true, ..self.settings };
+        let lenient = self.settings.lenient();
         let language = Language { schemas: &self.schemas, settings: &lenient, live: true };
         let done = update::apply(&mut self.table, Update { resources, ..Update::default() }, language);
         for result in done.results.iter().filter(|result| result.outcome() == Outcome::Rejected) {
