@@ -87,8 +87,10 @@ impl Running for Nowhere {
         Box::pin(tokio_stream::empty())
     }
 
-    fn names(&self, _: &proto::ListNamesRequest) -> Vec<proto::LearntName> {
-        Vec::new()
+    fn names(&self, request: &proto::ListNamesRequest) -> Vec<proto::LearntName> {
+        assert!(request.selected_only, "all others are of no use");
+        let address = proto::LearntAddress { address: "203.0.113.7".into(), expires: 0 };
+        vec![proto::LearntName { name: "api.example.com.".into(), addresses: vec![address], selected: true }]
     }
 
     fn follow_names(&self, _: proto::WatchNamesRequest) -> NamesUpdates {
@@ -173,6 +175,9 @@ async fn the_answer_is_that_of_what_is_in_force_and_names_node_and_revision() {
         (&format!("{egress} app=web --port VRRP"), &[], "allow", "l4"),
         (&format!("{egress} app=web --port GRE"), &[], "deny", "l4"),
         (&format!("{egress} fqdn:api.example.com --port 443"), &[], "allow", "l3"),
+        // By a name that the node has learnt.
+        (&format!("{egress} 203.0.113.7 --port 443"), &[], "allow", "l3"),
+        (&format!("{egress} 203.0.113.8 --port 443"), &[], "deny", "l3"),
     ];
     for (question, more, verdict, layer) in table {
         let (code, answer) = node.json(question, more).await;
@@ -217,8 +222,6 @@ async fn the_nodes_own_settings_count_and_flags_go_before_them() {
     let (code, _, err) = node.ask(nobody, &[]).await;
     assert!(code == 1 && err.contains("no endpoint there has these labels"), "{err}");
     assert_eq!(node.ask(nobody, &["--enforcement", "default"]).await.0, 0);
-    let (_, _, err) = node.ask("--direction egress --endpoint app=client --peer 203.0.113.1 --port 443", &[]).await;
-    assert!(err.contains("fqdn:NAME"), "{err}");
 }
 
 #[tokio::test]

@@ -93,7 +93,7 @@ impl Learner {
         let ordered: BTreeMap<_, _> = locals.iter().map(|(id, (_, subject))| (*id, subject)).collect();
         for (endpoint, subject) in ordered {
             for direction in [Direction::Ingress, Direction::Egress] {
-                for transport in [Transport::Tcp, Transport::Udp, Transport::Sctp, Transport::Icmp, Transport::IcmpV6] {
+                for transport in Transport::ALL {
                     let classes = subject.side(direction).into_iter().flat_map(|side| side.classes(transport));
                     for (first, last, class) in classes.filter(|(.., class)| class.learns()) {
                         let number = *numbers.entry(Arc::as_ptr(class)).or_insert(pupils.len());

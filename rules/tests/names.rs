@@ -16,8 +16,8 @@ use kit::{
     request, resolved, service, town, word,
 };
 use portcullis_rules::{
-    policy::{Entry, Rule},
-    snapshot::{Access, Flow, Snapshot},
+    policy::{Entry, PortRef, PortRule, PortSpec, Rule},
+    snapshot::{Access, Flow, FlowKey, Snapshot},
     steering::Action,
     verdict::Layer,
     world::{Direction, EndpointId, Transport, World},
@@ -56,6 +56,20 @@ fn a_learnt_address_is_allowed_where_its_name_is_and_forgotten_with_it() {
     assert_eq!(told(&snapshot, "192.0.2.1", &["other.test"]), ["1 443..=443 192.0.2.1 None"]);
     assert_eq!(word(&leaves(&snapshot, "192.0.2.1", "443")), "deny");
     assert!(snapshot.names_of(ip("192.0.2.1")).is_none());
+}
+
+#[test]
+fn a_learnt_address_is_allowed_by_protocols_without_ports_too() {
+    let ports = vec![PortSpec { port: PortRef::Range(0, 0), transport: Some(Transport::Gre) }];
+    let entry = Entry { ports: Some(vec![PortRule { ports, ..PortRule::default() }]), ..fqdns(&["api.test"]) };
+    let snapshot = compiled(vec![entry]);
+    let flow = |transport| {
+        let key = FlowKey { transport, ..key(1, Direction::Egress, "192.0.2.1", "0") };
+        word(&snapshot.flow(&key))
+    };
+    assert_eq!(flow(Transport::Gre), "deny");
+    assert!(snapshot.learn(ip("192.0.2.1"), &["api.test"]).is_empty(), "the kernel is told nothing of it");
+    assert_eq!((flow(Transport::Gre), flow(Transport::Vrrp), flow(Transport::Tcp)), ("allow", "deny", "deny"));
 }
 
 #[test]

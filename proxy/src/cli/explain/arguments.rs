@@ -13,7 +13,7 @@ entity:NAME (world, host, remote-node, kube-apiserver, health, init, ingress, un
 for yes, 1 for no, 2 for a question that is none or has no answer, 3 for a document that is refused.
 
 Without --policy the running node is asked what it has in force (--server), and the answer is given from that. It tells no
-values of secrets: where the answer depends on one, that is said, and by name. Nor does it tell what names were resolved to.
+values of secrets: where the answer depends on one, that is said, and by name.
 
 With --batch each line of a file is one question in JSON, with its policies, and each is answered by a line.
 

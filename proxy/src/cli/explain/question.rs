@@ -12,7 +12,7 @@ use portcullis_config::documents::{
     offline::{Loaded, Offline},
 };
 use portcullis_rules::{
-    explain::{Answer, Question},
+    explain::Question,
     labels::Labels,
     names,
     settings::Settings,
@@ -94,8 +94,8 @@ pub(super) fn answer(
             return Err(Failure::new(Exit::Usage, reason, remedy));
         }
     };
-    if arguments.policy.is_empty() {
-        say_what_is_not_told(arguments, &scene.world, &question, &answer, output);
+    if arguments.policy.is_empty() && endpoint == MADE_UP {
+        output.say("no endpoint there has these labels: answered as if one had");
     }
     let asked = told::Asked { arguments, peer: named, near: told::near(&scene.world, &question, &answer) };
     if told::undecided(&answer, &asked, &secrets, format, output)? {
@@ -103,26 +103,6 @@ pub(super) fn answer(
     }
     told::answer(&answer, &asked, &loaded.places, format, output)?;
     if answer.allowed { Ok(()) } else { Err(Failure::said(Exit::Failed)) }
-}
-
-/// What the node does not tell, where it may matter.
-fn say_what_is_not_told(
-    arguments: &ExplainArguments,
-    world: &World,
-    question: &Question<'_>,
-    answer: &Answer,
-    output: &mut Output,
-) {
-    if question.endpoint == MADE_UP {
-        output.say("no endpoint there has these labels: answered as if one had");
-    }
-    let by_address = arguments.peer.as_deref().is_some_and(|peer| address(peer).is_ok());
-    let rules = world.policies.iter().flat_map(|policy| &policy.rules);
-    let mut elements = rules.flat_map(|rule| rule.egress.iter().flatten());
-    let by_name = elements.any(|entry| entry.fqdns.as_ref().is_some_and(|names| !names.is_empty()));
-    if question.direction == Direction::Egress && by_address && by_name && !answer.allowed {
-        output.say("names are not told: ask with --peer fqdn:NAME what rules with toFQDNs say of a name");
-    }
 }
 
 fn wrong(message: String) -> Failure {
