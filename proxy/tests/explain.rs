@@ -25,7 +25,10 @@ spec:
     - toEndpoints: [{matchLabels: {k8s-app: kube-dns, io.kubernetes.pod.namespace: kube-system}}]
       toPorts:
         - ports: [{port: \"53\", protocol: ANY}]
-          rules: {dns: [{matchPattern: \"*.example.com\"}]}
+          rules:
+            dns:
+              - {matchName: example.net, matchPattern: \"*.example.com\"}
+              - {matchName: mail.example.org, qtype: [MX, A]}
     - toFQDNs: [{matchPattern: \"*.example.com\"}]
       toPorts: [{ports: [{port: \"443\", protocol: TCP}], serverNames: [\"*.example.com\"]}]
     - toEndpoints: [{matchLabels: {app: kafka}}]
@@ -97,6 +100,10 @@ fn each_protocol_is_asked_in_its_own_words() {
         (client, &["--http", "POST /api/v1", "--header", "X-Token: t"], "deny", "l7"),
         (client, &["--http", "GET /api/v1", "--header", "X-Token: t", "--namespace", "other"], "allow", "l3"),
         (dns, &["--dns", "api.example.com", "--qtype", "A"], "allow", "l7"),
+        (dns, &["--dns", "api.example.com", "--qtype", "TYPE65"], "allow", "l7"),
+        (dns, &["--dns", "mail.example.org"], "allow", "l7"),
+        (dns, &["--dns", "mail.example.org", "--qtype", "mx"], "allow", "l7"),
+        (dns, &["--dns", "mail.example.org", "--qtype", "AAAA"], "deny", "l7"),
         (dns, &["--dns", "example.org"], "deny", "l7"),
         (tls, &["--sni", "api.example.com"], "allow", "l7"),
         (tls, &["--sni", "example.org"], "deny", "l7"),
@@ -114,6 +121,22 @@ fn each_protocol_is_asked_in_its_own_words() {
         assert_eq!((&answer["verdict"], &answer["layer"]), (&json!(verdict), &json!(layer)), "{question} {more:?}");
         assert_eq!(code, i32::from(*verdict == "deny"), "{question} {more:?}");
     }
+}
+
+#[test]
+fn an_item_of_two_names_is_one_rule_and_a_type_that_is_not_allowed_is_named() {
+    let case = Case::new(POLICY);
+    let dns = "--direction egress --peer k8s-app=kube-dns,io.kubernetes.pod.namespace=kube-system --port 53/UDP";
+    let list = "egress[0].toPorts[0].rules.dns";
+    for (name, number) in [("example.net", 0), ("api.example.com", 0), ("mail.example.org", 1)] {
+        let (_, answer) = case.json(dns, &["--dns", name]);
+        assert_eq!(answer["rule"], json!(format!("{list}[{number}]")), "{name}");
+    }
+    let (_, answer) = case.json(dns, &["--dns", "mail.example.org", "--qtype", "TXT"]);
+    assert_eq!((&answer["predicate"], &answer["value"]), (&json!("qtype"), &json!("TXT")));
+    let (code, _, error) = case.ask(dns, &["--dns", "example.net", "--qtype", "WHAT"]);
+    assert_ne!(code, 0);
+    assert!(error.contains("\"WHAT\" is no type of query"), "{error}");
 }
 
 #[test]
@@ -153,7 +176,7 @@ fn exit_codes_tell_a_wrong_question_from_a_wrong_document() {
     let (code, answer) = broken.json(flow, &["--http", "GET /"]);
     assert_eq!((code, &answer["verdict"]), (3, &json!("error")));
     let (_, _, err) = broken.ask(flow, &["--http", "GET /"]);
-    assert!(err.contains("policy.yaml:22:34") && err.contains("invalid Kafka Role \"eat\""), "{err}");
+    assert!(err.contains("policy.yaml:25:34") && err.contains("invalid Kafka Role \"eat\""), "{err}");
 }
 
 #[test]

@@ -125,8 +125,9 @@ fn read_predicates(
             predicates.extend(text.and_then(|text| words(field, schema, index, text, problems)).flatten());
         }
         Form::AnyOf => {
+            let known = problems.len();
             let items = field.items(problems);
-            if items.is_empty() {
+            if items.is_empty() && problems.len() == known {
                 problems.push(field.problem("is an empty list", "write at least one, or remove it"));
             }
             let read = |item: &Field<'_>, problems: &mut Vec<Problem>| {

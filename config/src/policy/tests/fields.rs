@@ -7,7 +7,7 @@ use portcullis_rules::{
     world::Transport,
 };
 
-use super::{HTTP, TOY, accepted, ingress, read_with, with_ingress, with_spec};
+use super::{HTTP, NAMES, TOY, accepted, ingress, read_with, with_ingress, with_spec};
 
 #[test]
 fn a_policy_has_its_name_namespace_rules_and_positions() {
@@ -193,6 +193,40 @@ fn a_new_protocol_needs_nothing_but_its_schema() {
     let problems = read_with(&wrong, &[&TOY]).problems;
     assert_eq!(problems[0].field, "spec.ingress[0].toPorts[0].rules.toy[0].size");
     assert_eq!(problems[0].remedy, "remove it; known here: colour, shape");
+}
+
+#[test]
+fn alternatives_are_rules_of_one_item_and_a_list_narrows_each() {
+    let document = |items: &str| {
+        with_ingress(&format!("toPorts: [{{ports: [{{port: \"9\", protocol: TCP}}], rules: {{names: [{items}]}}}}]"))
+    };
+    let policy = read_with(&document("{first: a, last: b, size: [s, m]}, {last: c}"), &[&NAMES]).policy.unwrap();
+    let l7 = policy.rules[0].ingress.as_ref().unwrap()[0].ports.as_ref().unwrap()[0].l7.clone().unwrap();
+    let sizes = || (2, Matcher::AnyOf(vec!["s".into(), "m".into()]));
+    let exact = |field, text: &str| (field, Matcher::Exact(text.into()));
+    let read = l7.rules.iter().map(|rule| {
+        let predicates = rule.predicates.iter().map(|one| (one.field.0, one.matcher.clone()));
+        (rule.item, predicates.collect::<Vec<_>>())
+    });
+    assert_eq!(
+        read.collect::<Vec<_>>(),
+        [
+            (Some(0), vec![exact(0, "a"), sizes()]),
+            (Some(0), vec![exact(1, "b"), sizes()]),
+            (Some(1), vec![exact(1, "c")])
+        ]
+    );
+    for (items, wrong) in [
+        ("{size: [s]}", "narrows what it does not name, and so allows nothing"),
+        ("{first: a, size: []}", "is an empty list"),
+        ("{first: a, size: s}", "has to be a list, but is a string"),
+        ("{first: a, size: [\"?\"]}", "\"?\" is nothing"),
+    ] {
+        let read = read_with(&document(items), &[&NAMES]);
+        let told: Vec<_> = read.problems.iter().map(|problem| problem.message.as_str()).collect();
+        assert!(read.policy.is_none(), "{items}");
+        assert_eq!(told, [wrong], "{items}");
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ mod refusals;
 use std::sync::Arc;
 
 use portcullis_rules::{
-    policy::{Entry, Policy},
+    policy::{Entry, Matcher, Policy},
     schema::{FieldSpec, Form, Nature, Schema},
     settings::Settings,
 };
@@ -40,6 +40,24 @@ fn read_with(document: &str, schemas: &[&'static Schema]) -> Read {
     let origin = Arc::from("test");
     read(document, &origin, Language { schemas, settings: &Settings::default(), live: true })
 }
+
+/// A protocol whose names are ORed, and of which some sizes count.
+static NAMES: Schema = Schema {
+    protocol: "names",
+    fields: &[
+        FieldSpec { name: "first", form: Form::Words, checked: true },
+        FieldSpec { name: "last", form: Form::Words, checked: true },
+        FieldSpec { name: "size", form: Form::AnyOf, checked: true },
+    ],
+    nature: &Nature {
+        alternatives: true,
+        read: |_, text| match text {
+            "?" => Err("\"?\" is nothing".to_owned()),
+            _ => Ok(Some(Matcher::Exact(text.to_owned()))),
+        },
+        ..Nature::STREAM
+    },
+};
 
 /// A policy that has to be accepted, maybe with warnings.
 fn accepted(document: &str) -> Policy {
