@@ -30,9 +30,10 @@ pub(crate) fn query(message: &[u8]) -> bool {
     let Ok((name, kind)) = with_query(message, |query| (query.name().to_owned(), query.kind())) else { return false };
     let theirs = match Message::from_vec(message) {
         Ok(theirs) => theirs,
-        // The data of a signature is the server's to read.
-        Err(_) if may_be_signed(message) => return true,
-        Err(error) => panic!("they do not read what we take: {error}: {message:02x?}"),
+        Err(error) => {
+            assert!(has_data_of_the_server(message), "they do not read what we take: {error}: {message:02x?}");
+            Message::from_vec(&until_question(message)).expect("the header and the question that we read")
+        }
     };
     assert_eq!((theirs.metadata.message_type, theirs.metadata.op_code), (MessageType::Query, OpCode::Query));
     assert_eq!((theirs.answers.len(), theirs.authorities.len()), (0, 0));
@@ -42,9 +43,21 @@ pub(crate) fn query(message: &[u8]) -> bool {
     true
 }
 
-/// Whether the type of a signature, TSIG or SIG, stands somewhere.
-fn may_be_signed(message: &[u8]) -> bool {
-    message.windows(2).any(|kind| kind == [0, 250] || kind == [0, 24])
+/// Whether the type of a signature (TSIG, SIG) or the number of the option for client subnets may stand somewhere: they
+/// read the data of these, which is the server's affair.
+fn has_data_of_the_server(message: &[u8]) -> bool {
+    message.windows(2).any(|pair| matches!(pair, [0, 250 | 24 | 8]))
+}
+
+/// The message without its additional section.
+fn until_question(message: &[u8]) -> Vec<u8> {
+    let mut end = 12;
+    while message[end] > 0 {
+        end += 1 + usize::from(message[end]);
+    }
+    let mut cut = message[..end + 5].to_vec();
+    cut[10..12].fill(0);
+    cut
 }
 
 /// Whether both of us read an answer. Then they find the addresses that we learn, and no others.
