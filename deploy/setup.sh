@@ -157,7 +157,7 @@ run() {
 
 tests() {
     run
-    packages bind9-dnsutils busybox-static dnsperf golang-go haproxy musl-tools nginx procps python3-venv python3-websockets shellcheck
+    packages bind9-dnsutils busybox-static dnsdist dnsperf golang-go haproxy musl-tools nginx procps python3-venv python3-websockets shellcheck
     has_java || packages openjdk-17-jdk-headless
     python_environment
 }

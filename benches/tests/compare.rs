@@ -28,7 +28,8 @@ fn every_case_is_done_by_every_peer_and_told_beside_the_relay() {
         return;
     }
     let portcullis = Path::new(env!("CARGO_BIN_EXE_compare")).with_file_name("portcullis");
-    for needed in ["/usr/sbin/nginx", "/usr/sbin/haproxy", "/sys/kernel/btf/vmlinux", &portcullis.to_string_lossy()] {
+    let own = portcullis.to_string_lossy();
+    for needed in ["/usr/sbin/nginx", "/usr/sbin/haproxy", "/usr/bin/dnsdist", "/sys/kernel/btf/vmlinux", &own] {
         if !Path::new(needed).exists() && missing(needed) {
             return;
         }
@@ -38,11 +39,13 @@ fn every_case_is_done_by_every_peer_and_told_beside_the_relay() {
     assert!(output.status.success(), "{said}");
     let results: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     let cases = results["cases"].as_array().expect("cases");
-    assert_eq!(cases.len(), 7);
+    assert_eq!(cases.len(), 12);
     for case in cases {
         let peers = case["peers"].as_array().expect("peers");
         let names: Vec<_> = peers.iter().map(|peer| peer["peer"].as_str().unwrap_or_default()).collect();
-        assert_eq!(names, ["direct", "relay", "nginx", "haproxy", "portcullis"], "{case}");
+        let dns = case["case"].as_str().is_some_and(|name| name.starts_with("dns-"));
+        let others = if dns { &["dnsdist"][..] } else { &["nginx", "haproxy"] };
+        assert_eq!(names, [&["direct", "relay"], others, &["portcullis"]].concat(), "{case}");
         for peer in peers {
             assert!(peer["requestsPerSecond"]["median"].as_f64().is_some_and(|rate| rate > 0.0), "{peer}");
             let proxy = peer["cpuMicrosecondsPerRequest"]["median"].as_f64().expect("a number");
@@ -59,7 +62,7 @@ fn every_case_is_done_by_every_peer_and_told_beside_the_relay() {
 fn a_wrong_command_line_names_what_is_right() {
     let cases = [
         (&["--cases=h3"][..], "there are h1-small, h1-rate4k"),
-        (&["--proxies=envoy"][..], "possible values: direct, relay, nginx, haproxy, portcullis"),
+        (&["--proxies=envoy"][..], "possible values: direct, relay, nginx, haproxy, dnsdist, portcullis"),
         (&["--proxies=portcullis", "--portcullis=/nowhere/portcullis"][..], "leave it out with --proxies"),
     ];
     for (words, remedy) in cases {

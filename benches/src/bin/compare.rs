@@ -1,4 +1,4 @@
-//! The same HTTP/1 work through several proxies, side by side. See docs/performance.md.
+//! The same HTTP/1 or DNS work through several proxies, side by side. See docs/performance.md.
 
 use std::{
     io::{self, Write},
@@ -9,15 +9,15 @@ use std::{
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use portcullis_benches::compare::{
-    cases::CASES,
-    idle, load,
+    cases::{CASES, Protocol},
+    dns, idle, load,
     peers::Peer,
     relay, report,
     run::{self, Plan},
     upstream,
 };
 
-/// Compares proxies on the same HTTP/1 work, in interleaved rounds, by CPU time per request.
+/// Compares proxies on the same HTTP/1 or DNS work, in interleaved rounds, by CPU time per request.
 ///
 /// Needs root (network namespaces). Ratios are to a plain relay that copies bytes, in the same round.
 #[derive(Debug, Parser)]
@@ -26,7 +26,7 @@ struct Arguments {
     #[command(subcommand)]
     part: Option<Part>,
     /// Who carries the requests, in this order
-    #[arg(long, value_delimiter = ',', default_values = ["direct", "relay", "nginx", "haproxy", "portcullis"])]
+    #[arg(long, value_delimiter = ',', default_values = ["direct", "relay", "nginx", "haproxy", "dnsdist", "portcullis"])]
     proxies: Vec<Peer>,
     /// The cases; all unless named
     #[arg(long, value_delimiter = ',')]
@@ -68,6 +68,12 @@ enum Part {
     /// The relay that copies bytes
     #[command(hide = true)]
     Relay { address: SocketAddr, upstream: SocketAddr },
+    /// The server behind the proxies, for DNS
+    #[command(hide = true)]
+    DnsUpstream { address: SocketAddr },
+    /// The relay that copies datagrams
+    #[command(hide = true)]
+    DnsRelay { address: SocketAddr, upstream: SocketAddr },
     /// The client
     #[command(hide = true)]
     Load(LoadArguments),
@@ -88,7 +94,9 @@ enum Part {
 struct LoadArguments {
     target: SocketAddr,
     #[arg(long)]
-    path: String,
+    protocol: Protocol,
+    #[arg(long)]
+    subject: String,
     #[arg(long)]
     variants: usize,
     #[arg(long)]
@@ -127,7 +135,12 @@ fn play(part: &Part) -> io::Result<()> {
     match part {
         Part::Upstream { address } => upstream::serve(*address, || tell_ready(&mut output)),
         Part::Relay { address, upstream } => relay::serve(*address, *upstream, || tell_ready(&mut output)),
-        Part::Load(arguments) => load::main(&arguments.work(), &mut input, &mut output),
+        Part::DnsUpstream { address } => dns::upstream::serve(*address, || tell_ready(&mut output)),
+        Part::DnsRelay { address, upstream } => dns::relay::serve(*address, *upstream, || tell_ready(&mut output)),
+        Part::Load(arguments) => match arguments.protocol {
+            Protocol::Http1 => load::main(&arguments.work(), &mut input, &mut output),
+            Protocol::Dns => dns::load::main(&arguments.work(), &mut input, &mut output),
+        },
         Part::Idle { target, path, connections, sources } => {
             idle::main(*target, sources, path, *connections, &mut input, &mut output)
         }
@@ -144,7 +157,7 @@ impl LoadArguments {
         load::Work {
             target: self.target,
             sources: self.sources.clone(),
-            paths: (0..self.variants).map(|number| self.path.replace("{n}", &number.to_string())).collect(),
+            subjects: self.protocol.subjects(&self.subject, self.variants),
             connections: self.connections,
             requests: self.requests,
             warm_up: self.warm_up,

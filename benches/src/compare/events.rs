@@ -45,6 +45,14 @@ impl Events {
         Ok(self.epoll.add(what, EpollEvent::new(BOTH, token))?)
     }
 
+    /// Tells when `what` has something to read, as long as it has.
+    ///
+    /// # Errors
+    /// As [`Events::add`].
+    pub fn hear(&self, what: impl AsFd, token: u64) -> io::Result<()> {
+        hear(&self.epoll, what, token)
+    }
+
     /// Waits for events, at most `milliseconds`, or for ever; hands out each token with its flags.
     ///
     /// # Errors
@@ -73,6 +81,14 @@ impl Events {
 /// As [`Events::add`].
 pub fn watch(epoll: &Epoll, what: impl AsFd, token: u64) -> io::Result<()> {
     Ok(epoll.add(what, EpollEvent::new(BOTH, token))?)
+}
+
+/// As [`Events::hear`], from inside [`Events::wait`].
+///
+/// # Errors
+/// As [`Events::add`].
+pub fn hear(epoll: &Epoll, what: impl AsFd, token: u64) -> io::Result<()> {
+    Ok(epoll.add(what, EpollEvent::new(EpollFlags::EPOLLIN, token))?)
 }
 
 /// A listening socket that does not block.

@@ -22,6 +22,8 @@ use nix::{
 
 /// The server's address.
 pub const SERVER: Ipv4Addr = Ipv4Addr::new(10, 213, 0, 1);
+/// The first of the client's addresses.
+pub const FIRST_CLIENT: Ipv4Addr = Ipv4Addr::new(10, 213, 0, 10);
 /// Names of directories of ours, before the number of the process.
 const PREFIX: &str = "portcullis-compare-";
 /// Where the file system for BPF objects is.
@@ -50,6 +52,8 @@ pub enum Place {
     Server,
     /// The server's namespace, on the core of the proxy.
     Proxy,
+    /// The client's namespace, on the core of the proxy.
+    Beside,
     /// A namespace apart, on the core of the proxy: where a node's own programs run.
     Node,
 }
@@ -80,7 +84,13 @@ impl Laboratory {
     /// Addresses of the client, to connect from.
     #[must_use]
     pub fn sources(&self) -> Vec<IpAddr> {
-        (0..CLIENTS).map(|index| Ipv4Addr::new(10, 213, 0, 10 + index).into()).collect()
+        (0..u32::from(CLIENTS)).map(|index| Ipv4Addr::from_bits(FIRST_CLIENT.to_bits() + index).into()).collect()
+    }
+
+    /// The client's namespace, by a path that holds as long as this process runs.
+    #[must_use]
+    pub fn client(&self) -> String {
+        path(&self.client)
     }
 
     /// A directory of our own.
@@ -124,7 +134,7 @@ impl Laboratory {
     /// A command that will run in a namespace, on its cores, and die with us.
     pub fn command(&self, place: Place, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let namespace = match place {
-            Place::Client => &self.client,
+            Place::Client | Place::Beside => &self.client,
             Place::Server | Place::Proxy => &self.server,
             Place::Node => &self.node,
         };
@@ -132,7 +142,11 @@ impl Laboratory {
         command.args(["--pdeathsig", "KILL", "nsenter"]).arg(format!("--net={}", path(namespace)));
         if self.pinned {
             let last = thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get) - 1;
-            let cores = if matches!(place, Place::Proxy | Place::Node) { "0".to_owned() } else { format!("1-{last}") };
+            let cores = if matches!(place, Place::Proxy | Place::Beside | Place::Node) {
+                "0".to_owned()
+            } else {
+                format!("1-{last}")
+            };
             command.args(["taskset", "--cpu-list", &cores]);
         }
         command.arg(program);

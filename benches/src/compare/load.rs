@@ -23,7 +23,7 @@ use super::{
 /// Token of the timer; connections count from 0.
 const TIMER: u64 = u64::MAX;
 /// Milliseconds without any event after which a run has failed.
-const STALLED: u16 = 20_000;
+pub(super) const STALLED: u16 = 20_000;
 /// Connections that may fail in a row before the target counts as out of reach.
 const FAILURES: usize = 1_000;
 
@@ -34,8 +34,8 @@ pub struct Work {
     pub target: SocketAddr,
     /// The client's own addresses, taken in turn, so that ports do not run out.
     pub sources: Vec<IpAddr>,
-    /// The paths, taken in turn.
-    pub paths: Vec<String>,
+    /// The paths or names, taken in turn.
+    pub subjects: Vec<String>,
     /// Connections at a time.
     pub connections: usize,
     /// Timed requests.
@@ -117,7 +117,8 @@ pub fn main(work: &Work, input: &mut impl BufRead, output: &mut impl Write) -> i
 }
 
 impl Outcome {
-    fn to_json(&self, seconds: f64) -> Value {
+    /// As a line for whoever measures.
+    pub(super) fn to_json(&self, seconds: f64) -> Value {
         json!({
             "seconds": seconds,
             "answered": self.answered,
@@ -128,7 +129,7 @@ impl Outcome {
         })
     }
 
-    fn done(&self) -> u64 {
+    pub(super) fn done(&self) -> u64 {
         self.answered + self.denied
     }
 }
@@ -141,7 +142,7 @@ impl<'a> Run<'a> {
                 .into_bytes()
         };
         let mut run = Self {
-            requests: work.paths.iter().map(request).collect(),
+            requests: work.subjects.iter().map(request).collect(),
             work,
             events: Events::new()?,
             connections: Vec::with_capacity(work.connections),

@@ -5,6 +5,7 @@ use std::{
     fs, io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
+    process::Command,
     thread,
     time::{Duration, Instant},
 };
@@ -12,7 +13,8 @@ use std::{
 use clap::ValueEnum;
 
 use super::{
-    cases::DENIED,
+    cases::{Case, DENIED, Protocol},
+    dns,
     idle::{answered, most_connections},
     laboratory::{Laboratory, Place, Process, SERVER, own_program},
 };
@@ -37,6 +39,8 @@ pub enum Peer {
     Nginx,
     /// HAProxy
     Haproxy,
+    /// dnsdist
+    Dnsdist,
     /// Portcullis
     Portcullis,
 }
@@ -59,6 +63,7 @@ impl Peer {
             Self::Relay => "relay",
             Self::Nginx => "nginx",
             Self::Haproxy => "haproxy",
+            Self::Dnsdist => "dnsdist",
             Self::Portcullis => "portcullis",
         }
     }
@@ -69,16 +74,26 @@ impl Peer {
         !matches!(self, Self::Direct | Self::Relay)
     }
 
+    /// Tells whether it takes part in work of this protocol.
+    #[must_use]
+    pub fn speaks(self, protocol: Protocol) -> bool {
+        match self {
+            Self::Direct | Self::Relay | Self::Portcullis => true,
+            Self::Nginx | Self::Haproxy => protocol == Protocol::Http1,
+            Self::Dnsdist => protocol == Protocol::Dns,
+        }
+    }
+
     fn port(self) -> u16 {
         match self {
-            Self::Direct | Self::Portcullis => UPSTREAM,
+            Self::Direct | Self::Portcullis | Self::Dnsdist => UPSTREAM,
             Self::Relay => 8081,
             Self::Nginx => 8082,
             Self::Haproxy => 8083,
         }
     }
 
-    /// Starts it with rules that allow GET of these paths and nothing else, and waits until an allowed request is
+    /// Starts it with rules that allow what a case allows and nothing else, and waits until an allowed request is
     /// answered and, if it judges, a denied one is not.
     ///
     /// # Errors
@@ -86,14 +101,48 @@ impl Peer {
     pub fn start(
         self,
         laboratory: &Laboratory,
-        rules: &[String],
+        case: &Case,
         portcullis: &Path,
         upstream: &Process,
     ) -> io::Result<Running> {
-        let target = SocketAddr::new(SERVER.into(), self.port());
+        let rules = case.rules();
+        let (target, command) = match case.protocol {
+            Protocol::Http1 => {
+                let target = SocketAddr::new(SERVER.into(), self.port());
+                (target, self.http1(laboratory, target, &rules, portcullis, upstream)?)
+            }
+            Protocol::Dns => {
+                let target = dns::peers::target(self);
+                (target, dns::peers::command(self, laboratory, target, case, portcullis)?)
+            }
+        };
+        let Some(mut command) = command else { return Ok(Running { target, process: None }) };
+        let mut process = laboratory.start(self.name(), &mut command)?;
+        let answers = |allowed: bool| {
+            laboratory.in_client(|| match case.protocol {
+                Protocol::Http1 => {
+                    let path = if allowed { &rules[0] } else { DENIED };
+                    let text = format!("GET {path} HTTP/1.1\r\nHost: upstream.bench\r\nConnection: close\r\n\r\n");
+                    answered(target, None, &text).map(drop)
+                }
+                Protocol::Dns => dns::answered(target, if allowed { &rules[0] } else { dns::names::DENIED }),
+            })
+        };
+        self.wait(laboratory, &mut process, answers)?;
+        Ok(Running { target, process: Some(process) })
+    }
+
+    fn http1(
+        self,
+        laboratory: &Laboratory,
+        target: SocketAddr,
+        rules: &[String],
+        portcullis: &Path,
+        upstream: &Process,
+    ) -> io::Result<Option<Command>> {
         let directory = laboratory.directory();
-        let mut command = match self {
-            Self::Direct => return Ok(Running { target, process: None }),
+        let command = match self {
+            Self::Direct | Self::Dnsdist => return Ok(None),
             Self::Relay => {
                 let mut command = laboratory.command(Place::Proxy, own_program());
                 command.args(["relay", &target.to_string(), &BEHIND.to_string()]);
@@ -115,26 +164,24 @@ impl Peer {
                 command.args(["-db", "-f"]).arg(file);
                 command
             }
-            Self::Portcullis => {
-                let file = self::portcullis(laboratory, rules, upstream)?;
-                let mut command = laboratory.command(Place::Node, portcullis);
-                command.args(["run", "--config"]).arg(file);
-                command
-            }
+            Self::Portcullis => node(laboratory, portcullis, &self::portcullis(rules, upstream))?,
         };
-        let mut process = laboratory.start(self.name(), &mut command)?;
-        self.wait(laboratory, &mut process, target, &rules[0])?;
-        Ok(Running { target, process: Some(process) })
+        Ok(Some(command))
     }
 
-    fn wait(self, laboratory: &Laboratory, process: &mut Process, target: SocketAddr, rule: &str) -> io::Result<()> {
+    /// Waits until what it answers (`true`: an allowed request) is as it should be.
+    fn wait(
+        self,
+        laboratory: &Laboratory,
+        process: &mut Process,
+        answers: impl Fn(bool) -> io::Result<()>,
+    ) -> io::Result<()> {
         let deadline = Instant::now() + PATIENCE;
-        let request = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: upstream.bench\r\nConnection: close\r\n\r\n");
         loop {
-            let allowed = laboratory.in_client(|| answered(target, None, &request(rule)));
-            let judged = !self.judges() || laboratory.in_client(|| answered(target, None, &request(DENIED))).is_err();
+            let allowed = answers(true);
+            let judged = !self.judges() || answers(false).is_err();
             match allowed {
-                Ok(_) if judged => return Ok(()),
+                Ok(()) if judged => return Ok(()),
                 state if Instant::now() > deadline || !process.runs()? => {
                     let state =
                         state.err().map_or_else(|| "a denied request is answered".to_owned(), |e| e.to_string());
@@ -159,7 +206,7 @@ pub fn start_upstream(laboratory: &Laboratory) -> io::Result<Process> {
 }
 
 /// A program of the system; `/usr/sbin` is not in everybody's PATH.
-fn find(program: &str) -> io::Result<PathBuf> {
+pub(super) fn find(program: &str) -> io::Result<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
         .chain([PathBuf::from("/usr/sbin")])
@@ -222,10 +269,8 @@ backend back
     )
 }
 
-/// Settings, the server as an endpoint, and one policy. Rules are regular expressions: these paths have nothing special.
-fn portcullis(laboratory: &Laboratory, rules: &[String], upstream: &Process) -> io::Result<PathBuf> {
-    let directory = laboratory.directory();
-    let resources = directory.join("resources.yaml");
+/// The server as an endpoint, and one policy. Rules are regular expressions: these paths have nothing special.
+fn portcullis(rules: &[String], upstream: &Process) -> String {
     let mut text = format!(
         "apiVersion: portcullis.io/v1
 kind: Endpoint
@@ -250,7 +295,14 @@ spec:
     for rule in rules {
         let _ = writeln!(text, "              - {{method: GET, path: \"{rule}\"}}");
     }
-    fs::write(&resources, text)?;
+    text
+}
+
+/// Portcullis with these resources.
+pub(super) fn node(laboratory: &Laboratory, program: &Path, resources: &str) -> io::Result<Command> {
+    let directory = laboratory.directory();
+    let file = directory.join("resources.yaml");
+    fs::write(&file, resources)?;
     let settings = directory.join("portcullis.yaml");
     let shown = directory.display();
     // A comparison that is killed must not leave refusing programs behind.
@@ -264,9 +316,11 @@ workers: 1
 limits: {{connections: 100000}}
 steering: {{bpffs: {}}}
 ",
-        resources.display(),
+        file.display(),
         laboratory.bpf_directory().display()
     );
     fs::write(&settings, text)?;
-    Ok(settings)
+    let mut command = laboratory.command(Place::Node, program);
+    command.args(["run", "--config"]).arg(settings);
+    Ok(command)
 }

@@ -89,7 +89,7 @@ fn totals(samples: &[Sample], direct: &[Sample], relay: &[Sample]) -> Option<Spr
     Spread::of(ratios.collect())
 }
 
-/// Tables, one for each case and one for memory.
+/// Tables, one for each case and one for memory. A peer that does not speak the protocol of a case has no row.
 #[must_use]
 pub fn markdown(plan: &Plan, results: &Results) -> String {
     let mut text = String::new();
@@ -148,7 +148,11 @@ fn each(before: u64, with: u64, connections: usize) -> f64 {
 #[must_use]
 pub fn json(plan: &Plan, results: &Results) -> Value {
     let cases = plan.cases.iter().zip(&results.samples).map(|(case, samples)| {
-        let peers = rows(plan, samples).into_iter().zip(samples).map(|(row, samples)| {
+        let rounds = |wanted: Peer| {
+            let samples = plan.peers.iter().zip(samples).filter(|(peer, _)| **peer == wanted).flat_map(|(_, all)| all);
+            samples.map(sample).collect::<Vec<_>>()
+        };
+        let peers = rows(plan, samples).into_iter().map(|row| {
             json!({
                 "peer": row.peer.name(),
                 "requestsPerSecond": row.rate.to_json(),
@@ -157,7 +161,7 @@ pub fn json(plan: &Plan, results: &Results) -> Value {
                 "cpuMicrosecondsPerRequest": row.cpu.to_json(),
                 "proxyRatio": row.proxy.map(Spread::to_json),
                 "machineRatio": row.total.map(Spread::to_json),
-                "rounds": samples.iter().map(sample).collect::<Vec<_>>(),
+                "rounds": rounds(row.peer),
             })
         });
         json!({"case": case.name, "about": case.about, "requests": case.requests, "peers": peers.collect::<Vec<_>>()})
@@ -187,11 +191,11 @@ fn sample(sample: &Sample) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use super::{Spread, rows};
+    use super::{Spread, json, rows};
     use crate::compare::{
         cases::CASES,
         peers::Peer,
-        run::{Plan, Sample},
+        run::{Plan, Results, Sample},
     };
 
     fn sample(proxy: f64, machine: f64, disturbance: f64) -> Sample {
@@ -222,6 +226,18 @@ mod tests {
         let rows =
             rows(&plan(vec![Peer::Direct, Peer::Nginx]), &[vec![sample(0.0, 1.0, 0.0)], vec![sample(1.0, 2.0, 0.0)]]);
         assert_eq!((rows[1].proxy, rows[1].total), (None, None));
+    }
+
+    #[test]
+    fn who_does_not_speak_a_protocol_has_no_row() {
+        let plan = plan(vec![Peer::Relay, Peer::Nginx, Peer::Dnsdist]);
+        let samples = vec![vec![sample(1.0, 1.0, 0.0)], vec![], vec![sample(3.0, 2.0, 0.0)]];
+        let rows = rows(&plan, &samples);
+        assert_eq!(rows.iter().map(|row| row.peer).collect::<Vec<_>>(), [Peer::Relay, Peer::Dnsdist]);
+        assert_eq!(rows[1].proxy.unwrap().median, 3.0);
+        let results = Results { samples: vec![samples], idle: Vec::new() };
+        let told = json(&plan, &results);
+        assert_eq!(told["cases"][0]["peers"][1]["rounds"][0]["cpuMicrosecondsPerRequest"], 3.0);
     }
 
     #[test]

@@ -5,7 +5,8 @@ use std::{io, path::PathBuf};
 use serde_json::Value;
 
 use super::{
-    cases::{Case, IDLE},
+    cases::{Case, IDLE, Protocol},
+    dns,
     laboratory::{Laboratory, Place, Process, own_program},
     meter::{Meter, resident},
     peers::{Peer, Running, start_upstream},
@@ -61,7 +62,7 @@ pub struct Idle {
 /// Everything measured.
 #[derive(Clone, Debug, Default)]
 pub struct Results {
-    /// `samples[case][peer][round]`.
+    /// `samples[case][peer][round]`; none by a peer that does not speak the protocol.
     pub samples: Vec<Vec<Vec<Sample>>>,
     /// Memory.
     pub idle: Vec<Idle>,
@@ -73,29 +74,34 @@ pub struct Results {
 /// A peer does not start, or does not do the same work as the others.
 pub fn run(plan: &Plan, mut progress: impl FnMut(&str)) -> io::Result<Results> {
     let laboratory = Laboratory::new(plan.pinned)?;
-    let upstream = start_upstream(&laboratory)?;
+    let http1 = start_upstream(&laboratory)?;
+    let names = dns::peers::start_upstream(&laboratory)?;
     let mut results = Results { samples: vec![vec![Vec::new(); plan.peers.len()]; plan.cases.len()], idle: Vec::new() };
     for round in 0..plan.rounds {
         for (case, samples) in plan.cases.iter().zip(&mut results.samples) {
-            for (peer, samples) in plan.peers.iter().zip(samples) {
+            let upstream = if case.protocol == Protocol::Dns { &names } else { &http1 };
+            let speaking = plan.peers.iter().zip(samples).filter(|(peer, _)| peer.speaks(case.protocol));
+            for (peer, samples) in speaking {
                 progress(&format!("round {} of {}: {} by {}", round + 1, plan.rounds, case.name, peer.name()));
-                samples.push(work(&laboratory, plan, case, *peer, &upstream)?);
+                samples.push(work(&laboratory, plan, case, *peer, upstream)?);
             }
         }
     }
     for connections in &plan.idle {
-        for peer in plan.peers.iter().filter(|peer| **peer != Peer::Direct) {
+        let connected = |peer: &&Peer| **peer != Peer::Direct && peer.speaks(Protocol::Http1);
+        for peer in plan.peers.iter().filter(connected) {
             progress(&format!("{connections} idle connections by {}", peer.name()));
-            results.idle.push(idle(&laboratory, plan, *peer, *connections, &upstream)?);
+            results.idle.push(idle(&laboratory, plan, *peer, *connections, &http1)?);
         }
     }
     Ok(results)
 }
 
 fn work(lab: &Laboratory, plan: &Plan, case: &Case, peer: Peer, upstream: &Process) -> io::Result<Sample> {
-    let Running { target, process } = peer.start(lab, &case.rules(), &plan.portcullis, upstream)?;
+    let Running { target, process } = peer.start(lab, case, &plan.portcullis, upstream)?;
     let mut command = lab.command(Place::Client, own_program());
-    command.args(["load", &target.to_string(), "--path", case.path]);
+    let protocol = if case.protocol == Protocol::Dns { "dns" } else { "http1" };
+    command.args(["load", &target.to_string(), "--protocol", protocol, "--subject", case.subject]);
     for (name, number) in [
         ("--variants", case.variants as u64),
         ("--connections", case.connections as u64),
@@ -155,11 +161,11 @@ fn check(case: &Case, peer: Peer, outcome: &Value) -> io::Result<()> {
 }
 
 fn idle(lab: &Laboratory, plan: &Plan, peer: Peer, connections: usize, upstream: &Process) -> io::Result<Idle> {
-    let Running { target, process } = peer.start(lab, &IDLE.rules(), &plan.portcullis, upstream)?;
+    let Running { target, process } = peer.start(lab, IDLE, &plan.portcullis, upstream)?;
     let Some(process) = process else { return Err(io::Error::other("nobody has no memory")) };
     let before = resident(process.id())?;
     let mut command = lab.command(Place::Client, own_program());
-    command.args(["idle", &target.to_string(), "--path", IDLE.path]).arg(format!("--connections={connections}"));
+    command.args(["idle", &target.to_string(), "--path", IDLE.subject]).arg(format!("--connections={connections}"));
     for source in lab.sources() {
         command.arg(format!("--source={source}"));
     }
