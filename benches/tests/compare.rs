@@ -39,12 +39,15 @@ fn every_case_is_done_by_every_peer_and_told_beside_the_relay() {
     assert!(output.status.success(), "{said}");
     let results: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     let cases = results["cases"].as_array().expect("cases");
-    assert_eq!(cases.len(), 12);
+    assert_eq!(cases.len(), 18);
     for case in cases {
         let peers = case["peers"].as_array().expect("peers");
         let names: Vec<_> = peers.iter().map(|peer| peer["peer"].as_str().unwrap_or_default()).collect();
-        let dns = case["case"].as_str().is_some_and(|name| name.starts_with("dns-"));
-        let others = if dns { &["dnsdist"][..] } else { &["nginx", "haproxy"] };
+        let others = match case["case"].as_str().unwrap_or_default().split('-').next() {
+            Some("dns") => &["dnsdist"][..],
+            Some("h2") => &["nginx", "haproxy", "hyper"],
+            _ => &["nginx", "haproxy"],
+        };
         assert_eq!(names, [&["direct", "relay"], others, &["portcullis"]].concat(), "{case}");
         for peer in peers {
             assert!(peer["requestsPerSecond"]["median"].as_f64().is_some_and(|rate| rate > 0.0), "{peer}");
@@ -55,14 +58,15 @@ fn every_case_is_done_by_every_peer_and_told_beside_the_relay() {
     }
     let idle = results["idle"].as_array().expect("idle");
     assert!(idle.iter().all(|peer| peer["residentKiB"].as_u64() >= peer["residentKiBBefore"].as_u64()), "{idle:?}");
-    assert_eq!(idle.len(), 4);
+    let of = |protocol: &str| idle.iter().filter(|peer| peer["protocol"] == protocol).count();
+    assert_eq!((of("http1"), of("http2"), idle.len()), (4, 5, 9));
 }
 
 #[test]
 fn a_wrong_command_line_names_what_is_right() {
     let cases = [
         (&["--cases=h3"][..], "there are h1-small, h1-rate4k"),
-        (&["--proxies=envoy"][..], "possible values: direct, relay, nginx, haproxy, dnsdist, portcullis"),
+        (&["--proxies=envoy"][..], "possible values: direct, relay, nginx, haproxy, hyper, dnsdist, portcullis"),
         (&["--proxies=portcullis", "--portcullis=/nowhere/portcullis"][..], "leave it out with --proxies"),
     ];
     for (words, remedy) in cases {

@@ -1,4 +1,4 @@
-//! The same HTTP/1 or DNS work through several proxies, side by side. See docs/performance.md.
+//! The same HTTP/1, HTTP/2 or DNS work through several proxies, side by side. See docs/performance.md.
 
 use std::{
     io::{self, Write},
@@ -10,14 +10,14 @@ use std::{
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use portcullis_benches::compare::{
     cases::{CASES, Protocol},
-    dns, idle, load,
+    dns, http2, idle, load,
     peers::Peer,
     relay, report,
     run::{self, Plan},
     upstream,
 };
 
-/// Compares proxies on the same HTTP/1 or DNS work, in interleaved rounds, by CPU time per request.
+/// Compares proxies on the same HTTP/1, HTTP/2 or DNS work, in interleaved rounds, by CPU time per request.
 ///
 /// Needs root (network namespaces). Ratios are to a plain relay that copies bytes, in the same round.
 #[derive(Debug, Parser)]
@@ -26,7 +26,7 @@ struct Arguments {
     #[command(subcommand)]
     part: Option<Part>,
     /// Who carries the requests, in this order
-    #[arg(long, value_delimiter = ',', default_values = ["direct", "relay", "nginx", "haproxy", "dnsdist", "portcullis"])]
+    #[arg(long, value_delimiter = ',', default_values = ["direct", "relay", "nginx", "haproxy", "hyper", "dnsdist", "portcullis"])]
     proxies: Vec<Peer>,
     /// The cases; all unless named
     #[arg(long, value_delimiter = ',')]
@@ -68,6 +68,12 @@ enum Part {
     /// The relay that copies bytes
     #[command(hide = true)]
     Relay { address: SocketAddr, upstream: SocketAddr },
+    /// The server behind the proxies, for HTTP/2
+    #[command(hide = true)]
+    Http2Upstream { address: SocketAddr },
+    /// The proxy that terminates HTTP/2
+    #[command(hide = true)]
+    Terminator { address: SocketAddr, upstream: SocketAddr, rules: PathBuf },
     /// The server behind the proxies, for DNS
     #[command(hide = true)]
     DnsUpstream { address: SocketAddr },
@@ -81,6 +87,8 @@ enum Part {
     #[command(hide = true)]
     Idle {
         target: SocketAddr,
+        #[arg(long)]
+        protocol: Protocol,
         #[arg(long)]
         path: String,
         #[arg(long)]
@@ -102,6 +110,8 @@ struct LoadArguments {
     #[arg(long)]
     connections: usize,
     #[arg(long)]
+    streams: usize,
+    #[arg(long)]
     requests: u64,
     #[arg(long)]
     warm_up: u64,
@@ -109,6 +119,8 @@ struct LoadArguments {
     rate: u64,
     #[arg(long)]
     churn: bool,
+    #[arg(long)]
+    half_denied: bool,
     #[arg(long = "source")]
     sources: Vec<IpAddr>,
 }
@@ -135,14 +147,23 @@ fn play(part: &Part) -> io::Result<()> {
     match part {
         Part::Upstream { address } => upstream::serve(*address, || tell_ready(&mut output)),
         Part::Relay { address, upstream } => relay::serve(*address, *upstream, || tell_ready(&mut output)),
+        Part::Http2Upstream { address } => http2::upstream::serve(*address, || tell_ready(&mut output)),
+        Part::Terminator { address, upstream, rules } => http2::terminator::serve(*address, *upstream, rules),
         Part::DnsUpstream { address } => dns::upstream::serve(*address, || tell_ready(&mut output)),
         Part::DnsRelay { address, upstream } => dns::relay::serve(*address, *upstream, || tell_ready(&mut output)),
         Part::Load(arguments) => match arguments.protocol {
             Protocol::Http1 => load::main(&arguments.work(), &mut input, &mut output),
+            Protocol::Http2 => http2::load::main(&arguments.work(), &mut input, &mut output),
             Protocol::Dns => dns::load::main(&arguments.work(), &mut input, &mut output),
         },
-        Part::Idle { target, path, connections, sources } => {
-            idle::main(*target, sources, path, *connections, &mut input, &mut output)
+        Part::Idle { target, protocol, path, connections, sources } => {
+            let open = |target, source| match protocol {
+                Protocol::Http2 => http2::answered(target, source, path),
+                Protocol::Http1 | Protocol::Dns => {
+                    idle::answered(target, source, &format!("GET {path} HTTP/1.1\r\nHost: upstream.bench\r\n\r\n"))
+                }
+            };
+            idle::main(*target, sources, *connections, open, &mut input, &mut output)
         }
     }
 }
@@ -154,11 +175,16 @@ fn tell_ready(output: &mut impl Write) -> io::Result<()> {
 
 impl LoadArguments {
     fn work(&self) -> load::Work {
+        let mut subjects = self.protocol.subjects(&self.subject, self.variants);
+        if self.half_denied {
+            subjects.push(self.protocol.denied().to_owned());
+        }
         load::Work {
             target: self.target,
             sources: self.sources.clone(),
-            subjects: self.protocol.subjects(&self.subject, self.variants),
+            subjects,
             connections: self.connections,
+            streams: self.streams,
             requests: self.requests,
             warm_up: self.warm_up,
             rate: self.rate,

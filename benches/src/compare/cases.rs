@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 
-use super::dns::names;
+use super::{dns::names, http2};
 
 /// Connections at a time, where a case is about throughput.
 const CONNECTIONS: usize = 64;
@@ -16,6 +16,8 @@ const MOST_NAMES: usize = 100_000;
 pub enum Protocol {
     /// HTTP/1.1 over TCP
     Http1,
+    /// HTTP/2 over TCP, without TLS and without an upgrade
+    Http2,
     /// DNS over UDP
     Dns,
 }
@@ -30,10 +32,52 @@ impl Protocol {
         };
         (0..variants).map(one).collect()
     }
+
+    /// Its name on the command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Http1 => "http1",
+            Self::Http2 => "http2",
+            Self::Dns => "dns",
+        }
+    }
+
+    /// A path or name that no rule allows.
+    #[must_use]
+    pub fn denied(self) -> &'static str {
+        match self {
+            Self::Http1 => DENIED,
+            Self::Http2 => http2::DENIED,
+            Self::Dns => names::DENIED,
+        }
+    }
+
+    /// The case with one rule, whose rules hold where a case has none of its own, and which idle connections are opened
+    /// with.
+    #[must_use]
+    pub fn basic(self) -> &'static Case {
+        match self {
+            Self::Http1 => &SMALL,
+            Self::Http2 => &CALLS,
+            Self::Dns => &NAMES,
+        }
+    }
 }
 
 /// Stands for a number.
 const NUMBERED: &str = "{n}";
+
+/// Which requests are those that no rule allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Denied {
+    /// None.
+    None,
+    /// Every second one.
+    Half,
+    /// All.
+    All,
+}
 
 /// One piece of work.
 #[derive(Clone, Debug)]
@@ -50,14 +94,16 @@ pub struct Case {
     pub variants: usize,
     /// Connections at a time; with DNS, sockets with one query each.
     pub connections: usize,
+    /// Requests at a time on each connection.
+    pub streams: usize,
     /// Timed requests.
     pub requests: u64,
     /// Requests per second; 0 is as fast as it goes.
     pub rate: u64,
     /// A new connection, or socket, for each request.
     pub churn: bool,
-    /// The requests are those that no rule allows.
-    pub denied: bool,
+    /// Which requests no rule allows.
+    pub denied: Denied,
 }
 
 const SMALL: Case = Case {
@@ -67,11 +113,22 @@ const SMALL: Case = Case {
     subject: "/small",
     variants: 1,
     connections: CONNECTIONS,
+    streams: 1,
     requests: 100_000,
     rate: 0,
     churn: false,
-    denied: false,
+    denied: Denied::None,
 };
+
+const CALLS: Case = Case {
+    name: "h2-1",
+    about: "HTTP/2, 128 bytes each way, 64 connections with 1 stream at a time",
+    protocol: Protocol::Http2,
+    subject: http2::SMALL,
+    ..SMALL
+};
+/// Connections of the cases with many streams on each.
+const FEW: usize = 8;
 
 const NAMES: Case = Case {
     name: "dns-1",
@@ -83,7 +140,7 @@ const NAMES: Case = Case {
 };
 
 /// All cases.
-pub const CASES: [Case; 12] = [
+pub const CASES: [Case; 18] = [
     SMALL,
     Case { name: "h1-rate4k", about: "128 bytes, 4,000 requests/s", requests: 16_000, rate: 4_000, ..SMALL },
     Case { name: "h1-64k", about: "64 KiB, saturated", subject: "/64k", requests: 20_000, ..SMALL },
@@ -94,7 +151,7 @@ pub const CASES: [Case; 12] = [
         subject: DENIED,
         requests: 20_000,
         churn: true,
-        denied: true,
+        denied: Denied::All,
         ..SMALL
     },
     Case { name: "churn", about: "128 bytes, a connection each", requests: 20_000, churn: true, ..SMALL },
@@ -104,6 +161,50 @@ pub const CASES: [Case; 12] = [
         subject: "/exact/{n}",
         variants: MANY,
         ..SMALL
+    },
+    CALLS,
+    Case {
+        name: "h2-32",
+        about: "as h2-1, 8 connections with 32 streams at a time",
+        connections: FEW,
+        streams: 32,
+        requests: 200_000,
+        ..CALLS
+    },
+    Case {
+        name: "h2-100",
+        about: "as h2-1, 8 connections with 100 streams at a time",
+        connections: FEW,
+        streams: 100,
+        requests: 200_000,
+        ..CALLS
+    },
+    Case {
+        name: "h2-deny",
+        about: "as h2-32, every second request denied",
+        connections: FEW,
+        streams: 32,
+        requests: 200_000,
+        denied: Denied::Half,
+        ..CALLS
+    },
+    Case {
+        name: "h2-download",
+        about: "HTTP/2, answers of 1 MiB, 4 connections with 4 streams at a time",
+        subject: http2::DOWNLOAD,
+        connections: 4,
+        streams: 4,
+        requests: 2_000,
+        ..CALLS
+    },
+    Case {
+        name: "h2-upload",
+        about: "HTTP/2, requests of 1 MiB, 4 connections with 4 streams at a time",
+        subject: http2::UPLOAD,
+        connections: 4,
+        streams: 4,
+        requests: 2_000,
+        ..CALLS
     },
     NAMES,
     Case { name: "dns-1k", about: "as dns-1, with 1,000 names and patterns used in turn", variants: MANY, ..NAMES },
@@ -120,35 +221,44 @@ pub const CASES: [Case; 12] = [
         requests: 20_000,
         ..NAMES
     },
-    Case { name: "dns-deny", about: "DNS, denied", subject: names::DENIED, denied: true, ..NAMES },
+    Case { name: "dns-deny", about: "DNS, denied", subject: names::DENIED, denied: Denied::All, ..NAMES },
 ];
 
 /// A path that no rule allows.
-pub const DENIED: &str = "/denied";
-/// The case whose rules and path idle connections are opened with.
-pub const IDLE: &Case = &CASES[0];
+const DENIED: &str = "/denied";
 
 impl Case {
     /// The paths or names, as requests take them in turn.
     #[must_use]
     pub fn subjects(&self) -> Vec<String> {
-        self.protocol.subjects(self.subject, self.variants)
+        let mut subjects = self.protocol.subjects(self.subject, self.variants);
+        if self.denied == Denied::Half {
+            subjects.push(self.protocol.denied().to_owned());
+        }
+        subjects
     }
 
-    /// The paths (with GET) or names that are allowed while this case runs.
+    /// The paths (HTTP/1: with GET, HTTP/2: with POST) or names that are allowed while this case runs.
     #[must_use]
     pub fn rules(&self) -> Vec<String> {
-        match self.protocol {
-            _ if !self.denied => self.subjects(),
-            Protocol::Http1 => SMALL.subjects(),
-            Protocol::Dns => NAMES.subjects(),
+        let case = if self.denied == Denied::All { self.protocol.basic() } else { self };
+        case.protocol.subjects(case.subject, case.variants)
+    }
+
+    /// How many of the timed requests no rule allows.
+    #[must_use]
+    pub fn denied_requests(&self) -> u64 {
+        match self.denied {
+            Denied::None => 0,
+            Denied::Half => self.requests / 2,
+            Denied::All => self.requests,
         }
     }
 
     /// Requests before the timed ones: a tenth, so that every connection and every cache has been used.
     #[must_use]
     pub fn warm_up(&self) -> u64 {
-        (self.requests / 10).max(self.connections as u64)
+        (self.requests / 10).max((self.connections * self.streams) as u64)
     }
 
     /// The same work, so little of it that it only shows that it works.
@@ -156,25 +266,30 @@ impl Case {
     pub fn quick(mut self) -> Self {
         self.requests = (self.requests / 200).max(64);
         self.connections = self.connections.min(8);
+        self.streams = self.streams.min(self.requests as usize / self.connections).max(1);
         self
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{CASES, DENIED, Protocol, names};
+    use std::collections::HashSet;
+
+    use super::{CASES, Denied};
 
     #[test]
     fn every_case_asks_for_what_its_name_says() {
         for case in &CASES {
-            let (subjects, rules) = (case.subjects(), case.rules());
-            let denied = if case.protocol == Protocol::Dns { names::DENIED } else { DENIED };
-            assert_eq!(subjects.len(), case.variants, "{}", case.name);
-            assert_eq!(subjects[0] == denied, case.denied, "{}", case.name);
-            assert!(!rules.iter().any(|rule| rule == denied), "{}", case.name);
-            assert_eq!(subjects == rules, !case.denied, "{}", case.name);
+            let (subjects, rules, denied) = (case.subjects(), case.rules(), case.protocol.denied().to_owned());
+            let wanted = case.variants + usize::from(case.denied == Denied::Half);
+            assert_eq!(subjects.len(), wanted, "{}", case.name);
+            assert_eq!(subjects[0] == denied, case.denied == Denied::All, "{}", case.name);
+            let rules: HashSet<String> = rules.into_iter().collect();
+            assert!(!rules.is_empty() && !rules.contains(&denied), "{}", case.name);
+            let refused = subjects.iter().filter(|subject| !rules.contains(*subject)).count() as u64;
+            assert_eq!(refused * case.requests / subjects.len() as u64, case.denied_requests(), "{}", case.name);
         }
         assert_eq!(CASES[6].subjects()[999], "/exact/999");
-        assert_eq!(CASES[8].subjects()[999], "www.zone999.bench.test");
+        assert_eq!(CASES[14].subjects()[999], "www.zone999.bench.test");
     }
 }

@@ -36,7 +36,7 @@ pub fn most_connections() -> io::Result<u64> {
     Ok(raise_open_files()?.saturating_sub(256) / 2)
 }
 
-/// Opens `count` connections with one answered request each, tells on `output`, and keeps them until a line or the end
+/// Opens `count` connections with one answered request each, by `open`, tells on `output`, and keeps them until a line or the end
 /// comes on `input`.
 ///
 /// # Errors
@@ -44,18 +44,17 @@ pub fn most_connections() -> io::Result<u64> {
 pub fn main(
     target: SocketAddr,
     sources: &[IpAddr],
-    path: &str,
     count: usize,
+    open: impl Fn(SocketAddr, Option<IpAddr>) -> io::Result<TcpStream>,
     input: &mut impl BufRead,
     output: &mut impl Write,
 ) -> io::Result<()> {
     raise_open_files()?;
-    let request = format!("GET {path} HTTP/1.1\r\nHost: upstream.bench\r\n\r\n");
     let mut held = Vec::with_capacity(count);
     for index in 0..count {
         let source = sources.get(index % sources.len().max(1)).copied();
         held.push(
-            answered(target, source, &request)
+            open(target, source)
                 .map_err(|error| io::Error::new(error.kind(), format!("connection {index} of {count}: {error}")))?,
         );
     }

@@ -38,6 +38,8 @@ pub struct Work {
     pub subjects: Vec<String>,
     /// Connections at a time.
     pub connections: usize,
+    /// Requests at a time on each connection, with HTTP/2.
+    pub streams: usize,
     /// Timed requests.
     pub requests: u64,
     /// Requests before those.

@@ -13,8 +13,8 @@ use std::{
 use clap::ValueEnum;
 
 use super::{
-    cases::{Case, DENIED, Protocol},
-    dns,
+    cases::{Case, Protocol},
+    dns, http2,
     idle::{answered, most_connections},
     laboratory::{Laboratory, Place, Process, SERVER, own_program},
 };
@@ -39,6 +39,8 @@ pub enum Peer {
     Nginx,
     /// HAProxy
     Haproxy,
+    /// A proxy on hyper that terminates HTTP/2, with the rules of Portcullis
+    Hyper,
     /// dnsdist
     Dnsdist,
     /// Portcullis
@@ -63,6 +65,7 @@ impl Peer {
             Self::Relay => "relay",
             Self::Nginx => "nginx",
             Self::Haproxy => "haproxy",
+            Self::Hyper => "hyper",
             Self::Dnsdist => "dnsdist",
             Self::Portcullis => "portcullis",
         }
@@ -79,14 +82,15 @@ impl Peer {
     pub fn speaks(self, protocol: Protocol) -> bool {
         match self {
             Self::Direct | Self::Relay | Self::Portcullis => true,
-            Self::Nginx | Self::Haproxy => protocol == Protocol::Http1,
+            Self::Nginx | Self::Haproxy => protocol != Protocol::Dns,
+            Self::Hyper => protocol == Protocol::Http2,
             Self::Dnsdist => protocol == Protocol::Dns,
         }
     }
 
     fn port(self) -> u16 {
         match self {
-            Self::Direct | Self::Portcullis | Self::Dnsdist => UPSTREAM,
+            Self::Direct | Self::Portcullis | Self::Hyper | Self::Dnsdist => UPSTREAM,
             Self::Relay => 8081,
             Self::Nginx => 8082,
             Self::Haproxy => 8083,
@@ -111,6 +115,10 @@ impl Peer {
                 let target = SocketAddr::new(SERVER.into(), self.port());
                 (target, self.http1(laboratory, target, &rules, portcullis, upstream)?)
             }
+            Protocol::Http2 => {
+                let command = http2::peers::command(self, laboratory, &rules, portcullis, upstream)?;
+                (http2::peers::target(self), command)
+            }
             Protocol::Dns => {
                 let target = dns::peers::target(self);
                 (target, dns::peers::command(self, laboratory, target, case, portcullis)?)
@@ -119,13 +127,14 @@ impl Peer {
         let Some(mut command) = command else { return Ok(Running { target, process: None }) };
         let mut process = laboratory.start(self.name(), &mut command)?;
         let answers = |allowed: bool| {
+            let subject = if allowed { &rules[0] } else { case.protocol.denied() };
             laboratory.in_client(|| match case.protocol {
                 Protocol::Http1 => {
-                    let path = if allowed { &rules[0] } else { DENIED };
-                    let text = format!("GET {path} HTTP/1.1\r\nHost: upstream.bench\r\nConnection: close\r\n\r\n");
+                    let text = format!("GET {subject} HTTP/1.1\r\nHost: upstream.bench\r\nConnection: close\r\n\r\n");
                     answered(target, None, &text).map(drop)
                 }
-                Protocol::Dns => dns::answered(target, if allowed { &rules[0] } else { dns::names::DENIED }),
+                Protocol::Http2 => http2::answered(target, None, subject).map(drop),
+                Protocol::Dns => dns::answered(target, subject),
             })
         };
         self.wait(laboratory, &mut process, answers)?;
@@ -142,7 +151,7 @@ impl Peer {
     ) -> io::Result<Option<Command>> {
         let directory = laboratory.directory();
         let command = match self {
-            Self::Direct | Self::Dnsdist => return Ok(None),
+            Self::Direct | Self::Hyper | Self::Dnsdist => return Ok(None),
             Self::Relay => {
                 let mut command = laboratory.command(Place::Proxy, own_program());
                 command.args(["relay", &target.to_string(), &BEHIND.to_string()]);
@@ -164,7 +173,7 @@ impl Peer {
                 command.args(["-db", "-f"]).arg(file);
                 command
             }
-            Self::Portcullis => node(laboratory, portcullis, &self::portcullis(rules, upstream))?,
+            Self::Portcullis => node(laboratory, portcullis, &policy("GET", UPSTREAM, rules, upstream))?,
         };
         Ok(Some(command))
     }
@@ -269,8 +278,8 @@ backend back
     )
 }
 
-/// The server as an endpoint, and one policy. Rules are regular expressions: these paths have nothing special.
-fn portcullis(rules: &[String], upstream: &Process) -> String {
+/// The server as an endpoint, and one policy: a method, and patterns of paths.
+pub(super) fn policy(method: &str, port: u16, patterns: &[String], upstream: &Process) -> String {
     let mut text = format!(
         "apiVersion: portcullis.io/v1
 kind: Endpoint
@@ -286,14 +295,14 @@ spec:
   endpointSelector: {{matchLabels: {{app: server}}}}
   ingress:
     - toPorts:
-        - ports: [{{port: \"{UPSTREAM}\", protocol: TCP}}]
+        - ports: [{{port: \"{port}\", protocol: TCP}}]
           rules:
             http:
 ",
         upstream.id()
     );
-    for rule in rules {
-        let _ = writeln!(text, "              - {{method: GET, path: \"{rule}\"}}");
+    for pattern in patterns {
+        let _ = writeln!(text, "              - {{method: {method}, path: \"{pattern}\"}}");
     }
     text
 }

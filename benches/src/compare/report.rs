@@ -117,12 +117,13 @@ pub fn markdown(plan: &Plan, results: &Results) -> String {
         text.push('\n');
     }
     if !results.idle.is_empty() {
-        text.push_str("### Idle connections\n\n| peer | connections | resident KiB before | with | KiB per connection |\n|---|---|---|---|---|\n");
+        text.push_str("### Idle connections\n\n| protocol | peer | connections | resident KiB before | with | KiB per connection |\n|---|---|---|---|---|---|\n");
         for idle in &results.idle {
             let each = each(idle.before, idle.with, idle.connections);
             let _ = writeln!(
                 text,
-                "| {} | {} | {} | {} | {each:.2} |",
+                "| {} | {} | {} | {} | {} | {each:.2} |",
+                idle.protocol.name(),
                 idle.peer.name(),
                 idle.connections,
                 idle.before,
@@ -168,6 +169,7 @@ pub fn json(plan: &Plan, results: &Results) -> Value {
     });
     let idle = results.idle.iter().map(|idle| {
         json!({
+            "protocol": idle.protocol.name(),
             "peer": idle.peer.name(),
             "connections": idle.connections,
             "residentKiBBefore": idle.before,

@@ -5,8 +5,8 @@ use std::{io, path::PathBuf};
 use serde_json::Value;
 
 use super::{
-    cases::{Case, IDLE, Protocol},
-    dns,
+    cases::{Case, Denied, Protocol},
+    dns, http2,
     laboratory::{Laboratory, Place, Process, own_program},
     meter::{Meter, resident},
     peers::{Peer, Running, start_upstream},
@@ -51,6 +51,8 @@ pub struct Sample {
 pub struct Idle {
     /// Who.
     pub peer: Peer,
+    /// What was asked on each connection.
+    pub protocol: Protocol,
     /// Connections.
     pub connections: usize,
     /// Resident KiB before them.
@@ -75,11 +77,16 @@ pub struct Results {
 pub fn run(plan: &Plan, mut progress: impl FnMut(&str)) -> io::Result<Results> {
     let laboratory = Laboratory::new(plan.pinned)?;
     let http1 = start_upstream(&laboratory)?;
+    let calls = http2::peers::start_upstream(&laboratory)?;
     let names = dns::peers::start_upstream(&laboratory)?;
     let mut results = Results { samples: vec![vec![Vec::new(); plan.peers.len()]; plan.cases.len()], idle: Vec::new() };
     for round in 0..plan.rounds {
         for (case, samples) in plan.cases.iter().zip(&mut results.samples) {
-            let upstream = if case.protocol == Protocol::Dns { &names } else { &http1 };
+            let upstream = match case.protocol {
+                Protocol::Http1 => &http1,
+                Protocol::Http2 => &calls,
+                Protocol::Dns => &names,
+            };
             let speaking = plan.peers.iter().zip(samples).filter(|(peer, _)| peer.speaks(case.protocol));
             for (peer, samples) in speaking {
                 progress(&format!("round {} of {}: {} by {}", round + 1, plan.rounds, case.name, peer.name()));
@@ -87,11 +94,13 @@ pub fn run(plan: &Plan, mut progress: impl FnMut(&str)) -> io::Result<Results> {
             }
         }
     }
-    for connections in &plan.idle {
-        let connected = |peer: &&Peer| **peer != Peer::Direct && peer.speaks(Protocol::Http1);
-        for peer in plan.peers.iter().filter(connected) {
-            progress(&format!("{connections} idle connections by {}", peer.name()));
-            results.idle.push(idle(&laboratory, plan, *peer, *connections, &http1)?);
+    for (protocol, upstream) in [(Protocol::Http1, &http1), (Protocol::Http2, &calls)] {
+        for connections in &plan.idle {
+            let connected = |peer: &&Peer| **peer != Peer::Direct && peer.speaks(protocol);
+            for peer in plan.peers.iter().filter(connected) {
+                progress(&format!("{connections} idle connections of {} by {}", protocol.name(), peer.name()));
+                results.idle.push(idle(&laboratory, plan, (*peer, protocol), *connections, upstream)?);
+            }
         }
     }
     Ok(results)
@@ -100,19 +109,21 @@ pub fn run(plan: &Plan, mut progress: impl FnMut(&str)) -> io::Result<Results> {
 fn work(lab: &Laboratory, plan: &Plan, case: &Case, peer: Peer, upstream: &Process) -> io::Result<Sample> {
     let Running { target, process } = peer.start(lab, case, &plan.portcullis, upstream)?;
     let mut command = lab.command(Place::Client, own_program());
-    let protocol = if case.protocol == Protocol::Dns { "dns" } else { "http1" };
-    command.args(["load", &target.to_string(), "--protocol", protocol, "--subject", case.subject]);
+    command.args(["load", &target.to_string(), "--protocol", case.protocol.name(), "--subject", case.subject]);
     for (name, number) in [
         ("--variants", case.variants as u64),
         ("--connections", case.connections as u64),
+        ("--streams", case.streams as u64),
         ("--requests", case.requests),
         ("--warm-up", case.warm_up()),
         ("--rate", case.rate),
     ] {
         command.arg(format!("{name}={number}"));
     }
-    if case.churn {
-        command.arg("--churn");
+    for (flag, set) in [("--churn", case.churn), ("--half-denied", case.denied == Denied::Half)] {
+        if set {
+            command.arg(flag);
+        }
     }
     let failed = |error: io::Error| {
         let (load, own) = (lab.said("load"), lab.said(peer.name()));
@@ -147,25 +158,31 @@ fn work(lab: &Laboratory, plan: &Plan, case: &Case, peer: Peer, upstream: &Proce
     })
 }
 
-/// All peers have to do the same work: every request answered whole, or every one denied by those that judge.
+/// All peers have to do the same work: every request answered whole, but for those that are denied by all that judge.
 fn check(case: &Case, peer: Peer, outcome: &Value) -> io::Result<()> {
-    let denies = case.denied && peer.judges();
-    let (expected, other) = if denies { ("denied", "answered") } else { ("answered", "denied") };
-    if outcome[expected] == case.requests && outcome[other] == 0 {
+    let denied = if peer.judges() { case.denied_requests() } else { 0 };
+    let answered = case.requests - denied;
+    if outcome["answered"] == answered && outcome["denied"] == denied {
         return Ok(());
     }
     Err(io::Error::other(format!(
-        "not the work that was asked for: {} {expected} expected, got {outcome}",
-        case.requests
+        "not the work that was asked for: {answered} answered and {denied} denied expected, got {outcome}"
     )))
 }
 
-fn idle(lab: &Laboratory, plan: &Plan, peer: Peer, connections: usize, upstream: &Process) -> io::Result<Idle> {
-    let Running { target, process } = peer.start(lab, IDLE, &plan.portcullis, upstream)?;
+fn idle(
+    lab: &Laboratory,
+    plan: &Plan,
+    (peer, protocol): (Peer, Protocol),
+    connections: usize,
+    upstream: &Process,
+) -> io::Result<Idle> {
+    let Running { target, process } = peer.start(lab, protocol.basic(), &plan.portcullis, upstream)?;
     let Some(process) = process else { return Err(io::Error::other("nobody has no memory")) };
     let before = resident(process.id())?;
     let mut command = lab.command(Place::Client, own_program());
-    command.args(["idle", &target.to_string(), "--path", IDLE.subject]).arg(format!("--connections={connections}"));
+    command.args(["idle", &target.to_string(), "--protocol", protocol.name(), "--path", protocol.basic().subject]);
+    command.arg(format!("--connections={connections}"));
     for source in lab.sources() {
         command.arg(format!("--source={source}"));
     }
@@ -176,5 +193,5 @@ fn idle(lab: &Laboratory, plan: &Plan, peer: Peer, connections: usize, upstream:
     let with = resident(process.id())?;
     held.finish()?;
     process.stop();
-    Ok(Idle { peer, connections, before, with })
+    Ok(Idle { peer, protocol, connections, before, with })
 }

@@ -10,7 +10,7 @@ use std::{
 
 use super::{
     super::{
-        cases::Case,
+        cases::{Case, Denied},
         laboratory::{FIRST_CLIENT, Laboratory, Place, Process, SERVER, own_program},
         peers::{Peer, find, node},
     },
@@ -28,7 +28,7 @@ pub fn target(peer: Peer) -> SocketAddr {
     match peer {
         Peer::Relay => SocketAddr::new(FIRST_CLIENT.into(), 8053),
         Peer::Dnsdist => SocketAddr::new(FIRST_CLIENT.into(), 8054),
-        Peer::Direct | Peer::Nginx | Peer::Haproxy | Peer::Portcullis => UPSTREAM,
+        Peer::Direct | Peer::Nginx | Peer::Haproxy | Peer::Hyper | Peer::Portcullis => UPSTREAM,
     }
 }
 
@@ -54,9 +54,9 @@ pub fn command(
     case: &Case,
     portcullis: &Path,
 ) -> io::Result<Option<Command>> {
-    let rules = if case.denied { 1 } else { case.variants };
+    let rules = if case.denied == Denied::All { 1 } else { case.variants };
     let command = match peer {
-        Peer::Direct | Peer::Nginx | Peer::Haproxy => return Ok(None),
+        Peer::Direct | Peer::Nginx | Peer::Haproxy | Peer::Hyper => return Ok(None),
         Peer::Relay => {
             let mut command = laboratory.command(Place::Beside, own_program());
             command.args(["dns-relay", &target.to_string(), &UPSTREAM.to_string()]);
