@@ -259,16 +259,23 @@ fn a_namespace_that_is_gone_is_let_go() {
 }
 
 #[test]
-fn an_endpoint_is_never_steered_by_a_table_that_was_not_set() {
+fn an_endpoint_whose_table_cannot_be_set_is_attached_all_the_same_reported_and_tried_again() {
     let (node, mut reconciler) = node();
     node.fail("table 1");
     let locals = [pod(1)];
     let faults = reconciler.apply(snapshot(&locals, 1), &locals);
-    assert_eq!(faults.len(), 1);
-    assert!(!node.journal().contains(&"attach 1".into()));
+    assert_eq!(faults[&EndpointId(1)].message, "the kernel's table was not set: no");
+    assert_eq!(node.journal(), ["open 1", "publish 1", "table 1 FAILED", "attach 1", "retain [1]"]);
+    assert!(reconciler.tend());
+    assert_eq!((node.journal(), reconciler.faults().len()), (vec!["table 1 FAILED".into()], 1));
     node.mend("table 1");
     assert!(reconciler.tend());
-    assert_eq!(node.journal(), ["table 1", "attach 1"]);
+    assert_eq!((node.journal(), reconciler.faults().len()), (vec!["table 1".into()], 0));
+    node.fail("table 1");
+    node.fail("attach 2");
+    let locals = [pod(1), pod(2)];
+    let faults = reconciler.apply(snapshot(&locals, 2), &locals);
+    assert_eq!(faults.keys().map(|id| id.0).collect::<Vec<_>>(), [2], "the table of 1 is the same");
 }
 
 #[test]

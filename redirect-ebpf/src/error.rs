@@ -57,11 +57,20 @@ pub enum Error {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The kernel's tables have no room left. What was in force stays.
+    /// The kernel's tables have no room left. What was in force stays, what is new is refused.
     #[error(
-        "map {0} is full, so the rest is refused as before; let policies name fewer or wider ranges, or lower fqdn.addresses"
+        "map {0} is full, so what is new is refused; let policies name fewer or wider ranges, or lower fqdn.addresses"
     )]
     Full(&'static str),
+    /// A table could not be set, and what it speaks of could not be refused either.
+    #[error("{cause}; its flows pass UNJUDGED, because they could not be refused until then: {source}")]
+    Open {
+        /// Why it was not set.
+        cause: Box<Self>,
+        /// Why it was not refused.
+        #[source]
+        source: Box<Self>,
+    },
     /// Something in a network namespace failed.
     #[error("cannot {step} in the network namespace of endpoint {endpoint}: {source}")]
     Namespace {

@@ -116,6 +116,13 @@ impl Maps {
         self.carry_out(self.tables.change(endpoint, classes))
     }
 
+    /// Has refused what these classes speak of and the kernel was never told: their ports, or where those have no room all
+    /// ports of their directions and protocols.
+    pub(crate) fn shut(&mut self, endpoint: u32, classes: &[crate::table::Class]) -> Result<(), Error> {
+        self.carry_out(self.tables.shut(endpoint, classes, false))
+            .or_else(|_| self.carry_out(self.tables.shut(endpoint, classes, true)))
+    }
+
     /// Changes single addresses; tells whether that was all it takes. If not, the whole table has to be set.
     pub(crate) fn learn(&mut self, endpoint: u32, lessons: &[AddressChange]) -> Result<bool, Error> {
         for lesson in lessons {
@@ -148,6 +155,7 @@ impl Maps {
             Step::AddClass(class, content) => enter(content, |peer, action| self.set_peer(*class, peer, action)),
             Step::Set(class, peer, action) => self.set_peer(*class, peer, Some(*action)),
             Step::Unset(class, peer) => self.set_peer(*class, peer, None),
+            Step::Point(port, _) if !self.tables.has_room_for(port) => Err(Error::Full("PORTS")),
             Step::Point((bits, key), class) => {
                 self.ports.insert(&Key::new(*bits, *key), class, 0).map_err(Error::write("PORTS"))
             }

@@ -83,6 +83,9 @@ pub(crate) type Content = BTreeMap<Peer, u32>;
 /// Whose a class is that learns: endpoint, direction, protocol, first and last port.
 pub(crate) type Owner = (u32, u8, u8, u16, u16);
 
+/// A class that never has an entry, so that whoever its ports are asked for is refused.
+pub(crate) const SHUT: u32 = u32::MAX;
+
 /// The prefix of a single address.
 pub(crate) fn single(address: IpAddr) -> Peer {
     (PeerKey::BITS, key_address(address))
@@ -126,6 +129,20 @@ pub(crate) fn ports(endpoint: u32, class: &Class) -> impl Iterator<Item = Port> 
     })
 }
 
+/// The one entry of `PORTS` for all ports of a class's direction and protocol.
+pub(crate) fn all_ports(endpoint: u32, class: &Class) -> Port {
+    let (direction, protocol) = (class.direction.number(), class.protocol);
+    (PortKey::EXACT, PortKey { endpoint, direction, protocol, port: [0; 2] })
+}
+
+/// Whether one entry of `PORTS` decides for all that another one would.
+pub(crate) fn covers(wide: &Port, narrow: &Port) -> bool {
+    let number = |(_, key): &Port| u32::from(u16::from_be_bytes(key.port)) << 16;
+    let side = |(_, key): &Port| (key.endpoint, key.direction, key.protocol);
+    let differing = (number(wide) ^ number(narrow)).leading_zeros();
+    side(wide) == side(narrow) && wide.0 <= narrow.0 && differing >= wide.0 - PortKey::EXACT
+}
+
 /// Whose a class of an endpoint is.
 pub(crate) fn owner(endpoint: u32, class: &Class) -> Owner {
     (endpoint, class.direction.number(), class.protocol, *class.ports.start(), *class.ports.end())
@@ -147,5 +164,26 @@ mod tests {
             covered.sort_unstable();
             assert!(covered.into_iter().eq(u32::from(*range.start())..=u32::from(*range.end())), "{range:?}");
         }
+    }
+
+    #[test]
+    fn a_prefix_of_ports_covers_those_below_it_of_its_own_endpoint_direction_and_protocol() {
+        let class = |protocol, ports| {
+            let (direction, prefixes) = (Direction::Ingress, Vec::new());
+            Class { direction, protocol, ports, prefixes, learns: false }
+        };
+        let port = |endpoint, protocol, range| ports(endpoint, &class(protocol, range)).next().unwrap();
+        let wide = port(1, 6, 64..=127);
+        for (narrow, covered) in [
+            (port(1, 6, 64..=127), true),
+            (port(1, 6, 80..=80), true),
+            (port(1, 6, 128..=128), false),
+            (port(1, 6, 0..=127), false),
+            (port(1, 17, 80..=80), false),
+            (port(2, 6, 80..=80), false),
+        ] {
+            assert_eq!(covers(&wide, &narrow), covered, "{narrow:?}");
+        }
+        assert!(covers(&all_ports(1, &class(6, 80..=80)), &port(1, 6, 65535..=65535)));
     }
 }

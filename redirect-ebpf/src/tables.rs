@@ -7,17 +7,25 @@
 //! A class that learns belongs to one endpoint and its ports. Its single addresses are changed in place: each has its old
 //! or its new decision. A change of wider prefixes makes a new class, because an order in which those could come and go
 //! without opening something may not exist.
+//!
+//! Where a change cannot be carried out, what the endpoint's table did not speak of is shut ([`Tables::shut`]): its ports
+//! point at a class that has no entries, for which there is always room.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
-use portcullis_redirect_common::{ICMP, ICMP_V6, PASS, PeerKey, STEER, UDP};
+use portcullis_redirect_common::{ICMP, ICMP_V6, PASS, PeerKey, PortKey, STEER, UDP};
 
 use crate::table::{
-    Action, AddressChange, Class, Content, Direction, Owner, Peer, Port, content, owner, ports, single,
+    Action, AddressChange, Class, Content, Direction, Owner, Peer, Port, SHUT, all_ports, content, covers, owner,
+    ports, single,
 };
+
+/// Entries of `PORTS` that tables may take, three quarters of them. The others are for endpoints that have to be shut: four
+/// for each of the most endpoints that there can be.
+pub(crate) const ROOM_FOR_PORTS: usize = 3 << 16;
 
 /// A step of a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,7 +81,8 @@ impl Draft {
 impl Tables {
     /// What an earlier process left.
     pub(crate) fn taken_over(ports: BTreeMap<Port, u32>, classes: HashMap<u32, Content>) -> Self {
-        let next = classes.keys().chain(ports.values()).max().map_or(0, |last| last + 1);
+        let numbers = classes.keys().chain(ports.values()).filter(|number| **number != SHUT);
+        let next = numbers.max().map_or(0, |last| last + 1);
         let classes: HashMap<u32, Arc<Content>> =
             classes.into_iter().map(|(number, content)| (number, Arc::new(content))).collect();
         let numbers = classes.iter().map(|(number, content)| (Arc::clone(content), *number)).collect();
@@ -118,6 +127,22 @@ impl Tables {
         steps.extend(gone.map(|port| Step::Unpoint(*port)));
         steps.extend(self.unused_after(endpoint, &points));
         steps
+    }
+
+    /// The steps that have refused what these classes speak of and the kernel was never told: by port, or with `whole` all ports
+    /// of their directions and protocols.
+    pub(crate) fn shut(&self, endpoint: u32, wanted: &[Class], whole: bool) -> Vec<Step> {
+        let wanted = wanted.iter().flat_map(|class| -> Vec<Port> {
+            if whole { vec![all_ports(endpoint, class)] } else { ports(endpoint, class).collect() }
+        });
+        let held: Vec<&Port> = self.ports.keys().filter(|(_, key)| key.endpoint == endpoint).collect();
+        let open: BTreeSet<Port> = wanted.filter(|port| !held.iter().any(|held| covers(held, port))).collect();
+        open.into_iter().map(|port| Step::Point(port, SHUT)).collect()
+    }
+
+    /// Whether a table may still take an entry of `PORTS`.
+    pub(crate) fn has_room_for(&self, port: &Port) -> bool {
+        self.ports.len() < ROOM_FOR_PORTS || self.ports.contains_key(port) || port.0 == PortKey::EXACT
     }
 
     /// A class that learns: the one that is there, if no more than single addresses differ, else a new one.

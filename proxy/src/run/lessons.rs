@@ -264,8 +264,7 @@ impl<K: Kernel> Room<K> {
         if held != Some(&table)
             && let Err(error) = kernel.set_table(id, &table)
         {
-            // An endpoint that has no table yet has nothing that a lesson could change.
-            self.told.entry(id).and_modify(|told| *told = Told::Failed);
+            self.told.insert(id, Told::Failed);
             return Err(error);
         }
         self.told.insert(id, Told::Table(table));

@@ -57,7 +57,7 @@ pub trait Kernel: Send {
     /// Replaces what the kernel is told of an endpoint.
     ///
     /// # Errors
-    /// The old table stays in force.
+    /// The old table stays in force; ports that it does not speak of and the new one does are refused.
     fn set_table(&mut self, id: EndpointId, table: &SteeringTable) -> Result<(), String>;
 
     /// Changes single addresses in the table of an endpoint. Tells whether that was all it takes: if not, the table has
@@ -73,7 +73,7 @@ pub trait Kernel: Send {
     /// They pass; everything else is judged.
     fn judge_echo(&mut self) -> Result<(), String>;
 
-    /// Steers an endpoint whose table is set; again, when its addresses, ports or sockets are others.
+    /// Steers an endpoint that was told of, with or without success; again, when its addresses, ports or sockets are others.
     ///
     /// # Errors
     /// It is steered as it was before.

@@ -240,13 +240,24 @@ impl<K: Kernel, D: Plane, P: Places> Reconciler<K, D, P> {
     }
 
     fn steer(&mut self, wanted: &LocalEndpoint) -> Result<(), Unsteered> {
-        let Some(held) = self.held.get_mut(&wanted.id) else { return Ok(()) };
+        if !self.held.contains_key(&wanted.id) {
+            return Ok(());
+        }
         let failed = |what: &str, error: String| Unsteered {
             field: field(&wanted.place),
             message: format!("{what}: {error}"),
-            remedy: "look at the log; what the kernel was told before stays in force, and it is tried again",
+            remedy: "look at the log; what the kernel was told before stays in force, what is new is refused until it \
+                     succeeds, and it is tried again each second",
         };
-        self.lessons.tell_table(wanted.id).map_err(|error| failed("the kernel's table was not set", error))?;
+        let told = self.lessons.tell_table(wanted.id);
+        // Without its table, too: only an endpoint that is attached is refused what the table would have judged.
+        let attached = self.attach(wanted);
+        told.map_err(|error| failed("the kernel's table was not set", error))?;
+        attached.map_err(|error| failed("its flows are not steered", error))
+    }
+
+    fn attach(&mut self, wanted: &LocalEndpoint) -> Result<(), String> {
+        let Some(held) = self.held.get_mut(&wanted.id) else { return Ok(()) };
         let inputs = Attached::of(&wanted.endpoint);
         if held.attached.as_ref() == Some(&inputs) {
             return Ok(());
@@ -262,8 +273,7 @@ impl<K: Kernel, D: Plane, P: Places> Reconciler<K, D, P> {
             endpoint: &wanted.endpoint,
             sockets: &held.sockets,
         };
-        let attached = self.lessons.with_kernel(|kernel| kernel.attach(&attachment));
-        attached.map_err(|error| failed("its flows are not steered", error))?;
+        self.lessons.with_kernel(|kernel| kernel.attach(&attachment))?;
         held.attached = Some(inputs);
         Ok(())
     }

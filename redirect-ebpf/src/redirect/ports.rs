@@ -17,10 +17,19 @@ impl Redirect {
     /// what the endpoint sends is steered, and a port as a whole: where a peer is steered, those that would pass are too.
     ///
     /// # Errors
-    /// A map is full, or routing rules cannot be made; what was taken so far stays.
+    /// A map is full, or routing rules cannot be made; what was taken so far stays. Ports that the table speaks of, and none
+    /// before it did, are refused until it is set.
     pub fn set_table(&mut self, id: u32, classes: &[Class]) -> Result<(), Error> {
         let classes: Vec<Class> = classes.iter().map(datagrams::feasible).collect();
-        let ports = datagrams::ports(&classes);
+        let Err(cause) = self.replace_table(id, &classes) else { return Ok(()) };
+        match self.maps.shut(id, &classes) {
+            Ok(()) => Err(cause),
+            Err(source) => Err(Error::Open { cause: Box::new(cause), source: Box::new(source) }),
+        }
+    }
+
+    fn replace_table(&mut self, id: u32, classes: &[Class]) -> Result<(), Error> {
+        let ports = datagrams::ports(classes);
         let before = self.udp_ports.get(&id).cloned().unwrap_or_default();
         let changed = before != ports;
         if changed {
@@ -29,8 +38,8 @@ impl Redirect {
             self.make_port_rules(id)?;
         }
         self.mark_births(id)?;
-        self.maps.set_table(id, &classes)?;
-        self.maps.set_stubs(id, &datagrams::stubs(id, &classes))?;
+        self.maps.set_table(id, classes)?;
+        self.maps.set_stubs(id, &datagrams::stubs(id, classes))?;
         self.udp_ports.insert(id, ports);
         if changed {
             self.make_port_rules(id)?;

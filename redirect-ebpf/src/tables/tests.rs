@@ -16,6 +16,52 @@ fn run(tables: &mut Tables, endpoint: u32, wanted: &[Class]) -> Vec<Step> {
 }
 
 #[test]
+fn what_could_not_be_told_is_shut_where_nothing_was_told_before_and_opens_with_its_table() {
+    let mut tables = Tables::default();
+    run(&mut tables, 1, &[class(64..=127, &[("0.0.0.0/0", Action::Pass)])]);
+    let wanted = [class(80..=80, &[("::/0", Action::Pass)]), class(443..=443, &[("::/0", Action::Steer)])];
+    let close = |tables: &mut Tables, endpoint, whole| {
+        let steps = tables.shut(endpoint, &wanted, whole);
+        steps.iter().for_each(|step| tables.apply(step));
+        steps.len()
+    };
+    assert_eq!(close(&mut tables, 1, false), 1, "port 80 has what it was told");
+    assert_eq!(close(&mut tables, 2, false), 2);
+    assert_eq!(close(&mut tables, 3, true), 1);
+    assert_eq!([1, 2, 3].map(|endpoint| close(&mut tables, endpoint, endpoint == 3)), [0; 3], "once is enough");
+    for endpoint in [1, 2, 3] {
+        run(&mut tables, endpoint, &wanted);
+    }
+    assert!(tables.ports.values().all(|number| *number != SHUT), "{:?}", tables.ports);
+    assert_eq!(tables.ports.len(), 6);
+
+    close(&mut tables, 4, false);
+    let mut next = Tables::taken_over(tables.ports.clone(), plain(&tables.classes));
+    assert!(
+        run(&mut next, 4, &wanted).iter().all(|step| matches!(step, Step::Point(_, number) if *number != SHUT)),
+        "as before"
+    );
+    let learning = [learning(443..=443, &[("::/0", Action::Refuse)])];
+    next.shut(5, &learning, false).iter().for_each(|step| next.apply(step));
+    assert!(
+        matches!(run(&mut next, 5, &learning)[0], Step::AddClass(number, _) if number != SHUT),
+        "nobody owns what is shut"
+    );
+}
+
+#[test]
+fn tables_leave_room_for_those_that_have_to_be_shut() {
+    let mut tables = Tables::default();
+    let entry = |port: u16, endpoint| ports(endpoint, &class(port..=port, &[])).next().unwrap();
+    for endpoint in 1..=u32::try_from(ROOM_FOR_PORTS / 1024).unwrap() {
+        (0..1024).for_each(|port| tables.apply(&Step::Point(entry(port, endpoint), 0)));
+    }
+    assert!(tables.has_room_for(&entry(80, 1)), "it is there already");
+    assert!(!tables.has_room_for(&entry(80, 9_999)));
+    assert!(tables.has_room_for(&all_ports(9_999, &class(80..=80, &[]))));
+}
+
+#[test]
 fn the_same_table_again_changes_nothing() {
     let mut tables = Tables::default();
     let table = [class(80..=80, &[("0.0.0.0/0", Action::Refuse), ("10.0.0.1/32", Action::Steer)])];

@@ -6,13 +6,64 @@ use std::{
     thread,
 };
 
+use aya::maps::{LpmTrie, MapData};
 use ipnet::IpNet;
-use portcullis_redirect::{Action, AddressChange, Class, Direction};
+use portcullis_integration::Lab;
+use portcullis_redirect::{Action, AddressChange, Class, Direction, Error, Redirect};
 
 use crate::{
-    bench::{APP, Bench, FAMILIES, STEERED, TCP, able, class, ip},
+    bench::{APP, Bench, FAMILIES, REFUSED, STEERED, TCP, UNSTEERED, able, attach, class, ip, options, table},
+    proxy::Proxy,
     sockets::{Outcome, get},
 };
+
+/// A pod whose node has room for so many decisions about peers, and whose table is not set yet.
+fn cramped(room: u32) -> Bench {
+    let mut lab = Lab::new().unwrap();
+    let (app, outside) = (lab.pod("app").unwrap(), lab.pod("outside").unwrap());
+    drop(Redirect::open(options(&lab, true)).unwrap());
+    let policy = lab.bpffs().join("v1/POLICY");
+    std::fs::remove_file(&policy).unwrap();
+    let no_prealloc = 1;
+    LpmTrie::<MapData, [u8; 20], u32>::create(room, no_prealloc).unwrap().pin(&policy).unwrap();
+    let redirect = Redirect::open(options(&lab, true)).unwrap();
+    let proxy = Proxy::start(&app, APP, &app.addresses(), redirect.legs());
+    Bench { redirect, proxy, app, outside, lab }
+}
+
+#[test]
+fn an_endpoint_whose_first_table_does_not_fit_is_refused_what_the_table_speaks_of_until_it_fits() {
+    if !able() {
+        return;
+    }
+    let mut bench = cramped(3);
+    let full = bench.redirect.set_table(APP, &table()).unwrap_err();
+    assert!(matches!(full, Error::Full("POLICY")), "{full}");
+    attach(&mut bench.redirect, &bench.app, &bench.proxy, &bench.app.addresses());
+    let _servers =
+        [&bench.app, &bench.outside].map(|pod| [STEERED, UNSTEERED, REFUSED].map(|port| Bench::serve(pod, port)));
+    for family in FAMILIES {
+        let (client, outside) = (ip(&bench.app, family), ip(&bench.outside, family));
+        for port in [STEERED, REFUSED] {
+            assert!(bench.ingress(family, port).is_refused() && bench.egress(family, port).is_refused(), "{port}");
+        }
+        assert!(bench.ingress(family, UNSTEERED).is_direct_from(outside));
+        assert!(bench.egress(family, UNSTEERED).is_direct_from(client));
+    }
+    // This one fits, so what is shut opens, and another one that does not changes none of it.
+    let fits = class(Direction::Ingress, TCP, STEERED..=STEERED, Action::Steer);
+    bench.redirect.set_table(APP, std::slice::from_ref(&fits)).unwrap();
+    for shut in [false, true] {
+        if shut {
+            bench.redirect.set_table(APP, &[fits.clone(), table()[1].clone()]).unwrap_err();
+        }
+        for family in FAMILIES {
+            assert!(bench.ingress(family, STEERED).is_steered_from(ip(&bench.outside, family)));
+            assert_eq!(bench.ingress(family, REFUSED).is_refused(), shut);
+            assert!(bench.egress(family, STEERED).is_direct_from(ip(&bench.app, family)));
+        }
+    }
+}
 
 fn ingress(ports: std::ops::RangeInclusive<u16>, prefixes: &[(&str, Action)]) -> Class {
     let prefixes = prefixes.iter().map(|(prefix, action)| (prefix.parse().unwrap(), *action)).collect();

@@ -289,6 +289,19 @@ fn what_the_kernel_has_no_room_for_is_told_and_due() {
 }
 
 #[test]
+fn an_address_is_not_in_force_for_an_endpoint_whose_first_table_could_not_be_set() {
+    let (kernel, lessons) = room();
+    lessons.replace(compile(&["*.test"], lessons.names()), |_| {});
+    kernel.0.lock().unwrap().full = true;
+    assert!(lessons.tell_table(POD).is_err() && lessons.are_due());
+    let failed = lessons.teach("a.test", &[(ip("192.0.2.1"), 30)], 0).unwrap_err();
+    assert!(failed.to_string().contains("its table could not be set before"), "{failed}");
+    kernel.0.lock().unwrap().full = false;
+    lessons.tell_table(POD).unwrap();
+    assert_eq!(kernel.action(ip("192.0.2.1")), Action::Pass);
+}
+
+#[test]
 fn after_the_end_lessons_are_noted_and_nobody_is_told() {
     let (kernel, lessons) = room();
     apply(&lessons, &compile(&["*.test"], lessons.names()));
