@@ -187,10 +187,11 @@ impl Exit {
         self.telemetry.metrics.unanswered.inc_by(count as u64);
     }
 
-    /// A DNS server has answered. Takes no lock for codes that are assigned.
-    pub(crate) fn dns_answer(&self, rcode: u16) {
-        let Some(counter) = self.rcode_counters.get(usize::from(rcode)) else {
-            self.telemetry.metrics.dns_answers.get_or_create(&RcodeLabels { rcode: "other" }).inc();
+    /// A DNS server has answered. Takes no lock for the codes of a header that are assigned.
+    pub(crate) fn dns_answer(&self, code: u16) {
+        let Some(counter) = self.rcode_counters.get(usize::from(code)) else {
+            let rcode = rcode::word(code).unwrap_or("other");
+            self.telemetry.metrics.dns_answers.get_or_create(&RcodeLabels { rcode }).inc();
             return;
         };
         counter.inc();

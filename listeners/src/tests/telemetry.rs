@@ -202,17 +202,17 @@ fn what_the_kernel_refuses_is_told_like_any_other_verdict() {
 }
 
 #[test]
-fn answers_of_dns_are_counted_by_their_code_and_every_code_is_there_from_the_start() {
+fn answers_of_dns_are_counted_by_their_code_and_every_code_of_a_header_is_there_from_the_start() {
     let telemetry = Arc::new(Telemetry::new(&TelemetryOptions::default()).unwrap());
     let exit = Exit::new(&telemetry);
-    for rcode in [0, 3, 3, 15, 16] {
+    for rcode in [0, 3, 3, 15, 16, 24, 4_095] {
         exit.dns_answer(rcode);
     }
     let mut registry = Registry::default();
     telemetry.register(&mut registry);
     let mut text = String::new();
     encode(&mut text, &registry).unwrap();
-    for (rcode, count) in [("NOERROR", 1), ("NXDOMAIN", 2), ("SERVFAIL", 0), ("other", 2)] {
+    for (rcode, count) in [("NOERROR", 1), ("NXDOMAIN", 2), ("SERVFAIL", 0), ("BADVERS", 1), ("other", 3)] {
         let line = format!("portcullis_dns_answers_total{{rcode=\"{rcode}\"}} {count}\n");
         assert!(text.contains(&line), "{line} is not in\n{text}");
     }

@@ -50,16 +50,28 @@ impl<'m> Head<'m> {
 /// # Errors
 /// The message is no answer with exactly one question, or cannot be read safely.
 pub fn lesson(message: &[u8]) -> Result<Option<Lesson>, Violation> {
-    teach(message, &Head::read(message)?)
+    Ok(teach(message, &Head::read(message)?)?.1)
 }
 
-pub(super) fn teach(message: &[u8], head: &Head<'_>) -> Result<Option<Lesson>, Violation> {
-    let Some(question) = &head.question else { return Ok(None) };
-    let sections = Sections { message, at: question.end(), header: head.header };
-    if sections.rcode()? != rcode::NO_ERROR || question.class != IN {
-        return Ok(None);
-    }
-    let chain = Chain::read(&sections, question.name)?;
+/// The response code with its extension (RFC 6891 §6.1.3); that of the header where the records cannot be read.
+pub(super) fn code(message: &[u8], head: &Head<'_>) -> u16 {
+    Sections::of(message, head).rcode().unwrap_or(head.header.rcode())
+}
+
+/// The response code, and the lesson.
+pub(super) fn teach(message: &[u8], head: &Head<'_>) -> Result<(u16, Option<Lesson>), Violation> {
+    let sections = Sections::of(message, head);
+    let rcode = sections.rcode()?;
+    let lesson = match &head.question {
+        Some(question) if rcode == rcode::NO_ERROR && question.class == IN => learn(&sections, question)?,
+        _ => None,
+    };
+    Ok((rcode, lesson))
+}
+
+fn learn(sections: &Sections<'_>, question: &Question<'_>) -> Result<Option<Lesson>, Violation> {
+    let message = sections.message;
+    let chain = Chain::read(sections, question.name)?;
     let mut addresses = Vec::new();
     sections.each_answer(|record| {
         if matches!(record.kind, kind::A | kind::AAAA | kind::SVCB | kind::HTTPS)
@@ -92,6 +104,11 @@ struct Sections<'m> {
 }
 
 impl<'m> Sections<'m> {
+    fn of(message: &'m [u8], head: &Head<'m>) -> Self {
+        let at = head.question.as_ref().map_or(HEADER, Question::end);
+        Self { message, at, header: head.header }
+    }
+
     /// The response code with its extension (RFC 6891 §6.1.3). Reads every record, so that a message that ends inside one
     /// is refused as a whole.
     fn rcode(&self) -> Result<u16, Violation> {

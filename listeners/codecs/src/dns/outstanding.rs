@@ -96,10 +96,10 @@ impl Outstanding {
     fn settle(&mut self, message: &[u8], checker: &mut dyn Checker) -> Result<Option<Lesson>, Violation> {
         let head = Head::read(message)?;
         let place = self.place(head.header.id, head.question.as_ref()).ok_or(Violation::Unasked)?;
-        let lesson = if checker.learns() { answer::teach(message, &head)? } else { None };
+        let (rcode, lesson) =
+            if checker.learns() { answer::teach(message, &head)? } else { (answer::code(message, &head), None) };
         if let Some(due) = self.due.remove(place) {
-            let status = Some(head.header.rcode());
-            checker.answered(Answer { exchange: due.exchange, status, grpc_status: None });
+            checker.answered(Answer { exchange: due.exchange, status: Some(rcode), grpc_status: None });
         }
         Ok(lesson)
     }

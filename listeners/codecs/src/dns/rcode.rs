@@ -8,7 +8,7 @@ pub(super) const NOT_IMP: u16 = 4;
 pub(super) const REFUSED: u16 = 5;
 
 /// The words of the codes that an answer's header can hold (RFC 1035 §4.1.1) and that are assigned, by number, as `dig`
-/// writes them. Extended codes (RFC 6891 §6.1.3) are not among them.
+/// writes them. Those of extended codes are [`EXTENDED`].
 pub const WORDS: [&str; 12] = [
     "NOERROR",
     "FORMERR",
@@ -23,3 +23,14 @@ pub const WORDS: [&str; 12] = [
     "NOTZONE",
     "DSOTYPENI",
 ];
+
+/// The extended codes (RFC 6891 §6.1.3) that are assigned to answers, with their words (RFC 6891 §9, RFC 7873 §8). The codes
+/// between them are those of TSIG and TKEY records, which are not about an answer.
+pub const EXTENDED: [(u16, &str); 2] = [(16, "BADVERS"), (23, "BADCOOKIE")];
+
+/// The word of a code, if it is assigned to answers.
+#[must_use]
+pub fn word(code: u16) -> Option<&'static str> {
+    let extended = || EXTENDED.iter().find(|(extended, _)| *extended == code).map(|(_, word)| *word);
+    WORDS.get(usize::from(code)).copied().or_else(extended)
+}

@@ -198,3 +198,35 @@ fn an_answer_that_cannot_be_read_is_dropped_where_names_are_learnt_only() {
         assert_eq!(flow.session.outstanding(), usize::from(learns));
     }
 }
+
+#[test]
+fn an_answer_has_the_code_that_its_header_and_its_opt_say_together() {
+    let plain = || Message::answer(7, "a.test", A).address("a.test", 9, "192.0.2.1");
+    // The first byte of an OPT's TTL is the higher part of the code (RFC 6891 §6.1.3).
+    let extended = |higher: u8| {
+        let mut opt = opt(0, &[]);
+        opt[5] = higher;
+        opt
+    };
+    let bare = Message { body: Vec::new(), ..Message::answer(7, "a.test", A).counts([0; 4]) };
+    for (answer, code) in [
+        (plain(), 0),
+        (plain().with(3, &extended(0)), 0),
+        (plain().with(3, &extended(1)), 16),
+        (plain().flags(0x8187).with(3, &extended(1)), 23),
+        (bare.flags(0x8181).with(3, &extended(2)), 33),
+    ] {
+        for learns in [false, true] {
+            let mut flow = Flow::new(Decision::Respond, learns);
+            flow.query(&Message::query(7, "a.test", A), 0);
+            let step = flow.answer(&answer);
+            assert_eq!(flow.recorder.answered, [status(0, code)]);
+            assert_eq!(matches!(step, AnswerStep::Hold(_)), learns && code == 0, "an error teaches nothing: {code}");
+        }
+    }
+    // What cannot be read as a whole is relayed where nothing is learnt, by the code of its header.
+    let mut flow = allowed();
+    flow.query(&Message::query(7, "a.test", A), 0);
+    assert_eq!(flow.answer(&plain().flags(0x8183).with(3, &extended(1)[..9])), AnswerStep::Forward);
+    assert_eq!(flow.recorder.answered, [status(0, 3)]);
+}
