@@ -1,8 +1,9 @@
 //! Finds the rule that allows a request without asking every rule.
 //!
 //! Rules that want one value of a field are found by that value, those with a pattern of names by what the names begin or
-//! end with. Rules that differ only in one regular expression share automata, each of which tells in one pass over the
-//! value which of its rules match. What is left is asked in turn.
+//! end with, those with a regular expression by what each of its matches begins with. Where that tells little, rules that
+//! differ only in one regular expression share automata, each of which tells in one pass over the value which of its rules
+//! match. What is left is asked in turn.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -22,6 +23,8 @@ use crate::{
 
 /// Fewest rules that are worth an automaton.
 const FEWEST: usize = 8;
+/// Longest beginning that a regular expression is found by, in bytes. It bounds how many a value is looked up with.
+const LONGEST: usize = 255;
 /// Most rules of one automaton: it bounds its memory and the time to build it.
 const MOST: usize = 512;
 
@@ -49,6 +52,23 @@ struct ByField {
     ends: BTreeMap<usize, Numbers>,
 }
 
+/// How many rules have each part of a value in common.
+struct Shared<'r>(HashMap<(FieldIndex, &'r [u8]), usize>);
+
+impl<'r> Shared<'r> {
+    fn count(parts: impl Iterator<Item = (FieldIndex, &'r [u8])>) -> Self {
+        let mut counts = HashMap::new();
+        for part in parts {
+            *counts.entry(part).or_default() += 1;
+        }
+        Self(counts)
+    }
+
+    fn by(&self, part: &(FieldIndex, &'r [u8])) -> usize {
+        self.0.get(part).copied().unwrap_or_default()
+    }
+}
+
 /// Rules that differ in one regular expression only.
 #[derive(Debug)]
 struct Automaton {
@@ -64,8 +84,8 @@ impl ByField {
         self.values.is_empty() && self.starts.is_empty() && self.ends.is_empty()
     }
 
-    fn add(&mut self, pattern: &NamePattern, number: u32) {
-        let (map, affix) = match pattern.affix() {
+    fn add(&mut self, affix: Affix<'_>, number: u32) {
+        let (map, affix) = match affix {
             Affix::Start(affix) => (&mut self.starts, affix),
             Affix::End(affix) => (&mut self.ends, affix),
         };
@@ -87,22 +107,24 @@ impl Finder {
         let fields = schema.fields.iter().map(|_| ByField::default()).collect();
         let mut finder = Self { fields, automata: Vec::new(), others: Vec::new() };
         let mut alike: HashMap<(FieldIndex, Vec<&Predicate>), Vec<u32>> = HashMap::new();
-        let mut wanting: HashMap<(FieldIndex, &[u8]), usize> = HashMap::new();
-        for wanted in rules.iter().flat_map(exact) {
-            *wanting.entry(wanted).or_default() += 1;
-        }
-        let wanting = |wanted: &(FieldIndex, &[u8])| wanting.get(wanted).copied().unwrap_or_default();
+        let values = Shared::count(rules.iter().flat_map(exact));
+        let beginnings = Shared::count(rules.iter().flat_map(beginning));
         for (number, rule) in (0_u32..).zip(rules) {
-            // A value that many rules want (GET) tells little; an automaton tells them apart.
-            let telling = exact(rule).min_by_key(wanting);
-            let regex = but_one_regex(rule);
-            let name = name_pattern(rule);
-            match (telling, name, regex) {
-                (Some(wanted), _, _) if wanting(&wanted) < FEWEST => finder.add_value(wanted, number),
-                (_, Some((field, pattern)), _) => finder.fields[usize::from(field.0)].add(pattern, number),
-                (_, _, Some(key)) => alike.entry(key).or_default().push(number),
-                (Some(wanted), ..) => finder.add_value(wanted, number),
-                _ => finder.others.push(number),
+            // What many rules have in common (GET, /api/) tells little; an automaton tells them apart.
+            let value = exact(rule).min_by_key(|part| values.by(part));
+            let start = beginning(rule).min_by_key(|part| beginnings.by(part));
+            if let Some(part) = value.filter(|part| values.by(part) < FEWEST) {
+                finder.add_value(part, number);
+            } else if let Some((field, pattern)) = name_pattern(rule) {
+                finder.fields[usize::from(field.0)].add(pattern.affix(), number);
+            } else if let Some((field, start)) = start.filter(|part| beginnings.by(part) < FEWEST) {
+                finder.fields[usize::from(field.0)].add(Affix::Start(start), number);
+            } else if let Some(key) = but_one_regex(rule) {
+                alike.entry(key).or_default().push(number);
+            } else if let Some(part) = value {
+                finder.add_value(part, number);
+            } else {
+                finder.others.push(number);
             }
         }
         for ((field, _), numbers) in alike {
@@ -193,6 +215,16 @@ impl Automaton {
 fn exact(rule: &Compiled) -> impl Iterator<Item = (FieldIndex, &[u8])> {
     rule.predicates.iter().filter_map(|(predicate, pattern)| match pattern {
         Pattern::Exact(value) if predicate.key.is_empty() => Some((predicate.field, &**value)),
+        _ => None,
+    })
+}
+
+/// The fields of which a rule has a regular expression, with what each match begins with, as far as that is certain.
+fn beginning(rule: &Compiled) -> impl Iterator<Item = (FieldIndex, &[u8])> {
+    rule.predicates.iter().filter_map(|(predicate, pattern)| match pattern {
+        Pattern::Regex(_, start) if predicate.key.is_empty() && !start.is_empty() => {
+            Some((predicate.field, &start[..start.len().min(LONGEST)]))
+        }
         _ => None,
     })
 }

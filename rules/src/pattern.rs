@@ -5,6 +5,7 @@ use regex_automata::{
     meta::{Config, Regex},
     util::syntax,
 };
+use regex_syntax::hir::literal::Extractor;
 
 use crate::{names::NamePattern, policy::Matcher, re2::translate};
 
@@ -52,7 +53,7 @@ impl Pattern {
             Matcher::Regex(pattern) => match literal(pattern) {
                 Some(value) => Self::Exact(value.into()),
                 None => compile(pattern)
-                    .map_or(Self::Broken, |regex| Self::Regex(Box::new(regex), literal_prefix(pattern).into())),
+                    .map_or(Self::Broken, |regex| Self::Regex(Box::new(regex), common_start(pattern).into())),
             },
         }
     }
@@ -106,40 +107,24 @@ fn reason(error: &impl ToString) -> String {
 
 /// The value a pattern stands for, if it has nothing but literal and escaped characters.
 fn literal(pattern: &str) -> Option<Vec<u8>> {
-    let (value, rest) = leading_literal(pattern);
-    rest.is_empty().then_some(value)
-}
-
-/// The bytes that every match begins with, as far as they can be told at a glance.
-fn literal_prefix(pattern: &str) -> Vec<u8> {
-    if pattern.contains('|') {
-        return Vec::new();
-    }
-    let (mut value, rest) = leading_literal(pattern);
-    // What is repeated or optional is not certain.
-    if rest.starts_with(['*', '?', '{', '+']) {
-        while value.pop().is_some_and(|byte| byte & 0xc0 == 0x80) {}
-    }
-    value
-}
-
-/// Literal characters at the start, and what is left.
-fn leading_literal(pattern: &str) -> (Vec<u8>, &str) {
     let mut value = Vec::with_capacity(pattern.len());
-    let mut rest = pattern;
-    loop {
-        let mut characters = rest.chars();
-        match characters.next() {
-            None => return (value, rest),
-            Some('\\') => match characters.next() {
-                Some(escaped) if escaped.is_ascii_punctuation() => value.push(escaped as u8),
-                _ => return (value, rest),
-            },
-            Some('.' | '+' | '*' | '?' | '(' | ')' | '|' | '[' | ']' | '{' | '}' | '^' | '$') => return (value, rest),
-            Some(character) => value.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
+    let mut rest = pattern.chars();
+    while let Some(character) = rest.next() {
+        match character {
+            '\\' => value.push(rest.next().filter(char::is_ascii_punctuation)? as u8),
+            '.' | '+' | '*' | '?' | '(' | ')' | '|' | '[' | ']' | '{' | '}' | '^' | '$' => return None,
+            _ => value.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
         }
-        rest = characters.as_str();
     }
+    Some(value)
+}
+
+/// The bytes that every match begins with, as far as they are certain.
+fn common_start(pattern: &str) -> Vec<u8> {
+    let bytes = syntax::Config::new().utf8(false);
+    let read = translate(pattern).ok().and_then(|pattern| syntax::parse_with(&pattern, &bytes).ok());
+    let starts = read.map(|read| Extractor::new().extract(&read));
+    starts.and_then(|starts| starts.longest_common_prefix().map(<[u8]>::to_vec)).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -201,6 +186,28 @@ mod tests {
         assert!(matches!(regex("/status/200"), Pattern::Exact(_)));
         assert!(matches!(regex(r"/a\.json"), Pattern::Exact(_)));
         assert!(matches!(regex("/a.json"), Pattern::Regex(..)));
+    }
+
+    #[test]
+    fn what_each_match_begins_with_is_known_as_far_as_it_is_certain() {
+        for (pattern, start) in [
+            ("/api/.*", "/api/"),
+            (r"/v1\.0/\d+", "/v1.0/"),
+            ("/a(b|c)/d", "/a"),
+            ("/a(?:bc|bd)/e", "/ab"),
+            ("/ab*c", "/a"),
+            ("/ab?c", "/a"),
+            ("/ab+c", "/ab"),
+            ("/a{0,2}", "/"),
+            ("/éé?", "/é"),
+            ("^/a.*$", "/a"),
+            ("a.*|b.*", ""),
+            ("(?i)get.*", ""),
+            (".*", ""),
+        ] {
+            let Pattern::Regex(_, told) = regex(pattern) else { panic!("{pattern}") };
+            assert_eq!(String::from_utf8_lossy(&told), start, "{pattern}");
+        }
     }
 
     #[test]

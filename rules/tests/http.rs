@@ -224,6 +224,44 @@ fn each_of_very_many_rules_is_found_and_nothing_between_them() {
     }
 }
 
+/// Paths whose beginnings are shared by few, by many, by none.
+const PATHS: [&str; 12] = [
+    "/a.*",
+    "/a/.*",
+    "/a/b[cd]/.*",
+    "/a/b/(x|y)",
+    "/[ab]/b.*",
+    "(/a|/b)/c?",
+    "/b+",
+    "/b/\\d+",
+    ".*/c",
+    "/a",
+    "/c/.*/d",
+    "",
+];
+
+const ASKED: [&str; 16] = [
+    "/", "/a", "/ab", "/a/", "/a/b", "/a/bc/", "/a/bd/x", "/a/be/x", "/a/b/x", "/b/b/y", "/a/c", "/b/", "/bbb",
+    "/b/17", "/c/x/d", "/x/c",
+];
+
+proptest::proptest! {
+    #[test]
+    fn rules_that_are_found_are_those_that_match(
+        rules in proptest::collection::vec((0_usize..3, 0..PATHS.len()), 1..60),
+        path in proptest::sample::select(&ASKED[..]),
+    ) {
+        let rules: Vec<L7Rule> =
+            rules.into_iter().map(|(method, path)| allow(["", "GET", "GET|PUT"][method], PATHS[path])).collect();
+        let all = numbered(&rules);
+        for method in ["GET", "PUT", "POST"] {
+            let asked = request(method, path);
+            let one_does = rules.iter().any(|rule| numbered(std::slice::from_ref(rule)).check(&asked).allowed);
+            proptest::prop_assert_eq!(all.check(&asked).allowed, one_does, "{} {}", method, path);
+        }
+    }
+}
+
 #[test]
 fn a_set_without_rules_denies() {
     let set = numbered(&[]);
