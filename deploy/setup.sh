@@ -17,7 +17,7 @@ Usage: deploy/setup.sh [build|run|test|bench|programs|all]...
   cargo     installs nothing; prints how to call a cargo that is new enough
 
 Packages come from Debian with apt-get, as root or through sudo. No service of theirs is started, none that runs is
-stopped. The Python packages of the gRPC test client go into a virtual environment below ${XDG_CACHE_HOME:-~/.cache}.
+stopped. The Python packages of the gRPC test client and h2spec, built from source, go below ${XDG_CACHE_HOME:-~/.cache}.
 TEXT
 }
 
@@ -157,9 +157,10 @@ run() {
 
 tests() {
     run
-    packages bind9-dnsutils busybox-static dnsdist dnsperf golang-go haproxy musl-tools nginx procps python3-venv python3-websockets shellcheck
+    packages bind9-dnsutils busybox-static dnsdist dnsperf golang-go haproxy musl-tools nghttp2-server nginx procps python3-venv python3-websockets shellcheck
     has_java || packages openjdk-17-jdk-headless
     python_environment
+    conformance
 }
 
 bench() {
@@ -185,6 +186,19 @@ python_environment() {
     "$cache/venv/bin/python3" -m pip install --quiet --disable-pip-version-check --requirement "$wanted"
     # Last: it says that all before it is done.
     cp "$wanted" "$cache/venv/requirements.txt"
+}
+
+# h2spec, which is not in Debian: its version, and those of what it is built from, stand in go.mod.
+conformance() {
+    module=$here/../integration/clients/h2spec
+    if cmp -s "$module/go.sum" "$cache/h2spec/go.sum" && [ -x "$cache/h2spec/h2spec" ]; then
+        return
+    fi
+    say "building $cache/h2spec/h2spec"
+    mkdir -p "$cache/h2spec"
+    (cd "$module" && go build -o "$cache/h2spec/h2spec" github.com/summerwind/h2spec/cmd/h2spec)
+    # Last: it says that all before it is done.
+    cp "$module/go.sum" "$cache/h2spec/go.sum"
 }
 
 [ $# -gt 0 ] || set -- test

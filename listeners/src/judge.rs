@@ -55,12 +55,21 @@ pub(crate) struct Judge {
     moved: [u64; 2],
     /// Whether the leg has to come by any device.
     pub(crate) any_device: bool,
-    /// Whether a side did what cannot be relayed.
-    pub(crate) offended: bool,
+    /// Why the relay resets both sides, if it does now.
+    pub(crate) cause: Option<Cause>,
     /// Whether somebody learns names from answers.
     pub(crate) learns: bool,
     /// The names by which the peer is allowed.
     names: Names,
+}
+
+/// Why a relay resets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// A request was denied. The reset may come later, behind the answers that are due.
+    Denied,
+    /// A side did what cannot be relayed: it ends the pair at once, or no more than a stream.
+    Offended,
 }
 
 /// What has become of a flow under a new snapshot.
@@ -108,7 +117,7 @@ impl Judge {
             pending: VecDeque::new(),
             moved: [0; 2],
             any_device: false,
-            offended: false,
+            cause: None,
             learns: false,
             names: Names::default(),
         }
@@ -294,6 +303,7 @@ pub(crate) struct Hearing<'a> {
 
 impl<'a> Hearing<'a> {
     pub(crate) fn new(judge: &'a mut Judge, court: Court<'a>) -> Self {
+        judge.cause = judge.cause.filter(|cause| *cause != Cause::Offended);
         Self { judge, court, changes: Vec::new() }
     }
 }
@@ -326,6 +336,9 @@ impl Checker for Hearing<'_> {
             let event = Arc::new(judge.event(told, Some(request), court.snapshot));
             judge.tell(event, request.exchange(), court.exit);
         }
+        if !allowed {
+            judge.cause = Some(Cause::Denied);
+        }
         match (verdict.deny_with, verdict.deny_scope) {
             _ if allowed && effects.changed.is_empty() => Decision::Allow,
             _ if allowed => {
@@ -357,7 +370,7 @@ impl Checker for Hearing<'_> {
     }
 
     fn offended(&mut self, offence: &dyn Offence) {
-        self.judge.offended = true;
+        self.judge.cause = Some(Cause::Offended);
         self.court.exit.offence(self.judge.protocol, offence);
         tracing::debug!(
             protocol = self.judge.protocol,

@@ -19,7 +19,7 @@ fn program(name: &str) -> String {
 }
 
 /// Lets everybody make any request at a port of the application, each one judged.
-fn any_request(port: u16) -> Value {
+pub(crate) fn any_request(port: u16) -> Value {
     policy(
         SHOP,
         "any-request",

@@ -65,6 +65,9 @@ pub struct Output {
     pub downstream: Vec<u8>,
     /// Bytes for the server.
     pub upstream: Vec<u8>,
+    /// How many of these bytes are no words of the relay's own, but stand for what the side that was shown has sent, and
+    /// count as its.
+    pub relayed: usize,
     /// End the pair, after the step's bytes.
     pub close: Option<Close>,
 }

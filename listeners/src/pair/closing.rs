@@ -3,6 +3,7 @@
 use portcullis_codecs::relay::Side;
 
 use crate::{
+    judge::Cause,
     pair::{
         Fate, Outcome, Pair,
         end::{End, Read},
@@ -73,8 +74,12 @@ impl Pair {
     fn last_outcome(&self) -> Outcome {
         match self.phase {
             Phase::Open | Phase::Draining { .. } => Outcome::Closed,
-            Phase::Resetting if self.judge.offended => Outcome::Offence,
-            Phase::Resetting => Outcome::Denied,
+            Phase::Resetting => match self.judge.cause {
+                Some(Cause::Offended) => Outcome::Offence,
+                Some(Cause::Denied) => Outcome::Denied,
+                // It has ended within an answer.
+                None => Outcome::ResetBy(Side::Upstream),
+            },
         }
     }
 }

@@ -55,7 +55,7 @@ impl Pair {
             }
             at = forwarded + step.discard;
             if spoke {
-                self.speak(core);
+                self.speak(side, core);
             }
             let learnt = side == Side::Upstream && self.learn(&mut *relay, core);
             if step.taken() == 0 && !learnt {
@@ -76,13 +76,15 @@ impl Pair {
         self.ends[from.peer() as usize].write(bytes);
     }
 
-    /// Sends what the relay says itself, behind what its step forwarded, and ends the pair if it says so.
-    fn speak(&mut self, core: &mut Core) {
+    /// Sends what the relay says itself when `from` is shown, behind what its step forwarded, and ends the pair if it
+    /// says so.
+    fn speak(&mut self, from: Side, core: &mut Core) {
         let output = &mut core.output;
-        self.ends[Side::Downstream as usize].write(&output.downstream);
         // What goes on in other bytes than it came in is relayed all the same.
-        core.exit.moved(self.judge.key.direction, Side::Downstream, output.upstream.len());
-        self.judge.moved(Side::Downstream, output.upstream.len());
+        let relayed = std::mem::take(&mut output.relayed);
+        core.exit.moved(self.judge.key.direction, from, relayed);
+        self.judge.moved(from, relayed);
+        self.ends[Side::Downstream as usize].write(&output.downstream);
         self.ends[Side::Upstream as usize].write(&output.upstream);
         output.downstream.clear();
         output.upstream.clear();
@@ -115,9 +117,11 @@ impl Pair {
     pub(super) fn ended(&mut self, side: Side, core: &mut Core) -> Result<(), Outcome> {
         let held = std::mem::take(&mut self.ends[side as usize].held).len();
         if let Some(relay) = &mut self.relay {
+            // What was denied before is not why it ends now.
+            self.judge.cause = None;
             let mut hearing = hearing(&mut self.judge, core.snapshot.as_deref(), &mut core.exit);
             relay.receive_eof(side, held, &mut hearing, &mut core.output);
-            self.speak(core);
+            self.speak(side, core);
         }
         if self.phase != Phase::Open {
             return Ok(());
@@ -141,7 +145,7 @@ impl Pair {
         if let Some(relay) = &mut self.relay {
             let mut hearing = hearing(&mut self.judge, core.snapshot.as_deref(), &mut core.exit);
             relay.head_timeout(&mut hearing, &mut core.output);
-            self.speak(core);
+            self.speak(Side::Downstream, core);
         }
         self.clocks.head = None;
     }

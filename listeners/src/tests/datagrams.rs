@@ -11,7 +11,7 @@ use portcullis_codecs::dns;
 use portcullis_rules::{
     labels::Labels,
     policy::{Entry, L7Rule, L7Rules, PortRef, PortRule, PortSpec},
-    settings::DenyWith,
+    settings::{DenyScope, DenyWith},
     snapshot::Snapshot,
     world::{Service, ServicePort, Transport, World},
 };
@@ -70,7 +70,7 @@ impl Site {
         let ports = vec![PortSpec { port: PortRef::Range(port, port), transport: Some(Transport::Udp) }];
         let l7 = L7Rules { schema: &dns::SCHEMA, rules: vec![L7Rule::default()] };
         let rule = PortRule { ports, l7: Some(l7), ..PortRule::default() };
-        let mut policy = policy(&Rules::DenyAll, DenyWith::Respond).unwrap();
+        let mut policy = policy(&Rules::DenyAll, DenyWith::Respond, DenyScope::Stream).unwrap();
         policy.rules[0].egress = Some(vec![Entry { ports: Some(vec![rule]), ..Entry::default() }]);
         let world = World { policies: vec![Arc::new(policy)], ..self.world() };
         self.plane.publish(Arc::new(Snapshot::compile(&world, 2)));

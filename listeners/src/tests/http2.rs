@@ -5,12 +5,13 @@ use std::{
     net::TcpStream,
 };
 
+use portcullis_rules::settings::DenyScope;
 use serde_json::Value;
 
 use crate::{
     Options,
     telemetry::{Records, TelemetryOptions},
-    tests::{Rig, Rules, assert_ended},
+    tests::{Rig, Rules, assert_ended, assert_reset},
 };
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -46,13 +47,8 @@ fn read_until(peer: &mut TcpStream, kind: u8, stream: u8) -> Vec<u8> {
     }
 }
 
-#[test]
-fn streams_are_judged_alone_and_recorded_with_their_own_answers() {
-    let directory = tempfile::tempdir().unwrap();
-    let file = directory.path().join("records");
-    let options = TelemetryOptions { records: Records::File(file.clone()), ..TelemetryOptions::default() };
-    let mut rig = Rig::with(Options::default(), &options);
-    rig.publish(&Rules::Paths(&["/public"]));
+/// Behind the SETTINGS of both sides.
+fn begin(rig: &Rig) -> (TcpStream, TcpStream) {
     let mut client = rig.client();
     client.write_all(&[PREFACE, SETTINGS].concat()).unwrap();
     // The server is called before there is a request, because the client may wait for its SETTINGS.
@@ -60,7 +56,78 @@ fn streams_are_judged_alone_and_recorded_with_their_own_answers() {
     expect(&mut server, PREFACE);
     server.write_all(&[SETTINGS, ACK].concat()).unwrap();
     read_until(&mut client, 0x4, 0);
-    client.write_all(&[ACK.to_vec(), get(1, "/public"), get(3, "/secret"), get(5, "/public")].concat()).unwrap();
+    client.write_all(ACK).unwrap();
+    (client, server)
+}
+
+/// A request whose only field has a name in upper case.
+fn malformed(stream: u8) -> Vec<u8> {
+    frame(0x1, 0x5, stream, &[&[0x82, 0x86, 0x84][..], b"\x00\x01A\x01b"].concat())
+}
+
+#[test]
+fn what_one_stream_did_wrong_is_not_why_a_later_one_ends_the_connection() {
+    let mut rig = Rig::new();
+    rig.deny_scope = DenyScope::Connection;
+    rig.publish(&Rules::Paths(&["/public"]));
+    let (mut client, mut server) = begin(&rig);
+    client.write_all(&malformed(1)).unwrap();
+    assert_eq!(read_until(&mut client, 0x3, 1), [0, 0, 0, 1]);
+    client.write_all(&get(3, "/public")).unwrap();
+    read_until(&mut server, 0x1, 3);
+    // Half a frame of DATA.
+    server.write_all(&[frame(0x1, 0x4, 3, b"\x88"), frame(0x0, 0, 3, b"cut")[..10].to_vec()].concat()).unwrap();
+    read_until(&mut client, 0x1, 3);
+    expect(&mut client, &frame(0x0, 0, 3, b"cut")[..10]);
+    drop(server);
+    assert_reset(&mut client);
+    rig.await_metric(r#"portcullis_connections_total{direction="ingress",outcome="reset_by_server"} 1"#);
+
+    let (mut client, _server) = begin(&rig);
+    client.write_all(&[malformed(1), get(3, "/secret")].concat()).unwrap();
+    read_until(&mut client, 0x7, 0);
+    assert_reset(&mut client);
+    rig.await_metric(r#"portcullis_connections_total{direction="ingress",outcome="denied"} 1"#);
+}
+
+#[test]
+fn what_is_written_anew_counts_as_bytes_of_whom_it_comes_from() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("records");
+    let options = TelemetryOptions { records: Records::File(file.clone()), ..TelemetryOptions::default() };
+    let mut rig = Rig::with(Options::default(), &options);
+    rig.publish(&Rules::Paths(&["/public"]));
+    let (mut client, mut server) = begin(&rig);
+    client.write_all(&get(1, "/public")).unwrap();
+    let first = 9 + read_until(&mut server, 0x1, 1).len();
+    server.write_all(&[frame(0x1, 0x4, 1, b"\x88"), frame(0x0, 0x1, 1, b"body")].concat()).unwrap();
+    assert_eq!(read_until(&mut client, 0x0, 1), b"body");
+    client.write_all(&get(3, "/public")).unwrap();
+    let second = 9 + read_until(&mut server, 0x1, 3).len();
+    drop((client, server));
+    rig.await_active(0);
+    drop(rig);
+    let text = std::fs::read_to_string(&file).unwrap();
+    let records: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    // The preface, SETTINGS with a setting of ours, the acknowledgement, and the request.
+    let begun = PREFACE.len() + 15 + ACK.len();
+    let received = |record: &Value| record["bytes_received"].as_u64();
+    assert_eq!(received(&records[0]), Some((begun + first) as u64), "{text}");
+    assert_eq!(received(&records[1]), Some((begun + first + second) as u64), "{text}");
+    // SETTINGS with two of ours, the acknowledgement, and the answer.
+    let answered = 9 + 12 + ACK.len() + 10 + 13;
+    assert_eq!(records[1]["bytes_sent"].as_u64(), Some(answered as u64), "{text}");
+}
+
+#[test]
+fn streams_are_judged_alone_and_recorded_with_their_own_answers() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("records");
+    let options = TelemetryOptions { records: Records::File(file.clone()), ..TelemetryOptions::default() };
+    let mut rig = Rig::with(Options::default(), &options);
+    rig.publish(&Rules::Paths(&["/public"]));
+    let (mut client, mut server) = begin(&rig);
+    client.write_all(&[get(1, "/public"), get(3, "/secret"), get(5, "/public")].concat()).unwrap();
     assert_eq!(read_until(&mut client, 0x3, 3), [0, 0, 0, 8]);
     read_until(&mut server, 0x1, 5);
     // The static table says 404 and 200.

@@ -30,7 +30,7 @@ use portcullis_rules::{
         Entry, HeaderAction, L7Rule, L7Rules, Matcher, Mismatch, Policy, PortRef, PortRule, PortSpec, Position,
         Predicate, Rule, Wanted,
     },
-    settings::DenyWith,
+    settings::{DenyScope, DenyWith},
     snapshot::Snapshot,
     world::{Endpoint, EndpointId, Secret, Service, World},
 };
@@ -122,6 +122,7 @@ pub(super) struct Rig {
     to: Arc<Mutex<SocketAddr>>,
     pub(super) ways: Arc<Mutex<Vec<Way>>>,
     pub(super) deny_with: DenyWith,
+    pub(super) deny_scope: DenyScope,
     pub(super) services: Vec<Arc<Service>>,
     /// Address of the endpoint. Who connects to another goes out.
     pub(super) own: Ipv4Addr,
@@ -158,6 +159,7 @@ impl Rig {
             to,
             ways,
             deny_with: DenyWith::Reset,
+            deny_scope: DenyScope::Stream,
             services: Vec::new(),
             own: OWN,
             generation: 0,
@@ -181,7 +183,7 @@ impl Rig {
         let world = World {
             endpoints: vec![Arc::new(endpoint(self.own))],
             services: self.services.clone(),
-            policies: policy(rules, self.deny_with).into_iter().map(Arc::new).collect(),
+            policies: policy(rules, self.deny_with, self.deny_scope).into_iter().map(Arc::new).collect(),
             secrets: vec![Secret { name: "shop/token".to_owned(), value: "hush".to_owned() }],
             ..World::default()
         };
@@ -273,7 +275,7 @@ fn endpoint(own: Ipv4Addr) -> Endpoint {
     }
 }
 
-fn policy(rules: &Rules<'_>, deny_with: DenyWith) -> Option<Policy> {
+fn policy(rules: &Rules<'_>, deny_with: DenyWith, deny_scope: DenyScope) -> Option<Policy> {
     let entries = match rules {
         Rules::NotEnforced => return None,
         Rules::DenyAll => vec![Entry::default()],
@@ -298,7 +300,7 @@ fn policy(rules: &Rules<'_>, deny_with: DenyWith) -> Option<Policy> {
         rules: vec![rule],
         deny_with: Some(deny_with),
         deny_names_with: None,
-        deny_scope: None,
+        deny_scope: Some(deny_scope),
         origin: Arc::from("test"),
     })
 }

@@ -131,7 +131,9 @@ impl Http1 {
                 Ok(Progress::go_on(forward(end)))
             }
             Decision::Rewrite => {
+                let before = out.upstream.len();
                 rewrite::head(&input[..end], checker.changes(), &mut out.upstream);
+                out.relayed += out.upstream.len() - before;
                 self.allow(&head);
                 Ok(Progress::go_on(discard(end)))
             }

@@ -71,8 +71,7 @@ impl Http2 {
         if relayed == payload {
             turn.pass(whole);
         } else {
-            turn.skip(whole.len());
-            frame::settings(&relayed, turn.words(peer));
+            turn.replace(whole.len(), |out| frame::settings(&relayed, out));
         }
         Ok(())
     }
@@ -93,10 +92,13 @@ impl Http2 {
     fn reset(&mut self, id: u32, code: u32, turn: &mut Turn<'_>) -> Result<bool, Violation> {
         let index = match self.streams.place(id) {
             Place::New | Place::Idle => return Err(Violation::IdleStream),
-            Place::Ended | Place::Over => return self.ignore(turn),
+            Place::Ended | Place::Reset | Place::Over => return self.ignore(turn),
             Place::Open(index) => index,
         };
-        let stream = self.streams.close(index);
+        let stream = match turn.from {
+            Side::Downstream => self.streams.close_by_client(index),
+            Side::Upstream => self.streams.close(index),
+        };
         let budgets = &mut self.budgets[Side::Downstream as usize];
         match turn.from {
             Side::Downstream if stream.status.is_none() => budgets.rapid_resets.spend()?,
@@ -117,7 +119,7 @@ impl Http2 {
         let place = if id == 0 { None } else { Some(self.streams.place(id)) };
         match place {
             Some(Place::New | Place::Idle) => return Err(Violation::IdleStream),
-            Some(Place::Ended | Place::Over) => {}
+            Some(Place::Ended | Place::Reset | Place::Over) => {}
             None if increment == 0 => return Err(Violation::WindowIncrement),
             Some(Place::Open(index)) if increment == 0 => self.cut(index, Violation::WindowIncrement, turn)?,
             None | Some(Place::Open(_)) => {

@@ -9,6 +9,7 @@ use super::{
     violation::Violation,
     way::Payload,
 };
+use crate::relay::Side;
 
 /// So much dropped DATA is given credit for at a time. It is a fraction of the smallest window that a connection begins
 /// with, so the sender never waits for it.
@@ -23,7 +24,11 @@ impl Http2 {
         let passes = match self.streams.place(header.stream) {
             Place::New | Place::Idle => return Err(Violation::IdleStream),
             Place::Ended => return Err(Violation::StreamClosed),
-            Place::Over => false,
+            Place::Reset if from == Side::Downstream => {
+                self.refuse(header.stream, Violation::StreamClosed, turn)?;
+                false
+            }
+            Place::Reset | Place::Over => false,
             Place::Open(index) => {
                 let taken = self.streams.get(index).halves[from as usize].data(content, end_stream);
                 match taken {

@@ -1,7 +1,8 @@
 //! HTTP/2 (RFC 9113): a relay of frames. One connection of a client goes with one connection to the server, with the
 //! same streams. The header blocks of requests are decoded, judged, and written anew for the server, so that what was
-//! judged is what is sent; those of responses are read on the way. Everything else goes on as it came: DATA and the
-//! credit for it, PING, GOAWAY, RST_STREAM, and SETTINGS but for what we could not keep up.
+//! judged is what is sent; those of responses are read on the way, and written anew only behind a malformed one.
+//! Everything else goes on as it came: DATA and the credit for it, PING, GOAWAY, RST_STREAM, and SETTINGS but for what we
+//! could not keep up.
 
 mod block;
 mod budget;
@@ -49,6 +50,8 @@ pub(crate) struct Http2 {
     streams: Streams,
     /// Writes the header blocks for the server.
     encoder: Encoder,
+    /// Writes the header blocks for the client, once one of the server's did not go on.
+    for_client: Option<Box<Encoder>>,
     /// The fields of the block that is being looked at.
     fields: FieldList,
     /// The last stream that the server will deal with, by its GOAWAY.
@@ -78,6 +81,7 @@ impl Http2 {
             budgets: [Budgets::new(&limits.http2), Budgets::new(&limits.http2)],
             streams: Streams::default(),
             encoder: Encoder::new(hpack::MAX_TABLE_SIZE),
+            for_client: None,
             fields: FieldList::default(),
             last: u32::MAX,
         }

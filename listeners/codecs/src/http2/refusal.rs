@@ -60,7 +60,11 @@ impl Http2 {
 
     /// Answers a request by a head alone, and stops it if it goes on (RFC 9113 §8.1).
     fn answer(&mut self, id: u32, end_stream: bool, turn: &mut Turn<'_>, say: impl FnOnce(&mut Stateless<'_>)) {
-        let due = self.ways[Side::Upstream as usize].decoder.due_size_update();
+        let due = match self.for_client {
+            None => self.ways[Side::Upstream as usize].decoder.due_size_update(),
+            // Whatever the client waits for, no table is used any more.
+            Some(_) => Some(0),
+        };
         let out = self.words(Side::Downstream, turn);
         frame::headers(id, true, out, |out| say(&mut Stateless::new(due, out)));
         if !end_stream {

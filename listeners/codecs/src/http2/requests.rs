@@ -21,6 +21,7 @@ impl Http2 {
         match self.streams.place(block.stream) {
             Place::Idle => Err(Violation::StreamId),
             Place::Ended => Err(Violation::StreamClosed),
+            Place::Reset => self.refuse(block.stream, Violation::StreamClosed, turn),
             // The trailers of a stream that was denied or reset.
             Place::Over => self.budgets[Side::Downstream as usize].ignored.spend(),
             Place::Open(index) => self.request_trailers(index, block, turn),
@@ -82,9 +83,13 @@ impl Http2 {
 
     fn request_trailers(&mut self, index: usize, block: &Block<'_>, turn: &mut Turn<'_>) -> Result<(), Violation> {
         let large = block.large.is_some() || block.fields.size() > self.limits.trailers;
-        let checked = if large { Err(Violation::Trailers) } else { check_trailers(block.fields.iter()) };
         let half = &mut self.streams.get(index).halves[Side::Downstream as usize];
-        match checked.and_then(|()| half.trailers(block.end_stream)) {
+        // What stands behind the end is no trailers, whatever its fields are.
+        let taken = half.trailers(block.end_stream).and_then(|()| match large {
+            true => Err(Violation::Trailers),
+            false => check_trailers(block.fields.iter()),
+        });
+        match taken {
             Err(violation) => self.cut(index, violation, turn),
             Ok(()) => {
                 self.came_on(index, turn);
@@ -97,8 +102,8 @@ impl Http2 {
     /// Writes a header block for the server.
     fn write(&mut self, id: u32, end_stream: bool, fields: &FieldList, turn: &mut Turn<'_>) {
         let encoder = &mut self.encoder;
-        let out = turn.words(Side::Upstream);
-        frame::headers(id, end_stream, out, |out| encoder.encode(fields.iter(), out));
+        // The bytes of the block have been taken.
+        turn.replace(0, |out| frame::headers(id, end_stream, out, |out| encoder.encode(fields.iter(), out)));
     }
 }
 

@@ -1,10 +1,13 @@
 //! The server's header blocks: responses and their trailers. They go on as they came, also those on streams that are
-//! over, because the client's table has to follow them.
+//! over, because the client's table has to follow them; until one is malformed. That one does not go on, so the client
+//! would not follow those behind it, and they are written anew, without any table.
 
 use super::{
     Http2,
     block::Block,
     field::{check_trailers, grpc_status},
+    frame,
+    hpack::Encoder,
     response::Head,
     streams::{Half, Place},
     turn::Turn,
@@ -13,26 +16,41 @@ use super::{
 use crate::relay::{Answer, Side};
 
 impl Http2 {
-    /// A response that is malformed ends the connection: it cannot go on (RFC 9113 §8.1.1), and without it the client
-    /// could not read those behind it.
+    /// A response that is malformed ends its stream (RFC 9113 §8.1.1).
     pub(super) fn response_block(&mut self, block: &Block<'_>, turn: &mut Turn<'_>) -> Result<(), Violation> {
-        if let Some(violation) = block.large {
-            return Err(violation);
-        }
-        match self.streams.place(block.stream) {
+        let index = match self.streams.place(block.stream) {
             Place::New | Place::Idle => return Err(Violation::IdleStream),
             Place::Ended => return Err(Violation::StreamClosed),
-            Place::Over => {}
-            Place::Open(index) => {
-                match self.streams.get(index).halves[Side::Upstream as usize] {
-                    Half::Head => self.response_head(index, block, turn)?,
-                    Half::Body(_) | Half::Ended => self.response_trailers(index, block, turn)?,
+            Place::Reset | Place::Over => {
+                match self.for_client {
+                    None => turn.pass(block.frames),
+                    Some(_) => turn.skip(block.frames.len()),
                 }
-                self.came_on(index, turn);
+                return Ok(());
             }
+            Place::Open(index) => index,
+        };
+        if let Err(violation) = self.response(index, block, turn) {
+            turn.skip(block.frames.len());
+            self.for_client.get_or_insert_with(|| Box::new(Encoder::new(0)));
+            return self.cut(index, violation, turn);
         }
-        turn.pass(block.frames);
+        self.came_on(index, turn);
+        match &mut self.for_client {
+            None => turn.pass(block.frames),
+            Some(encoder) => turn.replace(block.frames.len(), |out| {
+                frame::headers(block.stream, block.end_stream, out, |out| encoder.encode(block.fields.iter(), out));
+            }),
+        }
         Ok(())
+    }
+
+    fn response(&mut self, index: usize, block: &Block<'_>, turn: &mut Turn<'_>) -> Result<(), Violation> {
+        match (block.large, self.streams.get(index).halves[Side::Upstream as usize]) {
+            (Some(violation), _) => Err(violation),
+            (None, Half::Head) => self.response_head(index, block, turn),
+            (None, Half::Body(_) | Half::Ended) => self.response_trailers(index, block, turn),
+        }
     }
 
     fn response_head(&mut self, index: usize, block: &Block<'_>, turn: &mut Turn<'_>) -> Result<(), Violation> {
@@ -53,9 +71,9 @@ impl Http2 {
     }
 
     fn response_trailers(&mut self, index: usize, block: &Block<'_>, turn: &mut Turn<'_>) -> Result<(), Violation> {
-        check_trailers(block.fields.iter())?;
         let stream = self.streams.get(index);
         stream.halves[Side::Upstream as usize].trailers(block.end_stream)?;
+        check_trailers(block.fields.iter())?;
         if !std::mem::replace(&mut stream.told, true) {
             let grpc_status = grpc_status(block.fields.iter());
             turn.checker.answered(Answer { exchange: stream.exchange, status: stream.status, grpc_status });

@@ -1,12 +1,13 @@
 //! The streams of one connection (RFC 9113 §5.1), as far as a relay has to know them: those that are open, which ids
-//! were passed over, and which were ended in order a short while ago. All others are over and forgotten.
+//! were passed over, and which were ended in order, or reset by the client, a short while ago. All others are over and
+//! forgotten.
 
 use super::violation::Violation;
 
 /// Ids that were passed over are remembered in so many ranges.
 const GAPS: usize = 32;
-/// So many streams that were ended in order are remembered.
-const ENDED: usize = 32;
+/// So many streams that were ended in order, or reset by the client, are remembered.
+const PAST: usize = 32;
 
 /// How far one side's message has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,6 +86,8 @@ pub(super) enum Place {
     Open(usize),
     /// Both sides ended it in order.
     Ended,
+    /// The client has reset it, and may send nothing more on it.
+    Reset,
     /// It is over. Something may still be on its way that was sent before its sender knew.
     Over,
 }
@@ -98,7 +101,8 @@ pub(super) struct Streams {
     last: u32,
     /// Ranges of ids that were passed over.
     gaps: Vec<(u32, u32)>,
-    ended: Vec<u32>,
+    /// Streams of a short while ago, and whether the client has reset them.
+    past: Vec<(u32, bool)>,
     oldest: usize,
 }
 
@@ -113,8 +117,11 @@ impl Streams {
         match self.open.binary_search_by_key(&id, |stream| stream.id) {
             Ok(index) => Place::Open(index),
             Err(_) if self.gaps.iter().any(|(first, last)| (*first..=*last).contains(&id)) => Place::Idle,
-            Err(_) if self.ended.contains(&id) => Place::Ended,
-            Err(_) => Place::Over,
+            Err(_) => match self.past.iter().find(|(past, _)| *past == id) {
+                Some((_, true)) => Place::Reset,
+                Some((_, false)) => Place::Ended,
+                None => Place::Over,
+            },
         }
     }
 
@@ -158,14 +165,25 @@ impl Streams {
             self.open = Vec::new();
         }
         if stream.halves == [Half::Ended; 2] {
-            if self.ended.len() < ENDED {
-                self.ended.push(stream.id);
-            } else {
-                self.ended[self.oldest] = stream.id;
-                self.oldest = (self.oldest + 1) % ENDED;
-            }
+            self.remember(stream.id, false);
         }
         stream
+    }
+
+    /// Forgets an open stream that the client has reset.
+    pub(super) fn close_by_client(&mut self, index: usize) -> Stream {
+        let stream = self.close(index);
+        self.remember(stream.id, true);
+        stream
+    }
+
+    fn remember(&mut self, id: u32, reset: bool) {
+        if self.past.len() < PAST {
+            self.past.push((id, reset));
+        } else {
+            self.past[self.oldest] = (id, reset);
+            self.oldest = (self.oldest + 1) % PAST;
+        }
     }
 
     /// Forgets all open streams above an id.
@@ -222,12 +240,14 @@ mod tests {
 
     #[test]
     fn what_was_ended_in_order_is_told_from_what_was_reset() {
-        let mut streams = with(&[1, 3, 5]);
+        let mut streams = with(&[1, 3, 5, 7]);
         streams.get(0).halves = [Half::Ended; 2];
         streams.close(0);
         streams.close(0);
-        assert_eq!((streams.place(1), streams.place(3), streams.place(5)), (Place::Ended, Place::Over, Place::Open(0)));
-        assert_eq!((streams.len(), streams.last()), (1, 5));
+        streams.close_by_client(1);
+        let places = [1, 3, 5, 7].map(|id| streams.place(id));
+        assert_eq!(places, [Place::Ended, Place::Over, Place::Open(0), Place::Reset]);
+        assert_eq!((streams.len(), streams.last()), (1, 7));
         assert_eq!(streams.close_above(3).len(), 1);
         assert_eq!(streams.place(5), Place::Over);
     }
@@ -241,7 +261,7 @@ mod tests {
             streams.open(Stream { halves: [Half::Ended; 2], ..stream(id) });
             streams.close(0);
         }
-        assert_eq!((streams.gaps.len(), streams.ended.len(), streams.len()), (GAPS, ENDED, 0));
+        assert_eq!((streams.gaps.len(), streams.past.len(), streams.len()), (GAPS, PAST, 0));
         assert_eq!(streams.place(39_999), Place::Ended);
         assert_eq!(streams.place(39_997), Place::Idle);
         // Long ago: nobody knows any more.

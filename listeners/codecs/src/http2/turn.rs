@@ -38,9 +38,18 @@ impl<'a> Turn<'a> {
         if self.forwards() {
             self.step.forward += bytes.len();
         } else {
-            self.words(self.from.peer()).extend_from_slice(bytes);
-            self.step.discard += bytes.len();
+            self.replace(bytes.len(), |out| out.extend_from_slice(bytes));
         }
+    }
+
+    /// Takes so many of the next bytes of the input; what `write` appends goes on in their place.
+    pub(super) fn replace(&mut self, bytes: usize, write: impl FnOnce(&mut Vec<u8>)) {
+        let out = self.words(self.from.peer());
+        let before = out.len();
+        write(out);
+        let written = out.len() - before;
+        self.out.relayed += written;
+        self.skip(bytes);
     }
 
     /// Takes the next bytes of the input and drops them.

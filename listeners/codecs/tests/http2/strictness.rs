@@ -1,1 +1,172 @@
-//! x
+//! What is malformed costs its stream where it can: the others, and the connection, go on.
+
+use portcullis_codecs::{
+    http,
+    http2::{
+        Code,
+        hpack::{Decoder, Encoder, Field, FieldList, Limits as BlockLimits, Representation},
+    },
+    relay::{Answer, Close, Decision, Limits, Side},
+};
+
+use crate::{
+    frames::*,
+    playbook::{
+        pair::{Pair, deny_with},
+        script::play,
+    },
+};
+
+const MALFORMED: [(&str, &str); 2] = [(":status", "200"), ("connection", "close")];
+
+/// Behind a malformed response, the first block for the client begins by emptying its table.
+fn anew(stream: u32, flags: u8, fields: &[(&str, &str)]) -> Vec<u8> {
+    frame(0x1, END_HEADERS | flags, stream, &[&[0x20][..], &block(fields)].concat())
+}
+
+#[test]
+fn a_malformed_response_ends_its_stream_alone() {
+    let ends = || cat(&[reset(1, Code::InternalError)]);
+    let two = |name| begun(name).reaches_server(cat(&[last_headers(1, &GET), headers(3, &POST)]));
+    two("its head")
+        .server(headers(1, &MALFORMED))
+        .server_offends("connection_field")
+        .client_sees(ends())
+        .server_sees(reset(1, Code::ProtocolError))
+        .server(data(1, END_STREAM, "dropped"))
+        .server(headers(3, &OK))
+        .client_sees(anew(3, 0, &OK))
+        .reaches_server(data(3, END_STREAM, "on"))
+        .reaches_client(data(3, 0, "body"))
+        .reaches_client(last_headers(3, &[("x-sum", "1")]))
+        .answers(&[Answer { exchange: 1, status: None, grpc_status: None }, answer(3, 200)])
+        .run();
+    two("its trailers")
+        .reaches_client(headers(1, &OK))
+        .reaches_client(data(1, 0, "body"))
+        .server(last_headers(1, &[(":status", "200")]))
+        .server_offends("trailer_field")
+        .client_sees(ends())
+        .server_sees(reset(1, Code::ProtocolError))
+        .server(last_headers(3, &OK))
+        .client_sees(anew(3, END_STREAM, &OK))
+        .run();
+    two("a head behind its end")
+        .reaches_client(headers(3, &OK))
+        .reaches_client(data(3, END_STREAM, "all"))
+        .server(last_headers(3, &OK))
+        .server_offends("stream_closed")
+        .client_sees(reset(3, Code::InternalError))
+        .server_sees(reset(3, Code::StreamClosed))
+        .server(last_headers(1, &OK))
+        .client_sees(anew(1, END_STREAM, &OK))
+        .run();
+}
+
+#[test]
+fn a_refusal_behind_a_malformed_response_is_read_all_the_same() {
+    let forbidden = [(":status", "403"), ("content-length", "0")];
+    begun("a client that waits for a smaller table")
+        .responding()
+        .reaches_server(last_headers(1, &GET))
+        .server(headers(1, &MALFORMED))
+        .server_offends("connection_field")
+        .client_sees(reset(1, Code::InternalError))
+        .server_sees(reset(1, Code::ProtocolError))
+        .reaches_server(settings(&[(0x1, 0)]))
+        .reaches_client(settings_ack())
+        .client(last_headers(3, &DENIED))
+        .client_sees(anew(3, END_STREAM, &forbidden))
+        .run();
+}
+
+/// The second is malformed, and those behind it name what it has put into the table.
+const ANSWERS: [&[(&str, &str)]; 4] = [
+    &[(":status", "200"), ("x-a", "1")],
+    &[(":status", "200"), ("Upper", "x"), ("x-b", "2")],
+    &[(":status", "200"), ("x-a", "1"), ("x-b", "2"), ("x-key", "secret")],
+    &[(":status", "404"), ("x-b", "2"), ("x-a", "1")],
+];
+
+#[test]
+fn no_malformed_response_makes_the_client_read_others_wrongly() {
+    let mut pair = Pair::new(http::relay(&Limits::default()), deny_with(Decision::Reset));
+    pair.send(Side::Downstream, &client_begins());
+    pair.send(Side::Upstream, &[settings(&[]), settings_ack()].concat());
+    pair.to_client.clear();
+    let mut server = Encoder::new(4096);
+    for (stream, fields) in (1..).step_by(2).zip(ANSWERS) {
+        let field = |(name, value): &(&'static str, &'static str)| {
+            let never = *name == "x-key";
+            let representation = if never { Representation::NeverIndexed } else { Representation::Incremental };
+            Field { name: name.as_bytes(), value: value.as_bytes(), representation }
+        };
+        let mut block = Vec::new();
+        server.encode(fields.iter().map(field), &mut block);
+        pair.send(Side::Downstream, &last_headers(stream, &GET));
+        pair.send(Side::Upstream, &frame(0x1, END_HEADERS | END_STREAM, stream, &block));
+    }
+    assert_eq!(pair.recorder.offences, [(Side::Upstream, "field_name")]);
+    let (mut client, mut list) = (Decoder::new(), FieldList::default());
+    let limits = BlockLimits { list_size: 4096, fields: 100, work: 4096 };
+    let mut seen = Vec::new();
+    let mut rest = &pair.to_client[..];
+    while let [_, _, length, kind, _, _, _, _, stream, behind @ ..] = rest {
+        let (payload, next) = behind.split_at(usize::from(*length));
+        if *kind == 0x1 {
+            client.decode(payload, &limits, &mut list).expect("the client can read it");
+            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+            let fields: Vec<_> = list.iter().map(|field| (text(field.name), text(field.value))).collect();
+            assert_eq!(list.iter().filter(Field::never_indexed).count(), usize::from(*stream == 5), "{stream}");
+            seen.push((*stream, fields));
+        }
+        rest = next;
+    }
+    let sent = |stream: u8, fields: &[(&str, &str)]| {
+        (stream, fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect::<Vec<_>>())
+    };
+    assert_eq!(seen, [sent(1, ANSWERS[0]), sent(5, ANSWERS[2]), sent(7, ANSWERS[3])]);
+}
+
+/// RFC 9113 §5.1, half-closed (remote) and closed.
+#[test]
+fn a_client_that_goes_on_behind_its_own_end_is_told_that_the_stream_is_closed() {
+    begun("a head behind the end of the request")
+        .reaches_server(last_headers(1, &GET))
+        .client(last_headers(1, &GET))
+        .client_offends("stream_closed")
+        .client_sees(reset(1, Code::StreamClosed))
+        .server_sees(reset(1, Code::Cancel))
+        .run();
+    let given_up = |name| {
+        begun(name).reaches_server(headers(1, &POST)).reaches_server(reset(1, Code::Cancel)).client(window_update(1, 5))
+    };
+    given_up("DATA behind a reset")
+        .client(data(1, 0, vec![b'x'; 4096]))
+        .client_offends("stream_closed")
+        .client_sees(cat(&[reset(1, Code::StreamClosed), window_update(0, 4096)]))
+        .reaches_server(last_headers(3, &GET))
+        .run();
+    given_up("a head behind a reset")
+        .client(last_headers(1, &GET))
+        .client_offends("stream_closed")
+        .client_sees(reset(1, Code::StreamClosed))
+        .reaches_server(last_headers(3, &GET))
+        .run();
+    given_up("what the server has sent before it knew")
+        .reaches_client(headers(1, &OK))
+        .server(data(1, END_STREAM, "late"))
+        .reaches_server(last_headers(3, &GET))
+        .run();
+}
+
+/// RFC 9113 §3.4: who sends another preface does not speak HTTP/2. It is answered in HTTP/1 (RFC 9112 §3).
+#[test]
+fn bytes_that_are_no_preface_are_a_bad_request_of_http1() {
+    play("another preface")
+        .client("INVALID CONNECTION PREFACE\r\n\r\n")
+        .client_offends("request_line")
+        .client_reads("HTTP/1.1 400 Bad Request\r\n")
+        .closes(Close::Graceful)
+        .run();
+}
