@@ -2,6 +2,7 @@
 //! relay, which takes the version that the client speaks.
 
 mod choice;
+pub(crate) mod grpc;
 pub(crate) mod parts;
 pub(crate) mod target;
 pub(crate) mod text;

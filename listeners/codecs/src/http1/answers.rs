@@ -1,8 +1,27 @@
 //! What we say ourselves.
 
+use crate::http::grpc::Call;
+
 /// The answer to a denied request.
-pub(super) fn denied(head: bool, close: bool, out: &mut Vec<u8>) {
-    write(403, "Access denied\r\n", head, close, out);
+pub(super) fn denied(head: bool, call: Option<Call>, close: bool, out: &mut Vec<u8>) {
+    match call {
+        None => write(403, "Access denied\r\n", head, close, out),
+        // Its status stands in the head, where there is nothing else to say.
+        Some(call) => {
+            let (status, message) = (Call::DENIED, Call::MESSAGE);
+            let lines = format!(
+                "HTTP/1.1 200 OK\r\nContent-Type: {}\r\nContent-Length: 0\r\ngrpc-status: {status}\r\n\
+                 grpc-message: {message}\r\n{}\r\n",
+                call.content_type(),
+                connection(close)
+            );
+            out.extend_from_slice(lines.as_bytes());
+        }
+    }
+}
+
+fn connection(close: bool) -> &'static str {
+    if close { "Connection: close\r\n" } else { "" }
 }
 
 /// The answer to a request that cannot be relayed. The connection ends behind it.
@@ -28,7 +47,7 @@ fn write(status: u16, text: &str, head: bool, close: bool, out: &mut Vec<u8>) {
         505 => "HTTP Version Not Supported",
         _ => "Bad Request",
     };
-    let connection = if close { "Connection: close\r\n" } else { "" };
+    let connection = connection(close);
     let length = text.len();
     let lines = format!(
         "HTTP/1.1 {status} {reason}\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\n{connection}\r\n"

@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use crate::http::grpc::Call;
+
 /// What matters of a request for reading its answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Asked {
@@ -31,6 +33,8 @@ pub(super) enum Due {
     Refusal {
         /// The request was HEAD.
         head: bool,
+        /// The request was a call of gRPC-Web.
+        call: Option<Call>,
         /// The connection ends behind it.
         close: bool,
     },

@@ -18,6 +18,7 @@ use super::{
 };
 use crate::http::{
     SCHEMA,
+    grpc::Call,
     parts::Parts,
     target::{Target, check_authority},
     text::{has_member, is_token_byte, is_variable_of, members},
@@ -31,6 +32,8 @@ pub(super) struct Head<'a> {
     pub(super) framing: Framing,
     upgrade: bool,
     pub(super) offered: Offered<'a>,
+    /// The call of gRPC-Web that it is.
+    pub(super) call: Option<Call>,
     /// It waits for 100 before it sends its body, or not.
     pub(super) expect: bool,
     connection: Persistence,
@@ -56,6 +59,7 @@ impl<'a> Sink<'a> for Head<'a> {
             framing: Framing::default(),
             upgrade: false,
             offered: Offered::default(),
+            call: None,
             expect: false,
             connection: Persistence::default(),
             section: &[],
@@ -86,6 +90,10 @@ impl<'a> Sink<'a> for Head<'a> {
                 self.connection.close |= has_member(line.value, b"close");
                 self.connection.keep_alive |= has_member(line.value, b"keep-alive");
                 self.connection.nominates |= members(line.value).any(is_field);
+            }
+            12 if line.is(b"content-type") => {
+                // In HTTP/1 there are no others.
+                self.call = self.call.or(Call::of(line.value).filter(|call| *call != Call::Native));
             }
             14 if line.is(b"http2-settings") => self.offered.note(line),
             14 | 17 => self.framing.note(line)?,

@@ -171,7 +171,7 @@ impl Http1 {
             Some(body) => Requests::Swallow { body, room },
             None => Requests::NEXT,
         };
-        self.outstanding.push(Due::Refusal { head: is_head, close });
+        self.outstanding.push(Due::Refusal { head: is_head, call: head.call, close });
         self.settle(out);
     }
 
@@ -196,8 +196,8 @@ impl Http1 {
         while let Some(due) = self.outstanding.front() {
             match due {
                 Due::Answer(_) => return,
-                Due::Refusal { head, close } => {
-                    answers::denied(head, close, &mut out.downstream);
+                Due::Refusal { head, call, close } => {
+                    answers::denied(head, call, close, &mut out.downstream);
                     if close {
                         out.close = Some(Close::Graceful);
                     }

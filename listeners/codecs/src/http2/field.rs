@@ -59,12 +59,6 @@ pub(super) fn check_trailers<'a>(fields: impl Iterator<Item = Field<'a>>) -> Res
     Ok(())
 }
 
-/// Whether a content type is that of gRPC: `application/grpc`, with or without a format behind it.
-pub(super) fn is_grpc(content_type: &[u8]) -> bool {
-    let Some((head, rest)) = content_type.split_at_checked(16) else { return false };
-    head.eq_ignore_ascii_case(b"application/grpc") && matches!(rest.first(), None | Some(b'+' | b';' | b' '))
-}
-
 /// The status of a call, if it is one (`grpc-status`, a decimal number).
 pub(super) fn grpc_status<'a>(mut fields: impl Iterator<Item = Field<'a>>) -> Option<u32> {
     let value = fields.find(|field| field.name == b"grpc-status")?.value;
@@ -118,17 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn grpc_is_known_by_its_content_type() {
-        for (content_type, wanted) in [
-            ("application/grpc", true),
-            ("application/grpc+proto", true),
-            ("Application/gRPC; charset=x", true),
-            ("application/grpc-web", false),
-            ("application/json", false),
-            ("", false),
-        ] {
-            assert_eq!(is_grpc(content_type.as_bytes()), wanted, "{content_type}");
-        }
+    fn the_status_of_a_call_is_a_number() {
         let status = |value| grpc_status([field("a", "b"), field("grpc-status", value)].into_iter());
         assert_eq!((status("7"), status("x"), status("")), (Some(7), None, None));
     }

@@ -7,10 +7,10 @@ use super::{
     turn::Turn,
     violation::{Code, Offended, Violation},
 };
-use crate::relay::{Close, Side};
-
-/// `PERMISSION_DENIED` of gRPC.
-const PERMISSION_DENIED: &[u8] = b"7";
+use crate::{
+    http::grpc::Call,
+    relay::{Close, Side},
+};
 
 impl Http2 {
     /// A denied request is reset. Not as REFUSED_STREAM, which would say that it may be tried again (RFC 9113 §8.7).
@@ -27,14 +27,14 @@ impl Http2 {
     }
 
     /// A denied request is answered: by the status of a call for gRPC, else by 403.
-    pub(super) fn deny_by_answer(&mut self, id: u32, grpc: bool, end_stream: bool, turn: &mut Turn<'_>) {
-        if grpc {
+    pub(super) fn deny_by_answer(&mut self, id: u32, call: Option<Call>, end_stream: bool, turn: &mut Turn<'_>) {
+        if let Some(call) = call {
             self.answer(id, end_stream, turn, |block| {
                 block
                     .field(b":status", b"200")
-                    .field(b"content-type", b"application/grpc")
-                    .field(b"grpc-status", PERMISSION_DENIED)
-                    .field(b"grpc-message", b"denied by network policy");
+                    .field(b"content-type", call.content_type().as_bytes())
+                    .field(b"grpc-status", Call::DENIED.as_bytes())
+                    .field(b"grpc-message", Call::MESSAGE.as_bytes());
             });
         } else {
             self.answer(id, end_stream, turn, |block| {

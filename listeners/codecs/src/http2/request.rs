@@ -8,12 +8,13 @@ use portcullis_rules::{
 };
 
 use super::{
-    field::{check, check_value, is_grpc, is_pseudo, take_length},
+    field::{check, check_value, is_pseudo, take_length},
     hpack::{Field, FieldList},
     violation::Violation,
 };
 use crate::http::{
     SCHEMA,
+    grpc::Call,
     parts::Parts,
     target::{Target, check_authority},
     text::{TOKEN, is_variable_of},
@@ -26,8 +27,8 @@ pub(super) struct Head<'a> {
     exchange: u32,
     fields: &'a FieldList,
     pub(super) length: Option<u64>,
-    /// A call of gRPC.
-    pub(super) grpc: bool,
+    /// The call of gRPC that it is.
+    pub(super) call: Option<Call>,
 }
 
 /// The pseudo-header fields.
@@ -45,7 +46,7 @@ struct Pseudo<'a> {
 struct Said<'a> {
     host: Option<&'a [u8]>,
     length: Option<u64>,
-    grpc: bool,
+    call: Option<Call>,
 }
 
 impl<'a> Head<'a> {
@@ -80,7 +81,7 @@ impl<'a> Head<'a> {
         if connect && said.length.is_some_and(|length| length > 0) {
             return Err(Violation::ConnectBody);
         }
-        Ok(Self { parts, exchange, fields, length: said.length, grpc: said.grpc })
+        Ok(Self { parts, exchange, fields, length: said.length, call: said.call })
     }
 
     pub(super) fn is_head(&self) -> bool {
@@ -160,7 +161,7 @@ impl<'a> Said<'a> {
     fn note(&mut self, field: &Field<'a>) -> Result<(), Violation> {
         match field.name.len() {
             4 if field.name == b"host" && self.host.replace(field.value).is_some() => return Err(Violation::TwoHosts),
-            12 if field.name == b"content-type" => self.grpc |= is_grpc(field.value),
+            12 if field.name == b"content-type" => self.call = self.call.or(Call::of(field.value)),
             14 if field.name == b"content-length" => take_length(&mut self.length, field.value)?,
             _ => {}
         }

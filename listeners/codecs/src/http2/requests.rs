@@ -61,7 +61,7 @@ impl Http2 {
             }
             Decision::Reset => self.deny_by_reset(id, turn),
             Decision::Disconnect => self.deny_by_disconnect(id, turn),
-            Decision::Respond | Decision::Hide => self.deny_by_answer(id, head.grpc, block.end_stream, turn),
+            Decision::Respond | Decision::Hide => self.deny_by_answer(id, head.call, block.end_stream, turn),
         }
         Ok(())
     }

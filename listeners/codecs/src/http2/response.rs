@@ -1,11 +1,12 @@
 //! Response heads, read strictly: only what tells how the response goes on (RFC 9113 §8.3.2).
 
 use super::{
-    field::{check, grpc_status, is_grpc, is_pseudo, take_length},
+    field::{check, grpc_status, is_pseudo, take_length},
     hpack::FieldList,
     streams::{Half, Stream},
     violation::Violation,
 };
+use crate::http::grpc::Call;
 
 /// One response head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +34,7 @@ impl Head {
             check(&field)?;
             match field.name {
                 b"content-length" => take_length(&mut length, field.value)?,
-                b"content-type" => grpc |= is_grpc(field.value),
+                b"content-type" => grpc |= Call::of(field.value) == Some(Call::Native),
                 _ => {}
             }
         }

@@ -69,6 +69,34 @@ fn a_refusal_stands_in_its_place_and_the_connection_goes_on() {
 }
 
 #[test]
+fn a_call_of_grpc_web_is_refused_by_its_status() {
+    let call = |content_type: &str| {
+        format!("POST /deny HTTP/1.1\r\nHost: h\r\nContent-Type: {content_type}\r\nContent-Length: 4\r\n\r\nbody")
+    };
+    let refused = |content_type: &str| {
+        format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\nContent-Length: 0\r\ngrpc-status: 7\r\n\
+             grpc-message: denied by network policy\r\n\r\n"
+        )
+    };
+    play("binary and as text, in order, and the connection goes on")
+        .responding()
+        .reaches_server(GET)
+        .client(call("application/grpc-web+proto"))
+        .client(call("application/grpc-web-text"))
+        .server(OK)
+        .client_sees(format!("{OK}{}{}", refused("application/grpc-web"), refused("application/grpc-web-text")))
+        .reaches_server(GET)
+        .run();
+    play("a content type of HTTP/2 is none here")
+        .responding()
+        .client(call("application/grpc"))
+        .client_sees(FORBIDDEN)
+        .run();
+    play("a reset is a reset").client(call("application/grpc-web")).closes(Close::Reset).run();
+}
+
+#[test]
 fn the_body_of_a_refused_request_is_dropped() {
     let chunks = "POST /deny HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
     play("length and chunks")

@@ -61,22 +61,28 @@ fn a_refusal_is_an_answer_and_stops_a_request_that_goes_on() {
 
 #[test]
 fn a_call_of_grpc_is_refused_by_its_status() {
-    begun("PERMISSION_DENIED")
-        .responding()
-        .client(headers(1, &[DENIED[0], DENIED[1], DENIED[2], DENIED[3], ("content-type", "application/grpc+proto")]))
-        .client_sees(cat(&[
-            last_headers(
-                1,
-                &[
-                    (":status", "200"),
-                    ("content-type", "application/grpc"),
-                    ("grpc-status", "7"),
-                    ("grpc-message", "denied by network policy"),
-                ],
-            ),
-            reset(1, Code::NoError),
-        ]))
-        .run();
+    for (asked, answered) in [
+        ("application/grpc+proto", "application/grpc"),
+        ("application/grpc-web", "application/grpc-web"),
+        ("application/grpc-web-text+proto", "application/grpc-web-text"),
+    ] {
+        begun("PERMISSION_DENIED")
+            .responding()
+            .client(headers(1, &[DENIED[0], DENIED[1], DENIED[2], DENIED[3], ("content-type", asked)]))
+            .client_sees(cat(&[
+                last_headers(
+                    1,
+                    &[
+                        (":status", "200"),
+                        ("content-type", answered),
+                        ("grpc-status", "7"),
+                        ("grpc-message", "denied by network policy"),
+                    ],
+                ),
+                reset(1, Code::NoError),
+            ]))
+            .run();
+    }
 }
 
 #[test]
