@@ -12,14 +12,11 @@ impl Http2 {
     /// The connection cannot go on. Its offender is told why, as far as something can be said.
     pub(super) fn end(&mut self, side: Side, violation: Violation, turn: &mut Turn<'_>) {
         turn.checker.offended(&Offended { violation, side });
-        let close = self.last_word();
-        if side == Side::Upstream && self.may_speak(side) {
+        if side == Side::Upstream && self.ways[Side::Downstream as usize].may_be_spoken_into() {
             frame::go_away(0, violation.code(), turn.words(side));
         }
-        if self.may_speak(Side::Downstream) {
-            let code = if side == Side::Downstream { violation.code() } else { Code::InternalError };
-            frame::go_away(self.streams.last(), code, turn.words(Side::Downstream));
-        }
+        let code = if side == Side::Downstream { violation.code() } else { Code::InternalError };
+        let close = self.say_last(self.streams.last(), code, turn);
         turn.close(close);
     }
 

@@ -153,29 +153,36 @@ impl Http2 {
         Ok(true)
     }
 
-    /// Where words for a side are put: at once, or behind the frame that is on its way there.
+    /// Where words for a side are put: at once, or behind what has to go there first.
     fn words<'t>(&'t mut self, to: Side, turn: &'t mut Turn<'_>) -> &'t mut Vec<u8> {
         let way = &mut self.ways[to.peer() as usize];
-        if way.is_within_frame() { &mut way.words } else { turn.words(to) }
+        if way.may_be_spoken_into() { turn.words(to) } else { &mut way.words }
     }
 
-    /// Says what has waited for the end of a frame.
+    /// Says what has waited.
     fn say_what_waits(&mut self, turn: &mut Turn<'_>) {
         let way = &mut self.ways[turn.from as usize];
-        if !way.words.is_empty() && !way.is_within_frame() {
+        if !way.words.is_empty() && way.may_be_spoken_into() {
             turn.words(turn.from.peer()).append(&mut way.words);
             way.words = Vec::new();
         }
     }
 
-    /// Whether nothing is on its way to a side that has to be completed first.
-    fn may_speak(&self, to: Side) -> bool {
-        !self.ways[to.peer() as usize].is_within_frame()
-    }
-
-    /// The end in which the client can be told something, if it can.
-    fn last_word(&self) -> Close {
-        if self.may_speak(Side::Downstream) { Close::Graceful } else { Close::Reset }
+    /// Says to the client why its connection ends, as far as something can be said: not within a frame, and behind SETTINGS
+    /// (RFC 9113 §3.4), which are ours if the server has said none.
+    fn say_last(&mut self, last: u32, code: Code, turn: &mut Turn<'_>) -> Close {
+        let way = &mut self.ways[Side::Upstream as usize];
+        if way.is_within_frame() {
+            return Close::Reset;
+        }
+        let out = turn.words(Side::Downstream);
+        if way.stage != Stage::Frames {
+            frame::settings(&[], out);
+            way.stage = Stage::Frames;
+        }
+        out.append(&mut way.words);
+        frame::go_away(last, code, out);
+        Close::Graceful
     }
 }
 
@@ -204,7 +211,8 @@ impl Relay for Http2 {
         // A client that has ended may still be answered. Without a server nothing more will come; open streams were
         // not ended, so the client sees that they were cut.
         if from == Side::Upstream {
-            out.close = Some(self.last_word());
+            let cut = self.ways[Side::Upstream as usize].is_within_frame();
+            out.close = Some(if cut { Close::Reset } else { Close::Graceful });
         }
     }
 

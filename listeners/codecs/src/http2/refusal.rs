@@ -20,9 +20,7 @@ impl Http2 {
 
     /// A denied request takes its connection along. It counts as dealt with, so that it is not tried again.
     pub(super) fn deny_by_disconnect(&mut self, id: u32, turn: &mut Turn<'_>) {
-        if self.may_speak(Side::Downstream) {
-            frame::go_away(id, Code::Cancel, turn.words(Side::Downstream));
-        }
+        self.say_last(id, Code::Cancel, turn);
         turn.close(Close::Reset);
     }
 

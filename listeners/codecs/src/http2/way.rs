@@ -62,7 +62,7 @@ pub(super) struct Way {
     pub(super) settings: Settings,
     /// Bytes of dropped DATA for which this side has not got its credit back.
     pub(super) owed: u32,
-    /// What we have to say to the other side, behind the frame that is on its way there.
+    /// What we have to say to the other side, behind what has to go there first.
     pub(super) words: Vec<u8>,
 }
 
@@ -82,6 +82,11 @@ impl Way {
     /// Whether a frame is on its way to the other side, so that nothing can be said there.
     pub(super) fn is_within_frame(&self) -> bool {
         self.payload.left > 0 && self.payload.passes
+    }
+
+    /// Whether something of ours may be said to the other side: what it hears first is SETTINGS (RFC 9113 §3.4).
+    pub(super) fn may_be_spoken_into(&self) -> bool {
+        self.stage == Stage::Frames && !self.is_within_frame()
     }
 
     /// Whether a header block has begun and is not there as a whole.

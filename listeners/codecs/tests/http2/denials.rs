@@ -7,7 +7,10 @@ use portcullis_codecs::{
 
 use crate::{
     frames::*,
-    playbook::pair::{Pair, Recorder, deny_with, without_changes},
+    playbook::{
+        pair::{Pair, Recorder, deny_with, without_changes},
+        script::play,
+    },
 };
 
 #[test]
@@ -97,6 +100,27 @@ fn a_policy_may_take_the_whole_connection() {
         .run();
 }
 
+/// A client takes nothing but SETTINGS for the first frame of a server (RFC 9113 §3.4).
+#[test]
+fn a_refusal_waits_for_the_settings_of_the_server() {
+    let forbidden = last_headers(3, &[(":status", "403"), ("content-length", "0")]);
+    play("a client that does not wait")
+        .responding()
+        .client(cat(&[client_begins(), last_headers(1, &GET), last_headers(3, &DENIED), data(3, 0, [b'x'; 5000])]))
+        .server_sees(cat(&[server_sees_the_begin(), last_headers(1, &GET)]))
+        .judged(&["GET /a h", "POST /deny h -> Respond"])
+        .server(cat(&[settings(&[]), settings_ack()]))
+        .client_sees(cat(&[client_sees_the_begin(), forbidden, window_update(0, 5000), settings_ack()]))
+        .run();
+    play("or for the end of the connection, whose first words are ours then")
+        .client(cat(&[client_begins(), last_headers(1, &DENIED), ping_with_stream()]))
+        .server_sees(server_sees_the_begin())
+        .client_offends("stream_id")
+        .client_sees(cat(&[settings(&[]), reset(1, Code::Cancel), go_away(1, Code::ProtocolError)]))
+        .closes(Close::Graceful)
+        .run();
+}
+
 /// What we say must not stand within a frame of the server.
 #[test]
 fn a_refusal_waits_for_the_end_of_the_frame_that_is_on_its_way() {
@@ -154,21 +178,23 @@ fn an_endless_upload_into_denied_streams_costs_no_memory_and_never_stalls() {
     let mut relay: Box<dyn Relay> = portcullis_codecs::http::relay(&Limits::default());
     let mut pair = Recorder::new(without_changes(deny_with(Decision::Reset)));
     let mut out = Output::default();
-    let mut show = |relay: &mut dyn Relay, bytes: &[u8]| {
+    let mut show = |relay: &mut dyn Relay, from, bytes: &[u8]| {
         let mut rest = bytes;
         while !rest.is_empty() {
-            let step = relay.receive(Side::Downstream, rest, &mut pair, &mut out);
+            let step = relay.receive(from, rest, &mut pair, &mut out);
             assert!(step.taken() > 0 && out.close.is_none());
             rest = &rest[step.taken()..];
         }
         std::mem::take(&mut out.downstream)
     };
-    show(&mut *relay, &[client_begins(), headers(1, &DENIED)].concat());
+    show(&mut *relay, Side::Downstream, &client_begins());
+    show(&mut *relay, Side::Upstream, &settings(&[]));
+    show(&mut *relay, Side::Downstream, &headers(1, &DENIED));
     let chunk = data(1, 0, vec![0; 16_384]);
     let burst = chunk.repeat(16);
     let (mut sent, mut credit) = (0_u64, 0_u64);
     while sent < 10 << 30 {
-        for update in show(&mut *relay, &burst).chunks(13) {
+        for update in show(&mut *relay, Side::Downstream, &burst).chunks(13) {
             assert_eq!(update[..9], window_update(0, 1)[..9]);
             credit += u64::from(u32::from_be_bytes(update[9..].try_into().unwrap()));
         }

@@ -90,7 +90,7 @@ fn only_http2_may_come_behind_the_switch() {
         .reaches_client(SWITCHING)
         .client("GET /second HTTP/1.1\r\n")
         .client_offends("preface")
-        .client_sees(go_away(1, Code::ProtocolError))
+        .client_sees(cat(&[settings(&[]), go_away(1, Code::ProtocolError)]))
         .closes(Close::Graceful)
         .run();
     offered("the client may not go on with the first request")
@@ -98,7 +98,8 @@ fn only_http2_may_come_behind_the_switch() {
         .client(cat(&[client_begins(), data(1, 0, "more")]))
         .server_sees(cat(&[server_sees_the_begin(), reset(1, Code::Cancel)]))
         .client_offends("stream_closed")
-        .client_sees(reset(1, Code::StreamClosed))
+        .server(settings(&[]))
+        .client_sees(cat(&[client_sees_the_begin(), reset(1, Code::StreamClosed)]))
         .run();
 }
 
