@@ -1,5 +1,7 @@
 //! Judging the flow and the requests of one connection, and telling of each verdict.
 
+mod reply;
+
 use std::{
     collections::VecDeque,
     net::SocketAddr,
@@ -9,6 +11,7 @@ use std::{
 
 use portcullis_codecs::{
     dns,
+    lesson::Lesson,
     relay::{Answer, Checker, Decision, Offence, Side},
 };
 use portcullis_rules::{
@@ -21,10 +24,12 @@ use portcullis_rules::{
     world::{Direction, EndpointId, Transport},
 };
 
+pub(crate) use self::reply::Due;
+use self::reply::Taught;
 use crate::{
     dial::Way,
     host::Names,
-    telemetry::{Event, Exit, Party, Record, unix_nanos},
+    telemetry::{Event, Exit, Party, unix_nanos},
 };
 
 /// Longest value of a field that is shown, in bytes.
@@ -49,8 +54,12 @@ pub(crate) struct Judge {
     pub(crate) destination: SocketAddr,
     protocol: &'static str,
     rules: Option<Arc<RuleSet>>,
-    /// Allowed requests without an answer. Empty unless records are written.
+    /// Allowed requests without an answer. Empty unless records are written, or somebody watches replies.
     pending: VecDeque<Pending>,
+    /// What the answer teaches that is read just now.
+    taught: Taught,
+    /// The answer on its way to the client, until it goes on or somebody takes it to hold it.
+    due: Option<Box<Due>>,
     /// Bytes that were relayed, by the side they came from.
     moved: [u64; 2],
     /// Whether the leg has to come by any device.
@@ -115,6 +124,8 @@ impl Judge {
             protocol: raw(transport),
             rules: None,
             pending: VecDeque::new(),
+            taught: Taught::default(),
+            due: None,
             moved: [0; 2],
             any_device: false,
             cause: None,
@@ -188,8 +199,12 @@ impl Judge {
 
     /// The connection has ended: what has had no answer is recorded without.
     pub(crate) fn end(&mut self, exit: &Exit) {
+        if let Some(due) = self.due.take() {
+            self.gives_up(due, exit);
+        }
         while let Some(pending) = self.pending.pop_front() {
-            self.record(pending.event, None, pending.since.elapsed(), exit);
+            let took = pending.since.elapsed();
+            self.give_up(pending, took, exit);
         }
     }
 
@@ -213,7 +228,8 @@ impl Judge {
     /// Shows an event, and keeps it for its record: one that allows is recorded when the answer comes.
     fn tell(&mut self, event: Arc<Event>, exchange: u32, exit: &Exit) {
         exit.show(&event);
-        if !exit.records(event.allowed) {
+        let replies = event.allowed && self.tells_replies() && exit.is_watched();
+        if !replies && !exit.records(event.allowed) {
             return;
         }
         if event.allowed {
@@ -221,13 +237,6 @@ impl Judge {
         } else {
             self.record(event, None, Duration::ZERO, exit);
         }
-    }
-
-    fn record(&self, event: Arc<Event>, answer: Option<Answer>, duration: Duration, exit: &Exit) {
-        let [received, sent] = self.moved;
-        let status = answer.and_then(|answer| answer.status);
-        let grpc_status = answer.and_then(|answer| answer.grpc_status);
-        exit.record(Record { event, status, grpc_status, duration, received, sent });
     }
 
     fn event(&self, told: Told<'_>, request: Option<&dyn Request>, snapshot: Option<&Snapshot>) -> Event {
@@ -250,6 +259,7 @@ impl Judge {
             missing_headers: told.headers.0,
             rejected_headers: told.headers.1,
             fields: request.map(fields).unwrap_or_default(),
+            reply: None,
             version: request.map_or("", Request::version),
             generation: snapshot.map_or(0, Snapshot::generation),
         }
@@ -365,7 +375,13 @@ impl Checker for Hearing<'_> {
         let pending = &mut self.judge.pending;
         let place = pending.iter().position(|pending| pending.exchange == answer.exchange);
         if let Some(pending) = place.and_then(|place| pending.remove(place)) {
-            self.judge.record(pending.event, Some(answer), pending.since.elapsed(), self.court.exit);
+            self.judge.came(pending, answer, self.court.exit);
+        }
+    }
+
+    fn taught(&mut self, lesson: &Lesson) {
+        if !self.judge.pending.is_empty() {
+            self.judge.taught = lesson.into();
         }
     }
 

@@ -1,7 +1,7 @@
 //! The monitor's lines, as a table: a verdict, and what is read on the terminal and by scripts.
 #![allow(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
 
-use portcullis_config::proto::{DnsQuery, HttpRequest, MissingHeader, Party, Verdict};
+use portcullis_config::proto::{DnsAnswer, DnsQuery, HttpRequest, MissingHeader, Party, Verdict};
 use portcullis_proxy::{output::Paint, render::verdict};
 
 const TIME: u64 = 1_795_470_000_123_456_789;
@@ -63,9 +63,16 @@ fn asked(name: &str) -> Verdict {
         protocol: "dns".into(),
         rule: "egress[0].toPorts[0].rules.dns[0]".into(),
         http: None,
-        dns: Some(DnsQuery { name: name.into(), r#type: "AAAA".into() }),
+        dns: Some(DnsQuery { name: name.into(), r#type: "AAAA".into(), answer: None }),
         ..allowed()
     }
+}
+
+fn answered(answer: DnsAnswer) -> Verdict {
+    let addresses = vec!["2001:db8::10".into(), "2001:db8::11".into()];
+    let answer = DnsAnswer { rcode: "NOERROR".into(), addresses, ..answer };
+    let dns = DnsQuery { name: "example.com.".into(), r#type: "AAAA".into(), answer: Some(answer) };
+    Verdict { dns: Some(dns), ..asked("example.com.") }
 }
 
 fn refused(layer: &str) -> Verdict {
@@ -136,6 +143,27 @@ fn each_verdict_is_one_line_that_says_who_what_and_why() {
             format!(
                 "-> dns {parties}, egress: allowed AAAA example.com., policy shop/app-http rule \
                  egress[0].toPorts[0].rules.dns[0]"
+            ),
+        ),
+        (
+            "the answer, which taught nothing new",
+            answered(DnsAnswer::default()),
+            format!("-> dns {parties}, egress: answered AAAA example.com. NOERROR 2001:db8::10 2001:db8::11"),
+        ),
+        (
+            "an answer with many addresses, which was held until they were in force",
+            answered(DnsAnswer { more: 498, held_us: Some(42), ..DnsAnswer::default() }),
+            format!(
+                "-> dns {parties}, egress: answered AAAA example.com. NOERROR 2001:db8::10 2001:db8::11 and 498 more, \
+                 held 0.042 ms"
+            ),
+        ),
+        (
+            "an answer that was held for too long",
+            answered(DnsAnswer { held_us: Some(1_000_042), replaced: true, ..DnsAnswer::default() }),
+            format!(
+                "-> dns {parties}, egress: answered AAAA example.com. NOERROR 2001:db8::10 2001:db8::11, held \
+                 1000.042 ms, replaced by SERVFAIL: what it teaches was not in force in time"
             ),
         ),
         (
@@ -244,4 +272,15 @@ fn scripts_get_one_object_with_the_same_facts() {
     assert_eq!(object["rejected_headers"], serde_json::json!(["x-user"]));
     let object = serde_json::to_value(verdict::Json::from(&asked("example.com."))).unwrap();
     assert_eq!(object["dns"], serde_json::json!({"name": "example.com.", "type": "AAAA"}));
+    let addresses = ["2001:db8::10", "2001:db8::11"];
+    for (answer, wanted) in [
+        (DnsAnswer::default(), serde_json::json!({"rcode": "NOERROR", "addresses": addresses})),
+        (
+            DnsAnswer { more: 3, held_us: Some(42), replaced: true, ..DnsAnswer::default() },
+            serde_json::json!({"rcode": "NOERROR", "addresses": addresses, "more": 3, "held_us": 42, "replaced": true}),
+        ),
+    ] {
+        let object = serde_json::to_value(verdict::Json::from(&answered(answer))).unwrap();
+        assert_eq!(object["dns"]["answer"], wanted);
+    }
 }

@@ -102,6 +102,45 @@ fn a_name_that_is_not_allowed_is_refused_and_never_asked_for() {
 }
 
 #[test]
+fn the_monitor_shows_what_was_answered_what_it_taught_and_how_long_it_was_held() {
+    if !able() {
+        return;
+    }
+    let world = World::new(&json!({}));
+    let all = json!([{ "matchPattern": "*" }]);
+    world.apply(&[names(&all, &json!([{ "matchName": "example.com" }]), &port_80())]);
+    let mut lines = world.node.monitor("monitor", &["--protocol", "dns"]).unwrap();
+    let mut objects = world.node.monitor("objects", &["-o", "json"]).unwrap();
+    let ask = |more: &[&str]| {
+        let server = format!("@{}", world.dns.v4);
+        world.client.run(&[&["dig", "+tries=1", "+time=5", &server][..], more].concat()).unwrap().ok().unwrap()
+    };
+    ask(&["example.com", "A"]);
+    ask(&["example.com", "AAAA", "+tcp"]);
+    ask(&["nowhere.test", "A"]);
+    for (asked, answered) in [
+        ("allowed A example.com., ", "answered A example.com. NOERROR 192.0.2.10, held "),
+        ("allowed AAAA example.com., ", "answered AAAA example.com. NOERROR 2001:db8::10, held "),
+        ("allowed A nowhere.test., ", "answered A nowhere.test. NXDOMAIN"),
+    ] {
+        let in_order = |log: &str| {
+            let place = |text| log.lines().position(|line| line.contains("-> dns ") && line.contains(text));
+            (place(asked)? < place(answered)?).then_some(())
+        };
+        lines.until(answered, in_order).unwrap();
+    }
+    let object = objects
+        .until("an object with the answer", |log| {
+            let mut objects = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            objects.find(|object| object["dns"]["answer"]["addresses"] == json!(["192.0.2.10"]))
+        })
+        .unwrap();
+    let answer = &object["dns"]["answer"];
+    assert_eq!((&object["verdict"], &answer["rcode"]), (&json!("allow"), &json!("NOERROR")), "{object}");
+    assert!(answer["held_us"].is_u64() && object["time"].is_string(), "{object}");
+}
+
+#[test]
 fn requests_to_a_name_are_judged_too() {
     if !able() {
         return;

@@ -122,6 +122,11 @@ pub trait Checker {
     /// The final answer to an allowed request began; where it carries the status of a call, it has ended. Told once
     /// for each request, unless the connection ends before.
     fn answered(&mut self, answer: Answer);
+    /// What the answer teaches of which [`Checker::answered`] is told next, for whoever shows it. Nothing has to be done
+    /// about it here.
+    fn taught(&mut self, lesson: &Lesson) {
+        let _ = lesson;
+    }
     /// Whether the addresses of names are learnt from answers: then an answer that gives some is held until they are
     /// known everywhere ([`Relay::lesson`], [`crate::datagram::AnswerStep::Hold`]), and one that cannot be read is not
     /// relayed.

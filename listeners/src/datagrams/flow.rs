@@ -1,11 +1,6 @@
 //! One flow of datagrams: one socket of a client, one server, and what was asked and not answered.
 
-use std::{
-    collections::VecDeque,
-    io,
-    net::SocketAddr,
-    time::{Duration, Instant},
-};
+use std::{collections::VecDeque, io, net::SocketAddr, time::Instant};
 
 use portcullis_codecs::{
     datagram::{AnswerStep, QueryStep, Session},
@@ -17,7 +12,7 @@ use portcullis_rules::{snapshot::Access, world::EndpointId};
 use socket2::Socket;
 
 use crate::{
-    judge::{Hearing, Judge, Turn},
+    judge::{Due, Hearing, Judge, Turn},
     options::{Timeouts, millis},
     worker::Core,
 };
@@ -32,6 +27,8 @@ struct Held {
     answer: Vec<u8>,
     since: Instant,
     until: u64,
+    /// For whoever is told of it.
+    due: Option<Box<Due>>,
 }
 
 /// What the server's datagram comes to.
@@ -190,18 +187,27 @@ impl Flow {
     /// Keeps an answer back.
     pub(super) fn hold(&mut self, number: u64, answer: &[u8], core: &Core) {
         let until = core.now.saturating_add(millis(core.options().timeouts.commit));
-        self.held.push_back(Held { number, answer: answer.to_vec(), since: Instant::now(), until });
+        let due = self.judge.take_due();
+        self.held.push_back(Held { number, answer: answer.to_vec(), since: Instant::now(), until, due });
     }
 
-    /// Lets go of a held answer: what the client gets, and how long it was held. `None` if it is not held any more.
-    pub(super) fn release(&mut self, number: u64, known: bool) -> Option<(Vec<u8>, Duration)> {
+    /// An answer goes on to the client without having been held.
+    pub(super) fn goes_on(&mut self, core: &Core) {
+        self.judge.goes_on(&core.exit);
+    }
+
+    /// Lets go of a held answer and tells of it: what the client gets. `None` if it is not held any more.
+    pub(super) fn release(&mut self, number: u64, known: bool, core: &Core) -> Option<Vec<u8>> {
         let place = self.held.iter().position(|held| held.number == number)?;
         let held = self.held.remove(place)?;
-        let answer = match &self.session {
+        core.exit.held(held.since.elapsed(), known);
+        if let Some(due) = held.due {
+            self.judge.lets_go(due, known, &core.exit);
+        }
+        Some(match &self.session {
             Some(session) if !known => session.unlearnt(&held.answer),
             _ => held.answer,
-        };
-        Some((answer, held.since.elapsed()))
+        })
     }
 
     /// The number of the next answer that was held for too long.
@@ -247,6 +253,9 @@ impl Flow {
 
     /// It has ended: what has had no answer is recorded without.
     pub(super) fn end(&mut self, core: &mut Core) {
+        for due in self.held.drain(..).filter_map(|held| held.due) {
+            self.judge.gives_up(due, &core.exit);
+        }
         self.judge.end(&core.exit);
         // The kernel notes which port of ours asks a server on this machine, so that it is not steered back to us.
         if self.asked().ip().is_loopback()

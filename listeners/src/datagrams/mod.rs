@@ -182,10 +182,14 @@ impl Datagrams {
 
     fn came(&mut self, token: Token, flow: &mut Flow, datagram: &[u8], core: &mut Core) {
         match flow.answer(datagram, core) {
-            Coming::Pass => self.pass(flow, datagram, core),
+            Coming::Pass => {
+                flow.goes_on(core);
+                self.pass(flow, datagram, core);
+            }
             Coming::Drop => {}
             Coming::Hold(number, lesson) => {
                 if core.learn(lesson, Holder::Flow(token, number)) {
+                    flow.goes_on(core);
                     self.pass(flow, datagram, core);
                 } else {
                     flow.hold(number, datagram, core);
@@ -210,8 +214,7 @@ impl Datagrams {
     }
 
     fn let_go(&mut self, flow: &mut Flow, number: u64, known: bool, core: &mut Core) {
-        if let Some((answer, held)) = flow.release(number, known) {
-            core.exit.held(held, known);
+        if let Some(answer) = flow.release(number, known, core) {
             self.pass(flow, &answer, core);
         }
     }

@@ -51,6 +51,9 @@ impl Pair {
     fn go_on(&mut self, known: bool, core: &mut Core) {
         let Some(lesson) = self.lesson.take() else { return };
         core.exit.held(lesson.began.elapsed(), known);
+        if let Some(due) = self.judge.take_due() {
+            self.judge.lets_go(due, known, &core.exit);
+        }
         if self.phase == Phase::Open
             && let Some(relay) = &mut self.relay
         {

@@ -58,6 +58,9 @@ impl Pair {
                 self.speak(side, core);
             }
             let learnt = side == Side::Upstream && self.learn(&mut *relay, core);
+            if side == Side::Upstream && self.lesson.is_none() {
+                self.judge.goes_on(&core.exit);
+            }
             if step.taken() == 0 && !learnt {
                 break;
             }

@@ -1,6 +1,10 @@
 //! One verdict, as watchers and records see it.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use portcullis_rules::{
     verdict::{Layer, Miss, Reason},
@@ -16,10 +20,25 @@ pub struct Party {
     pub endpoint: Option<Arc<Endpoint>>,
 }
 
-/// One verdict.
+/// What a DNS server answered to a query that was allowed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// The response code with its extension (RFC 6891 §6.1.3).
+    pub rcode: u16,
+    /// The first of the addresses that it teaches about the name that was asked for.
+    pub addresses: Vec<IpAddr>,
+    /// How many more there are.
+    pub more: usize,
+    /// How long it was held until they were in force; `None` if it did not have to be.
+    pub held: Option<Duration>,
+    /// Whether the client got it. If not, they were not in force in time, and it got a failure in its place.
+    pub passed: bool,
+}
+
+/// One verdict, or the answer to what one has allowed.
 #[derive(Clone, Debug)]
 pub struct Event {
-    /// Nanoseconds since 1970.
+    /// Nanoseconds since 1970; of an answer, when it went on to the client.
     pub time: u64,
     /// Whether it may pass.
     pub allowed: bool,
@@ -48,6 +67,8 @@ pub struct Event {
     pub rejected_headers: Vec<String>,
     /// Fields of the request by name, as they stand in it. Headers are not among them.
     pub fields: Vec<(&'static str, String)>,
+    /// The answer, where this is about one. Everything else is that of the verdict, but for the time.
+    pub reply: Option<Reply>,
     /// Version of the protocol as people write it; may be empty.
     pub version: &'static str,
     /// Generation of the snapshot that decided; 0 where there was none yet.

@@ -134,6 +134,11 @@ impl Exit {
         self.telemetry.watchers.any() || self.records(allowed)
     }
 
+    /// Whether anybody watches.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.telemetry.watchers.any()
+    }
+
     /// Whether such a verdict is recorded.
     pub(crate) fn records(&self, allowed: bool) -> bool {
         self.telemetry.records(allowed)

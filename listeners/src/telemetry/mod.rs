@@ -21,7 +21,7 @@ use std::{
 use prometheus_client::registry::Registry;
 
 pub use self::{
-    event::{Event, Party},
+    event::{Event, Party, Reply},
     records::Records,
     refusals::KernelRefusal,
     watch::Watcher,

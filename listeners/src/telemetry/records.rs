@@ -12,11 +12,12 @@ use std::{
     time::Duration,
 };
 
+use portcullis_codecs::dns::rcode;
 use prometheus_client::metrics::counter::Counter;
 use serde::Serialize;
 
 use crate::telemetry::{
-    event::{Event, Party},
+    event::{Event, Party, Reply},
     time::rfc3339,
 };
 
@@ -43,6 +44,8 @@ pub(crate) struct Record {
     pub(crate) status: Option<u16>,
     /// The status of the call that the answer carries, if it carries one.
     pub(crate) grpc_status: Option<u32>,
+    /// The answer, if a DNS server gave one.
+    pub(crate) reply: Option<Reply>,
     /// From the verdict to the beginning of the answer (to its end where it carries the status of a call), or to the end
     /// of the flow.
     pub(crate) duration: Duration,
@@ -153,6 +156,8 @@ struct Line<'a> {
     status: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
     grpc_status: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    answer: Option<Answer>,
     duration_us: u64,
     bytes_received: u64,
     bytes_sent: u64,
@@ -174,6 +179,34 @@ struct Miss<'a> {
     predicate: &'a str,
     pattern: &'a str,
     value: &'a str,
+}
+
+#[derive(Serialize)]
+struct Answer {
+    rcode: String,
+    addresses: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    more: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    held_us: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replaced: Option<bool>,
+}
+
+impl From<&Reply> for Answer {
+    fn from(reply: &Reply) -> Self {
+        Self {
+            rcode: rcode::shown(reply.rcode),
+            addresses: reply.addresses.iter().map(ToString::to_string).collect(),
+            more: (reply.more > 0).then_some(reply.more),
+            held_us: reply.held.map(micros),
+            replaced: (!reply.passed).then_some(true),
+        }
+    }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 #[derive(Serialize)]
@@ -219,7 +252,8 @@ fn line(record: &Record, mut out: impl Write) -> io::Result<()> {
         request,
         status: record.status,
         grpc_status: record.grpc_status,
-        duration_us: u64::try_from(record.duration.as_micros()).unwrap_or(u64::MAX),
+        answer: record.reply.as_ref().map(Answer::from),
+        duration_us: micros(record.duration),
         bytes_received: record.received,
         bytes_sent: record.sent,
         revision: event.generation,

@@ -85,7 +85,15 @@ impl Telemetry {
         }
         let event = Arc::new(event(refusal, flow, protocol, snapshot));
         self.watchers.show(&event);
-        self.record(Record { event, status: None, grpc_status: None, duration: Duration::ZERO, received: 0, sent: 0 });
+        self.record(Record {
+            event,
+            status: None,
+            grpc_status: None,
+            reply: None,
+            duration: Duration::ZERO,
+            received: 0,
+            sent: 0,
+        });
     }
 }
 
@@ -119,6 +127,7 @@ fn event(refusal: &KernelRefusal, flow: Flow, protocol: &'static str, snapshot: 
         missing_headers: Vec::new(),
         rejected_headers: Vec::new(),
         fields: Vec::new(),
+        reply: None,
         version: "",
         generation: snapshot.generation(),
     }

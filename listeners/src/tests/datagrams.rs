@@ -17,7 +17,7 @@ use portcullis_rules::{
 };
 
 use crate::{
-    DataPlane, Legs, Options,
+    DataPlane, Legs, Names, Options,
     telemetry::{Telemetry, TelemetryOptions},
     tests::{
         ENDPOINT, PATIENCE, Rules, endpoint, policy,
@@ -26,19 +26,29 @@ use crate::{
 };
 
 /// A data plane whose listener is a service's address, and the server behind it.
-struct Site {
+pub(super) struct Site {
     plane: DataPlane,
-    vip: SocketAddr,
-    server: UdpSocket,
-    telemetry: Arc<Telemetry>,
+    pub(super) vip: SocketAddr,
+    pub(super) server: UdpSocket,
+    pub(super) telemetry: Arc<Telemetry>,
 }
 
 impl Site {
     fn new(options: Options, namespace: OwnedFd) -> Self {
+        Self::with(options, namespace, None, &TelemetryOptions::default())
+    }
+
+    /// With somebody who learns names, and other telemetry.
+    pub(super) fn with(
+        options: Options,
+        namespace: OwnedFd,
+        names: Option<Arc<dyn Names>>,
+        telemetry: &TelemetryOptions,
+    ) -> Self {
         let server = patient(UdpSocket::bind((SERVER, 0)).unwrap());
-        let telemetry = Arc::new(Telemetry::new(&TelemetryOptions::default()).unwrap());
+        let telemetry = Arc::new(Telemetry::new(telemetry).unwrap());
         let legs = Arc::new(Kernel::default()) as Arc<dyn Legs>;
-        let mut plane = DataPlane::start(options, legs, None, Arc::clone(&telemetry)).unwrap();
+        let mut plane = DataPlane::start(options, legs, names, Arc::clone(&telemetry)).unwrap();
         let sockets = plane.open(ENDPOINT, namespace).unwrap();
         let vip = UdpSocket::from(sockets.udp4.unwrap()).local_addr().unwrap();
         let mut site = Self { plane, vip, server, telemetry };
@@ -65,7 +75,7 @@ impl Site {
     }
 
     /// Has every question judged, and allowed.
-    fn ask_by_name(&mut self) {
+    pub(super) fn ask_by_name(&mut self) {
         let port = self.server.local_addr().unwrap().port();
         let ports = vec![PortSpec { port: PortRef::Range(port, port), transport: Some(Transport::Udp) }];
         let l7 = L7Rules { schema: &dns::SCHEMA, rules: vec![L7Rule::default()] };
@@ -77,13 +87,13 @@ impl Site {
     }
 
     /// The next datagram at the server, and who sent it.
-    fn arrived(&self) -> (Vec<u8>, SocketAddr) {
+    pub(super) fn arrived(&self) -> (Vec<u8>, SocketAddr) {
         receive(&self.server)
     }
 }
 
 /// Asks for the address of `a.test` (RFC 1035 §4.1).
-fn question(id: u8) -> Vec<u8> {
+pub(super) fn question(id: u8) -> Vec<u8> {
     [&[0, id, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0][..], b"\x01a\x04test\0", &[0, 1, 0, 1]].concat()
 }
 
@@ -92,11 +102,11 @@ fn patient(socket: UdpSocket) -> UdpSocket {
     socket
 }
 
-fn client() -> UdpSocket {
+pub(super) fn client() -> UdpSocket {
     patient(UdpSocket::bind((POD, 0)).unwrap())
 }
 
-fn receive(socket: &UdpSocket) -> (Vec<u8>, SocketAddr) {
+pub(super) fn receive(socket: &UdpSocket) -> (Vec<u8>, SocketAddr) {
     let mut buffer = vec![0; 65_536];
     let (bytes, from) = socket.recv_from(&mut buffer).unwrap();
     buffer.truncate(bytes);

@@ -8,6 +8,7 @@ mod headers;
 mod http2;
 mod policy;
 mod relay;
+mod replies;
 mod telemetry;
 mod timeouts;
 mod transparent;

@@ -29,7 +29,9 @@ pub fn line(verdict: &proto::Verdict, labels: bool, paint: Paint) -> String {
     party(&mut line, verdict.destination.as_ref(), labels);
     // Writing to a String cannot fail.
     let _ = write!(line, ", {}: ", plain(&verdict.direction));
-    if denied {
+    if let Some((dns, answer)) = verdict.dns.as_ref().and_then(|dns| Some((dns, dns.answer.as_ref()?))) {
+        answered(&mut line, dns, answer);
+    } else if denied {
         denial(&mut line, verdict, paint)
     } else {
         allowance(&mut line, verdict, paint)
@@ -74,6 +76,22 @@ fn allowance(line: &mut String, verdict: &proto::Verdict, paint: Paint) {
     } else {
         line.push_str(", ");
         rule(line, verdict);
+    }
+}
+
+fn answered(line: &mut String, dns: &proto::DnsQuery, answer: &proto::DnsAnswer) {
+    let _ = write!(line, "answered {} {} {}", plain(&dns.r#type), plain(&dns.name), plain(&answer.rcode));
+    for address in &answer.addresses {
+        let _ = write!(line, " {}", plain(address));
+    }
+    if answer.more > 0 {
+        let _ = write!(line, " and {} more", answer.more);
+    }
+    if let Some(held) = answer.held_us {
+        let _ = write!(line, ", held {}.{:03} ms", held / 1_000, held % 1_000);
+    }
+    if answer.replaced {
+        line.push_str(", replaced by SERVFAIL: what it teaches was not in force in time");
     }
 }
 
@@ -181,6 +199,32 @@ struct Missing<'a> {
 struct Dns<'a> {
     name: &'a str,
     r#type: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    answer: Option<DnsAnswer<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct DnsAnswer<'a> {
+    rcode: &'a str,
+    addresses: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    more: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    held_us: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replaced: Option<bool>,
+}
+
+impl<'a> From<&'a proto::DnsAnswer> for DnsAnswer<'a> {
+    fn from(answer: &'a proto::DnsAnswer) -> Self {
+        Self {
+            rcode: &answer.rcode,
+            addresses: &answer.addresses,
+            more: (answer.more > 0).then_some(answer.more),
+            held_us: answer.held_us,
+            replaced: answer.replaced.then_some(true),
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -227,7 +271,11 @@ impl<'a> From<&'a proto::Verdict> for Json<'a> {
                 path: &http.path,
                 version: &http.version,
             }),
-            dns: verdict.dns.as_ref().map(|dns| Dns { name: &dns.name, r#type: &dns.r#type }),
+            dns: verdict.dns.as_ref().map(|dns| Dns {
+                name: &dns.name,
+                r#type: &dns.r#type,
+                answer: dns.answer.as_ref().map(Into::into),
+            }),
             missing_headers: verdict
                 .missing_headers
                 .iter()

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use portcullis_codecs::dns::rcode;
 use portcullis_config::{Verdicts, proto};
-use portcullis_listeners::telemetry::{Event, Party, Watcher};
+use portcullis_listeners::telemetry::{Event, Party, Reply, Watcher};
 use portcullis_rules::world::Direction;
 
 /// Verdicts that wait for one reader. One that is slower loses some, and is told how many.
@@ -87,7 +88,17 @@ fn party(party: &Party) -> proto::Party {
 
 fn query(event: &Event) -> proto::DnsQuery {
     let field = |name| event.field(name).unwrap_or_default().to_owned();
-    proto::DnsQuery { name: field("matchName"), r#type: field("qtype") }
+    proto::DnsQuery { name: field("matchName"), r#type: field("qtype"), answer: event.reply.as_ref().map(answer) }
+}
+
+fn answer(reply: &Reply) -> proto::DnsAnswer {
+    proto::DnsAnswer {
+        rcode: rcode::shown(reply.rcode),
+        addresses: reply.addresses.iter().map(ToString::to_string).collect(),
+        more: u32::try_from(reply.more).unwrap_or(u32::MAX),
+        held_us: reply.held.map(|held| u64::try_from(held.as_micros()).unwrap_or(u64::MAX)),
+        replaced: !reply.passed,
+    }
 }
 
 fn request(event: &Event) -> proto::HttpRequest {

@@ -99,6 +99,9 @@ impl Outstanding {
         let (rcode, lesson) =
             if checker.learns() { answer::teach(message, &head)? } else { (answer::code(message, &head), None) };
         if let Some(due) = self.due.remove(place) {
+            if let Some(lesson) = &lesson {
+                checker.taught(lesson);
+            }
             checker.answered(Answer { exchange: due.exchange, status: Some(rcode), grpc_status: None });
         }
         Ok(lesson)

@@ -34,3 +34,9 @@ pub fn word(code: u16) -> Option<&'static str> {
     let extended = || EXTENDED.iter().find(|(extended, _)| *extended == code).map(|(_, word)| *word);
     WORDS.get(usize::from(code)).copied().or_else(extended)
 }
+
+/// A code as it is shown: its word, or `RCODE` and its number.
+#[must_use]
+pub fn shown(code: u16) -> String {
+    word(code).map_or_else(|| format!("RCODE{code}"), ToOwned::to_owned)
+}

@@ -1,0 +1,118 @@
+//! Telling of answers. One of a DNS server is told when it goes on to the client, with what it teaches and how long it was
+//! held; every other one when it comes.
+
+use std::{
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use portcullis_codecs::{dns, lesson::Lesson, relay::Answer};
+
+use super::{Judge, Pending};
+use crate::telemetry::{Event, Exit, Record, Reply, unix_nanos};
+
+/// Addresses of one answer that are shown; of further ones, how many there are.
+const SHOWN: usize = 16;
+
+/// What an answer teaches, as far as it is shown.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Taught {
+    addresses: Vec<IpAddr>,
+    more: usize,
+}
+
+impl From<&Lesson> for Taught {
+    fn from(lesson: &Lesson) -> Self {
+        let addresses: Vec<IpAddr> = lesson.addresses.iter().take(SHOWN).map(|learnt| learnt.address).collect();
+        Self { more: lesson.addresses.len() - addresses.len(), addresses }
+    }
+}
+
+/// An answer on its way to the client, to an allowed query of which somebody wants to know.
+#[derive(Debug)]
+pub(crate) struct Due {
+    pending: Pending,
+    answer: Answer,
+    rcode: u16,
+    /// From the query to the server's answer.
+    took: Duration,
+    came: Instant,
+    taught: Taught,
+}
+
+impl Judge {
+    /// Whether it is told of answers with more than their number.
+    pub(super) fn tells_replies(&self) -> bool {
+        self.protocol == dns::SCHEMA.protocol
+    }
+
+    /// An answer has come to what was asked. It is told when it goes on.
+    pub(super) fn came(&mut self, pending: Pending, answer: Answer, exit: &Exit) {
+        let taught = std::mem::take(&mut self.taught);
+        let took = pending.since.elapsed();
+        match answer.status.filter(|_| self.tells_replies()) {
+            Some(rcode) => {
+                // One before it that was not held.
+                self.goes_on(exit);
+                self.due = Some(Box::new(Due { pending, answer, rcode, took, came: Instant::now(), taught }));
+            }
+            None if exit.records(pending.event.allowed) => self.record(pending.event, Some(answer), took, exit),
+            None => {}
+        }
+    }
+
+    /// The answer on its way, for whoever holds it.
+    pub(crate) fn take_due(&mut self) -> Option<Box<Due>> {
+        self.due.take()
+    }
+
+    /// The answer on its way goes on as it came, without having been held.
+    pub(crate) fn goes_on(&mut self, exit: &Exit) {
+        if let Some(due) = self.due.take() {
+            self.tell_reply(*due, None, true, exit);
+        }
+    }
+
+    /// An answer that was held goes on, or a failure in its place.
+    pub(crate) fn lets_go(&self, due: Box<Due>, passed: bool, exit: &Exit) {
+        let held = due.came.elapsed();
+        self.tell_reply(*due, Some(held), passed, exit);
+    }
+
+    /// Nobody gets an answer that was on its way.
+    pub(crate) fn gives_up(&self, due: Box<Due>, exit: &Exit) {
+        let Due { pending, took, .. } = *due;
+        self.give_up(pending, took, exit);
+    }
+
+    fn tell_reply(&self, due: Due, held: Option<Duration>, passed: bool, exit: &Exit) {
+        let Due { pending: Pending { event, .. }, answer, rcode, took, taught, .. } = due;
+        let reply = Reply { rcode, addresses: taught.addresses, more: taught.more, held, passed };
+        if exit.is_watched() {
+            exit.show(&Arc::new(Event { time: unix_nanos(), reply: Some(reply.clone()), ..Event::clone(&event) }));
+        }
+        if exit.records(event.allowed) {
+            let reply = Some(reply);
+            exit.record(Record { reply, ..self.recorded(event, Some(answer), took) });
+        }
+    }
+
+    /// What was asked has had no answer.
+    pub(super) fn give_up(&self, pending: Pending, took: Duration, exit: &Exit) {
+        if exit.records(pending.event.allowed) {
+            self.record(pending.event, None, took, exit);
+        }
+    }
+
+    pub(super) fn record(&self, event: Arc<Event>, answer: Option<Answer>, duration: Duration, exit: &Exit) {
+        exit.record(self.recorded(event, answer, duration));
+    }
+
+    fn recorded(&self, event: Arc<Event>, answer: Option<Answer>, duration: Duration) -> Record {
+        let [received, sent] = self.moved;
+        let status = answer.and_then(|answer| answer.status);
+        let grpc_status = answer.and_then(|answer| answer.grpc_status);
+        Record { event, status, grpc_status, reply: None, duration, received, sent }
+    }
+}

@@ -1,0 +1,133 @@
+//! What is told of the answers of DNS servers. Needs root and `ip`.
+
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+};
+
+use portcullis_codecs::lesson::Lesson;
+use portcullis_rules::snapshot::Snapshot;
+
+use crate::{
+    Names, Options, Ticket,
+    telemetry::{Records, Reply, TelemetryOptions},
+    tests::{
+        datagrams::{Site, client, question, receive},
+        transparent::in_namespace,
+    },
+};
+
+/// In force already, in force soon, and never in force.
+const KNOWN: u8 = 1;
+const SOON: u8 = 2;
+const NEVER: u8 = 3;
+
+/// Goes by the last byte of an answer's first address.
+struct Teacher;
+
+impl Names for Teacher {
+    fn learn(&self, lesson: Lesson, _: Option<&Snapshot>, ticket: Ticket) -> bool {
+        let IpAddr::V4(first) = lesson.addresses[0].address else { panic!("no such answer is given") };
+        match first.octets()[3] {
+            KNOWN => {
+                ticket.void();
+                return true;
+            }
+            last => ticket.redeem(last == SOON),
+        }
+        false
+    }
+
+    fn opened(&self, _: IpAddr) {}
+
+    fn closed(&self, _: IpAddr) {}
+}
+
+fn address(last: u8) -> Ipv4Addr {
+    Ipv4Addr::new(192, 0, 2, last)
+}
+
+/// The answer to a query, with these addresses, or an extended code (RFC 6891 §6.1.3).
+fn answer(query: &[u8], addresses: &[Ipv4Addr], higher: u8) -> Vec<u8> {
+    let mut answer = query.to_vec();
+    answer[2] |= 0x80;
+    answer[7] = u8::try_from(addresses.len()).unwrap();
+    for address in addresses {
+        answer.extend_from_slice(b"\xc0\x0c\x00\x01\x00\x01\x00\x00\x00\x09\x00\x04");
+        answer.extend_from_slice(&address.octets());
+    }
+    if higher > 0 {
+        answer[11] = 1;
+        answer.extend_from_slice(&[0, 0, 41, 4, 208, higher, 0, 0, 0, 0, 0]);
+    }
+    answer
+}
+
+/// Asks, and is answered with these addresses. Tells the code in the header that the client gets.
+fn ask(site: &Site, addresses: &[Ipv4Addr], higher: u8) -> u8 {
+    let client = client();
+    client.send_to(&question(7), site.vip).unwrap();
+    let (query, leg) = site.arrived();
+    site.server.send_to(&answer(&query, addresses, higher), leg).unwrap();
+    receive(&client).0[3] & 0x0f
+}
+
+#[test]
+fn an_answer_is_told_with_its_code_what_it_teaches_and_how_long_it_was_held() {
+    in_namespace(|namespace| {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("access.json");
+        let options = TelemetryOptions { records: Records::File(path.clone()), ..TelemetryOptions::default() };
+        let mut site = Site::with(Options::default(), namespace, Some(Arc::new(Teacher)), &options);
+        site.ask_by_name();
+        let mut watcher = site.telemetry.watch(64);
+        let many: Vec<Ipv4Addr> = (0..20).map(|more| address(SOON + 10 * more)).collect();
+        let told: Vec<Reply> = [(&[address(KNOWN)][..], 0, 0), (&many, 0, 0), (&[address(NEVER)], 0, 2), (&[], 1, 0)]
+            .into_iter()
+            .map(|(addresses, higher, said)| {
+                assert_eq!(ask(&site, addresses, higher), said);
+                let (query, _) = watcher.try_recv().unwrap();
+                assert_eq!((query.allowed, &query.reply), (true, &None));
+                let (answer, _) = watcher.try_recv().unwrap();
+                assert_eq!((answer.field("matchName"), answer.generation), (query.field("matchName"), 2));
+                assert!(answer.time >= query.time && watcher.try_recv().is_none());
+                answer.reply.clone().unwrap()
+            })
+            .collect();
+        let known = [0, 1, 2, 3].map(|place: usize| {
+            let Reply { rcode, addresses, more, held, passed } = &told[place];
+            (*rcode, addresses.len(), *more, held.is_some(), *passed)
+        });
+        assert_eq!(
+            known,
+            [(0, 1, 0, false, true), (0, 16, 4, true, true), (0, 1, 0, true, false), (16, 0, 0, false, true)]
+        );
+        assert_eq!(told[1].addresses[1], IpAddr::from(address(SOON + 10)));
+
+        // The writer ends with the last handle, and writes what waits before.
+        drop((site, watcher));
+        let text = std::fs::read_to_string(path).unwrap();
+        let records: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(records.len(), 4, "{text}");
+        assert_eq!(records[0]["answer"], serde_json::json!({"rcode": "NOERROR", "addresses": ["192.0.2.1"]}));
+        assert_eq!((&records[1]["answer"]["more"], records[1]["answer"]["held_us"].is_u64()), (&4.into(), true));
+        assert_eq!((&records[2]["answer"]["replaced"], &records[2]["status"]), (&true.into(), &0.into()));
+        assert_eq!((&records[3]["answer"]["rcode"], &records[3]["status"]), (&"BADVERS".into(), &16.into()));
+    });
+}
+
+#[test]
+fn a_query_that_nobody_answers_has_a_record_without_an_answer() {
+    in_namespace(|namespace| {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("access.json");
+        let options = TelemetryOptions { records: Records::File(path.clone()), ..TelemetryOptions::default() };
+        let mut site = Site::with(Options::default(), namespace, Some(Arc::new(Teacher)), &options);
+        site.ask_by_name();
+        client().send_to(&question(7), site.vip).unwrap();
+        site.arrived();
+        drop(site);
+        let record: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        assert_eq!((&record["verdict"], record.get("answer"), record.get("status")), (&"allow".into(), None, None));
+    });
+}
