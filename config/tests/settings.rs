@@ -94,14 +94,24 @@ records: {to: /var/log/r.json, only: denied}
 }
 
 #[test]
+fn no_grace_may_be_written_as_off_or_as_no_seconds() {
+    for none in ["off", "false", "0s", "0m", "0ms"] {
+        let fqdn = parse(&format!("fqdn: {{grace: {none}, minTtl: {none}}}\n")).unwrap().fqdn;
+        assert_eq!((fqdn.grace, fqdn.min_ttl), (0, 0), "{none}");
+    }
+}
+
+#[test]
 fn what_is_wrong_is_told_with_its_place_and_a_remedy() {
     let table = [
         ("enforcment: always\n", "1:1: enforcment: unknown field (did you mean enforcement?)"),
         ("enforcement: Always\n", "1:14: enforcement: unknown value \"Always\" (write default or always or never)"),
         (
             "fqdn: {grace: 500ms}\n",
-            "1:15: fqdn.grace: is no whole number of seconds (write off, or a time such as 30s or 1h)",
+            "1:15: fqdn.grace: is no whole number of seconds (write off, or a number with a unit, such as 30s or 1h",
         ),
+        ("fqdn: {grace: 0}\n", "1:15: fqdn.grace: is no time (write off, or a number with a unit"),
+        ("fqdn: {minTtl: 721h}\n", "1:16: fqdn.minTtl: is no time (write off, or a number with a unit"),
         ("enforcement:\n  - always\n", "2:3: enforcement: has to be a string"),
         ("api:\n  port: 1\n", "2:3: api.port: unknown field"),
         ("api: {socket: run/s}\n", "1:15: api.socket: \"run/s\" is not an absolute path"),
@@ -122,7 +132,7 @@ fn what_is_wrong_is_told_with_its_place_and_a_remedy() {
         ("limits: {pipelined: 0}\n", "1:21: limits.pipelined: 0 is out of range"),
         ("timeouts: {head: off}\n", "1:18: timeouts.head: is no time"),
         ("timeouts: {idle: 30}\n", "1:18: timeouts.idle: is no time"),
-        ("timeouts: {idle: 0s}\n", "1:18: timeouts.idle: is no time"),
+        ("timeouts: {idle: 0s}\n", "1:18: timeouts.idle: is no time (write off, or a number with a unit"),
         ("timeouts: {idle: 99999999999999999999s}\n", "1:18: timeouts.idle: is no time"),
         ("steering: {legPorts: 2-1}\n", "1:22: steering.legPorts: \"2-1\" is no range of ports"),
         ("records: {to: here}\n", "1:15: records.to: unknown value \"here\""),

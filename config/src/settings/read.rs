@@ -187,20 +187,12 @@ fn steering(fields: &mut Fields<'_>, steering: &mut Steering, problems: &mut Vec
 }
 
 fn fqdn(fields: &mut Fields<'_>, limits: &mut names::Limits, host_must_agree: &mut bool, problems: &mut Vec<Problem>) {
-    let seconds = |field: &Field<'_>, problems: &mut Vec<Problem>| {
-        let time = values::time_or_off(field, problems)?;
-        let whole = time.is_none_or(|time| time.subsec_nanos() == 0);
-        if !whole {
-            problems.push(field.problem("is no whole number of seconds", "write off, or a time such as 30s or 1h"));
-        }
-        whole.then(|| time.map_or(0, |time| u32::try_from(time.as_secs()).unwrap_or(u32::MAX)))
-    };
     let count = |field: &Field<'_>, problems: &mut Vec<Problem>| {
         field.number(1, MOST, problems).and_then(|number| usize::try_from(number).ok())
     };
     set(fields, "hostMustAgree", host_must_agree, problems, truth);
-    set(fields, "minTtl", &mut limits.min_ttl, problems, seconds);
-    set(fields, "grace", &mut limits.grace, problems, seconds);
+    set(fields, "minTtl", &mut limits.min_ttl, problems, values::seconds);
+    set(fields, "grace", &mut limits.grace, problems, values::seconds);
     set(fields, "addressesPerName", &mut limits.addresses_per_name, problems, count);
     set(fields, "namesPerAddress", &mut limits.names_per_address, problems, count);
     set(fields, "addresses", &mut limits.addresses, problems, count);

@@ -51,24 +51,45 @@ const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// A time: `500ms`, `30s`, `5m`, `1h`.
 pub(super) fn time(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Duration> {
-    let time = match &field.tree.value {
-        Value::Text(text) => parse_time(text),
-        _ => None,
-    };
-    let fits = time.filter(|time| !time.is_zero() && *time <= LONGEST);
+    let fits = written_time(field).filter(|time| !time.is_zero());
     if fits.is_none() {
         problems.push(field.problem("is no time", "write a number with a unit: 500ms, 30s, 5m, 1h; at most 720h"));
     }
     fits
 }
 
-/// A time, or `off`, which is false to a reader of YAML 1.1.
+/// A time, or `off`, which is false to a reader of YAML 1.1. To end what takes no time at all is not meant by anybody.
 pub(super) fn time_or_off(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Option<Duration>> {
-    match &field.tree.value {
-        Value::Text(text) if text == "off" => Some(None),
-        Value::Boolean(false) => Some(None),
-        _ => time(field, problems).map(Some),
+    if is_off(field) {
+        return Some(None);
     }
+    let fits = written_time(field).filter(|time| !time.is_zero());
+    if fits.is_none() {
+        let remedy = "write off, or a number with a unit: 500ms, 30s, 5m, 1h; at most 720h";
+        problems.push(field.problem("is no time", remedy));
+    }
+    fits.map(Some)
+}
+
+/// Whole seconds; `off` and `0s` are the same.
+pub(super) fn seconds(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<u32> {
+    let time = if is_off(field) { Some(Duration::ZERO) } else { written_time(field) };
+    let whole = time.filter(|time| time.subsec_nanos() == 0);
+    if whole.is_none() {
+        let message = if time.is_some() { "is no whole number of seconds" } else { "is no time" };
+        problems.push(field.problem(message, "write off, or a number with a unit, such as 30s or 1h; at most 720h"));
+    }
+    whole.and_then(|time| u32::try_from(time.as_secs()).ok())
+}
+
+fn is_off(field: &Field<'_>) -> bool {
+    matches!(&field.tree.value, Value::Boolean(false))
+        || matches!(&field.tree.value, Value::Text(text) if text == "off")
+}
+
+fn written_time(field: &Field<'_>) -> Option<Duration> {
+    let Value::Text(text) = &field.tree.value else { return None };
+    parse_time(text).filter(|time| *time <= LONGEST)
 }
 
 fn parse_time(text: &str) -> Option<Duration> {
