@@ -180,6 +180,35 @@ fn exit_codes_tell_a_wrong_question_from_a_wrong_document() {
 }
 
 #[test]
+fn a_question_without_an_answer_is_neither_yes_nor_no() {
+    let case = Case::new(
+        &(POLICY.to_owned()
+            + "---\n{apiVersion: portcullis.io/v1, kind: Service, metadata: {name: empty},\n \
+               spec: {vips: [10.96.0.9], ports: [{port: 443}], backends: []}}\n"),
+    );
+    let (code, out, err) = case.ask("--direction egress --peer 10.96.0.9 --port 443/TCP", &["--sni", "a.example.com"]);
+    assert_eq!((code, out.as_str()), (2, ""), "{err}");
+    assert!(err.contains("the service at 10.96.0.9 has no backend") && err.contains("help:"), "{err}");
+
+    let flow = "--endpoint app=web --direction ingress --peer app=client --port 22/TCP -o json";
+    let directory = case.directory.path();
+    let (missing, binary) = (directory.join("missing.yaml"), directory.join("binary.yaml"));
+    std::fs::write(&binary, b"\xff\xfe").unwrap();
+    for (path, wanted) in [(&missing, 2), (&binary, 3)] {
+        let mut words = vec!["--policy", path.to_str().unwrap()];
+        words.extend(flow.split_whitespace());
+        let (code, out, err) = run(&words, "");
+        assert_eq!(code, wanted, "{out}{err}");
+        assert!(err.contains(&format!("cannot read {}", path.display())), "{err}");
+        // A file that cannot be found is a wrong question; one that holds no text is a wrong document.
+        let verdict = serde_json::from_str::<Value>(&out).map(|answer| answer["verdict"].clone()).ok();
+        assert_eq!(verdict, (wanted == 3).then(|| json!("error")), "{out}");
+        let (code, out, err) = run(&["--batch", missing.to_str().unwrap()], "");
+        assert_eq!((code, out.as_str()), (2, ""), "{err}");
+    }
+}
+
+#[test]
 fn protocols_without_ports_are_asked_by_name() {
     let case = Case::new(
         &POLICY

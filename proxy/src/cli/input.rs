@@ -119,5 +119,6 @@ fn unreadable(path: &Path, error: &io::Error) -> Failure {
         io::ErrorKind::InvalidData => "documents are UTF-8 text",
         _ => "",
     };
-    Failure::new(Exit::Failed, format!("cannot read {}: {error}", path.display()), remedy)
+    let exit = if error.kind() == io::ErrorKind::InvalidData { Exit::Invalid } else { Exit::Failed };
+    Failure::new(exit, format!("cannot read {}: {error}", path.display()), remedy)
 }

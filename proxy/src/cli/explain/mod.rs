@@ -24,10 +24,11 @@ use crate::{
 /// # Errors
 /// The answer is no, or there is none.
 pub fn command(arguments: &ExplainArguments, server: &str, format: Format, output: &mut Output) -> Result<(), Failure> {
-    match &arguments.batch {
+    let answered = match &arguments.batch {
         Some(file) => batch::run(file, &with_flags(arguments, Settings::default()), output),
         None => question::answer(arguments, server, format, output),
-    }
+    };
+    answered.map_err(|failure| told::unanswered(failure, format, output))
 }
 
 /// Settings, with what the flags say of them.

@@ -84,7 +84,7 @@ pub(super) fn answer(
     let (peer, port) = match backends.map(<[SocketAddr]>::first) {
         None => (peer, port),
         Some(Some(backend)) => (backend.ip(), backend.port()),
-        Some(None) => return Err(Failure::new(Exit::Failed, format!("the service at {peer} has no backend"), "")),
+        Some(None) => return Err(no_backend(peer)),
     };
     let question = Question { endpoint, direction, transport, peer, port, request: None };
     let answer = match ask(&scene.world, &snapshot, question, said.as_ref()) {
@@ -103,6 +103,13 @@ pub(super) fn answer(
     }
     told::answer(&answer, &asked, &loaded.places, format, output)?;
     if answer.allowed { Ok(()) } else { Err(Failure::said(Exit::Failed)) }
+}
+
+/// What becomes of a flow to a service is what becomes of it at a backend.
+fn no_backend(vip: IpAddr) -> Failure {
+    let remedy = "ask for the address of a backend, or add one to the service; until it has one, flows to it are refused \
+                  where policy enforces";
+    Failure::new(Exit::Usage, format!("the service at {vip} has no backend"), remedy)
 }
 
 fn wrong(message: String) -> Failure {

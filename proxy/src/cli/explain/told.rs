@@ -12,7 +12,10 @@ use portcullis_rules::{
 use serde_json::{Map, Value, json};
 
 use crate::{
-    cli::{exit::Failure, explain::arguments::ExplainArguments},
+    cli::{
+        exit::{Exit, Failure},
+        explain::arguments::ExplainArguments,
+    },
     output::{Output, Style, plain},
     render::{Format, structured},
 };
@@ -42,6 +45,22 @@ pub(super) fn refused(loaded: &Loaded, format: Format, output: &mut Output) -> R
         output.text(&text)?;
     }
     Ok(true)
+}
+
+/// The failure of a question that has no answer, in the exit codes of questions: that of most failures is the answer no here.
+/// Of a file that holds no text, scripts are told as of a document that is refused.
+pub(super) fn unanswered(failure: Failure, format: Format, output: &mut Output) -> Failure {
+    let Failure { exit, message, .. } = &failure;
+    match exit {
+        _ if message.is_empty() => failure,
+        Exit::Failed => Failure { exit: Exit::Usage, ..failure },
+        Exit::Invalid => {
+            let value = json!({"verdict": "error", "reason": message});
+            let said = structured(format, &value).and_then(|text| Ok(text.map_or(Ok(()), |text| output.text(&text))?));
+            said.err().unwrap_or(failure)
+        }
+        Exit::Ok | Exit::Usage => failure,
+    }
 }
 
 /// The rules that came near, for a flow that is denied.
