@@ -16,7 +16,7 @@ use std::{
 
 use crate::{
     compile::{
-        Locals,
+        Locals, Subject,
         answer::{Decider, Matching},
         class::Class,
         selectors::{SelectorId, Selectors},
@@ -25,7 +25,7 @@ use crate::{
     overlay::Overlay,
     snapshot::{Access, Flow, FlowKey, Snapshot},
     steering::{Action, AddressChange},
-    table::{may_be_learnt, who},
+    table::{echo_request, may_be_learnt, who},
     verdict::{Layer, Reason},
     world::{Direction, EndpointId, ResolvedName, Transport},
 };
@@ -100,10 +100,9 @@ impl Learner {
                         if number == pupils.len() {
                             pupils.push(Pupil { class: Arc::clone(class), places: Vec::new() });
                         }
-                        // The programs see nothing else.
-                        if matches!(transport, Transport::Tcp | Transport::Udp) {
-                            pupils[number].places.push(Place { endpoint, direction, transport, ports: first..=last });
-                        }
+                        let ports = seen(subject, direction, transport, first..=last);
+                        let place = |ports| Place { endpoint, direction, transport, ports };
+                        pupils[number].places.extend(ports.map(place));
                     }
                 }
             }
@@ -319,6 +318,21 @@ impl Snapshot {
         }
         told
     }
+}
+
+/// The ports of a class that the kernel is told of. Of ICMP, that is the type of echo requests.
+fn seen(
+    subject: &Subject,
+    direction: Direction,
+    transport: Transport,
+    ports: RangeInclusive<u16>,
+) -> Option<RangeInclusive<u16>> {
+    if matches!(transport, Transport::Tcp | Transport::Udp) {
+        return Some(ports);
+    }
+    let request = echo_request(transport).filter(|request| ports.contains(request))?;
+    let judged = direction == Direction::Egress && subject.side(direction)?.speaks_of_icmp;
+    judged.then_some(request..=request)
 }
 
 /// The entry that an address needs in the kernel: none where those around it fare alike. What goes to the machine itself

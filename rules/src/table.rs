@@ -21,10 +21,14 @@ use crate::{
     world::{Direction, Endpoint, Transport},
 };
 
-/// Type of an echo request of ICMP (RFC 792).
-const ECHO_REQUEST: u16 = 8;
-/// Type of an echo request of ICMPv6 (RFC 4443 §4.1).
-const ECHO_REQUEST_V6: u16 = 128;
+/// The type of echo requests, for a transport that has them (RFC 792; RFC 4443 §4.1).
+pub(crate) fn echo_request(transport: Transport) -> Option<u16> {
+    match transport {
+        Transport::Icmp => Some(8),
+        Transport::IcmpV6 => Some(128),
+        _ => None,
+    }
+}
 
 /// Decisions by prefix. In order, so that a prefix follows those that contain it.
 type Prefixes = BTreeMap<IpNet, Action>;
@@ -140,10 +144,12 @@ impl Sources<'_> {
     fn echo(&self, subject: &Subject, classes: &mut Vec<PortClass>) {
         let direction = Direction::Egress;
         let Some(side) = subject.side(direction).filter(|side| side.speaks_of_icmp) else { return };
-        for (transport, request) in [(Transport::Icmp, ECHO_REQUEST), (Transport::IcmpV6, ECHO_REQUEST_V6)] {
-            let prefixes: Vec<_> = self.base(side.class(transport, request)).into_iter().collect();
-            if prefixes.iter().any(|(_, action)| *action != Action::Pass) {
-                classes.push(PortClass { direction, transport, ports: request..=request, prefixes, learns: false });
+        for transport in [Transport::Icmp, Transport::IcmpV6] {
+            let Some(request) = echo_request(transport) else { continue };
+            let class = side.class(transport, request);
+            let (prefixes, learns): (Vec<_>, _) = (self.base(class).into_iter().collect(), class.learns());
+            if learns || prefixes.iter().any(|(_, action)| *action != Action::Pass) {
+                classes.push(PortClass { direction, transport, ports: request..=request, prefixes, learns });
             }
         }
     }

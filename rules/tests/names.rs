@@ -16,7 +16,7 @@ use kit::{
     request, resolved, service, town, word,
 };
 use portcullis_rules::{
-    policy::{Entry, PortRef, PortRule, PortSpec, Rule},
+    policy::{Entry, IcmpField, PortRef, PortRule, PortSpec, Rule},
     snapshot::{Access, Flow, FlowKey, Snapshot},
     steering::Action,
     verdict::Layer,
@@ -70,6 +70,30 @@ fn a_learnt_address_is_allowed_by_protocols_without_ports_too() {
     assert_eq!(flow(Transport::Gre), "deny");
     assert!(snapshot.learn(ip("192.0.2.1"), &["api.test"]).is_empty(), "the kernel is told nothing of it");
     assert_eq!((flow(Transport::Gre), flow(Transport::Vrrp), flow(Transport::Tcp)), ("allow", "deny", "deny"));
+}
+
+#[test]
+fn a_learnt_address_may_be_sent_echo_requests_at_once_where_a_rule_has_icmps() {
+    let fields = [(Transport::Icmp, 8), (Transport::IcmpV6, 128), (Transport::Icmp, 0)];
+    let icmps = fields.map(|(family, kind)| IcmpField { family, kind }).to_vec();
+    let snapshot = compiled(vec![Entry { icmps: Some(icmps), ..fqdns(&["api.test"]) }]);
+    let before = snapshot.steering(EndpointId(1));
+    let learnt = |names: &[&str]| {
+        let learnt = snapshot.learn(ip("192.0.2.1"), names).into_iter();
+        learnt.map(|change| (change.transport, change.ports, change.action)).collect::<Vec<_>>()
+    };
+    let told = |action| vec![(Transport::Icmp, 8..=8, action), (Transport::IcmpV6, 128..=128, action)];
+    assert_eq!(learnt(&["api.test"]), told(Some(Action::Pass)), "other types are not judged by the kernel");
+    let table = snapshot.steering(EndpointId(1));
+    let echo: Vec<_> = table.classes.iter().filter(|class| class.transport == Transport::Icmp).collect();
+    let address = ("192.0.2.1/32".parse().unwrap(), Action::Pass);
+    assert!(echo.len() == 1 && echo[0].learns && echo[0].prefixes.contains(&address), "{echo:?}");
+    assert_eq!(learnt(&[]), told(None));
+    assert_eq!(snapshot.steering(EndpointId(1)), before);
+    // Without any `icmps` echo requests pass, so there is nothing to tell of them.
+    let snapshot = compiled(vec![fqdns(&["api.test"])]);
+    let told = snapshot.learn(ip("192.0.2.1"), &["api.test"]);
+    assert!(told.iter().all(|change| matches!(change.transport, Transport::Tcp | Transport::Udp)), "{told:?}");
 }
 
 #[test]
