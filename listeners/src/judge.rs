@@ -200,7 +200,7 @@ impl Judge {
     /// The connection has ended: what has had no answer is recorded without.
     pub(crate) fn end(&mut self, exit: &Exit) {
         if let Some(due) = self.due.take() {
-            self.gives_up(due, exit);
+            self.gives_up(*due, exit);
         }
         while let Some(pending) = self.pending.pop_front() {
             let took = pending.since.elapsed();

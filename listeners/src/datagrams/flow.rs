@@ -202,7 +202,7 @@ impl Flow {
         let held = self.held.remove(place)?;
         core.exit.held(held.since.elapsed(), known);
         if let Some(due) = held.due {
-            self.judge.lets_go(due, known, &core.exit);
+            self.judge.lets_go(*due, known, &core.exit);
         }
         Some(match &self.session {
             Some(session) if !known => session.unlearnt(&held.answer),
@@ -254,7 +254,7 @@ impl Flow {
     /// It has ended: what has had no answer is recorded without.
     pub(super) fn end(&mut self, core: &mut Core) {
         for due in self.held.drain(..).filter_map(|held| held.due) {
-            self.judge.gives_up(due, &core.exit);
+            self.judge.gives_up(*due, &core.exit);
         }
         self.judge.end(&core.exit);
         // The kernel notes which port of ours asks a server on this machine, so that it is not steered back to us.

@@ -75,14 +75,14 @@ impl Judge {
     }
 
     /// An answer that was held goes on, or a failure in its place.
-    pub(crate) fn lets_go(&self, due: Box<Due>, passed: bool, exit: &Exit) {
+    pub(crate) fn lets_go(&self, due: Due, passed: bool, exit: &Exit) {
         let held = due.came.elapsed();
-        self.tell_reply(*due, Some(held), passed, exit);
+        self.tell_reply(due, Some(held), passed, exit);
     }
 
     /// Nobody gets an answer that was on its way.
-    pub(crate) fn gives_up(&self, due: Box<Due>, exit: &Exit) {
-        let Due { pending, took, .. } = *due;
+    pub(crate) fn gives_up(&self, due: Due, exit: &Exit) {
+        let Due { pending, took, .. } = due;
         self.give_up(pending, took, exit);
     }
 

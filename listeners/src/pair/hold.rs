@@ -52,7 +52,7 @@ impl Pair {
         let Some(lesson) = self.lesson.take() else { return };
         core.exit.held(lesson.began.elapsed(), known);
         if let Some(due) = self.judge.take_due() {
-            self.judge.lets_go(due, known, &core.exit);
+            self.judge.lets_go(*due, known, &core.exit);
         }
         if self.phase == Phase::Open
             && let Some(relay) = &mut self.relay
