@@ -17,7 +17,8 @@ Usage: deploy/setup.sh [build|run|test|bench|programs|all]...
   cargo     installs nothing; prints how to call a cargo that is new enough
 
 Packages come from Debian with apt-get, as root or through sudo. No service of theirs is started, none that runs is
-stopped. The Python packages of the gRPC test client and h2spec, built from source, go below ${XDG_CACHE_HOME:-~/.cache}.
+stopped. The Python packages and the Go programs of tests, h2spec among them, go below
+${XDG_CACHE_HOME:-~/.cache}/portcullis; their versions are pinned in integration/clients.
 TEXT
 }
 
@@ -157,10 +158,11 @@ run() {
 
 tests() {
     run
-    packages bind9-dnsutils busybox-static dnsdist dnsperf golang-go haproxy musl-tools nghttp2-server nginx procps python3-venv python3-websockets shellcheck
+    packages bind9-dnsutils busybox-static dnsdist dnsperf golang-go haproxy musl-tools nghttp2-client nghttp2-server nginx procps python3-venv python3-websockets shellcheck
     has_java || packages openjdk-17-jdk-headless
     python_environment
     conformance
+    go_peers
 }
 
 bench() {
@@ -199,6 +201,22 @@ conformance() {
     (cd "$module" && go build -o "$cache/h2spec/h2spec" github.com/summerwind/h2spec/cmd/h2spec)
     # Last: it says that all before it is done.
     cp "$module/go.sum" "$cache/h2spec/go.sum"
+}
+
+# The gRPC and HTTP/2 peers in Go. The program is built again when its sources have changed.
+go_peers() {
+    sources=$here/../integration/clients/go-grpc
+    wanted=$(cat "$sources/go.mod" "$sources/go.sum" "$sources"/*.go | cksum)
+    if [ "$(cat "$cache/go-grpc/sources" 2>/dev/null)" = "$wanted" ] && [ -x "$cache/go-grpc/go-grpc" ]; then
+        return
+    fi
+    say "building the Go program $cache/go-grpc/go-grpc"
+    mkdir -p "$cache/go-grpc"
+    # Debian's, whatever else is in PATH: go.mod asks for no newer one.
+    (cd "$sources" && env GO111MODULE=on GOFLAGS=-mod=readonly CGO_ENABLED=0 \
+        /usr/bin/go build -trimpath -o "$cache/go-grpc/go-grpc" .)
+    # Last: it says that all before it is done.
+    echo "$wanted" >"$cache/go-grpc/sources"
 }
 
 [ $# -gt 0 ] || set -- test

@@ -7,6 +7,7 @@ mod clients;
 mod demonstration;
 mod failure;
 mod groups;
+mod grpc;
 mod h2spec;
 mod headers;
 mod host;
