@@ -29,7 +29,7 @@ pub use violation::{Code, Offended, Violation};
 use self::{
     budget::Budgets,
     frame::{Header, Kind},
-    hpack::{Encoder, FieldList},
+    hpack::{Decoder, Encoder, FieldList},
     settings::Settings,
     streams::{Half, Stream, Streams},
     turn::Turn,
@@ -77,7 +77,7 @@ impl Http2 {
     pub(crate) fn new(limits: &Limits) -> Self {
         Self {
             limits: *limits,
-            ways: [Way::new(Stage::Preface), Way::new(Stage::Settings)],
+            ways: [Way::new(Stage::Preface, Decoder::new()), Way::new(Stage::Settings, Decoder::with_late_updates())],
             budgets: [Budgets::new(&limits.http2), Budgets::new(&limits.http2)],
             streams: Streams::default(),
             encoder: Encoder::new(hpack::MAX_TABLE_SIZE),

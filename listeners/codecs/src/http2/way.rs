@@ -67,12 +67,12 @@ pub(super) struct Way {
 }
 
 impl Way {
-    pub(super) fn new(stage: Stage) -> Self {
+    pub(super) fn new(stage: Stage, decoder: Decoder) -> Self {
         Self {
             stage,
             payload: Payload::default(),
             scan: Scan::default(),
-            decoder: Decoder::new(),
+            decoder,
             settings: Settings::new(),
             owed: 0,
             words: Vec::new(),

@@ -84,6 +84,22 @@ fn an_offer_that_cannot_be_followed_may_not_be_taken_up() {
         .run();
 }
 
+/// Go's server does so when the client's SETTINGS come while it writes the answer to the offer.
+#[test]
+fn an_answer_may_change_the_size_of_its_table_in_the_middle() {
+    // :status 200, the size of the table is 4096, date: x
+    let late = frame(0x1, END_HEADERS | END_STREAM, 1, b"\x88\x3f\xe1\x1f\x61\x01x");
+    offered("a change behind a field")
+        .reaches_client(SWITCHING)
+        .client(client_begins())
+        .server_sees(server_sees_the_begin())
+        .server(cat(&[settings(&[]), settings_ack()]))
+        .client_sees(cat(&[client_sees_the_begin(), settings_ack()]))
+        .reaches_client(late)
+        .reaches_server(headers(3, &POST))
+        .run();
+}
+
 #[test]
 fn only_http2_may_come_behind_the_switch() {
     offered("a second request of HTTP/1")

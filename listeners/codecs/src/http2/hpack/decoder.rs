@@ -78,6 +78,8 @@ pub struct Decoder {
     allowed: usize,
     /// The next block has to begin by making the table at most this large.
     due: Option<usize>,
+    /// Whether the table's size may also change behind a field.
+    late_updates: bool,
 }
 
 impl Default for Decoder {
@@ -91,7 +93,15 @@ impl Decoder {
     #[must_use]
     pub fn new() -> Self {
         let table = Table::new();
-        Self { allowed: table.max_size(), table, due: None }
+        Self { allowed: table.max_size(), table, due: None, late_updates: false }
+    }
+
+    /// The same, for blocks that go on as they are to a reader who judges them. Go's server changes the size of its table
+    /// while it writes a block, when SETTINGS come at that moment. Some readers take that, among them Java's and, while the
+    /// table is empty, Go's; so it must not be us who refuse it. What it means is clear.
+    #[must_use]
+    pub fn with_late_updates() -> Self {
+        Self { late_updates: true, ..Self::new() }
     }
 
     /// From the next block on, the table may have this size, at most [`MAX_TABLE_SIZE`]. To be called when the
@@ -125,6 +135,7 @@ impl Decoder {
             match first {
                 0x80.. => self.indexed(&mut input, &mut reading)?,
                 0x40.. => self.literal(&mut input, 6, Representation::Incremental, &mut reading)?,
+                0x20.. if self.late_updates => self.update_size(&mut input)?,
                 0x20.. => return Err(Malformed::LateSizeUpdate.into()),
                 0x10.. => self.literal(&mut input, 4, Representation::NeverIndexed, &mut reading)?,
                 _ => self.literal(&mut input, 4, Representation::WithoutIndexing, &mut reading)?,
@@ -133,7 +144,7 @@ impl Decoder {
         reading.exceeded.map_or(Ok(()), Err)
     }
 
-    /// Reads the size updates that a block begins with (RFC 7541 §4.2). Two are enough, but some encoders write one for
+    /// Reads size updates, which a block begins with (RFC 7541 §4.2). Two are enough, but some encoders write one for
     /// each change that they were told of.
     fn update_size(&mut self, input: &mut &[u8]) -> Result<(), Malformed> {
         while let Some(0x20..=0x3f) = input.first() {

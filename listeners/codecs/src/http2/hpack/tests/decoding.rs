@@ -143,6 +143,24 @@ fn entries_that_a_size_update_evicts_are_gone() {
 }
 
 #[test]
+fn a_size_update_behind_a_field_is_taken_where_somebody_else_judges_it() {
+    for (block, expected) in [
+        (&b"\x40\x01a\x01b\x3f\xe1\x1f\x88"[..], Ok(2)),
+        // The field before it is evicted.
+        (b"\x40\x01a\x01b\x20\xbe", Err(Malformed::Index)),
+        (b"\x88\x3f\xe2\x1f", Err(Malformed::LargeSizeUpdate)),
+        (b"\x88\x3f", Err(Malformed::Truncated)),
+    ] {
+        let outcome = read(&mut Decoder::with_late_updates(), block).map(|list| list.len());
+        assert_eq!(outcome, expected.map_err(Error::from), "{block:x?}");
+    }
+    let mut decoder = Decoder::with_late_updates();
+    decoder.allow_table_size(100);
+    // What has to be told at the beginning still has to.
+    assert_eq!(read(&mut decoder, b"\x82\x3f\x45").map(|list| list.len()), Err(Malformed::MissingSizeUpdate.into()));
+}
+
+#[test]
 fn what_we_say_ourselves_leaves_the_readers_table_alone() {
     let (mut server, mut client) = (Encoder::new(4096), Decoder::new());
     read(&mut client, &written(&mut server, &[incremental("x-server", "one")])).unwrap();
