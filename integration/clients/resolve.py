@@ -4,6 +4,7 @@
 import argparse
 import json
 import random
+import selectors
 import signal
 import socket
 import struct
@@ -134,6 +135,87 @@ def steady(arguments):
     print(json.dumps(told | {"ended": True}), flush=True)
 
 
+class Asker:
+    """A socket of its own, connected or not, that has one question in the air."""
+
+    def __init__(self, server, connected):
+        self.server, self.connected, self.socket = (server, 53), connected, None
+
+    def ask(self, name, kind):
+        if self.socket is None:
+            self.socket = socket.socket(socket.AF_INET6 if ":" in self.server[0] else socket.AF_INET, socket.SOCK_DGRAM)
+            self.socket.setblocking(False)
+            if self.connected:
+                self.socket.connect(self.server)
+        self.query = question(name, kind, random.getrandbits(16))
+        self.until = time.monotonic() + PATIENCE
+        if self.connected:
+            self.socket.send(self.query)
+        else:
+            self.socket.sendto(self.query, self.server)
+
+    def hear(self):
+        """What `addresses` gives, or None for what answers nothing."""
+        answer = self.socket.recv(65535)
+        fits = answer[:2] == self.query[:2] and answer[12 : len(self.query)] == self.query[12:]
+        return addresses(answer) if fits else None
+
+    def close(self):
+        self.socket, closed = None, self.socket
+        if closed is not None:
+            closed.close()
+
+
+def flood(arguments):
+    """Keeps so many questions in the air until it is told to stop (SIGTERM), and then waits for what is in the air."""
+    told = {"asked": 0, "answered": 0, "denied": 0, "failed": 0, "refused": 0, "silent": 0, "errors": {}}
+    ending = []
+    signal.signal(signal.SIGTERM, lambda *_: ending.append(True))
+    kind = AAAA if arguments.v6 else A
+    idle = [Asker(arguments.server, number % 2 == 0) for number in range(arguments.count)]
+    rested, heard, shown = [], selectors.DefaultSelector(), 0.0
+    print("asking", flush=True)
+
+    def over(asker, what, error=None):
+        told[what] += 1
+        if asker.socket is not None and asker.socket in heard.get_map():
+            heard.unregister(asker.socket)
+        if error is None:
+            idle.append(asker)
+        else:
+            # As resolvers do: another try, a little later, has another socket.
+            told["errors"][str(error)] = told["errors"].get(str(error), 0) + 1
+            asker.close()
+            rested.append((time.monotonic() + 0.01, asker))
+
+    while not ending or heard.get_map():
+        while idle and not ending:
+            asker = idle.pop()
+            told["asked"] += 1
+            try:
+                asker.ask(arguments.pattern.replace("#", str(told["asked"] % 50)), kind)
+                heard.register(asker.socket, selectors.EVENT_READ, asker)
+            except OSError as error:
+                over(asker, "refused", error)
+        for key, _ in heard.select(0.01):
+            try:
+                answer = key.data.hear()
+            except OSError as error:
+                over(key.data, "refused", error)
+                continue
+            if answer is not None:
+                over(key.data, {0: "answered", 5: "denied"}.get(answer[0], "failed"))
+        now = time.monotonic()
+        for asker in [key.data for key in heard.get_map().values() if key.data.until < now]:
+            over(asker, "silent", "no answer to a socket that is " + ("connected" if asker.connected else "not connected"))
+        while rested and rested[0][0] < now:
+            idle.append(rested.pop(0)[1])
+        if now > shown + 0.05:
+            shown = now
+            print(json.dumps(told | {"at": time.time()}), flush=True)
+    print(json.dumps(told | {"ended": True}), flush=True)
+
+
 def read_exactly(connection, length):
     read = b""
     while len(read) < length:
@@ -217,7 +299,7 @@ def hold(arguments):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["race", "steady", "pipeline", "raw", "hold"])
+    parser.add_argument("what", choices=["race", "steady", "flood", "pipeline", "raw", "hold"])
     parser.add_argument("server", help="its address")
     parser.add_argument("pattern", nargs="?", default="", help="a name; # stands for a number")
     parser.add_argument("--first", type=int, default=0)
@@ -229,7 +311,7 @@ def main():
     parser.add_argument("--wait", type=float, default=2, help="seconds until an answer counts as lost")
     parser.add_argument("--messages", nargs="*", default=[], help="in hexadecimal")
     arguments = parser.parse_args()
-    {"race": race, "steady": steady, "pipeline": pipeline, "raw": raw, "hold": hold}[arguments.what](arguments)
+    {"race": race, "steady": steady, "flood": flood, "pipeline": pipeline, "raw": raw, "hold": hold}[arguments.what](arguments)
 
 
 if __name__ == "__main__":

@@ -54,8 +54,10 @@ pub(crate) enum Command {
     Open { id: EndpointId, listeners: Vec<Socket>, datagrams: Vec<Socket>, dial: Box<dyn Dial> },
     /// Close the listeners and connections of an endpoint.
     Close(EndpointId),
-    /// Accept nothing more, let connections end for so long, then reset them.
+    /// Accept nothing more, let connections end for so long, then reset them. Datagrams go on.
     Stop(Duration),
+    /// Take the datagrams that have come, wait for their answers at most for so long, and end when no connection is open.
+    Finish(Duration),
     /// What an answer teaches that is held is in force (`known`), or will not be.
     Commit { holder: Holder, known: bool },
 }
@@ -214,11 +216,25 @@ impl DataPlane {
         }
     }
 
-    /// Accepts nothing more, lets connections end for so long, then resets them. Returns at once; said again with a
-    /// shorter time, the shorter one counts.
+    /// Accepts nothing more, lets connections end for so long, then resets them. Datagrams go on until
+    /// [`DataPlane::finish`]. Returns at once; said again with a shorter time, the shorter one counts.
     pub fn begin_stop(&self, drain: Duration) {
         for hand in &self.hands {
             hand.mailbox.put(Command::Stop(drain));
+        }
+    }
+
+    /// Whether no connection is open.
+    #[must_use]
+    pub fn is_drained(&self) -> bool {
+        self.shared.connections.load(Ordering::Relaxed) == 0
+    }
+
+    /// Takes the datagrams that have come, waits for their answers at most for so long, and ends. So that none is lost, nobody
+    /// may bring new ones to the listeners any more. Returns at once; said again with a shorter time, the shorter one counts.
+    pub fn finish(&self, wait: Duration) {
+        for hand in &self.hands {
+            hand.mailbox.put(Command::Finish(wait));
         }
     }
 
@@ -240,6 +256,7 @@ impl DataPlane {
 
     fn end(&mut self, drain: Duration) {
         self.begin_stop(drain);
+        self.finish(drain);
         for hand in self.hands.drain(..) {
             if hand.thread.join().is_err() {
                 tracing::error!("a worker has panicked");

@@ -69,6 +69,19 @@ async fn change_ports(netlink: &Handle, ports: &[(u16, u16)]) -> io::Result<()> 
     Ok(())
 }
 
+/// Has datagrams to steered ports find no route, until they are set again.
+pub(crate) fn lose_ports() -> io::Result<()> {
+    with_netlink(async |netlink| {
+        for v6 in [false, true].into_iter().filter(|v6| !v6 || sysctl::has_ipv6()) {
+            let steering = |rule: &RuleMessage| has_key(rule, PREF_DNS, MARK_UDP);
+            for rule in present(&netlink, v6).await?.into_iter().filter(steering) {
+                gone(netlink.rule().del(rule).execute().await)?;
+            }
+        }
+        Ok(())
+    })
+}
+
 async fn present(netlink: &Handle, v6: bool) -> io::Result<Vec<RuleMessage>> {
     let version = if v6 { IpVersion::V6 } else { IpVersion::V4 };
     netlink.rule().get(version).execute().try_collect().await.map_err(other)

@@ -40,6 +40,10 @@ impl Gate {
         self.answers.retain(|(owner, ..), _| *owner != id);
     }
 
+    pub(super) fn places(&self) -> usize {
+        self.doors.places()
+    }
+
     pub(super) fn at(&self, place: usize) -> Option<&Door> {
         self.doors.at(place)
     }

@@ -28,6 +28,9 @@ use crate::{
 /// Datagrams of one socket before the others have their turn.
 const TURN: usize = 64;
 
+/// Turns of one socket at the end, which are more than its queue can hold.
+const LAST_TURNS: usize = 1024;
+
 /// A client's socket and the server that it asks.
 type Key = (EndpointId, SocketAddr, SocketAddr);
 
@@ -70,12 +73,23 @@ impl Datagrams {
         self.deadlines.peek().map(|Reverse((deadline, _))| *deadline)
     }
 
-    /// Takes what has come to a listener.
-    pub(crate) fn receive(&mut self, place: usize, core: &mut Core) {
+    /// Takes all that has come to any listener.
+    pub(crate) fn receive_all(&mut self, core: &mut Core) {
+        for place in 0..self.gate.places() {
+            let _ = (0..LAST_TURNS).take_while(|_| self.receive(place, core)).count();
+        }
+    }
+
+    /// Takes what has come to a listener. True: there may be more.
+    pub(crate) fn receive(&mut self, place: usize, core: &mut Core) -> bool {
+        let mut more = true;
         let mut buffer = core.take_buffer();
         buffer.resize(buffer.len().max(sockets::LARGEST), 0);
         for _ in 0..TURN {
-            let Some(Door { id, socket }) = self.gate.at(place) else { break };
+            let Some(Door { id, socket }) = self.gate.at(place) else {
+                more = false;
+                break;
+            };
             let id = *id;
             match sockets::receive(socket, &mut buffer, &mut self.control) {
                 Ok(Some(arrived)) => match arrived.to {
@@ -86,11 +100,15 @@ impl Datagrams {
                     Some(to) => self.query(id, arrived.client, to, &buffer[..arrived.bytes], core),
                     None => core.exit.datagram_lost("no_destination"),
                 },
-                Ok(None) => break,
+                Ok(None) => {
+                    more = false;
+                    break;
+                }
                 Err(error) => tracing::debug!(%error, endpoint = id.0, "a datagram was not received"),
             }
         }
         core.put_buffer(buffer);
+        more
     }
 
     /// A datagram of a client.

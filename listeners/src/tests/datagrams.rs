@@ -183,6 +183,28 @@ fn more_flows_than_allowed_are_counted_and_those_that_are_done_make_room() {
 }
 
 #[test]
+fn an_end_waits_for_the_answers_to_what_has_come() {
+    in_namespace(|namespace| {
+        let mut site = Site::new(Options::default(), namespace);
+        site.ask_by_name();
+        let client = client();
+        client.send_to(&question(1), site.vip).unwrap();
+        site.plane.begin_stop(Duration::ZERO);
+        site.plane.finish(PATIENCE);
+        let (mut answer, leg) = site.arrived();
+        assert!(!site.plane.has_stopped());
+        answer[2] |= 0x80;
+        site.server.send_to(&answer, leg).unwrap();
+        assert_eq!(receive(&client), (answer, site.vip));
+        let began = Instant::now();
+        while !site.plane.has_stopped() {
+            assert!(began.elapsed() < PATIENCE, "nothing is due any more");
+            std::thread::yield_now();
+        }
+    });
+}
+
+#[test]
 fn a_flow_whose_queries_are_answered_makes_room_long_before_an_answer_would_be_late() {
     in_namespace(|namespace| {
         let options = Options { flows: 1, ..Options::default() };

@@ -52,6 +52,11 @@ impl Doors {
         self.doors.clear();
     }
 
+    /// Places there are, those without a listener too.
+    pub(crate) fn places(&self) -> usize {
+        self.doors.len()
+    }
+
     pub(crate) fn at(&self, place: usize) -> Option<&Door> {
         self.doors.get(place)?.as_ref()
     }

@@ -58,6 +58,8 @@ pub(crate) struct Worker {
     began: Instant,
     /// When what is still open is reset, once we stop.
     stop: Option<u64>,
+    /// When it ends without the answers that are still due.
+    finish: Option<u64>,
 }
 
 impl Worker {
@@ -76,6 +78,7 @@ impl Worker {
             walked: 0,
             began: Instant::now(),
             stop: None,
+            finish: None,
         })
     }
 
@@ -98,6 +101,9 @@ impl Worker {
             }
             self.go_on();
             self.fire();
+            if self.stop.take_if(|deadline| *deadline <= self.core.now).is_some() {
+                self.end_all(Outcome::Stopped, |_| true);
+            }
             self.datagrams.fire(&mut self.core);
             self.gate.reopen(&self.core);
             self.core.exit.flush();
@@ -108,8 +114,8 @@ impl Worker {
     }
 
     fn is_done(&self) -> bool {
-        self.stop
-            .is_some_and(|deadline| (self.table.len() == 0 && !self.datagrams.are_due()) || self.core.now >= deadline)
+        self.finish
+            .is_some_and(|deadline| self.table.len() == 0 && (!self.datagrams.are_due() || self.core.now >= deadline))
     }
 
     /// How long nothing may come.
@@ -118,8 +124,10 @@ impl Worker {
             return EpollTimeout::ZERO;
         }
         let next = self.deadlines.peek().map(|Reverse((deadline, ..))| *deadline);
-        let Some(next) =
-            [next, self.stop, self.gate.reopens(), self.datagrams.next_deadline()].into_iter().flatten().min()
+        let Some(next) = [next, self.stop, self.finish, self.gate.reopens(), self.datagrams.next_deadline()]
+            .into_iter()
+            .flatten()
+            .min()
         else {
             return EpollTimeout::NONE;
         };
@@ -136,7 +144,9 @@ impl Worker {
                 }
             }
             Source::Listener(place) => self.accept(place),
-            Source::Datagrams(place) => self.datagrams.receive(place, &mut self.core),
+            Source::Datagrams(place) => {
+                self.datagrams.receive(place, &mut self.core);
+            }
             Source::Pair(token, side) => {
                 let flags = event.events();
                 self.with(token, |pair, core| pair.event(side, flags, core));
@@ -165,7 +175,11 @@ impl Worker {
             }
             Command::Stop(drain) => {
                 self.gate.close_all();
-                self.stop = Some(self.core.now.saturating_add(millis(drain)));
+                sooner(&mut self.stop, self.core.now.saturating_add(millis(drain)));
+            }
+            Command::Finish(wait) => {
+                self.datagrams.receive_all(&mut self.core);
+                sooner(&mut self.finish, self.core.now.saturating_add(millis(wait)));
             }
         }
     }
@@ -258,4 +272,8 @@ impl Worker {
             });
         }
     }
+}
+
+fn sooner(deadline: &mut Option<u64>, other: u64) {
+    *deadline = Some(deadline.map_or(other, |deadline| deadline.min(other)));
 }

@@ -59,11 +59,10 @@ impl Force {
         }
     }
 
-    /// Gives back the kernel's and the data plane's side, to end them. From then on nothing comes into force.
+    /// Gives back the kernel's and the data plane's side, to end them. From then on no configuration comes into force.
     #[must_use]
-    pub fn end(&self) -> Option<(Steering, Workers)> {
-        let (steering, workers) = self.lock().take().map(Reconciler::into_parts)?;
-        Some((steering?, workers))
+    pub fn end(&self) -> Option<(Lessons<Steering>, Workers)> {
+        self.lock().take().map(Reconciler::into_parts)
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<RealReconciler>> {

@@ -202,8 +202,8 @@ impl<K: Kernel> Lessons<K> {
         self.room().kernel.as_mut().map_or(Ok(()), ask)
     }
 
-    /// Ends: nothing is learnt any more. Gives the kernel back.
-    pub(crate) fn end(&self) -> Option<K> {
+    /// Ends: nothing is learnt any more. Gives the kernel back, once.
+    pub fn end(&self) -> Option<K> {
         self.room().kernel.take()
     }
 }

@@ -1,6 +1,6 @@
 //! The life of the node: serving, tending, and an orderly end.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use portcullis_config::Store;
 use tokio::{
@@ -16,13 +16,15 @@ use crate::{
         arguments::RunArguments,
         exit::{Exit, Failure},
     },
-    run::{force::Force, notify, refusals, settings, start::Node},
+    run::{force::Force, notify, refusals, settings, start::Node, steering::Steering},
 };
 
 /// How often namespaces that came and went, and steps that failed, are looked after.
 const TEND: Duration = Duration::from_secs(1);
 /// How often it is looked whether the last connections have ended.
 const DRAIN_TICK: Duration = Duration::from_millis(20);
+/// How long answers to datagrams are waited for at least, when connections took all the time there was.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
 /// How long calls of the API may go on when all else has ended.
 const LAST_CALLS: Duration = Duration::from_secs(3);
 
@@ -62,24 +64,46 @@ pub async fn live(node: Node, arguments: &RunArguments) -> Result<(), Failure> {
     ended
 }
 
-/// Connections first, then what steers them. A second signal to stop cuts what is still open.
+/// Connections first, then the queries that have come, then what steers them. A second signal to stop cuts what is still
+/// open. Names are learnt until the last answer has gone.
 async fn end(force: &Force, arguments: &RunArguments, signals: &mut Signals) -> Result<(), Failure> {
-    let Some((steering, workers)) = force.end() else { return Ok(()) };
+    let Some((lessons, workers)) = force.end() else { return Ok(()) };
+    let until = Instant::now() + arguments.drain;
     workers.begin_stop(arguments.drain);
+    let in_time = until_now(signals, || workers.are_drained()).await;
+    if !in_time {
+        workers.begin_stop(Duration::ZERO);
+    }
+    // A query is answered or refused from here on; none waits at a socket that closes.
+    if let Err(error) = tokio::task::block_in_place(|| lessons.with_kernel(Steering::refuse_datagrams)) {
+        tracing::warn!(%error, "queries that come in the last moment may be lost");
+    }
+    let left = until.saturating_duration_since(Instant::now()).max(LAST_ANSWERS);
+    workers.finish(if in_time { left } else { Duration::ZERO });
+    while !until_now(signals, || workers.have_stopped()).await {
+        workers.begin_stop(Duration::ZERO);
+        workers.finish(Duration::ZERO);
+    }
+    drop(workers);
+    let Some(steering) = lessons.end() else { return Ok(()) };
+    tokio::task::block_in_place(|| steering.close(arguments.keep_steering)).map_err(|error| {
+        Failure::new(Exit::Failed, format!("something of ours is left: {error}"), "start portcullis and stop it again")
+    })
+}
+
+/// Waits until something is so. False: a signal says that all has to stop at once.
+async fn until_now(signals: &mut Signals, mut is_so: impl FnMut() -> bool) -> bool {
     let mut ticks = interval(DRAIN_TICK);
-    while !workers.have_stopped() {
+    while !is_so() {
         tokio::select! {
             _ = ticks.tick() => {}
             () = signals.stop_now() => {
                 tracing::warn!("stopping at once");
-                workers.begin_stop(Duration::ZERO);
+                return false;
             }
         }
     }
-    drop(workers);
-    tokio::task::block_in_place(|| steering.close(arguments.keep_steering)).map_err(|error| {
-        Failure::new(Exit::Failed, format!("something of ours is left: {error}"), "start portcullis and stop it again")
-    })
+    true
 }
 
 async fn tend(force: Force) {

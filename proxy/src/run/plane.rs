@@ -20,12 +20,24 @@ impl Workers {
         Self(plane)
     }
 
-    /// Accepts nothing new and lets connections end for so long, then resets what is left. Returns at once.
+    /// Accepts no new connection and lets those that are open end for so long, then resets what is left. Datagrams go on.
+    /// Returns at once.
     pub fn begin_stop(&self, drain: Duration) {
         self.0.begin_stop(drain);
     }
 
-    /// Whether no connection is left.
+    /// Whether no connection is open.
+    #[must_use]
+    pub fn are_drained(&self) -> bool {
+        self.0.is_drained()
+    }
+
+    /// Takes the datagrams that have come, waits for their answers at most for so long, and ends. Returns at once.
+    pub fn finish(&self, wait: Duration) {
+        self.0.finish(wait);
+    }
+
+    /// Whether all has ended.
     #[must_use]
     pub fn have_stopped(&self) -> bool {
         self.0.has_stopped()

@@ -148,9 +148,9 @@ impl<K: Kernel, D: Plane, P: Places> Reconciler<K, D, P> {
         &self.lessons
     }
 
-    /// Gives back what it worked with, to end it. Nothing is learnt any more.
-    pub fn into_parts(self) -> (Option<K>, D) {
-        (self.lessons.end(), self.plane)
+    /// Gives back what it worked with, to end it. Names are learnt until [`Lessons::end`].
+    pub fn into_parts(self) -> (Lessons<K>, D) {
+        (self.lessons, self.plane)
     }
 
     fn reconcile(&mut self, snapshot: Option<Arc<Snapshot>>) {

@@ -34,6 +34,14 @@ impl Steering {
         Self { redirect }
     }
 
+    /// Refuses new datagrams of flows that are judged; those that have come wait in the listeners.
+    ///
+    /// # Errors
+    /// Some still come.
+    pub fn refuse_datagrams(&mut self) -> Result<(), String> {
+        self.redirect.refuse_datagrams().map_err(|error| error.to_string())
+    }
+
     /// Ends. With `keep` steered flows are refused until the next process comes; else everything that is ours is gone.
     ///
     /// # Errors

@@ -2,8 +2,11 @@
 
 use std::os::fd::AsFd;
 
+use portcullis_redirect_common::slot;
+
 use super::Redirect;
 use crate::{
+    attachment::Listeners,
     datagrams,
     error::Error,
     namespace,
@@ -56,6 +59,23 @@ impl Redirect {
     /// A map is full. Addresses before the failed one have changed, that and the rest have not.
     pub fn learn(&mut self, id: u32, lessons: &[AddressChange]) -> Result<bool, Error> {
         self.maps.learn(id, lessons)
+    }
+
+    /// Refuses from now on the datagrams that policy wants steered, so that no new one comes to a listener. Those that have
+    /// come stay in its queue. The next [`Redirect::attach`] undoes it.
+    ///
+    /// # Errors
+    /// Some listener still gets datagrams.
+    pub fn refuse_datagrams(&mut self) -> Result<(), Error> {
+        for (id, attached) in &self.attached {
+            // A socket that is connected meets no hook. That nobody listens it would not be told: of an address that is not
+            // local, IPv4 makes no ICMP. That there is no route it is told at once.
+            let failed = |source| Error::Namespace { endpoint: *id, step: "remove rules for UDP ports", source };
+            namespace::inside(attached.netns.as_fd(), routes::lose_ports).map_err(failed)?;
+        }
+        let udp = Listeners::default().each().into_iter().filter(|(_, udp, _)| *udp);
+        let mut slots = udp.flat_map(|(v6, udp, _)| self.attached.keys().map(move |id| slot(*id, v6, udp)));
+        slots.try_for_each(|slot| self.maps.clear_listener(slot))
     }
 
     /// Has UDP sockets marked from birth. In a pod every one is, so that those older than a policy are steered as well; in the
