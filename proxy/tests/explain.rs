@@ -123,6 +123,58 @@ fn each_protocol_is_asked_in_its_own_words() {
     }
 }
 
+/// The policy with another HTTP rule.
+fn with_rule(rule: &str) -> Case {
+    Case::new(&POLICY.replace("{method: GET, path: \"/api/.*\", headers: [X-Token]}", rule))
+}
+
+#[test]
+fn a_call_of_grpc_is_explained_in_the_words_of_its_rule() {
+    let client = "--direction ingress --peer app=client --port 80/TCP";
+    let (add, stock) =
+        ("{grpc: {service: shop.v1.Cart, method: Add}, headers: [X-Token]}", "{grpc: {service: shop.v1.Stock}}");
+    for (rule, call, header, miss) in [
+        (add, "POST /shop.v1.Cart/Add", "X-Token: t", None),
+        (stock, "POST /shop.v1.Stock/Count", "X-Other: t", None),
+        (add, "POST /shop.v1.Cart/Add", "X-Other: t", Some(("headers[x-token]", "(present)", ""))),
+        (add, "POST /shop.v1.Cart/Drop", "X-Token: t", Some(("grpc", "/shop.v1.Cart/Add", "/shop.v1.Cart/Drop"))),
+        (add, "POST /shopxv1xCart/Add", "X-Token: t", Some(("grpc", "/shop.v1.Cart/Add", "/shopxv1xCart/Add"))),
+        (stock, "POST /shop.v1.Stock/a/b", "X-Token: t", Some(("grpc", "/shop.v1.Stock/*", "/shop.v1.Stock/a/b"))),
+        (stock, "POST /shop.v1.Stock/", "X-Token: t", Some(("grpc", "/shop.v1.Stock/*", "/shop.v1.Stock/"))),
+        (add, "GET /shop.v1.Cart/Add", "X-Token: t", Some(("grpc", "POST", "GET"))),
+    ] {
+        let (code, answer) = with_rule(rule).json(client, &["--http", call, "--header", header]);
+        assert_eq!(code, i32::from(miss.is_some()), "{call}");
+        let told = ["predicate", "pattern", "value"].map(|name| answer[name].clone());
+        let wanted = miss.map_or([Value::Null, Value::Null, Value::Null], |(a, b, c)| [json!(a), json!(b), json!(c)]);
+        assert_eq!(told, wanted, "{call}");
+    }
+    let (_, out, _) = with_rule(add).ask(client, &["--http", "POST /shop.v1.Cart/Drop", "--header", "X-Token: t"]);
+    assert!(out.contains("grpc is \"/shop.v1.Cart/Drop\", wanted /shop.v1.Cart/Add"), "{out}");
+}
+
+#[test]
+fn what_a_call_of_grpc_cannot_be_is_refused_with_its_place_and_what_to_write() {
+    for (rule, problem) in [
+        (
+            "{grpc: {service: shop.Cart}, path: /x}",
+            "path: cannot stand beside grpc, which says it too (remove path, or write method and path without grpc)",
+        ),
+        ("{grpc: {service: shop.Cart}, method: GET}", "method: cannot stand beside grpc, which says it too"),
+        (
+            "{grpc: {service: shop/Cart}}",
+            "grpc.service: \"shop/Cart\" is no name of a service (write service: package.Service",
+        ),
+        ("{grpc: {service: shop.Cart, method: \"*\"}}", "grpc.method: \"*\" is no name of a method"),
+        ("{grpc: {method: Add}}", "grpc.service: is missing"),
+    ] {
+        let (code, _, err) = with_rule(rule)
+            .ask("--direction ingress --peer app=client --port 80/TCP", &["--http", "POST /shop.Cart/Add"]);
+        assert_eq!(code, 3, "{rule}");
+        assert!(err.contains("policy.yaml:10:") && err.contains(problem), "{rule}: {err}");
+    }
+}
+
 #[test]
 fn an_item_of_two_names_is_one_rule_and_a_type_that_is_not_allowed_is_named() {
     let case = Case::new(POLICY);

@@ -256,6 +256,10 @@ fn values_that_mean_something_else_than_they_seem_are_found() {
         ("{}, {path: /a.*}", vec!["PL202"]),
         ("{path: /a.*}, {path: /a.*}", vec!["PL202"]),
         ("{path: /a, method: PUT}, {path: /b, method: PUT}", vec![]),
+        ("{grpc: {service: shop.Cart, method: Add}}", vec![]),
+        ("{grpc: {service: shop.Cart}}, {grpc: {service: shop.Stock}}", vec![]),
+        ("{grpc: {service: shop.Cart}}, {grpc: {service: shop.Cart, method: Add}}", vec!["PL202"]),
+        ("{grpc: {service: shop.Cart, method: Add}}, {method: POST, path: '/shop\\.Cart/Add'}", vec!["PL202"]),
     ] {
         assert_eq!(codes(&[&http(rules)], ""), found, "{rules}");
     }

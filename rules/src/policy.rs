@@ -10,7 +10,7 @@ use ipnet::IpNet;
 pub use crate::validate::validate;
 use crate::{
     labels::Selector,
-    schema::{FieldIndex, Schema},
+    schema::{FieldIndex, Schema, Shorthand},
     settings::{DenyScope, DenyWith},
     world::Transport,
 };
@@ -230,8 +230,28 @@ pub struct L7Rule {
     /// Its number in the list that was written, where that is not its place among the rules: one item may be several
     /// rules.
     pub item: Option<usize>,
+    /// The shorthand that some of the predicates come from.
+    pub written: Option<Written>,
     /// Where it stands in the document.
     pub position: Position,
+}
+
+/// A shorthand as the author of a rule has used it.
+#[derive(Clone, Debug)]
+pub struct Written {
+    /// Which.
+    pub shorthand: &'static Shorthand,
+    /// What each of its fields has to be, for people.
+    pub shown: Arc<[String]>,
+}
+
+impl Written {
+    /// What a field has to be, for people, if it is one that the shorthand stands for.
+    #[must_use]
+    pub fn shown(&self, field: FieldIndex) -> Option<&str> {
+        let number = self.shorthand.fields.iter().position(|other| *other == field)?;
+        self.shown.get(number).map(String::as_str)
+    }
 }
 
 /// One predicate.

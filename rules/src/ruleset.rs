@@ -7,7 +7,7 @@ use crate::{
     effects::{Action, Changed, Effects},
     finder::Finder,
     pattern::Pattern,
-    policy::{L7Rule, Matcher, Predicate},
+    policy::{L7Rule, Matcher, Predicate, Written},
     request::{FieldValue, Request},
     schema::{FieldIndex, Form, Schema},
     settings::{DenyScope, DenyWith},
@@ -41,6 +41,7 @@ pub(crate) struct Compiled {
     pub(crate) actions: Vec<Action>,
     /// The field of which a request may have several values.
     each: Option<FieldIndex>,
+    written: Option<Written>,
     pub(crate) info: Arc<RuleInfo>,
 }
 
@@ -127,7 +128,8 @@ impl RuleSet {
             .map(|(rule, info)| {
                 let compile = |predicate: &Predicate| (predicate.clone(), Pattern::new(&predicate.matcher));
                 let actions = rule.actions.iter().map(|action| Action::new(action, secrets)).collect();
-                Compiled { predicates: rule.predicates.iter().map(compile).collect(), actions, each, info }
+                let predicates = rule.predicates.iter().map(compile).collect();
+                Compiled { predicates, actions, each, written: rule.written.clone(), info }
             })
             .collect();
         let finder = Finder::new(schema, &rules);
@@ -222,14 +224,20 @@ impl RuleSet {
             rule: nearest.map(|(rule, _, _)| &*rule.info),
             miss: nearest.and_then(|(rule, at, kind)| {
                 let condition = rule.condition(at)?;
-                Some(self.miss(&condition, kind, request))
+                Some(self.miss(rule, &condition, kind, request))
             }),
             deny_with: self.deny_with,
             deny_scope: self.deny_scope,
         }
     }
 
-    fn miss(&self, predicate: &Predicate, ambiguous: Option<&'static str>, request: &dyn Request) -> Miss {
+    fn miss(
+        &self,
+        rule: &Compiled,
+        predicate: &Predicate,
+        ambiguous: Option<&'static str>,
+        request: &dyn Request,
+    ) -> Miss {
         let spec = &self.schema.fields[usize::from(predicate.field.0)];
         let header = spec.form == Form::Headers;
         let value = match request.field(predicate.field, &predicate.key) {
@@ -245,8 +253,12 @@ impl RuleSet {
             Matcher::AnyOf(values) => values.join(", "),
             Matcher::Present => "(present)".to_owned(),
         };
-        let name =
-            if predicate.key.is_empty() { spec.name.to_owned() } else { format!("{}[{}]", spec.name, predicate.key) };
+        let written = rule.written.as_ref().and_then(|written| Some((written, written.shown(predicate.field)?)));
+        let (name, pattern) = match written {
+            Some((written, shown)) => (written.shorthand.name.to_owned(), shown.to_owned()),
+            None if predicate.key.is_empty() => (spec.name.to_owned(), pattern),
+            None => (format!("{}[{}]", spec.name, predicate.key), pattern),
+        };
         let predicate = ambiguous.map_or_else(|| name.clone(), |kind| format!("{name} ({kind})"));
         Miss { predicate, pattern, value }
     }

@@ -40,6 +40,34 @@ pub struct FieldSpec {
     pub checked: bool,
 }
 
+/// A key of a rule that stands for several fields, so that none of these can stand beside it: a mapping of texts.
+#[derive(Debug)]
+pub struct Shorthand {
+    /// Its key in the policy, for example `grpc`.
+    pub name: &'static str,
+    /// The fields that it stands for.
+    pub fields: &'static [FieldIndex],
+    /// Its own keys.
+    pub entries: &'static [ShorthandEntry],
+    /// Reads the texts of its own keys, in their order.
+    pub read: fn(&[Option<&str>]) -> Meaning,
+}
+
+/// What a [`Shorthand`] means: for each of its fields what has to match, and that in a text for people. An error is the
+/// number of an entry, and what is wrong with it.
+pub type Meaning = Result<Vec<(Matcher, String)>, (usize, String)>;
+
+/// A key of a [`Shorthand`].
+#[derive(Debug)]
+pub struct ShorthandEntry {
+    /// The key.
+    pub name: &'static str,
+    /// Whether it has to be there.
+    pub required: bool,
+    /// What to write where it is missing or wrong.
+    pub remedy: &'static str,
+}
+
 /// A protocol as policies see it.
 #[derive(Debug)]
 pub struct Schema {
@@ -70,6 +98,8 @@ pub struct Nature {
     pub teaches: bool,
     /// Whether the fields of one rule are ORed instead of ANDed, those of the form [`Form::AnyOf`] excepted.
     pub alternatives: bool,
+    /// Keys of a rule that stand for several of its fields. Only where the fields are ANDed.
+    pub shorthands: &'static [Shorthand],
     /// Reads the text of a field of the form [`Form::Words`], [`Form::Each`] or [`Form::AnyOf`]: what has to match, or
     /// nothing if any value will do. An error says what is wrong.
     pub read: fn(FieldIndex, &str) -> Result<Option<Matcher>, String>,
@@ -85,6 +115,7 @@ impl Nature {
         exact_port: false,
         teaches: false,
         alternatives: false,
+        shorthands: &[],
         read: |_, text| Ok(Some(Matcher::Exact(text.to_owned()))),
     };
 }

@@ -87,7 +87,8 @@ pub struct RuleInfo {
 /// The predicate that a denied request failed in the rule that came nearest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Miss {
-    /// Name of the field, for headers with the header's name: `path`, `headers[x-token]`.
+    /// Name of the field, for headers with the header's name: `path`, `headers[x-token]`; or of the shorthand that stands
+    /// for it in the rule: `grpc`.
     pub predicate: String,
     /// What the rule wants.
     pub pattern: String,

@@ -1,12 +1,15 @@
 //! `rules` of an element of `toPorts`, read by the schema of the protocol that it names.
 
 use portcullis_rules::{
-    policy::{L7Rule, L7Rules, Matcher, Predicate},
+    policy::{L7Rule, L7Rules, Matcher, Predicate, Written},
     schema::{FieldIndex, FieldSpec, Form, Schema},
 };
 
 use super::{Language, headers};
-use crate::{problem::Problem, yaml::Field};
+use crate::{
+    problem::Problem,
+    yaml::{Field, Fields},
+};
 
 /// Protocols that Cilium knows, or once knew.
 const CILIUMS: &[&str] = &["http", "dns", "kafka", "l7", "l7proto"];
@@ -50,6 +53,7 @@ fn rule(item: &Field<'_>, schema: &'static Schema, problems: &mut Vec<Problem>) 
     let mut lists = Vec::new();
     let mut narrowing = Vec::new();
     let mut actions = Vec::new();
+    let written = shorthand(item, &mut fields, schema, &mut lists, problems);
     for (index, spec) in (0..).map(FieldIndex).zip(schema.fields) {
         if let Some(field) = fields.get(spec.name) {
             let mut predicates = Vec::new();
@@ -67,7 +71,9 @@ fn rule(item: &Field<'_>, schema: &'static Schema, problems: &mut Vec<Problem>) 
     fields.finish(&[], problems);
     if !schema.nature.alternatives {
         lists.push(narrowing);
-        return vec![L7Rule { predicates: lists.concat(), actions, item: None, position }];
+        let mut predicates = lists.concat();
+        predicates.sort_by_key(|predicate| predicate.field);
+        return vec![L7Rule { predicates, actions, item: None, written, position }];
     }
     if lists.is_empty() {
         if !narrowing.is_empty() {
@@ -80,6 +86,52 @@ fn rule(item: &Field<'_>, schema: &'static Schema, problems: &mut Vec<Problem>) 
     }
     let whole = |predicates: Vec<Predicate>| [predicates, narrowing.clone()].concat();
     lists.into_iter().map(|list| L7Rule { predicates: whole(list), position, ..L7Rule::default() }).collect()
+}
+
+/// Reads a key that stands for several fields: its predicates are one more list.
+fn shorthand(
+    item: &Field<'_>,
+    fields: &mut Fields<'_>,
+    schema: &'static Schema,
+    lists: &mut Vec<Vec<Predicate>>,
+    problems: &mut Vec<Problem>,
+) -> Option<Written> {
+    let used = schema.nature.shorthands.iter().find_map(|shorthand| Some((shorthand, fields.get(shorthand.name)?)));
+    let (shorthand, field) = used?;
+    let names: Vec<_> =
+        shorthand.fields.iter().filter_map(|index| Some(schema.fields.get(usize::from(index.0))?.name)).collect();
+    for (name, tree) in names.iter().filter_map(|name| Some((name, item.tree.get(name)?))) {
+        let other = Field { path: format!("{}.{name}", item.path), tree };
+        let message = format!("cannot stand beside {}, which says it too", shorthand.name);
+        let all = names.join(" and ");
+        problems.push(other.problem(message, format!("remove {name}, or write {all} without {}", shorthand.name)));
+    }
+    let mut inner = field.fields(problems);
+    let mut own = Vec::with_capacity(shorthand.entries.len());
+    for entry in shorthand.entries {
+        let found =
+            if entry.required { inner.require(entry.name, entry.remedy, problems) } else { inner.get(entry.name) };
+        own.push(found.and_then(|found| Some((found.text(problems)?, found))));
+    }
+    inner.finish(&[], problems);
+    if shorthand.entries.iter().zip(&own).any(|(entry, text)| entry.required && text.is_none()) {
+        return None;
+    }
+    let texts: Vec<Option<&str>> = own.iter().map(|entry| entry.as_ref().map(|(text, _)| *text)).collect();
+    match (shorthand.read)(&texts) {
+        Ok(means) => {
+            let (matchers, shown): (Vec<_>, Vec<_>) = means.into_iter().unzip();
+            let predicate = |(field, matcher)| Predicate { field, key: String::new(), matcher };
+            lists.push(shorthand.fields.iter().copied().zip(matchers).map(predicate).collect());
+            Some(Written { shorthand, shown: shown.into() })
+        }
+        Err((number, message)) => {
+            let wrong = own.get(number).and_then(|entry| Some(&entry.as_ref()?.1)).unwrap_or(&field);
+            let remedy = shorthand.entries.get(number).map_or("remove it", |entry| entry.remedy);
+            problems.push(wrong.problem(message, remedy));
+            None
+        }
+    }
 }
 
 /// A rule of alternatives has none of them.

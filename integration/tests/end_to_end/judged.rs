@@ -84,6 +84,29 @@ fn a_policy_may_answer_instead_of_resetting() {
 }
 
 #[test]
+fn calls_of_grpc_are_judged_by_service_and_method_and_refused_by_their_status() {
+    if !able() {
+        return;
+    }
+    let scene = Scene::new();
+    let mut policy = ingress(&json!([{ "grpc": { "service": "shop.v1.Cart", "method": "Add" } }]));
+    policy["metadata"]["annotations"] = json!({ "portcullis.io/deny-with": "respond" });
+    scene.apply(&[policy]);
+    let web = ["-i", "-X", "POST", "-H", "Content-Type: application/grpc-web+proto"];
+    for v6 in FAMILIES {
+        let allowed = curl(&scene.client, &web, &scene.url(v6, "/shop.v1.Cart/Add")).unwrap();
+        assert_eq!((allowed.exit, allowed.status), (0, 404), "httpbin has no such service: {allowed:?}");
+        let denied = curl(&scene.client, &web, &scene.url(v6, "/shop.v1.Cart/Drop")).unwrap();
+        assert_eq!((denied.exit, denied.status), (0, 200), "{denied:?}");
+        assert!(denied.body.contains("grpc-status: 7"), "{denied:?}");
+        let other = curl(&scene.client, &[], &scene.url(v6, "/shop.v1.Cart/Add")).unwrap();
+        assert_eq!((other.exit, other.status), (0, 403), "{other:?}");
+    }
+    assert_eq!(scene.httpbin.arrived("POST /shop.v1.Cart/Add"), 2, "{:?}", scene.httpbin.requests());
+    assert_eq!(scene.httpbin.requests().len(), 2, "{:?}", scene.httpbin.requests());
+}
+
+#[test]
 fn ports_without_rules_for_requests_are_left_to_the_kernel() {
     if !able() {
         return;

@@ -3,6 +3,7 @@
 mod fields;
 mod nothing;
 mod refusals;
+mod shorthands;
 
 use std::sync::Arc;
 
@@ -61,13 +62,21 @@ static NAMES: Schema = Schema {
 
 /// A policy that has to be accepted, maybe with warnings.
 fn accepted(document: &str) -> Policy {
-    let read = read_with(document, &[&HTTP]);
+    accepted_with(document, &[&HTTP])
+}
+
+fn accepted_with(document: &str, schemas: &[&'static Schema]) -> Policy {
+    let read = read_with(document, schemas);
     read.policy.unwrap_or_else(|| panic!("{document}\n{:#?}", read.problems))
 }
 
 /// The errors of a document that has to be refused: `line:column field: message`.
 fn refused(document: &str) -> Vec<String> {
-    let read = read_with(document, &[&HTTP]);
+    refused_with(document, &[&HTTP])
+}
+
+fn refused_with(document: &str, schemas: &[&'static Schema]) -> Vec<String> {
+    let read = read_with(document, schemas);
     assert!(read.policy.is_none(), "{document}");
     let errors = read.problems.iter().filter(|problem| !problem.warning);
     errors

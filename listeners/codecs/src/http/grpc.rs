@@ -1,4 +1,48 @@
-//! Calls of gRPC, as far as one that is refused has to be known.
+//! Calls of gRPC: how rules name them, and how one that is refused is known.
+
+use portcullis_rules::{
+    policy::Matcher,
+    schema::{FieldIndex, Shorthand, ShorthandEntry},
+};
+
+/// Service and method of a call, for `method` and `path`: `POST`, and `/package.Service/Method` (gRPC over HTTP/2,
+/// "Requests"). Not Cilium's.
+pub(super) const SHORTHAND: Shorthand = Shorthand {
+    name: "grpc",
+    fields: &[FieldIndex(super::METHOD), FieldIndex(super::PATH)],
+    entries: &[
+        ShorthandEntry {
+            name: "service",
+            required: true,
+            remedy: "write service: package.Service, as the .proto file has it",
+        },
+        ShorthandEntry {
+            name: "method",
+            required: false,
+            remedy: "write method: Name, as the .proto file has it, or leave it out for every method",
+        },
+    ],
+    read: |entries| {
+        let entry = |number: usize| entries.get(number).copied().flatten();
+        let service = entry(0).unwrap_or_default();
+        if !service.split('.').all(is_identifier) {
+            return Err((0, format!("{service:?} is no name of a service")));
+        }
+        let escaped = service.replace('.', r"\.");
+        let (pattern, shown) = match entry(1) {
+            None => (format!("/{escaped}/[^/]+"), format!("/{service}/*")),
+            Some(method) if is_identifier(method) => (format!("/{escaped}/{method}"), format!("/{service}/{method}")),
+            Some(method) => return Err((1, format!("{method:?} is no name of a method"))),
+        };
+        Ok(vec![(Matcher::Regex("POST".to_owned()), "POST".to_owned()), (Matcher::Regex(pattern), shown)])
+    },
+};
+
+/// Whether a text is a name of Protocol Buffers.
+fn is_identifier(text: &str) -> bool {
+    let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    text.bytes().all(is_word) && text.bytes().next().is_some_and(|first| !first.is_ascii_digit())
+}
 
 /// How a call is carried, by the content type of its request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +80,27 @@ impl Call {
 
 #[cfg(test)]
 mod tests {
-    use super::Call;
+    use portcullis_rules::policy::Matcher;
+
+    use super::{Call, SHORTHAND};
+
+    #[test]
+    fn service_and_method_are_a_path_by_which_nothing_else_is_meant() {
+        let read = |service, method| (SHORTHAND.read)(&[Some(service), method]);
+        let means = |pattern: &str, shown: &str| {
+            let matcher = |text: &str| Matcher::Regex(text.to_owned());
+            Ok(vec![(matcher("POST"), "POST".to_owned()), (matcher(pattern), shown.to_owned())])
+        };
+        assert_eq!(read("shop.v1.Cart", Some("Add")), means(r"/shop\.v1\.Cart/Add", "/shop.v1.Cart/Add"));
+        assert_eq!(read("Cart", None), means("/Cart/[^/]+", "/Cart/*"));
+        for service in ["", ".", "shop.", ".shop.Cart", "shop..Cart", "shop/Cart", "shop.*", "1shop.Cart", "shöp.Cart"]
+        {
+            assert_eq!(read(service, None), Err((0, format!("{service:?} is no name of a service"))));
+        }
+        for method in ["", "*", ".*", "Add|Remove", "Add/", "shop.Add"] {
+            assert_eq!(read("Cart", Some(method)), Err((1, format!("{method:?} is no name of a method"))));
+        }
+    }
 
     #[test]
     fn calls_are_known_by_their_content_type() {

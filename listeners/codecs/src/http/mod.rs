@@ -21,6 +21,7 @@ use portcullis_rules::schema::{FieldSpec, Form, Nature, Schema};
 /// - `host`: Envoy's `:authority`, that is the authority of an absolute target or of CONNECT, else Host. It stays as the
 ///   client sent it, with its port if it has one and in its case, because Cilium matches its case-sensitive regular
 ///   expression against exactly that: `(?i)example\.com(:80)?` takes all spellings of one server.
+/// - `grpc`, which is ours: service and method of a call in the place of `method` and `path`.
 /// - `headers`: lines of one name joined by `,`. `:method`, `:path`, `:authority`, and `host` in its place, name the
 ///   fields above, as they do in Envoy.
 pub static SCHEMA: Schema = Schema {
@@ -31,5 +32,12 @@ pub static SCHEMA: Schema = Schema {
         FieldSpec { name: "host", form: Form::Regex, checked: false },
         FieldSpec { name: "headers", form: Form::Headers, checked: true },
     ],
-    nature: &Nature::STREAM,
+    nature: &Nature { shorthands: &[grpc::SHORTHAND], ..Nature::STREAM },
 };
+
+/// Number of the field `method`.
+pub(crate) const METHOD: u8 = 0;
+/// Number of the field `path`.
+pub(crate) const PATH: u8 = 1;
+/// Number of the field `host`.
+pub(crate) const HOST: u8 = 2;

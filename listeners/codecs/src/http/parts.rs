@@ -4,11 +4,7 @@ use std::{borrow::Cow, cell::OnceCell};
 
 use portcullis_rules::{request::FieldValue, schema::FieldIndex};
 
-use super::target::Target;
-
-const METHOD: u8 = 0;
-const PATH: u8 = 1;
-const HOST: u8 = 2;
+use super::{HOST, METHOD, PATH, target::Target};
 
 /// Method, path and host of one request.
 #[derive(Debug)]

@@ -1,0 +1,90 @@
+//! Keys of a rule that stand for several of its fields.
+
+use portcullis_rules::{
+    policy::{L7Rule, Matcher},
+    schema::{FieldIndex, FieldSpec, Form, Nature, Schema, Shorthand, ShorthandEntry},
+};
+
+use super::{accepted_with, refused_with, with_ingress};
+
+/// A protocol whose colour and shape may be said in one.
+static TOY: Schema = Schema {
+    protocol: "toy",
+    fields: &[
+        FieldSpec { name: "size", form: Form::Exact, checked: true },
+        FieldSpec { name: "colour", form: Form::Exact, checked: true },
+        FieldSpec { name: "shape", form: Form::Regex, checked: true },
+    ],
+    nature: &Nature {
+        shorthands: &[Shorthand {
+            name: "ball",
+            fields: &[FieldIndex(1), FieldIndex(2)],
+            entries: &[
+                ShorthandEntry { name: "colour", required: true, remedy: "write colour: red" },
+                ShorthandEntry { name: "made", required: false, remedy: "write made: round, or leave it out" },
+            ],
+            read: |entries| match entries {
+                [Some("none"), _] => Err((0, "\"none\" is no colour".to_owned())),
+                [_, Some("square")] => Err((1, "no ball is square".to_owned())),
+                [colour, made] => {
+                    let colour = colour.unwrap_or_default().to_owned();
+                    let (shape, shown) = (made.unwrap_or("round|oval").to_owned(), made.unwrap_or("any").to_owned());
+                    Ok(vec![(Matcher::Exact(colour.clone()), colour), (Matcher::Regex(shape), shown)])
+                }
+                _ => Err((0, "too many entries".to_owned())),
+            },
+        }],
+        ..Nature::STREAM
+    },
+};
+
+fn document(rule: &str) -> String {
+    with_ingress(&format!("toPorts: [{{ports: [{{port: \"80\", protocol: TCP}}], rules: {{toy: [{rule}]}}}}]"))
+}
+
+fn rule(text: &str) -> L7Rule {
+    let policy = accepted_with(&document(text), &[&TOY]);
+    let entry = policy.rules[0].ingress.as_ref().unwrap()[0].clone();
+    entry.ports.unwrap()[0].l7.clone().unwrap().rules[0].clone()
+}
+
+#[test]
+fn a_shorthand_becomes_the_predicates_that_it_stands_for_and_is_remembered() {
+    for (text, shape, shown) in [
+        ("{ball: {colour: red}, size: big}", "round|oval", "any"),
+        ("{size: big, ball: {made: oval, colour: red}}", "oval", "oval"),
+    ] {
+        let rule = rule(text);
+        let wanted = [
+            (0, Matcher::Exact("big".to_owned())),
+            (1, Matcher::Exact("red".to_owned())),
+            (2, Matcher::Regex(shape.to_owned())),
+        ];
+        let read = rule.predicates.iter().map(|predicate| (predicate.field.0, predicate.matcher.clone()));
+        assert!(read.eq(wanted), "{text}: {rule:?}");
+        let written = rule.written.unwrap();
+        assert_eq!(written.shorthand.name, "ball");
+        let told = [0, 1, 2].map(|field| written.shown(FieldIndex(field)));
+        assert_eq!(told, [None, Some("red"), Some(shown)]);
+    }
+    assert!(rule("{colour: red, shape: oval}").written.is_none());
+}
+
+#[test]
+fn a_shorthand_that_says_something_else_is_refused_at_its_place() {
+    let rules = "spec.ingress[0].toPorts[0].rules.toy[0]";
+    for (text, place, message) in [
+        ("{ball: {colour: red}, shape: oval}", "7:99", "shape: cannot stand beside ball, which says it too"),
+        ("{colour: red, ball: {colour: red}}", "7:79", "colour: cannot stand beside ball, which says it too"),
+        ("{ball: {made: oval}}", "7:77", "ball.colour: is missing"),
+        ("{ball: {colour: none}}", "7:86", "ball.colour: \"none\" is no colour"),
+        ("{ball: {colour: red, made: square}}", "7:97", "ball.made: no ball is square"),
+        ("{ball: {colour: 5}}", "7:86", "ball.colour: has to be a string, but is a number"),
+        ("{ball: {colour: red, weight: x}}", "7:91", "ball.weight: unknown field"),
+        ("{ball: red}", "7:77", "ball: has to be a mapping, but is a string"),
+        ("{ball: ~}", "7:77", "ball: is there, but says nothing"),
+    ] {
+        let errors = refused_with(&document(text), &[&TOY]);
+        assert_eq!(errors.first(), Some(&format!("{place} {rules}.{message}")), "{text}: {errors:?}");
+    }
+}
