@@ -5,6 +5,7 @@
 mod changes;
 mod clients;
 mod demonstration;
+mod entities;
 mod failure;
 mod groups;
 mod grpc;
