@@ -94,8 +94,9 @@ impl Redirect {
     /// Steers an endpoint, whose table has to be set before. Again: with other addresses, listeners or ports.
     ///
     /// # Errors
-    /// Something in its namespace fails. What policy wants steered is then refused, until another try succeeds or
-    /// [`Redirect::detach`] undoes what was done so far.
+    /// Something in its namespace fails, or a map is full. What policy wants steered is then refused, until another try succeeds
+    /// or [`Redirect::detach`] undoes what was done so far. Only where the kernel takes no program is nothing judged: in the
+    /// namespace, of what comes in; of a service of the host, of what its cgroup opens.
     pub fn attach(&mut self, attachment: &Attachment<'_>) -> Result<(), Error> {
         let id = attachment.id;
         let site = Site::of(&attachment.place, &self.cgroup)?;
@@ -107,22 +108,19 @@ impl Redirect {
             Ok(()) => *attachment,
             Err(_) => Attachment { listeners: Listeners::default(), ..*attachment },
         };
-        self.fill(&listening, site)?;
+        let filled = self.fill(&listening, site);
         let first = self.attached.get(&id).is_some_and(|attached| attached.links.is_empty());
-        if first {
-            let made = self.link(attachment, site, inode, cookie)?;
-            self.attached.entry(id).and_modify(|attached| attached.links = made);
-        }
-        if site == Site::Service {
+        let linked = if first { self.link(attachment, site, inode, cookie) } else { Ok(()) };
+        // Whatever failed before, what can be judged is judged from here on.
+        let entered = match site {
             // Its own programs judge it. An earlier process may have taken it for the whole host.
-            self.maps.leave_pod(id)?;
-        } else {
-            self.maps.enter_pod(cookie, id)?;
-        }
+            Site::Service => self.maps.leave_pod(id).map(drop),
+            _ => self.maps.enter_pod(cookie, id),
+        };
         if first {
             self.cut_older(id);
         }
-        prepared
+        prepared.and(filled).and(linked).and(entered)
     }
 
     /// What a namespace needs so that steered flows find their listener.
@@ -190,7 +188,7 @@ impl Redirect {
         self.mark_births(id)
     }
 
-    fn link(&mut self, attachment: &Attachment<'_>, site: Site, inode: u64, cookie: u64) -> Result<Vec<Link>, Error> {
+    fn link(&mut self, attachment: &Attachment<'_>, site: Site, inode: u64, cookie: u64) -> Result<(), Error> {
         let id = attachment.id;
         let prefix = format!("endpoint-{id}-{inode}");
         let mut ebpf = self.loader.load(id, cookie, site.number())?;
@@ -208,8 +206,8 @@ impl Redirect {
             names.push(echo);
             names.extend(EGRESS.map(|program| format!("{prefix}-{program}")));
         }
-        remove_other_links(&self.directory, id, inode, &names)?;
-        Ok(links)
+        self.attached.entry(id).and_modify(|attached| attached.links = links);
+        remove_other_links(&self.directory, id, inode, &names)
     }
 
     /// Steers an endpoint no more: everything of it is gone, sysctls have their old values. Not steered: fine.

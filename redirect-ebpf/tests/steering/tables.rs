@@ -2,14 +2,16 @@
 
 use std::{
     net::IpAddr,
+    os::fd::AsFd,
+    path::Path,
     sync::atomic::{AtomicBool, Ordering},
     thread,
 };
 
-use aya::maps::{LpmTrie, MapData};
+use aya::maps::{HashMap, LpmTrie, MapData};
 use ipnet::IpNet;
 use portcullis_integration::Lab;
-use portcullis_redirect::{Action, AddressChange, Class, Direction, Error, Redirect};
+use portcullis_redirect::{Action, AddressChange, Attachment, Class, Direction, Error, Place, Redirect};
 
 use crate::{
     bench::{APP, Bench, FAMILIES, REFUSED, STEERED, TCP, UNSTEERED, able, attach, class, ip, options, table},
@@ -17,15 +19,17 @@ use crate::{
     sockets::{Outcome, get},
 };
 
-/// A pod whose node has room for so many decisions about peers, and whose table is not set yet.
-fn cramped(room: u32) -> Bench {
+/// Flag of a map that takes memory for its entries one by one.
+const NO_PREALLOC: u32 = 1;
+
+/// A pod on a node one of whose maps is another one, with less room. Its table is not set yet.
+fn cramped(map: &str, pin: impl FnOnce(&Path)) -> Bench {
     let mut lab = Lab::new().unwrap();
     let (app, outside) = (lab.pod("app").unwrap(), lab.pod("outside").unwrap());
     drop(Redirect::open(options(&lab, true)).unwrap());
-    let policy = lab.bpffs().join("v1/POLICY");
-    std::fs::remove_file(&policy).unwrap();
-    let no_prealloc = 1;
-    LpmTrie::<MapData, [u8; 20], u32>::create(room, no_prealloc).unwrap().pin(&policy).unwrap();
+    let path = lab.bpffs().join("v1").join(map);
+    std::fs::remove_file(&path).unwrap();
+    pin(&path);
     let redirect = Redirect::open(options(&lab, true)).unwrap();
     let proxy = Proxy::start(&app, APP, &app.addresses(), redirect.legs());
     Bench { redirect, proxy, app, outside, lab }
@@ -36,7 +40,8 @@ fn an_endpoint_whose_first_table_does_not_fit_is_refused_what_the_table_speaks_o
     if !able() {
         return;
     }
-    let mut bench = cramped(3);
+    let small = LpmTrie::<MapData, [u8; 20], u32>::create(3, NO_PREALLOC).unwrap();
+    let mut bench = cramped("POLICY", |path| small.pin(path).unwrap());
     let full = bench.redirect.set_table(APP, &table()).unwrap_err();
     assert!(matches!(full, Error::Full("POLICY")), "{full}");
     attach(&mut bench.redirect, &bench.app, &bench.proxy, &bench.app.addresses());
@@ -63,6 +68,30 @@ fn an_endpoint_whose_first_table_does_not_fit_is_refused_what_the_table_speaks_o
             assert!(bench.egress(family, STEERED).is_direct_from(ip(&bench.app, family)));
         }
     }
+}
+
+#[test]
+fn an_endpoint_whose_addresses_have_no_room_is_refused_what_its_table_speaks_of_until_they_have() {
+    if !able() {
+        return;
+    }
+    let small = HashMap::<MapData, [u8; 20], u32>::create(1, NO_PREALLOC).unwrap();
+    let mut bench = cramped("LOCALS", |path| small.pin(path).unwrap());
+    bench.redirect.set_table(APP, &table()).unwrap();
+    let netns = Redirect::open_netns(&bench.app.netns).unwrap();
+    let place = Place::Pod { netns: netns.as_fd() };
+    let (addresses, listeners) = (bench.app.addresses(), bench.proxy.listeners());
+    let attachment = Attachment { id: APP, place, addresses: &addresses, listeners };
+    bench.redirect.attach(&attachment).unwrap_err();
+    let _servers = [&bench.app, &bench.outside].map(|pod| [STEERED, UNSTEERED].map(|port| Bench::serve(pod, port)));
+    for family in FAMILIES {
+        assert!(bench.ingress(family, STEERED).is_refused() && bench.egress(family, STEERED).is_refused());
+        assert!(bench.ingress(family, UNSTEERED).is_direct_from(ip(&bench.outside, family)));
+        assert!(bench.egress(family, UNSTEERED).is_direct_from(ip(&bench.app, family)));
+    }
+    bench.redirect.attach(&Attachment { addresses: &addresses[..1], ..attachment }).unwrap();
+    assert!(bench.ingress(false, STEERED).is_steered_from(ip(&bench.outside, false)));
+    assert!(bench.egress(false, STEERED).is_steered_from(ip(&bench.app, false)));
 }
 
 fn ingress(ports: std::ops::RangeInclusive<u16>, prefixes: &[(&str, Action)]) -> Class {
