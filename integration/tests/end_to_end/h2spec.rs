@@ -1,4 +1,5 @@
 //! Conformance of HTTP/2: each case of h2spec against a server directly, and against the same server through the relay.
+//! Two servers of different hands: one that passes nearly every case, and one that leaves some to the relay.
 
 use std::{
     collections::BTreeMap,
@@ -10,14 +11,33 @@ use std::{
     time::Duration,
 };
 
-use portcullis_integration::{Need, Process, Site, require};
+use portcullis_integration::{Need, Process, require};
+use serde_json::json;
 
 use crate::{
     clients::any_request,
     scene::{FAMILIES, Scene, able},
 };
 
-const PORT: u16 = 8080;
+/// A server, and its port.
+#[derive(Clone, Copy, Debug)]
+enum Server {
+    /// nghttp2's.
+    Nghttpd,
+    /// Go's.
+    Go,
+}
+
+impl Server {
+    fn port(self) -> u16 {
+        match self {
+            Self::Nghttpd => 8080,
+            Self::Go => 8081,
+        }
+    }
+}
+
+const SERVERS: [Server; 2] = [Server::Nghttpd, Server::Go];
 
 /// Cases that the relay may fail although the server passes them, each with the reason why that conforms.
 const BY_DESIGN: &[(&str, &str)] = &[(
@@ -29,38 +49,42 @@ const BY_DESIGN: &[(&str, &str)] = &[(
 /// Cases by their section and what they do; for one that is failed, what came instead.
 type Results = BTreeMap<String, Option<String>>;
 
-/// h2spec in the cache of the set-up, which pins what it is built from.
-fn program() -> String {
+/// A program in the cache of the set-up, which pins what it is built from.
+fn program(name: &str) -> String {
     let home = env::var("HOME").unwrap_or_default();
     let cache = env::var("XDG_CACHE_HOME").unwrap_or_else(|_| format!("{home}/.cache"));
-    format!("{cache}/portcullis/h2spec/h2spec")
+    format!("{cache}/portcullis/{name}/{name}")
 }
 
-/// nghttp2's server, with one small file, on both addresses of the application.
-fn serve(scene: &Scene) -> Vec<Process> {
-    let root = scene.app.directory().join("root");
+/// Starts a server on both addresses of the application: nghttp2's once for each, and with one small file.
+fn serve(scene: &Scene, server: Server) -> Vec<Process> {
+    let (root, port, go) = (scene.app.directory().join("root"), server.port().to_string(), program("go-grpc"));
     fs::create_dir_all(&root).unwrap();
     fs::write(root.join("index.html"), "conforming\n").unwrap();
-    let (root, port) = (root.display().to_string(), PORT.to_string());
+    let root = root.display().to_string();
     let start = |v6| {
-        let address = scene.app.address(v6, PORT);
-        let words = ["/usr/sbin/nghttpd", "--no-tls", "-a", &address.ip().to_string(), "-d", &root, &port];
-        let mut server = scene.app.spawn(&format!("nghttpd-{v6}"), &words).unwrap();
-        scene.app.wait_for_port(address, &mut server).unwrap();
-        server
+        let address = scene.app.address(v6, server.port());
+        let (ip, both) = (address.ip().to_string(), address.to_string());
+        let words = match server {
+            Server::Nghttpd => vec!["/usr/sbin/nghttpd", "--no-tls", "-a", &ip, "-d", &root, &port],
+            Server::Go => vec![&*go, "http", &both],
+        };
+        let mut process = scene.app.spawn(&format!("{server:?}-{v6}"), &words).unwrap();
+        scene.app.wait_for_port(address, &mut process).unwrap();
+        process
     };
     FAMILIES.map(start).into()
 }
 
 /// Runs every case, also those that the specification only recommends.
-fn run(client: &Site, scene: &Scene, v6: bool) -> Results {
-    let report = client.directory().join("h2spec.xml").display().to_string();
-    let ip = scene.app.address(v6, PORT).ip();
-    let host = if v6 { format!("[{ip}]") } else { ip.to_string() };
-    let port = PORT.to_string();
-    let words = [&*program(), "-h", &host, "-p", &port, "--timeout", "1", "--strict", "--junit-report", &report];
+fn run(scene: &Scene, server: Server, v6: bool) -> Results {
+    let report = scene.client.directory().join("h2spec.xml").display().to_string();
+    let ip = scene.app.address(v6, 0).ip();
+    let (host, port) = (if v6 { format!("[{ip}]") } else { ip.to_string() }, server.port().to_string());
+    let h2spec = program("h2spec");
+    let words = [&*h2spec, "-h", &host, "-p", &port, "--timeout", "1", "--strict", "--junit-report", &report];
     // Its exit code tells whether a case failed.
-    let told = client.run(&words).unwrap();
+    let told = scene.client.run(&words).unwrap();
     let results = cases(&fs::read_to_string(&report).unwrap_or_default());
     assert!(results.len() > 140, "h2spec ran {} cases only: {told:?}", results.len());
     fs::remove_file(&report).unwrap();
@@ -86,16 +110,16 @@ fn cases(report: &str) -> Results {
 }
 
 /// What the relay makes worse, told for whoever has to look into it. What it makes better is printed.
-fn worse(direct: &Results, through: &Results, family: &str) -> String {
+fn worse(direct: &Results, through: &Results, place: &str) -> String {
     assert!(direct.keys().eq(through.keys()), "other cases were run");
     let mut worse = String::new();
     for (name, before, after) in direct.iter().map(|(name, before)| (name, before, &through[name])) {
         match (before, after) {
             (Some(_), None) => {
-                let _ = writeln!(std::io::stderr(), "h2spec over {family}, better through the relay: {name}");
+                let _ = writeln!(std::io::stderr(), "h2spec, {place}, better through the relay: {name}");
             }
             (None, Some(got)) if !BY_DESIGN.iter().any(|(known, _)| known == name) => {
-                let _ = writeln!(worse, "{family}: {name}\n  got {got}");
+                let _ = writeln!(worse, "{place}: {name}\n  got {got}");
             }
             _ => {}
         }
@@ -104,8 +128,8 @@ fn worse(direct: &Results, through: &Results, family: &str) -> String {
 }
 
 /// What h2spec does not tell of the case that differs by design: the connection ends, in order.
-fn another_preface_is_told_in_http1(scene: &Scene, v6: bool) {
-    let address = scene.app.address(v6, PORT);
+fn another_preface_is_told_in_http1(scene: &Scene, server: Server, v6: bool) {
+    let address = scene.app.address(v6, server.port());
     let answer = scene.client.inside(|| {
         let mut stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
@@ -119,23 +143,30 @@ fn another_preface_is_told_in_http1(scene: &Scene, v6: bool) {
 
 #[test]
 fn no_case_of_h2spec_gets_worse_through_the_relay() {
-    if !able() || !require(&[Need::Program("nghttpd"), Need::Path(&program())]) {
+    let needs = [program("h2spec"), program("go-grpc")];
+    if !able() || !require(&[Need::Program("nghttpd"), Need::Path(&needs[0]), Need::Path(&needs[1])]) {
         return;
     }
     let scene = Scene::new();
-    let _servers = serve(&scene);
-    let direct = FAMILIES.map(|v6| run(&scene.client, &scene, v6));
+    let _servers = SERVERS.map(|server| serve(&scene, server));
+    let direct = SERVERS.map(|server| run(&scene, server, false));
     let connections = || scene.node.metric("portcullis_connections_total", &[]).unwrap();
     assert!(connections() == 0.0, "nothing is steered yet");
-    scene.apply(&[any_request(PORT)]);
+    scene.apply(&SERVERS.map(|server| {
+        let mut policy = any_request(server.port());
+        policy["metadata"]["name"] = json!(format!("any-request-{}", server.port()));
+        policy
+    }));
     let mut all = String::new();
-    for (v6, direct) in FAMILIES.into_iter().zip(&direct) {
-        let before = connections();
-        let through = run(&scene.client, &scene, v6);
-        assert!(connections() - before >= 140.0, "each case has a connection, and the relay met it");
-        all += &worse(direct, &through, if v6 { "IPv6" } else { "IPv4" });
+    for (server, direct) in SERVERS.into_iter().zip(&direct) {
+        for v6 in FAMILIES {
+            let before = connections();
+            let through = run(&scene, server, v6);
+            assert!(connections() - before >= 140.0, "each case has a connection, and the relay met it");
+            all += &worse(direct, &through, &format!("{server:?} over {}", if v6 { "IPv6" } else { "IPv4" }));
+            another_preface_is_told_in_http1(&scene, server, v6);
+        }
     }
-    FAMILIES.into_iter().for_each(|v6| another_preface_is_told_in_http1(&scene, v6));
     assert!(all.is_empty(), "these cases get worse through the relay:\n{all}");
     for (name, reason) in BY_DESIGN {
         assert!(direct[0].contains_key(*name), "{name} is no case ({reason})");
