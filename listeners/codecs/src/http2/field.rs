@@ -6,6 +6,17 @@ use crate::http::text::{TOKEN, content_length, control};
 /// Fields that belong to one connection of HTTP/1 (RFC 9113 §8.2.2). `te` is one with an exception.
 const CONNECTION: [&[u8]; 5] = [b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"];
 
+/// The bytes of a name: those of a token but for capital letters (RFC 9113 §8.2.1).
+static NAME: [bool; 256] = {
+    let mut table = TOKEN;
+    let mut byte = b'A';
+    while byte <= b'Z' {
+        table[byte as usize] = false;
+        byte += 1;
+    }
+    table
+};
+
 /// Fields that frame or route a message: no trailer may be one (RFC 9110 §6.5.1).
 const FRAMING: [&[u8]; 2] = [b"content-length", b"host"];
 
@@ -16,8 +27,7 @@ pub(super) fn is_pseudo(field: &Field<'_>) -> bool {
 
 /// Checks name and value of a field that is no pseudo-header field, and that it is none of a connection.
 pub(super) fn check(field: &Field<'_>) -> Result<(), Violation> {
-    let is_name = |byte: &u8| TOKEN[usize::from(*byte)] && !byte.is_ascii_uppercase();
-    if field.name.is_empty() || !field.name.iter().all(is_name) {
+    if field.name.is_empty() || !field.name.iter().all(|byte| NAME[usize::from(*byte)]) {
         return Err(Violation::FieldName);
     }
     check_value(field.value)?;

@@ -63,22 +63,19 @@ impl Encoder {
 
     fn field(&mut self, field: &Field<'_>, out: &mut Vec<u8>) {
         let Field { name, value, representation } = *field;
-        let known = static_table::name(name);
         let (prefix, pattern) = match representation {
             Representation::NeverIndexed => (4, 0x10),
             Representation::WithoutIndexing => (4, 0x00),
             Representation::Indexed | Representation::Incremental => {
-                if let Some(index) = known.and_then(|first| static_table::field(first, value)) {
+                if let Some(index) = self.index(name, value) {
                     return integer::write(index, 7, 0x80, out);
-                }
-                if let Some(age) = self.finder.field(&self.table, name, value) {
-                    return integer::write(static_table::LEN + 1 + age, 7, 0x80, out);
                 }
                 // What is larger than the table would only empty it.
                 if field_size(name.len(), value.len()) > self.table.max_size() { (4, 0x00) } else { (6, 0x40) }
             }
         };
-        let index = known.or_else(|| Some(static_table::LEN + 1 + self.finder.name(&self.table, name)?));
+        let index =
+            static_table::name(name).or_else(|| Some(static_table::LEN + 1 + self.finder.name(&self.table, name)?));
         integer::write(index.unwrap_or(0), prefix, pattern, out);
         if index.is_none() {
             huffman::write_string(name, out);
@@ -88,6 +85,16 @@ impl Encoder {
             self.table.insert(name, value);
             self.finder.note(&self.table, name, value);
         }
+    }
+
+    /// The index of a whole field: of the static table if it is there, as it then never is in the other.
+    fn index(&self, name: &[u8], value: &[u8]) -> Option<usize> {
+        if static_table::may_have(name, value)
+            && let Some(index) = static_table::name(name).and_then(|first| static_table::field(first, value))
+        {
+            return Some(index);
+        }
+        Some(static_table::LEN + 1 + self.finder.field(&self.table, name, value)?)
     }
 
     /// The dynamic table.

@@ -90,6 +90,22 @@ const fn first() -> [u8; SLOTS] {
     slots
 }
 
+/// By the first index of a name, how many entries have it.
+static OF_ONE_NAME: [u8; LEN + 1] = of_one_name();
+
+const fn of_one_name() -> [u8; LEN + 1] {
+    let mut numbers = [0; LEN + 1];
+    let (mut first, mut index) = (1, 1);
+    while index <= LEN {
+        if !same(ENTRIES[first - 1].0, ENTRIES[index - 1].0) {
+            first = index;
+        }
+        numbers[first] += 1;
+        index += 1;
+    }
+    numbers
+}
+
 const fn same(a: &str, b: &str) -> bool {
     let (a, b) = (a.as_bytes(), b.as_bytes());
     let mut at = 0;
@@ -129,9 +145,12 @@ pub(super) fn name(name: &[u8]) -> Option<usize> {
 
 /// The index of a field whose name has the first index `first`.
 pub(super) fn field(first: usize, value: &[u8]) -> Option<usize> {
-    let (name, _) = get(first)?;
-    (first..=LEN)
-        .map_while(|index| Some((index, get(index).filter(|entry| entry.0 == name)?)))
-        .find(|(_, entry)| entry.1 == value)
-        .map(|(index, _)| index)
+    let end = first + usize::from(*OF_ONE_NAME.get(first)?);
+    (first..end).find(|index| get(*index).is_some_and(|entry| entry.1 == value))
+}
+
+/// Tells at a glance that most fields are not here as a whole.
+pub(super) fn may_have(name: &[u8], value: &[u8]) -> bool {
+    // The lengths of the names that have values here.
+    value.is_empty() || matches!(name.len(), 5 | 7 | 15)
 }

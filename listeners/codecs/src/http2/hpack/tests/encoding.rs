@@ -63,6 +63,8 @@ fn every_static_entry_is_one_byte() {
         };
         assert_eq!(block, [0x80 | u8::try_from(index).unwrap()]);
         let first = static_table::name(name).unwrap();
+        assert_eq!(static_table::field(first, value), Some(index));
+        assert!(static_table::may_have(name, value));
         assert!(first <= index && static_table::get(first).unwrap().0 == name);
         assert!(first == 1 || static_table::get(first - 1).unwrap().0 != name);
     }
