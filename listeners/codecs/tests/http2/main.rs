@@ -12,5 +12,6 @@ mod rewriting;
 mod settings;
 mod streams;
 mod strictness;
+mod tables;
 mod upgrade;
 mod violations;

@@ -1,8 +1,11 @@
 //! What comes of any frames of HTTP/2, however their bytes are cut: the invariants that random tests and fuzzing share.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
-use portcullis_codecs::relay::Side;
+use portcullis_codecs::{
+    http2::hpack::{Decoder, Error, FieldList, Limits},
+    relay::Side,
+};
 
 use super::outcome::{Drive, Outcome, outcome};
 
@@ -21,14 +24,17 @@ pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8>
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
-/// Whole frames, as type, flags, stream; and how many bytes stand behind the last.
-fn frames(mut bytes: &[u8]) -> (Vec<(u8, u8, u32)>, usize) {
+/// A whole frame: type, flags, stream, payload.
+type Frame<'a> = (u8, u8, u32, &'a [u8]);
+
+/// Whole frames; and how many bytes stand behind the last.
+fn frames(mut bytes: &[u8]) -> (Vec<Frame<'_>>, usize) {
     let mut found = Vec::new();
     while let Some([l0, l1, l2, kind, flags, stream @ ..]) = bytes.first_chunk::<9>() {
         let length = u32::from_be_bytes([0, *l0, *l1, *l2]) as usize;
-        let Some(rest) = bytes.get(9 + length..) else { break };
-        found.push((*kind, *flags, u32::from_be_bytes(*stream) & 0x7fff_ffff));
-        bytes = rest;
+        let Some(payload) = bytes.get(9..9 + length) else { break };
+        found.push((*kind, *flags, u32::from_be_bytes(*stream) & 0x7fff_ffff, payload));
+        bytes = &bytes[9 + length..];
     }
     (found, bytes.len())
 }
@@ -40,6 +46,7 @@ pub(crate) fn check(parts: &[(Side, &[u8])], drive: Drive<'_>) {
     assert_eq!(whole, outcome(&parts, Drive { lengths: &[1], ..drive }), "byte by byte");
     assert_eq!(whole, outcome(&parts, drive), "in pieces");
     server_sees_what_was_allowed(&whole);
+    client_can_read_every_block(&parts, &whole);
     let (to_client, _) = frames(&whole.to_client);
     assert!(to_client.iter().all(|(kind, ..)| *kind <= 0x9 && *kind != 0x5), "unknown frames or a push");
 }
@@ -50,7 +57,7 @@ fn server_sees_what_was_allowed(whole: &Outcome) {
     assert_eq!(to_server.first().map(|(kind, ..)| *kind), Some(0x4), "SETTINGS come first");
     let mut opened = BTreeSet::new();
     let (mut last, mut block) = (0, false);
-    for (kind, flags, stream) in to_server {
+    for (kind, flags, stream, _) in to_server {
         assert_eq!(block, kind == 0x9, "CONTINUATION stands behind HEADERS, and nothing else does");
         match kind {
             0x0 => assert!(opened.contains(&stream), "DATA on a stream that was not allowed"),
@@ -66,4 +73,48 @@ fn server_sees_what_was_allowed(whole: &Outcome) {
     }
     assert_eq!(opened.len(), allowed, "requests without a verdict, or the other way round");
     assert!(whole.answered.len() <= allowed, "more answers than requests");
+}
+
+/// Header blocks pass as they came, are written anew, and are our own: the client's table has to follow all the same.
+fn client_can_read_every_block(parts: &[(Side, &[u8])], whole: &Outcome) {
+    let sent: Vec<u8> =
+        parts.iter().filter(|(from, _)| *from == Side::Downstream).flat_map(|(_, bytes)| bytes.to_vec()).collect();
+    let mut sizes = table_sizes(sent.strip_prefix(PREFACE).expect("the preface"));
+    let limits = Limits { list_size: usize::MAX, fields: usize::MAX, work: Limits::MOST_WORK };
+    let (mut client, mut list) = (Decoder::with_late_updates(), FieldList::default());
+    let mut block = Vec::new();
+    for (kind, flags, _, payload) in frames(&whole.to_client).0 {
+        match kind {
+            0x4 if flags & 0x1 != 0 => client.allow_table_size(sizes.pop_front().expect("SETTINGS of the client")),
+            0x1 => block = fragment(flags, payload).to_vec(),
+            0x9 => block.extend_from_slice(payload),
+            _ => {}
+        }
+        if matches!(kind, 0x1 | 0x9) && flags & 0x4 != 0 {
+            let read = client.decode(&block, &limits, &mut list);
+            assert!(!matches!(read, Err(Error::Compression(_))), "{read:?}: {}", block.escape_ascii());
+        }
+    }
+}
+
+/// The size of the table that each SETTINGS frame of the client leaves it with.
+fn table_sizes(sent: &[u8]) -> VecDeque<usize> {
+    let mut size = 4096;
+    let of = |(kind, flags, _, payload): &Frame<'_>| {
+        let settings = if *kind == 0x4 && flags & 0x1 == 0 { Some(payload.chunks_exact(6)) } else { None };
+        settings.map(|mut settings| {
+            let said = settings.rfind(|setting| setting[..2] == [0, 1]);
+            size = said.map_or(size, |said| u32::from_be_bytes([said[2], said[3], said[4], said[5]]) as usize);
+            size
+        })
+    };
+    frames(sent).0.iter().filter_map(of).collect()
+}
+
+/// HEADERS without padding and priority.
+fn fragment(flags: u8, payload: &[u8]) -> &[u8] {
+    let padded = usize::from(flags & 0x8 != 0);
+    let padding = if padded == 1 { usize::from(payload[0]) } else { 0 };
+    let priority = if flags & 0x20 == 0 { 0 } else { 5 };
+    &payload[padded + priority..payload.len() - padding]
 }
