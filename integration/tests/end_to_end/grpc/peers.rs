@@ -19,9 +19,11 @@ pub(super) enum Library {
     Python,
     /// Go's grpc.
     Go,
+    /// tonic, in Rust.
+    Tonic,
 }
 
-pub(super) const LIBRARIES: [Library; 2] = [Library::Python, Library::Go];
+pub(super) const LIBRARIES: [Library; 3] = [Library::Python, Library::Go, Library::Tonic];
 /// Port of the Go server where connections are told to go away when they are two seconds old.
 pub(super) const AGED: u16 = 50052;
 /// Port of Go's HTTP server.
@@ -58,6 +60,7 @@ impl Library {
         match self {
             Self::Python => 50051,
             Self::Go => 50061,
+            Self::Tonic => 50071,
         }
     }
 
@@ -68,6 +71,7 @@ impl Library {
                 vec![python(), program.to_owned()]
             }
             Self::Go => vec![go()],
+            Self::Tonic => vec![env!("CARGO_BIN_EXE_tonic_peer").to_owned()],
         }
     }
 }
@@ -163,8 +167,9 @@ impl Stage {
 }
 
 fn ports(rules: &Value) -> Value {
-    let ports = [Library::Python.port(), Library::Go.port(), AGED, WEB, FILES]
-        .map(|port| json!({ "port": port.to_string(), "protocol": "TCP" }));
+    let [python, go, tonic] = LIBRARIES.map(Library::port);
+    let ports =
+        [python, go, tonic, AGED, WEB, FILES].map(|port| json!({ "port": port.to_string(), "protocol": "TCP" }));
     json!([{ "ports": ports, "rules": { "http": rules } }])
 }
 

@@ -59,18 +59,18 @@ fn javas_client_upgrades_and_is_judged_on() {
     let stage = Stage::new(&json!({}));
     let server = stage.serve_web();
     let program = concat!(env!("CARGO_MANIFEST_DIR"), "/clients/JavaClient.java");
-    let allowed = "200 HTTP_2 23";
-    for (deny_with, denied) in [("reset", "error java.io.IOException"), ("respond", "403 HTTP_2 0")] {
+    for (deny_with, offer_denied, denied) in [
+        ("reset", "error java.io.IOException", "error java.io.IOException"),
+        ("respond", "403 HTTP_1_1 ", "403 HTTP_2 0"),
+    ] {
         stage.apply(&[ingress(&open(), deny_with)]);
         let (first, second) = (url(&stage, true, WEB, "/open/a"), url(&stage, true, WEB, "/closed"));
-        let words = ["java", program, &first, "2", &second, "2", &first, "1"];
+        let words = ["java", program, &second, "1", &first, "2", &second, "2", &first, "1"];
         let told = stage.client.run(&words).unwrap().stdout;
         let lines: Vec<&str> = told.lines().collect();
-        let wanted = [allowed, allowed, denied, denied, allowed];
-        assert!(lines.len() == 5 && lines.iter().zip(wanted).all(|(line, wanted)| line.starts_with(wanted)), "{told}");
-        // The offer itself is denied: the connection is cut, or goes on as HTTP/1.
-        let told = stage.client.run(&["java", program, &second, "1"]).unwrap().stdout;
-        assert!(told.starts_with("error ") || told.starts_with("403 HTTP_1_1 "), "{told}");
+        let allowed = "200 HTTP_2 23";
+        let wanted = [offer_denied, allowed, allowed, denied, denied, allowed];
+        assert!(lines.len() == 6 && lines.iter().zip(wanted).all(|(line, wanted)| line.starts_with(wanted)), "{told}");
     }
     assert_eq!(lines(&server, "/closed"), 0, "{}", server.log());
     // The first one of a client came as HTTP/1, with the offer.
