@@ -147,8 +147,8 @@ impl Finder {
     /// A rule that allows a request.
     pub(crate) fn find<'r>(&self, rules: &'r [Compiled], request: &dyn Request) -> Option<&'r Compiled> {
         let mut found = None;
-        self.indexed(rules, request, |rule| {
-            found = Some(rule).filter(|rule| rule.matches(request));
+        self.indexed(request, |number| {
+            found = Some(&rules[number as usize]).filter(|rule| rule.matches(request));
             found.is_some()
         });
         found
@@ -159,17 +159,12 @@ impl Finder {
             .or_else(|| self.automata.iter().find_map(|automaton| automaton.find(rules, request)))
     }
 
-    /// Tells of the rules that want what the request has, until one is enough.
-    pub(crate) fn indexed<'r>(
-        &self,
-        rules: &'r [Compiled],
-        request: &dyn Request,
-        mut enough: impl FnMut(&'r Compiled) -> bool,
-    ) {
+    /// Tells of the rules that want what the request has, by their numbers, until one is enough.
+    pub(crate) fn indexed(&self, request: &dyn Request, mut enough: impl FnMut(u32) -> bool) {
         for (index, by_field) in (0_u8..).map(FieldIndex).zip(&self.fields) {
             if !by_field.is_empty()
                 && let FieldValue::Value(value) = request.field(index, "")
-                && by_field.find(&value, |numbers| numbers.iter().any(|number| enough(&rules[*number as usize])))
+                && by_field.find(&value, |numbers| numbers.iter().any(|number| enough(*number)))
             {
                 return;
             }

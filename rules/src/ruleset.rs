@@ -206,11 +206,14 @@ impl RuleSet {
     fn denied(&self, request: &dyn Request) -> Verdict<'_> {
         let mut nearest: Option<(&Compiled, usize, Option<&'static str>)> = None;
         let mut indexed = Vec::new();
-        self.finder.indexed(&self.rules, request, |rule| {
-            indexed.push(rule);
+        self.finder.indexed(request, |number| {
+            indexed.push(number as usize);
             indexed.len() == EXPLAINED
         });
-        for rule in indexed.into_iter().chain(self.rules.iter().take(EXPLAINED)) {
+        // In the order in which they are written.
+        indexed.retain(|number| *number >= EXPLAINED);
+        indexed.sort_unstable();
+        for rule in (0..self.rules.len().min(EXPLAINED)).chain(indexed).map(|number| &self.rules[number]) {
             if let Some((at, ambiguous)) = rule.failure(request)
                 && nearest.is_none_or(|(_, best, _)| at > best)
             {

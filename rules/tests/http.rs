@@ -121,6 +121,16 @@ fn a_denied_request_names_the_rule_that_came_nearest_and_what_failed() {
 }
 
 #[test]
+fn of_rules_that_came_equally_near_the_first_is_named() {
+    for (first, second) in [(".*", "/a/.*"), ("/a/.*", ".*"), ("/a/.*", "/a/b")] {
+        let wanting = |path| with_header(allow("", path), "x-token", None);
+        let set = numbered(&[wanting(first), wanting(second)]);
+        let verdict = set.check(&request("GET", "/a/b"));
+        assert_eq!(verdict.rule.map(|rule| &*rule.rule), Some("0"), "{first} {second}");
+    }
+}
+
+#[test]
 fn values_of_headers_are_never_shown() {
     let flow = judged(vec![with_header(allow("GET", ""), "x-token", Some("secret"))]);
     let request = Http { headers: vec![("x-token", "guess")], ..request("GET", "/") };
