@@ -24,7 +24,12 @@ for kind in socket.SOCK_DGRAM, socket.SOCK_RAW:
 "#;
 
 fn ping(from: &Pod, to: &Pod, v6: bool) -> Vec<String> {
-    let asked = from.run(&["python3", "-c", PING, &to.address(v6, 0).ip().to_string()]).unwrap();
+    ping_address(from, &to.address(v6, 0).ip().to_string())
+}
+
+/// What comes of an echo request by each kind of socket.
+pub(crate) fn ping_address(from: &Pod, to: &str) -> Vec<String> {
+    let asked = from.run(&["python3", "-c", PING, to]).unwrap();
     asked.stdout.lines().chain(asked.stderr.lines()).map(str::to_owned).collect()
 }
 

@@ -16,7 +16,10 @@ use portcullis_integration::{
 use serde_json::{Value, json};
 
 use self::world::{World, able};
-use crate::scene::{FAMILIES, SHOP};
+use crate::{
+    icmp::ping_address,
+    scene::{FAMILIES, SHOP},
+};
 
 /// Lets the client ask for some names, and follow some.
 fn names(dns: &Value, fqdns: &Value, ports: &Value) -> Value {
@@ -138,6 +141,30 @@ fn the_monitor_shows_what_was_answered_what_it_taught_and_how_long_it_was_held()
     let answer = &object["dns"]["answer"];
     assert_eq!((&object["verdict"], &answer["rcode"]), (&json!("allow"), &json!("NOERROR")), "{object}");
     assert!(answer["held_us"].is_u64() && object["time"].is_string(), "{object}");
+}
+
+#[test]
+fn echo_requests_go_to_a_name_as_soon_as_it_is_resolved() {
+    if !able() {
+        return;
+    }
+    let world = World::new(&json!({}));
+    let fqdns = json!([{ "matchName": "example.com" }]);
+    let mut policy = names(&json!([{ "matchPattern": "*" }]), &fqdns, &port_80());
+    let echo = json!([{ "fields": [{ "type": "EchoRequest" }, { "family": "IPv6", "type": 128 }] }]);
+    policy["spec"]["egress"].as_array_mut().unwrap().push(json!({ "toFQDNs": fqdns, "icmps": echo }));
+    world.apply(&[policy]);
+    let server = format!("@{}", world.dns.v4);
+    for (kind, [address, other]) in
+        [("A", [world::EXAMPLE[0], world::GOOGLE[0]]), ("AAAA", [world::EXAMPLE[1], world::GOOGLE[1]])]
+    {
+        assert_eq!(ping_address(&world.client, address)[1], "refused", "nobody has asked for it");
+        for name in ["example.com", "google.com"] {
+            world.client.run(&["dig", "+tries=1", "+time=5", &server, name, kind]).unwrap().ok().unwrap();
+        }
+        assert_eq!(ping_address(&world.client, address), ["answered", "answered"], "{}", world.node.process.log());
+        assert_eq!(ping_address(&world.client, other)[1], "refused");
+    }
 }
 
 #[test]

@@ -264,7 +264,8 @@ impl<K: Kernel> Room<K> {
         if held != Some(&table)
             && let Err(error) = kernel.set_table(id, &table)
         {
-            self.told.insert(id, Told::Failed);
+            // One that has no table yet is refused all that policy speaks of: no lesson changes that, and others learn on.
+            self.told.entry(id).and_modify(|told| *told = Told::Failed);
             return Err(error);
         }
         self.told.insert(id, Told::Table(table));
