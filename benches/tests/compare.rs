@@ -39,7 +39,7 @@ fn every_case_is_done_by_every_peer_and_told_beside_the_relay() {
     assert!(output.status.success(), "{said}");
     let results: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     let cases = results["cases"].as_array().expect("cases");
-    assert_eq!(cases.len(), 18);
+    assert_eq!(cases.len(), 19);
     for case in cases {
         let peers = case["peers"].as_array().expect("peers");
         let names: Vec<_> = peers.iter().map(|peer| peer["peer"].as_str().unwrap_or_default()).collect();

@@ -104,6 +104,9 @@ pub struct Case {
     pub churn: bool,
     /// Which requests no rule allows.
     pub denied: Denied,
+    /// Connections to what names are resolved to are allowed by these names, so each new one has to be known before its
+    /// answer leaves.
+    pub learns: bool,
 }
 
 const SMALL: Case = Case {
@@ -118,6 +121,7 @@ const SMALL: Case = Case {
     rate: 0,
     churn: false,
     denied: Denied::None,
+    learns: false,
 };
 
 const CALLS: Case = Case {
@@ -140,7 +144,7 @@ const NAMES: Case = Case {
 };
 
 /// All cases.
-pub const CASES: [Case; 18] = [
+pub const CASES: [Case; 19] = [
     SMALL,
     Case { name: "h1-rate4k", about: "128 bytes, 4,000 requests/s", requests: 16_000, rate: 4_000, ..SMALL },
     Case { name: "h1-64k", about: "64 KiB, saturated", subject: "/64k", requests: 20_000, ..SMALL },
@@ -212,6 +216,13 @@ pub const CASES: [Case; 18] = [
         name: "dns-100k",
         about: "as dns-1, with 100,000 names and patterns used in turn",
         variants: MOST_NAMES,
+        ..NAMES
+    },
+    Case {
+        name: "dns-learn",
+        about: "as dns-100k, and connections are allowed by these names: each one is new",
+        variants: MOST_NAMES,
+        learns: true,
         ..NAMES
     },
     Case {

@@ -144,8 +144,9 @@ impl<'a> Run<'a> {
         let mut buffer = [0; LARGEST];
         let Some(bytes) = receive(|| asking.socket.recv(&mut buffer))? else { return Ok(()) };
         let outcome = message::outcome(&buffer[..bytes]).filter(|(id, _)| *id == asking.id);
-        // The second answer to what was asked twice answers nothing.
-        let (Some((_, address)), Some((_, since))) = (outcome, asking.due.take()) else { return Ok(()) };
+        // The second answer to what was asked twice answers nothing, and what is due since stays due.
+        let Some((_, address)) = outcome else { return Ok(()) };
+        let Some((_, since)) = asking.due.take() else { return Ok(()) };
         self.outcome.latencies.record(u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX));
         self.outcome.bytes += bytes as u64;
         if address {

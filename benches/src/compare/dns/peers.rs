@@ -19,6 +19,10 @@ use super::{
 
 /// Port of the server, which Portcullis steers.
 const PORT: u16 = 53;
+/// A rule of Portcullis that allows connections to the addresses of all names that are asked for.
+const RESOLVED: &str = r#"
+    - toFQDNs: [{matchPattern: "**.bench.test"}]
+      toPorts: [{ports: [{port: "443", protocol: TCP}]}]"#;
 /// The server.
 const UPSTREAM: SocketAddr = SocketAddr::new(IpAddr::V4(SERVER), PORT);
 
@@ -69,7 +73,7 @@ pub fn command(
             command.args(["--supervised", "--disable-syslog", "-C"]).arg(file);
             command
         }
-        Peer::Portcullis => node(laboratory, portcullis, &self::portcullis(laboratory, rules))?,
+        Peer::Portcullis => node(laboratory, portcullis, &self::portcullis(laboratory, rules, case.learns))?,
     };
     Ok(Some(command))
 }
@@ -96,8 +100,8 @@ addAction(NotRule(OrRule({{QNameSetRule(names), SuffixMatchNodeRule(suffixes)}})
     ))
 }
 
-/// The client as an endpoint, and one policy.
-fn portcullis(laboratory: &Laboratory, rules: usize) -> String {
+/// The client as an endpoint, and one policy. With `learns` it allows HTTPS to all that is resolved.
+fn portcullis(laboratory: &Laboratory, rules: usize, learns: bool) -> String {
     let sources: Vec<String> = laboratory.sources().iter().map(ToString::to_string).collect();
     let mut text = format!(
         "apiVersion: portcullis.io/v1
@@ -112,7 +116,7 @@ kind: CiliumNetworkPolicy
 metadata: {{name: names, namespace: bench}}
 spec:
   endpointSelector: {{matchLabels: {{app: client}}}}
-  egress:
+  egress:{}
     - toCIDR: [{SERVER}/32]
       toPorts:
         - ports: [{{port: \"{PORT}\", protocol: UDP}}]
@@ -121,6 +125,7 @@ spec:
 ",
         sources.join(", "),
         laboratory.client(),
+        if learns { RESOLVED } else { "" },
     );
     for rule in (0..rules).map(names::allowed) {
         let _ = match rule {
