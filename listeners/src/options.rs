@@ -110,7 +110,7 @@ pub struct Options {
     /// Most client connections at a time, all workers together. What comes above is reset.
     pub connections: usize,
     /// Most flows of datagrams at a time on one worker: client sockets that wait for answers of one server. What comes
-    /// above is answered with a failure.
+    /// above is lost, as datagrams may be, and counted.
     pub flows: usize,
     /// Size of a worker's read buffer in bytes.
     pub buffer: usize,

@@ -241,6 +241,16 @@ impl Flow {
         self.session.as_ref().is_some_and(|session| session.outstanding() > 0) || !self.held.is_empty()
     }
 
+    /// Whether something may come from the server.
+    pub(super) fn expects(&self) -> bool {
+        self.session.as_ref().is_none_or(|session| session.outstanding() > 0)
+    }
+
+    /// Whether it is only there because the same socket may ask again.
+    pub(super) fn lingers(&self) -> bool {
+        !self.expects() && self.held.is_empty()
+    }
+
     /// Whether nobody waits for anything of it.
     pub(super) fn is_over(&self, core: &Core) -> bool {
         !self.is_due() && self.deadline(&core.options().timeouts) <= core.now

@@ -137,7 +137,7 @@ impl Datagrams {
             }
         }
         core.renew();
-        if self.flows.len() >= core.options().flows {
+        if !self.make_room(core) {
             core.exit.limit("flows");
             return None;
         }
@@ -160,6 +160,29 @@ impl Datagrams {
         }
         self.by_key.insert(key, token);
         Some((token, Box::new(flow)))
+    }
+
+    /// Sees to it that there is room for one more flow: what only lingers goes before its time, the oldest first.
+    fn make_room(&mut self, core: &mut Core) -> bool {
+        let most = core.options().flows;
+        for _ in 0..TURN {
+            if self.flows.len() < most {
+                break;
+            }
+            let Some(Reverse((deadline, token))) = self.deadlines.pop() else { break };
+            let Some(mut flow) = self.flows.take(token) else { continue };
+            if flow.armed != Some(deadline) {
+                self.flows.put(token, flow);
+                continue;
+            }
+            flow.armed = None;
+            if flow.lingers() {
+                self.release(token, flow, core);
+            } else {
+                self.put_back(token, flow, core);
+            }
+        }
+        self.flows.len() < most
     }
 
     /// Takes what a server has sent.
@@ -189,6 +212,10 @@ impl Datagrams {
                 break;
             }
             self.came(token, &mut flow, &buffer[..bytes], core);
+            // If something else has come all the same, the kernel tells again.
+            if !flow.expects() {
+                break;
+            }
         }
         core.put_buffer(buffer);
         if allowed {
