@@ -50,12 +50,40 @@ pub(crate) enum Step {
 #[derive(Debug, Default)]
 pub(crate) struct Tables {
     ports: BTreeMap<Port, u32>,
-    classes: HashMap<u32, Arc<Content>>,
+    classes: HashMap<u32, Held>,
     /// Classes that endpoints may share.
     numbers: HashMap<Arc<Content>, u32>,
     /// Classes that learn.
     owned: BTreeMap<Owner, u32>,
     next: u32,
+}
+
+/// A class that the kernel holds. A lesson asks and changes it, however much is in it, without going through it.
+#[derive(Debug)]
+struct Held {
+    content: Arc<Content>,
+    /// How many of its entries are steered.
+    steered: usize,
+    /// Whether [`Tables::numbers`] has it.
+    shared: bool,
+}
+
+impl Held {
+    fn new(content: Arc<Content>, shared: bool) -> Self {
+        let steered = content.values().filter(|action| **action == STEER).count();
+        Self { content, steered, shared }
+    }
+
+    /// Sets or removes one entry.
+    fn edit(&mut self, peer: &Peer, action: Option<u32>) {
+        let content = Arc::make_mut(&mut self.content);
+        let before = match action {
+            Some(action) => content.insert(*peer, action),
+            None => content.remove(peer),
+        };
+        let steered = |action| usize::from(action == Some(STEER));
+        self.steered = self.steered + steered(action) - steered(before);
+    }
 }
 
 /// A change in the making.
@@ -83,10 +111,15 @@ impl Tables {
     pub(crate) fn taken_over(ports: BTreeMap<Port, u32>, classes: HashMap<u32, Content>) -> Self {
         let numbers = classes.keys().chain(ports.values()).filter(|number| **number != SHUT);
         let next = numbers.max().map_or(0, |last| last + 1);
-        let classes: HashMap<u32, Arc<Content>> =
-            classes.into_iter().map(|(number, content)| (number, Arc::new(content))).collect();
-        let numbers = classes.iter().map(|(number, content)| (Arc::clone(content), *number)).collect();
-        Self { ports, classes, numbers, owned: BTreeMap::new(), next }
+        let mut tables = Self { ports, next, ..Self::default() };
+        classes.into_iter().for_each(|(number, content)| tables.hold(number, Arc::new(content)));
+        tables
+    }
+
+    /// Notes a class. Endpoints may share it until somebody owns it.
+    fn hold(&mut self, number: u32, content: Arc<Content>) {
+        let shared = *self.numbers.entry(Arc::clone(&content)).or_insert(number) == number;
+        self.classes.insert(number, Held::new(content, shared));
     }
 
     /// The endpoints that have ports.
@@ -150,7 +183,8 @@ impl Tables {
         let (owner, content) = (owner(endpoint, class), Arc::new(content(class)));
         let points: BTreeSet<Port> = ports(endpoint, class).collect();
         let held = self.owned.get(&owner).copied().or_else(|| self.pointed_at_by(&points));
-        let edits = held.and_then(|number| Some((number, edits(number, self.classes.get(&number)?, &content)?)));
+        let edits =
+            held.and_then(|number| Some((number, edits(number, &self.classes.get(&number)?.content, &content)?)));
         let number = match edits {
             Some((number, edits)) => {
                 draft.edit.extend(edits);
@@ -178,7 +212,7 @@ impl Tables {
         self.classes
             .iter()
             .filter(move |(number, _)| !used.contains(number))
-            .map(|(number, content)| Step::RemoveClass(*number, Arc::clone(content)))
+            .map(|(number, held)| Step::RemoveClass(*number, Arc::clone(&held.content)))
     }
 
     /// The steps of a lesson; `None` where it takes more than single entries, so that the whole table has to be set.
@@ -206,16 +240,10 @@ impl Tables {
         match step {
             Step::AddClass(number, content) => {
                 self.skip(*number);
-                self.classes.insert(*number, Arc::clone(content));
-                // Until somebody owns it.
-                self.numbers.entry(Arc::clone(content)).or_insert(*number);
+                self.hold(*number, Arc::clone(content));
             }
-            Step::Set(number, peer, action) => {
-                self.edit(*number, |content| content.insert(*peer, *action));
-            }
-            Step::Unset(number, peer) => {
-                self.edit(*number, |content| content.remove(peer));
-            }
+            Step::Set(number, peer, action) => self.edit(*number, peer, Some(*action)),
+            Step::Unset(number, peer) => self.edit(*number, peer, None),
             Step::Point(port, number) => {
                 self.ports.insert(*port, *number);
             }
@@ -239,19 +267,19 @@ impl Tables {
         self.next = self.next.max(number + 1);
     }
 
-    fn edit(&mut self, number: u32, edit: impl FnOnce(&mut Content) -> Option<u32>) {
+    fn edit(&mut self, number: u32, peer: &Peer, action: Option<u32>) {
         // What is edited is nobody's content but its own.
         self.unshare(number);
-        if let Some(content) = self.classes.get_mut(&number) {
-            edit(Arc::make_mut(content));
+        if let Some(held) = self.classes.get_mut(&number) {
+            held.edit(peer, action);
         }
     }
 
     fn unshare(&mut self, number: u32) {
-        if let Some(content) = self.classes.get(&number)
-            && self.numbers.get(content) == Some(&number)
+        if let Some(held) = self.classes.get_mut(&number)
+            && std::mem::take(&mut held.shared)
         {
-            self.numbers.remove(content);
+            self.numbers.remove(&held.content);
         }
     }
 }
@@ -270,28 +298,28 @@ fn edits(number: u32, held: &Content, wanted: &Content) -> Option<Vec<Step>> {
 }
 
 /// The steps of a lesson for one class.
-fn learnt(number: u32, content: &Content, lesson: &AddressChange) -> Option<Option<Step>> {
+fn learnt(number: u32, held: &Held, lesson: &AddressChange) -> Option<Option<Step>> {
     let peer = single(lesson.address);
+    let before = held.content.get(&peer).copied();
     let action = match lesson.action.map(Action::number) {
         wanted if lesson.protocol != UDP || lesson.direction == Direction::Ingress => wanted,
-        wanted => datagrams(content, &peer, wanted)?,
+        wanted => datagrams(held.steered, before, wanted)?,
     };
     let step = match action {
         Some(action) => Step::Set(number, peer, action),
         None => Step::Unset(number, peer),
     };
-    Some((content.get(&peer).copied() != action).then_some(step))
+    Some((before != action).then_some(step))
 }
 
-/// What becomes of an address in a class of datagrams, a port of which is steered as a whole; `None` where that would be
-/// another thing afterwards.
-fn datagrams(content: &Content, peer: &Peer, wanted: Option<u32>) -> Option<Option<u32>> {
-    let mut others = content.iter().filter(|(other, _)| *other != peer);
-    let steered = content.values().any(|action| *action == STEER);
+/// What becomes of an address in a class of datagrams, a port of which is steered as a whole: `None` where that would be
+/// another thing afterwards. So many of its entries are `steered`, and the address is told `before`.
+fn datagrams(steered: usize, before: Option<u32>, wanted: Option<u32>) -> Option<Option<u32>> {
+    let others = steered - usize::from(before == Some(STEER));
     match wanted {
-        Some(STEER) if !steered => None,
-        Some(PASS | STEER) if steered => Some(Some(STEER)),
-        _ if steered && !others.any(|(_, action)| *action == STEER) => None,
+        Some(STEER) if steered == 0 => None,
+        Some(PASS | STEER) if steered > 0 => Some(Some(STEER)),
+        _ if steered > 0 && others == 0 => None,
         wanted => Some(wanted),
     }
 }

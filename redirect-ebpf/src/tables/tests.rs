@@ -109,8 +109,8 @@ fn what_an_earlier_process_left_is_reused_and_never_overwritten() {
     assert!(matches!(steps[0], Step::AddClass(1, _)));
 }
 
-fn plain(classes: &HashMap<u32, Arc<Content>>) -> HashMap<u32, Content> {
-    classes.iter().map(|(number, content)| (*number, (**content).clone())).collect()
+fn plain(classes: &HashMap<u32, Held>) -> HashMap<u32, Content> {
+    classes.iter().map(|(number, held)| (*number, (*held.content).clone())).collect()
 }
 
 fn learning(ports: RangeInclusive<u16>, prefixes: &[(&str, Action)]) -> Class {
@@ -151,7 +151,7 @@ fn what_one_endpoint_learns_another_one_with_the_same_table_does_not() {
         assert!(matches!(run(&mut tables, endpoint, &[class])[0], Step::AddClass(..)), "{endpoint} has its own");
     }
     learn(&mut tables, 1, &lesson(443..=443, "192.0.2.1", Some(Action::Pass))).unwrap();
-    assert_eq!([0, 1, 2].map(|number| tables.classes[&number].len()), [2, 1, 1]);
+    assert_eq!([0, 1, 2].map(|number| tables.classes[&number].content.len()), [2, 1, 1]);
     assert_eq!(learn(&mut tables, 3, &lesson(443..=443, "192.0.2.1", Some(Action::Pass))), None, "it does not learn");
     assert_eq!(run(&mut tables, 4, &[Class { learns: false, ..learning(443..=443, &everybody) }]).len(), 1, "shared");
 }
@@ -215,7 +215,7 @@ fn a_class_that_an_earlier_process_left_learns_on_unless_others_use_it() {
         assert!(matches!(run(&mut second, endpoint, &table)[..], [Step::Own(..)]), "nothing for the kernel");
     }
     learn(&mut second, 1, &lesson(443..=443, "192.0.2.1", None)).unwrap();
-    assert_ne!(second.classes[&0], second.classes[&1]);
+    assert_ne!(second.classes[&0].content, second.classes[&1].content);
 
     let shared = [Class { learns: false, ..table[0].clone() }];
     let mut first = Tables::default();
@@ -243,9 +243,26 @@ fn ports_whose_datagrams_are_steered_as_a_whole_stay_so_or_ask_for_the_table() {
         run(&mut tables, 1, &[class(prefixes)]);
         let steps = learn(&mut tables, 1, &udp(lesson(53..=53, address, action)));
         assert_eq!(steps.is_some(), wanted.is_some(), "{prefixes:?}, {address}: {action:?}");
-        let held = tables.classes[&0].get(&single(address.parse().unwrap())).copied();
+        let held = tables.classes[&0].content.get(&single(address.parse().unwrap())).copied();
         assert!(wanted.is_none_or(|wanted| wanted == held), "{prefixes:?}, {address}: {action:?} became {held:?}");
     }
+}
+
+#[test]
+fn the_last_steered_address_of_datagrams_is_known_also_after_lessons() {
+    let mut tables = Tables::default();
+    let prefixes = [("0.0.0.0/0", Action::Refuse), ("192.0.2.1/32", Action::Steer)];
+    run(&mut tables, 1, &[Class { protocol: UDP, ..learning(53..=53, &prefixes) }]);
+    let mut learn = |address, action| {
+        let lesson = AddressChange { protocol: UDP, ..lesson(53..=53, address, action) };
+        learn(&mut tables, 1, &lesson).map(|steps| steps.len())
+    };
+    assert_eq!(learn("192.0.2.2", Some(Action::Steer)), Some(1));
+    assert_eq!(learn("192.0.2.2", Some(Action::Steer)), Some(0));
+    assert_eq!(learn("192.0.2.1", Some(Action::Refuse)), Some(1));
+    assert_eq!(learn("192.0.2.2", None), None, "without it nothing would be steered");
+    assert_eq!(learn("192.0.2.1", Some(Action::Pass)), Some(1), "steered with the port");
+    assert_eq!(learn("192.0.2.2", None), Some(1));
 }
 
 #[test]
