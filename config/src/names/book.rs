@@ -298,9 +298,9 @@ impl Book {
         }
     }
 
-    /// The addresses of a name in normal form, each with the time at which the answer's TTL is over.
-    pub(super) fn of(&self, name: &str) -> Option<impl Iterator<Item = (IpAddr, u64)>> {
-        self.names.get(name).map(|entries| entries.iter().map(|(address, entry)| (*address, entry.expires)))
+    /// Everything in it, by name.
+    pub(super) fn known(&self) -> impl Iterator<Item = Known> {
+        self.names.iter().map(known)
     }
 
     /// How many names there are.

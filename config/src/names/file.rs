@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 use portcullis_rules::names::{LONGEST, normal};
 use serde::{Deserialize, Serialize};
 
-use super::book::{Book, Limits, Listed};
+use super::book::{Book, Known, Limits, Listed};
 
 /// The version that is written.
 const VERSION: u32 = 1;
@@ -41,26 +41,16 @@ impl Book {
     /// What is known of one name, as a line of [`Book::to_text`]: appended there, it adds to what stands before.
     #[must_use]
     pub fn line(&self, name: &str) -> Option<String> {
-        let addresses = self.of(name)?.collect();
-        let line = Line { name: name.to_owned(), addresses };
-        serde_json::to_string(&line).ok().map(|line| line + "\n")
+        self.get(name).and_then(line)
     }
 
     /// The book as text.
     #[must_use]
     pub fn to_text(&self) -> String {
-        let mut names: BTreeMap<Arc<str>, BTreeMap<IpAddr, u64>> = BTreeMap::new();
-        for Listed { name, address, expires } in self.list() {
-            names.entry(name).or_default().insert(address, expires);
-        }
         let head = Head { kind: KIND.to_owned(), version: VERSION };
         // Text, numbers and addresses always have a JSON form.
         let mut text = serde_json::to_string(&head).unwrap_or_default() + "\n";
-        for (name, addresses) in names {
-            let line = Line { name: name.to_string(), addresses };
-            text.push_str(&serde_json::to_string(&line).unwrap_or_default());
-            text.push('\n');
-        }
+        self.known().filter_map(line).for_each(|line| text.push_str(&line));
         text
     }
 
@@ -95,4 +85,9 @@ impl Book {
         }
         Ok(book)
     }
+}
+
+fn line(Known { name, addresses }: Known) -> Option<String> {
+    let line = Line { name: name.to_string(), addresses: addresses.into_iter().collect() };
+    serde_json::to_string(&line).ok().map(|line| line + "\n")
 }

@@ -91,14 +91,15 @@ impl<K: Kernel> Lessons<K> {
     }
 
     /// Brings the addresses of an answer into force, each with its TTL in seconds. `now` is the book's time. When it
-    /// returns, a connection to one of them is judged by all its names.
+    /// returns, a connection to one of them is judged by all its names. Tells whether any address has other names now; if
+    /// not, at most it holds longer.
     ///
     /// # Errors
     /// Some endpoint's kernel table has no room for it. Everything else is in force.
-    pub fn teach(&self, name: &str, answer: &[(IpAddr, u32)], now: u64) -> Result<(), Untaught> {
+    pub fn teach(&self, name: &str, answer: &[(IpAddr, u32)], now: u64) -> Result<bool, Untaught> {
         let mut room = self.room();
         let changes = room.book.learn(name, answer, now);
-        let brought = room.bring(name, &changes);
+        let brought = room.bring(name, &changes).map(|()| !changes.is_empty());
         drop(room);
         if self.followers.any() {
             self.followers.changed(std::iter::once(normal(name).into()).chain(gone(changes)));

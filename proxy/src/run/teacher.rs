@@ -1,19 +1,22 @@
 //! Brings what DNS answers teach into force while the answers are held.
 //!
 //! One thread teaches. A worker that has an answer whose addresses are in force already lets it go at once: it sends the
-//! lesson all the same, so that the addresses are kept longer, and looks whether it was taught or forgotten meanwhile.
+//! lesson all the same, unless it did in the same second, so that the addresses are kept longer, and looks whether it was
+//! taught or forgotten meanwhile.
 
 mod journal;
+mod queue;
+mod recent;
 mod uses;
 
 use std::{
+    collections::HashSet,
     io,
     net::IpAddr,
     path::Path,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
-        mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel},
     },
     thread::{self, JoinHandle},
     time::{Duration, Instant, SystemTime},
@@ -24,7 +27,7 @@ use portcullis_config::names::{Book, Limits};
 use portcullis_listeners::{Names, Ticket};
 use portcullis_rules::snapshot::Snapshot;
 
-use self::{journal::Journal, uses::Uses};
+use self::{journal::Journal, queue::Queue, recent::Recent, uses::Uses};
 use crate::{
     admin::metrics::Names as NameMetrics,
     run::{lessons::Lessons, ports::Kernel},
@@ -33,16 +36,11 @@ use crate::{
 /// How often it is looked for addresses that have had their time.
 const EXPIRE: Duration = Duration::from_secs(1);
 
-/// Lessons that wait at a time. What comes above is not learnt, and the client is told of a failure.
-const WAITING: usize = 16 * 1024;
+/// Names whose time was renewed that are kept in mind until they are written down, all together.
+const RENEWED: usize = 16 * 1024;
 
-/// What the teacher is told.
-enum Word {
-    /// Teach this, and let the answer go that waits for it.
-    Teach(Lesson, Option<Ticket>),
-    /// Write down what is known, and end.
-    End,
-}
+/// A lesson, and the ticket of the answer that waits for it.
+type Word = (Lesson, Option<Ticket>);
 
 /// Numbers of moments: odd while something is taught or forgotten.
 #[derive(Debug, Default)]
@@ -69,7 +67,8 @@ impl Moments {
 
 /// Takes lessons of the workers.
 pub struct Pupil {
-    words: SyncSender<Word>,
+    words: Arc<Queue<Word>>,
+    recent: Recent,
     moments: Arc<Moments>,
     uses: Arc<Uses>,
 }
@@ -83,13 +82,13 @@ impl Names for Pupil {
         // Whatever nobody selects is noted for the day when somebody does.
         if !snapshot.selects(&lesson.name) {
             ticket.void();
-            self.teach(lesson, None);
+            self.remind(&lesson);
             return true;
         }
         let moment = self.moments.still();
         if let Some(moment) = moment.filter(|_| is_in_force(&lesson, snapshot)) {
             // What was in force may have had its time before the lesson was there to keep it.
-            if self.teach(lesson.clone(), None) && is_in_force(&lesson, snapshot) && self.moments.is_still(moment) {
+            if self.remind(&lesson) && is_in_force(&lesson, snapshot) && self.moments.is_still(moment) {
                 ticket.void();
                 return true;
             }
@@ -110,7 +109,21 @@ impl Names for Pupil {
 impl Pupil {
     /// Tells whether the teacher will hear of it. If not, the ticket is lost, which is a failure.
     fn teach(&self, lesson: Lesson, ticket: Option<Ticket>) -> bool {
-        self.words.try_send(Word::Teach(lesson, ticket)).is_ok()
+        let urgent = ticket.is_some();
+        self.words.put((lesson, ticket), urgent)
+    }
+
+    /// The same for a lesson that nobody waits for. The teacher has heard of it if it was told in this second.
+    fn remind(&self, lesson: &Lesson) -> bool {
+        let mark = self.recent.mark(lesson);
+        if self.recent.has(mark) {
+            return true;
+        }
+        let told = self.teach(lesson.clone(), None);
+        if told {
+            self.recent.note(mark);
+        }
+        told
     }
 }
 
@@ -162,7 +175,7 @@ impl Memory {
 
 /// The thread that teaches.
 pub struct Teacher {
-    words: SyncSender<Word>,
+    words: Arc<Queue<Word>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -170,15 +183,14 @@ impl Teacher {
     /// Where lessons go before anybody teaches: they wait.
     #[must_use]
     pub fn school() -> (Arc<Pupil>, Desk) {
-        let (words, heard) = sync_channel(WAITING);
-        let (moments, uses) = (Arc::<Moments>::default(), Arc::<Uses>::default());
-        let pupil = Pupil { words: words.clone(), moments: Arc::clone(&moments), uses: Arc::clone(&uses) };
-        (Arc::new(pupil), Desk { words, heard, moments, uses })
+        let desk = Desk { words: Arc::default(), moments: Arc::default(), uses: Arc::default() };
+        let (words, moments, uses) = (Arc::clone(&desk.words), Arc::clone(&desk.moments), Arc::clone(&desk.uses));
+        (Arc::new(Pupil { words, recent: Recent::default(), moments, uses }), desk)
     }
 
     /// Ends, after what was learnt is written down.
     pub fn end(mut self) {
-        drop(self.words.send(Word::End));
+        self.words.close();
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
@@ -189,10 +201,17 @@ impl Teacher {
 
 /// Where a teacher sits down.
 pub struct Desk {
-    words: SyncSender<Word>,
-    heard: Receiver<Word>,
+    words: Arc<Queue<Word>>,
     moments: Arc<Moments>,
     uses: Arc<Uses>,
+}
+
+impl Drop for Desk {
+    /// Nobody teaches any more, also after a panic: what waits is a failure.
+    fn drop(&mut self) {
+        self.words.close();
+        self.words.take_now(&mut Vec::new());
+    }
 }
 
 impl Desk {
@@ -206,9 +225,10 @@ impl Desk {
         memory: Memory,
         metrics: NameMetrics,
     ) -> io::Result<Teacher> {
-        let words = self.words.clone();
+        let words = Arc::clone(&self.words);
         let Memory { journal, clock } = memory;
-        let work = Work { desk: self, lessons, journal, clock, metrics, expired: Instant::now() };
+        let (fresh, renewed, expired) = (Vec::new(), HashSet::new(), Instant::now());
+        let work = Work { desk: self, lessons, journal, clock, metrics, fresh, renewed, expired };
         let thread = thread::Builder::new().name("names".to_owned()).spawn(move || work.run())?;
         Ok(Teacher { words, thread: Some(thread) })
     }
@@ -220,29 +240,33 @@ struct Work<K> {
     journal: Journal,
     clock: Clock,
     metrics: NameMetrics,
+    /// Names with other addresses than the journal knows.
+    fresh: Vec<String>,
+    /// Names that hold longer than the journal knows.
+    renewed: HashSet<String>,
     expired: Instant,
 }
 
 impl<K: Kernel> Work<K> {
     fn run(mut self) {
-        loop {
-            match self.desk.heard.recv_timeout(EXPIRE.saturating_sub(self.expired.elapsed())) {
-                Ok(Word::Teach(lesson, ticket)) => {
-                    let moments = Arc::clone(&self.desk.moments);
-                    moments.change(|| self.teach(&lesson, ticket));
-                }
-                Ok(Word::End) | Err(RecvTimeoutError::Disconnected) => break,
-                Err(RecvTimeoutError::Timeout) => {}
+        let mut words = Vec::new();
+        while self.desk.words.take(&mut words, EXPIRE.saturating_sub(self.expired.elapsed())) {
+            let moments = Arc::clone(&self.desk.moments);
+            moments.change(|| self.teach_all(&mut words));
+            if self.expired.elapsed() >= EXPIRE {
+                self.expire(&mut words);
             }
-            if self.expired.elapsed() >= EXPIRE && !self.expire() {
-                break;
-            }
+            self.note();
         }
         self.lessons.read(|book| self.journal.rewrite(book));
     }
 
     /// Only while the moments change.
-    fn teach(&mut self, lesson: &Lesson, ticket: Option<Ticket>) {
+    fn teach_all(&mut self, words: &mut Vec<Word>) {
+        words.drain(..).for_each(|(lesson, ticket)| self.teach(lesson, ticket));
+    }
+
+    fn teach(&mut self, lesson: Lesson, ticket: Option<Ticket>) {
         let answer: Vec<(IpAddr, u32)> = lesson.addresses.iter().map(|learnt| (learnt.address, learnt.ttl)).collect();
         let now = self.clock.now();
         let taught = self.lessons.teach(&lesson.name, &answer, now);
@@ -253,32 +277,38 @@ impl<K: Kernel> Work<K> {
         if let Some(ticket) = ticket {
             ticket.redeem(taught.is_ok());
         }
-        self.lessons.read(|book| {
-            self.metrics.show(book);
-            self.journal.note(&lesson.name, book);
-        });
+        match taught {
+            Ok(false) => drop(self.renewed.insert(lesson.name)),
+            Ok(true) | Err(_) => self.fresh.push(lesson.name),
+        }
     }
 
-    /// Forgets what has had its time; false when it is told to end. All lessons that have come are taught before: one of
-    /// them may be why an answer was let go.
-    fn expire(&mut self) -> bool {
+    /// Forgets what has had its time. All lessons that have come are taught before: one of them may be why an answer was
+    /// let go.
+    fn expire(&mut self, words: &mut Vec<Word>) {
         self.expired = Instant::now();
         let moments = Arc::clone(&self.desk.moments);
         moments.change(|| {
-            loop {
-                match self.desk.heard.try_recv() {
-                    Ok(Word::Teach(lesson, ticket)) => self.teach(&lesson, ticket),
-                    Ok(Word::End) | Err(TryRecvError::Disconnected) => return false,
-                    Err(TryRecvError::Empty) => break,
-                }
-            }
+            self.desk.words.take_now(words);
+            self.teach_all(words);
             let uses = &self.desk.uses;
             match self.lessons.expire(self.clock.now(), &|address| uses.are_there(address)) {
                 Ok(_) => {}
                 Err(error) => tracing::error!("{error}; it is tried again"),
             }
-            self.lessons.read(|book| self.metrics.show(book));
-            true
-        })
+        });
+        self.fresh.extend(self.renewed.drain());
+    }
+
+    /// Writes down what is new at once, and what holds longer each second.
+    fn note(&mut self) {
+        if self.renewed.len() >= RENEWED {
+            self.fresh.extend(self.renewed.drain());
+        }
+        self.lessons.read(|book| {
+            self.metrics.show(book);
+            self.journal.note(self.fresh.iter().map(String::as_str), book);
+        });
+        self.fresh.clear();
     }
 }

@@ -1,4 +1,5 @@
-//! What is known of names, in a file: a line more with each lesson, all of it anew now and then.
+//! What is known of names, in a file: a line more when a name has other addresses or holds longer, all of it anew now and
+//! then.
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
@@ -50,16 +51,23 @@ impl Journal {
         Ok((Self { directory: directory.to_owned(), file, lines: book.names(), failed: false }, book))
     }
 
-    /// Notes what is known of one name now.
-    pub(super) fn note(&mut self, name: &str, book: &Book) {
-        if self.lines > SLACK + 4 * book.names() {
+    /// Notes what is known of some names now, all in one write.
+    pub(super) fn note<'a>(&mut self, names: impl Iterator<Item = &'a str>, book: &Book) {
+        let mut text = String::new();
+        let mut lines = 0;
+        for line in names.filter_map(|name| book.line(name)) {
+            text.push_str(&line);
+            lines += 1;
+        }
+        if lines == 0 {
+            return;
+        }
+        if self.lines + lines > SLACK + 4 * book.names() {
             return self.rewrite(book);
         }
-        if let Some(line) = book.line(name) {
-            self.lines += 1;
-            let written = self.file.write_all(line.as_bytes());
-            self.tell(written);
-        }
+        self.lines += lines;
+        let written = self.file.write_all(text.as_bytes());
+        self.tell(written);
     }
 
     /// Writes everything anew.
@@ -105,7 +113,7 @@ mod tests {
 
     fn learnt(book: &mut Book, journal: &mut Journal, name: &str, address: &str) {
         book.learn(name, &[(address.parse().unwrap(), 300)], NOW);
-        journal.note(name, book);
+        journal.note([name].into_iter(), book);
     }
 
     #[test]

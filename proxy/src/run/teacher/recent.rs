@@ -1,0 +1,92 @@
+//! What the teacher was told a moment ago.
+
+use std::{
+    hash::{BuildHasher, Hash, Hasher, RandomState},
+    sync::atomic::{AtomicU64, Ordering},
+    time::Instant,
+};
+
+use portcullis_codecs::lesson::Lesson;
+
+/// Lessons that are remembered. One that takes another's place is told again, and no harm done.
+const SLOTS: usize = 4096;
+/// Spreads seconds over all bits of a mark (2^64 divided by the golden ratio).
+const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// The lessons of this second. Times in the book are whole seconds, so the same lesson in the same second brings nothing.
+#[derive(Debug)]
+pub(super) struct Recent {
+    slots: Box<[AtomicU64]>,
+    /// Nobody outside can guess two lessons of one hash.
+    hasher: RandomState,
+    began: Instant,
+}
+
+/// A lesson in its second: its slot, and what is there if it was told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Mark(usize, u64);
+
+impl Default for Recent {
+    fn default() -> Self {
+        let slots = (0..SLOTS).map(|_| AtomicU64::new(0)).collect();
+        Self { slots, hasher: RandomState::new(), began: Instant::now() }
+    }
+}
+
+impl Recent {
+    /// The mark of a lesson now.
+    pub(super) fn mark(&self, lesson: &Lesson) -> Mark {
+        self.mark_at(lesson, self.began.elapsed().as_secs())
+    }
+
+    fn mark_at(&self, lesson: &Lesson, second: u64) -> Mark {
+        let mut hasher = self.hasher.build_hasher();
+        lesson.name.hash(&mut hasher);
+        for learnt in &lesson.addresses {
+            (learnt.address, learnt.ttl).hash(&mut hasher);
+        }
+        let hash = hasher.finish();
+        let slot = usize::try_from(hash % SLOTS as u64).unwrap_or(0);
+        // Nothing was ever told at 0, which is what an empty slot says.
+        Mark(slot, (hash ^ second.wrapping_add(1).wrapping_mul(SPREAD)).max(1))
+    }
+
+    /// Whether the teacher was told.
+    pub(super) fn has(&self, Mark(slot, mark): Mark) -> bool {
+        self.slots[slot].load(Ordering::Acquire) == mark
+    }
+
+    /// The teacher has been told.
+    pub(super) fn note(&self, Mark(slot, mark): Mark) {
+        self.slots[slot].store(mark, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use portcullis_codecs::lesson::Learnt;
+
+    use super::*;
+
+    fn lesson(name: &str, address: &str, ttl: u32) -> Lesson {
+        Lesson { name: name.into(), addresses: vec![Learnt { address: address.parse().unwrap(), ttl }] }
+    }
+
+    #[test]
+    fn a_lesson_is_known_again_in_its_second_and_no_other_one_is_taken_for_it() {
+        let recent = Recent::default();
+        let told = lesson("a.test.", "192.0.2.1", 30);
+        assert!(!recent.has(recent.mark_at(&told, 7)));
+        recent.note(recent.mark_at(&told, 7));
+        assert!(recent.has(recent.mark_at(&told.clone(), 7)));
+        assert!(!recent.has(recent.mark_at(&told, 8)), "a second later it holds longer");
+        for other in [
+            lesson("b.test.", "192.0.2.1", 30),
+            lesson("a.test.", "192.0.2.2", 30),
+            lesson("a.test.", "192.0.2.1", 31),
+            Lesson { addresses: Vec::new(), ..told.clone() },
+        ] {
+            assert!(!recent.has(recent.mark_at(&other, 7)), "{other:?}");
+        }
+    }
+}
