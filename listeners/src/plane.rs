@@ -91,8 +91,14 @@ impl Mailbox {
     }
 
     pub(crate) fn put(&self, command: Command) {
-        self.commands.lock().unwrap_or_else(PoisonError::into_inner).push_back(command);
-        self.ring();
+        let mut commands = self.commands.lock().unwrap_or_else(PoisonError::into_inner);
+        commands.push_back(command);
+        // Where others wait already it has rung, or is about to.
+        let first = commands.len() == 1;
+        drop(commands);
+        if first {
+            self.ring();
+        }
     }
 
     fn ring(&self) {

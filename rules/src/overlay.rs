@@ -1,64 +1,89 @@
 //! Values by address that change one by one under readers that never wait.
 
-use std::{collections::HashMap, hash::BuildHasher, net::IpAddr, sync::Arc};
+use std::{
+    collections::HashMap,
+    hash::BuildHasher,
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use foldhash::fast::RandomState;
 
-/// Parts that are replaced each by itself. A change copies one part: a hundred entries where there are 100,000.
-const PARTS: usize = 1024;
+/// Parts that there are at least. Each is replaced by itself.
+const FEWEST: usize = 64;
+/// Values that the parts may have on average. A change copies one part, so it costs the same however many there are.
+const FULL: usize = 16;
 
 type Part<T> = HashMap<IpAddr, T, RandomState>;
+type Parts<T> = Box<[ArcSwapOption<Part<T>>]>;
 
 /// A map that is read without locks. Whoever writes has to see to it that nobody else does.
 #[derive(Debug)]
 pub(crate) struct Overlay<T> {
     hasher: RandomState,
-    parts: Box<[ArcSwapOption<Part<T>>]>,
+    parts: ArcSwap<Parts<T>>,
+    values: AtomicUsize,
 }
 
 impl<T> Default for Overlay<T> {
     fn default() -> Self {
-        Self { hasher: RandomState::default(), parts: (0..PARTS).map(|_| ArcSwapOption::empty()).collect() }
+        let parts: Parts<T> = (0..FEWEST).map(|_| ArcSwapOption::empty()).collect();
+        Self { hasher: RandomState::default(), parts: ArcSwap::from_pointee(parts), values: AtomicUsize::new(0) }
     }
 }
 
 impl<T: Clone> Overlay<T> {
-    fn part(&self, address: IpAddr) -> &ArcSwapOption<Part<T>> {
+    fn place(&self, address: IpAddr, parts: usize) -> usize {
         // The remainder is less than the number of parts, whatever the width of a pointer.
-        &self.parts[(self.hasher.hash_one(address) % PARTS as u64) as usize]
+        (self.hasher.hash_one(address) % parts as u64) as usize
     }
 
     /// The value of an address. Does not allocate.
     pub(crate) fn get(&self, address: IpAddr) -> Option<T> {
-        self.part(address).load().as_ref()?.get(&address).cloned()
+        let parts = self.parts.load();
+        parts[self.place(address, parts.len())].load().as_ref()?.get(&address).cloned()
     }
 
     /// Sets or removes one value.
     pub(crate) fn set(&self, address: IpAddr, value: Option<T>) {
-        let part = self.part(address);
+        let parts = self.parts.load();
+        let part = &parts[self.place(address, parts.len())];
         let mut changed = part.load().as_deref().cloned().unwrap_or_default();
+        let values = self.values.load(Ordering::Relaxed) - changed.len();
         match value {
             Some(value) => changed.insert(address, value),
             None => changed.remove(&address),
         };
+        let values = values + changed.len();
+        self.values.store(values, Ordering::Relaxed);
         part.store((!changed.is_empty()).then(|| Arc::new(changed)));
+        if values > FULL * parts.len() {
+            self.fill(self.entries());
+        }
     }
 
     /// Replaces everything.
     pub(crate) fn fill(&self, entries: impl IntoIterator<Item = (IpAddr, T)>) {
-        let mut parts: Vec<Part<T>> = self.parts.iter().map(|_| Part::default()).collect();
+        let entries: HashMap<IpAddr, T, RandomState> = entries.into_iter().collect();
+        self.values.store(entries.len(), Ordering::Relaxed);
+        // Room for twice as many.
+        let number = (2 * entries.len() / FULL).next_power_of_two().max(FEWEST);
+        let mut parts: Vec<Part<T>> = (0..number).map(|_| Part::default()).collect();
         for (address, value) in entries {
-            parts[(self.hasher.hash_one(address) % PARTS as u64) as usize].insert(address, value);
+            parts[self.place(address, number)].insert(address, value);
         }
-        for (place, part) in self.parts.iter().zip(parts) {
-            place.store((!part.is_empty()).then(|| Arc::new(part)));
-        }
+        let filled = |part: Part<T>| ArcSwapOption::new((!part.is_empty()).then(|| Arc::new(part)));
+        self.parts.store(Arc::new(parts.into_iter().map(filled).collect()));
     }
 
     /// All entries, in no order.
     pub(crate) fn entries(&self) -> Vec<(IpAddr, T)> {
-        let parts = self.parts.iter().filter_map(ArcSwapOption::load_full);
+        let parts = self.parts.load();
+        let parts = parts.iter().filter_map(ArcSwapOption::load_full);
         parts
             .flat_map(|part| part.iter().map(|(address, value)| (*address, value.clone())).collect::<Vec<_>>())
             .collect()
@@ -83,5 +108,21 @@ mod tests {
         assert_eq!((all.len(), all[0]), (5000, (address(0), 0)));
         overlay.fill([(address(1), 1)]);
         assert_eq!(overlay.entries(), [(address(1), 1)]);
+    }
+
+    #[test]
+    fn a_change_copies_no_more_where_there_are_many_values_and_loses_none() {
+        let overlay = Overlay::default();
+        let address = |number: u32| IpAddr::from(number.to_be_bytes());
+        for number in 0..20_000 {
+            overlay.set(address(number), Some(number));
+            overlay.set(address(number), Some(number + 1));
+        }
+        assert!((0..20_000).all(|number| overlay.get(address(number)) == Some(number + 1)));
+        let parts = overlay.parts.load();
+        let largest = parts.iter().filter_map(|part| part.load().as_ref().map(|part| part.len())).max();
+        assert!(largest.is_some_and(|largest| largest < 8 * FULL), "{largest:?} of 20,000 in one of {}", parts.len());
+        (0..20_000).for_each(|number| overlay.set(address(number), None));
+        assert_eq!((overlay.entries(), overlay.values.load(Ordering::Relaxed)), (vec![], 0));
     }
 }

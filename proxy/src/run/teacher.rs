@@ -312,3 +312,6 @@ impl<K: Kernel> Work<K> {
         self.fresh.clear();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -133,14 +133,14 @@ mod tests {
         assert!(queue.take(&mut taken, NOT_AT_ALL) && taken.is_empty(), "nothing yet");
         assert!((0..5).all(|number| queue.put(number, number == 3)));
         assert!(queue.take(&mut taken, NOT_AT_ALL));
-        assert_eq!(taken.drain(..).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
+        assert_eq!(std::mem::take(&mut taken), [0, 1, 2, 3, 4]);
         queue.put(5, false);
         queue.take_now(&mut taken);
         queue.put(6, false);
         queue.close();
         assert!(!queue.put(7, true), "it is closed");
         assert!(queue.take(&mut taken, AS_LONG_AS_IT_TAKES));
-        assert_eq!(taken.drain(..).collect::<Vec<_>>(), [5, 6]);
+        assert_eq!(std::mem::take(&mut taken), [5, 6]);
         assert!(!queue.take(&mut taken, AS_LONG_AS_IT_TAKES));
     }
 
