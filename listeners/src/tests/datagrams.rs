@@ -4,7 +4,7 @@ use std::{
     net::{SocketAddr, UdpSocket},
     os::fd::OwnedFd,
     sync::Arc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use portcullis_codecs::dns;
