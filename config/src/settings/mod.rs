@@ -232,7 +232,7 @@ impl Default for Http2Limits {
         Self {
             streams: 1_024,
             continuations: 64,
-            rapid_resets: 200,
+            rapid_resets: 1024,
             provoked_resets: 200,
             pings: 100,
             settings: 32,

@@ -70,6 +70,8 @@ func tell(address string, words []string) error {
 		c.bulk(numbers[0])
 	case story == "uploads":
 		c.uploads(numbers[0], numbers[1])
+	case story == "storm":
+		c.storm(numbers[0])
 	case story == "retire":
 		c.retire()
 	case story == "aged":
@@ -263,6 +265,34 @@ func (c *client) uploads(count, bytes int) {
 	}
 	for code, times := range codes {
 		c.told[code] = times
+	}
+}
+
+// storm has count calls without an answer given up at once, while another one goes on.
+func (c *client) storm(count int) {
+	codes := map[string]int{}
+	err := c.chat("/lab.Echo/Chat", func() {
+		ctx, cancel := within(patience)
+		defer cancel()
+		calls := make([]grpc.ClientStream, 0, count)
+		for len(calls) < count {
+			stream, err := c.stream(ctx, "/lab.Echo/Stall")
+			if err != nil {
+				c.note("stall", err)
+				return
+			}
+			message := []byte("x")
+			_ = stream.SendMsg(&message)
+			calls = append(calls, stream)
+		}
+		cancel()
+		for _, stream := range calls {
+			codes[name(status.Code(stream.RecvMsg(new([]byte))))]++
+		}
+	})
+	c.note("chat", err)
+	for code, times := range codes {
+		c.told["stall "+code] = times
 	}
 }
 

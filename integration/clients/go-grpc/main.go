@@ -12,7 +12,7 @@ import (
 const usage = `Usage: go-grpc server ADDRESS...         a gRPC server; one line for each call, and one for its end
        go-grpc http ADDRESS...           an HTTP server: HTTP/1, HTTP/2 at once or by upgrade, one line for each request
        go-grpc client ADDRESS STORY [ARGUMENT]...
-Stories: kinds SERVICE, crowd COUNT, give-up, bulk BYTES, uploads COUNT BYTES, retire, aged MILLISECONDS; each prints JSON`
+Stories: kinds SERVICE, crowd COUNT, give-up, bulk BYTES, uploads COUNT BYTES, storm COUNT, retire, aged MILLISECONDS; each prints JSON`
 
 func main() {
 	arguments := os.Args[1:]

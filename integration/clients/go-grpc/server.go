@@ -152,6 +152,9 @@ func (s *server) call(method string, stream grpc.ServerStream) error {
 		}
 		<-stream.Context().Done()
 		return stream.Context().Err()
+	case "Stall": // no answer at all until the client gives the call up
+		<-stream.Context().Done()
+		return stream.Context().Err()
 	case "Retire": // this server ends in order, another one takes its place
 		s.retired <- struct{}{}
 		answer := []byte("retiring")

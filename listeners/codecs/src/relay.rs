@@ -232,7 +232,8 @@ pub struct Http2Limits {
     pub streams: u32,
     /// CONTINUATION frames of one request's header block.
     pub continuations: u32,
-    /// Requests that the client gives up before they are answered. One answered request gives one back.
+    /// Requests that the client gives up before they are answered. One answered request gives one back. Below `streams`,
+    /// a client that gives up all it has asked for, as at a deadline, loses its connection.
     pub rapid_resets: u32,
     /// Streams that have to be reset because of what the client did, by the server or by us. One answered request gives
     /// one back.
@@ -257,7 +258,7 @@ impl Default for Http2Limits {
         Self {
             streams: 1024,
             continuations: 64,
-            rapid_resets: 200,
+            rapid_resets: 1024,
             provoked_resets: 200,
             pings: 100,
             settings: 32,

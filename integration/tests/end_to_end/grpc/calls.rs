@@ -3,7 +3,7 @@
 use portcullis_integration::documents::secret;
 use serde_json::{Value, json};
 
-use super::peers::{LIBRARIES, Library, Stage, able, echo, egress, ingress, lines, origins};
+use super::peers::{LIBRARIES, Library, Stage, able, echo, echo_by_path, egress, ingress, lines, origins};
 use crate::scene::{FAMILIES, SHOP};
 
 /// What a client is told of a denied call.
@@ -27,7 +27,7 @@ fn every_kind_of_call_passes_and_denied_ones_never_reach_the_server() {
     let stage = Stage::new(&json!({}));
     let servers = LIBRARIES.map(|library| stage.serve(library));
     // Twice on their way: where they leave the client and where they come to the application.
-    stage.apply(&[ingress(&echo(), "respond"), egress(&echo(), "respond")]);
+    stage.apply(&[ingress(&echo(), "respond"), egress(&echo_by_path(), "respond")]);
     for (server, log) in LIBRARIES.into_iter().zip(&servers) {
         for client in LIBRARIES {
             for v6 in FAMILIES {
@@ -51,6 +51,28 @@ fn every_kind_of_call_passes_and_denied_ones_never_reach_the_server() {
         assert!(all_are(&told, "CANCELLED"), "{client:?}: {told}");
     }
     assert_eq!(lines(&servers[1], "lab.Secret"), 0, "{}", servers[1].log());
+}
+
+#[test]
+fn calls_to_the_name_of_a_service_are_judged_and_reach_a_backend() {
+    if !able() {
+        return;
+    }
+    let mut stage = Stage::new(&json!({}));
+    let server = stage.serve(Library::Go);
+    let service = stage.service("calls.shop", Library::Go);
+    stage.apply(&[ingress(&echo(), "respond"), egress(&echo(), "respond")]);
+    let names =
+        [format!("calls.shop:{}", service.port), service.address(false).to_string(), service.address(true).to_string()];
+    for client in LIBRARIES {
+        for to in &names {
+            let told = stage.tell(client, to, &["kinds", "lab.Echo"]);
+            assert!(all_are(&told, "OK"), "{client:?} {to}: {told}");
+            let told = stage.tell(client, to, &["kinds", "lab.Secret"]);
+            assert!(all_are(&told, DENIED), "{client:?} {to}: {told}");
+        }
+    }
+    assert_eq!((lines(&server, "call "), lines(&server, "lab.Secret")), (36, 0), "{}", server.log());
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use portcullis_integration::{curl::REFUSED, curl::curl, documents::policy};
 use serde_json::json;
 
-use super::peers::{AGED, Library, Stage, able, echo, ingress, lines, origins};
+use super::peers::{AGED, LIBRARIES, Library, Stage, able, echo, ingress, lines, origins};
 use crate::scene::{FAMILIES, SHOP};
 
 #[test]
@@ -13,7 +13,7 @@ fn the_next_call_on_a_live_connection_is_judged_by_the_new_policy() {
     }
     let stage = Stage::new(&json!({}));
     let server = stage.serve(Library::Go);
-    let both = json!([echo()[0], { "method": "POST", "path": "/lab\\.Secret/Say" }]);
+    let both = json!([echo()[0], { "grpc": { "service": "lab.Secret", "method": "Say" } }]);
     for v6 in FAMILIES {
         stage.apply(&[ingress(&echo(), "respond")]);
         let before = (lines(&server, "lab.Secret"), origins(&server, "lab.Secret").len());
@@ -30,6 +30,26 @@ fn the_next_call_on_a_live_connection_is_judged_by_the_new_policy() {
         client.until("a denial again", denied).unwrap();
         assert_eq!(origins(&server, "lab.Secret").len(), before.1 + 1, "one connection: {}", server.log());
         assert_eq!(client.log().lines().count(), 3, "nothing else: {}", client.log());
+    }
+}
+
+#[test]
+fn a_connection_that_nobody_may_have_any_more_is_cut_under_its_open_calls() {
+    if !able() {
+        return;
+    }
+    let stage = Stage::new(&json!({}));
+    for server in LIBRARIES {
+        let mut process = stage.serve(server);
+        stage.apply(&[ingress(&echo(), "respond")]);
+        let words = Stage::client_words(Library::Python, stage.app.address(true, server.port()), &["idle", "40"]);
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let _client = stage.client.spawn(&format!("idle-{server:?}"), &words).unwrap();
+        process.wait_for_line("call /lab.Echo/Wait").unwrap();
+        let mut nobody = ingress(&echo(), "respond");
+        nobody["spec"]["ingress"][0]["fromEndpoints"][0]["matchLabels"]["app"] = json!("somebody-else");
+        stage.apply(&[nobody]);
+        process.wait_for_line("end /lab.Echo/Wait CANCELLED").unwrap();
     }
 }
 

@@ -71,3 +71,17 @@ fn a_stream_that_nobody_reads_stops_no_other() {
         assert_eq!(origins(&process, "lab.Echo").len(), 1, "one connection: {}", process.log());
     }
 }
+
+/// As many as may be open: whoever gives up all it has asked for has a reason (RFC 9113 §8.7), and is no attack yet.
+#[test]
+fn giving_up_a_thousand_calls_at_once_ends_no_other() {
+    if !able() {
+        return;
+    }
+    let stage = Stage::new(&json!({}));
+    stage.apply(&[ingress(&echo(), "respond")]);
+    let server = stage.serve(Library::Go);
+    let told = stage.tell(Library::Go, stage.app.address(false, Library::Go.port()), &["storm", "1000"]);
+    assert_eq!(told, json!({ "chat": "OK", "stall CANCELLED": 1000 }), "{}", stage.node.process.log());
+    assert_eq!(origins(&server, "lab.Echo").len(), 1, "one connection: {}", server.log());
+}

@@ -4,9 +4,10 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use portcullis_integration::{
     Lab, Need, Pod, Process,
-    documents::{endpoint, policy},
+    documents::{endpoint, policy, service},
     node::Node,
     require,
+    services::Service,
 };
 use serde_json::{Value, json};
 
@@ -85,7 +86,7 @@ pub(super) struct Stage {
     pub(super) other: Pod,
     /// Labelled `app=app`.
     pub(super) app: Pod,
-    _lab: Lab,
+    lab: Lab,
 }
 
 impl Stage {
@@ -94,7 +95,7 @@ impl Stage {
         let [client, other, app] = ["client", "other", "app"].map(|name| lab.pod(name).unwrap());
         let node = Node::start(&lab, settings).unwrap();
         node.apply(&[&client, &other, &app].map(|pod| endpoint(SHOP, pod, &[("app", &pod.name)]))).unwrap();
-        Self { node, client, other, app, _lab: lab }
+        Self { node, client, other, app, lab }
     }
 
     /// Starts a server of a library on both addresses of the application.
@@ -125,7 +126,7 @@ impl Stage {
     }
 
     /// The words that start the client of a library.
-    pub(super) fn client_words(library: Library, to: SocketAddr, story: &[&str]) -> Vec<String> {
+    pub(super) fn client_words(library: Library, to: impl ToString, story: &[&str]) -> Vec<String> {
         let mut words = library.words();
         words.extend(["client".to_owned(), to.to_string()]);
         words.extend(story.iter().map(|word| (*word).to_owned()));
@@ -133,11 +134,18 @@ impl Stage {
     }
 
     /// Has the client of a library tell a story; gives what each call came to.
-    pub(super) fn tell(&self, library: Library, to: SocketAddr, story: &[&str]) -> Value {
+    pub(super) fn tell(&self, library: Library, to: impl ToString, story: &[&str]) -> Value {
         let words = Self::client_words(library, to, story);
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let ended = self.client.run(&words).unwrap().ok().unwrap();
         serde_json::from_str(&ended.stdout).unwrap_or_else(|error| panic!("{error}: {ended:?}"))
+    }
+
+    /// Makes a service of the application's, known to the node and by its name to pods.
+    pub(super) fn service(&mut self, name: &str, library: Library) -> Service {
+        let made = self.lab.service(name, library.port(), &[&self.app]).unwrap();
+        self.apply(&[service(SHOP, &made, &[&self.app])]);
+        made
     }
 
     pub(super) fn apply(&self, documents: &[Value]) {
@@ -205,6 +213,11 @@ fn annotated(name: &str, deny_with: &str, spec: &Value) -> Value {
 
 /// Every method of one service.
 pub(super) fn echo() -> Value {
+    json!([{ "grpc": { "service": "lab.Echo" } }])
+}
+
+/// The same as Cilium takes it.
+pub(super) fn echo_by_path() -> Value {
     json!([{ "method": "POST", "path": "/lab\\.Echo/.*" }])
 }
 

@@ -48,7 +48,7 @@ fn rapid_resets_end_the_connection_unless_requests_are_answered_in_between() {
         let stream = request(pair, number);
         pair.send(Side::Downstream, &reset(stream, Code::Cancel));
     };
-    assert_eq!(flood(&mut begun_with(&Limits::default()), give_up), (201, Some("rapid_reset")));
+    assert_eq!(flood(&mut begun_with(&Limits::default()), give_up), (1025, Some("rapid_reset")));
     let every_other = |pair: &mut Pair, number: u32| {
         let stream = request(pair, number);
         if number.is_multiple_of(2) {
