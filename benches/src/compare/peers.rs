@@ -302,7 +302,7 @@ spec:
         upstream.id()
     );
     for pattern in patterns {
-        let _ = writeln!(text, "              - {{method: {method}, path: \"{pattern}\"}}");
+        let _ = writeln!(text, "              - {{method: {method}, path: '{pattern}'}}");
     }
     text
 }

@@ -93,7 +93,7 @@ pub fn command(
 
 /// The paths as regular expressions: the service's name has a dot.
 fn patterns(rules: &[String]) -> Vec<String> {
-    rules.iter().map(|rule| rule.replace('.', "[.]")).collect()
+    rules.iter().map(|rule| rule.replace('.', r"\.")).collect()
 }
 
 /// nginx keeps a connection to the server for each call at a time, so that many are kept.
