@@ -117,6 +117,23 @@ fn a_client_comes_back_by_itself_after_a_crash_of_the_node() {
     assert_eq!(lines(&server, "lab.Secret"), 0, "{}", server.log());
 }
 
+/// What is denied is told behind the server's first words. Without a server there are none, and nobody waits for them.
+#[test]
+fn a_server_that_is_not_there_is_told_as_such_whatever_is_asked_of_it() {
+    if !able() {
+        return;
+    }
+    let stage = Stage::new(&json!({}));
+    stage.apply(&[ingress(&echo(), "respond")]);
+    for client in [Library::Python, Library::Go] {
+        for service in ["lab.Echo", "lab.Secret"] {
+            let told = stage.tell(client, stage.app.address(false, Library::Go.port()), &["kinds", service]);
+            let mut codes = told.as_object().unwrap().values().filter_map(|code| code.as_str());
+            assert!(codes.all(|code| code.starts_with("UNAVAILABLE")), "{client:?} {service}: {told}");
+        }
+    }
+}
+
 /// Greets whoever connects, and says no more.
 const GREETS: &str = r#"
 import socket
