@@ -5,7 +5,7 @@ use regex_automata::{
     meta::{Config, Regex},
     util::syntax,
 };
-use regex_syntax::hir::literal::Extractor;
+use regex_syntax::hir::{Hir, HirKind, literal::Extractor};
 
 use crate::{names::NamePattern, policy::Matcher, re2::translate};
 
@@ -50,11 +50,13 @@ impl Pattern {
             Matcher::Name(pattern) if !pattern.contains('*') => Self::Exact(pattern.as_bytes().into()),
             Matcher::Name(pattern) => Self::Name(NamePattern::new(pattern)),
             Matcher::AnyOf(values) => Self::AnyOf(values.iter().map(|value| value.as_bytes().into()).collect()),
-            Matcher::Regex(pattern) => match literal(pattern) {
-                Some(value) => Self::Exact(value.into()),
-                None => compile(pattern)
-                    .map_or(Self::Broken, |regex| Self::Regex(Box::new(regex), common_start(pattern).into())),
-            },
+            Matcher::Regex(pattern) => {
+                let Some(said) = read(pattern) else { return Self::Broken };
+                if let Some(value) = literal(&said) {
+                    return Self::Exact(value.into());
+                }
+                compile(pattern).map_or(Self::Broken, |regex| Self::Regex(Box::new(regex), common_start(&said)))
+            }
         }
     }
 
@@ -105,26 +107,24 @@ fn reason(error: &impl ToString) -> String {
     text.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned()
 }
 
-/// The value a pattern stands for, if it has nothing but literal and escaped characters.
-fn literal(pattern: &str) -> Option<Vec<u8>> {
-    let mut value = Vec::with_capacity(pattern.len());
-    let mut rest = pattern.chars();
-    while let Some(character) = rest.next() {
-        match character {
-            '\\' => value.push(rest.next().filter(char::is_ascii_punctuation)? as u8),
-            '.' | '+' | '*' | '?' | '(' | ')' | '|' | '[' | ']' | '{' | '}' | '^' | '$' => return None,
-            _ => value.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
-        }
+/// What a pattern says, if it can be read.
+fn read(pattern: &str) -> Option<Hir> {
+    let bytes = syntax::Config::new().utf8(false);
+    translate(pattern).ok().and_then(|pattern| syntax::parse_with(&pattern, &bytes).ok())
+}
+
+/// The value a pattern stands for, if it takes only one.
+fn literal(pattern: &Hir) -> Option<&[u8]> {
+    match pattern.kind() {
+        HirKind::Empty => Some(&[]),
+        HirKind::Literal(value) => Some(&value.0),
+        _ => None,
     }
-    Some(value)
 }
 
 /// The bytes that every match begins with, as far as they are certain.
-fn common_start(pattern: &str) -> Vec<u8> {
-    let bytes = syntax::Config::new().utf8(false);
-    let read = translate(pattern).ok().and_then(|pattern| syntax::parse_with(&pattern, &bytes).ok());
-    let starts = read.map(|read| Extractor::new().extract(&read));
-    starts.and_then(|starts| starts.longest_common_prefix().map(<[u8]>::to_vec)).unwrap_or_default()
+fn common_start(pattern: &Hir) -> Box<[u8]> {
+    Extractor::new().extract(pattern).longest_common_prefix().unwrap_or_default().into()
 }
 
 #[cfg(test)]
@@ -185,6 +185,8 @@ mod tests {
     fn a_literal_needs_no_automaton() {
         assert!(matches!(regex("/status/200"), Pattern::Exact(_)));
         assert!(matches!(regex(r"/a\.json"), Pattern::Exact(_)));
+        assert!(matches!(regex("/a[.](json)"), Pattern::Exact(_)));
+        assert!(matches!(regex(""), Pattern::Exact(_)));
         assert!(matches!(regex("/a.json"), Pattern::Regex(..)));
     }
 
