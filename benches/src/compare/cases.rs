@@ -278,6 +278,7 @@ impl Case {
         self.requests = (self.requests / 200).max(64);
         self.connections = self.connections.min(8);
         self.streams = self.streams.min(self.requests as usize / self.connections).max(1);
+        self.variants = self.variants.min(MANY);
         self
     }
 }
