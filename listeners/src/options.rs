@@ -46,10 +46,10 @@ pub trait Legs: Send + Sync + 'static {
 
 /// Who brings what answers teach into force.
 pub trait Names: Send + Sync + 'static {
-    /// Takes what an answer teaches. True: all of it is in force, the answer may leave at once, and the ticket is void.
-    /// Otherwise the ticket is redeemed once it is, or cannot be. Called on a worker's thread, so it waits for nothing.
-    /// `snapshot` is what the worker judges by.
-    fn learn(&self, lesson: Lesson, snapshot: Option<&Snapshot>, ticket: Ticket) -> bool;
+    /// Takes what an answer to a question of an endpoint teaches. True: all of it is in force for that endpoint, the answer
+    /// may leave at once, and the ticket is void. Otherwise the ticket is redeemed once it is, or cannot be. Called on a
+    /// worker's thread, so it waits for nothing. `snapshot` is what the worker judges by.
+    fn learn(&self, endpoint: EndpointId, lesson: Lesson, snapshot: Option<&Snapshot>, ticket: Ticket) -> bool;
 
     /// A connection to an address is relayed from now on: while it is, the address stays in force.
     fn opened(&self, address: IpAddr);

@@ -233,7 +233,7 @@ impl Datagrams {
             }
             Coming::Drop => {}
             Coming::Hold(number, lesson) => {
-                if core.learn(lesson, Holder::Flow(token, number)) {
+                if core.learn(flow.endpoint, lesson, Holder::Flow(token, number)) {
                     flow.goes_on(core);
                     self.pass(flow, datagram, core);
                 } else {

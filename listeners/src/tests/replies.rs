@@ -6,7 +6,7 @@ use std::{
 };
 
 use portcullis_codecs::lesson::Lesson;
-use portcullis_rules::snapshot::Snapshot;
+use portcullis_rules::{snapshot::Snapshot, world::EndpointId};
 
 use crate::{
     Names, Options, Ticket,
@@ -26,7 +26,7 @@ const NEVER: u8 = 3;
 struct Teacher;
 
 impl Names for Teacher {
-    fn learn(&self, lesson: Lesson, _: Option<&Snapshot>, ticket: Ticket) -> bool {
+    fn learn(&self, _: EndpointId, lesson: Lesson, _: Option<&Snapshot>, ticket: Ticket) -> bool {
         let IpAddr::V4(first) = lesson.addresses[0].address else { panic!("no such answer is given") };
         match first.octets()[3] {
             KNOWN => {

@@ -136,10 +136,10 @@ impl Core {
         self.shared.names.is_some()
     }
 
-    /// Has what an answer teaches brought into force. True: it is; else whoever holds the answer is told.
-    pub(crate) fn learn(&self, lesson: Lesson, holder: Holder) -> bool {
+    /// Has what an answer to an endpoint teaches brought into force. True: it is; else whoever holds the answer is told.
+    pub(crate) fn learn(&self, endpoint: EndpointId, lesson: Lesson, holder: Holder) -> bool {
         let Some(names) = &self.shared.names else { return true };
-        names.learn(lesson, self.snapshot.as_deref(), Ticket::new(Arc::clone(&self.mailbox), holder))
+        names.learn(endpoint, lesson, self.snapshot.as_deref(), Ticket::new(Arc::clone(&self.mailbox), holder))
     }
 
     pub(crate) fn forget(&mut self, endpoint: EndpointId, leg: SocketAddr, port: u16) {

@@ -14,7 +14,10 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use portcullis_config::names::{Book, Change, Known};
@@ -27,6 +30,9 @@ use portcullis_rules::{
 
 use crate::run::{followers::Followers, ports::Kernel};
 
+/// Why nothing can be taught to an endpoint.
+const UNSET: &str = "its table could not be set before; it is tried again each second";
+
 /// What the kernel was told of an endpoint.
 #[derive(Debug)]
 enum Told {
@@ -34,8 +40,8 @@ enum Told {
     Table(SteeringTable),
     /// A table, and all changes of single addresses since.
     Taught,
-    /// A table, and some changes since; others failed, so the table is due.
-    Owing,
+    /// A table, and some changes since; those of these addresses failed, so the table is due.
+    Owing(BTreeSet<IpAddr>),
     /// A table by an earlier snapshot, if it is certain which.
     Old(Option<SteeringTable>),
     /// A table could not be set. It is due.
@@ -52,9 +58,12 @@ struct Room<K> {
     since: Option<BTreeSet<IpAddr>>,
     /// By endpoint whose table was set.
     told: BTreeMap<EndpointId, Told>,
+    /// Whether the kernel lags behind the snapshot in force for some endpoint, for whoever may not wait for this room.
+    lags: Arc<AtomicBool>,
 }
 
 /// A lesson that is not in force everywhere. The kernel refuses the address there as it did before, and it is tried again.
+/// Whom that concerns is told by [`Lessons::settle`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{name} is not in force for endpoint {}: {reason}", endpoint.0)]
 pub struct Untaught {
@@ -81,8 +90,8 @@ impl<K> Clone for Lessons<K> {
 impl<K: Kernel> Lessons<K> {
     /// Nothing is in force yet.
     pub fn new(kernel: K, book: Book) -> Self {
-        let (snapshot, told) = (Arc::default(), BTreeMap::new());
-        let room = Room { kernel: Some(kernel), snapshot, book, since: None, told };
+        let (snapshot, told, lags) = (Arc::default(), BTreeMap::new(), Arc::default());
+        let room = Room { kernel: Some(kernel), snapshot, book, since: None, told, lags };
         Self { room: Arc::new(Mutex::new(room)), followers: Arc::default() }
     }
 
@@ -105,6 +114,29 @@ impl<K: Kernel> Lessons<K> {
             self.followers.changed(std::iter::once(normal(name).into()).chain(gone(changes)));
         }
         brought
+    }
+
+    /// Whether a connection of an endpoint to addresses that were taught is judged by all their names: an answer may be let
+    /// go to it. A table that is due is told first.
+    ///
+    /// # Errors
+    /// The kernel could not be told of one of them for this endpoint.
+    pub fn settle(&self, endpoint: EndpointId, addresses: &[IpAddr]) -> Result<(), String> {
+        let mut room = self.room();
+        match room.told.get(&endpoint) {
+            _ if room.kernel.is_none() => Ok(()),
+            Some(Told::Table(_) | Told::Taught) => Ok(()),
+            Some(Told::Old(_)) => room.tell_table(endpoint),
+            Some(Told::Owing(missing)) if addresses.iter().all(|address| !missing.contains(address)) => Ok(()),
+            Some(Told::Owing(_)) => Err("the kernel had no room for it; it is tried again each second".to_owned()),
+            Some(Told::Failed) | None => Err(UNSET.to_owned()),
+        }
+    }
+
+    /// Tells at any moment, without waiting, whether the kernel lags behind the snapshot for some endpoint, so that
+    /// [`Lessons::settle`] has to be asked.
+    pub fn lags(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.room().lags)
     }
 
     /// Forgets the addresses that had their time and are in use by no connection; tells how many changed.
@@ -155,7 +187,7 @@ impl<K: Kernel> Lessons<K> {
 
     /// Whether something that the kernel was to be told is due.
     pub(crate) fn are_due(&self) -> bool {
-        self.room().told.values().any(|told| matches!(told, Told::Owing | Told::Failed))
+        self.room().told.values().any(|told| matches!(told, Told::Owing(_) | Told::Failed))
     }
 
     /// Makes a snapshot the one in force. `publish` hands it to the data plane.
@@ -173,9 +205,11 @@ impl<K: Kernel> Lessons<K> {
             *told = match std::mem::replace(told, Told::Failed) {
                 Told::Table(table) => Told::Old(Some(table)),
                 Told::Old(table) => Told::Old(table),
-                Told::Taught | Told::Owing | Told::Failed => Told::Old(None),
+                Told::Taught | Told::Owing(_) | Told::Failed => Told::Old(None),
             };
         }
+        // Before anybody judges by it.
+        room.look_for_lags();
         publish(snapshot);
         drop(room);
         self.followers.all_changed();
@@ -195,6 +229,7 @@ impl<K: Kernel> Lessons<K> {
     pub(crate) fn detach(&self, id: EndpointId) -> Result<(), String> {
         let mut room = self.room();
         room.told.remove(&id);
+        room.look_for_lags();
         room.kernel.as_mut().map_or(Ok(()), |kernel| kernel.detach(id))
     }
 
@@ -239,20 +274,32 @@ impl<K: Kernel> Room<K> {
 
     fn tell_changes(&mut self, id: EndpointId, changes: &[AddressChange]) -> Result<(), String> {
         let (Some(told), Some(kernel)) = (self.told.get_mut(&id), &mut self.kernel) else { return Ok(()) };
-        let all_told = match told {
-            Told::Table(_) | Told::Taught => true,
-            Told::Owing => false,
+        match told {
             Told::Old(_) => return self.tell_table(id),
-            Told::Failed => return Err("its table could not be set before; it is tried again each second".to_owned()),
-        };
-        *told = Told::Owing;
-        if !kernel.learn(id, changes)? {
-            return self.tell_table(id);
+            Told::Failed => return Err(UNSET.to_owned()),
+            Told::Table(_) | Told::Taught | Told::Owing(_) => {}
         }
-        if all_told {
-            *told = Told::Taught;
+        let addresses = changes.iter().map(|change| change.address);
+        match (kernel.learn(id, changes), told) {
+            (Ok(false), _) => return self.tell_table(id),
+            // What is missing stays so: other classes may lack the same address.
+            (Ok(true), Told::Owing(_)) => {}
+            (Ok(true), told) => *told = Told::Taught,
+            (Err(error), told) => {
+                match told {
+                    Told::Owing(missing) => missing.extend(addresses),
+                    told => *told = Told::Owing(addresses.collect()),
+                }
+                self.look_for_lags();
+                return Err(error);
+            }
         }
         Ok(())
+    }
+
+    fn look_for_lags(&self) {
+        let lags = self.told.values().any(|told| !matches!(told, Told::Table(_) | Told::Taught));
+        self.lags.store(lags, Ordering::SeqCst);
     }
 
     fn tell_table(&mut self, id: EndpointId) -> Result<(), String> {
@@ -267,9 +314,11 @@ impl<K: Kernel> Room<K> {
         {
             // One that has no table yet is refused all that policy speaks of: no lesson changes that, and others learn on.
             self.told.entry(id).and_modify(|told| *told = Told::Failed);
+            self.look_for_lags();
             return Err(error);
         }
         self.told.insert(id, Told::Table(table));
+        self.look_for_lags();
         Ok(())
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! One thread teaches. A worker that has an answer whose addresses are in force already lets it go at once: it sends the
 //! lesson all the same, unless it did in the same second, so that the addresses are kept longer, and looks whether it was
-//! taught or forgotten meanwhile.
+//! taught or forgotten meanwhile. While the kernel lags behind for some endpoint, every answer is the teacher's.
 
 mod journal;
 mod queue;
@@ -15,8 +15,8 @@ use std::{
     net::IpAddr,
     path::Path,
     sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
+        Arc, OnceLock,
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread::{self, JoinHandle},
     time::{Duration, Instant, SystemTime},
@@ -25,7 +25,7 @@ use std::{
 use portcullis_codecs::lesson::Lesson;
 use portcullis_config::names::{Book, Limits};
 use portcullis_listeners::{Names, Ticket};
-use portcullis_rules::snapshot::Snapshot;
+use portcullis_rules::{snapshot::Snapshot, world::EndpointId};
 
 use self::{journal::Journal, queue::Queue, recent::Recent, uses::Uses};
 use crate::{
@@ -39,8 +39,11 @@ const EXPIRE: Duration = Duration::from_secs(1);
 /// Names whose time was renewed that are kept in mind until they are written down, all together.
 const RENEWED: usize = 16 * 1024;
 
-/// A lesson, and the ticket of the answer that waits for it.
-type Word = (Lesson, Option<Ticket>);
+/// A lesson, and the answer that waits for it.
+type Word = (Lesson, Option<Held>);
+
+/// The ticket of an answer, and the endpoint that it is for.
+type Held = (EndpointId, Ticket);
 
 /// Numbers of moments: odd while something is taught or forgotten.
 #[derive(Debug, Default)]
@@ -71,12 +74,13 @@ pub struct Pupil {
     recent: Recent,
     moments: Arc<Moments>,
     uses: Arc<Uses>,
+    lags: Arc<OnceLock<Arc<AtomicBool>>>,
 }
 
 impl Names for Pupil {
-    fn learn(&self, lesson: Lesson, snapshot: Option<&Snapshot>, ticket: Ticket) -> bool {
+    fn learn(&self, endpoint: EndpointId, lesson: Lesson, snapshot: Option<&Snapshot>, ticket: Ticket) -> bool {
         let Some(snapshot) = snapshot else {
-            self.teach(lesson, Some(ticket));
+            self.teach(lesson, Some((endpoint, ticket)));
             return false;
         };
         // Whatever nobody selects is noted for the day when somebody does.
@@ -88,12 +92,16 @@ impl Names for Pupil {
         let moment = self.moments.still();
         if let Some(moment) = moment.filter(|_| is_in_force(&lesson, snapshot)) {
             // What was in force may have had its time before the lesson was there to keep it.
-            if self.remind(&lesson) && is_in_force(&lesson, snapshot) && self.moments.is_still(moment) {
+            if self.remind(&lesson)
+                && is_in_force(&lesson, snapshot)
+                && self.moments.is_still(moment)
+                && !self.kernel_lags()
+            {
                 ticket.void();
                 return true;
             }
         }
-        self.teach(lesson, Some(ticket));
+        self.teach(lesson, Some((endpoint, ticket)));
         false
     }
 
@@ -108,9 +116,14 @@ impl Names for Pupil {
 
 impl Pupil {
     /// Tells whether the teacher will hear of it. If not, the ticket is lost, which is a failure.
-    fn teach(&self, lesson: Lesson, ticket: Option<Ticket>) -> bool {
-        let urgent = ticket.is_some();
-        self.words.put((lesson, ticket), urgent)
+    fn teach(&self, lesson: Lesson, held: Option<Held>) -> bool {
+        let urgent = held.is_some();
+        self.words.put((lesson, held), urgent)
+    }
+
+    /// Whether the kernel may lack what the snapshot says; before anybody teaches, it does.
+    fn kernel_lags(&self) -> bool {
+        self.lags.get().is_none_or(|lags| lags.load(Ordering::SeqCst))
     }
 
     /// The same for a lesson that nobody waits for. The teacher has heard of it if it was told in this second.
@@ -183,9 +196,10 @@ impl Teacher {
     /// Where lessons go before anybody teaches: they wait.
     #[must_use]
     pub fn school() -> (Arc<Pupil>, Desk) {
-        let desk = Desk { words: Arc::default(), moments: Arc::default(), uses: Arc::default() };
-        let (words, moments, uses) = (Arc::clone(&desk.words), Arc::clone(&desk.moments), Arc::clone(&desk.uses));
-        (Arc::new(Pupil { words, recent: Recent::default(), moments, uses }), desk)
+        let desk = Desk::default();
+        let (words, moments) = (Arc::clone(&desk.words), Arc::clone(&desk.moments));
+        let (uses, lags) = (Arc::clone(&desk.uses), Arc::clone(&desk.lags));
+        (Arc::new(Pupil { words, recent: Recent::default(), moments, uses, lags }), desk)
     }
 
     /// Ends, after what was learnt is written down.
@@ -200,10 +214,12 @@ impl Teacher {
 }
 
 /// Where a teacher sits down.
+#[derive(Default)]
 pub struct Desk {
     words: Arc<Queue<Word>>,
     moments: Arc<Moments>,
     uses: Arc<Uses>,
+    lags: Arc<OnceLock<Arc<AtomicBool>>>,
 }
 
 impl Drop for Desk {
@@ -226,6 +242,7 @@ impl Desk {
         metrics: NameMetrics,
     ) -> io::Result<Teacher> {
         let words = Arc::clone(&self.words);
+        self.lags.get_or_init(|| lessons.lags());
         let Memory { journal, clock } = memory;
         let (fresh, renewed, expired) = (Vec::new(), HashSet::new(), Instant::now());
         let work = Work { desk: self, lessons, journal, clock, metrics, fresh, renewed, expired };
@@ -263,19 +280,24 @@ impl<K: Kernel> Work<K> {
 
     /// Only while the moments change.
     fn teach_all(&mut self, words: &mut Vec<Word>) {
-        words.drain(..).for_each(|(lesson, ticket)| self.teach(lesson, ticket));
+        words.drain(..).for_each(|(lesson, held)| self.teach(lesson, held));
     }
 
-    fn teach(&mut self, lesson: Lesson, ticket: Option<Ticket>) {
+    fn teach(&mut self, lesson: Lesson, held: Option<Held>) {
         let answer: Vec<(IpAddr, u32)> = lesson.addresses.iter().map(|learnt| (learnt.address, learnt.ttl)).collect();
         let now = self.clock.now();
         let taught = self.lessons.teach(&lesson.name, &answer, now);
         if let Err(error) = &taught {
             self.metrics.untaught.inc();
-            tracing::error!("{error}; the client is told of a failure");
+            tracing::error!("{error}; until it is, the endpoint is told of failures where it asks for that");
         }
-        if let Some(ticket) = ticket {
-            ticket.redeem(taught.is_ok());
+        if let Some((endpoint, ticket)) = held {
+            let addresses: Vec<IpAddr> = answer.iter().map(|(address, _)| *address).collect();
+            let settled = self.lessons.settle(endpoint, &addresses);
+            if let Err(reason) = &settled {
+                tracing::debug!(endpoint = endpoint.0, name = lesson.name, "an answer is not let go: {reason}");
+            }
+            ticket.redeem(settled.is_ok());
         }
         match taught {
             Ok(false) => drop(self.renewed.insert(lesson.name)),

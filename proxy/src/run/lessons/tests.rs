@@ -303,6 +303,41 @@ fn an_endpoint_whose_first_table_could_not_be_set_keeps_nobody_from_learning_and
 }
 
 #[test]
+fn an_answer_is_not_let_go_to_an_endpoint_whose_kernel_table_lacks_an_address_however_often_it_is_taught() {
+    let (kernel, lessons) = room();
+    let lags = lessons.lags();
+    let teach = |name: &str, address: &str| drop(lessons.teach(name, &[(ip(address), 30)], 0));
+    let settled = |address: &str| lessons.settle(POD, &[ip(address)]).is_ok();
+    apply(&lessons, &compile(&["*.test"], lessons.names()));
+    teach("a.test", "192.0.2.1");
+    assert!(settled("192.0.2.1") && !lags.load(Ordering::SeqCst));
+    kernel.0.lock().unwrap().full = true;
+    for _ in 0..2 {
+        teach("b.test", "192.0.2.2");
+        assert!(!settled("192.0.2.2") && lags.load(Ordering::SeqCst));
+        assert!(settled("192.0.2.1"), "what was told before is there");
+    }
+    kernel.0.lock().unwrap().full = false;
+    lessons.tell_table(POD).unwrap();
+    assert!(settled("192.0.2.2") && !lags.load(Ordering::SeqCst));
+    assert!(lessons.settle(EndpointId(7), &[ip("192.0.2.1")]).is_err(), "nothing was told of that one");
+}
+
+#[test]
+fn an_answer_that_a_new_policy_allows_is_let_go_when_the_kernel_has_its_table() {
+    let (kernel, lessons) = room();
+    let lags = lessons.lags();
+    apply(&lessons, &compile(&["*.test"], lessons.names()));
+    lessons.teach("a.example", &[(ip("192.0.2.1"), 30)], 0).unwrap();
+    lessons.replace(compile(&["*.example"], lessons.names()), |_| assert!(lags.load(Ordering::SeqCst)));
+    assert_eq!(kernel.action(ip("192.0.2.1")), Action::Refuse);
+    lessons.teach("a.example", &[(ip("192.0.2.1"), 30)], 1).unwrap();
+    lessons.settle(POD, &[ip("192.0.2.1")]).unwrap();
+    assert_eq!(kernel.action(ip("192.0.2.1")), Action::Pass);
+    assert!(!lags.load(Ordering::SeqCst));
+}
+
+#[test]
 fn after_the_end_lessons_are_noted_and_nobody_is_told() {
     let (kernel, lessons) = room();
     apply(&lessons, &compile(&["*.test"], lessons.names()));
