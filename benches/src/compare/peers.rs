@@ -314,6 +314,11 @@ pub(super) fn node(laboratory: &Laboratory, program: &Path, resources: &str) -> 
     fs::write(&file, resources)?;
     let settings = directory.join("portcullis.yaml");
     let shown = directory.display();
+    // Each begins without the names that the one before it has learnt.
+    match fs::remove_dir_all(directory.join("state")) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
     // A comparison that is killed must not leave refusing programs behind.
     let text = format!(
         "api: {{socket: {shown}/api.sock}}
