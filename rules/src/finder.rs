@@ -26,7 +26,7 @@ const FEWEST: usize = 8;
 /// Longest beginning that a regular expression is found by, in bytes. It bounds how many a value is looked up with.
 const LONGEST: usize = 255;
 /// Most rules of one automaton: it bounds its memory and the time to build it.
-const MOST: usize = 512;
+const MOST: usize = 2048;
 
 /// Rules by something of a value, by their numbers.
 type Numbers = HashMap<Box<[u8]>, Vec<u32>, foldhash::fast::RandomState>;
@@ -129,15 +129,25 @@ impl Finder {
         }
         for ((field, _), numbers) in alike {
             for chunk in numbers.chunks(MOST) {
-                match Automaton::new(field, rules, chunk) {
-                    Some(automaton) => finder.automata.push(automaton),
-                    None => finder.others.extend_from_slice(chunk),
-                }
+                finder.join(field, rules, chunk);
             }
         }
         finder.others.sort_unstable();
         finder.automata.sort_unstable_by(|a, b| a.rules.cmp(&b.rules));
         finder
+    }
+
+    /// Has rules that differ in one expression found by automata; those that are too large for one by two.
+    fn join(&mut self, field: FieldIndex, rules: &[Compiled], numbers: &[u32]) {
+        if numbers.len() < FEWEST {
+            self.others.extend_from_slice(numbers);
+        } else if let Some(automaton) = Automaton::new(field, rules, numbers) {
+            self.automata.push(automaton);
+        } else {
+            let (first, second) = numbers.split_at(numbers.len() / 2);
+            self.join(field, rules, first);
+            self.join(field, rules, second);
+        }
     }
 
     fn add_value(&mut self, (field, value): (FieldIndex, &[u8]), number: u32) {
@@ -174,9 +184,6 @@ impl Finder {
 
 impl Automaton {
     fn new(field: FieldIndex, rules: &[Compiled], numbers: &[u32]) -> Option<Self> {
-        if numbers.len() < FEWEST {
-            return None;
-        }
         let expression = |number: &u32| {
             rules[*number as usize].predicates.iter().find_map(|(predicate, _)| match &predicate.matcher {
                 Matcher::Regex(pattern) if predicate.field == field => Some(pattern.as_str()),

@@ -234,6 +234,20 @@ fn each_of_very_many_rules_is_found_and_nothing_between_them() {
     }
 }
 
+#[test]
+fn rules_that_are_together_too_large_for_one_automaton_are_found_all_the_same() {
+    // Each some hundred kilobytes.
+    let shape = |n: usize| allow("GET", &format!("/v[0-9]/(abc|de|f){{0,1000}}/{n}"));
+    let rules: Vec<L7Rule> = (0..64).map(shape).collect();
+    let set = numbered(&rules);
+    for (path, rule) in
+        [("/v1/abcdef/0", Some("0")), ("/v1/f/23", Some("23")), ("/v2//63", Some("63")), ("/v1/f/64", None)]
+    {
+        let verdict = set.check(&request("GET", path));
+        assert_eq!(verdict.rule.filter(|_| verdict.allowed).map(|rule| &*rule.rule), rule, "{path}");
+    }
+}
+
 /// Paths whose beginnings are shared by few, by many, by none.
 const PATHS: [&str; 12] = [
     "/a.*",
