@@ -1,6 +1,7 @@
 //! Waiting for events, with a bound.
 
 use std::{
+    io,
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
@@ -28,6 +29,19 @@ pub fn until<T>(what: &str, log: impl FnOnce() -> String, mut look: impl FnMut()
             return Err(Error::TimedOut { what: what.to_owned(), seconds: PATIENCE.as_secs(), log: log() });
         }
         thread::park_timeout(LOOK);
+    }
+}
+
+/// Asks a socket again when it was interrupted: a wait with a limit may be, and the kernel does not take it up again (signal(7)).
+///
+/// # Errors
+/// Any other of `ask`.
+pub fn uninterrupted<T>(mut ask: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match ask() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            answer => return answer,
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use std::{
 use portcullis_integration::{
     curl::{RESET, curl},
     documents::policy,
+    wait::uninterrupted,
 };
 use serde_json::json;
 
@@ -45,7 +46,7 @@ impl KeptAlive {
 
     /// Waits for the end; tells whether it was a reset.
     fn was_reset(&mut self) -> bool {
-        let end = self.0.read(&mut [0; 64]);
+        let end = uninterrupted(|| self.0.read(&mut [0; 64]));
         matches!(end, Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset)
     }
 }

@@ -9,6 +9,7 @@ use std::{
 use portcullis_integration::{
     curl::{REFUSED, RESET, curl},
     documents::{cidr_group, policy, secret},
+    wait::uninterrupted,
 };
 use serde_json::{Value, json};
 
@@ -53,10 +54,10 @@ fn a_group_that_comes_and_goes_opens_and_closes_also_live_connections() {
         let mut connection = scene.client.inside(|| TcpStream::connect(scene.app.address(v6, 80)).unwrap());
         connection.set_read_timeout(Some(HANG)).unwrap();
         write!(connection, "GET /get HTTP/1.1\r\nHost: app\r\n\r\n").unwrap();
-        assert!(connection.read(&mut [0; 16]).unwrap() > 0);
+        assert!(uninterrupted(|| connection.read(&mut [0; 16])).unwrap() > 0);
         scene.apply(&[cidr_group("office", &["192.0.2.0/24".to_owned()])]);
         let end = loop {
-            match connection.read(&mut [0; 4096]) {
+            match uninterrupted(|| connection.read(&mut [0; 4096])) {
                 Ok(0) => panic!("closed in order"),
                 Ok(_) => {}
                 Err(error) => break error.kind(),

@@ -1,11 +1,6 @@
 //! How connections end: refusals, resets, the node's own end.
 
-use std::{
-    io::{Read, Write},
-    net::Shutdown,
-    thread,
-    time::Duration,
-};
+use std::{io::Write, net::Shutdown, thread, time::Duration};
 
 use portcullis_rules::settings::DenyWith;
 
@@ -86,7 +81,7 @@ fn a_refusal_keeps_the_connection_where_the_policy_asks_for_it() {
     let mut client = rig.client();
     client.write_all(get("/secret").as_bytes()).unwrap();
     let mut refusal = vec![0; 4096];
-    let length = client.read(&mut refusal).unwrap();
+    let length = super::read_once(&mut client, &mut refusal).unwrap();
     assert!(refusal[..length].starts_with(DENIED.as_bytes()));
     assert_eq!(rig.dials(), 0);
     client.write_all(get("/public").as_bytes()).unwrap();

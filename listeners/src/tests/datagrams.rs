@@ -22,6 +22,7 @@ use crate::{
     tests::{
         ENDPOINT, PATIENCE, Rules, endpoint, policy,
         transparent::{Kernel, POD, SERVER, in_namespace},
+        uninterrupted,
     },
 };
 
@@ -108,7 +109,7 @@ pub(super) fn client() -> UdpSocket {
 
 pub(super) fn receive(socket: &UdpSocket) -> (Vec<u8>, SocketAddr) {
     let mut buffer = vec![0; 65_536];
-    let (bytes, from) = socket.recv_from(&mut buffer).unwrap();
+    let (bytes, from) = uninterrupted(|| socket.recv_from(&mut buffer)).unwrap();
     buffer.truncate(bytes);
     (buffer, from)
 }
@@ -157,7 +158,7 @@ fn a_connected_client_hears_its_answer() {
         let (_, leg) = site.arrived();
         site.server.send_to(b"world", leg).unwrap();
         let mut buffer = [0; 16];
-        assert_eq!(client.recv(&mut buffer).unwrap(), 5);
+        assert_eq!(uninterrupted(|| client.recv(&mut buffer)).unwrap(), 5);
     });
 }
 

@@ -370,11 +370,26 @@ pub(super) fn exchange(client: &mut TcpStream, server: &mut TcpStream, path: &st
     expect(client, &answer(path));
 }
 
+/// Asks again when it was interrupted: a wait with a limit may be, and the kernel does not take it up again (signal(7)).
+pub(super) fn uninterrupted<T>(mut ask: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match ask() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            answer => return answer,
+        }
+    }
+}
+
+/// What one read brings.
+pub(super) fn read_once(stream: &mut TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+    uninterrupted(|| stream.read(buffer))
+}
+
 pub(super) fn assert_reset(stream: &mut TcpStream) {
-    let error = stream.read(&mut [0; 1]).expect_err("a reset is expected");
+    let error = read_once(stream, &mut [0; 1]).expect_err("a reset is expected");
     assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
 }
 
 pub(super) fn assert_ended(stream: &mut TcpStream) {
-    assert_eq!(stream.read(&mut [0; 1]).unwrap(), 0, "the end of the stream is expected");
+    assert_eq!(read_once(stream, &mut [0; 1]).unwrap(), 0, "the end of the stream is expected");
 }

@@ -247,7 +247,7 @@ fn many_connections_on_several_workers_keep_apart() {
     for _ in 0..clients.len() {
         let mut server = rig.accept();
         let mut head = vec![0; 512];
-        let length = server.read(&mut head).unwrap();
+        let length = super::read_once(&mut server, &mut head).unwrap();
         let head = String::from_utf8_lossy(&head[..length]).into_owned();
         let path = head.split(' ').nth(1).unwrap().to_owned();
         server.write_all(format!("HTTP/1.0 200 OK\r\n\r\n{path}").as_bytes()).unwrap();

@@ -1,7 +1,7 @@
 //! What takes too long. The tests wait for what has to come, and never measure when.
 
 use std::{
-    io::{self, Read, Write},
+    io::{self, Write},
     net::{Ipv4Addr, Shutdown, SocketAddr},
     time::Duration,
 };
@@ -40,7 +40,7 @@ fn a_head_that_trickles_is_refused_although_something_always_comes() {
     client.set_read_timeout(Some(Duration::from_millis(10))).unwrap();
     let mut answer = vec![0; 64];
     let length = loop {
-        match client.read(&mut answer) {
+        match super::read_once(&mut client, &mut answer) {
             Ok(length) => break length,
             Err(error) => assert_eq!(error.kind(), io::ErrorKind::WouldBlock),
         }
@@ -68,12 +68,7 @@ fn a_connection_between_requests_may_be_silent_for_longer_than_a_head_may_take()
 fn wait(client: &mut std::net::TcpStream, time: Duration) {
     let patience = client.read_timeout().unwrap();
     client.set_read_timeout(Some(time)).unwrap();
-    let error = loop {
-        match client.read(&mut [0; 1]) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            other => break other.expect_err("nothing is expected"),
-        }
-    };
+    let error = super::read_once(client, &mut [0; 1]).expect_err("nothing is expected");
     assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
     client.set_read_timeout(patience).unwrap();
 }
@@ -109,7 +104,8 @@ fn a_half_closed_connection_on_which_nothing_moves_is_reset_where_the_settings_s
 fn a_connection_may_be_given_a_longest_life() {
     let rig = rig(Timeouts { total: Some(SHORT), ..Timeouts::default() }, &Rules::NotEnforced);
     let (mut client, mut server) = (rig.client(), rig.accept());
-    while client.write_all(b"x").is_ok() && server.read(&mut [0; 64]).is_ok_and(|length| length > 0) {}
+    while client.write_all(b"x").is_ok() && super::read_once(&mut server, &mut [0; 64]).is_ok_and(|length| length > 0) {
+    }
     rig.await_metric(r#"portcullis_connections_total{direction="ingress",outcome="total_timeout"} 1"#);
 }
 

@@ -14,7 +14,7 @@ use std::{
 };
 
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, setsockopt, sockopt};
-use portcullis_integration::Site;
+use portcullis_integration::{Site, wait::uninterrupted};
 use portcullis_redirect::{Legs, MARK_OUT};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
@@ -161,7 +161,7 @@ impl Forward {
         socket.set_read_timeout(Some(HANG))?;
         socket.send(query)?;
         let mut answer = vec![0; 1024];
-        let length = socket.recv(&mut answer)?;
+        let length = uninterrupted(|| socket.recv(&mut answer))?;
         answer.truncate(length);
         Ok(answer)
     }

@@ -6,7 +6,7 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use portcullis_integration::{Pod, Site};
+use portcullis_integration::{Pod, Site, wait::uninterrupted};
 use portcullis_redirect::{Action, Class, Direction};
 use socket2::SockRef;
 
@@ -37,7 +37,7 @@ impl Resolver {
         let receiving = socket.try_clone().unwrap();
         let thread = thread::spawn(move || {
             // An empty datagram is what a socket reads that was shut down.
-            while let Ok((1.., peer)) = receiving.recv_from(&mut [0; 64]) {
+            while let Ok((1.., peer)) = uninterrupted(|| receiving.recv_from(&mut [0; 64])) {
                 let _ = receiving.send_to(peer.to_string().as_bytes(), peer);
             }
         });
@@ -87,7 +87,7 @@ pub(crate) fn exchange(socket: &UdpSocket, how: Datagram, to: SocketAddr) -> Out
 
 pub(crate) fn answer(socket: &UdpSocket) -> io::Result<(SocketAddr, Outcome)> {
     let mut buffer = [0; 128];
-    let (length, from) = socket.recv_from(&mut buffer)?;
+    let (length, from) = uninterrupted(|| socket.recv_from(&mut buffer))?;
     Ok((from, Outcome::of(std::str::from_utf8(&buffer[..length]).unwrap_or_default())))
 }
 

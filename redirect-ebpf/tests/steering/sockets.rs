@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use portcullis_integration::Site;
+use portcullis_integration::{Site, wait::uninterrupted};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 /// Far longer than anything takes here. What times out hangs.
@@ -209,7 +209,7 @@ pub(crate) fn ask(from: &Site, how: Datagram, to: SocketAddr) -> Result<(), Erro
                 }
             }
             let mut buffer = [0; 16];
-            socket.recv(&mut buffer).map(|_| ())
+            uninterrupted(|| socket.recv(&mut buffer)).map(|_| ())
         };
         exchange().map_err(|error| error.kind())
     })
@@ -228,7 +228,7 @@ impl Echo {
         let thread = thread::spawn(move || {
             let mut buffer = [0; 64];
             // An empty datagram is what a socket reads that was shut down.
-            while let Ok((length @ 1.., peer)) = receiving.recv_from(&mut buffer) {
+            while let Ok((length @ 1.., peer)) = uninterrupted(|| receiving.recv_from(&mut buffer)) {
                 let _ = receiving.send_to(&buffer[..length], peer);
             }
         });
