@@ -5,7 +5,7 @@ use regex_automata::{
     meta::{Config, Regex},
     util::syntax,
 };
-use regex_syntax::hir::{Hir, HirKind, literal::Extractor};
+use regex_syntax::hir::{Hir, HirKind, Look, literal::Extractor};
 
 use crate::{names::NamePattern, policy::Matcher, re2::translate};
 
@@ -51,11 +51,12 @@ impl Pattern {
             Matcher::Name(pattern) => Self::Name(NamePattern::new(pattern)),
             Matcher::AnyOf(values) => Self::AnyOf(values.iter().map(|value| value.as_bytes().into()).collect()),
             Matcher::Regex(pattern) => {
-                let Some(said) = read(pattern) else { return Self::Broken };
+                let Ok(said) = read(pattern) else { return Self::Broken };
                 if let Some(value) = literal(&said) {
                     return Self::Exact(value.into());
                 }
-                compile(pattern).map_or(Self::Broken, |regex| Self::Regex(Box::new(regex), common_start(&said)))
+                let start = common_start(&said);
+                build([said], REGEX_BUDGET).map_or(Self::Broken, |regex| Self::Regex(Box::new(regex), start))
             }
         }
     }
@@ -78,26 +79,31 @@ impl Pattern {
 /// # Errors
 /// Says what is wrong with it, or that it is over its budget.
 pub fn compile(pattern: &str) -> Result<Regex, RegexError> {
-    // The translation holds only whole groups, so nothing in it can close the one around it.
-    let whole = format!(r"\A(?:{})\z", translate(pattern).map_err(RegexError::Syntax)?);
-    build(&[whole], REGEX_BUDGET)
+    build([read(pattern)?], REGEX_BUDGET)
 }
 
 /// Compiles several patterns, each of a whole value, into one automaton. It reports the first that matches.
 pub(crate) fn compile_many(patterns: &[&str]) -> Option<Regex> {
-    let whole = |pattern: &&str| translate(pattern).map(|pattern| format!(r"\A(?:{pattern})\z"));
-    let patterns = patterns.iter().map(whole).collect::<Result<Vec<String>, String>>().ok()?;
-    build(&patterns, MANY_BUDGET).ok()
+    let patterns = patterns.iter().map(|pattern| read(pattern)).collect::<Result<Vec<Hir>, RegexError>>().ok()?;
+    build(patterns, MANY_BUDGET).ok()
 }
 
-fn build(patterns: &[String], budget: usize) -> Result<Regex, RegexError> {
+/// What a pattern says.
+fn read(pattern: &str) -> Result<Hir, RegexError> {
+    let bytes = syntax::Config::new().utf8(false);
+    let pattern = translate(pattern).map_err(RegexError::Syntax)?;
+    syntax::parse_with(&pattern, &bytes).map_err(|error| RegexError::Syntax(reason(&error)))
+}
+
+fn build(patterns: impl IntoIterator<Item = Hir>, budget: usize) -> Result<Regex, RegexError> {
+    let whole = |pattern| Hir::concat(vec![Hir::look(Look::Start), pattern, Hir::look(Look::End)]);
+    let patterns: Vec<Hir> = patterns.into_iter().map(whole).collect();
     Regex::builder()
         .configure(Config::new().nfa_size_limit(Some(budget)).utf8_empty(false))
-        .syntax(syntax::Config::new().utf8(false))
-        .build_many(patterns)
+        .build_many_from_hir(&patterns)
         .map_err(|error| match error.size_limit() {
             Some(limit) => RegexError::TooLarge(limit),
-            None => RegexError::Syntax(error.syntax_error().map_or_else(|| error.to_string(), |error| reason(&error))),
+            None => RegexError::Syntax(error.to_string()),
         })
 }
 
@@ -105,12 +111,6 @@ fn build(patterns: &[String], budget: usize) -> Result<Regex, RegexError> {
 fn reason(error: &impl ToString) -> String {
     let text = error.to_string();
     text.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned()
-}
-
-/// What a pattern says, if it can be read.
-fn read(pattern: &str) -> Option<Hir> {
-    let bytes = syntax::Config::new().utf8(false);
-    translate(pattern).ok().and_then(|pattern| syntax::parse_with(&pattern, &bytes).ok())
 }
 
 /// The value a pattern stands for, if it takes only one.
