@@ -116,18 +116,18 @@ impl<K: Kernel> Lessons<K> {
         brought
     }
 
-    /// Whether a connection of an endpoint to addresses that were taught is judged by all their names: an answer may be let
-    /// go to it. A table that is due is told first.
+    /// Whether a connection of an endpoint to the addresses of an answer that was taught is judged by all their names: it may
+    /// be let go to it. A table that is due is told first.
     ///
     /// # Errors
     /// The kernel could not be told of one of them for this endpoint.
-    pub fn settle(&self, endpoint: EndpointId, addresses: &[IpAddr]) -> Result<(), String> {
+    pub fn settle(&self, endpoint: EndpointId, answer: &[(IpAddr, u32)]) -> Result<(), String> {
         let mut room = self.room();
         match room.told.get(&endpoint) {
             _ if room.kernel.is_none() => Ok(()),
             Some(Told::Table(_) | Told::Taught) => Ok(()),
             Some(Told::Old(_)) => room.tell_table(endpoint),
-            Some(Told::Owing(missing)) if addresses.iter().all(|address| !missing.contains(address)) => Ok(()),
+            Some(Told::Owing(missing)) if answer.iter().all(|(address, _)| !missing.contains(address)) => Ok(()),
             Some(Told::Owing(_)) => Err("the kernel had no room for it; it is tried again each second".to_owned()),
             Some(Told::Failed) | None => Err(UNSET.to_owned()),
         }

@@ -292,8 +292,7 @@ impl<K: Kernel> Work<K> {
             tracing::error!("{error}; until it is, the endpoint is told of failures where it asks for that");
         }
         if let Some((endpoint, ticket)) = held {
-            let addresses: Vec<IpAddr> = answer.iter().map(|(address, _)| *address).collect();
-            let settled = self.lessons.settle(endpoint, &addresses);
+            let settled = self.lessons.settle(endpoint, &answer);
             if let Err(reason) = &settled {
                 tracing::debug!(endpoint = endpoint.0, name = lesson.name, "an answer is not let go: {reason}");
             }

@@ -307,7 +307,7 @@ fn an_answer_is_not_let_go_to_an_endpoint_whose_kernel_table_lacks_an_address_ho
     let (kernel, lessons) = room();
     let lags = lessons.lags();
     let teach = |name: &str, address: &str| drop(lessons.teach(name, &[(ip(address), 30)], 0));
-    let settled = |address: &str| lessons.settle(POD, &[ip(address)]).is_ok();
+    let settled = |address: &str| lessons.settle(POD, &[(ip(address), 30)]).is_ok();
     apply(&lessons, &compile(&["*.test"], lessons.names()));
     teach("a.test", "192.0.2.1");
     assert!(settled("192.0.2.1") && !lags.load(Ordering::SeqCst));
@@ -320,7 +320,7 @@ fn an_answer_is_not_let_go_to_an_endpoint_whose_kernel_table_lacks_an_address_ho
     kernel.0.lock().unwrap().full = false;
     lessons.tell_table(POD).unwrap();
     assert!(settled("192.0.2.2") && !lags.load(Ordering::SeqCst));
-    assert!(lessons.settle(EndpointId(7), &[ip("192.0.2.1")]).is_err(), "nothing was told of that one");
+    assert!(lessons.settle(EndpointId(7), &[(ip("192.0.2.1"), 30)]).is_err(), "nothing was told of that one");
 }
 
 #[test]
@@ -332,7 +332,7 @@ fn an_answer_that_a_new_policy_allows_is_let_go_when_the_kernel_has_its_table() 
     lessons.replace(compile(&["*.example"], lessons.names()), |_| assert!(lags.load(Ordering::SeqCst)));
     assert_eq!(kernel.action(ip("192.0.2.1")), Action::Refuse);
     lessons.teach("a.example", &[(ip("192.0.2.1"), 30)], 1).unwrap();
-    lessons.settle(POD, &[ip("192.0.2.1")]).unwrap();
+    lessons.settle(POD, &[(ip("192.0.2.1"), 30)]).unwrap();
     assert_eq!(kernel.action(ip("192.0.2.1")), Action::Pass);
     assert!(!lags.load(Ordering::SeqCst));
 }
