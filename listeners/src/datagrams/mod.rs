@@ -165,24 +165,35 @@ impl Datagrams {
     /// Sees to it that there is room for one more flow: what only lingers goes before its time, the oldest first.
     fn make_room(&mut self, core: &mut Core) -> bool {
         let most = core.options().flows;
+        let mut others = Vec::new();
         for _ in 0..TURN {
             if self.flows.len() < most {
                 break;
             }
-            let Some(Reverse((deadline, token))) = self.deadlines.pop() else { break };
-            let Some(mut flow) = self.flows.take(token) else { continue };
-            if flow.armed != Some(deadline) {
-                self.flows.put(token, flow);
-                continue;
-            }
-            flow.armed = None;
+            let Some((token, flow)) = self.next_due(u64::MAX) else { break };
             if flow.lingers() {
                 self.release(token, flow, core);
             } else {
-                self.put_back(token, flow, core);
+                others.push((token, flow));
             }
         }
+        others.into_iter().for_each(|(token, flow)| self.put_back(token, flow, core));
         self.flows.len() < most
+    }
+
+    /// Takes the flow whose deadline comes first, if it comes until then.
+    fn next_due(&mut self, until: u64) -> Option<(Token, Box<Flow>)> {
+        loop {
+            let Reverse((deadline, token)) = self.deadlines.peek().copied().filter(|Reverse((at, _))| *at <= until)?;
+            self.deadlines.pop();
+            let Some(mut flow) = self.flows.take(token) else { continue };
+            if flow.armed == Some(deadline) {
+                flow.armed = None;
+                return Some((token, flow));
+            }
+            // An earlier one has come up since.
+            self.flows.put(token, flow);
+        }
     }
 
     /// Takes what a server has sent.
@@ -266,18 +277,7 @@ impl Datagrams {
 
     /// Does what is due.
     pub(crate) fn fire(&mut self, core: &mut Core) {
-        while let Some(Reverse((deadline, token))) = self.deadlines.peek().copied() {
-            if deadline > core.now {
-                break;
-            }
-            self.deadlines.pop();
-            let Some(mut flow) = self.flows.take(token) else { continue };
-            if flow.armed != Some(deadline) {
-                // An earlier one has come up since.
-                self.flows.put(token, flow);
-                continue;
-            }
-            flow.armed = None;
+        while let Some((token, mut flow)) = self.next_due(core.now) {
             while let Some(number) = flow.overdue(core.now) {
                 self.let_go(&mut flow, number, false, core);
             }

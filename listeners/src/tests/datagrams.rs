@@ -17,7 +17,7 @@ use portcullis_rules::{
 };
 
 use crate::{
-    DataPlane, Legs, Names, Options,
+    DataPlane, Legs, Names, Options, Timeouts,
     telemetry::{Telemetry, TelemetryOptions},
     tests::{
         ENDPOINT, PATIENCE, Rules, endpoint, policy,
@@ -202,6 +202,28 @@ fn an_end_waits_for_the_answers_to_what_has_come() {
             assert!(began.elapsed() < PATIENCE, "nothing is due any more");
             std::thread::yield_now();
         }
+    });
+}
+
+#[test]
+fn a_flow_that_waits_for_its_answer_does_not_keep_one_that_only_lingers_from_making_room() {
+    in_namespace(|namespace| {
+        // Less than a flow lingers: the one that waits comes first among the deadlines.
+        let waits = Duration::from_millis(400);
+        let options =
+            Options { flows: 2, timeouts: Timeouts { answer: waits, ..Timeouts::default() }, ..Options::default() };
+        let mut site = Site::new(options, namespace);
+        site.ask_by_name();
+        let (waiting, answered, late) = (client(), client(), client());
+        waiting.send_to(&question(1), site.vip).unwrap();
+        site.arrived();
+        answered.send_to(&question(2), site.vip).unwrap();
+        let (mut answer, leg) = site.arrived();
+        answer[2] |= 0x80;
+        site.server.send_to(&answer, leg).unwrap();
+        assert_eq!(receive(&answered), (answer, site.vip));
+        late.send_to(&question(3), site.vip).unwrap();
+        assert_eq!(site.arrived().0, question(3));
     });
 }
 
