@@ -51,11 +51,7 @@ const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// A time: `500ms`, `30s`, `5m`, `1h`.
 pub(super) fn time(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Duration> {
-    let fits = written_time(field).filter(|time| !time.is_zero());
-    if fits.is_none() {
-        problems.push(field.problem("is no time", "write a number with a unit: 500ms, 30s, 5m, 1h; at most 720h"));
-    }
-    fits
+    some_time(field, "write a number with a unit: 500ms, 30s, 5m, 1h; at most 720h", problems)
 }
 
 /// A time, or `off`, which is false to a reader of YAML 1.1. To end what takes no time at all is not meant by anybody.
@@ -63,12 +59,15 @@ pub(super) fn time_or_off(field: &Field<'_>, problems: &mut Vec<Problem>) -> Opt
     if is_off(field) {
         return Some(None);
     }
-    let fits = written_time(field).filter(|time| !time.is_zero());
-    if fits.is_none() {
-        let remedy = "write off, or a number with a unit: 500ms, 30s, 5m, 1h; at most 720h";
+    some_time(field, "write off, or a number with a unit: 500ms, 30s, 5m, 1h; at most 720h", problems).map(Some)
+}
+
+fn some_time(field: &Field<'_>, remedy: &str, problems: &mut Vec<Problem>) -> Option<Duration> {
+    let time = written_time(field).filter(|time| !time.is_zero());
+    if time.is_none() {
         problems.push(field.problem("is no time", remedy));
     }
-    fits.map(Some)
+    time
 }
 
 /// Whole seconds; `off` and `0s` are the same.
