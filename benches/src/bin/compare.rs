@@ -10,7 +10,7 @@ use std::{
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use portcullis_benches::compare::{
     cases::{CASES, Protocol},
-    dns, http2, idle, load,
+    dns, http2, idle, load, measure,
     peers::Peer,
     relay, report,
     run::{self, Plan},
@@ -174,12 +174,12 @@ fn tell_ready(output: &mut impl Write) -> io::Result<()> {
 }
 
 impl LoadArguments {
-    fn work(&self) -> load::Work {
+    fn work(&self) -> measure::Work {
         let mut subjects = self.protocol.subjects(&self.subject, self.variants);
         if self.half_denied {
             subjects.push(self.protocol.denied().to_owned());
         }
-        load::Work {
+        measure::Work {
             target: self.target,
             sources: self.sources.clone(),
             subjects,

@@ -14,6 +14,8 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 4096;
+/// Token of a listening socket; connections count from 0.
+const LISTENER: u64 = u64::MAX;
 /// Events taken in one call.
 const BATCH: usize = 256;
 
@@ -119,6 +121,45 @@ pub fn accept_all(listener: &TcpListener, mut take: impl FnMut(TcpStream) -> io:
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => return Err(error),
         }
+    }
+}
+
+/// Serves on `address` until killed: each connection is made by `new`, and has its turn at each of its edges, until one says
+/// that it is over. `ready` is called once the socket listens.
+///
+/// # Errors
+/// The address cannot be used, or the system is out of descriptors.
+pub fn serve<C>(
+    address: SocketAddr,
+    ready: impl FnOnce() -> io::Result<()>,
+    mut new: impl FnMut(TcpStream) -> C,
+    mut turn: impl FnMut(&mut C) -> bool,
+) -> io::Result<()> {
+    let listener = listen(address)?;
+    let mut events = Events::new()?;
+    let mut connections = Slab::default();
+    events.add(&listener, LISTENER)?;
+    ready()?;
+    loop {
+        events.wait(None, |epoll, token, _| {
+            if token == LISTENER {
+                return accept_all(&listener, |stream| {
+                    let token = connections.insert(None);
+                    watch(epoll, &stream, token as u64)?;
+                    if let Some(entry) = connections.get_mut(token) {
+                        *entry = Some(new(stream));
+                    }
+                    Ok(())
+                });
+            }
+            let token = usize::try_from(token).unwrap_or(usize::MAX);
+            if let Some(Some(connection)) = connections.get_mut(token)
+                && !turn(connection)
+            {
+                connections.remove(token);
+            }
+            Ok(())
+        })?;
     }
 }
 

@@ -1,11 +1,8 @@
 //! The client: a fixed number of requests over many connections, each timed.
-//!
-//! It runs as a process of its own in the client's namespace. After its warm-up it prints a line and waits for one on
-//! standard input, so that whoever measures can read the counters on both sides of the timed part.
 
 use std::{
     io::{self, BufRead, Write},
-    net::{IpAddr, SocketAddr, TcpStream},
+    net::{SocketAddr, TcpStream},
     time::Instant,
 };
 
@@ -13,55 +10,16 @@ use nix::sys::{
     time::TimeSpec,
     timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags},
 };
-use serde_json::{Value, json};
 
 use super::{
     events::{Events, Moved, connect, read, write},
-    histogram::Histogram,
+    measure::{Load, Outcome, STALLED, Work, measure, stalled},
 };
 
 /// Token of the timer; connections count from 0.
 const TIMER: u64 = u64::MAX;
-/// Milliseconds without any event after which a run has failed.
-pub(super) const STALLED: u16 = 20_000;
 /// Connections that may fail in a row before the target counts as out of reach.
 const FAILURES: usize = 1_000;
-
-/// What is to be done.
-#[derive(Clone, Debug)]
-pub struct Work {
-    /// Where the requests go.
-    pub target: SocketAddr,
-    /// The client's own addresses, taken in turn, so that ports do not run out.
-    pub sources: Vec<IpAddr>,
-    /// The paths or names, taken in turn.
-    pub subjects: Vec<String>,
-    /// Connections at a time.
-    pub connections: usize,
-    /// Requests at a time on each connection, with HTTP/2.
-    pub streams: usize,
-    /// Timed requests.
-    pub requests: u64,
-    /// Requests before those.
-    pub warm_up: u64,
-    /// Requests per second; 0 sends the next one as soon as an answer is there.
-    pub rate: u64,
-    /// A new connection for each request.
-    pub churn: bool,
-}
-
-/// What came of it.
-#[derive(Debug, Default)]
-pub struct Outcome {
-    /// Requests answered with status 200 and the whole body.
-    pub answered: u64,
-    /// Requests answered with another status, or by a reset or FIN without an answer.
-    pub denied: u64,
-    /// Bytes of the bodies.
-    pub bytes: u64,
-    /// From request (with a rate: from when it was due) to the end of its answer.
-    pub latencies: Histogram,
-}
 
 struct Connection {
     stream: TcpStream,
@@ -97,42 +55,52 @@ struct Run<'a> {
     outcome: Outcome,
 }
 
-/// Does the warm-up, tells on `output`, waits for a line on `input`, does the work and prints the outcome as JSON.
+/// Does the work over HTTP/1 as [`measure`] has it.
 ///
 /// # Errors
 /// The target cannot be reached, or nothing happens for [`STALLED`] milliseconds.
 pub fn main(work: &Work, input: &mut impl BufRead, output: &mut impl Write) -> io::Result<()> {
-    let mut run = Run::new(work)?;
-    run.advance(work.warm_up)?;
-    run.outcome = Outcome::default();
-    writeln!(output, "ready")?;
-    output.flush()?;
-    input.read_line(&mut String::new())?;
-    let start = Instant::now();
-    run.advance(work.requests)?;
-    let seconds = start.elapsed().as_secs_f64();
-    writeln!(output, "{}", run.outcome.to_json(seconds))?;
-    output.flush()?;
-    // Whoever measures reads this process's counters now.
-    input.read_line(&mut String::new())?;
-    Ok(())
+    measure(&mut Run::new(work)?, work, input, output)
 }
 
-impl Outcome {
-    /// As a line for whoever measures.
-    pub(super) fn to_json(&self, seconds: f64) -> Value {
-        json!({
-            "seconds": seconds,
-            "answered": self.answered,
-            "denied": self.denied,
-            "bytes": self.bytes,
-            "p50": self.latencies.quantile(0.5),
-            "p99": self.latencies.quantile(0.99),
-        })
+impl Load for Run<'_> {
+    fn advance(&mut self, requests: u64) -> io::Result<()> {
+        let before = self.outcome.done();
+        self.goal = self.sent + requests;
+        let timer = self.timer()?;
+        if timer.is_none() {
+            self.send_while_idle(usize::MAX)?;
+        }
+        let mut due = 0;
+        let mut ready = Vec::new();
+        while self.outcome.done() - before < requests {
+            let mut moved = false;
+            self.events.wait(Some(STALLED), |_, token, _| {
+                moved = true;
+                match usize::try_from(token) {
+                    Ok(index) if token != TIMER => ready.push(index),
+                    _ => due += expirations(timer.as_ref())?,
+                }
+                Ok(())
+            })?;
+            if !moved {
+                return Err(stalled(self.sent, &self.outcome));
+            }
+            for index in ready.drain(..) {
+                self.turn(index)?;
+            }
+            if timer.is_some() {
+                self.send_due(due)?;
+                due = 0;
+            } else {
+                self.send_while_idle(usize::MAX)?;
+            }
+        }
+        Ok(())
     }
 
-    pub(super) fn done(&self) -> u64 {
-        self.answered + self.denied
+    fn outcome(&mut self) -> &mut Outcome {
+        &mut self.outcome
     }
 }
 
@@ -166,51 +134,11 @@ impl<'a> Run<'a> {
     }
 
     fn open(&mut self, index: usize) -> io::Result<TcpStream> {
-        let source = self.work.sources.get(self.opened % self.work.sources.len().max(1));
+        let source = self.work.source(self.opened);
         self.opened += 1;
-        let stream = connect(self.work.target, source.map(|address| SocketAddr::new(*address, 0)))?;
+        let stream = connect(self.work.target, source.map(|address| SocketAddr::new(address, 0)))?;
         self.events.add(&stream, index as u64)?;
         Ok(stream)
-    }
-
-    /// Sends `requests` more requests and waits for their answers.
-    fn advance(&mut self, requests: u64) -> io::Result<()> {
-        let before = self.outcome.done();
-        self.goal = self.sent + requests;
-        let timer = self.timer()?;
-        if timer.is_none() {
-            self.send_while_idle(usize::MAX)?;
-        }
-        let mut due = 0;
-        let mut ready = Vec::new();
-        while self.outcome.done() - before < requests {
-            let mut moved = false;
-            self.events.wait(Some(STALLED), |_, token, _| {
-                moved = true;
-                match usize::try_from(token) {
-                    Ok(index) if token != TIMER => ready.push(index),
-                    _ => due += expirations(timer.as_ref())?,
-                }
-                Ok(())
-            })?;
-            if !moved {
-                return Err(io::Error::new(io::ErrorKind::TimedOut, self.stalled()));
-            }
-            for index in ready.drain(..) {
-                self.turn(index)?;
-            }
-            if timer.is_some() {
-                self.send_due(due)?;
-                due = 0;
-            } else {
-                self.send_while_idle(usize::MAX)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn stalled(&self) -> String {
-        format!("{} requests sent, {} answered, then nothing for {STALLED} ms", self.sent, self.outcome.done())
     }
 
     fn timer(&self) -> io::Result<Option<TimerFd>> {
@@ -323,10 +251,8 @@ impl<'a> Run<'a> {
     }
 
     fn count(&mut self, index: usize, status: u16) {
-        let elapsed = self.connections[index].since.elapsed();
-        self.outcome.latencies.record(u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX));
         self.failures = 0;
-        if status == 200 { self.outcome.answered += 1 } else { self.outcome.denied += 1 }
+        self.outcome.count(self.connections[index].since, status == 200);
     }
 }
 

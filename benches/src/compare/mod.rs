@@ -13,6 +13,7 @@ pub mod http2;
 pub mod idle;
 pub mod laboratory;
 pub mod load;
+pub mod measure;
 pub mod meter;
 pub mod peers;
 pub mod relay;

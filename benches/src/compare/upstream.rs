@@ -2,10 +2,8 @@
 
 use std::{io, net::SocketAddr, net::TcpStream};
 
-use super::events::{Events, Moved, Slab, accept_all, listen, read, watch, write};
+use super::events::{self, Moved, read, write};
 
-/// Token of the listening socket; connections count from 0.
-const LISTENER: u64 = u64::MAX;
 /// The largest request head that is taken.
 const HEAD: usize = 4096;
 
@@ -58,34 +56,10 @@ fn answer(length: usize) -> Vec<u8> {
 /// # Errors
 /// The address cannot be used, or the system is out of descriptors.
 pub fn serve(address: SocketAddr, ready: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
-    let listener = listen(address)?;
     let answers = Answers::new();
-    let mut events = Events::new()?;
-    let mut connections = Slab::default();
-    events.add(&listener, LISTENER)?;
-    ready()?;
     let mut buffer = vec![0; 64 << 10];
-    loop {
-        events.wait(None, |epoll, token, _| {
-            if token == LISTENER {
-                return accept_all(&listener, |stream| {
-                    let token = connections.insert(None);
-                    watch(epoll, &stream, token as u64)?;
-                    if let Some(entry) = connections.get_mut(token) {
-                        *entry = Some(Connection { stream, head: Vec::new(), answer: None, close: false });
-                    }
-                    Ok(())
-                });
-            }
-            let token = usize::try_from(token).unwrap_or(usize::MAX);
-            if let Some(Some(connection)) = connections.get_mut(token)
-                && !connection.turn(&answers, &mut buffer)
-            {
-                connections.remove(token);
-            }
-            Ok(())
-        })?;
-    }
+    let new = |stream| Connection { stream, head: Vec::new(), answer: None, close: false };
+    events::serve(address, ready, new, |connection| connection.turn(&answers, &mut buffer))
 }
 
 impl Connection {

@@ -1,4 +1,4 @@
-//! The client: a fixed number of queries over many sockets, each timed. See [`super::super::load`].
+//! The client: a fixed number of queries over many sockets, each timed. See [`super::super::measure`].
 
 use std::{
     io::{self, BufRead, Write},
@@ -9,7 +9,7 @@ use std::{
 use super::{
     super::{
         events::Events,
-        load::{Outcome, STALLED, Work},
+        measure::{Load, Outcome, STALLED, Work, measure, stalled},
     },
     LARGEST, message, receive, socket,
 };
@@ -35,25 +35,45 @@ struct Run<'a> {
     outcome: Outcome,
 }
 
-/// Does the warm-up, tells on `output`, waits for a line on `input`, does the work and prints the outcome as JSON.
+/// Does the work over DNS as [`measure`] has it.
 ///
 /// # Errors
 /// The target cannot be reached, or nothing happens for [`STALLED`] milliseconds.
 pub fn main(work: &Work, input: &mut impl BufRead, output: &mut impl Write) -> io::Result<()> {
-    let mut run = Run::new(work)?;
-    run.advance(work.warm_up)?;
-    run.outcome = Outcome::default();
-    writeln!(output, "ready")?;
-    output.flush()?;
-    input.read_line(&mut String::new())?;
-    let start = Instant::now();
-    run.advance(work.requests)?;
-    let seconds = start.elapsed().as_secs_f64();
-    writeln!(output, "{}", run.outcome.to_json(seconds))?;
-    output.flush()?;
-    // Whoever measures reads this process's counters now.
-    input.read_line(&mut String::new())?;
-    Ok(())
+    measure(&mut Run::new(work)?, work, input, output)
+}
+
+impl Load for Run<'_> {
+    fn advance(&mut self, requests: u64) -> io::Result<()> {
+        let before = self.outcome.done();
+        self.goal = self.sent + requests;
+        for index in 0..self.sockets.len() {
+            self.next(index)?;
+        }
+        let mut ready = Vec::new();
+        let mut silence = 0;
+        while self.outcome.done() - before < requests {
+            self.events.wait(Some(AGAIN), |_, token, _| {
+                ready.push(usize::try_from(token).unwrap_or(usize::MAX));
+                Ok(())
+            })?;
+            silence = if ready.is_empty() { silence + AGAIN } else { 0 };
+            if silence >= STALLED {
+                return Err(stalled(self.sent, &self.outcome));
+            }
+            if silence > 0 {
+                self.ask_again()?;
+            }
+            for index in ready.drain(..) {
+                self.turn(index)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn outcome(&mut self) -> &mut Outcome {
+        &mut self.outcome
+    }
 }
 
 impl<'a> Run<'a> {
@@ -76,41 +96,11 @@ impl<'a> Run<'a> {
     }
 
     fn open(&mut self, index: usize) -> io::Result<UdpSocket> {
-        let source = self.work.sources.get(self.opened % self.work.sources.len().max(1));
+        let source = self.work.source(self.opened);
         self.opened += 1;
-        let socket = socket(source.copied().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)), self.work.target)?;
+        let socket = socket(source.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)), self.work.target)?;
         self.events.hear(&socket, index as u64)?;
         Ok(socket)
-    }
-
-    /// Sends `requests` more queries and waits for their answers.
-    fn advance(&mut self, requests: u64) -> io::Result<()> {
-        let before = self.outcome.done();
-        self.goal = self.sent + requests;
-        for index in 0..self.sockets.len() {
-            self.next(index)?;
-        }
-        let mut ready = Vec::new();
-        let mut silence = 0;
-        while self.outcome.done() - before < requests {
-            self.events.wait(Some(AGAIN), |_, token, _| {
-                ready.push(usize::try_from(token).unwrap_or(usize::MAX));
-                Ok(())
-            })?;
-            silence = if ready.is_empty() { silence + AGAIN } else { 0 };
-            if silence >= STALLED {
-                let (sent, done) = (self.sent, self.outcome.done());
-                let said = format!("{sent} queries sent, {done} answered, then nothing for {STALLED} ms");
-                return Err(io::Error::new(io::ErrorKind::TimedOut, said));
-            }
-            if silence > 0 {
-                self.ask_again()?;
-            }
-            for index in ready.drain(..) {
-                self.turn(index)?;
-            }
-        }
-        Ok(())
     }
 
     /// Asks the next query, if there is one, from a socket that waits for nothing.
@@ -147,13 +137,8 @@ impl<'a> Run<'a> {
         // The second answer to what was asked twice answers nothing, and what is due since stays due.
         let Some((_, address)) = outcome else { return Ok(()) };
         let Some((_, since)) = asking.due.take() else { return Ok(()) };
-        self.outcome.latencies.record(u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX));
         self.outcome.bytes += bytes as u64;
-        if address {
-            self.outcome.answered += 1
-        } else {
-            self.outcome.denied += 1
-        }
+        self.outcome.count(since, address);
         if self.work.churn {
             self.sockets[index].socket = self.open(index)?;
         }

@@ -1,5 +1,5 @@
 //! The client: a fixed number of requests over many streams of a few connections, each timed. See
-//! [`super::super::load`].
+//! [`super::super::measure`].
 
 use std::{
     io::{self, BufRead, Write},
@@ -10,7 +10,7 @@ use std::{
 use super::{
     super::{
         events::{Events, Moved, connect},
-        load::{Outcome, STALLED, Work},
+        measure::{Load, Outcome, STALLED, Work, measure, stalled},
     },
     BUFFER, ask,
     link::{Event, Link},
@@ -44,42 +44,15 @@ struct Run<'a> {
     outcome: Outcome,
 }
 
-/// Does the warm-up, tells on `output`, waits for a line on `input`, does the work and prints the outcome as JSON.
+/// Does the work over HTTP/2 as [`measure`] has it.
 ///
 /// # Errors
 /// The target cannot be reached, a connection ends, or nothing happens for [`STALLED`] milliseconds.
 pub fn main(work: &Work, input: &mut impl BufRead, output: &mut impl Write) -> io::Result<()> {
-    let mut run = Run::new(work)?;
-    run.advance(work.warm_up)?;
-    run.outcome = Outcome::default();
-    writeln!(output, "ready")?;
-    output.flush()?;
-    input.read_line(&mut String::new())?;
-    let start = Instant::now();
-    run.advance(work.requests)?;
-    let seconds = start.elapsed().as_secs_f64();
-    writeln!(output, "{}", run.outcome.to_json(seconds))?;
-    output.flush()?;
-    // Whoever measures reads this process's counters now.
-    input.read_line(&mut String::new())?;
-    Ok(())
+    measure(&mut Run::new(work)?, work, input, output)
 }
 
-impl<'a> Run<'a> {
-    fn new(work: &'a Work) -> io::Result<Self> {
-        let events = Events::new()?;
-        let mut connections = Vec::with_capacity(work.connections);
-        for index in 0..work.connections {
-            let source = work.sources.get(index % work.sources.len().max(1));
-            let stream = connect(work.target, source.map(|address| SocketAddr::new(*address, 0)))?;
-            events.add(&stream, index as u64)?;
-            connections.push(Connection { stream, link: Link::of_client(), calls: Vec::new(), next: 1 });
-        }
-        let (buffer, outcome) = (vec![0; BUFFER], Outcome::default());
-        Ok(Self { work, events, connections, sent: 0, goal: 0, buffer, outcome })
-    }
-
-    /// Sends `requests` more requests and waits for their answers.
+impl Load for Run<'_> {
     fn advance(&mut self, requests: u64) -> io::Result<()> {
         let before = self.outcome.done();
         self.goal = self.sent + requests;
@@ -93,15 +66,31 @@ impl<'a> Run<'a> {
                 Ok(())
             })?;
             if ready.is_empty() {
-                let (sent, done) = (self.sent, self.outcome.done());
-                let said = format!("{sent} requests sent, {done} answered, then nothing for {STALLED} ms");
-                return Err(io::Error::new(io::ErrorKind::TimedOut, said));
+                return Err(stalled(self.sent, &self.outcome));
             }
             for index in ready.drain(..) {
                 self.turn(index)?;
             }
         }
         Ok(())
+    }
+
+    fn outcome(&mut self) -> &mut Outcome {
+        &mut self.outcome
+    }
+}
+
+impl<'a> Run<'a> {
+    fn new(work: &'a Work) -> io::Result<Self> {
+        let events = Events::new()?;
+        let mut connections = Vec::with_capacity(work.connections);
+        for index in 0..work.connections {
+            let stream = connect(work.target, work.source(index).map(|address| SocketAddr::new(address, 0)))?;
+            events.add(&stream, index as u64)?;
+            connections.push(Connection { stream, link: Link::of_client(), calls: Vec::new(), next: 1 });
+        }
+        let (buffer, outcome) = (vec![0; BUFFER], Outcome::default());
+        Ok(Self { work, events, connections, sent: 0, goal: 0, buffer, outcome })
     }
 
     /// Sends requests while streams are free and some are left, and what else there is to send.
@@ -154,8 +143,7 @@ fn take(calls: &mut Vec<Call>, event: &Event<'_>, outcome: &mut Outcome) -> io::
     }
     if end {
         let Call { since, granted, .. } = calls.remove(index);
-        outcome.latencies.record(u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX));
-        if granted { outcome.answered += 1 } else { outcome.denied += 1 }
+        outcome.count(since, granted);
     }
     Ok(())
 }

@@ -6,14 +6,12 @@ use std::{
 };
 
 use super::{
-    super::events::{Events, Moved, Slab, accept_all, listen, watch},
+    super::events::{self, Moved},
     BUFFER, DOWNLOAD, LARGE, LITTLE,
     link::{Event, Link},
     sender::{Last, Sender},
 };
 
-/// Token of the listening socket; connections count from 0.
-const LISTENER: u64 = u64::MAX;
 /// The head of every answer.
 const ANSWER: [(&[u8], &[u8]); 2] = [(b":status", b"200"), (b"content-type", b"application/grpc")];
 
@@ -33,33 +31,9 @@ struct Calls(Vec<(u32, usize)>);
 /// # Errors
 /// The address cannot be used, or the system is out of descriptors.
 pub fn serve(address: SocketAddr, ready: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
-    let listener = listen(address)?;
-    let mut events = Events::new()?;
-    let mut connections = Slab::default();
-    events.add(&listener, LISTENER)?;
-    ready()?;
     let mut buffer = vec![0; BUFFER];
-    loop {
-        events.wait(None, |epoll, token, _| {
-            if token == LISTENER {
-                return accept_all(&listener, |stream| {
-                    let token = connections.insert(None);
-                    watch(epoll, &stream, token as u64)?;
-                    if let Some(entry) = connections.get_mut(token) {
-                        *entry = Some(Connection { stream, link: Link::of_server(), calls: Calls::default() });
-                    }
-                    Ok(())
-                });
-            }
-            let token = usize::try_from(token).unwrap_or(usize::MAX);
-            if let Some(Some(connection)) = connections.get_mut(token)
-                && !connection.turn(&mut buffer)
-            {
-                connections.remove(token);
-            }
-            Ok(())
-        })?;
-    }
+    let new = |stream| Connection { stream, link: Link::of_server(), calls: Calls::default() };
+    events::serve(address, ready, new, |connection| connection.turn(&mut buffer))
 }
 
 impl Connection {
