@@ -20,3 +20,4 @@ pub mod relay;
 pub mod report;
 pub mod run;
 pub mod upstream;
+mod web;

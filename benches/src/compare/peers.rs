@@ -1,9 +1,8 @@
 //! The proxies under comparison: their settings, and how each starts. One worker, no access log, keep-alive on both sides.
 
 use std::{
-    fmt::Write as _,
     fs, io,
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::Command,
     thread,
@@ -15,14 +14,11 @@ use clap::ValueEnum;
 use super::{
     cases::{Case, Protocol},
     dns, http2,
-    idle::{answered, most_connections},
-    laboratory::{Laboratory, Place, Process, SERVER, own_program},
+    idle::answered,
+    laboratory::{Laboratory, Place, Process, own_program},
+    web,
 };
 
-/// Port of the upstream, which Portcullis steers; the others listen beside it.
-const UPSTREAM: u16 = 80;
-/// How the others reach the upstream.
-const BEHIND: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), UPSTREAM);
 /// How long a proxy may take to be ready.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Between two looks whether it is.
@@ -88,15 +84,6 @@ impl Peer {
         }
     }
 
-    fn port(self) -> u16 {
-        match self {
-            Self::Direct | Self::Portcullis | Self::Hyper | Self::Dnsdist => UPSTREAM,
-            Self::Relay => 8081,
-            Self::Nginx => 8082,
-            Self::Haproxy => 8083,
-        }
-    }
-
     /// Starts it with rules that allow what a case allows and nothing else, and waits until an allowed request is
     /// answered and, if it judges, a denied one is not.
     ///
@@ -110,15 +97,12 @@ impl Peer {
         upstream: &Process,
     ) -> io::Result<Running> {
         let rules = case.rules();
+        let web = |version: web::Version| {
+            Ok::<_, io::Error>((version.target(self), version.command(self, laboratory, &rules, portcullis, upstream)?))
+        };
         let (target, command) = match case.protocol {
-            Protocol::Http1 => {
-                let target = SocketAddr::new(SERVER.into(), self.port());
-                (target, self.http1(laboratory, target, &rules, portcullis, upstream)?)
-            }
-            Protocol::Http2 => {
-                let command = http2::peers::command(self, laboratory, &rules, portcullis, upstream)?;
-                (http2::peers::target(self), command)
-            }
+            Protocol::Http1 => web(web::HTTP1)?,
+            Protocol::Http2 => web(web::HTTP2)?,
             Protocol::Dns => {
                 let target = dns::peers::target(self);
                 (target, dns::peers::command(self, laboratory, target, case, portcullis)?)
@@ -139,43 +123,6 @@ impl Peer {
         };
         self.wait(laboratory, &mut process, answers)?;
         Ok(Running { target, process: Some(process) })
-    }
-
-    fn http1(
-        self,
-        laboratory: &Laboratory,
-        target: SocketAddr,
-        rules: &[String],
-        portcullis: &Path,
-        upstream: &Process,
-    ) -> io::Result<Option<Command>> {
-        let directory = laboratory.directory();
-        let command = match self {
-            Self::Direct | Self::Hyper | Self::Dnsdist => return Ok(None),
-            Self::Relay => {
-                let mut command = laboratory.command(Place::Proxy, own_program());
-                command.args(["relay", &target.to_string(), &BEHIND.to_string()]);
-                command
-            }
-            Self::Nginx => {
-                let file = directory.join("nginx.conf");
-                fs::write(&file, nginx(directory, target, rules, most_connections()?))?;
-                let mut command = laboratory.command(Place::Proxy, find("nginx")?);
-                command.arg("-c").arg(file).arg("-e").arg("stderr");
-                command
-            }
-            Self::Haproxy => {
-                let paths = directory.join("haproxy.paths");
-                fs::write(&paths, rules.join("\n") + "\n")?;
-                let file = directory.join("haproxy.cfg");
-                fs::write(&file, haproxy(&paths, target, most_connections()?))?;
-                let mut command = laboratory.command(Place::Proxy, find("haproxy")?);
-                command.args(["-db", "-f"]).arg(file);
-                command
-            }
-            Self::Portcullis => node(laboratory, portcullis, &policy("GET", UPSTREAM, rules, upstream))?,
-        };
-        Ok(Some(command))
     }
 
     /// Waits until what it answers (`true`: an allowed request) is as it should be.
@@ -203,14 +150,14 @@ impl Peer {
     }
 }
 
-/// Starts the upstream.
+/// Starts a server: this program as one of its parts.
 ///
 /// # Errors
 /// It does not come up.
-pub fn start_upstream(laboratory: &Laboratory) -> io::Result<Process> {
+pub(super) fn start_server(laboratory: &Laboratory, part: &str, address: SocketAddr) -> io::Result<Process> {
     let mut command = laboratory.command(Place::Server, own_program());
-    let mut process = laboratory.start("upstream", command.args(["upstream", &format!("0.0.0.0:{UPSTREAM}")]))?;
-    process.line().map_err(|error| io::Error::other(format!("{error}\n{}", laboratory.said("upstream"))))?;
+    let mut process = laboratory.start(part, command.args([part, &address.to_string()]))?;
+    process.line().map_err(|error| io::Error::other(format!("{error}\n{}", laboratory.said(part))))?;
     Ok(process)
 }
 
@@ -222,89 +169,6 @@ pub(super) fn find(program: &str) -> io::Result<PathBuf> {
         .map(|directory| directory.join(program))
         .find(|file| file.is_file())
         .ok_or_else(|| io::Error::other(format!("{program} is missing; deploy/setup.sh bench installs it")))
-}
-
-fn nginx(directory: &Path, target: SocketAddr, rules: &[String], connections: u64) -> String {
-    let directory = directory.display();
-    let mut locations = String::new();
-    for rule in rules {
-        let _ = writeln!(
-            locations,
-            "    location = {rule} {{ if ($request_method != GET) {{ return 403; }} proxy_pass http://upstream; }}"
-        );
-    }
-    format!(
-        "daemon off; master_process off; worker_processes 1; pid {directory}/nginx.pid; error_log stderr error;
-events {{ worker_connections {}; multi_accept on; }}
-http {{
-  access_log off; tcp_nodelay on; keepalive_timeout 600s; keepalive_requests 1000000000; server_tokens off;
-  client_body_temp_path {directory}/body; proxy_temp_path {directory}/proxy; fastcgi_temp_path {directory}/fastcgi;
-  uwsgi_temp_path {directory}/uwsgi; scgi_temp_path {directory}/scgi; proxy_max_temp_file_size 0;
-  upstream upstream {{ server {BEHIND}; keepalive 128; keepalive_requests 1000000000; }}
-  server {{
-    listen {target} backlog=4096;
-    proxy_http_version 1.1; proxy_set_header Connection \"\"; proxy_set_header Host $http_host;
-{locations}    location / {{ return 403; }}
-  }}
-}}
-",
-        2 * connections
-    )
-}
-
-fn haproxy(paths: &Path, target: SocketAddr, connections: u64) -> String {
-    let paths = paths.display();
-    format!(
-        "global
-  nbthread 1
-  maxconn {connections}
-defaults
-  mode http
-  timeout connect 5s
-  timeout client 600s
-  timeout server 600s
-  timeout http-keep-alive 600s
-  option http-keep-alive
-  http-reuse always
-frontend front
-  bind {target} backlog 4096
-  acl reads method GET
-  acl known path -f {paths}
-  http-request deny deny_status 403 unless reads known
-  default_backend back
-backend back
-  server upstream {BEHIND}
-"
-    )
-}
-
-/// The server as an endpoint, and one policy: a method, and patterns of paths.
-pub(super) fn policy(method: &str, port: u16, patterns: &[String], upstream: &Process) -> String {
-    let mut text = format!(
-        "apiVersion: portcullis.io/v1
-kind: Endpoint
-metadata: {{name: server, namespace: bench, labels: {{app: server}}}}
-spec:
-  addresses: [{SERVER}]
-  networkNamespace: /proc/{}/ns/net
----
-apiVersion: cilium.io/v2
-kind: CiliumNetworkPolicy
-metadata: {{name: paths, namespace: bench}}
-spec:
-  endpointSelector: {{matchLabels: {{app: server}}}}
-  ingress:
-    - toPorts:
-        - ports: [{{port: \"{port}\", protocol: TCP}}]
-          rules:
-            http:
-",
-        upstream.id()
-    );
-    for pattern in patterns {
-        let _ = writeln!(text, "              - {{method: {method}, path: '{pattern}'}}");
-    }
-    text
 }
 
 /// Portcullis with these resources.

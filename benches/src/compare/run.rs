@@ -6,10 +6,11 @@ use serde_json::Value;
 
 use super::{
     cases::{Case, Denied, Protocol},
-    dns, http2,
+    dns,
     laboratory::{Laboratory, Place, Process, own_program},
     meter::{Meter, resident},
-    peers::{Peer, Running, start_upstream},
+    peers::{Peer, Running},
+    web,
 };
 
 /// What is compared, and how often.
@@ -76,9 +77,9 @@ pub struct Results {
 /// A peer does not start, or does not do the same work as the others.
 pub fn run(plan: &Plan, mut progress: impl FnMut(&str)) -> io::Result<Results> {
     let laboratory = Laboratory::new(plan.pinned)?;
-    let http1 = start_upstream(&laboratory)?;
-    let calls = http2::peers::start_upstream(&laboratory)?;
-    let names = dns::peers::start_upstream(&laboratory)?;
+    let http1 = web::HTTP1.start_server(&laboratory)?;
+    let calls = web::HTTP2.start_server(&laboratory)?;
+    let names = dns::peers::start_server(&laboratory)?;
     let mut results = Results { samples: vec![vec![Vec::new(); plan.peers.len()]; plan.cases.len()], idle: Vec::new() };
     for round in 0..plan.rounds {
         for (case, samples) in plan.cases.iter().zip(&mut results.samples) {

@@ -12,7 +12,7 @@ use super::{
     super::{
         cases::{Case, Denied},
         laboratory::{FIRST_CLIENT, Laboratory, Place, Process, SERVER, own_program},
-        peers::{Peer, find, node},
+        peers::{self, Peer, find, node},
     },
     names::{self, Allowed},
 };
@@ -40,11 +40,8 @@ pub fn target(peer: Peer) -> SocketAddr {
 ///
 /// # Errors
 /// It does not come up.
-pub fn start_upstream(laboratory: &Laboratory) -> io::Result<Process> {
-    let mut command = laboratory.command(Place::Server, own_program());
-    let mut process = laboratory.start("dns-upstream", command.args(["dns-upstream", &UPSTREAM.to_string()]))?;
-    process.line().map_err(|error| io::Error::other(format!("{error}\n{}", laboratory.said("dns-upstream"))))?;
-    Ok(process)
+pub fn start_server(laboratory: &Laboratory) -> io::Result<Process> {
+    peers::start_server(laboratory, "dns-upstream", UPSTREAM)
 }
 
 /// How a peer is started; `None` where nobody carries the queries.

@@ -5,7 +5,6 @@
 
 pub mod link;
 pub mod load;
-pub mod peers;
 pub mod sender;
 pub mod terminator;
 pub mod upstream;
