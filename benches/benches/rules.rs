@@ -3,24 +3,16 @@
 use std::{borrow::Cow, hint::black_box, sync::Arc};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use portcullis_benches::requests::{SCHEMA, rule};
 use portcullis_rules::{
     labels::{Labels, Operator, Requirement, Selector},
-    policy::{Entry, L7Rule, L7Rules, Matcher, Policy, PortRef, PortRule, PortSpec, Position, Predicate, Rule},
+    policy::{Entry, L7Rule, L7Rules, Policy, PortRef, PortRule, PortSpec, Position, Rule},
     request::{FieldValue, Request},
-    schema::{FieldIndex, FieldSpec, Form, Nature, Schema},
+    schema::{FieldIndex, Schema},
     settings::DenyWith,
     snapshot::{FlowKey, RuleSet, Snapshot},
     verdict::RuleInfo,
     world::{Direction, Endpoint, EndpointId, Transport, World},
-};
-
-static HTTP: Schema = Schema {
-    protocol: "http",
-    fields: &[
-        FieldSpec { name: "method", form: Form::Regex, checked: true },
-        FieldSpec { name: "path", form: Form::Regex, checked: true },
-    ],
-    nature: &Nature::STREAM,
 };
 
 /// A request of method and path.
@@ -28,7 +20,7 @@ struct Asked(&'static str, String);
 
 impl Request for Asked {
     fn schema(&self) -> &'static Schema {
-        &HTTP
+        &SCHEMA
     }
 
     fn field(&self, field: FieldIndex, _key: &str) -> FieldValue<'_> {
@@ -37,19 +29,10 @@ impl Request for Asked {
     }
 }
 
-fn get(path: &str) -> L7Rule {
-    let regex = |field, pattern: &str| Predicate {
-        field: FieldIndex(field),
-        key: String::new(),
-        matcher: Matcher::Regex(pattern.to_owned()),
-    };
-    L7Rule { predicates: vec![regex(0, "GET"), regex(1, path)], ..L7Rule::default() }
-}
-
 fn rule_set(count: usize, path: fn(usize) -> String) -> RuleSet {
-    let rules: Vec<L7Rule> = (0..count).map(|number| get(&path(number))).collect();
+    let rules: Vec<L7Rule> = (0..count).map(|number| rule("GET", &path(number))).collect();
     let info = Arc::new(RuleInfo { policy: "default/p".into(), rule: "ingress[0]".into() });
-    RuleSet::new(&HTTP, rules.iter().map(|rule| (rule, Arc::clone(&info))), DenyWith::Reset)
+    RuleSet::new(&SCHEMA, rules.iter().map(|rule| (rule, Arc::clone(&info))), DenyWith::Reset)
 }
 
 type Shape = (&'static str, fn(usize) -> String, fn(usize) -> String);
@@ -101,7 +84,7 @@ fn world(count: u16) -> World {
     };
     let policy = |number: u16| {
         let ports = vec![PortSpec { port: PortRef::Range(80, 80), transport: Some(Transport::Tcp) }];
-        let l7 = L7Rules { schema: &HTTP, rules: vec![get(&format!("/{number}/.*"))] };
+        let l7 = L7Rules { schema: &SCHEMA, rules: vec![rule("GET", &format!("/{number}/.*"))] };
         let entry = Entry {
             endpoints: Some(vec![select(format!("a{}", (number + 1) % count))]),
             ports: Some(vec![PortRule { ports, l7: Some(l7), ..PortRule::default() }]),

@@ -12,30 +12,23 @@ use hyper::{
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use portcullis_rules::{
-    policy::{L7Rule, Matcher, Predicate},
+    policy::L7Rule,
     request::{self, FieldValue},
     ruleset::RuleSet,
-    schema::{FieldIndex, FieldSpec, Form, Nature, Schema},
+    schema::{FieldIndex, Schema},
     settings::DenyWith,
     verdict::RuleInfo,
 };
 use tokio::net::{TcpListener, TcpStream};
 
-static HTTP: Schema = Schema {
-    protocol: "http",
-    fields: &[
-        FieldSpec { name: "method", form: Form::Regex, checked: true },
-        FieldSpec { name: "path", form: Form::Regex, checked: true },
-    ],
-    nature: &Nature::STREAM,
-};
+use crate::requests::{SCHEMA, rule};
 
 /// What the rules see of a request.
 struct Asked<'a>(&'a Request<Incoming>);
 
 impl request::Request for Asked<'_> {
     fn schema(&self) -> &'static Schema {
-        &HTTP
+        &SCHEMA
     }
 
     fn field(&self, field: FieldIndex, _key: &str) -> FieldValue<'_> {
@@ -46,15 +39,9 @@ impl request::Request for Asked<'_> {
 
 /// POST to one of these paths.
 fn rule_set(patterns: &str) -> RuleSet {
-    let regex = |field, pattern: &str| Predicate {
-        field: FieldIndex(field),
-        key: String::new(),
-        matcher: Matcher::Regex(pattern.to_owned()),
-    };
-    let rule = |path| L7Rule { predicates: vec![regex(0, "POST"), regex(1, path)], ..L7Rule::default() };
-    let rules: Vec<L7Rule> = patterns.lines().map(rule).collect();
+    let rules: Vec<L7Rule> = patterns.lines().map(|path| rule("POST", path)).collect();
     let info = Arc::new(RuleInfo { policy: "bench/paths".into(), rule: "ingress[0]".into() });
-    RuleSet::new(&HTTP, rules.iter().map(|rule| (rule, Arc::clone(&info))), DenyWith::Reset)
+    RuleSet::new(&SCHEMA, rules.iter().map(|rule| (rule, Arc::clone(&info))), DenyWith::Reset)
 }
 
 /// Serves on `address` until killed, on one thread. `rules` names a file with a pattern of paths in each line; all else is

@@ -1,0 +1,27 @@
+//! Rules of method and path: all that requests of benchmarks have.
+
+use portcullis_rules::{
+    policy::{L7Rule, Matcher, Predicate},
+    schema::{FieldIndex, FieldSpec, Form, Nature, Schema},
+};
+
+/// Method (field 0) and path (field 1).
+pub static SCHEMA: Schema = Schema {
+    protocol: "http",
+    fields: &[
+        FieldSpec { name: "method", form: Form::Regex, checked: true },
+        FieldSpec { name: "path", form: Form::Regex, checked: true },
+    ],
+    nature: &Nature::STREAM,
+};
+
+/// A rule that allows a method for a pattern of paths.
+#[must_use]
+pub fn rule(method: &str, path: &str) -> L7Rule {
+    let regex = |field, pattern: &str| Predicate {
+        field: FieldIndex(field),
+        key: String::new(),
+        matcher: Matcher::Regex(pattern.to_owned()),
+    };
+    L7Rule { predicates: vec![regex(0, method), regex(1, path)], ..L7Rule::default() }
+}
