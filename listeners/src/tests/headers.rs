@@ -6,8 +6,7 @@ use portcullis_rules::policy::{Mismatch, Wanted};
 
 use crate::{
     Options,
-    telemetry::{Records, TelemetryOptions},
-    tests::{Rig, Rules, answer, assert_reset, expect, get},
+    tests::{Rig, Rules, answer, assert_reset, expect, get, records::RecordFile},
 };
 
 fn value(text: &str) -> Wanted {
@@ -43,10 +42,8 @@ fn headers_are_changed_on_the_way_and_other_requests_of_the_connection_are_not()
 
 #[test]
 fn what_was_missing_is_counted_recorded_and_shown_and_no_secret_is() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("access.json");
-    let options = TelemetryOptions { records: Records::File(path.clone()), ..TelemetryOptions::default() };
-    let mut rig = Rig::with(Options::default(), &options);
+    let file = RecordFile::new();
+    let mut rig = Rig::with(Options::default(), &file.options());
     rig.publish(&Rules::Headers(&[
         ("x-trace", value("on"), Mismatch::Log),
         ("x-user", value("guest"), Mismatch::Delete),
@@ -76,8 +73,7 @@ fn what_was_missing_is_counted_recorded_and_shown_and_no_secret_is() {
         assert!(metrics.contains(line), "{line} is not in\n{metrics}");
     }
     drop(rig);
-    let text = std::fs::read_to_string(path).unwrap();
-    let record: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let (text, record) = (file.read().0, file.only());
     assert_eq!((record["verdict"].as_str(), record["status"].as_u64()), (Some("allow"), Some(200)));
     let missing = serde_json::json!([{"name": "x-trace", "wanted": "on"}, {"name": "x-token", "wanted": "[redacted]"}]);
     assert_eq!((&record["missing_headers"], &record["rejected_headers"]), (&missing, &["x-user", "x-token"].into()));

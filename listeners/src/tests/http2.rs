@@ -10,8 +10,7 @@ use serde_json::Value;
 
 use crate::{
     Options,
-    telemetry::{Records, TelemetryOptions},
-    tests::{Rig, Rules, assert_ended, assert_reset},
+    tests::{Rig, Rules, assert_ended, assert_reset, records::RecordFile},
 };
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -92,10 +91,8 @@ fn what_one_stream_did_wrong_is_not_why_a_later_one_ends_the_connection() {
 
 #[test]
 fn what_is_written_anew_counts_as_bytes_of_whom_it_comes_from() {
-    let directory = tempfile::tempdir().unwrap();
-    let file = directory.path().join("records");
-    let options = TelemetryOptions { records: Records::File(file.clone()), ..TelemetryOptions::default() };
-    let mut rig = Rig::with(Options::default(), &options);
+    let file = RecordFile::new();
+    let mut rig = Rig::with(Options::default(), &file.options());
     rig.publish(&Rules::Paths(&["/public"]));
     let (mut client, mut server) = begin(&rig);
     client.write_all(&get(1, "/public")).unwrap();
@@ -107,8 +104,7 @@ fn what_is_written_anew_counts_as_bytes_of_whom_it_comes_from() {
     drop((client, server));
     rig.await_active(0);
     drop(rig);
-    let text = std::fs::read_to_string(&file).unwrap();
-    let records: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let (text, records) = file.read();
     // The preface, SETTINGS with a setting of ours, the acknowledgement, and the request.
     let begun = PREFACE.len() + 15 + ACK.len();
     let received = |record: &Value| record["bytes_received"].as_u64();
@@ -121,10 +117,8 @@ fn what_is_written_anew_counts_as_bytes_of_whom_it_comes_from() {
 
 #[test]
 fn streams_are_judged_alone_and_recorded_with_their_own_answers() {
-    let directory = tempfile::tempdir().unwrap();
-    let file = directory.path().join("records");
-    let options = TelemetryOptions { records: Records::File(file.clone()), ..TelemetryOptions::default() };
-    let mut rig = Rig::with(Options::default(), &options);
+    let file = RecordFile::new();
+    let mut rig = Rig::with(Options::default(), &file.options());
     rig.publish(&Rules::Paths(&["/public"]));
     let (mut client, mut server) = begin(&rig);
     client.write_all(&[get(1, "/public"), get(3, "/secret"), get(5, "/public")].concat()).unwrap();
@@ -139,8 +133,7 @@ fn streams_are_judged_alone_and_recorded_with_their_own_answers() {
     drop(client);
     rig.await_active(0);
     drop(rig);
-    let text = std::fs::read_to_string(&file).unwrap();
-    let records: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let (_, records) = file.read();
     let told: Vec<_> = records.iter().map(|record| (&record["request"]["path"], &record["status"])).collect();
     assert_eq!(
         told,

@@ -7,6 +7,7 @@ mod descriptors;
 mod headers;
 mod http2;
 mod policy;
+mod records;
 mod relay;
 mod replies;
 mod telemetry;

@@ -10,9 +10,10 @@ use portcullis_rules::{snapshot::Snapshot, world::EndpointId};
 
 use crate::{
     Names, Options, Ticket,
-    telemetry::{Records, Reply, TelemetryOptions},
+    telemetry::Reply,
     tests::{
         datagrams::{Site, client, question, receive},
+        records::RecordFile,
         transparent::in_namespace,
     },
 };
@@ -75,10 +76,8 @@ fn ask(site: &Site, addresses: &[Ipv4Addr], higher: u8) -> u8 {
 #[test]
 fn an_answer_is_told_with_its_code_what_it_teaches_and_how_long_it_was_held() {
     in_namespace(|namespace| {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("access.json");
-        let options = TelemetryOptions { records: Records::File(path.clone()), ..TelemetryOptions::default() };
-        let mut site = Site::with(Options::default(), namespace, Some(Arc::new(Teacher)), &options);
+        let file = RecordFile::new();
+        let mut site = Site::with(Options::default(), namespace, Some(Arc::new(Teacher)), &file.options());
         site.ask_by_name();
         let mut watcher = site.telemetry.watch(64);
         let many: Vec<Ipv4Addr> = (0..20).map(|more| address(SOON + 10 * more)).collect();
@@ -104,10 +103,8 @@ fn an_answer_is_told_with_its_code_what_it_teaches_and_how_long_it_was_held() {
         );
         assert_eq!(told[1].addresses[1], IpAddr::from(address(SOON + 10)));
 
-        // The writer ends with the last handle, and writes what waits before.
         drop((site, watcher));
-        let text = std::fs::read_to_string(path).unwrap();
-        let records: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let (text, records) = file.read();
         assert_eq!(records.len(), 4, "{text}");
         assert_eq!(records[0]["answer"], serde_json::json!({"rcode": "NOERROR", "addresses": ["192.0.2.1"]}));
         assert_eq!((&records[1]["answer"]["more"], records[1]["answer"]["held_us"].is_u64()), (&4.into(), true));
@@ -119,15 +116,13 @@ fn an_answer_is_told_with_its_code_what_it_teaches_and_how_long_it_was_held() {
 #[test]
 fn a_query_that_nobody_answers_has_a_record_without_an_answer() {
     in_namespace(|namespace| {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("access.json");
-        let options = TelemetryOptions { records: Records::File(path.clone()), ..TelemetryOptions::default() };
-        let mut site = Site::with(Options::default(), namespace, Some(Arc::new(Teacher)), &options);
+        let file = RecordFile::new();
+        let mut site = Site::with(Options::default(), namespace, Some(Arc::new(Teacher)), &file.options());
         site.ask_by_name();
         client().send_to(&question(7), site.vip).unwrap();
         site.arrived();
         drop(site);
-        let record: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        let record = file.only();
         assert_eq!((&record["verdict"], record.get("answer"), record.get("status")), (&"allow".into(), None, None));
     });
 }

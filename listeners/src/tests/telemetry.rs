@@ -16,8 +16,8 @@ use prometheus_client::{encoding::text::encode, registry::Registry};
 
 use crate::{
     Options,
-    telemetry::{Exit, KernelRefusal, Records, Telemetry, TelemetryOptions},
-    tests::{CLIENT, ENDPOINT, Rig, Rules, answer, assert_reset, exchange, expect, get},
+    telemetry::{Exit, KernelRefusal, Telemetry, TelemetryOptions},
+    tests::{CLIENT, ENDPOINT, Rig, Rules, answer, assert_reset, exchange, expect, get, records::RecordFile},
 };
 
 #[test]
@@ -67,10 +67,8 @@ fn a_watcher_that_is_too_slow_is_told_how_much_it_lost() {
 
 #[test]
 fn each_request_has_a_record_with_its_answer() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("access.json");
-    let options = TelemetryOptions { records: Records::File(path.clone()), ..TelemetryOptions::default() };
-    let mut rig = Rig::with(Options::default(), &options);
+    let file = RecordFile::new();
+    let mut rig = Rig::with(Options::default(), &file.options());
     rig.deny_with = DenyWith::Reset;
     rig.publish(&Rules::Paths(&["/public", "/cut"]));
     let mut client = rig.client();
@@ -86,11 +84,9 @@ fn each_request_has_a_record_with_its_answer() {
     let mut client = rig.client();
     client.write_all(get("/secret").as_bytes()).unwrap();
     assert_reset(&mut client);
-    // The writer ends with the last handle, and writes what waits before.
     drop(rig);
 
-    let text = std::fs::read_to_string(path).unwrap();
-    let records: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let (text, records) = file.read();
     let told = |index: usize, field: &str| records[index][field].as_str().unwrap_or_default().to_owned();
     assert_eq!(records.len(), 3, "{text}");
     assert_eq!((told(0, "verdict").as_str(), records[0]["status"].as_u64()), ("allow", Some(404)));
@@ -104,10 +100,8 @@ fn each_request_has_a_record_with_its_answer() {
 
 #[test]
 fn a_flow_that_is_not_judged_by_requests_has_one_record_when_it_ends() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("access.json");
-    let options = TelemetryOptions { records: Records::File(path.clone()), ..TelemetryOptions::default() };
-    let mut rig = Rig::with(Options::default(), &options);
+    let file = RecordFile::new();
+    let mut rig = Rig::with(Options::default(), &file.options());
     rig.publish(&Rules::NotEnforced);
     let (mut client, mut server) = (rig.client(), rig.accept());
     client.write_all(b"12345").unwrap();
@@ -117,18 +111,15 @@ fn a_flow_that_is_not_judged_by_requests_has_one_record_when_it_ends() {
     drop((client, server));
     rig.await_active(0);
     drop(rig);
-    let record: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let record = file.only();
     assert_eq!((&record["protocol"], &record["reason"]), (&"tcp".into(), &"not_enforced".into()));
     assert_eq!((record["bytes_received"].as_u64(), record["bytes_sent"].as_u64()), (Some(5), Some(3)));
 }
 
 #[test]
 fn allowed_requests_leave_no_record_where_only_denied_ones_are_wanted() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("access.json");
-    let records = Records::File(path.clone());
-    let options = TelemetryOptions { records, denied_only: true, ..TelemetryOptions::default() };
-    let mut rig = Rig::with(Options::default(), &options);
+    let file = RecordFile::new();
+    let mut rig = Rig::with(Options::default(), &TelemetryOptions { denied_only: true, ..file.options() });
     rig.publish(&Rules::Paths(&["/public"]));
     let mut client = rig.client();
     client.write_all(get("/public").as_bytes()).unwrap();
@@ -137,9 +128,7 @@ fn allowed_requests_leave_no_record_where_only_denied_ones_are_wanted() {
     client.write_all(get("/secret").as_bytes()).unwrap();
     assert_reset(&mut client);
     drop(rig);
-    let text = std::fs::read_to_string(path).unwrap();
-    assert_eq!(text.lines().count(), 1, "{text}");
-    assert!(text.contains(r#""verdict":"deny""#));
+    assert_eq!(file.only()["verdict"], "deny");
 }
 
 #[test]

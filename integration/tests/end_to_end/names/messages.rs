@@ -129,6 +129,14 @@ fn the_servers_answers_are_the_same_with_and_without_a_judge() {
     }
 }
 
+/// A client that may ask for every name, and a server that says what it was told.
+fn before_a_mirror() -> (Crowd, Process) {
+    let crowd = Crowd::new(vec![], &json!({}));
+    let mirror = mirror(&crowd);
+    crowd.apply(&[all_names()]);
+    (crowd, mirror)
+}
+
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -148,9 +156,7 @@ fn queries_arrive_as_they_were_sent_and_answers_too() {
     if !able() {
         return;
     }
-    let crowd = Crowd::new(vec![], &json!({}));
-    let mirror = mirror(&crowd);
-    crowd.apply(&[all_names()]);
+    let (crowd, mirror) = before_a_mirror();
     let messages = [
         query(0x1234, 0x0100, [1, 0, 0, 0], QUESTION),
         // AD and CD.
@@ -175,9 +181,7 @@ fn what_cannot_be_read_safely_is_no_query_for_any_server() {
     if !able() {
         return;
     }
-    let crowd = Crowd::new(vec![], &json!({}));
-    let mirror = mirror(&crowd);
-    crowd.apply(&[all_names()]);
+    let (crowd, mirror) = before_a_mirror();
     let messages = [
         ("two questions", query(1, 0x0100, [2, 0, 0, 0], &[QUESTION, QUESTION].concat())),
         ("no question", query(2, 0x0100, [0, 0, 0, 0], b"")),
