@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """A server and a client of grpcio. Messages are bytes as they are, so no step generates code.
 
-Its counterpart in Go is go-grpc, with the same methods and the same stories where both tell one. `deploy/setup.sh
-test` makes the Python environment that it runs in.
+Its counterpart in Go is go-grpc, with the same methods and the same stories where both tell one. It runs in the
+Python environment of `deploy/setup.sh test`.
 
 Methods, of services of any name: Say (one message comes back), Put (the number of bytes that came), Get ("COUNT SIZE"
 asks for messages), Chat (each message comes back), Wait (one message comes back, and nothing more until the client
@@ -13,21 +13,16 @@ import argparse
 import collections
 import concurrent.futures
 import json
-import os
-import pathlib
 import sys
 import threading
 import time
 
-CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
-PYTHON = CACHE / "portcullis" / "venv" / "bin" / "python3"
+import environment
 
 try:
     import grpc
 except ModuleNotFoundError as missing:
-    if sys.prefix == str(PYTHON.parent.parent) or not PYTHON.exists():
-        sys.exit(f"{missing}; deploy/setup.sh test installs it")
-    os.execv(PYTHON, [str(PYTHON), *sys.argv])
+    environment.enter(missing)
 
 PATIENCE = 30
 LARGE = [("grpc.max_receive_message_length", 64 << 20), ("grpc.max_send_message_length", 64 << 20)]

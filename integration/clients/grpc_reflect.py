@@ -6,12 +6,10 @@
 
 import argparse
 import json
-import os
 import pathlib
 import sys
 
-CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
-PYTHON = CACHE / "portcullis" / "venv" / "bin" / "python3"
+import environment
 
 try:
     import grpc
@@ -19,9 +17,7 @@ try:
     from google.protobuf.descriptor_pool import DescriptorPool
     from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 except ModuleNotFoundError as missing:
-    if sys.prefix == str(PYTHON.parent.parent) or not PYTHON.exists():
-        sys.exit(f"{missing}; deploy/setup.sh test installs it")
-    os.execv(PYTHON, [str(PYTHON), *sys.argv])
+    environment.enter(missing)
 
 SERVICE = "portcullis.v1.ConfigService"
 
