@@ -43,10 +43,10 @@ dnsDenyWith: nxdomain
 allowLocalhost: false
 enableExtendedIPProtocols: true
 deviations: {emptyRuleAllows: true, l7BindsBesideL4: true, kubeDnsEntity: true, namesWithoutDnsRule: true, l7OnNodes: true}
-limits: {requestHead: 8MiB, requestHeaders: 1, responseHead: 4096, pipelined: 2, chunkExtensions: 3B, trailers: 0, swallowed: 7,
+limits: {requestHead: 8MiB, requestHeaders: 1, responseHead: 4096, pipelined: 2, queries: 3, chunkExtensions: 3B, trailers: 6, swallowed: 7,
   connections: 4, policyLabels: 5, http2: {streams: 10, continuations: 11, rapidResets: 12, provokedResets: 13, pings: 14,
-  settings: 15, emptyData: 16, windowUpdates: 17, ignored: 18, extendedConnect: true}}
-timeouts: {head: 500ms, connect: 2m, idle: 1h, total: 24h, halfClosed: off, answer: 3s, commit: 200ms}
+  settings: 15, emptyData: 16, windowUpdates: 17, ignored: 18, trailers: 1KiB, extendedConnect: true}}
+timeouts: {head: 500ms, expect: off, connect: 2m, idle: 1h, total: 24h, halfClosed: off, answer: 3s, commit: 200ms}
 steering: {bpffs: /sys/fs/bpf/p, cgroup: /sys/fs/cgroup, legPorts: 1-65535}
 fqdn: {hostMustAgree: false, minTtl: 1h, grace: off, addressesPerName: 7, namesPerAddress: 8, addresses: 9}
 records: {to: /var/log/r.json, only: denied}
@@ -68,7 +68,7 @@ records: {to: /var/log/r.json, only: denied}
     assert_eq!(settings.workers.unwrap().get(), 3);
     let limits = settings.limits;
     assert_eq!((limits.request_head, limits.request_headers, limits.response_head), (8 << 20, 1, 4096));
-    assert_eq!((limits.pipelined, limits.chunk_extensions, limits.trailers), (2, 3, 0));
+    assert_eq!((limits.pipelined, limits.queries, limits.chunk_extensions, limits.trailers), (2, 3, 3, 6));
     assert_eq!((limits.swallowed, limits.connections, limits.policy_labels), (7, 4, 5));
     let http2 = limits.http2;
     assert_eq!((http2.streams, http2.continuations, http2.rapid_resets, http2.provoked_resets), (10, 11, 12, 13));
@@ -76,9 +76,10 @@ records: {to: /var/log/r.json, only: denied}
         (http2.pings, http2.settings, http2.empty_data, http2.window_updates, http2.ignored),
         (14, 15, 16, 17, 18)
     );
-    assert!(http2.extended_connect);
+    assert_eq!((http2.trailers, http2.extended_connect), (1024, true));
     let timeouts = settings.timeouts;
     assert_eq!((timeouts.head, timeouts.connect), (Duration::from_millis(500), Duration::from_secs(120)));
+    assert_eq!(timeouts.expect, None);
     assert_eq!(timeouts.idle, Some(Duration::from_secs(3600)));
     assert_eq!((timeouts.total, timeouts.half_closed), (Some(Duration::from_secs(86_400)), None));
     assert_eq!((timeouts.answer, timeouts.commit), (Duration::from_secs(3), Duration::from_millis(200)));

@@ -63,6 +63,9 @@ pub trait Names: Send + Sync + 'static {
 pub struct Timeouts {
     /// A request head, from its first byte to its last.
     pub head: Duration,
+    /// A server's word that the body of a request may come (`Expect: 100-continue`); then it goes on without. `None`: it
+    /// waits for as long as that takes.
+    pub expect: Option<Duration>,
     /// An upstream connect.
     pub connect: Duration,
     /// A connection on which nothing moves. `None`: as long as both sides like.
@@ -81,6 +84,7 @@ impl Default for Timeouts {
     fn default() -> Self {
         Self {
             head: Duration::from_secs(10),
+            expect: Some(Duration::from_secs(1)),
             connect: Duration::from_secs(10),
             idle: None,
             total: None,

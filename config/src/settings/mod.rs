@@ -90,11 +90,13 @@ pub struct Limits {
     pub request_headers: usize,
     /// `responseHead`: a response's first line and headers.
     pub response_head: usize,
-    /// `pipelined`: requests of one connection whose answers are due.
+    /// `pipelined`: requests of HTTP/1 on one connection whose answers are due.
     pub pipelined: usize,
+    /// `queries`: DNS queries of one connection, or of one socket to one server, whose answers are due.
+    pub queries: usize,
     /// `chunkExtensions`: extensions of all chunks of one body.
     pub chunk_extensions: usize,
-    /// `trailers`: the trailer section of one message.
+    /// `trailers`: the trailers of one request of HTTP/1.
     pub trailers: usize,
     /// `swallowed`: a denied request's body that is read and dropped so that the connection can go on.
     pub swallowed: usize,
@@ -129,6 +131,8 @@ pub struct Http2Limits {
     pub window_updates: u32,
     /// `ignored`: frames without an effect.
     pub ignored: u32,
+    /// `trailers`: bytes of the trailers of one request.
+    pub trailers: u32,
     /// `extendedConnect`: whether servers may offer extended CONNECT (RFC 8441).
     pub extended_connect: bool,
 }
@@ -138,6 +142,8 @@ pub struct Http2Limits {
 pub struct Timeouts {
     /// `head`: from a request's first byte to the end of its head.
     pub head: Duration,
+    /// `expect`: a server's word that the body of a request may come (`Expect: 100-continue`).
+    pub expect: Option<Duration>,
     /// `connect`: the connection to the server.
     pub connect: Duration,
     /// `idle`: nothing moves in either direction.
@@ -215,9 +221,10 @@ impl Default for Limits {
             request_head: 128 << 10,
             request_headers: 512,
             response_head: 8 << 20,
-            pipelined: 1_024,
+            pipelined: 1,
+            queries: 1_024,
             chunk_extensions: 1 << 10,
-            trailers: 16 << 10,
+            trailers: 0,
             swallowed: 1 << 20,
             http2: Http2Limits::default(),
             connections: 100_000,
@@ -239,6 +246,7 @@ impl Default for Http2Limits {
             empty_data: 100,
             window_updates: 10_000,
             ignored: 1_000,
+            trailers: 16 << 10,
             extended_connect: false,
         }
     }
@@ -249,6 +257,7 @@ impl Default for Timeouts {
         let seconds = Duration::from_secs;
         Self {
             head: seconds(10),
+            expect: Some(seconds(1)),
             connect: seconds(5),
             idle: None,
             total: None,

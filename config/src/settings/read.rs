@@ -144,6 +144,7 @@ fn limits(fields: &mut Fields<'_>, limits: &mut Limits, problems: &mut Vec<Probl
     set(fields, "requestHeaders", &mut limits.request_headers, problems, count);
     set(fields, "responseHead", &mut limits.response_head, problems, head);
     set(fields, "pipelined", &mut limits.pipelined, problems, count);
+    set(fields, "queries", &mut limits.queries, problems, count);
     set(fields, "chunkExtensions", &mut limits.chunk_extensions, problems, size);
     set(fields, "trailers", &mut limits.trailers, problems, size);
     set(fields, "swallowed", &mut limits.swallowed, problems, size);
@@ -166,11 +167,15 @@ fn http2(fields: &mut Fields<'_>, limits: &mut Http2Limits, problems: &mut Vec<P
     set(fields, "emptyData", &mut limits.empty_data, problems, count);
     set(fields, "windowUpdates", &mut limits.window_updates, problems, count);
     set(fields, "ignored", &mut limits.ignored, problems, count);
+    set(fields, "trailers", &mut limits.trailers, problems, |field, problems| {
+        values::size(field, 0, LARGEST_SIZE, problems).and_then(|size| u32::try_from(size).ok())
+    });
     set(fields, "extendedConnect", &mut limits.extended_connect, problems, truth);
 }
 
 fn timeouts(fields: &mut Fields<'_>, timeouts: &mut Timeouts, problems: &mut Vec<Problem>) {
     set(fields, "head", &mut timeouts.head, problems, values::time);
+    set(fields, "expect", &mut timeouts.expect, problems, values::time_or_off);
     set(fields, "connect", &mut timeouts.connect, problems, values::time);
     set(fields, "idle", &mut timeouts.idle, problems, values::time_or_off);
     set(fields, "total", &mut timeouts.total, problems, values::time_or_off);

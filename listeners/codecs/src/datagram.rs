@@ -38,7 +38,7 @@ pub enum AnswerStep {
     Drop(&'static str),
 }
 
-/// The state of one flow of datagrams. What it keeps is bounded by [`Limits::pipelined`].
+/// The state of one flow of datagrams. What it keeps is bounded by [`Limits::queries`].
 pub trait Session: Send {
     /// Judges one datagram of the client. `now` is the driver's time, in any unit; it never goes back.
     fn query(&mut self, datagram: &[u8], now: u64, checker: &mut dyn Checker) -> QueryStep;

@@ -171,6 +171,15 @@ pub trait Relay: Send {
     /// The client took too long to send a head: says so in `out`.
     fn head_timeout(&mut self, checker: &mut dyn Checker, out: &mut Output);
 
+    /// Whether the body of a request waits for the server's word (`Expect: 100-continue`, RFC 9110 §10.1.1): then the
+    /// timeout for that runs.
+    fn body_waits(&self) -> bool {
+        false
+    }
+
+    /// The server took too long for its word: the body goes on without. The driver shows the client's side again.
+    fn body_timeout(&mut self) {}
+
     /// Whether the client speaks first, so that the server need not be called before a request is allowed.
     fn client_first(&self) -> bool {
         false
@@ -210,12 +219,16 @@ pub struct Limits {
     pub request_headers: usize,
     /// Largest response head in bytes.
     pub response_head: usize,
-    /// Allowed requests without an answer on one connection; at the limit no more is read from the client. On a flow of
-    /// datagrams; at the limit a request is refused.
+    /// Allowed requests of HTTP/1 without an answer on one connection; at the limit no more is taken from the client. With
+    /// more than one on its way, a server that loses its place in the first may take the body of another for requests.
     pub pipelined: usize,
+    /// DNS queries without an answer on one connection, at the limit no more is taken from the client, or on one flow of
+    /// datagrams, at the limit a query is refused.
+    pub queries: usize,
     /// Bytes of chunk extensions per body.
     pub chunk_extensions: usize,
-    /// Bytes of a request's trailer section. A response's may be as long as its head.
+    /// Bytes of the trailers of a request of HTTP/1, its empty line excepted. Servers that do not read any take them for
+    /// the next request. A response's may be as long as its head.
     pub trailers: usize,
     /// Bytes of a denied request's body that are read and dropped so that the connection can go on; with more it is
     /// closed behind the refusal.
@@ -249,6 +262,8 @@ pub struct Http2Limits {
     /// Frames without an effect, of each side: PRIORITY, unknown types, and those on streams that are over, unless they
     /// carry data. Each header block gives some back.
     pub ignored: u32,
+    /// Bytes of a request's trailers.
+    pub trailers: u32,
     /// Whether a server may offer extended CONNECT (RFC 8441). Such a request is judged as CONNECT with a path.
     pub extended_connect: bool,
 }
@@ -265,6 +280,7 @@ impl Default for Http2Limits {
             empty_data: 100,
             window_updates: 10_000,
             ignored: 1_000,
+            trailers: 16 * 1024,
             extended_connect: false,
         }
     }
@@ -276,9 +292,10 @@ impl Default for Limits {
             request_head: 128 * 1024,
             request_headers: 512,
             response_head: 8 * 1024 * 1024,
-            pipelined: 1024,
+            pipelined: 1,
+            queries: 1024,
             chunk_extensions: 1024,
-            trailers: 16 * 1024,
+            trailers: 0,
             swallowed: 1024 * 1024,
             http2: Http2Limits::default(),
         }

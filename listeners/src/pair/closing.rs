@@ -44,6 +44,7 @@ impl Pair {
         self.phase = phase;
         self.clocks.winding = now;
         self.clocks.head = None;
+        self.clocks.body = None;
         for end in &mut self.ends {
             end.held = Vec::new();
         }

@@ -19,6 +19,8 @@ const WINDING_MS: u64 = 10_000;
 pub(crate) enum Kind {
     /// A request head.
     Head,
+    /// The server's word, for which a request's body waits.
+    Body,
     /// The upstream connect.
     Connect,
     /// Nothing moves.
@@ -34,8 +36,8 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 7] =
-        [Self::Head, Self::Connect, Self::Idle, Self::HalfClosed, Self::Total, Self::Lesson, Self::Winding];
+    pub(crate) const ALL: [Self; 8] =
+        [Self::Head, Self::Body, Self::Connect, Self::Idle, Self::HalfClosed, Self::Total, Self::Lesson, Self::Winding];
 }
 
 /// Since when things are as they are.
@@ -44,16 +46,26 @@ pub(super) struct Clocks {
     opened: u64,
     pub(super) moved: u64,
     pub(super) head: Option<u64>,
+    pub(super) body: Option<u64>,
     dialled: u64,
     dial_began: Instant,
     pub(super) winding: u64,
     /// Which kinds have an entry in the worker's queue.
-    armed: u8,
+    armed: u16,
 }
 
 impl Clocks {
     pub(super) fn new(now: u64) -> Self {
-        Self { opened: now, moved: now, head: None, dialled: now, dial_began: Instant::now(), winding: now, armed: 0 }
+        Self {
+            opened: now,
+            moved: now,
+            head: None,
+            body: None,
+            dialled: now,
+            dial_began: Instant::now(),
+            winding: now,
+            armed: 0,
+        }
     }
 
     pub(super) fn dial(&mut self, now: u64) {
@@ -78,6 +90,7 @@ impl Pair {
         };
         let (since, limit) = match kind {
             Kind::Head if open => (self.clocks.head?, millis(timeouts.head)),
+            Kind::Body if open => (self.clocks.body?, millis(timeouts.expect?)),
             Kind::Connect if self.ends[Side::Upstream as usize].connecting => {
                 (self.clocks.dialled, millis(timeouts.connect))
             }
@@ -121,6 +134,16 @@ impl Pair {
                     return Fate::Wait;
                 }
                 self.head_late(core);
+                self.advance(core)
+            }
+            Kind::Body => {
+                let server = &self.ends[Side::Upstream as usize];
+                if server.connecting || server.is_full() {
+                    // It has not been asked yet.
+                    self.clocks.body = Some(core.now);
+                    return Fate::Wait;
+                }
+                self.body_goes_on();
                 self.advance(core)
             }
             Kind::Connect => {

@@ -112,6 +112,7 @@ impl Pair {
             Some(since) if !begun => Some(since),
             _ => Some(core.now),
         };
+        self.clocks.body = if relay.body_waits() { self.clocks.body.or(Some(core.now)) } else { None };
         let upstream = &self.ends[Side::Upstream as usize];
         if upstream.is_absent() && upstream.is_full() { self.dial(core) } else { Ok(()) }
     }
@@ -141,6 +142,15 @@ impl Pair {
         peer.end_stream();
         peer.again = !peer.held.is_empty();
         self.after_steps(side, false, core)
+    }
+
+    /// The server took too long for the word that a body waits for.
+    pub(super) fn body_goes_on(&mut self) {
+        self.clocks.body = None;
+        if let Some(relay) = &mut self.relay {
+            relay.body_timeout();
+            self.ends[Side::Downstream as usize].again = true;
+        }
     }
 
     /// The client took too long to send a head.

@@ -6,6 +6,7 @@ use portcullis_rules::policy::{Mismatch, Wanted};
 
 use crate::{
     Options,
+    telemetry::TelemetryOptions,
     tests::{Rig, Rules, answer, assert_reset, expect, get, records::RecordFile},
 };
 
@@ -24,10 +25,10 @@ fn with(lines: &str) -> String {
 
 #[test]
 fn headers_are_changed_on_the_way_and_other_requests_of_the_connection_are_not() {
-    let rig = Rig::under(&Rules::Headers(&[
-        ("x-user", value("guest"), Mismatch::Replace),
-        ("x-token", token(), Mismatch::Add),
-    ]));
+    let mut options = Options::default();
+    options.limits.pipelined = 4;
+    let mut rig = Rig::with(options, &TelemetryOptions::default());
+    rig.publish(&Rules::Headers(&[("x-user", value("guest"), Mismatch::Replace), ("x-token", token(), Mismatch::Add)]));
     let mut client = rig.client();
     let wrong = with("X-User: root\r\nX-Other:  1\r\n");
     let right = with("x-token: hush\r\nX-User: guest\r\n");

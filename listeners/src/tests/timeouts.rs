@@ -50,6 +50,36 @@ fn a_head_that_trickles_is_refused_although_something_always_comes() {
 }
 
 #[test]
+fn a_body_waits_for_the_servers_word_and_not_for_ever() {
+    let post = "POST /a HTTP/1.1\r\nHost: shop\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n";
+    let timeouts = |expect| Timeouts { expect, ..Timeouts::default() };
+    let patient = rig(timeouts(None), &Rules::Paths(&["/a"]));
+    let mut client = patient.client();
+    client.write_all(format!("{post}body").as_bytes()).unwrap();
+    let mut server = patient.accept();
+    expect(&mut server, post);
+    wait(&mut server, SHORT);
+    server.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").unwrap();
+    expect(&mut server, "body");
+    server.write_all(answer("done").as_bytes()).unwrap();
+    expect(&mut client, &format!("HTTP/1.1 100 Continue\r\n\r\n{}", answer("done")));
+    let hasty = rig(timeouts(Some(SHORT)), &Rules::Paths(&["/a"]));
+    let mut client = hasty.client();
+    client.write_all(format!("{post}body").as_bytes()).unwrap();
+    let mut server = hasty.accept();
+    expect(&mut server, &format!("{post}body"));
+    server.write_all(answer("done").as_bytes()).unwrap();
+    expect(&mut client, &answer("done"));
+    // The server has answered without its word: nothing more goes on, and both ends see the end.
+    client.write_all(post.as_bytes()).unwrap();
+    expect(&mut server, post);
+    server.write_all(answer("no").as_bytes()).unwrap();
+    client.write_all(b"body").unwrap();
+    assert_eq!(rest(&mut client), answer("no"));
+    assert_eq!(rest(&mut server), "");
+}
+
+#[test]
 fn a_connection_between_requests_may_be_silent_for_longer_than_a_head_may_take() {
     let rig = rig(Timeouts { head: SHORT, ..Timeouts::default() }, &Rules::Paths(&["/.*"]));
     let mut client = rig.client();

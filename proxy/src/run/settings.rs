@@ -89,6 +89,7 @@ pub fn data_plane(settings: &Settings) -> Options {
             request_headers: limits.request_headers,
             response_head: limits.response_head,
             pipelined: limits.pipelined,
+            queries: limits.queries,
             chunk_extensions: limits.chunk_extensions,
             trailers: limits.trailers,
             swallowed: limits.swallowed,
@@ -96,6 +97,7 @@ pub fn data_plane(settings: &Settings) -> Options {
         },
         timeouts: Timeouts {
             head: timeouts.head,
+            expect: timeouts.expect,
             connect: timeouts.connect,
             idle: timeouts.idle,
             total: timeouts.total,
@@ -123,6 +125,7 @@ fn http2(limits: &portcullis_config::settings::Http2Limits) -> Http2Limits {
         empty_data: limits.empty_data,
         window_updates: limits.window_updates,
         ignored: limits.ignored,
+        trailers: limits.trailers,
         extended_connect: limits.extended_connect,
     }
 }

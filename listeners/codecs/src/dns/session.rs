@@ -12,7 +12,7 @@ const DENIED: &str = "denied";
 /// Makes the state of one flow.
 #[must_use]
 pub fn session(limits: &Limits) -> Box<dyn Session> {
-    Box::new(Datagrams { limit: limits.pipelined, outstanding: Outstanding::default() })
+    Box::new(Datagrams { limit: limits.queries, outstanding: Outstanding::default() })
 }
 
 #[derive(Debug)]

@@ -16,7 +16,7 @@ const PREFIX: usize = 2;
 /// Makes the relay of one connection pair.
 #[must_use]
 pub fn relay(limits: &Limits) -> Box<dyn Relay> {
-    Box::new(Stream { limit: limits.pipelined, outstanding: Outstanding::default(), begun: false, hold: Hold::Nothing })
+    Box::new(Stream { limit: limits.queries, outstanding: Outstanding::default(), begun: false, hold: Hold::Nothing })
 }
 
 /// The state of one connection pair.

@@ -43,7 +43,7 @@ violations! {
     /// Bytes behind the last record of a query.
     Trailing = "trailing", Some(FORM_ERR);
     /// More queries without an answer than the limit.
-    Outstanding = "outstanding", Some(SERV_FAIL), limit "pipelined";
+    Outstanding = "outstanding", Some(SERV_FAIL), limit "queries";
     /// An answer to nothing that was asked, or to what was given up.
     Unasked = "unasked", None;
     /// The message ends inside a record.

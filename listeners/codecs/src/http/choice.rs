@@ -91,6 +91,14 @@ impl Relay for Http {
         }
     }
 
+    fn body_waits(&self) -> bool {
+        self.relay_ref().body_waits()
+    }
+
+    fn body_timeout(&mut self) {
+        self.relay().body_timeout();
+    }
+
     fn client_first(&self) -> bool {
         true
     }

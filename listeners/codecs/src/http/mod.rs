@@ -3,7 +3,9 @@
 
 mod choice;
 pub(crate) mod grpc;
+pub(crate) mod names;
 pub(crate) mod parts;
+pub(crate) mod path;
 pub(crate) mod target;
 pub(crate) mod text;
 

@@ -1,19 +1,16 @@
-//! Request targets: their four forms, and the normal form of a path for comparison.
-//!
-//! The server gets the bytes the client sent, so a path may be compared only when all readings of it agree. What could
-//! be read differently is ambiguous, and no rule that looks at the path matches it.
+//! Request targets: their four forms.
 
 use std::borrow::Cow;
 
-use memchr::{memchr, memchr_iter};
+use memchr::memchr;
 use portcullis_rules::request::FieldValue;
 
-use super::text::hex;
+use super::path::normalise;
 
 /// Why a target cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// A forbidden byte: CTL, space, `#`, backslash, or one outside ASCII (RFC 9112 §3.2).
+    /// A forbidden byte: CTL, space or `#` (RFC 9112 §3.2).
     Byte,
     /// None of the four forms, or one the method does not go with (RFC 9112 §3.2).
     Form,
@@ -128,14 +125,17 @@ impl<'a> Target<'a> {
     }
 }
 
-/// Bytes of a target: printable ASCII without `#` and backslash.
+/// Bytes of a target: printable ASCII without `#`, and, as clients send them, bytes outside ASCII. Of these, and of a
+/// backslash, no framing depends; a path that has them is ambiguous.
 static TARGET: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0x21;
-    while byte <= 0x7e {
-        table[byte] = !matches!(byte as u8, b'#' | b'\\');
+    let mut table = [true; 256];
+    let mut byte = 0;
+    while byte <= b' ' as usize {
+        table[byte] = false;
         byte += 1;
     }
+    table[0x7f] = false;
+    table[b'#' as usize] = false;
     table
 };
 
@@ -166,121 +166,12 @@ fn split_port(authority: &[u8]) -> (&[u8], Option<&[u8]>) {
     }
 }
 
-/// The normal form of a path with its query: unreserved percent-encodings of the path are decoded (RFC 3986 §6.2.2.2), the
-/// hexadecimal digits of others are upper case. The query stays as it is.
-fn normalise(path: &[u8]) -> FieldValue<'_> {
-    let end = memchr(b'?', path).unwrap_or(path.len());
-    let (only_path, query) = path.split_at(end);
-    if let Some(kind) = plain_ambiguity(only_path) {
-        return FieldValue::Ambiguous(kind);
-    }
-    if memchr(b'%', only_path).is_none() {
-        return FieldValue::Value(Cow::Borrowed(path));
-    }
-    match decode(only_path) {
-        Err(kind) => FieldValue::Ambiguous(kind),
-        Ok(mut decoded) => {
-            decoded.extend_from_slice(query);
-            FieldValue::Value(Cow::Owned(decoded))
-        }
-    }
-}
-
-/// What is ambiguous without looking into percent-encodings.
-fn plain_ambiguity(path: &[u8]) -> Option<&'static str> {
-    if memchr(b';', path).is_some() {
-        return Some("path_parameters");
-    }
-    memchr_iter(b'/', path).find_map(|slash| match path[slash + 1..] {
-        [b'/', ..] => Some("empty_segment"),
-        [b'.'] | [b'.', b'/', ..] | [b'.', b'.'] | [b'.', b'.', b'/', ..] => Some("dot_segment"),
-        // Where the path ends in a slash, every reader reads it alike.
-        _ => None,
-    })
-}
-
-fn decode(path: &[u8]) -> Result<Vec<u8>, &'static str> {
-    let mut normal = Vec::with_capacity(path.len());
-    let mut raw = Vec::with_capacity(path.len());
-    let mut rest = path;
-    while let [first, tail @ ..] = rest {
-        rest = tail;
-        if *first != b'%' {
-            normal.push(*first);
-            raw.push(*first);
-            continue;
-        }
-        let [high, low, tail @ ..] = rest else { return Err("malformed_percent") };
-        if !high.is_ascii_hexdigit() || !low.is_ascii_hexdigit() {
-            return Err("malformed_percent");
-        }
-        rest = tail;
-        let byte = hex(*high) << 4 | hex(*low);
-        raw.push(byte);
-        match byte {
-            b'.' => return Err("encoded_dot"),
-            b'/' => return Err("encoded_slash"),
-            b'\\' => return Err("encoded_backslash"),
-            0 => return Err("encoded_nul"),
-            b'-' | b'_' | b'~' | b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => normal.push(byte),
-            _ => normal.extend_from_slice(&[b'%', high.to_ascii_uppercase(), low.to_ascii_uppercase()]),
-        }
-    }
-    // Overlong forms are invalid UTF-8 too.
-    if std::str::from_utf8(&raw).is_err() { Err("invalid_utf8") } else { Ok(normal) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn of(path: &str) -> FieldValue<'_> {
-        normalise(path.as_bytes())
-    }
-
     fn value(path: &str) -> FieldValue<'static> {
         FieldValue::Value(Cow::Owned(path.as_bytes().to_vec()))
-    }
-
-    #[test]
-    fn a_path_that_all_read_alike_has_a_normal_form() {
-        for (path, normal) in [
-            ("/", "/"),
-            ("/a/b.json", "/a/b.json"),
-            ("/a/", "/a/"),
-            ("/status/200?x=//..;%2f", "/status/200?x=//..;%2f"),
-            ("/%61%7e", "/a~"),
-            ("/%c3%a9?%61", "/%C3%A9?%61"),
-            ("/...", "/..."),
-            ("/.hidden", "/.hidden"),
-            ("/a%20b", "/a%20b"),
-        ] {
-            assert_eq!(of(path), value(normal), "{path}");
-        }
-    }
-
-    #[test]
-    fn a_path_that_two_may_read_differently_is_ambiguous() {
-        for (path, kind) in [
-            ("/a/../b", "dot_segment"),
-            ("/.", "dot_segment"),
-            ("/..", "dot_segment"),
-            ("//admin", "empty_segment"),
-            ("/a//b", "empty_segment"),
-            ("/a//", "empty_segment"),
-            ("/%2e%2e/x", "encoded_dot"),
-            ("/a%2Fb", "encoded_slash"),
-            ("/a%5cb", "encoded_backslash"),
-            ("/a%00", "encoded_nul"),
-            ("/a%", "malformed_percent"),
-            ("/a%4", "malformed_percent"),
-            ("/a%zz", "malformed_percent"),
-            ("/a;b=c", "path_parameters"),
-            ("/%c0%af", "invalid_utf8"),
-            ("/%ff", "invalid_utf8"),
-        ] {
-            assert_eq!(of(path), FieldValue::Ambiguous(kind), "{path}");
-        }
     }
 
     #[test]
@@ -302,8 +193,9 @@ mod tests {
             ("CONNECT", "h:", Fault::Form),
             ("CONNECT", "/a", Fault::Authority),
             ("GET", "/a#b", Fault::Byte),
-            ("GET", "/a\\b", Fault::Byte),
-            ("GET", "/é", Fault::Byte),
+            ("GET", "http://h\\b/", Fault::Authority),
+            ("GET", "http://é/", Fault::Authority),
+            ("GET", "/a\x7f", Fault::Byte),
             ("GET", "/a\tb", Fault::Byte),
         ] {
             assert_eq!(Target::parse(method.as_bytes(), target.as_bytes()), Err(violation), "{method} {target}");

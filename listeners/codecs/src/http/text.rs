@@ -78,11 +78,19 @@ pub(crate) fn has_member(value: &[u8], name: &[u8]) -> bool {
     members(value).any(|member| member.eq_ignore_ascii_case(name))
 }
 
-/// Whether two different names become one variable where headers are handed to programs: `x-user` and `X_User` both are
-/// `HTTP_X_USER` (RFC 3875 §4.1.18).
+/// Whether two names become one variable where headers are handed to programs: `x-user` and `X_User` both are
+/// `HTTP_X_USER` (RFC 3875 §4.1.18). Some servers make `_` of each byte that is neither letter nor digit (lighttpd), so all
+/// of these are one here, repeated or not, and those at the ends are none.
 pub(crate) fn is_variable_of(one: &[u8], other: &[u8]) -> bool {
-    let letter = |byte: u8| if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
-    one.len() == other.len() && one.iter().zip(other).all(|(one, other)| letter(*one) == letter(*other))
+    let words = |name| <[u8]>::split(name, |byte| !byte.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    let (mut one, mut other) = (words(one), words(other));
+    loop {
+        match (one.next(), other.next()) {
+            (None, None) => return true,
+            (Some(one), Some(other)) if one.eq_ignore_ascii_case(other) => {}
+            _ => return false,
+        }
+    }
 }
 
 /// The value of a hexadecimal digit.
@@ -107,6 +115,16 @@ pub(crate) fn content_length(value: &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_that_become_one_variable_have_the_same_words() {
+        for other in ["x-user", "X_User", "x.user", "X--User", "x-_~user", "-x-user", "x-user!", "X|User"] {
+            assert!(is_variable_of(b"X-User", other.as_bytes()), "{other}");
+        }
+        for other in ["xuser", "x-users", "x-user-x", "x", "", "-", "y-user"] {
+            assert!(!is_variable_of(b"X-User", other.as_bytes()), "{other}");
+        }
+    }
 
     #[test]
     fn each_control_byte_is_found_wherever_it_stands() {

@@ -24,17 +24,19 @@ fn connection(close: bool) -> &'static str {
     if close { "Connection: close\r\n" } else { "" }
 }
 
-/// The answer to a request that cannot be relayed. The connection ends behind it.
-pub(super) fn refused(status: u16, out: &mut Vec<u8>) {
+/// The answer to a request that cannot be relayed, or whose answer cannot. The connection ends behind it.
+pub(super) fn refused(status: u16, head: bool, out: &mut Vec<u8>) {
     let text = match status {
         408 => "The request did not come in time\r\n",
         414 => "The request target is too long\r\n",
-        431 => "The request head is too large\r\n",
+        417 => "This expectation is not supported\r\n",
+        431 => "The request head or its trailers are too large\r\n",
+        502 => "The server's answer cannot be relayed\r\n",
         501 => "This transfer coding is not supported\r\n",
         505 => "This version of HTTP is not supported\r\n",
         _ => "Malformed request\r\n",
     };
-    write(status, text, false, true, out);
+    write(status, text, head, true, out);
 }
 
 fn write(status: u16, text: &str, head: bool, close: bool, out: &mut Vec<u8>) {
@@ -42,7 +44,9 @@ fn write(status: u16, text: &str, head: bool, close: bool, out: &mut Vec<u8>) {
         403 => "Forbidden",
         408 => "Request Timeout",
         414 => "URI Too Long",
+        417 => "Expectation Failed",
         431 => "Request Header Fields Too Large",
+        502 => "Bad Gateway",
         501 => "Not Implemented",
         505 => "HTTP Version Not Supported",
         _ => "Bad Request",

@@ -37,6 +37,11 @@ impl Body {
         }
     }
 
+    /// Whether it ends within so many bytes.
+    pub(super) fn ends_within(&self, bytes: usize) -> bool {
+        matches!(self, Self::Length(left) if *left <= bytes as u64)
+    }
+
     /// How many bytes may pass unseen: not the last one, behind which the next message begins.
     pub(super) fn passthrough(&self) -> u64 {
         match self {

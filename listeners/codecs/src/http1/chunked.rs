@@ -6,14 +6,19 @@ use memchr::memchr;
 use super::{
     body::Taken,
     field,
-    framing::is_framing,
     head::{Bounds, Scan},
     violation::Violation,
 };
-use crate::http::text::{hex, is_control};
+use crate::http::{
+    names::is_barred_from_trailers,
+    text::{hex, is_control, trim_start},
+};
 
 /// Longest chunk size: 16 hexadecimal digits fill 64 bits.
 const SIZE_DIGITS: usize = 16;
+/// Largest chunk in bytes. Readers that count in 32 bits take a larger one for another (Netty 4.1, the JDK's server), and
+/// nobody sends such a chunk.
+const LARGEST: u64 = i32::MAX as u64;
 
 /// Room for what is neither size nor data, in bytes.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +27,9 @@ pub(super) struct Rooms {
     pub(super) extensions: usize,
     /// A trailer section.
     pub(super) trailers: usize,
+    /// White space behind a size, control bytes in an extension and any trailers are taken: for answers that go on as they
+    /// are, of which only the end matters.
+    pub(super) lenient: bool,
 }
 
 /// Where in a chunked body we are.
@@ -90,16 +98,16 @@ impl Chunked {
                 _ => Err(Violation::ChunkEnd),
             },
             Place::Size => {
-                let Some((length, size)) = self.size_line(rest, rooms.extensions)? else { return Ok(Look::Wait) };
+                let Some((length, size)) = self.size_line(rest, rooms)? else { return Ok(Look::Wait) };
                 self.place = if size == 0 { Place::Trailers(Scan::of_section()) } else { Place::Data(size) };
                 Ok(Look::Took(length))
             }
-            Place::Trailers(scan) => Ok(trailers(scan, rest, rooms.trailers)?.map_or(Look::Wait, Look::End)),
+            Place::Trailers(scan) => Ok(trailers(scan, rest, rooms)?.map_or(Look::Wait, Look::End)),
         }
     }
 
     /// `chunk-size [ chunk-ext ] CRLF`: its length and the size.
-    fn size_line(&mut self, input: &[u8], room: usize) -> Result<Option<(usize, u64)>, Violation> {
+    fn size_line(&mut self, input: &[u8], rooms: Rooms) -> Result<Option<(usize, u64)>, Violation> {
         let digits = input.iter().take(SIZE_DIGITS + 1).take_while(|byte| byte.is_ascii_hexdigit()).count();
         if digits > SIZE_DIGITS || (digits == 0 && !input.is_empty()) {
             return Err(Violation::ChunkSize);
@@ -109,13 +117,13 @@ impl Chunked {
         if let [b'\r', b'\n', ..] = input[digits..] {
             return sized(digits + 2, size).map(Some);
         }
-        let longest = digits + room.saturating_sub(self.extensions as usize) + 2;
+        let longest = digits + rooms.extensions.saturating_sub(self.extensions as usize) + 2;
         let line = &input[..input.len().min(longest)];
         let Some(lf) = memchr(b'\n', line) else {
-            check_extension(&line[digits..])?;
+            check_extension(&line[digits..], rooms.lenient)?;
             return if input.len() < longest { Ok(None) } else { Err(Violation::ChunkExtensions) };
         };
-        check_extension(&line[digits..lf])?;
+        check_extension(&line[digits..lf], rooms.lenient)?;
         if line[lf - 1] != b'\r' {
             return Err(Violation::BareLf);
         }
@@ -125,16 +133,16 @@ impl Chunked {
 }
 
 fn sized(length: usize, size: u64) -> Result<(usize, u64), Violation> {
-    if size > i64::MAX.cast_unsigned() { Err(Violation::ChunkSize) } else { Ok((length, size)) }
+    if size > LARGEST { Err(Violation::ChunkSize) } else { Ok((length, size)) }
 }
 
 /// What stands between the size and the LF: nothing, or `;` and anything without control bytes, and one CR at the end.
-fn check_extension(bytes: &[u8]) -> Result<(), Violation> {
+fn check_extension(bytes: &[u8], lenient: bool) -> Result<(), Violation> {
     let text = bytes.strip_suffix(b"\r").unwrap_or(bytes);
-    match text {
+    match if lenient { trim_start(text) } else { text } {
         [] => Ok(()),
         [b';', ..] => {
-            if text.iter().any(|byte| is_control(*byte)) {
+            if !lenient && text.iter().any(|byte| is_control(*byte)) {
                 Err(Violation::ChunkExtension)
             } else {
                 Ok(())
@@ -146,13 +154,14 @@ fn check_extension(bytes: &[u8]) -> Result<(), Violation> {
 }
 
 /// The end of the trailer section, once it is there as a whole and right.
-fn trailers(scan: &mut Scan, input: &[u8], room: usize) -> Result<Option<usize>, Violation> {
-    let bounds = Bounds { bytes: room, lines: usize::MAX - 1, offences: [Violation::Trailers; 3] };
+fn trailers(scan: &mut Scan, input: &[u8], rooms: Rooms) -> Result<Option<usize>, Violation> {
+    // The empty line is none of it.
+    let bytes = rooms.trailers.saturating_add(2);
+    let bounds = Bounds { bytes, lines: usize::MAX - 1, offences: [Violation::Trailers; 3] };
     let Some(end) = scan.end(input, &bounds)? else { return Ok(None) };
-    let mut section = &input[..end];
+    let mut section = if rooms.lenient { &[][..] } else { &input[..end] };
     while let field::Piece::Line(line, length) = field::read(section)? {
-        let barred = [&b"connection"[..], b"trailer", b"te", b"upgrade", b"expect"];
-        if is_framing(line.name) || barred.iter().any(|name| line.is(name)) {
+        if is_barred_from_trailers(line.name) {
             return Err(Violation::TrailerField);
         }
         section = &section[length..];

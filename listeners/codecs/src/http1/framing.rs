@@ -1,7 +1,10 @@
 //! Where a message ends, by its header fields (RFC 9112 §6).
 
 use super::{field::Line, violation::Violation};
-use crate::http::text::{content_length, members};
+use crate::http::{
+    names::is_framing,
+    text::{content_length, members},
+};
 
 /// HTTP version of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,9 +33,6 @@ pub(super) struct Framing {
     pub(super) length: Option<u64>,
     pub(super) chunked: bool,
 }
-
-/// Fields that frame or route a message: nobody may nominate them in Connection or send them in a trailer.
-const FRAMING: [&[u8]; 3] = [b"content-length", b"transfer-encoding", b"host"];
 
 impl Framing {
     /// Takes one line into account.
@@ -66,9 +66,4 @@ impl Framing {
     pub(super) fn has_content(&self) -> bool {
         self.chunked || self.length.is_some_and(|length| length > 0)
     }
-}
-
-/// Whether a field, by its name, frames or routes a message.
-pub(super) fn is_framing(name: &[u8]) -> bool {
-    FRAMING.iter().any(|field| name.eq_ignore_ascii_case(field))
 }

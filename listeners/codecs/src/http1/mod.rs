@@ -7,6 +7,7 @@ mod chunked;
 mod field;
 mod framing;
 mod head;
+mod odd;
 mod offer;
 mod outstanding;
 mod request;
@@ -22,6 +23,7 @@ use portcullis_rules::request::Request;
 
 use self::{
     head::Scan,
+    odd::Odd,
     outstanding::{Due, Outstanding},
     requests::{Requests, forward},
     responses::Responses,
@@ -57,6 +59,10 @@ pub(crate) struct Http1 {
     offer: Option<Box<Offer>>,
     /// The server has taken the offer up: nothing of HTTP/1 comes any more.
     switched: bool,
+    /// Bytes of the client are held.
+    holds: bool,
+    /// The connection ends behind the answers that are due.
+    ends: bool,
 }
 
 // A relay lives as long as its connection, so what it keeps is bounded.
@@ -94,6 +100,8 @@ impl Http1 {
             tunnel: false,
             offer: None,
             switched: false,
+            holds: false,
+            ends: false,
         }
     }
 
@@ -114,10 +122,7 @@ impl Http1 {
     fn offend(&mut self, side: Side, violation: Violation, checker: &mut dyn Checker, out: &mut Output) {
         match side {
             Side::Downstream => self.client_offends(violation, checker, out),
-            Side::Upstream => {
-                checker.offended(&Offended { violation, side });
-                out.close = Some(Close::Reset);
-            }
+            Side::Upstream => self.server_offends(violation, checker, out),
         }
     }
 
@@ -129,13 +134,6 @@ impl Http1 {
         if self.outstanding.is_empty() {
             out.close = Some(Close::Graceful);
         }
-    }
-
-    fn server_ends(&mut self, held: usize, out: &mut Output) {
-        // Where the end of the stream ends the answer, nothing of ours can follow it and no reset may cut it. Inside
-        // any other answer the client has to see that it was cut; between answers nothing more will come.
-        let cut = matches!(self.responses, Responses::Body(_)) || held > 0;
-        out.close = Some(if cut { Close::Reset } else { Close::Graceful });
     }
 }
 
@@ -149,7 +147,7 @@ impl Relay for Http1 {
             let rest = &input[step.forward..];
             let progress = match from {
                 Side::Downstream => self.request(rest, checker, out),
-                Side::Upstream => self.response(rest, checker),
+                Side::Upstream => self.response(rest, checker, out),
             };
             step.forward += progress.step.forward;
             step.discard = progress.step.discard;
@@ -157,7 +155,8 @@ impl Relay for Http1 {
                 Ok(go) => go && progress.step.taken() > 0,
                 Err(violation) => {
                     self.offend(from, violation, checker, out);
-                    false
+                    // An odd answer goes on as it is.
+                    from == Side::Upstream
                 }
             };
             // What we say ourselves goes behind what this step forwards, so the step ends there.
@@ -165,9 +164,15 @@ impl Relay for Http1 {
             if ours {
                 self.settle(out);
             }
+            if self.ends && self.outstanding.is_empty() {
+                out.close = out.close.or(Some(Close::Graceful));
+            }
             if !go || step.discard > 0 || ours {
                 break;
             }
+        }
+        if from == Side::Downstream {
+            self.holds = step.taken() < input.len();
         }
         step
     }
@@ -176,15 +181,17 @@ impl Relay for Http1 {
         match from {
             _ if self.tunnel => {}
             Side::Downstream => self.client_ends(held, checker, out),
-            Side::Upstream => self.server_ends(held, out),
+            Side::Upstream => self.server_ends(held, checker, out),
         }
     }
 
     fn wants(&self, side: Side) -> bool {
         match (side, self.requests) {
             _ if self.tunnel => true,
-            (Side::Downstream, Requests::Switching) => false,
-            (Side::Downstream, Requests::Head { .. }) => !self.is_full(),
+            // What has to wait is held, and no more is read then. Until something has to, a client that goes is seen.
+            (Side::Downstream, Requests::Switching | Requests::Shut) => !self.holds,
+            (Side::Downstream, Requests::Head { .. }) => !(self.is_full() && self.holds),
+            (Side::Downstream, Requests::Held { .. }) => !(self.waits_for_word() && self.holds),
             _ => true,
         }
     }
@@ -199,6 +206,14 @@ impl Relay for Http1 {
         }
     }
 
+    fn body_waits(&self) -> bool {
+        self.waits_for_word()
+    }
+
+    fn body_timeout(&mut self) {
+        self.has_word();
+    }
+
     fn client_first(&self) -> bool {
         true
     }
@@ -206,19 +221,17 @@ impl Relay for Http1 {
     fn passthrough(&self, from: Side) -> u64 {
         match (from, self.requests, self.responses) {
             _ if self.tunnel => u64::MAX,
-            (Side::Downstream, Requests::Body { body, .. }, _) | (Side::Upstream, _, Responses::Body(body)) => {
-                body.passthrough()
-            }
-            (Side::Upstream, _, Responses::UntilClose) => u64::MAX,
+            (Side::Downstream, Requests::Body { body, .. }, _)
+            | (Side::Upstream, _, Responses::Body(body) | Responses::Odd(Odd::Body(body))) => body.passthrough(),
+            (Side::Upstream, _, Responses::UntilClose | Responses::Odd(Odd::UntilClose)) => u64::MAX,
             _ => 0,
         }
     }
 
     fn passed(&mut self, from: Side, bytes: u64) {
         match (from, &mut self.requests, &mut self.responses) {
-            (Side::Downstream, Requests::Body { body, .. }, _) | (Side::Upstream, _, Responses::Body(body)) => {
-                body.passed(bytes);
-            }
+            (Side::Downstream, Requests::Body { body, .. }, _)
+            | (Side::Upstream, _, Responses::Body(body) | Responses::Odd(Odd::Body(body))) => body.passed(bytes),
             _ => {}
         }
     }

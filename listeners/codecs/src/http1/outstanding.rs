@@ -40,10 +40,12 @@ pub(super) enum Due {
     },
     /// Our reset.
     Reset,
-    /// Our word about a malformed request, then the end.
+    /// Our word about what cannot be relayed, then the end.
     Error {
         /// Its status.
         status: u16,
+        /// The request was HEAD.
+        head: bool,
     },
 }
 

@@ -19,6 +19,7 @@ use super::{
 use crate::http::{
     SCHEMA,
     grpc::Call,
+    names::is_imitation,
     parts::Parts,
     target::{Target, check_authority},
     text::{has_member, is_token_byte, is_variable_of, members},
@@ -31,6 +32,8 @@ pub(super) struct Head<'a> {
     version: Version,
     pub(super) framing: Framing,
     upgrade: bool,
+    /// It offers to switch, so that a server may do that before it reads the body.
+    pub(super) offers: bool,
     pub(super) offered: Offered<'a>,
     /// The call of gRPC-Web that it is.
     pub(super) call: Option<Call>,
@@ -58,6 +61,7 @@ impl<'a> Sink<'a> for Head<'a> {
             version,
             framing: Framing::default(),
             upgrade: false,
+            offers: false,
             offered: Offered::default(),
             call: None,
             expect: false,
@@ -67,6 +71,9 @@ impl<'a> Sink<'a> for Head<'a> {
     }
 
     fn note(&mut self, line: &Line<'a>) -> Result<(), Violation> {
+        if is_imitation(line.name) {
+            return Err(Violation::FieldVariant);
+        }
         // Names are told apart by their length first: most lines are none of these.
         match line.name.len() {
             4 if line.is(b"host") => {
@@ -79,9 +86,10 @@ impl<'a> Sink<'a> for Head<'a> {
                 }
                 self.parts.host = Some(line.value);
             }
-            6 if line.is(b"expect") => self.expect = true,
+            6 if line.is(b"expect") => self.expects(line.value)?,
             7 if line.is(b"upgrade") => {
                 self.upgrade = true;
+                self.offers = true;
                 self.offered.note(line);
             }
             10 if line.is(b"connection") => {
@@ -95,7 +103,10 @@ impl<'a> Sink<'a> for Head<'a> {
                 // In HTTP/1 there are no others.
                 self.call = self.call.or(Call::of(line.value).filter(|call| *call != Call::Native));
             }
-            14 if line.is(b"http2-settings") => self.offered.note(line),
+            14 if line.is(b"http2-settings") => {
+                self.offers = true;
+                self.offered.note(line);
+            }
             14 | 17 => self.framing.note(line)?,
             _ => {}
         }
@@ -126,6 +137,12 @@ impl<'a> Head<'a> {
         }
     }
 
+    /// There is one expectation, and it is met once (RFC 9110 §10.1.1).
+    fn expects(&mut self, value: &[u8]) -> Result<(), Violation> {
+        let again = std::mem::replace(&mut self.expect, true);
+        if again || !value.eq_ignore_ascii_case(b"100-continue") { Err(Violation::Expectation) } else { Ok(()) }
+    }
+
     fn is_connect(&self) -> bool {
         matches!(self.parts.target, Target::Authority(_))
     }
@@ -144,7 +161,7 @@ impl<'a> Head<'a> {
             match &mut found {
                 _ if !line.is(name) => {
                     if is_variable_of(line.name, name) {
-                        return FieldValue::Ambiguous("underscore");
+                        return FieldValue::Ambiguous("variant");
                     }
                 }
                 None => found = Some(Cow::Borrowed(line.value)),

@@ -7,6 +7,7 @@ use super::{
     body::Body,
     chunked::Rooms,
     head::{self, Bounds, Scan},
+    odd::Odd,
     outstanding::{Asked, Due},
     request,
     responses::Responses,
@@ -26,6 +27,8 @@ const EMPTY_LINES: u8 = 4;
 pub(super) enum Requests {
     /// In front of or in a head, behind so many empty lines.
     Head { scan: Scan, empty_lines: u8 },
+    /// In front of the body of an allowed request that has to wait.
+    Held { body: Body, asked: Asked, wait: Wait },
     /// In the body of an allowed request that has been asked so.
     Body { body: Body, asked: Asked },
     /// In the body of a denied request that was answered; so many bytes more are read of it.
@@ -34,7 +37,22 @@ pub(super) enum Requests {
     Switching,
     /// No request comes any more: what does come is dropped.
     Over,
+    /// Behind a whole request to which an odd answer comes: the next one cannot be taken.
+    Shut,
 }
+
+/// What a body waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Wait {
+    /// The server's word, for a time (`Expect: 100-continue`): one that answers without may take the body for requests.
+    word: bool,
+    /// Its first bytes: with an offer to switch, they may not be those of HTTP/2. A server that switches before it reads
+    /// the body takes them for that.
+    beginning: bool,
+}
+
+/// What no body that comes with an offer to switch may begin with: so begins the preface of HTTP/2 (RFC 9113 §3.4).
+const PREFACE: &[u8] = b"PRI * ";
 
 impl Requests {
     /// In front of a request.
@@ -52,6 +70,21 @@ impl Http1 {
         match self.requests {
             Requests::Switching => Progress::stop(Step::HOLD),
             Requests::Over => Progress::stop(discard(input.len())),
+            Requests::Shut => {
+                // The client takes the answer for complete, and we cannot tell.
+                if self.responses == Responses::Odd(Odd::UntilClose) {
+                    out.close = Some(Close::Reset);
+                }
+                Progress::stop(Step::HOLD)
+            }
+            Requests::Held { body, asked, wait } => match begins(body, wait, input) {
+                None => Progress::stop(Step::HOLD),
+                Some(Err(violation)) => Progress::offence(Step::HOLD, violation),
+                Some(Ok(())) => {
+                    self.requests = Requests::Body { body, asked };
+                    self.request(input, checker, out)
+                }
+            },
             Requests::Head { .. } if self.is_full() => Progress::stop(Step::HOLD),
             Requests::Head { scan, empty_lines } => self
                 .request_head(scan, empty_lines, input, checker, out)
@@ -79,13 +112,25 @@ impl Http1 {
         }
     }
 
+    /// Whether a body waits for the server's word.
+    pub(super) fn waits_for_word(&self) -> bool {
+        matches!(self.requests, Requests::Held { wait: Wait { word: true, .. }, .. })
+    }
+
+    /// The server's word has come, or is waited for no longer.
+    pub(super) fn has_word(&mut self) {
+        if let Requests::Held { wait, .. } = &mut self.requests {
+            wait.word = false;
+        }
+    }
+
     /// Whether too many answers are due.
     pub(super) fn is_full(&self) -> bool {
         self.outstanding.len() >= self.limits.pipelined.max(1)
     }
 
     fn request_rooms(&self) -> Rooms {
-        Rooms { extensions: self.limits.chunk_extensions, trailers: self.limits.trailers }
+        Rooms { extensions: self.limits.chunk_extensions, trailers: self.limits.trailers, lenient: false }
     }
 
     /// Behind a request that offered to switch, what follows waits for the answer, if that has not come already.
@@ -152,7 +197,9 @@ impl Http1 {
         let asked = head.asked();
         self.offer = if asked.upgrade { head.offered.read(asked.head, &self.limits) } else { None };
         self.outstanding.push(Due::Answer(asked));
+        let wait = Wait { word: head.expect, beginning: head.offers };
         match Body::of(head.framing) {
+            Some(body) if wait.word || wait.beginning => self.requests = Requests::Held { body, asked, wait },
             Some(body) => self.requests = Requests::Body { body, asked },
             None => self.behind_body(asked),
         }
@@ -203,8 +250,8 @@ impl Http1 {
                     }
                 }
                 Due::Reset => out.close = Some(Close::Reset),
-                Due::Error { status } => {
-                    answers::refused(status, &mut out.downstream);
+                Due::Error { status, head } => {
+                    answers::refused(status, head, &mut out.downstream);
                     out.close = Some(Close::Graceful);
                 }
             }
@@ -215,9 +262,9 @@ impl Http1 {
     /// The client sent what cannot be relayed. It is told in order, if that can be done.
     pub(super) fn client_offends(&mut self, violation: Violation, checker: &mut dyn Checker, out: &mut Output) {
         checker.offended(&Offended { violation, side: Side::Downstream });
-        let error = Due::Error { status: violation.status() };
+        let error = Due::Error { status: violation.status(), head: false };
         match self.requests {
-            Requests::Body { .. } => {
+            Requests::Body { .. } | Requests::Held { .. } => {
                 self.requests = Requests::Over;
                 let begun = self.outstanding.len() == 1 && !matches!(self.responses, Responses::Head(_));
                 // The server waits for the rest of the body, so its answer never comes: ours stands in its place.
@@ -229,8 +276,20 @@ impl Http1 {
                 self.settle(out);
             }
             Requests::Swallow { .. } => self.stop_swallowing(out),
-            Requests::Head { .. } | Requests::Switching | Requests::Over => self.last_word(error, out),
+            Requests::Head { .. } | Requests::Switching | Requests::Over | Requests::Shut => self.last_word(error, out),
         }
+    }
+}
+
+/// Whether a body may go on, by its first bytes; nothing if that cannot be told yet.
+fn begins(body: Body, wait: Wait, input: &[u8]) -> Option<Result<(), Violation>> {
+    let there = input.len().min(PREFACE.len());
+    let like = wait.beginning && input[..there] == PREFACE[..there];
+    match (wait.word, like) {
+        (true, _) => None,
+        (false, true) if there == PREFACE.len() => Some(Err(Violation::OfferedPreface)),
+        (false, true) if !body.ends_within(there) => None,
+        _ => Some(Ok(())),
     }
 }
 

@@ -1,16 +1,17 @@
 //! The server's stream: answers to what was asked, in order, and nothing else.
 
 use super::{
-    Http1, Progress,
+    Http1, Progress, answers,
     body::Body,
     chunked::{Chunked, Rooms},
     head::{self, Bounds, Scan},
+    odd::{self, Odd, is_http},
     outstanding::Due,
     requests::{Requests, forward},
     response::{self, Next},
-    violation::Violation,
+    violation::{Offended, Violation},
 };
-use crate::relay::{Answer, Checker, Step};
+use crate::relay::{Answer, Checker, Close, Output, Side, Step};
 
 /// Where in the server's stream we are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,25 +19,126 @@ pub(super) enum Responses {
     Head(Scan),
     Body(Body),
     UntilClose,
+    /// In an answer that goes on although it is not right.
+    Odd(Odd),
 }
 
 impl Http1 {
-    pub(super) fn response(&mut self, input: &[u8], checker: &mut dyn Checker) -> Progress {
+    pub(super) fn response(&mut self, input: &[u8], checker: &mut dyn Checker, out: &mut Output) -> Progress {
         match self.responses {
-            Responses::UntilClose => Progress::stop(forward(input.len())),
+            Responses::UntilClose | Responses::Odd(Odd::UntilClose) => Progress::stop(forward(input.len())),
             Responses::Head(scan) => self
                 .response_head(scan, input, checker)
                 .unwrap_or_else(|violation| Progress::offence(Step::HOLD, violation)),
             Responses::Body(mut body) => {
-                // A trailer section is as long as a head may be.
-                let rooms = Rooms { extensions: self.limits.chunk_extensions, trailers: self.limits.response_head };
-                let (taken, end) = body.take(input, rooms);
+                let (taken, end) = body.take(input, self.response_rooms(false));
                 match end {
                     Ok(true) => self.answered(),
                     Ok(false) => self.responses = Responses::Body(body),
-                    Err(violation) => return Progress::offence(forward(taken), violation),
+                    Err(violation) => {
+                        self.responses = Responses::Body(body);
+                        return Progress::offence(forward(taken), violation);
+                    }
                 }
                 Progress::go_on(forward(taken))
+            }
+            Responses::Odd(Odd::Head { seen, lines }) => self.odd_head(seen, lines, input, checker, out),
+            Responses::Odd(Odd::Body(mut body)) => {
+                let (taken, end) = body.take(input, self.response_rooms(true));
+                match end {
+                    Ok(true) => self.answered(),
+                    Ok(false) => self.responses = Responses::Odd(Odd::Body(body)),
+                    Err(_) => {
+                        self.until_close();
+                        return Progress::stop(forward(input.len()));
+                    }
+                }
+                Progress::go_on(forward(taken))
+            }
+        }
+    }
+
+    fn response_rooms(&self, lenient: bool) -> Rooms {
+        // A trailer section is as long as a head may be.
+        Rooms { extensions: self.limits.chunk_extensions, trailers: self.limits.response_head, lenient }
+    }
+
+    /// The server sent what is not right. If its answer has begun, or clients can read it all the same, it goes on as it
+    /// is; otherwise the client is told.
+    pub(super) fn server_offends(&mut self, violation: Violation, checker: &mut dyn Checker, out: &mut Output) {
+        checker.offended(&Offended { violation, side: Side::Upstream });
+        let sending = matches!(self.requests, Requests::Body { .. } | Requests::Held { .. } | Requests::Over);
+        self.requests = if sending { Requests::Over } else { Requests::Shut };
+        self.ends = true;
+        match self.responses {
+            Responses::Body(body) => self.responses = Responses::Odd(Odd::Body(body)),
+            // What was asked has been answered, and what comes now nobody waits for.
+            _ if violation == Violation::UnaskedResponse => out.close = Some(Close::Graceful),
+            _ if matches!(violation, Violation::BadSwitch | Violation::LongResponseHead) => self.no_answer(out),
+            _ => self.responses = Responses::Odd(Odd::Head { seen: 0, lines: 0 }),
+        }
+    }
+
+    fn odd_head(
+        &mut self,
+        mut seen: usize,
+        mut lines: usize,
+        input: &[u8],
+        checker: &mut dyn Checker,
+        out: &mut Output,
+    ) -> Progress {
+        let Some(Due::Answer(asked)) = self.outstanding.front() else { return Progress::stop(Step::HOLD) };
+        let end = if is_http(input) { odd::end(&mut seen, &mut lines, input) } else { Some(0) };
+        let Some(end) = end else {
+            self.responses = Responses::Odd(Odd::Head { seen, lines });
+            if input.len() > self.limits.response_head {
+                self.no_answer(out);
+            }
+            return Progress::stop(Step::HOLD);
+        };
+        let (status, next) = odd::read(&input[..end], asked);
+        if !matches!(next, odd::Next::Interim | odd::Next::Refuse) {
+            checker.answered(Answer::next(status));
+        }
+        match next {
+            odd::Next::Interim => self.responses = Responses::Odd(Odd::Head { seen: 0, lines: 0 }),
+            odd::Next::Nothing => self.answered(),
+            odd::Next::Body(body) => self.responses = Responses::Odd(Odd::Body(body)),
+            odd::Next::UntilClose => self.until_close(),
+            odd::Next::Refuse => {
+                self.no_answer(out);
+                return Progress::stop(Step::HOLD);
+            }
+        }
+        Progress::go_on(forward(end))
+    }
+
+    /// The answer ends with the server's stream, so the client may take it for complete before.
+    fn until_close(&mut self) {
+        self.responses = Responses::Odd(Odd::UntilClose);
+    }
+
+    /// The client gets our word in the place of the answer.
+    fn no_answer(&mut self, out: &mut Output) {
+        let head = matches!(self.outstanding.front(), Some(Due::Answer(asked)) if asked.head);
+        answers::refused(502, head, &mut out.downstream);
+        out.close = Some(Close::Graceful);
+    }
+
+    pub(super) fn server_ends(&mut self, held: usize, checker: &mut dyn Checker, out: &mut Output) {
+        match self.responses {
+            Responses::Head(_) if held > 0 && !self.outstanding.is_empty() => {
+                let violation = Violation::TruncatedResponseHead;
+                checker.offended(&Offended { violation, side: Side::Upstream });
+                self.no_answer(out);
+            }
+            Responses::Odd(Odd::Head { .. }) => self.no_answer(out),
+            // Inside an answer the client has to see that it was cut.
+            Responses::Body(_) | Responses::Odd(Odd::Body(_)) => out.close = Some(Close::Reset),
+            // Where the end of the stream ends the answer, nothing of ours can follow it and no reset may cut it. Between
+            // answers nothing more will come.
+            Responses::Head(_) | Responses::UntilClose | Responses::Odd(Odd::UntilClose) => {
+                out.close = Some(Close::Graceful);
             }
         }
     }
@@ -54,13 +156,15 @@ impl Http1 {
             self.responses = Responses::Head(scan);
             return Ok(Progress::stop(Step::HOLD));
         };
-        self.responses = Responses::Head(scan);
         let next = head.next(asked)?;
+        self.responses = Responses::Head(scan);
         // What is asked by an offer of HTTP/2 is answered there.
         if !matches!(next, Next::Interim | Next::Http2) {
             checker.answered(Answer::next(head.status));
         }
+        let last = self.outstanding.len() == 1;
         match next {
+            Next::Interim if head.status == 100 && last => self.has_word(),
             Next::Interim => {}
             Next::Nothing => self.answered(),
             Next::Length(length) => self.responses = Responses::Body(Body::Length(length)),
@@ -68,6 +172,11 @@ impl Http1 {
             Next::UntilClose => self.responses = Responses::UntilClose,
             Next::Tunnel => self.tunnel = true,
             Next::Http2 => self.switch()?,
+        }
+        // A server that answers without its word need not read the body, and what came of it would be its next request.
+        if last && self.waits_for_word() && matches!(self.responses, Responses::Body(_) | Responses::UntilClose) {
+            self.requests = Requests::Over;
+            self.ends = true;
         }
         Ok(Progress::go_on(forward(end)))
     }
@@ -87,13 +196,23 @@ impl Http1 {
         let oldest = self.outstanding.front();
         self.outstanding.pop();
         self.responses = Responses::Head(Scan::default());
-        // The server did not switch: what the client sent behind its offer is the next request. Earlier answers may
-        // come while an offer waits for its own.
-        if self.requests == Requests::Switching
-            && let Some(Due::Answer(asked)) = oldest
-            && asked.may_switch()
-        {
-            self.requests = Requests::behind(asked);
+        match self.requests {
+            // The server did not switch: what the client sent behind its offer is the next request. Earlier answers may
+            // come while an offer waits for its own.
+            Requests::Switching => {
+                if let Some(Due::Answer(asked)) = oldest
+                    && asked.may_switch()
+                {
+                    self.requests = Requests::behind(asked);
+                }
+            }
+            // The server has said all it has to say about a request that has not come as a whole. What is still to come
+            // it may read or not, and could take for its next request: nothing more goes on.
+            Requests::Body { .. } | Requests::Held { .. } if self.outstanding.is_empty() => {
+                self.requests = Requests::Over;
+                self.ends = true;
+            }
+            _ => {}
         }
     }
 }

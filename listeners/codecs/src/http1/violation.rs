@@ -14,7 +14,7 @@ violations! {
     RequestLine = "request_line", 400;
     /// The method is not a token (RFC 9110 §9.1).
     Method = "method", 400;
-    /// The target has a forbidden byte: CTL, space, `#`, backslash, or one outside ASCII (RFC 9112 §3.2).
+    /// The target has a forbidden byte: CTL, space or `#` (RFC 9112 §3.2).
     TargetByte = "target_byte", 400;
     /// The target has none of the four forms, or one the method does not go with (RFC 9112 §3.2).
     TargetForm = "target_form", 400;
@@ -26,6 +26,10 @@ violations! {
     Http2Preface = "http2_preface", 505;
     /// A field name is empty or not a token (RFC 9112 §5.1).
     FieldName = "field_name", 400;
+    /// A field name that some servers take for one that frames or routes the message: `Transfer_Encoding`.
+    FieldVariant = "field_variant", 400;
+    /// An expectation other than one `100-continue` (RFC 9110 §10.1.1).
+    Expectation = "expectation", 417;
     /// White space between a field name and its colon (RFC 9112 §5.1).
     SpaceBeforeColon = "space_before_colon", 400;
     /// A folded line (RFC 9112 §5.2).
@@ -54,7 +58,10 @@ violations! {
     ConnectionNominates = "connection_nominates", 400;
     /// CONNECT with a body (RFC 9110 §9.3.6).
     ConnectBody = "connect_body", 400;
-    /// The chunk size is empty, signed, spaced, too long or no number (RFC 9112 §7.1).
+    /// The body of an offer to switch begins like HTTP/2 (RFC 9113 §3.4): a server that switches before it reads the body
+    /// takes it for requests.
+    OfferedPreface = "offered_preface", 400;
+    /// The chunk size is empty, signed, spaced, over 2^31 - 1 or no number (RFC 9112 §7.1).
     ChunkSize = "chunk_size", 400;
     /// A chunk extension has a control byte (RFC 9112 §7.1.1).
     ChunkExtension = "chunk_extension", 400;
@@ -80,6 +87,8 @@ violations! {
     StatusLine = "status_line", 502;
     /// The response head is over the limit.
     LongResponseHead = "long_response_head", 502, limit "response_head";
+    /// The server ended its stream inside a response head.
+    TruncatedResponseHead = "truncated_response_head", 502;
     /// A response that no request asks for (RFC 9112 §9.2).
     UnaskedResponse = "unasked_response", 502;
     /// A body on a response that cannot have one (RFC 9112 §6.3).

@@ -104,7 +104,7 @@ impl<'a> Head<'a> {
             match &mut found {
                 _ if field.name != name => {
                     if is_variable_of(field.name, name) {
-                        return FieldValue::Ambiguous("underscore");
+                        return FieldValue::Ambiguous("variant");
                     }
                 }
                 None => found = Some(Cow::Borrowed(field.value)),
@@ -252,7 +252,7 @@ mod tests {
         );
         assert_eq!(seen(&with(&[("host", "H:80")]), "host"), some(["GET", "/a", "h", "h"]));
         assert_eq!(seen(&GET, ":path"), some(["GET", "/a", "h", "/a"]));
-        assert_eq!(seen(&with(&[("x-a", "1"), ("x_a", "2")]), "x-a"), some(["GET", "/a", "h", "?underscore"]));
+        assert_eq!(seen(&with(&[("x-a", "1"), ("x_a", "2")]), "x-a"), some(["GET", "/a", "h", "?variant"]));
         let ambiguous = [GET[0], GET[1], GET[2], (":path", "/a//b")];
         assert_eq!(seen(&ambiguous, ":method"), some(["GET", "?empty_segment", "h", "GET"]));
         let by_host = [GET[0], GET[1], GET[3], ("host", "other:8080")];

@@ -82,7 +82,7 @@ impl Http2 {
     }
 
     fn request_trailers(&mut self, index: usize, block: &Block<'_>, turn: &mut Turn<'_>) -> Result<(), Violation> {
-        let large = block.large.is_some() || block.fields.size() > self.limits.trailers;
+        let large = block.large.is_some() || block.fields.size() > self.limits.http2.trailers as usize;
         let half = &mut self.streams.get(index).halves[Side::Downstream as usize];
         // What stands behind the end is no trailers, whatever its fields are.
         let taken = half.trailers(block.end_stream).and_then(|()| match large {

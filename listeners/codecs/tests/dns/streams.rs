@@ -23,7 +23,7 @@ pub(crate) fn deny_with(decision: Decision) -> Judge {
 }
 
 fn play(name: &'static str) -> Play {
-    let limits = Limits { pipelined: 3, ..Limits::default() };
+    let limits = Limits { queries: 3, ..Limits::default() };
     Play::new(name, move || dns::relay(&limits)).judged_by(|| deny_with(Decision::Respond))
 }
 

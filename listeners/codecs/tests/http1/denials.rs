@@ -2,7 +2,7 @@
 
 use portcullis_codecs::relay::{Close, Limits};
 
-use crate::playbook::script::play;
+use crate::playbook::script::{play, wide};
 
 const GET: &str = "GET /a HTTP/1.1\r\nHost: h\r\n\r\n";
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
@@ -23,7 +23,7 @@ fn a_denied_request_is_reset_at_once_and_nothing_of_it_goes_on() {
 
 #[test]
 fn the_reset_comes_behind_the_answers_that_are_due() {
-    play("denied behind two allowed")
+    wide("denied behind two allowed")
         .client(format!("{GET}{GET}{DENIED}{GET}"))
         .server_sees(format!("{GET}{GET}"))
         .judged(&["GET /a h", "GET /a h", "GET /deny h -> Reset"])
@@ -55,7 +55,7 @@ fn the_end_of_an_answer_without_length_is_not_turned_into_a_reset() {
 
 #[test]
 fn a_refusal_stands_in_its_place_and_the_connection_goes_on() {
-    play("403 in order")
+    wide("403 in order")
         .responding()
         .client(format!("{GET}{DENIED}{DENIED}{GET}"))
         .server_sees(format!("{GET}{GET}"))
@@ -146,7 +146,7 @@ fn the_connection_ends_behind_a_refusal_where_it_cannot_go_on() {
 
 #[test]
 fn a_refused_body_without_end_is_not_read_for_ever() {
-    let limits = Limits { swallowed: 20, ..Limits::default() };
+    let limits = Limits { swallowed: 20, pipelined: 2, ..Limits::default() };
     let head = "PUT /deny HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n";
     play("the refusal was said")
         .limits(limits)

@@ -2,7 +2,7 @@
 
 use portcullis_codecs::relay::Close;
 
-use crate::playbook::script::play;
+use crate::playbook::script::{play, wide};
 
 const GET: &str = "GET /a HTTP/1.1\r\nHost: h\r\n\r\n";
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
@@ -22,7 +22,7 @@ fn a_request_and_its_answer_go_on_as_they_came() {
 #[test]
 fn pipelined_requests_are_judged_one_by_one_and_answered_in_order() {
     let third = "HEAD /c HTTP/1.1\r\nHost: h\r\n\r\n";
-    play("three in one go")
+    wide("three in one go")
         .reaches_server(format!("{GET}POST /b HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc{third}"))
         .judged(&["GET /a h", "POST /b h", "HEAD /c h"])
         .reaches_client(format!("{OK}HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n"))
@@ -36,11 +36,11 @@ fn pipelined_requests_are_judged_one_by_one_and_answered_in_order() {
 /// "ignore at least one empty line (CRLF) received prior to the request-line" (RFC 9112 §2.2).
 #[test]
 fn a_few_empty_lines_in_front_of_a_request_are_dropped() {
-    play("an empty line behind a body, as old clients send it")
+    wide("an empty line behind a body, as old clients send it")
         .client(format!("\r\nPOST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx\r\n\r\n{GET}"))
         .server_sees(format!("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx{GET}"))
         .run();
-    play("but not for ever")
+    wide("but not for ever")
         .client("\r\n\r\n\r\n\r\n\r\n")
         .client_offends("request_line")
         .client_reads("HTTP/1.1 400 Bad Request\r\n")
@@ -53,7 +53,7 @@ fn a_few_empty_lines_in_front_of_a_request_are_dropped() {
 #[test]
 fn chunks_extensions_and_trailers_go_on_as_they_came() {
     let chunks = "005;a=\"b;c\"\r\nhello\r\nA\r\n0123456789\r\n00;last\r\nX-Sum: 1\r\nX-More:2\r\n\r\n";
-    play("chunks both ways, then the next exchange")
+    wide("chunks both ways, then the next exchange")
         .reaches_server(format!(
             "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: Chunked\r\nTE: trailers\r\n\r\n{chunks}{GET}"
         ))
@@ -68,7 +68,7 @@ fn chunks_extensions_and_trailers_go_on_as_they_came() {
 #[test]
 fn answers_without_a_body_end_with_their_head() {
     let head = "HEAD / HTTP/1.1\r\nHost: h\r\n\r\n";
-    play("HEAD with a length, HEAD with chunks, 204, 304 with a length")
+    wide("HEAD with a length, HEAD with chunks, 204, 304 with a length")
         .reaches_server(format!("{head}{head}{GET}{GET}{GET}"))
         .reaches_client("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
         .reaches_client("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
@@ -82,7 +82,7 @@ fn answers_without_a_body_end_with_their_head() {
 /// "A client MUST be able to parse one or more 1xx responses received prior to a final response" (RFC 9110 §15.2).
 #[test]
 fn interim_answers_precede_the_final_one_and_count_for_nothing() {
-    play("early hints among pipelined requests")
+    wide("early hints among pipelined requests")
         .reaches_server(format!("{GET}{GET}"))
         .reaches_client("HTTP/1.1 103 Early Hints\r\nLink: </s.css>\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n")
         .answered(&[])
@@ -91,39 +91,6 @@ fn interim_answers_precede_the_final_one_and_count_for_nothing() {
         .answered(&[200])
         .reaches_client(OK)
         .answered(&[200, 200])
-        .run();
-}
-
-/// "Expect: 100-continue ... the client expects to send content and will wait" (RFC 9110 §10.1.1).
-#[test]
-fn a_body_may_wait_for_100_or_be_refused_by_a_final_answer() {
-    let post = "POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n";
-    play("100, then the body")
-        .reaches_server(post)
-        .reaches_client("HTTP/1.1 100 Continue\r\n\r\n")
-        .reaches_server("body")
-        .reaches_client(OK)
-        .answered(&[200])
-        .run();
-    play("417 instead, and the client sends its body nevertheless")
-        .reaches_server(post)
-        .reaches_client("HTTP/1.1 417 Expectation Failed\r\nContent-Length: 0\r\n\r\n")
-        .reaches_server("body")
-        .reaches_server(GET)
-        .reaches_client(OK)
-        .answered(&[417, 200])
-        .run();
-}
-
-#[test]
-fn an_answer_may_come_before_the_request_has_ended() {
-    play("413 in the middle of an upload")
-        .reaches_server("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n01234")
-        .reaches_client("HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n")
-        .answered(&[413])
-        .reaches_server("56789")
-        .reaches_server(GET)
-        .reaches_client(OK)
         .run();
 }
 
@@ -144,14 +111,14 @@ fn an_answer_without_length_goes_on_until_the_server_ends() {
 
 #[test]
 fn http_1_0_needs_no_host_and_ends_with_its_answer() {
-    play("a health check of 1996").reaches_server("GET / HTTP/1.0\r\n\r\n").judged(&["GET /"]).reaches_client(OK).run();
-    play("what comes behind the last request goes nowhere")
+    wide("a health check of 1996").reaches_server("GET / HTTP/1.0\r\n\r\n").judged(&["GET /"]).reaches_client(OK).run();
+    wide("what comes behind the last request goes nowhere")
         .client(format!("GET / HTTP/1.0\r\n\r\n{GET}"))
         .server_sees("GET / HTTP/1.0\r\n\r\n")
         .reaches_client(OK)
         .judged(&["GET /"])
         .run();
-    play("unless both keep it alive")
+    wide("unless both keep it alive")
         .reaches_server(format!("GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n{GET}"))
         .reaches_client(format!("{OK}{OK}"))
         .run();
@@ -162,13 +129,13 @@ fn http_1_0_needs_no_host_and_ends_with_its_answer() {
 #[test]
 fn no_request_goes_on_behind_connection_close() {
     let last = "POST / HTTP/1.1\r\nHost: h\r\nConnection: foo\r\nConnection: bar ,CLOSE\r\nContent-Length: 1\r\n\r\nx";
-    play("close by the client")
+    wide("close by the client")
         .client(format!("{last}{GET}"))
         .server_sees(last)
         .judged(&["POST / h"])
         .reaches_client(OK)
         .run();
-    play("close by the server, with requests behind it")
+    wide("close by the server, with requests behind it")
         .reaches_server(format!("{GET}{GET}"))
         .reaches_client("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
         .server_ends()

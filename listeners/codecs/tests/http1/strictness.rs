@@ -2,7 +2,7 @@
 
 use portcullis_codecs::relay::Close;
 
-use crate::playbook::script::play;
+use crate::playbook::script::{play, wide};
 
 /// A name, the offending head or message, the word, the status.
 type Row = (&'static str, &'static str, &'static str, u16);
@@ -99,6 +99,22 @@ const HEADS: &[Row] = &[
         400,
     ),
     // 6. RFC 9112 §5.1: no white space before the colon; names are tokens.
+    (
+        "6 underscores",
+        "POST / HTTP/1.1\r\nHost: h\r\nTransfer_Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n",
+        "field_variant",
+        400,
+    ),
+    ("6 a dot", "GET / HTTP/1.1\r\nHost: h\r\nContent.Length: 4\r\n\r\n", "field_variant", 400),
+    ("6 a sign twice", "GET / HTTP/1.1\r\nHost: h\r\nTransfer---Encoding: chunked\r\n\r\n", "field_variant", 400),
+    ("6 a sign in front", "GET / HTTP/1.1\r\nHost: h\r\n_content_length: 0\r\n\r\n", "field_variant", 400),
+    ("6 Host with a sign", "GET / HTTP/1.1\r\nHost: h\r\nHost_: g\r\n\r\n", "field_variant", 400),
+    (
+        "6 a variant of a field of the hop",
+        "GET / HTTP/1.1\r\nHost: h\r\nHTTP2_Settings: x\r\n\r\n",
+        "field_variant",
+        400,
+    ),
     ("6 space before the colon", "GET / HTTP/1.1\r\nHost : h\r\n\r\n", "space_before_colon", 400),
     ("6 tab before the colon", "GET / HTTP/1.1\r\nHost: h\r\nA\t:b\r\n\r\n", "space_before_colon", 400),
     ("6 empty name", "GET / HTTP/1.1\r\nHost: h\r\n: b\r\n\r\n", "field_name", 400),
@@ -124,6 +140,12 @@ const HEADS: &[Row] = &[
     ("9 user information in Host", "GET / HTTP/1.1\r\nHost: u@h\r\n\r\n", "user_info", 400),
     ("9 user information in the target", "GET http://u:p@h/ HTTP/1.1\r\nHost: h\r\n\r\n", "user_info", 400),
     // 13. RFC 9110 §7.6.1: what Connection may nominate.
+    (
+        "13 nominates a variant",
+        "GET / HTTP/1.1\r\nHost: h\r\nConnection: content_length\r\n\r\n",
+        "connection_nominates",
+        400,
+    ),
     ("13 nominates Host", "GET / HTTP/1.1\r\nHost: h\r\nConnection: close, host\r\n\r\n", "connection_nominates", 400),
     (
         "13 nominates Content-Length",
@@ -164,8 +186,6 @@ const HEADS: &[Row] = &[
     ("17 tab in the target", "GET /a\tb HTTP/1.1\r\nHost: h\r\n\r\n", "target_byte", 400),
     ("17 NUL in the target", "GET /\0 HTTP/1.1\r\nHost: h\r\n\r\n", "target_byte", 400),
     ("17 fragment", "GET /a#b HTTP/1.1\r\nHost: h\r\n\r\n", "target_byte", 400),
-    ("17 backslash", "GET /a\\b HTTP/1.1\r\nHost: h\r\n\r\n", "target_byte", 400),
-    ("17 raw UTF-8", "GET /\u{e9} HTTP/1.1\r\nHost: h\r\n\r\n", "target_byte", 400),
     ("17 no form of a target", "GET a HTTP/1.1\r\nHost: h\r\n\r\n", "target_form", 400),
     ("17 trailing space", "GET / HTTP/1.1 \r\nHost: h\r\n\r\n", "request_line", 400),
 ];
@@ -186,7 +206,7 @@ fn nothing_of_a_head_that_two_may_read_differently_goes_on() {
 #[test]
 fn the_requests_in_front_of_it_are_answered_first() {
     for (name, message, kind, status) in HEADS {
-        play(name)
+        wide(name)
             .client(format!("{GET}{message}"))
             .server_sees(GET)
             .client_offends(kind)
@@ -208,6 +228,9 @@ const CHUNKS: &[(&str, &str, &str, &str)] = &[
     ("10 underscore", "", "1_0\r\n", "chunk_size"),
     ("10 17 digits", "", "00000000000000001\r\nx\r\n", "chunk_size"),
     ("10 over 63 bits", "", "8000000000000000\r\n", "chunk_size"),
+    ("10 over 31 bits", "", "80000000\r\n", "chunk_size"),
+    ("10 3, counted in 32 bits", "", "100000003\r\nabc\r\n0\r\n\r\n", "chunk_size"),
+    ("10 the same with zeros in front", "", "0000000100000003\r\nabc\r\n0\r\n\r\n", "chunk_size"),
     ("10 space in front", "", " 1\r\nx\r\n", "chunk_size"),
     ("10 space behind", "", "1 \r\nx\r\n", "chunk_size"),
     ("10 space in front of an extension", "", "1 ;a\r\nx\r\n", "chunk_size"),
@@ -221,6 +244,8 @@ const CHUNKS: &[(&str, &str, &str, &str)] = &[
     ("12 bare CR behind data", "1\r\nx", "\r0\r\n\r\n", "chunk_end"),
     ("12 Content-Length in trailers", "0\r\n", "Content-Length: 1\r\n\r\n", "trailer_field"),
     ("12 Transfer-Encoding in trailers", "0\r\n", "A: b\r\ntransfer-encoding: chunked\r\n\r\n", "trailer_field"),
+    ("12 a variant in trailers", "0\r\n", "A: b\r\nTransfer.Encoding: chunked\r\n\r\n", "trailer_field"),
+    ("12 Expect in trailers", "0\r\n", "Expect: 100-continue\r\n\r\n", "trailer_field"),
     ("12 Host in trailers", "0\r\n", "Host: g\r\n\r\n", "trailer_field"),
     ("12 bare LF in trailers", "0\r\n", "A: b\n\r\n", "bare_lf"),
     ("12 folded trailers", "0\r\n", "A: b\r\n c\r\n\r\n", "obs_fold"),
@@ -233,14 +258,14 @@ const CHUNKS: &[(&str, &str, &str, &str)] = &[
 fn nothing_of_a_bad_chunk_goes_on() {
     let post = "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n";
     for (name, right, wrong, kind) in CHUNKS {
-        play(name)
+        wide(name)
             .client(format!("{post}{right}{wrong}{GET}"))
             .server_sees(format!("{post}{right}"))
             .client_offends(kind)
             .client_reads("HTTP/1.1 400 ")
             .closes(Close::Graceful)
             .run();
-        play(name)
+        wide(name)
             .reaches_server(GET)
             .client(format!("{post}{right}{wrong}"))
             .server_sees(format!("{post}{right}"))
@@ -255,86 +280,32 @@ fn nothing_of_a_bad_chunk_goes_on() {
 #[test]
 fn a_bad_chunk_under_an_answer_that_has_begun_ends_in_a_reset() {
     let post = "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n";
-    for answer in ["HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nbegun", OK] {
-        play("the client reads an answer, or has read it")
-            .reaches_server(post)
-            .reaches_client(answer)
-            .client("x")
-            .client_offends("chunk_size")
-            .closes(Close::Reset)
-            .run();
-    }
-}
-
-#[test]
-fn nothing_of_a_bad_chunk_of_an_answer_goes_on() {
-    let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
-    for (name, right, wrong, kind) in CHUNKS {
-        play(name)
-            .reaches_server(GET)
-            .server(format!("{head}{right}{wrong}"))
-            .client_sees(format!("{head}{right}"))
-            .server_offends(kind)
-            .closes(Close::Reset)
-            .run();
-    }
-}
-
-/// Row 18 and those above as far as they bind answers (RFC 9112 §6.3, §9.2).
-const ANSWERS: &[(&str, &str, &str, &str)] = &[
-    ("18 body on 204", GET, "HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\nok", "unexpected_body"),
-    ("18 chunks on 204", GET, "HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n", "unexpected_body"),
-    ("18 body on 100", GET, "HTTP/1.1 100 Continue\r\nContent-Length: 2\r\n\r\nok", "unexpected_body"),
-    ("18 status line", GET, "HTTP/1.1 2000 OK\r\n\r\n", "status_line"),
-    ("18 no status line", GET, "HTTP/1.1 OK\r\n\r\n", "status_line"),
-    ("18 status 099", GET, "HTTP/1.1 099 OK\r\n\r\n", "status_line"),
-    ("18 control byte in the reason", GET, "HTTP/1.1 200 O\0K\r\n\r\n", "status_line"),
-    ("18 another version", GET, "HTTP/2 200 OK\r\n\r\n", "status_line"),
-    ("1 bare LF", GET, "HTTP/1.1 200 OK\nContent-Length: 0\r\n\r\n", "bare_lf"),
-    (
-        "2 length and encoding",
-        GET,
-        "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
-        "length_and_encoding",
-    ),
-    ("3 gzip", GET, "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n", "transfer_encoding"),
-    ("4 encoding in HTTP/1.0", GET, "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "encoding_in_http10"),
-    ("5 two lengths", GET, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", "two_lengths"),
-    ("6 space before the colon", GET, "HTTP/1.1 200 OK\r\nContent-Length : 1\r\n\r\n", "space_before_colon"),
-    ("7 folded", GET, "HTTP/1.1 200 OK\r\nA: b\r\n c\r\n\r\n", "obs_fold"),
-    ("8 NUL", GET, "HTTP/1.1 200 OK\r\nA: \0\r\n\r\n", "field_value"),
-    (
-        "13 nominates",
-        GET,
-        "HTTP/1.1 200 OK\r\nConnection: content-length\r\nContent-Length: 1\r\n\r\nx",
-        "connection_nominates",
-    ),
-];
-
-#[test]
-fn nothing_of_an_answer_that_two_may_read_differently_goes_on() {
-    for (name, request, answer, kind) in ANSWERS {
-        play(name).reaches_server(request).server(answer).server_offends(kind).closes(Close::Reset).answered(&[]).run();
-    }
+    play("the client reads an answer")
+        .reaches_server(post)
+        .reaches_client("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nbegun")
+        .client("x")
+        .client_offends("chunk_size")
+        .closes(Close::Reset)
+        .run();
 }
 
 /// "If a client receives data on a connection that doesn't have outstanding requests, the client SHOULD NOT consider
 /// that data to be a valid response" (RFC 9112 §9.2).
 #[test]
 fn an_answer_that_nobody_asked_for_goes_nowhere() {
-    play("18 before a request").server(OK).server_offends("unasked_response").closes(Close::Reset).run();
+    play("18 before a request").server(OK).server_offends("unasked_response").closes(Close::Graceful).run();
     play("18 two final answers")
         .reaches_server(GET)
         .server(format!("{OK}{OK}"))
         .client_sees(OK)
         .server_offends("unasked_response")
-        .closes(Close::Reset)
+        .closes(Close::Graceful)
         .run();
     play("18 a body behind HEAD")
         .reaches_server("HEAD / HTTP/1.1\r\nHost: h\r\n\r\n")
         .server(OK)
         .client_sees("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n")
         .server_offends("unasked_response")
-        .closes(Close::Reset)
+        .closes(Close::Graceful)
         .run();
 }

@@ -28,6 +28,9 @@ fn example(violation: Violation) -> (String, &'static str) {
         Violation::Http2Preface => "PRI * HTTP/2.0\r\n\r\n_".to_owned(),
         Violation::FieldName => field("A(: b"),
         Violation::SpaceBeforeColon => field("A : b"),
+        Violation::FieldVariant => field("Transfer_Encoding: chunked"),
+        Violation::Expectation => field("Expect: 200-ok"),
+        Violation::OfferedPreface => field("Upgrade: x\r\nContent-Length: 9") + "PRI * HTT",
         Violation::ObsFold => field("A: b\r\n c"),
         Violation::FieldValue => field("A: \0"),
         Violation::NoHost => "GET / HTTP/1.1\r\n\r\n".to_owned(),
@@ -53,6 +56,7 @@ fn example(violation: Violation) -> (String, &'static str) {
         Violation::HeadTimeout | Violation::TruncatedHead => "GET /".to_owned(),
         Violation::StatusLine
         | Violation::LongResponseHead
+        | Violation::TruncatedResponseHead
         | Violation::UnaskedResponse
         | Violation::UnexpectedBody
         | Violation::BadSwitch => get(),
@@ -60,6 +64,7 @@ fn example(violation: Violation) -> (String, &'static str) {
     let server = match violation {
         Violation::StatusLine => "HTTP/1.1\r\n\r\n",
         Violation::LongResponseHead => "HTTP/1.1 200 OK\r\nA: longer than 40 bytes in all\r\n\r\n",
+        Violation::TruncatedResponseHead => "HTTP/1.1 200",
         Violation::UnaskedResponse => "HTTP/1.1 204 OK\r\n\r\nHTTP/1.1 204 OK\r\n\r\n",
         Violation::UnexpectedBody => "HTTP/1.1 204 OK\r\nContent-Length: 1\r\n\r\n",
         Violation::BadSwitch => "HTTP/1.1 101 OK\r\nUpgrade: x\r\n\r\n",
@@ -74,6 +79,7 @@ fn every_violation_can_happen_and_has_a_word_and_a_status_of_its_kind() {
         let (client, server) = example(*violation);
         let limits = Limits {
             response_head: if *violation == Violation::LongResponseHead { 40 } else { 1000 },
+            trailers: if *violation == Violation::TrailerField { 1000 } else { 0 },
             ..Limits::default()
         };
         let mut pair = Pair::new(http::relay(&limits), deny_with(Decision::Reset));
@@ -85,6 +91,8 @@ fn every_violation_can_happen_and_has_a_word_and_a_status_of_its_kind() {
         match violation {
             Violation::HeadTimeout => pair.time_out(),
             Violation::TruncatedHead => pair.end(Side::Downstream),
+            // An odd answer goes on until it ends.
+            _ if side == Side::Upstream => pair.end(side),
             _ => {}
         }
         assert_eq!(pair.recorder.offences, [(side, violation.word())], "{violation:?}");

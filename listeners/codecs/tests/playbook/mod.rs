@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "each test uses its part of it")]
 
 pub(crate) mod framed;
+pub(crate) mod lenient;
 pub(crate) mod outcome;
 pub(crate) mod pair;
 pub(crate) mod script;

@@ -179,6 +179,14 @@ impl Pair {
         }
     }
 
+    /// The server takes too long for its word, if a body waits for it.
+    pub(crate) fn body_time_out(&mut self) {
+        if self.relay.body_waits() && self.close.is_none() {
+            self.relay.body_timeout();
+            self.run();
+        }
+    }
+
     fn way(&mut self, from: Side) -> &mut Way {
         match from {
             Side::Downstream => &mut self.downstream,

@@ -23,6 +23,7 @@ enum Step {
     Reads(Side, String),
     Ends(Side),
     TimesOut,
+    Waited,
     Judged(Vec<String>),
     Answered(Vec<Answer>),
     Offends(Side, String),
@@ -55,6 +56,11 @@ pub(crate) struct Play {
 /// A play of HTTP with the default limits; denied requests are reset.
 pub(crate) fn play(name: &'static str) -> Play {
     Play::new(name, || http::relay(&Limits::default()))
+}
+
+/// The same where requests may be pipelined, and have trailers.
+pub(crate) fn wide(name: &'static str) -> Play {
+    play(name).limits(Limits { pipelined: 1024, trailers: 16 * 1024, ..Limits::default() })
 }
 
 impl Play {
@@ -146,6 +152,11 @@ impl Play {
         self.step(Step::TimesOut)
     }
 
+    /// The time that a body waits for the server's word passes.
+    pub(crate) fn word_is_late(self) -> Self {
+        self.step(Step::Waited)
+    }
+
     /// All that has been judged so far.
     pub(crate) fn judged(self, requests: &[&str]) -> Self {
         self.step(Step::Judged(requests.iter().map(ToString::to_string).collect()))
@@ -207,13 +218,14 @@ impl Play {
         let (mut offence, mut closed) = (None, None);
         for (number, step) in self.steps.iter().enumerate() {
             let place = || format!("{}, step {number}, {}", self.name, cut.describe());
-            if matches!(step, Step::Sends(..) | Step::Ends(_) | Step::TimesOut | Step::Commits(_)) {
+            if matches!(step, Step::Sends(..) | Step::Ends(_) | Step::TimesOut | Step::Waited | Step::Commits(_)) {
                 nothing_unclaimed(pair, offence, closed, &place());
             }
             match step {
                 Step::Sends(side, bytes) => cut.pieces(number, bytes, |piece| pair.send(*side, piece)),
                 Step::Ends(side) => pair.end(*side),
                 Step::TimesOut => pair.time_out(),
+                Step::Waited => pair.body_time_out(),
                 Step::Commits(known) => pair.commit(*known),
                 Step::Teaches(wanted) => {
                     let lesson = pair.lesson.as_ref().map(super::pair::told);
