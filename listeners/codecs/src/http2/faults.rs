@@ -5,6 +5,7 @@ use super::{
     streams::{Half, Stream},
     turn::Turn,
     violation::{Code, Offended, Violation},
+    way::Stage,
 };
 use crate::relay::{Answer, Side};
 
@@ -12,7 +13,9 @@ impl Http2 {
     /// The connection cannot go on. Its offender is told why, as far as something can be said.
     pub(super) fn end(&mut self, side: Side, violation: Violation, turn: &mut Turn<'_>) {
         turn.checker.offended(&Offended { violation, side });
-        if side == Side::Upstream && self.ways[Side::Downstream as usize].may_be_spoken_into() {
+        // What has not said SETTINGS speaks no HTTP/2.
+        let [client, server] = &self.ways;
+        if side == Side::Upstream && server.stage == Stage::Frames && client.may_be_spoken_into() {
             frame::go_away(0, violation.code(), turn.words(side));
         }
         let code = if side == Side::Downstream { violation.code() } else { Code::InternalError };

@@ -1,7 +1,10 @@
 //! Fields, checked one by one (RFC 9113 §8.2).
 
 use super::{hpack::Field, violation::Violation};
-use crate::http::text::{TOKEN, content_length, control};
+use crate::http::{
+    names::{is_barred_from_trailers, is_imitation},
+    text::{TOKEN, content_length, control, trim},
+};
 
 /// Fields that belong to one connection of HTTP/1 (RFC 9113 §8.2.2). `te` is one with an exception.
 const CONNECTION: [&[u8]; 5] = [b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"];
@@ -23,6 +26,25 @@ const FRAMING: [&[u8]; 2] = [b"content-length", b"host"];
 /// Whether a field is a pseudo-header field.
 pub(super) fn is_pseudo(field: &Field<'_>) -> bool {
     field.name.first() == Some(&b':')
+}
+
+/// A field without the white space around its value, which is no part of it (RFC 9110 §5.5). It should not be there
+/// (RFC 9113 §8.2.1), but clients, servers and other proxies take it. Pseudo-header fields stay as they are.
+pub(super) fn trimmed(field: Field<'_>) -> Field<'_> {
+    if is_pseudo(&field) { field } else { Field { value: trim(field.value), ..field } }
+}
+
+/// Checks a field of a request beyond what holds for all: some server behind a gateway could take it for one that frames
+/// or routes the message.
+pub(super) fn check_of_request(field: &Field<'_>) -> Result<(), Violation> {
+    check(field)?;
+    match field.name.len() {
+        6 if field.name == b"expect" && !field.value.eq_ignore_ascii_case(b"100-continue") => {
+            Err(Violation::Expectation)
+        }
+        _ if is_imitation(field.name) => Err(Violation::FieldVariant),
+        _ => Ok(()),
+    }
 }
 
 /// Checks name and value of a field that is no pseudo-header field, and that it is none of a connection.
@@ -58,9 +80,16 @@ pub(super) fn take_length(length: &mut Option<u64>, value: &[u8]) -> Result<(), 
     Ok(())
 }
 
+/// Checks trailers of a request: none may frame or route, in any spelling.
+pub(super) fn check_trailers_of_request<'a>(fields: impl Iterator<Item = Field<'a>> + Clone) -> Result<(), Violation> {
+    check_trailers(fields.clone())?;
+    let mut fields = fields;
+    if fields.any(|field| is_barred_from_trailers(field.name)) { Err(Violation::TrailerField) } else { Ok(()) }
+}
+
 /// Checks trailers (RFC 9113 §8.1).
 pub(super) fn check_trailers<'a>(fields: impl Iterator<Item = Field<'a>>) -> Result<(), Violation> {
-    for field in fields {
+    for field in fields.map(trimmed) {
         if is_pseudo(&field) || FRAMING.contains(&field.name) {
             return Err(Violation::TrailerField);
         }
@@ -72,7 +101,7 @@ pub(super) fn check_trailers<'a>(fields: impl Iterator<Item = Field<'a>>) -> Res
 /// The status of a call, if it is one (`grpc-status`, a decimal number).
 pub(super) fn grpc_status<'a>(mut fields: impl Iterator<Item = Field<'a>>) -> Option<u32> {
     let value = fields.find(|field| field.name == b"grpc-status")?.value;
-    content_length(value).and_then(|number| u32::try_from(number).ok())
+    content_length(trim(value)).and_then(|number| u32::try_from(number).ok())
 }
 
 #[cfg(test)]
@@ -108,6 +137,33 @@ mod tests {
             ("upgrade", "x", Err(Violation::ConnectionField)),
         ] {
             assert_eq!(check(&field(name, value)), wanted, "{name}: {value:?}");
+        }
+    }
+
+    #[test]
+    fn white_space_around_a_value_is_none_of_it() {
+        for (name, value, wanted) in [("a", " b\t ", "b"), ("a", "  ", ""), ("a", "b c", "b c"), (":path", " /", " /")]
+        {
+            assert_eq!(trimmed(field(name, value)).value, wanted.as_bytes(), "{name}: {value:?}");
+        }
+    }
+
+    #[test]
+    fn a_request_has_no_field_that_some_server_takes_for_one_that_frames() {
+        for (name, value, wanted) in [
+            ("content_length", "1", Err(Violation::FieldVariant)),
+            ("transfer.encoding", "chunked", Err(Violation::FieldVariant)),
+            ("host-", "h", Err(Violation::FieldVariant)),
+            ("expect", "x", Err(Violation::Expectation)),
+            ("expect", "100-Continue", Ok(())),
+            ("x_user", "1", Ok(())),
+        ] {
+            assert_eq!(check_of_request(&field(name, value)), wanted, "{name}: {value:?}");
+        }
+        for name in ["expect", "te", "trailer", "content_length", "host."] {
+            let value = if name == "te" { "trailers" } else { "1" };
+            let checked = check_trailers_of_request([field(name, value)].into_iter());
+            assert_eq!(checked, Err(Violation::TrailerField), "{name}");
         }
     }
 

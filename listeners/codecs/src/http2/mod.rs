@@ -56,6 +56,8 @@ pub(crate) struct Http2 {
     fields: FieldList,
     /// The last stream that the server will deal with, by its GOAWAY.
     last: u32,
+    /// Bytes of the client are held.
+    holds: bool,
 }
 
 /// What a client has offered with a request of HTTP/1 that may become the first stream (RFC 7540 §3.2).
@@ -84,6 +86,7 @@ impl Http2 {
             for_client: None,
             fields: FieldList::default(),
             last: u32::MAX,
+            holds: false,
         }
     }
 
@@ -153,6 +156,13 @@ impl Http2 {
         Ok(true)
     }
 
+    /// Whether the client has to wait: until the server has said SETTINGS it may be one of HTTP/1, to which all but the
+    /// preface and SETTINGS could mean something else.
+    fn is_unsure(&self) -> bool {
+        let [client, server] = [Side::Downstream, Side::Upstream].map(|side| self.ways[side as usize].stage);
+        client == Stage::Frames && server == Stage::Settings
+    }
+
     /// Where words for a side are put: at once, or behind what has to go there first.
     fn words<'t>(&'t mut self, to: Side, turn: &'t mut Turn<'_>) -> &'t mut Vec<u8> {
         let way = &mut self.ways[to.peer() as usize];
@@ -192,7 +202,7 @@ impl Relay for Http2 {
         loop {
             self.say_what_waits(&mut turn);
             let rest = &input[turn.step().taken()..];
-            if rest.is_empty() || turn.is_over() {
+            if rest.is_empty() || turn.is_over() || (from == Side::Downstream && self.is_unsure()) {
                 break;
             }
             match self.advance(rest, &mut turn) {
@@ -203,6 +213,9 @@ impl Relay for Http2 {
                     break;
                 }
             }
+        }
+        if from == Side::Downstream {
+            self.holds = turn.step().taken() < input.len();
         }
         turn.step()
     }
@@ -217,7 +230,8 @@ impl Relay for Http2 {
     }
 
     fn wants(&self, side: Side) -> bool {
-        self.ways[side.peer() as usize].words.len() < WAITING
+        let waits = side == Side::Downstream && self.is_unsure() && self.holds;
+        !waits && self.ways[side.peer() as usize].words.len() < WAITING
     }
 
     fn head_pending(&self) -> bool {

@@ -8,7 +8,7 @@ use portcullis_rules::{
 };
 
 use super::{
-    field::{check, check_value, is_pseudo, take_length},
+    field::{check_of_request, check_value, is_pseudo, take_length, trimmed},
     hpack::{Field, FieldList},
     violation::Violation,
 };
@@ -55,7 +55,7 @@ impl<'a> Head<'a> {
         let mut pseudo = Pseudo::default();
         let mut said = Said::default();
         let mut in_front = true;
-        for field in fields.iter() {
+        for field in fields.iter().map(trimmed) {
             if is_pseudo(&field) {
                 if !in_front {
                     return Err(Violation::PseudoField);
@@ -63,7 +63,7 @@ impl<'a> Head<'a> {
                 pseudo.note(&field)?;
             } else {
                 in_front = false;
-                check(&field)?;
+                check_of_request(&field)?;
                 said.note(&field)?;
             }
         }
@@ -100,7 +100,7 @@ impl<'a> Head<'a> {
         }
         let between: &[u8] = if name == b"cookie" { b"; " } else { b"," };
         let mut found: Option<Cow<'a, [u8]>> = None;
-        for field in self.fields.iter() {
+        for field in self.fields.iter().map(trimmed) {
             match &mut found {
                 _ if field.name != name => {
                     if is_variable_of(field.name, name) {

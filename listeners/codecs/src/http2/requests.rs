@@ -5,7 +5,7 @@ use portcullis_rules::effects::HeaderChange;
 use super::{
     Http2,
     block::Block,
-    field::check_trailers,
+    field::{check_trailers_of_request, trimmed},
     frame,
     hpack::{Field, FieldList, Representation},
     request::Head,
@@ -87,7 +87,7 @@ impl Http2 {
         // What stands behind the end is no trailers, whatever its fields are.
         let taken = half.trailers(block.end_stream).and_then(|()| match large {
             true => Err(Violation::Trailers),
-            false => check_trailers(block.fields.iter()),
+            false => check_trailers_of_request(block.fields.iter()),
         });
         match taken {
             Err(violation) => self.cut(index, violation, turn),
@@ -103,7 +103,9 @@ impl Http2 {
     fn write(&mut self, id: u32, end_stream: bool, fields: &FieldList, turn: &mut Turn<'_>) {
         let encoder = &mut self.encoder;
         // The bytes of the block have been taken.
-        turn.replace(0, |out| frame::headers(id, end_stream, out, |out| encoder.encode(fields.iter(), out)));
+        turn.replace(0, |out| {
+            frame::headers(id, end_stream, out, |out| encoder.encode(fields.iter().map(trimmed), out))
+        });
     }
 }
 

@@ -1,7 +1,7 @@
 //! Response heads, read strictly: only what tells how the response goes on (RFC 9113 §8.3.2).
 
 use super::{
-    field::{check, grpc_status, is_pseudo, take_length},
+    field::{check, grpc_status, is_pseudo, take_length, trimmed},
     hpack::FieldList,
     streams::{Half, Stream},
     violation::Violation,
@@ -23,7 +23,7 @@ impl Head {
     pub(super) fn read(fields: &FieldList) -> Result<Self, Violation> {
         let mut status = None;
         let (mut length, mut grpc) = (None, false);
-        for (number, field) in fields.iter().enumerate() {
+        for (number, field) in fields.iter().map(trimmed).enumerate() {
             if is_pseudo(&field) {
                 if number > 0 || field.name != b":status" {
                     return Err(Violation::PseudoField);

@@ -67,6 +67,10 @@ violations! {
     HeaderBlock = "header_block", CompressionError;
     /// A field name is empty, in upper case, or not a token (RFC 9113 §8.2.1).
     FieldName = "field_name", ProtocolError;
+    /// A field name that some servers take for one that frames or routes the message: `content_length`.
+    FieldVariant = "field_variant", ProtocolError;
+    /// An expectation other than `100-continue` (RFC 9110 §10.1.1).
+    Expectation = "expectation", ProtocolError;
     /// A field value has a control byte, or white space around it (RFC 9113 §8.2.1).
     FieldValue = "field_value", ProtocolError;
     /// A field that belongs to one connection of HTTP/1 (RFC 9113 §8.2.2).

@@ -107,16 +107,20 @@ fn a_refusal_waits_for_the_settings_of_the_server() {
     play("a client that does not wait")
         .responding()
         .client(cat(&[client_begins(), last_headers(1, &GET), last_headers(3, &DENIED), data(3, 0, [b'x'; 5000])]))
-        .server_sees(cat(&[server_sees_the_begin(), last_headers(1, &GET)]))
+        .server_sees(server_sees_the_begin())
+        .judged(&[])
+        .server(settings(&[]))
+        .client_sees(cat(&[client_sees_the_begin(), forbidden, window_update(0, 5000)]))
+        .server_sees(last_headers(1, &GET))
         .judged(&["GET /a h", "POST /deny h -> Respond"])
-        .server(cat(&[settings(&[]), settings_ack()]))
-        .client_sees(cat(&[client_sees_the_begin(), forbidden, window_update(0, 5000), settings_ack()]))
+        .reaches_client(settings_ack())
         .run();
     play("or for the end of the connection, whose first words are ours then")
         .client(cat(&[client_begins(), last_headers(1, &DENIED), ping_with_stream()]))
         .server_sees(server_sees_the_begin())
-        .client_offends("stream_id")
-        .client_sees(cat(&[settings(&[]), reset(1, Code::Cancel), go_away(1, Code::ProtocolError)]))
+        .server("HTTP/1.1 400 Bad Request\r\n\r\n")
+        .server_offends("frame_size")
+        .client_sees(cat(&[settings(&[]), go_away(0, Code::InternalError)]))
         .closes(Close::Graceful)
         .run();
 }
@@ -157,10 +161,8 @@ fn ping_with_stream() -> Vec<u8> {
 fn refusals_that_cannot_be_said_hold_the_client_up() {
     let mut pair = Pair::new(portcullis_codecs::http::relay(&Limits::default()), deny_with(Decision::Reset));
     pair.send(Side::Downstream, &[client_begins(), headers(1, &POST)].concat());
-    pair.send(
-        Side::Upstream,
-        &[settings(&[]), settings_ack(), headers(1, &OK), data(1, 0, "four")[..12].to_vec()].concat(),
-    );
+    pair.send(Side::Upstream, &[settings(&[]), settings_ack()].concat());
+    pair.send(Side::Upstream, &[headers(1, &OK), data(1, 0, "four")[..12].to_vec()].concat());
     for number in 1..10_000 {
         pair.send(Side::Downstream, &headers(1 + 2 * number, &DENIED));
     }

@@ -17,13 +17,16 @@ use crate::{
 };
 
 #[test]
-fn a_client_need_not_wait_for_the_server_and_is_judged_at_once() {
+fn a_client_need_not_wait_for_the_server() {
     play("all at once")
         .client(cat(&[client_begins(), last_headers(1, &GET)]))
-        .server_sees(cat(&[server_sees_the_begin(), last_headers(1, &GET)]))
+        .server_sees(server_sees_the_begin())
+        .judged(&[])
+        .server(settings(&[]))
+        .client_sees(client_sees_the_begin())
+        .server_sees(last_headers(1, &GET))
         .judged(&["GET /a h"])
-        .server(cat(&[settings(&[]), settings_ack(), headers(1, &OK), data(1, END_STREAM, "ok")]))
-        .client_sees(cat(&[client_sees_the_begin(), settings_ack(), headers(1, &OK), data(1, END_STREAM, "ok")]))
+        .reaches_client(cat(&[settings_ack(), headers(1, &OK), data(1, END_STREAM, "ok")]))
         .answers(&[answer(1, 200)])
         .reaches_server(settings_ack())
         .run();
@@ -38,6 +41,46 @@ fn the_server_is_called_at_the_preface_because_a_client_may_wait_for_its_setting
         .server(settings(&[]))
         .client_sees(client_sees_the_begin())
         .reaches_server(cat(&[settings_ack(), last_headers(1, &GET)]))
+        .run();
+}
+
+/// A server of HTTP/1 takes the preface for a request, and what stands behind it for more.
+#[test]
+fn until_the_server_has_said_settings_it_gets_the_preface_and_settings_alone() {
+    for more in [
+        frame(0x7, 0, 0, b"\0\0\0\0\0\0\0\0\r\n\r\nGET /deny HTTP/1.1\r\nHost: h\r\n\r\n"),
+        settings(&[(0x4, 1)]),
+        window_update(0, 5),
+        frame(0x6, 0, 0, b"GET / HT"),
+        cat(&[headers(1, &POST), data(1, 0, "GET /deny HTTP/1.1\r\n\r\n")]),
+    ] {
+        play("HTTP/1 behind it")
+            .client(cat(&[client_begins(), more.clone()]))
+            .server_sees(server_sees_the_begin())
+            .server("HTTP/1.1 400 Bad Request\r\n\r\n")
+            .server_offends("frame_size")
+            .client_sees(cat(&[settings(&[]), go_away(0, Code::InternalError)]))
+            .closes(Close::Graceful)
+            .judged(&[])
+            .run();
+    }
+}
+
+/// "A field value MUST NOT start or end with an ASCII whitespace character" (RFC 9113 §8.2.1), but clients, servers and
+/// proxies take it. What was judged is what the server gets: the value without.
+#[test]
+fn white_space_around_a_value_is_taken_away_from_requests_and_left_to_answers() {
+    let [method, scheme, path, authority] = GET;
+    begun("a blank at the end, at the start, and nothing else")
+        .client(last_headers(1, &[method, scheme, path, authority, ("x-a", "b "), ("x-b", " \tc"), ("x-c", "  ")]))
+        .server_sees(last_headers(1, &[method, scheme, path, authority, ("x-a", "b"), ("x-b", "c"), ("x-c", "")]))
+        .reaches_client(last_headers(1, &[(":status", "200"), ("x-a", "b "), ("content-length", " 0")]))
+        .answers(&[answer(1, 200)])
+        .run();
+    begun("in trailers")
+        .reaches_server(headers(1, &POST))
+        .client(last_headers(1, &[("x-sum", "1 ")]))
+        .server_sees(last_headers(1, &[("x-sum", "1")]))
         .run();
 }
 
@@ -273,6 +316,7 @@ fn the_server_reads_the_same_fields_with_the_same_care() {
     let mut server = Decoder::new();
     let mut pair = Pair::new(portcullis_codecs::http::relay(&Limits::default()), deny_with(Decision::Reset));
     pair.send(Side::Downstream, &client_begins());
+    pair.send(Side::Upstream, &settings(&[]));
     pair.to_server.clear();
     for stream in [1, 3, 5, 7] {
         let mut list = FieldList::default();

@@ -45,6 +45,7 @@ fn rules(actions: &[(&str, &str, Mismatch)]) -> Rewriter {
 fn arrive(actions: &[(&str, &str, Mismatch)], fields: &[(&str, &str)]) -> Vec<String> {
     let mut pair = Pair::rewriting(portcullis_codecs::http::relay(&Limits::default()), rules(actions));
     pair.send(Side::Downstream, &client_begins());
+    pair.send(Side::Upstream, &settings(&[]));
     pair.to_server.clear();
     pair.send(Side::Downstream, &last_headers(1, &[&GET[..], fields].concat()));
     let mut list = FieldList::default();

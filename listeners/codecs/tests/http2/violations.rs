@@ -15,11 +15,11 @@ use crate::{
 
 /// Limits at which every flood is a short one.
 pub(crate) fn low() -> Limits {
-    let mut limits =
-        Limits { request_head: 2000, request_headers: 10, response_head: 2000, trailers: 100, ..Limits::default() };
+    let mut limits = Limits { request_head: 2000, request_headers: 10, response_head: 2000, ..Limits::default() };
     let http2 = &mut limits.http2;
     (http2.streams, http2.continuations, http2.rapid_resets, http2.provoked_resets) = (2, 3, 3, 3);
     (http2.pings, http2.settings, http2.empty_data, http2.window_updates, http2.ignored) = (3, 10, 3, 10, 3);
+    http2.trailers = 99;
     limits
 }
 
@@ -46,6 +46,8 @@ fn example(violation: Violation) -> (Side, Vec<u8>) {
         V::SelfDependency => priority(3, 3),
         V::HeaderBlock => frame(0x1, END_HEADERS, 3, b"\x80"),
         V::FieldName => with("A", "b"),
+        V::FieldVariant => with("content_length", "1"),
+        V::Expectation => with("expect", "x"),
         V::FieldValue => with("a", "b\r\nc: d"),
         V::ConnectionField => with("connection", "close"),
         V::PseudoField => request(&[method, scheme, authority]),
