@@ -93,7 +93,7 @@ fn http1(criterion: &mut Criterion) {
     let answers = ANSWER.repeat(64);
     group.throughput(Throughput::Elements(64));
     group.bench_function("pipelined_64", |bench| {
-        let mut relay = new();
+        let mut relay = http::relay(&Limits { pipelined: 64, ..Limits::default() });
         bench.iter(|| {
             feed(relay.as_mut(), Side::Downstream, black_box(&batch));
             feed(relay.as_mut(), Side::Upstream, black_box(&answers));
