@@ -17,7 +17,7 @@ pub mod settings;
 mod store;
 mod yaml;
 
-pub use api::{ServeError, serve};
+pub use api::{ApiLimits, ServeError, serve};
 pub use node::{Fault, LocalEndpoint, NamesUpdates, Node, Place, Sink, Verdicts};
 pub use problem::Problem;
 pub use store::{Applied, OpenError, Store, StoreError, StoreOptions};

@@ -82,6 +82,7 @@ pub trait Node: Send + Sync + 'static {
     /// `NamesUpdate.lost` counts what did not fit.
     fn follow_names(&self, request: proto::WatchNamesRequest) -> NamesUpdates;
 
-    /// A resource was refused; `kind` is `policy`, `endpoint`, `service`, `cidrgroup` or `secret`.
-    fn rejected(&self, kind: &'static str);
+    /// A resource was refused; `kind` is `policy`, `endpoint`, `service`, `cidrgroup` or `secret`, `reason` is `invalid`, or
+    /// what there is not enough of: `policy_memory`, `memory`, `work`.
+    fn rejected(&self, kind: &'static str, reason: &'static str);
 }

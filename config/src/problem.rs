@@ -2,9 +2,12 @@
 
 use std::fmt;
 
-use portcullis_rules::policy::Position;
+use portcullis_rules::{bounds::Resource, policy::Position};
 
 use crate::proto;
+
+/// The reason of a refusal for what a document says.
+pub(crate) const INVALID: &str = "invalid";
 
 /// Something wrong or doubtful in a document.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,6 +22,8 @@ pub struct Problem {
     pub position: Position,
     /// Whether the document is accepted nevertheless.
     pub warning: bool,
+    /// Set where nothing is wrong with it but that it takes more than there is.
+    pub exhausts: Option<Resource>,
 }
 
 impl Problem {
@@ -37,6 +42,12 @@ impl Problem {
     #[must_use]
     pub fn as_warning(self) -> Self {
         Self { warning: true, ..self }
+    }
+
+    /// The same for taking more of something than there is.
+    #[must_use]
+    pub fn exhausting(self, resource: Resource) -> Self {
+        Self { exhausts: Some(resource), ..self }
     }
 
     /// The same in a document that begins at a line of a file, from 1.
@@ -64,14 +75,27 @@ impl fmt::Display for Problem {
 
 impl From<Problem> for proto::Problem {
     fn from(problem: Problem) -> Self {
-        let Problem { field, message, remedy, position, warning } = problem;
-        Self { field, message, remedy, line: position.line, column: position.column, warning }
+        let Problem { field, message, remedy, position, warning, exhausts } = problem;
+        let reason = match (warning, exhausts) {
+            (true, _) => "",
+            (false, None) => INVALID,
+            (false, Some(resource)) => resource.as_str(),
+        };
+        Self {
+            field,
+            message,
+            remedy,
+            line: position.line,
+            column: position.column,
+            warning,
+            reason: reason.to_owned(),
+        }
     }
 }
 
 impl From<portcullis_rules::policy::Problem> for Problem {
     fn from(problem: portcullis_rules::policy::Problem) -> Self {
-        let portcullis_rules::policy::Problem { field, message, remedy, warning, .. } = problem;
-        Self { field, message, remedy, warning, position: Position::default() }
+        let portcullis_rules::policy::Problem { field, message, remedy, warning, exhausts } = problem;
+        Self { field, message, remedy, warning, exhausts, position: Position::default() }
     }
 }

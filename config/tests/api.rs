@@ -5,7 +5,7 @@ mod common;
 
 use common::{Fake, Lab, key, local, policy, told};
 use portcullis_config::{
-    Store,
+    ApiLimits, Store,
     proto::{
         self, ApplyRequest, DeleteRequest, ListRequest, ResourceType, StatusRequest, StreamResourcesRequest,
         WatchRequest, config_service_client::ConfigServiceClient, name_service_client::NameServiceClient,
@@ -39,7 +39,8 @@ impl Node {
         let listener = UnixListener::bind(&socket).unwrap();
         let (stop, stopped) = watch::channel(false);
         let (served, node) = (store.clone(), Arc::new(fake.clone()));
-        let serving = tokio::spawn(async move { serve(listener, served, node, stopped).await.unwrap() });
+        let serving =
+            tokio::spawn(async move { serve(listener, served, node, ApiLimits::default(), stopped).await.unwrap() });
         let uri = format!("unix://{}", socket.display());
         let channel = Endpoint::from_shared(uri).unwrap().connect().await.unwrap();
         Self { _lab: lab, store, fake, stop, serving, channel }
@@ -112,8 +113,10 @@ async fn a_full_push_may_be_as_large_as_64_mib_and_no_larger() {
         let body = proto::resource::Body::Policy(proto::Policy { document: text });
         ApplyRequest { resources: vec![common::resource("1", body)], dry_run: true }
     };
-    let applied = config.apply(large(8 << 20)).await.unwrap().into_inner();
+    let applied = config.apply(large(1 << 20)).await.unwrap().into_inner();
     assert_eq!(told(&applied.results), ["p ok"]);
+    let applied = config.apply(large(60 << 20)).await.unwrap().into_inner();
+    assert!(told(&applied.results)[0].starts_with("p refused  has 62914"), "{:?}", told(&applied.results));
     assert_eq!(config.apply(large(65 << 20)).await.unwrap_err().code(), Code::OutOfRange);
 }
 

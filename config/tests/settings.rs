@@ -22,7 +22,9 @@ fn an_empty_file_is_all_defaults() {
     }
     let defaults = Settings::default();
     assert_eq!(defaults.api.socket, Path::new("/run/portcullis/api.sock"));
-    assert_eq!(defaults.admin.unwrap().to_string(), "127.0.0.1:9902");
+    let admin: Vec<_> = defaults.admin.addresses.0.iter().map(ToString::to_string).collect();
+    assert_eq!(admin, ["127.0.0.1:9902", "unix:/run/portcullis/admin.sock"]);
+    assert_eq!((defaults.admin.mode, defaults.admin.everything_by_tcp), (0o600, false));
     assert_eq!(defaults.state_directory, Path::new("/var/lib/portcullis"));
     assert!(defaults.rules.allow_localhost);
 }
@@ -30,8 +32,8 @@ fn an_empty_file_is_all_defaults() {
 #[test]
 fn every_key_is_read() {
     let text = "\
-api: {socket: /tmp/s, mode: \"0660\"}
-admin: {address: 'off'}
+api: {socket: /tmp/s, mode: \"0660\", group: ops, message: 1MiB, connections: 8}
+admin: {address: ['[::1]:1', 'unix:/tmp/a'], mode: \"0640\", group: ops, tcp: everything, connections: 9, timeout: 3s}
 resources: [/etc/a, b]
 stateDirectory: /tmp/state
 enforcement: always
@@ -44,7 +46,8 @@ allowLocalhost: false
 enableExtendedIPProtocols: true
 deviations: {emptyRuleAllows: true, l7BindsBesideL4: true, kubeDnsEntity: true, namesWithoutDnsRule: true, l7OnNodes: true}
 limits: {requestHead: 8MiB, requestHeaders: 1, responseHead: 4096, pipelined: 2, queries: 3, chunkExtensions: 3B, trailers: 6, swallowed: 7,
-  connections: 4, policyLabels: 5, http2: {streams: 10, continuations: 11, rapidResets: 12, provokedResets: 13, pings: 14,
+  connections: 4, policyLabels: 5, compilation: {memory: 96MiB, policyMemory: auto, work: 5000000},
+  http2: {streams: 10, continuations: 11, rapidResets: 12, provokedResets: 13, pings: 14,
   settings: 15, emptyData: 16, windowUpdates: 17, ignored: 18, trailers: 1KiB, extendedConnect: true}}
 timeouts: {head: 500ms, expect: off, connect: 2m, idle: 1h, total: 24h, halfClosed: off, answer: 3s, commit: 200ms}
 steering: {bpffs: /sys/fs/bpf/p, cgroup: /sys/fs/cgroup, legPorts: 1-65535}
@@ -53,7 +56,27 @@ records: {to: /var/log/r.json, only: denied}
 ";
     let settings = parse(text).unwrap();
     assert_eq!((settings.api.socket, settings.api.mode), (PathBuf::from("/tmp/s"), 0o660));
-    assert_eq!(settings.admin, None);
+    assert_eq!((settings.api.group.as_deref(), settings.api.message), (Some("ops"), 1 << 20));
+    assert_eq!(settings.api.connections.get(), 8);
+    let admin = &settings.admin;
+    let addresses: Vec<_> = admin.addresses.0.iter().map(ToString::to_string).collect();
+    assert_eq!(addresses, ["[::1]:1", "unix:/tmp/a"]);
+    assert_eq!((admin.mode, admin.group.as_deref(), admin.everything_by_tcp), (0o640, Some("ops"), true));
+    assert_eq!((admin.connections.get(), admin.timeout.as_secs()), (9, 3));
+    for off in ["admin: {address: off}", "admin: {address: 'off'}", "admin: {address: []}"] {
+        assert_eq!(parse(off).unwrap().admin.addresses.0, [], "{off}");
+    }
+    let compilation = settings.limits.compilation;
+    assert_eq!((compilation.memory, compilation.policy_memory, compilation.work), (Some(96 << 20), None, 5_000_000));
+    let bounds = compilation.bounds(1 << 40);
+    assert_eq!((bounds.memory, bounds.policy_memory, bounds.work), (96 << 20, 24 << 20, 5_000_000));
+    let automatic = parse("").unwrap().limits.compilation;
+    for (available, memory) in [(512 << 20, 128 << 20), (1 << 20, 16 << 20), (1 << 40, 1 << 30)] {
+        assert_eq!(
+            (automatic.bounds(available).memory, automatic.bounds(available).policy_memory),
+            (memory, memory / 4)
+        );
+    }
     assert_eq!(settings.resources, [PathBuf::from("/etc/a"), PathBuf::from("b")]);
     assert_eq!(settings.state_directory, Path::new("/tmp/state"));
     assert_eq!(settings.rules.enforcement, Enforcement::Always);
@@ -119,6 +142,9 @@ fn what_is_wrong_is_told_with_its_place_and_a_remedy() {
         ("api: {mode: 600}\n", "1:13: api.mode: is no file mode"),
         ("api: {mode: \"0999\"}\n", "1:13: api.mode: is no file mode"),
         ("admin: {address: 9902}\n", "1:18: admin.address: has to be a string"),
+        ("admin: {address: ['unix:x']}\n", "1:19: admin.address[0]: is no absolute path of a socket"),
+        ("admin: {tcp: all}\n", "1:14: admin.tcp: "),
+        ("limits: {compilation: {memory: 1KiB}}\n", "1:32: limits.compilation.memory: 1KiB is out of range"),
         ("admin: {address: localhost}\n", "1:18: admin.address: is no address with a port"),
         ("resources: /etc/a\n", "1:12: resources: has to be a list"),
         ("workers: 0\n", "1:10: workers: 0 is out of range (write a whole number from 1 to 256, without quotes)"),

@@ -40,6 +40,8 @@ pub struct Node {
     /// The program.
     pub process: Process,
     site: Site,
+    /// What comes before the program on its command line.
+    before: Vec<String>,
     binary: String,
     socket: String,
     settings: PathBuf,
@@ -53,10 +55,18 @@ impl Node {
     /// # Errors
     /// It is not built, or does not get ready.
     pub fn start(lab: &Lab, settings: &Value) -> Result<Self> {
+        Self::start_by(lab, settings, &[])
+    }
+
+    /// The same by another program that becomes it, such as `prlimit`, also when it starts again.
+    ///
+    /// # Errors
+    /// It is not built, or does not get ready.
+    pub fn start_by(lab: &Lab, settings: &Value, before: &[&str]) -> Result<Self> {
         let directory = lab.node().directory().to_owned();
         let base = json!({
             "api": { "socket": directory.join("api.sock") },
-            "admin": { "address": ADMIN },
+            "admin": { "address": [ADMIN, format!("unix:{}", directory.join("admin.sock").display())] },
             "stateDirectory": directory.join("state"),
             "steering": { "bpffs": lab.bpffs(), "cgroup": lab.cgroup() },
             "workers": 2,
@@ -64,9 +74,10 @@ impl Node {
         let file = directory.join("portcullis.yaml");
         write(&file, &base, settings)?;
         let (binary, site) = (binary()?.display().to_string(), lab.node().clone());
-        let process = start(&site, &binary, &file)?;
+        let before: Vec<String> = before.iter().map(|word| (*word).to_owned()).collect();
+        let process = start(&site, &before, &binary, &file)?;
         let socket = format!("unix:{}", directory.join("api.sock").display());
-        let mut node = Self { process, site, binary, socket, settings: file, base };
+        let mut node = Self { process, site, before, binary, socket, settings: file, base };
         node.wait_until_ready()?;
         Ok(node)
     }
@@ -144,6 +155,16 @@ impl Node {
         wait::until(&what, || self.process.log(), || Ok((self.status()?.get(field) == Some(value)).then_some(())))
     }
 
+    /// Everything in force, as its Unix socket of the admin endpoints tells it.
+    ///
+    /// # Errors
+    /// The endpoint does not answer.
+    pub fn dump(&self) -> Result<String> {
+        let socket = self.settings.with_file_name("admin.sock").display().to_string();
+        let words = ["curl", "-sSf", "--unix-socket", &socket, "http://localhost/config_dump"];
+        Ok(self.site.run(&words)?.ok()?.stdout)
+    }
+
     /// All metrics, as a scraper reads them.
     ///
     /// # Errors
@@ -186,14 +207,16 @@ impl Node {
     /// # Errors
     /// It does not get ready.
     pub fn start_again(&mut self) -> Result<()> {
-        self.process = start(&self.site, &self.binary, &self.settings)?;
+        self.process = start(&self.site, &self.before, &self.binary, &self.settings)?;
         self.wait_until_ready()
     }
 }
 
-fn start(site: &Site, binary: &str, settings: &std::path::Path) -> Result<Process> {
+fn start(site: &Site, before: &[String], binary: &str, settings: &std::path::Path) -> Result<Process> {
     let file = settings.display().to_string();
-    site.spawn("portcullis", &[binary, "run", "--config", &file, "--log-level", "debug,h2=info", "--drain", "1s"])
+    let words = [binary, "run", "--config", &file, "--log-level", "debug,h2=info", "--drain", "1s"];
+    let all: Vec<&str> = before.iter().map(String::as_str).chain(words).collect();
+    site.spawn("portcullis", &all)
 }
 
 /// JSON is YAML. A key of `settings` takes the place of the base's.

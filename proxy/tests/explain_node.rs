@@ -4,7 +4,7 @@
 use std::{process::Command, sync::Arc};
 
 use portcullis_config::{
-    Fault, LocalEndpoint, NamesUpdates, Node as Running, Sink, Store, StoreOptions, Verdicts,
+    ApiLimits, Fault, LocalEndpoint, NamesUpdates, Node as Running, Sink, Store, StoreOptions, Verdicts,
     documents::{Content, split},
     proto, serve,
 };
@@ -97,7 +97,7 @@ impl Running for Nowhere {
         Box::pin(tokio_stream::empty())
     }
 
-    fn rejected(&self, _: &'static str) {}
+    fn rejected(&self, _: &'static str, _: &'static str) {}
 }
 
 /// A store that serves its API.
@@ -119,7 +119,7 @@ impl Node {
         let store = Store::open(options, Box::new(Nowhere), Arc::new(Nowhere)).unwrap();
         let listener = UnixListener::bind(directory.path().join("api.sock")).unwrap();
         let (stop, stopped) = watch::channel(false);
-        tokio::spawn(serve(listener, store.clone(), Arc::new(Nowhere), stopped));
+        tokio::spawn(serve(listener, store.clone(), Arc::new(Nowhere), ApiLimits::default(), stopped));
         let node = Self { directory, store, _stop: stop };
         node.apply(RESOURCES).await;
         node

@@ -1,5 +1,7 @@
 //! Requests that carry several values of one field, each of which some rule has to allow (Kafka's topics).
 
+use std::sync::Arc;
+
 use crate::{request::Request, ruleset::Compiled, schema::FieldIndex};
 
 /// Most values of a request that are judged; one with more is denied.
@@ -7,10 +9,10 @@ const MOST: usize = 4096;
 
 /// The rule that allows a request: one without a say about the field, or the one that allows the last value that was
 /// left. Without any value nothing is left to allow, and only the former does.
-pub(crate) fn find<'r>(rules: &'r [Compiled], field: FieldIndex, request: &dyn Request) -> Option<&'r Compiled> {
+pub(crate) fn find<'r>(rules: &'r [Arc<Compiled>], field: FieldIndex, request: &dyn Request) -> Option<&'r Compiled> {
     let count = request.count(field);
     let mut left = Left::of(count.filter(|count| *count <= MOST).unwrap_or(0));
-    rules.iter().filter(|rule| rule.matches(request)).find(|rule| {
+    rules.iter().map(|rule| &**rule).filter(|rule| rule.matches(request)).find(|rule| {
         let Some((_, pattern)) = rule.predicates.iter().find(|(predicate, _)| predicate.field == field) else {
             return true;
         };

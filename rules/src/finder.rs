@@ -6,15 +6,14 @@
 //! match. What is left is asked in turn.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     iter,
+    sync::Arc,
 };
-
-use regex_automata::{Input, meta::Regex};
 
 use crate::{
     names::{Affix, NamePattern},
-    pattern::{Pattern, compile_many},
+    pattern::{Automaton as Regex, Pattern, compile_many},
     policy::{Matcher, Predicate},
     request::{FieldValue, Request},
     ruleset::Compiled,
@@ -84,6 +83,12 @@ impl ByField {
         self.values.is_empty() && self.starts.is_empty() && self.ends.is_empty()
     }
 
+    fn size(&self) -> usize {
+        let affixes = self.starts.values().chain(self.ends.values());
+        let lists = iter::once(&self.values).chain(affixes).flatten();
+        lists.map(|(part, numbers)| 64 + part.len() + size_of_val(&**numbers)).sum()
+    }
+
     fn add(&mut self, affix: Affix<'_>, number: u32) {
         let (map, affix) = match affix {
             Affix::Start(affix) => (&mut self.starts, affix),
@@ -103,13 +108,18 @@ impl ByField {
 }
 
 impl Finder {
-    pub(crate) fn new(schema: &Schema, rules: &[Compiled]) -> Self {
+    pub(crate) fn new(schema: &Schema, rules: &[Arc<Compiled>]) -> Self {
         let fields = schema.fields.iter().map(|_| ByField::default()).collect();
         let mut finder = Self { fields, automata: Vec::new(), others: Vec::new() };
         let mut alike: HashMap<(FieldIndex, Vec<&Predicate>), Vec<u32>> = HashMap::new();
-        let values = Shared::count(rules.iter().flat_map(exact));
-        let beginnings = Shared::count(rules.iter().flat_map(beginning));
+        let values = Shared::count(rules.iter().flat_map(|rule| exact(rule)));
+        let beginnings = Shared::count(rules.iter().flat_map(|rule| beginning(rule)));
+        let mut said: HashSet<Vec<&Predicate>> = HashSet::new();
         for (number, rule) in (0_u32..).zip(rules) {
+            // What another rule says as well is found by that one.
+            if !said.insert(rule.predicates.iter().map(|(predicate, _)| predicate).collect()) {
+                continue;
+            }
             // What many rules have in common (GET, /api/) tells little; an automaton tells them apart.
             let value = exact(rule).min_by_key(|part| values.by(part));
             let start = beginning(rule).min_by_key(|part| beginnings.by(part));
@@ -138,7 +148,7 @@ impl Finder {
     }
 
     /// Has rules that differ in one expression found by automata; those that are too large for one by two.
-    fn join(&mut self, field: FieldIndex, rules: &[Compiled], numbers: &[u32]) {
+    fn join(&mut self, field: FieldIndex, rules: &[Arc<Compiled>], numbers: &[u32]) {
         if numbers.len() < FEWEST {
             self.others.extend_from_slice(numbers);
         } else if let Some(automaton) = Automaton::new(field, rules, numbers) {
@@ -154,16 +164,24 @@ impl Finder {
         self.fields[usize::from(field.0)].values.entry(value.into()).or_default().push(number);
     }
 
+    /// About its size in bytes.
+    pub(crate) fn size(&self) -> usize {
+        let rules = |automaton: &Automaton| automaton.regex.size() + size_of_val(&*automaton.rules);
+        self.fields.iter().map(ByField::size).sum::<usize>()
+            + self.automata.iter().map(rules).sum::<usize>()
+            + size_of_val(&*self.others)
+    }
+
     /// A rule that allows a request.
-    pub(crate) fn find<'r>(&self, rules: &'r [Compiled], request: &dyn Request) -> Option<&'r Compiled> {
+    pub(crate) fn find<'r>(&self, rules: &'r [Arc<Compiled>], request: &dyn Request) -> Option<&'r Compiled> {
         let mut found = None;
         self.indexed(request, |number| {
-            found = Some(&rules[number as usize]).filter(|rule| rule.matches(request));
+            found = Some(&*rules[number as usize]).filter(|rule| rule.matches(request));
             found.is_some()
         });
         found
             .or_else(|| {
-                let mut others = self.others.iter().map(|number| &rules[*number as usize]);
+                let mut others = self.others.iter().map(|number| &*rules[*number as usize]);
                 others.find(|rule| rule.matches(request))
             })
             .or_else(|| self.automata.iter().find_map(|automaton| automaton.find(rules, request)))
@@ -183,7 +201,7 @@ impl Finder {
 }
 
 impl Automaton {
-    fn new(field: FieldIndex, rules: &[Compiled], numbers: &[u32]) -> Option<Self> {
+    fn new(field: FieldIndex, rules: &[Arc<Compiled>], numbers: &[u32]) -> Option<Self> {
         let expression = |number: &u32| {
             rules[*number as usize].predicates.iter().find_map(|(predicate, _)| match &predicate.matcher {
                 Matcher::Regex(pattern) if predicate.field == field => Some(pattern.as_str()),
@@ -194,7 +212,7 @@ impl Automaton {
         Some(Self { field, regex: compile_many(&expressions)?, rules: numbers.to_vec() })
     }
 
-    fn find<'r>(&self, rules: &'r [Compiled], request: &dyn Request) -> Option<&'r Compiled> {
+    fn find<'r>(&self, rules: &'r [Arc<Compiled>], request: &dyn Request) -> Option<&'r Compiled> {
         // All rules want the same of the other fields, so one tells for all.
         let first = &rules[*self.rules.first()? as usize];
         let others_match = first.predicates.iter().filter(|(predicate, _)| predicate.field != self.field).all(
@@ -205,8 +223,7 @@ impl Automaton {
         );
         match request.field(self.field, "") {
             FieldValue::Value(value) if others_match => {
-                let found = self.regex.search_half(&Input::new(&*value))?;
-                self.rules.get(found.pattern().as_usize()).map(|number| &rules[*number as usize])
+                self.rules.get(self.regex.first_match(&value)?).map(|number| &*rules[*number as usize])
             }
             _ => None,
         }

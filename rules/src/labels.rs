@@ -171,7 +171,21 @@ impl Requirement {
         split_key(&self.key).1
     }
 
-    fn matches(&self, labels: &Labels) -> bool {
+    /// Whether it asks for what is not there: `NotIn`, `DoesNotExist`.
+    pub(crate) fn is_negative(&self) -> bool {
+        matches!(self.operator, Operator::NotIn | Operator::DoesNotExist)
+    }
+
+    /// What it asks for, or asks not to be there: with `In` for `NotIn`, and `Exists` for `DoesNotExist`.
+    pub(crate) fn asserted(&self) -> Self {
+        let operator = match self.operator {
+            Operator::In | Operator::NotIn => Operator::In,
+            Operator::Exists | Operator::DoesNotExist => Operator::Exists,
+        };
+        Self { operator, ..self.clone() }
+    }
+
+    pub(crate) fn matches(&self, labels: &Labels) -> bool {
         let (source, key) = split_key(&self.key);
         let mut found = labels
             .iter()

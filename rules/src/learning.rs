@@ -87,7 +87,8 @@ pub(crate) struct Learner {
 }
 
 impl Learner {
-    pub(crate) fn new(selectors: Selectors, decider: Decider, locals: &Locals) -> Self {
+    pub(crate) fn new(selectors: Selectors, mut decider: Decider, locals: &Locals) -> Self {
+        decider.begin_to_learn();
         let mut numbers: HashMap<*const Class, usize> = HashMap::new();
         let mut pupils: Vec<Pupil> = Vec::new();
         let ordered: BTreeMap<_, _> = locals.iter().map(|(id, (_, subject))| (*id, subject)).collect();

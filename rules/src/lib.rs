@@ -4,6 +4,8 @@
 //! that the data path asks: *which rules concern this flow* ([`snapshot::Snapshot::flow`]), once a connection, and *is
 //! this request allowed* ([`snapshot::RuleSet::check`]), once a request.
 
+mod automaton;
+pub mod bounds;
 mod compile;
 mod coverage;
 pub mod effects;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
+    bounds::{Bounds, Meter},
     compile::{
         grants::is_about,
         identities::Identities,
@@ -26,7 +27,8 @@ pub(crate) fn near(world: &World, question: &Question<'_>) -> Vec<Near> {
     let addresses = identities.addresses(&world.endpoints);
     let who = crate::table::who(&addresses, question.peer);
     let outside = crate::table::may_be_learnt(&addresses, question.peer);
-    let resolver = Resolver::new(&identities, world);
+    let meter = Meter::new(Bounds::NONE, 0);
+    let resolver = Resolver::new(&identities, &addresses, world, &meter);
     let mut look = Look { question, world, endpoint, who, outside, resolver, found: Vec::new() };
     for policy in &world.policies {
         for rule in &policy.rules {

@@ -1,16 +1,22 @@
 //! One value against one matcher: literals are compared, everything else is a regular expression over the whole value.
 
-use regex_automata::{
-    Input,
-    meta::{Config, Regex},
-    util::syntax,
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError, Weak},
 };
-use regex_syntax::hir::{Hir, HirKind, Look, literal::Extractor};
 
-use crate::{names::NamePattern, policy::Matcher, re2::translate};
+use regex_automata::util::syntax;
+use regex_syntax::hir::{Hir, HirKind, literal::Extractor};
+
+pub use crate::automaton::Automaton;
+use crate::{automaton::NotMade, names::NamePattern, policy::Matcher, re2::translate};
 
 /// Largest compiled size of one regular expression in bytes.
 pub const REGEX_BUDGET: usize = 1 << 20;
+/// Longest regular expression, in bytes. Literals alone of that length are over the budget.
+const LONGEST: usize = 64 << 10;
+/// Most classes of Unicode, such as `\pL`, of one regular expression. Each takes some KiB while it is read.
+const MOST_CLASSES: usize = 256;
 /// Largest compiled size in bytes of one automaton that stands for many regular expressions.
 const MANY_BUDGET: usize = 8 << 20;
 
@@ -31,7 +37,7 @@ pub(crate) enum Pattern {
     /// The whole value.
     Exact(Box<[u8]>),
     /// A regular expression over the whole value, and the bytes every match begins with.
-    Regex(Box<Regex>, Box<[u8]>),
+    Regex(Arc<Automaton>, Box<[u8]>),
     /// Any value.
     Present,
     /// A name that a pattern with stars takes.
@@ -42,8 +48,63 @@ pub(crate) enum Pattern {
     Broken,
 }
 
+/// Compiled regular expressions, each one once for as long as somebody has it. Clones are the same.
+///
+/// Many policies say the same, and each policy is compiled again whenever another one changes.
+#[derive(Clone, Debug, Default)]
+pub struct Patterns(Arc<Mutex<Known>>);
+
+#[derive(Debug, Default)]
+struct Known {
+    by_text: HashMap<String, (Result<Weak<Automaton>, RegexError>, u64)>,
+    /// Number of the compilation.
+    compilation: u64,
+}
+
+impl Patterns {
+    /// A compilation begins: what the last one had no use for is forgotten.
+    pub(crate) fn begin(&self) {
+        let mut known = self.lock();
+        let last = known.compilation;
+        known.by_text.retain(|_, (made, used)| match made {
+            Ok(automaton) => automaton.strong_count() > 0,
+            Err(_) => *used == last,
+        });
+        known.compilation += 1;
+    }
+
+    /// The automaton of an expression. It is not compiled again while it is in use.
+    pub(crate) fn compile(&self, pattern: &str) -> Result<Arc<Automaton>, RegexError> {
+        self.get(pattern, || read(pattern))
+    }
+
+    fn get(&self, pattern: &str, said: impl FnOnce() -> Result<Hir, RegexError>) -> Result<Arc<Automaton>, RegexError> {
+        let mut known = self.lock();
+        let compilation = known.compilation;
+        if let Some((made, used)) = known.by_text.get_mut(pattern) {
+            *used = compilation;
+            match made {
+                Err(error) => return Err(error.clone()),
+                Ok(automaton) => {
+                    if let Some(automaton) = automaton.upgrade() {
+                        return Ok(automaton);
+                    }
+                }
+            }
+        }
+        let made = said().and_then(|said| build([said], REGEX_BUDGET)).map(Arc::new);
+        let kept = made.as_ref().map(Arc::downgrade).map_err(Clone::clone);
+        known.by_text.insert(pattern.to_owned(), (kept, compilation));
+        made
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Pattern {
-    pub(crate) fn new(matcher: &Matcher) -> Self {
+    pub(crate) fn new(matcher: &Matcher, patterns: &Patterns) -> Self {
         match matcher {
             Matcher::Present => Self::Present,
             Matcher::Exact(value) => Self::Exact(value.as_bytes().into()),
@@ -56,7 +117,7 @@ impl Pattern {
                     return Self::Exact(value.into());
                 }
                 let start = common_start(&said);
-                build([said], REGEX_BUDGET).map_or(Self::Broken, |regex| Self::Regex(Box::new(regex), start))
+                patterns.get(pattern, || Ok(said)).map_or(Self::Broken, |automaton| Self::Regex(automaton, start))
             }
         }
     }
@@ -64,7 +125,7 @@ impl Pattern {
     pub(crate) fn matches(&self, value: &[u8]) -> bool {
         match self {
             Self::Exact(wanted) => **wanted == *value,
-            Self::Regex(regex, prefix) => value.starts_with(prefix) && regex.is_match(Input::new(value)),
+            Self::Regex(automaton, prefix) => value.starts_with(prefix) && automaton.is_match(value),
             Self::Present => true,
             Self::Name(pattern) => pattern.takes(value),
             Self::AnyOf(values) => values.iter().any(|wanted| **wanted == *value),
@@ -78,33 +139,32 @@ impl Pattern {
 ///
 /// # Errors
 /// Says what is wrong with it, or that it is over its budget.
-pub fn compile(pattern: &str) -> Result<Regex, RegexError> {
+pub fn compile(pattern: &str) -> Result<Automaton, RegexError> {
     build([read(pattern)?], REGEX_BUDGET)
 }
 
 /// Compiles several patterns, each of a whole value, into one automaton. It reports the first that matches.
-pub(crate) fn compile_many(patterns: &[&str]) -> Option<Regex> {
+pub(crate) fn compile_many(patterns: &[&str]) -> Option<Automaton> {
     let patterns = patterns.iter().map(|pattern| read(pattern)).collect::<Result<Vec<Hir>, RegexError>>().ok()?;
     build(patterns, MANY_BUDGET).ok()
 }
 
-/// What a pattern says.
+/// What a pattern says. One that would take much memory to read is not read: classes of Unicode are many ranges each.
 fn read(pattern: &str) -> Result<Hir, RegexError> {
+    let classes = pattern.as_bytes().windows(2).filter(|pair| pair.eq_ignore_ascii_case(b"\\p")).count();
+    if pattern.len() > LONGEST || classes > MOST_CLASSES {
+        return Err(RegexError::TooLarge(REGEX_BUDGET));
+    }
     let bytes = syntax::Config::new().utf8(false);
     let pattern = translate(pattern).map_err(RegexError::Syntax)?;
     syntax::parse_with(&pattern, &bytes).map_err(|error| RegexError::Syntax(reason(&error)))
 }
 
-fn build(patterns: impl IntoIterator<Item = Hir>, budget: usize) -> Result<Regex, RegexError> {
-    let whole = |pattern| Hir::concat(vec![Hir::look(Look::Start), pattern, Hir::look(Look::End)]);
-    let patterns: Vec<Hir> = patterns.into_iter().map(whole).collect();
-    Regex::builder()
-        .configure(Config::new().nfa_size_limit(Some(budget)).utf8_empty(false))
-        .build_many_from_hir(&patterns)
-        .map_err(|error| match error.size_limit() {
-            Some(limit) => RegexError::TooLarge(limit),
-            None => RegexError::Syntax(error.to_string()),
-        })
+fn build(patterns: impl IntoIterator<Item = Hir>, budget: usize) -> Result<Automaton, RegexError> {
+    Automaton::new(patterns, budget).map_err(|error| match error {
+        NotMade::TooLarge => RegexError::TooLarge(budget),
+        NotMade::Other(message) => RegexError::Syntax(message),
+    })
 }
 
 /// The last line of a syntax error: what is wrong, without the drawing of where.
@@ -132,7 +192,7 @@ mod tests {
     use super::*;
 
     fn regex(pattern: &str) -> Pattern {
-        Pattern::new(&Matcher::Regex(pattern.to_owned()))
+        Pattern::new(&Matcher::Regex(pattern.to_owned()), &Patterns::default())
     }
 
     #[test]

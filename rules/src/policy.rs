@@ -329,4 +329,6 @@ pub struct Problem {
     pub remedy: String,
     /// Whether the policy is accepted nevertheless.
     pub warning: bool,
+    /// Set where nothing is wrong with it but that it takes more than there is.
+    pub exhausts: Option<crate::bounds::Resource>,
 }

@@ -6,7 +6,7 @@ use crate::{
     coverage,
     effects::{Action, Changed, Effects},
     finder::Finder,
-    pattern::Pattern,
+    pattern::{Pattern, Patterns},
     policy::{L7Rule, Matcher, Predicate, Written},
     request::{FieldValue, Request},
     schema::{FieldIndex, Form, Schema},
@@ -24,7 +24,7 @@ const SHOWN: usize = 256;
 #[derive(Debug)]
 pub struct RuleSet {
     schema: &'static Schema,
-    rules: Vec<Compiled>,
+    rules: Vec<Arc<Compiled>>,
     finder: Finder,
     deny_with: DenyWith,
     deny_scope: DenyScope,
@@ -56,6 +56,20 @@ enum Fate {
 }
 
 impl Compiled {
+    /// Compiles a rule with the secrets that headers are compared with.
+    pub(crate) fn new(
+        schema: &'static Schema,
+        rule: &L7Rule,
+        info: Arc<RuleInfo>,
+        secrets: &[Secret],
+        patterns: &Patterns,
+    ) -> Self {
+        let compile = |predicate: &Predicate| (predicate.clone(), Pattern::new(&predicate.matcher, patterns));
+        let actions = rule.actions.iter().map(|action| Action::new(action, secrets)).collect();
+        let predicates = rule.predicates.iter().map(compile).collect();
+        Self { predicates, actions, each: each(schema), written: rule.written.clone(), info }
+    }
+
     pub(crate) fn matches(&self, request: &dyn Request) -> bool {
         matches!(self.judge(request), Fate::Match)
     }
@@ -111,30 +125,21 @@ impl RuleSet {
         rules: impl IntoIterator<Item = (&'a L7Rule, Arc<RuleInfo>)>,
         deny_with: DenyWith,
     ) -> Self {
-        Self::with_secrets(schema, rules, deny_with, &[])
+        let patterns = Patterns::default();
+        let compile = |(rule, info)| Arc::new(Compiled::new(schema, rule, info, &[], &patterns));
+        Self::of(schema, rules.into_iter().map(compile).collect(), deny_with)
     }
 
-    /// The same with the secrets that headers are compared with.
-    pub(crate) fn with_secrets<'a>(
-        schema: &'static Schema,
-        rules: impl IntoIterator<Item = (&'a L7Rule, Arc<RuleInfo>)>,
-        deny_with: DenyWith,
-        secrets: &[Secret],
-    ) -> Self {
-        let index = schema.fields.iter().position(|field| field.form == Form::Each);
-        let each = index.and_then(|index| u8::try_from(index).ok()).map(FieldIndex);
-        let rules: Vec<Compiled> = rules
-            .into_iter()
-            .map(|(rule, info)| {
-                let compile = |predicate: &Predicate| (predicate.clone(), Pattern::new(&predicate.matcher));
-                let actions = rule.actions.iter().map(|action| Action::new(action, secrets)).collect();
-                let predicates = rule.predicates.iter().map(compile).collect();
-                Compiled { predicates, actions, each, written: rule.written.clone(), info }
-            })
-            .collect();
+    /// The same of rules that are compiled.
+    pub(crate) fn of(schema: &'static Schema, rules: Vec<Arc<Compiled>>, deny_with: DenyWith) -> Self {
         let finder = Finder::new(schema, &rules);
         let acts = rules.iter().any(|rule| !rule.actions.is_empty());
-        Self { schema, rules, finder, deny_with, deny_scope: DenyScope::default(), acts, each }
+        Self { schema, rules, finder, deny_with, deny_scope: DenyScope::default(), acts, each: each(schema) }
+    }
+
+    /// About its size in bytes, without its rules, which it shares with others.
+    pub(crate) fn size(&self) -> usize {
+        size_of::<Self>() + size_of_val(&*self.rules) + self.finder.size()
     }
 
     /// Makes its resets take along what the scope says; a stream unless told otherwise.
@@ -213,7 +218,7 @@ impl RuleSet {
         // In the order in which they are written.
         indexed.retain(|number| *number >= EXPLAINED);
         indexed.sort_unstable();
-        for rule in (0..self.rules.len().min(EXPLAINED)).chain(indexed).map(|number| &self.rules[number]) {
+        for rule in (0..self.rules.len().min(EXPLAINED)).chain(indexed).map(|number| &*self.rules[number]) {
             if let Some((at, ambiguous)) = rule.failure(request)
                 && nearest.is_none_or(|(_, best, _)| at > best)
             {
@@ -265,6 +270,12 @@ impl RuleSet {
         let predicate = ambiguous.map_or_else(|| name.clone(), |kind| format!("{name} ({kind})"));
         Miss { predicate, pattern, value }
     }
+}
+
+/// The field of which each value has to be allowed, if a protocol has one.
+fn each(schema: &Schema) -> Option<FieldIndex> {
+    let index = schema.fields.iter().position(|field| field.form == Form::Each)?;
+    u8::try_from(index).ok().map(FieldIndex)
 }
 
 /// A value for people: lossily decoded, cut.

@@ -1,5 +1,7 @@
 //! Settings of the engine. Every default is Cilium's meaning.
 
+use crate::bounds::Bounds;
+
 /// Which endpoints have policy enforced (`--enable-policy` of the Cilium agent).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Enforcement {
@@ -83,6 +85,8 @@ pub struct Settings {
     /// Policies may name protocols without ports, such as VRRP and GRE (`--enable-extended-ip-protocols` of the Cilium
     /// agent).
     pub extended_ip_protocols: bool,
+    /// What policies may take.
+    pub bounds: Bounds,
 }
 
 impl Settings {
@@ -104,6 +108,7 @@ impl Default for Settings {
             host_must_agree: true,
             allow_localhost: true,
             extended_ip_protocols: false,
+            bounds: Bounds::default(),
         }
     }
 }

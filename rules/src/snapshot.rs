@@ -7,11 +7,13 @@ use std::{
 
 pub use crate::ruleset::RuleSet;
 use crate::{
+    bounds::{Bounds, Overrun},
     compile::{
-        Locals, compile,
+        Compiled, Locals, compile,
         identities::{Addresses, Places},
     },
     learning::Learner,
+    pattern::Automaton,
     services::Vips,
     settings::Settings,
     steering::SteeringTable,
@@ -73,19 +75,34 @@ pub struct Snapshot {
     pub(crate) vips: Vips,
     /// Set where some policy selects names.
     pub(crate) learner: Option<Learner>,
+    /// What is compiled and not bound to an endpoint yet is kept.
+    _automata: Vec<Arc<Automaton>>,
 }
 
 impl Snapshot {
-    /// Compiles a world. Never fails: policies are validated before. A regular expression over its budget makes its
+    /// Compiles a world without bounds. Policies are validated before. A regular expression over its budget makes its
     /// own rule match nothing.
     #[must_use]
     pub fn compile(world: &World, generation: u64) -> Self {
-        let (addresses, locals, learner) = compile(world);
+        // Without bounds none is overrun.
+        Self::within(world, generation, Bounds::NONE).unwrap_or_default()
+    }
+
+    /// Compiles a world within the bounds of its settings.
+    ///
+    /// # Errors
+    /// It would take more. What it took until then is given back.
+    pub fn compile_within_bounds(world: &World, generation: u64) -> Result<Self, Overrun> {
+        Self::within(world, generation, world.settings.bounds)
+    }
+
+    fn within(world: &World, generation: u64, bounds: Bounds) -> Result<Self, Overrun> {
+        let Compiled { addresses, places, locals, learner, automata } = compile(world, bounds)?;
         let vips = Vips::new(world.services.iter().map(|service| &**service));
-        let places = Places::new(&addresses);
-        let snapshot = Self { generation, settings: world.settings, addresses, places, locals, vips, learner };
+        let settings = world.settings;
+        let snapshot = Self { generation, settings, addresses, places, locals, vips, learner, _automata: automata };
         snapshot.learn_all(&world.names);
-        snapshot
+        Ok(snapshot)
     }
 
     /// Number of this snapshot; grows.

@@ -4,7 +4,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use ipnet::IpNet;
 
-use crate::{labels::Labels, policy::Policy, schema::Schema, settings::Settings};
+use crate::{labels::Labels, pattern::Patterns, policy::Policy, schema::Schema, settings::Settings};
 
 /// Number of a local endpoint: its key in the kernel's maps. Never 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -221,4 +221,6 @@ pub struct World {
     pub settings: Settings,
     /// The protocol whose answers teach the addresses of names, if there is one.
     pub naming: Option<&'static Schema>,
+    /// Regular expressions that are compiled already.
+    pub patterns: Patterns,
 }

@@ -1,5 +1,6 @@
 //! The gRPC API on a Unix socket.
 
+mod clients;
 mod config;
 mod dispatch;
 mod names;
@@ -26,10 +27,10 @@ use crate::{
     store::Store,
 };
 
-/// Largest message, in bytes: a full push of a few ten thousand resources.
-const LARGEST_MESSAGE: usize = 64 << 20;
 /// Calls of one connection at the same time.
 const MOST_CALLS: u32 = 64;
+/// How long a client may be silent before it is asked whether it is there, and how long it may take to say so.
+const SILENCE: Duration = Duration::from_secs(30);
 /// How long calls may go on after the signal to stop. Streams are told to end at once.
 const LAST_CALLS: Duration = Duration::from_secs(2);
 
@@ -44,6 +45,21 @@ pub enum ServeError {
     Transport(#[from] tonic::transport::Error),
 }
 
+/// What clients of the API may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ApiLimits {
+    /// Largest message of a client, in bytes: a full push of a few ten thousand resources.
+    pub message: usize,
+    /// Clients at the same time; further ones are hung up on.
+    pub connections: u16,
+}
+
+impl Default for ApiLimits {
+    fn default() -> Self {
+        Self { message: 64 << 20, connections: 64 }
+    }
+}
+
 /// Serves the API until `stop` is true or its sender is gone: resources, names, live verdicts, `grpc.health.v1` for each service, and
 /// reflection (v1 and v1alpha).
 ///
@@ -53,10 +69,11 @@ pub async fn serve(
     listener: UnixListener,
     store: Store,
     node: Arc<dyn Node>,
+    limits: ApiLimits,
     stop: watch::Receiver<bool>,
 ) -> Result<(), ServeError> {
     let config = ConfigServiceServer::new(Config::new(store, stop.clone()))
-        .max_decoding_message_size(LARGEST_MESSAGE)
+        .max_decoding_message_size(limits.message)
         .max_encoding_message_size(usize::MAX);
     let names = NameServiceServer::new(Names::new(Arc::clone(&node), stop.clone()));
     let verdicts = VerdictServiceServer::new(Verdicts::new(node, stop.clone()));
@@ -84,8 +101,11 @@ pub async fn serve(
             reporter.set_service_status(service, ServingStatus::NotServing).await;
         }
     };
-    let server = Server::builder().max_concurrent_streams(MOST_CALLS);
-    let incoming = UnixListenerStream::new(listener);
+    let server = Server::builder()
+        .max_concurrent_streams(MOST_CALLS)
+        .http2_keepalive_interval(Some(SILENCE))
+        .http2_keepalive_timeout(Some(SILENCE));
+    let incoming = clients::bounded(UnixListenerStream::new(listener), limits.connections);
     let serving = server.serve_with_incoming_shutdown(services_by_name, incoming, signal);
     let late = async move {
         stopped(stop).await;

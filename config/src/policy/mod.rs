@@ -16,6 +16,7 @@ use std::sync::Arc;
 pub(crate) use self::cidrs::{CIDR_REMEDY, parse_cidr};
 
 use portcullis_rules::{
+    bounds::Resource,
     policy::{Policy, validate},
     schema::Schema,
     settings::{DenyScope, DenyWith, Settings},
@@ -74,8 +75,18 @@ pub(crate) struct Read {
     pub(crate) problems: Vec<Problem>,
 }
 
-/// Reads and checks one document.
+/// A document of so many bytes may take as much memory as one policy may while it is read.
+const LEAST_PART: usize = 32;
+
+/// Reads and checks one document. One that is too long for the bounds is not read.
 pub(crate) fn read(document: &str, origin: &Arc<str>, language: Language<'_>) -> Read {
+    let longest = language.settings.bounds.policy_memory / LEAST_PART;
+    if document.len() > longest {
+        let message = format!("has {} bytes, and may have {longest}", document.len());
+        let remedy = format!("write several smaller policies, or raise {}", Resource::PolicyMemory.setting());
+        let problem = Problem::new("", message, remedy).exhausting(Resource::PolicyMemory);
+        return Read { policy: None, problems: vec![problem] };
+    }
     match yaml::parse(document) {
         Ok(tree) => read_tree(&tree, origin, language),
         Err(problem) => Read { policy: None, problems: vec![problem] },

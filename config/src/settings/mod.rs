@@ -1,12 +1,13 @@
 //! The settings file.
 
+mod admin;
+mod compilation;
 mod read;
 mod told;
 mod values;
 
 use std::{
     fmt,
-    net::{IpAddr, Ipv4Addr, SocketAddr},
     num::NonZeroU16,
     ops::RangeInclusive,
     path::{Path, PathBuf},
@@ -15,8 +16,12 @@ use std::{
 
 use portcullis_rules::settings::{Deviations, Enforcement, Settings as RuleSettings};
 
-pub use self::told::rules_from_proto;
 pub(crate) use self::told::rules_to_proto;
+pub use self::{
+    admin::{Admin, AdminAddress, AdminAddresses},
+    compilation::Compilation,
+    told::rules_from_proto,
+};
 use crate::{names, problem::Problem, yaml};
 
 /// Largest settings file, in bytes.
@@ -27,8 +32,8 @@ const LARGEST: u64 = 1 << 20;
 pub struct Settings {
     /// `api`.
     pub api: Api,
-    /// `admin.address`: metrics, health and the dump; `None` is `off`.
-    pub admin: Option<SocketAddr>,
+    /// `admin`: metrics, health, the dump, the log's level.
+    pub admin: Admin,
     /// `resources`: files and directories of resources. Relative paths are from the working directory.
     pub resources: Vec<PathBuf>,
     /// `stateDirectory`: pushed resources and the numbers of endpoints.
@@ -58,6 +63,12 @@ pub struct Api {
     pub socket: PathBuf,
     /// `api.mode`: permission bits of the socket.
     pub mode: u32,
+    /// `api.group`: its group; `None` is the process's own.
+    pub group: Option<String>,
+    /// `api.message`: largest message of a client, in bytes.
+    pub message: usize,
+    /// `api.connections`: clients at the same time.
+    pub connections: NonZeroU16,
 }
 
 /// `onProxyDown`: what becomes of steered flows while the proxy is not running.
@@ -108,6 +119,8 @@ pub struct Limits {
     pub flows: usize,
     /// `policyLabels`: different values of the label `policy` in metrics; further ones count as `other`.
     pub policy_labels: usize,
+    /// `compilation`: what policies may take.
+    pub compilation: Compilation,
 }
 
 /// `limits.http2`. Most are allowances: what a peer may do so often before useful traffic fills them up again.
@@ -194,7 +207,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             api: Api::default(),
-            admin: Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9902)),
+            admin: Admin::default(),
             resources: Vec::new(),
             state_directory: PathBuf::from("/var/lib/portcullis"),
             rules: RuleSettings::default(),
@@ -211,7 +224,13 @@ impl Default for Settings {
 
 impl Default for Api {
     fn default() -> Self {
-        Self { socket: PathBuf::from("/run/portcullis/api.sock"), mode: 0o600 }
+        Self {
+            socket: PathBuf::from("/run/portcullis/api.sock"),
+            mode: 0o600,
+            group: None,
+            message: 64 << 20,
+            connections: NonZeroU16::MIN.saturating_add(63),
+        }
     }
 }
 
@@ -230,6 +249,7 @@ impl Default for Limits {
             connections: 100_000,
             flows: 4_096,
             policy_labels: 1_000,
+            compilation: Compilation::default(),
         }
     }
 }

@@ -5,7 +5,8 @@ use std::{num::NonZeroU16, path::PathBuf};
 use portcullis_rules::settings::{DenyScope, DenyWith, Deviations, Enforcement};
 
 use super::{
-    Http2Limits, Limits, OnProxyDown, Records, RecordsTo, Settings, Steering, Timeouts, deviations_by_name, values,
+    Admin, AdminAddress, AdminAddresses, Compilation, Http2Limits, Limits, OnProxyDown, Records, RecordsTo, Settings,
+    Steering, Timeouts, deviations_by_name, values,
 };
 use crate::{
     names,
@@ -18,6 +19,12 @@ use crate::{
 const LARGEST_HEAD: usize = 8 << 20;
 /// Largest of everything else that is counted in bytes.
 const LARGEST_SIZE: usize = 64 << 20;
+/// Largest message of the API.
+const LARGEST_MESSAGE: usize = 1 << 30;
+/// Most memory that policies may be given.
+const LARGEST_COMPILATION: usize = 64 << 30;
+/// Most steps that a compilation may be given.
+const MOST_WORK: u64 = 1_000_000_000_000;
 /// Most of what is counted in pieces.
 const MOST: u64 = 10_000_000;
 /// Most threads of the data plane.
@@ -84,25 +91,62 @@ fn places(fields: &mut Fields<'_>, settings: &mut Settings, problems: &mut Vec<P
     section(fields, "api", problems, |fields, problems| {
         set(fields, "socket", &mut settings.api.socket, problems, absolute);
         set(fields, "mode", &mut settings.api.mode, problems, values::mode);
-    });
-    section(fields, "admin", problems, |fields, problems| {
-        set(fields, "address", &mut settings.admin, problems, |field, problems| {
-            if matches!(&field.tree.value, Value::Boolean(false)) || field.text(problems)? == "off" {
-                return Some(None);
-            }
-            let address = field.text(problems)?.parse().ok();
-            if address.is_none() {
-                problems.push(field.problem("is no address with a port", "write off, or ADDRESS:PORT: 127.0.0.1:9902"));
-            }
-            address.map(Some)
+        set(fields, "group", &mut settings.api.group, problems, group);
+        set(fields, "message", &mut settings.api.message, problems, |field, problems| {
+            values::size(field, 64 << 10, LARGEST_MESSAGE, problems)
         });
+        set(fields, "connections", &mut settings.api.connections, problems, connections);
     });
+    section(fields, "admin", problems, |fields, problems| admin(fields, &mut settings.admin, problems));
     set(fields, "resources", &mut settings.resources, problems, |field, problems| {
         let items = field.items(problems);
         let paths: Vec<PathBuf> = items.iter().filter_map(|item| values::path(item, false, problems)).collect();
         Some(paths)
     });
     set(fields, "stateDirectory", &mut settings.state_directory, problems, absolute);
+}
+
+fn admin(fields: &mut Fields<'_>, admin: &mut Admin, problems: &mut Vec<Problem>) {
+    const BY_TCP: &[(&str, bool)] = &[("metrics", false), ("everything", true)];
+    set(fields, "address", &mut admin.addresses, problems, |field, problems| {
+        if matches!(&field.tree.value, Value::Boolean(false)) {
+            return Some(AdminAddresses::default());
+        }
+        let listed = matches!(field.tree.value, Value::List(_)).then(|| field.items(problems));
+        let Some(items) = listed else {
+            if field.text(problems)? == "off" {
+                return Some(AdminAddresses::default());
+            }
+            return Some(AdminAddresses(vec![admin_address(field, problems)?]));
+        };
+        let addresses: Vec<_> = items.iter().filter_map(|item| admin_address(item, problems)).collect();
+        Some(AdminAddresses(addresses))
+    });
+    set(fields, "mode", &mut admin.mode, problems, values::mode);
+    set(fields, "group", &mut admin.group, problems, group);
+    set(fields, "tcp", &mut admin.everything_by_tcp, problems, |field, problems| field.word(BY_TCP, problems));
+    set(fields, "connections", &mut admin.connections, problems, connections);
+    set(fields, "timeout", &mut admin.timeout, problems, values::time);
+}
+
+fn admin_address(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<AdminAddress> {
+    match field.text(problems)?.parse() {
+        Ok(address) => Some(address),
+        Err(message) => {
+            let remedy = "write off, ADDRESS:PORT, unix:PATH, or a list of these: 127.0.0.1:9902";
+            problems.push(field.problem(message, remedy));
+            None
+        }
+    }
+}
+
+fn group(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Option<String>> {
+    field.text(problems).map(|name| Some(name.to_owned()))
+}
+
+fn connections(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<NonZeroU16> {
+    let number = field.number(1, u16::MAX.into(), problems)?;
+    u16::try_from(number).ok().and_then(NonZeroU16::new)
 }
 
 fn policy(fields: &mut Fields<'_>, settings: &mut Settings, problems: &mut Vec<Problem>) {
@@ -152,6 +196,23 @@ fn limits(fields: &mut Fields<'_>, limits: &mut Limits, problems: &mut Vec<Probl
     set(fields, "connections", &mut limits.connections, problems, count);
     set(fields, "flows", &mut limits.flows, problems, count);
     set(fields, "policyLabels", &mut limits.policy_labels, problems, count);
+    section(fields, "compilation", problems, |fields, problems| {
+        compilation(fields, &mut limits.compilation, problems);
+    });
+}
+
+fn compilation(fields: &mut Fields<'_>, compilation: &mut Compilation, problems: &mut Vec<Problem>) {
+    let memory = |field: &Field<'_>, problems: &mut Vec<Problem>| {
+        if matches!(&field.tree.value, Value::Text(text) if text == "auto") {
+            return Some(None);
+        }
+        values::size(field, 1 << 20, LARGEST_COMPILATION, problems).map(Some)
+    };
+    set(fields, "memory", &mut compilation.memory, problems, memory);
+    set(fields, "policyMemory", &mut compilation.policy_memory, problems, memory);
+    set(fields, "work", &mut compilation.work, problems, |field, problems| {
+        field.number(1_000_000, MOST_WORK, problems)
+    });
 }
 
 fn http2(fields: &mut Fields<'_>, limits: &mut Http2Limits, problems: &mut Vec<Problem>) {

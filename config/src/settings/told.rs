@@ -1,6 +1,9 @@
 //! The settings that decide what policies mean, as the API tells them.
 
-use portcullis_rules::settings::{DenyScope, DenyWith, Deviations, Enforcement, Settings};
+use portcullis_rules::{
+    bounds::Bounds,
+    settings::{DenyScope, DenyWith, Deviations, Enforcement, Settings},
+};
 
 use super::{deny_scope_name, deny_with_name, deviation_names, deviations_by_name, enforcement_name};
 use crate::{policy::DNS_DENY_WITH, proto};
@@ -16,6 +19,7 @@ pub(crate) fn rules_to_proto(settings: &Settings) -> proto::RuleSettings {
         allow_localhost,
         host_must_agree,
         extended_ip_protocols,
+        bounds: _,
     } = *settings;
     let names = DNS_DENY_WITH.iter().find(|(_, answer)| *answer == deny_names_with);
     proto::RuleSettings {
@@ -68,6 +72,8 @@ pub fn rules_from_proto(told: &proto::RuleSettings) -> Result<Settings, String> 
         host_must_agree,
         allow_localhost,
         extended_ip_protocols,
+        // They say what is accepted, not what it means.
+        bounds: Bounds::default(),
     })
 }
 
@@ -86,6 +92,7 @@ mod tests {
             allow_localhost: false,
             host_must_agree: false,
             extended_ip_protocols: true,
+            bounds: Bounds::default(),
         };
         for settings in [Settings::default(), others] {
             assert_eq!(rules_from_proto(&rules_to_proto(&settings)), Ok(settings));

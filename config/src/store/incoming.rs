@@ -70,6 +70,7 @@ impl Candidate {
         if let Some(good) = candidate.key.as_ref().and_then(|key| table.good(key))
             && good.resource.body == resource.body
             && good.origin == origin
+            && !good.left_out
         {
             candidate.unchanged = good.resource.version == resource.version;
             candidate.problems = good.warnings.to_vec();
@@ -83,8 +84,14 @@ impl Candidate {
         }
         let sound = candidate.key.is_some() && candidate.problems.iter().all(|problem| problem.warning);
         let warnings = candidate.problems.as_slice().into();
-        candidate.good =
-            body.filter(|_| sound).map(|body| Good { resource: Arc::new(resource), origin, line, body, warnings });
+        candidate.good = body.filter(|_| sound).map(|body| Good {
+            resource: Arc::new(resource),
+            origin,
+            line,
+            body,
+            warnings,
+            left_out: false,
+        });
         candidate
     }
 

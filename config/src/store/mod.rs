@@ -2,6 +2,7 @@
 
 mod addresses;
 mod disk;
+mod fit;
 mod incoming;
 mod key;
 mod numbers;

@@ -55,6 +55,8 @@ pub(crate) struct Good {
     pub(crate) body: Body,
     /// Warnings that came with it.
     pub(crate) warnings: Arc<[proto::Problem]>,
+    /// It does not fit into the bounds of a compilation: `body` closes what it speaks of, and no more.
+    pub(crate) left_out: bool,
 }
 
 /// What the rules know of a resource.

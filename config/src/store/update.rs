@@ -252,7 +252,9 @@ fn accept(table: &mut Table, candidate: Candidate, done: &mut Done) {
     }
     let entry = table.entries.entry(key.clone()).or_default();
     entry.rejected = None;
-    let same = |old: &Good, new: &Good| old.resource.body == new.resource.body && old.origin == new.origin;
+    let same = |old: &Good, new: &Good| {
+        old.resource.body == new.resource.body && old.origin == new.origin && old.left_out == new.left_out
+    };
     let is_same = entry.good.as_ref().zip(candidate.good.as_ref()).is_some_and(|(old, new)| same(old, new));
     if !candidate.unchanged {
         done.dirty.insert(key.kind);
@@ -264,13 +266,16 @@ fn accept(table: &mut Table, candidate: Candidate, done: &mut Done) {
 /// Reads every policy again, because settings changed. What is refused now stays in force as it is, and says so.
 pub(crate) fn reread(table: &mut Table, language: Language<'_>) {
     for (key, entry) in &mut table.entries {
-        let Some(Good { resource, origin, warnings, .. }) = &mut entry.good else { continue };
+        let Some(Good { resource, origin, warnings, body, left_out, .. }) = &mut entry.good else { continue };
         let Some(proto::resource::Body::Policy(policy)) = &resource.body else { continue };
         let read = crate::policy::read(&policy.document, &origin.as_str().into(), language);
-        let refused = read.policy.is_none();
         let problems: Vec<proto::Problem> = read.problems.into_iter().map(Into::into).collect();
-        if !refused {
+        if let Some(policy) = read.policy {
             *warnings = problems.into();
+            if std::mem::take(left_out) {
+                *body = Body::Policy(Arc::new(policy));
+                entry.rejected = None;
+            }
             continue;
         }
         let result = ResourceResult {

@@ -1,5 +1,7 @@
 //! The store's thread.
 
+mod fitting;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
@@ -10,7 +12,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use notify::RecommendedWatcher;
-use portcullis_rules::{schema::Schema, settings::Settings, snapshot::Snapshot};
+use portcullis_rules::{pattern::Patterns, schema::Schema, settings::Settings, snapshot::Snapshot};
 use tokio::{
     sync::{Notify, mpsc, oneshot},
     time::{Instant, sleep_until},
@@ -19,6 +21,7 @@ use tokio::{
 use super::{
     Applied, OpenError, StoreOptions, View,
     disk::Disk,
+    fit::{self, Fitted},
     incoming::Incoming,
     key::{Key, Kind},
     references, sources,
@@ -66,8 +69,12 @@ pub(crate) struct Worker {
     /// What policies name and is not there.
     reference_faults: Vec<String>,
     disk_faults: BTreeMap<Kind, String>,
+    /// Why nothing of the last update is in force.
+    bounds_fault: Option<String>,
     /// What policies in force do not bind.
     unbound: Warnings,
+    /// Regular expressions that are compiled already.
+    patterns: Patterns,
 }
 
 /// One answer that waits for what it tells to be in force.
@@ -95,7 +102,9 @@ impl Worker {
             file_faults: Vec::new(),
             reference_faults: Vec::new(),
             disk_faults: BTreeMap::new(),
+            bounds_fault: None,
             unbound: Warnings::new(),
+            patterns: Patterns::default(),
         };
         worker.restore();
         let mut done = worker.read_files();
@@ -104,7 +113,7 @@ impl Worker {
             // What was sound is not on disk any more: the damaged file is set aside.
             done.dirty.extend(Kind::ALL);
         }
-        worker.bring_into_force(&done);
+        worker.begin(done);
         Ok(worker)
     }
 
@@ -157,11 +166,12 @@ impl Worker {
         let mut closed = None;
         let mut waiting: Vec<Waiting> = Vec::new();
         let mut all = Done::default();
+        let before = (self.table.clone(), self.settings);
         for job in batch {
             let (reply, done) = match job {
                 Job::Update { update, dry_run: true, reply } => {
-                    let done = update::apply(&mut self.table.clone(), update, self.language());
-                    (Some(reply), Done { results: done.results, ..Done::default() })
+                    let done = Done { results: self.try_out(update), ..Done::default() };
+                    (Some(reply), done)
                 }
                 Job::Update { update, reply, .. } => (Some(reply), self.update(update)),
                 Job::Files { reply } => (reply, self.read_files()),
@@ -175,7 +185,11 @@ impl Worker {
             all.dirty.extend(done.dirty);
             waiting.push((reply, done.results));
         }
-        let faults = self.bring_into_force(&all);
+        let (snapshot, fitted) = if all.changed { self.fit(&before) } else { (None, Fitted::default()) };
+        for (_, results) in &mut waiting {
+            fitting::refuse(results, &fitted);
+        }
+        let faults = self.bring_into_force(&all.dirty, snapshot);
         self.answer(waiting, &faults);
         closed
     }
@@ -275,7 +289,7 @@ impl Worker {
         }
         let kind = result.key.as_ref().and_then(|key| Kind::from_proto(key.r#type()));
         if let Some(kind) = kind {
-            self.node.rejected(kind.as_str());
+            self.node.rejected(kind.as_str(), fitting::reason(result));
         }
     }
 
@@ -308,16 +322,22 @@ impl Worker {
         let resources = found.resources.into_iter().filter_map(listed).collect();
         let lenient = self.settings.lenient();
         let language = Language { schemas: &self.schemas, settings: &lenient, live: true };
-        let done = update::apply(&mut self.table, Update { resources, ..Update::default() }, language);
-        for result in done.results.iter().filter(|result| result.outcome() == Outcome::Rejected) {
-            self.tell_rejected(result, "the state directory");
+        let kept: Vec<Incoming> = resources;
+        let update = Update { resources: kept.clone(), ..Update::default() };
+        let done = update::apply(&mut self.table, update, language);
+        for (result, incoming) in done.results.iter().zip(kept) {
+            if result.outcome() == Outcome::Rejected {
+                self.tell_rejected(result, "the state directory");
+                fit::close(&mut self.table, incoming, result, language);
+            }
         }
         let language = Language { schemas: &self.schemas, settings: &self.settings, live: true };
         update::reread(&mut self.table, language);
     }
 
-    fn bring_into_force(&mut self, done: &Done) -> Vec<Fault> {
-        for kind in &done.dirty {
+    /// Keeps what is new on disk, and hands on what it was compiled to.
+    fn bring_into_force(&mut self, dirty: &BTreeSet<Kind>, snapshot: Option<Snapshot>) -> Vec<Fault> {
+        for kind in dirty {
             match self.disk.save(*kind, &self.table) {
                 Ok(()) => drop(self.disk_faults.remove(kind)),
                 Err(error) => {
@@ -327,10 +347,11 @@ impl Worker {
                 }
             }
         }
-        let faults = if done.changed { self.compile() } else { Vec::new() };
+        let faults = snapshot.map(|snapshot| self.hand_on(snapshot)).unwrap_or_default();
         let faults_shown = [&self.damages, &self.file_faults, &self.reference_faults]
             .into_iter()
             .flatten()
+            .chain(&self.bounds_fault)
             .chain(self.disk_faults.values());
         self.view.store(Arc::new(View {
             table: Arc::new(self.table.clone()),
@@ -341,7 +362,7 @@ impl Worker {
         faults
     }
 
-    fn compile(&mut self) -> Vec<Fault> {
+    fn hand_on(&mut self, snapshot: Snapshot) -> Vec<Fault> {
         self.revision += 1;
         let missing = references::faults(&self.table);
         for fault in missing.iter().filter(|fault| !self.reference_faults.contains(fault)) {
@@ -350,10 +371,6 @@ impl Worker {
         self.reference_faults = missing;
         let before = std::mem::replace(&mut self.unbound, unbound::all(&self.table));
         unbound::log_new(&self.unbound, &before);
-        let mut world = self.table.world(self.settings);
-        world.naming = self.schemas.iter().copied().find(|schema| schema.nature.teaches);
-        world.names = self.sink.names();
-        let snapshot = Snapshot::compile(&world, self.revision);
         let faults = self.sink.apply(self.revision, Arc::new(snapshot), &self.table.locals());
         let counts = self.table.counts();
         tracing::info!(

@@ -71,6 +71,8 @@ impl Gate {
 pub(crate) struct World {
     pub(crate) calls: Vec<InForce>,
     pub(crate) rejected: Vec<&'static str>,
+    /// Why, of each.
+    pub(crate) reasons: Vec<&'static str>,
     /// Endpoints that cannot be steered, by name.
     pub(crate) unsteered: BTreeMap<String, String>,
     pub(crate) gate: Arc<Gate>,
@@ -141,8 +143,10 @@ impl Node for Fake {
         Box::pin(tokio_stream::StreamExt::chain(tokio_stream::once(update), tokio_stream::pending()))
     }
 
-    fn rejected(&self, kind: &'static str) {
-        self.0.lock().unwrap().rejected.push(kind);
+    fn rejected(&self, kind: &'static str, reason: &'static str) {
+        let mut world = self.0.lock().unwrap();
+        world.rejected.push(kind);
+        world.reasons.push(reason);
     }
 }
 

@@ -96,7 +96,7 @@ fn a_header_is_compared_with_a_secret_that_nobody_is_told() {
         let finished = scene.node.cli(words).unwrap().ok().unwrap();
         told += &(finished.stdout + &finished.stderr);
     }
-    let dump = scene.lab.node().run(&["curl", "-s", "http://127.0.0.1:9902/config_dump"]).unwrap().ok().unwrap().stdout;
+    let dump = scene.node.dump().unwrap();
     assert!(dump.contains("token"), "{dump}");
     assert!(!(told + &dump).contains("swordfish"));
     scene.node.cli(&["delete", "secret", "token", "-n", SHOP]).unwrap().ok().unwrap();

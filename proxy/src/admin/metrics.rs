@@ -13,9 +13,11 @@ use crate::admin::process::Process;
 
 /// Labels of `portcullis_config_rejected_total`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct TypeLabel {
+pub struct RejectedLabels {
     /// `policy`, `endpoint`, `service`, `cidrgroup`, `secret`.
     pub r#type: &'static str,
+    /// `invalid`, or what there is not enough of: `policy_memory`, `memory`, `work`.
+    pub reason: &'static str,
 }
 
 /// Labels of `portcullis_fqdn_evicted_total`.
@@ -80,8 +82,8 @@ pub struct Metrics {
     pub revision: Gauge,
     /// When it came into force, in seconds since 1970.
     pub last_success: Gauge,
-    /// Resources refused, by type.
-    pub rejected: Family<TypeLabel, Counter>,
+    /// Resources refused, by type and reason.
+    pub rejected: Family<RejectedLabels, Counter>,
     /// Local endpoints that could not be steered at the last try.
     pub faulty: Gauge,
     /// Names that were learnt.
@@ -107,9 +109,11 @@ impl Metrics {
             self.faulty.clone(),
         );
         self.names.register(registry);
-        // A counter that is not there cannot be watched: each type begins at 0.
+        // A counter that is not there cannot be watched: each begins at 0.
         for kind in ["policy", "endpoint", "service", "cidrgroup", "secret"] {
-            drop(self.rejected.get_or_create(&TypeLabel { r#type: kind }));
+            for reason in ["invalid", "policy_memory", "memory", "work"] {
+                drop(self.rejected.get_or_create(&RejectedLabels { r#type: kind, reason }));
+            }
         }
     }
 

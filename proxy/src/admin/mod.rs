@@ -1,65 +1,85 @@
-//! The admin endpoints: metrics, health, what is in force, the log's level. HTTP, on loopback by default.
+//! The admin endpoints: metrics, health, what is in force, the log's level. HTTP, by TCP on loopback and by a Unix socket.
 
+mod exposition;
+mod guard;
 pub mod health;
+pub mod listener;
 pub mod metrics;
 pub mod process;
 
-use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::VecDeque, convert::Infallible, io, pin::Pin, sync::Arc, time::Duration};
 
 use http_body_util::Full;
 use hyper::{
-    Method, Request, Response, StatusCode,
+    HeaderMap, Method, Request, Response, StatusCode,
     body::{Bytes, Incoming},
-    header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderValue},
+    header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue},
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
+use portcullis_config::settings;
 use prometheus_client::registry::Registry;
 use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::{Semaphore, watch},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    task::JoinHandle,
 };
 
-use crate::{admin::health::Health, run::logging::Levels};
+use crate::{
+    admin::{
+        exposition::{OPENMETRICS, TEXT, as_text, takes_openmetrics},
+        health::Health,
+        listener::{Listener, Stream, Way},
+    },
+    run::logging::Levels,
+};
 
-/// Connections served at once. A scrape and a probe need one each; more is somebody holding them open.
-const CONNECTIONS: usize = 64;
-/// How long a client may take to send a request's head.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// OpenMetrics text (OpenMetrics 1.0, "Content-Type").
-const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// Dumps that are on their way at once: each is as large as what is in force.
+const DUMPS: usize = 2;
 
 /// What `/config_dump` tells; asked anew for each request.
 pub trait Dump: Send + Sync {
-    /// Everything in force. Documents are left out: a policy may hold a secret header value, and this socket asks
-    /// nobody who they are.
+    /// Everything in force. Documents are left out: a policy may hold a secret header value.
     fn dump(&self) -> serde_json::Value;
+}
+
+/// What clients may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Clients at the same time, of each address. When one more comes, the oldest is hung up on.
+    pub connections: usize,
+    /// From the moment that a client connects to the last byte of its answer.
+    pub timeout: Duration,
+    /// The dump and changes are to be had by TCP too.
+    pub everything_by_tcp: bool,
+}
+
+impl From<&settings::Admin> for Limits {
+    fn from(admin: &settings::Admin) -> Self {
+        let settings::Admin { connections, timeout, everything_by_tcp, .. } = *admin;
+        Self { connections: connections.get().into(), timeout, everything_by_tcp }
+    }
 }
 
 /// What the endpoints show.
 pub struct Admin {
-    /// All metrics.
-    pub registry: Registry,
-    /// How the node is.
-    pub health: Arc<Health>,
-    /// What is in force.
-    pub dump: Arc<dyn Dump>,
-    /// The log's level.
-    pub levels: Levels,
+    registry: Registry,
+    health: Arc<Health>,
+    dump: Arc<dyn Dump>,
+    levels: Levels,
+    limits: Limits,
+    dumps: Arc<Semaphore>,
 }
 
 /// Serves until `stop` turns true.
 ///
 /// # Errors
-/// The listener fails.
-pub async fn serve(listener: TcpListener, admin: Arc<Admin>, mut stop: watch::Receiver<bool>) -> io::Result<()> {
-    let local = listener.local_addr()?;
-    let slots = Arc::new(Semaphore::new(CONNECTIONS));
+/// Never, as it is.
+pub async fn serve(listener: Listener, admin: Arc<Admin>, mut stop: watch::Receiver<bool>) -> io::Result<()> {
+    let mut clients: VecDeque<JoinHandle<()>> = VecDeque::new();
     loop {
-        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return Ok(()) };
-        let stream = tokio::select! {
+        let (stream, way) = tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
+                Ok(accepted) => accepted,
                 Err(error) => {
                     tracing::warn!(%error, "admin: accept failed");
                     tokio::time::sleep(Duration::from_millis(100)).await;
@@ -68,11 +88,19 @@ pub async fn serve(listener: TcpListener, admin: Arc<Admin>, mut stop: watch::Re
             },
             () = told_to(&mut stop) => return Ok(()),
         };
-        let admin = Arc::clone(&admin);
-        tokio::spawn(async move {
-            connection(stream, local, admin).await;
-            drop(slot);
-        });
+        clients.retain(|client| !client.is_finished());
+        // Who holds a place without end must not keep a probe out.
+        if clients.len() >= admin.limits.connections
+            && let Some(oldest) = clients.pop_front()
+        {
+            oldest.abort();
+        }
+        let (timeout, admin) = (admin.limits.timeout, Arc::clone(&admin));
+        clients.push_back(tokio::spawn(async move {
+            if tokio::time::timeout(timeout, connection(stream, way, admin)).await.is_err() {
+                tracing::debug!("admin: a client took too long");
+            }
+        }));
     }
 }
 
@@ -81,14 +109,17 @@ pub async fn told_to(stop: &mut watch::Receiver<bool>) {
     drop(stop.wait_for(|stop| *stop).await);
 }
 
-async fn connection(stream: TcpStream, local: SocketAddr, admin: Arc<Admin>) {
+/// One request: a client that comes again connects again, so that time counts for each.
+async fn connection(stream: Pin<Box<dyn Stream>>, way: Way, admin: Arc<Admin>) {
+    let timeout = admin.limits.timeout;
     let service = service_fn(move |request: Request<Incoming>| {
-        let answer = admin.answer(&request, local);
+        let answer = admin.answer(&request, way);
         async move { Ok::<_, Infallible>(answer) }
     });
     let served = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
+        .header_read_timeout(timeout)
+        .keep_alive(false)
         .serve_connection(TokioIo::new(stream), service)
         .await;
     if let Err(error) = served {
@@ -96,25 +127,40 @@ async fn connection(stream: TcpStream, local: SocketAddr, admin: Arc<Admin>) {
     }
 }
 
+/// A body that keeps its turn until it has gone, or its client has.
+struct Held {
+    body: String,
+    _turn: OwnedSemaphorePermit,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        self.body.as_bytes()
+    }
+}
+
 type Answer = Response<Full<Bytes>>;
 
 impl Admin {
-    fn answer<B>(&self, request: &Request<B>, local: SocketAddr) -> Answer {
-        if local.ip().is_loopback() && !names_loopback(request) {
-            return text(
-                StatusCode::MISDIRECTED_REQUEST,
-                "this is a loopback endpoint; ask for it by 127.0.0.1 or localhost\n",
-            );
+    /// What is shown: metrics, how the node is, what is in force, and the log's level.
+    #[must_use]
+    pub fn new(registry: Registry, health: Arc<Health>, dump: Arc<dyn Dump>, levels: Levels, limits: Limits) -> Self {
+        Self { registry, health, dump, levels, limits, dumps: Arc::new(Semaphore::new(DUMPS)) }
+    }
+
+    fn answer<B>(&self, request: &Request<B>, way: Way) -> Answer {
+        if let Err((status, why)) = guard::check(request, way, self.limits.everything_by_tcp) {
+            return text(status, why);
         }
         let reading = matches!(*request.method(), Method::GET | Method::HEAD);
         match (request.uri().path(), reading) {
             ("/logging", _) if *request.method() == Method::POST => self.set_level(request.uri().query().unwrap_or("")),
             ("/logging", true) => text(StatusCode::OK, &(self.levels.current() + "\n")),
             ("/", true) => text(StatusCode::OK, INDEX),
-            ("/metrics", true) => self.metrics(),
+            ("/metrics", true) => self.metrics(request.headers()),
             ("/ready" | "/healthz/ready", true) => verdict(self.health.ready()),
             ("/live", true) => verdict(self.health.live()),
-            ("/config_dump", true) => json(&self.dump.dump()),
+            ("/config_dump", true) => self.dump(),
             ("/" | "/metrics" | "/ready" | "/healthz/ready" | "/live" | "/config_dump", false) => {
                 not_allowed("GET, HEAD")
             }
@@ -123,10 +169,21 @@ impl Admin {
         }
     }
 
-    fn metrics(&self) -> Answer {
+    fn dump(&self) -> Answer {
+        match Arc::clone(&self.dumps).try_acquire_owned() {
+            Ok(turn) => {
+                let body = format!("{:#}\n", self.dump.dump());
+                answer(StatusCode::OK, "application/json", Bytes::from_owner(Held { body, _turn: turn }))
+            }
+            Err(_) => text(StatusCode::SERVICE_UNAVAILABLE, "others are asking for the dump; try again\n"),
+        }
+    }
+
+    fn metrics(&self, headers: &HeaderMap) -> Answer {
         let mut body = String::new();
         match prometheus_client::encoding::text::encode(&mut body, &self.registry) {
-            Ok(()) => answer(StatusCode::OK, OPENMETRICS, body),
+            Ok(()) if takes_openmetrics(headers) => answer(StatusCode::OK, OPENMETRICS, body),
+            Ok(()) => answer(StatusCode::OK, TEXT, as_text(&body)),
             Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, &format!("{error}\n")),
         }
     }
@@ -147,24 +204,12 @@ impl Admin {
 }
 
 const INDEX: &str = "\
-/metrics          OpenMetrics text
+/metrics          metrics: OpenMetrics for who asks for it, else Prometheus' text
 /ready            200 when policy is in force and flows are served; also /healthz/ready
 /live             200 while the process can do its work
-/config_dump      what is in force, as JSON
-/logging          the log's level; POST /logging?level=debug sets it
+/config_dump      what is in force, as JSON; by the Unix socket
+/logging          the log's level; POST /logging?level=debug sets it; by the Unix socket
 ";
-
-/// Whether the request names this machine. A name of somebody else's that resolves to 127.0.0.1 would let a web page
-/// read what is here (DNS rebinding).
-fn names_loopback<B>(request: &Request<B>) -> bool {
-    let Some(host) = request.headers().get(HOST) else { return true };
-    let Ok(host) = host.to_str() else { return false };
-    let name = match host.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or(""),
-        None => host.split(':').next().unwrap_or(""),
-    };
-    name == "localhost" || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
-}
 
 /// Decodes `%XX` (RFC 3986 §2.1); `None` where it is broken.
 fn decode(text: &str) -> Option<String> {
@@ -196,16 +241,12 @@ fn not_allowed(methods: &'static str) -> Answer {
     answer
 }
 
-fn json(value: &serde_json::Value) -> Answer {
-    answer(StatusCode::OK, "application/json", format!("{value:#}\n"))
-}
-
 fn text(status: StatusCode, body: &str) -> Answer {
     answer(status, "text/plain; charset=utf-8", body.to_owned())
 }
 
-fn answer(status: StatusCode, kind: &'static str, body: String) -> Answer {
-    let mut answer = Response::new(Full::new(Bytes::from(body)));
+fn answer(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Answer {
+    let mut answer = Response::new(Full::new(body.into()));
     *answer.status_mut() = status;
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -214,26 +255,7 @@ fn answer(status: StatusCode, kind: &'static str, body: String) -> Answer {
 
 #[cfg(test)]
 mod tests {
-    use hyper::Request;
-
-    use super::{decode, names_loopback};
-
-    #[test]
-    fn a_page_of_another_site_is_not_answered() {
-        for (host, ours) in [
-            ("127.0.0.1:9902", true),
-            ("localhost:9902", true),
-            ("[::1]:9902", true),
-            ("127.0.0.1", true),
-            ("attacker.example:9902", false),
-            ("127.0.0.1.attacker.example", false),
-            ("[fd00::1]:9902", false),
-            ("", false),
-        ] {
-            let request = Request::builder().header("host", host).body(()).unwrap();
-            assert_eq!(names_loopback(&request), ours, "{host}");
-        }
-    }
+    use super::decode;
 
     #[test]
     fn escapes_are_decoded_or_refused() {

@@ -1,8 +1,9 @@
 //! What the command line may say. The comments here are its help.
 
-use std::{net::SocketAddr, num::NonZeroU64, path::PathBuf, time::Duration};
+use std::{num::NonZeroU64, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use portcullis_config::settings::AdminAddresses;
 
 use crate::{
     cli::{
@@ -181,9 +182,9 @@ pub struct RunArguments {
     /// The API socket (api.socket)
     #[arg(long, env = "PORTCULLIS_SOCKET", value_name = "PATH", value_hint = ValueHint::FilePath)]
     pub socket: Option<PathBuf>,
-    /// Address of metrics and health (admin.address)
-    #[arg(long, env = "PORTCULLIS_ADMIN_ADDRESS", value_name = "ADDRESS:PORT")]
-    pub admin_address: Option<SocketAddr>,
+    /// Where metrics and health are: ADDRESS:PORT, unix:PATH, several with commas between them, or off (admin.address)
+    #[arg(long, env = "PORTCULLIS_ADMIN_ADDRESS", value_name = "ADDRESS")]
+    pub admin_address: Option<AdminAddresses>,
     /// A file or directory of resources, in place of those of the settings file (resources); may be repeated
     #[arg(long, env = "PORTCULLIS_RESOURCES", value_name = "PATH", value_delimiter = ':')]
     pub resources: Vec<PathBuf>,

@@ -88,7 +88,7 @@ impl Entry {
 
 impl Fault {
     fn new(problem: Problem, source: &Source) -> Self {
-        let Problem { field, message, remedy, line, column, warning } = problem;
+        let Problem { field, message, remedy, line, column, warning, .. } = problem;
         let line = if line == 0 { source.line } else { line + source.line.saturating_sub(1) };
         Self { line, column, field, message, remedy, warning }
     }

@@ -82,7 +82,7 @@ struct Port {
 
 impl From<proto::Problem> for Problem {
     fn from(problem: proto::Problem) -> Self {
-        let proto::Problem { field, message, remedy, line, column, warning } = problem;
+        let proto::Problem { field, message, remedy, line, column, warning, .. } = problem;
         Self { field, message, remedy, line, column, warning }
     }
 }

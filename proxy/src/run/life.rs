@@ -1,6 +1,9 @@
 //! The life of the node: serving, tending, and an orderly end.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use portcullis_config::Store;
 use tokio::{
@@ -35,14 +38,26 @@ const LAST_CALLS: Duration = Duration::from_secs(3);
 pub async fn live(node: Node, arguments: &RunArguments) -> Result<(), Failure> {
     let mut signals = Signals::new().map_err(Failure::internal)?;
     let (stop, stopped) = watch::channel(false);
-    let Node { store, force, running, telemetry, refusals, api: (socket, listener), admin, health, teacher } = node;
+    let Node {
+        store,
+        force,
+        running,
+        telemetry,
+        refusals,
+        api: (socket, listener),
+        api_limits,
+        admin,
+        health,
+        teacher,
+    } = node;
     let mut tasks: Vec<JoinHandle<()>> = Vec::new();
     tasks.push(tokio::spawn(refusals::follow(refusals, telemetry, force.clone())));
     tasks.push(tokio::spawn(tend(force.clone())));
-    if let Some((listener, admin)) = admin {
-        tasks.push(spawn(admin::serve(listener, admin, stopped.clone()), "admin endpoints"));
+    let (admin, listeners) = admin;
+    for listener in listeners {
+        tasks.push(spawn(admin::serve(listener, Arc::clone(&admin), stopped.clone()), "admin endpoints"));
     }
-    let api = spawn(portcullis_config::serve(listener, store.clone(), running, stopped), "API");
+    let api = spawn(portcullis_config::serve(listener, store.clone(), running, api_limits, stopped), "API");
     health.enter(Stage::Serving);
     notify::ready("policy is in force");
     tracing::info!("serving");

@@ -11,7 +11,7 @@ use portcullis_listeners::telemetry::Telemetry;
 use portcullis_rules::world::EndpointId;
 
 use crate::{
-    admin::metrics::{Metrics, TypeLabel},
+    admin::metrics::{Metrics, RejectedLabels},
     cli::arguments::VERSION,
     run::{names::Names, reconcile::Unsteered, steering::Steering, verdicts},
 };
@@ -91,7 +91,7 @@ impl Node for Running {
         self.names.follow(&request)
     }
 
-    fn rejected(&self, kind: &'static str) {
-        self.metrics.rejected.get_or_create(&TypeLabel { r#type: kind }).inc();
+    fn rejected(&self, kind: &'static str, reason: &'static str) {
+        self.metrics.rejected.get_or_create(&RejectedLabels { r#type: kind, reason }).inc();
     }
 }

@@ -18,7 +18,7 @@ use crate::{
         arguments::{self, RunArguments},
         exit::{Exit, Failure},
     },
-    run::system::default_workers,
+    run::system::{default_workers, memory_limit},
 };
 
 /// Read when no settings file is named, if it is there.
@@ -35,6 +35,7 @@ pub fn read(arguments: &RunArguments) -> Result<Settings, Failure> {
         None => Settings::default(),
     };
     override_by(arguments, &mut settings);
+    settings.rules.bounds = settings.limits.compilation.bounds(memory_limit());
     Ok(settings)
 }
 
@@ -51,7 +52,9 @@ fn override_by(arguments: &RunArguments, settings: &mut Settings) {
     };
     set(&arguments.socket, &mut settings.api.socket);
     set(&arguments.state_directory, &mut settings.state_directory);
-    settings.admin = arguments.admin_address.or(settings.admin);
+    if let Some(addresses) = &arguments.admin_address {
+        settings.admin.addresses.clone_from(addresses);
+    }
     settings.workers = arguments.workers.and_then(NonZeroU16::new).or(settings.workers);
     if !arguments.resources.is_empty() {
         settings.resources.clone_from(&arguments.resources);

@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use portcullis_config::{
-    Store, StoreOptions,
-    settings::{OnProxyDown, Settings},
+    ApiLimits, Store, StoreOptions,
+    settings::{self as config, OnProxyDown, Settings},
 };
 use portcullis_listeners::{DataPlane, telemetry::Telemetry};
 use portcullis_redirect::{Options, Redirect, Refusals};
 use prometheus_client::registry::Registry;
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::UnixListener;
 
 use crate::{
-    admin::{Admin, health::Health, metrics::Metrics},
+    admin::{self, Admin, health::Health, listener::Listener, metrics::Metrics},
     cli::{
         arguments::RunArguments,
         exit::{Exit, Failure},
@@ -28,7 +28,7 @@ use crate::{
         reconcile::Reconciler,
         settings,
         steering::{KernelLegs, Steering},
-        system::{self, ApiSocket},
+        system::{self, OwnSocket},
         teacher::{Memory, Teacher},
     },
 };
@@ -46,9 +46,11 @@ pub struct Node {
     /// Flows that the kernel refuses.
     pub refusals: Refusals,
     /// The API's socket.
-    pub api: (ApiSocket, UnixListener),
-    /// The admin endpoints, unless they are off.
-    pub admin: Option<(TcpListener, Arc<Admin>)>,
+    pub api: (OwnSocket, UnixListener),
+    /// What clients of the API may take.
+    pub api_limits: ApiLimits,
+    /// The admin endpoints, and where they are served.
+    pub admin: (Arc<Admin>, Vec<Listener>),
     /// Whether it serves.
     pub health: Arc<Health>,
     /// Who brings names into force.
@@ -63,9 +65,11 @@ pub async fn start(arguments: &RunArguments, settings: Settings, levels: Levels)
     let files = system::raise_open_files();
     tracing::info!(version = crate::cli::arguments::VERSION, files, "starting");
     // First: whoever has the socket is the only one that touches the kernel's state below.
-    let (socket, listener) = ApiSocket::bind(&settings.api.socket, settings.api.mode)?;
+    let (socket, listener) = OwnSocket::bind(&settings.api.socket, settings.api.mode, settings.api.group.as_deref())?;
     let listener = UnixListener::from_std(listener).map_err(Failure::internal)?;
-    let admin = listen(&settings).await?;
+    let api_limits = ApiLimits { message: settings.api.message, connections: settings.api.connections.get() };
+    let listeners = listen(&settings.admin).await?;
+    let admin_limits = admin::Limits::from(&settings.admin);
 
     let redirect = open_redirect(&settings)?;
     let refusals = redirect.refusals().map_err(not_steered)?;
@@ -98,7 +102,7 @@ pub async fn start(arguments: &RunArguments, settings: Settings, levels: Levels)
     running.metrics().register(&mut registry);
     telemetry.register(&mut registry);
     let dump = Arc::new(StoreDump(store.clone()));
-    let told = Arc::new(Admin { registry, health: Arc::clone(&health), dump, levels });
+    let told = Arc::new(Admin::new(registry, Arc::clone(&health), dump, levels, admin_limits));
     tracing::info!(resources = arguments.resources.len(), workers, "policy is in force");
     Ok(Node {
         store,
@@ -107,22 +111,19 @@ pub async fn start(arguments: &RunArguments, settings: Settings, levels: Levels)
         telemetry,
         refusals,
         api: (socket, listener),
-        admin: admin.map(|listener| (listener, told)),
+        api_limits,
+        admin: (told, listeners),
         health,
         teacher,
     })
 }
 
-async fn listen(settings: &Settings) -> Result<Option<TcpListener>, Failure> {
-    let Some(address) = settings.admin else { return Ok(None) };
-    let listener = TcpListener::bind(address).await.map_err(|error| {
-        Failure::new(
-            Exit::Failed,
-            format!("metrics and health cannot be served on {address}: {error}"),
-            "name another with --admin-address (admin.address in the settings), or `off`",
-        )
-    })?;
-    Ok(Some(listener))
+async fn listen(settings: &config::Admin) -> Result<Vec<Listener>, Failure> {
+    let mut listeners = Vec::new();
+    for address in &settings.addresses.0 {
+        listeners.push(Listener::bind(address, settings.mode, settings.group.as_deref()).await?);
+    }
+    Ok(listeners)
 }
 
 fn open_redirect(settings: &Settings) -> Result<Redirect, Failure> {

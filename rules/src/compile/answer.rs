@@ -10,8 +10,10 @@ use super::{
     grants::{Grant, GrantId},
 };
 use crate::{
+    bounds::Meter,
+    pattern::Patterns,
     policy::L7Rule,
-    ruleset::RuleSet,
+    ruleset::{Compiled, RuleSet},
     schema::Schema,
     settings::{DenyScope, DenyWith, Settings},
     snapshot::{Access, Flow},
@@ -31,19 +33,39 @@ pub(crate) struct Decider {
     settings: Settings,
     naming: Option<&'static Schema>,
     secrets: Vec<Secret>,
+    patterns: Patterns,
     grants: Arc<[Grant]>,
-    sets: HashMap<SetKey, Arc<RuleSet>>,
+    meter: Arc<Meter>,
+    /// The compilation is over, and what is made now is for what is learnt.
+    learning: bool,
+    /// Rule sets, and what each takes.
+    sets: HashMap<SetKey, (Arc<RuleSet>, usize)>,
+    /// Rules by their grant and their place in it.
+    rules: HashMap<(GrantId, usize), Arc<Compiled>>,
 }
 
 impl Decider {
-    pub(crate) fn new(world: &World, grants: Arc<[Grant]>) -> Self {
-        let (settings, secrets) = (world.settings, world.secrets.clone());
-        Self { settings, naming: world.naming, secrets, grants, sets: HashMap::new() }
+    pub(crate) fn new(world: &World, grants: Arc<[Grant]>, meter: Arc<Meter>) -> Self {
+        let (settings, secrets, patterns) = (world.settings, world.secrets.clone(), world.patterns.clone());
+        let (sets, rules) = (HashMap::new(), HashMap::new());
+        Self { settings, naming: world.naming, secrets, patterns, grants, meter, learning: false, sets, rules }
+    }
+
+    /// From now on answers are for what is learnt. Where the bounds leave no room for one, nothing is allowed by it.
+    pub(crate) fn begin_to_learn(&mut self) {
+        self.learning = true;
     }
 
     /// Forgets rule sets that no answer has any more.
     pub(crate) fn forget_unused(&mut self) {
-        self.sets.retain(|_, set| Arc::strong_count(set) > 1);
+        let meter = &self.meter;
+        self.sets.retain(|_, (set, size)| {
+            let used = Arc::strong_count(set) > 1;
+            if !used {
+                meter.give_back(*size);
+            }
+            used
+        });
     }
 
     /// One flow's answer from the grants that select its peer and port.
@@ -81,8 +103,10 @@ impl Decider {
                 _ => None,
             };
             let wider = wider.map(|(policy, rule)| Arc::new(RuleInfo { policy, rule }));
-            let access = Access::Judge(self.set(judging, protocol, wider));
-            return Flow { redirect, ..decided(access, Layer::L7, Reason::RuleAllows, None) };
+            return match self.set(judging, protocol, wider) {
+                Some(set) => Flow { redirect, ..decided(Access::Judge(set), Layer::L7, Reason::RuleAllows, None) },
+                None => decided(Access::Deny, Layer::L7, Reason::NoRule, None),
+            };
         }
         if key.overheard
             && let Some(access) = self.overheard(plain, open)
@@ -108,7 +132,7 @@ impl Decider {
             }
             None => return None,
         };
-        Some(Access::Judge(self.set(Vec::new(), self.naming?, Some(info))))
+        Some(self.set(Vec::new(), self.naming?, Some(info)).map_or(Access::Deny, Access::Judge))
     }
 
     /// The first grant that lets every request pass beside rules of a protocol.
@@ -133,28 +157,46 @@ impl Decider {
         })
     }
 
-    /// The L7 rules of some grants for one protocol. Where something wider allows beside them, it is a last rule that
-    /// lets everything pass.
-    fn set(&mut self, judging: Vec<GrantId>, schema: &'static Schema, wider: Option<Arc<RuleInfo>>) -> Arc<RuleSet> {
+    /// The L7 rules of some grants for one protocol, if there is room for them. Where something wider allows beside them, it
+    /// is a last rule that lets everything pass.
+    fn set(
+        &mut self,
+        judging: Vec<GrantId>,
+        schema: &'static Schema,
+        wider: Option<Arc<RuleInfo>>,
+    ) -> Option<Arc<RuleSet>> {
         let key = (judging, schema.protocol, wider);
-        if let Some(set) = self.sets.get(&key) {
-            return Arc::clone(set);
+        if let Some((set, _)) = self.sets.get(&key) {
+            return Some(Arc::clone(set));
         }
-        let of = |id: &GrantId| &self.grants[*id as usize];
-        let everything = L7Rule::default();
+        if self.meter.is_over() {
+            return None;
+        }
+        let grants = Arc::clone(&self.grants);
+        let of = |id: &GrantId| &grants[*id as usize];
         let list = schema.nature.list.map_or_else(|| format!("rules.{}", schema.protocol), str::to_owned);
-        let mut all: Vec<(&L7Rule, Arc<RuleInfo>)> = Vec::new();
+        let mut all: Vec<Arc<Compiled>> = Vec::new();
         // A peer that several selectors of one element select is judged by the element's rules once. What rules do to
         // headers they do for each selector, as in Cilium, where each has its own copy of them.
         let mut seen: HashSet<*const L7Rule> = HashSet::new();
-        for grant in key.0.iter().map(of) {
+        for id in &key.0 {
+            let grant = of(id);
             let mut is_new = |rule: &L7Rule| seen.insert(&raw const *rule) || !rule.actions.is_empty();
             for (number, rule) in grant.rules(schema).enumerate().filter(|(_, rule)| is_new(rule)) {
-                let path = format!("{}.{list}[{}]", grant.info.rule, rule.item.unwrap_or(number));
-                all.push((rule, Arc::new(RuleInfo { policy: Arc::clone(&grant.info.policy), rule: path.into() })));
+                if !self.learning && !self.meter.take_for(grant.policy, size_of::<Arc<Compiled>>(), 1) {
+                    return None;
+                }
+                let compiled = self.rules.entry((*id, number)).or_insert_with(|| {
+                    let path = format!("{}.{list}[{}]", grant.info.rule, rule.item.unwrap_or(number));
+                    let info = RuleInfo { policy: Arc::clone(&grant.info.policy), rule: path.into() };
+                    Arc::new(Compiled::new(schema, rule, Arc::new(info), &self.secrets, &self.patterns))
+                });
+                all.push(Arc::clone(compiled));
             }
         }
-        all.extend(key.2.iter().map(|info| (&everything, Arc::clone(info))));
+        let everything = L7Rule::default();
+        let wider = key.2.iter().map(|info| Compiled::new(schema, &everything, Arc::clone(info), &[], &self.patterns));
+        all.extend(wider.map(Arc::new));
         let names = schema.nature.teaches;
         let chosen = || {
             let of = |id| if names { of(id).deny_names_with } else { of(id).deny_with };
@@ -170,9 +212,14 @@ impl Decider {
             Some(connection) => connection,
             None => scopes().next().unwrap_or(self.settings.deny_scope),
         };
-        let set = RuleSet::with_secrets(schema, all, deny_with, &self.secrets).resetting(deny_scope);
-        let set = Arc::new(set);
-        self.sets.insert(key, Arc::clone(&set));
-        set
+        let set = Arc::new(RuleSet::of(schema, all, deny_with).resetting(deny_scope));
+        let size = set.size() + size_of_val(&*key.0);
+        let policy = key.0.first().map_or(u32::MAX, |id| of(id).policy);
+        let steps = 1 + size / super::weight::AUTOMATON_STEP;
+        let fits = if self.learning { self.meter.reserve(size) } else { self.meter.take_for(policy, size, steps) };
+        if fits {
+            self.sets.insert(key, (Arc::clone(&set), size));
+        }
+        fits.then_some(set)
     }
 }

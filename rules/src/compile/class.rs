@@ -1,7 +1,7 @@
 //! The answers for one range of ports, by peer.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{HashMap, HashSet},
     net::IpAddr,
     sync::Arc,
 };
@@ -10,12 +10,14 @@ use ipnet::IpNet;
 
 use super::{
     answer::{Decider, Matching},
+    blocks,
     grants::{Grant, GrantId},
-    identities::Identity,
+    identities::{Identity, Places},
     peers::Who,
     selectors::SelectorId,
 };
 use crate::{
+    bounds::Meter,
     lpm::{Lpm, everything, prefix},
     overlay::Overlay,
     snapshot::Flow,
@@ -24,6 +26,8 @@ use crate::{
 /// The answers for one range of ports of one direction.
 #[derive(Debug)]
 pub(crate) struct Class {
+    /// The grants that it was made of.
+    grants: Vec<GrantId>,
     answers: Vec<Flow>,
     /// Index of the answer for endpoints that some grant selects by itself.
     known: HashMap<Identity, usize, foldhash::fast::RandomState>,
@@ -68,6 +72,23 @@ impl Class {
             Who::Unknown(address) => self.unknown.get(address).copied(),
         };
         index.unwrap_or(self.other)
+    }
+
+    /// The policy of the grant here that selects the most identities: its weight is that grant's most of all.
+    pub(crate) fn widest(&self, grants: &[Grant]) -> u32 {
+        let wide = |id: &&GrantId| grants[**id as usize].peers.identities.len();
+        self.grants.iter().max_by_key(wide).map_or(u32::MAX, |id| grants[*id as usize].policy)
+    }
+
+    /// How many addresses it has an answer of their own for: those of endpoints by their identities, where that is not
+    /// the answer for all others, and prefixes.
+    pub(crate) fn weight(&self, places: &Places) -> usize {
+        let denied = |flow: &Flow| std::mem::discriminant(&flow.access);
+        let other = denied(self.other());
+        let known = self.known().filter(|(_, flow)| denied(flow) != other).map(|(id, _)| places.of(id).len());
+        let prefixes = self.prefixes().filter(|(_, flow)| denied(flow) != other).count();
+        let others = if prefixes > 0 { places.len() } else { 0 };
+        known.sum::<usize>().max(others) + self.prefixes().count()
     }
 
     /// The answers for endpoints that some grant selects by itself.
@@ -163,12 +184,21 @@ pub(crate) struct Classes {
     pub(crate) decider: Decider,
     /// The identities of the node itself.
     hosts: Vec<Identity>,
+    /// How many identities there are.
+    identities: usize,
+    meter: Arc<Meter>,
     classes: HashMap<ClassKey, Arc<Class>>,
 }
 
 impl Classes {
-    pub(crate) fn new(grants: Arc<[Grant]>, decider: Decider, hosts: Vec<Identity>) -> Self {
-        Self { grants, decider, hosts, classes: HashMap::new() }
+    pub(crate) fn new(
+        grants: Arc<[Grant]>,
+        decider: Decider,
+        hosts: Vec<Identity>,
+        identities: usize,
+        meter: Arc<Meter>,
+    ) -> Self {
+        Self { grants, decider, hosts, identities, meter, classes: HashMap::new() }
     }
 
     pub(crate) fn get(&mut self, key: ClassKey) -> Arc<Class> {
@@ -182,28 +212,27 @@ impl Classes {
 
     fn build(&mut self, key: &ClassKey) -> Class {
         let grants = Arc::clone(&self.grants);
-        let everybody: Vec<GrantId> = key.grants.iter().copied().filter(|id| grants[*id as usize].peers.any).collect();
-        let mut known: BTreeMap<Identity, Matching> = BTreeMap::new();
-        for id in key.grants.iter().copied().filter(|id| !grants[*id as usize].peers.any) {
-            for identity in &grants[id as usize].peers.identities {
-                known.entry(*identity).or_default().0.push(id);
-            }
-        }
-        for host in self.hosts.iter().filter(|_| key.host) {
-            known.entry(*host).or_default().1 = true;
-        }
-        let mut answers = Answers { key, decider: &mut self.decider, flows: Vec::new(), indices: HashMap::new() };
+        let (everybody, others): (Vec<GrantId>, Vec<GrantId>) =
+            key.grants.iter().partition(|id| grants[**id as usize].peers.any);
+        let hosts: &[Identity] = if key.host { &self.hosts } else { &[] };
+        let learns = key.grants.iter().any(|id| grants[*id as usize].peers.have_names());
+        let (decider, flows, indices) = (&mut self.decider, Vec::new(), HashMap::new());
+        let mut answers = Answers { key, decider, learns, flows, indices };
         let other = answers.index((everybody.clone(), false));
-        let known = known
-            .into_iter()
-            .map(|(identity, (selected, host))| (identity, answers.index((union(&everybody, selected), host))))
-            .collect();
-        let unknown = selected_ranges(&grants, &key.grants)
+        let mut known = HashMap::default();
+        let tell = |block: blocks::Block| {
+            let host = block.identities.first().is_some_and(|identity| hosts.binary_search(identity).is_ok());
+            let index = answers.index((union(&everybody, block.grants), host));
+            known.extend(block.identities.into_iter().map(|identity| (identity, index)));
+        };
+        let kept = |length| is_kept(learns, length);
+        blocks::split(&grants, &others, (hosts, self.identities), &self.meter, kept, tell);
+        let unknown = selected_ranges(&grants, &key.grants, &self.meter)
             .into_iter()
             .map(|(net, selected)| (net, answers.index((union(&everybody, selected), false))))
             .collect();
         let learning = learning(&grants, key, &answers);
-        Class { answers: answers.flows, known, other, unknown, learning }
+        Class { grants: key.grants.clone(), answers: answers.flows, known, other, unknown, learning }
     }
 }
 
@@ -211,6 +240,8 @@ impl Classes {
 struct Answers<'a> {
     key: &'a ClassKey,
     decider: &'a mut Decider,
+    /// What each answer was made of is asked for later.
+    learns: bool,
     flows: Vec<Flow>,
     indices: HashMap<Matching, usize>,
 }
@@ -222,10 +253,20 @@ impl Answers<'_> {
         }
         let index = self.flows.len();
         self.flows.push(self.decider.answer(&matching, self.key));
-        self.indices.insert(matching, index);
+        if is_kept(self.learns, matching.0.len()) {
+            self.indices.insert(matching, index);
+        }
         index
     }
 }
+
+/// Whether a list of grants of a length is kept with its answer, to find it again. Long ones rarely come twice.
+fn is_kept(learns: bool, length: usize) -> bool {
+    learns || length <= LONG
+}
+
+/// Longest list of grants that is kept without need.
+const LONG: usize = 64;
 
 /// What a class needs to learn addresses, if some grant selects names.
 fn learning(grants: &[Grant], key: &ClassKey, answers: &Answers<'_>) -> Option<Learning> {
@@ -248,30 +289,47 @@ fn union(everybody: &[GrantId], mut selected: Vec<GrantId>) -> Vec<GrantId> {
     selected
 }
 
-/// For every prefix that some grant names, the grants that select the addresses whose longest such prefix it is.
-fn selected_ranges(grants: &[Grant], ids: &[GrantId]) -> HashMap<IpNet, Vec<GrantId>> {
+/// For every prefix that some grant names, the grants that select the addresses whose longest such prefix it is. Not
+/// complete once the meter is over.
+fn selected_ranges(grants: &[Grant], ids: &[GrantId], meter: &Meter) -> HashMap<IpNet, Vec<GrantId>> {
     // Each range of a grant by its prefix and the prefixes it leaves out.
     let mut named: HashMap<IpNet, Vec<(GrantId, usize, bool)>> =
         everything().into_iter().map(|net| (net, Vec::new())).collect();
     for id in ids {
-        for (number, range) in grants[*id as usize].peers.ranges.iter().enumerate() {
+        let grant = &grants[*id as usize];
+        for (number, range) in grant.peers.ranges.iter().enumerate() {
+            let prefixes = 1 + range.except.len();
+            if !meter.take_for(grant.policy, prefixes * RANGE, prefixes) {
+                return HashMap::new();
+            }
             named.entry(range.cidr).or_default().push((*id, number, true));
             for except in &range.except {
                 named.entry(*except).or_default().push((*id, number, false));
             }
         }
     }
-    let selected = |net: &IpNet| {
+    let mut selected = HashMap::with_capacity(named.len());
+    for net in named.keys() {
         let ancestors = (0..=net.prefix_len()).filter_map(|length| named.get(&prefix(net.addr(), length)?)).flatten();
-        let (mut within, mut without) = (Vec::new(), Vec::new());
+        let (mut within, mut without) = (Vec::new(), HashSet::new());
         for (id, number, included) in ancestors {
-            if *included { within.push((*id, *number)) } else { without.push((*id, *number)) }
+            if !meter.take_for(grants[*id as usize].policy, 4 * size_of::<GrantId>(), 1) {
+                return HashMap::new();
+            }
+            if *included {
+                within.push((*id, *number));
+            } else {
+                without.insert((*id, *number));
+            }
         }
-        within.retain(|range| !without.contains(range));
-        let mut ids: Vec<GrantId> = within.into_iter().map(|(id, _)| id).collect();
+        let left = within.into_iter().filter(|range| !without.contains(range));
+        let mut ids: Vec<GrantId> = left.map(|(id, _)| id).collect();
         ids.sort_unstable();
         ids.dedup();
-        ids
-    };
-    named.keys().map(|net| (*net, selected(net))).collect()
+        selected.insert(*net, ids);
+    }
+    selected
 }
+
+/// About what one prefix of a range takes in bytes: in the tables here, and in the one that answers.
+const RANGE: usize = 160;

@@ -2,18 +2,19 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    ops::RangeInclusive,
     sync::Arc,
 };
 
+pub(crate) use super::grant::Grant;
 use super::{
+    grant::Written,
     identities::{Identities, Identity},
     peers::{Peers, Resolver},
+    set::IdentitySet,
 };
 use crate::{
-    policy::{Entry, IcmpField, L7Rule, L7Rules, Policy, PortRef, PortRule, PortSpec, Rule},
-    schema::Schema,
-    settings::{DenyScope, DenyWith},
+    bounds::Meter,
+    policy::{Entry, IcmpField, L7Rules, Policy, PortRef, PortRule, PortSpec, Rule},
     verdict::RuleInfo,
     world::{Direction, Transport, World},
 };
@@ -26,123 +27,8 @@ pub(crate) fn is_about(spec: &PortSpec, transport: Transport) -> bool {
     spec.transport.map_or(transport.has_ports(), |wanted| wanted == transport)
 }
 
-fn is_icmp(transport: Option<Transport>) -> bool {
+pub(super) fn is_icmp(transport: Option<Transport>) -> bool {
     matches!(transport, Some(Transport::Icmp | Transport::IcmpV6))
-}
-
-/// Where a `toPorts` element is written. Grants outlive the world that they were compiled from: an address that is learnt
-/// later may bring together rules that no address had in common before.
-#[derive(Clone, Debug)]
-struct Written {
-    policy: Arc<Policy>,
-    rule: usize,
-    direction: Direction,
-    deny: bool,
-    entry: usize,
-    element: usize,
-}
-
-impl Written {
-    fn element(&self) -> Option<&PortRule> {
-        let rule = self.policy.rules.get(self.rule)?;
-        let entries = match (self.direction, self.deny) {
-            (Direction::Ingress, false) => &rule.ingress,
-            (Direction::Ingress, true) => &rule.ingress_deny,
-            (Direction::Egress, false) => &rule.egress,
-            (Direction::Egress, true) => &rule.egress_deny,
-        };
-        entries.as_ref()?.get(self.entry)?.ports.as_ref()?.get(self.element)
-    }
-}
-
-/// What one `toPorts` element (or an element without) allows or denies.
-#[derive(Debug)]
-pub(crate) struct Grant {
-    pub(crate) peers: Arc<Peers>,
-    /// `None`: every port of every transport.
-    pub(crate) ports: Option<Vec<PortSpec>>,
-    /// The `toPorts` element that it is made of.
-    written: Option<Written>,
-    /// Number of its selector and ports, where those are told apart: what Cilium merges into one set of rules.
-    pub(crate) pair: Option<u32>,
-    pub(crate) deny: bool,
-    pub(crate) deny_with: Option<DenyWith>,
-    pub(crate) deny_names_with: Option<DenyWith>,
-    pub(crate) deny_scope: Option<DenyScope>,
-    pub(crate) info: Arc<RuleInfo>,
-}
-
-impl Grant {
-    fn element(&self) -> Option<&PortRule> {
-        self.written.as_ref()?.element()
-    }
-
-    pub(crate) fn l7(&self) -> Option<&L7Rules> {
-        self.element()?.l7.as_ref()
-    }
-
-    pub(crate) fn server_names(&self) -> Option<&L7Rules> {
-        self.element()?.server_names.as_ref()
-    }
-
-    /// The ports of a transport, disjoint and in order. `own` resolves names by the endpoint's own ports.
-    pub(crate) fn ports(
-        &self,
-        transport: Transport,
-        own: impl Fn(&str, Transport) -> Option<u16>,
-    ) -> Vec<RangeInclusive<u16>> {
-        let Some(specs) = &self.ports else { return vec![0..=u16::MAX] };
-        let ranges = specs.iter().filter(|spec| is_about(spec, transport));
-        let mut ranges: Vec<_> = ranges
-            .filter_map(|spec| match &spec.port {
-                // Of ICMP, 0 is a message type.
-                PortRef::Range(0, 0) if !is_icmp(spec.transport) => Some(0..=u16::MAX),
-                PortRef::Range(first, last) => Some(*first..=*last),
-                PortRef::Named(name) => own(name, transport).map(|port| port..=port),
-            })
-            .collect();
-        ranges.sort_unstable_by_key(|range| (*range.start(), *range.end()));
-        let mut disjoint: Vec<RangeInclusive<u16>> = Vec::with_capacity(ranges.len());
-        for range in ranges.into_iter().filter(|range| !range.is_empty()) {
-            match disjoint.last_mut() {
-                Some(last) if range.start() <= last.end() => {
-                    *last = *last.start()..=(*last.end()).max(*range.end());
-                }
-                _ => disjoint.push(range),
-            }
-        }
-        disjoint
-    }
-
-    /// The protocols that it has rules of.
-    pub(crate) fn protocols(&self) -> impl Iterator<Item = &'static Schema> {
-        self.l7().into_iter().chain(self.server_names()).map(|rules| rules.schema)
-    }
-
-    /// Whether it has rules of a protocol.
-    pub(crate) fn speaks(&self, protocol: Option<&'static Schema>) -> bool {
-        self.protocols().any(|schema| protocol.is_some_and(|wanted| std::ptr::eq(wanted, schema)))
-    }
-
-    /// Its rules of a protocol.
-    pub(crate) fn rules(&self, protocol: &'static Schema) -> impl Iterator<Item = &L7Rule> {
-        let both = self.l7().into_iter().chain(self.server_names());
-        both.filter(move |rules| std::ptr::eq(rules.schema, protocol)).flat_map(|rules| &rules.rules)
-    }
-
-    /// Whether it names a port by its number, and nothing around it.
-    pub(crate) fn names_exactly(&self, transport: Transport, port: u16) -> bool {
-        self.ports.iter().flatten().any(|spec| is_about(spec, transport) && spec.port == PortRef::Range(port, port))
-    }
-
-    /// Whether it is of `icmps`.
-    pub(crate) fn is_about_icmp(&self) -> bool {
-        self.ports.iter().flatten().any(|spec| is_icmp(spec.transport))
-    }
-
-    pub(crate) fn names_own_ports(&self) -> bool {
-        self.ports.iter().flatten().any(|spec| matches!(spec.port, PortRef::Named(_)))
-    }
 }
 
 /// The protocols without ports that some grant names.
@@ -167,11 +53,19 @@ pub(crate) struct Side {
 /// One rule, its subjects resolved.
 #[derive(Debug)]
 pub(crate) struct Selected {
-    pub(crate) subjects: Arc<[Identity]>,
+    pub(crate) subjects: Arc<IdentitySet>,
+    /// Index of its policy in the world.
+    pub(crate) policy: u32,
     /// The subjects are nodes.
     pub(crate) node: bool,
     pub(crate) sides: [Side; 2],
 }
+
+/// About what a grant takes, in bytes, beside the path of its rule and its list of ports.
+const GRANT: usize = 2 * size_of::<Grant>();
+
+/// Who has a port of some name, by its number.
+type ByNumber = Arc<[(u16, Vec<Identity>)]>;
 
 /// Lists all grants.
 #[derive(Debug)]
@@ -184,6 +78,9 @@ pub(crate) struct Lister<'w> {
     /// headers, which Cilium does once for each selector and port.
     apart: bool,
     pairs: HashMap<(String, Option<PortRef>), u32>,
+    meter: &'w Meter,
+    /// Who has a port of some name, by its number, as far as somebody asked.
+    by_port: HashMap<(String, Transport), ByNumber>,
 }
 
 /// Whether some policy has rules that ask which port or which selector allowed.
@@ -200,6 +97,8 @@ fn asks_apart(world: &World) -> bool {
 /// What all grants of one list of elements have in common.
 struct Context<'w> {
     policy: &'w Arc<Policy>,
+    /// Its index in the world.
+    number: u32,
     /// Index of the rule in it.
     rule: usize,
     name: Arc<str>,
@@ -209,11 +108,27 @@ struct Context<'w> {
 }
 
 impl<'w> Lister<'w> {
-    pub(crate) fn new(resolver: Resolver<'w>, identities: &'w Identities<'w>, world: &'w World) -> Self {
-        Self { resolver, identities, grants: Vec::new(), apart: asks_apart(world), pairs: HashMap::new() }
+    pub(crate) fn new(
+        resolver: Resolver<'w>,
+        identities: &'w Identities<'w>,
+        world: &'w World,
+        meter: &'w Meter,
+    ) -> Self {
+        let (apart, grants, pairs, by_port) = (asks_apart(world), Vec::new(), HashMap::new(), HashMap::new());
+        Self { resolver, identities, grants, apart, pairs, meter, by_port }
     }
 
-    pub(crate) fn policy(&mut self, policy: &'w Arc<Policy>) -> Vec<Selected> {
+    /// The rules of all policies, as far as the meter goes.
+    pub(crate) fn all(&mut self, policies: &'w [Arc<Policy>]) -> Vec<Selected> {
+        let mut rules = Vec::new();
+        for (number, policy) in (0..).zip(policies).take_while(|_| !self.meter.is_over()) {
+            self.meter.turn_to(number);
+            rules.extend(self.policy(policy));
+        }
+        rules
+    }
+
+    fn policy(&mut self, policy: &'w Arc<Policy>) -> Vec<Selected> {
         let name: Arc<str> = match &policy.namespace {
             Some(namespace) => format!("{namespace}/{}", policy.name).into(),
             None => Arc::clone(&policy.name),
@@ -227,7 +142,8 @@ impl<'w> Lister<'w> {
             let first = self.grants.len();
             for (entries, deny, list) in lists {
                 let path = format!("{prefix}{list}");
-                let context = Context { policy, rule: index, name: Arc::clone(name), path, direction, deny };
+                let number = self.meter.current();
+                let context = Context { policy, number, rule: index, name: Arc::clone(name), path, direction, deny };
                 for (number, entry) in entries.iter().flatten().enumerate() {
                     self.entry(&context, number, entry);
                 }
@@ -250,7 +166,8 @@ impl<'w> Lister<'w> {
         ];
         let subject =
             if rule.node { rule.subject.clone() } else { rule.subject.for_subject(policy.namespace.as_deref()) };
-        Selected { subjects: self.resolver.select(subject), node: rule.node, sides }
+        let policy = self.meter.current();
+        Selected { subjects: self.resolver.select(subject), policy, node: rule.node, sides }
     }
 
     fn entry(&mut self, context: &Context<'w>, number: usize, entry: &Entry) {
@@ -273,6 +190,9 @@ impl<'w> Lister<'w> {
     }
 
     fn peers(&mut self, context: &Context<'w>, selection: &Selection, entry: &Entry, path: &str) {
+        if self.meter.is_over() {
+            return;
+        }
         if let Some(fields) = &entry.icmps {
             let spec = |field: &IcmpField| PortSpec {
                 port: PortRef::Range(field.kind.into(), field.kind.into()),
@@ -308,9 +228,12 @@ impl<'w> Lister<'w> {
         for theirs in theirs {
             let PortRef::Named(name) = &theirs.port else { continue };
             for transport in Transport::ALL.into_iter().filter(|some| is_about(theirs, *some)) {
-                for (port, among) in self.identities.with_port(name, transport) {
-                    let Some(peers) = self.resolver.narrow(&selection.peers, &among) else { continue };
-                    let spec = PortSpec { port: PortRef::Range(port, port), transport: Some(transport) };
+                for (port, among) in self.with_port(name, transport).iter() {
+                    let Some(peers) = self.resolver.narrow(&selection.peers, among) else { continue };
+                    let spec = PortSpec { port: PortRef::Range(*port, *port), transport: Some(transport) };
+                    if !self.meter.take(GRANT + path.len(), 1) {
+                        return;
+                    }
                     let grant = context.grant(&peers, Some(vec![spec]), Some(written.clone()), path.to_owned());
                     // Cilium keeps ports by name apart from those by number.
                     let pair = self.pair(selection, Some(theirs));
@@ -318,6 +241,16 @@ impl<'w> Lister<'w> {
                 }
             }
         }
+    }
+
+    fn with_port(&mut self, name: &str, transport: Transport) -> ByNumber {
+        let key = (name.to_owned(), transport);
+        let (identities, meter) = (self.identities, self.meter);
+        let find = || {
+            meter.take(identities.len() * size_of::<Identity>(), identities.len());
+            identities.with_port(name, transport).into_iter().collect()
+        };
+        Arc::clone(self.by_port.entry(key).or_insert_with(find))
     }
 
     fn push(
@@ -328,6 +261,10 @@ impl<'w> Lister<'w> {
         written: Option<Written>,
         path: String,
     ) {
+        let listed = ports.as_ref().map_or(0, Vec::len);
+        if !self.meter.take(GRANT + path.len() + listed * size_of::<PortSpec>(), 1 + listed) {
+            return;
+        }
         let pair = self.pair(selection, ports.as_deref().and_then(<[_]>::first));
         let grant = context.grant(&selection.peers, ports, written, path);
         self.grants.push(Grant { pair, ..grant });
@@ -355,6 +292,7 @@ impl Context<'_> {
             written,
             pair: None,
             deny: self.deny,
+            policy: self.number,
             deny_with: self.policy.deny_with,
             deny_names_with: self.policy.deny_names_with,
             deny_scope: self.policy.deny_scope,

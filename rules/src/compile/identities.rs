@@ -1,13 +1,14 @@
 //! Who is known: endpoints with the same labels are one identity (cilium pkg/identity).
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     net::IpAddr,
     sync::Arc,
 };
 
+use super::set::{Bits, IdentitySet};
 use crate::{
-    labels::{Labels, Operator, Selector},
+    labels::{Labels, Operator, Requirement, Selector},
     world::{Endpoint, Transport},
 };
 
@@ -41,6 +42,11 @@ impl Places {
         places
     }
 
+    /// How many addresses there are.
+    pub(crate) fn len(&self) -> usize {
+        self.0.iter().map(Vec::len).sum()
+    }
+
     pub(crate) fn of(&self, identity: Identity) -> &[IpAddr] {
         self.0.get(identity as usize).map_or(&[], Vec::as_slice)
     }
@@ -65,7 +71,18 @@ pub(crate) struct Identities<'w> {
     ports: Vec<HashMap<(&'w str, Transport), Option<u16>>>,
     /// Identities by one of their labels, whatever its source.
     by_label: HashMap<(&'w str, &'w str), Vec<Identity>>,
+    /// Identities by the key of one of their labels, whatever its source.
+    by_key: HashMap<&'w str, Vec<Identity>>,
 }
+
+/// Identities by what a requirement asserts of them, as far as somebody asked.
+#[derive(Debug, Default)]
+pub(crate) struct Requirements(HashMap<Requirement, Bits>);
+
+/// Most bits of requirements that are kept.
+const MOST_KNOWN: usize = 64 << 20;
+/// One identity in so many is few: then each is looked at.
+const FEW_OF: usize = 64;
 
 impl<'w> Identities<'w> {
     pub(crate) fn new(endpoints: &'w [Arc<Endpoint>]) -> Self {
@@ -97,6 +114,10 @@ impl<'w> Identities<'w> {
             if same.last() != Some(&number) {
                 same.push(number);
             }
+            let same = self.by_key.entry(&label.key).or_default();
+            if same.last() != Some(&number) {
+                same.push(number);
+            }
         }
         number
     }
@@ -110,22 +131,6 @@ impl<'w> Identities<'w> {
         &self.outside
     }
 
-    /// The identities that have some of these addresses, and the addresses that are of no known endpoint.
-    pub(crate) fn at<'a>(
-        &self,
-        endpoints: &[Arc<Endpoint>],
-        addresses: impl IntoIterator<Item = &'a IpAddr>,
-    ) -> (Vec<Identity>, Vec<IpAddr>) {
-        let (mut identities, mut unknown) = (Vec::new(), Vec::new());
-        for address in addresses {
-            match endpoints.iter().find(|endpoint| endpoint.addresses.contains(address)) {
-                Some(endpoint) => identities.extend(self.of(endpoint)),
-                None => unknown.push(*address),
-            }
-        }
-        (identities, unknown)
-    }
-
     pub(crate) fn addresses(&self, endpoints: &[Arc<Endpoint>]) -> Addresses {
         let mut addresses = Addresses::default();
         for endpoint in endpoints {
@@ -137,26 +142,65 @@ impl<'w> Identities<'w> {
         addresses
     }
 
-    /// The identities whose labels satisfy a condition, in order.
-    pub(crate) fn filter(&self, wanted: impl Fn(&Labels) -> bool) -> Vec<Identity> {
-        (0..).zip(&self.labels).filter(|(_, labels)| wanted(labels)).map(|(number, _)| number).collect()
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.labels.len()
     }
 
-    /// The identities that a selector selects, in order. Only those are looked at that have a label it asks for.
-    pub(crate) fn select(&self, selector: &Selector) -> Vec<Identity> {
+    /// The identities whose labels satisfy a condition.
+    pub(crate) fn filter(&self, wanted: impl Fn(&Labels) -> bool) -> IdentitySet {
+        let some = (0..).zip(&self.labels).filter(|(_, labels)| wanted(labels)).map(|(number, _)| number).collect();
+        IdentitySet::of(some, self.len())
+    }
+
+    /// The identities that a selector selects, and how many steps it took. Where few have one of the labels that it asks
+    /// for, only those are looked at; else each requirement is a set, which `known` keeps, and the sets are intersected.
+    pub(crate) fn select(&self, selector: &Selector, known: &mut Requirements) -> (IdentitySet, usize) {
         let candidates = selector
             .requirements
             .iter()
             .filter(|requirement| requirement.operator == Operator::In)
             .map(|requirement| self.with_one_of(requirement.key(), &requirement.values))
             .min_by_key(|candidates| candidates.iter().map(|some| some.len()).sum::<usize>());
-        match candidates {
-            Some(candidates) => {
-                let candidates: BTreeSet<Identity> = candidates.into_iter().flatten().copied().collect();
-                candidates.into_iter().filter(|number| selector.matches(self.labels[*number as usize])).collect()
-            }
-            None => self.filter(|labels| selector.matches(labels)),
+        let count = candidates.as_ref().map_or(usize::MAX, |lists| lists.iter().map(|some| some.len()).sum());
+        if let Some(lists) = candidates.filter(|_| count <= self.len() / FEW_OF) {
+            let candidates = lists.into_iter().flatten().copied();
+            let some = candidates.filter(|number| selector.matches(self.labels[*number as usize])).collect();
+            return (IdentitySet::of(some, self.len()), count + 1);
         }
+        if known.0.len() * self.len() > MOST_KNOWN {
+            known.0.clear();
+        }
+        let mut selected = Bits::every(self.len());
+        let mut steps = 1 + self.len() / FEW_OF;
+        for requirement in &selector.requirements {
+            let positive = requirement.asserted();
+            let bits = known.0.entry(positive).or_insert_with_key(|positive| {
+                let (bits, looked_at) = self.with(positive);
+                steps += looked_at;
+                bits
+            });
+            selected.keep(bits, requirement.is_negative());
+            steps += self.len() / FEW_OF;
+        }
+        (selected.into_set(), steps)
+    }
+
+    /// The identities that have what a requirement asserts, and how many were looked at.
+    fn with(&self, asserted: &Requirement) -> (Bits, usize) {
+        let mut bits = Bits::none(self.len());
+        let candidates: Vec<&[Identity]> = match asserted.operator {
+            Operator::In => self.with_one_of(asserted.key(), &asserted.values),
+            _ => self.by_key.get(asserted.key()).map(Vec::as_slice).into_iter().collect(),
+        };
+        let mut steps = 0;
+        for number in candidates.into_iter().flatten() {
+            steps += 1;
+            if asserted.matches(self.labels[*number as usize]) {
+                bits.set(*number);
+            }
+        }
+        (bits, steps)
     }
 
     fn with_one_of<'a>(&'a self, key: &'a str, values: &'a [String]) -> Vec<&'a [Identity]> {

@@ -1,34 +1,45 @@
 //! From a world to the form that answers. Off the data path; never fails.
 
 pub(crate) mod answer;
+mod blocks;
 pub(crate) mod class;
+mod grant;
 pub(crate) mod grants;
 pub(crate) mod identities;
 pub(crate) mod peers;
 pub(crate) mod selectors;
+mod set;
+mod weight;
 
 use std::{
     collections::{BTreeSet, HashMap},
     sync::Arc,
 };
 
+use ipnet::IpNet;
+
 use self::{
     answer::Decider,
     class::{Class, ClassKey, Classes},
     grants::{Grant, GrantId, Lister, Selected, extended},
-    identities::{Addresses, Identities, Identity},
+    identities::{Addresses, Identities, Identity, Places},
     peers::{Peers, Resolver, Who},
     selectors::SelectorId,
 };
 use crate::{
+    bounds::{Bounds, Meter, Overrun},
     learning::Learner,
+    pattern::Automaton,
     settings::{Enforcement, Settings},
+    steering::Action,
     table::Told,
     world::{Direction, Endpoint, EndpointId, Port, Transport, World},
 };
 
 /// Where names are asked for (RFC 1035 §4.2).
 const NAMES_PORT: u16 = 53;
+/// About what a range of ports takes in bytes, beside its list of grants and what the kernel is told of addresses.
+const PORT_CLASS: usize = 256;
 
 /// What binds endpoints that the same rules select.
 #[derive(Debug)]
@@ -86,27 +97,63 @@ impl Side {
 /// The local endpoints, each with what binds it.
 pub(crate) type Locals = HashMap<EndpointId, (Arc<Endpoint>, Arc<Subject>), foldhash::fast::RandomState>;
 
+/// What a world is compiled to, but for the names that were resolved.
+#[derive(Debug, Default)]
+pub(crate) struct Compiled {
+    pub(crate) addresses: Addresses,
+    pub(crate) places: Places,
+    pub(crate) locals: Locals,
+    pub(crate) learner: Option<Learner>,
+    /// The regular expressions of all policies, also of those that select nobody now: they are not compiled again when
+    /// somebody comes.
+    pub(crate) automata: Vec<Arc<Automaton>>,
+}
+
 /// Compiles the policies of a world, without the names that were resolved.
-pub(crate) fn compile(world: &World) -> (Addresses, Locals, Option<Learner>) {
+///
+/// # Errors
+/// It takes more than its bounds.
+pub(crate) fn compile(world: &World, bounds: Bounds) -> Result<Compiled, Overrun> {
+    let meter = Arc::new(Meter::new(bounds, world.policies.len()));
+    let within = |meter: &Meter| meter.overrun().map_or(Ok(()), Err);
+    let automata = weight::weigh(world, &meter);
+    within(&meter)?;
     let identities = Identities::new(&world.endpoints);
-    let mut lister = Lister::new(Resolver::new(&identities, world), &identities, world);
-    let rules: Vec<Selected> = world.policies.iter().flat_map(|policy| lister.policy(policy)).collect();
+    let addresses = identities.addresses(&world.endpoints);
+    let places = Places::new(&addresses);
+    let resolver = Resolver::new(&identities, &addresses, world, &meter);
+    let mut lister = Lister::new(resolver, &identities, world, &meter);
+    let rules: Vec<Selected> = lister.all(&world.policies);
+    within(&meter)?;
     let hosts = identities.filter(|labels| labels.has_reserved("host"));
+    let local = world.endpoints.iter().filter(|endpoint| endpoint.local.is_some());
+    let local: BTreeSet<Identity> = local.filter_map(|endpoint| identities.of(endpoint)).collect();
     let mut selecting: HashMap<Identity, Vec<usize>> = HashMap::new();
     for (number, rule) in rules.iter().enumerate() {
-        for subject in rule.subjects.iter().filter(|subject| rule.node == hosts.contains(subject)) {
-            selecting.entry(*subject).or_default().push(number);
+        let subjects: Vec<Identity> = if rule.subjects.len() < local.len() {
+            rule.subjects.iter().filter(|subject| local.contains(subject)).collect()
+        } else {
+            local.iter().copied().filter(|subject| rule.subjects.contains(*subject)).collect()
+        };
+        let looked_at = local.len().min(rule.subjects.len()) + 1;
+        meter.take_for(rule.policy, 4 * size_of::<usize>() * subjects.len(), looked_at);
+        for subject in subjects.into_iter().filter(|subject| rule.node == hosts.contains(*subject)) {
+            selecting.entry(subject).or_default().push(number);
         }
+        within(&meter)?;
     }
     let grants: Arc<[Grant]> = std::mem::take(&mut lister.grants).into();
-    let decider = Decider::new(world, Arc::clone(&grants));
+    let decider = Decider::new(world, Arc::clone(&grants), Arc::clone(&meter));
+    let hosts = hosts.iter().collect();
     let mut binder = Binder {
         settings: &world.settings,
         rules: &rules,
         extended: extended(&grants),
         grants: Arc::clone(&grants),
-        classes: Classes::new(grants, decider, hosts),
+        classes: Classes::new(grants, decider, hosts, identities.len(), Arc::clone(&meter)),
         subjects: HashMap::new(),
+        places: &places,
+        meter: &meter,
     };
     let mut locals = Locals::default();
     for endpoint in &world.endpoints {
@@ -114,10 +161,11 @@ pub(crate) fn compile(world: &World) -> (Addresses, Locals, Option<Learner>) {
         let selecting = identities.of(endpoint).and_then(|identity| selecting.get(&identity));
         let subject = binder.subject(endpoint, selecting.map_or(&[], Vec::as_slice));
         locals.insert(id, (Arc::clone(endpoint), subject));
+        within(&meter)?;
     }
     let selectors = lister.resolver.selectors;
     let learner = (!selectors.is_empty()).then(|| Learner::new(selectors, binder.classes.decider, &locals));
-    (identities.addresses(&world.endpoints), locals, learner)
+    Ok(Compiled { addresses, places, locals, learner, automata })
 }
 
 /// What makes two endpoints be bound alike: the rules that select them, the ports that rules know by name, and whether
@@ -133,6 +181,8 @@ struct Binder<'w> {
     subjects: HashMap<SubjectKey, Arc<Subject>>,
     /// Protocols without ports that some policy names.
     extended: Vec<Transport>,
+    places: &'w Places,
+    meter: &'w Meter,
 }
 
 impl Binder<'_> {
@@ -145,9 +195,23 @@ impl Binder<'_> {
             return Arc::clone(subject);
         }
         let sides = [Direction::Ingress, Direction::Egress].map(|direction| self.side(&key, direction));
+        sides.iter().flatten().for_each(|side| self.weigh(side));
         let subject = Arc::new(Subject { sides, steering: Told::default() });
         self.subjects.insert(key, Arc::clone(&subject));
         subject
+    }
+
+    /// Takes what the kernel is told of a direction.
+    fn weigh(&self, side: &Side) {
+        let mut weights: HashMap<*const Class, usize> = HashMap::new();
+        for (_, _, class) in [Transport::Tcp, Transport::Udp].into_iter().flat_map(|transport| side.classes(transport))
+        {
+            let weight = *weights.entry(Arc::as_ptr(class)).or_insert_with(|| class.weight(self.places));
+            let policy = class.widest(&self.grants);
+            if !self.meter.take_for(policy, PORT_CLASS + weight * size_of::<(IpNet, Action)>(), 1 + weight) {
+                return;
+            }
+        }
     }
 
     /// One direction (cilium pkg/policy/repository.go, `computePolicyEnforcementAndRules`).
@@ -178,10 +242,15 @@ impl Binder<'_> {
             if let Some(known) = unnamed.as_ref().filter(|_| alike) {
                 return known.clone();
             }
-            let ranges = cut(grants.iter().flat_map(|id| {
+            let ranges = grants.iter().flat_map(|id| {
                 let ports = self.grants[*id as usize].ports(transport, own);
                 ports.into_iter().map(move |range| (*range.start(), *range.end(), *id))
-            }));
+            });
+            // A list of grants is kept with the ports, with their class and with what it learns.
+            let ranges = cut(ranges, |id, covering| {
+                let policy = self.grants[id as usize].policy;
+                self.meter.take_for(policy, PORT_CLASS + 4 * size_of::<GrantId>() * covering, covering)
+            });
             let overheard = overhears && matches!(transport, Transport::Tcp | Transport::Udp);
             let ranges = if overheard { set_apart(ranges, NAMES_PORT) } else { ranges };
             let classes: Vec<_> = ranges
@@ -241,8 +310,12 @@ fn set_apart(mut ranges: Vec<(u16, Vec<GrantId>)>, port: u16) -> Vec<(u16, Vec<G
 }
 
 /// Cuts overlapping ranges of ports into disjoint ones that cover every port: the first port of each and the grants
-/// that cover it, in order. Neighbours differ.
-fn cut(ranges: impl Iterator<Item = (u16, u16, GrantId)>) -> Vec<(u16, Vec<GrantId>)> {
+/// that cover it, in order. Neighbours differ. `fits` is asked before each list: whose range begins or ends there, and how
+/// long the list is. It ends where one does not fit.
+fn cut(
+    ranges: impl Iterator<Item = (u16, u16, GrantId)>,
+    mut fits: impl FnMut(GrantId, usize) -> bool,
+) -> Vec<(u16, Vec<GrantId>)> {
     let mut edges: Vec<(u16, bool, GrantId)> = Vec::new();
     for (first, last, id) in ranges {
         edges.push((first, true, id));
@@ -265,6 +338,9 @@ fn cut(ranges: impl Iterator<Item = (u16, u16, GrantId)>) -> Vec<(u16, Vec<Grant
             covering.remove(&id)
         };
         if edges.peek().is_none_or(|(next, ..)| *next > port) {
+            if !fits(id, covering.len()) {
+                break;
+            }
             let grants: Vec<GrantId> = covering.iter().copied().collect();
             if cut.last().is_none_or(|(_, last)| *last != grants) {
                 cut.push((port, grants));
@@ -298,7 +374,7 @@ mod tests {
             (vec![(80, 90, 1), (85, all, 2)], vec![(0, vec![]), (80, vec![1]), (85, vec![1, 2]), (91, vec![2])]),
             (vec![(80, 80, 1), (81, 81, 1)], vec![(0, vec![]), (80, vec![1]), (82, vec![])]),
         ] {
-            assert_eq!(cut(ranges.clone().into_iter()), wanted, "{ranges:?}");
+            assert_eq!(cut(ranges.clone().into_iter(), |_, _| true), wanted, "{ranges:?}");
         }
     }
 }

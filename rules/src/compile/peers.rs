@@ -9,10 +9,12 @@ use std::{
 use ipnet::IpNet;
 
 use super::{
-    identities::{Identities, Identity},
+    identities::{Addresses, Identities, Identity, Requirements},
     selectors::{SelectorId, Selectors},
+    set::{Bits, IdentitySet},
 };
 use crate::{
+    bounds::Meter,
     labels::{CLUSTER, DEFAULT_CLUSTER, Label, Labels, NAMESPACE, Selector},
     lpm::everything,
     policy::{CidrGroupSelector, CidrGroupUse, CidrSet, Entity, Entry, FqdnSelector, ServiceName, ServiceSelector},
@@ -33,8 +35,8 @@ pub(crate) enum Who {
 pub(crate) struct Peers {
     /// Everybody.
     pub(crate) any: bool,
-    /// Known endpoints, sorted.
-    pub(crate) identities: Vec<Identity>,
+    /// Known endpoints.
+    pub(crate) identities: IdentitySet,
     /// Addresses that belong to no known endpoint.
     pub(crate) ranges: Vec<CidrSet>,
     /// Selectors of names, sorted: whoever is outside the cluster and has an address that such a name was resolved to.
@@ -45,7 +47,7 @@ impl Peers {
     pub(crate) fn contains(&self, who: Who) -> bool {
         self.any
             || match who {
-                Who::Known(identity) => self.identities.binary_search(&identity).is_ok(),
+                Who::Known(identity) => self.identities.contains(identity),
                 Who::Unknown(address) => self.ranges.iter().any(|range| {
                     range.cidr.contains(&address) && !range.except.iter().any(|except| except.contains(&address))
                 }),
@@ -62,6 +64,12 @@ impl Peers {
         selectors.iter().any(|selector| self.fqdns.binary_search(selector).is_ok())
     }
 
+    /// About its size in bytes.
+    fn size(&self) -> usize {
+        let excepts: usize = self.ranges.iter().map(|range| size_of_val(&*range.except)).sum();
+        size_of::<Self>() + self.identities.size() + size_of_val(&*self.ranges) + excepts + size_of_val(&*self.fqdns)
+    }
+
     fn is_empty(&self) -> bool {
         !self.any && self.identities.is_empty() && self.ranges.is_empty() && self.fqdns.is_empty()
     }
@@ -71,10 +79,14 @@ impl Peers {
 #[derive(Debug)]
 pub(crate) struct Resolver<'w> {
     identities: &'w Identities<'w>,
+    addresses: &'w Addresses,
     world: &'w World,
+    meter: &'w Meter,
     /// The labels of unknown addresses, by family (dual stack: never `reserved:world`).
     outside: [Labels; 2],
-    selected: HashMap<Selector, Arc<[Identity]>>,
+    selected: HashMap<Selector, Arc<IdentitySet>>,
+    entities: HashMap<Entity, IdentitySet>,
+    requirements: Requirements,
     interned: HashSet<Arc<Peers>>,
     /// The selectors of names that were met so far.
     pub(crate) selectors: Selectors,
@@ -84,17 +96,26 @@ pub(crate) struct Resolver<'w> {
 pub(crate) type Part = (String, Peers);
 
 impl<'w> Resolver<'w> {
-    pub(crate) fn new(identities: &'w Identities<'w>, world: &'w World) -> Self {
+    pub(crate) fn new(
+        identities: &'w Identities<'w>,
+        addresses: &'w Addresses,
+        world: &'w World,
+        meter: &'w Meter,
+    ) -> Self {
         let outside = ["world-ipv4", "world-ipv6"].map(|key| {
             Labels::new([Label { source: "reserved".to_owned(), key: key.to_owned(), value: String::new() }])
         });
         Self {
             identities,
+            addresses,
             world,
+            meter,
             outside,
             selected: HashMap::new(),
+            entities: HashMap::new(),
+            requirements: Requirements::default(),
             interned: HashSet::new(),
-            selectors: Selectors::default(),
+            selectors: Selectors::new(world.patterns.clone()),
         }
     }
 
@@ -104,9 +125,17 @@ impl<'w> Resolver<'w> {
     /// that is there but empty selects nobody, whatever else is written.
     pub(crate) fn resolve(&mut self, entry: &Entry, namespace: Option<&str>, deny: bool) -> Option<Arc<Peers>> {
         let mut all = Peers::default();
-        for (_, mut peers) in self.parts(entry, namespace, deny) {
+        let parts = self.parts(entry, namespace, deny);
+        if let [(_, only)] = &parts[..] {
+            all.identities.clone_from(&only.identities);
+        } else {
+            let mut identities = Bits::none(self.identities.len());
+            parts.iter().for_each(|(_, peers)| identities.add(&peers.identities));
+            self.meter.take(0, identities.words() + parts.len());
+            all.identities = identities.into_set();
+        }
+        for (_, mut peers) in parts {
             all.any |= peers.any;
-            all.identities.append(&mut peers.identities);
             all.ranges.append(&mut peers.ranges);
             all.fqdns.append(&mut peers.fqdns);
         }
@@ -118,7 +147,7 @@ impl<'w> Resolver<'w> {
         (!peers.is_empty()).then(|| self.intern(peers))
     }
 
-    /// The peers of an element selector by selector (cilium pkg/policy/utils/parserules.go, `mergeEndpointSelectors`).
+    /// The peers of an element selector by selector, without those that there is no more room for (cilium pkg/policy/utils/parserules.go, `mergeEndpointSelectors`).
     pub(crate) fn parts(&mut self, entry: &Entry, namespace: Option<&str>, deny: bool) -> Vec<Part> {
         if is_some_and_empty(entry) {
             return Vec::new();
@@ -129,36 +158,46 @@ impl<'w> Resolver<'w> {
             let any = !portless || (self.world.settings.deviations.empty_rule_allows && !deny);
             parts.push(("*".to_owned(), Peers { any, ..Peers::default() }));
         }
+        let meter = self.meter;
+        let fits = |part: &Part| meter.take(part.1.size() + part.0.len(), 1);
         for selector in entry.endpoints.iter().flatten() {
-            parts.push(self.endpoints(selector.for_peer(namespace)));
+            parts.extend(Some(self.endpoints(selector.for_peer(namespace))).filter(fits));
         }
         for selector in entry.nodes.iter().flatten() {
-            parts.push(self.endpoints(selector.for_nodes()));
+            parts.extend(Some(self.endpoints(selector.for_nodes())).filter(fits));
         }
         for entity in entry.entities.iter().flatten() {
-            parts.extend(expand(*entity).iter().map(|entity| self.entity(*entity)));
+            parts.extend(expand(*entity).iter().map(|entity| self.entity(*entity)).filter(fits));
         }
         let plain = entry.cidrs.iter().flatten().map(|cidr| CidrSet { cidr: *cidr, except: Vec::new() });
-        parts.extend(plain.chain(entry.cidr_sets.iter().flatten().cloned()).map(|set| self.ranges(&[set])));
-        parts.extend(entry.cidr_groups.iter().map(|group| self.groups(group)));
-        parts.extend(entry.fqdns.iter().flatten().map(|name| self.names(name)));
-        parts.extend(entry.services.iter().flatten().map(|service| self.services(service, namespace)));
+        let sets = plain.chain(entry.cidr_sets.iter().flatten().cloned());
+        parts.extend(sets.map(|set| self.ranges(&[set])).take_while(fits));
+        parts.extend(entry.cidr_groups.iter().map(|group| self.groups(group)).take_while(fits));
+        parts.extend(entry.fqdns.iter().flatten().map(|name| self.names(name)).take_while(fits));
+        let services = entry.services.iter().flatten();
+        parts.extend(services.map(|service| self.services(service, namespace)).take_while(fits));
         parts
     }
 
     /// The part of some peers that is among certain known endpoints, or `None` if nobody is. Names select no endpoint
     /// that has ports of its own.
     pub(crate) fn narrow(&mut self, peers: &Peers, among: &[Identity]) -> Option<Arc<Peers>> {
+        self.meter.take(0, among.len());
         let kept = among.iter().copied().filter(|identity| peers.contains(Who::Known(*identity))).collect();
-        let peers = Peers { identities: kept, ..Peers::default() };
-        (!peers.is_empty()).then(|| self.intern(peers))
+        let peers = Peers { identities: IdentitySet::of(kept, self.identities.len()), ..Peers::default() };
+        (!peers.is_empty() && self.meter.take(peers.size(), 1)).then(|| self.intern(peers))
     }
 
-    /// The identities that a selector selects, in order.
-    pub(crate) fn select(&mut self, selector: Selector) -> Arc<[Identity]> {
-        let identities = self.identities;
-        let select = |selector: &Selector| identities.select(selector).into();
-        Arc::clone(self.selected.entry(selector).or_insert_with_key(select))
+    /// The identities that a selector selects.
+    pub(crate) fn select(&mut self, selector: Selector) -> Arc<IdentitySet> {
+        if let Some(known) = self.selected.get(&selector) {
+            return Arc::clone(known);
+        }
+        let (selected, steps) = self.identities.select(&selector, &mut self.requirements);
+        self.meter.take(selected.size() + size_of_val(&*selector.requirements), steps);
+        let selected = Arc::new(selected);
+        self.selected.insert(selector, Arc::clone(&selected));
+        selected
     }
 
     fn endpoints(&mut self, bound: Selector) -> Part {
@@ -169,11 +208,13 @@ impl<'w> Resolver<'w> {
             }
         }
         let key = bound.to_string();
-        peers.identities.extend_from_slice(&self.select(bound));
+        if !self.meter.is_over() {
+            peers.identities = IdentitySet::clone(&*self.select(bound));
+        }
         (key, peers)
     }
 
-    fn entity(&self, entity: Entity) -> Part {
+    fn entity(&mut self, entity: Entity) -> Part {
         let mut peers = Peers::default();
         let [ipv4, ipv6] = everything().map(|cidr| CidrSet { cidr, except: Vec::new() });
         match entity {
@@ -183,7 +224,12 @@ impl<'w> Resolver<'w> {
             _ => {}
         }
         let kube_dns = self.world.settings.deviations.kube_dns_entity;
-        peers.identities.extend(self.identities.filter(|labels| is(entity, labels, kube_dns)));
+        let (identities, meter) = (self.identities, self.meter);
+        let selected = self.entities.entry(entity).or_insert_with(|| {
+            meter.take(0, identities.len());
+            identities.filter(|labels| is(entity, labels, kube_dns))
+        });
+        peers.identities.clone_from(selected);
         (selector_of(entity).to_owned(), peers)
     }
 
@@ -195,8 +241,12 @@ impl<'w> Resolver<'w> {
         let ranges: Vec<CidrSet> = sets.iter().map(trunc).collect();
         let key = format!("{ranges:?}");
         let mut peers = Peers { ranges, ..Peers::default() };
-        let outside = self.identities.outside().iter();
-        peers.identities = outside.filter(|(_, at)| peers.contains(Who::Unknown(*at))).map(|(id, _)| *id).collect();
+        let outside = self.identities.outside();
+        let excepts: usize = peers.ranges.iter().map(|range| range.except.len() + 1).sum();
+        if self.meter.take(key.len(), outside.len() * excepts) {
+            let within = outside.iter().filter(|(_, at)| peers.contains(Who::Unknown(*at))).map(|(id, _)| *id);
+            peers.identities = IdentitySet::of(within.collect(), self.identities.len());
+        }
         (key, peers)
     }
 
@@ -205,9 +255,11 @@ impl<'w> Resolver<'w> {
             CidrGroupSelector::Name(name) => **name == *known.name,
             CidrGroupSelector::Labels(selector) => selector.matches(&known.labels),
         };
+        let each = size_of::<CidrSet>() + size_of_val(&*group.except);
         let groups = self.world.cidr_groups.iter().filter(|known| named(known));
         let sets: Vec<CidrSet> = groups
             .flat_map(|known| &known.cidrs)
+            .take_while(|_| self.meter.take(3 * each, 1))
             .map(|cidr| CidrSet { cidr: *cidr, except: group.except.clone() })
             .collect();
         let (_, peers) = self.ranges(&sets);
@@ -228,18 +280,24 @@ impl<'w> Resolver<'w> {
                     ServiceName::Labels(labels) => labels.matches(&service.labels),
                 }
         };
+        self.meter.take(0, self.world.services.len());
         let backends = self.world.services.iter().filter(named).flat_map(|service| &service.backends);
-        let (identities, unknown) = self.identities.at(&self.world.endpoints, backends);
+        let (mut identities, mut unknown) = (Vec::new(), Vec::new());
+        for address in backends.take_while(|_| self.meter.take(0, 1)) {
+            match self.addresses.get(address) {
+                Some(known) => identities.push(known.identity),
+                None => unknown.push(*address),
+            }
+        }
         let sets: Vec<CidrSet> =
             unknown.into_iter().map(|address| CidrSet { cidr: IpNet::from(address), except: Vec::new() }).collect();
         let (_, mut peers) = self.ranges(&sets);
-        peers.identities.extend(identities);
+        let all = self.identities.len();
+        peers.identities = peers.identities.or(&IdentitySet::of(identities, all), all);
         (format!("{selector:?}"), peers)
     }
 
     fn intern(&mut self, mut peers: Peers) -> Arc<Peers> {
-        peers.identities.sort_unstable();
-        peers.identities.dedup();
         peers.fqdns.sort_unstable();
         peers.fqdns.dedup();
         if let Some(known) = self.interned.get(&peers) {

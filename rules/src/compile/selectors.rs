@@ -1,10 +1,15 @@
 //! The `toFQDNs` of all policies: each one compiled once, found by the names that it selects.
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
-use regex_automata::meta::Regex;
-
-use crate::{names, pattern::compile, policy::FqdnSelector};
+use crate::{
+    names,
+    pattern::{Automaton, Patterns},
+    policy::FqdnSelector,
+};
 
 /// Number of a selector of names within one snapshot.
 pub(crate) type SelectorId = u32;
@@ -20,12 +25,18 @@ pub(crate) struct Selectors {
     /// By the whole name, where there is no star.
     exact: HashMap<String, SelectorId>,
     /// By what follows the last star.
-    ends: HashMap<String, Vec<(SelectorId, Regex)>>,
+    ends: HashMap<String, Vec<(SelectorId, Arc<Automaton>)>>,
     /// Lengths of those ends.
     lengths: BTreeSet<usize>,
+    patterns: Patterns,
 }
 
 impl Selectors {
+    /// None yet. `patterns` has those that are compiled already.
+    pub(crate) fn new(patterns: Patterns) -> Self {
+        Self { patterns, ..Self::default() }
+    }
+
     /// The number of a selector. One whose regular expression is over its budget selects nothing.
     pub(crate) fn number(&mut self, selector: &FqdnSelector) -> SelectorId {
         let (text, regex) = match selector {
@@ -38,7 +49,7 @@ impl Selectors {
         let number = SelectorId::try_from(self.numbers.len()).unwrap_or(SelectorId::MAX);
         if text.bytes().all(is_literal) {
             self.exact.insert(text, number);
-        } else if let Ok(compiled) = compile(&regex) {
+        } else if let Ok(compiled) = self.patterns.compile(&regex) {
             // Of anything but stars between literals the end says nothing.
             let plain = text.bytes().all(|byte| is_literal(byte) || byte == b'*');
             let end = text.rsplit('*').next().filter(|_| plain).unwrap_or_default();
@@ -87,6 +98,7 @@ fn is_literal(byte: u8) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pattern::compile;
 
     #[test]
     fn a_name_finds_the_selectors_whose_regular_expression_matches_it_and_no_others() {

@@ -1,15 +1,16 @@
 //! What Cilium's `Rule.Sanitize` refuses and a parser cannot see (cilium pkg/policy/api/rule_validation.go), and what it
 //! accepts although it surprises.
 
+mod regex;
 mod shadow;
 
+use std::collections::HashMap;
+
 use crate::{
+    bounds::footprint,
     compile::peers::names_nobody,
-    pattern::{REGEX_BUDGET, RegexError, compile},
-    policy::{
-        CidrSet, Entity, Entry, FqdnSelector, L7Rule, L7Rules, Matcher, Policy, PortRef, PortRule, PortSpec, Problem,
-        Rule,
-    },
+    pattern::RegexError,
+    policy::{CidrSet, Entity, Entry, FqdnSelector, L7Rules, Policy, PortRef, PortRule, PortSpec, Problem, Rule},
     schema::Schema,
     settings::Settings,
     world::{Direction, Transport},
@@ -22,7 +23,11 @@ const MAX_PORTS: usize = 40;
 /// may be warnings) the policy may be compiled.
 #[must_use]
 pub fn validate(policy: &Policy, settings: &Settings) -> Vec<Problem> {
-    let mut validator = Validator { settings, problems: Vec::new() };
+    let mut validator = Validator { settings, problems: Vec::new(), memory: 0, regexes: HashMap::new() };
+    validator.take(footprint(policy), "spec");
+    if validator.is_over() {
+        return validator.problems;
+    }
     if policy.rules.is_empty() {
         validator.error(
             "spec",
@@ -63,9 +68,13 @@ impl List {
 struct Validator<'a> {
     settings: &'a Settings,
     problems: Vec<Problem>,
+    /// What the policy takes, in bytes, as far as it was looked at.
+    memory: usize,
+    /// Regular expressions that were compiled, and what was wrong with them.
+    regexes: HashMap<&'a str, Option<RegexError>>,
 }
 
-impl Validator<'_> {
+impl<'a> Validator<'a> {
     fn error(&mut self, field: impl Into<String>, message: impl Into<String>, remedy: impl Into<String>) {
         self.problem(field, message, remedy, false);
     }
@@ -81,10 +90,11 @@ impl Validator<'_> {
         remedy: impl Into<String>,
         warning: bool,
     ) {
-        self.problems.push(Problem { field: field.into(), message: message.into(), remedy: remedy.into(), warning });
+        let (field, message, remedy) = (field.into(), message.into(), remedy.into());
+        self.problems.push(Problem { field, message, remedy, warning, exhausts: None });
     }
 
-    fn rule(&mut self, rule: &Rule) {
+    fn rule(&mut self, rule: &'a Rule) {
         let lists = [
             (&rule.ingress, List { direction: Direction::Ingress, deny: false }),
             (&rule.ingress_deny, List { direction: Direction::Ingress, deny: true }),
@@ -159,7 +169,7 @@ impl Validator<'_> {
         }
     }
 
-    fn entry(&mut self, entry: &Entry, list: List, path: &str) {
+    fn entry(&mut self, entry: &'a Entry, list: List, path: &str) {
         self.kinds(entry, list, path);
         if entry.icmps.is_some() && entry.ports.as_ref().is_some_and(|ports| !ports.is_empty()) {
             let message = "the ICMPs block may only be present without ToPorts. Define a separate rule to use ToPorts";
@@ -258,7 +268,7 @@ impl Validator<'_> {
         }
     }
 
-    fn ports(&mut self, rule: &PortRule, list: List, path: &str) {
+    fn ports(&mut self, rule: &'a PortRule, list: List, path: &str) {
         if rule.ports.len() > MAX_PORTS {
             self.error(
                 format!("{path}.ports"),
@@ -334,33 +344,9 @@ impl Validator<'_> {
         }
     }
 
-    fn l7(&mut self, l7: &L7Rules, path: &str) {
+    fn l7(&mut self, l7: &'a L7Rules, path: &str) {
         for (number, rule) in l7.rules.iter().enumerate() {
             self.predicates(l7.schema, rule, &format!("{path}[{number}]"));
-        }
-    }
-
-    fn predicates(&mut self, schema: &Schema, rule: &L7Rule, path: &str) {
-        for predicate in &rule.predicates {
-            let Matcher::Regex(pattern) = &predicate.matcher else { continue };
-            let Some(field) = schema.fields.get(usize::from(predicate.field.0)) else { continue };
-            let path = format!("{path}.{}", field.name);
-            match compile(pattern) {
-                Ok(_) => {}
-                Err(RegexError::TooLarge(_)) => self.warn(
-                    path,
-                    format!("the regular expression needs more than {REGEX_BUDGET} bytes compiled; this rule matches nothing"),
-                    "use smaller repetition counts",
-                ),
-                Err(RegexError::Syntax(reason)) if field.checked => {
-                    self.error(path, format!("error parsing regexp: {reason}: `{pattern}`"), "write a regular expression of RE2's syntax");
-                }
-                Err(RegexError::Syntax(reason)) => self.warn(
-                    path,
-                    format!("error parsing regexp: {reason}: `{pattern}`; this rule matches nothing"),
-                    "write a regular expression of RE2's syntax",
-                ),
-            }
         }
     }
 }

@@ -1,0 +1,86 @@
+//! How the store's thread keeps to the bounds of a compilation.
+
+use portcullis_rules::{bounds::Resource, settings::Settings, snapshot::Snapshot};
+
+use super::Worker;
+use crate::{
+    problem::INVALID,
+    proto::{self, Outcome, ResourceResult},
+    store::{
+        fit::{Compiler, Fitted},
+        key::Key,
+        table::Table,
+        update::{self, Done, Update},
+    },
+};
+
+impl Worker {
+    /// What would come of an update.
+    pub(super) fn try_out(&mut self, update: Update) -> Vec<ResourceResult> {
+        let mut table = self.table.clone();
+        let Done { mut results, changed, .. } = update::apply(&mut table, update, self.language());
+        if changed {
+            let fitted = self.compiler().fit(&mut table, &self.table, self.revision + 1);
+            refuse(&mut results, &fitted);
+        }
+        results
+    }
+
+    /// Compiles what has changed, without what does not fit.
+    pub(super) fn fit(&mut self, (before, settings): &(Table, Settings)) -> (Option<Snapshot>, Fitted) {
+        let mut fitted = self.compiler().fit(&mut self.table, before, self.revision + 1);
+        if fitted.nothing.is_some() {
+            self.settings = *settings;
+        }
+        self.bounds_fault = fitted.nothing.as_ref().map(|problem| {
+            let fault = format!("the last update is not in force: {}; {}", problem.message, problem.remedy);
+            tracing::error!("{fault}");
+            fault
+        });
+        self.tell_refused(&fitted);
+        (fitted.snapshot.take(), fitted)
+    }
+
+    fn tell_refused(&self, fitted: &Fitted) {
+        for key in fitted.refused.keys() {
+            let rejected = self.table.entries.get(key).and_then(|entry| entry.rejected.as_ref());
+            if let Some(rejected) = rejected {
+                self.tell_rejected(&rejected.result, rejected.origin.as_str());
+            }
+        }
+    }
+
+    fn compiler(&mut self) -> Compiler {
+        let naming = self.schemas.iter().copied().find(|schema| schema.nature.teaches);
+        let (settings, names, patterns) = (self.settings, self.sink.names(), self.patterns.clone());
+        Compiler { settings, naming, names, patterns }
+    }
+
+    /// Brings into force what there is at the start.
+    pub(super) fn begin(&mut self, done: Done) {
+        let fitted = self.compiler().fit_first(&mut self.table, self.revision + 1);
+        self.tell_refused(&fitted);
+        self.bring_into_force(&done.dirty, fitted.snapshot);
+    }
+}
+
+/// Why a resource was refused, in a word.
+pub(super) fn reason(result: &ResourceResult) -> &'static str {
+    let exhausts = |problem: &proto::Problem| {
+        let all = [Resource::Memory, Resource::PolicyMemory, Resource::Work];
+        all.into_iter().find(|resource| resource.as_str() == problem.reason)
+    };
+    result.problems.iter().find_map(exhausts).map_or(INVALID, Resource::as_str)
+}
+
+/// Tells in the results of an update what of it was left out.
+pub(super) fn refuse(results: &mut [ResourceResult], fitted: &Fitted) {
+    for result in results.iter_mut().filter(|result| result.outcome() == Outcome::Accepted) {
+        let key = result.key.as_ref().and_then(Key::from_proto);
+        let problem = key.and_then(|key| fitted.refused.get(&key)).or(fitted.nothing.as_ref());
+        if let Some(problem) = problem {
+            result.outcome = Outcome::Rejected.into();
+            result.problems.push(problem.clone().into());
+        }
+    }
+}

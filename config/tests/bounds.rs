@@ -1,0 +1,172 @@
+//! What cannot be compiled within bounds is refused by name before it is kept, and what was in force stays.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::fmt::Write as _;
+
+use common::{Lab, key, listed, local, policy, policy_text, remote, resource, told};
+use portcullis_config::proto::{self, Outcome, ResourceType, resource::Body};
+use portcullis_rules::{
+    bounds::Bounds,
+    settings::Settings,
+    snapshot::{Access, FlowKey},
+    world::{Direction, EndpointId, Transport},
+};
+
+const POLICY: ResourceType = ResourceType::Policy;
+
+fn lab(memory: usize, policy_memory: usize, work: u64) -> Lab {
+    let bounds = Bounds { memory, policy_memory, work };
+    Lab { settings: Settings { bounds, ..Settings::default() }, ..Lab::default() }
+}
+
+/// A policy with so many regular expressions of half a MiB each, none of which is another policy's.
+fn hostile(name: &str, count: usize) -> proto::Resource {
+    let rules = (0..count).fold(String::new(), |mut rules, number| {
+        write!(rules, "{{path: '/{name}{number}[^a]{{1000}}[^b]{{900}}x'}}, ").unwrap();
+        rules
+    });
+    let text = format!(
+        "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {{name: {name}, namespace: shop}}\n\
+         spec: {{endpointSelector: {{}}, ingress: [{{toPorts: [{{ports: [{{port: '80', protocol: TCP}}],\n\
+         rules: {{http: [{rules}]}}}}]}}]}}\n"
+    );
+    resource("1", Body::Policy(proto::Policy { document: text }))
+}
+
+/// Whether the local endpoint lets somebody in.
+fn lets_in(fake: &common::Fake) -> bool {
+    let key = FlowKey {
+        endpoint: EndpointId(1),
+        direction: Direction::Ingress,
+        transport: Transport::Tcp,
+        peer: "10.9.9.9".parse().unwrap(),
+        port: 22,
+    };
+    matches!(fake.last().snapshot.flow(&key).access, Access::Allow)
+}
+
+#[tokio::test]
+async fn a_policy_that_takes_too_much_is_refused_by_name_and_field_before_it_is_kept() {
+    let lab = lab(64 << 20, 8 << 20, 1 << 40);
+    let (store, fake) = lab.open();
+    store.apply(vec![local("e", "10.0.0.1"), policy("p", "all")], false).await.unwrap();
+    let calls = fake.calls().len();
+    let applied = store.apply(vec![hostile("h", 40), policy("q", "world")], false).await.unwrap();
+    let results = told(&applied.results);
+    assert!(results[0].starts_with("h refused spec.ingress[0].toPorts[0].rules.http["), "{results:?}");
+    assert!(results[0].contains("more than 8388608 bytes"), "{results:?}");
+    assert_eq!(results[1], "q ok");
+    let problem = &applied.results[0].problems[0];
+    assert!(problem.remedy.contains("limits.compilation.policyMemory") && problem.line == 5, "{problem:?}");
+    assert_eq!(problem.reason, "policy_memory");
+    assert_eq!(fake.0.lock().unwrap().reasons, ["policy_memory"]);
+    assert_eq!((fake.calls().len(), listed(&store, POLICY)), (calls + 1, vec!["h?!".into(), "p".into(), "q".into()]));
+    drop(store);
+    let (again, _) = lab.open();
+    assert_eq!(listed(&again, POLICY), ["p", "q"]);
+}
+
+#[tokio::test]
+async fn of_policies_that_are_too_much_together_those_go_that_came_last_and_take_most() {
+    let lab = lab(22 << 20, 20 << 20, 1 << 40);
+    let (store, fake) = lab.open();
+    store.apply(vec![local("e", "10.0.0.1"), hostile("first", 16)], false).await.unwrap();
+    assert_eq!(told(&store.apply(vec![hostile("second", 8)], false).await.unwrap().results), ["second ok"]);
+    let newer = vec![hostile("third", 25), hostile("fourth", 2), policy("small", "all")];
+    let dry = store.apply(newer.clone(), true).await.unwrap();
+    let applied = store.apply(newer, false).await.unwrap();
+    for applied in [&dry, &applied] {
+        let results = told(&applied.results);
+        assert!(results[0].starts_with("third refused spec with this policy, policies together take"), "{results:?}");
+        assert_eq!(results[1..], ["fourth ok", "small ok"]);
+        assert_eq!(applied.results[0].problems[0].reason, "memory");
+    }
+    // A new version of one that is in force does not fit: the old one stays.
+    let applied = store.apply(vec![hostile("first", 36)], false).await.unwrap();
+    assert_eq!(applied.results[0].outcome(), Outcome::Rejected);
+    assert_eq!(listed(&store, POLICY), ["first!", "fourth", "second", "small", "third?!"]);
+    drop(store);
+    let (store, after) = lab.open();
+    assert_eq!(listed(&store, POLICY), ["first", "fourth", "second", "small"]);
+    assert_eq!(after.last().snapshot.generation(), 1);
+    assert!(lets_in(&fake) && lets_in(&after), "small lets everybody in");
+}
+
+#[tokio::test]
+async fn endpoints_that_make_too_much_work_of_policies_in_force_are_refused_and_nothing_changes() {
+    let lab = lab(64 << 20, 32 << 20, 300_000);
+    let (store, fake) = lab.open();
+    let selectors: String = (0..300).fold(String::new(), |mut all, number| {
+        write!(all, "{{matchExpressions: [{{key: pod, operator: NotIn, values: [p{number}]}}]}}, ").unwrap();
+        all
+    });
+    let text = policy_text("p", "all").replace("fromEntities: [all]", &format!("fromEndpoints: [{selectors}]"));
+    let selecting = resource("1", Body::Policy(proto::Policy { document: text }));
+    store.apply(vec![local("e", "10.0.0.1"), selecting], false).await.unwrap();
+    let revision = store.revision();
+    let crowd = |labels: u32| {
+        let one = |number: u32| {
+            let mut one = remote(&format!("e{number}"), &format!("10.1.{}.{}", number >> 8, number & 255));
+            if let Some(Body::Endpoint(endpoint)) = &mut one.body {
+                for label in 0..labels {
+                    endpoint.labels.insert(format!("l{label}"), format!("{number}"));
+                }
+            }
+            one
+        };
+        (0..20_000).map(one).collect::<Vec<_>>()
+    };
+    let applied = store.apply(crowd(1), false).await.unwrap();
+    let refused = applied.results.iter().filter(|result| result.outcome() == Outcome::Rejected).count();
+    assert_eq!((refused, applied.revision, fake.last().revision), (20_000, revision, revision));
+    assert_eq!(applied.results[7].problems[0].reason, "work");
+    assert_eq!(listed(&store, ResourceType::Endpoint), ["e"]);
+    let faults = store.status().faults.join("\n");
+    assert!(faults.contains("the last update is not in force"), "{faults}");
+    // The policy goes, and there is work enough for the endpoints.
+    store.delete(vec![key(POLICY, "p")]).await.unwrap();
+    let applied = store.apply(crowd(1), false).await.unwrap();
+    assert!(applied.results.iter().all(|result| result.outcome() == Outcome::Accepted));
+    assert!(!store.status().faults.join("\n").contains("the last update is not in force"));
+}
+
+/// A state directory of a node that had more: what does not fit is left out by name, and leaves nothing open.
+#[tokio::test]
+async fn what_does_not_fit_any_more_at_the_start_is_left_out_and_closes() {
+    for (memory, policy_memory) in [(8 << 20, 32 << 20), (64 << 20, 4 << 20)] {
+        let mut lab = lab(64 << 20, 32 << 20, 1 << 40);
+        let (store, _) = lab.open();
+        let kept = vec![local("e", "10.0.0.1"), hostile("h", 18), policy("p", "all")];
+        assert!(told(&store.apply(kept, false).await.unwrap().results).iter().all(|told| told.ends_with("ok")));
+        store.delete(vec![key(POLICY, "p")]).await.unwrap();
+        drop(store);
+        lab.settings.bounds = Bounds { memory, policy_memory, ..lab.settings.bounds };
+        for _ in 0..3 {
+            let (store, fake) = lab.open();
+            assert_eq!(listed(&store, POLICY), ["h!"]);
+            let rejected = store.list(POLICY).remove(0).rejected.unwrap();
+            assert!(rejected.problems[0].message.contains("bytes"), "{rejected:?}");
+            assert!(!lets_in(&fake), "what it closed is closed");
+            assert_eq!(store.status().rejected, 1);
+        }
+        // The bounds are raised again, and it is in force as it was.
+        lab.settings.bounds = Bounds { memory: 64 << 20, policy_memory: 32 << 20, ..lab.settings.bounds };
+        let (store, _) = lab.open();
+        assert_eq!(listed(&store, POLICY), ["h"]);
+    }
+}
+
+#[tokio::test]
+async fn settings_that_leave_too_little_room_do_not_come_into_force() {
+    let lab = lab(64 << 20, 32 << 20, 1 << 40);
+    let (store, fake) = lab.open();
+    store.apply(vec![local("e", "10.0.0.1"), hostile("h", 18)], false).await.unwrap();
+    let revision = store.revision();
+    let bounds = Bounds { memory: 4 << 20, policy_memory: 4 << 20, ..lab.settings.bounds };
+    store.reconfigure(Settings { bounds, ..lab.settings }, Vec::new()).await.unwrap();
+    assert_eq!(fake.last().revision, revision);
+    assert!(store.status().faults.join("\n").contains("limits.compilation.memory"), "{:?}", store.status().faults);
+    assert_eq!(told(&store.apply(vec![policy("p", "all")], false).await.unwrap().results), ["p ok"]);
+}

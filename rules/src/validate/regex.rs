@@ -1,0 +1,77 @@
+//! Regular expressions of policies, and what a policy takes.
+
+use super::Validator;
+use crate::{
+    bounds::Resource,
+    pattern::{REGEX_BUDGET, RegexError, compile},
+    policy::{L7Rule, Matcher, Problem},
+    schema::Schema,
+};
+
+impl<'a> Validator<'a> {
+    /// Takes memory that the policy needs; tells once when that is more than one policy may have.
+    pub(super) fn take(&mut self, memory: usize, field: &str) {
+        let most = self.settings.bounds.policy_memory;
+        let before = self.memory <= most;
+        self.memory = self.memory.saturating_add(memory);
+        if before && self.memory > most {
+            let exhausts = Some(Resource::PolicyMemory);
+            let message = format!("with this the policy takes more than {most} bytes when it is compiled");
+            let remedy = format!("write several smaller policies, or raise {}", Resource::PolicyMemory.setting());
+            self.problems.push(Problem { field: field.to_owned(), message, remedy, warning: false, exhausts });
+        }
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.memory > self.settings.bounds.policy_memory
+    }
+
+    pub(super) fn predicates(&mut self, schema: &Schema, rule: &'a L7Rule, path: &str) {
+        for predicate in &rule.predicates {
+            let Matcher::Regex(pattern) = &predicate.matcher else { continue };
+            let Some(field) = schema.fields.get(usize::from(predicate.field.0)) else { continue };
+            let path = format!("{path}.{}", field.name);
+            match self.regex(pattern, &path) {
+                None => {}
+                Some(RegexError::TooLarge(_)) => self.warn(
+                    path,
+                    format!("the regular expression needs more than {REGEX_BUDGET} bytes compiled; this rule matches nothing"),
+                    "use smaller repetition counts",
+                ),
+                Some(RegexError::Syntax(reason)) if field.checked => {
+                    self.error(path, format!("error parsing regexp: {reason}: `{pattern}`"), "write a regular expression of RE2's syntax");
+                }
+                Some(RegexError::Syntax(reason)) => self.warn(
+                    path,
+                    format!("error parsing regexp: {reason}: `{pattern}`; this rule matches nothing"),
+                    "write a regular expression of RE2's syntax",
+                ),
+            }
+        }
+    }
+
+    /// What is wrong with a regular expression. Each is compiled once, and none when there is no memory left for it.
+    fn regex(&mut self, pattern: &'a str, path: &str) -> Option<RegexError> {
+        if let Some(known) = self.regexes.get(pattern) {
+            return known.clone();
+        }
+        if self.is_over() {
+            return None;
+        }
+        let wrong = match compile(pattern) {
+            Ok(automaton) => {
+                self.take(automaton.size(), path);
+                None
+            }
+            Err(error) => {
+                // It took as much until that was known.
+                if matches!(error, RegexError::TooLarge(_)) {
+                    self.take(REGEX_BUDGET, path);
+                }
+                Some(error)
+            }
+        };
+        self.regexes.insert(pattern, wrong.clone());
+        wrong
+    }
+}
