@@ -62,7 +62,7 @@ fn crowd(count: u32, policies: Vec<Policy>) -> World {
         let address = format!("10.{high}.{middle}.{low}");
         let name = format!("default/pod-{number}");
         let one = endpoint(u32::from(number == 0), &name, &format!("app=a,pod=p{number}"), &[&address]);
-        Arc::new(named("web", u16::try_from(number % 50_000).unwrap() + 1, one))
+        Arc::new(named("web", u16::try_from(number % 50_000).expect("a port") + 1, one))
     };
     let mut world = town(policies);
     world.endpoints = (0..count).map(one).collect();
