@@ -117,6 +117,58 @@ fn a_server_that_answers_early_and_hangs_up_is_heard() {
 }
 
 #[test]
+fn behind_a_complete_answer_nothing_more_of_its_request_arrives() {
+    let rig = Rig::under(&Rules::Paths(&["/public"]));
+    let mut client = rig.client();
+    let head = "PUT /public HTTP/1.1\r\nHost: shop\r\nContent-Length: 100000000\r\n\r\nbegun";
+    client.write_all(head.as_bytes()).unwrap();
+    let mut server = rig.accept();
+    expect(&mut server, head);
+    // More than the kernel takes at once, and the client goes on sending while it comes.
+    let body = "x".repeat(4 * 1024 * 1024);
+    let due = answer(&body);
+    let mut writer = client.try_clone().unwrap();
+    let writing = thread::spawn(move || {
+        server.write_all(due.as_bytes()).unwrap();
+        server
+    });
+    expect(&mut client, &answer(&body));
+    let _ = writer.write_all(get("/secret").as_bytes());
+    assert_eq!(rest(&mut client), "");
+    assert_eq!(rest(&mut writing.join().unwrap()), "");
+    rig.await_metric(r#"portcullis_connections_total{direction="ingress",outcome="closed"} 1"#);
+}
+
+#[test]
+fn an_odd_answer_arrives_as_it_is_and_the_connection_ends_behind_it() {
+    let rig = Rig::under(&Rules::Paths(&["/public"]));
+    for (odd, ends) in
+        [("HTTP/1.1 200 OK\n\nhello\n", true), ("HTTP/1.1 200 OK\r\nContent-Length: 5, 5\r\n\r\nhello", false)]
+    {
+        let mut client = rig.client();
+        client.write_all(get("/public").as_bytes()).unwrap();
+        let mut server = rig.accept();
+        expect(&mut server, &get("/public"));
+        server.write_all(odd.as_bytes()).unwrap();
+        if ends {
+            server.shutdown(Shutdown::Write).unwrap();
+        }
+        assert_eq!(rest(&mut client), odd);
+        drop(client);
+        assert_eq!(rest(&mut server), "");
+    }
+    let mut client = rig.client();
+    client.write_all(get("/public").as_bytes()).unwrap();
+    let mut server = rig.accept();
+    expect(&mut server, &get("/public"));
+    server.write_all(b"SSH-2.0-OpenSSH_9.6\r\n\r\n").unwrap();
+    assert!(rest(&mut client).starts_with("HTTP/1.1 502 Bad Gateway\r\n"));
+    for kind in ["bare_lf", "content_length", "status_line"] {
+        rig.await_metric(&format!(r#"portcullis_offences_total{{protocol="http",side="upstream",kind="{kind}"}} 1"#));
+    }
+}
+
+#[test]
 fn a_server_that_refuses_resets_the_client() {
     let mut rig = Rig::new();
     rig.publish(&Rules::NotEnforced);

@@ -36,8 +36,22 @@ pub(crate) fn is_barred_from_trailers(name: &[u8]) -> bool {
 
 /// Whether a name is not that of a field that frames, routes or is of the hop, but one that some server takes for it.
 pub(crate) fn is_imitation(name: &[u8]) -> bool {
-    !is_plain(name) && is_imitation_of_some(name)
+    // Most names of a request begin otherwise.
+    name.first().is_some_and(|first| FIRST[usize::from(*first)]) && !is_plain(name) && is_imitation_of_some(name)
 }
+
+/// What an imitation may begin with: a sign, or the first letter of one of the fields.
+static FIRST: [bool; 256] = {
+    let mut table = [true; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        let letter = (byte as u8).to_ascii_lowercase();
+        table[byte] =
+            !letter.is_ascii_alphanumeric() || matches!(letter, b'c' | b'e' | b'h' | b'k' | b'p' | b't' | b'u');
+        byte += 1;
+    }
+    table
+};
 
 #[cold]
 fn is_imitation_of_some(name: &[u8]) -> bool {

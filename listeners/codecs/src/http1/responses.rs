@@ -67,8 +67,9 @@ impl Http1 {
     /// is; otherwise the client is told.
     pub(super) fn server_offends(&mut self, violation: Violation, checker: &mut dyn Checker, out: &mut Output) {
         checker.offended(&Offended { violation, side: Side::Upstream });
+        // What a client sends that has not waited for its answer is dropped.
         let sending = matches!(self.requests, Requests::Body { .. } | Requests::Held { .. } | Requests::Over);
-        self.requests = if sending { Requests::Over } else { Requests::Shut };
+        self.requests = if sending || self.holds { Requests::Over } else { Requests::Shut };
         self.ends = true;
         match self.responses {
             Responses::Body(body) => self.responses = Responses::Odd(Odd::Body(body)),

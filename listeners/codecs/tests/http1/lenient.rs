@@ -11,6 +11,21 @@ const HIDDEN: &str = "GET /deny HTTP/1.1\r\nHost: h\r\n\r\n";
 const TRAILER: &str = "X:GET /deny HTTP/1.1\r\n\r\n";
 const PREFACE: &str = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
+/// Lines that frame a message for whoever takes them so.
+const ODD_LINES: &[&str] = &[
+    "Transfer-Encoding : chunked",
+    "Transfer-Encoding:\tchunked",
+    "Transfer-Encoding: xchunked",
+    "Transfer-Encoding: chunked, identity",
+    "X: y\r\n Transfer-Encoding: chunked",
+    "X: y\nTransfer-Encoding: chunked",
+    "X: y\rTransfer-Encoding: chunked",
+    "Content-Length : 3",
+    "Content-Length: +3",
+    "Content-Length: 3, 5",
+    "Connection: close, transfer-encoding",
+];
+
 /// The name of a field in some spelling: as it is, or with other signs, more of them, or some at its ends.
 fn any_spelling(name: &'static str) -> impl Strategy<Value = String> {
     let sign = "[!#$%&'*+.^_`|~-]{1,3}";
@@ -75,12 +90,14 @@ fn any_request() -> impl Strategy<Value = String> {
     );
     let other = option::weighted(0.2, (any_spelling("Content-Length"), 0_usize..40));
     let offers = proptest::bool::weighted(0.2);
-    (line, body, names, expect, other, offers).prop_map(
-        |((method, path), (length, body, chunked), (cl, te, expect, upgrade), expected, other, offers)| {
+    let odd = option::weighted(0.15, select(ODD_LINES));
+    (line, body, names, expect, other, (offers, odd)).prop_map(
+        |((method, path), (length, body, chunked), (cl, te, expect, upgrade), expected, other, (offers, odd))| {
             let mut lines = vec!["Host: h".to_owned()];
             lines.push(if chunked { format!("{te}: chunked") } else { format!("{cl}{length}") });
             lines.extend(other.map(|(name, length)| format!("{name}: {length}")));
             lines.extend(expected.map(|value| format!("{expect}: {value}")));
+            lines.extend(odd.map(str::to_owned));
             if offers {
                 lines.push(format!("{upgrade}: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: "));
             }

@@ -55,7 +55,11 @@ pub(crate) struct Drive<'a> {
 
 /// Plays what the sides send, one after the other, and then ends both.
 pub(crate) fn outcome(parts: &[(Side, &[u8])], drive: Drive<'_>) -> Outcome {
-    let mut pair = Pair::new(http::relay(&Limits::default()), deny_with(drive.decision));
+    under(&Limits::default(), parts, drive)
+}
+
+fn under(limits: &Limits, parts: &[(Side, &[u8])], drive: Drive<'_>) -> Outcome {
+    let mut pair = Pair::new(http::relay(limits), deny_with(drive.decision));
     pair.unseen = drive.unseen;
     for (from, bytes) in parts {
         send_in_pieces(&mut pair, *from, bytes, drive.lengths);
@@ -65,11 +69,17 @@ pub(crate) fn outcome(parts: &[(Side, &[u8])], drive: Drive<'_>) -> Outcome {
     Outcome::of(pair)
 }
 
-/// Checks that the outcome is the same however the parts are cut, and what holds for every outcome.
+/// Checks that the outcome is the same however the parts are cut, and what holds for every outcome: with the default limits,
+/// and where requests may be pipelined and have trailers.
 pub(crate) fn check(parts: &[(Side, &[u8])], drive: Drive<'_>) {
-    let whole = outcome(parts, Drive { lengths: &[usize::MAX], unseen: false, ..drive });
-    let bytes = outcome(parts, Drive { lengths: &[1], ..drive });
-    let pieces = outcome(parts, drive);
+    check_under(&Limits::default(), parts, drive);
+    check_under(&Limits { pipelined: 4, trailers: 1000, ..Limits::default() }, parts, drive);
+}
+
+fn check_under(limits: &Limits, parts: &[(Side, &[u8])], drive: Drive<'_>) {
+    let whole = under(limits, parts, Drive { lengths: &[usize::MAX], unseen: false, ..drive });
+    let bytes = under(limits, parts, Drive { lengths: &[1], ..drive });
+    let pieces = under(limits, parts, drive);
     assert_eq!(whole, bytes, "byte by byte");
     assert_eq!(whole, pieces, "in pieces");
     let client: Vec<u8> = parts
