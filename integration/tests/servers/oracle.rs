@@ -22,6 +22,10 @@ fn plain(method: &str, target: &str) -> String {
     kept
 }
 
+/// What the first line of HTTP/2 is to a server that does not speak it (RFC 9113 §3.4). A client that begins in HTTP/2 needs
+/// it to get there before any request can be judged; nothing behind it may run.
+const PREFACE: &str = "PRI *";
+
 /// How often each request was allowed, by the server's port.
 pub(crate) struct Allowed(HashMap<u16, HashMap<String, usize>>);
 
@@ -58,7 +62,7 @@ impl Allowed {
                 _ => false,
             }
         };
-        log.iter().filter(|line| !judged(line)).cloned().collect()
+        log.iter().filter(|line| **line != PREFACE && !judged(line)).cloned().collect()
     }
 }
 
@@ -73,6 +77,6 @@ fn what_ran_more_often_than_it_was_allowed_is_found() {
     fs::write(file.path(), record("allow", "/a?b") + &record("deny", "/~") + &record("allow", "/a?b")).unwrap();
     let allowed = Allowed::read(file.path(), 0);
     let log = ["GET /a?b", "GET http://h/a?b", "GET /a?b", "GET /~", "PRI *"].map(str::to_owned);
-    assert_eq!(allowed.others(80, &log), ["GET /a?b", "GET /~", "PRI *"]);
-    assert_eq!(allowed.others(81, &log).len(), log.len());
+    assert_eq!(allowed.others(80, &log), ["GET /a?b", "GET /~"]);
+    assert_eq!(allowed.others(81, &log).len(), log.len() - 1);
 }
