@@ -131,6 +131,13 @@ fn sizes(book: &mut Book) {
         let lines = format!("Content-Length: {length}\r\n");
         book.every_way(&format!("length {length:?}"), &post(&lines, ""), &format!("abc{HIDDEN}"));
     }
+    // What it says is right, but not every reader counts so.
+    for zeros in ["0", "000", "00000000000"] {
+        let lines = format!("Content-Length: {zeros}{}\r\n", HIDDEN.len());
+        book.every_way(&format!("a length behind {zeros}"), &post(&lines, ""), HIDDEN);
+        let body = format!("{zeros}{:X}\r\n{HIDDEN}\r\n{zeros}0\r\n\r\n", HIDDEN.len());
+        book.every_way(&format!("a chunk size behind {zeros}"), &post("Transfer-Encoding: chunked\r\n", ""), &body);
+    }
 }
 
 /// RFC 9110 §10.1.1: servers that refuse an expectation read what follows as the next request, others as the body.
@@ -216,6 +223,10 @@ fn trailers(book: &mut Book) {
         book.add(format!("trailer {trailer:?} and more"), &[&format!("{head}3\r\nabc\r\n0\r\n{trailer}\r\n{HIDDEN}")]);
     }
     book.every_way("last chunk with an extension", &head, &format!("3;a={HIDDEN}\r\nabc\r\n0;b=\"{HIDDEN}\"\r\n\r\n"));
+    let size = HIDDEN.len();
+    let chunk = format!("{HIDDEN}\r\n0\r\n\r\n");
+    book.add("a chunk with an extension, its data late", &[&format!("{head}{size:x};a=b\r\n"), &chunk]);
+    book.add("a chunk with an extension, its data in pieces", &[&format!("{head}{:x};a=b\r\nab", size + 2), &chunk]);
     book.every_way("chunk extension with a line end", &head, &format!("3;a=\n{HIDDEN}\r\nabc\r\n0\r\n\r\n"));
 }
 
