@@ -105,7 +105,7 @@ pub struct Limits {
     pub pipelined: usize,
     /// `queries`: DNS queries of one connection, or of one socket to one server, whose answers are due.
     pub queries: usize,
-    /// `chunkExtensions`: extensions of all chunks of one body.
+    /// `chunkExtensions`: extensions of all chunks of one request.
     pub chunk_extensions: usize,
     /// `trailers`: the trailers of one request of HTTP/1.
     pub trailers: usize,
@@ -244,7 +244,7 @@ impl Default for Limits {
             response_head: 8 << 20,
             pipelined: 1,
             queries: 1_024,
-            chunk_extensions: 1 << 10,
+            chunk_extensions: 0,
             trailers: 0,
             swallowed: 1 << 20,
             http2: Http2Limits::default(),

@@ -203,10 +203,7 @@ impl Fleet {
             // It was started first, and is ready last.
             processes[0].wait_for_line("serving").unwrap();
         }
-        // uWSGI gives a request up without a word at an extension of a chunk, and reads what comes next as another one.
-        let limits = json!({ "chunkExtensions": 0 });
-        let settings = json!({ "records": { "to": records }, "timeouts": timeouts, "limits": limits });
-        let node = Node::start(&lab, &settings).unwrap();
+        let node = Node::start(&lab, &json!({ "records": { "to": records }, "timeouts": timeouts })).unwrap();
         for server in &servers {
             let place = processes.len() - 1;
             app.wait_for_port(app.address(false, server.port), &mut processes[place]).unwrap();
