@@ -9,7 +9,7 @@ use std::{
 /// Most that is read of one server.
 const MOST: usize = 1 << 20;
 
-/// Quiet behind something that has come.
+/// Quiet behind something that has come, at least: who is patient for an answer is so for the rest of it, too.
 const MORE: Duration = Duration::from_millis(40);
 
 /// Sends segments on one connection, each once the server has been quiet for a while, and gives what was read until it was
@@ -31,7 +31,7 @@ pub(crate) fn talk(address: SocketAddr, segments: &[Vec<u8>], quiet: Duration) -
                 Ok(bytes) => {
                     answer.extend_from_slice(&buffer[..bytes]);
                     // What belongs to it comes at once.
-                    let _ = stream.set_read_timeout(Some(quiet.min(MORE)));
+                    let _ = stream.set_read_timeout(Some(quiet.min(MORE.max(quiet / 10))));
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
                 Err(_) => return answer,

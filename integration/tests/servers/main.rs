@@ -26,6 +26,9 @@ use serde_json::json;
 /// Quiet after which a server is taken to have said all.
 const QUIET: Duration = Duration::from_millis(40);
 
+/// The same where an answer has to come.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 fn say(text: &str) {
     // Straight to the stream: the test harness hides what a passing test prints.
     let _ = writeln!(std::io::stderr(), "servers: {text}");
@@ -57,11 +60,16 @@ fn ordinary(fleet: &Fleet) -> Vec<String> {
         "GET /two HTTP/1.1\r\nHost: app.shop\r\nConnection: close\r\n\r\n",
     ];
     let segments = sent.map(|text| text.as_bytes().to_vec());
-    for server in &fleet.servers {
-        let answer = fleet.client.inside(|| client::talk(fleet.address(server), &segments, Duration::from_secs(5)));
-        let text = String::from_utf8_lossy(&answer);
-        assert!(text.contains("ok GET /one") && text.contains("ok GET /two"), "{}: {text}", server.name);
-    }
+    thread::scope(|scope| {
+        for server in &fleet.servers {
+            let segments = &segments;
+            scope.spawn(move || {
+                let answer = fleet.client.inside(|| client::talk(fleet.address(server), segments, PATIENCE));
+                let text = String::from_utf8_lossy(&answer);
+                assert!(text.contains("ok GET /one") && text.contains("ok GET /two"), "{}: {text}", server.name);
+            });
+        }
+    });
     fleet.settle();
     for server in &fleet.servers {
         for wanted in ["GET /one", "GET /two"] {
@@ -115,10 +123,11 @@ fn tunnels(fleet: &Fleet) -> Vec<String> {
         let connect = "CONNECT app.shop:80 HTTP/1.1\r\nHost: app.shop:80\r\nX-Tenant: a\r\n\r\n";
         let inside = format!("GET /tunnel-{number} HTTP/1.1\r\nHost: denied.shop\r\n\r\n");
         let segments = [connect.as_bytes().to_vec(), inside.into_bytes()];
+        let quiet = if opens { PATIENCE / 2 } else { QUIET * 4 };
         thread::scope(|scope| {
             for server in &fleet.servers {
                 let segments = &segments;
-                scope.spawn(move || fleet.client.inside(|| client::talk(fleet.address(server), segments, QUIET * 4)));
+                scope.spawn(move || fleet.client.inside(|| client::talk(fleet.address(server), segments, quiet)));
             }
         });
         fleet.settle();
@@ -148,7 +157,7 @@ fn gateway(fleet: &Fleet) -> Vec<String> {
     fleet.client.inside(|| {
         for target in &spellings {
             let head = format!("GET {target} HTTP/1.1\r\nHost: app.shop\r\nConnection: close\r\n\r\n");
-            client::talk(address, &[head.into_bytes()], QUIET);
+            client::talk(address, &[head.into_bytes()], PATIENCE);
         }
     });
     fleet.settle();
