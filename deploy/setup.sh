@@ -17,8 +17,8 @@ Usage: deploy/setup.sh [build|run|test|bench|programs|all]...
   cargo     installs nothing; prints how to call a cargo that is new enough
 
 Packages come from Debian with apt-get, as root or through sudo. No service of theirs is started, none that runs is
-stopped. The Python packages and the Go programs of tests, h2spec among them, go below
-${XDG_CACHE_HOME:-~/.cache}/portcullis; their versions are pinned in integration/clients.
+stopped. The Python packages, the Go programs of tests, h2spec among them, and the servers of Java go below
+${XDG_CACHE_HOME:-~/.cache}/portcullis; their versions are pinned in integration/clients and integration/servers.
 TEXT
 }
 
@@ -29,7 +29,7 @@ cache=${XDG_CACHE_HOME:-${HOME:?}/.cache}/portcullis
 policy=/usr/sbin/policy-rc.d
 told=""
 # Packages that bring a service which Debian starts at once and at every boot.
-services="nginx haproxy postgresql unbound dnsdist"
+services="nginx haproxy postgresql unbound dnsdist uwsgi thin"
 
 say() { echo "setup: $*" >&2; }
 fail() { echo "setup: error: $*" >&2; exit 1; }
@@ -159,10 +159,13 @@ run() {
 tests() {
     run
     packages bind9-dnsutils busybox-static dnsdist dnsperf golang-go haproxy musl-tools nghttp2-client nghttp2-server nginx procps python3-venv python3-websockets shellcheck
+    packages libhttp-daemon-perl maven thin uwsgi-core uwsgi-plugin-python3
+    command -v node >/dev/null || packages nodejs
     has_java || packages openjdk-17-jdk-headless
     python_environment
     conformance
     go_peers
+    java_servers
 }
 
 bench() {
@@ -217,6 +220,22 @@ go_peers() {
         /usr/bin/go build -trimpath -o "$cache/go-grpc/go-grpc" .)
     # Last: it says that all before it is done.
     echo "$wanted" >"$cache/go-grpc/sources"
+}
+
+# The web servers of Java, from Maven Central: their versions stand in pom.xml.
+java_servers() {
+    sources=$here/../integration/servers/java
+    wanted=$(cat "$sources/pom.xml" "$sources/Servers.java" | cksum)
+    if [ "$(cat "$cache/java/sources" 2>/dev/null)" = "$wanted" ] && [ -e "$cache/java/Servers.class" ]; then
+        return
+    fi
+    say "building the servers of Java below $cache/java"
+    rm -rf "$cache/java"
+    mkdir -p "$cache/java"
+    mvn --quiet --batch-mode --file "$sources/pom.xml" dependency:copy-dependencies -DoutputDirectory="$cache/java/jars"
+    javac -encoding UTF-8 -cp "$cache/java/jars/*" -d "$cache/java" "$sources/Servers.java"
+    # Last: it says that all before it is done.
+    echo "$wanted" >"$cache/java/sources"
 }
 
 [ $# -gt 0 ] || set -- test

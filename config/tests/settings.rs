@@ -7,7 +7,7 @@ use std::{
 };
 
 use portcullis_config::settings::{OnProxyDown, RecordsTo, Settings, load, parse};
-use portcullis_rules::settings::{DenyScope, DenyWith, Deviations, Enforcement};
+use portcullis_rules::settings::{DenyScope, DenyWith, Deviations, Enforcement, Upgrades};
 
 #[test]
 fn the_example_loads_and_says_the_defaults() {
@@ -39,6 +39,7 @@ stateDirectory: /tmp/state
 enforcement: always
 denyWith: respond
 denyScope: connection
+http: {upgrades: any}
 onProxyDown: pass
 workers: 3
 dnsDenyWith: nxdomain
@@ -49,7 +50,7 @@ limits: {requestHead: 8MiB, requestHeaders: 1, responseHead: 4096, pipelined: 2,
   connections: 4, policyLabels: 5, compilation: {memory: 96MiB, policyMemory: auto, work: 5000000},
   http2: {streams: 10, continuations: 11, rapidResets: 12, provokedResets: 13, pings: 14,
   settings: 15, emptyData: 16, windowUpdates: 17, ignored: 18, trailers: 1KiB, extendedConnect: true}}
-timeouts: {head: 500ms, expect: off, connect: 2m, idle: 1h, total: 24h, halfClosed: off, answer: 3s, commit: 200ms}
+timeouts: {head: 500ms, expect: off, connect: 2m, idle: 1h, total: 24h, halfClosed: off, clientGone: 7s, answer: 3s, commit: 200ms}
 steering: {bpffs: /sys/fs/bpf/p, cgroup: /sys/fs/cgroup, legPorts: 1-65535}
 fqdn: {hostMustAgree: false, minTtl: 1h, grace: off, addressesPerName: 7, namesPerAddress: 8, addresses: 9}
 records: {to: /var/log/r.json, only: denied}
@@ -83,6 +84,7 @@ records: {to: /var/log/r.json, only: denied}
     assert_eq!(settings.rules.deny_with, DenyWith::Respond);
     assert_eq!(settings.rules.deny_names_with, DenyWith::Hide);
     assert_eq!(settings.rules.deny_scope, DenyScope::Connection);
+    assert_eq!(settings.rules.upgrades, Upgrades::Any);
     assert!(!settings.rules.allow_localhost && settings.rules.extended_ip_protocols);
     let Deviations { empty_rule_allows, l7_binds_beside_l4, kube_dns_entity, names_without_dns_rule, l7_on_nodes } =
         settings.rules.deviations;
@@ -105,6 +107,7 @@ records: {to: /var/log/r.json, only: denied}
     assert_eq!(timeouts.expect, None);
     assert_eq!(timeouts.idle, Some(Duration::from_secs(3600)));
     assert_eq!((timeouts.total, timeouts.half_closed), (Some(Duration::from_secs(86_400)), None));
+    assert_eq!(timeouts.client_gone, Some(Duration::from_secs(7)));
     assert_eq!((timeouts.answer, timeouts.commit), (Duration::from_secs(3), Duration::from_millis(200)));
     assert_eq!(settings.steering.bpffs, Path::new("/sys/fs/bpf/p"));
     assert_eq!(settings.steering.cgroup.as_deref(), Some(Path::new("/sys/fs/cgroup")));

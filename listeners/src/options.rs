@@ -74,6 +74,10 @@ pub struct Timeouts {
     pub total: Option<Duration>,
     /// A connection of which one side has ended its stream and on which nothing moves. `None`: as long as it likes.
     pub half_closed: Option<Duration>,
+    /// A connection whose client has ended its stream behind what cannot be read yet (it waits for answers, or for a switch to
+    /// another protocol) and on which nothing moves. That cannot be told from a client that has gone. `None`: as long as
+    /// `half_closed` says.
+    pub client_gone: Option<Duration>,
     /// A datagram's answer; then it is forgotten that it was asked.
     pub answer: Duration,
     /// Bringing what an answer teaches into force; then the client is told of a failure instead.
@@ -89,6 +93,7 @@ impl Default for Timeouts {
             idle: None,
             total: None,
             half_closed: None,
+            client_gone: Some(Duration::from_secs(30)),
             answer: Duration::from_secs(10),
             commit: Duration::from_secs(1),
         }

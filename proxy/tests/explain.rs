@@ -154,6 +154,29 @@ fn a_call_of_grpc_is_explained_in_the_words_of_its_rule() {
 }
 
 #[test]
+fn tunnels_are_explained_as_the_node_judges_them() {
+    let client = "--direction ingress --peer app=client --port 80/TCP";
+    let connect: &[&str] = &["--http", "CONNECT web:80", "--host", "web:80"];
+    let upgrade = |protocol| ["--http", "GET /chat", "--header", protocol];
+    let [websocket, tcp] = [upgrade("Upgrade: websocket"), upgrade("Upgrade: tcp")];
+    for (rule, asked, code, predicate) in [
+        ("{method: CONNECT}", connect, 0, Value::Null),
+        ("{method: \".*\"}", connect, 1, json!("method")),
+        ("{host: \"web(:80)?\"}", connect, 1, json!("method")),
+        ("{}", connect, 1, json!("method")),
+        ("{path: /chat}", &websocket, 0, Value::Null),
+        ("{path: /chat}", &tcp, 1, json!("headers[upgrade]")),
+        ("{path: /chat, headers: [\"Upgrade: tcp\"]}", &tcp, 0, Value::Null),
+    ] {
+        let (exit, answer) = with_rule(rule).json(client, asked);
+        assert_eq!((exit, &answer["predicate"]), (code, &predicate), "{rule} {asked:?}: {answer}");
+        assert_eq!(answer["reason"], if code == 0 { "rule_allows" } else { "tunnel" }, "{answer}");
+    }
+    let (_, out, _) = with_rule("{}").ask(client, connect);
+    assert!(out.contains("method is \"CONNECT\", wanted a rule whose method lists CONNECT"), "{out}");
+}
+
+#[test]
 fn what_a_call_of_grpc_cannot_be_is_refused_with_its_place_and_what_to_write() {
     for (rule, problem) in [
         (

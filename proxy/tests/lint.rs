@@ -105,6 +105,27 @@ fn an_l4_rule_that_makes_l7_rules_void_is_found_wherever_it_stands() {
 }
 
 #[test]
+fn rules_that_open_tunnels_are_found() {
+    for (rule, found) in [
+        ("{method: CONNECT, host: \"db:5432\"}", &["PL310"][..]),
+        ("{method: GET|HEAD|CONNECT}", &["PL310"]),
+        ("{path: /attach, headers: [\"Upgrade: tcp\"]}", &["PL310"]),
+        ("{path: /attach, headerMatches: [{name: upgrade, value: tcp}]}", &["PL310"]),
+        ("{path: /chat, headers: [\"Upgrade: websocket\"]}", &[]),
+        ("{path: /chat, headers: [Upgrade]}", &[]),
+        ("{method: GET|HEAD}", &[]),
+        ("{method: CONNECTED}", &[]),
+        ("{}", &[]),
+    ] {
+        assert_eq!(codes(&[&http(rule)], ""), found, "{rule}");
+    }
+    // Only a hint: it is narrower than it looks.
+    let directory = file(&policy("p", &http("{method: \".*\"}")));
+    let found = json(directory.path(), &["p.yaml"]);
+    assert!(found.iter().any(|finding| finding["code"] == "PL311"), "{found:?}");
+}
+
+#[test]
 fn settings_that_change_a_meaning_silence_its_finding() {
     let l4 = "ingress: [{fromEntities: [all]}]";
     let name = "egress: [{toFQDNs: [{matchName: example.com}]}]";

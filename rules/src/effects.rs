@@ -6,6 +6,7 @@ use crate::{
     policy::{HeaderAction, Matcher, Mismatch, Predicate, Wanted},
     request::{FieldValue, Request},
     schema::{FieldIndex, Form, Schema},
+    tunnel::Tunnel,
     world::Secret,
 };
 
@@ -320,6 +321,10 @@ impl Request for Changed<'_> {
 
     fn shown(&self, field: FieldIndex) -> Option<Cow<'_, [u8]>> {
         self.request.shown(field)
+    }
+
+    fn tunnel(&self) -> Option<Tunnel> {
+        self.request.tunnel()
     }
 
     fn exchange(&self) -> u32 {

@@ -29,6 +29,7 @@ pub mod settings;
 pub mod snapshot;
 pub mod steering;
 mod table;
+pub mod tunnel;
 mod validate;
 pub mod verdict;
 pub mod world;

@@ -150,7 +150,7 @@ pub(crate) fn compile_many(patterns: &[&str]) -> Option<Automaton> {
 }
 
 /// What a pattern says. One that would take much memory to read is not read: classes of Unicode are many ranges each.
-fn read(pattern: &str) -> Result<Hir, RegexError> {
+pub(crate) fn read(pattern: &str) -> Result<Hir, RegexError> {
     let classes = pattern.as_bytes().windows(2).filter(|pair| pair.eq_ignore_ascii_case(b"\\p")).count();
     if pattern.len() > LONGEST || classes > MOST_CLASSES {
         return Err(RegexError::TooLarge(REGEX_BUDGET));

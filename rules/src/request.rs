@@ -2,7 +2,10 @@
 
 use std::borrow::Cow;
 
-use crate::schema::{FieldIndex, Schema};
+use crate::{
+    schema::{FieldIndex, Schema},
+    tunnel::Tunnel,
+};
 
 /// The value of one field of a request, in the normal form that its codec defines.
 #[derive(Debug, PartialEq, Eq)]
@@ -42,6 +45,10 @@ pub trait Request {
     fn nth(&self, field: FieldIndex, number: usize) -> &[u8] {
         let _ = (field, number);
         b""
+    }
+    /// The tunnel that the request asks for, if it does: no rule allows it that does not mean that.
+    fn tunnel(&self) -> Option<Tunnel> {
+        None
     }
     /// Tells requests of one connection apart that are answered in any order (HTTP/2: the stream). 0 for all of them
     /// where answers come in the order of the requests.

@@ -10,7 +10,8 @@ use crate::{
     policy::{L7Rule, Matcher, Predicate, Written},
     request::{FieldValue, Request},
     schema::{FieldIndex, Form, Schema},
-    settings::{DenyScope, DenyWith},
+    settings::{DenyScope, DenyWith, Upgrades},
+    tunnel::{Tunnel, lists_tunnel},
     verdict::{Miss, Reason, RuleInfo, Verdict},
     world::Secret,
 };
@@ -28,6 +29,7 @@ pub struct RuleSet {
     finder: Finder,
     deny_with: DenyWith,
     deny_scope: DenyScope,
+    upgrades: Upgrades,
     /// Some rule acts on headers.
     acts: bool,
     /// The field of which each value has to be allowed, if the protocol has one.
@@ -42,6 +44,10 @@ pub(crate) struct Compiled {
     /// The field of which a request may have several values.
     each: Option<FieldIndex>,
     written: Option<Written>,
+    /// It means requests for tunnels by their method.
+    pub(crate) lists_tunnel: bool,
+    /// It stands for what lets the whole flow pass, tunnels included.
+    pub(crate) wider: bool,
     pub(crate) info: Arc<RuleInfo>,
 }
 
@@ -67,7 +73,13 @@ impl Compiled {
         let compile = |predicate: &Predicate| (predicate.clone(), Pattern::new(&predicate.matcher, patterns));
         let actions = rule.actions.iter().map(|action| Action::new(action, secrets)).collect();
         let predicates = rule.predicates.iter().map(compile).collect();
-        Self { predicates, actions, each: each(schema), written: rule.written.clone(), info }
+        let (written, lists_tunnel) = (rule.written.clone(), lists_tunnel(schema, rule));
+        Self { predicates, actions, each: each(schema), written, lists_tunnel, wider: false, info }
+    }
+
+    /// What lets the whole flow pass, as a rule.
+    pub(crate) fn wider(schema: &'static Schema, info: Arc<RuleInfo>, patterns: &Patterns) -> Self {
+        Self { wider: true, ..Self::new(schema, &L7Rule::default(), info, &[], patterns) }
     }
 
     pub(crate) fn matches(&self, request: &dyn Request) -> bool {
@@ -134,7 +146,8 @@ impl RuleSet {
     pub(crate) fn of(schema: &'static Schema, rules: Vec<Arc<Compiled>>, deny_with: DenyWith) -> Self {
         let finder = Finder::new(schema, &rules);
         let acts = rules.iter().any(|rule| !rule.actions.is_empty());
-        Self { schema, rules, finder, deny_with, deny_scope: DenyScope::default(), acts, each: each(schema) }
+        let (deny_scope, upgrades) = (DenyScope::default(), Upgrades::default());
+        Self { schema, rules, finder, deny_with, deny_scope, upgrades, acts, each: each(schema) }
     }
 
     /// About its size in bytes, without its rules, which it shares with others.
@@ -146,6 +159,12 @@ impl RuleSet {
     #[must_use]
     pub fn resetting(self, deny_scope: DenyScope) -> Self {
         Self { deny_scope, ..self }
+    }
+
+    /// Lets requests switch to protocols although their rules do not mean it; to WebSocket unless told otherwise.
+    #[must_use]
+    pub fn upgrading(self, upgrades: Upgrades) -> Self {
+        Self { upgrades, ..self }
     }
 
     /// The protocol.
@@ -169,10 +188,13 @@ impl RuleSet {
     /// Judges one request. Does not allocate when it is allowed. Where several rules allow, it names one of them.
     #[must_use]
     pub fn check(&self, request: &dyn Request) -> Verdict<'_> {
-        let found = match self.each {
+        let found = match (self.each, self.tunnel(request)) {
             _ if self.acts => return self.evaluate(request).0,
-            Some(field) => coverage::find(&self.rules, field, request),
-            None => self.finder.find(&self.rules, request),
+            (_, Some(tunnel)) => {
+                self.rules.iter().map(|rule| &**rule).find(|rule| rule.means(tunnel) && rule.matches(request))
+            }
+            (Some(field), None) => coverage::find(&self.rules, field, request),
+            (None, None) => self.finder.find(&self.rules, request),
         };
         found.map_or_else(|| self.denied(request), |rule| self.allowed(rule))
     }
@@ -184,15 +206,24 @@ impl RuleSet {
         if !self.acts {
             return (self.check(request), Effects::default());
         }
+        let tunnel = self.tunnel(request);
         let mut changed = Changed::new(request);
         let mut found = None;
         for rule in &self.rules {
-            if rule.matches(&changed) && changed.act(&rule.actions) {
+            // One that does not mean the tunnel acts all the same: another one may.
+            let (acted, means) =
+                (rule.matches(&changed) && changed.act(&rule.actions), tunnel.is_none_or(|tunnel| rule.means(tunnel)));
+            if acted && means {
                 found = found.or(Some(rule));
             }
         }
         let verdict = found.map_or_else(|| self.denied(request), |rule| self.allowed(rule));
         (verdict, changed.into_effects())
+    }
+
+    /// The tunnel that a request asks for, if a rule has to mean it.
+    fn tunnel(&self, request: &dyn Request) -> Option<Tunnel> {
+        request.tunnel().filter(|tunnel| !self.upgrades.take(tunnel.kind))
     }
 
     fn allowed<'r>(&self, rule: &'r Compiled) -> Verdict<'r> {
@@ -209,6 +240,9 @@ impl RuleSet {
     /// Finds the rule that came nearest: the one that failed latest, then the first. Of many rules only those that the
     /// index finds and the first [`EXPLAINED`] are asked: a denied request must not cost more than its share.
     fn denied(&self, request: &dyn Request) -> Verdict<'_> {
+        if let Some(verdict) = self.no_tunnel(request) {
+            return verdict;
+        }
         let mut nearest: Option<(&Compiled, usize, Option<&'static str>)> = None;
         let mut indexed = Vec::new();
         self.finder.indexed(request, |number| {
@@ -237,6 +271,25 @@ impl RuleSet {
             deny_with: self.deny_with,
             deny_scope: self.deny_scope,
         }
+    }
+
+    /// A request for a tunnel that a rule would allow if it meant that. Every rule is asked, as for any request that no index
+    /// finds.
+    fn no_tunnel(&self, request: &dyn Request) -> Option<Verdict<'_>> {
+        let tunnel = self.tunnel(request)?;
+        let rule = self.rules.iter().find(|rule| rule.failure(request).is_none())?;
+        let spec = &self.schema.fields[usize::from(tunnel.field.0)];
+        let (name, shown) =
+            (spec.name, request.shown(tunnel.field).map_or_else(|| "[redacted]".to_owned(), |value| shown(&value)));
+        let predicate = if tunnel.key.is_empty() { name.to_owned() } else { format!("{name}[{}]", tunnel.key) };
+        Some(Verdict {
+            allowed: false,
+            reason: Reason::Tunnel,
+            rule: Some(&rule.info),
+            miss: Some(Miss { predicate, pattern: tunnel.kind.wanted().to_owned(), value: shown }),
+            deny_with: self.deny_with,
+            deny_scope: self.deny_scope,
+        })
     }
 
     fn miss(

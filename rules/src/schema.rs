@@ -98,6 +98,8 @@ pub struct Nature {
     pub teaches: bool,
     /// Whether the fields of one rule are ORed instead of ANDed, those of the form [`Form::AnyOf`] excepted.
     pub alternatives: bool,
+    /// The field that tells a request for a tunnel, and the value by which it does ([`crate::tunnel`]).
+    pub tunnel: Option<(FieldIndex, &'static str)>,
     /// Keys of a rule that stand for several of its fields. Only where the fields are ANDed.
     pub shorthands: &'static [Shorthand],
     /// Reads the text of a field of the form [`Form::Words`], [`Form::Each`] or [`Form::AnyOf`]: what has to match, or
@@ -115,6 +117,7 @@ impl Nature {
         exact_port: false,
         teaches: false,
         alternatives: false,
+        tunnel: None,
         shorthands: &[],
         read: |_, text| Ok(Some(Matcher::Exact(text.to_owned()))),
     };

@@ -36,6 +36,19 @@ pub enum DenyScope {
     Connection,
 }
 
+/// Which protocols a request that a rule allows may switch to although the rule does not mean that ([`crate::tunnel`]).
+/// HTTP/2 is always among them, because it is judged. Cilium: none, HTTP/2 included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Upgrades {
+    /// None.
+    None,
+    /// WebSocket.
+    #[default]
+    WebSocket,
+    /// Any.
+    Any,
+}
+
 /// Deviations from Cilium's meaning. All off by default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Deviations {
@@ -75,6 +88,8 @@ pub struct Settings {
     pub deny_names_with: DenyWith,
     /// What a reset takes along unless a policy says otherwise.
     pub deny_scope: DenyScope,
+    /// Which protocols requests may switch to without a rule that means it.
+    pub upgrades: Upgrades,
     /// Deviations that are switched on.
     pub deviations: Deviations,
     /// Where only a name allows an address, the host of a request has to be a name that it is allowed by. Cilium: any host.
@@ -104,6 +119,7 @@ impl Default for Settings {
             deny_with: DenyWith::default(),
             deny_names_with: DenyWith::Respond,
             deny_scope: DenyScope::default(),
+            upgrades: Upgrades::default(),
             deviations: Deviations::default(),
             host_must_agree: true,
             allow_localhost: true,

@@ -44,6 +44,8 @@ pub enum Reason {
     NoMatch,
     /// The address is allowed by its name, and the request is for another one.
     HostMismatch,
+    /// The request asks for a tunnel, and the rules that match it do not mean one.
+    Tunnel,
     /// A rule looks at a field that two readers could read differently.
     Ambiguous,
     /// The endpoint is not known any more.
@@ -66,6 +68,7 @@ impl Reason {
             Self::RuleDenies => "rule_denies",
             Self::NoMatch => "no_match",
             Self::HostMismatch => "host_mismatch",
+            Self::Tunnel => "tunnel",
             Self::Ambiguous => "ambiguous",
             Self::UnknownEndpoint => "unknown_endpoint",
             Self::NoBackend => "no_backend",

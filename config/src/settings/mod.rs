@@ -38,7 +38,7 @@ pub struct Settings {
     pub resources: Vec<PathBuf>,
     /// `stateDirectory`: pushed resources and the numbers of endpoints.
     pub state_directory: PathBuf,
-    /// `enforcement`, `denyWith`, `denyScope`, `dnsDenyWith`, `allowLocalhost`, `enableExtendedIPProtocols`, `deviations`.
+    /// `enforcement`, `denyWith`, `denyScope`, `dnsDenyWith`, `http`, `allowLocalhost`, `enableExtendedIPProtocols`, `deviations`.
     pub rules: RuleSettings,
     /// `onProxyDown`.
     pub on_proxy_down: OnProxyDown,
@@ -105,7 +105,7 @@ pub struct Limits {
     pub pipelined: usize,
     /// `queries`: DNS queries of one connection, or of one socket to one server, whose answers are due.
     pub queries: usize,
-    /// `chunkExtensions`: extensions of all chunks of one body.
+    /// `chunkExtensions`: extensions of all chunks of one request.
     pub chunk_extensions: usize,
     /// `trailers`: the trailers of one request of HTTP/1.
     pub trailers: usize,
@@ -165,6 +165,8 @@ pub struct Timeouts {
     pub total: Option<Duration>,
     /// `halfClosed`: one side has finished and nothing moves.
     pub half_closed: Option<Duration>,
+    /// `clientGone`: the client has finished behind what cannot be read yet, and nothing moves.
+    pub client_gone: Option<Duration>,
     /// `answer`: an answer to a datagram.
     pub answer: Duration,
     /// `commit`: bringing into force what an answer teaches, while the answer is held.
@@ -242,7 +244,7 @@ impl Default for Limits {
             response_head: 8 << 20,
             pipelined: 1,
             queries: 1_024,
-            chunk_extensions: 1 << 10,
+            chunk_extensions: 0,
             trailers: 0,
             swallowed: 1 << 20,
             http2: Http2Limits::default(),
@@ -282,6 +284,7 @@ impl Default for Timeouts {
             idle: None,
             total: None,
             half_closed: Some(seconds(3600)),
+            client_gone: Some(seconds(30)),
             answer: seconds(10),
             commit: seconds(1),
         }
@@ -378,6 +381,16 @@ pub fn deny_scope_name(deny_scope: portcullis_rules::settings::DenyScope) -> &'s
     match deny_scope {
         portcullis_rules::settings::DenyScope::Stream => "stream",
         portcullis_rules::settings::DenyScope::Connection => "connection",
+    }
+}
+
+/// What requests may switch to, as the settings file has it.
+#[must_use]
+pub fn upgrades_name(upgrades: portcullis_rules::settings::Upgrades) -> &'static str {
+    match upgrades {
+        portcullis_rules::settings::Upgrades::None => "none",
+        portcullis_rules::settings::Upgrades::WebSocket => "websocket",
+        portcullis_rules::settings::Upgrades::Any => "any",
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{num::NonZeroU16, path::PathBuf};
 
-use portcullis_rules::settings::{DenyScope, DenyWith, Deviations, Enforcement};
+use portcullis_rules::settings::{DenyScope, DenyWith, Deviations, Enforcement, Upgrades};
 
 use super::{
     Admin, AdminAddress, AdminAddresses, Compilation, Http2Limits, Limits, OnProxyDown, Records, RecordsTo, Settings,
@@ -154,6 +154,8 @@ fn policy(fields: &mut Fields<'_>, settings: &mut Settings, problems: &mut Vec<P
         &[("default", Enforcement::Default), ("always", Enforcement::Always), ("never", Enforcement::Never)];
     const ANSWERS: &[(&str, DenyWith)] = &[("reset", DenyWith::Reset), ("respond", DenyWith::Respond)];
     const SCOPES: &[(&str, DenyScope)] = &[("stream", DenyScope::Stream), ("connection", DenyScope::Connection)];
+    const UPGRADES: &[(&str, Upgrades)] =
+        &[("none", Upgrades::None), ("websocket", Upgrades::WebSocket), ("any", Upgrades::Any)];
     const FATES: &[(&str, OnProxyDown)] = &[("refuse", OnProxyDown::Refuse), ("pass", OnProxyDown::Pass)];
     let rules = &mut settings.rules;
     set(fields, "enforcement", &mut rules.enforcement, problems, |field, problems| field.word(ENFORCEMENTS, problems));
@@ -162,6 +164,9 @@ fn policy(fields: &mut Fields<'_>, settings: &mut Settings, problems: &mut Vec<P
         field.word(DNS_DENY_WITH, problems)
     });
     set(fields, "denyScope", &mut rules.deny_scope, problems, |field, problems| field.word(SCOPES, problems));
+    section(fields, "http", problems, |fields, problems| {
+        set(fields, "upgrades", &mut rules.upgrades, problems, |field, problems| field.word(UPGRADES, problems));
+    });
     set(fields, "allowLocalhost", &mut rules.allow_localhost, problems, truth);
     set(fields, "enableExtendedIPProtocols", &mut rules.extended_ip_protocols, problems, truth);
     set(fields, "onProxyDown", &mut settings.on_proxy_down, problems, |field, problems| field.word(FATES, problems));
@@ -241,6 +246,7 @@ fn timeouts(fields: &mut Fields<'_>, timeouts: &mut Timeouts, problems: &mut Vec
     set(fields, "idle", &mut timeouts.idle, problems, values::time_or_off);
     set(fields, "total", &mut timeouts.total, problems, values::time_or_off);
     set(fields, "halfClosed", &mut timeouts.half_closed, problems, values::time_or_off);
+    set(fields, "clientGone", &mut timeouts.client_gone, problems, values::time_or_off);
     set(fields, "answer", &mut timeouts.answer, problems, values::time);
     set(fields, "commit", &mut timeouts.commit, problems, values::time);
 }

@@ -11,6 +11,7 @@ import (
 
 const usage = `Usage: go-grpc server ADDRESS...         a gRPC server; one line for each call, and one for its end
        go-grpc http ADDRESS...           an HTTP server: HTTP/1, HTTP/2 at once or by upgrade, one line for each request
+       go-grpc log ADDRESS FILE          an HTTP/1 server; a line for each request in a file
        go-grpc client ADDRESS STORY [ARGUMENT]...
 Stories: kinds SERVICE, crowd COUNT, give-up, bulk BYTES, uploads COUNT BYTES, storm COUNT, retire, aged MILLISECONDS; each prints JSON`
 
@@ -26,6 +27,8 @@ func main() {
 		err = serve(arguments[1:])
 	case "http":
 		err = serveHTTP(arguments[1:])
+	case "log":
+		err = serveLogged(arguments[1:])
 	case "client":
 		err = tell(arguments[1], arguments[2:])
 	default:

@@ -225,7 +225,8 @@ pub struct Limits {
     /// DNS queries without an answer on one connection, at the limit no more is taken from the client, or on one flow of
     /// datagrams, at the limit a query is refused.
     pub queries: usize,
-    /// Bytes of chunk extensions per body.
+    /// Bytes of chunk extensions of a request's body. Servers that do not read any give the request up, and some of them take
+    /// the rest of its body for the next one. A response's may be as long as its head.
     pub chunk_extensions: usize,
     /// Bytes of the trailers of a request of HTTP/1, its empty line excepted. Servers that do not read any take them for
     /// the next request. A response's may be as long as its head.
@@ -294,7 +295,7 @@ impl Default for Limits {
             response_head: 8 * 1024 * 1024,
             pipelined: 1,
             queries: 1024,
-            chunk_extensions: 1024,
+            chunk_extensions: 0,
             trailers: 0,
             swallowed: 1024 * 1024,
             http2: Http2Limits::default(),

@@ -27,6 +27,8 @@ pub(crate) enum Kind {
     Idle,
     /// Nothing moves, and one side has ended its stream.
     HalfClosed,
+    /// Nothing moves, and the client has ended its stream behind what is not read.
+    Gone,
     /// The connection as a whole.
     Total,
     /// What an answer teaches is not in force yet.
@@ -36,8 +38,17 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 8] =
-        [Self::Head, Self::Body, Self::Connect, Self::Idle, Self::HalfClosed, Self::Total, Self::Lesson, Self::Winding];
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Head,
+        Self::Body,
+        Self::Connect,
+        Self::Idle,
+        Self::HalfClosed,
+        Self::Gone,
+        Self::Total,
+        Self::Lesson,
+        Self::Winding,
+    ];
 }
 
 /// Since when things are as they are.
@@ -46,6 +57,8 @@ pub(super) struct Clocks {
     opened: u64,
     pub(super) moved: u64,
     pub(super) head: Option<u64>,
+    /// When the client's end was seen, read or not.
+    pub(super) fin: Option<u64>,
     pub(super) body: Option<u64>,
     dialled: u64,
     dial_began: Instant,
@@ -60,6 +73,7 @@ impl Clocks {
             opened: now,
             moved: now,
             head: None,
+            fin: None,
             body: None,
             dialled: now,
             dial_began: Instant::now(),
@@ -97,6 +111,10 @@ impl Pair {
             Kind::Idle if open => (self.clocks.moved, millis(timeouts.idle?)),
             Kind::HalfClosed if open && self.ends.iter().any(|end| end.eof) => {
                 (self.clocks.moved, millis(timeouts.half_closed?))
+            }
+            Kind::Gone if open && !client.eof && !self.wants_client() => {
+                let limit = [timeouts.client_gone, timeouts.half_closed].into_iter().flatten().min()?;
+                (self.clocks.fin?.max(self.clocks.moved), millis(limit))
             }
             Kind::Total => (self.clocks.opened, millis(timeouts.total?)),
             Kind::Lesson => (self.lesson?.since, millis(timeouts.commit)),
@@ -152,10 +170,17 @@ impl Pair {
             }
             Kind::Idle => Fate::Over(Outcome::IdleTimeout),
             Kind::HalfClosed => Fate::Over(Outcome::HalfClosedTimeout),
+            Kind::Gone => Fate::Over(Outcome::ClientGone),
             Kind::Total => Fate::Over(Outcome::TotalTimeout),
             Kind::Lesson => self.unlearnt(core),
             Kind::Winding => Fate::Over(self.wound_up()),
         }
+    }
+
+    /// Whether the relay takes what the client sends. Where it does, and only the server is slow, what the client has sent
+    /// before it went is still to be delivered.
+    fn wants_client(&self) -> bool {
+        self.relay.as_ref().is_none_or(|relay| relay.wants(Side::Downstream))
     }
 
     /// A client that has not ended in time is closed all the same.

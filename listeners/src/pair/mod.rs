@@ -150,6 +150,9 @@ impl Pair {
             }
         }
         self.ends[side as usize].note(flags);
+        if side == Side::Downstream && flags.intersects(EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLHUP) {
+            self.clocks.fin = self.clocks.fin.or(Some(core.now));
+        }
         self.advance(core)
     }
 

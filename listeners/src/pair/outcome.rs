@@ -27,6 +27,8 @@ pub(crate) enum Outcome {
     IdleTimeout,
     /// Nothing moved for too long after one side had ended its stream.
     HalfClosedTimeout,
+    /// The client had ended its stream behind what could not be read, and nothing moved for too long.
+    ClientGone,
     /// It was open for too long.
     TotalTimeout,
     /// More would have to be kept of it than is allowed.
@@ -54,6 +56,7 @@ impl Outcome {
             Self::ConnectFailed => "connect_failed",
             Self::IdleTimeout => "idle_timeout",
             Self::HalfClosedTimeout => "half_closed_timeout",
+            Self::ClientGone => "client_gone",
             Self::TotalTimeout => "total_timeout",
             Self::Overflow => "overflow",
             Self::Removed => "endpoint_removed",

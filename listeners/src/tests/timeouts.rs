@@ -163,3 +163,94 @@ fn a_server_that_does_not_answer_the_connect_resets_the_client() {
     assert_reset(&mut rig.client());
     rig.await_metric(r#"portcullis_upstream_connect_seconds_count{outcome="timeout"} 1"#);
 }
+
+const SOCKET: &str = "GET /socket HTTP/1.1\r\nHost: shop\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
+
+/// What a client may send that has to wait for answers, so that its end behind it is not read.
+fn waiting() -> [String; 2] {
+    [format!("{SOCKET}early"), get("/a").repeat(1026)]
+}
+
+#[test]
+fn a_client_that_goes_while_what_it_sent_waits_is_seen() {
+    for (number, sent) in waiting().into_iter().enumerate() {
+        let rig = rig(Timeouts { client_gone: Some(SHORT), ..Timeouts::default() }, &Rules::Paths(&["/.*"]));
+        let mut clients: Vec<_> = (0..20).map(|_| rig.client()).collect();
+        for client in &mut clients {
+            client.write_all(sent.as_bytes()).unwrap();
+        }
+        let mut servers: Vec<_> = (0..20).map(|_| rig.accept()).collect();
+        for server in &mut servers {
+            expect(server, if number == 0 { SOCKET } else { &sent[..get("/a").len()] });
+        }
+        drop(clients);
+        // No server says anything.
+        rig.await_active(0);
+        rig.await_metric(r#"portcullis_connections_total{direction="ingress",outcome="client_gone"} 20"#);
+    }
+}
+
+#[test]
+fn a_client_that_resets_while_what_it_sent_waits_is_seen_at_once() {
+    for sent in waiting() {
+        let never = Timeouts { client_gone: None, half_closed: None, ..Timeouts::default() };
+        let rig = rig(never, &Rules::Paths(&["/.*"]));
+        let mut client = rig.client();
+        client.write_all(sent.as_bytes()).unwrap();
+        let server = rig.accept();
+        Socket::from(client).set_linger(Some(Duration::ZERO)).unwrap();
+        rig.await_active(0);
+        drop(server);
+    }
+}
+
+#[test]
+fn a_client_that_ends_its_stream_and_waits_gets_its_answer() {
+    let late = Timeouts { client_gone: Some(SHORT * 10), ..Timeouts::default() };
+    for (sent, reaches, then) in [
+        (get("/a"), get("/a"), String::new()),
+        (SOCKET.to_owned(), SOCKET.to_owned(), String::new()),
+        (format!("{SOCKET}{}", get("/b")), SOCKET.to_owned(), get("/b")),
+    ] {
+        let rig = rig(late.clone(), &Rules::Paths(&["/.*"]));
+        let mut client = rig.client();
+        client.write_all(sent.as_bytes()).unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        let mut server = rig.accept();
+        expect(&mut server, &reaches);
+        wait(&mut client, SHORT);
+        server.write_all(answer("a").as_bytes()).unwrap();
+        expect(&mut client, &answer("a"));
+        expect(&mut server, &then);
+        if !then.is_empty() {
+            wait(&mut client, SHORT);
+            server.write_all(answer("b").as_bytes()).unwrap();
+            expect(&mut client, &answer("b"));
+        }
+    }
+}
+
+/// What a client has sent before it went is delivered, however slow the server reads.
+#[test]
+fn a_client_that_goes_behind_a_body_is_no_reason_to_cut_it() {
+    let rig = rig(Timeouts { client_gone: Some(SHORT), ..Timeouts::default() }, &Rules::Paths(&["/.*"]));
+    let mut client = rig.client();
+    let head = format!("POST /a HTTP/1.1\r\nHost: shop\r\nContent-Length: {}\r\n\r\n", 16 << 20);
+    client.write_all(head.as_bytes()).unwrap();
+    let mut server = rig.accept();
+    let mut silent = client.try_clone().unwrap();
+    let sending = std::thread::spawn(move || {
+        client.write_all(&vec![b'x'; 16 << 20]).unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        client
+    });
+    expect(&mut server, &head);
+    // The server reads nothing meanwhile.
+    wait(&mut silent, SHORT * 3);
+    let mut got = 0;
+    let mut buffer = vec![0; 1 << 20];
+    while got < 16 << 20 {
+        got += super::read_once(&mut server, &mut buffer).unwrap();
+    }
+    drop(sending.join().unwrap());
+}

@@ -105,6 +105,7 @@ pub fn data_plane(settings: &Settings) -> Options {
             idle: timeouts.idle,
             total: timeouts.total,
             half_closed: timeouts.half_closed,
+            client_gone: timeouts.client_gone,
             answer: timeouts.answer,
             commit: timeouts.commit,
         },

@@ -98,8 +98,8 @@ impl Decider {
             let named = |rule: &str| judging.first().map(|id| (Arc::clone(&of(id).info.policy), rule.into()));
             let wider = match plain {
                 _ if open => named("enableDefaultDeny"),
-                Some(plain) if acts && shadowed => Some((Arc::clone(&plain.info.policy), Arc::clone(&plain.info.rule))),
-                None if acts && shadowed => named("allowLocalhost"),
+                Some(plain) if shadowed => Some((Arc::clone(&plain.info.policy), Arc::clone(&plain.info.rule))),
+                None if shadowed => named("allowLocalhost"),
                 _ => None,
             };
             let wider = wider.map(|(policy, rule)| Arc::new(RuleInfo { policy, rule }));
@@ -194,9 +194,7 @@ impl Decider {
                 all.push(Arc::clone(compiled));
             }
         }
-        let everything = L7Rule::default();
-        let wider = key.2.iter().map(|info| Compiled::new(schema, &everything, Arc::clone(info), &[], &self.patterns));
-        all.extend(wider.map(Arc::new));
+        all.extend(key.2.iter().map(|info| Arc::new(Compiled::wider(schema, Arc::clone(info), &self.patterns))));
         let names = schema.nature.teaches;
         let chosen = || {
             let of = |id| if names { of(id).deny_names_with } else { of(id).deny_with };
@@ -212,7 +210,7 @@ impl Decider {
             Some(connection) => connection,
             None => scopes().next().unwrap_or(self.settings.deny_scope),
         };
-        let set = Arc::new(RuleSet::of(schema, all, deny_with).resetting(deny_scope));
+        let set = Arc::new(RuleSet::of(schema, all, deny_with).resetting(deny_scope).upgrading(self.settings.upgrades));
         let size = set.size() + size_of_val(&*key.0);
         let policy = key.0.first().map_or(u32::MAX, |id| of(id).policy);
         let steps = 1 + size / super::weight::AUTOMATON_STEP;

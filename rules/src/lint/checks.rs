@@ -142,6 +142,12 @@ checks! {
     PL309 Info "host-without-port":
         "Clients send the port with the host where it is not the usual one, and the whole value has to match."
         => "append `(:[0-9]+)?`";
+    PL310 Warning "opens-tunnel":
+        "Behind a successful CONNECT, or a switch to another protocol, bytes go both ways and nobody judges them."
+        => "remove it unless such a tunnel is meant; then keep it in a rule of its own, for the hosts and peers that need it";
+    PL311 Info "matches-connect":
+        "A method that matches CONNECT among others allows everything but that: a tunnel takes a rule that lists it."
+        => "list the methods that are meant: GET|HEAD|POST";
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use crate::{
     pattern::{RegexError, compile},
     policy::{L7Rule, L7Rules, Matcher, PortRef, PortRule, PortSpec, Predicate},
     schema::{FieldSpec, Form},
+    tunnel::{lists_tunnel, named_upgrade},
 };
 
 /// Ports on which the port is not sent with the host.
@@ -45,10 +46,32 @@ impl Place<'_> {
                 self.http(field.name, pattern, &path, report);
             }
         }
+        self.tunnels(l7, rule, report);
         if let Some(header) = contradiction(rule, l7) {
             let message = format!("the header {header} cannot have two values at once");
             report.add("PL307", self.element.policy, format!("{}.headers", self.path), message).remedy =
                 "write two rules; rules are ORed".to_owned();
+        }
+    }
+
+    /// What a rule says about tunnels, on purpose or not.
+    fn tunnels(&self, l7: &L7Rules, rule: &L7Rule, report: &mut Report<'_>) {
+        let Some((field, value)) = l7.schema.nature.tunnel else { return };
+        let policy = self.element.policy;
+        let name = l7.schema.fields.get(usize::from(field.0)).map_or("", |spec| spec.name);
+        if lists_tunnel(l7.schema, rule) {
+            let message = format!("allows {value}, and what is sent behind its answer is not judged");
+            report.add("PL310", policy, format!("{}.{name}", self.path), message);
+        } else if let Some(pattern) = rule.predicates.iter().find_map(|predicate| match &predicate.matcher {
+            Matcher::Regex(pattern) if predicate.field == field && cover::matches(pattern, value) => Some(pattern),
+            _ => None,
+        }) {
+            let message = format!("`{pattern}` matches {value} among others, which is denied all the same");
+            report.add("PL311", policy, format!("{}.{name}", self.path), message);
+        }
+        if let Some(protocol) = named_upgrade(rule).filter(|protocol| !protocol.eq_ignore_ascii_case("websocket")) {
+            let message = format!("allows a switch to {protocol}, and what is sent behind it is not judged");
+            report.add("PL310", policy, format!("{}.headers", self.path), message);
         }
     }
 

@@ -15,6 +15,7 @@ use portcullis_rules::{
     request::{FieldValue, Request},
     schema::{FieldIndex, FieldSpec, Form, Nature, Schema},
     snapshot::{Access, Flow, FlowKey, Snapshot},
+    tunnel::{Tunnel, TunnelKind},
     world::{Direction, Endpoint, EndpointId, Port, ResolvedName, Service, ServicePort, Transport, World},
 };
 
@@ -26,7 +27,7 @@ pub static HTTP: Schema = Schema {
         FieldSpec { name: "host", form: Form::Regex, checked: false },
         FieldSpec { name: "headers", form: Form::Headers, checked: true },
     ],
-    nature: &Nature::STREAM,
+    nature: &Nature { tunnel: Some((METHOD, "CONNECT")), ..Nature::STREAM },
 };
 
 pub const METHOD: FieldIndex = FieldIndex(0);
@@ -66,6 +67,17 @@ impl Request for Http {
             _ => self.headers.iter().find(|(name, _)| *name == key).map(|(_, value)| *value),
         };
         value.map_or(FieldValue::Absent, |value| FieldValue::Value(Cow::Borrowed(value.as_bytes())))
+    }
+
+    fn tunnel(&self) -> Option<Tunnel> {
+        let upgrade = self.headers.iter().find(|(name, _)| *name == "upgrade").map(|(_, protocol)| *protocol);
+        let (kind, field, key) = match (self.method, upgrade) {
+            ("CONNECT", _) => (TunnelKind::Connect, METHOD, ""),
+            (_, Some("websocket")) => (TunnelKind::WebSocket, HEADERS, "upgrade"),
+            (_, Some(_)) => (TunnelKind::Upgrade, HEADERS, "upgrade"),
+            _ => return None,
+        };
+        Some(Tunnel { kind, field, key })
     }
 
     fn shown(&self, field: FieldIndex) -> Option<Cow<'_, [u8]>> {

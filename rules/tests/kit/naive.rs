@@ -19,6 +19,7 @@ use portcullis_rules::{
 pub enum Answer<'w> {
     Allow(Layer, Reason),
     Deny(Layer, Reason),
+    /// With whether something wider lets everything else pass.
     Judge(Vec<&'w L7Rule>, bool),
 }
 
@@ -80,7 +81,7 @@ pub fn answer<'w>(world: &'w World, key: &FlowKey) -> Answer<'w> {
     let host_enters = host && default_deny;
     let shadowed = host_enters || (plain.is_some() && !settings.deviations.l7_binds_beside_l4);
     if !judging.is_empty() && (shows || !shadowed) {
-        return Answer::Judge(judging, !default_deny);
+        return Answer::Judge(judging, !default_deny || shadowed);
     }
     match plain {
         Some(layer) => Answer::Allow(layer, Reason::RuleAllows),

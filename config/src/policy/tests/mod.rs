@@ -52,6 +52,7 @@ static NAMES: Schema = Schema {
     ],
     nature: &Nature {
         alternatives: true,
+        tunnel: None,
         read: |_, text| match text {
             "?" => Err("\"?\" is nothing".to_owned()),
             _ => Ok(Some(Matcher::Exact(text.to_owned()))),

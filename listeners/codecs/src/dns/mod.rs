@@ -46,6 +46,7 @@ pub static SCHEMA: Schema = Schema {
         exact_port: true,
         teaches: true,
         alternatives: true,
+        tunnel: None,
         shorthands: &[],
         read,
     },

@@ -11,7 +11,10 @@ pub(crate) mod text;
 
 pub use choice::relay;
 
-use portcullis_rules::schema::{FieldSpec, Form, Nature, Schema};
+use portcullis_rules::{
+    schema::{FieldIndex, FieldSpec, Form, Nature, Schema},
+    tunnel::{Tunnel, TunnelKind},
+};
 
 /// What HTTP publishes to the rules, with Cilium's meaning (cilium pkg/policy/api/http.go,
 /// pkg/envoy/policy/envoy_l7_rules_translator.go):
@@ -34,7 +37,7 @@ pub static SCHEMA: Schema = Schema {
         FieldSpec { name: "host", form: Form::Regex, checked: false },
         FieldSpec { name: "headers", form: Form::Headers, checked: true },
     ],
-    nature: &Nature { shorthands: &[grpc::SHORTHAND], ..Nature::STREAM },
+    nature: &Nature { tunnel: Some((FieldIndex(METHOD), "CONNECT")), shorthands: &[grpc::SHORTHAND], ..Nature::STREAM },
 };
 
 /// Number of the field `method`.
@@ -43,3 +46,8 @@ pub(crate) const METHOD: u8 = 0;
 pub(crate) const PATH: u8 = 1;
 /// Number of the field `host`.
 pub(crate) const HOST: u8 = 2;
+/// Number of the field `headers`.
+pub(crate) const HEADERS: u8 = 3;
+
+/// The tunnel that CONNECT asks for.
+pub(crate) const CONNECT: Tunnel = Tunnel { kind: TunnelKind::Connect, field: FieldIndex(METHOD), key: "" };

@@ -15,6 +15,7 @@ mod requests;
 mod response;
 mod responses;
 mod rewrite;
+mod upgrade;
 mod violation;
 
 pub use violation::{Offended, Violation};

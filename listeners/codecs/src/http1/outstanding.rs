@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::upgrade::Protocols;
 use crate::http::grpc::Call;
 
 /// What matters of a request for reading its answer.
@@ -13,6 +14,8 @@ pub(super) struct Asked {
     pub(super) connect: bool,
     /// It offered to switch protocols.
     pub(super) upgrade: bool,
+    /// To these.
+    pub(super) offers: Protocols,
     /// It is the last request on its connection.
     pub(super) close: bool,
 }

@@ -6,6 +6,7 @@ use portcullis_rules::{
     effects::may_change,
     request::{FieldValue, Request},
     schema::{FieldIndex, Schema},
+    tunnel::{Tunnel, TunnelKind},
 };
 
 use super::{
@@ -14,10 +15,11 @@ use super::{
     head::Sink,
     offer::Offered,
     outstanding::Asked,
+    upgrade::Protocols,
     violation::Violation,
 };
 use crate::http::{
-    SCHEMA,
+    CONNECT, HEADERS, SCHEMA,
     grpc::Call,
     names::is_imitation,
     parts::Parts,
@@ -32,6 +34,7 @@ pub(super) struct Head<'a> {
     version: Version,
     pub(super) framing: Framing,
     upgrade: bool,
+    protocols: Protocols,
     /// It offers to switch, so that a server may do that before it reads the body.
     pub(super) offers: bool,
     pub(super) offered: Offered<'a>,
@@ -61,6 +64,7 @@ impl<'a> Sink<'a> for Head<'a> {
             version,
             framing: Framing::default(),
             upgrade: false,
+            protocols: Protocols::default(),
             offers: false,
             offered: Offered::default(),
             call: None,
@@ -89,6 +93,7 @@ impl<'a> Sink<'a> for Head<'a> {
             6 if line.is(b"expect") => self.expects(line.value)?,
             7 if line.is(b"upgrade") => {
                 self.upgrade = true;
+                self.protocols.note(line.value);
                 self.offers = true;
                 self.offered.note(line);
             }
@@ -133,6 +138,7 @@ impl<'a> Head<'a> {
             connect: self.is_connect(),
             // The server has to ignore Upgrade in HTTP/1.0 (RFC 9110 §7.8).
             upgrade: self.upgrade && self.version == Version::Http11,
+            offers: self.protocols,
             close: self.connection.close || (self.version == Version::Http10 && !self.connection.keep_alive),
         }
     }
@@ -193,6 +199,22 @@ impl Request for Head<'_> {
 
     fn shown(&self, field: FieldIndex) -> Option<Cow<'_, [u8]>> {
         self.parts.shown(field)
+    }
+
+    fn tunnel(&self) -> Option<Tunnel> {
+        if self.is_connect() {
+            return Some(CONNECT);
+        }
+        // An offer of HTTP/2 is none: what comes behind it is judged as well. What is no handshake of WebSocket is not
+        // judged as one (RFC 6455 §4.1).
+        let handshake = self.parts.method == b"GET" && self.version == Version::Http11 && !self.framing.has_content();
+        let kind = match self.protocols {
+            Protocols { other: true, .. } => TunnelKind::Upgrade,
+            Protocols { websocket: true, .. } if handshake => TunnelKind::WebSocket,
+            Protocols { websocket: true, .. } => TunnelKind::Upgrade,
+            _ => return None,
+        };
+        Some(Tunnel { kind, field: FieldIndex(HEADERS), key: "upgrade" })
     }
 
     fn version(&self) -> &'static str {

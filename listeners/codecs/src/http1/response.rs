@@ -5,6 +5,7 @@ use super::{
     framing::{Framing, Version},
     head::Sink,
     outstanding::Asked,
+    upgrade::Protocols,
     violation::Violation,
 };
 use crate::http::text::{control, members};
@@ -17,8 +18,10 @@ pub(super) struct Head {
     framing: Framing,
     /// The first offence in the fields that frame; an answer that opens a tunnel has none.
     misframed: Option<Violation>,
-    /// It names the protocol it switches to.
+    /// It has Upgrade.
     upgrade: bool,
+    /// The protocols that it switches to.
+    protocols: Protocols,
     /// That is a version of HTTP, whose requests nobody would judge as bytes.
     to_http: bool,
     /// That is `h2c` and nothing else.
@@ -48,7 +51,8 @@ impl Sink<'_> for Head {
     fn first_line(line: &[u8]) -> Result<Self, Violation> {
         let (version, status) = status_line(line)?;
         let framing = Framing::default();
-        Ok(Self { status, version, framing, misframed: None, upgrade: false, to_http: false, to_h2c: false })
+        let protocols = Protocols::default();
+        Ok(Self { status, version, framing, misframed: None, upgrade: false, protocols, to_http: false, to_h2c: false })
     }
 
     fn note(&mut self, line: &Line<'_>) -> Result<(), Violation> {
@@ -60,6 +64,7 @@ impl Sink<'_> for Head {
             7 if line.is(b"upgrade") => {
                 self.to_h2c = !self.upgrade && line.value.eq_ignore_ascii_case(b"h2c");
                 self.upgrade = true;
+                self.protocols.note(line.value);
                 self.to_http |= members(line.value).any(is_http);
             }
             _ => {}
@@ -87,7 +92,7 @@ impl Head {
         let bodiless = |next| if self.framing.has_content() { Err(Violation::UnexpectedBody) } else { Ok(next) };
         match self.status {
             101 if asked.upgrade && self.to_h2c => bodiless(Next::Http2),
-            101 if !asked.upgrade || !self.upgrade || self.to_http => Err(Violation::BadSwitch),
+            101 if !asked.upgrade || self.to_http || !self.protocols.are_of(asked.offers) => Err(Violation::BadSwitch),
             101 => bodiless(Next::Tunnel),
             100..=199 => bodiless(Next::Interim),
             204 => bodiless(Next::Nothing),

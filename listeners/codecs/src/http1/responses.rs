@@ -60,7 +60,7 @@ impl Http1 {
 
     fn response_rooms(&self, lenient: bool) -> Rooms {
         // A trailer section is as long as a head may be.
-        Rooms { extensions: self.limits.chunk_extensions, trailers: self.limits.response_head, lenient }
+        Rooms { extensions: self.limits.response_head, trailers: self.limits.response_head, lenient }
     }
 
     /// The server sent what is not right. If its answer has begun, or clients can read it all the same, it goes on as it

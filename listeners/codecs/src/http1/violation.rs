@@ -93,7 +93,8 @@ violations! {
     UnaskedResponse = "unasked_response", 502;
     /// A body on a response that cannot have one (RFC 9112 §6.3).
     UnexpectedBody = "unexpected_body", 502;
-    /// 101 without an offer, without a protocol, or to a version of HTTP that cannot be judged (RFC 9110 §15.2.2).
+    /// 101 without an offer, without a protocol, to one that was not offered, or to a version of HTTP that cannot be judged
+    /// (RFC 9110 §15.2.2).
     BadSwitch = "bad_switch", 502;
 }
 

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use portcullis_rules::{
     request::{FieldValue, Request},
     schema::{FieldIndex, Schema},
+    tunnel::Tunnel,
 };
 
 use super::{
@@ -13,7 +14,7 @@ use super::{
     violation::Violation,
 };
 use crate::http::{
-    SCHEMA,
+    CONNECT, SCHEMA,
     grpc::Call,
     parts::Parts,
     target::{Target, check_authority},
@@ -202,6 +203,10 @@ impl Request for Head<'_> {
 
     fn shown(&self, field: FieldIndex) -> Option<Cow<'_, [u8]>> {
         self.parts.shown(field)
+    }
+
+    fn tunnel(&self) -> Option<Tunnel> {
+        self.is_connect().then_some(CONNECT)
     }
 
     fn exchange(&self) -> u32 {

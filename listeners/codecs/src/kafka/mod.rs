@@ -30,6 +30,7 @@ pub static SCHEMA: Schema = Schema {
         exact_port: false,
         teaches: false,
         alternatives: false,
+        tunnel: None,
         shorthands: &[],
         read,
     },

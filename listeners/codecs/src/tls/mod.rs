@@ -21,6 +21,7 @@ pub static SCHEMA: Schema = Schema {
         exact_port: false,
         teaches: false,
         alternatives: false,
+        tunnel: None,
         shorthands: &[],
         read,
     },

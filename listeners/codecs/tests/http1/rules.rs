@@ -46,7 +46,10 @@ fn under(rules: &'static [Rule]) -> Play {
 const PUBLIC: Rule = &[("method", Some("GET")), ("path", Some("/public"))];
 const HOST: Rule = &[("host", Some("foo\\.bar\\.com(:[0-9]+)?"))];
 const TOKEN: Rule = &[("headers:x-token", Some("a,b")), ("headers:x-there", None)];
-const DATABASE: Rule = &[("host", Some("db:5432"))];
+const DATABASE: Rule = &[("method", Some("CONNECT")), ("host", Some("db:5432"))];
+const DATABASE_BY_HOST: Rule = &[("host", Some("db:5432"))];
+const DOCKER: Rule = &[("path", Some("/attach")), ("headers:upgrade", Some("tcp"))];
+const ALL: Rule = &[];
 
 /// The meaning is Cilium's (cilium pkg/policy/api/http.go): whole values, case-sensitive, the query is part of the path.
 #[test]
@@ -71,6 +74,24 @@ fn what_matches_goes_on_and_nothing_else() {
         (&[PUBLIC, HOST], "GET /x HTTP/1.1\r\nHost: foo.bar.com\r\n\r\n", true),
         (&[DATABASE], "CONNECT db:5432 HTTP/1.1\r\nHost: db:5432\r\n\r\n", true),
         (&[DATABASE], "CONNECT db:22 HTTP/1.1\r\nHost: db:22\r\n\r\n", false),
+        (&[DATABASE_BY_HOST], "CONNECT db:5432 HTTP/1.1\r\nHost: db:5432\r\n\r\n", false),
+        (&[ALL], "CONNECT db:5432 HTTP/1.1\r\nHost: db:5432\r\n\r\n", false),
+        (&[ALL], "CONNECT db:5432 HTTP/1.0\r\n\r\n", false),
+        (&[ALL], "GET /chat HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: WebSocket\r\n\r\n", true),
+        (&[PUBLIC], "GET /public HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n", true),
+        (&[PUBLIC], "GET /secret HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n", false),
+        (&[ALL], "GET /chat HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nContent-Length: 0\r\n\r\n", true),
+        (&[ALL], "GET /chat HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nContent-Length: 3\r\n\r\nabc", false),
+        (&[ALL], "GET /chat HTTP/1.0\r\nHost: h\r\nUpgrade: websocket\r\n\r\n", false),
+        (&[ALL], "POST /chat HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\n\r\n", false),
+        (&[ALL], "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nUpgrade: tcp\r\n\r\n", false),
+        (&[ALL], "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: tcp\r\n\r\n", false),
+        (&[ALL], "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: h2c, tcp\r\n\r\n", false),
+        (&[ALL], "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: h2c\r\n\r\n", true),
+        (&[ALL], "GET / HTTP/1.1\r\nHost: h\r\nUpgrade-Insecure-Requests: 1\r\n\r\n", true),
+        (&[DOCKER], "POST /attach HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: tcp\r\n\r\n", true),
+        (&[DOCKER], "POST /attach HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: TLS/1.2\r\n\r\n", false),
+        (&[DOCKER, ALL], "POST /attach HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: TLS/1.2\r\n\r\n", false),
         (&[PUBLIC], "CONNECT db:5432 HTTP/1.1\r\nHost: db:5432\r\n\r\n", false),
         (&[&[]], "DELETE /a//b HTTP/1.1\r\nHost: h\r\n\r\n", true),
         (&[], "GET / HTTP/1.1\r\nHost: h\r\n\r\n", false),

@@ -15,9 +15,9 @@ fn new() -> Box<dyn Relay> {
     http::relay(&Limits::default())
 }
 
-/// Where requests may be pipelined, and have trailers.
+/// Where requests may be pipelined, and have trailers and chunk extensions.
 fn wide() -> Box<dyn Relay> {
-    http::relay(&Limits { pipelined: 1024, trailers: 16 * 1024, ..Limits::default() })
+    http::relay(&Limits { pipelined: 1024, chunk_extensions: 1024, trailers: 16 * 1024, ..Limits::default() })
 }
 
 /// A body with its framing fields: as text, `(fields, bytes)`.

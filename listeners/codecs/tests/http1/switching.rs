@@ -113,6 +113,9 @@ fn a_switch_that_nobody_asked_for_is_refused() {
     for (name, request, answer) in [
         ("without an offer", GET, SWITCHING),
         ("without a protocol", WEBSOCKET, "HTTP/1.1 101 Switching Protocols\r\n\r\n"),
+        ("to another protocol", WEBSOCKET, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: tcp\r\n\r\n"),
+        ("to HTTP/2 without an offer", WEBSOCKET, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n"),
+        ("to WebSocket from HTTP/2", JAVA, SWITCHING),
         ("in HTTP/1.0", "GET / HTTP/1.0\r\nConnection: keep-alive\r\nUpgrade: websocket\r\n\r\n", SWITCHING),
     ] {
         play(name)

@@ -58,9 +58,9 @@ pub(crate) fn play(name: &'static str) -> Play {
     Play::new(name, || http::relay(&Limits::default()))
 }
 
-/// The same where requests may be pipelined, and have trailers.
+/// The same where requests may be pipelined, and have trailers and chunk extensions.
 pub(crate) fn wide(name: &'static str) -> Play {
-    play(name).limits(Limits { pipelined: 1024, trailers: 16 * 1024, ..Limits::default() })
+    play(name).limits(Limits { pipelined: 1024, chunk_extensions: 1024, trailers: 16 * 1024, ..Limits::default() })
 }
 
 impl Play {

@@ -184,6 +184,7 @@ fn sentence(reason: Reason) -> &'static str {
         Reason::RuleDenies => "a rule denies it",
         Reason::NoMatch => "rules judge the requests of this flow, and none allows this one",
         Reason::HostMismatch => "the address is allowed by its name, and the request is for another one",
+        Reason::Tunnel => "a rule matches, but the request asks for a tunnel, and the rule does not mean one",
         Reason::Ambiguous => "two servers could read the request differently",
         Reason::UnknownEndpoint => "the endpoint is not known",
         Reason::NoBackend => "the service has no backend",
