@@ -17,6 +17,8 @@ mod icmp;
 mod ingress;
 mod namespaces;
 mod node;
+mod open;
+mod open_datagrams;
 mod proxy;
 mod refusals;
 mod resolver;
