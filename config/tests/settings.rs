@@ -7,7 +7,7 @@ use std::{
 };
 
 use portcullis_config::settings::{OnProxyDown, RecordsTo, Settings, load, parse};
-use portcullis_rules::settings::{DenyScope, DenyWith, Deviations, Enforcement};
+use portcullis_rules::settings::{DenyScope, DenyWith, Deviations, Enforcement, OpenConnections};
 
 #[test]
 fn the_example_loads_and_says_the_defaults() {
@@ -39,6 +39,7 @@ stateDirectory: /tmp/state
 enforcement: always
 denyWith: respond
 denyScope: connection
+openConnections: keep
 onProxyDown: pass
 workers: 3
 dnsDenyWith: nxdomain
@@ -83,6 +84,7 @@ records: {to: /var/log/r.json, only: denied}
     assert_eq!(settings.rules.deny_with, DenyWith::Respond);
     assert_eq!(settings.rules.deny_names_with, DenyWith::Hide);
     assert_eq!(settings.rules.deny_scope, DenyScope::Connection);
+    assert_eq!(settings.rules.open_connections, OpenConnections::Keep);
     assert!(!settings.rules.allow_localhost && settings.rules.extended_ip_protocols);
     let Deviations { empty_rule_allows, l7_binds_beside_l4, kube_dns_entity, names_without_dns_rule, l7_on_nodes } =
         settings.rules.deviations;

@@ -140,7 +140,9 @@ impl Connections {
             let mut sockets = diag.list(TCP).map_err(|source| self.failed(source))?;
             // Where UDP sockets cannot be listed, that is told when they are cut.
             sockets.extend(diag.list(UDP).unwrap_or_default());
-            let peers = sockets.into_iter().filter(|socket| socket.state != LISTEN).map(|socket| socket.peer.ip());
+            // What nobody holds any more is on its way out.
+            let held = sockets.into_iter().filter(|socket| socket.state != LISTEN && socket.inode != 0);
+            let peers = held.map(|socket| socket.peer.ip());
             Ok(peers.filter(|peer| !peer.is_unspecified()).collect())
         })
     }

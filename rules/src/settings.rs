@@ -36,6 +36,16 @@ pub enum DenyScope {
     Connection,
 }
 
+/// What becomes of connections that are open when a policy comes and that it denies, or wants judged while nobody does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OpenConnections {
+    /// They are ended.
+    #[default]
+    Cut,
+    /// They go on as they were, but for those that are judged.
+    Keep,
+}
+
 /// Deviations from Cilium's meaning. All off by default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Deviations {
@@ -75,6 +85,8 @@ pub struct Settings {
     pub deny_names_with: DenyWith,
     /// What a reset takes along unless a policy says otherwise.
     pub deny_scope: DenyScope,
+    /// What becomes of open connections unless a policy says otherwise.
+    pub open_connections: OpenConnections,
     /// Deviations that are switched on.
     pub deviations: Deviations,
     /// Where only a name allows an address, the host of a request has to be a name that it is allowed by. Cilium: any host.
@@ -104,6 +116,7 @@ impl Default for Settings {
             deny_with: DenyWith::default(),
             deny_names_with: DenyWith::Respond,
             deny_scope: DenyScope::default(),
+            open_connections: OpenConnections::default(),
             deviations: Deviations::default(),
             host_must_agree: true,
             allow_localhost: true,

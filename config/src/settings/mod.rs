@@ -38,7 +38,7 @@ pub struct Settings {
     pub resources: Vec<PathBuf>,
     /// `stateDirectory`: pushed resources and the numbers of endpoints.
     pub state_directory: PathBuf,
-    /// `enforcement`, `denyWith`, `denyScope`, `dnsDenyWith`, `allowLocalhost`, `enableExtendedIPProtocols`, `deviations`.
+    /// `enforcement`, `denyWith`, `denyScope`, `dnsDenyWith`, `openConnections`, `allowLocalhost`, `enableExtendedIPProtocols`, `deviations`.
     pub rules: RuleSettings,
     /// `onProxyDown`.
     pub on_proxy_down: OnProxyDown,
@@ -378,6 +378,15 @@ pub fn deny_scope_name(deny_scope: portcullis_rules::settings::DenyScope) -> &'s
     match deny_scope {
         portcullis_rules::settings::DenyScope::Stream => "stream",
         portcullis_rules::settings::DenyScope::Connection => "connection",
+    }
+}
+
+/// What becomes of open connections, as the settings file has it.
+#[must_use]
+pub fn open_connections_name(fate: portcullis_rules::settings::OpenConnections) -> &'static str {
+    match fate {
+        portcullis_rules::settings::OpenConnections::Cut => "cut",
+        portcullis_rules::settings::OpenConnections::Keep => "keep",
     }
 }
 

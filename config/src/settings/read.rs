@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     names,
-    policy::DNS_DENY_WITH,
+    policy::{DNS_DENY_WITH, FATES as OPEN_FATES},
     problem::Problem,
     yaml::{Field, Fields, Tree, Value},
 };
@@ -162,6 +162,9 @@ fn policy(fields: &mut Fields<'_>, settings: &mut Settings, problems: &mut Vec<P
         field.word(DNS_DENY_WITH, problems)
     });
     set(fields, "denyScope", &mut rules.deny_scope, problems, |field, problems| field.word(SCOPES, problems));
+    set(fields, "openConnections", &mut rules.open_connections, problems, |field, problems| {
+        field.word(OPEN_FATES, problems)
+    });
     set(fields, "allowLocalhost", &mut rules.allow_localhost, problems, truth);
     set(fields, "enableExtendedIPProtocols", &mut rules.extended_ip_protocols, problems, truth);
     set(fields, "onProxyDown", &mut settings.on_proxy_down, problems, |field, problems| field.word(FATES, problems));

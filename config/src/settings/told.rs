@@ -2,10 +2,12 @@
 
 use portcullis_rules::{
     bounds::Bounds,
-    settings::{DenyScope, DenyWith, Deviations, Enforcement, Settings},
+    settings::{DenyScope, DenyWith, Deviations, Enforcement, OpenConnections, Settings},
 };
 
-use super::{deny_scope_name, deny_with_name, deviation_names, deviations_by_name, enforcement_name};
+use super::{
+    deny_scope_name, deny_with_name, deviation_names, deviations_by_name, enforcement_name, open_connections_name,
+};
 use crate::{policy::DNS_DENY_WITH, proto};
 
 /// As the API has them.
@@ -15,6 +17,7 @@ pub(crate) fn rules_to_proto(settings: &Settings) -> proto::RuleSettings {
         deny_with,
         deny_names_with,
         deny_scope,
+        open_connections,
         deviations,
         allow_localhost,
         host_must_agree,
@@ -30,6 +33,7 @@ pub(crate) fn rules_to_proto(settings: &Settings) -> proto::RuleSettings {
         extended_ip_protocols,
         host_must_agree,
         deny_scope: deny_scope_name(deny_scope).to_owned(),
+        open_connections: open_connections_name(open_connections).to_owned(),
         dns_deny_with: names.map_or("", |(word, _)| word).to_owned(),
     }
 }
@@ -57,6 +61,10 @@ pub fn rules_from_proto(told: &proto::RuleSettings) -> Result<Settings, String> 
         .into_iter()
         .find(|scope| deny_scope_name(*scope) == told.deny_scope)
         .ok_or_else(|| unknown("scope of a reset", &told.deny_scope))?;
+    let open_connections = [OpenConnections::Cut, OpenConnections::Keep]
+        .into_iter()
+        .find(|fate| open_connections_name(*fate) == told.open_connections)
+        .ok_or_else(|| unknown("fate of open connections", &told.open_connections))?;
     let mut deviations = Deviations::default();
     for name in &told.deviations {
         let mut known = deviations_by_name(&mut deviations).into_iter();
@@ -68,6 +76,7 @@ pub fn rules_from_proto(told: &proto::RuleSettings) -> Result<Settings, String> 
         deny_with,
         deny_names_with,
         deny_scope,
+        open_connections,
         deviations,
         host_must_agree,
         allow_localhost,
@@ -88,6 +97,7 @@ mod tests {
             deny_with: DenyWith::Respond,
             deny_names_with: DenyWith::Hide,
             deny_scope: DenyScope::Connection,
+            open_connections: OpenConnections::Keep,
             deviations: Deviations::ALL,
             allow_localhost: false,
             host_must_agree: false,
