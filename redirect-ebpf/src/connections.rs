@@ -19,7 +19,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use portcullis_redirect_common::{MARK, MARK_UDP, PASS, PortKey, STEER, StubKey, TCP, UDP};
+use portcullis_redirect_common::{MARK, MARK_OUT, MARK_UDP, PASS, PortKey, STEER, StubKey, TCP, UDP};
 
 pub(crate) use self::judge::Judge;
 use self::{
@@ -164,7 +164,7 @@ impl Connections {
         let owners = self.cgroup.as_deref().map(Owners::of);
         let mut cut = Cut::default();
         for protocol in protocols {
-            let listed = match diag.list(*protocol) {
+            let listed = match list(diag, *protocol) {
                 Ok(sockets) => Listed::new(sockets),
                 Err(error) if *protocol == UDP => {
                     cut.unlisted = Some(error);
@@ -285,6 +285,19 @@ impl Connections {
         let is_stub = self.judge.is_stub(&StubKey { endpoint: self.endpoint, protocol, port, address })?;
         Ok(is_stub && !listed.ours.contains(&(socket.peer, socket.local)))
     }
+}
+
+/// All sockets of a protocol. The kernel tells what is noted of TCP sockets alone, so legs of datagrams are ours if they have
+/// the mark of one and this process holds them: whoever may set marks could give one to any socket.
+fn list(diag: &Diag, protocol: u8) -> io::Result<Vec<Shown>> {
+    let mut sockets = diag.list(protocol)?;
+    let mut legs = sockets.iter_mut().filter(|socket| socket.protocol == UDP && socket.mark == MARK_OUT).peekable();
+    if legs.peek().is_some() {
+        // Nothing is left to be ended of one that closes meanwhile.
+        let held = owners::held()?;
+        legs.for_each(|socket| socket.ours = held.contains(&socket.inode));
+    }
+    Ok(sockets)
 }
 
 /// Whether what a socket sends, or what comes to it, goes by our listener: it has the mark that only the programs give.

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    fs,
+    fs, io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
@@ -39,6 +39,14 @@ impl Owners {
     }
 }
 
+/// The sockets that this process holds, by inode.
+///
+/// # Errors
+/// There is no /proc.
+pub(super) fn held() -> io::Result<BTreeSet<u32>> {
+    Ok(fs::read_dir("/proc/self/fd")?.flatten().filter_map(|entry| socket(&entry.path())).collect())
+}
+
 fn entries(directory: &Path) -> impl Iterator<Item = PathBuf> + use<> {
     fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path())
 }
@@ -59,7 +67,7 @@ mod tests {
     fn a_descriptor_tells_its_sockets_inode() {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let inode = fs::File::from(socket.as_fd().try_clone_to_owned().unwrap()).metadata().unwrap().ino();
-        let found: Vec<u32> = entries(Path::new("/proc/self/fd")).filter_map(|fd| super::socket(&fd)).collect();
+        let found = held().unwrap();
         assert!(found.contains(&u32::try_from(inode).unwrap()), "{inode} in {found:?}");
         assert_eq!(super::socket(Path::new("/proc/self/exe")), None);
     }

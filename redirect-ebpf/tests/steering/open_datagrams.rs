@@ -180,6 +180,49 @@ fn a_socket_older_than_the_programs_loses_its_first_questions_and_nothing_gets_a
     }
 }
 
+/// Connects with the mark of a leg of ours, says so, and waits to be told.
+const FORGED: &str = "import socket, sys
+ip, ready = sys.argv[1:]
+s = socket.socket(socket.AF_INET6 if ':' in ip else socket.AF_INET, socket.SOCK_DGRAM)
+s.settimeout(20)
+s.connect((ip, 53))
+s.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, 0x504302)
+open(ready, 'w').close()
+try:
+    print(s.recv(99))
+except OSError as error:
+    print(error.__class__.__name__)";
+
+#[test]
+fn our_own_legs_are_not_cut_and_whoever_has_their_mark_is() {
+    if !able() {
+        return;
+    }
+    let bench = Bench::with(true, &steered(&[DNS]));
+    for v6 in FAMILIES {
+        let to = bench.there(v6, DNS);
+        let server = bench.outside.inside(|| UdpSocket::bind(to).unwrap());
+        server.set_read_timeout(Some(crate::sockets::HANG)).unwrap();
+        let asking = socket(&bench.app, v6);
+        asking.send_to(b"who am I?", to).unwrap();
+        // The leg that asks is open as long as there is no answer.
+        let (_, leg) = uninterrupted(|| server.recv_from(&mut [0; 64])).unwrap();
+        let ready = bench.app.directory().join(format!("forged-{v6}"));
+        let words = [to.ip().to_string(), ready.display().to_string()];
+        thread::scope(|scope| {
+            let forged = scope.spawn(|| bench.app.run(&["python3", "-c", FORGED, &words[0], &words[1]]).unwrap());
+            wait::until("a connected socket", String::new, || Ok(ready.exists().then_some(()))).unwrap();
+            let told = cut(&bench.redirect, Keep::default());
+            assert_eq!((told.denied, told.unjudged), (0, 1), "{told:?}");
+            assert_eq!(forged.join().unwrap().ok().unwrap().stdout.trim(), "ConnectionAbortedError");
+        });
+        server.send_to(leg.to_string().as_bytes(), leg).unwrap();
+        let mut heard = [0; 64];
+        let (length, _) = uninterrupted(|| asking.recv_from(&mut heard)).unwrap();
+        assert_eq!(std::str::from_utf8(&heard[..length]).unwrap(), format!("steered {leg}"));
+    }
+}
+
 /// What becomes of a question when the socket's mark has settled.
 fn settled(socket: &UdpSocket, to: SocketAddr) -> Outcome {
     let ask = || {
