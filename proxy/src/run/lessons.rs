@@ -51,6 +51,9 @@ enum Told {
     Failed,
 }
 
+/// What is open in the namespace of an endpoint, and in which directions (ingress, egress) it is kept.
+type Open = (Box<dyn Connections>, [bool; 2]);
+
 /// What belongs together.
 struct Room<K> {
     /// `None` when the node has ended.
@@ -252,7 +255,7 @@ impl<K: Kernel> Lessons<K> {
     }
 
     /// What is open in the namespace of an endpoint, and in which directions (ingress, egress) it is kept.
-    pub(crate) fn open_connections(&self, id: EndpointId) -> Result<Option<(Box<dyn Connections>, [bool; 2])>, String> {
+    pub(crate) fn open_connections(&self, id: EndpointId) -> Result<Option<Open>, String> {
         let room = self.room();
         let Some(kernel) = &room.kernel else { return Ok(None) };
         Ok(kernel.connections(id)?.map(|connections| (connections, room.keeps_open(id))))

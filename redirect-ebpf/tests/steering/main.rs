@@ -12,6 +12,7 @@ mod dns;
 mod dns_life;
 mod egress;
 mod failure;
+mod handed;
 mod host;
 mod icmp;
 mod ingress;

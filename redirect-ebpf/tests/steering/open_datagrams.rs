@@ -3,7 +3,6 @@
 use std::{
     io::ErrorKind,
     net::{SocketAddr, UdpSocket},
-    os::fd::AsFd,
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     thread,
     time::Duration,
@@ -13,7 +12,7 @@ use portcullis_integration::{
     Lab, Need, require,
     wait::{self, uninterrupted},
 };
-use portcullis_redirect::{Action, Attachment, Class, Cut, Direction, Keep, Place, Redirect};
+use portcullis_redirect::{Action, Class, Cut, Direction, Keep, Redirect};
 
 use crate::{
     bench::{self, APP, Bench, FAMILIES, UDP, attach, class, ip, options},
@@ -308,60 +307,4 @@ fn threads_that_share_an_older_socket_get_no_question_past_the_judge() {
     drop(server);
     let _resolver = Resolver::start(&outside, to);
     assert!(settled(&older[0], to).is_steered_from(ip(&app, false)));
-}
-
-/// Makes sockets, moves to the cgroup of the service, and uses them: an own one, a UDP socket and a listener made before.
-const HANDED_IN: &str = "import socket, sys
-cgroup, refused, steered = sys.argv[1:]
-family = socket.AF_INET6 if ':' in refused else socket.AF_INET
-udp = socket.socket(family, socket.SOCK_DGRAM)
-tcp = socket.socket(family)
-tcp.listen()
-open(cgroup + '/cgroup.procs', 'w').write('0')
-def attempt(name, work):
-    try:
-        print(name, work() or 'done')
-    except OSError as error:
-        print(name, error.__class__.__name__)
-def connect():
-    tcp.shutdown(socket.SHUT_RDWR)
-    tcp.connect((refused, 82))
-attempt('udp', lambda: udp.sendto(b'x', (refused, 82)))
-attempt('tcp', connect)
-attempt('first', lambda: udp.sendto(b'x', (refused, 53)))
-import time; time.sleep(1.1)
-udp.settimeout(5)
-def ask():
-    udp.sendto(b'x', (steered, 53))
-    return udp.recv(99).decode()
-attempt('later', ask)
-";
-
-#[test]
-fn sockets_that_are_handed_to_a_service_of_the_host_are_judged_as_its_own() {
-    if !able() {
-        return;
-    }
-    let mut lab = Lab::new().unwrap();
-    let outside = lab.pod("outside").unwrap();
-    let [service, other] = ["service", "other"].map(|name| lab.node().in_cgroup(&lab.make_cgroup(name).unwrap()));
-    let addresses = ["10.77.1.1".parse().unwrap(), "fd77:1::1".parse().unwrap()];
-    let mut redirect = Redirect::open(options(&lab, true)).unwrap();
-    let proxy = Proxy::start(lab.node(), APP, &addresses, redirect.legs());
-    let refuse = |protocol| class(Direction::Egress, protocol, 82..=82, Action::Refuse);
-    redirect.set_table(APP, &[vec![refuse(bench::TCP), refuse(UDP)], steered(&[DNS])].concat()).unwrap();
-    let netns = Redirect::open_netns(&service.netns).unwrap();
-    let place = Place::Host { netns: netns.as_fd(), cgroup: &service.cgroup, ports: &[] };
-    let listeners = proxy.listeners();
-    redirect.attach(&Attachment { id: APP, place, addresses: &addresses, listeners }).unwrap();
-    let _resolvers = Resolver::both(&outside, DNS);
-    let to_service = service.cgroup.display().to_string();
-    for v6 in FAMILIES {
-        let to = outside.address(v6, 0).ip().to_string();
-        let told = other.run(&["python3", "-c", HANDED_IN, &to_service, &to, &to]).unwrap().ok().unwrap().stdout;
-        let lines: Vec<&str> = told.lines().collect();
-        let refused = ["udp ConnectionRefusedError", "tcp ConnectionRefusedError", "first BlockingIOError"];
-        assert_eq!(lines[..3], refused, "{told}");
-        assert!(lines[3].starts_with("later steered "), "{told}");
-    }
 }
