@@ -47,6 +47,22 @@ pub(crate) enum Unseen {
     Datagrams,
 }
 
+impl Unseen {
+    /// What is wrong, and what to do.
+    pub(crate) fn told(self) -> (&'static str, &'static str) {
+        match self {
+            Self::All => (
+                "its open connections could not be looked through, so those that policy denies now may go on",
+                "look at the log; needs CONFIG_INET_DIAG, CONFIG_INET_DIAG_DESTROY (module tcp_diag) and CAP_NET_ADMIN",
+            ),
+            Self::Datagrams => (
+                "its UDP sockets could not be listed, so connected ones that are older than its policy go on unjudged",
+                "load the module udp_diag (CONFIG_INET_UDP_DIAG), or restart the programs of the endpoint",
+            ),
+        }
+    }
+}
+
 /// What has to be looked through.
 #[derive(Debug, Default)]
 pub(crate) struct Reviews {

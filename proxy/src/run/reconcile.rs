@@ -22,7 +22,7 @@ use portcullis_rules::{
 
 use crate::run::{
     lessons::Lessons,
-    open::{Reviews, Unseen},
+    open::Reviews,
     place::{HOST, Identity},
     ports::{Attachment, Cut, Kernel, Places, Plane, Site, Sockets},
 };
@@ -314,16 +314,7 @@ impl<K: Kernel, D: Plane, P: Places> Reconciler<K, D, P> {
     fn tell_unseen(&mut self) {
         for (id, unseen) in self.open.unseen() {
             let Some(held) = self.held.get(&id) else { continue };
-            let (message, remedy) = match unseen {
-                Unseen::All => (
-                    "its open connections could not be looked through, so those that policy denies now may go on",
-                    "look at the log; needs CONFIG_INET_DIAG, CONFIG_INET_DIAG_DESTROY (module tcp_diag) and CAP_NET_ADMIN",
-                ),
-                Unseen::Datagrams => (
-                    "its UDP sockets could not be listed, so connected ones that are older than its policy go on unjudged",
-                    "load the module udp_diag (CONFIG_INET_UDP_DIAG), or restart the programs of the endpoint",
-                ),
-            };
+            let (message, remedy) = unseen.told();
             self.faults.entry(id).or_insert_with(|| Unsteered {
                 field: field(&held.place),
                 message: message.to_owned(),
