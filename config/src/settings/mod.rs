@@ -16,7 +16,7 @@ use std::{
 
 use portcullis_rules::settings::{Deviations, Enforcement, Settings as RuleSettings};
 
-pub(crate) use self::told::rules_to_proto;
+pub(crate) use self::told::{open_connections_name, rules_to_proto};
 pub use self::{
     admin::{Admin, AdminAddress, AdminAddresses},
     compilation::Compilation,
@@ -378,15 +378,6 @@ pub fn deny_scope_name(deny_scope: portcullis_rules::settings::DenyScope) -> &'s
     match deny_scope {
         portcullis_rules::settings::DenyScope::Stream => "stream",
         portcullis_rules::settings::DenyScope::Connection => "connection",
-    }
-}
-
-/// What becomes of open connections, as the settings file has it.
-#[must_use]
-pub fn open_connections_name(fate: portcullis_rules::settings::OpenConnections) -> &'static str {
-    match fate {
-        portcullis_rules::settings::OpenConnections::Cut => "cut",
-        portcullis_rules::settings::OpenConnections::Keep => "keep",
     }
 }
 

@@ -5,10 +5,16 @@ use portcullis_rules::{
     settings::{DenyScope, DenyWith, Deviations, Enforcement, OpenConnections, Settings},
 };
 
-use super::{
-    deny_scope_name, deny_with_name, deviation_names, deviations_by_name, enforcement_name, open_connections_name,
-};
+use super::{deny_scope_name, deny_with_name, deviation_names, deviations_by_name, enforcement_name};
 use crate::{policy::DNS_DENY_WITH, proto};
+
+/// What becomes of open connections, as the settings file has it.
+pub(crate) fn open_connections_name(fate: OpenConnections) -> &'static str {
+    match fate {
+        OpenConnections::Cut => "cut",
+        OpenConnections::Keep => "keep",
+    }
+}
 
 /// As the API has them.
 pub(crate) fn rules_to_proto(settings: &Settings) -> proto::RuleSettings {
