@@ -39,6 +39,7 @@ fn policy() -> Policy {
         deny_with: None,
         deny_names_with: None,
         deny_scope: None,
+        open_connections: None,
         origin: "bench".into(),
     }
 }

@@ -109,6 +109,7 @@ fn world(count: u16) -> World {
             deny_with: None,
             deny_names_with: None,
             deny_scope: None,
+            open_connections: None,
             origin: "bench".into(),
         })
     };

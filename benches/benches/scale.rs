@@ -89,6 +89,7 @@ fn policy(number: u32, size: Size) -> Arc<Policy> {
         deny_with: None,
         deny_names_with: None,
         deny_scope: None,
+        open_connections: None,
         origin: "bench".into(),
     })
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use portcullis_config::settings::{OnProxyDown, RecordsTo, Settings, load, parse};
-use portcullis_rules::settings::{DenyScope, DenyWith, Deviations, Enforcement, Upgrades};
+use portcullis_rules::settings::{DenyScope, DenyWith, Deviations, Enforcement, OpenConnections, Upgrades};
 
 #[test]
 fn the_example_loads_and_says_the_defaults() {
@@ -40,6 +40,7 @@ enforcement: always
 denyWith: respond
 denyScope: connection
 http: {upgrades: any}
+openConnections: keep
 onProxyDown: pass
 workers: 3
 dnsDenyWith: nxdomain
@@ -85,6 +86,7 @@ records: {to: /var/log/r.json, only: denied}
     assert_eq!(settings.rules.deny_names_with, DenyWith::Hide);
     assert_eq!(settings.rules.deny_scope, DenyScope::Connection);
     assert_eq!(settings.rules.upgrades, Upgrades::Any);
+    assert_eq!(settings.rules.open_connections, OpenConnections::Keep);
     assert!(!settings.rules.allow_localhost && settings.rules.extended_ip_protocols);
     let Deviations { empty_rule_allows, l7_binds_beside_l4, kube_dns_entity, names_without_dns_rule, l7_on_nodes } =
         settings.rules.deviations;

@@ -15,10 +15,11 @@ use crate::ticket::Ticket;
 
 /// What the kernel has to be told of an upstream leg.
 pub trait Legs: Send + Sync + 'static {
-    /// Marks a socket as ours before it connects, so that the connect programs let it alone.
+    /// Marks a socket as ours before it connects, so that the connect programs let it alone; or a listener before it is asked, so
+    /// that what it accepts is ours as well.
     ///
     /// # Errors
-    /// The kernel has no memory for it. The leg is not made.
+    /// The kernel has no memory for it. The leg or listener is not made.
     fn adopt(&self, socket: BorrowedFd<'_>) -> io::Result<()>;
 
     /// Announces an ingress leg after it is bound and before it connects: `leg` is its own address and port, `port` the

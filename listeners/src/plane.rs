@@ -171,6 +171,8 @@ impl DataPlane {
             let datagrams = |v6| group(v6, workers, sockets::datagrams::listener);
             Ok([stream(false)?, stream(true)?, datagrams(false)?, datagrams(true)?])
         })?;
+        // What they accept is known as ours by that.
+        groups.iter().flatten().try_for_each(|listener| self.legs.adopt(listener.as_fd()))?;
         let first = |group: &Vec<Socket>| group.first().map(|socket| socket.as_fd().try_clone_to_owned()).transpose();
         let [tcp4, tcp6, udp4, udp6] = &groups;
         let sockets = Sockets { tcp4: first(tcp4)?, tcp6: first(tcp6)?, udp4: first(udp4)?, udp6: first(udp6)? };

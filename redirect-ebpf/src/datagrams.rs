@@ -10,6 +10,9 @@ use portcullis_redirect_common::{StubKey, TCP, UDP};
 
 use crate::table::{Action, Class, Direction, key_address};
 
+/// Ranges of ports (first, last).
+pub(crate) type Ranges = Vec<(u16, u16)>;
+
 /// A class with what can be done: datagrams that come in are refused instead of steered, and where one peer is steered
 /// all are that are not refused.
 pub(crate) fn feasible(class: &Class) -> Class {
@@ -40,6 +43,22 @@ fn steered(classes: &[Class]) -> impl Iterator<Item = &Class> {
 /// The ports whose datagrams are steered, as ranges (first, last) in order, each as long as can be.
 pub(crate) fn ports(classes: &[Class]) -> Vec<(u16, u16)> {
     join(steered(classes).map(|class| (*class.ports.start(), *class.ports.end())).collect())
+}
+
+/// The parts of ranges that were steered once and that nobody may send to any more. A socket that was connected then meets no
+/// hook, so its datagrams may not find a route. Where a name may open an address later, nothing is lost.
+pub(crate) fn lost(once: &[(u16, u16)], classes: &[Class]) -> Ranges {
+    let refuses = |class: &&Class| {
+        (class.protocol, class.direction) == (UDP, Direction::Egress)
+            && !class.learns
+            && class.prefixes.iter().all(|(_, action)| *action == Action::Refuse)
+    };
+    let common = |class: &Class, (first, last): (u16, u16)| {
+        let (first, last) = (first.max(*class.ports.start()), last.min(*class.ports.end()));
+        (first <= last).then_some((first, last))
+    };
+    let refused = classes.iter().filter(refuses);
+    join(refused.flat_map(|class| once.iter().filter_map(|range| common(class, *range))).collect())
 }
 
 /// Joins ranges that overlap or touch.
@@ -131,6 +150,23 @@ mod tests {
         ];
         assert_eq!(ports(&classes), [(53, 54), (5353, 5353), (65535, 65535)]);
         assert_eq!(join(vec![(5, 9), (1, 7), (10, 12), (65535, 65535), (14, 14)]), [(1, 12), (14, 14), (65535, 65535)]);
+    }
+
+    #[test]
+    fn ports_that_were_steered_are_lost_where_everybody_is_refused_now() {
+        use Action::{Pass, Refuse, Steer};
+        let of = |protocol, ports, actions: &[Action]| {
+            let prefixes: Vec<_> = ["0.0.0.0/0", "10.0.0.1/32"].into_iter().zip(actions.iter().copied()).collect();
+            class(Direction::Egress, protocol, ports, &prefixes)
+        };
+        let once = [(53, 54), (5353, 5353)];
+        let closed = [of(UDP, (0, 53), &[Refuse, Refuse]), of(UDP, (54, 65535), &[Refuse])];
+        assert_eq!(lost(&once, &closed), [(53, 54), (5353, 5353)]);
+        assert_eq!(lost(&once, &[of(UDP, (0, 65535), &[Refuse, Pass])]), [], "somebody may be asked without a judge");
+        assert_eq!(lost(&once, &[of(UDP, (53, 53), &[Refuse, Steer]), of(TCP, (54, 54), &[Refuse])]), []);
+        assert_eq!(lost(&once, &[]), [], "nothing is enforced");
+        assert_eq!(lost(&[], &closed), [], "answers of a server may go to any port");
+        assert_eq!(lost(&once, &[Class { learns: true, ..closed[0].clone() }]), []);
     }
 
     #[test]

@@ -24,7 +24,8 @@ pub(crate) struct LegMaps {
 }
 
 impl Legs {
-    /// Marks a socket as ours before it connects: the connect programs let it alone.
+    /// Marks a socket as ours before it connects: the connect programs let it alone. Of a listener, what it accepts is ours, so
+    /// that nobody takes it for a connection that is not judged.
     ///
     /// # Errors
     /// The kernel has no memory for it, or the descriptor is no socket.

@@ -5,6 +5,7 @@
 //! process left is taken over without a gap.
 
 mod attachment;
+mod connections;
 mod datagrams;
 mod echo;
 mod error;
@@ -12,7 +13,6 @@ mod legs;
 mod links;
 mod maps;
 mod namespace;
-mod older;
 mod places;
 mod redirect;
 mod refusals;
@@ -24,6 +24,7 @@ mod table;
 mod tables;
 
 pub use attachment::{Attachment, Listeners, Options};
+pub use connections::{Connections, Cut, Keep};
 pub use error::Error;
 pub use legs::Legs;
 pub use places::cgroup_path;

@@ -11,7 +11,7 @@ use aya::{
     Pod,
     maps::{HashMap, LpmTrie, Map, MapData, MapError, PerCpuArray, RingBuf, SockMap, lpm_trie::Key},
 };
-use portcullis_redirect_common::{LegKey, LocalKey, OwnerKey, PeerKey, PortKey, StubKey};
+use portcullis_redirect_common::{LegKey, LocalKey, OwnerKey, PeerKey, PortKey, Service, StubKey};
 
 use crate::{
     error::Error,
@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Every map of the object: all are pinned, so that all loads share them.
-pub(crate) const NAMES: [&str; 14] = [
+pub(crate) const NAMES: [&str; 17] = [
     "PORTS",
     "POLICY",
     "PODS",
@@ -35,6 +35,9 @@ pub(crate) const NAMES: [&str; 14] = [
     "REFUSALS",
     "LOST",
     "OWN_SOCKETS",
+    "MARKED",
+    "SERVICES",
+    "JUDGED",
     "SYSCTLS",
 ];
 
@@ -48,12 +51,13 @@ pub(crate) struct Maps {
     owners: HashMap<MapData, OwnerKey, u32>,
     dns: HashMap<MapData, u32, u32>,
     stubs: HashMap<MapData, StubKey, u32>,
+    services: HashMap<MapData, u64, Service>,
     sysctls: HashMap<MapData, u64, u32>,
     listeners: SockMap<MapData>,
     tables: Tables,
 }
 
-fn data(directory: &Path, name: &'static str) -> Result<MapData, Error> {
+pub(crate) fn data(directory: &Path, name: &'static str) -> Result<MapData, Error> {
     MapData::from_pin(directory.join(name)).map_err(Error::map(name, "open"))
 }
 
@@ -86,6 +90,7 @@ impl Maps {
             owners: hash(directory, "OWNERS")?,
             dns: hash(directory, "DNS")?,
             stubs: hash(directory, "STUBS")?,
+            services: hash(directory, "SERVICES")?,
             sysctls: hash(directory, "SYSCTLS")?,
             listeners: Map::SockMap(data(directory, "LISTENERS")?)
                 .try_into()
@@ -111,9 +116,16 @@ impl Maps {
         Ok(Tables::taken_over(ports, classes))
     }
 
-    /// Replaces what the kernel is told of an endpoint.
-    pub(crate) fn set_table(&mut self, endpoint: u32, classes: &[crate::table::Class]) -> Result<(), Error> {
-        self.carry_out(self.tables.change(endpoint, classes))
+    /// Replaces what the kernel is told of an endpoint. Tells whether that changed anything.
+    pub(crate) fn set_table(&mut self, endpoint: u32, classes: &[crate::table::Class]) -> Result<bool, Error> {
+        let steps = self.tables.change(endpoint, classes);
+        let changes = !steps.is_empty();
+        self.carry_out(steps).map(|()| changes)
+    }
+
+    /// The endpoints with classes that learn.
+    pub(crate) fn learning(&self) -> std::collections::BTreeSet<u32> {
+        self.tables.learning()
     }
 
     /// Has refused what these classes speak of and the kernel was never told: their ports, or where those have no room all
@@ -249,6 +261,24 @@ impl Maps {
             gone(self.stubs.remove(key)).map_err(Error::map("STUBS", "write"))?;
         }
         Ok(())
+    }
+
+    /// Makes this the cgroup of a service, by whose processes sockets are judged that were made in another one; `None`: of
+    /// none.
+    pub(crate) fn set_service(&mut self, endpoint: u32, cgroup: Option<u64>, home: u64) -> Result<(), Error> {
+        let held: Vec<(u64, Service)> =
+            self.services.iter().collect::<Result<_, _>>().map_err(Error::map("SERVICES", "read"))?;
+        let write = |result: Result<(), MapError>| result.map_err(Error::map("SERVICES", "write"));
+        if let Some(cgroup) = cgroup {
+            let service = Service { home, endpoint, reserved: 0 };
+            write(self.services.insert(cgroup, service, 0))?;
+            write(self.services.insert(0, Service { home: 0, endpoint: 0, reserved: 0 }, 0))?;
+        }
+        let stale =
+            |(key, service): &&(u64, Service)| service.endpoint == endpoint && Some(*key) != cgroup && *key != 0;
+        held.iter().filter(stale).try_for_each(|(key, _)| write(gone(self.services.remove(key))))?;
+        let others = held.iter().any(|(key, service)| *key != 0 && service.endpoint != endpoint);
+        if cgroup.is_none() && !others { write(gone(self.services.remove(&0))) } else { Ok(()) }
     }
 
     /// Puts a listener into its slot.

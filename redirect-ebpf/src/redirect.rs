@@ -3,7 +3,7 @@
 mod ports;
 
 use std::{
-    collections::{BTreeMap, btree_map::Entry},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     fs::{self, File},
     io,
     net::IpAddr,
@@ -16,6 +16,8 @@ use portcullis_redirect_common::{MAX_ENDPOINTS, POD, slot};
 
 use crate::{
     attachment::{Attachment, Listeners, Options},
+    connections::Judge,
+    datagrams::Ranges,
     echo::Echo,
     error::Error,
     legs::{LegMaps, Legs},
@@ -32,11 +34,13 @@ use crate::{
 struct Attached {
     netns: OwnedFd,
     inode: u64,
-    host: bool,
+    site: Site,
     /// Of a service, its cgroup.
     cgroup: Option<PathBuf>,
     /// Its own addresses.
     addresses: Vec<IpAddr>,
+    /// Of a service, its ports.
+    owned: Vec<(u8, u16)>,
     links: Vec<Link>,
 }
 
@@ -53,7 +57,12 @@ pub struct Redirect {
     echo: Echo,
     attached: BTreeMap<u32, Attached>,
     /// The ports whose datagrams are steered, by endpoint.
-    udp_ports: BTreeMap<u32, Vec<(u16, u16)>>,
+    udp_ports: BTreeMap<u32, Ranges>,
+    /// The ports whose datagrams were steered and are refused now, by endpoint.
+    lost_ports: BTreeMap<u32, Ranges>,
+    /// Endpoints whose open connections may fare otherwise than they were told.
+    changed: BTreeSet<u32>,
+    judge: Arc<Judge>,
 }
 
 impl Redirect {
@@ -78,8 +87,21 @@ impl Redirect {
         maps.forget_legs()?;
         let legs = LegMaps { own_sockets: maps.descriptor("OWN_SOCKETS")?, own_legs: maps.descriptor("OWN_LEGS")? };
         let legs = Legs { maps: Arc::new(legs) };
-        let (attached, udp_ports) = (BTreeMap::new(), BTreeMap::new());
-        Ok(Self { directory, loader, maps, legs, node, cgroup: path, echo: Echo::default(), attached, udp_ports })
+        let judge = Arc::new(Judge::open(&directory)?);
+        Ok(Self {
+            directory,
+            loader,
+            maps,
+            legs,
+            node,
+            cgroup: path,
+            echo: Echo::default(),
+            attached: BTreeMap::new(),
+            udp_ports: BTreeMap::new(),
+            lost_ports: BTreeMap::new(),
+            changed: BTreeSet::new(),
+            judge,
+        })
     }
 
     /// Judges echo requests from now on if some table speaks of ICMP, and no more if none does. Each packet on its way out
@@ -118,7 +140,7 @@ impl Redirect {
             _ => self.maps.enter_pod(cookie, id),
         };
         if first {
-            self.cut_older(id);
+            self.changed.insert(id);
         }
         prepared.and(filled).and(linked).and(entered)
     }
@@ -129,8 +151,8 @@ impl Redirect {
         let failed = |step| move |source| Error::Namespace { endpoint: attachment.id, step, source };
         let old = namespace::inside(netns, sysctl::switch_on).map_err(failed("set sysctls"))?;
         self.maps.remember_sysctls(cookie, old)?;
-        let ports = self.ports_inside(inode);
-        namespace::inside(netns, || routes::set_up(addresses, &ports))
+        let (ports, lost) = self.ports_inside(inode);
+        namespace::inside(netns, || routes::set_up(addresses, &ports, &lost))
             .map_err(failed("make rules and routes (is its loopback device up?)"))
     }
 
@@ -147,26 +169,30 @@ impl Redirect {
         if self.attached.get(&id).is_some_and(|attached| attached.inode != inode) {
             self.release(id)?;
         }
-        let host = site != Site::Pod;
-        self.refuse_second_host(id, inode, host)?;
+        self.refuse_second_host(id, inode, site)?;
         let attached = match self.attached.entry(id) {
             Entry::Vacant(vacant) => {
                 let netns = netns.try_clone_to_owned().map_err(failed("keep"))?;
-                vacant.insert(Attached { netns, inode, host, cgroup: None, addresses: Vec::new(), links: Vec::new() })
+                let (addresses, owned, links) = (Vec::new(), Vec::new(), Vec::new());
+                vacant.insert(Attached { netns, inode, site, cgroup: None, addresses, owned, links })
             }
             Entry::Occupied(occupied) => occupied.into_mut(),
         };
+        attached.site = site;
         attached.addresses = attachment.addresses.to_vec();
-        attached.cgroup = match attachment.place {
-            Place::Host { cgroup, .. } if site == Site::Service => Some(places::cgroup_path(cgroup)?),
-            _ => None,
+        (attached.cgroup, attached.owned) = match attachment.place {
+            Place::Host { cgroup, ports, .. } if site == Site::Service => {
+                (Some(places::cgroup_path(cgroup)?), ports.to_vec())
+            }
+            _ => (None, Vec::new()),
         };
         Ok(inode)
     }
 
     /// Nothing in a steered connection tells which of two cgroups of one namespace it came from.
-    fn refuse_second_host(&self, id: u32, inode: u64, host: bool) -> Result<(), Error> {
-        let other = self.attached.iter().find(|(other, at)| **other != id && at.inode == inode && (at.host || host));
+    fn refuse_second_host(&self, id: u32, inode: u64, site: Site) -> Result<(), Error> {
+        let host = |at: &Attached| at.site != Site::Pod || site != Site::Pod;
+        let other = self.attached.iter().find(|(other, at)| **other != id && at.inode == inode && host(at));
         other.map_or(Ok(()), |(other, _)| Err(Error::SecondHost { other: *other }))
     }
 
@@ -181,7 +207,12 @@ impl Redirect {
             // Without an address of its own in a family there is no route, so what policy wants steered is refused.
             let routed = attachment.addresses.iter().any(|address| address.is_ipv6() == v6);
             match listener.filter(|_| routed) {
-                Some(listener) => self.maps.set_listener(slot(id, v6, udp), listener)?,
+                Some(listener) => {
+                    // What it accepts is ours as well.
+                    let failed = |source| Error::Namespace { endpoint: id, step: "mark listeners", source };
+                    self.legs.adopt(listener).map_err(failed)?;
+                    self.maps.set_listener(slot(id, v6, udp), listener)?;
+                }
                 None => self.maps.clear_listener(slot(id, v6, udp))?,
             }
         }
@@ -199,12 +230,14 @@ impl Redirect {
         {
             let path = places::cgroup_path(cgroup)?;
             let cgroup = places::open_cgroup(&path)?;
-            let prefix = format!("{prefix}-{}", places::cgroup_number(&cgroup, &path)?);
+            let number = places::cgroup_number(&cgroup, &path)?;
+            let prefix = format!("{prefix}-{number}");
             links.extend(self.loader.attach_egress(&mut ebpf, cgroup.as_fd(), &prefix)?);
             let echo = format!("{prefix}-{ECHO}");
             links.push(self.loader.attach_echo(&mut ebpf, cgroup.as_fd(), &echo)?);
             names.push(echo);
             names.extend(EGRESS.map(|program| format!("{prefix}-{program}")));
+            self.maps.set_service(id, Some(number), cookie)?;
         }
         self.attached.entry(id).and_modify(|attached| attached.links = links);
         remove_other_links(&self.directory, id, inode, &names)
@@ -218,6 +251,8 @@ impl Redirect {
         self.release(id)?;
         self.set_table(id, &[])?;
         self.udp_ports.remove(&id);
+        self.lost_ports.remove(&id);
+        self.changed.remove(&id);
         self.maps.set_birth_mark(id, false)
     }
 
@@ -247,6 +282,7 @@ impl Redirect {
             self.maps.clear_listener(slot(id, v6, udp))?;
         }
         self.maps.set_owned(id, &[])?;
+        self.maps.set_service(id, None, 0)?;
         self.maps.set_locals(id, &[])
     }
 

@@ -28,9 +28,9 @@ const METRIC: u32 = 1;
 /// Second routes, one for each device of the endpoint: a socket bound to its device does not see routes of `lo`.
 const DEVICE_METRIC: u32 = 10;
 
-/// Makes the rules and routes of an endpoint with these addresses, whose datagrams to these ports are steered; those that
-/// are there already stay.
-pub(crate) fn set_up(addresses: &[IpAddr], ports: &[(u16, u16)]) -> io::Result<()> {
+/// Makes the rules and routes of an endpoint with these addresses, whose datagrams to these ports are steered, and to others
+/// find no route; those that are there already stay.
+pub(crate) fn set_up(addresses: &[IpAddr], ports: &[(u16, u16)], lost: &[(u16, u16)]) -> io::Result<()> {
     with_netlink(async |netlink| {
         for family in families(addresses) {
             for rule in rules(family.v6) {
@@ -44,19 +44,23 @@ pub(crate) fn set_up(addresses: &[IpAddr], ports: &[(u16, u16)]) -> io::Result<(
                 netlink.route().add(route).replace().execute().await.map_err(other)?;
             }
         }
-        change_ports(&netlink, ports).await
+        change_ports(&netlink, ports, lost).await
     })
 }
 
-/// Has datagrams to these ports steered, ranges (first, last) that do not touch, and to no others.
-pub(crate) fn set_ports(ports: &[(u16, u16)]) -> io::Result<()> {
-    with_netlink(async |netlink| change_ports(&netlink, ports).await)
+/// Has datagrams to these ports steered, ranges (first, last) that do not touch, and to no others. Those to ports that are lost
+/// find no route.
+pub(crate) fn set_ports(ports: &[(u16, u16)], lost: &[(u16, u16)]) -> io::Result<()> {
+    with_netlink(async |netlink| change_ports(&netlink, ports, lost).await)
 }
 
 /// What is wanted comes before what is not wanted goes: ranges may overlap in between, and nothing is left out.
-async fn change_ports(netlink: &Handle, ports: &[(u16, u16)]) -> io::Result<()> {
+async fn change_ports(netlink: &Handle, ports: &[(u16, u16)], lost: &[(u16, u16)]) -> io::Result<()> {
     for v6 in [false, true].into_iter().filter(|v6| !v6 || sysctl::has_ipv6()) {
-        let wanted: Vec<RuleMessage> = ports.iter().flat_map(|range| port_rules(v6, *range)).collect();
+        let unreachable =
+            |range: &(u16, u16)| port_rules(v6, *range).into_iter().filter(|rule| has_key(rule, PREF_LOST, MARK_UDP));
+        let mut wanted: Vec<RuleMessage> = ports.iter().flat_map(|range| port_rules(v6, *range)).collect();
+        wanted.extend(lost.iter().flat_map(unreachable));
         let held: Vec<RuleMessage> = present(netlink, v6).await?.into_iter().filter(is_for_ports).collect();
         let has = |rules: &[RuleMessage], rule: &RuleMessage| rules.iter().any(|other| is_same(other, rule));
         for rule in wanted.iter().filter(|rule| !has(&held, rule)) {

@@ -127,6 +127,11 @@ impl Tables {
         self.ports.keys().map(|(_, key)| key.endpoint).collect()
     }
 
+    /// The endpoints with classes that learn.
+    pub(crate) fn learning(&self) -> BTreeSet<u32> {
+        self.owned.keys().map(|(endpoint, ..)| *endpoint).collect()
+    }
+
     /// Whether some endpoint's echo requests are judged.
     pub(crate) fn judges_echo(&self) -> bool {
         self.ports.keys().any(|(_, key)| matches!(key.protocol, ICMP | ICMP_V6))

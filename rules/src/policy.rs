@@ -11,7 +11,7 @@ pub use crate::validate::validate;
 use crate::{
     labels::Selector,
     schema::{FieldIndex, Schema, Shorthand},
-    settings::{DenyScope, DenyWith},
+    settings::{DenyScope, DenyWith, OpenConnections},
     world::Transport,
 };
 
@@ -39,6 +39,8 @@ pub struct Policy {
     pub deny_names_with: Option<DenyWith>,
     /// What a reset takes along (annotation `portcullis.io/deny-scope`).
     pub deny_scope: Option<DenyScope>,
+    /// What becomes of open connections (annotation `portcullis.io/open-connections`).
+    pub open_connections: Option<OpenConnections>,
     /// Where it was read: a file's path, or `api`.
     pub origin: Arc<str>,
 }

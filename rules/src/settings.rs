@@ -49,6 +49,16 @@ pub enum Upgrades {
     Any,
 }
 
+/// What becomes of connections that are open when a policy comes and that it denies, or wants judged while nobody does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OpenConnections {
+    /// They are ended.
+    #[default]
+    Cut,
+    /// They go on as they were, but for those that are judged.
+    Keep,
+}
+
 /// Deviations from Cilium's meaning. All off by default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Deviations {
@@ -90,6 +100,8 @@ pub struct Settings {
     pub deny_scope: DenyScope,
     /// Which protocols requests may switch to without a rule that means it.
     pub upgrades: Upgrades,
+    /// What becomes of open connections unless a policy says otherwise.
+    pub open_connections: OpenConnections,
     /// Deviations that are switched on.
     pub deviations: Deviations,
     /// Where only a name allows an address, the host of a request has to be a name that it is allowed by. Cilium: any host.
@@ -120,6 +132,7 @@ impl Default for Settings {
             deny_names_with: DenyWith::Respond,
             deny_scope: DenyScope::default(),
             upgrades: Upgrades::default(),
+            open_connections: OpenConnections::default(),
             deviations: Deviations::default(),
             host_must_agree: true,
             allow_localhost: true,

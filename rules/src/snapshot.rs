@@ -164,6 +164,13 @@ impl Snapshot {
         self.locals.get(&id).map(|(endpoint, _)| endpoint)
     }
 
+    /// Whether connections of a local endpoint that are open go on, although policy denies them now or wants them judged.
+    #[must_use]
+    pub fn keeps_open(&self, id: EndpointId, direction: Direction) -> bool {
+        let side = self.locals.get(&id).and_then(|(_, subject)| subject.side(direction));
+        side.is_some_and(|side| side.keeps_open)
+    }
+
     /// What the kernel is told of a local endpoint, with what was learnt so far; nothing for one that is not known.
     #[must_use]
     pub fn steering(&self, id: EndpointId) -> SteeringTable {

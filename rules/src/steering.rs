@@ -59,6 +59,16 @@ pub struct SteeringTable {
 }
 
 impl SteeringTable {
+    /// Whether some datagrams that the endpoint sends do not simply pass.
+    #[must_use]
+    pub fn judges_datagrams(&self) -> bool {
+        let sent = self
+            .classes
+            .iter()
+            .filter(|class| (class.direction, class.transport) == (Direction::Egress, Transport::Udp));
+        sent.flat_map(|class| &class.prefixes).any(|(_, action)| *action != Action::Pass)
+    }
+
     /// Whether some class is about ICMP.
     #[must_use]
     pub fn speaks_of_icmp(&self) -> bool {

@@ -190,6 +190,34 @@ fn a_policy_chooses_what_a_reset_takes_along_and_the_connection_wins() {
 }
 
 #[test]
+fn open_connections_are_kept_where_every_policy_that_speaks_of_the_direction_says_so() {
+    use portcullis_rules::{
+        settings::OpenConnections::{self, Cut, Keep},
+        snapshot::Snapshot,
+        world::{Direction, EndpointId},
+    };
+    let with = |name: &str, open_connections: Option<OpenConnections>| Policy {
+        open_connections,
+        ..web(name, vec![allow("GET", "/a")])
+    };
+    for (one, two, setting, kept) in [
+        (None, None, Cut, false),
+        (None, None, Keep, true),
+        (Some(Keep), Some(Keep), Cut, true),
+        (Some(Keep), None, Cut, false),
+        (Some(Cut), None, Keep, false),
+        (Some(Keep), Some(Cut), Keep, false),
+    ] {
+        let mut world = town(vec![with("default/p", one), with("default/q", two)]);
+        world.settings.open_connections = setting;
+        let snapshot = Snapshot::compile(&world, 1);
+        let keeps = |direction| snapshot.keeps_open(EndpointId(1), direction);
+        assert_eq!(keeps(Direction::Ingress), kept, "{one:?} {two:?} {setting:?}");
+        assert!(!keeps(Direction::Egress), "nothing is enforced there");
+    }
+}
+
+#[test]
 fn flows_with_the_same_rules_share_them() {
     let world = town(vec![web("default/p", vec![allow("GET", "/a")])]);
     let snapshot = portcullis_rules::snapshot::Snapshot::compile(&world, 1);

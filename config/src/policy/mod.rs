@@ -19,7 +19,7 @@ use portcullis_rules::{
     bounds::Resource,
     policy::{Policy, validate},
     schema::Schema,
-    settings::{DenyScope, DenyWith, Settings},
+    settings::{DenyScope, DenyWith, OpenConnections, Settings},
 };
 
 use crate::{
@@ -43,6 +43,10 @@ const DENY_NAMES_WITH: &str = "portcullis.io/dns-deny-with";
 pub(crate) const DNS_DENY_WITH: &[(&str, DenyWith)] =
     &[("refused", DenyWith::Respond), ("nxdomain", DenyWith::Hide), ("drop", DenyWith::Reset)];
 const DENY_SCOPE: &str = "portcullis.io/deny-scope";
+/// What becomes of connections that are open when this policy comes.
+const OPEN_CONNECTIONS: &str = "portcullis.io/open-connections";
+/// What may become of open connections, as it is written.
+pub(crate) const FATES: &[(&str, OpenConnections)] = &[("cut", OpenConnections::Cut), ("keep", OpenConnections::Keep)];
 /// Prefix of annotations that are ours.
 const ANNOTATIONS: &str = "portcullis.io/";
 
@@ -152,7 +156,7 @@ fn policy(tree: &Tree, origin: &Arc<str>, language: Language<'_>, problems: &mut
     let metadata = metadata::read(&mut fields, problems);
     let namespaced = kind.unwrap_or(true);
     let namespace = namespace(&metadata, namespaced, problems);
-    let (deny_with, deny_names_with, deny_scope) = denials(&metadata, problems);
+    let Annotated { deny_with, deny_names_with, deny_scope, open_connections } = annotated(&metadata, problems);
     let mut rules = Vec::new();
     if let Some(spec) = fields.get("spec") {
         rules.push(rule::read(&spec, namespaced, language, problems));
@@ -173,6 +177,7 @@ fn policy(tree: &Tree, origin: &Arc<str>, language: Language<'_>, problems: &mut
         deny_with,
         deny_names_with,
         deny_scope,
+        open_connections,
         origin: Arc::clone(origin),
     })
 }
@@ -188,25 +193,33 @@ fn namespace(metadata: &Metadata<'_>, namespaced: bool, problems: &mut Vec<Probl
     None
 }
 
-/// How requests, and how queries for names, that are denied are answered, and what a reset takes along.
-fn denials(
-    metadata: &Metadata<'_>,
-    problems: &mut Vec<Problem>,
-) -> (Option<DenyWith>, Option<DenyWith>, Option<DenyScope>) {
-    let (mut requests, mut names, mut scope) = (None, None, None);
+/// What annotations say.
+#[derive(Default)]
+struct Annotated {
+    deny_with: Option<DenyWith>,
+    deny_names_with: Option<DenyWith>,
+    deny_scope: Option<DenyScope>,
+    open_connections: Option<OpenConnections>,
+}
+
+fn annotated(metadata: &Metadata<'_>, problems: &mut Vec<Problem>) -> Annotated {
+    let mut told = Annotated::default();
     for (key, field) in &metadata.annotations {
         if *key == DENY_WITH {
-            requests = field.word(&[("reset", DenyWith::Reset), ("respond", DenyWith::Respond)], problems);
+            told.deny_with = field.word(&[("reset", DenyWith::Reset), ("respond", DenyWith::Respond)], problems);
         } else if *key == DENY_NAMES_WITH {
-            names = field.word(DNS_DENY_WITH, problems);
+            told.deny_names_with = field.word(DNS_DENY_WITH, problems);
         } else if *key == DENY_SCOPE {
-            scope = field.word(&[("stream", DenyScope::Stream), ("connection", DenyScope::Connection)], problems);
+            let scopes = [("stream", DenyScope::Stream), ("connection", DenyScope::Connection)];
+            told.deny_scope = field.word(&scopes, problems);
+        } else if *key == OPEN_CONNECTIONS {
+            told.open_connections = field.word(FATES, problems);
         } else if key.starts_with(ANNOTATIONS) {
-            let remedy = format!("remove it; known are {DENY_WITH}, {DENY_SCOPE} and {DENY_NAMES_WITH}");
-            problems.push(field.problem("unknown annotation", remedy));
+            let known = format!("{DENY_WITH}, {DENY_SCOPE}, {DENY_NAMES_WITH} and {OPEN_CONNECTIONS}");
+            problems.push(field.problem("unknown annotation", format!("remove it; known are {known}")));
         }
     }
-    (requests, names, scope)
+    told
 }
 
 #[cfg(test)]

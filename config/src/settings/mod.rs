@@ -16,7 +16,7 @@ use std::{
 
 use portcullis_rules::settings::{Deviations, Enforcement, Settings as RuleSettings};
 
-pub(crate) use self::told::rules_to_proto;
+pub(crate) use self::told::{open_connections_name, rules_to_proto};
 pub use self::{
     admin::{Admin, AdminAddress, AdminAddresses},
     compilation::Compilation,
@@ -38,7 +38,8 @@ pub struct Settings {
     pub resources: Vec<PathBuf>,
     /// `stateDirectory`: pushed resources and the numbers of endpoints.
     pub state_directory: PathBuf,
-    /// `enforcement`, `denyWith`, `denyScope`, `dnsDenyWith`, `http`, `allowLocalhost`, `enableExtendedIPProtocols`, `deviations`.
+    /// `enforcement`, `denyWith`, `denyScope`, `dnsDenyWith`, `http`, `openConnections`, `allowLocalhost`,
+    /// `enableExtendedIPProtocols`, `deviations`.
     pub rules: RuleSettings,
     /// `onProxyDown`.
     pub on_proxy_down: OnProxyDown,

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     names,
-    policy::DNS_DENY_WITH,
+    policy::{DNS_DENY_WITH, FATES as OPEN_FATES},
     problem::Problem,
     yaml::{Field, Fields, Tree, Value},
 };
@@ -166,6 +166,9 @@ fn policy(fields: &mut Fields<'_>, settings: &mut Settings, problems: &mut Vec<P
     set(fields, "denyScope", &mut rules.deny_scope, problems, |field, problems| field.word(SCOPES, problems));
     section(fields, "http", problems, |fields, problems| {
         set(fields, "upgrades", &mut rules.upgrades, problems, |field, problems| field.word(UPGRADES, problems));
+    });
+    set(fields, "openConnections", &mut rules.open_connections, problems, |field, problems| {
+        field.word(OPEN_FATES, problems)
     });
     set(fields, "allowLocalhost", &mut rules.allow_localhost, problems, truth);
     set(fields, "enableExtendedIPProtocols", &mut rules.extended_ip_protocols, problems, truth);

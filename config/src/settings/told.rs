@@ -2,11 +2,19 @@
 
 use portcullis_rules::{
     bounds::Bounds,
-    settings::{DenyScope, DenyWith, Deviations, Enforcement, Settings, Upgrades},
+    settings::{DenyScope, DenyWith, Deviations, Enforcement, OpenConnections, Settings, Upgrades},
 };
 
 use super::{deny_scope_name, deny_with_name, deviation_names, deviations_by_name, enforcement_name, upgrades_name};
 use crate::{policy::DNS_DENY_WITH, proto};
+
+/// What becomes of open connections, as the settings file has it.
+pub(crate) fn open_connections_name(fate: OpenConnections) -> &'static str {
+    match fate {
+        OpenConnections::Cut => "cut",
+        OpenConnections::Keep => "keep",
+    }
+}
 
 /// As the API has them.
 pub(crate) fn rules_to_proto(settings: &Settings) -> proto::RuleSettings {
@@ -16,6 +24,7 @@ pub(crate) fn rules_to_proto(settings: &Settings) -> proto::RuleSettings {
         deny_names_with,
         deny_scope,
         upgrades,
+        open_connections,
         deviations,
         allow_localhost,
         host_must_agree,
@@ -32,6 +41,7 @@ pub(crate) fn rules_to_proto(settings: &Settings) -> proto::RuleSettings {
         host_must_agree,
         deny_scope: deny_scope_name(deny_scope).to_owned(),
         http_upgrades: upgrades_name(upgrades).to_owned(),
+        open_connections: open_connections_name(open_connections).to_owned(),
         dns_deny_with: names.map_or("", |(word, _)| word).to_owned(),
     }
 }
@@ -63,6 +73,10 @@ pub fn rules_from_proto(told: &proto::RuleSettings) -> Result<Settings, String> 
         .into_iter()
         .find(|upgrades| upgrades_name(*upgrades) == told.http_upgrades)
         .ok_or_else(|| unknown("protocol to switch to", &told.http_upgrades))?;
+    let open_connections = [OpenConnections::Cut, OpenConnections::Keep]
+        .into_iter()
+        .find(|fate| open_connections_name(*fate) == told.open_connections)
+        .ok_or_else(|| unknown("fate of open connections", &told.open_connections))?;
     let mut deviations = Deviations::default();
     for name in &told.deviations {
         let mut known = deviations_by_name(&mut deviations).into_iter();
@@ -75,6 +89,7 @@ pub fn rules_from_proto(told: &proto::RuleSettings) -> Result<Settings, String> 
         deny_names_with,
         deny_scope,
         upgrades,
+        open_connections,
         deviations,
         host_must_agree,
         allow_localhost,
@@ -96,6 +111,7 @@ mod tests {
             deny_names_with: DenyWith::Hide,
             deny_scope: DenyScope::Connection,
             upgrades: Upgrades::Any,
+            open_connections: OpenConnections::Keep,
             deviations: Deviations::ALL,
             allow_localhost: false,
             host_must_agree: false,

@@ -29,7 +29,10 @@ use worker::{Job, Worker};
 use crate::{
     node::{Node, Sink},
     proto::{self, ResourceKey, ResourceResult, ResourceType},
-    settings::{deny_scope_name, deny_with_name, deviation_names, enforcement_name, rules_to_proto, upgrades_name},
+    settings::{
+        deny_scope_name, deny_with_name, deviation_names, enforcement_name, open_connections_name, rules_to_proto,
+        upgrades_name,
+    },
 };
 
 /// Updates that may wait; further senders wait for a place.
@@ -239,6 +242,7 @@ impl Store {
             "denyWith": deny_with_name(view.settings.deny_with),
             "denyScope": deny_scope_name(view.settings.deny_scope),
             "httpUpgrades": upgrades_name(view.settings.upgrades),
+            "openConnections": open_connections_name(view.settings.open_connections),
             "allowLocalhost": view.settings.allow_localhost,
             "enableExtendedIPProtocols": view.settings.extended_ip_protocols,
             "deviations": deviation_names(view.settings.deviations),

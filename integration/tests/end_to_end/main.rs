@@ -17,6 +17,7 @@ mod icmp;
 mod judged;
 mod names;
 mod nodes;
+mod open;
 mod reporting;
 mod scene;
 mod services;

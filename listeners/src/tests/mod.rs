@@ -303,6 +303,7 @@ fn policy(rules: &Rules<'_>, deny_with: DenyWith, deny_scope: DenyScope) -> Opti
         deny_with: Some(deny_with),
         deny_names_with: None,
         deny_scope: Some(deny_scope),
+        open_connections: None,
         origin: Arc::from("test"),
     })
 }

@@ -9,7 +9,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::admin::process::Process;
+use crate::{admin::process::Process, run::ports::Cut};
 
 /// Labels of `portcullis_config_rejected_total`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -25,6 +25,13 @@ pub struct RejectedLabels {
 pub struct LimitLabel {
     /// The setting below `fqdn`: `addressesPerName`, `namesPerAddress`, `addresses`.
     pub limit: &'static str,
+}
+
+/// Labels of `portcullis_open_connections_cut_total`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct CutLabel {
+    /// `denied`, `unjudged`.
+    pub reason: &'static str,
 }
 
 /// Metrics of names that were learnt.
@@ -86,6 +93,8 @@ pub struct Metrics {
     pub rejected: Family<RejectedLabels, Counter>,
     /// Local endpoints that could not be steered at the last try.
     pub faulty: Gauge,
+    /// Open connections that were ended because policy denies them now, or wants them judged.
+    pub cut: Family<CutLabel, Counter>,
     /// Names that were learnt.
     pub names: Names,
 }
@@ -108,12 +117,25 @@ impl Metrics {
             "Local endpoints whose flows could not be steered at the last try",
             self.faulty.clone(),
         );
+        registry.register(
+            "open_connections_cut",
+            "Connections that were ended because they were open when a policy came that denies them or has them judged",
+            self.cut.clone(),
+        );
         self.names.register(registry);
+        self.cut(Cut::default());
         // A counter that is not there cannot be watched: each begins at 0.
         for kind in ["policy", "endpoint", "service", "cidrgroup", "secret"] {
             for reason in ["invalid", "policy_memory", "memory", "work"] {
                 drop(self.rejected.get_or_create(&RejectedLabels { r#type: kind, reason }));
             }
+        }
+    }
+
+    /// Counts open connections that were ended.
+    pub fn cut(&self, cut: Cut) {
+        for (reason, number) in [("denied", cut.denied), ("unjudged", cut.unjudged)] {
+            self.cut.get_or_create(&CutLabel { reason }).inc_by(number as u64);
         }
     }
 

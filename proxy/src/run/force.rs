@@ -52,11 +52,12 @@ impl Force {
 
     /// Tries again what failed, follows namespaces that came and went, and attaches one endpoint again. Blocks.
     pub fn tend(&self) {
-        if let Some(reconciler) = self.lock().as_mut()
-            && (reconciler.tend() | reconciler.mend_next())
-        {
+        let mut reconciler = self.lock();
+        let Some(reconciler) = reconciler.as_mut() else { return };
+        if reconciler.tend() | reconciler.mend_next() {
             self.running.set_faults(reconciler.faults());
         }
+        self.running.metrics().cut(reconciler.take_cut());
     }
 
     /// Gives back the kernel's and the data plane's side, to end them. From then on no configuration comes into force.
@@ -83,7 +84,7 @@ impl Sink for Force {
         self.snapshot.store(snapshot);
         self.running.set_faults(faults);
         self.running.metrics().in_force(revision, faults.len());
-        faults
+        let faults: Vec<Fault> = faults
             .iter()
             .map(|(endpoint, fault)| Fault {
                 endpoint: *endpoint,
@@ -91,7 +92,9 @@ impl Sink for Force {
                 message: fault.message.clone(),
                 remedy: fault.remedy.into(),
             })
-            .collect()
+            .collect();
+        self.running.metrics().cut(reconciler.take_cut());
+        faults
     }
 }
 

@@ -9,6 +9,7 @@ pub mod logging;
 pub mod names;
 pub mod node;
 pub mod notify;
+pub mod open;
 pub mod place;
 pub mod plane;
 pub mod ports;

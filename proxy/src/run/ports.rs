@@ -1,7 +1,9 @@
 //! What bringing a configuration into force asks of its surroundings. `run` gives it the real ones, tests fakes.
 
 use std::{
+    collections::BTreeSet,
     io,
+    net::IpAddr,
     os::fd::{BorrowedFd, OwnedFd},
     path::Path,
     sync::Arc,
@@ -52,6 +54,35 @@ pub struct Attachment<'a> {
     pub sockets: &'a Sockets,
 }
 
+/// What is open in the namespace of an endpoint. Whoever looks through it holds nothing else up.
+pub trait Connections: Send {
+    /// Ends what policy denies now, and what it wants judged and nobody does; `keep` tells in which directions
+    /// (ingress, egress) such connections go on.
+    ///
+    /// # Errors
+    /// Something could not be looked through. What is denied may go on there.
+    fn cut(&self, keep: [bool; 2]) -> Result<Cut, String>;
+
+    /// The other sides of all that is open.
+    ///
+    /// # Errors
+    /// It could not be looked through.
+    fn peers(&self) -> Result<BTreeSet<IpAddr>, String>;
+}
+
+/// How many open connections were ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cut {
+    /// Sockets that were looked at.
+    pub seen: usize,
+    /// Connections that policy denies.
+    pub denied: usize,
+    /// Connections that policy wants judged, and nobody did.
+    pub unjudged: usize,
+    /// UDP sockets could not be looked at.
+    pub unlisted: bool,
+}
+
 /// The kernel's side.
 pub trait Kernel: Send {
     /// Replaces what the kernel is told of an endpoint.
@@ -84,6 +115,27 @@ pub trait Kernel: Send {
     /// # Errors
     /// Something of it is left.
     fn detach(&mut self, id: EndpointId) -> Result<(), String>;
+
+    /// The endpoints whose open connections may fare otherwise than when this was asked last.
+    fn take_changed(&mut self) -> BTreeSet<EndpointId> {
+        BTreeSet::new()
+    }
+
+    /// What is open in the namespace of an endpoint; `None` where nothing is steered.
+    ///
+    /// # Errors
+    /// There is no file descriptor left.
+    fn connections(&self, _id: EndpointId) -> Result<Option<Box<dyn Connections>>, String> {
+        Ok(None)
+    }
+
+    /// What is open in the namespaces of all endpoints that are allowed addresses by name.
+    ///
+    /// # Errors
+    /// There is no file descriptor left.
+    fn connections_by_name(&self) -> Result<Vec<Box<dyn Connections>>, String> {
+        Ok(Vec::new())
+    }
 
     /// Removes what an earlier process left for endpoints that are not named.
     ///

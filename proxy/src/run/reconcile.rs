@@ -22,8 +22,9 @@ use portcullis_rules::{
 
 use crate::run::{
     lessons::Lessons,
+    open::Reviews,
     place::{HOST, Identity},
-    ports::{Attachment, Kernel, Places, Plane, Site, Sockets},
+    ports::{Attachment, Cut, Kernel, Places, Plane, Site, Sockets},
 };
 
 /// A local endpoint that is not as it should be.
@@ -76,6 +77,8 @@ pub struct Reconciler<K, D, P> {
     /// The endpoint that was attached again last.
     mended: Option<EndpointId>,
     faults: BTreeMap<EndpointId, Unsteered>,
+    /// Connections that are open when policy changes.
+    open: Reviews,
 }
 
 impl<K: Kernel, D: Plane, P: Places> Reconciler<K, D, P> {
@@ -96,6 +99,7 @@ impl<K: Kernel, D: Plane, P: Places> Reconciler<K, D, P> {
             swept: false,
             mended: None,
             faults: BTreeMap::new(),
+            open: Reviews::default(),
         }
     }
 
@@ -109,9 +113,11 @@ impl<K: Kernel, D: Plane, P: Places> Reconciler<K, D, P> {
     /// Looks after what time changes: namespaces that came, went or were made anew, and steps that failed. Tells
     /// whether anything had to be done.
     pub fn tend(&mut self) -> bool {
+        let reviewed = self.open.tend(&self.lessons, &self.services());
         let stale = self.held.values().any(|held| self.has_changed(held));
-        if !stale && self.faults.is_empty() && self.leftovers.is_empty() && !self.lessons.are_due() {
-            return false;
+        let unseen = self.open.unseen().next().is_some();
+        if !stale && !unseen && self.faults.is_empty() && self.leftovers.is_empty() && !self.lessons.are_due() {
+            return reviewed;
         }
         self.reconcile(None);
         true
@@ -134,6 +140,7 @@ impl<K: Kernel, D: Plane, P: Places> Reconciler<K, D, P> {
             Err(fault) => self.faults.insert(id, fault),
         };
         self.judge_echo();
+        self.tell_unseen();
         self.log_changes(&before);
         self.faults != before
     }
@@ -141,6 +148,11 @@ impl<K: Kernel, D: Plane, P: Places> Reconciler<K, D, P> {
     /// The endpoints that could not be steered, and why.
     pub fn faults(&self) -> &BTreeMap<EndpointId, Unsteered> {
         &self.faults
+    }
+
+    /// Open connections that were ended since this was asked last.
+    pub fn take_cut(&mut self) -> Cut {
+        self.open.take_cut()
     }
 
     /// By which names are learnt while it works.
@@ -163,6 +175,8 @@ impl<K: Kernel, D: Plane, P: Places> Reconciler<K, D, P> {
         self.steer_wanted();
         self.drop_unwanted();
         self.judge_echo();
+        self.open.follow(&self.lessons, &self.held.keys().copied().collect());
+        self.tell_unseen();
         self.sweep();
         self.log_changes(&before);
     }
@@ -286,6 +300,25 @@ impl<K: Kernel, D: Plane, P: Places> Reconciler<K, D, P> {
                 field: field(&held.place),
                 message: format!("its echo requests (ICMP) are not judged: {error}"),
                 remedy: "needs Linux 6.15 or newer; everything else of its policy is in force",
+            });
+        }
+    }
+
+    /// The services of the host.
+    fn services(&self) -> Vec<EndpointId> {
+        let service = |held: &Held| matches!(held.place, Place::Cgroup(_)) && held.attached.is_some();
+        self.held.iter().filter(|(_, held)| service(held)).map(|(id, _)| *id).collect()
+    }
+
+    /// Where open connections could not be looked through, some may go on that policy denies.
+    fn tell_unseen(&mut self) {
+        for (id, unseen) in self.open.unseen() {
+            let Some(held) = self.held.get(&id) else { continue };
+            let (message, remedy) = unseen.told();
+            self.faults.entry(id).or_insert_with(|| Unsteered {
+                field: field(&held.place),
+                message: message.to_owned(),
+                remedy,
             });
         }
     }

@@ -1,20 +1,21 @@
 //! The kernel's side, as `redirect-ebpf` does it.
 
 use std::{
+    collections::BTreeSet,
     io,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     os::fd::{AsFd, BorrowedFd},
 };
 
 use portcullis_redirect::{
-    Action, AddressChange, Attachment as Request, Class, Direction, Legs, Listeners, Place, Redirect,
+    Action, AddressChange, Attachment as Request, Class, Direction, Keep, Legs, Listeners, Place, Redirect,
 };
 use portcullis_rules::{
     steering::{self, PortClass, SteeringTable},
     world::{self, EndpointId, Transport},
 };
 
-use crate::run::ports::{Attachment, Kernel, Site, Sockets};
+use crate::run::ports::{Attachment, Connections, Cut, Kernel, Site, Sockets};
 
 /// IP protocol numbers (IANA).
 const TCP: u8 = 6;
@@ -87,9 +88,44 @@ impl Kernel for Steering {
         self.redirect.detach(id.0).map_err(|error| error.to_string())
     }
 
+    fn take_changed(&mut self) -> BTreeSet<EndpointId> {
+        self.redirect.take_changed().into_iter().map(EndpointId).collect()
+    }
+
+    fn connections(&self, id: EndpointId) -> Result<Option<Box<dyn Connections>>, String> {
+        let open = self.redirect.connections(id.0).map_err(|error| error.to_string())?;
+        Ok(open.map(|open| Box::new(Open(open)) as Box<dyn Connections>))
+    }
+
+    fn connections_by_name(&self) -> Result<Vec<Box<dyn Connections>>, String> {
+        let open = self.redirect.learning().map_err(|error| error.to_string())?;
+        Ok(open.into_iter().map(|open| Box::new(Open(open)) as Box<dyn Connections>).collect())
+    }
+
     fn retain(&mut self, ids: &[EndpointId]) -> Result<(), String> {
         let ids: Vec<u32> = ids.iter().map(|id| id.0).collect();
         self.redirect.retain(&ids).map_err(|error| error.to_string())
+    }
+}
+
+/// Open connections, in the words of the rules.
+struct Open(portcullis_redirect::Connections);
+
+impl Connections for Open {
+    fn cut(&self, [ingress, egress]: [bool; 2]) -> Result<Cut, String> {
+        let cut = self.0.cut(Keep { ingress, egress }).map_err(|error| error.to_string())?;
+        if cut.denied + cut.unjudged > 0 {
+            let (denied, unjudged, seen) = (cut.denied, cut.unjudged, cut.seen);
+            tracing::info!(denied, unjudged, seen, took = ?cut.took, "open connections were cut");
+        }
+        if let Some(error) = &cut.unlisted {
+            tracing::debug!(%error, "UDP sockets cannot be listed");
+        }
+        Ok(Cut { seen: cut.seen, denied: cut.denied, unjudged: cut.unjudged, unlisted: cut.unlisted.is_some() })
+    }
+
+    fn peers(&self) -> Result<BTreeSet<IpAddr>, String> {
+        self.0.peers().map_err(|error| error.to_string())
     }
 }
 

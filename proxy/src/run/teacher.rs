@@ -10,7 +10,7 @@ mod recent;
 mod uses;
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeSet, HashSet},
     io,
     net::IpAddr,
     path::Path,
@@ -30,7 +30,7 @@ use portcullis_rules::{snapshot::Snapshot, world::EndpointId};
 use self::{journal::Journal, queue::Queue, recent::Recent, uses::Uses};
 use crate::{
     admin::metrics::Names as NameMetrics,
-    run::{lessons::Lessons, ports::Kernel},
+    run::{lessons::Lessons, open::Pace, ports::Kernel},
 };
 
 /// How often it is looked for addresses that have had their time.
@@ -245,7 +245,8 @@ impl Desk {
         self.lags.get_or_init(|| lessons.lags());
         let Memory { journal, clock } = memory;
         let (fresh, renewed, expired) = (Vec::new(), HashSet::new(), Instant::now());
-        let work = Work { desk: self, lessons, journal, clock, metrics, fresh, renewed, expired };
+        let (looks, blind) = (Pace::default(), false);
+        let work = Work { desk: self, lessons, journal, clock, metrics, fresh, renewed, expired, looks, blind };
         let thread = thread::Builder::new().name("names".to_owned()).spawn(move || work.run())?;
         Ok(Teacher { words, thread: Some(thread) })
     }
@@ -262,6 +263,10 @@ struct Work<K> {
     /// Names that hold longer than the journal knows.
     renewed: HashSet<String>,
     expired: Instant,
+    /// How often it is looked which connections are open.
+    looks: Pace,
+    /// That failed, and was said.
+    blind: bool,
 }
 
 impl<K: Kernel> Work<K> {
@@ -308,17 +313,41 @@ impl<K: Kernel> Work<K> {
     /// let go.
     fn expire(&mut self, words: &mut Vec<Word>) {
         self.expired = Instant::now();
+        let Some(open) = self.open_addresses() else { return };
         let moments = Arc::clone(&self.desk.moments);
         moments.change(|| {
             self.desk.words.take_now(words);
             self.teach_all(words);
             let uses = &self.desk.uses;
-            match self.lessons.expire(self.clock.now(), &|address| uses.are_there(address)) {
+            let in_use = |address| uses.are_there(address) || open.contains(&address);
+            match self.lessons.expire(self.clock.now(), &in_use) {
                 Ok(_) => {}
                 Err(error) => tracing::error!("{error}; it is tried again"),
             }
         });
         self.fresh.extend(self.renewed.drain());
+    }
+
+    /// The addresses to which connections are open that nobody relays; `None` where some may be due and it is not time to look
+    /// again yet. An address that is not seen because looking failed has its time: what is open goes on, new ones are refused.
+    fn open_addresses(&mut self) -> Option<BTreeSet<IpAddr>> {
+        let now = self.clock.now();
+        if self.lessons.read(Book::due).is_none_or(|due| due > now) {
+            return Some(BTreeSet::new());
+        }
+        let began = Instant::now();
+        if !self.looks.is_due(began) {
+            return None;
+        }
+        let found = self.lessons.open_addresses();
+        self.looks.note(Instant::now(), began.elapsed());
+        if let Err(error) = &found
+            && !self.blind
+        {
+            tracing::warn!(error, "addresses of names may be forgotten while connections to them are open");
+        }
+        self.blind = found.is_err();
+        Some(found.unwrap_or_default())
     }
 
     /// Writes down what is new at once, and what holds longer each second.

@@ -175,6 +175,18 @@ pub struct StubKey {
     pub address: [u8; 16],
 }
 
+/// Value of `SERVICES`: an endpoint of the host, by its cgroup and each one below.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Service {
+    /// Cookie of the network namespace whose sockets are meant.
+    pub home: u64,
+    /// Number of the endpoint.
+    pub endpoint: u32,
+    /// 0.
+    pub reserved: u32,
+}
+
 /// A flow that was refused in the kernel.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -206,7 +218,7 @@ mod plain {
             )*
         };
     }
-    plain!(PortKey, PeerKey, LocalKey, LegKey, ReplyKey, OwnerKey, StubKey, Refusal);
+    plain!(PortKey, PeerKey, LocalKey, LegKey, ReplyKey, OwnerKey, StubKey, Service, Refusal);
 }
 
 const _: () = {
@@ -217,5 +229,6 @@ const _: () = {
     assert!(size_of::<ReplyKey>() == 24);
     assert!(size_of::<OwnerKey>() == 8);
     assert!(size_of::<StubKey>() == 24);
+    assert!(size_of::<Service>() == 16);
     assert!(size_of::<Refusal>() == 28);
 };

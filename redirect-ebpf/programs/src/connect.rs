@@ -4,7 +4,10 @@ use aya_ebpf::{
     bindings::bpf_sock,
     helpers::{
         bpf_get_netns_cookie, bpf_set_retval,
-        generated::{bpf_map_lookup_elem, bpf_setsockopt, bpf_sk_release},
+        generated::{
+            bpf_get_current_ancestor_cgroup_id, bpf_get_socket_cookie, bpf_ktime_get_ns, bpf_map_lookup_elem,
+            bpf_setsockopt, bpf_sk_release,
+        },
     },
     macros::cgroup_sock_addr,
     programs::SockAddrContext,
@@ -13,7 +16,7 @@ use portcullis_redirect_common::{EGRESS, LEG_OUT, LegKey, LocalKey, MARK, MARK_U
 
 use crate::{
     ENDPOINT, HOME, cookie,
-    maps::{DNS, LISTENERS, LOCALS, OWN_LEGS, OWN_SOCKETS, PODS, REPLIES},
+    maps::{DNS, JUDGED, LISTENERS, LOCALS, MARKED, OWN_LEGS, OWN_SOCKETS, PODS, REPLIES, SERVICES},
     number,
     verdict::{Flow, is_loopback, is_v4, mapped, plain, protocol, read, read6, tell, verdict},
 };
@@ -26,6 +29,11 @@ const ECONNREFUSED: i32 = 111;
 const EAGAIN: i32 = 11;
 /// State of a socket that is connected, of UDP too.
 const ESTABLISHED: u32 = 1;
+/// How long a socket's new mark is not trusted, in nanoseconds: longer than any datagram is on its way from where the
+/// kernel reads the mark to the program.
+const UNSETTLED: u64 = 1_000_000_000;
+/// Cgroups above a process that are looked at.
+const DEPTH: i32 = 12;
 
 /// IPv4 TCP and connected UDP.
 #[cgroup_sock_addr(connect4)]
@@ -66,7 +74,7 @@ fn connect(ctx: &SockAddrContext, peer: [u8; 16]) -> i32 {
         STEER if is_at_home(ctx) && has_listener(&flow) => {
             // A UDP socket may send elsewhere later: the rule for its mark looks at the port as well.
             let wanted = if flow.protocol == UDP { MARK_UDP } else { MARK };
-            if mark(ctx) == wanted || set_mark(ctx, wanted) {
+            if mark(ctx) == wanted || (note_mark(ctx, &flow) && set_mark(ctx, wanted)) {
                 ALLOWED
             } else {
                 refuse(&flow, ECONNREFUSED, true)
@@ -89,13 +97,16 @@ fn sendmsg(ctx: &SockAddrContext, peer: [u8; 16]) -> i32 {
             ALLOWED
         }
         STEER if is_at_home(ctx) && has_listener(&flow) => {
-            if mark(ctx) == MARK_UDP {
+            if mark(ctx) == MARK_UDP && is_settled(ctx) {
                 expect_reply(ctx, &flow);
                 return ALLOWED;
             }
-            // A socket older than the programs has no mark from birth. Its next datagram has one; this one must not
-            // escape.
-            set_mark(ctx, MARK_UDP);
+            // A socket older than the programs has no mark from birth. Later datagrams have one; this one must not escape,
+            // and neither must those of other threads that are on their way.
+            if mark(ctx) != MARK_UDP {
+                note_mark(ctx, &flow);
+                set_mark(ctx, MARK_UDP);
+            }
             unsafe { bpf_set_retval(-EAGAIN) };
             REFUSED
         }
@@ -130,10 +141,37 @@ fn flow(ctx: &SockAddrContext, peer: [u8; 16]) -> Option<Flow> {
 fn endpoint(ctx: &SockAddrContext) -> Option<u32> {
     let fixed = number(&ENDPOINT);
     if fixed != 0 {
+        if let Some(judged) = JUDGED.get_ptr_mut(0) {
+            unsafe { *judged = bpf_get_socket_cookie(ctx.sock_addr.cast()) };
+        }
         return Some(fixed);
     }
     let cookie = unsafe { bpf_get_netns_cookie(ctx.sock_addr.cast()) };
-    unsafe { PODS.get(cookie) }.copied()
+    match unsafe { PODS.get(cookie) } {
+        Some(endpoint) => Some(*endpoint),
+        None => service(ctx, cookie),
+    }
+}
+
+/// A socket stays in the cgroup that it was made in, so one that is handed to a service of the host meets none of the
+/// service's programs. Here it is judged by the process that uses it.
+#[inline(always)]
+fn service(ctx: &SockAddrContext, home: u64) -> Option<u32> {
+    unsafe { SERVICES.get(0) }?;
+    let mut level = 0;
+    while level < DEPTH {
+        let cgroup = unsafe { bpf_get_current_ancestor_cgroup_id(level) };
+        if cgroup == 0 {
+            return None;
+        }
+        if let Some(service) = unsafe { SERVICES.get(cgroup) } {
+            let judged = JUDGED.get_ptr_mut(0).map_or(0, |judged| unsafe { *judged });
+            let is_judged = judged == unsafe { bpf_get_socket_cookie(ctx.sock_addr.cast()) };
+            return if service.home == home && !is_judged { Some(service.endpoint) } else { None };
+        }
+        level += 1;
+    }
+    None
 }
 
 /// Whether the socket is in the endpoint's network namespace. A process of a service may run in another one, where no
@@ -170,6 +208,28 @@ fn forget_route(ctx: &SockAddrContext) {
         set_mark(ctx, MARK);
         set_mark(ctx, mark);
     }
+}
+
+/// Notes that the mark of a UDP socket changes now. False: there is no memory for it.
+#[inline(always)]
+fn note_mark(ctx: &SockAddrContext, flow: &Flow) -> bool {
+    if flow.protocol != UDP {
+        return true;
+    }
+    let mut now = unsafe { bpf_ktime_get_ns() };
+    let noted = unsafe { MARKED.get_or_insert_ptr_mut(ctx, Some(&mut now)) };
+    if noted.is_null() {
+        return false;
+    }
+    unsafe { *noted = now };
+    true
+}
+
+/// Whether every datagram of a socket has the mark that it has now: from birth, or for long enough.
+#[inline(always)]
+fn is_settled(ctx: &SockAddrContext) -> bool {
+    let noted = unsafe { MARKED.get_ptr_mut(ctx) };
+    noted.is_null() || unsafe { bpf_ktime_get_ns() - *noted } >= UNSETTLED
 }
 
 #[inline(always)]

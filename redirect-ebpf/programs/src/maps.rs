@@ -1,13 +1,20 @@
 //! The maps. All are shared between the programs of every namespace by pinning.
 
 use aya_ebpf::{
+    bindings::bpf_map_type::BPF_MAP_TYPE_SK_STORAGE,
     btf_maps::SkStorage,
+    helpers::generated::bpf_sk_storage_get,
     macros::{btf_map, map},
     maps::{HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf, SockMap},
+    programs::SockAddrContext,
 };
-use portcullis_redirect_common::{LegKey, LocalKey, MAX_ENDPOINTS, OwnerKey, PeerKey, PortKey, ReplyKey, StubKey};
+use portcullis_redirect_common::{
+    LegKey, LocalKey, MAX_ENDPOINTS, OwnerKey, PeerKey, PortKey, ReplyKey, Service, StubKey,
+};
 
 const BPF_F_NO_PREALLOC: u32 = 1;
+/// A socket that is accepted has what its listener has (linux/bpf.h).
+const BPF_F_CLONE: u32 = 1 << 9;
 
 /// Port class of (endpoint, direction, protocol, port). No entry: not enforced.
 #[map]
@@ -57,11 +64,55 @@ pub static REFUSALS: RingBuf = RingBuf::with_byte_size(256 * 1024, 0);
 #[map]
 pub static LOST: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
 
-/// Sockets of our own: connect programs let them alone. Only the holder of the descriptor can enter one.
+/// Sockets of our own, and those that they accept: connect programs let them alone, and nobody cuts them. Only the holder of
+/// the descriptor can enter one.
 #[btf_map]
-pub static OWN_SOCKETS: SkStorage<u32> = SkStorage::new();
+pub static OWN_SOCKETS: OwnSockets = OwnSockets::new();
+
+/// When a UDP socket older than the programs got its mark, in nanoseconds since boot.
+#[btf_map]
+pub static MARKED: SkStorage<u64> = SkStorage::new();
+
+/// Endpoints by cgroup, for sockets that were made elsewhere and handed in. 0 is there while any other cgroup is.
+#[map]
+pub static SERVICES: HashMap<u64, Service> = HashMap::with_max_entries(MAX_ENDPOINTS, BPF_F_NO_PREALLOC);
+
+/// The socket that a program of a cgroup has judged last on this processor: those above all run after it.
+#[map]
+pub static JUDGED: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
 
 /// Old values of the sysctls we set, by network-namespace cookie. No program reads it: it lives here because it has to
 /// outlive the process that set them.
 #[map]
 pub static SYSCTLS: HashMap<u64, u32> = HashMap::with_max_entries(MAX_ENDPOINTS, BPF_F_NO_PREALLOC);
+
+/// A socket storage with a flag that [`SkStorage`] does not take. The loader reads the types of its fields.
+#[repr(C)]
+pub struct OwnSockets {
+    r#type: *const [i32; BPF_MAP_TYPE_SK_STORAGE as usize],
+    key: *const i32,
+    value: *const u32,
+    max_entries: *const [i32; 0],
+    map_flags: *const [i32; (BPF_F_NO_PREALLOC | BPF_F_CLONE) as usize],
+}
+
+// SAFETY: the fields are never read; the loader puts a map in its place.
+unsafe impl Sync for OwnSockets {}
+
+impl OwnSockets {
+    const fn new() -> Self {
+        use core::ptr::null;
+        Self { r#type: null(), key: null(), value: null(), max_entries: null(), map_flags: null() }
+    }
+
+    /// What is noted of the context's socket; null if nothing is.
+    ///
+    /// # Safety
+    /// What it points to may be gone when the program ends.
+    #[inline(always)]
+    pub unsafe fn get_ptr_mut(&self, ctx: &SockAddrContext) -> *mut u32 {
+        let sk = unsafe { (*ctx.sock_addr).__bindgen_anon_1.sk };
+        let map = core::ptr::from_ref(self).cast_mut().cast();
+        unsafe { bpf_sk_storage_get(map, sk.cast(), core::ptr::null_mut(), 0) }.cast()
+    }
+}

@@ -1,17 +1,21 @@
 //! The ports whose datagrams are steered, in step with the table.
 
-use std::os::fd::AsFd;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    os::fd::AsFd,
+    sync::Arc,
+};
 
 use portcullis_redirect_common::slot;
 
 use super::Redirect;
 use crate::{
     attachment::Listeners,
+    connections::{Connections, Keep},
     datagrams,
     error::Error,
-    namespace,
-    older::Older,
-    routes,
+    namespace, routes,
+    site::Site,
     table::{AddressChange, Class},
 };
 
@@ -25,6 +29,7 @@ impl Redirect {
     pub fn set_table(&mut self, id: u32, classes: &[Class]) -> Result<(), Error> {
         let classes: Vec<Class> = classes.iter().map(datagrams::feasible).collect();
         let Err(cause) = self.replace_table(id, &classes) else { return Ok(()) };
+        self.changed.insert(id);
         match self.maps.shut(id, &classes) {
             Ok(()) => Err(cause),
             Err(source) => Err(Error::Open { cause: Box::new(cause), source: Box::new(source) }),
@@ -34,19 +39,25 @@ impl Redirect {
     fn replace_table(&mut self, id: u32, classes: &[Class]) -> Result<(), Error> {
         let ports = datagrams::ports(classes);
         let before = self.udp_ports.get(&id).cloned().unwrap_or_default();
-        let changed = before != ports;
+        let lost_before = self.lost_ports.get(&id).cloned().unwrap_or_default();
+        let lost = datagrams::lost(&[before.clone(), lost_before.clone()].concat(), classes);
+        let changed = before != ports || lost_before != lost;
         if changed {
             // A datagram that the table wants steered needs its rule, so rules come first and go last.
             self.udp_ports.insert(id, [before, ports.clone()].concat());
             self.make_port_rules(id)?;
         }
         self.mark_births(id)?;
-        self.maps.set_table(id, classes)?;
+        if self.maps.set_table(id, classes)? {
+            self.changed.insert(id);
+        }
         self.maps.set_stubs(id, &datagrams::stubs(id, classes))?;
-        self.udp_ports.insert(id, ports);
         if changed {
+            // What is connected meets no hook: it would go on by a route of its own once its rule is gone.
+            self.cut_judged_datagrams(id);
+            self.udp_ports.insert(id, ports);
+            self.lost_ports.insert(id, lost);
             self.make_port_rules(id)?;
-            self.cut_older(id);
         }
         Ok(())
     }
@@ -83,41 +94,67 @@ impl Redirect {
     pub(super) fn mark_births(&mut self, id: u32) -> Result<(), Error> {
         let Some(attached) = self.attached.get(&id) else { return Ok(()) };
         let steered = self.udp_ports.get(&id).is_some_and(|ports| !ports.is_empty());
-        self.maps.set_birth_mark(id, !attached.host || steered)
+        self.maps.set_birth_mark(id, attached.site == Site::Pod || steered)
     }
 
     /// Makes the rules for steered ports in the namespace of an endpoint, and removes those that are not wanted any more.
     fn make_port_rules(&self, id: u32) -> Result<(), Error> {
         let Some(attached) = self.attached.get(&id) else { return Ok(()) };
-        let ports = self.ports_inside(attached.inode);
+        let (ports, lost) = self.ports_inside(attached.inode);
         let failed = |source| Error::Namespace { endpoint: id, step: "make rules for UDP ports", source };
-        namespace::inside(attached.netns.as_fd(), || routes::set_ports(&ports)).map_err(failed)
+        namespace::inside(attached.netns.as_fd(), || routes::set_ports(&ports, &lost)).map_err(failed)
     }
 
-    /// The steered UDP ports of a namespace: an endpoint that changes its number is there twice for a moment.
-    pub(super) fn ports_inside(&self, inode: u64) -> Vec<(u16, u16)> {
-        let there = self.attached.iter().filter(|(_, attached)| attached.inode == inode);
-        datagrams::join(there.filter_map(|(id, _)| self.udp_ports.get(id)).flatten().copied().collect())
+    /// The UDP ports of a namespace that are steered, and those that were once and are refused now. An endpoint that changes
+    /// its number is there twice for a moment.
+    pub(super) fn ports_inside(&self, inode: u64) -> (datagrams::Ranges, datagrams::Ranges) {
+        let ids = || self.attached.iter().filter(|(_, attached)| attached.inode == inode).map(|(id, _)| id);
+        let all = |ports: &BTreeMap<u32, datagrams::Ranges>| {
+            datagrams::join(ids().filter_map(|id| ports.get(id)).flatten().copied().collect())
+        };
+        (all(&self.udp_ports), all(&self.lost_ports))
     }
 
-    /// Cuts sockets that were connected to a steered port before the programs were there: no hook sees what they send.
-    /// Their programs are told by an error and connect again. A kernel that cannot do it goes on unharmed, with a warning.
-    pub(super) fn cut_older(&self, id: u32) {
-        let Some(attached) = self.attached.get(&id) else { return };
-        let ports = self.udp_ports.get(&id).cloned().unwrap_or_default();
-        if ports.is_empty() {
-            return;
+    /// Ends connected sockets whose datagrams were judged and are refused now, as long as their rule still stands. All others
+    /// are looked through when the whole of the policy is in force.
+    fn cut_judged_datagrams(&self, id: u32) {
+        let cut = self.connections(id).and_then(|connections| {
+            connections.map_or(Ok(()), |connections| connections.cut_datagrams(Keep::ALL).map(drop))
+        });
+        if let Err(error) = cut {
+            tracing::warn!(endpoint = id, %error, "datagrams of sockets that were judged may go on unjudged");
         }
-        let older = Older { ports: &ports, own: &attached.addresses, cgroup: attached.cgroup.as_deref() };
-        match namespace::inside(attached.netns.as_fd(), || older.cut()) {
-            Ok(0) => {}
-            Ok(cut) => tracing::info!(endpoint = id, cut, "connected UDP sockets older than their policy were cut"),
-            Err(error) => tracing::warn!(
-                endpoint = id,
-                %error,
-                "connected UDP sockets that are older than this endpoint's steering are not judged until they close; \
-                 restart its programs, or use a kernel with CONFIG_INET_UDP_DIAG and CONFIG_INET_DIAG_DESTROY"
-            ),
-        }
+    }
+
+    /// What is open in the namespace of an endpoint; `None` for one that is not attached.
+    ///
+    /// # Errors
+    /// There is no file descriptor left.
+    pub fn connections(&self, id: u32) -> Result<Option<Connections>, Error> {
+        let Some(attached) = self.attached.get(&id) else { return Ok(None) };
+        let failed = |source| Error::Namespace { endpoint: id, step: "keep", source };
+        Ok(Some(Connections {
+            endpoint: id,
+            netns: attached.netns.try_clone().map_err(failed)?,
+            site: attached.site,
+            cgroup: attached.cgroup.clone(),
+            owned: attached.owned.clone(),
+            addresses: attached.addresses.clone(),
+            judge: Arc::clone(&self.judge),
+        }))
+    }
+
+    /// The endpoints whose open connections may fare otherwise than when this was asked last: their tables changed, or they were
+    /// attached.
+    pub fn take_changed(&mut self) -> BTreeSet<u32> {
+        std::mem::take(&mut self.changed)
+    }
+
+    /// What is open in the namespaces of endpoints that are allowed addresses by name.
+    ///
+    /// # Errors
+    /// There is no file descriptor left.
+    pub fn learning(&self) -> Result<Vec<Connections>, Error> {
+        self.maps.learning().into_iter().filter_map(|id| self.connections(id).transpose()).collect()
     }
 }

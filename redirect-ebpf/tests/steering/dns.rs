@@ -5,13 +5,12 @@ use std::{
     net::{IpAddr, SocketAddr, UdpSocket},
 };
 
-use portcullis_integration::{Lab, wait::uninterrupted};
-use portcullis_redirect::{Action, Class, Direction, Redirect};
+use portcullis_integration::wait::uninterrupted;
+use portcullis_redirect::{Action, Class, Direction};
 
 use crate::{
-    bench::{APP, Bench, FAMILIES, TCP, UDP, able, attach, class, ip, options},
+    bench::{APP, Bench, FAMILIES, TCP, UDP, able, class, ip},
     datagrams::Asked,
-    proxy::Proxy,
     resolver::{BOTH, DNS, Resolver, answer, exchange, query, socket, steered},
     sockets::{Datagram, HANG, Outcome, Server, get, mapped},
 };
@@ -163,52 +162,6 @@ fn a_port_is_steered_as_a_whole_and_refused_servers_stay_refused() {
             assert!(outcome.is_refused(), "{how:?}: {outcome:?}");
         }
     }
-}
-
-#[test]
-fn a_socket_older_than_the_programs_loses_one_question_and_nothing_gets_away() {
-    if !able() {
-        return;
-    }
-    for policy_comes_first in [true, false] {
-        older_than_the_programs(policy_comes_first);
-    }
-}
-
-fn older_than_the_programs(policy_comes_first: bool) {
-    let mut lab = Lab::new().unwrap();
-    let (app, outside) = (lab.pod("app").unwrap(), lab.pod("outside").unwrap());
-    let old = FAMILIES.map(|v6| socket(&app, v6));
-    let _resolvers = Resolver::both(&outside, DNS);
-    let connected = FAMILIES.map(|v6| {
-        let socket = socket(&app, v6);
-        assert!(exchange(&socket, Datagram::Connected, outside.address(v6, DNS)).is_direct_from(ip(&app, v6)));
-        socket
-    });
-    let mut redirect = Redirect::open(options(&lab, true)).unwrap();
-    let proxy = Proxy::start(&app, APP, &app.addresses(), redirect.legs());
-    if policy_comes_first {
-        redirect.set_table(APP, &steered(&[DNS])).unwrap();
-        attach(&mut redirect, &app, &proxy, &app.addresses());
-    } else {
-        attach(&mut redirect, &app, &proxy, &app.addresses());
-        redirect.set_table(APP, &steered(&[DNS])).unwrap();
-    }
-    for (socket, v6) in old.iter().zip(FAMILIES) {
-        let to = outside.address(v6, DNS);
-        assert_eq!(exchange(socket, Datagram::Unconnected, to), Outcome::Failed(ErrorKind::WouldBlock));
-        assert!(exchange(socket, Datagram::Unconnected, to).is_steered_from(ip(&app, v6)));
-        assert!(exchange(socket, Datagram::Connected, to).is_steered_from(ip(&app, v6)));
-    }
-    assert_eq!(proxy.datagrams.asked().len(), 4);
-    for (socket, v6) in connected.iter().zip(FAMILIES) {
-        // What it sends meets no hook, so it was cut: who waits for an answer is told, and it has to connect again.
-        assert_eq!(socket.recv(&mut [0; 16]).unwrap_err().kind(), ErrorKind::ConnectionAborted);
-        assert_eq!(socket.send(b"who am I?").unwrap_err().raw_os_error(), Some(libc::EDESTADDRREQ));
-        let outcome = exchange(socket, Datagram::Connected, outside.address(v6, DNS));
-        assert!(outcome.is_steered_from(ip(&app, v6)), "{outcome:?}");
-    }
-    drop((redirect, lab));
 }
 
 #[test]

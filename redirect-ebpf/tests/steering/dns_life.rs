@@ -8,7 +8,7 @@ use std::{
 };
 
 use portcullis_integration::{Lab, Need, Pod, Site, require, wait};
-use portcullis_redirect::{Attachment, Class, Options, Place, Redirect};
+use portcullis_redirect::{Attachment, Class, Keep, Options, Place, Redirect};
 
 use crate::{
     bench::{self, APP, Bench, FAMILIES, attach, ip, options},
@@ -253,6 +253,8 @@ fn connected_sockets_of_a_service_that_are_older_than_the_programs_are_cut_and_n
         });
         let cgroup = host.service.cgroup.clone();
         host.attach(&cgroup, &steered(&[DNS]));
+        let told = host.redirect.connections(APP).unwrap().unwrap().cut(Keep::default()).unwrap();
+        assert_eq!((told.denied, told.unjudged), (0, 2), "{told:?}");
         std::fs::write(&go, "").unwrap();
         for [service, other] in started {
             let (cut, kept) = (service.join().unwrap(), other.join().unwrap());

@@ -3,13 +3,13 @@
 
 use std::{
     fs,
-    io::{Read, Write},
+    io::Read,
     net::{IpAddr, SocketAddr, TcpListener, TcpStream},
     os::fd::AsFd,
 };
 
 use portcullis_integration::{Lab, Need, Pod, Site, require};
-use portcullis_redirect::{Action, Attachment, Class, Direction, Error, Options, Place, Redirect};
+use portcullis_redirect::{Action, Attachment, Class, Direction, Error, Keep, Options, Place, Redirect};
 
 use crate::{
     bench::{self, FAMILIES, REFUSED, STEERED, UDP, UNSTEERED, class, options, table},
@@ -118,7 +118,7 @@ fn ingress_is_judged_on_every_port_of_the_host_but_what_it_sends_to_itself() {
 }
 
 #[test]
-fn a_connection_that_was_open_before_goes_on_and_a_new_one_is_refused() {
+fn a_connection_that_was_open_before_is_cut_and_a_new_one_is_refused() {
     if !able() {
         return;
     }
@@ -131,13 +131,11 @@ fn a_connection_that_was_open_before_goes_on_and_a_new_one_is_refused() {
     for stream in [&client, &server] {
         stream.set_read_timeout(Some(HANG)).unwrap();
     }
-    let mut heard = [0; 5];
-    client.write_all(b"still").unwrap();
-    server.read_exact(&mut heard).unwrap();
-    assert_eq!(&heard, b"still");
-    server.write_all(b"there").unwrap();
-    client.read_exact(&mut heard).unwrap();
-    assert_eq!(&heard, b"there");
+    let kept = host.lab.node().inside(|| TcpStream::connect(listener.local_addr().unwrap()).unwrap());
+    let told = host.redirect.connections(NODE).unwrap().unwrap().cut(Keep::default()).unwrap();
+    assert_eq!((told.denied, told.unjudged), (1, 0), "not what the host has with itself: {told:?}");
+    assert!(client.read(&mut [0]).is_err() && server.read(&mut [0]).is_err());
+    assert!(kept.peer_addr().is_ok());
     assert!(get(&host.outside, address).is_refused());
 }
 

@@ -15,6 +15,7 @@ use super::{
 use crate::{
     bounds::Meter,
     policy::{Entry, IcmpField, L7Rules, Policy, PortRef, PortRule, PortSpec, Rule},
+    settings::OpenConnections,
     verdict::RuleInfo,
     world::{Direction, Transport, World},
 };
@@ -59,6 +60,8 @@ pub(crate) struct Selected {
     /// The subjects are nodes.
     pub(crate) node: bool,
     pub(crate) sides: [Side; 2],
+    /// What its policy says of open connections.
+    pub(crate) open_connections: Option<OpenConnections>,
 }
 
 /// About what a grant takes, in bytes, beside the path of its rule and its list of ports.
@@ -166,8 +169,9 @@ impl<'w> Lister<'w> {
         ];
         let subject =
             if rule.node { rule.subject.clone() } else { rule.subject.for_subject(policy.namespace.as_deref()) };
+        let open_connections = policy.open_connections;
         let policy = self.meter.current();
-        Selected { subjects: self.resolver.select(subject), policy, node: rule.node, sides }
+        Selected { subjects: self.resolver.select(subject), policy, node: rule.node, sides, open_connections }
     }
 
     fn entry(&mut self, context: &Context<'w>, number: usize, entry: &Entry) {

@@ -30,7 +30,7 @@ use crate::{
     bounds::{Bounds, Meter, Overrun},
     learning::Learner,
     pattern::Automaton,
-    settings::{Enforcement, Settings},
+    settings::{Enforcement, OpenConnections, Settings},
     steering::Action,
     table::Told,
     world::{Direction, Endpoint, EndpointId, Port, Transport, World},
@@ -71,6 +71,8 @@ pub(crate) struct Side {
     allowed: Vec<Arc<Peers>>,
     /// Some rule of this direction has `icmps`.
     pub(crate) speaks_of_icmp: bool,
+    /// Open connections go on although they are denied or unjudged.
+    pub(crate) keeps_open: bool,
 }
 
 impl Side {
@@ -274,7 +276,20 @@ impl Binder<'_> {
             }
         }
         let speaks_of_icmp = grants.iter().any(|id| self.grant(*id).is_about_icmp());
-        Some(Side { classes, allowed, speaks_of_icmp })
+        let keeps_open = self.keeps_open(selecting, direction);
+        Some(Side { classes, allowed, speaks_of_icmp, keeps_open })
+    }
+
+    /// Whether all policies that speak of a direction keep what is open: together they deny, and none of them weakens another.
+    fn keeps_open(&self, selecting: &[usize], direction: Direction) -> bool {
+        let node = self.settings.open_connections;
+        let speaking =
+            selecting.iter().map(|rule| &self.rules[*rule]).filter(|rule| rule.sides[direction as usize].speaks);
+        let mut words = speaking.map(|rule| rule.open_connections.unwrap_or(node)).peekable();
+        match words.peek() {
+            Some(_) => words.all(|word| word == OpenConnections::Keep),
+            None => node == OpenConnections::Keep,
+        }
     }
 
     fn grant(&self, id: GrantId) -> &Grant {

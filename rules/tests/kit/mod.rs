@@ -156,6 +156,7 @@ pub fn policy(name: &str, rules: Vec<Rule>) -> Policy {
         deny_with: None,
         deny_names_with: None,
         deny_scope: None,
+        open_connections: None,
         origin: "test".into(),
     }
 }

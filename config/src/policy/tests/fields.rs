@@ -3,7 +3,7 @@
 use portcullis_rules::{
     labels::Operator,
     policy::{Entity, FqdnSelector, Matcher, Mismatch, PortRef, Position, ServiceName, Wanted},
-    settings::{DenyScope, DenyWith, Settings},
+    settings::{DenyScope, DenyWith, OpenConnections, Settings},
     world::Transport,
 };
 
@@ -20,7 +20,7 @@ fn a_policy_has_its_name_namespace_rules_and_positions() {
          \x20 uid: 0\n\
          \x20 creationTimestamp: null\n\
          \x20 labels: {a: b}\n\
-         \x20 annotations: {portcullis.io/deny-with: respond, portcullis.io/deny-scope: connection, other.example/x: y}\n\
+         \x20 annotations: {portcullis.io/deny-with: respond, portcullis.io/deny-scope: connection, portcullis.io/open-connections: keep, other.example/x: y}\n\
          spec:\n\
          \x20 description: about it\n\
          \x20 labels: [{key: a, value: b}]\n\
@@ -39,6 +39,7 @@ fn a_policy_has_its_name_namespace_rules_and_positions() {
     assert_eq!(&*policy.origin, "test");
     assert_eq!(policy.deny_with, Some(DenyWith::Respond));
     assert_eq!(policy.deny_scope, Some(DenyScope::Connection));
+    assert_eq!(policy.open_connections, Some(OpenConnections::Keep));
     let [rule] = policy.rules.as_slice() else { panic!("{policy:?}") };
     assert_eq!(&*rule.path, "spec");
     assert_eq!(rule.position, Position { line: 11, column: 3 });
@@ -56,7 +57,7 @@ fn a_namespace_is_default_and_a_clusterwide_policy_has_none() {
     let policy =
         accepted(&format!("apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {{name: p}}\n{body}"));
     assert_eq!(policy.namespace.as_deref(), Some("default"));
-    assert_eq!((policy.deny_with, policy.deny_scope), (None, None));
+    assert_eq!((policy.deny_with, policy.deny_scope, policy.open_connections), (None, None, None));
     assert_eq!((policy.deny_with, policy.deny_names_with), (None, None));
     for (word, wanted) in [("refused", DenyWith::Respond), ("nxdomain", DenyWith::Hide), ("drop", DenyWith::Reset)] {
         let metadata = format!("metadata: {{name: p, annotations: {{portcullis.io/dns-deny-with: {word}}}}}");

@@ -304,6 +304,10 @@ fn heads_of_documents_are_checked() {
             good.replace("shop}", "shop, annotations: {portcullis.io/deny: reset}}"),
             "3:72 metadata.annotations.portcullis.io/deny: unknown annotation",
         ),
+        (
+            good.replace("shop}", "shop, annotations: {portcullis.io/open-connections: hold}}"),
+            "3:84 metadata.annotations.portcullis.io/open-connections: unknown value \"hold\"",
+        ),
         ("a: 1\na: 2\n".to_owned(), ""),
         ("[]".to_owned(), ""),
     ];

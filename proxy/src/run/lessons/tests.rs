@@ -138,6 +138,7 @@ fn world(patterns: &[&str], names: Vec<ResolvedName>) -> World {
         deny_with: None,
         deny_names_with: None,
         deny_scope: None,
+        open_connections: None,
         origin: "test".into(),
     };
     World { endpoints: vec![Arc::new(pod)], policies: vec![Arc::new(policy)], names, ..World::default() }

@@ -1,0 +1,306 @@
+//! Connections that are open when a policy comes.
+//!
+//! The hooks judge a flow when it begins. What is open already is judged here: each connection of a namespace is put to the
+//! kernel's own tables as if it began now, and what they refuse, or want steered while nobody judges it, is ended. Both
+//! sides are told at once: the owner of the socket by `ECONNABORTED`, the other end of a TCP connection by a reset.
+
+mod diag;
+mod judge;
+mod origin;
+mod owners;
+
+use std::{
+    collections::{BTreeSet, HashSet},
+    io,
+    net::{IpAddr, SocketAddr},
+    os::fd::{AsFd, OwnedFd},
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use portcullis_redirect_common::{MARK, MARK_OUT, MARK_UDP, PASS, PortKey, STEER, StubKey, TCP, UDP};
+
+pub(crate) use self::judge::Judge;
+use self::{
+    diag::{CLOSE_WAIT, Diag, ESTABLISHED, LISTEN, NEW_SYN_RECV, SYN_RECV, SYN_SENT, Shown},
+    origin::Origin,
+    owners::Owners,
+};
+use crate::{
+    error::Error,
+    namespace,
+    site::Site,
+    table::{Direction, key_address},
+};
+
+/// How often a connection is looked at again whose counters changed meanwhile.
+const LOOKS: usize = 4;
+
+/// The directions whose open connections are kept, whatever policy says of them now. What was judged is ended all the same
+/// where it is denied now: it would go on unjudged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Keep {
+    /// Those that peers have opened.
+    pub ingress: bool,
+    /// Those that the endpoint has opened.
+    pub egress: bool,
+}
+
+impl Keep {
+    /// Keeps all of them.
+    pub const ALL: Self = Self { ingress: true, egress: true };
+
+    fn keeps(self, direction: Direction) -> bool {
+        match direction {
+            Direction::Ingress => self.ingress,
+            Direction::Egress => self.egress,
+        }
+    }
+}
+
+/// What became of an endpoint's open connections.
+#[derive(Debug, Default)]
+pub struct Cut {
+    /// Sockets that were looked at.
+    pub seen: usize,
+    /// Connections that policy refuses now.
+    pub denied: usize,
+    /// Connections that policy wants judged, and nobody did.
+    pub unjudged: usize,
+    /// How long it took.
+    pub took: Duration,
+    /// UDP sockets could not be listed, so those that are older than the policy go on as they were.
+    pub unlisted: Option<io::Error>,
+}
+
+/// What is open in one endpoint's namespace. It holds all that it needs, so nothing else waits for it.
+pub struct Connections {
+    pub(crate) endpoint: u32,
+    pub(crate) netns: OwnedFd,
+    pub(crate) site: Site,
+    /// Of a service of the host.
+    pub(crate) cgroup: Option<PathBuf>,
+    /// Ports of a service of the host (IP protocol number, port).
+    pub(crate) owned: Vec<(u8, u16)>,
+    /// Its own addresses: what is between them is never judged.
+    pub(crate) addresses: Vec<IpAddr>,
+    pub(crate) judge: Arc<Judge>,
+}
+
+/// Why a connection is ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Denied,
+    Unjudged,
+}
+
+/// All sockets of a protocol, and what has to be known of them together.
+struct Listed {
+    sockets: Vec<Shown>,
+    /// Both ends, as each has them, of connections that are open on this side.
+    ends: HashSet<(SocketAddr, SocketAddr)>,
+    /// The same of sockets of ours.
+    ours: HashSet<(SocketAddr, SocketAddr)>,
+    /// Local ports on which somebody listens.
+    listening: HashSet<u16>,
+}
+
+impl Listed {
+    fn new(sockets: Vec<Shown>) -> Self {
+        let open = || sockets.iter().filter(|socket| matches!(socket.state, ESTABLISHED | CLOSE_WAIT));
+        let ends = open().map(|socket| (socket.local, socket.peer)).collect();
+        let ours = open().filter(|socket| socket.ours).map(|socket| (socket.local, socket.peer)).collect();
+        let listens = |socket: &&Shown| socket.state == LISTEN && !socket.ours;
+        let listening = sockets.iter().filter(listens).map(|socket| socket.local.port()).collect();
+        Self { sockets, ends, ours, listening }
+    }
+}
+
+impl Connections {
+    /// Ends what policy refuses now, and what it wants judged and nobody does; but not what is kept.
+    ///
+    /// # Errors
+    /// The namespace cannot be entered, or the kernel does not list TCP sockets or end one. What was ended so far is.
+    pub fn cut(&self, keep: Keep) -> Result<Cut, Error> {
+        self.inside(|diag| self.cut_all(diag, keep, &[TCP, UDP]))
+    }
+
+    /// The same for datagrams alone.
+    pub(crate) fn cut_datagrams(&self, keep: Keep) -> Result<Cut, Error> {
+        self.inside(|diag| self.cut_all(diag, keep, &[UDP]))
+    }
+
+    /// The other sides of all that is open: TCP connections, and UDP sockets that are connected.
+    ///
+    /// # Errors
+    /// The namespace cannot be entered, or the kernel does not list TCP sockets.
+    pub fn peers(&self) -> Result<BTreeSet<IpAddr>, Error> {
+        self.inside(|diag| {
+            let mut sockets = diag.list(TCP).map_err(|source| self.failed(source))?;
+            // Where UDP sockets cannot be listed, that is told when they are cut.
+            sockets.extend(diag.list(UDP).unwrap_or_default());
+            // What nobody holds any more is on its way out.
+            let held = sockets.into_iter().filter(|socket| socket.state != LISTEN && socket.inode != 0);
+            let peers = held.map(|socket| socket.peer.ip());
+            Ok(peers.filter(|peer| !peer.is_unspecified()).collect())
+        })
+    }
+
+    fn failed(&self, source: io::Error) -> Error {
+        Error::Namespace { endpoint: self.endpoint, step: "look through open connections", source }
+    }
+
+    fn inside<T: Send>(&self, work: impl FnOnce(&Diag) -> Result<T, Error> + Send) -> Result<T, Error> {
+        let done = namespace::inside(self.netns.as_fd(), || {
+            let diag = Diag::open(self.judge.own_sockets.fd().as_fd())?;
+            Ok(work(&diag))
+        });
+        done.map_err(|source| self.failed(source))?
+    }
+
+    fn cut_all(&self, diag: &Diag, keep: Keep, protocols: &[u8]) -> Result<Cut, Error> {
+        let began = Instant::now();
+        let owners = self.cgroup.as_deref().map(Owners::of);
+        let mut cut = Cut::default();
+        for protocol in protocols {
+            let listed = match list(diag, *protocol) {
+                Ok(sockets) => Listed::new(sockets),
+                Err(error) if *protocol == UDP => {
+                    cut.unlisted = Some(error);
+                    continue;
+                }
+                Err(error) => return Err(self.failed(error)),
+            };
+            cut.seen += listed.sockets.len();
+            for socket in &listed.sockets {
+                let Some((direction, fate)) = self.fate(diag, socket, &listed, owners.as_ref())? else { continue };
+                let judged = is_relayed(socket);
+                if (keep.keeps(direction) && !judged) || !diag.destroy(socket).map_err(|source| self.failed(source))? {
+                    continue;
+                }
+                match fate {
+                    Fate::Denied => cut.denied += 1,
+                    Fate::Unjudged => cut.unjudged += 1,
+                }
+            }
+        }
+        cut.took = began.elapsed();
+        Ok(cut)
+    }
+
+    /// What becomes of a socket, and in which direction it was opened; `None`: nothing.
+    fn fate(
+        &self,
+        diag: &Diag,
+        socket: &Shown,
+        listed: &Listed,
+        owners: Option<&Owners>,
+    ) -> Result<Option<(Direction, Fate)>, Error> {
+        let peer = socket.peer.ip();
+        if socket.ours || socket.state == LISTEN || peer.is_unspecified() || peer == socket.local.ip() {
+            return Ok(None);
+        }
+        if peer.is_loopback() {
+            let unjudged = self.is_unjudged_stub(socket, listed)?;
+            return Ok(unjudged.then_some((Direction::Egress, Fate::Unjudged)));
+        }
+        if self.addresses.contains(&peer) {
+            return Ok(None);
+        }
+        let theirs = self.judged(Direction::Egress, socket, listed, owners)?;
+        let ours = self.judged(Direction::Ingress, socket, listed, owners)?;
+        if theirs.is_none() && ours.is_none() {
+            return Ok(None);
+        }
+        let (direction, fate) = match self.origin(diag, socket, listed)? {
+            Origin::Here => (Direction::Egress, theirs),
+            Origin::There => (Direction::Ingress, ours),
+        };
+        Ok(fate.map(|fate| (direction, fate)))
+    }
+
+    /// What policy says of a socket, if it was opened in this direction.
+    fn judged(
+        &self,
+        direction: Direction,
+        socket: &Shown,
+        listed: &Listed,
+        owners: Option<&Owners>,
+    ) -> Result<Option<Fate>, Error> {
+        let half_open = matches!(socket.state, SYN_RECV | NEW_SYN_RECV);
+        let port = match direction {
+            Direction::Egress => socket.peer.port(),
+            Direction::Ingress => socket.local.port(),
+        };
+        let meant = match direction {
+            Direction::Egress => !half_open && owners.is_none_or(|owners| owners.have(socket.cgroup, socket.inode)),
+            // A UDP socket that is connected says itself to whom it speaks. What stays in the namespace is not judged as it
+            // comes in.
+            Direction::Ingress => {
+                socket.protocol == TCP
+                    && socket.state != SYN_SENT
+                    && (self.site != Site::Service || self.owned.contains(&(socket.protocol, port)))
+                    && !listed.ends.contains(&(socket.peer, socket.local))
+            }
+        };
+        if !meant {
+            return Ok(None);
+        }
+        let (endpoint, protocol) = (self.endpoint, socket.protocol);
+        let key = PortKey { endpoint, direction: direction.number(), protocol, port: port.to_be_bytes() };
+        Ok(match self.judge.verdict(key, socket.peer.ip())? {
+            PASS => None,
+            // Whose listener takes one that is half open is known when it is open.
+            STEER => (!half_open && !is_relayed(socket)).then_some(Fate::Unjudged),
+            _ => Some(Fate::Denied),
+        })
+    }
+
+    /// Who opened a connection. Where its counters do not tell, whoever listens on its port has.
+    fn origin(&self, diag: &Diag, socket: &Shown, listed: &Listed) -> Result<Origin, Error> {
+        match socket.state {
+            _ if socket.protocol == UDP => return Ok(Origin::Here),
+            SYN_SENT => return Ok(Origin::Here),
+            SYN_RECV | NEW_SYN_RECV => return Ok(Origin::There),
+            _ => {}
+        }
+        let mut origin = socket.origin;
+        for _ in 0..LOOKS {
+            if origin.is_some() {
+                break;
+            }
+            origin = diag.look(socket).map_err(|source| self.failed(source))?.and_then(|socket| socket.origin);
+        }
+        let listens = listed.listening.contains(&socket.local.port());
+        Ok(origin.unwrap_or(if listens { Origin::There } else { Origin::Here }))
+    }
+
+    /// Whether it is a connection to a resolver on a loopback address that is steered by name, and the other end is not ours.
+    fn is_unjudged_stub(&self, socket: &Shown, listed: &Listed) -> Result<bool, Error> {
+        if socket.protocol != TCP || self.site == Site::Service {
+            return Ok(false);
+        }
+        let (protocol, port, address) = (TCP.into(), socket.peer.port(), key_address(socket.peer.ip()));
+        let is_stub = self.judge.is_stub(&StubKey { endpoint: self.endpoint, protocol, port, address })?;
+        Ok(is_stub && !listed.ours.contains(&(socket.peer, socket.local)))
+    }
+}
+
+/// All sockets of a protocol. The kernel tells what is noted of TCP sockets alone, so legs of datagrams are ours if they have
+/// the mark of one and this process holds them: whoever may set marks could give one to any socket.
+fn list(diag: &Diag, protocol: u8) -> io::Result<Vec<Shown>> {
+    let mut sockets = diag.list(protocol)?;
+    let mut legs = sockets.iter_mut().filter(|socket| socket.protocol == UDP && socket.mark == MARK_OUT).peekable();
+    if legs.peek().is_some() {
+        // Nothing is left to be ended of one that closes meanwhile.
+        let held = owners::held()?;
+        legs.for_each(|socket| socket.ours = held.contains(&socket.inode));
+    }
+    Ok(sockets)
+}
+
+/// Whether what a socket sends, or what comes to it, goes by our listener: it has the mark that only the programs give.
+fn is_relayed(socket: &Shown) -> bool {
+    socket.mark == if socket.protocol == UDP { MARK_UDP } else { MARK }
+}
