@@ -8,6 +8,7 @@ mod attachment;
 mod datagrams;
 mod echo;
 mod error;
+mod layouts;
 mod legs;
 mod links;
 mod maps;

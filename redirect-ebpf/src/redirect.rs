@@ -18,6 +18,7 @@ use crate::{
     attachment::{Attachment, Listeners, Options},
     echo::Echo,
     error::Error,
+    layouts,
     legs::{LegMaps, Legs},
     links::{ABOVE_ALL, ECHO, EGRESS, Link, Loader, Pin, remove_link, remove_links, remove_other_links, remove_pin},
     maps::{self, Maps},
@@ -44,6 +45,7 @@ struct Attached {
 pub struct Redirect {
     directory: PathBuf,
     loader: Loader,
+    workers: u32,
     maps: Maps,
     legs: Legs,
     /// The programs above all pods, and the cgroup that they are attached to.
@@ -68,7 +70,8 @@ impl Redirect {
             None => places::real_path(&places::cgroup_root()?)?,
         };
         let cgroup = places::open_cgroup(&path)?;
-        let mut loader = Loader::new(&directory, options.pin);
+        let workers = options.workers.max(1);
+        let mut loader = Loader::new(&directory, &options);
         let mut ebpf = loader.load(0, 0, POD)?;
         // Links that an earlier process has pinned stay where they are: at another cgroup, if the setting was another.
         let name = format!("{ABOVE_ALL}{}", places::cgroup_number(&cgroup, &path)?);
@@ -79,7 +82,8 @@ impl Redirect {
         let legs = LegMaps { own_sockets: maps.descriptor("OWN_SOCKETS")?, own_legs: maps.descriptor("OWN_LEGS")? };
         let legs = Legs { maps: Arc::new(legs) };
         let (attached, udp_ports) = (BTreeMap::new(), BTreeMap::new());
-        Ok(Self { directory, loader, maps, legs, node, cgroup: path, echo: Echo::default(), attached, udp_ports })
+        let echo = Echo::default();
+        Ok(Self { directory, loader, workers, maps, legs, node, cgroup: path, echo, attached, udp_ports })
     }
 
     /// Judges echo requests from now on if some table speaks of ICMP, and no more if none does. Each packet on its way out
@@ -130,8 +134,9 @@ impl Redirect {
         let old = namespace::inside(netns, sysctl::switch_on).map_err(failed("set sysctls"))?;
         self.maps.remember_sysctls(cookie, old)?;
         let ports = self.ports_inside(inode);
-        namespace::inside(netns, || routes::set_up(addresses, &ports))
-            .map_err(failed("make rules and routes (is its loopback device up?)"))
+        let broadcasts = namespace::inside(netns, || routes::set_up(addresses, &ports))
+            .map_err(failed("make rules and routes (is its loopback device up?)"))?;
+        self.maps.set_broadcasts(attachment.id, &broadcasts)
     }
 
     /// Notes an endpoint before anything is done for it, so that all of it is undone when a step fails. Gives the inode
@@ -173,17 +178,15 @@ impl Redirect {
     fn fill(&mut self, attachment: &Attachment<'_>, site: Site) -> Result<(), Error> {
         let id = attachment.id;
         self.maps.set_locals(id, attachment.addresses)?;
+        self.maps.set_shared(id, site != Site::Pod)?;
         match attachment.place {
             Place::Host { ports, .. } if site == Site::Service => self.maps.set_owned(id, ports)?,
             _ => self.maps.set_owned(id, &[])?,
         }
-        for (v6, udp, listener) in attachment.listeners.each() {
+        for (v6, udp, listeners) in attachment.listeners.each() {
             // Without an address of its own in a family there is no route, so what policy wants steered is refused.
             let routed = attachment.addresses.iter().any(|address| address.is_ipv6() == v6);
-            match listener.filter(|_| routed) {
-                Some(listener) => self.maps.set_listener(slot(id, v6, udp), listener)?,
-                None => self.maps.clear_listener(slot(id, v6, udp))?,
-            }
+            self.maps.set_listeners(slot(id, v6, udp), self.workers, if routed { listeners } else { &[] })?;
         }
         self.mark_births(id)
     }
@@ -244,9 +247,11 @@ impl Redirect {
         }
         self.unlink(id)?;
         for (v6, udp, _) in Listeners::default().each() {
-            self.maps.clear_listener(slot(id, v6, udp))?;
+            self.maps.set_listeners(slot(id, v6, udp), self.workers, &[])?;
         }
         self.maps.set_owned(id, &[])?;
+        self.maps.set_broadcasts(id, &[])?;
+        self.maps.set_shared(id, false)?;
         self.maps.set_locals(id, &[])
     }
 
@@ -293,7 +298,7 @@ impl Redirect {
                 self.detach(id)?;
             }
         }
-        Ok(())
+        layouts::remove_others(&self.directory)
     }
 
     /// A handle for worker threads.

@@ -5,6 +5,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
 
+mod around;
+mod around_udp;
 mod bench;
 mod cleanup;
 mod datagrams;
@@ -17,6 +19,7 @@ mod icmp;
 mod ingress;
 mod namespaces;
 mod node;
+mod people;
 mod proxy;
 mod refusals;
 mod resolver;
