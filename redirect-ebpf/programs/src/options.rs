@@ -52,29 +52,37 @@ fn is_ours(ctx: &SockoptContext) -> bool {
     number(&ENDPOINT) != 0 || unsafe { PODS.get(bpf_get_netns_cookie(ctx.sockopt.cast())) }.is_some()
 }
 
-/// Goes from option to option as the kernel does. What cannot be read it refuses itself.
+/// Goes from option to option as the kernel does. What cannot be read it refuses itself. Byte by byte at fixed places: with
+/// steps of any length the verifier takes a second.
 #[inline(always)]
 fn has_source_route(ctx: &SockoptContext) -> bool {
     let c = ctx.sockopt;
     let start = unsafe { (*c).__bindgen_anon_2.optval } as usize;
     let end = unsafe { (*c).__bindgen_anon_3.optval_end } as usize;
-    let byte = |at: usize| {
-        let place = start + at;
-        if at < MOST_OPTIONS && place + 1 <= end { Some(unsafe { *(place as *const u8) }) } else { None }
-    };
-    let (mut at, mut options) = (0, 0);
-    while options < MOST_OPTIONS {
-        let Some(kind) = byte(at) else { return false };
-        at += match kind {
-            END => return false,
-            LOOSE | STRICT => return true,
-            PADDING => 1,
-            _ => match byte(at + 1) {
-                Some(length) if length >= 2 => length as usize,
-                _ => return false,
-            },
-        };
-        options += 1;
+    // Bytes until the next option; in between, whether the length of this one comes next.
+    let (mut left, mut length_next) = (0_u8, false);
+    let mut at = 0;
+    while at < MOST_OPTIONS {
+        if start + at + 1 > end {
+            return false;
+        }
+        let byte = unsafe { *((start + at) as *const u8) };
+        if length_next {
+            length_next = false;
+            if byte < 2 {
+                return false;
+            }
+            left = byte - 2;
+        } else if left > 0 {
+            left -= 1;
+        } else if byte == LOOSE || byte == STRICT {
+            return true;
+        } else if byte == END {
+            return false;
+        } else {
+            length_next = byte != PADDING;
+        }
+        at += 1;
     }
     false
 }
