@@ -34,8 +34,8 @@ pub(crate) struct Way {
 #[derive(Debug)]
 pub(crate) struct Leg {
     pub(crate) socket: Socket,
-    /// Its own address, if the kernel was told of it and has to be told again.
-    pub(crate) announced: Option<SocketAddr>,
+    /// Its own address, by which the kernel knows it until it is told to forget it.
+    pub(crate) own: SocketAddr,
 }
 
 /// Makes the legs of one endpoint on one worker.
@@ -43,11 +43,14 @@ pub(crate) trait Dial: Send {
     /// Begins to connect.
     fn dial(&mut self, way: &Way, exit: &Exit) -> io::Result<Leg>;
 
-    /// The kernel may forget a leg that it was told of.
-    fn forget(&mut self, leg: SocketAddr, port: u16);
+    /// The kernel may forget a leg: it is connected, or has failed.
+    fn forget(&mut self, leg: SocketAddr, to: SocketAddr);
 
     /// Makes a leg for datagrams.
-    fn datagrams(&mut self, way: &Way) -> io::Result<Socket>;
+    fn datagrams(&mut self, way: &Way) -> io::Result<Leg>;
+
+    /// The kernel may forget a leg for datagrams: it is closed.
+    fn forget_datagrams(&mut self, leg: SocketAddr, to: SocketAddr);
 
     /// Makes a socket from which datagrams leave as those of any server.
     fn answers(&mut self, v6: bool) -> io::Result<Socket>;
@@ -112,27 +115,24 @@ impl Dialer {
             }
         }
         let mut own = way.client;
-        own.set_port(self.ports.draw());
+        // Only where anybody might come by the leg's way does it matter that nobody guesses it.
+        own.set_port(if way.any_device { self.ports.draw_at_random() } else { self.ports.draw() });
         match socket.bind(&own.into()) {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => return Ok(None),
             other => other?,
         }
         if ingress {
-            let port = way.destination.port();
             match way.any_device {
-                false => self.legs.announce(self.endpoint, own, port)?,
-                true => self.legs.announce_by_any_device(self.endpoint, own, port)?,
+                false => self.legs.announce(self.endpoint, own, way.destination)?,
+                true => self.legs.announce_by_any_device(self.endpoint, own, way.destination)?,
             }
         }
-        let begun = sockets::connect(&socket, way.destination);
-        if begun.is_err() && ingress {
-            self.forget(own, way.destination.port());
-        }
-        match begun {
-            Ok(()) => Ok(Some(Leg { socket, announced: ingress.then_some(own) })),
+        let Err(error) = sockets::connect(&socket, way.destination) else { return Ok(Some(Leg { socket, own })) };
+        self.forget(own, way.destination);
+        match error.kind() {
             // This pair of addresses is connected, or was a moment ago.
-            Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => Ok(None),
-            Err(error) => Err(error),
+            io::ErrorKind::AddrNotAvailable => Ok(None),
+            _ => Err(error),
         }
     }
 }
@@ -149,26 +149,35 @@ impl Dial for Dialer {
         Err(io::ErrorKind::AddrInUse.into())
     }
 
-    fn forget(&mut self, leg: SocketAddr, port: u16) {
-        if let Err(error) = self.legs.forget(self.endpoint, leg, port) {
-            tracing::warn!(%error, %leg, port, "the kernel does not forget a leg");
+    fn forget(&mut self, leg: SocketAddr, to: SocketAddr) {
+        if let Err(error) = self.legs.forget(self.endpoint, leg, to) {
+            tracing::warn!(%error, %leg, %to, "the kernel does not forget a leg");
         }
     }
 
-    fn datagrams(&mut self, way: &Way) -> io::Result<Socket> {
+    fn forget_datagrams(&mut self, leg: SocketAddr, to: SocketAddr) {
+        if let Err(error) = self.legs.forget_datagrams(self.endpoint, leg, to) {
+            tracing::warn!(%error, %leg, %to, "the kernel does not forget a leg for datagrams");
+        }
+    }
+
+    fn datagrams(&mut self, way: &Way) -> io::Result<Leg> {
         let v6 = way.destination.is_ipv6();
-        let leg =
+        let socket =
             namespace::hop(self.namespace.as_fd(), self.home.as_fd(), || sockets::datagrams::leg(v6, self.mark_out))?;
-        self.legs.adopt(leg.as_fd())?;
+        self.legs.adopt(socket.as_fd())?;
         let mut own = way.client;
         for _ in 0..TRIES.min(self.ports.count) {
             own.set_port(self.ports.draw_at_random());
-            match leg.bind(&own.into()) {
+            match socket.bind(&own.into()) {
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
                 other => {
                     other?;
-                    leg.connect(&way.destination.into())?;
-                    return Ok(leg);
+                    let connected = socket.connect(&way.destination.into());
+                    if connected.is_err() {
+                        self.forget_datagrams(own, way.destination);
+                    }
+                    return connected.map(|()| Leg { socket, own });
                 }
             }
         }

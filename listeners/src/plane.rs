@@ -28,17 +28,17 @@ use crate::{
     worker::Worker,
 };
 
-/// The first socket of each group of listeners of an endpoint, for the kernel's table.
+/// The listeners of an endpoint, one for each worker, for the kernel's table.
 #[derive(Debug, Default)]
 pub struct Sockets {
-    /// For IPv4; `None` where the namespace has none.
-    pub tcp4: Option<OwnedFd>,
-    /// For IPv6; `None` where the namespace has none.
-    pub tcp6: Option<OwnedFd>,
-    /// For datagrams over IPv4; `None` where the namespace has none.
-    pub udp4: Option<OwnedFd>,
-    /// For datagrams over IPv6; `None` where the namespace has none.
-    pub udp6: Option<OwnedFd>,
+    /// For IPv4; empty where the namespace has none.
+    pub tcp4: Vec<OwnedFd>,
+    /// For IPv6; empty where the namespace has none.
+    pub tcp6: Vec<OwnedFd>,
+    /// For datagrams over IPv4; empty where the namespace has none.
+    pub udp4: Vec<OwnedFd>,
+    /// For datagrams over IPv6; empty where the namespace has none.
+    pub udp6: Vec<OwnedFd>,
 }
 
 /// How one worker meets one endpoint.
@@ -173,9 +173,11 @@ impl DataPlane {
         })?;
         // What they accept is known as ours by that.
         groups.iter().flatten().try_for_each(|listener| self.legs.adopt(listener.as_fd()))?;
-        let first = |group: &Vec<Socket>| group.first().map(|socket| socket.as_fd().try_clone_to_owned()).transpose();
-        let [tcp4, tcp6, udp4, udp6] = &groups;
-        let sockets = Sockets { tcp4: first(tcp4)?, tcp6: first(tcp6)?, udp4: first(udp4)?, udp6: first(udp6)? };
+        let all = |group: &Vec<Socket>| -> io::Result<Vec<OwnedFd>> {
+            group.iter().map(|socket| socket.as_fd().try_clone_to_owned()).collect()
+        };
+        let [tcp4, tcp6, udp4, udp6] = groups.each_ref().map(all);
+        let sockets = Sockets { tcp4: tcp4?, tcp6: tcp6?, udp4: udp4?, udp6: udp6? };
         let namespace = Arc::new(namespace);
         let [mut tcp4, mut tcp6, mut udp4, mut udp6] = groups.map(Vec::into_iter);
         let places = (0..workers)
@@ -279,16 +281,11 @@ impl Drop for DataPlane {
     }
 }
 
-/// A group of listeners that share a port: one for each worker. Empty where the namespace has no such family.
-fn group(v6: bool, workers: usize, make: impl Fn(bool, u16) -> io::Result<Socket>) -> io::Result<Vec<Socket>> {
-    let first = match make(v6, 0) {
-        Err(error) if sockets::lacks_family(&error) => return Ok(Vec::new()),
-        other => other?,
-    };
-    let port = sockets::original_destination(&first)?.port();
-    let mut group = vec![first];
-    for _ in 1..workers {
-        group.push(make(v6, port)?);
+/// A listener for each worker. None where the namespace has no such family.
+fn group(v6: bool, workers: usize, make: impl Fn(bool) -> io::Result<Socket>) -> io::Result<Vec<Socket>> {
+    let group: io::Result<Vec<Socket>> = (0..workers).map(|_| make(v6)).collect();
+    match group {
+        Err(error) if sockets::lacks_family(&error) => Ok(Vec::new()),
+        other => other,
     }
-    Ok(group)
 }

@@ -25,10 +25,38 @@ pub(crate) fn feasible(class: &Class) -> Class {
         Direction::Egress if is_steered(&class) => (Action::Pass, Action::Steer),
         Direction::Egress => return class,
     };
-    for (_, action) in class.prefixes.iter_mut().filter(|(_, action)| *action == from) {
+    if from == Action::Pass {
+        keep_multicast(&mut class);
+    }
+    let meant =
+        |(prefix, action): &&mut (IpNet, Action)| *action == from && (from == Action::Steer || !is_multicast(prefix));
+    for (_, action) in class.prefixes.iter_mut().filter(meant) {
         *action = to;
     }
     class
+}
+
+/// No rule for a port leads multicast to a listener, and the programs refuse what of it is to be steered. What policy passes
+/// unjudged needs no listener.
+fn keep_multicast(class: &mut Class) {
+    let groups =
+        ["224.0.0.0/4", "255.255.255.255/32", "ff00::/8"].into_iter().filter_map(|net| net.parse::<IpNet>().ok());
+    for group in groups {
+        let around = class.prefixes.iter().filter(|(prefix, _)| prefix.contains(&group));
+        if let Some((prefix, Action::Pass)) = around.max_by_key(|(prefix, _)| prefix.prefix_len()).copied()
+            && prefix != group
+        {
+            class.prefixes.push((group, Action::Pass));
+        }
+    }
+}
+
+fn is_multicast(prefix: &IpNet) -> bool {
+    let (address, bits) = (prefix.addr(), prefix.prefix_len());
+    match address {
+        IpAddr::V4(v4) => (v4.is_multicast() && bits >= 4) || (v4.is_broadcast() && bits == 32),
+        IpAddr::V6(v6) => v6.is_multicast() && bits >= 8,
+    }
 }
 
 fn is_steered(class: &Class) -> bool {
@@ -125,7 +153,7 @@ mod tests {
             let class = feasible(&class(direction, protocol, (53, 53), prefixes));
             class.prefixes.into_iter().map(|(_, action)| action).collect()
         };
-        assert_eq!(actions(Direction::Egress, UDP, &mixed), [Steer, Steer, Refuse]);
+        assert_eq!(actions(Direction::Egress, UDP, &mixed), [Steer, Steer, Refuse, Pass, Pass], "but for multicast");
         assert_eq!(actions(Direction::Egress, UDP, &mixed[..1]), [Pass], "nothing is steered there");
         assert_eq!(
             actions(Direction::Egress, TCP, &mixed),
@@ -133,6 +161,24 @@ mod tests {
             "a connection is steered by its peer"
         );
         assert_eq!(actions(Direction::Ingress, UDP, &mixed), [Pass, Refuse, Refuse], "nobody could read it");
+    }
+
+    #[test]
+    fn multicast_that_policy_passes_is_not_steered_and_none_is_opened() {
+        use Action::{Pass, Refuse, Steer};
+        let told = |prefixes: &[(&str, Action)]| -> Vec<String> {
+            let class = feasible(&class(Direction::Egress, UDP, (53, 53), prefixes));
+            class.prefixes.iter().map(|(prefix, action)| format!("{prefix} {action:?}")).collect()
+        };
+        let steer = ("10.0.0.1/32", Steer);
+        assert_eq!(told(&[("224.0.0.251/32", Pass), ("0.0.0.0/0", Refuse), steer])[0], "224.0.0.251/32 Pass");
+        assert_eq!(told(&[("ff02::fb/128", Pass), ("::/0", Refuse), steer])[0], "ff02::fb/128 Pass");
+        assert_eq!(told(&[("0.0.0.0/0", Refuse), ("::/0", Steer), steer]).len(), 3);
+        let inside = told(&[("0.0.0.0/0", Pass), ("224.0.0.0/4", Refuse), ("::/0", Pass), steer]);
+        assert_eq!(
+            inside[1..],
+            ["224.0.0.0/4 Refuse", "::/0 Steer", "10.0.0.1/32 Steer", "255.255.255.255/32 Pass", "ff00::/8 Pass"]
+        );
     }
 
     #[test]

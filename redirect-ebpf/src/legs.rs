@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use portcullis_redirect_common::{LEG_BY_ANY_DEVICE, LEG_BY_LOOPBACK, LegKey};
+use portcullis_redirect_common::{LEG_BY_ANY_DEVICE, LEG_BY_LOOPBACK, LegKey, TCP, UDP};
 
 use crate::{sys, table::key_address};
 
@@ -33,37 +33,57 @@ impl Legs {
         sys::update_map(self.maps.own_sockets.as_fd(), &socket.as_raw_fd(), &1_u32)
     }
 
-    /// Announces an ingress leg before it connects: `leg` is its own address and port, `port` the application's. Its
-    /// socket has to be bound to the device `lo`: a client that guesses the port comes by another one.
+    /// Announces an ingress leg before it connects: `leg` is its own address and port, `to` the application's. Its socket has
+    /// to be bound to the device `lo`: a client that guesses the port comes by another one.
     ///
     /// # Errors
     /// The kernel has no memory for it.
-    pub fn announce(&self, endpoint: u32, leg: SocketAddr, port: u16) -> io::Result<()> {
-        sys::update_map(self.maps.own_legs.as_fd(), &key(endpoint, leg, port), &LEG_BY_LOOPBACK)
+    pub fn announce(&self, endpoint: u32, leg: SocketAddr, to: SocketAddr) -> io::Result<()> {
+        sys::update_map(self.maps.own_legs.as_fd(), &key(endpoint, TCP, leg, to), &LEG_BY_LOOPBACK)
     }
 
     /// Announces an ingress leg whose socket is bound to no device, for an application that is bound to one and refused
-    /// the leg by `lo`. Until the leg is connected, a client that guesses its port is taken for it.
+    /// the leg by `lo`. The announcement is for one packet: until the leg's has come, a client that guesses its port is
+    /// taken for it.
     ///
     /// # Errors
     /// The kernel has no memory for it.
-    pub fn announce_by_any_device(&self, endpoint: u32, leg: SocketAddr, port: u16) -> io::Result<()> {
-        sys::update_map(self.maps.own_legs.as_fd(), &key(endpoint, leg, port), &LEG_BY_ANY_DEVICE)
+    pub fn announce_by_any_device(&self, endpoint: u32, leg: SocketAddr, to: SocketAddr) -> io::Result<()> {
+        sys::update_map(self.maps.own_legs.as_fd(), &key(endpoint, TCP, leg, to), &LEG_BY_ANY_DEVICE)
     }
 
-    /// Forgets an announced leg, once it is connected or has failed: only its first packet meets `sk_lookup`. What
-    /// stays announced would let a client through that happens to use the same port later.
+    /// Forgets the leg of a connection, of either direction, once it is connected or has failed: only its first packet meets
+    /// `sk_lookup`. What stays known would let somebody through that uses the same port later.
     ///
     /// # Errors
     /// The kernel refuses; that nothing is there is no error.
-    pub fn forget(&self, endpoint: u32, leg: SocketAddr, port: u16) -> io::Result<()> {
-        match sys::delete_from_map(self.maps.own_legs.as_fd(), &key(endpoint, leg, port)) {
+    pub fn forget(&self, endpoint: u32, leg: SocketAddr, to: SocketAddr) -> io::Result<()> {
+        self.remove(&key(endpoint, TCP, leg, to))
+    }
+
+    /// Forgets a leg for datagrams when its socket is closed: each of its packets meets `sk_lookup`.
+    ///
+    /// # Errors
+    /// The kernel refuses; that nothing is there is no error.
+    pub fn forget_datagrams(&self, endpoint: u32, leg: SocketAddr, to: SocketAddr) -> io::Result<()> {
+        self.remove(&key(endpoint, UDP, leg, to))
+    }
+
+    fn remove(&self, key: &LegKey) -> io::Result<()> {
+        match sys::delete_from_map(self.maps.own_legs.as_fd(), key) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             other => other,
         }
     }
 }
 
-fn key(endpoint: u32, leg: SocketAddr, port: u16) -> LegKey {
-    LegKey { endpoint, leg_port: leg.port(), port, leg: key_address(leg.ip()) }
+fn key(endpoint: u32, protocol: u8, leg: SocketAddr, to: SocketAddr) -> LegKey {
+    LegKey {
+        endpoint,
+        protocol: protocol.into(),
+        leg_port: leg.port(),
+        port: to.port(),
+        leg: key_address(leg.ip()),
+        address: key_address(to.ip()),
+    }
 }

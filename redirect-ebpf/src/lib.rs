@@ -9,6 +9,7 @@ mod connections;
 mod datagrams;
 mod echo;
 mod error;
+mod layouts;
 mod legs;
 mod links;
 mod maps;

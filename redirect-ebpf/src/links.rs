@@ -1,7 +1,10 @@
 //! Programs and their links: loaded, attached, pinned; or swapped under a link that an earlier process has pinned.
 
 use std::{
-    fs, io,
+    collections::hash_map::RandomState,
+    fs,
+    hash::{BuildHasher, Hasher},
+    io,
     os::fd::{AsFd, BorrowedFd},
     path::{Path, PathBuf},
 };
@@ -9,12 +12,13 @@ use std::{
 use aya::{
     Ebpf, EbpfLoader,
     programs::{
-        CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, CgroupSock, CgroupSockAddr, ProgramFd, SkLookup,
-        links::FdLink,
+        CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, CgroupSock, CgroupSockAddr, CgroupSockopt, ProgramFd,
+        SkLookup,
+        links::{FdLink, PinnedLink},
     },
 };
 
-use crate::{error::Error, maps, sys};
+use crate::{attachment::Options, error::Error, maps, sys};
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../programs/portcullis.bpf.o");
 
@@ -28,7 +32,12 @@ pub(crate) const ECHO: &str = "echo";
 pub(crate) const ABOVE_ALL: &str = "node-";
 
 /// The programs that judge egress.
-pub(crate) const EGRESS: [&str; 5] = ["connect4", "connect6", "sendmsg4", "sendmsg6", "birth"];
+pub(crate) const EGRESS: [&str; 7] = ["connect4", "connect6", "sendmsg4", "sendmsg6", "birth", "release", OPTIONS];
+
+/// The program that judges options of sockets.
+const OPTIONS: &str = "options";
+/// Where it is attached (linux/bpf.h).
+const BPF_CGROUP_SETSOCKOPT: i32 = 22;
 
 /// Loads the object again and again, each time for one endpoint, over the same maps.
 pub(crate) struct Loader {
@@ -36,6 +45,10 @@ pub(crate) struct Loader {
     loader: EbpfLoader<'static>,
     directory: PathBuf,
     pin: bool,
+    /// Of the program that chooses a worker: their number, and what nobody can guess.
+    choice: [u32; 2],
+    /// How long an answer to a datagram may come, in nanoseconds.
+    answers: u64,
 }
 
 impl std::fmt::Debug for Loader {
@@ -122,23 +135,29 @@ impl Pin {
 
 impl Loader {
     /// `directory` is where the maps are pinned; links too, when `pin` is set.
-    pub(crate) fn new(directory: &Path, pin: bool) -> Self {
+    pub(crate) fn new(directory: &Path, options: &Options) -> Self {
         let mut loader = EbpfLoader::new();
         loader.btf(None);
         for name in maps::NAMES {
             loader.map_pin_path(name, directory.join(name));
         }
-        Self { loader, directory: directory.to_owned(), pin }
+        let seed = RandomState::new().build_hasher().finish().to_ne_bytes();
+        let choice = [options.workers.max(1), u32::from_ne_bytes([seed[0], seed[1], seed[2], seed[3]])];
+        let answers = u64::try_from(options.answers.as_nanos()).unwrap_or(u64::MAX);
+        Self { loader, directory: directory.to_owned(), pin: options.pin, choice, answers }
     }
 
     /// Loads the programs of an endpoint whose network namespace has this cookie; number 0 is for those above all pods.
     pub(crate) fn load(&mut self, endpoint: u32, home: u64, site: u32) -> Result<Ebpf, Error> {
-        // The loader keeps references for its life: sixteen bytes an endpoint.
-        let constants: &'static [u32; 2] = Box::leak(Box::new([endpoint, site]));
+        // The loader keeps references for its life: 32 bytes an endpoint.
+        let constants: &'static [u32; 4] = Box::leak(Box::new([endpoint, site, self.choice[0], self.choice[1]]));
         self.loader.override_global("ENDPOINT", &constants[0], true);
         self.loader.override_global("SITE", &constants[1], true);
-        let home: &'static u64 = Box::leak(Box::new(home));
-        self.loader.override_global("HOME", home, true);
+        self.loader.override_global("WORKERS", &constants[2], true);
+        self.loader.override_global("SEED", &constants[3], true);
+        let times: &'static [u64; 2] = Box::leak(Box::new([home, self.answers]));
+        self.loader.override_global("HOME", &times[0], true);
+        self.loader.override_global("ANSWERS", &times[1], true);
         self.loader.load(OBJECT).map_err(|source| Error::Load { source: Box::new(source) })
     }
 
@@ -174,7 +193,7 @@ impl Loader {
     ) -> Result<Link, Error> {
         let failed = |source| Error::Attach { program: name, target: pin.to_owned(), source };
         let not_a_link = |_| BoxError::from("the kernel is too old for links");
-        let link = if name == "birth" {
+        let link = if name == "birth" || name == "release" {
             let program: &mut CgroupSock = program(ebpf, name).map_err(failed)?;
             program.load().map_err(|error| failed(error.into()))?;
             let fd = program.fd().and_then(|fd| Ok(fd.try_clone()?)).map_err(|error| failed(error.into()))?;
@@ -182,6 +201,11 @@ impl Loader {
                 let id = program.attach(cgroup, MODE)?;
                 program.take_link(id)?.try_into().map_err(not_a_link)
             })
+        } else if name == OPTIONS {
+            let program: &mut CgroupSockopt = program(ebpf, name).map_err(failed)?;
+            program.load().map_err(|error| failed(error.into()))?;
+            let fd = program.fd().and_then(|fd| Ok(fd.try_clone()?)).map_err(|error| failed(error.into()))?;
+            self.put(pin, &fd, || self.link_options(&fd, cgroup, pin))
         } else {
             let program: &mut CgroupSockAddr = program(ebpf, name).map_err(failed)?;
             program.load().map_err(|error| failed(error.into()))?;
@@ -192,6 +216,16 @@ impl Loader {
             })
         };
         link.map_err(failed)
+    }
+
+    /// Attaches the judge of options. Of such a link aya gives no descriptor away, so it is made without aya, and becomes one
+    /// of aya's by way of a pin.
+    fn link_options(&self, program: &ProgramFd, cgroup: BorrowedFd<'_>, pin: &str) -> Result<FdLink, BoxError> {
+        let link = sys::create_link(program.as_fd(), cgroup, BPF_CGROUP_SETSOCKOPT)?;
+        let path = self.directory.join(format!("{pin}-new"));
+        remove_pin(&path)?;
+        sys::pin(link.as_fd(), &path)?;
+        Ok(PinnedLink::from_pin(&path)?.unpin()?)
     }
 
     /// Attaches the judge of echo requests to a cgroup.

@@ -3,15 +3,15 @@
 use std::{
     collections::{BTreeMap, HashMap as Table},
     net::IpAddr,
-    os::fd::OwnedFd,
+    os::fd::{AsFd, OwnedFd},
     path::{Path, PathBuf},
 };
 
 use aya::{
     Pod,
-    maps::{HashMap, LpmTrie, Map, MapData, MapError, PerCpuArray, RingBuf, SockMap, lpm_trie::Key},
+    maps::{HashMap, LpmTrie, Map, MapData, MapError, PerCpuArray, RingBuf, SockHash, lpm_trie::Key},
 };
-use portcullis_redirect_common::{LegKey, LocalKey, OwnerKey, PeerKey, PortKey, Service, StubKey};
+use portcullis_redirect_common::{LegKey, ListenerKey, LocalKey, OwnerKey, PeerKey, PortKey, Service, StubKey};
 
 use crate::{
     error::Error,
@@ -21,15 +21,18 @@ use crate::{
 };
 
 /// Every map of the object: all are pinned, so that all loads share them.
-pub(crate) const NAMES: [&str; 17] = [
+pub(crate) const NAMES: [&str; 20] = [
     "PORTS",
     "POLICY",
     "PODS",
     "LOCALS",
+    "BROADCASTS",
+    "SHARED",
     "OWNERS",
     "LISTENERS",
     "OWN_LEGS",
     "REPLIES",
+    "ASKERS",
     "DNS",
     "STUBS",
     "REFUSALS",
@@ -48,12 +51,14 @@ pub(crate) struct Maps {
     policy: LpmTrie<MapData, PeerKey, u32>,
     pods: HashMap<MapData, u64, u32>,
     locals: HashMap<MapData, LocalKey, u32>,
+    broadcasts: HashMap<MapData, LocalKey, u32>,
+    shared: HashMap<MapData, u32, u32>,
     owners: HashMap<MapData, OwnerKey, u32>,
     dns: HashMap<MapData, u32, u32>,
     stubs: HashMap<MapData, StubKey, u32>,
     services: HashMap<MapData, u64, Service>,
     sysctls: HashMap<MapData, u64, u32>,
-    listeners: SockMap<MapData>,
+    listeners: SockHash<MapData, ListenerKey>,
     tables: Tables,
 }
 
@@ -78,6 +83,25 @@ fn gone(result: Result<(), MapError>) -> Result<(), MapError> {
     }
 }
 
+/// Makes these the addresses of an endpoint in a map.
+fn set_addresses(
+    map: &mut HashMap<MapData, LocalKey, u32>,
+    name: &'static str,
+    endpoint: u32,
+    addresses: &[IpAddr],
+) -> Result<(), Error> {
+    let wanted: Vec<LocalKey> = addresses.iter().map(|ip| LocalKey { endpoint, address: key_address(*ip) }).collect();
+    let held: Result<Vec<LocalKey>, MapError> = map.keys().collect();
+    let held = held.map_err(Error::map(name, "read"))?;
+    for key in &wanted {
+        map.insert(key, 1, 0).map_err(Error::map(name, "write"))?;
+    }
+    for key in held.iter().filter(|key| key.endpoint == endpoint && !wanted.contains(key)) {
+        gone(map.remove(key)).map_err(Error::map(name, "write"))?;
+    }
+    Ok(())
+}
+
 impl Maps {
     /// Opens the maps that a load has pinned, with what is in them.
     pub(crate) fn open(directory: &Path) -> Result<Self, Error> {
@@ -87,12 +111,14 @@ impl Maps {
             policy: trie(directory, "POLICY")?,
             pods: hash(directory, "PODS")?,
             locals: hash(directory, "LOCALS")?,
+            broadcasts: hash(directory, "BROADCASTS")?,
+            shared: hash(directory, "SHARED")?,
             owners: hash(directory, "OWNERS")?,
             dns: hash(directory, "DNS")?,
             stubs: hash(directory, "STUBS")?,
             services: hash(directory, "SERVICES")?,
             sysctls: hash(directory, "SYSCTLS")?,
-            listeners: Map::SockMap(data(directory, "LISTENERS")?)
+            listeners: Map::SockHash(data(directory, "LISTENERS")?)
                 .try_into()
                 .map_err(Error::map("LISTENERS", "use"))?,
             tables: Tables::default(),
@@ -214,17 +240,18 @@ impl Maps {
 
     /// Makes these the endpoint's own addresses.
     pub(crate) fn set_locals(&mut self, endpoint: u32, addresses: &[IpAddr]) -> Result<(), Error> {
-        let wanted: Vec<LocalKey> =
-            addresses.iter().map(|ip| LocalKey { endpoint, address: key_address(*ip) }).collect();
-        let held =
-            self.matching(&self.locals, |key, _| key.endpoint == endpoint).map_err(Error::map("LOCALS", "read"))?;
-        for key in &wanted {
-            self.locals.insert(key, 1, 0).map_err(Error::map("LOCALS", "write"))?;
-        }
-        for key in held.iter().filter(|key| !wanted.contains(key)) {
-            gone(self.locals.remove(key)).map_err(Error::map("LOCALS", "write"))?;
-        }
-        Ok(())
+        set_addresses(&mut self.locals, "LOCALS", endpoint, addresses)
+    }
+
+    /// Makes these the broadcast addresses of the networks that an endpoint is in.
+    pub(crate) fn set_broadcasts(&mut self, endpoint: u32, addresses: &[IpAddr]) -> Result<(), Error> {
+        set_addresses(&mut self.broadcasts, "BROADCASTS", endpoint, addresses)
+    }
+
+    /// Tells whether an endpoint shares its namespace, so that others' addresses are in it as well.
+    pub(crate) fn set_shared(&mut self, endpoint: u32, shared: bool) -> Result<(), Error> {
+        let changed = if shared { self.shared.insert(endpoint, 1, 0) } else { gone(self.shared.remove(&endpoint)) };
+        changed.map_err(Error::map("SHARED", "write"))
     }
 
     /// Makes these the ports of an endpoint of the host.
@@ -281,17 +308,21 @@ impl Maps {
         if cgroup.is_none() && !others { write(gone(self.services.remove(&0))) } else { Ok(()) }
     }
 
-    /// Puts a listener into its slot.
-    pub(crate) fn set_listener(&mut self, slot: u32, socket: std::os::fd::BorrowedFd<'_>) -> Result<(), Error> {
-        self.listeners.set(slot, &socket, 0).map_err(Error::map("LISTENERS", "write"))
-    }
-
-    /// Empties a slot. Of an empty one the kernel says that the argument is invalid.
-    pub(crate) fn clear_listener(&mut self, slot: u32) -> Result<(), Error> {
-        match gone(self.listeners.clear_index(&slot)) {
-            Err(MapError::SyscallError(error)) if error.io_error.raw_os_error() == Some(libc::EINVAL) => Ok(()),
-            other => other.map_err(Error::map("LISTENERS", "write")),
+    /// Puts the listeners of all workers into their slot, instead of those that were there; the first one last to go.
+    pub(crate) fn set_listeners(&mut self, slot: u32, workers: u32, sockets: &[OwnedFd]) -> Result<(), Error> {
+        let mut sockets = sockets.iter();
+        let mut vacant = Vec::new();
+        for worker in 0..workers {
+            let key = ListenerKey { slot, worker };
+            match sockets.next() {
+                Some(socket) => {
+                    self.listeners.insert(key, socket.as_fd(), 0).map_err(Error::map("LISTENERS", "write"))?
+                }
+                None => vacant.push(key),
+            }
         }
+        let mut vacant = vacant.iter().rev();
+        vacant.try_for_each(|key| gone(self.listeners.remove(key))).map_err(Error::map("LISTENERS", "write"))
     }
 
     /// Remembers the old sysctls of a namespace, unless an earlier process has.

@@ -17,8 +17,8 @@ use nix::{
 
 use crate::error::Error;
 
-/// Layout of the maps. Pins of another layout are left alone: they belong to another version.
-const LAYOUT: &str = "v1";
+/// Layout of the maps: of their names, kinds, keys and values. Those of another one belong to another version.
+const LAYOUT: &str = "v2";
 const BPF_FS: FsType = FsType(0xcafe_4a11);
 
 /// The directory for our pins; mounts bpffs at /sys/fs/bpf when nothing is mounted there.

@@ -20,6 +20,7 @@ use crate::{
     datagrams::Ranges,
     echo::Echo,
     error::Error,
+    layouts,
     legs::{LegMaps, Legs},
     links::{ABOVE_ALL, ECHO, EGRESS, Link, Loader, Pin, remove_link, remove_links, remove_other_links, remove_pin},
     maps::{self, Maps},
@@ -48,6 +49,7 @@ struct Attached {
 pub struct Redirect {
     directory: PathBuf,
     loader: Loader,
+    workers: u32,
     maps: Maps,
     legs: Legs,
     /// The programs above all pods, and the cgroup that they are attached to.
@@ -77,7 +79,8 @@ impl Redirect {
             None => places::real_path(&places::cgroup_root()?)?,
         };
         let cgroup = places::open_cgroup(&path)?;
-        let mut loader = Loader::new(&directory, options.pin);
+        let workers = options.workers.max(1);
+        let mut loader = Loader::new(&directory, &options);
         let mut ebpf = loader.load(0, 0, POD)?;
         // Links that an earlier process has pinned stay where they are: at another cgroup, if the setting was another.
         let name = format!("{ABOVE_ALL}{}", places::cgroup_number(&cgroup, &path)?);
@@ -91,6 +94,7 @@ impl Redirect {
         Ok(Self {
             directory,
             loader,
+            workers,
             maps,
             legs,
             node,
@@ -152,8 +156,9 @@ impl Redirect {
         let old = namespace::inside(netns, sysctl::switch_on).map_err(failed("set sysctls"))?;
         self.maps.remember_sysctls(cookie, old)?;
         let (ports, lost) = self.ports_inside(inode);
-        namespace::inside(netns, || routes::set_up(addresses, &ports, &lost))
-            .map_err(failed("make rules and routes (is its loopback device up?)"))
+        let broadcasts = namespace::inside(netns, || routes::set_up(addresses, &ports, &lost))
+            .map_err(failed("make rules and routes (is its loopback device up?)"))?;
+        self.maps.set_broadcasts(attachment.id, &broadcasts)
     }
 
     /// Notes an endpoint before anything is done for it, so that all of it is undone when a step fails. Gives the inode
@@ -199,22 +204,18 @@ impl Redirect {
     fn fill(&mut self, attachment: &Attachment<'_>, site: Site) -> Result<(), Error> {
         let id = attachment.id;
         self.maps.set_locals(id, attachment.addresses)?;
+        self.maps.set_shared(id, site != Site::Pod)?;
         match attachment.place {
             Place::Host { ports, .. } if site == Site::Service => self.maps.set_owned(id, ports)?,
             _ => self.maps.set_owned(id, &[])?,
         }
-        for (v6, udp, listener) in attachment.listeners.each() {
+        for (v6, udp, listeners) in attachment.listeners.each() {
             // Without an address of its own in a family there is no route, so what policy wants steered is refused.
             let routed = attachment.addresses.iter().any(|address| address.is_ipv6() == v6);
-            match listener.filter(|_| routed) {
-                Some(listener) => {
-                    // What it accepts is ours as well.
-                    let failed = |source| Error::Namespace { endpoint: id, step: "mark listeners", source };
-                    self.legs.adopt(listener).map_err(failed)?;
-                    self.maps.set_listener(slot(id, v6, udp), listener)?;
-                }
-                None => self.maps.clear_listener(slot(id, v6, udp))?,
-            }
+            // What they accept is ours as well.
+            let failed = |source| Error::Namespace { endpoint: id, step: "mark listeners", source };
+            listeners.iter().try_for_each(|listener| self.legs.adopt(listener.as_fd())).map_err(failed)?;
+            self.maps.set_listeners(slot(id, v6, udp), self.workers, if routed { listeners } else { &[] })?;
         }
         self.mark_births(id)
     }
@@ -279,10 +280,12 @@ impl Redirect {
         }
         self.unlink(id)?;
         for (v6, udp, _) in Listeners::default().each() {
-            self.maps.clear_listener(slot(id, v6, udp))?;
+            self.maps.set_listeners(slot(id, v6, udp), self.workers, &[])?;
         }
         self.maps.set_owned(id, &[])?;
         self.maps.set_service(id, None, 0)?;
+        self.maps.set_broadcasts(id, &[])?;
+        self.maps.set_shared(id, false)?;
         self.maps.set_locals(id, &[])
     }
 
@@ -329,7 +332,7 @@ impl Redirect {
                 self.detach(id)?;
             }
         }
-        Ok(())
+        layouts::remove_others(&self.directory)
     }
 
     /// A handle for worker threads.

@@ -8,12 +8,13 @@ use std::{
 };
 
 use futures_util::TryStreamExt;
+use ipnet::Ipv4Net;
 use portcullis_redirect_common::{MARK, MARK_OUT, MARK_UDP, PREF_DNS, PREF_LOST, PREF_OUT, PREF_STEER, TABLE};
 use rtnetlink::{
     Handle, IpVersion, RouteMessageBuilder,
     packet_route::{
         AddressFamily, IpProtocol,
-        address::AddressAttribute,
+        address::{AddressAttribute, AddressMessage},
         route::{RouteAttribute, RouteMessage, RouteScope, RouteType},
         rule::{RuleAction, RuleAttribute, RuleMessage, RulePortRange},
     },
@@ -29,22 +30,25 @@ const METRIC: u32 = 1;
 const DEVICE_METRIC: u32 = 10;
 
 /// Makes the rules and routes of an endpoint with these addresses, whose datagrams to these ports are steered, and to others
-/// find no route; those that are there already stay.
-pub(crate) fn set_up(addresses: &[IpAddr], ports: &[(u16, u16)], lost: &[(u16, u16)]) -> io::Result<()> {
+/// find no route; those that are there already stay. Gives the broadcast addresses of the namespace's networks, to which no
+/// rule of ours applies.
+pub(crate) fn set_up(addresses: &[IpAddr], ports: &[(u16, u16)], lost: &[(u16, u16)]) -> io::Result<Vec<IpAddr>> {
     with_netlink(async |netlink| {
+        let held: Vec<AddressMessage> = netlink.address().get().execute().try_collect().await.map_err(other)?;
         for family in families(addresses) {
             for rule in rules(family.v6) {
                 there(add_rule(&netlink, rule).await)?;
             }
             let mut wanted = vec![route(LOOPBACK, family.source, METRIC)];
-            let devices = devices(&netlink, family.source).await?;
-            wanted.extend(devices.into_iter().map(|device| route(device, family.source, DEVICE_METRIC)));
+            let devices = devices(&held, family.source);
+            wanted.extend(devices.map(|device| route(device, family.source, DEVICE_METRIC)));
             for route in wanted {
                 // In place of one with another source.
                 netlink.route().add(route).replace().execute().await.map_err(other)?;
             }
         }
-        change_ports(&netlink, ports, lost).await
+        change_ports(&netlink, ports, lost).await?;
+        Ok(broadcasts(&held))
     })
 }
 
@@ -244,19 +248,35 @@ fn table(route: &RouteMessage) -> u32 {
 }
 
 /// The devices that have an address, apart from `lo`.
-async fn devices(netlink: &Handle, address: IpAddr) -> io::Result<Vec<u32>> {
-    let found: Vec<_> = netlink.address().get().execute().try_collect().await.map_err(other)?;
-    Ok(found
-        .into_iter()
-        .filter(|message| message.header.index != LOOPBACK)
-        .filter(|message| {
-            message.attributes.iter().any(|attribute| match attribute {
-                AddressAttribute::Address(found) | AddressAttribute::Local(found) => *found == address,
-                _ => false,
-            })
+fn devices(held: &[AddressMessage], address: IpAddr) -> impl Iterator<Item = u32> {
+    let has = move |message: &&AddressMessage| {
+        message.attributes.iter().any(|attribute| match attribute {
+            AddressAttribute::Address(found) | AddressAttribute::Local(found) => *found == address,
+            _ => false,
         })
-        .map(|message| message.header.index)
-        .collect())
+    };
+    held.iter().filter(|message| message.header.index != LOOPBACK).filter(has).map(|message| message.header.index)
+}
+
+/// The addresses that the kernel takes for broadcast (`fib_add_ifaddr`): the first and the last of each network, the first
+/// before Linux 5.14 only, and the one that an address was given with.
+fn broadcasts(held: &[AddressMessage]) -> Vec<IpAddr> {
+    let mut all = Vec::new();
+    for message in held {
+        for attribute in &message.attributes {
+            match attribute {
+                AddressAttribute::Broadcast(broadcast) => all.push(IpAddr::V4(*broadcast)),
+                AddressAttribute::Address(IpAddr::V4(address)) if message.header.prefix_len < 31 => {
+                    let Ok(net) = Ipv4Net::new(*address, message.header.prefix_len) else { continue };
+                    all.extend([net.network(), net.broadcast()].map(IpAddr::V4));
+                }
+                _ => {}
+            }
+        }
+    }
+    all.sort_unstable();
+    all.dedup();
+    all
 }
 
 /// Netlink sockets belong to the namespace of the thread that opens them, so each call has a runtime of its own.

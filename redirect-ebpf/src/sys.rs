@@ -14,7 +14,9 @@ use tokio::io::unix::AsyncFd;
 
 const BPF_MAP_UPDATE_ELEM: libc::c_int = 2;
 const BPF_MAP_DELETE_ELEM: libc::c_int = 3;
+const BPF_OBJ_PIN: libc::c_int = 6;
 const BPF_OBJ_GET: libc::c_int = 7;
+const BPF_LINK_CREATE: libc::c_int = 28;
 const BPF_LINK_UPDATE: libc::c_int = 29;
 const BPF_LINK_DETACH: libc::c_int = 34;
 const SO_NETNS_COOKIE: libc::c_int = 71;
@@ -30,6 +32,33 @@ pub(crate) fn open_pinned(path: &Path) -> io::Result<OwnedFd> {
     // SAFETY: the attributes are live for the call and as long as the size says; the path is NUL-terminated.
     let fd = check(unsafe {
         libc::syscall(libc::SYS_bpf, BPF_OBJ_GET, attributes.as_ptr(), mem::size_of_val(&attributes))
+    })?;
+    let fd = i32::try_from(fd).map_err(io::Error::other)?;
+    // SAFETY: the kernel has just given us this descriptor; nobody else has it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// `BPF_OBJ_PIN`: pins a map or a link at a path where nothing is.
+pub(crate) fn pin(object: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    #[repr(C)]
+    struct Attributes {
+        path: u64,
+        fd: u32,
+        flags: u32,
+    }
+    let attributes = Attributes { path: path.as_ptr() as u64, fd: object.as_raw_fd().cast_unsigned(), flags: 0 };
+    // SAFETY: the attributes are live for the call and as long as the size says; the path is NUL-terminated.
+    check(unsafe { libc::syscall(libc::SYS_bpf, BPF_OBJ_PIN, &raw const attributes, mem::size_of::<Attributes>()) })?;
+    Ok(())
+}
+
+/// `BPF_LINK_CREATE` for a cgroup: attaches a program beside those of others.
+pub(crate) fn create_link(program: BorrowedFd<'_>, cgroup: BorrowedFd<'_>, attach_type: i32) -> io::Result<OwnedFd> {
+    let attributes = [program.as_raw_fd(), cgroup.as_raw_fd(), attach_type, 0];
+    // SAFETY: the attributes are live for the call and as long as the size says.
+    let fd = check(unsafe {
+        libc::syscall(libc::SYS_bpf, BPF_LINK_CREATE, attributes.as_ptr(), mem::size_of_val(&attributes))
     })?;
     let fd = i32::try_from(fd).map_err(io::Error::other)?;
     // SAFETY: the kernel has just given us this descriptor; nobody else has it.

@@ -25,7 +25,7 @@ use crate::{
     overlay::Overlay,
     snapshot::{Access, Flow, FlowKey, Snapshot},
     steering::{Action, AddressChange},
-    table::{echo_request, may_be_learnt, who},
+    table::{may_be_learnt, requests, who},
     verdict::{Layer, Reason},
     world::{Direction, EndpointId, ResolvedName, Transport},
 };
@@ -103,7 +103,7 @@ impl Learner {
                         }
                         let ports = seen(subject, direction, transport, first..=last);
                         let place = |ports| Place { endpoint, direction, transport, ports };
-                        pupils[number].places.extend(ports.map(place));
+                        pupils[number].places.extend(ports.into_iter().map(place));
                     }
                 }
             }
@@ -321,19 +321,19 @@ impl Snapshot {
     }
 }
 
-/// The ports of a class that the kernel is told of. Of ICMP, that is the type of echo requests.
+/// The ports of a class that the kernel is told of, as it is told of them. Of ICMP, those are the types of requests.
 fn seen(
     subject: &Subject,
     direction: Direction,
     transport: Transport,
     ports: RangeInclusive<u16>,
-) -> Option<RangeInclusive<u16>> {
+) -> Vec<RangeInclusive<u16>> {
     if matches!(transport, Transport::Tcp | Transport::Udp) {
-        return Some(ports);
+        return vec![ports];
     }
-    let request = echo_request(transport).filter(|request| ports.contains(request))?;
-    let judged = direction == Direction::Egress && subject.side(direction)?.speaks_of_icmp;
-    judged.then_some(request..=request)
+    let judged = direction == Direction::Egress && subject.side(direction).is_some_and(|side| side.speaks_of_icmp);
+    let requests = requests(transport).iter().copied().filter(|request| judged && ports.contains(request));
+    requests.map(|request| request..=request).collect()
 }
 
 /// The entry that an address needs in the kernel: none where those around it fare alike. What goes to the machine itself

@@ -4,6 +4,7 @@ use std::{net::IpAddr, ops::RangeInclusive};
 
 use ipnet::IpNet;
 
+pub use crate::table::requests;
 use crate::world::{Direction, EndpointId, Transport};
 
 /// What the kernel does with a flow.

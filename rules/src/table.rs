@@ -21,12 +21,16 @@ use crate::{
     world::{Direction, Endpoint, Transport},
 };
 
-/// The type of echo requests, for a transport that has them (RFC 792; RFC 4443 §4.1).
-pub(crate) fn echo_request(transport: Transport) -> Option<u16> {
+/// The types of requests, for a transport that has them: what an endpoint asks of its own accord. Errors, answers and what
+/// keeps a link going (neighbour discovery, listener discovery) are none.
+///
+/// ICMP: echo, time stamp, information, address mask (RFC 792, RFC 950), extended echo (RFC 8335). `ICMPv6`: echo (RFC 4443
+/// §4.1), node information (RFC 4620), home agent discovery and mobile prefixes (RFC 6275 §6.5, §6.7), extended echo.
+pub fn requests(transport: Transport) -> &'static [u16] {
     match transport {
-        Transport::Icmp => Some(8),
-        Transport::IcmpV6 => Some(128),
-        _ => None,
+        Transport::Icmp => &[8, 13, 15, 17, 42],
+        Transport::IcmpV6 => &[128, 139, 144, 146, 160],
+        _ => &[],
     }
 }
 
@@ -139,17 +143,18 @@ impl Sources<'_> {
         classes.retain(|class| class.learns || class.prefixes.iter().any(|(_, action)| *action != Action::Pass));
     }
 
-    /// Of ICMP the kernel judges echo requests on their way out, where rules speak of ICMP: looking at each packet costs
+    /// Of ICMP the kernel judges requests on their way out, where rules speak of ICMP: looking at each packet costs
     /// something.
     fn echo(&self, subject: &Subject, classes: &mut Vec<PortClass>) {
         let direction = Direction::Egress;
         let Some(side) = subject.side(direction).filter(|side| side.speaks_of_icmp) else { return };
         for transport in [Transport::Icmp, Transport::IcmpV6] {
-            let Some(request) = echo_request(transport) else { continue };
-            let class = side.class(transport, request);
-            let (prefixes, learns): (Vec<_>, _) = (self.base(class).into_iter().collect(), class.learns());
-            if learns || prefixes.iter().any(|(_, action)| *action != Action::Pass) {
-                classes.push(PortClass { direction, transport, ports: request..=request, prefixes, learns });
+            for request in requests(transport).iter().copied() {
+                let class = side.class(transport, request);
+                let (prefixes, learns): (Vec<_>, _) = (self.base(class).into_iter().collect(), class.learns());
+                if learns || prefixes.iter().any(|(_, action)| *action != Action::Pass) {
+                    classes.push(PortClass { direction, transport, ports: request..=request, prefixes, learns });
+                }
             }
         }
     }

@@ -357,13 +357,22 @@ fn the_kernel_is_told_of_echo_requests_on_their_way_out_where_rules_speak_of_icm
     let none: [&str; 0] = [];
     assert_eq!(told(egress("app=server", vec![peers(&["app=client"])])), none, "nobody speaks of it");
     assert_eq!(told(ingress("app=server", vec![icmp(&[(Transport::Icmp, 8)])])), none, "no hook meets what comes in");
-    let nobody6 = "Egress IcmpV6 128..=128 ";
-    assert_eq!(
-        told(egress("app=server", vec![icmp(&[(Transport::Icmp, 8)])])),
-        ["Egress Icmp 8..=8 10.0.0.2/32 fd00::2/128", nobody6],
-        "the other family is closed"
-    );
-    assert_eq!(told(egress("app=server", vec![icmp(&[(Transport::Icmp, 0)])])), ["Egress Icmp 8..=8 ", nobody6]);
+    // Whatever else is a request is closed with it, in both families.
+    let closed = [("Icmp", [8, 13, 15, 17, 42]), ("IcmpV6", [128, 139, 144, 146, 160])];
+    let closed: Vec<String> = closed
+        .iter()
+        .flat_map(|(family, types)| types.iter().map(move |kind| format!("Egress {family} {kind}..={kind} ")))
+        .collect();
+    let but = |number: usize, whom: &str| {
+        let mut told = closed.clone();
+        told[number] += whom;
+        told
+    };
+    let client = "10.0.0.2/32 fd00::2/128";
+    assert_eq!(told(egress("app=server", vec![icmp(&[(Transport::Icmp, 8)])])), but(0, client));
+    assert_eq!(told(egress("app=server", vec![icmp(&[(Transport::Icmp, 42)])])), but(4, client));
+    assert_eq!(told(egress("app=server", vec![icmp(&[(Transport::IcmpV6, 160)])])), but(9, client));
+    assert_eq!(told(egress("app=server", vec![icmp(&[(Transport::Icmp, 0)])])), closed);
     let denies = Rule { egress_deny: Some(vec![icmp(&[(Transport::Icmp, 8)])]), ..rule("app=server") };
     let denies = Rule { default_deny_egress: Some(false), ..denies };
     assert_eq!(told(denies), ["Egress Icmp 8..=8 0.0.0.0/0 ::/0"], "all but the client");

@@ -18,7 +18,7 @@ use kit::{
 use portcullis_rules::{
     policy::{Entry, IcmpField, PortRef, PortRule, PortSpec, Rule},
     snapshot::{Access, Flow, FlowKey, Snapshot},
-    steering::Action,
+    steering::{Action, PortClass},
     verdict::Layer,
     world::{Direction, EndpointId, Transport, World},
 };
@@ -85,7 +85,8 @@ fn a_learnt_address_may_be_sent_echo_requests_at_once_where_a_rule_has_icmps() {
     let told = |action| vec![(Transport::Icmp, 8..=8, action), (Transport::IcmpV6, 128..=128, action)];
     assert_eq!(learnt(&["api.test"]), told(Some(Action::Pass)), "other types are not judged by the kernel");
     let table = snapshot.steering(EndpointId(1));
-    let echo: Vec<_> = table.classes.iter().filter(|class| class.transport == Transport::Icmp).collect();
+    let echo = |class: &&PortClass| class.transport == Transport::Icmp && class.ports == (8..=8);
+    let echo: Vec<_> = table.classes.iter().filter(echo).collect();
     let address = ("192.0.2.1/32".parse().unwrap(), Action::Pass);
     assert!(echo.len() == 1 && echo[0].learns && echo[0].prefixes.contains(&address), "{echo:?}");
     assert_eq!(learnt(&[]), told(None));

@@ -88,8 +88,8 @@ pub(super) fn read(
         }
         for item in &list {
             let Some(field) = one(item, problems) else { continue };
-            if direction.egress && !is_echo_request(&field) {
-                let message = "of ICMP that goes out only echo requests are judged by this node";
+            if direction.egress && !is_request(&field) {
+                let message = "of ICMP that goes out only requests are judged by this node";
                 language.warn_live(item, message, REMEDY, problems);
             }
             types.push(field);
@@ -98,9 +98,9 @@ pub(super) fn read(
     Some(types)
 }
 
-/// What the kernel is told of (RFC 792; RFC 4443 §4.1).
-fn is_echo_request(field: &IcmpField) -> bool {
-    matches!((field.family, field.kind), (Transport::Icmp, 8) | (Transport::IcmpV6, 128))
+/// Whether the kernel is told of it.
+fn is_request(field: &IcmpField) -> bool {
+    portcullis_rules::steering::requests(field.family).contains(&field.kind.into())
 }
 
 fn one(item: &Field<'_>, problems: &mut Vec<Problem>) -> Option<IcmpField> {

@@ -49,6 +49,8 @@ pub(crate) struct Flow {
     /// Where the client sends to: a service's VIP, where it is one. Answers come from there.
     pub(super) server: SocketAddr,
     pub(super) upstream: Socket,
+    /// The leg's own address.
+    own: SocketAddr,
     judge: Judge,
     /// `None`: datagrams pass as they are.
     session: Option<Box<dyn Session>>,
@@ -94,13 +96,14 @@ impl Flow {
                 Some(session.ok_or(Denial::Policy)?(&core.options().limits))
             }
         };
-        let upstream = core.dial_datagrams(&judge).map_err(Denial::Leg)?;
+        let leg = core.dial_datagrams(&judge).map_err(Denial::Leg)?;
         let moved = core.now;
         Ok(Self {
             endpoint,
             client,
             server,
-            upstream,
+            upstream: leg.socket,
+            own: leg.own,
             judge,
             session,
             held: VecDeque::new(),
@@ -267,11 +270,7 @@ impl Flow {
             self.judge.gives_up(*due, &core.exit);
         }
         self.judge.end(&core.exit);
-        // The kernel notes which port of ours asks a server on this machine, so that it is not steered back to us.
-        if self.asked().ip().is_loopback()
-            && let Some(own) = self.upstream.local_addr().ok().and_then(|own| own.as_socket())
-        {
-            core.forget(self.endpoint, SocketAddr::new(self.asked().ip(), own.port()), self.asked().port());
-        }
+        // The kernel notes which leg of ours asks whom, so that it is not steered back to us.
+        core.forget_datagrams(self.endpoint, self.own, self.asked());
     }
 }

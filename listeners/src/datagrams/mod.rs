@@ -142,7 +142,7 @@ impl Datagrams {
             return None;
         }
         let (id, client, server) = key;
-        let flow = match Flow::new(id, client, server, core) {
+        let mut flow = match Flow::new(id, client, server, core) {
             Ok(flow) => flow,
             Err(Denial::Policy) => return None,
             Err(Denial::Leg(error)) => {
@@ -155,6 +155,7 @@ impl Datagrams {
         let event = EpollEvent::new(EpollFlags::EPOLLIN, Source::Flow(token).to_event());
         if let Err(error) = core.epoll.add(&flow.upstream, event) {
             tracing::error!(%error, "the leg of a datagram cannot be heard");
+            flow.end(core);
             self.flows.release(token);
             return None;
         }

@@ -63,8 +63,8 @@ pub(crate) struct Pair {
     epoch: u64,
     /// Whether it stands in the worker's queue.
     pub(crate) queued: bool,
-    /// The leg's address, while the kernel knows it as announced.
-    announced: Option<SocketAddr>,
+    /// The leg's address, while the kernel knows it.
+    leg: Option<SocketAddr>,
     /// What the relay waits for before an answer may leave.
     lesson: Option<Lesson>,
     /// Lessons so far.
@@ -85,7 +85,7 @@ impl Pair {
             clocks: Clocks::new(now),
             epoch: 0,
             queued: false,
-            announced: None,
+            leg: None,
             lesson: None,
             lessons: 0,
             in_use: None,
@@ -244,7 +244,7 @@ impl Pair {
             Ok(leg) => leg,
             Err(error) => return Err(self.unconnected(&error, core)),
         };
-        self.announced = leg.announced;
+        self.leg = Some(leg.own);
         if let Err(error) = core.register(&leg.socket, self.token, Side::Upstream) {
             return Err(self.unconnected(&error.into(), core));
         }
@@ -297,10 +297,10 @@ impl Pair {
         outcome
     }
 
-    /// Only the first packet of an announced leg needs the announcement.
+    /// Only the first packet of a leg has to be known.
     fn forget(&mut self, core: &mut Core) {
-        if let Some(leg) = self.announced.take() {
-            core.forget(self.judge.key.endpoint, leg, self.judge.destination.port());
+        if let Some(leg) = self.leg.take() {
+            core.forget(self.judge.key.endpoint, leg, self.judge.destination);
         }
     }
 

@@ -31,22 +31,20 @@ fn datagrams(v6: bool) -> io::Result<Socket> {
 }
 
 /// A transparent socket in the namespace of the calling thread that steered datagrams come to, each with its original
-/// destination. Port 0 draws one; the further sockets of its group take the same.
+/// destination. It has a port of its own, which nobody else can bind.
 ///
 /// # Errors
 /// No `CAP_NET_ADMIN`, no file descriptor left, or the namespace does not have this family.
-pub(crate) fn listener(v6: bool, port: u16) -> io::Result<Socket> {
+pub(crate) fn listener(v6: bool) -> io::Result<Socket> {
     let socket = datagrams(v6)?;
     set_transparent(&socket, v6)?;
-    socket.set_reuse_address(true)?;
-    socket.set_reuse_port(true)?;
     if v6 {
         setsockopt(&socket, sockopt::Ipv6OrigDstAddr, &true)?;
     } else {
         setsockopt(&socket, sockopt::Ipv4OrigDstAddr, &true)?;
     }
     let nobody = if v6 { IpAddr::V6(NOBODY_V6) } else { IpAddr::V4(NOBODY_V4) };
-    socket.bind(&SocketAddr::new(nobody, port).into())?;
+    socket.bind(&SocketAddr::new(nobody, 0).into())?;
     Ok(socket)
 }
 

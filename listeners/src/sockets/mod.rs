@@ -20,21 +20,20 @@ const NOBODY_V6: Ipv6Addr = Ipv6Addr::new(0xfd50, 0x4354, 0, 0, 0, 0, 0, 1);
 /// Connections that wait for `accept`. The kernel takes `net.core.somaxconn` where that is less.
 const BACKLOG: i32 = 4096;
 
-/// A transparent listener in the namespace of the calling thread. Port 0 draws one; the further sockets of its group
-/// take the same.
+/// A transparent listener in the namespace of the calling thread. It has a port of its own, which nobody else can bind while it
+/// listens, and shares the ports of what it accepts, which are the applications'.
 ///
 /// # Errors
 /// No `CAP_NET_ADMIN`, no file descriptor left, or the namespace does not have this family.
-pub(crate) fn listener(v6: bool, port: u16) -> io::Result<Socket> {
+pub(crate) fn listener(v6: bool) -> io::Result<Socket> {
     let nobody = if v6 { IpAddr::V6(NOBODY_V6) } else { IpAddr::V4(NOBODY_V4) };
-    let address = SocketAddr::new(nobody, port);
+    let address = SocketAddr::new(nobody, 0);
     let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
     if v6 {
         socket.set_only_v6(true)?;
     }
     set_transparent(&socket, v6)?;
     socket.set_reuse_address(true)?;
-    socket.set_reuse_port(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket)

@@ -51,7 +51,7 @@ impl Site {
         let legs = Arc::new(Kernel::default()) as Arc<dyn Legs>;
         let mut plane = DataPlane::start(options, legs, names, Arc::clone(&telemetry)).unwrap();
         let sockets = plane.open(ENDPOINT, namespace).unwrap();
-        let vip = UdpSocket::from(sockets.udp4.unwrap()).local_addr().unwrap();
+        let vip = UdpSocket::from(sockets.udp4.into_iter().next().unwrap()).local_addr().unwrap();
         let mut site = Self { plane, vip, server, telemetry };
         site.plane.publish(Arc::new(Snapshot::compile(&site.world(), 1)));
         site

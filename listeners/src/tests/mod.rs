@@ -74,15 +74,19 @@ impl Legs for NoKernel {
         Ok(())
     }
 
-    fn announce(&self, _endpoint: EndpointId, _leg: SocketAddr, _port: u16) -> io::Result<()> {
+    fn announce(&self, _endpoint: EndpointId, _leg: SocketAddr, _to: SocketAddr) -> io::Result<()> {
         Ok(())
     }
 
-    fn announce_by_any_device(&self, _endpoint: EndpointId, _leg: SocketAddr, _port: u16) -> io::Result<()> {
+    fn announce_by_any_device(&self, _endpoint: EndpointId, _leg: SocketAddr, _to: SocketAddr) -> io::Result<()> {
         Ok(())
     }
 
-    fn forget(&self, _endpoint: EndpointId, _leg: SocketAddr, _port: u16) -> io::Result<()> {
+    fn forget(&self, _endpoint: EndpointId, _leg: SocketAddr, _to: SocketAddr) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn forget_datagrams(&self, _: EndpointId, _: SocketAddr, _: SocketAddr) -> io::Result<()> {
         Ok(())
     }
 }
@@ -100,14 +104,17 @@ impl Dial for Detour {
         assert_ne!(to.port(), 0, "a fault, where a test asks for one");
         let socket = sockets::leg(to.is_ipv6())?;
         sockets::connect(&socket, to)?;
-        Ok(Leg { socket, announced: None })
+        let own = socket.local_addr()?.as_socket().ok_or(io::ErrorKind::Unsupported)?;
+        Ok(Leg { socket, own })
     }
 
-    fn forget(&mut self, _leg: SocketAddr, _port: u16) {}
+    fn forget(&mut self, _leg: SocketAddr, _to: SocketAddr) {}
 
-    fn datagrams(&mut self, _way: &Way) -> io::Result<Socket> {
+    fn datagrams(&mut self, _way: &Way) -> io::Result<Leg> {
         Err(io::ErrorKind::Unsupported.into())
     }
+
+    fn forget_datagrams(&mut self, _leg: SocketAddr, _to: SocketAddr) {}
 
     fn answers(&mut self, _v6: bool) -> io::Result<Socket> {
         Err(io::ErrorKind::Unsupported.into())

@@ -20,6 +20,7 @@ use portcullis_rules::{
     snapshot::Snapshot,
     world::{Direction, EndpointId, Service, ServicePort, Transport, World},
 };
+use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::{
     DataPlane, Legs, Options,
@@ -37,9 +38,9 @@ pub(super) const VIP: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 67);
 #[derive(Debug, PartialEq, Eq)]
 enum Told {
     Adopted,
-    Announced(EndpointId, SocketAddr, u16),
-    AnnouncedByAny(EndpointId, SocketAddr, u16),
-    Forgotten(EndpointId, SocketAddr, u16),
+    Announced(EndpointId, SocketAddr, SocketAddr),
+    AnnouncedByAny(EndpointId, SocketAddr, SocketAddr),
+    Forgotten(EndpointId, SocketAddr, SocketAddr),
 }
 
 #[derive(Default)]
@@ -51,19 +52,23 @@ impl Legs for Kernel {
         Ok(())
     }
 
-    fn announce(&self, endpoint: EndpointId, leg: SocketAddr, port: u16) -> io::Result<()> {
-        self.0.lock().unwrap().push(Told::Announced(endpoint, leg, port));
+    fn announce(&self, endpoint: EndpointId, leg: SocketAddr, to: SocketAddr) -> io::Result<()> {
+        self.0.lock().unwrap().push(Told::Announced(endpoint, leg, to));
         Ok(())
     }
 
-    fn announce_by_any_device(&self, endpoint: EndpointId, leg: SocketAddr, port: u16) -> io::Result<()> {
-        self.0.lock().unwrap().push(Told::AnnouncedByAny(endpoint, leg, port));
+    fn announce_by_any_device(&self, endpoint: EndpointId, leg: SocketAddr, to: SocketAddr) -> io::Result<()> {
+        self.0.lock().unwrap().push(Told::AnnouncedByAny(endpoint, leg, to));
         Ok(())
     }
 
-    fn forget(&self, endpoint: EndpointId, leg: SocketAddr, port: u16) -> io::Result<()> {
-        self.0.lock().unwrap().push(Told::Forgotten(endpoint, leg, port));
+    fn forget(&self, endpoint: EndpointId, leg: SocketAddr, to: SocketAddr) -> io::Result<()> {
+        self.0.lock().unwrap().push(Told::Forgotten(endpoint, leg, to));
         Ok(())
+    }
+
+    fn forget_datagrams(&self, endpoint: EndpointId, leg: SocketAddr, to: SocketAddr) -> io::Result<()> {
+        self.forget(endpoint, leg, to)
     }
 }
 
@@ -111,7 +116,7 @@ fn plane(
     let mut plane =
         DataPlane::start(options, Arc::clone(&kernel) as Arc<dyn Legs>, None, Arc::clone(&telemetry)).unwrap();
     let sockets = plane.open(ENDPOINT, namespace).unwrap();
-    let listener = TcpListener::from(sockets.tcp4.unwrap());
+    let listener = TcpListener::from(sockets.tcp4.into_iter().next().unwrap());
     let vip = listener.local_addr().unwrap();
     let port =
         ServicePort { name: String::new(), port: vip.port(), transport: Transport::Tcp, target_port: server.port() };
@@ -153,7 +158,32 @@ fn what_leaves_an_endpoint_is_met_inside_its_namespace_and_goes_on_from_its_own_
             expect(&mut patient(server), "hello");
         }
         let told = kernel.0.lock().unwrap();
-        assert!(told.len() == 20 && told.iter().all(|told| *told == Told::Adopted), "{told:?}");
+        let adopted = told.iter().filter(|told| **told == Told::Adopted).count();
+        let forgotten = told.iter().filter(|told| matches!(told, Told::Forgotten(..))).count();
+        assert_eq!((adopted, forgotten, told.len()), (20, 20, 40), "{told:?}");
+    });
+}
+
+#[test]
+fn nobody_joins_a_listener_not_even_its_owner() {
+    in_namespace(|namespace| {
+        let kernel = Arc::new(Kernel::default()) as Arc<dyn Legs>;
+        let telemetry = Arc::new(Telemetry::new(&TelemetryOptions::default()).unwrap());
+        let options = Options { workers: 2, ..Options::default() };
+        let mut plane = DataPlane::start(options, kernel, None, telemetry).unwrap();
+        let opened = plane.open(ENDPOINT, namespace).unwrap();
+        for (kind, listeners) in [(Type::STREAM, opened.tcp4), (Type::DGRAM, opened.udp4)] {
+            assert_eq!(listeners.len(), 2);
+            for listener in listeners {
+                let at = SockRef::from(&listener).local_addr().unwrap();
+                let joiner = Socket::new(Domain::IPV4, kind, None).unwrap();
+                joiner.set_reuse_address(true).unwrap();
+                joiner.set_reuse_port(true).unwrap();
+                joiner.set_freebind_v4(true).unwrap();
+                let bound = joiner.bind(&at);
+                assert_eq!(bound.unwrap_err().kind(), io::ErrorKind::AddrInUse, "{kind:?}");
+            }
+        }
     });
 }
 
@@ -199,13 +229,10 @@ fn a_leg_into_an_endpoint_has_the_clients_address_and_is_announced_before_it_con
         let (server, from) = server.accept().unwrap();
         assert_eq!(from.ip(), IpAddr::V4(FOREIGN));
         assert!((10_000..=10_009).contains(&from.port()));
-        assert_eq!(leg.announced, Some(from));
-        dialer.forget(from, destination.port());
-        let expected = [
-            Told::Adopted,
-            Told::Announced(ENDPOINT, from, destination.port()),
-            Told::Forgotten(ENDPOINT, from, destination.port()),
-        ];
+        assert_eq!(leg.own, from);
+        dialer.forget(from, destination);
+        let expected =
+            [Told::Adopted, Told::Announced(ENDPOINT, from, destination), Told::Forgotten(ENDPOINT, from, destination)];
         assert_eq!(*kernel.0.lock().unwrap(), expected);
         let mut leg = TcpStream::from(leg.socket);
         leg.set_nonblocking(false).unwrap();

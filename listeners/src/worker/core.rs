@@ -108,7 +108,7 @@ impl Core {
         dial.dial(&judge.way(), &self.exit)
     }
 
-    pub(crate) fn dial_datagrams(&mut self, judge: &Judge) -> io::Result<Socket> {
+    pub(crate) fn dial_datagrams(&mut self, judge: &Judge) -> io::Result<Leg> {
         self.dials.get_mut(&judge.key.endpoint).ok_or(io::ErrorKind::NotFound)?.datagrams(&judge.way())
     }
 
@@ -142,9 +142,15 @@ impl Core {
         names.learn(endpoint, lesson, self.snapshot.as_deref(), Ticket::new(Arc::clone(&self.mailbox), holder))
     }
 
-    pub(crate) fn forget(&mut self, endpoint: EndpointId, leg: SocketAddr, port: u16) {
+    pub(crate) fn forget(&mut self, endpoint: EndpointId, leg: SocketAddr, to: SocketAddr) {
         if let Some(dial) = self.dials.get_mut(&endpoint) {
-            dial.forget(leg, port);
+            dial.forget(leg, to);
+        }
+    }
+
+    pub(crate) fn forget_datagrams(&mut self, endpoint: EndpointId, leg: SocketAddr, to: SocketAddr) {
+        if let Some(dial) = self.dials.get_mut(&endpoint) {
+            dial.forget_datagrams(leg, to);
         }
     }
 

@@ -26,17 +26,17 @@ pub enum Site<'a> {
     Cgroup(&'a Path),
 }
 
-/// Listeners of one endpoint: the first socket of each group of `SO_REUSEPORT`.
+/// Listeners of one endpoint: one for each worker.
 #[derive(Debug, Default)]
 pub struct Sockets {
     /// TCP over IPv4.
-    pub tcp4: Option<OwnedFd>,
+    pub tcp4: Vec<OwnedFd>,
     /// TCP over IPv6.
-    pub tcp6: Option<OwnedFd>,
+    pub tcp6: Vec<OwnedFd>,
     /// UDP over IPv4. Without one, what policy wants steered is refused.
-    pub udp4: Option<OwnedFd>,
+    pub udp4: Vec<OwnedFd>,
     /// UDP over IPv6.
-    pub udp6: Option<OwnedFd>,
+    pub udp6: Vec<OwnedFd>,
 }
 
 /// One endpoint as the kernel is to steer it.

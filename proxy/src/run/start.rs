@@ -1,6 +1,6 @@
 //! Starts the node, room by room. What was started is given back by its destructors where a later step fails.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use portcullis_config::{
     ApiLimits, Store, StoreOptions,
@@ -71,13 +71,13 @@ pub async fn start(arguments: &RunArguments, settings: Settings, levels: Levels)
     let listeners = listen(&settings.admin).await?;
     let admin_limits = admin::Limits::from(&settings.admin);
 
-    let redirect = open_redirect(&settings)?;
+    let options = settings::data_plane(&settings);
+    let workers = options.workers;
+    let redirect = open_redirect(&settings, workers)?;
     let refusals = redirect.refusals().map_err(not_steered)?;
     let telemetry = Arc::new(Telemetry::new(&settings::telemetry(&settings)).map_err(|error| {
         Failure::new(Exit::Failed, format!("access records: {error}"), "name a file that can be written in records.to")
     })?);
-    let options = settings::data_plane(&settings);
-    let workers = options.workers;
     let legs = Arc::new(KernelLegs(redirect.legs()));
     let (pupil, desk) = Teacher::school();
     let plane = DataPlane::start(options, legs, Some(pupil), Arc::clone(&telemetry)).map_err(Failure::internal)?;
@@ -126,11 +126,16 @@ async fn listen(settings: &config::Admin) -> Result<Vec<Listener>, Failure> {
     Ok(listeners)
 }
 
-fn open_redirect(settings: &Settings) -> Result<Redirect, Failure> {
+/// How long answers to datagrams may come in: as long as connection tracking of Cilium keeps a flow of datagrams.
+const ANSWERS: Duration = Duration::from_secs(60);
+
+fn open_redirect(settings: &Settings, workers: usize) -> Result<Redirect, Failure> {
     let options = Options {
         bpffs: settings.steering.bpffs.clone(),
         cgroup: settings.steering.cgroup.clone(),
         pin: settings.on_proxy_down == OnProxyDown::Refuse,
+        workers: u32::try_from(workers).map_err(Failure::internal)?,
+        answers: ANSWERS,
     };
     Redirect::open(options).map_err(not_steered)
 }

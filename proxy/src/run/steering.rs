@@ -4,7 +4,7 @@ use std::{
     collections::BTreeSet,
     io,
     net::{IpAddr, SocketAddr},
-    os::fd::{AsFd, BorrowedFd},
+    os::fd::BorrowedFd,
 };
 
 use portcullis_redirect::{
@@ -130,9 +130,7 @@ impl Connections for Open {
 }
 
 fn listeners(sockets: &Sockets) -> Listeners<'_> {
-    let [tcp4, tcp6, udp4, udp6] =
-        [&sockets.tcp4, &sockets.tcp6, &sockets.udp4, &sockets.udp6].map(|socket| socket.as_ref().map(AsFd::as_fd));
-    Listeners { tcp4, tcp6, udp4, udp6 }
+    Listeners { tcp4: &sockets.tcp4, tcp6: &sockets.tcp6, udp4: &sockets.udp4, udp6: &sockets.udp6 }
 }
 
 /// What workers tell the kernel of each leg.
@@ -144,16 +142,20 @@ impl portcullis_listeners::Legs for KernelLegs {
         self.0.adopt(socket)
     }
 
-    fn announce(&self, endpoint: EndpointId, leg: SocketAddr, port: u16) -> io::Result<()> {
-        self.0.announce(endpoint.0, leg, port)
+    fn announce(&self, endpoint: EndpointId, leg: SocketAddr, to: SocketAddr) -> io::Result<()> {
+        self.0.announce(endpoint.0, leg, to)
     }
 
-    fn announce_by_any_device(&self, endpoint: EndpointId, leg: SocketAddr, port: u16) -> io::Result<()> {
-        self.0.announce_by_any_device(endpoint.0, leg, port)
+    fn announce_by_any_device(&self, endpoint: EndpointId, leg: SocketAddr, to: SocketAddr) -> io::Result<()> {
+        self.0.announce_by_any_device(endpoint.0, leg, to)
     }
 
-    fn forget(&self, endpoint: EndpointId, leg: SocketAddr, port: u16) -> io::Result<()> {
-        self.0.forget(endpoint.0, leg, port)
+    fn forget(&self, endpoint: EndpointId, leg: SocketAddr, to: SocketAddr) -> io::Result<()> {
+        self.0.forget(endpoint.0, leg, to)
+    }
+
+    fn forget_datagrams(&self, endpoint: EndpointId, leg: SocketAddr, to: SocketAddr) -> io::Result<()> {
+        self.0.forget_datagrams(endpoint.0, leg, to)
     }
 }
 

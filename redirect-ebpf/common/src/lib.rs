@@ -43,7 +43,7 @@ pub const UDP: u8 = 17;
 pub const ICMP: u8 = 1;
 /// IP protocol number of ICMPv6.
 pub const ICMP_V6: u8 = 58;
-/// Type of an echo request (RFC 792). Of ICMP, no other message is judged.
+/// Type of an echo request (RFC 792).
 pub const ECHO_REQUEST: u8 = 8;
 /// Type of an echo request of ICMPv6 (RFC 4443 §4.1).
 pub const ECHO_REQUEST_V6: u8 = 128;
@@ -55,10 +55,23 @@ pub const SERVICE: u32 = 1;
 /// What an endpoint is: all of the host's namespace, which has addresses that the endpoint does not name.
 pub const NODE: u32 = 2;
 
-/// Largest number of endpoints: each has four slots in the SOCKMAP.
+/// Largest number of endpoints.
 pub const MAX_ENDPOINTS: u32 = 16 * 1024;
 
-/// Slot of a listener in the SOCKMAP.
+/// Most listeners of all endpoints together: four for each worker and endpoint.
+pub const MAX_LISTENERS: u32 = 1 << 18;
+
+/// Key of `LISTENERS`: the socket of one worker.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ListenerKey {
+    /// By [`slot`].
+    pub slot: u32,
+    /// Number of the worker, from 0.
+    pub worker: u32,
+}
+
+/// The group of listeners of an endpoint, a family and a protocol.
 #[must_use]
 #[inline(always)]
 pub const fn slot(endpoint: u32, v6: bool, udp: bool) -> u32 {
@@ -113,26 +126,31 @@ pub struct LocalKey {
     pub address: [u8; 16],
 }
 
-/// Key of `OWN_LEGS`: an ingress leg of ours on its way to the application.
+/// Key of `OWN_LEGS`: a leg of ours whose first packet is on its way to a socket of this namespace. It has all that a
+/// packet shows, so that no other flow is taken for it.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct LegKey {
     /// Number of the endpoint.
     pub endpoint: u32,
+    /// [`TCP`] or [`UDP`].
+    pub protocol: u32,
     /// Port of the leg.
     pub leg_port: u16,
-    /// Port of the application.
+    /// Port that it connects to.
     pub port: u16,
     /// Address of the leg (the client's).
     pub leg: [u8; 16],
+    /// Address that it connects to.
+    pub address: [u8; 16],
 }
 
 /// Value of `OWN_LEGS`: the leg is bound to the loopback device, by which no client can come.
 pub const LEG_BY_LOOPBACK: u32 = 1;
 /// Value of `OWN_LEGS`: the leg is bound to no device.
 pub const LEG_BY_ANY_DEVICE: u32 = 2;
-/// Value of `OWN_LEGS`: an egress leg, noted by the connect program. Its key has the destination's address. It is asked
-/// for only where the destination turns out to be in this namespace.
+/// Value of `OWN_LEGS`: an egress leg, noted by the connect program. It is asked for only where the destination turns out
+/// to be in this namespace.
 pub const LEG_OUT: u32 = 3;
 
 /// Key of `REPLIES`: a datagram that an unconnected UDP socket of the endpoint sent, so its answer may come in.
@@ -147,6 +165,16 @@ pub struct ReplyKey {
     pub local_port: u16,
     /// Address of the peer.
     pub peer: [u8; 16],
+}
+
+/// Value of `REPLIES`: how long the answer may come, and to whom.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// Cookie of the socket that asked last: it has to be open.
+    pub asker: u64,
+    /// Until when, in nanoseconds since boot.
+    pub until: u64,
 }
 
 /// Key of `OWNERS`: a port of the host that is an endpoint's.
@@ -218,15 +246,17 @@ mod plain {
             )*
         };
     }
-    plain!(PortKey, PeerKey, LocalKey, LegKey, ReplyKey, OwnerKey, StubKey, Service, Refusal);
+    plain!(PortKey, PeerKey, LocalKey, ListenerKey, LegKey, ReplyKey, OwnerKey, StubKey, Service, Refusal);
 }
 
 const _: () = {
     assert!(size_of::<PortKey>() == 8);
     assert!(size_of::<PeerKey>() == 20);
     assert!(size_of::<LocalKey>() == 20);
-    assert!(size_of::<LegKey>() == 24);
+    assert!(size_of::<ListenerKey>() == 8);
+    assert!(size_of::<LegKey>() == 44);
     assert!(size_of::<ReplyKey>() == 24);
+    assert!(size_of::<Reply>() == 16);
     assert!(size_of::<OwnerKey>() == 8);
     assert!(size_of::<StubKey>() == 24);
     assert!(size_of::<Service>() == 16);

@@ -12,13 +12,17 @@ use aya_ebpf::{
     macros::cgroup_sock_addr,
     programs::SockAddrContext,
 };
-use portcullis_redirect_common::{EGRESS, LEG_OUT, LegKey, LocalKey, MARK, MARK_UDP, PASS, ReplyKey, STEER, UDP, slot};
+use portcullis_redirect_common::{
+    EGRESS, LEG_OUT, LegKey, ListenerKey, LocalKey, MARK, MARK_UDP, PASS, STEER, UDP, slot,
+};
 
 use crate::{
     ENDPOINT, HOME, cookie,
-    maps::{DNS, JUDGED, LISTENERS, LOCALS, MARKED, OWN_LEGS, OWN_SOCKETS, PODS, REPLIES, SERVICES},
+    maps::{BROADCASTS, DNS, JUDGED, LISTENERS, LOCALS, MARKED, OWN_LEGS, OWN_SOCKETS, PODS, SERVICES},
     number,
-    verdict::{Flow, is_loopback, is_v4, mapped, plain, protocol, read, read6, tell, verdict},
+    replies::{expect, expect_at_device, expect_reply},
+    source::{bound4, bound6, connected_to, is_forged},
+    verdict::{Flow, is_loopback, is_multicast, is_unset, is_v4, mapped, plain, protocol, read, read6, tell, verdict},
 };
 
 const REFUSED: i32 = 0;
@@ -39,42 +43,68 @@ const DEPTH: i32 = 12;
 #[cgroup_sock_addr(connect4)]
 pub fn connect4(ctx: SockAddrContext) -> i32 {
     let peer = mapped(read!((*ctx.sock_addr).user_ip4));
-    connect(&ctx, peer)
+    let source = bound4(&ctx);
+    connect(&ctx, peer, source)
 }
 
 /// IPv6 TCP and connected UDP; v4-mapped destinations come here too.
 #[cgroup_sock_addr(connect6)]
 pub fn connect6(ctx: SockAddrContext) -> i32 {
     let peer = plain(read6!((*ctx.sock_addr).user_ip6));
-    connect(&ctx, peer)
+    let source = bound6(&ctx);
+    connect(&ctx, peer, source)
 }
 
 /// IPv4 datagrams of unconnected sockets; v4-mapped destinations come here too.
 #[cgroup_sock_addr(sendmsg4)]
 pub fn sendmsg4(ctx: SockAddrContext) -> i32 {
     let peer = mapped(read!((*ctx.sock_addr).user_ip4));
-    sendmsg(&ctx, peer)
+    let source = mapped(read!((*ctx.sock_addr).msg_src_ip4));
+    sendmsg(&ctx, peer, source)
 }
 
 /// IPv6 datagrams of unconnected sockets, and of connected ones that name a destination all the same.
 #[cgroup_sock_addr(sendmsg6)]
 pub fn sendmsg6(ctx: SockAddrContext) -> i32 {
     let peer = plain(read6!((*ctx.sock_addr).user_ip6));
-    sendmsg(&ctx, peer)
+    let source = plain(read6!((*ctx.sock_addr).msg_src_ip6));
+    sendmsg(&ctx, peer, source)
+}
+
+/// Who sends what where, as far as it is judged.
+enum Sent {
+    /// By nobody of interest, or by us.
+    Other,
+    /// To the endpoint itself.
+    Inside(Flow),
+    /// From an address that is not the endpoint's.
+    Forged(Flow),
+    Outside(Flow),
 }
 
 #[inline(always)]
-fn connect(ctx: &SockAddrContext, peer: [u8; 16]) -> i32 {
-    let Some(flow) = flow(ctx, peer) else { return ALLOWED };
+fn connect(ctx: &SockAddrContext, peer: [u8; 16], source: [u8; 16]) -> i32 {
+    let flow = match sent(ctx, peer, source) {
+        Sent::Other => return ALLOWED,
+        Sent::Inside(flow) => {
+            if flow.protocol == UDP && !is_v4(&flow.peer) {
+                expect(ctx, &flow, u64::MAX);
+            }
+            return ALLOWED;
+        }
+        Sent::Forged(flow) => return refuse(&flow, ECONNREFUSED, false),
+        Sent::Outside(flow) => flow,
+    };
     match verdict(&flow) {
         PASS => {
             unmark(ctx);
             ALLOWED
         }
-        STEER if is_at_home(ctx) && has_listener(&flow) => {
+        STEER if can_be_steered(ctx, &flow) => {
             // A UDP socket may send elsewhere later: the rule for its mark looks at the port as well.
             let wanted = if flow.protocol == UDP { MARK_UDP } else { MARK };
             if mark(ctx) == wanted || (note_mark(ctx, &flow) && set_mark(ctx, wanted)) {
+                expect_at_device(ctx, &flow);
                 ALLOWED
             } else {
                 refuse(&flow, ECONNREFUSED, true)
@@ -86,9 +116,17 @@ fn connect(ctx: &SockAddrContext, peer: [u8; 16]) -> i32 {
 }
 
 #[inline(always)]
-fn sendmsg(ctx: &SockAddrContext, peer: [u8; 16]) -> i32 {
-    let Some(flow) = flow(ctx, peer) else { return ALLOWED };
-    if !is_v4(&flow.peer) && is_connected(ctx) {
+fn sendmsg(ctx: &SockAddrContext, peer: [u8; 16], source: [u8; 16]) -> i32 {
+    let flow = match sent(ctx, peer, source) {
+        Sent::Other => return ALLOWED,
+        Sent::Inside(flow) => {
+            expect_reply(ctx, &flow);
+            return ALLOWED;
+        }
+        Sent::Forged(flow) => return refuse(&flow, ECONNREFUSED, false),
+        Sent::Outside(flow) => flow,
+    };
+    if !is_v4(&flow.peer) && is_connected(ctx) && !is_unset(&peer) {
         forget_route(ctx);
     }
     match verdict(&flow) {
@@ -96,7 +134,7 @@ fn sendmsg(ctx: &SockAddrContext, peer: [u8; 16]) -> i32 {
             expect_reply(ctx, &flow);
             ALLOWED
         }
-        STEER if is_at_home(ctx) && has_listener(&flow) => {
+        STEER if can_be_steered(ctx, &flow) => {
             if mark(ctx) == MARK_UDP && is_settled(ctx) {
                 expect_reply(ctx, &flow);
                 return ALLOWED;
@@ -115,25 +153,44 @@ fn sendmsg(ctx: &SockAddrContext, peer: [u8; 16]) -> i32 {
     }
 }
 
-/// The flow, if it is one to judge: of an endpoint of ours, not of a socket of ours, not to the endpoint itself.
 #[inline(always)]
-fn flow(ctx: &SockAddrContext, peer: [u8; 16]) -> Option<Flow> {
-    let endpoint = endpoint(ctx)?;
+fn sent(ctx: &SockAddrContext, peer: [u8; 16], source: [u8; 16]) -> Sent {
+    let Some(endpoint) = endpoint(ctx) else { return Sent::Other };
     let c = ctx.sock_addr;
     let protocol = protocol(read!((*c).protocol));
     let port = u16::from_be(read!((*c).user_port) as u16);
-    if unsafe { LOCALS.get(LocalKey { endpoint, address: peer }) }.is_some() {
-        return None;
-    }
+    // A connected socket that sends with control messages names nobody.
+    let (peer, port) = if port == 0 && is_unset(&peer) && is_connected(ctx) { connected_to(ctx) } else { (peer, port) };
     let flow = Flow { endpoint, direction: EGRESS, protocol, port, source_port: source_port(ctx), peer };
+    let inside = unsafe { LOCALS.get(LocalKey { endpoint, address: peer }) }.is_some();
     if !unsafe { OWN_SOCKETS.get_ptr_mut(ctx) }.is_null() {
-        // Its destination may be a stub, or an address of this namespace that the endpoint does not name: it would come
-        // back.
-        let key = LegKey { endpoint, leg_port: flow.source_port, port, leg: peer };
-        let _ = OWN_LEGS.insert(key, LEG_OUT, 0);
-        return None;
+        if !inside {
+            // Its destination may be a stub, or an address of this namespace that the endpoint does not name: it would
+            // come back.
+            let (protocol, leg_port) = (protocol as u32, flow.source_port);
+            let key = LegKey { endpoint, protocol, leg_port, port, leg: source, address: peer };
+            let _ = OWN_LEGS.insert(key, LEG_OUT, 0);
+        }
+        return Sent::Other;
     }
-    if is_loopback(&peer) { None } else { Some(flow) }
+    if is_forged(endpoint, &source, &peer) {
+        Sent::Forged(flow)
+    } else if inside {
+        Sent::Inside(flow)
+    } else if is_loopback(&peer) {
+        Sent::Other
+    } else {
+        Sent::Outside(flow)
+    }
+}
+
+/// Whether what is to be steered comes to our listener: it has to be there, and the way has to lead to it. Datagrams to
+/// many leave by the table of local addresses, before any rule is asked.
+#[inline(always)]
+fn can_be_steered(ctx: &SockAddrContext, flow: &Flow) -> bool {
+    let key = LocalKey { endpoint: flow.endpoint, address: flow.peer };
+    let to_many = flow.protocol == UDP && (is_multicast(&flow.peer) || unsafe { BROADCASTS.get(key) }.is_some());
+    !to_many && is_at_home(ctx) && has_listener(flow)
 }
 
 /// The programs of a cgroup know their endpoint; those above all pods ask by network namespace.
@@ -182,7 +239,7 @@ fn is_at_home(ctx: &SockAddrContext) -> bool {
 }
 
 #[inline(always)]
-fn socket(ctx: &SockAddrContext) -> *mut bpf_sock {
+pub fn socket(ctx: &SockAddrContext) -> *mut bpf_sock {
     unsafe { (*ctx.sock_addr).__bindgen_anon_1.sk }
 }
 
@@ -258,28 +315,15 @@ fn unmark(ctx: &SockAddrContext) {
 #[inline(always)]
 fn has_listener(flow: &Flow) -> bool {
     let slot = slot(flow.endpoint, !is_v4(&flow.peer), flow.protocol == UDP);
+    let key = ListenerKey { slot, worker: 0 };
     unsafe {
-        let listener = bpf_map_lookup_elem((&raw const LISTENERS).cast_mut().cast(), (&raw const slot).cast());
+        let listener = bpf_map_lookup_elem((&raw const LISTENERS).cast_mut().cast(), (&raw const key).cast());
         if listener.is_null() {
             return false;
         }
         bpf_sk_release(listener);
     }
     true
-}
-
-/// Remembers where an answer may come from: answers to unconnected sockets pass `sk_lookup` as if they were new flows.
-#[inline(always)]
-fn expect_reply(ctx: &SockAddrContext, flow: &Flow) {
-    let local_port = source_port(ctx);
-    if flow.protocol != UDP || local_port == 0 {
-        return;
-    }
-    let key = ReplyKey { endpoint: flow.endpoint, peer_port: flow.port, local_port, peer: flow.peer };
-    if unsafe { REPLIES.get(key) }.is_none() {
-        // Full: the oldest goes. Failing: the answer is refused, which is the safe side.
-        let _ = REPLIES.insert(key, 1, 0);
-    }
 }
 
 /// Without the return value the application would see EPERM.

@@ -1,5 +1,5 @@
-//! `cgroup_skb/egress`: echo requests. Raw sockets and ping sockets that never connect send them past every other hook.
-//! It sees each packet, so it is attached only while policy speaks of ICMP.
+//! `cgroup_skb/egress`: messages of ICMP, by their type. Raw sockets and ping sockets that never connect send them past every
+//! other hook. It sees each packet, so it is attached only while policy speaks of ICMP.
 
 use aya_ebpf::{helpers::bpf_get_netns_cookie, macros::cgroup_skb, programs::SkBuffContext};
 use portcullis_redirect_common::{ECHO_REQUEST, ECHO_REQUEST_V6, EGRESS, ICMP, ICMP_V6, LocalKey, REFUSE};
@@ -19,19 +19,21 @@ const IPV6: u32 = 0x86dd_u16.to_be() as u32;
 /// Most extension headers that are looked behind. Whoever sends more is taken to send an echo request.
 const HEADERS: u32 = 6;
 
-/// Judges echo requests on their way out; the sender of one that is refused sees EPERM.
+/// Judges messages on their way out by their type; the sender of one that is refused sees EPERM. Of types that the tables do
+/// not speak of nobody is refused.
 #[cgroup_skb(egress)]
 pub fn echo(ctx: SkBuffContext) -> i32 {
-    let (protocol, port, peer) = match read!((*ctx.skb.skb).protocol) {
-        IPV4 if is_request_v4(&ctx) => (ICMP, ECHO_REQUEST, mapped(ctx.load(16).unwrap_or(0))),
-        IPV6 if is_request_v6(&ctx) => (ICMP_V6, ECHO_REQUEST_V6, plain(ctx.load(24).unwrap_or([0; 4]))),
+    let (protocol, kind, peer) = match read!((*ctx.skb.skb).protocol) {
+        IPV4 => (ICMP, type_v4(&ctx), mapped(ctx.load(16).unwrap_or(0))),
+        IPV6 => (ICMP_V6, type_v6(&ctx), plain(ctx.load(24).unwrap_or([0; 4]))),
         _ => return SEND,
     };
+    let Some(kind) = kind else { return SEND };
     let Some(endpoint) = endpoint(&ctx) else { return SEND };
     if is_loopback(&peer) || unsafe { LOCALS.get(LocalKey { endpoint, address: peer }) }.is_some() {
         return SEND;
     }
-    let flow = Flow { endpoint, direction: EGRESS, protocol, port: port as u16, source_port: 0, peer };
+    let flow = Flow { endpoint, direction: EGRESS, protocol, port: kind as u16, source_port: 0, peer };
     if verdict(&flow) != REFUSE {
         return SEND;
     }
@@ -44,28 +46,35 @@ fn byte(ctx: &SkBuffContext, at: u32) -> u8 {
     ctx.load(at as usize).unwrap_or(0)
 }
 
+/// The type, if it is a message of ICMP. A later fragment has none: it is worth nothing without the first. What is too short to
+/// have one is taken for an echo request.
 #[inline(always)]
-fn is_request_v4(ctx: &SkBuffContext) -> bool {
-    byte(ctx, 9) == ICMP && byte(ctx, (byte(ctx, 0) & 0xf) as u32 * 4) == ECHO_REQUEST
+fn type_v4(ctx: &SkBuffContext) -> Option<u8> {
+    let fragment = (byte(ctx, 6) & 0x1f) | byte(ctx, 7);
+    if byte(ctx, 9) != ICMP || fragment != 0 {
+        return None;
+    }
+    Some(ctx.load((byte(ctx, 0) & 0xf) as usize * 4).unwrap_or(ECHO_REQUEST))
 }
 
 /// Looks behind extension headers (RFC 8200 §4): options of hops and of the destination, routing, fragment.
 #[inline(always)]
-fn is_request_v6(ctx: &SkBuffContext) -> bool {
+fn type_v6(ctx: &SkBuffContext) -> Option<u8> {
     let (mut next, mut at) = (byte(ctx, 6), 40);
     let mut header = 0;
     while header < HEADERS {
         let length = match next {
-            ICMP_V6 => return byte(ctx, at) == ECHO_REQUEST_V6,
+            ICMP_V6 => return Some(ctx.load(at as usize).unwrap_or(ECHO_REQUEST_V6)),
             0 | 43 | 60 => (byte(ctx, at + 1) as u32 + 1) * 8,
+            44 if byte(ctx, at + 2) | (byte(ctx, at + 3) & 0xf8) != 0 => return None,
             44 => 8,
-            _ => return false,
+            _ => return None,
         };
         next = byte(ctx, at);
         at += length;
         header += 1;
     }
-    true
+    Some(ECHO_REQUEST_V6)
 }
 
 /// The program of a service knows its endpoint; the one above all pods asks by network namespace.

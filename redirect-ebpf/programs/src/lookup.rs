@@ -3,14 +3,15 @@
 
 use aya_ebpf::{macros::sk_lookup, programs::SkLookupContext};
 use portcullis_redirect_common::{
-    EGRESS, INGRESS, LEG_BY_ANY_DEVICE, LEG_BY_LOOPBACK, LEG_OUT, LegKey, LocalKey, OwnerKey, PASS, POD, ReplyKey,
-    SERVICE, STEER, StubKey, UDP, slot,
+    EGRESS, INGRESS, LEG_BY_ANY_DEVICE, LEG_BY_LOOPBACK, LEG_OUT, LegKey, ListenerKey, LocalKey, OwnerKey, PASS, POD,
+    REFUSE, SERVICE, STEER, StubKey, UDP, slot,
 };
 
 use crate::{
-    SITE,
-    maps::{LISTENERS, LOCALS, OWN_LEGS, OWNERS, REPLIES, STUBS},
+    SEED, SITE, WORKERS,
+    maps::{LISTENERS, LOCALS, OWN_LEGS, OWNERS, STUBS},
     number,
+    replies::is_expected,
     verdict::{Flow, is_loopback, mapped, plain, protocol, read, read6, tell, verdict},
 };
 
@@ -18,6 +19,8 @@ const AF_INET: u32 = 2;
 const SK_DROP: u32 = 0;
 const SK_PASS: u32 = 1;
 const LOOPBACK: u32 = 1;
+/// `BPF_SK_LOOKUP_F_NO_REUSEPORT`: the socket that was chosen, and no other of a group that it may be in.
+const NO_REUSEPORT: u64 = 2;
 
 /// What arrived.
 struct Packet {
@@ -56,7 +59,8 @@ pub fn lookup(ctx: SkLookupContext) -> u32 {
     if is_loopback(&packet.local) {
         return inside(&ctx, &packet, home);
     }
-    if (ours && theirs) || packet.local == packet.remote {
+    let itself = packet.local == packet.remote;
+    if ((ours && theirs) || itself) && is_from_inside(&packet, home) {
         return SK_PASS;
     }
     let flow = Flow {
@@ -67,7 +71,7 @@ pub fn lookup(ctx: SkLookupContext) -> u32 {
         source_port: packet.remote_port,
         peer: packet.remote,
     };
-    if !ours && (theirs || packet.interface == LOOPBACK) {
+    if !ours && !itself && (packet.interface == LOOPBACK || (theirs && is_from_inside(&packet, home))) {
         return outgoing(&ctx, &packet, home);
     }
     if !is_owned(home, &packet) {
@@ -95,7 +99,7 @@ fn inside(ctx: &SkLookupContext, packet: &Packet, home: u32) -> u32 {
         return SK_PASS;
     }
     let flow = outbound(packet, home);
-    if is_way_out(&flow) { SK_PASS } else { steer(ctx, packet, &flow) }
+    if is_way_out(packet, &flow) { SK_PASS } else { steer(ctx, packet, &flow) }
 }
 
 #[inline(always)]
@@ -112,8 +116,8 @@ fn outbound(packet: &Packet, home: u32) -> Flow {
 
 /// Whether a flow is an egress leg of ours whose destination is in this namespace.
 #[inline(always)]
-fn is_way_out(flow: &Flow) -> bool {
-    let key = LegKey { endpoint: flow.endpoint, leg_port: flow.source_port, port: flow.port, leg: flow.peer };
+fn is_way_out(packet: &Packet, flow: &Flow) -> bool {
+    let key = leg_key(packet, flow);
     matches!(unsafe { OWN_LEGS.get(key) }, Some(way) if *way == LEG_OUT)
 }
 
@@ -131,7 +135,7 @@ fn outgoing(ctx: &SkLookupContext, packet: &Packet, home: u32) -> u32 {
         // The host to an address of its own that the endpoint does not name.
         return SK_PASS;
     }
-    if !is_way_out(&flow) && verdict(&flow) == STEER { steer(ctx, packet, &flow) } else { SK_PASS }
+    if !is_way_out(packet, &flow) && verdict(&flow) == STEER { steer(ctx, packet, &flow) } else { SK_PASS }
 }
 
 #[inline(always)]
@@ -149,31 +153,97 @@ fn is_owned(home: u32, packet: &Packet) -> bool {
     unsafe { OWNERS.get(key) }.is_some()
 }
 
+/// Whether what claims to come from this namespace does. Over IPv4 the kernel takes no source of its own from outside; of a
+/// connection the answer goes to whom the address belongs. But anybody may send a datagram over IPv6 with any source, and the
+/// interface does not tell: of what a namespace sends to itself, it is the one that has the address.
+#[inline(always)]
+fn is_from_inside(packet: &Packet, home: u32) -> bool {
+    if !packet.v6 || packet.protocol != UDP || packet.interface == LOOPBACK || number(&SITE) != POD {
+        return true;
+    }
+    let asked = outbound(packet, home);
+    // A socket that connects has no port yet when the hook sees it.
+    is_expected(&asked)
+        || is_expected(&Flow { source_port: 0, ..asked })
+        || is_way_out(packet, &asked)
+}
+
+/// An answer that is waited for, from a peer that may still be asked.
 #[inline(always)]
 fn is_reply(flow: &Flow) -> bool {
     if flow.protocol != UDP {
         return false;
     }
-    let key = ReplyKey { endpoint: flow.endpoint, peer_port: flow.source_port, local_port: flow.port, peer: flow.peer };
-    unsafe { REPLIES.get(key) }.is_some()
+    let asked = Flow { direction: EGRESS, port: flow.source_port, source_port: flow.port, ..*flow };
+    is_expected(&asked) && verdict(&asked) != REFUSE
 }
 
 /// Asked only for flows that policy does not pass, so that unsteered ones need not pay for it. A leg is bound to the
 /// loopback device where that is possible: no client can come by it, whatever address and port it uses.
 #[inline(always)]
 fn is_own_leg(packet: &Packet, flow: &Flow) -> bool {
-    let key = LegKey { endpoint: flow.endpoint, leg_port: flow.source_port, port: flow.port, leg: flow.peer };
-    match unsafe { OWN_LEGS.get(key) } {
-        Some(way) if *way == LEG_BY_LOOPBACK => packet.interface == LOOPBACK,
-        Some(way) => *way == LEG_BY_ANY_DEVICE,
-        None => false,
+    let key = leg_key(packet, flow);
+    match unsafe { OWN_LEGS.get(key) }.copied() {
+        Some(LEG_BY_LOOPBACK) => packet.interface == LOOPBACK,
+        Some(LEG_BY_ANY_DEVICE) => {
+            // It is for one packet: who comes next from there is somebody else.
+            let _ = OWN_LEGS.remove(key);
+            true
+        }
+        _ => false,
     }
+}
+
+/// The leg that a packet would be the first of.
+#[inline(always)]
+fn leg_key(packet: &Packet, flow: &Flow) -> LegKey {
+    LegKey {
+        endpoint: flow.endpoint,
+        protocol: packet.protocol as u32,
+        leg_port: packet.remote_port,
+        port: packet.local_port,
+        leg: packet.remote,
+        address: packet.local,
+    }
+}
+
+/// Which worker meets a flow: the same one for all packets between two sockets, as their addresses and ports have it.
+#[inline(always)]
+fn worker(packet: &Packet) -> u32 {
+    let workers = number(&WORKERS);
+    if workers <= 1 {
+        return 0;
+    }
+    let mut hash = number(&SEED) ^ ((packet.remote_port as u32) << 16 | packet.local_port as u32);
+    let mut i = 0;
+    while i < 16 {
+        hash = mix(hash ^ word(&packet.remote, i));
+        hash = mix(hash ^ word(&packet.local, i));
+        i += 4;
+    }
+    ((hash as u64 * workers as u64) >> 32) as u32
+}
+
+#[inline(always)]
+fn word(address: &[u8; 16], at: usize) -> u32 {
+    u32::from_ne_bytes([address[at], address[at + 1], address[at + 2], address[at + 3]])
+}
+
+/// The last steps of MurmurHash3 (32 bits).
+#[inline(always)]
+fn mix(mut hash: u32) -> u32 {
+    hash = (hash ^ (hash >> 16)).wrapping_mul(0x85eb_ca6b);
+    hash = (hash ^ (hash >> 13)).wrapping_mul(0xc2b2_ae35);
+    hash ^ (hash >> 16)
 }
 
 #[inline(always)]
 fn steer(ctx: &SkLookupContext, packet: &Packet, flow: &Flow) -> u32 {
     let slot = slot(flow.endpoint, packet.v6, packet.protocol == UDP);
-    match LISTENERS.redirect_sk_lookup(ctx, slot, 0) {
+    let worker = worker(packet);
+    let hand_over = |worker| LISTENERS.redirect_sk_lookup(ctx, ListenerKey { slot, worker }, NO_REUSEPORT);
+    // While a process with fewer workers takes over, some have no listener.
+    match hand_over(worker).or_else(|_| hand_over(0)) {
         Ok(()) => SK_PASS,
         Err(_) => {
             tell(flow, true);

@@ -8,6 +8,9 @@ mod connect;
 mod echo;
 mod lookup;
 mod maps;
+mod options;
+mod replies;
+mod source;
 mod verdict;
 
 /// Set by the loader: the endpoint of this namespace or cgroup; 0 in the programs above all pods.
@@ -21,6 +24,18 @@ static SITE: u32 = 0;
 /// Set by the loader: the cookie of the endpoint's network namespace; 0 in the programs above all pods.
 #[unsafe(no_mangle)]
 static HOME: u64 = 0;
+
+/// Set by the loader: how many workers have a listener in each group.
+#[unsafe(no_mangle)]
+static WORKERS: u32 = 1;
+
+/// Set by the loader: how long an answer to a datagram may come, in nanoseconds since it was sent.
+#[unsafe(no_mangle)]
+static ANSWERS: u64 = 0;
+
+/// Set by the loader at random: so nobody can choose the worker that meets a flow.
+#[unsafe(no_mangle)]
+static SEED: u32 = 0;
 
 /// Reads a constant that the loader writes.
 #[inline(always)]

@@ -5,11 +5,12 @@ use aya_ebpf::{
     btf_maps::SkStorage,
     helpers::generated::bpf_sk_storage_get,
     macros::{btf_map, map},
-    maps::{HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf, SockMap},
+    maps::{HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf, SockHash},
     programs::SockAddrContext,
 };
 use portcullis_redirect_common::{
-    LegKey, LocalKey, MAX_ENDPOINTS, OwnerKey, PeerKey, PortKey, ReplyKey, Service, StubKey,
+    LegKey, ListenerKey, LocalKey, MAX_ENDPOINTS, MAX_LISTENERS, OwnerKey, PeerKey, PortKey, Reply, ReplyKey, Service,
+    StubKey,
 };
 
 const BPF_F_NO_PREALLOC: u32 = 1;
@@ -36,17 +37,30 @@ pub static LOCALS: HashMap<LocalKey, u32> = HashMap::with_max_entries(4 * MAX_EN
 #[map]
 pub static OWNERS: HashMap<OwnerKey, u32> = HashMap::with_max_entries(65536, BPF_F_NO_PREALLOC);
 
-/// Our listeners, by slot.
+/// Broadcast addresses of the networks that a namespace is in.
 #[map]
-pub static LISTENERS: SockMap = SockMap::with_max_entries(4 * MAX_ENDPOINTS, 0);
+pub static BROADCASTS: HashMap<LocalKey, u32> = HashMap::with_max_entries(8 * MAX_ENDPOINTS, BPF_F_NO_PREALLOC);
 
-/// Ingress legs of ours.
+/// Endpoints that are not all of a namespace of their own: it has addresses that they do not name.
+#[map]
+pub static SHARED: HashMap<u32, u32> = HashMap::with_max_entries(MAX_ENDPOINTS, BPF_F_NO_PREALLOC);
+
+/// Our listeners: each worker's by itself. In a group of `SO_REUSEPORT` the kernel would choose among them, and among
+/// those of whoever else joins the group.
+#[map]
+pub static LISTENERS: SockHash<ListenerKey> = SockHash::with_max_entries(MAX_LISTENERS, 0);
+
+/// Legs of ours.
 #[map]
 pub static OWN_LEGS: LruHashMap<LegKey, u32> = LruHashMap::with_max_entries(65536, 0);
 
 /// Answers that unconnected UDP sockets wait for.
 #[map]
-pub static REPLIES: LruHashMap<ReplyKey, u32> = LruHashMap::with_max_entries(65536, 0);
+pub static REPLIES: LruHashMap<ReplyKey, Reply> = LruHashMap::with_max_entries(65536, 0);
+
+/// Sockets that wait for such answers and are open, by cookie.
+#[map]
+pub static ASKERS: LruHashMap<u64, u32> = LruHashMap::with_max_entries(65536, 0);
 
 /// Endpoints whose UDP sockets are marked at birth.
 #[map]

@@ -102,17 +102,43 @@ pub fn plain(words: [u32; 4]) -> [u8; 16] {
     out
 }
 
-/// Whether an address in the form of the maps is IPv4.
+/// Whether an address in the form of the maps is IPv4: all twelve bytes before it count.
 #[inline(always)]
 pub fn is_v4(address: &[u8; 16]) -> bool {
-    address[0] == 0 && address[10] == 0xff && address[11] == 0xff
+    let mut before = 0;
+    let mut i = 0;
+    while i < 10 {
+        before |= address[i];
+        i += 1;
+    }
+    before == 0 && address[10] == 0xff && address[11] == 0xff
 }
+
+/// Whether an address is none at all, of either family.
+#[inline(always)]
+pub fn is_unset(address: &[u8; 16]) -> bool {
+    *address == ANY4 || *address == ANY6
+}
+
+/// Whether many hear an address: multicast of either family, or the broadcast of every network.
+#[inline(always)]
+pub fn is_multicast(address: &[u8; 16]) -> bool {
+    const BROADCAST: [u8; 16] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
+    if is_v4(address) { address[12] & 0xf0 == 0xe0 || *address == BROADCAST } else { address[0] == 0xff }
+}
+
+/// Whether an address is IPv6 and of one link only.
+#[inline(always)]
+pub fn is_link_local(address: &[u8; 16]) -> bool {
+    address[0] == 0xfe && address[1] & 0xc0 == 0x80
+}
+
+const ANY4: [u8; 16] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 0, 0];
+const ANY6: [u8; 16] = [0; 16];
 
 /// Whether an address stays inside the machine: loopback, or none at all, which `connect` takes for loopback.
 #[inline(always)]
 pub fn is_loopback(address: &[u8; 16]) -> bool {
-    const ANY4: [u8; 16] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 0, 0];
-    const ANY6: [u8; 16] = [0; 16];
     const LOOPBACK6: [u8; 16] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
-    (is_v4(address) && address[12] == 127) || *address == LOOPBACK6 || *address == ANY4 || *address == ANY6
+    (is_v4(address) && address[12] == 127) || *address == LOOPBACK6 || is_unset(address)
 }

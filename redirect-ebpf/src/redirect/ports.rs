@@ -86,7 +86,7 @@ impl Redirect {
         }
         let udp = Listeners::default().each().into_iter().filter(|(_, udp, _)| *udp);
         let mut slots = udp.flat_map(|(v6, udp, _)| self.attached.keys().map(move |id| slot(*id, v6, udp)));
-        slots.try_for_each(|slot| self.maps.clear_listener(slot))
+        slots.try_for_each(|slot| self.maps.set_listeners(slot, self.workers, &[]))
     }
 
     /// Has UDP sockets marked from birth. In a pod every one is, so that those older than a policy are steered as well; in the

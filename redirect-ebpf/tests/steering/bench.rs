@@ -3,6 +3,7 @@
 use std::{
     net::{IpAddr, SocketAddr},
     os::fd::AsFd,
+    time::Duration,
 };
 
 use portcullis_integration::{Lab, Need, Pod, require};
@@ -25,6 +26,12 @@ pub(crate) const STEERED: u16 = 80;
 pub(crate) const UNSTEERED: u16 = 81;
 /// A port that policy wants refused, in both directions.
 pub(crate) const REFUSED: u16 = 82;
+
+/// Listeners of a proxy for each family and protocol.
+pub(crate) const WORKERS: u32 = 2;
+
+/// How long answers to datagrams may come.
+pub(crate) const ANSWERS: Duration = Duration::from_secs(60);
 
 /// Both families.
 pub(crate) const FAMILIES: [bool; 2] = [false, true];
@@ -68,9 +75,14 @@ impl Bench {
     }
 
     pub(crate) fn with(pin: bool, table: &[Class]) -> Self {
+        Self::by(table, |lab| options(lab, pin))
+    }
+
+    /// With other options.
+    pub(crate) fn by(table: &[Class], options: impl FnOnce(&Lab) -> Options) -> Self {
         let mut lab = Lab::new().unwrap();
         let (app, outside) = (lab.pod("app").unwrap(), lab.pod("outside").unwrap());
-        let mut redirect = Redirect::open(options(&lab, pin)).unwrap();
+        let mut redirect = Redirect::open(options(&lab)).unwrap();
         let proxy = Proxy::start(&app, APP, &app.addresses(), redirect.legs());
         redirect.set_table(APP, table).unwrap();
         attach(&mut redirect, &app, &proxy, &app.addresses());
@@ -112,7 +124,7 @@ pub(crate) fn ip(pod: &Pod, v6: bool) -> IpAddr {
 }
 
 pub(crate) fn options(lab: &Lab, pin: bool) -> Options {
-    Options { bpffs: lab.bpffs(), cgroup: None, pin }
+    Options { bpffs: lab.bpffs(), cgroup: None, pin, workers: WORKERS, answers: ANSWERS }
 }
 
 /// Attaches `app` with the listeners of a proxy.

@@ -5,7 +5,7 @@ use std::{
     collections::BTreeMap,
     io::{self, IoSliceMut},
     net::{IpAddr, SocketAddr, UdpSocket},
-    os::fd::{AsFd, AsRawFd, BorrowedFd},
+    os::fd::{AsFd, AsRawFd, OwnedFd},
     sync::{
         Arc, Mutex,
         atomic::{AtomicU16, Ordering},
@@ -19,6 +19,7 @@ use portcullis_redirect::{Legs, MARK_OUT};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use crate::{
+    bench::WORKERS,
     proxy::{LEG_PORTS, NOBODY, transparent},
     sockets::HANG,
 };
@@ -29,11 +30,14 @@ pub(crate) struct Asked {
     pub(crate) client: SocketAddr,
     /// Whom the client asked.
     pub(crate) server: SocketAddr,
+    /// The listener that it came to.
+    pub(crate) worker: u32,
 }
 
 /// A listener for each family; each datagram is answered with `steered ` and what the server says.
 pub(crate) struct Datagrams {
-    listeners: Vec<UdpSocket>,
+    /// By family, one for each worker.
+    listeners: [Vec<OwnedFd>; 2],
     threads: Vec<JoinHandle<()>>,
     forward: Forward,
 }
@@ -41,6 +45,7 @@ pub(crate) struct Datagrams {
 #[derive(Clone)]
 struct Forward {
     site: Site,
+    endpoint: u32,
     legs: Legs,
     ports: Arc<AtomicU16>,
     asked: Arc<Mutex<Vec<Asked>>>,
@@ -49,10 +54,14 @@ struct Forward {
 }
 
 impl Datagrams {
-    pub(crate) fn start(site: &Site, families: usize, legs: Legs) -> Self {
-        let listeners: Vec<UdpSocket> = NOBODY[..families].iter().map(|nobody| listener(site, *nobody)).collect();
+    pub(crate) fn start(site: &Site, endpoint: u32, families: usize, legs: Legs) -> Self {
+        let mut listeners: [Vec<OwnedFd>; 2] = Default::default();
+        for (group, nobody) in listeners.iter_mut().zip(&NOBODY[..families]) {
+            *group = (0..WORKERS).map(|_| listener(site, *nobody).into()).collect();
+        }
         let forward = Forward {
             site: site.clone(),
+            endpoint,
             legs,
             ports: Arc::new(AtomicU16::new(LEG_PORTS.start() + (std::process::id() % 20000) as u16)),
             asked: Arc::default(),
@@ -60,16 +69,18 @@ impl Datagrams {
         };
         let threads = listeners
             .iter()
-            .map(|listener| {
-                let (listener, forward) = (listener.try_clone().unwrap(), forward.clone());
-                thread::spawn(move || forward.serve(&listener))
+            .flatten()
+            .zip(0..)
+            .map(|(listener, number)| {
+                let (listener, forward) = (UdpSocket::from(listener.try_clone().unwrap()), forward.clone());
+                thread::spawn(move || forward.serve(&listener, number))
             })
             .collect();
         Self { listeners, threads, forward }
     }
 
-    pub(crate) fn listener(&self, v6: bool) -> Option<BorrowedFd<'_>> {
-        self.listeners.get(usize::from(v6)).map(AsFd::as_fd)
+    pub(crate) fn listeners(&self) -> [&[OwnedFd]; 2] {
+        self.listeners.each_ref().map(Vec::as_slice)
     }
 
     pub(crate) fn asked(&self) -> Vec<Asked> {
@@ -83,7 +94,7 @@ impl Datagrams {
 
 impl Drop for Datagrams {
     fn drop(&mut self) {
-        for listener in &self.listeners {
+        for listener in self.listeners.iter().flatten() {
             let _ = SockRef::from(listener).shutdown(std::net::Shutdown::Both);
         }
         for thread in self.threads.drain(..) {
@@ -97,7 +108,7 @@ fn listener(site: &Site, nobody: IpAddr) -> UdpSocket {
         let address = SocketAddr::new(nobody, 0);
         let socket = Socket::new(Domain::for_address(address), Type::DGRAM, None).unwrap();
         transparent(&socket, nobody.is_ipv6()).unwrap();
-        socket.set_reuse_address(true).unwrap();
+        socket.set_reuse_port(true).unwrap();
         if nobody.is_ipv6() {
             socket.set_only_v6(true).unwrap();
             setsockopt(&socket, sockopt::Ipv6OrigDstAddr, &true).unwrap();
@@ -133,10 +144,10 @@ fn normal(address: &SockaddrStorage) -> Option<SocketAddr> {
 }
 
 impl Forward {
-    fn serve(&self, listener: &UdpSocket) {
+    fn serve(&self, listener: &UdpSocket, worker: u32) {
         let mut buffer = [0; 1024];
         while let Ok((length @ 1.., Some((client, server)))) = receive(listener, &mut buffer) {
-            self.asked.lock().unwrap().push(Asked { client, server });
+            self.asked.lock().unwrap().push(Asked { client, server, worker });
             if let Ok(answer) = self.site.inside(|| self.ask(client, server, &buffer[..length])) {
                 self.site.inside(|| answer_from(server, client, &[b"steered ", answer.as_slice()].concat())).unwrap();
             }
@@ -148,16 +159,22 @@ impl Forward {
         let socket = Socket::new(Domain::for_address(backend), Type::DGRAM, None)?;
         self.legs.adopt(socket.as_fd())?;
         socket.set_mark(MARK_OUT)?;
-        loop {
+        let leg = loop {
             let port = self.ports.fetch_add(1, Ordering::Relaxed);
             let port = LEG_PORTS.start() + port % (LEG_PORTS.end() - LEG_PORTS.start());
-            match socket.bind(&SocketAddr::new(client.ip(), port).into()) {
+            let leg = SocketAddr::new(client.ip(), port);
+            match socket.bind(&leg.into()) {
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
-                other => break other?,
+                other => break other.map(|()| leg)?,
             }
-        }
+        };
         socket.connect(&backend.into())?;
-        let socket = UdpSocket::from(socket);
+        let answer = Self::exchange(&UdpSocket::from(socket), query);
+        self.legs.forget_datagrams(self.endpoint, leg, backend)?;
+        answer
+    }
+
+    fn exchange(socket: &UdpSocket, query: &[u8]) -> io::Result<Vec<u8>> {
         socket.set_read_timeout(Some(HANG))?;
         socket.send(query)?;
         let mut answer = vec![0; 1024];

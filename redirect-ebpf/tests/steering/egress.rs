@@ -127,7 +127,7 @@ fn a_datagram_that_policy_wants_steered_is_refused_while_nothing_reads_datagrams
         return;
     }
     let mut bench = Bench::with(true, &[class(Direction::Egress, UDP, 7..=7, Action::Steer)]);
-    bench.attach_with(|listeners| Listeners { udp4: None, udp6: None, ..listeners });
+    bench.attach_with(|listeners| Listeners { udp4: &[], udp6: &[], ..listeners });
     let _echoes = FAMILIES.map(|v6| Echo::start(&bench.outside, bench.there(v6, 7)));
     for v6 in FAMILIES {
         for how in [Datagram::Connected, Datagram::Unconnected] {

@@ -21,7 +21,7 @@ fn servers(bench: &Bench) -> Vec<[Server; 2]> {
 }
 
 fn pins(lab: &Lab) -> Vec<String> {
-    let entries = fs::read_dir(lab.bpffs().join("v1")).unwrap();
+    let entries = fs::read_dir(lab.bpffs().join("v2")).unwrap();
     let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names

@@ -83,6 +83,37 @@ fn echo_requests_are_judged_by_their_destination_whatever_socket_sends_them() {
     assert_eq!(asked, "answered", "nor is what comes in, and its answer goes out");
 }
 
+/// Types of requests that a ping socket sends beside echo requests: extended ones (RFC 8335).
+const EXTENDED_REQUEST: [u8; 2] = [42, 160];
+
+#[test]
+fn a_message_is_judged_by_its_type() {
+    if !able() {
+        return;
+    }
+    let mut bench = Bench::with(true, &[]);
+    let mut classes = table(&[]);
+    for (class, kind) in classes.iter_mut().zip(EXTENDED_REQUEST) {
+        class.ports = kind.into()..=kind.into();
+    }
+    bench.redirect.set_table(bench::APP, &classes).unwrap();
+    bench.redirect.judge_echo().unwrap();
+    for v6 in FAMILIES {
+        let outside = bench.there(v6, 0).ip().to_string();
+        let (extended, plain) = (EXTENDED_REQUEST[usize::from(v6)], ECHO_REQUEST[usize::from(v6)]);
+        for kind in ["SOCK_DGRAM", "SOCK_RAW"] {
+            // The kernel tells the owner of an IPv6 ping socket nothing.
+            let wanted = if v6 && kind == "SOCK_DGRAM" { "answered" } else { "EPERM" };
+            assert_eq!(ping(&bench.app, &outside, kind, "sendto", extended), wanted, "{kind} {extended}");
+            assert_eq!(
+                ping(&bench.outside, &bench.app.address(v6, 0).ip().to_string(), kind, "sendto", extended),
+                "answered"
+            );
+        }
+        assert_eq!(ping(&bench.app, &outside, "SOCK_DGRAM", "sendto", plain), "answered");
+    }
+}
+
 #[test]
 fn echo_requests_are_judged_only_while_some_table_speaks_of_them() {
     if !able() {
@@ -90,7 +121,7 @@ fn echo_requests_are_judged_only_while_some_table_speaks_of_them() {
     }
     let mut bench = Bench::with(true, &bench::table());
     let judges = |bench: &Bench| {
-        let pins = std::fs::read_dir(bench.lab.bpffs().join("v1")).unwrap().flatten();
+        let pins = std::fs::read_dir(bench.lab.bpffs().join("v2")).unwrap().flatten();
         pins.filter(|pin| pin.file_name().to_string_lossy().ends_with("-echo")).count()
     };
     bench.redirect.judge_echo().unwrap();

@@ -182,8 +182,8 @@ fn a_client_that_guesses_the_port_of_a_leg_is_not_taken_for_it() {
     for v6 in FAMILIES {
         // A leg that is announced and has not connected yet.
         let leg = bench.outside.address(v6, 12345);
-        bench.redirect.legs().announce(APP, leg, STEERED).unwrap();
         let to = bench.app.address(v6, STEERED);
+        bench.redirect.legs().announce(APP, leg, to).unwrap();
         let outcome = get_with(&bench.outside, Domain::for_address(leg), Protocol::TCP, Some(leg), to);
         assert!(outcome.is_steered_from(leg.ip()), "{outcome:?}");
     }

@@ -5,6 +5,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
 
+mod around;
+mod around_udp;
 mod bench;
 mod cleanup;
 mod datagrams;
@@ -20,6 +22,7 @@ mod namespaces;
 mod node;
 mod open;
 mod open_datagrams;
+mod people;
 mod proxy;
 mod refusals;
 mod resolver;

@@ -19,7 +19,7 @@ fn a_namespace_that_is_deleted_while_it_is_steered_is_let_go() {
     let Bench { mut redirect, proxy, app, outside, lab } = Bench::new();
     drop(app);
     redirect.detach(APP).unwrap();
-    let pins: Vec<_> = fs::read_dir(lab.bpffs().join("v1")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let pins: Vec<_> = fs::read_dir(lab.bpffs().join("v2")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert!(!pins.iter().any(|name| name.to_string_lossy().starts_with("endpoint-")), "{pins:?}");
     drop((redirect, proxy, outside));
 }
@@ -42,7 +42,7 @@ fn a_namespace_that_is_made_anew_under_the_same_name_is_steered_as_a_new_one() {
         assert!(get(&app, outside.address(v6, STEERED)).is_steered_from(ip(&app, v6)));
         assert!(get(&app, outside.address(v6, REFUSED)).is_refused());
     }
-    let pins = fs::read_dir(lab.bpffs().join("v1")).unwrap();
+    let pins = fs::read_dir(lab.bpffs().join("v2")).unwrap();
     let names: Vec<_> = pins.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     assert_eq!(names.iter().filter(|name| name.starts_with("endpoint-")).count(), 1, "{names:?}");
     drop(proxy);
@@ -58,7 +58,7 @@ fn a_namespace_without_ipv6_is_steered_in_ipv4() {
     app.inside(|| fs::write("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1").unwrap());
     let mut redirect = Redirect::open(options(&lab, true)).unwrap();
     let proxy = Proxy::start(&app, APP, &app.addresses(), redirect.legs());
-    assert!(proxy.listeners().tcp6.is_none());
+    assert!(proxy.listeners().tcp6.is_empty());
     redirect.set_table(APP, &table()).unwrap();
     // The resource names an IPv6 address all the same.
     attach(&mut redirect, &app, &proxy, &app.addresses());

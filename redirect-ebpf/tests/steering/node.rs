@@ -12,7 +12,7 @@ use portcullis_integration::{Lab, Need, Pod, Site, require};
 use portcullis_redirect::{Action, Attachment, Class, Direction, Error, Keep, Options, Place, Redirect};
 
 use crate::{
-    bench::{self, FAMILIES, REFUSED, STEERED, UDP, UNSTEERED, class, options, table},
+    bench::{self, ANSWERS, FAMILIES, REFUSED, STEERED, UDP, UNSTEERED, WORKERS, class, options, table},
     host::read,
     proxy::Proxy,
     sockets::{Echo, HANG, Server, get},
@@ -171,7 +171,7 @@ fn a_cgroup_that_contains_the_one_above_all_pods_is_refused_by_name() {
     host.redirect = {
         let pods = host.lab.make_cgroup("pods").unwrap();
         let bpffs = host.lab.bpffs().join("other");
-        Redirect::open(Options { bpffs, cgroup: Some(pods), pin: false }).unwrap()
+        Redirect::open(Options { bpffs, cgroup: Some(pods), pin: false, workers: WORKERS, answers: ANSWERS }).unwrap()
     };
     let all = host.lab.cgroup().to_owned();
     let error = host.attach(&all).unwrap_err();
@@ -188,11 +188,11 @@ fn what_was_a_service_before_a_crash_is_the_whole_host_after_it() {
     let service = host.programs[0].cgroup.clone();
     host.attach(&service).unwrap();
     let programs = |lab: &Lab| {
-        let pins = fs::read_dir(lab.bpffs().join("v1")).unwrap().flatten();
+        let pins = fs::read_dir(lab.bpffs().join("v2")).unwrap().flatten();
         let names = pins.map(|pin| pin.file_name().to_string_lossy().into_owned());
         names.filter(|name| name.starts_with("endpoint-9-")).count()
     };
-    assert_eq!(programs(&host.lab), 7, "its own programs for egress, and the lookup");
+    assert_eq!(programs(&host.lab), 9, "its own programs for egress, and the lookup");
     // Dropped without an end, as a crash does.
     host.redirect = Redirect::open(Options { cgroup: Some(service.clone()), ..options(&host.lab, true) }).unwrap();
     host.redirect.set_table(NODE, &table()).unwrap();
@@ -203,7 +203,7 @@ fn what_was_a_service_before_a_crash_is_the_whole_host_after_it() {
     host.redirect = Redirect::open(below(&host.lab)).unwrap();
     host.redirect.set_table(NODE, &table()).unwrap();
     host.attach(&service).unwrap();
-    assert_eq!(programs(&host.lab), 7, "and a service again");
+    assert_eq!(programs(&host.lab), 9, "and a service again");
     assert!(read(&host.programs[0], host.outside.address(false, REFUSED)).unwrap_err().contains("refused"));
     assert!(matches!(read(&host.programs[1], host.outside.address(false, REFUSED)), Ok(text) if !text.is_empty()));
 }

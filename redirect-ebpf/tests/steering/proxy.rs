@@ -4,7 +4,7 @@ use std::{
     io::{self, Read, Write},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
     ops::RangeInclusive,
-    os::fd::AsFd,
+    os::fd::{AsFd, OwnedFd},
     sync::{
         Arc, Mutex,
         atomic::{AtomicU16, Ordering},
@@ -17,7 +17,7 @@ use portcullis_integration::Site;
 use portcullis_redirect::{Legs, Listeners, MARK};
 use socket2::{Domain, SockRef, Socket, Type};
 
-use crate::{datagrams::Datagrams, sockets::HANG};
+use crate::{bench::WORKERS, datagrams::Datagrams, sockets::HANG};
 
 /// Addresses that nobody has, as of the product.
 pub(crate) const NOBODY: [IpAddr; 2] =
@@ -38,7 +38,8 @@ pub(crate) struct Met {
 
 /// Listeners in the endpoint's namespace; each connection is answered with `steered ` and what the server says.
 pub(crate) struct Proxy {
-    listeners: Vec<TcpListener>,
+    /// By family, one for each worker.
+    listeners: [Vec<OwnedFd>; 2],
     threads: Vec<JoinHandle<()>>,
     met: Arc<Mutex<Vec<Met>>>,
     pub(crate) datagrams: Datagrams,
@@ -61,9 +62,10 @@ impl Proxy {
         let has_ipv6 = site.inside(|| {
             std::fs::read_to_string("/proc/sys/net/ipv6/conf/all/disable_ipv6").is_ok_and(|text| text.trim() == "0")
         });
-        let listeners: Vec<TcpListener> =
-            NOBODY[..if has_ipv6 { 2 } else { 1 }].iter().map(|nobody| listener(site, *nobody)).collect();
-        let datagrams = Datagrams::start(site, listeners.len(), legs.clone());
+        let families = if has_ipv6 { 2 } else { 1 };
+        let opened: Vec<Vec<TcpListener>> =
+            NOBODY[..families].iter().map(|nobody| (0..WORKERS).map(|_| listener(site, *nobody)).collect()).collect();
+        let datagrams = Datagrams::start(site, endpoint, families, legs.clone());
         let met = Arc::new(Mutex::new(Vec::new()));
         // Not always the same ones: those of the test before may still be in use.
         let first = LEG_PORTS.start() + (std::process::id() % 20000) as u16;
@@ -75,14 +77,18 @@ impl Proxy {
             ports: Arc::new(AtomicU16::new(first)),
             met: Arc::clone(&met),
         };
-        let threads = listeners.iter().map(|listener| serve(listener.try_clone().unwrap(), relay.clone())).collect();
+        let held =
+            opened.iter().map(|group| group.iter().map(|one| one.as_fd().try_clone_to_owned().unwrap()).collect());
+        let mut held: Vec<Vec<OwnedFd>> = held.collect();
+        let listeners = [std::mem::take(&mut held[0]), held.pop().unwrap_or_default()];
+        let threads = opened.into_iter().flatten().map(|listener| serve(listener, relay.clone())).collect();
         Self { listeners, threads, met, datagrams }
     }
 
     pub(crate) fn listeners(&self) -> Listeners<'_> {
-        let tcp = |index| self.listeners.get(index).map(AsFd::as_fd);
-        let (udp4, udp6) = (self.datagrams.listener(false), self.datagrams.listener(true));
-        Listeners { tcp4: tcp(0), tcp6: tcp(1), udp4, udp6 }
+        let [tcp4, tcp6] = &self.listeners;
+        let [udp4, udp6] = self.datagrams.listeners();
+        Listeners { tcp4, tcp6, udp4, udp6 }
     }
 
     /// What it has met so far.
@@ -93,7 +99,7 @@ impl Proxy {
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        for listener in &self.listeners {
+        for listener in self.listeners.iter().flatten() {
             let _ = SockRef::from(listener).shutdown(Shutdown::Both);
         }
         for thread in self.threads.drain(..) {
@@ -109,6 +115,8 @@ fn listener(site: &Site, nobody: IpAddr) -> TcpListener {
         transparent(&socket, nobody.is_ipv6()).unwrap();
         // What is accepted has the application's port: without this the application could not bind it any more.
         socket.set_reuse_address(true).unwrap();
+        // The product's do not share their port. These do, so that others can be in their group.
+        socket.set_reuse_port(true).unwrap();
         socket.bind(&address.into()).unwrap();
         socket.listen(1024).unwrap();
         socket.into()
@@ -149,8 +157,11 @@ impl Relay {
     fn leg(&self, client: SocketAddr, original: SocketAddr) -> io::Result<TcpStream> {
         if !self.addresses.contains(&original.ip()) {
             let socket = self.socket(original)?;
-            self.met.lock().unwrap().push(Met { client, original, leg: self.bind(&socket, client.ip())? });
-            return socket.connect_timeout(&original.into(), HANG).map(|()| socket.into());
+            let leg = self.bind(&socket, client.ip())?;
+            self.met.lock().unwrap().push(Met { client, original, leg });
+            let connected = socket.connect_timeout(&original.into(), HANG);
+            self.legs.forget(self.endpoint, leg, original)?;
+            return connected.map(|()| socket.into());
         }
         match self.ingress_leg(client, original, true) {
             // Nobody listens, or somebody who is bound to another device.
@@ -173,15 +184,14 @@ impl Relay {
             socket.bind_device(Some(b"lo"))?;
         }
         let leg = self.bind(&socket, client.ip())?;
-        let port = original.port();
         if loopback {
             self.met.lock().unwrap().push(Met { client, original, leg });
-            self.legs.announce(self.endpoint, leg, port)?;
+            self.legs.announce(self.endpoint, leg, original)?;
         } else {
-            self.legs.announce_by_any_device(self.endpoint, leg, port)?;
+            self.legs.announce_by_any_device(self.endpoint, leg, original)?;
         }
         let connected = socket.connect_timeout(&original.into(), HANG);
-        self.legs.forget(self.endpoint, leg, port)?;
+        self.legs.forget(self.endpoint, leg, original)?;
         connected.map(|()| socket.into())
     }
 

@@ -120,11 +120,11 @@ fn icmp_that_no_hook_meets_is_accepted_with_a_warning_on_a_running_node() {
     let egress =
         |fields: &str| with_spec(&format!("endpointSelector: {{}}\negress: [{{icmps: [{{fields: [{fields}]}}]}}]"));
     let ingress = "7:14: spec.ingress[0].icmps: ICMP that comes in is not judged by this node";
-    let other =
-        "6:31: spec.egress[0].icmps[0].fields[0]: of ICMP that goes out only echo requests are judged by this node";
+    let other = "6:31: spec.egress[0].icmps[0].fields[0]: of ICMP that goes out only requests are judged by this node";
     let table = [
         (with_ingress("icmps: [{fields: [{type: 8}]}]"), Some(ingress)),
         (egress("{type: EchoRequest}, {family: IPv6, type: 128}"), None),
+        (egress("{type: 42}, {family: IPv6, type: 160}"), None),
         (egress("{type: 128}"), Some(other)),
         (egress("{family: IPv6, type: 8}, {type: 8}"), Some(other)),
     ];
