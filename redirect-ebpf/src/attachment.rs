@@ -13,6 +13,8 @@ pub struct Options {
     pub cgroup: Option<PathBuf>,
     /// Pin the links: without this process steered flows are refused. Else they pass.
     pub pin: bool,
+    /// What another process is told that wants the same directory: where this one is asked.
+    pub owner: String,
 }
 
 /// Where an endpoint's steered flows go: the first socket of each group of `SO_REUSEPORT`, all in the endpoint's

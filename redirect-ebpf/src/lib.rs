@@ -5,6 +5,7 @@
 //! process left is taken over without a gap.
 
 mod attachment;
+mod claim;
 mod datagrams;
 mod echo;
 mod error;
@@ -13,7 +14,9 @@ mod links;
 mod maps;
 mod namespace;
 mod older;
+mod pinned;
 mod places;
+mod preflight;
 mod redirect;
 mod refusals;
 mod routes;
@@ -24,11 +27,12 @@ mod table;
 mod tables;
 
 pub use attachment::{Attachment, Listeners, Options};
+pub use claim::Claim;
 pub use error::Error;
 pub use legs::Legs;
 pub use places::cgroup_path;
 pub use portcullis_redirect_common::{MARK, MARK_OUT, TABLE};
-pub use redirect::Redirect;
+pub use redirect::{Inspection, Redirect};
 pub use refusals::{Refusals, Refused};
 pub use site::Place;
 pub use table::{Action, AddressChange, Class, Direction};

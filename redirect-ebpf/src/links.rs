@@ -2,7 +2,7 @@
 
 use std::{
     fs, io,
-    os::fd::{AsFd, BorrowedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
 };
 
@@ -14,7 +14,12 @@ use aya::{
     },
 };
 
-use crate::{error::Error, maps, sys};
+use crate::{
+    error::Error,
+    maps,
+    pinned::Pinned,
+    sys::{self, LinkInfo},
+};
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../programs/portcullis.bpf.o");
 
@@ -36,6 +41,8 @@ pub(crate) struct Loader {
     loader: EbpfLoader<'static>,
     directory: PathBuf,
     pin: bool,
+    /// The maps that were loaded first: every further load has to be over these.
+    maps: Vec<Pinned>,
 }
 
 impl std::fmt::Debug for Loader {
@@ -44,22 +51,72 @@ impl std::fmt::Debug for Loader {
     }
 }
 
-/// A link that lives as long as this value, or in bpffs.
+/// A link of ours, held by its descriptor: it stays attached while this process lives, whatever becomes of its pin. One that
+/// is pinned outlives the process.
 #[derive(Debug)]
-pub(crate) enum Link {
-    /// Gone with this process.
-    Held(#[expect(dead_code, reason = "held for its destructor")] FdLink),
-    /// Stays until the pin is removed.
-    Pinned(PathBuf),
+pub(crate) struct Link {
+    held: Held,
+    /// What it was when it was made: with this program, attached to this target.
+    made: LinkInfo,
+}
+
+#[derive(Debug)]
+enum Held {
+    Alone(OwnedFd),
+    Pinned(Pinned),
+}
+
+impl AsFd for Link {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match &self.held {
+            Held::Alone(link) => link.as_fd(),
+            Held::Pinned(pinned) => pinned.as_fd(),
+        }
+    }
 }
 
 impl Link {
-    /// Detaches.
-    pub(crate) fn remove(self) -> io::Result<()> {
-        match self {
-            Self::Held(_) => Ok(()),
-            Self::Pinned(path) => remove_link(&path),
+    fn new(held: Held) -> io::Result<Self> {
+        let mut link = Self { held, made: LinkInfo::default() };
+        link.made = sys::link_info(link.as_fd())?;
+        Ok(link)
+    }
+
+    fn pinned(path: &Path) -> io::Result<Self> {
+        Self::new(Held::Pinned(Pinned::open(path)?))
+    }
+
+    /// Number of its program.
+    pub(crate) fn program(&self) -> u32 {
+        self.made.program
+    }
+
+    /// Whether it is attached as it was made, with the program that it was given.
+    pub(crate) fn is_intact(&self) -> bool {
+        self.made.is_attached() && sys::link_info(self.as_fd()).is_ok_and(|found| found == self.made)
+    }
+
+    /// Puts its pin back where that is gone. Tells whether that had to be done.
+    pub(crate) fn restore_pin(&mut self) -> io::Result<bool> {
+        match &mut self.held {
+            Held::Alone(_) => Ok(false),
+            Held::Pinned(pinned) => pinned.restore(),
         }
+    }
+
+    /// Leaves the name of its pin to another one. It stays attached as long as this value lives.
+    pub(crate) fn give_up_pin(self) -> io::Result<Self> {
+        let held = match self.held {
+            Held::Pinned(pinned) => Held::Alone(pinned.unpin()?),
+            alone @ Held::Alone(_) => alone,
+        };
+        Ok(Self { held, made: self.made })
+    }
+
+    /// Detaches. One that another has detached is fine.
+    pub(crate) fn remove(self) -> io::Result<()> {
+        let _ = sys::detach_link(self.as_fd());
+        self.give_up_pin().map(drop)
     }
 }
 
@@ -128,7 +185,25 @@ impl Loader {
         for name in maps::NAMES {
             loader.map_pin_path(name, directory.join(name));
         }
-        Self { loader, directory: directory.to_owned(), pin }
+        Self { loader, directory: directory.to_owned(), pin, maps: Vec::new() }
+    }
+
+    /// Holds the maps that a first load has pinned.
+    pub(crate) fn hold_maps(&mut self) -> Result<(), Error> {
+        let open = |name: &&str| Pinned::open(&self.directory.join(name));
+        let held: io::Result<Vec<Pinned>> = maps::NAMES.iter().map(open).collect();
+        self.maps = held.map_err(|source| Error::Bpffs { path: self.directory.clone(), source })?;
+        Ok(())
+    }
+
+    /// Puts pins of maps back that are gone; gives their number.
+    pub(crate) fn restore_maps(&mut self) -> Result<usize, Error> {
+        let mut restored = 0;
+        for map in &mut self.maps {
+            let done = map.restore().map_err(|source| Error::Bpffs { path: map.path().to_owned(), source })?;
+            restored += usize::from(done);
+        }
+        Ok(restored)
     }
 
     /// Loads the programs of an endpoint whose network namespace has this cookie; number 0 is for those above all pods.
@@ -139,7 +214,16 @@ impl Loader {
         self.loader.override_global("SITE", &constants[1], true);
         let home: &'static u64 = Box::leak(Box::new(home));
         self.loader.override_global("HOME", home, true);
-        self.loader.load(OBJECT).map_err(|source| Error::Load { source: Box::new(source) })
+        // Where a map had no pin the load would make another one, and its programs would judge by that: by nothing.
+        self.restore_maps()?;
+        let loaded = self.loader.load(OBJECT).map_err(|source| Error::Load { source: Box::new(source) })?;
+        match self.maps.iter().find(|map| !map.is_there()) {
+            Some(map) => {
+                let source = io::Error::other("its pin was taken away while programs were loaded");
+                Err(Error::Bpffs { path: map.path().to_owned(), source })
+            }
+            None => Ok(loaded),
+        }
     }
 
     /// Attaches `lookup` to a namespace.
@@ -223,18 +307,19 @@ impl Loader {
     ) -> Result<Link, BoxError> {
         let path = self.directory.join(pin);
         if !self.pin {
-            let link = attach()?;
+            let made = attach()?;
+            let link = Link::new(Held::Alone(sys::link_by_id(made.info()?.id())?))?;
             remove_link(&path)?;
-            return Ok(Link::Held(link));
+            return Ok(link);
         }
         if let Ok(link) = sys::open_pinned(&path) {
             if sys::update_link(link.as_fd(), program.as_fd()).is_ok() {
-                return Ok(Link::Pinned(path));
+                return Ok(Link::pinned(&path)?);
             }
             remove_pin(&path)?;
         }
         attach()?.pin(&path)?;
-        Ok(Link::Pinned(path))
+        Ok(Link::pinned(&path)?)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The loader: what is attached, and in which order.
 
+mod inspect;
 mod ports;
 
 use std::{
@@ -14,14 +15,16 @@ use std::{
 
 use portcullis_redirect_common::{MAX_ENDPOINTS, POD, slot};
 
+pub use self::inspect::Inspection;
 use crate::{
     attachment::{Attachment, Listeners, Options},
+    claim::Claim,
     echo::Echo,
     error::Error,
     legs::{LegMaps, Legs},
     links::{ABOVE_ALL, ECHO, EGRESS, Link, Loader, Pin, remove_link, remove_links, remove_other_links, remove_pin},
     maps::{self, Maps},
-    namespace, places,
+    namespace, places, preflight,
     refusals::Refusals,
     routes,
     site::{Place, Site},
@@ -38,11 +41,18 @@ struct Attached {
     /// Its own addresses.
     addresses: Vec<IpAddr>,
     links: Vec<Link>,
+    /// Whether some link is not what it was, so that all are to be made again.
+    broken: bool,
 }
 
-/// The loader. Dropping it without [`Redirect::close`] is what a crash does: pinned links stay.
+/// The loader. Dropping it without [`Redirect::close`] is what a crash does: pinned links stay. One that took over nothing and
+/// has attached nothing leaves nothing.
 pub struct Redirect {
     directory: PathBuf,
+    claim: Claim,
+    options: Options,
+    /// Nothing was here before, and no endpoint has been attached yet.
+    fresh: bool,
     loader: Loader,
     maps: Maps,
     legs: Legs,
@@ -54,32 +64,71 @@ pub struct Redirect {
     attached: BTreeMap<u32, Attached>,
     /// The ports whose datagrams are steered, by endpoint.
     udp_ports: BTreeMap<u32, Vec<(u16, u16)>>,
+    /// Endpoints whose older sockets could not be listed, and why.
+    unlisted: BTreeMap<u32, String>,
 }
 
 impl Redirect {
     /// Loads the programs and attaches those above all pods; takes over what an earlier process pinned.
     ///
     /// # Errors
-    /// bpffs or cgroup2 is not to be had, or the kernel refuses the programs.
+    /// The kernel or a capability is missing, bpffs or cgroup2 is not to be had, another process has the directory, or the
+    /// kernel refuses the programs. Where nothing was before, nothing is left.
     pub fn open(options: Options) -> Result<Self, Error> {
-        let directory = places::pin_directory(&options.bpffs)?;
+        preflight::look()?;
+        places::make_directory(&options.bpffs, options.pin)?;
+        let claim = Claim::take(&options.bpffs, &options.owner)?;
+        Self::succeed(options, claim)
+    }
+
+    /// The same beside a process that goes on for now and has handed its claim on.
+    ///
+    /// # Errors
+    /// As of [`Redirect::open`].
+    pub fn succeed(options: Options, claim: Claim) -> Result<Self, Error> {
+        let directory = places::pin_directory(&options.bpffs);
+        let fresh = !directory.exists();
+        let opened = Self::load(&directory, options, &claim, fresh);
+        if opened.is_err() && fresh {
+            let _ = unpin_all(&directory, &claim);
+        }
+        opened
+    }
+
+    fn load(directory: &Path, options: Options, claim: &Claim, fresh: bool) -> Result<Self, Error> {
+        fs::create_dir_all(directory).map_err(|source| Error::Bpffs { path: directory.to_owned(), source })?;
         let path = match &options.cgroup {
             Some(path) => places::real_path(path)?,
             None => places::real_path(&places::cgroup_root()?)?,
         };
-        let cgroup = places::open_cgroup(&path)?;
-        let mut loader = Loader::new(&directory, options.pin);
-        let mut ebpf = loader.load(0, 0, POD)?;
-        // Links that an earlier process has pinned stay where they are: at another cgroup, if the setting was another.
-        let name = format!("{ABOVE_ALL}{}", places::cgroup_number(&cgroup, &path)?);
-        let node = loader.attach_egress(&mut ebpf, cgroup.as_fd(), &name)?;
-        remove_links(&directory, |pin| pin.starts_with(ABOVE_ALL) && !pin.starts_with(&format!("{name}-")))?;
-        let mut maps = Maps::open(&directory)?;
+        let mut loader = Loader::new(directory, options.pin);
+        let node = attach_above_all(&mut loader, directory, &path)?;
+        loader.hold_maps()?;
+        let mut maps = Maps::open(directory)?;
         maps.forget_legs()?;
         let legs = LegMaps { own_sockets: maps.descriptor("OWN_SOCKETS")?, own_legs: maps.descriptor("OWN_LEGS")? };
         let legs = Legs { maps: Arc::new(legs) };
-        let (attached, udp_ports) = (BTreeMap::new(), BTreeMap::new());
-        Ok(Self { directory, loader, maps, legs, node, cgroup: path, echo: Echo::default(), attached, udp_ports })
+        Ok(Self {
+            directory: directory.to_owned(),
+            claim: claim.clone(),
+            options,
+            fresh,
+            loader,
+            maps,
+            legs,
+            node,
+            cgroup: path,
+            echo: Echo::new(),
+            attached: BTreeMap::new(),
+            udp_ports: BTreeMap::new(),
+            unlisted: BTreeMap::new(),
+        })
+    }
+
+    /// The right to the directory, for a process that takes over while this one goes on.
+    #[must_use]
+    pub fn claim(&self) -> Claim {
+        self.claim.clone()
     }
 
     /// Judges echo requests from now on if some table speaks of ICMP, and no more if none does. Each packet on its way out
@@ -101,15 +150,18 @@ impl Redirect {
         let id = attachment.id;
         let site = Site::of(&attachment.place, &self.cgroup)?;
         let inode = self.enlist(attachment, site)?;
-        let failed = |source| Error::Namespace { endpoint: id, step: "enter", source };
-        let cookie = namespace::inside(attachment.place.netns(), namespace::cookie).map_err(failed)?;
+        self.fresh = false;
+        let cookie = match namespace::inside(attachment.place.netns(), namespace::cookie) {
+            Ok(cookie) => cookie,
+            Err(source) => return Err(self.attach_from_outside(attachment, site, inode, source)),
+        };
         let prepared = self.prepare(attachment, inode, cookie);
         let listening = match prepared {
             Ok(()) => *attachment,
             Err(_) => Attachment { listeners: Listeners::default(), ..*attachment },
         };
         let filled = self.fill(&listening, site);
-        let first = self.attached.get(&id).is_some_and(|attached| attached.links.is_empty());
+        let first = self.attached.get(&id).is_some_and(|attached| attached.links.is_empty() || attached.broken);
         let linked = if first { self.link(attachment, site, inode, cookie) } else { Ok(()) };
         // Whatever failed before, what can be judged is judged from here on.
         let entered = match site {
@@ -117,10 +169,23 @@ impl Redirect {
             Site::Service => self.maps.leave_pod(id).map(drop),
             _ => self.maps.enter_pod(cookie, id),
         };
-        if first {
+        if first || self.unlisted.contains_key(&id) {
             self.cut_older(id);
         }
         prepared.and(filled).and(linked).and(entered)
+    }
+
+    /// What can be done for a namespace that cannot be entered: what comes in for steered ports is refused.
+    fn attach_from_outside(&mut self, attachment: &Attachment<'_>, site: Site, inode: u64, cause: io::Error) -> Error {
+        let (endpoint, deaf) = (attachment.id, Attachment { listeners: Listeners::default(), ..*attachment });
+        let attached = self.fill(&deaf, site).and_then(|()| match self.attached.get(&endpoint) {
+            Some(attached) if attached.links.is_empty() && site != Site::Service => {
+                self.link(attachment, site, inode, 0)
+            }
+            _ => Ok(()),
+        });
+        let step = "enter (so that what its processes open passes UNJUDGED)";
+        attached.err().unwrap_or(Error::Namespace { endpoint, step, source: cause })
     }
 
     /// What a namespace needs so that steered flows find their listener.
@@ -152,7 +217,15 @@ impl Redirect {
         let attached = match self.attached.entry(id) {
             Entry::Vacant(vacant) => {
                 let netns = netns.try_clone_to_owned().map_err(failed("keep"))?;
-                vacant.insert(Attached { netns, inode, host, cgroup: None, addresses: Vec::new(), links: Vec::new() })
+                vacant.insert(Attached {
+                    netns,
+                    inode,
+                    host,
+                    cgroup: None,
+                    addresses: Vec::new(),
+                    links: Vec::new(),
+                    broken: false,
+                })
             }
             Entry::Occupied(occupied) => occupied.into_mut(),
         };
@@ -206,7 +279,7 @@ impl Redirect {
             names.push(echo);
             names.extend(EGRESS.map(|program| format!("{prefix}-{program}")));
         }
-        self.attached.entry(id).and_modify(|attached| attached.links = links);
+        self.attached.entry(id).and_modify(|attached| (attached.links, attached.broken) = (links, false));
         remove_other_links(&self.directory, id, inode, &names)
     }
 
@@ -218,6 +291,7 @@ impl Redirect {
         self.release(id)?;
         self.set_table(id, &[])?;
         self.udp_ports.remove(&id);
+        self.unlisted.remove(&id);
         self.maps.set_birth_mark(id, false)
     }
 
@@ -316,6 +390,7 @@ impl Redirect {
     /// # Errors
     /// Something is left; the rest is removed nevertheless.
     pub fn close(mut self, keep: bool) -> Result<(), Error> {
+        self.fresh = false;
         if keep {
             return Ok(());
         }
@@ -325,22 +400,45 @@ impl Redirect {
         for link in std::mem::take(&mut self.node).into_iter().chain(self.echo.take()) {
             results.push(link.remove().map_err(|source| Error::Bpffs { path: self.directory.clone(), source }));
         }
-        results.push(self.unpin_all());
+        results.push(unpin_all(&self.directory, &self.claim));
         results.into_iter().find(Result::is_err).unwrap_or(Ok(()))
     }
+}
 
-    fn unpin_all(&self) -> Result<(), Error> {
-        let failed = |source| Error::Bpffs { path: self.directory.clone(), source };
-        for name in maps::NAMES {
-            remove_pin(&self.directory.join(name)).map_err(failed)?;
+impl Drop for Redirect {
+    fn drop(&mut self) {
+        if self.fresh {
+            std::mem::take(&mut self.node).into_iter().chain(self.echo.take()).for_each(|link| drop(link.remove()));
+            let _ = unpin_all(&self.directory, &self.claim);
         }
-        fs::remove_dir(&self.directory).map_err(failed)?;
-        // The directory above may hold what another version pinned; then it stays.
-        if let Some(above) = self.directory.parent() {
-            let _ = fs::remove_dir(above);
-        }
-        Ok(())
     }
+}
+
+/// Attaches the programs above all pods to their cgroup. Links that an earlier process has pinned stay where they are: at
+/// another cgroup, if the setting was another.
+fn attach_above_all(loader: &mut Loader, directory: &Path, path: &Path) -> Result<Vec<Link>, Error> {
+    let cgroup = places::open_cgroup(path)?;
+    let mut ebpf = loader.load(0, 0, POD)?;
+    let name = format!("{ABOVE_ALL}{}", places::cgroup_number(&cgroup, path)?);
+    let links = loader.attach_egress(&mut ebpf, cgroup.as_fd(), &name)?;
+    remove_links(directory, |pin| pin.starts_with(ABOVE_ALL) && !pin.starts_with(&format!("{name}-")))?;
+    Ok(links)
+}
+
+/// Removes the pins of everything, and the directory.
+fn unpin_all(directory: &Path, claim: &Claim) -> Result<(), Error> {
+    let failed = |source| Error::Bpffs { path: directory.to_owned(), source };
+    remove_links(directory, |pin| pin.starts_with(ABOVE_ALL))?;
+    for name in maps::NAMES {
+        remove_pin(&directory.join(name)).map_err(failed)?;
+    }
+    fs::remove_dir(directory).map_err(failed)?;
+    claim.unsign().map_err(failed)?;
+    // The directory above may hold what another version pinned; then it stays.
+    if let Some(above) = directory.parent() {
+        let _ = fs::remove_dir(above);
+    }
+    Ok(())
 }
 
 /// A namespace as callers open it.

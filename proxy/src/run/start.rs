@@ -131,6 +131,7 @@ fn open_redirect(settings: &Settings) -> Result<Redirect, Failure> {
         bpffs: settings.steering.bpffs.clone(),
         cgroup: settings.steering.cgroup.clone(),
         pin: settings.on_proxy_down == OnProxyDown::Refuse,
+        owner: settings.api.socket.display().to_string(),
     };
     Redirect::open(options).map_err(not_steered)
 }

@@ -102,7 +102,8 @@ impl Redirect {
 
     /// Cuts sockets that were connected to a steered port before the programs were there: no hook sees what they send.
     /// Their programs are told by an error and connect again. A kernel that cannot do it goes on unharmed, with a warning.
-    pub(super) fn cut_older(&self, id: u32) {
+    pub(super) fn cut_older(&mut self, id: u32) {
+        self.unlisted.remove(&id);
         let Some(attached) = self.attached.get(&id) else { return };
         let ports = self.udp_ports.get(&id).cloned().unwrap_or_default();
         if ports.is_empty() {
@@ -112,12 +113,14 @@ impl Redirect {
         match namespace::inside(attached.netns.as_fd(), || older.cut()) {
             Ok(0) => {}
             Ok(cut) => tracing::info!(endpoint = id, cut, "connected UDP sockets older than their policy were cut"),
-            Err(error) => tracing::warn!(
-                endpoint = id,
-                %error,
-                "connected UDP sockets that are older than this endpoint's steering are not judged until they close; \
-                 restart its programs, or use a kernel with CONFIG_INET_UDP_DIAG and CONFIG_INET_DIAG_DESTROY"
-            ),
+            Err(error) => {
+                let what = format!(
+                    "connected UDP sockets that are older than this endpoint's steering are not judged until they \
+                     close, because they could not be listed and cut: {error}; restart its programs, or use a kernel \
+                     with CONFIG_INET_UDP_DIAG and CONFIG_INET_DIAG_DESTROY"
+                );
+                self.unlisted.insert(id, what);
+            }
         }
     }
 }

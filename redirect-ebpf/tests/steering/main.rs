@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
 
 mod bench;
+mod bpf;
 mod cleanup;
 mod datagrams;
 mod dns;
@@ -15,6 +16,7 @@ mod failure;
 mod host;
 mod icmp;
 mod ingress;
+mod intact;
 mod namespaces;
 mod node;
 mod proxy;

@@ -26,7 +26,7 @@ const NO_PREALLOC: u32 = 1;
 fn cramped(map: &str, pin: impl FnOnce(&Path)) -> Bench {
     let mut lab = Lab::new().unwrap();
     let (app, outside) = (lab.pod("app").unwrap(), lab.pod("outside").unwrap());
-    drop(Redirect::open(options(&lab, true)).unwrap());
+    Redirect::open(options(&lab, true)).unwrap().close(true).unwrap();
     let path = lab.bpffs().join("v1").join(map);
     std::fs::remove_file(&path).unwrap();
     pin(&path);
