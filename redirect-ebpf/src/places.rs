@@ -17,13 +17,23 @@ use nix::{
 
 use crate::error::Error;
 
-/// Layout of the maps. Pins of another layout are left alone: they belong to another version.
+/// Layout of the maps: a version that has others has another directory.
 const LAYOUT: &str = "v1";
 const BPF_FS: FsType = FsType(0xcafe_4a11);
 
 /// The directory for our pins below that of the settings.
 pub(crate) fn pin_directory(bpffs: &Path) -> PathBuf {
     bpffs.join(LAYOUT)
+}
+
+/// The directories of other layouts.
+pub(crate) fn other_layouts(bpffs: &Path) -> Result<Vec<PathBuf>, Error> {
+    let entries = fs::read_dir(bpffs).map_err(|source| Error::Bpffs { path: bpffs.to_owned(), source })?;
+    let is_layout = |name: &str| {
+        name != LAYOUT && name.strip_prefix('v').is_some_and(|number| number.bytes().all(|b| b.is_ascii_digit()))
+    };
+    let others = entries.flatten().filter(|entry| entry.file_name().to_str().is_some_and(is_layout));
+    Ok(others.map(|entry| entry.path()).filter(|path| path.is_dir()).collect())
 }
 
 /// Makes the directory of the settings; mounts bpffs at /sys/fs/bpf when nothing is mounted there. With `outlives` it has to be

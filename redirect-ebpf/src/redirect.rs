@@ -1,5 +1,6 @@
 //! The loader: what is attached, and in which order.
 
+mod end;
 mod inspect;
 mod ports;
 
@@ -8,13 +9,14 @@ use std::{
     fs::{self, File},
     io,
     net::IpAddr,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, OwnedFd},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use portcullis_redirect_common::{MAX_ENDPOINTS, POD, slot};
 
+use self::end::unpin_all;
 pub use self::inspect::Inspection;
 use crate::{
     attachment::{Attachment, Listeners, Options},
@@ -22,8 +24,8 @@ use crate::{
     echo::Echo,
     error::Error,
     legs::{LegMaps, Legs},
-    links::{ABOVE_ALL, ECHO, EGRESS, Link, Loader, Pin, remove_link, remove_links, remove_other_links, remove_pin},
-    maps::{self, Maps},
+    links::{ABOVE_ALL, ECHO, EGRESS, Link, Loader, remove_links, remove_other_links},
+    maps::Maps,
     namespace, places, preflight,
     refusals::Refusals,
     routes,
@@ -210,7 +212,7 @@ impl Redirect {
         let failed = |step| move |source| Error::Namespace { endpoint: id, step, source };
         let inode = namespace::inode(netns).map_err(failed("look at"))?;
         if self.attached.get(&id).is_some_and(|attached| attached.inode != inode) {
-            self.release(id)?;
+            self.let_go(id)?;
         }
         let host = site != Site::Pod;
         self.refuse_second_host(id, inode, host)?;
@@ -283,93 +285,6 @@ impl Redirect {
         remove_other_links(&self.directory, id, inode, &names)
     }
 
-    /// Steers an endpoint no more: everything of it is gone, sysctls have their old values. Not steered: fine.
-    ///
-    /// # Errors
-    /// Something of it is left. A namespace that is gone is no error.
-    pub fn detach(&mut self, id: u32) -> Result<(), Error> {
-        self.release(id)?;
-        self.set_table(id, &[])?;
-        self.udp_ports.remove(&id);
-        self.unlisted.remove(&id);
-        self.maps.set_birth_mark(id, false)
-    }
-
-    /// Steers an endpoint no more, but keeps its table.
-    fn release(&mut self, id: u32) -> Result<(), Error> {
-        let cookies = self.maps.leave_pod(id)?;
-        let inode = self.attached.get(&id).map(|attached| attached.inode);
-        match self.attached.iter().find(|(other, at)| **other != id && Some(at.inode) == inode) {
-            // The same namespace under another number: it stays steered.
-            Some((other, _)) => {
-                let other = *other;
-                cookies.iter().try_for_each(|cookie| self.maps.enter_pod(*cookie, other))?;
-            }
-            None => {
-                if let Some(attached) = self.attached.get(&id) {
-                    let failed = |source| Error::Namespace { endpoint: id, step: "keep", source };
-                    let netns = attached.netns.try_clone().map_err(failed)?;
-                    self.clean_namespace(id, netns.as_fd())?;
-                }
-                for cookie in cookies {
-                    self.maps.forget_sysctls(cookie);
-                }
-            }
-        }
-        self.unlink(id)?;
-        for (v6, udp, _) in Listeners::default().each() {
-            self.maps.clear_listener(slot(id, v6, udp))?;
-        }
-        self.maps.set_owned(id, &[])?;
-        self.maps.set_locals(id, &[])
-    }
-
-    /// Removes the links of an endpoint, also those that an attachment made which failed half-way.
-    fn unlink(&mut self, id: u32) -> Result<(), Error> {
-        let failed = |source| Error::Bpffs { path: self.directory.clone(), source };
-        let mut links = self.attached.remove(&id).into_iter().flat_map(|attached| attached.links);
-        links.try_for_each(Link::remove).map_err(failed)?;
-        let mut pins = Pin::all(&self.directory)?.into_iter().filter(|pin| pin.id == id);
-        pins.try_for_each(|pin| remove_link(&pin.path)).map_err(failed)
-    }
-
-    fn clean_namespace(&mut self, id: u32, netns: BorrowedFd<'_>) -> Result<(), Error> {
-        let failed = |step| move |source| Error::Namespace { endpoint: id, step, source };
-        let cookie = namespace::inside(netns, namespace::cookie).map_err(failed("look at"))?;
-        namespace::inside(netns, routes::tear_down).map_err(failed("remove rules and routes of"))?;
-        if let Some(old) = self.maps.forget_sysctls(cookie) {
-            namespace::inside(netns, || sysctl::restore(old)).map_err(failed("restore sysctls"))?;
-        }
-        Ok(())
-    }
-
-    /// Removes what an earlier process left for endpoints other than these.
-    ///
-    /// # Errors
-    /// Something of it is left.
-    pub fn retain(&mut self, ids: &[u32]) -> Result<(), Error> {
-        for pin in Pin::all(&self.directory)? {
-            // One that could not be attached yet keeps what it has: its steered flows are refused, not passed.
-            let current = self.attached.get(&pin.id).is_none_or(|attached| attached.inode == pin.inode);
-            if current && ids.contains(&pin.id) {
-                continue;
-            }
-            if let Some(netns) = namespace::find(pin.inode) {
-                let shared = self.attached.values().any(|attached| attached.inode == pin.inode);
-                if !shared {
-                    self.clean_namespace(pin.id, netns.as_fd())?;
-                }
-            }
-            remove_link(&pin.path).map_err(|source| Error::Bpffs { path: pin.path, source })?;
-        }
-        for id in self.maps.endpoints()? {
-            if !ids.contains(&id) {
-                self.detach(id)?;
-            }
-        }
-        Ok(())
-    }
-
     /// A handle for worker threads.
     #[must_use]
     pub fn legs(&self) -> Legs {
@@ -382,26 +297,6 @@ impl Redirect {
     /// The ring cannot be opened or polled.
     pub fn refusals(&self) -> Result<Refusals, Error> {
         Refusals::new(self.maps.refusals()?, self.maps.lost()?)
-    }
-
-    /// Ends. With `keep` pinned links stay, so that steered flows are refused until the next process comes; else
-    /// everything that is ours is gone.
-    ///
-    /// # Errors
-    /// Something is left; the rest is removed nevertheless.
-    pub fn close(mut self, keep: bool) -> Result<(), Error> {
-        self.fresh = false;
-        if keep {
-            return Ok(());
-        }
-        let ids: Vec<u32> = self.attached.keys().copied().collect();
-        let mut results: Vec<Result<(), Error>> = ids.into_iter().map(|id| self.detach(id)).collect();
-        results.push(self.retain(&[]));
-        for link in std::mem::take(&mut self.node).into_iter().chain(self.echo.take()) {
-            results.push(link.remove().map_err(|source| Error::Bpffs { path: self.directory.clone(), source }));
-        }
-        results.push(unpin_all(&self.directory, &self.claim));
-        results.into_iter().find(Result::is_err).unwrap_or(Ok(()))
     }
 }
 
@@ -423,22 +318,6 @@ fn attach_above_all(loader: &mut Loader, directory: &Path, path: &Path) -> Resul
     let links = loader.attach_egress(&mut ebpf, cgroup.as_fd(), &name)?;
     remove_links(directory, |pin| pin.starts_with(ABOVE_ALL) && !pin.starts_with(&format!("{name}-")))?;
     Ok(links)
-}
-
-/// Removes the pins of everything, and the directory.
-fn unpin_all(directory: &Path, claim: &Claim) -> Result<(), Error> {
-    let failed = |source| Error::Bpffs { path: directory.to_owned(), source };
-    remove_links(directory, |pin| pin.starts_with(ABOVE_ALL))?;
-    for name in maps::NAMES {
-        remove_pin(&directory.join(name)).map_err(failed)?;
-    }
-    fs::remove_dir(directory).map_err(failed)?;
-    claim.unsign().map_err(failed)?;
-    // The directory above may hold what another version pinned; then it stays.
-    if let Some(above) = directory.parent() {
-        let _ = fs::remove_dir(above);
-    }
-    Ok(())
 }
 
 /// A namespace as callers open it.

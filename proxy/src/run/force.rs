@@ -52,10 +52,11 @@ impl Force {
 
     /// Tries again what failed, follows namespaces that came and went, and attaches one endpoint again. Blocks.
     pub fn tend(&self) {
-        if let Some(reconciler) = self.lock().as_mut()
-            && (reconciler.tend() | reconciler.mend_next())
-        {
-            self.running.set_faults(reconciler.faults());
+        if let Some(reconciler) = self.lock().as_mut() {
+            reconciler.tend();
+            reconciler.inspect();
+            reconciler.mend_next();
+            self.running.show(reconciler.report(), reconciler.repairs());
         }
     }
 
@@ -79,9 +80,10 @@ impl Sink for Force {
         let locals: Vec<LocalEndpoint> = locals.iter().map(absolute).collect();
         let mut reconciler = self.lock();
         let Some(reconciler) = reconciler.as_mut() else { return Vec::new() };
-        let faults = reconciler.apply(Arc::clone(&snapshot), &locals);
+        reconciler.apply(Arc::clone(&snapshot), &locals);
         self.snapshot.store(snapshot);
-        self.running.set_faults(faults);
+        let faults = reconciler.faults();
+        self.running.show(reconciler.report(), reconciler.repairs());
         self.running.metrics().in_force(revision, faults.len());
         faults
             .iter()

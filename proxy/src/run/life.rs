@@ -31,7 +31,9 @@ const LAST_ANSWERS: Duration = Duration::from_secs(1);
 /// How long calls of the API may go on when all else has ended.
 const LAST_CALLS: Duration = Duration::from_secs(3);
 
-/// Serves until a signal says stop, then ends: nothing that is ours stays, unless it was asked for.
+/// Serves until a signal says stop, then ends. What policy wants steered is refused from then on, as after a crash, until
+/// the next start or a release; where the settings let it pass without a node, or the arguments after a stop, nothing that
+/// is ours stays.
 ///
 /// # Errors
 /// Something of ours could not be removed.
@@ -101,9 +103,13 @@ async fn end(force: &Force, arguments: &RunArguments, signals: &mut Signals) -> 
     }
     drop(workers);
     let Some(steering) = lessons.end() else { return Ok(()) };
-    tokio::task::block_in_place(|| steering.close(arguments.keep_steering)).map_err(|error| {
-        Failure::new(Exit::Failed, format!("something of ours is left: {error}"), "start portcullis and stop it again")
-    })
+    let kept = tokio::task::block_in_place(|| steering.close(!arguments.release_on_stop)).map_err(|error| {
+        Failure::new(Exit::Failed, format!("something of ours is left: {error}"), "run portcullis release")
+    })?;
+    if kept {
+        tracing::info!("what policy wants steered is refused until the next start; `portcullis release` lets it pass");
+    }
+    Ok(())
 }
 
 /// Waits until something is so. False: a signal says that all has to stop at once.

@@ -1,6 +1,7 @@
 //! `portcullis run`: the wiring of the rooms.
 
 pub mod dump;
+pub mod fault;
 pub mod followers;
 pub mod force;
 pub mod lessons;
@@ -14,6 +15,7 @@ pub mod plane;
 pub mod ports;
 pub mod reconcile;
 pub mod refusals;
+pub mod release;
 pub mod settings;
 pub mod start;
 pub mod steering;
@@ -21,9 +23,12 @@ pub mod system;
 pub mod teacher;
 pub mod verdicts;
 
-use crate::cli::{
-    arguments::RunArguments,
-    exit::{Exit, Failure},
+use crate::{
+    cli::{
+        arguments::RunArguments,
+        exit::{Exit, Failure},
+    },
+    output::Output,
 };
 
 /// Threads of the control side: API, admin endpoints, compilation.
@@ -36,13 +41,7 @@ const CONTROL_THREADS: usize = 2;
 pub fn command(arguments: RunArguments) -> Result<(), Failure> {
     let settings = settings::read(&arguments)?;
     let levels = logging::start(&arguments.log_level, arguments.log_format)?;
-    if !nix::unistd::geteuid().is_root() {
-        return Err(Failure::new(
-            Exit::Failed,
-            "network namespaces and BPF are root's",
-            "run portcullis as root, or as a service of systemd (deploy/portcullis.service)",
-        ));
-    }
+    be_root()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(CONTROL_THREADS)
         .thread_name("control")
@@ -53,4 +52,24 @@ pub fn command(arguments: RunArguments) -> Result<(), Failure> {
         let node = start::start(&arguments, settings, levels).await?;
         life::live(node, &arguments).await
     })
+}
+
+/// Reads the settings as a start would, and says that they are right.
+///
+/// # Errors
+/// They are wrong.
+pub fn check(arguments: &RunArguments, output: &mut Output) -> Result<(), Failure> {
+    settings::read(arguments)?;
+    Ok(output.text("the settings are right\n")?)
+}
+
+fn be_root() -> Result<(), Failure> {
+    if nix::unistd::geteuid().is_root() {
+        return Ok(());
+    }
+    Err(Failure::new(
+        Exit::Failed,
+        "network namespaces and BPF are root's",
+        "run portcullis as root, or as a service of systemd (deploy/portcullis.service)",
+    ))
 }

@@ -71,7 +71,7 @@ pub async fn start(arguments: &RunArguments, settings: Settings, levels: Levels)
     let listeners = listen(&settings.admin).await?;
     let admin_limits = admin::Limits::from(&settings.admin);
 
-    let redirect = open_redirect(&settings)?;
+    let redirect = Redirect::open(self::options(&settings)).map_err(not_steered)?;
     let refusals = redirect.refusals().map_err(not_steered)?;
     let telemetry = Arc::new(Telemetry::new(&settings::telemetry(&settings)).map_err(|error| {
         Failure::new(Exit::Failed, format!("access records: {error}"), "name a file that can be written in records.to")
@@ -89,15 +89,17 @@ pub async fn start(arguments: &RunArguments, settings: Settings, levels: Levels)
     })?;
     let lessons = Lessons::new(Steering::new(redirect), book);
     let known = Names(lessons.clone());
-    let running = Running::new(workers, settings.on_proxy_down.as_str(), Arc::clone(&telemetry), metrics, known);
+    let health = Arc::new(Health::default());
+    let fate = settings.on_proxy_down.as_str();
+    let running = Running::new(workers, fate, Arc::clone(&telemetry), metrics, known, Arc::clone(&health));
     let running = Arc::new(running);
     let names = running.metrics().names.clone();
     let teacher = desk.begin(lessons.clone(), memory, names).map_err(Failure::internal)?;
-    let reconciler = Reconciler::with(lessons, Workers::new(plane), Machine);
+    let machine = Machine { cgroup: settings.steering.cgroup.clone() };
+    let reconciler = Reconciler::with(lessons, Workers::new(plane), machine);
     let force = Force::new(reconciler, Arc::clone(&running));
     let store = open_store(settings, &force, &running)?;
 
-    let health = Arc::new(Health::default());
     let mut registry = Registry::default();
     running.metrics().register(&mut registry);
     telemetry.register(&mut registry);
@@ -126,14 +128,15 @@ async fn listen(settings: &config::Admin) -> Result<Vec<Listener>, Failure> {
     Ok(listeners)
 }
 
-fn open_redirect(settings: &Settings) -> Result<Redirect, Failure> {
-    let options = Options {
+/// What the loader is opened with.
+#[must_use]
+pub fn options(settings: &Settings) -> Options {
+    Options {
         bpffs: settings.steering.bpffs.clone(),
         cgroup: settings.steering.cgroup.clone(),
         pin: settings.on_proxy_down == OnProxyDown::Refuse,
         owner: settings.api.socket.display().to_string(),
-    };
-    Redirect::open(options).map_err(not_steered)
+    }
 }
 
 fn not_steered(error: portcullis_redirect::Error) -> Failure {

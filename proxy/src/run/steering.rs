@@ -1,6 +1,7 @@
 //! The kernel's side, as `redirect-ebpf` does it.
 
 use std::{
+    collections::BTreeMap,
     io,
     net::SocketAddr,
     os::fd::{AsFd, BorrowedFd},
@@ -14,7 +15,7 @@ use portcullis_rules::{
     world::{self, EndpointId, Transport},
 };
 
-use crate::run::ports::{Attachment, Kernel, Site, Sockets};
+use crate::run::ports::{Attachment, Inspection, Kernel, Site, Sockets};
 
 /// IP protocol numbers (IANA).
 const TCP: u8 = 6;
@@ -42,11 +43,12 @@ impl Steering {
         self.redirect.refuse_datagrams().map_err(|error| error.to_string())
     }
 
-    /// Ends. With `keep` steered flows are refused until the next process comes; else everything that is ours is gone.
+    /// Ends. With `keep`, and where links are pinned, steered flows are refused until the next process comes; else everything
+    /// that is ours is gone. Tells which.
     ///
     /// # Errors
     /// Something is left.
-    pub fn close(self, keep: bool) -> Result<(), portcullis_redirect::Error> {
+    pub fn close(self, keep: bool) -> Result<bool, portcullis_redirect::Error> {
         self.redirect.close(keep)
     }
 }
@@ -85,6 +87,12 @@ impl Kernel for Steering {
 
     fn detach(&mut self, id: EndpointId) -> Result<(), String> {
         self.redirect.detach(id.0).map_err(|error| error.to_string())
+    }
+
+    fn inspect(&mut self) -> Inspection {
+        let portcullis_redirect::Inspection { repaired, broken, detached, overruled } = self.redirect.inspect();
+        let numbered = |all: BTreeMap<u32, String>| all.into_iter().map(|(id, what)| (EndpointId(id), what)).collect();
+        Inspection { repaired, broken, detached: numbered(detached), overruled: numbered(overruled) }
     }
 
     fn retain(&mut self, ids: &[EndpointId]) -> Result<(), String> {
