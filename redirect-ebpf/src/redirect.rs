@@ -174,6 +174,10 @@ impl Redirect {
         if first || self.unlisted.contains_key(&id) {
             self.cut_older(id);
         }
+        // Of a service only processes of its cgroup could try.
+        if site != Site::Service {
+            self.maps.set_probe(id);
+        }
         prepared.and(filled).and(linked).and(entered)
     }
 

@@ -7,13 +7,18 @@ use std::{
 
 use arc_swap::ArcSwap;
 use portcullis_config::{Fault, LocalEndpoint, Place, Sink};
-use portcullis_rules::{snapshot::Snapshot, world::ResolvedName};
+use portcullis_rules::{
+    snapshot::Snapshot,
+    world::{EndpointId, ResolvedName},
+};
 
 use crate::run::{
+    cgroups::Above,
     lessons::Lessons,
     node::Running,
     plane::{Machine, Workers},
     reconcile::Reconciler,
+    selfcheck::Try,
     steering::Steering,
 };
 
@@ -27,15 +32,17 @@ pub struct Force {
     lessons: Lessons<Steering>,
     running: Arc<Running>,
     snapshot: Arc<ArcSwap<Snapshot>>,
+    /// The cgroup above all endpoints, where that is not the root.
+    above: Option<Above>,
 }
 
 impl Force {
     /// Nothing is in force yet.
     #[must_use]
-    pub fn new(reconciler: RealReconciler, running: Arc<Running>) -> Self {
+    pub fn new(reconciler: RealReconciler, running: Arc<Running>, above: Option<Above>) -> Self {
         let lessons = reconciler.lessons().clone();
         let reconciler = Arc::new(Mutex::new(Some(reconciler)));
-        Self { reconciler, lessons, running, snapshot: Arc::default() }
+        Self { reconciler, lessons, running, snapshot: Arc::default(), above }
     }
 
     /// By which names are learnt. It does not wait for a configuration that is coming into force.
@@ -56,6 +63,23 @@ impl Force {
             reconciler.tend();
             reconciler.inspect();
             reconciler.mend_next();
+            if let Some(above) = &self.above {
+                reconciler.look_for_strays(above);
+            }
+            self.running.show(reconciler.report(), reconciler.repairs());
+        }
+    }
+
+    /// The endpoints whose hooks are to be tried now; `None` for one that cannot be tried.
+    #[must_use]
+    pub fn due_tries(&self) -> Vec<Option<Try>> {
+        self.lock().as_mut().map_or_else(Vec::new, |reconciler| reconciler.due_tries(self.above.as_ref()))
+    }
+
+    /// Notes what came of a try.
+    pub fn tried(&self, id: EndpointId, result: Result<(), String>) {
+        if let Some(reconciler) = self.lock().as_mut() {
+            reconciler.tried(id, result);
             self.running.show(reconciler.report(), reconciler.repairs());
         }
     }

@@ -19,7 +19,7 @@ use crate::{
         arguments::RunArguments,
         exit::{Exit, Failure},
     },
-    run::{force::Force, notify, refusals, settings, start::Node, steering::Steering},
+    run::{force::Force, notify, refusals, selfcheck, settings, start::Node, steering::Steering},
 };
 
 /// How often namespaces that came and went, and steps that failed, are looked after.
@@ -51,10 +51,12 @@ pub async fn live(node: Node, arguments: &RunArguments) -> Result<(), Failure> {
         admin,
         health,
         teacher,
+        answer,
     } = node;
     let mut tasks: Vec<JoinHandle<()>> = Vec::new();
     tasks.push(tokio::spawn(refusals::follow(refusals, telemetry, force.clone())));
     tasks.push(tokio::spawn(tend(force.clone())));
+    tasks.push(tokio::spawn(selfcheck::run(force.clone(), running.clone(), answer)));
     let (admin, listeners) = admin;
     for listener in listeners {
         tasks.push(spawn(admin::serve(listener, Arc::clone(&admin), stopped.clone()), "admin endpoints"));

@@ -1,5 +1,6 @@
 //! `portcullis run`: the wiring of the rooms.
 
+pub mod cgroups;
 pub mod dump;
 pub mod fault;
 pub mod followers;
@@ -16,6 +17,7 @@ pub mod ports;
 pub mod reconcile;
 pub mod refusals;
 pub mod release;
+pub mod selfcheck;
 pub mod settings;
 pub mod start;
 pub mod steering;

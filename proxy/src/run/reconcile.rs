@@ -6,6 +6,7 @@
 
 mod inspect;
 mod open;
+mod tries;
 
 use std::{
     collections::BTreeMap,
@@ -23,7 +24,7 @@ use portcullis_rules::{
     world::{Endpoint, EndpointId, Port},
 };
 
-use self::inspect::Watch;
+use self::{inspect::Watch, tries::Tries};
 pub use crate::run::fault::Unsteered;
 use crate::run::{
     fault::field,
@@ -78,6 +79,7 @@ pub struct Reconciler<K, D, P> {
     /// The processes that paths of endpoints named when they were opened first: a number may be used again.
     born: BTreeMap<EndpointId, (Place, u64)>,
     watch: Watch,
+    tries: Tries,
 }
 
 impl<K: Kernel, D: Plane, P: Places> Reconciler<K, D, P> {
@@ -100,6 +102,7 @@ impl<K: Kernel, D: Plane, P: Places> Reconciler<K, D, P> {
             faults: BTreeMap::new(),
             born: BTreeMap::new(),
             watch: Watch::default(),
+            tries: Tries::default(),
         }
     }
 

@@ -18,6 +18,7 @@ use crate::{
         exit::{Exit, Failure},
     },
     run::{
+        cgroups::Above,
         dump::StoreDump,
         force::Force,
         lessons::Lessons,
@@ -26,7 +27,7 @@ use crate::{
         node::Running,
         plane::{Machine, Workers},
         reconcile::Reconciler,
-        settings,
+        selfcheck, settings,
         steering::{KernelLegs, Steering},
         system::{self, OwnSocket},
         teacher::{Memory, Teacher},
@@ -55,6 +56,8 @@ pub struct Node {
     pub health: Arc<Health>,
     /// Who brings names into force.
     pub teacher: Teacher,
+    /// What our listeners say to a try of the steering.
+    pub answer: [u8; 16],
 }
 
 /// Starts everything up to the point where flows are judged.
@@ -76,7 +79,9 @@ pub async fn start(arguments: &RunArguments, settings: Settings, levels: Levels)
     let telemetry = Arc::new(Telemetry::new(&settings::telemetry(&settings)).map_err(|error| {
         Failure::new(Exit::Failed, format!("access records: {error}"), "name a file that can be written in records.to")
     })?);
-    let options = settings::data_plane(&settings);
+    let probe = selfcheck::probe().map_err(Failure::internal)?;
+    let answer = probe.answer;
+    let options = portcullis_listeners::Options { probe: Some(probe), ..settings::data_plane(&settings) };
     let workers = options.workers;
     let legs = Arc::new(KernelLegs(redirect.legs()));
     let (pupil, desk) = Teacher::school();
@@ -97,7 +102,8 @@ pub async fn start(arguments: &RunArguments, settings: Settings, levels: Levels)
     let teacher = desk.begin(lessons.clone(), memory, names).map_err(Failure::internal)?;
     let machine = Machine { cgroup: settings.steering.cgroup.clone() };
     let reconciler = Reconciler::with(lessons, Workers::new(plane), machine);
-    let force = Force::new(reconciler, Arc::clone(&running));
+    let above = settings.steering.cgroup.as_deref().and_then(Above::of);
+    let force = Force::new(reconciler, Arc::clone(&running), above);
     let store = open_store(settings, &force, &running)?;
 
     let mut registry = Registry::default();
@@ -117,6 +123,7 @@ pub async fn start(arguments: &RunArguments, settings: Settings, levels: Levels)
         admin: (told, listeners),
         health,
         teacher,
+        answer,
     })
 }
 

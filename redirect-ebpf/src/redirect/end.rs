@@ -25,6 +25,7 @@ impl Redirect {
     pub fn detach(&mut self, id: u32) -> Result<(), Error> {
         self.let_go(id)?;
         self.set_table(id, &[])?;
+        self.maps.clear_probe(id)?;
         self.udp_ports.remove(&id);
         self.unlisted.remove(&id);
         self.maps.set_birth_mark(id, false)

@@ -266,3 +266,27 @@ fn a_descriptor_of_the_directory_does_not_travel_to_children() {
     child.wait().unwrap();
     opened.unwrap();
 }
+
+#[test]
+fn what_a_version_with_another_layout_left_goes_once_ours_is_in_place() {
+    if !able() {
+        return;
+    }
+    let Bench { redirect, proxy, app, outside, lab } = Bench::new();
+    let _servers = Bench::serve(&outside, STEERED);
+    assert!(redirect.close(true).unwrap());
+    drop(proxy);
+    let old = lab.bpffs().join("v0");
+    fs::rename(lab.bpffs().join("v1"), &old).unwrap();
+    let mut redirect = Redirect::open(options(&lab, true)).unwrap();
+    let proxy = Proxy::start(&app, APP, &app.addresses(), redirect.legs());
+    redirect.set_table(APP, &table()).unwrap();
+    attach(&mut redirect, &app, &proxy, &app.addresses());
+    assert!(get(&app, outside.address(false, STEERED)).is_refused(), "the old programs have nobody to steer to");
+    redirect.retain(&[APP]).unwrap();
+    assert!(!old.exists());
+    let bench = Bench { redirect, proxy, app, outside, lab };
+    for v6 in FAMILIES {
+        assert!(bench.egress(v6, STEERED).is_steered_from(ip(&bench.app, v6)));
+    }
+}

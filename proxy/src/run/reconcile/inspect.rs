@@ -85,7 +85,7 @@ impl<K: Kernel, D: Plane, P: Places> Reconciler<K, D, P> {
     /// Everything that is known of the steering.
     pub fn report(&self) -> Report {
         let mut endpoints = self.faults.clone();
-        for (id, fault) in &self.watch.overruled {
+        for (id, fault) in self.watch.overruled.iter().chain(self.tries.faults()) {
             endpoints.entry(*id).or_insert_with(|| fault.clone());
         }
         Report {
