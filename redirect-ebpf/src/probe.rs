@@ -5,7 +5,7 @@
 //! whatever is broken: connecting a UDP socket sends nothing, and the TCP socket is bound to the loopback device.
 
 use std::{
-    io::{self, ErrorKind, IoSliceMut},
+    io::{self, IoSliceMut},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
     time::Duration,
@@ -15,12 +15,13 @@ use nix::{
     errno::Errno,
     poll::{PollFd, PollFlags, PollTimeout, poll},
     sys::socket::{
-        AddressFamily, MsgFlags, SockFlag, SockType, SockaddrStorage, connect, getsockopt, recvmsg, setsockopt, socket,
+        AddressFamily, MsgFlags, SockFlag, SockType, SockaddrStorage, bind, connect, getsockopt, recvmsg, setsockopt,
+        socket,
         sockopt::{BindToDevice, SocketError},
     },
 };
 
-use crate::namespace;
+use crate::{namespace, routes};
 
 /// The address of tries over IPv4 (RFC 5737): nobody has it.
 pub const PROBE_V4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 66);
@@ -31,17 +32,23 @@ pub const PROBE_V6: Ipv6Addr = Ipv6Addr::new(0xfd50, 0x4354, 0, 0, 0, 0, 0, 2);
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Tries both hooks of an endpoint in one family: a connect that has to be refused, and one that has to come to a listener
-/// of ours, which says `answer`. Takes a fraction of a millisecond where all is well, seconds where it is not.
+/// of ours, which says `answer`; and asks whether the routing rules deliver what is steered. Takes a fraction of a millisecond where all is well, seconds where it is not.
 ///
 /// # Errors
 /// What was other than it has to be.
 pub fn try_hooks(netns: BorrowedFd<'_>, v6: bool, answer: &[u8]) -> Result<(), String> {
     let address: IpAddr = if v6 { PROBE_V6.into() } else { PROBE_V4.into() };
     let to = SocketAddr::new(address, 0);
-    let refused = || refused(to).map_err(|what| io::Error::other(format!("a connect that has to be refused {what}")));
-    let steered =
-        || steered(to, answer).map_err(|what| io::Error::other(format!("a connect that has to be steered {what}")));
-    namespace::inside(netns, || refused().and_then(|()| steered())).map_err(|error| error.to_string())
+    let all = || {
+        refused(to).map_err(|what| format!("a connect that has to be refused {what}"))?;
+        steered(to, answer).map_err(|what| format!("a connect that has to be steered {what}"))?;
+        match routes::are_delivered(address) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err("what is steered would leave: another routing rule comes before ours".to_owned()),
+            Err(error) => Err(format!("what is steered has no route: {error}")),
+        }
+    };
+    namespace::inside(netns, || all().map_err(io::Error::other)).map_err(|error| error.to_string())
 }
 
 fn open(to: SocketAddr, kind: SockType, flags: SockFlag) -> Result<OwnedFd, String> {
@@ -60,7 +67,12 @@ fn refused(to: SocketAddr) -> Result<(), String> {
 
 fn steered(to: SocketAddr, answer: &[u8]) -> Result<(), String> {
     let socket = open(to, SockType::Stream, SockFlag::SOCK_NONBLOCK)?;
-    setsockopt(&socket, BindToDevice, &"lo".into()).map_err(|error| format!("could not be tried: {error}"))?;
+    let loopback: IpAddr = if to.is_ipv6() { Ipv6Addr::LOCALHOST.into() } else { Ipv4Addr::LOCALHOST.into() };
+    let from = SockaddrStorage::from(SocketAddr::new(loopback, 0));
+    // From one of its own addresses the answer would come by the device that has it.
+    setsockopt(&socket, BindToDevice, &"lo".into())
+        .and_then(|()| bind(socket.as_raw_fd(), &from))
+        .map_err(|error| format!("could not be tried: {error}"))?;
     let ended = |error: Errno| format!("ended with {error}");
     match connect(socket.as_raw_fd(), &SockaddrStorage::from(to)) {
         Ok(()) | Err(Errno::EINPROGRESS) => {}
@@ -89,7 +101,7 @@ fn wait(socket: &OwnedFd, events: PollFlags) -> Result<(), String> {
     match poll(&mut polled, patience) {
         Ok(0) => Err(format!("came to nobody for {PATIENCE:?}")),
         Ok(_) => Ok(()),
-        Err(error) => Err(io::Error::new(ErrorKind::Other, error).to_string()),
+        Err(error) => Err(format!("could not be waited for: {error}")),
     }
 }
 

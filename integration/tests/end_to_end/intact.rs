@@ -4,9 +4,8 @@
 use std::{
     fs,
     process::Command,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     thread,
-    time::Duration,
 };
 
 use portcullis_integration::{
@@ -160,14 +159,15 @@ fn a_restart_with_settings_that_have_become_wrong_lets_nothing_pass_until_they_a
         node.cli(&["run", "--check", "--config", settings.to_str().unwrap()]).unwrap()
     };
     assert!(check(&node).ok().unwrap().stdout.contains("the settings are right"));
-    let done = AtomicBool::new(false);
+    let (done, asked) = (AtomicBool::new(false), AtomicUsize::new(0));
     let exits: Vec<i32> = thread::scope(|scope| {
         let hammers = FAMILIES.map(|v6| {
-            let (url, done, client) = (format!("http://{}/uuid", app.address(v6, 80)), &done, &client);
+            let (url, done, asked, client) = (format!("http://{}/uuid", app.address(v6, 80)), &done, &asked, &client);
             scope.spawn(move || {
                 let mut exits = Vec::new();
                 while !done.load(Ordering::Relaxed) {
                     exits.push(curl(client, &[], &url).unwrap().exit);
+                    asked.fetch_add(1, Ordering::Relaxed);
                 }
                 exits
             })
@@ -177,7 +177,9 @@ fn a_restart_with_settings_that_have_become_wrong_lets_nothing_pass_until_they_a
         node.stop().unwrap();
         let failed = node.cli(&["run", "--config", settings.to_str().unwrap()]).unwrap();
         assert_eq!(failed.code, Some(3), "{failed:?}");
-        thread::sleep(Duration::from_millis(500));
+        let before = asked.load(Ordering::Relaxed);
+        let more = || Ok((asked.load(Ordering::Relaxed) > before + 20).then_some(()));
+        wait::until("requests meanwhile", String::new, more).unwrap();
         fs::write(&settings, &right).unwrap();
         node.start_again().unwrap();
         done.store(true, Ordering::Relaxed);
@@ -195,7 +197,9 @@ fn a_restart_with_settings_that_have_become_wrong_lets_nothing_pass_until_they_a
 const WATCH: &str = "table inet watch {
  chain out { type filter hook output priority 0; oifname eth0 ip daddr 192.0.2.66 counter; oifname eth0 ip6 daddr fd50:4354::2 counter; }
 }";
-const BREAK: &str = "table inet break { chain in { type filter hook input priority 0; iif lo tcp dport 0 drop; } }";
+const BREAK: &str = "table inet break {
+ chain in { type filter hook input priority 0; iif lo tcp dport 0 drop; }
+}";
 
 #[test]
 fn the_node_tries_its_own_hooks_and_tells_when_they_do_not_hold() {
@@ -217,6 +221,16 @@ fn the_node_tries_its_own_hooks_and_tells_when_they_do_not_hold() {
     assert!(scene.node.ready().unwrap().ends_with("503"), "{line}");
     scene.client.run(&["nft", "delete", "table", "inet", "break"]).unwrap().ok().unwrap();
     is_whole(&scene);
+    // As somebody with NET_ADMIN in the pod would: what is steered would leave unjudged.
+    for family in ["-4", "-6"] {
+        let rule = |verb: &str| {
+            scene.client.run(&["ip", family, "rule", verb, "pref", "50", "lookup", "main"]).unwrap().ok().unwrap();
+        };
+        rule("add");
+        fault(&scene, &["shop/client: ", "the self-check failed: what is steered would leave"]);
+        rule("del");
+        is_whole(&scene);
+    }
     // Whole or broken, nothing of it has left the pod.
     let counted = scene.client.run(&["nft", "list", "table", "inet", "watch"]).unwrap().ok().unwrap().stdout;
     assert_eq!(counted.matches("packets 0 ").count(), 2, "{counted}");
@@ -259,8 +273,9 @@ fn an_endpoint_named_by_a_process_stays_steered_when_that_ends_before_the_others
         Ok((!std::path::Path::new(&format!("/proc/{pid}")).exists()).then_some(()))
     })
     .unwrap();
-    // Some rounds of looking after namespaces.
-    thread::sleep(Duration::from_secs(3));
+    let log = || scene.node.process.log();
+    let noticed = || Ok(log().contains("is gone, but its network namespace is in use").then_some(()));
+    wait::until("the node to notice", log, noticed).unwrap();
     judges(&scene);
     is_whole(&scene);
 }
