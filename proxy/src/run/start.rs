@@ -104,7 +104,12 @@ pub async fn start(arguments: &RunArguments, settings: Settings, levels: Levels)
     let reconciler = Reconciler::with(lessons, Workers::new(plane), machine);
     let above = settings.steering.cgroup.as_deref().and_then(Above::of);
     let force = Force::new(reconciler, Arc::clone(&running), above);
-    let store = open_store(settings, &force, &running)?;
+    // Threads hold the loader by now: a start that fails here takes away what it has made by itself.
+    let take_back = |failure| {
+        drop(force.end().and_then(|(lessons, _)| lessons.end()));
+        failure
+    };
+    let store = open_store(settings, &force, &running).map_err(take_back)?;
 
     let mut registry = Registry::default();
     running.metrics().register(&mut registry);
