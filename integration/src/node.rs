@@ -237,13 +237,7 @@ impl Node {
     }
 }
 
-fn start(
-    site: &Site,
-    before: &[String],
-    binary: &str,
-    settings: &std::path::Path,
-    more: &[&str],
-) -> Result<Process> {
+fn start(site: &Site, before: &[String], binary: &str, settings: &std::path::Path, more: &[&str]) -> Result<Process> {
     let file = settings.display().to_string();
     let words = [binary, "run", "--config", &file, "--log-level", "debug,h2=info", "--drain", "1s"];
     let all: Vec<&str> = before.iter().map(String::as_str).chain(words).chain(more.iter().copied()).collect();
