@@ -21,7 +21,7 @@
 #
 # The user is 0: Linux gives added capabilities to no other one, and /sys/fs/bpf and /run/netns are root's. With all
 # others dropped that root may not even read files of other users. `systempaths=unconfined` leaves /proc/sys/net
-# writable, where sysctls of the endpoints' namespaces are set; they are given back when the node stops.
+# writable, where sysctls of the endpoints' namespaces are set; they are given back by `portcullis release`.
 
 ARG BASE=debian:bookworm-slim
 FROM ${BASE} AS build

@@ -45,6 +45,7 @@ impl Lab {
     }
 
     fn make(name: &str) -> Result<Self> {
+        sweep::mount_bpffs()?;
         let root = sweep::cgroup_root().ok_or_else(|| Error::Unexpected("no cgroup2 is mounted".into()))?;
         let (cgroup, directory) = (root.join(name), sweep::files(name));
         make_directory(&directory)?;

@@ -75,7 +75,7 @@ impl Node {
         write(&file, &base, settings)?;
         let (binary, site) = (binary()?.display().to_string(), lab.node().clone());
         let before: Vec<String> = before.iter().map(|word| (*word).to_owned()).collect();
-        let process = start(&site, &before, &binary, &file)?;
+        let process = start(&site, &before, &binary, &file, &[])?;
         let socket = format!("unix:{}", directory.join("api.sock").display());
         let mut node = Self { process, site, before, binary, socket, settings: file, base };
         node.wait_until_ready()?;
@@ -207,15 +207,40 @@ impl Node {
     /// # Errors
     /// It does not get ready.
     pub fn start_again(&mut self) -> Result<()> {
-        self.process = start(&self.site, &self.before, &self.binary, &self.settings)?;
+        self.start_again_with(&[])
+    }
+
+    /// The same with more arguments.
+    ///
+    /// # Errors
+    /// It does not get ready.
+    pub fn start_again_with(&mut self, more: &[&str]) -> Result<()> {
+        self.process = start(&self.site, &self.before, &self.binary, &self.settings, more)?;
         self.wait_until_ready()
+    }
+
+    /// Takes away what a stopped node has left.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn release(&self) -> Result<Finished> {
+        self.site.run(&[&self.binary, "release", "--config", &self.settings.display().to_string()])
+    }
+
+    /// What `/ready` answers: the status code and the text.
+    ///
+    /// # Errors
+    /// curl cannot be started.
+    pub fn ready(&self) -> Result<String> {
+        let url = format!("http://{ADMIN}/ready");
+        Ok(self.site.run(&["curl", "-s", "-w", "%{http_code}", "--max-time", "20", &url])?.stdout)
     }
 }
 
-fn start(site: &Site, before: &[String], binary: &str, settings: &std::path::Path) -> Result<Process> {
+fn start(site: &Site, before: &[String], binary: &str, settings: &std::path::Path, more: &[&str]) -> Result<Process> {
     let file = settings.display().to_string();
     let words = [binary, "run", "--config", &file, "--log-level", "debug,h2=info", "--drain", "1s"];
-    let all: Vec<&str> = before.iter().map(String::as_str).chain(words).collect();
+    let all: Vec<&str> = before.iter().map(String::as_str).chain(words).chain(more.iter().copied()).collect();
     site.spawn("portcullis", &all)
 }
 

@@ -5,7 +5,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{namespace, process::run, wait};
+use crate::{
+    error::{Result, trying},
+    namespace,
+    process::run,
+    wait,
+};
 
 /// What every name begins with; the number of the process follows.
 const PREFIX: &str = "pclab-";
@@ -26,6 +31,20 @@ pub(crate) fn bpffs(lab: &str) -> PathBuf {
 /// The directory of files of a laboratory.
 pub(crate) fn files(lab: &str) -> PathBuf {
     std::env::temp_dir().join(lab)
+}
+
+/// Mounts bpffs where this machine has none. The node under test would not: in its own mount namespace it would be the only
+/// one to see it.
+pub(crate) fn mount_bpffs() -> Result<()> {
+    // One at a time: a second mount hides the first.
+    let path = std::env::temp_dir().join("pclab-bpffs.lock");
+    let file = trying("open a lock file", fs::File::create(&path))?;
+    trying("lock it", file.lock())?;
+    let mounts = trying("read the mounts", fs::read_to_string("/proc/mounts"))?;
+    if mounts.lines().any(|line| line.split(' ').skip(1).take(2).eq([BPFFS, "bpf"])) {
+        return Ok(());
+    }
+    run(&["mount", "-t", "bpf", "bpf", BPFFS], "").map(|_| ())
 }
 
 /// Where cgroup2 is mounted.

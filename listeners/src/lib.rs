@@ -18,6 +18,6 @@ mod tests;
 mod ticket;
 mod worker;
 
-pub use options::{Legs, Names, Options, Timeouts};
+pub use options::{Legs, Names, Options, Probe, Timeouts};
 pub use plane::{DataPlane, Sockets};
 pub use ticket::Ticket;

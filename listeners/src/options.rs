@@ -135,6 +135,25 @@ pub struct Options {
     pub mark: u32,
     /// Mark of datagrams of ours that leave the namespace: upstream legs and answers.
     pub mark_out: u32,
+    /// Whose tries of the steering are answered and not judged.
+    pub probe: Option<Probe>,
+}
+
+/// The node's own tries: connections to port 0 of these addresses. They are told `answer`, which shows that they came to a
+/// listener of ours, and closed.
+#[derive(Clone, Debug)]
+pub struct Probe {
+    /// One for each family.
+    pub addresses: [IpAddr; 2],
+    /// What is said.
+    pub answer: [u8; 16],
+}
+
+impl Probe {
+    /// Whether a destination is one of a try.
+    pub(crate) fn is_for(&self, destination: SocketAddr) -> bool {
+        destination.port() == 0 && self.addresses.contains(&destination.ip())
+    }
 }
 
 impl Default for Options {
@@ -149,6 +168,7 @@ impl Default for Options {
             buffer: 256 * 1024,
             mark: 0x0050_4301,
             mark_out: 0x0050_4302,
+            probe: None,
         }
     }
 }

@@ -355,3 +355,34 @@ fn where_the_kernel_cannot_judge_echo_requests_endpoints_whose_rules_speak_of_th
     assert!(reconciler.tend());
     assert_eq!(faults(&reconciler), []);
 }
+
+#[test]
+fn an_endpoint_whose_listeners_cannot_be_opened_is_attached_without_them_so_that_it_is_refused() {
+    let (node, mut reconciler) = node();
+    node.fail("open 1");
+    let locals = [pod(1)];
+    let faults = reconciler.apply(snapshot(&locals, 1), &locals);
+    assert!(faults[&EndpointId(1)].message.contains("so what policy wants steered is refused"), "{faults:?}");
+    assert!(!faults[&EndpointId(1)].absent);
+    assert_eq!(node.journal(), ["open 1 FAILED", "publish 1", "table 1", "attach 1", "retain [1]"]);
+    assert!(reconciler.report().gap().unwrap().contains("shop/pod-1: listeners could not be opened"));
+    node.mend("open 1");
+    assert!(reconciler.tend());
+    assert_eq!((node.journal(), reconciler.faults().len()), (vec!["open 1".into(), "attach 1".into()], 0));
+    assert_eq!(reconciler.report().gap(), None);
+}
+
+#[test]
+fn one_namespace_is_one_endpoints_and_the_hosts_is_nobodys() {
+    let (node, mut reconciler) = node();
+    node.namespace("/run/netns/2", Some(101));
+    let locals = [pod(1), pod(2), local(3, Place::Netns("/proc/self/ns/net".into()))];
+    let faults = reconciler.apply(snapshot(&locals, 1), &locals);
+    assert!(faults[&EndpointId(2)].message.contains("is the network namespace of endpoint shop/pod-1 already"));
+    assert!(faults[&EndpointId(3)].message.contains("is the host's network namespace"));
+    assert_eq!(node.journal(), ["open 1", "publish 1", "table 1", "attach 1", "retain [1, 2, 3]"]);
+    // The other one has it as soon as the first one goes.
+    reconciler.apply(snapshot(&locals[1..2], 2), &locals[1..2]);
+    assert_eq!(node.journal(), ["open 2", "publish 2", "table 2", "attach 2", "detach 1", "close 1"]);
+    assert!(reconciler.faults().is_empty());
+}

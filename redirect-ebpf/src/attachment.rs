@@ -18,6 +18,8 @@ pub struct Options {
     /// How long the answer to a datagram of a socket that is not connected may come in, whatever ingress policy says:
     /// counted from the last datagram to that peer, and while the socket is open.
     pub answers: Duration,
+    /// What another process is told that wants the same directory: where this one is asked.
+    pub owner: String,
 }
 
 /// Where an endpoint's steered flows go: a socket for each worker, all in the endpoint's namespace. What policy wants

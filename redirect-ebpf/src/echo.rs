@@ -7,35 +7,52 @@ use portcullis_redirect_common::POD;
 use crate::{
     error::Error,
     links::{ABOVE_ALL, ECHO, Link, Loader},
-    places,
+    places, preflight,
 };
 
 /// The program above all pods that judges echo requests, while it is attached.
-#[derive(Debug, Default)]
-pub(crate) struct Echo(Option<Link>);
+#[derive(Debug)]
+pub(crate) struct Echo {
+    link: Option<Link>,
+    /// Whether the kernel has what it takes. It is asked once: a program that is refused costs a load at each try.
+    feasible: bool,
+}
 
 impl Echo {
+    /// Not attached.
+    pub(crate) fn new() -> Self {
+        Self { link: None, feasible: preflight::has_echo() }
+    }
+
     /// Attaches it or takes it away, also where an earlier process has pinned it.
     ///
     /// # Errors
     /// The kernel refuses the program, which asks for the namespace of a packet's socket: Linux 6.15 lets it.
     pub(crate) fn settle(&mut self, wanted: bool, loader: &mut Loader, cgroup: &Path) -> Result<(), Error> {
-        if wanted && self.0.is_some() {
+        if wanted && self.link.is_some() {
             return Ok(());
         }
         let opened = places::open_cgroup(cgroup)?;
         let pin = format!("{ABOVE_ALL}{}-{ECHO}", places::cgroup_number(&opened, cgroup)?);
         if !wanted {
-            self.0 = None;
+            self.link = None;
             return loader.remove(&pin);
         }
+        if !self.feasible {
+            return Err(Error::NoEcho { release: preflight::release() });
+        }
         let mut ebpf = loader.load(0, 0, POD)?;
-        self.0 = Some(loader.attach_echo(&mut ebpf, opened.as_fd(), &pin)?);
+        self.link = Some(loader.attach_echo(&mut ebpf, opened.as_fd(), &pin)?);
         Ok(())
+    }
+
+    /// Its link, while it is attached.
+    pub(crate) fn link(&mut self) -> Option<&mut Link> {
+        self.link.as_mut()
     }
 
     /// Gives its link away, to be removed.
     pub(crate) fn take(&mut self) -> Option<Link> {
-        self.0.take()
+        self.link.take()
     }
 }

@@ -29,21 +29,19 @@ pub enum Error {
         source: io::Error,
     },
     /// The programs could not be loaded.
-    #[error("cannot load the eBPF programs: {source}; needs CAP_BPF and CAP_NET_ADMIN and Linux 5.15 or newer")]
+    #[error("cannot load the eBPF programs: {}; needs CAP_BPF and CAP_NET_ADMIN and Linux 6.1 or newer", brief(source))]
     Load {
         /// Why.
-        #[source]
         source: Box<aya::EbpfError>,
     },
     /// A program is refused or cannot be attached.
-    #[error("cannot attach {program} to {target}: {source}")]
+    #[error("cannot attach {program} to {target}: {}", brief(source.as_ref()))]
     Attach {
         /// Its name.
         program: &'static str,
         /// To what.
         target: String,
         /// Why.
-        #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// A map operation failed.
@@ -84,6 +82,47 @@ pub enum Error {
     /// A number the kernel's tables have no room for.
     #[error("endpoint number {0} is out of range; at most 16383 endpoints a node")]
     Number(u32),
+    /// Another process has the directory of bpffs.
+    #[error(
+        "{path} is used by {holder}: there is one node on it at a time; stop that one, or give this one a steering.bpffs, --socket, --admin-address and --state-directory of its own"
+    )]
+    Claimed {
+        /// The directory.
+        path: PathBuf,
+        /// Who has it.
+        holder: String,
+    },
+    /// The directory of bpffs would end with this process's mount namespace.
+    #[error(
+        "{path} is on a bpffs that only this mount namespace has, so it would end with this process, and what policy denies would pass; mount one that the host has (mount -t bpf bpf /sys/fs/bpf, before this starts), or set onProxyDown: pass"
+    )]
+    PrivateBpffs {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// Capabilities that are always needed.
+    #[error("this process lacks {0}; run it as root with all of them (deploy/portcullis.service lists them)")]
+    Capability(String),
+    /// The kernel is too old.
+    #[error("this kernel ({release}) lacks {lacks}; needs Linux 6.1 or newer")]
+    Kernel {
+        /// Its release.
+        release: String,
+        /// What it lacks.
+        lacks: &'static str,
+    },
+    /// The kernel could not be asked what it has.
+    #[error("cannot ask this kernel for its eBPF helpers: {}; is bpf(2) allowed here (seccomp, lockdown)?", brief(source.as_ref()))]
+    Probe {
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Echo requests cannot be judged.
+    #[error("this kernel ({release}) has no program for it; needs Linux 6.15 or newer")]
+    NoEcho {
+        /// Its release.
+        release: String,
+    },
     /// An endpoint's cgroup contains the one that the programs above all pods are attached to.
     #[error(
         "cgroup {path} contains {cgroup}, below which pods are; name that one for the whole node, or set steering.cgroup to {path}"
@@ -102,6 +141,28 @@ pub enum Error {
         /// The endpoint that is there.
         other: u32,
     },
+}
+
+/// Lines of a message that are told: of the verifier's pages the last ones have the reason.
+const TOLD: usize = 4;
+
+/// A cause with those below it, each in its last lines. The whole of a long one is logged for whoever debugs programs.
+fn brief(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut told: Vec<String> = Vec::new();
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let text = error.to_string();
+        let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        if lines.len() > TOLD {
+            tracing::debug!("{text}");
+        }
+        let kept = lines[lines.len().saturating_sub(TOLD)..].join("; ");
+        if !told.iter().any(|before| before.contains(&kept)) {
+            told.push(kept);
+        }
+        cause = error.source();
+    }
+    told.join(": ")
 }
 
 impl Error {

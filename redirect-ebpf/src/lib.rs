@@ -5,16 +5,19 @@
 //! process left is taken over without a gap.
 
 mod attachment;
+mod claim;
 mod connections;
 mod datagrams;
 mod echo;
 mod error;
-mod layouts;
 mod legs;
 mod links;
 mod maps;
 mod namespace;
+mod pinned;
 mod places;
+mod preflight;
+mod probe;
 mod redirect;
 mod refusals;
 mod routes;
@@ -25,12 +28,14 @@ mod table;
 mod tables;
 
 pub use attachment::{Attachment, Listeners, Options};
+pub use claim::Claim;
 pub use connections::{Connections, Cut, Keep};
 pub use error::Error;
 pub use legs::Legs;
 pub use places::cgroup_path;
 pub use portcullis_redirect_common::{MARK, MARK_OUT, TABLE};
-pub use redirect::Redirect;
+pub use probe::{PROBE_V4, PROBE_V6, try_hooks};
+pub use redirect::{Inspection, Redirect};
 pub use refusals::{Refusals, Refused};
 pub use site::Place;
 pub use table::{Action, AddressChange, Class, Direction};

@@ -5,7 +5,7 @@ use std::{
     fs,
     hash::{BuildHasher, Hasher},
     io,
-    os::fd::{AsFd, BorrowedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
 };
 
@@ -18,7 +18,13 @@ use aya::{
     },
 };
 
-use crate::{attachment::Options, error::Error, maps, sys};
+use crate::{
+    attachment::Options,
+    error::Error,
+    maps,
+    pinned::Pinned,
+    sys::{self, LinkInfo},
+};
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../programs/portcullis.bpf.o");
 
@@ -49,6 +55,8 @@ pub(crate) struct Loader {
     choice: [u32; 2],
     /// How long an answer to a datagram may come, in nanoseconds.
     answers: u64,
+    /// The maps that were loaded first: every further load has to be over these.
+    maps: Vec<Pinned>,
 }
 
 impl std::fmt::Debug for Loader {
@@ -57,22 +65,72 @@ impl std::fmt::Debug for Loader {
     }
 }
 
-/// A link that lives as long as this value, or in bpffs.
+/// A link of ours, held by its descriptor: it stays attached while this process lives, whatever becomes of its pin. One that
+/// is pinned outlives the process.
 #[derive(Debug)]
-pub(crate) enum Link {
-    /// Gone with this process.
-    Held(#[expect(dead_code, reason = "held for its destructor")] FdLink),
-    /// Stays until the pin is removed.
-    Pinned(PathBuf),
+pub(crate) struct Link {
+    held: Held,
+    /// What it was when it was made: with this program, attached to this target.
+    made: LinkInfo,
+}
+
+#[derive(Debug)]
+enum Held {
+    Alone(OwnedFd),
+    Pinned(Pinned),
+}
+
+impl AsFd for Link {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match &self.held {
+            Held::Alone(link) => link.as_fd(),
+            Held::Pinned(pinned) => pinned.as_fd(),
+        }
+    }
 }
 
 impl Link {
-    /// Detaches.
-    pub(crate) fn remove(self) -> io::Result<()> {
-        match self {
-            Self::Held(_) => Ok(()),
-            Self::Pinned(path) => remove_link(&path),
+    fn new(held: Held) -> io::Result<Self> {
+        let mut link = Self { held, made: LinkInfo::default() };
+        link.made = sys::link_info(link.as_fd())?;
+        Ok(link)
+    }
+
+    fn pinned(path: &Path) -> io::Result<Self> {
+        Self::new(Held::Pinned(Pinned::open(path)?))
+    }
+
+    /// Number of its program.
+    pub(crate) fn program(&self) -> u32 {
+        self.made.program
+    }
+
+    /// Whether it is attached as it was made, with the program that it was given.
+    pub(crate) fn is_intact(&self) -> bool {
+        self.made.is_attached() && sys::link_info(self.as_fd()).is_ok_and(|found| found == self.made)
+    }
+
+    /// Puts its pin back where that is gone. Tells whether that had to be done.
+    pub(crate) fn restore_pin(&mut self) -> io::Result<bool> {
+        match &mut self.held {
+            Held::Alone(_) => Ok(false),
+            Held::Pinned(pinned) => pinned.restore(),
         }
+    }
+
+    /// Leaves the name of its pin to another one. It stays attached as long as this value lives.
+    pub(crate) fn give_up_pin(self) -> io::Result<Self> {
+        let held = match self.held {
+            Held::Pinned(pinned) => Held::Alone(pinned.unpin()?),
+            alone @ Held::Alone(_) => alone,
+        };
+        Ok(Self { held, made: self.made })
+    }
+
+    /// Detaches. One that another has detached is fine.
+    pub(crate) fn remove(self) -> io::Result<()> {
+        let _ = sys::detach_link(self.as_fd());
+        self.give_up_pin().map(drop)
     }
 }
 
@@ -144,7 +202,25 @@ impl Loader {
         let seed = RandomState::new().build_hasher().finish().to_ne_bytes();
         let choice = [options.workers.max(1), u32::from_ne_bytes([seed[0], seed[1], seed[2], seed[3]])];
         let answers = u64::try_from(options.answers.as_nanos()).unwrap_or(u64::MAX);
-        Self { loader, directory: directory.to_owned(), pin: options.pin, choice, answers }
+        Self { loader, directory: directory.to_owned(), pin: options.pin, choice, answers, maps: Vec::new() }
+    }
+
+    /// Holds the maps that a first load has pinned.
+    pub(crate) fn hold_maps(&mut self) -> Result<(), Error> {
+        let open = |name: &&str| Pinned::open(&self.directory.join(name));
+        let held: io::Result<Vec<Pinned>> = maps::NAMES.iter().map(open).collect();
+        self.maps = held.map_err(|source| Error::Bpffs { path: self.directory.clone(), source })?;
+        Ok(())
+    }
+
+    /// Puts pins of maps back that are gone; gives their number.
+    pub(crate) fn restore_maps(&mut self) -> Result<usize, Error> {
+        let mut restored = 0;
+        for map in &mut self.maps {
+            let done = map.restore().map_err(|source| Error::Bpffs { path: map.path().to_owned(), source })?;
+            restored += usize::from(done);
+        }
+        Ok(restored)
     }
 
     /// Loads the programs of an endpoint whose network namespace has this cookie; number 0 is for those above all pods.
@@ -158,7 +234,16 @@ impl Loader {
         let times: &'static [u64; 2] = Box::leak(Box::new([home, self.answers]));
         self.loader.override_global("HOME", &times[0], true);
         self.loader.override_global("ANSWERS", &times[1], true);
-        self.loader.load(OBJECT).map_err(|source| Error::Load { source: Box::new(source) })
+        // Where a map had no pin the load would make another one, and its programs would judge by that: by nothing.
+        self.restore_maps()?;
+        let loaded = self.loader.load(OBJECT).map_err(|source| Error::Load { source: Box::new(source) })?;
+        match self.maps.iter().find(|map| !map.is_there()) {
+            Some(map) => {
+                let source = io::Error::other("its pin was taken away while programs were loaded");
+                Err(Error::Bpffs { path: map.path().to_owned(), source })
+            }
+            None => Ok(loaded),
+        }
     }
 
     /// Attaches `lookup` to a namespace.
@@ -257,18 +342,19 @@ impl Loader {
     ) -> Result<Link, BoxError> {
         let path = self.directory.join(pin);
         if !self.pin {
-            let link = attach()?;
+            let made = attach()?;
+            let link = Link::new(Held::Alone(sys::link_by_id(made.info()?.id())?))?;
             remove_link(&path)?;
-            return Ok(Link::Held(link));
+            return Ok(link);
         }
         if let Ok(link) = sys::open_pinned(&path) {
             if sys::update_link(link.as_fd(), program.as_fd()).is_ok() {
-                return Ok(Link::Pinned(path));
+                return Ok(Link::pinned(&path)?);
             }
             remove_pin(&path)?;
         }
         attach()?.pin(&path)?;
-        Ok(Link::Pinned(path))
+        Ok(Link::pinned(&path)?)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The maps by name, opened by their pins, and the tables kept in step with them.
 
 use std::{
-    collections::{BTreeMap, HashMap as Table},
+    collections::{BTreeMap, BTreeSet, HashMap as Table},
     net::IpAddr,
     os::fd::{AsFd, OwnedFd},
     path::{Path, PathBuf},
@@ -11,12 +11,13 @@ use aya::{
     Pod,
     maps::{HashMap, LpmTrie, Map, MapData, MapError, PerCpuArray, RingBuf, SockHash, lpm_trie::Key},
 };
-use portcullis_redirect_common::{LegKey, ListenerKey, LocalKey, OwnerKey, PeerKey, PortKey, Service, StubKey};
+use portcullis_redirect_common::{LegKey, ListenerKey, LocalKey, OwnerKey, PeerKey, PortKey, STEER, Service, StubKey};
 
 use crate::{
     error::Error,
+    probe::{PROBE_V4, PROBE_V6},
     sys,
-    table::{AddressChange, Content, Peer, Port, key_address},
+    table::{AddressChange, Content, PROBE, Peer, Port, is_probe, key_address, probe_ports, single},
     tables::{Step, Tables, enter},
 };
 
@@ -60,6 +61,8 @@ pub(crate) struct Maps {
     sysctls: HashMap<MapData, u64, u32>,
     listeners: SockHash<MapData, ListenerKey>,
     tables: Tables,
+    /// Endpoints that have the entries of the self-check.
+    probed: BTreeSet<u32>,
 }
 
 pub(crate) fn data(directory: &Path, name: &'static str) -> Result<MapData, Error> {
@@ -122,8 +125,12 @@ impl Maps {
                 .try_into()
                 .map_err(Error::map("LISTENERS", "use"))?,
             tables: Tables::default(),
+            probed: BTreeSet::new(),
         };
         maps.tables = maps.read_tables()?;
+        for address in [PROBE_V4.into(), PROBE_V6.into()] {
+            let _ = maps.set_peer(PROBE, &single(address), Some(STEER));
+        }
         Ok(maps)
     }
 
@@ -131,12 +138,18 @@ impl Maps {
         let mut ports: BTreeMap<Port, u32> = BTreeMap::new();
         for entry in self.ports.iter() {
             let (key, class) = entry.map_err(Error::map("PORTS", "read"))?;
-            ports.insert((key.prefix_len(), key.data()), class);
+            let port = (key.prefix_len(), key.data());
+            if !is_probe(&port) {
+                ports.insert(port, class);
+            }
         }
         let mut classes: Table<u32, Content> = Table::new();
         for entry in self.policy.iter() {
             let (key, action) = entry.map_err(Error::map("POLICY", "read"))?;
             let peer = key.data();
+            if peer.class == PROBE {
+                continue;
+            }
             classes.entry(peer.class).or_default().insert((key.prefix_len(), peer.address), action);
         }
         Ok(Tables::taken_over(ports, classes))
@@ -212,6 +225,26 @@ impl Maps {
             Some(action) => self.policy.insert(&key, action, 0).map_err(Error::write("POLICY")),
             None => gone(self.policy.remove(&key)).map_err(Error::map("POLICY", "write")),
         }
+    }
+
+    /// Has an endpoint's hooks be tried by connects to port 0. Where there is no room the self-check fails, and nothing else.
+    pub(crate) fn set_probe(&mut self, endpoint: u32) {
+        if self.probed.contains(&endpoint) {
+            return;
+        }
+        let mut entries = probe_ports(endpoint).into_iter();
+        if entries.all(|((bits, key), class)| self.ports.insert(&Key::new(bits, key), class, 0).is_ok()) {
+            self.probed.insert(endpoint);
+        }
+    }
+
+    /// Takes that away.
+    pub(crate) fn clear_probe(&mut self, endpoint: u32) -> Result<(), Error> {
+        self.probed.remove(&endpoint);
+        for ((bits, key), _) in probe_ports(endpoint) {
+            gone(self.ports.remove(&Key::new(bits, key))).map_err(Error::map("PORTS", "write"))?;
+        }
+        Ok(())
     }
 
     /// Lets egress of a namespace begin. The last thing of an attachment.

@@ -3,14 +3,14 @@
 use std::{
     fs::{self, File},
     io,
-    os::fd::OwnedFd,
+    os::{fd::OwnedFd, unix::fs::MetadataExt},
     path::{Path, PathBuf},
 };
 
 use nix::{
-    mount::{MsFlags, mount},
+    mount::{MntFlags, MsFlags, mount, umount2},
     sys::{
-        stat::fstat,
+        stat::{fstat, major, minor},
         statfs::{FsType, statfs},
     },
 };
@@ -21,16 +21,47 @@ use crate::error::Error;
 const LAYOUT: &str = "v2";
 const BPF_FS: FsType = FsType(0xcafe_4a11);
 
-/// The directory for our pins; mounts bpffs at /sys/fs/bpf when nothing is mounted there.
-pub(crate) fn pin_directory(bpffs: &Path) -> Result<PathBuf, Error> {
+/// The directory for our pins below that of the settings.
+pub(crate) fn pin_directory(bpffs: &Path) -> PathBuf {
+    bpffs.join(LAYOUT)
+}
+
+/// The directories of other layouts.
+pub(crate) fn other_layouts(bpffs: &Path) -> Result<Vec<PathBuf>, Error> {
+    let entries = fs::read_dir(bpffs).map_err(|source| Error::Bpffs { path: bpffs.to_owned(), source })?;
+    let is_layout = |name: &str| {
+        name != LAYOUT && name.strip_prefix('v').is_some_and(|number| number.bytes().all(|b| b.is_ascii_digit()))
+    };
+    let others = entries.flatten().filter(|entry| entry.file_name().to_str().is_some_and(is_layout));
+    Ok(others.map(|entry| entry.path()).filter(|path| path.is_dir()).collect())
+}
+
+/// Makes the directory of the settings; mounts bpffs at /sys/fs/bpf when nothing is mounted there. With `outlives` it has to be
+/// there when this process is not: a mount of this process's own namespace would go with it, and pins with the mount.
+pub(crate) fn make_directory(bpffs: &Path, outlives: bool) -> Result<(), Error> {
     let failed = |source: io::Error| Error::Bpffs { path: bpffs.to_owned(), source };
     let standard = Path::new("/sys/fs/bpf");
-    if bpffs.starts_with(standard) && !is_bpffs(standard) {
+    let mounted = bpffs.starts_with(standard) && !is_bpffs(standard);
+    if mounted {
         mount(Some("bpf"), standard, Some("bpf"), MsFlags::empty(), None::<&str>).map_err(|e| failed(e.into()))?;
     }
-    let directory = bpffs.join(LAYOUT);
-    fs::create_dir_all(&directory).map_err(failed)?;
-    if is_bpffs(&directory) { Ok(directory) } else { Err(failed(io::Error::other("it is no bpffs"))) }
+    let made = fs::create_dir_all(bpffs).map_err(failed).and_then(|()| match is_bpffs(bpffs) {
+        false => Err(failed(io::Error::other("it is no bpffs"))),
+        true if outlives && is_private(bpffs) => Err(Error::PrivateBpffs { path: bpffs.to_owned() }),
+        true => Ok(()),
+    });
+    if made.is_err() && mounted {
+        let _ = umount2(standard, MntFlags::MNT_DETACH);
+    }
+    made
+}
+
+/// Whether the first process, which ends with the machine, does not have this file system mounted anywhere. Where it
+/// cannot be asked, nobody knows.
+fn is_private(path: &Path) -> bool {
+    let (Ok(found), Ok(mounts)) = (fs::metadata(path), fs::read_to_string("/proc/1/mountinfo")) else { return false };
+    let device = format!("{}:{}", major(found.dev()), minor(found.dev()));
+    !mounts.lines().any(|line| line.split(' ').nth(2) == Some(&device))
 }
 
 fn is_bpffs(path: &Path) -> bool {

@@ -1,5 +1,7 @@
 //! The loader: what is attached, and in which order.
 
+mod end;
+mod inspect;
 mod ports;
 
 use std::{
@@ -7,24 +9,26 @@ use std::{
     fs::{self, File},
     io,
     net::IpAddr,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, OwnedFd},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use portcullis_redirect_common::{MAX_ENDPOINTS, POD, slot};
 
+use self::end::unpin_all;
+pub use self::inspect::Inspection;
 use crate::{
     attachment::{Attachment, Listeners, Options},
+    claim::Claim,
     connections::Judge,
     datagrams::Ranges,
     echo::Echo,
     error::Error,
-    layouts,
     legs::{LegMaps, Legs},
-    links::{ABOVE_ALL, ECHO, EGRESS, Link, Loader, Pin, remove_link, remove_links, remove_other_links, remove_pin},
-    maps::{self, Maps},
-    namespace, places,
+    links::{ABOVE_ALL, ECHO, EGRESS, Link, Loader, remove_links, remove_other_links},
+    maps::Maps,
+    namespace, places, preflight,
     refusals::Refusals,
     routes,
     site::{Place, Site},
@@ -43,11 +47,18 @@ struct Attached {
     /// Of a service, its ports.
     owned: Vec<(u8, u16)>,
     links: Vec<Link>,
+    /// Whether some link is not what it was, so that all are to be made again.
+    broken: bool,
 }
 
-/// The loader. Dropping it without [`Redirect::close`] is what a crash does: pinned links stay.
+/// The loader. Dropping it without [`Redirect::close`] is what a crash does: pinned links stay. One that took over nothing and
+/// has attached nothing leaves nothing.
 pub struct Redirect {
     directory: PathBuf,
+    claim: Claim,
+    options: Options,
+    /// Nothing was here before, and no endpoint has been attached yet.
+    fresh: bool,
     loader: Loader,
     workers: u32,
     maps: Maps,
@@ -71,41 +82,68 @@ impl Redirect {
     /// Loads the programs and attaches those above all pods; takes over what an earlier process pinned.
     ///
     /// # Errors
-    /// bpffs or cgroup2 is not to be had, or the kernel refuses the programs.
+    /// The kernel or a capability is missing, bpffs or cgroup2 is not to be had, another process has the directory, or the
+    /// kernel refuses the programs. Where nothing was before, nothing is left.
     pub fn open(options: Options) -> Result<Self, Error> {
-        let directory = places::pin_directory(&options.bpffs)?;
+        preflight::look()?;
+        places::make_directory(&options.bpffs, options.pin)?;
+        let claim = Claim::take(&options.bpffs, &options.owner)?;
+        Self::succeed(options, claim)
+    }
+
+    /// The same beside a process that goes on for now and has handed its claim on.
+    ///
+    /// # Errors
+    /// As of [`Redirect::open`].
+    pub fn succeed(options: Options, claim: Claim) -> Result<Self, Error> {
+        let directory = places::pin_directory(&options.bpffs);
+        let fresh = !directory.exists();
+        let opened = Self::load(&directory, options, &claim, fresh);
+        if opened.is_err() && fresh {
+            let _ = unpin_all(&directory, &claim);
+        }
+        opened
+    }
+
+    fn load(directory: &Path, options: Options, claim: &Claim, fresh: bool) -> Result<Self, Error> {
+        fs::create_dir_all(directory).map_err(|source| Error::Bpffs { path: directory.to_owned(), source })?;
         let path = match &options.cgroup {
             Some(path) => places::real_path(path)?,
             None => places::real_path(&places::cgroup_root()?)?,
         };
-        let cgroup = places::open_cgroup(&path)?;
+        let mut loader = Loader::new(directory, &options);
         let workers = options.workers.max(1);
-        let mut loader = Loader::new(&directory, &options);
-        let mut ebpf = loader.load(0, 0, POD)?;
-        // Links that an earlier process has pinned stay where they are: at another cgroup, if the setting was another.
-        let name = format!("{ABOVE_ALL}{}", places::cgroup_number(&cgroup, &path)?);
-        let node = loader.attach_egress(&mut ebpf, cgroup.as_fd(), &name)?;
-        remove_links(&directory, |pin| pin.starts_with(ABOVE_ALL) && !pin.starts_with(&format!("{name}-")))?;
-        let mut maps = Maps::open(&directory)?;
+        let node = attach_above_all(&mut loader, directory, &path)?;
+        loader.hold_maps()?;
+        let mut maps = Maps::open(directory)?;
         maps.forget_legs()?;
         let legs = LegMaps { own_sockets: maps.descriptor("OWN_SOCKETS")?, own_legs: maps.descriptor("OWN_LEGS")? };
         let legs = Legs { maps: Arc::new(legs) };
-        let judge = Arc::new(Judge::open(&directory)?);
+        let judge = Arc::new(Judge::open(directory)?);
         Ok(Self {
-            directory,
+            directory: directory.to_owned(),
+            claim: claim.clone(),
+            options,
+            fresh,
             loader,
             workers,
             maps,
             legs,
             node,
             cgroup: path,
-            echo: Echo::default(),
+            echo: Echo::new(),
             attached: BTreeMap::new(),
             udp_ports: BTreeMap::new(),
             lost_ports: BTreeMap::new(),
             changed: BTreeSet::new(),
             judge,
         })
+    }
+
+    /// The right to the directory, for a process that takes over while this one goes on.
+    #[must_use]
+    pub fn claim(&self) -> Claim {
+        self.claim.clone()
     }
 
     /// Judges echo requests from now on if some table speaks of ICMP, and no more if none does. Each packet on its way out
@@ -127,15 +165,18 @@ impl Redirect {
         let id = attachment.id;
         let site = Site::of(&attachment.place, &self.cgroup)?;
         let inode = self.enlist(attachment, site)?;
-        let failed = |source| Error::Namespace { endpoint: id, step: "enter", source };
-        let cookie = namespace::inside(attachment.place.netns(), namespace::cookie).map_err(failed)?;
+        self.fresh = false;
+        let cookie = match namespace::inside(attachment.place.netns(), namespace::cookie) {
+            Ok(cookie) => cookie,
+            Err(source) => return Err(self.attach_from_outside(attachment, site, inode, source)),
+        };
         let prepared = self.prepare(attachment, inode, cookie);
         let listening = match prepared {
             Ok(()) => *attachment,
             Err(_) => Attachment { listeners: Listeners::default(), ..*attachment },
         };
         let filled = self.fill(&listening, site);
-        let first = self.attached.get(&id).is_some_and(|attached| attached.links.is_empty());
+        let first = self.attached.get(&id).is_some_and(|attached| attached.links.is_empty() || attached.broken);
         let linked = if first { self.link(attachment, site, inode, cookie) } else { Ok(()) };
         // Whatever failed before, what can be judged is judged from here on.
         let entered = match site {
@@ -146,7 +187,24 @@ impl Redirect {
         if first {
             self.changed.insert(id);
         }
+        // Of a service only processes of its cgroup could try.
+        if site != Site::Service {
+            self.maps.set_probe(id);
+        }
         prepared.and(filled).and(linked).and(entered)
+    }
+
+    /// What can be done for a namespace that cannot be entered: what comes in for steered ports is refused.
+    fn attach_from_outside(&mut self, attachment: &Attachment<'_>, site: Site, inode: u64, cause: io::Error) -> Error {
+        let (endpoint, deaf) = (attachment.id, Attachment { listeners: Listeners::default(), ..*attachment });
+        let attached = self.fill(&deaf, site).and_then(|()| match self.attached.get(&endpoint) {
+            Some(attached) if attached.links.is_empty() && site != Site::Service => {
+                self.link(attachment, site, inode, 0)
+            }
+            _ => Ok(()),
+        });
+        let step = "enter (so that what its processes open passes UNJUDGED)";
+        attached.err().unwrap_or(Error::Namespace { endpoint, step, source: cause })
     }
 
     /// What a namespace needs so that steered flows find their listener.
@@ -172,14 +230,14 @@ impl Redirect {
         let failed = |step| move |source| Error::Namespace { endpoint: id, step, source };
         let inode = namespace::inode(netns).map_err(failed("look at"))?;
         if self.attached.get(&id).is_some_and(|attached| attached.inode != inode) {
-            self.release(id)?;
+            self.let_go(id)?;
         }
         self.refuse_second_host(id, inode, site)?;
         let attached = match self.attached.entry(id) {
             Entry::Vacant(vacant) => {
                 let netns = netns.try_clone_to_owned().map_err(failed("keep"))?;
                 let (addresses, owned, links) = (Vec::new(), Vec::new(), Vec::new());
-                vacant.insert(Attached { netns, inode, site, cgroup: None, addresses, owned, links })
+                vacant.insert(Attached { netns, inode, site, cgroup: None, addresses, owned, links, broken: false })
             }
             Entry::Occupied(occupied) => occupied.into_mut(),
         };
@@ -240,99 +298,8 @@ impl Redirect {
             names.extend(EGRESS.map(|program| format!("{prefix}-{program}")));
             self.maps.set_service(id, Some(number), cookie)?;
         }
-        self.attached.entry(id).and_modify(|attached| attached.links = links);
+        self.attached.entry(id).and_modify(|attached| (attached.links, attached.broken) = (links, false));
         remove_other_links(&self.directory, id, inode, &names)
-    }
-
-    /// Steers an endpoint no more: everything of it is gone, sysctls have their old values. Not steered: fine.
-    ///
-    /// # Errors
-    /// Something of it is left. A namespace that is gone is no error.
-    pub fn detach(&mut self, id: u32) -> Result<(), Error> {
-        self.release(id)?;
-        self.set_table(id, &[])?;
-        self.udp_ports.remove(&id);
-        self.lost_ports.remove(&id);
-        self.changed.remove(&id);
-        self.maps.set_birth_mark(id, false)
-    }
-
-    /// Steers an endpoint no more, but keeps its table.
-    fn release(&mut self, id: u32) -> Result<(), Error> {
-        let cookies = self.maps.leave_pod(id)?;
-        let inode = self.attached.get(&id).map(|attached| attached.inode);
-        match self.attached.iter().find(|(other, at)| **other != id && Some(at.inode) == inode) {
-            // The same namespace under another number: it stays steered.
-            Some((other, _)) => {
-                let other = *other;
-                cookies.iter().try_for_each(|cookie| self.maps.enter_pod(*cookie, other))?;
-            }
-            None => {
-                if let Some(attached) = self.attached.get(&id) {
-                    let failed = |source| Error::Namespace { endpoint: id, step: "keep", source };
-                    let netns = attached.netns.try_clone().map_err(failed)?;
-                    self.clean_namespace(id, netns.as_fd())?;
-                }
-                for cookie in cookies {
-                    self.maps.forget_sysctls(cookie);
-                }
-            }
-        }
-        self.unlink(id)?;
-        for (v6, udp, _) in Listeners::default().each() {
-            self.maps.set_listeners(slot(id, v6, udp), self.workers, &[])?;
-        }
-        self.maps.set_owned(id, &[])?;
-        self.maps.set_service(id, None, 0)?;
-        self.maps.set_broadcasts(id, &[])?;
-        self.maps.set_shared(id, false)?;
-        self.maps.set_locals(id, &[])
-    }
-
-    /// Removes the links of an endpoint, also those that an attachment made which failed half-way.
-    fn unlink(&mut self, id: u32) -> Result<(), Error> {
-        let failed = |source| Error::Bpffs { path: self.directory.clone(), source };
-        let mut links = self.attached.remove(&id).into_iter().flat_map(|attached| attached.links);
-        links.try_for_each(Link::remove).map_err(failed)?;
-        let mut pins = Pin::all(&self.directory)?.into_iter().filter(|pin| pin.id == id);
-        pins.try_for_each(|pin| remove_link(&pin.path)).map_err(failed)
-    }
-
-    fn clean_namespace(&mut self, id: u32, netns: BorrowedFd<'_>) -> Result<(), Error> {
-        let failed = |step| move |source| Error::Namespace { endpoint: id, step, source };
-        let cookie = namespace::inside(netns, namespace::cookie).map_err(failed("look at"))?;
-        namespace::inside(netns, routes::tear_down).map_err(failed("remove rules and routes of"))?;
-        if let Some(old) = self.maps.forget_sysctls(cookie) {
-            namespace::inside(netns, || sysctl::restore(old)).map_err(failed("restore sysctls"))?;
-        }
-        Ok(())
-    }
-
-    /// Removes what an earlier process left for endpoints other than these.
-    ///
-    /// # Errors
-    /// Something of it is left.
-    pub fn retain(&mut self, ids: &[u32]) -> Result<(), Error> {
-        for pin in Pin::all(&self.directory)? {
-            // One that could not be attached yet keeps what it has: its steered flows are refused, not passed.
-            let current = self.attached.get(&pin.id).is_none_or(|attached| attached.inode == pin.inode);
-            if current && ids.contains(&pin.id) {
-                continue;
-            }
-            if let Some(netns) = namespace::find(pin.inode) {
-                let shared = self.attached.values().any(|attached| attached.inode == pin.inode);
-                if !shared {
-                    self.clean_namespace(pin.id, netns.as_fd())?;
-                }
-            }
-            remove_link(&pin.path).map_err(|source| Error::Bpffs { path: pin.path, source })?;
-        }
-        for id in self.maps.endpoints()? {
-            if !ids.contains(&id) {
-                self.detach(id)?;
-            }
-        }
-        layouts::remove_others(&self.directory)
     }
 
     /// A handle for worker threads.
@@ -348,38 +315,26 @@ impl Redirect {
     pub fn refusals(&self) -> Result<Refusals, Error> {
         Refusals::new(self.maps.refusals()?, self.maps.lost()?)
     }
+}
 
-    /// Ends. With `keep` pinned links stay, so that steered flows are refused until the next process comes; else
-    /// everything that is ours is gone.
-    ///
-    /// # Errors
-    /// Something is left; the rest is removed nevertheless.
-    pub fn close(mut self, keep: bool) -> Result<(), Error> {
-        if keep {
-            return Ok(());
+impl Drop for Redirect {
+    fn drop(&mut self) {
+        if self.fresh {
+            std::mem::take(&mut self.node).into_iter().chain(self.echo.take()).for_each(|link| drop(link.remove()));
+            let _ = unpin_all(&self.directory, &self.claim);
         }
-        let ids: Vec<u32> = self.attached.keys().copied().collect();
-        let mut results: Vec<Result<(), Error>> = ids.into_iter().map(|id| self.detach(id)).collect();
-        results.push(self.retain(&[]));
-        for link in std::mem::take(&mut self.node).into_iter().chain(self.echo.take()) {
-            results.push(link.remove().map_err(|source| Error::Bpffs { path: self.directory.clone(), source }));
-        }
-        results.push(self.unpin_all());
-        results.into_iter().find(Result::is_err).unwrap_or(Ok(()))
     }
+}
 
-    fn unpin_all(&self) -> Result<(), Error> {
-        let failed = |source| Error::Bpffs { path: self.directory.clone(), source };
-        for name in maps::NAMES {
-            remove_pin(&self.directory.join(name)).map_err(failed)?;
-        }
-        fs::remove_dir(&self.directory).map_err(failed)?;
-        // The directory above may hold what another version pinned; then it stays.
-        if let Some(above) = self.directory.parent() {
-            let _ = fs::remove_dir(above);
-        }
-        Ok(())
-    }
+/// Attaches the programs above all pods to their cgroup. Links that an earlier process has pinned stay where they are: at
+/// another cgroup, if the setting was another.
+fn attach_above_all(loader: &mut Loader, directory: &Path, path: &Path) -> Result<Vec<Link>, Error> {
+    let cgroup = places::open_cgroup(path)?;
+    let mut ebpf = loader.load(0, 0, POD)?;
+    let name = format!("{ABOVE_ALL}{}", places::cgroup_number(&cgroup, path)?);
+    let links = loader.attach_egress(&mut ebpf, cgroup.as_fd(), &name)?;
+    remove_links(directory, |pin| pin.starts_with(ABOVE_ALL) && !pin.starts_with(&format!("{name}-")))?;
+    Ok(links)
 }
 
 /// A namespace as callers open it.

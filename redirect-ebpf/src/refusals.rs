@@ -9,7 +9,7 @@ use aya::maps::{MapData, PerCpuArray, RingBuf};
 use portcullis_redirect_common::{INGRESS, Refusal};
 use tokio::io::unix::AsyncFd;
 
-use crate::{error::Error, sys, table::Direction};
+use crate::{error::Error, probe::is_try, sys, table::Direction};
 
 /// A flow that was refused in the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +49,7 @@ impl Refusals {
         loop {
             let mut ready = self.ring.readable_mut().await?;
             if let Some(item) = ready.get_inner_mut().next() {
-                if let Some(refused) = parse(&item) {
+                if let Some(refused) = parse(&item).filter(|refused| !is_try(refused.port, refused.peer)) {
                     return Ok(refused);
                 }
                 continue;

@@ -95,6 +95,19 @@ async fn present(netlink: &Handle, v6: bool) -> io::Result<Vec<RuleMessage>> {
     netlink.rule().get(version).execute().try_collect().await.map_err(other)
 }
 
+/// Whether what is steered to an address is delivered in this namespace. The kernel is asked; nothing is sent.
+pub(crate) fn are_delivered(to: IpAddr) -> io::Result<bool> {
+    with_netlink(async |netlink| {
+        let mut question = match to {
+            IpAddr::V4(to) => RouteMessageBuilder::<Ipv4Addr>::new().destination_prefix(to, 32).build(),
+            IpAddr::V6(to) => RouteMessageBuilder::<Ipv6Addr>::new().destination_prefix(to, 128).build(),
+        };
+        question.attributes.push(RouteAttribute::Mark(MARK));
+        let answer = netlink.route().get(question).execute().try_next().await.map_err(other)?;
+        Ok(answer.is_some_and(|route| route.header.kind == RouteType::Local))
+    })
+}
+
 /// Removes every rule and route that is ours.
 pub(crate) fn tear_down() -> io::Result<()> {
     with_netlink(async |netlink| {

@@ -17,6 +17,9 @@ const BPF_MAP_DELETE_ELEM: libc::c_int = 3;
 const BPF_OBJ_PIN: libc::c_int = 6;
 const BPF_OBJ_GET: libc::c_int = 7;
 const BPF_LINK_CREATE: libc::c_int = 28;
+const BPF_OBJ_GET_INFO_BY_FD: libc::c_int = 15;
+const BPF_PROG_QUERY: libc::c_int = 16;
+const BPF_LINK_GET_FD_BY_ID: libc::c_int = 30;
 const BPF_LINK_UPDATE: libc::c_int = 29;
 const BPF_LINK_DETACH: libc::c_int = 34;
 const SO_NETNS_COOKIE: libc::c_int = 71;
@@ -63,6 +66,93 @@ pub(crate) fn create_link(program: BorrowedFd<'_>, cgroup: BorrowedFd<'_>, attac
     let fd = i32::try_from(fd).map_err(io::Error::other)?;
     // SAFETY: the kernel has just given us this descriptor; nobody else has it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// What the kernel says of a link: the head of `struct bpf_link_info` (linux/bpf.h).
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct LinkInfo {
+    kind: u32,
+    /// Number of the link.
+    pub(crate) id: u32,
+    /// Number of its program.
+    pub(crate) program: u32,
+    _padding: u32,
+    /// Whereto it is attached: the inode of a namespace, the number of a cgroup or of a device, in the first word or two. 0 once
+    /// it is detached.
+    target: [u32; 2],
+    attach_type: u32,
+    _end: u32,
+}
+
+impl LinkInfo {
+    /// Whether it is attached to anything.
+    pub(crate) fn is_attached(&self) -> bool {
+        self.target[0] != 0 || (self.kind == LINK_OF_CGROUP && self.target[1] != 0)
+    }
+}
+
+/// `BPF_LINK_TYPE_CGROUP`. Links of other types have their attach type where this one has the upper half of a number.
+const LINK_OF_CGROUP: u32 = 3;
+
+/// `BPF_OBJ_GET_INFO_BY_FD` of a link.
+pub(crate) fn link_info(link: BorrowedFd<'_>) -> io::Result<LinkInfo> {
+    #[repr(C)]
+    struct Attributes {
+        fd: u32,
+        length: u32,
+        info: u64,
+    }
+    let mut info = LinkInfo::default();
+    let length = u32::try_from(mem::size_of::<LinkInfo>()).unwrap_or_default();
+    let attributes = Attributes { fd: link.as_raw_fd().cast_unsigned(), length, info: &raw mut info as u64 };
+    // SAFETY: the kernel writes at most `length` bytes into `info`, which is plain data of that size and live for the call.
+    check(unsafe {
+        libc::syscall(libc::SYS_bpf, BPF_OBJ_GET_INFO_BY_FD, &raw const attributes, mem::size_of::<Attributes>())
+    })?;
+    Ok(info)
+}
+
+/// `BPF_LINK_GET_FD_BY_ID`: another descriptor of a link.
+pub(crate) fn link_by_id(id: u32) -> io::Result<OwnedFd> {
+    let attributes = [id, 0, 0];
+    // SAFETY: the attributes are live for the call and as long as the size says.
+    let fd = check(unsafe {
+        libc::syscall(libc::SYS_bpf, BPF_LINK_GET_FD_BY_ID, attributes.as_ptr(), mem::size_of_val(&attributes))
+    })?;
+    let fd = i32::try_from(fd).map_err(io::Error::other)?;
+    // SAFETY: the kernel has just given us this descriptor; nobody else has it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// `BPF_PROG_QUERY`: numbers of the `sk_lookup` programs of a network namespace, in the order in which they run; at most
+/// 64, which is the most that the kernel takes.
+pub(crate) fn lookup_programs(netns: BorrowedFd<'_>) -> io::Result<Vec<u32>> {
+    const BPF_SK_LOOKUP: u32 = 36;
+    #[repr(C)]
+    struct Attributes {
+        target: u32,
+        attach_type: u32,
+        query_flags: u32,
+        attach_flags: u32,
+        ids: u64,
+        count: u32,
+        _padding: u32,
+    }
+    let mut ids = [0_u32; 64];
+    let mut attributes = Attributes {
+        target: netns.as_raw_fd().cast_unsigned(),
+        attach_type: BPF_SK_LOOKUP,
+        query_flags: 0,
+        attach_flags: 0,
+        ids: ids.as_mut_ptr() as u64,
+        count: 64,
+        _padding: 0,
+    };
+    // SAFETY: the kernel writes at most `count` numbers into `ids` and the number of programs into `count`; both are live.
+    check(unsafe { libc::syscall(libc::SYS_bpf, BPF_PROG_QUERY, &raw mut attributes, mem::size_of::<Attributes>()) })?;
+    let count = usize::try_from(attributes.count).unwrap_or_default().min(ids.len());
+    Ok(ids[..count].to_vec())
 }
 
 /// `BPF_LINK_UPDATE`: swaps the program of a link without a gap. Works for netns and cgroup links.

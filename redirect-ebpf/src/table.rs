@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, net::IpAddr, ops::RangeInclusive};
 
 use ipnet::IpNet;
-use portcullis_redirect_common::{EGRESS, INGRESS, PASS, PeerKey, PortKey, REFUSE, STEER};
+use portcullis_redirect_common::{EGRESS, INGRESS, PASS, PeerKey, PortKey, REFUSE, STEER, TCP, UDP};
 
 /// Direction of a flow, seen from the endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -85,6 +85,20 @@ pub(crate) type Owner = (u32, u8, u8, u16, u16);
 
 /// A class that never has an entry, so that whoever its ports are asked for is refused.
 pub(crate) const SHUT: u32 = u32::MAX;
+
+/// The class of connections to port 0: those to the addresses of the self-check are steered, all others refused.
+pub(crate) const PROBE: u32 = u32::MAX - 1;
+
+/// The entries of `PORTS` of the self-check of an endpoint: what it sends to port 0, which no policy speaks of.
+pub(crate) fn probe_ports(endpoint: u32) -> [(Port, u32); 2] {
+    let port = |protocol| (PortKey::BITS, PortKey { endpoint, direction: EGRESS, protocol, port: [0; 2] });
+    [(port(TCP), PROBE), (port(UDP), SHUT)]
+}
+
+/// Whether an entry of `PORTS` is one of those.
+pub(crate) fn is_probe((bits, key): &Port) -> bool {
+    *bits == PortKey::BITS && key.direction == EGRESS && key.port == [0; 2] && matches!(key.protocol, TCP | UDP)
+}
 
 /// The prefix of a single address.
 pub(crate) fn single(address: IpAddr) -> Peer {

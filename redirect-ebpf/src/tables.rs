@@ -23,9 +23,9 @@ use crate::table::{
     ports, single,
 };
 
-/// Entries of `PORTS` that tables may take, three quarters of them. The others are for endpoints that have to be shut: four
-/// for each of the most endpoints that there can be.
-pub(crate) const ROOM_FOR_PORTS: usize = 3 << 16;
+/// Entries of `PORTS` that tables may take, five eighths of them. The others are for the self-check of endpoints and for those
+/// that have to be shut: two and four for each of the most endpoints that there can be.
+pub(crate) const ROOM_FOR_PORTS: usize = 5 << 15;
 
 /// A step of a change.
 #[derive(Clone, Debug, PartialEq, Eq)]

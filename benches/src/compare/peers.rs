@@ -199,6 +199,6 @@ steering: {{bpffs: {}}}
     );
     fs::write(&settings, text)?;
     let mut command = laboratory.command(Place::Node, program);
-    command.args(["run", "--config"]).arg(settings);
+    command.args(["run", "--release-on-stop", "--config"]).arg(settings);
     Ok(command)
 }

@@ -228,6 +228,7 @@ impl Store {
         status.secrets = counts.secrets;
         status.rejected = counts.rejected;
         status.faults.extend(view.faults.iter().cloned());
+        status.notes.extend(unbound::notes(&view.table, view.settings.allow_localhost));
         status
     }
 

@@ -1,4 +1,4 @@
-//! Rules for nodes that do not bind what they say on this one: whoever applies them is told.
+//! Policies that do not bind what they say on this node: whoever applies them, or asks for the node's state, is told.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -45,6 +45,26 @@ pub(crate) fn all(table: &Table) -> Warnings {
     told.filter(|(_, problems)| !problems.is_empty()).collect()
 }
 
+/// What policies in force do not do on this node, for whoever asks for its state.
+pub(crate) fn notes(table: &Table, allow_localhost: bool) -> Vec<String> {
+    let counts = table.counts();
+    if counts.policies == 0 {
+        return Vec::new();
+    }
+    if counts.local_endpoints == 0 {
+        return vec![format!(
+            "{} policies are in force, but no endpoint of this node is local, so none is enforced; {LOCAL}",
+            counts.policies
+        )];
+    }
+    let is_host = |endpoint: &Endpoint| endpoint.labels.has_reserved("host");
+    let known = table.goods().any(|(_, good)| matches!(&good.body, Body::Endpoint(endpoint, _) if is_host(endpoint)));
+    if allow_localhost && !known {
+        return vec![format!("{STRANGER}; {DECLARE}")];
+    }
+    Vec::new()
+}
+
 /// Logs warnings that were not there before: files have nobody who is told.
 pub(crate) fn log_new(warnings: &Warnings, before: &Warnings) {
     for (key, problems) in warnings.iter().filter(|(key, problems)| before.get(*key) != Some(*problems)) {
@@ -82,6 +102,9 @@ fn about_rule(rule: &Rule, nodes: &[Node<'_>]) -> Option<Problem> {
     Some(Problem::new(format!("{}.nodeSelector", rule.path), message, remedy).at(position).as_warning())
 }
 
+const LOCAL: &str = "apply Endpoints with spec.networkNamespace or spec.cgroup";
+const STRANGER: &str =
+    "allowLocalhost has no effect: no endpoint has the label reserved:host, so nobody knows the node's own addresses";
 const DECLARE: &str =
     "apply an Endpoint with the label reserved:host, the labels and addresses of the node, and cgroup: /";
 const PORTLESS: &str = "judges nothing that comes in: the node's endpoint has a cgroup of its own and no ports (unless steering.cgroup is it)";

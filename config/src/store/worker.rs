@@ -73,6 +73,7 @@ pub(crate) struct Worker {
     bounds_fault: Option<String>,
     /// What policies in force do not bind.
     unbound: Warnings,
+    notes: Vec<String>,
     /// Regular expressions that are compiled already.
     patterns: Patterns,
 }
@@ -104,6 +105,7 @@ impl Worker {
             disk_faults: BTreeMap::new(),
             bounds_fault: None,
             unbound: Warnings::new(),
+            notes: Vec::new(),
             patterns: Patterns::default(),
         };
         worker.restore();
@@ -371,6 +373,11 @@ impl Worker {
         self.reference_faults = missing;
         let before = std::mem::replace(&mut self.unbound, unbound::all(&self.table));
         unbound::log_new(&self.unbound, &before);
+        let notes = unbound::notes(&self.table, self.settings.allow_localhost);
+        for note in notes.iter().filter(|note| !self.notes.contains(note)) {
+            tracing::warn!("{note}");
+        }
+        self.notes = notes;
         let faults = self.sink.apply(self.revision, Arc::new(snapshot), &self.table.locals());
         let counts = self.table.counts();
         tracing::info!(

@@ -73,7 +73,7 @@ fn where_the_settings_say_so_a_killed_node_lets_everything_pass() {
 }
 
 #[test]
-fn an_orderly_stop_leaves_nothing_behind() {
+fn a_release_after_an_orderly_stop_leaves_nothing_behind() {
     if !able() {
         return;
     }
@@ -81,13 +81,28 @@ fn an_orderly_stop_leaves_nothing_behind() {
     let pods = |scene: &Scene| [state(&scene.client), state(&scene.app)];
     let steered = pods(&scene);
     scene.apply(&[ingress(&json!([{ "path": "/get" }])), egress(&json!([{ "path": "/get" }]))]);
-    assert_eq!(scene.node.stop().unwrap(), Some(0), "{}", scene.node.process.log());
-    let left = pods(&scene);
-    assert!(left.iter().zip(&steered).all(|(left, steered)| left != steered), "{left:?}");
-    assert!(left.iter().all(|state| !state.contains("fwmark 0x") && !state.contains("= 1")), "{left:?}");
-    assert!(!scene.lab.bpffs().exists());
-    for v6 in FAMILIES {
-        assert_eq!(curl(&scene.client, &[], &scene.url(v6, "/uuid")).unwrap().status, 200);
+    assert_eq!(scene.node.release().unwrap().code, Some(1), "a node that runs is not released");
+    assert_eq!(curl(&scene.client, &[], &scene.url(false, "/uuid")).unwrap().exit, RESET);
+    for on_stop in [false, true] {
+        assert_eq!(scene.node.stop().unwrap(), Some(0), "{}", scene.node.process.log());
+        if !on_stop {
+            for v6 in FAMILIES {
+                assert_eq!(curl(&scene.client, &[], &scene.url(v6, "/get")).unwrap().exit, REFUSED, "as after a crash");
+            }
+            assert!(scene.node.release().unwrap().ok().unwrap().stdout.contains("everything passes"));
+            assert!(scene.node.release().unwrap().ok().unwrap().stdout.contains("nothing to release"));
+        }
+        let left = pods(&scene);
+        assert!(left.iter().zip(&steered).all(|(left, steered)| left != steered), "{left:?}");
+        assert!(left.iter().all(|state| !state.contains("fwmark 0x") && !state.contains("= 1")), "{left:?}");
+        assert!(!scene.lab.bpffs().exists());
+        for v6 in FAMILIES {
+            assert_eq!(curl(&scene.client, &[], &scene.url(v6, "/uuid")).unwrap().status, 200);
+        }
+        if !on_stop {
+            scene.node.start_again_with(&["--release-on-stop"]).unwrap();
+            assert_eq!(curl(&scene.client, &[], &scene.url(false, "/uuid")).unwrap().exit, RESET);
+        }
     }
 }
 

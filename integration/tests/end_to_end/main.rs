@@ -14,6 +14,7 @@ mod h2spec;
 mod headers;
 mod host;
 mod icmp;
+mod intact;
 mod judged;
 mod names;
 mod nodes;

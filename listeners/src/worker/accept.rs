@@ -130,13 +130,21 @@ impl Worker {
     /// Registers a connection, then judges it: a change of policy in between finds it in the table.
     fn take_in(&mut self, id: EndpointId, socket: Socket, client: SocketAddr) {
         let shared = &self.core.shared;
+        let destination = sockets::original_destination(&socket);
+        if let (Some(probe), Ok(to)) = (&shared.options.probe, &destination)
+            && probe.is_for(*to)
+        {
+            // Whoever does not read it in time learns nothing from it.
+            let _ = sockets::send(&socket, &probe.answer);
+            return;
+        }
         if shared.connections.fetch_add(1, Ordering::Relaxed) >= shared.options.connections {
             shared.connections.fetch_sub(1, Ordering::Relaxed);
             self.core.exit.limit("connections");
             return turn_away(socket);
         }
         let token = self.table.reserve();
-        let registered = sockets::original_destination(&socket)
+        let registered = destination
             .and_then(|to| self.core.register(&socket, token, Side::Downstream).map_err(Into::into).map(|()| to));
         let destination = match registered {
             Ok(destination) => destination,

@@ -2,7 +2,10 @@
 
 use std::{
     fs,
-    sync::atomic::{AtomicU8, Ordering},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU8, Ordering},
+    },
 };
 
 /// Where the node is in its life.
@@ -20,11 +23,13 @@ pub enum Stage {
 #[derive(Debug)]
 pub struct Health {
     stage: AtomicU8,
+    /// Why something may pass that should be judged.
+    gap: Mutex<Option<String>>,
 }
 
 impl Default for Health {
     fn default() -> Self {
-        Self { stage: AtomicU8::new(Stage::Starting as u8) }
+        Self { stage: AtomicU8::new(Stage::Starting as u8), gap: Mutex::default() }
     }
 }
 
@@ -34,13 +39,24 @@ impl Health {
         self.stage.store(stage as u8, Ordering::Release);
     }
 
-    /// Ready: some accepted configuration is in force and nobody has told the node to stop.
+    /// Notes why something may pass that should be judged, if it may. Tells whether that is new.
+    pub fn set_gap(&self, gap: Option<String>) -> bool {
+        let mut held = self.gap.lock().unwrap_or_else(PoisonError::into_inner);
+        let changed = *held != gap;
+        *held = gap;
+        changed
+    }
+
+    /// Ready: some accepted configuration is in force, nothing passes that it wants judged, and nobody has told the node to
+    /// stop.
     ///
     /// # Errors
     /// Why not.
     pub fn ready(&self) -> Result<&'static str, String> {
         match self.stage.load(Ordering::Acquire) {
-            stage if stage == Stage::Serving as u8 => Ok("ready"),
+            stage if stage == Stage::Serving as u8 => {
+                self.gap.lock().unwrap_or_else(PoisonError::into_inner).clone().map_or(Ok("ready"), Err)
+            }
             stage if stage == Stage::Stopping as u8 => Err("stopping".into()),
             _ => Err("starting".into()),
         }

@@ -1,15 +1,23 @@
 //! Metrics of the node itself: its build and its configuration. Those of the traffic are `listeners::telemetry`'s.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use portcullis_config::names::{Book, Evicted};
+use portcullis_rules::world::Endpoint;
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge, info::Info},
     registry::Registry,
 };
 
-use crate::{admin::process::Process, run::ports::Cut};
+use crate::{
+    admin::process::Process,
+    run::{fault::Report, ports::Cut},
+};
 
 /// Labels of `portcullis_config_rejected_total`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -32,6 +40,71 @@ pub struct LimitLabel {
 pub struct CutLabel {
     /// `denied`, `unjudged`.
     pub reason: &'static str,
+}
+
+/// Labels of `portcullis_steering_intact`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
+pub struct EndpointLabels {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub endpoint: String,
+}
+
+/// Labels of `portcullis_self_checks_total`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ResultLabel {
+    /// `passed`, `failed`, or `skipped` where an endpoint cannot be tried from within.
+    pub result: &'static str,
+}
+
+/// Metrics of the steering.
+#[derive(Clone, Debug, Default)]
+pub struct Intact {
+    /// Whether a local endpoint is steered as it should be: 1 or 0.
+    pub endpoints: Family<EndpointLabels, Gauge>,
+    shown: Arc<Mutex<BTreeMap<EndpointLabels, i64>>>,
+    /// What was put back.
+    pub repairs: Counter,
+    /// Tries of the node at its own hooks.
+    pub checks: Family<ResultLabel, Counter>,
+}
+
+impl Intact {
+    fn show(&self, report: &Report, repairs: u64) {
+        self.repairs.inc_by(repairs.saturating_sub(self.repairs.get()));
+        let labels = |endpoint: &Endpoint| EndpointLabels {
+            namespace: endpoint.namespace.to_string(),
+            endpoint: endpoint.name.to_string(),
+        };
+        let wanted: BTreeMap<EndpointLabels, i64> =
+            report.locals.iter().map(|(id, local)| (labels(local), i64::from(report.is_intact(*id)))).collect();
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        for labels in shown.keys().filter(|labels| !wanted.contains_key(*labels)) {
+            self.endpoints.remove(labels);
+        }
+        for (labels, value) in wanted.iter().filter(|(labels, value)| shown.get(*labels) != Some(*value)) {
+            self.endpoints.get_or_create_owned(labels).set(*value);
+        }
+        *shown = wanted;
+    }
+
+    fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "steering_intact",
+            "Whether a local endpoint is steered as it should be, so that nothing of it passes unjudged",
+            self.endpoints.clone(),
+        );
+        registry.register(
+            "steering_repairs",
+            "Links, programs and pins that somebody had taken away and that were put back",
+            self.repairs.clone(),
+        );
+        registry.register("self_checks", "Tries of the node at its own hooks, by result", self.checks.clone());
+        for result in ["passed", "failed", "skipped"] {
+            drop(self.checks.get_or_create(&ResultLabel { result }));
+        }
+    }
 }
 
 /// Metrics of names that were learnt.
@@ -97,9 +170,17 @@ pub struct Metrics {
     pub cut: Family<CutLabel, Counter>,
     /// Names that were learnt.
     pub names: Names,
+    /// The steering.
+    pub intact: Intact,
 }
 
 impl Metrics {
+    /// Shows what is known of the steering, and how often something of it was put back.
+    pub fn show(&self, report: &Report, repairs: u64) {
+        self.faulty.set(i64::try_from(report.endpoints.len()).unwrap_or(i64::MAX));
+        self.intact.show(report, repairs);
+    }
+
     /// Registers these, the build and the process, with the names that dashboards use.
     pub fn register(&self, registry: &mut Registry) {
         registry.register_collector(Box::new(Process::default()));
@@ -124,6 +205,7 @@ impl Metrics {
         );
         self.names.register(registry);
         self.cut(Cut::default());
+        self.intact.register(registry);
         // A counter that is not there cannot be watched: each begins at 0.
         for kind in ["policy", "endpoint", "service", "cidrgroup", "secret"] {
             for reason in ["invalid", "policy_memory", "memory", "work"] {

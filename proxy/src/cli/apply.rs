@@ -1,6 +1,6 @@
 //! `portcullis apply`.
 
-use portcullis_config::proto::{ApplyRequest, Resource};
+use portcullis_config::proto::{ApplyRequest, Resource, StatusRequest};
 
 use crate::{
     cli::{
@@ -26,7 +26,12 @@ pub async fn run(server: &str, arguments: &ApplyArguments, format: Format, outpu
     if !input.resources.is_empty() {
         let (resources, sources): (Vec<Resource>, Vec<_>) = input.resources.into_iter().unzip();
         let request = ApplyRequest { resources, dry_run: arguments.dry_run };
-        let answer = client::config(server).await?.apply(request).await?.into_inner();
+        let mut config = client::config(server).await?;
+        let answer = config.apply(request).await?.into_inner();
+        let status = config.status(StatusRequest {}).await?.into_inner();
+        if status.policies > 0 && status.local_endpoints == 0 {
+            output.say("warning: no endpoint of this node is local, so no policy is enforced (portcullis status)");
+        }
         entries
             .extend(answer.results.into_iter().zip(&sources).map(|(result, source)| Entry::new(result, source, done)));
     }

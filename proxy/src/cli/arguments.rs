@@ -66,6 +66,9 @@ pub enum Command {
     /// Run the node: steer, judge and relay until told to stop
     #[command(after_long_help = RUN_HELP)]
     Run(Box<RunArguments>),
+    /// Let everything pass that a stopped node left refused: remove its programs, rules and routes
+    #[command(after_long_help = RELEASE_HELP)]
+    Release(ReleaseArguments),
     /// Apply policies, endpoints, services, CIDR groups and secrets from files, directories or standard input
     #[command(after_long_help = APPLY_HELP)]
     Apply(ApplyArguments),
@@ -107,17 +110,26 @@ pub enum Command {
 
 const RUN_HELP: &str = "\
 A flag goes before its environment variable, that goes before the settings file, and that before the default.
-Needs root, or the capabilities NET_ADMIN, BPF, PERFMON and SYS_ADMIN (to enter network namespaces).
+Needs root with the capabilities NET_ADMIN, NET_RAW, BPF, PERFMON and SYS_ADMIN (to enter network namespaces).
 
 Signals:
-  TERM, INT   stop: accept nothing new, let connections end, then remove rules, routes, links and sysctls
+  TERM, INT   stop: accept nothing new, let connections end. What policy wants steered is refused until the next start, as
+              after a crash; portcullis release (or --release-on-stop) lets it pass
   TERM again  stop at once
   HUP         read the files again
 
 Examples:
   portcullis run
-  portcullis run --config portcullis.yaml --log-level debug
-  portcullis run --resources ./policies --enforcement always --socket /tmp/api.sock";
+  portcullis run --check --config /etc/portcullis/portcullis.yaml && systemctl restart portcullis
+  portcullis run --resources ./policies --enforcement always --release-on-stop";
+
+const RELEASE_HELP: &str = "\
+A node that has stopped, or crashed, leaves its steering in place: what policy wants judged is refused until it runs again.
+This takes all of it away. It is refused while a node runs.
+
+Examples:
+  systemctl stop portcullis && portcullis release
+  portcullis release --config /etc/portcullis/portcullis.yaml";
 
 const APPLY_HELP: &str = "\
 Files hold one or more YAML documents: CiliumNetworkPolicy, CiliumClusterwideNetworkPolicy, CiliumCIDRGroup, Secret of v1,
@@ -206,15 +218,29 @@ pub struct RunArguments {
     /// How long connections may go on after the signal to stop
     #[arg(long, env = "PORTCULLIS_DRAIN", value_name = "TIME", default_value = "5s", value_parser = duration)]
     pub drain: Duration,
-    /// Leave the steering in place when stopping: steered flows are refused until the next start
-    #[arg(long, env = "PORTCULLIS_KEEP_STEERING")]
+    /// Let everything pass after an orderly stop; without it, steered flows are refused until the next start
+    #[arg(long, env = "PORTCULLIS_RELEASE_ON_STOP")]
+    pub release_on_stop: bool,
+    /// What happens anyway; for command lines of earlier versions
+    #[arg(long, env = "PORTCULLIS_KEEP_STEERING", hide = true, conflicts_with = "release_on_stop")]
     pub keep_steering: bool,
+    /// Only say whether the settings are right, and end
+    #[arg(long)]
+    pub check: bool,
     /// What to log: a level, or directives such as info,portcullis_config=debug
     #[arg(long, env = "PORTCULLIS_LOG", value_name = "LEVEL", default_value = "info")]
     pub log_level: String,
     /// Form of the log on standard error
     #[arg(long, env = "PORTCULLIS_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
     pub log_format: LogFormat,
+}
+
+/// Arguments of `release`.
+#[derive(Debug, Args)]
+pub struct ReleaseArguments {
+    /// The settings file of the node; without it, /etc/portcullis/portcullis.yaml if there is one
+    #[arg(long, env = "PORTCULLIS_CONFIG", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub config: Option<PathBuf>,
 }
 
 /// Enforcement modes.

@@ -71,7 +71,9 @@ fn dispatch(arguments: Arguments, output: &mut Output) -> Result<(), Failure> {
     let Arguments { command, server, format } = arguments;
     let mut client = |work: client::Work| -> Result<(), Failure> { client::block_on(&server, work, format, output) };
     match command {
+        Command::Run(arguments) if arguments.check => run::check(&arguments, output),
         Command::Run(arguments) => run::command(*arguments),
+        Command::Release(arguments) => run::release::command(arguments, output),
         Command::Apply(arguments) => client(client::Work::Apply(arguments)),
         Command::Delete(arguments) => client(client::Work::Delete(arguments)),
         Command::Get(arguments) => client(client::Work::Get(arguments)),

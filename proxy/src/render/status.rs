@@ -33,6 +33,7 @@ pub struct Status {
     allowed: u64,
     denied: u64,
     faults: Vec<String>,
+    notes: Vec<String>,
 }
 
 impl From<proto::StatusResponse> for Status {
@@ -57,6 +58,7 @@ impl From<proto::StatusResponse> for Status {
             allowed: status.allowed,
             denied: status.denied,
             faults: status.faults,
+            notes: status.notes,
         }
     }
 }
@@ -102,6 +104,9 @@ pub fn text(status: &Status, paint: Paint) -> String {
     }
     for fault in &status.faults {
         row("fault", paint.style(Style::Bad, &plain(fault)).to_string());
+    }
+    for note in &status.notes {
+        row("note", plain(note));
     }
     text
 }

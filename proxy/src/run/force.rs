@@ -7,13 +7,18 @@ use std::{
 
 use arc_swap::ArcSwap;
 use portcullis_config::{Fault, LocalEndpoint, Place, Sink};
-use portcullis_rules::{snapshot::Snapshot, world::ResolvedName};
+use portcullis_rules::{
+    snapshot::Snapshot,
+    world::{EndpointId, ResolvedName},
+};
 
 use crate::run::{
+    cgroups::Above,
     lessons::Lessons,
     node::Running,
     plane::{Machine, Workers},
     reconcile::Reconciler,
+    selfcheck::Try,
     steering::Steering,
 };
 
@@ -27,15 +32,17 @@ pub struct Force {
     lessons: Lessons<Steering>,
     running: Arc<Running>,
     snapshot: Arc<ArcSwap<Snapshot>>,
+    /// The cgroup above all endpoints, where that is not the root.
+    above: Option<Above>,
 }
 
 impl Force {
     /// Nothing is in force yet.
     #[must_use]
-    pub fn new(reconciler: RealReconciler, running: Arc<Running>) -> Self {
+    pub fn new(reconciler: RealReconciler, running: Arc<Running>, above: Option<Above>) -> Self {
         let lessons = reconciler.lessons().clone();
         let reconciler = Arc::new(Mutex::new(Some(reconciler)));
-        Self { reconciler, lessons, running, snapshot: Arc::default() }
+        Self { reconciler, lessons, running, snapshot: Arc::default(), above }
     }
 
     /// By which names are learnt. It does not wait for a configuration that is coming into force.
@@ -52,12 +59,30 @@ impl Force {
 
     /// Tries again what failed, follows namespaces that came and went, and attaches one endpoint again. Blocks.
     pub fn tend(&self) {
-        let mut reconciler = self.lock();
-        let Some(reconciler) = reconciler.as_mut() else { return };
-        if reconciler.tend() | reconciler.mend_next() {
-            self.running.set_faults(reconciler.faults());
+        if let Some(reconciler) = self.lock().as_mut() {
+            reconciler.tend();
+            reconciler.inspect();
+            reconciler.mend_next();
+            if let Some(above) = &self.above {
+                reconciler.look_for_strays(above);
+            }
+            self.running.show(reconciler.report(), reconciler.repairs());
+            self.running.metrics().cut(reconciler.take_cut());
         }
-        self.running.metrics().cut(reconciler.take_cut());
+    }
+
+    /// The endpoints whose hooks are to be tried now; `None` for one that cannot be tried.
+    #[must_use]
+    pub fn due_tries(&self) -> Vec<Option<Try>> {
+        self.lock().as_mut().map_or_else(Vec::new, |reconciler| reconciler.due_tries(self.above.as_ref()))
+    }
+
+    /// Notes what came of a try.
+    pub fn tried(&self, id: EndpointId, result: Result<(), String>) {
+        if let Some(reconciler) = self.lock().as_mut() {
+            reconciler.tried(id, result);
+            self.running.show(reconciler.report(), reconciler.repairs());
+        }
     }
 
     /// Gives back the kernel's and the data plane's side, to end them. From then on no configuration comes into force.
@@ -80,9 +105,10 @@ impl Sink for Force {
         let locals: Vec<LocalEndpoint> = locals.iter().map(absolute).collect();
         let mut reconciler = self.lock();
         let Some(reconciler) = reconciler.as_mut() else { return Vec::new() };
-        let faults = reconciler.apply(Arc::clone(&snapshot), &locals);
+        reconciler.apply(Arc::clone(&snapshot), &locals);
         self.snapshot.store(snapshot);
-        self.running.set_faults(faults);
+        let faults = reconciler.faults();
+        self.running.show(reconciler.report(), reconciler.repairs());
         self.running.metrics().in_force(revision, faults.len());
         let faults: Vec<Fault> = faults
             .iter()

@@ -19,7 +19,7 @@ use crate::{
         arguments::RunArguments,
         exit::{Exit, Failure},
     },
-    run::{force::Force, notify, refusals, settings, start::Node, steering::Steering},
+    run::{force::Force, notify, refusals, selfcheck, settings, start::Node, steering::Steering},
 };
 
 /// How often namespaces that came and went, and steps that failed, are looked after.
@@ -31,7 +31,9 @@ const LAST_ANSWERS: Duration = Duration::from_secs(1);
 /// How long calls of the API may go on when all else has ended.
 const LAST_CALLS: Duration = Duration::from_secs(3);
 
-/// Serves until a signal says stop, then ends: nothing that is ours stays, unless it was asked for.
+/// Serves until a signal says stop, then ends. What policy wants steered is refused from then on, as after a crash, until
+/// the next start or a release; where the settings let it pass without a node, or the arguments after a stop, nothing that
+/// is ours stays.
 ///
 /// # Errors
 /// Something of ours could not be removed.
@@ -49,10 +51,12 @@ pub async fn live(node: Node, arguments: &RunArguments) -> Result<(), Failure> {
         admin,
         health,
         teacher,
+        answer,
     } = node;
     let mut tasks: Vec<JoinHandle<()>> = Vec::new();
     tasks.push(tokio::spawn(refusals::follow(refusals, telemetry, force.clone())));
     tasks.push(tokio::spawn(tend(force.clone())));
+    tasks.push(tokio::spawn(selfcheck::run(force.clone(), running.clone(), answer)));
     let (admin, listeners) = admin;
     for listener in listeners {
         tasks.push(spawn(admin::serve(listener, Arc::clone(&admin), stopped.clone()), "admin endpoints"));
@@ -101,9 +105,13 @@ async fn end(force: &Force, arguments: &RunArguments, signals: &mut Signals) -> 
     }
     drop(workers);
     let Some(steering) = lessons.end() else { return Ok(()) };
-    tokio::task::block_in_place(|| steering.close(arguments.keep_steering)).map_err(|error| {
-        Failure::new(Exit::Failed, format!("something of ours is left: {error}"), "start portcullis and stop it again")
-    })
+    let kept = tokio::task::block_in_place(|| steering.close(!arguments.release_on_stop)).map_err(|error| {
+        Failure::new(Exit::Failed, format!("something of ours is left: {error}"), "run portcullis release")
+    })?;
+    if kept {
+        tracing::info!("what policy wants steered is refused until the next start; `portcullis release` lets it pass");
+    }
+    Ok(())
 }
 
 /// Waits until something is so. False: a signal says that all has to stop at once.

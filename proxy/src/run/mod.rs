@@ -1,6 +1,8 @@
 //! `portcullis run`: the wiring of the rooms.
 
+pub mod cgroups;
 pub mod dump;
+pub mod fault;
 pub mod followers;
 pub mod force;
 pub mod lessons;
@@ -15,6 +17,8 @@ pub mod plane;
 pub mod ports;
 pub mod reconcile;
 pub mod refusals;
+pub mod release;
+pub mod selfcheck;
 pub mod settings;
 pub mod start;
 pub mod steering;
@@ -22,9 +26,12 @@ pub mod system;
 pub mod teacher;
 pub mod verdicts;
 
-use crate::cli::{
-    arguments::RunArguments,
-    exit::{Exit, Failure},
+use crate::{
+    cli::{
+        arguments::RunArguments,
+        exit::{Exit, Failure},
+    },
+    output::Output,
 };
 
 /// Threads of the control side: API, admin endpoints, compilation.
@@ -37,13 +44,7 @@ const CONTROL_THREADS: usize = 2;
 pub fn command(arguments: RunArguments) -> Result<(), Failure> {
     let settings = settings::read(&arguments)?;
     let levels = logging::start(&arguments.log_level, arguments.log_format)?;
-    if !nix::unistd::geteuid().is_root() {
-        return Err(Failure::new(
-            Exit::Failed,
-            "network namespaces and BPF are root's",
-            "run portcullis as root, or as a service of systemd (deploy/portcullis.service)",
-        ));
-    }
+    be_root()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(CONTROL_THREADS)
         .thread_name("control")
@@ -54,4 +55,24 @@ pub fn command(arguments: RunArguments) -> Result<(), Failure> {
         let node = start::start(&arguments, settings, levels).await?;
         life::live(node, &arguments).await
     })
+}
+
+/// Reads the settings as a start would, and says that they are right.
+///
+/// # Errors
+/// They are wrong.
+pub fn check(arguments: &RunArguments, output: &mut Output) -> Result<(), Failure> {
+    settings::read(arguments)?;
+    Ok(output.text("the settings are right\n")?)
+}
+
+fn be_root() -> Result<(), Failure> {
+    if nix::unistd::geteuid().is_root() {
+        return Ok(());
+    }
+    Err(Failure::new(
+        Exit::Failed,
+        "network namespaces and BPF are root's",
+        "run portcullis as root, or as a service of systemd (deploy/portcullis.service)",
+    ))
 }

@@ -1,7 +1,6 @@
 //! The running node, as the API and the admin endpoints see it.
 
 use std::{
-    collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
     time::Instant,
 };
@@ -11,9 +10,12 @@ use portcullis_listeners::telemetry::Telemetry;
 use portcullis_rules::world::EndpointId;
 
 use crate::{
-    admin::metrics::{Metrics, RejectedLabels},
+    admin::{
+        health::Health,
+        metrics::{Metrics, RejectedLabels},
+    },
     cli::arguments::VERSION,
-    run::{names::Names, reconcile::Unsteered, steering::Steering, verdicts},
+    run::{fault::Report, names::Names, notify, steering::Steering, verdicts},
 };
 
 /// What is known of the running node beside its resources.
@@ -24,7 +26,8 @@ pub struct Running {
     telemetry: Arc<Telemetry>,
     metrics: Metrics,
     names: Names<Steering>,
-    faults: Mutex<BTreeMap<EndpointId, Unsteered>>,
+    health: Arc<Health>,
+    report: Mutex<Report>,
 }
 
 impl Running {
@@ -36,9 +39,10 @@ impl Running {
         telemetry: Arc<Telemetry>,
         metrics: Metrics,
         names: Names<Steering>,
+        health: Arc<Health>,
     ) -> Self {
         let started = Instant::now();
-        Self { started, workers, on_proxy_down, telemetry, metrics, names, faults: Mutex::default() }
+        Self { started, workers, on_proxy_down, telemetry, metrics, names, health, report: Mutex::default() }
     }
 
     /// Metrics of the configuration.
@@ -47,21 +51,31 @@ impl Running {
         &self.metrics
     }
 
-    /// Notes which endpoints are not steered.
-    pub fn set_faults(&self, faults: &BTreeMap<EndpointId, Unsteered>) {
-        self.metrics.faulty.set(i64::try_from(faults.len()).unwrap_or(i64::MAX));
-        self.faults().clone_from(faults);
+    /// Whether it serves.
+    #[must_use]
+    pub fn health(&self) -> &Arc<Health> {
+        &self.health
     }
 
-    fn faults(&self) -> std::sync::MutexGuard<'_, BTreeMap<EndpointId, Unsteered>> {
-        self.faults.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Shows what is known of the steering, and how often something of it was put back.
+    pub fn show(&self, report: Report, repairs: u64) {
+        self.metrics.show(&report, repairs);
+        let gap = report.gap();
+        if self.health.set_gap(gap.clone()) {
+            notify::status(gap.as_deref().unwrap_or("policy is in force"));
+        }
+        *self.report() = report;
+    }
+
+    fn report(&self) -> std::sync::MutexGuard<'_, Report> {
+        self.report.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Node for Running {
     fn status(&self) -> proto::StatusResponse {
         let totals = self.telemetry.totals();
-        let faults = self.faults();
+        let report = self.report();
         proto::StatusResponse {
             version: VERSION.into(),
             on_proxy_down: self.on_proxy_down.into(),
@@ -70,13 +84,14 @@ impl Node for Running {
             denied: totals.denied,
             uptime_seconds: self.started.elapsed().as_secs(),
             workers: u32::try_from(self.workers).unwrap_or(u32::MAX),
-            faults: faults.values().map(|fault| format!("{}; {}", fault.message, fault.remedy)).collect(),
+            faults: report.lines(),
+            notes: report.repairs.clone(),
             ..proto::StatusResponse::default()
         }
     }
 
     fn state(&self, endpoint: EndpointId) -> String {
-        self.faults().get(&endpoint).map_or_else(|| "steered".into(), |fault| fault.message.clone())
+        self.report().endpoints.get(&endpoint).map_or_else(|| "steered".into(), |fault| fault.message.clone())
     }
 
     fn watch(&self, request: proto::WatchRequest) -> Verdicts {

@@ -1,6 +1,12 @@
 //! The data plane's side, as `listeners` does it, and namespaces as they are.
 
-use std::{io, os::fd::OwnedFd, path::Path, sync::Arc, time::Duration};
+use std::{
+    io,
+    os::fd::OwnedFd,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use portcullis_listeners::DataPlane;
 use portcullis_rules::{snapshot::Snapshot, world::EndpointId};
@@ -60,7 +66,10 @@ impl Plane for Workers {
 }
 
 /// The machine's own namespaces and cgroups.
-pub struct Machine;
+pub struct Machine {
+    /// The cgroup above all endpoints; `None` is the root of the cgroup2 mount.
+    pub cgroup: Option<PathBuf>,
+}
 
 impl Places for Machine {
     fn open(&self, path: &Path) -> io::Result<(OwnedFd, Identity)> {
@@ -69,5 +78,23 @@ impl Places for Machine {
 
     fn identity(&self, path: &Path) -> io::Result<Identity> {
         place::identity(path)
+    }
+
+    fn find(&self, (device, inode): Identity) -> Option<PathBuf> {
+        place::processes()
+            .map(|process| process.join("ns/net"))
+            .find(|path| place::identity(path).is_ok_and(|found| found == (device, inode)))
+    }
+
+    fn born(&self, path: &Path) -> Option<u64> {
+        place::start_time(place::process_of(path)?)
+    }
+
+    fn is_whole(&self, path: &Path) -> bool {
+        match &self.cgroup {
+            Some(above) => place::identity(above).is_ok_and(|whole| place::identity(path).is_ok_and(|at| at == whole)),
+            // No parent that is a cgroup: the root of the mount.
+            None => !path.join("..").join("cgroup.procs").exists(),
+        }
     }
 }

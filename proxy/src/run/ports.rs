@@ -1,11 +1,11 @@
 //! What bringing a configuration into force asks of its surroundings. `run` gives it the real ones, tests fakes.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     io,
     net::IpAddr,
     os::fd::{BorrowedFd, OwnedFd},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -83,6 +83,19 @@ pub struct Cut {
     pub unlisted: bool,
 }
 
+/// What was found of what is attached.
+#[derive(Clone, Debug, Default)]
+pub struct Inspection {
+    /// What was put back at once.
+    pub repaired: Vec<String>,
+    /// What is wrong for every endpoint and could not be put back.
+    pub broken: Vec<String>,
+    /// Endpoints that have to be attached again.
+    pub detached: BTreeMap<EndpointId, String>,
+    /// Endpoints for which something is wrong that attaching again does not mend.
+    pub overruled: BTreeMap<EndpointId, String>,
+}
+
 /// The kernel's side.
 pub trait Kernel: Send {
     /// Replaces what the kernel is told of an endpoint.
@@ -137,6 +150,11 @@ pub trait Kernel: Send {
         Ok(Vec::new())
     }
 
+    /// Looks whether everything that was attached still is, and puts back what can be.
+    fn inspect(&mut self) -> Inspection {
+        Inspection::default()
+    }
+
     /// Removes what an earlier process left for endpoints that are not named.
     ///
     /// # Errors
@@ -172,4 +190,19 @@ pub trait Places: Send {
     /// # Errors
     /// Nothing is there.
     fn identity(&self, path: &Path) -> io::Result<Identity>;
+
+    /// Another way to a namespace whose path is gone: a process in it.
+    fn find(&self, _: Identity) -> Option<PathBuf> {
+        None
+    }
+
+    /// When the process began whose number a path has, in the kernel's clock ticks since its start. `None`: it has none.
+    fn born(&self, _: &Path) -> Option<u64> {
+        None
+    }
+
+    /// Whether a cgroup is the one above all endpoints, so that it stands for the whole host.
+    fn is_whole(&self, _: &Path) -> bool {
+        false
+    }
 }

@@ -4,13 +4,17 @@
 //! an endpoint is attached. What goes, goes the other way round: detached first, its listeners closed last. Names that are
 //! learnt meanwhile come into force in between, by [`Lessons`].
 
+mod inspect;
+mod open;
+mod tries;
+
 use std::{
     collections::BTreeMap,
     io,
     net::IpAddr,
     ops::Bound,
     os::fd::{AsFd, OwnedFd},
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::Arc,
 };
 
@@ -20,23 +24,15 @@ use portcullis_rules::{
     world::{Endpoint, EndpointId, Port},
 };
 
+use self::{inspect::Watch, tries::Tries};
+pub use crate::run::fault::Unsteered;
 use crate::run::{
+    fault::field,
     lessons::Lessons,
     open::Reviews,
-    place::{HOST, Identity},
+    place::Identity,
     ports::{Attachment, Cut, Kernel, Places, Plane, Site, Sockets},
 };
-
-/// A local endpoint that is not as it should be.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unsteered {
-    /// The field of the resource that it is about.
-    pub field: &'static str,
-    /// What is wrong.
-    pub message: String,
-    /// What to do.
-    pub remedy: &'static str,
-}
 
 /// What is held of one local endpoint.
 #[derive(Debug)]
@@ -44,8 +40,12 @@ struct Held {
     /// Where it was opened, and what was there.
     place: Place,
     identity: Identity,
+    /// Where it is seen that it is still there: its place, or another way to it when that has gone.
+    seen_at: PathBuf,
     namespace: OwnedFd,
     sockets: Sockets,
+    /// Why its listeners could not be opened, if they could not. What policy wants steered is refused until they are.
+    deaf: Option<Unsteered>,
     /// What the kernel was told, when it was told last.
     attached: Option<Attached>,
 }
@@ -79,6 +79,10 @@ pub struct Reconciler<K, D, P> {
     faults: BTreeMap<EndpointId, Unsteered>,
     /// Connections that are open when policy changes.
     open: Reviews,
+    /// The processes that paths of endpoints named when they were opened first: a number may be used again.
+    born: BTreeMap<EndpointId, (Place, u64)>,
+    watch: Watch,
+    tries: Tries,
 }
 
 impl<K: Kernel, D: Plane, P: Places> Reconciler<K, D, P> {
@@ -100,12 +104,17 @@ impl<K: Kernel, D: Plane, P: Places> Reconciler<K, D, P> {
             mended: None,
             faults: BTreeMap::new(),
             open: Reviews::default(),
+            born: BTreeMap::new(),
+            watch: Watch::default(),
+            tries: Tries::default(),
         }
     }
 
     /// Brings a configuration into force; tells which endpoints could not be steered.
     pub fn apply(&mut self, snapshot: Arc<Snapshot>, locals: &[LocalEndpoint]) -> &BTreeMap<EndpointId, Unsteered> {
         self.wanted = locals.iter().map(|local| (local.id, local.clone())).collect();
+        let wanted = &self.wanted;
+        self.born.retain(|id, (place, _)| wanted.get(id).is_some_and(|local| local.place == *place));
         self.reconcile(Some(snapshot));
         &self.faults
     }
@@ -167,6 +176,7 @@ impl<K: Kernel, D: Plane, P: Places> Reconciler<K, D, P> {
 
     fn reconcile(&mut self, snapshot: Option<Arc<Snapshot>>) {
         let before = std::mem::take(&mut self.faults);
+        self.look_elsewhere();
         self.drop_replaced();
         self.open_wanted();
         if let Some(snapshot) = snapshot {
@@ -196,7 +206,22 @@ impl<K: Kernel, D: Plane, P: Places> Reconciler<K, D, P> {
     }
 
     fn has_changed(&self, held: &Held) -> bool {
-        !self.places.identity(watched(&held.place)).is_ok_and(|identity| identity == held.identity)
+        !self.places.identity(&held.seen_at).is_ok_and(|identity| identity == held.identity)
+    }
+
+    /// A process that named a namespace may end before the others in it. Those are still to be judged.
+    fn look_elsewhere(&mut self) {
+        let gone = |held: &&mut Held| {
+            let kind = self.places.identity(&held.seen_at).err().map(|error| error.kind());
+            matches!(held.place, Place::Netns(_)) && kind == Some(io::ErrorKind::NotFound)
+        };
+        for held in self.held.values_mut().filter(gone) {
+            if let Some(path) = self.places.find(held.identity) {
+                let (was, now) = (held.seen_at.display(), path.display());
+                tracing::warn!("{was} is gone, but its network namespace is in use ({now}): it stays steered");
+                held.seen_at = path;
+            }
+        }
     }
 
     /// Lets go of endpoints that live elsewhere now, or whose namespace is gone: holding its sockets would keep it alive.
@@ -214,6 +239,7 @@ impl<K: Kernel, D: Plane, P: Places> Reconciler<K, D, P> {
     }
 
     fn open_wanted(&mut self) {
+        self.open_deaf();
         let missing: Vec<_> =
             self.wanted.values().filter(|wanted| !self.held.contains_key(&wanted.id)).cloned().collect();
         for wanted in missing {
@@ -226,22 +252,6 @@ impl<K: Kernel, D: Plane, P: Places> Reconciler<K, D, P> {
                 }
             }
         }
-    }
-
-    fn open(&mut self, wanted: &LocalEndpoint) -> Result<Held, Unsteered> {
-        let unopened = |error: io::Error| unopened(&wanted.place, &error);
-        let (namespace, mut identity) = self.places.open(namespace_path(&wanted.place)).map_err(unopened)?;
-        if let Place::Cgroup(path) = &wanted.place {
-            identity = self.places.identity(path).map_err(unopened)?;
-        }
-        let handed = namespace.try_clone().map_err(unopened)?;
-        let sockets = self.plane.open(wanted.id, handed).map_err(|error| Unsteered {
-            field: field(&wanted.place),
-            message: format!("listeners could not be opened there: {error}"),
-            remedy: "look at the log; the node needs CAP_SYS_ADMIN and CAP_NET_ADMIN, and files left to open",
-        })?;
-        let place = wanted.place.clone();
-        Ok(Held { place, identity, namespace, sockets, attached: None })
     }
 
     fn steer_wanted(&mut self) {
@@ -262,12 +272,14 @@ impl<K: Kernel, D: Plane, P: Places> Reconciler<K, D, P> {
             message: format!("{what}: {error}"),
             remedy: "look at the log; what the kernel was told before stays in force, what is new is refused until it \
                      succeeds, and it is tried again each second",
+            absent: false,
         };
         let told = self.lessons.tell_table(wanted.id);
         // Without its table, too: only an endpoint that is attached is refused what the table would have judged.
         let attached = self.attach(wanted);
         told.map_err(|error| failed("the kernel's table was not set", error))?;
-        attached.map_err(|error| failed("its flows are not steered", error))
+        attached.map_err(|error| failed("its flows are not steered", error))?;
+        self.held.get(&wanted.id).and_then(|held| held.deaf.clone()).map_or(Ok(()), Err)
     }
 
     fn attach(&mut self, wanted: &LocalEndpoint) -> Result<(), String> {
@@ -295,11 +307,17 @@ impl<K: Kernel, D: Plane, P: Places> Reconciler<K, D, P> {
     /// Where the kernel does not judge echo requests, that is a fault of the endpoints whose rules speak of them.
     fn judge_echo(&mut self) {
         let Err(error) = self.lessons.with_kernel(K::judge_echo) else { return };
-        for (id, held) in self.held.iter().filter(|(id, _)| self.lessons.speaks_of_icmp(**id)) {
+        // A service of the host has a judge of its own.
+        let judged = |(id, held): &(&EndpointId, &Held)| {
+            self.lessons.speaks_of_icmp(**id)
+                && !matches!(&held.place, Place::Cgroup(path) if !self.places.is_whole(path))
+        };
+        for (id, held) in self.held.iter().filter(judged) {
             self.faults.entry(*id).or_insert_with(|| Unsteered {
                 field: field(&held.place),
                 message: format!("its echo requests (ICMP) are not judged: {error}"),
-                remedy: "needs Linux 6.15 or newer; everything else of its policy is in force",
+                remedy: "they pass; everything else of its policy is in force",
+                absent: false,
             });
         }
     }
@@ -319,6 +337,7 @@ impl<K: Kernel, D: Plane, P: Places> Reconciler<K, D, P> {
                 field: field(&held.place),
                 message: message.to_owned(),
                 remedy,
+                absent: false,
             });
         }
     }
@@ -356,40 +375,4 @@ impl<K: Kernel, D: Plane, P: Places> Reconciler<K, D, P> {
             Err(error) => tracing::error!(%error, "what an earlier process left could not be removed"),
         }
     }
-}
-
-/// The path whose disappearance means that the endpoint is gone.
-fn watched(place: &Place) -> &Path {
-    match place {
-        Place::Netns(path) | Place::Cgroup(path) => path,
-    }
-}
-
-fn namespace_path(place: &Place) -> &Path {
-    match place {
-        Place::Netns(path) => path,
-        Place::Cgroup(_) => Path::new(HOST),
-    }
-}
-
-fn field(place: &Place) -> &'static str {
-    match place {
-        Place::Netns(_) => "spec.networkNamespace",
-        Place::Cgroup(_) => "spec.cgroup",
-    }
-}
-
-fn unopened(place: &Place, error: &io::Error) -> Unsteered {
-    let path: PathBuf = watched(place).into();
-    let (message, remedy) = match error.kind() {
-        io::ErrorKind::NotFound => (
-            format!("{} is not there", path.display()),
-            "it is steered as soon as it appears; if it never will, correct the path or delete the endpoint",
-        ),
-        io::ErrorKind::PermissionDenied => (format!("{} may not be opened", path.display()), "run portcullis as root"),
-        _ => {
-            (format!("{}: {error}", path.display()), "name a network namespace, as /run/netns/NAME or /proc/PID/ns/net")
-        }
-    };
-    Unsteered { field: field(place), message, remedy }
 }

@@ -18,6 +18,7 @@ use crate::{
         exit::{Exit, Failure},
     },
     run::{
+        cgroups::Above,
         dump::StoreDump,
         force::Force,
         lessons::Lessons,
@@ -26,7 +27,7 @@ use crate::{
         node::Running,
         plane::{Machine, Workers},
         reconcile::Reconciler,
-        settings,
+        selfcheck, settings,
         steering::{KernelLegs, Steering},
         system::{self, OwnSocket},
         teacher::{Memory, Teacher},
@@ -55,6 +56,8 @@ pub struct Node {
     pub health: Arc<Health>,
     /// Who brings names into force.
     pub teacher: Teacher,
+    /// What our listeners say to a try of the steering.
+    pub answer: [u8; 16],
 }
 
 /// Starts everything up to the point where flows are judged.
@@ -71,13 +74,15 @@ pub async fn start(arguments: &RunArguments, settings: Settings, levels: Levels)
     let listeners = listen(&settings.admin).await?;
     let admin_limits = admin::Limits::from(&settings.admin);
 
-    let options = settings::data_plane(&settings);
-    let workers = options.workers;
-    let redirect = open_redirect(&settings, workers)?;
+    let redirect = Redirect::open(self::options(&settings)).map_err(not_steered)?;
     let refusals = redirect.refusals().map_err(not_steered)?;
     let telemetry = Arc::new(Telemetry::new(&settings::telemetry(&settings)).map_err(|error| {
         Failure::new(Exit::Failed, format!("access records: {error}"), "name a file that can be written in records.to")
     })?);
+    let probe = selfcheck::probe().map_err(Failure::internal)?;
+    let answer = probe.answer;
+    let options = portcullis_listeners::Options { probe: Some(probe), ..settings::data_plane(&settings) };
+    let workers = options.workers;
     let legs = Arc::new(KernelLegs(redirect.legs()));
     let (pupil, desk) = Teacher::school();
     let plane = DataPlane::start(options, legs, Some(pupil), Arc::clone(&telemetry)).map_err(Failure::internal)?;
@@ -89,15 +94,23 @@ pub async fn start(arguments: &RunArguments, settings: Settings, levels: Levels)
     })?;
     let lessons = Lessons::new(Steering::new(redirect), book);
     let known = Names(lessons.clone());
-    let running = Running::new(workers, settings.on_proxy_down.as_str(), Arc::clone(&telemetry), metrics, known);
+    let health = Arc::new(Health::default());
+    let fate = settings.on_proxy_down.as_str();
+    let running = Running::new(workers, fate, Arc::clone(&telemetry), metrics, known, Arc::clone(&health));
     let running = Arc::new(running);
     let names = running.metrics().names.clone();
     let teacher = desk.begin(lessons.clone(), memory, names).map_err(Failure::internal)?;
-    let reconciler = Reconciler::with(lessons, Workers::new(plane), Machine);
-    let force = Force::new(reconciler, Arc::clone(&running));
-    let store = open_store(settings, &force, &running)?;
+    let machine = Machine { cgroup: settings.steering.cgroup.clone() };
+    let reconciler = Reconciler::with(lessons, Workers::new(plane), machine);
+    let above = settings.steering.cgroup.as_deref().and_then(Above::of);
+    let force = Force::new(reconciler, Arc::clone(&running), above);
+    // Threads hold the loader by now: a start that fails here takes away what it has made by itself.
+    let take_back = |failure| {
+        drop(force.end().and_then(|(lessons, _)| lessons.end()));
+        failure
+    };
+    let store = open_store(settings, &force, &running).map_err(take_back)?;
 
-    let health = Arc::new(Health::default());
     let mut registry = Registry::default();
     running.metrics().register(&mut registry);
     telemetry.register(&mut registry);
@@ -115,6 +128,7 @@ pub async fn start(arguments: &RunArguments, settings: Settings, levels: Levels)
         admin: (told, listeners),
         health,
         teacher,
+        answer,
     })
 }
 
@@ -129,15 +143,17 @@ async fn listen(settings: &config::Admin) -> Result<Vec<Listener>, Failure> {
 /// How long answers to datagrams may come in: as long as connection tracking of Cilium keeps a flow of datagrams.
 const ANSWERS: Duration = Duration::from_secs(60);
 
-fn open_redirect(settings: &Settings, workers: usize) -> Result<Redirect, Failure> {
-    let options = Options {
+/// What the loader is opened with.
+#[must_use]
+pub fn options(settings: &Settings) -> Options {
+    Options {
         bpffs: settings.steering.bpffs.clone(),
         cgroup: settings.steering.cgroup.clone(),
         pin: settings.on_proxy_down == OnProxyDown::Refuse,
-        workers: u32::try_from(workers).map_err(Failure::internal)?,
+        workers: u32::try_from(settings::data_plane(settings).workers).unwrap_or(u32::MAX),
         answers: ANSWERS,
-    };
-    Redirect::open(options).map_err(not_steered)
+        owner: settings.api.socket.display().to_string(),
+    }
 }
 
 fn not_steered(error: portcullis_redirect::Error) -> Failure {

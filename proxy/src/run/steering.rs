@@ -1,7 +1,7 @@
 //! The kernel's side, as `redirect-ebpf` does it.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     io,
     net::{IpAddr, SocketAddr},
     os::fd::BorrowedFd,
@@ -15,7 +15,7 @@ use portcullis_rules::{
     world::{self, EndpointId, Transport},
 };
 
-use crate::run::ports::{Attachment, Connections, Cut, Kernel, Site, Sockets};
+use crate::run::ports::{Attachment, Connections, Cut, Inspection, Kernel, Site, Sockets};
 
 /// IP protocol numbers (IANA).
 const TCP: u8 = 6;
@@ -43,11 +43,12 @@ impl Steering {
         self.redirect.refuse_datagrams().map_err(|error| error.to_string())
     }
 
-    /// Ends. With `keep` steered flows are refused until the next process comes; else everything that is ours is gone.
+    /// Ends. With `keep`, and where links are pinned, steered flows are refused until the next process comes; else everything
+    /// that is ours is gone. Tells which.
     ///
     /// # Errors
     /// Something is left.
-    pub fn close(self, keep: bool) -> Result<(), portcullis_redirect::Error> {
+    pub fn close(self, keep: bool) -> Result<bool, portcullis_redirect::Error> {
         self.redirect.close(keep)
     }
 }
@@ -100,6 +101,12 @@ impl Kernel for Steering {
     fn connections_by_name(&self) -> Result<Vec<Box<dyn Connections>>, String> {
         let open = self.redirect.learning().map_err(|error| error.to_string())?;
         Ok(open.into_iter().map(|open| Box::new(Open(open)) as Box<dyn Connections>).collect())
+    }
+
+    fn inspect(&mut self) -> Inspection {
+        let portcullis_redirect::Inspection { repaired, broken, detached, overruled } = self.redirect.inspect();
+        let numbered = |all: BTreeMap<u32, String>| all.into_iter().map(|(id, what)| (EndpointId(id), what)).collect();
+        Inspection { repaired, broken, detached: numbered(detached), overruled: numbered(overruled) }
     }
 
     fn retain(&mut self, ids: &[EndpointId]) -> Result<(), String> {

@@ -27,7 +27,9 @@ impl Redirect {
     /// A map is full, or routing rules cannot be made; what was taken so far stays. Ports that the table speaks of, and none
     /// before it did, are refused until it is set.
     pub fn set_table(&mut self, id: u32, classes: &[Class]) -> Result<(), Error> {
-        let classes: Vec<Class> = classes.iter().map(datagrams::feasible).collect();
+        // Port 0 is nobody's; the self-check has it.
+        let spoken = classes.iter().filter(|class| *class.ports.end() > 0);
+        let classes: Vec<Class> = spoken.map(datagrams::feasible).collect();
         let Err(cause) = self.replace_table(id, &classes) else { return Ok(()) };
         self.changed.insert(id);
         match self.maps.shut(id, &classes) {

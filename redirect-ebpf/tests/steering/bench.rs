@@ -124,7 +124,7 @@ pub(crate) fn ip(pod: &Pod, v6: bool) -> IpAddr {
 }
 
 pub(crate) fn options(lab: &Lab, pin: bool) -> Options {
-    Options { bpffs: lab.bpffs(), cgroup: None, pin, workers: WORKERS, answers: ANSWERS }
+    Options { bpffs: lab.bpffs(), cgroup: None, pin, workers: WORKERS, answers: ANSWERS, owner: "a test".into() }
 }
 
 /// Attaches `app` with the listeners of a proxy.

@@ -7,7 +7,7 @@ use std::{
 };
 
 use portcullis_integration::{Lab, Pod, wait};
-use portcullis_redirect::Redirect;
+use portcullis_redirect::{Claim, Redirect};
 
 use crate::{
     bench::{APP, Bench, FAMILIES, STEERED, UNSTEERED, able, attach, ip, options, table},
@@ -116,9 +116,13 @@ fn meanwhile(app: &Pod, outside: &Pod, work: impl FnOnce()) -> Vec<Outcome> {
     })
 }
 
-/// The process after this one.
-fn successor(lab: &Lab, app: &Pod, pin: bool) -> (Redirect, Proxy) {
-    let mut redirect = Redirect::open(options(lab, pin)).unwrap();
+/// The process after this one; beside one that goes on, it has that one's claim.
+fn successor(lab: &Lab, app: &Pod, pin: bool, claim: Option<Claim>) -> (Redirect, Proxy) {
+    let opened = match claim {
+        Some(claim) => Redirect::succeed(options(lab, pin), claim),
+        None => Redirect::open(options(lab, pin)),
+    };
+    let mut redirect = opened.unwrap();
     let proxy = Proxy::start(app, APP, &app.addresses(), redirect.legs());
     redirect.set_table(APP, &table()).unwrap();
     attach(&mut redirect, app, &proxy, &app.addresses());
@@ -138,7 +142,7 @@ fn the_next_process_takes_pinned_links_over_without_a_gap_and_without_doubling_t
     let outcomes = meanwhile(&bench.app, &bench.outside, || {
         for _ in 0..5 {
             // The old proxies still accept what is in their queues.
-            generations.push(successor(&bench.lab, &bench.app, true));
+            generations.push(successor(&bench.lab, &bench.app, true, Some(bench.redirect.claim())));
         }
     });
     let others: Vec<_> = outcomes.iter().filter(|outcome| !matches!(outcome, Outcome::Steered(_))).collect();
@@ -160,7 +164,7 @@ fn between_a_crash_and_the_next_process_nothing_passes_unjudged() {
     let outcomes = meanwhile(&app, &outside, || {
         for _ in 0..5 {
             drop(current.take());
-            current = Some(successor(&lab, &app, true));
+            current = Some(successor(&lab, &app, true, None));
         }
     });
     let direct = outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Direct(_))).count();
@@ -178,7 +182,7 @@ fn a_process_that_does_not_pin_takes_away_the_pins_of_the_one_before() {
     }
     let bench = Bench::new();
     let _servers = servers(&bench);
-    let (redirect, proxy) = successor(&bench.lab, &bench.app, false);
+    let (redirect, proxy) = successor(&bench.lab, &bench.app, false, Some(bench.redirect.claim()));
     assert!(!pins(&bench.lab).iter().any(|name| name.contains("connect") || name.contains("lookup")));
     for v6 in FAMILIES {
         assert!(bench.ingress(v6, STEERED).is_steered_from(ip(&bench.outside, v6)));

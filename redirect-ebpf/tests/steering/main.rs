@@ -8,6 +8,7 @@
 mod around;
 mod around_udp;
 mod bench;
+mod bpf;
 mod cleanup;
 mod datagrams;
 mod dns;
@@ -18,6 +19,7 @@ mod handed;
 mod host;
 mod icmp;
 mod ingress;
+mod intact;
 mod namespaces;
 mod node;
 mod open;

@@ -171,7 +171,8 @@ fn a_cgroup_that_contains_the_one_above_all_pods_is_refused_by_name() {
     host.redirect = {
         let pods = host.lab.make_cgroup("pods").unwrap();
         let bpffs = host.lab.bpffs().join("other");
-        Redirect::open(Options { bpffs, cgroup: Some(pods), pin: false, workers: WORKERS, answers: ANSWERS }).unwrap()
+        let (cgroup, owner) = (Some(pods), "a test".into());
+        Redirect::open(Options { bpffs, cgroup, pin: false, workers: WORKERS, answers: ANSWERS, owner }).unwrap()
     };
     let all = host.lab.cgroup().to_owned();
     let error = host.attach(&all).unwrap_err();
@@ -194,13 +195,14 @@ fn what_was_a_service_before_a_crash_is_the_whole_host_after_it() {
     };
     assert_eq!(programs(&host.lab), 9, "its own programs for egress, and the lookup");
     // Dropped without an end, as a crash does.
-    host.redirect = Redirect::open(Options { cgroup: Some(service.clone()), ..options(&host.lab, true) }).unwrap();
+    let whole = Options { cgroup: Some(service.clone()), ..options(&host.lab, true) };
+    host.redirect = Redirect::succeed(whole, host.redirect.claim()).unwrap();
     host.redirect.set_table(NODE, &table()).unwrap();
     host.attach(&service).unwrap();
     assert_eq!(programs(&host.lab), 1, "only the lookup");
     let _server = Server::start(&host.outside, host.outside.address(false, REFUSED));
     assert!(read(&host.programs[0], host.outside.address(false, REFUSED)).unwrap_err().contains("refused"));
-    host.redirect = Redirect::open(below(&host.lab)).unwrap();
+    host.redirect = Redirect::succeed(below(&host.lab), host.redirect.claim()).unwrap();
     host.redirect.set_table(NODE, &table()).unwrap();
     host.attach(&service).unwrap();
     assert_eq!(programs(&host.lab), 9, "and a service again");

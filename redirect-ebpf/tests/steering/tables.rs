@@ -26,7 +26,7 @@ const NO_PREALLOC: u32 = 1;
 fn cramped(map: &str, pin: impl FnOnce(&Path)) -> Bench {
     let mut lab = Lab::new().unwrap();
     let (app, outside) = (lab.pod("app").unwrap(), lab.pod("outside").unwrap());
-    drop(Redirect::open(options(&lab, true)).unwrap());
+    Redirect::open(options(&lab, true)).unwrap().close(true).unwrap();
     let path = lab.bpffs().join("v2").join(map);
     std::fs::remove_file(&path).unwrap();
     pin(&path);
@@ -40,7 +40,8 @@ fn an_endpoint_whose_first_table_does_not_fit_is_refused_what_the_table_speaks_o
     if !able() {
         return;
     }
-    let small = LpmTrie::<MapData, [u8; 20], u32>::create(3, NO_PREALLOC).unwrap();
+    // Two entries are the self-check's.
+    let small = LpmTrie::<MapData, [u8; 20], u32>::create(5, NO_PREALLOC).unwrap();
     let mut bench = cramped("POLICY", |path| small.pin(path).unwrap());
     let full = bench.redirect.set_table(APP, &table()).unwrap_err();
     assert!(matches!(full, Error::Full("POLICY")), "{full}");

@@ -143,6 +143,8 @@ fn a_stop_under_load_answers_every_query_or_refuses_it_and_loses_none() {
         return;
     }
     let mut crowd = crowd();
+    crowd.node.stop().unwrap();
+    crowd.node.start_again_with(&["--release-on-stop"]).unwrap();
     let flood = |v6: bool| {
         let mut words = vec!["n#.race.example", "--count", "32"];
         words.extend(v6.then_some("--v6"));

@@ -1,0 +1,43 @@
+//! Somebody else with the rights of root: `bpf.py`.
+
+use std::{
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+
+fn script(what: &str, path: &Path) -> Command {
+    let mut command = Command::new("python3");
+    command.arg(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/steering/bpf.py")).arg(what).arg(path);
+    command
+}
+
+/// Detaches a pinned link.
+pub(crate) fn detach(pin: &Path) {
+    assert!(script("detach", pin).status().unwrap().success());
+}
+
+/// Swaps the program of a pinned `sk_lookup` link for one that lets everything pass.
+pub(crate) fn swap(pin: &Path) {
+    assert!(script("swap", pin).status().unwrap().success());
+}
+
+/// Another `sk_lookup` program in a namespace, until it is dropped.
+pub(crate) struct Lookup(Child);
+
+impl Lookup {
+    pub(crate) fn attach(netns: &Path) -> Self {
+        let mut child = script("attach", netns).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line, "attached\n");
+        Self(child)
+    }
+}
+
+impl Drop for Lookup {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        let _ = self.0.wait();
+    }
+}
