@@ -18,6 +18,7 @@ pub(crate) fn rules_to_proto(settings: &Settings) -> proto::RuleSettings {
         deviations,
         allow_localhost,
         host_must_agree,
+        server_must_agree,
         extended_ip_protocols,
         bounds: _,
     } = *settings;
@@ -29,6 +30,7 @@ pub(crate) fn rules_to_proto(settings: &Settings) -> proto::RuleSettings {
         deviations: deviation_names(deviations).into_iter().map(str::to_owned).collect(),
         extended_ip_protocols,
         host_must_agree,
+        server_must_agree,
         deny_scope: deny_scope_name(deny_scope).to_owned(),
         dns_deny_with: names.map_or("", |(word, _)| word).to_owned(),
     }
@@ -62,7 +64,7 @@ pub fn rules_from_proto(told: &proto::RuleSettings) -> Result<Settings, String> 
         let mut known = deviations_by_name(&mut deviations).into_iter();
         *known.find(|(word, _)| word == name).ok_or_else(|| unknown("deviation", name))?.1 = true;
     }
-    let proto::RuleSettings { allow_localhost, extended_ip_protocols, host_must_agree, .. } = *told;
+    let proto::RuleSettings { allow_localhost, extended_ip_protocols, host_must_agree, server_must_agree, .. } = *told;
     Ok(Settings {
         enforcement,
         deny_with,
@@ -70,6 +72,7 @@ pub fn rules_from_proto(told: &proto::RuleSettings) -> Result<Settings, String> 
         deny_scope,
         deviations,
         host_must_agree,
+        server_must_agree,
         allow_localhost,
         extended_ip_protocols,
         // They say what is accepted, not what it means.
@@ -91,6 +94,7 @@ mod tests {
             deviations: Deviations::ALL,
             allow_localhost: false,
             host_must_agree: false,
+            server_must_agree: false,
             extended_ip_protocols: true,
             bounds: Bounds::default(),
         };

@@ -1,6 +1,6 @@
 //! Taking connections in.
 
-use std::{fs::File, io, net::SocketAddr, sync::atomic::Ordering};
+use std::{fs::File, io, net::SocketAddr};
 
 use nix::sys::epoll::EpollFlags;
 use portcullis_codecs::relay::Side;
@@ -10,6 +10,7 @@ use socket2::Socket;
 use crate::{
     judge::Judge,
     pair::{Pair, turn_away},
+    share::Full,
     sockets,
     worker::{Core, Doors, Source, Worker},
 };
@@ -129,12 +130,18 @@ impl Worker {
 
     /// Registers a connection, then judges it: a change of policy in between finds it in the table.
     fn take_in(&mut self, id: EndpointId, socket: Socket, client: SocketAddr) {
-        let shared = &self.core.shared;
-        if shared.connections.fetch_add(1, Ordering::Relaxed) >= shared.options.connections {
-            shared.connections.fetch_sub(1, Ordering::Relaxed);
-            self.core.exit.limit("connections");
-            return turn_away(socket);
-        }
+        let Some(connections) = self.core.connections.get(&id) else { return turn_away(socket) };
+        let options = self.core.options();
+        let taken = match connections.take(options.connections, options.connections_per_endpoint) {
+            Ok(taken) => taken,
+            Err(full) => {
+                match full {
+                    Full::Node => self.core.exit.limit("connections"),
+                    Full::Endpoint => self.core.endpoint_limit("connectionsPerEndpoint", id),
+                }
+                return turn_away(socket);
+            }
+        };
         let token = self.table.reserve();
         let registered = sockets::original_destination(&socket)
             .and_then(|to| self.core.register(&socket, token, Side::Downstream).map_err(Into::into).map(|()| to));
@@ -143,14 +150,13 @@ impl Worker {
             Err(error) => {
                 tracing::debug!(%error, %client, "a connection was lost while it was taken in");
                 self.table.release(token);
-                self.core.shared.connections.fetch_sub(1, Ordering::Relaxed);
                 return turn_away(socket);
             }
         };
         let mut judge = Judge::new(id, client, destination);
         judge.learns = self.core.learns();
         self.core.exit.opened();
-        self.table.put(token, Box::new(Pair::new(token, socket, judge, self.core.now)));
+        self.table.put(token, Box::new(Pair::new(token, socket, judge, taken, self.core.now)));
         self.with(token, |pair, core| pair.admit(core));
     }
 }
