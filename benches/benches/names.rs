@@ -63,7 +63,11 @@ fn world(count: u32) -> World {
         addresses: vec![IpAddr::from([10, 0, 0, 1])],
         ports: Vec::new(),
     };
-    let names = (0..count).map(|number| ResolvedName { name: name(number), addresses: vec![address(number)] });
+    let names = (0..count).map(|number| ResolvedName {
+        name: name(number),
+        addresses: vec![address(number)],
+        ..ResolvedName::default()
+    });
     World {
         endpoints: vec![Arc::new(pod)],
         policies: vec![Arc::new(policy())],

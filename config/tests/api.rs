@@ -135,7 +135,7 @@ async fn verdicts_are_watched() {
 async fn names_are_listed_and_followed_until_the_node_stops() {
     let node = Node::start().await;
     let name = |name: &str, selected| {
-        let addresses = vec![proto::LearntAddress { address: "192.0.2.1".into(), expires: 30 }];
+        let addresses = vec![proto::LearntAddress { address: "192.0.2.1".into(), expires: 30, origins: Vec::new() }];
         proto::LearntName { name: name.into(), addresses, selected }
     };
     let all = vec![name("a.test.", true), name("b.test.", false)];

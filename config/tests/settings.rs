@@ -48,12 +48,15 @@ allowLocalhost: false
 enableExtendedIPProtocols: true
 deviations: {emptyRuleAllows: true, l7BindsBesideL4: true, kubeDnsEntity: true, namesWithoutDnsRule: true, l7OnNodes: true}
 limits: {requestHead: 8MiB, requestHeaders: 1, responseHead: 4096, pipelined: 2, queries: 3, chunkExtensions: 3B, trailers: 6, swallowed: 7,
-  connections: 4, policyLabels: 5, compilation: {memory: 96MiB, policyMemory: auto, work: 5000000},
+  connections: 4, connectionsPerEndpoint: 21, flows: 22, flowsPerEndpoint: 23, policyLabels: 5,
+  compilation: {memory: 96MiB, policyMemory: auto, work: 5000000},
   http2: {streams: 10, continuations: 11, rapidResets: 12, provokedResets: 13, pings: 14,
   settings: 15, emptyData: 16, windowUpdates: 17, ignored: 18, trailers: 1KiB, extendedConnect: true}}
-timeouts: {head: 500ms, expect: off, connect: 2m, idle: 1h, total: 24h, halfClosed: off, clientGone: 7s, answer: 3s, commit: 200ms}
+timeouts: {firstByte: off, head: 500ms, expect: off, connect: 2m, idle: 1h, total: 24h, halfClosed: off, clientGone: 7s, answer: 3s,
+  commit: 200ms}
 steering: {bpffs: /sys/fs/bpf/p, cgroup: /sys/fs/cgroup, legPorts: 1-65535}
-fqdn: {hostMustAgree: false, minTtl: 1h, grace: off, addressesPerName: 7, namesPerAddress: 8, addresses: 9}
+fqdn: {hostMustAgree: false, serverMustAgree: false, minTtl: 1h, unselectedTtl: 2h, grace: off, addressesPerName: 7,
+  namesPerAddress: 8, addressesPerEndpoint: 10, addresses: 9, neverOpen: [10.0.0.0/8, 'fd00::1']}
 records: {to: /var/log/r.json, only: denied}
 ";
     let settings = parse(text).unwrap();
@@ -115,7 +118,11 @@ records: {to: /var/log/r.json, only: denied}
     assert_eq!(settings.steering.cgroup.as_deref(), Some(Path::new("/sys/fs/cgroup")));
     assert_eq!(settings.steering.leg_ports, 1..=65535);
     let fqdn = settings.fqdn;
-    assert!(!settings.rules.host_must_agree);
+    assert!(!settings.rules.host_must_agree && !settings.rules.server_must_agree);
+    assert_eq!((limits.connections_per_endpoint, limits.flows, limits.flows_per_endpoint), (Some(21), 22, Some(23)));
+    assert_eq!((timeouts.first_byte, fqdn.unselected_ttl, fqdn.addresses_per_endpoint), (None, 7200, Some(10)));
+    let never: Vec<String> = settings.never_open.ranges.iter().map(ToString::to_string).collect();
+    assert_eq!((never, settings.never_open.node), (vec!["10.0.0.0/8".to_owned(), "fd00::1/128".to_owned()], false));
     assert_eq!((fqdn.min_ttl, fqdn.grace, fqdn.addresses_per_name), (3600, 0, 7));
     assert_eq!((fqdn.names_per_address, fqdn.addresses), (8, 9));
     assert_eq!(settings.records.to, RecordsTo::File("/var/log/r.json".into()));
@@ -162,6 +169,17 @@ fn what_is_wrong_is_told_with_its_place_and_a_remedy() {
         ("limits: {requestHead: 8mb}\n", "1:23: limits.requestHead: is no size"),
         ("limits: {requestHead: -1}\n", "1:23: limits.requestHead: is no size"),
         ("limits: {pipelined: 0}\n", "1:21: limits.pipelined: 0 is out of range"),
+        (
+            "limits: {flowsPerEndpoint: some}\n",
+            "1:28: limits.flowsPerEndpoint: is neither a number nor auto (write auto, or",
+        ),
+        ("limits: {flowsPerEndpoint: 0}\n", "1:28: limits.flowsPerEndpoint: 0 is out of range"),
+        ("fqdn: {neverOpen: nodes}\n", "1:19: fqdn.neverOpen: has to be a list"),
+        ("fqdn: {neverOpen: [10.0.0.1/8]}\n", "1:20: fqdn.neverOpen[0]: \"10.0.0.1/8\" is no range of addresses"),
+        (
+            "fqdn: {neverOpen: [host]}\n",
+            "1:20: fqdn.neverOpen[0]: \"host\" is no range of addresses (write node, an address",
+        ),
         ("timeouts: {head: off}\n", "1:18: timeouts.head: is no time"),
         ("timeouts: {idle: 30}\n", "1:18: timeouts.idle: is no time"),
         ("timeouts: {idle: 0s}\n", "1:18: timeouts.idle: is no time (write off, or a number with a unit"),

@@ -9,7 +9,10 @@ use std::{
 };
 
 use portcullis_codecs::{lesson::Lesson, relay::Limits};
-use portcullis_rules::{snapshot::Snapshot, world::EndpointId};
+use portcullis_rules::{
+    snapshot::Snapshot,
+    world::{EndpointId, Origin},
+};
 
 use crate::ticket::Ticket;
 
@@ -54,10 +57,10 @@ pub trait Legs: Send + Sync + 'static {
 
 /// Who brings what answers teach into force.
 pub trait Names: Send + Sync + 'static {
-    /// Takes what an answer to a question of an endpoint teaches. True: all of it is in force for that endpoint, the answer
+    /// Takes what an answer teaches. True: all of it is in force for the endpoint that asked, the answer
     /// may leave at once, and the ticket is void. Otherwise the ticket is redeemed once it is, or cannot be. Called on a
     /// worker's thread, so it waits for nothing. `snapshot` is what the worker judges by.
-    fn learn(&self, endpoint: EndpointId, lesson: Lesson, snapshot: Option<&Snapshot>, ticket: Ticket) -> bool;
+    fn learn(&self, origin: Origin, lesson: Lesson, snapshot: Option<&Snapshot>, ticket: Ticket) -> bool;
 
     /// A connection to an address is relayed from now on: while it is, the address stays in force.
     fn opened(&self, address: IpAddr);
@@ -69,6 +72,9 @@ pub trait Names: Send + Sync + 'static {
 /// How long things may take.
 #[derive(Clone, Debug)]
 pub struct Timeouts {
+    /// The first byte of a client, where the protocol has the client speak first, from the moment it has connected. `None`:
+    /// as long as it likes.
+    pub first_byte: Option<Duration>,
     /// A request head, from its first byte to its last.
     pub head: Duration,
     /// A server's word that the body of a request may come (`Expect: 100-continue`); then it goes on without. `None`: it
@@ -95,6 +101,7 @@ pub struct Timeouts {
 impl Default for Timeouts {
     fn default() -> Self {
         Self {
+            first_byte: Some(Duration::from_secs(60)),
             head: Duration::from_secs(10),
             expect: Some(Duration::from_secs(1)),
             connect: Duration::from_secs(10),
@@ -126,9 +133,13 @@ pub struct Options {
     pub leg_ports: RangeInclusive<u16>,
     /// Most client connections at a time, all workers together. What comes above is reset.
     pub connections: usize,
+    /// Most of them of one endpoint; `None`: as many as are still [free](crate::share::fits).
+    pub connections_per_endpoint: Option<usize>,
     /// Most flows of datagrams at a time on one worker: client sockets that wait for answers of one server. What comes
     /// above is lost, as datagrams may be, and counted.
     pub flows: usize,
+    /// Most of them of one endpoint; `None`: as many as are still [free](crate::share::fits).
+    pub flows_per_endpoint: Option<usize>,
     /// Size of a worker's read buffer in bytes.
     pub buffer: usize,
     /// Mark of ingress legs: with it the kernel delivers answers to a foreign address locally.
@@ -164,7 +175,9 @@ impl Default for Options {
             timeouts: Timeouts::default(),
             leg_ports: 10_000..=32_767,
             connections: 100_000,
+            connections_per_endpoint: None,
             flows: 4096,
+            flows_per_endpoint: None,
             buffer: 256 * 1024,
             mark: 0x0050_4301,
             mark_out: 0x0050_4302,

@@ -22,6 +22,7 @@ use crate::{
     dial::{Dial, Dialer, Ports},
     namespace,
     options::{Legs, Names, Options},
+    share::Connections,
     sockets,
     telemetry::Telemetry,
     ticket::Holder,
@@ -48,10 +49,18 @@ pub(crate) struct Doorway {
     pub(crate) dial: Box<dyn Dial>,
 }
 
+/// What a worker is told of an endpoint that it is to serve.
+pub(crate) struct Opening {
+    pub(crate) id: EndpointId,
+    pub(crate) doorway: Doorway,
+    /// Those of all workers.
+    pub(crate) connections: Arc<Connections>,
+}
+
 /// What a worker is told.
 pub(crate) enum Command {
     /// Accept on these.
-    Open { id: EndpointId, listeners: Vec<Socket>, datagrams: Vec<Socket>, dial: Box<dyn Dial> },
+    Open(Opening),
     /// Close the listeners and connections of an endpoint.
     Close(EndpointId),
     /// Accept nothing more, let connections end for so long, then reset them. Datagrams go on.
@@ -72,10 +81,13 @@ pub(crate) struct Shared {
     /// How many snapshots were published.
     pub(crate) published: AtomicU64,
     /// Client connections of all workers.
-    pub(crate) connections: AtomicUsize,
+    pub(crate) connections: Arc<AtomicUsize>,
     /// Bytes of memory that the pair took that was advanced last, and most that one ever took.
     #[cfg(test)]
     pub(crate) footprint: [AtomicUsize; 2],
+    /// How often deadlines of pairs that are gone were looked for.
+    #[cfg(test)]
+    pub(crate) sweeps: AtomicUsize,
 }
 
 /// The way to a worker: a queue and what wakes it.
@@ -144,9 +156,11 @@ impl DataPlane {
             names,
             snapshot: ArcSwapOption::empty(),
             published: AtomicU64::new(0),
-            connections: AtomicUsize::new(0),
+            connections: Arc::default(),
             #[cfg(test)]
             footprint: Default::default(),
+            #[cfg(test)]
+            sweeps: AtomicUsize::new(0),
         });
         let home = Arc::new(namespace::current()?);
         let mut plane = Self { shared, legs, home, hands: Vec::new() };
@@ -202,9 +216,10 @@ impl DataPlane {
 
     /// Gives each worker its listeners of an endpoint.
     pub(crate) fn hand_out(&mut self, id: EndpointId, places: Vec<Doorway>) {
-        for (hand, Doorway { listeners, datagrams, dial }) in self.hands.iter().zip(places) {
+        let connections = Connections::of(&self.shared.connections);
+        for (hand, doorway) in self.hands.iter().zip(places) {
             hand.mailbox.put(Command::Close(id));
-            hand.mailbox.put(Command::Open { id, listeners, datagrams, dial });
+            hand.mailbox.put(Command::Open(Opening { id, doorway, connections: Arc::clone(&connections) }));
         }
     }
 

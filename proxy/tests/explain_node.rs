@@ -89,7 +89,7 @@ impl Running for Nowhere {
 
     fn names(&self, request: &proto::ListNamesRequest) -> Vec<proto::LearntName> {
         assert!(request.selected_only, "all others are of no use");
-        let address = proto::LearntAddress { address: "203.0.113.7".into(), expires: 0 };
+        let address = proto::LearntAddress { address: "203.0.113.7".into(), expires: 0, origins: Vec::new() };
         vec![proto::LearntName { name: "api.example.com.".into(), addresses: vec![address], selected: true }]
     }
 

@@ -190,6 +190,20 @@ fn names_are_learnt_where_a_dns_rule_lets_them_through() {
     ] {
         assert_eq!(codes(&[name, &dns(rules)], ""), found, "{rules}");
     }
+    // Where nobody is named who may be asked, whoever answers decides.
+    let all = dns("{matchPattern: \"*\"}");
+    for (peers, found) in [
+        ("toEntities: [cluster], ", vec![]),
+        ("toCIDR: [192.0.2.53/32], ", vec![]),
+        ("", vec!["PL112"]),
+        ("toEntities: [world], ", vec!["PL112"]),
+        ("toEntities: [cluster, all], ", vec!["PL112"]),
+        ("toCIDR: [\"0.0.0.0/0\"], ", vec!["PL112"]),
+    ] {
+        let dns = all.replace("toEntities: [cluster], ", peers);
+        assert_eq!(codes(&[name, &dns], ""), found, "{peers}");
+        assert!(codes(&[&dns], "").is_empty(), "no names are followed");
+    }
     let pattern = "egress: [{toFQDNs: [{matchPattern: \"*.example.com\"}]}]";
     assert!(codes(&[pattern, &dns("{matchPattern: \"**.example.com\"}")], "").is_empty());
 }

@@ -20,32 +20,20 @@ use crate::{
         answer::{Decider, Matching},
         class::Class,
         selectors::{SelectorId, Selectors},
+        trust::{TrustId, Trusts},
     },
     names,
     overlay::Overlay,
+    resolved::{KnownName, Resolved, Selected},
     snapshot::{Access, Flow, FlowKey, Snapshot},
     steering::{Action, AddressChange},
     table::{may_be_learnt, requests, who},
     verdict::{Layer, Reason},
-    world::{Direction, EndpointId, ResolvedName, Transport},
+    world::{Direction, EndpointId, Origin, ResolvedName, Transport},
 };
 
 /// Answers that are kept before those that nobody has any more are looked for.
 const FEW: usize = 256;
-
-/// The names of an address that are selected somewhere, and the selectors that do.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Resolved {
-    names: Arc<[Arc<str>]>,
-    /// In order.
-    selectors: Box<[SelectorId]>,
-}
-
-impl Resolved {
-    pub(crate) fn selectors(&self) -> &[SelectorId] {
-        &self.selectors
-    }
-}
 
 /// Ports of an endpoint that a class is for.
 #[derive(Debug)]
@@ -77,17 +65,18 @@ struct Desk {
 /// What a snapshot needs to learn addresses.
 #[derive(Debug)]
 pub(crate) struct Learner {
-    selectors: Selectors,
+    pub(crate) selectors: Selectors,
     pupils: Vec<Pupil>,
     /// By selector, the classes that have it.
     interested: Vec<Vec<usize>>,
+    pub(crate) trusts: Trusts,
     resolved: Overlay<Arc<Resolved>>,
     lessons: AtomicU64,
     desk: Mutex<Desk>,
 }
 
 impl Learner {
-    pub(crate) fn new(selectors: Selectors, mut decider: Decider, locals: &Locals) -> Self {
+    pub(crate) fn new(selectors: Selectors, mut decider: Decider, trusts: Trusts, locals: &Locals) -> Self {
         decider.begin_to_learn();
         let mut numbers: HashMap<*const Class, usize> = HashMap::new();
         let mut pupils: Vec<Pupil> = Vec::new();
@@ -115,7 +104,7 @@ impl Learner {
             }
         }
         let desk = Mutex::new(Desk { decider, flows: HashMap::new(), most: FEW });
-        Self { selectors, pupils, interested, resolved: Overlay::default(), lessons: AtomicU64::new(0), desk }
+        Self { selectors, pupils, interested, trusts, resolved: Overlay::default(), lessons: AtomicU64::new(0), desk }
     }
 
     /// How many lessons there were.
@@ -128,22 +117,10 @@ impl Learner {
         self.resolved.get(address)
     }
 
-    fn resolve<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Option<Arc<Resolved>> {
-        let mut selectors: Vec<SelectorId> = Vec::new();
-        let mut selected: Vec<Arc<str>> = Vec::new();
-        for name in names {
-            let name = names::normal(name);
-            let before = selectors.len();
-            selectors.extend(self.selectors.matching(&name));
-            if selectors.len() > before {
-                selected.push(name.into());
-            }
-        }
-        selectors.sort_unstable();
-        selectors.dedup();
-        selected.sort_unstable();
-        selected.dedup();
-        (!selected.is_empty()).then(|| Arc::new(Resolved { names: selected.into(), selectors: selectors.into() }))
+    /// For whom names count in the classes that have some selectors.
+    pub(crate) fn trusts_of(&self, selectors: &[SelectorId]) -> BTreeSet<TrustId> {
+        let interested = selectors.iter().flat_map(|selector| &self.interested[*selector as usize]);
+        interested.filter_map(|pupil| self.pupils[*pupil].class.trust()).collect()
     }
 
     fn desk(&self) -> MutexGuard<'_, Desk> {
@@ -152,7 +129,7 @@ impl Learner {
 
     /// The classes that have any of some selectors.
     fn interested(&self, resolved: [Option<&Arc<Resolved>>; 2]) -> BTreeSet<usize> {
-        let selectors = resolved.into_iter().flatten().flat_map(|resolved| &*resolved.selectors);
+        let selectors = resolved.into_iter().flatten().flat_map(|resolved| &resolved.selectors);
         selectors.flat_map(|selector| &self.interested[*selector as usize]).copied().collect()
     }
 }
@@ -196,10 +173,28 @@ impl Snapshot {
         self.learner.as_ref().map_or(0, Learner::lessons)
     }
 
-    /// The names of an address that some policy in force selects, in normal form and in order.
+    /// Whether some policy in force selects a name of an address.
     #[must_use]
-    pub fn names_of(&self, address: IpAddr) -> Option<Arc<[Arc<str>]>> {
-        self.learner.as_ref()?.resolved(address).map(|resolved| Arc::clone(&resolved.names))
+    pub fn has_names(&self, address: IpAddr) -> bool {
+        self.learner.as_ref().is_some_and(|learner| learner.resolved(address).is_some())
+    }
+
+    /// The names of an address that some policy in force selects, in normal form and in order. Allocates.
+    #[must_use]
+    pub fn names_of(&self, address: IpAddr) -> Vec<Arc<str>> {
+        let resolved = self.learner.as_ref().and_then(|learner| learner.resolved(address));
+        let names = resolved.iter().flat_map(|resolved| &resolved.names).map(|known| Arc::clone(&known.name));
+        let mut names: Vec<_> = names.collect();
+        names.dedup();
+        names
+    }
+
+    /// Whether it is in force that an address has a name, in normal form, by an answer that came from there.
+    #[must_use]
+    pub fn knows(&self, address: IpAddr, name: &str, origin: &Origin) -> bool {
+        let resolved = self.learner.as_ref().and_then(|learner| learner.resolved(address));
+        let gave = |known: &Selected| *known.name == *name && known.origins.binary_search(origin).is_ok();
+        resolved.is_some_and(|resolved| resolved.names.iter().any(gave))
     }
 
     /// The names by which rules that bind this flow select its peer, in normal form and in order. Allocates.
@@ -211,8 +206,13 @@ impl Snapshot {
             let class = subject.side(key.direction)?.class(key.transport, key.port);
             let resolved = learner.resolved(key.peer)?;
             let who = who(&self.addresses, key.peer);
-            let binds = |name: &&Arc<str>| class.matching(who, &learner.selectors.matching_any([&***name])).is_some();
-            Some(resolved.names.iter().filter(binds).cloned().collect())
+            let binds = |known: &&Selected| {
+                class.matching(who, &known.selectors).is_some()
+                    && learner.trusts.counts(class.trust(), &known.name, &known.origins, &self.addresses)
+            };
+            let mut names: Vec<_> = resolved.names.iter().filter(binds).map(|known| Arc::clone(&known.name)).collect();
+            names.dedup();
+            Some(names)
         };
         named().unwrap_or_default()
     }
@@ -235,10 +235,18 @@ impl Snapshot {
     /// address of a known endpoint of the cluster is never meant by a name. Lessons wait for each other, nobody else
     /// waits for them.
     pub fn learn(&self, address: IpAddr, names: &[&str]) -> Vec<AddressChange> {
+        let names: Vec<KnownName<'_>> = names.iter().map(|name| KnownName { name, origins: &[] }).collect();
+        self.learn_from(address, &names)
+    }
+
+    /// The same, for names that answers gave: each counts for the endpoints whose DNS rules name a server that gave it
+    /// ([`Settings::server_must_agree`](crate::settings::Settings::server_must_agree)), and for whoever may ask anybody,
+    /// where it asked itself.
+    pub fn learn_from(&self, address: IpAddr, names: &[KnownName<'_>]) -> Vec<AddressChange> {
         let Some(learner) = self.learner.as_ref().filter(|_| may_be_learnt(&self.addresses, address)) else {
             return Vec::new();
         };
-        let after = learner.resolve(names.iter().copied());
+        let after = learner.resolve(names, &self.addresses);
         let mut desk = learner.desk();
         let before = learner.resolved(address);
         if before == after {
@@ -246,11 +254,11 @@ impl Snapshot {
         }
         let interested = learner.interested([before.as_ref(), after.as_ref()]);
         let told = self.told(learner, &interested, address);
-        let selectors = after.as_ref().map_or(&[][..], |resolved| &resolved.selectors);
         learner.resolved.set(address, after.clone());
         let who = who(&self.addresses, address);
         for number in &interested {
             let pupil = &learner.pupils[*number];
+            let selectors = after.as_ref().map_or(&[][..], |resolved| resolved.selectors(pupil.class.trust()));
             pupil.class.learn(address, desk.answer(*number, pupil, who, selectors));
         }
         learner.lessons.fetch_add(1, Ordering::Release);
@@ -261,22 +269,26 @@ impl Snapshot {
     /// Brings all names into force that were known before.
     pub(crate) fn learn_all(&self, names: &[ResolvedName]) {
         let Some(learner) = &self.learner else { return };
-        let mut addresses: HashMap<IpAddr, Vec<&str>> = HashMap::new();
+        let mut addresses: HashMap<IpAddr, Vec<KnownName<'_>>> = HashMap::new();
         for known in
             names.iter().filter(|known| learner.selectors.matching(&names::normal(&known.name)).next().is_some())
         {
-            for address in known.addresses.iter().filter(|address| may_be_learnt(&self.addresses, **address)) {
-                addresses.entry(*address).or_default().push(&known.name);
+            let given = known.addresses.iter().map(|address| (address, &[][..]));
+            let learnt = known.learnt.iter().map(|(address, origins)| (address, &origins[..]));
+            let all = given.chain(learnt).filter(|(address, _)| may_be_learnt(&self.addresses, **address));
+            for (address, origins) in all {
+                addresses.entry(*address).or_default().push(KnownName { name: &known.name, origins });
             }
         }
         let mut desk = learner.desk();
         let mut resolved: Vec<(IpAddr, Arc<Resolved>)> = Vec::new();
         let mut flows: Vec<Vec<(IpAddr, Arc<Flow>)>> = learner.pupils.iter().map(|_| Vec::new()).collect();
         for (address, names) in addresses {
-            let Some(known) = learner.resolve(names) else { continue };
+            let Some(known) = learner.resolve(&names, &self.addresses) else { continue };
             let who = who(&self.addresses, address);
             for number in learner.interested([Some(&known), None]) {
-                let flow = desk.answer(number, &learner.pupils[number], who, &known.selectors);
+                let pupil = &learner.pupils[number];
+                let flow = desk.answer(number, pupil, who, known.selectors(pupil.class.trust()));
                 flows[number].extend(flow.map(|flow| (address, flow)));
             }
             resolved.push((address, known));

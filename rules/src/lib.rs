@@ -22,6 +22,7 @@ pub mod pattern;
 pub mod policy;
 mod re2;
 pub mod request;
+mod resolved;
 pub mod ruleset;
 pub mod schema;
 mod services;

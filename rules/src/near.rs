@@ -12,7 +12,7 @@ use crate::{
     explain::{Near, Question},
     policy::{Entry, Policy, PortRef, PortRule, Rule},
     verdict::RuleInfo,
-    world::{Direction, Endpoint, Transport, World},
+    world::{Direction, Endpoint, ResolvedName, Transport, World},
 };
 
 /// Most rules that are told.
@@ -66,7 +66,10 @@ impl Look<'_> {
             let path = format!("{prefix}{list}[{number}]");
             match self.entry(entry, namespace) {
                 Some(why) => self.tell(policy, path, why),
-                None => self.ports(policy, entry, &path),
+                None => {
+                    self.ports(policy, entry, &path);
+                    self.servers(policy, entry, namespace, path);
+                }
             }
         }
     }
@@ -105,7 +108,10 @@ impl Look<'_> {
     /// Whether the peer has an address that a selected name was resolved to.
     fn is_named(&self, peers: &Peers) -> bool {
         let peer = self.question.peer;
-        let names = self.world.names.iter().filter(|known| known.addresses.contains(&peer));
+        let has = |known: &&ResolvedName| {
+            known.addresses.contains(&peer) || known.learnt.iter().any(|(address, _)| *address == peer)
+        };
+        let names = self.world.names.iter().filter(has);
         self.outside && peers.names_any(&self.resolver.selectors.matching_any(names.map(|known| known.name.as_str())))
     }
 
@@ -113,6 +119,24 @@ impl Look<'_> {
     fn knows_names(&self, peers: &Peers) -> bool {
         let names = self.world.names.iter().map(|known| known.name.as_str());
         peers.names_any(&self.resolver.selectors.matching_any(names))
+    }
+
+    /// Tells of an element that selects the peer by a name which answers gave, where its ports fit: it would apply if one of
+    /// the servers that gave it counted.
+    fn servers(&mut self, policy: &Policy, entry: &Entry, namespace: Option<&str>, path: String) {
+        let Some(peers) = self.resolver.resolve(entry, namespace, false) else { return };
+        let peer = self.question.peer;
+        let given = |known: &&ResolvedName| known.addresses.contains(&peer);
+        let given = self.world.names.iter().filter(given).map(|known| known.name.as_str());
+        if peers.contains(self.who) || peers.names_any(&self.resolver.selectors.matching_any(given)) {
+            return;
+        }
+        let rules = entry.ports.as_deref().unwrap_or_default();
+        let fits = rules.is_empty() || rules.iter().any(|rule| self.port(rule).is_none());
+        if fits && entry.icmps.is_none() {
+            let why = "its names have this address by answers of servers that no DNS rule of the endpoint names";
+            self.tell(policy, path, why.to_owned());
+        }
     }
 
     fn ports(&mut self, policy: &Policy, entry: &Entry, path: &str) {

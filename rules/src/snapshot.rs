@@ -5,7 +5,6 @@ use std::{
     sync::Arc,
 };
 
-pub use crate::ruleset::RuleSet;
 use crate::{
     bounds::{Bounds, Overrun},
     compile::{
@@ -21,6 +20,7 @@ use crate::{
     verdict::{Layer, Reason, RuleInfo},
     world::{Direction, Endpoint, EndpointId, Transport, World},
 };
+pub use crate::{resolved::KnownName, ruleset::RuleSet};
 
 /// Names one flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -135,7 +135,7 @@ impl Snapshot {
         // A peer that is allowed on some other port is refused for its port.
         if answer.reason == Reason::NoRule {
             let resolved = self.learner.as_ref().and_then(|learner| learner.resolved(key.peer));
-            let selectors = resolved.as_ref().map_or(&[][..], |resolved| resolved.selectors());
+            let selectors = resolved.as_ref().map_or(&[][..], |resolved| resolved.selectors(side.trust));
             if side.names(who, selectors) {
                 answer.layer = Layer::L4;
             }

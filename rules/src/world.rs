@@ -179,12 +179,29 @@ pub struct CidrGroup {
 }
 
 /// What a name was resolved to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ResolvedName {
     /// The name, in lower case and with its final dot.
     pub name: String,
-    /// Addresses; never IPv4-mapped.
+    /// Addresses that are known for all; never IPv4-mapped.
     pub addresses: Vec<IpAddr>,
+    /// Addresses that DNS answers gave, and where each came from.
+    pub learnt: Vec<(IpAddr, Vec<Origin>)>,
+}
+
+/// Where an answer about a name came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Origin {
+    /// The local endpoint that asked.
+    pub endpoint: EndpointId,
+    /// The server that answered; never IPv4-mapped. For a service, the backend.
+    pub server: IpAddr,
+    /// Its port.
+    pub port: u16,
+    /// How it was asked.
+    pub transport: Transport,
+    /// The server was an endpoint that is known.
+    pub known: bool,
 }
 
 /// A secret that policies compare headers with.

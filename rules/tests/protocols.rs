@@ -86,7 +86,11 @@ fn where_protocols_meet_the_stronger_judges_and_the_others_rules_allow_nothing()
 
 #[test]
 fn names_select_the_addresses_they_were_resolved_to() {
-    let names = |name: &str| ResolvedName { name: name.to_owned(), addresses: vec![kit::ip("192.0.2.1")] };
+    let names = |name: &str| ResolvedName {
+        name: name.to_owned(),
+        addresses: vec![kit::ip("192.0.2.1")],
+        ..ResolvedName::default()
+    };
     let entry = |selector| Entry { fqdns: Some(vec![selector]), ..anybody() };
     let table = [
         (FqdnSelector::Name("API.example.com".to_owned()), "api.example.com.", "allow"),

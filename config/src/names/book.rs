@@ -9,7 +9,12 @@ use std::{
 
 use portcullis_rules::{
     names::{LONGEST, normal},
-    world::ResolvedName,
+    world::{EndpointId, Origin, ResolvedName},
+};
+
+use super::{
+    limits::{Evicted, Limits},
+    owner::{Owner, Place},
 };
 
 /// Longest time that an answer holds, in seconds (RFC 8767 §4 finds seven days enough).
@@ -17,37 +22,28 @@ const LONGEST_TTL: u64 = 7 * 24 * 3600;
 /// How long an address is kept that was in use when its time was over, in seconds (cilium pkg/fqdn/namemanager/gc.go).
 const IN_USE: u64 = 120;
 
-/// What bounds a book.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Least time that an answer holds, in seconds: a shorter TTL counts as this (cilium's `--tofqdns-min-ttl`).
-    pub min_ttl: u32,
-    /// How long an address is kept beyond its TTL, in seconds, for who was answered just before. Cilium keeps it until it
-    /// next looks, once a minute.
-    pub grace: u32,
-    /// Addresses of one name (cilium's `--tofqdns-endpoint-max-ip-per-hostname`).
-    pub addresses_per_name: usize,
-    /// Names of one address.
-    pub names_per_address: usize,
-    /// Addresses of all names together; one that several names have counts for each.
-    pub addresses: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { min_ttl: 0, grace: 60, addresses_per_name: 1_000, names_per_address: 1_000, addresses: 200_000 }
-    }
-}
-
-/// An address whose names are others now.
+/// An address whose names are others now, or come from elsewhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
     /// The address; never IPv4-mapped.
     pub address: IpAddr,
-    /// All its names, in normal form and in order; none when it is forgotten.
-    pub names: Vec<Arc<str>>,
+    /// All its names, in normal form and in order, each with where it came from; none when it is forgotten.
+    pub names: Vec<(Arc<str>, Vec<Origin>)>,
     /// The names that it has no more.
     pub gone: Vec<Arc<str>>,
+}
+
+/// An answer to a question about a name.
+#[derive(Clone, Copy, Debug)]
+pub struct Answer<'a> {
+    /// The name.
+    pub name: &'a str,
+    /// Its addresses, each with its TTL in seconds.
+    pub addresses: &'a [(IpAddr, u32)],
+    /// Who asked whom.
+    pub origin: Origin,
+    /// Whether some policy in force selects the name.
+    pub selected: bool,
 }
 
 /// A name and all its addresses.
@@ -55,24 +51,23 @@ pub struct Change {
 pub struct Known {
     /// The name, in normal form.
     pub name: Arc<str>,
-    /// At least one address, in order, each with the time at which the answer's TTL is over, in seconds. It may be kept
-    /// longer.
-    pub addresses: Vec<(IpAddr, u64)>,
+    /// At least one address, in order.
+    pub addresses: Vec<KnownAddress>,
+}
+
+/// An address of a name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct KnownAddress {
+    /// The address.
+    pub address: IpAddr,
+    /// When the TTL of the answer that holds longest is over, in seconds. It may be kept longer.
+    pub expires: u64,
+    /// Where the answers came from; at least one.
+    pub origins: Vec<Origin>,
 }
 
 /// Addresses whose names change, each with the names that it loses.
-type Changed = BTreeMap<IpAddr, Vec<Arc<str>>>;
-
-/// Addresses that had to go before their time, since the book was opened, by the limit that was reached.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Evicted {
-    /// [`Limits::addresses_per_name`], with those of an answer that is too long by itself.
-    pub per_name: u64,
-    /// [`Limits::names_per_address`].
-    pub per_address: u64,
-    /// [`Limits::addresses`].
-    pub total: u64,
-}
+pub(super) type Changed = BTreeMap<IpAddr, Vec<Arc<str>>>;
 
 /// One line of the book.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,24 +78,32 @@ pub struct Listed {
     pub address: IpAddr,
     /// When the answer's TTL is over, in seconds. It may be kept longer.
     pub expires: u64,
+    /// Where the answer came from.
+    pub origin: Origin,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Entry {
+pub(super) struct Entry {
+    pub(super) origin: Origin,
     expires: u64,
     /// When it is looked at next.
-    until: u64,
+    pub(super) until: u64,
 }
 
-/// Names and their addresses. Of a name and address the latest answer that holds longest counts.
+/// Names and their addresses, by the endpoint that asked and the server that answered. Of a name, an address and an origin
+/// the latest answer that holds longest counts.
+///
+/// Each entry is its endpoint's: an endpoint that learns too much forgets what it learnt itself, and no other's. Where all
+/// together are too many, the one that has most makes room.
 #[derive(Debug, Default)]
 pub struct Book {
     pub(super) limits: Limits,
-    names: BTreeMap<Arc<str>, BTreeMap<IpAddr, Entry>>,
-    addresses: HashMap<IpAddr, BTreeSet<Arc<str>>>,
-    /// By the time at which each is looked at.
-    due: BTreeSet<(u64, Arc<str>, IpAddr)>,
-    evicted: Evicted,
+    /// The entries of an address are in order of their origins.
+    pub(super) names: BTreeMap<Arc<str>, BTreeMap<IpAddr, Vec<Entry>>>,
+    pub(super) addresses: HashMap<IpAddr, BTreeSet<Arc<str>>>,
+    pub(super) owners: BTreeMap<EndpointId, Owner>,
+    pub(super) total: usize,
+    pub(super) evicted: Evicted,
 }
 
 impl Book {
@@ -110,102 +113,114 @@ impl Book {
         Self { limits, ..Self::default() }
     }
 
-    /// Enters the addresses of an answer, each with its TTL in seconds. Gives the addresses whose names have changed:
-    /// new ones, and those that had to make room, always that whose time is over first. What this answer brought makes
-    /// room for nothing but itself.
-    pub fn learn(&mut self, name: &str, answer: &[(IpAddr, u32)], now: u64) -> Vec<Change> {
-        let name = normal(name);
-        if name.len() > LONGEST + 1 {
+    /// Enters the addresses of an answer. Gives the addresses whose names have changed: new ones, and those that had to make
+    /// room, always that of the same endpoint whose time is over first. What this answer brought makes room for nothing but
+    /// itself.
+    pub fn learn(&mut self, answer: &Answer<'_>, now: u64) -> Vec<Change> {
+        let name = normal(answer.name);
+        if name.len() > LONGEST + 1 || (!answer.selected && self.limits.unselected_ttl == 0) {
             return Vec::new();
         }
-        let name: Arc<str> =
-            self.names.get_key_value(name.as_str()).map_or_else(|| name.into(), |(known, _)| Arc::clone(known));
-        let mut answer: Vec<(IpAddr, u64)> =
-            answer.iter().map(|(ip, ttl)| (ip.to_canonical(), self.hold(*ttl))).collect();
+        let name = self.interned(name);
+        let hold = |ttl: u32| match answer.selected {
+            true => u64::from(ttl.max(self.limits.min_ttl)).min(LONGEST_TTL),
+            false => u64::from(ttl.min(self.limits.unselected_ttl)).min(LONGEST_TTL),
+        };
+        let mut addresses: Vec<(IpAddr, u64)> =
+            answer.addresses.iter().map(|(ip, ttl)| (ip.to_canonical(), hold(*ttl))).collect();
         // Of an address that is there twice the longer time counts.
-        answer.sort_unstable_by_key(|(address, ttl)| (*address, std::cmp::Reverse(*ttl)));
-        answer.dedup_by_key(|(address, _)| *address);
+        addresses.sort_unstable_by_key(|(address, ttl)| (*address, std::cmp::Reverse(*ttl)));
+        addresses.dedup_by_key(|(address, _)| *address);
         let most = self.limits.addresses_per_name.min(self.limits.addresses);
-        self.evicted.per_name += answer.len().saturating_sub(most) as u64;
-        answer.truncate(most);
+        let most = self.limits.addresses_per_endpoint.map_or(most, |own| own.min(most));
+        self.evicted.per_name += addresses.len().saturating_sub(most) as u64;
+        addresses.truncate(most);
         let mut changed = Changed::new();
-        for (address, ttl) in &answer {
-            self.enter(&name, *address, now.saturating_add(*ttl), &mut changed);
+        for (address, ttl) in &addresses {
+            self.enter(&name, *address, answer.origin, now.saturating_add(*ttl), &mut changed);
         }
-        let fresh: BTreeSet<IpAddr> = answer.iter().map(|(address, _)| *address).collect();
-        self.make_room(&name, &fresh, &mut changed);
+        let fresh: BTreeSet<IpAddr> = addresses.iter().map(|(address, _)| *address).collect();
+        self.make_room(&name, &fresh, answer.origin, &mut changed);
         self.changes(changed)
     }
 
-    fn hold(&self, ttl: u32) -> u64 {
-        u64::from(ttl.max(self.limits.min_ttl)).min(LONGEST_TTL)
+    fn interned(&self, name: String) -> Arc<str> {
+        self.names.get_key_value(name.as_str()).map_or_else(|| name.into(), |(known, _)| Arc::clone(known))
     }
 
-    fn enter(&mut self, name: &Arc<str>, address: IpAddr, expires: u64, changed: &mut Changed) {
+    /// Lets an answer that is known already hold longer, and does nothing else: for answers that wait until they are learnt
+    /// while others are forgotten.
+    pub fn renew(&mut self, answer: &Answer<'_>, now: u64) {
+        let Some((name, _)) = self.names.get_key_value(normal(answer.name).as_str()) else { return };
+        let name = Arc::clone(name);
+        for (address, ttl) in answer.addresses {
+            let address = address.to_canonical();
+            if self.entry(&name, address, &answer.origin).is_some() {
+                let ttl = u64::from(if answer.selected { *ttl } else { (*ttl).min(self.limits.unselected_ttl) });
+                let expires = now.saturating_add(ttl.min(LONGEST_TTL));
+                self.enter(&name, address, answer.origin, expires, &mut Changed::new());
+            }
+        }
+    }
+
+    fn entry(&mut self, name: &str, address: IpAddr, origin: &Origin) -> Option<&mut Entry> {
+        let entries = self.names.get_mut(name)?.get_mut(&address)?;
+        let place = entries.binary_search_by_key(origin, |entry| entry.origin).ok()?;
+        entries.get_mut(place)
+    }
+
+    fn enter(&mut self, name: &Arc<str>, address: IpAddr, origin: Origin, expires: u64, changed: &mut Changed) {
         let until = expires.saturating_add(self.limits.grace.into());
-        let entries = self.names.entry(Arc::clone(name)).or_default();
-        match entries.get_mut(&address) {
-            Some(entry) => {
+        let owner = self.owners.entry(origin.endpoint).or_default();
+        let entries = self.names.entry(Arc::clone(name)).or_default().entry(address).or_default();
+        let place = |until| Place { until, name: Arc::clone(name), address, origin };
+        match entries.binary_search_by_key(&origin, |entry| entry.origin) {
+            Ok(at) => {
+                let entry = &mut entries[at];
                 entry.expires = entry.expires.max(expires);
                 if entry.until < until {
-                    self.due.remove(&(entry.until, Arc::clone(name), address));
-                    self.due.insert((until, Arc::clone(name), address));
+                    owner.put_off(&place(entry.until), until);
                     entry.until = until;
                 }
             }
-            None => {
-                entries.insert(address, Entry { expires, until });
-                self.due.insert((until, Arc::clone(name), address));
+            Err(at) => {
+                entries.insert(at, Entry { origin, expires, until });
+                owner.add(place(until));
+                self.total += 1;
                 self.addresses.entry(address).or_default().insert(Arc::clone(name));
                 changed.entry(address).or_default();
             }
         }
     }
 
-    /// Evicts what is over the limits, but not what has just come.
-    fn make_room(&mut self, name: &Arc<str>, fresh: &BTreeSet<IpAddr>, changed: &mut Changed) {
-        while self.names.get(name).is_some_and(|entries| entries.len() > self.limits.addresses_per_name) {
-            let entries = self.names[name].iter().filter(|(address, _)| !fresh.contains(*address));
-            let Some(address) = entries.min_by_key(|(_, entry)| entry.until).map(|(address, _)| *address) else {
-                break;
-            };
-            self.evicted.per_name += 1;
-            self.remove(name, address, changed);
-        }
-        for address in fresh {
-            while self.addresses.get(address).is_some_and(|names| names.len() > self.limits.names_per_address) {
-                let others = self.addresses[address].iter().filter(|other| *other != name);
-                let first =
-                    others.min_by_key(|other| self.names.get(*other).and_then(|e| e.get(address)).map(|e| e.until));
-                let Some(other) = first.cloned() else { break };
-                self.evicted.per_address += 1;
-                self.remove(&other, *address, changed);
+    pub(super) fn remove(&mut self, place: &Place, changed: &mut Changed) {
+        let Place { name, address, origin, .. } = place;
+        let Some(known) = self.names.get_mut(name) else { return };
+        let Some(entries) = known.get_mut(address) else { return };
+        let Ok(at) = entries.binary_search_by_key(origin, |entry| entry.origin) else { return };
+        entries.remove(at);
+        self.total -= 1;
+        if let Some(owner) = self.owners.get_mut(&origin.endpoint) {
+            owner.remove(place);
+            if owner.len() == 0 {
+                self.owners.remove(&origin.endpoint);
             }
         }
-        while self.due.len() > self.limits.addresses {
-            let mut old = self.due.iter().filter(|(_, other, address)| other != name || !fresh.contains(address));
-            let Some((_, other, address)) = old.next().cloned() else { break };
-            self.evicted.total += 1;
-            self.remove(&other, address, changed);
+        let changed = changed.entry(*address).or_default();
+        if !entries.is_empty() {
+            return;
         }
-    }
-
-    fn remove(&mut self, name: &Arc<str>, address: IpAddr, changed: &mut Changed) {
-        if let Some(entries) = self.names.get_mut(name)
-            && let Some(entry) = entries.remove(&address)
-        {
-            self.due.remove(&(entry.until, Arc::clone(name), address));
-            if entries.is_empty() {
-                self.names.remove(name);
-            }
+        changed.push(Arc::clone(name));
+        known.remove(address);
+        if known.is_empty() {
+            self.names.remove(name);
         }
-        if let Some(names) = self.addresses.get_mut(&address) {
+        if let Some(names) = self.addresses.get_mut(address) {
             names.remove(name);
             if names.is_empty() {
-                self.addresses.remove(&address);
+                self.addresses.remove(address);
             }
         }
-        changed.entry(address).or_default().push(Arc::clone(name));
     }
 
     fn changes(&self, changed: Changed) -> Vec<Change> {
@@ -217,52 +232,87 @@ impl Book {
     /// addresses whose names have changed.
     pub fn expire(&mut self, now: u64, in_use: &dyn Fn(IpAddr) -> bool) -> Vec<Change> {
         let mut changed = Changed::new();
-        while let Some((until, name, address)) = self.due.first().filter(|(until, ..)| *until <= now).cloned() {
-            if in_use(address) {
+        let due: Vec<Place> = self
+            .owners
+            .values()
+            .flat_map(|owner| owner.due().take_while(|place| place.until <= now).cloned())
+            .collect();
+        for place in due {
+            if in_use(place.address) {
                 let later = now.saturating_add(IN_USE);
-                self.due.remove(&(until, Arc::clone(&name), address));
-                if let Some(entry) = self.names.get_mut(&name).and_then(|entries| entries.get_mut(&address)) {
+                if let Some(entry) = self.entry(&place.name, place.address, &place.origin) {
                     entry.until = later;
-                    self.due.insert((later, name, address));
+                }
+                if let Some(owner) = self.owners.get_mut(&place.origin.endpoint) {
+                    owner.put_off(&place, later);
                 }
             } else {
-                self.remove(&name, address, &mut changed);
+                self.remove(&place, &mut changed);
             }
         }
+        self.changes(changed)
+    }
+
+    /// Forgets addresses, whatever their time and their use. Gives those whose names have changed.
+    pub fn forget(&mut self, which: &dyn Fn(IpAddr) -> bool) -> Vec<Change> {
+        let mut changed = Changed::new();
+        let places: Vec<Place> =
+            self.owners.values().flat_map(|owner| owner.due().filter(|place| which(place.address)).cloned()).collect();
+        places.iter().for_each(|place| self.remove(place, &mut changed));
         self.changes(changed)
     }
 
     /// When something is due next, in seconds.
     #[must_use]
     pub fn due(&self) -> Option<u64> {
-        self.due.first().map(|(until, ..)| *until)
+        self.owners.values().filter_map(|owner| owner.due().next()).map(|place| place.until).min()
     }
 
-    /// The names of an address, in order.
+    /// The names of an address, in order, and where each came from.
     #[must_use]
-    pub fn names_of(&self, address: IpAddr) -> Vec<Arc<str>> {
-        self.addresses.get(&address).into_iter().flatten().cloned().collect()
+    pub fn names_of(&self, address: IpAddr) -> Vec<(Arc<str>, Vec<Origin>)> {
+        let names = self.addresses.get(&address).into_iter().flatten();
+        let origins = |name| self.names.get(name).and_then(|known: &BTreeMap<_, _>| known.get(&address));
+        names
+            .map(|name| (Arc::clone(name), origins(name).map(|entries| origins_of(entries)).unwrap_or_default()))
+            .collect()
     }
 
     /// All names with their addresses, for the compilation of policies.
     #[must_use]
     pub fn resolved(&self) -> Vec<ResolvedName> {
-        let of = |(name, entries): (&Arc<str>, &BTreeMap<IpAddr, Entry>)| ResolvedName {
+        let learnt = |(address, entries): (&IpAddr, &Vec<Entry>)| (*address, origins_of(entries));
+        let of = |(name, known): (&Arc<str>, &BTreeMap<IpAddr, Vec<Entry>>)| ResolvedName {
             name: name.to_string(),
-            addresses: entries.keys().copied().collect(),
+            learnt: known.iter().map(learnt).collect(),
+            ..ResolvedName::default()
         };
         self.names.iter().map(of).collect()
     }
 
-    /// Everything in it, by name and address.
+    /// All addresses in it, in no order.
+    pub fn all_addresses(&self) -> impl Iterator<Item = IpAddr> {
+        self.addresses.keys().copied()
+    }
+
+    /// Everything in it, by name, address and origin.
     pub fn list(&self) -> impl Iterator<Item = Listed> {
-        self.names.iter().flat_map(|(name, entries)| {
-            entries.iter().map(|(address, entry)| Listed {
-                name: Arc::clone(name),
-                address: *address,
-                expires: entry.expires,
-            })
+        self.names.iter().flat_map(|(name, known)| {
+            known
+                .iter()
+                .flat_map(move |(address, entries)| entries.iter().map(move |entry| listed(name, *address, entry)))
         })
+    }
+
+    /// What one endpoint learnt of a name in normal form.
+    pub fn learnt_by(&self, name: &str, endpoint: EndpointId) -> impl Iterator<Item = Listed> {
+        let known = self.names.get_key_value(name).into_iter();
+        known.flat_map(|(name, known)| known.iter().map(move |known| (name, known))).flat_map(
+            move |(name, (address, entries))| {
+                let own = entries.iter().filter(move |entry| entry.origin.endpoint == endpoint);
+                own.map(move |entry| listed(name, *address, entry))
+            },
+        )
     }
 
     /// A name, also if it is not in normal form.
@@ -280,7 +330,7 @@ impl Book {
         let mut number = 0;
         for entry in self.names.range::<str, _>((from, Bound::Unbounded)) {
             page.push(known(entry));
-            number += entry.1.len();
+            number += entry.1.values().map(Vec::len).sum::<usize>();
             if number >= addresses {
                 break;
             }
@@ -293,14 +343,10 @@ impl Book {
         let expires = listed.expires.min(now.saturating_add(LONGEST_TTL));
         if expires.saturating_add(self.limits.grace.into()) > now {
             let mut changed = Changed::new();
-            self.enter(&listed.name, listed.address, expires, &mut changed);
-            self.make_room(&listed.name, &BTreeSet::from([listed.address]), &mut changed);
+            let name = self.interned(listed.name.to_string());
+            self.enter(&name, listed.address, listed.origin, expires, &mut changed);
+            self.make_room(&name, &BTreeSet::from([listed.address]), listed.origin, &mut changed);
         }
-    }
-
-    /// Everything in it, by name.
-    pub(super) fn known(&self) -> impl Iterator<Item = Known> {
-        self.names.iter().map(known)
     }
 
     /// How many names there are.
@@ -309,10 +355,15 @@ impl Book {
         self.names.len()
     }
 
-    /// How many addresses there are, those of several names for each.
+    /// How many addresses there are, those of several names, endpoints or servers for each.
     #[must_use]
     pub fn addresses(&self) -> usize {
-        self.due.len()
+        self.total
+    }
+
+    /// How many of them each endpoint has.
+    pub fn by_endpoint(&self) -> impl Iterator<Item = (EndpointId, usize)> {
+        self.owners.iter().map(|(id, owner)| (*id, owner.len()))
     }
 
     /// What had to go before its time.
@@ -322,7 +373,19 @@ impl Book {
     }
 }
 
-fn known((name, entries): (&Arc<str>, &BTreeMap<IpAddr, Entry>)) -> Known {
-    let addresses = entries.iter().map(|(address, entry)| (*address, entry.expires)).collect();
-    Known { name: Arc::clone(name), addresses }
+fn origins_of(entries: &[Entry]) -> Vec<Origin> {
+    entries.iter().map(|entry| entry.origin).collect()
+}
+
+fn listed(name: &Arc<str>, address: IpAddr, entry: &Entry) -> Listed {
+    Listed { name: Arc::clone(name), address, expires: entry.expires, origin: entry.origin }
+}
+
+fn known((name, known): (&Arc<str>, &BTreeMap<IpAddr, Vec<Entry>>)) -> Known {
+    let address = |(address, entries): (&IpAddr, &Vec<Entry>)| KnownAddress {
+        address: *address,
+        expires: entries.iter().map(|entry| entry.expires).max().unwrap_or_default(),
+        origins: origins_of(entries),
+    };
+    Known { name: Arc::clone(name), addresses: known.iter().map(address).collect() }
 }

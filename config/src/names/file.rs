@@ -1,14 +1,20 @@
-//! A book as text: a line that says what it is, then one JSON object a name.
+//! A book as text: a line that says what it is, then one JSON object for each name, endpoint and server.
 
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
-use portcullis_rules::names::{LONGEST, normal};
+use portcullis_rules::{
+    names::{LONGEST, normal},
+    world::{EndpointId, Origin, Transport},
+};
 use serde::{Deserialize, Serialize};
 
-use super::book::{Book, Known, Limits, Listed};
+use super::{
+    Limits,
+    book::{Book, Listed},
+};
 
-/// The version that is written.
-const VERSION: u32 = 1;
+/// The version that is written. That before it did not know where answers came from, so nobody can tell for whom they count.
+const VERSION: u32 = 2;
 /// The kind that is written.
 const KIND: &str = "portcullis names";
 
@@ -19,11 +25,16 @@ struct Head {
     version: u32,
 }
 
-/// A name: when the TTL of each address is over, in seconds.
+/// What an endpoint was told of a name by a server: when the TTL of each address is over, in seconds.
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct Line {
     name: String,
+    endpoint: u32,
+    server: IpAddr,
+    port: u16,
+    transport: String,
+    known: bool,
     addresses: BTreeMap<IpAddr, u64>,
 }
 
@@ -38,10 +49,10 @@ pub struct Damaged {
 }
 
 impl Book {
-    /// What is known of one name, as a line of [`Book::to_text`]: appended there, it adds to what stands before.
+    /// What an endpoint learnt of one name, as lines of [`Book::to_text`]: appended there, they add to what stands before.
     #[must_use]
-    pub fn line(&self, name: &str) -> Option<String> {
-        self.get(name).and_then(line)
+    pub fn lines(&self, name: &str, endpoint: EndpointId) -> String {
+        lines(self.learnt_by(&normal(name), endpoint))
     }
 
     /// The book as text.
@@ -50,7 +61,7 @@ impl Book {
         let head = Head { kind: KIND.to_owned(), version: VERSION };
         // Text, numbers and addresses always have a JSON form.
         let mut text = serde_json::to_string(&head).unwrap_or_default() + "\n";
-        self.known().filter_map(line).for_each(|line| text.push_str(&line));
+        text.push_str(&lines(self.list()));
         text
     }
 
@@ -77,9 +88,16 @@ impl Book {
                     "the name is not in lower case with a dot at its end, or too long".to_owned(),
                 ));
             }
+            let transport = Transport::ALL.into_iter().find(|transport| transport.as_str() == line.transport);
+            let Some(transport) = transport.filter(|transport| matches!(transport, Transport::Tcp | Transport::Udp))
+            else {
+                return Err(damaged(number, format!("{:?} is no transport of DNS", line.transport)));
+            };
+            let (endpoint, server) = (EndpointId(line.endpoint), line.server.to_canonical());
+            let origin = Origin { endpoint, server, port: line.port, transport, known: line.known };
             let name: Arc<str> = line.name.into();
             for (address, expires) in line.addresses {
-                let listed = Listed { name: Arc::clone(&name), address: address.to_canonical(), expires };
+                let listed = Listed { name: Arc::clone(&name), address: address.to_canonical(), expires, origin };
                 book.restore(&listed, now);
             }
         }
@@ -87,7 +105,26 @@ impl Book {
     }
 }
 
-fn line(Known { name, addresses }: Known) -> Option<String> {
-    let line = Line { name: name.to_string(), addresses: addresses.into_iter().collect() };
-    serde_json::to_string(&line).ok().map(|line| line + "\n")
+/// A line for each name and origin.
+fn lines(listed: impl Iterator<Item = Listed>) -> String {
+    let (mut text, mut name) = (String::new(), None);
+    let mut by_origin: BTreeMap<Origin, BTreeMap<IpAddr, u64>> = BTreeMap::new();
+    for Listed { name: next, address, expires, origin } in listed {
+        if name.as_ref() != Some(&next) {
+            write(&mut text, name.replace(next).as_deref(), std::mem::take(&mut by_origin));
+        }
+        by_origin.entry(origin).or_default().insert(address, expires);
+    }
+    write(&mut text, name.as_deref(), by_origin);
+    text
+}
+
+fn write(text: &mut String, name: Option<&str>, by_origin: BTreeMap<Origin, BTreeMap<IpAddr, u64>>) {
+    let Some(name) = name else { return };
+    for (Origin { endpoint, server, port, transport, known }, addresses) in by_origin {
+        let (name, transport) = (name.to_owned(), transport.as_str().to_owned());
+        let line = Line { name, endpoint: endpoint.0, server, port, transport, known, addresses };
+        text.push_str(&serde_json::to_string(&line).unwrap_or_default());
+        text.push('\n');
+    }
 }

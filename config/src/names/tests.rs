@@ -2,7 +2,9 @@
 
 use std::net::IpAddr;
 
-use super::{Book, Change, Evicted, Limits};
+use portcullis_rules::world::{EndpointId, Origin, Transport};
+
+use super::{Answer, Book, Change, Evicted, Limits};
 
 fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
@@ -12,9 +14,18 @@ fn book(limits: Limits) -> Book {
     Book::new(Limits { grace: 0, ..limits })
 }
 
+/// What endpoint 1 is told by the server of the cluster.
 fn learn(book: &mut Book, name: &str, answer: &[(&str, u32)], now: u64) -> Vec<String> {
-    let answer: Vec<(IpAddr, u32)> = answer.iter().map(|(address, ttl)| (ip(address), *ttl)).collect();
-    shown(book.learn(name, &answer, now))
+    learn_of(book, 1, name, answer, now)
+}
+
+fn learn_of(book: &mut Book, endpoint: u32, name: &str, answer: &[(&str, u32)], now: u64) -> Vec<String> {
+    let addresses: Vec<(IpAddr, u32)> = answer.iter().map(|(address, ttl)| (ip(address), *ttl)).collect();
+    shown(book.learn(&Answer { name, addresses: &addresses, origin: origin(endpoint), selected: true }, now))
+}
+
+fn origin(endpoint: u32) -> Origin {
+    Origin { endpoint: EndpointId(endpoint), server: ip("10.0.0.53"), port: 53, transport: Transport::Udp, known: true }
 }
 
 fn expire(book: &mut Book, now: u64) -> Vec<String> {
@@ -22,7 +33,11 @@ fn expire(book: &mut Book, now: u64) -> Vec<String> {
 }
 
 fn shown(changes: Vec<Change>) -> Vec<String> {
-    changes.into_iter().map(|change| format!("{}: {}", change.address, change.names.join(" "))).collect()
+    changes.into_iter().map(|change| format!("{}: {}", change.address, names(&change).join(" "))).collect()
+}
+
+fn names(change: &Change) -> Vec<&str> {
+    change.names.iter().map(|(name, _)| &**name).collect()
 }
 
 fn list(book: &Book) -> Vec<String> {
@@ -146,17 +161,22 @@ fn a_book_is_read_as_it_was_written_but_for_what_is_over() {
 
 #[test]
 fn a_damaged_file_is_told_with_its_line_and_counts_for_nothing() {
-    let head = r#"{"kind":"portcullis names","version":1}"#;
+    let head = r#"{"kind":"portcullis names","version":2}"#;
+    let line = |name: &str, addresses: &str| {
+        let origin = r#""endpoint":1,"server":"10.0.0.53","port":53,"transport":"UDP","known":true"#;
+        format!("{{\"name\":\"{name}\",{origin},\"addresses\":{addresses}}}")
+    };
     for (text, wanted) in [
+        (format!("{head}\n{}", line("a.", "{}").replace("UDP", "SCTP")), "line 2: \"SCTP\" is no transport of DNS"),
         (String::new(), "line 1: the file is empty"),
         ("nonsense".to_owned(), "line 1: expected"),
-        (head.replace('1', "2"), "line 1: it is \"portcullis names\" of version 2, not"),
+        (head.replace('2', "1"), "line 1: it is \"portcullis names\" of version 1, not"),
         (head.replace("names", "numbers"), "line 1: it is \"portcullis numbers\""),
-        (format!("{head}\n{{\"name\":\"a.test.\",\"addresses\":{{\"192.0.2.1\":1}}}}\n{{\"na"), "line 3: EOF"),
-        (format!("{head}\n{{\"name\":\"a.test\",\"addresses\":{{}}}}"), "line 2: the name is not"),
-        (format!("{head}\n{{\"name\":\"A.\",\"addresses\":{{}}}}"), "line 2: the name is not"),
-        (format!("{head}\n{{\"name\":\"a.\",\"addresses\":{{\"somewhere\":1}}}}"), "line 2: invalid IP address"),
-        (format!("{head}\n{{\"name\":\"a.\",\"addresses\":{{}},\"more\":1}}"), "line 2: unknown field"),
+        (format!("{head}\n{}\n{{\"na", line("a.test.", "{\"192.0.2.1\":1}")), "line 3: EOF"),
+        (format!("{head}\n{}", line("a.test", "{}")), "line 2: the name is not"),
+        (format!("{head}\n{}", line("A.", "{}")), "line 2: the name is not"),
+        (format!("{head}\n{}", line("a.", "{\"somewhere\":1}")), "line 2: invalid IP address"),
+        (format!("{head}\n{}", line("a.", "{},\"more\":1")), "line 2: unknown field"),
     ] {
         let damaged = Book::from_text(&text, Limits::default(), 0).unwrap_err().to_string();
         assert!(damaged.starts_with(wanted), "{text:?}: {damaged}");
@@ -173,7 +193,9 @@ fn whoever_follows_is_told_which_names_an_address_has_lost() {
     let gone = |changes: Vec<Change>| -> Vec<String> {
         changes.into_iter().map(|change| format!("{} -{}", change.address, change.gone.join(" -"))).collect()
     };
-    assert_eq!(gone(book.learn("a.test", &[(ip("192.0.2.2"), 30)], 0)), ["192.0.2.1 -a.test.", "192.0.2.2 -"]);
+    let answer = [(ip("192.0.2.2"), 30)];
+    let answer = Answer { name: "a.test", addresses: &answer, origin: origin(1), selected: true };
+    assert_eq!(gone(book.learn(&answer, 0)), ["192.0.2.1 -a.test.", "192.0.2.2 -"]);
     assert_eq!(gone(book.expire(60, &|_| false)), ["192.0.2.1 -b.test.", "192.0.2.2 -a.test."]);
 }
 
@@ -181,17 +203,109 @@ fn whoever_follows_is_told_which_names_an_address_has_lost() {
 fn the_book_is_read_page_by_page() {
     let mut book = book(Limits::default());
     for (name, addresses) in [("a.test", 3), ("b.test", 1), ("c.test", 1), ("d.test", 2)] {
-        let answer: Vec<(IpAddr, u32)> = (1..=addresses).map(|last| (IpAddr::from([192, 0, 2, last]), 30)).collect();
-        book.learn(name, &answer, 100);
+        let addresses: Vec<(IpAddr, u32)> = (1..=addresses).map(|last| (IpAddr::from([192, 0, 2, last]), 30)).collect();
+        book.learn(&Answer { name, addresses: &addresses, origin: origin(1), selected: true }, 100);
     }
-    let names = |after: Option<&str>, most| -> Vec<String> {
+    let paged = |after: Option<&str>, most| -> Vec<String> {
         book.page(after, most).iter().map(|known| format!("{} {}", known.name, known.addresses.len())).collect()
     };
-    assert_eq!(names(None, 1), ["a.test. 3"]);
-    assert_eq!(names(None, 4), ["a.test. 3", "b.test. 1"]);
-    assert_eq!(names(Some("a.test."), 100), ["b.test. 1", "c.test. 1", "d.test. 2"]);
-    assert_eq!(names(Some("bb.test."), 1), ["c.test. 1"], "the name itself may be gone");
-    assert_eq!(names(Some("d.test."), 1), NOTHING);
-    assert_eq!(book.get("B.test").unwrap().addresses, [(ip("192.0.2.1"), 130)]);
+    assert_eq!(paged(None, 1), ["a.test. 3"]);
+    assert_eq!(paged(None, 4), ["a.test. 3", "b.test. 1"]);
+    assert_eq!(paged(Some("a.test."), 100), ["b.test. 1", "c.test. 1", "d.test. 2"]);
+    assert_eq!(paged(Some("bb.test."), 1), ["c.test. 1"], "the name itself may be gone");
+    assert_eq!(paged(Some("d.test."), 1), NOTHING);
+    let [known] = &book.get("B.test").unwrap().addresses[..] else { panic!("one address") };
+    assert_eq!((known.address, known.expires, &known.origins[..]), (ip("192.0.2.1"), 130, &[origin(1)][..]));
     assert_eq!(book.get("e.test"), None);
+}
+
+#[test]
+fn an_endpoint_that_learns_too_much_forgets_what_is_its_own() {
+    let limits =
+        Limits { addresses_per_name: 2, names_per_address: 2, addresses_per_endpoint: Some(4), ..Limits::default() };
+    let mut book = book(limits);
+    learn_of(&mut book, 1, "a.test", &[("192.0.2.1", 1)], 0);
+    for number in 1..100 {
+        let address = format!("198.51.100.{number}");
+        learn_of(&mut book, 2, "a.test", &[(&address, 9_000)], 0);
+        learn_of(&mut book, 2, &format!("n{number}.test"), &[("192.0.2.1", 9_000)], 0);
+        learn_of(&mut book, 2, &format!("m{number}.test"), &[(&address, 9_000)], 0);
+    }
+    let kept = |endpoint| book.by_endpoint().find(|(id, _)| *id == EndpointId(endpoint)).map(|(_, number)| number);
+    assert_eq!((kept(1), kept(2)), (Some(1), Some(4)));
+    assert!(list(&book).contains(&"a.test. 192.0.2.1 1".to_owned()), "{:?}", list(&book));
+    assert!(book.evicted().total == 0 && book.evicted().per_endpoint > 0);
+}
+
+#[test]
+fn whoever_has_most_makes_room_for_those_that_have_less() {
+    // By itself, and although each is within a limit of its own.
+    for addresses_per_endpoint in [None, Some(80)] {
+        let mut book = book(Limits { addresses: 200, addresses_per_endpoint, ..Limits::default() });
+        learn_of(&mut book, 1, "a.test", &[("192.0.2.1", 1), ("192.0.2.2", 1)], 0);
+        for number in 0..5_000_u16 {
+            let [high, low] = number.to_be_bytes();
+            let address = format!("198.51.{high}.{low}");
+            learn_of(&mut book, 2 + u32::from(number % 4), &format!("n{number}.test"), &[(&address, 9_000)], 0);
+        }
+        assert!((1..=200).contains(&book.addresses()), "{}", book.addresses());
+        let kept: Vec<String> = list(&book).into_iter().filter(|line| line.starts_with("a.test.")).collect();
+        assert_eq!(kept, ["a.test. 192.0.2.1 1", "a.test. 192.0.2.2 1"]);
+        learn_of(&mut book, 9, "late.test", &[("192.0.2.9", 1)], 0);
+        assert!(book.get("late.test").is_some(), "there is room for somebody new");
+        let others: Vec<usize> = book.by_endpoint().map(|(_, number)| number).filter(|number| *number > 2).collect();
+        let (least, most) = (others.iter().min().unwrap(), others.iter().max().unwrap());
+        assert!(most - least <= 1, "{others:?}");
+    }
+}
+
+#[test]
+fn names_that_nobody_selects_do_not_hold_for_long() {
+    for (unselected_ttl, ttl, expires) in [(3600, u32::MAX, Some(3600)), (3600, 30, Some(30)), (0, 30, None)] {
+        let mut book = book(Limits { unselected_ttl, min_ttl: 7_200, ..Limits::default() });
+        let addresses = [(ip("192.0.2.1"), ttl)];
+        book.learn(&Answer { name: "a.test", addresses: &addresses, origin: origin(1), selected: false }, 0);
+        assert_eq!(book.list().next().map(|listed| listed.expires), expires, "{ttl} of {unselected_ttl}");
+    }
+}
+
+#[test]
+fn each_origin_of_an_address_has_its_own_time_and_the_name_goes_with_the_last() {
+    let mut book = book(Limits::default());
+    learn_of(&mut book, 1, "a.test", &[("192.0.2.1", 10)], 0);
+    let change = |book: &mut Book, now| {
+        let changes = book.expire(now, &|_| false);
+        let [change] = &changes[..] else { panic!("{changes:?}") };
+        let origins = change.names.iter().flat_map(|(_, origins)| origins).map(|origin| origin.endpoint.0);
+        (origins.collect::<Vec<_>>(), change.gone.len())
+    };
+    assert_eq!(
+        learn_of(&mut book, 2, "a.test", &[("192.0.2.1", 20)], 0),
+        ["192.0.2.1: a.test."],
+        "from elsewhere, too"
+    );
+    assert_eq!(learn_of(&mut book, 2, "a.test", &[("192.0.2.1", 20)], 0), NOTHING);
+    let read = Book::from_text(&book.to_text(), Limits { grace: 0, ..Limits::default() }, 0).unwrap();
+    assert!(read.list().eq(book.list()));
+    assert_eq!(change(&mut book, 10), (vec![2], 0));
+    assert_eq!(change(&mut book, 20), (vec![], 1));
+}
+
+#[test]
+fn an_answer_that_waits_to_be_learnt_keeps_what_is_there_and_brings_nothing_new() {
+    let mut book = book(Limits::default());
+    learn(&mut book, "a.test", &[("192.0.2.1", 10)], 0);
+    let addresses = [(ip("192.0.2.1"), 30), (ip("192.0.2.2"), 30)];
+    book.renew(&Answer { name: "A.test", addresses: &addresses, origin: origin(1), selected: true }, 5);
+    book.renew(&Answer { name: "b.test", addresses: &addresses, origin: origin(1), selected: true }, 5);
+    book.renew(&Answer { name: "a.test", addresses: &addresses, origin: origin(2), selected: true }, 5);
+    assert_eq!(list(&book), ["a.test. 192.0.2.1 35"]);
+}
+
+#[test]
+fn addresses_are_forgotten_whatever_their_time() {
+    let mut book = book(Limits::default());
+    learn(&mut book, "a.test", &[("192.0.2.1", 10), ("192.0.2.2", 10)], 0);
+    assert_eq!(shown(book.forget(&|address| address == ip("192.0.2.1"))), ["192.0.2.1: "]);
+    assert_eq!(list(&book), ["a.test. 192.0.2.2 10"]);
 }

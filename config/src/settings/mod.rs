@@ -2,6 +2,7 @@
 
 mod admin;
 mod compilation;
+mod never_open;
 mod read;
 mod told;
 mod values;
@@ -20,6 +21,7 @@ pub(crate) use self::told::{open_connections_name, rules_to_proto};
 pub use self::{
     admin::{Admin, AdminAddress, AdminAddresses},
     compilation::Compilation,
+    never_open::NeverOpen,
     told::rules_from_proto,
 };
 use crate::{names, problem::Problem, yaml};
@@ -55,6 +57,8 @@ pub struct Settings {
     pub records: Records,
     /// `fqdn`: names that are learnt.
     pub fqdn: names::Limits,
+    /// `fqdn.neverOpen`: addresses that no name opens.
+    pub never_open: NeverOpen,
 }
 
 /// `api`.
@@ -116,8 +120,12 @@ pub struct Limits {
     pub http2: Http2Limits,
     /// `connections`: steered connections at the same time, of the whole node.
     pub connections: usize,
+    /// `connectionsPerEndpoint`: those of one endpoint; `None` is `auto`, as many as are still free.
+    pub connections_per_endpoint: Option<usize>,
     /// `flows`: clients' sockets that wait for datagrams of one server, of each worker.
     pub flows: usize,
+    /// `flowsPerEndpoint`: those of one endpoint; `None` is `auto`.
+    pub flows_per_endpoint: Option<usize>,
     /// `policyLabels`: different values of the label `policy` in metrics; further ones count as `other`.
     pub policy_labels: usize,
     /// `compilation`: what policies may take.
@@ -154,6 +162,8 @@ pub struct Http2Limits {
 /// `timeouts`; `None` is `off`, which only those take that may be so.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timeouts {
+    /// `firstByte`: from the connect to the first byte of a client that is to speak first.
+    pub first_byte: Option<Duration>,
     /// `head`: from a request's first byte to the end of its head.
     pub head: Duration,
     /// `expect`: a server's word that the body of a request may come (`Expect: 100-continue`).
@@ -221,6 +231,7 @@ impl Default for Settings {
             steering: Steering::default(),
             records: Records::default(),
             fqdn: names::Limits::default(),
+            never_open: NeverOpen::default(),
         }
     }
 }
@@ -250,7 +261,9 @@ impl Default for Limits {
             swallowed: 1 << 20,
             http2: Http2Limits::default(),
             connections: 100_000,
+            connections_per_endpoint: None,
             flows: 4_096,
+            flows_per_endpoint: None,
             policy_labels: 1_000,
             compilation: Compilation::default(),
         }
@@ -279,6 +292,7 @@ impl Default for Timeouts {
     fn default() -> Self {
         let seconds = Duration::from_secs;
         Self {
+            first_byte: Some(seconds(60)),
             head: seconds(10),
             expect: Some(seconds(1)),
             connect: seconds(5),

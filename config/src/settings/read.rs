@@ -5,8 +5,8 @@ use std::{num::NonZeroU16, path::PathBuf};
 use portcullis_rules::settings::{DenyScope, DenyWith, Deviations, Enforcement, Upgrades};
 
 use super::{
-    Admin, AdminAddress, AdminAddresses, Compilation, Http2Limits, Limits, OnProxyDown, Records, RecordsTo, Settings,
-    Steering, Timeouts, deviations_by_name, values,
+    Admin, AdminAddress, AdminAddresses, Compilation, Http2Limits, Limits, NeverOpen, OnProxyDown, Records, RecordsTo,
+    Settings, Steering, Timeouts, deviations_by_name, values,
 };
 use crate::{
     names,
@@ -51,7 +51,10 @@ pub(super) fn settings(tree: &Tree) -> Result<Settings, Vec<Problem>> {
             records(fields, &mut settings.records, problems);
         });
         section(&mut fields, "fqdn", &mut problems, |fields, problems| {
-            fqdn(fields, &mut settings.fqdn, &mut settings.rules.host_must_agree, problems);
+            fqdn(fields, &mut settings.fqdn, problems);
+            set(fields, "hostMustAgree", &mut settings.rules.host_must_agree, problems, truth);
+            set(fields, "serverMustAgree", &mut settings.rules.server_must_agree, problems, truth);
+            set(fields, "neverOpen", &mut settings.never_open, problems, never_open);
         });
         fields.finish(&[], &mut problems);
     }
@@ -202,7 +205,9 @@ fn limits(fields: &mut Fields<'_>, limits: &mut Limits, problems: &mut Vec<Probl
     set(fields, "swallowed", &mut limits.swallowed, problems, size);
     section(fields, "http2", problems, |fields, problems| http2(fields, &mut limits.http2, problems));
     set(fields, "connections", &mut limits.connections, problems, count);
+    set(fields, "connectionsPerEndpoint", &mut limits.connections_per_endpoint, problems, share);
     set(fields, "flows", &mut limits.flows, problems, count);
+    set(fields, "flowsPerEndpoint", &mut limits.flows_per_endpoint, problems, share);
     set(fields, "policyLabels", &mut limits.policy_labels, problems, count);
     section(fields, "compilation", problems, |fields, problems| {
         compilation(fields, &mut limits.compilation, problems);
@@ -243,6 +248,7 @@ fn http2(fields: &mut Fields<'_>, limits: &mut Http2Limits, problems: &mut Vec<P
 }
 
 fn timeouts(fields: &mut Fields<'_>, timeouts: &mut Timeouts, problems: &mut Vec<Problem>) {
+    set(fields, "firstByte", &mut timeouts.first_byte, problems, values::time_or_off);
     set(fields, "head", &mut timeouts.head, problems, values::time);
     set(fields, "expect", &mut timeouts.expect, problems, values::time_or_off);
     set(fields, "connect", &mut timeouts.connect, problems, values::time);
@@ -261,16 +267,43 @@ fn steering(fields: &mut Fields<'_>, steering: &mut Steering, problems: &mut Vec
     set(fields, "legPorts", &mut steering.leg_ports, problems, values::ports);
 }
 
-fn fqdn(fields: &mut Fields<'_>, limits: &mut names::Limits, host_must_agree: &mut bool, problems: &mut Vec<Problem>) {
+fn fqdn(fields: &mut Fields<'_>, limits: &mut names::Limits, problems: &mut Vec<Problem>) {
     let count = |field: &Field<'_>, problems: &mut Vec<Problem>| {
         field.number(1, MOST, problems).and_then(|number| usize::try_from(number).ok())
     };
-    set(fields, "hostMustAgree", host_must_agree, problems, truth);
     set(fields, "minTtl", &mut limits.min_ttl, problems, values::seconds);
+    set(fields, "unselectedTtl", &mut limits.unselected_ttl, problems, values::seconds);
     set(fields, "grace", &mut limits.grace, problems, values::seconds);
     set(fields, "addressesPerName", &mut limits.addresses_per_name, problems, count);
     set(fields, "namesPerAddress", &mut limits.names_per_address, problems, count);
+    set(fields, "addressesPerEndpoint", &mut limits.addresses_per_endpoint, problems, share);
     set(fields, "addresses", &mut limits.addresses, problems, count);
+}
+
+/// A number for one endpoint, or `auto`: as many as are still free.
+fn share(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Option<usize>> {
+    if matches!(&field.tree.value, Value::Text(text) if text == "auto") {
+        return Some(None);
+    }
+    if !matches!(&field.tree.value, Value::Integer(_)) {
+        problems.push(field.problem("is neither a number nor auto", "write auto, or a whole number without quotes"));
+        return None;
+    }
+    field.number(1, MOST, problems).and_then(|number| usize::try_from(number).ok()).map(Some)
+}
+
+/// Ranges, and `node`.
+fn never_open(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<NeverOpen> {
+    let mut never = NeverOpen { ranges: Vec::new(), node: false };
+    let before = problems.len();
+    for item in field.items(problems) {
+        match item.text(problems) {
+            Some("node") => never.node = true,
+            Some(text) => never.ranges.extend(values::range(&item, text, problems)),
+            None => {}
+        }
+    }
+    (problems.len() == before).then_some(never)
 }
 
 fn records(fields: &mut Fields<'_>, records: &mut Records, problems: &mut Vec<Problem>) {

@@ -28,6 +28,7 @@ pub(crate) fn rules_to_proto(settings: &Settings) -> proto::RuleSettings {
         deviations,
         allow_localhost,
         host_must_agree,
+        server_must_agree,
         extended_ip_protocols,
         bounds: _,
     } = *settings;
@@ -39,6 +40,7 @@ pub(crate) fn rules_to_proto(settings: &Settings) -> proto::RuleSettings {
         deviations: deviation_names(deviations).into_iter().map(str::to_owned).collect(),
         extended_ip_protocols,
         host_must_agree,
+        server_must_agree,
         deny_scope: deny_scope_name(deny_scope).to_owned(),
         http_upgrades: upgrades_name(upgrades).to_owned(),
         open_connections: open_connections_name(open_connections).to_owned(),
@@ -82,7 +84,7 @@ pub fn rules_from_proto(told: &proto::RuleSettings) -> Result<Settings, String> 
         let mut known = deviations_by_name(&mut deviations).into_iter();
         *known.find(|(word, _)| word == name).ok_or_else(|| unknown("deviation", name))?.1 = true;
     }
-    let proto::RuleSettings { allow_localhost, extended_ip_protocols, host_must_agree, .. } = *told;
+    let proto::RuleSettings { allow_localhost, extended_ip_protocols, host_must_agree, server_must_agree, .. } = *told;
     Ok(Settings {
         enforcement,
         deny_with,
@@ -92,6 +94,7 @@ pub fn rules_from_proto(told: &proto::RuleSettings) -> Result<Settings, String> 
         open_connections,
         deviations,
         host_must_agree,
+        server_must_agree,
         allow_localhost,
         extended_ip_protocols,
         // They say what is accepted, not what it means.
@@ -115,6 +118,7 @@ mod tests {
             deviations: Deviations::ALL,
             allow_localhost: false,
             host_must_agree: false,
+            server_must_agree: false,
             extended_ip_protocols: true,
             bounds: Bounds::default(),
         };

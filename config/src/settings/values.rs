@@ -1,6 +1,8 @@
 //! Sizes, times, paths and ranges as people write them.
 
-use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
+use std::{net::IpAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
+
+use ipnet::IpNet;
 
 use crate::{
     problem::Problem,
@@ -127,6 +129,18 @@ pub(super) fn ports(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Ra
         problems.push(field.problem(format!("{text:?} is no range of ports"), "write FIRST-LAST: \"10000-32767\""));
     }
     parsed
+}
+
+/// A range of addresses, or one address: `169.254.0.0/16`. Bits beyond its prefix are a slip.
+pub(super) fn range(field: &Field<'_>, text: &str, problems: &mut Vec<Problem>) -> Option<IpNet> {
+    let parsed = text.parse::<IpNet>().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
+    let mapped = |net: &IpNet| matches!(net, IpNet::V6(net) if net.addr().to_ipv4_mapped().is_some());
+    let sound = parsed.filter(|net| net.trunc() == *net && !mapped(net));
+    if sound.is_none() {
+        let remedy = "write node, an address or a range such as 169.254.0.0/16";
+        problems.push(field.problem(format!("{text:?} is no range of addresses"), remedy));
+    }
+    sound
 }
 
 /// Permission bits: `"0660"`, or `0o660` as YAML 1.2 has it.

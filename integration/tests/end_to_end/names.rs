@@ -5,6 +5,7 @@ mod expiry;
 mod failures;
 mod load;
 mod messages;
+mod neighbours;
 mod race;
 mod resolvers;
 mod world;

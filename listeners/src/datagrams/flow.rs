@@ -120,6 +120,10 @@ impl Flow {
         self.judge.destination
     }
 
+    pub(super) fn judge(&self) -> &Judge {
+        &self.judge
+    }
+
     /// Judges it again if there is a new snapshot. False: it is denied now.
     pub(super) fn refresh(&mut self, core: &mut Core) -> bool {
         core.renew();

@@ -20,6 +20,7 @@ use self::{
     gate::Gate,
 };
 use crate::{
+    share::fits,
     sockets::datagrams as sockets,
     ticket::Holder,
     worker::{Core, Door, Source, Table, Token},
@@ -40,6 +41,8 @@ pub(crate) struct Datagrams {
     gate: Gate,
     flows: Table<Flow>,
     by_key: HashMap<Key, Token, foldhash::fast::RandomState>,
+    /// How many flows each endpoint has.
+    by_endpoint: HashMap<EndpointId, usize, foldhash::fast::RandomState>,
     /// Deadlines, the next one first. Of a flow only the entry that it names counts.
     deadlines: BinaryHeap<Reverse<(u64, Token)>>,
     /// Scratch space for what the kernel says beside a datagram.
@@ -137,11 +140,14 @@ impl Datagrams {
             }
         }
         core.renew();
-        if !self.make_room(core) {
-            core.exit.limit("flows");
+        let (id, client, server) = key;
+        if !self.make_room(id, core) {
+            match self.flows.len() < core.options().flows {
+                true => core.endpoint_limit("flowsPerEndpoint", id),
+                false => core.exit.limit("flows"),
+            }
             return None;
         }
-        let (id, client, server) = key;
         let mut flow = match Flow::new(id, client, server, core) {
             Ok(flow) => flow,
             Err(Denial::Policy) => return None,
@@ -160,26 +166,34 @@ impl Datagrams {
             return None;
         }
         self.by_key.insert(key, token);
+        *self.by_endpoint.entry(id).or_default() += 1;
         Some((token, Box::new(flow)))
     }
 
-    /// Sees to it that there is room for one more flow: what only lingers goes before its time, the oldest first.
-    fn make_room(&mut self, core: &mut Core) -> bool {
+    fn has_room(&self, id: EndpointId, core: &Core) -> bool {
+        let own = self.by_endpoint.get(&id).copied().unwrap_or(0);
+        let options = core.options();
+        fits(own, self.flows.len(), options.flows, options.flows_per_endpoint)
+    }
+
+    /// Sees to it that there is room for one more flow of an endpoint: what only lingers goes before its time, the oldest
+    /// first. An endpoint that has its share takes nothing from others.
+    fn make_room(&mut self, id: EndpointId, core: &mut Core) -> bool {
         let most = core.options().flows;
         let mut others = Vec::new();
         for _ in 0..TURN {
-            if self.flows.len() < most {
+            if self.has_room(id, core) {
                 break;
             }
             let Some((token, flow)) = self.next_due(u64::MAX) else { break };
-            if flow.lingers() {
+            if flow.lingers() && (flow.endpoint == id || self.flows.len() >= most) {
                 self.release(token, flow, core);
             } else {
                 others.push((token, flow));
             }
         }
         others.into_iter().for_each(|(token, flow)| self.put_back(token, flow, core));
-        self.flows.len() < most
+        self.has_room(id, core)
     }
 
     /// Takes the flow whose deadline comes first, if it comes until then.
@@ -245,7 +259,7 @@ impl Datagrams {
             }
             Coming::Drop => {}
             Coming::Hold(number, lesson) => {
-                if core.learn(flow.endpoint, lesson, Holder::Flow(token, number)) {
+                if core.learn(flow.judge(), lesson, Holder::Flow(token, number)) {
                     flow.goes_on(core);
                     self.pass(flow, datagram, core);
                 } else {
@@ -304,6 +318,12 @@ impl Datagrams {
         let key = (flow.endpoint, flow.client, flow.server);
         if self.by_key.get(&key) == Some(&token) {
             self.by_key.remove(&key);
+        }
+        if let Some(own) = self.by_endpoint.get_mut(&flow.endpoint) {
+            *own = own.saturating_sub(1);
+            if *own == 0 {
+                self.by_endpoint.remove(&flow.endpoint);
+            }
         }
         flow.end(core);
         self.flows.release(token);

@@ -8,6 +8,10 @@ use std::{
 };
 
 use portcullis_codecs::{dns, lesson::Lesson, relay::Answer};
+use portcullis_rules::{
+    snapshot::{FlowKey, Snapshot},
+    world::Origin,
+};
 
 use super::{Judge, Pending};
 use crate::telemetry::{Event, Exit, Record, Reply, unix_nanos};
@@ -42,6 +46,13 @@ pub(crate) struct Due {
 }
 
 impl Judge {
+    /// Where an answer comes from that is read on it.
+    pub(crate) fn origin(&self, snapshot: Option<&Snapshot>) -> Origin {
+        let FlowKey { endpoint, transport, peer, port, .. } = self.key;
+        let known = snapshot.is_some_and(|snapshot| snapshot.endpoint_at(peer).is_some());
+        Origin { endpoint, server: peer, port, transport, known }
+    }
+
     /// Whether it is told of answers with more than their number.
     pub(super) fn tells_replies(&self) -> bool {
         self.protocol == dns::SCHEMA.protocol

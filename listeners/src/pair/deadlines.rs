@@ -17,6 +17,8 @@ const WINDING_MS: u64 = 10_000;
 /// What takes too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
+    /// The first byte of a client that is to speak first.
+    FirstByte,
     /// A request head.
     Head,
     /// The server's word, for which a request's body waits.
@@ -38,7 +40,8 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
+        Self::FirstByte,
         Self::Head,
         Self::Body,
         Self::Connect,
@@ -56,6 +59,8 @@ impl Kind {
 pub(super) struct Clocks {
     opened: u64,
     pub(super) moved: u64,
+    /// Nothing has come from the client yet.
+    pub(super) silent: bool,
     pub(super) head: Option<u64>,
     /// When the client's end was seen, read or not.
     pub(super) fin: Option<u64>,
@@ -72,6 +77,7 @@ impl Clocks {
         Self {
             opened: now,
             moved: now,
+            silent: true,
             head: None,
             fin: None,
             body: None,
@@ -103,6 +109,9 @@ impl Pair {
             Phase::Resetting => false,
         };
         let (since, limit) = match kind {
+            Kind::FirstByte if open && self.waits_for_the_client() => {
+                (self.clocks.opened, millis(timeouts.first_byte?))
+            }
             Kind::Head if open => (self.clocks.head?, millis(timeouts.head)),
             Kind::Body if open => (self.clocks.body?, millis(timeouts.expect?)),
             Kind::Connect if self.ends[Side::Upstream as usize].connecting => {
@@ -122,6 +131,11 @@ impl Pair {
             _ => return None,
         };
         Some(since.saturating_add(limit))
+    }
+
+    /// Whether the client is to speak first and has not. What is not judged is nobody's to wait for.
+    fn waits_for_the_client(&self) -> bool {
+        self.clocks.silent && self.relay.as_ref().is_some_and(|relay| relay.client_first())
     }
 
     /// The kinds that run and have no entry in the queue yet, with their deadlines. They count as having one now.
@@ -145,6 +159,7 @@ impl Pair {
     /// A deadline has passed.
     pub(crate) fn late(&mut self, kind: Kind, core: &mut Core) -> Fate {
         match kind {
+            Kind::FirstByte => Fate::Over(Outcome::FirstByteTimeout),
             Kind::Head => {
                 if self.ends[Side::Upstream as usize].is_full() {
                     // The server is slow, and so we do not read the client.

@@ -26,7 +26,7 @@ impl Pair {
         let Some(lesson) = relay.lesson() else { return false };
         self.lessons += 1;
         let number = self.lessons;
-        if core.learn(self.judge.key.endpoint, lesson, Holder::Pair(self.token, number)) {
+        if core.learn(&self.judge, lesson, Holder::Pair(self.token, number)) {
             relay.committed(true);
             return true;
         }

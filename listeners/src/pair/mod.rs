@@ -29,6 +29,7 @@ use self::{
 pub(crate) use self::{deadlines::Kind, outcome::Outcome};
 use crate::{
     judge::{Judge, Turn},
+    share::Taken,
     sockets,
     telemetry::metrics::Connect,
     worker::{Core, Token},
@@ -71,11 +72,13 @@ pub(crate) struct Pair {
     lessons: u64,
     /// The address that was learnt and is kept for this connection.
     in_use: Option<IpAddr>,
+    /// It counts as one of its endpoint for as long as it is there.
+    _taken: Taken,
 }
 
 impl Pair {
     /// Takes an accepted connection. It is to be registered before it is admitted.
-    pub(crate) fn new(token: Token, client: Socket, judge: Judge, now: u64) -> Self {
+    pub(crate) fn new(token: Token, client: Socket, judge: Judge, taken: Taken, now: u64) -> Self {
         Self {
             token,
             ends: [End::accepted(client), End::default()],
@@ -89,6 +92,7 @@ impl Pair {
             lesson: None,
             lessons: 0,
             in_use: None,
+            _taken: taken,
         }
     }
 
@@ -223,6 +227,7 @@ impl Pair {
         let result = match self.ends[side as usize].read(&mut buffer) {
             Ok(Read::Bytes(bytes)) => {
                 self.clocks.moved = core.now;
+                self.clocks.silent &= side != Side::Downstream;
                 // A policy may have come into force since this turn began, and the request after it.
                 match self.refresh(core) {
                     Some(outcome) => Err(outcome),

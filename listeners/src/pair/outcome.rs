@@ -23,6 +23,8 @@ pub(crate) enum Outcome {
     ConnectTimeout,
     /// The leg could not be made.
     ConnectFailed,
+    /// The client, which was to speak first, said nothing for too long.
+    FirstByteTimeout,
     /// Nothing moved for too long.
     IdleTimeout,
     /// Nothing moved for too long after one side had ended its stream.
@@ -54,6 +56,7 @@ impl Outcome {
             Self::ConnectUnreachable => "connect_unreachable",
             Self::ConnectTimeout => "connect_timeout",
             Self::ConnectFailed => "connect_failed",
+            Self::FirstByteTimeout => "first_byte_timeout",
             Self::IdleTimeout => "idle_timeout",
             Self::HalfClosedTimeout => "half_closed_timeout",
             Self::ClientGone => "client_gone",
@@ -65,8 +68,9 @@ impl Outcome {
         }
     }
 
-    /// Whether the sides learn of it by a reset.
+    /// Whether the sides learn of it by a reset. A client that never said anything has lost nothing: it sees an end, as
+    /// from a server that waited long enough.
     pub(crate) fn resets(self) -> bool {
-        self != Self::Closed
+        !matches!(self, Self::Closed | Self::FirstByteTimeout)
     }
 }

@@ -8,7 +8,7 @@ use portcullis_codecs::{
 };
 use portcullis_rules::{
     verdict::{Reason, RuleInfo},
-    world::Direction,
+    world::{Direction, Endpoint},
 };
 use prometheus_client::metrics::counter::Counter;
 
@@ -16,8 +16,8 @@ use crate::telemetry::{
     Telemetry,
     event::Event,
     metrics::{
-        ByteLabels, Connect, ConnectionLabels, LimitLabels, LossLabels, MismatchLabels, OffenceLabels, RcodeLabels,
-        VerdictLabels,
+        ByteLabels, Connect, ConnectionLabels, EndpointLimitLabels, LimitLabels, LossLabels, MismatchLabels,
+        OffenceLabels, RcodeLabels, VerdictLabels,
     },
     records::Record,
 };
@@ -182,6 +182,12 @@ impl Exit {
         self.telemetry.metrics.limits.get_or_create(&LimitLabels { limit }).inc();
     }
 
+    /// An endpoint has reached a limit that is its own.
+    pub(crate) fn endpoint_limit(&self, limit: &'static str, endpoint: Option<&Endpoint>) {
+        self.limit(limit);
+        self.telemetry.endpoint_limit(limit, endpoint);
+    }
+
     /// A datagram went nowhere.
     pub(crate) fn datagram_lost(&self, why: &'static str) {
         self.telemetry.metrics.datagrams_lost.get_or_create(&LossLabels { why }).inc();
@@ -229,6 +235,12 @@ impl Exit {
 }
 
 impl Telemetry {
+    /// Counts that an endpoint has reached a limit which is its own; `None` is one that is not known any more.
+    pub fn endpoint_limit(&self, limit: &'static str, endpoint: Option<&Endpoint>) {
+        let labels = EndpointLimitLabels { limit, endpoint: self.metrics.endpoint(endpoint) };
+        self.metrics.endpoint_limits.get_or_create(&labels).inc();
+    }
+
     pub(crate) fn verdict_counter(
         &self,
         protocol: &'static str,

@@ -5,6 +5,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use portcullis_rules::world::Endpoint;
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge},
@@ -61,6 +62,13 @@ pub(crate) struct OffenceLabels {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct LimitLabels {
     pub(crate) limit: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct EndpointLimitLabels {
+    pub(crate) limit: &'static str,
+    /// `namespace/name`.
+    pub(crate) endpoint: Arc<str>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -144,6 +152,7 @@ pub(crate) struct Metrics {
     pub(crate) connections: Family<ConnectionLabels, Counter>,
     pub(crate) offences: Family<OffenceLabels, Counter>,
     pub(crate) limits: Family<LimitLabels, Counter>,
+    pub(crate) endpoint_limits: Family<EndpointLimitLabels, Counter>,
     pub(crate) bytes: Family<ByteLabels, Counter>,
     pub(crate) header_mismatches: Family<MismatchLabels, Counter>,
     pub(crate) leg_retries: Counter,
@@ -155,6 +164,8 @@ pub(crate) struct Metrics {
     pub(crate) lost_records: Counter,
     /// Distinct pairs of policy and rule that have had a series.
     named: Mutex<HashSet<(Arc<str>, Arc<str>)>>,
+    /// Endpoints that have had a series.
+    limited: Mutex<HashSet<Arc<str>>>,
     most_named: usize,
     none: Arc<str>,
     other: Arc<str>,
@@ -175,6 +186,7 @@ impl Metrics {
             connections: Family::default(),
             offences: Family::default(),
             limits: Family::default(),
+            endpoint_limits: Family::default(),
             bytes: Family::default(),
             header_mismatches: Family::default(),
             leg_retries: Counter::default(),
@@ -185,6 +197,7 @@ impl Metrics {
             unlearnt: Counter::default(),
             lost_records: Counter::default(),
             named: Mutex::default(),
+            limited: Mutex::default(),
             most_named,
             none: Arc::from(""),
             other: Arc::from(OTHER),
@@ -212,6 +225,22 @@ impl Metrics {
         (Arc::clone(&self.other), Arc::clone(&self.other))
     }
 
+    /// The label of an endpoint, likewise.
+    pub(crate) fn endpoint(&self, endpoint: Option<&Endpoint>) -> Arc<str> {
+        let Some(endpoint) = endpoint else { return Arc::clone(&self.none) };
+        let name = format!("{}/{}", endpoint.namespace, endpoint.name);
+        let mut limited = self.limited.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = limited.get(name.as_str()) {
+            return Arc::clone(known);
+        }
+        if limited.len() < self.most_named {
+            let name: Arc<str> = name.into();
+            limited.insert(Arc::clone(&name));
+            return name;
+        }
+        Arc::clone(&self.other)
+    }
+
     pub(crate) fn register(&self, registry: &mut Registry) {
         let registry = registry.sub_registry_with_prefix("portcullis");
         registry.register("verdicts", "Verdicts about flows and requests", self.verdicts.clone());
@@ -221,6 +250,11 @@ impl Metrics {
         registry.register("connections", "Client connections that ended, and how", self.connections.clone());
         registry.register("offences", "What could not be relayed safely", self.offences.clone());
         registry.register("limits_hit", "Limits that were hit", self.limits.clone());
+        registry.register(
+            "endpoint_limits_hit",
+            "Limits of single endpoints that were hit, by the endpoint",
+            self.endpoint_limits.clone(),
+        );
         registry.register("bytes", "Bytes that were relayed, by the side they came from", self.bytes.clone());
         registry.register(
             "header_mismatches",

@@ -2,7 +2,7 @@
 
 use std::{io::Write, net::Shutdown, thread, time::Duration};
 
-use portcullis_rules::settings::DenyWith;
+use portcullis_rules::{settings::DenyWith, world::EndpointId};
 
 use crate::{
     Options,
@@ -194,6 +194,29 @@ fn nobody_is_let_in_above_the_limit_and_the_place_is_free_again_after() {
     let (mut third, mut server) = (rig.client(), rig.accept());
     third.write_all(b"hello").unwrap();
     expect(&mut server, "hello");
+}
+
+#[test]
+fn an_endpoint_that_takes_all_it_can_get_leaves_room_for_another() {
+    for most_own in [None, Some(5)] {
+        let options = Options { connections: 10, connections_per_endpoint: most_own, ..Options::default() };
+        let mut rig = Rig::with(options, &TelemetryOptions::default());
+        rig.publish(&Rules::NotEnforced);
+        let other = rig.open(EndpointId(8));
+        let mut hog = Vec::new();
+        for _ in 0..if most_own.is_some() { 5 } else { 6 } {
+            hog.push((rig.client(), rig.accept()));
+        }
+        assert_reset(&mut rig.client());
+        rig.await_metric(
+            r#"portcullis_endpoint_limits_hit_total{limit="connectionsPerEndpoint",endpoint="shop/server-0"} 1"#,
+        );
+        // Of the other one the rig's snapshot knows no policy and no endpoint: that it is denied tells that it was let in.
+        let mut client = std::net::TcpStream::connect(other).unwrap();
+        super::assert_reset(&mut client);
+        rig.await_metric(r#"portcullis_connections_total{direction="egress",outcome="denied"} 1"#);
+        assert!(!rig.metrics().contains(r#"limit="connections"}"#), "{}", rig.metrics());
+    }
 }
 
 #[test]

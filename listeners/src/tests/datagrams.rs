@@ -184,6 +184,34 @@ fn more_flows_than_allowed_are_counted_and_those_that_are_done_make_room() {
 }
 
 #[test]
+fn an_endpoint_has_no_more_flows_than_its_own_limit_although_the_worker_has_room() {
+    in_namespace(|namespace| {
+        let options = Options { flows: 100, flows_per_endpoint: Some(2), ..Options::default() };
+        let mut site = Site::new(options, namespace);
+        site.ask_by_name();
+        let clients: Vec<_> = (0..3).map(|_| client()).collect();
+        for client in &clients {
+            client.send_to(&question(1), site.vip).unwrap();
+        }
+        let (mut answer, leg) = site.arrived();
+        site.arrived();
+        let labels = crate::telemetry::metrics::LimitLabels { limit: "flowsPerEndpoint" };
+        let hit = site.telemetry.metrics.limits.get_or_create(&labels).clone();
+        let began = Instant::now();
+        while hit.get() == 0 {
+            assert!(began.elapsed() < PATIENCE, "the limit was never hit");
+            std::thread::yield_now();
+        }
+        // One that was answered makes room.
+        answer[2] |= 0x80;
+        site.server.send_to(&answer, leg).unwrap();
+        let last = client();
+        last.send_to(&question(7), site.vip).unwrap();
+        while site.arrived().0 != question(7) {}
+    });
+}
+
+#[test]
 fn an_end_waits_for_the_answers_to_what_has_come() {
     in_namespace(|namespace| {
         let mut site = Site::new(Options::default(), namespace);

@@ -18,10 +18,7 @@ use std::{
     io::{self, Read, Write},
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     os::fd::BorrowedFd,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex, atomic::Ordering},
     time::Duration,
 };
 
@@ -150,16 +147,7 @@ impl Rig {
         let telemetry = Arc::new(Telemetry::new(telemetry).unwrap());
         let workers = options.workers;
         let mut plane = DataPlane::start(options, Arc::new(NoKernel), None, Arc::clone(&telemetry)).unwrap();
-        let listeners = group(workers);
-        let address = sockets::original_destination(&listeners[0]).unwrap();
-        let places = listeners
-            .into_iter()
-            .map(|listener| {
-                let dial = Box::new(Detour { to: Arc::clone(&to), ways: Arc::clone(&ways) }) as Box<dyn Dial>;
-                Doorway { listeners: vec![listener], datagrams: Vec::new(), dial }
-            })
-            .collect();
-        plane.hand_out(ENDPOINT, places);
+        let address = open(&mut plane, ENDPOINT, workers, &to, &ways);
         Self {
             plane,
             telemetry,
@@ -173,6 +161,12 @@ impl Rig {
             own: OWN,
             generation: 0,
         }
+    }
+
+    /// One more endpoint, which has a listener of its own: where clients connect to it.
+    pub(super) fn open(&mut self, id: EndpointId) -> SocketAddr {
+        let workers = self.plane.shared().options.workers;
+        open(&mut self.plane, id, workers, &self.to, &self.ways)
     }
 
     /// With a policy in force.
@@ -233,7 +227,7 @@ impl Rig {
 
     /// Waits until so many connections are open.
     pub(super) fn await_active(&self, count: usize) {
-        let connections: &AtomicUsize = &self.plane.shared().connections;
+        let connections = &self.plane.shared().connections;
         let began = std::time::Instant::now();
         while connections.load(Ordering::Relaxed) != count {
             assert!(began.elapsed() < PATIENCE, "there never were {count} connections");
@@ -257,6 +251,23 @@ impl Rig {
             std::thread::yield_now();
         }
     }
+}
+
+fn open(
+    plane: &mut DataPlane,
+    id: EndpointId,
+    workers: usize,
+    to: &Arc<Mutex<SocketAddr>>,
+    ways: &Arc<Mutex<Vec<Way>>>,
+) -> SocketAddr {
+    let listeners = group(workers);
+    let address = sockets::original_destination(&listeners[0]).unwrap();
+    let doorway = |listener| {
+        let dial = Box::new(Detour { to: Arc::clone(to), ways: Arc::clone(ways) }) as Box<dyn Dial>;
+        Doorway { listeners: vec![listener], datagrams: Vec::new(), dial }
+    };
+    plane.hand_out(id, listeners.into_iter().map(doorway).collect());
+    address
 }
 
 fn group(workers: usize) -> Vec<Socket> {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use portcullis_codecs::lesson::Lesson;
-use portcullis_rules::{snapshot::Snapshot, world::EndpointId};
+use portcullis_rules::{snapshot::Snapshot, world::Origin};
 
 use crate::{
     Names, Options, Ticket,
@@ -27,7 +27,7 @@ const NEVER: u8 = 3;
 struct Teacher;
 
 impl Names for Teacher {
-    fn learn(&self, _: EndpointId, lesson: Lesson, _: Option<&Snapshot>, ticket: Ticket) -> bool {
+    fn learn(&self, _: Origin, lesson: Lesson, _: Option<&Snapshot>, ticket: Ticket) -> bool {
         let IpAddr::V4(first) = lesson.addresses[0].address else { panic!("no such answer is given") };
         match first.octets()[3] {
             KNOWN => {

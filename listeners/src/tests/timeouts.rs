@@ -104,6 +104,44 @@ fn wait(client: &mut std::net::TcpStream, time: Duration) {
 }
 
 #[test]
+fn a_client_that_is_to_speak_first_and_says_nothing_is_let_go_in_good_order() {
+    let rig = rig(Timeouts { first_byte: Some(SHORT), ..Timeouts::default() }, &Rules::Paths(&["/.*"]));
+    let (mut silent, mut slow) = (rig.client(), rig.client());
+    slow.write_all(get("/a").as_bytes()).unwrap();
+    let mut server = rig.accept();
+    expect(&mut server, &get("/a"));
+    super::assert_ended(&mut silent);
+    rig.await_metric(r#"portcullis_connections_total{direction="ingress",outcome="first_byte_timeout"} 1"#);
+    // Whoever has said something may be silent then.
+    wait(&mut slow, SHORT * 3);
+    server.write_all(answer("a").as_bytes()).unwrap();
+    expect(&mut slow, &answer("a"));
+    wait(&mut slow, SHORT * 3);
+    exchange(&mut slow, &mut server, "/b");
+}
+
+#[test]
+fn what_is_not_judged_may_be_silent_from_the_start() {
+    let rig = rig(Timeouts { first_byte: Some(SHORT), ..Timeouts::default() }, &Rules::NotEnforced);
+    let (mut client, mut server) = (rig.client(), rig.accept());
+    wait(&mut client, SHORT * 3);
+    server.write_all(b"220 ready").unwrap();
+    expect(&mut client, "220 ready");
+}
+
+#[test]
+fn deadlines_of_connections_that_are_gone_do_not_pile_up() {
+    let rig = rig(Timeouts::default(), &Rules::Paths(&["/.*"]));
+    let mut open = rig.client();
+    while rig.plane.shared().sweeps.load(std::sync::atomic::Ordering::Relaxed) < 2 {
+        drop(rig.client());
+    }
+    // The deadlines of those that are there are not lost with the others.
+    open.write_all(get("/a").as_bytes()).unwrap();
+    expect(&mut rig.accept(), &get("/a"));
+}
+
+#[test]
 fn a_silent_connection_is_reset_where_the_settings_say_so() {
     let rig = rig(Timeouts { idle: Some(SHORT), ..Timeouts::default() }, &Rules::NotEnforced);
     let (mut client, mut server) = (rig.client(), rig.accept());

@@ -1,6 +1,6 @@
 //! Taking connections in.
 
-use std::{fs::File, io, net::SocketAddr, sync::atomic::Ordering};
+use std::{fs::File, io, net::SocketAddr};
 
 use nix::sys::epoll::EpollFlags;
 use portcullis_codecs::relay::Side;
@@ -10,6 +10,7 @@ use socket2::Socket;
 use crate::{
     judge::Judge,
     pair::{Pair, turn_away},
+    share::Full,
     sockets,
     worker::{Core, Doors, Source, Worker},
 };
@@ -129,20 +130,26 @@ impl Worker {
 
     /// Registers a connection, then judges it: a change of policy in between finds it in the table.
     fn take_in(&mut self, id: EndpointId, socket: Socket, client: SocketAddr) {
-        let shared = &self.core.shared;
         let destination = sockets::original_destination(&socket);
-        if let (Some(probe), Ok(to)) = (&shared.options.probe, &destination)
+        if let (Some(probe), Ok(to)) = (&self.core.shared.options.probe, &destination)
             && probe.is_for(*to)
         {
             // Whoever does not read it in time learns nothing from it.
             let _ = sockets::send(&socket, &probe.answer);
             return;
         }
-        if shared.connections.fetch_add(1, Ordering::Relaxed) >= shared.options.connections {
-            shared.connections.fetch_sub(1, Ordering::Relaxed);
-            self.core.exit.limit("connections");
-            return turn_away(socket);
-        }
+        let Some(connections) = self.core.connections.get(&id) else { return turn_away(socket) };
+        let options = self.core.options();
+        let taken = match connections.take(options.connections, options.connections_per_endpoint) {
+            Ok(taken) => taken,
+            Err(full) => {
+                match full {
+                    Full::Node => self.core.exit.limit("connections"),
+                    Full::Endpoint => self.core.endpoint_limit("connectionsPerEndpoint", id),
+                }
+                return turn_away(socket);
+            }
+        };
         let token = self.table.reserve();
         let registered = destination
             .and_then(|to| self.core.register(&socket, token, Side::Downstream).map_err(Into::into).map(|()| to));
@@ -151,14 +158,13 @@ impl Worker {
             Err(error) => {
                 tracing::debug!(%error, %client, "a connection was lost while it was taken in");
                 self.table.release(token);
-                self.core.shared.connections.fetch_sub(1, Ordering::Relaxed);
                 return turn_away(socket);
             }
         };
         let mut judge = Judge::new(id, client, destination);
         judge.learns = self.core.learns();
         self.core.exit.opened();
-        self.table.put(token, Box::new(Pair::new(token, socket, judge, self.core.now)));
+        self.table.put(token, Box::new(Pair::new(token, socket, judge, taken, self.core.now)));
         self.with(token, |pair, core| pair.admit(core));
     }
 }

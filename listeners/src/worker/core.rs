@@ -21,6 +21,7 @@ use crate::{
     judge::{Court, Judge},
     options::Options,
     plane::{Mailbox, Shared},
+    share::Connections,
     telemetry::Exit,
     ticket::{Holder, Ticket},
     worker::Token,
@@ -42,6 +43,8 @@ pub(crate) struct Core {
     pub(crate) now: u64,
     pub(crate) output: Output,
     pub(crate) dials: HashMap<EndpointId, Box<dyn Dial>>,
+    /// How many connections each endpoint has, on all workers.
+    pub(crate) connections: HashMap<EndpointId, Arc<Connections>>,
     buffer: Vec<u8>,
     random: u64,
 }
@@ -57,6 +60,7 @@ impl Core {
             now: 0,
             output: Output::default(),
             dials: HashMap::new(),
+            connections: HashMap::new(),
             buffer: Vec::new(),
             random: RandomState::new().build_hasher().finish() | 1,
             shared,
@@ -120,9 +124,10 @@ impl Core {
     /// A connection to an address begins; if it was learnt, it is kept until [`Core::end_use`].
     pub(crate) fn begin_use(&self, address: IpAddr) -> Option<IpAddr> {
         let (names, snapshot) = (self.shared.names.as_ref()?, self.snapshot.as_ref()?);
-        snapshot.names_of(address)?;
-        names.opened(address);
-        Some(address)
+        snapshot.has_names(address).then(|| {
+            names.opened(address);
+            address
+        })
     }
 
     pub(crate) fn end_use(&self, address: Option<IpAddr>) {
@@ -136,10 +141,11 @@ impl Core {
         self.shared.names.is_some()
     }
 
-    /// Has what an answer to an endpoint teaches brought into force. True: it is; else whoever holds the answer is told.
-    pub(crate) fn learn(&self, endpoint: EndpointId, lesson: Lesson, holder: Holder) -> bool {
+    /// Has what an answer teaches brought into force. True: it is; else whoever holds the answer is told.
+    pub(crate) fn learn(&self, judge: &Judge, lesson: Lesson, holder: Holder) -> bool {
         let Some(names) = &self.shared.names else { return true };
-        names.learn(endpoint, lesson, self.snapshot.as_deref(), Ticket::new(Arc::clone(&self.mailbox), holder))
+        let snapshot = self.snapshot.as_deref();
+        names.learn(judge.origin(snapshot), lesson, snapshot, Ticket::new(Arc::clone(&self.mailbox), holder))
     }
 
     pub(crate) fn forget(&mut self, endpoint: EndpointId, leg: SocketAddr, to: SocketAddr) {
@@ -152,6 +158,12 @@ impl Core {
         if let Some(dial) = self.dials.get_mut(&endpoint) {
             dial.forget_datagrams(leg, to);
         }
+    }
+
+    /// An endpoint has reached a limit of its own.
+    pub(crate) fn endpoint_limit(&self, limit: &'static str, id: EndpointId) {
+        let endpoint = self.snapshot.as_deref().and_then(|snapshot| snapshot.endpoint(id));
+        self.exit.endpoint_limit(limit, endpoint.map(|endpoint| &**endpoint));
     }
 
     /// Registers a socket once for both directions, edge-triggered.

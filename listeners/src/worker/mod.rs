@@ -10,7 +10,7 @@ use std::{
     collections::{BinaryHeap, VecDeque},
     io,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, atomic::Ordering},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -30,7 +30,7 @@ use crate::{
     datagrams::Datagrams,
     options::millis,
     pair::{Fate, Kind, Outcome, Pair},
-    plane::{Command, Mailbox, Shared},
+    plane::{Command, Doorway, Mailbox, Opening, Shared},
     ticket::Holder,
 };
 
@@ -39,6 +39,8 @@ const EVENTS: usize = 256;
 /// Slots that are judged anew at a time after a change of policy, so that traffic does not wait for the walk. A pair
 /// that has an event before is judged anew first.
 const WALK: usize = 1024;
+/// Deadlines of pairs that are gone which are not looked for.
+const SLACK: usize = 4096;
 
 /// A worker.
 pub(crate) struct Worker {
@@ -157,8 +159,9 @@ impl Worker {
 
     fn obey(&mut self, command: Command) {
         match command {
-            Command::Open { id, listeners, datagrams, dial } => {
+            Command::Open(Opening { id, doorway: Doorway { listeners, datagrams, dial }, connections }) => {
                 self.core.dials.insert(id, dial);
+                self.core.connections.insert(id, connections);
                 for listener in listeners {
                     self.gate.open(id, listener, &self.core);
                 }
@@ -189,6 +192,7 @@ impl Worker {
         self.datagrams.close(id, &mut self.core);
         self.end_all(Outcome::Removed, |pair| pair.judge().key.endpoint == id);
         self.core.dials.remove(&id);
+        self.core.connections.remove(&id);
     }
 
     fn end_all(&mut self, outcome: Outcome, which: impl Fn(&Pair) -> bool) {
@@ -212,7 +216,6 @@ impl Worker {
         if let Fate::Over(outcome) = fate {
             pair.end(outcome, &mut self.core);
             self.table.release(token);
-            self.core.shared.connections.fetch_sub(1, Ordering::Relaxed);
             return;
         }
         if fate == Fate::Again && !std::mem::replace(&mut pair.queued, true) {
@@ -228,8 +231,8 @@ impl Worker {
     #[cfg(test)]
     fn note_footprint(&self, pair: &Pair) {
         let [last, most] = &self.core.shared.footprint;
-        last.store(pair.footprint(), Ordering::Relaxed);
-        most.fetch_max(pair.footprint(), Ordering::Relaxed);
+        last.store(pair.footprint(), std::sync::atomic::Ordering::Relaxed);
+        most.fetch_max(pair.footprint(), std::sync::atomic::Ordering::Relaxed);
     }
 
     /// The pairs that had more to do have one turn each; the walk goes on.
@@ -257,6 +260,7 @@ impl Worker {
 
     /// Ends what has taken too long.
     fn fire(&mut self) {
+        self.forget_deadlines();
         while let Some(Reverse((deadline, token, kind))) = self.deadlines.peek().copied() {
             if deadline > self.core.now {
                 break;
@@ -271,6 +275,21 @@ impl Worker {
                 }
             });
         }
+    }
+}
+
+impl Worker {
+    /// Drops the deadlines of pairs that are gone, once they are more than those that are there can have: a connection may
+    /// be over long before its hour is. Each call looks at no more than were added since the one before, times a few.
+    fn forget_deadlines(&mut self) {
+        if self.deadlines.len() < SLACK + 2 * Kind::ALL.len() * self.table.len() {
+            return;
+        }
+        #[cfg(test)]
+        self.core.shared.sweeps.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let table = &self.table;
+        self.deadlines
+            .retain(|Reverse((_, token, _))| table.at(token.slot()).is_some_and(|(known, _)| known == *token));
     }
 }
 

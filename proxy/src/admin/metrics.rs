@@ -31,7 +31,7 @@ pub struct RejectedLabels {
 /// Labels of `portcullis_fqdn_evicted_total`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct LimitLabel {
-    /// The setting below `fqdn`: `addressesPerName`, `namesPerAddress`, `addresses`.
+    /// The setting below `fqdn`: `addressesPerName`, `namesPerAddress`, `addressesPerEndpoint`, `addresses`.
     pub limit: &'static str,
 }
 
@@ -118,6 +118,10 @@ pub struct Names {
     pub evicted: Family<LimitLabel, Counter>,
     /// Lessons that could not be brought into force everywhere.
     pub untaught: Counter,
+    /// Addresses of answers that no name opens.
+    pub never: Counter,
+    /// Lessons that were not taken because their endpoint had its share of what waits.
+    pub refused: Counter,
 }
 
 impl Names {
@@ -145,14 +149,29 @@ impl Names {
             "Answers whose addresses could not be brought into force for every endpoint",
             self.untaught.clone(),
         );
+        registry.register(
+            "fqdn_never_open",
+            "Addresses in answers that were not learnt because no name opens them",
+            self.never.clone(),
+        );
+        registry.register(
+            "fqdn_refused",
+            "Answers that were not learnt because their endpoint had too many that wait",
+            self.refused.clone(),
+        );
         for (limit, _) in evictions(Evicted::default()) {
             drop(self.evicted.get_or_create(&LimitLabel { limit }));
         }
     }
 }
 
-fn evictions(evicted: Evicted) -> [(&'static str, u64); 3] {
-    [("addressesPerName", evicted.per_name), ("namesPerAddress", evicted.per_address), ("addresses", evicted.total)]
+fn evictions(evicted: Evicted) -> [(&'static str, u64); 4] {
+    [
+        ("addressesPerName", evicted.per_name),
+        ("namesPerAddress", evicted.per_address),
+        ("addressesPerEndpoint", evicted.per_endpoint),
+        ("addresses", evicted.total),
+    ]
 }
 
 /// Metrics of the configuration.

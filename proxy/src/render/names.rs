@@ -1,5 +1,7 @@
 //! Names that were learnt, as `get` shows them.
 
+use std::collections::BTreeSet;
+
 use portcullis_config::proto;
 use serde::Serialize;
 
@@ -23,12 +25,26 @@ pub struct Listed<'a> {
 struct Address<'a> {
     address: &'a str,
     expires: String,
+    origins: Vec<Origin<'a>>,
+}
+
+/// Which server gave an address, and who asked it.
+#[derive(Debug, Serialize)]
+struct Origin<'a> {
+    server: &'a str,
+    port: u32,
+    transport: &'a str,
+    endpoint: &'a str,
 }
 
 /// The names for scripts; times are in RFC 3339.
 #[must_use]
 pub fn listed(names: &[proto::LearntName]) -> Vec<Listed<'_>> {
     let address = |address: &'_ proto::LearntAddress| rfc3339(address.expires.saturating_mul(1_000_000_000));
+    fn origin(origin: &proto::AnswerOrigin) -> Origin<'_> {
+        let proto::AnswerOrigin { server, port, transport, endpoint, .. } = origin;
+        Origin { server, port: *port, transport, endpoint }
+    }
     names
         .iter()
         .map(|name| Listed {
@@ -37,7 +53,11 @@ pub fn listed(names: &[proto::LearntName]) -> Vec<Listed<'_>> {
             addresses: name
                 .addresses
                 .iter()
-                .map(|learnt| Address { address: &learnt.address, expires: address(learnt) })
+                .map(|learnt| Address {
+                    address: &learnt.address,
+                    expires: address(learnt),
+                    origins: learnt.origins.iter().map(origin).collect(),
+                })
                 .collect(),
         })
         .collect()
@@ -52,8 +72,10 @@ pub fn text(names: &[proto::LearntName], now: u64) -> String {
             Some(seconds) => span(seconds),
         };
         let selected = if name.selected { "yes" } else { "no" };
-        [plain(&name.name), plain(&address.address), holds, selected.to_owned()]
+        let servers: BTreeSet<String> = address.origins.iter().map(|origin| plain(&origin.server)).collect();
+        let servers = servers.into_iter().collect::<Vec<_>>().join(", ");
+        [plain(&name.name), plain(&address.address), holds, selected.to_owned(), servers]
     };
     let rows: Vec<_> = names.iter().flat_map(|name| name.addresses.iter().map(move |a| row(name, a))).collect();
-    table(["NAME", "ADDRESS", "HOLDS", "SELECTED"], &rows)
+    table(["NAME", "ADDRESS", "HOLDS", "SELECTED", "SERVERS"], &rows)
 }

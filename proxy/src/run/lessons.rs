@@ -20,12 +20,12 @@ use std::{
     },
 };
 
-use portcullis_config::names::{Book, Change, Known};
+use portcullis_config::names::{Answer, Book, Change, Known};
 use portcullis_rules::{
     names::normal,
-    snapshot::Snapshot,
+    snapshot::{KnownName, Snapshot},
     steering::{AddressChange, SteeringTable},
-    world::{Direction, EndpointId, ResolvedName},
+    world::{Direction, EndpointId, Origin, ResolvedName},
 };
 
 use crate::run::{
@@ -111,9 +111,10 @@ impl<K: Kernel> Lessons<K> {
     ///
     /// # Errors
     /// Some endpoint's kernel table has no room for it. Everything else is in force.
-    pub fn teach(&self, name: &str, answer: &[(IpAddr, u32)], now: u64) -> Result<bool, Untaught> {
+    pub fn teach(&self, name: &str, answer: &[(IpAddr, u32)], origin: Origin, now: u64) -> Result<bool, Untaught> {
         let mut room = self.room();
-        let changes = room.book.learn(name, answer, now);
+        let selected = room.snapshot.selects(name);
+        let changes = room.book.learn(&Answer { name, addresses: answer, origin, selected }, now);
         let brought = room.bring(name, &changes).map(|()| !changes.is_empty());
         drop(room);
         if self.followers.any() {
@@ -154,6 +155,31 @@ impl<K: Kernel> Lessons<K> {
         let mut room = self.room();
         let changes = room.book.expire(now, in_use);
         let brought = room.bring("what had its time", &changes).map(|()| changes.len());
+        drop(room);
+        if self.followers.any() {
+            self.followers.changed(gone(changes));
+        }
+        brought
+    }
+
+    /// Lets answers that wait to be taught hold for as long as they will, where they are known already: so that they can wait
+    /// while what has had its time is forgotten.
+    pub fn renew<'a>(&self, answers: impl Iterator<Item = (&'a str, Vec<(IpAddr, u32)>, Origin)>, now: u64) {
+        let mut room = self.room();
+        for (name, addresses, origin) in answers {
+            let selected = room.snapshot.selects(name);
+            room.book.renew(&Answer { name, addresses: &addresses, origin, selected }, now);
+        }
+    }
+
+    /// Forgets addresses that no name opens any more.
+    ///
+    /// # Errors
+    /// As of [`Lessons::expire`].
+    pub fn forget(&self, which: &dyn Fn(IpAddr) -> bool) -> Result<usize, Untaught> {
+        let mut room = self.room();
+        let changes = room.book.forget(which);
+        let brought = room.bring("what no name opens", &changes).map(|()| changes.len());
         drop(room);
         if self.followers.any() {
             self.followers.changed(gone(changes));
@@ -202,7 +228,7 @@ impl<K: Kernel> Lessons<K> {
         match room.since.take() {
             Some(since) => since.into_iter().for_each(|address| drop(room.teach_anew(&snapshot, address))),
             None => {
-                let all: BTreeSet<IpAddr> = room.book.list().map(|listed| listed.address).collect();
+                let all: Vec<IpAddr> = room.book.all_addresses().collect();
                 all.into_iter().for_each(|address| drop(room.teach_anew(&snapshot, address)));
             }
         }
@@ -289,8 +315,7 @@ impl<K: Kernel> Room<K> {
 
     fn teach_anew(&self, snapshot: &Snapshot, address: IpAddr) -> Vec<AddressChange> {
         let names = self.book.names_of(address);
-        let names: Vec<&str> = names.iter().map(|name| &**name).collect();
-        snapshot.learn(address, &names)
+        snapshot.learn_from(address, &known(&names))
     }
 
     /// Brings changes of the book into force.
@@ -300,8 +325,7 @@ impl<K: Kernel> Room<K> {
             if let Some(since) = &mut self.since {
                 since.insert(*address);
             }
-            let names: Vec<&str> = names.iter().map(|name| &**name).collect();
-            for change in self.snapshot.learn(*address, &names) {
+            for change in self.snapshot.learn_from(*address, &known(names)) {
                 by_endpoint.entry(change.endpoint).or_default().push(change);
             }
         }
@@ -363,6 +387,11 @@ impl<K: Kernel> Room<K> {
         self.look_for_lags();
         Ok(())
     }
+}
+
+/// The names of an address for the rules.
+fn known(names: &[(Arc<str>, Vec<Origin>)]) -> Vec<KnownName<'_>> {
+    names.iter().map(|(name, origins)| KnownName { name, origins }).collect()
 }
 
 /// The names that have lost an address.

@@ -99,6 +99,7 @@ pub fn data_plane(settings: &Settings) -> Options {
             http2: http2(&limits.http2),
         },
         timeouts: Timeouts {
+            first_byte: timeouts.first_byte,
             head: timeouts.head,
             expect: timeouts.expect,
             connect: timeouts.connect,
@@ -111,7 +112,9 @@ pub fn data_plane(settings: &Settings) -> Options {
         },
         leg_ports: settings.steering.leg_ports.clone(),
         connections: limits.connections,
+        connections_per_endpoint: limits.connections_per_endpoint,
         flows: limits.flows,
+        flows_per_endpoint: limits.flows_per_endpoint,
         mark: portcullis_redirect::MARK,
         mark_out: portcullis_redirect::MARK_OUT,
         ..Options::default()

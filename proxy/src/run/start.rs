@@ -84,7 +84,7 @@ pub async fn start(arguments: &RunArguments, settings: Settings, levels: Levels)
     let options = portcullis_listeners::Options { probe: Some(probe), ..settings::data_plane(&settings) };
     let workers = options.workers;
     let legs = Arc::new(KernelLegs(redirect.legs()));
-    let (pupil, desk) = Teacher::school();
+    let (pupil, desk) = Teacher::school(settings.never_open.clone());
     let plane = DataPlane::start(options, legs, Some(pupil), Arc::clone(&telemetry)).map_err(Failure::internal)?;
 
     let metrics = Metrics::default();

@@ -5,6 +5,8 @@
 //! taught or forgotten meanwhile. While the kernel lags behind for some endpoint, every answer is the teacher's.
 
 mod journal;
+mod memory;
+mod never;
 mod queue;
 mod recent;
 mod uses;
@@ -13,21 +15,31 @@ use std::{
     collections::{BTreeSet, HashSet},
     io,
     net::IpAddr,
-    path::Path,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread::{self, JoinHandle},
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use portcullis_codecs::lesson::Lesson;
-use portcullis_config::names::{Book, Limits};
+use portcullis_config::{names::Book, settings::NeverOpen};
 use portcullis_listeners::{Names, Ticket};
-use portcullis_rules::{snapshot::Snapshot, world::EndpointId};
+use portcullis_rules::{
+    snapshot::Snapshot,
+    world::{EndpointId, Origin},
+};
 
-use self::{journal::Journal, queue::Queue, recent::Recent, uses::Uses};
+pub use self::memory::Memory;
+use self::{
+    journal::Journal,
+    memory::Clock,
+    never::Never,
+    queue::{Item, Queue, Schedule},
+    recent::Recent,
+    uses::Uses,
+};
 use crate::{
     admin::metrics::Names as NameMetrics,
     run::{lessons::Lessons, open::Pace, ports::Kernel},
@@ -39,11 +51,12 @@ const EXPIRE: Duration = Duration::from_secs(1);
 /// Names whose time was renewed that are kept in mind until they are written down, all together.
 const RENEWED: usize = 16 * 1024;
 
-/// A lesson, and the answer that waits for it.
-type Word = (Lesson, Option<Held>);
-
-/// The ticket of an answer, and the endpoint that it is for.
-type Held = (EndpointId, Ticket);
+/// A lesson, where it came from, and the answer that waits for it.
+struct Word {
+    lesson: Lesson,
+    origin: Origin,
+    ticket: Option<Ticket>,
+}
 
 /// Numbers of moments: odd while something is taught or forgotten.
 #[derive(Debug, Default)]
@@ -75,25 +88,46 @@ pub struct Pupil {
     moments: Arc<Moments>,
     uses: Arc<Uses>,
     lags: Arc<OnceLock<Arc<AtomicBool>>>,
+    never: Arc<Never>,
+    counts: Arc<Counts>,
+}
+
+/// What the metrics are to be told.
+#[derive(Debug, Default)]
+struct Counts {
+    /// Addresses that no name opens.
+    never: AtomicU64,
+    /// Lessons that were not taken because of the share of their endpoint.
+    refused: AtomicU64,
 }
 
 impl Names for Pupil {
-    fn learn(&self, endpoint: EndpointId, lesson: Lesson, snapshot: Option<&Snapshot>, ticket: Ticket) -> bool {
+    fn learn(&self, origin: Origin, mut lesson: Lesson, snapshot: Option<&Snapshot>, ticket: Ticket) -> bool {
+        let all = lesson.addresses.len();
+        lesson.addresses.retain(|learnt| !self.never.contains(learnt.address));
+        if lesson.addresses.len() < all {
+            self.counts.never.fetch_add((all - lesson.addresses.len()) as u64, Ordering::Relaxed);
+            tracing::debug!(name = lesson.name, server = %origin.server, "an answer has addresses that no name opens");
+        }
+        if lesson.addresses.is_empty() {
+            ticket.void();
+            return true;
+        }
         let Some(snapshot) = snapshot else {
-            self.teach(lesson, Some((endpoint, ticket)));
+            self.teach(Word { lesson, origin, ticket: Some(ticket) });
             return false;
         };
         // Whatever nobody selects is noted for the day when somebody does.
         if !snapshot.selects(&lesson.name) {
             ticket.void();
-            self.remind(&lesson);
+            self.remind(&lesson, origin);
             return true;
         }
         let moment = self.moments.still();
-        if let Some(moment) = moment.filter(|_| is_in_force(&lesson, snapshot)) {
+        if let Some(moment) = moment.filter(|_| is_in_force(&lesson, &origin, snapshot)) {
             // What was in force may have had its time before the lesson was there to keep it.
-            if self.remind(&lesson)
-                && is_in_force(&lesson, snapshot)
+            if self.remind(&lesson, origin)
+                && is_in_force(&lesson, &origin, snapshot)
                 && self.moments.is_still(moment)
                 && !self.kernel_lags()
             {
@@ -101,7 +135,7 @@ impl Names for Pupil {
                 return true;
             }
         }
-        self.teach(lesson, Some((endpoint, ticket)));
+        self.teach(Word { lesson, origin, ticket: Some(ticket) });
         false
     }
 
@@ -116,9 +150,13 @@ impl Names for Pupil {
 
 impl Pupil {
     /// Tells whether the teacher will hear of it. If not, the ticket is lost, which is a failure.
-    fn teach(&self, lesson: Lesson, held: Option<Held>) -> bool {
-        let urgent = held.is_some();
-        self.words.put((lesson, held), urgent)
+    fn teach(&self, word: Word) -> bool {
+        let (owner, cost, urgent) = (word.origin.endpoint, word.lesson.addresses.len().max(1), word.ticket.is_some());
+        let told = self.words.put(Item { owner, cost, content: word }, urgent);
+        if !told {
+            self.counts.refused.fetch_add(1, Ordering::Relaxed);
+        }
+        told
     }
 
     /// Whether the kernel may lack what the snapshot says; before anybody teaches, it does.
@@ -127,12 +165,12 @@ impl Pupil {
     }
 
     /// The same for a lesson that nobody waits for. The teacher has heard of it if it was told in this second.
-    fn remind(&self, lesson: &Lesson) -> bool {
-        let mark = self.recent.mark(lesson);
+    fn remind(&self, lesson: &Lesson, origin: Origin) -> bool {
+        let mark = self.recent.mark(lesson, &origin);
         if self.recent.has(mark) {
             return true;
         }
-        let told = self.teach(lesson.clone(), None);
+        let told = self.teach(Word { lesson: lesson.clone(), origin, ticket: None });
         if told {
             self.recent.note(mark);
         }
@@ -140,50 +178,9 @@ impl Pupil {
     }
 }
 
-/// Whether the name of a lesson is known for each of its addresses.
-fn is_in_force(lesson: &Lesson, snapshot: &Snapshot) -> bool {
-    lesson.addresses.iter().all(|learnt| {
-        let names = snapshot.names_of(learnt.address);
-        names.is_some_and(|names| names.iter().any(|name| **name == *lesson.name))
-    })
-}
-
-/// The time of the book: it begins at the time of day and never jumps.
-#[derive(Clone, Copy, Debug)]
-struct Clock {
-    begin: u64,
-    began: Instant,
-}
-
-impl Clock {
-    fn new() -> Self {
-        let begin = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        Self { begin, began: Instant::now() }
-    }
-
-    fn now(&self) -> u64 {
-        self.begin + self.began.elapsed().as_secs()
-    }
-}
-
-/// Where what is known is written down, and by which clock.
-#[derive(Debug)]
-pub struct Memory {
-    journal: Journal,
-    clock: Clock,
-}
-
-impl Memory {
-    /// Reads what is written below a state directory: what was known when the node last ended. What cannot be read is
-    /// said, and begun anew.
-    ///
-    /// # Errors
-    /// Nothing can be written there.
-    pub fn open(state: &Path, limits: Limits) -> io::Result<(Book, Self)> {
-        let clock = Clock::new();
-        let (journal, book) = Journal::open(state, limits, clock.now())?;
-        Ok((book, Self { journal, clock }))
-    }
+/// Whether the name of a lesson is known for each of its addresses, by the same server and the same endpoint.
+fn is_in_force(lesson: &Lesson, origin: &Origin, snapshot: &Snapshot) -> bool {
+    lesson.addresses.iter().all(|learnt| snapshot.knows(learnt.address, &lesson.name, origin))
 }
 
 /// The thread that teaches.
@@ -193,13 +190,21 @@ pub struct Teacher {
 }
 
 impl Teacher {
-    /// Where lessons go before anybody teaches: they wait.
+    /// Where lessons go before anybody teaches: they wait. Some addresses no name opens.
     #[must_use]
-    pub fn school() -> (Arc<Pupil>, Desk) {
-        let desk = Desk::default();
-        let (words, moments) = (Arc::clone(&desk.words), Arc::clone(&desk.moments));
-        let (uses, lags) = (Arc::clone(&desk.uses), Arc::clone(&desk.lags));
-        (Arc::new(Pupil { words, recent: Recent::default(), moments, uses, lags }), desk)
+    pub fn school(never: NeverOpen) -> (Arc<Pupil>, Desk) {
+        let mut desk = Desk::default();
+        desk.never = Arc::new(Never::new(never));
+        let pupil = Pupil {
+            words: Arc::clone(&desk.words),
+            recent: Recent::default(),
+            moments: Arc::clone(&desk.moments),
+            uses: Arc::clone(&desk.uses),
+            lags: Arc::clone(&desk.lags),
+            never: Arc::clone(&desk.never),
+            counts: Arc::clone(&desk.counts),
+        };
+        (Arc::new(pupil), desk)
     }
 
     /// Ends, after what was learnt is written down.
@@ -220,6 +225,8 @@ pub struct Desk {
     moments: Arc<Moments>,
     uses: Arc<Uses>,
     lags: Arc<OnceLock<Arc<AtomicBool>>>,
+    never: Arc<Never>,
+    counts: Arc<Counts>,
 }
 
 impl Drop for Desk {
@@ -241,27 +248,38 @@ impl Desk {
         memory: Memory,
         metrics: NameMetrics,
     ) -> io::Result<Teacher> {
+        // What was learnt when other addresses were never opened, or were not the node's yet.
+        let never = Arc::clone(&self.never);
+        if let Err(error) = lessons.forget(&|address| never.contains(address)) {
+            tracing::error!("{error}; it is tried again");
+        }
         let words = Arc::clone(&self.words);
         self.lags.get_or_init(|| lessons.lags());
         let Memory { journal, clock } = memory;
         let (fresh, renewed, expired) = (Vec::new(), HashSet::new(), Instant::now());
-        let (looks, blind) = (Pace::default(), false);
-        let work = Work { desk: self, lessons, journal, clock, metrics, fresh, renewed, expired, looks, blind };
+        let (schedule, looks, blind) = (Schedule::default(), Pace::default(), false);
+        let work =
+            Work { desk: self, schedule, lessons, journal, clock, metrics, fresh, renewed, expired, looks, blind };
         let thread = thread::Builder::new().name("names".to_owned()).spawn(move || work.run())?;
         Ok(Teacher { words, thread: Some(thread) })
     }
 }
 
+/// A name, and the endpoint that learnt it.
+type Learnt = (String, EndpointId);
+
 struct Work<K> {
     desk: Desk,
+    /// What was taken and waits for its turn.
+    schedule: Schedule<Word>,
     lessons: Lessons<K>,
     journal: Journal,
     clock: Clock,
     metrics: NameMetrics,
     /// Names with other addresses than the journal knows.
-    fresh: Vec<String>,
+    fresh: Vec<Learnt>,
     /// Names that hold longer than the journal knows.
-    renewed: HashSet<String>,
+    renewed: HashSet<Learnt>,
     expired: Instant,
     /// How often it is looked which connections are open.
     looks: Pace,
@@ -271,12 +289,20 @@ struct Work<K> {
 
 impl<K: Kernel> Work<K> {
     fn run(mut self) {
-        let mut words = Vec::new();
-        while self.desk.words.take(&mut words, EXPIRE.saturating_sub(self.expired.elapsed())) {
+        let (mut inbox, mut turn) = (Vec::new(), Vec::new());
+        loop {
+            let idle = EXPIRE.saturating_sub(self.expired.elapsed());
+            let patience = if self.schedule.is_empty() { idle } else { Duration::ZERO };
+            let open = self.desk.words.take(&mut inbox, patience);
+            self.schedule.add(&mut inbox);
+            if !open && self.schedule.is_empty() {
+                break;
+            }
+            self.schedule.turn(&mut turn);
             let moments = Arc::clone(&self.desk.moments);
-            moments.change(|| self.teach_all(&mut words));
+            moments.change(|| turn.drain(..).for_each(|item| self.teach(item)));
             if self.expired.elapsed() >= EXPIRE {
-                self.expire(&mut words);
+                self.expire(&mut inbox);
             }
             self.note();
         }
@@ -284,45 +310,49 @@ impl<K: Kernel> Work<K> {
     }
 
     /// Only while the moments change.
-    fn teach_all(&mut self, words: &mut Vec<Word>) {
-        words.drain(..).for_each(|(lesson, held)| self.teach(lesson, held));
-    }
-
-    fn teach(&mut self, lesson: Lesson, held: Option<Held>) {
-        let answer: Vec<(IpAddr, u32)> = lesson.addresses.iter().map(|learnt| (learnt.address, learnt.ttl)).collect();
+    fn teach(&mut self, Item { owner, cost, content: Word { lesson, origin, ticket } }: Item<Word>) {
+        let answer = addresses(&lesson);
         let now = self.clock.now();
-        let taught = self.lessons.teach(&lesson.name, &answer, now);
+        let taught = self.lessons.teach(&lesson.name, &answer, origin, now);
         if let Err(error) = &taught {
             self.metrics.untaught.inc();
             tracing::error!("{error}; until it is, the endpoint is told of failures where it asks for that");
         }
-        if let Some((endpoint, ticket)) = held {
-            let settled = self.lessons.settle(endpoint, &answer);
+        if let Some(ticket) = ticket {
+            let settled = self.lessons.settle(owner, &answer);
             if let Err(reason) = &settled {
-                tracing::debug!(endpoint = endpoint.0, name = lesson.name, "an answer is not let go: {reason}");
+                tracing::debug!(endpoint = owner.0, name = lesson.name, "an answer is not let go: {reason}");
             }
             ticket.redeem(settled.is_ok());
         }
         match taught {
-            Ok(false) => drop(self.renewed.insert(lesson.name)),
-            Ok(true) | Err(_) => self.fresh.push(lesson.name),
+            Ok(false) => drop(self.renewed.insert((lesson.name, owner))),
+            Ok(true) | Err(_) => self.fresh.push((lesson.name, owner)),
         }
+        self.desk.words.done(owner, cost);
     }
 
-    /// Forgets what has had its time. All lessons that have come are taught before: one of them may be why an answer was
-    /// let go.
-    fn expire(&mut self, words: &mut Vec<Word>) {
+    /// Forgets what has had its time. What waits to be taught may be why an answer was let go, so it holds on.
+    fn expire(&mut self, inbox: &mut Vec<Item<Word>>) {
         self.expired = Instant::now();
         let Some(open) = self.open_addresses() else { return };
         let moments = Arc::clone(&self.desk.moments);
         moments.change(|| {
-            self.desk.words.take_now(words);
-            self.teach_all(words);
+            self.desk.words.take_now(inbox);
+            self.schedule.add(inbox);
+            let now = self.clock.now();
+            let waiting = self.schedule.all().map(|word| (&*word.lesson.name, addresses(&word.lesson), word.origin));
+            self.lessons.renew(waiting, now);
             let uses = &self.desk.uses;
             let in_use = |address| uses.are_there(address) || open.contains(&address);
-            match self.lessons.expire(self.clock.now(), &in_use) {
+            match self.lessons.expire(now, &in_use) {
                 Ok(_) => {}
                 Err(error) => tracing::error!("{error}; it is tried again"),
+            }
+            if self.desk.never.look()
+                && let Err(error) = self.lessons.forget(&|address| self.desk.never.contains(address))
+            {
+                tracing::error!("{error}; it is tried again");
             }
         });
         self.fresh.extend(self.renewed.drain());
@@ -357,10 +387,17 @@ impl<K: Kernel> Work<K> {
         }
         self.lessons.read(|book| {
             self.metrics.show(book);
-            self.journal.note(self.fresh.iter().map(String::as_str), book);
+            self.journal.note(self.fresh.iter().map(|(name, endpoint)| (name.as_str(), *endpoint)), book);
         });
         self.fresh.clear();
+        let counts = &self.desk.counts;
+        self.metrics.never.inc_by(counts.never.swap(0, Ordering::Relaxed));
+        self.metrics.refused.inc_by(counts.refused.swap(0, Ordering::Relaxed));
     }
+}
+
+fn addresses(lesson: &Lesson) -> Vec<(IpAddr, u32)> {
+    lesson.addresses.iter().map(|learnt| (learnt.address, learnt.ttl)).collect()
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use super::{
     identities::{Identity, Places},
     peers::Who,
     selectors::SelectorId,
+    trust::{TrustId, names_nobody_in_particular},
 };
 use crate::{
     bounds::Meter,
@@ -29,6 +30,10 @@ pub(crate) struct Class {
     /// The grants that it was made of.
     grants: Vec<GrantId>,
     answers: Vec<Flow>,
+    /// By answer, whether some grant that it is made of names somebody in particular.
+    particular: Vec<bool>,
+    /// Whose answers about names count here; `None`: anybody's.
+    trust: Option<TrustId>,
     /// Index of the answer for endpoints that some grant selects by itself.
     known: HashMap<Identity, usize, foldhash::fast::RandomState>,
     /// Index of the answer for all other known endpoints.
@@ -63,6 +68,16 @@ impl Class {
     /// The answer without regard to names.
     pub(crate) fn by_address(&self, who: Who) -> &Flow {
         &self.answers[self.index(who)]
+    }
+
+    /// Whether some grant that does not deny names somebody in particular, and selects this one.
+    pub(crate) fn names(&self, who: Who) -> bool {
+        self.particular[self.index(who)]
+    }
+
+    /// Whose answers about names count here; `None`: anybody's.
+    pub(crate) fn trust(&self) -> Option<TrustId> {
+        self.trust
     }
 
     /// Index of the answer without regard to names.
@@ -175,6 +190,8 @@ pub(crate) struct ClassKey {
     pub(crate) host: bool,
     /// What else would pass as it is is judged by a rule that allows everything, because names are learnt from it.
     pub(crate) overheard: bool,
+    /// Whose answers about names count, where some grant selects names and that is asked for.
+    pub(crate) trust: Option<TrustId>,
 }
 
 /// Makes classes; equal ones are one.
@@ -232,7 +249,24 @@ impl Classes {
             .map(|(net, selected)| (net, answers.index((union(&everybody, selected), false))))
             .collect();
         let learning = learning(&grants, key, &answers);
-        Class { grants: key.grants.clone(), answers: answers.flows, known, other, unknown, learning }
+        let mut particular = vec![false; answers.flows.len()];
+        for ((matching, _), index) in &answers.indices {
+            let named = |id: &GrantId| {
+                let grant = &grants[*id as usize];
+                !grant.deny && !names_nobody_in_particular(grant)
+            };
+            particular[*index] |= matching.iter().any(named);
+        }
+        Class {
+            grants: key.grants.clone(),
+            answers: answers.flows,
+            particular,
+            trust: key.trust,
+            known,
+            other,
+            unknown,
+            learning,
+        }
     }
 }
 

@@ -9,6 +9,7 @@ pub(crate) mod identities;
 pub(crate) mod peers;
 pub(crate) mod selectors;
 mod set;
+pub(crate) mod trust;
 mod weight;
 
 use std::{
@@ -25,6 +26,7 @@ use self::{
     identities::{Addresses, Identities, Identity, Places},
     peers::{Peers, Resolver, Who},
     selectors::SelectorId,
+    trust::{TrustId, Trusts, asks, names_nobody_in_particular},
 };
 use crate::{
     bounds::{Bounds, Meter, Overrun},
@@ -73,6 +75,8 @@ pub(crate) struct Side {
     pub(crate) speaks_of_icmp: bool,
     /// Open connections go on although they are denied or unjudged.
     pub(crate) keeps_open: bool,
+    /// Whose answers about names count here; `None`: anybody's.
+    pub(crate) trust: Option<TrustId>,
 }
 
 impl Side {
@@ -156,23 +160,42 @@ pub(crate) fn compile(world: &World, bounds: Bounds) -> Result<Compiled, Overrun
         subjects: HashMap::new(),
         places: &places,
         meter: &meter,
+        trusts: Trusts::default(),
     };
     let mut locals = Locals::default();
     for endpoint in &world.endpoints {
         let Some(id) = endpoint.local else { continue };
         let selecting = identities.of(endpoint).and_then(|identity| selecting.get(&identity));
-        let subject = binder.subject(endpoint, selecting.map_or(&[], Vec::as_slice));
+        let subject = binder.subject(endpoint, id, selecting.map_or(&[], Vec::as_slice));
+        if let Some(trust) = subject.side(Direction::Egress).and_then(|side| side.trust) {
+            binder.trusts.join(trust, id);
+        }
         locals.insert(id, (Arc::clone(endpoint), subject));
         within(&meter)?;
     }
     let selectors = lister.resolver.selectors;
-    let learner = (!selectors.is_empty()).then(|| Learner::new(selectors, binder.classes.decider, &locals));
+    let learner =
+        (!selectors.is_empty()).then(|| Learner::new(selectors, binder.classes.decider, binder.trusts, &locals));
     Ok(Compiled { addresses, places, locals, learner, automata })
 }
 
-/// What makes two endpoints be bound alike: the rules that select them, the ports that rules know by name, and whether
-/// they are the node itself or without labels yet.
-type SubjectKey = (Vec<usize>, Vec<Port>, bool, bool);
+/// What makes two endpoints be bound alike.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct SubjectKey {
+    /// The rules that select them.
+    selecting: Vec<usize>,
+    /// The ports that rules know by name.
+    ports: Vec<Port>,
+    /// They are the node itself.
+    host: bool,
+    /// They are without labels yet.
+    init: bool,
+    /// Only what this one was told itself counts for it, so nobody is bound as it is.
+    own: Option<EndpointId>,
+}
+
+/// Classes to be, each with its first port.
+type Keys = Vec<(u16, ClassKey)>;
 
 /// Brings rules and endpoints together.
 struct Binder<'w> {
@@ -181,6 +204,7 @@ struct Binder<'w> {
     grants: Arc<[Grant]>,
     classes: Classes,
     subjects: HashMap<SubjectKey, Arc<Subject>>,
+    trusts: Trusts,
     /// Protocols without ports that some policy names.
     extended: Vec<Transport>,
     places: &'w Places,
@@ -188,11 +212,12 @@ struct Binder<'w> {
 }
 
 impl Binder<'_> {
-    fn subject(&mut self, endpoint: &Endpoint, selecting: &[usize]) -> Arc<Subject> {
+    fn subject(&mut self, endpoint: &Endpoint, id: EndpointId, selecting: &[usize]) -> Arc<Subject> {
         let (host, init) = (endpoint.labels.has_reserved("host"), endpoint.labels.has_reserved("init"));
         let named = self.grants_of(selecting, Direction::Ingress).iter().any(|id| self.grant(*id).names_own_ports());
         let ports = if named { endpoint.ports.clone() } else { Vec::new() };
-        let key = (selecting.to_vec(), ports, host, init);
+        let own = self.asks_nobody_in_particular(selecting).then_some(id);
+        let key = SubjectKey { selecting: selecting.to_vec(), ports, host, init, own };
         if let Some(subject) = self.subjects.get(&key) {
             return Arc::clone(subject);
         }
@@ -217,7 +242,8 @@ impl Binder<'_> {
     }
 
     /// One direction (cilium pkg/policy/repository.go, `computePolicyEnforcementAndRules`).
-    fn side(&mut self, (selecting, ports, host, init): &SubjectKey, direction: Direction) -> Option<Side> {
+    fn side(&mut self, key: &SubjectKey, direction: Direction) -> Option<Side> {
+        let SubjectKey { selecting, ports, host, init, .. } = key;
         let sides = || selecting.iter().map(|rule| &self.rules[*rule].sides[direction as usize]);
         let spoken = sides().any(|side| side.speaks);
         let always = *init || self.settings.enforcement == Enforcement::Always;
@@ -235,15 +261,9 @@ impl Binder<'_> {
             let named = ports.iter().filter(|_| ingress);
             named.clone().find(|port| port.name == name && port.transport == transport).map(|port| port.port)
         };
-        let by_name = || grants.iter().any(|id| self.grant(*id).peers.have_names());
-        let overhears = !ingress && self.settings.deviations.names_without_dns_rule && by_name();
-        let mut unnamed: Option<Vec<(u16, Arc<Class>)>> = None;
-        let classes = Transport::ALL.map(|transport| {
-            // Protocols without ports that no policy names fare alike.
-            let alike = transport.is_extended() && !self.extended.contains(&transport);
-            if let Some(known) = unnamed.as_ref().filter(|_| alike) {
-                return known.clone();
-            }
+        let by_name = grants.iter().any(|id| self.grant(*id).peers.have_names());
+        let overhears = !ingress && self.settings.deviations.names_without_dns_rule && by_name;
+        let keys_of = |transport: Transport| -> Keys {
             let ranges = grants.iter().flat_map(|id| {
                 let ports = self.grants[*id as usize].ports(transport, own);
                 ports.into_iter().map(move |range| (*range.start(), *range.end(), *id))
@@ -255,18 +275,27 @@ impl Binder<'_> {
             });
             let overheard = overhears && matches!(transport, Transport::Tcp | Transport::Udp);
             let ranges = if overheard { set_apart(ranges, NAMES_PORT) } else { ranges };
-            let classes: Vec<_> = ranges
-                .into_iter()
-                .map(|(first, grants)| {
-                    let exact = self.exactly(&grants, transport, first);
-                    let overheard = overheard && first == NAMES_PORT;
-                    (first, self.classes.get(ClassKey { grants, exact, open, host: let_in, overheard }))
-                })
-                .collect();
-            if alike {
-                unnamed = Some(classes.clone());
-            }
-            classes
+            let key = |(first, grants): (u16, Vec<GrantId>)| {
+                let exact = self.exactly(&grants, transport, first);
+                let overheard = overheard && first == NAMES_PORT;
+                (first, ClassKey { grants, exact, open, host: let_in, overheard, trust: None })
+            };
+            ranges.into_iter().map(key).collect()
+        };
+        // Protocols without ports that no policy names fare alike.
+        let mut unnamed: Option<Keys> = None;
+        let keys =
+            Transport::ALL.map(|transport| match transport.is_extended() && !self.extended.contains(&transport) {
+                true => unnamed.get_or_insert_with(|| keys_of(transport)).clone(),
+                false => keys_of(transport),
+            });
+        let trust = (!ingress && by_name && self.settings.server_must_agree).then(|| self.trust(&keys, key.own));
+        let classes = keys.map(|keys| {
+            let class = |(first, key): (u16, ClassKey)| {
+                let named = key.grants.iter().any(|id| self.grant(*id).peers.have_names());
+                (first, self.classes.get(ClassKey { trust: trust.filter(|_| named), ..key }))
+            };
+            keys.into_iter().map(class).collect()
         });
         let mut allowed: Vec<Arc<Peers>> = Vec::new();
         let mut seen = BTreeSet::new();
@@ -277,7 +306,7 @@ impl Binder<'_> {
         }
         let speaks_of_icmp = grants.iter().any(|id| self.grant(*id).is_about_icmp());
         let keeps_open = self.keeps_open(selecting, direction);
-        Some(Side { classes, allowed, speaks_of_icmp, keeps_open })
+        Some(Side { classes, allowed, speaks_of_icmp, keeps_open, trust })
     }
 
     /// Whether all policies that speak of a direction keep what is open: together they deny, and none of them weakens another.
@@ -290,6 +319,31 @@ impl Binder<'_> {
             Some(_) => words.all(|word| word == OpenConnections::Keep),
             None => node == OpenConnections::Keep,
         }
+    }
+
+    /// Whose answers count for those that have these classes.
+    fn trust(&mut self, keys: &[Keys; Transport::ALL.len()], own: Option<EndpointId>) -> TrustId {
+        let mut classes = Vec::new();
+        for transport in [Transport::Tcp, Transport::Udp] {
+            let keys = &keys[transport as usize];
+            let lasts = keys.iter().skip(1).map(|(next, _)| next - 1).chain([u16::MAX]);
+            for ((first, key), last) in keys.iter().zip(lasts) {
+                if key.overheard || key.grants.iter().any(|id| asks(self.grant(*id))) {
+                    classes.push((transport, *first, last, self.classes.get(key.clone())));
+                }
+            }
+        }
+        self.trusts.number(classes, own)
+    }
+
+    /// Whether somebody may be asked about names who is not named, so that it could be anybody.
+    fn asks_nobody_in_particular(&self, selecting: &[usize]) -> bool {
+        let grants = self.grants_of(selecting, Direction::Egress);
+        let of = || grants.iter().map(|id| self.grant(*id)).filter(|grant| !grant.deny);
+        let heard = self.settings.deviations.names_without_dns_rule;
+        self.settings.server_must_agree
+            && of().any(|grant| grant.peers.have_names())
+            && (heard || of().any(|grant| asks(grant) && names_nobody_in_particular(grant)))
     }
 
     fn grant(&self, id: GrantId) -> &Grant {

@@ -51,6 +51,7 @@ pub fn lint(world: &World) -> Vec<Finding> {
     }
     merge::elements(&elements, &world.policies, &mut report);
     peers::names(&elements, &mut report);
+    peers::servers(&elements, &mut report);
     let mut findings = report.findings;
     findings.sort_by(|a, b| (a.policy, a.check.code).cmp(&(b.policy, b.check.code)));
     findings

@@ -6,7 +6,7 @@ use crate::{
     labels::{NAMESPACE, Operator, Requirement, Selector},
     lint::{
         Report, cover,
-        element::{Element, Peers},
+        element::{Element, Peer, Peers},
     },
     names::NamePattern,
     policy::{CidrSet, Entity, FqdnSelector, L7Rules, Matcher, Predicate},
@@ -124,6 +124,36 @@ fn cidrs(element: &Element<'_>, world: &World, report: &mut Report<'_>) {
 fn address(name: &FqdnSelector) -> Option<std::net::IpAddr> {
     let (FqdnSelector::Name(text) | FqdnSelector::Pattern(text)) = name;
     text.trim_end_matches('.').parse().ok()
+}
+
+/// Looks for DNS rules that name no server, where names are followed.
+pub(super) fn servers(elements: &[Element<'_>], report: &mut Report<'_>) {
+    for element in elements.iter().filter(|element| element.direction == Direction::Egress && !element.deny) {
+        let asks = || element.l7().any(|(_, _, l7)| l7.schema.nature.teaches);
+        let follows = |other: &&Element<'_>| {
+            !other.deny
+                && other.entry.fqdns.as_ref().is_some_and(|names| !names.is_empty())
+                && cover::meet(element, other)
+        };
+        if names_nobody(&element.peers) && asks() && elements.iter().any(|other| follows(&other)) {
+            let message = "anybody may be asked for names, and names open addresses here";
+            report.add("PL112", element.policy, element.path.clone(), message);
+        }
+    }
+}
+
+/// Whether peers are everybody, or all addresses there are.
+fn names_nobody(peers: &Peers) -> bool {
+    let wide = |peer: &Peer| match peer {
+        Peer::Cidr(cidr, _) => cidr.prefix_len() == 0,
+        Peer::Entity(entity) => matches!(entity, Entity::All | Entity::World | Entity::WorldIpv4 | Entity::WorldIpv6),
+        _ => false,
+    };
+    match peers {
+        Peers::Nobody => false,
+        Peers::Anybody => true,
+        Peers::Listed(peers) => peers.iter().any(wide),
+    }
 }
 
 /// Looks for names that no DNS rule lets through.

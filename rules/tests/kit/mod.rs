@@ -213,7 +213,11 @@ pub fn fqdns(names: &[&str]) -> Entry {
 
 /// A name that was resolved.
 pub fn resolved(name: &str, addresses: &[&str]) -> ResolvedName {
-    ResolvedName { name: name.to_owned(), addresses: addresses.iter().map(|address| ip(address)).collect() }
+    ResolvedName {
+        name: name.to_owned(),
+        addresses: addresses.iter().map(|address| ip(address)).collect(),
+        ..ResolvedName::default()
+    }
 }
 
 pub fn entities(entities: &[Entity]) -> Entry {

@@ -1,15 +1,18 @@
 //! What a running node has in force, asked over its API.
 
+use std::sync::Arc;
+
 use portcullis_config::{
     documents::{self, Told},
-    proto::{LearntName, ListNamesRequest, ListRequest, ListResponse, ResourceType},
+    proto::{AnswerOrigin, LearntAddress, LearntName, ListNamesRequest, ListRequest, ListResponse, ResourceType},
 };
-use portcullis_rules::world::ResolvedName;
+use portcullis_rules::world::{Endpoint, EndpointId, Origin, ResolvedName};
 
 use crate::{
     cli::{
         client,
         exit::{Exit, Failure},
+        explain::town::transport_of,
     },
     output::{Output, plain},
 };
@@ -27,6 +30,7 @@ pub(super) fn fetch(server: &str, output: &mut Output) -> Result<Told, Failure> 
         let remedy = "the node is of another version: compare `portcullis --version` on both sides";
         Failure::new(Exit::Usage, format!("the node's answer cannot be read: {reason}"), remedy)
     })?;
+    let resolved = |learnt| resolved(learnt, &told.loaded.world.endpoints);
     told.loaded.world.names = names.into_iter().map(resolved).collect();
     output.say(format_args!("asked the node at {}, revision {}", plain(server), told.revision));
     Ok(told)
@@ -42,7 +46,23 @@ async fn ask(server: &str) -> Result<(ListResponse, Vec<LearntName>), Failure> {
 }
 
 /// An address that is none is not known.
-fn resolved(learnt: LearntName) -> ResolvedName {
-    let addresses = learnt.addresses.iter().filter_map(|learnt| learnt.address.parse().ok()).collect();
-    ResolvedName { name: learnt.name, addresses }
+fn resolved(learnt: LearntName, endpoints: &[Arc<Endpoint>]) -> ResolvedName {
+    let origin = |told: &AnswerOrigin| {
+        let named = |known: &&Arc<Endpoint>| format!("{}/{}", known.namespace, known.name) == told.endpoint;
+        // One that is not there any more asks about nothing.
+        let endpoint = endpoints.iter().find(named).and_then(|known| known.local).unwrap_or(EndpointId(u32::MAX));
+        let transport = transport_of(&told.transport).ok()?;
+        let (server, port) = (told.server.parse().ok()?, u16::try_from(told.port).ok()?);
+        Some(Origin { endpoint, server, port, transport, known: told.known })
+    };
+    // A node that does not tell from where has one cache for all.
+    let (learnt_from, given): (Vec<&LearntAddress>, Vec<_>) =
+        learnt.addresses.iter().partition(|told| !told.origins.is_empty());
+    let addresses = given.into_iter().filter_map(|told| told.address.parse().ok()).collect();
+    let address = |told: &LearntAddress| {
+        let origins: Vec<Origin> = told.origins.iter().filter_map(origin).collect();
+        Some((told.address.parse().ok()?, origins)).filter(|(_, origins)| !origins.is_empty())
+    };
+    let learnt_from = learnt_from.into_iter().filter_map(address).collect();
+    ResolvedName { name: learnt.name, addresses, learnt: learnt_from }
 }

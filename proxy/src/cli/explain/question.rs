@@ -150,11 +150,14 @@ impl Scene {
         if let Some(name) = text.strip_prefix("fqdn:") {
             let normal = names::normal(name);
             let known = self.world.names.iter().find(|known| known.name == normal);
-            if let Some(address) = known.and_then(|known| known.addresses.first()) {
-                return Ok((*address, name.to_owned()));
+            let first = |known: &ResolvedName| {
+                known.addresses.first().or(known.learnt.first().map(|(first, _)| first)).copied()
+            };
+            if let Some(address) = known.and_then(first) {
+                return Ok((address, name.to_owned()));
             }
             let address = self.town.give();
-            self.world.names.push(ResolvedName { name: normal, addresses: vec![address] });
+            self.world.names.push(ResolvedName { name: normal, addresses: vec![address], ..ResolvedName::default() });
             return Ok((address, name.to_owned()));
         }
         if let Ok(address) = address(text) {

@@ -35,7 +35,8 @@ impl Town {
         let mut town = Self { namespaces: input.namespaces.clone(), ..Self::default() };
         for (name, addresses) in &input.dns_cache {
             let addresses = addresses.iter().map(|text| address(text)).collect::<Result<_, _>>()?;
-            town.world.names.push(ResolvedName { name: portcullis_rules::names::normal(name), addresses });
+            let name = portcullis_rules::names::normal(name);
+            town.world.names.push(ResolvedName { name, addresses, ..ResolvedName::default() });
         }
         for (text, entity) in &input.externals {
             let address = address(text)?;

@@ -65,6 +65,7 @@ impl<'a> Scene<'a> {
         let known = |(name, addresses): (&String, &Vec<IpAddr>)| ResolvedName {
             name: names::normal(name),
             addresses: addresses.iter().map(IpAddr::to_canonical).collect(),
+            ..ResolvedName::default()
         };
         world.names.extend(spec.names.iter().map(known));
         let next = u32::try_from(world.endpoints.len()).unwrap_or(u32::MAX).saturating_add(1);
@@ -176,7 +177,7 @@ impl<'a> Scene<'a> {
             return *address;
         }
         let address = self.town.give();
-        self.world.names.push(ResolvedName { name: normal, addresses: vec![address] });
+        self.world.names.push(ResolvedName { name: normal, addresses: vec![address], ..ResolvedName::default() });
         address
     }
 

@@ -11,6 +11,7 @@ use portcullis_config::names::Limits;
 use portcullis_rules::{
     labels::{Labels, Selector},
     policy::{Entry, FqdnSelector, Policy, PortRef, PortRule, PortSpec, Position, Rule},
+    settings::Settings,
     snapshot::{Access, FlowKey},
     steering::Action,
     world::{Direction, Endpoint, Transport, World},
@@ -141,7 +142,9 @@ fn world(patterns: &[&str], names: Vec<ResolvedName>) -> World {
         open_connections: None,
         origin: "test".into(),
     };
-    World { endpoints: vec![Arc::new(pod)], policies: vec![Arc::new(policy)], names, ..World::default() }
+    // Whose answers count is the rules' to test.
+    let settings = Settings { server_must_agree: false, ..Settings::default() };
+    World { endpoints: vec![Arc::new(pod)], policies: vec![Arc::new(policy)], names, settings, ..World::default() }
 }
 
 pub(in crate::run) fn compile(patterns: &[&str], names: Vec<ResolvedName>) -> Arc<Snapshot> {
@@ -152,6 +155,24 @@ pub(in crate::run) fn room() -> (Fake, Lessons<Fake>) {
     let kernel = Fake::default();
     let book = Book::new(Limits { grace: 0, ..Limits::default() });
     (kernel.clone(), Lessons::new(kernel, book))
+}
+
+pub(in crate::run) const ORIGIN: Origin = Origin {
+    endpoint: POD,
+    server: IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 53)),
+    port: 53,
+    transport: Transport::Udp,
+    known: false,
+};
+
+/// What the pod is told.
+pub(in crate::run) fn teach(
+    lessons: &Lessons<Fake>,
+    name: &str,
+    answer: &[(IpAddr, u32)],
+    now: u64,
+) -> Result<bool, Untaught> {
+    lessons.teach(name, answer, ORIGIN, now)
 }
 
 /// In force as the reconciler does it.
@@ -177,11 +198,11 @@ fn a_lesson_is_in_force_everywhere_when_teaching_returns_and_goes_when_its_time_
     let snapshot = compile(&["*.test"], lessons.names());
     apply(&lessons, &snapshot);
     assert_eq!(kernel.journal(), ["table 1"]);
-    lessons.teach("a.test", &[(ip("192.0.2.1"), 30)], 0).unwrap();
+    teach(&lessons, "a.test", &[(ip("192.0.2.1"), 30)], 0).unwrap();
     assert_eq!(kernel.journal(), ["learn 1 192.0.2.1 Some(Pass)"]);
     assert!(judged(&snapshot, "192.0.2.1") && kernel.action(ip("192.0.2.1")) == Action::Pass);
-    lessons.teach("a.test", &[(ip("192.0.2.1"), 30)], 10).unwrap();
-    lessons.teach("elsewhere.example", &[(ip("192.0.2.7"), 30)], 10).unwrap();
+    teach(&lessons, "a.test", &[(ip("192.0.2.1"), 30)], 10).unwrap();
+    teach(&lessons, "elsewhere.example", &[(ip("192.0.2.7"), 30)], 10).unwrap();
     assert_eq!(kernel.journal(), [""; 0], "nothing that anybody selects is new");
     assert_eq!(lessons.expire(39, &|_| false), Ok(0));
     assert_eq!(lessons.expire(40, &|_| false), Ok(2));
@@ -193,7 +214,7 @@ fn a_lesson_is_in_force_everywhere_when_teaching_returns_and_goes_when_its_time_
 fn the_same_policy_again_sets_the_table_that_was_taught_once_more_and_then_leaves_it() {
     let (kernel, lessons) = room();
     apply(&lessons, &compile(&["*.test"], lessons.names()));
-    lessons.teach("a.test", &[(ip("192.0.2.1"), 30)], 0).unwrap();
+    teach(&lessons, "a.test", &[(ip("192.0.2.1"), 30)], 0).unwrap();
     kernel.journal();
     apply(&lessons, &compile(&["*.test"], lessons.names()));
     assert_eq!(kernel.journal(), ["table 1"]);
@@ -202,7 +223,7 @@ fn the_same_policy_again_sets_the_table_that_was_taught_once_more_and_then_leave
     // The table of this policy is the one before the lesson: it has to be told all the same.
     apply(&lessons, &compile(&["*.example"], lessons.names()));
     assert_eq!(kernel.action(ip("192.0.2.1")), Action::Refuse);
-    lessons.teach("b.example", &[(ip("192.0.2.2"), 30)], 0).unwrap();
+    teach(&lessons, "b.example", &[(ip("192.0.2.2"), 30)], 0).unwrap();
     apply(&lessons, &compile(&["*.other"], lessons.names()));
     assert_eq!(kernel.action(ip("192.0.2.2")), Action::Refuse);
 }
@@ -212,10 +233,10 @@ fn a_lesson_while_a_policy_is_compiled_is_in_force_by_the_old_one_and_by_the_new
     let (kernel, lessons) = room();
     let old = compile(&["*.test"], lessons.names());
     apply(&lessons, &old);
-    lessons.teach("gone.test", &[(ip("192.0.2.9"), 5)], 0).unwrap();
+    teach(&lessons, "gone.test", &[(ip("192.0.2.9"), 5)], 0).unwrap();
     let new = compile(&["*.test", "*.example"], lessons.names());
-    lessons.teach("a.test", &[(ip("192.0.2.1"), 30)], 0).unwrap();
-    lessons.teach("b.example", &[(ip("192.0.2.2"), 30)], 0).unwrap();
+    teach(&lessons, "a.test", &[(ip("192.0.2.1"), 30)], 0).unwrap();
+    teach(&lessons, "b.example", &[(ip("192.0.2.2"), 30)], 0).unwrap();
     lessons.expire(5, &|_| false).unwrap();
     assert!(judged(&old, "192.0.2.1") && kernel.action(ip("192.0.2.1")) == Action::Pass);
     assert!(judged(&new, "192.0.2.9"), "it is not in force yet");
@@ -242,7 +263,7 @@ fn a_lesson_before_the_kernel_was_told_of_a_new_policy_brings_its_table() {
     apply(&lessons, &compile(&["*.test"], lessons.names()));
     kernel.journal();
     lessons.replace(compile(&["*.example"], lessons.names()), |_| {});
-    lessons.teach("b.example", &[(ip("192.0.2.2"), 30)], 0).unwrap();
+    teach(&lessons, "b.example", &[(ip("192.0.2.2"), 30)], 0).unwrap();
     assert_eq!(kernel.journal(), ["table 1"]);
     assert_eq!(kernel.action(ip("192.0.2.2")), Action::Pass);
     lessons.tell_table(POD).unwrap();
@@ -252,7 +273,7 @@ fn a_lesson_before_the_kernel_was_told_of_a_new_policy_brings_its_table() {
 #[test]
 fn a_snapshot_that_was_compiled_without_names_is_taught_all_of_them() {
     let (_, lessons) = room();
-    lessons.teach("a.test", &[(ip("192.0.2.1"), 30)], 0).unwrap();
+    teach(&lessons, "a.test", &[(ip("192.0.2.1"), 30)], 0).unwrap();
     let snapshot = compile(&["*.test"], Vec::new());
     apply(&lessons, &snapshot);
     assert!(judged(&snapshot, "192.0.2.1"));
@@ -262,12 +283,12 @@ fn a_snapshot_that_was_compiled_without_names_is_taught_all_of_them() {
 fn an_endpoint_that_the_kernel_does_not_know_yet_is_told_with_its_first_table() {
     let (kernel, lessons) = room();
     lessons.replace(compile(&["*.test"], lessons.names()), |_| {});
-    lessons.teach("a.test", &[(ip("192.0.2.1"), 30)], 0).unwrap();
+    teach(&lessons, "a.test", &[(ip("192.0.2.1"), 30)], 0).unwrap();
     assert_eq!(kernel.journal(), [""; 0]);
     lessons.tell_table(POD).unwrap();
     assert_eq!(kernel.action(ip("192.0.2.1")), Action::Pass);
     lessons.detach(POD).unwrap();
-    lessons.teach("b.test", &[(ip("192.0.2.2"), 30)], 0).unwrap();
+    teach(&lessons, "b.test", &[(ip("192.0.2.2"), 30)], 0).unwrap();
     assert_eq!(kernel.journal(), ["table 1"], "nor one that is detached");
 }
 
@@ -277,11 +298,11 @@ fn what_the_kernel_has_no_room_for_is_told_and_due() {
     let snapshot = compile(&["*.test"], lessons.names());
     apply(&lessons, &snapshot);
     kernel.0.lock().unwrap().full = true;
-    let failed = lessons.teach("a.test", &[(ip("192.0.2.1"), 30)], 0).unwrap_err();
+    let failed = teach(&lessons, "a.test", &[(ip("192.0.2.1"), 30)], 0).unwrap_err();
     assert_eq!(failed.to_string(), "a.test is not in force for endpoint 1: full");
     assert_eq!(kernel.action(ip("192.0.2.1")), Action::Refuse);
     assert!(lessons.are_due() && lessons.tell_table(POD).is_err());
-    assert!(lessons.teach("b.test", &[(ip("192.0.2.2"), 30)], 0).is_err());
+    assert!(teach(&lessons, "b.test", &[(ip("192.0.2.2"), 30)], 0).is_err());
     kernel.0.lock().unwrap().full = false;
     lessons.tell_table(POD).unwrap();
     assert!(!lessons.are_due());
@@ -296,7 +317,7 @@ fn an_endpoint_whose_first_table_could_not_be_set_keeps_nobody_from_learning_and
     kernel.0.lock().unwrap().full = true;
     assert!(lessons.tell_table(POD).is_err());
     kernel.journal();
-    lessons.teach("a.test", &[(ip("192.0.2.1"), 30)], 0).unwrap();
+    teach(&lessons, "a.test", &[(ip("192.0.2.1"), 30)], 0).unwrap();
     assert_eq!(kernel.journal(), [""; 0]);
     kernel.0.lock().unwrap().full = false;
     lessons.tell_table(POD).unwrap();
@@ -307,14 +328,14 @@ fn an_endpoint_whose_first_table_could_not_be_set_keeps_nobody_from_learning_and
 fn an_answer_is_not_let_go_to_an_endpoint_whose_kernel_table_lacks_an_address_however_often_it_is_taught() {
     let (kernel, lessons) = room();
     let lags = lessons.lags();
-    let teach = |name: &str, address: &str| drop(lessons.teach(name, &[(ip(address), 30)], 0));
+    let taught = |name: &str, address: &str| drop(teach(&lessons, name, &[(ip(address), 30)], 0));
     let settled = |address: &str| lessons.settle(POD, &[(ip(address), 30)]).is_ok();
     apply(&lessons, &compile(&["*.test"], lessons.names()));
-    teach("a.test", "192.0.2.1");
+    taught("a.test", "192.0.2.1");
     assert!(settled("192.0.2.1") && !lags.load(Ordering::SeqCst));
     kernel.0.lock().unwrap().full = true;
     for _ in 0..2 {
-        teach("b.test", "192.0.2.2");
+        taught("b.test", "192.0.2.2");
         assert!(!settled("192.0.2.2") && lags.load(Ordering::SeqCst));
         assert!(settled("192.0.2.1"), "what was told before is there");
     }
@@ -329,10 +350,10 @@ fn an_answer_that_a_new_policy_allows_is_let_go_when_the_kernel_has_its_table() 
     let (kernel, lessons) = room();
     let lags = lessons.lags();
     apply(&lessons, &compile(&["*.test"], lessons.names()));
-    lessons.teach("a.example", &[(ip("192.0.2.1"), 30)], 0).unwrap();
+    teach(&lessons, "a.example", &[(ip("192.0.2.1"), 30)], 0).unwrap();
     lessons.replace(compile(&["*.example"], lessons.names()), |_| assert!(lags.load(Ordering::SeqCst)));
     assert_eq!(kernel.action(ip("192.0.2.1")), Action::Refuse);
-    lessons.teach("a.example", &[(ip("192.0.2.1"), 30)], 1).unwrap();
+    teach(&lessons, "a.example", &[(ip("192.0.2.1"), 30)], 1).unwrap();
     lessons.settle(POD, &[(ip("192.0.2.1"), 30)]).unwrap();
     assert_eq!(kernel.action(ip("192.0.2.1")), Action::Pass);
     assert!(!lags.load(Ordering::SeqCst));
@@ -344,7 +365,7 @@ fn after_the_end_lessons_are_noted_and_nobody_is_told() {
     apply(&lessons, &compile(&["*.test"], lessons.names()));
     assert!(lessons.end().is_some() && lessons.end().is_none());
     kernel.journal();
-    lessons.teach("a.test", &[(ip("192.0.2.1"), 30)], 0).unwrap();
+    teach(&lessons, "a.test", &[(ip("192.0.2.1"), 30)], 0).unwrap();
     assert_eq!((kernel.journal().len(), lessons.read(Book::names)), (0, 1));
 }
 
@@ -371,7 +392,7 @@ fn a_taught_address_is_never_refused_whatever_else_is_taught_and_whichever_polic
             number += 1;
             let [high, low] = number.to_be_bytes();
             let address = IpAddr::from([198, 51, high, low]);
-            lessons.teach(&format!("n{}.test", number % 50), &[(address, 1_000)], number.into()).unwrap();
+            teach(&lessons, &format!("n{}.test", number % 50), &[(address, 1_000)], number.into()).unwrap();
             assert!(judged(&snapshot.load(), &address.to_string()), "{address}");
             assert_eq!(kernel.action(address), Action::Pass, "{address}");
         }

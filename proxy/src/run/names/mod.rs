@@ -6,10 +6,15 @@ mod follow;
 
 use std::sync::Arc;
 
-use portcullis_config::{NamesUpdates, names::Known, proto};
+use portcullis_config::{
+    NamesUpdates,
+    names::{Known, KnownAddress},
+    proto,
+};
 use portcullis_rules::{
     names::{NamePattern, is_everything, normal},
     snapshot::Snapshot,
+    world::Origin,
 };
 
 use crate::run::{lessons::Lessons, names::follow::Reader, ports::Kernel};
@@ -68,9 +73,20 @@ impl Asked {
             return None;
         }
         let selected = snapshot.selects(&known.name);
-        let address = |(address, expires): &(std::net::IpAddr, u64)| proto::LearntAddress {
-            address: address.to_string(),
-            expires: *expires,
+        let origin = |origin: &Origin| {
+            let endpoint = snapshot.endpoint(origin.endpoint);
+            proto::AnswerOrigin {
+                endpoint: endpoint.map(|known| format!("{}/{}", known.namespace, known.name)).unwrap_or_default(),
+                server: origin.server.to_string(),
+                port: origin.port.into(),
+                transport: origin.transport.as_str().to_owned(),
+                known: origin.known,
+            }
+        };
+        let address = |known: &KnownAddress| proto::LearntAddress {
+            address: known.address.to_string(),
+            expires: known.expires,
+            origins: known.origins.iter().map(origin).collect(),
         };
         (selected || !self.selected_only).then(|| proto::LearntName {
             name: known.name.to_string(),

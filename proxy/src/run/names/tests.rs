@@ -3,7 +3,7 @@
 use futures_util::StreamExt as _;
 
 use super::*;
-use crate::run::lessons::tests::{Fake, apply, compile, ip, room};
+use crate::run::lessons::tests::{Fake, apply, compile, ip, room, teach};
 
 struct Room {
     lessons: Lessons<Fake>,
@@ -21,7 +21,7 @@ impl Room {
     }
 
     fn teach(&self, name: &str, address: &str, ttl: u32) {
-        self.lessons.teach(name, &[(ip(address), ttl)], 0).unwrap();
+        teach(&self.lessons, name, &[(ip(address), ttl)], 0).unwrap();
     }
 
     fn list(&self, pattern: &str, selected_only: bool) -> Vec<String> {

@@ -9,12 +9,13 @@ use std::{
 };
 
 use portcullis_config::names::{Book, Limits};
+use portcullis_rules::world::EndpointId;
 
 /// Name of the file below the state directory.
 const FILE: &str = "names";
 /// Name of what is written and not yet in its place.
 const FRESH: &str = "names.new";
-/// Lines that a file may have beyond four for each name before it is written anew.
+/// Lines that a file may have beyond four for each address before it is written anew.
 const SLACK: usize = 4096;
 
 /// The file.
@@ -51,18 +52,18 @@ impl Journal {
         Ok((Self { directory: directory.to_owned(), file, lines: book.names(), failed: false }, book))
     }
 
-    /// Notes what is known of some names now, all in one write.
-    pub(super) fn note<'a>(&mut self, names: impl Iterator<Item = &'a str>, book: &Book) {
+    /// Notes what endpoints learnt of some names, all in one write.
+    pub(super) fn note<'a>(&mut self, names: impl Iterator<Item = (&'a str, EndpointId)>, book: &Book) {
         let mut text = String::new();
         let mut lines = 0;
-        for line in names.filter_map(|name| book.line(name)) {
-            text.push_str(&line);
+        for (name, endpoint) in names {
+            text.push_str(&book.lines(name, endpoint));
             lines += 1;
         }
-        if lines == 0 {
+        if text.is_empty() {
             return;
         }
-        if self.lines + lines > SLACK + 4 * book.names() {
+        if self.lines + lines > SLACK + 4 * book.addresses() {
             return self.rewrite(book);
         }
         self.lines += lines;
@@ -103,6 +104,8 @@ fn write(directory: &Path, book: &Book) -> io::Result<File> {
 
 #[cfg(test)]
 mod tests {
+    use portcullis_config::names::Answer;
+
     use super::*;
 
     const NOW: u64 = 1_000_000;
@@ -112,8 +115,10 @@ mod tests {
     }
 
     fn learnt(book: &mut Book, journal: &mut Journal, name: &str, address: &str) {
-        book.learn(name, &[(address.parse().unwrap(), 300)], NOW);
-        journal.note([name].into_iter(), book);
+        let addresses = [(address.parse().unwrap(), 300)];
+        let origin = crate::run::lessons::tests::ORIGIN;
+        book.learn(&Answer { name, addresses: &addresses, origin, selected: true }, NOW);
+        journal.note([(name, origin.endpoint)].into_iter(), book);
     }
 
     #[test]

@@ -1,13 +1,20 @@
 //! What workers tell the teacher. Waking a thread costs more than most lessons: it is woken at once only for what somebody
-//! waits for, and gathers the rest.
+//! waits for, and gathers the rest. What waits has a cost, and each endpoint has its share of it.
 
 use std::{
+    collections::{HashMap, VecDeque},
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-/// Most that waits at a time. What comes above is refused.
-const MOST: usize = 16 * 1024;
+use portcullis_listeners::share::fits;
+use portcullis_rules::world::EndpointId;
+
+/// Cost of all that waits at a time, in addresses. What comes above is refused, and so is what comes of an endpoint that has
+/// its share of it.
+const MOST: usize = 64 * 1024;
+/// Cost of what one endpoint has done before the next has its turn.
+const TURN: usize = 256;
 /// So much that waits is taken without gathering more.
 const PLENTY: usize = 1024;
 /// How long is gathered what nobody waits for.
@@ -24,9 +31,21 @@ enum Taker {
     Gathering,
 }
 
+/// Something that is to be done for an endpoint.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Item<T> {
+    pub(super) owner: EndpointId,
+    /// At least 1.
+    pub(super) cost: usize,
+    pub(super) content: T,
+}
+
 #[derive(Debug)]
 struct State<T> {
-    waiting: Vec<T>,
+    waiting: Vec<Item<T>>,
+    /// Cost of what is not [done](Queue::done), of each endpoint and of all.
+    costs: HashMap<EndpointId, usize>,
+    cost: usize,
     /// Somebody waits for one of these.
     urgent: bool,
     closed: bool,
@@ -48,7 +67,8 @@ pub(super) struct Queue<T> {
 
 impl<T> Default for Queue<T> {
     fn default() -> Self {
-        let state = State { waiting: Vec::new(), urgent: false, closed: false, taker: Taker::Awake };
+        let (waiting, costs) = (Vec::new(), HashMap::new());
+        let state = State { waiting, costs, cost: 0, urgent: false, closed: false, taker: Taker::Awake };
         Self { state: Mutex::new(state), bell: Condvar::new() }
     }
 }
@@ -58,12 +78,15 @@ impl<T> Queue<T> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts one in. False: it was dropped, because the queue is full or closed.
-    pub(super) fn put(&self, item: T, urgent: bool) -> bool {
+    /// Puts one in. False: it was dropped, because the queue is closed, or the endpoint has its share in it.
+    pub(super) fn put(&self, item: Item<T>, urgent: bool) -> bool {
         let mut state = self.state();
-        if state.closed || state.waiting.len() >= MOST {
+        let own = state.costs.get(&item.owner).copied().unwrap_or(0);
+        if state.closed || !fits(own, state.cost, MOST, None) {
             return false;
         }
+        *state.costs.entry(item.owner).or_default() += item.cost;
+        state.cost += item.cost;
         state.waiting.push(item);
         state.urgent |= urgent;
         let wake = match state.taker {
@@ -81,7 +104,7 @@ impl<T> Queue<T> {
 
     /// Takes all that waits, oldest first; waits `patience` for it if there is nothing. False: the queue is closed, and
     /// nothing will come any more.
-    pub(super) fn take(&self, into: &mut Vec<T>, patience: Duration) -> bool {
+    pub(super) fn take(&self, into: &mut Vec<Item<T>>, patience: Duration) -> bool {
         let mut state = self.state();
         for (taker, most) in [(Taker::Idle, patience), (Taker::Gathering, patience.min(GATHER))] {
             state.taker = taker;
@@ -97,12 +120,24 @@ impl<T> Queue<T> {
         !state.closed || !into.is_empty()
     }
 
+    /// Something that was taken is done: there is room for more of its endpoint.
+    pub(super) fn done(&self, owner: EndpointId, cost: usize) {
+        let mut state = self.state();
+        state.cost = state.cost.saturating_sub(cost);
+        if let Some(own) = state.costs.get_mut(&owner) {
+            *own = own.saturating_sub(cost);
+            if *own == 0 {
+                state.costs.remove(&owner);
+            }
+        }
+    }
+
     /// Takes all that waits now, oldest first.
-    pub(super) fn take_now(&self, into: &mut Vec<T>) {
+    pub(super) fn take_now(&self, into: &mut Vec<Item<T>>) {
         Self::empty(&mut self.state(), into);
     }
 
-    fn empty(state: &mut State<T>, into: &mut Vec<T>) {
+    fn empty(state: &mut State<T>, into: &mut Vec<Item<T>>) {
         state.urgent = false;
         if into.is_empty() {
             std::mem::swap(into, &mut state.waiting);
@@ -118,6 +153,57 @@ impl<T> Queue<T> {
     }
 }
 
+/// What was taken, in the order in which it is done: the endpoints in turn, and what is one's own as it came.
+#[derive(Debug)]
+pub(super) struct Schedule<T> {
+    by_owner: HashMap<EndpointId, VecDeque<Item<T>>>,
+    turns: VecDeque<EndpointId>,
+}
+
+impl<T> Default for Schedule<T> {
+    fn default() -> Self {
+        Self { by_owner: HashMap::new(), turns: VecDeque::new() }
+    }
+}
+
+impl<T> Schedule<T> {
+    pub(super) fn add(&mut self, items: &mut Vec<Item<T>>) {
+        for item in items.drain(..) {
+            let own = self.by_owner.entry(item.owner).or_default();
+            if own.is_empty() {
+                self.turns.push_back(item.owner);
+            }
+            own.push_back(item);
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.turns.is_empty()
+    }
+
+    /// What is done next: one turn of one endpoint.
+    pub(super) fn turn(&mut self, into: &mut Vec<Item<T>>) {
+        let Some(owner) = self.turns.pop_front() else { return };
+        let Some(own) = self.by_owner.get_mut(&owner) else { return };
+        let mut cost = 0;
+        while cost < TURN {
+            let Some(item) = own.pop_front() else { break };
+            cost += item.cost;
+            into.push(item);
+        }
+        if own.is_empty() {
+            self.by_owner.remove(&owner);
+        } else {
+            self.turns.push_back(owner);
+        }
+    }
+
+    /// All that is not done yet, in no order.
+    pub(super) fn all(&self) -> impl Iterator<Item = &T> {
+        self.by_owner.values().flatten().map(|item| &item.content)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::{sync::Arc, thread};
@@ -127,31 +213,63 @@ mod tests {
     const NOT_AT_ALL: Duration = Duration::ZERO;
     const AS_LONG_AS_IT_TAKES: Duration = Duration::from_secs(600);
 
+    fn item(content: usize) -> Item<usize> {
+        Item { owner: EndpointId(1), cost: 1, content }
+    }
+
+    fn contents(taken: &mut Vec<Item<usize>>) -> Vec<usize> {
+        taken.drain(..).map(|item| item.content).collect()
+    }
+
     #[test]
     fn all_that_waits_comes_in_order_and_the_rest_after_the_end() {
         let (queue, mut taken) = (Queue::default(), Vec::new());
         assert!(queue.take(&mut taken, NOT_AT_ALL) && taken.is_empty(), "nothing yet");
-        assert!((0..5).all(|number| queue.put(number, number == 3)));
+        assert!((0..5).all(|number| queue.put(item(number), number == 3)));
         assert!(queue.take(&mut taken, NOT_AT_ALL));
-        assert_eq!(std::mem::take(&mut taken), [0, 1, 2, 3, 4]);
-        queue.put(5, false);
+        assert_eq!(contents(&mut taken), [0, 1, 2, 3, 4]);
+        queue.put(item(5), false);
         queue.take_now(&mut taken);
-        queue.put(6, false);
+        queue.put(item(6), false);
         queue.close();
-        assert!(!queue.put(7, true), "it is closed");
+        assert!(!queue.put(item(7), true), "it is closed");
         assert!(queue.take(&mut taken, AS_LONG_AS_IT_TAKES));
-        assert_eq!(std::mem::take(&mut taken), [5, 6]);
+        assert_eq!(contents(&mut taken), [5, 6]);
         assert!(!queue.take(&mut taken, AS_LONG_AS_IT_TAKES));
     }
 
     #[test]
-    fn what_is_too_much_is_refused() {
+    fn an_endpoint_has_its_share_of_what_waits_until_it_is_done_and_others_have_theirs() {
         let (queue, mut taken) = (Queue::default(), Vec::new());
-        assert!((0..MOST).all(|number| queue.put(number, false)));
-        assert!(!queue.put(MOST, true));
+        let put = |owner, cost| queue.put(Item { owner: EndpointId(owner), cost, content: 0 }, false);
+        let hog = (0..MOST).take_while(|_| put(1, 16)).count();
+        assert!((MOST / 2..MOST / 2 + 32).contains(&(16 * hog)), "{hog}");
+        assert!(put(2, 1), "another one has none yet");
         assert!(queue.take(&mut taken, AS_LONG_AS_IT_TAKES), "plenty is not gathered for");
-        assert_eq!(taken.len(), MOST);
-        assert!(queue.put(0, false));
+        assert!(!put(1, 1), "it is taken, but not done");
+        taken.drain(..).for_each(|item| queue.done(item.owner, item.cost));
+        assert!(put(1, 1));
+        let state = queue.state();
+        assert_eq!((state.cost, state.costs.len()), (1, 1));
+    }
+
+    #[test]
+    fn one_turn_of_an_endpoint_is_bounded_and_all_have_theirs() {
+        let mut schedule = Schedule::default();
+        let many = |owner, cost, count| (0..count).map(move |content| Item { owner: EndpointId(owner), cost, content });
+        let mut items: Vec<Item<usize>> = many(1, 100, 1000).chain(many(2, 1, 2)).chain(many(3, 1000, 3)).collect();
+        schedule.add(&mut items);
+        let mut turns = Vec::new();
+        while !schedule.is_empty() && turns.len() < 6 {
+            let mut turn = Vec::new();
+            schedule.turn(&mut turn);
+            let owner = turn[0].owner.0;
+            assert!(turn.iter().all(|item| item.owner.0 == owner));
+            turns.push((owner, contents(&mut turn)));
+        }
+        let [one, two, three] = [vec![0, 1, 2], vec![3, 4, 5], vec![6, 7, 8]];
+        assert_eq!(turns, [(1, one), (2, vec![0, 1]), (3, vec![0]), (1, two), (3, vec![1]), (1, three)]);
+        assert_eq!(schedule.all().count(), 1000 - 9 + 1);
     }
 
     #[test]
@@ -163,14 +281,14 @@ mod tests {
             thread::spawn(move || {
                 let (mut taken, mut all) = (Vec::new(), Vec::new());
                 while queue.take(&mut taken, AS_LONG_AS_IT_TAKES) {
-                    all.append(&mut taken);
+                    all.append(&mut contents(&mut taken));
                 }
                 all
             })
         };
         let numbers: Vec<usize> = (0..3 * PLENTY).collect();
         for number in &numbers {
-            assert!(queue.put(*number, number.is_multiple_of(100)));
+            assert!(queue.put(item(*number), number.is_multiple_of(100)));
         }
         queue.close();
         assert_eq!(taker.join().unwrap(), numbers);

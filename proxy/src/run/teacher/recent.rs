@@ -7,6 +7,7 @@ use std::{
 };
 
 use portcullis_codecs::lesson::Lesson;
+use portcullis_rules::world::Origin;
 
 /// Lessons that are remembered. One that takes another's place is told again, and no harm done.
 const SLOTS: usize = 4096;
@@ -35,12 +36,13 @@ impl Default for Recent {
 
 impl Recent {
     /// The mark of a lesson now.
-    pub(super) fn mark(&self, lesson: &Lesson) -> Mark {
-        self.mark_at(lesson, self.began.elapsed().as_secs())
+    pub(super) fn mark(&self, lesson: &Lesson, origin: &Origin) -> Mark {
+        self.mark_at(lesson, origin, self.began.elapsed().as_secs())
     }
 
-    fn mark_at(&self, lesson: &Lesson, second: u64) -> Mark {
+    fn mark_at(&self, lesson: &Lesson, origin: &Origin, second: u64) -> Mark {
         let mut hasher = self.hasher.build_hasher();
+        origin.hash(&mut hasher);
         lesson.name.hash(&mut hasher);
         for learnt in &lesson.addresses {
             (learnt.address, learnt.ttl).hash(&mut hasher);
@@ -75,18 +77,20 @@ mod tests {
     #[test]
     fn a_lesson_is_known_again_in_its_second_and_no_other_one_is_taken_for_it() {
         let recent = Recent::default();
-        let told = lesson("a.test.", "192.0.2.1", 30);
-        assert!(!recent.has(recent.mark_at(&told, 7)));
-        recent.note(recent.mark_at(&told, 7));
-        assert!(recent.has(recent.mark_at(&told.clone(), 7)));
-        assert!(!recent.has(recent.mark_at(&told, 8)), "a second later it holds longer");
+        let (told, from) = (lesson("a.test.", "192.0.2.1", 30), crate::run::lessons::tests::ORIGIN);
+        assert!(!recent.has(recent.mark_at(&told, &from, 7)));
+        recent.note(recent.mark_at(&told, &from, 7));
+        assert!(recent.has(recent.mark_at(&told.clone(), &from, 7)));
+        assert!(!recent.has(recent.mark_at(&told, &from, 8)), "a second later it holds longer");
+        let elsewhere = Origin { port: 54, ..from };
+        assert!(!recent.has(recent.mark_at(&told, &elsewhere, 7)), "another server said so");
         for other in [
             lesson("b.test.", "192.0.2.1", 30),
             lesson("a.test.", "192.0.2.2", 30),
             lesson("a.test.", "192.0.2.1", 31),
             Lesson { addresses: Vec::new(), ..told.clone() },
         ] {
-            assert!(!recent.has(recent.mark_at(&other, 7)), "{other:?}");
+            assert!(!recent.has(recent.mark_at(&other, &from, 7)), "{other:?}");
         }
     }
 }

@@ -1,0 +1,63 @@
+//! What one endpoint learnt.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    net::IpAddr,
+    sync::Arc,
+};
+
+use portcullis_rules::world::Origin;
+
+/// One entry of the book. In the order in which they are looked at.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place {
+    pub(super) until: u64,
+    pub(super) name: Arc<str>,
+    pub(super) address: IpAddr,
+    pub(super) origin: Origin,
+}
+
+/// The entries of one endpoint.
+#[derive(Debug, Default)]
+pub(super) struct Owner {
+    due: BTreeSet<Place>,
+    /// How many entries each address has.
+    addresses: HashMap<IpAddr, usize>,
+}
+
+impl Owner {
+    pub(super) fn add(&mut self, place: Place) {
+        *self.addresses.entry(place.address).or_default() += 1;
+        self.due.insert(place);
+    }
+
+    pub(super) fn remove(&mut self, place: &Place) {
+        self.due.remove(place);
+        if let Some(number) = self.addresses.get_mut(&place.address) {
+            *number -= 1;
+            if *number == 0 {
+                self.addresses.remove(&place.address);
+            }
+        }
+    }
+
+    /// An entry is looked at at another time.
+    pub(super) fn put_off(&mut self, place: &Place, until: u64) {
+        self.due.remove(place);
+        self.due.insert(Place { until, ..place.clone() });
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.due.len()
+    }
+
+    /// How many entries an address has.
+    pub(super) fn of(&self, address: IpAddr) -> usize {
+        self.addresses.get(&address).copied().unwrap_or(0)
+    }
+
+    /// All, that which is looked at first before the others.
+    pub(super) fn due(&self) -> impl Iterator<Item = &Place> {
+        self.due.iter()
+    }
+}
