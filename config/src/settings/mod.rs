@@ -6,6 +6,7 @@ mod never_open;
 mod read;
 mod told;
 mod values;
+mod words;
 
 use std::{
     fmt,
@@ -15,14 +16,16 @@ use std::{
     time::Duration,
 };
 
-use portcullis_rules::settings::{Deviations, Enforcement, Settings as RuleSettings};
+use portcullis_rules::settings::Settings as RuleSettings;
 
 pub(crate) use self::told::{open_connections_name, rules_to_proto};
+use self::words::deviations_by_name;
 pub use self::{
     admin::{Admin, AdminAddress, AdminAddresses},
     compilation::Compilation,
     never_open::NeverOpen,
     told::rules_from_proto,
+    words::{deny_scope_name, deny_with_name, deviation_names, enforcement_name, upgrades_name},
 };
 use crate::{names, problem::Problem, yaml};
 
@@ -359,62 +362,4 @@ fn read_file(path: &Path) -> Result<String, Problem> {
 pub fn parse(text: &str) -> Result<Settings, Vec<Problem>> {
     let tree = yaml::parse(text).map_err(|problem| vec![problem])?;
     read::settings(&tree)
-}
-
-/// Each deviation by its name in the settings file.
-fn deviations_by_name(deviations: &mut Deviations) -> [(&'static str, &mut bool); 5] {
-    let Deviations { empty_rule_allows, l7_binds_beside_l4, kube_dns_entity, names_without_dns_rule, l7_on_nodes } =
-        deviations;
-    [
-        ("emptyRuleAllows", empty_rule_allows),
-        ("l7BindsBesideL4", l7_binds_beside_l4),
-        ("kubeDnsEntity", kube_dns_entity),
-        ("namesWithoutDnsRule", names_without_dns_rule),
-        ("l7OnNodes", l7_on_nodes),
-    ]
-}
-
-/// The names of the deviations that are switched on, as the settings file has them.
-#[must_use]
-pub fn deviation_names(mut deviations: Deviations) -> Vec<&'static str> {
-    deviations_by_name(&mut deviations).into_iter().filter(|(_, on)| **on).map(|(name, _)| name).collect()
-}
-
-/// An enforcement mode as the settings file has it.
-#[must_use]
-pub fn enforcement_name(enforcement: Enforcement) -> &'static str {
-    match enforcement {
-        Enforcement::Default => "default",
-        Enforcement::Always => "always",
-        Enforcement::Never => "never",
-    }
-}
-
-/// What a reset takes along, as the settings file has it.
-#[must_use]
-pub fn deny_scope_name(deny_scope: portcullis_rules::settings::DenyScope) -> &'static str {
-    match deny_scope {
-        portcullis_rules::settings::DenyScope::Stream => "stream",
-        portcullis_rules::settings::DenyScope::Connection => "connection",
-    }
-}
-
-/// What requests may switch to, as the settings file has it.
-#[must_use]
-pub fn upgrades_name(upgrades: portcullis_rules::settings::Upgrades) -> &'static str {
-    match upgrades {
-        portcullis_rules::settings::Upgrades::None => "none",
-        portcullis_rules::settings::Upgrades::WebSocket => "websocket",
-        portcullis_rules::settings::Upgrades::Any => "any",
-    }
-}
-
-/// An answer to denied requests as the settings file has it.
-#[must_use]
-pub fn deny_with_name(deny_with: portcullis_rules::settings::DenyWith) -> &'static str {
-    match deny_with {
-        portcullis_rules::settings::DenyWith::Reset => "reset",
-        portcullis_rules::settings::DenyWith::Respond => "respond",
-        portcullis_rules::settings::DenyWith::Hide => "hide",
-    }
 }

@@ -7,12 +7,13 @@
 mod journal;
 mod memory;
 mod never;
+mod open;
 mod queue;
 mod recent;
 mod uses;
 
 use std::{
-    collections::{BTreeSet, HashSet},
+    collections::HashSet,
     io,
     net::IpAddr,
     sync::{
@@ -24,7 +25,7 @@ use std::{
 };
 
 use portcullis_codecs::lesson::Lesson;
-use portcullis_config::{names::Book, settings::NeverOpen};
+use portcullis_config::settings::NeverOpen;
 use portcullis_listeners::{Names, Ticket};
 use portcullis_rules::{
     snapshot::Snapshot,
@@ -356,28 +357,6 @@ impl<K: Kernel> Work<K> {
             }
         });
         self.fresh.extend(self.renewed.drain());
-    }
-
-    /// The addresses to which connections are open that nobody relays; `None` where some may be due and it is not time to look
-    /// again yet. An address that is not seen because looking failed has its time: what is open goes on, new ones are refused.
-    fn open_addresses(&mut self) -> Option<BTreeSet<IpAddr>> {
-        let now = self.clock.now();
-        if self.lessons.read(Book::due).is_none_or(|due| due > now) {
-            return Some(BTreeSet::new());
-        }
-        let began = Instant::now();
-        if !self.looks.is_due(began) {
-            return None;
-        }
-        let found = self.lessons.open_addresses();
-        self.looks.note(Instant::now(), began.elapsed());
-        if let Err(error) = &found
-            && !self.blind
-        {
-            tracing::warn!(error, "addresses of names may be forgotten while connections to them are open");
-        }
-        self.blind = found.is_err();
-        Some(found.unwrap_or_default())
     }
 
     /// Writes down what is new at once, and what holds longer each second.

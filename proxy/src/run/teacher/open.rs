@@ -1,0 +1,32 @@
+//! Addresses that are in use although nobody relays their connections.
+
+use std::{collections::BTreeSet, net::IpAddr, time::Instant};
+
+use portcullis_config::names::Book;
+
+use super::Work;
+use crate::run::ports::Kernel;
+
+impl<K: Kernel> Work<K> {
+    /// The addresses to which connections are open that nobody relays; `None` where some may be due and it is not time to look
+    /// again yet. An address that is not seen because looking failed has its time: what is open goes on, new ones are refused.
+    pub(super) fn open_addresses(&mut self) -> Option<BTreeSet<IpAddr>> {
+        let now = self.clock.now();
+        if self.lessons.read(Book::due).is_none_or(|due| due > now) {
+            return Some(BTreeSet::new());
+        }
+        let began = Instant::now();
+        if !self.looks.is_due(began) {
+            return None;
+        }
+        let found = self.lessons.open_addresses();
+        self.looks.note(Instant::now(), began.elapsed());
+        if let Err(error) = &found
+            && !self.blind
+        {
+            tracing::warn!(error, "addresses of names may be forgotten while connections to them are open");
+        }
+        self.blind = found.is_err();
+        Some(found.unwrap_or_default())
+    }
+}
