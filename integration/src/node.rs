@@ -189,6 +189,21 @@ impl Node {
         self.process = start(&self.site, &self.binary, &self.settings)?;
         self.wait_until_ready()
     }
+
+    /// Stops it in order and starts another file of the same program, as an upgrade does.
+    ///
+    /// # Errors
+    /// The program cannot be copied, does not end, or does not get ready.
+    pub fn upgrade(&mut self) -> Result<()> {
+        let next = self.site.directory().join("portcullis-next");
+        let (binary, next) = (self.binary.clone(), next.display().to_string());
+        if binary != next {
+            trying("copy the program", fs::copy(&binary, &next))?;
+        }
+        self.stop()?;
+        self.binary = next;
+        self.start_again()
+    }
 }
 
 fn start(site: &Site, binary: &str, settings: &std::path::Path) -> Result<Process> {

@@ -19,4 +19,5 @@ mod nodes;
 mod reporting;
 mod scene;
 mod services;
+mod siege;
 mod walkthrough;
