@@ -235,6 +235,21 @@ impl Node {
         let url = format!("http://{ADMIN}/ready");
         Ok(self.site.run(&["curl", "-s", "-w", "%{http_code}", "--max-time", "20", &url])?.stdout)
     }
+
+    /// Stops it in order and starts another file of the same program, as an upgrade does.
+    ///
+    /// # Errors
+    /// The program cannot be copied, does not end, or does not get ready.
+    pub fn upgrade(&mut self) -> Result<()> {
+        let next = self.site.directory().join("portcullis-next");
+        let (binary, next) = (self.binary.clone(), next.display().to_string());
+        if binary != next {
+            trying("copy the program", fs::copy(&binary, &next))?;
+        }
+        self.stop()?;
+        self.binary = next;
+        self.start_again()
+    }
 }
 
 fn start(site: &Site, before: &[String], binary: &str, settings: &std::path::Path, more: &[&str]) -> Result<Process> {

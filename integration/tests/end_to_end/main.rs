@@ -22,4 +22,5 @@ mod open;
 mod reporting;
 mod scene;
 mod services;
+mod siege;
 mod walkthrough;
