@@ -11,7 +11,7 @@ use std::{
 use serde_json::Value;
 
 /// What the repository has at its top, and nothing else.
-const TOP: [&str; 19] = [
+const TOP: [&str; 20] = [
     ".ci",
     ".clippy.toml",
     ".dockerignore",
@@ -23,6 +23,7 @@ const TOP: [&str; 19] = [
     "LICENSE",
     "Makefile",
     "README.md",
+    "SECURITY.md",
     "benches",
     "config",
     "deploy",
@@ -61,11 +62,12 @@ const DIRECTIONS: [(&str, &[&str]); 9] = [
 const LABORATORY: &str = "portcullis-integration";
 
 /// Files and folders with unsafe code, and why.
-const UNSAFE: [(&str, &str); 4] = [
+const UNSAFE: [(&str, &str); 5] = [
     ("redirect-ebpf/src/sys.rs", "raw bpf(2) calls that no library offers"),
     ("redirect-ebpf/common/src/lib.rs", "plain data that is handed to the kernel as bytes"),
     ("redirect-ebpf/programs/src/", "helpers and packet memory of the kernel"),
     ("rules/tests/allocation.rs", "a test's allocator that counts; there is no other way to count"),
+    ("rules/tests/bounds.rs", "the same"),
 ];
 
 /// Manifests that do not take the workspace's lints, and why.
@@ -92,6 +94,9 @@ const IMPURE: [&str; 12] = [
     "println!",
     "thread_local!",
 ];
+/// What a pure crate names nevertheless, where, and why.
+const NO_EFFECT: [(&str, &str, &str); 1] =
+    [("rules/src/automaton.rs", "thread_local!", "working memory, on which no answer depends")];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the repository")
@@ -166,7 +171,8 @@ fn pure_crates_do_no_input_output_and_read_no_clock() {
         let whole = text(&file);
         let code = whole.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
         for (number, line) in code.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//")) {
-            let found = IMPURE.iter().find(|word| line.contains(**word));
+            let exempt = |word: &str| NO_EFFECT.iter().any(|(room, fine, _)| *room == file && *fine == word);
+            let found = IMPURE.iter().find(|word| line.contains(**word) && !exempt(word));
             assert_eq!(found, None, "{file}:{}: {line}", number + 1);
         }
     }

@@ -11,6 +11,8 @@
 //!   addresses are taught to the new one, it is published, and lessons are for it. The kernel's tables follow endpoint by
 //!   endpoint, each computed from the snapshot in the moment it is set; a lesson that comes before sets it at once.
 
+mod open;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
@@ -25,13 +27,10 @@ use portcullis_rules::{
     names::normal,
     snapshot::{KnownName, Snapshot},
     steering::{AddressChange, SteeringTable},
-    world::{Direction, EndpointId, Origin, ResolvedName},
+    world::{EndpointId, Origin, ResolvedName},
 };
 
-use crate::run::{
-    followers::Followers,
-    ports::{Connections, Kernel},
-};
+use crate::run::{followers::Followers, ports::Kernel};
 
 /// Why nothing can be taught to an endpoint.
 const UNSET: &str = "its table could not be set before; it is tried again each second";
@@ -50,9 +49,6 @@ enum Told {
     /// A table could not be set. It is due.
     Failed,
 }
-
-/// What is open in the namespace of an endpoint, and in which directions (ingress, egress) it is kept.
-type Open = (Box<dyn Connections>, [bool; 2]);
 
 /// What belongs together.
 struct Room<K> {
@@ -265,38 +261,6 @@ impl<K: Kernel> Lessons<K> {
         room.kernel.as_mut().map_or(Ok(()), |kernel| kernel.detach(id))
     }
 
-    /// The endpoints whose open connections may fare otherwise than when this was asked last.
-    pub(crate) fn take_changed(&self) -> BTreeSet<EndpointId> {
-        self.room().kernel.as_mut().map_or_else(BTreeSet::new, Kernel::take_changed)
-    }
-
-    /// In which directions (ingress, egress) an endpoint's open connections go on, whatever policy says of them.
-    pub(crate) fn keeps_open(&self, id: EndpointId) -> [bool; 2] {
-        self.room().keeps_open(id)
-    }
-
-    /// Whether policy refuses some of an endpoint's datagrams, or has them judged.
-    pub(crate) fn judges_datagrams(&self, id: EndpointId) -> bool {
-        self.room().snapshot.steering(id).judges_datagrams()
-    }
-
-    /// What is open in the namespace of an endpoint, and in which directions (ingress, egress) it is kept.
-    pub(crate) fn open_connections(&self, id: EndpointId) -> Result<Option<Open>, String> {
-        let room = self.room();
-        let Some(kernel) = &room.kernel else { return Ok(None) };
-        Ok(kernel.connections(id)?.map(|connections| (connections, room.keeps_open(id))))
-    }
-
-    /// The addresses to which endpoints with names in their policies have connections. Nothing waits while they are looked for.
-    pub(crate) fn open_addresses(&self) -> Result<BTreeSet<IpAddr>, String> {
-        let open = self.room().kernel.as_ref().map_or(Ok(Vec::new()), Kernel::connections_by_name)?;
-        let mut peers = BTreeSet::new();
-        for connections in open {
-            peers.append(&mut connections.peers()?);
-        }
-        Ok(peers)
-    }
-
     /// Asks the kernel something that is not about names.
     pub(crate) fn with_kernel(&self, ask: impl FnOnce(&mut K) -> Result<(), String>) -> Result<(), String> {
         self.room().kernel.as_mut().map_or(Ok(()), ask)
@@ -309,10 +273,6 @@ impl<K: Kernel> Lessons<K> {
 }
 
 impl<K: Kernel> Room<K> {
-    fn keeps_open(&self, id: EndpointId) -> [bool; 2] {
-        [Direction::Ingress, Direction::Egress].map(|direction| self.snapshot.keeps_open(id, direction))
-    }
-
     fn teach_anew(&self, snapshot: &Snapshot, address: IpAddr) -> Vec<AddressChange> {
         let names = self.book.names_of(address);
         snapshot.learn_from(address, &known(&names))
