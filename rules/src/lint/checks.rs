@@ -101,7 +101,7 @@ checks! {
         "CIDRs select addresses outside the cluster only, never a known endpoint."
         => "select the endpoint by its labels";
     PL112 Warning "dns-server-not-named":
-        "a DNS rule beside toFQDNs lets anybody be asked: whoever answers decides which addresses the names open"
+        "A DNS rule beside toFQDNs lets anybody be asked: whoever answers decides which addresses the names open."
         => "name the DNS server, with toEndpoints, toCIDR or toServices";
     PL201 Warning "l4-shadows-l7":
         "Rules of all policies are united: who is allowed at L4 without L7 rules is not restricted by those of another rule."
