@@ -219,7 +219,7 @@ fn plan(arguments: &Arguments) -> io::Result<Plan> {
     let cases = CASES.into_iter().filter(|case| chosen(case.name));
     let beside = std::env::current_exe()?.with_file_name("portcullis");
     let portcullis = arguments.portcullis.clone().unwrap_or(beside);
-    if arguments.proxies.contains(&Peer::Portcullis) && !portcullis.is_file() {
+    if arguments.proxies.iter().any(|peer| peer.is_portcullis()) && !portcullis.is_file() {
         let hint = "build it, name it with --portcullis, or leave it out with --proxies";
         return Err(io::Error::other(format!("{} is not there: {hint}", portcullis.display())));
     }

@@ -41,6 +41,12 @@ pub enum Peer {
     Dnsdist,
     /// Portcullis
     Portcullis,
+    /// Portcullis without its second line at packets
+    Sockets,
+    /// Portcullis with a policy of ports only: nothing is steered
+    Unsteered,
+    /// The same without its second line at packets
+    UnsteeredSockets,
 }
 
 /// A peer at work.
@@ -64,21 +70,42 @@ impl Peer {
             Self::Hyper => "hyper",
             Self::Dnsdist => "dnsdist",
             Self::Portcullis => "portcullis",
+            Self::Sockets => "sockets",
+            Self::Unsteered => "unsteered",
+            Self::UnsteeredSockets => "unsteered-sockets",
         }
+    }
+
+    /// Tells whether it judges packets as well as sockets.
+    #[must_use]
+    pub fn judges_packets(self) -> bool {
+        !matches!(self, Self::Sockets | Self::UnsteeredSockets)
+    }
+
+    /// Tells whether it is Portcullis, in one form or another.
+    #[must_use]
+    pub fn is_portcullis(self) -> bool {
+        matches!(self, Self::Portcullis | Self::Sockets) || self.steers_nothing()
+    }
+
+    /// Tells whether it is Portcullis with nothing to steer.
+    #[must_use]
+    pub fn steers_nothing(self) -> bool {
+        matches!(self, Self::Unsteered | Self::UnsteeredSockets)
     }
 
     /// Tells whether it judges requests.
     #[must_use]
     pub fn judges(self) -> bool {
-        !matches!(self, Self::Direct | Self::Relay)
+        !matches!(self, Self::Direct | Self::Relay) && !self.steers_nothing()
     }
 
     /// Tells whether it takes part in work of this protocol.
     #[must_use]
     pub fn speaks(self, protocol: Protocol) -> bool {
         match self {
-            Self::Direct | Self::Relay | Self::Portcullis => true,
-            Self::Nginx | Self::Haproxy => protocol != Protocol::Dns,
+            Self::Direct | Self::Relay | Self::Portcullis | Self::Sockets => true,
+            Self::Nginx | Self::Haproxy | Self::Unsteered | Self::UnsteeredSockets => protocol != Protocol::Dns,
             Self::Hyper => protocol == Protocol::Http2,
             Self::Dnsdist => protocol == Protocol::Dns,
         }
@@ -135,7 +162,11 @@ impl Peer {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let allowed = answers(true);
-            let judged = !self.judges() || answers(false).is_err();
+            let judged = match self.steers_nothing() {
+                // Nothing that is answered tells whether a policy of ports is in force.
+                true => laboratory.said(self.name()).contains("policy is in force"),
+                false => !self.judges() || answers(false).is_err(),
+            };
             match allowed {
                 Ok(()) if judged => return Ok(()),
                 state if Instant::now() > deadline || !process.runs()? => {
@@ -171,8 +202,8 @@ pub(super) fn find(program: &str) -> io::Result<PathBuf> {
         .ok_or_else(|| io::Error::other(format!("{program} is missing; deploy/setup.sh bench installs it")))
 }
 
-/// Portcullis with these resources.
-pub(super) fn node(laboratory: &Laboratory, program: &Path, resources: &str) -> io::Result<Command> {
+/// Portcullis with these resources, as this peer.
+pub(super) fn node(peer: Peer, laboratory: &Laboratory, program: &Path, resources: &str) -> io::Result<Command> {
     let directory = laboratory.directory();
     let file = directory.join("resources.yaml");
     fs::write(&file, resources)?;
@@ -192,10 +223,11 @@ stateDirectory: {shown}/state
 onProxyDown: pass
 workers: 1
 limits: {{connections: 100000}}
-steering: {{bpffs: {}}}
+steering: {{bpffs: {}, packets: {}}}
 ",
         file.display(),
-        laboratory.bpf_directory().display()
+        laboratory.bpf_directory().display(),
+        peer.judges_packets()
     );
     fs::write(&settings, text)?;
     let mut command = laboratory.command(Place::Node, program);

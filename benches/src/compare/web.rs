@@ -73,11 +73,11 @@ impl Version {
     /// Where requests go: to the server itself, or to the proxy beside it.
     pub(super) fn target(&self, peer: Peer) -> SocketAddr {
         let port = match peer {
-            Peer::Direct | Peer::Portcullis | Peer::Dnsdist => self.server,
             Peer::Relay => self.others,
             Peer::Nginx => self.others + 1,
             Peer::Haproxy => self.others + 2,
             Peer::Hyper => self.others + 3,
+            _ => self.server,
         };
         SocketAddr::new(SERVER.into(), port)
     }
@@ -138,7 +138,10 @@ impl Version {
                 command.args(["-db", "-f"]).arg(file);
                 command
             }
-            Peer::Portcullis => node(laboratory, portcullis, &self.policy(&patterns(rules), upstream))?,
+            Peer::Portcullis | Peer::Sockets | Peer::Unsteered | Peer::UnsteeredSockets => {
+                let patterns = if peer.steers_nothing() { Vec::new() } else { patterns(rules) };
+                node(peer, laboratory, portcullis, &self.policy(&patterns, upstream))?
+            }
         };
         Ok(Some(command))
     }
@@ -198,7 +201,7 @@ backend back
         )
     }
 
-    /// The server as an endpoint, and one policy: the method, and patterns of paths.
+    /// The server as an endpoint, and one policy: the method, and patterns of paths; the port alone without any.
     fn policy(&self, patterns: &[String], upstream: &Process) -> String {
         let (method, port) = (self.method, self.server);
         let mut text = format!(
@@ -217,11 +220,12 @@ spec:
   ingress:
     - toPorts:
         - ports: [{{port: \"{port}\", protocol: TCP}}]
-          rules:
-            http:
 ",
             upstream.id()
         );
+        if !patterns.is_empty() {
+            text.push_str("          rules:\n            http:\n");
+        }
         for pattern in patterns {
             let _ = writeln!(text, "              - {{method: {method}, path: '{pattern}'}}");
         }

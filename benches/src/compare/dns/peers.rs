@@ -32,7 +32,7 @@ pub fn target(peer: Peer) -> SocketAddr {
     match peer {
         Peer::Relay => SocketAddr::new(FIRST_CLIENT.into(), 8053),
         Peer::Dnsdist => SocketAddr::new(FIRST_CLIENT.into(), 8054),
-        Peer::Direct | Peer::Nginx | Peer::Haproxy | Peer::Hyper | Peer::Portcullis => UPSTREAM,
+        _ => UPSTREAM,
     }
 }
 
@@ -57,7 +57,9 @@ pub fn command(
 ) -> io::Result<Option<Command>> {
     let rules = if case.denied == Denied::All { 1 } else { case.variants };
     let command = match peer {
-        Peer::Direct | Peer::Nginx | Peer::Haproxy | Peer::Hyper => return Ok(None),
+        Peer::Direct | Peer::Nginx | Peer::Haproxy | Peer::Hyper | Peer::Unsteered | Peer::UnsteeredSockets => {
+            return Ok(None);
+        }
         Peer::Relay => {
             let mut command = laboratory.command(Place::Beside, own_program());
             command.args(["dns-relay", &target.to_string(), &UPSTREAM.to_string()]);
@@ -70,7 +72,9 @@ pub fn command(
             command.args(["--supervised", "--disable-syslog", "-C"]).arg(file);
             command
         }
-        Peer::Portcullis => node(laboratory, portcullis, &self::portcullis(laboratory, rules, case.learns))?,
+        Peer::Portcullis | Peer::Sockets => {
+            node(peer, laboratory, portcullis, &self::portcullis(laboratory, rules, case.learns))?
+        }
     };
     Ok(Some(command))
 }
