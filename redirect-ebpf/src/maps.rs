@@ -2,6 +2,8 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap as Table},
+    fs::File,
+    io::Read,
     net::IpAddr,
     os::fd::{AsFd, OwnedFd},
     path::{Path, PathBuf},
@@ -9,9 +11,11 @@ use std::{
 
 use aya::{
     Pod,
-    maps::{HashMap, LpmTrie, Map, MapData, MapError, PerCpuArray, RingBuf, SockHash, lpm_trie::Key},
+    maps::{Array, HashMap, LpmTrie, Map, MapData, MapError, PerCpuArray, RingBuf, SockHash, lpm_trie::Key},
 };
-use portcullis_redirect_common::{LegKey, ListenerKey, LocalKey, OwnerKey, PeerKey, PortKey, STEER, Service, StubKey};
+use portcullis_redirect_common::{
+    ADDRESSES_TOLD, LegKey, ListenerKey, LocalKey, OwnerKey, PeerKey, PortKey, STEER, Service, StubKey,
+};
 
 use crate::{
     error::Error,
@@ -22,7 +26,7 @@ use crate::{
 };
 
 /// Every map of the object: all are pinned, so that all loads share them.
-pub(crate) const NAMES: [&str; 20] = [
+pub(crate) const NAMES: [&str; 26] = [
     "PORTS",
     "POLICY",
     "PODS",
@@ -43,6 +47,12 @@ pub(crate) const NAMES: [&str; 20] = [
     "SERVICES",
     "JUDGED",
     "SYSCTLS",
+    "FLOWS",
+    "FRAGMENTS",
+    "EPOCHS",
+    "SECRETS",
+    "ADMITTED",
+    "SCRATCH",
 ];
 
 /// The kernel's maps.
@@ -60,6 +70,7 @@ pub(crate) struct Maps {
     services: HashMap<MapData, u64, Service>,
     sysctls: HashMap<MapData, u64, u32>,
     listeners: SockHash<MapData, ListenerKey>,
+    epochs: Array<MapData, u32>,
     tables: Tables,
     /// Endpoints that have the entries of the self-check.
     probed: BTreeSet<u32>,
@@ -75,6 +86,10 @@ fn hash<K: Pod, V: Pod>(directory: &Path, name: &'static str) -> Result<HashMap<
 
 fn trie<K: Pod>(directory: &Path, name: &'static str) -> Result<LpmTrie<MapData, K, u32>, Error> {
     Map::LpmTrie(data(directory, name)?).try_into().map_err(Error::map(name, "use"))
+}
+
+fn array<V: Pod>(directory: &Path, name: &'static str) -> Result<Array<MapData, V>, Error> {
+    Map::Array(data(directory, name)?).try_into().map_err(Error::map(name, "use"))
 }
 
 /// Removing what is not there is fine.
@@ -124,9 +139,11 @@ impl Maps {
             listeners: Map::SockHash(data(directory, "LISTENERS")?)
                 .try_into()
                 .map_err(Error::map("LISTENERS", "use"))?,
+            epochs: array(directory, "EPOCHS")?,
             tables: Tables::default(),
             probed: BTreeSet::new(),
         };
+        maps.draw_secrets()?;
         maps.tables = maps.read_tables()?;
         for address in [PROBE_V4.into(), PROBE_V6.into()] {
             let _ = maps.set_peer(PROBE, &single(address), Some(STEER));
@@ -159,7 +176,11 @@ impl Maps {
     pub(crate) fn set_table(&mut self, endpoint: u32, classes: &[crate::table::Class]) -> Result<bool, Error> {
         let steps = self.tables.change(endpoint, classes);
         let changes = !steps.is_empty();
-        self.carry_out(steps).map(|()| changes)
+        let done = self.carry_out(steps);
+        if changes {
+            self.begin_epoch(endpoint)?;
+        }
+        done.map(|()| changes)
     }
 
     /// The endpoints with classes that learn.
@@ -167,11 +188,43 @@ impl Maps {
         self.tables.learning()
     }
 
+    /// Has flows of datagrams judged again that were judged by the table before.
+    fn begin_epoch(&mut self, endpoint: u32) -> Result<(), Error> {
+        self.change_epoch(endpoint, |before| (before & ADDRESSES_TOLD) | (before.wrapping_add(1) & !ADDRESSES_TOLD))
+    }
+
+    fn change_epoch(&mut self, endpoint: u32, change: impl Fn(u32) -> u32) -> Result<(), Error> {
+        let before = self.epochs.get(&endpoint, 0).map_err(Error::map("EPOCHS", "read"))?;
+        self.epochs.set(endpoint, change(before), 0).map_err(Error::map("EPOCHS", "write"))
+    }
+
+    /// Whether an endpoint has a table.
+    pub(crate) fn judges(&self, endpoint: u32) -> bool {
+        self.tables.speaks_of(endpoint)
+    }
+
+    /// Draws the numbers that seals are made of, unless an earlier process has.
+    fn draw_secrets(&self) -> Result<(), Error> {
+        let mut secrets: Array<MapData, [u64; 4]> = array(&self.directory, "SECRETS")?;
+        if secrets.get(&0, 0).is_ok_and(|drawn| drawn != [0; 4]) {
+            return Ok(());
+        }
+        let mut drawn = [0; 32];
+        let read = File::open("/dev/urandom").and_then(|mut source| source.read_exact(&mut drawn));
+        read.map_err(Error::map("SECRETS", "fill"))?;
+        let mut numbers = [0; 4];
+        for (number, bytes) in numbers.iter_mut().zip(drawn.as_chunks().0) {
+            *number = u64::from_ne_bytes(*bytes);
+        }
+        secrets.set(0, numbers, 0).map_err(Error::map("SECRETS", "write"))
+    }
+
     /// Has refused what these classes speak of and the kernel was never told: their ports, or where those have no room all
     /// ports of their directions and protocols.
     pub(crate) fn shut(&mut self, endpoint: u32, classes: &[crate::table::Class]) -> Result<(), Error> {
         self.carry_out(self.tables.shut(endpoint, classes, false))
             .or_else(|_| self.carry_out(self.tables.shut(endpoint, classes, true)))
+            .and_then(|()| self.begin_epoch(endpoint))
     }
 
     /// Changes single addresses; tells whether that was all it takes. If not, the whole table has to be set.
@@ -271,9 +324,11 @@ impl Maps {
         entries.collect()
     }
 
-    /// Makes these the endpoint's own addresses.
+    /// Makes these the endpoint's own addresses. While there is no room for them no source is foreign.
     pub(crate) fn set_locals(&mut self, endpoint: u32, addresses: &[IpAddr]) -> Result<(), Error> {
-        set_addresses(&mut self.locals, "LOCALS", endpoint, addresses)
+        let entered = set_addresses(&mut self.locals, "LOCALS", endpoint, addresses);
+        let told = if entered.is_ok() && !addresses.is_empty() { ADDRESSES_TOLD } else { 0 };
+        entered.and(self.change_epoch(endpoint, |before| (before & !ADDRESSES_TOLD) | told))
     }
 
     /// Makes these the broadcast addresses of the networks that an endpoint is in.
