@@ -5,7 +5,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs, io,
+    io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
 };
@@ -17,7 +17,7 @@ use portcullis_redirect_common::POD;
 use crate::{
     devices::{self, Device, Peer},
     error::Error,
-    links::{Link, Loader, remove_link},
+    links::{Link, Loader, remove_links},
     namespace,
 };
 
@@ -38,10 +38,17 @@ pub enum Guard {
 /// The devices of one endpoint that have programs.
 #[derive(Debug)]
 struct Guarded {
+    /// Those whose programs are all attached; none after a failure, so that all are attached again.
     doors: Vec<Door>,
     guard: Guard,
-    #[expect(dead_code, reason = "held for their destructors")]
-    links: Vec<Link>,
+    /// By the names of their pins.
+    links: BTreeMap<String, Link>,
+}
+
+impl Guarded {
+    fn is_intact(&self) -> bool {
+        self.links.values().all(Link::is_intact)
+    }
 }
 
 /// A device, and its peer: inode of the namespace, number.
@@ -77,7 +84,17 @@ impl Packets {
         self.guarded.get(&id).map_or(Guard::Off, |guarded| guarded.guard)
     }
 
-    /// Judges the packets of an endpoint from now on, at each of its devices.
+    /// All links, for their pins to be put back.
+    pub(crate) fn links(&mut self) -> impl Iterator<Item = &mut Link> {
+        self.guarded.values_mut().flat_map(|guarded| guarded.links.values_mut())
+    }
+
+    /// Endpoints of which some program is detached or swapped. Judging their packets again mends it.
+    pub(crate) fn detached(&self) -> impl Iterator<Item = u32> {
+        self.guarded.iter().filter(|(_, guarded)| !guarded.is_intact()).map(|(id, _)| *id)
+    }
+
+    /// Judges the packets of an endpoint from now on, at each of its devices. What is detached or swapped is attached again.
     ///
     /// # Errors
     /// The kernel refuses a program, or the namespace is gone. What is judged elsewhere stays so.
@@ -88,20 +105,27 @@ impl Packets {
         let failed = |source| Error::Namespace { endpoint: subject.id, step: "find the devices", source };
         let found = self.doors(subject).map_err(failed)?;
         let doors: Vec<Door> = found.iter().map(door).collect();
-        if self.guarded.get(&subject.id).is_some_and(|guarded| guarded.doors == doors) {
+        if self.guarded.get(&subject.id).is_some_and(|guarded| guarded.doors == doors && guarded.is_intact()) {
             return Ok(());
         }
-        let (mut links, mut names) = (Vec::new(), Vec::new());
-        for (device, peer) in &found {
-            self.attach(subject, device, peer.as_ref(), loader, &mut |name, link| {
-                names.push(name);
-                links.push(link);
-            })?;
+        let mut links = BTreeMap::new();
+        let attached = found.iter().try_for_each(|(device, peer)| {
+            self.attach(subject, device, peer.as_ref(), loader, &mut |name, link| drop(links.insert(name, link)))
+        });
+        let mut before = self.guarded.remove(&subject.id).map(|guarded| guarded.links).unwrap_or_default();
+        if let Err(error) = attached {
+            // What is attached, and what was, goes on judging.
+            before.append(&mut links);
+            self.guarded.insert(subject.id, Guarded { doors: Vec::new(), guard: Guard::Off, links: before });
+            return Err(error);
         }
+        // Under a name that stays the link is the same one, with another program.
+        before.retain(|name, _| !links.contains_key(name));
         let outside = found.iter().all(|(_, peer)| peer.is_some());
         let guard = if outside { Guard::Outside } else { Guard::Inside };
-        self.guarded.insert(subject.id, Guarded { doors, guard, links });
-        self.remove(|name| is_of(name, subject.id) && !names.iter().any(|held| held == name))
+        let guarded = self.guarded.entry(subject.id).insert_entry(Guarded { doors, guard, links }).into_mut();
+        end(&self.directory, before)?;
+        remove_links(&self.directory, |name| is_of(name, subject.id) && !guarded.links.contains_key(name))
     }
 
     fn doors(&mut self, subject: &Subject<'_>) -> io::Result<Vec<(Device, Option<Peer>)>> {
@@ -165,22 +189,23 @@ impl Packets {
 
     /// Judges the packets of an endpoint no more.
     pub(crate) fn forget(&mut self, id: u32) -> Result<(), Error> {
-        self.guarded.remove(&id);
-        self.remove(|name| is_of(name, id))
+        let links = self.guarded.remove(&id).map(|guarded| guarded.links).unwrap_or_default();
+        end(&self.directory, links)?;
+        remove_links(&self.directory, |name| is_of(name, id))
     }
 
     /// Removes what an earlier process left for other endpoints.
     pub(crate) fn retain(&mut self, ids: &[u32]) -> Result<(), Error> {
-        self.guarded.retain(|id, _| ids.contains(id));
-        self.remove(|name| name.starts_with(PREFIX) && !ids.iter().any(|id| is_of(name, *id)))
+        let others: Vec<u32> = self.guarded.keys().copied().filter(|id| !ids.contains(id)).collect();
+        others.into_iter().try_for_each(|id| self.forget(id))?;
+        remove_links(&self.directory, |name| name.starts_with(PREFIX) && !ids.iter().any(|id| is_of(name, *id)))
     }
+}
 
-    fn remove(&self, wanted: impl Fn(&str) -> bool) -> Result<(), Error> {
-        let failed = |source| Error::Bpffs { path: self.directory.clone(), source };
-        let entries = fs::read_dir(&self.directory).map_err(failed)?.flatten();
-        let mut pins = entries.filter(|entry| entry.file_name().to_str().is_some_and(&wanted));
-        pins.try_for_each(|entry| remove_link(&entry.path())).map_err(failed)
-    }
+/// Detaches links at once, whether or not their pins are still there.
+fn end(directory: &Path, links: BTreeMap<String, Link>) -> Result<(), Error> {
+    let failed = |source| Error::Bpffs { path: directory.to_owned(), source };
+    links.into_values().try_for_each(Link::remove).map_err(failed)
 }
 
 fn door((device, peer): &(Device, Option<Peer>)) -> Door {
