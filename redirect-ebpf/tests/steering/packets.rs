@@ -2,9 +2,11 @@
 //! witness is a packet socket at the other side.
 
 use std::{
+    fs,
     io::{Read, Write},
     net::{TcpListener, TcpStream},
     os::fd::{AsRawFd, OwnedFd},
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -19,10 +21,11 @@ use nix::{
     },
 };
 use portcullis_integration::{Lab, Need, Pod, Site, require};
-use portcullis_redirect::{Action, Class, Direction, Guard, Options, Redirect};
+use portcullis_redirect::{Action, Class, Direction, Guard, Inspection, Options, Redirect};
 
 use crate::{
-    bench::{self, Bench, FAMILIES, STEERED, TCP, UDP, UNSTEERED, class, ip},
+    bench::{self, APP, Bench, FAMILIES, STEERED, TCP, UDP, UNSTEERED, class, ip},
+    bpf,
     proxy::Proxy,
 };
 
@@ -202,7 +205,7 @@ fn nothing_that_policy_denies_leaves_whatever_made_the_packet() {
         return;
     }
     let bench = Bench::with(true, &closed(Direction::Egress));
-    assert_eq!(bench.redirect.guard(bench::APP), Guard::Outside);
+    assert_eq!(bench.redirect.guard(APP), Guard::Outside);
     for v6 in FAMILIES {
         let ways = egress_ways(&bench, v6);
         assert_eq!(seen(&bench.app, &bench.outside, &bench.outside, v6, &ways), [""; 0]);
@@ -217,7 +220,7 @@ fn the_witness_sees_what_leaves_where_no_policy_is() {
     // The hooks at sockets refuse some of these of their own, and so does the kernel.
     const BEFORE: [&str; 3] = ["source route", "freebind", "routing header"];
     let bench = Bench::with(true, &[]);
-    assert_eq!(bench.redirect.guard(bench::APP), Guard::Off, "nobody pays who has no policy");
+    assert_eq!(bench.redirect.guard(APP), Guard::Off, "nobody pays who has no policy");
     for v6 in FAMILIES {
         let ways = egress_ways(&bench, v6);
         let shown = seen(&bench.app, &bench.outside, bench.lab.node(), v6, &ways);
@@ -289,13 +292,13 @@ fn goes_on(keep_open: bool) -> bool {
     let mut lab = Lab::new().unwrap();
     let (app, outside) = (lab.pod("app").unwrap(), lab.pod("outside").unwrap());
     let mut redirect = Redirect::open(Options { keep_open, ..bench::options(&lab, true) }).unwrap();
-    let proxy = Proxy::start(&app, bench::APP, &app.addresses(), redirect.legs());
+    let proxy = Proxy::start(&app, APP, &app.addresses(), redirect.legs());
     bench::attach(&mut redirect, &app, &proxy, &app.addresses());
     let listener = outside.inside(|| TcpListener::bind(outside.address(false, SHUT)).unwrap());
     let mut from = app.inside(|| TcpStream::connect(outside.address(false, SHUT)).unwrap());
     let (mut to, _) = listener.accept().unwrap();
-    redirect.set_table(bench::APP, &[closed(Direction::Egress), closed(Direction::Ingress)].concat()).unwrap();
-    assert_eq!(redirect.guard(bench::APP), Guard::Outside);
+    redirect.set_table(APP, &[closed(Direction::Egress), closed(Direction::Ingress)].concat()).unwrap();
+    assert_eq!(redirect.guard(APP), Guard::Outside);
     from.write_all(b"late").unwrap();
     to.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
     let mut buffer = [0; 4];
@@ -309,4 +312,43 @@ fn connections_that_are_older_than_the_policy_go_on_only_where_that_is_wanted() 
     }
     assert!(goes_on(true));
     assert!(!goes_on(false));
+}
+
+/// The pins of the programs at the devices of the endpoint: leaving, outside of it, arriving.
+fn pins(bench: &Bench) -> Vec<PathBuf> {
+    let entries = fs::read_dir(bench.lab.bpffs().join("v2")).unwrap().flatten().map(|entry| entry.path());
+    let is_ours = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("packets-"));
+    let mut pins: Vec<_> = entries.filter(is_ours).collect();
+    pins.sort();
+    pins
+}
+
+#[test]
+fn programs_at_devices_that_somebody_detaches_or_swaps_are_seen_and_made_again() {
+    if !able() {
+        return;
+    }
+    let mut bench = Bench::with(true, &closed(Direction::Egress));
+    let ways = [root("raw udp", SHUT, ""), root("frame", SHUT, "")];
+    let passing = |bench: &Bench| seen(&bench.app, &bench.outside, &bench.outside, false, &ways).len();
+    let made = pins(&bench);
+    assert_eq!((made.len(), passing(&bench)), (3, 0), "{made:?}");
+    for somebody in [bpf::detach as fn(&Path), bpf::swap_at_device] {
+        // Each alone is seen, and all of them together would let everything pass.
+        for some in made.iter().map(std::slice::from_ref).chain([made.as_slice()]) {
+            some.iter().for_each(|pin| somebody(pin));
+            assert_eq!(passing(&bench) == ways.len(), some.len() == made.len(), "{some:?}");
+            let found = bench.redirect.inspect();
+            assert!(found.detached.keys().eq([&APP]) && found.broken.is_empty(), "{some:?}: {found:?}");
+            bench.attach_with(|listeners| listeners);
+            assert_eq!(bench.redirect.inspect(), Inspection::default(), "{some:?}");
+            assert_eq!((passing(&bench), bench.redirect.guard(APP), pins(&bench)), (0, Guard::Outside, made.clone()));
+        }
+    }
+    // Whose pins are gone ends with the policy all the same.
+    made.iter().for_each(|pin| fs::remove_file(pin).unwrap());
+    assert_eq!(passing(&bench), 0);
+    bench.redirect.set_table(APP, &[]).unwrap();
+    assert_eq!((passing(&bench), bench.redirect.guard(APP)), (ways.len(), Guard::Off));
+    assert_eq!(bench.redirect.inspect(), Inspection::default());
 }
