@@ -66,11 +66,16 @@ pub trait Sink: Send + 'static {
 /// What the API tells of the running node.
 pub trait Node: Send + Sync + 'static {
     /// Fills the fields that the store does not know: `version`, `on_proxy_down`, `active_connections`, `allowed`,
-    /// `denied`, `uptime_seconds`, `workers`, `faults`.
+    /// `denied`, `uptime_seconds`, `workers`, `faults`, `packets_*`.
     fn status(&self) -> proto::StatusResponse;
 
     /// `steered`, or why not.
     fn state(&self, endpoint: EndpointId) -> String;
+
+    /// Where the packets of an endpoint are judged: `outside` of its namespace, `inside` only, `off`.
+    fn packets(&self, _endpoint: EndpointId) -> String {
+        String::new()
+    }
 
     /// Verdicts from now on. The stream is bounded: `Verdict.lost` counts what a slow reader missed.
     fn watch(&self, request: proto::WatchRequest) -> Verdicts;

@@ -54,7 +54,7 @@ limits: {requestHead: 8MiB, requestHeaders: 1, responseHead: 4096, pipelined: 2,
   settings: 15, emptyData: 16, windowUpdates: 17, ignored: 18, trailers: 1KiB, extendedConnect: true}}
 timeouts: {firstByte: off, head: 500ms, expect: off, connect: 2m, idle: 1h, total: 24h, halfClosed: off, clientGone: 7s, answer: 3s,
   commit: 200ms}
-steering: {bpffs: /sys/fs/bpf/p, cgroup: /sys/fs/cgroup, legPorts: 1-65535}
+steering: {bpffs: /sys/fs/bpf/p, cgroup: /sys/fs/cgroup, legPorts: 1-65535, packets: false}
 fqdn: {hostMustAgree: false, serverMustAgree: false, minTtl: 1h, unselectedTtl: 2h, grace: off, addressesPerName: 7,
   namesPerAddress: 8, addressesPerEndpoint: 10, addresses: 9, neverOpen: [10.0.0.0/8, 'fd00::1']}
 records: {to: /var/log/r.json, only: denied}
@@ -117,6 +117,7 @@ records: {to: /var/log/r.json, only: denied}
     assert_eq!(settings.steering.bpffs, Path::new("/sys/fs/bpf/p"));
     assert_eq!(settings.steering.cgroup.as_deref(), Some(Path::new("/sys/fs/cgroup")));
     assert_eq!(settings.steering.leg_ports, 1..=65535);
+    assert!(!settings.steering.packets);
     let fqdn = settings.fqdn;
     assert!(!settings.rules.host_must_agree && !settings.rules.server_must_agree);
     assert_eq!((limits.connections_per_endpoint, limits.flows, limits.flows_per_endpoint), (Some(21), 22, Some(23)));

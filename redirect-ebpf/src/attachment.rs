@@ -20,6 +20,10 @@ pub struct Options {
     pub answers: Duration,
     /// What another process is told that wants the same directory: where this one is asked.
     pub owner: String,
+    /// Judge the packets of endpoints as well, whatever made them.
+    pub packets: bool,
+    /// Let connections go on that were open before an endpoint's packets were judged, whatever policy says of them.
+    pub keep_open: bool,
 }
 
 /// Where an endpoint's steered flows go: a socket for each worker, all in the endpoint's namespace. What policy wants

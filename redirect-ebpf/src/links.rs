@@ -12,9 +12,10 @@ use std::{
 use aya::{
     Ebpf, EbpfLoader,
     programs::{
-        CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, CgroupSock, CgroupSockAddr, CgroupSockopt, ProgramFd,
-        SkLookup,
+        CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, CgroupSock, CgroupSockAddr, CgroupSockopt, LinkOrder,
+        ProgramFd, SchedClassifier, SkLookup, TcAttachType,
         links::{FdLink, PinnedLink},
+        tc::TcAttachOptions,
     },
 };
 
@@ -321,6 +322,35 @@ impl Loader {
         let fd = program.fd().and_then(|fd| Ok(fd.try_clone()?)).map_err(|error| failed(error.into()))?;
         let attach = || -> Result<FdLink, BoxError> {
             let id = program.attach(cgroup, CgroupSkbAttachType::Egress, MODE)?;
+            program.take_link(id)?.try_into().map_err(|_| BoxError::from("the kernel is too old for links"))
+        };
+        self.put(pin, &fd, attach).map_err(failed)
+    }
+
+    /// Sets a constant of the programs that are loaded next.
+    pub(crate) fn set_constant(&mut self, name: &'static str, value: u32) {
+        let value: &'static u32 = Box::leak(Box::new(value));
+        self.loader.override_global(name, value, true);
+    }
+
+    /// Attaches a judge of packets to a device of the calling thread's namespace.
+    pub(crate) fn attach_device(
+        &self,
+        ebpf: &mut Ebpf,
+        name: &'static str,
+        (device, side): (&str, TcAttachType),
+        pin: &str,
+    ) -> Result<Link, Error> {
+        let failed = |source| Error::Attach { program: name, target: pin.to_owned(), source };
+        let program: &mut SchedClassifier = program(ebpf, name).map_err(failed)?;
+        if program.fd().is_err() {
+            program.load().map_err(|error| failed(error.into()))?;
+        }
+        let fd = program.fd().and_then(|fd| Ok(fd.try_clone()?)).map_err(|error| failed(error.into()))?;
+        let attach = || -> Result<FdLink, BoxError> {
+            // Before what others have attached, or what they let pass would meet ours no more.
+            let order = TcAttachOptions::TcxOrder(LinkOrder::first());
+            let id = program.attach_with_options(device, side, order)?;
             program.take_link(id)?.try_into().map_err(|_| BoxError::from("the kernel is too old for links"))
         };
         self.put(pin, &fd, attach).map_err(failed)

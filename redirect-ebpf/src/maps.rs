@@ -1,15 +1,16 @@
 //! The maps by name, opened by their pins, and the tables kept in step with them.
 
+mod packets;
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap as Table},
-    net::IpAddr,
     os::fd::{AsFd, OwnedFd},
     path::{Path, PathBuf},
 };
 
 use aya::{
     Pod,
-    maps::{HashMap, LpmTrie, Map, MapData, MapError, PerCpuArray, RingBuf, SockHash, lpm_trie::Key},
+    maps::{Array, HashMap, LpmTrie, Map, MapData, MapError, PerCpuArray, RingBuf, SockHash, lpm_trie::Key},
 };
 use portcullis_redirect_common::{LegKey, ListenerKey, LocalKey, OwnerKey, PeerKey, PortKey, STEER, Service, StubKey};
 
@@ -17,12 +18,12 @@ use crate::{
     error::Error,
     probe::{PROBE_V4, PROBE_V6},
     sys,
-    table::{AddressChange, Content, PROBE, Peer, Port, is_probe, key_address, probe_ports, single},
+    table::{AddressChange, Content, PROBE, Peer, Port, is_probe, probe_ports, single},
     tables::{Step, Tables, enter},
 };
 
 /// Every map of the object: all are pinned, so that all loads share them.
-pub(crate) const NAMES: [&str; 20] = [
+pub(crate) const NAMES: [&str; 26] = [
     "PORTS",
     "POLICY",
     "PODS",
@@ -43,6 +44,12 @@ pub(crate) const NAMES: [&str; 20] = [
     "SERVICES",
     "JUDGED",
     "SYSCTLS",
+    "FLOWS",
+    "FRAGMENTS",
+    "EPOCHS",
+    "SECRETS",
+    "ADMITTED",
+    "SCRATCH",
 ];
 
 /// The kernel's maps.
@@ -60,6 +67,7 @@ pub(crate) struct Maps {
     services: HashMap<MapData, u64, Service>,
     sysctls: HashMap<MapData, u64, u32>,
     listeners: SockHash<MapData, ListenerKey>,
+    epochs: Array<MapData, u32>,
     tables: Tables,
     /// Endpoints that have the entries of the self-check.
     probed: BTreeSet<u32>,
@@ -77,6 +85,10 @@ fn trie<K: Pod>(directory: &Path, name: &'static str) -> Result<LpmTrie<MapData,
     Map::LpmTrie(data(directory, name)?).try_into().map_err(Error::map(name, "use"))
 }
 
+fn array<V: Pod>(directory: &Path, name: &'static str) -> Result<Array<MapData, V>, Error> {
+    Map::Array(data(directory, name)?).try_into().map_err(Error::map(name, "use"))
+}
+
 /// Removing what is not there is fine.
 fn gone(result: Result<(), MapError>) -> Result<(), MapError> {
     match result {
@@ -84,25 +96,6 @@ fn gone(result: Result<(), MapError>) -> Result<(), MapError> {
         Err(MapError::SyscallError(error)) if error.io_error.kind() == std::io::ErrorKind::NotFound => Ok(()),
         other => other,
     }
-}
-
-/// Makes these the addresses of an endpoint in a map.
-fn set_addresses(
-    map: &mut HashMap<MapData, LocalKey, u32>,
-    name: &'static str,
-    endpoint: u32,
-    addresses: &[IpAddr],
-) -> Result<(), Error> {
-    let wanted: Vec<LocalKey> = addresses.iter().map(|ip| LocalKey { endpoint, address: key_address(*ip) }).collect();
-    let held: Result<Vec<LocalKey>, MapError> = map.keys().collect();
-    let held = held.map_err(Error::map(name, "read"))?;
-    for key in &wanted {
-        map.insert(key, 1, 0).map_err(Error::map(name, "write"))?;
-    }
-    for key in held.iter().filter(|key| key.endpoint == endpoint && !wanted.contains(key)) {
-        gone(map.remove(key)).map_err(Error::map(name, "write"))?;
-    }
-    Ok(())
 }
 
 impl Maps {
@@ -124,9 +117,11 @@ impl Maps {
             listeners: Map::SockHash(data(directory, "LISTENERS")?)
                 .try_into()
                 .map_err(Error::map("LISTENERS", "use"))?,
+            epochs: array(directory, "EPOCHS")?,
             tables: Tables::default(),
             probed: BTreeSet::new(),
         };
+        maps.draw_secrets()?;
         maps.tables = maps.read_tables()?;
         for address in [PROBE_V4.into(), PROBE_V6.into()] {
             let _ = maps.set_peer(PROBE, &single(address), Some(STEER));
@@ -159,7 +154,11 @@ impl Maps {
     pub(crate) fn set_table(&mut self, endpoint: u32, classes: &[crate::table::Class]) -> Result<bool, Error> {
         let steps = self.tables.change(endpoint, classes);
         let changes = !steps.is_empty();
-        self.carry_out(steps).map(|()| changes)
+        let done = self.carry_out(steps);
+        if changes {
+            self.begin_epoch(endpoint)?;
+        }
+        done.map(|()| changes)
     }
 
     /// The endpoints with classes that learn.
@@ -172,6 +171,7 @@ impl Maps {
     pub(crate) fn shut(&mut self, endpoint: u32, classes: &[crate::table::Class]) -> Result<(), Error> {
         self.carry_out(self.tables.shut(endpoint, classes, false))
             .or_else(|_| self.carry_out(self.tables.shut(endpoint, classes, true)))
+            .and_then(|()| self.begin_epoch(endpoint))
     }
 
     /// Changes single addresses; tells whether that was all it takes. If not, the whole table has to be set.
@@ -269,16 +269,6 @@ impl Maps {
             Err(error) => Some(Err(error)),
         });
         entries.collect()
-    }
-
-    /// Makes these the endpoint's own addresses.
-    pub(crate) fn set_locals(&mut self, endpoint: u32, addresses: &[IpAddr]) -> Result<(), Error> {
-        set_addresses(&mut self.locals, "LOCALS", endpoint, addresses)
-    }
-
-    /// Makes these the broadcast addresses of the networks that an endpoint is in.
-    pub(crate) fn set_broadcasts(&mut self, endpoint: u32, addresses: &[IpAddr]) -> Result<(), Error> {
-        set_addresses(&mut self.broadcasts, "BROADCASTS", endpoint, addresses)
     }
 
     /// Tells whether an endpoint shares its namespace, so that others' addresses are in it as well.

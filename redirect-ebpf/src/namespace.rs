@@ -38,15 +38,19 @@ pub(crate) fn inode(netns: BorrowedFd<'_>) -> io::Result<u64> {
 
 /// Finds a namespace by its inode among the named ones and those of processes.
 pub(crate) fn find(inode: u64) -> Option<OwnedFd> {
+    paths()
+        .find(|path| fs::metadata(path).is_ok_and(|found| found.ino() == inode))
+        .and_then(|path| File::open(path).ok())
+        .map(OwnedFd::from)
+}
+
+/// Where namespaces are: the named ones, then those of processes.
+pub(crate) fn paths() -> impl Iterator<Item = PathBuf> {
     let named = ["/run/netns", "/run/docker/netns"].into_iter().flat_map(entries);
     let processes = entries("/proc").filter(|path| {
         path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.bytes().all(|b| b.is_ascii_digit()))
     });
-    named
-        .chain(processes.map(|path| path.join("ns/net")))
-        .find(|path| fs::metadata(path).is_ok_and(|found| found.ino() == inode))
-        .and_then(|path| File::open(path).ok())
-        .map(OwnedFd::from)
+    named.chain(processes.map(|path| path.join("ns/net")))
 }
 
 fn entries(directory: &str) -> impl Iterator<Item = PathBuf> + use<> {

@@ -2,6 +2,7 @@
 
 mod end;
 mod inspect;
+mod packets;
 mod ports;
 
 use std::{
@@ -28,11 +29,14 @@ use crate::{
     legs::{LegMaps, Legs},
     links::{ABOVE_ALL, ECHO, EGRESS, Link, Loader, remove_links, remove_other_links},
     maps::Maps,
-    namespace, places, preflight,
+    namespace,
+    packets::Packets,
+    places, preflight,
     refusals::Refusals,
     routes,
     site::{Place, Site},
     sysctl,
+    watch::Watch,
 };
 
 #[derive(Debug)]
@@ -68,6 +72,10 @@ pub struct Redirect {
     cgroup: PathBuf,
     /// What judges echo requests there, while policy speaks of them.
     echo: Echo,
+    /// What judges packets.
+    packets: Packets,
+    /// What notices changes in namespaces.
+    watch: Option<Watch>,
     attached: BTreeMap<u32, Attached>,
     /// The ports whose datagrams are steered, by endpoint.
     udp_ports: BTreeMap<u32, Ranges>,
@@ -118,6 +126,7 @@ impl Redirect {
         let mut maps = Maps::open(directory)?;
         maps.forget_legs()?;
         let legs = LegMaps { own_sockets: maps.descriptor("OWN_SOCKETS")?, own_legs: maps.descriptor("OWN_LEGS")? };
+        let packets = Packets::new(directory, options.packets, options.keep_open);
         let legs = Legs { maps: Arc::new(legs) };
         let judge = Arc::new(Judge::open(directory)?);
         Ok(Self {
@@ -132,6 +141,8 @@ impl Redirect {
             node,
             cgroup: path,
             echo: Echo::new(),
+            packets,
+            watch: None,
             attached: BTreeMap::new(),
             udp_ports: BTreeMap::new(),
             lost_ports: BTreeMap::new(),
@@ -191,7 +202,11 @@ impl Redirect {
         if site != Site::Service {
             self.maps.set_probe(id);
         }
-        prepared.and(filled).and(linked).and(entered)
+        let judged = self.judge_packets(id);
+        if let Err(error) = self.listen(id) {
+            tracing::warn!(endpoint = id, %error, "changes in its namespace are noticed only in turn");
+        }
+        prepared.and(filled).and(linked).and(entered).and(judged)
     }
 
     /// What can be done for a namespace that cannot be entered: what comes in for steered ports is refused.

@@ -293,7 +293,7 @@ fn broadcasts(held: &[AddressMessage]) -> Vec<IpAddr> {
 }
 
 /// Netlink sockets belong to the namespace of the thread that opens them, so each call has a runtime of its own.
-fn with_netlink<T>(work: impl AsyncFnOnce(Handle) -> io::Result<T>) -> io::Result<T> {
+pub(crate) fn with_netlink<T>(work: impl AsyncFnOnce(Handle) -> io::Result<T>) -> io::Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let (connection, netlink, _) = rtnetlink::new_connection()?;
@@ -311,7 +311,8 @@ fn errno(error: &rtnetlink::Error) -> i32 {
     }
 }
 
-fn other(error: rtnetlink::Error) -> io::Error {
+/// The system's error behind one of netlink's.
+pub(crate) fn other(error: rtnetlink::Error) -> io::Error {
     match errno(&error) {
         0 => io::Error::other(error),
         number => io::Error::from_raw_os_error(number),

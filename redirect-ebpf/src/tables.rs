@@ -132,6 +132,11 @@ impl Tables {
         self.owned.keys().map(|(endpoint, ..)| *endpoint).collect()
     }
 
+    /// Whether an endpoint has ports.
+    pub(crate) fn speaks_of(&self, endpoint: u32) -> bool {
+        self.ports.keys().any(|(_, key)| key.endpoint == endpoint)
+    }
+
     /// Whether some endpoint's echo requests are judged.
     pub(crate) fn judges_echo(&self) -> bool {
         self.ports.keys().any(|(_, key)| matches!(key.protocol, ICMP | ICMP_V6))

@@ -340,7 +340,7 @@ fn seen(
     transport: Transport,
     ports: RangeInclusive<u16>,
 ) -> Vec<RangeInclusive<u16>> {
-    if matches!(transport, Transport::Tcp | Transport::Udp) {
+    if transport.has_ports() {
         return vec![ports];
     }
     let judged = direction == Direction::Egress && subject.side(direction).is_some_and(|side| side.speaks_of_icmp);

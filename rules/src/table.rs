@@ -96,7 +96,7 @@ impl Sources<'_> {
     fn compute(&self, subject: &Subject, own: &[IpAddr]) -> Vec<PortClass> {
         let mut classes = Vec::new();
         for direction in [Direction::Ingress, Direction::Egress] {
-            for transport in [Transport::Tcp, Transport::Udp] {
+            for transport in [Transport::Tcp, Transport::Udp, Transport::Sctp] {
                 self.transport(subject, own, direction, transport, &mut classes);
             }
         }

@@ -340,7 +340,7 @@ fn the_kernel_is_told_of_echo_requests_on_their_way_out_where_rules_speak_of_icm
     let told = |rule: Rule| -> Vec<String> {
         let world = town(vec![policy("default/p", vec![rule])]);
         let table = Snapshot::compile(&world, 1).steering(EndpointId(1));
-        let about = table.classes.iter().filter(|class| !matches!(class.transport, Transport::Tcp | Transport::Udp));
+        let about = table.classes.iter().filter(|class| !class.transport.has_ports());
         let all = about.map(|class| {
             let whom =
                 class.prefixes.iter().filter(|(_, action)| *action == Action::Pass).map(|(net, _)| net.to_string());

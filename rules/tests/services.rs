@@ -146,6 +146,7 @@ fn only_what_is_judged_is_steered() {
             (Transport::Tcp, 80..=80, 6),
             (Transport::Tcp, 81..=65535, 4),
             (Transport::Udp, 0..=65535, 4),
+            (Transport::Sctp, 0..=65535, 4),
         ]
     );
     let net: IpNet = "10.0.0.2/32".parse().unwrap();
@@ -162,7 +163,7 @@ fn ten_thousand_endpoints_cost_at_most_a_prefix_each() {
     let classes = classes(&world);
     let sizes: Vec<usize> = classes.iter().map(|class| class.prefixes.len()).collect();
     // Those that are refused like the rest of the world cost nothing.
-    assert_eq!(sizes, [3, 10_003, 3, 3]);
+    assert_eq!(sizes, [3, 10_003, 3, 3, 3]);
 }
 
 #[test]

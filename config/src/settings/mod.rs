@@ -196,6 +196,8 @@ pub struct Steering {
     pub cgroup: Option<PathBuf>,
     /// `legPorts`: source ports of connections to servers in the host's namespace.
     pub leg_ports: RangeInclusive<u16>,
+    /// `packets`: whether the packets of endpoints that have a policy are judged as well, whatever made them.
+    pub packets: bool,
 }
 
 /// `records`: one JSON object for each judged request.
@@ -311,7 +313,7 @@ impl Default for Timeouts {
 
 impl Default for Steering {
     fn default() -> Self {
-        Self { bpffs: PathBuf::from("/sys/fs/bpf/portcullis"), cgroup: None, leg_ports: 10_000..=32_767 }
+        Self { bpffs: PathBuf::from("/sys/fs/bpf/portcullis"), cgroup: None, leg_ports: 10_000..=32_767, packets: true }
     }
 }
 

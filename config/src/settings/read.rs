@@ -265,6 +265,7 @@ fn steering(fields: &mut Fields<'_>, steering: &mut Steering, problems: &mut Vec
     set(fields, "bpffs", &mut steering.bpffs, problems, absolute);
     set(fields, "cgroup", &mut steering.cgroup, problems, |field, problems| absolute(field, problems).map(Some));
     set(fields, "legPorts", &mut steering.leg_ports, problems, values::ports);
+    set(fields, "packets", &mut steering.packets, problems, truth);
 }
 
 fn fqdn(fields: &mut Fields<'_>, limits: &mut names::Limits, problems: &mut Vec<Problem>) {

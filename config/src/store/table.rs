@@ -179,6 +179,7 @@ impl Table {
             origin: entry.origin().as_str().to_owned(),
             rejected: entry.rejected.as_ref().map(|rejected| rejected.result.clone()),
             state: entry.local().map(|id| node.state(id)).unwrap_or_default(),
+            packets: entry.local().map(|id| node.packets(id)).unwrap_or_default(),
             line: entry.good.as_ref().map_or(0, |good| good.line),
         };
         entries.map(listed).collect()

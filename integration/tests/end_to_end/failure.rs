@@ -192,7 +192,7 @@ fn rules_and_routes_that_somebody_takes_away_come_back_and_nothing_passes_unjudg
         let words: Vec<_> = ["ip"].into_iter().chain(line.split(' ')).collect();
         scene.client.run(&words).unwrap().ok().unwrap();
     }
-    assert_ne!(state(&scene.client), before);
+    // They may be back already: the node is told of what goes.
     for v6 in FAMILIES {
         let steered = || curl(&scene.client, &[], &scene.url(v6, "/get")).unwrap();
         assert!(curl(&scene.client, &[], &scene.url(v6, "/uuid")).unwrap().exit != 0);

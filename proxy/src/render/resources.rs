@@ -19,6 +19,9 @@ pub struct Listed {
     origin: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     state: String,
+    /// Of a local endpoint, where its packets are judged.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    packets: String,
     /// Problems of a refused version that is newer than the one in force.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     rejected: Vec<Problem>,
@@ -145,6 +148,7 @@ impl From<proto::ListedResource> for Listed {
             version: resource.version,
             origin: listed.origin,
             state: listed.state,
+            packets: listed.packets,
             rejected: listed.rejected.into_iter().flat_map(|result| result.problems).map(Into::into).collect(),
             resource: resource.body.map(Into::into),
         }

@@ -32,8 +32,18 @@ pub struct Status {
     active_connections: u64,
     allowed: u64,
     denied: u64,
+    /// Local endpoints by where their packets are judged.
+    packets: Packets,
     faults: Vec<String>,
     notes: Vec<String>,
+}
+
+/// Numbers of local endpoints.
+#[derive(Debug, Serialize)]
+struct Packets {
+    outside: u32,
+    inside: u32,
+    off: u32,
 }
 
 impl From<proto::StatusResponse> for Status {
@@ -57,6 +67,11 @@ impl From<proto::StatusResponse> for Status {
             active_connections: status.active_connections,
             allowed: status.allowed,
             denied: status.denied,
+            packets: Packets {
+                outside: status.packets_outside,
+                inside: status.packets_inside,
+                off: status.packets_off,
+            },
             faults: status.faults,
             notes: status.notes,
         }
@@ -98,6 +113,8 @@ pub fn text(status: &Status, paint: Paint) -> String {
         ),
     );
     row("connections", format!("{} active, {} workers", status.active_connections, status.workers));
+    let Packets { outside, inside, off } = status.packets;
+    row("packets", format!("{outside} endpoints judged outside, {inside} inside only, {off} not"));
     row("verdicts", format!("{} allowed, {} denied", status.allowed, status.denied));
     if status.faults.is_empty() {
         row("faults", paint.style(Style::Good, "none").to_string());

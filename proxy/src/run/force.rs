@@ -67,6 +67,7 @@ impl Force {
                 reconciler.look_for_strays(above);
             }
             self.running.show(reconciler.report(), reconciler.repairs());
+            self.running.set_guards(reconciler.guards());
             self.running.metrics().cut(reconciler.take_cut());
         }
     }
@@ -82,6 +83,15 @@ impl Force {
         if let Some(reconciler) = self.lock().as_mut() {
             reconciler.tried(id, result);
             self.running.show(reconciler.report(), reconciler.repairs());
+        }
+    }
+
+    /// Attaches an endpoint again, in whose namespace somebody has changed something. Blocks.
+    pub fn mend(&self, id: EndpointId) {
+        if let Some(reconciler) = self.lock().as_mut() {
+            reconciler.mend(id);
+            self.running.show(reconciler.report(), reconciler.repairs());
+            self.running.set_guards(reconciler.guards());
         }
     }
 
@@ -120,6 +130,7 @@ impl Sink for Force {
             })
             .collect();
         self.running.metrics().cut(reconciler.take_cut());
+        self.running.set_guards(reconciler.guards());
         faults
     }
 }

@@ -1,12 +1,14 @@
 //! The running node, as the API and the admin endpoints see it.
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
     time::Instant,
 };
 
 use portcullis_config::{NamesUpdates, Node, Verdicts, proto};
 use portcullis_listeners::telemetry::Telemetry;
+use portcullis_redirect::Guard;
 use portcullis_rules::world::EndpointId;
 
 use crate::{
@@ -28,6 +30,7 @@ pub struct Running {
     names: Names<Steering>,
     health: Arc<Health>,
     report: Mutex<Report>,
+    guards: Mutex<BTreeMap<EndpointId, Guard>>,
 }
 
 impl Running {
@@ -42,7 +45,17 @@ impl Running {
         health: Arc<Health>,
     ) -> Self {
         let started = Instant::now();
-        Self { started, workers, on_proxy_down, telemetry, metrics, names, health, report: Mutex::default() }
+        Self {
+            started,
+            workers,
+            on_proxy_down,
+            telemetry,
+            metrics,
+            names,
+            health,
+            report: Mutex::default(),
+            guards: Mutex::default(),
+        }
     }
 
     /// Metrics of the configuration.
@@ -55,6 +68,15 @@ impl Running {
     #[must_use]
     pub fn health(&self) -> &Arc<Health> {
         &self.health
+    }
+
+    /// Notes where the packets of local endpoints are judged.
+    pub fn set_guards(&self, guards: BTreeMap<EndpointId, Guard>) {
+        *self.guards() = guards;
+    }
+
+    fn guards(&self) -> std::sync::MutexGuard<'_, BTreeMap<EndpointId, Guard>> {
+        self.guards.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Shows what is known of the steering, and how often something of it was put back.
@@ -76,6 +98,9 @@ impl Node for Running {
     fn status(&self) -> proto::StatusResponse {
         let totals = self.telemetry.totals();
         let report = self.report();
+        let guards = self.guards();
+        let count =
+            |wanted| u32::try_from(guards.values().filter(|guard| **guard == wanted).count()).unwrap_or(u32::MAX);
         proto::StatusResponse {
             version: VERSION.into(),
             on_proxy_down: self.on_proxy_down.into(),
@@ -84,6 +109,9 @@ impl Node for Running {
             denied: totals.denied,
             uptime_seconds: self.started.elapsed().as_secs(),
             workers: u32::try_from(self.workers).unwrap_or(u32::MAX),
+            packets_outside: count(Guard::Outside),
+            packets_inside: count(Guard::Inside),
+            packets_off: count(Guard::Off),
             faults: report.lines(),
             notes: report.repairs.clone(),
             ..proto::StatusResponse::default()
@@ -92,6 +120,16 @@ impl Node for Running {
 
     fn state(&self, endpoint: EndpointId) -> String {
         self.report().endpoints.get(&endpoint).map_or_else(|| "steered".into(), |fault| fault.message.clone())
+    }
+
+    fn packets(&self, endpoint: EndpointId) -> String {
+        let guard = self.guards().get(&endpoint).copied().unwrap_or(Guard::Off);
+        match guard {
+            Guard::Off => "off",
+            Guard::Inside => "inside",
+            Guard::Outside => "outside",
+        }
+        .into()
     }
 
     fn watch(&self, request: proto::WatchRequest) -> Verdicts {

@@ -9,6 +9,7 @@ use std::{
     sync::Arc,
 };
 
+use portcullis_redirect::Guard;
 use portcullis_rules::{
     snapshot::Snapshot,
     steering::{AddressChange, SteeringTable},
@@ -122,6 +123,11 @@ pub trait Kernel: Send {
     /// # Errors
     /// It is steered as it was before.
     fn attach(&mut self, attachment: &Attachment<'_>) -> Result<(), String>;
+
+    /// Where the packets of an endpoint are judged.
+    fn guard(&self, _id: EndpointId) -> Guard {
+        Guard::Off
+    }
 
     /// Steers an endpoint no more. An endpoint that is not steered is none the worse.
     ///

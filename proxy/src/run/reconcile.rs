@@ -19,6 +19,7 @@ use std::{
 };
 
 use portcullis_config::{LocalEndpoint, Place, names::Book};
+use portcullis_redirect::Guard;
 use portcullis_rules::{
     snapshot::Snapshot,
     world::{Endpoint, EndpointId, Port},
@@ -139,6 +140,11 @@ impl<K: Kernel, D: Plane, P: Places> Reconciler<K, D, P> {
         let next = self.held.range((after, Bound::Unbounded)).next().or(self.held.iter().next());
         let Some(id) = next.map(|(id, _)| *id) else { return false };
         self.mended = Some(id);
+        self.mend(id)
+    }
+
+    /// Attaches an endpoint again; tells whether the faults are others now.
+    pub fn mend(&mut self, id: EndpointId) -> bool {
         let Some(wanted) = self.wanted.get(&id).cloned() else { return false };
         if let Some(held) = self.held.get_mut(&id) {
             held.attached = None;
@@ -152,6 +158,17 @@ impl<K: Kernel, D: Plane, P: Places> Reconciler<K, D, P> {
         self.tell_unseen();
         self.log_changes(&before);
         self.faults != before
+    }
+
+    /// Where the packets of each endpoint are judged.
+    pub fn guards(&self) -> BTreeMap<EndpointId, Guard> {
+        let mut guards = BTreeMap::new();
+        // Without a kernel's side nothing is judged any more.
+        let _ = self.lessons.with_kernel(|kernel| {
+            guards.extend(self.held.keys().map(|id| (*id, kernel.guard(*id))));
+            Ok(())
+        });
+        guards
     }
 
     /// The endpoints that could not be steered, and why.

@@ -1,6 +1,10 @@
 //! Starts the node, room by room. What was started is given back by its destructors where a later step fails.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, mpsc::Receiver},
+    thread,
+    time::Duration,
+};
 
 use portcullis_config::{
     ApiLimits, Store, StoreOptions,
@@ -8,6 +12,7 @@ use portcullis_config::{
 };
 use portcullis_listeners::{DataPlane, telemetry::Telemetry};
 use portcullis_redirect::{Options, Redirect, Refusals};
+use portcullis_rules::world::EndpointId;
 use prometheus_client::registry::Registry;
 use tokio::net::UnixListener;
 
@@ -74,7 +79,8 @@ pub async fn start(arguments: &RunArguments, settings: Settings, levels: Levels)
     let listeners = listen(&settings.admin).await?;
     let admin_limits = admin::Limits::from(&settings.admin);
 
-    let redirect = Redirect::open(self::options(&settings)).map_err(not_steered)?;
+    let mut redirect = Redirect::open(self::options(&settings)).map_err(not_steered)?;
+    let changes = redirect.watch().map_err(Failure::internal)?;
     let refusals = redirect.refusals().map_err(not_steered)?;
     let telemetry = Arc::new(Telemetry::new(&settings::telemetry(&settings)).map_err(|error| {
         Failure::new(Exit::Failed, format!("access records: {error}"), "name a file that can be written in records.to")
@@ -104,6 +110,7 @@ pub async fn start(arguments: &RunArguments, settings: Settings, levels: Levels)
     let reconciler = Reconciler::with(lessons, Workers::new(plane), machine);
     let above = settings.steering.cgroup.as_deref().and_then(Above::of);
     let force = Force::new(reconciler, Arc::clone(&running), above);
+    follow_changes(changes, force.clone()).map_err(Failure::internal)?;
     // Threads hold the loader by now: a start that fails here takes away what it has made by itself.
     let take_back = |failure| {
         drop(force.end().and_then(|(lessons, _)| lessons.end()));
@@ -132,6 +139,12 @@ pub async fn start(arguments: &RunArguments, settings: Settings, levels: Levels)
     })
 }
 
+/// Repairs an endpoint when something is changed in its namespace. Ends with the loader.
+fn follow_changes(changes: Receiver<u32>, force: Force) -> std::io::Result<()> {
+    let mend = move || changes.into_iter().for_each(|id| force.mend(EndpointId(id)));
+    thread::Builder::new().name("mending".into()).spawn(mend).map(drop)
+}
+
 async fn listen(settings: &config::Admin) -> Result<Vec<Listener>, Failure> {
     let mut listeners = Vec::new();
     for address in &settings.addresses.0 {
@@ -153,6 +166,9 @@ pub fn options(settings: &Settings) -> Options {
         workers: u32::try_from(settings::data_plane(settings).workers).unwrap_or(u32::MAX),
         answers: ANSWERS,
         owner: settings.api.socket.display().to_string(),
+        packets: settings.steering.packets,
+        // What policy denies is cut beside this, where it is not to be kept.
+        keep_open: true,
     }
 }
 

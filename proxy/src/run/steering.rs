@@ -8,7 +8,7 @@ use std::{
 };
 
 use portcullis_redirect::{
-    Action, AddressChange, Attachment as Request, Class, Direction, Keep, Legs, Listeners, Place, Redirect,
+    Action, AddressChange, Attachment as Request, Class, Direction, Guard, Keep, Legs, Listeners, Place, Redirect,
 };
 use portcullis_rules::{
     steering::{self, PortClass, SteeringTable},
@@ -20,6 +20,7 @@ use crate::run::ports::{Attachment, Connections, Cut, Inspection, Kernel, Site, 
 /// IP protocol numbers (IANA).
 const TCP: u8 = 6;
 const UDP: u8 = 17;
+const SCTP: u8 = 132;
 const ICMP: u8 = 1;
 const ICMP_V6: u8 = 58;
 
@@ -83,6 +84,10 @@ impl Kernel for Steering {
             listeners: listeners(attachment.sockets),
         };
         self.redirect.attach(&request).map_err(|error| error.to_string())
+    }
+
+    fn guard(&self, id: EndpointId) -> Guard {
+        self.redirect.guard(id.0)
     }
 
     fn detach(&mut self, id: EndpointId) -> Result<(), String> {
@@ -207,6 +212,7 @@ fn number(transport: Transport) -> Option<u8> {
     match transport {
         Transport::Tcp => Some(TCP),
         Transport::Udp => Some(UDP),
+        Transport::Sctp => Some(SCTP),
         Transport::Icmp => Some(ICMP),
         Transport::IcmpV6 => Some(ICMP_V6),
         _ => None,
@@ -219,6 +225,7 @@ pub fn transport(number: u8) -> Option<Transport> {
     match number {
         TCP => Some(Transport::Tcp),
         UDP => Some(Transport::Udp),
+        SCTP => Some(Transport::Sctp),
         ICMP => Some(Transport::Icmp),
         ICMP_V6 => Some(Transport::IcmpV6),
         _ => None,

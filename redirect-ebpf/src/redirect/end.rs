@@ -34,6 +34,10 @@ impl Redirect {
 
     /// Steers an endpoint no more, but keeps its table.
     pub(super) fn let_go(&mut self, id: u32) -> Result<(), Error> {
+        self.packets.forget(id)?;
+        if let Some(watch) = &self.watch {
+            watch.remove(id);
+        }
         let cookies = self.maps.leave_pod(id)?;
         let inode = self.attached.get(&id).map(|attached| attached.inode);
         match self.attached.iter().find(|(other, at)| **other != id && Some(at.inode) == inode) {
@@ -88,6 +92,7 @@ impl Redirect {
     /// # Errors
     /// Something of it is left.
     pub fn retain(&mut self, ids: &[u32]) -> Result<(), Error> {
+        self.packets.retain(ids)?;
         for pin in Pin::all(&self.directory)? {
             // One that could not be attached yet keeps what it has: its steered flows are refused, not passed.
             let current = self.attached.get(&pin.id).is_none_or(|attached| attached.inode == pin.inode);

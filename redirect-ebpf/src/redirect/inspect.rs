@@ -37,6 +37,10 @@ impl Redirect {
         for (id, attached) in &mut self.attached {
             look_at(*id, attached, &ours, &mut found);
         }
+        for id in self.packets.detached() {
+            let what = "the programs that judge its packets were detached or swapped, or their device is gone";
+            found.detached.entry(id).or_insert_with(|| what.into());
+        }
         found
     }
 
@@ -49,7 +53,7 @@ impl Redirect {
         fs::create_dir_all(&self.directory).map_err(failed)?;
         let mut restored = self.loader.restore_maps()?;
         let links = self.attached.values_mut().flat_map(|attached| &mut attached.links);
-        for link in self.node.iter_mut().chain(self.echo.link()).chain(links) {
+        for link in self.node.iter_mut().chain(self.echo.link()).chain(links).chain(self.packets.links()) {
             restored += usize::from(link.restore_pin().map_err(failed)?);
         }
         if restored > 0 {

@@ -30,7 +30,7 @@ impl Redirect {
         // Port 0 is nobody's; the self-check has it.
         let spoken = classes.iter().filter(|class| *class.ports.end() > 0);
         let classes: Vec<Class> = spoken.map(datagrams::feasible).collect();
-        let Err(cause) = self.replace_table(id, &classes) else { return Ok(()) };
+        let Err(cause) = self.replace_table(id, &classes) else { return self.judge_packets(id) };
         self.changed.insert(id);
         match self.maps.shut(id, &classes) {
             Ok(()) => Err(cause),

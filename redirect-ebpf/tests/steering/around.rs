@@ -9,11 +9,11 @@ use std::{
 
 use ipnet::IpNet;
 use portcullis_integration::wait::until;
-use portcullis_redirect::{Action, Class, Direction};
+use portcullis_redirect::{Action, Class, Direction, Options};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use crate::{
-    bench::{APP, Bench, FAMILIES, STEERED, TCP, UDP, class, ip, table},
+    bench::{APP, Bench, FAMILIES, STEERED, TCP, UDP, class, ip, options, table},
     datagrams::Asked,
     people::{NOBODYS, ROOT, ROOT_WITHOUT_CAPABILITIES, Somebody, able, run},
     proxy::NOBODY,
@@ -212,24 +212,30 @@ fn an_announcement_of_a_leg_by_any_device_is_for_one_connection_to_one_address()
     if !able() {
         return;
     }
-    let bench = Bench::new();
-    let _servers = Bench::serve(&bench.app, STEERED);
-    for v6 in FAMILIES {
-        let to = bench.app.address(v6, STEERED);
-        let come = |from: SocketAddr| get_with(&bench.outside, Domain::for_address(to), Protocol::TCP, Some(from), to);
-        let elsewhere = bench.outside.address(v6, STEERED);
-        let leg = bench.outside.address(v6, 12345);
-        bench.redirect.legs().announce_by_any_device(APP, leg, elsewhere).unwrap();
-        assert!(come(leg).is_steered_from(leg.ip()), "the leg is for another address");
-        let leg = bench.outside.address(v6, 12346);
-        bench.redirect.legs().announce_by_any_device(APP, leg, to).unwrap();
-        assert!(come(leg).is_direct_from(leg.ip()), "as the leg would be");
-        // The client's own end has to be over before it has the port again.
-        let again = until("the port", String::new, || {
-            let outcome = come(leg);
-            Ok((outcome != Outcome::Failed(ErrorKind::AddrNotAvailable)).then_some(outcome))
-        });
-        let again = again.unwrap();
-        assert!(again.is_steered_from(leg.ip()), "{again:?}");
+    for packets in [false, true] {
+        let bench = Bench::by(&table(), |lab| Options { packets, ..options(lab, true) });
+        let _servers = Bench::serve(&bench.app, STEERED);
+        FAMILIES.into_iter().for_each(|v6| leg_by_any_device(&bench, v6, packets));
     }
+}
+
+fn leg_by_any_device(bench: &Bench, v6: bool, packets: bool) {
+    let to = bench.app.address(v6, STEERED);
+    let come = |from: SocketAddr| get_with(&bench.outside, Domain::for_address(to), Protocol::TCP, Some(from), to);
+    let elsewhere = bench.outside.address(v6, STEERED);
+    let leg = bench.outside.address(v6, 12345);
+    bench.redirect.legs().announce_by_any_device(APP, leg, elsewhere).unwrap();
+    assert!(come(leg).is_steered_from(leg.ip()), "the leg is for another address");
+    let leg = bench.outside.address(v6, 12346);
+    bench.redirect.legs().announce_by_any_device(APP, leg, to).unwrap();
+    // The hook takes it for the leg. Where packets are judged, what comes by a device of the pod is none.
+    let taken = come(leg);
+    assert_eq!(taken.is_direct_from(leg.ip()), !packets, "{taken:?}");
+    // The client's own end has to be over before it has the port again.
+    let again = until("the port", String::new, || {
+        let outcome = come(leg);
+        Ok((outcome != Outcome::Failed(ErrorKind::AddrNotAvailable)).then_some(outcome))
+    });
+    let again = again.unwrap();
+    assert!(again.is_steered_from(leg.ip()), "{again:?}");
 }

@@ -124,7 +124,16 @@ pub(crate) fn ip(pod: &Pod, v6: bool) -> IpAddr {
 }
 
 pub(crate) fn options(lab: &Lab, pin: bool) -> Options {
-    Options { bpffs: lab.bpffs(), cgroup: None, pin, workers: WORKERS, answers: ANSWERS, owner: "a test".into() }
+    Options {
+        bpffs: lab.bpffs(),
+        cgroup: None,
+        pin,
+        workers: WORKERS,
+        answers: ANSWERS,
+        owner: "a test".into(),
+        packets: true,
+        keep_open: false,
+    }
 }
 
 /// Attaches `app` with the listeners of a proxy.

@@ -22,6 +22,11 @@ pub(crate) fn swap(pin: &Path) {
     assert!(script("swap", pin).status().unwrap().success());
 }
 
+/// The same for a link at a device.
+pub(crate) fn swap_at_device(pin: &Path) {
+    assert!(script("swap-device", pin).status().unwrap().success());
+}
+
 /// Another `sk_lookup` program in a namespace, until it is dropped.
 pub(crate) struct Lookup(Child);
 

@@ -134,7 +134,7 @@ fn programs_that_are_attached_after_pins_went_judge_by_the_same_tables() {
 }
 
 #[test]
-fn links_that_are_detached_or_have_another_program_are_seen_and_made_again() {
+fn links_that_are_detached_are_seen_and_made_again() {
     if !able() {
         return;
     }
@@ -149,16 +149,26 @@ fn links_that_are_detached_or_have_another_program_are_seen_and_made_again() {
         judges(&bench);
         assert_eq!(bench.redirect.inspect(), Inspection::default(), "{program}");
     }
-    let lookup = pinned(&bench.lab, "lookup");
-    bpf::swap(&lookup);
-    assert!(
-        bench.ingress(false, REFUSED).is_direct_from(ip(&bench.outside, false)),
-        "the other program judges nothing"
-    );
-    assert!(bench.redirect.inspect().detached.contains_key(&APP));
-    attach(&mut bench.redirect, &bench.app, &bench.proxy, &bench.app.addresses());
-    judges(&bench);
-    assert_eq!(bench.redirect.inspect(), Inspection::default());
+}
+
+#[test]
+fn a_lookup_program_that_is_swapped_is_seen_and_opens_nothing_where_packets_are_judged() {
+    if !able() {
+        return;
+    }
+    for packets in [false, true] {
+        let mut bench = Bench::by(&table(), |lab| Options { packets, ..options(lab, true) });
+        let _servers = serve(&bench);
+        bpf::swap(&pinned(&bench.lab, "lookup"));
+        let outcome = bench.ingress(false, REFUSED);
+        // The other program judges nothing: the client is not told that nobody listens, but no answer leaves.
+        let (direct, silent) = (outcome.is_direct_from(ip(&bench.outside, false)), outcome.is_silence());
+        assert_eq!((direct, silent), (!packets, packets), "{outcome:?}");
+        assert!(bench.redirect.inspect().detached.contains_key(&APP));
+        attach(&mut bench.redirect, &bench.app, &bench.proxy, &bench.app.addresses());
+        judges(&bench);
+        assert_eq!(bench.redirect.inspect(), Inspection::default());
+    }
 }
 
 #[test]
@@ -226,7 +236,9 @@ fn each_capability_that_is_always_needed_is_missed_by_name_before_anything_is_ma
     let name = "intact::each_capability_that_is_always_needed_is_missed_by_name_before_anything_is_made";
     if let Some(bpffs) = std::env::var_os(CHILD) {
         let (bpffs, owner) = (bpffs.into(), "a test".into());
-        let options = Options { bpffs, cgroup: None, pin: true, workers: WORKERS, answers: ANSWERS, owner };
+        let (workers, answers) = (WORKERS, ANSWERS);
+        let options =
+            Options { bpffs, cgroup: None, pin: true, workers, answers, owner, packets: true, keep_open: false };
         println!("told: {}", Redirect::open(options).map(drop).unwrap_err());
         return;
     }

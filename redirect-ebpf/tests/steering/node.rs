@@ -171,8 +171,17 @@ fn a_cgroup_that_contains_the_one_above_all_pods_is_refused_by_name() {
     host.redirect = {
         let pods = host.lab.make_cgroup("pods").unwrap();
         let bpffs = host.lab.bpffs().join("other");
-        let (cgroup, owner) = (Some(pods), "a test".into());
-        Redirect::open(Options { bpffs, cgroup, pin: false, workers: WORKERS, answers: ANSWERS, owner }).unwrap()
+        Redirect::open(Options {
+            bpffs,
+            cgroup: Some(pods),
+            pin: false,
+            workers: WORKERS,
+            answers: ANSWERS,
+            owner: "a test".into(),
+            packets: true,
+            keep_open: false,
+        })
+        .unwrap()
     };
     let all = host.lab.cgroup().to_owned();
     let error = host.attach(&all).unwrap_err();

@@ -39,6 +39,11 @@ impl Outcome {
         *self == Self::Failed(ErrorKind::ConnectionRefused)
     }
 
+    /// Nothing came back at all.
+    pub(crate) fn is_silence(&self) -> bool {
+        *self == Self::Failed(ErrorKind::TimedOut)
+    }
+
     pub(crate) fn of(text: &str) -> Self {
         let (steered, peer) = text.strip_prefix("steered ").map_or((false, text), |peer| (true, peer));
         match peer.parse() {

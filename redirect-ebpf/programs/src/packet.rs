@@ -1,0 +1,314 @@
+//! A packet as the second line sees it: addresses, ports and what else of its headers decides, whatever made it.
+
+use aya_ebpf::{
+    bindings::__sk_buff, helpers::generated::bpf_skb_load_bytes, macros::map, maps::PerCpuArray,
+};
+use portcullis_redirect_common::{ICMP, ICMP_V6, SCTP, TCP, Tuple, UDP, UDP_LITE};
+
+use crate::verdict::read;
+
+/// Ethernet protocol numbers in network order, as a context has them.
+pub const IPV4: u32 = 0x0800_u16.to_be() as u32;
+pub const IPV6: u32 = 0x86dd_u16.to_be() as u32;
+pub const ARP: u32 = 0x0806_u16.to_be() as u32;
+/// Length of an Ethernet header.
+pub const ETHERNET: u32 = 14;
+
+/// TCP flags.
+pub const SYN: u8 = 2;
+pub const RST: u8 = 4;
+pub const ACK: u8 = 16;
+
+/// Most extension headers that are looked behind, and most options of an IPv4 header. Packets with more are refused.
+const HEADERS: u32 = 6;
+const OPTIONS: u32 = 12;
+/// Loose and strict source routes (RFC 791 §3.1).
+const LSRR: u8 = 131;
+const SSRR: u8 = 137;
+/// Length of a destination options header without room for a home address (RFC 6275 §6.3), in units after the first.
+const SHORT: u8 = 0;
+
+/// What is known of a packet.
+#[derive(Clone, Copy)]
+pub struct Packet {
+    pub tuple: Tuple,
+    /// Where the header behind the IP headers begins, and where the packet ends.
+    pub at: u32,
+    pub end: u32,
+    pub v6: bool,
+    /// More fragments follow this first one.
+    pub first: bool,
+    /// A fragment without ports.
+    pub later: bool,
+    /// Of IPv4 the time to live, of IPv6 the hop limit.
+    pub hops: u8,
+    /// Flags of TCP; type of ICMP.
+    pub flags: u8,
+    /// Nothing is behind the header of TCP or UDP.
+    pub empty: bool,
+    /// Identification of a fragment.
+    pub identification: u32,
+    /// Who sends it, as far as that is known: [`OWN`], [`STREAM`].
+    pub sender: u32,
+    /// Of an error message: what the packet that it is about has in its headers.
+    pub about: Tuple,
+    /// A header that is being read. Here because the stack has no room for it.
+    pub header: [u32; 10],
+}
+
+/// Of a sender: a socket of ours, or what one of our listeners accepted.
+pub const OWN: u32 = 1;
+/// Of a sender: a socket of TCP that is connected or listens. The kernel has made the packet by the rules of TCP.
+pub const STREAM: u32 = 2;
+
+/// Where a packet is read to. On the stack the verifier would follow what it knows of each field through all that is decided
+/// by it, which takes it seconds; programs at devices run one at a time on a CPU.
+#[map]
+static SCRATCH: PerCpuArray<Packet> = PerCpuArray::with_max_entries(1, 0);
+
+/// The place for a packet, with nothing of the one before.
+#[inline(always)]
+pub fn scratch() -> Option<&'static mut Packet> {
+    let place = SCRATCH.get_ptr_mut(0)?;
+    unsafe {
+        *place = Packet::new();
+        Some(&mut *place)
+    }
+}
+
+impl Packet {
+    #[inline(always)]
+    pub fn new() -> Self {
+        Self {
+            tuple: Tuple { source: [0; 4], destination: [0; 4], ports: 0, protocol: 0 },
+            at: 0,
+            end: 0,
+            v6: false,
+            first: false,
+            later: false,
+            hops: 0,
+            flags: 0,
+            empty: false,
+            identification: 0,
+            sender: 0,
+            about: Tuple { source: [0; 4], destination: [0; 4], ports: 0, protocol: 0 },
+            header: [0; 10],
+        }
+    }
+
+    #[inline(always)]
+    pub fn protocol(&self) -> u8 {
+        self.tuple.protocol as u8
+    }
+
+    /// Whether it asks for a connection.
+    #[inline(always)]
+    pub fn is_bare_syn(&self) -> bool {
+        self.protocol() == TCP && self.flags & (SYN | ACK | RST) == SYN
+    }
+}
+
+/// Ports of a tuple, in the machine's order: source, destination.
+#[inline(always)]
+pub fn ports(tuple: &Tuple) -> (u16, u16) {
+    let b = tuple.ports.to_ne_bytes();
+    (u16::from_be_bytes([b[0], b[1]]), u16::from_be_bytes([b[2], b[3]]))
+}
+
+/// Words of an IPv4 address in the form of the maps.
+#[inline(always)]
+pub fn words(address: u32) -> [u32; 4] {
+    [0, 0, 0xffff_u32.to_be(), address]
+}
+
+/// The form of the maps.
+#[inline(always)]
+pub fn bytes(words: &[u32; 4]) -> [u8; 16] {
+    // SAFETY: both are 16 bytes of plain data.
+    unsafe { core::mem::transmute(*words) }
+}
+
+#[inline(always)]
+pub fn load<T: Copy + Default>(skb: *mut __sk_buff, at: u32) -> Option<T> {
+    let mut value = T::default();
+    let to = (&raw mut value).cast();
+    if unsafe { bpf_skb_load_bytes(skb.cast(), at, to, size_of::<T>() as u32) } == 0 { Some(value) } else { None }
+}
+
+/// Reads the first `size` bytes of a header, 40 at most.
+#[inline(always)]
+pub fn read_header(skb: *mut __sk_buff, at: u32, size: u32, header: &mut [u32; 10]) -> bool {
+    unsafe { bpf_skb_load_bytes(skb.cast(), at, header.as_mut_ptr().cast(), size) == 0 }
+}
+
+/// The tuple of a packet of TCP or UDP without options, extension headers or fragments, read in place: the common case,
+/// which has to cost next to nothing. The context starts with an Ethernet header.
+#[inline(always)]
+pub fn quick(skb: *mut __sk_buff) -> Option<Tuple> {
+    let (data, end) = (read!((*skb).data) as usize, read!((*skb).data_end) as usize);
+    let protocol = read!((*skb).protocol);
+    // With a tag the peer may read another packet than is judged here.
+    if read!((*skb).vlan_present) != 0 {
+        return None;
+    }
+    let ip = data + ETHERNET as usize;
+    let at = |offset: usize| (ip + offset) as *const u32;
+    if protocol == IPV4 {
+        if ip + 24 > end {
+            return None;
+        }
+        let (first, fragment) = unsafe { (core::ptr::read_volatile(ip as *const u8), core::ptr::read_volatile((ip + 6) as *const u16)) };
+        let next = unsafe { core::ptr::read_volatile((ip + 9) as *const u8) };
+        if first != 0x45 || fragment & 0xbfff_u16.to_be() != 0 || (next != TCP && next != UDP) {
+            return None;
+        }
+        let (source, destination, ports) = unsafe { (*at(12), *at(16), *at(20)) };
+        return Some(Tuple { source: words(source), destination: words(destination), ports, protocol: next as u32 });
+    }
+    if protocol != IPV6 || ip + 44 > end {
+        return None;
+    }
+    let next = unsafe { core::ptr::read_volatile((ip + 6) as *const u8) };
+    if next != TCP && next != UDP {
+        return None;
+    }
+    let source = unsafe { [*at(8), *at(12), *at(16), *at(20)] };
+    let destination = unsafe { [*at(24), *at(28), *at(32), *at(36)] };
+    Some(Tuple { source, destination, ports: unsafe { *at(40) }, protocol: next as u32 })
+}
+
+/// Reads any packet of IP whose header begins at `base`. False: it cannot be judged, or asks to be sent by way of somebody
+/// else, or as somebody else; whoever has a policy sends and gets no such packet.
+#[inline(never)]
+pub fn parse(skb: *mut __sk_buff, base: u32, packet: &mut Packet) -> bool {
+    packet.end = read!((*skb).len);
+    let known = if read!((*skb).protocol) == IPV4 { parse_v4(skb, base, packet) } else { parse_v6(skb, base, packet) };
+    if !known {
+        return false;
+    }
+    if packet.later {
+        packet.tuple.ports = packet.identification;
+        return true;
+    }
+    transport(skb, packet)
+}
+
+#[inline(always)]
+fn parse_v4(skb: *mut __sk_buff, base: u32, packet: &mut Packet) -> bool {
+    let Some(header) = load::<[u32; 5]>(skb, base) else { return false };
+    let first = header[0].to_ne_bytes();
+    let length = (first[0] & 0xf) as u32 * 4;
+    if first[0] >> 4 != 4 || length < 20 {
+        return false;
+    }
+    let fragment = u16::from_be_bytes([header[1].to_ne_bytes()[2], header[1].to_ne_bytes()[3]]);
+    packet.identification = header[1] & 0xffff;
+    packet.first = fragment & 0x3fff == 0x2000;
+    packet.later = fragment & 0x1fff != 0;
+    packet.hops = header[2].to_ne_bytes()[0];
+    packet.tuple.protocol = header[2].to_ne_bytes()[1] as u32;
+    packet.tuple.source = words(header[3]);
+    packet.tuple.destination = words(header[4]);
+    packet.at = base + length;
+    length == 20 || !has_source_route(skb, base, length)
+}
+
+#[inline(always)]
+fn has_source_route(skb: *mut __sk_buff, base: u32, length: u32) -> bool {
+    let (mut at, mut option) = (20, 0);
+    while option < OPTIONS {
+        if at >= length {
+            return false;
+        }
+        let Some(kind) = load::<u8>(skb, base + at) else { return true };
+        match kind {
+            0 => return false,
+            1 => at += 1,
+            LSRR | SSRR => return true,
+            _ => {
+                let Some(size @ 2..) = load::<u8>(skb, base + at + 1) else { return true };
+                at += size as u32;
+            }
+        }
+        option += 1;
+    }
+    true
+}
+
+/// Looks behind extension headers (RFC 8200 §4): options of hops and of the destination, routing, fragment.
+#[inline(always)]
+fn parse_v6(skb: *mut __sk_buff, base: u32, packet: &mut Packet) -> bool {
+    let Some(header) = load::<[u32; 10]>(skb, base) else { return false };
+    if header[0].to_ne_bytes()[0] >> 4 != 6 {
+        return false;
+    }
+    packet.v6 = true;
+    packet.hops = header[1].to_ne_bytes()[3];
+    packet.tuple.source = [header[2], header[3], header[4], header[5]];
+    packet.tuple.destination = [header[6], header[7], header[8], header[9]];
+    let (mut next, mut at) = (header[1].to_ne_bytes()[2], base + 40);
+    let mut count = 0;
+    while count < HEADERS {
+        if next != 0 && next != 43 && next != 44 && next != 60 {
+            packet.tuple.protocol = next as u32;
+            packet.at = at;
+            return true;
+        }
+        let Some(extension) = load::<[u8; 8]>(skb, at) else { return false };
+        match next {
+            // Segments that are left: it goes to somebody else first (RFC 8200 §4.4, RFC 8754).
+            43 if extension[3] != 0 => return false,
+            // Room for a home address, by which the receiver takes it for somebody else's.
+            60 if extension[1] != SHORT => return false,
+            44 => {
+                let offset = u16::from_be_bytes([extension[2], extension[3]]);
+                packet.identification = u32::from_ne_bytes([extension[4], extension[5], extension[6], extension[7]]);
+                packet.first = offset & 0xfff8 == 0 && offset & 1 != 0;
+                packet.later = offset & 0xfff8 != 0;
+                if packet.later {
+                    packet.tuple.protocol = extension[0] as u32;
+                    packet.at = at + 8;
+                    return true;
+                }
+                at += 8;
+            }
+            _ => at += (extension[1] as u32 + 1) * 8,
+        }
+        next = extension[0];
+        count += 1;
+    }
+    false
+}
+
+/// Reads ports, types and flags.
+#[inline(always)]
+fn transport(skb: *mut __sk_buff, packet: &mut Packet) -> bool {
+    let at = packet.at;
+    let room = packet.end - if at < packet.end { at } else { packet.end };
+    match packet.protocol() {
+        TCP => {
+            let Some(header) = load::<[u32; 5]>(skb, at) else { return false };
+            let [offset, flags, ..] = header[3].to_ne_bytes();
+            packet.tuple.ports = header[0];
+            packet.flags = flags;
+            packet.empty = room <= (offset >> 4) as u32 * 4;
+        }
+        UDP | UDP_LITE => {
+            let Some(header) = load::<[u32; 2]>(skb, at) else { return false };
+            packet.tuple.ports = header[0];
+            packet.empty = room <= 8;
+        }
+        SCTP => {
+            let Some(header) = load::<u32>(skb, at) else { return false };
+            packet.tuple.ports = header;
+        }
+        ICMP | ICMP_V6 => {
+            let Some(header) = load::<[u8; 8]>(skb, at) else { return false };
+            packet.flags = header[0];
+            // The identifier of an echo.
+            packet.tuple.ports = u32::from_ne_bytes([header[0], header[1], header[4], header[5]]);
+        }
+        _ => {}
+    }
+    true
+}

@@ -1,0 +1,73 @@
+//! What programs at devices need beside the table: numbers of its versions, what seals are made of, and addresses.
+
+use std::{fs::File, io::Read, net::IpAddr};
+
+use aya::maps::{Array, HashMap, MapData, MapError};
+use portcullis_redirect_common::{ADDRESSES_TOLD, LocalKey};
+
+use super::{Maps, array, gone};
+use crate::{error::Error, table::key_address};
+
+impl Maps {
+    /// Has flows of datagrams judged again that were judged by the table before.
+    pub(super) fn begin_epoch(&mut self, endpoint: u32) -> Result<(), Error> {
+        self.change_epoch(endpoint, |before| (before & ADDRESSES_TOLD) | (before.wrapping_add(1) & !ADDRESSES_TOLD))
+    }
+
+    fn change_epoch(&mut self, endpoint: u32, change: impl Fn(u32) -> u32) -> Result<(), Error> {
+        let before = self.epochs.get(&endpoint, 0).map_err(Error::map("EPOCHS", "read"))?;
+        self.epochs.set(endpoint, change(before), 0).map_err(Error::map("EPOCHS", "write"))
+    }
+
+    /// Whether an endpoint has a table.
+    pub(crate) fn judges(&self, endpoint: u32) -> bool {
+        self.tables.speaks_of(endpoint)
+    }
+
+    /// Draws the numbers that seals are made of, unless an earlier process has.
+    pub(super) fn draw_secrets(&self) -> Result<(), Error> {
+        let mut secrets: Array<MapData, [u64; 4]> = array(&self.directory, "SECRETS")?;
+        if secrets.get(&0, 0).is_ok_and(|drawn| drawn != [0; 4]) {
+            return Ok(());
+        }
+        let mut drawn = [0; 32];
+        let read = File::open("/dev/urandom").and_then(|mut source| source.read_exact(&mut drawn));
+        read.map_err(Error::map("SECRETS", "fill"))?;
+        let mut numbers = [0; 4];
+        for (number, bytes) in numbers.iter_mut().zip(drawn.as_chunks().0) {
+            *number = u64::from_ne_bytes(*bytes);
+        }
+        secrets.set(0, numbers, 0).map_err(Error::map("SECRETS", "write"))
+    }
+
+    /// Makes these the endpoint's own addresses. While there is no room for them no source is foreign.
+    pub(crate) fn set_locals(&mut self, endpoint: u32, addresses: &[IpAddr]) -> Result<(), Error> {
+        let entered = set_addresses(&mut self.locals, "LOCALS", endpoint, addresses);
+        let told = if entered.is_ok() && !addresses.is_empty() { ADDRESSES_TOLD } else { 0 };
+        entered.and(self.change_epoch(endpoint, |before| (before & !ADDRESSES_TOLD) | told))
+    }
+
+    /// Makes these the broadcast addresses of the networks that an endpoint is in.
+    pub(crate) fn set_broadcasts(&mut self, endpoint: u32, addresses: &[IpAddr]) -> Result<(), Error> {
+        set_addresses(&mut self.broadcasts, "BROADCASTS", endpoint, addresses)
+    }
+}
+
+/// Makes these the addresses of an endpoint in a map.
+fn set_addresses(
+    map: &mut HashMap<MapData, LocalKey, u32>,
+    name: &'static str,
+    endpoint: u32,
+    addresses: &[IpAddr],
+) -> Result<(), Error> {
+    let wanted: Vec<LocalKey> = addresses.iter().map(|ip| LocalKey { endpoint, address: key_address(*ip) }).collect();
+    let held: Result<Vec<LocalKey>, MapError> = map.keys().collect();
+    let held = held.map_err(Error::map(name, "read"))?;
+    for key in &wanted {
+        map.insert(key, 1, 0).map_err(Error::map(name, "write"))?;
+    }
+    for key in held.iter().filter(|key| key.endpoint == endpoint && !wanted.contains(key)) {
+        gone(map.remove(key)).map_err(Error::map(name, "write"))?;
+    }
+    Ok(())
+}

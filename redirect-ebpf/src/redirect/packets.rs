@@ -1,0 +1,52 @@
+//! Packets of endpoints, and changes in their namespaces.
+
+use std::{io, os::fd::AsFd, sync::mpsc::Receiver};
+
+use super::Redirect;
+use crate::{
+    error::Error,
+    packets::{Guard, Subject},
+    site::Site,
+    watch::Watch,
+};
+
+impl Redirect {
+    /// Tells from now on, by their numbers, of endpoints in whose namespaces somebody has changed what steering needs: such
+    /// ones are to be attached again. At most a few times a second for each.
+    ///
+    /// # Errors
+    /// No thread or descriptor is to be had.
+    pub fn watch(&mut self) -> io::Result<Receiver<u32>> {
+        let (watch, reports) = Watch::begin()?;
+        for (id, attached) in &self.attached {
+            watch.add(*id, attached.netns.as_fd(), attached.inode)?;
+        }
+        self.watch = Some(watch);
+        Ok(reports)
+    }
+
+    pub(super) fn listen(&self, id: u32) -> io::Result<()> {
+        let (Some(watch), Some(attached)) = (&self.watch, self.attached.get(&id)) else { return Ok(()) };
+        watch.add(id, attached.netns.as_fd(), attached.inode)
+    }
+
+    /// Judges the packets of a pod while it has a table.
+    ///
+    /// # Errors
+    /// The kernel refuses a program. What the hooks at sockets see is judged all the same.
+    pub fn judge_packets(&mut self, id: u32) -> Result<(), Error> {
+        let Some(attached) = self.attached.get(&id).filter(|attached| attached.site == Site::Pod) else {
+            return Ok(());
+        };
+        if !self.maps.judges(id) {
+            return self.packets.forget(id);
+        }
+        self.packets.judge(&Subject { id, netns: attached.netns.as_fd(), inode: attached.inode }, &mut self.loader)
+    }
+
+    /// Where the packets of an endpoint are judged.
+    #[must_use]
+    pub fn guard(&self, id: u32) -> Guard {
+        self.packets.guard(id)
+    }
+}

@@ -1,0 +1,354 @@
+//! The second line: what a packet carries neither leaves nor arrives where policy denies it, whatever made the packet. The
+//! witness is a packet socket at the other side.
+
+use std::{
+    fs,
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+    os::fd::{AsRawFd, OwnedFd},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use nix::{
+    errno::Errno,
+    sys::{
+        socket::{
+            AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, setsockopt, socket,
+            sockopt::{RcvBuf, ReceiveTimeout},
+        },
+        time::TimeVal,
+    },
+};
+use portcullis_integration::{Lab, Need, Pod, Site, require};
+use portcullis_redirect::{Action, Class, Direction, Guard, Inspection, Options, Redirect};
+
+use crate::{
+    bench::{self, APP, Bench, FAMILIES, STEERED, TCP, UDP, UNSTEERED, class, ip},
+    bpf,
+    proxy::Proxy,
+};
+
+/// A port of UDP that policy lets pass.
+const OPEN: u16 = 9000;
+/// A port that policy refuses.
+const SHUT: u16 = 9999;
+const DNS: u16 = 53;
+const SCTP: u8 = 132;
+const SCRIPT: &str = include_str!("packets.py");
+/// What the last packet of a test carries.
+const DONE: &str = "that-was-all";
+
+fn able() -> bool {
+    bench::able() && require(&[Need::Program("python3"), Need::Program("setpriv"), Need::Program("tc")])
+}
+
+/// Refuses everything in a direction but a port of UDP and one of TCP; steers one of each.
+fn closed(direction: Direction) -> Vec<Class> {
+    use Action::{Pass, Refuse, Steer};
+    let steer = if direction == Direction::Egress { Steer } else { Refuse };
+    vec![
+        class(direction, UDP, 0..=DNS - 1, Refuse),
+        class(direction, UDP, DNS..=DNS, steer),
+        class(direction, UDP, DNS + 1..=OPEN - 1, Refuse),
+        class(direction, UDP, OPEN..=OPEN, Pass),
+        class(direction, UDP, OPEN + 1..=65535, Refuse),
+        class(direction, TCP, 0..=STEERED - 1, Refuse),
+        class(direction, TCP, STEERED..=STEERED, Steer),
+        class(direction, TCP, UNSTEERED..=UNSTEERED, Pass),
+        class(direction, TCP, UNSTEERED + 1..=65535, Refuse),
+        class(direction, SCTP, 0..=65535, Refuse),
+    ]
+}
+
+/// Who sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Who {
+    /// Uid 65534 without any capability.
+    Nobody,
+    /// With all of the root user's.
+    Root,
+}
+
+/// Sends a marked packet by one of the ways of the script.
+fn send(from: &Site, who: Who, way: &str, to: &str, port: u16, mark: &str, argument: &str) -> String {
+    let mut words = match who {
+        Who::Root => Vec::new(),
+        Who::Nobody => {
+            "setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all --bounding-set=-all --no-new-privs --"
+                .split(' ')
+                .collect()
+        }
+    };
+    let port = port.to_string();
+    words.extend(["python3", "-c", SCRIPT, way, to, &port, mark, argument]);
+    let done = from.run(&words).unwrap();
+    done.stdout.trim().to_owned() + &done.stderr
+}
+
+/// Everything that a namespace's devices show.
+pub(crate) struct Wire(OwnedFd);
+
+impl Wire {
+    pub(crate) fn tap(site: &Site) -> Self {
+        site.inside(|| {
+            let flags = SockFlag::SOCK_CLOEXEC;
+            let tap = socket(AddressFamily::Packet, SockType::Raw, flags, SockProtocol::EthAll).unwrap();
+            setsockopt(&tap, RcvBuf, &(4 << 20)).unwrap();
+            setsockopt(&tap, ReceiveTimeout, &TimeVal::new(10, 0)).unwrap();
+            Self(tap)
+        })
+    }
+
+    /// What it showed until a mark came.
+    pub(crate) fn until(&self, mark: &str) -> Vec<Vec<u8>> {
+        let (mut all, mut buffer) = (Vec::new(), vec![0; 65536]);
+        loop {
+            match recv(self.0.as_raw_fd(), &mut buffer, MsgFlags::empty()) {
+                Ok(length) => {
+                    all.push(buffer[..length].to_vec());
+                    if has(&buffer[..length], mark) {
+                        return all;
+                    }
+                }
+                Err(Errno::EINTR) => {}
+                other => panic!("{mark} never came: {other:?}"),
+            }
+        }
+    }
+}
+
+fn has(packet: &[u8], mark: &str) -> bool {
+    packet.windows(mark.len()).any(|window| window == mark.as_bytes())
+}
+
+/// One way of a test: who, how, which port, an argument.
+type Way<'a> = (Who, &'a str, u16, String);
+
+/// Sends by each way to a peer, and tells which of them a tap at `there` saw.
+fn seen(from: &Pod, to: &Pod, there: &Site, v6: bool, ways: &[Way<'_>]) -> Vec<String> {
+    let wire = Wire::tap(there);
+    let peer = ip(to, v6).to_string();
+    let mark = |number: usize| format!("<way-{number:02}>");
+    let mut said = Vec::new();
+    for (number, (who, way, port, argument)) in ways.iter().enumerate() {
+        said.push(send(from, *who, way, &peer, *port, &mark(number), argument));
+    }
+    assert_eq!(send(from, Who::Root, "udp", &peer, OPEN, DONE, ""), "sent");
+    let packets = wire.until(DONE);
+    let shown = ways.iter().enumerate().filter(|(number, _)| packets.iter().any(|packet| has(packet, &mark(*number))));
+    shown.map(|(number, (who, way, ..))| format!("{who:?}: {way} ({})", said[number])).collect()
+}
+
+fn root<'a>(way: &'a str, port: u16, argument: impl ToString) -> Way<'a> {
+    (Who::Root, way, port, argument.to_string())
+}
+
+fn nobody<'a>(way: &'a str, port: u16, argument: impl ToString) -> Way<'a> {
+    (Who::Nobody, way, port, argument.to_string())
+}
+
+/// What leaves where nobody judges packets, so that a test knows its tools.
+fn egress_ways(bench: &Bench, v6: bool) -> Vec<Way<'static>> {
+    let mut ways = vec![
+        nobody("lite", SHUT, ""),
+        root("raw udp", SHUT, ""),
+        root("raw udp", DNS, ""),
+        root("mark", DNS, ""),
+        root("raw syn", SHUT, ""),
+        root("raw ack", SHUT, ""),
+        root("raw ack", STEERED, ""),
+        root("raw rst", SHUT, ""),
+        root("raw lite", SHUT, ""),
+        root("raw sctp", SHUT, ""),
+        root("raw protocol", SHUT, 47),
+        root("raw protocol", SHUT, 253),
+        root("fragments", SHUT, ""),
+        root("later fragment", SHUT, ""),
+        root("frame", SHUT, ""),
+        root("frame around queues", SHUT, ""),
+        root("frame around queues", DNS, ""),
+        root("ack around queues", STEERED, ""),
+        root("tagged", OPEN, ""),
+        root("other ethertype", 0, ""),
+        root("message", 0, if v6 { 129 } else { 0 }),
+        root("message", 0, if v6 { 160 } else { 42 }),
+        root("message", 0, if v6 { 1 } else { 3 }),
+        root("raw udp from", OPEN, bench.lab_address(v6)),
+        root("frame from", OPEN, bench.lab_address(v6)),
+    ];
+    if v6 {
+        ways.extend([
+            nobody("freebind", OPEN, "fd77:9::9"),
+            nobody("routing header", SHUT, 4),
+            root("raw routing header", OPEN, 0),
+            root("raw routing header", OPEN, 2),
+            root("raw routing header", OPEN, 3),
+            root("home address", OPEN, "fd77:9::9"),
+        ]);
+    } else {
+        ways.extend([root("message", 0, 13), root("source route", OPEN, bench.lab_address(false))]);
+    }
+    ways
+}
+
+impl Bench {
+    /// Another address than the endpoint's.
+    fn lab_address(&self, v6: bool) -> String {
+        if v6 { "fd77:9::9".into() } else { ip(&self.outside, false).to_string() }
+    }
+}
+
+#[test]
+fn nothing_that_policy_denies_leaves_whatever_made_the_packet() {
+    if !able() {
+        return;
+    }
+    let bench = Bench::with(true, &closed(Direction::Egress));
+    assert_eq!(bench.redirect.guard(APP), Guard::Outside);
+    for v6 in FAMILIES {
+        let ways = egress_ways(&bench, v6);
+        assert_eq!(seen(&bench.app, &bench.outside, &bench.outside, v6, &ways), [""; 0]);
+    }
+}
+
+#[test]
+fn the_witness_sees_what_leaves_where_no_policy_is() {
+    if !able() {
+        return;
+    }
+    // The hooks at sockets refuse some of these of their own, and so does the kernel.
+    const BEFORE: [&str; 3] = ["source route", "freebind", "routing header"];
+    let bench = Bench::with(true, &[]);
+    assert_eq!(bench.redirect.guard(APP), Guard::Off, "nobody pays who has no policy");
+    for v6 in FAMILIES {
+        let ways = egress_ways(&bench, v6);
+        let shown = seen(&bench.app, &bench.outside, bench.lab.node(), v6, &ways);
+        let missing: Vec<_> =
+            ways.iter().filter(|way| !shown.iter().any(|shown| shown.contains(&format!(": {} (", way.1)))).collect();
+        assert!(missing.iter().all(|way| BEFORE.contains(&way.1)), "{missing:?}");
+    }
+}
+
+#[test]
+fn nothing_that_policy_denies_arrives_whoever_receives_it() {
+    if !able() {
+        return;
+    }
+    let bench = Bench::with(true, &closed(Direction::Ingress));
+    for v6 in FAMILIES {
+        let mut ways = vec![
+            nobody("udp", SHUT, ""),
+            nobody("lite", SHUT, ""),
+            root("raw ack", SHUT, ""),
+            root("raw ack", STEERED, ""),
+            root("raw syn", SHUT, ""),
+            root("raw syn", STEERED, ""),
+            root("raw sctp", SHUT, ""),
+            root("raw protocol", SHUT, 47),
+            root("fragments", SHUT, ""),
+            root("later fragment", SHUT, ""),
+            root("message", 0, if v6 { 129 } else { 0 }),
+            root("message", 0, if v6 { 160 } else { 42 }),
+            root("message", 0, if v6 { 1 } else { 3 }),
+            root("raw udp port", SHUT, 5353),
+        ];
+        if v6 {
+            ways.extend([root("raw routing header", OPEN, 2), root("home address", OPEN, "fd77:9::9")]);
+        }
+        assert_eq!(seen(&bench.outside, &bench.app, &bench.app, v6, &ways), [""; 0]);
+    }
+}
+
+#[test]
+fn groups_and_everybody_on_the_link_are_judged_as_one_peer_is() {
+    if !able() {
+        return;
+    }
+    let bench = Bench::with(true, &closed(Direction::Ingress));
+    let (wire, node) = (Wire::tap(&bench.app), bench.lab.node());
+    let (v4, link) = (bench.app.v4.octets(), "v1");
+    let all = format!("{}.{}.{}.255", v4[0], v4[1], v4[2]);
+    node.ip("route add 224.0.0.0/4 dev v1\n").unwrap();
+    for (mark, way, to, argument) in [
+        ("<directed>", "broadcast", all.as_str(), ""),
+        ("<group-v4>", "multicast", "224.0.0.1", link),
+        ("<group-v6>", "multicast", "ff02::1", link),
+    ] {
+        assert_eq!(send(node, Who::Nobody, way, to, SHUT, mark, argument), "sent");
+    }
+    assert_eq!(send(node, Who::Root, "udp", &ip(&bench.app, false).to_string(), OPEN, DONE, ""), "sent");
+    let packets = wire.until(DONE);
+    for mark in ["<directed>", "<group-v4>", "<group-v6>"] {
+        assert!(!packets.iter().any(|packet| has(packet, mark)), "{mark} arrived");
+    }
+    // Where policy lets the port pass they come.
+    assert_eq!(send(node, Who::Nobody, "broadcast", &all, OPEN, "<open>", ""), "sent");
+    assert!(wire.until("<open>").len() < 100);
+}
+
+/// Whether a connection that is older than the policy that denies it still gets through.
+fn goes_on(keep_open: bool) -> bool {
+    let mut lab = Lab::new().unwrap();
+    let (app, outside) = (lab.pod("app").unwrap(), lab.pod("outside").unwrap());
+    let mut redirect = Redirect::open(Options { keep_open, ..bench::options(&lab, true) }).unwrap();
+    let proxy = Proxy::start(&app, APP, &app.addresses(), redirect.legs());
+    bench::attach(&mut redirect, &app, &proxy, &app.addresses());
+    let listener = outside.inside(|| TcpListener::bind(outside.address(false, SHUT)).unwrap());
+    let mut from = app.inside(|| TcpStream::connect(outside.address(false, SHUT)).unwrap());
+    let (mut to, _) = listener.accept().unwrap();
+    redirect.set_table(APP, &[closed(Direction::Egress), closed(Direction::Ingress)].concat()).unwrap();
+    assert_eq!(redirect.guard(APP), Guard::Outside);
+    from.write_all(b"late").unwrap();
+    to.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+    let mut buffer = [0; 4];
+    to.read_exact(&mut buffer).is_ok()
+}
+
+#[test]
+fn connections_that_are_older_than_the_policy_go_on_only_where_that_is_wanted() {
+    if !able() {
+        return;
+    }
+    assert!(goes_on(true));
+    assert!(!goes_on(false));
+}
+
+/// The pins of the programs at the devices of the endpoint: leaving, outside of it, arriving.
+fn pins(bench: &Bench) -> Vec<PathBuf> {
+    let entries = fs::read_dir(bench.lab.bpffs().join("v2")).unwrap().flatten().map(|entry| entry.path());
+    let is_ours = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("packets-"));
+    let mut pins: Vec<_> = entries.filter(is_ours).collect();
+    pins.sort();
+    pins
+}
+
+#[test]
+fn programs_at_devices_that_somebody_detaches_or_swaps_are_seen_and_made_again() {
+    if !able() {
+        return;
+    }
+    let mut bench = Bench::with(true, &closed(Direction::Egress));
+    let ways = [root("raw udp", SHUT, ""), root("frame", SHUT, "")];
+    let passing = |bench: &Bench| seen(&bench.app, &bench.outside, &bench.outside, false, &ways).len();
+    let made = pins(&bench);
+    assert_eq!((made.len(), passing(&bench)), (3, 0), "{made:?}");
+    for somebody in [bpf::detach as fn(&Path), bpf::swap_at_device] {
+        // Each alone is seen, and all of them together would let everything pass.
+        for some in made.iter().map(std::slice::from_ref).chain([made.as_slice()]) {
+            some.iter().for_each(|pin| somebody(pin));
+            assert_eq!(passing(&bench) == ways.len(), some.len() == made.len(), "{some:?}");
+            let found = bench.redirect.inspect();
+            assert!(found.detached.keys().eq([&APP]) && found.broken.is_empty(), "{some:?}: {found:?}");
+            bench.attach_with(|listeners| listeners);
+            assert_eq!(bench.redirect.inspect(), Inspection::default(), "{some:?}");
+            assert_eq!((passing(&bench), bench.redirect.guard(APP), pins(&bench)), (0, Guard::Outside, made.clone()));
+        }
+    }
+    // Whose pins are gone ends with the policy all the same.
+    made.iter().for_each(|pin| fs::remove_file(pin).unwrap());
+    assert_eq!(passing(&bench), 0);
+    bench.redirect.set_table(APP, &[]).unwrap();
+    assert_eq!((passing(&bench), bench.redirect.guard(APP)), (ways.len(), Guard::Off));
+    assert_eq!(bench.redirect.inspect(), Inspection::default());
+}

@@ -1,0 +1,148 @@
+//! A process that may administer its namespace changes rules, routes and translations there. It opens nothing for
+//! itself.
+
+use std::{
+    net::{SocketAddr, TcpListener},
+    time::{Duration, Instant},
+};
+
+use portcullis_integration::{Need, require};
+use portcullis_redirect::{Action, Class, Direction};
+
+use crate::{
+    bench::{self, APP, Bench, FAMILIES, REFUSED, STEERED, TCP, UDP, UNSTEERED, class, ip},
+    sockets::{Outcome, get},
+};
+
+fn able() -> bool {
+    bench::able() && require(&[Need::Program("nft")])
+}
+
+fn run(bench: &Bench, words: &str) {
+    let words: Vec<&str> = words.split(' ').collect();
+    bench.app.run(&words).unwrap().ok().unwrap();
+}
+
+#[test]
+fn rules_that_are_taken_away_or_overruled_open_nothing() {
+    if !able() {
+        return;
+    }
+    let bench = Bench::new();
+    let _servers = [Bench::serve(&bench.outside, STEERED), Bench::serve(&bench.outside, UNSTEERED)];
+    for before in [true, false] {
+        for (v6, family) in FAMILIES.into_iter().zip(["-4", "-6"]) {
+            if before {
+                run(&bench, &format!("ip {family} rule add pref 50 lookup main"));
+            } else {
+                run(&bench, &format!("ip {family} rule del pref 50"));
+                for preference in [100, 102] {
+                    run(&bench, &format!("ip {family} rule del pref {preference}"));
+                }
+            }
+            let outcome = bench.egress(v6, STEERED);
+            assert!(matches!(outcome, Outcome::Failed(_)), "it was to be judged: {outcome:?}");
+            let outcome = bench.egress(v6, UNSTEERED);
+            assert!(outcome.is_direct_from(ip(&bench.app, v6)), "{outcome:?}");
+        }
+    }
+}
+
+#[test]
+fn a_translation_inside_does_not_lead_where_policy_does_not() {
+    if !able() {
+        return;
+    }
+    let bench = Bench::new();
+    let _servers = [STEERED, UNSTEERED, REFUSED].map(|port| Bench::serve(&bench.outside, port));
+    for port in [REFUSED, STEERED] {
+        run(&bench, "nft add table inet x");
+        run(&bench, "nft add chain inet x o { type nat hook output priority -100 ; }");
+        for (v6, family) in FAMILIES.into_iter().zip(["ip", "ip6"]) {
+            let to = bench.there(v6, port);
+            run(
+                &bench,
+                &format!(
+                    "nft add rule inet x o meta nfproto {} tcp dport 81 dnat {family} to {to}",
+                    if v6 { "ipv6" } else { "ipv4" }
+                ),
+            );
+            let outcome = bench.egress(v6, UNSTEERED);
+            assert!(matches!(outcome, Outcome::Failed(_)), "to {to}: {outcome:?}");
+        }
+        run(&bench, "nft delete table inet x");
+    }
+    for v6 in FAMILIES {
+        assert!(bench.egress(v6, UNSTEERED).is_direct_from(ip(&bench.app, v6)));
+    }
+}
+
+#[test]
+fn a_translation_inside_does_not_let_a_denied_peer_be_served() {
+    if !able() {
+        return;
+    }
+    let bench = Bench::new();
+    run(&bench, "nft add table inet x");
+    run(&bench, "nft add chain inet x p { type nat hook prerouting priority -100 ; }");
+    for port in [STEERED, REFUSED] {
+        run(&bench, &format!("nft add rule inet x p tcp dport {port} redirect to :{UNSTEERED}"));
+    }
+    let _servers = Bench::serve(&bench.app, UNSTEERED);
+    for v6 in FAMILIES {
+        for port in [STEERED, REFUSED] {
+            let outcome = bench.ingress(v6, port);
+            assert!(matches!(outcome, Outcome::Failed(_)), "{outcome:?}");
+        }
+        assert!(bench.ingress(v6, UNSTEERED).is_direct_from(ip(&bench.outside, v6)));
+    }
+}
+
+#[test]
+fn what_is_taken_away_comes_back_by_notice() {
+    if !able() {
+        return;
+    }
+    let mut bench = Bench::new();
+    let changes = bench.redirect.watch().unwrap();
+    // The devices of a new namespace are changes; what attaching does itself is none.
+    while changes.recv_timeout(Duration::from_millis(600)).is_ok() {}
+    run(&bench, "ip rule del pref 100");
+    let started = Instant::now();
+    assert_eq!(changes.recv_timeout(Duration::from_secs(5)), Ok(APP));
+    assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
+    bench.attach_with(|listeners| listeners);
+    let _servers = Bench::serve(&bench.outside, STEERED);
+    assert!(bench.egress(false, STEERED).is_steered_from(ip(&bench.app, false)));
+    assert!(changes.recv_timeout(Duration::from_millis(600)).is_err(), "mending is no change");
+}
+
+#[test]
+fn a_device_that_comes_later_is_judged_as_soon_as_it_is_noticed() {
+    if !able() {
+        return;
+    }
+    let refuse: Vec<Class> =
+        [TCP, UDP].map(|protocol| class(Direction::Egress, protocol, 0..=65535, Action::Refuse)).to_vec();
+    let mut bench = Bench::with(true, &refuse);
+    let changes = bench.redirect.watch().unwrap();
+    let name = |site: &portcullis_integration::Site| site.netns.file_name().unwrap().to_string_lossy().into_owned();
+    let (app, outside) = (name(&bench.app), name(&bench.outside));
+    bench
+        .lab
+        .node()
+        .run(&["ip", "link", "add", "late0", "netns", &app, "type", "veth", "peer", "name", "late1", "netns", &outside])
+        .unwrap()
+        .ok()
+        .unwrap();
+    bench.app.ip("address add 10.99.0.1/24 dev late0\nlink set late0 up\n").unwrap();
+    bench.outside.ip("address add 10.99.0.2/24 dev late1\nlink set late1 up\n").unwrap();
+    assert_eq!(changes.recv_timeout(Duration::from_secs(5)), Ok(APP));
+    bench.attach_with(|listeners| listeners);
+    let pins = std::fs::read_dir(bench.lab.bpffs().join("v2")).unwrap().flatten();
+    let names: Vec<String> = pins.map(|pin| pin.file_name().to_string_lossy().into_owned()).collect();
+    assert_eq!(names.iter().filter(|name| name.starts_with("packets-")).count(), 6, "{names:?}");
+    let listener = bench.outside.inside(|| TcpListener::bind("10.99.0.2:7").unwrap());
+    let to: SocketAddr = listener.local_addr().unwrap();
+    assert!(get(&bench.app, to).is_refused());
+}
