@@ -18,7 +18,7 @@ use crate::{
     devices::{self, Device, Peer},
     error::Error,
     links::{Link, Loader, remove_links},
-    namespace,
+    namespace, preflight,
 };
 
 /// What the pins begin with: `packets-NUMBER-INODE-PROGRAM-DEVICE`.
@@ -75,7 +75,13 @@ pub(crate) struct Subject<'a> {
 
 impl Packets {
     /// Nobody is judged yet.
-    pub(crate) fn new(directory: &Path, on: bool, keep_open: bool) -> Self {
+    pub(crate) fn new(directory: &Path, wanted: bool, keep_open: bool) -> Self {
+        let on = wanted && preflight::has_device_links();
+        if wanted && !on {
+            tracing::warn!(
+                "packets that no hook at a socket sees (raw sockets, translations) pass: Linux 6.6 is needed"
+            );
+        }
         Self { directory: directory.to_owned(), on, keep_open, guarded: BTreeMap::new(), outsides: Vec::new() }
     }
 

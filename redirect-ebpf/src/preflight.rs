@@ -5,6 +5,7 @@ use std::{fs, io};
 use aya::{
     programs::ProgramType,
     sys::{BpfHelper, is_helper_supported},
+    util::KernelVersion,
 };
 use nix::sys::utsname::uname;
 
@@ -42,6 +43,12 @@ pub(crate) fn look() -> Result<(), Error> {
 /// Whether a program of a cgroup may ask for the namespace of a packet's socket, which the judge of echo requests does.
 pub(crate) fn has_echo() -> bool {
     is_helper_supported(ProgramType::CgroupSkb, BpfHelper::BPF_FUNC_get_netns_cookie).unwrap_or(false)
+}
+
+/// Whether programs can be attached to devices by links (tcx, commit e420bed02507 in Linux 6.6). Nobody who administers a
+/// namespace can take such a link away.
+pub(crate) fn has_device_links() -> bool {
+    KernelVersion::current().is_ok_and(|version| version >= KernelVersion::new(6, 6, 0))
 }
 
 /// The effective capabilities in proc_pid_status(5).
