@@ -66,7 +66,10 @@ fn every_case_is_done_by_every_peer_and_told_beside_the_relay() {
 fn a_wrong_command_line_names_what_is_right() {
     let cases = [
         (&["--cases=h3"][..], "there are h1-small, h1-rate4k"),
-        (&["--proxies=envoy"][..], "possible values: direct, relay, nginx, haproxy, hyper, dnsdist, portcullis"),
+        (
+            &["--proxies=envoy"][..],
+            "possible values: direct, relay, nginx, haproxy, hyper, dnsdist, portcullis, sockets, unsteered",
+        ),
         (&["--proxies=portcullis", "--portcullis=/nowhere/portcullis"][..], "leave it out with --proxies"),
     ];
     for (words, remedy) in cases {

@@ -103,7 +103,7 @@ impl Default for Timeouts {
         Self {
             first_byte: Some(Duration::from_secs(60)),
             head: Duration::from_secs(10),
-            expect: Some(Duration::from_secs(1)),
+            expect: Some(Duration::from_secs(10)),
             connect: Duration::from_secs(10),
             idle: None,
             total: None,

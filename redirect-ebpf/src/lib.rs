@@ -16,6 +16,7 @@ mod links;
 mod maps;
 mod namespace;
 mod packets;
+mod persist;
 mod pinned;
 mod places;
 mod preflight;

@@ -23,6 +23,7 @@ use crate::{
     attachment::Options,
     error::Error,
     maps,
+    persist::persist,
     pinned::Pinned,
     sys::{self, LinkInfo},
 };
@@ -251,7 +252,7 @@ impl Loader {
     pub(crate) fn attach_lookup(&self, ebpf: &mut Ebpf, netns: BorrowedFd<'_>, pin: &str) -> Result<Link, Error> {
         let failed = |source| Error::Attach { program: "lookup", target: pin.to_owned(), source };
         let program: &mut SkLookup = program(ebpf, "lookup").map_err(failed)?;
-        program.load().map_err(|error| failed(error.into()))?;
+        persist(|| program.load()).map_err(|error| failed(error.into()))?;
         let fd = program.fd().and_then(|fd| Ok(fd.try_clone()?)).map_err(|error| failed(error.into()))?;
         let attach = || -> Result<FdLink, BoxError> {
             let id = program.attach(netns)?;
@@ -281,7 +282,7 @@ impl Loader {
         let not_a_link = |_| BoxError::from("the kernel is too old for links");
         let link = if name == "birth" || name == "release" {
             let program: &mut CgroupSock = program(ebpf, name).map_err(failed)?;
-            program.load().map_err(|error| failed(error.into()))?;
+            persist(|| program.load()).map_err(|error| failed(error.into()))?;
             let fd = program.fd().and_then(|fd| Ok(fd.try_clone()?)).map_err(|error| failed(error.into()))?;
             self.put(pin, &fd, || {
                 let id = program.attach(cgroup, MODE)?;
@@ -289,12 +290,12 @@ impl Loader {
             })
         } else if name == OPTIONS {
             let program: &mut CgroupSockopt = program(ebpf, name).map_err(failed)?;
-            program.load().map_err(|error| failed(error.into()))?;
+            persist(|| program.load()).map_err(|error| failed(error.into()))?;
             let fd = program.fd().and_then(|fd| Ok(fd.try_clone()?)).map_err(|error| failed(error.into()))?;
             self.put(pin, &fd, || self.link_options(&fd, cgroup, pin))
         } else {
             let program: &mut CgroupSockAddr = program(ebpf, name).map_err(failed)?;
-            program.load().map_err(|error| failed(error.into()))?;
+            persist(|| program.load()).map_err(|error| failed(error.into()))?;
             let fd = program.fd().and_then(|fd| Ok(fd.try_clone()?)).map_err(|error| failed(error.into()))?;
             self.put(pin, &fd, || {
                 let id = program.attach(cgroup, MODE)?;
@@ -318,7 +319,7 @@ impl Loader {
     pub(crate) fn attach_echo(&self, ebpf: &mut Ebpf, cgroup: BorrowedFd<'_>, pin: &str) -> Result<Link, Error> {
         let failed = |source| Error::Attach { program: ECHO, target: pin.to_owned(), source };
         let program: &mut CgroupSkb = program(ebpf, ECHO).map_err(failed)?;
-        program.load().map_err(|error| failed(error.into()))?;
+        persist(|| program.load()).map_err(|error| failed(error.into()))?;
         let fd = program.fd().and_then(|fd| Ok(fd.try_clone()?)).map_err(|error| failed(error.into()))?;
         let attach = || -> Result<FdLink, BoxError> {
             let id = program.attach(cgroup, CgroupSkbAttachType::Egress, MODE)?;
@@ -344,7 +345,7 @@ impl Loader {
         let failed = |source| Error::Attach { program: name, target: pin.to_owned(), source };
         let program: &mut SchedClassifier = program(ebpf, name).map_err(failed)?;
         if program.fd().is_err() {
-            program.load().map_err(|error| failed(error.into()))?;
+            persist(|| program.load()).map_err(|error| failed(error.into()))?;
         }
         let fd = program.fd().and_then(|fd| Ok(fd.try_clone()?)).map_err(|error| failed(error.into()))?;
         let attach = || -> Result<FdLink, BoxError> {

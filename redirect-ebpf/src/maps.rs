@@ -1,6 +1,7 @@
 //! The maps by name, opened by their pins, and the tables kept in step with them.
 
 mod packets;
+mod pods;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap as Table},
@@ -245,18 +246,6 @@ impl Maps {
             gone(self.ports.remove(&Key::new(bits, key))).map_err(Error::map("PORTS", "write"))?;
         }
         Ok(())
-    }
-
-    /// Lets egress of a namespace begin. The last thing of an attachment.
-    pub(crate) fn enter_pod(&mut self, cookie: u64, endpoint: u32) -> Result<(), Error> {
-        self.pods.insert(cookie, endpoint, 0).map_err(Error::map("PODS", "write"))
-    }
-
-    /// Ends egress of an endpoint; gives the cookies it had.
-    pub(crate) fn leave_pod(&mut self, endpoint: u32) -> Result<Vec<u64>, Error> {
-        let cookies = self.matching(&self.pods, |_, value| value == endpoint).map_err(Error::map("PODS", "read"))?;
-        cookies.iter().try_for_each(|cookie| gone(self.pods.remove(cookie))).map_err(Error::map("PODS", "write"))?;
-        Ok(cookies)
     }
 
     fn matching<K: Pod>(

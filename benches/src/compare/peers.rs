@@ -162,11 +162,9 @@ impl Peer {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let allowed = answers(true);
-            let judged = match self.steers_nothing() {
-                // Nothing that is answered tells whether a policy of ports is in force.
-                true => laboratory.said(self.name()).contains("policy is in force"),
-                false => !self.judges() || answers(false).is_err(),
-            };
+            // It judges before it is able to end in order, and a policy of ports is in force without any answer that tells.
+            let serves = !self.is_portcullis() || laboratory.said(self.name()).contains("policy is in force");
+            let judged = serves && (!self.judges() || answers(false).is_err());
             match allowed {
                 Ok(()) if judged => return Ok(()),
                 state if Instant::now() > deadline || !process.runs()? => {

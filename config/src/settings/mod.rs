@@ -299,7 +299,7 @@ impl Default for Timeouts {
         Self {
             first_byte: Some(seconds(60)),
             head: seconds(10),
-            expect: Some(seconds(1)),
+            expect: Some(seconds(10)),
             connect: seconds(5),
             idle: None,
             total: None,

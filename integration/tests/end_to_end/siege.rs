@@ -21,7 +21,7 @@ use portcullis_integration::{
 };
 use serde_json::json;
 
-use crate::scene::{FAMILIES, SHOP, Scene, able, egress, ingress};
+use crate::scene::{FAMILIES, SHOP, Scene, able, ingress};
 
 /// How long, in seconds; a few by default.
 const SECONDS: &str = "PORTCULLIS_SIEGE_SECONDS";
@@ -157,7 +157,8 @@ fn under_siege_nothing_denied_arrives_and_nothing_allowed_is_lost_while_a_node_r
     }
     let seconds = env::var(SECONDS).ok().and_then(|text| text.parse().ok()).unwrap_or(8);
     let Scene { node, httpbin, client, other, app, lab } = Scene::new();
-    node.apply(&[ingress(&json!([{ "path": "/get" }])), egress(&json!([{ "path": "/get" }]))]).unwrap();
+    // Clients are threads of this test, which is in no pod's cgroup: what they send is judged where it arrives.
+    node.apply(&[ingress(&json!([{ "path": "/get" }]))]).unwrap();
     let (node, gaps, over) = (Mutex::new(node), Gaps::default(), AtomicBool::new(false));
     let to = FAMILIES.map(|v6| app.address(v6, 80));
     let (allowed, denied) = thread::scope(|scope| {
@@ -184,6 +185,9 @@ fn under_siege_nothing_denied_arrives_and_nothing_allowed_is_lost_while_a_node_r
         allowed.len(),
         denied.len()
     );
+    for ended in allowed.iter().filter(|ended| ended.status.is_err()).take(5) {
+        eprintln!("lost: {:?} after {:?}", ended.status, ended.to - ended.from);
+    }
     let log = node.lock().unwrap().process.log();
     assert_eq!((passed, httpbin.arrived("/uuid"), httpbin.arrived("/get?other")), (0, 0, 0), "{log}");
     assert_eq!((lost, hung, denied_hung), (0, 0, 0), "{log}");

@@ -198,8 +198,7 @@ impl Fleet {
         let (servers, mut processes) = (yard.servers, yard.processes);
         assert!(!servers.is_empty(), "this machine has none of the servers");
         let records = lab.node().directory().join("records.jsonl");
-        // A server that is slow to refuse an expectation is sent the body when the time for its 100 is over, and may run it.
-        let timeouts = json!({ "clientGone": "1s", "expect": "off", "halfClosed": "3s", "head": "3s" });
+        let timeouts = json!({ "clientGone": "1s", "halfClosed": "3s", "head": "3s" });
         if servers.iter().any(|server| server.name == "jetty") {
             // It was started first, and is ready last.
             processes[0].wait_for_line("serving").unwrap();

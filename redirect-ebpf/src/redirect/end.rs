@@ -1,6 +1,7 @@
 //! Ends: of an endpoint, of what an earlier process left, of everything.
 
 use std::{
+    collections::BTreeSet,
     fs,
     os::fd::{AsFd, BorrowedFd},
     path::Path,
@@ -8,7 +9,7 @@ use std::{
 
 use portcullis_redirect_common::slot;
 
-use super::Redirect;
+use super::{Attached, Redirect};
 use crate::{
     attachment::{Listeners, Options},
     claim::Claim,
@@ -112,6 +113,9 @@ impl Redirect {
                 self.detach(id)?;
             }
         }
+        let cookie = |attached: &Attached| namespace::inside(attached.netns.as_fd(), namespace::cookie).ok();
+        let cookies: BTreeSet<u64> = self.attached.values().filter_map(cookie).collect();
+        self.maps.keep_pods(&self.attached.keys().copied().collect(), &cookies)?;
         // Of another layout of the maps, so of another version: it cannot run as long as this one has the claim, and its links
         // would refuse for ever.
         for other in places::other_layouts(&self.options.bpffs)? {
