@@ -185,8 +185,6 @@ impl DataPlane {
             let datagrams = |v6| group(v6, workers, sockets::datagrams::listener);
             Ok([stream(false)?, stream(true)?, datagrams(false)?, datagrams(true)?])
         })?;
-        // What they accept is known as ours by that.
-        groups.iter().flatten().try_for_each(|listener| self.legs.adopt(listener.as_fd()))?;
         let all = |group: &Vec<Socket>| -> io::Result<Vec<OwnedFd>> {
             group.iter().map(|socket| socket.as_fd().try_clone_to_owned()).collect()
         };
