@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// Every map of the object: all are pinned, so that all loads share them.
-pub(crate) const NAMES: [&str; 26] = [
+pub(crate) const NAMES: [&str; 28] = [
     "PORTS",
     "POLICY",
     "PODS",
@@ -48,7 +48,9 @@ pub(crate) const NAMES: [&str; 26] = [
     "FLOWS",
     "FRAGMENTS",
     "EPOCHS",
-    "SECRETS",
+    "RECENT",
+    "SEALS",
+    "PLACE",
     "ADMITTED",
     "SCRATCH",
 ];
@@ -122,7 +124,6 @@ impl Maps {
             tables: Tables::default(),
             probed: BTreeSet::new(),
         };
-        maps.draw_secrets()?;
         maps.tables = maps.read_tables()?;
         for address in [PROBE_V4.into(), PROBE_V6.into()] {
             let _ = maps.set_peer(PROBE, &single(address), Some(STEER));

@@ -4,6 +4,13 @@
 #![no_std]
 #![warn(missing_docs)]
 
+mod packets;
+
+pub use packets::{
+    ADDRESSES_TOLD, Admitted, FLOW_IN, FLOW_OUT, FLOW_OWN, FLOW_SECONDS, FLOW_TRIED, FlowKey, FlowState, FragmentKey,
+    RECENT, Recent, SEALS, Seal, Sealed, TELL_TICKS, Tuple,
+};
+
 /// Socket mark: this socket's packets are delivered locally. Steered client sockets and our ingress legs carry it.
 pub const MARK: u32 = 0x0050_4301;
 /// Socket mark: this UDP socket of ours must leave the namespace.
@@ -240,97 +247,6 @@ pub struct Refusal {
     pub peer: [u8; 16],
 }
 
-/// Addresses, ports and protocol of a packet, as the fields of the packet.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Tuple {
-    /// Source; IPv4 as `::ffff:a.b.c.d`.
-    pub source: [u32; 4],
-    /// Destination.
-    pub destination: [u32; 4],
-    /// The first four bytes behind the IP headers: both ports; of a later fragment, its identification.
-    pub ports: u32,
-    /// IP protocol number.
-    pub protocol: u32,
-}
-
-/// Value of `ADMITTED`, beside a socket: the packets that the second line lets pass without another look.
-#[repr(C)]
-#[derive(Clone, Copy, Debug)]
-pub struct Admitted {
-    /// What such a packet has in its headers.
-    pub tuple: Tuple,
-    /// The seal that a packet with these headers carries outside.
-    pub seal: u64,
-    /// The table's number when it was admitted. Only datagrams are judged again when the table has changed.
-    pub epoch: u32,
-    /// When `FLOWS` was told last, in seconds (of 2^30 ns) since boot.
-    pub told: u32,
-}
-
-/// Key of `FLOWS`: a flow of an endpoint as its packets show it outside of the namespace.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FlowKey {
-    /// Address of the peer.
-    pub peer: [u32; 4],
-    /// Number of the endpoint.
-    pub endpoint: u32,
-    /// IP protocol number.
-    pub protocol: u16,
-    /// Port of the endpoint, network order; of an echo, its identifier.
-    pub local_port: u16,
-    /// Port of the peer, network order; of an echo, 0.
-    pub peer_port: u16,
-    /// Zero.
-    pub padding: u16,
-}
-
-/// Value of `FLOWS`.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FlowState {
-    /// When a packet of it was judged last, in seconds (of 2^30 ns) since boot.
-    pub seen: u32,
-    /// The table's number by which it was judged.
-    pub epoch: u32,
-    /// [`FLOW_IN`], [`FLOW_OUT`], [`FLOW_OWN`] or [`FLOW_TRIED`].
-    pub kind: u32,
-}
-
-/// Kind of a flow: the peer opened it, and policy lets it pass.
-pub const FLOW_IN: u32 = 1;
-/// Kind of a flow: the endpoint opened it, and policy lets it pass.
-pub const FLOW_OUT: u32 = 2;
-/// Kind of a flow: a socket of ours sends it.
-pub const FLOW_OWN: u32 = 3;
-/// Kind of a flow: the peer asked for it in vain, at an address that the endpoint does not name. It may be told so.
-pub const FLOW_TRIED: u32 = 4;
-
-/// Bit of a value of `EPOCHS`: the endpoint's own addresses are told, so that other sources are not its own.
-pub const ADDRESSES_TOLD: u32 = 1 << 31;
-
-/// Seconds after which a flow that was not judged again is not known any more.
-pub const FLOW_SECONDS: u32 = 120;
-/// Seconds after which a socket that sends has `FLOWS` told again.
-pub const TELL_SECONDS: u32 = 30;
-
-/// Key of `FRAGMENTS`: a datagram of which the first fragment, the one with the ports, has passed.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FragmentKey {
-    /// Source.
-    pub source: [u32; 4],
-    /// Destination.
-    pub destination: [u32; 4],
-    /// Number of the endpoint.
-    pub endpoint: u32,
-    /// Identification.
-    pub identification: u32,
-    /// IP protocol number.
-    pub protocol: u32,
-}
-
 /// The types may be handed to the kernel as they are.
 #[cfg(feature = "loader")]
 mod plain {
@@ -357,9 +273,4 @@ const _: () = {
     assert!(size_of::<StubKey>() == 24);
     assert!(size_of::<Service>() == 16);
     assert!(size_of::<Refusal>() == 28);
-    assert!(size_of::<Tuple>() == 40);
-    assert!(size_of::<Admitted>() == 56);
-    assert!(size_of::<FlowKey>() == 28);
-    assert!(size_of::<FlowState>() == 12);
-    assert!(size_of::<FragmentKey>() == 44);
 };

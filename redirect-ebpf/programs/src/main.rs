@@ -14,6 +14,7 @@ mod packet_empty;
 mod packet_flows;
 mod packet_judge;
 mod packet_programs;
+mod packet_seals;
 mod replies;
 mod source;
 mod verdict;

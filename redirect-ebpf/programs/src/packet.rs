@@ -66,36 +66,36 @@ pub const STREAM: u32 = 2;
 #[map]
 static SCRATCH: PerCpuArray<Packet> = PerCpuArray::with_max_entries(1, 0);
 
-/// The place for a packet, with nothing of the one before.
+/// The place for a packet, with nothing of the one before that is not written before it is read.
 #[inline(always)]
 pub fn scratch() -> Option<&'static mut Packet> {
-    let place = SCRATCH.get_ptr_mut(0)?;
-    unsafe {
-        *place = Packet::new();
-        Some(&mut *place)
+    let packet = unsafe { &mut *SCRATCH.get_ptr_mut(0)? };
+    packet.tuple.ports = 0;
+    (packet.v6, packet.first, packet.later, packet.empty) = (false, false, false, false);
+    (packet.flags, packet.identification, packet.sender) = (0, 0, 0);
+    Some(packet)
+}
+
+/// Whether two tuples are the same.
+#[inline(always)]
+pub fn same(one: &Tuple, other: &Tuple) -> bool {
+    let words = |tuple: &Tuple| core::ptr::from_ref(tuple).cast::<[u64; 5]>();
+    let ([a, b, c, d, e], [v, w, x, y, z]) = unsafe { (*words(one), *words(other)) };
+    (a ^ v) | (b ^ w) | (c ^ x) | (d ^ y) | (e ^ z) == 0
+}
+
+/// Copies a tuple, word by word: to a map's value a plain assignment is a call that goes byte by byte.
+#[inline(always)]
+pub fn copy(to: &mut Tuple, from: &Tuple) {
+    let (to, from) = (core::ptr::from_mut(to).cast::<u64>(), core::ptr::from_ref(from).cast::<u64>());
+    let mut word = 0;
+    while word < 5 {
+        unsafe { core::ptr::write_volatile(to.add(word), *from.add(word)) };
+        word += 1;
     }
 }
 
 impl Packet {
-    #[inline(always)]
-    pub fn new() -> Self {
-        Self {
-            tuple: Tuple { source: [0; 4], destination: [0; 4], ports: 0, protocol: 0 },
-            at: 0,
-            end: 0,
-            v6: false,
-            first: false,
-            later: false,
-            hops: 0,
-            flags: 0,
-            empty: false,
-            identification: 0,
-            sender: 0,
-            about: Tuple { source: [0; 4], destination: [0; 4], ports: 0, protocol: 0 },
-            header: [0; 10],
-        }
-    }
-
     #[inline(always)]
     pub fn protocol(&self) -> u8 {
         self.tuple.protocol as u8

@@ -1,20 +1,18 @@
-//! What the second line remembers: flows that were judged, datagrams in fragments, and the seal of what passed inside.
+//! What the second line remembers: flows that were judged, and datagrams in fragments.
 
 use aya_ebpf::{
-    bindings::__sk_buff,
     btf_maps::SkStorage,
-    helpers::generated::{bpf_ktime_get_coarse_ns, bpf_set_hash, bpf_sk_storage_get},
+    helpers::generated::{bpf_jiffies64, bpf_ktime_get_coarse_ns, bpf_sk_storage_get},
     macros::{btf_map, map},
-    maps::{Array, LruHashMap},
+    maps::{Array, LruHashMap, PerCpuArray},
 };
 use portcullis_redirect_common::{
-    Admitted, FLOW_SECONDS, FlowKey, FlowState, FragmentKey, MAX_ENDPOINTS, Tuple,
+    Admitted, FLOW_IN, FLOW_OUT, FLOW_OWN, FLOW_SECONDS, FlowKey, FlowState, FragmentKey, MAX_ENDPOINTS, Recent, Seal, Tuple,
 };
 
 use crate::{
     ENDPOINT, number,
-    packet::{Packet, ports},
-    verdict::read,
+    packet::{Packet, copy, ports, same},
 };
 
 /// Flows of endpoints whose packets are judged.
@@ -29,9 +27,10 @@ pub static FRAGMENTS: LruHashMap<FragmentKey, u32> = LruHashMap::with_max_entrie
 #[map]
 pub static EPOCHS: Array<u32> = Array::with_max_entries(MAX_ENDPOINTS, 0);
 
-/// Four random numbers that seals are made of. Drawn once; nobody outside of the kernel needs them.
+/// Flows to endpoints that [`FLOWS`] was asked about a moment ago. By processor, where one packet is judged at a time: a value
+/// is never read while it is written.
 #[map]
-pub static SECRETS: Array<[u64; 4]> = Array::with_max_entries(1, 0);
+pub static RECENT: PerCpuArray<Recent> = PerCpuArray::with_max_entries(portcullis_redirect_common::RECENT, 0);
 
 /// What a socket may send without another look.
 #[btf_map]
@@ -48,6 +47,12 @@ pub fn beside<M, T>(map: &'static M, socket: *mut aya_ebpf::bindings::bpf_sock) 
 #[inline(always)]
 pub fn seconds() -> u32 {
     (unsafe { bpf_ktime_get_coarse_ns() } >> 30) as u32
+}
+
+/// Ticks of the kernel: 100 to 1,000 a second. One load, where a clock costs a call.
+#[inline(always)]
+pub fn ticks() -> u32 {
+    (unsafe { bpf_jiffies64() }) as u32
 }
 
 /// The number of the endpoint's table.
@@ -83,11 +88,14 @@ fn flow(tuple: &Tuple, peer: &[u32; 4], local_port: u16, peer_port: u16) -> Flow
     FlowKey { peer: *peer, endpoint, protocol, local_port, peer_port, padding: 0 }
 }
 
+/// None yet.
+const NO_SEAL: Seal = Seal { place: 0, secret: 0 };
+
 /// Remembers a flow.
 #[inline(always)]
 pub fn note(key: &FlowKey, kind: u32) {
     // Full: the oldest goes. Failing: its answers are judged as if they were new flows, which is the safe side.
-    let _ = FLOWS.insert(key, FlowState { seen: seconds(), epoch: epoch(), kind }, 0);
+    let _ = FLOWS.insert(key, FlowState { seen: seconds(), epoch: epoch(), kind, seal: NO_SEAL }, 0);
 }
 
 /// The kind of a flow that was judged lately by the table in force; 0 if there is none.
@@ -106,6 +114,33 @@ pub fn remembered(key: &FlowKey) -> u32 {
         Some(state) if is_recent(state) => state.kind,
         _ => 0,
     }
+}
+
+/// What is remembered of a flow that was judged within this second, and passes by the table in force.
+#[inline(always)]
+pub fn passing(key: &FlowKey) -> Option<&'static mut FlowState> {
+    let state = unsafe { &mut *FLOWS.get_ptr_mut(key)? };
+    let passes = matches!(state.kind, FLOW_IN | FLOW_OUT) && state.epoch == epoch() && state.seen == seconds();
+    if passes { Some(state) } else { None }
+}
+
+/// Whether packets with these headers came to the endpoint a moment ago, as a flow that is known.
+#[inline(always)]
+pub fn came_lately(tuple: &Tuple) -> bool {
+    // Flows that meet at one place take it from each other: that costs a look into `FLOWS`, and no more.
+    let mixed = (tuple.ports ^ tuple.source[3] ^ tuple.destination[3].rotate_left(16)).wrapping_mul(0x9e37_79b1);
+    let Some(place) = RECENT.get_ptr_mut(mixed >> 22) else { return false };
+    let recent = unsafe { &mut *place };
+    let (endpoint, epoch, now) = (number(&ENDPOINT), epoch(), ticks() >> 7);
+    if recent.asked == now && recent.endpoint == endpoint && recent.epoch == epoch && same(&recent.tuple, tuple) {
+        return true;
+    }
+    if !matches!(known(&received(tuple)), FLOW_IN | FLOW_OUT | FLOW_OWN) {
+        return false;
+    }
+    copy(&mut recent.tuple, tuple);
+    (recent.endpoint, recent.epoch, recent.asked) = (endpoint, epoch, now);
+    true
 }
 
 #[inline(always)]
@@ -131,50 +166,6 @@ pub fn note_fragment(packet: &Packet) {
 #[inline(always)]
 pub fn is_known_fragment(packet: &Packet) -> bool {
     unsafe { FRAGMENTS.get(fragment(packet)) }.is_some()
-}
-
-/// What a packet with these headers carries outside when it was judged inside. It is made of numbers that nobody in the
-/// namespace can read, and is of no use for other headers.
-#[inline(always)]
-pub fn seal(tuple: &Tuple) -> u64 {
-    let Some(secrets) = SECRETS.get(0) else { return 0 };
-    let word = |low: u32, high: u32| (high as u64) << 32 | low as u64;
-    let mut sum = secrets[0];
-    let (s, d) = (&tuple.source, &tuple.destination);
-    for word in [word(s[0], s[1]), word(s[2], s[3]), word(d[0], d[1]), word(d[2], d[3]), word(tuple.ports, tuple.protocol)] {
-        sum = (sum ^ word).wrapping_mul(secrets[1] | 1);
-        sum ^= sum >> 29;
-    }
-    (sum ^ secrets[2]).wrapping_mul(secrets[3] | 1)
-}
-
-/// A seal has 16 bits in `tc_index`, never none, and 32 in the hash. Both go with a packet through a veth (net/core/skbuff.c:
-/// `skb_scrub_packet` leaves them alone), and no socket option sets them.
-#[inline(always)]
-fn parts(seal: u64) -> (u32, u32) {
-    let index = (seal >> 48) as u32;
-    (if index == 0 { 1 } else { index }, (seal >> 16) as u32)
-}
-
-/// Puts the seal on a packet.
-#[inline(always)]
-pub fn put_seal(skb: *mut __sk_buff, seal: u64) {
-    let (index, hash) = parts(seal);
-    unsafe {
-        core::ptr::write_volatile(core::ptr::addr_of_mut!((*skb).tc_index), index);
-        bpf_set_hash(skb, hash);
-    }
-}
-
-/// Takes the seal off a packet; tells whether it was the right one. The hash stays: it is one of the flow.
-#[inline(always)]
-pub fn take_seal(skb: *mut __sk_buff, seal: u64) -> bool {
-    let (index, hash) = parts(seal);
-    if read!((*skb).tc_index) != index || read!((*skb).hash) != hash {
-        return false;
-    }
-    unsafe { core::ptr::write_volatile(core::ptr::addr_of_mut!((*skb).tc_index), 0) };
-    true
 }
 
 /// The ports of a flow that the endpoint sends or gets: its own, the peer's.

@@ -13,18 +13,19 @@ use aya_ebpf::{
     macros::classifier,
     programs::TcContext,
 };
-use portcullis_redirect_common::{Admitted, FLOW_IN, FLOW_OUT, FLOW_OWN, TCP, TELL_SECONDS, Tuple, UDP};
+use portcullis_redirect_common::{Admitted, FLOW_IN, FLOW_OUT, FLOW_OWN, Seal, TCP, TELL_TICKS, Tuple};
 
 use crate::{
     maps::OWN_SOCKETS,
     number,
-    packet::{ARP, ETHERNET, IPV4, IPV6, OWN, Packet, STREAM, bytes, parse, quick, scratch},
+    packet::{ARP, ETHERNET, IPV4, IPV6, OWN, Packet, STREAM, bytes, copy, parse, quick, same, scratch},
     packet_empty,
     packet_flows::{
-        ADMITTED, beside, epoch, is_known_fragment, known, note, note_fragment, put_seal, received, remembered, seal,
-        seconds, sent, take_seal,
+        ADMITTED, beside, came_lately, epoch, is_known_fragment, note, note_fragment, passing, received, remembered,
+        sent, ticks,
     },
     packet_judge::{ADMIT, DROP, EMPTY, arriving, is_named, leaving},
+    packet_seals::{has_seal, put_seal, take_seal},
     verdict::read,
 };
 
@@ -48,9 +49,8 @@ const SOCK_STREAM: u32 = 1;
 #[classifier]
 pub fn leave(ctx: TcContext) -> i32 {
     let skb = ctx.skb.skb;
-    let socket = socket(skb);
     if let Some(tuple) = quick(skb) {
-        if is_admitted(skb, socket, &tuple) || is_known_datagram(skb, &tuple) {
+        if is_admitted(skb, &tuple) || is_young(skb, &tuple) {
             return NEXT;
         }
     }
@@ -62,7 +62,7 @@ pub fn leave(ctx: TcContext) -> i32 {
 pub fn gate(ctx: TcContext) -> i32 {
     let skb = ctx.skb.skb;
     if let Some(tuple) = quick(skb) {
-        if take_seal(skb, seal(&tuple)) {
+        if take_seal(skb, &tuple) {
             return NEXT;
         }
     }
@@ -74,7 +74,7 @@ pub fn gate(ctx: TcContext) -> i32 {
 pub fn arrive(ctx: TcContext) -> i32 {
     let skb = ctx.skb.skb;
     if let Some(tuple) = quick(skb) {
-        if matches!(known(&received(&tuple)), FLOW_IN | FLOW_OUT | FLOW_OWN) {
+        if came_lately(&tuple) {
             return NEXT;
         }
     }
@@ -87,38 +87,41 @@ fn socket(skb: *mut __sk_buff) -> *mut bpf_sock {
     if socket.is_null() { socket } else { unsafe { bpf_sk_fullsock(socket) } }
 }
 
+/// Whether the socket of a packet may send it without another look.
 #[inline(always)]
-fn is_admitted(skb: *mut __sk_buff, socket: *mut bpf_sock, tuple: &Tuple) -> bool {
+fn is_admitted(skb: *mut __sk_buff, tuple: &Tuple) -> bool {
+    let socket = read!((*skb).__bindgen_anon_2.sk);
     if socket.is_null() {
         return false;
     }
+    // Of a socket that is none any more, or none yet, the helper knows nothing.
     let admitted: *mut Admitted = beside(&ADMITTED, socket);
     if admitted.is_null() {
         return false;
     }
     let admitted = unsafe { &mut *admitted };
-    if admitted.tuple != *tuple || (tuple.protocol != TCP as u32 && admitted.epoch != epoch()) {
+    if !same(&admitted.tuple, tuple) || (tuple.protocol != TCP as u32 && admitted.epoch != epoch()) {
         return false;
     }
-    let now = seconds();
-    if now.wrapping_sub(admitted.told) >= TELL_SECONDS {
+    if ticks().wrapping_sub(admitted.told) >= TELL_TICKS {
         return false;
     }
-    put_seal(skb, admitted.seal);
+    put_seal(skb, &mut admitted.seal, tuple);
     true
 }
 
-/// Whether a datagram is one of a flow that policy lets pass, whichever socket sends it: one that serves many peers names
-/// another one each time.
+/// Whether a packet is one of a flow that policy let pass within this second, whichever socket sends it. Most connections are
+/// gone before it is worth while to note them at their sockets, and a socket that serves many peers names another one each time.
 #[inline(never)]
-fn is_known_datagram(skb: *mut __sk_buff, tuple: &Tuple) -> bool {
-    if tuple.protocol != UDP as u32 || !matches!(known(&sent(tuple)), FLOW_IN | FLOW_OUT) {
-        return false;
+fn is_young(skb: *mut __sk_buff, tuple: &Tuple) -> bool {
+    let Some(state) = passing(&sent(tuple)) else { return false };
+    if !has_seal(&state.seal, tuple) {
+        if !is_named(bytes(&tuple.source)) {
+            return false;
+        }
+        state.seal.secret = 0;
     }
-    if !is_named(bytes(&tuple.source)) {
-        return false;
-    }
-    put_seal(skb, seal(tuple));
+    put_seal(skb, &mut state.seal, tuple);
     true
 }
 
@@ -139,51 +142,54 @@ fn leave_slowly(skb: *mut __sk_buff) -> bool {
     if let Err(passes) = look(skb, packet) {
         return passes;
     }
-    let mark = seal(&packet.tuple);
+    let mut seal = Seal { place: 0, secret: 0 };
     if packet.later {
         let passes = is_known_fragment(packet);
         if passes {
-            put_seal(skb, mark);
+            put_seal(skb, &mut seal, &packet.tuple);
         }
         return passes;
     }
     let socket = socket(skb);
-    let renewed = !socket.is_null() && packet.protocol() == TCP && was_admitted(socket, &packet.tuple);
-    let judged = if renewed {
+    packet.sender = sender(skb, socket);
+    let key = sent(&packet.tuple);
+    let kind = remembered(&key);
+    let is_stream = !socket.is_null() && packet.protocol() == TCP && packet.sender == STREAM;
+    let judged = if is_stream && (matches!(kind, FLOW_IN | FLOW_OUT) || was_admitted(socket, &packet.tuple)) {
         // A connection lives as long as its socket: whoever means it no more cuts that.
-        let key = sent(&packet.tuple);
-        let kind = remembered(&key);
         note(&key, if kind == 0 { FLOW_OUT } else { kind });
         ADMIT
     } else {
-        packet.sender = sender(skb, socket);
         leaving(skb, packet)
     };
     if judged == DROP {
         return false;
     }
-    if judged == ADMIT && !socket.is_null() && !packet.first {
-        admit(socket, &packet.tuple, mark);
+    put_seal(skb, &mut seal, &packet.tuple);
+    // A flow that is seen for the first time is known by its headers for a second.
+    let lasts = kind != 0 || packet.sender & OWN != 0;
+    if judged == ADMIT && lasts && !socket.is_null() && !packet.first {
+        admit(socket, &packet.tuple, seal);
     }
     note_fragment(packet);
-    put_seal(skb, mark);
     true
 }
 
 #[inline(always)]
 fn was_admitted(socket: *mut bpf_sock, tuple: &Tuple) -> bool {
     let admitted: *mut Admitted = beside(&ADMITTED, socket);
-    !admitted.is_null() && unsafe { &*admitted }.tuple == *tuple
+    !admitted.is_null() && same(unsafe { &(*admitted).tuple }, tuple)
 }
 
 #[inline(always)]
-fn admit(socket: *mut bpf_sock, tuple: &Tuple, seal: u64) {
-    let mut value = Admitted { tuple: *tuple, seal, epoch: epoch(), told: seconds() };
+fn admit(socket: *mut bpf_sock, tuple: &Tuple, seal: Seal) {
     let map = (&raw const ADMITTED).cast_mut().cast();
     let held: *mut Admitted =
-        unsafe { bpf_sk_storage_get(map, socket.cast(), (&raw mut value).cast(), CREATE) }.cast();
+        unsafe { bpf_sk_storage_get(map, socket.cast(), core::ptr::null_mut(), CREATE) }.cast();
     if !held.is_null() {
-        unsafe { *held = value };
+        let held = unsafe { &mut *held };
+        copy(&mut held.tuple, tuple);
+        (held.seal, held.epoch, held.told) = (seal, epoch(), ticks());
     }
 }
 
@@ -215,7 +221,7 @@ fn gate_slowly(skb: *mut __sk_buff) -> bool {
     if let Err(passes) = look(skb, packet) {
         return passes;
     }
-    if take_seal(skb, seal(&packet.tuple)) {
+    if take_seal(skb, &packet.tuple) {
         return true;
     }
     if packet.later {
@@ -237,9 +243,12 @@ fn arrive_slowly(skb: *mut __sk_buff) -> bool {
     if packet.later {
         return is_known_fragment(packet);
     }
-    if packet.protocol() == TCP && !packet.is_bare_syn() && is_connected(skb, packet) {
-        note(&received(&packet.tuple), FLOW_OUT);
-        return true;
+    if packet.protocol() == TCP && !packet.is_bare_syn() {
+        let kind = connected(skb, packet);
+        if kind != 0 {
+            note(&received(&packet.tuple), kind);
+            return true;
+        }
     }
     match arriving(skb, packet) {
         DROP => false,
@@ -251,9 +260,10 @@ fn arrive_slowly(skb: *mut __sk_buff) -> bool {
     }
 }
 
-/// Whether a connection that was admitted is there, in the namespace of the endpoint: what was remembered of it may be gone.
+/// The kind of a connection that was admitted and is there, in the namespace of the endpoint: what was remembered of it may be
+/// gone. 0 if there is none.
 #[inline(never)]
-fn is_connected(skb: *mut __sk_buff, packet: &Packet) -> bool {
+fn connected(skb: *mut __sk_buff, packet: &Packet) -> u32 {
     let Tuple { source, destination, ports, .. } = packet.tuple;
     let mut tuple: bpf_sock_tuple = unsafe { core::mem::zeroed() };
     let size = unsafe {
@@ -272,11 +282,16 @@ fn is_connected(skb: *mut __sk_buff, packet: &Packet) -> bool {
     let within = number(&WITHIN) as i32 as i64 as u64;
     let socket = unsafe { bpf_sk_lookup_tcp(skb.cast(), &raw mut tuple, size, within, 0) };
     if socket.is_null() {
-        return false;
+        return 0;
     }
     let answered = Tuple { source: destination, destination: source, ports: ports.rotate_left(16), protocol: TCP as u32 };
     let listens = read!((*socket).state) == 10;
-    let connected = !listens && (number(&KEEP_OPEN) != 0 || was_admitted(socket, &answered) || is_own(socket) != 0);
+    let kind = match is_own(socket) {
+        _ if listens => 0,
+        OWN => FLOW_OWN,
+        _ if number(&KEEP_OPEN) != 0 || was_admitted(socket, &answered) => FLOW_OUT,
+        _ => 0,
+    };
     unsafe { bpf_sk_release(socket.cast()) };
-    connected
+    kind
 }

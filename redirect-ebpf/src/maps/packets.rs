@@ -1,11 +1,11 @@
-//! What programs at devices need beside the table: numbers of its versions, what seals are made of, and addresses.
+//! What programs at devices need beside the table: numbers of its versions, and addresses.
 
-use std::{fs::File, io::Read, net::IpAddr};
+use std::net::IpAddr;
 
-use aya::maps::{Array, HashMap, MapData, MapError};
+use aya::maps::{HashMap, MapData, MapError};
 use portcullis_redirect_common::{ADDRESSES_TOLD, LocalKey};
 
-use super::{Maps, array, gone};
+use super::{Maps, gone};
 use crate::{error::Error, table::key_address};
 
 impl Maps {
@@ -22,22 +22,6 @@ impl Maps {
     /// Whether an endpoint has a table.
     pub(crate) fn judges(&self, endpoint: u32) -> bool {
         self.tables.speaks_of(endpoint)
-    }
-
-    /// Draws the numbers that seals are made of, unless an earlier process has.
-    pub(super) fn draw_secrets(&self) -> Result<(), Error> {
-        let mut secrets: Array<MapData, [u64; 4]> = array(&self.directory, "SECRETS")?;
-        if secrets.get(&0, 0).is_ok_and(|drawn| drawn != [0; 4]) {
-            return Ok(());
-        }
-        let mut drawn = [0; 32];
-        let read = File::open("/dev/urandom").and_then(|mut source| source.read_exact(&mut drawn));
-        read.map_err(Error::map("SECRETS", "fill"))?;
-        let mut numbers = [0; 4];
-        for (number, bytes) in numbers.iter_mut().zip(drawn.as_chunks().0) {
-            *number = u64::from_ne_bytes(*bytes);
-        }
-        secrets.set(0, numbers, 0).map_err(Error::map("SECRETS", "write"))
     }
 
     /// Makes these the endpoint's own addresses. While there is no room for them no source is foreign.

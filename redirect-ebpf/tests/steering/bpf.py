@@ -1,19 +1,21 @@
-"""What somebody else does with bpf(2): detach a pinned link, swap its program, attach another sk_lookup program.
+"""What somebody else does with bpf(2): detach a pinned link, swap its program, attach another sk_lookup program, or one behind
+ours at eth0 that sends datagrams of IPv6 elsewhere.
 
-usage: bpf.py detach PIN | swap PIN | swap-device PIN | attach NETNS
-`attach` writes "attached" and holds the link until its standard input ends.
+usage: bpf.py detach PIN | swap PIN | swap-device PIN | attach NETNS | rewrite NETNS
+`attach` and `rewrite` write "attached" and hold the link until standard input ends.
 """
 
 import ctypes
 import os
 import platform
+import socket
 import struct
 import sys
 
 NUMBER = {"x86_64": 321, "aarch64": 280}[platform.machine()]
 PROG_LOAD, OBJ_GET, LINK_CREATE, LINK_UPDATE, LINK_DETACH = 5, 7, 28, 29, 34
 SK_LOOKUP_TYPE, SK_LOOKUP_ATTACH = 30, 36
-SCHED_CLS_TYPE = 3
+SCHED_CLS_TYPE, TCX_EGRESS = 3, 47
 libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -34,12 +36,32 @@ def pinned(path):
     return bpf(OBJ_GET, struct.pack("QII", address(name), 0, 0))
 
 
+def load(kind, place, *instructions):
+    program = ctypes.create_string_buffer(b"".join(struct.pack("BBhi", *one) for one in instructions))
+    licence = ctypes.create_string_buffer(b"GPL")
+    head = struct.pack("IIQQIIQII", kind, len(instructions), address(program), address(licence), 0, 0, 0, 0, 0)
+    return bpf(PROG_LOAD, head + bytes(16) + struct.pack("II", 0, place))
+
+
 def lets_everything_pass(kind=SK_LOOKUP_TYPE, place=SK_LOOKUP_ATTACH, word=1):
     """r0 = SK_PASS, or another word; exit."""
-    program = ctypes.create_string_buffer(struct.pack("BBhiBBhi", 0xB7, 0, 0, word, 0x95, 0, 0, 0))
-    licence = ctypes.create_string_buffer(b"GPL")
-    head = struct.pack("IIQQIIQII", kind, 2, address(program), address(licence), 0, 0, 0, 0, 0)
-    return bpf(PROG_LOAD, head + bytes(16) + struct.pack("II", 0, place))
+    return load(kind, place, (0xB7, 0, 0, word), (0x95, 0, 0, 0))
+
+
+def sends_elsewhere():
+    """Changes three bits of the destination of each datagram of IPv6."""
+    change = []
+    for at, bit in ((7, 0x80), (12, 0x04), (15, 0x80)):
+        at += 38
+        # r0 = packet[at] ^ bit; stack = r0; bpf_skb_store_bytes(r6, at, stack, 1, 0)
+        change += [(0x30, 0, 0, at), (0xA7, 0, 0, bit), (0x73, 0x0A, -1, 0)]
+        change += [(0xBF, 0x61, 0, 0), (0xB7, 2, 0, at), (0xBF, 0xA3, 0, 0), (0x07, 3, 0, -1), (0xB7, 4, 0, 1)]
+        change += [(0xB7, 5, 0, 0), (0x85, 0, 0, 9)]
+    end = [(0xB7, 0, 0, -1), (0x95, 0, 0, 0)]
+    # r6 = r1; unless packet[12..14] is IPv6 and packet[20] is UDP, to the end
+    start = [(0xBF, 0x16, 0, 0), (0x28, 0, 0, 12), (0x55, 0, len(change) + 2, 0x86DD)]
+    start += [(0x30, 0, 0, 20), (0x55, 0, len(change), 17)]
+    return load(SCHED_CLS_TYPE, 0, *start, *change, *end)
 
 
 what, path = sys.argv[1:]
@@ -53,5 +75,11 @@ elif what == "swap-device":
 elif what == "attach":
     netns = os.open(path, os.O_RDONLY)
     bpf(LINK_CREATE, struct.pack("IIII", lets_everything_pass(), netns, SK_LOOKUP_ATTACH, 0))
+    print("attached", flush=True)
+    sys.stdin.read()
+elif what == "rewrite":
+    assert libc.setns(os.open(path, os.O_RDONLY), 0) == 0
+    device = socket.if_nametoindex("eth0")
+    bpf(LINK_CREATE, struct.pack("IIIIQQ", sends_elsewhere(), device, TCX_EGRESS, 0, 0, 0))
     print("attached", flush=True)
     sys.stdin.read()

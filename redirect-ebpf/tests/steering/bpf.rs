@@ -27,12 +27,22 @@ pub(crate) fn swap_at_device(pin: &Path) {
     assert!(script("swap-device", pin).status().unwrap().success());
 }
 
-/// Another `sk_lookup` program in a namespace, until it is dropped.
-pub(crate) struct Lookup(Child);
+/// Another program somewhere, until it is dropped.
+pub(crate) struct Other(Child);
 
-impl Lookup {
-    pub(crate) fn attach(netns: &Path) -> Self {
-        let mut child = script("attach", netns).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+impl Other {
+    /// `sk_lookup` in a namespace.
+    pub(crate) fn lookup(netns: &Path) -> Self {
+        Self::attach("attach", netns)
+    }
+
+    /// At `eth0` of a namespace, behind ours: sends datagrams of IPv6 to another address than they name.
+    pub(crate) fn rewrite(netns: &Path) -> Self {
+        Self::attach("rewrite", netns)
+    }
+
+    fn attach(what: &str, netns: &Path) -> Self {
+        let mut child = script(what, netns).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
         assert_eq!(line, "attached\n");
@@ -40,7 +50,7 @@ impl Lookup {
     }
 }
 
-impl Drop for Lookup {
+impl Drop for Other {
     fn drop(&mut self) {
         drop(self.0.stdin.take());
         let _ = self.0.wait();

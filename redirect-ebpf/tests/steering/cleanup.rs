@@ -181,7 +181,8 @@ fn what_a_crashed_process_left_for_an_endpoint_that_is_no_more_is_removed() {
     let mut next = Redirect::open(options(&lab, true)).unwrap();
     next.retain(&[]).unwrap();
     assert_eq!(state(&app), before, "found by the pin's name, old sysctls by the map");
-    let left: Vec<_> = fs::read_dir(lab.bpffs().join("v2")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let left: Vec<_> =
+        fs::read_dir(lab.bpffs().join(crate::bench::LAYOUT)).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert!(!left.iter().any(|name| name.to_string_lossy().starts_with("endpoint-")), "{left:?}");
     let _servers = Bench::serve(&app, STEERED);
     for v6 in FAMILIES {
@@ -216,7 +217,7 @@ fn what_another_version_attached_refuses_until_ours_is_attached_and_is_gone_then
     // As another version leaves it that ends without a word: its pins, in a directory of its own.
     drop(redirect);
     drop(proxy);
-    fs::rename(lab.bpffs().join("v2"), lab.bpffs().join("v1")).unwrap();
+    fs::rename(lab.bpffs().join(crate::bench::LAYOUT), lab.bpffs().join("v1")).unwrap();
     assert!(get(&app, outside.address(false, STEERED)).is_refused());
     redirect = Redirect::open(options(&lab, true)).unwrap();
     let proxy = Proxy::start(&app, APP, &app.addresses(), redirect.legs());

@@ -21,7 +21,7 @@ fn servers(bench: &Bench) -> Vec<[Server; 2]> {
 }
 
 fn pins(lab: &Lab) -> Vec<String> {
-    let entries = fs::read_dir(lab.bpffs().join("v2")).unwrap();
+    let entries = fs::read_dir(lab.bpffs().join(crate::bench::LAYOUT)).unwrap();
     let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
@@ -59,8 +59,10 @@ fn a_dead_listener_alone_is_enough_to_be_refused() {
     let Bench { redirect, proxy, app, outside, lab } = bench;
     drop(proxy);
     for v6 in FAMILIES {
-        assert!(get(&outside, app.address(v6, STEERED)).is_refused());
-        assert!(get(&app, outside.address(v6, STEERED)).is_refused());
+        for (from, to) in [(&outside, app.address(v6, STEERED)), (&app, outside.address(v6, STEERED))] {
+            let outcome = get(from, to);
+            assert!(outcome.is_refused(), "to {to}: {outcome:?}");
+        }
     }
     drop((redirect, lab));
 }

@@ -121,7 +121,7 @@ fn echo_requests_are_judged_only_while_some_table_speaks_of_them() {
     }
     let mut bench = Bench::with(true, &bench::table());
     let judges = |bench: &Bench| {
-        let pins = std::fs::read_dir(bench.lab.bpffs().join("v2")).unwrap().flatten();
+        let pins = std::fs::read_dir(bench.lab.bpffs().join(crate::bench::LAYOUT)).unwrap().flatten();
         pins.filter(|pin| pin.file_name().to_string_lossy().ends_with("-echo")).count()
     };
     bench.redirect.judge_echo().unwrap();

@@ -26,7 +26,7 @@ fn serve(bench: &Bench) -> impl Sized + use<> {
 }
 
 fn pins(lab: &Lab) -> Vec<String> {
-    let entries = fs::read_dir(lab.bpffs().join("v2")).into_iter().flatten().flatten();
+    let entries = fs::read_dir(lab.bpffs().join(crate::bench::LAYOUT)).into_iter().flatten().flatten();
     let mut names: Vec<_> = entries.map(|entry| entry.file_name().into_string().unwrap()).collect();
     names.sort();
     names
@@ -34,7 +34,7 @@ fn pins(lab: &Lab) -> Vec<String> {
 
 fn pinned(lab: &Lab, program: &str) -> std::path::PathBuf {
     let name = pins(lab).into_iter().find(|name| name.ends_with(&format!("-{program}"))).unwrap();
-    lab.bpffs().join("v2").join(name)
+    lab.bpffs().join(crate::bench::LAYOUT).join(name)
 }
 
 #[test]
@@ -83,7 +83,9 @@ fn pins_that_somebody_removes_take_nothing_away_and_come_back() {
         if whole {
             fs::remove_dir_all(bench.lab.bpffs()).unwrap();
         } else {
-            before.iter().for_each(|name| fs::remove_file(bench.lab.bpffs().join("v2").join(name)).unwrap());
+            before
+                .iter()
+                .for_each(|name| fs::remove_file(bench.lab.bpffs().join(crate::bench::LAYOUT).join(name)).unwrap());
         }
         judges(&bench);
         let found = bench.redirect.inspect();
@@ -125,8 +127,8 @@ fn programs_that_are_attached_after_pins_went_judge_by_the_same_tables() {
     let mut bench = Bench::new();
     let _servers = serve(&bench);
     // Nobody looks in between: the load itself has to see it.
-    fs::remove_dir_all(bench.lab.bpffs().join("v2")).unwrap();
-    fs::create_dir(bench.lab.bpffs().join("v2")).unwrap();
+    fs::remove_dir_all(bench.lab.bpffs().join(crate::bench::LAYOUT)).unwrap();
+    fs::create_dir(bench.lab.bpffs().join(crate::bench::LAYOUT)).unwrap();
     bench.redirect.detach(APP).unwrap();
     bench.redirect.set_table(APP, &table()).unwrap();
     attach(&mut bench.redirect, &bench.app, &bench.proxy, &bench.app.addresses());
@@ -178,7 +180,7 @@ fn another_lookup_program_in_the_namespace_is_told_and_ours_comes_last() {
     }
     let mut bench = Bench::new();
     let _servers = serve(&bench);
-    let other = bpf::Lookup::attach(&bench.app.netns);
+    let other = bpf::Other::lookup(&bench.app.netns);
     let found = bench.redirect.inspect();
     assert!(found.overruled[&APP].contains("another sk_lookup program"), "{found:?}");
     assert!(found.detached.contains_key(&APP), "it came behind: {found:?}");

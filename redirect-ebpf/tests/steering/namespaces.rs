@@ -19,7 +19,8 @@ fn a_namespace_that_is_deleted_while_it_is_steered_is_let_go() {
     let Bench { mut redirect, proxy, app, outside, lab } = Bench::new();
     drop(app);
     redirect.detach(APP).unwrap();
-    let pins: Vec<_> = fs::read_dir(lab.bpffs().join("v2")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let pins: Vec<_> =
+        fs::read_dir(lab.bpffs().join(crate::bench::LAYOUT)).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert!(!pins.iter().any(|name| name.to_string_lossy().starts_with("endpoint-")), "{pins:?}");
     drop((redirect, proxy, outside));
 }
@@ -42,7 +43,7 @@ fn a_namespace_that_is_made_anew_under_the_same_name_is_steered_as_a_new_one() {
         assert!(get(&app, outside.address(v6, STEERED)).is_steered_from(ip(&app, v6)));
         assert!(get(&app, outside.address(v6, REFUSED)).is_refused());
     }
-    let pins = fs::read_dir(lab.bpffs().join("v2")).unwrap();
+    let pins = fs::read_dir(lab.bpffs().join(crate::bench::LAYOUT)).unwrap();
     let names: Vec<_> = pins.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     assert_eq!(names.iter().filter(|name| name.starts_with("endpoint-")).count(), 1, "{names:?}");
     drop(proxy);

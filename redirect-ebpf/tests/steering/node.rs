@@ -198,7 +198,7 @@ fn what_was_a_service_before_a_crash_is_the_whole_host_after_it() {
     let service = host.programs[0].cgroup.clone();
     host.attach(&service).unwrap();
     let programs = |lab: &Lab| {
-        let pins = fs::read_dir(lab.bpffs().join("v2")).unwrap().flatten();
+        let pins = fs::read_dir(lab.bpffs().join(crate::bench::LAYOUT)).unwrap().flatten();
         let names = pins.map(|pin| pin.file_name().to_string_lossy().into_owned());
         names.filter(|name| name.starts_with("endpoint-9-")).count()
     };

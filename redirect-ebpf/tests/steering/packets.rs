@@ -316,7 +316,8 @@ fn connections_that_are_older_than_the_policy_go_on_only_where_that_is_wanted() 
 
 /// The pins of the programs at the devices of the endpoint: leaving, outside of it, arriving.
 fn pins(bench: &Bench) -> Vec<PathBuf> {
-    let entries = fs::read_dir(bench.lab.bpffs().join("v2")).unwrap().flatten().map(|entry| entry.path());
+    let entries =
+        fs::read_dir(bench.lab.bpffs().join(crate::bench::LAYOUT)).unwrap().flatten().map(|entry| entry.path());
     let is_ours = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("packets-"));
     let mut pins: Vec<_> = entries.filter(is_ours).collect();
     pins.sort();

@@ -2,7 +2,7 @@
 //! itself.
 
 use std::{
-    net::{SocketAddr, TcpListener},
+    net::{SocketAddr, TcpListener, UdpSocket},
     time::{Duration, Instant},
 };
 
@@ -11,6 +11,7 @@ use portcullis_redirect::{Action, Class, Direction};
 
 use crate::{
     bench::{self, APP, Bench, FAMILIES, REFUSED, STEERED, TCP, UDP, UNSTEERED, class, ip},
+    bpf,
     sockets::{Outcome, get},
 };
 
@@ -74,6 +75,42 @@ fn a_translation_inside_does_not_lead_where_policy_does_not() {
     }
     for v6 in FAMILIES {
         assert!(bench.egress(v6, UNSTEERED).is_direct_from(ip(&bench.app, v6)));
+    }
+}
+
+/// Whether a datagram to the outside's own address comes to the other one that somebody behind the inner program makes of it.
+fn is_rewritten(bench: &Bench, there: SocketAddr, elsewhere: SocketAddr) -> bool {
+    let receivers = [there, elsewhere].map(|address| bench.outside.inside(|| UdpSocket::bind(address).unwrap()));
+    for receiver in &receivers {
+        receiver.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+    }
+    let sender = bench.app.inside(|| UdpSocket::bind("[::]:0").unwrap());
+    let _ = sender.send_to(b"rewritten", there);
+    let [there, elsewhere] = receivers.map(|receiver| receiver.recv(&mut [0; 16]).is_ok());
+    assert!(!there);
+    elsewhere
+}
+
+#[test]
+fn what_is_rewritten_behind_the_inner_program_is_judged_as_what_it_is() {
+    if !able() {
+        return;
+    }
+    let mut bench = Bench::with(true, &[]);
+    let there = bench.there(true, 9000);
+    let mut bytes = bench.outside.v6.octets();
+    (bytes[7], bytes[12], bytes[15]) = (bytes[7] ^ 0x80, bytes[12] ^ 0x04, bytes[15] ^ 0x80);
+    let elsewhere = SocketAddr::from((bytes, 9000));
+    bench.outside.run(&["ip", "address", "add", &elsewhere.ip().to_string(), "dev", "lo"]).unwrap().ok().unwrap();
+    let (other, via) = (elsewhere.ip().to_string(), there.ip().to_string());
+    bench.lab.node().run(&["ip", "route", "add", &other, "via", &via]).unwrap().ok().unwrap();
+    let _other = bpf::Other::rewrite(&bench.app.netns);
+    assert!(is_rewritten(&bench, there, elsewhere), "without policy");
+    let mut only_there = class(Direction::Egress, UDP, 0..=65535, Action::Refuse);
+    only_there.prefixes.push((format!("{via}/128").parse().unwrap(), Action::Pass));
+    bench.redirect.set_table(APP, &[only_there]).unwrap();
+    for _ in 0..3 {
+        assert!(!is_rewritten(&bench, there, elsewhere), "policy names the other address alone");
     }
 }
 
@@ -147,7 +184,7 @@ fn a_device_that_comes_later_is_judged_as_soon_as_it_is_noticed() {
     bench.outside.ip("address add 10.99.0.2/24 dev late1\nlink set late1 up\n").unwrap();
     assert_eq!(changes.recv_timeout(Duration::from_secs(5)), Ok(APP));
     bench.attach_with(|listeners| listeners);
-    let pins = std::fs::read_dir(bench.lab.bpffs().join("v2")).unwrap().flatten();
+    let pins = std::fs::read_dir(bench.lab.bpffs().join(crate::bench::LAYOUT)).unwrap().flatten();
     let names: Vec<String> = pins.map(|pin| pin.file_name().to_string_lossy().into_owned()).collect();
     assert_eq!(names.iter().filter(|name| name.starts_with("packets-")).count(), 6, "{names:?}");
     let listener = bench.outside.inside(|| TcpListener::bind("10.99.0.2:7").unwrap());

@@ -3,14 +3,14 @@
 
 use std::{
     io::{Read, Write},
-    net::{TcpListener, TcpStream},
+    net::{SocketAddr, TcpListener, TcpStream},
     time::Duration,
 };
 
 use nix::sys::resource::{UsageWho, getrusage};
-use portcullis_redirect::{Action, Direction, Guard};
+use portcullis_redirect::{Action, Class, Direction, Guard, Options};
 
-use crate::bench::{APP, Bench, TCP, able, class};
+use crate::bench::{APP, Bench, TCP, able, class, options};
 
 type Run = fn(&mut TcpStream, &mut TcpStream, usize, usize) -> f64;
 
@@ -52,6 +52,65 @@ fn stream(from: &mut TcpStream, to: &mut TcpStream, size: usize, count: usize) -
     sent.as_secs_f64() / count as f64
 }
 
+/// Connections that come, ask, get an answer and go: what this thread spends on both ends of each.
+fn come_and_go(to: SocketAddr, listener: &TcpListener, count: usize) -> f64 {
+    let (ask, mut buffer) = ([7; 64], [0; 64]);
+    let before = spent();
+    for _ in 0..count {
+        let mut from = TcpStream::connect(to).unwrap();
+        let (mut accepted, _) = listener.accept().unwrap();
+        from.write_all(&ask).unwrap();
+        accepted.read_exact(&mut buffer).unwrap();
+        accepted.write_all(&ask).unwrap();
+        from.read_exact(&mut buffer).unwrap();
+        drop(accepted);
+        drop(from);
+    }
+    (spent() - before).as_secs_f64() / count as f64
+}
+
+/// Two endpoints with the same policy, the second of which is judged at packets too; and what listens outside of each.
+fn benches() -> [(Bench, TcpListener); 2] {
+    [false, true].map(|packets| {
+        let mut bench = Bench::by(&[], |lab| Options { packets, ..options(lab, true) });
+        let listener = bench.outside.inside(|| TcpListener::bind(bench.there(false, 9000)).unwrap());
+        bench.redirect.set_table(APP, &closed()).unwrap();
+        assert_eq!(bench.redirect.guard(APP), if packets { Guard::Outside } else { Guard::Off });
+        (bench, listener)
+    })
+}
+
+#[test]
+#[ignore = "a measurement"]
+fn cost_of_connections_that_come_and_go() {
+    if !able() {
+        return;
+    }
+    let benches = benches();
+    let mut spent = [Vec::new(), Vec::new()];
+    for _ in 0..ROUNDS {
+        for ((bench, listener), spent) in benches.iter().zip(&mut spent) {
+            spent.push(bench.app.inside(|| come_and_go(bench.there(false, 9000), listener, 600)));
+        }
+    }
+    eprintln!("{}", report("come and go", spent));
+}
+
+fn closed() -> [Class; 4] {
+    [
+        class(Direction::Egress, TCP, 0..=8999, Action::Refuse),
+        class(Direction::Egress, TCP, 9000..=9000, Action::Pass),
+        class(Direction::Egress, TCP, 9001..=65535, Action::Refuse),
+        class(Direction::Ingress, TCP, 0..=65535, Action::Refuse),
+    ]
+}
+
+fn report(what: &str, spent: [Vec<f64>; 2]) -> String {
+    let [off, on] = spent.map(|mut values| [10, 50].map(|part| percentile(&mut values, part)));
+    let [low, middle] = [on[0] / off[0], on[1] / off[1]];
+    format!("{what}: with the second line {low:.3} of without (tenth percentile), {middle:.3} (median)")
+}
+
 fn percentile(values: &mut [f64], part: usize) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() * part / 100]
@@ -63,19 +122,14 @@ fn cost_of_connections_that_pass() {
     if !able() {
         return;
     }
-    let mut bench = Bench::with(true, &[]);
-    let closed = [
-        class(Direction::Egress, TCP, 0..=8999, Action::Refuse),
-        class(Direction::Egress, TCP, 9000..=9000, Action::Pass),
-        class(Direction::Egress, TCP, 9001..=65535, Action::Refuse),
-        class(Direction::Ingress, TCP, 0..=65535, Action::Refuse),
-    ];
-    let listener = bench.outside.inside(|| TcpListener::bind(bench.there(false, 9000)).unwrap());
-    bench.redirect.set_table(APP, &closed).unwrap();
-    let mut from = bench.app.inside(|| TcpStream::connect(bench.there(false, 9000)).unwrap());
-    let (mut to, _) = listener.accept().unwrap();
-    from.set_nodelay(true).unwrap();
-    to.set_nodelay(true).unwrap();
+    let benches = benches();
+    let mut connections = benches.each_ref().map(|(bench, listener)| {
+        let from = bench.app.inside(|| TcpStream::connect(bench.there(false, 9000)).unwrap());
+        let (to, _) = listener.accept().unwrap();
+        from.set_nodelay(true).unwrap();
+        to.set_nodelay(true).unwrap();
+        (from, to)
+    });
     let ways: [(&str, Run, usize, usize); 5] = [
         ("in turn", run, 64, 6000),
         ("in turn", run, 1400, 6000),
@@ -84,24 +138,12 @@ fn cost_of_connections_that_pass() {
         ("stream", stream, 65536, 2000),
     ];
     for (way, run, size, count) in ways {
-        let (mut off, mut on) = (Vec::new(), Vec::new());
+        let mut spent = [Vec::new(), Vec::new()];
         for _ in 0..ROUNDS {
-            bench.redirect.set_table(APP, &[]).unwrap();
-            assert_eq!(bench.redirect.guard(APP), Guard::Off);
-            off.push(run(&mut from, &mut to, size, count));
-            bench.redirect.set_table(APP, &closed).unwrap();
-            assert_eq!(bench.redirect.guard(APP), Guard::Outside);
-            on.push(run(&mut from, &mut to, size, count));
+            for ((from, to), spent) in connections.iter_mut().zip(&mut spent) {
+                spent.push(run(from, to, size, count));
+            }
         }
-        let [low, middle] = [10, 50].map(|part| (percentile(&mut off, part), percentile(&mut on, part)));
-        eprintln!(
-            "{way}, {size} bytes: {:.3} -> {:.3} µs ({:.3}); medians {:.3} -> {:.3} µs ({:.3})",
-            low.0 * 1e6,
-            low.1 * 1e6,
-            low.1 / low.0,
-            middle.0 * 1e6,
-            middle.1 * 1e6,
-            middle.1 / middle.0
-        );
+        eprintln!("{}", report(&format!("{way}, {size} bytes"), spent));
     }
 }

@@ -27,7 +27,7 @@ fn cramped(map: &str, pin: impl FnOnce(&Path)) -> Bench {
     let mut lab = Lab::new().unwrap();
     let (app, outside) = (lab.pod("app").unwrap(), lab.pod("outside").unwrap());
     Redirect::open(options(&lab, true)).unwrap().close(true).unwrap();
-    let path = lab.bpffs().join("v2").join(map);
+    let path = lab.bpffs().join(crate::bench::LAYOUT).join(map);
     std::fs::remove_file(&path).unwrap();
     pin(&path);
     let redirect = Redirect::open(options(&lab, true)).unwrap();

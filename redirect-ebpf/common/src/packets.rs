@@ -1,0 +1,148 @@
+//! What the programs at devices keep in maps.
+
+/// Addresses, ports and protocol of a packet, as the fields of the packet. Aligned so that two are compared by five words.
+#[repr(C, align(8))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tuple {
+    /// Source; IPv4 as `::ffff:a.b.c.d`.
+    pub source: [u32; 4],
+    /// Destination.
+    pub destination: [u32; 4],
+    /// The first four bytes behind the IP headers: both ports; of a later fragment, its identification.
+    pub ports: u32,
+    /// IP protocol number.
+    pub protocol: u32,
+}
+
+/// Value of `ADMITTED`, beside a socket: the packets that the second line lets pass without another look.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Admitted {
+    /// What such a packet has in its headers.
+    pub tuple: Tuple,
+    /// The seal that such a packet carries outside.
+    pub seal: Seal,
+    /// The table's number when it was admitted. Only datagrams are judged again when the table has changed.
+    pub epoch: u32,
+    /// When `FLOWS` was told last, in ticks of the kernel.
+    pub told: u32,
+}
+
+/// What a packet carries outside that was judged inside: two words that go with it from one end of a veth to the other.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seal {
+    /// Place in `SEALS`, 1 to 65,535; 0 is no seal.
+    pub place: u32,
+    /// A random number, never 0: what has the place by now may be another flow.
+    pub secret: u32,
+}
+
+/// Value of `SEALS`: what a packet with such a seal has in its headers.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Sealed {
+    /// Its headers.
+    pub tuple: Tuple,
+    /// Number of the endpoint that sent it.
+    pub endpoint: u32,
+    /// As in its seal; 0 while the value is written.
+    pub secret: u32,
+}
+
+/// Value of `RECENT`: a flow to an endpoint that `FLOWS` was asked about a moment ago.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Recent {
+    /// Its packets' headers.
+    pub tuple: Tuple,
+    /// Number of the endpoint.
+    pub endpoint: u32,
+    /// The table's number at that time.
+    pub epoch: u32,
+    /// That time, in 128 ticks of the kernel.
+    pub asked: u32,
+    /// Zero.
+    pub padding: u32,
+}
+
+/// Values of `SEALS`.
+pub const SEALS: u32 = 1 << 16;
+/// Values of `RECENT` on each processor.
+pub const RECENT: u32 = 1 << 10;
+
+/// Key of `FLOWS`: a flow of an endpoint as its packets show it outside of the namespace.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FlowKey {
+    /// Address of the peer.
+    pub peer: [u32; 4],
+    /// Number of the endpoint.
+    pub endpoint: u32,
+    /// IP protocol number.
+    pub protocol: u16,
+    /// Port of the endpoint, network order; of an echo, its identifier.
+    pub local_port: u16,
+    /// Port of the peer, network order; of an echo, 0.
+    pub peer_port: u16,
+    /// Zero.
+    pub padding: u16,
+}
+
+/// Value of `FLOWS`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FlowState {
+    /// When a packet of it was judged last, in seconds (of 2^30 ns) since boot.
+    pub seen: u32,
+    /// The table's number by which it was judged.
+    pub epoch: u32,
+    /// [`FLOW_IN`], [`FLOW_OUT`], [`FLOW_OWN`] or [`FLOW_TRIED`].
+    pub kind: u32,
+    /// The seal of the packets that the endpoint sends, whichever socket does.
+    pub seal: Seal,
+}
+
+/// Kind of a flow: the peer opened it, and policy lets it pass.
+pub const FLOW_IN: u32 = 1;
+/// Kind of a flow: the endpoint opened it, and policy lets it pass.
+pub const FLOW_OUT: u32 = 2;
+/// Kind of a flow: a socket of ours sends it.
+pub const FLOW_OWN: u32 = 3;
+/// Kind of a flow: the peer asked for it in vain, at an address that the endpoint does not name. It may be told so.
+pub const FLOW_TRIED: u32 = 4;
+
+/// Bit of a value of `EPOCHS`: the endpoint's own addresses are told, so that other sources are not its own.
+pub const ADDRESSES_TOLD: u32 = 1 << 31;
+
+/// Seconds after which a flow that was not judged again is not known any more.
+pub const FLOW_SECONDS: u32 = 120;
+/// Ticks of the kernel after which a socket that sends has `FLOWS` told again: 82 seconds where there are 100 ticks in one,
+/// fewer where there are more; always less than [`FLOW_SECONDS`].
+pub const TELL_TICKS: u32 = 8192;
+
+/// Key of `FRAGMENTS`: a datagram of which the first fragment, the one with the ports, has passed.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FragmentKey {
+    /// Source.
+    pub source: [u32; 4],
+    /// Destination.
+    pub destination: [u32; 4],
+    /// Number of the endpoint.
+    pub endpoint: u32,
+    /// Identification.
+    pub identification: u32,
+    /// IP protocol number.
+    pub protocol: u32,
+}
+
+const _: () = {
+    assert!(size_of::<Tuple>() == 40);
+    assert!(size_of::<Admitted>() == 56);
+    assert!(size_of::<FlowKey>() == 28);
+    assert!(size_of::<FlowState>() == 20);
+    assert!(size_of::<Sealed>() == 48);
+    assert!(size_of::<Recent>() == 56);
+    assert!(size_of::<FragmentKey>() == 44);
+};

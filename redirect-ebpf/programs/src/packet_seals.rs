@@ -1,0 +1,88 @@
+//! Seals: how a packet that was judged inside, where its socket is known, tells so outside.
+//!
+//! A seal is a place in a table that the kernel alone reads and writes, and a random number. It is good for one endpoint's
+//! packets with just the headers that stand there: what is rewritten on its way out is judged again. It travels in `tc_index`
+//! and the hash, which go with a packet through a veth (net/core/skbuff.c: `skb_scrub_packet` leaves them alone) and which
+//! no socket option sets.
+
+use aya_ebpf::{
+    bindings::__sk_buff,
+    helpers::generated::{bpf_get_prandom_u32, bpf_set_hash},
+    macros::map,
+    maps::{Array, PerCpuArray},
+};
+use portcullis_redirect_common::{Seal, Sealed, Tuple};
+
+use crate::{
+    ENDPOINT, number,
+    packet::{copy, same},
+    verdict::read,
+};
+
+/// By their places. A flow whose place another one took gets a new one with its next packet.
+#[map]
+static SEALS: Array<Sealed> = Array::with_max_entries(portcullis_redirect_common::SEALS, 0);
+
+/// The place that each processor has used last: one after the other, from anywhere.
+#[map]
+static PLACE: PerCpuArray<u32> = PerCpuArray::with_max_entries(1, 0);
+
+#[inline(always)]
+fn secret_at(place: u32) -> u32 {
+    SEALS.get(place).map_or(0, |sealed| read!((*core::ptr::from_ref(sealed)).secret))
+}
+
+/// Puts the seal on a packet, if it is still one. A new one is made where it is not.
+#[inline(always)]
+pub fn put_seal(skb: *mut __sk_buff, seal: &mut Seal, tuple: &Tuple) {
+    if seal.secret == 0 || secret_at(seal.place) != seal.secret {
+        make_seal(seal, tuple);
+    }
+    let Seal { place, secret } = *seal;
+    unsafe {
+        core::ptr::write_volatile(core::ptr::addr_of_mut!((*skb).tc_index), place);
+        bpf_set_hash(skb, secret);
+    }
+}
+
+/// Whether packets with these headers of this endpoint have a seal.
+#[inline(always)]
+pub fn has_seal(seal: &Seal, tuple: &Tuple) -> bool {
+    let Some(sealed) = SEALS.get(seal.place) else { return false };
+    let written = || secret_at(seal.place) == seal.secret;
+    seal.secret != 0 && written() && sealed.endpoint == number(&ENDPOINT) && same(&sealed.tuple, tuple) && written()
+}
+
+/// Makes a new seal for packets with these headers.
+#[inline(never)]
+fn make_seal(seal: &mut Seal, tuple: &Tuple) {
+    let Some(last) = PLACE.get_ptr_mut(0) else { return };
+    let before = unsafe { if *last == 0 { bpf_get_prandom_u32() } else { *last } };
+    let next = before.wrapping_add(1) & (portcullis_redirect_common::SEALS - 1);
+    let place = if next == 0 { 1 } else { next };
+    unsafe { *last = place };
+    let secret = unsafe { bpf_get_prandom_u32() } | 1;
+    *seal = Seal { place, secret };
+    let Some(sealed) = SEALS.get_ptr_mut(place) else { return };
+    // Whoever reads it meanwhile finds a number that is in no seal.
+    unsafe {
+        core::ptr::write_volatile(core::ptr::addr_of_mut!((*sealed).secret), 0);
+        copy(&mut (*sealed).tuple, tuple);
+        core::ptr::write_volatile(core::ptr::addr_of_mut!((*sealed).endpoint), number(&ENDPOINT));
+        core::ptr::write_volatile(core::ptr::addr_of_mut!((*sealed).secret), secret);
+    }
+}
+
+/// Takes the seal off a packet; tells whether it was the right one. The hash stays: it is one of the flow.
+#[inline(always)]
+pub fn take_seal(skb: *mut __sk_buff, tuple: &Tuple) -> bool {
+    let place = read!((*skb).tc_index);
+    if place == 0 {
+        return false;
+    }
+    if !has_seal(&Seal { place, secret: read!((*skb).hash) }, tuple) {
+        return false;
+    }
+    unsafe { core::ptr::write_volatile(core::ptr::addr_of_mut!((*skb).tc_index), 0) };
+    true
+}
