@@ -51,8 +51,13 @@ fn a_dead_proxy_means_refused_questions_and_nothing_for_other_datagrams() {
             }
         }
     };
-    // The listeners leave the SOCKMAP by themselves.
+    // The listeners leave the SOCKMAP by themselves, when the last descriptor is closed: a child that another test of this
+    // process is about to start has copies until then.
     drop(proxy);
+    for v6 in FAMILIES {
+        let gone = || Ok(query(&app, BOTH[0], outside.address(v6, DNS)).is_refused().then_some(()));
+        wait::until("a refused question", String::new, gone).unwrap();
+    }
     is_refused("without listeners");
     drop(redirect);
     is_refused("without the process");
