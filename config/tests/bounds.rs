@@ -132,6 +132,59 @@ async fn endpoints_that_make_too_much_work_of_policies_in_force_are_refused_and_
     assert!(!store.status().faults.join("\n").contains("the last update is not in force"));
 }
 
+/// Each of these is within the bounds of one policy, and each takes its time to be read.
+#[tokio::test]
+async fn policies_of_one_update_share_the_work_of_reading_them() {
+    let mut lab = lab(1 << 30, 16 << 20, 12_000_000);
+    let (store, fake) = lab.open();
+    store.apply(vec![local("e", "10.0.0.1"), policy("p", "all"), hostile("kept", 4)], false).await.unwrap();
+    let calls = fake.calls().len();
+    // Each comes to 5 MiB, so to 2.6 million steps.
+    let update: Vec<_> = (0..40).map(|number| hostile(&format!("h{number}"), 10)).chain([policy("q", "all")]).collect();
+    for dry in [true, false] {
+        let applied = store.apply(update.clone(), dry).await.unwrap();
+        let (taken, refused): (Vec<_>, Vec<_>) =
+            applied.results.iter().partition(|result| result.outcome() == Outcome::Accepted);
+        assert!(taken.len() <= 4, "{:?}", told(&applied.results));
+        for result in &refused {
+            let problem = &result.problems[0];
+            assert_eq!(problem.reason, "work", "{problem:?}");
+            assert!(problem.message.contains("12000000 steps"), "{problem:?}");
+            assert!(!problem.message.contains("of compilation"), "what was not read is not compiled: {problem:?}");
+            assert!(problem.remedy.contains("limits.compilation.work"), "{problem:?}");
+        }
+        assert_eq!(refused.len() + taken.len(), 41);
+    }
+    // The next update has work of its own, and what is in force word for word takes none.
+    let again = vec![policy("q", "all"), hostile("kept", 4)];
+    assert_eq!(told(&store.apply(again, false).await.unwrap().results), ["q ok", "kept ok"]);
+    assert!(fake.calls().len() > calls && lets_in(&fake));
+    let before = listed(&store, POLICY).into_iter().filter(|name| !name.ends_with("?!")).collect::<Vec<_>>();
+    drop(store);
+    // What was taken in is in force again, whatever it takes together.
+    lab.settings.bounds.work = 1 << 40;
+    assert_eq!(listed(&lab.open().0, POLICY), before.iter().map(|name| name.replace('!', "")).collect::<Vec<_>>());
+}
+
+/// Regular expressions that many policies have in common are compiled once, at every start too.
+#[tokio::test]
+async fn equal_regular_expressions_of_an_update_are_read_once() {
+    let lab = lab(1 << 30, 64 << 20, 8_000_000);
+    let (store, _) = lab.open();
+    let one = hostile("same", 10);
+    let same = |number: u32| {
+        let mut one = one.clone();
+        if let Some(Body::Policy(policy)) = &mut one.body {
+            policy.document = policy.document.replace("{name: same,", &format!("{{name: same{number},"));
+        }
+        one
+    };
+    let applied = store.apply((0..200).map(same).collect(), false).await.unwrap();
+    assert!(applied.results.iter().all(|result| result.outcome() == Outcome::Accepted), "{:?}", told(&applied.results));
+    drop(store);
+    assert_eq!(listed(&lab.open().0, POLICY).len(), 200);
+}
+
 /// A state directory of a node that had more: what does not fit is left out by name, and leaves nothing open.
 #[tokio::test]
 async fn what_does_not_fit_any_more_at_the_start_is_left_out_and_closes() {

@@ -11,8 +11,9 @@ use std::{
     },
 };
 
+pub use crate::effort::Effort;
 use crate::{
-    pattern::{Automaton, Patterns},
+    pattern::{Automaton, Patterns, REGEX_BUDGET},
     policy::{Entry, L7Rules, Matcher, Policy, PortRule, Wanted},
 };
 
@@ -71,6 +72,9 @@ impl Resource {
     }
 }
 
+/// Bytes of an automaton that are made in about one step.
+pub(crate) const AUTOMATON_STEP: usize = 2;
+
 /// A compilation that was given up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Overrun {
@@ -79,6 +83,8 @@ pub struct Overrun {
     /// The policies by what they had taken of it by then, the most first, by their index in
     /// [`World::policies`](crate::world::World::policies).
     pub policies: Vec<(usize, u64)>,
+    /// Steps that were taken by then.
+    pub work: u64,
 }
 
 /// What one policy has taken.
@@ -176,7 +182,7 @@ impl Meter {
         };
         let mut policies: Vec<(usize, u64)> = self.by_policy.iter().map(took).enumerate().collect();
         policies.sort_by_key(|(_, taken)| std::cmp::Reverse(*taken));
-        Some(Overrun { resource, policies })
+        Some(Overrun { resource, policies, work: self.work.load(Relaxed) })
     }
 }
 
@@ -203,6 +209,8 @@ pub struct Scale {
     bounds: Bounds,
     patterns: Patterns,
     memory: usize,
+    /// Steps that it took so far, also for policies that were not put on.
+    work: u64,
     /// The regular expressions of the policies that are on it.
     automata: HashMap<u64, Arc<Automaton>>,
 }
@@ -211,7 +219,7 @@ impl Scale {
     /// None is on it yet. `patterns` has the regular expressions that are compiled already.
     #[must_use]
     pub fn new(bounds: Bounds, patterns: Patterns) -> Self {
-        Self { bounds, patterns, memory: 0, automata: HashMap::new() }
+        Self { bounds, patterns, memory: 0, work: 0, automata: HashMap::new() }
     }
 
     /// Puts a policy on.
@@ -223,13 +231,19 @@ impl Scale {
         let mut made = HashMap::new();
         for pattern in regular_expressions(policy) {
             self.fits(own)?;
-            if let Ok(automaton) = self.patterns.compile(pattern)
-                && !self.automata.contains_key(&automaton.number())
-                && let Place::Vacant(place) = made.entry(automaton.number())
-            {
-                own = own.saturating_add(automaton.size());
-                place.insert(automaton);
-            }
+            let took = match self.patterns.compile(pattern) {
+                Ok(automaton) if !self.automata.contains_key(&automaton.number()) => {
+                    let size = automaton.size();
+                    if let Place::Vacant(place) = made.entry(automaton.number()) {
+                        own = own.saturating_add(size);
+                        place.insert(automaton);
+                    }
+                    size
+                }
+                Ok(_) => 0,
+                Err(_) => REGEX_BUDGET,
+            };
+            self.work = self.work.saturating_add(1 + (took / AUTOMATON_STEP) as u64);
         }
         self.fits(own)?;
         self.memory = self.memory.saturating_add(own);
@@ -238,6 +252,9 @@ impl Scale {
     }
 
     fn fits(&self, own: usize) -> Result<(), Resource> {
+        if self.work > self.bounds.work {
+            return Err(Resource::Work);
+        }
         if own > self.bounds.policy_memory {
             return Err(Resource::PolicyMemory);
         }
@@ -259,7 +276,8 @@ pub(crate) fn regular_expressions(policy: &Policy) -> impl Iterator<Item = &str>
 /// What a text or a list costs beside its content.
 const HEADER: usize = 32;
 
-fn of_entry(entry: &Entry) -> usize {
+/// About what one element takes as it was read, in bytes.
+pub(crate) fn of_entry(entry: &Entry) -> usize {
     let selectors = entry.endpoints.iter().chain(&entry.nodes).flatten();
     let requirements = selectors.flat_map(|selector| &selector.requirements);
     let values = |values: &[String]| values.iter().map(|value| value.len() + HEADER).sum::<usize>();

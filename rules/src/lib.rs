@@ -9,6 +9,7 @@ pub mod bounds;
 mod compile;
 mod coverage;
 pub mod effects;
+mod effort;
 pub mod explain;
 mod finder;
 pub mod labels;

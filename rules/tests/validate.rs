@@ -4,12 +4,13 @@ mod kit;
 
 use kit::{HTTP, Ports, allow, anybody, cidr_set, cidrs, egress, entities, ingress, peers, policy, rule, select};
 use portcullis_rules::{
+    bounds::Effort,
     policy::{Entity, Entry, FqdnSelector, L7Rule, Matcher, Policy, PortRule, Predicate, Problem, Rule, validate},
     settings::{Deviations, Settings},
 };
 
 fn problems(rule: Rule) -> Vec<Problem> {
-    validate(&policy("default/p", vec![rule]), &Settings::default())
+    validate(&policy("default/p", vec![rule]), &Settings::default(), &Effort::endless())
 }
 
 fn server(entry: Entry) -> Rule {
@@ -104,7 +105,11 @@ fn what_cilium_refuses_is_refused() {
             false,
         ),
     ]);
-    assert!(validate(&policy("default/p", vec![]), &Settings::default()).iter().any(|problem| !problem.warning));
+    assert!(
+        validate(&policy("default/p", vec![]), &Settings::default(), &Effort::endless())
+            .iter()
+            .any(|problem| !problem.warning)
+    );
 }
 
 #[test]
@@ -134,10 +139,10 @@ fn requests_of_nodes_are_judged_only_where_the_settings_say_so() {
         (egress("app=server", http), "L7 protocol HTTP is not supported on host egress yet"),
     ] {
         let node = policy("p", vec![Rule { node: true, ..rule }]);
-        let refused = validate(&node, &Settings::default());
+        let refused = validate(&node, &Settings::default(), &Effort::endless());
         assert!(matches!(&refused[..], [one] if one.message == message && !one.warning), "{refused:?}");
         let deviations = Deviations { l7_on_nodes: true, ..Deviations::default() };
-        let told = validate(&node, &Settings { deviations, ..Settings::default() });
+        let told = validate(&node, &Settings { deviations, ..Settings::default() }, &Effort::endless());
         assert!(matches!(&told[..], [one] if one.warning), "{told:?}");
     }
 }
@@ -184,7 +189,7 @@ fn what_is_sound_has_no_problems() {
         policy("default/p", vec![ingress("", vec![peers(&[]).port("80")])]),
     ];
     for policy in sound {
-        assert_eq!(validate(&policy, &Settings::default()), [], "{policy:?}");
+        assert_eq!(validate(&policy, &Settings::default(), &Effort::endless()), [], "{policy:?}");
     }
     assert_eq!(HTTP.field("path"), Some(kit::PATH));
 }
@@ -196,11 +201,15 @@ fn deviations_make_sound_what_they_allow() {
         ..Settings::default()
     };
     let rule = egress("", vec![anybody(), entities(&[Entity::KubeDns])]);
-    assert_eq!(validate(&policy("default/p", vec![rule]), &settings), []);
+    assert_eq!(validate(&policy("default/p", vec![rule]), &settings, &Effort::endless()), []);
 }
 
 #[test]
 fn a_field_is_named_with_its_place_among_several_specs() {
-    let found = validate(&policy("default/p", vec![server(peers(&["a"])), server(anybody())]), &Settings::default());
+    let found = validate(
+        &policy("default/p", vec![server(peers(&["a"])), server(anybody())]),
+        &Settings::default(),
+        &Effort::endless(),
+    );
     assert_eq!(found[0].field, "specs[1].ingress[0]");
 }

@@ -1,6 +1,6 @@
 //! Documents that may be wrong, for whoever looks for what is wrong with them.
 
-use portcullis_rules::{policy::Policy, schema::Schema, settings::Settings, world::Endpoint};
+use portcullis_rules::{bounds::Effort, policy::Policy, schema::Schema, settings::Settings, world::Endpoint};
 
 use crate::{endpoint, policy, problem::Problem, proto};
 
@@ -24,8 +24,11 @@ impl Draft {
 /// Reads a policy's document. `origin` is kept as [`Policy::origin`].
 #[must_use]
 pub fn draft(document: &str, origin: &str, schemas: &[&'static Schema], settings: &Settings) -> Draft {
-    let policy::Read { policy, problems } =
-        policy::draft(document, &origin.into(), policy::Language { schemas, settings, live: false });
+    let policy::Read { policy, problems } = policy::draft(
+        document,
+        &origin.into(),
+        policy::Language { schemas, settings, effort: &Effort::endless(), live: false },
+    );
     Draft { policy, problems }
 }
 

@@ -14,6 +14,7 @@ pub use draft::{Draft, draft, endpoint};
 pub use files::{LARGEST, files_of, is_document};
 pub use listed::{Told, listed};
 use portcullis_rules::{
+    bounds::Effort,
     policy::{Policy, Position},
     schema::Schema,
     settings::Settings,
@@ -147,7 +148,11 @@ pub fn read_policy(
     schemas: &[&'static Schema],
     settings: &Settings,
 ) -> (Option<Policy>, Vec<Problem>) {
-    let read = policy::read(document, &origin.into(), policy::Language { schemas, settings, live: false });
+    let read = policy::read(
+        document,
+        &origin.into(),
+        policy::Language { schemas, settings, effort: &Effort::endless(), live: false },
+    );
     (read.policy, read.problems)
 }
 

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use portcullis_rules::{
+    bounds::Effort,
     labels::Labels,
     policy::Position,
     schema::Schema,
@@ -162,7 +163,8 @@ impl<'a> Offline<'a> {
 
     fn policy(&mut self, file: &str, document: Document, written: &proto::Policy) -> Vec<Problem> {
         let settings = self.world.settings;
-        let language = policy::Language { schemas: self.schemas, settings: &settings, live: false };
+        let effort = Effort::endless();
+        let language = policy::Language { schemas: self.schemas, settings: &settings, effort: &effort, live: false };
         let read = policy::read(&written.document, &file.into(), language);
         let line = document.line;
         if let Some(policy) = read.policy {

@@ -16,7 +16,7 @@ use std::sync::Arc;
 pub(crate) use self::cidrs::{CIDR_REMEDY, parse_cidr};
 
 use portcullis_rules::{
-    bounds::Resource,
+    bounds::{Effort, Resource},
     policy::{Policy, validate},
     schema::Schema,
     settings::{DenyScope, DenyWith, OpenConnections, Settings},
@@ -57,6 +57,8 @@ pub(crate) struct Language<'a> {
     pub(crate) schemas: &'a [&'static Schema],
     /// Settings that change what is accepted.
     pub(crate) settings: &'a Settings,
+    /// What documents that are read together take.
+    pub(crate) effort: &'a Effort,
     /// The policy is to bind live traffic, so what that will not be held to is said.
     pub(crate) live: bool,
 }
@@ -82,6 +84,9 @@ pub(crate) struct Read {
 /// A document of so many bytes may take as much memory as one policy may while it is read.
 const LEAST_PART: usize = 32;
 
+/// Steps of reading one byte of a document.
+const STEPS: usize = 4;
+
 /// Reads and checks one document. One that is too long for the bounds is not read.
 pub(crate) fn read(document: &str, origin: &Arc<str>, language: Language<'_>) -> Read {
     let longest = language.settings.bounds.policy_memory / LEAST_PART;
@@ -89,6 +94,13 @@ pub(crate) fn read(document: &str, origin: &Arc<str>, language: Language<'_>) ->
         let message = format!("has {} bytes, and may have {longest}", document.len());
         let remedy = format!("write several smaller policies, or raise {}", Resource::PolicyMemory.setting());
         let problem = Problem::new("", message, remedy).exhausting(Resource::PolicyMemory);
+        return Read { policy: None, problems: vec![problem] };
+    }
+    if !language.effort.take(STEPS.saturating_mul(document.len())) {
+        let most = language.settings.bounds.work;
+        let message = format!("the update takes more than {most} steps to be read up to here");
+        let remedy = format!("send less at a time, or raise {}", Resource::Work.setting());
+        let problem = Problem::new("", message, remedy).exhausting(Resource::Work);
         return Read { policy: None, problems: vec![problem] };
     }
     match yaml::parse(document) {
@@ -116,7 +128,7 @@ fn draft_tree(tree: &Tree, origin: &Arc<str>, language: Language<'_>) -> Read {
     let policy = policy(tree, origin, language, &mut problems);
     let policy = policy.filter(|_| is_sound(&problems));
     if let Some(read) = &policy {
-        let found = validate(read, language.settings).into_iter();
+        let found = validate(read, language.settings, language.effort).into_iter();
         problems.extend(found.map(|problem| {
             let position = tree.locate(&problem.field);
             Problem::from(problem).at(position)

@@ -23,6 +23,9 @@ use crate::{
     proto::{Outcome, ResourceResult, resource},
 };
 
+/// Compilations of one update, in what one of them may take. Where that is over, all that is new is left out.
+const COMPILATIONS: u64 = 4;
+
 /// What tables are compiled with.
 #[derive(Clone, Debug)]
 pub(crate) struct Compiler {
@@ -65,7 +68,7 @@ impl Compiler {
                 refused.insert(key, problem);
             }
         }
-        let mut most = 1;
+        let (mut most, mut work) = (1, 0_u64);
         loop {
             let overrun = match self.compile(table, revision) {
                 Ok(snapshot) => return Fitted { snapshot: Some(snapshot), refused, nothing: None },
@@ -82,7 +85,7 @@ impl Compiler {
                 take_back(table, before, &key, &problem);
                 refused.insert(key, problem);
             }
-            most *= 2;
+            most = self.next(most, &mut work, overrun.work);
         }
     }
 
@@ -98,7 +101,7 @@ impl Compiler {
                 refused.insert(key, problem);
             }
         }
-        let mut most = 1;
+        let (mut most, mut work) = (1, 0_u64);
         loop {
             let overrun = match self.compile(table, revision) {
                 Ok(snapshot) => return Fitted { snapshot: Some(snapshot), refused, nothing: None },
@@ -115,8 +118,14 @@ impl Compiler {
                 leave_out(table, &key, &problem);
                 refused.insert(key, problem);
             }
-            most *= 2;
+            most = self.next(most, &mut work, overrun.work);
         }
+    }
+
+    /// How many policies are left out together the next time.
+    fn next(&self, most: usize, work: &mut u64, took: u64) -> usize {
+        *work = work.saturating_add(took);
+        if *work / COMPILATIONS >= self.settings.bounds.work { usize::MAX } else { 2 * most }
     }
 
     fn world(&self, table: &Table) -> World {
@@ -129,7 +138,7 @@ impl Compiler {
         if texts.iter().sum::<usize>() > self.settings.bounds.memory / 2 {
             let mut policies: Vec<(usize, u64)> = texts.into_iter().map(|text| text as u64).enumerate().collect();
             policies.sort_by_key(|(_, length)| std::cmp::Reverse(*length));
-            return Err(Overrun { resource: Resource::Memory, policies });
+            return Err(Overrun { resource: Resource::Memory, policies, work: 0 });
         }
         Snapshot::compile_within_bounds(&self.world(table), revision)
     }

@@ -1,6 +1,7 @@
 //! The store's thread.
 
 mod fitting;
+mod restore;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,7 +13,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use notify::RecommendedWatcher;
-use portcullis_rules::{pattern::Patterns, schema::Schema, settings::Settings, snapshot::Snapshot};
+use portcullis_rules::{bounds::Effort, pattern::Patterns, schema::Schema, settings::Settings, snapshot::Snapshot};
 use tokio::{
     sync::{Notify, mpsc, oneshot},
     time::{Instant, sleep_until},
@@ -21,8 +22,7 @@ use tokio::{
 use super::{
     Applied, OpenError, StoreOptions, View,
     disk::Disk,
-    fit::{self, Fitted},
-    incoming::Incoming,
+    fit::Fitted,
     key::{Key, Kind},
     references, sources,
     table::{Origin, Rejected, Table},
@@ -224,12 +224,9 @@ impl Worker {
         }
     }
 
-    fn language(&self) -> Language<'_> {
-        Language { schemas: &self.schemas, settings: &self.settings, live: true }
-    }
-
     fn update(&mut self, update: Update) -> Done {
-        let language = Language { schemas: &self.schemas, settings: &self.settings, live: true };
+        let effort = Effort::new(self.settings.bounds);
+        let language = language(&self.schemas, &self.settings, &effort);
         let done = update::apply(&mut self.table, update, language);
         for result in done.results.iter().filter(|result| result.outcome() == Outcome::Rejected) {
             self.tell_rejected(result, Origin::API);
@@ -246,7 +243,8 @@ impl Worker {
         }
         self.file_faults = read.faults;
         let before = self.rejections();
-        let language = Language { schemas: &self.schemas, settings: &self.settings, live: true };
+        let effort = Effort::new(self.settings.bounds);
+        let language = language(&self.schemas, &self.settings, &effort);
         let done = update::apply(&mut self.table, read.update, language);
         let named: BTreeSet<_> =
             done.results.iter().filter_map(|result| Key::from_proto(result.key.as_ref()?)).collect();
@@ -300,41 +298,11 @@ impl Worker {
         let changed = self.settings != settings;
         self.settings = settings;
         if changed {
-            let language = Language { schemas: &self.schemas, settings: &self.settings, live: true };
-            update::reread(&mut self.table, language);
+            update::reread(&mut self.table, language(&self.schemas, &self.settings, &Effort::endless()));
         }
         let mut done = self.read_files();
         done.changed |= changed;
         done
-    }
-
-    /// Takes from disk what was in force. It was accepted once, so it is in force again whatever the settings are now; if
-    /// they would refuse it, that is said.
-    fn restore(&mut self) {
-        let found = self.disk.load();
-        self.table.numbers = found.numbers;
-        for damage in &found.damages {
-            tracing::error!("{damage}");
-        }
-        self.damages = found.damages;
-        let listed = |listed: proto::ListedResource| {
-            let origin = Origin::parse(&listed.origin);
-            Some(Incoming { origin, line: listed.line.max(1), ..Incoming::pushed(listed.resource?) })
-        };
-        let resources = found.resources.into_iter().filter_map(listed).collect();
-        let lenient = self.settings.lenient();
-        let language = Language { schemas: &self.schemas, settings: &lenient, live: true };
-        let kept: Vec<Incoming> = resources;
-        let update = Update { resources: kept.clone(), ..Update::default() };
-        let done = update::apply(&mut self.table, update, language);
-        for (result, incoming) in done.results.iter().zip(kept) {
-            if result.outcome() == Outcome::Rejected {
-                self.tell_rejected(result, "the state directory");
-                fit::close(&mut self.table, incoming, result, language);
-            }
-        }
-        let language = Language { schemas: &self.schemas, settings: &self.settings, live: true };
-        update::reread(&mut self.table, language);
     }
 
     /// Keeps what is new on disk, and hands on what it was compiled to.
@@ -392,6 +360,10 @@ impl Worker {
         );
         faults
     }
+}
+
+fn language<'a>(schemas: &'a [&'static Schema], settings: &'a Settings, effort: &'a Effort) -> Language<'a> {
+    Language { schemas, settings, effort, live: true }
 }
 
 /// The same path for the same file wherever the node was started.

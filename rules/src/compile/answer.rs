@@ -10,7 +10,7 @@ use super::{
     grants::{Grant, GrantId},
 };
 use crate::{
-    bounds::Meter,
+    bounds::{AUTOMATON_STEP, Meter},
     pattern::Patterns,
     policy::L7Rule,
     ruleset::{Compiled, RuleSet},
@@ -213,7 +213,7 @@ impl Decider {
         let set = Arc::new(RuleSet::of(schema, all, deny_with).resetting(deny_scope).upgrading(self.settings.upgrades));
         let size = set.size() + size_of_val(&*key.0);
         let policy = key.0.first().map_or(u32::MAX, |id| of(id).policy);
-        let steps = 1 + size / super::weight::AUTOMATON_STEP;
+        let steps = 1 + size / AUTOMATON_STEP;
         let fits = if self.learning { self.meter.reserve(size) } else { self.meter.take_for(policy, size, steps) };
         if fits {
             self.sets.insert(key, (Arc::clone(&set), size));

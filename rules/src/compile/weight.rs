@@ -3,7 +3,7 @@
 use std::{collections::HashSet, sync::Arc};
 
 use crate::{
-    bounds::{Meter, footprint, regular_expressions},
+    bounds::{AUTOMATON_STEP, Meter, footprint, regular_expressions},
     pattern::{Automaton, REGEX_BUDGET},
     world::World,
 };
@@ -36,6 +36,3 @@ pub(crate) fn weigh(world: &World, meter: &Meter) -> Vec<Arc<Automaton>> {
     }
     automata
 }
-
-/// Bytes of an automaton that are made in about one step.
-pub(crate) const AUTOMATON_STEP: usize = 16;

@@ -7,7 +7,7 @@ mod shadow;
 use std::collections::HashMap;
 
 use crate::{
-    bounds::footprint,
+    bounds::{Effort, footprint},
     compile::peers::names_nobody,
     pattern::RegexError,
     policy::{CidrSet, Entity, Entry, FqdnSelector, L7Rules, Policy, PortRef, PortRule, PortSpec, Problem, Rule},
@@ -20,10 +20,11 @@ use crate::{
 const MAX_PORTS: usize = 40;
 
 /// Checks what Cilium's `Rule.Sanitize` checks and the parser cannot see. Without an error among the problems (there
-/// may be warnings) the policy may be compiled.
+/// may be warnings) the policy may be compiled. What that takes is taken from `effort`; a policy for which there is not
+/// enough has an error.
 #[must_use]
-pub fn validate(policy: &Policy, settings: &Settings) -> Vec<Problem> {
-    let mut validator = Validator { settings, problems: Vec::new(), memory: 0, regexes: HashMap::new() };
+pub fn validate(policy: &Policy, settings: &Settings, effort: &Effort) -> Vec<Problem> {
+    let mut validator = Validator { settings, effort, problems: Vec::new(), memory: 0, regexes: HashMap::new() };
     validator.take(footprint(policy), "spec");
     if validator.is_over() {
         return validator.problems;
@@ -38,6 +39,7 @@ pub fn validate(policy: &Policy, settings: &Settings) -> Vec<Problem> {
     for rule in &policy.rules {
         validator.rule(rule);
     }
+    validator.tell_effort();
     validator.problems
 }
 
@@ -67,6 +69,7 @@ impl List {
 
 struct Validator<'a> {
     settings: &'a Settings,
+    effort: &'a Effort,
     problems: Vec<Problem>,
     /// What the policy takes, in bytes, as far as it was looked at.
     memory: usize,
@@ -120,7 +123,7 @@ impl<'a> Validator<'a> {
             }
             if !list.deny && !self.settings.deviations.l7_binds_beside_l4 {
                 let path = format!("{}.{}", rule.path, list.name());
-                for (field, message) in shadow::shadowed(entries.as_deref().unwrap_or_default(), &path) {
+                for (field, message) in shadow::shadowed(entries.as_deref().unwrap_or_default(), &path, self.effort) {
                     self.warn(field, message, shadow::REMEDY);
                 }
             }

@@ -3,7 +3,7 @@
 use super::Validator;
 use crate::{
     bounds::Resource,
-    pattern::{REGEX_BUDGET, RegexError, compile},
+    pattern::{REGEX_BUDGET, RegexError},
     policy::{L7Rule, Matcher, Problem},
     schema::Schema,
 };
@@ -22,8 +22,23 @@ impl<'a> Validator<'a> {
         }
     }
 
+    /// Whether nothing more of the policy is to be looked at.
     pub(super) fn is_over(&self) -> bool {
-        self.memory > self.settings.bounds.policy_memory
+        self.memory > self.settings.bounds.policy_memory || self.effort.is_over()
+    }
+
+    /// Tells that not all of the policy was looked at, where it was not.
+    pub(super) fn tell_effort(&mut self) {
+        if self.effort.is_over() {
+            let (field, exhausts, warning) = ("spec".to_owned(), Some(Resource::Work), false);
+            let message =
+                format!("the update takes more than {} steps to be checked up to here", self.settings.bounds.work);
+            let remedy = format!(
+                "send less at a time, use fewer or smaller regular expressions, or raise {}",
+                Resource::Work.setting()
+            );
+            self.problems.push(Problem { field, message, remedy, warning, exhausts });
+        }
     }
 
     pub(super) fn predicates(&mut self, schema: &Schema, rule: &'a L7Rule, path: &str) {
@@ -58,9 +73,9 @@ impl<'a> Validator<'a> {
         if self.is_over() {
             return None;
         }
-        let wrong = match compile(pattern) {
-            Ok(automaton) => {
-                self.take(automaton.size(), path);
+        let wrong = match self.effort.regex(pattern)? {
+            Ok(size) => {
+                self.take(size, path);
                 None
             }
             Err(error) => {

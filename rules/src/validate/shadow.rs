@@ -1,6 +1,9 @@
 //! L7 rules that restrict nothing, because the same rule allows the same peers and ports without any.
 
+use std::cell::Cell;
+
 use crate::{
+    bounds::{Effort, of_entry},
     compile::peers::names_nobody,
     policy::{Entity, Entry, PortRef, PortRule, PortSpec},
 };
@@ -8,11 +11,26 @@ use crate::{
 /// What to do about it.
 pub(super) const REMEDY: &str = "remove the wider element, or switch on deviations.l7BindsBesideL4";
 
-/// The fields with L7 rules that certainly restrict nothing, and why.
-pub(super) fn shadowed(entries: &[Entry], path: &str) -> Vec<(String, String)> {
+/// Most steps that are taken for one list. Elements are compared with each other, and all that comes of it is a warning.
+const MOST: usize = 1_000_000;
+/// Bytes of an element that are compared in about one step.
+const COMPARED: usize = 64;
+
+/// The fields with L7 rules that certainly restrict nothing, and why. Of a list that is too long for that, some may be
+/// missing.
+pub(super) fn shadowed(entries: &[Entry], path: &str, effort: &Effort) -> Vec<(String, String)> {
     let mut found = Vec::new();
+    let sizes: Vec<usize> = entries.iter().map(|entry| 1 + of_entry(entry) / COMPARED).collect();
+    let spent = Cell::new(0_usize);
+    let spend = |steps: usize| {
+        spent.set(spent.get().saturating_add(steps));
+        spent.get() <= MOST && effort.take(steps)
+    };
     for (number, position, entry, rule) in elements(entries).filter(|(.., rule)| rule.l7.is_some()) {
-        let wider = entries.iter().position(|other| {
+        let wider = entries.iter().zip(&sizes).position(|(other, size)| {
+            if !spend(*size.min(&sizes[number])) {
+                return false;
+            }
             let same_peers = everybody(other) || (named(other) && peers(other) == peers(entry));
             let plain = || {
                 other
@@ -23,7 +41,9 @@ pub(super) fn shadowed(entries: &[Entry], path: &str) -> Vec<(String, String)> {
                     .flat_map(|ports| &ports.ports)
             };
             let portless = named(other) && other.icmps.is_none() && other.ports.as_ref().is_none_or(Vec::is_empty);
-            same_peers && (portless || rule.ports.iter().all(|spec| plain().any(|wider| covers(wider, spec))))
+            same_peers
+                && spend(rule.ports.len() * other.ports.iter().flatten().map(|ports| ports.ports.len()).sum::<usize>())
+                && (portless || rule.ports.iter().all(|spec| plain().any(|wider| covers(wider, spec))))
         });
         if let Some(by) = wider {
             found.push((

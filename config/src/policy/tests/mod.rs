@@ -8,6 +8,7 @@ mod shorthands;
 use std::sync::Arc;
 
 use portcullis_rules::{
+    bounds::Effort,
     policy::{Entry, Matcher, Policy},
     schema::{FieldSpec, Form, Nature, Schema},
     settings::Settings,
@@ -39,7 +40,11 @@ static TOY: Schema = Schema {
 
 fn read_with(document: &str, schemas: &[&'static Schema]) -> Read {
     let origin = Arc::from("test");
-    read(document, &origin, Language { schemas, settings: &Settings::default(), live: true })
+    read(
+        document,
+        &origin,
+        Language { schemas, settings: &Settings::default(), effort: &Effort::endless(), live: true },
+    )
 }
 
 /// A protocol whose names are ORed, and of which some sizes count.

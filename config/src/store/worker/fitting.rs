@@ -1,8 +1,12 @@
 //! How the store's thread keeps to the bounds of a compilation.
 
-use portcullis_rules::{bounds::Resource, settings::Settings, snapshot::Snapshot};
+use portcullis_rules::{
+    bounds::{Effort, Resource},
+    settings::Settings,
+    snapshot::Snapshot,
+};
 
-use super::Worker;
+use super::{Worker, language};
 use crate::{
     problem::INVALID,
     proto::{self, Outcome, ResourceResult},
@@ -18,7 +22,9 @@ impl Worker {
     /// What would come of an update.
     pub(super) fn try_out(&mut self, update: Update) -> Vec<ResourceResult> {
         let mut table = self.table.clone();
-        let Done { mut results, changed, .. } = update::apply(&mut table, update, self.language());
+        let effort = Effort::new(self.settings.bounds);
+        let language = language(&self.schemas, &self.settings, &effort);
+        let Done { mut results, changed, .. } = update::apply(&mut table, update, language);
         if changed {
             let fitted = self.compiler().fit(&mut table, &self.table, self.revision + 1);
             refuse(&mut results, &fitted);
