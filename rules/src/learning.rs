@@ -10,7 +10,7 @@ use std::{
     ops::RangeInclusive,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -60,6 +60,8 @@ struct Desk {
     flows: HashMap<(usize, Matching), Arc<Flow>>,
     /// How many of those are looked through next.
     most: usize,
+    /// Answers that deny because there is no memory for the rules, by the endpoint that learnt.
+    missed: BTreeMap<EndpointId, u64>,
 }
 
 /// What a snapshot needs to learn addresses.
@@ -72,6 +74,8 @@ pub(crate) struct Learner {
     pub(crate) trusts: Trusts,
     resolved: Overlay<Arc<Resolved>>,
     lessons: AtomicU64,
+    /// Whether any answer was missed since they were taken.
+    misses: AtomicBool,
     desk: Mutex<Desk>,
 }
 
@@ -103,8 +107,9 @@ impl Learner {
                 interested[selector as usize].push(number);
             }
         }
-        let desk = Mutex::new(Desk { decider, flows: HashMap::new(), most: FEW });
-        Self { selectors, pupils, interested, trusts, resolved: Overlay::default(), lessons: AtomicU64::new(0), desk }
+        let desk = Mutex::new(Desk { decider, flows: HashMap::new(), most: FEW, missed: BTreeMap::new() });
+        let (resolved, lessons, misses) = (Overlay::default(), AtomicU64::new(0), AtomicBool::new(false));
+        Self { selectors, pupils, interested, trusts, resolved, lessons, misses, desk }
     }
 
     /// How many lessons there were.
@@ -125,6 +130,12 @@ impl Learner {
 
     fn desk(&self) -> MutexGuard<'_, Desk> {
         self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note_misses(&self, desk: &Desk) {
+        if !desk.missed.is_empty() {
+            self.misses.store(true, Ordering::Release);
+        }
     }
 
     /// The classes that have any of some selectors.
@@ -149,6 +160,13 @@ impl Desk {
             return Some(Arc::clone(flow));
         }
         let flow = Arc::new(self.decider.answer(&entry.1, key));
+        if flow.reason == Reason::NoMemory {
+            for endpoint in pupil.places.iter().map(|place| place.endpoint).collect::<BTreeSet<_>>() {
+                *self.missed.entry(endpoint).or_default() += 1;
+            }
+            // It is tried again with the next address.
+            return Some(flow);
+        }
         if self.flows.len() >= self.most {
             self.flows.retain(|_, flow| Arc::strong_count(flow) > 1);
             self.decider.forget_unused();
@@ -171,6 +189,16 @@ impl Snapshot {
     #[must_use]
     pub fn lessons(&self) -> u64 {
         self.learner.as_ref().map_or(0, Learner::lessons)
+    }
+
+    /// How many answers for learnt addresses deny because the bounds leave no memory for their rules
+    /// ([`Reason::NoMemory`]), by the endpoint that they are for, since this was asked last. A look where there are none.
+    pub fn take_missed(&self) -> BTreeMap<EndpointId, u64> {
+        let Some(learner) = self.learner.as_ref().filter(|learner| learner.misses.swap(false, Ordering::Acquire))
+        else {
+            return BTreeMap::new();
+        };
+        std::mem::take(&mut learner.desk().missed)
     }
 
     /// Whether some policy in force selects a name of an address.
@@ -261,6 +289,7 @@ impl Snapshot {
             let selectors = after.as_ref().map_or(&[][..], |resolved| resolved.selectors(pupil.class.trust()));
             pupil.class.learn(address, desk.answer(*number, pupil, who, selectors));
         }
+        learner.note_misses(&desk);
         learner.lessons.fetch_add(1, Ordering::Release);
         let news = self.told(learner, &interested, address);
         news.into_iter().zip(told).filter(|(new, old)| new != old).map(|(new, _)| new).collect()
@@ -293,6 +322,7 @@ impl Snapshot {
             }
             resolved.push((address, known));
         }
+        learner.note_misses(&desk);
         learner.resolved.fill(resolved);
         for (pupil, flows) in learner.pupils.iter().zip(flows) {
             pupil.class.fill(flows);

@@ -52,6 +52,8 @@ pub enum Reason {
     UnknownEndpoint,
     /// The service has no backend.
     NoBackend,
+    /// A learnt address would be judged by rules for which the bounds of compilations leave no memory.
+    NoMemory,
     /// Requests are to be judged, and nobody is there to judge them.
     NoListener,
 }
@@ -72,6 +74,7 @@ impl Reason {
             Self::Ambiguous => "ambiguous",
             Self::UnknownEndpoint => "unknown_endpoint",
             Self::NoBackend => "no_backend",
+            Self::NoMemory => "no_memory",
             Self::NoListener => "no_listener",
         }
     }

@@ -17,7 +17,8 @@ use portcullis_rules::{
     labels::{Operator, Requirement, Selector},
     policy::{CidrSet, Entry, Policy, Rule},
     snapshot::{Access, Snapshot},
-    world::{Direction, World},
+    verdict::Reason,
+    world::{Direction, EndpointId, World},
 };
 
 static NOW: AtomicUsize = AtomicUsize::new(0);
@@ -192,4 +193,40 @@ fn bounds_are_counted_alike_each_time() {
     assert!(overruns.windows(2).all(|pair| pair[0] == pair[1]), "{overruns:?}");
     assert_eq!(overruns[0].resource, Resource::PolicyMemory);
     assert!(Snapshot::compile_within_bounds(&world(10), 1).is_ok());
+}
+
+/// What is compiled fits to the last byte, and what is learnt later has no room: it is denied, and both is told.
+#[test]
+fn an_address_for_whose_rules_there_is_no_memory_is_denied_for_that_reason_and_counted() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let rules = |name: &str| (0..20).map(|number| allow("", &format!("/{name}/{number}/[a-z]{{20}}x"))).collect();
+    let entries = ["a.test", "b.test"].map(|name| fqdns(&[name]).http("80", rules(name)));
+    let mut world = crowd(2, vec![policy("default/p", vec![egress("app=a", entries.into())])]);
+    let compile = |world: &mut World, memory: usize| {
+        world.settings.bounds = Bounds { memory, policy_memory: memory, ..BOUNDS };
+        Snapshot::compile_within_bounds(world, 1)
+    };
+    let (mut too_little, mut enough) = (0_usize, 16 << 20);
+    while enough - too_little > 1 {
+        let middle = too_little.midpoint(enough);
+        match compile(&mut world, middle) {
+            Ok(_) => enough = middle,
+            Err(_) => too_little = middle,
+        }
+    }
+    let answer = |snapshot: &Snapshot, address: &str| snapshot.flow(&key(1, Direction::Egress, address, "80"));
+    let tight = compile(&mut world, enough).unwrap();
+    assert!(tight.take_missed().is_empty());
+    tight.learn(kit::ip("192.0.2.1"), &["a.test"]);
+    tight.learn(kit::ip("192.0.2.2"), &["b.test"]);
+    for address in ["192.0.2.1", "192.0.2.2"] {
+        let flow = answer(&tight, address);
+        assert!(matches!(flow.access, Access::Deny), "{flow:?}");
+        assert_eq!((flow.reason, &*flow.rule.unwrap().policy), (Reason::NoMemory, "default/p"));
+    }
+    assert_eq!(tight.take_missed().into_iter().collect::<Vec<_>>(), [(EndpointId(1), 2)]);
+    assert!(tight.take_missed().is_empty(), "told once");
+    let wide = compile(&mut world, 16 << 20).unwrap();
+    wide.learn(kit::ip("192.0.2.1"), &["a.test"]);
+    assert!(matches!(answer(&wide, "192.0.2.1").access, Access::Judge(_)) && wide.take_missed().is_empty());
 }

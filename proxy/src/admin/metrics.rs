@@ -35,6 +35,15 @@ pub struct LimitLabel {
     pub limit: &'static str,
 }
 
+/// Labels of `portcullis_fqdn_refused_total`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct RefusedLabels {
+    /// `namespace/name`.
+    pub endpoint: String,
+    /// `share`: too many of the endpoint wait; `memory`: the bounds of compilations leave none for the rules.
+    pub reason: &'static str,
+}
+
 /// Labels of `portcullis_open_connections_cut_total`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct CutLabel {
@@ -120,8 +129,8 @@ pub struct Names {
     pub untaught: Counter,
     /// Addresses of answers that no name opens.
     pub never: Counter,
-    /// Lessons that were not taken because their endpoint had its share of what waits.
-    pub refused: Counter,
+    /// What was not learnt, by endpoint and reason.
+    pub refused: Family<RefusedLabels, Counter>,
 }
 
 impl Names {
@@ -156,7 +165,7 @@ impl Names {
         );
         registry.register(
             "fqdn_refused",
-            "Answers that were not learnt because their endpoint had too many that wait",
+            "Answers, or their addresses, that were not learnt although policy selects them, by endpoint and reason",
             self.refused.clone(),
         );
         for (limit, _) in evictions(Evicted::default()) {

@@ -188,6 +188,11 @@ impl<K: Kernel> Lessons<K> {
         read(&self.room().book)
     }
 
+    /// The snapshot that is in force.
+    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.room().snapshot)
+    }
+
     /// A part of the book ([`Book::page`]), and the snapshot that is in force with it.
     pub(crate) fn page(&self, after: Option<&str>, addresses: usize) -> (Vec<Known>, Arc<Snapshot>) {
         let room = self.room();

@@ -6,6 +6,7 @@
 
 mod journal;
 mod memory;
+mod missed;
 mod never;
 mod open;
 mod queue;
@@ -13,11 +14,11 @@ mod recent;
 mod uses;
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeMap, HashSet},
     io,
     net::IpAddr,
     sync::{
-        Arc, OnceLock,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread::{self, JoinHandle},
@@ -36,6 +37,7 @@ pub use self::memory::Memory;
 use self::{
     journal::Journal,
     memory::Clock,
+    missed::{Said, Why},
     never::Never,
     queue::{Item, Queue, Schedule},
     recent::Recent,
@@ -99,7 +101,7 @@ struct Counts {
     /// Addresses that no name opens.
     never: AtomicU64,
     /// Lessons that were not taken because of the share of their endpoint.
-    refused: AtomicU64,
+    refused: Mutex<BTreeMap<EndpointId, u64>>,
 }
 
 impl Names for Pupil {
@@ -155,7 +157,7 @@ impl Pupil {
         let (owner, cost, urgent) = (word.origin.endpoint, word.lesson.addresses.len().max(1), word.ticket.is_some());
         let told = self.words.put(Item { owner, cost, content: word }, urgent);
         if !told {
-            self.counts.refused.fetch_add(1, Ordering::Relaxed);
+            *self.counts.refused.lock().unwrap_or_else(PoisonError::into_inner).entry(owner).or_default() += 1;
         }
         told
     }
@@ -258,9 +260,21 @@ impl Desk {
         self.lags.get_or_init(|| lessons.lags());
         let Memory { journal, clock } = memory;
         let (fresh, renewed, expired) = (Vec::new(), HashSet::new(), Instant::now());
-        let (schedule, looks, blind) = (Schedule::default(), Pace::default(), false);
-        let work =
-            Work { desk: self, schedule, lessons, journal, clock, metrics, fresh, renewed, expired, looks, blind };
+        let (schedule, looks, blind, said) = (Schedule::default(), Pace::default(), false, Said::default());
+        let work = Work {
+            desk: self,
+            schedule,
+            lessons,
+            journal,
+            clock,
+            metrics,
+            fresh,
+            renewed,
+            expired,
+            looks,
+            blind,
+            said,
+        };
         let thread = thread::Builder::new().name("names".to_owned()).spawn(move || work.run())?;
         Ok(Teacher { words, thread: Some(thread) })
     }
@@ -286,6 +300,8 @@ struct Work<K> {
     looks: Pace,
     /// That failed, and was said.
     blind: bool,
+    /// What was not learnt, and that was said.
+    said: Said,
 }
 
 impl<K: Kernel> Work<K> {
@@ -371,7 +387,11 @@ impl<K: Kernel> Work<K> {
         self.fresh.clear();
         let counts = &self.desk.counts;
         self.metrics.never.inc_by(counts.never.swap(0, Ordering::Relaxed));
-        self.metrics.refused.inc_by(counts.refused.swap(0, Ordering::Relaxed));
+        let refused = std::mem::take(&mut *counts.refused.lock().unwrap_or_else(PoisonError::into_inner));
+        let snapshot = self.lessons.snapshot();
+        for (why, missed) in [(Why::Share, refused), (Why::Memory, snapshot.take_missed())] {
+            self.said.tell(why, missed, &self.metrics, |id| snapshot.endpoint(id).cloned());
+        }
     }
 }
 

@@ -103,15 +103,17 @@ impl Decider {
                 _ => None,
             };
             let wider = wider.map(|(policy, rule)| Arc::new(RuleInfo { policy, rule }));
-            return match self.set(judging, protocol, wider) {
+            let first = judging.first().map(|id| of(id));
+            return match self.set(judging.clone(), protocol, wider) {
                 Some(set) => Flow { redirect, ..decided(Access::Judge(set), Layer::L7, Reason::RuleAllows, None) },
-                None => decided(Access::Deny, Layer::L7, Reason::NoRule, None),
+                None => decided(Access::Deny, Layer::L7, Reason::NoMemory, first),
             };
         }
         if key.overheard
             && let Some(access) = self.overheard(plain, open)
         {
-            return Flow { redirect, ..decided(access, Layer::L7, Reason::RuleAllows, None) };
+            let reason = if matches!(access, Access::Deny) { Reason::NoMemory } else { Reason::RuleAllows };
+            return Flow { redirect, ..decided(access, Layer::L7, reason, None) };
         }
         let flow = match plain {
             Some(plain) => decided(Access::Allow, layer(plain), Reason::RuleAllows, Some(plain)),

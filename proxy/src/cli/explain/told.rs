@@ -188,6 +188,9 @@ fn sentence(reason: Reason) -> &'static str {
         Reason::Ambiguous => "two servers could read the request differently",
         Reason::UnknownEndpoint => "the endpoint is not known",
         Reason::NoBackend => "the service has no backend",
+        Reason::NoMemory => {
+            "a name allows it, and limits.compilation.memory leaves no memory for the rules of that address"
+        }
         Reason::NoListener => "requests are to be judged, and nobody is there to judge them",
     }
 }
