@@ -48,7 +48,7 @@ allowLocalhost: false
 enableExtendedIPProtocols: true
 deviations: {emptyRuleAllows: true, l7BindsBesideL4: true, kubeDnsEntity: true, namesWithoutDnsRule: true, l7OnNodes: true}
 limits: {requestHead: 8MiB, requestHeaders: 1, responseHead: 4096, pipelined: 2, queries: 3, chunkExtensions: 3B, trailers: 6, swallowed: 7,
-  connections: 4, connectionsPerEndpoint: 21, flows: 22, flowsPerEndpoint: 23, policyLabels: 5,
+  connections: 4, connectionsPerEndpoint: 21, flows: 22, flowsPerEndpoint: 23, openFiles: 24, openFilesPerEndpoint: 25, policyLabels: 5,
   compilation: {memory: 96MiB, policyMemory: auto, work: 5000000},
   http2: {streams: 10, continuations: 11, rapidResets: 12, provokedResets: 13, pings: 14,
   settings: 15, emptyData: 16, windowUpdates: 17, ignored: 18, trailers: 1KiB, extendedConnect: true}}
@@ -121,6 +121,7 @@ records: {to: /var/log/r.json, only: denied}
     let fqdn = settings.fqdn;
     assert!(!settings.rules.host_must_agree && !settings.rules.server_must_agree);
     assert_eq!((limits.connections_per_endpoint, limits.flows, limits.flows_per_endpoint), (Some(21), 22, Some(23)));
+    assert_eq!((limits.open_files, limits.open_files_per_endpoint), (Some(24), Some(25)));
     assert_eq!((timeouts.first_byte, fqdn.unselected_ttl, fqdn.addresses_per_endpoint), (None, 7200, Some(10)));
     let never: Vec<String> = settings.never_open.ranges.iter().map(ToString::to_string).collect();
     assert_eq!((never, settings.never_open.node), (vec!["10.0.0.0/8".to_owned(), "fd00::1/128".to_owned()], false));

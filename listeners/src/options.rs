@@ -140,6 +140,11 @@ pub struct Options {
     pub flows: usize,
     /// Most of them of one endpoint; `None`: as many as are still [free](crate::share::fits).
     pub flows_per_endpoint: Option<usize>,
+    /// Most file descriptors of connections (two each) and flows (one each) at a time, all workers together. What comes above
+    /// is turned away.
+    pub open_files: usize,
+    /// Most of them of one endpoint; `None`: as many as are still [free](crate::share::fits).
+    pub open_files_per_endpoint: Option<usize>,
     /// Size of a worker's read buffer in bytes.
     pub buffer: usize,
     /// Mark of ingress legs: with it the kernel delivers answers to a foreign address locally.
@@ -178,6 +183,8 @@ impl Default for Options {
             connections_per_endpoint: None,
             flows: 4096,
             flows_per_endpoint: None,
+            open_files: usize::MAX,
+            open_files_per_endpoint: None,
             buffer: 256 * 1024,
             mark: 0x0050_4301,
             mark_out: 0x0050_4302,

@@ -22,7 +22,7 @@ use crate::{
     dial::{Dial, Dialer, Ports},
     namespace,
     options::{Legs, Names, Options},
-    share::Connections,
+    share::{Holdings, Shares},
     sockets,
     telemetry::Telemetry,
     ticket::Holder,
@@ -53,8 +53,8 @@ pub(crate) struct Doorway {
 pub(crate) struct Opening {
     pub(crate) id: EndpointId,
     pub(crate) doorway: Doorway,
-    /// Those of all workers.
-    pub(crate) connections: Arc<Connections>,
+    /// What it has on all workers.
+    pub(crate) shares: Shares,
 }
 
 /// What a worker is told.
@@ -82,6 +82,8 @@ pub(crate) struct Shared {
     pub(crate) published: AtomicU64,
     /// Client connections of all workers.
     pub(crate) connections: Arc<AtomicUsize>,
+    /// File descriptors of connections and flows of all workers.
+    pub(crate) files: Arc<AtomicUsize>,
     /// Bytes of memory that the pair took that was advanced last, and most that one ever took.
     #[cfg(test)]
     pub(crate) footprint: [AtomicUsize; 2],
@@ -157,6 +159,7 @@ impl DataPlane {
             snapshot: ArcSwapOption::empty(),
             published: AtomicU64::new(0),
             connections: Arc::default(),
+            files: Arc::default(),
             #[cfg(test)]
             footprint: Default::default(),
             #[cfg(test)]
@@ -214,10 +217,11 @@ impl DataPlane {
 
     /// Gives each worker its listeners of an endpoint.
     pub(crate) fn hand_out(&mut self, id: EndpointId, places: Vec<Doorway>) {
-        let connections = Connections::of(&self.shared.connections);
+        let shared = &self.shared;
+        let shares = Shares { connections: Holdings::of(&shared.connections), files: Holdings::of(&shared.files) };
         for (hand, doorway) in self.hands.iter().zip(places) {
             hand.mailbox.put(Command::Close(id));
-            hand.mailbox.put(Command::Open(Opening { id, doorway, connections: Arc::clone(&connections) }));
+            hand.mailbox.put(Command::Open(Opening { id, doorway, shares: shares.clone() }));
         }
     }
 

@@ -15,7 +15,7 @@ pub fn fits(own: usize, all: usize, most: usize, most_own: Option<usize>) -> boo
     all < most && most_own.map_or(own <= most - all, |most_own| own < most_own)
 }
 
-/// Why one more connection is not taken in.
+/// Why there is no more of something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Full {
     /// The node has all that it may have.
@@ -24,24 +24,36 @@ pub(crate) enum Full {
     Endpoint,
 }
 
-/// Connections of one endpoint, of all workers, and of the node.
+/// What one endpoint has of something, on all workers, and what the node has of it.
 #[derive(Debug, Default)]
-pub(crate) struct Connections {
+pub(crate) struct Holdings {
     own: AtomicUsize,
     all: Arc<AtomicUsize>,
 }
 
-impl Connections {
-    /// None of an endpoint yet, and those of the node.
+impl Holdings {
+    /// Nothing of an endpoint yet, and what the node has.
     pub(crate) fn of(all: &Arc<AtomicUsize>) -> Arc<Self> {
         Arc::new(Self { own: AtomicUsize::new(0), all: Arc::clone(all) })
     }
 
-    /// Takes one more, until it is dropped.
-    pub(crate) fn take(self: &Arc<Self>, most: usize, most_own: Option<usize>) -> Result<Taken, Full> {
-        let all = self.all.fetch_add(1, Ordering::Relaxed);
-        let own = self.own.fetch_add(1, Ordering::Relaxed);
-        let taken = Taken(Arc::clone(self));
+    /// Whether one more would be taken.
+    pub(crate) fn has_room(&self, most: usize, most_own: Option<usize>) -> Result<(), Full> {
+        let (own, all) = (self.own.load(Ordering::Relaxed), self.all.load(Ordering::Relaxed));
+        match fits(own, all, most, most_own) {
+            true => Ok(()),
+            false if all >= most => Err(Full::Node),
+            false => Err(Full::Endpoint),
+        }
+    }
+
+    /// Takes so many more, at least 1, until they are dropped.
+    pub(crate) fn take(self: &Arc<Self>, count: usize, most: usize, most_own: Option<usize>) -> Result<Taken, Full> {
+        let all = self.all.fetch_add(count, Ordering::Relaxed);
+        let own = self.own.fetch_add(count, Ordering::Relaxed);
+        let taken = Taken { of: Arc::clone(self), count };
+        // All of them fit if the last one does.
+        let (own, all) = (own.saturating_add(count - 1), all.saturating_add(count - 1));
         match fits(own, all, most, most_own) {
             true => Ok(taken),
             false if all >= most => Err(Full::Node),
@@ -50,14 +62,26 @@ impl Connections {
     }
 }
 
-/// One connection that is counted.
+/// What an endpoint has of all that is shared.
+#[derive(Clone, Debug)]
+pub(crate) struct Shares {
+    /// Connections.
+    pub(crate) connections: Arc<Holdings>,
+    /// File descriptors of connections and of flows of datagrams.
+    pub(crate) files: Arc<Holdings>,
+}
+
+/// Something that is counted.
 #[derive(Debug)]
-pub(crate) struct Taken(Arc<Connections>);
+pub(crate) struct Taken {
+    of: Arc<Holdings>,
+    count: usize,
+}
 
 impl Drop for Taken {
     fn drop(&mut self) {
-        self.0.own.fetch_sub(1, Ordering::Relaxed);
-        self.0.all.fetch_sub(1, Ordering::Relaxed);
+        self.of.own.fetch_sub(self.count, Ordering::Relaxed);
+        self.of.all.fetch_sub(self.count, Ordering::Relaxed);
     }
 }
 
@@ -106,12 +130,27 @@ mod tests {
     #[test]
     fn what_is_not_taken_in_is_not_counted_and_it_is_told_who_is_full() {
         let all = Arc::default();
-        let (one, other) = (Connections::of(&all), Connections::of(&all));
-        let first: Vec<_> = (0..3).map(|_| one.take(4, Some(3)).unwrap()).collect();
-        assert_eq!(one.take(4, Some(3)).unwrap_err(), Full::Endpoint);
-        let second = other.take(4, Some(3)).unwrap();
-        assert_eq!(other.take(4, Some(3)).unwrap_err(), Full::Node);
+        let (one, other) = (Holdings::of(&all), Holdings::of(&all));
+        let first: Vec<_> = (0..3).map(|_| one.take(1, 4, Some(3)).unwrap()).collect();
+        assert_eq!(one.take(1, 4, Some(3)).unwrap_err(), Full::Endpoint);
+        let second = other.take(1, 4, Some(3)).unwrap();
+        assert_eq!(other.take(1, 4, Some(3)).unwrap_err(), Full::Node);
         assert_eq!(all.load(Ordering::Relaxed), 4);
+        drop((first, second));
+        assert_eq!((all.load(Ordering::Relaxed), one.own.load(Ordering::Relaxed)), (0, 0));
+    }
+
+    #[test]
+    fn several_are_taken_all_or_none() {
+        let all = Arc::default();
+        let (one, other) = (Holdings::of(&all), Holdings::of(&all));
+        let mut first = Vec::new();
+        while let Ok(taken) = one.take(2, 12, None) {
+            first.push(taken);
+        }
+        assert_eq!((first.len(), one.take(2, 12, None).unwrap_err()), (3, Full::Endpoint));
+        let second: Vec<_> = std::iter::from_fn(|| other.take(2, 12, Some(12)).ok()).collect();
+        assert_eq!((second.len(), other.take(2, 12, Some(12)).unwrap_err()), (3, Full::Node));
         drop((first, second));
         assert_eq!((all.load(Ordering::Relaxed), one.own.load(Ordering::Relaxed)), (0, 0));
     }

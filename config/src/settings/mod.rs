@@ -129,6 +129,10 @@ pub struct Limits {
     pub flows: usize,
     /// `flowsPerEndpoint`: those of one endpoint; `None` is `auto`.
     pub flows_per_endpoint: Option<usize>,
+    /// `openFiles`: file descriptors of steered connections and datagrams; `None` is `auto`, by what the process may have.
+    pub open_files: Option<usize>,
+    /// `openFilesPerEndpoint`: those of one endpoint; `None` is `auto`.
+    pub open_files_per_endpoint: Option<usize>,
     /// `policyLabels`: different values of the label `policy` in metrics; further ones count as `other`.
     pub policy_labels: usize,
     /// `compilation`: what policies may take.
@@ -269,6 +273,8 @@ impl Default for Limits {
             connections_per_endpoint: None,
             flows: 4_096,
             flows_per_endpoint: None,
+            open_files: None,
+            open_files_per_endpoint: None,
             policy_labels: 1_000,
             compilation: Compilation::default(),
         }

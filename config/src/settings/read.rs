@@ -208,6 +208,8 @@ fn limits(fields: &mut Fields<'_>, limits: &mut Limits, problems: &mut Vec<Probl
     set(fields, "connectionsPerEndpoint", &mut limits.connections_per_endpoint, problems, share);
     set(fields, "flows", &mut limits.flows, problems, count);
     set(fields, "flowsPerEndpoint", &mut limits.flows_per_endpoint, problems, share);
+    set(fields, "openFiles", &mut limits.open_files, problems, share);
+    set(fields, "openFilesPerEndpoint", &mut limits.open_files_per_endpoint, problems, share);
     set(fields, "policyLabels", &mut limits.policy_labels, problems, count);
     section(fields, "compilation", problems, |fields, problems| {
         compilation(fields, &mut limits.compilation, problems);

@@ -14,6 +14,7 @@ use socket2::Socket;
 use crate::{
     judge::{Due, Hearing, Judge, Turn},
     options::{Timeouts, millis},
+    share::Taken,
     worker::Core,
 };
 
@@ -65,6 +66,8 @@ pub(crate) struct Flow {
     pub(super) retired: bool,
     /// Its next entry in the queue of deadlines; further ones are of no account.
     pub(super) armed: Option<u64>,
+    /// Its descriptor is counted.
+    _files: Taken,
 }
 
 /// Why there is no flow.
@@ -82,6 +85,7 @@ impl Flow {
         endpoint: EndpointId,
         client: SocketAddr,
         server: SocketAddr,
+        files: Taken,
         core: &mut Core,
     ) -> Result<Self, Denial> {
         let mut judge = Judge::of_datagrams(endpoint, client, server);
@@ -112,6 +116,7 @@ impl Flow {
             moved,
             retired: false,
             armed: None,
+            _files: files,
         })
     }
 

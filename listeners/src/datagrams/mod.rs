@@ -20,7 +20,7 @@ use self::{
     gate::Gate,
 };
 use crate::{
-    share::fits,
+    share::{Full, fits},
     sockets::datagrams as sockets,
     ticket::Holder,
     worker::{Core, Door, Source, Table, Token},
@@ -141,14 +141,16 @@ impl Datagrams {
         }
         core.renew();
         let (id, client, server) = key;
-        if !self.make_room(id, core) {
+        self.make_room(id, core);
+        if !self.has_room(id, core) {
             match self.flows.len() < core.options().flows {
                 true => core.endpoint_limit("flowsPerEndpoint", id),
                 false => core.exit.limit("flows"),
             }
             return None;
         }
-        let mut flow = match Flow::new(id, client, server, core) {
+        let files = core.take_files(id, 1)?;
+        let mut flow = match Flow::new(id, client, server, files, core) {
             Ok(flow) => flow,
             Err(Denial::Policy) => return None,
             Err(Denial::Leg(error)) => {
@@ -178,22 +180,23 @@ impl Datagrams {
 
     /// Sees to it that there is room for one more flow of an endpoint: what only lingers goes before its time, the oldest
     /// first. An endpoint that has its share takes nothing from others.
-    fn make_room(&mut self, id: EndpointId, core: &mut Core) -> bool {
+    fn make_room(&mut self, id: EndpointId, core: &mut Core) {
         let most = core.options().flows;
         let mut others = Vec::new();
         for _ in 0..TURN {
-            if self.has_room(id, core) {
+            let file = core.has_file(id);
+            if self.has_room(id, core) && file.is_ok() {
                 break;
             }
             let Some((token, flow)) = self.next_due(u64::MAX) else { break };
-            if flow.lingers() && (flow.endpoint == id || self.flows.len() >= most) {
+            let all_full = self.flows.len() >= most || file == Err(Full::Node);
+            if flow.lingers() && (flow.endpoint == id || all_full) {
                 self.release(token, flow, core);
             } else {
                 others.push((token, flow));
             }
         }
         others.into_iter().for_each(|(token, flow)| self.put_back(token, flow, core));
-        self.has_room(id, core)
     }
 
     /// Takes the flow whose deadline comes first, if it comes until then.

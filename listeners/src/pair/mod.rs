@@ -73,12 +73,12 @@ pub(crate) struct Pair {
     /// The address that was learnt and is kept for this connection.
     in_use: Option<IpAddr>,
     /// It counts as one of its endpoint for as long as it is there.
-    _taken: Taken,
+    _taken: [Taken; 2],
 }
 
 impl Pair {
     /// Takes an accepted connection. It is to be registered before it is admitted.
-    pub(crate) fn new(token: Token, client: Socket, judge: Judge, taken: Taken, now: u64) -> Self {
+    pub(crate) fn new(token: Token, client: Socket, judge: Judge, taken: [Taken; 2], now: u64) -> Self {
         Self {
             token,
             ends: [End::accepted(client), End::default()],

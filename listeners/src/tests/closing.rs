@@ -220,6 +220,29 @@ fn an_endpoint_that_takes_all_it_can_get_leaves_room_for_another() {
 }
 
 #[test]
+fn an_endpoint_that_takes_all_descriptors_it_can_get_leaves_some_for_another() {
+    for open_files_per_endpoint in [None, Some(10)] {
+        let options = Options { open_files: 20, open_files_per_endpoint, ..Options::default() };
+        let mut rig = Rig::with(options, &TelemetryOptions::default());
+        rig.publish(&Rules::NotEnforced);
+        let other = rig.open(EndpointId(8));
+        let mut hog: Vec<_> = (0..5).map(|_| (rig.client(), rig.accept())).collect();
+        assert_reset(&mut rig.client());
+        rig.await_metric(
+            r#"portcullis_endpoint_limits_hit_total{limit="openFilesPerEndpoint",endpoint="shop/server-0"} 1"#,
+        );
+        // It is let in, and denied because nobody knows it.
+        super::assert_reset(&mut std::net::TcpStream::connect(other).unwrap());
+        rig.await_metric(r#"portcullis_connections_total{direction="egress",outcome="denied"} 1"#);
+        assert!(!rig.metrics().contains(r#"limit="open_files"}"#), "{}", rig.metrics());
+        // What ends gives its descriptors back.
+        drop(hog.pop());
+        rig.await_metric("portcullis_connections_active 4");
+        hog.push((rig.client(), rig.accept()));
+    }
+}
+
+#[test]
 fn an_endpoint_that_goes_takes_its_connections_along() {
     let mut rig = Rig::under(&Rules::NotEnforced);
     let (mut client, mut server) = (rig.client(), rig.accept());

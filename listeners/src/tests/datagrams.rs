@@ -185,8 +185,16 @@ fn more_flows_than_allowed_are_counted_and_those_that_are_done_make_room() {
 
 #[test]
 fn an_endpoint_has_no_more_flows_than_its_own_limit_although_the_worker_has_room() {
+    for (limit, flows_per_endpoint, open_files_per_endpoint) in
+        [("flowsPerEndpoint", Some(2), None), ("openFilesPerEndpoint", None, Some(2))]
+    {
+        let options = Options { flows: 100, flows_per_endpoint, open_files_per_endpoint, ..Options::default() };
+        has_two_flows(limit, options);
+    }
+}
+
+fn has_two_flows(limit: &'static str, options: Options) {
     in_namespace(|namespace| {
-        let options = Options { flows: 100, flows_per_endpoint: Some(2), ..Options::default() };
         let mut site = Site::new(options, namespace);
         site.ask_by_name();
         let clients: Vec<_> = (0..3).map(|_| client()).collect();
@@ -195,7 +203,7 @@ fn an_endpoint_has_no_more_flows_than_its_own_limit_although_the_worker_has_room
         }
         let (mut answer, leg) = site.arrived();
         site.arrived();
-        let labels = crate::telemetry::metrics::LimitLabels { limit: "flowsPerEndpoint" };
+        let labels = crate::telemetry::metrics::LimitLabels { limit };
         let hit = site.telemetry.metrics.limits.get_or_create(&labels).clone();
         let began = Instant::now();
         while hit.get() == 0 {

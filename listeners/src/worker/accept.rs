@@ -17,6 +17,8 @@ use crate::{
 
 /// Connections that one listener takes in before others have their turn.
 const ACCEPTS: usize = 64;
+/// Descriptors of a connection: the client's and the server's.
+const FILES: usize = 2;
 /// How long listeners rest when not even turning away works, in milliseconds.
 const REST_MS: u64 = 100;
 
@@ -138,9 +140,9 @@ impl Worker {
             let _ = sockets::send(&socket, &probe.answer);
             return;
         }
-        let Some(connections) = self.core.connections.get(&id) else { return turn_away(socket) };
+        let Some(shares) = self.core.shares.get(&id) else { return turn_away(socket) };
         let options = self.core.options();
-        let taken = match connections.take(options.connections, options.connections_per_endpoint) {
+        let taken = match shares.connections.take(1, options.connections, options.connections_per_endpoint) {
             Ok(taken) => taken,
             Err(full) => {
                 match full {
@@ -150,6 +152,7 @@ impl Worker {
                 return turn_away(socket);
             }
         };
+        let Some(files) = self.core.take_files(id, FILES) else { return turn_away(socket) };
         let token = self.table.reserve();
         let registered = destination
             .and_then(|to| self.core.register(&socket, token, Side::Downstream).map_err(Into::into).map(|()| to));
@@ -164,7 +167,7 @@ impl Worker {
         let mut judge = Judge::new(id, client, destination);
         judge.learns = self.core.learns();
         self.core.exit.opened();
-        self.table.put(token, Box::new(Pair::new(token, socket, judge, taken, self.core.now)));
+        self.table.put(token, Box::new(Pair::new(token, socket, judge, [taken, files], self.core.now)));
         self.with(token, |pair, core| pair.admit(core));
     }
 }

@@ -21,7 +21,7 @@ use crate::{
     judge::{Court, Judge},
     options::Options,
     plane::{Mailbox, Shared},
-    share::Connections,
+    share::{Full, Shares, Taken},
     telemetry::Exit,
     ticket::{Holder, Ticket},
     worker::Token,
@@ -43,8 +43,8 @@ pub(crate) struct Core {
     pub(crate) now: u64,
     pub(crate) output: Output,
     pub(crate) dials: HashMap<EndpointId, Box<dyn Dial>>,
-    /// How many connections each endpoint has, on all workers.
-    pub(crate) connections: HashMap<EndpointId, Arc<Connections>>,
+    /// What each endpoint has of what is shared, on all workers.
+    pub(crate) shares: HashMap<EndpointId, Shares>,
     buffer: Vec<u8>,
     random: u64,
 }
@@ -60,7 +60,7 @@ impl Core {
             now: 0,
             output: Output::default(),
             dials: HashMap::new(),
-            connections: HashMap::new(),
+            shares: HashMap::new(),
             buffer: Vec::new(),
             random: RandomState::new().build_hasher().finish() | 1,
             shared,
@@ -158,6 +158,24 @@ impl Core {
         if let Some(dial) = self.dials.get_mut(&endpoint) {
             dial.forget_datagrams(leg, to);
         }
+    }
+
+    /// Whether there is one more file descriptor for an endpoint.
+    pub(crate) fn has_file(&self, id: EndpointId) -> Result<(), Full> {
+        let options = self.options();
+        let room = |shares: &Shares| shares.files.has_room(options.open_files, options.open_files_per_endpoint);
+        self.shares.get(&id).map_or(Ok(()), room)
+    }
+
+    /// Takes file descriptors for an endpoint. None: it has its share, or the node has all; that is counted.
+    pub(crate) fn take_files(&self, id: EndpointId, count: usize) -> Option<Taken> {
+        let options = self.options();
+        match self.shares.get(&id)?.files.take(count, options.open_files, options.open_files_per_endpoint) {
+            Ok(taken) => return Some(taken),
+            Err(Full::Node) => self.exit.limit("open_files"),
+            Err(Full::Endpoint) => self.endpoint_limit("openFilesPerEndpoint", id),
+        }
+        None
     }
 
     /// An endpoint has reached a limit of its own.

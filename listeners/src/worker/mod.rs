@@ -159,9 +159,9 @@ impl Worker {
 
     fn obey(&mut self, command: Command) {
         match command {
-            Command::Open(Opening { id, doorway: Doorway { listeners, datagrams, dial }, connections }) => {
+            Command::Open(Opening { id, doorway: Doorway { listeners, datagrams, dial }, shares }) => {
                 self.core.dials.insert(id, dial);
-                self.core.connections.insert(id, connections);
+                self.core.shares.insert(id, shares);
                 for listener in listeners {
                     self.gate.open(id, listener, &self.core);
                 }
@@ -192,7 +192,7 @@ impl Worker {
         self.datagrams.close(id, &mut self.core);
         self.end_all(Outcome::Removed, |pair| pair.judge().key.endpoint == id);
         self.core.dials.remove(&id);
-        self.core.connections.remove(&id);
+        self.core.shares.remove(&id);
     }
 
     fn end_all(&mut self, outcome: Outcome, which: impl Fn(&Pair) -> bool) {

@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use nix::sys::resource::{Resource, getrlimit};
 use portcullis_codecs::relay::{Http2Limits, Limits};
 use portcullis_config::settings::{self, OnProxyDown, RecordsTo, Settings};
 use portcullis_listeners::{
@@ -115,10 +116,19 @@ pub fn data_plane(settings: &Settings) -> Options {
         connections_per_endpoint: limits.connections_per_endpoint,
         flows: limits.flows,
         flows_per_endpoint: limits.flows_per_endpoint,
+        open_files: limits.open_files.unwrap_or_else(open_files),
+        open_files_per_endpoint: limits.open_files_per_endpoint,
         mark: portcullis_redirect::MARK,
         mark_out: portcullis_redirect::MARK_OUT,
         ..Options::default()
     }
+}
+
+/// Descriptors for steered traffic: three quarters of what the process may have. The rest is for listeners, maps, links and
+/// clients of the API.
+fn open_files() -> usize {
+    let most = getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(soft, _)| soft);
+    usize::try_from(most / 4 * 3).unwrap_or(usize::MAX)
 }
 
 fn http2(limits: &portcullis_config::settings::Http2Limits) -> Http2Limits {
