@@ -7,6 +7,7 @@
 mod journal;
 mod memory;
 mod missed;
+mod moments;
 mod never;
 mod open;
 mod queue;
@@ -38,6 +39,7 @@ use self::{
     journal::Journal,
     memory::Clock,
     missed::{Said, Why},
+    moments::Moments,
     never::Never,
     queue::{Item, Queue, Schedule},
     recent::Recent,
@@ -59,29 +61,6 @@ struct Word {
     lesson: Lesson,
     origin: Origin,
     ticket: Option<Ticket>,
-}
-
-/// Numbers of moments: odd while something is taught or forgotten.
-#[derive(Debug, Default)]
-struct Moments(AtomicU64);
-
-impl Moments {
-    /// The moment, if nothing changes in it.
-    fn still(&self) -> Option<u64> {
-        let moment = self.0.load(Ordering::SeqCst);
-        moment.is_multiple_of(2).then_some(moment)
-    }
-
-    fn is_still(&self, moment: u64) -> bool {
-        self.0.load(Ordering::SeqCst) == moment
-    }
-
-    fn change<T>(&self, change: impl FnOnce() -> T) -> T {
-        self.0.fetch_add(1, Ordering::SeqCst);
-        let done = change();
-        self.0.fetch_add(1, Ordering::SeqCst);
-        done
-    }
 }
 
 /// Takes lessons of the workers.

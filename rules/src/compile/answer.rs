@@ -103,7 +103,7 @@ impl Decider {
                 _ => None,
             };
             let wider = wider.map(|(policy, rule)| Arc::new(RuleInfo { policy, rule }));
-            let first = judging.first().map(|id| of(id));
+            let first = judging.first().map(of);
             return match self.set(judging.clone(), protocol, wider) {
                 Some(set) => Flow { redirect, ..decided(Access::Judge(set), Layer::L7, Reason::RuleAllows, None) },
                 None => decided(Access::Deny, Layer::L7, Reason::NoMemory, first),
