@@ -223,3 +223,84 @@ async fn settings_that_leave_too_little_room_do_not_come_into_force() {
     assert!(store.status().faults.join("\n").contains("limits.compilation.memory"), "{:?}", store.status().faults);
     assert_eq!(told(&store.apply(vec![policy("p", "all")], false).await.unwrap().results), ["p ok"]);
 }
+
+/// A node that begins with more than fits, and with room for it later.
+#[tokio::test]
+async fn what_was_left_out_is_in_force_again_when_what_took_its_room_has_gone() {
+    let mut lab = lab(64 << 20, 32 << 20, 1 << 40);
+    let (store, _) = lab.open();
+    let kept = vec![local("e", "10.0.0.1"), hostile("a", 10), hostile("b", 18), policy("p", "world")];
+    assert!(told(&store.apply(kept, false).await.unwrap().results).iter().all(|told| told.ends_with("ok")));
+    drop(store);
+    lab.settings.bounds.memory = 12 << 20;
+    let (store, fake) = lab.open();
+    assert_eq!(listed(&store, POLICY), ["a", "b!", "p"]);
+    // Something comes, and something small goes: it still has no room, and closes as before.
+    store.apply(vec![policy("q", "world")], false).await.unwrap();
+    store.delete(vec![key(POLICY, "q")]).await.unwrap();
+    assert_eq!(listed(&store, POLICY), ["a", "b!", "p"]);
+    let rejected = fake.0.lock().unwrap().reasons.len();
+    store.delete(vec![key(POLICY, "p")]).await.unwrap();
+    assert_eq!(fake.0.lock().unwrap().reasons.len(), rejected, "what is known is not told again");
+    let revision = store.revision();
+    store.delete(vec![key(POLICY, "a")]).await.unwrap();
+    assert_eq!((listed(&store, POLICY), store.status().rejected), (vec!["b".to_owned()], 0));
+    assert!(store.revision() > revision);
+    drop(store);
+    assert_eq!(listed(&lab.open().0, POLICY), ["b"]);
+}
+
+/// Files stay where they are when they are refused, so nobody would send them again.
+#[tokio::test]
+async fn a_file_that_was_refused_for_want_of_room_is_read_again_when_there_is_some() {
+    let mut lab = lab(12 << 20, 12 << 20, 1 << 40);
+    let directory = tempfile::tempdir().unwrap();
+    let document = |resource: proto::Resource| match resource.body {
+        Some(Body::Policy(policy)) => policy.document,
+        _ => String::new(),
+    };
+    lab.resources = vec![directory.path().to_owned()];
+    let (store, _) = lab.open();
+    store.apply(vec![local("e", "10.0.0.1"), hostile("a", 10)], false).await.unwrap();
+    std::fs::write(directory.path().join("b.yaml"), document(hostile("b", 18))).unwrap();
+    store.reload_files().await.unwrap();
+    assert_eq!(listed(&store, POLICY), ["a", "b?!"]);
+    store.delete(vec![key(POLICY, "a")]).await.unwrap();
+    assert_eq!(listed(&store, POLICY), ["b"]);
+}
+
+/// What files say still does not fit, and what was deleted is gone all the same.
+#[tokio::test]
+async fn what_went_stays_gone_although_what_was_refused_does_not_fit_yet() {
+    let mut lab = lab(64 << 20, 32 << 20, 300_000);
+    let directory = tempfile::tempdir().unwrap();
+    lab.resources = vec![directory.path().to_owned()];
+    let (store, _) = lab.open();
+    let selectors: String = (0..300).fold(String::new(), |mut all, number| {
+        write!(all, "{{matchExpressions: [{{key: pod, operator: NotIn, values: [p{number}]}}]}}, ").unwrap();
+        all
+    });
+    let text = policy_text("p", "all").replace("fromEntities: [all]", &format!("fromEndpoints: [{selectors}]"));
+    let selecting = resource("1", Body::Policy(proto::Policy { document: text }));
+    store.apply(vec![local("e", "10.0.0.1"), selecting, policy("q", "all")], false).await.unwrap();
+    let crowd = (0..20_000_u32).fold(String::new(), |mut all, number| {
+        let [_, _, high, low] = number.to_be_bytes();
+        write!(
+            all,
+            "apiVersion: portcullis.io/v1\nkind: Endpoint\nmetadata: {{name: e{number}, namespace: shop, labels: {{l: '{number}'}}}}\n\
+             spec: {{addresses: [10.1.{high}.{low}]}}\n---\n"
+        )
+        .unwrap();
+        all
+    });
+    std::fs::write(directory.path().join("crowd.yaml"), crowd).unwrap();
+    store.reload_files().await.unwrap();
+    assert_eq!(listed(&store, ResourceType::Endpoint).len(), 1);
+    let faults = || store.status().faults.join("\n").contains("the last update is not in force");
+    assert!(faults());
+    store.delete(vec![key(POLICY, "q")]).await.unwrap();
+    assert_eq!((listed(&store, POLICY), faults()), (vec!["p".to_owned()], true));
+    // The policy that makes the work goes, and they come by themselves.
+    store.delete(vec![key(POLICY, "p")]).await.unwrap();
+    assert_eq!((listed(&store, ResourceType::Endpoint).len(), faults()), (20_001, false));
+}

@@ -48,6 +48,8 @@ pub(crate) struct Done {
     pub(crate) results: Vec<ResourceResult>,
     /// What is in force is another now.
     pub(crate) changed: bool,
+    /// Something in force went, or was replaced: what did not fit before may fit now.
+    pub(crate) freed: bool,
     /// What is kept on disk is another now.
     pub(crate) dirty: BTreeSet<Kind>,
 }
@@ -196,7 +198,7 @@ fn commit(table: &mut Table, candidates: Vec<Candidate>, removals: Vec<Removal>)
     let mut done = Done::default();
     for key in removals.iter().filter_map(|removal| removal.gone.as_ref()) {
         if table.entries.remove(key).is_some_and(|entry| entry.good.is_some()) {
-            done.changed = true;
+            (done.changed, done.freed) = (true, true);
             done.dirty.insert(key.kind);
         }
     }
@@ -260,7 +262,25 @@ fn accept(table: &mut Table, candidate: Candidate, done: &mut Done) {
         done.dirty.insert(key.kind);
     }
     done.changed |= !is_same;
+    done.freed |= !is_same && entry.good.is_some();
     entry.good = candidate.good;
+}
+
+/// Reads again every policy that was left out because it did not fit. Whether there is any.
+pub(crate) fn read_left_out(table: &mut Table, language: Language<'_>) -> bool {
+    let mut any = false;
+    for entry in table.entries.values_mut() {
+        let Some(good) = entry.good.as_mut().filter(|good| good.left_out) else { continue };
+        let Some(proto::resource::Body::Policy(policy)) = &good.resource.body else { continue };
+        let read = crate::policy::read(&policy.document, &good.origin.as_str().into(), language);
+        let Some(policy) = read.policy else { continue };
+        good.body = Body::Policy(Arc::new(policy));
+        good.left_out = false;
+        good.warnings = read.problems.into_iter().map(Into::into).collect();
+        entry.rejected = None;
+        any = true;
+    }
+    any
 }
 
 /// Reads every policy again, because settings changed. What is refused now stays in force as it is, and says so.

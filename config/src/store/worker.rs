@@ -184,14 +184,19 @@ impl Worker {
                 }
             };
             all.changed |= done.changed;
+            all.freed |= done.freed;
             all.dirty.extend(done.dirty);
             waiting.push((reply, done.results));
         }
+        let owed = self.bounds_fault.is_some();
         let (snapshot, fitted) = if all.changed { self.fit(&before) } else { (None, Fitted::default()) };
         for (_, results) in &mut waiting {
             fitting::refuse(results, &fitted);
         }
-        let faults = self.bring_into_force(&all.dirty, snapshot);
+        let mut faults = self.bring_into_force(&all.dirty, snapshot);
+        if all.freed && fitted.nothing.is_none() {
+            faults = self.bring_back(owed).unwrap_or(faults);
+        }
         self.answer(waiting, &faults);
         closed
     }

@@ -8,12 +8,13 @@ use portcullis_rules::{
 
 use super::{Worker, language};
 use crate::{
+    node::Fault,
     problem::INVALID,
     proto::{self, Outcome, ResourceResult},
     store::{
         fit::{Compiler, Fitted},
         key::Key,
-        table::Table,
+        table::{Origin, Rejected, Table},
         update::{self, Done, Update},
     },
 };
@@ -43,12 +44,30 @@ impl Worker {
             tracing::error!("{fault}");
             fault
         });
-        self.tell_refused(&fitted);
+        self.tell_refused(&fitted, Some(before));
         (fitted.snapshot.take(), fitted)
     }
 
-    fn tell_refused(&self, fitted: &Fitted) {
-        for key in fitted.refused.keys() {
+    /// Takes up again what did not fit before, because something has gone: policies that were left out, and what files say
+    /// that was refused for it, or with all of an update (`owed`). Whoever pushed something that was refused has been told.
+    /// It is an update of its own: what went stays gone, whatever becomes of it. Gives its faults, if there was anything.
+    pub(super) fn bring_back(&mut self, owed: bool) -> Option<Vec<Fault>> {
+        let before = (self.table.clone(), self.settings);
+        let exhausts = |rejected: &Rejected| reason(&rejected.result) != INVALID && rejected.origin != Origin::Api;
+        let by_files = self.table.entries.values().filter_map(|entry| entry.rejected.as_deref()).any(exhausts);
+        let mut done = if by_files || owed { self.read_files() } else { Done::default() };
+        let effort = Effort::new(self.settings.bounds);
+        done.changed |= update::read_left_out(&mut self.table, language(&self.schemas, &self.settings, &effort));
+        if !done.changed {
+            return None;
+        }
+        let (snapshot, _) = self.fit(&before);
+        Some(self.bring_into_force(&done.dirty, snapshot))
+    }
+
+    fn tell_refused(&self, fitted: &Fitted, before: Option<&Table>) {
+        let known = |key: &Key| before.and_then(|before| before.good(key)).is_some_and(|good| good.left_out);
+        for key in fitted.refused.keys().filter(|key| !known(key)) {
             let rejected = self.table.entries.get(key).and_then(|entry| entry.rejected.as_ref());
             if let Some(rejected) = rejected {
                 self.tell_rejected(&rejected.result, rejected.origin.as_str());
@@ -65,7 +84,7 @@ impl Worker {
     /// Brings into force what there is at the start.
     pub(super) fn begin(&mut self, done: Done) {
         let fitted = self.compiler().fit_first(&mut self.table, self.revision + 1);
-        self.tell_refused(&fitted);
+        self.tell_refused(&fitted, None);
         self.bring_into_force(&done.dirty, fitted.snapshot);
     }
 }
