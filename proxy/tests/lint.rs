@@ -358,6 +358,38 @@ fn policies_that_disagree_on_how_to_say_no_are_found() {
 }
 
 #[test]
+fn policies_that_disagree_on_open_connections_are_found() {
+    let annotated = |name: &str, rest: &str, word: &str| {
+        policy(name, rest).replace(
+            "namespace: shop}",
+            &format!("namespace: shop, annotations: {{portcullis.io/open-connections: {word}}}}}"),
+        )
+    };
+    let (here, there) = ("ingress: [{fromEntities: [world]}]", "egress: [{toEntities: [world]}]");
+    let cluster = "ingress: [{fromEntities: [cluster]}]";
+    let keeps = annotated("a", here, "keep");
+    for (other, wanted) in [
+        (annotated("b", cluster, "cut"), Some("says cut")),
+        (policy("b", cluster), Some("says nothing")),
+        (annotated("b", cluster, "keep"), None),
+        (annotated("b", there, "cut"), None),
+        (annotated("b", cluster, "cut").replace("app: app", "app: other"), None),
+    ] {
+        let found = json(file(&format!("{keeps}---\n{other}")).path(), &["p.yaml"]);
+        let told = found.iter().find(|found| found["code"] == "PL206");
+        assert_eq!(told.is_some(), wanted.is_some(), "{other}: {found:#?}");
+        if let (Some(told), Some(wanted)) = (told, wanted) {
+            let message = told["message"].as_str().unwrap();
+            assert!(
+                message.contains(wanted) && message.contains("shop/b") && message.contains("`cut` wins"),
+                "{message}"
+            );
+            assert_eq!(told["field"], "metadata.annotations.portcullis.io/open-connections");
+        }
+    }
+}
+
+#[test]
 fn a_namespace_that_does_not_count_is_found() {
     let text = policy("p", "ingress: [{fromEntities: [world]}]")
         .replace("{app: app}", "{app: app, 'k8s:io.kubernetes.pod.namespace': other}");

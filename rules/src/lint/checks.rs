@@ -118,6 +118,9 @@ checks! {
     PL205 Warning "http-on-tls-port":
         "On this port clients speak TLS, which HTTP rules cannot read: every connection is refused."
         => "match the name with serverNames, or terminate TLS (terminatingTLS) in front of the rules";
+    PL206 Warning "open-connections-conflict":
+        "Policies for the same endpoints and direction disagree on open connections; `cut` wins, so none is kept."
+        => "write the same portcullis.io/open-connections on all of them, or remove this one";
     PL301 Warning "glob":
         "The value is a regular expression: `*` repeats what stands before it, and braces are no alternatives."
         => "write `.*` for anything and `[^/]+` for one segment, and (a|b) for alternatives";

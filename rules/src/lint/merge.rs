@@ -10,10 +10,14 @@ use crate::{
         name,
     },
     policy::{L7Rules, Policy, PortRef, PortSpec},
+    settings::OpenConnections,
 };
 
 /// Field of the annotation by which a policy says how to say no.
 const DENY_WITH: &str = "metadata.annotations.portcullis.io/deny-with";
+
+/// Field of the annotation by which a policy says what becomes of open connections.
+const OPEN_CONNECTIONS: &str = "metadata.annotations.portcullis.io/open-connections";
 
 /// Compares every element with the others that concern the same endpoints.
 pub(super) fn elements(elements: &[Element<'_>], policies: &[Arc<Policy>], report: &mut Report<'_>) {
@@ -37,6 +41,7 @@ pub(super) fn elements(elements: &[Element<'_>], policies: &[Arc<Policy>], repor
         }
     }
     all.answers(report);
+    all.open_connections(report);
 }
 
 struct All<'a> {
@@ -200,6 +205,31 @@ impl<'a> All<'a> {
                 report.add("PL204", element.policy, DENY_WITH, message).related =
                     Some((other.policy, DENY_WITH.to_owned()));
             }
+        }
+    }
+
+    /// Policies that keep what is open beside others for the same endpoints and direction that do not.
+    fn open_connections(&self, report: &mut Report<'_>) {
+        let mut told = HashSet::new();
+        let node = report.settings.open_connections;
+        let keeps = |element: &&Element<'_>| element.written.open_connections.unwrap_or(node) == OpenConnections::Keep;
+        for (number, element) in self.elements.iter().enumerate() {
+            if element.written.open_connections != Some(OpenConnections::Keep) || told.contains(&element.policy) {
+                continue;
+            }
+            let Some(other) = self.kin.all(number).map(|other| &self.elements[other]).find(|other| !keeps(other))
+            else {
+                continue;
+            };
+            told.insert(element.policy);
+            let whose = match other.written.open_connections {
+                Some(_) => "says cut",
+                None => "says nothing, so it has the node's word, which is cut",
+            };
+            let by = name(&self.policies[other.policy]);
+            let message = format!("{by} speaks of the same endpoints and direction and {whose}; `cut` wins");
+            report.add("PL206", element.policy, OPEN_CONNECTIONS, message).related =
+                Some((other.policy, other.path.clone()));
         }
     }
 }
