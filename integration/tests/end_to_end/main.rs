@@ -4,6 +4,7 @@
 
 mod bounds;
 mod changes;
+mod churn;
 mod clients;
 mod demonstration;
 mod entities;
