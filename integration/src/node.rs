@@ -215,8 +215,17 @@ impl Node {
     /// # Errors
     /// It does not get ready.
     pub fn start_again_with(&mut self, more: &[&str]) -> Result<()> {
-        self.process = start(&self.site, &self.before, &self.binary, &self.settings, more)?;
+        self.begin_again(more)?;
         self.wait_until_ready()
+    }
+
+    /// Begins to start it again and waits for nothing.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn begin_again(&mut self, more: &[&str]) -> Result<()> {
+        self.process = start(&self.site, &self.before, &self.binary, &self.settings, more)?;
+        Ok(())
     }
 
     /// Takes away what a stopped node has left.

@@ -3,6 +3,7 @@
 use std::{
     sync::atomic::{AtomicBool, Ordering},
     thread,
+    time::Duration,
 };
 
 use portcullis_integration::{
@@ -53,6 +54,53 @@ fn a_killed_node_means_refused_for_steered_flows_and_a_restart_recovers() {
         assert_eq!(curl(&scene.client, &[], &scene.url(v6, "/uuid")).unwrap().exit, RESET, "policies were kept");
     }
     assert_eq!(scene.httpbin.arrived("/uuid"), 0);
+}
+
+/// What is there of a node that has stopped: rules and routes of a pod, pins, sockets.
+fn left(scene: &Scene) -> String {
+    let node = scene.lab.node();
+    let bpffs = scene.lab.bpffs().display().to_string();
+    let pins = node.run(&["find", &bpffs]).unwrap().ok().unwrap().stdout;
+    let mut pins: Vec<&str> = pins.lines().collect();
+    pins.sort_unstable();
+    let directory = node.directory().display().to_string();
+    let sockets = node.run(&["find", &directory, "-type", "s"]).unwrap().ok().unwrap().stdout;
+    format!("{}\n{}\n{sockets}", state(&scene.app), pins.join("\n"))
+}
+
+/// The signal comes at many moments of a start: before anything is made, in between, and when it serves.
+#[test]
+fn a_start_that_is_told_to_stop_leaves_what_a_stop_leaves_and_opens_nothing() {
+    if !able() {
+        return;
+    }
+    let mut scene = Scene::new();
+    scene.apply(&[ingress(&json!([{ "path": "/get" }]))]);
+    assert_eq!(scene.node.stop().unwrap(), Some(0));
+    let before = left(&scene);
+    let (mut killed, mut ended) = (0, 0);
+    for moment in 0..30 {
+        let told = scene.node.process.log().len();
+        scene.node.begin_again(&[]).unwrap();
+        thread::park_timeout(Duration::from_millis(20 * moment));
+        let code = scene.node.stop().unwrap();
+        // What it said before is in the same file.
+        let log = scene.node.process.log().split_off(told);
+        match code {
+            Some(0) => ended += 1,
+            // The program had not begun: it says so as soon as it has, and before it makes anything.
+            None if !log.contains("starting") => killed += 1,
+            other => panic!("after {} ms it ended with {other:?}:\n{log}", 20 * moment),
+        }
+        assert_eq!(left(&scene), before, "after {} ms", 20 * moment);
+        for path in ["/get", "/uuid"] {
+            assert_eq!(curl(&scene.other, &[], &scene.url(false, path)).unwrap().exit, REFUSED);
+        }
+    }
+    assert!(ended > 5, "{killed} ended before they had begun, {ended} in order");
+    scene.node.start_again().unwrap();
+    assert_eq!(curl(&scene.client, &[], &scene.url(false, "/get")).unwrap().status, 200);
+    assert_eq!(curl(&scene.client, &[], &scene.url(false, "/uuid")).unwrap().exit, RESET);
 }
 
 #[test]

@@ -37,8 +37,7 @@ const LAST_CALLS: Duration = Duration::from_secs(3);
 ///
 /// # Errors
 /// Something of ours could not be removed.
-pub async fn live(node: Node, arguments: &RunArguments) -> Result<(), Failure> {
-    let mut signals = Signals::new().map_err(Failure::internal)?;
+pub async fn live(node: Node, arguments: &RunArguments, mut signals: Signals) -> Result<(), Failure> {
     let (stop, stopped) = watch::channel(false);
     let Node {
         store,
@@ -176,14 +175,19 @@ enum Heard {
     Stop,
 }
 
-struct Signals {
+/// The signals that say what is to be done. Those that come while nobody listens wait.
+pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
 }
 
 impl Signals {
-    fn new() -> std::io::Result<Self> {
+    /// From now on no signal of these ends the process by itself.
+    ///
+    /// # Errors
+    /// They cannot be heard.
+    pub fn new() -> std::io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
@@ -201,5 +205,24 @@ impl Signals {
 
     async fn stop_now(&mut self) {
         while self.next().await != Heard::Stop {}
+    }
+
+    /// Whether a signal has said stop by now. One that said that settings are to be read again is not kept.
+    pub async fn said_stop(&mut self) -> bool {
+        tokio::select! {
+            biased;
+            () = self.stop_now() => true,
+            () = tokio::task::yield_now() => false,
+        }
+    }
+
+    /// Ends the process as a crash would, when it is told to stop for the second time.
+    pub async fn end_at_once(mut self) {
+        for _ in 0..2 {
+            self.stop_now().await;
+        }
+        tracing::warn!("stopping at once, before the start is over");
+        // Nothing of the kernel's is lost: what policy wants steered is refused until the next start.
+        let _ = nix::sys::signal::raise(nix::sys::signal::Signal::SIGKILL);
     }
 }

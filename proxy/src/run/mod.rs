@@ -26,6 +26,7 @@ pub mod system;
 pub mod teacher;
 pub mod verdicts;
 
+use self::life::Signals;
 use crate::{
     cli::{
         arguments::RunArguments,
@@ -42,9 +43,6 @@ const CONTROL_THREADS: usize = 2;
 /// # Errors
 /// The settings are wrong, or something that the node needs is not to be had.
 pub fn command(arguments: RunArguments) -> Result<(), Failure> {
-    let settings = settings::read(&arguments)?;
-    let levels = logging::start(&arguments.log_level, arguments.log_format)?;
-    be_root()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(CONTROL_THREADS)
         .thread_name("control")
@@ -52,8 +50,18 @@ pub fn command(arguments: RunArguments) -> Result<(), Failure> {
         .build()
         .map_err(Failure::internal)?;
     runtime.block_on(async {
+        // First of all: a start that a signal cuts off would leave half of it. It is ended when it is over, in order.
+        let mut signals = Signals::new().map_err(Failure::internal)?;
+        let impatience = tokio::spawn(Signals::new().map_err(Failure::internal)?.end_at_once());
+        let settings = settings::read(&arguments)?;
+        let levels = logging::start(&arguments.log_level, arguments.log_format)?;
+        be_root()?;
+        if signals.said_stop().await {
+            return Ok(());
+        }
         let node = start::start(&arguments, settings, levels).await?;
-        life::live(node, &arguments).await
+        impatience.abort();
+        life::live(node, &arguments, signals).await
     })
 }
 
