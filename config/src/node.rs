@@ -1,6 +1,6 @@
 //! The contracts with whoever runs the node: what it is handed, and what it tells.
 
-use std::{path::PathBuf, pin::Pin, sync::Arc};
+use std::{net::IpAddr, path::PathBuf, pin::Pin, sync::Arc};
 
 use portcullis_rules::{
     snapshot::Snapshot,
@@ -58,6 +58,11 @@ pub trait Sink: Send + 'static {
         Vec::new()
     }
 
+    /// The node's own addresses: asked before each compilation.
+    fn node_addresses(&mut self) -> Vec<IpAddr> {
+        Vec::new()
+    }
+
     /// Called by the store in order, one call at a time, off the data path; it may block. `revision` grows by one with
     /// each call of one process. Tells which endpoints could not be steered; everything else is in force on return.
     fn apply(&mut self, revision: u64, snapshot: Arc<Snapshot>, locals: &[LocalEndpoint]) -> Vec<Fault>;
@@ -75,6 +80,11 @@ pub trait Node: Send + Sync + 'static {
     /// Where the packets of an endpoint are judged: `outside` of its namespace, `inside` only, `off`.
     fn packets(&self, _endpoint: EndpointId) -> String {
         String::new()
+    }
+
+    /// Ranges that no name opens.
+    fn never_open(&self) -> Vec<String> {
+        Vec::new()
     }
 
     /// Verdicts from now on. The stream is bounded: `Verdict.lost` counts what a slow reader missed.

@@ -97,6 +97,10 @@ impl Running for Nowhere {
         Box::pin(tokio_stream::empty())
     }
 
+    fn never_open(&self) -> Vec<String> {
+        vec!["198.51.100.0/24".to_owned()]
+    }
+
     fn rejected(&self, _: &'static str, _: &'static str) {}
 }
 
@@ -222,6 +226,23 @@ async fn the_nodes_own_settings_count_and_flags_go_before_them() {
     let (code, _, err) = node.ask(nobody, &[]).await;
     assert!(code == 1 && err.contains("no endpoint there has these labels"), "{err}");
     assert_eq!(node.ask(nobody, &["--enforcement", "default"]).await.0, 0);
+}
+
+/// A node does not learn these, so nothing that it tells has them.
+#[tokio::test]
+async fn an_address_that_no_name_opens_is_denied_for_that_and_the_setting_is_named() {
+    let node = Node::start(Settings { extended_ip_protocols: true, ..Settings::default() }).await;
+    let to = |peer: &str| format!("--direction egress --endpoint app=client --peer {peer} --port 443/TCP");
+    let near = |told: &Value| told["near"].to_string();
+    for (peer, wanted) in [
+        ("198.51.100.7", "fqdn.neverOpen"),
+        ("64:ff9b::c633:6407", "fqdn.neverOpen"),
+        ("127.0.0.1", "fqdn.neverOpen"),
+        ("203.0.113.8", "it selects other peers"),
+    ] {
+        let (code, told) = node.json(&to(peer), &[]).await;
+        assert!(code == 1 && near(&told).contains(wanted), "{peer}: {told}");
+    }
 }
 
 #[tokio::test]

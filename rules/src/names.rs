@@ -1,4 +1,6 @@
-//! DNS names and patterns of names (cilium pkg/fqdn/matchpattern, pkg/fqdn/dns).
+//! DNS names and patterns of names (cilium pkg/fqdn/matchpattern, pkg/fqdn/dns), and addresses that none opens.
+
+use std::net::{IpAddr, Ipv4Addr};
 
 /// Longest name or pattern.
 pub const LONGEST: usize = 255;
@@ -136,6 +138,30 @@ fn glob(pattern: &[u8], name: &[u8]) -> bool {
         }
     }
     pattern[wanted..].iter().all(|byte| *byte == b'*')
+}
+
+/// Whether no name opens an address: one of `also`, or one that is always meant (loopback, multicast, broadcast, `0.0.0.0/8`
+/// and `::`). One that stands for an IPv4 address fares as that does (RFC 6052 §2.1).
+pub fn never_opens(address: IpAddr, also: impl Fn(IpAddr) -> bool) -> bool {
+    let address = address.to_canonical();
+    let inside = translated(address).map(IpAddr::from);
+    [Some(address), inside].into_iter().flatten().any(|address| is_nobodys(address) || also(address))
+}
+
+/// Loopback, multicast, broadcast, the unspecified address, and all of 0.0.0.0/8, which means this host (RFC 6890 §2.2.2).
+fn is_nobodys(address: IpAddr) -> bool {
+    let v4 = |address: Ipv4Addr| address.is_broadcast() || address.octets()[0] == 0;
+    address.is_loopback()
+        || address.is_multicast()
+        || address.is_unspecified()
+        || matches!(address, IpAddr::V4(address) if v4(address))
+}
+
+/// The IPv4 address that an address of the prefix 64:ff9b::/96 stands for.
+fn translated(address: IpAddr) -> Option<Ipv4Addr> {
+    let IpAddr::V6(address) = address else { return None };
+    let [0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0, a, b, c, d] = address.octets() else { return None };
+    Some(Ipv4Addr::new(a, b, c, d))
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use crate::{
         peers::{Peers, Resolver, Who, names_nobody},
     },
     explain::{Near, Question},
+    names::never_opens,
     policy::{Entry, Policy, PortRef, PortRule, Rule},
     verdict::RuleInfo,
     world::{Direction, Endpoint, ResolvedName, Transport, World},
@@ -87,7 +88,12 @@ impl Look<'_> {
         if peers.contains(self.who) || self.is_named(&peers) {
             return None;
         }
-        if entry.fqdns.as_ref().is_some_and(|names| !names.is_empty()) && !self.knows_names(&peers) {
+        let by_name = entry.fqdns.as_ref().is_some_and(|names| !names.is_empty());
+        let ranges = &self.world.never_open;
+        if by_name && never_opens(self.question.peer, |address| ranges.iter().any(|range| range.contains(&address))) {
+            return Some("no name opens this address, whatever answers say (fqdn.neverOpen)".to_owned());
+        }
+        if by_name && !self.knows_names(&peers) {
             return Some("no address is known for its names".to_owned());
         }
         let outside = matches!(self.who, Who::Unknown(_));
@@ -134,7 +140,7 @@ impl Look<'_> {
         let rules = entry.ports.as_deref().unwrap_or_default();
         let fits = rules.is_empty() || rules.iter().any(|rule| self.port(rule).is_none());
         if fits && entry.icmps.is_none() {
-            let why = "its names have this address by answers of servers that no DNS rule of the endpoint names";
+            let why = "its names have this address by answers of servers that no DNS rule of the endpoint names (fqdn.serverMustAgree)";
             self.tell(policy, path, why.to_owned());
         }
     }

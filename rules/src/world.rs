@@ -4,7 +4,9 @@ use std::{net::IpAddr, sync::Arc};
 
 use ipnet::IpNet;
 
-use crate::{labels::Labels, pattern::Patterns, policy::Policy, schema::Schema, settings::Settings};
+use crate::{
+    labels::Labels, names::never_opens, pattern::Patterns, policy::Policy, schema::Schema, settings::Settings,
+};
 
 /// Number of a local endpoint: its key in the kernel's maps. Never 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -240,4 +242,22 @@ pub struct World {
     pub naming: Option<&'static Schema>,
     /// Regular expressions that are compiled already.
     pub patterns: Patterns,
+    /// Addresses of the node itself, whether or not an endpoint with the label `reserved:host` has them. They are let in as
+    /// that is ([`Settings::allow_localhost`]); those of known endpoints are theirs.
+    pub node_addresses: Vec<IpAddr>,
+    /// Ranges that are not learnt from answers, for whoever explains ([`never_opens`](crate::names::never_opens)).
+    pub never_open: Vec<IpNet>,
+}
+
+impl World {
+    /// Takes the addresses that no name opens away from the names that were resolved: a node does not learn them.
+    pub fn forget_never_open(&mut self) {
+        let ranges = &self.never_open;
+        let opens =
+            |address: &IpAddr| !never_opens(*address, |address| ranges.iter().any(|range| range.contains(&address)));
+        for name in &mut self.names {
+            name.addresses.retain(opens);
+            name.learnt.retain(|(address, _)| opens(address));
+        }
+    }
 }

@@ -261,6 +261,44 @@ fn the_node_itself_is_let_in() {
     assert_enters(&town(vec![policy("default/p", vec![denies])]), &[("host", "22", "deny")]);
 }
 
+/// Nobody has declared the node: what is known are its addresses.
+#[test]
+fn the_node_is_let_in_by_its_addresses_alone() {
+    let at_home = |entries: Vec<Entry>, denies: Option<Vec<Entry>>| {
+        let rule = Rule { ingress_deny: denies, ..ingress("app=server", entries) };
+        let mut world = town(vec![policy("default/p", vec![rule])]);
+        world.endpoints.retain(|endpoint| !endpoint.labels.has_reserved("host"));
+        // The second one is the client's.
+        world.node_addresses = ["192.0.2.1", "10.0.0.2", "fd00::9:1"].map(kit::ip).into();
+        world
+    };
+    let judged = || vec![peers(&["app=client"]).http("80", vec![allow("GET", "/a")])];
+    let world = at_home(judged(), None);
+    let flow = enters(&world, "192.0.2.1", "22");
+    assert_eq!((word(&flow), flow.reason), ("allow", Reason::LocalHost));
+    let all = [("192.0.2.1", "80", "allow"), ("fd00::9:1", "22", "allow"), ("192.0.2.2", "80", "deny")];
+    assert_enters(&world, &all);
+    assert_enters(&world, &[("10.0.0.2", "80", "judge"), ("10.0.0.2", "22", "deny")]);
+    // What denies the node, or its range, denies it.
+    for denied in [entities(&[Entity::Host]), peers(&["reserved:host="]), cidrs(&["192.0.2.0/24"])] {
+        assert_enters(
+            &at_home(judged(), Some(vec![denied])),
+            &[("192.0.2.1", "22", "deny"), ("192.0.2.1", "80", "deny")],
+        );
+    }
+    // The kernel is told of it, too.
+    let snapshot = Snapshot::compile(&world, 1);
+    let table = snapshot.steering(EndpointId(1));
+    assert!(format!("{table:?}").contains("192.0.2.1/32"), "{table:?}");
+    // To the node goes what ranges allow, as before.
+    let mut out = at_home(Vec::new(), None);
+    out.policies = vec![policy("default/p", vec![egress("app=server", vec![cidrs(&["192.0.2.0/24"])])]).into()];
+    assert_eq!(word(&leaves(&out, "192.0.2.1", "80")), "allow");
+    let mut closed = at_home(judged(), None);
+    closed.settings.allow_localhost = false;
+    assert_enters(&closed, &[("192.0.2.1", "22", "deny")]);
+}
+
 #[test]
 fn an_endpoint_reaches_itself() {
     let world = server(vec![anybody()]);

@@ -45,6 +45,8 @@ pub(crate) fn rules_to_proto(settings: &Settings) -> proto::RuleSettings {
         http_upgrades: upgrades_name(upgrades).to_owned(),
         open_connections: open_connections_name(open_connections).to_owned(),
         dns_deny_with: names.map_or("", |(word, _)| word).to_owned(),
+        never_open: Vec::new(),
+        node_addresses: Vec::new(),
     }
 }
 

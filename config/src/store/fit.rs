@@ -1,6 +1,6 @@
 //! What does not fit into the bounds of a compilation is left out before anything is kept or in force.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use portcullis_rules::{
     bounds::{Overrun, Resource, Scale},
@@ -32,6 +32,8 @@ pub(crate) struct Compiler {
     pub(crate) settings: Settings,
     pub(crate) naming: Option<&'static Schema>,
     pub(crate) names: Vec<ResolvedName>,
+    /// The node's own addresses.
+    pub(crate) node_addresses: Vec<IpAddr>,
     /// Regular expressions that are compiled already.
     pub(crate) patterns: Patterns,
 }
@@ -130,7 +132,8 @@ impl Compiler {
 
     fn world(&self, table: &Table) -> World {
         let (naming, names, patterns) = (self.naming, self.names.clone(), self.patterns.clone());
-        World { naming, names, patterns, ..table.world(self.settings) }
+        let node_addresses = self.node_addresses.clone();
+        World { naming, names, patterns, node_addresses, ..table.world(self.settings) }
     }
 
     fn compile(&self, table: &Table, revision: u64) -> Result<Snapshot, Overrun> {

@@ -14,7 +14,7 @@ mod update;
 mod watch;
 mod worker;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{net::IpAddr, path::PathBuf, sync::Arc};
 
 use arc_swap::ArcSwap;
 use incoming::Incoming;
@@ -95,6 +95,8 @@ struct View {
     settings: Settings,
     /// For people: files that cannot be read, state that cannot be kept.
     faults: Vec<String>,
+    /// The node's own addresses.
+    node_addresses: Vec<IpAddr>,
 }
 
 /// The store of resources. Clones are the same store.
@@ -176,6 +178,14 @@ impl Store {
         self.ask(|reply| Job::Files { reply: Some(reply) }).await
     }
 
+    /// Compiles everything anew if the node has other addresses than before.
+    ///
+    /// # Errors
+    /// The store has stopped.
+    pub async fn moved(&self) -> Result<Applied, StoreError> {
+        self.ask(|reply| Job::Moved { reply }).await
+    }
+
     /// Takes other settings and other paths of resources, and reads the files again.
     ///
     /// # Errors
@@ -206,7 +216,11 @@ impl Store {
         proto::ListResponse {
             resources: view.table.list(Kind::from_proto(kind), &*self.node),
             revision: view.revision,
-            settings: Some(rules_to_proto(&view.settings)),
+            settings: Some(proto::RuleSettings {
+                never_open: self.node.never_open(),
+                node_addresses: view.node_addresses.iter().map(ToString::to_string).collect(),
+                ..rules_to_proto(&view.settings)
+            }),
         }
     }
 
@@ -228,7 +242,8 @@ impl Store {
         status.secrets = counts.secrets;
         status.rejected = counts.rejected;
         status.faults.extend(view.faults.iter().cloned());
-        status.notes.extend(unbound::notes(&view.table, view.settings.allow_localhost));
+        let unknown = view.settings.allow_localhost && view.node_addresses.is_empty();
+        status.notes.extend(unbound::notes(&view.table, unknown));
         status
     }
 

@@ -6,6 +6,7 @@ mod restore;
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
+    net::IpAddr,
     path::PathBuf,
     sync::Arc,
     time::Duration,
@@ -46,6 +47,7 @@ const DEBOUNCE: Duration = Duration::from_millis(100);
 pub(crate) enum Job {
     Update { update: Update, dry_run: bool, reply: oneshot::Sender<Applied> },
     Files { reply: Option<oneshot::Sender<Applied>> },
+    Moved { reply: oneshot::Sender<Applied> },
     Reconfigure { settings: Settings, resources: Vec<PathBuf>, reply: oneshot::Sender<Applied> },
     Close { reply: oneshot::Sender<()> },
 }
@@ -76,6 +78,8 @@ pub(crate) struct Worker {
     notes: Vec<String>,
     /// Regular expressions that are compiled already.
     patterns: Patterns,
+    /// The node's own addresses, as they were compiled last.
+    node_addresses: Vec<IpAddr>,
 }
 
 /// One answer that waits for what it tells to be in force.
@@ -86,7 +90,8 @@ impl Worker {
     pub(crate) fn open(options: StoreOptions, sink: Box<dyn Sink>, node: Arc<dyn Node>) -> Result<Self, OpenError> {
         let StoreOptions { state_directory, resources, settings, schemas } = options;
         let disk = Disk::open(&state_directory).map_err(|source| OpenError::State { path: state_directory, source })?;
-        let view = View { table: Arc::default(), revision: 0, settings, faults: Vec::new() };
+        let view =
+            View { table: Arc::default(), revision: 0, settings, faults: Vec::new(), node_addresses: Vec::new() };
         let mut worker = Self {
             paths: absolute(resources),
             settings,
@@ -107,6 +112,7 @@ impl Worker {
             unbound: Warnings::new(),
             notes: Vec::new(),
             patterns: Patterns::default(),
+            node_addresses: Vec::new(),
         };
         worker.restore();
         let mut done = worker.read_files();
@@ -177,6 +183,10 @@ impl Worker {
                 }
                 Job::Update { update, reply, .. } => (Some(reply), self.update(update)),
                 Job::Files { reply } => (reply, self.read_files()),
+                Job::Moved { reply } => {
+                    let changed = self.node_addresses != self.sink.node_addresses();
+                    (Some(reply), Done { changed, ..Done::default() })
+                }
                 Job::Reconfigure { settings, resources, reply } => (Some(reply), self.reconfigure(settings, resources)),
                 Job::Close { reply } => {
                     closed = Some(reply);
@@ -333,6 +343,7 @@ impl Worker {
             revision: self.revision,
             settings: self.settings,
             faults: faults_shown.cloned().collect(),
+            node_addresses: self.node_addresses.clone(),
         }));
         faults
     }
@@ -346,7 +357,7 @@ impl Worker {
         self.reference_faults = missing;
         let before = std::mem::replace(&mut self.unbound, unbound::all(&self.table));
         unbound::log_new(&self.unbound, &before);
-        let notes = unbound::notes(&self.table, self.settings.allow_localhost);
+        let notes = unbound::notes(&self.table, self.settings.allow_localhost && self.node_addresses.is_empty());
         for note in notes.iter().filter(|note| !self.notes.contains(note)) {
             tracing::warn!("{note}");
         }

@@ -6,6 +6,7 @@ use portcullis_integration::{
     Process, Site,
     curl::{REFUSED, RESET, curl},
     documents::policy,
+    wait,
 };
 use serde_json::json;
 
@@ -20,6 +21,55 @@ fn serve(site: &Site, port: u16) -> Process {
         .unwrap();
     site.wait_for_port(SocketAddr::new(HOST[0].parse().unwrap(), port), &mut server).unwrap();
     server
+}
+
+/// Probes of a kubelet come from the node, which nobody has declared.
+#[test]
+fn the_node_reaches_its_pods_under_policy_without_being_declared() {
+    if !able() {
+        return;
+    }
+    let scene = Scene::new();
+    let spec = |deny: &serde_json::Value| {
+        json!({
+            "endpointSelector": { "matchLabels": { "app": "app" } },
+            "ingress": [{
+                "fromEndpoints": [{ "matchLabels": { "app": "client" } }],
+                "toPorts": [{ "ports": [{ "port": "80", "protocol": "TCP" }], "rules": { "http": [{ "path": "/get" }] } }],
+            }],
+            "ingressDeny": deny,
+        })
+    };
+    scene.apply(&[policy(SHOP, "app", &spec(&json!([])))]);
+    let node = scene.lab.node();
+    for v6 in [false, true] {
+        for path in ["/get", "/uuid"] {
+            assert_eq!(curl(node, &[], &scene.url(v6, path)).unwrap().status, 200, "{path}");
+        }
+        assert_eq!(curl(&scene.client, &[], &scene.url(v6, "/uuid")).unwrap().exit, RESET);
+        assert_eq!(curl(&scene.other, &[], &scene.url(v6, "/get")).unwrap().exit, REFUSED);
+    }
+    assert!(!scene.node.status().unwrap()["notes"].to_string().contains("allowLocalhost"));
+    // An address that the node gets later is its own within a second or two.
+    node.run(&["ip", "addr", "add", "198.18.77.7/32", "dev", "lo"]).unwrap().ok().unwrap();
+    let by_it = || curl(node, &["--interface", "198.18.77.7"], &scene.url(false, "/get"));
+    wait::until(
+        "the new address to be the node's",
+        || scene.node.process.log(),
+        || Ok((by_it()?.status == 200).then_some(())),
+    )
+    .unwrap();
+    // What denies the node denies it, and a setting says that it is nobody.
+    scene.apply(&[policy(SHOP, "app", &spec(&json!([{ "fromEntities": ["host"] }])))]);
+    assert_eq!(curl(node, &[], &scene.url(false, "/get")).unwrap().exit, REFUSED);
+    assert_eq!(curl(&scene.client, &[], &scene.url(false, "/get")).unwrap().status, 200);
+    scene.apply(&[policy(SHOP, "app", &spec(&json!([])))]);
+    assert_eq!(by_it().unwrap().status, 200);
+    scene
+        .node
+        .reload(&json!({ "allowLocalhost": false, "denyWith": "respond" }), "denyWith", &json!("respond"))
+        .unwrap();
+    assert_eq!(curl(node, &[], &scene.url(false, "/get")).unwrap().exit, REFUSED);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Brings what the store accepts into force, and looks after it while the node runs.
 
 use std::{
+    net::IpAddr,
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -14,6 +15,7 @@ use portcullis_rules::{
 
 use crate::run::{
     cgroups::Above,
+    home,
     lessons::Lessons,
     node::Running,
     plane::{Machine, Workers},
@@ -109,6 +111,10 @@ impl Force {
 impl Sink for Force {
     fn names(&mut self) -> Vec<ResolvedName> {
         self.lessons.names()
+    }
+
+    fn node_addresses(&mut self) -> Vec<IpAddr> {
+        home::addresses()
     }
 
     fn apply(&mut self, revision: u64, snapshot: Arc<Snapshot>, locals: &[LocalEndpoint]) -> Vec<Fault> {

@@ -19,7 +19,7 @@ use crate::{
         arguments::RunArguments,
         exit::{Exit, Failure},
     },
-    run::{force::Force, notify, refusals, selfcheck, settings, start::Node, steering::Steering},
+    run::{force::Force, home, notify, refusals, selfcheck, settings, start::Node, steering::Steering},
 };
 
 /// How often namespaces that came and went, and steps that failed, are looked after.
@@ -52,10 +52,12 @@ pub async fn live(node: Node, arguments: &RunArguments, mut signals: Signals) ->
         teacher,
         answer,
     } = node;
-    let mut tasks: Vec<JoinHandle<()>> = Vec::new();
-    tasks.push(tokio::spawn(refusals::follow(refusals, telemetry, force.clone())));
-    tasks.push(tokio::spawn(tend(force.clone())));
-    tasks.push(tokio::spawn(selfcheck::run(force.clone(), running.clone(), answer)));
+    let mut tasks: Vec<JoinHandle<()>> = vec![
+        tokio::spawn(refusals::follow(refusals, telemetry, force.clone())),
+        tokio::spawn(tend(force.clone())),
+        tokio::spawn(home::follow(store.clone())),
+        tokio::spawn(selfcheck::run(force.clone(), running.clone(), answer)),
+    ];
     let (admin, listeners) = admin;
     for listener in listeners {
         tasks.push(spawn(admin::serve(listener, Arc::clone(&admin), stopped.clone()), "admin endpoints"));

@@ -5,6 +5,7 @@ pub mod dump;
 pub mod fault;
 pub mod followers;
 pub mod force;
+pub mod home;
 pub mod lessons;
 pub mod life;
 pub mod logging;

@@ -17,7 +17,7 @@ use crate::{
         metrics::{Metrics, RejectedLabels},
     },
     cli::arguments::VERSION,
-    run::{fault::Report, names::Names, notify, steering::Steering, verdicts},
+    run::{fault::Report, names::Names, notify, steering::Steering, teacher::Pupil, verdicts},
 };
 
 /// What is known of the running node beside its resources.
@@ -28,6 +28,7 @@ pub struct Running {
     telemetry: Arc<Telemetry>,
     metrics: Metrics,
     names: Names<Steering>,
+    pupil: Arc<Pupil>,
     health: Arc<Health>,
     report: Mutex<Report>,
     guards: Mutex<BTreeMap<EndpointId, Guard>>,
@@ -42,6 +43,7 @@ impl Running {
         telemetry: Arc<Telemetry>,
         metrics: Metrics,
         names: Names<Steering>,
+        pupil: Arc<Pupil>,
         health: Arc<Health>,
     ) -> Self {
         let started = Instant::now();
@@ -52,6 +54,7 @@ impl Running {
             telemetry,
             metrics,
             names,
+            pupil,
             health,
             report: Mutex::default(),
             guards: Mutex::default(),
@@ -130,6 +133,10 @@ impl Node for Running {
             Guard::Outside => "outside",
         }
         .into()
+    }
+
+    fn never_open(&self) -> Vec<String> {
+        self.pupil.never_open().iter().map(ToString::to_string).collect()
     }
 
     fn watch(&self, request: proto::WatchRequest) -> Verdicts {

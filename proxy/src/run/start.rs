@@ -91,7 +91,8 @@ pub async fn start(arguments: &RunArguments, settings: Settings, levels: Levels)
     let workers = options.workers;
     let legs = Arc::new(KernelLegs(redirect.legs()));
     let (pupil, desk) = Teacher::school(settings.never_open.clone());
-    let plane = DataPlane::start(options, legs, Some(pupil), Arc::clone(&telemetry)).map_err(Failure::internal)?;
+    let plane =
+        DataPlane::start(options, legs, Some(pupil.clone()), Arc::clone(&telemetry)).map_err(Failure::internal)?;
 
     let metrics = Metrics::default();
     let (book, memory) = Memory::open(&settings.state_directory, settings.fqdn).map_err(|error| {
@@ -102,7 +103,7 @@ pub async fn start(arguments: &RunArguments, settings: Settings, levels: Levels)
     let known = Names(lessons.clone());
     let health = Arc::new(Health::default());
     let fate = settings.on_proxy_down.as_str();
-    let running = Running::new(workers, fate, Arc::clone(&telemetry), metrics, known, Arc::clone(&health));
+    let running = Running::new(workers, fate, Arc::clone(&telemetry), metrics, known, pupil, Arc::clone(&health));
     let running = Arc::new(running);
     let names = running.metrics().names.clone();
     let teacher = desk.begin(lessons.clone(), memory, names).map_err(Failure::internal)?;

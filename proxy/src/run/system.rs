@@ -1,7 +1,9 @@
 //! What the process asks of the machine: open files, threads, and a lock that says who runs here.
 
 use std::{
+    collections::BTreeSet,
     fs, io,
+    net::IpAddr,
     num::NonZeroUsize,
     os::unix::{
         fs::{OpenOptionsExt, PermissionsExt, chown},
@@ -13,6 +15,7 @@ use std::{
 
 use nix::{
     fcntl::{Flock, FlockArg},
+    ifaddrs::getifaddrs,
     sys::{
         resource::{Resource, getrlimit, rlim_t, setrlimit},
         stat::{Mode, umask},
@@ -150,6 +153,19 @@ fn unusable(path: &Path, error: &io::Error) -> Failure {
         _ => "name another socket with --socket or --admin-address (api.socket, admin.address in the settings)",
     };
     Failure::new(Exit::Failed, format!("cannot use {}: {error}", path.display()), remedy)
+}
+
+/// The addresses of the network namespace of this thread, which is the node's.
+///
+/// # Errors
+/// They cannot be listed.
+pub fn own_addresses() -> io::Result<BTreeSet<IpAddr>> {
+    Ok(getifaddrs()?.filter_map(|interface| own(interface.address?)).collect())
+}
+
+fn own(address: nix::sys::socket::SockaddrStorage) -> Option<IpAddr> {
+    let v4 = address.as_sockaddr_in().map(|address| IpAddr::V4(address.ip()));
+    v4.or_else(|| address.as_sockaddr_in6().map(|address| IpAddr::V6(address.ip())))
 }
 
 #[cfg(test)]

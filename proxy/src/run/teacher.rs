@@ -26,6 +26,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use ipnet::IpNet;
 use portcullis_codecs::lesson::Lesson;
 use portcullis_config::settings::NeverOpen;
 use portcullis_listeners::{Names, Ticket};
@@ -139,6 +140,12 @@ impl Pupil {
             *self.counts.refused.lock().unwrap_or_else(PoisonError::into_inner).entry(owner).or_default() += 1;
         }
         told
+    }
+
+    /// Ranges that no name opens, but for those that none ever does.
+    #[must_use]
+    pub fn never_open(&self) -> Vec<IpNet> {
+        self.never.told()
     }
 
     /// Whether the kernel may lack what the snapshot says; before anybody teaches, it does.

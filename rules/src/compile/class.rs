@@ -201,6 +201,8 @@ pub(crate) struct Classes {
     pub(crate) decider: Decider,
     /// The identities of the node itself.
     hosts: Vec<Identity>,
+    /// Addresses of the node that no endpoint has.
+    node: Vec<IpNet>,
     /// How many identities there are.
     identities: usize,
     meter: Arc<Meter>,
@@ -211,11 +213,11 @@ impl Classes {
     pub(crate) fn new(
         grants: Arc<[Grant]>,
         decider: Decider,
-        hosts: Vec<Identity>,
+        (hosts, node): (Vec<Identity>, Vec<IpNet>),
         identities: usize,
         meter: Arc<Meter>,
     ) -> Self {
-        Self { grants, decider, hosts, identities, meter, classes: HashMap::new() }
+        Self { grants, decider, hosts, node, identities, meter, classes: HashMap::new() }
     }
 
     pub(crate) fn get(&mut self, key: ClassKey) -> Arc<Class> {
@@ -231,22 +233,33 @@ impl Classes {
         let grants = Arc::clone(&self.grants);
         let (everybody, others): (Vec<GrantId>, Vec<GrantId>) =
             key.grants.iter().partition(|id| grants[**id as usize].peers.any);
-        let hosts: &[Identity] = if key.host { &self.hosts } else { &[] };
+        let (hosts, node): (&[Identity], &[IpNet]) = if key.host { (&self.hosts, &self.node) } else { (&[], &[]) };
         let learns = key.grants.iter().any(|id| grants[*id as usize].peers.have_names());
         let (decider, flows, indices) = (&mut self.decider, Vec::new(), HashMap::new());
         let mut answers = Answers { key, decider, learns, flows, indices };
         let other = answers.index((everybody.clone(), false));
         let mut known = HashMap::default();
+        // What selects the node selects its addresses that no endpoint has, too.
+        let mut of_node: Vec<GrantId> = Vec::new();
         let tell = |block: blocks::Block| {
             let host = block.identities.first().is_some_and(|identity| hosts.binary_search(identity).is_ok());
+            if host && !node.is_empty() {
+                of_node.extend(&block.grants);
+            }
             let index = answers.index((union(&everybody, block.grants), host));
             known.extend(block.identities.into_iter().map(|identity| (identity, index)));
         };
         let kept = |length| is_kept(learns, length);
         blocks::split(&grants, &others, (hosts, self.identities), &self.meter, kept, tell);
-        let unknown = selected_ranges(&grants, &key.grants, &self.meter)
+        let unknown = selected_ranges(&grants, &key.grants, node, &self.meter)
             .into_iter()
-            .map(|(net, selected)| (net, answers.index((union(&everybody, selected), false))))
+            .map(|(net, mut selected)| {
+                let host = node.contains(&net);
+                if host {
+                    selected.extend(&of_node);
+                }
+                (net, answers.index((union(&everybody, selected), host)))
+            })
             .collect();
         let learning = learning(&grants, key, &answers);
         let mut particular = vec![false; answers.flows.len()];
@@ -323,12 +336,12 @@ fn union(everybody: &[GrantId], mut selected: Vec<GrantId>) -> Vec<GrantId> {
     selected
 }
 
-/// For every prefix that some grant names, the grants that select the addresses whose longest such prefix it is. Not
+/// For every prefix that some grant names, and for those in `also`, the grants that select the addresses whose longest such prefix it is. Not
 /// complete once the meter is over.
-fn selected_ranges(grants: &[Grant], ids: &[GrantId], meter: &Meter) -> HashMap<IpNet, Vec<GrantId>> {
+fn selected_ranges(grants: &[Grant], ids: &[GrantId], also: &[IpNet], meter: &Meter) -> HashMap<IpNet, Vec<GrantId>> {
     // Each range of a grant by its prefix and the prefixes it leaves out.
     let mut named: HashMap<IpNet, Vec<(GrantId, usize, bool)>> =
-        everything().into_iter().map(|net| (net, Vec::new())).collect();
+        everything().into_iter().chain(also.iter().copied()).map(|net| (net, Vec::new())).collect();
     for id in ids {
         let grant = &grants[*id as usize];
         for (number, range) in grant.peers.ranges.iter().enumerate() {

@@ -99,6 +99,11 @@ impl<'w> Identities<'w> {
         all
     }
 
+    /// Knows somebody by labels who is no endpoint.
+    pub(crate) fn note(&mut self, labels: &'w Labels) {
+        self.number((labels, &[]));
+    }
+
     fn number(&mut self, key: Key<'w>) -> Identity {
         if let Some(number) = self.numbers.get(&key) {
             return *number;

@@ -32,6 +32,7 @@ use self::{
 };
 use crate::{
     bounds::{Bounds, Meter, Overrun},
+    labels::Labels,
     learning::Learner,
     pattern::Automaton,
     settings::{Enforcement, OpenConnections, Settings},
@@ -126,7 +127,11 @@ pub(crate) fn compile(world: &World, bounds: Bounds) -> Result<Compiled, Overrun
     let within = |meter: &Meter| meter.overrun().map_or(Ok(()), Err);
     let automata = weight::weigh(world, &meter);
     within(&meter)?;
-    let identities = Identities::new(&world.endpoints);
+    let itself = Labels::of_pod("", "", [("reserved:host".to_owned(), String::new())]);
+    let mut identities = Identities::new(&world.endpoints);
+    if !world.node_addresses.is_empty() {
+        identities.note(&itself);
+    }
     let addresses = identities.addresses(&world.endpoints);
     let places = Places::new(&addresses);
     let resolver = Resolver::new(&identities, &addresses, world, &meter);
@@ -153,12 +158,14 @@ pub(crate) fn compile(world: &World, bounds: Bounds) -> Result<Compiled, Overrun
     let grants: Arc<[Grant]> = std::mem::take(&mut lister.grants).into();
     let decider = Decider::new(world, Arc::clone(&grants), Arc::clone(&meter));
     let hosts = hosts.iter().collect();
+    let unknown = world.node_addresses.iter().filter(|address| !addresses.contains_key(*address));
+    let node: Vec<IpNet> = unknown.map(|address| IpNet::from(*address)).collect();
     let mut binder = Binder {
         settings: &world.settings,
         rules: &rules,
         extended: extended(&grants),
         grants: Arc::clone(&grants),
-        classes: Classes::new(grants, decider, hosts, identities.len(), Arc::clone(&meter)),
+        classes: Classes::new(grants, decider, (hosts, node), identities.len(), Arc::clone(&meter)),
         subjects: HashMap::new(),
         places: &places,
         meter: &meter,

@@ -78,7 +78,8 @@ impl Worker {
     fn compiler(&mut self) -> Compiler {
         let naming = self.schemas.iter().copied().find(|schema| schema.nature.teaches);
         let (settings, names, patterns) = (self.settings, self.sink.names(), self.patterns.clone());
-        Compiler { settings, naming, names, patterns }
+        self.node_addresses = self.sink.node_addresses();
+        Compiler { settings, naming, names, node_addresses: self.node_addresses.clone(), patterns }
     }
 
     /// Brings into force what there is at the start.

@@ -7,9 +7,12 @@ use std::{
 };
 
 use portcullis_codecs::{kafka, tls::ClientHello};
-use portcullis_config::documents::{
-    Told,
-    offline::{Loaded, Offline},
+use portcullis_config::{
+    documents::{
+        Told,
+        offline::{Loaded, Offline},
+    },
+    settings::NeverOpen,
 };
 use portcullis_rules::{
     explain::Question,
@@ -55,7 +58,9 @@ fn load(
     for (file, text) in input::texts(arguments.policy.iter().chain(&arguments.endpoints))? {
         offline.add(&file, &text);
     }
-    Ok((offline.finish(), BTreeSet::new()))
+    let mut loaded = offline.finish();
+    loaded.world.never_open = NeverOpen::default().ranges;
+    Ok((loaded, BTreeSet::new()))
 }
 
 /// Answers it: exit code 0 for yes, 1 for no.
@@ -66,7 +71,8 @@ pub(super) fn answer(
     output: &mut Output,
 ) -> Result<(), Failure> {
     let said = said(arguments).map_err(wrong)?;
-    let (loaded, secrets) = load(arguments, server, output)?;
+    let (mut loaded, secrets) = load(arguments, server, output)?;
+    loaded.world.forget_never_open();
     if told::refused(&loaded, format, output)? {
         return Err(Failure::said(Exit::Invalid));
     }

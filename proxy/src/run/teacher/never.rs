@@ -1,11 +1,13 @@
 //! Addresses that no name opens: whoever answers for a name could else open the machine itself, or what is next to it.
 
-use std::{collections::BTreeSet, net::IpAddr, net::Ipv4Addr, sync::Arc};
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
-use nix::ifaddrs::getifaddrs;
 use portcullis_config::settings::NeverOpen;
+use portcullis_rules::names::never_opens;
+
+use crate::run::system::own_addresses;
 
 /// The addresses.
 #[derive(Debug, Default)]
@@ -25,13 +27,14 @@ impl Never {
 
     /// Whether no name opens an address. One that stands for an IPv4 address fares as that does (RFC 6052 §2.1).
     pub(super) fn contains(&self, address: IpAddr) -> bool {
-        let address = address.to_canonical();
-        let inside = translated(address).map(IpAddr::from);
-        [Some(address), inside].into_iter().flatten().any(|address| {
-            is_nobodys(address)
-                || self.ranges.iter().any(|range| range.contains(&address))
-                || self.node.load().contains(&address)
-        })
+        let ranges = |address: IpAddr| self.ranges.iter().any(|range| range.contains(&address));
+        never_opens(address, |address| ranges(address) || self.node.load().contains(&address))
+    }
+
+    /// The same as ranges, but for those that are always meant.
+    pub(super) fn told(&self) -> Vec<IpNet> {
+        let node = self.node.load();
+        self.ranges.iter().copied().chain(node.iter().copied().map(IpNet::from)).collect()
     }
 
     /// Looks which addresses the node has. True: there are new ones.
@@ -39,8 +42,8 @@ impl Never {
         if !self.with_node {
             return false;
         }
-        let found = match getifaddrs() {
-            Ok(interfaces) => interfaces.filter_map(|interface| own(interface.address?)).collect::<BTreeSet<IpAddr>>(),
+        let found = match own_addresses() {
+            Ok(found) => found,
             Err(error) => {
                 tracing::warn!(%error, "the node's own addresses cannot be listed; those that were known count on");
                 return false;
@@ -54,27 +57,6 @@ impl Never {
         self.node.store(Arc::new(found));
         new
     }
-}
-
-fn own(address: nix::sys::socket::SockaddrStorage) -> Option<IpAddr> {
-    let v4 = address.as_sockaddr_in().map(|address| IpAddr::V4(address.ip()));
-    v4.or_else(|| address.as_sockaddr_in6().map(|address| IpAddr::V6(address.ip())))
-}
-
-/// Loopback, multicast, broadcast, the unspecified address, and all of 0.0.0.0/8, which means this host (RFC 6890 §2.2.2).
-fn is_nobodys(address: IpAddr) -> bool {
-    let v4 = |address: Ipv4Addr| address.is_broadcast() || address.octets()[0] == 0;
-    address.is_loopback()
-        || address.is_multicast()
-        || address.is_unspecified()
-        || matches!(address, IpAddr::V4(address) if v4(address))
-}
-
-/// The IPv4 address that an address of the prefix 64:ff9b::/96 stands for.
-fn translated(address: IpAddr) -> Option<Ipv4Addr> {
-    let IpAddr::V6(address) = address else { return None };
-    let [0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0, a, b, c, d] = address.octets() else { return None };
-    Some(Ipv4Addr::new(a, b, c, d))
 }
 
 #[cfg(test)]
