@@ -19,6 +19,7 @@ mod packets;
 mod persist;
 mod pinned;
 mod places;
+mod posts;
 mod preflight;
 mod probe;
 mod redirect;

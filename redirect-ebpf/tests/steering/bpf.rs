@@ -27,12 +27,37 @@ pub(crate) fn swap_at_device(pin: &Path) {
     assert!(script("swap-device", pin).status().unwrap().success());
 }
 
-/// Another `sk_lookup` program in a namespace, until it is dropped.
-pub(crate) struct Lookup(Child);
+/// How many programs are at both sides of a device.
+pub(crate) fn programs_at(netns: &Path, device: u32) -> usize {
+    let counted = script("count", netns).arg(device.to_string()).output().unwrap();
+    String::from_utf8_lossy(&counted.stdout).trim().parse().unwrap()
+}
 
-impl Lookup {
-    pub(crate) fn attach(netns: &Path) -> Self {
-        let mut child = script("attach", netns).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+/// Another program, until it is dropped.
+pub(crate) struct Another(Child);
+
+impl Another {
+    /// An `sk_lookup` program in a namespace that lets everything pass.
+    pub(crate) fn lookup(netns: &Path) -> Self {
+        Self::start(script("attach", netns))
+    }
+
+    /// One at a side of a device of a namespace, before all others, that lets everything pass.
+    pub(crate) fn at_device(netns: &Path, device: u32, side: &str) -> Self {
+        let mut command = script("attach-device", netns);
+        command.args([&device.to_string(), side]);
+        Self::start(command)
+    }
+
+    /// One at a device that hands what comes in to the peer of another one.
+    pub(crate) fn redirecting(netns: &Path, device: u32, to: u32) -> Self {
+        let mut command = script("redirect-device", netns);
+        command.args([&device.to_string(), "ingress", &to.to_string()]);
+        Self::start(command)
+    }
+
+    fn start(mut command: Command) -> Self {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
         assert_eq!(line, "attached\n");
@@ -40,7 +65,7 @@ impl Lookup {
     }
 }
 
-impl Drop for Lookup {
+impl Drop for Another {
     fn drop(&mut self) {
         drop(self.0.stdin.take());
         let _ = self.0.wait();

@@ -178,7 +178,7 @@ fn another_lookup_program_in_the_namespace_is_told_and_ours_comes_last() {
     }
     let mut bench = Bench::new();
     let _servers = serve(&bench);
-    let other = bpf::Lookup::attach(&bench.app.netns);
+    let other = bpf::Another::lookup(&bench.app.netns);
     let found = bench.redirect.inspect();
     assert!(found.overruled[&APP].contains("another sk_lookup program"), "{found:?}");
     assert!(found.detached.contains_key(&APP), "it came behind: {found:?}");

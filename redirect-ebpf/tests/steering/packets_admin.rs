@@ -149,7 +149,7 @@ fn a_device_that_comes_later_is_judged_as_soon_as_it_is_noticed() {
     bench.attach_with(|listeners| listeners);
     let pins = std::fs::read_dir(bench.lab.bpffs().join("v2")).unwrap().flatten();
     let names: Vec<String> = pins.map(|pin| pin.file_name().to_string_lossy().into_owned()).collect();
-    assert_eq!(names.iter().filter(|name| name.starts_with("packets-")).count(), 6, "{names:?}");
+    assert_eq!(names.iter().filter(|name| name.starts_with("packets-")).count(), 8, "{names:?}");
     let listener = bench.outside.inside(|| TcpListener::bind("10.99.0.2:7").unwrap());
     let to: SocketAddr = listener.local_addr().unwrap();
     assert!(get(&bench.app, to).is_refused());
