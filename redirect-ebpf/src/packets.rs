@@ -5,7 +5,7 @@
 
 use std::{
     collections::BTreeMap,
-    io,
+    fs, io,
     os::fd::{BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
     sync::Arc,
@@ -14,16 +14,22 @@ use std::{
 use portcullis_redirect_common::POD;
 
 use crate::{
+    attachment::Options,
     devices::{self, Device, Peer},
     error::Error,
-    links::{Loader, remove_links},
+    links::{Loader, remove_links, remove_pin},
     namespace,
-    posts::{self, Place, Post, Standing},
+    posts::{self, By, Place, Post, Standing, remove_filter},
     preflight,
 };
 
-/// What the pins begin with: `packets-NUMBER-INODE-PROGRAM-DEVICE`.
-const PREFIX: &str = "packets-";
+/// What the pins of links begin with, and of programs that are filters: `packets-NUMBER-INODE-PROGRAM-DEVICE`, and for a
+/// device elsewhere `...-PROGRAM-INODE-DEVICE`.
+const LINKS: &str = "packets-";
+const FILTERS: &str = "filters-";
+const LEAVE: &str = "leave";
+const GATE: &str = "gate";
+const ARRIVE: &str = "arrive";
 /// How often, one turn after the other, programs are put in front of those that somebody puts before them. Then only each so
 /// many turns: two that do so would go on for ever.
 const TURNS: u32 = 5;
@@ -104,7 +110,8 @@ type Door = (u32, Option<(u64, u32)>);
 #[derive(Debug)]
 pub(crate) struct Packets {
     directory: PathBuf,
-    on: bool,
+    /// How; `None`: nobody's packets are judged.
+    by: Option<By>,
     keep_open: bool,
     guarded: BTreeMap<u32, Guarded>,
     /// Turns in which programs of others were before those of an endpoint.
@@ -123,21 +130,22 @@ pub(crate) struct Subject<'a> {
 
 impl Packets {
     /// Nobody is judged yet.
-    pub(crate) fn new(directory: &Path, wanted: bool, keep_open: bool) -> Self {
-        let on = wanted && preflight::has_device_links();
-        if wanted && !on {
-            tracing::warn!(
-                "packets that no hook at a socket sees (raw sockets, translations) pass: Linux 6.6 is needed"
-            );
-        }
-        Self {
-            directory: directory.to_owned(),
-            on,
-            keep_open,
-            guarded: BTreeMap::new(),
-            overtaken: BTreeMap::new(),
-            outsides: Vec::new(),
-        }
+    pub(crate) fn new(directory: &Path, options: &Options) -> Self {
+        let by = match options.packets {
+            false => None,
+            true if options.device_links && preflight::has_device_links() => Some(By::Links),
+            // They would outlive a crash, and what is steered would be refused.
+            true if !options.pin => {
+                tracing::warn!(
+                    "packets that no hook at a socket sees (raw sockets, translations) pass: with onProxyDown: pass, Linux \
+                     6.6 is needed to judge them"
+                );
+                None
+            }
+            true => Some(By::Filters),
+        };
+        let (guarded, overtaken, outsides) = Default::default();
+        Self { directory: directory.to_owned(), by, keep_open: options.keep_open, guarded, overtaken, outsides }
     }
 
     /// Where the packets of an endpoint are judged.
@@ -200,9 +208,7 @@ impl Packets {
     /// # Errors
     /// The kernel refuses a program, or the namespace is gone. What is judged elsewhere stays so.
     pub(crate) fn judge(&mut self, subject: &Subject<'_>, loader: &mut Loader) -> Result<(), Error> {
-        if !self.on {
-            return self.forget(subject.id);
-        }
+        let Some(by) = self.by else { return self.forget(subject.id) };
         let failed = |source| Error::Namespace { endpoint: subject.id, step: "find the devices", source };
         let found = self.doors(subject).map_err(failed)?;
         let doors: Vec<Door> = found.iter().map(door).collect();
@@ -213,7 +219,7 @@ impl Packets {
         let mut taken = BTreeMap::new();
         let attached = found.iter().try_for_each(|(device, peer)| {
             let inside = Place { netns: Arc::clone(&netns), device: device.index, ingress: false };
-            self.attach(subject, inside, peer.as_ref(), loader, &mut |name, post| drop(taken.insert(name, post)))
+            self.attach(subject, by, inside, peer.as_ref(), loader, &mut |name, post| drop(taken.insert(name, post)))
         });
         let mut before = self.guarded.remove(&subject.id).map(|guarded| guarded.posts).unwrap_or_default();
         if let Err(error) = attached {
@@ -228,7 +234,7 @@ impl Packets {
         let guard = if outside { Guard::Outside } else { Guard::Inside };
         let guarded = self.guarded.entry(subject.id).insert_entry(Guarded { doors, guard, posts: taken }).into_mut();
         end(&self.directory, before)?;
-        remove_links(&self.directory, |name| is_of(name, subject.id) && !guarded.posts.contains_key(name))
+        clear(&self.directory, |name| is_of(name, subject.id) && !guarded.posts.contains_key(name))
     }
 
     fn doors(&mut self, subject: &Subject<'_>) -> io::Result<Vec<(Device, Option<Peer>)>> {
@@ -256,19 +262,21 @@ impl Packets {
     fn attach(
         &self,
         subject: &Subject<'_>,
+        by: By,
         leaving: Place,
         peer: Option<&Peer>,
         loader: &mut Loader,
         put: &mut dyn FnMut(String, Post),
     ) -> Result<(), Error> {
         let Subject { id, inode, .. } = *subject;
+        let prefix = if by == By::Links { LINKS } else { FILTERS };
         let mut judges = |within: i32, posts: Vec<(&'static str, Place, String)>| {
             loader.set_constant("WITHIN", within.cast_unsigned());
             loader.set_constant("KEEP_OPEN", self.keep_open.into());
             let mut ebpf = loader.load(id, 0, POD)?;
             posts.into_iter().try_for_each(|(program, place, at)| {
-                let name = format!("{PREFIX}{id}-{inode}-{program}-{at}");
-                put(name.clone(), Post::take(loader, &mut ebpf, program, place, &name)?);
+                let name = format!("{prefix}{id}-{inode}-{program}-{at}");
+                put(name.clone(), Post::take(loader, by, &mut ebpf, program, place, &name)?);
                 Ok(())
             })
         };
@@ -276,11 +284,11 @@ impl Packets {
             let gate = Place { netns: Arc::clone(&peer.netns), device: peer.index, ingress: true };
             let arrive = Place { ingress: false, ..gate.clone() };
             let at = format!("{}-{}", peer.inode, peer.index);
-            judges(peer.within, vec![("gate", gate, at.clone()), ("arrive", arrive, at)])?;
+            judges(peer.within, vec![(GATE, gate, at.clone()), (ARRIVE, arrive, at)])?;
         }
         // Whoever hands a packet to the device itself (bpf_redirect_peer) passes by what stands outside.
         let (arriving, at) = (Place { ingress: true, ..leaving.clone() }, leaving.device.to_string());
-        judges(-1, vec![("leave", leaving, at.clone()), ("arrive", arriving, at)])
+        judges(-1, vec![(LEAVE, leaving, at.clone()), (ARRIVE, arriving, at)])
     }
 
     /// Judges the packets of an endpoint no more.
@@ -288,15 +296,43 @@ impl Packets {
         self.overtaken.remove(&id);
         let posts = self.guarded.remove(&id).map(|guarded| guarded.posts).unwrap_or_default();
         end(&self.directory, posts)?;
-        remove_links(&self.directory, |name| is_of(name, id))
+        clear(&self.directory, |name| is_of(name, id))
     }
 
     /// Removes what an earlier process left for other endpoints.
     pub(crate) fn retain(&mut self, ids: &[u32]) -> Result<(), Error> {
         let others: Vec<u32> = self.guarded.keys().copied().filter(|id| !ids.contains(id)).collect();
         others.into_iter().try_for_each(|id| self.forget(id))?;
-        remove_links(&self.directory, |name| name.starts_with(PREFIX) && !ids.iter().any(|id| is_of(name, *id)))
+        clear(&self.directory, |name| !ids.iter().any(|id| is_of(name, *id)))
     }
+}
+
+/// Detaches what an earlier process pinned, of the names that are wanted.
+pub(crate) fn clear(directory: &Path, wanted: impl Fn(&str) -> bool) -> Result<(), Error> {
+    remove_links(directory, |name| name.starts_with(LINKS) && wanted(name))?;
+    let failed = |source| Error::Bpffs { path: directory.to_owned(), source };
+    for entry in fs::read_dir(directory).map_err(failed)?.flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if !name.starts_with(FILTERS) || !wanted(&name) {
+            continue;
+        }
+        // Where the namespace or the device is gone, so is the filter.
+        if let Some(place) = place(&name) {
+            remove_filter(&place, &entry.path()).map_err(failed)?;
+        }
+        remove_pin(&entry.path()).map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// Where the filter is whose program has a pin of this name.
+fn place(name: &str) -> Option<Place> {
+    let mut parts = name.strip_prefix(FILTERS)?.split('-').skip(1);
+    let (inside, program, first, second) = (parts.next()?, parts.next()?, parts.next()?, parts.next());
+    let (inode, device) = second.map_or((inside, first), |second| (first, second));
+    let netns = Arc::new(namespace::find(inode.parse().ok()?)?);
+    let ingress = program == GATE || (program == ARRIVE && second.is_none());
+    Some(Place { netns, device: device.parse().ok()?, ingress })
 }
 
 /// Detaches at once, whether or not pins are still there.
@@ -310,5 +346,6 @@ fn door((device, peer): &(Device, Option<Peer>)) -> Door {
 }
 
 fn is_of(name: &str, id: u32) -> bool {
-    name.strip_prefix(PREFIX).is_some_and(|rest| rest.split('-').next() == Some(&id.to_string()))
+    let rest = name.strip_prefix(LINKS).or_else(|| name.strip_prefix(FILTERS));
+    rest.is_some_and(|rest| rest.split('-').next() == Some(&id.to_string()))
 }

@@ -2,9 +2,9 @@
 those of others.
 
 usage: bpf.py detach PIN | swap PIN | swap-device PIN | attach NETNS
-       | attach-device NETNS DEVICE SIDE | redirect-device NETNS DEVICE SIDE PEER | count NETNS DEVICE
+       | pin-pass PATH | attach-device NETNS DEVICE SIDE | redirect-device NETNS DEVICE SIDE PEER | count NETNS DEVICE
 `attach` and those with a side write "attached" and hold the link until standard input ends. `redirect-device` hands every packet to
-the peer of a device. `count` writes how many programs are at both sides of a device.
+the peer of a device. `pin-pass` pins a program that lets everything pass. `count` writes how many programs are at both sides of a device.
 """
 
 import ctypes
@@ -14,7 +14,7 @@ import struct
 import sys
 
 NUMBER = {"x86_64": 321, "aarch64": 280}[platform.machine()]
-PROG_LOAD, OBJ_GET, PROG_QUERY, LINK_CREATE, LINK_UPDATE, LINK_DETACH = 5, 7, 16, 28, 29, 34
+PROG_LOAD, OBJ_PIN, OBJ_GET, PROG_QUERY, LINK_CREATE, LINK_UPDATE, LINK_DETACH = 5, 6, 7, 16, 28, 29, 34
 SK_LOOKUP_TYPE, SK_LOOKUP_ATTACH = 30, 36
 SCHED_CLS_TYPE = 3
 TCX_SIDES = {"ingress": 46, "egress": 47}
@@ -79,6 +79,9 @@ elif what in ("attach-device", "redirect-device"):
     device, side = more[:2]
     program = lets_everything_pass(SCHED_CLS_TYPE, 0, 0) if len(more) == 2 else hands_to_the_peer_of(int(more[2]))
     bpf(LINK_CREATE, struct.pack("IIIIQQ", program, int(device), TCX_SIDES[side], BEFORE, 0, 0))
+elif what == "pin-pass":
+    name = ctypes.create_string_buffer(path.encode())
+    bpf(OBJ_PIN, struct.pack("QII", address(name), lets_everything_pass(SCHED_CLS_TYPE, 0, 0), 0))
 elif what == "count":
     enter(path)
     count = 0

@@ -27,6 +27,11 @@ pub(crate) fn swap_at_device(pin: &Path) {
     assert!(script("swap-device", pin).status().unwrap().success());
 }
 
+/// Pins a program for devices that lets everything pass.
+pub(crate) fn pin_pass(path: &Path) {
+    assert!(script("pin-pass", path).status().unwrap().success());
+}
+
 /// How many programs are at both sides of a device.
 pub(crate) fn programs_at(netns: &Path, device: u32) -> usize {
     let counted = script("count", netns).arg(device.to_string()).output().unwrap();

@@ -10,7 +10,8 @@ use portcullis_integration::{Need, require};
 use portcullis_redirect::{Action, Class, Direction};
 
 use crate::{
-    bench::{self, APP, Bench, FAMILIES, REFUSED, STEERED, TCP, UDP, UNSTEERED, class, ip},
+    bench::{self, APP, Bench, FAMILIES, REFUSED, STEERED, TCP, UDP, UNSTEERED, class, ip, table},
+    packets::{WAYS, by},
     sockets::{Outcome, get},
 };
 
@@ -28,7 +29,11 @@ fn rules_that_are_taken_away_or_overruled_open_nothing() {
     if !able() {
         return;
     }
-    let bench = Bench::new();
+    WAYS.into_iter().for_each(without_rules);
+}
+
+fn without_rules(links: bool) {
+    let bench = by(links, &table());
     let _servers = [Bench::serve(&bench.outside, STEERED), Bench::serve(&bench.outside, UNSTEERED)];
     for before in [true, false] {
         for (v6, family) in FAMILIES.into_iter().zip(["-4", "-6"]) {
@@ -53,7 +58,11 @@ fn a_translation_inside_does_not_lead_where_policy_does_not() {
     if !able() {
         return;
     }
-    let bench = Bench::new();
+    WAYS.into_iter().for_each(leads_nowhere);
+}
+
+fn leads_nowhere(links: bool) {
+    let bench = by(links, &table());
     let _servers = [STEERED, UNSTEERED, REFUSED].map(|port| Bench::serve(&bench.outside, port));
     for port in [REFUSED, STEERED] {
         run(&bench, "nft add table inet x");
@@ -82,7 +91,11 @@ fn a_translation_inside_does_not_let_a_denied_peer_be_served() {
     if !able() {
         return;
     }
-    let bench = Bench::new();
+    WAYS.into_iter().for_each(is_not_served);
+}
+
+fn is_not_served(links: bool) {
+    let bench = by(links, &table());
     run(&bench, "nft add table inet x");
     run(&bench, "nft add chain inet x p { type nat hook prerouting priority -100 ; }");
     for port in [STEERED, REFUSED] {
@@ -149,7 +162,11 @@ fn a_device_that_comes_later_is_judged_as_soon_as_it_is_noticed() {
     bench.attach_with(|listeners| listeners);
     let pins = std::fs::read_dir(bench.lab.bpffs().join("v2")).unwrap().flatten();
     let names: Vec<String> = pins.map(|pin| pin.file_name().to_string_lossy().into_owned()).collect();
-    assert_eq!(names.iter().filter(|name| name.starts_with("packets-")).count(), 8, "{names:?}");
+    assert_eq!(
+        names.iter().filter(|name| name.starts_with("packets-") || name.starts_with("filters-")).count(),
+        8,
+        "{names:?}"
+    );
     let listener = bench.outside.inside(|| TcpListener::bind("10.99.0.2:7").unwrap());
     let to: SocketAddr = listener.local_addr().unwrap();
     assert!(get(&bench.app, to).is_refused());

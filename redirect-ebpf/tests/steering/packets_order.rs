@@ -11,7 +11,7 @@ use crate::{
     bench::{APP, Bench, ip},
     bpf,
     icmp::ping,
-    packets::{SHUT, Who, able, closed, passing, pins, send},
+    packets::{SHUT, Who, able, closed, has_links, passing, pins, send},
 };
 
 /// A device by its name: number, and the names of the namespaces that `ip` takes.
@@ -33,6 +33,9 @@ fn a_program_that_is_put_before_ours_is_told_and_ours_comes_to_the_front() {
         return;
     }
     let mut bench = Bench::with(true, &both());
+    if !has_links(&bench) {
+        return;
+    }
     let (node, app) = (bench.lab.node().netns.clone(), bench.app.netns.clone());
     let (outside, inside) = (index(bench.lab.node(), "v1"), index(&bench.app, "eth0"));
     let made = pins(&bench);
@@ -64,6 +67,9 @@ fn who_comes_before_ours_again_and_again_is_told_and_no_more_fought_each_second(
         return;
     }
     let mut bench = Bench::with(true, &both());
+    if !has_links(&bench) {
+        return;
+    }
     let (node, outside) = (bench.lab.node().netns.clone(), index(bench.lab.node(), "v1"));
     let mut others = Vec::new();
     for turn in 0..5 {
@@ -88,6 +94,9 @@ fn a_successor_puts_its_programs_before_what_came_in_between() {
         return;
     }
     let bench = Bench::with(true, &both());
+    if !has_links(&bench) {
+        return;
+    }
     let made = pins(&bench);
     let (node, outside) = (bench.lab.node().netns.clone(), index(bench.lab.node(), "v1"));
     let Bench { redirect, proxy, app, outside: other, lab } = bench;
@@ -111,6 +120,9 @@ fn packets_that_are_handed_over_past_the_programs_outside_are_judged_inside() {
         return;
     }
     let bench = Bench::with(true, &both());
+    if !has_links(&bench) {
+        return;
+    }
     let node = bench.lab.node();
     let raw = bench.app.inside(|| Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::from(253))).unwrap());
     raw.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
@@ -134,6 +146,9 @@ fn a_new_device_with_the_number_of_the_old_one_is_judged_as_what_it_is() {
         return;
     }
     let mut bench = Bench::with(true, &both());
+    if !has_links(&bench) {
+        return;
+    }
     let changes = bench.redirect.watch().unwrap();
     let (outer, inner) = (index(bench.lab.node(), "v1"), index(&bench.app, "eth0"));
     let away = ["away", "beyond"].map(|name| {
