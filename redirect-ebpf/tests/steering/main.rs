@@ -28,6 +28,7 @@ mod packets;
 mod packets_admin;
 mod packets_cost;
 mod packets_filters;
+mod packets_inside;
 mod packets_order;
 mod people;
 mod proxy;
