@@ -9,6 +9,7 @@ use aya_ebpf::{
     bindings::{__sk_buff, bpf_sock, bpf_sock_tuple},
     helpers::generated::{
         bpf_get_listener_sock, bpf_sk_fullsock, bpf_sk_lookup_tcp, bpf_sk_release, bpf_sk_storage_get,
+        bpf_tcp_check_syncookie,
     },
     macros::classifier,
     programs::TcContext,
@@ -18,7 +19,7 @@ use portcullis_redirect_common::{Admitted, FLOW_IN, FLOW_OUT, FLOW_OWN, TCP, TEL
 use crate::{
     maps::OWN_SOCKETS,
     number,
-    packet::{ARP, ETHERNET, IPV4, IPV6, OWN, Packet, STREAM, bytes, parse, quick, scratch},
+    packet::{ARP, ETHERNET, IPV4, IPV6, KERNEL, OWN, Packet, STREAM, bytes, load, parse, quick, read_header, scratch},
     packet_empty,
     packet_flows::{
         ADMITTED, beside, epoch, is_known_fragment, known, note, note_fragment, put_seal, received, remembered, seal,
@@ -42,6 +43,7 @@ const CREATE: u64 = 1;
 /// States of sockets (net/tcp_states.h).
 const SYN_SENT: u32 = 2;
 const CLOSE: u32 = 7;
+const LISTEN: u32 = 10;
 const SOCK_STREAM: u32 = 1;
 
 /// Inside, on the way out.
@@ -197,7 +199,7 @@ fn admit(socket: *mut bpf_sock, tuple: &Tuple, seal: u64) {
 fn sender(skb: *mut __sk_buff, socket: *mut bpf_sock) -> u32 {
     let any = read!((*skb).__bindgen_anon_2.sk);
     if any.is_null() {
-        return 0;
+        return KERNEL;
     }
     if !socket.is_null() {
         let state = read!((*socket).state);
@@ -259,7 +261,7 @@ fn arrive_slowly(skb: *mut __sk_buff) -> bool {
 
 /// Whether a connection that was admitted is there, in the namespace of the endpoint: what was remembered of it may be gone.
 #[inline(never)]
-fn is_connected(skb: *mut __sk_buff, packet: &Packet) -> bool {
+fn is_connected(skb: *mut __sk_buff, packet: &mut Packet) -> bool {
     let Tuple { source, destination, ports, .. } = packet.tuple;
     let mut tuple: bpf_sock_tuple = unsafe { core::mem::zeroed() };
     let size = unsafe {
@@ -281,8 +283,24 @@ fn is_connected(skb: *mut __sk_buff, packet: &Packet) -> bool {
         return false;
     }
     let answered = Tuple { source: destination, destination: source, ports: ports.rotate_left(16), protocol: TCP as u32 };
-    let listens = read!((*socket).state) == 10;
-    let connected = !listens && (number(&KEEP_OPEN) != 0 || was_admitted(socket, &answered) || is_own(socket) != 0);
+    let connected = if read!((*socket).state) == LISTEN {
+        is_own(socket) != 0 && has_cookie(skb, packet, socket)
+    } else {
+        number(&KEEP_OPEN) != 0 || was_admitted(socket, &answered) || is_own(socket) != 0
+    };
     unsafe { bpf_sk_release(socket.cast()) };
     connected
+}
+
+/// Whether a packet has the cookie that a listener has just answered a SYN with, for these very addresses and ports: it is the
+/// first that the listener sees of the connection. A translation in the namespace has cookies of other ports.
+#[inline(never)]
+fn has_cookie(skb: *mut __sk_buff, packet: &mut Packet, socket: *mut bpf_sock) -> bool {
+    let size = if packet.v6 { 40 } else { 20 };
+    if !read_header(skb, ETHERNET, size, &mut packet.header) {
+        return false;
+    }
+    let Some(mut transport) = load::<[u32; 5]>(skb, packet.at) else { return false };
+    let (header, transport) = (packet.header.as_mut_ptr().cast(), transport.as_mut_ptr().cast());
+    unsafe { bpf_tcp_check_syncookie(socket.cast(), header, size, transport, 20) == 0 }
 }

@@ -26,6 +26,7 @@ mod open;
 mod open_datagrams;
 mod packets;
 mod packets_admin;
+mod packets_cookies;
 mod packets_cost;
 mod packets_filters;
 mod packets_inside;
