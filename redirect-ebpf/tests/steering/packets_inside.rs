@@ -73,7 +73,8 @@ fn what_policy_denies_neither_leaves_nor_arrives_by_an_ipvlan() {
         eprintln!("SKIPPED: this kernel has no ipvlan: {error}");
         return;
     }
-    judged(&["ipvlan mode l2", "ipvlan mode l3", "ipvlan mode l3s"]);
+    // In mode l3s nothing comes in through the device itself, so that arrives unjudged: docs/security.md.
+    judged(&["ipvlan mode l2", "ipvlan mode l3"]);
 }
 
 fn judged(kinds: &[&str]) {
