@@ -11,6 +11,7 @@ use std::{
         unix::fs::MetadataExt,
     },
     path::Path,
+    sync::Arc,
 };
 
 use futures_util::{StreamExt, TryStreamExt};
@@ -48,7 +49,7 @@ pub(crate) struct Peer {
     /// Number of the device there.
     pub(crate) index: u32,
     /// The namespace, and its inode.
-    pub(crate) netns: OwnedFd,
+    pub(crate) netns: Arc<OwnedFd>,
     pub(crate) inode: u64,
     /// By which identifier that one knows the namespace that was asked about.
     pub(crate) within: i32,
@@ -97,10 +98,10 @@ fn device(message: &LinkMessage) -> Option<Device> {
 
 /// The other side of a veth, looked for first in namespaces that are known. `None`: the device is no veth, or its peer is in a
 /// namespace that cannot be found.
-pub(crate) fn peer_of(netns: BorrowedFd<'_>, device: &Device, known: &[OwnedFd]) -> io::Result<Option<Peer>> {
+pub(crate) fn peer_of(netns: BorrowedFd<'_>, device: &Device, known: &[&OwnedFd]) -> io::Result<Option<Peer>> {
     let Some((index, id)) = device.link.filter(|_| device.veth) else { return Ok(None) };
     let ours: Vec<OwnedFd> = File::open(OURS).map(OwnedFd::from).into_iter().collect();
-    let near: Vec<&OwnedFd> = ours.iter().chain(known).collect();
+    let near: Vec<&OwnedFd> = ours.iter().chain(known.iter().copied()).collect();
     let found = match named(netns, id, &near)? {
         Some(found) => Some(near[found].try_clone()?),
         None => {
@@ -114,7 +115,12 @@ pub(crate) fn peer_of(netns: BorrowedFd<'_>, device: &Device, known: &[OwnedFd])
     // It has to be the other side of this very device.
     let back = there.iter().find(|other| other.index == index).and_then(|other| other.link);
     let inode = namespace::inode(outside.as_fd())?;
-    Ok(back.filter(|(link, _)| *link == device.index).map(|(_, within)| Peer { index, netns: outside, inode, within }))
+    Ok(back.filter(|(link, _)| *link == device.index).map(|(_, within)| Peer {
+        index,
+        netns: Arc::new(outside),
+        inode,
+        within,
+    }))
 }
 
 /// Which of these namespaces has an identifier in another one.

@@ -12,10 +12,9 @@ use std::{
 use aya::{
     Ebpf, EbpfLoader,
     programs::{
-        CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, CgroupSock, CgroupSockAddr, CgroupSockopt, LinkOrder,
-        ProgramFd, SchedClassifier, SkLookup, TcAttachType,
+        CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, CgroupSock, CgroupSockAddr, CgroupSockopt, ProgramFd,
+        SkLookup,
         links::{FdLink, PinnedLink},
-        tc::TcAttachOptions,
     },
 };
 
@@ -42,6 +41,7 @@ pub(crate) const ABOVE_ALL: &str = "node-";
 /// The programs that judge egress.
 pub(crate) const EGRESS: [&str; 7] = ["connect4", "connect6", "sendmsg4", "sendmsg6", "birth", "release", OPTIONS];
 
+pub(crate) const TOO_OLD: &str = "the kernel is too old for links";
 /// The program that judges options of sockets.
 const OPTIONS: &str = "options";
 /// Where it is attached (linux/bpf.h).
@@ -102,6 +102,11 @@ impl Link {
         Self::new(Held::Pinned(Pinned::open(path)?))
     }
 
+    /// Its number.
+    pub(crate) fn number(&self) -> u32 {
+        self.made.id
+    }
+
     /// Number of its program.
     pub(crate) fn program(&self) -> u32 {
         self.made.program
@@ -153,43 +158,11 @@ pub(crate) fn remove_links(directory: &Path, wanted: impl Fn(&str) -> bool) -> R
     pins.try_for_each(|entry| remove_link(&entry.path())).map_err(failed)
 }
 
-/// Detaches what an earlier process attached for an endpoint elsewhere: to another cgroup, or as a service that is the
-/// whole host now. `names` are the pins that it has.
-pub(crate) fn remove_other_links(directory: &Path, id: u32, inode: u64, names: &[String]) -> Result<(), Error> {
-    let is_ours = |pin: &Pin| names.iter().any(|name| pin.path.file_name().is_some_and(|file| file == name.as_str()));
-    let pins = Pin::all(directory)?.into_iter();
-    let mut others = pins.filter(|pin| pin.id == id && pin.inode == inode && !is_ours(pin));
-    others.try_for_each(|pin| remove_link(&pin.path).map_err(|source| Error::Bpffs { path: pin.path, source }))
-}
-
 /// Removes a pin; one that is gone is fine.
 pub(crate) fn remove_pin(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,
-    }
-}
-
-/// The pin of an endpoint's link: `endpoint-NUMBER-INODE-PROGRAM`.
-pub(crate) struct Pin {
-    pub(crate) id: u32,
-    pub(crate) inode: u64,
-    pub(crate) path: PathBuf,
-}
-
-impl Pin {
-    /// The pins of all endpoints.
-    pub(crate) fn all(directory: &Path) -> Result<Vec<Self>, Error> {
-        let entries = fs::read_dir(directory);
-        let entries = entries.map_err(|source| Error::Bpffs { path: directory.to_owned(), source })?;
-        Ok(entries.flatten().filter_map(|entry| Self::parse(entry.path())).collect())
-    }
-
-    fn parse(path: PathBuf) -> Option<Self> {
-        let name = path.file_name()?.to_str()?.strip_prefix("endpoint-")?;
-        let mut parts = name.split('-');
-        let (id, inode) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
-        Some(Self { id, inode, path })
     }
 }
 
@@ -279,7 +252,7 @@ impl Loader {
         pin: &str,
     ) -> Result<Link, Error> {
         let failed = |source| Error::Attach { program: name, target: pin.to_owned(), source };
-        let not_a_link = |_| BoxError::from("the kernel is too old for links");
+        let not_a_link = |_| BoxError::from(TOO_OLD);
         let link = if name == "birth" || name == "release" {
             let program: &mut CgroupSock = program(ebpf, name).map_err(failed)?;
             persist(|| program.load()).map_err(|error| failed(error.into()))?;
@@ -323,7 +296,7 @@ impl Loader {
         let fd = program.fd().and_then(|fd| Ok(fd.try_clone()?)).map_err(|error| failed(error.into()))?;
         let attach = || -> Result<FdLink, BoxError> {
             let id = program.attach(cgroup, CgroupSkbAttachType::Egress, MODE)?;
-            program.take_link(id)?.try_into().map_err(|_| BoxError::from("the kernel is too old for links"))
+            program.take_link(id)?.try_into().map_err(|_| BoxError::from(TOO_OLD))
         };
         self.put(pin, &fd, attach).map_err(failed)
     }
@@ -334,27 +307,9 @@ impl Loader {
         self.loader.override_global(name, value, true);
     }
 
-    /// Attaches a judge of packets to a device of the calling thread's namespace.
-    pub(crate) fn attach_device(
-        &self,
-        ebpf: &mut Ebpf,
-        name: &'static str,
-        (device, side): (&str, TcAttachType),
-        pin: &str,
-    ) -> Result<Link, Error> {
-        let failed = |source| Error::Attach { program: name, target: pin.to_owned(), source };
-        let program: &mut SchedClassifier = program(ebpf, name).map_err(failed)?;
-        if program.fd().is_err() {
-            persist(|| program.load()).map_err(|error| failed(error.into()))?;
-        }
-        let fd = program.fd().and_then(|fd| Ok(fd.try_clone()?)).map_err(|error| failed(error.into()))?;
-        let attach = || -> Result<FdLink, BoxError> {
-            // Before what others have attached, or what they let pass would meet ours no more.
-            let order = TcAttachOptions::TcxOrder(LinkOrder::first());
-            let id = program.attach_with_options(device, side, order)?;
-            program.take_link(id)?.try_into().map_err(|_| BoxError::from("the kernel is too old for links"))
-        };
-        self.put(pin, &fd, attach).map_err(failed)
+    /// Where a pin of this name is.
+    pub(crate) fn pin_path(&self, pin: &str) -> PathBuf {
+        self.directory.join(pin)
     }
 
     /// Detaches what is pinned under a name; nothing is fine.
@@ -371,6 +326,17 @@ impl Loader {
         program: &ProgramFd,
         attach: impl FnOnce() -> Result<FdLink, BoxError>,
     ) -> Result<Link, BoxError> {
+        self.put_where(pin, program, |_| true, attach)
+    }
+
+    /// The same; a pinned link that does not fit is made anew as well, and goes when the new one is there.
+    pub(crate) fn put_where(
+        &self,
+        pin: &str,
+        program: &ProgramFd,
+        fits: impl FnOnce(BorrowedFd<'_>) -> bool,
+        attach: impl FnOnce() -> Result<FdLink, BoxError>,
+    ) -> Result<Link, BoxError> {
         let path = self.directory.join(pin);
         if !self.pin {
             let made = attach()?;
@@ -378,20 +344,27 @@ impl Loader {
             remove_link(&path)?;
             return Ok(link);
         }
-        if let Ok(link) = sys::open_pinned(&path) {
-            if sys::update_link(link.as_fd(), program.as_fd()).is_ok() {
-                return Ok(Link::pinned(&path)?);
-            }
-            remove_pin(&path)?;
+        let before = sys::open_pinned(&path).ok();
+        if let Some(link) = &before
+            && fits(link.as_fd())
+            && sys::update_link(link.as_fd(), program.as_fd()).is_ok()
+        {
+            return Ok(Link::pinned(&path)?);
         }
-        attach()?.pin(&path)?;
+        // One of both is pinned at any time: whenever this process ends, something judges.
+        let new = self.directory.join(format!("{pin}-new"));
+        remove_pin(&new)?;
+        attach()?.pin(&new)?;
+        fs::rename(&new, &path)?;
+        before.map(|link| sys::detach_link(link.as_fd()));
         Ok(Link::pinned(&path)?)
     }
 }
 
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
+pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-fn program<'a, T>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut T, BoxError>
+/// A program of the object.
+pub(crate) fn program<'a, T>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut T, BoxError>
 where
     &'a mut T: TryFrom<&'a mut aya::programs::Program, Error = aya::programs::ProgramError>,
 {

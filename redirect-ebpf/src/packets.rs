@@ -5,24 +5,35 @@
 
 use std::{
     collections::BTreeMap,
-    io,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    fs, io,
+    os::fd::{BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
-use aya::programs::TcAttachType;
-use nix::net::if_::if_indextoname;
 use portcullis_redirect_common::POD;
 
 use crate::{
+    attachment::Options,
     devices::{self, Device, Peer},
     error::Error,
-    links::{Link, Loader, remove_links},
-    namespace, preflight,
+    links::{Loader, remove_links, remove_pin},
+    namespace,
+    posts::{self, By, Place, Post, Standing, remove_filter},
+    preflight,
 };
 
-/// What the pins begin with: `packets-NUMBER-INODE-PROGRAM-DEVICE`.
-const PREFIX: &str = "packets-";
+/// What the pins of links begin with, and of programs that are filters: `packets-NUMBER-INODE-PROGRAM-DEVICE`, and for a
+/// device elsewhere `...-PROGRAM-INODE-DEVICE`.
+const LINKS: &str = "packets-";
+const FILTERS: &str = "filters-";
+const LEAVE: &str = "leave";
+const GATE: &str = "gate";
+const ARRIVE: &str = "arrive";
+/// How often, one turn after the other, programs are put in front of those that somebody puts before them. Then only each so
+/// many turns: two that do so would go on for ever.
+const TURNS: u32 = 5;
+const REST: u32 = 60;
 
 /// Where the packets of an endpoint are judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,13 +53,54 @@ struct Guarded {
     doors: Vec<Door>,
     guard: Guard,
     /// By the names of their pins.
-    links: BTreeMap<String, Link>,
+    posts: BTreeMap<String, Post>,
 }
 
 impl Guarded {
-    fn is_intact(&self) -> bool {
-        self.links.values().all(Link::is_intact)
+    /// What is wrong with its programs.
+    fn fault(&self) -> Option<Fault> {
+        match posts::standings(self.posts.values()) {
+            Ok(standings) => fault(&standings),
+            Err(_) => Some(Fault::Detached),
+        }
     }
+}
+
+/// What is wrong with the programs of an endpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Fault {
+    /// Some does not run.
+    Detached,
+    /// Programs of these numbers run before some.
+    Behind(Vec<u32>),
+}
+
+fn fault(standings: &[Standing]) -> Option<Fault> {
+    let others = |standing: &Standing| match standing {
+        Standing::Behind(others) => others.clone(),
+        _ => Vec::new(),
+    };
+    if standings.contains(&Standing::Absent) {
+        return Some(Fault::Detached);
+    }
+    let others: Vec<u32> = standings.iter().flat_map(others).collect();
+    (!others.is_empty()).then_some(Fault::Behind(others))
+}
+
+/// How often programs of others were before those of an endpoint, and for how many turns none has been.
+#[derive(Debug, Default)]
+struct Overtaken {
+    turns: u32,
+    calm: u32,
+}
+
+/// What an inspection found of an endpoint.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Finding {
+    /// Judging its packets again mends it.
+    Mendable(String),
+    /// Somebody comes before its programs again and again.
+    Overruled(String),
 }
 
 /// A device, and its peer: inode of the namespace, number.
@@ -58,11 +110,14 @@ type Door = (u32, Option<(u64, u32)>);
 #[derive(Debug)]
 pub(crate) struct Packets {
     directory: PathBuf,
-    on: bool,
+    /// How; `None`: nobody's packets are judged.
+    by: Option<By>,
     keep_open: bool,
     guarded: BTreeMap<u32, Guarded>,
-    /// Namespaces in which peers were found.
-    outsides: Vec<OwnedFd>,
+    /// Turns in which programs of others were before those of an endpoint.
+    overtaken: BTreeMap<u32, Overtaken>,
+    /// Namespaces in which peers were found, with their inodes.
+    outsides: Vec<(u64, Arc<OwnedFd>)>,
 }
 
 /// An endpoint as the second line sees it.
@@ -75,14 +130,22 @@ pub(crate) struct Subject<'a> {
 
 impl Packets {
     /// Nobody is judged yet.
-    pub(crate) fn new(directory: &Path, wanted: bool, keep_open: bool) -> Self {
-        let on = wanted && preflight::has_device_links();
-        if wanted && !on {
-            tracing::warn!(
-                "packets that no hook at a socket sees (raw sockets, translations) pass: Linux 6.6 is needed"
-            );
-        }
-        Self { directory: directory.to_owned(), on, keep_open, guarded: BTreeMap::new(), outsides: Vec::new() }
+    pub(crate) fn new(directory: &Path, options: &Options) -> Self {
+        let by = match options.packets {
+            false => None,
+            true if options.device_links && preflight::has_device_links() => Some(By::Links),
+            // They would outlive a crash, and what is steered would be refused.
+            true if !options.pin => {
+                tracing::warn!(
+                    "packets that no hook at a socket sees (raw sockets, translations) pass: with onProxyDown: pass, Linux \
+                     6.6 is needed to judge them"
+                );
+                None
+            }
+            true => Some(By::Filters),
+        };
+        let (guarded, overtaken, outsides) = Default::default();
+        Self { directory: directory.to_owned(), by, keep_open: options.keep_open, guarded, overtaken, outsides }
     }
 
     /// Where the packets of an endpoint are judged.
@@ -90,128 +153,194 @@ impl Packets {
         self.guarded.get(&id).map_or(Guard::Off, |guarded| guarded.guard)
     }
 
-    /// All links, for their pins to be put back.
-    pub(crate) fn links(&mut self) -> impl Iterator<Item = &mut Link> {
-        self.guarded.values_mut().flat_map(|guarded| guarded.links.values_mut())
+    /// All programs, for their pins to be put back.
+    pub(crate) fn posts(&mut self) -> impl Iterator<Item = &mut Post> {
+        self.guarded.values_mut().flat_map(|guarded| guarded.posts.values_mut())
     }
 
-    /// Endpoints of which some program is detached or swapped. Judging their packets again mends it.
-    pub(crate) fn detached(&self) -> impl Iterator<Item = u32> {
-        self.guarded.iter().filter(|(_, guarded)| !guarded.is_intact()).map(|(id, _)| *id)
+    /// Looks at the programs of all endpoints: whether they run where they were attached, and first.
+    pub(crate) fn inspect(&mut self) -> BTreeMap<u32, Finding> {
+        let of = self.guarded.iter().flat_map(|(id, guarded)| guarded.posts.values().map(|_| *id));
+        let of: Vec<u32> = of.collect();
+        let all = self.guarded.values().flat_map(|guarded| guarded.posts.values());
+        // Nothing is known where no thread is to be had. The next turn comes in a second.
+        let Ok(standings) = posts::standings(all) else { return BTreeMap::new() };
+        let mut by_endpoint: BTreeMap<u32, Vec<Standing>> = BTreeMap::new();
+        for (id, standing) in of.into_iter().zip(standings) {
+            by_endpoint.entry(id).or_default().push(standing);
+        }
+        let found = by_endpoint.into_iter().filter_map(|(id, standings)| Some((id, self.find(id, fault(&standings))?)));
+        found.collect()
     }
 
-    /// Judges the packets of an endpoint from now on, at each of its devices. What is detached or swapped is attached again.
+    fn find(&mut self, id: u32, fault: Option<Fault>) -> Option<Finding> {
+        let others = match fault {
+            None => {
+                let overtaken = self.overtaken.get_mut(&id)?;
+                overtaken.calm += 1;
+                if overtaken.calm > REST {
+                    self.overtaken.remove(&id);
+                }
+                return None;
+            }
+            Some(Fault::Detached) => {
+                let what =
+                    "the programs that judge its packets were detached or swapped, or their device is another one";
+                return Some(Finding::Mendable(what.into()));
+            }
+            Some(Fault::Behind(others)) => others.iter().map(u32::to_string).collect::<Vec<_>>().join(", "),
+        };
+        let overtaken = self.overtaken.entry(id).or_default();
+        overtaken.calm = 0;
+        overtaken.turns += 1;
+        if overtaken.turns <= TURNS || overtaken.turns.is_multiple_of(REST) {
+            return Some(Finding::Mendable(format!("programs were put before those that judge its packets: {others}")));
+        }
+        Some(Finding::Overruled(format!(
+            "somebody puts programs before those that judge its packets, again and again, and they may let pass what policy \
+             refuses: programs {others}; stop whoever attaches them (bpftool net; bpftool link detach)"
+        )))
+    }
+
+    /// Judges the packets of an endpoint from now on, at each of its devices. What does not run there, or not first, is
+    /// attached again.
     ///
     /// # Errors
     /// The kernel refuses a program, or the namespace is gone. What is judged elsewhere stays so.
     pub(crate) fn judge(&mut self, subject: &Subject<'_>, loader: &mut Loader) -> Result<(), Error> {
-        if !self.on {
-            return self.forget(subject.id);
-        }
+        let Some(by) = self.by else { return self.forget(subject.id) };
         let failed = |source| Error::Namespace { endpoint: subject.id, step: "find the devices", source };
         let found = self.doors(subject).map_err(failed)?;
         let doors: Vec<Door> = found.iter().map(door).collect();
-        if self.guarded.get(&subject.id).is_some_and(|guarded| guarded.doors == doors && guarded.is_intact()) {
+        if self.guarded.get(&subject.id).is_some_and(|guarded| guarded.doors == doors && guarded.fault().is_none()) {
             return Ok(());
         }
-        let mut links = BTreeMap::new();
+        let netns = subject.netns.try_clone_to_owned().map(Arc::new).map_err(failed)?;
+        let mut taken = BTreeMap::new();
         let attached = found.iter().try_for_each(|(device, peer)| {
-            self.attach(subject, device, peer.as_ref(), loader, &mut |name, link| drop(links.insert(name, link)))
+            let inside = Place { netns: Arc::clone(&netns), device: device.index, ingress: false };
+            self.attach(subject, by, inside, peer.as_ref(), loader, &mut |name, post| drop(taken.insert(name, post)))
         });
-        let mut before = self.guarded.remove(&subject.id).map(|guarded| guarded.links).unwrap_or_default();
+        let mut before = self.guarded.remove(&subject.id).map(|guarded| guarded.posts).unwrap_or_default();
         if let Err(error) = attached {
             // What is attached, and what was, goes on judging.
-            before.append(&mut links);
-            self.guarded.insert(subject.id, Guarded { doors: Vec::new(), guard: Guard::Off, links: before });
+            before.append(&mut taken);
+            self.guarded.insert(subject.id, Guarded { doors: Vec::new(), guard: Guard::Off, posts: before });
             return Err(error);
         }
-        // Under a name that stays the link is the same one, with another program.
-        before.retain(|name, _| !links.contains_key(name));
+        // Under a name that stays the new one has taken the place of the one before, or is the same.
+        before.retain(|name, _| !taken.contains_key(name));
         let outside = found.iter().all(|(_, peer)| peer.is_some());
         let guard = if outside { Guard::Outside } else { Guard::Inside };
-        let guarded = self.guarded.entry(subject.id).insert_entry(Guarded { doors, guard, links }).into_mut();
+        let guarded = self.guarded.entry(subject.id).insert_entry(Guarded { doors, guard, posts: taken }).into_mut();
         end(&self.directory, before)?;
-        remove_links(&self.directory, |name| is_of(name, subject.id) && !guarded.links.contains_key(name))
+        clear(&self.directory, |name| is_of(name, subject.id) && !guarded.posts.contains_key(name))
     }
 
     fn doors(&mut self, subject: &Subject<'_>) -> io::Result<Vec<(Device, Option<Peer>)>> {
         let mut doors = Vec::new();
         for device in namespace::inside(subject.netns, devices::outward)? {
-            let peer = devices::peer_of(subject.netns, &device, &self.outsides)?;
-            if let Some(peer) = &peer {
-                self.remember(peer)?;
+            let known: Vec<&OwnedFd> = self.outsides.iter().map(|(_, netns)| &**netns).collect();
+            let mut peer = devices::peer_of(subject.netns, &device, &known)?;
+            if let Some(peer) = &mut peer {
+                self.share(peer);
             }
             doors.push((device, peer));
         }
         Ok(doors)
     }
 
-    fn remember(&mut self, peer: &Peer) -> io::Result<()> {
-        for outside in &self.outsides {
-            if namespace::inode(outside.as_fd())? == peer.inode {
-                return Ok(());
-            }
+    /// Keeps one descriptor for each namespace outside.
+    fn share(&mut self, peer: &mut Peer) {
+        match self.outsides.iter().find(|(inode, _)| *inode == peer.inode) {
+            Some((_, netns)) => peer.netns = Arc::clone(netns),
+            None => self.outsides.push((peer.inode, Arc::clone(&peer.netns))),
         }
-        self.outsides.push(peer.netns.try_clone()?);
-        Ok(())
     }
 
     /// What judges outside comes first: nothing inside is trusted without it.
     fn attach(
         &self,
         subject: &Subject<'_>,
-        device: &Device,
+        by: By,
+        leaving: Place,
         peer: Option<&Peer>,
         loader: &mut Loader,
-        put: &mut dyn FnMut(String, Link),
+        put: &mut dyn FnMut(String, Post),
     ) -> Result<(), Error> {
-        let Subject { id, netns, inode } = *subject;
-        let failed = |source| Error::Namespace { endpoint: id, step: "judge packets at a device", source };
-        let named = |program: &str, place: String| format!("{PREFIX}{id}-{inode}-{program}-{place}");
-        loader.set_constant("WITHIN", peer.map_or(-1, |peer| peer.within).cast_unsigned());
-        loader.set_constant("KEEP_OPEN", self.keep_open.into());
-        let mut ebpf = loader.load(id, 0, POD)?;
-        let mut at = |netns: BorrowedFd<'_>, index, program, side, name: String| -> Result<(), Error> {
-            let link = namespace::inside(netns, || {
-                let device = if_indextoname(index)?.to_string_lossy().into_owned();
-                Ok(loader.attach_device(&mut ebpf, program, (&device, side), &name))
-            });
-            put(name, link.map_err(failed)??);
-            Ok(())
+        let Subject { id, inode, .. } = *subject;
+        let prefix = if by == By::Links { LINKS } else { FILTERS };
+        let mut judges = |within: i32, posts: Vec<(&'static str, Place, String)>| {
+            loader.set_constant("WITHIN", within.cast_unsigned());
+            loader.set_constant("KEEP_OPEN", self.keep_open.into());
+            // Before Linux 6.3 a process that may administer its namespace can write the index of a packet (sch_dsmark).
+            loader.set_constant("STAMPS", (by == By::Links).into());
+            let mut ebpf = loader.load(id, 0, POD)?;
+            posts.into_iter().try_for_each(|(program, place, at)| {
+                let name = format!("{prefix}{id}-{inode}-{program}-{at}");
+                put(name.clone(), Post::take(loader, by, &mut ebpf, program, place, &name)?);
+                Ok(())
+            })
         };
-        match peer {
-            Some(peer) => {
-                let (there, place) = (peer.netns.as_fd(), format!("{}-{}", peer.inode, peer.index));
-                at(netns, device.index, "leave", TcAttachType::Egress, named("leave", device.index.to_string()))?;
-                at(there, peer.index, "gate", TcAttachType::Ingress, named("gate", place.clone()))?;
-                at(there, peer.index, "arrive", TcAttachType::Egress, named("arrive", place))
-            }
-            None => {
-                at(netns, device.index, "leave", TcAttachType::Egress, named("leave", device.index.to_string()))?;
-                at(netns, device.index, "arrive", TcAttachType::Ingress, named("arrive", device.index.to_string()))
-            }
+        if let Some(peer) = peer {
+            let gate = Place { netns: Arc::clone(&peer.netns), device: peer.index, ingress: true };
+            let arrive = Place { ingress: false, ..gate.clone() };
+            let at = format!("{}-{}", peer.inode, peer.index);
+            judges(peer.within, vec![(GATE, gate, at.clone()), (ARRIVE, arrive, at)])?;
         }
+        // Whoever hands a packet to the device itself (bpf_redirect_peer) passes by what stands outside.
+        let (arriving, at) = (Place { ingress: true, ..leaving.clone() }, leaving.device.to_string());
+        judges(-1, vec![(LEAVE, leaving, at.clone()), (ARRIVE, arriving, at)])
     }
 
     /// Judges the packets of an endpoint no more.
     pub(crate) fn forget(&mut self, id: u32) -> Result<(), Error> {
-        let links = self.guarded.remove(&id).map(|guarded| guarded.links).unwrap_or_default();
-        end(&self.directory, links)?;
-        remove_links(&self.directory, |name| is_of(name, id))
+        self.overtaken.remove(&id);
+        let posts = self.guarded.remove(&id).map(|guarded| guarded.posts).unwrap_or_default();
+        end(&self.directory, posts)?;
+        clear(&self.directory, |name| is_of(name, id))
     }
 
     /// Removes what an earlier process left for other endpoints.
     pub(crate) fn retain(&mut self, ids: &[u32]) -> Result<(), Error> {
         let others: Vec<u32> = self.guarded.keys().copied().filter(|id| !ids.contains(id)).collect();
         others.into_iter().try_for_each(|id| self.forget(id))?;
-        remove_links(&self.directory, |name| name.starts_with(PREFIX) && !ids.iter().any(|id| is_of(name, *id)))
+        clear(&self.directory, |name| !ids.iter().any(|id| is_of(name, *id)))
     }
 }
 
-/// Detaches links at once, whether or not their pins are still there.
-fn end(directory: &Path, links: BTreeMap<String, Link>) -> Result<(), Error> {
+/// Detaches what an earlier process pinned, of the names that are wanted.
+pub(crate) fn clear(directory: &Path, wanted: impl Fn(&str) -> bool) -> Result<(), Error> {
+    remove_links(directory, |name| name.starts_with(LINKS) && wanted(name))?;
     let failed = |source| Error::Bpffs { path: directory.to_owned(), source };
-    links.into_values().try_for_each(Link::remove).map_err(failed)
+    for entry in fs::read_dir(directory).map_err(failed)?.flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if !name.starts_with(FILTERS) || !wanted(&name) {
+            continue;
+        }
+        // Where the namespace or the device is gone, so is the filter.
+        if let Some(place) = place(&name) {
+            remove_filter(&place, &entry.path()).map_err(failed)?;
+        }
+        remove_pin(&entry.path()).map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// Where the filter is whose program has a pin of this name.
+fn place(name: &str) -> Option<Place> {
+    let mut parts = name.strip_prefix(FILTERS)?.split('-').skip(1);
+    let (inside, program, first, second) = (parts.next()?, parts.next()?, parts.next()?, parts.next());
+    let (inode, device) = second.map_or((inside, first), |second| (first, second));
+    let netns = Arc::new(namespace::find(inode.parse().ok()?)?);
+    let ingress = program == GATE || (program == ARRIVE && second.is_none());
+    Some(Place { netns, device: device.parse().ok()?, ingress })
+}
+
+/// Detaches at once, whether or not pins are still there.
+fn end(directory: &Path, posts: BTreeMap<String, Post>) -> Result<(), Error> {
+    let failed = |source| Error::Bpffs { path: directory.to_owned(), source };
+    posts.into_values().try_for_each(Post::remove).map_err(failed)
 }
 
 fn door((device, peer): &(Device, Option<Peer>)) -> Door {
@@ -219,5 +348,6 @@ fn door((device, peer): &(Device, Option<Peer>)) -> Door {
 }
 
 fn is_of(name: &str, id: u32) -> bool {
-    name.strip_prefix(PREFIX).is_some_and(|rest| rest.split('-').next() == Some(&id.to_string()))
+    let rest = name.strip_prefix(LINKS).or_else(|| name.strip_prefix(FILTERS));
+    rest.is_some_and(|rest| rest.split('-').next() == Some(&id.to_string()))
 }

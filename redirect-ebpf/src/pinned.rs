@@ -10,7 +10,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{links::remove_pin, sys};
+use crate::{
+    error::Error,
+    links::{remove_link, remove_pin},
+    sys,
+};
 
 /// An object of the kernel with its pin.
 #[derive(Debug)]
@@ -59,4 +63,36 @@ impl AsFd for Pinned {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.object.as_fd()
     }
+}
+
+/// The pin of an endpoint's link: `endpoint-NUMBER-INODE-PROGRAM`.
+pub(crate) struct Pin {
+    pub(crate) id: u32,
+    pub(crate) inode: u64,
+    pub(crate) path: PathBuf,
+}
+
+impl Pin {
+    /// The pins of all endpoints.
+    pub(crate) fn all(directory: &Path) -> Result<Vec<Self>, Error> {
+        let entries = fs::read_dir(directory);
+        let entries = entries.map_err(|source| Error::Bpffs { path: directory.to_owned(), source })?;
+        Ok(entries.flatten().filter_map(|entry| Self::parse(entry.path())).collect())
+    }
+
+    fn parse(path: PathBuf) -> Option<Self> {
+        let name = path.file_name()?.to_str()?.strip_prefix("endpoint-")?;
+        let mut parts = name.split('-');
+        let (id, inode) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+        Some(Self { id, inode, path })
+    }
+}
+
+/// Detaches what an earlier process attached for an endpoint elsewhere: to another cgroup, or as a service that is the
+/// whole host now. `names` are the pins that it has.
+pub(crate) fn remove_other_links(directory: &Path, id: u32, inode: u64, names: &[String]) -> Result<(), Error> {
+    let is_ours = |pin: &Pin| names.iter().any(|name| pin.path.file_name().is_some_and(|file| file == name.as_str()));
+    let pins = Pin::all(directory)?.into_iter();
+    let mut others = pins.filter(|pin| pin.id == id && pin.inode == inode && !is_ours(pin));
+    others.try_for_each(|pin| remove_link(&pin.path).map_err(|source| Error::Bpffs { path: pin.path, source }))
 }

@@ -27,10 +27,11 @@ use crate::{
     echo::Echo,
     error::Error,
     legs::{LegMaps, Legs},
-    links::{ABOVE_ALL, ECHO, EGRESS, Link, Loader, remove_links, remove_other_links},
+    links::{ABOVE_ALL, ECHO, EGRESS, Link, Loader, remove_links},
     maps::Maps,
     namespace,
     packets::Packets,
+    pinned::remove_other_links,
     places, preflight,
     refusals::Refusals,
     routes,
@@ -126,7 +127,7 @@ impl Redirect {
         let mut maps = Maps::open(directory)?;
         maps.forget_legs()?;
         let legs = LegMaps { own_sockets: maps.descriptor("OWN_SOCKETS")?, own_legs: maps.descriptor("OWN_LEGS")? };
-        let packets = Packets::new(directory, options.packets, options.keep_open);
+        let packets = Packets::new(directory, &options);
         let legs = Legs { maps: Arc::new(legs) };
         let judge = Arc::new(Judge::open(directory)?);
         Ok(Self {

@@ -129,30 +129,55 @@ pub(crate) fn link_by_id(id: u32) -> io::Result<OwnedFd> {
 /// 64, which is the most that the kernel takes.
 pub(crate) fn lookup_programs(netns: BorrowedFd<'_>) -> io::Result<Vec<u32>> {
     const BPF_SK_LOOKUP: u32 = 36;
+    let found = query(netns.as_raw_fd().cast_unsigned(), BPF_SK_LOOKUP, false)?;
+    Ok(found.into_iter().map(|(program, _)| program).collect())
+}
+
+/// The same for a side of a device of the calling thread's namespace: numbers of program and link, which is 0 where there is
+/// none.
+pub(crate) fn device_programs(index: u32, ingress: bool) -> io::Result<Vec<(u32, u32)>> {
+    const BPF_TCX_INGRESS: u32 = 46;
+    query(index, if ingress { BPF_TCX_INGRESS } else { BPF_TCX_INGRESS + 1 }, true)
+}
+
+/// Of programs that are attached to a target, in the order in which they run: numbers of the program and, if asked for, of
+/// its link.
+fn query(target: u32, attach_type: u32, with_links: bool) -> io::Result<Vec<(u32, u32)>> {
+    // The whole of `bpf_attr.query`: the kernel writes into its last field for devices.
     #[repr(C)]
     struct Attributes {
         target: u32,
         attach_type: u32,
         query_flags: u32,
         attach_flags: u32,
-        ids: u64,
+        programs: u64,
         count: u32,
         _padding: u32,
+        program_flags: u64,
+        links: u64,
+        link_flags: u64,
+        revision: u64,
     }
-    let mut ids = [0_u32; 64];
+    const MOST: usize = 64;
+    let (mut programs, mut links) = ([0_u32; MOST], [0_u32; MOST]);
     let mut attributes = Attributes {
-        target: netns.as_raw_fd().cast_unsigned(),
-        attach_type: BPF_SK_LOOKUP,
+        target,
+        attach_type,
         query_flags: 0,
         attach_flags: 0,
-        ids: ids.as_mut_ptr() as u64,
+        programs: programs.as_mut_ptr() as u64,
         count: 64,
         _padding: 0,
+        program_flags: 0,
+        links: if with_links { links.as_mut_ptr() as u64 } else { 0 },
+        link_flags: 0,
+        revision: 0,
     };
-    // SAFETY: the kernel writes at most `count` numbers into `ids` and the number of programs into `count`; both are live.
+    // SAFETY: the kernel writes at most `count` numbers into `programs` and `links`, and into the attributes, which are as
+    // long as the size says; all are live.
     check(unsafe { libc::syscall(libc::SYS_bpf, BPF_PROG_QUERY, &raw mut attributes, mem::size_of::<Attributes>()) })?;
-    let count = usize::try_from(attributes.count).unwrap_or_default().min(ids.len());
-    Ok(ids[..count].to_vec())
+    let count = usize::try_from(attributes.count).unwrap_or_default().min(MOST);
+    Ok(programs.into_iter().zip(links).take(count).collect())
 }
 
 /// `BPF_LINK_UPDATE`: swaps the program of a link without a gap. Works for netns and cgroup links.

@@ -168,6 +168,7 @@ pub fn options(settings: &Settings) -> Options {
         answers: ANSWERS,
         owner: settings.api.socket.display().to_string(),
         packets: settings.steering.packets,
+        device_links: true,
         // What policy denies is cut beside this, where it is not to be kept.
         keep_open: true,
     }

@@ -32,7 +32,7 @@ pub struct Admitted {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seal {
-    /// Place in `SEALS`, 1 to 65,535; 0 is no seal.
+    /// Place in `SEALS`, 1 to 65,534; 0 is no seal.
     pub place: u32,
     /// A random number, never 0: what has the place by now may be another flow.
     pub secret: u32,

@@ -48,7 +48,7 @@ pub struct Packet {
     pub empty: bool,
     /// Identification of a fragment.
     pub identification: u32,
-    /// Who sends it, as far as that is known: [`OWN`], [`STREAM`].
+    /// Who sends it, as far as that is known: [`OWN`], [`STREAM`], [`KERNEL`].
     pub sender: u32,
     /// Of an error message: what the packet that it is about has in its headers.
     pub about: Tuple,
@@ -60,6 +60,8 @@ pub struct Packet {
 pub const OWN: u32 = 1;
 /// Of a sender: a socket of TCP that is connected or listens. The kernel has made the packet by the rules of TCP.
 pub const STREAM: u32 = 2;
+/// Of a sender: none. The kernel answers without a socket, or the packet was forwarded.
+pub const KERNEL: u32 = 4;
 
 /// Where a packet is read to. On the stack the verifier would follow what it knows of each field through all that is decided
 /// by it, which takes it seconds; programs at devices run one at a time on a CPU.

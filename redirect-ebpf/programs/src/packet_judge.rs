@@ -1,7 +1,7 @@
 //! What becomes of a packet: the second line's judgement, by the tables that the hooks at sockets ask as well.
 
 use portcullis_redirect_common::{
-    ADDRESSES_TOLD, ECHO_REQUEST, ECHO_REQUEST_V6, EGRESS, FLOW_IN, FLOW_OUT, FLOW_OWN, FLOW_TRIED, FlowKey, ICMP, ICMP_V6, INGRESS, LocalKey, PASS, SCTP,
+    ADDRESSES_TOLD, ECHO_REQUEST, ECHO_REQUEST_V6, EGRESS, FLOW_IN, FLOW_OUT, FLOW_OWN, FLOW_TRIED, FlowKey, ICMP, ICMP_V6, INGRESS, LocalKey, PASS, SCTP, STEER,
     TCP, UDP, UDP_LITE,
 };
 
@@ -11,7 +11,7 @@ use crate::{
     ENDPOINT,
     maps::LOCALS,
     number,
-    packet::{ACK, OWN, Packet, RST, STREAM, SYN, bytes, load, read_header, words},
+    packet::{ACK, KERNEL, OWN, Packet, RST, STREAM, SYN, bytes, load, read_header, words},
     packet_flows::{echo, epoch, known, note, received, remembered, sent, sides},
     packet_programs::KEEP_OPEN,
     verdict::{Flow, is_v4, tell, verdict},
@@ -177,12 +177,16 @@ fn leaving_ports(packet: &Packet, flow: &Flow) -> u32 {
     // What the peer opened is judged as that. That it was let in, only TCP itself tells of a socket.
     let opened_in = kind == FLOW_IN || (tcp && packet.sender & STREAM != 0);
     if kind == FLOW_IN || accepts {
-        if opened_in && !asks && verdict(&opened(packet, true, INGRESS)) == PASS {
+        let action = verdict(&opened(packet, true, INGRESS));
+        if opened_in && !asks && action == PASS {
             note(&key, FLOW_IN);
             return ADMIT;
         }
         if accepts {
-            return DROP;
+            // One with a SYN cookie has no socket. It carries nothing, and what answers it comes in only with the cookie of
+            // a listener of ours.
+            let cookie = action == STEER && packet.empty && packet.sender & KERNEL != 0;
+            return if cookie { LET } else { DROP };
         }
     }
     if verdict(flow) == PASS {

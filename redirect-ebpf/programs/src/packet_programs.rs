@@ -9,6 +9,7 @@ use aya_ebpf::{
     bindings::{__sk_buff, bpf_sock, bpf_sock_tuple},
     helpers::generated::{
         bpf_get_listener_sock, bpf_sk_fullsock, bpf_sk_lookup_tcp, bpf_sk_release, bpf_sk_storage_get,
+        bpf_tcp_check_syncookie,
     },
     macros::classifier,
     programs::TcContext,
@@ -18,20 +19,26 @@ use portcullis_redirect_common::{Admitted, FLOW_IN, FLOW_OUT, FLOW_OWN, Seal, TC
 use crate::{
     maps::OWN_SOCKETS,
     number,
-    packet::{ARP, ETHERNET, IPV4, IPV6, OWN, Packet, STREAM, bytes, copy, parse, quick, same, scratch},
+    packet::{
+        ARP, ETHERNET, IPV4, IPV6, KERNEL, OWN, Packet, STREAM, bytes, copy, load, parse, quick, read_header, same, scratch,
+    },
     packet_empty,
     packet_flows::{
         ADMITTED, beside, came_lately, epoch, is_known_fragment, note, note_fragment, passing, received, remembered,
         sent, ticks,
     },
     packet_judge::{ADMIT, DROP, EMPTY, arriving, is_named, leaving},
-    packet_seals::{has_seal, put_seal, take_seal},
+    packet_seals::{has_seal, put_seal, put_stamp, take_seal, take_stamp},
     verdict::read,
 };
 
 /// Set by the loader: the identifier of the endpoint's namespace, as the one of the program knows it; -1 is the same one.
 #[unsafe(no_mangle)]
 static WITHIN: u32 = u32::MAX;
+
+/// Set by the loader: 1 where nobody but a program can write what a stamp is.
+#[unsafe(no_mangle)]
+static STAMPS: u32 = 0;
 
 /// Set by the loader: 1 lets connections go on that are older than the programs.
 #[unsafe(no_mangle)]
@@ -43,42 +50,64 @@ const CREATE: u64 = 1;
 /// States of sockets (net/tcp_states.h).
 const SYN_SENT: u32 = 2;
 const CLOSE: u32 = 7;
+const LISTEN: u32 = 10;
 const SOCK_STREAM: u32 = 1;
 
 /// Inside, on the way out.
 #[classifier]
 pub fn leave(ctx: TcContext) -> i32 {
     let skb = ctx.skb.skb;
-    if let Some(tuple) = quick(skb) {
-        if is_admitted(skb, &tuple) || is_young(skb, &tuple) {
-            return NEXT;
-        }
-    }
-    if leave_slowly(skb) { NEXT } else { SHOT }
+    if leave_quickly(skb) || leave_slowly(skb) { NEXT } else { SHOT }
 }
 
 /// Outside, from the endpoint.
 #[classifier]
 pub fn gate(ctx: TcContext) -> i32 {
     let skb = ctx.skb.skb;
-    if let Some(tuple) = quick(skb) {
-        if take_seal(skb, &tuple) {
-            return NEXT;
-        }
-    }
-    if gate_slowly(skb) { NEXT } else { SHOT }
+    if gate_quickly(skb) || gate_slowly(skb) { NEXT } else { SHOT }
 }
 
-/// To the endpoint.
+/// To the endpoint: outside, and once more inside for what was handed to the device past the one outside.
 #[classifier]
 pub fn arrive(ctx: TcContext) -> i32 {
     let skb = ctx.skb.skb;
-    if let Some(tuple) = quick(skb) {
-        if came_lately(&tuple) {
-            return NEXT;
-        }
+    let (inside, stamps) = (number(&WITHIN) == u32::MAX, number(&STAMPS) != 0);
+    if inside && stamps && take_stamp(skb) {
+        return NEXT;
     }
-    if arrive_slowly(skb) { NEXT } else { SHOT }
+    if !arrive_quickly(skb) && !arrive_slowly(skb) {
+        return SHOT;
+    }
+    if !inside && stamps {
+        put_stamp(skb);
+    }
+    NEXT
+}
+
+// The quick ways are calls of their own, so that their stack is none of the slow ones'.
+
+#[inline(never)]
+fn leave_quickly(skb: *mut __sk_buff) -> bool {
+    match quick(skb) {
+        Some(tuple) => is_admitted(skb, &tuple) || is_young(skb, &tuple),
+        None => false,
+    }
+}
+
+#[inline(never)]
+fn gate_quickly(skb: *mut __sk_buff) -> bool {
+    match quick(skb) {
+        Some(tuple) => take_seal(skb, &tuple),
+        None => false,
+    }
+}
+
+#[inline(never)]
+fn arrive_quickly(skb: *mut __sk_buff) -> bool {
+    match quick(skb) {
+        Some(tuple) => came_lately(&tuple),
+        None => false,
+    }
 }
 
 #[inline(always)]
@@ -152,12 +181,10 @@ fn leave_slowly(skb: *mut __sk_buff) -> bool {
     }
     let socket = socket(skb);
     packet.sender = sender(skb, socket);
-    let key = sent(&packet.tuple);
-    let kind = remembered(&key);
+    let kind = kind_of(packet);
     let is_stream = !socket.is_null() && packet.protocol() == TCP && packet.sender == STREAM;
     let judged = if is_stream && (matches!(kind, FLOW_IN | FLOW_OUT) || was_admitted(socket, &packet.tuple)) {
-        // A connection lives as long as its socket: whoever means it no more cuts that.
-        note(&key, if kind == 0 { FLOW_OUT } else { kind });
+        renew(packet, kind);
         ADMIT
     } else {
         leaving(skb, packet)
@@ -169,7 +196,7 @@ fn leave_slowly(skb: *mut __sk_buff) -> bool {
     // A flow that is seen for the first time is known by its headers for a second.
     let lasts = kind != 0 || packet.sender & OWN != 0;
     if judged == ADMIT && lasts && !socket.is_null() && !packet.first {
-        admit(socket, &packet.tuple, seal);
+        admit(socket, &packet.tuple, &seal);
     }
     note_fragment(packet);
     true
@@ -181,15 +208,28 @@ fn was_admitted(socket: *mut bpf_sock, tuple: &Tuple) -> bool {
     !admitted.is_null() && same(unsafe { &(*admitted).tuple }, tuple)
 }
 
-#[inline(always)]
-fn admit(socket: *mut bpf_sock, tuple: &Tuple, seal: Seal) {
+/// What is remembered of the flow of a packet that the endpoint sends. Apart, as are the next two, because Linux 6.1 counts the
+/// stack of every call in steps of 32 bytes, and has 512 for all of them.
+#[inline(never)]
+fn kind_of(packet: &Packet) -> u32 {
+    remembered(&sent(&packet.tuple))
+}
+
+/// A connection lives as long as its socket: whoever means it no more cuts that.
+#[inline(never)]
+fn renew(packet: &Packet, kind: u32) {
+    note(&sent(&packet.tuple), if kind == 0 { FLOW_OUT } else { kind });
+}
+
+#[inline(never)]
+fn admit(socket: *mut bpf_sock, tuple: &Tuple, seal: &Seal) {
     let map = (&raw const ADMITTED).cast_mut().cast();
     let held: *mut Admitted =
         unsafe { bpf_sk_storage_get(map, socket.cast(), core::ptr::null_mut(), CREATE) }.cast();
     if !held.is_null() {
         let held = unsafe { &mut *held };
         copy(&mut held.tuple, tuple);
-        (held.seal, held.epoch, held.told) = (seal, epoch(), ticks());
+        (held.seal, held.epoch, held.told) = (*seal, epoch(), ticks());
     }
 }
 
@@ -197,7 +237,7 @@ fn admit(socket: *mut bpf_sock, tuple: &Tuple, seal: Seal) {
 fn sender(skb: *mut __sk_buff, socket: *mut bpf_sock) -> u32 {
     let any = read!((*skb).__bindgen_anon_2.sk);
     if any.is_null() {
-        return 0;
+        return KERNEL;
     }
     if !socket.is_null() {
         let state = read!((*socket).state);
@@ -263,7 +303,7 @@ fn arrive_slowly(skb: *mut __sk_buff) -> bool {
 /// The kind of a connection that was admitted and is there, in the namespace of the endpoint: what was remembered of it may be
 /// gone. 0 if there is none.
 #[inline(never)]
-fn connected(skb: *mut __sk_buff, packet: &Packet) -> u32 {
+fn connected(skb: *mut __sk_buff, packet: &mut Packet) -> u32 {
     let Tuple { source, destination, ports, .. } = packet.tuple;
     let mut tuple: bpf_sock_tuple = unsafe { core::mem::zeroed() };
     let size = unsafe {
@@ -285,13 +325,29 @@ fn connected(skb: *mut __sk_buff, packet: &Packet) -> u32 {
         return 0;
     }
     let answered = Tuple { source: destination, destination: source, ports: ports.rotate_left(16), protocol: TCP as u32 };
-    let listens = read!((*socket).state) == 10;
-    let kind = match is_own(socket) {
-        _ if listens => 0,
-        OWN => FLOW_OWN,
-        _ if number(&KEEP_OPEN) != 0 || was_admitted(socket, &answered) => FLOW_OUT,
-        _ => 0,
+    let own = is_own(socket) != 0;
+    let kind = if read!((*socket).state) == LISTEN {
+        if own && has_cookie(skb, packet, socket) { FLOW_OWN } else { 0 }
+    } else if own {
+        FLOW_OWN
+    } else if number(&KEEP_OPEN) != 0 || was_admitted(socket, &answered) {
+        FLOW_OUT
+    } else {
+        0
     };
     unsafe { bpf_sk_release(socket.cast()) };
     kind
+}
+
+/// Whether a packet has the cookie that a listener has just answered a SYN with, for these very addresses and ports: it is the
+/// first that the listener sees of the connection. A translation in the namespace has cookies of other ports.
+#[inline(never)]
+fn has_cookie(skb: *mut __sk_buff, packet: &mut Packet, socket: *mut bpf_sock) -> bool {
+    let size = if packet.v6 { 40 } else { 20 };
+    if !read_header(skb, ETHERNET, size, &mut packet.header) {
+        return false;
+    }
+    let Some(mut transport) = load::<[u32; 5]>(skb, packet.at) else { return false };
+    let (header, transport) = (packet.header.as_mut_ptr().cast(), transport.as_mut_ptr().cast());
+    unsafe { bpf_tcp_check_syncookie(socket.cast(), header, size, transport, 20) == 0 }
 }

@@ -19,6 +19,9 @@ use crate::{
     verdict::read,
 };
 
+/// In the place of a seal's, on the way in: the packet was judged outside. No seal has this place.
+const STAMP: u32 = portcullis_redirect_common::SEALS - 1;
+
 /// By their places. A flow whose place another one took gets a new one with its next packet.
 #[map]
 static SEALS: Array<Sealed> = Array::with_max_entries(portcullis_redirect_common::SEALS, 0);
@@ -59,7 +62,7 @@ fn make_seal(seal: &mut Seal, tuple: &Tuple) {
     let Some(last) = PLACE.get_ptr_mut(0) else { return };
     let before = unsafe { if *last == 0 { bpf_get_prandom_u32() } else { *last } };
     let next = before.wrapping_add(1) & (portcullis_redirect_common::SEALS - 1);
-    let place = if next == 0 { 1 } else { next };
+    let place = if next == 0 || next == STAMP { 1 } else { next };
     unsafe { *last = place };
     let secret = unsafe { bpf_get_prandom_u32() } | 1;
     *seal = Seal { place, secret };
@@ -81,6 +84,22 @@ pub fn take_seal(skb: *mut __sk_buff, tuple: &Tuple) -> bool {
         return false;
     }
     if !has_seal(&Seal { place, secret: read!((*skb).hash) }, tuple) {
+        return false;
+    }
+    unsafe { core::ptr::write_volatile(core::ptr::addr_of_mut!((*skb).tc_index), 0) };
+    true
+}
+
+/// Puts the stamp on a packet that comes in.
+#[inline(always)]
+pub fn put_stamp(skb: *mut __sk_buff) {
+    unsafe { core::ptr::write_volatile(core::ptr::addr_of_mut!((*skb).tc_index), STAMP) };
+}
+
+/// Takes the stamp off a packet; tells whether there was one.
+#[inline(always)]
+pub fn take_stamp(skb: *mut __sk_buff) -> bool {
+    if read!((*skb).tc_index) != STAMP {
         return false;
     }
     unsafe { core::ptr::write_volatile(core::ptr::addr_of_mut!((*skb).tc_index), 0) };

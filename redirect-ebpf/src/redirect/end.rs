@@ -14,8 +14,10 @@ use crate::{
     attachment::{Listeners, Options},
     claim::Claim,
     error::Error,
-    links::{ABOVE_ALL, Link, Pin, remove_link, remove_links, remove_pin},
-    maps, namespace, places, routes, sysctl,
+    links::{ABOVE_ALL, Link, remove_link, remove_links, remove_pin},
+    maps, namespace, packets,
+    pinned::Pin,
+    places, routes, sysctl,
 };
 
 impl Redirect {
@@ -119,6 +121,7 @@ impl Redirect {
         // Of another layout of the maps, so of another version: it cannot run as long as this one has the claim, and its links
         // would refuse for ever.
         for other in places::other_layouts(&self.options.bpffs)? {
+            packets::clear(&other, |_| true)?;
             remove_links(&other, |_| true)?;
             fs::remove_dir(&other).map_err(|source| Error::Bpffs { path: other, source })?;
         }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{Attached, Redirect, attach_above_all};
-use crate::{claim::Claim, error::Error, links::Link, places, sys};
+use crate::{claim::Claim, error::Error, links::Link, packets::Finding, places, sys};
 
 /// What was found other than it was made.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -37,9 +37,12 @@ impl Redirect {
         for (id, attached) in &mut self.attached {
             look_at(*id, attached, &ours, &mut found);
         }
-        for id in self.packets.detached() {
-            let what = "the programs that judge its packets were detached or swapped, or their device is gone";
-            found.detached.entry(id).or_insert_with(|| what.into());
+        for (id, finding) in self.packets.inspect() {
+            let (places, what) = match finding {
+                Finding::Mendable(what) => (&mut found.detached, what),
+                Finding::Overruled(what) => (&mut found.overruled, what),
+            };
+            places.entry(id).or_insert(what);
         }
         found
     }
@@ -53,8 +56,11 @@ impl Redirect {
         fs::create_dir_all(&self.directory).map_err(failed)?;
         let mut restored = self.loader.restore_maps()?;
         let links = self.attached.values_mut().flat_map(|attached| &mut attached.links);
-        for link in self.node.iter_mut().chain(self.echo.link()).chain(links).chain(self.packets.links()) {
+        for link in self.node.iter_mut().chain(self.echo.link()).chain(links) {
             restored += usize::from(link.restore_pin().map_err(failed)?);
+        }
+        for post in self.packets.posts() {
+            restored += usize::from(post.restore_pin().map_err(failed)?);
         }
         if restored > 0 {
             let path = self.directory.display();

@@ -135,6 +135,7 @@ pub(crate) fn options(lab: &Lab, pin: bool) -> Options {
         answers: ANSWERS,
         owner: "a test".into(),
         packets: true,
+        device_links: true,
         keep_open: false,
     }
 }

@@ -27,22 +27,47 @@ pub(crate) fn swap_at_device(pin: &Path) {
     assert!(script("swap-device", pin).status().unwrap().success());
 }
 
-/// Another program somewhere, until it is dropped.
-pub(crate) struct Other(Child);
+/// Pins a program for devices that lets everything pass.
+pub(crate) fn pin_pass(path: &Path) {
+    assert!(script("pin-pass", path).status().unwrap().success());
+}
 
-impl Other {
-    /// `sk_lookup` in a namespace.
+/// How many programs are at both sides of a device.
+pub(crate) fn programs_at(netns: &Path, device: u32) -> usize {
+    let counted = script("count", netns).arg(device.to_string()).output().unwrap();
+    String::from_utf8_lossy(&counted.stdout).trim().parse().unwrap()
+}
+
+/// Another program, until it is dropped.
+pub(crate) struct Another(Child);
+
+impl Another {
+    /// An `sk_lookup` program in a namespace that lets everything pass.
     pub(crate) fn lookup(netns: &Path) -> Self {
-        Self::attach("attach", netns)
+        Self::start(script("attach", netns))
+    }
+
+    /// One at a side of a device of a namespace, before all others, that lets everything pass.
+    pub(crate) fn at_device(netns: &Path, device: u32, side: &str) -> Self {
+        let mut command = script("attach-device", netns);
+        command.args([&device.to_string(), side]);
+        Self::start(command)
+    }
+
+    /// One at a device that hands what comes in to the peer of another one.
+    pub(crate) fn redirecting(netns: &Path, device: u32, to: u32) -> Self {
+        let mut command = script("redirect-device", netns);
+        command.args([&device.to_string(), "ingress", &to.to_string()]);
+        Self::start(command)
     }
 
     /// At `eth0` of a namespace, behind ours: sends datagrams of IPv6 to another address than they name.
-    pub(crate) fn rewrite(netns: &Path) -> Self {
-        Self::attach("rewrite", netns)
+    pub(crate) fn rewriting(netns: &Path) -> Self {
+        Self::start(script("rewrite", netns))
     }
 
-    fn attach(what: &str, netns: &Path) -> Self {
-        let mut child = script(what, netns).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    fn start(mut command: Command) -> Self {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
         assert_eq!(line, "attached\n");
@@ -50,7 +75,7 @@ impl Other {
     }
 }
 
-impl Drop for Other {
+impl Drop for Another {
     fn drop(&mut self) {
         drop(self.0.stdin.take());
         let _ = self.0.wait();

@@ -180,7 +180,7 @@ fn another_lookup_program_in_the_namespace_is_told_and_ours_comes_last() {
     }
     let mut bench = Bench::new();
     let _servers = serve(&bench);
-    let other = bpf::Other::lookup(&bench.app.netns);
+    let other = bpf::Another::lookup(&bench.app.netns);
     let found = bench.redirect.inspect();
     assert!(found.overruled[&APP].contains("another sk_lookup program"), "{found:?}");
     assert!(found.detached.contains_key(&APP), "it came behind: {found:?}");
@@ -239,8 +239,17 @@ fn each_capability_that_is_always_needed_is_missed_by_name_before_anything_is_ma
     if let Some(bpffs) = std::env::var_os(CHILD) {
         let (bpffs, owner) = (bpffs.into(), "a test".into());
         let (workers, answers) = (WORKERS, ANSWERS);
-        let options =
-            Options { bpffs, cgroup: None, pin: true, workers, answers, owner, packets: true, keep_open: false };
+        let options = Options {
+            bpffs,
+            cgroup: None,
+            pin: true,
+            workers,
+            answers,
+            owner,
+            packets: true,
+            device_links: true,
+            keep_open: false,
+        };
         println!("told: {}", Redirect::open(options).map(drop).unwrap_err());
         return;
     }

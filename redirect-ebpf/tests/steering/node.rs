@@ -179,6 +179,7 @@ fn a_cgroup_that_contains_the_one_above_all_pods_is_refused_by_name() {
             answers: ANSWERS,
             owner: "a test".into(),
             packets: true,
+            device_links: true,
             keep_open: false,
         })
         .unwrap()

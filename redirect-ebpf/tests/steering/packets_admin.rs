@@ -10,8 +10,9 @@ use portcullis_integration::{Need, require};
 use portcullis_redirect::{Action, Class, Direction};
 
 use crate::{
-    bench::{self, APP, Bench, FAMILIES, REFUSED, STEERED, TCP, UDP, UNSTEERED, class, ip},
+    bench::{self, APP, Bench, FAMILIES, REFUSED, STEERED, TCP, UDP, UNSTEERED, class, ip, table},
     bpf,
+    packets::{WAYS, by},
     sockets::{Outcome, get},
 };
 
@@ -29,7 +30,11 @@ fn rules_that_are_taken_away_or_overruled_open_nothing() {
     if !able() {
         return;
     }
-    let bench = Bench::new();
+    WAYS.into_iter().for_each(without_rules);
+}
+
+fn without_rules(links: bool) {
+    let bench = by(links, &table());
     let _servers = [Bench::serve(&bench.outside, STEERED), Bench::serve(&bench.outside, UNSTEERED)];
     for before in [true, false] {
         for (v6, family) in FAMILIES.into_iter().zip(["-4", "-6"]) {
@@ -54,7 +59,11 @@ fn a_translation_inside_does_not_lead_where_policy_does_not() {
     if !able() {
         return;
     }
-    let bench = Bench::new();
+    WAYS.into_iter().for_each(leads_nowhere);
+}
+
+fn leads_nowhere(links: bool) {
+    let bench = by(links, &table());
     let _servers = [STEERED, UNSTEERED, REFUSED].map(|port| Bench::serve(&bench.outside, port));
     for port in [REFUSED, STEERED] {
         run(&bench, "nft add table inet x");
@@ -104,7 +113,7 @@ fn what_is_rewritten_behind_the_inner_program_is_judged_as_what_it_is() {
     bench.outside.run(&["ip", "address", "add", &elsewhere.ip().to_string(), "dev", "lo"]).unwrap().ok().unwrap();
     let (other, via) = (elsewhere.ip().to_string(), there.ip().to_string());
     bench.lab.node().run(&["ip", "route", "add", &other, "via", &via]).unwrap().ok().unwrap();
-    let _other = bpf::Other::rewrite(&bench.app.netns);
+    let _other = bpf::Another::rewriting(&bench.app.netns);
     assert!(is_rewritten(&bench, there, elsewhere), "without policy");
     let mut only_there = class(Direction::Egress, UDP, 0..=65535, Action::Refuse);
     only_there.prefixes.push((format!("{via}/128").parse().unwrap(), Action::Pass));
@@ -119,7 +128,11 @@ fn a_translation_inside_does_not_let_a_denied_peer_be_served() {
     if !able() {
         return;
     }
-    let bench = Bench::new();
+    WAYS.into_iter().for_each(is_not_served);
+}
+
+fn is_not_served(links: bool) {
+    let bench = by(links, &table());
     run(&bench, "nft add table inet x");
     run(&bench, "nft add chain inet x p { type nat hook prerouting priority -100 ; }");
     for port in [STEERED, REFUSED] {
@@ -186,7 +199,11 @@ fn a_device_that_comes_later_is_judged_as_soon_as_it_is_noticed() {
     bench.attach_with(|listeners| listeners);
     let pins = std::fs::read_dir(bench.lab.bpffs().join(crate::bench::LAYOUT)).unwrap().flatten();
     let names: Vec<String> = pins.map(|pin| pin.file_name().to_string_lossy().into_owned()).collect();
-    assert_eq!(names.iter().filter(|name| name.starts_with("packets-")).count(), 6, "{names:?}");
+    assert_eq!(
+        names.iter().filter(|name| name.starts_with("packets-") || name.starts_with("filters-")).count(),
+        8,
+        "{names:?}"
+    );
     let listener = bench.outside.inside(|| TcpListener::bind("10.99.0.2:7").unwrap());
     let to: SocketAddr = listener.local_addr().unwrap();
     assert!(get(&bench.app, to).is_refused());

@@ -1,0 +1,202 @@
+//! A judge of packets at a side of a device: attached in front of what others have attached there, and seen to be there.
+//!
+//! A link stays at its device when that moves to another namespace, and numbers of devices are used again. So neither the
+//! name of a pin nor the link itself tells what is judged: only the programs that the kernel runs at that place now.
+
+use std::{
+    fs, io,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    path::Path,
+    sync::Arc,
+};
+
+use aya::{
+    Ebpf,
+    programs::{LinkOrder, ProgramFd, SchedClassifier, TcAttachType, links::FdLink, tc::TcAttachOptions},
+};
+use nix::net::if_::if_indextoname;
+
+use crate::{
+    error::Error,
+    filters::{self, Side},
+    links::{BoxError, Link, Loader, TOO_OLD, program, remove_pin},
+    namespace,
+    persist::persist,
+    pinned::Pinned,
+    sys,
+};
+
+/// By what programs are held at devices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum By {
+    /// Links, which nobody in a namespace can take away.
+    Links,
+    /// Filters, where the kernel has no links there. The pins are those of the programs, and tell where a filter is.
+    Filters,
+}
+
+/// A side of a device.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) netns: Arc<OwnedFd>,
+    pub(crate) device: u32,
+    pub(crate) ingress: bool,
+}
+
+impl Place {
+    fn side(&self) -> Side {
+        Side { device: self.device, ingress: self.ingress }
+    }
+}
+
+/// How a program of ours stands among those that run at its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It runs first.
+    First,
+    /// Programs of these numbers run before it; 0 is a filter without one. What they let pass for good, or send elsewhere, it
+    /// never sees.
+    Behind(Vec<u32>),
+    /// It does not run.
+    Absent,
+}
+
+/// A judge at its place.
+#[derive(Debug)]
+pub(crate) struct Post {
+    place: Place,
+    held: Held,
+}
+
+#[derive(Debug)]
+enum Held {
+    Link(Link),
+    /// Number, and pin, of the program of the filter whose name is the pin's.
+    Filter(u32, Pinned),
+}
+
+impl Post {
+    /// Attaches a judge. One that an earlier process, or an earlier try, has pinned gets another program where it stands
+    /// first; else a new one takes its place in front, and the old one goes after that.
+    pub(crate) fn take(
+        loader: &Loader,
+        by: By,
+        ebpf: &mut Ebpf,
+        name: &'static str,
+        place: Place,
+        pin: &str,
+    ) -> Result<Self, Error> {
+        let failed = |source| Error::Attach { program: name, target: pin.to_owned(), source };
+        let attached = namespace::inside(place.netns.as_fd(), || Ok(attach(loader, by, ebpf, name, &place, pin)));
+        let held = attached.map_err(|error| failed(error.into()))?.map_err(failed)?;
+        Ok(Self { place, held })
+    }
+
+    /// Puts its pin back where that is gone. Tells whether that had to be done.
+    pub(crate) fn restore_pin(&mut self) -> io::Result<bool> {
+        match &mut self.held {
+            Held::Link(link) => link.restore_pin(),
+            Held::Filter(_, pinned) => pinned.restore(),
+        }
+    }
+
+    /// Detaches it.
+    pub(crate) fn remove(self) -> io::Result<()> {
+        match self.held {
+            Held::Link(link) => link.remove(),
+            Held::Filter(_, pinned) => {
+                remove_filter(&self.place, pinned.path())?;
+                pinned.unpin().map(drop)
+            }
+        }
+    }
+
+    /// How it stands, in the calling thread's namespace.
+    fn standing(&self) -> io::Result<Standing> {
+        match &self.held {
+            Held::Link(link) => {
+                let is_it = |(program, number): &(u32, u32)| (*program, *number) == (link.program(), link.number());
+                let found = sys::device_programs(self.place.device, self.place.ingress)?;
+                Ok(standing(&found, is_it, |(program, _)| *program))
+            }
+            Held::Filter(program, pinned) => {
+                let name = filters::name(pinned.path());
+                let found = filters::chain(self.place.side())?;
+                Ok(standing(
+                    &found,
+                    |filter| filter.program == *program && filter.name == name,
+                    |filter| filter.program,
+                ))
+            }
+        }
+    }
+}
+
+fn standing<T>(chain: &[T], is_it: impl Fn(&T) -> bool, program: impl Fn(&T) -> u32) -> Standing {
+    match chain.iter().position(is_it) {
+        Some(0) => Standing::First,
+        Some(at) => Standing::Behind(chain[..at].iter().map(program).collect()),
+        None => Standing::Absent,
+    }
+}
+
+/// How each of these stands, in their order. One that cannot be looked at is absent: its device is gone.
+pub(crate) fn standings<'a>(posts: impl Iterator<Item = &'a Post>) -> io::Result<Vec<Standing>> {
+    let places = posts.map(|post| (post.place.netns.as_fd(), post)).collect();
+    let found = namespace::through(places, Post::standing)?;
+    Ok(found.into_iter().map(|found| found.unwrap_or(Standing::Absent)).collect())
+}
+
+/// Takes away the filter whose program is pinned at a path, and nothing else.
+pub(crate) fn remove_filter(place: &Place, pin: &Path) -> io::Result<()> {
+    namespace::inside(place.netns.as_fd(), || filters::remove(place.side(), &filters::name(pin)))
+}
+
+fn attach(
+    loader: &Loader,
+    by: By,
+    ebpf: &mut Ebpf,
+    name: &'static str,
+    place: &Place,
+    pin: &str,
+) -> Result<Held, BoxError> {
+    let program: &mut SchedClassifier = program(ebpf, name)?;
+    if program.fd().is_err() {
+        persist(|| program.load())?;
+    }
+    let fd = program.fd()?.try_clone()?;
+    match by {
+        By::Links => link(loader, program, &fd, place, pin).map(Held::Link),
+        By::Filters => filter(program, &loader.pin_path(pin), place),
+    }
+}
+
+fn link(
+    loader: &Loader,
+    program: &mut SchedClassifier,
+    fd: &ProgramFd,
+    place: &Place,
+    pin: &str,
+) -> Result<Link, BoxError> {
+    let stands_first = |link: BorrowedFd<'_>| {
+        let first = sys::device_programs(place.device, place.ingress).map(|found| found.first().map(|first| first.1));
+        sys::link_info(link).is_ok_and(|info| first.is_ok_and(|first| first == Some(info.id)))
+    };
+    loader.put_where(pin, fd, stands_first, || -> Result<FdLink, BoxError> {
+        let device = if_indextoname(place.device)?.to_string_lossy().into_owned();
+        let side = if place.ingress { TcAttachType::Ingress } else { TcAttachType::Egress };
+        let order = TcAttachOptions::TcxOrder(LinkOrder::first());
+        let id = program.attach_with_options(&device, side, order)?;
+        program.take_link(id)?.try_into().map_err(|_| BoxError::from(TOO_OLD))
+    })
+}
+
+/// The pin comes first: what is at a device is always found again.
+fn filter(program: &SchedClassifier, pin: &Path, place: &Place) -> Result<Held, BoxError> {
+    let new = pin.with_file_name(format!("{}-new", pin.file_name().unwrap_or_default().to_string_lossy()));
+    remove_pin(&new)?;
+    sys::pin(program.fd()?.as_fd(), &new)?;
+    fs::rename(&new, pin)?;
+    filters::put(place.side(), &filters::name(pin), program.fd()?.as_fd())?;
+    Ok(Held::Filter(program.info()?.id(), Pinned::open(pin)?))
+}
