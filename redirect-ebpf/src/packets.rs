@@ -1,7 +1,10 @@
 //! The second line: which devices of an endpoint have programs that judge packets, and where.
 //!
 //! A device has a program on its own side that knows the socket of each packet, and, where it has a peer in another
-//! namespace, programs there that nothing inside can take away. Only endpoints that have a table are judged.
+//! namespace, programs there that nothing inside can take away. Endpoints that share the host's namespace are judged by their
+//! cgroup instead. Only endpoints that have a table are judged.
+
+mod sockets;
 
 use std::{
     collections::BTreeMap,
@@ -33,6 +36,8 @@ pub enum Guard {
     Inside,
     /// Outside of its namespace.
     Outside,
+    /// At its cgroup, of a service of the host or the host itself: those of all sockets but packet sockets.
+    Cgroup,
 }
 
 /// The devices of one endpoint that have programs.
@@ -58,7 +63,11 @@ type Door = (u32, Option<(u64, u32)>);
 #[derive(Debug)]
 pub(crate) struct Packets {
     directory: PathBuf,
+    wanted: bool,
+    /// Whether the kernel can judge at devices as well.
     on: bool,
+    /// Whether it tells the host's packets from those of pods, once that was asked.
+    feasible: Option<bool>,
     keep_open: bool,
     guarded: BTreeMap<u32, Guarded>,
     /// Namespaces in which peers were found.
@@ -82,7 +91,15 @@ impl Packets {
                 "packets that no hook at a socket sees (raw sockets, translations) pass: Linux 6.6 is needed"
             );
         }
-        Self { directory: directory.to_owned(), on, keep_open, guarded: BTreeMap::new(), outsides: Vec::new() }
+        Self {
+            directory: directory.to_owned(),
+            wanted,
+            on,
+            feasible: None,
+            keep_open,
+            guarded: BTreeMap::new(),
+            outsides: Vec::new(),
+        }
     }
 
     /// Where the packets of an endpoint are judged.
@@ -118,20 +135,25 @@ impl Packets {
         let attached = found.iter().try_for_each(|(device, peer)| {
             self.attach(subject, device, peer.as_ref(), loader, &mut |name, link| drop(links.insert(name, link)))
         });
-        let mut before = self.guarded.remove(&subject.id).map(|guarded| guarded.links).unwrap_or_default();
+        let outside = found.iter().all(|(_, peer)| peer.is_some());
+        let guard = if outside { Guard::Outside } else { Guard::Inside };
+        self.replace(subject.id, attached, Guarded { doors, guard, links })
+    }
+
+    /// Has an endpoint judged by what was just attached, and takes away what was there before. After a failure both go on judging.
+    fn replace(&mut self, id: u32, attached: Result<(), Error>, made: Guarded) -> Result<(), Error> {
+        let mut before = self.guarded.remove(&id).map(|guarded| guarded.links).unwrap_or_default();
+        let Guarded { doors, guard, mut links } = made;
         if let Err(error) = attached {
-            // What is attached, and what was, goes on judging.
             before.append(&mut links);
-            self.guarded.insert(subject.id, Guarded { doors: Vec::new(), guard: Guard::Off, links: before });
+            self.guarded.insert(id, Guarded { doors: Vec::new(), guard: Guard::Off, links: before });
             return Err(error);
         }
         // Under a name that stays the link is the same one, with another program.
         before.retain(|name, _| !links.contains_key(name));
-        let outside = found.iter().all(|(_, peer)| peer.is_some());
-        let guard = if outside { Guard::Outside } else { Guard::Inside };
-        let guarded = self.guarded.entry(subject.id).insert_entry(Guarded { doors, guard, links }).into_mut();
+        let guarded = self.guarded.entry(id).insert_entry(Guarded { doors, guard, links }).into_mut();
         end(&self.directory, before)?;
-        remove_links(&self.directory, |name| is_of(name, subject.id) && !guarded.links.contains_key(name))
+        remove_links(&self.directory, |name| is_of(name, id) && !guarded.links.contains_key(name))
     }
 
     fn doors(&mut self, subject: &Subject<'_>) -> io::Result<Vec<(Device, Option<Peer>)>> {

@@ -1,7 +1,7 @@
 """What somebody else does with bpf(2): detach a pinned link, swap its program, attach another sk_lookup program, or one behind
 ours at eth0 that sends datagrams of IPv6 elsewhere.
 
-usage: bpf.py detach PIN | swap PIN | swap-device PIN | attach NETNS | rewrite NETNS
+usage: bpf.py detach PIN | swap PIN | swap-device PIN | swap-sent PIN | swap-received PIN | attach NETNS | rewrite NETNS
 `attach` and `rewrite` write "attached" and hold the link until standard input ends.
 """
 
@@ -16,6 +16,7 @@ NUMBER = {"x86_64": 321, "aarch64": 280}[platform.machine()]
 PROG_LOAD, OBJ_GET, LINK_CREATE, LINK_UPDATE, LINK_DETACH = 5, 7, 28, 29, 34
 SK_LOOKUP_TYPE, SK_LOOKUP_ATTACH = 30, 36
 SCHED_CLS_TYPE, TCX_EGRESS = 3, 47
+CGROUP_SKB_TYPE, CGROUP_INGRESS, CGROUP_EGRESS = 8, 0, 1
 libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -72,6 +73,9 @@ elif what == "swap":
 elif what == "swap-device":
     # TCX_PASS is 0 (linux/bpf.h).
     bpf(LINK_UPDATE, struct.pack("IIII", pinned(path), lets_everything_pass(SCHED_CLS_TYPE, 0, 0), 0, 0))
+elif what in ("swap-sent", "swap-received"):
+    place = CGROUP_EGRESS if what == "swap-sent" else CGROUP_INGRESS
+    bpf(LINK_UPDATE, struct.pack("IIII", pinned(path), lets_everything_pass(CGROUP_SKB_TYPE, place), 0, 0))
 elif what == "attach":
     netns = os.open(path, os.O_RDONLY)
     bpf(LINK_CREATE, struct.pack("IIII", lets_everything_pass(), netns, SK_LOOKUP_ATTACH, 0))

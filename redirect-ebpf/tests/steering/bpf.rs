@@ -27,6 +27,12 @@ pub(crate) fn swap_at_device(pin: &Path) {
     assert!(script("swap-device", pin).status().unwrap().success());
 }
 
+/// The same for a link at a cgroup.
+pub(crate) fn swap_at_cgroup(pin: &Path) {
+    let received = pin.file_name().is_some_and(|name| name.to_string_lossy().contains("-receive-"));
+    assert!(script(if received { "swap-received" } else { "swap-sent" }, pin).status().unwrap().success());
+}
+
 /// Another program somewhere, until it is dropped.
 pub(crate) struct Other(Child);
 

@@ -34,7 +34,7 @@ try:
 except OSError as error: print(errno.errorcode[error.errno] if error.errno else error)
 "#;
 
-fn ping(from: &Site, to: &str, kind: &str, how: &str, message: u8) -> String {
+pub(crate) fn ping(from: &Site, to: &str, kind: &str, how: &str, message: u8) -> String {
     let asked = from.run(&["python3", "-c", PING, to, kind, how, &message.to_string()]).unwrap();
     asked.stdout.trim().to_owned() + &asked.stderr
 }

@@ -27,6 +27,7 @@ mod open_datagrams;
 mod packets;
 mod packets_admin;
 mod packets_cost;
+mod packets_host;
 mod people;
 mod proxy;
 mod refusals;

@@ -30,21 +30,21 @@ use crate::{
 };
 
 /// A port of UDP that policy lets pass.
-const OPEN: u16 = 9000;
+pub(crate) const OPEN: u16 = 9000;
 /// A port that policy refuses.
-const SHUT: u16 = 9999;
-const DNS: u16 = 53;
-const SCTP: u8 = 132;
+pub(crate) const SHUT: u16 = 9999;
+pub(crate) const DNS: u16 = 53;
+pub(crate) const SCTP: u8 = 132;
 const SCRIPT: &str = include_str!("packets.py");
 /// What the last packet of a test carries.
-const DONE: &str = "that-was-all";
+pub(crate) const DONE: &str = "that-was-all";
 
-fn able() -> bool {
+pub(crate) fn able() -> bool {
     bench::able() && require(&[Need::Program("python3"), Need::Program("setpriv"), Need::Program("tc")])
 }
 
 /// Refuses everything in a direction but a port of UDP and one of TCP; steers one of each.
-fn closed(direction: Direction) -> Vec<Class> {
+pub(crate) fn closed(direction: Direction) -> Vec<Class> {
     use Action::{Pass, Refuse, Steer};
     let steer = if direction == Direction::Egress { Steer } else { Refuse };
     vec![
@@ -71,7 +71,7 @@ pub(crate) enum Who {
 }
 
 /// Sends a marked packet by one of the ways of the script.
-fn send(from: &Site, who: Who, way: &str, to: &str, port: u16, mark: &str, argument: &str) -> String {
+pub(crate) fn send(from: &Site, who: Who, way: &str, to: &str, port: u16, mark: &str, argument: &str) -> String {
     let mut words = match who {
         Who::Root => Vec::new(),
         Who::Nobody => {
@@ -118,15 +118,15 @@ impl Wire {
     }
 }
 
-fn has(packet: &[u8], mark: &str) -> bool {
+pub(crate) fn has(packet: &[u8], mark: &str) -> bool {
     packet.windows(mark.len()).any(|window| window == mark.as_bytes())
 }
 
 /// One way of a test: who, how, which port, an argument.
-type Way<'a> = (Who, &'a str, u16, String);
+pub(crate) type Way<'a> = (Who, &'a str, u16, String);
 
 /// Sends by each way to a peer, and tells which of them a tap at `there` saw.
-fn seen(from: &Pod, to: &Pod, there: &Site, v6: bool, ways: &[Way<'_>]) -> Vec<String> {
+pub(crate) fn seen(from: &Site, to: &Pod, there: &Site, v6: bool, ways: &[Way<'_>]) -> Vec<String> {
     let wire = Wire::tap(there);
     let peer = ip(to, v6).to_string();
     let mark = |number: usize| format!("<way-{number:02}>");
@@ -140,11 +140,11 @@ fn seen(from: &Pod, to: &Pod, there: &Site, v6: bool, ways: &[Way<'_>]) -> Vec<S
     shown.map(|(number, (who, way, ..))| format!("{who:?}: {way} ({})", said[number])).collect()
 }
 
-fn root<'a>(way: &'a str, port: u16, argument: impl ToString) -> Way<'a> {
+pub(crate) fn root<'a>(way: &'a str, port: u16, argument: impl ToString) -> Way<'a> {
     (Who::Root, way, port, argument.to_string())
 }
 
-fn nobody<'a>(way: &'a str, port: u16, argument: impl ToString) -> Way<'a> {
+pub(crate) fn nobody<'a>(way: &'a str, port: u16, argument: impl ToString) -> Way<'a> {
     (Who::Nobody, way, port, argument.to_string())
 }
 
@@ -315,9 +315,8 @@ fn connections_that_are_older_than_the_policy_go_on_only_where_that_is_wanted() 
 }
 
 /// The pins of the programs at the devices of the endpoint: leaving, outside of it, arriving.
-fn pins(bench: &Bench) -> Vec<PathBuf> {
-    let entries =
-        fs::read_dir(bench.lab.bpffs().join(crate::bench::LAYOUT)).unwrap().flatten().map(|entry| entry.path());
+pub(crate) fn pins(lab: &Lab) -> Vec<PathBuf> {
+    let entries = fs::read_dir(lab.bpffs().join(crate::bench::LAYOUT)).unwrap().flatten().map(|entry| entry.path());
     let is_ours = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("packets-"));
     let mut pins: Vec<_> = entries.filter(is_ours).collect();
     pins.sort();
@@ -332,7 +331,7 @@ fn programs_at_devices_that_somebody_detaches_or_swaps_are_seen_and_made_again()
     let mut bench = Bench::with(true, &closed(Direction::Egress));
     let ways = [root("raw udp", SHUT, ""), root("frame", SHUT, "")];
     let passing = |bench: &Bench| seen(&bench.app, &bench.outside, &bench.outside, false, &ways).len();
-    let made = pins(&bench);
+    let made = pins(&bench.lab);
     assert_eq!((made.len(), passing(&bench)), (3, 0), "{made:?}");
     for somebody in [bpf::detach as fn(&Path), bpf::swap_at_device] {
         // Each alone is seen, and all of them together would let everything pass.
@@ -343,7 +342,10 @@ fn programs_at_devices_that_somebody_detaches_or_swaps_are_seen_and_made_again()
             assert!(found.detached.keys().eq([&APP]) && found.broken.is_empty(), "{some:?}: {found:?}");
             bench.attach_with(|listeners| listeners);
             assert_eq!(bench.redirect.inspect(), Inspection::default(), "{some:?}");
-            assert_eq!((passing(&bench), bench.redirect.guard(APP), pins(&bench)), (0, Guard::Outside, made.clone()));
+            assert_eq!(
+                (passing(&bench), bench.redirect.guard(APP), pins(&bench.lab)),
+                (0, Guard::Outside, made.clone())
+            );
         }
     }
     // Whose pins are gone ends with the policy all the same.
