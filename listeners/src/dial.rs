@@ -185,7 +185,10 @@ impl Dial for Dialer {
     }
 
     fn answers(&mut self, v6: bool) -> io::Result<Socket> {
-        namespace::hop(self.namespace.as_fd(), self.home.as_fd(), || sockets::datagrams::raw(v6))
+        let socket = namespace::hop(self.namespace.as_fd(), self.home.as_fd(), || sockets::datagrams::raw(v6))?;
+        // The host's own packets are judged, this process's among them.
+        self.legs.adopt(socket.as_fd())?;
+        Ok(socket)
     }
 }
 

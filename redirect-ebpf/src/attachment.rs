@@ -25,8 +25,6 @@ pub struct Options {
     /// Hold the programs that judge packets by links, where the kernel has them for devices: since Linux 6.6. Else, and where
     /// this is false, which is for tests, by filters of a `clsact` qdisc.
     pub device_links: bool,
-    /// Let connections go on that were open before an endpoint's packets were judged, whatever policy says of them.
-    pub keep_open: bool,
 }
 
 /// Where an endpoint's steered flows go: a socket for each worker, all in the endpoint's namespace. What policy wants

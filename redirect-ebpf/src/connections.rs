@@ -118,11 +118,13 @@ impl Listed {
 }
 
 impl Connections {
-    /// Ends what policy refuses now, and what it wants judged and nobody does; but not what is kept.
+    /// Ends what policy refuses now, and what it wants judged and nobody does; but not what is kept. From now on the second line
+    /// lets what is older than itself pass where something is kept, and judges it by the table where nothing is.
     ///
     /// # Errors
     /// The namespace cannot be entered, or the kernel does not list TCP sockets or end one. What was ended so far is.
     pub fn cut(&self, keep: Keep) -> Result<Cut, Error> {
+        self.judge.keep(self.endpoint, keep != Keep::default())?;
         self.inside(|diag| self.cut_all(diag, keep, &[TCP, UDP]))
     }
 

@@ -2,6 +2,7 @@
 
 use std::{os::fd::AsFd, path::Path};
 
+use aya::programs::CgroupSkbAttachType::Egress;
 use portcullis_redirect_common::POD;
 
 use crate::{
@@ -42,7 +43,7 @@ impl Echo {
             return Err(Error::NoEcho { release: preflight::release() });
         }
         let mut ebpf = loader.load(0, 0, POD)?;
-        self.link = Some(loader.attach_echo(&mut ebpf, opened.as_fd(), &pin)?);
+        self.link = Some(loader.attach_skb(&mut ebpf, (ECHO, Egress), opened.as_fd(), &pin)?);
         Ok(())
     }
 

@@ -1,5 +1,7 @@
 //! Programs and their links: loaded, attached, pinned; or swapped under a link that an earlier process has pinned.
 
+mod cgroup_skb;
+
 use std::{
     collections::hash_map::RandomState,
     fs,
@@ -12,8 +14,7 @@ use std::{
 use aya::{
     Ebpf, EbpfLoader,
     programs::{
-        CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, CgroupSock, CgroupSockAddr, CgroupSockopt, ProgramFd,
-        SkLookup,
+        CgroupAttachMode, CgroupSock, CgroupSockAddr, CgroupSockopt, ProgramFd, SkLookup,
         links::{FdLink, PinnedLink},
     },
 };
@@ -286,19 +287,6 @@ impl Loader {
         remove_pin(&path)?;
         sys::pin(link.as_fd(), &path)?;
         Ok(PinnedLink::from_pin(&path)?.unpin()?)
-    }
-
-    /// Attaches the judge of echo requests to a cgroup.
-    pub(crate) fn attach_echo(&self, ebpf: &mut Ebpf, cgroup: BorrowedFd<'_>, pin: &str) -> Result<Link, Error> {
-        let failed = |source| Error::Attach { program: ECHO, target: pin.to_owned(), source };
-        let program: &mut CgroupSkb = program(ebpf, ECHO).map_err(failed)?;
-        persist(|| program.load()).map_err(|error| failed(error.into()))?;
-        let fd = program.fd().and_then(|fd| Ok(fd.try_clone()?)).map_err(|error| failed(error.into()))?;
-        let attach = || -> Result<FdLink, BoxError> {
-            let id = program.attach(cgroup, CgroupSkbAttachType::Egress, MODE)?;
-            program.take_link(id)?.try_into().map_err(|_| BoxError::from(TOO_OLD))
-        };
-        self.put(pin, &fd, attach).map_err(failed)
     }
 
     /// Sets a constant of the programs that are loaded next.

@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// Every map of the object: all are pinned, so that all loads share them.
-pub(crate) const NAMES: [&str; 28] = [
+pub(crate) const NAMES: [&str; 33] = [
     "PORTS",
     "POLICY",
     "PODS",
@@ -48,11 +48,16 @@ pub(crate) const NAMES: [&str; 28] = [
     "FLOWS",
     "FRAGMENTS",
     "EPOCHS",
+    "KEEPS",
+    "STEERED",
     "RECENT",
     "SEALS",
     "PLACE",
     "ADMITTED",
     "SCRATCH",
+    "PLACES",
+    "HOSTS",
+    "PASSING",
 ];
 
 /// The kernel's maps.
@@ -64,6 +69,7 @@ pub(crate) struct Maps {
     locals: HashMap<MapData, LocalKey, u32>,
     broadcasts: HashMap<MapData, LocalKey, u32>,
     shared: HashMap<MapData, u32, u32>,
+    hosts: HashMap<MapData, LocalKey, u32>,
     owners: HashMap<MapData, OwnerKey, u32>,
     dns: HashMap<MapData, u32, u32>,
     stubs: HashMap<MapData, StubKey, u32>,
@@ -112,6 +118,7 @@ impl Maps {
             locals: hash(directory, "LOCALS")?,
             broadcasts: hash(directory, "BROADCASTS")?,
             shared: hash(directory, "SHARED")?,
+            hosts: hash(directory, "HOSTS")?,
             owners: hash(directory, "OWNERS")?,
             dns: hash(directory, "DNS")?,
             stubs: hash(directory, "STUBS")?,

@@ -1,7 +1,10 @@
 //! The second line: which devices of an endpoint have programs that judge packets, and where.
 //!
 //! A device has a program on its own side that knows the socket of each packet, and, where it has a peer in another
-//! namespace, programs there that nothing inside can take away. Only endpoints that have a table are judged.
+//! namespace, programs there that nothing inside can take away. Endpoints that share the host's namespace are judged by their
+//! cgroup instead. Only endpoints that have a table are judged.
+
+mod sockets;
 
 use std::{
     collections::BTreeMap,
@@ -44,6 +47,8 @@ pub enum Guard {
     Inside,
     /// Outside of its namespace.
     Outside,
+    /// At its cgroup, of a service of the host or the host itself: those of all sockets but packet sockets.
+    Cgroup,
 }
 
 /// The devices of one endpoint that have programs.
@@ -110,9 +115,11 @@ type Door = (u32, Option<(u64, u32)>);
 #[derive(Debug)]
 pub(crate) struct Packets {
     directory: PathBuf,
-    /// How; `None`: nobody's packets are judged.
+    wanted: bool,
+    /// How at devices; `None`: nobody's packets are judged there.
     by: Option<By>,
-    keep_open: bool,
+    /// Whether the kernel tells the host's packets from those of pods, once that was asked.
+    feasible: Option<bool>,
     guarded: BTreeMap<u32, Guarded>,
     /// Turns in which programs of others were before those of an endpoint.
     overtaken: BTreeMap<u32, Overtaken>,
@@ -145,7 +152,8 @@ impl Packets {
             true => Some(By::Filters),
         };
         let (guarded, overtaken, outsides) = Default::default();
-        Self { directory: directory.to_owned(), by, keep_open: options.keep_open, guarded, overtaken, outsides }
+        let (directory, wanted) = (directory.to_owned(), options.packets);
+        Self { directory, wanted, by, feasible: None, guarded, overtaken, outsides }
     }
 
     /// Where the packets of an endpoint are judged.
@@ -221,20 +229,25 @@ impl Packets {
             let inside = Place { netns: Arc::clone(&netns), device: device.index, ingress: false };
             self.attach(subject, by, inside, peer.as_ref(), loader, &mut |name, post| drop(taken.insert(name, post)))
         });
-        let mut before = self.guarded.remove(&subject.id).map(|guarded| guarded.posts).unwrap_or_default();
+        let outside = found.iter().all(|(_, peer)| peer.is_some());
+        let guard = if outside { Guard::Outside } else { Guard::Inside };
+        self.replace(subject.id, attached, Guarded { doors, guard, posts: taken })
+    }
+
+    /// Has an endpoint judged by what was just attached, and takes away what was there before. After a failure both go on judging.
+    fn replace(&mut self, id: u32, attached: Result<(), Error>, made: Guarded) -> Result<(), Error> {
+        let mut before = self.guarded.remove(&id).map(|guarded| guarded.posts).unwrap_or_default();
+        let Guarded { doors, guard, mut posts } = made;
         if let Err(error) = attached {
-            // What is attached, and what was, goes on judging.
-            before.append(&mut taken);
-            self.guarded.insert(subject.id, Guarded { doors: Vec::new(), guard: Guard::Off, posts: before });
+            before.append(&mut posts);
+            self.guarded.insert(id, Guarded { doors: Vec::new(), guard: Guard::Off, posts: before });
             return Err(error);
         }
         // Under a name that stays the new one has taken the place of the one before, or is the same.
-        before.retain(|name, _| !taken.contains_key(name));
-        let outside = found.iter().all(|(_, peer)| peer.is_some());
-        let guard = if outside { Guard::Outside } else { Guard::Inside };
-        let guarded = self.guarded.entry(subject.id).insert_entry(Guarded { doors, guard, posts: taken }).into_mut();
+        before.retain(|name, _| !posts.contains_key(name));
+        let guarded = self.guarded.entry(id).insert_entry(Guarded { doors, guard, posts }).into_mut();
         end(&self.directory, before)?;
-        clear(&self.directory, |name| is_of(name, subject.id) && !guarded.posts.contains_key(name))
+        clear(&self.directory, |name| is_of(name, id) && !guarded.posts.contains_key(name))
     }
 
     fn doors(&mut self, subject: &Subject<'_>) -> io::Result<Vec<(Device, Option<Peer>)>> {
@@ -272,7 +285,6 @@ impl Packets {
         let prefix = if by == By::Links { LINKS } else { FILTERS };
         let mut judges = |within: i32, posts: Vec<(&'static str, Place, String)>| {
             loader.set_constant("WITHIN", within.cast_unsigned());
-            loader.set_constant("KEEP_OPEN", self.keep_open.into());
             // Before Linux 6.3 a process that may administer its namespace can write the index of a packet (sch_dsmark).
             loader.set_constant("STAMPS", (by == By::Links).into());
             let mut ebpf = loader.load(id, 0, POD)?;

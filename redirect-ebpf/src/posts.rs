@@ -63,16 +63,13 @@ pub(crate) enum Standing {
 
 /// A judge at its place.
 #[derive(Debug)]
-pub(crate) struct Post {
-    place: Place,
-    held: Held,
-}
-
-#[derive(Debug)]
-enum Held {
-    Link(Link),
-    /// Number, and pin, of the program of the filter whose name is the pin's.
-    Filter(u32, Pinned),
+pub(crate) enum Post {
+    /// At a device, by a link.
+    Link(Place, Link),
+    /// At a device, by a filter. Number, and pin, of the program of the filter whose name is the pin's.
+    Filter(Place, u32, Pinned),
+    /// At a cgroup, where all programs are asked, in whatever order.
+    Cgroup(Link),
 }
 
 impl Post {
@@ -88,40 +85,48 @@ impl Post {
     ) -> Result<Self, Error> {
         let failed = |source| Error::Attach { program: name, target: pin.to_owned(), source };
         let attached = namespace::inside(place.netns.as_fd(), || Ok(attach(loader, by, ebpf, name, &place, pin)));
-        let held = attached.map_err(|error| failed(error.into()))?.map_err(failed)?;
-        Ok(Self { place, held })
+        attached.map_err(|error| failed(error.into()))?.map_err(failed)
     }
 
     /// Puts its pin back where that is gone. Tells whether that had to be done.
     pub(crate) fn restore_pin(&mut self) -> io::Result<bool> {
-        match &mut self.held {
-            Held::Link(link) => link.restore_pin(),
-            Held::Filter(_, pinned) => pinned.restore(),
+        match self {
+            Self::Link(_, link) | Self::Cgroup(link) => link.restore_pin(),
+            Self::Filter(_, _, pinned) => pinned.restore(),
         }
     }
 
     /// Detaches it.
     pub(crate) fn remove(self) -> io::Result<()> {
-        match self.held {
-            Held::Link(link) => link.remove(),
-            Held::Filter(_, pinned) => {
-                remove_filter(&self.place, pinned.path())?;
+        match self {
+            Self::Link(_, link) | Self::Cgroup(link) => link.remove(),
+            Self::Filter(place, _, pinned) => {
+                remove_filter(&place, pinned.path())?;
                 pinned.unpin().map(drop)
             }
         }
     }
 
+    /// The namespace that it is looked at in.
+    fn netns(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            Self::Link(place, _) | Self::Filter(place, ..) => Some(place.netns.as_fd()),
+            Self::Cgroup(_) => None,
+        }
+    }
+
     /// How it stands, in the calling thread's namespace.
     fn standing(&self) -> io::Result<Standing> {
-        match &self.held {
-            Held::Link(link) => {
+        match self {
+            Self::Cgroup(link) => Ok(if link.is_intact() { Standing::First } else { Standing::Absent }),
+            Self::Link(place, link) => {
                 let is_it = |(program, number): &(u32, u32)| (*program, *number) == (link.program(), link.number());
-                let found = sys::device_programs(self.place.device, self.place.ingress)?;
+                let found = sys::device_programs(place.device, place.ingress)?;
                 Ok(standing(&found, is_it, |(program, _)| *program))
             }
-            Held::Filter(program, pinned) => {
+            Self::Filter(place, program, pinned) => {
                 let name = filters::name(pinned.path());
-                let found = filters::chain(self.place.side())?;
+                let found = filters::chain(place.side())?;
                 Ok(standing(
                     &found,
                     |filter| filter.program == *program && filter.name == name,
@@ -142,9 +147,14 @@ fn standing<T>(chain: &[T], is_it: impl Fn(&T) -> bool, program: impl Fn(&T) -> 
 
 /// How each of these stands, in their order. One that cannot be looked at is absent: its device is gone.
 pub(crate) fn standings<'a>(posts: impl Iterator<Item = &'a Post>) -> io::Result<Vec<Standing>> {
-    let places = posts.map(|post| (post.place.netns.as_fd(), post)).collect();
-    let found = namespace::through(places, Post::standing)?;
-    Ok(found.into_iter().map(|found| found.unwrap_or(Standing::Absent)).collect())
+    let posts: Vec<&Post> = posts.collect();
+    let places = posts.iter().filter_map(|post| Some((post.netns()?, *post))).collect();
+    let mut looked = namespace::through(places, Post::standing)?.into_iter();
+    let found = posts.iter().map(|post| match post.netns() {
+        Some(_) => looked.next().unwrap_or(Ok(Standing::Absent)),
+        None => post.standing(),
+    });
+    Ok(found.map(|found| found.unwrap_or(Standing::Absent)).collect())
 }
 
 /// Takes away the filter whose program is pinned at a path, and nothing else.
@@ -159,14 +169,14 @@ fn attach(
     name: &'static str,
     place: &Place,
     pin: &str,
-) -> Result<Held, BoxError> {
+) -> Result<Post, BoxError> {
     let program: &mut SchedClassifier = program(ebpf, name)?;
     if program.fd().is_err() {
         persist(|| program.load())?;
     }
     let fd = program.fd()?.try_clone()?;
     match by {
-        By::Links => link(loader, program, &fd, place, pin).map(Held::Link),
+        By::Links => link(loader, program, &fd, place, pin).map(|link| Post::Link(place.clone(), link)),
         By::Filters => filter(program, &loader.pin_path(pin), place),
     }
 }
@@ -192,11 +202,11 @@ fn link(
 }
 
 /// The pin comes first: what is at a device is always found again.
-fn filter(program: &SchedClassifier, pin: &Path, place: &Place) -> Result<Held, BoxError> {
+fn filter(program: &SchedClassifier, pin: &Path, place: &Place) -> Result<Post, BoxError> {
     let new = pin.with_file_name(format!("{}-new", pin.file_name().unwrap_or_default().to_string_lossy()));
     remove_pin(&new)?;
     sys::pin(program.fd()?.as_fd(), &new)?;
     fs::rename(&new, pin)?;
     filters::put(place.side(), &filters::name(pin), program.fd()?.as_fd())?;
-    Ok(Held::Filter(program.info()?.id(), Pinned::open(pin)?))
+    Ok(Post::Filter(place.clone(), program.info()?.id(), Pinned::open(pin)?))
 }

@@ -15,6 +15,7 @@ use std::{
     sync::Arc,
 };
 
+use aya::programs::CgroupSkbAttachType::Egress;
 use portcullis_redirect_common::{MAX_ENDPOINTS, POD, slot};
 
 use self::end::unpin_all;
@@ -230,9 +231,11 @@ impl Redirect {
         let old = namespace::inside(netns, sysctl::switch_on).map_err(failed("set sysctls"))?;
         self.maps.remember_sysctls(cookie, old)?;
         let (ports, lost) = self.ports_inside(inode);
-        let broadcasts = namespace::inside(netns, || routes::set_up(addresses, &ports, &lost))
+        let found = namespace::inside(netns, || routes::set_up(addresses, &ports, &lost))
             .map_err(failed("make rules and routes (is its loopback device up?)"))?;
-        self.maps.set_broadcasts(attachment.id, &broadcasts)
+        self.maps.set_broadcasts(attachment.id, &found.broadcasts)?;
+        let shared = matches!(attachment.place, Place::Host { .. });
+        self.maps.set_hosts(attachment.id, shared.then_some(found.own.as_slice()))
     }
 
     /// Notes an endpoint before anything is done for it, so that all of it is undone when a step fails. Gives the inode
@@ -308,9 +311,12 @@ impl Redirect {
             let number = places::cgroup_number(&cgroup, &path)?;
             let prefix = format!("{prefix}-{number}");
             links.extend(self.loader.attach_egress(&mut ebpf, cgroup.as_fd(), &prefix)?);
-            let echo = format!("{prefix}-{ECHO}");
-            links.push(self.loader.attach_echo(&mut ebpf, cgroup.as_fd(), &echo)?);
-            names.push(echo);
+            // What judges all its packets judges these.
+            if !self.options.packets {
+                let echo = format!("{prefix}-{ECHO}");
+                links.push(self.loader.attach_skb(&mut ebpf, (ECHO, Egress), cgroup.as_fd(), &echo)?);
+                names.push(echo);
+            }
             names.extend(EGRESS.map(|program| format!("{prefix}-{program}")));
             self.maps.set_service(id, Some(number), cookie)?;
         }

@@ -29,10 +29,18 @@ const METRIC: u32 = 1;
 /// Second routes, one for each device of the endpoint: a socket bound to its device does not see routes of `lo`.
 const DEVICE_METRIC: u32 = 10;
 
+/// Addresses of a namespace.
+#[derive(Debug)]
+pub(crate) struct Found {
+    /// Those of its devices.
+    pub(crate) own: Vec<IpAddr>,
+    /// Those of everybody in its networks, to which no rule of ours applies.
+    pub(crate) broadcasts: Vec<IpAddr>,
+}
+
 /// Makes the rules and routes of an endpoint with these addresses, whose datagrams to these ports are steered, and to others
-/// find no route; those that are there already stay. Gives the broadcast addresses of the namespace's networks, to which no
-/// rule of ours applies.
-pub(crate) fn set_up(addresses: &[IpAddr], ports: &[(u16, u16)], lost: &[(u16, u16)]) -> io::Result<Vec<IpAddr>> {
+/// find no route; those that are there already stay. Gives the addresses of the namespace.
+pub(crate) fn set_up(addresses: &[IpAddr], ports: &[(u16, u16)], lost: &[(u16, u16)]) -> io::Result<Found> {
     with_netlink(async |netlink| {
         let held: Vec<AddressMessage> = netlink.address().get().execute().try_collect().await.map_err(other)?;
         for family in families(addresses) {
@@ -48,7 +56,7 @@ pub(crate) fn set_up(addresses: &[IpAddr], ports: &[(u16, u16)], lost: &[(u16, u
             }
         }
         change_ports(&netlink, ports, lost).await?;
-        Ok(broadcasts(&held))
+        Ok(Found { own: own(&held), broadcasts: broadcasts(&held) })
     })
 }
 
@@ -269,6 +277,23 @@ fn devices(held: &[AddressMessage], address: IpAddr) -> impl Iterator<Item = u32
         })
     };
     held.iter().filter(|message| message.header.index != LOOPBACK).filter(has).map(|message| message.header.index)
+}
+
+/// The addresses of all devices. Where the other end of a link has one too, the own one is the local one (rtnetlink(7)).
+fn own(held: &[AddressMessage]) -> Vec<IpAddr> {
+    let of = |message: &AddressMessage| {
+        let local = message.attributes.iter().find_map(|attribute| match attribute {
+            AddressAttribute::Local(found) => Some(*found),
+            _ => None,
+        });
+        local.or_else(|| {
+            message.attributes.iter().find_map(|attribute| match attribute {
+                AddressAttribute::Address(found) => Some(*found),
+                _ => None,
+            })
+        })
+    };
+    held.iter().filter_map(of).collect()
 }
 
 /// The addresses that the kernel takes for broadcast (`fib_add_ifaddr`): the first and the last of each network, the first

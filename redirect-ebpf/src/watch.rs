@@ -1,4 +1,5 @@
-//! Tells when somebody changes what an endpoint's namespace needs: rules and routes of ours that go, devices that come.
+//! Tells when somebody changes what an endpoint's namespace needs: rules and routes of ours that go, devices and addresses that
+//! come.
 //!
 //! One thread waits for all namespaces at once, each by a socket of rtnetlink(7). After a change a namespace is not listened
 //! to for [`PAUSE`], so that whoever changes things in a loop costs a bounded number of repairs.
@@ -34,11 +35,13 @@ use crate::{
 const PAUSE: Duration = Duration::from_millis(250);
 /// Endpoints that may wait to be repaired at a time; further ones are told later.
 const WAITING: usize = 256;
-/// Groups (linux/rtnetlink.h): links, routes and rules of both families.
-const GROUPS: u32 = 1 | 1 << 6 | 1 << 7 | 1 << 10 | 1 << 18;
+/// Groups (linux/rtnetlink.h): links; addresses, routes and rules of both families.
+const GROUPS: u32 = 1 | 1 << 4 | 1 << 8 | 1 << 6 | 1 << 7 | 1 << 10 | 1 << 18;
 /// Message types (linux/rtnetlink.h).
 const NEW_LINK: u16 = 16;
 const DELETE_LINK: u16 = 17;
+const NEW_ADDRESS: u16 = 20;
+const DELETE_ADDRESS: u16 = 21;
 const DELETE_ROUTE: u16 = 25;
 const DELETE_RULE: u16 = 33;
 /// Length of `rtmsg` and `fib_rule_hdr`.
@@ -169,7 +172,7 @@ fn arm(shared: &Shared, id: u32) {
     }
 }
 
-/// Reads what has come; tells whether something of ours may be gone, or a device has come.
+/// Reads what has come; tells whether something of ours may be gone, or a device or an address has come.
 fn drain(shared: &Shared, id: u32) -> bool {
     let sockets = shared.sockets();
     let Some((_, socket)) = sockets.get(&id) else { return false };
@@ -187,7 +190,7 @@ fn drain(shared: &Shared, id: u32) -> bool {
 
 fn is_ours(kind: u16, body: &[u8]) -> bool {
     match kind {
-        NEW_LINK | DELETE_LINK => true,
+        NEW_LINK | DELETE_LINK | NEW_ADDRESS | DELETE_ADDRESS => true,
         DELETE_ROUTE => attribute(body, ATTRIBUTE_TABLE) == Some(TABLE),
         DELETE_RULE => {
             attribute(body, ATTRIBUTE_PRIORITY).is_some_and(|preference| (PREF_OUT..=PREF_LOST).contains(&preference))
@@ -227,6 +230,7 @@ mod tests {
             (DELETE_ROUTE, vec![(ATTRIBUTE_TABLE, 254)], false),
             (24, vec![(ATTRIBUTE_TABLE, TABLE)], false),
             (NEW_LINK, vec![], true),
+            (NEW_ADDRESS, vec![], true),
         ] {
             let bytes = message(kind, &attributes);
             let told: Vec<bool> = messages(&bytes).map(|(kind, body)| is_ours(kind, body)).collect();

@@ -8,7 +8,7 @@ use portcullis_integration::{
     documents::policy,
     wait,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::scene::{SHOP, Scene, able};
 
@@ -106,4 +106,69 @@ fn requests_to_and_from_a_service_of_the_host_are_judged_and_nobody_elses() {
         assert_eq!(curl(&service, &[], &format!("http://{}/", scene.other.address(v6, 80))).unwrap().exit, REFUSED);
         assert_eq!(curl(&rest, &[], &scene.url(v6, "/uuid")).unwrap().status, 200, "somebody else's process");
     }
+}
+
+/// Waits for a datagram of UDP-Lite, which no hook at a socket sees, and tells what it carries.
+const RECEIVER: &str = "import socket
+s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM, 136)
+s.bind(('::', 9000))
+print('ready', flush=True)
+while True: print(s.recv(99).decode(), flush=True)";
+
+/// Sends one, and tells what the kernel says.
+const SENDER: &str = "import errno, socket, sys
+s = socket.socket(socket.AF_INET6 if ':' in sys.argv[1] else socket.AF_INET, socket.SOCK_DGRAM, 136)
+try: print(s.sendto(sys.argv[2].encode(), (sys.argv[1], 9000)))
+except OSError as error: print(errno.errorcode[error.errno])";
+
+#[test]
+fn packets_of_a_service_of_the_host_are_judged_whatever_made_them() {
+    if !able() {
+        return;
+    }
+    let scene = Scene::new();
+    let service = scene.lab.node().in_cgroup(&scene.lab.make_cgroup("service").unwrap());
+    let endpoint = json!({
+        "apiVersion": "portcullis.io/v1",
+        "kind": "Endpoint",
+        "metadata": { "name": "web", "namespace": SHOP, "labels": { "app": "web" } },
+        "spec": { "addresses": HOST, "cgroup": service.cgroup, "ports": [{ "name": "http", "port": 80, "protocol": "TCP" }] },
+    });
+    let spec = json!({
+        "endpointSelector": { "matchLabels": { "app": "web" } },
+        "egress": [{
+            "toEndpoints": [{ "matchLabels": { "app": "app" } }],
+            "toPorts": [{ "ports": [{ "port": "9000", "protocol": "UDP" }] }],
+        }],
+    });
+    let mut receivers = [&scene.app, &scene.other].map(|pod| {
+        let mut receiver = pod.spawn("receiver", &["python3", "-c", RECEIVER]).unwrap();
+        receiver.wait_for_line("ready").unwrap();
+        receiver
+    });
+    let send = |to: IpAddr, text: &str| {
+        service.run(&["python3", "-c", SENDER, &to.to_string(), text]).unwrap().ok().unwrap().stdout.trim().to_owned()
+    };
+    scene.apply(&[endpoint]);
+    let judged = || scene.node.status().unwrap()["packets"].clone();
+    assert_eq!(judged()["cgroup"], 0);
+    assert_eq!(send(scene.other.address(false, 0).ip(), "before"), "6");
+    receivers[1].wait_for_line("before").unwrap();
+    scene.apply(&[policy(SHOP, "web", &spec)]);
+    assert_eq!(judged()["cgroup"], 1, "{}", judged());
+    let listed = scene.node.cli(&["get", "endpoint", "-o", "json"]).unwrap().ok().unwrap().stdout;
+    let listed: Vec<Value> = serde_json::from_str(&listed).unwrap();
+    let packets = |name: &str| listed.iter().find(|one| one["name"] == name).unwrap()["packets"].clone();
+    assert_eq!((packets("web"), packets("app")), (json!("cgroup"), json!("off")));
+    for v6 in [false, true] {
+        let text = format!("allowed-{v6}");
+        assert_eq!(send(scene.app.address(v6, 0).ip(), &text), text.len().to_string());
+        receivers[0].wait_for_line(&text).unwrap();
+        assert_eq!(send(scene.other.address(v6, 0).ip(), "denied"), "EPERM");
+    }
+    assert!(scene.node.metric("portcullis_verdicts_total", &[r#"verdict="deny""#]).unwrap() > 0.0);
+    assert_eq!(scene.node.cli(&["delete", "policy", "web", "-n", SHOP]).unwrap().code, Some(0));
+    assert_eq!(send(scene.other.address(false, 0).ip(), "after"), "5");
+    receivers[1].wait_for_line("after").unwrap();
+    assert!(!receivers[1].log().contains("denied"));
 }

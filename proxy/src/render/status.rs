@@ -43,6 +43,7 @@ pub struct Status {
 struct Packets {
     outside: u32,
     inside: u32,
+    cgroup: u32,
     off: u32,
 }
 
@@ -70,6 +71,7 @@ impl From<proto::StatusResponse> for Status {
             packets: Packets {
                 outside: status.packets_outside,
                 inside: status.packets_inside,
+                cgroup: status.packets_cgroup,
                 off: status.packets_off,
             },
             faults: status.faults,
@@ -113,8 +115,10 @@ pub fn text(status: &Status, paint: Paint) -> String {
         ),
     );
     row("connections", format!("{} active, {} workers", status.active_connections, status.workers));
-    let Packets { outside, inside, off } = status.packets;
-    row("packets", format!("{outside} endpoints judged outside, {inside} inside only, {off} not"));
+    let Packets { outside, inside, cgroup, off } = status.packets;
+    let judged =
+        format!("{outside} endpoints judged outside, {inside} inside only, {cgroup} at their cgroup, {off} not");
+    row("packets", judged);
     row("verdicts", format!("{} allowed, {} denied", status.allowed, status.denied));
     if status.faults.is_empty() {
         row("faults", paint.style(Style::Good, "none").to_string());

@@ -115,6 +115,7 @@ impl Node for Running {
             packets_outside: count(Guard::Outside),
             packets_inside: count(Guard::Inside),
             packets_off: count(Guard::Off),
+            packets_cgroup: count(Guard::Cgroup),
             faults: report.lines(),
             notes: report.repairs.clone(),
             ..proto::StatusResponse::default()
@@ -131,6 +132,7 @@ impl Node for Running {
             Guard::Off => "off",
             Guard::Inside => "inside",
             Guard::Outside => "outside",
+            Guard::Cgroup => "cgroup",
         }
         .into()
     }

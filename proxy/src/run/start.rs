@@ -170,7 +170,6 @@ pub fn options(settings: &Settings) -> Options {
         packets: settings.steering.packets,
         device_links: true,
         // What policy denies is cut beside this, where it is not to be kept.
-        keep_open: true,
     }
 }
 

@@ -14,6 +14,25 @@ pub struct Tuple {
     pub protocol: u32,
 }
 
+/// Value of `PASSING`, beside a socket of the host: the packets that pass without another look.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Passing {
+    /// What such a packet has in its headers.
+    pub tuple: Tuple,
+    /// [`BY_ANY_DEVICE`] or [`BY_LOOPBACK`].
+    pub way: u64,
+    /// The table's number when it was let pass. Only datagrams are judged again when the table has changed.
+    pub epoch: u32,
+    /// When `FLOWS` was told last, in seconds (of 2^30 ns) since boot.
+    pub told: u32,
+}
+
+/// Such a packet passes by any device.
+pub const BY_ANY_DEVICE: u64 = 0;
+/// Such a packet passes by the loopback device only.
+pub const BY_LOOPBACK: u64 = 1;
+
 /// Value of `ADMITTED`, beside a socket: the packets that the second line lets pass without another look.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]

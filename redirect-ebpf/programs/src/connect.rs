@@ -18,8 +18,9 @@ use portcullis_redirect_common::{
 
 use crate::{
     ENDPOINT, HOME, cookie,
-    maps::{BROADCASTS, DNS, JUDGED, LISTENERS, LOCALS, MARKED, OWN_LEGS, OWN_SOCKETS, PODS, SERVICES},
+    maps::{BROADCASTS, DNS, JUDGED, LISTENERS, LOCALS, MARKED, OWN_LEGS, OWN_SOCKETS, PODS, SERVICES, STEERED},
     number,
+    packet_flows::was_let_in,
     replies::{expect, expect_at_device, expect_reply},
     source::{bound4, bound6, connected_to, is_forged},
     verdict::{Flow, is_loopback, is_multicast, is_unset, is_v4, mapped, plain, protocol, read, read6, tell, verdict},
@@ -103,7 +104,7 @@ fn connect(ctx: &SockAddrContext, peer: [u8; 16], source: [u8; 16]) -> i32 {
         STEER if can_be_steered(ctx, &flow) => {
             // A UDP socket may send elsewhere later: the rule for its mark looks at the port as well.
             let wanted = if flow.protocol == UDP { MARK_UDP } else { MARK };
-            if mark(ctx) == wanted || (note_mark(ctx, &flow) && set_mark(ctx, wanted)) {
+            if note_steered(ctx, &flow) && (mark(ctx) == wanted || (note_mark(ctx, &flow) && set_mark(ctx, wanted))) {
                 expect_at_device(ctx, &flow);
                 ALLOWED
             } else {
@@ -111,8 +112,18 @@ fn connect(ctx: &SockAddrContext, peer: [u8; 16], source: [u8; 16]) -> i32 {
             }
         }
         STEER => refuse(&flow, ECONNREFUSED, true),
+        _ if is_answer(&flow) => {
+            unmark(ctx);
+            ALLOWED
+        }
         _ => refuse(&flow, ECONNREFUSED, false),
     }
+}
+
+/// Whether a datagram answers one that was let in.
+#[inline(always)]
+fn is_answer(flow: &Flow) -> bool {
+    flow.protocol == UDP && flow.source_port != 0 && was_let_in(flow)
 }
 
 #[inline(always)]
@@ -149,6 +160,7 @@ fn sendmsg(ctx: &SockAddrContext, peer: [u8; 16], source: [u8; 16]) -> i32 {
             REFUSED
         }
         STEER => refuse(&flow, ECONNREFUSED, true),
+        _ if is_answer(&flow) => ALLOWED,
         _ => refuse(&flow, ECONNREFUSED, false),
     }
 }
@@ -280,6 +292,14 @@ fn note_mark(ctx: &SockAddrContext, flow: &Flow) -> bool {
     }
     unsafe { *noted = now };
     true
+}
+
+/// Notes at a socket of TCP that it is steered: whoever takes its mark off again does not lead it past the judge. False: there
+/// is no memory for it.
+#[inline(always)]
+fn note_steered(ctx: &SockAddrContext, flow: &Flow) -> bool {
+    let mut steered = 1;
+    flow.protocol == UDP || !unsafe { STEERED.get_or_insert_ptr_mut(ctx, Some(&mut steered)) }.is_null()
 }
 
 /// Whether every datagram of a socket has the mark that it has now: from birth, or for long enough.

@@ -2,6 +2,8 @@
 //! cgroup of the host; all share their maps.
 #![no_std]
 #![no_main]
+#![feature(core_intrinsics)]
+#![allow(internal_features, reason = "an exchange in one step, which the types of core do not offer for this target")]
 
 mod birth;
 mod connect;
@@ -10,6 +12,8 @@ mod lookup;
 mod maps;
 mod options;
 mod packet;
+mod packet_cgroup;
+mod packet_cgroup_known;
 mod packet_empty;
 mod packet_flows;
 mod packet_judge;

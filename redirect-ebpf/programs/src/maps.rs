@@ -33,6 +33,11 @@ pub static PODS: HashMap<u64, u32> = HashMap::with_max_entries(MAX_ENDPOINTS, BP
 #[map]
 pub static LOCALS: HashMap<LocalKey, u32> = HashMap::with_max_entries(4 * MAX_ENDPOINTS, BPF_F_NO_PREALLOC);
 
+/// Addresses of the namespace of endpoints that share it, whether or not they name them; and none at all, which says that they
+/// are told.
+#[map]
+pub static HOSTS: HashMap<LocalKey, u32> = HashMap::with_max_entries(4 * MAX_ENDPOINTS, BPF_F_NO_PREALLOC);
+
 /// Ports that are an endpoint's in a namespace it shares with the host.
 #[map]
 pub static OWNERS: HashMap<OwnerKey, u32> = HashMap::with_max_entries(65536, BPF_F_NO_PREALLOC);
@@ -86,6 +91,10 @@ pub static OWN_SOCKETS: OwnSockets = OwnSockets::new();
 /// When a UDP socket older than the programs got its mark, in nanoseconds since boot.
 #[btf_map]
 pub static MARKED: SkStorage<u64> = SkStorage::new();
+
+/// Sockets of TCP that are steered, or were when they connected.
+#[btf_map]
+pub static STEERED: SkStorage<u32> = SkStorage::new();
 
 /// Endpoints by cgroup, for sockets that were made elsewhere and handed in. 0 is there while any other cgroup is.
 #[map]

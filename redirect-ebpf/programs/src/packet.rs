@@ -32,6 +32,8 @@ const SHORT: u8 = 0;
 #[derive(Clone, Copy)]
 pub struct Packet {
     pub tuple: Tuple,
+    /// Where the IP header begins: behind a header of Ethernet, or at the start of what a program of a cgroup sees.
+    pub base: u32,
     /// Where the header behind the IP headers begins, and where the packet ends.
     pub at: u32,
     pub end: u32,
@@ -62,6 +64,8 @@ pub const OWN: u32 = 1;
 pub const STREAM: u32 = 2;
 /// Of a sender: none. The kernel answers without a socket, or the packet was forwarded.
 pub const KERNEL: u32 = 4;
+/// Of a sender: a socket of TCP in any state.
+pub const STREAM_SOCKET: u32 = 8;
 
 /// Where a packet is read to. On the stack the verifier would follow what it knows of each field through all that is decided
 /// by it, which takes it seconds; programs at devices run one at a time on a CPU.
@@ -72,10 +76,16 @@ static SCRATCH: PerCpuArray<Packet> = PerCpuArray::with_max_entries(1, 0);
 #[inline(always)]
 pub fn scratch() -> Option<&'static mut Packet> {
     let packet = unsafe { &mut *SCRATCH.get_ptr_mut(0)? };
+    clear(packet);
+    Some(packet)
+}
+
+/// Leaves nothing of a packet that is not written before it is read.
+#[inline(always)]
+pub fn clear(packet: &mut Packet) {
     packet.tuple.ports = 0;
     (packet.v6, packet.first, packet.later, packet.empty) = (false, false, false, false);
     (packet.flags, packet.identification, packet.sender) = (0, 0, 0);
-    Some(packet)
 }
 
 /// Whether two tuples are the same.
@@ -147,13 +157,19 @@ pub fn read_header(skb: *mut __sk_buff, at: u32, size: u32, header: &mut [u32; 1
 /// which has to cost next to nothing. The context starts with an Ethernet header.
 #[inline(always)]
 pub fn quick(skb: *mut __sk_buff) -> Option<Tuple> {
-    let (data, end) = (read!((*skb).data) as usize, read!((*skb).data_end) as usize);
-    let protocol = read!((*skb).protocol);
     // With a tag the peer may read another packet than is judged here.
     if read!((*skb).vlan_present) != 0 {
         return None;
     }
-    let ip = data + ETHERNET as usize;
+    quick_at(skb, ETHERNET as usize)
+}
+
+/// The same where the IP header begins at `base`.
+#[inline(always)]
+pub fn quick_at(skb: *mut __sk_buff, base: usize) -> Option<Tuple> {
+    let (data, end) = (read!((*skb).data) as usize, read!((*skb).data_end) as usize);
+    let protocol = read!((*skb).protocol);
+    let ip = data + base;
     let at = |offset: usize| (ip + offset) as *const u32;
     if protocol == IPV4 {
         if ip + 24 > end {
@@ -183,6 +199,7 @@ pub fn quick(skb: *mut __sk_buff) -> Option<Tuple> {
 /// else, or as somebody else; whoever has a policy sends and gets no such packet.
 #[inline(never)]
 pub fn parse(skb: *mut __sk_buff, base: u32, packet: &mut Packet) -> bool {
+    packet.base = base;
     packet.end = read!((*skb).len);
     let known = if read!((*skb).protocol) == IPV4 { parse_v4(skb, base, packet) } else { parse_v6(skb, base, packet) };
     if !known {

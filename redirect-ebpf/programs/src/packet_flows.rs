@@ -13,6 +13,7 @@ use portcullis_redirect_common::{
 use crate::{
     ENDPOINT, number,
     packet::{Packet, copy, ports, same},
+    verdict::Flow,
 };
 
 /// Flows of endpoints whose packets are judged.
@@ -31,6 +32,10 @@ pub static EPOCHS: Array<u32> = Array::with_max_entries(MAX_ENDPOINTS, 0);
 /// is never read while it is written.
 #[map]
 pub static RECENT: PerCpuArray<Recent> = PerCpuArray::with_max_entries(portcullis_redirect_common::RECENT, 0);
+
+/// Whether connections go on that are older than an endpoint's programs (`openConnections: keep`).
+#[map]
+pub static KEEPS: Array<u32> = Array::with_max_entries(MAX_ENDPOINTS, 0);
 
 /// What a socket may send without another look.
 #[btf_map]
@@ -59,6 +64,23 @@ pub fn ticks() -> u32 {
 #[inline(always)]
 pub fn epoch() -> u32 {
     EPOCHS.get(number(&ENDPOINT)).copied().unwrap_or(0)
+}
+
+/// Whether a packet came in that this datagram would answer, and policy let it in. `sk_lookup` could not tell: it is asked for
+/// errors of ICMP as if they were datagrams.
+#[inline(always)]
+pub fn was_let_in(asked: &Flow) -> bool {
+    let (protocol, peer) = (asked.protocol as u16, words_of(&asked.peer));
+    let (local_port, peer_port) = (asked.source_port.to_be(), asked.port.to_be());
+    let key = FlowKey { peer, endpoint: asked.endpoint, protocol, local_port, peer_port, padding: 0 };
+    let Some(state) = (unsafe { FLOWS.get(&key) }) else { return false };
+    state.kind == FLOW_IN && EPOCHS.get(asked.endpoint).is_some_and(|epoch| *epoch == state.epoch) && is_recent(state)
+}
+
+#[inline(always)]
+fn words_of(address: &[u8; 16]) -> [u32; 4] {
+    // SAFETY: both are 16 bytes of plain data.
+    unsafe { core::mem::transmute(*address) }
 }
 
 /// The flow of a packet that the endpoint sends.

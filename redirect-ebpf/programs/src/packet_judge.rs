@@ -1,20 +1,19 @@
 //! What becomes of a packet: the second line's judgement, by the tables that the hooks at sockets ask as well.
 
 use portcullis_redirect_common::{
-    ADDRESSES_TOLD, ECHO_REQUEST, ECHO_REQUEST_V6, EGRESS, FLOW_IN, FLOW_OUT, FLOW_OWN, FLOW_TRIED, FlowKey, ICMP, ICMP_V6, INGRESS, LocalKey, PASS, SCTP, STEER,
+    ADDRESSES_TOLD, ECHO_REQUEST, ECHO_REQUEST_V6, EGRESS, FLOW_IN, FLOW_OUT, FLOW_OWN, FLOW_TRIED, FlowKey, ICMP, ICMP_V6, INGRESS, LocalKey, PASS, POD, SCTP, STEER,
     TCP, UDP, UDP_LITE,
 };
 
 use aya_ebpf::bindings::__sk_buff;
 
 use crate::{
-    ENDPOINT,
-    maps::LOCALS,
+    ENDPOINT, SITE,
+    maps::{HOSTS, LOCALS},
     number,
-    packet::{ACK, KERNEL, OWN, Packet, RST, STREAM, SYN, bytes, load, read_header, words},
-    packet_flows::{echo, epoch, known, note, received, remembered, sent, sides},
-    packet_programs::KEEP_OPEN,
-    verdict::{Flow, is_v4, tell, verdict},
+    packet::{ACK, KERNEL, OWN, Packet, RST, STREAM, STREAM_SOCKET, SYN, bytes, load, read_header, words},
+    packet_flows::{KEEPS, echo, epoch, known, note, received, remembered, sent, sides},
+    verdict::{Flow, is_v4, read, tell, verdict},
 };
 
 /// The packet goes no further.
@@ -26,6 +25,8 @@ pub const ADMIT: u32 = 2;
 /// A datagram that is refused: what it carries goes no further, and its sender is told.
 pub const EMPTY: u32 = 3;
 
+/// Type of a packet that is for this host (linux/if_packet.h).
+const PACKET_HOST: u32 = 0;
 const IGMP: u8 = 2;
 /// A port that rules for some ports hardly ever name; port 0 is the self-check's.
 const NO_PORT: u16 = 1;
@@ -34,7 +35,7 @@ const ECHO_REPLY: u8 = 0;
 const ECHO_REPLY_V6: u8 = 129;
 /// Port of a DHCP server, whose clients have no address yet.
 const DHCP: u16 = 67;
-/// Longest ICMP errors, without the Ethernet header, about packets that carry nothing (a TCP header with options at most).
+/// Longest ICMP errors, from the IP header on, about packets that carry nothing (a TCP header with options at most).
 const SHORT_ERROR: u32 = 20 + 8 + 20 + 60;
 const SHORT_ERROR_V6: u32 = 40 + 8 + 40 + 60;
 
@@ -45,13 +46,13 @@ fn policy_protocol(protocol: u8) -> u8 {
 }
 
 #[inline(always)]
-fn has_ports(protocol: u8) -> bool {
+pub fn has_ports(protocol: u8) -> bool {
     matches!(protocol, TCP | UDP | UDP_LITE | SCTP)
 }
 
 /// The flow that a packet would open.
 #[inline(always)]
-fn opened(packet: &Packet, leaving: bool, direction: u8) -> Flow {
+pub fn opened(packet: &Packet, leaving: bool, direction: u8) -> Flow {
     let (own, theirs) = sides(&packet.tuple, leaving);
     let peer = if leaving { &packet.tuple.destination } else { &packet.tuple.source };
     let (port, source_port) = if direction == EGRESS { (theirs, own) } else { (own, theirs) };
@@ -84,11 +85,17 @@ fn is_control(packet: &Packet) -> bool {
 
 /// Whether a packet is an error message of ICMP.
 #[inline(always)]
-fn is_error(packet: &Packet) -> bool {
+pub fn is_error(packet: &Packet) -> bool {
     match packet.protocol() {
         ICMP => matches!(packet.flags, 3 | 4 | 11 | 12),
         _ => packet.flags < 128,
     }
+}
+
+/// Whether connections of the endpoint go on that are older than its programs, whatever the table says of them.
+#[inline(always)]
+pub fn keeps_open() -> bool {
+    KEEPS.get(number(&ENDPOINT)).is_some_and(|keeps| *keeps != 0)
 }
 
 /// Whether an address is one that the endpoint names.
@@ -110,11 +117,19 @@ fn is_answer(skb: *mut __sk_buff, packet: &mut Packet) -> bool {
     }
 }
 
-/// Whether a source is the endpoint's own, or none yet.
+/// Whether a source is the endpoint's own, or none yet. Where endpoints share a namespace all of its addresses are; and of a
+/// socket of TCP any is: nobody answers a source that is not routed to the host, and transparent proxies live on that.
 #[inline(never)]
 fn is_own_source(packet: &Packet) -> bool {
     let address = bytes(&packet.tuple.source);
-    if is_named(address) || epoch() & ADDRESSES_TOLD == 0 {
+    if is_named(address) {
+        return true;
+    }
+    if number(&SITE) == POD {
+        if epoch() & ADDRESSES_TOLD == 0 {
+            return true;
+        }
+    } else if packet.sender & STREAM_SOCKET != 0 || is_hosts(address) || !is_hosts([0; 16]) {
         return true;
     }
     if packet.v6 {
@@ -124,12 +139,21 @@ fn is_own_source(packet: &Packet) -> bool {
     packet.tuple.source[3] == 0 && (packet.protocol() == IGMP || packet.protocol() == UDP && !packet.later && to == DHCP)
 }
 
+/// Whether an address is one of the namespace that the endpoint shares; of none at all, whether these are told.
+#[inline(never)]
+fn is_hosts(address: [u8; 16]) -> bool {
+    unsafe { HOSTS.get(LocalKey { endpoint: number(&ENDPOINT), address }) }.is_some()
+}
+
 /// Whether a packet goes to a group or to everybody on the link; `sk_lookup` is not asked for such ones. Of IPv4 the kernel
-/// tells by the Ethernet address.
+/// tells by the Ethernet address, and remembers it for those who see the packet without it.
 #[inline(always)]
 pub fn is_for_many(skb: *mut __sk_buff, packet: &Packet) -> bool {
     let to = bytes(&packet.tuple.destination);
-    let broadcast = matches!(load::<u8>(skb, 0), Some(first) if first & 1 != 0);
+    let broadcast = match packet.base {
+        0 => read!((*skb).pkt_type) != PACKET_HOST,
+        _ => matches!(load::<u8>(skb, 0), Some(first) if first & 1 != 0),
+    };
     broadcast || if is_v4(&to) { to[12] >= 0xe0 } else { to[0] == 0xff }
 }
 
@@ -201,7 +225,7 @@ fn leaving_ports(packet: &Packet, flow: &Flow) -> u32 {
         return ADMIT;
     }
     // It was opened before the programs were there: who opens one now meets them with its first packet.
-    if tcp && packet.sender & STREAM != 0 && number(&KEEP_OPEN) != 0 {
+    if tcp && packet.sender & STREAM != 0 && keeps_open() {
         note(&key, FLOW_OUT);
         return ADMIT;
     }
@@ -241,7 +265,7 @@ fn request(message: &Flow, key: &FlowKey) -> u32 {
 /// Whether an error carries nothing of the packet that it is about but headers.
 #[inline(always)]
 fn is_short(packet: &Packet) -> bool {
-    packet.end <= crate::packet::ETHERNET + if packet.v6 { SHORT_ERROR_V6 } else { SHORT_ERROR }
+    packet.end <= packet.base + if packet.v6 { SHORT_ERROR_V6 } else { SHORT_ERROR }
 }
 
 /// Whether an error of ICMP is about a flow that is known. What it is about was sent by the endpoint if it comes in.

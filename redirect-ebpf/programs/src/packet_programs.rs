@@ -14,22 +14,22 @@ use aya_ebpf::{
     macros::classifier,
     programs::TcContext,
 };
-use portcullis_redirect_common::{Admitted, FLOW_IN, FLOW_OUT, FLOW_OWN, Seal, TCP, TELL_TICKS, Tuple};
+use portcullis_redirect_common::{Admitted, EGRESS, FLOW_IN, FLOW_OUT, FLOW_OWN, PASS, Seal, TCP, TELL_TICKS, Tuple};
 
 use crate::{
-    maps::OWN_SOCKETS,
+    maps::{OWN_SOCKETS, STEERED},
     number,
     packet::{
-        ARP, ETHERNET, IPV4, IPV6, KERNEL, OWN, Packet, STREAM, bytes, copy, load, parse, quick, read_header, same, scratch,
+        ARP, ETHERNET, IPV4, IPV6, KERNEL, OWN, Packet, STREAM, bytes, copy, load, parse, ports, quick, read_header, same, scratch,
     },
     packet_empty,
     packet_flows::{
         ADMITTED, beside, came_lately, epoch, is_known_fragment, note, note_fragment, passing, received, remembered,
         sent, ticks,
     },
-    packet_judge::{ADMIT, DROP, EMPTY, arriving, is_named, leaving},
+    packet_judge::{ADMIT, DROP, EMPTY, arriving, is_named, keeps_open, leaving, opened},
     packet_seals::{has_seal, put_seal, put_stamp, take_seal, take_stamp},
-    verdict::read,
+    verdict::{read, read6, verdict},
 };
 
 /// Set by the loader: the identifier of the endpoint's namespace, as the one of the program knows it; -1 is the same one.
@@ -39,10 +39,6 @@ static WITHIN: u32 = u32::MAX;
 /// Set by the loader: 1 where nobody but a program can write what a stamp is.
 #[unsafe(no_mangle)]
 static STAMPS: u32 = 0;
-
-/// Set by the loader: 1 lets connections go on that are older than the programs.
-#[unsafe(no_mangle)]
-pub static KEEP_OPEN: u32 = 0;
 
 const NEXT: i32 = -1;
 const SHOT: i32 = 2;
@@ -180,7 +176,7 @@ fn leave_slowly(skb: *mut __sk_buff) -> bool {
         return passes;
     }
     let socket = socket(skb);
-    packet.sender = sender(skb, socket);
+    packet.sender = sender(skb, socket, packet);
     let kind = kind_of(packet);
     let is_stream = !socket.is_null() && packet.protocol() == TCP && packet.sender == STREAM;
     let judged = if is_stream && (matches!(kind, FLOW_IN | FLOW_OUT) || was_admitted(socket, &packet.tuple)) {
@@ -233,20 +229,50 @@ fn admit(socket: *mut bpf_sock, tuple: &Tuple, seal: &Seal) {
     }
 }
 
-#[inline(always)]
-fn sender(skb: *mut __sk_buff, socket: *mut bpf_sock) -> u32 {
+/// Who sends a packet. A socket answers only for packets with its own addresses and ports: whoever administers the namespace may
+/// have others made of them before they come here.
+#[inline(never)]
+fn sender(skb: *mut __sk_buff, socket: *mut bpf_sock, packet: &Packet) -> u32 {
     let any = read!((*skb).__bindgen_anon_2.sk);
     if any.is_null() {
         return KERNEL;
     }
+    if !has_tuple(any, packet) {
+        return 0;
+    }
     if !socket.is_null() {
         let state = read!((*socket).state);
         let stream = read!((*socket).type_) == SOCK_STREAM && state != SYN_SENT && state != CLOSE;
-        return is_own(socket) | if stream { STREAM } else { 0 };
+        return is_own(socket) | if stream && !was_steered(socket) { STREAM } else { 0 };
     }
     // What is not accepted yet belongs to its listener.
     let listener = unsafe { bpf_get_listener_sock(any) };
     if listener.is_null() { 0 } else { is_own(listener) | STREAM }
+}
+
+/// Whether a socket, of whatever state, has the addresses and ports of a packet that it sends. A listener has no peer.
+#[inline(always)]
+fn has_tuple(socket: *mut bpf_sock, packet: &Packet) -> bool {
+    let (source, destination) = ports(&packet.tuple);
+    let listens = read!((*socket).state) == LISTEN;
+    if read!((*socket).src_port) != source as u32 {
+        return false;
+    }
+    if listens {
+        return true;
+    }
+    if u16::from_be(read!((*socket).dst_port)) != destination {
+        return false;
+    }
+    let (from, to) = (&packet.tuple.source, &packet.tuple.destination);
+    if packet.v6 { read6!((*socket).src_ip6) == *from && read6!((*socket).dst_ip6) == *to } else { read!((*socket).src_ip4) == from[3] && read!((*socket).dst_ip4) == to[3] }
+}
+
+/// Whether a socket was connected to be steered: its packets have no business at a device, whatever becomes of its mark.
+#[inline(always)]
+fn was_steered(socket: *mut bpf_sock) -> bool {
+    let steered: *mut u32 = beside(&STEERED, socket);
+    !steered.is_null()
 }
 
 #[inline(always)]
@@ -330,7 +356,8 @@ fn connected(skb: *mut __sk_buff, packet: &mut Packet) -> u32 {
         if own && has_cookie(skb, packet, socket) { FLOW_OWN } else { 0 }
     } else if own {
         FLOW_OWN
-    } else if number(&KEEP_OPEN) != 0 || was_admitted(socket, &answered) {
+    } else if was_admitted(socket, &answered) || keeps_open() || verdict(&opened(packet, false, EGRESS)) == PASS {
+        // What is older than the programs is judged by the table: by the other direction it is asked elsewhere.
         FLOW_OUT
     } else {
         0

@@ -1,6 +1,6 @@
 //! What programs at devices need beside the table: numbers of its versions, and addresses.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use aya::maps::{HashMap, MapData, MapError};
 use portcullis_redirect_common::{ADDRESSES_TOLD, LocalKey};
@@ -34,6 +34,13 @@ impl Maps {
     /// Makes these the broadcast addresses of the networks that an endpoint is in.
     pub(crate) fn set_broadcasts(&mut self, endpoint: u32, addresses: &[IpAddr]) -> Result<(), Error> {
         set_addresses(&mut self.broadcasts, "BROADCASTS", endpoint, addresses)
+    }
+
+    /// Makes these the addresses of the namespace that an endpoint shares. Without any, every source is its own.
+    pub(crate) fn set_hosts(&mut self, endpoint: u32, addresses: Option<&[IpAddr]>) -> Result<(), Error> {
+        // The address that nobody has says that all are told.
+        let told = addresses.map(|all| [all, &[Ipv6Addr::UNSPECIFIED.into()]].concat()).unwrap_or_default();
+        set_addresses(&mut self.hosts, "HOSTS", endpoint, &told)
     }
 }
 

@@ -67,6 +67,8 @@ impl Redirect {
         self.maps.set_owned(id, &[])?;
         self.maps.set_service(id, None, 0)?;
         self.maps.set_broadcasts(id, &[])?;
+        self.maps.set_hosts(id, None)?;
+        self.judge.keep(id, false)?;
         self.maps.set_shared(id, false)?;
         self.maps.set_locals(id, &[])
     }

@@ -30,18 +30,28 @@ impl Redirect {
         watch.add(id, attached.netns.as_fd(), attached.inode)
     }
 
-    /// Judges the packets of a pod while it has a table.
+    /// Judges the packets of an endpoint while it has a table.
     ///
     /// # Errors
     /// The kernel refuses a program. What the hooks at sockets see is judged all the same.
     pub fn judge_packets(&mut self, id: u32) -> Result<(), Error> {
-        let Some(attached) = self.attached.get(&id).filter(|attached| attached.site == Site::Pod) else {
-            return Ok(());
-        };
+        let Some(attached) = self.attached.get(&id) else { return Ok(()) };
         if !self.maps.judges(id) {
             return self.packets.forget(id);
         }
-        self.packets.judge(&Subject { id, netns: attached.netns.as_fd(), inode: attached.inode }, &mut self.loader)
+        let (netns, inode, site) = (attached.netns.as_fd(), attached.inode, attached.site);
+        let cgroup = match site {
+            Site::Pod => {
+                return self.packets.judge(&Subject { id, netns, inode }, &mut self.loader);
+            }
+            Site::Node => &self.cgroup,
+            // It has none until it is attached.
+            Site::Service => match &attached.cgroup {
+                Some(cgroup) => cgroup,
+                None => return Ok(()),
+            },
+        };
+        self.packets.judge_sockets(&Subject { id, netns, inode }, site, cgroup, &mut self.loader)
     }
 
     /// Where the packets of an endpoint are judged.

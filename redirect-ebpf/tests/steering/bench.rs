@@ -136,7 +136,6 @@ pub(crate) fn options(lab: &Lab, pin: bool) -> Options {
         owner: "a test".into(),
         packets: true,
         device_links: true,
-        keep_open: false,
     }
 }
 

@@ -1,7 +1,7 @@
 """What somebody else does with bpf(2): detach a pinned link, swap its program, attach another sk_lookup program, or one at a device:
 before those of others, or behind them.
 
-usage: bpf.py detach PIN | swap PIN | swap-device PIN | attach NETNS
+usage: bpf.py detach PIN | swap PIN | swap-device PIN | swap-sent PIN | swap-received PIN | attach NETNS
        | pin-pass PATH | attach-device NETNS DEVICE SIDE | redirect-device NETNS DEVICE SIDE PEER | rewrite NETNS
        | count NETNS DEVICE
 `attach`, `rewrite` and those with a side write "attached" and hold the link until standard input ends. `redirect-device` hands every
@@ -22,6 +22,7 @@ SK_LOOKUP_TYPE, SK_LOOKUP_ATTACH = 30, 36
 SCHED_CLS_TYPE = 3
 TCX_SIDES = {"ingress": 46, "egress": 47}
 BEFORE = 8
+CGROUP_SKB_TYPE, CGROUP_INGRESS, CGROUP_EGRESS = 8, 0, 1
 libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -89,6 +90,9 @@ elif what == "swap":
 elif what == "swap-device":
     # TCX_PASS is 0 (linux/bpf.h).
     bpf(LINK_UPDATE, struct.pack("IIII", pinned(path), lets_everything_pass(SCHED_CLS_TYPE, 0, 0), 0, 0))
+elif what in ("swap-sent", "swap-received"):
+    place = CGROUP_EGRESS if what == "swap-sent" else CGROUP_INGRESS
+    bpf(LINK_UPDATE, struct.pack("IIII", pinned(path), lets_everything_pass(CGROUP_SKB_TYPE, place), 0, 0))
 elif what == "attach":
     netns = os.open(path, os.O_RDONLY)
     bpf(LINK_CREATE, struct.pack("IIII", lets_everything_pass(), netns, SK_LOOKUP_ATTACH, 0))

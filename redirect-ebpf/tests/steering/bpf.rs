@@ -32,6 +32,12 @@ pub(crate) fn pin_pass(path: &Path) {
     assert!(script("pin-pass", path).status().unwrap().success());
 }
 
+/// The same for a link at a cgroup.
+pub(crate) fn swap_at_cgroup(pin: &Path) {
+    let received = pin.file_name().is_some_and(|name| name.to_string_lossy().contains("-receive-"));
+    assert!(script(if received { "swap-received" } else { "swap-sent" }, pin).status().unwrap().success());
+}
+
 /// How many programs are at both sides of a device.
 pub(crate) fn programs_at(netns: &Path, device: u32) -> usize {
     let counted = script("count", netns).arg(device.to_string()).output().unwrap();

@@ -1,12 +1,12 @@
 //! Connections and datagrams that the endpoint sends.
 
-use std::io::ErrorKind;
+use std::{io::ErrorKind, net::UdpSocket, time::Duration};
 
-use portcullis_redirect::{Action, Direction, Listeners, MARK};
+use portcullis_redirect::{Action, Direction, Listeners, MARK, Options};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::{
-    bench::{Bench, FAMILIES, REFUSED, STEERED, TCP, UDP, UNSTEERED, able, class, ip},
+    bench::{Bench, FAMILIES, REFUSED, STEERED, TCP, UDP, UNSTEERED, able, class, ip, options},
     sockets::{Datagram, Echo, HANG, ask, fast_open, get, get_bound_to_device, get_with, mapped, retry},
 };
 
@@ -278,5 +278,37 @@ fn a_mark_of_the_applications_own_stays_where_policy_lets_it_pass() {
             socket.mark().unwrap()
         });
         assert_eq!(mark, 0x77);
+    }
+}
+
+#[test]
+fn a_server_answers_datagrams_that_were_let_in_and_asks_nobody_by_itself() {
+    if !able() {
+        return;
+    }
+    // Only programs at devices tell that a datagram came in.
+    for device_links in [true, false] {
+        let closed = class(Direction::Egress, UDP, 0..=65535, Action::Refuse);
+        let bench = Bench::by(&[closed], |lab| Options { device_links, ..options(lab, true) });
+        for v6 in FAMILIES {
+            let server = bench.app.inside(|| UdpSocket::bind(bench.app.address(v6, 5300)).unwrap());
+            let [client, other] =
+                [0, 0].map(|port| bench.outside.inside(|| UdpSocket::bind(bench.there(v6, port)).unwrap()));
+            for socket in [&server, &client] {
+                socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+            }
+            let is_refused = |to: &UdpSocket| {
+                let sent = server.send_to(b"unasked", to.local_addr().unwrap());
+                sent.is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
+            };
+            assert!(is_refused(&client) && is_refused(&other));
+            client.send_to(b"question", server.local_addr().unwrap()).unwrap();
+            let mut buffer = [0; 16];
+            let (_, from) = server.recv_from(&mut buffer).unwrap();
+            assert_eq!(from, client.local_addr().unwrap());
+            server.send_to(b"answer", from).unwrap();
+            assert_eq!(client.recv(&mut buffer).unwrap(), 6, "links: {device_links}");
+            assert!(is_refused(&other));
+        }
     }
 }

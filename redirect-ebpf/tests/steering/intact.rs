@@ -239,17 +239,8 @@ fn each_capability_that_is_always_needed_is_missed_by_name_before_anything_is_ma
     if let Some(bpffs) = std::env::var_os(CHILD) {
         let (bpffs, owner) = (bpffs.into(), "a test".into());
         let (workers, answers) = (WORKERS, ANSWERS);
-        let options = Options {
-            bpffs,
-            cgroup: None,
-            pin: true,
-            workers,
-            answers,
-            owner,
-            packets: true,
-            device_links: true,
-            keep_open: false,
-        };
+        let options =
+            Options { bpffs, cgroup: None, pin: true, workers, answers, owner, packets: true, device_links: true };
         println!("told: {}", Redirect::open(options).map(drop).unwrap_err());
         return;
     }

@@ -29,6 +29,7 @@ mod packets_admin;
 mod packets_cookies;
 mod packets_cost;
 mod packets_filters;
+mod packets_host;
 mod packets_inside;
 mod packets_order;
 mod people;

@@ -180,7 +180,6 @@ fn a_cgroup_that_contains_the_one_above_all_pods_is_refused_by_name() {
             owner: "a test".into(),
             packets: true,
             device_links: true,
-            keep_open: false,
         })
         .unwrap()
     };
@@ -203,7 +202,7 @@ fn what_was_a_service_before_a_crash_is_the_whole_host_after_it() {
         let names = pins.map(|pin| pin.file_name().to_string_lossy().into_owned());
         names.filter(|name| name.starts_with("endpoint-9-")).count()
     };
-    assert_eq!(programs(&host.lab), 9, "its own programs for egress, and the lookup");
+    assert_eq!(programs(&host.lab), 8, "its own programs for egress, and the lookup");
     // Dropped without an end, as a crash does.
     let whole = Options { cgroup: Some(service.clone()), ..options(&host.lab, true) };
     host.redirect = Redirect::succeed(whole, host.redirect.claim()).unwrap();
@@ -215,7 +214,7 @@ fn what_was_a_service_before_a_crash_is_the_whole_host_after_it() {
     host.redirect = Redirect::succeed(below(&host.lab), host.redirect.claim()).unwrap();
     host.redirect.set_table(NODE, &table()).unwrap();
     host.attach(&service).unwrap();
-    assert_eq!(programs(&host.lab), 9, "and a service again");
+    assert_eq!(programs(&host.lab), 8, "and a service again");
     assert!(read(&host.programs[0], host.outside.address(false, REFUSED)).unwrap_err().contains("refused"));
     assert!(matches!(read(&host.programs[1], host.outside.address(false, REFUSED)), Ok(text) if !text.is_empty()));
 }

@@ -2,7 +2,7 @@
 
 Usage: packets.py WAY TO PORT MARKER [ARGUMENT]. Prints `sent`, or what the kernel said.
 """
-import errno, os, socket, struct, subprocess, sys
+import errno, os, socket, struct, subprocess, sys, time
 
 way, to, port, marker = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4].encode()
 argument = sys.argv[5] if len(sys.argv) > 5 else ''
@@ -90,6 +90,11 @@ def send():
                 out.connect((to, port))
                 out.send(marker)
             else: out.sendto(marker, (to, port))
+    elif way == 'stream mark':
+        with socket.create_connection((to, port)) as out:
+            out.setsockopt(socket.SOL_SOCKET, 36, 0x77)
+            out.sendall(marker)
+            time.sleep(0.1)
     elif way == 'lite':
         with socket.socket(FAMILY, socket.SOCK_DGRAM, LITE) as out: out.sendto(marker, (to, port))
     elif way == 'freebind':

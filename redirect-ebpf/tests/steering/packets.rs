@@ -21,7 +21,7 @@ use nix::{
     },
 };
 use portcullis_integration::{Lab, Need, Pod, Site, require};
-use portcullis_redirect::{Action, Class, Direction, Guard, Inspection, Options, Redirect};
+use portcullis_redirect::{Action, Class, Direction, Guard, Inspection, Keep, Options, Redirect};
 
 use crate::{
     bench::{self, APP, Bench, FAMILIES, STEERED, TCP, UDP, UNSTEERED, class, ip},
@@ -33,8 +33,8 @@ use crate::{
 pub(crate) const OPEN: u16 = 9000;
 /// A port that policy refuses.
 pub(crate) const SHUT: u16 = 9999;
-const DNS: u16 = 53;
-const SCTP: u8 = 132;
+pub(crate) const DNS: u16 = 53;
+pub(crate) const SCTP: u8 = 132;
 const SCRIPT: &str = include_str!("packets.py");
 /// What the last packet of a test carries.
 pub(crate) const DONE: &str = "that-was-all";
@@ -131,10 +131,10 @@ pub(crate) fn has(packet: &[u8], mark: &str) -> bool {
 }
 
 /// One way of a test: who, how, which port, an argument.
-type Way<'a> = (Who, &'a str, u16, String);
+pub(crate) type Way<'a> = (Who, &'a str, u16, String);
 
 /// Sends by each way to a peer, and tells which of them a tap at `there` saw.
-fn seen(from: &Pod, to: &Pod, there: &Site, v6: bool, ways: &[Way<'_>]) -> Vec<String> {
+pub(crate) fn seen(from: &Site, to: &Pod, there: &Site, v6: bool, ways: &[Way<'_>]) -> Vec<String> {
     let wire = Wire::tap(there);
     let peer = ip(to, v6).to_string();
     let mark = |number: usize| format!("<way-{number:02}>");
@@ -152,7 +152,7 @@ pub(crate) fn root<'a>(way: &'a str, port: u16, argument: impl ToString) -> Way<
     (Who::Root, way, port, argument.to_string())
 }
 
-fn nobody<'a>(way: &'a str, port: u16, argument: impl ToString) -> Way<'a> {
+pub(crate) fn nobody<'a>(way: &'a str, port: u16, argument: impl ToString) -> Way<'a> {
     (Who::Nobody, way, port, argument.to_string())
 }
 
@@ -163,6 +163,7 @@ fn egress_ways(bench: &Bench, v6: bool) -> Vec<Way<'static>> {
         root("raw udp", SHUT, ""),
         root("raw udp", DNS, ""),
         root("mark", DNS, ""),
+        root("stream mark", STEERED, ""),
         root("raw syn", SHUT, ""),
         root("raw ack", SHUT, ""),
         root("raw ack", STEERED, ""),
@@ -215,6 +216,7 @@ fn nothing_that_policy_denies_leaves_whatever_made_the_packet() {
     for links in WAYS {
         let bench = by(links, &closed(Direction::Egress));
         assert_eq!(bench.redirect.guard(APP), Guard::Outside);
+        let _servers = Bench::serve(&bench.outside, STEERED);
         for v6 in FAMILIES {
             let ways = egress_ways(&bench, v6);
             assert_eq!(seen(&bench.app, &bench.outside, &bench.outside, v6, &ways), [""; 0], "links: {links}");
@@ -231,6 +233,7 @@ fn the_witness_sees_what_leaves_where_no_policy_is() {
     const BEFORE: [&str; 3] = ["source route", "freebind", "routing header"];
     let bench = Bench::with(true, &[]);
     assert_eq!(bench.redirect.guard(APP), Guard::Off, "nobody pays who has no policy");
+    let _servers = Bench::serve(&bench.outside, STEERED);
     for v6 in FAMILIES {
         let ways = egress_ways(&bench, v6);
         let shown = seen(&bench.app, &bench.outside, bench.lab.node(), v6, &ways);
@@ -306,8 +309,7 @@ fn groups(links: bool) {
 fn goes_on(links: bool, keep_open: bool) -> bool {
     let mut lab = Lab::new().unwrap();
     let (app, outside) = (lab.pod("app").unwrap(), lab.pod("outside").unwrap());
-    let mut redirect =
-        Redirect::open(Options { keep_open, device_links: links, ..bench::options(&lab, true) }).unwrap();
+    let mut redirect = Redirect::open(Options { device_links: links, ..bench::options(&lab, true) }).unwrap();
     let proxy = Proxy::start(&app, APP, &app.addresses(), redirect.legs());
     bench::attach(&mut redirect, &app, &proxy, &app.addresses());
     let listener = outside.inside(|| TcpListener::bind(outside.address(false, SHUT)).unwrap());
@@ -315,6 +317,9 @@ fn goes_on(links: bool, keep_open: bool) -> bool {
     let (mut to, _) = listener.accept().unwrap();
     redirect.set_table(APP, &[closed(Direction::Egress), closed(Direction::Ingress)].concat()).unwrap();
     assert_eq!(redirect.guard(APP), Guard::Outside);
+    if keep_open {
+        assert_eq!(redirect.connections(APP).unwrap().unwrap().cut(Keep::ALL).unwrap().denied, 0);
+    }
     from.write_all(b"late").unwrap();
     to.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
     let mut buffer = [0; 4];
@@ -335,7 +340,7 @@ fn connections_that_are_older_than_the_policy_go_on_only_where_that_is_wanted() 
 /// Whether this kernel has links at devices. Tests of filters are others.
 #[allow(clippy::print_stderr, reason = "whoever runs the tests sees what was left out")]
 pub(crate) fn has_links(bench: &Bench) -> bool {
-    let linked = pins(bench).iter().any(|pin| pin.to_string_lossy().contains("/packets-"));
+    let linked = pins(&bench.lab).iter().any(|pin| pin.to_string_lossy().contains("/packets-"));
     if !linked {
         eprintln!("SKIPPED: this kernel has no links at devices (Linux 6.6)");
     }
@@ -349,9 +354,8 @@ pub(crate) fn passing(bench: &Bench) -> usize {
 }
 
 /// The pins of the programs at the devices of the endpoint: leaving, outside of it, arriving.
-pub(crate) fn pins(bench: &Bench) -> Vec<PathBuf> {
-    let entries =
-        fs::read_dir(bench.lab.bpffs().join(crate::bench::LAYOUT)).unwrap().flatten().map(|entry| entry.path());
+pub(crate) fn pins(lab: &Lab) -> Vec<PathBuf> {
+    let entries = fs::read_dir(lab.bpffs().join(crate::bench::LAYOUT)).unwrap().flatten().map(|entry| entry.path());
     let is_ours = |path: &PathBuf| {
         path.file_name().is_some_and(|name| {
             name.to_string_lossy().starts_with("packets-") || name.to_string_lossy().starts_with("filters-")
@@ -371,7 +375,7 @@ fn programs_at_devices_that_somebody_detaches_or_swaps_are_seen_and_made_again()
     if !has_links(&bench) {
         return;
     }
-    let made = pins(&bench);
+    let made = pins(&bench.lab);
     assert_eq!((made.len(), passing(&bench)), (4, 0), "{made:?}");
     for somebody in [bpf::detach as fn(&Path), bpf::swap_at_device] {
         // Each alone is seen, and all of them together would let everything pass.
@@ -382,7 +386,10 @@ fn programs_at_devices_that_somebody_detaches_or_swaps_are_seen_and_made_again()
             assert!(found.detached.keys().eq([&APP]) && found.broken.is_empty(), "{some:?}: {found:?}");
             bench.attach_with(|listeners| listeners);
             assert_eq!(bench.redirect.inspect(), Inspection::default(), "{some:?}");
-            assert_eq!((passing(&bench), bench.redirect.guard(APP), pins(&bench)), (0, Guard::Outside, made.clone()));
+            assert_eq!(
+                (passing(&bench), bench.redirect.guard(APP), pins(&bench.lab)),
+                (0, Guard::Outside, made.clone())
+            );
         }
     }
     // Whose pins are gone ends with the policy all the same.

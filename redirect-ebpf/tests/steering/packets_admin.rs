@@ -2,17 +2,20 @@
 //! itself.
 
 use std::{
-    net::{SocketAddr, TcpListener, UdpSocket},
+    io::{Read, Write},
+    net::{SocketAddr, TcpListener, TcpStream, UdpSocket},
+    os::fd::AsFd,
     time::{Duration, Instant},
 };
 
 use portcullis_integration::{Need, require};
 use portcullis_redirect::{Action, Class, Direction};
+use socket2::{Domain, Socket, Type};
 
 use crate::{
     bench::{self, APP, Bench, FAMILIES, REFUSED, STEERED, TCP, UDP, UNSTEERED, class, ip, table},
     bpf,
-    packets::{WAYS, by},
+    packets::{DONE, WAYS, Who, Wire, by, has, send},
     sockets::{Outcome, get},
 };
 
@@ -51,6 +54,47 @@ fn without_rules(links: bool) {
             let outcome = bench.egress(v6, UNSTEERED);
             assert!(outcome.is_direct_from(ip(&bench.app, v6)), "{outcome:?}");
         }
+    }
+}
+
+/// Whether what an open connection carries comes to another port than it was opened to, when somebody changes its packets.
+fn comes_elsewhere(bench: &Bench, port: u16, mark: &str) -> bool {
+    let listener = bench.outside.inside(|| TcpListener::bind(bench.there(false, port)).unwrap());
+    let mut from = bench.app.inside(|| {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        if port == STEERED {
+            bench.redirect.legs().adopt(socket.as_fd()).unwrap();
+        }
+        socket.connect(&bench.there(false, port).into()).unwrap();
+        TcpStream::from(socket)
+    });
+    from.write_all(b"first").unwrap();
+    let (mut to, _) = listener.accept().unwrap();
+    to.read_exact(&mut [0; 5]).unwrap();
+    let wire = Wire::tap(&bench.outside);
+    run(bench, "nft add table netdev x");
+    run(bench, "nft add chain netdev x e { type filter hook egress device eth0 priority 0 ; }");
+    run(bench, &format!("nft add rule netdev x e tcp dport {port} tcp dport set {REFUSED}"));
+    let _ = from.write_all(mark.as_bytes());
+    std::thread::sleep(Duration::from_millis(300));
+    let sent = send(&bench.app, Who::Root, "udp", &ip(&bench.outside, false).to_string(), 9000, DONE, "");
+    assert_eq!(sent, "sent");
+    let came = wire.until(DONE).iter().any(|packet| has(packet, mark));
+    run(bench, "nft delete table netdev x");
+    came
+}
+
+#[test]
+fn a_socket_answers_for_packets_with_its_own_addresses_alone() {
+    if !able() {
+        return;
+    }
+    let mut bench = Bench::with(true, &[]);
+    assert!(comes_elsewhere(&bench, UNSTEERED, "<without policy>"));
+    bench.redirect.set_table(APP, &table()).unwrap();
+    // One that policy lets pass, and a leg of ours.
+    for (port, mark) in [(UNSTEERED, "<passed>"), (STEERED, "<steered>")] {
+        assert!(!comes_elsewhere(&bench, port, mark), "{mark}");
     }
 }
 

@@ -42,7 +42,7 @@ fn filters_that_somebody_takes_away_swaps_or_comes_before_are_seen_and_made_agai
     let mut bench = by(false, &both());
     let pass = bench.lab.bpffs().join("pass");
     bpf::pin_pass(&pass);
-    let made = pins(&bench);
+    let made = pins(&bench.lab);
     assert_eq!((made.len(), passing(&bench)), (4, 0), "{made:?}");
     let (node, app) = (bench.lab.node().clone(), Site::clone(&bench.app));
     let program = format!("bpf direct-action pinned {}", pass.display());
@@ -71,7 +71,10 @@ fn filters_that_somebody_takes_away_swaps_or_comes_before_are_seen_and_made_agai
             assert!(found.detached.keys().eq([&APP]) && found.broken.is_empty(), "{sites:?}: {found:?}");
             bench.attach_with(|listeners| listeners);
             assert_eq!(bench.redirect.inspect(), Inspection::default(), "{sites:?}");
-            assert_eq!((passing(&bench), bench.redirect.guard(APP), pins(&bench)), (0, Guard::Outside, made.clone()));
+            assert_eq!(
+                (passing(&bench), bench.redirect.guard(APP), pins(&bench.lab)),
+                (0, Guard::Outside, made.clone())
+            );
         }
     }
     fs::remove_file(pass).unwrap();
@@ -83,22 +86,22 @@ fn filters_stay_when_their_process_ends_and_go_when_they_are_released() {
         return;
     }
     let bench = by(false, &both());
-    let made = pins(&bench);
+    let made = pins(&bench.lab);
     let Bench { redirect, proxy, app, outside, lab } = bench;
     drop(redirect);
     let options = |lab: &Lab| Options { device_links: false, ..options(lab, true) };
     let mut bench = Bench { redirect: Redirect::open(options(&lab)).unwrap(), proxy, app, outside, lab };
-    assert_eq!((passing(&bench), pins(&bench)), (0, made.clone()), "as after a crash");
+    assert_eq!((passing(&bench), pins(&bench.lab)), (0, made.clone()), "as after a crash");
     // A node that knows nothing of the endpoint.
     bench.redirect.retain(&[]).unwrap();
-    assert!(passing(&bench) > 0 && pins(&bench).is_empty());
+    assert!(passing(&bench) > 0 && pins(&bench.lab).is_empty());
     for (site, device) in [(bench.lab.node(), "v1"), (&*bench.app, "eth0")] {
         assert_eq!(filters(site, device), "");
     }
     // One that ends for good.
     bench.redirect.set_table(APP, &both()).unwrap();
     attach(&mut bench.redirect, &bench.app, &bench.proxy, &bench.app.addresses());
-    assert_eq!((passing(&bench), pins(&bench)), (0, made));
+    assert_eq!((passing(&bench), pins(&bench.lab)), (0, made));
     assert!(filters(bench.lab.node(), "v1").contains("direct-action"));
     let Bench { redirect, app, lab, proxy, outside } = bench;
     drop(redirect);

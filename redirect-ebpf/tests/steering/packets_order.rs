@@ -38,7 +38,7 @@ fn a_program_that_is_put_before_ours_is_told_and_ours_comes_to_the_front() {
     }
     let (node, app) = (bench.lab.node().netns.clone(), bench.app.netns.clone());
     let (outside, inside) = (index(bench.lab.node(), "v1"), index(&bench.app, "eth0"));
-    let made = pins(&bench);
+    let made = pins(&bench.lab);
     let sides: [(&Path, u32, &str); 4] =
         [(&node, outside, "ingress"), (&node, outside, "egress"), (&app, inside, "ingress"), (&app, inside, "egress")];
     for some in sides.iter().map(std::slice::from_ref).chain([sides.as_slice()]) {
@@ -51,12 +51,12 @@ fn a_program_that_is_put_before_ours_is_told_and_ours_comes_to_the_front() {
         assert!(told.contains("were put before") && found.broken.is_empty(), "{some:?}: {found:?}");
         bench.attach_with(|listeners| listeners);
         assert_eq!(bench.redirect.inspect(), Inspection::default(), "{some:?}: ours are the first");
-        assert_eq!((passing(&bench), bench.redirect.guard(APP), pins(&bench)), (0, Guard::Outside, made.clone()));
+        assert_eq!((passing(&bench), bench.redirect.guard(APP), pins(&bench.lab)), (0, Guard::Outside, made.clone()));
         drop(others);
         assert_eq!((passing(&bench), bench.redirect.inspect()), (0, Inspection::default()));
         // What was in force goes with the policy, and nothing of the tries stays.
         bench.redirect.set_table(APP, &[]).unwrap();
-        assert!(passing(&bench) > 0 && pins(&bench).is_empty());
+        assert!(passing(&bench) > 0 && pins(&bench.lab).is_empty());
         bench.redirect.set_table(APP, &both()).unwrap();
     }
 }
@@ -97,7 +97,7 @@ fn a_successor_puts_its_programs_before_what_came_in_between() {
     if !has_links(&bench) {
         return;
     }
-    let made = pins(&bench);
+    let made = pins(&bench.lab);
     let (node, outside) = (bench.lab.node().netns.clone(), index(bench.lab.node(), "v1"));
     let Bench { redirect, proxy, app, outside: other, lab } = bench;
     drop(redirect);
@@ -109,7 +109,7 @@ fn a_successor_puts_its_programs_before_what_came_in_between() {
     redirect.set_table(APP, &both()).unwrap();
     crate::bench::attach(&mut redirect, &app, &proxy, &app.addresses());
     let mut bench = Bench { redirect, proxy, app, outside: other, lab };
-    assert_eq!((passing(&bench), pins(&bench)), (0, made));
+    assert_eq!((passing(&bench), pins(&bench.lab)), (0, made));
     assert_eq!(bench.redirect.inspect(), Inspection::default());
 }
 
