@@ -76,7 +76,6 @@ fn comes_elsewhere(bench: &Bench, port: u16, mark: &str) -> bool {
     run(bench, "nft add chain netdev x e { type filter hook egress device eth0 priority 0 ; }");
     run(bench, &format!("nft add rule netdev x e tcp dport {port} tcp dport set {REFUSED}"));
     let _ = from.write_all(mark.as_bytes());
-    std::thread::sleep(Duration::from_millis(300));
     let sent = send(&bench.app, Who::Root, "udp", &ip(&bench.outside, false).to_string(), 9000, DONE, "");
     assert_eq!(sent, "sent");
     let came = wire.until(DONE).iter().any(|packet| has(packet, mark));
