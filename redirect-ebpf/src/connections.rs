@@ -175,8 +175,13 @@ impl Connections {
                 Err(error) => return Err(self.failed(error)),
             };
             cut.seen += listed.sockets.len();
+            let mut older = Vec::new();
             for socket in &listed.sockets {
                 let Some((direction, fate)) = self.fate(diag, socket, &listed, owners.as_ref())? else { continue };
+                let Some(fate) = fate else {
+                    older.extend((direction == Direction::Ingress).then_some((socket.local, socket.peer)));
+                    continue;
+                };
                 let judged = is_relayed(socket);
                 if (keep.keeps(direction) && !judged) || !diag.destroy(socket).map_err(|source| self.failed(source))? {
                     continue;
@@ -186,26 +191,29 @@ impl Connections {
                     Fate::Unjudged => cut.unjudged += 1,
                 }
             }
+            if *protocol == TCP {
+                self.judge.note_older(self.endpoint, &older)?;
+            }
         }
         cut.took = began.elapsed();
         Ok(cut)
     }
 
-    /// What becomes of a socket, and in which direction it was opened; `None`: nothing.
+    /// What becomes of a socket, and in which direction it was opened, where policy says something of either; `None`: nothing.
     fn fate(
         &self,
         diag: &Diag,
         socket: &Shown,
         listed: &Listed,
         owners: Option<&Owners>,
-    ) -> Result<Option<(Direction, Fate)>, Error> {
+    ) -> Result<Option<(Direction, Option<Fate>)>, Error> {
         let peer = socket.peer.ip();
         if socket.ours || socket.state == LISTEN || peer.is_unspecified() || peer == socket.local.ip() {
             return Ok(None);
         }
         if peer.is_loopback() {
             let unjudged = self.is_unjudged_stub(socket, listed)?;
-            return Ok(unjudged.then_some((Direction::Egress, Fate::Unjudged)));
+            return Ok(unjudged.then_some((Direction::Egress, Some(Fate::Unjudged))));
         }
         if self.addresses.contains(&peer) {
             return Ok(None);
@@ -215,11 +223,10 @@ impl Connections {
         if theirs.is_none() && ours.is_none() {
             return Ok(None);
         }
-        let (direction, fate) = match self.origin(diag, socket, listed)? {
+        Ok(Some(match self.origin(diag, socket, listed)? {
             Origin::Here => (Direction::Egress, theirs),
             Origin::There => (Direction::Ingress, ours),
-        };
-        Ok(fate.map(|fate| (direction, fate)))
+        }))
     }
 
     /// What policy says of a socket, if it was opened in this direction.

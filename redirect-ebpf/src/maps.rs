@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// Every map of the object: all are pinned, so that all loads share them.
-pub(crate) const NAMES: [&str; 33] = [
+pub(crate) const NAMES: [&str; 34] = [
     "PORTS",
     "POLICY",
     "PODS",
@@ -49,6 +49,7 @@ pub(crate) const NAMES: [&str; 33] = [
     "FRAGMENTS",
     "EPOCHS",
     "KEEPS",
+    "OLDER",
     "STEERED",
     "RECENT",
     "SEALS",
@@ -99,7 +100,7 @@ fn array<V: Pod>(directory: &Path, name: &'static str) -> Result<Array<MapData, 
 }
 
 /// Removing what is not there is fine.
-fn gone(result: Result<(), MapError>) -> Result<(), MapError> {
+pub(crate) fn gone(result: Result<(), MapError>) -> Result<(), MapError> {
     match result {
         Err(MapError::KeyNotFound) => Ok(()),
         Err(MapError::SyscallError(error)) if error.io_error.kind() == std::io::ErrorKind::NotFound => Ok(()),

@@ -258,7 +258,7 @@ mod plain {
             )*
         };
     }
-    plain!(PortKey, PeerKey, LocalKey, ListenerKey, LegKey, ReplyKey, OwnerKey, StubKey, Service, Refusal);
+    plain!(FlowKey, PortKey, PeerKey, LocalKey, ListenerKey, LegKey, ReplyKey, OwnerKey, StubKey, Service, Refusal);
 }
 
 const _: () = {

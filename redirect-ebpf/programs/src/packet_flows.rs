@@ -4,7 +4,7 @@ use aya_ebpf::{
     btf_maps::SkStorage,
     helpers::generated::{bpf_jiffies64, bpf_ktime_get_coarse_ns, bpf_sk_storage_get},
     macros::{btf_map, map},
-    maps::{Array, LruHashMap, PerCpuArray},
+    maps::{Array, HashMap, LruHashMap, PerCpuArray},
 };
 use portcullis_redirect_common::{
     Admitted, FLOW_IN, FLOW_OUT, FLOW_OWN, FLOW_SECONDS, FlowKey, FlowState, FragmentKey, MAX_ENDPOINTS, Recent, Seal, Tuple,
@@ -15,6 +15,8 @@ use crate::{
     packet::{Packet, copy, ports, same},
     verdict::Flow,
 };
+
+const BPF_F_NO_PREALLOC: u32 = 1;
 
 /// Flows of endpoints whose packets are judged.
 #[map]
@@ -36,6 +38,10 @@ pub static RECENT: PerCpuArray<Recent> = PerCpuArray::with_max_entries(portculli
 /// Whether connections go on that are older than an endpoint's programs (`openConnections: keep`).
 #[map]
 pub static KEEPS: Array<u32> = Array::with_max_entries(MAX_ENDPOINTS, 0);
+
+/// Connections that peers opened before an endpoint's programs were there, and that policy lets pass.
+#[map]
+pub static OLDER: HashMap<FlowKey, u32> = HashMap::with_max_entries(65536, BPF_F_NO_PREALLOC);
 
 /// What a socket may send without another look.
 #[btf_map]

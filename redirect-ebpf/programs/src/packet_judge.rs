@@ -12,7 +12,7 @@ use crate::{
     maps::{HOSTS, LOCALS},
     number,
     packet::{ACK, KERNEL, OWN, Packet, RST, STREAM, STREAM_SOCKET, SYN, bytes, load, read_header, words},
-    packet_flows::{KEEPS, echo, epoch, known, note, received, remembered, sent, sides},
+    packet_flows::{KEEPS, OLDER, echo, epoch, known, note, received, remembered, sent, sides},
     verdict::{Flow, is_v4, read, tell, verdict},
 };
 
@@ -96,6 +96,18 @@ pub fn is_error(packet: &Packet) -> bool {
 #[inline(always)]
 pub fn keeps_open() -> bool {
     KEEPS.get(number(&ENDPOINT)).is_some_and(|keeps| *keeps != 0)
+}
+
+/// Whether a connection was opened by its peer before the programs were there, or that is not known yet. Whoever may administer
+/// the host needs no such way.
+#[inline(never)]
+fn is_older(key: &FlowKey) -> bool {
+    if number(&SITE) != POD || unsafe { OLDER.get(key) }.is_some() {
+        return true;
+    }
+    // Nobody has this one: it says that all are noted (src/connections/judge.rs).
+    let all = FlowKey { peer: [0; 4], endpoint: key.endpoint, protocol: TCP as u16, local_port: 0, peer_port: 0, padding: 0 };
+    unsafe { OLDER.get(&all) }.is_none()
 }
 
 /// Whether an address is one that the endpoint names.
@@ -198,8 +210,8 @@ fn leaving_ports(packet: &Packet, flow: &Flow) -> u32 {
     let tcp = packet.protocol() == TCP;
     let asks = packet.is_bare_syn();
     let accepts = tcp && packet.flags & (SYN | ACK) == SYN | ACK;
-    // What the peer opened is judged as that. That it was let in, only TCP itself tells of a socket.
-    let opened_in = kind == FLOW_IN || (tcp && packet.sender & STREAM != 0);
+    // What the peer opened is judged as that. A socket alone does not tell: the hooks do not see each subflow of MPTCP.
+    let opened_in = kind == FLOW_IN || (tcp && packet.sender & STREAM != 0 && is_older(&key));
     if kind == FLOW_IN || accepts {
         let action = verdict(&opened(packet, true, INGRESS));
         if opened_in && !asks && action == PASS {

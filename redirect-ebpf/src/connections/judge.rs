@@ -1,15 +1,19 @@
 //! The kernel's own tables, asked about flows that are open.
 
 use std::{
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     path::Path,
     sync::{Mutex, PoisonError},
 };
 
 use aya::maps::{Array, HashMap, LpmTrie, Map, MapData, MapError, lpm_trie::Key};
-use portcullis_redirect_common::{PASS, PeerKey, PortKey, REFUSE, StubKey};
+use portcullis_redirect_common::{FlowKey, PASS, PeerKey, PortKey, REFUSE, StubKey, TCP};
 
-use crate::{error::Error, maps::data, table::key_address};
+use crate::{
+    error::Error,
+    maps::{data, gone},
+    table::key_address,
+};
 
 /// Maps of policy, open for reading. Whoever asks holds no lock: what the kernel says is what the next flow meets.
 pub(crate) struct Judge {
@@ -17,6 +21,7 @@ pub(crate) struct Judge {
     policy: LpmTrie<MapData, PeerKey, u32>,
     stubs: HashMap<MapData, StubKey, u32>,
     keeps: Mutex<Array<MapData, u32>>,
+    older: Mutex<HashMap<MapData, FlowKey, u32>>,
     pub(super) own_sockets: MapData,
 }
 
@@ -28,6 +33,7 @@ impl Judge {
             policy: trie("POLICY")?.try_into().map_err(Error::map("POLICY", "use"))?,
             stubs: Map::HashMap(data(directory, "STUBS")?).try_into().map_err(Error::map("STUBS", "use"))?,
             keeps: Mutex::new(Map::Array(data(directory, "KEEPS")?).try_into().map_err(Error::map("KEEPS", "use"))?),
+            older: Mutex::new(Map::HashMap(data(directory, "OLDER")?).try_into().map_err(Error::map("OLDER", "use"))?),
             own_sockets: data(directory, "OWN_SOCKETS")?,
         })
     }
@@ -45,10 +51,42 @@ impl Judge {
         map.set(endpoint, u32::from(keeps), 0).map_err(Error::map("KEEPS", "write"))
     }
 
+    /// Notes the connections that peers have opened to an endpoint before its packets were judged, as the endpoint has their ends.
+    /// Only the first call for an endpoint does: what comes later is known by its packets. One that finds no room passes while
+    /// its peer sends.
+    pub(super) fn note_older(&self, endpoint: u32, ends: &[(SocketAddr, SocketAddr)]) -> Result<(), Error> {
+        let mut map = self.older.lock().unwrap_or_else(PoisonError::into_inner);
+        // Nobody has such a connection: it says that all are noted.
+        let all = flow(endpoint, (SocketAddr::from(([0; 16], 0)), SocketAddr::from(([0; 16], 0))));
+        if found(map.get(&all, 0), "OLDER")?.is_some() {
+            return Ok(());
+        }
+        for ends in ends {
+            let _ = map.insert(flow(endpoint, *ends), 1, 0);
+        }
+        map.insert(all, 1, 0).map_err(Error::map("OLDER", "write"))
+    }
+
+    /// Forgets them: its packets are judged no more.
+    pub(crate) fn forget_older(&self, endpoint: u32) -> Result<(), Error> {
+        let mut map = self.older.lock().unwrap_or_else(PoisonError::into_inner);
+        let held: Vec<FlowKey> = map.keys().filter_map(Result::ok).filter(|key| key.endpoint == endpoint).collect();
+        held.iter().try_for_each(|key| gone(map.remove(key))).map_err(Error::map("OLDER", "write"))
+    }
+
     /// Whether a resolver on a loopback address is steered by name.
     pub(super) fn is_stub(&self, key: &StubKey) -> Result<bool, Error> {
         Ok(found(self.stubs.get(key, 0), "STUBS")?.is_some())
     }
+}
+
+fn flow(endpoint: u32, (local, peer): (SocketAddr, SocketAddr)) -> FlowKey {
+    let mut words = [0; 4];
+    for (word, bytes) in words.iter_mut().zip(key_address(peer.ip()).as_chunks().0) {
+        *word = u32::from_ne_bytes(*bytes);
+    }
+    let (local_port, peer_port) = (local.port().to_be(), peer.port().to_be());
+    FlowKey { peer: words, endpoint, protocol: TCP.into(), local_port, peer_port, padding: 0 }
 }
 
 fn found<T>(result: Result<T, MapError>, map: &'static str) -> Result<Option<T>, Error> {

@@ -69,6 +69,7 @@ impl Redirect {
         self.maps.set_broadcasts(id, &[])?;
         self.maps.set_hosts(id, None)?;
         self.judge.keep(id, false)?;
+        self.judge.forget_older(id)?;
         self.maps.set_shared(id, false)?;
         self.maps.set_locals(id, &[])
     }

@@ -37,6 +37,9 @@ impl Redirect {
     pub fn judge_packets(&mut self, id: u32) -> Result<(), Error> {
         let Some(attached) = self.attached.get(&id) else { return Ok(()) };
         if !self.maps.judges(id) {
+            if self.packets.guard(id) != Guard::Off {
+                self.judge.forget_older(id)?;
+            }
             return self.packets.forget(id);
         }
         let (netns, inode, site) = (attached.netns.as_fd(), attached.inode, attached.site);

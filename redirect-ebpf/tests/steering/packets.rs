@@ -337,6 +337,25 @@ fn connections_that_are_older_than_the_policy_go_on_only_where_that_is_wanted() 
     }
 }
 
+#[test]
+fn a_connection_that_a_peer_opened_before_the_policy_goes_on_though_only_the_endpoint_speaks() {
+    if !able() {
+        return;
+    }
+    for links in WAYS {
+        let mut bench = by(links, &[]);
+        let listener = bench.app.inside(|| TcpListener::bind(bench.app.address(false, UNSTEERED)).unwrap());
+        let mut to = bench.outside.inside(|| TcpStream::connect(bench.app.address(false, UNSTEERED)).unwrap());
+        let (mut from, _) = listener.accept().unwrap();
+        bench.redirect.set_table(APP, &[closed(Direction::Egress), closed(Direction::Ingress)].concat()).unwrap();
+        let cut = bench.redirect.connections(APP).unwrap().unwrap().cut(Keep::default()).unwrap();
+        assert_eq!((cut.denied, cut.unjudged), (0, 0));
+        from.write_all(b"late").unwrap();
+        to.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        to.read_exact(&mut [0; 4]).unwrap();
+    }
+}
+
 /// Whether this kernel has links at devices. Tests of filters are others.
 #[allow(clippy::print_stderr, reason = "whoever runs the tests sees what was left out")]
 pub(crate) fn has_links(bench: &Bench) -> bool {
