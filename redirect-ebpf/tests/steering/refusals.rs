@@ -55,10 +55,12 @@ fn a_flow_that_finds_no_listener_is_told_as_such() {
     runtime().block_on(async {
         let mut refusals = redirect.refusals().unwrap();
         for v6 in FAMILIES {
-            assert!(crate::sockets::get(&app, outside.address(v6, STEERED)).is_refused());
+            let outcome = crate::sockets::get(&app, outside.address(v6, STEERED));
+            assert!(outcome.is_refused(), "IPv6: {v6}: {outcome:?}");
             let told = timeout(HANG, refusals.next()).await.unwrap().unwrap();
             assert!(told.no_listener && told.direction == Direction::Egress && told.port == STEERED, "{told:?}");
-            assert!(crate::sockets::get(&outside, app.address(v6, STEERED)).is_refused());
+            let outcome = crate::sockets::get(&outside, app.address(v6, STEERED));
+            assert!(outcome.is_refused(), "IPv6: {v6}: {outcome:?}");
             let told = timeout(HANG, refusals.next()).await.unwrap().unwrap();
             assert!(told.no_listener && told.direction == Direction::Ingress && told.port == STEERED, "{told:?}");
         }
