@@ -37,6 +37,7 @@ fn a_dead_proxy_means_refused_for_steered_flows_and_nothing_for_all_others() {
     let Bench { redirect, proxy, app, outside, lab } = bench;
     // As a crash does: the links are pinned, the listeners leave the SOCKMAP by themselves.
     drop((redirect, proxy));
+    until_nobody_listens(&app, &outside);
     for v6 in FAMILIES {
         let (to_app, to_outside) = (|port| app.address(v6, port), |port| outside.address(v6, port));
         for (direction, from, to) in [("ingress", &outside, to_app(STEERED)), ("egress", &app, to_outside(STEERED))] {
@@ -49,6 +50,14 @@ fn a_dead_proxy_means_refused_for_steered_flows_and_nothing_for_all_others() {
     drop(lab);
 }
 
+/// Waits until the listeners of a proxy of this process are gone: a child that another test is about to start may hold copies.
+pub(crate) fn until_nobody_listens(app: &Pod, outside: &Pod) {
+    for v6 in FAMILIES {
+        let gone = || Ok(get(app, outside.address(v6, STEERED)).is_refused().then_some(()));
+        wait::until("a refused connection", String::new, gone).unwrap();
+    }
+}
+
 #[test]
 fn a_dead_listener_alone_is_enough_to_be_refused() {
     if !able() {
@@ -58,6 +67,7 @@ fn a_dead_listener_alone_is_enough_to_be_refused() {
     let _servers = servers(&bench);
     let Bench { redirect, proxy, app, outside, lab } = bench;
     drop(proxy);
+    until_nobody_listens(&app, &outside);
     for v6 in FAMILIES {
         for (from, to) in [(&outside, app.address(v6, STEERED)), (&app, outside.address(v6, STEERED))] {
             let outcome = get(from, to);

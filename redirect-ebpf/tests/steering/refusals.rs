@@ -7,6 +7,7 @@ use tokio::{runtime::Runtime, time::timeout};
 
 use crate::{
     bench::{APP, Bench, FAMILIES, REFUSED, STEERED, TCP, UDP, able, class, ip},
+    failure::until_nobody_listens,
     sockets::HANG,
 };
 
@@ -52,8 +53,11 @@ fn a_flow_that_finds_no_listener_is_told_as_such() {
     }
     let Bench { redirect, proxy, app, outside, lab } = Bench::new();
     drop(proxy);
+    until_nobody_listens(&app, &outside);
     runtime().block_on(async {
         let mut refusals = redirect.refusals().unwrap();
+        // What was told while the listeners went.
+        while timeout(Duration::from_millis(100), refusals.next()).await.is_ok() {}
         for v6 in FAMILIES {
             let outcome = crate::sockets::get(&app, outside.address(v6, STEERED));
             assert!(outcome.is_refused(), "IPv6: {v6}: {outcome:?}");
