@@ -37,10 +37,11 @@ impl Redirect {
     pub fn judge_packets(&mut self, id: u32) -> Result<(), Error> {
         let Some(attached) = self.attached.get(&id) else { return Ok(()) };
         if !self.maps.judges(id) {
-            if self.packets.guard(id) != Guard::Off {
-                self.judge.forget_older(id)?;
-            }
             return self.packets.forget(id);
+        }
+        if self.packets.guard(id) == Guard::Off {
+            // What is open by now is older, whatever was noted when its packets were judged by nobody.
+            self.judge.forget_older(id)?;
         }
         let (netns, inode, site) = (attached.netns.as_fd(), attached.inode, attached.site);
         let cgroup = match site {

@@ -344,6 +344,8 @@ fn a_connection_that_a_peer_opened_before_the_policy_goes_on_though_only_the_end
     }
     for links in WAYS {
         let mut bench = by(links, &[]);
+        // Nobody's packets are judged yet, so nothing is older than that.
+        bench.redirect.connections(APP).unwrap().unwrap().cut(Keep::default()).unwrap();
         let listener = bench.app.inside(|| TcpListener::bind(bench.app.address(false, UNSTEERED)).unwrap());
         let mut to = bench.outside.inside(|| TcpStream::connect(bench.app.address(false, UNSTEERED)).unwrap());
         let (mut from, _) = listener.accept().unwrap();
