@@ -1,7 +1,7 @@
 //! A packet as the second line sees it: addresses, ports and what else of its headers decides, whatever made it.
 
 use aya_ebpf::{
-    bindings::__sk_buff, helpers::generated::bpf_skb_load_bytes, macros::map, maps::PerCpuArray,
+    bindings::{__sk_buff, bpf_sock}, helpers::generated::bpf_skb_load_bytes, macros::map, maps::PerCpuArray,
 };
 use portcullis_redirect_common::{ICMP, ICMP_V6, SCTP, TCP, Tuple, UDP, UDP_LITE};
 
@@ -13,6 +13,13 @@ pub const IPV6: u32 = 0x86dd_u16.to_be() as u32;
 pub const ARP: u32 = 0x0806_u16.to_be() as u32;
 /// Length of an Ethernet header.
 pub const ETHERNET: u32 = 14;
+
+/// States of sockets (net/tcp_states.h).
+const SYN_SENT: u32 = 2;
+const CLOSE: u32 = 7;
+pub const LISTEN: u32 = 10;
+/// Type of a socket (linux/net.h).
+pub const SOCK_STREAM: u32 = 1;
 
 /// TCP flags.
 pub const SYN: u8 = 2;
@@ -94,6 +101,20 @@ pub fn same(one: &Tuple, other: &Tuple) -> bool {
     let words = |tuple: &Tuple| core::ptr::from_ref(tuple).cast::<[u64; 5]>();
     let ([a, b, c, d, e], [v, w, x, y, z]) = unsafe { (*words(one), *words(other)) };
     (a ^ v) | (b ^ w) | (c ^ x) | (d ^ y) | (e ^ z) == 0
+}
+
+/// What the answer to a packet has in its headers.
+#[inline(always)]
+pub fn answered(tuple: &Tuple) -> Tuple {
+    let Tuple { source, destination, ports, protocol } = *tuple;
+    Tuple { source: destination, destination: source, ports: ports.rotate_left(16), protocol }
+}
+
+/// Whether a socket is one of TCP that is connected or listens: the kernel makes its packets by the rules of TCP.
+#[inline(always)]
+pub fn is_stream(socket: *mut bpf_sock) -> bool {
+    let state = read!((*socket).state);
+    read!((*socket).type_) == SOCK_STREAM && state != SYN_SENT && state != CLOSE
 }
 
 /// Copies a tuple, word by word: to a map's value a plain assignment is a call that goes byte by byte.

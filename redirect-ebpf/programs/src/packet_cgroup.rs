@@ -24,7 +24,7 @@ use crate::{
     HOME, SITE, cookie,
     maps::OWN_SOCKETS,
     number,
-    packet::{Packet, STREAM, STREAM_SOCKET, clear, parse, quick_at},
+    packet::{LISTEN, Packet, SOCK_STREAM, STREAM, STREAM_SOCKET, answered, clear, is_stream, parse, quick_at},
     packet_cgroup_known::{OPEN, STAY, receives_what_is_known, sends_what_is_known},
     packet_flows::{beside, epoch, is_known_fragment, note_fragment, seconds},
     packet_judge::{ADMIT, DROP, LET, arriving, leaving},
@@ -36,11 +36,6 @@ const PASSED: i32 = 1;
 const TELL_SECONDS: u32 = 30;
 const LOOPBACK: u32 = 1;
 const CREATE: u64 = 1;
-/// States of sockets (net/tcp_states.h).
-const SYN_SENT: u32 = 2;
-const CLOSE: u32 = 7;
-pub const LISTEN: u32 = 10;
-pub const SOCK_STREAM: u32 = 1;
 /// Packets that may be looked at on a processor at a time. With more of them the last ones are dropped.
 const ROOMS: u32 = 8;
 
@@ -158,12 +153,6 @@ pub fn is_inside(skb: *mut __sk_buff) -> bool {
     read!((*skb).ifindex) == LOOPBACK
 }
 
-#[inline(always)]
-pub fn answered(tuple: &Tuple) -> Tuple {
-    let Tuple { source, destination, ports, protocol } = *tuple;
-    Tuple { source: destination, destination: source, ports: ports.rotate_left(16), protocol }
-}
-
 #[inline(never)]
 fn send_slowly(skb: *mut __sk_buff) -> bool {
     let socket = socket(skb);
@@ -197,13 +186,6 @@ fn sends(skb: *mut __sk_buff, socket: *mut bpf_sock, packet: &mut Packet) -> boo
     }
     note_fragment(packet);
     judged != DROP
-}
-
-/// Whether a socket is one of TCP that is connected or listens: the kernel makes its packets by the rules of TCP.
-#[inline(always)]
-pub fn is_stream(socket: *mut bpf_sock) -> bool {
-    let state = read!((*socket).state);
-    read!((*socket).type_) == SOCK_STREAM && state != SYN_SENT && state != CLOSE
 }
 
 #[inline(always)]

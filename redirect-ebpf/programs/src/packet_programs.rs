@@ -20,7 +20,7 @@ use crate::{
     maps::{OWN_SOCKETS, STEERED},
     number,
     packet::{
-        ARP, ETHERNET, IPV4, IPV6, KERNEL, OWN, Packet, STREAM, bytes, copy, load, parse, ports, quick, read_header, same, scratch,
+        ARP, ETHERNET, IPV4, IPV6, KERNEL, LISTEN, OWN, Packet, STREAM, answered, bytes, copy, is_stream, load, parse, ports, quick, read_header, same, scratch,
     },
     packet_empty,
     packet_flows::{
@@ -43,11 +43,6 @@ static STAMPS: u32 = 0;
 const NEXT: i32 = -1;
 const SHOT: i32 = 2;
 const CREATE: u64 = 1;
-/// States of sockets (net/tcp_states.h).
-const SYN_SENT: u32 = 2;
-const CLOSE: u32 = 7;
-const LISTEN: u32 = 10;
-const SOCK_STREAM: u32 = 1;
 
 /// Inside, on the way out.
 #[classifier]
@@ -241,9 +236,7 @@ fn sender(skb: *mut __sk_buff, socket: *mut bpf_sock, packet: &Packet) -> u32 {
         return 0;
     }
     if !socket.is_null() {
-        let state = read!((*socket).state);
-        let stream = read!((*socket).type_) == SOCK_STREAM && state != SYN_SENT && state != CLOSE;
-        return is_own(socket) | if stream && !was_steered(socket) { STREAM } else { 0 };
+        return is_own(socket) | if is_stream(socket) && !was_steered(socket) { STREAM } else { 0 };
     }
     // What is not accepted yet belongs to its listener.
     let listener = unsafe { bpf_get_listener_sock(any) };
@@ -350,7 +343,7 @@ fn connected(skb: *mut __sk_buff, packet: &mut Packet) -> u32 {
     if socket.is_null() {
         return 0;
     }
-    let answered = Tuple { source: destination, destination: source, ports: ports.rotate_left(16), protocol: TCP as u32 };
+    let answered = answered(&packet.tuple);
     let own = is_own(socket) != 0;
     let kind = if read!((*socket).state) == LISTEN {
         if own && has_cookie(skb, packet, socket) { FLOW_OWN } else { 0 }
