@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// Every map of the object: all are pinned, so that all loads share them.
-pub(crate) const NAMES: [&str; 34] = [
+pub(crate) const NAMES: [&str; 36] = [
     "PORTS",
     "POLICY",
     "PODS",
@@ -59,6 +59,8 @@ pub(crate) const NAMES: [&str; 34] = [
     "PLACES",
     "HOSTS",
     "PASSING",
+    "PASSES",
+    "YOUNG",
 ];
 
 /// The kernel's maps.

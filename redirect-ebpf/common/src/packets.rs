@@ -51,13 +51,14 @@ pub struct Admitted {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seal {
-    /// Place in `SEALS`, 1 to 65,534; 0 is no seal.
+    /// Place in `SEALS`, from 1 on; 0 is no seal.
     pub place: u32,
     /// A random number, never 0: what has the place by now may be another flow.
     pub secret: u32,
 }
 
-/// Value of `SEALS`: what a packet with such a seal has in its headers.
+/// Value of `SEALS`: what a packet with such a seal has in its headers; and of a connection that has just begun, what `FLOWS`
+/// says of others.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct Sealed {
@@ -67,6 +68,37 @@ pub struct Sealed {
     pub endpoint: u32,
     /// As in its seal; 0 while the value is written.
     pub secret: u32,
+    /// The table's number by which the connection was judged.
+    pub epoch: u32,
+    /// When it began, in ticks of the kernel.
+    pub began: u32,
+    /// [`FLOW_IN`], [`FLOW_OUT`] or [`FLOW_OWN`]; 0 if it is no connection that has just begun.
+    pub kind: u32,
+    /// [`ENDED_BY_ENDPOINT`] and [`ENDED_BY_PEER`], as far as they are so. With both nothing more comes of it.
+    pub ended: u32,
+}
+
+/// The endpoint has sent its last byte.
+pub const ENDED_BY_ENDPOINT: u32 = 1;
+/// The peer has sent its last byte.
+pub const ENDED_BY_PEER: u32 = 2;
+
+/// Value of `PASSES`: what a table let pass when it was asked last.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Passed {
+    /// The source of what the endpoint sends, which is one of its own; its own address that gets what the peer sends.
+    pub own: [u32; 4],
+    /// Address of the peer.
+    pub peer: [u32; 4],
+    /// Number of the endpoint.
+    pub endpoint: u32,
+    /// Direction, protocol and port.
+    pub port: u32,
+    /// The table's number.
+    pub epoch: u32,
+    /// 1; 0 of a place where nothing stands yet.
+    pub written: u32,
 }
 
 /// Value of `RECENT`: a flow to an endpoint that `FLOWS` was asked about a moment ago.
@@ -85,10 +117,14 @@ pub struct Recent {
     pub padding: u32,
 }
 
-/// Values of `SEALS`.
-pub const SEALS: u32 = 1 << 16;
+/// Values of `SEALS`: few enough to stay in the caches of a processor.
+pub const SEALS: u32 = 1 << 14;
+/// Values of `YOUNG`.
+pub const YOUNG: u32 = 1 << 14;
 /// Values of `RECENT` on each processor.
 pub const RECENT: u32 = 1 << 10;
+/// Values of `PASSES` on each processor.
+pub const PASSES: u32 = 1 << 8;
 
 /// Key of `FLOWS`: a flow of an endpoint as its packets show it outside of the namespace.
 #[repr(C)]
@@ -136,6 +172,9 @@ pub const ADDRESSES_TOLD: u32 = 1 << 31;
 
 /// Seconds after which a flow that was not judged again is not known any more.
 pub const FLOW_SECONDS: u32 = 120;
+/// Ticks of the kernel within which a connection has just begun: 2.6 seconds where there are 100 ticks in one, fewer where there are
+/// more.
+pub const YOUNG_TICKS: u32 = 256;
 /// Ticks of the kernel after which a socket that sends has `FLOWS` told again: 82 seconds where there are 100 ticks in one,
 /// fewer where there are more; always less than [`FLOW_SECONDS`].
 pub const TELL_TICKS: u32 = 8192;
@@ -161,7 +200,8 @@ const _: () = {
     assert!(size_of::<Admitted>() == 56);
     assert!(size_of::<FlowKey>() == 28);
     assert!(size_of::<FlowState>() == 20);
-    assert!(size_of::<Sealed>() == 48);
+    assert!(size_of::<Sealed>() == 64);
+    assert!(size_of::<Passed>() == 48);
     assert!(size_of::<Recent>() == 56);
     assert!(size_of::<FragmentKey>() == 44);
 };

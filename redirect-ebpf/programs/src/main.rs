@@ -19,6 +19,7 @@ mod packet_flows;
 mod packet_judge;
 mod packet_programs;
 mod packet_seals;
+mod packet_young;
 mod replies;
 mod source;
 mod verdict;

@@ -22,6 +22,7 @@ pub const LISTEN: u32 = 10;
 pub const SOCK_STREAM: u32 = 1;
 
 /// TCP flags.
+pub const FIN: u8 = 1;
 pub const SYN: u8 = 2;
 pub const RST: u8 = 4;
 pub const ACK: u8 = 16;
@@ -95,12 +96,28 @@ pub fn clear(packet: &mut Packet) {
     (packet.flags, packet.identification, packet.sender) = (0, 0, 0);
 }
 
+/// Whether two addresses are the same.
+#[inline(always)]
+pub fn is_address(one: &[u32; 4], other: &[u32; 4]) -> bool {
+    (one[0] ^ other[0]) | (one[1] ^ other[1]) | (one[2] ^ other[2]) | (one[3] ^ other[3]) == 0
+}
+
 /// Whether two tuples are the same.
 #[inline(always)]
 pub fn same(one: &Tuple, other: &Tuple) -> bool {
     let words = |tuple: &Tuple| core::ptr::from_ref(tuple).cast::<[u64; 5]>();
     let ([a, b, c, d, e], [v, w, x, y, z]) = unsafe { (*words(one), *words(other)) };
     (a ^ v) | (b ^ w) | (c ^ x) | (d ^ y) | (e ^ z) == 0
+}
+
+/// Whether a packet with one tuple answers one with the other.
+#[inline(always)]
+pub fn turned(one: &Tuple, other: &Tuple) -> bool {
+    let halves = |address: &[u32; 4]| unsafe { *core::ptr::from_ref(address).cast::<[u64; 2]>() };
+    let ([a, b], [c, d]) = (halves(&one.source), halves(&one.destination));
+    let ([v, w], [x, y]) = (halves(&other.source), halves(&other.destination));
+    let ports = one.ports ^ other.ports.rotate_left(16) | one.protocol ^ other.protocol;
+    (a ^ x) | (b ^ y) | (c ^ v) | (d ^ w) | ports as u64 == 0
 }
 
 /// What the answer to a packet has in its headers.
@@ -214,6 +231,14 @@ pub fn quick_at(skb: *mut __sk_buff, base: usize) -> Option<Tuple> {
     let source = unsafe { [*at(8), *at(12), *at(16), *at(20)] };
     let destination = unsafe { [*at(24), *at(28), *at(32), *at(36)] };
     Some(Tuple { source, destination, ports: unsafe { *at(40) }, protocol: next as u32 })
+}
+
+/// The flags of a packet of TCP that [`quick`] has read; none of those asked for elsewhere if they are not where it reads.
+#[inline(always)]
+pub fn quick_flags(skb: *mut __sk_buff) -> Option<u8> {
+    let (data, end) = (read!((*skb).data) as usize, read!((*skb).data_end) as usize);
+    let at = data + ETHERNET as usize + if read!((*skb).protocol) == IPV4 { 20 } else { 40 } + 13;
+    if at + 1 > end { None } else { Some(unsafe { core::ptr::read_volatile(at as *const u8) }) }
 }
 
 /// Reads any packet of IP whose header begins at `base`. False: it cannot be judged, or asks to be sent by way of somebody

@@ -7,13 +7,15 @@ use aya_ebpf::{
     maps::{Array, HashMap, LruHashMap, PerCpuArray},
 };
 use portcullis_redirect_common::{
-    Admitted, FLOW_IN, FLOW_OUT, FLOW_OWN, FLOW_SECONDS, FlowKey, FlowState, FragmentKey, MAX_ENDPOINTS, Recent, Seal, Tuple,
+    Admitted, EGRESS, FLOW_IN, FLOW_OUT, FLOW_OWN, FLOW_SECONDS, FlowKey, FlowState, FragmentKey, MAX_ENDPOINTS, PASS, Passed, Recent, Seal, Tuple,
 };
 
 use crate::{
     ENDPOINT, number,
-    packet::{Packet, copy, ports, same},
-    verdict::Flow,
+    packet::{Packet, bytes, copy, is_address, ports, same},
+    packet_judge::is_named,
+    packet_young,
+    verdict::{Flow, verdict},
 };
 
 const BPF_F_NO_PREALLOC: u32 = 1;
@@ -34,6 +36,10 @@ pub static EPOCHS: Array<u32> = Array::with_max_entries(MAX_ENDPOINTS, 0);
 /// is never read while it is written.
 #[map]
 pub static RECENT: PerCpuArray<Recent> = PerCpuArray::with_max_entries(portcullis_redirect_common::RECENT, 0);
+
+/// What the tables let pass when they were asked last. By processor, as above.
+#[map]
+static PASSES: PerCpuArray<Passed> = PerCpuArray::with_max_entries(portcullis_redirect_common::PASSES, 0);
 
 /// Whether connections go on that are older than an endpoint's programs (`openConnections: keep`).
 #[map]
@@ -117,18 +123,28 @@ fn flow(tuple: &Tuple, peer: &[u32; 4], local_port: u16, peer_port: u16) -> Flow
 }
 
 /// None yet.
-const NO_SEAL: Seal = Seal { place: 0, secret: 0 };
+pub const NO_SEAL: Seal = Seal { place: 0, secret: 0 };
 
 /// Remembers a flow.
 #[inline(always)]
 pub fn note(key: &FlowKey, kind: u32) {
     // Full: the oldest goes. Failing: its answers are judged as if they were new flows, which is the safe side.
     let _ = FLOWS.insert(key, FlowState { seen: seconds(), epoch: epoch(), kind, seal: NO_SEAL }, 0);
+    packet_young::forget(key);
 }
 
 /// The kind of a flow that was judged lately by the table in force; 0 if there is none.
 #[inline(always)]
 pub fn known(key: &FlowKey) -> u32 {
+    match packet_young::kind_of(key, true) {
+        0 => entered(key),
+        kind => kind,
+    }
+}
+
+/// The same of those that stand in `FLOWS`.
+#[inline(always)]
+fn entered(key: &FlowKey) -> u32 {
     match unsafe { FLOWS.get(key) } {
         Some(state) if state.epoch == epoch() && is_recent(state) => state.kind,
         _ => 0,
@@ -138,6 +154,10 @@ pub fn known(key: &FlowKey) -> u32 {
 /// The kind of a flow that was judged lately, maybe by another table.
 #[inline(always)]
 pub fn remembered(key: &FlowKey) -> u32 {
+    let kind = packet_young::kind_of(key, false);
+    if kind != 0 {
+        return kind;
+    }
     match unsafe { FLOWS.get(key) } {
         Some(state) if is_recent(state) => state.kind,
         _ => 0,
@@ -152,28 +172,61 @@ pub fn passing(key: &FlowKey) -> Option<&'static mut FlowState> {
     if passes { Some(state) } else { None }
 }
 
+/// The place in [`RECENT`] of packets with these headers. Flows that meet at one place take it from each other: that costs a look
+/// into `FLOWS`, and no more.
+#[inline(always)]
+fn recent(tuple: &Tuple) -> Option<&'static mut Recent> {
+    let mixed = (tuple.ports ^ tuple.source[3] ^ tuple.destination[3].rotate_left(16)).wrapping_mul(0x9e37_79b1);
+    Some(unsafe { &mut *RECENT.get_ptr_mut(mixed >> 22)? })
+}
+
 /// Whether packets with these headers came to the endpoint a moment ago, as a flow that is known.
 #[inline(always)]
 pub fn came_lately(tuple: &Tuple) -> bool {
-    // Flows that meet at one place take it from each other: that costs a look into `FLOWS`, and no more.
-    let mixed = (tuple.ports ^ tuple.source[3] ^ tuple.destination[3].rotate_left(16)).wrapping_mul(0x9e37_79b1);
-    let Some(place) = RECENT.get_ptr_mut(mixed >> 22) else { return false };
-    let recent = unsafe { &mut *place };
-    let (endpoint, epoch, now) = (number(&ENDPOINT), epoch(), ticks() >> 7);
-    if recent.asked == now && recent.endpoint == endpoint && recent.epoch == epoch && same(&recent.tuple, tuple) {
-        return true;
-    }
-    if !matches!(known(&received(tuple)), FLOW_IN | FLOW_OUT | FLOW_OWN) {
+    let Some(recent) = recent(tuple) else { return false };
+    recent.asked == ticks() >> 7
+        && recent.endpoint == number(&ENDPOINT)
+        && same(&recent.tuple, tuple)
+        && recent.epoch == epoch()
+}
+
+/// Whether a packet that comes is one of a flow that `FLOWS` knows. If so, those behind it came lately.
+#[inline(never)]
+pub fn is_entered(tuple: &Tuple) -> bool {
+    // Its number is read first: an answer of the table before is never taken for one of the table in force.
+    let epoch = epoch();
+    if !matches!(entered(&received(tuple)), FLOW_IN | FLOW_OUT | FLOW_OWN) {
         return false;
     }
+    let Some(recent) = recent(tuple) else { return true };
     copy(&mut recent.tuple, tuple);
-    (recent.endpoint, recent.epoch, recent.asked) = (endpoint, epoch, now);
+    (recent.endpoint, recent.epoch, recent.asked) = (number(&ENDPOINT), epoch, ticks() >> 7);
     true
 }
 
 #[inline(always)]
 fn is_recent(state: &FlowState) -> bool {
     seconds().wrapping_sub(state.seen) < FLOW_SECONDS
+}
+
+/// Whether the table lets a flow pass, and the endpoint names its own address if it sends from that. What was asked a moment ago
+/// costs no look into the tables.
+#[inline(always)]
+pub fn passes(flow: &Flow, own: &[u32; 4]) -> bool {
+    let (peer, port) = (words_of(&flow.peer), flow.port as u32 | (flow.protocol as u32) << 16 | (flow.direction as u32) << 24);
+    let mixed = (peer[2] ^ peer[3] ^ port ^ flow.endpoint.rotate_left(16)).wrapping_mul(0x9e37_79b1);
+    // Its number is read first: an answer of the table before is never taken for one of the table in force.
+    let epoch = epoch();
+    let Some(place) = PASSES.get_ptr_mut(mixed >> 24) else { return false };
+    let passed = unsafe { &mut *place };
+    if is_address(&passed.peer, &peer) && is_address(&passed.own, own) && passed.port == port && passed.endpoint == flow.endpoint && passed.epoch == epoch && passed.written != 0 {
+        return true;
+    }
+    if verdict(flow) != PASS || flow.direction == EGRESS && !is_named(bytes(own)) {
+        return false;
+    }
+    *passed = Passed { own: *own, peer, endpoint: flow.endpoint, port, epoch, written: 1 };
+    true
 }
 
 #[inline(always)]

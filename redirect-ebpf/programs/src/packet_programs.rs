@@ -14,22 +14,25 @@ use aya_ebpf::{
     macros::classifier,
     programs::TcContext,
 };
-use portcullis_redirect_common::{Admitted, EGRESS, FLOW_IN, FLOW_OUT, FLOW_OWN, PASS, Seal, TCP, TELL_TICKS, Tuple};
+use portcullis_redirect_common::{Admitted, EGRESS, FLOW_IN, FLOW_OUT, FLOW_OWN, INGRESS, PASS, Seal, TCP, TELL_TICKS, Tuple};
 
 use crate::{
+    ENDPOINT,
     maps::{OWN_SOCKETS, STEERED},
     number,
     packet::{
-        ARP, ETHERNET, IPV4, IPV6, KERNEL, LISTEN, OWN, Packet, STREAM, answered, bytes, copy, is_stream, load, parse, ports, quick, read_header, same, scratch,
+        ACK, ARP, ETHERNET, IPV4, IPV6, KERNEL, LISTEN, OWN, Packet, RST, STREAM, SYN, answered, bytes, copy, is_stream, load, parse, ports, quick,
+        quick_flags, read_header, same, scratch,
     },
     packet_empty,
     packet_flows::{
-        ADMITTED, beside, came_lately, epoch, is_known_fragment, note, note_fragment, passing, received, remembered,
-        sent, ticks,
+        ADMITTED, NO_SEAL, beside, came_lately, epoch, is_entered, is_known_fragment, note, note_fragment, passes, passing, received,
+        remembered, sent, ticks,
     },
     packet_judge::{ADMIT, DROP, EMPTY, arriving, is_named, keeps_open, leaving, opened},
-    packet_seals::{has_seal, put_seal, put_stamp, take_seal, take_stamp},
-    verdict::{read, read6, verdict},
+    packet_seals::{attach_seal, has_seal, put_seal, put_stamp, take_seal, take_stamp},
+    packet_young,
+    verdict::{Flow, read, read6, verdict},
 };
 
 /// Set by the loader: the identifier of the endpoint's namespace, as the one of the program knows it; -1 is the same one.
@@ -80,7 +83,9 @@ pub fn arrive(ctx: TcContext) -> i32 {
 #[inline(never)]
 fn leave_quickly(skb: *mut __sk_buff) -> bool {
     match quick(skb) {
-        Some(tuple) => is_admitted(skb, &tuple) || is_young(skb, &tuple),
+        Some(tuple) if is_admitted(skb, &tuple) => true,
+        Some(tuple) if tuple.protocol == TCP as u32 => leave_young(skb, &tuple),
+        Some(tuple) => is_young(skb, &tuple),
         None => false,
     }
 }
@@ -96,9 +101,54 @@ fn gate_quickly(skb: *mut __sk_buff) -> bool {
 #[inline(never)]
 fn arrive_quickly(skb: *mut __sk_buff) -> bool {
     match quick(skb) {
-        Some(tuple) => came_lately(&tuple),
+        Some(tuple) if tuple.protocol == TCP as u32 && arrive_young(skb, &tuple) => true,
+        Some(tuple) if came_lately(&tuple) => true,
+        Some(tuple) => is_entered(&tuple),
         None => false,
     }
+}
+
+/// Whether a packet of TCP is one of a connection that begins, or has begun within this second.
+#[inline(never)]
+fn leave_young(skb: *mut __sk_buff, tuple: &Tuple) -> bool {
+    let Some(flags) = quick_flags(skb) else { return false };
+    let socket = read!((*skb).__bindgen_anon_2.sk);
+    let is_ours = || !socket.is_null() && has_tuple(socket, tuple, read!((*skb).protocol) == IPV6) && is_own(socket) != 0;
+    if flags & (SYN | ACK | RST) != SYN {
+        return packet_young::send(skb, tuple, flags, is_ours);
+    }
+    let (own, theirs) = ports(tuple);
+    let peer = bytes(&tuple.destination);
+    let flow = Flow { endpoint: number(&ENDPOINT), direction: EGRESS, protocol: TCP, port: theirs, source_port: own, peer };
+    let kind = if is_ours() && is_named(bytes(&tuple.source)) {
+        FLOW_OWN
+    } else if passes(&flow, &tuple.source) {
+        FLOW_OUT
+    } else {
+        return false;
+    };
+    let mut seal = NO_SEAL;
+    packet_young::begin(&mut seal, tuple, kind);
+    attach_seal(skb, &seal);
+    true
+}
+
+/// The same of a packet that comes.
+#[inline(never)]
+fn arrive_young(skb: *mut __sk_buff, tuple: &Tuple) -> bool {
+    let Some(flags) = quick_flags(skb) else { return false };
+    if flags & (SYN | ACK | RST) != SYN {
+        return packet_young::comes(tuple, flags);
+    }
+    let (theirs, own) = ports(tuple);
+    let peer = bytes(&tuple.source);
+    let flow = Flow { endpoint: number(&ENDPOINT), direction: INGRESS, protocol: TCP, port: own, source_port: theirs, peer };
+    if !passes(&flow, &tuple.destination) {
+        return false;
+    }
+    let mut seal = NO_SEAL;
+    packet_young::begin(&mut seal, &answered(tuple), FLOW_IN);
+    true
 }
 
 #[inline(always)]
@@ -162,7 +212,7 @@ fn leave_slowly(skb: *mut __sk_buff) -> bool {
     if let Err(passes) = look(skb, packet) {
         return passes;
     }
-    let mut seal = Seal { place: 0, secret: 0 };
+    let mut seal = NO_SEAL;
     if packet.later {
         let passes = is_known_fragment(packet);
         if passes {
@@ -232,7 +282,7 @@ fn sender(skb: *mut __sk_buff, socket: *mut bpf_sock, packet: &Packet) -> u32 {
     if any.is_null() {
         return KERNEL;
     }
-    if !has_tuple(any, packet) {
+    if !has_tuple(any, &packet.tuple, packet.v6) {
         return 0;
     }
     if !socket.is_null() {
@@ -245,8 +295,8 @@ fn sender(skb: *mut __sk_buff, socket: *mut bpf_sock, packet: &Packet) -> u32 {
 
 /// Whether a socket, of whatever state, has the addresses and ports of a packet that it sends. A listener has no peer.
 #[inline(always)]
-fn has_tuple(socket: *mut bpf_sock, packet: &Packet) -> bool {
-    let (source, destination) = ports(&packet.tuple);
+fn has_tuple(socket: *mut bpf_sock, tuple: &Tuple, v6: bool) -> bool {
+    let (source, destination) = ports(tuple);
     let listens = read!((*socket).state) == LISTEN;
     if read!((*socket).src_port) != source as u32 {
         return false;
@@ -257,8 +307,8 @@ fn has_tuple(socket: *mut bpf_sock, packet: &Packet) -> bool {
     if u16::from_be(read!((*socket).dst_port)) != destination {
         return false;
     }
-    let (from, to) = (&packet.tuple.source, &packet.tuple.destination);
-    if packet.v6 { read6!((*socket).src_ip6) == *from && read6!((*socket).dst_ip6) == *to } else { read!((*socket).src_ip4) == from[3] && read!((*socket).dst_ip4) == to[3] }
+    let (from, to) = (&tuple.source, &tuple.destination);
+    if v6 { read6!((*socket).src_ip6) == *from && read6!((*socket).dst_ip6) == *to } else { read!((*socket).src_ip4) == from[3] && read!((*socket).dst_ip4) == to[3] }
 }
 
 /// Whether a socket was connected to be steered: its packets have no business at a device, whatever becomes of its mark.

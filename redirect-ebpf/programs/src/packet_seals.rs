@@ -11,20 +11,22 @@ use aya_ebpf::{
     macros::map,
     maps::{Array, PerCpuArray},
 };
-use portcullis_redirect_common::{Seal, Sealed, Tuple};
+use portcullis_redirect_common::{SEALS as PLACES, Seal, Sealed, Tuple};
 
 use crate::{
     ENDPOINT, number,
     packet::{copy, same},
+    packet_flows::{epoch, ticks},
+    packet_young,
     verdict::read,
 };
 
 /// In the place of a seal's, on the way in: the packet was judged outside. No seal has this place.
-const STAMP: u32 = portcullis_redirect_common::SEALS - 1;
+const STAMP: u32 = PLACES - 1;
 
 /// By their places. A flow whose place another one took gets a new one with its next packet.
 #[map]
-static SEALS: Array<Sealed> = Array::with_max_entries(portcullis_redirect_common::SEALS, 0);
+static SEALS: Array<Sealed> = Array::with_max_entries(PLACES, 0);
 
 /// The place that each processor has used last: one after the other, from anywhere.
 #[map]
@@ -39,8 +41,14 @@ fn secret_at(place: u32) -> u32 {
 #[inline(always)]
 pub fn put_seal(skb: *mut __sk_buff, seal: &mut Seal, tuple: &Tuple) {
     if seal.secret == 0 || secret_at(seal.place) != seal.secret {
-        make_seal(seal, tuple);
+        make_seal(seal, tuple, 0);
     }
+    attach_seal(skb, seal);
+}
+
+/// Puts a seal on a packet that is one.
+#[inline(always)]
+pub fn attach_seal(skb: *mut __sk_buff, seal: &Seal) {
     let Seal { place, secret } = *seal;
     unsafe {
         core::ptr::write_volatile(core::ptr::addr_of_mut!((*skb).tc_index), place);
@@ -56,22 +64,31 @@ pub fn has_seal(seal: &Seal, tuple: &Tuple) -> bool {
     seal.secret != 0 && written() && sealed.endpoint == number(&ENDPOINT) && same(&sealed.tuple, tuple) && written()
 }
 
-/// Makes a new seal for packets with these headers.
+/// What stands in the place of a seal, if it is still one.
+#[inline(always)]
+pub fn sealed(seal: Seal) -> Option<*mut Sealed> {
+    let sealed = SEALS.get_ptr_mut(seal.place)?;
+    if seal.secret != 0 && read!((*sealed).secret) == seal.secret { Some(sealed) } else { None }
+}
+
+/// Makes a new seal for packets with these headers; `kind` is that of a connection that begins with this packet, or 0.
 #[inline(never)]
-fn make_seal(seal: &mut Seal, tuple: &Tuple) {
+pub fn make_seal(seal: &mut Seal, tuple: &Tuple, kind: u32) {
     let Some(last) = PLACE.get_ptr_mut(0) else { return };
     let before = unsafe { if *last == 0 { bpf_get_prandom_u32() } else { *last } };
-    let next = before.wrapping_add(1) & (portcullis_redirect_common::SEALS - 1);
+    let next = before.wrapping_add(1) & (PLACES - 1);
     let place = if next == 0 || next == STAMP { 1 } else { next };
     unsafe { *last = place };
     let secret = unsafe { bpf_get_prandom_u32() } | 1;
     *seal = Seal { place, secret };
     let Some(sealed) = SEALS.get_ptr_mut(place) else { return };
+    packet_young::keep(sealed, place);
     // Whoever reads it meanwhile finds a number that is in no seal.
     unsafe {
         core::ptr::write_volatile(core::ptr::addr_of_mut!((*sealed).secret), 0);
         copy(&mut (*sealed).tuple, tuple);
         core::ptr::write_volatile(core::ptr::addr_of_mut!((*sealed).endpoint), number(&ENDPOINT));
+        ((*sealed).epoch, (*sealed).began, (*sealed).kind, (*sealed).ended) = (epoch(), ticks(), kind, 0);
         core::ptr::write_volatile(core::ptr::addr_of_mut!((*sealed).secret), secret);
     }
 }
