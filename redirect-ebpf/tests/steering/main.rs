@@ -32,6 +32,7 @@ mod packets_filters;
 mod packets_host;
 mod packets_inside;
 mod packets_order;
+mod packets_young;
 mod people;
 mod proxy;
 mod refusals;

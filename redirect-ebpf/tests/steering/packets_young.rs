@@ -1,0 +1,102 @@
+//! The second line knows connections that have just begun by a table in which others take their places.
+
+use std::{
+    io::{Read, Write},
+    net::{IpAddr, SocketAddr, TcpListener, TcpStream},
+    os::fd::AsFd,
+    time::Duration,
+};
+
+use portcullis_redirect::{Action, Attachment, Direction, Guard, Keep, Place, Redirect};
+
+use crate::{
+    bench::{APP, Bench, FAMILIES, TCP, able, class, ip},
+    sockets::Outcome,
+};
+
+/// The endpoint calls it.
+const THEIRS: u16 = 9000;
+/// The endpoint listens there.
+const OWN: u16 = 7000;
+/// More than there are places.
+const OTHERS: usize = 20_000;
+
+fn bench() -> Bench {
+    let rules = [(Direction::Egress, THEIRS), (Direction::Ingress, OWN)];
+    let table = rules.map(|(direction, port)| {
+        [(0..=port - 1, Action::Refuse), (port..=port, Action::Pass), (port + 1..=65535, Action::Refuse)]
+            .map(|(ports, action)| class(direction, TCP, ports, action))
+    });
+    let bench = Bench::with(true, &table.concat());
+    // As a node does: without that, the peers' connections might all be older than the programs.
+    bench.redirect.connections(APP).unwrap().unwrap().cut(Keep::default()).unwrap();
+    assert_eq!(bench.redirect.guard(APP), Guard::Outside);
+    bench
+}
+
+/// Both ends of a connection: the endpoint's, and the other.
+fn connected(bench: &Bench, inwards: bool, to: SocketAddr, listener: &TcpListener) -> [TcpStream; 2] {
+    let (from, at) = if inwards { (&bench.outside, &bench.app) } else { (&bench.app, &bench.outside) };
+    let first = from.inside(|| TcpStream::connect_timeout(&to, Duration::from_secs(5)).unwrap());
+    let (second, _) = at.inside(|| listener.accept().unwrap());
+    if inwards { [second, first] } else { [first, second] }
+}
+
+fn listeners(bench: &Bench, v6: bool) -> [TcpListener; 2] {
+    let theirs = bench.outside.inside(|| TcpListener::bind(bench.there(v6, THEIRS)).unwrap());
+    let own = bench.app.inside(|| TcpListener::bind(bench.app.address(v6, OWN)).unwrap());
+    [theirs, own]
+}
+
+fn says(from: &mut TcpStream, to: &mut TcpStream) {
+    to.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    from.write_all(b"still here").unwrap();
+    let mut heard = [0; 10];
+    to.read_exact(&mut heard).unwrap();
+    assert_eq!(&heard, b"still here");
+}
+
+#[test]
+fn a_connection_that_says_nothing_outlasts_the_places_of_others() {
+    if !able() {
+        return;
+    }
+    let bench = bench();
+    for v6 in FAMILIES {
+        let [theirs, own] = listeners(&bench, v6);
+        let (there, here) = (bench.there(v6, THEIRS), bench.app.address(v6, OWN));
+        let mut silent = [(false, there, &theirs), (true, here, &own)]
+            .map(|(inwards, to, listener)| [(); 2].map(|()| connected(&bench, inwards, to, listener)));
+        for _ in 0..OTHERS {
+            drop(connected(&bench, true, here, &own));
+        }
+        // The first of each is spoken to, the second speaks first. What the peer opened lives by what is remembered of it alone: the
+        // endpoint may not connect to where that comes from.
+        for [called, calls] in &mut silent {
+            let [endpoint, other] = called;
+            says(other, endpoint);
+            says(endpoint, other);
+            let [endpoint, other] = calls;
+            says(endpoint, other);
+        }
+    }
+}
+
+#[test]
+fn a_source_that_is_the_endpoints_no_more_opens_nothing() {
+    if !able() {
+        return;
+    }
+    let mut bench = bench();
+    let _servers = Bench::serve(&bench.outside, THEIRS);
+    // What was let pass a moment ago is remembered, with the source that it had.
+    assert!(bench.egress(false, THEIRS).is_direct_from(ip(&bench.app, false)));
+    let v6_only: Vec<IpAddr> = bench.app.addresses().into_iter().filter(IpAddr::is_ipv6).collect();
+    let netns = Redirect::open_netns(&bench.app.netns).unwrap();
+    let place = Place::Pod { netns: netns.as_fd() };
+    let listeners = bench.proxy.listeners();
+    bench.redirect.attach(&Attachment { id: APP, place, addresses: &v6_only, listeners }).unwrap();
+    assert!(bench.egress(true, THEIRS).is_direct_from(ip(&bench.app, true)));
+    let outcome = bench.egress(false, THEIRS);
+    assert!(matches!(outcome, Outcome::Failed(_)), "a source that the endpoint does not name: {outcome:?}");
+}
