@@ -59,7 +59,7 @@ pub(crate) const NAMES: [&str; 36] = [
     "PLACES",
     "HOSTS",
     "PASSING",
-    "PASSES",
+    "ASKED",
     "YOUNG",
 ];
 

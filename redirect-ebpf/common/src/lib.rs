@@ -7,9 +7,9 @@
 mod packets;
 
 pub use packets::{
-    ADDRESSES_TOLD, Admitted, BY_ANY_DEVICE, BY_LOOPBACK, ENDED_BY_ENDPOINT, ENDED_BY_PEER, FLOW_IN, FLOW_OUT, FLOW_OWN,
-    FLOW_SECONDS, FLOW_TRIED, FlowKey, FlowState, FragmentKey, PASSES, Passed, Passing, RECENT, Recent, SEALS, Seal, Sealed,
-    TELL_TICKS, Tuple, YOUNG, YOUNG_TICKS,
+    ADDRESSES_TOLD, ASKED, ASKED_NAMED, ASKED_WRITTEN, Admitted, Asked, BY_ANY_DEVICE, BY_LOOPBACK, ENDED_BY_ENDPOINT,
+    ENDED_BY_PEER, FLOW_IN, FLOW_OUT, FLOW_OWN, FLOW_SECONDS, FLOW_TRIED, FlowKey, FlowState, FragmentKey, Passing,
+    RECENT, Recent, SEALS, Seal, Sealed, TELL_TICKS, Tuple, YOUNG, YOUNG_TICKS,
 };
 
 /// Socket mark: this socket's packets are delivered locally. Steered client sockets and our ingress legs carry it.

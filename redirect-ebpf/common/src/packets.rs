@@ -83,11 +83,11 @@ pub const ENDED_BY_ENDPOINT: u32 = 1;
 /// The peer has sent its last byte.
 pub const ENDED_BY_PEER: u32 = 2;
 
-/// Value of `PASSES`: what a table let pass when it was asked last.
+/// Value of `ASKED`: what the tables said of a flow when they were asked last.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
-pub struct Passed {
-    /// The source of what the endpoint sends, which is one of its own; its own address that gets what the peer sends.
+pub struct Asked {
+    /// The address of the endpoint's side.
     pub own: [u32; 4],
     /// Address of the peer.
     pub peer: [u32; 4],
@@ -97,9 +97,14 @@ pub struct Passed {
     pub port: u32,
     /// The table's number.
     pub epoch: u32,
-    /// 1; 0 of a place where nothing stands yet.
-    pub written: u32,
+    /// What policy says of it, and [`ASKED_WRITTEN`] and maybe [`ASKED_NAMED`].
+    pub said: u32,
 }
+
+/// Bit of what was said: something was. All of an empty value is zero.
+pub const ASKED_WRITTEN: u32 = 1 << 8;
+/// Bit of what was said: the endpoint names its address.
+pub const ASKED_NAMED: u32 = 1 << 9;
 
 /// Value of `RECENT`: a flow to an endpoint that `FLOWS` was asked about a moment ago.
 #[repr(C)]
@@ -123,8 +128,8 @@ pub const SEALS: u32 = 1 << 14;
 pub const YOUNG: u32 = 1 << 14;
 /// Values of `RECENT` on each processor.
 pub const RECENT: u32 = 1 << 10;
-/// Values of `PASSES` on each processor.
-pub const PASSES: u32 = 1 << 8;
+/// Values of `ASKED` on each processor.
+pub const ASKED: u32 = 1 << 8;
 
 /// Key of `FLOWS`: a flow of an endpoint as its packets show it outside of the namespace.
 #[repr(C)]
@@ -201,7 +206,7 @@ const _: () = {
     assert!(size_of::<FlowKey>() == 28);
     assert!(size_of::<FlowState>() == 20);
     assert!(size_of::<Sealed>() == 64);
-    assert!(size_of::<Passed>() == 48);
+    assert!(size_of::<Asked>() == 48);
     assert!(size_of::<Recent>() == 56);
     assert!(size_of::<FragmentKey>() == 44);
 };

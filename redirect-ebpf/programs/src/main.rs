@@ -14,11 +14,13 @@ mod options;
 mod packet;
 mod packet_cgroup;
 mod packet_cgroup_known;
+mod packet_common;
 mod packet_empty;
 mod packet_flows;
 mod packet_judge;
 mod packet_programs;
 mod packet_seals;
+mod packet_sockets;
 mod packet_young;
 mod replies;
 mod source;
@@ -35,6 +37,10 @@ static SITE: u32 = 0;
 /// Set by the loader: the cookie of the endpoint's network namespace; 0 in the programs above all pods.
 #[unsafe(no_mangle)]
 static HOME: u64 = 0;
+
+/// Set by the loader: the identifier of the endpoint's namespace, as the one of the program knows it; -1 is the same one.
+#[unsafe(no_mangle)]
+static WITHIN: u32 = u32::MAX;
 
 /// Set by the loader: how many workers have a listener in each group.
 #[unsafe(no_mangle)]

@@ -110,16 +110,6 @@ pub fn same(one: &Tuple, other: &Tuple) -> bool {
     (a ^ v) | (b ^ w) | (c ^ x) | (d ^ y) | (e ^ z) == 0
 }
 
-/// Whether a packet with one tuple answers one with the other.
-#[inline(always)]
-pub fn turned(one: &Tuple, other: &Tuple) -> bool {
-    let halves = |address: &[u32; 4]| unsafe { *core::ptr::from_ref(address).cast::<[u64; 2]>() };
-    let ([a, b], [c, d]) = (halves(&one.source), halves(&one.destination));
-    let ([v, w], [x, y]) = (halves(&other.source), halves(&other.destination));
-    let ports = one.ports ^ other.ports.rotate_left(16) | one.protocol ^ other.protocol;
-    (a ^ x) | (b ^ y) | (c ^ v) | (d ^ w) | ports as u64 == 0
-}
-
 /// What the answer to a packet has in its headers.
 #[inline(always)]
 pub fn answered(tuple: &Tuple) -> Tuple {
@@ -189,56 +179,6 @@ pub fn load<T: Copy + Default>(skb: *mut __sk_buff, at: u32) -> Option<T> {
 #[inline(always)]
 pub fn read_header(skb: *mut __sk_buff, at: u32, size: u32, header: &mut [u32; 10]) -> bool {
     unsafe { bpf_skb_load_bytes(skb.cast(), at, header.as_mut_ptr().cast(), size) == 0 }
-}
-
-/// The tuple of a packet of TCP or UDP without options, extension headers or fragments, read in place: the common case,
-/// which has to cost next to nothing. The context starts with an Ethernet header.
-#[inline(always)]
-pub fn quick(skb: *mut __sk_buff) -> Option<Tuple> {
-    // With a tag the peer may read another packet than is judged here.
-    if read!((*skb).vlan_present) != 0 {
-        return None;
-    }
-    quick_at(skb, ETHERNET as usize)
-}
-
-/// The same where the IP header begins at `base`.
-#[inline(always)]
-pub fn quick_at(skb: *mut __sk_buff, base: usize) -> Option<Tuple> {
-    let (data, end) = (read!((*skb).data) as usize, read!((*skb).data_end) as usize);
-    let protocol = read!((*skb).protocol);
-    let ip = data + base;
-    let at = |offset: usize| (ip + offset) as *const u32;
-    if protocol == IPV4 {
-        if ip + 24 > end {
-            return None;
-        }
-        let (first, fragment) = unsafe { (core::ptr::read_volatile(ip as *const u8), core::ptr::read_volatile((ip + 6) as *const u16)) };
-        let next = unsafe { core::ptr::read_volatile((ip + 9) as *const u8) };
-        if first != 0x45 || fragment & 0xbfff_u16.to_be() != 0 || (next != TCP && next != UDP) {
-            return None;
-        }
-        let (source, destination, ports) = unsafe { (*at(12), *at(16), *at(20)) };
-        return Some(Tuple { source: words(source), destination: words(destination), ports, protocol: next as u32 });
-    }
-    if protocol != IPV6 || ip + 44 > end {
-        return None;
-    }
-    let next = unsafe { core::ptr::read_volatile((ip + 6) as *const u8) };
-    if next != TCP && next != UDP {
-        return None;
-    }
-    let source = unsafe { [*at(8), *at(12), *at(16), *at(20)] };
-    let destination = unsafe { [*at(24), *at(28), *at(32), *at(36)] };
-    Some(Tuple { source, destination, ports: unsafe { *at(40) }, protocol: next as u32 })
-}
-
-/// The flags of a packet of TCP that [`quick`] has read; none of those asked for elsewhere if they are not where it reads.
-#[inline(always)]
-pub fn quick_flags(skb: *mut __sk_buff) -> Option<u8> {
-    let (data, end) = (read!((*skb).data) as usize, read!((*skb).data_end) as usize);
-    let at = data + ETHERNET as usize + if read!((*skb).protocol) == IPV4 { 20 } else { 40 } + 13;
-    if at + 1 > end { None } else { Some(unsafe { core::ptr::read_volatile(at as *const u8) }) }
 }
 
 /// Reads any packet of IP whose header begins at `base`. False: it cannot be judged, or asks to be sent by way of somebody

@@ -3,16 +3,18 @@
 use aya_ebpf::{
     btf_maps::SkStorage,
     helpers::generated::{bpf_jiffies64, bpf_ktime_get_coarse_ns, bpf_sk_storage_get},
+    bindings::__sk_buff,
     macros::{btf_map, map},
     maps::{Array, HashMap, LruHashMap, PerCpuArray},
 };
 use portcullis_redirect_common::{
-    Admitted, EGRESS, FLOW_IN, FLOW_OUT, FLOW_OWN, FLOW_SECONDS, FlowKey, FlowState, FragmentKey, MAX_ENDPOINTS, PASS, Passed, Recent, Seal, Tuple,
+    ASKED_NAMED, ASKED_WRITTEN, Admitted, Asked, FLOW_IN, FLOW_OUT, FLOW_OWN, FLOW_SECONDS, FlowKey, FlowState, FragmentKey, MAX_ENDPOINTS, REFUSE, Recent, Seal, Tuple,
 };
 
 use crate::{
     ENDPOINT, number,
-    packet::{Packet, bytes, copy, is_address, ports, same},
+    packet::{Packet, bytes, copy, is_address, ports},
+    packet_common::{Outline, has_headers, in_one_word},
     packet_judge::is_named,
     packet_young,
     verdict::{Flow, verdict},
@@ -37,9 +39,9 @@ pub static EPOCHS: Array<u32> = Array::with_max_entries(MAX_ENDPOINTS, 0);
 #[map]
 pub static RECENT: PerCpuArray<Recent> = PerCpuArray::with_max_entries(portcullis_redirect_common::RECENT, 0);
 
-/// What the tables let pass when they were asked last. By processor, as above.
+/// What the tables said of flows when they were asked last. By processor, as above.
 #[map]
-static PASSES: PerCpuArray<Passed> = PerCpuArray::with_max_entries(portcullis_redirect_common::PASSES, 0);
+static ASKED: PerCpuArray<Asked> = PerCpuArray::with_max_entries(portcullis_redirect_common::ASKED, 0);
 
 /// Whether connections go on that are older than an endpoint's programs (`openConnections: keep`).
 #[map]
@@ -172,33 +174,34 @@ pub fn passing(key: &FlowKey) -> Option<&'static mut FlowState> {
     if passes { Some(state) } else { None }
 }
 
-/// The place in [`RECENT`] of packets with these headers. Flows that meet at one place take it from each other: that costs a look
-/// into `FLOWS`, and no more.
+/// The place in [`RECENT`] of packets with these addresses, each in one word, and ports. Flows that meet at one place take it from
+/// each other: that costs a look into `FLOWS`, and no more.
 #[inline(always)]
-fn recent(tuple: &Tuple) -> Option<&'static mut Recent> {
-    let mixed = (tuple.ports ^ tuple.source[3] ^ tuple.destination[3].rotate_left(16)).wrapping_mul(0x9e37_79b1);
+fn recent(source: u32, destination: u32, ports: u32) -> Option<&'static mut Recent> {
+    let mixed = (ports ^ source ^ destination.rotate_left(16)).wrapping_mul(0x9e37_79b1);
     Some(unsafe { &mut *RECENT.get_ptr_mut(mixed >> 22)? })
 }
 
-/// Whether packets with these headers came to the endpoint a moment ago, as a flow that is known.
+/// Whether packets with the headers of this one came to the endpoint a moment ago, as a flow that is known.
 #[inline(always)]
-pub fn came_lately(tuple: &Tuple) -> bool {
-    let Some(recent) = recent(tuple) else { return false };
+pub fn came_lately(skb: *mut __sk_buff, outline: &Outline) -> bool {
+    let Some(recent) = recent(outline.source, outline.destination, outline.ports) else { return false };
     recent.asked == ticks() >> 7
         && recent.endpoint == number(&ENDPOINT)
-        && same(&recent.tuple, tuple)
+        && has_headers(skb, &recent.tuple, false)
         && recent.epoch == epoch()
 }
 
 /// Whether a packet that comes is one of a flow that `FLOWS` knows. If so, those behind it came lately.
-#[inline(never)]
+#[inline(always)]
 pub fn is_entered(tuple: &Tuple) -> bool {
     // Its number is read first: an answer of the table before is never taken for one of the table in force.
     let epoch = epoch();
     if !matches!(entered(&received(tuple)), FLOW_IN | FLOW_OUT | FLOW_OWN) {
         return false;
     }
-    let Some(recent) = recent(tuple) else { return true };
+    let (source, destination) = (in_one_word(&tuple.source), in_one_word(&tuple.destination));
+    let Some(recent) = recent(source, destination, tuple.ports) else { return true };
     copy(&mut recent.tuple, tuple);
     (recent.endpoint, recent.epoch, recent.asked) = (number(&ENDPOINT), epoch, ticks() >> 7);
     true
@@ -209,24 +212,23 @@ fn is_recent(state: &FlowState) -> bool {
     seconds().wrapping_sub(state.seen) < FLOW_SECONDS
 }
 
-/// Whether the table lets a flow pass, and the endpoint names its own address if it sends from that. What was asked a moment ago
-/// costs no look into the tables.
+/// What policy says of a flow with this address on the endpoint's side, with [`ASKED_NAMED`] if the endpoint names that. What was
+/// asked a moment ago costs no look into the tables.
 #[inline(always)]
-pub fn passes(flow: &Flow, own: &[u32; 4]) -> bool {
+pub fn ask(flow: &Flow, own: &[u32; 4]) -> u32 {
     let (peer, port) = (words_of(&flow.peer), flow.port as u32 | (flow.protocol as u32) << 16 | (flow.direction as u32) << 24);
     let mixed = (peer[2] ^ peer[3] ^ port ^ flow.endpoint.rotate_left(16)).wrapping_mul(0x9e37_79b1);
     // Its number is read first: an answer of the table before is never taken for one of the table in force.
     let epoch = epoch();
-    let Some(place) = PASSES.get_ptr_mut(mixed >> 24) else { return false };
-    let passed = unsafe { &mut *place };
-    if is_address(&passed.peer, &peer) && is_address(&passed.own, own) && passed.port == port && passed.endpoint == flow.endpoint && passed.epoch == epoch && passed.written != 0 {
-        return true;
+    let Some(place) = ASKED.get_ptr_mut(mixed >> 24) else { return REFUSE };
+    let asked = unsafe { &mut *place };
+    let is_this = is_address(&asked.peer, &peer) && is_address(&asked.own, own) && asked.port == port;
+    if is_this && asked.endpoint == flow.endpoint && asked.epoch == epoch && asked.said != 0 {
+        return asked.said & !ASKED_WRITTEN;
     }
-    if verdict(flow) != PASS || flow.direction == EGRESS && !is_named(bytes(own)) {
-        return false;
-    }
-    *passed = Passed { own: *own, peer, endpoint: flow.endpoint, port, epoch, written: 1 };
-    true
+    let said = verdict(flow) | if is_named(bytes(own)) { ASKED_NAMED } else { 0 };
+    *asked = Asked { own: *own, peer, endpoint: flow.endpoint, port, epoch, said: said | ASKED_WRITTEN };
+    said
 }
 
 #[inline(always)]

@@ -16,6 +16,7 @@ use portcullis_redirect_common::{SEALS as PLACES, Seal, Sealed, Tuple};
 use crate::{
     ENDPOINT, number,
     packet::{copy, same},
+    packet_common::has_headers,
     packet_flows::{epoch, ticks},
     packet_young,
     verdict::read,
@@ -101,6 +102,22 @@ pub fn take_seal(skb: *mut __sk_buff, tuple: &Tuple) -> bool {
         return false;
     }
     if !has_seal(&Seal { place, secret: read!((*skb).hash) }, tuple) {
+        return false;
+    }
+    unsafe { core::ptr::write_volatile(core::ptr::addr_of_mut!((*skb).tc_index), 0) };
+    true
+}
+
+/// The same of a packet that is read where it is.
+#[inline(always)]
+pub fn take_common_seal(skb: *mut __sk_buff) -> bool {
+    let seal = Seal { place: read!((*skb).tc_index), secret: read!((*skb).hash) };
+    if seal.place == 0 {
+        return false;
+    }
+    let Some(sealed) = sealed(seal) else { return false };
+    let is_this = has_headers(skb, unsafe { &(*sealed).tuple }, false) && unsafe { (*sealed).endpoint } == number(&ENDPOINT);
+    if !is_this || read!((*sealed).secret) != seal.secret {
         return false;
     }
     unsafe { core::ptr::write_volatile(core::ptr::addr_of_mut!((*skb).tc_index), 0) };

@@ -11,7 +11,8 @@ use portcullis_redirect_common::{
 
 use crate::{
     ENDPOINT, number,
-    packet::{FIN, RST, is_address, same, turned},
+    packet::{FIN, RST, is_address, same},
+    packet_common::{Outline, has_headers, in_one_word},
     packet_flows::{FLOWS, NO_SEAL, epoch, seconds, ticks},
     packet_seals::{attach_seal, make_seal, sealed},
     verdict::read,
@@ -28,7 +29,12 @@ const ENDED: u32 = 1 << 31;
 /// the caches of a processor.
 #[inline(always)]
 fn place(peer: &[u32; 4], ports: u32, endpoint: u32) -> u32 {
-    let mixed = (peer[0] ^ peer[1] ^ peer[2] ^ peer[3] ^ endpoint.rotate_left(16)).wrapping_mul(0x9e37_79b1) >> 18;
+    place_by(in_one_word(peer), ports, endpoint)
+}
+
+#[inline(always)]
+fn place_by(peer: u32, ports: u32, endpoint: u32) -> u32 {
+    let mixed = (peer ^ endpoint.rotate_left(16)).wrapping_mul(0x9e37_79b1) >> 18;
     let [a, b, c, d] = ports.to_ne_bytes();
     mixed + u16::from_be_bytes([a, b]) as u32 + u16::from_be_bytes([c, d]) as u32
 }
@@ -149,17 +155,19 @@ pub fn send(skb: *mut __sk_buff, tuple: &Tuple, flags: u8, is_own: impl Fn() -> 
 
 /// Whether a packet to the endpoint is one of a connection that stands here, and passes by the table in force.
 #[inline(always)]
-pub fn comes(tuple: &Tuple, flags: u8) -> bool {
-    let ports = tuple.ports.rotate_left(16);
-    let Some(word) = at(place(&tuple.source, ports, number(&ENDPOINT))) else { return false };
+pub fn comes(skb: *mut __sk_buff, outline: &Outline) -> bool {
+    if !outline.tcp {
+        return false;
+    }
+    let Some(word) = at(place_by(outline.source, outline.ports.rotate_left(16), number(&ENDPOINT))) else { return false };
     let seal = seal_at(word);
     let Some(sealed) = sealed(seal) else { return false };
     let sealed = unsafe { &mut *sealed };
-    let is_this = turned(&sealed.tuple, tuple) && sealed.endpoint == number(&ENDPOINT) && sealed.kind != 0;
+    let is_this = has_headers(skb, &sealed.tuple, true) && sealed.endpoint == number(&ENDPOINT) && sealed.kind != 0;
     if !is_this || read!(sealed.secret) != seal.secret || sealed.epoch != epoch() || has_aged(sealed) {
         return false;
     }
-    note_end(word, sealed, flags, ENDED_BY_PEER);
+    note_end(word, sealed, outline.flags, ENDED_BY_PEER);
     true
 }
 
