@@ -146,7 +146,7 @@ fn first(tuple: &Tuple, direction: u8) -> Flow {
 }
 
 /// Whether the socket of a packet may send it without another look.
-#[inline(always)]
+#[inline(never)]
 fn is_admitted(skb: *mut __sk_buff) -> bool {
     let socket = read!((*skb).__bindgen_anon_2.sk);
     if socket.is_null() {
