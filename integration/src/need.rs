@@ -11,6 +11,8 @@ pub enum Need<'a> {
     Bpf,
     /// IPv6.
     Ipv6,
+    /// Linux of this version at least.
+    Linux(u32, u32),
     /// A program on the laboratory's path.
     Program(&'a str),
     /// A module of the distribution's Python.
@@ -33,6 +35,12 @@ impl Need<'_> {
                 absent(Path::new("/sys/kernel/btf/vmlinux").exists() && cgroup2, "BPF with BTF, or a cgroup2 mount")
             }
             Self::Ipv6 => absent(Path::new("/proc/sys/net/ipv6").exists(), "IPv6 in this kernel"),
+            Self::Linux(major, minor) => {
+                let version = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+                let mut numbers = version.split(|c: char| !c.is_ascii_digit()).map_while(|number| number.parse().ok());
+                let running: (u32, u32) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+                absent(running >= (major, minor), &format!("Linux {major}.{minor}"))
+            }
             Self::Program(name) => {
                 let places = ["/usr/sbin", "/usr/bin", "/sbin", "/bin", "/usr/lib/postgresql/15/bin"];
                 let there = places.iter().any(|place| Path::new(place).join(name).exists());

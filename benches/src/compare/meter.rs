@@ -1,6 +1,6 @@
 //! What work costs: CPU time of single processes and of the whole machine, and memory.
 
-use std::{fs, io};
+use std::{fs, io, time::Duration};
 
 use nix::unistd::{SysconfVar, sysconf};
 
@@ -100,6 +100,14 @@ fn user_time(process: u32) -> io::Result<u64> {
     let (_, rest) = text.rsplit_once(") ").ok_or_else(|| unknown("stat"))?;
     let ticks: u64 = rest.split(' ').nth(11).and_then(|field| field.parse().ok()).ok_or_else(|| unknown("stat"))?;
     Ok(ticks * tick()?)
+}
+
+/// How long the machine's processors have been busy since it started.
+///
+/// # Errors
+/// The kernel does not tell.
+pub fn busy() -> io::Result<Duration> {
+    Ok(Duration::from_micros(machine(&fs::read_to_string("/proc/stat")?)?.0))
 }
 
 /// Microseconds of the machine that were not idle, and those in user mode (first line of `/proc/stat`).

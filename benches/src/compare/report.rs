@@ -12,6 +12,9 @@ use super::{
 /// A round in which other programs took more of the machine than this says nothing about the machine's total.
 const DISTURBED: f64 = 0.10;
 
+/// Peers with the second line at packets, and the same without it.
+const SECOND_LINE: [(Peer, Peer); 2] = [(Peer::Portcullis, Peer::Sockets), (Peer::Unsteered, Peer::UnsteeredSockets)];
+
 /// A median with the least and the greatest value.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Spread {
@@ -89,6 +92,14 @@ fn totals(samples: &[Sample], direct: &[Sample], relay: &[Sample]) -> Option<Spr
     Spread::of(ratios.collect())
 }
 
+/// What the second line at packets costs: all CPU of the machine for a request with it, as a ratio to without it in the same round.
+fn second_line(plan: &Plan, samples: &[Vec<Sample>], with: Peer, without: Peer) -> Option<Spread> {
+    let of = |wanted: Peer| plan.peers.iter().position(|peer| *peer == wanted).map(|index| &samples[index]);
+    let calm = |sample: &Sample| sample.disturbance <= DISTURBED;
+    let pairs = of(with)?.iter().zip(of(without)?).filter(|(with, without)| calm(with) && calm(without));
+    Spread::of(pairs.map(|(with, without)| with.machine / without.machine).collect())
+}
+
 /// Tables, one for each case and one for memory. A peer that does not speak the protocol of a case has no row.
 #[must_use]
 pub fn markdown(plan: &Plan, results: &Results) -> String {
@@ -113,6 +124,15 @@ pub fn markdown(plan: &Plan, results: &Results) -> String {
                 ratio(row.proxy, "–"),
                 ratio(row.total, if row.proxy.is_some() && whole { "disturbed" } else { "–" })
             );
+        }
+        for (with, without) in SECOND_LINE {
+            if let Some(cost) = second_line(plan, samples, with, without) {
+                let (with, without, cost) = (with.name(), without.name(), ratio(Some(cost), "–"));
+                let _ = writeln!(
+                    text,
+                    "\nMachine CPU per request, {with} as a ratio to {without} of the same round: {cost}"
+                );
+            }
         }
         text.push('\n');
     }
@@ -193,7 +213,7 @@ fn sample(sample: &Sample) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use super::{Spread, json, rows};
+    use super::{Spread, json, markdown, rows};
     use crate::compare::{
         cases::CASES,
         peers::Peer,
@@ -240,6 +260,16 @@ mod tests {
         let results = Results { samples: vec![samples], idle: Vec::new() };
         let told = json(&plan, &results);
         assert_eq!(told["cases"][0]["peers"][1]["rounds"][0]["cpuMicrosecondsPerRequest"], 3.0);
+    }
+
+    #[test]
+    fn the_second_line_is_told_by_what_the_machine_spends_with_and_without_it() {
+        let plan = plan(vec![Peer::Unsteered, Peer::UnsteeredSockets]);
+        let rounds = [(11.0, 10.0, 0.0), (30.0, 10.0, 0.5), (9.0, 10.0, 0.0)];
+        let with = rounds.map(|(with, _, disturbance)| sample(0.0, with, disturbance)).to_vec();
+        let without = rounds.map(|(_, without, _)| sample(0.0, without, 0.0)).to_vec();
+        let told = markdown(&plan, &Results { samples: vec![vec![with, without]], idle: Vec::new() });
+        assert!(told.contains("unsteered-sockets of the same round: **1.00** (0.90 to 1.10, n=2)"), "{told}");
     }
 
     #[test]

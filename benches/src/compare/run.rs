@@ -1,6 +1,6 @@
 //! Interleaved rounds: in each, every case is done by every peer in turn.
 
-use std::{io, path::PathBuf};
+use std::{io, path::PathBuf, thread, time::Duration};
 
 use serde_json::Value;
 
@@ -8,10 +8,15 @@ use super::{
     cases::{Case, Denied, Protocol},
     dns,
     laboratory::{Laboratory, Place, Process, own_program},
-    meter::{Meter, resident},
+    meter::{Meter, busy, resident},
     peers::{Peer, Running},
     web,
 };
+
+/// How long the machine has to be calm before work is timed, how busy it may be (of one processor), and how often that is tried.
+const CALM: Duration = Duration::from_millis(200);
+const CALM_SHARE: f64 = 0.2;
+const CALM_TRIES: u32 = 25;
 
 /// What is compared, and how often.
 #[derive(Clone, Debug)]
@@ -136,6 +141,7 @@ fn work(lab: &Laboratory, plan: &Plan, case: &Case, peer: Peer, upstream: &Proce
     let mut load = lab.start("load", &mut command)?;
     load.line().map_err(failed)?;
     let meter = Meter { proxy: process.as_ref().map(Process::id), others: vec![load.id(), upstream.id()] };
+    calm_down()?;
     let before = meter.read()?;
     load.tell("go")?;
     let outcome = load.line().map_err(failed)?;
@@ -157,6 +163,19 @@ fn work(lab: &Laboratory, plan: &Plan, case: &Case, peer: Peer, upstream: &Proce
         machine: cost.machine / requests,
         disturbance: cost.disturbance,
     })
+}
+
+/// Waits until the machine does next to nothing: the kernel still takes apart what a peer's start has left (namespaces, programs), and
+/// that is not the work.
+fn calm_down() -> io::Result<()> {
+    for _ in 0..CALM_TRIES {
+        let before = busy()?;
+        thread::park_timeout(CALM);
+        if (busy()? - before).as_secs_f64() < CALM.as_secs_f64() * CALM_SHARE {
+            return Ok(());
+        }
+    }
+    Ok(())
 }
 
 /// All peers have to do the same work: every request answered whole, but for those that are denied by all that judge.

@@ -35,7 +35,7 @@ const SHOT: i32 = 2;
 #[classifier]
 pub fn leave(ctx: TcContext) -> i32 {
     let skb = ctx.skb.skb;
-    if is_admitted(skb) || leave_quickly(skb) || leave_slowly(skb) { NEXT } else { SHOT }
+    if is_admitted(skb) || is_young(skb) || leave_quickly(skb) || leave_slowly(skb) { NEXT } else { SHOT }
 }
 
 /// Outside, from the endpoint.
@@ -67,8 +67,8 @@ pub fn arrive(ctx: TcContext) -> i32 {
 #[inline(never)]
 fn leave_quickly(skb: *mut __sk_buff) -> bool {
     match quick(skb) {
-        Some(tuple) if tuple.protocol == TCP as u32 => leave_young(skb, &tuple),
-        Some(tuple) => is_young(skb, &tuple),
+        Some(tuple) if tuple.protocol == TCP as u32 && leave_first(skb, &tuple) => true,
+        Some(tuple) => was_just_judged(skb, &tuple),
         None => false,
     }
 }
@@ -89,32 +89,49 @@ fn arrive_quickly(skb: *mut __sk_buff) -> bool {
     }
 }
 
-/// Whether a packet of TCP is one of a connection that begins, or has just begun.
+/// Whether a packet of TCP is one of a connection that has just begun.
 #[inline(never)]
-fn leave_young(skb: *mut __sk_buff, tuple: &Tuple) -> bool {
+fn is_young(skb: *mut __sk_buff) -> bool {
+    match outline(skb) {
+        // What the kernel says in place of a socket that has ended carries nothing.
+        Some(outline) if !outline.asks() => packet_young::send(skb, &outline, |tuple| {
+            is_ours(skb, tuple) || matches!(segment(skb), Some(segment) if segment.empty)
+        }),
+        _ => false,
+    }
+}
+
+/// Whether a packet of TCP is the first one of a connection that may begin: it passes, or a socket of ours sends it.
+#[inline(never)]
+fn leave_first(skb: *mut __sk_buff, tuple: &Tuple) -> bool {
     let Some(segment) = segment(skb) else { return false };
     let socket = read!((*skb).__bindgen_anon_2.sk);
-    let is_ours = || !socket.is_null() && has_tuple(socket, tuple, read!((*skb).protocol) == IPV6) && is_own(socket) != 0;
     let kind = if segment.accepts() {
         if !is_named(bytes(&tuple.source)) || !accepts_as_own(socket, tuple, read!((*skb).protocol) == IPV6) {
             return false;
         }
         FLOW_OWN
-    } else if !segment.asks() {
-        // What the kernel says in place of a socket that has ended carries nothing.
-        return packet_young::send(skb, tuple, segment.flags, || segment.empty || is_ours());
-    } else {
+    } else if segment.asks() {
         match ask(&first(tuple, EGRESS), &tuple.source) {
             said if said & ASKED_NAMED == 0 => return false,
-            _ if is_ours() => FLOW_OWN,
+            _ if is_ours(skb, tuple) => FLOW_OWN,
             said if said & !ASKED_NAMED == PASS => FLOW_OUT,
             _ => return false,
         }
+    } else {
+        return false;
     };
     let mut seal = NO_SEAL;
     packet_young::begin(&mut seal, tuple, kind);
     attach_seal(skb, &seal);
     true
+}
+
+/// Whether a socket of ours sends packets with these headers, this one among them.
+#[inline(always)]
+fn is_ours(skb: *mut __sk_buff, tuple: &Tuple) -> bool {
+    let socket = read!((*skb).__bindgen_anon_2.sk);
+    !socket.is_null() && has_tuple(socket, tuple, read!((*skb).protocol) == IPV6) && is_own(socket) != 0
 }
 
 /// Whether a packet of TCP that comes is the first one of a connection that may begin: it passes, or is for a listener of ours.
@@ -171,7 +188,7 @@ fn is_admitted(skb: *mut __sk_buff) -> bool {
 /// Whether a packet is one of a flow that policy let pass within this second, whichever socket sends it. Most connections are
 /// gone before it is worth while to note them at their sockets, and a socket that serves many peers names another one each time.
 #[inline(never)]
-fn is_young(skb: *mut __sk_buff, tuple: &Tuple) -> bool {
+fn was_just_judged(skb: *mut __sk_buff, tuple: &Tuple) -> bool {
     let Some(state) = passing(&sent(tuple)) else { return false };
     if !has_seal(&state.seal, tuple) {
         if !is_named(bytes(&tuple.source)) {

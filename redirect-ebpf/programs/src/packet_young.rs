@@ -133,22 +133,28 @@ pub fn kind_of(key: &FlowKey, current: bool) -> u32 {
     }
 }
 
-/// Puts the seal on a packet of a connection that began within this second, and passes by the table in force. `is_own` tells whether
-/// a socket of ours sends it.
+/// Puts the seal on a packet of a connection that has just begun, and passes by the table in force. `is_own` tells whether a socket of
+/// ours sends packets with these headers.
 #[inline(always)]
-pub fn send(skb: *mut __sk_buff, tuple: &Tuple, flags: u8, is_own: impl Fn() -> bool) -> bool {
-    let Some(word) = at(place(&tuple.destination, tuple.ports, number(&ENDPOINT))) else { return false };
+pub fn send(skb: *mut __sk_buff, outline: &Outline, is_own: impl Fn(&Tuple) -> bool) -> bool {
+    if !outline.tcp {
+        return false;
+    }
+    let Some(word) = at(place_by(outline.destination, outline.ports, number(&ENDPOINT))) else { return false };
     let seal = seal_at(word);
     let Some(sealed) = sealed(seal) else { return false };
     let sealed = unsafe { &mut *sealed };
-    let is_this = same(&sealed.tuple, tuple) && sealed.endpoint == number(&ENDPOINT) && sealed.kind != 0;
-    if !is_this || read!(sealed.secret) != seal.secret || sealed.epoch != epoch() || ticks().wrapping_sub(sealed.began) >= YOUNG_TICKS {
+    let is_this = has_headers(skb, &sealed.tuple, false) && sealed.endpoint == number(&ENDPOINT) && sealed.kind != 0;
+    if !is_this || read!(sealed.secret) != seal.secret || sealed.epoch != epoch() {
         return false;
     }
-    if !matches!(sealed.kind, FLOW_IN | FLOW_OUT) && !(sealed.kind == FLOW_OWN && is_own()) {
+    if ticks().wrapping_sub(sealed.began) >= YOUNG_TICKS {
         return false;
     }
-    note_end(word, sealed, flags, ENDED_BY_ENDPOINT);
+    if !matches!(sealed.kind, FLOW_IN | FLOW_OUT) && !(sealed.kind == FLOW_OWN && is_own(&sealed.tuple)) {
+        return false;
+    }
+    note_end(word, sealed, outline.flags, ENDED_BY_ENDPOINT);
     attach_seal(skb, &seal);
     true
 }

@@ -44,6 +44,9 @@ pub(crate) fn able() -> bool {
     require(&[Need::Root, Need::Bpf, Need::Ipv6, Need::Program("ip"), Need::Program("nft")])
 }
 
+/// A kernel with links at devices, which the tests' own programs are attached by.
+pub(crate) const DEVICE_LINKS: Need<'_> = Need::Linux(6, 6);
+
 /// Decisions for ports, whoever the peer is.
 pub(crate) fn class(direction: Direction, protocol: u8, ports: std::ops::RangeInclusive<u16>, action: Action) -> Class {
     let prefixes = ["0.0.0.0/0", "::/0"].map(|prefix| (prefix.parse().unwrap(), action)).to_vec();

@@ -13,7 +13,7 @@ use portcullis_redirect::{Action, Class, Direction};
 use socket2::{Domain, Socket, Type};
 
 use crate::{
-    bench::{self, APP, Bench, FAMILIES, REFUSED, STEERED, TCP, UDP, UNSTEERED, class, ip, table},
+    bench::{self, APP, Bench, DEVICE_LINKS, FAMILIES, REFUSED, STEERED, TCP, UDP, UNSTEERED, class, ip, table},
     bpf,
     packets::{DONE, WAYS, Who, Wire, by, has, send},
     sockets::{Outcome, get},
@@ -145,7 +145,7 @@ fn is_rewritten(bench: &Bench, there: SocketAddr, elsewhere: SocketAddr) -> bool
 
 #[test]
 fn what_is_rewritten_behind_the_inner_program_is_judged_as_what_it_is() {
-    if !able() {
+    if !able() || !require(&[DEVICE_LINKS]) {
         return;
     }
     let mut bench = Bench::with(true, &[]);

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use portcullis_integration::{Lab, Pod, Site};
+use portcullis_integration::{Lab, Need, Pod, Site, require};
 use portcullis_redirect::{
     Action, Attachment, Class, Direction, Guard, Inspection, Keep, Options, Place, Redirect, cgroup_path,
 };
@@ -34,7 +34,14 @@ pub(crate) enum Kind {
     Node,
 }
 
-const KINDS: [Kind; 2] = [Kind::Service, Kind::Node];
+/// Those that this kernel can do.
+fn kinds() -> Vec<Kind> {
+    let node = require(&[NODE]).then_some(Kind::Node);
+    std::iter::once(Kind::Service).chain(node).collect()
+}
+
+/// Before, the kernel does not tell the host's packets from those of pods.
+const NODE: Need<'_> = Need::Linux(6, 15);
 
 /// Fields drop in this order: the laboratory last.
 pub(crate) struct Host {
@@ -139,7 +146,7 @@ fn nothing_that_policy_denies_leaves_a_socket_of_the_host_whatever_made_the_pack
     if !able() {
         return;
     }
-    for kind in KINDS {
+    for kind in kinds() {
         let host = Host::with(kind, &closed(Direction::Egress));
         let _listeners = host.listen_outside(STEERED);
         assert_eq!(host.redirect.guard(APP), Guard::Cgroup);
@@ -157,7 +164,7 @@ fn the_witness_sees_what_leaves_the_host_where_no_policy_is_or_packets_are_not_t
     }
     // The hooks at sockets refuse these of their own, and so does the kernel.
     const BEFORE: [&str; 2] = ["source route", "routing header"];
-    for kind in KINDS {
+    for kind in kinds() {
         for (table, judged) in [(vec![], true), (closed(Direction::Egress), false)] {
             let host = Host::by(kind, &table, |options| options.packets = judged);
             let _listeners = host.listen_outside(STEERED);
@@ -241,7 +248,7 @@ fn nothing_that_policy_denies_arrives_at_a_socket_of_the_host() {
     if !able() {
         return;
     }
-    for kind in KINDS {
+    for kind in kinds() {
         let mut host = Host::with(kind, &closed(Direction::Ingress));
         host.lab.node().ip("route add 224.0.0.0/4 dev v1\n").unwrap();
         for v6 in FAMILIES {
@@ -314,7 +321,7 @@ fn what_policy_lets_pass_goes_on_as_before() {
     if !able() {
         return;
     }
-    for kind in KINDS {
+    for kind in kinds() {
         let host = Host::with(kind, &[closed(Direction::Egress), closed(Direction::Ingress)].concat());
         let own = FAMILIES.map(|v6| host.own(v6));
         let _serves = serve(&host.program, &[STEERED, UNSTEERED, SHUT], &[&own[0], &own[1]]);
@@ -360,7 +367,7 @@ fn a_server_of_the_host_answers_datagrams_of_those_who_may_ask() {
     if !able() {
         return;
     }
-    for kind in KINDS {
+    for kind in kinds() {
         let host = Host::with(kind, &closed(Direction::Ingress));
         let own = FAMILIES.map(|v6| host.own(v6));
         let unnamed = 9001;
@@ -384,7 +391,7 @@ fn a_server_of_the_host_answers_datagrams_of_those_who_may_ask() {
 
 #[test]
 fn packets_of_pods_are_not_the_hosts() {
-    if !able() {
+    if !able() || !require(&[NODE]) {
         return;
     }
     let mut host = Host::with(Kind::Node, &[closed(Direction::Egress), closed(Direction::Ingress)].concat());
@@ -401,7 +408,7 @@ fn programs_at_cgroups_that_somebody_detaches_or_swaps_are_seen_and_made_again()
     if !able() {
         return;
     }
-    for kind in KINDS {
+    for kind in kinds() {
         let mut host = Host::with(kind, &closed(Direction::Egress));
         let ways = [root("raw udp", SHUT, ""), nobody("lite", SHUT, "")];
         let passing = |host: &Host| seen(&host.program, &host.outside, &host.outside, false, &ways).len();
@@ -473,7 +480,7 @@ fn connections_of_the_host_that_are_older_than_the_policy_are_judged_by_it() {
     if !able() {
         return;
     }
-    for kind in KINDS {
+    for kind in kinds() {
         for first in ["peer", "host"] {
             assert!(goes_on(kind, UNSTEERED, false, first), "{kind:?}: policy lets it pass, {first} speaks first");
             assert!(goes_on(kind, SHUT, true, first), "{kind:?}: it is to go on, {first} speaks first");
@@ -487,7 +494,7 @@ fn every_address_of_the_host_is_its_own_as_soon_as_that_is_noticed() {
     if !able() {
         return;
     }
-    for kind in KINDS {
+    for kind in kinds() {
         let mut host = Host::with(kind, &closed(Direction::Egress));
         let changes = host.redirect.watch().unwrap();
         let passing = |host: &Host| {
@@ -525,7 +532,7 @@ except TimeoutError: print('silence')
 
 #[test]
 fn the_kernel_of_the_host_answers_for_itself_and_for_what_it_forwards() {
-    if !able() {
+    if !able() || !require(&[NODE]) {
         return;
     }
     // The kernel's sockets are in the root cgroup. Packets of other namespaces are not looked at.
