@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use portcullis_codecs::{lesson::Lesson, relay::Limits};
+use portcullis_codecs::{PROTOCOLS, Registry, lesson::Lesson, relay::Limits};
 use portcullis_rules::{
     snapshot::Snapshot,
     world::{EndpointId, Origin},
@@ -125,6 +125,8 @@ pub(crate) fn millis(duration: Duration) -> u64 {
 pub struct Options {
     /// Worker threads; at least 1.
     pub workers: usize,
+    /// Protocols that policies may have judged.
+    pub protocols: Registry,
     /// Limits of the codecs.
     pub limits: Limits,
     /// Timeouts.
@@ -176,6 +178,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             workers: 1,
+            protocols: PROTOCOLS,
             limits: Limits::default(),
             timeouts: Timeouts::default(),
             leg_ports: 10_000..=32_767,

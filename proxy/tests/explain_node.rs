@@ -118,7 +118,7 @@ impl Node {
             state_directory: directory.path().join("state"),
             resources: Vec::new(),
             settings,
-            schemas: portcullis_codecs::REGISTRY.iter().map(|protocol| protocol.schema).collect(),
+            schemas: portcullis_codecs::PROTOCOLS.live_schemas(),
         };
         let store = Store::open(options, Box::new(Nowhere), Arc::new(Nowhere)).unwrap();
         let listener = UnixListener::bind(directory.path().join("api.sock")).unwrap();

@@ -1,4 +1,4 @@
-//! A new protocol needs its own folder and one line in the registry: here it is this file and [`TOY`].
+//! A new protocol needs its own folder and one line in the list of protocols: here it is this file and [`TOY`].
 //!
 //! The toy speaks in lines: a request is `verb item`, its answer one line, in order.
 
@@ -9,7 +9,7 @@ use std::{borrow::Cow, sync::Arc};
 use memchr::memchr;
 use playbook::{pair::Judge, script::Play};
 use portcullis_codecs::{
-    Protocol,
+    Live, PROTOCOLS, Protocol,
     relay::{Answer, Checker, Close, Decision, Limits, Offence, Output, Relay, Side, Step},
 };
 use portcullis_rules::{
@@ -30,9 +30,12 @@ static SCHEMA: Schema = Schema {
     nature: &Nature::STREAM,
 };
 
-/// The line of the registry.
-static TOY: Protocol =
-    Protocol { schema: &SCHEMA, relay: |limits| Box::new(Toy { longest: limits.request_head, due: 0 }), session: None };
+/// The line of the list.
+static TOY: Protocol = Protocol { schema: &SCHEMA, live: Some(Live { relay, session: None }) };
+
+fn relay(limits: &Limits) -> Box<dyn Relay> {
+    Box::new(Toy { longest: limits.request_head, due: 0 })
+}
 
 struct Toy {
     longest: usize,
@@ -142,7 +145,8 @@ fn rules(refusal: Decision) -> Judge {
 }
 
 fn play(name: &'static str) -> Play {
-    Play::new(name, || (TOY.relay)(&Limits::default())).judged_by(|| rules(Decision::Reset))
+    Play::new(name, || (TOY.live.as_ref().expect("it is relayed").relay)(&Limits::default()))
+        .judged_by(|| rules(Decision::Reset))
 }
 
 #[test]
@@ -171,7 +175,7 @@ fn the_playbook_holds_for_any_protocol() {
 
 #[test]
 fn protocols_are_found_by_the_name_of_their_schema() {
-    let http = portcullis_codecs::protocol("http").expect("HTTP is registered");
+    let http = PROTOCOLS.find("http").expect("HTTP is registered");
     assert_eq!(http.schema.protocol, "http");
-    assert!(portcullis_codecs::protocol("toy").is_none());
+    assert!(PROTOCOLS.find("toy").is_none());
 }

@@ -5,7 +5,6 @@ use std::{collections::VecDeque, io, net::SocketAddr, time::Instant};
 use portcullis_codecs::{
     datagram::{AnswerStep, QueryStep, Session},
     lesson::Lesson,
-    protocol,
     relay::Side,
 };
 use portcullis_rules::{snapshot::Access, world::EndpointId};
@@ -96,7 +95,7 @@ impl Flow {
             Access::Deny => return Err(Denial::Policy),
             Access::Allow => None,
             Access::Judge(rules) => {
-                let session = protocol(rules.schema().protocol).and_then(|protocol| protocol.session);
+                let session = core.live(rules.schema()).and_then(|live| live.session);
                 Some(session.ok_or(Denial::Policy)?(&core.options().limits))
             }
         };

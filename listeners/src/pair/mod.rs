@@ -13,10 +13,7 @@ use std::{
 };
 
 use nix::sys::epoll::EpollFlags;
-use portcullis_codecs::{
-    protocol,
-    relay::{Relay, Side},
-};
+use portcullis_codecs::relay::{Relay, Side};
 use portcullis_rules::{snapshot::Access, world::Direction};
 use socket2::Socket;
 
@@ -117,9 +114,8 @@ impl Pair {
             Access::Deny => return Fate::Over(Outcome::Denied),
             Access::Allow => true,
             Access::Judge(rules) => {
-                // Policies name registered protocols only; one that is not cannot be judged.
-                let Some(protocol) = protocol(rules.schema().protocol) else { return Fate::Over(Outcome::Fault) };
-                let relay = (protocol.relay)(&core.options().limits);
+                let Some(live) = core.live(rules.schema()) else { return Fate::Over(Outcome::Fault) };
+                let relay = (live.relay)(&core.options().limits);
                 let dial = !relay.client_first();
                 self.relay = Some(relay);
                 dial

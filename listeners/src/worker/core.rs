@@ -10,10 +10,11 @@ use std::{
 
 use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
 use portcullis_codecs::{
+    Live,
     lesson::Lesson,
     relay::{Output, Side},
 };
-use portcullis_rules::{snapshot::Snapshot, world::EndpointId};
+use portcullis_rules::{schema::Schema, snapshot::Snapshot, world::EndpointId};
 use socket2::Socket;
 
 use crate::{
@@ -74,6 +75,11 @@ impl Core {
 
     pub(crate) fn options(&self) -> &Options {
         &self.shared.options
+    }
+
+    /// How a protocol is relayed. Policies name protocols that are; another one cannot be judged.
+    pub(crate) fn live(&self, schema: &Schema) -> Option<&'static Live> {
+        self.options().protocols.find(schema.protocol)?.live.as_ref()
     }
 
     /// The read buffer, for the time of one read. One that was lost to a panic is made anew.

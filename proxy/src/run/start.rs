@@ -182,7 +182,7 @@ fn open_store(settings: Settings, force: &Force, running: &Arc<Running>) -> Resu
         state_directory: settings.state_directory,
         resources: settings.resources,
         settings: settings.rules,
-        schemas: portcullis_codecs::REGISTRY.iter().map(|protocol| protocol.schema).collect(),
+        schemas: portcullis_codecs::PROTOCOLS.live_schemas(),
     };
     let (sink, node) = (Box::new(force.clone()), Arc::clone(running));
     let opened = tokio::task::block_in_place(|| Store::open(options, sink, node));

@@ -16,6 +16,11 @@ use portcullis_rules::{
     tunnel::{Tunnel, TunnelKind},
 };
 
+use crate::protocol::{Live, Protocol};
+
+/// The protocol.
+pub static PROTOCOL: Protocol = Protocol { schema: &SCHEMA, live: Some(Live { relay, session: None }) };
+
 /// What HTTP publishes to the rules, with Cilium's meaning (cilium pkg/policy/api/http.go,
 /// pkg/envoy/policy/envoy_l7_rules_translator.go):
 ///

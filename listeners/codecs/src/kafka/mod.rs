@@ -11,6 +11,11 @@ use portcullis_rules::{
     schema::{FieldIndex, FieldSpec, Form, Nature, Schema},
 };
 
+use crate::protocol::Protocol;
+
+/// The protocol. It has no relay yet.
+pub static PROTOCOL: Protocol = Protocol { schema: &SCHEMA, live: None };
+
 /// What Kafka publishes to the rules (cilium/proxy pkg/policy/api/kafka, proxylib/kafka/kafkalib). Cilium has it up to
 /// 1.19.
 pub static SCHEMA: Schema = Schema {

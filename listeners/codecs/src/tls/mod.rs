@@ -8,6 +8,11 @@ use portcullis_rules::{
     schema::{FieldIndex, FieldSpec, Form, Nature, Schema},
 };
 
+use crate::protocol::Protocol;
+
+/// The protocol. It has no relay yet.
+pub static PROTOCOL: Protocol = Protocol { schema: &SCHEMA, live: None };
+
 /// What TLS publishes to the rules: the server name in lower case (cilium/proxy cilium/network_policy.cc, `SniPattern`;
 /// cilium pkg/envoy/utils.go, `sanitizeServerNamePattern`).
 pub static SCHEMA: Schema = Schema {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use portcullis_codecs::SCHEMAS;
+use portcullis_codecs::PROTOCOLS;
 use portcullis_config::documents::read_policy;
 use portcullis_rules::{policy::Policy, settings::Settings};
 use serde_json::{Map, Value, json};
@@ -52,8 +52,9 @@ pub(crate) fn documents(text: &str, kind: &str) -> Result<Vec<String>, String> {
 /// # Errors
 /// What is wrong with the first that is refused.
 pub(crate) fn policies(documents: &[String], settings: &Settings) -> Result<Vec<Arc<Policy>>, String> {
+    let schemas = PROTOCOLS.schemas();
     let read = |document: &String| {
-        let (policy, problems) = read_policy(document, "batch", SCHEMAS, settings);
+        let (policy, problems) = read_policy(document, "batch", &schemas, settings);
         policy.map(Arc::new).ok_or_else(|| {
             let errors = problems.iter().filter(|problem| !problem.warning);
             errors.map(|problem| format!("{}: {}", problem.field, problem.message)).collect::<Vec<_>>().join("; ")

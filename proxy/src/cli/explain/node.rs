@@ -26,7 +26,7 @@ pub(super) fn fetch(server: &str, output: &mut Output) -> Result<Told, Failure> 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::internal)?;
     let unanswered = |failure: Failure| Failure { exit: Exit::Usage, ..failure };
     let (listed, names) = runtime.block_on(ask(server)).map_err(unanswered)?;
-    let mut told = documents::listed(&listed, portcullis_codecs::SCHEMAS).map_err(|reason| {
+    let mut told = documents::listed(&listed, &portcullis_codecs::PROTOCOLS.schemas()).map_err(|reason| {
         let remedy = "the node is of another version: compare `portcullis --version` on both sides";
         Failure::new(Exit::Usage, format!("the node's answer cannot be read: {reason}"), remedy)
     })?;

@@ -54,7 +54,8 @@ fn load(
         return Ok((loaded, secrets));
     }
     let settings = with_flags(arguments, Settings::default());
-    let mut offline = Offline::new(portcullis_codecs::SCHEMAS, settings);
+    let schemas = portcullis_codecs::PROTOCOLS.schemas();
+    let mut offline = Offline::new(&schemas, settings);
     for (file, text) in input::texts(arguments.policy.iter().chain(&arguments.endpoints))? {
         offline.add(&file, &text);
     }

@@ -86,10 +86,11 @@ fn take<'a>(
         collected.refused = true;
         collected.findings.extend(problems.iter().map(|problem| unread(file, document, problem)));
     };
+    let schemas = portcullis_codecs::PROTOCOLS.schemas();
     match &document.content {
         Ok(Content::Resource(resource)) => match &resource.body {
             Some(Body::Policy(policy)) => {
-                let draft = documents::draft(&policy.document, &file.name(), portcullis_codecs::SCHEMAS, settings);
+                let draft = documents::draft(&policy.document, &file.name(), &schemas, settings);
                 match draft.policy {
                     Some(policy) => {
                         written.push(Written { file, document, policy: Arc::new(policy), problems: draft.problems });

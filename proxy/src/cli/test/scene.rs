@@ -48,7 +48,8 @@ impl<'a> Scene<'a> {
     pub(super) fn new(document: &'a Document, file: &File, folder: &Path) -> Result<Self, Vec<String>> {
         let spec = &document.spec;
         let settings = settings(document, folder).map_err(|message| vec![format!("error: {message}")])?;
-        let mut offline = Offline::new(portcullis_codecs::SCHEMAS, settings);
+        let schemas = portcullis_codecs::PROTOCOLS.schemas();
+        let mut offline = Offline::new(&schemas, settings);
         offline.add(&file.name(), &file.text);
         let paths: Vec<_> = spec.policies.iter().map(|path| folder.join(path)).collect();
         let files =
