@@ -10,7 +10,7 @@ use std::{
 };
 
 use portcullis_codecs::{
-    dns,
+    Protocol,
     lesson::Lesson,
     relay::{Answer, Checker, Decision, Offence, Side},
 };
@@ -53,6 +53,8 @@ pub(crate) struct Judge {
     /// Where the leg connects to.
     pub(crate) destination: SocketAddr,
     protocol: &'static str,
+    /// The protocol of its requests, if they are judged.
+    codec: Option<&'static Protocol>,
     rules: Option<Arc<RuleSet>>,
     /// Allowed requests without an answer. Empty unless records are written, or somebody watches replies.
     pending: VecDeque<Pending>,
@@ -122,6 +124,7 @@ impl Judge {
             client,
             destination,
             protocol: raw(transport),
+            codec: None,
             rules: None,
             pending: VecDeque::new(),
             taught: Taught::default(),
@@ -151,6 +154,7 @@ impl Judge {
             // Each request has a verdict of its own.
             Access::Judge(rules) => {
                 self.protocol = rules.schema().protocol;
+                self.codec = court.exit.protocol(self.protocol);
                 self.rules = Some(Arc::clone(rules));
             }
         }
@@ -367,10 +371,8 @@ impl Checker for Hearing<'_> {
     }
 
     fn answered(&mut self, answer: Answer) {
-        if let Some(rcode) = answer.status
-            && self.judge.protocol == dns::SCHEMA.protocol
-        {
-            self.court.exit.dns_answer(rcode);
+        if let Some(status) = answer.status {
+            self.court.exit.answered(self.judge.protocol, status);
         }
         let pending = &mut self.judge.pending;
         let place = pending.iter().position(|pending| pending.exchange == answer.exchange);

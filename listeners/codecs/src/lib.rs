@@ -4,6 +4,7 @@
 
 pub mod datagram;
 pub mod dns;
+pub mod fact;
 pub mod http;
 pub mod http1;
 pub mod http2;
@@ -14,7 +15,7 @@ pub mod protocol;
 pub mod relay;
 pub mod tls;
 
-pub use protocol::{Live, Protocol, Registry};
+pub use protocol::{Live, Protocol, Registry, Statuses};
 
 /// All protocols.
 pub static PROTOCOLS: Registry = Registry::new(&[&http::PROTOCOL, &kafka::PROTOCOL, &tls::PROTOCOL, &dns::PROTOCOL]);

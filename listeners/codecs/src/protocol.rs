@@ -1,5 +1,7 @@
 //! What one protocol is to everybody else: everything that is not in its folder reads it here.
 
+use std::borrow::Cow;
+
 use portcullis_rules::schema::Schema;
 
 use crate::{
@@ -13,9 +15,44 @@ pub struct Protocol {
     pub schema: &'static Schema,
     /// How it is relayed. `None`: policies that name it are read where nothing is relayed, and no node takes them.
     pub live: Option<Live>,
+    /// What the numbers of its answers mean. `None`: they are shown as they are, and not counted.
+    pub statuses: Option<Statuses>,
+}
+
+/// What the numbers of a protocol's answers mean ([`crate::relay::Answer::status`]).
+#[derive(Debug)]
+pub struct Statuses {
+    /// What such a number is called: the label of the metric `portcullis_<protocol>_answers_total`, and the key in records.
+    pub name: &'static str,
+    /// The help of that metric.
+    pub help: &'static str,
+    /// The words of the numbers below this one are always among the series.
+    pub common: usize,
+    /// The word of a number, if it has one. There are few words: each is a series.
+    pub word: fn(i32) -> Option<&'static str>,
+    /// What stands before a number without a word where it is shown.
+    pub prefix: &'static str,
+}
+
+impl Statuses {
+    /// What the metric's label reads for numbers without a word.
+    pub const OTHER: &'static str = "other";
+
+    /// The words of the numbers that are always counted, in order.
+    pub fn common(&self) -> impl Iterator<Item = &'static str> {
+        let numbers = (0..).take(self.common);
+        numbers.map(|number| (self.word)(number).unwrap_or(Self::OTHER))
+    }
+
+    /// A number as it is shown: its word, or itself behind the prefix.
+    #[must_use]
+    pub fn shown(&self, status: i32) -> Cow<'static, str> {
+        (self.word)(status).map_or_else(|| format!("{}{status}", self.prefix).into(), Cow::Borrowed)
+    }
 }
 
 /// What makes the relays of a protocol.
+#[derive(Debug)]
 pub struct Live {
     /// Makes the relay of one connection pair.
     pub relay: fn(&Limits) -> Box<dyn Relay>,
@@ -58,8 +95,14 @@ impl Registry {
     }
 }
 
+impl std::fmt::Debug for Protocol {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.schema.protocol)
+    }
+}
+
 impl std::fmt::Debug for Registry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(self.iter().map(|protocol| protocol.schema.protocol)).finish()
+        f.debug_list().entries(self.iter()).finish()
     }
 }

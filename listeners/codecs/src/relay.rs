@@ -7,7 +7,7 @@
 
 use portcullis_rules::{effects::HeaderChange, request::Request};
 
-use crate::lesson::Lesson;
+use crate::{fact::Facts, lesson::Lesson};
 
 /// A side of a connection pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -97,16 +97,16 @@ pub struct Answer {
     /// Which request: its [`Request::exchange`]. Of several with the same number it is the oldest without an answer.
     pub exchange: u32,
     /// The protocol's number; `None` if the request was given up and no answer will come.
-    pub status: Option<u16>,
-    /// The status of the call that the answer carries (`grpc-status`).
-    pub grpc_status: Option<u32>,
+    pub status: Option<i32>,
+    /// What else it says, such as the status of the call that it carries.
+    pub facts: Facts,
 }
 
 impl Answer {
     /// The answer to the oldest request that has none, by its number.
     #[must_use]
-    pub fn next(status: u16) -> Self {
-        Self { exchange: 0, status: Some(status), grpc_status: None }
+    pub fn next(status: impl Into<i32>) -> Self {
+        Self { exchange: 0, status: Some(status.into()), facts: Facts::NONE }
     }
 }
 

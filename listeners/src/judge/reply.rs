@@ -1,5 +1,5 @@
-//! Telling of answers. One of a DNS server is told when it goes on to the client, with what it teaches and how long it was
-//! held; every other one when it comes.
+//! Telling of answers. Where answers teach names, one is told when it goes on to the client, with what it teaches and how long
+//! it was held; every other one when it comes.
 
 use std::{
     net::IpAddr,
@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use portcullis_codecs::{dns, lesson::Lesson, relay::Answer};
+use portcullis_codecs::{fact::Facts, lesson::Lesson, relay::Answer};
 use portcullis_rules::{
     snapshot::{FlowKey, Snapshot},
     world::Origin,
@@ -38,7 +38,7 @@ impl From<&Lesson> for Taught {
 pub(crate) struct Due {
     pending: Pending,
     answer: Answer,
-    rcode: u16,
+    status: i32,
     /// From the query to the server's answer.
     took: Duration,
     came: Instant,
@@ -55,7 +55,7 @@ impl Judge {
 
     /// Whether it is told of answers with more than their number.
     pub(super) fn tells_replies(&self) -> bool {
-        self.protocol == dns::SCHEMA.protocol
+        self.codec.is_some_and(|protocol| protocol.schema.nature.teaches)
     }
 
     /// An answer has come to what was asked. It is told when it goes on.
@@ -63,10 +63,10 @@ impl Judge {
         let taught = std::mem::take(&mut self.taught);
         let took = pending.since.elapsed();
         match answer.status.filter(|_| self.tells_replies()) {
-            Some(rcode) => {
+            Some(status) => {
                 // One before it that was not held.
                 self.goes_on(exit);
-                self.due = Some(Box::new(Due { pending, answer, rcode, took, came: Instant::now(), taught }));
+                self.due = Some(Box::new(Due { pending, answer, status, took, came: Instant::now(), taught }));
             }
             None if exit.records(pending.event.allowed) => self.record(pending.event, Some(answer), took, exit),
             None => {}
@@ -98,8 +98,13 @@ impl Judge {
     }
 
     fn tell_reply(&self, due: Due, held: Option<Duration>, passed: bool, exit: &Exit) {
-        let Due { pending: Pending { event, .. }, answer, rcode, took, taught, .. } = due;
-        let reply = Reply { rcode, addresses: taught.addresses, more: taught.more, held, passed };
+        let Due { pending: Pending { event, .. }, answer, status, took, taught, .. } = due;
+        let (status_name, shown) = match self.codec.and_then(|protocol| protocol.statuses.as_ref()) {
+            Some(statuses) => (statuses.name, statuses.shown(status)),
+            None => ("status", status.to_string().into()),
+        };
+        let Taught { addresses, more } = taught;
+        let reply = Reply { status, status_name, shown, addresses, more, held, passed };
         if exit.is_watched() {
             exit.show(&Arc::new(Event { time: unix_nanos(), reply: Some(reply.clone()), ..Event::clone(&event) }));
         }
@@ -123,7 +128,7 @@ impl Judge {
     fn recorded(&self, event: Arc<Event>, answer: Option<Answer>, duration: Duration) -> Record {
         let [received, sent] = self.moved;
         let status = answer.and_then(|answer| answer.status);
-        let grpc_status = answer.and_then(|answer| answer.grpc_status);
-        Record { event, status, grpc_status, reply: None, duration, received, sent }
+        let facts = answer.map_or(Facts::NONE, |answer| answer.facts);
+        Record { event, status, facts, reply: None, duration, received, sent }
     }
 }

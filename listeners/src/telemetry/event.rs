@@ -1,6 +1,7 @@
 //! One verdict, as watchers and records see it.
 
 use std::{
+    borrow::Cow,
     net::{IpAddr, SocketAddr},
     sync::Arc,
     time::Duration,
@@ -20,11 +21,15 @@ pub struct Party {
     pub endpoint: Option<Arc<Endpoint>>,
 }
 
-/// What a DNS server answered to a query that was allowed.
+/// What a server answered to a request that was allowed, where answers teach the addresses of names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
-    /// The response code with its extension (RFC 6891 §6.1.3).
-    pub rcode: u16,
+    /// The protocol's number.
+    pub status: i32,
+    /// What the protocol calls such a number, such as `rcode`.
+    pub status_name: &'static str,
+    /// The number as it is shown.
+    pub shown: Cow<'static, str>,
     /// The first of the addresses that it teaches about the name that was asked for.
     pub addresses: Vec<IpAddr>,
     /// How many more there are.

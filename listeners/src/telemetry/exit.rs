@@ -3,7 +3,8 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use portcullis_codecs::{
-    dns::rcode,
+    Protocol,
+    protocol::Statuses,
     relay::{Offence, Side},
 };
 use portcullis_rules::{
@@ -16,8 +17,8 @@ use crate::telemetry::{
     Telemetry,
     event::Event,
     metrics::{
-        ByteLabels, Connect, ConnectionLabels, EndpointLimitLabels, LimitLabels, LossLabels, MismatchLabels,
-        OffenceLabels, RcodeLabels, VerdictLabels,
+        Answers, ByteLabels, Connect, ConnectionLabels, EndpointLimitLabels, LimitLabels, LossLabels, MismatchLabels,
+        OffenceLabels, VerdictLabels,
     },
     records::Record,
 };
@@ -52,8 +53,8 @@ pub(crate) struct Exit {
     byte_counters: [[Counter; 2]; 2],
     /// Headers that were missing and rejected, by direction.
     mismatch_counters: [[Counter; 2]; 2],
-    /// Answers of DNS by response code.
-    rcode_counters: [Counter; rcode::WORDS.len()],
+    /// Answers of each protocol that has them counted, and the counters of its common numbers.
+    answers: Vec<(Answers, Vec<Counter>)>,
 }
 
 fn word(side: Side) -> &'static str {
@@ -77,15 +78,15 @@ impl Exit {
                 telemetry.metrics.header_mismatches.get_or_create_owned(&labels)
             })
         });
-        let rcode_counters =
-            rcode::WORDS.map(|rcode| telemetry.metrics.dns_answers.get_or_create_owned(&RcodeLabels { rcode }));
+        let common = |answers: &Answers| answers.statuses.common().map(|word| answers.counter(word)).collect();
+        let answers = telemetry.metrics.answers.iter().map(|answers| (answers.clone(), common(answers))).collect();
         Self {
             telemetry: Arc::clone(telemetry),
             counters: HashMap::default(),
             bytes: [[0; 2]; 2],
             byte_counters,
             mismatch_counters,
-            rcode_counters,
+            answers,
         }
     }
 
@@ -198,14 +199,20 @@ impl Exit {
         self.telemetry.metrics.unanswered.inc_by(count as u64);
     }
 
-    /// A DNS server has answered. Takes no lock for the codes of a header that are assigned.
-    pub(crate) fn dns_answer(&self, code: u16) {
-        let Some(counter) = self.rcode_counters.get(usize::from(code)) else {
-            let rcode = rcode::word(code).unwrap_or("other");
-            self.telemetry.metrics.dns_answers.get_or_create(&RcodeLabels { rcode }).inc();
+    /// A protocol by its name.
+    pub(crate) fn protocol(&self, name: &str) -> Option<&'static Protocol> {
+        self.telemetry.protocols.find(name)
+    }
+
+    /// A server has answered. Takes no lock for the protocol's common numbers.
+    pub(crate) fn answered(&self, protocol: &str, status: i32) {
+        let Some((answers, common)) = self.answers.iter().find(|(answers, _)| answers.protocol == protocol) else {
             return;
         };
-        counter.inc();
+        match usize::try_from(status).ok().and_then(|number| common.get(number)) {
+            Some(counter) => counter.inc(),
+            None => answers.counter((answers.statuses.word)(status).unwrap_or(Statuses::OTHER)).inc(),
+        };
     }
 
     /// An answer was held until what it teaches was in force (`known`), or for too long.

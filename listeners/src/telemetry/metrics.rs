@@ -5,11 +5,12 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use portcullis_codecs::{Protocol, Registry, Statuses};
 use portcullis_rules::world::Endpoint;
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge},
-    registry::Registry,
+    registry::Registry as MetricRegistry,
 };
 
 use crate::telemetry::histogram::Histogram;
@@ -93,9 +94,22 @@ pub(crate) struct MismatchLabels {
     pub(crate) kind: &'static str,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(crate) struct RcodeLabels {
-    pub(crate) rcode: &'static str,
+/// The word of an answer's number, under the name that the protocol has for it.
+pub(crate) type StatusLabels = [(&'static str, &'static str); 1];
+
+/// How the answers of one protocol are counted.
+#[derive(Clone, Debug)]
+pub(crate) struct Answers {
+    pub(crate) protocol: &'static str,
+    pub(crate) statuses: &'static Statuses,
+    family: Family<StatusLabels, Counter>,
+}
+
+impl Answers {
+    /// The counter of a word.
+    pub(crate) fn counter(&self, word: &'static str) -> Counter {
+        self.family.get_or_create_owned(&[(self.statuses.name, word)])
+    }
 }
 
 /// How an upstream connect ended.
@@ -139,6 +153,11 @@ const HOLD_NANOS: &[u64] = &[
     1_000_000_000,
 ];
 
+fn answers(protocol: &'static Protocol) -> Option<Answers> {
+    let statuses = protocol.statuses.as_ref()?;
+    Some(Answers { protocol: protocol.schema.protocol, statuses, family: Family::default() })
+}
+
 type NewHistogram = fn() -> Histogram;
 
 /// All metrics of the data path.
@@ -156,7 +175,7 @@ pub(crate) struct Metrics {
     pub(crate) bytes: Family<ByteLabels, Counter>,
     pub(crate) header_mismatches: Family<MismatchLabels, Counter>,
     pub(crate) leg_retries: Counter,
-    pub(crate) dns_answers: Family<RcodeLabels, Counter>,
+    pub(crate) answers: Vec<Answers>,
     pub(crate) datagrams_lost: Family<LossLabels, Counter>,
     pub(crate) unanswered: Counter,
     pub(crate) hold_seconds: Histogram,
@@ -172,7 +191,7 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    pub(crate) fn new(most_named: usize) -> Self {
+    pub(crate) fn new(most_named: usize, protocols: Registry) -> Self {
         let connects: Family<_, _, NewHistogram> =
             Family::new_with_constructor((|| Histogram::new(CONNECT_NANOS)) as NewHistogram);
         let connect_seconds =
@@ -190,7 +209,7 @@ impl Metrics {
             bytes: Family::default(),
             header_mismatches: Family::default(),
             leg_retries: Counter::default(),
-            dns_answers: Family::default(),
+            answers: protocols.iter().filter_map(answers).collect(),
             datagrams_lost: Family::default(),
             unanswered: Counter::default(),
             hold_seconds: Histogram::new(HOLD_NANOS),
@@ -241,7 +260,7 @@ impl Metrics {
         Arc::clone(&self.other)
     }
 
-    pub(crate) fn register(&self, registry: &mut Registry) {
+    pub(crate) fn register(&self, registry: &mut MetricRegistry) {
         let registry = registry.sub_registry_with_prefix("portcullis");
         registry.register("verdicts", "Verdicts about flows and requests", self.verdicts.clone());
         registry.register("verdict_seconds", "Time to judge one request", self.verdict_seconds.clone());
@@ -266,11 +285,9 @@ impl Metrics {
             "Ports of upstream legs that were taken, so that another was tried",
             self.leg_retries.clone(),
         );
-        registry.register(
-            "dns_answers",
-            "Answers of servers to DNS queries that were allowed, by response code",
-            self.dns_answers.clone(),
-        );
+        for answers in &self.answers {
+            registry.register(format!("{}_answers", answers.protocol), answers.statuses.help, answers.family.clone());
+        }
         registry.register(
             "datagrams_lost",
             "Datagrams that went neither to the server nor to the client, but for those that policy denied",

@@ -18,7 +18,8 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use prometheus_client::registry::Registry;
+use portcullis_codecs::{PROTOCOLS, Registry};
+use prometheus_client::registry::Registry as MetricRegistry;
 
 pub use self::{
     event::{Event, Party, Reply},
@@ -39,11 +40,13 @@ pub struct TelemetryOptions {
     /// Most pairs of policy and rule that have a metric series of their own, for the life of the process; further ones
     /// share one that reads `other`.
     pub policy_labels: usize,
+    /// Protocols whose answers are counted.
+    pub protocols: Registry,
 }
 
 impl Default for TelemetryOptions {
     fn default() -> Self {
-        Self { records: Records::Off, denied_only: false, policy_labels: 1000 }
+        Self { records: Records::Off, denied_only: false, policy_labels: 1000, protocols: PROTOCOLS }
     }
 }
 
@@ -65,6 +68,7 @@ pub struct Telemetry {
     pub(crate) watchers: Arc<Watchers>,
     records: Option<Writer>,
     denied_only: bool,
+    pub(crate) protocols: Registry,
     allowed: AtomicU64,
     denied: AtomicU64,
 }
@@ -75,20 +79,21 @@ impl Telemetry {
     /// # Errors
     /// The file of the access records cannot be opened, or there is no thread to be had.
     pub fn new(options: &TelemetryOptions) -> io::Result<Self> {
-        let metrics = Metrics::new(options.policy_labels);
+        let metrics = Metrics::new(options.policy_labels, options.protocols);
         let records = Writer::start(&options.records, metrics.lost_records.clone())?;
         Ok(Self {
             metrics,
             watchers: Arc::default(),
             records,
             denied_only: options.denied_only,
+            protocols: options.protocols,
             allowed: AtomicU64::new(0),
             denied: AtomicU64::new(0),
         })
     }
 
     /// Registers all metrics; their names begin with `portcullis_`.
-    pub fn register(&self, registry: &mut Registry) {
+    pub fn register(&self, registry: &mut MetricRegistry) {
         self.metrics.register(registry);
     }
 

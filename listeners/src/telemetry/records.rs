@@ -12,9 +12,9 @@ use std::{
     time::Duration,
 };
 
-use portcullis_codecs::dns::rcode;
+use portcullis_codecs::fact::Facts;
 use prometheus_client::metrics::counter::Counter;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::telemetry::{
     event::{Event, Party, Reply},
@@ -41,10 +41,10 @@ pub enum Records {
 pub(crate) struct Record {
     pub(crate) event: Arc<Event>,
     /// The protocol's number of the answer; `None` if none came.
-    pub(crate) status: Option<u16>,
-    /// The status of the call that the answer carries, if it carries one.
-    pub(crate) grpc_status: Option<u32>,
-    /// The answer, if a DNS server gave one.
+    pub(crate) status: Option<i32>,
+    /// What else the answer says.
+    pub(crate) facts: Facts,
+    /// The answer, if it teaches names.
     pub(crate) reply: Option<Reply>,
     /// From the verdict to the beginning of the answer (to its end where it carries the status of a call), or to the end
     /// of the flow.
@@ -153,9 +153,9 @@ struct Line<'a> {
     #[serde(skip_serializing_if = "serde_json::Map::is_empty")]
     request: serde_json::Map<String, serde_json::Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    status: Option<u16>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    grpc_status: Option<u32>,
+    status: Option<i32>,
+    #[serde(flatten)]
+    facts: Named<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     answer: Option<Answer>,
     duration_us: u64,
@@ -183,7 +183,8 @@ struct Miss<'a> {
 
 #[derive(Serialize)]
 struct Answer {
-    rcode: String,
+    #[serde(flatten)]
+    status: Named<String>,
     addresses: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     more: Option<usize>,
@@ -196,12 +197,21 @@ struct Answer {
 impl From<&Reply> for Answer {
     fn from(reply: &Reply) -> Self {
         Self {
-            rcode: rcode::shown(reply.rcode),
+            status: Named(vec![(reply.status_name, reply.shown.clone().into_owned())]),
             addresses: reply.addresses.iter().map(ToString::to_string).collect(),
             more: (reply.more > 0).then_some(reply.more),
             held_us: reply.held.map(micros),
             replaced: (!reply.passed).then_some(true),
         }
+    }
+}
+
+/// Values under the names that a protocol has for them.
+struct Named<T>(Vec<(&'static str, T)>);
+
+impl<T: Serialize> Serialize for Named<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
     }
 }
 
@@ -251,7 +261,7 @@ fn line(record: &Record, mut out: impl Write) -> io::Result<()> {
         rejected_headers: &event.rejected_headers,
         request,
         status: record.status,
-        grpc_status: record.grpc_status,
+        facts: Named(record.facts.iter().map(|fact| (fact.name, fact.value)).collect()),
         answer: record.reply.as_ref().map(Answer::from),
         duration_us: micros(record.duration),
         bytes_received: record.received,

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use portcullis_codecs::fact::Facts;
 use portcullis_rules::{
     snapshot::{Access, Flow, FlowKey, Snapshot},
     verdict::{Layer, Reason},
@@ -88,7 +89,7 @@ impl Telemetry {
         self.record(Record {
             event,
             status: None,
-            grpc_status: None,
+            facts: Facts::NONE,
             reply: None,
             duration: Duration::ZERO,
             received: 0,

@@ -94,8 +94,8 @@ fn an_answer_is_told_with_its_code_what_it_teaches_and_how_long_it_was_held() {
             })
             .collect();
         let known = [0, 1, 2, 3].map(|place: usize| {
-            let Reply { rcode, addresses, more, held, passed } = &told[place];
-            (*rcode, addresses.len(), *more, held.is_some(), *passed)
+            let Reply { status, addresses, more, held, passed, .. } = &told[place];
+            (*status, addresses.len(), *more, held.is_some(), *passed)
         });
         assert_eq!(
             known,

@@ -195,7 +195,7 @@ fn answers_of_dns_are_counted_by_their_code_and_every_code_of_a_header_is_there_
     let telemetry = Arc::new(Telemetry::new(&TelemetryOptions::default()).unwrap());
     let exit = Exit::new(&telemetry);
     for rcode in [0, 3, 3, 15, 16, 24, 4_095] {
-        exit.dns_answer(rcode);
+        exit.answered("dns", rcode);
     }
     let mut registry = Registry::default();
     telemetry.register(&mut registry);

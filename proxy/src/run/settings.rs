@@ -151,6 +151,7 @@ fn http2(limits: &portcullis_config::settings::Http2Limits) -> Http2Limits {
 #[must_use]
 pub fn telemetry(settings: &Settings) -> TelemetryOptions {
     TelemetryOptions {
+        protocols: portcullis_codecs::PROTOCOLS,
         records: match &settings.records.to {
             RecordsTo::None => Records::Off,
             RecordsTo::Stdout => Records::Stdout,

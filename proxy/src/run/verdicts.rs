@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use portcullis_codecs::dns::rcode;
 use portcullis_config::{Verdicts, proto};
 use portcullis_listeners::telemetry::{Event, Party, Reply, Watcher};
 use portcullis_rules::world::Direction;
@@ -93,7 +92,7 @@ fn query(event: &Event) -> proto::DnsQuery {
 
 fn answer(reply: &Reply) -> proto::DnsAnswer {
     proto::DnsAnswer {
-        rcode: rcode::shown(reply.rcode),
+        rcode: reply.shown.clone().into_owned(),
         addresses: reply.addresses.iter().map(ToString::to_string).collect(),
         more: u32::try_from(reply.more).unwrap_or(u32::MAX),
         held_us: reply.held.map(|held| u64::try_from(held.as_micros()).unwrap_or(u64::MAX)),

@@ -30,7 +30,8 @@ pub use self::{
 use crate::protocol::{Live, Protocol};
 
 /// The protocol.
-pub static PROTOCOL: Protocol = Protocol { schema: &SCHEMA, live: Some(Live { relay, session: Some(session) }) };
+pub static PROTOCOL: Protocol =
+    Protocol { schema: &SCHEMA, live: Some(Live { relay, session: Some(session) }), statuses: Some(rcode::STATUSES) };
 
 /// What DNS publishes to the rules (cilium pkg/policy/api/fqdn.go, pkg/fqdn/dnsproxy). `matchName` and `matchPattern` look
 /// at the queried name in lower case with its final dot; a rule with both takes what either takes. `qtype` is ours: the

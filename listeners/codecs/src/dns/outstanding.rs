@@ -13,6 +13,7 @@ use super::{
     wire::Question,
 };
 use crate::{
+    fact::Facts,
     lesson::Lesson,
     relay::{Answer, Checker, Decision, Side},
 };
@@ -102,7 +103,7 @@ impl Outstanding {
             if let Some(lesson) = &lesson {
                 checker.taught(lesson);
             }
-            checker.answered(Answer { exchange: due.exchange, status: Some(rcode), grpc_status: None });
+            checker.answered(Answer { exchange: due.exchange, status: Some(rcode.into()), facts: Facts::NONE });
         }
         Ok(lesson)
     }
@@ -116,7 +117,7 @@ impl Outstanding {
     pub(super) fn expire(&mut self, before: u64, checker: &mut dyn Checker) -> usize {
         let mut expired = 0;
         while let Some(due) = self.due.pop_front_if(|due| due.since < before) {
-            checker.answered(Answer { exchange: due.exchange, status: None, grpc_status: None });
+            checker.answered(Answer { exchange: due.exchange, status: None, facts: Facts::NONE });
             expired += 1;
         }
         expired

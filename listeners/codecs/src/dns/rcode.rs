@@ -1,5 +1,7 @@
 //! Response codes (RFC 1035 §4.1.1, in the names of RFC 6895 §2.3; IANA, "DNS RCODEs").
 
+use crate::protocol::Statuses;
+
 pub(super) const NO_ERROR: u16 = 0;
 pub(super) const FORM_ERR: u16 = 1;
 pub(super) const SERV_FAIL: u16 = 2;
@@ -28,15 +30,17 @@ pub const WORDS: [&str; 12] = [
 /// between them are those of TSIG and TKEY records, which are not about an answer.
 pub const EXTENDED: [(u16, &str); 2] = [(16, "BADVERS"), (23, "BADCOOKIE")];
 
+/// The codes of answers, for people.
+pub(super) const STATUSES: Statuses = Statuses {
+    name: "rcode",
+    help: "Answers of servers to DNS queries that were allowed, by response code",
+    common: WORDS.len(),
+    word: |status| u16::try_from(status).ok().and_then(word),
+    prefix: "RCODE",
+};
+
 /// The word of a code, if it is assigned to answers.
-#[must_use]
-pub fn word(code: u16) -> Option<&'static str> {
+fn word(code: u16) -> Option<&'static str> {
     let extended = || EXTENDED.iter().find(|(extended, _)| *extended == code).map(|(_, word)| *word);
     WORDS.get(usize::from(code)).copied().or_else(extended)
-}
-
-/// A code as it is shown: its word, or `RCODE` and its number.
-#[must_use]
-pub fn shown(code: u16) -> String {
-    word(code).map_or_else(|| format!("RCODE{code}"), ToOwned::to_owned)
 }

@@ -5,6 +5,8 @@ use portcullis_rules::{
     schema::{FieldIndex, Shorthand, ShorthandEntry},
 };
 
+use crate::fact::Facts;
+
 /// Service and method of a call, for `method` and `path`: `POST`, and `/package.Service/Method` (gRPC over HTTP/2,
 /// "Requests"). Not Cilium's.
 pub(super) const SHORTHAND: Shorthand = Shorthand {
@@ -42,6 +44,11 @@ pub(super) const SHORTHAND: Shorthand = Shorthand {
 fn is_identifier(text: &str) -> bool {
     let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     text.bytes().all(is_word) && text.bytes().next().is_some_and(|first| !first.is_ascii_digit())
+}
+
+/// What an answer says of the status of a call, as records have it.
+pub(crate) fn facts(status: Option<u32>) -> Facts {
+    status.map_or(Facts::NONE, |status| Facts::NONE.with("grpc_status", status.into()))
 }
 
 /// How a call is carried, by the content type of its request.

@@ -19,7 +19,7 @@ use portcullis_rules::{
 use crate::protocol::{Live, Protocol};
 
 /// The protocol.
-pub static PROTOCOL: Protocol = Protocol { schema: &SCHEMA, live: Some(Live { relay, session: None }) };
+pub static PROTOCOL: Protocol = Protocol { schema: &SCHEMA, live: Some(Live { relay, session: None }), statuses: None };
 
 /// What HTTP publishes to the rules, with Cilium's meaning (cilium pkg/policy/api/http.go,
 /// pkg/envoy/policy/envoy_l7_rules_translator.go):

@@ -7,7 +7,10 @@ use super::{
     violation::{Code, Offended, Violation},
     way::Stage,
 };
-use crate::relay::{Answer, Side};
+use crate::{
+    fact::Facts,
+    relay::{Answer, Side},
+};
 
 impl Http2 {
     /// The connection cannot go on. Its offender is told why, as far as something can be said.
@@ -61,6 +64,6 @@ impl Http2 {
 pub(super) fn give_up(stream: &Stream, turn: &mut Turn<'_>) {
     if !stream.told {
         let Stream { exchange, status, .. } = *stream;
-        turn.checker.answered(Answer { exchange, status, grpc_status: None });
+        turn.checker.answered(Answer { exchange, status: status.map(i32::from), facts: Facts::NONE });
     }
 }

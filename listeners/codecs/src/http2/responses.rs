@@ -13,7 +13,10 @@ use super::{
     turn::Turn,
     violation::Violation,
 };
-use crate::relay::{Answer, Side};
+use crate::{
+    http::grpc,
+    relay::{Answer, Side},
+};
 
 impl Http2 {
     /// A response that is malformed ends its stream (RFC 9113 §8.1.1).
@@ -64,8 +67,8 @@ impl Http2 {
         // The status of a call comes at its end.
         if !head.grpc || block.end_stream {
             stream.told = true;
-            let Head { status, grpc_status, .. } = head;
-            turn.checker.answered(Answer { exchange: stream.exchange, status: Some(status), grpc_status });
+            let (status, facts) = (Some(head.status.into()), grpc::facts(head.grpc_status));
+            turn.checker.answered(Answer { exchange: stream.exchange, status, facts });
         }
         Ok(())
     }
@@ -75,8 +78,8 @@ impl Http2 {
         stream.halves[Side::Upstream as usize].trailers(block.end_stream)?;
         check_trailers(block.fields.iter())?;
         if !std::mem::replace(&mut stream.told, true) {
-            let grpc_status = grpc_status(block.fields.iter());
-            turn.checker.answered(Answer { exchange: stream.exchange, status: stream.status, grpc_status });
+            let facts = grpc::facts(grpc_status(block.fields.iter()));
+            turn.checker.answered(Answer { exchange: stream.exchange, status: stream.status.map(i32::from), facts });
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 use portcullis_codecs::{
     datagram::{AnswerStep, QueryStep, Session},
     dns,
+    fact::Facts,
     relay::{Answer, Decision, Limits, Side},
 };
 
@@ -40,7 +41,7 @@ fn allowed() -> Flow {
 }
 
 fn status(exchange: u32, status: u16) -> Answer {
-    Answer { exchange, status: Some(status), grpc_status: None }
+    Answer { exchange, status: Some(status.into()), facts: Facts::NONE }
 }
 
 #[test]
@@ -119,7 +120,7 @@ fn at_the_limit_a_query_fails_and_old_ones_are_forgotten_by_their_time() {
     assert_eq!(flow.recorder.offences, [(Side::Downstream, "outstanding")]);
     assert_eq!(flow.session.expire(12, &mut flow.recorder), 2);
     assert_eq!(flow.session.oldest(), Some(12));
-    let lost = |exchange| Answer { exchange, status: None, grpc_status: None };
+    let lost = |exchange| Answer { exchange, status: None, facts: Facts::NONE };
     assert_eq!(flow.recorder.answered, [lost(0), lost(1)]);
     assert_eq!(flow.answer(&Message::answer(0, "a.test", A)), AnswerStep::Drop("unasked"));
     assert_eq!(flow.answer(&Message::answer(2, "a.test", A)), AnswerStep::Forward);

@@ -2,6 +2,7 @@
 
 use portcullis_codecs::{
     dns,
+    fact::Facts,
     relay::{Answer, Close, Decision, Limits, Side},
 };
 use portcullis_rules::{request::FieldValue, schema::FieldIndex};
@@ -41,7 +42,7 @@ fn said(id: u16, name: &str, rcode: u16) -> Vec<u8> {
 }
 
 fn status(exchange: u32) -> Answer {
-    Answer { exchange, status: Some(0), grpc_status: None }
+    Answer { exchange, status: Some(0), facts: Facts::NONE }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What is allowed goes on: requests and answers, their bodies and trailers, and all that is said around them.
 
 use portcullis_codecs::{
+    fact::Facts,
     http2::{
         Code,
         hpack::{Decoder, Encoder, Field, FieldList, Limits as BlockLimits, Representation},
@@ -128,7 +129,10 @@ fn a_call_of_grpc_is_told_with_its_own_status_when_it_ends() {
         ("te", "trailers"),
     ];
     let grpc = [(":status", "200"), ("content-type", "application/grpc+proto")];
-    let told = |exchange, grpc_status| Answer { exchange, status: Some(200), grpc_status };
+    let told = |exchange, grpc_status: Option<i64>| {
+        let facts = grpc_status.map_or(Facts::NONE, |status| Facts::NONE.with("grpc_status", status));
+        Answer { exchange, status: Some(200), facts }
+    };
     begun("unary, streaming and trailers only")
         .reaches_server(cat(&[headers(1, &call), data(1, END_STREAM, "in"), headers(3, &call), headers(5, &call)]))
         .judged(&["POST /shop.Cart/Add h"; 3])
@@ -252,7 +256,7 @@ fn a_stream_that_is_given_up_takes_what_is_still_on_its_way_along() {
     begun("by the client")
         .reaches_server(cat(&[headers(1, &POST), headers(3, &POST)]))
         .reaches_server(reset(1, Code::Cancel))
-        .answers(&[Answer { exchange: 1, status: None, grpc_status: None }])
+        .answers(&[Answer { exchange: 1, status: None, facts: Facts::NONE }])
         .server(cat(&[window_update(1, 10), reset(1, Code::Cancel)]))
         .reaches_client(headers(1, &OK))
         .server(data(1, 0, vec![b'x'; 5000]))
@@ -262,7 +266,7 @@ fn a_stream_that_is_given_up_takes_what_is_still_on_its_way_along() {
     begun("by the server")
         .reaches_server(cat(&[headers(1, &POST), headers(3, &POST)]))
         .reaches_client(reset(1, Code::RefusedStream))
-        .answers(&[Answer { exchange: 1, status: None, grpc_status: None }])
+        .answers(&[Answer { exchange: 1, status: None, facts: Facts::NONE }])
         .client(cat(&[window_update(1, 10), last_headers(1, &[("x", "y")]), reset(1, Code::Cancel)]))
         .client(data(1, END_STREAM, vec![b'x'; 5000]))
         .client_sees(window_update(0, 5000))
@@ -283,7 +287,7 @@ fn what_the_server_does_not_deal_with_any_more_is_dropped() {
     begun("streams above it are over")
         .reaches_server(headers(3, &POST))
         .reaches_client(go_away(1, Code::NoError))
-        .answers(&[Answer { exchange: 3, status: None, grpc_status: None }])
+        .answers(&[Answer { exchange: 3, status: None, facts: Facts::NONE }])
         .client(cat(&[data(3, 0, "x"), headers(5, &DENIED), data(5, END_STREAM, "x")]))
         .judged(&["POST /a h"])
         .server_ends()

@@ -1,6 +1,7 @@
 //! Frames as a client and a server write them.
 
 use portcullis_codecs::{
+    fact::Facts,
     http2::{Code, hpack::Stateless},
     relay::Answer,
 };
@@ -118,5 +119,5 @@ pub(crate) fn begin(play: Play) -> Play {
 
 /// The answer to the request of a stream.
 pub(crate) fn answer(stream: u32, status: u16) -> Answer {
-    Answer { exchange: stream, status: Some(status), grpc_status: None }
+    Answer { exchange: stream, status: Some(status.into()), facts: Facts::NONE }
 }

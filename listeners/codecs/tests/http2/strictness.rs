@@ -1,6 +1,7 @@
 //! What is malformed costs its stream where it can: the others, and the connection, go on.
 
 use portcullis_codecs::{
+    fact::Facts,
     http2::Code,
     relay::{Answer, Close},
 };
@@ -29,7 +30,7 @@ fn a_malformed_response_ends_its_stream_alone() {
         .reaches_server(data(3, END_STREAM, "on"))
         .reaches_client(data(3, 0, "body"))
         .reaches_client(last_headers(3, &[("x-sum", "1")]))
-        .answers(&[Answer { exchange: 1, status: None, grpc_status: None }, answer(3, 200)])
+        .answers(&[Answer { exchange: 1, status: None, facts: Facts::NONE }, answer(3, 200)])
         .run();
     two("its trailers")
         .reaches_client(headers(1, &OK))

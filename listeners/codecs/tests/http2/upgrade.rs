@@ -1,6 +1,7 @@
 //! HTTP/1 that goes on in HTTP/2 (RFC 7540 §3.2), judged all the way.
 
 use portcullis_codecs::{
+    fact::Facts,
     http2::Code,
     relay::{Answer, Close},
 };
@@ -21,7 +22,7 @@ fn offered(name: &'static str) -> Play {
 
 #[test]
 fn a_server_that_takes_an_offer_up_answers_in_stream_1_and_all_others_are_judged() {
-    let first = Answer { exchange: 0, status: Some(200), grpc_status: None };
+    let first = Answer { exchange: 0, status: Some(200), facts: Facts::NONE };
     offered("Java and a server that follows")
         .judged(&["GET /first h"])
         .server(cat(&[SWITCHING.into(), settings(&[(0x3, 50)]), headers(1, &OK)]))
