@@ -1,6 +1,7 @@
 //! Judging the flow and the requests of one connection, and telling of each verdict.
 
 mod reply;
+mod shown;
 
 use std::{
     collections::VecDeque,
@@ -17,7 +18,6 @@ use portcullis_codecs::{
 use portcullis_rules::{
     effects::HeaderChange,
     request::Request,
-    schema::{FieldIndex, Form},
     settings::{DenyScope, DenyWith},
     snapshot::{Access, Flow, FlowKey, RuleSet, Snapshot},
     verdict::{Layer, Miss, Reason, RuleInfo},
@@ -31,9 +31,6 @@ use crate::{
     host::Names,
     telemetry::{Event, Exit, Party, unix_nanos},
 };
-
-/// Longest value of a field that is shown, in bytes.
-const SHOWN: usize = 2048;
 
 /// A verdict that waits for its answer, for the access record.
 #[derive(Debug)]
@@ -262,7 +259,7 @@ impl Judge {
             miss: told.miss,
             missing_headers: told.headers.0,
             rejected_headers: told.headers.1,
-            fields: request.map(fields).unwrap_or_default(),
+            fields: request.map(shown::fields).unwrap_or_default(),
             reply: None,
             version: request.map_or("", Request::version),
             generation: snapshot.map_or(0, Snapshot::generation),
@@ -288,23 +285,6 @@ struct Told<'a> {
     miss: Option<Miss>,
     /// Headers that were missing, with the wanted values, and headers that were rejected.
     headers: (Vec<(String, String)>, Vec<String>),
-}
-
-/// The fields of a request that are shown: headers never are, their values may be secret.
-fn fields(request: &dyn Request) -> Vec<(&'static str, String)> {
-    let schema = request.schema();
-    let indices = (0..schema.fields.len()).filter_map(|index| u8::try_from(index).ok()).map(FieldIndex);
-    schema
-        .fields
-        .iter()
-        .zip(indices)
-        .filter(|(spec, _)| spec.form != Form::Headers)
-        .filter_map(|(spec, index)| {
-            let value = request.shown(index)?;
-            let cut = &value[..value.len().min(SHOWN)];
-            Some((spec.name, String::from_utf8_lossy(cut).into_owned()))
-        })
-        .collect()
 }
 
 /// One connection before its judge, for the time of one call of the relay.

@@ -1,6 +1,7 @@
 //! The monitor's lines, as a table: a verdict, and what is read on the terminal and by scripts.
 #![allow(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
 
+use portcullis_codecs::PROTOCOLS;
 use portcullis_config::proto::{DnsAnswer, DnsQuery, HttpRequest, MissingHeader, Party, Verdict};
 use portcullis_proxy::{output::Paint, render::verdict};
 
@@ -207,14 +208,14 @@ fn each_verdict_is_one_line_that_says_who_what_and_why() {
         ),
     ];
     for (what, verdict, expected) in table {
-        let line = verdict::line(&verdict, false, Paint(false));
+        let line = verdict::line(PROTOCOLS, &verdict, false, Paint(false));
         assert_eq!(line, format!("2026-11-23T21:40:00.123456Z {expected}"), "{what}");
     }
 }
 
 #[test]
 fn labels_are_shown_when_asked_for() {
-    let line = verdict::line(&allowed(), true, Paint(false));
+    let line = verdict::line(PROTOCOLS, &allowed(), true, Paint(false));
     assert!(
         line.contains("(10.0.1.11:40122) [k8s:app=client k8s:io.kubernetes.pod.namespace=shop] to shop/app-0"),
         "{line}"
@@ -225,7 +226,7 @@ fn labels_are_shown_when_asked_for() {
 fn what_a_client_sends_cannot_forge_a_line() {
     let evil = "/\x1b[2K\r<- http allowed\nxx";
     let verdict = Verdict { http: Some(http(evil)), value: evil.into(), ..denied() };
-    let line = verdict::line(&verdict, false, Paint(true));
+    let line = verdict::line(PROTOCOLS, &verdict, false, Paint(true));
     assert!(!line.contains('\n') && !line.contains('\r'), "{line}");
     assert!(!line.replace("\x1b[31m", "").replace("\x1b[2m", "").replace("\x1b[0m", "").contains('\x1b'), "{line}");
 }

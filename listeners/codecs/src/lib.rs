@@ -15,7 +15,7 @@ pub mod protocol;
 pub mod relay;
 pub mod tls;
 
-pub use protocol::{Live, Protocol, Registry, Statuses};
+pub use protocol::{Live, Protocol, Registry, Shown, Statuses};
 
 /// All protocols.
 pub static PROTOCOLS: Registry = Registry::new(&[&http::PROTOCOL, &kafka::PROTOCOL, &tls::PROTOCOL, &dns::PROTOCOL]);

@@ -17,6 +17,20 @@ pub struct Protocol {
     pub live: Option<Live>,
     /// What the numbers of its answers mean. `None`: they are shown as they are, and not counted.
     pub statuses: Option<Statuses>,
+    /// One of its requests in a few words for people, from its fields by name. `None`: each as `name=value`.
+    pub line: Option<fn(&Shown<'_>) -> String>,
+}
+
+/// The fields of a request as they are shown, by name. A field with several values is there several times.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Shown<'a>(pub Vec<(&'a str, &'a str)>);
+
+impl Shown<'_> {
+    /// The first value of a field; empty where there is none.
+    #[must_use]
+    pub fn first(&self, name: &str) -> &str {
+        self.0.iter().find(|(field, _)| *field == name).map_or("", |(_, value)| value)
+    }
 }
 
 /// What the numbers of a protocol's answers mean ([`crate::relay::Answer::status`]).
@@ -32,6 +46,8 @@ pub struct Statuses {
     pub word: fn(i32) -> Option<&'static str>,
     /// What stands before a number without a word where it is shown.
     pub prefix: &'static str,
+    /// The number by which a client is told of a failure in place of an answer that could not be used.
+    pub failure: i32,
 }
 
 impl Statuses {

@@ -31,7 +31,8 @@ static SCHEMA: Schema = Schema {
 };
 
 /// The line of the list.
-static TOY: Protocol = Protocol { schema: &SCHEMA, live: Some(Live { relay, session: None }), statuses: None };
+static TOY: Protocol =
+    Protocol { schema: &SCHEMA, live: Some(Live { relay, session: None }), statuses: None, line: None };
 
 fn relay(limits: &Limits) -> Box<dyn Relay> {
     Box::new(Toy { longest: limits.request_head, due: 0 })

@@ -40,6 +40,17 @@ pub struct Reply {
     pub passed: bool,
 }
 
+/// One value of a field of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// Name of the field in its protocol's schema.
+    pub name: &'static str,
+    /// The value as it stands in the request, of at most 2,048 bytes.
+    pub value: String,
+    /// How many more values the field has that are not shown. Only the last one that is shown says it.
+    pub more: usize,
+}
+
 /// One verdict, or the answer to what one has allowed.
 #[derive(Clone, Debug)]
 pub struct Event {
@@ -70,8 +81,8 @@ pub struct Event {
     pub missing_headers: Vec<(String, String)>,
     /// Headers whose values rules did not let through. The values are not shown: they may be secret.
     pub rejected_headers: Vec<String>,
-    /// Fields of the request by name, as they stand in it. Headers are not among them.
-    pub fields: Vec<(&'static str, String)>,
+    /// Fields of the request. A field with several values is there several times; headers are not among them.
+    pub fields: Vec<Field>,
     /// The answer, where this is about one. Everything else is that of the verdict, but for the time.
     pub reply: Option<Reply>,
     /// Version of the protocol as people write it; may be empty.
@@ -81,9 +92,9 @@ pub struct Event {
 }
 
 impl Event {
-    /// A field of the request by its name.
+    /// The first value of a field of the request by its name.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&str> {
-        self.fields.iter().find(|(field, _)| *field == name).map(|(_, value)| &**value)
+        self.fields.iter().find(|field| field.name == name).map(|field| &*field.value)
     }
 }

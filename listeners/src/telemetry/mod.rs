@@ -22,7 +22,7 @@ use portcullis_codecs::{PROTOCOLS, Registry};
 use prometheus_client::registry::Registry as MetricRegistry;
 
 pub use self::{
-    event::{Event, Party, Reply},
+    event::{Event, Field, Party, Reply},
     records::Records,
     refusals::KernelRefusal,
     watch::Watcher,

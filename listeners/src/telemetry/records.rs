@@ -15,6 +15,7 @@ use std::{
 use portcullis_codecs::fact::Facts;
 use prometheus_client::metrics::counter::Counter;
 use serde::{Serialize, Serializer};
+use serde_json::{Map, Value};
 
 use crate::telemetry::{
     event::{Event, Party, Reply},
@@ -150,8 +151,8 @@ struct Line<'a> {
     missing_headers: Vec<Missing<'a>>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     rejected_headers: &'a [String],
-    #[serde(skip_serializing_if = "serde_json::Map::is_empty")]
-    request: serde_json::Map<String, serde_json::Value>,
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    request: Map<String, Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<i32>,
     #[serde(flatten)]
@@ -237,13 +238,32 @@ impl<'a> From<&'a Party> for Peer<'a> {
     }
 }
 
-fn line(record: &Record, mut out: impl Write) -> io::Result<()> {
-    let event = &*record.event;
-    let mut request: serde_json::Map<String, serde_json::Value> =
-        event.fields.iter().map(|(name, value)| ((*name).to_owned(), value.as_str().into())).collect();
+/// The fields of the request: a text each, or a list where one has several values, which then may have more than are shown.
+fn request(event: &Event) -> Map<String, Value> {
+    let mut request = Map::new();
+    let mut more = Map::new();
+    for field in &event.fields {
+        match request.get_mut(field.name) {
+            None => drop(request.insert(field.name.to_owned(), field.value.as_str().into())),
+            Some(Value::Array(values)) => values.push(field.value.as_str().into()),
+            Some(first) => *first = Value::Array(vec![first.take(), field.value.as_str().into()]),
+        }
+        if field.more > 0 {
+            more.insert(field.name.to_owned(), field.more.into());
+        }
+    }
+    if !more.is_empty() {
+        request.insert("more".to_owned(), more.into());
+    }
     if !event.version.is_empty() {
         request.insert("version".to_owned(), event.version.into());
     }
+    request
+}
+
+fn line(record: &Record, mut out: impl Write) -> io::Result<()> {
+    let event = &*record.event;
+    let request = request(event);
     let miss = event.miss.as_ref();
     let line = Line {
         time: rfc3339(event.time),

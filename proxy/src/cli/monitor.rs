@@ -2,6 +2,7 @@
 
 use std::{future::pending, io};
 
+use portcullis_codecs::PROTOCOLS;
 use portcullis_config::proto::{Verdict, WatchRequest};
 use tokio::time::{Instant, sleep_until};
 
@@ -71,7 +72,7 @@ fn print(verdict: &Verdict, labels: bool, format: Format, output: &mut Output) -
             if let Some(lost) = verdict::lost(verdict, output.paint) {
                 output.line(lost)?;
             }
-            output.line(verdict::line(verdict, labels, output.paint))
+            output.line(verdict::line(PROTOCOLS, verdict, labels, output.paint))
         }
         Format::Json => output.line(serde_json::to_string(&verdict::Json::from(verdict)).map_err(Failure::internal)?),
         Format::Yaml => {

@@ -1,6 +1,7 @@
 //! How things are shown to people and to scripts.
 
 pub mod names;
+mod request;
 pub mod resources;
 pub mod status;
 pub mod table;

@@ -5,17 +5,19 @@
 
 use std::fmt::Write as _;
 
+use portcullis_codecs::Registry;
 use portcullis_config::proto;
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use crate::{
     output::{Paint, Style, plain, quoted},
-    render::time::rfc3339,
+    render::{request, time::rfc3339},
 };
 
-/// The line for people.
+/// The line for people. `protocols` know how their requests read.
 #[must_use]
-pub fn line(verdict: &proto::Verdict, labels: bool, paint: Paint) -> String {
+pub fn line(protocols: Registry, verdict: &proto::Verdict, labels: bool, paint: Paint) -> String {
     let denied = verdict.verdict != "allow";
     let arrow = match (denied, verdict.direction.as_str()) {
         (true, _) => paint.style(Style::Bad, "xx"),
@@ -29,12 +31,13 @@ pub fn line(verdict: &proto::Verdict, labels: bool, paint: Paint) -> String {
     party(&mut line, verdict.destination.as_ref(), labels);
     // Writing to a String cannot fail.
     let _ = write!(line, ", {}: ", plain(&verdict.direction));
-    if let Some((dns, answer)) = verdict.dns.as_ref().and_then(|dns| Some((dns, dns.answer.as_ref()?))) {
-        answered(&mut line, dns, answer);
+    let asked = plain(&request::line(verdict, protocols));
+    if let Some(answer) = request::answer(verdict) {
+        answered(&mut line, &asked, &answer, &request::failure(verdict, protocols));
     } else if denied {
-        denial(&mut line, verdict, paint)
+        denial(&mut line, verdict, &asked, paint)
     } else {
-        allowance(&mut line, verdict, paint)
+        allowance(&mut line, verdict, &asked, paint)
     }
     headers(&mut line, verdict);
     line
@@ -68,9 +71,9 @@ fn socket(party: &proto::Party) -> String {
     }
 }
 
-fn allowance(line: &mut String, verdict: &proto::Verdict, paint: Paint) {
+fn allowance(line: &mut String, verdict: &proto::Verdict, asked: &str, paint: Paint) {
     let _ = write!(line, "{}", paint.style(Style::Good, "allowed"));
-    request(line, verdict);
+    said(line, asked);
     if verdict.policy.is_empty() {
         let _ = write!(line, ", {}", plain(&verdict.reason));
     } else {
@@ -79,8 +82,10 @@ fn allowance(line: &mut String, verdict: &proto::Verdict, paint: Paint) {
     }
 }
 
-fn answered(line: &mut String, dns: &proto::DnsQuery, answer: &proto::DnsAnswer) {
-    let _ = write!(line, "answered {} {} {}", plain(&dns.r#type), plain(&dns.name), plain(&answer.rcode));
+fn answered(line: &mut String, asked: &str, answer: &proto::Answer, failure: &str) {
+    line.push_str("answered");
+    said(line, asked);
+    let _ = write!(line, " {}", plain(&answer.status));
     for address in &answer.addresses {
         let _ = write!(line, " {}", plain(address));
     }
@@ -91,14 +96,14 @@ fn answered(line: &mut String, dns: &proto::DnsQuery, answer: &proto::DnsAnswer)
         let _ = write!(line, ", held {}.{:03} ms", held / 1_000, held % 1_000);
     }
     if answer.replaced {
-        line.push_str(", replaced by SERVFAIL: what it teaches was not in force in time");
+        let _ = write!(line, ", replaced by {failure}: what it teaches was not in force in time");
     }
 }
 
-fn denial(line: &mut String, verdict: &proto::Verdict, paint: Paint) {
+fn denial(line: &mut String, verdict: &proto::Verdict, asked: &str, paint: Paint) {
     let words = format!("Policy denied ({})", plain(&verdict.layer));
     let _ = write!(line, "{}", paint.style(Style::Bad, &words));
-    request(line, verdict);
+    said(line, asked);
     let _ = write!(line, ", {}", plain(&verdict.reason));
     if !verdict.predicate.is_empty() {
         let _ = write!(line, ": {} ", plain(&verdict.predicate));
@@ -114,16 +119,10 @@ fn denial(line: &mut String, verdict: &proto::Verdict, paint: Paint) {
     }
 }
 
-fn request(line: &mut String, verdict: &proto::Verdict) {
-    if let Some(dns) = &verdict.dns {
-        let _ = write!(line, " {} {}", plain(&dns.r#type), plain(&dns.name));
+fn said(line: &mut String, asked: &str) {
+    if !asked.is_empty() {
+        let _ = write!(line, " {asked}");
     }
-    let Some(http) = &verdict.http else { return };
-    let _ = write!(line, " {} ", plain(&http.method));
-    if http.path.starts_with('/') && !http.host.is_empty() {
-        let _ = write!(line, "http://{}", plain(&http.host));
-    }
-    line.push_str(&plain(&http.path));
 }
 
 fn rule(line: &mut String, verdict: &proto::Verdict) {
@@ -163,6 +162,12 @@ pub struct Json<'a> {
     http: Option<Http<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     dns: Option<Dns<'a>>,
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    fields: Map<String, Value>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    version: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    answer: Option<Answer<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     missing_headers: Vec<Missing<'a>>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
@@ -228,6 +233,32 @@ impl<'a> From<&'a proto::DnsAnswer> for DnsAnswer<'a> {
 }
 
 #[derive(Debug, Serialize)]
+struct Answer<'a> {
+    status_name: &'a str,
+    status: &'a str,
+    addresses: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    more: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    held_us: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replaced: Option<bool>,
+}
+
+impl<'a> From<&'a proto::Answer> for Answer<'a> {
+    fn from(answer: &'a proto::Answer) -> Self {
+        Self {
+            status_name: &answer.status_name,
+            status: &answer.status,
+            addresses: &answer.addresses,
+            more: (answer.more > 0).then_some(answer.more),
+            held_us: answer.held_us,
+            replaced: answer.replaced.then_some(true),
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
 struct Http<'a> {
     method: &'a str,
     host: &'a str,
@@ -276,6 +307,9 @@ impl<'a> From<&'a proto::Verdict> for Json<'a> {
                 r#type: &dns.r#type,
                 answer: dns.answer.as_ref().map(Into::into),
             }),
+            fields: request::map(verdict),
+            version: &verdict.version,
+            answer: verdict.answer.as_ref().map(Into::into),
             missing_headers: verdict
                 .missing_headers
                 .iter()

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use portcullis_config::{Verdicts, proto};
-use portcullis_listeners::telemetry::{Event, Party, Reply, Watcher};
+use portcullis_listeners::telemetry::{Event, Field, Party, Reply, Watcher};
 use portcullis_rules::world::Direction;
 
 /// Verdicts that wait for one reader. One that is slower loses some, and is told how many.
@@ -64,6 +64,9 @@ pub fn verdict(event: &Event) -> proto::Verdict {
         value,
         http: (event.protocol == "http").then(|| request(event)),
         dns: (event.protocol == "dns").then(|| query(event)),
+        fields: event.fields.iter().map(field).collect(),
+        version: event.version.to_owned(),
+        answer: event.reply.as_ref().map(answer),
         lost: 0,
         revision: event.generation,
         missing_headers: event.missing_headers.iter().map(missing).collect(),
@@ -85,19 +88,31 @@ fn party(party: &Party) -> proto::Party {
     }
 }
 
-fn query(event: &Event) -> proto::DnsQuery {
-    let field = |name| event.field(name).unwrap_or_default().to_owned();
-    proto::DnsQuery { name: field("matchName"), r#type: field("qtype"), answer: event.reply.as_ref().map(answer) }
+fn field(field: &Field) -> proto::Field {
+    let more = u32::try_from(field.more).unwrap_or(u32::MAX);
+    proto::Field { name: field.name.to_owned(), value: field.value.clone(), more }
 }
 
-fn answer(reply: &Reply) -> proto::DnsAnswer {
-    proto::DnsAnswer {
-        rcode: reply.shown.clone().into_owned(),
+fn answer(reply: &Reply) -> proto::Answer {
+    proto::Answer {
+        status_name: reply.status_name.to_owned(),
+        status: reply.shown.clone().into_owned(),
         addresses: reply.addresses.iter().map(ToString::to_string).collect(),
         more: u32::try_from(reply.more).unwrap_or(u32::MAX),
         held_us: reply.held.map(|held| u64::try_from(held.as_micros()).unwrap_or(u64::MAX)),
         replaced: !reply.passed,
     }
+}
+
+// Two protocols have messages of their own in the API, from before there were fields.
+
+fn query(event: &Event) -> proto::DnsQuery {
+    let field = |name| event.field(name).unwrap_or_default().to_owned();
+    let told = |reply: &Reply| {
+        let proto::Answer { status, addresses, more, held_us, replaced, .. } = answer(reply);
+        proto::DnsAnswer { rcode: status, addresses, more, held_us, replaced }
+    };
+    proto::DnsQuery { name: field("matchName"), r#type: field("qtype"), answer: event.reply.as_ref().map(told) }
 }
 
 fn request(event: &Event) -> proto::HttpRequest {

@@ -27,11 +27,15 @@ pub use self::{
     stream::relay,
     violation::{Offended, Violation},
 };
-use crate::protocol::{Live, Protocol};
+use crate::protocol::{Live, Protocol, Shown};
 
 /// The protocol.
-pub static PROTOCOL: Protocol =
-    Protocol { schema: &SCHEMA, live: Some(Live { relay, session: Some(session) }), statuses: Some(rcode::STATUSES) };
+pub static PROTOCOL: Protocol = Protocol {
+    schema: &SCHEMA,
+    live: Some(Live { relay, session: Some(session) }),
+    statuses: Some(rcode::STATUSES),
+    line: Some(line),
+};
 
 /// What DNS publishes to the rules (cilium pkg/policy/api/fqdn.go, pkg/fqdn/dnsproxy). `matchName` and `matchPattern` look
 /// at the queried name in lower case with its final dot; a rule with both takes what either takes. `qtype` is ours: the
@@ -56,6 +60,11 @@ pub static SCHEMA: Schema = Schema {
         read,
     },
 };
+
+/// Type and name.
+fn line(query: &Shown<'_>) -> String {
+    format!("{} {}", query.first("qtype"), query.first("matchName"))
+}
 
 const MATCH_NAME: FieldIndex = FieldIndex(0);
 const MATCH_PATTERN: FieldIndex = FieldIndex(1);

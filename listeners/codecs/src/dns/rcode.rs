@@ -37,6 +37,7 @@ pub(super) const STATUSES: Statuses = Statuses {
     common: WORDS.len(),
     word: |status| u16::try_from(status).ok().and_then(word),
     prefix: "RCODE",
+    failure: SERV_FAIL as i32,
 };
 
 /// The word of a code, if it is assigned to answers.

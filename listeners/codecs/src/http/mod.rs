@@ -16,10 +16,11 @@ use portcullis_rules::{
     tunnel::{Tunnel, TunnelKind},
 };
 
-use crate::protocol::{Live, Protocol};
+use crate::protocol::{Live, Protocol, Shown};
 
 /// The protocol.
-pub static PROTOCOL: Protocol = Protocol { schema: &SCHEMA, live: Some(Live { relay, session: None }), statuses: None };
+pub static PROTOCOL: Protocol =
+    Protocol { schema: &SCHEMA, live: Some(Live { relay, session: None }), statuses: None, line: Some(line) };
 
 /// What HTTP publishes to the rules, with Cilium's meaning (cilium pkg/policy/api/http.go,
 /// pkg/envoy/policy/envoy_l7_rules_translator.go):
@@ -44,6 +45,15 @@ pub static SCHEMA: Schema = Schema {
     ],
     nature: &Nature { tunnel: Some((FieldIndex(METHOD), "CONNECT")), shorthands: &[grpc::SHORTHAND], ..Nature::STREAM },
 };
+
+/// Method and URL, as far as they are known.
+fn line(request: &Shown<'_>) -> String {
+    let (method, host, path) = (request.first("method"), request.first("host"), request.first("path"));
+    if path.starts_with('/') && !host.is_empty() {
+        return format!("{method} http://{host}{path}");
+    }
+    format!("{method} {path}")
+}
 
 /// Number of the field `method`.
 pub(crate) const METHOD: u8 = 0;

@@ -1,0 +1,59 @@
+//! What of a request is shown to people.
+
+use portcullis_rules::{
+    request::Request,
+    schema::{FieldIndex, Form},
+};
+
+use crate::telemetry::Field;
+
+/// Longest value of a field that is shown, in bytes.
+const LONGEST: usize = 2048;
+/// Values of one field that are shown; of further ones, how many there are.
+const MOST: usize = 16;
+
+/// The fields of a request that are shown: headers never are, their values may be secret.
+pub(super) fn fields(request: &dyn Request) -> Vec<Field> {
+    let mut fields = Vec::new();
+    for (index, spec) in (0..).map(FieldIndex).zip(request.schema().fields) {
+        let count = if spec.form == Form::Each { request.count(index).unwrap_or(0) } else { 0 };
+        let mut show = |value: &[u8], more| {
+            let cut = &value[..value.len().min(LONGEST)];
+            fields.push(Field { name: spec.name, value: String::from_utf8_lossy(cut).into_owned(), more });
+        };
+        match spec.form {
+            Form::Headers => {}
+            _ if count > 0 => {
+                let last = count.min(MOST) - 1;
+                (0..=last).for_each(|n| show(request.nth(index, n), if n == last { count - 1 - last } else { 0 }));
+            }
+            _ => {
+                if let Some(value) = request.shown(index) {
+                    show(&value, 0);
+                }
+            }
+        }
+    }
+    fields
+}
+
+#[cfg(test)]
+mod tests {
+    use portcullis_codecs::kafka::Message;
+
+    use super::{MOST, fields};
+
+    /// Values of `topic`, and how many more there are.
+    fn topics(count: usize) -> (usize, usize) {
+        const FETCH: i16 = 1;
+        let topics = (0..count).map(|number| format!("topic-{number}")).collect();
+        let shown = fields(&Message::new(FETCH, 0, "", topics));
+        let topics = shown.iter().filter(|field| field.name == "topic");
+        (topics.clone().count(), topics.map(|field| field.more).sum())
+    }
+
+    #[test]
+    fn every_value_of_a_field_is_shown_up_to_a_bound_and_the_rest_is_counted() {
+        assert_eq!([0, 1, 3, MOST, MOST + 5].map(topics), [(0, 0), (1, 0), (3, 0), (MOST, 0), (MOST, 5)]);
+    }
+}
