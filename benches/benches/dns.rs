@@ -6,7 +6,8 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use portcullis_codecs::{
     datagram::{AnswerStep, QueryStep, Session},
     dns,
-    relay::{Answer, Checker, Decision, Limits, Offence},
+    dns::Limits,
+    relay::{Answer, Checker, Decision, Offence},
 };
 use portcullis_rules::{
     policy::{L7Rule, Predicate},

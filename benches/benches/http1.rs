@@ -7,7 +7,8 @@ use std::hint::black_box;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use portcullis_codecs::{
     http,
-    relay::{Answer, Checker, Decision, Limits, Offence, Output, Relay, Side},
+    http::Limits,
+    relay::{Answer, Checker, Decision, Offence, Output, Relay, Side},
 };
 use portcullis_rules::{
     request::{FieldValue, Request},

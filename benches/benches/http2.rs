@@ -8,11 +8,12 @@ use std::hint::black_box;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use portcullis_codecs::{
     http,
+    http::Limits,
     http2::hpack::{
         Encoder, Field,
         Representation::{self, Incremental, WithoutIndexing},
     },
-    relay::{Answer, Checker, Decision, Limits, Offence, Output, Relay, Side},
+    relay::{Answer, Checker, Decision, Offence, Output, Relay, Side},
 };
 use portcullis_rules::{
     request::{FieldValue, Request},

@@ -6,13 +6,34 @@ use std::{
     time::Duration,
 };
 
-use portcullis_config::settings::{OnProxyDown, RecordsTo, Settings, load, parse};
-use portcullis_rules::settings::{DenyScope, DenyWith, Deviations, Enforcement, OpenConnections, Upgrades};
+use portcullis_config::{
+    Problem,
+    settings::{self, Invalid, OnProxyDown, RecordsTo, Settings},
+};
+use portcullis_rules::{
+    limits::{LimitSpec, Unit},
+    settings::{DenyScope, DenyWith, Deviations, Enforcement, OpenConnections, Upgrades},
+};
 
-#[test]
-fn the_example_loads_and_says_the_defaults() {
-    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/portcullis.yaml");
-    assert_eq!(load(&example).unwrap(), Settings::default());
+const fn limit(key: &'static str, unit: Unit, default: u64, least: u64, most: u64) -> LimitSpec {
+    LimitSpec { key, unit, default, least, most, meaning: "" }
+}
+
+/// As protocols publish them.
+static LIMITS: [LimitSpec; 5] = [
+    limit("requestHead", Unit::Bytes, 128 << 10, 1 << 10, 8 << 20),
+    limit("pipelined", Unit::Count, 1, 1, 10_000_000),
+    limit("chunkExtensions", Unit::Bytes, 0, 0, 64 << 20),
+    limit("http2.streams", Unit::Count, 1024, 1, 10_000_000),
+    limit("http2.extendedConnect", Unit::Switch, 0, 0, 1),
+];
+
+fn parse(text: &str) -> Result<Settings, Vec<Problem>> {
+    settings::parse(text, &LIMITS.each_ref())
+}
+
+fn load(path: &Path) -> Result<Settings, Invalid> {
+    settings::load(path, &LIMITS.each_ref())
 }
 
 #[test]
@@ -47,11 +68,10 @@ dnsDenyWith: nxdomain
 allowLocalhost: false
 enableExtendedIPProtocols: true
 deviations: {emptyRuleAllows: true, l7BindsBesideL4: true, kubeDnsEntity: true, namesWithoutDnsRule: true, l7OnNodes: true}
-limits: {requestHead: 8MiB, requestHeaders: 1, responseHead: 4096, pipelined: 2, queries: 3, chunkExtensions: 3B, trailers: 6, swallowed: 7,
+limits: {requestHead: 8MiB, pipelined: 2, chunkExtensions: 3B,
   connections: 4, connectionsPerEndpoint: 21, flows: 22, flowsPerEndpoint: 23, openFiles: 24, openFilesPerEndpoint: 25, policyLabels: 5,
   compilation: {memory: 96MiB, policyMemory: auto, work: 5000000},
-  http2: {streams: 10, continuations: 11, rapidResets: 12, provokedResets: 13, pings: 14,
-  settings: 15, emptyData: 16, windowUpdates: 17, ignored: 18, trailers: 1KiB, extendedConnect: true}}
+  http2: {streams: 10, extendedConnect: true}}
 timeouts: {firstByte: off, head: 500ms, expect: off, connect: 2m, idle: 1h, total: 24h, halfClosed: off, clientGone: 7s, answer: 3s,
   commit: 200ms}
 steering: {bpffs: /sys/fs/bpf/p, cgroup: /sys/fs/cgroup, legPorts: 1-65535, packets: false}
@@ -97,16 +117,8 @@ records: {to: /var/log/r.json, only: denied}
     assert_eq!(settings.on_proxy_down, OnProxyDown::Pass);
     assert_eq!(settings.workers.unwrap().get(), 3);
     let limits = settings.limits;
-    assert_eq!((limits.request_head, limits.request_headers, limits.response_head), (8 << 20, 1, 4096));
-    assert_eq!((limits.pipelined, limits.queries, limits.chunk_extensions, limits.trailers), (2, 3, 3, 6));
-    assert_eq!((limits.swallowed, limits.connections, limits.policy_labels), (7, 4, 5));
-    let http2 = limits.http2;
-    assert_eq!((http2.streams, http2.continuations, http2.rapid_resets, http2.provoked_resets), (10, 11, 12, 13));
-    assert_eq!(
-        (http2.pings, http2.settings, http2.empty_data, http2.window_updates, http2.ignored),
-        (14, 15, 16, 17, 18)
-    );
-    assert_eq!((http2.trailers, http2.extended_connect), (1024, true));
+    assert_eq!(LIMITS.each_ref().map(|spec| limits.protocols.of(spec)), [8 << 20, 2, 3, 10, 1]);
+    assert_eq!((limits.connections, limits.policy_labels), (4, 5));
     let timeouts = settings.timeouts;
     assert_eq!((timeouts.head, timeouts.connect), (Duration::from_millis(500), Duration::from_secs(120)));
     assert_eq!(timeouts.expect, None);
@@ -171,6 +183,9 @@ fn what_is_wrong_is_told_with_its_place_and_a_remedy() {
         ("limits: {requestHead: 8mb}\n", "1:23: limits.requestHead: is no size"),
         ("limits: {requestHead: -1}\n", "1:23: limits.requestHead: is no size"),
         ("limits: {pipelined: 0}\n", "1:21: limits.pipelined: 0 is out of range"),
+        ("limits: {http2: {streams: 0}}\n", "1:27: limits.http2.streams: 0 is out of range"),
+        ("limits: {http2: {extendedConnect: 1}}\n", "1:35: limits.http2.extendedConnect: has to be true or false"),
+        ("limits: {http2: {stream: 1}}\n", "1:18: limits.http2.stream: unknown field (did you mean streams?)"),
         (
             "limits: {flowsPerEndpoint: some}\n",
             "1:28: limits.flowsPerEndpoint: is neither a number nor auto (write auto, or",

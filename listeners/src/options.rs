@@ -8,8 +8,9 @@ use std::{
     time::Duration,
 };
 
-use portcullis_codecs::{PROTOCOLS, Registry, lesson::Lesson, relay::Limits};
+use portcullis_codecs::{PROTOCOLS, Registry, lesson::Lesson};
 use portcullis_rules::{
+    limits::LimitValues,
     snapshot::Snapshot,
     world::{EndpointId, Origin},
 };
@@ -127,8 +128,8 @@ pub struct Options {
     pub workers: usize,
     /// Protocols that policies may have judged.
     pub protocols: Registry,
-    /// Limits of the codecs.
-    pub limits: Limits,
+    /// Their limits.
+    pub limits: LimitValues,
     /// Timeouts.
     pub timeouts: Timeouts,
     /// Ports that upstream legs use. Outside `ip_local_port_range`, or a client may draw a port that a leg has.
@@ -179,7 +180,7 @@ impl Default for Options {
         Self {
             workers: 1,
             protocols: PROTOCOLS,
-            limits: Limits::default(),
+            limits: LimitValues::default(),
             timeouts: Timeouts::default(),
             leg_ports: 10_000..=32_767,
             connections: 100_000,

@@ -14,6 +14,7 @@ pub mod explain;
 mod finder;
 pub mod labels;
 mod learning;
+pub mod limits;
 pub mod lint;
 mod lpm;
 pub mod names;

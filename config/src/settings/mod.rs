@@ -16,7 +16,10 @@ use std::{
     time::Duration,
 };
 
-use portcullis_rules::settings::Settings as RuleSettings;
+use portcullis_rules::{
+    limits::{LimitSpec, LimitValues},
+    settings::Settings as RuleSettings,
+};
 
 pub(crate) use self::told::{open_connections_name, rules_to_proto};
 use self::words::deviations_by_name;
@@ -103,24 +106,8 @@ impl OnProxyDown {
 /// `limits`. Sizes are bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// `requestHead`: a request's first line and headers.
-    pub request_head: usize,
-    /// `requestHeaders`: lines of headers of a request.
-    pub request_headers: usize,
-    /// `responseHead`: a response's first line and headers.
-    pub response_head: usize,
-    /// `pipelined`: requests of HTTP/1 on one connection whose answers are due.
-    pub pipelined: usize,
-    /// `queries`: DNS queries of one connection, or of one socket to one server, whose answers are due.
-    pub queries: usize,
-    /// `chunkExtensions`: extensions of all chunks of one request.
-    pub chunk_extensions: usize,
-    /// `trailers`: the trailers of one request of HTTP/1.
-    pub trailers: usize,
-    /// `swallowed`: a denied request's body that is read and dropped so that the connection can go on.
-    pub swallowed: usize,
-    /// `http2`: of HTTP/2 alone.
-    pub http2: Http2Limits,
+    /// Those of protocols, by the keys that they publish.
+    pub protocols: LimitValues,
     /// `connections`: steered connections at the same time, of the whole node.
     pub connections: usize,
     /// `connectionsPerEndpoint`: those of one endpoint; `None` is `auto`, as many as are still free.
@@ -137,33 +124,6 @@ pub struct Limits {
     pub policy_labels: usize,
     /// `compilation`: what policies may take.
     pub compilation: Compilation,
-}
-
-/// `limits.http2`. Most are allowances: what a peer may do so often before useful traffic fills them up again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Http2Limits {
-    /// `streams`: open streams of one connection.
-    pub streams: u32,
-    /// `continuations`: CONTINUATION frames of one request.
-    pub continuations: u32,
-    /// `rapidResets`: requests that the client gives up before they are answered.
-    pub rapid_resets: u32,
-    /// `provokedResets`: streams that are reset because of what the client did.
-    pub provoked_resets: u32,
-    /// `pings`: pings without an answer.
-    pub pings: u32,
-    /// `settings`: SETTINGS frames without an acknowledgement, and settings of one frame.
-    pub settings: u32,
-    /// `emptyData`: DATA frames without data.
-    pub empty_data: u32,
-    /// `windowUpdates`: WINDOW_UPDATE frames.
-    pub window_updates: u32,
-    /// `ignored`: frames without an effect.
-    pub ignored: u32,
-    /// `trailers`: bytes of the trailers of one request.
-    pub trailers: u32,
-    /// `extendedConnect`: whether servers may offer extended CONNECT (RFC 8441).
-    pub extended_connect: bool,
 }
 
 /// `timeouts`; `None` is `off`, which only those take that may be so.
@@ -260,15 +220,7 @@ impl Default for Api {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            request_head: 128 << 10,
-            request_headers: 512,
-            response_head: 8 << 20,
-            pipelined: 1,
-            queries: 1_024,
-            chunk_extensions: 0,
-            trailers: 0,
-            swallowed: 1 << 20,
-            http2: Http2Limits::default(),
+            protocols: LimitValues::default(),
             connections: 100_000,
             connections_per_endpoint: None,
             flows: 4_096,
@@ -277,24 +229,6 @@ impl Default for Limits {
             open_files_per_endpoint: None,
             policy_labels: 1_000,
             compilation: Compilation::default(),
-        }
-    }
-}
-
-impl Default for Http2Limits {
-    fn default() -> Self {
-        Self {
-            streams: 1_024,
-            continuations: 64,
-            rapid_resets: 1024,
-            provoked_resets: 200,
-            pings: 100,
-            settings: 32,
-            empty_data: 100,
-            window_updates: 10_000,
-            ignored: 1_000,
-            trailers: 16 << 10,
-            extended_connect: false,
         }
     }
 }
@@ -342,14 +276,14 @@ impl fmt::Display for Invalid {
     }
 }
 
-/// Reads a settings file. What it does not say has its default.
+/// Reads a settings file. What it does not say has its default. `limits` are those that protocols publish.
 ///
 /// # Errors
 /// It cannot be read, or says something unknown or impossible; nothing of it counts then.
-pub fn load(path: &Path) -> Result<Settings, Invalid> {
+pub fn load(path: &Path, limits: &[&'static LimitSpec]) -> Result<Settings, Invalid> {
     let invalid = |problems| Invalid { path: path.to_owned(), problems };
     let text = read_file(path).map_err(|problem| invalid(vec![problem]))?;
-    parse(&text).map_err(invalid)
+    parse(&text, limits).map_err(invalid)
 }
 
 fn read_file(path: &Path) -> Result<String, Problem> {
@@ -363,11 +297,11 @@ fn read_file(path: &Path) -> Result<String, Problem> {
     std::fs::read_to_string(path).map_err(failed)
 }
 
-/// Reads the text of a settings file.
+/// Reads the text of a settings file. `limits` are those that protocols publish.
 ///
 /// # Errors
 /// It says something unknown or impossible.
-pub fn parse(text: &str) -> Result<Settings, Vec<Problem>> {
+pub fn parse(text: &str, limits: &[&'static LimitSpec]) -> Result<Settings, Vec<Problem>> {
     let tree = yaml::parse(text).map_err(|problem| vec![problem])?;
-    read::settings(&tree)
+    read::settings(&tree, limits)
 }

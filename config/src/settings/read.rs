@@ -2,11 +2,14 @@
 
 use std::{num::NonZeroU16, path::PathBuf};
 
-use portcullis_rules::settings::{DenyScope, DenyWith, Deviations, Enforcement, Upgrades};
+use portcullis_rules::{
+    limits::{LimitSpec, LimitValues, Unit},
+    settings::{DenyScope, DenyWith, Deviations, Enforcement, Upgrades},
+};
 
 use super::{
-    Admin, AdminAddress, AdminAddresses, Compilation, Http2Limits, Limits, NeverOpen, OnProxyDown, Records, RecordsTo,
-    Settings, Steering, Timeouts, deviations_by_name, values,
+    Admin, AdminAddress, AdminAddresses, Compilation, Limits, NeverOpen, OnProxyDown, Records, RecordsTo, Settings,
+    Steering, Timeouts, deviations_by_name, values,
 };
 use crate::{
     names,
@@ -15,10 +18,6 @@ use crate::{
     yaml::{Field, Fields, Tree, Value},
 };
 
-/// Largest head of a request: the shared buffer of a worker is as large.
-const LARGEST_HEAD: usize = 8 << 20;
-/// Largest of everything else that is counted in bytes.
-const LARGEST_SIZE: usize = 64 << 20;
 /// Largest message of the API.
 const LARGEST_MESSAGE: usize = 1 << 30;
 /// Most memory that policies may be given.
@@ -31,7 +30,7 @@ const MOST: u64 = 10_000_000;
 const MOST_WORKERS: u64 = 256;
 
 /// Reads all settings; an empty file is all defaults.
-pub(super) fn settings(tree: &Tree) -> Result<Settings, Vec<Problem>> {
+pub(super) fn settings(tree: &Tree, specs: &[&'static LimitSpec]) -> Result<Settings, Vec<Problem>> {
     let mut settings = Settings::default();
     let mut problems = Vec::new();
     if tree.value != Value::Null {
@@ -39,7 +38,7 @@ pub(super) fn settings(tree: &Tree) -> Result<Settings, Vec<Problem>> {
         places(&mut fields, &mut settings, &mut problems);
         policy(&mut fields, &mut settings, &mut problems);
         section(&mut fields, "limits", &mut problems, |fields, problems| {
-            limits(fields, &mut settings.limits, problems)
+            limits(fields, specs, &mut settings.limits, problems)
         });
         section(&mut fields, "timeouts", &mut problems, |fields, problems| {
             timeouts(fields, &mut settings.timeouts, problems);
@@ -189,21 +188,11 @@ fn deviations(fields: &mut Fields<'_>, deviations: &mut Deviations, problems: &m
     }
 }
 
-fn limits(fields: &mut Fields<'_>, limits: &mut Limits, problems: &mut Vec<Problem>) {
-    let head = |field: &Field<'_>, problems: &mut Vec<Problem>| values::size(field, 1 << 10, LARGEST_HEAD, problems);
-    let size = |field: &Field<'_>, problems: &mut Vec<Problem>| values::size(field, 0, LARGEST_SIZE, problems);
+fn limits(fields: &mut Fields<'_>, specs: &[&'static LimitSpec], limits: &mut Limits, problems: &mut Vec<Problem>) {
     let count = |field: &Field<'_>, problems: &mut Vec<Problem>| {
         field.number(1, MOST, problems).and_then(|number| usize::try_from(number).ok())
     };
-    set(fields, "requestHead", &mut limits.request_head, problems, head);
-    set(fields, "requestHeaders", &mut limits.request_headers, problems, count);
-    set(fields, "responseHead", &mut limits.response_head, problems, head);
-    set(fields, "pipelined", &mut limits.pipelined, problems, count);
-    set(fields, "queries", &mut limits.queries, problems, count);
-    set(fields, "chunkExtensions", &mut limits.chunk_extensions, problems, size);
-    set(fields, "trailers", &mut limits.trailers, problems, size);
-    set(fields, "swallowed", &mut limits.swallowed, problems, size);
-    section(fields, "http2", problems, |fields, problems| http2(fields, &mut limits.http2, problems));
+    of_protocols(fields, specs, &mut limits.protocols, problems);
     set(fields, "connections", &mut limits.connections, problems, count);
     set(fields, "connectionsPerEndpoint", &mut limits.connections_per_endpoint, problems, share);
     set(fields, "flows", &mut limits.flows, problems, count);
@@ -230,23 +219,50 @@ fn compilation(fields: &mut Fields<'_>, compilation: &mut Compilation, problems:
     });
 }
 
-fn http2(fields: &mut Fields<'_>, limits: &mut Http2Limits, problems: &mut Vec<Problem>) {
-    let count = |field: &Field<'_>, problems: &mut Vec<Problem>| {
-        field.number(1, MOST, problems).and_then(|number| u32::try_from(number).ok())
+/// The limits that protocols publish. A dot in a key leads one mapping deeper.
+fn of_protocols(
+    fields: &mut Fields<'_>,
+    specs: &[&'static LimitSpec],
+    values: &mut LimitValues,
+    problems: &mut Vec<Problem>,
+) {
+    let parts: Vec<_> = specs.iter().map(|spec| (spec.key.split_once('.'), *spec)).collect();
+    for (parted, spec) in &parts {
+        if parted.is_none() {
+            of_protocol(fields, spec.key, spec, values, problems);
+        }
+    }
+    let mut inner: Vec<&'static str> = parts.iter().filter_map(|(parted, _)| parted.map(|(outer, _)| outer)).collect();
+    inner.sort_unstable();
+    inner.dedup();
+    for outer in inner {
+        section(fields, outer, problems, |fields, problems| {
+            for (parted, spec) in &parts {
+                if let Some((_, key)) = parted.filter(|(of, _)| *of == outer) {
+                    of_protocol(fields, key, spec, values, problems);
+                }
+            }
+        });
+    }
+}
+
+fn of_protocol(
+    fields: &mut Fields<'_>,
+    key: &'static str,
+    spec: &LimitSpec,
+    values: &mut LimitValues,
+    problems: &mut Vec<Problem>,
+) {
+    let Some(field) = fields.optional(key) else { return };
+    let size = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+    let value = match spec.unit {
+        Unit::Bytes => values::size(&field, size(spec.least), size(spec.most), problems).map(|size| size as u64),
+        Unit::Count => field.number(spec.least, spec.most, problems),
+        Unit::Switch => field.boolean(problems).map(u64::from),
     };
-    set(fields, "streams", &mut limits.streams, problems, count);
-    set(fields, "continuations", &mut limits.continuations, problems, count);
-    set(fields, "rapidResets", &mut limits.rapid_resets, problems, count);
-    set(fields, "provokedResets", &mut limits.provoked_resets, problems, count);
-    set(fields, "pings", &mut limits.pings, problems, count);
-    set(fields, "settings", &mut limits.settings, problems, count);
-    set(fields, "emptyData", &mut limits.empty_data, problems, count);
-    set(fields, "windowUpdates", &mut limits.window_updates, problems, count);
-    set(fields, "ignored", &mut limits.ignored, problems, count);
-    set(fields, "trailers", &mut limits.trailers, problems, |field, problems| {
-        values::size(field, 0, LARGEST_SIZE, problems).and_then(|size| u32::try_from(size).ok())
-    });
-    set(fields, "extendedConnect", &mut limits.extended_connect, problems, truth);
+    if let Some(value) = value {
+        values.set(spec, value);
+    }
 }
 
 fn timeouts(fields: &mut Fields<'_>, timeouts: &mut Timeouts, problems: &mut Vec<Problem>) {

@@ -7,13 +7,10 @@
 //!
 //! Verdicts, answers and offences go to the [`Checker`]; the driver counts datagrams, flows and holds.
 
-use crate::{
-    lesson::Lesson,
-    relay::{Checker, Limits},
-};
+use crate::{lesson::Lesson, protocol::Context, relay::Checker};
 
 /// Makes the state of one flow.
-pub type NewSession = fn(&Limits) -> Box<dyn Session>;
+pub type NewSession = fn(&Context<'_>) -> Box<dyn Session>;
 
 /// What becomes of a datagram of the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +35,7 @@ pub enum AnswerStep {
     Drop(&'static str),
 }
 
-/// The state of one flow of datagrams. What it keeps is bounded by [`Limits::queries`].
+/// The state of one flow of datagrams. What it keeps is bounded by a limit of its protocol.
 pub trait Session: Send {
     /// Judges one datagram of the client. `now` is the driver's time, in any unit; it never goes back.
     fn query(&mut self, datagram: &[u8], now: u64, checker: &mut dyn Checker) -> QueryStep;

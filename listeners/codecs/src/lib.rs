@@ -10,12 +10,13 @@ pub mod http1;
 pub mod http2;
 pub mod kafka;
 pub mod lesson;
+mod limits;
 pub mod offence;
 pub mod protocol;
 pub mod relay;
 pub mod tls;
 
-pub use protocol::{Live, Protocol, Registry, Shown, Statuses};
+pub use protocol::{Context, Live, Protocol, Registry, Shown, Statuses};
 
 /// All protocols.
 pub static PROTOCOLS: Registry = Registry::new(&[&http::PROTOCOL, &kafka::PROTOCOL, &tls::PROTOCOL, &dns::PROTOCOL]);

@@ -2,23 +2,34 @@
 
 use std::borrow::Cow;
 
-use portcullis_rules::schema::Schema;
-
-use crate::{
-    datagram::NewSession,
-    relay::{Limits, Relay},
+use portcullis_rules::{
+    limits::{LimitSpec, LimitValues},
+    schema::Schema,
 };
+
+use crate::{datagram::NewSession, relay::Relay};
 
 /// A protocol that policies can name. Its folder has one, and [`crate::PROTOCOLS`] one line for it.
 pub struct Protocol {
     /// What it publishes to the rules.
     pub schema: &'static Schema,
+    /// Its limits: each list is that of one part of it. They are read below `limits` in the settings file, so a key is one
+    /// protocol's.
+    pub limits: &'static [&'static [LimitSpec]],
     /// How it is relayed. `None`: policies that name it are read where nothing is relayed, and no node takes them.
     pub live: Option<Live>,
     /// What the numbers of its answers mean. `None`: they are shown as they are, and not counted.
     pub statuses: Option<Statuses>,
     /// One of its requests in a few words for people, from its fields by name. `None`: each as `name=value`.
     pub line: Option<fn(&Shown<'_>) -> String>,
+}
+
+impl Protocol {
+    /// One that policies can name, and nothing more.
+    #[must_use]
+    pub const fn new(schema: &'static Schema) -> Self {
+        Self { schema, limits: &[], live: None, statuses: None, line: None }
+    }
 }
 
 /// The fields of a request as they are shown, by name. A field with several values is there several times.
@@ -67,13 +78,22 @@ impl Statuses {
     }
 }
 
+/// What a relay or a session is made with.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// The limits in force.
+    pub limits: &'a LimitValues,
+}
+
 /// What makes the relays of a protocol.
 #[derive(Debug)]
 pub struct Live {
     /// Makes the relay of one connection pair.
-    pub relay: fn(&Limits) -> Box<dyn Relay>,
+    pub relay: fn(&Context<'_>) -> Box<dyn Relay>,
     /// Makes the state of one flow of datagrams, if the protocol has any.
     pub session: Option<NewSession>,
+    /// Most bytes of one side that a relay holds back before it forwards or refuses them.
+    pub held: fn(&LimitValues) -> usize,
 }
 
 /// The protocols that a process knows: [`crate::PROTOCOLS`], unless a test adds one.
@@ -108,6 +128,20 @@ impl Registry {
     #[must_use]
     pub fn live_schemas(self) -> Vec<&'static Schema> {
         self.iter().filter(|protocol| protocol.live.is_some()).map(|protocol| protocol.schema).collect()
+    }
+}
+
+impl Registry {
+    /// The limits of all protocols.
+    #[must_use]
+    pub fn limits(self) -> Vec<&'static LimitSpec> {
+        self.iter().flat_map(|protocol| protocol.limits.iter().copied().flatten()).collect()
+    }
+
+    /// Most bytes of one side that any relay holds back.
+    #[must_use]
+    pub fn held(self, limits: &LimitValues) -> usize {
+        self.iter().filter_map(|protocol| protocol.live.as_ref()).map(|live| (live.held)(limits)).max().unwrap_or(0)
     }
 }
 

@@ -9,10 +9,11 @@ use std::{borrow::Cow, sync::Arc};
 use memchr::memchr;
 use playbook::{pair::Judge, script::Play};
 use portcullis_codecs::{
-    Live, PROTOCOLS, Protocol,
-    relay::{Answer, Checker, Close, Decision, Limits, Offence, Output, Relay, Side, Step},
+    Context, Live, PROTOCOLS, Protocol,
+    relay::{Answer, Checker, Close, Decision, Offence, Output, Relay, Side, Step},
 };
 use portcullis_rules::{
+    limits::LimitValues,
     policy::{L7Rule, Matcher, Predicate},
     request::{FieldValue, Request},
     schema::{FieldIndex, FieldSpec, Form, Nature, Schema},
@@ -32,10 +33,13 @@ static SCHEMA: Schema = Schema {
 
 /// The line of the list.
 static TOY: Protocol =
-    Protocol { schema: &SCHEMA, live: Some(Live { relay, session: None }), statuses: None, line: None };
+    Protocol { live: Some(Live { relay, session: None, held: |_| LONGEST }), ..Protocol::new(&SCHEMA) };
 
-fn relay(limits: &Limits) -> Box<dyn Relay> {
-    Box::new(Toy { longest: limits.request_head, due: 0 })
+/// Longest line in bytes.
+const LONGEST: usize = 128 * 1024;
+
+fn relay(_: &Context<'_>) -> Box<dyn Relay> {
+    Box::new(Toy { longest: LONGEST, due: 0 })
 }
 
 struct Toy {
@@ -146,7 +150,7 @@ fn rules(refusal: Decision) -> Judge {
 }
 
 fn play(name: &'static str) -> Play {
-    Play::new(name, || (TOY.live.as_ref().expect("it is relayed").relay)(&Limits::default()))
+    Play::new(name, || (TOY.live.as_ref().expect("it is relayed").relay)(&Context { limits: &LimitValues::default() }))
         .judged_by(|| rules(Decision::Reset))
 }
 

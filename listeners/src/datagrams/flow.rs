@@ -96,7 +96,7 @@ impl Flow {
             Access::Allow => None,
             Access::Judge(rules) => {
                 let session = core.live(rules.schema()).and_then(|live| live.session);
-                Some(session.ok_or(Denial::Policy)?(&core.options().limits))
+                Some(session.ok_or(Denial::Policy)?(&core.context()))
             }
         };
         let leg = core.dial_datagrams(&judge).map_err(Denial::Leg)?;

@@ -115,7 +115,7 @@ impl Pair {
             Access::Allow => true,
             Access::Judge(rules) => {
                 let Some(live) = core.live(rules.schema()) else { return Fate::Over(Outcome::Fault) };
-                let relay = (live.relay)(&core.options().limits);
+                let relay = (live.relay)(&core.context());
                 let dial = !relay.client_first();
                 self.relay = Some(relay);
                 dial

@@ -26,7 +26,7 @@ fn with(lines: &str) -> String {
 #[test]
 fn headers_are_changed_on_the_way_and_other_requests_of_the_connection_are_not() {
     let mut options = Options::default();
-    options.limits.pipelined = 4;
+    options.limits.set(options.protocols.limits().iter().find(|spec| spec.key == "pipelined").unwrap(), 4);
     let mut rig = Rig::with(options, &TelemetryOptions::default());
     rig.publish(&Rules::Headers(&[("x-user", value("guest"), Mismatch::Replace), ("x-token", token(), Mismatch::Add)]));
     let mut client = rig.client();

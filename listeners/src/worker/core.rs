@@ -10,7 +10,7 @@ use std::{
 
 use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
 use portcullis_codecs::{
-    Live,
+    Context, Live,
     lesson::Lesson,
     relay::{Output, Side},
 };
@@ -48,6 +48,8 @@ pub(crate) struct Core {
     pub(crate) shares: HashMap<EndpointId, Shares>,
     buffer: Vec<u8>,
     random: u64,
+    /// Most bytes of one side that a relay holds back.
+    held: usize,
 }
 
 impl Core {
@@ -63,6 +65,7 @@ impl Core {
             dials: HashMap::new(),
             shares: HashMap::new(),
             buffer: Vec::new(),
+            held: shared.options.protocols.held(&shared.options.limits),
             random: RandomState::new().build_hasher().finish() | 1,
             shared,
         }
@@ -99,10 +102,14 @@ impl Core {
         }
     }
 
-    /// Most bytes that may be held of one side: the largest head, and one read. The codecs refuse before.
+    /// What relays and sessions are made with.
+    pub(crate) fn context(&self) -> Context<'_> {
+        Context { limits: &self.options().limits }
+    }
+
+    /// Most bytes that may be held of one side: what a relay holds back, and one read. The codecs refuse before.
     pub(crate) fn most_held(&self) -> usize {
-        let options = self.options();
-        options.limits.request_head.max(options.limits.response_head) + options.buffer
+        self.held + self.options().buffer
     }
 
     /// A random number (xorshift): which backend, nothing secret.

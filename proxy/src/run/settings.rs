@@ -6,7 +6,7 @@ use std::{
 };
 
 use nix::sys::resource::{Resource, getrlimit};
-use portcullis_codecs::relay::{Http2Limits, Limits};
+use portcullis_codecs::PROTOCOLS;
 use portcullis_config::settings::{self, OnProxyDown, RecordsTo, Settings};
 use portcullis_listeners::{
     Options, Timeouts,
@@ -31,7 +31,7 @@ const STANDARD: &str = "/etc/portcullis/portcullis.yaml";
 /// The file cannot be read or says something wrong; each problem is named with its position.
 pub fn read(arguments: &RunArguments) -> Result<Settings, Failure> {
     let mut settings = match file(arguments) {
-        Some(path) => settings::load(&path)
+        Some(path) => settings::load(&path, &PROTOCOLS.limits())
             .map_err(|invalid| Failure::new(Exit::Invalid, invalid.to_string(), "nothing was started"))?,
         None => Settings::default(),
     };
@@ -88,17 +88,8 @@ pub fn data_plane(settings: &Settings) -> Options {
     let timeouts = &settings.timeouts;
     Options {
         workers: settings.workers.map_or_else(default_workers, |workers| workers.get().into()),
-        limits: Limits {
-            request_head: limits.request_head,
-            request_headers: limits.request_headers,
-            response_head: limits.response_head,
-            pipelined: limits.pipelined,
-            queries: limits.queries,
-            chunk_extensions: limits.chunk_extensions,
-            trailers: limits.trailers,
-            swallowed: limits.swallowed,
-            http2: http2(&limits.http2),
-        },
+        protocols: PROTOCOLS,
+        limits: limits.protocols.clone(),
         timeouts: Timeouts {
             first_byte: timeouts.first_byte,
             head: timeouts.head,
@@ -131,27 +122,11 @@ fn open_files() -> usize {
     usize::try_from(most / 4 * 3).unwrap_or(usize::MAX)
 }
 
-fn http2(limits: &portcullis_config::settings::Http2Limits) -> Http2Limits {
-    Http2Limits {
-        streams: limits.streams,
-        continuations: limits.continuations,
-        rapid_resets: limits.rapid_resets,
-        provoked_resets: limits.provoked_resets,
-        pings: limits.pings,
-        settings: limits.settings,
-        empty_data: limits.empty_data,
-        window_updates: limits.window_updates,
-        ignored: limits.ignored,
-        trailers: limits.trailers,
-        extended_connect: limits.extended_connect,
-    }
-}
-
 /// Where verdicts are recorded, and how many series they may make.
 #[must_use]
 pub fn telemetry(settings: &Settings) -> TelemetryOptions {
     TelemetryOptions {
-        protocols: portcullis_codecs::PROTOCOLS,
+        protocols: PROTOCOLS,
         records: match &settings.records.to {
             RecordsTo::None => Records::Off,
             RecordsTo::Stdout => Records::Stdout,
@@ -190,11 +165,5 @@ mod tests {
         let failure = read(&arguments).unwrap_err();
         assert_eq!(failure.exit, Exit::Invalid);
         assert!(failure.message.contains(":2:1: enforcment"), "{}", failure.message);
-    }
-
-    #[test]
-    fn the_settings_file_and_the_codecs_have_the_same_defaults() {
-        let (settings, codecs) = (data_plane(&Settings::default()).limits, Limits::default());
-        assert_eq!(format!("{settings:?}"), format!("{codecs:?}"));
     }
 }

@@ -4,6 +4,7 @@
 
 mod answer;
 pub mod kind;
+mod limits;
 mod name;
 mod outstanding;
 mod query;
@@ -22,6 +23,7 @@ use portcullis_rules::{
 
 pub use self::{
     answer::lesson,
+    limits::Limits,
     query::{Query, with_query},
     session::session,
     stream::relay,
@@ -31,10 +33,15 @@ use crate::protocol::{Live, Protocol, Shown};
 
 /// The protocol.
 pub static PROTOCOL: Protocol = Protocol {
-    schema: &SCHEMA,
-    live: Some(Live { relay, session: Some(session) }),
+    limits: &[Limits::SPECS],
+    live: Some(Live {
+        relay: |context| relay(&Limits::of(context.limits)),
+        session: Some(|context| session(&Limits::of(context.limits))),
+        held: |_| stream::LONGEST_FRAME,
+    }),
     statuses: Some(rcode::STATUSES),
     line: Some(line),
+    ..Protocol::new(&SCHEMA)
 };
 
 /// What DNS publishes to the rules (cilium pkg/policy/api/fqdn.go, pkg/fqdn/dnsproxy). `matchName` and `matchPattern` look

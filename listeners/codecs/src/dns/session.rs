@@ -3,7 +3,8 @@
 use super::outstanding::{Fate, Outstanding, failure};
 use crate::{
     datagram::{AnswerStep, QueryStep, Session},
-    relay::{Checker, Limits},
+    dns::Limits,
+    relay::Checker,
 };
 
 /// The word for a query that policy leaves without an answer.

@@ -6,12 +6,15 @@ use super::{
     wire::HEADER,
 };
 use crate::{
+    dns::Limits,
     lesson::Lesson,
-    relay::{Checker, Close, Limits, Output, Relay, Side, Step},
+    relay::{Checker, Close, Output, Relay, Side, Step},
 };
 
 /// Bytes of the length in front of a message (RFC 1035 §4.2.2).
 const PREFIX: usize = 2;
+/// Most bytes of a frame.
+pub(super) const LONGEST_FRAME: usize = PREFIX + u16::MAX as usize;
 
 /// Makes the relay of one connection pair.
 #[must_use]

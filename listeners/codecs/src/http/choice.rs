@@ -1,9 +1,10 @@
 //! Which version of HTTP a client speaks: its first bytes decide, and an upgrade to HTTP/2 that the server takes up.
 
 use crate::{
+    http::Limits,
     http1::Http1,
     http2::{Http2, PREFACE},
-    relay::{Checker, Limits, Output, Relay, Side, Step},
+    relay::{Checker, Output, Relay, Side, Step},
 };
 
 /// Makes the relay of one connection pair.

@@ -3,24 +3,39 @@
 
 mod choice;
 pub(crate) mod grpc;
+mod limits;
 pub(crate) mod names;
 pub(crate) mod parts;
 pub(crate) mod path;
 pub(crate) mod target;
 pub(crate) mod text;
 
-pub use choice::relay;
+pub use self::{choice::relay, limits::Limits};
 
 use portcullis_rules::{
     schema::{FieldIndex, FieldSpec, Form, Nature, Schema},
     tunnel::{Tunnel, TunnelKind},
 };
 
-use crate::protocol::{Live, Protocol, Shown};
+use crate::{
+    http2::Http2Limits,
+    protocol::{Live, Protocol, Shown},
+};
 
 /// The protocol.
-pub static PROTOCOL: Protocol =
-    Protocol { schema: &SCHEMA, live: Some(Live { relay, session: None }), statuses: None, line: Some(line) };
+pub static PROTOCOL: Protocol = Protocol {
+    limits: &[Limits::SPECS, Http2Limits::SPECS],
+    live: Some(Live {
+        relay: |context| relay(&Limits::of(context.limits)),
+        session: None,
+        held: |limits| {
+            let limits = Limits::of(limits);
+            limits.request_head.max(limits.response_head)
+        },
+    }),
+    line: Some(line),
+    ..Protocol::new(&SCHEMA)
+};
 
 /// What HTTP publishes to the rules, with Cilium's meaning (cilium pkg/policy/api/http.go,
 /// pkg/envoy/policy/envoy_l7_rules_translator.go):

@@ -31,8 +31,9 @@ use self::{
 };
 pub use crate::http::SCHEMA;
 use crate::{
+    http::Limits,
     http2::Offer,
-    relay::{Checker, Close, Limits, Output, Relay, Side, Step},
+    relay::{Checker, Close, Output, Relay, Side, Step},
 };
 
 /// Shows the head of a request to the rules, as the relay does: for questions about requests that nobody sent.

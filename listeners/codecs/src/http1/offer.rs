@@ -2,7 +2,7 @@
 //! its first request. A server that takes one up is followed, so that what comes then is judged as well.
 
 use super::field::Line;
-use crate::{http::text::members, http2::Offer, relay::Limits};
+use crate::{http::Limits, http::text::members, http2::Offer};
 
 /// What the lines of a request say about HTTP/2.
 #[derive(Clone, Copy, Debug, Default)]

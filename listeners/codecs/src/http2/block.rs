@@ -10,7 +10,8 @@ use super::{
     violation::Violation,
     way::Bounds,
 };
-use crate::relay::{Limits, Side};
+use crate::http::Limits;
+use crate::relay::Side;
 
 /// How much more than the limit a list may be before the connection ends and not only the stream: so far it is read to
 /// keep the table right.

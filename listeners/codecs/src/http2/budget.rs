@@ -1,7 +1,8 @@
 //! What a peer may do too often, counted against what is useful ([`Http2Limits`]).
 
 use super::violation::Violation;
-use crate::relay::{Http2Limits, Side};
+use crate::http2::Http2Limits;
+use crate::relay::Side;
 
 /// One allowance: used up by what costs, filled up by what is useful, never above its limit.
 #[derive(Clone, Copy, Debug)]

@@ -12,6 +12,7 @@ mod faults;
 mod field;
 mod frame;
 pub mod hpack;
+mod limits;
 mod refusal;
 mod request;
 mod requests;
@@ -24,6 +25,7 @@ mod violation;
 mod way;
 
 pub(crate) use frame::PREFACE;
+pub use limits::Http2Limits;
 pub use violation::{Code, Offended, Violation};
 
 use self::{
@@ -35,7 +37,8 @@ use self::{
     turn::Turn,
     way::{Payload, Stage, Way},
 };
-use crate::relay::{Checker, Close, Limits, Output, Relay, Side, Step};
+use crate::http::Limits;
+use crate::relay::{Checker, Close, Output, Relay, Side, Step};
 
 /// Words for one side that wait for the end of a frame; with more, what they come from is not read.
 const WAITING: usize = 16 * 1024;

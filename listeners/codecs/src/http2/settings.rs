@@ -4,7 +4,8 @@
 use std::collections::VecDeque;
 
 use super::{frame::PAYLOAD, hpack, violation::Violation};
-use crate::relay::{Limits, Side};
+use crate::http::Limits;
+use crate::relay::Side;
 
 const TABLE_SIZE: u16 = 0x1;
 const ENABLE_PUSH: u16 = 0x2;

@@ -14,7 +14,7 @@ use portcullis_rules::{
 use crate::protocol::Protocol;
 
 /// The protocol. It has no relay yet.
-pub static PROTOCOL: Protocol = Protocol { schema: &SCHEMA, live: None, statuses: None, line: None };
+pub static PROTOCOL: Protocol = Protocol::new(&SCHEMA);
 
 /// What Kafka publishes to the rules (cilium/proxy pkg/policy/api/kafka, proxylib/kafka/kafkalib). Cilium has it up to
 /// 1.19.

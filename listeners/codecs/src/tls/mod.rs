@@ -11,7 +11,7 @@ use portcullis_rules::{
 use crate::protocol::Protocol;
 
 /// The protocol. It has no relay yet.
-pub static PROTOCOL: Protocol = Protocol { schema: &SCHEMA, live: None, statuses: None, line: None };
+pub static PROTOCOL: Protocol = Protocol::new(&SCHEMA);
 
 /// What TLS publishes to the rules: the server name in lower case (cilium/proxy cilium/network_policy.cc, `SniPattern`;
 /// cilium pkg/envoy/utils.go, `sanitizeServerNamePattern`).

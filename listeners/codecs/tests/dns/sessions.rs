@@ -3,8 +3,9 @@
 use portcullis_codecs::{
     datagram::{AnswerStep, QueryStep, Session},
     dns,
+    dns::Limits,
     fact::Facts,
-    relay::{Answer, Decision, Limits, Side},
+    relay::{Answer, Decision, Side},
 };
 
 use crate::{

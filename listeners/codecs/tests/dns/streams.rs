@@ -2,8 +2,9 @@
 
 use portcullis_codecs::{
     dns,
+    dns::Limits,
     fact::Facts,
-    relay::{Answer, Close, Decision, Limits, Side},
+    relay::{Answer, Close, Decision, Side},
 };
 use portcullis_rules::{request::FieldValue, schema::FieldIndex};
 

@@ -1,6 +1,7 @@
 //! Requests that are denied.
 
-use portcullis_codecs::relay::{Close, Limits};
+use portcullis_codecs::http::Limits;
+use portcullis_codecs::relay::Close;
 
 use crate::playbook::script::{play, wide};
 

@@ -101,7 +101,7 @@ fn a_body_does_not_wait_for_ever() {
 fn the_word_is_that_about_the_request_itself() {
     play("a 100 to an earlier request lets nothing go")
         .client(format!("{GET}{POST}body"))
-        .limits(portcullis_codecs::relay::Limits { pipelined: 8, ..Default::default() })
+        .limits(portcullis_codecs::http::Limits { pipelined: 8, ..Default::default() })
         .server_sees(format!("{GET}{POST}"))
         .reaches_client(CONTINUE)
         .reaches_client(OK)

@@ -1,6 +1,7 @@
 //! Limits: each is kept to the byte, and what is at the limit passes.
 
-use portcullis_codecs::relay::{Close, Limits};
+use portcullis_codecs::http::Limits;
+use portcullis_codecs::relay::Close;
 
 use crate::playbook::script::play;
 

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use portcullis_codecs::{
+    http::Limits,
     http1,
-    relay::{Close, Decision, Limits},
+    relay::{Close, Decision},
 };
 use portcullis_rules::{
     policy::{HeaderAction, L7Rule, Matcher, Mismatch, Predicate, Wanted},

@@ -2,7 +2,8 @@
 
 use portcullis_codecs::{
     http,
-    relay::{Answer, Decision, Limits, Relay, Side},
+    http::Limits,
+    relay::{Answer, Decision, Relay, Side},
 };
 use proptest::{collection::vec, option, prelude::*, sample::select, string::string_regex};
 

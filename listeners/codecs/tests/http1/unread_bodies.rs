@@ -1,7 +1,8 @@
 //! Bodies that a server does not read, or not to their end: behind its complete answer it may take what comes for the
 //! next request.
 
-use portcullis_codecs::relay::{Close, Limits};
+use portcullis_codecs::http::Limits;
+use portcullis_codecs::relay::Close;
 
 use crate::playbook::script::{play, wide};
 

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use portcullis_codecs::{
     http,
+    http::Limits,
     http1::{Offended, Violation},
-    relay::{Decision, Limits, Offence, Side},
+    relay::{Decision, Offence, Side},
 };
 
 use crate::playbook::pair::{Pair, deny_with};

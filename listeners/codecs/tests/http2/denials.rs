@@ -1,8 +1,9 @@
 //! Requests that are denied: their streams end, all others go on.
 
 use portcullis_codecs::{
+    http::Limits,
     http2::Code,
-    relay::{Close, Decision, Limits, Side},
+    relay::{Close, Decision, Side},
 };
 
 use crate::{

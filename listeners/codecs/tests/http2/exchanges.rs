@@ -2,11 +2,12 @@
 
 use portcullis_codecs::{
     fact::Facts,
+    http::Limits,
     http2::{
         Code,
         hpack::{Decoder, Encoder, Field, FieldList, Limits as BlockLimits, Representation},
     },
-    relay::{Answer, Close, Decision, Limits, Side},
+    relay::{Answer, Close, Decision, Side},
 };
 
 use crate::{

@@ -3,8 +3,9 @@
 
 use portcullis_codecs::{
     http,
+    http::Limits,
     http2::{Code, Violation},
-    relay::{Decision, Limits, Side},
+    relay::{Decision, Side},
 };
 
 use crate::{

@@ -6,8 +6,9 @@ use bytes::Bytes;
 use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderMap, Method, Request, Response};
 use portcullis_codecs::{
+    http::Limits,
     http2::Code,
-    relay::{Decision, Limits, Output, Relay, Side},
+    relay::{Decision, Output, Relay, Side},
 };
 use proptest::{collection::vec, option, prelude::*, sample::select};
 use tokio::{

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use portcullis_codecs::{
+    http::Limits,
     http::SCHEMA,
     http2::hpack::{Decoder, FieldList, Limits as BlockLimits},
-    relay::{Decision, Limits, Side},
+    relay::{Decision, Side},
 };
 use portcullis_rules::{
     policy::{HeaderAction, L7Rule, Mismatch, Wanted},

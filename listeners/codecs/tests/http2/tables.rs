@@ -5,8 +5,9 @@ use std::collections::VecDeque;
 
 use portcullis_codecs::{
     http,
+    http::Limits,
     http2::hpack::{Decoder, Encoder, Field, FieldList, Limits as BlockLimits, Representation},
-    relay::{Decision, Limits, Side},
+    relay::{Decision, Side},
 };
 use proptest::{collection::vec, prelude::*, sample::select};
 

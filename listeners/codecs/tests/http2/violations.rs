@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use portcullis_codecs::{
     http,
+    http::Limits,
     http2::{Offended, Violation, Violation as V},
-    relay::{Decision, Limits, Offence, Side},
+    relay::{Decision, Offence, Side},
 };
 
 use crate::{

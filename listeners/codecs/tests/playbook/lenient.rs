@@ -3,7 +3,8 @@
 
 use portcullis_codecs::{
     http,
-    relay::{Decision, Limits, Side},
+    http::Limits,
+    relay::{Decision, Side},
 };
 
 use super::pair::{Pair, deny_with};

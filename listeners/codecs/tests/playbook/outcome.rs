@@ -2,7 +2,8 @@
 
 use portcullis_codecs::{
     http,
-    relay::{Answer, Decision, Limits, Side},
+    http::Limits,
+    relay::{Answer, Decision, Side},
 };
 
 use super::pair::{Pair, deny_with};

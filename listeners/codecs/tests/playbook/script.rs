@@ -2,7 +2,8 @@
 
 use portcullis_codecs::{
     http,
-    relay::{Answer, Close, Decision, Limits, Relay, Side},
+    http::Limits,
+    relay::{Answer, Close, Decision, Relay, Side},
 };
 use proptest::{
     collection::vec,

@@ -32,7 +32,9 @@ pub fn run(arguments: &LintArguments, format: Format, output: &mut Output) -> Re
     }
     let mut settings = match &arguments.settings {
         Some(path) => {
-            settings::load(path).map_err(|invalid| Failure::new(Exit::Invalid, invalid.to_string(), ""))?.rules
+            settings::load(path, &portcullis_codecs::PROTOCOLS.limits())
+                .map_err(|invalid| Failure::new(Exit::Invalid, invalid.to_string(), ""))?
+                .rules
         }
         None => Settings::default(),
     };

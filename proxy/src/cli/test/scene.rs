@@ -216,7 +216,11 @@ impl<'a> Scene<'a> {
 fn settings(document: &Document, folder: &Path) -> Result<Settings, String> {
     let spec = &document.spec;
     let mut rules = match &spec.settings_file {
-        Some(path) => settings::load(&folder.join(path)).map_err(|invalid| invalid.to_string())?.rules,
+        Some(path) => {
+            settings::load(&folder.join(path), &portcullis_codecs::PROTOCOLS.limits())
+                .map_err(|invalid| invalid.to_string())?
+                .rules
+        }
         None => Settings::default(),
     };
     let own = &spec.settings;
