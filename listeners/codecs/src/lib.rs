@@ -13,10 +13,11 @@ pub mod lesson;
 mod limits;
 pub mod offence;
 pub mod protocol;
+pub mod question;
 pub mod relay;
 pub mod tls;
 
 pub use protocol::{Context, Live, Protocol, Registry, Shown, Statuses};
 
 /// All protocols.
-pub static PROTOCOLS: Registry = Registry::new(&[&http::PROTOCOL, &kafka::PROTOCOL, &tls::PROTOCOL, &dns::PROTOCOL]);
+pub static PROTOCOLS: Registry = Registry::new(&[&http::PROTOCOL, &dns::PROTOCOL, &tls::PROTOCOL, &kafka::PROTOCOL]);

@@ -7,7 +7,7 @@ use portcullis_rules::{
     schema::Schema,
 };
 
-use crate::{datagram::NewSession, relay::Relay};
+use crate::{datagram::NewSession, question::Question, relay::Relay};
 
 /// A protocol that policies can name. Its folder has one, and [`crate::PROTOCOLS`] one line for it.
 pub struct Protocol {
@@ -22,13 +22,15 @@ pub struct Protocol {
     pub statuses: Option<Statuses>,
     /// One of its requests in a few words for people, from its fields by name. `None`: each as `name=value`.
     pub line: Option<fn(&Shown<'_>) -> String>,
+    /// How requests that nobody sent are asked about. `None`: nobody can.
+    pub question: Option<Question>,
 }
 
 impl Protocol {
     /// One that policies can name, and nothing more.
     #[must_use]
     pub const fn new(schema: &'static Schema) -> Self {
-        Self { schema, limits: &[], live: None, statuses: None, line: None }
+        Self { schema, limits: &[], live: None, statuses: None, line: None, question: None }
     }
 }
 

@@ -2,12 +2,16 @@
 
 use std::{num::NonZeroU64, path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
+use portcullis_codecs::Registry;
 use portcullis_config::settings::AdminAddresses;
 
 use crate::{
     cli::{
-        explain::arguments::{EXPLAIN_HELP, ExplainArguments},
+        explain::{
+            arguments::{EXPLAIN_HELP, ExplainArguments},
+            flags,
+        },
         kinds::{Kind, Shown},
         lint, test,
     },
@@ -36,11 +40,24 @@ pub struct Arguments {
     #[command(subcommand)]
     pub command: Command,
     /// The API socket of the node to talk to
-    #[arg(long, global = true, env = "PORTCULLIS_SERVER", value_name = "unix:PATH", default_value = DEFAULT_SERVER)]
+    #[arg(long, global = true, display_order = 990, env = "PORTCULLIS_SERVER", value_name = "unix:PATH", default_value = DEFAULT_SERVER)]
     pub server: String,
     /// Form of what is printed
-    #[arg(short = 'o', long = "output", global = true, value_name = "FORMAT", default_value = "text")]
+    #[arg(
+        short = 'o',
+        long = "output",
+        global = true,
+        display_order = 991,
+        value_name = "FORMAT",
+        default_value = "text"
+    )]
     pub format: Format,
+}
+
+/// The command line, with the words of these protocols.
+#[must_use]
+pub fn command(protocols: Registry) -> clap::Command {
+    Arguments::command().mut_subcommand("explain", |explain| flags::add(explain, protocols))
 }
 
 const EXIT_CODES: &str = "\

@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use clap::CommandFactory;
 use clap_mangen::Man;
+use portcullis_codecs::Registry;
 
 use crate::{
     cli::{
-        arguments::Arguments,
+        arguments,
         exit::{Exit, Failure},
     },
     output::Output,
@@ -17,9 +17,9 @@ use crate::{
 ///
 /// # Errors
 /// Standard output cannot be written.
-pub fn completion(shell: clap_complete::Shell, output: &mut Output) -> Result<(), Failure> {
+pub fn completion(protocols: Registry, shell: clap_complete::Shell, output: &mut Output) -> Result<(), Failure> {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Arguments::command(), "portcullis", &mut script);
+    clap_complete::generate(shell, &mut arguments::command(protocols), "portcullis", &mut script);
     Ok(output.text(&String::from_utf8_lossy(&script))?)
 }
 
@@ -27,8 +27,8 @@ pub fn completion(shell: clap_complete::Shell, output: &mut Output) -> Result<()
 ///
 /// # Errors
 /// The directory or standard output cannot be written.
-pub fn man(directory: Option<&Path>, output: &mut Output) -> Result<(), Failure> {
-    let command = Arguments::command();
+pub fn man(protocols: Registry, directory: Option<&Path>, output: &mut Output) -> Result<(), Failure> {
+    let command = arguments::command(protocols);
     let Some(directory) = directory else {
         let mut page = Vec::new();
         Man::new(command).render(&mut page)?;

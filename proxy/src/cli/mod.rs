@@ -19,7 +19,8 @@ pub mod test;
 
 use std::{ffi::OsString, process::ExitCode};
 
-use clap::Parser;
+use clap::{ArgMatches, FromArgMatches};
+use portcullis_codecs::{PROTOCOLS, Registry};
 
 use crate::{
     cli::{
@@ -34,16 +35,19 @@ use crate::{
 #[must_use]
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let mut output = Output::process();
-    execute(arguments, &mut output).into()
+    execute(PROTOCOLS, arguments, &mut output).into()
 }
 
-/// Runs the command that the arguments name. The first argument is the program's name.
-pub fn execute(arguments: impl IntoIterator<Item = OsString>, output: &mut Output) -> Exit {
-    let arguments = match Arguments::try_parse_from(arguments) {
-        Ok(arguments) => arguments,
+/// Runs the command that the arguments name. The first argument is the program's name; `protocols` are those that policies
+/// may name, for all that needs no node.
+pub fn execute(protocols: Registry, arguments: impl IntoIterator<Item = OsString>, output: &mut Output) -> Exit {
+    let matches = arguments::command(protocols).try_get_matches_from(arguments);
+    let parsed = matches.and_then(|matches| Ok((Arguments::from_arg_matches(&matches)?, matches)));
+    let (arguments, matches) = match parsed {
+        Ok(parsed) => parsed,
         Err(error) => return usage(&error, output),
     };
-    let done = dispatch(arguments, output).and_then(|()| Ok(output.flush()?));
+    let done = dispatch(protocols, arguments, &matches, output).and_then(|()| Ok(output.flush()?));
     match done {
         Ok(()) => Exit::Ok,
         Err(failure) => {
@@ -67,7 +71,12 @@ fn usage(error: &clap::Error, output: &mut Output) -> Exit {
     }
 }
 
-fn dispatch(arguments: Arguments, output: &mut Output) -> Result<(), Failure> {
+fn dispatch(
+    protocols: Registry,
+    arguments: Arguments,
+    matches: &ArgMatches,
+    output: &mut Output,
+) -> Result<(), Failure> {
     let Arguments { command, server, format } = arguments;
     let mut client = |work: client::Work| -> Result<(), Failure> { client::block_on(&server, work, format, output) };
     match command {
@@ -79,10 +88,14 @@ fn dispatch(arguments: Arguments, output: &mut Output) -> Result<(), Failure> {
         Command::Get(arguments) => client(client::Work::Get(arguments)),
         Command::Status => client(client::Work::Status),
         Command::Monitor(arguments) => client(client::Work::Monitor(arguments)),
-        Command::Explain(arguments) => explain::command(&arguments, &server, format, output),
-        Command::Lint(arguments) => lint::run(&arguments, format, output),
-        Command::Test(arguments) => test::run(&arguments, format, output),
-        Command::Completion { shell } => generate::completion(shell, output),
-        Command::Man { directory } => generate::man(directory.as_deref(), output),
+        Command::Explain(arguments) => {
+            let matches = matches.subcommand().map_or(matches, |(_, matches)| matches);
+            let asked = explain::Asked { protocols, arguments: &arguments, matches, server: &server };
+            explain::command(&asked, format, output)
+        }
+        Command::Lint(arguments) => lint::run(protocols, &arguments, format, output),
+        Command::Test(arguments) => test::run(protocols, &arguments, format, output),
+        Command::Completion { shell } => generate::completion(protocols, shell, output),
+        Command::Man { directory } => generate::man(protocols, directory.as_deref(), output),
     }
 }

@@ -8,6 +8,7 @@ mod limits;
 mod name;
 mod outstanding;
 mod query;
+mod question;
 pub mod rcode;
 mod refusal;
 mod session;
@@ -41,6 +42,7 @@ pub static PROTOCOL: Protocol = Protocol {
     }),
     statuses: Some(rcode::STATUSES),
     line: Some(line),
+    question: Some(question::QUESTION),
     ..Protocol::new(&SCHEMA)
 };
 

@@ -7,6 +7,7 @@ mod limits;
 pub(crate) mod names;
 pub(crate) mod parts;
 pub(crate) mod path;
+mod question;
 pub(crate) mod target;
 pub(crate) mod text;
 
@@ -34,6 +35,7 @@ pub static PROTOCOL: Protocol = Protocol {
         },
     }),
     line: Some(line),
+    question: Some(question::QUESTION),
     ..Protocol::new(&SCHEMA)
 };
 

@@ -1,6 +1,7 @@
 //! Kafka, as far as policies need it: what a request asks for. Nothing is read from the wire yet.
 
 mod api;
+mod question;
 
 use std::borrow::Cow;
 
@@ -14,7 +15,7 @@ use portcullis_rules::{
 use crate::protocol::Protocol;
 
 /// The protocol. It has no relay yet.
-pub static PROTOCOL: Protocol = Protocol::new(&SCHEMA);
+pub static PROTOCOL: Protocol = Protocol { question: Some(question::QUESTION), ..Protocol::new(&SCHEMA) };
 
 /// What Kafka publishes to the rules (cilium/proxy pkg/policy/api/kafka, proxylib/kafka/kafkalib). Cilium has it up to
 /// 1.19.

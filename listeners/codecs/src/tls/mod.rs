@@ -1,5 +1,7 @@
 //! TLS, as far as policies need it: the server name of a ClientHello. Nothing is read from the wire yet.
 
+mod question;
+
 use std::borrow::Cow;
 
 use portcullis_rules::{
@@ -11,7 +13,7 @@ use portcullis_rules::{
 use crate::protocol::Protocol;
 
 /// The protocol. It has no relay yet.
-pub static PROTOCOL: Protocol = Protocol::new(&SCHEMA);
+pub static PROTOCOL: Protocol = Protocol { question: Some(question::QUESTION), ..Protocol::new(&SCHEMA) };
 
 /// What TLS publishes to the rules: the server name in lower case (cilium/proxy cilium/network_policy.cc, `SniPattern`;
 /// cilium pkg/envoy/utils.go, `sanitizeServerNamePattern`).

@@ -1,4 +1,5 @@
-//! What the command line of `explain` may say. The comments here are its help.
+//! What the command line of `explain` may say, but for the words of protocols ([`super::flags`]). The comments here are its
+//! help.
 
 use std::path::PathBuf;
 
@@ -58,38 +59,8 @@ pub struct ExplainArguments {
     /// Namespace of endpoint and peer, unless their labels name one; without it, default
     #[arg(short, long, value_name = "NAMESPACE")]
     pub namespace: Option<String>,
-    /// A request of HTTP: method and target
-    #[arg(long, value_name = "'GET /path'", group = "said")]
-    pub http: Option<String>,
-    /// Its host
-    #[arg(long, value_name = "HOST", requires = "http")]
-    pub host: Option<String>,
-    /// One of its headers; may be repeated
-    #[arg(long, value_name = "'Name: value'", requires = "http")]
-    pub header: Vec<String>,
-    /// A request of Kafka: its kind
-    #[arg(long, value_name = "KIND", group = "said")]
-    pub kafka: Option<String>,
-    /// Its version
-    #[arg(long, value_name = "N", default_value_t = 0, requires = "kafka")]
-    pub api_version: i16,
-    /// Who sends it
-    #[arg(long, value_name = "ID", requires = "kafka")]
-    pub client_id: Option<String>,
-    /// One of its topics; may be repeated
-    #[arg(long, value_name = "TOPIC", requires = "kafka")]
-    pub topic: Vec<String>,
-    /// A query of DNS: its name
-    #[arg(long, value_name = "NAME", group = "said")]
-    pub dns: Option<String>,
-    /// Its type: A, AAAA, TYPE65, ...
-    #[arg(long, value_name = "TYPE", default_value = "A", requires = "dns")]
-    pub qtype: String,
-    /// A ClientHello of TLS: its server name; empty for one without
-    #[arg(long, value_name = "NAME", group = "said")]
-    pub sni: Option<String>,
     /// Answer each line of a file, or of standard input for -
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with_all = ["policy", "endpoints", "direction", "endpoint", "peer", "port", "namespace", "said"])]
+    #[arg(long, display_order = 900, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with_all = ["policy", "endpoints", "direction", "endpoint", "peer", "port", "namespace", "said"])]
     pub batch: Option<PathBuf>,
 }
 

@@ -6,6 +6,10 @@ use std::{
     path::Path,
 };
 
+use portcullis_codecs::{
+    Registry,
+    question::{Said, Word},
+};
 use portcullis_rules::{
     explain::{Answer, How, Question},
     settings::{Enforcement, Settings},
@@ -16,11 +20,11 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    case::{Http, Input, Line},
+    case::{Input, Line},
     documents::{documents, policies},
     tables,
     town::{Town, transport_of},
-    traffic::{Said, ask},
+    traffic::{Traffic, ask, asked, written},
 };
 use crate::{
     cli::exit::{Exit, Failure},
@@ -45,7 +49,7 @@ const NOT_JUDGED: &[(&str, &str)] = &[
 ///
 /// # Errors
 /// The file cannot be read, or the output not be written. A line that cannot be answered is answered with an error.
-pub(crate) fn run(file: &Path, settings: &Settings, output: &mut Output) -> Result<(), Failure> {
+pub(crate) fn run(protocols: Registry, file: &Path, settings: &Settings, output: &mut Output) -> Result<(), Failure> {
     let reader: Box<dyn BufRead> = if file.as_os_str() == "-" {
         Box::new(io::stdin().lock())
     } else {
@@ -63,11 +67,11 @@ pub(crate) fn run(file: &Path, settings: &Settings, output: &mut Output) -> Resu
         let case = Case::read(&line);
         // Lines about one world follow each other, and compiling it is most of the work.
         if waiting.first().is_some_and(|first| first.world != case.world) {
-            answer_all(std::mem::take(&mut waiting), settings, output)?;
+            answer_all(protocols, std::mem::take(&mut waiting), settings, output)?;
         }
         waiting.push(case);
     }
-    answer_all(waiting, settings, output)
+    answer_all(protocols, waiting, settings, output)
 }
 
 /// One line, and what it shares with others.
@@ -110,16 +114,16 @@ fn is_flow(line: &Line) -> bool {
         && line.input.get("endpoint").is_none()
 }
 
-fn answer_all(cases: Vec<Case>, settings: &Settings, output: &mut Output) -> Result<(), Failure> {
+fn answer_all(protocols: Registry, cases: Vec<Case>, settings: &Settings, output: &mut Output) -> Result<(), Failure> {
     let mut scene: Option<Result<Scene, String>> = None;
     for index in 0..cases.len() {
         let case = &cases[index];
         let answered = match &case.line {
             Err(error) => Err(error.clone()),
-            Ok((line, _)) if !is_flow(line) => tables::answer(line, settings),
+            Ok((line, _)) if !is_flow(line) => tables::answer(protocols, line, settings),
             Ok((line, input)) => {
-                let scene = scene.get_or_insert_with(|| Scene::new(&cases, settings));
-                not_judged(line).and_then(|()| scene.as_ref().map_err(Clone::clone)?.answer(input))
+                let scene = scene.get_or_insert_with(|| Scene::new(protocols, &cases, settings));
+                not_judged(line).and_then(|()| scene.as_ref().map_err(Clone::clone)?.answer(input, &line.input))
             }
         };
         let mut fields = answered.unwrap_or_else(|reason| {
@@ -141,6 +145,7 @@ fn not_judged(line: &Line) -> Result<(), String> {
 
 /// The world of several lines, compiled.
 struct Scene {
+    protocols: Registry,
     world: World,
     snapshot: Snapshot,
     subject: EndpointId,
@@ -148,7 +153,7 @@ struct Scene {
 }
 
 impl Scene {
-    fn new(cases: &[Case], settings: &Settings) -> Result<Self, String> {
+    fn new(protocols: Registry, cases: &[Case], settings: &Settings) -> Result<Self, String> {
         let mut inputs = cases.iter().filter_map(|case| case.line.as_ref().ok()).filter(|(line, _)| is_flow(line));
         let (line, first) = inputs.next().ok_or("no line")?;
         if first.config.get("enable-policy-secrets-sync") == Some(&Value::Bool(false)) {
@@ -161,7 +166,7 @@ impl Scene {
             extended_ip_protocols: extended.unwrap_or(settings.extended_ip_protocols),
             ..*settings
         };
-        town.world.policies = policies(&documents(&line.policy, &first.kind)?, &town.world.settings)?;
+        town.world.policies = policies(protocols, &documents(&line.policy, &first.kind)?, &town.world.settings)?;
         let subject = town.subject(&first.subject());
         let mut peers = Vec::new();
         for input in std::iter::once(first).chain(inputs.map(|(_, input)| input)) {
@@ -174,10 +179,10 @@ impl Scene {
         }
         let world = town.world;
         let snapshot = Snapshot::compile(&world, 1);
-        Ok(Self { world, snapshot, subject, peers })
+        Ok(Self { protocols, world, snapshot, subject, peers })
     }
 
-    fn answer(&self, input: &Input) -> Result<Map<String, Value>, String> {
+    fn answer(&self, input: &Input, raw: &Value) -> Result<Map<String, Value>, String> {
         let peer = input.peer()?;
         let known = self.peers.iter().find(|(known, _)| *known == peer).map(|(_, address)| *address);
         let question = Question {
@@ -188,45 +193,57 @@ impl Scene {
             port: input.port,
             request: None,
         };
-        let of = |said: Option<&Said>| ask(&self.world, &self.snapshot, question, said);
-        let said = self.said(input)?;
-        let answer = of(said.as_ref())?;
-        let mut fields = told(&answer);
+        let of = |said: Option<Traffic>| ask(&self.world, &self.snapshot, question, said.as_ref());
+        let mut fields = told(self.protocols, &of(self.said(raw)?)?);
         let mut then = Vec::new();
         for next in input.same_connection.iter().chain(&input.then) {
-            let Some(request) = &input.request else { continue };
-            let method = if next.method.is_empty() { &request.method } else { &next.method };
-            let next = Http { method: method.clone(), path: next.path.clone(), ..request.clone() };
-            then.push(verdict(&of(Some(&http(&next)))?));
+            let Some(next) = following(raw, next) else { continue };
+            then.push(verdict(&of(self.said(&next)?)?));
         }
         if !then.is_empty() {
             fields.insert("then".to_owned(), json!(then));
         }
         Ok(fields)
     }
-}
 
-impl Scene {
     /// What the line's traffic is. A request inside of TLS is seen where some rule takes the TLS off.
-    fn said(&self, input: &Input) -> Result<Option<Said>, String> {
-        use portcullis_codecs::{dns::Query, kafka::Message, tls::ClientHello};
+    fn said(&self, input: &Value) -> Result<Option<Traffic>, String> {
+        let top = |word: &Word| word.batch.split('.').next().unwrap_or_default();
+        let there = |words: &[Word]| {
+            let first = words.iter().find(|word| !word.batch.is_empty());
+            first.is_some_and(|word| input.get(top(word)).is_some_and(|value| !value.is_null()))
+        };
+        let mut said = asked(self.protocols).filter(|(_, words)| there(words));
+        let Some((protocol, words)) = said.next() else { return Ok(None) };
         let rules = self.world.policies.iter().flat_map(|policy| &policy.rules);
         let lists = rules.flat_map(|rule| [&rule.ingress, &rule.egress]).flatten().flatten();
         let terminated = lists.flat_map(|entry| entry.ports.iter().flatten()).any(|ports| ports.terminates_tls);
-        Ok(if let Some(request) = &input.request {
-            if input.sni.is_some() && !terminated {
-                return Err("not answered: a request inside of TLS that nobody takes off".to_owned());
+        // A protocol of which policies list names only carries another one.
+        if !terminated && said.any(|(carrier, _)| carrier.schema.nature.list.is_some()) {
+            return Err("not answered: a request inside of TLS that nobody takes off".to_owned());
+        }
+        let mut said = Said::default();
+        for word in words.iter().filter(|word| !word.batch.is_empty()) {
+            let values: Vec<String> = input.get(top(word)).map_or_else(Vec::new, |value| {
+                let all = written(top(word), value).into_iter();
+                all.filter(|(place, _)| place == word.batch).map(|(_, value)| value).collect()
+            });
+            if values.is_empty() && !word.many {
+                said.push(word, "");
             }
-            Some(http(request))
-        } else if let Some(name) = &input.qname {
-            Some(Said::Dns(Query::new(name)))
-        } else if let Some(name) = &input.sni {
-            Some(Said::Tls(ClientHello::new(name)))
-        } else {
-            let topics = input.topics.clone().unwrap_or_default();
-            input.api_key.map(|key| Said::Kafka(Message::new(key, input.api_version, &input.client_id, topics)))
-        })
+            values.into_iter().for_each(|value| said.push(word, value));
+        }
+        Traffic::read(protocol, &said).map(Some)
     }
+}
+
+/// The input of a further request on the same connection: what it does not say is that of the first.
+fn following(first: &Value, next: &Map<String, Value>) -> Option<Value> {
+    let mut input = first.clone();
+    let request = input.get_mut("request")?.as_object_mut()?;
+    let said = next.iter().filter(|(_, value)| value.as_str() != Some(""));
+    request.extend(said.map(|(name, value)| (name.clone(), value.clone())));
+    Some(input)
 }
 
 fn enforcement(word: &str) -> Result<Enforcement, String> {
@@ -238,38 +255,25 @@ fn enforcement(word: &str) -> Result<Enforcement, String> {
     }
 }
 
-fn http(request: &Http) -> Said {
-    let mut lines: Vec<(&str, &str)> = Vec::new();
-    for (name, value) in &request.headers {
-        match value {
-            Value::String(value) => lines.push((name, value)),
-            Value::Array(values) => lines.extend(values.iter().filter_map(Value::as_str).map(|value| (&**name, value))),
-            _ => {}
-        }
-    }
-    Said::http(&request.method, &request.path, &request.authority, lines)
-}
-
 fn verdict(answer: &Answer) -> &'static str {
     if answer.allowed { "allow" } else { "deny" }
 }
 
 /// The answer as fields of a line.
-pub(crate) fn told(answer: &Answer) -> Map<String, Value> {
+pub(crate) fn told(protocols: Registry, answer: &Answer) -> Map<String, Value> {
     let relayed = answer.redirect.is_some();
     let at_datapath = match answer.how {
         How::Drop => "denied",
         _ if relayed => "redirected",
         _ => "allowed",
     };
-    let how = match (answer.how, answer.redirect) {
-        (How::Pass | How::Relay(_), _) => None,
-        (How::Drop, _) => Some("drop"),
-        (_, Some("dns")) => Some("REFUSED"),
-        (_, Some("tls")) => Some("rst"),
-        (_, Some("kafka")) => Some("error 29"),
-        (How::Reset, _) => Some("reset"),
-        (How::Respond, _) => Some("403"),
+    let question = answer.redirect.and_then(|name| protocols.find(name)?.question.as_ref());
+    let [reset, respond] = question.map_or(["reset", "403"], |question| question.refusals);
+    let how = match answer.how {
+        How::Pass | How::Relay(_) => None,
+        How::Drop => Some("drop"),
+        How::Reset => Some(reset),
+        How::Respond => Some(respond),
     };
     let mut fields = Map::new();
     fields.insert("verdict".to_owned(), verdict(answer).into());

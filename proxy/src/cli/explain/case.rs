@@ -23,7 +23,7 @@ pub(crate) struct Line {
 /// Labels by key.
 pub(crate) type Labels = BTreeMap<String, String>;
 
-/// What is asked about a flow.
+/// What is asked about a flow, but for what is said on it, which the protocols have words for.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Input {
@@ -38,18 +38,12 @@ pub(crate) struct Input {
     pub(crate) named_ports: BTreeMap<String, u16>,
     pub(crate) port: u16,
     pub(crate) proto: String,
-    pub(crate) request: Option<Http>,
-    pub(crate) sni: Option<String>,
-    pub(crate) qname: Option<String>,
     pub(crate) secrets: Labels,
     pub(crate) server: String,
-    pub(crate) same_connection: Vec<Next>,
-    pub(crate) then: Vec<Next>,
+    /// Further requests on the same connection: what each has other than the first.
+    pub(crate) same_connection: Vec<Map<String, Value>>,
+    pub(crate) then: Vec<Map<String, Value>>,
     pub(crate) config: Map<String, Value>,
-    pub(crate) api_key: Option<i16>,
-    pub(crate) api_version: i16,
-    pub(crate) client_id: String,
-    pub(crate) topics: Option<Vec<String>>,
 }
 
 /// A pod.
@@ -69,24 +63,6 @@ pub(crate) enum Peer {
     Pod(Pod),
     Ip(String),
     Entity(String),
-}
-
-/// A request of HTTP.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub(crate) struct Http {
-    pub(crate) method: String,
-    pub(crate) path: String,
-    pub(crate) authority: String,
-    pub(crate) headers: BTreeMap<String, Value>,
-}
-
-/// A further request on the same connection.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(crate) struct Next {
-    pub(crate) method: String,
-    pub(crate) path: String,
 }
 
 impl Input {

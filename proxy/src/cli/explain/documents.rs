@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use portcullis_codecs::PROTOCOLS;
+use portcullis_codecs::Registry;
 use portcullis_config::documents::read_policy;
 use portcullis_rules::{policy::Policy, settings::Settings};
 use serde_json::{Map, Value, json};
@@ -51,8 +51,12 @@ pub(crate) fn documents(text: &str, kind: &str) -> Result<Vec<String>, String> {
 ///
 /// # Errors
 /// What is wrong with the first that is refused.
-pub(crate) fn policies(documents: &[String], settings: &Settings) -> Result<Vec<Arc<Policy>>, String> {
-    let schemas = PROTOCOLS.schemas();
+pub(crate) fn policies(
+    protocols: Registry,
+    documents: &[String],
+    settings: &Settings,
+) -> Result<Vec<Arc<Policy>>, String> {
+    let schemas = protocols.schemas();
     let read = |document: &String| {
         let (policy, problems) = read_policy(document, "batch", &schemas, settings);
         policy.map(Arc::new).ok_or_else(|| {

@@ -4,6 +4,7 @@ pub mod arguments;
 mod batch;
 mod case;
 mod documents;
+pub(crate) mod flags;
 mod node;
 mod question;
 mod tables;
@@ -11,6 +12,8 @@ mod told;
 pub(crate) mod town;
 pub(crate) mod traffic;
 
+use clap::ArgMatches;
+use portcullis_codecs::Registry;
 use portcullis_rules::settings::Settings;
 
 use crate::{
@@ -19,14 +22,27 @@ use crate::{
     render::Format,
 };
 
-/// Answers one question, or many. `server` is the node that is asked where no documents are named.
+/// What is asked, and by which protocols it is judged.
+pub struct Asked<'a> {
+    /// The protocols that policies may name.
+    pub protocols: Registry,
+    /// The flags that every question has.
+    pub arguments: &'a ExplainArguments,
+    /// Those of protocols are among these.
+    pub matches: &'a ArgMatches,
+    /// The node that is asked where no documents are named.
+    pub server: &'a str,
+}
+
+/// Answers one question, or many.
 ///
 /// # Errors
 /// The answer is no, or there is none.
-pub fn command(arguments: &ExplainArguments, server: &str, format: Format, output: &mut Output) -> Result<(), Failure> {
+pub fn command(asked: &Asked<'_>, format: Format, output: &mut Output) -> Result<(), Failure> {
+    let arguments = asked.arguments;
     let answered = match &arguments.batch {
-        Some(file) => batch::run(file, &with_flags(arguments, Settings::default()), output),
-        None => question::answer(arguments, server, format, output),
+        Some(file) => batch::run(asked.protocols, file, &with_flags(arguments, Settings::default()), output),
+        None => question::answer(asked, format, output),
     };
     answered.map_err(|failure| told::unanswered(failure, format, output))
 }

@@ -6,7 +6,10 @@ use portcullis_config::{
     documents::{self, Told},
     proto::{AnswerOrigin, LearntAddress, LearntName, ListNamesRequest, ListRequest, ListResponse, ResourceType},
 };
-use portcullis_rules::world::{Endpoint, EndpointId, Origin, ResolvedName};
+use portcullis_rules::{
+    schema::Schema,
+    world::{Endpoint, EndpointId, Origin, ResolvedName},
+};
 
 use crate::{
     cli::{
@@ -22,11 +25,11 @@ use crate::{
 /// # Errors
 /// The node cannot be reached, or is of a version whose answer cannot be read. A question without an answer is not answered by
 /// no, so the exit code is that of a question that is none.
-pub(super) fn fetch(server: &str, output: &mut Output) -> Result<Told, Failure> {
+pub(super) fn fetch(server: &str, schemas: &[&'static Schema], output: &mut Output) -> Result<Told, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::internal)?;
     let unanswered = |failure: Failure| Failure { exit: Exit::Usage, ..failure };
     let (listed, names) = runtime.block_on(ask(server)).map_err(unanswered)?;
-    let mut told = documents::listed(&listed, &portcullis_codecs::PROTOCOLS.schemas()).map_err(|reason| {
+    let mut told = documents::listed(&listed, schemas).map_err(|reason| {
         let remedy = "the node is of another version: compare `portcullis --version` on both sides";
         Failure::new(Exit::Usage, format!("the node's answer cannot be read: {reason}"), remedy)
     })?;

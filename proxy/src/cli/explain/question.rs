@@ -6,7 +6,6 @@ use std::{
     sync::Arc,
 };
 
-use portcullis_codecs::{kafka, tls::ClientHello};
 use portcullis_config::{
     documents::{
         Told,
@@ -24,10 +23,11 @@ use portcullis_rules::{
 };
 
 use super::{
+    Asked,
     arguments::{ExplainArguments, Way},
-    node, told,
+    flags, node, told,
     town::{Town, address, entity, transport_of},
-    traffic::{Said, ask, query},
+    traffic::ask,
     with_flags,
 };
 use crate::{
@@ -43,18 +43,15 @@ use crate::{
 const MADE_UP: EndpointId = EndpointId(u32::MAX);
 
 /// What is asked about, and the secrets of it whose values are kept from us.
-fn load(
-    arguments: &ExplainArguments,
-    server: &str,
-    output: &mut Output,
-) -> Result<(Loaded, BTreeSet<String>), Failure> {
+fn load(asked: &Asked<'_>, output: &mut Output) -> Result<(Loaded, BTreeSet<String>), Failure> {
+    let arguments = asked.arguments;
+    let schemas = asked.protocols.schemas();
     if arguments.policy.is_empty() {
-        let Told { mut loaded, secrets, .. } = node::fetch(server, output)?;
+        let Told { mut loaded, secrets, .. } = node::fetch(asked.server, &schemas, output)?;
         loaded.world.settings = with_flags(arguments, loaded.world.settings);
         return Ok((loaded, secrets));
     }
     let settings = with_flags(arguments, Settings::default());
-    let schemas = portcullis_codecs::PROTOCOLS.schemas();
     let mut offline = Offline::new(&schemas, settings);
     for (file, text) in input::texts(arguments.policy.iter().chain(&arguments.endpoints))? {
         offline.add(&file, &text);
@@ -65,14 +62,10 @@ fn load(
 }
 
 /// Answers it: exit code 0 for yes, 1 for no.
-pub(super) fn answer(
-    arguments: &ExplainArguments,
-    server: &str,
-    format: Format,
-    output: &mut Output,
-) -> Result<(), Failure> {
-    let said = said(arguments).map_err(wrong)?;
-    let (mut loaded, secrets) = load(arguments, server, output)?;
+pub(super) fn answer(asked: &Asked<'_>, format: Format, output: &mut Output) -> Result<(), Failure> {
+    let arguments = asked.arguments;
+    let said = flags::read(asked.matches, asked.protocols).map_err(wrong)?;
+    let (mut loaded, secrets) = load(asked, output)?;
     loaded.world.forget_never_open();
     if told::refused(&loaded, format, output)? {
         return Err(Failure::said(Exit::Invalid));
@@ -97,7 +90,7 @@ pub(super) fn answer(
     let answer = match ask(&scene.world, &snapshot, question, said.as_ref()) {
         Ok(answer) => answer,
         Err(reason) => {
-            let remedy = "say what is asked for with --http, --dns, --sni or --kafka";
+            let remedy = format!("say what is asked for with {}", flags::asking(asked.protocols));
             return Err(Failure::new(Exit::Usage, reason, remedy));
         }
     };
@@ -242,32 +235,4 @@ fn known(number: u16, transport: Transport, settings: &Settings) -> Result<(u16,
         return Err(format!("{name} has no ports: write --port {name}"));
     }
     Ok((number, transport))
-}
-
-fn said(arguments: &ExplainArguments) -> Result<Option<Said>, String> {
-    if let Some(line) = &arguments.http {
-        let (method, target) =
-            line.split_once(' ').ok_or_else(|| format!("{line:?} is no request: write 'GET /path'"))?;
-        let split = |line: &'_ String| {
-            let (name, value) =
-                line.split_once(':').ok_or_else(|| format!("{line:?} is no header: write 'Name: value'"))?;
-            Ok::<_, String>((name.trim().to_owned(), value.trim().to_owned()))
-        };
-        let headers: Vec<(String, String)> = arguments.header.iter().map(split).collect::<Result<_, _>>()?;
-        let host = arguments.host.as_deref().unwrap_or("localhost");
-        let headers = headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        return Ok(Some(Said::http(method, target.trim(), host, headers)));
-    }
-    if let Some(name) = &arguments.dns {
-        return Ok(Some(Said::Dns(query(name, &arguments.qtype)?)));
-    }
-    if let Some(name) = &arguments.sni {
-        return Ok(Some(Said::Tls(ClientHello::new(name))));
-    }
-    let Some(kind) = &arguments.kafka else { return Ok(None) };
-    let key = kind.parse().ok().or_else(|| kafka::key(kind));
-    let key =
-        key.ok_or_else(|| format!("{kind:?} is no kind of request of Kafka: write produce, fetch, metadata, ..."))?;
-    let client = arguments.client_id.as_deref().unwrap_or_default();
-    Ok(Some(Said::Kafka(kafka::Message::new(key, arguments.api_version, client, arguments.topic.clone()))))
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use portcullis_codecs::dns::Query;
+use portcullis_codecs::{Registry, question::Said};
 use portcullis_rules::{
     explain::Question,
     names,
@@ -19,22 +19,22 @@ use super::{
     case::{Input, Line, Peer, Pod},
     documents::{documents, policies},
     town::{Town, transport_of},
-    traffic::{Said, ask},
+    traffic::{Traffic, ask},
 };
 
 /// Answers a line that is not about a flow.
 ///
 /// # Errors
 /// It cannot be answered, and why; or what is wrong with the document.
-pub(crate) fn answer(line: &Line, settings: &Settings) -> Result<Map<String, Value>, String> {
+pub(crate) fn answer(protocols: Registry, line: &Line, settings: &Settings) -> Result<Map<String, Value>, String> {
     match line.area.as_str() {
         "sanitize" => {
             let kind = line.input.get("kind").and_then(Value::as_str).unwrap_or_default();
-            policies(&documents(&line.policy, kind)?, settings)?;
+            policies(protocols, &documents(&line.policy, kind)?, settings)?;
             Ok(verdict("accept"))
         }
-        "matchpattern" => pattern(line, settings),
-        "dns" if line.input.get("endpoint").is_some() => dns(line, settings),
+        "matchpattern" => pattern(protocols, line, settings),
+        "dns" if line.input.get("endpoint").is_some() => dns(protocols, line, settings),
         "npds" => Err("not answered: messages of Cilium's xDS API".to_owned()),
         _ => Err("not answered: messages of Cilium's xDS API, and other operations".to_owned()),
     }
@@ -45,10 +45,10 @@ fn verdict(word: &str) -> Map<String, Value> {
 }
 
 /// A name against a pattern of `toFQDNs`.
-fn pattern(line: &Line, settings: &Settings) -> Result<Map<String, Value>, String> {
+fn pattern(protocols: Registry, line: &Line, settings: &Settings) -> Result<Map<String, Value>, String> {
     let selector: Value = serde_json::from_str(&line.policy).map_err(|error| error.to_string())?;
     let rule = json!({"endpointSelector": {}, "egress": [{"toFQDNs": [selector.clone()]}]});
-    policies(&documents(&rule.to_string(), "")?, settings)?;
+    policies(protocols, &documents(&rule.to_string(), "")?, settings)?;
     let Some(name) = line.input.get("name").and_then(Value::as_str) else { return Ok(verdict("accept")) };
     let text = |key: &str| selector.get(key).and_then(Value::as_str);
     let pattern = text("matchName").map(names::normal).or_else(|| text("matchPattern").map(str::to_owned));
@@ -70,7 +70,7 @@ struct Asked {
 }
 
 /// A table of DNS rules as policies.
-fn dns(line: &Line, settings: &Settings) -> Result<Map<String, Value>, String> {
+fn dns(protocols: Registry, line: &Line, settings: &Settings) -> Result<Map<String, Value>, String> {
     let table: Table = serde_json::from_str(&line.policy).map_err(|error| error.to_string())?;
     let asked = Asked::deserialize(&line.input).map_err(|error| error.to_string())?;
     let mut egress = Vec::new();
@@ -96,7 +96,7 @@ fn dns(line: &Line, settings: &Settings) -> Result<Map<String, Value>, String> {
     let rule = json!({"endpointSelector": {}, "egress": egress});
     let mut town = Town::around(&Input::default())?;
     town.world.settings = Settings { enforcement: Enforcement::Always, ..*settings };
-    town.world.policies = policies(&documents(&rule.to_string(), "")?, settings)?;
+    town.world.policies = policies(protocols, &documents(&rule.to_string(), "")?, settings)?;
     let pod = |key: &str, value: &str| Pod {
         namespace: "default".to_owned(),
         labels: BTreeMap::from([(key.to_owned(), value.to_owned())]),
@@ -108,6 +108,11 @@ fn dns(line: &Line, settings: &Settings) -> Result<Map<String, Value>, String> {
     let transport = transport_of(&asked.proto)?;
     let (direction, port) = (Direction::Egress, asked.port);
     let question = Question { endpoint, direction, transport, peer, port, request: None };
-    let said = Said::Dns(Query::new(&asked.qname));
-    Ok(told(&ask(&town.world, &snapshot, question, Some(&said))?))
+    let protocol = protocols.find(&line.area).ok_or("not answered: no such protocol")?;
+    let mut said = Said::default();
+    if let Some(word) = protocol.question.as_ref().and_then(|question| question.words.first()) {
+        said.push(word, &asked.qname);
+    }
+    let said = Traffic::read(protocol, &said)?;
+    Ok(told(protocols, &ask(&town.world, &snapshot, question, Some(&said))?))
 }

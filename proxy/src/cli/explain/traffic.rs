@@ -1,67 +1,68 @@
 //! What is said on a flow, as its protocol's codec reads it.
 
 use portcullis_codecs::{
-    dns::{self, Query},
-    http1,
-    kafka::Message,
-    tls::ClientHello,
+    Protocol, Registry,
+    question::{Said, Sample, Word},
 };
 use portcullis_rules::{
     explain::{Answer, How, Question, explain},
-    request::Request,
     snapshot::Snapshot,
-    verdict::{Layer, Reason},
+    verdict::{Layer, Miss, Reason},
     world::World,
 };
+use serde_json::Value;
 
 /// A request of one protocol.
 #[derive(Debug)]
-pub(crate) enum Said {
-    /// The head of a request, as bytes.
-    Http(Vec<u8>),
-    /// A query.
-    Dns(Query<'static>),
-    /// A ClientHello.
-    Tls(ClientHello),
-    /// A request.
-    Kafka(Message),
+pub(crate) struct Traffic {
+    protocol: &'static Protocol,
+    sample: Sample,
 }
 
-impl Said {
-    /// The name of its protocol.
-    pub(crate) fn protocol(&self) -> &'static str {
-        match self {
-            Self::Http(_) => "http",
-            Self::Dns(_) => "dns",
-            Self::Tls(_) => "tls",
-            Self::Kafka(_) => "kafka",
-        }
+impl Traffic {
+    /// A request of a protocol, from what was said of it.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(crate) fn read(protocol: &'static Protocol, said: &Said) -> Result<Self, String> {
+        let name = protocol.schema.protocol;
+        let question = protocol.question.as_ref().ok_or_else(|| format!("nobody can ask about requests of {name}"))?;
+        Ok(Self { protocol, sample: (question.read)(said)? })
     }
 
-    /// A request of HTTP/1.1 without a body.
-    pub(crate) fn http<'a>(
-        method: &str,
-        target: &str,
-        host: &str,
-        headers: impl IntoIterator<Item = (&'a str, &'a str)>,
-    ) -> Self {
-        let mut head = format!("{method} {target} HTTP/1.1\r\nHost: {host}\r\n");
-        for (name, value) in headers {
-            head.extend([name, ": ", value, "\r\n"]);
-        }
-        head.push_str("\r\n");
-        Self::Http(head.into_bytes())
+    /// The request in a few words.
+    pub(crate) fn shown(&self) -> &str {
+        &self.sample.shown
+    }
+
+    /// The port where such requests are usually sent.
+    pub(crate) fn usual_port(&self) -> &'static str {
+        self.protocol.question.as_ref().map_or("", |question| question.usual_port)
     }
 }
 
-/// A query for a name, of a type by its word.
-///
-/// # Errors
-/// There is no such type.
-pub(crate) fn query(name: &str, kind: &str) -> Result<Query<'static>, String> {
-    let number = dns::kind::number(kind);
-    let number = number.ok_or_else(|| format!("{kind:?} is no type of query: write A, AAAA, TYPE65, ..."))?;
-    Ok(Query::new(name).of_type(number))
+/// The protocols whose requests can be asked about, with the words for them.
+pub(crate) fn asked(protocols: Registry) -> impl Iterator<Item = (&'static Protocol, &'static [Word])> {
+    protocols.iter().filter_map(|protocol| Some((protocol, protocol.question.as_ref()?.words)))
+}
+
+/// What is written below a key, by the place of a word: a list is the same place several times, a mapping leads one place
+/// deeper, and a mapping in a mapping is one `name: value` for each of its own.
+pub(crate) fn written(key: &str, value: &Value) -> Vec<(String, String)> {
+    match value {
+        Value::Null => Vec::new(),
+        Value::Array(values) => values.iter().flat_map(|value| written(key, value)).collect(),
+        Value::Object(map) if key.contains('.') => {
+            let named = |(name, value): (&String, &Value)| {
+                let values = written(key, value).into_iter();
+                values.map(|(key, value)| (key, format!("{name}: {value}"))).collect::<Vec<_>>()
+            };
+            map.iter().flat_map(named).collect()
+        }
+        Value::Object(map) => map.iter().flat_map(|(name, value)| written(&format!("{key}.{name}"), value)).collect(),
+        Value::String(text) => vec![(key.to_owned(), text.clone())],
+        Value::Bool(_) | Value::Number(_) => vec![(key.to_owned(), value.to_string())],
+    }
 }
 
 /// Asks about a flow and what is said on it. What its protocol forbids is refused before any rule is asked.
@@ -72,29 +73,44 @@ pub(crate) fn ask(
     world: &World,
     snapshot: &Snapshot,
     question: Question<'_>,
-    said: Option<&Said>,
+    said: Option<&Traffic>,
 ) -> Result<Answer, String> {
     let flow = explain(world, snapshot, &question);
     let How::Relay(protocol) = flow.how else { return Ok(flow) };
-    let Some(said) = said.filter(|said| said.protocol() == protocol) else {
+    let Some(said) = said.filter(|said| said.protocol.schema.protocol == protocol) else {
         return Err(format!("requests of this flow are judged as {protocol}, and none was given"));
     };
-    let with = |request: &dyn Request| explain(world, snapshot, &Question { request: Some(request), ..question });
-    Ok(match said {
-        Said::Http(head) => match http1::with_head(head, with) {
-            Ok(answer) => answer,
-            Err(violation) => {
-                let miss = portcullis_rules::verdict::Miss {
-                    predicate: "(form)".to_owned(),
-                    pattern: "what every server reads alike".to_owned(),
-                    value: violation.to_string(),
-                };
-                let miss = Some(miss);
-                Answer { allowed: false, layer: Layer::L7, reason: Reason::Ambiguous, how: How::Reset, miss, ..flow }
-            }
-        },
-        Said::Dns(query) => with(query),
-        Said::Tls(hello) => with(hello),
-        Said::Kafka(message) => with(message),
-    })
+    let mut answer = None;
+    let shown = said.sample.show(&mut |request| {
+        answer = Some(explain(world, snapshot, &Question { request: Some(request), ..question }));
+    });
+    let value = match (shown, answer) {
+        (Ok(()), Some(answer)) => return Ok(answer),
+        (Ok(()), None) => String::new(),
+        (Err(violation), _) => violation,
+    };
+    let miss = Miss { predicate: "(form)".to_owned(), pattern: "what every server reads alike".to_owned(), value };
+    let (layer, reason, how) = (Layer::L7, Reason::Ambiguous, How::Reset);
+    Ok(Answer { allowed: false, layer, reason, how, miss: Some(miss), ..flow })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::written;
+
+    #[test]
+    fn what_is_written_is_read_by_its_place() {
+        let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        assert_eq!(written("dns", &json!("a.test")), [pair("dns", "a.test")]);
+        assert_eq!(
+            written("kafka", &json!({"version": 3, "topics": ["a", "b"]})),
+            [pair("kafka.topics", "a"), pair("kafka.topics", "b"), pair("kafka.version", "3"),]
+        );
+        assert_eq!(
+            written("http", &json!({"headers": {"X-A": "b", "X-B": ["c", "d"]}, "host": null})),
+            [pair("http.headers", "X-A: b"), pair("http.headers", "X-B: c"), pair("http.headers", "X-B: d"),]
+        );
+    }
 }

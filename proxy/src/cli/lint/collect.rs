@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use portcullis_codecs::Registry;
 use portcullis_config::{
     Problem,
     documents::{self, Content, Document},
@@ -13,6 +14,7 @@ use portcullis_config::{
 use portcullis_rules::{
     lint::{self, Severity, check},
     policy::Policy,
+    schema::Schema,
     settings::Settings,
     world::{Endpoint, World},
 };
@@ -40,13 +42,14 @@ struct Written<'a> {
 }
 
 /// Looks at all documents together.
-pub fn collect(files: &[File], settings: &Settings) -> Collected {
+pub fn collect(protocols: Registry, files: &[File], settings: &Settings) -> Collected {
+    let schemas = protocols.schemas();
     let mut collected = Collected::default();
     let mut written = Vec::new();
     let mut endpoints = Vec::new();
     for file in files {
         for document in &file.documents {
-            take(file, document, settings, &mut written, &mut endpoints, &mut collected);
+            take(file, document, (&schemas, settings), &mut written, &mut endpoints, &mut collected);
         }
     }
     let policies = written.iter().map(|written| Arc::clone(&written.policy)).collect();
@@ -77,7 +80,7 @@ pub fn collect(files: &[File], settings: &Settings) -> Collected {
 fn take<'a>(
     file: &'a File,
     document: &'a Document,
-    settings: &Settings,
+    (schemas, settings): (&[&'static Schema], &Settings),
     written: &mut Vec<Written<'a>>,
     endpoints: &mut Vec<Arc<Endpoint>>,
     collected: &mut Collected,
@@ -86,11 +89,10 @@ fn take<'a>(
         collected.refused = true;
         collected.findings.extend(problems.iter().map(|problem| unread(file, document, problem)));
     };
-    let schemas = portcullis_codecs::PROTOCOLS.schemas();
     match &document.content {
         Ok(Content::Resource(resource)) => match &resource.body {
             Some(Body::Policy(policy)) => {
-                let draft = documents::draft(&policy.document, &file.name(), &schemas, settings);
+                let draft = documents::draft(&policy.document, &file.name(), schemas, settings);
                 match draft.policy {
                     Some(policy) => {
                         written.push(Written { file, document, policy: Arc::new(policy), problems: draft.problems });

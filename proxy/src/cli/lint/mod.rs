@@ -5,6 +5,7 @@ pub mod collect;
 pub mod finding;
 pub mod sarif;
 
+use portcullis_codecs::Registry;
 use portcullis_config::settings;
 use portcullis_rules::{
     lint::{CHECKS, Severity},
@@ -26,13 +27,13 @@ use finding::Finding;
 ///
 /// # Errors
 /// Something was found, a file cannot be read, or standard output cannot be written.
-pub fn run(arguments: &LintArguments, format: Format, output: &mut Output) -> Result<(), Failure> {
+pub fn run(protocols: Registry, arguments: &LintArguments, format: Format, output: &mut Output) -> Result<(), Failure> {
     if arguments.checks {
         return checks(format, output);
     }
     let mut settings = match &arguments.settings {
         Some(path) => {
-            settings::load(path, &portcullis_codecs::PROTOCOLS.limits())
+            settings::load(path, &protocols.limits())
                 .map_err(|invalid| Failure::new(Exit::Invalid, invalid.to_string(), ""))?
                 .rules
         }
@@ -40,7 +41,7 @@ pub fn run(arguments: &LintArguments, format: Format, output: &mut Output) -> Re
     };
     settings.extended_ip_protocols |= arguments.enable_extended_ip_protocols;
     let files = gather::gather(&arguments.paths)?;
-    let collected = collect::collect(&files, &settings);
+    let collected = collect::collect(protocols, &files, &settings);
     if collected.looked_at == 0 && collected.findings.is_empty() {
         let names: Vec<_> = arguments.paths.iter().map(|path| path.display().to_string()).collect();
         let message = format!("no policy in {}", names.join(", "));

@@ -2,7 +2,10 @@
 
 use std::net::IpAddr;
 
-use portcullis_codecs::{kafka, tls::ClientHello};
+use portcullis_codecs::{
+    Registry,
+    question::{Said, Word},
+};
 use portcullis_rules::{
     explain::{Answer, Near, Question, explain, near},
     verdict::{Layer, Reason},
@@ -10,7 +13,7 @@ use portcullis_rules::{
 };
 
 use super::{document::Case, scene::Judge};
-use crate::cli::explain::traffic;
+use crate::cli::explain::traffic::{self, Traffic};
 
 /// Who stands at one end.
 #[derive(Clone, Debug)]
@@ -35,27 +38,6 @@ impl Side {
     }
 }
 
-/// What is said on the connection.
-#[derive(Debug)]
-pub struct Said {
-    /// As the codec reads it.
-    said: traffic::Said,
-    /// For people.
-    shown: String,
-}
-
-impl Said {
-    /// The port where it is usually said.
-    pub(super) fn usual_port(&self) -> &'static str {
-        match self.said {
-            traffic::Said::Http(_) => "80",
-            traffic::Said::Dns(_) => "53/UDP",
-            traffic::Said::Tls(_) => "443",
-            traffic::Said::Kafka(_) => "9092",
-        }
-    }
-}
-
 /// A question about a connection and what is said on it.
 #[derive(Debug)]
 pub struct Asked {
@@ -72,46 +54,40 @@ pub struct Asked {
     /// Transport.
     pub transport: Transport,
     /// What is said.
-    pub said: Option<Said>,
+    pub(crate) said: Option<Traffic>,
 }
 
 impl std::fmt::Display for Asked {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let transport = self.transport.as_str();
         write!(f, "{} -> {} {}/{transport}", self.from.shown, self.to.shown, self.port)?;
-        self.said.as_ref().map_or(Ok(()), |said| write!(f, " {}", said.shown))
+        self.said.as_ref().map_or(Ok(()), |said| write!(f, " {}", said.shown()))
     }
 }
 
 /// What a test says on its connection.
-pub(super) fn said(case: &Case) -> Result<Option<Said>, String> {
+pub(super) fn said(protocols: Registry, case: &Case) -> Result<Option<Traffic>, String> {
+    let top = |word: &Word| word.case.split('.').next().unwrap_or_default();
+    let known = |key: &str| traffic::asked(protocols).any(|(_, words)| words.iter().any(|word| top(word) == key));
+    if let Some(unknown) = case.said.keys().find(|key| !known(key)) {
+        return Err(format!("unknown field `{unknown}`"));
+    }
     let mut all = Vec::new();
-    if let Some(http) = &case.http {
-        let http = &http.0;
-        let host = http.host.as_deref().unwrap_or("localhost");
-        let headers = http.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        let said = traffic::Said::http(&http.method, &http.path, host, headers);
-        all.push(Said { said, shown: format!("{} {}", http.method, http.path) });
-    }
-    if let Some(name) = &case.dns {
-        let kind = case.qtype.as_deref().unwrap_or("A");
-        let shown = case.qtype.as_ref().map_or_else(|| format!("DNS {name}"), |kind| format!("DNS {name} {kind}"));
-        all.push(Said { said: traffic::Said::Dns(traffic::query(name, kind)?), shown });
-    } else if case.qtype.is_some() {
-        return Err("has a qtype without dns: write the name that is looked up".to_owned());
-    }
-    if let Some(name) = &case.sni {
-        all.push(Said { said: traffic::Said::Tls(ClientHello::new(name)), shown: format!("TLS {name}") });
-    }
-    if let Some(asked) = &case.kafka {
-        let key =
-            kafka::key(&asked.api).ok_or_else(|| format!("{:?} is no API of Kafka, such as produce", asked.api))?;
-        let message = kafka::Message::new(key, asked.version, &asked.client_id, asked.topics.clone());
-        let shown = format!("Kafka {} {}", asked.api, asked.topics.join(","));
-        all.push(Said { said: traffic::Said::Kafka(message), shown: shown.trim_end().to_owned() });
+    for (protocol, words) in traffic::asked(protocols) {
+        let keys = case.said.iter().filter(|(key, _)| words.iter().any(|word| top(word) == *key));
+        let mut said = Said::default();
+        for (place, value) in keys.flat_map(|(key, value)| traffic::written(key, value)) {
+            let word = words.iter().find(|word| word.case == place);
+            said.push(word.ok_or_else(|| format!("unknown field `{place}`"))?, value);
+        }
+        if !said.is_empty() {
+            all.push(Traffic::read(protocol, &said)?);
+        }
     }
     if all.len() > 1 {
-        return Err("says several things at once: write one of http, dns, sni and kafka".to_owned());
+        let first: Vec<_> = traffic::asked(protocols).filter_map(|(_, words)| words.first().map(top)).collect();
+        let (last, others) = first.split_last().ok_or("says several things at once")?;
+        return Err(format!("says several things at once: write one of {} and {last}", others.join(", ")));
     }
     Ok(all.pop())
 }
@@ -145,7 +121,7 @@ pub(super) fn ask(asked: &Asked, judge: &Judge) -> Result<Vec<Told>, String> {
             let Some(endpoint) = endpoint else { continue };
             let question = Question { endpoint, direction, transport: asked.transport, peer, port, request: None };
             let answer = match &asked.said {
-                Some(said) => traffic::ask(&judge.world, &judge.snapshot, question, Some(&said.said))?,
+                Some(said) => traffic::ask(&judge.world, &judge.snapshot, question, Some(said))?,
                 None => explain(&judge.world, &judge.snapshot, &question),
             };
             let denied = !answer.allowed;

@@ -143,37 +143,28 @@ pub struct Endpoint {
 
 /// One question with the answer that is expected.
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Case {
     /// What it holds, as a sentence.
     pub name: String,
     /// Who opens the connection.
-    pub from: Party,
+    #[serde(default)]
+    pub from: Option<Party>,
     /// To whom.
-    pub to: Party,
+    #[serde(default)]
+    pub to: Option<Party>,
     /// Port.
     #[serde(default)]
     pub port: Option<Port>,
     /// Whose policy is asked: that of the opener's egress, that of the other side's ingress, or both.
     #[serde(default)]
     pub direction: Option<Direction>,
-    /// A request.
-    #[serde(default)]
-    pub http: Option<Flexible<Http>>,
-    /// A name that is looked up.
-    #[serde(default)]
-    pub dns: Option<String>,
-    /// The type of that query; `A` without it.
-    #[serde(default)]
-    pub qtype: Option<String>,
-    /// The server name of a ClientHello; empty for one without.
-    #[serde(default)]
-    pub sni: Option<String>,
-    /// A request to a broker.
-    #[serde(default)]
-    pub kafka: Option<Kafka>,
     /// What comes of it.
-    pub expect: Flexible<Expect>,
+    #[serde(default)]
+    pub expect: Option<Flexible<Expect>>,
+    /// What is said on the connection, in the words of a protocol.
+    #[serde(flatten)]
+    pub said: BTreeMap<String, serde_json::Value>,
 }
 
 /// Directions.
@@ -197,49 +188,6 @@ pub enum Party {
 /// A number of TCP, `53/UDP`, or the name of a port of the endpoint that is connected to.
 #[derive(Clone, Debug)]
 pub struct Port(pub String);
-
-/// `GET /path`, or its parts.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Http {
-    /// Method; GET where it is not there.
-    #[serde(default = "get")]
-    pub method: String,
-    /// Path with its query.
-    #[serde(default = "root")]
-    pub path: String,
-    /// Host, with its port where the client sends one.
-    #[serde(default)]
-    pub host: Option<String>,
-    /// Headers.
-    #[serde(default)]
-    pub headers: BTreeMap<String, String>,
-}
-
-fn get() -> String {
-    "GET".to_owned()
-}
-
-fn root() -> String {
-    "/".to_owned()
-}
-
-/// The parts of a request to a broker.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Kafka {
-    /// Name of the API: `produce`.
-    pub api: String,
-    /// Its version.
-    #[serde(default)]
-    pub version: i16,
-    /// Who the client says it is.
-    #[serde(default)]
-    pub client_id: String,
-    /// Topics.
-    #[serde(default)]
-    pub topics: Vec<String>,
-}
 
 /// The answer that is expected: `allow`, `deny`, or more of it.
 #[derive(Clone, Debug, Deserialize)]
@@ -361,7 +309,7 @@ where
     }
 }
 
-/// `Expect` and `Http` read their mappings by the derived code, which needs a type of its own.
+/// `Expect` reads its mapping by the derived code, which needs a type of its own.
 macro_rules! word_or_map {
     ($type:ident, $wanted:literal, $word:expr) => {
         impl<'de> WordOrMap<'de> for Flexible<$type> {
@@ -383,11 +331,6 @@ macro_rules! word_or_map {
 #[derive(Clone, Debug)]
 pub struct Flexible<T>(pub T);
 
-word_or_map!(Http, "METHOD /path, or {method: GET, path: /, host: NAME, headers: {NAME: VALUE}}", |text| {
-    let (method, path) = text.split_once(' ').ok_or("write METHOD /path, such as GET /status")?;
-    let (method, path) = (method.to_owned(), path.trim().to_owned());
-    Ok(Http { method, path, host: None, headers: BTreeMap::new() })
-});
 word_or_map!(Expect, "allow, deny, or {verdict: deny, layer: l7, policy: NAME, reason: WORD}", |text| {
     let verdict = match text {
         "allow" => Verdict::Allow,

@@ -9,6 +9,8 @@ mod scene;
 
 use std::path::Path;
 
+use portcullis_codecs::Registry;
+
 use crate::{
     cli::{
         exit::{Exit, Failure},
@@ -18,7 +20,8 @@ use crate::{
     render::{Format, structured},
 };
 use arguments::TestArguments;
-use document::Document;
+use ask::Asked;
+use document::{Case, Document, Expect};
 use outcome::{Outcome, Suite};
 use scene::Scene;
 
@@ -26,12 +29,12 @@ use scene::Scene;
 ///
 /// # Errors
 /// A test failed, something cannot be read or is refused, or standard output cannot be written.
-pub fn run(arguments: &TestArguments, format: Format, output: &mut Output) -> Result<(), Failure> {
+pub fn run(protocols: Registry, arguments: &TestArguments, format: Format, output: &mut Output) -> Result<(), Failure> {
     let files = gather::gather(&arguments.paths)?;
     let mut suites = Vec::new();
     let mut wrong = broken(&files, output);
     for (file, text, line) in tests(&files) {
-        match suite(file, text, line, arguments.filter.as_deref()) {
+        match suite(protocols, file, text, line, arguments.filter.as_deref()) {
             Ok(suite) => suites.push(suite),
             Err(problems) => {
                 wrong = true;
@@ -89,14 +92,14 @@ fn tests(files: &[File]) -> impl Iterator<Item = (&File, &str, u32)> {
 }
 
 /// Runs the tests of one document.
-fn suite(file: &File, text: &str, line: u32, filter: Option<&str>) -> Result<Suite, Vec<String>> {
+fn suite(protocols: Registry, file: &File, text: &str, line: u32, filter: Option<&str>) -> Result<Suite, Vec<String>> {
     let first = line.saturating_sub(1);
     let document = parse(text).map_err(|(at, message)| {
         let place = at.map_or_else(|| format!("{line}"), |(line, column)| format!("{}:{column}", line + first));
         vec![format!("error: {}:{place}: {message}", file.name())]
     })?;
     let folder = file.path.parent().unwrap_or(Path::new(""));
-    let mut scene = Scene::new(&document, file, folder)?;
+    let mut scene = Scene::new(protocols, &document, file, folder)?;
     let wanted = |name: &str| filter.is_none_or(|filter| name.contains(filter));
     // Parties are settled before anything is compiled: each may be somebody new.
     let mut asked = Vec::new();
@@ -104,7 +107,7 @@ fn suite(file: &File, text: &str, line: u32, filter: Option<&str>) -> Result<Sui
     for case in document.spec.tests.iter().filter(|case| wanted(&case.value.name)) {
         let line = first + u32::try_from(case.referenced.line()).unwrap_or_default();
         match scene.question(&case.value) {
-            Ok(question) => asked.push((line, &case.value, question)),
+            Ok((question, expect)) => asked.push((line, &case.value, question, expect)),
             Err(message) => {
                 problems.push(format!("error: {}:{line}: test {:?}: {message}", file.name(), case.value.name))
             }
@@ -114,7 +117,10 @@ fn suite(file: &File, text: &str, line: u32, filter: Option<&str>) -> Result<Sui
         return Err(problems);
     }
     let judge = scene.judge();
-    let tests = asked.iter().map(|(line, case, question)| Outcome::of(case, *line, question, &judge)).collect();
+    let outcome = |(line, case, question, expect): &(u32, &Case, Asked, &Expect)| {
+        Outcome::of(case, expect, *line, question, &judge)
+    };
+    let tests = asked.iter().map(outcome).collect();
     let stem = || file.path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
     let name = document.metadata.name.clone().or_else(stem).unwrap_or_default();
     Ok(Suite { name, file: file.name(), tests })

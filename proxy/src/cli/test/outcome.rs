@@ -37,8 +37,7 @@ pub(super) struct Outcome {
 }
 
 impl Outcome {
-    pub(super) fn of(case: &Case, line: u32, asked: &Asked, judge: &Judge) -> Self {
-        let expect = &case.expect.0;
+    pub(super) fn of(case: &Case, expect: &Expect, line: u32, asked: &Asked, judge: &Judge) -> Self {
         let outcome = |passed, got, why| Self {
             name: case.name.clone(),
             line,

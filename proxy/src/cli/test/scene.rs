@@ -2,6 +2,7 @@
 
 use std::{net::IpAddr, path::Path, sync::Arc};
 
+use portcullis_codecs::Registry;
 use portcullis_config::{
     documents::offline::{Loaded, Offline, Places},
     settings,
@@ -16,10 +17,13 @@ use portcullis_rules::{
 
 use super::{
     ask::{self, Asked, Side},
-    document::{self, Case, Document, Party},
+    document::{self, Case, Document, Expect, Party},
 };
 use crate::cli::{
-    explain::town::{Town, entity, transport_of},
+    explain::{
+        town::{Town, entity, transport_of},
+        traffic::Traffic,
+    },
     gather::{self, File},
 };
 
@@ -28,6 +32,7 @@ const OUTSIDE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
 
 /// A world under construction.
 pub(super) struct Scene<'a> {
+    protocols: Registry,
     document: &'a Document,
     world: World,
     places: Places,
@@ -45,10 +50,15 @@ pub(super) struct Judge {
 
 impl<'a> Scene<'a> {
     /// Reads what the document names; its own file is among the policies.
-    pub(super) fn new(document: &'a Document, file: &File, folder: &Path) -> Result<Self, Vec<String>> {
+    pub(super) fn new(
+        protocols: Registry,
+        document: &'a Document,
+        file: &File,
+        folder: &Path,
+    ) -> Result<Self, Vec<String>> {
         let spec = &document.spec;
-        let settings = settings(document, folder).map_err(|message| vec![format!("error: {message}")])?;
-        let schemas = portcullis_codecs::PROTOCOLS.schemas();
+        let settings = settings(protocols, document, folder).map_err(|message| vec![format!("error: {message}")])?;
+        let schemas = protocols.schemas();
         let mut offline = Offline::new(&schemas, settings);
         offline.add(&file.name(), &file.text);
         let paths: Vec<_> = spec.policies.iter().map(|path| folder.join(path)).collect();
@@ -70,7 +80,7 @@ impl<'a> Scene<'a> {
         };
         world.names.extend(spec.names.iter().map(known));
         let next = u32::try_from(world.endpoints.len()).unwrap_or(u32::MAX).saturating_add(1);
-        let mut scene = Self { document, world, places, town: Town::default(), next };
+        let mut scene = Self { protocols, document, world, places, town: Town::default(), next };
         for (name, endpoint) in &spec.endpoints {
             scene.settle(name, endpoint);
         }
@@ -100,19 +110,22 @@ impl<'a> Scene<'a> {
     }
 
     /// A test's question.
-    pub(super) fn question(&mut self, case: &Case) -> Result<Asked, String> {
-        let said = ask::said(case)?;
-        let (from, to) = (self.side(&case.from)?, self.side(&case.to)?);
+    pub(super) fn question<'c>(&mut self, case: &'c Case) -> Result<(Asked, &'c Expect), String> {
+        let said = ask::said(self.protocols, case)?;
+        let from = case.from.as_ref().ok_or("from is missing: write who opens the connection")?;
+        let to = case.to.as_ref().ok_or("to is missing: write to whom")?;
+        let expect = case.expect.as_ref().ok_or("expect is missing: write expect: allow, or deny")?;
+        let (from, to) = (self.side(from)?, self.side(to)?);
         let egress = from.endpoint.filter(|_| case.direction != Some(document::Direction::Ingress));
         let ingress = to.endpoint.filter(|_| case.direction != Some(document::Direction::Egress));
         if egress.is_none() && ingress.is_none() && !to.service {
             return Err("nobody's policy is asked: one end has to be an endpoint".to_owned());
         }
-        let usual = said.as_ref().map(ask::Said::usual_port);
+        let usual = said.as_ref().map(Traffic::usual_port).filter(|port| !port.is_empty());
         let written = case.port.as_ref().map(|port| port.0.as_str()).or(usual);
         let written = written.ok_or("port is missing: write port: 80, or 53/UDP")?;
         let (port, transport) = self.port(written, &to)?;
-        Ok(Asked { from, to, egress, ingress, port, transport, said })
+        Ok((Asked { from, to, egress, ingress, port, transport, said }, &expect.0))
     }
 
     /// Who stands at one end.
@@ -213,13 +226,11 @@ impl<'a> Scene<'a> {
 }
 
 /// The settings of a document: those of its settings file, then its own.
-fn settings(document: &Document, folder: &Path) -> Result<Settings, String> {
+fn settings(protocols: Registry, document: &Document, folder: &Path) -> Result<Settings, String> {
     let spec = &document.spec;
     let mut rules = match &spec.settings_file {
         Some(path) => {
-            settings::load(&folder.join(path), &portcullis_codecs::PROTOCOLS.limits())
-                .map_err(|invalid| invalid.to_string())?
-                .rules
+            settings::load(&folder.join(path), &protocols.limits()).map_err(|invalid| invalid.to_string())?.rules
         }
         None => Settings::default(),
     };

@@ -1,0 +1,43 @@
+//! Queries that nobody sent.
+
+use super::{Query, kind};
+use crate::question::{Question, Said, Sample, Word};
+
+/// The type where none is said.
+const USUAL: &str = "A";
+
+/// How they are asked about.
+pub(super) const QUESTION: Question = Question {
+    words: &[
+        Word {
+            key: "name",
+            flag: "dns",
+            value: "NAME",
+            help: "A query of DNS: its name",
+            case: "dns",
+            batch: "qname",
+            ..Word::NOWHERE
+        },
+        Word {
+            key: "type",
+            flag: "qtype",
+            value: "TYPE",
+            help: "Its type: A, AAAA, TYPE65, ...",
+            default: Some(USUAL),
+            case: "qtype",
+            ..Word::NOWHERE
+        },
+    ],
+    usual_port: "53/UDP",
+    refusals: ["REFUSED"; 2],
+    read,
+};
+
+fn read(said: &Said) -> Result<Sample, String> {
+    let name = said.one("name").ok_or("has a qtype without dns: write the name that is looked up")?;
+    let word = said.one("type").unwrap_or(USUAL);
+    let number = kind::number(word);
+    let number = number.ok_or_else(|| format!("{word:?} is no type of query: write A, AAAA, TYPE65, ..."))?;
+    let shown = said.one("type").map_or_else(|| format!("DNS {name}"), |kind| format!("DNS {name} {kind}"));
+    Ok(Sample::new(shown, Query::new(name).of_type(number)))
+}

@@ -1,0 +1,65 @@
+//! The flags of `explain` that say what is asked for, in the words of each protocol.
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use portcullis_codecs::{
+    Registry,
+    question::{Said, Word},
+};
+
+use super::traffic::{Traffic, asked};
+
+/// One of these at a time.
+const GROUP: &str = "said";
+/// They stand behind what every question has, and before what is asked otherwise.
+const ORDER: usize = 100;
+
+/// The words of a protocol that are flags; the first one asks for it.
+fn flags(words: &'static [Word]) -> impl Iterator<Item = &'static Word> {
+    words.iter().filter(|word| !word.flag.is_empty())
+}
+
+/// Adds them to the command.
+pub(crate) fn add(explain: Command, protocols: Registry) -> Command {
+    let mut order = ORDER;
+    asked(protocols).fold(explain, |explain, (_, words)| {
+        let Some(first) = flags(words).next() else { return explain };
+        flags(words).fold(explain, |explain, word| {
+            order += 1;
+            let action = if word.many { ArgAction::Append } else { ArgAction::Set };
+            let arg = Arg::new(word.flag).long(word.flag).value_name(word.value).help(word.help).action(action);
+            let arg = arg.display_order(order);
+            let arg = word.default.into_iter().fold(arg, Arg::default_value);
+            explain.arg(if word.flag == first.flag { arg.group(GROUP) } else { arg.requires(first.flag) })
+        })
+    })
+}
+
+/// The flags that ask, as people write them: `--a, --b or --c`.
+pub(super) fn asking(protocols: Registry) -> String {
+    let first = asked(protocols).filter_map(|(_, words)| flags(words).next());
+    let first: Vec<_> = first.map(|word| format!("--{}", word.flag)).collect();
+    match first.split_last() {
+        Some((last, others)) if !others.is_empty() => format!("{} or {last}", others.join(", ")),
+        _ => first.concat(),
+    }
+}
+
+/// What the command line asks for.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn read(matches: &ArgMatches, protocols: Registry) -> Result<Option<Traffic>, String> {
+    for (protocol, words) in asked(protocols) {
+        if !flags(words).next().is_some_and(|first| matches.contains_id(first.flag)) {
+            continue;
+        }
+        let mut said = Said::default();
+        for word in flags(words) {
+            for value in matches.get_many::<String>(word.flag).into_iter().flatten() {
+                said.push(word, value);
+            }
+        }
+        return Traffic::read(protocol, &said).map(Some);
+    }
+    Ok(None)
+}
