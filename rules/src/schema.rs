@@ -100,6 +100,10 @@ pub struct Nature {
     pub alternatives: bool,
     /// The field that tells a request for a tunnel, and the value by which it does ([`crate::tunnel`]).
     pub tunnel: Option<(FieldIndex, &'static str)>,
+    /// Whether its `method`, `path` and `host` are those of HTTP, in the clear: then lint knows what no request can have.
+    pub web: bool,
+    /// What lint says of its rules, if the Cilium that we are compared with does not know them any more.
+    pub retired: Option<&'static str>,
     /// Keys of a rule that stand for several of its fields. Only where the fields are ANDed.
     pub shorthands: &'static [Shorthand],
     /// Reads the text of a field of the form [`Form::Words`], [`Form::Each`] or [`Form::AnyOf`]: what has to match, or
@@ -118,6 +122,8 @@ impl Nature {
         teaches: false,
         alternatives: false,
         tunnel: None,
+        web: false,
+        retired: None,
         shorthands: &[],
         read: |_, text| Ok(Some(Matcher::Exact(text.to_owned()))),
     };

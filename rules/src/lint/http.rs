@@ -18,7 +18,7 @@ pub(super) fn element(element: &Element<'_>, report: &mut Report<'_>) {
             let place = Place { element, path: format!("{path}[{number}]"), ports };
             place.rule(l7, rule, report);
         }
-        if l7.schema.protocol == "http" {
+        if l7.schema.nature.web {
             list(element, &path, l7, report);
         }
     }
@@ -42,7 +42,7 @@ impl Place<'_> {
             }
             let path = format!("{}.{}", self.path, field.name);
             self.regex(field, pattern, &path, report);
-            if l7.schema.protocol == "http" {
+            if l7.schema.nature.web {
                 self.http(field.name, pattern, &path, report);
             }
         }

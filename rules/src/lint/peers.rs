@@ -177,7 +177,7 @@ pub(super) fn names(elements: &[Element<'_>], report: &mut Report<'_>) {
 }
 
 fn lets_through(element: &Element<'_>, name: &str) -> bool {
-    element.l7().any(|(_, _, l7)| l7.schema.protocol == "dns" && covers(l7, name))
+    element.l7().any(|(_, _, l7)| l7.schema.nature.teaches && covers(l7, name))
 }
 
 /// Whether a DNS rule matches a name. Without predicates it matches every name.

@@ -17,21 +17,13 @@ pub(super) fn element(element: &Element<'_>, report: &mut Report<'_>) {
                 "name ports, or remove toPorts for all".to_owned();
         }
         let Some(l7) = &rule.l7 else { continue };
-        match l7.schema.protocol {
-            "http" if !rule.terminates_tls => {
-                let tls = rule.ports.iter().position(speaks_tls);
-                if let Some(number) = tls {
-                    let message =
-                        "HTTP rules on port 443 meet TLS, which they cannot read: every connection is refused";
-                    report.add("PL205", element.policy, format!("{path}.ports[{number}].port"), message);
-                }
-            }
-            "kafka" => {
-                let message = "Cilium 1.20 has no Kafka rules any more: it refuses the policy, and reads one that it has \
-                               stored as a plain L4 allow";
-                report.add("PL003", element.policy, format!("{path}.rules.kafka"), message);
-            }
-            _ => {}
+        let tls = rule.ports.iter().position(speaks_tls).filter(|_| l7.schema.nature.web && !rule.terminates_tls);
+        if let Some(number) = tls {
+            let message = "HTTP rules on port 443 meet TLS, which they cannot read: every connection is refused";
+            report.add("PL205", element.policy, format!("{path}.ports[{number}].port"), message);
+        }
+        if let Some(message) = l7.schema.nature.retired {
+            report.add("PL003", element.policy, format!("{path}.rules.{}", l7.schema.protocol), message);
         }
     }
 }

@@ -58,15 +58,13 @@ pub static SCHEMA: Schema = Schema {
     ],
     nature: &Nature {
         priority: 121,
-        list: None,
         datagrams: true,
         ingress: false,
         exact_port: true,
         teaches: true,
         alternatives: true,
-        tunnel: None,
-        shorthands: &[],
         read,
+        ..Nature::STREAM
     },
 };
 

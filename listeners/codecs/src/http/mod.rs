@@ -60,7 +60,12 @@ pub static SCHEMA: Schema = Schema {
         FieldSpec { name: "host", form: Form::Regex, checked: false },
         FieldSpec { name: "headers", form: Form::Headers, checked: true },
     ],
-    nature: &Nature { tunnel: Some((FieldIndex(METHOD), "CONNECT")), shorthands: &[grpc::SHORTHAND], ..Nature::STREAM },
+    nature: &Nature {
+        tunnel: Some((FieldIndex(METHOD), "CONNECT")),
+        web: true,
+        shorthands: &[grpc::SHORTHAND],
+        ..Nature::STREAM
+    },
 };
 
 /// Method and URL, as far as they are known.

@@ -30,15 +30,12 @@ pub static SCHEMA: Schema = Schema {
     ],
     nature: &Nature {
         priority: 106,
-        list: None,
-        datagrams: false,
-        ingress: true,
-        exact_port: false,
-        teaches: false,
-        alternatives: false,
-        tunnel: None,
-        shorthands: &[],
+        retired: Some(
+            "Cilium 1.20 has no Kafka rules any more: it refuses the policy, and reads one that it has stored as a plain L4 \
+             allow",
+        ),
         read,
+        ..Nature::STREAM
     },
 };
 

@@ -20,18 +20,7 @@ pub static PROTOCOL: Protocol = Protocol { question: Some(question::QUESTION), .
 pub static SCHEMA: Schema = Schema {
     protocol: "tls",
     fields: &[FieldSpec { name: "serverNames", form: Form::Words, checked: true }],
-    nature: &Nature {
-        priority: 116,
-        list: Some("serverNames"),
-        datagrams: false,
-        ingress: true,
-        exact_port: false,
-        teaches: false,
-        alternatives: false,
-        tunnel: None,
-        shorthands: &[],
-        read,
-    },
+    nature: &Nature { priority: 116, list: Some("serverNames"), read, ..Nature::STREAM },
 };
 
 /// Regular expression of one whole label.

@@ -62,7 +62,7 @@ pub fn collect(protocols: Registry, files: &[File], settings: &Settings) -> Coll
             collected.refused |= !problem.warning;
             // What a check says better, and what the engine only warns of: checks are for that.
             if !problem.warning && !fields.contains(&(number, problem.field.as_str())) {
-                collected.findings.push(of_problem(written.file, written.document, &written.policy, problem));
+                collected.findings.push(of_problem(written, problem, &schemas));
             }
         }
     }
@@ -87,7 +87,7 @@ fn take<'a>(
 ) {
     let refuse = |problems: &[Problem], collected: &mut Collected| {
         collected.refused = true;
-        collected.findings.extend(problems.iter().map(|problem| unread(file, document, problem)));
+        collected.findings.extend(problems.iter().map(|problem| unread(file, document, problem, schemas)));
     };
     match &document.content {
         Ok(Content::Resource(resource)) => match &resource.body {
@@ -128,29 +128,30 @@ fn is_our_kind(document: &Document) -> bool {
 }
 
 /// The check that a problem of the parser belongs to.
-fn code_of(problem: &Problem) -> &'static str {
+fn code_of(problem: &Problem, schemas: &[&'static Schema]) -> &'static str {
     let last = problem.field.rsplit('.').next().unwrap_or_default();
+    let retired = || schemas.iter().any(|schema| schema.nature.retired.is_some() && schema.protocol == last);
     if problem.message.starts_with("unsupported entity") {
         "PL002"
-    } else if ["fromRequires", "toRequires", "kafka", "l7", "l7proto"].contains(&last) {
+    } else if ["fromRequires", "toRequires", "l7", "l7proto"].contains(&last) || retired() {
         "PL003"
     } else {
         "PL001"
     }
 }
 
-fn of_problem(file: &File, document: &Document, policy: &Policy, problem: &Problem) -> Finding {
-    let mut finding = unread(file, document, problem);
-    finding.policy = name(policy);
+fn of_problem(written: &Written<'_>, problem: &Problem, schemas: &[&'static Schema]) -> Finding {
+    let mut finding = unread(written.file, written.document, problem, schemas);
+    finding.policy = name(&written.policy);
     finding
 }
 
 /// A problem of a document that may be no policy.
-fn unread(file: &File, document: &Document, problem: &Problem) -> Finding {
+fn unread(file: &File, document: &Document, problem: &Problem, schemas: &[&'static Schema]) -> Finding {
     let position = problem.clone().in_document_at(document.line).position;
     let line = if position.line == 0 { document.line } else { position.line };
     Finding {
-        check: check(code_of(problem)).unwrap_or(&lint::CHECKS[0]),
+        check: check(code_of(problem, schemas)).unwrap_or(&lint::CHECKS[0]),
         severity: Severity::Error,
         place: Place { file: file.name(), line, column: position.column.max(1) },
         policy: String::new(),
