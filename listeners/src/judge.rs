@@ -95,6 +95,8 @@ pub(crate) enum Turn {
 pub(crate) struct Court<'a> {
     pub(crate) snapshot: Option<&'a Snapshot>,
     pub(crate) exit: &'a mut Exit,
+    /// In the worker's milliseconds.
+    pub(crate) now: u64,
 }
 
 impl Judge {
@@ -305,6 +307,10 @@ impl<'a> Hearing<'a> {
 impl Checker for Hearing<'_> {
     fn learns(&self) -> bool {
         self.judge.learns
+    }
+
+    fn now(&self) -> u64 {
+        self.court.now
     }
 
     fn check(&mut self, request: &dyn Request) -> Decision {

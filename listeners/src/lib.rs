@@ -11,6 +11,7 @@ mod namespace;
 mod options;
 mod pair;
 mod plane;
+mod protocols;
 pub mod share;
 mod sockets;
 pub mod telemetry;

@@ -10,7 +10,7 @@ use std::{
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use arc_swap::ArcSwapOption;
@@ -22,6 +22,7 @@ use crate::{
     dial::{Dial, Dialer, Ports},
     namespace,
     options::{Legs, Names, Options},
+    protocols::Protocols,
     share::{Holdings, Shares},
     sockets,
     telemetry::Telemetry,
@@ -74,6 +75,9 @@ pub(crate) enum Command {
 /// What all workers look at.
 pub(crate) struct Shared {
     pub(crate) options: Options,
+    pub(crate) protocols: Protocols,
+    /// Where the time of all workers begins.
+    pub(crate) began: Instant,
     pub(crate) telemetry: Arc<Telemetry>,
     /// Who brings what answers teach into force; without, nothing is learnt.
     pub(crate) names: Option<Arc<dyn Names>>,
@@ -153,6 +157,8 @@ impl DataPlane {
     ) -> io::Result<Self> {
         let workers = options.workers.max(1);
         let shared = Arc::new(Shared {
+            protocols: Protocols::new(options.protocols, &options.limits),
+            began: Instant::now(),
             options,
             telemetry,
             names,

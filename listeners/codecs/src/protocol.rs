@@ -1,6 +1,6 @@
 //! What one protocol is to everybody else: everything that is not in its folder reads it here.
 
-use std::borrow::Cow;
+use std::{any::Any, borrow::Cow, sync::Arc};
 
 use portcullis_rules::{
     limits::{LimitSpec, LimitValues},
@@ -80,22 +80,50 @@ impl Statuses {
     }
 }
 
+/// What all relays and sessions of one protocol share in one data plane, on all its workers. Its maker bounds what it keeps.
+pub type Shared = Arc<dyn Any + Send + Sync>;
+
 /// What a relay or a session is made with.
 #[derive(Clone, Copy, Debug)]
 pub struct Context<'a> {
     /// The limits in force.
     pub limits: &'a LimitValues,
+    /// What [`Live::share`] made.
+    pub shared: &'a Shared,
+    /// The driver's time in milliseconds: one clock for all that share, which never goes back. [`Checker::now`] tells it
+    /// later.
+    ///
+    /// [`Checker::now`]: crate::relay::Checker::now
+    pub now: u64,
+}
+
+impl Context<'_> {
+    /// What is shared, if it has this type.
+    #[must_use]
+    pub fn shared<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        Arc::clone(self.shared).downcast().ok()
+    }
 }
 
 /// What makes the relays of a protocol.
 #[derive(Debug)]
 pub struct Live {
+    /// Makes what all relays and sessions share: names that one connection is told and others ask for, for example.
+    pub share: fn() -> Shared,
     /// Makes the relay of one connection pair.
     pub relay: fn(&Context<'_>) -> Box<dyn Relay>,
     /// Makes the state of one flow of datagrams, if the protocol has any.
     pub session: Option<NewSession>,
     /// Most bytes of one side that a relay holds back before it forwards or refuses them.
     pub held: fn(&LimitValues) -> usize,
+}
+
+impl Live {
+    /// What relays share that have nothing in common.
+    #[must_use]
+    pub fn nothing() -> Shared {
+        Arc::new(())
+    }
 }
 
 /// The protocols that a process knows: [`crate::PROTOCOLS`], unless a test adds one.
@@ -138,12 +166,6 @@ impl Registry {
     #[must_use]
     pub fn limits(self) -> Vec<&'static LimitSpec> {
         self.iter().flat_map(|protocol| protocol.limits.iter().copied().flatten()).collect()
-    }
-
-    /// Most bytes of one side that any relay holds back.
-    #[must_use]
-    pub fn held(self, limits: &LimitValues) -> usize {
-        self.iter().filter_map(|protocol| protocol.live.as_ref()).map(|live| (live.held)(limits)).max().unwrap_or(0)
     }
 }
 

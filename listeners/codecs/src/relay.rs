@@ -127,6 +127,10 @@ pub trait Checker {
     fn taught(&mut self, lesson: &Lesson) {
         let _ = lesson;
     }
+    /// The driver's time in milliseconds: that of [`crate::protocol::Context::now`]. Codecs read no clock themselves.
+    fn now(&self) -> u64 {
+        0
+    }
     /// Whether the addresses of names are learnt from answers: then an answer that gives some is held until they are
     /// known everywhere ([`Relay::lesson`], [`crate::datagram::AnswerStep::Hold`]), and one that cannot be read is not
     /// relayed.

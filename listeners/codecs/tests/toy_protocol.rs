@@ -1,138 +1,24 @@
-//! A new protocol needs its own folder and one line in the list of protocols: here it is this file and [`TOY`].
-//!
-//! The toy speaks in lines: a request is `verb item`, its answer one line, in order.
+//! A new protocol needs its own folder and one line in the list of protocols: here it is [`toy`] and [`toy::WITH_TOY`]. What
+//! else becomes of it is tested where it does: in the data plane, and by the commands of the binary.
 
 mod playbook;
+mod toy;
 
-use std::{borrow::Cow, sync::Arc};
+use std::sync::{Arc, atomic::AtomicU64};
 
-use memchr::memchr;
 use playbook::{pair::Judge, script::Play};
 use portcullis_codecs::{
-    Context, Live, PROTOCOLS, Protocol,
-    relay::{Answer, Checker, Close, Decision, Offence, Output, Relay, Side, Step},
+    PROTOCOLS,
+    fact::Facts,
+    relay::{Answer, Close, Decision},
 };
 use portcullis_rules::{
-    limits::LimitValues,
     policy::{L7Rule, Matcher, Predicate},
-    request::{FieldValue, Request},
-    schema::{FieldIndex, FieldSpec, Form, Nature, Schema},
     settings::DenyWith,
     snapshot::RuleSet,
     verdict::RuleInfo,
 };
-
-static SCHEMA: Schema = Schema {
-    protocol: "toy",
-    fields: &[
-        FieldSpec { name: "verb", form: Form::Exact, checked: true },
-        FieldSpec { name: "item", form: Form::Regex, checked: true },
-    ],
-    nature: &Nature::STREAM,
-};
-
-/// The line of the list.
-static TOY: Protocol =
-    Protocol { live: Some(Live { relay, session: None, held: |_| LONGEST }), ..Protocol::new(&SCHEMA) };
-
-/// Longest line in bytes.
-const LONGEST: usize = 128 * 1024;
-
-fn relay(_: &Context<'_>) -> Box<dyn Relay> {
-    Box::new(Toy { longest: LONGEST, due: 0 })
-}
-
-struct Toy {
-    longest: usize,
-    /// Answers.
-    due: usize,
-}
-
-struct Line<'a> {
-    verb: &'a [u8],
-    item: &'a [u8],
-}
-
-impl Request for Line<'_> {
-    fn schema(&self) -> &'static Schema {
-        &SCHEMA
-    }
-
-    fn field(&self, field: FieldIndex, _key: &str) -> FieldValue<'_> {
-        FieldValue::Value(Cow::Borrowed(if field.0 == 0 { self.verb } else { self.item }))
-    }
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error("{kind} by {side:?}")]
-struct Bad {
-    kind: &'static str,
-    side: Side,
-}
-
-impl Offence for Bad {
-    fn kind(&self) -> &'static str {
-        self.kind
-    }
-
-    fn side(&self) -> Side {
-        self.side
-    }
-}
-
-impl Toy {
-    fn refuse(kind: &'static str, side: Side, checker: &mut dyn Checker, out: &mut Output) -> Step {
-        checker.offended(&Bad { kind, side });
-        out.close = Some(Close::Reset);
-        Step::HOLD
-    }
-}
-
-impl Relay for Toy {
-    fn receive(&mut self, from: Side, input: &[u8], checker: &mut dyn Checker, out: &mut Output) -> Step {
-        let end = memchr(b'\n', input).map_or(input.len(), |lf| lf + 1);
-        if end > self.longest {
-            return Self::refuse("long_line", from, checker, out);
-        }
-        let Some(line) = input[..end].strip_suffix(b"\n") else { return Step::HOLD };
-        let step = Step { forward: end, discard: 0 };
-        if from == Side::Upstream {
-            let Some(due) = self.due.checked_sub(1) else { return Self::refuse("unasked", from, checker, out) };
-            self.due = due;
-            checker.answered(Answer::next(0));
-            return step;
-        }
-        let Some(space) = memchr(b' ', line) else { return Self::refuse("no_item", from, checker, out) };
-        match checker.check(&Line { verb: &line[..space], item: &line[space + 1..] }) {
-            Decision::Allow => {
-                self.due += 1;
-                step
-            }
-            Decision::Respond if self.due == 0 => {
-                out.downstream.extend_from_slice(b"no\n");
-                Step { forward: 0, discard: end }
-            }
-            Decision::Reset | Decision::Disconnect | Decision::Respond | Decision::Hide | Decision::Rewrite => {
-                out.close = Some(Close::Reset);
-                Step::HOLD
-            }
-        }
-    }
-
-    fn receive_eof(&mut self, _from: Side, held: usize, _checker: &mut dyn Checker, out: &mut Output) {
-        out.close = Some(if held > 0 { Close::Reset } else { Close::Graceful });
-    }
-
-    fn wants(&self, _side: Side) -> bool {
-        true
-    }
-
-    fn head_pending(&self) -> bool {
-        false
-    }
-
-    fn head_timeout(&mut self, _checker: &mut dyn Checker, _out: &mut Output) {}
-}
+use toy::{SCHEMA, WITH_TOY};
 
 /// `get` any item, `put` only those below `/tmp`.
 fn rules(refusal: Decision) -> Judge {
@@ -150,8 +36,8 @@ fn rules(refusal: Decision) -> Judge {
 }
 
 fn play(name: &'static str) -> Play {
-    Play::new(name, || (TOY.live.as_ref().expect("it is relayed").relay)(&Context { limits: &LimitValues::default() }))
-        .judged_by(|| rules(Decision::Reset))
+    let shared = || -> portcullis_codecs::Shared { Arc::new(AtomicU64::new(0)) };
+    Play::new(name, move || toy::relay(&shared())).judged_by(|| rules(Decision::Reset))
 }
 
 #[test]
@@ -172,6 +58,19 @@ fn the_rules_judge_a_protocol_by_its_schema() {
 }
 
 #[test]
+fn answers_have_numbers_and_facts_of_their_protocol() {
+    let told = |status, asked| {
+        let facts = Facts::NONE.with("asked", asked).with("after_ms", 0);
+        Answer { exchange: 0, status: Some(status), facts }
+    };
+    play("here and gone")
+        .reaches_server("get /a\nget /b\n")
+        .reaches_client("here\ngone\n")
+        .answers(&[told(0, 1), told(-1, 2)])
+        .run();
+}
+
+#[test]
 fn the_playbook_holds_for_any_protocol() {
     play("no request").client("get\n").client_offends("no_item").closes(Close::Reset).run();
     play("nobody asked").server("here\n").server_offends("unasked").closes(Close::Reset).run();
@@ -183,4 +82,6 @@ fn protocols_are_found_by_the_name_of_their_schema() {
     let http = PROTOCOLS.find("http").expect("HTTP is registered");
     assert_eq!(http.schema.protocol, "http");
     assert!(PROTOCOLS.find("toy").is_none());
+    assert!(WITH_TOY.live_schemas().iter().any(|schema| schema.protocol == "toy"));
+    assert_eq!(WITH_TOY.iter().count(), PROTOCOLS.iter().count() + 1, "the list has become longer");
 }

@@ -1,4 +1,4 @@
-//! When a pair has taken too long. Times are milliseconds since the worker began, as of its last wake-up.
+//! When a pair has taken too long. Times are milliseconds since the data plane began, as of its last wake-up.
 
 use std::time::{Duration, Instant};
 

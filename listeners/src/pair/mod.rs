@@ -114,8 +114,7 @@ impl Pair {
             Access::Deny => return Fate::Over(Outcome::Denied),
             Access::Allow => true,
             Access::Judge(rules) => {
-                let Some(live) = core.live(rules.schema()) else { return Fate::Over(Outcome::Fault) };
-                let relay = (live.relay)(&core.context());
+                let Some(relay) = core.relay(rules.schema()) else { return Fate::Over(Outcome::Fault) };
                 let dial = !relay.client_first();
                 self.relay = Some(relay);
                 dial

@@ -123,7 +123,7 @@ impl Pair {
         if let Some(relay) = &mut self.relay {
             // What was denied before is not why it ends now.
             self.judge.cause = None;
-            let mut hearing = hearing(&mut self.judge, core.snapshot.as_deref(), &mut core.exit);
+            let mut hearing = hearing(&mut self.judge, core.snapshot.as_deref(), &mut core.exit, core.now);
             relay.receive_eof(side, held, &mut hearing, &mut core.output);
             self.speak(side, core);
         }
@@ -156,7 +156,7 @@ impl Pair {
     /// The client took too long to send a head.
     pub(super) fn head_late(&mut self, core: &mut Core) {
         if let Some(relay) = &mut self.relay {
-            let mut hearing = hearing(&mut self.judge, core.snapshot.as_deref(), &mut core.exit);
+            let mut hearing = hearing(&mut self.judge, core.snapshot.as_deref(), &mut core.exit, core.now);
             relay.head_timeout(&mut hearing, &mut core.output);
             self.speak(Side::Downstream, core);
         }
@@ -164,8 +164,8 @@ impl Pair {
     }
 }
 
-fn hearing<'a>(judge: &'a mut Judge, snapshot: Option<&'a Snapshot>, exit: &'a mut Exit) -> Hearing<'a> {
-    Hearing::new(judge, Court { snapshot, exit })
+fn hearing<'a>(judge: &'a mut Judge, snapshot: Option<&'a Snapshot>, exit: &'a mut Exit, now: u64) -> Hearing<'a> {
+    Hearing::new(judge, Court { snapshot, exit, now })
 }
 
 /// One step of the relay, never longer than its input.
@@ -175,7 +175,7 @@ fn step(relay: &mut dyn Relay, side: Side, input: &[u8], judge: &mut Judge, core
         relay.passed(side, unseen as u64);
         return Step { forward: unseen, discard: 0 };
     }
-    let mut hearing = hearing(judge, core.snapshot.as_deref(), &mut core.exit);
+    let mut hearing = hearing(judge, core.snapshot.as_deref(), &mut core.exit, core.now);
     let step = relay.receive(side, input, &mut hearing, &mut core.output);
     let forward = step.forward.min(input.len());
     Step { forward, discard: step.discard.min(input.len() - forward) }

@@ -12,6 +12,9 @@ mod relay;
 mod replies;
 mod telemetry;
 mod timeouts;
+mod toy;
+#[path = "../../codecs/tests/toy/mod.rs"]
+mod toy_protocol;
 mod transparent;
 
 use std::{

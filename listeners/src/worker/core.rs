@@ -10,9 +10,9 @@ use std::{
 
 use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
 use portcullis_codecs::{
-    Context, Live,
+    datagram::Session,
     lesson::Lesson,
-    relay::{Output, Side},
+    relay::{Output, Relay, Side},
 };
 use portcullis_rules::{schema::Schema, snapshot::Snapshot, world::EndpointId};
 use socket2::Socket;
@@ -40,7 +40,7 @@ pub(crate) struct Core {
     pub(crate) snapshot: Option<Arc<Snapshot>>,
     /// Number of the publication that the snapshot is of, or of an earlier one.
     pub(crate) epoch: u64,
-    /// Milliseconds since the worker began, as of its last wake-up.
+    /// Milliseconds since the data plane began, as of its last wake-up.
     pub(crate) now: u64,
     pub(crate) output: Output,
     pub(crate) dials: HashMap<EndpointId, Box<dyn Dial>>,
@@ -48,8 +48,6 @@ pub(crate) struct Core {
     pub(crate) shares: HashMap<EndpointId, Shares>,
     buffer: Vec<u8>,
     random: u64,
-    /// Most bytes of one side that a relay holds back.
-    held: usize,
 }
 
 impl Core {
@@ -65,7 +63,6 @@ impl Core {
             dials: HashMap::new(),
             shares: HashMap::new(),
             buffer: Vec::new(),
-            held: shared.options.protocols.held(&shared.options.limits),
             random: RandomState::new().build_hasher().finish() | 1,
             shared,
         }
@@ -73,16 +70,21 @@ impl Core {
 
     /// What judging needs.
     pub(crate) fn court(&mut self) -> Court<'_> {
-        Court { snapshot: self.snapshot.as_deref(), exit: &mut self.exit }
+        Court { snapshot: self.snapshot.as_deref(), exit: &mut self.exit, now: self.now }
     }
 
     pub(crate) fn options(&self) -> &Options {
         &self.shared.options
     }
 
-    /// How a protocol is relayed. Policies name protocols that are; another one cannot be judged.
-    pub(crate) fn live(&self, schema: &Schema) -> Option<&'static Live> {
-        self.options().protocols.find(schema.protocol)?.live.as_ref()
+    /// The relay of a connection whose requests are judged.
+    pub(crate) fn relay(&self, schema: &Schema) -> Option<Box<dyn Relay>> {
+        self.shared.protocols.relay(schema, self.now)
+    }
+
+    /// The state of a flow of datagrams whose requests are judged.
+    pub(crate) fn session(&self, schema: &Schema) -> Option<Box<dyn Session>> {
+        self.shared.protocols.session(schema, self.now)
     }
 
     /// The read buffer, for the time of one read. One that was lost to a panic is made anew.
@@ -102,14 +104,9 @@ impl Core {
         }
     }
 
-    /// What relays and sessions are made with.
-    pub(crate) fn context(&self) -> Context<'_> {
-        Context { limits: &self.options().limits }
-    }
-
     /// Most bytes that may be held of one side: what a relay holds back, and one read. The codecs refuse before.
     pub(crate) fn most_held(&self) -> usize {
-        self.held + self.options().buffer
+        self.shared.protocols.held + self.options().buffer
     }
 
     /// A random number (xorshift): which backend, nothing secret.

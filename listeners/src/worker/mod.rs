@@ -11,7 +11,7 @@ use std::{
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use nix::{
@@ -57,7 +57,6 @@ pub(crate) struct Worker {
     walk: Option<usize>,
     /// The publication for which it was begun last.
     walked: u64,
-    began: Instant,
     /// When what is still open is reset, once we stop.
     stop: Option<u64>,
     /// When it ends without the answers that are still due.
@@ -78,7 +77,6 @@ impl Worker {
             ready: VecDeque::new(),
             walk: None,
             walked: 0,
-            began: Instant::now(),
             stop: None,
             finish: None,
         })
@@ -96,7 +94,7 @@ impl Worker {
                     break;
                 }
             };
-            self.core.now = millis(self.began.elapsed());
+            self.core.now = millis(self.core.shared.began.elapsed());
             self.core.renew();
             for event in &events[..count] {
                 self.event(*event);

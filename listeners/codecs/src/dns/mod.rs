@@ -36,6 +36,7 @@ use crate::protocol::{Live, Protocol, Shown};
 pub static PROTOCOL: Protocol = Protocol {
     limits: &[Limits::SPECS],
     live: Some(Live {
+        share: Live::nothing,
         relay: |context| relay(&Limits::of(context.limits)),
         session: Some(|context| session(&Limits::of(context.limits))),
         held: |_| stream::LONGEST_FRAME,

@@ -27,6 +27,7 @@ use crate::{
 pub static PROTOCOL: Protocol = Protocol {
     limits: &[Limits::SPECS, Http2Limits::SPECS],
     live: Some(Live {
+        share: Live::nothing,
         relay: |context| relay(&Limits::of(context.limits)),
         session: None,
         held: |limits| {
