@@ -1,0 +1,247 @@
+//! A protocol that no file of the product names, from the settings and policies to the API and all commands: `toy`, which is
+//! one file beside the tests of the codecs.
+#![allow(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
+
+#[path = "../../listeners/codecs/tests/toy/mod.rs"]
+mod toy;
+
+use std::{
+    io::{self, Write},
+    sync::{Arc, Mutex},
+};
+
+use portcullis_codecs::PROTOCOLS;
+use portcullis_config::{documents, settings};
+use portcullis_listeners::telemetry::{Event, Field, Party};
+use portcullis_proxy::{
+    cli::{self, exit::Exit},
+    output::{Output, Paint},
+    render::verdict,
+    run::verdicts,
+};
+use portcullis_rules::{
+    settings::Settings,
+    verdict::{Layer, Miss, Reason},
+    world::Direction,
+};
+use serde_json::{Value, json};
+use toy::{LONGEST, WITH_TOY};
+
+const POLICY: &str = "\
+apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: toys, namespace: shop}
+spec:
+  endpointSelector: {matchLabels: {app: box}}
+  ingress:
+  - fromEndpoints: [{matchLabels: {app: child}}]
+    toPorts:
+    - ports: [{port: \"7070\", protocol: TCP}]
+      rules:
+        toy:
+        - {verb: get, item: /a.*, tag: red}
+        - {verb: get, item: /a.*, tag: blue}
+";
+
+const TESTS: &str = "\
+apiVersion: portcullis.io/v1
+kind: PolicyTest
+metadata: {name: toys, namespace: shop}
+spec:
+  policies: [policy.yaml]
+  endpoints:
+    child: {labels: {app: child}}
+    box: {labels: {app: box}}
+  tests:
+  - {name: in one word, from: child, to: box, toy: get /a1, expect: allow}
+  - {name: in parts, from: child, to: box, toy: {verb: get, item: /a1, tags: [red, blue]}, expect: allow}
+  - {name: another tag, from: child, to: box, toy: {verb: get, item: /a1, tags: [red, green]}, expect: {verdict: deny, layer: l7}}
+";
+
+/// Streams that are kept.
+#[derive(Clone, Default)]
+struct Kept(Arc<Mutex<Vec<u8>>>);
+
+impl Kept {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl Write for Kept {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A directory with files.
+struct Files(tempfile::TempDir);
+
+impl Files {
+    fn new(files: &[(&str, &str)]) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        files.iter().for_each(|(name, text)| std::fs::write(directory.path().join(name), text).unwrap());
+        Self(directory)
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.0.path().join(name).display().to_string()
+    }
+}
+
+/// Runs a command of a binary that knows the toy: its exit, and what it says on both streams.
+fn portcullis(words: &[&str]) -> (Exit, String, String) {
+    let (out, err) = (Kept::default(), Kept::default());
+    let mut output = Output::to(Box::new(out.clone()), Box::new(err.clone()));
+    let words = ["portcullis"].iter().chain(words).map(Into::into);
+    let exit = cli::execute(WITH_TOY, words, &mut output);
+    (exit, out.text(), err.text())
+}
+
+fn explain(policy: &str, more: &[&str]) -> (Exit, Value, String) {
+    let flow = "--direction ingress --endpoint app=box --peer app=child --port 7070/TCP -n shop -o json";
+    let mut words = vec!["explain", "--policy", policy];
+    words.extend(flow.split(' ').chain(more.iter().copied()));
+    let (exit, out, err) = portcullis(&words);
+    (exit, serde_json::from_str(&out).unwrap_or_default(), err)
+}
+
+#[test]
+fn its_limits_are_settings() {
+    let read = settings::parse("limits: {toy: {longestLine: 1KiB}}\n", &WITH_TOY.limits()).unwrap();
+    assert_eq!(read.limits.protocols.of(&LONGEST), 1024);
+    let problems = settings::parse("limits: {toy: {longestLine: 2MiB}}\n", &WITH_TOY.limits()).unwrap_err();
+    assert!(problems[0].to_string().contains("limits.toy.longestLine: 2MiB is out of range"), "{problems:?}");
+    assert!(settings::parse("limits: {toy: {longestLine: 1KiB}}\n", &PROTOCOLS.limits()).is_err());
+}
+
+#[test]
+fn a_node_takes_policies_that_name_it() {
+    let (settings, origin) = (Settings::default(), "api");
+    assert!(documents::read_policy(POLICY, origin, &WITH_TOY.live_schemas(), &settings).0.is_some());
+    assert!(documents::read_policy(POLICY, origin, &PROTOCOLS.live_schemas(), &settings).0.is_none());
+}
+
+#[test]
+fn explain_asks_in_its_words() {
+    let files = Files::new(&[("policy.yaml", POLICY)]);
+    let policy = files.path("policy.yaml");
+    for (more, verdict, exit) in [
+        (&["--toy", "get /a1"][..], "allow", Exit::Ok),
+        (&["--toy", "get /a1", "--tag", "red", "--tag", "blue"], "allow", Exit::Ok),
+        (&["--toy", "get /a1", "--tag", "red", "--tag", "green"], "deny", Exit::Failed),
+        (&["--toy", "put /a1"], "deny", Exit::Failed),
+    ] {
+        let (found, answer, err) = explain(&policy, more);
+        assert_eq!(
+            (found, &answer["verdict"], &answer["layer"]),
+            (exit, &json!(verdict), &json!("l7")),
+            "{more:?} {err}"
+        );
+    }
+    let (exit, _, err) = explain(&policy, &["--toy", "get"]);
+    assert!(exit == Exit::Usage && err.contains("is no VERB ITEM"), "{err}");
+    let (exit, _, err) = explain(&policy, &["--http", "GET /"]);
+    assert!(exit == Exit::Usage && err.contains("judged as toy") && err.contains("--toy"), "{err}");
+    let (_, help, _) = portcullis(&["explain", "--help"]);
+    assert!(help.contains("--toy <'VERB ITEM'>"), "{help}");
+    let (exit, _, err) = portcullis(&["explain", "--tag", "red"]);
+    assert_eq!(exit, Exit::Usage, "{err}");
+}
+
+#[test]
+fn a_batch_asks_in_its_words() {
+    let rule = json!({"endpointSelector": {"matchLabels": {"app": "server"}}, "ingress": [{
+        "fromEndpoints": [{"matchLabels": {"app": "a"}}],
+        "toPorts": [{"ports": [{"port": "7070", "protocol": "TCP"}], "rules": {"toy": [{"verb": "get", "tag": "red"}]}}],
+    }]});
+    let line = |id: u8, tag: &str| {
+        let toy = json!({"verb": "get", "item": "/a", "tags": [tag]});
+        let input = json!({"dir": "ingress", "peer": "app=a", "port": 7070, "proto": "TCP", "toy": toy});
+        format!("{}\n", json!({"id": id, "area": "toy", "policy": rule.to_string(), "input": input}))
+    };
+    let files = Files::new(&[("lines", &(line(1, "red") + &line(2, "blue")))]);
+    let (exit, out, err) = portcullis(&["explain", "--batch", &files.path("lines")]);
+    assert_eq!(exit, Exit::Ok, "{err}");
+    let answers: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let told = |number: usize| ["verdict", "l7", "how"].map(|field| answers[number][field].clone());
+    assert_eq!(told(0), [json!("allow"), json!("toy"), Value::Null]);
+    assert_eq!(told(1), [json!("deny"), json!("toy"), json!("reset")]);
+}
+
+#[test]
+fn tests_of_policies_say_it() {
+    let files = Files::new(&[("policy.yaml", POLICY), ("toys_test.yaml", TESTS)]);
+    let (exit, out, err) = portcullis(&["test", &files.path("toys_test.yaml")]);
+    assert_eq!(exit, Exit::Ok, "{out}{err}");
+    assert!(out.contains("3 tests: 3 passed, 0 failed"), "{out}");
+    let unknown = TESTS.replace("toy: get /a1,", "toi: get /a1,");
+    let files = Files::new(&[("policy.yaml", POLICY), ("toys_test.yaml", &unknown)]);
+    let (exit, _, err) = portcullis(&["test", &files.path("toys_test.yaml")]);
+    assert!(exit == Exit::Invalid && err.contains("unknown field `toi`"), "{err}");
+}
+
+#[test]
+fn lint_reads_its_rules() {
+    let files = Files::new(&[("policy.yaml", POLICY)]);
+    let (exit, out, err) = portcullis(&["lint", &files.path("policy.yaml")]);
+    assert_eq!((exit, out.as_str()), (Exit::Ok, "1 policy: nothing found\n"), "{err}");
+    let wider = format!("{POLICY}        - {{verb: get}}\n");
+    let files = Files::new(&[("policy.yaml", &wider)]);
+    let (exit, out, err) = portcullis(&["lint", &files.path("policy.yaml")]);
+    assert!(exit == Exit::Failed && out.contains("PL202") && out.contains("rules.toy[0]"), "{out}{err}");
+    let broken = POLICY.replacen("item: /a.*", "item: \"/a(\"", 1);
+    let files = Files::new(&[("policy.yaml", &broken)]);
+    let (exit, out, err) = portcullis(&["lint", &files.path("policy.yaml")]);
+    assert!(exit == Exit::Invalid && out.contains("PL001") && out.contains("rules.toy[0].item"), "{out}{err}");
+}
+
+/// What the data plane shows of a denied request; its own test holds that it does.
+fn event() -> Event {
+    let party = |address: &str| Party { address: address.parse().unwrap(), endpoint: None };
+    let field = |name, value: &str, more| Field { name, value: value.to_owned(), more };
+    Event {
+        time: 1_795_470_000_123_456_789,
+        allowed: false,
+        layer: Layer::L7,
+        direction: Direction::Ingress,
+        protocol: "toy",
+        source: party("10.0.1.11:40122"),
+        destination: party("10.0.1.12:7070"),
+        policy: None,
+        rule: None,
+        reason: Reason::NoMatch,
+        miss: Some(Miss { predicate: "tag".into(), pattern: "red".into(), value: "green".into() }),
+        missing_headers: Vec::new(),
+        rejected_headers: Vec::new(),
+        fields: vec![
+            field("verb", "get", 0),
+            field("item", "/a1", 0),
+            field("tag", "red", 0),
+            field("tag", "green", 3),
+        ],
+        reply: None,
+        version: "",
+        generation: 7,
+    }
+}
+
+#[test]
+fn the_api_and_the_monitor_show_all_of_it() {
+    let told = verdicts::verdict(&event());
+    assert_eq!((told.http.is_none(), told.dns.is_none()), (true, true));
+    let fields: Vec<_> = told.fields.iter().map(|field| (&*field.name, &*field.value, field.more)).collect();
+    assert_eq!(fields, [("verb", "get", 0), ("item", "/a1", 0), ("tag", "red", 0), ("tag", "green", 3)]);
+    let line = verdict::line(WITH_TOY, &told, false, Paint(false));
+    assert_eq!(
+        line,
+        "2026-11-23T21:40:00.123456Z xx toy from 10.0.1.11:40122 to 10.0.1.12:7070, ingress: Policy denied (L7) \
+         verb=get item=/a1 tag=red tag=green and 3 more, no_match: tag is \"green\", wanted \"red\""
+    );
+    let object = serde_json::to_value(verdict::Json::from(&told)).unwrap();
+    assert_eq!(object["fields"], json!({"verb": "get", "item": "/a1", "tag": ["red", "green"]}));
+}
