@@ -98,6 +98,17 @@ const IMPURE: [&str; 12] = [
 const NO_EFFECT: [(&str, &str, &str); 1] =
     [("rules/src/automaton.rs", "thread_local!", "working memory, on which no answer depends")];
 
+/// Who must not know a protocol by its name, and the names.
+const GENERAL: [&str; 4] = ["rules/src/", "config/src/", "listeners/src/", "proxy/src/"];
+const PROTOCOLS: [&str; 4] = ["http", "dns", "tls", "kafka"];
+/// Who does nevertheless, and why.
+const KNOWING: [(&str, &str); 4] = [
+    ("config/src/policy/l7.rs", "what Cilium's documents may have, whether we know it or not"),
+    ("config/src/settings/read.rs", "the setting http.upgrades"),
+    ("proxy/src/cli/explain/tables.rs", "tables of DNS rules, as recordings of Cilium's own have them"),
+    ("proxy/src/run/verdicts.rs", "messages of the API that are older than its fields"),
+];
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the repository")
 }
@@ -176,6 +187,23 @@ fn pure_crates_do_no_input_output_and_read_no_clock() {
             assert_eq!(found, None, "{file}:{}: {line}", number + 1);
         }
     }
+}
+
+#[test]
+fn a_protocol_is_known_by_its_descriptor_and_not_by_its_name() {
+    let names = PROTOCOLS.iter().flat_map(|name| [format!("\"{name}\""), format!("codecs::{name}")]);
+    let names: Vec<String> = names.chain(["codecs::http1".to_owned(), "codecs::http2".to_owned()]).collect();
+    let mut knowing = BTreeSet::new();
+    for file in with_end(".rs").into_iter().filter(|file| GENERAL.iter().any(|room| file.starts_with(room))) {
+        let whole = text(&file);
+        let code = whole.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
+        if file.contains("/tests") || !names.iter().any(|name| code.contains(name)) {
+            continue;
+        }
+        assert!(KNOWING.iter().any(|(fine, _)| *fine == file), "{file} names a protocol");
+        knowing.insert(file);
+    }
+    assert_eq!(knowing.len(), KNOWING.len(), "somebody in KNOWING does not any more: {knowing:?}");
 }
 
 #[test]

@@ -243,5 +243,5 @@ fn the_api_and_the_monitor_show_all_of_it() {
          verb=get item=/a1 tag=red tag=green and 3 more, no_match: tag is \"green\", wanted \"red\""
     );
     let object = serde_json::to_value(verdict::Json::from(&told)).unwrap();
-    assert_eq!(object["fields"], json!({"verb": "get", "item": "/a1", "tag": ["red", "green"]}));
+    assert_eq!(object["fields"], json!({"verb": "get", "item": "/a1", "tag": ["red", "green"], "more": {"tag": 3}}));
 }

@@ -14,7 +14,7 @@ mod telemetry;
 mod timeouts;
 mod toy;
 #[path = "../../codecs/tests/toy/mod.rs"]
-mod toy_protocol;
+pub(crate) mod toy_protocol;
 mod transparent;
 
 use std::{

@@ -51,15 +51,23 @@ pub(super) fn failure(verdict: &Verdict, protocols: Registry) -> Cow<'static, st
     statuses.map_or(Cow::Borrowed("a failure"), |statuses| statuses.shown(statuses.failure))
 }
 
-/// The fields for scripts: a text each, or a list where one has several values.
+/// The fields for scripts: a text each, or a list where one has several values; of those that are not shown, how many
+/// `more` there are.
 pub(super) fn map(verdict: &Verdict) -> Map<String, Value> {
     let mut map = Map::new();
+    let mut more = Map::new();
     for field in &verdict.fields {
         match map.get_mut(&field.name) {
             None => drop(map.insert(field.name.clone(), field.value.as_str().into())),
             Some(Value::Array(values)) => values.push(field.value.as_str().into()),
             Some(first) => *first = Value::Array(vec![first.take(), field.value.as_str().into()]),
         }
+        if field.more > 0 {
+            more.insert(field.name.clone(), field.more.into());
+        }
+    }
+    if !more.is_empty() {
+        map.insert("more".to_owned(), more.into());
     }
     map
 }

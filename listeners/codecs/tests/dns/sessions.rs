@@ -22,7 +22,7 @@ pub(crate) struct Flow {
 impl Flow {
     /// Names that begin with `deny` are denied in this way.
     fn new(decision: Decision, learns: bool) -> Self {
-        let limits = Limits { queries: 3, ..Limits::default() };
+        let limits = Limits { queries: 3 };
         let mut recorder = Recorder::new(without_changes(crate::streams::deny_with(decision)));
         recorder.learns = learns;
         Self { session: dns::session(&limits), recorder }

@@ -25,7 +25,7 @@ pub(crate) fn deny_with(decision: Decision) -> Judge {
 }
 
 fn play(name: &'static str) -> Play {
-    let limits = Limits { queries: 3, ..Limits::default() };
+    let limits = Limits { queries: 3 };
     Play::new(name, move || dns::relay(&limits)).judged_by(|| deny_with(Decision::Respond))
 }
 
