@@ -136,6 +136,11 @@ impl Judge {
         }
     }
 
+    /// The protocol of its requests; the transport where none are judged.
+    pub(crate) fn protocol(&self) -> &'static str {
+        self.protocol
+    }
+
     pub(crate) fn way(&self) -> Way {
         let any_device = self.any_device;
         Way { direction: self.key.direction, client: self.client, destination: self.destination, any_device }

@@ -159,9 +159,7 @@ impl Registry {
     pub fn live_schemas(self) -> Vec<&'static Schema> {
         self.iter().filter(|protocol| protocol.live.is_some()).map(|protocol| protocol.schema).collect()
     }
-}
 
-impl Registry {
     /// The limits of all protocols.
     #[must_use]
     pub fn limits(self) -> Vec<&'static LimitSpec> {

@@ -29,7 +29,7 @@ impl Pair {
             } else {
                 held = fresh[taken..].to_vec();
             }
-            if held.len() > core.most_held() {
+            if held.len() > core.most_held(self.judge.protocol()) {
                 return Err(Outcome::Overflow);
             }
             self.ends[side as usize].held = held;

@@ -104,9 +104,10 @@ impl Core {
         }
     }
 
-    /// Most bytes that may be held of one side: what a relay holds back, and one read. The codecs refuse before.
-    pub(crate) fn most_held(&self) -> usize {
-        self.shared.protocols.held + self.options().buffer
+    /// Most bytes that may be held of one side: what a relay of the protocol holds back, and one read. The codecs refuse
+    /// before.
+    pub(crate) fn most_held(&self, protocol: &str) -> usize {
+        self.shared.protocols.held(protocol) + self.options().buffer
     }
 
     /// A random number (xorshift): which backend, nothing secret.
