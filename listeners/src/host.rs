@@ -58,6 +58,7 @@ impl Names {
             Access::Judge(rules) => rules.check(request).allowed,
         };
         (!by_address).then(|| Miss {
+            rule: None,
             predicate: HOST.to_owned(),
             pattern: self.names.join(" or "),
             value: host.chars().take(256).collect(),

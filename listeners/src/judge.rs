@@ -226,7 +226,8 @@ impl Judge {
             layer: flow.layer,
             reason: flow.reason,
             rule: flow.rule.as_deref(),
-            miss: None,
+            misses: Vec::new(),
+            refused: 0,
             headers: Default::default(),
         };
         let event = Arc::new(self.event(told, None, court.snapshot));
@@ -263,7 +264,8 @@ impl Judge {
             policy: told.rule.map(|rule| Arc::clone(&rule.policy)),
             rule: told.rule.map(|rule| Arc::clone(&rule.rule)),
             reason: told.reason,
-            miss: told.miss,
+            misses: told.misses,
+            refused: told.refused,
             missing_headers: told.headers.0,
             rejected_headers: told.headers.1,
             fields: request.map(shown::fields).unwrap_or_default(),
@@ -289,7 +291,8 @@ struct Told<'a> {
     layer: Layer,
     reason: Reason,
     rule: Option<&'a RuleInfo>,
-    miss: Option<Miss>,
+    misses: Vec<Miss>,
+    refused: usize,
     /// Headers that were missing, with the wanted values, and headers that were rejected.
     headers: (Vec<(String, String)>, Vec<String>),
 }
@@ -326,18 +329,20 @@ impl Checker for Hearing<'_> {
         let began = Instant::now();
         let (verdict, effects) = rules.evaluate(request);
         court.exit.judged(began.elapsed());
-        let (mut allowed, mut reason, rule, mut miss) = (verdict.allowed, verdict.reason, verdict.rule, verdict.miss);
+        let (mut allowed, mut reason, rule, mut misses) =
+            (verdict.allowed, verdict.reason, verdict.rule, verdict.misses);
+        let refused = verdict.refused.len();
         if let Some(snapshot) = court.snapshot.filter(|_| allowed && judge.key.direction == Direction::Egress)
             && let Some(wrong) = judge.names.disagree(request, snapshot, &judge.key)
         {
-            (allowed, reason, miss) = (false, Reason::HostMismatch, Some(wrong));
+            (allowed, reason, misses) = (false, Reason::HostMismatch, vec![wrong]);
         }
         court.exit.count(judge.protocol, judge.key.direction, allowed, reason, rule);
         court.exit.mismatched(judge.key.direction, effects.missing.len(), effects.rejected.len());
         if court.exit.wants_event(allowed) {
             let rejected = effects.rejected.into_iter().map(|(name, _)| name).collect();
             let headers = (effects.missing, rejected);
-            let told = Told { allowed, layer: Layer::L7, reason, rule, miss, headers };
+            let told = Told { allowed, layer: Layer::L7, reason, rule, misses, refused, headers };
             let event = Arc::new(judge.event(told, Some(request), court.snapshot));
             judge.tell(event, request.exchange(), court.exit);
         }

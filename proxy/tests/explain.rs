@@ -123,6 +123,33 @@ fn each_protocol_is_asked_in_its_own_words() {
     }
 }
 
+/// Of several topics the one is named that no rule allows, whatever stands beside it.
+#[test]
+fn of_several_topics_those_are_named_that_no_rule_allows() {
+    let case = Case::new(&POLICY.replace("{role: produce, topic: orders}", "{topic: a}, {topic: c}"));
+    let question = "--direction egress --peer app=kafka --port 9092/TCP --kafka produce";
+    for (topics, code, told) in [
+        ("--topic a --topic c", 0, None),
+        ("--topic a --topic b", 1, Some(("topic", "a", "b"))),
+        ("--topic b --topic a", 1, Some(("topic", "a", "b"))),
+        ("--topic c --topic a --topic b", 1, Some(("topic", "a", "b"))),
+    ] {
+        let (exit, answer) = case.json(&format!("{question} {topics}"), &[]);
+        assert_eq!(exit, code, "{topics}: {answer}");
+        let shown = ["predicate", "pattern", "value"].map(|name| answer[name].clone());
+        let wanted = told.map_or([Value::Null, Value::Null, Value::Null], |(a, b, c)| [json!(a), json!(b), json!(c)]);
+        assert_eq!(shown, wanted, "{topics}: {answer}");
+    }
+    let question = format!("{question} --topic d --topic a --topic b");
+    let (_, answer) = case.json(&question, &[]);
+    let refused = &answer["refused"];
+    let values: Vec<_> = refused["misses"].as_array().unwrap().iter().map(|miss| miss["value"].clone()).collect();
+    assert_eq!((values, &refused["count"]), (vec![json!("d"), json!("b")], &json!(2)), "{answer}");
+    assert!(refused["misses"][1]["rule"].as_str().unwrap().ends_with("rules.kafka[0]"), "{answer}");
+    let (_, out, _) = case.ask(&question, &[]);
+    assert!(out.contains("topic is \"d\", wanted a\n        topic is \"b\", wanted a\n"), "{out}");
+}
+
 /// The policy with another HTTP rule.
 fn with_rule(rule: &str) -> Case {
     Case::new(&POLICY.replace("{method: GET, path: \"/api/.*\", headers: [X-Token]}", rule))

@@ -215,7 +215,8 @@ fn event() -> Event {
         policy: None,
         rule: None,
         reason: Reason::NoMatch,
-        miss: Some(Miss { predicate: "tag".into(), pattern: "red".into(), value: "green".into() }),
+        misses: vec![Miss { rule: None, predicate: "tag".into(), pattern: "red".into(), value: "green".into() }],
+        refused: 1,
         missing_headers: Vec::new(),
         rejected_headers: Vec::new(),
         fields: vec![

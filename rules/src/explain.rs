@@ -69,8 +69,10 @@ pub struct Answer {
     pub redirect: Option<&'static str>,
     /// The rule that decided, or the one that came nearest.
     pub rule: Option<Arc<RuleInfo>>,
-    /// What a request failed at.
-    pub miss: Option<Miss>,
+    /// What a request failed at: one miss, or one for each of the first values that are refused.
+    pub misses: Vec<Miss>,
+    /// How many values of the request are refused, where it is denied for single values.
+    pub refused: usize,
     /// Other rules of the endpoint and direction, and why each did not apply. Only for denials.
     pub near: Vec<Near>,
     /// What the rules did to the headers of the request.
@@ -91,7 +93,8 @@ pub fn explain(world: &World, snapshot: &Snapshot, question: &Question<'_>) -> A
         answer.rule = verdict
             .rule
             .map(|rule| Arc::new(RuleInfo { policy: Arc::clone(&rule.policy), rule: Arc::clone(&rule.rule) }));
-        answer.miss = verdict.miss;
+        answer.misses = verdict.misses;
+        answer.refused = verdict.refused.len();
         answer.how = match (verdict.allowed, verdict.deny_with) {
             (true, _) => How::Relay(rules.schema().protocol),
             (false, DenyWith::Reset) => How::Reset,
@@ -115,7 +118,8 @@ fn of_flow(flow: &Flow) -> Answer {
         how,
         redirect: flow.redirect,
         rule: flow.rule.clone(),
-        miss: None,
+        misses: Vec::new(),
+        refused: 0,
         near: Vec::new(),
         effects: Effects::default(),
     }

@@ -34,5 +34,6 @@ pub mod steering;
 mod table;
 pub mod tunnel;
 mod validate;
+pub mod values;
 pub mod verdict;
 pub mod world;

@@ -1,5 +1,7 @@
 //! The L7 rules that bind one flow.
 
+mod denial;
+
 use std::{borrow::Cow, sync::Arc};
 
 use crate::{
@@ -7,19 +9,15 @@ use crate::{
     effects::{Action, Changed, Effects},
     finder::Finder,
     pattern::{Pattern, Patterns},
-    policy::{L7Rule, Matcher, Predicate, Written},
+    policy::{L7Rule, Predicate, Written},
     request::{FieldValue, Request},
     schema::{FieldIndex, Form, Schema},
     settings::{DenyScope, DenyWith, Upgrades},
     tunnel::{Tunnel, lists_tunnel},
-    verdict::{Miss, Reason, RuleInfo, Verdict},
+    values::{MOST_VALUES, ValueSet},
+    verdict::{Reason, RuleInfo, Verdict},
     world::Secret,
 };
-
-/// Most rules that are asked how near they came.
-const EXPLAINED: usize = 64;
-/// Longest value that is shown, in bytes.
-const SHOWN: usize = 256;
 
 /// The L7 rules that bind one flow; shared between all flows with identical rules.
 #[derive(Debug)]
@@ -89,9 +87,10 @@ impl Compiled {
     fn judge(&self, request: &dyn Request) -> Fate {
         for (at, (predicate, pattern)) in self.predicates.iter().enumerate() {
             if self.each == Some(predicate.field) {
-                let some = request
-                    .count(predicate.field)
-                    .is_none_or(|count| (0..count).any(|number| pattern.matches(request.nth(predicate.field, number))));
+                let some = request.count(predicate.field).is_none_or(|count| {
+                    let mut values = (0..count).map(|number| request.nth(predicate.field, number));
+                    count <= MOST_VALUES && values.any(|value| pattern.matches(value))
+                });
                 if some {
                     continue;
                 }
@@ -231,97 +230,11 @@ impl RuleSet {
             allowed: true,
             reason: Reason::RuleAllows,
             rule: Some(&rule.info),
-            miss: None,
+            misses: Vec::new(),
+            refused: ValueSet::default(),
             deny_with: self.deny_with,
             deny_scope: self.deny_scope,
         }
-    }
-
-    /// Finds the rule that came nearest: the one that failed latest, then the first. Of many rules only those that the
-    /// index finds and the first [`EXPLAINED`] are asked: a denied request must not cost more than its share.
-    fn denied(&self, request: &dyn Request) -> Verdict<'_> {
-        if let Some(verdict) = self.no_tunnel(request) {
-            return verdict;
-        }
-        let mut nearest: Option<(&Compiled, usize, Option<&'static str>)> = None;
-        let mut indexed = Vec::new();
-        self.finder.indexed(request, |number| {
-            indexed.push(number as usize);
-            indexed.len() == EXPLAINED
-        });
-        // In the order in which they are written.
-        indexed.retain(|number| *number >= EXPLAINED);
-        indexed.sort_unstable();
-        for rule in (0..self.rules.len().min(EXPLAINED)).chain(indexed).map(|number| &*self.rules[number]) {
-            if let Some((at, ambiguous)) = rule.failure(request)
-                && nearest.is_none_or(|(_, best, _)| at > best)
-            {
-                nearest = Some((rule, at, ambiguous));
-            }
-        }
-        let ambiguous = nearest.is_some_and(|(_, _, ambiguous)| ambiguous.is_some());
-        Verdict {
-            allowed: false,
-            reason: if ambiguous { Reason::Ambiguous } else { Reason::NoMatch },
-            rule: nearest.map(|(rule, _, _)| &*rule.info),
-            miss: nearest.and_then(|(rule, at, kind)| {
-                let condition = rule.condition(at)?;
-                Some(self.miss(rule, &condition, kind, request))
-            }),
-            deny_with: self.deny_with,
-            deny_scope: self.deny_scope,
-        }
-    }
-
-    /// A request for a tunnel that a rule would allow if it meant that. Every rule is asked, as for any request that no index
-    /// finds.
-    fn no_tunnel(&self, request: &dyn Request) -> Option<Verdict<'_>> {
-        let tunnel = self.tunnel(request)?;
-        let rule = self.rules.iter().find(|rule| rule.failure(request).is_none())?;
-        let spec = &self.schema.fields[usize::from(tunnel.field.0)];
-        let (name, shown) =
-            (spec.name, request.shown(tunnel.field).map_or_else(|| "[redacted]".to_owned(), |value| shown(&value)));
-        let predicate = if tunnel.key.is_empty() { name.to_owned() } else { format!("{name}[{}]", tunnel.key) };
-        Some(Verdict {
-            allowed: false,
-            reason: Reason::Tunnel,
-            rule: Some(&rule.info),
-            miss: Some(Miss { predicate, pattern: tunnel.kind.wanted().to_owned(), value: shown }),
-            deny_with: self.deny_with,
-            deny_scope: self.deny_scope,
-        })
-    }
-
-    fn miss(
-        &self,
-        rule: &Compiled,
-        predicate: &Predicate,
-        ambiguous: Option<&'static str>,
-        request: &dyn Request,
-    ) -> Miss {
-        let spec = &self.schema.fields[usize::from(predicate.field.0)];
-        let header = spec.form == Form::Headers;
-        let value = match request.field(predicate.field, &predicate.key) {
-            FieldValue::Absent => String::new(),
-            _ if header => "[redacted]".to_owned(),
-            FieldValue::Value(value) => shown(&value),
-            FieldValue::Ambiguous(_) => shown(&request.shown(predicate.field).unwrap_or(Cow::Borrowed(b""))),
-        };
-        let pattern = match &predicate.matcher {
-            // A header's value may be a secret on both sides.
-            Matcher::Exact(_) if header => "[redacted]".to_owned(),
-            Matcher::Regex(pattern) | Matcher::Exact(pattern) | Matcher::Name(pattern) => pattern.clone(),
-            Matcher::AnyOf(values) => values.join(", "),
-            Matcher::Present => "(present)".to_owned(),
-        };
-        let written = rule.written.as_ref().and_then(|written| Some((written, written.shown(predicate.field)?)));
-        let (name, pattern) = match written {
-            Some((written, shown)) => (written.shorthand.name.to_owned(), shown.to_owned()),
-            None if predicate.key.is_empty() => (spec.name.to_owned(), pattern),
-            None => (format!("{}[{}]", spec.name, predicate.key), pattern),
-        };
-        let predicate = ambiguous.map_or_else(|| name.clone(), |kind| format!("{name} ({kind})"));
-        Miss { predicate, pattern, value }
     }
 }
 
@@ -329,9 +242,4 @@ impl RuleSet {
 fn each(schema: &Schema) -> Option<FieldIndex> {
     let index = schema.fields.iter().position(|field| field.form == Form::Each)?;
     u8::try_from(index).ok().map(FieldIndex)
-}
-
-/// A value for people: lossily decoded, cut.
-fn shown(value: &[u8]) -> String {
-    String::from_utf8_lossy(&value[..value.len().min(SHOWN)]).into_owned()
 }

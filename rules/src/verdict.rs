@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::settings::{DenyScope, DenyWith};
+use crate::{
+    settings::{DenyScope, DenyWith},
+    values::ValueSet,
+};
 
 /// The layer that decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -90,9 +93,11 @@ pub struct RuleInfo {
     pub rule: Arc<str>,
 }
 
-/// The predicate that a denied request failed in the rule that came nearest.
+/// The predicate that a denied request, or one value of it, failed in the rule that came nearest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Miss {
+    /// That rule; `None` where it is no rule's.
+    pub rule: Option<Arc<RuleInfo>>,
     /// Name of the field, for headers with the header's name: `path`, `headers[x-token]`; or of the shorthand that stands
     /// for it in the rule: `grpc`.
     pub predicate: String,
@@ -110,10 +115,14 @@ pub struct Verdict<'a> {
     pub allowed: bool,
     /// Why.
     pub reason: Reason,
-    /// The rule that allows, or the rule that came nearest.
+    /// The rule that allows, or the rule that came nearest, to the first of `misses`.
     pub rule: Option<&'a RuleInfo>,
-    /// What failed, for denials where a rule came near.
-    pub miss: Option<Miss>,
+    /// What failed, for denials where a rule came near: one miss, or where single values are refused one for each of the
+    /// first 8.
+    pub misses: Vec<Miss>,
+    /// The values that no rule allows, where a request is denied for single values of a field
+    /// ([`crate::schema::Form::Each`]). Empty: it is allowed or denied as a whole.
+    pub refused: ValueSet,
     /// How to say no.
     pub deny_with: DenyWith,
     /// What a reset takes along.

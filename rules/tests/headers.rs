@@ -130,7 +130,7 @@ fn a_denial_names_the_rule_and_the_header_that_failed() {
     for (actions, asked, predicate, shown) in table {
         with_set(&world(vec![allow("", "/never"), acts("/", actions.clone())]), |set| {
             let (verdict, _) = set.evaluate(&asked);
-            let miss = verdict.miss.expect("a miss");
+            let miss = verdict.misses.first().expect("a miss");
             let told = (&*miss.predicate, &*miss.pattern, &*miss.value);
             assert_eq!(told, (predicate, "[redacted]", shown), "{actions:?}");
             assert_eq!(&*verdict.rule.expect("a rule").rule, "ingress[0].toPorts[0].rules.http[1]", "{actions:?}");

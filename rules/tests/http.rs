@@ -102,14 +102,14 @@ fn an_allowed_request_names_its_rule() {
     let verdict = set(&flow).check(&request);
     let rule = verdict.rule.unwrap();
     assert_eq!((&*rule.policy, &*rule.rule), ("default/p", "ingress[0].toPorts[0].rules.http[1]"));
-    assert_eq!((verdict.allowed, verdict.reason, verdict.miss), (true, Reason::RuleAllows, None));
+    assert_eq!((verdict.allowed, verdict.reason, verdict.misses), (true, Reason::RuleAllows, vec![]));
 }
 
 #[test]
 fn a_denied_request_names_the_rule_that_came_nearest_and_what_failed() {
     let flow = judged(vec![allow("PUT", "/a"), allow("GET", "/b"), allow("GET", "/c")]);
     let long: &'static str = Box::leak(format!("/{}", "x".repeat(400)).into_boxed_str());
-    let verdict = set(&flow).check(&request("GET", long)).miss.unwrap();
+    let verdict = set(&flow).check(&request("GET", long)).misses.remove(0);
     assert_eq!((verdict.predicate.as_str(), verdict.pattern.as_str(), verdict.value.len()), ("path", "/b", 256));
     let request = request("DELETE", "/a");
     let verdict = set(&flow).check(&request);
@@ -117,7 +117,7 @@ fn a_denied_request_names_the_rule_that_came_nearest_and_what_failed() {
         (verdict.reason, &*verdict.rule.unwrap().rule),
         (Reason::NoMatch, "ingress[0].toPorts[0].rules.http[0]")
     );
-    assert_eq!(verdict.miss.unwrap().predicate, "method");
+    assert_eq!(verdict.misses.first().unwrap().predicate, "method");
 }
 
 #[test]
@@ -134,7 +134,7 @@ fn of_rules_that_came_equally_near_the_first_is_named() {
 fn values_of_headers_are_never_shown() {
     let flow = judged(vec![with_header(allow("GET", ""), "x-token", Some("secret"))]);
     let request = Http { headers: vec![("x-token", "guess")], ..request("GET", "/") };
-    let miss = set(&flow).check(&request).miss.unwrap();
+    let miss = set(&flow).check(&request).misses.remove(0);
     assert_eq!(
         (miss.predicate.as_str(), miss.pattern.as_str(), miss.value.as_str()),
         ("headers[x-token]", "[redacted]", "[redacted]")
@@ -147,7 +147,7 @@ fn what_has_two_readings_matches_no_rule_that_looks_at_it() {
     let request = Http { ambiguous: true, ..request("GET", "/a/../b") };
     let verdict = set(&flow).check(&request);
     assert_eq!((verdict.allowed, verdict.reason), (false, Reason::Ambiguous));
-    let miss = verdict.miss.unwrap();
+    let miss = verdict.misses.first().unwrap();
     assert_eq!((miss.predicate.as_str(), miss.value.as_str()), ("path (dot segment)", "/a/../b"));
     // A rule that does not look at it is not concerned.
     assert!(passes(&judged(vec![allow("GET", "")]), &request));
@@ -319,5 +319,5 @@ fn a_set_without_rules_denies() {
     let set = numbered(&[]);
     let request = request("GET", "/");
     let verdict = set.check(&request);
-    assert!(set.is_empty() && !verdict.allowed && verdict.rule.is_none() && verdict.miss.is_none());
+    assert!(set.is_empty() && !verdict.allowed && verdict.rule.is_none() && verdict.misses.is_empty());
 }

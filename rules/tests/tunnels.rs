@@ -123,7 +123,7 @@ fn what_is_missing_is_told() {
     for (asked, predicate) in [(connect(), "method"), (upgrade("tcp"), "headers[upgrade]")] {
         let verdict = set.check(&asked);
         assert_eq!((verdict.allowed, verdict.reason), (false, Reason::Tunnel));
-        assert_eq!(verdict.miss.map(|miss| miss.predicate).as_deref(), Some(predicate));
+        assert_eq!(verdict.misses.first().map(|miss| &*miss.predicate), Some(predicate));
         assert!(verdict.rule.is_some());
     }
     // What no rule would allow anyway is denied as ever.

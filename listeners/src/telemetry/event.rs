@@ -74,8 +74,10 @@ pub struct Event {
     pub rule: Option<Arc<str>>,
     /// Why.
     pub reason: Reason,
-    /// The predicate that failed, for requests that are denied.
-    pub miss: Option<Miss>,
+    /// The predicates that failed, for requests that are denied: one, or one for each of the first values that are refused.
+    pub misses: Vec<Miss>,
+    /// How many values of the request are refused, where it is denied for single values; else 0.
+    pub refused: usize,
     /// Headers that rules missed, each with the value that was wanted: `[redacted]` if it comes from a secret. The
     /// request may be allowed all the same.
     pub missing_headers: Vec<(String, String)>,

@@ -13,6 +13,7 @@ use std::{
 };
 
 use portcullis_codecs::fact::Facts;
+use portcullis_rules::verdict;
 use prometheus_client::metrics::counter::Counter;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
@@ -147,6 +148,8 @@ struct Line<'a> {
     rule: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     miss: Option<Miss<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refused: Option<Refused<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     missing_headers: Vec<Missing<'a>>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
@@ -180,6 +183,44 @@ struct Miss<'a> {
     predicate: &'a str,
     pattern: &'a str,
     value: &'a str,
+}
+
+impl<'a> From<&'a verdict::Miss> for Miss<'a> {
+    fn from(miss: &'a verdict::Miss) -> Self {
+        Self { predicate: &miss.predicate, pattern: &miss.pattern, value: &miss.value }
+    }
+}
+
+/// The values of a request that are refused.
+#[derive(Serialize)]
+struct Refused<'a> {
+    count: usize,
+    /// What the first of them missed.
+    misses: Vec<RefusedValue<'a>>,
+}
+
+#[derive(Serialize)]
+struct RefusedValue<'a> {
+    #[serde(flatten)]
+    miss: Miss<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    policy: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rule: Option<&'a str>,
+}
+
+impl<'a> From<&'a Event> for Refused<'a> {
+    fn from(event: &'a Event) -> Self {
+        let value = |miss: &'a verdict::Miss| {
+            let rule = miss.rule.as_deref();
+            RefusedValue {
+                miss: miss.into(),
+                policy: rule.map(|rule| &*rule.policy),
+                rule: rule.map(|rule| &*rule.rule),
+            }
+        };
+        Self { count: event.refused, misses: event.misses.iter().map(value).collect() }
+    }
 }
 
 #[derive(Serialize)]
@@ -264,7 +305,6 @@ fn request(event: &Event) -> Map<String, Value> {
 fn line(record: &Record, mut out: impl Write) -> io::Result<()> {
     let event = &*record.event;
     let request = request(event);
-    let miss = event.miss.as_ref();
     let line = Line {
         time: rfc3339(event.time),
         verdict: if event.allowed { "allow" } else { "deny" },
@@ -276,7 +316,8 @@ fn line(record: &Record, mut out: impl Write) -> io::Result<()> {
         reason: event.reason.as_str(),
         policy: event.policy.as_deref(),
         rule: event.rule.as_deref(),
-        miss: miss.map(|miss| Miss { predicate: &miss.predicate, pattern: &miss.pattern, value: &miss.value }),
+        miss: event.misses.first().map(Miss::from),
+        refused: (event.refused > 0).then(|| event.into()),
         missing_headers: event.missing_headers.iter().map(|(name, wanted)| Missing { name, wanted }).collect(),
         rejected_headers: &event.rejected_headers,
         request,

@@ -41,7 +41,7 @@ fn is_asked_for(event: &Event, request: &proto::WatchRequest) -> bool {
 #[must_use]
 pub fn verdict(event: &Event) -> proto::Verdict {
     let text = |text: &Option<Arc<str>>| text.as_deref().unwrap_or_default().to_owned();
-    let miss = event.miss.clone();
+    let miss = event.misses.first().cloned();
     let (predicate, pattern, value) =
         miss.map_or_else(Default::default, |miss| (miss.predicate, miss.pattern, miss.value));
     proto::Verdict {

@@ -75,7 +75,8 @@ fn a_rule_allows_names_and_types() {
 #[test]
 fn a_denial_says_what_failed_in_the_words_of_the_policy() {
     let set = rules(&["pattern=*.a.test qtype=A|AAAA"]);
-    let miss = |query: Query<'static>| set.check(&query).miss.map(|miss| (miss.predicate, miss.pattern, miss.value));
+    let miss =
+        |query: Query<'static>| set.check(&query).misses.pop().map(|miss| (miss.predicate, miss.pattern, miss.value));
     let told = |predicate: &str, pattern: &str, value: &str| Some((predicate.into(), pattern.into(), value.into()));
     assert_eq!(miss(Query::new("b.test")), told("matchPattern", "*.a.test.", "b.test."));
     assert_eq!(miss(Query::new("x.a.test").of_type(16)), told("qtype", "A, AAAA", "TXT"));

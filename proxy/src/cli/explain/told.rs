@@ -6,7 +6,7 @@ use portcullis_config::documents::offline::{Loaded, Places};
 use portcullis_rules::{
     effects::UnknownSecret,
     explain::{Answer, How, Near, Question, near as near_misses},
-    verdict::{Reason, RuleInfo},
+    verdict::{Miss, Reason, RuleInfo},
     world::World,
 };
 use serde_json::{Map, Value, json};
@@ -139,7 +139,7 @@ fn fields(answer: &Answer, asked: &Asked<'_>, places: &Places) -> Map<String, Va
     let rule = answer.rule.as_deref();
     let place = rule.and_then(|rule| places.of(rule));
     let place = place.as_ref();
-    let miss = answer.miss.as_ref();
+    let miss = answer.misses.first();
     let mut fields = Map::new();
     let mut put = |name: &str, value: Value| fields.insert(name.to_owned(), value);
     put("verdict", if answer.allowed { "allow" } else { "deny" }.into());
@@ -164,6 +164,10 @@ fn fields(answer: &Answer, asked: &Asked<'_>, places: &Places) -> Map<String, Va
             "why": near.why,
         })
     };
+    if answer.refused > 0 {
+        let misses: Vec<Value> = answer.misses.iter().map(missed).collect();
+        put("refused", json!({"count": answer.refused, "misses": misses}));
+    }
     put("near", asked.near.iter().map(near).collect());
     let effects = &answer.effects;
     if !effects.changed.is_empty() {
@@ -172,6 +176,18 @@ fn fields(answer: &Answer, asked: &Asked<'_>, places: &Places) -> Map<String, Va
         put("upstream_headers", changed.into());
     }
     fields
+}
+
+/// What one value failed at.
+fn missed(miss: &Miss) -> Value {
+    let rule = miss.rule.as_deref();
+    json!({
+        "policy": rule.map(|rule| &*rule.policy),
+        "rule": rule.map(|rule| &*rule.rule),
+        "predicate": miss.predicate,
+        "pattern": miss.pattern,
+        "value": miss.value,
+    })
 }
 
 /// A sentence for a reason.
@@ -218,7 +234,26 @@ fn text(answer: &Answer, asked: &Asked<'_>, places: &Places, output: &mut Output
         let label = if answer.allowed || answer.reason == Reason::RuleDenies { "rule" } else { "near" };
         output.line(format_args!("  {label}: {}", named(rule, places)))?;
     }
-    if let Some(miss) = &answer.miss {
+    misses(answer, places, output)?;
+    for change in &answer.effects.changed {
+        output.line(format_args!("  sent: {} becomes {:?}", plain(&change.name), change.shown().join(", ")))?;
+    }
+    for near in &asked.near {
+        output.line(format_args!("  near: {}", named(&near.rule, places)))?;
+        output.line(format_args!("        {}", plain(&near.why)))?;
+    }
+    Ok(())
+}
+
+/// What failed, each below the rule that came nearest.
+fn misses(answer: &Answer, places: &Places, output: &mut Output) -> io::Result<()> {
+    let mut above = answer.rule.as_deref();
+    for miss in &answer.misses {
+        let rule = miss.rule.as_deref().filter(|rule| above != Some(*rule));
+        if let Some(rule) = rule {
+            output.line(format_args!("  near: {}", named(rule, places)))?;
+            above = Some(rule);
+        }
         let value = if miss.value.is_empty() { "nothing".to_owned() } else { format!("{:?}", miss.value) };
         output.line(format_args!(
             "        {} is {}, wanted {}",
@@ -227,12 +262,9 @@ fn text(answer: &Answer, asked: &Asked<'_>, places: &Places, output: &mut Output
             plain(&miss.pattern)
         ))?;
     }
-    for change in &answer.effects.changed {
-        output.line(format_args!("  sent: {} becomes {:?}", plain(&change.name), change.shown().join(", ")))?;
-    }
-    for near in &asked.near {
-        output.line(format_args!("  near: {}", named(&near.rule, places)))?;
-        output.line(format_args!("        {}", plain(&near.why)))?;
+    if answer.refused > answer.misses.len() {
+        let more = answer.refused - answer.misses.len();
+        output.line(format_args!("        {more} more values are refused"))?;
     }
     Ok(())
 }

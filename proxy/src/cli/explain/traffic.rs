@@ -89,9 +89,14 @@ pub(crate) fn ask(
         (Ok(()), None) => String::new(),
         (Err(violation), _) => violation,
     };
-    let miss = Miss { predicate: "(form)".to_owned(), pattern: "what every server reads alike".to_owned(), value };
+    let misses = vec![Miss {
+        rule: None,
+        predicate: "(form)".to_owned(),
+        pattern: "what every server reads alike".to_owned(),
+        value,
+    }];
     let (layer, reason, how) = (Layer::L7, Reason::Ambiguous, How::Reset);
-    Ok(Answer { allowed: false, layer, reason, how, miss: Some(miss), ..flow })
+    Ok(Answer { allowed: false, layer, reason, how, misses, ..flow })
 }
 
 #[cfg(test)]

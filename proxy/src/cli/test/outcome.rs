@@ -127,14 +127,14 @@ fn why(told: &Told, judge: &Judge) -> Vec<String> {
     if let Some(rule) = answer.rule.as_deref() {
         let word = if answer.allowed {
             "allowed by"
-        } else if answer.miss.is_some() {
+        } else if !answer.misses.is_empty() {
             "nearest"
         } else {
             "denied by"
         };
         lines.push(format!("{word} {}", place(rule, judge)));
     }
-    if let Some(miss) = &answer.miss {
+    for miss in &answer.misses {
         let value = if miss.value.is_empty() { "nothing".to_owned() } else { format!("{:?}", miss.value) };
         lines.push(format!("{} is {value}, wanted {}", miss.predicate, miss.pattern));
     }

@@ -1,0 +1,148 @@
+//! Why a request is denied: which of its values, and which rule came nearest.
+
+use std::{borrow::Cow, sync::Arc};
+
+use super::{Compiled, RuleSet};
+use crate::{
+    coverage::{self, Seen},
+    policy::{Matcher, Predicate},
+    request::{FieldValue, Request},
+    schema::Form,
+    values::{MOST_VALUES, ValueSet},
+    verdict::{Miss, Reason, Verdict},
+};
+
+/// Most rules that are asked how near they came.
+const EXPLAINED: usize = 64;
+/// Most values of a request for which it is told what they missed.
+const MOST_MISSES: usize = 8;
+/// Longest value that is shown, in bytes.
+const SHOWN: usize = 256;
+
+/// The rule that came nearest: where it failed, and the kind if what it looks at is ambiguous.
+struct Nearest<'r> {
+    rule: &'r Compiled,
+    at: usize,
+    ambiguous: Option<&'static str>,
+}
+
+impl RuleSet {
+    /// Tells which values no rule allows, and for the first of them which rule came nearest.
+    pub(super) fn denied(&self, request: &dyn Request) -> Verdict<'_> {
+        if let Some(verdict) = self.no_tunnel(request) {
+            return verdict;
+        }
+        let refused = self.each.map_or_else(ValueSet::default, |field| coverage::refused(&self.rules, field, request));
+        let mut nearest = None;
+        let mut misses = Vec::new();
+        let mut ask = |request: &dyn Request| {
+            let Some(found) = self.nearest(request) else { return };
+            misses.extend(found.rule.condition(found.at).map(|condition| self.miss(&found, &condition, request)));
+            nearest.get_or_insert(found);
+        };
+        match self.each {
+            Some(field) if !refused.is_empty() => {
+                refused.iter().take(MOST_MISSES).for_each(|number| ask(&Seen::one(request, field, number)));
+            }
+            _ => ask(request),
+        }
+        let ambiguous = nearest.as_ref().is_some_and(|nearest| nearest.ambiguous.is_some());
+        Verdict {
+            allowed: false,
+            reason: if ambiguous { Reason::Ambiguous } else { Reason::NoMatch },
+            rule: nearest.map(|nearest| &*nearest.rule.info),
+            misses,
+            refused,
+            deny_with: self.deny_with,
+            deny_scope: self.deny_scope,
+        }
+    }
+
+    /// Finds the rule that came nearest: the one that failed latest, then the first. Of many rules only those that the
+    /// index finds and the first [`EXPLAINED`] are asked: a denied request must not cost more than its share.
+    fn nearest(&self, request: &dyn Request) -> Option<Nearest<'_>> {
+        let mut nearest: Option<Nearest<'_>> = None;
+        let mut indexed = Vec::new();
+        self.finder.indexed(request, |number| {
+            indexed.push(number as usize);
+            indexed.len() == EXPLAINED
+        });
+        // In the order in which they are written.
+        indexed.retain(|number| *number >= EXPLAINED);
+        indexed.sort_unstable();
+        for rule in (0..self.rules.len().min(EXPLAINED)).chain(indexed).map(|number| &*self.rules[number]) {
+            if let Some((at, ambiguous)) = rule.failure(request)
+                && nearest.as_ref().is_none_or(|best| at > best.at)
+            {
+                nearest = Some(Nearest { rule, at, ambiguous });
+            }
+        }
+        nearest
+    }
+
+    /// A request for a tunnel that a rule would allow if it meant that. Every rule is asked, as for any request that no index
+    /// finds.
+    fn no_tunnel(&self, request: &dyn Request) -> Option<Verdict<'_>> {
+        let tunnel = self.tunnel(request)?;
+        let rule = self.rules.iter().find(|rule| rule.failure(request).is_none())?;
+        let spec = &self.schema.fields[usize::from(tunnel.field.0)];
+        let (name, value) =
+            (spec.name, request.shown(tunnel.field).map_or_else(|| "[redacted]".to_owned(), |value| shown(&value)));
+        let predicate = if tunnel.key.is_empty() { name.to_owned() } else { format!("{name}[{}]", tunnel.key) };
+        let pattern = tunnel.kind.wanted().to_owned();
+        Some(Verdict {
+            allowed: false,
+            reason: Reason::Tunnel,
+            rule: Some(&rule.info),
+            misses: vec![Miss { rule: Some(Arc::clone(&rule.info)), predicate, pattern, value }],
+            refused: ValueSet::default(),
+            deny_with: self.deny_with,
+            deny_scope: self.deny_scope,
+        })
+    }
+
+    fn miss(&self, nearest: &Nearest<'_>, predicate: &Predicate, request: &dyn Request) -> Miss {
+        let rule = nearest.rule;
+        let spec = &self.schema.fields[usize::from(predicate.field.0)];
+        let many = request.count(predicate.field).filter(|count| *count > MOST_VALUES && spec.form == Form::Each);
+        let (pattern, value) = match many {
+            Some(count) => (format!("at most {MOST_VALUES}"), format!("{count} values")),
+            None => (pattern(predicate, spec.form), value(predicate, spec.form, request)),
+        };
+        let written = rule.written.as_ref().and_then(|written| Some((written, written.shown(predicate.field)?)));
+        let (name, pattern) = match written {
+            Some((written, shown)) => (written.shorthand.name.to_owned(), shown.to_owned()),
+            None if predicate.key.is_empty() => (spec.name.to_owned(), pattern),
+            None => (format!("{}[{}]", spec.name, predicate.key), pattern),
+        };
+        let predicate = nearest.ambiguous.map_or_else(|| name.clone(), |kind| format!("{name} ({kind})"));
+        Miss { rule: Some(Arc::clone(&rule.info)), predicate, pattern, value }
+    }
+}
+
+/// What a predicate wants, for people. A header's value may be a secret on both sides.
+fn pattern(predicate: &Predicate, form: Form) -> String {
+    match &predicate.matcher {
+        Matcher::Exact(_) if form == Form::Headers => "[redacted]".to_owned(),
+        Matcher::Regex(pattern) | Matcher::Exact(pattern) | Matcher::Name(pattern) => pattern.clone(),
+        Matcher::AnyOf(values) => values.join(", "),
+        Matcher::Present => "(present)".to_owned(),
+    }
+}
+
+/// What the request has there, for people.
+fn value(predicate: &Predicate, form: Form, request: &dyn Request) -> String {
+    match request.field(predicate.field, &predicate.key) {
+        FieldValue::Absent => String::new(),
+        _ if form == Form::Headers => "[redacted]".to_owned(),
+        // One without values has none to show.
+        _ if form == Form::Each && request.count(predicate.field) == Some(0) => String::new(),
+        FieldValue::Value(value) => shown(&value),
+        FieldValue::Ambiguous(_) => shown(&request.shown(predicate.field).unwrap_or(Cow::Borrowed(b""))),
+    }
+}
+
+/// A value for people: lossily decoded, cut.
+fn shown(value: &[u8]) -> String {
+    String::from_utf8_lossy(&value[..value.len().min(SHOWN)]).into_owned()
+}
