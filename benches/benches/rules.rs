@@ -6,9 +6,9 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use portcullis_benches::requests::{SCHEMA, rule};
 use portcullis_rules::{
     labels::{Labels, Operator, Requirement, Selector},
-    policy::{Entry, L7Rule, L7Rules, Policy, PortRef, PortRule, PortSpec, Position, Rule},
+    policy::{Entry, L7Rule, L7Rules, Matcher, Policy, PortRef, PortRule, PortSpec, Position, Predicate, Rule},
     request::{FieldValue, Request},
-    schema::{FieldIndex, Schema},
+    schema::{FieldIndex, FieldSpec, Form, Nature, Schema},
     settings::DenyWith,
     snapshot::{FlowKey, RuleSet, Snapshot},
     verdict::RuleInfo,
@@ -57,6 +57,82 @@ fn check(criterion: &mut Criterion) {
             });
             let denied = Asked("GET", path(count));
             assert!(!set.check(&denied).allowed);
+            group.bench_function(BenchmarkId::new("deny", count), |bencher| {
+                bencher.iter(|| set.check(black_box(&denied)).allowed);
+            });
+        }
+        group.finish();
+    }
+}
+
+/// A protocol of whose requests each topic has to be allowed.
+static QUEUE: Schema = Schema {
+    protocol: "queue",
+    fields: &[
+        FieldSpec { name: "kind", form: Form::Exact, checked: true },
+        FieldSpec { name: "topic", form: Form::Each, checked: true },
+    ],
+    nature: &Nature::STREAM,
+};
+
+/// A request of the queue: its topics.
+struct Topics(Vec<String>);
+
+impl Request for Topics {
+    fn schema(&self) -> &'static Schema {
+        &QUEUE
+    }
+
+    fn field(&self, field: FieldIndex, _key: &str) -> FieldValue<'_> {
+        let value = if field.0 == 0 { "produce" } else { self.0.first().map_or("", String::as_str) };
+        FieldValue::Value(Cow::Borrowed(value.as_bytes()))
+    }
+
+    fn count(&self, _field: FieldIndex) -> Option<usize> {
+        Some(self.0.len())
+    }
+
+    fn nth(&self, _field: FieldIndex, number: usize) -> &[u8] {
+        self.0.get(number).map_or(b"", String::as_bytes)
+    }
+}
+
+/// A rule for each topic.
+fn topic_rules(count: usize) -> RuleSet {
+    let exact = |field, value: String| Predicate {
+        field: FieldIndex(field),
+        key: String::new(),
+        matcher: Matcher::Exact(value),
+    };
+    let rule = |number| L7Rule {
+        predicates: vec![exact(0, "produce".to_owned()), exact(1, format!("topic-{number}"))],
+        ..L7Rule::default()
+    };
+    let rules: Vec<L7Rule> = (0..count).map(rule).collect();
+    let info = Arc::new(RuleInfo { policy: "default/p".into(), rule: "ingress[0]".into() });
+    RuleSet::new(&QUEUE, rules.iter().map(|rule| (rule, Arc::clone(&info))), DenyWith::Respond)
+}
+
+/// Requests of one topic and of ten, the last of which is refused in the second kind.
+fn topics(criterion: &mut Criterion) {
+    for asked in [1, 10] {
+        let mut group = criterion.benchmark_group(format!("check/{asked} topics"));
+        group.throughput(Throughput::Elements(asked));
+        for count in [1, 100, 10_000] {
+            let set = topic_rules(count);
+            let named = |number| format!("topic-{}", number % count);
+            let mut topics: Vec<String> =
+                (count..).take(usize::try_from(asked).unwrap_or_default()).map(named).collect();
+            let allowed = Topics(topics.clone());
+            assert!(set.check(&allowed).allowed);
+            group.bench_function(BenchmarkId::new("allow", count), |bencher| {
+                bencher.iter(|| set.check(black_box(&allowed)).allowed);
+            });
+            if let Some(last) = topics.last_mut() {
+                *last = "another".to_owned();
+            }
+            let denied = Topics(topics);
+            assert_eq!(set.check(&denied).refused.len(), 1);
             group.bench_function(BenchmarkId::new("deny", count), |bencher| {
                 bencher.iter(|| set.check(black_box(&denied)).allowed);
             });
@@ -142,5 +218,5 @@ fn compile(criterion: &mut Criterion) {
     criterion.bench_function("flow", |bencher| bencher.iter(|| snapshot.flow(black_box(&key))));
 }
 
-criterion_group!(benches, check, compile);
+criterion_group!(benches, check, topics, compile);
 criterion_main!(benches);

@@ -3,24 +3,34 @@
 use std::{borrow::Cow, sync::Arc};
 
 use crate::{
+    finder::Finder,
     request::{FieldValue, Request},
     ruleset::Compiled,
-    schema::{FieldIndex, Schema},
+    schema::{FieldIndex, Form, Schema},
     tunnel::Tunnel,
     values::{MOST_VALUES, ValueSet},
 };
 
-/// A request seen with one value of the field of which it may have several.
+/// A request seen with one value of the field of which it may have several, or with none.
 pub(crate) struct Seen<'a> {
     request: &'a dyn Request,
     field: FieldIndex,
-    number: usize,
+    number: Option<usize>,
 }
 
 impl<'a> Seen<'a> {
     /// With the value of that number.
     pub(crate) fn one(request: &'a dyn Request, field: FieldIndex, number: usize) -> Self {
-        Self { request, field, number }
+        Self { request, field, number: Some(number) }
+    }
+
+    /// Without any value, although there may be some.
+    fn none(request: &'a dyn Request, field: FieldIndex) -> Self {
+        Self { request, field, number: None }
+    }
+
+    fn value(&self) -> Option<&[u8]> {
+        self.number.map(|number| self.request.nth(self.field, number))
     }
 }
 
@@ -33,19 +43,19 @@ impl Request for Seen<'_> {
         if field != self.field {
             return self.request.field(field, key);
         }
-        FieldValue::Value(Cow::Borrowed(self.nth(field, 0)))
+        self.value().map_or(FieldValue::Absent, |value| FieldValue::Value(Cow::Borrowed(value)))
     }
 
     fn shown(&self, field: FieldIndex) -> Option<Cow<'_, [u8]>> {
-        if field == self.field { Some(Cow::Borrowed(self.nth(field, 0))) } else { self.request.shown(field) }
+        if field == self.field { self.value().map(Cow::Borrowed) } else { self.request.shown(field) }
     }
 
     fn count(&self, field: FieldIndex) -> Option<usize> {
-        if field == self.field { Some(1) } else { self.request.count(field) }
+        if field == self.field { Some(usize::from(self.number.is_some())) } else { self.request.count(field) }
     }
 
     fn nth(&self, field: FieldIndex, number: usize) -> &[u8] {
-        self.request.nth(field, if field == self.field { self.number } else { number })
+        if field == self.field { self.value().unwrap_or_default() } else { self.request.nth(field, number) }
     }
 
     fn tunnel(&self) -> Option<Tunnel> {
@@ -61,52 +71,66 @@ impl Request for Seen<'_> {
     }
 }
 
-/// The values of a request that no rule allows. None where it is denied as a whole: it has no value, or too many.
-pub(crate) fn refused(rules: &[Arc<Compiled>], field: FieldIndex, request: &dyn Request) -> ValueSet {
-    let count = request.count(field).filter(|count| *count <= MOST_VALUES).unwrap_or(0);
-    let allowed = |number| rules.iter().any(|rule| rule.matches(&Seen::one(request, field, number)));
-    (0..count).filter(|number| !allowed(*number)).collect()
+/// The rules of a protocol with a field of which a request may have several values, as they are found: by the request seen with
+/// one value at a time.
+#[derive(Debug)]
+pub(crate) struct Coverage {
+    field: FieldIndex,
+    /// Finds rules whatever they say about the field, for requests that it does not concern.
+    aside: Finder,
 }
 
-/// The rule that allows a request: one without a say about the field, or the one that allows the last value that was
-/// left. Without any value nothing is left to allow, and only the former does.
-pub(crate) fn find<'r>(rules: &'r [Arc<Compiled>], field: FieldIndex, request: &dyn Request) -> Option<&'r Compiled> {
-    let count = request.count(field);
-    let mut left = Left::of(count.filter(|count| *count <= MOST_VALUES).unwrap_or(0));
-    rules.iter().map(|rule| &**rule).filter(|rule| rule.matches(request)).find(|rule| {
-        let Some((_, pattern)) = rule.predicates.iter().find(|(predicate, _)| predicate.field == field) else {
-            return true;
+impl Coverage {
+    /// None for protocols without such a field.
+    pub(crate) fn new(schema: &Schema, rules: &[Arc<Compiled>]) -> Option<Self> {
+        let field = each(schema)?;
+        Some(Self { field, aside: Finder::aside(schema, rules, field) })
+    }
+
+    pub(crate) fn size(&self) -> usize {
+        self.aside.size()
+    }
+
+    pub(crate) fn field(&self) -> FieldIndex {
+        self.field
+    }
+
+    /// The rule that allows a request: one without a say about the field, or the one that allows the last value, where each
+    /// of the others is allowed by some rule too. Where there is no value, or too many, only the former allows it.
+    pub(crate) fn find<'r>(
+        &self,
+        finder: &Finder,
+        rules: &'r [Arc<Compiled>],
+        request: &dyn Request,
+    ) -> Option<&'r Compiled> {
+        let count = match request.count(self.field) {
+            None => return self.aside.find(rules, request),
+            Some(count) if count == 0 || count > MOST_VALUES => {
+                return finder.find(rules, &Seen::none(request, self.field));
+            }
+            Some(count) => count,
         };
-        let Some(count) = count else { return true };
-        if count > MOST_VALUES {
-            return false;
-        }
-        for number in (0..count).filter(|number| pattern.matches(request.nth(field, *number))) {
-            left.remove(number);
-        }
-        count > 0 && left.is_empty()
-    })
-}
-
-/// The values that no rule has allowed yet.
-struct Left {
-    bits: [u64; MOST_VALUES / 64],
-}
-
-impl Left {
-    fn of(count: usize) -> Self {
-        let mut left = Self { bits: [0; MOST_VALUES / 64] };
+        let mut last = None;
         for number in 0..count {
-            left.bits[number / 64] |= 1 << (number % 64);
+            let rule = finder.find(rules, &Seen::one(request, self.field, number))?;
+            if !rule.has_say(self.field) {
+                return Some(rule);
+            }
+            last = Some(rule);
         }
-        left
+        last
     }
 
-    fn remove(&mut self, number: usize) {
-        self.bits[number / 64] &= !(1 << (number % 64));
+    /// The values of a request that no rule allows. None where it is denied as a whole: it has no value, or too many.
+    pub(crate) fn refused(&self, finder: &Finder, rules: &[Arc<Compiled>], request: &dyn Request) -> ValueSet {
+        let count = request.count(self.field).filter(|count| *count <= MOST_VALUES).unwrap_or(0);
+        let allowed = |number| finder.find(rules, &Seen::one(request, self.field, number)).is_some();
+        (0..count).filter(|number| !allowed(*number)).collect()
     }
+}
 
-    fn is_empty(&self) -> bool {
-        self.bits.iter().all(|word| *word == 0)
-    }
+/// The field of which each value has to be allowed, if a protocol has one.
+pub(crate) fn each(schema: &Schema) -> Option<FieldIndex> {
+    let index = schema.fields.iter().position(|field| field.form == Form::Each)?;
+    u8::try_from(index).ok().map(FieldIndex)
 }

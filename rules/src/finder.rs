@@ -109,27 +109,36 @@ impl ByField {
 
 impl Finder {
     pub(crate) fn new(schema: &Schema, rules: &[Arc<Compiled>]) -> Self {
+        Self::of(schema, rules, None)
+    }
+
+    /// Finds rules by all that they say but for one field, for requests that it does not concern.
+    pub(crate) fn aside(schema: &Schema, rules: &[Arc<Compiled>], field: FieldIndex) -> Self {
+        Self::of(schema, rules, Some(field))
+    }
+
+    fn of(schema: &Schema, rules: &[Arc<Compiled>], but: Option<FieldIndex>) -> Self {
         let fields = schema.fields.iter().map(|_| ByField::default()).collect();
         let mut finder = Self { fields, automata: Vec::new(), others: Vec::new() };
         let mut alike: HashMap<(FieldIndex, Vec<&Predicate>), Vec<u32>> = HashMap::new();
-        let values = Shared::count(rules.iter().flat_map(|rule| exact(rule)));
-        let beginnings = Shared::count(rules.iter().flat_map(|rule| beginning(rule)));
+        let values = Shared::count(rules.iter().flat_map(|rule| exact(rule, but)));
+        let beginnings = Shared::count(rules.iter().flat_map(|rule| beginning(rule, but)));
         let mut said: HashSet<Vec<&Predicate>> = HashSet::new();
         for (number, rule) in (0_u32..).zip(rules) {
             // What another rule says as well is found by that one.
-            if !said.insert(rule.predicates.iter().map(|(predicate, _)| predicate).collect()) {
+            if !said.insert(predicates(rule, but).map(|(predicate, _)| predicate).collect()) {
                 continue;
             }
             // What many rules have in common (GET, /api/) tells little; an automaton tells them apart.
-            let value = exact(rule).min_by_key(|part| values.by(part));
-            let start = beginning(rule).min_by_key(|part| beginnings.by(part));
+            let value = exact(rule, but).min_by_key(|part| values.by(part));
+            let start = beginning(rule, but).min_by_key(|part| beginnings.by(part));
             if let Some(part) = value.filter(|part| values.by(part) < FEWEST) {
                 finder.add_value(part, number);
-            } else if let Some((field, pattern)) = name_pattern(rule) {
+            } else if let Some((field, pattern)) = name_pattern(rule, but) {
                 finder.fields[usize::from(field.0)].add(pattern.affix(), number);
             } else if let Some((field, start)) = start.filter(|part| beginnings.by(part) < FEWEST) {
                 finder.fields[usize::from(field.0)].add(Affix::Start(start), number);
-            } else if let Some(key) = but_one_regex(rule) {
+            } else if let Some(key) = but_one_regex(rule, but) {
                 alike.entry(key).or_default().push(number);
             } else if let Some(part) = value {
                 finder.add_value(part, number);
@@ -215,12 +224,8 @@ impl Automaton {
     fn find<'r>(&self, rules: &'r [Arc<Compiled>], request: &dyn Request) -> Option<&'r Compiled> {
         // All rules want the same of the other fields, so one tells for all.
         let first = &rules[*self.rules.first()? as usize];
-        let others_match = first.predicates.iter().filter(|(predicate, _)| predicate.field != self.field).all(
-            |(predicate, pattern)| match request.field(predicate.field, &predicate.key) {
-                FieldValue::Value(value) => pattern.matches(&value),
-                FieldValue::Absent | FieldValue::Ambiguous(_) => false,
-            },
-        );
+        let mut others = first.predicates.iter().filter(|(predicate, _)| predicate.field != self.field);
+        let others_match = others.all(|(predicate, pattern)| first.fails(predicate, pattern, request).is_none());
         match request.field(self.field, "") {
             FieldValue::Value(value) if others_match => {
                 self.rules.get(self.regex.first_match(&value)?).map(|number| &*rules[*number as usize])
@@ -230,17 +235,22 @@ impl Automaton {
     }
 }
 
+/// What a rule says, but for what it says about one field.
+fn predicates(rule: &Compiled, but: Option<FieldIndex>) -> impl DoubleEndedIterator<Item = &(Predicate, Pattern)> {
+    rule.predicates.iter().filter(move |(predicate, _)| Some(predicate.field) != but)
+}
+
 /// The fields of which a rule wants one value, with that value.
-fn exact(rule: &Compiled) -> impl Iterator<Item = (FieldIndex, &[u8])> {
-    rule.predicates.iter().filter_map(|(predicate, pattern)| match pattern {
+fn exact(rule: &Compiled, but: Option<FieldIndex>) -> impl Iterator<Item = (FieldIndex, &[u8])> {
+    predicates(rule, but).filter_map(|(predicate, pattern)| match pattern {
         Pattern::Exact(value) if predicate.key.is_empty() => Some((predicate.field, &**value)),
         _ => None,
     })
 }
 
 /// The fields of which a rule has a regular expression, with what each match begins with, as far as that is certain.
-fn beginning(rule: &Compiled) -> impl Iterator<Item = (FieldIndex, &[u8])> {
-    rule.predicates.iter().filter_map(|(predicate, pattern)| match pattern {
+fn beginning(rule: &Compiled, but: Option<FieldIndex>) -> impl Iterator<Item = (FieldIndex, &[u8])> {
+    predicates(rule, but).filter_map(|(predicate, pattern)| match pattern {
         Pattern::Regex(_, start) if predicate.key.is_empty() && !start.is_empty() => {
             Some((predicate.field, &start[..start.len().min(LONGEST)]))
         }
@@ -249,8 +259,8 @@ fn beginning(rule: &Compiled) -> impl Iterator<Item = (FieldIndex, &[u8])> {
 }
 
 /// A pattern of names that a rule has, and the field that it is about.
-fn name_pattern(rule: &Compiled) -> Option<(FieldIndex, &NamePattern)> {
-    rule.predicates.iter().find_map(|(predicate, pattern)| match pattern {
+fn name_pattern(rule: &Compiled, but: Option<FieldIndex>) -> Option<(FieldIndex, &NamePattern)> {
+    predicates(rule, but).find_map(|(predicate, pattern)| match pattern {
         Pattern::Name(pattern) if predicate.key.is_empty() => Some((predicate.field, pattern)),
         _ => None,
     })
@@ -258,12 +268,12 @@ fn name_pattern(rule: &Compiled) -> Option<(FieldIndex, &NamePattern)> {
 
 /// The field of the last regular expression of a rule, which has to be the only predicate of its field, and all other
 /// predicates.
-fn but_one_regex(rule: &Compiled) -> Option<(FieldIndex, Vec<&Predicate>)> {
-    let field = rule.predicates.iter().rev().find_map(|(predicate, pattern)| match pattern {
+fn but_one_regex(rule: &Compiled, but: Option<FieldIndex>) -> Option<(FieldIndex, Vec<&Predicate>)> {
+    let field = predicates(rule, but).rev().find_map(|(predicate, pattern)| match pattern {
         Pattern::Regex(..) if predicate.key.is_empty() => Some(predicate.field),
         _ => None,
     })?;
     let (same, others): (Vec<&Predicate>, Vec<&Predicate>) =
-        rule.predicates.iter().map(|(predicate, _)| predicate).partition(|predicate| predicate.field == field);
+        predicates(rule, but).map(|(predicate, _)| predicate).partition(|predicate| predicate.field == field);
     (same.len() == 1).then_some((field, others))
 }

@@ -5,13 +5,13 @@ mod denial;
 use std::{borrow::Cow, sync::Arc};
 
 use crate::{
-    coverage,
+    coverage::{Coverage, each},
     effects::{Action, Changed, Effects},
     finder::Finder,
     pattern::{Pattern, Patterns},
     policy::{L7Rule, Predicate, Written},
     request::{FieldValue, Request},
-    schema::{FieldIndex, Form, Schema},
+    schema::{FieldIndex, Schema},
     settings::{DenyScope, DenyWith, Upgrades},
     tunnel::{Tunnel, lists_tunnel},
     values::{MOST_VALUES, ValueSet},
@@ -30,8 +30,8 @@ pub struct RuleSet {
     upgrades: Upgrades,
     /// Some rule acts on headers.
     acts: bool,
-    /// The field of which each value has to be allowed, if the protocol has one.
-    each: Option<FieldIndex>,
+    /// Where the protocol has a field of which each value has to be allowed.
+    coverage: Option<Coverage>,
 }
 
 /// One rule.
@@ -86,23 +86,38 @@ impl Compiled {
 
     fn judge(&self, request: &dyn Request) -> Fate {
         for (at, (predicate, pattern)) in self.predicates.iter().enumerate() {
-            if self.each == Some(predicate.field) {
-                let some = request.count(predicate.field).is_none_or(|count| {
-                    let mut values = (0..count).map(|number| request.nth(predicate.field, number));
-                    count <= MOST_VALUES && values.any(|value| pattern.matches(value))
-                });
-                if some {
-                    continue;
-                }
-                return Fate::Miss { at, ambiguous: None };
-            }
-            match request.field(predicate.field, &predicate.key) {
-                FieldValue::Value(value) if pattern.matches(&value) => {}
-                FieldValue::Ambiguous(kind) => return Fate::Miss { at, ambiguous: Some(kind) },
-                FieldValue::Value(_) | FieldValue::Absent => return Fate::Miss { at, ambiguous: None },
+            if let Some(ambiguous) = self.fails(predicate, pattern, request) {
+                return Fate::Miss { at, ambiguous };
             }
         }
         Fate::Match
+    }
+
+    /// Whether a request fails one predicate; with the kind, if what it looks at is ambiguous. Of several values of a field
+    /// one is enough.
+    pub(crate) fn fails(
+        &self,
+        predicate: &Predicate,
+        pattern: &Pattern,
+        request: &dyn Request,
+    ) -> Option<Option<&'static str>> {
+        if self.each == Some(predicate.field) {
+            let some = request.count(predicate.field).is_none_or(|count| {
+                let mut values = (0..count).map(|number| request.nth(predicate.field, number));
+                count <= MOST_VALUES && values.any(|value| pattern.matches(value))
+            });
+            return (!some).then_some(None);
+        }
+        match request.field(predicate.field, &predicate.key) {
+            FieldValue::Value(value) if pattern.matches(&value) => None,
+            FieldValue::Ambiguous(kind) => Some(Some(kind)),
+            FieldValue::Value(_) | FieldValue::Absent => Some(None),
+        }
+    }
+
+    /// Whether a predicate is about a field.
+    pub(crate) fn has_say(&self, field: FieldIndex) -> bool {
+        self.predicates.iter().any(|(predicate, _)| predicate.field == field)
     }
 }
 
@@ -143,15 +158,18 @@ impl RuleSet {
 
     /// The same of rules that are compiled.
     pub(crate) fn of(schema: &'static Schema, rules: Vec<Arc<Compiled>>, deny_with: DenyWith) -> Self {
-        let finder = Finder::new(schema, &rules);
+        let (finder, coverage) = (Finder::new(schema, &rules), Coverage::new(schema, &rules));
         let acts = rules.iter().any(|rule| !rule.actions.is_empty());
         let (deny_scope, upgrades) = (DenyScope::default(), Upgrades::default());
-        Self { schema, rules, finder, deny_with, deny_scope, upgrades, acts, each: each(schema) }
+        Self { schema, rules, finder, deny_with, deny_scope, upgrades, acts, coverage }
     }
 
     /// About its size in bytes, without its rules, which it shares with others.
     pub(crate) fn size(&self) -> usize {
-        size_of::<Self>() + size_of_val(&*self.rules) + self.finder.size()
+        size_of::<Self>()
+            + size_of_val(&*self.rules)
+            + self.finder.size()
+            + self.coverage.as_ref().map_or(0, Coverage::size)
     }
 
     /// Makes its resets take along what the scope says; a stream unless told otherwise.
@@ -187,12 +205,12 @@ impl RuleSet {
     /// Judges one request. Does not allocate when it is allowed. Where several rules allow, it names one of them.
     #[must_use]
     pub fn check(&self, request: &dyn Request) -> Verdict<'_> {
-        let found = match (self.each, self.tunnel(request)) {
+        let found = match (&self.coverage, self.tunnel(request)) {
             _ if self.acts => return self.evaluate(request).0,
             (_, Some(tunnel)) => {
                 self.rules.iter().map(|rule| &**rule).find(|rule| rule.means(tunnel) && rule.matches(request))
             }
-            (Some(field), None) => coverage::find(&self.rules, field, request),
+            (Some(coverage), None) => coverage.find(&self.finder, &self.rules, request),
             (None, None) => self.finder.find(&self.rules, request),
         };
         found.map_or_else(|| self.denied(request), |rule| self.allowed(rule))
@@ -236,10 +254,4 @@ impl RuleSet {
             deny_scope: self.deny_scope,
         }
     }
-}
-
-/// The field of which each value has to be allowed, if a protocol has one.
-fn each(schema: &Schema) -> Option<FieldIndex> {
-    let index = schema.fields.iter().position(|field| field.form == Form::Each)?;
-    u8::try_from(index).ok().map(FieldIndex)
 }

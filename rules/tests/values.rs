@@ -2,15 +2,18 @@
 
 mod kit;
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use kit::protocols::{QUEUE, Topics, exact};
 use portcullis_rules::{
-    policy::L7Rule,
+    policy::{L7Rule, Matcher, Predicate},
+    request::{FieldValue, Request},
+    schema::{FieldIndex, Schema},
     settings::DenyWith,
     snapshot::RuleSet,
     verdict::{Reason, RuleInfo, Verdict},
 };
+use proptest::{collection::vec, option, prelude::*, sample};
 
 /// A client and a topic, as far as the rule has a say about them.
 type Written = (Option<&'static str>, Option<&'static str>);
@@ -91,4 +94,102 @@ fn a_request_without_the_field_is_refused_for_what_else_it_says() {
     let verdict = verdict_rules.check(&Topics("me", None));
     assert_eq!((verdict.allowed, verdict.refused.is_empty()), (false, true));
     assert_eq!(misses(&verdict), ["0: client is \"me\", wanted you"]);
+}
+
+/// What a rule may want of a field: a value, one of several, an expression, any value, a name.
+const MATCHERS: [&str; 9] = ["a", "b", "ab", "=a|b", "~a.*", "~[ab]+", "~b", "+", "*"];
+
+fn predicate(field: u8, text: &str) -> Predicate {
+    let matcher = match text.split_at(1) {
+        ("=", values) => Matcher::AnyOf(values.split('|').map(str::to_owned).collect()),
+        ("~", pattern) => Matcher::Regex(pattern.to_owned()),
+        ("+", "") => Matcher::Present,
+        ("*", "") => Matcher::Name("*b".to_owned()),
+        _ => Matcher::Exact(text.to_owned()),
+    };
+    Predicate { matcher, ..exact(field, "") }
+}
+
+/// What Cilium does, rule by rule (cilium/proxy proxylib/kafka/kafkalib/policy.go): each rule that matches takes the topics
+/// that it names off the list; one without topics, and any for a request that has none, allows at once.
+fn allowed_by_the_list(rules: &[L7Rule], asked: &Asked) -> bool {
+    let matches = |predicate: &Predicate, value: &str| {
+        let rule =
+            L7Rule { predicates: vec![Predicate { field: FieldIndex(0), ..predicate.clone() }], ..L7Rule::default() };
+        let info = Arc::new(RuleInfo { policy: "p".into(), rule: "r".into() });
+        let one = Asked { client: value.to_owned(), topics: None };
+        RuleSet::new(&QUEUE, [(&rule, info)], DenyWith::Reset).check(&one).allowed
+    };
+    let mut left = asked.topics.clone().unwrap_or_default();
+    for rule in rules {
+        let (clients, topics): (Vec<_>, Vec<_>) = rule.predicates.iter().partition(|predicate| predicate.field.0 == 0);
+        if !clients.iter().all(|predicate| matches(predicate, &asked.client)) {
+            continue;
+        }
+        let (Some(wanted), Some(_)) = (topics.first(), &asked.topics) else { return true };
+        let before = left.len();
+        left.retain(|topic| !matches(wanted, topic));
+        if before > 0 && left.is_empty() {
+            return true;
+        }
+    }
+    false
+}
+
+#[derive(Clone, Debug)]
+struct Asked {
+    client: String,
+    topics: Option<Vec<String>>,
+}
+
+impl Request for Asked {
+    fn schema(&self) -> &'static Schema {
+        &QUEUE
+    }
+
+    fn field(&self, field: FieldIndex, _: &str) -> FieldValue<'_> {
+        let topics = self.topics.iter().flatten();
+        let value = if field.0 == 0 { Some(&self.client) } else { topics.last() };
+        value.map_or(FieldValue::Absent, |value| FieldValue::Value(Cow::Borrowed(value.as_bytes())))
+    }
+
+    fn count(&self, _: FieldIndex) -> Option<usize> {
+        self.topics.as_ref().map(Vec::len)
+    }
+
+    fn nth(&self, _: FieldIndex, number: usize) -> &[u8] {
+        self.topics.as_ref().map_or(b"", |topics| topics[number].as_bytes())
+    }
+}
+
+fn any_rule() -> impl Strategy<Value = L7Rule> {
+    // Expressions that differ are many, so that automata find them.
+    let text = || prop_oneof![sample::select(&MATCHERS[..]).prop_map(str::to_owned), "~[abc]{1,3}[bc][*+?]"];
+    let some = move |field| option::of(text().prop_map(move |text| predicate(field, &text)));
+    (some(0), some(1)).prop_map(|(client, topic)| L7Rule {
+        predicates: client.into_iter().chain(topic).collect(),
+        ..L7Rule::default()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 3000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn values_that_are_looked_up_are_allowed_as_by_the_list(
+        rules in vec(any_rule(), 1..48),
+        client in "[abc]{0,2}",
+        topics in option::of(vec("[abc]{0,2}", 0..4)),
+    ) {
+        let asked = Asked { client, topics };
+        let info = Arc::new(RuleInfo { policy: "p".into(), rule: "r".into() });
+        let set = RuleSet::new(&QUEUE, rules.iter().map(|rule| (rule, Arc::clone(&info))), DenyWith::Reset);
+        let verdict = set.check(&asked);
+        prop_assert_eq!(verdict.allowed, allowed_by_the_list(&rules, &asked));
+        // A value is refused exactly if a request with nothing but that value is.
+        for (number, topic) in asked.topics.iter().flatten().enumerate() {
+            let alone = Asked { topics: Some(vec![topic.clone()]), ..asked.clone() };
+            prop_assert_eq!(verdict.refused.contains(number), !allowed_by_the_list(&rules, &alone), "{}", topic);
+        }
+    }
 }

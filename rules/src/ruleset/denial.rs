@@ -4,7 +4,7 @@ use std::{borrow::Cow, sync::Arc};
 
 use super::{Compiled, RuleSet};
 use crate::{
-    coverage::{self, Seen},
+    coverage::Seen,
     policy::{Matcher, Predicate},
     request::{FieldValue, Request},
     schema::Form,
@@ -32,7 +32,8 @@ impl RuleSet {
         if let Some(verdict) = self.no_tunnel(request) {
             return verdict;
         }
-        let refused = self.each.map_or_else(ValueSet::default, |field| coverage::refused(&self.rules, field, request));
+        let coverage = self.coverage.as_ref();
+        let refused = coverage.map(|coverage| coverage.refused(&self.finder, &self.rules, request)).unwrap_or_default();
         let mut nearest = None;
         let mut misses = Vec::new();
         let mut ask = |request: &dyn Request| {
@@ -40,9 +41,9 @@ impl RuleSet {
             misses.extend(found.rule.condition(found.at).map(|condition| self.miss(&found, &condition, request)));
             nearest.get_or_insert(found);
         };
-        match self.each {
-            Some(field) if !refused.is_empty() => {
-                refused.iter().take(MOST_MISSES).for_each(|number| ask(&Seen::one(request, field, number)));
+        match coverage {
+            Some(coverage) if !refused.is_empty() => {
+                refused.iter().take(MOST_MISSES).for_each(|number| ask(&Seen::one(request, coverage.field(), number)));
             }
             _ => ask(request),
         }
