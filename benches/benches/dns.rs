@@ -25,7 +25,7 @@ struct Rules {
 
 impl Checker for Rules {
     fn check(&mut self, request: &dyn Request) -> Decision {
-        if self.set.check(request).allowed { Decision::Allow } else { Decision::Respond }
+        if self.set.check(request).outcome.passes() { Decision::Allow } else { Decision::Respond }
     }
 
     fn answered(&mut self, answer: Answer) {

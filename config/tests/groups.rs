@@ -63,7 +63,7 @@ fn lets_in(fake: &Fake, peer: &str, token: &'static str) -> bool {
     match fake.last().snapshot.flow(&key).access {
         Access::Allow => true,
         Access::Deny => false,
-        Access::Judge(rules) => rules.check(&Token(token)).allowed,
+        Access::Judge(rules) => rules.check(&Token(token)).outcome.passes(),
     }
 }
 

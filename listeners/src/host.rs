@@ -55,7 +55,7 @@ impl Names {
         let by_address = match snapshot.flow_by_address(key).access {
             Access::Allow => true,
             Access::Deny => false,
-            Access::Judge(rules) => rules.check(request).allowed,
+            Access::Judge(rules) => rules.check(request).outcome.passes(),
         };
         (!by_address).then(|| Miss {
             rule: None,

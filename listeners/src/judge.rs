@@ -1,5 +1,6 @@
 //! Judging the flow and the requests of one connection, and telling of each verdict.
 
+mod admission;
 mod reply;
 mod shown;
 
@@ -19,13 +20,13 @@ use portcullis_rules::{
     effects::HeaderChange,
     request::Request,
     settings::{DenyScope, DenyWith},
-    snapshot::{Access, Flow, FlowKey, RuleSet, Snapshot},
-    verdict::{Layer, Miss, Reason, RuleInfo},
+    snapshot::{Flow, FlowKey, RuleSet, Snapshot},
+    verdict::{Layer, Miss, Outcome, Reason, RuleInfo},
     world::{Direction, EndpointId, Transport},
 };
 
-pub(crate) use self::reply::Due;
 use self::reply::Taught;
+pub(crate) use self::{admission::Turn, reply::Due};
 use crate::{
     dial::Way,
     host::Names,
@@ -78,17 +79,6 @@ pub(crate) enum Cause {
     Denied,
     /// A side did what cannot be relayed: it ends the pair at once, or no more than a stream.
     Offended,
-}
-
-/// What has become of a flow under a new snapshot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Turn {
-    /// It goes on.
-    Stays,
-    /// It is denied now.
-    Denied,
-    /// It has to be relayed in another way than it was.
-    Changed,
 }
 
 /// What judging needs of the worker.
@@ -146,61 +136,6 @@ impl Judge {
         Way { direction: self.key.direction, client: self.client, destination: self.destination, any_device }
     }
 
-    /// Judges the flow for the first time. `draw` is a random number that picks the backend of a service.
-    pub(crate) fn admit(&mut self, court: &mut Court<'_>, draw: usize) -> Access {
-        let flow = match court.snapshot {
-            None => denied(Layer::L3, Reason::UnknownEndpoint),
-            Some(snapshot) => self.ask(snapshot, draw),
-        };
-        match &flow.access {
-            Access::Deny => self.tell_flow(&flow, false, court),
-            Access::Allow => self.tell_flow(&flow, true, court),
-            // Each request has a verdict of its own.
-            Access::Judge(rules) => {
-                self.protocol = rules.schema().protocol;
-                self.codec = court.exit.protocol(self.protocol);
-                self.rules = Some(Arc::clone(rules));
-            }
-        }
-        flow.access
-    }
-
-    fn ask(&mut self, snapshot: &Snapshot, draw: usize) -> Flow {
-        let own = snapshot.endpoint(self.key.endpoint);
-        if own.is_some_and(|endpoint| endpoint.addresses.contains(&self.destination.ip())) {
-            self.key.direction = Direction::Ingress;
-            self.key.peer = self.client.ip();
-        } else if let Some(backends) = snapshot.backends(self.key.transport, self.key.peer, self.key.port) {
-            if backends.is_empty() {
-                return denied(Layer::L4, Reason::NoBackend);
-            }
-            self.destination = backends[draw % backends.len()];
-            self.key.peer = self.destination.ip();
-            self.key.port = self.destination.port();
-        }
-        snapshot.flow(&self.key)
-    }
-
-    /// Judges the flow again, by a new snapshot.
-    pub(crate) fn refresh(&mut self, court: &mut Court<'_>) -> Turn {
-        let flow = match court.snapshot {
-            None => denied(Layer::L3, Reason::UnknownEndpoint),
-            Some(snapshot) => snapshot.flow(&self.key),
-        };
-        match (&flow.access, &self.rules) {
-            (Access::Deny, _) => {
-                self.tell_flow(&flow, false, court);
-                Turn::Denied
-            }
-            (Access::Allow, None) => Turn::Stays,
-            (Access::Judge(new), Some(old)) if std::ptr::eq(new.schema(), old.schema()) => {
-                self.rules = Some(Arc::clone(new));
-                Turn::Stays
-            }
-            (Access::Allow | Access::Judge(_), _) => Turn::Changed,
-        }
-    }
-
     pub(crate) fn moved(&mut self, from: Side, bytes: usize) {
         self.moved[from as usize] += bytes as u64;
     }
@@ -216,13 +151,14 @@ impl Judge {
         }
     }
 
-    fn tell_flow(&mut self, flow: &Flow, allowed: bool, court: &mut Court<'_>) {
-        court.exit.count(raw(self.key.transport), self.key.direction, allowed, flow.reason, flow.rule.as_deref());
-        if !court.exit.wants_event(allowed) {
+    fn tell_flow(&mut self, flow: &Flow, court: &mut Court<'_>) {
+        let outcome = flow.access.outcome();
+        court.exit.count(raw(self.key.transport), self.key.direction, outcome, flow.reason, flow.rule.as_deref());
+        if !court.exit.wants_event(outcome) {
             return;
         }
         let told = Told {
-            allowed,
+            outcome,
             layer: flow.layer,
             reason: flow.reason,
             rule: flow.rule.as_deref(),
@@ -237,11 +173,11 @@ impl Judge {
     /// Shows an event, and keeps it for its record: one that allows is recorded when the answer comes.
     fn tell(&mut self, event: Arc<Event>, exchange: u32, exit: &Exit) {
         exit.show(&event);
-        let replies = event.allowed && self.tells_replies() && exit.is_watched();
-        if !replies && !exit.records(event.allowed) {
+        let replies = event.outcome.passes() && self.tells_replies() && exit.is_watched();
+        if !replies && !exit.records(event.outcome) {
             return;
         }
-        if event.allowed {
+        if event.outcome.passes() {
             self.pending.push_back(Pending { exchange, event, since: Instant::now() });
         } else {
             self.record(event, None, Duration::ZERO, exit);
@@ -255,7 +191,7 @@ impl Judge {
         };
         Event {
             time: unix_nanos(),
-            allowed: told.allowed,
+            outcome: told.outcome,
             layer: told.layer,
             direction: self.key.direction,
             protocol: if request.is_some() { self.protocol } else { raw(self.key.transport) },
@@ -281,13 +217,9 @@ fn raw(transport: Transport) -> &'static str {
     if transport == Transport::Udp { "udp" } else { "tcp" }
 }
 
-fn denied(layer: Layer, reason: Reason) -> Flow {
-    Flow { access: Access::Deny, layer, reason, rule: None, redirect: None }
-}
-
 /// A verdict in the making of its event.
 struct Told<'a> {
-    allowed: bool,
+    outcome: Outcome,
     layer: Layer,
     reason: Reason,
     rule: Option<&'a RuleInfo>,
@@ -329,29 +261,31 @@ impl Checker for Hearing<'_> {
         let began = Instant::now();
         let (verdict, effects) = rules.evaluate(request);
         court.exit.judged(began.elapsed());
-        let (mut allowed, mut reason, rule, mut misses) =
-            (verdict.allowed, verdict.reason, verdict.rule, verdict.misses);
+        let (mut outcome, mut reason, rule, mut misses) =
+            (verdict.outcome, verdict.reason, verdict.rule, verdict.misses);
         let refused = verdict.refused.len();
-        if let Some(snapshot) = court.snapshot.filter(|_| allowed && judge.key.direction == Direction::Egress)
+        if let Some(snapshot) = court.snapshot.filter(|_| outcome.passes() && judge.key.direction == Direction::Egress)
             && let Some(wrong) = judge.names.disagree(request, snapshot, &judge.key)
         {
-            (allowed, reason, misses) = (false, Reason::HostMismatch, vec![wrong]);
+            (outcome, reason, misses) = (Outcome::Deny, Reason::HostMismatch, vec![wrong]);
         }
-        court.exit.count(judge.protocol, judge.key.direction, allowed, reason, rule);
+        court.exit.count(judge.protocol, judge.key.direction, outcome, reason, rule);
         court.exit.mismatched(judge.key.direction, effects.missing.len(), effects.rejected.len());
-        if court.exit.wants_event(allowed) {
+        if court.exit.wants_event(outcome) {
             let rejected = effects.rejected.into_iter().map(|(name, _)| name).collect();
             let headers = (effects.missing, rejected);
-            let told = Told { allowed, layer: Layer::L7, reason, rule, misses, refused, headers };
+            let told = Told { outcome, layer: Layer::L7, reason, rule, misses, refused, headers };
             let event = Arc::new(judge.event(told, Some(request), court.snapshot));
             judge.tell(event, request.exchange(), court.exit);
         }
-        if !allowed {
+        if !outcome.passes() {
             judge.cause = Some(Cause::Denied);
         }
         match (verdict.deny_with, verdict.deny_scope) {
-            _ if allowed && effects.changed.is_empty() => Decision::Allow,
-            _ if allowed => {
+            // What is only tried out changes nothing.
+            _ if outcome == Outcome::Audit => Decision::Allow,
+            _ if outcome.passes() && effects.changed.is_empty() => Decision::Allow,
+            _ if outcome.passes() => {
                 *changes = effects.changed;
                 Decision::Rewrite
             }

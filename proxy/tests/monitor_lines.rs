@@ -214,6 +214,15 @@ fn each_verdict_is_one_line_that_says_who_what_and_why() {
 }
 
 #[test]
+fn what_policy_is_only_tried_out_on_goes_on_and_says_what_it_misses() {
+    for (verdict, word, wanted) in [("audit", "audited", "<-"), ("deny", "denied", "xx"), ("else", "denied", "xx")] {
+        let line = verdict::line(PROTOCOLS, &Verdict { verdict: verdict.into(), ..denied() }, false, Paint(false));
+        let (arrow, said) = (line.split(' ').nth(1), format!("ingress: Policy {word} (L7) GET"));
+        assert!(arrow == Some(wanted) && line.contains(&said) && line.contains("wanted \"/status/200\""), "{line}");
+    }
+}
+
+#[test]
 fn labels_are_shown_when_asked_for() {
     let line = verdict::line(PROTOCOLS, &allowed(), true, Paint(false));
     assert!(

@@ -21,7 +21,7 @@ use portcullis_proxy::{
 };
 use portcullis_rules::{
     settings::Settings,
-    verdict::{Layer, Miss, Reason},
+    verdict::{Layer, Miss, Outcome, Reason},
     world::Direction,
 };
 use serde_json::{Value, json};
@@ -206,7 +206,7 @@ fn event() -> Event {
     let field = |name, value: &str, more| Field { name, value: value.to_owned(), more };
     Event {
         time: 1_795_470_000_123_456_789,
-        allowed: false,
+        outcome: Outcome::Deny,
         layer: Layer::L7,
         direction: Direction::Ingress,
         protocol: "toy",

@@ -8,7 +8,7 @@ use crate::{
     request::Request,
     settings::DenyWith,
     snapshot::{Access, Flow, FlowKey, Snapshot},
-    verdict::{Layer, Miss, Reason, RuleInfo},
+    verdict::{Layer, Miss, Outcome, Reason, RuleInfo},
     world::{Direction, EndpointId, Transport, World},
 };
 
@@ -56,8 +56,8 @@ pub struct Near {
 /// The answer.
 #[derive(Clone, Debug)]
 pub struct Answer {
-    /// Whether it passes.
-    pub allowed: bool,
+    /// What becomes of it.
+    pub outcome: Outcome,
     /// The layer that decided.
     pub layer: Layer,
     /// Why.
@@ -88,14 +88,14 @@ pub fn explain(world: &World, snapshot: &Snapshot, question: &Question<'_>) -> A
     if let (Access::Judge(rules), Some(request)) = (&flow.access, request) {
         let (verdict, effects) = rules.evaluate(request);
         answer.effects = effects;
-        answer.allowed = verdict.allowed;
+        answer.outcome = verdict.outcome;
         answer.reason = verdict.reason;
         answer.rule = verdict
             .rule
             .map(|rule| Arc::new(RuleInfo { policy: Arc::clone(&rule.policy), rule: Arc::clone(&rule.rule) }));
         answer.misses = verdict.misses;
         answer.refused = verdict.refused.len();
-        answer.how = match (verdict.allowed, verdict.deny_with) {
+        answer.how = match (verdict.outcome.passes(), verdict.deny_with) {
             (true, _) => How::Relay(rules.schema().protocol),
             (false, DenyWith::Reset) => How::Reset,
             (false, DenyWith::Respond | DenyWith::Hide) => How::Respond,
@@ -112,7 +112,7 @@ fn of_flow(flow: &Flow) -> Answer {
         Access::Judge(rules) => How::Relay(rules.schema().protocol),
     };
     Answer {
-        allowed: !matches!(flow.access, Access::Deny),
+        outcome: flow.access.outcome(),
         layer: flow.layer,
         reason: flow.reason,
         how,

@@ -15,7 +15,7 @@ use crate::{
     settings::{DenyScope, DenyWith, Upgrades},
     tunnel::{Tunnel, lists_tunnel},
     values::{MOST_VALUES, ValueSet},
-    verdict::{Reason, RuleInfo, Verdict},
+    verdict::{Outcome, Reason, RuleInfo, Verdict},
     world::Secret,
 };
 
@@ -245,7 +245,7 @@ impl RuleSet {
 
     fn allowed<'r>(&self, rule: &'r Compiled) -> Verdict<'r> {
         Verdict {
-            allowed: true,
+            outcome: Outcome::Allow,
             reason: Reason::RuleAllows,
             rule: Some(&rule.info),
             misses: Vec::new(),

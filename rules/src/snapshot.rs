@@ -17,7 +17,7 @@ use crate::{
     settings::Settings,
     steering::SteeringTable,
     table::{Sources, who},
-    verdict::{Layer, Reason, RuleInfo},
+    verdict::{Layer, Outcome, Reason, RuleInfo},
     world::{Direction, Endpoint, EndpointId, Transport, World},
 };
 pub use crate::{resolved::KnownName, ruleset::RuleSet};
@@ -46,6 +46,17 @@ pub enum Access {
     Deny,
     /// Each request is judged.
     Judge(Arc<RuleSet>),
+}
+
+impl Access {
+    /// What becomes of a flow as a whole; each request of one that is judged has an outcome of its own.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            Self::Allow | Self::Judge(_) => Outcome::Allow,
+            Self::Deny => Outcome::Deny,
+        }
+    }
 }
 
 /// The answer about one flow.

@@ -7,6 +7,56 @@ use crate::{
     values::ValueSet,
 };
 
+/// What becomes of a flow or a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// The rules allow it, and it passes.
+    Allow,
+    /// The rules deny it, and it does not pass.
+    Deny,
+    /// The rules deny it, and it passes as it came: policy is only tried out (Cilium's audit mode). Nothing answers so yet.
+    Audit,
+}
+
+impl Outcome {
+    /// Each of them.
+    pub const ALL: [Self; 3] = [Self::Allow, Self::Deny, Self::Audit];
+
+    /// Whether it passes.
+    #[must_use]
+    pub fn passes(self) -> bool {
+        match self {
+            Self::Allow | Self::Audit => true,
+            Self::Deny => false,
+        }
+    }
+
+    /// Whether the rules deny it, so that there is somebody to be told, whether it passes or not.
+    #[must_use]
+    pub fn violates(self) -> bool {
+        match self {
+            Self::Allow => false,
+            Self::Deny | Self::Audit => true,
+        }
+    }
+
+    /// The word of the metric label, of records and of the API.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Deny => "deny",
+            Self::Audit => "audit",
+        }
+    }
+
+    /// The outcome of such a word.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|outcome| outcome.as_str() == word)
+    }
+}
+
 /// The layer that decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Layer {
@@ -111,8 +161,8 @@ pub struct Miss {
 /// The answer about one request.
 #[derive(Debug)]
 pub struct Verdict<'a> {
-    /// Whether it may pass.
-    pub allowed: bool,
+    /// What becomes of it.
+    pub outcome: Outcome,
     /// Why.
     pub reason: Reason,
     /// The rule that allows, or the rule that came nearest, to the first of `misses`.
@@ -127,4 +177,22 @@ pub struct Verdict<'a> {
     pub deny_with: DenyWith,
     /// What a reset takes along.
     pub deny_scope: DenyScope,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_denial_does_not_pass_and_only_what_is_allowed_violates_nothing() {
+        for (outcome, word, passes, violates) in [
+            (Outcome::Allow, "allow", true, false),
+            (Outcome::Deny, "deny", false, true),
+            (Outcome::Audit, "audit", true, true),
+        ] {
+            assert_eq!((outcome.as_str(), outcome.passes(), outcome.violates()), (word, passes, violates));
+            assert_eq!(Outcome::from_word(word), Some(outcome));
+        }
+        assert_eq!((Outcome::ALL.len(), Outcome::from_word("ALLOW"), Outcome::from_word("")), (3, None, None));
+    }
 }

@@ -51,7 +51,7 @@ fn with_set<T>(world: &World, ask: impl FnOnce(&RuleSet) -> T) -> T {
 fn outcome(world: &World, request: &Http) -> String {
     with_set(world, |set| {
         let (verdict, effects) = set.evaluate(request);
-        let mut words = vec![if verdict.allowed { "allow".to_owned() } else { "deny".to_owned() }];
+        let mut words = vec![if verdict.outcome.passes() { "allow".to_owned() } else { "deny".to_owned() }];
         words.extend(effects.changed.iter().map(|change| format!("{}: {}", change.name, change.shown().join(" | "))));
         words.extend(effects.missing.iter().map(|(name, value)| format!("-{name} {value}")));
         words.extend(effects.rejected.iter().map(|(name, value)| format!("!{name} {value}")));
@@ -153,7 +153,7 @@ fn a_secret_that_is_not_known_is_named_where_the_answer_may_depend_on_it() {
             let (verdict, effects) = set.evaluate(&request);
             let unknown =
                 effects.unknown.iter().map(|secret| (secret.name.to_string(), secret.changes)).collect::<Vec<_>>();
-            (verdict.allowed, unknown)
+            (verdict.outcome.passes(), unknown)
         })
     };
     let lost = |changes| vec![("ns/lost".to_owned(), changes)];

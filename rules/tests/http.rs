@@ -102,7 +102,7 @@ fn an_allowed_request_names_its_rule() {
     let verdict = set(&flow).check(&request);
     let rule = verdict.rule.unwrap();
     assert_eq!((&*rule.policy, &*rule.rule), ("default/p", "ingress[0].toPorts[0].rules.http[1]"));
-    assert_eq!((verdict.allowed, verdict.reason, verdict.misses), (true, Reason::RuleAllows, vec![]));
+    assert_eq!((verdict.outcome.passes(), verdict.reason, verdict.misses), (true, Reason::RuleAllows, vec![]));
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn what_has_two_readings_matches_no_rule_that_looks_at_it() {
     let flow = judged(vec![allow("GET", ".*")]);
     let request = Http { ambiguous: true, ..request("GET", "/a/../b") };
     let verdict = set(&flow).check(&request);
-    assert_eq!((verdict.allowed, verdict.reason), (false, Reason::Ambiguous));
+    assert_eq!((verdict.outcome.passes(), verdict.reason), (false, Reason::Ambiguous));
     let miss = verdict.misses.first().unwrap();
     assert_eq!((miss.predicate.as_str(), miss.value.as_str()), ("path (dot segment)", "/a/../b"));
     // A rule that does not look at it is not concerned.
@@ -254,11 +254,11 @@ fn each_of_very_many_rules_is_found_and_nothing_between_them() {
             let asked = request(right, leaked);
             let verdict = set.check(&asked);
             assert_eq!(verdict.rule.map(|rule| &*rule.rule), Some(n.to_string().as_str()), "{leaked}");
-            assert!(verdict.allowed, "{leaked}");
-            assert!(!set.check(&request(wrong, leaked)).allowed, "{leaked}");
+            assert!(verdict.outcome.passes(), "{leaked}");
+            assert!(!set.check(&request(wrong, leaked)).outcome.passes(), "{leaked}");
         }
         let beyond: &'static str = Box::leak(path(1200).into_boxed_str());
-        assert!(!set.check(&request("GET", beyond)).allowed);
+        assert!(!set.check(&request("GET", beyond)).outcome.passes());
     }
 }
 
@@ -272,7 +272,7 @@ fn rules_that_are_together_too_large_for_one_automaton_are_found_all_the_same() 
         [("/v1/abcdef/0", Some("0")), ("/v1/f/23", Some("23")), ("/v2//63", Some("63")), ("/v1/f/64", None)]
     {
         let verdict = set.check(&request("GET", path));
-        assert_eq!(verdict.rule.filter(|_| verdict.allowed).map(|rule| &*rule.rule), rule, "{path}");
+        assert_eq!(verdict.rule.filter(|_| verdict.outcome.passes()).map(|rule| &*rule.rule), rule, "{path}");
     }
 }
 
@@ -308,8 +308,8 @@ proptest::proptest! {
         let all = numbered(&rules);
         for method in ["GET", "PUT", "POST"] {
             let asked = request(method, path);
-            let one_does = rules.iter().any(|rule| numbered(std::slice::from_ref(rule)).check(&asked).allowed);
-            proptest::prop_assert_eq!(all.check(&asked).allowed, one_does, "{} {}", method, path);
+            let one_does = rules.iter().any(|rule| numbered(std::slice::from_ref(rule)).check(&asked).outcome.passes());
+            proptest::prop_assert_eq!(all.check(&asked).outcome.passes(), one_does, "{} {}", method, path);
         }
     }
 }
@@ -319,5 +319,5 @@ fn a_set_without_rules_denies() {
     let set = numbered(&[]);
     let request = request("GET", "/");
     let verdict = set.check(&request);
-    assert!(set.is_empty() && !verdict.allowed && verdict.rule.is_none() && verdict.misses.is_empty());
+    assert!(set.is_empty() && !verdict.outcome.passes() && verdict.rule.is_none() && verdict.misses.is_empty());
 }

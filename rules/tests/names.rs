@@ -265,7 +265,7 @@ fn names_may_be_followed_without_a_rule_for_dns_by_judging_what_passes_on_its_po
     let Access::Judge(rules) = leaves(&snapshot, "10.0.0.2", "53").access else { panic!("it is judged") };
     let query = Named(&DNS, "anything.test.");
     let verdict = rules.check(&query);
-    assert!(verdict.allowed);
+    assert!(verdict.outcome.passes());
     assert_eq!(verdict.rule.map(|rule| &*rule.rule), Some("egress[1].toPorts[0]"));
     // Who follows no names is not listened to.
     world.policies = vec![Arc::new(policy("default/p", vec![egress("app=server", vec![peers(&["app=client"])])]))];

@@ -284,7 +284,7 @@ fn an_answer_says_why_each_rule_did_not_apply() {
     let snapshot = Snapshot::compile(&world, 1);
     let asked = question("10.0.0.2", 81, None);
     let answer = explain(&world, &snapshot, &asked);
-    assert_eq!((answer.allowed, answer.reason, answer.how), (false, Reason::NoRule, How::Drop));
+    assert_eq!((answer.outcome.passes(), answer.reason, answer.how), (false, Reason::NoRule, How::Drop));
     let told: Vec<_> =
         near(&world, &asked).into_iter().map(|near| format!("{}: {}", near.rule.rule, near.why)).collect();
     assert_eq!(

@@ -122,7 +122,7 @@ fn what_is_missing_is_told() {
     let Access::Judge(set) = &flow.access else { panic!("{flow:?}") };
     for (asked, predicate) in [(connect(), "method"), (upgrade("tcp"), "headers[upgrade]")] {
         let verdict = set.check(&asked);
-        assert_eq!((verdict.allowed, verdict.reason), (false, Reason::Tunnel));
+        assert_eq!((verdict.outcome.passes(), verdict.reason), (false, Reason::Tunnel));
         assert_eq!(verdict.misses.first().map(|miss| &*miss.predicate), Some(predicate));
         assert!(verdict.rule.is_some());
     }
@@ -158,5 +158,5 @@ fn what_passes_unjudged_elsewhere_passes_with_its_tunnels() {
     let flow = enters(&town(vec![changing(), plain]), "client", "80");
     let Access::Judge(set) = &flow.access else { panic!("{flow:?}") };
     let (verdict, effects) = set.evaluate(&upgrade("tcp"));
-    assert!(verdict.allowed && effects.changed.len() == 1, "{verdict:?} {effects:?}");
+    assert!(verdict.outcome.passes() && effects.changed.len() == 1, "{verdict:?} {effects:?}");
 }

@@ -49,7 +49,7 @@ fn the_value_is_told_that_no_rule_allows() {
         (&["c", "c", "b", "b"], &[2, 3], &["0: topic is \"b\", wanted a", "0: topic is \"b\", wanted a"]),
     ] {
         let verdict = rules.check(&Topics("me", Some(topics)));
-        assert_eq!((verdict.allowed, verdict.reason), (false, Reason::NoMatch), "{topics:?}");
+        assert_eq!((verdict.outcome.passes(), verdict.reason), (false, Reason::NoMatch), "{topics:?}");
         assert_eq!(verdict.refused.iter().collect::<Vec<_>>(), refused, "{topics:?}");
         assert_eq!(misses(&verdict), told, "{topics:?}");
         assert_eq!(verdict.rule.map(|rule| &*rule.rule), Some("0"), "{topics:?}");
@@ -71,12 +71,12 @@ fn each_value_has_a_nearest_rule_of_its_own() {
 fn what_has_no_value_or_too_many_is_refused_as_a_whole() {
     let rules = set(&[(None, Some("a"))]);
     let verdict = rules.check(&Topics("me", Some(&[])));
-    assert_eq!((verdict.allowed, verdict.refused.is_empty()), (false, true));
+    assert_eq!((verdict.outcome.passes(), verdict.refused.is_empty()), (false, true));
     assert_eq!(misses(&verdict), ["0: topic is \"\", wanted a"]);
     static MANY: [&str; 4097] = ["a"; 4097];
-    assert!(rules.check(&Topics("me", Some(&MANY[..4096]))).allowed);
+    assert!(rules.check(&Topics("me", Some(&MANY[..4096]))).outcome.passes());
     let verdict = rules.check(&Topics("me", Some(&MANY)));
-    assert_eq!((verdict.allowed, verdict.refused.is_empty()), (false, true));
+    assert_eq!((verdict.outcome.passes(), verdict.refused.is_empty()), (false, true));
     assert_eq!(misses(&verdict), ["0: topic is \"4097 values\", wanted at most 4096"]);
 }
 
@@ -92,7 +92,7 @@ fn few_of_many_refused_values_are_told_and_all_are_numbered() {
 fn a_request_without_the_field_is_refused_for_what_else_it_says() {
     let verdict_rules = set(&[(Some("you"), Some("a"))]);
     let verdict = verdict_rules.check(&Topics("me", None));
-    assert_eq!((verdict.allowed, verdict.refused.is_empty()), (false, true));
+    assert_eq!((verdict.outcome.passes(), verdict.refused.is_empty()), (false, true));
     assert_eq!(misses(&verdict), ["0: client is \"me\", wanted you"]);
 }
 
@@ -118,7 +118,7 @@ fn allowed_by_the_list(rules: &[L7Rule], asked: &Asked) -> bool {
             L7Rule { predicates: vec![Predicate { field: FieldIndex(0), ..predicate.clone() }], ..L7Rule::default() };
         let info = Arc::new(RuleInfo { policy: "p".into(), rule: "r".into() });
         let one = Asked { client: value.to_owned(), topics: None };
-        RuleSet::new(&QUEUE, [(&rule, info)], DenyWith::Reset).check(&one).allowed
+        RuleSet::new(&QUEUE, [(&rule, info)], DenyWith::Reset).check(&one).outcome.passes()
     };
     let mut left = asked.topics.clone().unwrap_or_default();
     for rule in rules {
@@ -185,7 +185,7 @@ proptest! {
         let info = Arc::new(RuleInfo { policy: "p".into(), rule: "r".into() });
         let set = RuleSet::new(&QUEUE, rules.iter().map(|rule| (rule, Arc::clone(&info))), DenyWith::Reset);
         let verdict = set.check(&asked);
-        prop_assert_eq!(verdict.allowed, allowed_by_the_list(&rules, &asked));
+        prop_assert_eq!(verdict.outcome.passes(), allowed_by_the_list(&rules, &asked));
         // A value is refused exactly if a request with nothing but that value is.
         for (number, topic) in asked.topics.iter().flatten().enumerate() {
             let alone = Asked { topics: Some(vec![topic.clone()]), ..asked.clone() };

@@ -32,7 +32,7 @@ fn rules(refusal: Decision) -> Judge {
         .map(|predicates| L7Rule { predicates, ..L7Rule::default() });
     let info = Arc::new(RuleInfo { policy: "toys/p".into(), rule: "ingress[0]".into() });
     let set = RuleSet::new(&SCHEMA, rules.iter().map(|rule| (rule, Arc::clone(&info))), DenyWith::Reset);
-    Box::new(move |request| if set.check(request).allowed { Decision::Allow } else { refusal })
+    Box::new(move |request| if set.check(request).outcome.passes() { Decision::Allow } else { refusal })
 }
 
 fn play(name: &'static str) -> Play {

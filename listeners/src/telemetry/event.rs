@@ -8,7 +8,7 @@ use std::{
 };
 
 use portcullis_rules::{
-    verdict::{Layer, Miss, Reason},
+    verdict::{Layer, Miss, Outcome, Reason},
     world::{Direction, Endpoint},
 };
 
@@ -56,8 +56,8 @@ pub struct Field {
 pub struct Event {
     /// Nanoseconds since 1970; of an answer, when it went on to the client.
     pub time: u64,
-    /// Whether it may pass.
-    pub allowed: bool,
+    /// What became of it.
+    pub outcome: Outcome,
     /// The layer that decided.
     pub layer: Layer,
     /// Direction, seen from the endpoint whose policy was asked.

@@ -8,7 +8,7 @@ use portcullis_codecs::{
     relay::{Offence, Side},
 };
 use portcullis_rules::{
-    verdict::{Reason, RuleInfo},
+    verdict::{Outcome, Reason, RuleInfo},
     world::{Direction, Endpoint},
 };
 use prometheus_client::metrics::counter::Counter;
@@ -31,7 +31,7 @@ const MOST_CACHED: usize = 4096;
 struct Key {
     protocol: &'static str,
     direction: Direction,
-    allowed: bool,
+    outcome: Outcome,
     reason: Reason,
     policy: usize,
     rule: usize,
@@ -95,16 +95,16 @@ impl Exit {
         &mut self,
         protocol: &'static str,
         direction: Direction,
-        allowed: bool,
+        outcome: Outcome,
         reason: Reason,
         rule: Option<&RuleInfo>,
     ) {
-        self.telemetry.tally(allowed);
+        self.telemetry.tally(outcome);
         let address = |text: Option<&Arc<str>>| text.map_or(0, |text| text.as_ptr().addr());
         let key = Key {
             protocol,
             direction,
-            allowed,
+            outcome,
             reason,
             policy: address(rule.map(|rule| &rule.policy)),
             rule: address(rule.map(|rule| &rule.rule)),
@@ -116,7 +116,7 @@ impl Exit {
         if self.counters.len() >= MOST_CACHED {
             self.counters.clear();
         }
-        let counter = self.telemetry.verdict_counter(protocol, direction, allowed, reason, rule);
+        let counter = self.telemetry.verdict_counter(protocol, direction, outcome, reason, rule);
         counter.inc();
         let names = rule.map(|rule| (Arc::clone(&rule.policy), Arc::clone(&rule.rule)));
         self.counters.insert(key, Cached { counter, _names: names });
@@ -131,8 +131,8 @@ impl Exit {
     }
 
     /// Whether an [`Event`] has to be made of such a verdict.
-    pub(crate) fn wants_event(&self, allowed: bool) -> bool {
-        self.telemetry.watchers.any() || self.records(allowed)
+    pub(crate) fn wants_event(&self, outcome: Outcome) -> bool {
+        self.telemetry.watchers.any() || self.records(outcome)
     }
 
     /// Whether anybody watches.
@@ -141,8 +141,8 @@ impl Exit {
     }
 
     /// Whether such a verdict is recorded.
-    pub(crate) fn records(&self, allowed: bool) -> bool {
-        self.telemetry.records(allowed)
+    pub(crate) fn records(&self, outcome: Outcome) -> bool {
+        self.telemetry.records(outcome)
     }
 
     pub(crate) fn show(&self, event: &Arc<Event>) {
@@ -252,7 +252,7 @@ impl Telemetry {
         &self,
         protocol: &'static str,
         direction: Direction,
-        allowed: bool,
+        outcome: Outcome,
         reason: Reason,
         rule: Option<&RuleInfo>,
     ) -> Counter {
@@ -260,7 +260,7 @@ impl Telemetry {
         self.metrics.verdicts.get_or_create_owned(&VerdictLabels {
             protocol,
             direction: direction.as_str(),
-            verdict: if allowed { "allow" } else { "deny" },
+            verdict: outcome.as_str(),
             reason: reason.as_str(),
             policy,
             rule,

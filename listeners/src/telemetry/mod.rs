@@ -19,6 +19,7 @@ use std::{
 };
 
 use portcullis_codecs::{PROTOCOLS, Registry};
+use portcullis_rules::verdict::Outcome;
 use prometheus_client::registry::Registry as MetricRegistry;
 
 pub use self::{
@@ -35,7 +36,7 @@ use self::{metrics::Metrics, records::Writer, watch::Watchers};
 pub struct TelemetryOptions {
     /// Where access records go.
     pub records: Records,
-    /// Whether only what is denied is recorded.
+    /// Whether only what the rules deny is recorded.
     pub denied_only: bool,
     /// Most pairs of policy and rule that have a metric series of their own, for the life of the process; further ones
     /// share one that reads `other`.
@@ -59,6 +60,8 @@ pub struct Totals {
     pub allowed: u64,
     /// Verdicts that denied.
     pub denied: u64,
+    /// Verdicts that would have denied, if policy were not only tried out.
+    pub audited: u64,
 }
 
 /// Everything that is told of the traffic.
@@ -71,6 +74,7 @@ pub struct Telemetry {
     pub(crate) protocols: Registry,
     allowed: AtomicU64,
     denied: AtomicU64,
+    audited: AtomicU64,
 }
 
 impl Telemetry {
@@ -89,6 +93,7 @@ impl Telemetry {
             protocols: options.protocols,
             allowed: AtomicU64::new(0),
             denied: AtomicU64::new(0),
+            audited: AtomicU64::new(0),
         })
     }
 
@@ -110,17 +115,22 @@ impl Telemetry {
             active: u64::try_from(self.metrics.active.get()).unwrap_or(0),
             allowed: self.allowed.load(Ordering::Relaxed),
             denied: self.denied.load(Ordering::Relaxed),
+            audited: self.audited.load(Ordering::Relaxed),
         }
     }
 
-    pub(crate) fn tally(&self, allowed: bool) {
-        let total = if allowed { &self.allowed } else { &self.denied };
+    pub(crate) fn tally(&self, outcome: Outcome) {
+        let total = match outcome {
+            Outcome::Allow => &self.allowed,
+            Outcome::Deny => &self.denied,
+            Outcome::Audit => &self.audited,
+        };
         total.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Whether such verdicts are recorded.
-    pub(crate) fn records(&self, allowed: bool) -> bool {
-        self.records.is_some() && !(allowed && self.denied_only)
+    pub(crate) fn records(&self, outcome: Outcome) -> bool {
+        self.records.is_some() && (outcome.violates() || !self.denied_only)
     }
 
     pub(crate) fn record(&self, record: Record) {

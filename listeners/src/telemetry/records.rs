@@ -307,7 +307,7 @@ fn line(record: &Record, mut out: impl Write) -> io::Result<()> {
     let request = request(event);
     let line = Line {
         time: rfc3339(event.time),
-        verdict: if event.allowed { "allow" } else { "deny" },
+        verdict: event.outcome.as_str(),
         layer: event.layer.as_str(),
         direction: event.direction.as_str(),
         protocol: event.protocol,

@@ -9,7 +9,7 @@ use std::{
 use portcullis_codecs::fact::Facts;
 use portcullis_rules::{
     snapshot::{Access, Flow, FlowKey, Snapshot},
-    verdict::{Layer, Reason},
+    verdict::{Layer, Outcome, Reason},
     world::{Direction, EndpointId, Transport},
 };
 
@@ -79,9 +79,9 @@ impl Telemetry {
     pub fn refused(&self, refusal: &KernelRefusal, snapshot: &Snapshot) {
         let flow = reasoning(refusal, snapshot);
         let protocol = name(refusal.transport);
-        self.tally(false);
-        self.verdict_counter(protocol, refusal.direction, false, flow.reason, flow.rule.as_deref()).inc();
-        if !self.watchers.any() && !self.records(false) {
+        self.tally(Outcome::Deny);
+        self.verdict_counter(protocol, refusal.direction, Outcome::Deny, flow.reason, flow.rule.as_deref()).inc();
+        if !self.watchers.any() && !self.records(Outcome::Deny) {
             return;
         }
         let event = Arc::new(event(refusal, flow, protocol, snapshot));
@@ -115,7 +115,7 @@ fn event(refusal: &KernelRefusal, flow: Flow, protocol: &'static str, snapshot: 
     };
     Event {
         time: unix_nanos(),
-        allowed: false,
+        outcome: Outcome::Deny,
         layer: flow.layer,
         direction: refusal.direction,
         protocol,

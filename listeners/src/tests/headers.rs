@@ -62,7 +62,7 @@ fn what_was_missing_is_counted_recorded_and_shown_and_no_secret_is() {
 
     let (event, _) = watcher.try_recv().unwrap();
     let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-    assert!(event.allowed);
+    assert!(event.outcome.passes());
     assert_eq!(event.missing_headers, [pair("x-trace", "on"), pair("x-token", "[redacted]")]);
     assert_eq!(event.rejected_headers, ["x-user", "x-token"]);
     let metrics = rig.metrics();
@@ -93,7 +93,7 @@ fn a_request_without_the_secret_of_a_rule_is_denied_and_the_wanted_header_is_tol
     assert_reset(&mut client);
     assert_eq!(rig.dials(), 0);
     let (event, _) = watcher.try_recv().unwrap();
-    assert!(!event.allowed);
+    assert!(!event.outcome.passes());
     assert_eq!(event.missing_headers, [("x-token".to_owned(), "[redacted]".to_owned())]);
     assert!(event.rejected_headers.is_empty());
 }

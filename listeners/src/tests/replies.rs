@@ -86,7 +86,7 @@ fn an_answer_is_told_with_its_code_what_it_teaches_and_how_long_it_was_held() {
             .map(|(addresses, higher, said)| {
                 assert_eq!(ask(&site, addresses, higher), said);
                 let (query, _) = watcher.try_recv().unwrap();
-                assert_eq!((query.allowed, &query.reply), (true, &None));
+                assert_eq!((query.outcome.passes(), &query.reply), (true, &None));
                 let (answer, _) = watcher.try_recv().unwrap();
                 assert_eq!((answer.field("matchName"), answer.generation), (query.field("matchName"), 2));
                 assert!(answer.time >= query.time && watcher.try_recv().is_none());

@@ -8,7 +8,7 @@ use std::{
 
 use portcullis_rules::{
     settings::DenyWith,
-    verdict::{Layer, Reason},
+    verdict::{Layer, Outcome, Reason},
     world::{Direction, Transport},
 };
 
@@ -34,7 +34,10 @@ fn whoever_watches_sees_each_verdict_with_its_reason() {
     assert_reset(&mut client);
 
     let (allowed, lost) = watcher.try_recv().unwrap();
-    assert_eq!((allowed.allowed, allowed.layer, allowed.reason, lost), (true, Layer::L7, Reason::RuleAllows, 0));
+    assert_eq!(
+        (allowed.outcome.passes(), allowed.layer, allowed.reason, lost),
+        (true, Layer::L7, Reason::RuleAllows, 0)
+    );
     assert_eq!((allowed.field("method"), allowed.field("path")), (Some("GET"), Some("/public")));
     assert_eq!(allowed.policy.as_deref(), Some("shop/paths"));
     assert_eq!((allowed.direction, allowed.protocol, allowed.version), (Direction::Ingress, "http", "HTTP/1.1"));
@@ -44,7 +47,7 @@ fn whoever_watches_sees_each_verdict_with_its_reason() {
     assert_eq!(allowed.generation, 1);
 
     let (denied, _) = watcher.try_recv().unwrap();
-    assert_eq!((denied.allowed, denied.reason), (false, Reason::NoMatch));
+    assert_eq!((denied.outcome.passes(), denied.reason), (false, Reason::NoMatch));
     let miss = denied.misses.first().unwrap();
     assert_eq!((&*miss.predicate, &*miss.pattern, &*miss.value), ("path", "/public", "/secret"));
     assert!(!format!("{denied:?}").contains("hush"), "a header's value is shown");
@@ -181,7 +184,7 @@ fn what_the_kernel_refuses_is_told_like_any_other_verdict() {
     rig.telemetry.refused(&KernelRefusal { no_listener: true, ..refusal }, &snapshot);
 
     let (event, _) = watcher.try_recv().unwrap();
-    assert_eq!((event.reason, event.protocol, event.allowed), (Reason::NoRule, "udp", false));
+    assert_eq!((event.reason, event.protocol, event.outcome.passes()), (Reason::NoRule, "udp", false));
     assert_eq!(event.source.address.to_string(), "198.51.100.1:4711");
     assert_eq!(event.destination.address.to_string(), "127.0.0.1:53");
     assert_eq!(&*event.destination.endpoint.as_ref().unwrap().name, "server-0");
@@ -205,4 +208,23 @@ fn answers_of_dns_are_counted_by_their_code_and_every_code_of_a_header_is_there_
         let line = format!("portcullis_dns_answers_total{{rcode=\"{rcode}\"}} {count}\n");
         assert!(text.contains(&line), "{line} is not in\n{text}");
     }
+}
+
+#[test]
+fn what_policy_is_only_tried_out_on_is_counted_apart_and_recorded_as_a_denial() {
+    let file = RecordFile::new();
+    let telemetry = Arc::new(Telemetry::new(&TelemetryOptions { denied_only: true, ..file.options() }).unwrap());
+    let mut exit = Exit::new(&telemetry);
+    let mut count = |outcome| exit.count("http", Direction::Egress, outcome, Reason::NoMatch, None);
+    [Outcome::Audit, Outcome::Deny, Outcome::Audit, Outcome::Allow].into_iter().for_each(&mut count);
+    let totals = telemetry.totals();
+    assert_eq!((totals.allowed, totals.denied, totals.audited), (1, 1, 2));
+    let recorded = Outcome::ALL.map(|outcome| (outcome, exit.records(outcome)));
+    assert_eq!(recorded, [(Outcome::Allow, false), (Outcome::Deny, true), (Outcome::Audit, true)]);
+    let mut registry = Registry::default();
+    telemetry.register(&mut registry);
+    let mut text = String::new();
+    encode(&mut text, &registry).unwrap();
+    let line = text.lines().find(|line| line.contains("verdict=\"audit\"")).unwrap_or_else(|| panic!("{text}"));
+    assert!(line.starts_with("portcullis_verdicts_total{") && line.ends_with(" 2"), "{line}");
 }

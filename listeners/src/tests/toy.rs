@@ -6,6 +6,7 @@ use portcullis_rules::{
     policy::{L7Rule, L7Rules, Matcher, Predicate},
     settings::DenyWith,
     snapshot::Snapshot,
+    verdict::Outcome,
     world::World,
 };
 
@@ -80,10 +81,10 @@ fn a_new_protocol_is_relayed_judged_shown_counted_and_recorded() {
     second.write_all(b"nonsense\n").unwrap();
 
     let (allowed, _) = watcher.try_recv().unwrap();
-    assert_eq!((allowed.protocol, allowed.allowed), ("toy", true));
+    assert_eq!((allowed.protocol, allowed.outcome), ("toy", Outcome::Allow));
     assert_eq!(shown(&allowed), [("verb", "get"), ("item", "/a1"), ("tag", "red"), ("tag", "blue")]);
     let [_, _, denied] = [(); 3].map(|()| watcher.try_recv().unwrap().0);
-    assert_eq!((denied.allowed, denied.reason.as_str()), (false, "no_match"));
+    assert_eq!((denied.outcome, denied.reason.as_str()), (Outcome::Deny, "no_match"));
     assert_eq!(shown(&denied), [("verb", "get"), ("item", "/a4"), ("tag", "green")]);
 
     for line in [

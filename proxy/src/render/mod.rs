@@ -34,6 +34,11 @@ pub enum Format {
     Junit,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
 impl Format {
     /// A failure: the command that was called has no such form.
     #[must_use]

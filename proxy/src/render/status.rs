@@ -32,6 +32,8 @@ pub struct Status {
     active_connections: u64,
     allowed: u64,
     denied: u64,
+    #[serde(skip_serializing_if = "super::is_zero")]
+    audited: u64,
     /// Local endpoints by where their packets are judged.
     packets: Packets,
     faults: Vec<String>,
@@ -68,6 +70,7 @@ impl From<proto::StatusResponse> for Status {
             active_connections: status.active_connections,
             allowed: status.allowed,
             denied: status.denied,
+            audited: status.audited,
             packets: Packets {
                 outside: status.packets_outside,
                 inside: status.packets_inside,
@@ -119,7 +122,8 @@ pub fn text(status: &Status, paint: Paint) -> String {
     let judged =
         format!("{outside} endpoints judged outside, {inside} inside only, {cgroup} at their cgroup, {off} not");
     row("packets", judged);
-    row("verdicts", format!("{} allowed, {} denied", status.allowed, status.denied));
+    let audited = if status.audited > 0 { format!(", {} audited", status.audited) } else { String::new() };
+    row("verdicts", format!("{} allowed, {} denied{audited}", status.allowed, status.denied));
     if status.faults.is_empty() {
         row("faults", paint.style(Style::Good, "none").to_string());
     }

@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 
 use portcullis_codecs::Registry;
 use portcullis_config::proto;
+use portcullis_rules::verdict::Outcome;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -18,11 +19,13 @@ use crate::{
 /// The line for people. `protocols` know how their requests read.
 #[must_use]
 pub fn line(protocols: Registry, verdict: &proto::Verdict, labels: bool, paint: Paint) -> String {
-    let denied = verdict.verdict != "allow";
-    let arrow = match (denied, verdict.direction.as_str()) {
-        (true, _) => paint.style(Style::Bad, "xx"),
-        (false, "egress") => paint.style(Style::Good, "->"),
-        (false, _) => paint.style(Style::Good, "<-"),
+    // What this monitor does not know did not pass for all it can tell.
+    let outcome = Outcome::from_word(&verdict.verdict).unwrap_or(Outcome::Deny);
+    let style = style(outcome);
+    let arrow = match (outcome.passes(), verdict.direction.as_str()) {
+        (false, _) => paint.style(style, "xx"),
+        (true, "egress") => paint.style(style, "->"),
+        (true, _) => paint.style(style, "<-"),
     };
     let time = rfc3339(verdict.time);
     let mut line = format!("{} {arrow} {} from ", paint.style(Style::Faint, &time), plain(&verdict.protocol));
@@ -34,13 +37,21 @@ pub fn line(protocols: Registry, verdict: &proto::Verdict, labels: bool, paint: 
     let asked = plain(&request::line(verdict, protocols));
     if let Some(answer) = request::answer(verdict) {
         answered(&mut line, &asked, &answer, &request::failure(verdict, protocols));
-    } else if denied {
-        denial(&mut line, verdict, &asked, paint)
+    } else if outcome.violates() {
+        denial(&mut line, verdict, outcome, &asked, paint)
     } else {
         allowance(&mut line, verdict, &asked, paint)
     }
     headers(&mut line, verdict);
     line
+}
+
+fn style(outcome: Outcome) -> Style {
+    match outcome {
+        Outcome::Allow => Style::Good,
+        Outcome::Deny => Style::Bad,
+        Outcome::Audit => Style::Warn,
+    }
 }
 
 /// The line that stands for verdicts that were lost before one, if any were.
@@ -100,9 +111,10 @@ fn answered(line: &mut String, asked: &str, answer: &proto::Answer, failure: &st
     }
 }
 
-fn denial(line: &mut String, verdict: &proto::Verdict, asked: &str, paint: Paint) {
-    let words = format!("Policy denied ({})", plain(&verdict.layer));
-    let _ = write!(line, "{}", paint.style(Style::Bad, &words));
+fn denial(line: &mut String, verdict: &proto::Verdict, outcome: Outcome, asked: &str, paint: Paint) {
+    let word = if outcome.passes() { "audited" } else { "denied" };
+    let words = format!("Policy {word} ({})", plain(&verdict.layer));
+    let _ = write!(line, "{}", paint.style(style(outcome), &words));
     said(line, asked);
     let _ = write!(line, ", {}", plain(&verdict.reason));
     if !verdict.predicate.is_empty() {
@@ -173,7 +185,7 @@ pub struct Json<'a> {
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     rejected_headers: &'a [String],
     revision: u64,
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "super::is_zero")]
     lost: u64,
 }
 
@@ -264,11 +276,6 @@ struct Http<'a> {
     host: &'a str,
     path: &'a str,
     version: &'a str,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
-fn is_zero(number: &u64) -> bool {
-    *number == 0
 }
 
 impl<'a> From<&'a proto::Party> for Party<'a> {

@@ -110,6 +110,7 @@ impl Node for Running {
             active_connections: totals.active,
             allowed: totals.allowed,
             denied: totals.denied,
+            audited: totals.audited,
             uptime_seconds: self.started.elapsed().as_secs(),
             workers: u32::try_from(self.workers).unwrap_or(u32::MAX),
             packets_outside: count(Guard::Outside),

@@ -32,7 +32,7 @@ async fn next(
 fn is_asked_for(event: &Event, request: &proto::WatchRequest) -> bool {
     let in_namespace =
         |party: &Party| party.endpoint.as_ref().is_some_and(|endpoint| *endpoint.namespace == *request.namespace);
-    (!request.denied_only || !event.allowed)
+    (!request.denied_only || event.outcome.violates())
         && (request.protocol.is_empty() || request.protocol == event.protocol)
         && (request.namespace.is_empty() || in_namespace(&event.source) || in_namespace(&event.destination))
 }
@@ -46,7 +46,7 @@ pub fn verdict(event: &Event) -> proto::Verdict {
         miss.map_or_else(Default::default, |miss| (miss.predicate, miss.pattern, miss.value));
     proto::Verdict {
         time: event.time,
-        verdict: if event.allowed { "allow" } else { "deny" }.into(),
+        verdict: event.outcome.as_str().into(),
         layer: event.layer.as_str().into(),
         direction: match event.direction {
             Direction::Ingress => "ingress",

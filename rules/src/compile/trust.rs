@@ -46,7 +46,7 @@ impl Trust {
         let who = who(addresses, server);
         let Access::Judge(rules) = &class.by_address(who).access else { return false };
         let schema = rules.schema();
-        let asked = |kind| rules.check(&Query { schema, name, kind }).allowed;
+        let asked = |kind| rules.check(&Query { schema, name, kind }).outcome.passes();
         schema.nature.teaches
             && (class.names(who) || (member && self.own.is_some()))
             && ADDRESSES.into_iter().any(asked)

@@ -9,7 +9,7 @@ use crate::{
     request::{FieldValue, Request},
     schema::Form,
     values::{MOST_VALUES, ValueSet},
-    verdict::{Miss, Reason, Verdict},
+    verdict::{Miss, Outcome, Reason, Verdict},
 };
 
 /// Most rules that are asked how near they came.
@@ -49,7 +49,7 @@ impl RuleSet {
         }
         let ambiguous = nearest.as_ref().is_some_and(|nearest| nearest.ambiguous.is_some());
         Verdict {
-            allowed: false,
+            outcome: Outcome::Deny,
             reason: if ambiguous { Reason::Ambiguous } else { Reason::NoMatch },
             rule: nearest.map(|nearest| &*nearest.rule.info),
             misses,
@@ -92,7 +92,7 @@ impl RuleSet {
         let predicate = if tunnel.key.is_empty() { name.to_owned() } else { format!("{name}[{}]", tunnel.key) };
         let pattern = tunnel.kind.wanted().to_owned();
         Some(Verdict {
-            allowed: false,
+            outcome: Outcome::Deny,
             reason: Reason::Tunnel,
             rule: Some(&rule.info),
             misses: vec![Miss { rule: Some(Arc::clone(&rule.info)), predicate, pattern, value }],

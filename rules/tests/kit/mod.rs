@@ -343,6 +343,6 @@ pub fn passes(flow: &Flow, request: &dyn Request) -> bool {
     match &flow.access {
         Access::Allow => true,
         Access::Deny => false,
-        Access::Judge(set) => set.check(request).allowed,
+        Access::Judge(set) => set.check(request).outcome.passes(),
     }
 }

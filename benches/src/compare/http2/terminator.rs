@@ -81,7 +81,7 @@ async fn judge(
     rules: Arc<RuleSet>,
     mut upstream: SendRequest<Incoming>,
 ) -> hyper::Result<Answer> {
-    if rules.check(&Asked(&request)).allowed {
+    if rules.check(&Asked(&request)).outcome.passes() {
         return Ok(upstream.send_request(request).await?.map(Either::Left));
     }
     let mut refusal = Response::new(Either::Right(Empty::new()));

@@ -101,7 +101,7 @@ mod tests {
         let predicate = Predicate { field: FieldIndex(0), key: String::new(), matcher };
         let rule = L7Rule { predicates: vec![predicate], ..L7Rule::default() };
         let info = RuleInfo { policy: "p".into(), rule: "r".into() };
-        RuleSet::new(&SCHEMA, [(&rule, info.into())], DenyWith::Reset).check(&ClientHello::new(name)).allowed
+        RuleSet::new(&SCHEMA, [(&rule, info.into())], DenyWith::Reset).check(&ClientHello::new(name)).outcome.passes()
     }
 
     #[test]

@@ -48,7 +48,7 @@ fn under_with(name: &'static str, actions: &'static [Action], refusal: Decision)
         let set = RuleSet::new(&http1::SCHEMA, [(&rule, info)], DenyWith::Reset);
         Box::new(move |request| {
             let (verdict, effects) = set.evaluate(request);
-            let decision = match verdict.allowed {
+            let decision = match verdict.outcome.passes() {
                 true if effects.changed.is_empty() => Decision::Allow,
                 true => Decision::Rewrite,
                 false => refusal,

@@ -39,7 +39,7 @@ fn under(rules: &'static [Rule]) -> Play {
         let rules: Vec<L7Rule> = rules.iter().map(|predicates| rule(predicates)).collect();
         let info = Arc::new(RuleInfo { policy: "default/p".into(), rule: "ingress[0]".into() });
         let set = RuleSet::new(&http1::SCHEMA, rules.iter().map(|rule| (rule, Arc::clone(&info))), DenyWith::Reset);
-        Box::new(move |request| if set.check(request).allowed { Decision::Allow } else { Decision::Reset })
+        Box::new(move |request| if set.check(request).outcome.passes() { Decision::Allow } else { Decision::Reset })
     })
 }
 

@@ -33,7 +33,7 @@ fn rules(actions: &[(&str, &str, Mismatch)]) -> Rewriter {
     let set = RuleSet::new(&SCHEMA, [(&rule, info)], DenyWith::Reset);
     Box::new(move |request| {
         let (verdict, effects) = set.evaluate(request);
-        let decision = match verdict.allowed {
+        let decision = match verdict.outcome.passes() {
             true if effects.changed.is_empty() => Decision::Allow,
             true => Decision::Rewrite,
             false => Decision::Reset,

@@ -256,7 +256,7 @@ fn enforcement(word: &str) -> Result<Enforcement, String> {
 }
 
 fn verdict(answer: &Answer) -> &'static str {
-    if answer.allowed { "allow" } else { "deny" }
+    answer.outcome.as_str()
 }
 
 /// The answer as fields of a line.

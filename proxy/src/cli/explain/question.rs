@@ -102,7 +102,7 @@ pub(super) fn answer(asked: &Asked<'_>, format: Format, output: &mut Output) -> 
         return Err(Failure::said(Exit::Usage));
     }
     told::answer(&answer, &asked, &loaded.places, format, output)?;
-    if answer.allowed { Ok(()) } else { Err(Failure::said(Exit::Failed)) }
+    if answer.outcome.passes() { Ok(()) } else { Err(Failure::said(Exit::Failed)) }
 }
 
 /// What becomes of a flow to a service is what becomes of it at a backend.

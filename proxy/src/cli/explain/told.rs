@@ -6,7 +6,7 @@ use portcullis_config::documents::offline::{Loaded, Places};
 use portcullis_rules::{
     effects::UnknownSecret,
     explain::{Answer, How, Near, Question, near as near_misses},
-    verdict::{Miss, Reason, RuleInfo},
+    verdict::{Miss, Outcome, Reason, RuleInfo},
     world::World,
 };
 use serde_json::{Map, Value, json};
@@ -65,7 +65,11 @@ pub(super) fn unanswered(failure: Failure, format: Format, output: &mut Output) 
 
 /// The rules that came near, for a flow that is denied.
 pub(super) fn near(world: &World, question: &Question<'_>, answer: &Answer) -> Vec<Near> {
-    if answer.allowed || answer.reason == Reason::RuleDenies { Vec::new() } else { near_misses(world, question) }
+    if !answer.outcome.violates() || answer.reason == Reason::RuleDenies {
+        Vec::new()
+    } else {
+        near_misses(world, question)
+    }
 }
 
 /// Tells of secrets that are not known. Of those in `kept` only the value is not: where the answer depends on it, there is none,
@@ -91,7 +95,8 @@ pub(super) fn undecided(
     }
     let secrets = names(true);
     // A rule that matches without any secret allows, unless a header that it looks at might be another.
-    let depends = |secret: &UnknownSecret| kept.contains(&*secret.name) && (secret.changes || !answer.allowed);
+    let depends =
+        |secret: &UnknownSecret| kept.contains(&*secret.name) && (secret.changes || answer.outcome.violates());
     if !unknown.iter().any(depends) {
         return Ok(false);
     }
@@ -142,7 +147,7 @@ fn fields(answer: &Answer, asked: &Asked<'_>, places: &Places) -> Map<String, Va
     let miss = answer.misses.first();
     let mut fields = Map::new();
     let mut put = |name: &str, value: Value| fields.insert(name.to_owned(), value);
-    put("verdict", if answer.allowed { "allow" } else { "deny" }.into());
+    put("verdict", answer.outcome.as_str().into());
     put("layer", answer.layer.as_str().to_ascii_lowercase().into());
     put("how", how(answer).into());
     put("policy", rule.map(|rule| rule.policy.to_string()).into());
@@ -226,12 +231,16 @@ fn question(asked: &Asked<'_>) -> String {
 
 fn text(answer: &Answer, asked: &Asked<'_>, places: &Places, output: &mut Output) -> io::Result<()> {
     let paint = output.paint;
-    let (style, word) = if answer.allowed { (Style::Good, "ALLOWED") } else { (Style::Bad, "DENIED") };
+    let (style, word) = match answer.outcome {
+        Outcome::Allow => (Style::Good, "ALLOWED"),
+        Outcome::Deny => (Style::Bad, "DENIED"),
+        Outcome::Audit => (Style::Warn, "AUDITED"),
+    };
     let word = paint.style(style, word).to_string();
     output.line(format_args!("{word} at {} ({}): {}", answer.layer.as_str(), how(answer), question(asked)))?;
     output.line(format_args!("  why:  {}", sentence(answer.reason)))?;
     if let Some(rule) = answer.rule.as_deref() {
-        let label = if answer.allowed || answer.reason == Reason::RuleDenies { "rule" } else { "near" };
+        let label = if !answer.outcome.violates() || answer.reason == Reason::RuleDenies { "rule" } else { "near" };
         output.line(format_args!("  {label}: {}", named(rule, places)))?;
     }
     misses(answer, places, output)?;

@@ -7,7 +7,7 @@ use portcullis_codecs::{
 use portcullis_rules::{
     explain::{Answer, How, Question, explain},
     snapshot::Snapshot,
-    verdict::{Layer, Miss, Reason},
+    verdict::{Layer, Miss, Outcome, Reason},
     world::World,
 };
 use serde_json::Value;
@@ -96,7 +96,7 @@ pub(crate) fn ask(
         value,
     }];
     let (layer, reason, how) = (Layer::L7, Reason::Ambiguous, How::Reset);
-    Ok(Answer { allowed: false, layer, reason, how, misses, ..flow })
+    Ok(Answer { outcome: Outcome::Deny, layer, reason, how, misses, ..flow })
 }
 
 #[cfg(test)]

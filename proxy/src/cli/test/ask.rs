@@ -124,7 +124,7 @@ pub(super) fn ask(asked: &Asked, judge: &Judge) -> Result<Vec<Told>, String> {
                 Some(said) => traffic::ask(&judge.world, &judge.snapshot, question, Some(said))?,
                 None => explain(&judge.world, &judge.snapshot, &question),
             };
-            let denied = !answer.allowed;
+            let denied = !answer.outcome.passes();
             // A denial at layer 7 tells its nearest rule by itself.
             let explained = denied && answer.layer != Layer::L7 && answer.reason != Reason::RuleDenies;
             let near = if explained { near(&judge.world, &question) } else { Vec::new() };

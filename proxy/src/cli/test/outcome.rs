@@ -51,7 +51,7 @@ impl Outcome {
             Ok(told) => told,
             Err(reason) => return outcome(false, "no answer".to_owned(), vec![reason]),
         };
-        let denial = told.iter().find(|told| !told.answer.allowed);
+        let denial = told.iter().find(|told| !told.answer.outcome.passes());
         // What is expected of an allow may be said of either end.
         let deciding: Vec<&Told> = denial.map_or_else(|| told.iter().collect(), |denial| vec![denial]);
         let verdict = if denial.is_some() { Verdict::Deny } else { Verdict::Allow };
@@ -107,7 +107,7 @@ fn expected(expect: &Expect) -> String {
 
 fn got(told: &Told) -> String {
     let answer = &told.answer;
-    let verdict = if answer.allowed { "allow" } else { "deny" };
+    let verdict = answer.outcome.as_str();
     let layer = answer.layer.as_str().to_ascii_lowercase();
     let mut text = format!(
         "{verdict} ({}), layer {layer}, reason {}, how {}",
@@ -125,7 +125,7 @@ fn why(told: &Told, judge: &Judge) -> Vec<String> {
     let answer = &told.answer;
     let mut lines = Vec::new();
     if let Some(rule) = answer.rule.as_deref() {
-        let word = if answer.allowed {
+        let word = if !answer.outcome.violates() {
             "allowed by"
         } else if !answer.misses.is_empty() {
             "nearest"
