@@ -12,6 +12,7 @@ pub mod kafka;
 pub mod lesson;
 mod limits;
 pub mod offence;
+pub mod order;
 pub mod protocol;
 pub mod question;
 pub mod relay;

@@ -25,7 +25,7 @@ use portcullis_rules::request::Request;
 use self::{
     head::Scan,
     odd::Odd,
-    outstanding::{Due, Outstanding},
+    outstanding::Outstanding,
     requests::{Requests, forward},
     responses::Responses,
 };
@@ -33,6 +33,7 @@ pub use crate::http::SCHEMA;
 use crate::{
     http::Limits,
     http2::Offer,
+    order::Answerer,
     relay::{Checker, Close, Output, Relay, Side, Step},
 };
 
@@ -98,7 +99,7 @@ impl Http1 {
             limits: *limits,
             requests: Requests::NEXT,
             responses: Responses::Head(Scan::default()),
-            outstanding: Outstanding::default(),
+            outstanding: Outstanding::new(limits.pipelined),
             tunnel: false,
             offer: None,
             switched: false,
@@ -162,7 +163,7 @@ impl Relay for Http1 {
                 }
             };
             // What we say ourselves goes behind what this step forwards, so the step ends there.
-            let ours = from == Side::Upstream && !matches!(self.outstanding.front(), None | Some(Due::Answer(_)));
+            let ours = from == Side::Upstream && matches!(self.outstanding.front(), Some(Answerer::Ours(_)));
             if ours {
                 self.settle(out);
             }

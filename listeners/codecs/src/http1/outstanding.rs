@@ -1,9 +1,7 @@
 //! Requests that have no final answer yet, oldest first.
 
-use std::collections::VecDeque;
-
 use super::upgrade::Protocols;
-use crate::http::grpc::Call;
+use crate::{http::grpc::Call, order::AnswerQueue};
 
 /// What matters of a request for reading its answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,11 +25,9 @@ impl Asked {
     }
 }
 
-/// A place in the order of answers.
+/// What we say ourselves when its turn comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Due {
-    /// The server's answer.
-    Answer(Asked),
+pub(super) enum Ours {
     /// Our refusal of a denied request.
     Refusal {
         /// The request was HEAD.
@@ -52,43 +48,5 @@ pub(super) enum Due {
     },
 }
 
-/// The answers that are due. The oldest one needs no memory of its own: most connections never have two.
-#[derive(Debug, Default)]
-pub(super) struct Outstanding {
-    first: Option<Due>,
-    rest: VecDeque<Due>,
-}
-
-impl Outstanding {
-    pub(super) fn len(&self) -> usize {
-        usize::from(self.first.is_some()) + self.rest.len()
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.first.is_none()
-    }
-
-    pub(super) fn front(&self) -> Option<Due> {
-        self.first
-    }
-
-    pub(super) fn last_mut(&mut self) -> Option<&mut Due> {
-        self.rest.back_mut().or(self.first.as_mut())
-    }
-
-    pub(super) fn push(&mut self, due: Due) {
-        if self.first.is_none() {
-            self.first = Some(due);
-        } else {
-            self.rest.push_back(due);
-        }
-    }
-
-    /// Takes the oldest out, and gives the memory back once nothing is due.
-    pub(super) fn pop(&mut self) {
-        self.first = self.rest.pop_front();
-        if self.first.is_none() && self.rest.capacity() > 64 {
-            self.rest = VecDeque::new();
-        }
-    }
-}
+/// The answers that are due.
+pub(super) type Outstanding = AnswerQueue<Asked, Ours>;

@@ -8,7 +8,7 @@ use super::{
     chunked::Rooms,
     head::{self, Bounds, Scan},
     odd::Odd,
-    outstanding::{Asked, Due},
+    outstanding::{Asked, Ours},
     request,
     responses::Responses,
     rewrite,
@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     http::text::is_token_byte,
+    order::Answerer,
     relay::{Checker, Close, Decision, Output, Side, Step},
 };
 
@@ -126,7 +127,7 @@ impl Http1 {
 
     /// Whether too many answers are due.
     pub(super) fn is_full(&self) -> bool {
-        self.outstanding.len() >= self.limits.pipelined.max(1)
+        self.outstanding.is_full()
     }
 
     fn request_rooms(&self) -> Rooms {
@@ -135,7 +136,7 @@ impl Http1 {
 
     /// Behind a request that offered to switch, what follows waits for the answer, if that has not come already.
     fn behind_body(&mut self, asked: Asked) {
-        let waits = asked.may_switch() && matches!(self.outstanding.last_mut(), Some(Due::Answer(_)));
+        let waits = asked.may_switch() && matches!(self.outstanding.last_mut(), Some(Answerer::Server(_)));
         self.requests = if waits { Requests::Switching } else { Requests::behind(asked) };
     }
 
@@ -172,18 +173,18 @@ impl Http1 {
         };
         match checker.check(&head as &dyn Request) {
             Decision::Allow => {
-                self.allow(&head);
+                self.allow(&head, out);
                 Ok(Progress::go_on(forward(end)))
             }
             Decision::Rewrite => {
                 let before = out.upstream.len();
                 rewrite::head(&input[..end], checker.changes(), &mut out.upstream);
                 out.relayed += out.upstream.len() - before;
-                self.allow(&head);
+                self.allow(&head, out);
                 Ok(Progress::go_on(discard(end)))
             }
             Decision::Reset | Decision::Disconnect => {
-                self.last_word(Due::Reset, out);
+                self.last_word(Ours::Reset, out);
                 Ok(Progress::stop(Step::HOLD))
             }
             Decision::Respond | Decision::Hide => {
@@ -193,15 +194,22 @@ impl Http1 {
         }
     }
 
-    fn allow(&mut self, head: &request::Head<'_>) {
+    fn allow(&mut self, head: &request::Head<'_>, out: &mut Output) {
         let asked = head.asked();
         self.offer = if asked.upgrade { head.offered.read(asked.head, &self.limits) } else { None };
-        self.outstanding.push(Due::Answer(asked));
+        self.owe(Answerer::Server(asked), out);
         let wait = Wait { word: head.expect, beginning: head.offers };
         match Body::of(head.framing) {
             Some(body) if wait.word || wait.beginning => self.requests = Requests::Held { body, asked, wait },
             Some(body) => self.requests = Requests::Body { body, asked },
             None => self.behind_body(asked),
+        }
+    }
+
+    /// Puts an answer into the order. There is room for it: where there is none, no head is read.
+    fn owe(&mut self, answerer: Answerer<Asked, Ours>, out: &mut Output) {
+        if self.outstanding.push(answerer).is_err() {
+            out.close = Some(Close::Reset);
         }
     }
 
@@ -218,7 +226,7 @@ impl Http1 {
             Some(body) => Requests::Swallow { body, room },
             None => Requests::NEXT,
         };
-        self.outstanding.push(Due::Refusal { head: is_head, call: head.call, close });
+        self.owe(Answerer::Ours(Ours::Refusal { head: is_head, call: head.call, close }), out);
         self.settle(out);
     }
 
@@ -226,50 +234,48 @@ impl Http1 {
     fn stop_swallowing(&mut self, out: &mut Output) {
         self.requests = Requests::Over;
         match self.outstanding.last_mut() {
-            Some(Due::Refusal { close, .. }) => *close = true,
+            Some(Answerer::Ours(Ours::Refusal { close, .. })) => *close = true,
             _ => out.close = Some(Close::Graceful),
         }
     }
 
     /// The last thing on this connection, behind the answers that are due.
-    fn last_word(&mut self, due: Due, out: &mut Output) {
+    fn last_word(&mut self, ours: Ours, out: &mut Output) {
         self.requests = Requests::Over;
-        self.outstanding.push(due);
+        self.outstanding.push_last(ours);
         self.settle(out);
     }
 
     /// Says what is ours to say, until an answer of the server is due.
     pub(super) fn settle(&mut self, out: &mut Output) {
-        while let Some(due) = self.outstanding.front() {
-            match due {
-                Due::Answer(_) => return,
-                Due::Refusal { head, call, close } => {
+        while let Some(ours) = self.outstanding.pop_ours() {
+            match ours {
+                Ours::Refusal { head, call, close } => {
                     answers::denied(head, call, close, &mut out.downstream);
                     if close {
                         out.close = Some(Close::Graceful);
                     }
                 }
-                Due::Reset => out.close = Some(Close::Reset),
-                Due::Error { status, head } => {
+                Ours::Reset => out.close = Some(Close::Reset),
+                Ours::Error { status, head } => {
                     answers::refused(status, head, &mut out.downstream);
                     out.close = Some(Close::Graceful);
                 }
             }
-            self.outstanding.pop();
         }
     }
 
     /// The client sent what cannot be relayed. It is told in order, if that can be done.
     pub(super) fn client_offends(&mut self, violation: Violation, checker: &mut dyn Checker, out: &mut Output) {
         checker.offended(&Offended { violation, side: Side::Downstream });
-        let error = Due::Error { status: violation.status(), head: false };
+        let error = Ours::Error { status: violation.status(), head: false };
         match self.requests {
             Requests::Body { .. } | Requests::Held { .. } => {
                 self.requests = Requests::Over;
                 let begun = self.outstanding.len() == 1 && !matches!(self.responses, Responses::Head(_));
                 // The server waits for the rest of the body, so its answer never comes: ours stands in its place.
                 match self.outstanding.last_mut() {
-                    Some(due @ Due::Answer(_)) if !begun => *due = error,
+                    Some(due @ Answerer::Server(_)) if !begun => *due = Answerer::Ours(error),
                     // The client reads an answer, or has read it: there is nothing to say.
                     _ => out.close = Some(Close::Reset),
                 }

@@ -6,12 +6,14 @@ use super::{
     chunked::{Chunked, Rooms},
     head::{self, Bounds, Scan},
     odd::{self, Odd, is_http},
-    outstanding::Due,
     requests::{Requests, forward},
     response::{self, Next},
     violation::{Offended, Violation},
 };
-use crate::relay::{Answer, Checker, Close, Output, Side, Step};
+use crate::{
+    order::Answerer,
+    relay::{Answer, Checker, Close, Output, Side, Step},
+};
 
 /// Where in the server's stream we are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,7 +90,7 @@ impl Http1 {
         checker: &mut dyn Checker,
         out: &mut Output,
     ) -> Progress {
-        let Some(Due::Answer(asked)) = self.outstanding.front() else { return Progress::stop(Step::HOLD) };
+        let Some(&Answerer::Server(asked)) = self.outstanding.front() else { return Progress::stop(Step::HOLD) };
         let end = if is_http(input) { odd::end(&mut seen, &mut lines, input) } else { Some(0) };
         let Some(end) = end else {
             self.responses = Responses::Odd(Odd::Head { seen, lines });
@@ -121,7 +123,7 @@ impl Http1 {
 
     /// The client gets our word in the place of the answer.
     fn no_answer(&mut self, out: &mut Output) {
-        let head = matches!(self.outstanding.front(), Some(Due::Answer(asked)) if asked.head);
+        let head = matches!(self.outstanding.front(), Some(Answerer::Server(asked)) if asked.head);
         answers::refused(502, head, &mut out.downstream);
         out.close = Some(Close::Graceful);
     }
@@ -150,7 +152,7 @@ impl Http1 {
         input: &[u8],
         checker: &mut dyn Checker,
     ) -> Result<Progress, Violation> {
-        let Some(Due::Answer(asked)) = self.outstanding.front() else { return Err(Violation::UnaskedResponse) };
+        let Some(&Answerer::Server(asked)) = self.outstanding.front() else { return Err(Violation::UnaskedResponse) };
         let bounds =
             Bounds { bytes: self.limits.response_head, lines: usize::MAX, offences: [Violation::LongResponseHead; 3] };
         let Some((head, end)) = head::read::<response::Head>(&mut scan, input, &bounds)? else {
@@ -194,14 +196,13 @@ impl Http1 {
 
     /// The oldest answer is complete.
     pub(super) fn answered(&mut self) {
-        let oldest = self.outstanding.front();
-        self.outstanding.pop();
+        let oldest = self.outstanding.pop();
         self.responses = Responses::Head(Scan::default());
         match self.requests {
             // The server did not switch: what the client sent behind its offer is the next request. Earlier answers may
             // come while an offer waits for its own.
             Requests::Switching => {
-                if let Some(Due::Answer(asked)) = oldest
+                if let Some(Answerer::Server(asked)) = oldest
                     && asked.may_switch()
                 {
                     self.requests = Requests::behind(asked);
