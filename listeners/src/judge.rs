@@ -3,6 +3,8 @@
 mod admission;
 mod reply;
 mod shown;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::VecDeque,
@@ -21,6 +23,7 @@ use portcullis_rules::{
     request::Request,
     settings::{DenyScope, DenyWith},
     snapshot::{Flow, FlowKey, RuleSet, Snapshot},
+    values::ValueSet,
     verdict::{Layer, Miss, Outcome, Reason, RuleInfo},
     world::{Direction, EndpointId, Transport},
 };
@@ -167,17 +170,18 @@ impl Judge {
             headers: Default::default(),
         };
         let event = Arc::new(self.event(told, None, court.snapshot));
-        self.tell(event, 0, court.exit);
+        self.tell(event, outcome.passes().then_some(0), court.exit);
     }
 
-    /// Shows an event, and keeps it for its record: one that allows is recorded when the answer comes.
-    fn tell(&mut self, event: Arc<Event>, exchange: u32, exit: &Exit) {
+    /// Shows an event, and keeps it for its record: one of a request that goes on, if only in part, is recorded when the answer
+    /// comes.
+    fn tell(&mut self, event: Arc<Event>, goes_on: Option<u32>, exit: &Exit) {
         exit.show(&event);
         let replies = event.outcome.passes() && self.tells_replies() && exit.is_watched();
         if !replies && !exit.records(event.outcome) {
             return;
         }
-        if event.outcome.passes() {
+        if let Some(exchange) = goes_on {
             self.pending.push_back(Pending { exchange, event, since: Instant::now() });
         } else {
             self.record(event, None, Duration::ZERO, exit);
@@ -235,12 +239,14 @@ pub(crate) struct Hearing<'a> {
     court: Court<'a>,
     /// What becomes of the headers of the request that was judged last.
     changes: Vec<HeaderChange>,
+    /// The values of that request that must not go on, if it goes on without them.
+    refused: ValueSet,
 }
 
 impl<'a> Hearing<'a> {
     pub(crate) fn new(judge: &'a mut Judge, court: Court<'a>) -> Self {
         judge.cause = judge.cause.filter(|cause| *cause != Cause::Offended);
-        Self { judge, court, changes: Vec::new() }
+        Self { judge, court, changes: Vec::new(), refused: ValueSet::default() }
     }
 }
 
@@ -254,8 +260,9 @@ impl Checker for Hearing<'_> {
     }
 
     fn check(&mut self, request: &dyn Request) -> Decision {
-        let Self { judge, court, changes } = self;
+        let Self { judge, court, changes, refused: held_back } = self;
         changes.clear();
+        *held_back = ValueSet::default();
         // A relay without rules asks nothing; if it does all the same, nothing is allowed.
         let Some(rules) = judge.rules.clone() else { return Decision::Reset };
         let began = Instant::now();
@@ -269,6 +276,7 @@ impl Checker for Hearing<'_> {
         {
             (outcome, reason, misses) = (Outcome::Deny, Reason::HostMismatch, vec![wrong]);
         }
+        let partial = verdict.in_part && verdict.deny_with != DenyWith::Reset;
         court.exit.count(judge.protocol, judge.key.direction, outcome, reason, rule);
         court.exit.mismatched(judge.key.direction, effects.missing.len(), effects.rejected.len());
         if court.exit.wants_event(outcome) {
@@ -276,7 +284,8 @@ impl Checker for Hearing<'_> {
             let headers = (effects.missing, rejected);
             let told = Told { outcome, layer: Layer::L7, reason, rule, misses, refused, headers };
             let event = Arc::new(judge.event(told, Some(request), court.snapshot));
-            judge.tell(event, request.exchange(), court.exit);
+            let goes_on = outcome.passes() || partial;
+            judge.tell(event, goes_on.then(|| request.exchange()), court.exit);
         }
         if !outcome.passes() {
             judge.cause = Some(Cause::Denied);
@@ -289,6 +298,10 @@ impl Checker for Hearing<'_> {
                 *changes = effects.changed;
                 Decision::Rewrite
             }
+            _ if partial => {
+                *held_back = verdict.refused;
+                Decision::Partial { hide: verdict.deny_with == DenyWith::Hide }
+            }
             (DenyWith::Reset, DenyScope::Stream) => Decision::Reset,
             (DenyWith::Reset, DenyScope::Connection) => Decision::Disconnect,
             (DenyWith::Respond, _) => Decision::Respond,
@@ -298,6 +311,10 @@ impl Checker for Hearing<'_> {
 
     fn changes(&self) -> &[HeaderChange] {
         &self.changes
+    }
+
+    fn refused(&self) -> &ValueSet {
+        &self.refused
     }
 
     fn answered(&mut self, answer: Answer) {

@@ -58,6 +58,10 @@ impl Request for Seen<'_> {
         if field == self.field { self.value().unwrap_or_default() } else { self.request.nth(field, number) }
     }
 
+    fn has_parts(&self) -> bool {
+        self.request.has_parts()
+    }
+
     fn tunnel(&self) -> Option<Tunnel> {
         self.request.tunnel()
     }

@@ -323,6 +323,10 @@ impl Request for Changed<'_> {
         self.request.shown(field)
     }
 
+    fn has_parts(&self) -> bool {
+        self.request.has_parts()
+    }
+
     fn tunnel(&self) -> Option<Tunnel> {
         self.request.tunnel()
     }

@@ -46,6 +46,11 @@ pub trait Request {
         let _ = (field, number);
         b""
     }
+    /// Whether the request can be forwarded without some of these values, each of which then has an answer of its own. Only
+    /// then is it denied in part.
+    fn has_parts(&self) -> bool {
+        false
+    }
     /// The tunnel that the request asks for, if it does: no rule allows it that does not mean that.
     fn tunnel(&self) -> Option<Tunnel> {
         None

@@ -250,6 +250,7 @@ impl RuleSet {
             rule: Some(&rule.info),
             misses: Vec::new(),
             refused: ValueSet::default(),
+            in_part: false,
             deny_with: self.deny_with,
             deny_scope: self.deny_scope,
         }

@@ -57,6 +57,9 @@ impl FromIterator<usize> for ValueSet {
     }
 }
 
+/// A set without any number.
+pub static NO_VALUES: ValueSet = ValueSet { words: Vec::new() };
+
 #[cfg(test)]
 mod tests {
     use super::*;

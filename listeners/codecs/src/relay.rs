@@ -5,7 +5,11 @@
 //! are, so many after them are dropped; the rest is held and shown again with more behind it. Whatever the relay has to
 //! say itself (a refusal) it puts into [`Output`].
 
-use portcullis_rules::{effects::HeaderChange, request::Request};
+use portcullis_rules::{
+    effects::HeaderChange,
+    request::Request,
+    values::{NO_VALUES, ValueSet},
+};
 
 use crate::{fact::Facts, lesson::Lesson};
 
@@ -80,6 +84,14 @@ pub enum Decision {
     /// Forward it with some of its headers changed: [`Checker::changes`] tells which. Only rules about headers can say
     /// so; a protocol without any treats it as [`Decision::Reset`].
     Rewrite,
+    /// Forward it without some of its values, whose numbers [`Checker::refused`] tells, and answer for these in the protocol's
+    /// own words, in the same place in the order: nobody else does. Only a request [with
+    /// parts](Request::has_parts) is decided so, and its answer is told as that of an allowed one, so its
+    /// [number](Request::exchange) has to be its own. A protocol without such requests treats it as [`Decision::Reset`].
+    Partial {
+        /// The refused values look as if there were no such things.
+        hide: bool,
+    },
     /// Reset the stream; where a connection has none, as [`Decision::Disconnect`].
     Reset,
     /// Reset the connection, after the answers that are still due if they come in order.
@@ -118,6 +130,11 @@ pub trait Checker {
     /// behind every other decision. Names and values can be written as they are.
     fn changes(&self) -> &[HeaderChange] {
         &[]
+    }
+    /// The values of the request that was just judged with [`Decision::Partial`] that must not go on: at least one, and not
+    /// all. Empty behind every other decision.
+    fn refused(&self) -> &ValueSet {
+        &NO_VALUES
     }
     /// The final answer to an allowed request began; where it carries the status of a call, it has ended. Told once
     /// for each request, unless the connection ends before.

@@ -7,7 +7,7 @@ mod descriptors;
 mod headers;
 mod http2;
 mod policy;
-mod records;
+pub(crate) mod records;
 mod relay;
 mod replies;
 mod telemetry;

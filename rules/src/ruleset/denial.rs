@@ -4,7 +4,7 @@ use std::{borrow::Cow, sync::Arc};
 
 use super::{Compiled, RuleSet};
 use crate::{
-    coverage::Seen,
+    coverage::{Coverage, Seen},
     policy::{Matcher, Predicate},
     request::{FieldValue, Request},
     schema::Form,
@@ -53,6 +53,7 @@ impl RuleSet {
             reason: if ambiguous { Reason::Ambiguous } else { Reason::NoMatch },
             rule: nearest.map(|nearest| &*nearest.rule.info),
             misses,
+            in_part: in_part(&refused, coverage, request),
             refused,
             deny_with: self.deny_with,
             deny_scope: self.deny_scope,
@@ -97,6 +98,7 @@ impl RuleSet {
             rule: Some(&rule.info),
             misses: vec![Miss { rule: Some(Arc::clone(&rule.info)), predicate, pattern, value }],
             refused: ValueSet::default(),
+            in_part: false,
             deny_with: self.deny_with,
             deny_scope: self.deny_scope,
         })
@@ -119,6 +121,12 @@ impl RuleSet {
         let predicate = nearest.ambiguous.map_or_else(|| name.clone(), |kind| format!("{name} ({kind})"));
         Miss { rule: Some(Arc::clone(&rule.info)), predicate, pattern, value }
     }
+}
+
+/// Whether a request can go on without what is refused of it.
+fn in_part(refused: &ValueSet, coverage: Option<&Coverage>, request: &dyn Request) -> bool {
+    let count = coverage.and_then(|coverage| request.count(coverage.field())).unwrap_or(0);
+    !refused.is_empty() && refused.len() < count && request.has_parts()
 }
 
 /// What a predicate wants, for people. A header's value may be a secret on both sides.

@@ -10,6 +10,7 @@ use portcullis_rules::{
     effects::HeaderChange,
     request::{FieldValue, Request},
     schema::{FieldIndex, Form},
+    values::ValueSet,
 };
 
 /// Decides about a request.
@@ -17,6 +18,9 @@ pub(crate) type Judge = Box<dyn FnMut(&dyn Request) -> Decision + Send>;
 
 /// Decides about a request and its headers.
 pub(crate) type Rewriter = Box<dyn FnMut(&dyn Request) -> (Decision, Vec<HeaderChange>) + Send>;
+
+/// Says which values of a request are refused.
+pub(crate) type Refusals = Box<dyn FnMut(&dyn Request) -> ValueSet + Send>;
 
 /// Decides and changes nothing.
 pub(crate) fn without_changes(mut judge: Judge) -> Rewriter {
@@ -27,6 +31,9 @@ pub(crate) fn without_changes(mut judge: Judge) -> Rewriter {
 pub(crate) struct Recorder {
     judge: Rewriter,
     changes: Vec<HeaderChange>,
+    /// Says which values of a request that is decided in part are refused.
+    pub(crate) refusals: Option<Refusals>,
+    refused: ValueSet,
     /// Each request that was judged: its fields as they are shown, then the decision unless it is to allow.
     pub(crate) judged: Vec<String>,
     pub(crate) answered: Vec<Answer>,
@@ -40,6 +47,8 @@ impl Recorder {
         Self {
             judge,
             changes: Vec::new(),
+            refusals: None,
+            refused: ValueSet::default(),
             judged: Vec::new(),
             answered: Vec::new(),
             offences: Vec::new(),
@@ -52,6 +61,10 @@ impl Checker for Recorder {
     fn check(&mut self, request: &dyn Request) -> Decision {
         let (decision, changes) = (self.judge)(request);
         self.changes = changes;
+        self.refused = match (decision, &mut self.refusals) {
+            (Decision::Partial { .. }, Some(refusals)) => refusals(request),
+            _ => ValueSet::default(),
+        };
         let fields = request.schema().fields.iter().zip(0..).filter(|(field, _)| field.form != Form::Headers);
         let shown = fields.filter_map(|(_, index)| request.shown(FieldIndex(index)));
         let mut line: Vec<String> = shown.map(|value| String::from_utf8_lossy(&value).into_owned()).collect();
@@ -64,6 +77,10 @@ impl Checker for Recorder {
 
     fn changes(&self) -> &[HeaderChange] {
         &self.changes
+    }
+
+    fn refused(&self) -> &ValueSet {
+        &self.refused
     }
 
     fn answered(&mut self, answer: Answer) {

@@ -12,7 +12,7 @@ use proptest::{
     test_runner::TestRunner,
 };
 
-use super::pair::{Judge, Pair, Rewriter, deny_with, without_changes};
+use super::pair::{Judge, Pair, Refusals, Rewriter, deny_with, without_changes};
 
 /// Random ways of cutting all input that each script is played with, besides the systematic ones.
 const RANDOM_CUTS: usize = 24;
@@ -50,6 +50,7 @@ pub(crate) struct Play {
     name: &'static str,
     relay: Box<dyn Fn() -> Box<dyn Relay>>,
     judge: Box<dyn Fn() -> Rewriter>,
+    refusals: Option<Box<dyn Fn() -> Refusals>>,
     steps: Vec<Step>,
     learns: bool,
 }
@@ -67,7 +68,7 @@ pub(crate) fn wide(name: &'static str) -> Play {
 impl Play {
     pub(crate) fn new(name: &'static str, relay: impl Fn() -> Box<dyn Relay> + 'static) -> Self {
         let judge = Box::new(|| without_changes(deny_with(Decision::Reset)));
-        Self { name, relay: Box::new(relay), judge, steps: Vec::new(), learns: false }
+        Self { name, relay: Box::new(relay), judge, refusals: None, steps: Vec::new(), learns: false }
     }
 
     pub(crate) fn limits(mut self, limits: Limits) -> Self {
@@ -83,6 +84,11 @@ impl Play {
     pub(crate) fn rewritten_by(mut self, judge: impl Fn() -> Rewriter + 'static) -> Self {
         self.judge = Box::new(judge);
         self
+    }
+
+    /// Where a request is decided in part, these of its values are refused.
+    pub(crate) fn refusing(self, refusals: impl Fn() -> Refusals + 'static) -> Self {
+        Self { refusals: Some(Box::new(refusals)), ..self }
     }
 
     /// Names are learnt.
@@ -207,6 +213,7 @@ impl Play {
     fn run_cut(&self, cut: &Cut) {
         for unseen in [false, true] {
             let mut pair = Pair::rewriting((self.relay)(), (self.judge)());
+            pair.recorder.refusals = self.refusals.as_ref().map(|refusals| refusals());
             pair.unseen = unseen;
             if self.learns {
                 pair.learn();

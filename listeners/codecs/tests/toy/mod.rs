@@ -212,7 +212,13 @@ impl Relay for Toy {
                 out.downstream.extend_from_slice(b"no\n");
                 Step { forward: 0, discard: end }
             }
-            Decision::Reset | Decision::Disconnect | Decision::Respond | Decision::Hide | Decision::Rewrite => {
+            // A line has no parts.
+            Decision::Reset
+            | Decision::Disconnect
+            | Decision::Respond
+            | Decision::Hide
+            | Decision::Rewrite
+            | Decision::Partial { .. } => {
                 out.close = Some(Close::Reset);
                 Step::HOLD
             }
