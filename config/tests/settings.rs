@@ -70,6 +70,7 @@ enableExtendedIPProtocols: true
 deviations: {emptyRuleAllows: true, l7BindsBesideL4: true, kubeDnsEntity: true, namesWithoutDnsRule: true, l7OnNodes: true}
 limits: {requestHead: 8MiB, pipelined: 2, chunkExtensions: 3B,
   connections: 4, connectionsPerEndpoint: 21, flows: 22, flowsPerEndpoint: 23, openFiles: 24, openFilesPerEndpoint: 25, policyLabels: 5,
+  bufferedBytes: 32MiB, bufferedBytesPerEndpoint: 8MiB,
   compilation: {memory: 96MiB, policyMemory: auto, work: 5000000},
   http2: {streams: 10, extendedConnect: true}}
 timeouts: {firstByte: off, head: 500ms, expect: off, connect: 2m, idle: 1h, total: 24h, halfClosed: off, clientGone: 7s, answer: 3s,
@@ -134,6 +135,7 @@ records: {to: /var/log/r.json, only: denied}
     assert!(!settings.rules.host_must_agree && !settings.rules.server_must_agree);
     assert_eq!((limits.connections_per_endpoint, limits.flows, limits.flows_per_endpoint), (Some(21), 22, Some(23)));
     assert_eq!((limits.open_files, limits.open_files_per_endpoint), (Some(24), Some(25)));
+    assert_eq!((limits.buffered_bytes, limits.buffered_bytes_per_endpoint), (32 << 20, Some(8 << 20)));
     assert_eq!((timeouts.first_byte, fqdn.unselected_ttl, fqdn.addresses_per_endpoint), (None, 7200, Some(10)));
     let never: Vec<String> = settings.never_open.ranges.iter().map(ToString::to_string).collect();
     assert_eq!((never, settings.never_open.node), (vec!["10.0.0.0/8".to_owned(), "fd00::1/128".to_owned()], false));

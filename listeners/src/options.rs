@@ -150,6 +150,11 @@ pub struct Options {
     pub open_files_per_endpoint: Option<usize>,
     /// Size of a worker's read buffer in bytes.
     pub buffer: usize,
+    /// Most bytes that are held of all connections beyond a read buffer each, where a request goes on or not as a whole: for
+    /// each worker, and all of them share the sum. What comes above the protocol refuses in its own words.
+    pub buffered_bytes: usize,
+    /// Most of them of one endpoint, on all workers; `None`: as many as are still [free](crate::share::fits).
+    pub buffered_bytes_per_endpoint: Option<usize>,
     /// Mark of ingress legs: with it the kernel delivers answers to a foreign address locally.
     pub mark: u32,
     /// Mark of datagrams of ours that leave the namespace: upstream legs and answers.
@@ -190,6 +195,8 @@ impl Default for Options {
             open_files: usize::MAX,
             open_files_per_endpoint: None,
             buffer: 256 * 1024,
+            buffered_bytes: 64 * 1024 * 1024,
+            buffered_bytes_per_endpoint: None,
             mark: 0x0050_4301,
             mark_out: 0x0050_4302,
             probe: None,

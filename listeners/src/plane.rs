@@ -88,6 +88,8 @@ pub(crate) struct Shared {
     pub(crate) connections: Arc<AtomicUsize>,
     /// File descriptors of connections and flows of all workers.
     pub(crate) files: Arc<AtomicUsize>,
+    /// Bytes that are held beyond read buffers.
+    pub(crate) buffered: Arc<AtomicUsize>,
     /// Bytes of memory that the pair took that was advanced last, and most that one ever took.
     #[cfg(test)]
     pub(crate) footprint: [AtomicUsize; 2],
@@ -166,6 +168,7 @@ impl DataPlane {
             published: AtomicU64::new(0),
             connections: Arc::default(),
             files: Arc::default(),
+            buffered: Arc::default(),
             #[cfg(test)]
             footprint: Default::default(),
             #[cfg(test)]
@@ -224,7 +227,11 @@ impl DataPlane {
     /// Gives each worker its listeners of an endpoint.
     pub(crate) fn hand_out(&mut self, id: EndpointId, places: Vec<Doorway>) {
         let shared = &self.shared;
-        let shares = Shares { connections: Holdings::of(&shared.connections), files: Holdings::of(&shared.files) };
+        let shares = Shares {
+            connections: Holdings::of(&shared.connections),
+            files: Holdings::of(&shared.files),
+            buffered: Holdings::of(&shared.buffered),
+        };
         for (hand, doorway) in self.hands.iter().zip(places) {
             hand.mailbox.put(Command::Close(id));
             hand.mailbox.put(Command::Open(Opening { id, doorway, shares: shares.clone() }));

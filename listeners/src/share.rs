@@ -69,6 +69,8 @@ pub(crate) struct Shares {
     pub(crate) connections: Arc<Holdings>,
     /// File descriptors of connections and of flows of datagrams.
     pub(crate) files: Arc<Holdings>,
+    /// Bytes that are held beyond read buffers.
+    pub(crate) buffered: Arc<Holdings>,
 }
 
 /// Something that is counted.
@@ -76,6 +78,26 @@ pub(crate) struct Shares {
 pub(crate) struct Taken {
     of: Arc<Holdings>,
     count: usize,
+}
+
+impl Taken {
+    /// How much it is.
+    pub(crate) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Takes in what was taken of the same.
+    pub(crate) fn join(&mut self, mut other: Self) {
+        self.count += std::mem::take(&mut other.count);
+    }
+
+    /// Gives back what is more than `count`.
+    pub(crate) fn shrink(&mut self, count: usize) {
+        let less = self.count.saturating_sub(count);
+        self.of.own.fetch_sub(less, Ordering::Relaxed);
+        self.of.all.fetch_sub(less, Ordering::Relaxed);
+        self.count -= less;
+    }
 }
 
 impl Drop for Taken {
@@ -137,6 +159,20 @@ mod tests {
         assert_eq!(other.take(1, 4, Some(3)).unwrap_err(), Full::Node);
         assert_eq!(all.load(Ordering::Relaxed), 4);
         drop((first, second));
+        assert_eq!((all.load(Ordering::Relaxed), one.own.load(Ordering::Relaxed)), (0, 0));
+    }
+
+    #[test]
+    fn what_was_taken_grows_and_shrinks() {
+        let all = Arc::default();
+        let one = Holdings::of(&all);
+        let mut taken = one.take(3, 100, None).unwrap();
+        taken.join(one.take(4, 100, None).unwrap());
+        assert_eq!((taken.count(), all.load(Ordering::Relaxed)), (7, 7));
+        taken.shrink(9);
+        taken.shrink(2);
+        assert_eq!((taken.count(), all.load(Ordering::Relaxed), one.own.load(Ordering::Relaxed)), (2, 2, 2));
+        drop(taken);
         assert_eq!((all.load(Ordering::Relaxed), one.own.load(Ordering::Relaxed)), (0, 0));
     }
 

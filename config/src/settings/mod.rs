@@ -120,6 +120,10 @@ pub struct Limits {
     pub open_files: Option<usize>,
     /// `openFilesPerEndpoint`: those of one endpoint; `None` is `auto`.
     pub open_files_per_endpoint: Option<usize>,
+    /// `bufferedBytes`: requests that are held as a whole, beyond a read buffer each, for each worker; all share the sum.
+    pub buffered_bytes: usize,
+    /// `bufferedBytesPerEndpoint`: those of one endpoint, on all workers; `None` is `auto`.
+    pub buffered_bytes_per_endpoint: Option<usize>,
     /// `policyLabels`: different values of the label `policy` in metrics; further ones count as `other`.
     pub policy_labels: usize,
     /// `compilation`: what policies may take.
@@ -227,6 +231,8 @@ impl Default for Limits {
             flows_per_endpoint: None,
             open_files: None,
             open_files_per_endpoint: None,
+            buffered_bytes: 64 << 20,
+            buffered_bytes_per_endpoint: None,
             policy_labels: 1_000,
             compilation: Compilation::default(),
         }

@@ -18,6 +18,8 @@ use crate::{
     yaml::{Field, Fields, Tree, Value},
 };
 
+/// Most memory of one worker for requests that are held as a whole.
+const LARGEST_BUDGET: usize = 1 << 40;
 /// Largest message of the API.
 const LARGEST_MESSAGE: usize = 1 << 30;
 /// Most memory that policies may be given.
@@ -199,18 +201,25 @@ fn limits(fields: &mut Fields<'_>, specs: &[&'static LimitSpec], limits: &mut Li
     set(fields, "flowsPerEndpoint", &mut limits.flows_per_endpoint, problems, share);
     set(fields, "openFiles", &mut limits.open_files, problems, share);
     set(fields, "openFilesPerEndpoint", &mut limits.open_files_per_endpoint, problems, share);
+    set(fields, "bufferedBytes", &mut limits.buffered_bytes, problems, |field, problems| {
+        values::size(field, 0, LARGEST_BUDGET, problems)
+    });
+    set(fields, "bufferedBytesPerEndpoint", &mut limits.buffered_bytes_per_endpoint, problems, |field, problems| {
+        if is_auto(field) { Some(None) } else { values::size(field, 0, LARGEST_BUDGET, problems).map(Some) }
+    });
     set(fields, "policyLabels", &mut limits.policy_labels, problems, count);
     section(fields, "compilation", problems, |fields, problems| {
         compilation(fields, &mut limits.compilation, problems);
     });
 }
 
+fn is_auto(field: &Field<'_>) -> bool {
+    matches!(&field.tree.value, Value::Text(text) if text == "auto")
+}
+
 fn compilation(fields: &mut Fields<'_>, compilation: &mut Compilation, problems: &mut Vec<Problem>) {
     let memory = |field: &Field<'_>, problems: &mut Vec<Problem>| {
-        if matches!(&field.tree.value, Value::Text(text) if text == "auto") {
-            return Some(None);
-        }
-        values::size(field, 1 << 20, LARGEST_COMPILATION, problems).map(Some)
+        if is_auto(field) { Some(None) } else { values::size(field, 1 << 20, LARGEST_COMPILATION, problems).map(Some) }
     };
     set(fields, "memory", &mut compilation.memory, problems, memory);
     set(fields, "policyMemory", &mut compilation.policy_memory, problems, memory);

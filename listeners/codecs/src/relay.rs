@@ -217,6 +217,21 @@ pub trait Relay: Send {
         let _ = (from, bytes);
     }
 
+    /// How many bytes of `from` have to be held until the relay can go on, where those are more than of any head: a request that
+    /// goes on or not as a whole. Asked after each step that leaves some. What is held beyond the driver's read buffer is taken
+    /// from a budget that all connections share, as it comes. 0: heads only, whose limits bound them.
+    fn to_hold(&self, from: Side) -> usize {
+        let _ = from;
+        0
+    }
+
+    /// The budget has no room for what the relay has to hold of `from` ([`Relay::to_hold`]): it says so in `out` in its own
+    /// words and drops the rest of the request, or ends the pair. The driver shows the side again, and resets the pair if the
+    /// relay takes nothing then although there still is no room.
+    fn cannot_hold(&mut self, from: Side, checker: &mut dyn Checker, out: &mut Output) {
+        let _ = (from, checker, out);
+    }
+
     /// What the next answer teaches, if it is held until that is known; asked after each step of the upstream side,
     /// and given once. Until [`Relay::committed`] is told, the relay does not want the upstream side. Only a relay
     /// whose checker learns ([`Checker::learns`]) has any.

@@ -46,7 +46,7 @@ impl Pair {
         self.clocks.head = None;
         self.clocks.body = None;
         for end in &mut self.ends {
-            end.held = Vec::new();
+            end.forget_held();
         }
     }
 

@@ -5,7 +5,7 @@ use std::{io, net::Shutdown};
 use nix::sys::epoll::EpollFlags;
 use socket2::Socket;
 
-use crate::sockets;
+use crate::{share::Taken, sockets};
 
 /// One side.
 #[derive(Debug, Default)]
@@ -25,7 +25,10 @@ pub(crate) struct End {
     pub(crate) fin_sent: bool,
     /// Bytes from it that the relay has not taken.
     pub(crate) held: Vec<u8>,
-    /// The other side has moved since the held bytes were shown.
+    /// What these take of the budget, and whether the relay was told that it has no room for more.
+    pub(crate) charge: Option<Taken>,
+    pub(crate) over_budget: bool,
+    /// The other side has moved since the held bytes were shown, or the relay has to look at them again.
     pub(crate) again: bool,
     /// Bytes for it that did not fit, and how many of them are gone.
     out: Vec<u8>,
@@ -188,8 +191,15 @@ impl End {
         }
         self.out = Vec::new();
         self.gone = 0;
-        self.held = Vec::new();
+        self.forget_held();
         self.connecting = false;
+    }
+
+    /// Drops what is held, and gives back what it takes of the budget.
+    pub(crate) fn forget_held(&mut self) {
+        self.held = Vec::new();
+        self.charge = None;
+        self.over_budget = false;
     }
 
     /// Bytes of memory that wait on the heap.

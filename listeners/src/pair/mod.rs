@@ -1,5 +1,6 @@
 //! One client connection with its upstream connection: the one driver that moves bytes for every protocol.
 
+mod buffered;
 mod closing;
 mod deadlines;
 mod end;

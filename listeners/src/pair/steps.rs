@@ -5,7 +5,7 @@ use portcullis_rules::snapshot::Snapshot;
 
 use crate::{
     judge::{Court, Hearing, Judge},
-    pair::{Outcome, Pair, closing::Phase},
+    pair::{Outcome, Pair, buffered, closing::Phase},
     telemetry::Exit,
     worker::Core,
 };
@@ -16,7 +16,7 @@ impl Pair {
         let mut held = std::mem::take(&mut self.ends[side as usize].held);
         let was_held = !held.is_empty();
         if was_held {
-            held.extend_from_slice(fresh);
+            buffered::extend(&mut held, fresh, core.options().buffer);
         }
         let input = if was_held { &*held } else { fresh };
         if input.is_empty() {
@@ -29,10 +29,10 @@ impl Pair {
             } else {
                 held = fresh[taken..].to_vec();
             }
-            if held.len() > core.most_held(self.judge.protocol()) {
-                return Err(Outcome::Overflow);
-            }
             self.ends[side as usize].held = held;
+            self.keep(side, taken, core)?;
+        } else {
+            self.ends[side as usize].forget_held();
         }
         self.after_steps(side, taken > 0, core)
     }
@@ -81,7 +81,7 @@ impl Pair {
 
     /// Sends what the relay says itself when `from` is shown, behind what its step forwarded, and ends the pair if it
     /// says so.
-    fn speak(&mut self, from: Side, core: &mut Core) {
+    pub(super) fn speak(&mut self, from: Side, core: &mut Core) {
         let output = &mut core.output;
         // What goes on in other bytes than it came in is relayed all the same.
         let relayed = std::mem::take(&mut output.relayed);
@@ -119,7 +119,8 @@ impl Pair {
 
     /// A side has ended its stream.
     pub(super) fn ended(&mut self, side: Side, core: &mut Core) -> Result<(), Outcome> {
-        let held = std::mem::take(&mut self.ends[side as usize].held).len();
+        let held = self.ends[side as usize].held.len();
+        self.ends[side as usize].forget_held();
         if let Some(relay) = &mut self.relay {
             // What was denied before is not why it ends now.
             self.judge.cause = None;
@@ -164,7 +165,12 @@ impl Pair {
     }
 }
 
-fn hearing<'a>(judge: &'a mut Judge, snapshot: Option<&'a Snapshot>, exit: &'a mut Exit, now: u64) -> Hearing<'a> {
+pub(super) fn hearing<'a>(
+    judge: &'a mut Judge,
+    snapshot: Option<&'a Snapshot>,
+    exit: &'a mut Exit,
+    now: u64,
+) -> Hearing<'a> {
     Hearing::new(judge, Court { snapshot, exit, now })
 }
 

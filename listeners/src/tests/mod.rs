@@ -1,6 +1,7 @@
 //! The data plane on loopback, with real rules, real codecs and real TCP. Only the way in and the way out are plain:
 //! clients connect to an ordinary listener, and legs go to the test's own server. No rights are needed.
 
+mod buffered;
 mod closing;
 mod datagrams;
 mod descriptors;
@@ -63,6 +64,8 @@ pub(super) enum Rules<'a> {
     DenyAll,
     /// These paths of HTTP may be asked for.
     Paths(&'a [&'a str]),
+    /// Every parcel is allowed.
+    Parcels,
     /// Every request is allowed, and this is done with its headers.
     Headers(&'a [(&'a str, Wanted, Mismatch)]),
 }
@@ -303,6 +306,10 @@ fn policy(rules: &Rules<'_>, deny_with: DenyWith, deny_scope: DenyScope) -> Opti
         Rules::NotEnforced => return None,
         Rules::DenyAll => vec![Entry::default()],
         Rules::Paths(paths) => vec![Entry { ports: Some(vec![http(paths.iter().map(path))]), ..Entry::default() }],
+        Rules::Parcels => {
+            let l7 = L7Rules { schema: &buffered::SCHEMA, rules: vec![L7Rule::default()] };
+            vec![Entry { ports: Some(vec![PortRule { l7: Some(l7), ..http([]) }]), ..Entry::default() }]
+        }
         Rules::Headers(actions) => vec![Entry { ports: Some(vec![http([acting(actions)])]), ..Entry::default() }],
     };
     let rule = Rule {

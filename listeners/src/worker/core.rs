@@ -104,8 +104,8 @@ impl Core {
         }
     }
 
-    /// Most bytes that may be held of one side: what a relay of the protocol holds back, and one read. The codecs refuse
-    /// before.
+    /// Most bytes that may be held of one side where the relay does not ask for more: what one of the protocol holds back, and
+    /// one read. The codecs refuse before.
     pub(crate) fn most_held(&self, protocol: &str) -> usize {
         self.shared.protocols.held(protocol) + self.options().buffer
     }
@@ -185,6 +185,19 @@ impl Core {
             Ok(taken) => return Some(taken),
             Err(Full::Node) => self.exit.limit("open_files"),
             Err(Full::Endpoint) => self.endpoint_limit("openFilesPerEndpoint", id),
+        }
+        None
+    }
+
+    /// Takes memory for bytes of an endpoint's connection that have to be held. None: it has its share, or all is taken; that is
+    /// counted.
+    pub(crate) fn take_buffered(&self, id: EndpointId, bytes: usize) -> Option<Taken> {
+        let options = self.options();
+        let most = options.buffered_bytes.saturating_mul(options.workers.max(1));
+        match self.shares.get(&id)?.buffered.take(bytes, most, options.buffered_bytes_per_endpoint) {
+            Ok(taken) => return Some(taken),
+            Err(Full::Node) => self.exit.limit("buffered_bytes"),
+            Err(Full::Endpoint) => self.endpoint_limit("bufferedBytesPerEndpoint", id),
         }
         None
     }

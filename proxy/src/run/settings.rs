@@ -109,6 +109,8 @@ pub fn data_plane(settings: &Settings) -> Options {
         flows_per_endpoint: limits.flows_per_endpoint,
         open_files: limits.open_files.unwrap_or_else(open_files),
         open_files_per_endpoint: limits.open_files_per_endpoint,
+        buffered_bytes: limits.buffered_bytes,
+        buffered_bytes_per_endpoint: limits.buffered_bytes_per_endpoint,
         mark: portcullis_redirect::MARK,
         mark_out: portcullis_redirect::MARK_OUT,
         ..Options::default()
