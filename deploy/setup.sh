@@ -17,7 +17,7 @@ Usage: deploy/setup.sh [build|run|test|bench|programs|all]...
   cargo     installs nothing; prints how to call a cargo that is new enough
 
 Packages come from Debian with apt-get, as root or through sudo. No service of theirs is started, none that runs is
-stopped. The Python packages, the Go programs of tests, h2spec among them, and the servers of Java go below
+stopped. The Python packages, the Go programs of tests, h2spec among them, the servers of Java and Kafka go below
 ${XDG_CACHE_HOME:-~/.cache}/portcullis; their versions are pinned in integration/clients and integration/servers.
 TEXT
 }
@@ -166,6 +166,7 @@ tests() {
     conformance
     go_peers
     java_servers
+    kafka
 }
 
 bench() {
@@ -236,6 +237,21 @@ java_servers() {
     javac -encoding UTF-8 -cp "$cache/java/jars/*" -d "$cache/java" "$sources/Servers.java"
     # Last: it says that all before it is done.
     echo "$wanted" >"$cache/java/sources"
+}
+
+# The schema of Kafka's messages, which is in the jar of its clients. The version stands in pom.xml.
+kafka() {
+    pom=$here/../integration/servers/kafka/pom.xml
+    if cmp -s "$pom" "$cache/kafka/pom.xml" && [ -d "$cache/kafka/common/message" ]; then
+        return
+    fi
+    say "fetching the schema of Kafka into $cache/kafka"
+    rm -rf "$cache/kafka"
+    mkdir -p "$cache/kafka"
+    mvn --quiet --batch-mode --file "$pom" dependency:copy-dependencies -DoutputDirectory="$cache/kafka/jars"
+    (cd "$cache/kafka" && jar xf jars/kafka-clients-*.jar common/message)
+    # Last: it says that all before it is done.
+    cp "$pom" "$cache/kafka/pom.xml"
 }
 
 [ $# -gt 0 ] || set -- test

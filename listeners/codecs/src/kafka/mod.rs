@@ -1,7 +1,9 @@
 //! Kafka, as far as policies need it: what a request asks for. Nothing is read from the wire yet.
 
 mod api;
+pub mod field;
 mod question;
+mod table;
 
 use std::borrow::Cow;
 
