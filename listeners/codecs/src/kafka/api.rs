@@ -1,5 +1,8 @@
 //! Kinds of requests, and what Cilium knows of them (cilium/proxy pkg/policy/api/kafka/kafka.go).
 
+/// The request that asks a broker which requests and versions it takes.
+pub(super) const API_VERSIONS: i16 = 18;
+
 /// Names by number; Cilium knows none above.
 const NAMES: &[&str] = &[
     "produce",

@@ -1,9 +1,16 @@
-//! Kafka, as far as policies need it: what a request asks for. Nothing is read from the wire yet.
+//! Kafka, as far as policies need it: what a request asks for. Messages are walked by a table of their fields; nothing is
+//! relayed yet.
 
 mod api;
+mod event;
 pub mod field;
+mod level;
 mod question;
 mod table;
+mod value;
+mod violation;
+mod walk;
+mod wire;
 
 use std::borrow::Cow;
 
@@ -14,6 +21,11 @@ use portcullis_rules::{
     schema::{FieldIndex, FieldSpec, Form, Nature, Schema},
 };
 
+pub use self::{
+    event::{Event, Progress, Value},
+    violation::{Offended, Violation},
+    walk::Walk,
+};
 use crate::protocol::Protocol;
 
 /// The protocol. It has no relay yet.

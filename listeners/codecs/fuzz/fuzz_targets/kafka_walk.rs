@@ -1,0 +1,13 @@
+//! Any bytes as a request of Kafka: what we take, kafka-protocol reads with the same names.
+#![no_main]
+
+#[path = "../../tests/kafka/names.rs"]
+mod names;
+#[path = "../../tests/kafka/oracle.rs"]
+mod oracle;
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|message: &[u8]| {
+    oracle::agrees(message);
+});

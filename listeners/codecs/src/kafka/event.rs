@@ -1,0 +1,56 @@
+//! What a walk through a message meets.
+
+use std::ops::Range;
+
+use super::field::Meaning;
+
+/// A value that means something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Value<'b> {
+    /// There is none.
+    Null,
+    /// A number or a truth.
+    Number(i64),
+    /// An id.
+    Uuid([u8; 16]),
+    /// A text. All but the client's name are UTF-8.
+    Text(&'b [u8]),
+    /// Bytes, which may not have come yet.
+    Unread,
+}
+
+/// What a walk meets, in the order of its bytes. Places count from the start of the frame, its length included.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event<'b> {
+    /// A value that means something.
+    Value {
+        /// What.
+        meaning: Meaning,
+        /// Its value.
+        value: Value<'b>,
+        /// Where it stands, without its length.
+        span: Range<usize>,
+    },
+    /// A list that means something. Its entries follow.
+    List {
+        /// What.
+        meaning: Meaning,
+        /// How many entries it has; `None` for null.
+        count: Option<usize>,
+        /// Where the count stands.
+        span: Range<usize>,
+    },
+    /// An entry with fields of such a list begins here.
+    Entry(Meaning, usize),
+    /// It ends before this place.
+    EntryEnd(Meaning, usize),
+}
+
+/// How far a walk got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// The message is complete, and is as long as its frame.
+    Complete,
+    /// More of it has to come.
+    More,
+}

@@ -1,0 +1,73 @@
+//! Where a walk through a message is: one level for each structure or list that it is inside of.
+
+use super::{
+    field::{Field, Kind, Meaning, Message},
+    table,
+};
+
+/// Most levels of a message: its header, its body, and what stands in each other there.
+pub(super) const LEVELS: usize = 7;
+
+const fn deepest(fields: &[Field]) -> usize {
+    let (mut most, mut at) = (0, 0);
+    while at < fields.len() {
+        let below = match fields[at].kind {
+            Kind::Struct(inner) => deepest(inner),
+            _ if fields[at].list => 1,
+            _ => 0,
+        };
+        if below > most {
+            most = below;
+        }
+        at += 1;
+    }
+    most + 1
+}
+
+const fn all_fit(messages: &[Message]) -> bool {
+    let mut at = 0;
+    while at < messages.len() {
+        if deepest(messages[at].fields) + 1 > LEVELS {
+            return false;
+        }
+        at += 1;
+    }
+    true
+}
+
+// How deep a walk goes is the table's to say and no message's.
+const _: () = assert!(all_fit(table::REQUESTS) && all_fit(table::RESPONSES));
+
+/// Fields in the middle of which a walk is: of one structure, or of the entries of a list.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Level {
+    pub(super) fields: &'static [Field],
+    /// Of the list, if it is one.
+    pub(super) meaning: Meaning,
+    /// A list of values without fields: its only field is the list itself.
+    pub(super) values: bool,
+    /// Entries that have not ended.
+    pub(super) entries: u32,
+    pub(super) part: Part,
+    /// The place where it has to end, for what is tagged; else 0.
+    pub(super) end: usize,
+}
+
+/// What comes next in an entry.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Part {
+    /// The field with this index, or one behind it.
+    Field(u8),
+    /// How many tagged fields there are.
+    TagCount,
+    /// So many tagged fields, each with a tag above the last.
+    Tags { left: u32, last: Option<u32> },
+    /// Its end.
+    End,
+}
+
+impl Level {
+    pub(super) const fn of(fields: &'static [Field]) -> Self {
+        Self { fields, meaning: Meaning::Plain, values: false, entries: 1, part: Part::Field(0), end: 0 }
+    }
+}

@@ -1,0 +1,276 @@
+//! Walks a message field by field, without taking it apart: by the table, in the order of its bytes, with nothing kept but
+//! where it is. What comes later is read from there on, so a message in many pieces costs no more than one in one piece;
+//! what nobody looks at, records above all, is passed over by its length and need not even have come.
+
+use super::{
+    Violation,
+    api::API_VERSIONS,
+    event::{Event, Progress},
+    field::{Field, Kind, Meaning, Message, Versions, one},
+    level::{LEVELS, Level, Part},
+    value::{Form, size},
+    wire::Window,
+};
+
+/// Bytes in front of the header's fields: length of the frame, request, version, number.
+pub(super) const REQUEST_HEAD: usize = 12;
+/// The same of a response: length of the frame and number.
+pub(super) const RESPONSE_HEAD: usize = 8;
+
+/// The header of a request behind its first twelve bytes (`RequestHeader.json`). In flexible versions tags follow.
+static HEADER: &[Field] = &[one(Kind::ShortString).null().means(Meaning::ClientId)];
+
+/// A walk through one message.
+#[derive(Clone, Debug)]
+pub struct Walk {
+    form: Form,
+    /// Up to where all is read or passed over.
+    at: usize,
+    /// The place behind the frame.
+    end: usize,
+    /// The outermost first.
+    levels: [Level; LEVELS],
+    depth: usize,
+    /// What stands behind the levels is none of ours.
+    rest: bool,
+}
+
+/// Whether something was read, or has not come yet.
+type Moved = Result<bool, Violation>;
+
+impl Walk {
+    /// Through a request of a version that there is, in a frame that ends at a place.
+    #[must_use]
+    pub fn request(message: &'static Message, version: i16, end: usize) -> Self {
+        let mut walk = Self::of(message, version, end, REQUEST_HEAD);
+        walk.push(Level::of(HEADER));
+        walk
+    }
+
+    /// Through a response of a version that there is, in a frame that ends at a place.
+    #[must_use]
+    pub fn response(message: &'static Message, version: i16, end: usize) -> Self {
+        let mut walk = Self::of(message, version, end, RESPONSE_HEAD);
+        // Who asks for versions does not know yet which headers the broker can write (KIP-511).
+        if walk.form.flexible && message.key != API_VERSIONS {
+            walk.push(Level::of(&[]));
+        }
+        walk
+    }
+
+    /// Through the header of a request of which nothing more is known.
+    #[must_use]
+    pub fn header(end: usize) -> Self {
+        let nothing = Message { key: 0, versions: Versions::NONE, flexible: Versions::NONE, fields: HEADER };
+        Self { rest: true, ..Self::of(&nothing, 0, end, REQUEST_HEAD) }
+    }
+
+    fn of(message: &Message, version: i16, end: usize, at: usize) -> Self {
+        let mut levels = [Level::of(&[]); LEVELS];
+        levels[0].fields = message.fields;
+        let flexible = message.flexible.contains(version);
+        Self { form: Form { version, flexible }, at, end, levels, depth: 1, rest: false }
+    }
+
+    /// Up to where all is read or passed over; may be beyond what has come.
+    #[must_use]
+    pub fn place(&self) -> usize {
+        self.at
+    }
+
+    /// Goes on through what has come: these bytes, of which the first stands at `from`, which is not behind
+    /// [`Walk::place`].
+    ///
+    /// # Errors
+    /// When the message cannot be read in one way only. Then the walk is over.
+    pub fn walk(&mut self, bytes: &[u8], from: usize, visit: &mut dyn FnMut(Event<'_>)) -> Result<Progress, Violation> {
+        let window = Window { bytes, from, end: self.end };
+        while let Some(top) = self.depth.checked_sub(1) {
+            if !self.step(top, window, visit)? {
+                return Ok(Progress::More);
+            }
+        }
+        if self.rest {
+            self.at = self.end;
+        }
+        if self.at < self.end {
+            return Err(Violation::Trailing);
+        }
+        Ok(if window.seen() < self.end { Progress::More } else { Progress::Complete })
+    }
+
+    /// One field of the innermost level, or its end.
+    fn step(&mut self, top: usize, window: Window<'_>, visit: &mut dyn FnMut(Event<'_>)) -> Moved {
+        let Level { fields, values, part, .. } = self.levels[top];
+        match part {
+            Part::Field(index) => {
+                let Some(field) = fields.get(usize::from(index)) else {
+                    self.levels[top].part = if self.form.flexible { Part::TagCount } else { Part::End };
+                    return Ok(true);
+                };
+                let absent = field.tag.is_some() || !field.versions.contains(self.form.version);
+                let next = if values { Part::End } else { Part::Field(index + 1) };
+                self.levels[top].part = next;
+                // A list's own versions were asked when it began.
+                let moved = match (values, absent) {
+                    (true, _) => self.value(field, window, visit)?,
+                    (false, true) => true,
+                    (false, false) => self.field(field, 0, window, visit)?,
+                };
+                if !moved {
+                    self.levels[top].part = part;
+                }
+                Ok(moved)
+            }
+            Part::TagCount => {
+                let Some((left, behind)) = window.varint(self.at)? else { return Ok(false) };
+                if left as usize > self.end - behind {
+                    return Err(Violation::Count);
+                }
+                self.at = behind;
+                self.levels[top].part = Part::Tags { left, last: None };
+                Ok(true)
+            }
+            Part::Tags { left: 0, .. } => {
+                self.levels[top].part = Part::End;
+                Ok(true)
+            }
+            Part::Tags { left, last } => self.tagged(top, left - 1, last, window, visit),
+            Part::End => self.end_entry(top, visit),
+        }
+    }
+
+    fn end_entry(&mut self, top: usize, visit: &mut dyn FnMut(Event<'_>)) -> Moved {
+        let level = &mut self.levels[top];
+        let tells = level.meaning != Meaning::Plain && !level.values;
+        if tells {
+            visit(Event::EntryEnd(level.meaning, self.at));
+        }
+        level.entries -= 1;
+        level.part = Part::Field(0);
+        if level.entries > 0 {
+            if tells {
+                visit(Event::Entry(level.meaning, self.at));
+            }
+            return Ok(true);
+        }
+        self.depth = top;
+        if level.end != 0 && level.end != self.at {
+            return Err(Violation::TagSize);
+        }
+        Ok(true)
+    }
+
+    /// One tagged field: its tag, its size, and if it is known its value.
+    fn tagged(
+        &mut self,
+        top: usize,
+        left: u32,
+        last: Option<u32>,
+        window: Window<'_>,
+        visit: &mut dyn FnMut(Event<'_>),
+    ) -> Moved {
+        let Some((tag, behind)) = window.varint(self.at)? else { return Ok(false) };
+        if last.is_some_and(|last| tag <= last) {
+            return Err(Violation::TagOrder);
+        }
+        let Some((size, behind)) = window.varint(behind)? else { return Ok(false) };
+        let end = behind.checked_add(size as usize).filter(|end| *end <= self.end).ok_or(Violation::Length)?;
+        let fields = self.levels[top].fields;
+        let known = fields.iter().find(|field| {
+            field.tag.is_some_and(|known| u32::from(known) == tag) && field.versions.contains(self.form.version)
+        });
+        let (part, before) = (self.levels[top].part, self.at);
+        self.levels[top].part = Part::Tags { left, last: Some(tag) };
+        let Some(field) = known else {
+            self.at = end;
+            return Ok(true);
+        };
+        self.at = behind;
+        // Only within its size: it may not take what stands behind it for its own.
+        let inside = Window { end, ..window };
+        if !self.field(field, end, inside, visit)? {
+            (self.levels[top].part, self.at) = (part, before);
+            return Ok(false);
+        }
+        if self.depth == top + 1 && self.at != end {
+            return Err(Violation::TagSize);
+        }
+        Ok(true)
+    }
+
+    /// A field that is present: a list, a structure or a value. `end`: the place where it has to end, else 0.
+    fn field(
+        &mut self,
+        field: &'static Field,
+        end: usize,
+        window: Window<'_>,
+        visit: &mut dyn FnMut(Event<'_>),
+    ) -> Moved {
+        if field.list {
+            return self.list(field, end, window, visit);
+        }
+        let Kind::Struct(fields) = field.kind else { return self.value(field, window, visit) };
+        if field.nullable.contains(self.form.version) {
+            let Some((there, behind)) = window.int8(self.at)? else { return Ok(false) };
+            self.at = behind;
+            match there {
+                -1 => return Ok(true),
+                1 => {}
+                _ => return Err(Violation::Presence),
+            }
+        }
+        self.push(Level { end, ..Level::of(fields) });
+        Ok(true)
+    }
+
+    fn list(
+        &mut self,
+        field: &'static Field,
+        end: usize,
+        window: Window<'_>,
+        visit: &mut dyn FnMut(Event<'_>),
+    ) -> Moved {
+        let Some((count, behind)) = window.length(self.at, self.form.count(), Violation::Count)? else {
+            return Ok(false);
+        };
+        if count.is_none() && !field.nullable.contains(self.form.version) {
+            return Err(Violation::Null);
+        }
+        if field.meaning != Meaning::Plain {
+            visit(Event::List { meaning: field.meaning, count, span: self.at..behind });
+        }
+        self.at = behind;
+        let count = count.unwrap_or(0);
+        let (Some(entries), true) = (u32::try_from(count).ok(), count > 0) else { return Ok(true) };
+        match (field.kind, size(field.kind)) {
+            (Kind::Struct(fields), _) => {
+                self.push(Level { entries, meaning: field.meaning, end, ..Level::of(fields) });
+                if field.meaning != Meaning::Plain {
+                    visit(Event::Entry(field.meaning, self.at));
+                }
+            }
+            (_, Some(size)) if field.meaning == Meaning::Plain => {
+                let bytes = count.checked_mul(size).filter(|bytes| *bytes <= window.end - self.at);
+                self.at += bytes.ok_or(Violation::Count)?;
+            }
+            _ => self.push(Level { entries, values: true, end, ..Level::of(std::slice::from_ref(field)) }),
+        }
+        Ok(true)
+    }
+
+    /// A value without fields: of a field, or an entry of a list.
+    fn value(&mut self, field: &Field, window: Window<'_>, visit: &mut dyn FnMut(Event<'_>)) -> Moved {
+        let Some((value, span)) = self.form.value(field, window, self.at)? else { return Ok(false) };
+        self.at = span.end;
+        if field.meaning != Meaning::Plain {
+            visit(Event::Value { meaning: field.meaning, value, span });
+        }
+        Ok(true)
+    }
+
+    fn push(&mut self, level: Level) {
+        self.levels[self.depth] = level;
+        self.depth += 1;
+    }
+}

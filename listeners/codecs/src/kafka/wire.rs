@@ -1,0 +1,109 @@
+//! The parts that all messages are made of, read from as much of a frame as there is.
+
+use super::Violation;
+
+/// Most bytes of a text: what two bytes with a sign count (Kafka's `MessageDataGenerator` checks compact ones too).
+const LONGEST_TEXT: usize = 0x7fff;
+/// The number of variable length has this many bytes at most.
+const VARINT: usize = 5;
+
+/// Part of a frame. Places count from the start of the frame, its length included.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Window<'b> {
+    pub(super) bytes: &'b [u8],
+    /// The place of the first of these bytes.
+    pub(super) from: usize,
+    /// The place behind the frame.
+    pub(super) end: usize,
+}
+
+/// What was read and the place behind it; `None` if it has not come yet.
+pub(super) type Read<T> = Result<Option<(T, usize)>, Violation>;
+
+impl<'b> Window<'b> {
+    /// The place behind the bytes that are there.
+    pub(super) fn seen(&self) -> usize {
+        self.from + self.bytes.len()
+    }
+
+    /// The bytes at a place.
+    pub(super) fn take(&self, at: usize, length: usize) -> Read<&'b [u8]> {
+        let behind = self.skip(at, length)?;
+        let place = at.checked_sub(self.from);
+        let found = place.and_then(|place| self.bytes.get(place..place + length));
+        Ok(found.map(|bytes| (bytes, behind)))
+    }
+
+    /// The place behind bytes that nobody looks at.
+    pub(super) fn skip(&self, at: usize, length: usize) -> Result<usize, Violation> {
+        at.checked_add(length).filter(|behind| *behind <= self.end).ok_or(Violation::CutBody)
+    }
+
+    fn array<const N: usize>(&self, at: usize) -> Read<[u8; N]> {
+        let read = self.take(at, N)?;
+        Ok(read.and_then(|(bytes, behind)| Some((bytes.try_into().ok()?, behind))))
+    }
+
+    pub(super) fn int8(&self, at: usize) -> Read<i8> {
+        Ok(self.array(at)?.map(|(bytes, behind)| (i8::from_be_bytes(bytes), behind)))
+    }
+
+    pub(super) fn int16(&self, at: usize) -> Read<i16> {
+        Ok(self.array(at)?.map(|(bytes, behind)| (i16::from_be_bytes(bytes), behind)))
+    }
+
+    pub(super) fn int32(&self, at: usize) -> Read<i32> {
+        Ok(self.array(at)?.map(|(bytes, behind)| (i32::from_be_bytes(bytes), behind)))
+    }
+
+    /// A number of variable length, seven bits a byte, the lowest first, in as few bytes as it takes.
+    pub(super) fn varint(&self, at: usize) -> Read<u32> {
+        let mut value = 0;
+        for place in 0..VARINT {
+            let Some(([byte], behind)) = self.array(at + place)? else { return Ok(None) };
+            if place == VARINT - 1 && byte > 0x0f {
+                return Err(Violation::WideVarint);
+            }
+            value |= u32::from(byte & 0x7f) << (7 * place);
+            if byte & 0x80 == 0 {
+                let padded = byte == 0 && place > 0;
+                return if padded { Err(Violation::LongVarint) } else { Ok(Some((value, behind))) };
+            }
+        }
+        Err(Violation::WideVarint)
+    }
+
+    /// A length or a count, `None` for null: below 0 by -1, and in flexible versions one more than it is, 0 for null.
+    pub(super) fn length(&self, at: usize, form: LengthForm, wrong: Violation) -> Read<Option<usize>> {
+        let plain = |read: Option<(i64, usize)>| match read {
+            None => Ok(None),
+            Some((-1, behind)) => Ok(Some((None, behind))),
+            Some((length, behind)) => match usize::try_from(length) {
+                Ok(length) if length <= self.end - behind => Ok(Some((Some(length), behind))),
+                _ => Err(wrong),
+            },
+        };
+        match form {
+            LengthForm::Int16 => plain(self.int16(at)?.map(|(length, behind)| (i64::from(length), behind))),
+            LengthForm::Int32 => plain(self.int32(at)?.map(|(length, behind)| (i64::from(length), behind))),
+            LengthForm::Varint => plain(self.varint(at)?.map(|(length, behind)| (i64::from(length) - 1, behind))),
+        }
+    }
+
+    /// The length of a text.
+    pub(super) fn text_length(&self, at: usize, form: LengthForm) -> Read<Option<usize>> {
+        let read = self.length(at, form, Violation::Length)?;
+        match read {
+            Some((Some(length), _)) if length > LONGEST_TEXT => Err(Violation::LongText),
+            _ => Ok(read),
+        }
+    }
+}
+
+/// How a length is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LengthForm {
+    Int16,
+    Int32,
+    Varint,
+}
