@@ -1,7 +1,19 @@
 //! Kinds of requests, and what Cilium knows of them (cilium/proxy pkg/policy/api/kafka/kafka.go).
 
+/// The request that brings records.
+pub(super) const PRODUCE: i16 = 0;
+/// The request for brokers, topics and partitions.
+pub(super) const METADATA: i16 = 3;
+/// The request that names a SASL mechanism.
+pub(super) const SASL_HANDSHAKE: i16 = 17;
 /// The request that asks a broker which requests and versions it takes.
 pub(super) const API_VERSIONS: i16 = 18;
+/// The request that deletes topics.
+pub(super) const DELETE_TOPICS: i16 = 20;
+/// The request that carries SASL's tokens.
+pub(super) const SASL_AUTHENTICATE: i16 = 36;
+/// The heartbeats of groups (KIP-848, KIP-932, KIP-1071): the topics stand in those that change what a member subscribes to.
+const HEARTBEATS: [i16; 3] = [68, 76, 88];
 
 /// Names by number; Cilium knows none above.
 const NAMES: &[&str] = &[
@@ -65,6 +77,11 @@ pub(super) fn role(name: &str) -> Option<&'static str> {
 /// Whether rules about topics concern a kind.
 pub(super) fn has_topics(key: i16) -> bool {
     matches!(key, 0..=6 | 8 | 9 | 19 | 20 | 21 | 23 | 24 | 27 | 28 | 34 | 35 | 37)
+}
+
+/// Whether a request that names no topic asks for none. All others ask for all topics by that, or for those of a session.
+pub(super) fn goes_without_topics(key: i16) -> bool {
+    HEARTBEATS.contains(&key)
 }
 
 /// Whether the topics of a kind are looked at. Of the other kinds with topics, rules about topics allow none.

@@ -221,23 +221,20 @@ pub struct Message {
     pub flexible: Versions,
     /// Its fields, in their order.
     pub fields: &'static [Field],
+    /// Whether any version of it can name a topic that it does something with.
+    pub names_topics: bool,
 }
 
 impl Message {
     /// A message with its first and last version.
     pub(super) const fn of(key: i16, first: i16, last: i16, fields: &'static [Field]) -> Self {
-        Self { key, versions: Versions { first, last }, flexible: Versions::NONE, fields }
+        let versions = Versions { first, last };
+        Self { key, versions, flexible: Versions::NONE, fields, names_topics: names_topics(fields) }
     }
 
     /// Flexible from a version on.
     pub(super) const fn flexible_since(self, first: i16) -> Self {
         Self { flexible: Versions { first, last: i16::MAX }, ..self }
-    }
-
-    /// Whether any version of it can name a topic.
-    #[must_use]
-    pub fn has_topics(&self) -> bool {
-        any(self.fields, Meaning::is_topic)
     }
 }
 
@@ -257,9 +254,17 @@ fn find(messages: &'static [Message], key: i16) -> Option<&'static Message> {
     messages.binary_search_by_key(&key, |message| message.key).ok().and_then(|place| messages.get(place))
 }
 
-fn any(fields: &[Field], wanted: fn(Meaning) -> bool) -> bool {
-    fields.iter().any(|field| match field.kind {
-        Kind::Struct(inner) => wanted(field.meaning) || any(inner, wanted),
-        _ => wanted(field.meaning),
-    })
+const fn names_topics(fields: &[Field]) -> bool {
+    let mut at = 0;
+    while at < fields.len() {
+        let below = match fields[at].kind {
+            Kind::Struct(inner) => names_topics(inner),
+            _ => fields[at].meaning.is_topic(),
+        };
+        if below {
+            return true;
+        }
+        at += 1;
+    }
+    false
 }

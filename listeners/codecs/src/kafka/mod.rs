@@ -1,13 +1,22 @@
-//! Kafka, as far as policies need it: what a request asks for. Messages are walked by a table of their fields; nothing is
-//! relayed yet.
+//! Kafka: each request is walked by a table of its fields, judged by its kind and the topics that it names, and passed on
+//! as it came; responses pass in the order of the requests, and what a broker says of its versions is brought down to
+//! what can be judged. Not [live](Protocol::live) yet: ids of
+//! topics are not resolved, and no denial is answered.
 
 mod api;
+mod asked;
 mod event;
 pub mod field;
 mod level;
+mod limits;
+mod outstanding;
 mod question;
+mod relay;
+mod requests;
+mod responses;
 mod table;
 mod value;
+mod versions;
 mod violation;
 mod walk;
 mod wire;
@@ -23,12 +32,14 @@ use portcullis_rules::{
 
 pub use self::{
     event::{Event, Progress, Value},
+    limits::Limits,
+    relay::relay,
     violation::{Offended, Violation},
     walk::Walk,
 };
 use crate::protocol::Protocol;
 
-/// The protocol. It has no relay yet.
+/// The protocol. No node relays it yet.
 pub static PROTOCOL: Protocol = Protocol { question: Some(question::QUESTION), ..Protocol::new(&SCHEMA) };
 
 /// What Kafka publishes to the rules (cilium/proxy pkg/policy/api/kafka, proxylib/kafka/kafkalib). Cilium has it up to

@@ -49,6 +49,8 @@ violations! {
     CutBody = "cut_body", Close::Reset;
     /// Bytes behind the last field.
     Trailing = "trailing", Close::Reset;
+    /// More topics than the limit.
+    ManyTopics = "many_topics", Close::Reset, limit "kafka_topics";
     /// A response while nothing is asked, or with the number of another request than the oldest: responses come in the
     /// order of the requests.
     Unasked = "unasked", Close::Reset;

@@ -6,7 +6,7 @@ use super::{
     Violation,
     api::API_VERSIONS,
     event::{Event, Progress},
-    field::{Field, Kind, Meaning, Message, Versions, one},
+    field::{Field, Kind, Meaning, Message, one},
     level::{LEVELS, Level, Part},
     value::{Form, size},
     wire::Window,
@@ -61,8 +61,7 @@ impl Walk {
     /// Through the header of a request of which nothing more is known.
     #[must_use]
     pub fn header(end: usize) -> Self {
-        let nothing = Message { key: 0, versions: Versions::NONE, flexible: Versions::NONE, fields: HEADER };
-        Self { rest: true, ..Self::of(&nothing, 0, end, REQUEST_HEAD) }
+        Self { rest: true, ..Self::of(&Message::of(0, 0, 0, HEADER), 0, end, REQUEST_HEAD) }
     }
 
     fn of(message: &Message, version: i16, end: usize, at: usize) -> Self {

@@ -7,6 +7,14 @@ const LONGEST_TEXT: usize = 0x7fff;
 /// The number of variable length has this many bytes at most.
 const VARINT: usize = 5;
 
+/// The length of the frame at the start of the input, its four bytes included; `None` if these have not come. `shortest`:
+/// fewest bytes behind them.
+pub(super) fn frame_length(input: &[u8], shortest: usize) -> Result<Option<usize>, Violation> {
+    let Some(prefix) = input.first_chunk() else { return Ok(None) };
+    let length = usize::try_from(i32::from_be_bytes(*prefix)).ok().filter(|length| *length >= shortest);
+    length.and_then(|length| length.checked_add(prefix.len())).map(Some).ok_or(Violation::ShortFrame)
+}
+
 /// Part of a frame. Places count from the start of the frame, its length included.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Window<'b> {

@@ -1,6 +1,16 @@
 //! Kafka: messages walked by the table beside another reader's, and the relay in scripts.
 
+#[path = "../playbook/mod.rs"]
+mod playbook;
+
+mod exchanges;
+mod large;
+mod message;
 mod names;
 mod oracle;
+mod outcome;
 mod random;
+mod sequences;
+mod strictness;
+mod versions;
 mod walking;

@@ -1,0 +1,124 @@
+//! What a broker says it takes (KIP-35, KIP-511), brought down to what the relay can judge: in a version that it does not
+//! know no request can be read, and none be refused in words that the client understands.
+
+use super::{
+    Violation,
+    api::{API_VERSIONS, SASL_HANDSHAKE},
+    event::{Event, Value},
+    field::{Meaning, Versions, request, response},
+    walk::{RESPONSE_HEAD, Walk},
+};
+
+/// The error code of a version that is not known. The response has the layout of version 0 then (KIP-511).
+pub(super) const UNSUPPORTED_VERSION: i16 = 35;
+/// The first version of the handshake that is not followed by tokens without frames (KIP-152).
+const FRAMED_HANDSHAKE: i16 = 1;
+
+/// A request that the broker takes, and where that stands.
+#[derive(Clone, Copy, Debug, Default)]
+struct Offer {
+    start: usize,
+    end: usize,
+    key: i16,
+    /// The first version and the last, and their places.
+    first: (i16, usize),
+    last: (i16, usize),
+}
+
+/// The error code of a whole response to ApiVersions.
+pub(super) fn error(frame: &[u8]) -> Option<i16> {
+    frame.get(RESPONSE_HEAD..).and_then(|body| body.first_chunk()).map(|code| i16::from_be_bytes(*code))
+}
+
+/// Writes a whole response to ApiVersions of a version, without what the relay does not know.
+pub(super) fn rewrite(frame: &[u8], version: i16, out: &mut Vec<u8>) -> Result<(), Violation> {
+    let version = if error(frame) == Some(UNSUPPORTED_VERSION) { 0 } else { version };
+    let message = response(API_VERSIONS).filter(|message| message.versions.contains(version));
+    let message = message.ok_or(Violation::UnknownResponse)?;
+    let (mut count, mut all, mut offer) = (0..0, 0, Offer::default());
+    let (mut kept, mut entries) = (0, Vec::with_capacity(frame.len()));
+    Walk::response(message, version, frame.len()).walk(frame, 0, &mut |event| match event {
+        Event::List { meaning: Meaning::ApiKeys, span, .. } => (count, all) = (span.clone(), span.end),
+        Event::Entry(_, start) => offer = Offer { start, ..Offer::default() },
+        Event::Value { meaning, value: Value::Number(number), span } => {
+            // All three are numbers of 16 bits.
+            let number = i16::try_from(number).unwrap_or_default();
+            match meaning {
+                Meaning::ApiKey => offer.key = number,
+                Meaning::MinVersion => offer.first = (number, span.start),
+                Meaning::MaxVersion => offer.last = (number, span.start),
+                _ => {}
+            }
+        }
+        Event::EntryEnd(_, end) => {
+            offer.end = end;
+            all = end;
+            kept += u32::from(keep(frame, &offer, &mut entries));
+        }
+        _ => {}
+    })?;
+    let begin = out.len();
+    out.extend_from_slice(frame.get(..count.start).unwrap_or_default());
+    write_count(kept, message.flexible.contains(version), out);
+    out.append(&mut entries);
+    out.extend_from_slice(frame.get(all..).unwrap_or_default());
+    set_length(begin, out);
+    Ok(())
+}
+
+/// Writes what is left of an offer; whether anything is.
+fn keep(frame: &[u8], offer: &Offer, entries: &mut Vec<u8>) -> bool {
+    let known = request(offer.key).map_or(Versions::NONE, |message| message.versions);
+    let lowest = if offer.key == SASL_HANDSHAKE { FRAMED_HANDSHAKE } else { known.first };
+    let last = offer.last.0.min(known.last);
+    // The first one stays where it can: clients take a broker with a higher one for one that they cannot speak to.
+    let first = if offer.key == SASL_HANDSHAKE { offer.first.0.max(lowest) } else { offer.first.0 };
+    let Some(bytes) = frame.get(offer.start..offer.end).filter(|_| last >= lowest && last >= first) else {
+        return false;
+    };
+    let begin = entries.len();
+    entries.extend_from_slice(bytes);
+    for (version, place) in [(first, offer.first.1), (last, offer.last.1)] {
+        let place = begin + place - offer.start;
+        if let Some(field) = entries.get_mut(place..place + size_of::<i16>()) {
+            field.copy_from_slice(&version.to_be_bytes());
+        }
+    }
+    true
+}
+
+fn write_count(count: u32, flexible: bool, out: &mut Vec<u8>) {
+    if !flexible {
+        return out.extend_from_slice(&count.to_be_bytes());
+    }
+    let mut left = count + 1;
+    while left > 0x7f {
+        out.push((left & 0x7f) as u8 | 0x80);
+        left >>= 7;
+    }
+    // Seven bits fit.
+    out.push(left as u8);
+}
+
+/// Sets the length of the frame that begins at a place and goes to the end.
+fn set_length(begin: usize, out: &mut [u8]) {
+    if let Some((length, rest)) = out.get_mut(begin..).and_then(|frame| frame.split_first_chunk_mut()) {
+        // No longer than the frame that it is made of.
+        *length = u32::try_from(rest.len()).unwrap_or(u32::MAX).to_be_bytes();
+    }
+}
+
+/// Says that a version of ApiVersions is not known, and which are, as a broker does
+/// (`ApiVersionsRequest.getErrorResponse`).
+pub(super) fn unknown(number: i32, out: &mut Vec<u8>) {
+    let known = request(API_VERSIONS).map_or(Versions::NONE, |message| message.versions);
+    let begin = out.len();
+    out.extend_from_slice(&[0; 4]);
+    out.extend_from_slice(&number.to_be_bytes());
+    out.extend_from_slice(&UNSUPPORTED_VERSION.to_be_bytes());
+    write_count(1, false, out);
+    for number in [API_VERSIONS, known.first, known.last] {
+        out.extend_from_slice(&number.to_be_bytes());
+    }
+    set_length(begin, out);
+}
