@@ -3,6 +3,7 @@
 #[path = "../playbook/mod.rs"]
 mod playbook;
 
+mod broker;
 mod exchanges;
 mod large;
 mod message;

@@ -20,7 +20,7 @@ pub(crate) fn requests() -> impl Iterator<Item = (i16, i16)> {
     all.flat_map(|message| (message.versions.first..=message.versions.last).map(|version| (message.key, version)))
 }
 
-fn random_request(key: i16, version: i16, seed: u64) -> (Vec<u8>, Vec<(Meaning, String)>) {
+pub(crate) fn random_request(key: i16, version: i16, seed: u64) -> (Vec<u8>, Vec<(Meaning, String)>) {
     let message = field::request(key).expect("there is such a request");
     let body = Maker::body(message, version, &mut Random::new(seed));
     (request_frame(key, version, (!seed.is_multiple_of(3)).then_some("client"), &body.bytes), body.texts)
@@ -230,7 +230,7 @@ fn records_are_passed_over_by_their_length() {
 }
 
 /// A random request with some bytes changed, inserted or cut off.
-fn mutated() -> impl Strategy<Value = Vec<u8>> {
+pub(crate) fn mutated() -> impl Strategy<Value = Vec<u8>> {
     let all: Vec<_> = requests().collect();
     let changes = vec((any::<prop::sample::Index>(), any::<u8>(), 0..3_u8), 0..4);
     (prop::sample::select(all), any::<u64>(), changes).prop_map(|((key, version), seed, changes)| {
