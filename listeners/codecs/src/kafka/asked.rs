@@ -7,7 +7,7 @@ use portcullis_rules::{
     schema::{FieldIndex, Schema},
 };
 
-use super::{API_KEY, API_VERSION, CLIENT_ID, ROLE, SCHEMA, api, field::Message};
+use super::{API_KEY, API_VERSION, CLIENT_ID, ROLE, SCHEMA, api, layout::Layout};
 
 /// Where the name of a topic stands in a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,17 +68,17 @@ pub(super) struct Asked<'b> {
 
 impl<'b> Asked<'b> {
     pub(super) fn new(
-        message: &Message,
+        layout: &Layout,
         version: i16,
         client: &'b [u8],
         topics: &'b [Topic],
         frame: (&'b [u8], usize),
     ) -> Self {
-        let none = topics.is_empty() && api::goes_without_topics(message.key);
+        let none = topics.is_empty() && api::goes_without_topics(layout.key);
         Self {
-            key: Digits::of(message.key),
+            key: Digits::of(layout.key),
             version: Digits::of(version),
-            concerns_topics: message.names_topics && !none,
+            concerns_topics: layout.names_topics && !none,
             client,
             topics,
             bytes: frame.0,

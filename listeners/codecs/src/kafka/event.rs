@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::field::Meaning;
+use super::layout::Meaning;
 
 /// A value that means something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

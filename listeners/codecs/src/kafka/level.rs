@@ -1,7 +1,7 @@
 //! Where a walk through a message is: one level for each structure or list that it is inside of.
 
 use super::{
-    field::{Field, Kind, Meaning, Message},
+    layout::{Field, Kind, Layout, Meaning},
     table,
 };
 
@@ -24,10 +24,10 @@ const fn deepest(fields: &[Field]) -> usize {
     most + 1
 }
 
-const fn all_fit(messages: &[Message]) -> bool {
+const fn all_fit(layouts: &[Layout]) -> bool {
     let mut at = 0;
-    while at < messages.len() {
-        if deepest(messages[at].fields) + 1 > LEVELS {
+    while at < layouts.len() {
+        if deepest(layouts[at].fields) + 1 > LEVELS {
             return false;
         }
         at += 1;

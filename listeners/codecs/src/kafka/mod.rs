@@ -6,7 +6,7 @@
 mod api;
 mod asked;
 mod event;
-pub mod field;
+pub mod layout;
 mod level;
 mod limits;
 mod outstanding;

@@ -6,7 +6,7 @@ use super::{
     Limits, Violation, api,
     asked::{Asked, Topic},
     event::{Event, Progress, Value},
-    field::{Meaning, Message, request},
+    layout::{Layout, Meaning, request},
     outstanding::Due,
     relay::Connection,
     walk::{REQUEST_HEAD, Walk},
@@ -39,7 +39,7 @@ pub(super) struct Requests {
 /// A request that is being read.
 #[derive(Debug)]
 struct Frame {
-    message: &'static Message,
+    layout: &'static Layout,
     version: i16,
     number: i32,
     /// Nothing is known of this version: of a request that is answered all the same.
@@ -98,8 +98,8 @@ impl Requests {
         }
         let Some([.., k0, k1, v0, v1, n0, n1, n2, n3]) = input.first_chunk::<REQUEST_HEAD>() else { return Ok(false) };
         let (key, version) = (i16::from_be_bytes([*k0, *k1]), i16::from_be_bytes([*v0, *v1]));
-        let message = request(key).ok_or(Violation::UnknownRequest)?;
-        let unknown = !message.versions.contains(version);
+        let layout = request(key).ok_or(Violation::UnknownRequest)?;
+        let unknown = !layout.versions.contains(version);
         match (key, version) {
             (api::SASL_HANDSHAKE, 0) => return Err(Violation::UnframedTokens),
             (api::SASL_AUTHENTICATE, _) if !self.handshaken => return Err(Violation::NoHandshake),
@@ -109,12 +109,12 @@ impl Requests {
             _ if unknown => return Err(Violation::UnknownVersion),
             _ => {}
         }
-        let walk = if unknown { Walk::header(length) } else { Walk::request(message, version, length) };
+        let walk = if unknown { Walk::header(length) } else { Walk::request(layout, version, length) };
         let number = i32::from_be_bytes([*n0, *n1, *n2, *n3]);
         self.client.clear();
         self.topics.clear();
         self.frame = Some(Frame {
-            message,
+            layout,
             version,
             number,
             unknown,
@@ -133,8 +133,8 @@ impl Requests {
     fn walk(&mut self, bytes: &[u8], most: usize) -> Result<Progress, Violation> {
         let Self { frame: Some(frame), client, topics, .. } = self else { return Ok(Progress::Complete) };
         // A zero stands for an id where a name stands beside it.
-        let either = matches!(frame.message.key, api::METADATA | api::DELETE_TOPICS);
-        let produce = frame.message.key == api::PRODUCE;
+        let either = matches!(frame.layout.key, api::METADATA | api::DELETE_TOPICS);
+        let produce = frame.layout.key == api::PRODUCE;
         let (single, silent, named) = (&mut frame.single, &mut frame.silent, &mut frame.named);
         let from = frame.taken;
         let progress = frame.walk.walk(bytes, from, &mut |event| match event {
@@ -231,12 +231,12 @@ impl Connection {
         let Requests { frame: Some(frame), client, topics, handshaken, over, .. } = &mut self.requests else {
             return false;
         };
-        let asked = Asked::new(frame.message, frame.version, client, topics, (input, frame.taken));
+        let asked = Asked::new(frame.layout, frame.version, client, topics, (input, frame.taken));
         let decision = checker.check(&asked as &dyn Request);
         topics.clear();
         let close = match decision {
             Decision::Allow => {
-                *handshaken |= frame.message.key == api::SASL_HANDSHAKE;
+                *handshaken |= frame.layout.key == api::SASL_HANDSHAKE;
                 if !frame.allowed {
                     frame.allowed = true;
                     self.outstanding.push(frame.due());
@@ -264,7 +264,7 @@ impl Frame {
     /// What comes of it for the client.
     fn due(&self) -> Due {
         let Self { number, version, .. } = *self;
-        match self.message.key {
+        match self.layout.key {
             _ if self.unknown => Due::UnknownVersions { number },
             _ if self.silent => Due::Silence,
             key => Due::Response { number, key, version },

@@ -1,17 +1,18 @@
 //! Every request that a broker takes from clients and other brokers, and the responses that are read: made from
 //! the schema of Apache Kafka 4.4.0 by `tests/kafka_fields`, where their meanings stand. Not to be changed by hand.
 
-use super::field::{
+use super::layout::{
     Kind::{Bool, Bytes, Float64, Int8, Int16, Int32, Int64, String, Uint16, Uuid},
+    Layout,
     Meaning::*,
-    Message, group, groups, list, one,
+    group, groups, list, one,
 };
 
 /// Requests, in the order of their numbers.
 #[rustfmt::skip]
-pub(super) static REQUESTS: &[Message] = &[
+pub(super) static REQUESTS: &[Layout] = &[
     // ProduceRequest
-    Message::of(0, 3, 13, &[
+    Layout::of(0, 3, 13, &[
         one(String).null().means(TransactionalId), // TransactionalId
         one(Int16).means(Acks), // Acks
         one(Int32), // TimeoutMs
@@ -25,7 +26,7 @@ pub(super) static REQUESTS: &[Message] = &[
         ]).means(Topics),
     ]).flexible_since(9),
     // FetchRequest
-    Message::of(1, 4, 18, &[
+    Layout::of(1, 4, 18, &[
         one(String).since(12).null().tag(0), // ClusterId
         one(Int32).until(14).means(ReplicaId), // ReplicaId
         group(&[ // ReplicaState
@@ -60,7 +61,7 @@ pub(super) static REQUESTS: &[Message] = &[
         one(String).since(11), // RackId
     ]).flexible_since(12),
     // ListOffsetsRequest
-    Message::of(2, 1, 11, &[
+    Layout::of(2, 1, 11, &[
         one(Int32).means(ReplicaId), // ReplicaId
         one(Int8).since(2), // IsolationLevel
         groups(&[ // Topics
@@ -74,7 +75,7 @@ pub(super) static REQUESTS: &[Message] = &[
         one(Int32).since(10), // TimeoutMs
     ]).flexible_since(6),
     // MetadataRequest
-    Message::of(3, 0, 13, &[
+    Layout::of(3, 0, 13, &[
         groups(&[ // Topics
             one(Uuid).since(10).means(TopicId), // TopicId
             one(String).null_since(10).means(TopicName), // Name
@@ -84,7 +85,7 @@ pub(super) static REQUESTS: &[Message] = &[
         one(Bool).since(8), // IncludeTopicAuthorizedOperations
     ]).flexible_since(9),
     // OffsetCommitRequest
-    Message::of(8, 2, 10, &[
+    Layout::of(8, 2, 10, &[
         one(String).means(GroupId), // GroupId
         one(Int32), // GenerationIdOrMemberEpoch
         one(String).means(MemberId), // MemberId
@@ -102,7 +103,7 @@ pub(super) static REQUESTS: &[Message] = &[
         ]).means(Topics),
     ]).flexible_since(8),
     // OffsetFetchRequest
-    Message::of(9, 1, 10, &[
+    Layout::of(9, 1, 10, &[
         one(String).until(7).means(GroupId), // GroupId
         groups(&[ // Topics
             one(String).means(TopicName), // Name
@@ -121,13 +122,13 @@ pub(super) static REQUESTS: &[Message] = &[
         one(Bool).since(7), // RequireStable
     ]).flexible_since(6),
     // FindCoordinatorRequest
-    Message::of(10, 0, 6, &[
+    Layout::of(10, 0, 6, &[
         one(String).until(3).means(CoordinatorKey), // Key
         one(Int8).since(1).means(CoordinatorKeyType), // KeyType
         list(String).since(4).means(CoordinatorKey), // CoordinatorKeys
     ]).flexible_since(3),
     // JoinGroupRequest
-    Message::of(11, 0, 9, &[
+    Layout::of(11, 0, 9, &[
         one(String).means(GroupId), // GroupId
         one(Int32), // SessionTimeoutMs
         one(Int32).since(1), // RebalanceTimeoutMs
@@ -141,14 +142,14 @@ pub(super) static REQUESTS: &[Message] = &[
         one(String).since(8).null(), // Reason
     ]).flexible_since(6),
     // HeartbeatRequest
-    Message::of(12, 0, 4, &[
+    Layout::of(12, 0, 4, &[
         one(String).means(GroupId), // GroupId
         one(Int32), // GenerationId
         one(String).means(MemberId), // MemberId
         one(String).since(3).null(), // GroupInstanceId
     ]).flexible_since(4),
     // LeaveGroupRequest
-    Message::of(13, 0, 5, &[
+    Layout::of(13, 0, 5, &[
         one(String).means(GroupId), // GroupId
         one(String).until(2).means(MemberId), // MemberId
         groups(&[ // Members
@@ -158,7 +159,7 @@ pub(super) static REQUESTS: &[Message] = &[
         ]).since(3),
     ]).flexible_since(4),
     // SyncGroupRequest
-    Message::of(14, 0, 5, &[
+    Layout::of(14, 0, 5, &[
         one(String).means(GroupId), // GroupId
         one(Int32), // GenerationId
         one(String).means(MemberId), // MemberId
@@ -171,28 +172,28 @@ pub(super) static REQUESTS: &[Message] = &[
         ]),
     ]).flexible_since(4),
     // DescribeGroupsRequest
-    Message::of(15, 0, 6, &[
+    Layout::of(15, 0, 6, &[
         list(String).means(GroupId), // Groups
         one(Bool).since(3), // IncludeAuthorizedOperations
     ]).flexible_since(5),
     // ListGroupsRequest
-    Message::of(16, 0, 5, &[
+    Layout::of(16, 0, 5, &[
         list(String).since(4), // StatesFilter
         list(String).since(5), // TypesFilter
     ]).flexible_since(3),
     // SaslHandshakeRequest
-    Message::of(17, 0, 1, &[
+    Layout::of(17, 0, 1, &[
         one(String).means(Mechanism), // Mechanism
     ]),
     // ApiVersionsRequest
-    Message::of(18, 0, 5, &[
+    Layout::of(18, 0, 5, &[
         one(String).since(3), // ClientSoftwareName
         one(String).since(3), // ClientSoftwareVersion
         one(String).since(5).null(), // ClusterId
         one(Int32).since(5), // NodeId
     ]).flexible_since(3),
     // CreateTopicsRequest
-    Message::of(19, 2, 7, &[
+    Layout::of(19, 2, 7, &[
         groups(&[ // Topics
             one(String).means(TopicName), // Name
             one(Int32), // NumPartitions
@@ -210,7 +211,7 @@ pub(super) static REQUESTS: &[Message] = &[
         one(Bool), // validateOnly
     ]).flexible_since(5),
     // DeleteTopicsRequest
-    Message::of(20, 1, 6, &[
+    Layout::of(20, 1, 6, &[
         groups(&[ // Topics
             one(String).null().means(TopicName), // Name
             one(Uuid).means(TopicId), // TopicId
@@ -219,7 +220,7 @@ pub(super) static REQUESTS: &[Message] = &[
         one(Int32), // TimeoutMs
     ]).flexible_since(4),
     // DeleteRecordsRequest
-    Message::of(21, 0, 2, &[
+    Layout::of(21, 0, 2, &[
         groups(&[ // Topics
             one(String).means(TopicName), // Name
             groups(&[ // Partitions
@@ -230,14 +231,14 @@ pub(super) static REQUESTS: &[Message] = &[
         one(Int32), // TimeoutMs
     ]).flexible_since(2),
     // InitProducerIdRequest
-    Message::of(22, 0, 5, &[
+    Layout::of(22, 0, 5, &[
         one(String).null().means(TransactionalId), // TransactionalId
         one(Int32), // TransactionTimeoutMs
         one(Int64).since(3), // ProducerId
         one(Int16).since(3), // ProducerEpoch
     ]).flexible_since(2),
     // OffsetForLeaderEpochRequest
-    Message::of(23, 2, 4, &[
+    Layout::of(23, 2, 4, &[
         one(Int32).since(3).means(ReplicaId), // ReplicaId
         groups(&[ // Topics
             one(String).means(TopicName), // Topic
@@ -249,7 +250,7 @@ pub(super) static REQUESTS: &[Message] = &[
         ]).means(Topics),
     ]).flexible_since(4),
     // AddPartitionsToTxnRequest
-    Message::of(24, 0, 5, &[
+    Layout::of(24, 0, 5, &[
         groups(&[ // Transactions
             one(String).means(TransactionalId), // TransactionalId
             one(Int64), // ProducerId
@@ -269,21 +270,21 @@ pub(super) static REQUESTS: &[Message] = &[
         ]).until(3).means(Topics),
     ]).flexible_since(3),
     // AddOffsetsToTxnRequest
-    Message::of(25, 0, 4, &[
+    Layout::of(25, 0, 4, &[
         one(String).means(TransactionalId), // TransactionalId
         one(Int64), // ProducerId
         one(Int16), // ProducerEpoch
         one(String).means(GroupId), // GroupId
     ]).flexible_since(3),
     // EndTxnRequest
-    Message::of(26, 0, 5, &[
+    Layout::of(26, 0, 5, &[
         one(String).means(TransactionalId), // TransactionalId
         one(Int64), // ProducerId
         one(Int16), // ProducerEpoch
         one(Bool), // Committed
     ]).flexible_since(3),
     // WriteTxnMarkersRequest
-    Message::of(27, 1, 2, &[
+    Layout::of(27, 1, 2, &[
         groups(&[ // Markers
             one(Int64), // ProducerId
             one(Int16), // ProducerEpoch
@@ -297,7 +298,7 @@ pub(super) static REQUESTS: &[Message] = &[
         ]),
     ]).flexible_since(1),
     // TxnOffsetCommitRequest
-    Message::of(28, 0, 6, &[
+    Layout::of(28, 0, 6, &[
         one(String).means(TransactionalId), // TransactionalId
         one(String).means(GroupId), // GroupId
         one(Int64), // ProducerId
@@ -317,7 +318,7 @@ pub(super) static REQUESTS: &[Message] = &[
         ]).means(Topics),
     ]).flexible_since(3),
     // DescribeAclsRequest
-    Message::of(29, 1, 3, &[
+    Layout::of(29, 1, 3, &[
         one(Int8).means(ResourceType), // ResourceTypeFilter
         one(String).null().means(ResourceName), // ResourceNameFilter
         one(Int8), // PatternTypeFilter
@@ -327,7 +328,7 @@ pub(super) static REQUESTS: &[Message] = &[
         one(Int8), // PermissionType
     ]).flexible_since(2),
     // CreateAclsRequest
-    Message::of(30, 1, 3, &[
+    Layout::of(30, 1, 3, &[
         groups(&[ // Creations
             one(Int8).means(ResourceType), // ResourceType
             one(String).means(ResourceName), // ResourceName
@@ -339,7 +340,7 @@ pub(super) static REQUESTS: &[Message] = &[
         ]),
     ]).flexible_since(2),
     // DeleteAclsRequest
-    Message::of(31, 1, 3, &[
+    Layout::of(31, 1, 3, &[
         groups(&[ // Filters
             one(Int8).means(ResourceType), // ResourceTypeFilter
             one(String).null().means(ResourceName), // ResourceNameFilter
@@ -351,7 +352,7 @@ pub(super) static REQUESTS: &[Message] = &[
         ]),
     ]).flexible_since(2),
     // DescribeConfigsRequest
-    Message::of(32, 1, 4, &[
+    Layout::of(32, 1, 4, &[
         groups(&[ // Resources
             one(Int8).means(ResourceType), // ResourceType
             one(String).means(ResourceName), // ResourceName
@@ -361,7 +362,7 @@ pub(super) static REQUESTS: &[Message] = &[
         one(Bool).since(3), // IncludeDocumentation
     ]).flexible_since(4),
     // AlterConfigsRequest
-    Message::of(33, 0, 2, &[
+    Layout::of(33, 0, 2, &[
         groups(&[ // Resources
             one(Int8).means(ResourceType), // ResourceType
             one(String).means(ResourceName), // ResourceName
@@ -373,7 +374,7 @@ pub(super) static REQUESTS: &[Message] = &[
         one(Bool), // ValidateOnly
     ]).flexible_since(2),
     // AlterReplicaLogDirsRequest
-    Message::of(34, 1, 2, &[
+    Layout::of(34, 1, 2, &[
         groups(&[ // Dirs
             one(String), // Path
             groups(&[ // Topics
@@ -383,18 +384,18 @@ pub(super) static REQUESTS: &[Message] = &[
         ]),
     ]).flexible_since(2),
     // DescribeLogDirsRequest
-    Message::of(35, 1, 5, &[
+    Layout::of(35, 1, 5, &[
         groups(&[ // Topics
             one(String).means(TopicName), // Topic
             list(Int32).means(Partition), // Partitions
         ]).null().means(Topics),
     ]).flexible_since(2),
     // SaslAuthenticateRequest
-    Message::of(36, 0, 2, &[
+    Layout::of(36, 0, 2, &[
         one(Bytes), // AuthBytes
     ]).flexible_since(2),
     // CreatePartitionsRequest
-    Message::of(37, 0, 3, &[
+    Layout::of(37, 0, 3, &[
         groups(&[ // Topics
             one(String).means(TopicName), // Name
             one(Int32), // Count
@@ -406,7 +407,7 @@ pub(super) static REQUESTS: &[Message] = &[
         one(Bool), // ValidateOnly
     ]).flexible_since(2),
     // CreateDelegationTokenRequest
-    Message::of(38, 1, 3, &[
+    Layout::of(38, 1, 3, &[
         one(String).since(3).null(), // OwnerPrincipalType
         one(String).since(3).null(), // OwnerPrincipalName
         groups(&[ // Renewers
@@ -416,28 +417,28 @@ pub(super) static REQUESTS: &[Message] = &[
         one(Int64), // MaxLifetimeMs
     ]).flexible_since(2),
     // RenewDelegationTokenRequest
-    Message::of(39, 1, 2, &[
+    Layout::of(39, 1, 2, &[
         one(Bytes), // Hmac
         one(Int64), // RenewPeriodMs
     ]).flexible_since(2),
     // ExpireDelegationTokenRequest
-    Message::of(40, 1, 2, &[
+    Layout::of(40, 1, 2, &[
         one(Bytes), // Hmac
         one(Int64), // ExpiryTimePeriodMs
     ]).flexible_since(2),
     // DescribeDelegationTokenRequest
-    Message::of(41, 1, 3, &[
+    Layout::of(41, 1, 3, &[
         groups(&[ // Owners
             one(String), // PrincipalType
             one(String), // PrincipalName
         ]).null(),
     ]).flexible_since(2),
     // DeleteGroupsRequest
-    Message::of(42, 0, 3, &[
+    Layout::of(42, 0, 3, &[
         list(String).means(GroupId), // GroupsNames
     ]).flexible_since(2),
     // ElectLeadersRequest
-    Message::of(43, 0, 2, &[
+    Layout::of(43, 0, 2, &[
         one(Int8).since(1), // ElectionType
         groups(&[ // TopicPartitions
             one(String).means(TopicName), // Topic
@@ -446,7 +447,7 @@ pub(super) static REQUESTS: &[Message] = &[
         one(Int32), // TimeoutMs
     ]).flexible_since(2),
     // IncrementalAlterConfigsRequest
-    Message::of(44, 0, 1, &[
+    Layout::of(44, 0, 1, &[
         groups(&[ // Resources
             one(Int8).means(ResourceType), // ResourceType
             one(String).means(ResourceName), // ResourceName
@@ -459,7 +460,7 @@ pub(super) static REQUESTS: &[Message] = &[
         one(Bool), // ValidateOnly
     ]).flexible_since(1),
     // AlterPartitionReassignmentsRequest
-    Message::of(45, 0, 1, &[
+    Layout::of(45, 0, 1, &[
         one(Int32), // TimeoutMs
         one(Bool).since(1), // AllowReplicationFactorChange
         groups(&[ // Topics
@@ -471,7 +472,7 @@ pub(super) static REQUESTS: &[Message] = &[
         ]).means(Topics),
     ]).flexible_since(0),
     // ListPartitionReassignmentsRequest
-    Message::of(46, 0, 0, &[
+    Layout::of(46, 0, 0, &[
         one(Int32), // TimeoutMs
         groups(&[ // Topics
             one(String).means(TopicName), // Name
@@ -479,7 +480,7 @@ pub(super) static REQUESTS: &[Message] = &[
         ]).null().means(Topics),
     ]).flexible_since(0),
     // OffsetDeleteRequest
-    Message::of(47, 0, 0, &[
+    Layout::of(47, 0, 0, &[
         one(String).means(GroupId), // GroupId
         groups(&[ // Topics
             one(String).means(TopicName), // Name
@@ -489,7 +490,7 @@ pub(super) static REQUESTS: &[Message] = &[
         ]).means(Topics),
     ]),
     // DescribeClientQuotasRequest
-    Message::of(48, 0, 1, &[
+    Layout::of(48, 0, 1, &[
         groups(&[ // Components
             one(String), // EntityType
             one(Int8), // MatchType
@@ -498,7 +499,7 @@ pub(super) static REQUESTS: &[Message] = &[
         one(Bool), // Strict
     ]).flexible_since(1),
     // AlterClientQuotasRequest
-    Message::of(49, 0, 1, &[
+    Layout::of(49, 0, 1, &[
         groups(&[ // Entries
             groups(&[ // Entity
                 one(String), // EntityType
@@ -513,13 +514,13 @@ pub(super) static REQUESTS: &[Message] = &[
         one(Bool), // ValidateOnly
     ]).flexible_since(1),
     // DescribeUserScramCredentialsRequest
-    Message::of(50, 0, 0, &[
+    Layout::of(50, 0, 0, &[
         groups(&[ // Users
             one(String), // Name
         ]).null(),
     ]).flexible_since(0),
     // AlterUserScramCredentialsRequest
-    Message::of(51, 0, 0, &[
+    Layout::of(51, 0, 0, &[
         groups(&[ // Deletions
             one(String), // Name
             one(Int8), // Mechanism
@@ -533,7 +534,7 @@ pub(super) static REQUESTS: &[Message] = &[
         ]),
     ]).flexible_since(0),
     // DescribeQuorumRequest
-    Message::of(55, 0, 2, &[
+    Layout::of(55, 0, 2, &[
         groups(&[ // Topics
             one(String).means(TopicName), // TopicName
             groups(&[ // Partitions
@@ -542,7 +543,7 @@ pub(super) static REQUESTS: &[Message] = &[
         ]).means(Topics),
     ]).flexible_since(0),
     // UpdateFeaturesRequest
-    Message::of(57, 0, 2, &[
+    Layout::of(57, 0, 2, &[
         one(Int32), // timeoutMs
         groups(&[ // FeatureUpdates
             one(String), // Feature
@@ -553,35 +554,35 @@ pub(super) static REQUESTS: &[Message] = &[
         one(Bool).since(1), // ValidateOnly
     ]).flexible_since(0),
     // DescribeClusterRequest
-    Message::of(60, 0, 2, &[
+    Layout::of(60, 0, 2, &[
         one(Bool), // IncludeClusterAuthorizedOperations
         one(Int8).since(1), // EndpointType
         one(Bool).since(2), // IncludeFencedBrokers
     ]).flexible_since(0),
     // DescribeProducersRequest
-    Message::of(61, 0, 0, &[
+    Layout::of(61, 0, 0, &[
         groups(&[ // Topics
             one(String).means(TopicName), // Name
             list(Int32).means(Partition), // PartitionIndexes
         ]).means(Topics),
     ]).flexible_since(0),
     // UnregisterBrokerRequest
-    Message::of(64, 0, 0, &[
+    Layout::of(64, 0, 0, &[
         one(Int32), // BrokerId
     ]).flexible_since(0),
     // DescribeTransactionsRequest
-    Message::of(65, 0, 0, &[
+    Layout::of(65, 0, 0, &[
         list(String).means(TransactionalId), // TransactionalIds
     ]).flexible_since(0),
     // ListTransactionsRequest
-    Message::of(66, 0, 2, &[
+    Layout::of(66, 0, 2, &[
         list(String), // StateFilters
         list(Int64), // ProducerIdFilters
         one(Int64).since(1), // DurationFilter
         one(String).since(2).null().means(TransactionalIdPattern), // TransactionalIdPattern
     ]).flexible_since(0),
     // ConsumerGroupHeartbeatRequest
-    Message::of(68, 0, 1, &[
+    Layout::of(68, 0, 1, &[
         one(String).means(GroupId), // GroupId
         one(String).means(MemberId), // MemberId
         one(Int32), // MemberEpoch
@@ -597,16 +598,16 @@ pub(super) static REQUESTS: &[Message] = &[
         ]).null().means(Topics),
     ]).flexible_since(0),
     // ConsumerGroupDescribeRequest
-    Message::of(69, 0, 1, &[
+    Layout::of(69, 0, 1, &[
         list(String).means(GroupId), // GroupIds
         one(Bool), // IncludeAuthorizedOperations
     ]).flexible_since(0),
     // GetTelemetrySubscriptionsRequest
-    Message::of(71, 0, 0, &[
+    Layout::of(71, 0, 0, &[
         one(Uuid), // ClientInstanceId
     ]).flexible_since(0),
     // PushTelemetryRequest
-    Message::of(72, 0, 0, &[
+    Layout::of(72, 0, 0, &[
         one(Uuid), // ClientInstanceId
         one(Int32), // SubscriptionId
         one(Bool), // Terminating
@@ -614,11 +615,11 @@ pub(super) static REQUESTS: &[Message] = &[
         one(Bytes), // Metrics
     ]).flexible_since(0),
     // ListConfigResourcesRequest
-    Message::of(74, 0, 1, &[
+    Layout::of(74, 0, 1, &[
         list(Int8).since(1).means(ResourceType), // ResourceTypes
     ]).flexible_since(0),
     // DescribeTopicPartitionsRequest
-    Message::of(75, 0, 0, &[
+    Layout::of(75, 0, 0, &[
         groups(&[ // Topics
             one(String).means(TopicName), // Name
         ]).means(Topics),
@@ -629,7 +630,7 @@ pub(super) static REQUESTS: &[Message] = &[
         ]).null(),
     ]).flexible_since(0),
     // ShareGroupHeartbeatRequest
-    Message::of(76, 1, 1, &[
+    Layout::of(76, 1, 1, &[
         one(String).means(GroupId), // GroupId
         one(String).means(MemberId), // MemberId
         one(Int32), // MemberEpoch
@@ -637,12 +638,12 @@ pub(super) static REQUESTS: &[Message] = &[
         list(String).null().means(TopicName), // SubscribedTopicNames
     ]).flexible_since(1),
     // ShareGroupDescribeRequest
-    Message::of(77, 1, 1, &[
+    Layout::of(77, 1, 1, &[
         list(String).means(GroupId), // GroupIds
         one(Bool), // IncludeAuthorizedOperations
     ]).flexible_since(1),
     // ShareFetchRequest
-    Message::of(78, 1, 2, &[
+    Layout::of(78, 1, 2, &[
         one(String).null().means(GroupId), // GroupId
         one(String).null().means(MemberId), // MemberId
         one(Int32).means(ShareSessionEpoch), // ShareSessionEpoch
@@ -670,7 +671,7 @@ pub(super) static REQUESTS: &[Message] = &[
         ]).means(ForgottenTopics),
     ]).flexible_since(1),
     // ShareAcknowledgeRequest
-    Message::of(79, 1, 2, &[
+    Layout::of(79, 1, 2, &[
         one(String).null().means(GroupId), // GroupId
         one(String).null().means(MemberId), // MemberId
         one(Int32).means(ShareSessionEpoch), // ShareSessionEpoch
@@ -688,7 +689,7 @@ pub(super) static REQUESTS: &[Message] = &[
         ]).means(Topics),
     ]).flexible_since(1),
     // AddRaftVoterRequest
-    Message::of(80, 0, 1, &[
+    Layout::of(80, 0, 1, &[
         one(String).null(), // ClusterId
         one(Int32), // TimeoutMs
         one(Int32), // VoterId
@@ -701,13 +702,13 @@ pub(super) static REQUESTS: &[Message] = &[
         one(Bool).since(1), // AckWhenCommitted
     ]).flexible_since(0),
     // RemoveRaftVoterRequest
-    Message::of(81, 0, 0, &[
+    Layout::of(81, 0, 0, &[
         one(String).null(), // ClusterId
         one(Int32), // VoterId
         one(Uuid), // VoterDirectoryId
     ]).flexible_since(0),
     // InitializeShareGroupStateRequest
-    Message::of(83, 0, 0, &[
+    Layout::of(83, 0, 0, &[
         one(String).means(GroupId), // GroupId
         groups(&[ // Topics
             one(Uuid).means(TopicId), // TopicId
@@ -719,7 +720,7 @@ pub(super) static REQUESTS: &[Message] = &[
         ]).means(Topics),
     ]).flexible_since(0),
     // ReadShareGroupStateRequest
-    Message::of(84, 0, 0, &[
+    Layout::of(84, 0, 0, &[
         one(String).means(GroupId), // GroupId
         groups(&[ // Topics
             one(Uuid).means(TopicId), // TopicId
@@ -730,7 +731,7 @@ pub(super) static REQUESTS: &[Message] = &[
         ]).means(Topics),
     ]).flexible_since(0),
     // WriteShareGroupStateRequest
-    Message::of(85, 0, 1, &[
+    Layout::of(85, 0, 1, &[
         one(String).means(GroupId), // GroupId
         groups(&[ // Topics
             one(Uuid).means(TopicId), // TopicId
@@ -750,7 +751,7 @@ pub(super) static REQUESTS: &[Message] = &[
         ]).means(Topics),
     ]).flexible_since(0),
     // DeleteShareGroupStateRequest
-    Message::of(86, 0, 0, &[
+    Layout::of(86, 0, 0, &[
         one(String).means(GroupId), // GroupId
         groups(&[ // Topics
             one(Uuid).means(TopicId), // TopicId
@@ -760,7 +761,7 @@ pub(super) static REQUESTS: &[Message] = &[
         ]).means(Topics),
     ]).flexible_since(0),
     // ReadShareGroupStateSummaryRequest
-    Message::of(87, 0, 1, &[
+    Layout::of(87, 0, 1, &[
         one(String).means(GroupId), // GroupId
         groups(&[ // Topics
             one(Uuid).means(TopicId), // TopicId
@@ -771,7 +772,7 @@ pub(super) static REQUESTS: &[Message] = &[
         ]).means(Topics),
     ]).flexible_since(0),
     // StreamsGroupHeartbeatRequest
-    Message::of(88, 0, 1, &[
+    Layout::of(88, 0, 1, &[
         one(String).means(GroupId), // GroupId
         one(String).means(MemberId), // MemberId
         one(Int32), // MemberEpoch
@@ -845,13 +846,13 @@ pub(super) static REQUESTS: &[Message] = &[
         one(Bool), // ShutdownApplication
     ]).flexible_since(0),
     // StreamsGroupDescribeRequest
-    Message::of(89, 0, 1, &[
+    Layout::of(89, 0, 1, &[
         list(String).means(GroupId), // GroupIds
         one(Bool), // IncludeAuthorizedOperations
         one(Bool).since(1), // IncludeTopologyDescription
     ]).flexible_since(0),
     // DescribeShareGroupOffsetsRequest
-    Message::of(90, 0, 1, &[
+    Layout::of(90, 0, 1, &[
         groups(&[ // Groups
             one(String).means(GroupId), // GroupId
             groups(&[ // Topics
@@ -861,7 +862,7 @@ pub(super) static REQUESTS: &[Message] = &[
         ]),
     ]).flexible_since(0),
     // AlterShareGroupOffsetsRequest
-    Message::of(91, 0, 0, &[
+    Layout::of(91, 0, 0, &[
         one(String).means(GroupId), // GroupId
         groups(&[ // Topics
             one(String).means(TopicName), // TopicName
@@ -872,14 +873,14 @@ pub(super) static REQUESTS: &[Message] = &[
         ]).means(Topics),
     ]).flexible_since(0),
     // DeleteShareGroupOffsetsRequest
-    Message::of(92, 0, 0, &[
+    Layout::of(92, 0, 0, &[
         one(String).means(GroupId), // GroupId
         groups(&[ // Topics
             one(String).means(TopicName), // TopicName
         ]).means(Topics),
     ]).flexible_since(0),
     // StreamsGroupTopologyDescriptionUpdateRequest
-    Message::of(93, 0, 0, &[
+    Layout::of(93, 0, 0, &[
         one(String).means(GroupId), // GroupId
         one(String).means(MemberId), // MemberId
         one(Int32), // TopologyEpoch
@@ -916,16 +917,16 @@ pub(super) static REQUESTS: &[Message] = &[
         ]),
     ]).flexible_since(0),
     // UnregisterControllerRequest
-    Message::of(94, 0, 0, &[
+    Layout::of(94, 0, 0, &[
         one(Int32), // ControllerId
     ]).flexible_since(0),
 ];
 
 /// Responses, in the order of their numbers.
 #[rustfmt::skip]
-pub(super) static RESPONSES: &[Message] = &[
+pub(super) static RESPONSES: &[Layout] = &[
     // MetadataResponse
-    Message::of(3, 0, 13, &[
+    Layout::of(3, 0, 13, &[
         one(Int32).since(3), // ThrottleTimeMs
         groups(&[ // Brokers
             one(Int32), // NodeId
@@ -955,12 +956,12 @@ pub(super) static RESPONSES: &[Message] = &[
         one(Int16).since(13).means(ErrorCode), // ErrorCode
     ]).flexible_since(9),
     // SaslHandshakeResponse
-    Message::of(17, 0, 1, &[
+    Layout::of(17, 0, 1, &[
         one(Int16).means(ErrorCode), // ErrorCode
         list(String).means(Mechanism), // Mechanisms
     ]),
     // ApiVersionsResponse
-    Message::of(18, 0, 5, &[
+    Layout::of(18, 0, 5, &[
         one(Int16).means(ErrorCode), // ErrorCode
         groups(&[ // ApiKeys
             one(Int16).means(ApiKey), // ApiKey
@@ -982,7 +983,7 @@ pub(super) static RESPONSES: &[Message] = &[
         one(Bool).since(3).tag(3), // ZkMigrationReady
     ]).flexible_since(3),
     // CreateTopicsResponse
-    Message::of(19, 2, 7, &[
+    Layout::of(19, 2, 7, &[
         one(Int32), // ThrottleTimeMs
         groups(&[ // Topics
             one(String).means(TopicName), // Name
@@ -1002,7 +1003,7 @@ pub(super) static RESPONSES: &[Message] = &[
         ]).means(Topics),
     ]).flexible_since(5),
     // DeleteTopicsResponse
-    Message::of(20, 1, 6, &[
+    Layout::of(20, 1, 6, &[
         one(Int32), // ThrottleTimeMs
         groups(&[ // Responses
             one(String).null_since(6).means(TopicName), // Name
@@ -1012,7 +1013,7 @@ pub(super) static RESPONSES: &[Message] = &[
         ]).means(Topics),
     ]).flexible_since(4),
     // ConsumerGroupDescribeResponse
-    Message::of(69, 0, 1, &[
+    Layout::of(69, 0, 1, &[
         one(Int32), // ThrottleTimeMs
         groups(&[ // Groups
             one(Int16), // ErrorCode
@@ -1051,7 +1052,7 @@ pub(super) static RESPONSES: &[Message] = &[
         ]),
     ]).flexible_since(0),
     // DescribeTopicPartitionsResponse
-    Message::of(75, 0, 0, &[
+    Layout::of(75, 0, 0, &[
         one(Int32), // ThrottleTimeMs
         groups(&[ // Topics
             one(Int16), // ErrorCode
@@ -1077,7 +1078,7 @@ pub(super) static RESPONSES: &[Message] = &[
         ]).null(),
     ]).flexible_since(0),
     // ShareGroupDescribeResponse
-    Message::of(77, 1, 1, &[
+    Layout::of(77, 1, 1, &[
         one(Int32), // ThrottleTimeMs
         groups(&[ // Groups
             one(Int16), // ErrorCode
@@ -1106,7 +1107,7 @@ pub(super) static RESPONSES: &[Message] = &[
         ]),
     ]).flexible_since(1),
     // DescribeShareGroupOffsetsResponse
-    Message::of(90, 0, 1, &[
+    Layout::of(90, 0, 1, &[
         one(Int32), // ThrottleTimeMs
         groups(&[ // Groups
             one(String).means(GroupId), // GroupId
@@ -1127,7 +1128,7 @@ pub(super) static RESPONSES: &[Message] = &[
         ]),
     ]).flexible_since(0),
     // AlterShareGroupOffsetsResponse
-    Message::of(91, 0, 0, &[
+    Layout::of(91, 0, 0, &[
         one(Int32), // ThrottleTimeMs
         one(Int16).means(ErrorCode), // ErrorCode
         one(String).null(), // ErrorMessage
@@ -1142,7 +1143,7 @@ pub(super) static RESPONSES: &[Message] = &[
         ]).means(Topics),
     ]).flexible_since(0),
     // DeleteShareGroupOffsetsResponse
-    Message::of(92, 0, 0, &[
+    Layout::of(92, 0, 0, &[
         one(Int32), // ThrottleTimeMs
         one(Int16).means(ErrorCode), // ErrorCode
         one(String).null(), // ErrorMessage

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::{
     Violation,
     event::Value,
-    field::{Field, Kind, Meaning},
+    layout::{Field, Kind, Meaning},
     wire::{LengthForm, Window},
 };
 

@@ -5,7 +5,7 @@ use super::{
     Violation,
     api::{API_VERSIONS, SASL_HANDSHAKE},
     event::{Event, Value},
-    field::{Meaning, Versions, request, response},
+    layout::{Meaning, Versions, request, response},
     walk::{RESPONSE_HEAD, Walk},
 };
 
@@ -33,11 +33,11 @@ pub(super) fn error(frame: &[u8]) -> Option<i16> {
 /// Writes a whole response to ApiVersions of a version, without what the relay does not know.
 pub(super) fn rewrite(frame: &[u8], version: i16, out: &mut Vec<u8>) -> Result<(), Violation> {
     let version = if error(frame) == Some(UNSUPPORTED_VERSION) { 0 } else { version };
-    let message = response(API_VERSIONS).filter(|message| message.versions.contains(version));
-    let message = message.ok_or(Violation::UnknownResponse)?;
+    let layout = response(API_VERSIONS).filter(|layout| layout.versions.contains(version));
+    let layout = layout.ok_or(Violation::UnknownResponse)?;
     let (mut count, mut all, mut offer) = (0..0, 0, Offer::default());
     let (mut kept, mut entries) = (0, Vec::with_capacity(frame.len()));
-    Walk::response(message, version, frame.len()).walk(frame, 0, &mut |event| match event {
+    Walk::response(layout, version, frame.len()).walk(frame, 0, &mut |event| match event {
         Event::List { meaning: Meaning::ApiKeys, span, .. } => (count, all) = (span.clone(), span.end),
         Event::Entry(_, start) => offer = Offer { start, ..Offer::default() },
         Event::Value { meaning, value: Value::Number(number), span } => {
@@ -59,7 +59,7 @@ pub(super) fn rewrite(frame: &[u8], version: i16, out: &mut Vec<u8>) -> Result<(
     })?;
     let begin = out.len();
     out.extend_from_slice(frame.get(..count.start).unwrap_or_default());
-    write_count(kept, message.flexible.contains(version), out);
+    write_count(kept, layout.flexible.contains(version), out);
     out.append(&mut entries);
     out.extend_from_slice(frame.get(all..).unwrap_or_default());
     set_length(begin, out);
@@ -68,7 +68,7 @@ pub(super) fn rewrite(frame: &[u8], version: i16, out: &mut Vec<u8>) -> Result<(
 
 /// Writes what is left of an offer; whether anything is.
 fn keep(frame: &[u8], offer: &Offer, entries: &mut Vec<u8>) -> bool {
-    let known = request(offer.key).map_or(Versions::NONE, |message| message.versions);
+    let known = request(offer.key).map_or(Versions::NONE, |layout| layout.versions);
     let lowest = if offer.key == SASL_HANDSHAKE { FRAMED_HANDSHAKE } else { known.first };
     let last = offer.last.0.min(known.last);
     // The first one stays where it can: clients take a broker with a higher one for one that they cannot speak to.
@@ -111,7 +111,7 @@ fn set_length(begin: usize, out: &mut [u8]) {
 /// Says that a version of ApiVersions is not known, and which are, as a broker does
 /// (`ApiVersionsRequest.getErrorResponse`).
 pub(super) fn unknown(number: i32, out: &mut Vec<u8>) {
-    let known = request(API_VERSIONS).map_or(Versions::NONE, |message| message.versions);
+    let known = request(API_VERSIONS).map_or(Versions::NONE, |layout| layout.versions);
     let begin = out.len();
     out.extend_from_slice(&[0; 4]);
     out.extend_from_slice(&number.to_be_bytes());

@@ -6,7 +6,7 @@ use super::{
     Violation,
     api::API_VERSIONS,
     event::{Event, Progress},
-    field::{Field, Kind, Meaning, Message, one},
+    layout::{Field, Kind, Layout, Meaning, one},
     level::{LEVELS, Level, Part},
     value::{Form, size},
     wire::Window,
@@ -41,18 +41,18 @@ type Moved = Result<bool, Violation>;
 impl Walk {
     /// Through a request of a version that there is, in a frame that ends at a place.
     #[must_use]
-    pub fn request(message: &'static Message, version: i16, end: usize) -> Self {
-        let mut walk = Self::of(message, version, end, REQUEST_HEAD);
+    pub fn request(layout: &'static Layout, version: i16, end: usize) -> Self {
+        let mut walk = Self::of(layout, version, end, REQUEST_HEAD);
         walk.push(Level::of(HEADER));
         walk
     }
 
     /// Through a response of a version that there is, in a frame that ends at a place.
     #[must_use]
-    pub fn response(message: &'static Message, version: i16, end: usize) -> Self {
-        let mut walk = Self::of(message, version, end, RESPONSE_HEAD);
+    pub fn response(layout: &'static Layout, version: i16, end: usize) -> Self {
+        let mut walk = Self::of(layout, version, end, RESPONSE_HEAD);
         // Who asks for versions does not know yet which headers the broker can write (KIP-511).
-        if walk.form.flexible && message.key != API_VERSIONS {
+        if walk.form.flexible && layout.key != API_VERSIONS {
             walk.push(Level::of(&[]));
         }
         walk
@@ -61,13 +61,13 @@ impl Walk {
     /// Through the header of a request of which nothing more is known.
     #[must_use]
     pub fn header(end: usize) -> Self {
-        Self { rest: true, ..Self::of(&Message::of(0, 0, 0, HEADER), 0, end, REQUEST_HEAD) }
+        Self { rest: true, ..Self::of(&Layout::of(0, 0, 0, HEADER), 0, end, REQUEST_HEAD) }
     }
 
-    fn of(message: &Message, version: i16, end: usize, at: usize) -> Self {
+    fn of(layout: &Layout, version: i16, end: usize, at: usize) -> Self {
         let mut levels = [Level::of(&[]); LEVELS];
-        levels[0].fields = message.fields;
-        let flexible = message.flexible.contains(version);
+        levels[0].fields = layout.fields;
+        let flexible = layout.flexible.contains(version);
         Self { form: Form { version, flexible }, at, end, levels, depth: 1, rest: false }
     }
 

@@ -238,6 +238,12 @@ fn the_rules_of_policies_judge_requests() {
     judged("another kind").client(fetch(1, &["orders"], &[])).closes(Close::Reset).run();
     judged("its own").reaches_server(fetch(1, &["a"], &[])).run();
     judged("all topics").client(metadata(1, 5, None)).closes(Close::Reset).run();
+    let names: &[&[_]] = &[&[("topic", "orders")]];
+    // From version 10 on an id stands beside the name, which is zero where it does not count.
+    for version in [9, 10, 13] {
+        let metadata = metadata(1, version, Some(&["orders"]));
+        play("by its name").judged_by(rules(names)).reaches_server(metadata).run();
+    }
     judged("an id").client(produce_by_id(1)).closes(Close::Reset).run();
     judged("another id").client(metadata_by_id(1)).closes(Close::Reset).run();
     let any_topic: &[&[_]] = &[&[("role", "produce"), ("apiVersion", "13"), ("clientID", "app")]];

@@ -26,6 +26,14 @@ fn records_of_one_topic_go_on_as_soon_as_its_name_is_known() {
         .reaches_server([&whole[300..], &metadata(2, 5, None)].concat())
         .reaches_client([response(1, b"stored"), response(2, b"")].concat())
         .run();
+    let before = [metadata(2, 5, None), metadata(3, 5, None)].concat();
+    narrow("as the last that may wait")
+        .reaches_server([&before, &whole[..300]].concat())
+        .reaches_server(&whole[300..])
+        .client(&before)
+        .reaches_client(response(2, b""))
+        .server_sees(metadata(2, 5, None))
+        .run();
     let whole = produce(1, 9, -1, &["deny"], 600);
     narrow("one that is denied").client(&whole[..behind_name(&whole, "deny")]).closes(Close::Reset).run();
 }

@@ -9,7 +9,7 @@ use kafka_protocol::{
 };
 use portcullis_codecs::kafka::{
     Event, Progress, Value, Violation, Walk,
-    field::{Meaning, request, response},
+    layout::{Meaning, request, response},
 };
 
 use crate::names::Names;

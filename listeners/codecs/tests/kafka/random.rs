@@ -1,6 +1,6 @@
 //! Random messages that are formed as the table says.
 
-use portcullis_codecs::kafka::field::{Field, Kind, Meaning, Message};
+use portcullis_codecs::kafka::layout::{Field, Kind, Layout, Meaning};
 
 /// Numbers that look random, the same ones each time.
 pub(crate) struct Random(u64);
@@ -52,10 +52,10 @@ pub(crate) fn varint(mut value: usize) -> Vec<u8> {
 }
 
 impl<'r> Maker<'r> {
-    pub(crate) fn body(message: &Message, version: i16, random: &'r mut Random) -> Body {
-        let flexible = message.flexible.contains(version);
+    pub(crate) fn body(layout: &Layout, version: i16, random: &'r mut Random) -> Body {
+        let flexible = layout.flexible.contains(version);
         let mut maker = Self { random, version, flexible, body: Body::default() };
-        maker.fields(message.fields);
+        maker.fields(layout.fields);
         maker.body
     }
 

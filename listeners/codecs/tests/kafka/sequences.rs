@@ -1,6 +1,6 @@
 //! Random requests and their responses, however they are cut.
 
-use portcullis_codecs::{kafka::field, relay::Side};
+use portcullis_codecs::{kafka::layout, relay::Side};
 use proptest::{collection::vec, prelude::*};
 
 use crate::{
@@ -12,8 +12,8 @@ use crate::{
 
 /// A request, and a response that belongs to it.
 fn exchange(number: i32, key: i16, version: i16, seed: u64) -> (Vec<u8>, Vec<u8>) {
-    let asked = Maker::body(field::request(key).expect("a request"), version, &mut Random::new(seed));
-    let mut answer = match field::response(key).filter(|_| key == 18) {
+    let asked = Maker::body(layout::request(key).expect("a request"), version, &mut Random::new(seed));
+    let mut answer = match layout::response(key).filter(|_| key == 18) {
         Some(message) => Maker::body(message, version, &mut Random::new(seed)).bytes,
         None => vec![0xaa; Random::new(seed).below(80)],
     };

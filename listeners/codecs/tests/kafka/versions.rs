@@ -35,7 +35,7 @@ fn clients_are_told_of_what_can_be_judged() {
 #[test]
 fn more_requests_than_a_byte_counts_are_told_of() {
     let many: Vec<_> = (0..400).map(|key| (key, 0, 1)).collect();
-    let known = |key: i16| portcullis_codecs::kafka::field::request(key).map(|message| message.versions);
+    let known = |key: i16| portcullis_codecs::kafka::layout::request(key).map(|message| message.versions);
     let ours: Vec<_> = many
         .iter()
         .filter_map(|(key, first, last)| {

@@ -2,7 +2,7 @@
 
 use portcullis_codecs::kafka::{
     Progress, Violation,
-    field::{self, Field, Kind, Meaning},
+    layout::{self, Field, Kind, Meaning},
 };
 use proptest::{collection::vec, prelude::*};
 
@@ -16,12 +16,12 @@ const MANY: u64 = 30;
 
 /// Every request and version.
 pub(crate) fn requests() -> impl Iterator<Item = (i16, i16)> {
-    let all = (0..=i16::MAX).filter_map(field::request);
+    let all = (0..=i16::MAX).filter_map(layout::request);
     all.flat_map(|message| (message.versions.first..=message.versions.last).map(|version| (message.key, version)))
 }
 
 pub(crate) fn random_request(key: i16, version: i16, seed: u64) -> (Vec<u8>, Vec<(Meaning, String)>) {
-    let message = field::request(key).expect("there is such a request");
+    let message = layout::request(key).expect("there is such a request");
     let body = Maker::body(message, version, &mut Random::new(seed));
     (request_frame(key, version, (!seed.is_multiple_of(3)).then_some("client"), &body.bytes), body.texts)
 }
@@ -36,13 +36,13 @@ fn texts(met: &[Met]) -> Vec<(Meaning, String)> {
 
 #[test]
 fn all_requests_of_a_broker_listener_are_there() {
-    let keys: Vec<_> = (0..=i16::MAX).filter(|key| field::request(*key).is_some()).collect();
+    let keys: Vec<_> = (0..=i16::MAX).filter(|key| layout::request(*key).is_some()).collect();
     assert_eq!((keys.len(), keys.last()), (79, Some(&94)));
     // Those that Kafka calls stable; it has one more.
     assert_eq!(requests().count(), 284);
     // Between brokers and controllers only, or without any version left.
     assert!([4, 5, 6, 7, 52, 53, 56, 58, 59, 62, 63, 67, 70, 73, 82].iter().all(|key| !keys.contains(key)));
-    assert!([-1, 95, 10_000, i16::MIN].iter().all(|key| field::request(*key).is_none()));
+    assert!([-1, 95, 10_000, i16::MIN].iter().all(|key| layout::request(*key).is_none()));
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn kafka_protocol_reads_the_same_requests_with_the_same_names() {
 #[test]
 fn every_response_that_is_read_is_walked_to_its_end() {
     let mut compared = 0;
-    for message in (0..=94).filter_map(field::response) {
+    for message in (0..=94).filter_map(layout::response) {
         for version in message.versions.first..=message.versions.last {
             for seed in 0..MANY {
                 let body = Maker::body(message, version, &mut Random::new(seed));
@@ -149,7 +149,7 @@ fn every_entry_has_at_least_one_byte() {
         }
     }
     for (key, version) in requests() {
-        let message = field::request(key).expect("there is such a request");
+        let message = layout::request(key).expect("there is such a request");
         check(message.fields, version, message.flexible.contains(version));
     }
 }

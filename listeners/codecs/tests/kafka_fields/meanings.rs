@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::schema::{Field, Message};
 
-/// A path, and the variant of `kafka::field::Meaning`. `Plain`: its name says something that it does not mean.
+/// A path, and the variant of `kafka::layout::Meaning`. `Plain`: its name says something that it does not mean.
 type Meanings = &'static [(i16, &'static [(&'static str, &'static str)])];
 
 const GROUP: (&str, &str) = ("GroupId", "GroupId");

@@ -14,8 +14,8 @@ pub(crate) fn write(release: &str, requests: &[Message], responses: &[Message]) 
     let mut out = format!(
         "//! Every request that a broker takes from clients and other brokers, and the responses that are read: made from\n\
          //! the schema of Apache Kafka {release} by `tests/kafka_fields`, where their meanings stand. Not to be changed by hand.\n\n\
-         use super::field::{{\n    Kind::{{Bool, Bytes, Float64, Int8, Int16, Int32, Int64, String, Uint16, Uuid}},\n    \
-         Meaning::*,\n    Message, group, groups, list, one,\n}};\n"
+         use super::layout::{{\n    Kind::{{Bool, Bytes, Float64, Int8, Int16, Int32, Int64, String, Uint16, Uuid}},\n    \
+         Layout,\n    Meaning::*,\n    group, groups, list, one,\n}};\n"
     );
     for (name, about, messages, said) in [
         ("REQUESTS", "Requests, in the order of their numbers.", requests, meanings::REQUESTS),
@@ -43,12 +43,12 @@ impl Writer<'_> {
         self.line(0, "");
         self.line(0, &format!("/// {about}"));
         self.line(0, "#[rustfmt::skip]");
-        self.line(0, &format!("pub(super) static {name}: &[Message] = &["));
+        self.line(0, &format!("pub(super) static {name}: &[Layout] = &["));
         for message in messages {
             self.key = message.key;
             let Range { first, last } = message.versions;
             self.line(1, &format!("// {}", message.name));
-            self.line(1, &format!("Message::of({}, {first}, {last}, &[", message.key));
+            self.line(1, &format!("Layout::of({}, {first}, {last}, &[", message.key));
             self.fields(2, message.versions, &message.fields);
             let flexible =
                 message.flexible.map(|range| format!(".flexible_since({})", range.first)).unwrap_or_default();

@@ -210,9 +210,9 @@ pub(super) const fn groups(fields: &'static [Field]) -> Field {
     Field::of(Kind::Struct(fields), true)
 }
 
-/// A request or a response.
+/// The layout of a request or a response.
 #[derive(Clone, Copy, Debug)]
-pub struct Message {
+pub struct Layout {
     /// The number of the request.
     pub key: i16,
     /// The versions that Kafka calls stable.
@@ -225,8 +225,8 @@ pub struct Message {
     pub names_topics: bool,
 }
 
-impl Message {
-    /// A message with its first and last version.
+impl Layout {
+    /// Of a message with its first and last version.
     pub(super) const fn of(key: i16, first: i16, last: i16, fields: &'static [Field]) -> Self {
         let versions = Versions { first, last };
         Self { key, versions, flexible: Versions::NONE, fields, names_topics: names_topics(fields) }
@@ -240,18 +240,18 @@ impl Message {
 
 /// The request of a number, if a broker takes it from clients or other brokers.
 #[must_use]
-pub fn request(key: i16) -> Option<&'static Message> {
+pub fn request(key: i16) -> Option<&'static Layout> {
     find(table::REQUESTS, key)
 }
 
 /// The response to a request of a number, if it is one that is read.
 #[must_use]
-pub fn response(key: i16) -> Option<&'static Message> {
+pub fn response(key: i16) -> Option<&'static Layout> {
     find(table::RESPONSES, key)
 }
 
-fn find(messages: &'static [Message], key: i16) -> Option<&'static Message> {
-    messages.binary_search_by_key(&key, |message| message.key).ok().and_then(|place| messages.get(place))
+fn find(layouts: &'static [Layout], key: i16) -> Option<&'static Layout> {
+    layouts.binary_search_by_key(&key, |layout| layout.key).ok().and_then(|place| layouts.get(place))
 }
 
 const fn names_topics(fields: &[Field]) -> bool {
