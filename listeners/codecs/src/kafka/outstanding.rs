@@ -1,66 +1,67 @@
 //! What has to come for the client, in the order of its requests. Two requests with one number are both answered, so this
 //! is a queue and no table.
 
-use std::collections::VecDeque;
+use crate::{
+    order::{AnswerQueue, Answerer},
+    relay::Close,
+};
 
-use crate::relay::Close;
-
-/// What comes next for the client.
+/// What matters of a request for reading its response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Due {
-    /// The server's response to the request of this number, kind and version.
-    Response { number: i32, key: i16, version: i16 },
+pub(super) struct Due {
+    /// By which the response names it.
+    pub(super) number: i32,
+    /// Its kind.
+    pub(super) key: i16,
+    /// Its version.
+    pub(super) version: i16,
+}
+
+/// What we say ourselves when its turn comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ours {
     /// Nothing: the client wanted no response.
     Silence,
-    /// Our own word that this version of ApiVersions is not known.
-    UnknownVersions { number: i32 },
+    /// This version of ApiVersions is not known.
+    UnknownVersions {
+        /// The number of the request.
+        number: i32,
+    },
     /// The end of the connection.
     End(Close),
 }
 
-impl Due {
-    /// Whether it is the server's response with a number.
-    pub(super) fn is(&self, came: i32) -> bool {
-        matches!(self, Self::Response { number, .. } if *number == came)
-    }
-}
-
-/// All that is due, the oldest first.
-#[derive(Debug, Default)]
-pub(super) struct Outstanding(VecDeque<Due>);
+/// The responses that are due.
+pub(super) type Outstanding = AnswerQueue<Due, Ours>;
 
 impl Outstanding {
-    pub(super) fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    pub(super) fn front(&self) -> Option<Due> {
-        self.0.front().copied()
-    }
-
-    /// Whether something is due, and the next of it is not the server's to say.
-    pub(super) fn is_ours(&self) -> bool {
-        !matches!(self.front(), None | Some(Due::Response { .. }))
-    }
-
-    /// How the connection ends, if that is due.
-    pub(super) fn end(&self) -> Option<Close> {
-        match self.0.back() {
-            Some(Due::End(close)) => Some(*close),
+    /// The request of this number, if the server's response to it comes next.
+    pub(super) fn due(&self, number: i32) -> Option<Due> {
+        match self.front() {
+            Some(Answerer::Server(due)) if due.number == number => Some(*due),
             _ => None,
         }
     }
 
-    pub(super) fn push(&mut self, due: Due) {
-        self.0.push_back(due);
+    /// Whether something is due, and the next of it is not the server's to say.
+    pub(super) fn is_ours(&self) -> bool {
+        matches!(self.front(), Some(Answerer::Ours(_)))
     }
 
-    pub(super) fn pop(&mut self) {
-        self.0.pop_front();
+    /// How the connection ends, if that is due.
+    pub(super) fn end(&mut self) -> Option<Close> {
+        match self.last_mut() {
+            Some(Answerer::Ours(Ours::End(close))) => Some(*close),
+            _ => None,
+        }
     }
 
-    /// Takes back what was pushed last.
-    pub(super) fn take_back(&mut self) {
-        self.0.pop_back();
+    /// The connection ends in place of the response to the newest request: the server never has all of it. Where nothing is due,
+    /// that one wanted none.
+    pub(super) fn end_instead(&mut self, close: Close) {
+        match self.last_mut() {
+            Some(last) => *last = Answerer::Ours(Ours::End(close)),
+            None => self.push_last(Ours::End(close)),
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     Limits, Offended, Violation,
-    outstanding::{Due, Outstanding},
+    outstanding::{Ours, Outstanding},
     requests::Requests,
     responses::Responses,
     versions,
@@ -19,7 +19,7 @@ pub fn relay(limits: &Limits) -> Box<dyn Relay> {
         limits: *limits,
         requests: Requests::default(),
         responses: Responses::Head,
-        outstanding: Outstanding::default(),
+        outstanding: Outstanding::new(limits.outstanding),
     })
 }
 
@@ -41,23 +41,19 @@ impl Connection {
         out.close = Some(violation.close());
     }
 
-    pub(super) fn is_full(&self) -> bool {
-        self.outstanding.len() >= self.limits.outstanding
-    }
-
     /// Says what is ours to say, until a response of the server is due.
     pub(super) fn settle(&mut self, checker: &mut dyn Checker, out: &mut Output) {
-        while let (Responses::Head, Some(due)) = (&self.responses, self.outstanding.front()) {
-            match due {
-                Due::Response { .. } => return,
-                Due::Silence => checker.answered(Answer { exchange: 0, status: None, facts: Facts::NONE }),
-                Due::UnknownVersions { number } => {
+        while matches!(self.responses, Responses::Head)
+            && let Some(ours) = self.outstanding.pop_ours()
+        {
+            match ours {
+                Ours::Silence => checker.answered(Answer { exchange: 0, status: None, facts: Facts::NONE }),
+                Ours::UnknownVersions { number } => {
                     versions::unknown(number, &mut out.downstream);
                     checker.answered(Answer::next(versions::UNSUPPORTED_VERSION));
                 }
-                Due::End(close) => out.close = Some(close),
+                Ours::End(close) => out.close = Some(close),
             }
-            self.outstanding.pop();
         }
     }
 }

@@ -7,12 +7,15 @@ use super::{
     asked::{Asked, Topic},
     event::{Event, Progress, Value},
     layout::{Layout, Meaning, request},
-    outstanding::Due,
+    outstanding::{Due, Ours},
     relay::Connection,
     walk::{REQUEST_HEAD, Walk},
     wire::frame_length,
 };
-use crate::relay::{Checker, Close, Decision, Output, Side, Step};
+use crate::{
+    order::Answerer,
+    relay::{Checker, Close, Decision, Output, Side, Step},
+};
 
 /// Fewest bytes of a request behind its length: kind, version and number.
 const SHORTEST: usize = 8;
@@ -165,7 +168,7 @@ fn place(at: usize, length: usize) -> Option<Topic> {
 impl Connection {
     pub(super) fn wants_requests(&self) -> bool {
         let inside = self.requests.frame.as_ref().is_some_and(|frame| frame.allowed);
-        !self.requests.over && (inside || !self.is_full())
+        !self.requests.over && (inside || !self.outstanding.is_full())
     }
 
     pub(super) fn read_requests(&mut self, input: &[u8], checker: &mut dyn Checker, out: &mut Output) -> Step {
@@ -239,7 +242,11 @@ impl Connection {
                 *handshaken |= frame.layout.key == api::SASL_HANDSHAKE;
                 if !frame.allowed {
                     frame.allowed = true;
-                    self.outstanding.push(frame.due());
+                    // Nothing more is read while it is full.
+                    if self.outstanding.push(frame.answerer()).is_err() {
+                        out.close = Some(Close::Reset);
+                        return false;
+                    }
                     self.settle(checker, out);
                 }
                 return true;
@@ -250,24 +257,25 @@ impl Connection {
         };
         *over = true;
         if frame.allowed {
-            // Part of it went on, so the server never has all of it and does not respond.
-            self.outstanding.take_back();
+            // Part of it went on.
+            self.outstanding.end_instead(close);
+        } else {
+            self.outstanding.push_last(Ours::End(close));
         }
         self.requests.frame = None;
-        self.outstanding.push(Due::End(close));
         self.settle(checker, out);
         false
     }
 }
 
 impl Frame {
-    /// What comes of it for the client.
-    fn due(&self) -> Due {
+    /// Who answers it.
+    fn answerer(&self) -> Answerer<Due, Ours> {
         let Self { number, version, .. } = *self;
         match self.layout.key {
-            _ if self.unknown => Due::UnknownVersions { number },
-            _ if self.silent => Due::Silence,
-            key => Due::Response { number, key, version },
+            _ if self.unknown => Answerer::Ours(Ours::UnknownVersions { number }),
+            _ if self.silent => Answerer::Ours(Ours::Silence),
+            key => Answerer::Server(Due { number, key, version }),
         }
     }
 }

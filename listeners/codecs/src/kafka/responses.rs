@@ -77,9 +77,7 @@ impl Connection {
         let Some(length) = frame_length(input, SHORTEST)? else { return Ok(None) };
         let Some([.., n0, n1, n2, n3]) = input.first_chunk::<RESPONSE_HEAD>() else { return Ok(None) };
         let came = i32::from_be_bytes([*n0, *n1, *n2, *n3]);
-        let Some(Due::Response { key, version, .. }) = self.outstanding.front().filter(|due| due.is(came)) else {
-            return Err(Violation::Unasked);
-        };
+        let Due { key, version, .. } = self.outstanding.due(came).ok_or(Violation::Unasked)?;
         if key != API_VERSIONS {
             self.outstanding.pop();
             // What went wrong with one topic or another stands somewhere in it.
