@@ -21,7 +21,7 @@ use portcullis_proxy::{
 };
 use portcullis_rules::{
     settings::Settings,
-    verdict::{Layer, Miss, Outcome, Reason},
+    verdict::{Layer, Miss, Outcome, Reason, RuleInfo},
     world::Direction,
 };
 use serde_json::{Value, json};
@@ -204,6 +204,9 @@ fn lint_reads_its_rules() {
 fn event() -> Event {
     let party = |address: &str| Party { address: address.parse().unwrap(), endpoint: None };
     let field = |name, value: &str, more| Field { name, value: value.to_owned(), more };
+    let miss =
+        |value: &str, rule| Miss { rule, predicate: "tag".into(), pattern: "red".into(), value: value.to_owned() };
+    let nearest = Arc::new(RuleInfo { policy: "toys/p".into(), rule: "ingress[0].toPorts[0].rules.toy[0]".into() });
     Event {
         time: 1_795_470_000_123_456_789,
         outcome: Outcome::Deny,
@@ -215,8 +218,8 @@ fn event() -> Event {
         policy: None,
         rule: None,
         reason: Reason::NoMatch,
-        misses: vec![Miss { rule: None, predicate: "tag".into(), pattern: "red".into(), value: "green".into() }],
-        refused: 1,
+        misses: vec![miss("green", Some(nearest)), miss("blue", None)],
+        refused: 3,
         missing_headers: Vec::new(),
         rejected_headers: Vec::new(),
         fields: vec![
@@ -241,8 +244,16 @@ fn the_api_and_the_monitor_show_all_of_it() {
     assert_eq!(
         line,
         "2026-11-23T21:40:00.123456Z xx toy from 10.0.1.11:40122 to 10.0.1.12:7070, ingress: Policy denied (L7) \
-         verb=get item=/a1 tag=red tag=green and 3 more, no_match: tag is \"green\", wanted \"red\""
+         verb=get item=/a1 tag=red tag=green and 3 more, no_match: tag is \"green\", wanted \"red\", and 2 more refused"
     );
     let object = serde_json::to_value(verdict::Json::from(&told)).unwrap();
     assert_eq!(object["fields"], json!({"verb": "get", "item": "/a1", "tag": ["red", "green"], "more": {"tag": 3}}));
+    let green = json!({
+        "predicate": "tag", "pattern": "red", "value": "green",
+        "policy": "toys/p", "rule": "ingress[0].toPorts[0].rules.toy[0]",
+    });
+    let blue = json!({"predicate": "tag", "pattern": "red", "value": "blue"});
+    assert_eq!(object["refused"], json!({"count": 3, "misses": [green, blue]}));
+    let whole = Event { refused: 0, ..event() };
+    assert!(verdicts::verdict(&whole).misses.is_empty(), "it is denied as a whole, and the miss says why");
 }

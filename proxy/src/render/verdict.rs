@@ -125,6 +125,9 @@ fn denial(line: &mut String, verdict: &proto::Verdict, outcome: Outcome, asked: 
         }
         let _ = write!(line, ", wanted {}", quoted(&verdict.pattern));
     }
+    if verdict.refused > 1 {
+        let _ = write!(line, ", and {} more refused", verdict.refused - 1);
+    }
     if !verdict.policy.is_empty() {
         line.push_str(", ");
         rule(line, verdict);
@@ -171,6 +174,8 @@ pub struct Json<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     miss: Option<Miss<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    refused: Option<Refused<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     http: Option<Http<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     dns: Option<Dns<'a>>,
@@ -204,6 +209,34 @@ struct Miss<'a> {
     predicate: &'a str,
     pattern: &'a str,
     value: &'a str,
+}
+
+/// The values of a request that are refused, as access records have them.
+#[derive(Debug, Serialize)]
+struct Refused<'a> {
+    count: u32,
+    misses: Vec<RefusedValue<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct RefusedValue<'a> {
+    #[serde(flatten)]
+    miss: Miss<'a>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    policy: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    rule: &'a str,
+}
+
+impl<'a> From<&'a proto::Verdict> for Refused<'a> {
+    fn from(verdict: &'a proto::Verdict) -> Self {
+        let value = |miss: &'a proto::Miss| RefusedValue {
+            miss: Miss { predicate: &miss.predicate, pattern: &miss.pattern, value: &miss.value },
+            policy: &miss.policy,
+            rule: &miss.rule,
+        };
+        Self { count: verdict.refused, misses: verdict.misses.iter().map(value).collect() }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -303,6 +336,7 @@ impl<'a> From<&'a proto::Verdict> for Json<'a> {
                 pattern: &verdict.pattern,
                 value: &verdict.value,
             }),
+            refused: (verdict.refused > 0).then(|| verdict.into()),
             http: verdict.http.as_ref().map(|http| Http {
                 method: &http.method,
                 host: &http.host,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use portcullis_config::{Verdicts, proto};
 use portcullis_listeners::telemetry::{Event, Field, Party, Reply, Watcher};
-use portcullis_rules::world::Direction;
+use portcullis_rules::{verdict::Miss, world::Direction};
 
 /// Verdicts that wait for one reader. One that is slower loses some, and is told how many.
 const QUEUE: usize = 4096;
@@ -41,9 +41,7 @@ fn is_asked_for(event: &Event, request: &proto::WatchRequest) -> bool {
 #[must_use]
 pub fn verdict(event: &Event) -> proto::Verdict {
     let text = |text: &Option<Arc<str>>| text.as_deref().unwrap_or_default().to_owned();
-    let miss = event.misses.first().cloned();
-    let (predicate, pattern, value) =
-        miss.map_or_else(Default::default, |miss| (miss.predicate, miss.pattern, miss.value));
+    let proto::Miss { predicate, pattern, value, .. } = event.misses.first().map(miss).unwrap_or_default();
     proto::Verdict {
         time: event.time,
         verdict: event.outcome.as_str().into(),
@@ -67,10 +65,23 @@ pub fn verdict(event: &Event) -> proto::Verdict {
         fields: event.fields.iter().map(field).collect(),
         version: event.version.to_owned(),
         answer: event.reply.as_ref().map(answer),
+        refused: u32::try_from(event.refused).unwrap_or(u32::MAX),
+        misses: if event.refused > 0 { event.misses.iter().map(miss).collect() } else { Vec::new() },
         lost: 0,
         revision: event.generation,
         missing_headers: event.missing_headers.iter().map(missing).collect(),
         rejected_headers: event.rejected_headers.clone(),
+    }
+}
+
+fn miss(miss: &Miss) -> proto::Miss {
+    let rule = miss.rule.as_deref();
+    proto::Miss {
+        predicate: miss.predicate.clone(),
+        pattern: miss.pattern.clone(),
+        value: miss.value.clone(),
+        policy: rule.map_or_else(String::new, |rule| (*rule.policy).to_owned()),
+        rule: rule.map_or_else(String::new, |rule| (*rule.rule).to_owned()),
     }
 }
 
