@@ -124,6 +124,7 @@ mod tests {
         for other in ["xuser", "x-users", "x-user-x", "x", "", "-", "y-user"] {
             assert!(!is_variable_of(b"X-User", other.as_bytes()), "{other}");
         }
+        assert!(is_variable_of(b"-", b"!"), "neither has a word");
     }
 
     #[test]
