@@ -1,5 +1,17 @@
 //! Kinds of requests, and what Cilium knows of them (cilium/proxy pkg/policy/api/kafka/kafka.go).
 
+/// The request for records.
+const FETCH: i16 = 1;
+/// The request for the offsets of partitions.
+const LIST_OFFSETS: i16 = 2;
+/// The request for the broker that keeps a group or transaction.
+const FIND_COORDINATOR: i16 = 10;
+/// The request for the ends of leaders' terms.
+const OFFSET_FOR_LEADER_EPOCH: i16 = 23;
+/// The request that takes partitions into a transaction.
+const ADD_PARTITIONS_TO_TXN: i16 = 24;
+/// The first version of it that brokers send, for several transactions at once (KIP-890).
+const ADD_PARTITIONS_OF_BROKERS: i16 = 4;
 /// The request that brings records.
 pub(super) const PRODUCE: i16 = 0;
 /// The request for brokers, topics and partitions.
@@ -66,12 +78,31 @@ pub fn name(key: i16) -> Option<&'static str> {
     NAMES.get(usize::try_from(key).ok()?).copied()
 }
 
+/// The words for roles, each with its kinds as a regular expression for what [`variety`] tells apart. Those of Cilium are 0, 3
+/// and 18, and 1 to 3, 8 to 14 and 18: with them no producer of today starts, which asks for an id first (KIP-98, and by
+/// default since Kafka 3.0). The others came since: transactions, leaders' terms (KIP-320), groups that brokers assign (KIP-848),
+/// share groups (KIP-932), streams groups (KIP-1071), SASL's handshake and tokens, and metrics of clients (KIP-714).
+const ROLES: [(&str, &str); 4] = [
+    ("produce", "0|3|10t|17|18|22|24|25|26|28|36|71|72"),
+    ("consume", "1b?|2b?|3|8|9|10t?|11|12|13|14|17|18|23b?|36|68|71|72|76|78|79"),
+    ("streams", "0|1b?|2b?|3|8|9|10t?|11|12|13|14|17|18|19|22|23b?|24|25|26|28|36|68|71|72|76|78|79|88|93"),
+    ("broker", "1b|2b|17|18|23b|24b|27|36|83|84|85|86|87"),
+];
+
 /// The kinds of a role, as a regular expression.
 pub(super) fn role(name: &str) -> Option<&'static str> {
-    if name.eq_ignore_ascii_case("produce") {
-        return Some("0|3|18");
+    ROLES.iter().find(|(role, _)| name.eq_ignore_ascii_case(role)).map(|(_, kinds)| *kinds)
+}
+
+/// What roles tell apart within one kind, as a letter behind its number: `b` is what brokers ask of each other, `t` what is about
+/// a transaction.
+pub(super) fn variety(key: i16, version: i16, replica: bool, transaction: bool) -> Option<u8> {
+    match key {
+        FETCH | LIST_OFFSETS | OFFSET_FOR_LEADER_EPOCH if replica => Some(b'b'),
+        ADD_PARTITIONS_TO_TXN if version >= ADD_PARTITIONS_OF_BROKERS => Some(b'b'),
+        FIND_COORDINATOR if transaction => Some(b't'),
+        _ => None,
     }
-    name.eq_ignore_ascii_case("consume").then_some("1|2|3|8|9|10|11|12|13|14|18")
 }
 
 /// Whether rules about topics concern a kind.

@@ -23,16 +23,21 @@ impl Topic {
     pub(super) const UNNAMED: Self = Self { at: 0, length: 0 };
 }
 
-/// A number as text.
+/// A number as text, and maybe a letter behind it.
 #[derive(Clone, Copy, Debug)]
 struct Digits {
-    bytes: [u8; 6],
+    bytes: [u8; Digits::MOST + 1],
     from: usize,
+    letter: bool,
 }
 
 impl Digits {
-    fn of(number: i16) -> Self {
-        let mut digits = Self { bytes: [b'-'; 6], from: 6 };
+    /// Digits of a number, with its sign.
+    const MOST: usize = 6;
+
+    fn of(number: i16, letter: Option<u8>) -> Self {
+        let mut digits = Self { bytes: [b'-'; Self::MOST + 1], from: Self::MOST, letter: letter.is_some() };
+        digits.bytes[Self::MOST] = letter.unwrap_or_default();
         let mut left = number.unsigned_abs();
         loop {
             digits.from -= 1;
@@ -48,7 +53,11 @@ impl Digits {
     }
 
     fn text(&self) -> &[u8] {
-        &self.bytes[self.from..]
+        &self.bytes[self.from..Self::MOST]
+    }
+
+    fn with_letter(&self) -> &[u8] {
+        &self.bytes[self.from..Self::MOST + usize::from(self.letter)]
     }
 }
 
@@ -70,14 +79,15 @@ impl<'b> Asked<'b> {
     pub(super) fn new(
         layout: &Layout,
         version: i16,
+        variety: Option<u8>,
         client: &'b [u8],
         topics: &'b [Topic],
         frame: (&'b [u8], usize),
     ) -> Self {
         let none = topics.is_empty() && api::goes_without_topics(layout.key);
         Self {
-            key: Digits::of(layout.key),
-            version: Digits::of(version),
+            key: Digits::of(layout.key, variety),
+            version: Digits::of(version, None),
             concerns_topics: layout.names_topics && !none,
             client,
             topics,
@@ -99,7 +109,8 @@ impl Request for Asked<'_> {
 
     fn field(&self, field: FieldIndex, _: &str) -> FieldValue<'_> {
         let value = match field.0 {
-            ROLE | API_KEY => Some(self.key.text()),
+            ROLE => Some(self.key.with_letter()),
+            API_KEY => Some(self.key.text()),
             API_VERSION => Some(self.version.text()),
             // One that names itself with nothing counts as one without a name.
             CLIENT_ID => Some(self.client).filter(|client| !client.is_empty()),
@@ -124,7 +135,9 @@ mod tests {
     #[test]
     fn numbers_are_written_as_people_do() {
         for number in [0, 7, 10, 94, 12_345, i16::MAX, -1, -10, i16::MIN] {
-            assert_eq!(Digits::of(number).text(), number.to_string().as_bytes());
+            let (plain, lettered) = (Digits::of(number, None), Digits::of(number, Some(b'b')));
+            assert_eq!([plain.text(), plain.with_letter(), lettered.text()], [number.to_string().as_bytes(); 3]);
+            assert_eq!(lettered.with_letter(), format!("{number}b").as_bytes());
         }
     }
 }

@@ -93,6 +93,7 @@ fn read(field: FieldIndex, text: &str) -> Result<Option<Matcher>, String> {
 #[derive(Clone, Debug)]
 pub struct Message {
     key: i16,
+    role: String,
     key_text: String,
     version: String,
     client: Option<String>,
@@ -100,11 +101,13 @@ pub struct Message {
 }
 
 impl Message {
-    /// A request of a kind and version. A client that names itself with the empty string counts as one without a name.
+    /// A request of a kind and version, from a client and for groups where it could be otherwise. A client that names itself with the empty string counts as one without a name.
     #[must_use]
     pub fn new(key: i16, version: i16, client: &str, topics: Vec<String>) -> Self {
         let client = (!client.is_empty()).then(|| client.to_owned());
-        Self { key, key_text: key.to_string(), version: version.to_string(), client, topics }
+        let variety = api::variety(key, version, false, false).map(char::from);
+        let role = key.to_string() + &String::from_iter(variety);
+        Self { key, role, key_text: key.to_string(), version: version.to_string(), client, topics }
     }
 }
 
@@ -115,7 +118,8 @@ impl Request for Message {
 
     fn field(&self, field: FieldIndex, _: &str) -> FieldValue<'_> {
         let value = match field.0 {
-            ROLE | API_KEY => Some(&self.key_text),
+            ROLE => Some(&self.role),
+            API_KEY => Some(&self.key_text),
             API_VERSION => Some(&self.version),
             CLIENT_ID => self.client.as_ref(),
             _ => self.topics.first(),

@@ -19,6 +19,8 @@ use crate::{
 
 /// Fewest bytes of a request behind its length: kind, version and number.
 const SHORTEST: usize = 8;
+/// The type of the keys by which the brokers of transactions are looked for (`CoordinatorType` of Kafka).
+const TRANSACTIONS: i64 = 1;
 /// Room for topics that is kept from one request to the next.
 const KEPT_TOPICS: usize = 1024;
 
@@ -58,6 +60,10 @@ struct Frame {
     single: bool,
     /// The client wants no response.
     silent: bool,
+    /// A broker sends it, for a replica.
+    replica: bool,
+    /// It looks for the broker of a transaction.
+    transaction: bool,
     /// Topics that it has named so far.
     named: usize,
 }
@@ -127,6 +133,8 @@ impl Requests {
             allowed: false,
             single: false,
             silent: false,
+            replica: false,
+            transaction: false,
             named: 0,
         });
         Ok(true)
@@ -139,10 +147,15 @@ impl Requests {
         let either = matches!(frame.layout.key, api::METADATA | api::DELETE_TOPICS);
         let produce = frame.layout.key == api::PRODUCE;
         let (single, silent, named) = (&mut frame.single, &mut frame.silent, &mut frame.named);
+        let (replica, transaction) = (&mut frame.replica, &mut frame.transaction);
         let from = frame.taken;
         let progress = frame.walk.walk(bytes, from, &mut |event| match event {
             Event::Value { meaning: Meaning::ClientId, value: Value::Text(name), .. } => client.extend_from_slice(name),
             Event::Value { meaning: Meaning::Acks, value: Value::Number(acks), .. } => *silent = acks == 0,
+            Event::Value { meaning: Meaning::ReplicaId, value: Value::Number(id), .. } => *replica = id >= 0,
+            Event::Value { meaning: Meaning::CoordinatorKeyType, value: Value::Number(of), .. } => {
+                *transaction = of == TRANSACTIONS;
+            }
             Event::List { meaning: Meaning::Topics, count, .. } => *single = produce && count == Some(1),
             Event::Value { meaning, value, span } if meaning.is_topic() => {
                 let topic = match value {
@@ -234,7 +247,9 @@ impl Connection {
         let Requests { frame: Some(frame), client, topics, handshaken, over, .. } = &mut self.requests else {
             return false;
         };
-        let asked = Asked::new(frame.layout, frame.version, client, topics, (input, frame.taken));
+        let Frame { layout, version, .. } = *frame;
+        let variety = api::variety(layout.key, version, frame.replica, frame.transaction);
+        let asked = Asked::new(layout, version, variety, client, topics, (input, frame.taken));
         let decision = checker.check(&asked as &dyn Request);
         topics.clear();
         let close = match decision {

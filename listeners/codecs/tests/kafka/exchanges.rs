@@ -268,3 +268,44 @@ fn a_regular_expression_for_topics_needs_a_rule_for_all_of_them() {
     let all: &[&[_]] = &[&[("clientID", "app")]];
     play("for all").judged_by(rules(all)).reaches_server(heartbeat(&[0], b"\x04a.b")).run();
 }
+
+#[test]
+fn roles_let_what_clients_of_today_send_pass_and_no_more() {
+    let fetch_4 = |replica: i32| [&replica.to_be_bytes()[..], &[0; 17]].concat();
+    let fetch_17 = |replica: i32| {
+        let state = [&b"\x01\x01\x0d"[..], &replica.to_be_bytes(), &[0; 9]].concat();
+        [&[0; 21][..], b"\x01\x01\x01", &state].concat()
+    };
+    let partitions =
+        |verify: &[u8]| [&b"\x02t\0\0\0\0\0\0\0\x01\0\0"[..], verify, b"\x02\x07orders\x02\0\0\0\0\0\0"].concat();
+    let find = |of: u8| [&[of][..], b"\x02\x02k\0"].concat();
+    let requests = [
+        ("an id", 22, 4, b"\0\0\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\0".to_vec(), "ps"),
+        ("the broker of a group", 10, 4, find(0), "cs"),
+        ("the broker of a transaction", 10, 4, find(1), "pcs"),
+        ("partitions of a transaction", 24, 3, partitions(b""), "ps"),
+        ("those of a broker", 24, 4, [&b"\x02"[..], &partitions(b"\0"), b"\0"].concat(), "b"),
+        ("records", 1, 4, fetch_4(-1), "cs"),
+        ("records for a replica", 1, 4, fetch_4(2), "csb"),
+        ("records for a replica of today", 1, 17, fetch_17(2), "csb"),
+        ("what metrics are wanted", 71, 0, vec![0; 17], "pcs"),
+        ("a list of groups", 16, 4, b"\x01\0".to_vec(), ""),
+    ];
+    let roles: [(char, &[&[_]]); 4] = [
+        ('p', &[&[("role", "produce")]]),
+        ('c', &[&[("role", "Consume")]]),
+        ('s', &[&[("role", "streams")]]),
+        ('b', &[&[("role", "broker")]]),
+    ];
+    for (name, key, version, body, passes) in requests {
+        let request = request(1, key, version, &body);
+        for (letter, role) in roles {
+            let play = play(name).judged_by(rules(role));
+            if passes.contains(letter) {
+                play.reaches_server(request.clone()).run();
+            } else {
+                play.client(request.clone()).closes(Close::Reset).run();
+            }
+        }
+    }
+}
