@@ -72,16 +72,18 @@ pub struct Sealed {
     pub epoch: u32,
     /// When it began, in ticks of the kernel.
     pub began: u32,
+    /// The same in seconds (of 2^30 ns) since boot.
+    pub seen: u32,
     /// [`FLOW_IN`], [`FLOW_OUT`] or [`FLOW_OWN`]; 0 if it is no connection that has just begun.
-    pub kind: u32,
+    pub kind: u16,
     /// [`ENDED_BY_ENDPOINT`] and [`ENDED_BY_PEER`], as far as they are so. With both nothing more comes of it.
-    pub ended: u32,
+    pub ended: u16,
 }
 
 /// The endpoint has sent its last byte.
-pub const ENDED_BY_ENDPOINT: u32 = 1;
+pub const ENDED_BY_ENDPOINT: u16 = 1;
 /// The peer has sent its last byte.
-pub const ENDED_BY_PEER: u32 = 2;
+pub const ENDED_BY_PEER: u16 = 2;
 
 /// Value of `ASKED`: what the tables said of a flow when they were asked last.
 #[repr(C)]

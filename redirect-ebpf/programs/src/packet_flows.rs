@@ -88,7 +88,7 @@ pub fn was_let_in(asked: &Flow) -> bool {
     let (local_port, peer_port) = (asked.source_port.to_be(), asked.port.to_be());
     let key = FlowKey { peer, endpoint: asked.endpoint, protocol, local_port, peer_port, padding: 0 };
     let Some(state) = (unsafe { FLOWS.get(&key) }) else { return false };
-    state.kind == FLOW_IN && EPOCHS.get(asked.endpoint).is_some_and(|epoch| *epoch == state.epoch) && is_recent(state)
+    state.kind == FLOW_IN && EPOCHS.get(asked.endpoint).is_some_and(|epoch| *epoch == state.epoch) && is_recent(state.seen)
 }
 
 #[inline(always)]
@@ -138,9 +138,9 @@ pub fn note(key: &FlowKey, kind: u32) {
 /// The kind of a flow that was judged lately by the table in force; 0 if there is none.
 #[inline(always)]
 pub fn known(key: &FlowKey) -> u32 {
-    match packet_young::kind_of(key, true) {
-        0 => entered(key),
-        kind => kind,
+    match packet_young::state_of(key) {
+        (kind, by, seen) if kind != 0 && by == epoch() && is_recent(seen) => kind,
+        _ => entered(key),
     }
 }
 
@@ -148,20 +148,20 @@ pub fn known(key: &FlowKey) -> u32 {
 #[inline(always)]
 fn entered(key: &FlowKey) -> u32 {
     match unsafe { FLOWS.get(key) } {
-        Some(state) if state.epoch == epoch() && is_recent(state) => state.kind,
+        Some(state) if state.epoch == epoch() && is_recent(state.seen) => state.kind,
         _ => 0,
     }
 }
 
-/// The kind of a flow that was judged lately, maybe by another table.
+/// The kind of a flow that was judged lately, maybe by another table; `ever`: however long ago that was.
 #[inline(always)]
-pub fn remembered(key: &FlowKey) -> u32 {
-    let kind = packet_young::kind_of(key, false);
-    if kind != 0 {
-        return kind;
+pub fn remembered(key: &FlowKey, ever: bool) -> u32 {
+    match packet_young::state_of(key) {
+        (kind, _, seen) if kind != 0 && (ever || is_recent(seen)) => return kind,
+        _ => {}
     }
     match unsafe { FLOWS.get(key) } {
-        Some(state) if is_recent(state) => state.kind,
+        Some(state) if ever || is_recent(state.seen) => state.kind,
         _ => 0,
     }
 }
@@ -208,8 +208,8 @@ pub fn is_entered(tuple: &Tuple) -> bool {
 }
 
 #[inline(always)]
-fn is_recent(state: &FlowState) -> bool {
-    seconds().wrapping_sub(state.seen) < FLOW_SECONDS
+fn is_recent(seen: u32) -> bool {
+    seconds().wrapping_sub(seen) < FLOW_SECONDS
 }
 
 /// What policy says of a flow with this address on the endpoint's side, with [`ASKED_NAMED`] if the endpoint names that. What was

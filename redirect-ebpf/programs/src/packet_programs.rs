@@ -227,8 +227,9 @@ fn leave_slowly(skb: *mut __sk_buff) -> bool {
     }
     let socket = socket(skb);
     packet.sender = sender(skb, socket, packet);
-    let kind = kind_of(packet);
     let is_stream = !socket.is_null() && packet.protocol() == TCP && packet.sender == STREAM;
+    // A connection may be silent for days, and then it may be the endpoint that speaks.
+    let kind = kind_of(packet, is_stream);
     let judged = if is_stream && (matches!(kind, FLOW_IN | FLOW_OUT) || was_admitted(socket, &packet.tuple)) {
         renew(packet, kind);
         ADMIT
@@ -251,8 +252,8 @@ fn leave_slowly(skb: *mut __sk_buff) -> bool {
 /// What is remembered of the flow of a packet that the endpoint sends. Apart, as are the next two, because Linux 6.1 counts the
 /// stack of every call in steps of 32 bytes, and has 512 for all of them.
 #[inline(never)]
-fn kind_of(packet: &Packet) -> u32 {
-    remembered(&sent(&packet.tuple))
+fn kind_of(packet: &Packet, ever: bool) -> u32 {
+    remembered(&sent(&packet.tuple), ever)
 }
 
 /// A connection lives as long as its socket: whoever means it no more cuts that.

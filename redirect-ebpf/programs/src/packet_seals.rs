@@ -17,7 +17,7 @@ use crate::{
     ENDPOINT, number,
     packet::{copy, same},
     packet_common::has_headers,
-    packet_flows::{epoch, ticks},
+    packet_flows::{epoch, seconds, ticks},
     packet_young,
     verdict::read,
 };
@@ -89,7 +89,8 @@ pub fn make_seal(seal: &mut Seal, tuple: &Tuple, kind: u32) {
         core::ptr::write_volatile(core::ptr::addr_of_mut!((*sealed).secret), 0);
         copy(&mut (*sealed).tuple, tuple);
         core::ptr::write_volatile(core::ptr::addr_of_mut!((*sealed).endpoint), number(&ENDPOINT));
-        ((*sealed).epoch, (*sealed).began, (*sealed).kind, (*sealed).ended) = (epoch(), ticks(), kind, 0);
+        ((*sealed).epoch, (*sealed).began, (*sealed).seen) = (epoch(), ticks(), seconds());
+        ((*sealed).kind, (*sealed).ended) = (kind as u16, 0);
         core::ptr::write_volatile(core::ptr::addr_of_mut!((*sealed).secret), secret);
     }
 }

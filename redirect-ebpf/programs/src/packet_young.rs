@@ -13,7 +13,7 @@ use crate::{
     ENDPOINT, number,
     packet::{FIN, RST, is_address, same},
     packet_common::{Outline, has_headers, in_one_word},
-    packet_flows::{FLOWS, NO_SEAL, epoch, seconds, ticks},
+    packet_flows::{FLOWS, NO_SEAL, epoch, ticks},
     packet_seals::{attach_seal, make_seal, sealed},
     verdict::read,
 };
@@ -86,7 +86,7 @@ pub fn begin(seal: &mut Seal, tuple: &Tuple, kind: u32) {
 #[inline(never)]
 pub fn keep(sealed: *mut Sealed, of: u32) {
     let sealed = unsafe { &*sealed };
-    if sealed.kind == 0 || sealed.ended == ENDED_BY_ENDPOINT | ENDED_BY_PEER || has_aged(sealed) {
+    if sealed.kind == 0 || sealed.ended == ENDED_BY_ENDPOINT | ENDED_BY_PEER {
         return;
     }
     let Some(word) = at(place(&sealed.tuple.destination, sealed.tuple.ports, sealed.endpoint)) else { return };
@@ -103,7 +103,7 @@ pub fn keep(sealed: *mut Sealed, of: u32) {
         peer_port: u16::from_ne_bytes([b[2], b[3]]),
         padding: 0,
     };
-    let state = FlowState { seen: seconds(), epoch: sealed.epoch, kind: sealed.kind, seal: NO_SEAL };
+    let state = FlowState { seen: sealed.seen, epoch: sealed.epoch, kind: sealed.kind as u32, seal: NO_SEAL };
     let _ = FLOWS.insert(&key, state, 0);
     unsafe { core::ptr::write_volatile(word, 0) };
 }
@@ -120,16 +120,16 @@ pub fn forget(key: &FlowKey) {
     }
 }
 
-/// The kind of a connection of TCP that stands here; `current`: and was judged by the table in force. 0 if there is none.
+/// A connection of TCP that stands here: its kind, the number of the table that judged it, and when that was; none: the kind is 0.
 #[inline(always)]
-pub fn kind_of(key: &FlowKey, current: bool) -> u32 {
+pub fn state_of(key: &FlowKey) -> (u32, u32, u32) {
     if key.protocol != TCP as u16 {
-        return 0;
+        return (0, 0, 0);
     }
-    let Some(word) = at(place(&key.peer, ports(key), key.endpoint)) else { return 0 };
+    let Some(word) = at(place(&key.peer, ports(key), key.endpoint)) else { return (0, 0, 0) };
     match found(seal_at(word), &key.peer, ports(key)) {
-        Some(sealed) if !has_aged(sealed) && (!current || sealed.epoch == epoch()) => sealed.kind,
-        _ => 0,
+        Some(sealed) => (sealed.kind as u32, sealed.epoch, sealed.seen),
+        None => (0, 0, 0),
     }
 }
 
@@ -151,7 +151,7 @@ pub fn send(skb: *mut __sk_buff, outline: &Outline, is_own: impl Fn(&Tuple) -> b
     if ticks().wrapping_sub(sealed.began) >= YOUNG_TICKS {
         return false;
     }
-    if !matches!(sealed.kind, FLOW_IN | FLOW_OUT) && !(sealed.kind == FLOW_OWN && is_own(&sealed.tuple)) {
+    if !matches!(sealed.kind as u32, FLOW_IN | FLOW_OUT) && !(sealed.kind as u32 == FLOW_OWN && is_own(&sealed.tuple)) {
         return false;
     }
     note_end(word, sealed, outline.flags, ENDED_BY_ENDPOINT);
@@ -170,21 +170,19 @@ pub fn comes(skb: *mut __sk_buff, outline: &Outline) -> bool {
     let Some(sealed) = sealed(seal) else { return false };
     let sealed = unsafe { &mut *sealed };
     let is_this = has_headers(skb, &sealed.tuple, true) && sealed.endpoint == number(&ENDPOINT) && sealed.kind != 0;
-    if !is_this || read!(sealed.secret) != seal.secret || sealed.epoch != epoch() || has_aged(sealed) {
+    if !is_this || read!(sealed.secret) != seal.secret || sealed.epoch != epoch() {
+        return false;
+    }
+    // What lasts longer is judged again, and is in `FLOWS` then.
+    if ticks().wrapping_sub(sealed.began) >= TELL_TICKS {
         return false;
     }
     note_end(word, sealed, outline.flags, ENDED_BY_PEER);
     true
 }
 
-/// Whether a connection began so long ago that it is not known any more, unless it is entered in `FLOWS`.
 #[inline(always)]
-fn has_aged(sealed: &Sealed) -> bool {
-    ticks().wrapping_sub(sealed.began) >= TELL_TICKS
-}
-
-#[inline(always)]
-fn note_end(word: *mut u64, sealed: &mut Sealed, flags: u8, by: u32) {
+fn note_end(word: *mut u64, sealed: &mut Sealed, flags: u8, by: u16) {
     if flags & (FIN | RST) == 0 {
         return;
     }
