@@ -239,13 +239,14 @@ java_servers() {
     echo "$wanted" >"$cache/java/sources"
 }
 
-# The clients of Kafka, with the schema of its messages and its own reader of them. The version stands in pom.xml.
+# The clients of Kafka, with the schema of its messages and its own reader of them, and a broker. The version stands in
+# pom.xml.
 kafka() {
     pom=$here/../integration/servers/kafka/pom.xml
     if cmp -s "$pom" "$cache/kafka/pom.xml" && [ -d "$cache/kafka/common/message" ]; then
         return
     fi
-    say "fetching the clients of Kafka into $cache/kafka"
+    say "fetching Kafka into $cache/kafka"
     rm -rf "$cache/kafka"
     mkdir -p "$cache/kafka"
     mvn --quiet --batch-mode --file "$pom" dependency:copy-dependencies -DoutputDirectory="$cache/kafka/jars"

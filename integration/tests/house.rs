@@ -77,8 +77,10 @@ const WITHOUT_LINTS: [(&str, &str); 1] =
 /// Lines of a source file.
 const LONGEST: usize = 400;
 /// Sources that may be longer, and why.
-const LONGER: [(&str, &str); 1] =
-    [("listeners/codecs/src/kafka/table.rs", "a table that is made from Kafka's schema, one line a field")];
+const LONGER: [(&str, &str); 2] = [
+    ("listeners/codecs/src/kafka/denial/table.rs", "the same, of denials"),
+    ("listeners/codecs/src/kafka/table.rs", "a table that is made from Kafka's schema, one line a field"),
+];
 
 /// What a pure crate must not name: input and output, clocks, threads.
 const IMPURE: [&str; 12] = [

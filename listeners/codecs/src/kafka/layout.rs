@@ -110,10 +110,23 @@ pub enum Meaning {
     CoordinatorKeyType,
     /// What a coordinator is looked up for.
     CoordinatorKey,
-    /// What kind of thing [`Meaning::ResourceName`] names: 2 a topic, 3 a group, 4 the broker or cluster.
+    /// What kind of thing [`Meaning::ResourceName`] names: 2 a topic, 4 the broker or cluster; a group is 3 in requests about
+    /// ACLs and 32 in those about configurations.
     ResourceType,
     /// The name of what a request about configurations or ACLs is about; null in a filter: any.
     ResourceName,
+    /// A list of entries that are about nothing in common and are answered one by one.
+    Entries,
+    /// The id of a producer.
+    ProducerId,
+    /// A list of what a quota is for (KIP-546).
+    Entity,
+    /// What kind of thing [`Meaning::EntityName`] names.
+    EntityType,
+    /// The name of whom a quota is for; null for all that have none of their own.
+    EntityName,
+    /// The name of a user (KIP-554).
+    UserName,
     /// A SASL mechanism.
     Mechanism,
     /// The error code of the whole response.

@@ -5,6 +5,7 @@
 
 mod api;
 mod asked;
+pub mod denial;
 mod event;
 pub mod layout;
 mod level;

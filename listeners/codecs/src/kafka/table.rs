@@ -118,7 +118,7 @@ pub(super) static REQUESTS: &[Layout] = &[
                 one(Uuid).since(10).means(TopicId), // TopicId
                 list(Int32).means(Partition), // PartitionIndexes
             ]).null().means(Topics),
-        ]).since(8),
+        ]).since(8).means(Entries),
         one(Bool).since(7), // RequireStable
     ]).flexible_since(6),
     // FindCoordinatorRequest
@@ -286,7 +286,7 @@ pub(super) static REQUESTS: &[Layout] = &[
     // WriteTxnMarkersRequest
     Layout::of(27, 1, 2, &[
         groups(&[ // Markers
-            one(Int64), // ProducerId
+            one(Int64).means(ProducerId), // ProducerId
             one(Int16), // ProducerEpoch
             one(Bool), // TransactionResult
             groups(&[ // Topics
@@ -295,7 +295,7 @@ pub(super) static REQUESTS: &[Layout] = &[
             ]).means(Topics),
             one(Int32), // CoordinatorEpoch
             one(Int8).since(2), // TransactionVersion
-        ]),
+        ]).means(Entries),
     ]).flexible_since(1),
     // TxnOffsetCommitRequest
     Layout::of(28, 0, 6, &[
@@ -337,7 +337,7 @@ pub(super) static REQUESTS: &[Layout] = &[
             one(String), // Host
             one(Int8), // Operation
             one(Int8), // PermissionType
-        ]),
+        ]).means(Entries),
     ]).flexible_since(2),
     // DeleteAclsRequest
     Layout::of(31, 1, 3, &[
@@ -349,7 +349,7 @@ pub(super) static REQUESTS: &[Layout] = &[
             one(String).null(), // HostFilter
             one(Int8), // Operation
             one(Int8), // PermissionType
-        ]),
+        ]).means(Entries),
     ]).flexible_since(2),
     // DescribeConfigsRequest
     Layout::of(32, 1, 4, &[
@@ -357,7 +357,7 @@ pub(super) static REQUESTS: &[Layout] = &[
             one(Int8).means(ResourceType), // ResourceType
             one(String).means(ResourceName), // ResourceName
             list(String).null(), // ConfigurationKeys
-        ]),
+        ]).means(Entries),
         one(Bool), // IncludeSynonyms
         one(Bool).since(3), // IncludeDocumentation
     ]).flexible_since(4),
@@ -370,7 +370,7 @@ pub(super) static REQUESTS: &[Layout] = &[
                 one(String), // Name
                 one(String).null(), // Value
             ]),
-        ]),
+        ]).means(Entries),
         one(Bool), // ValidateOnly
     ]).flexible_since(2),
     // AlterReplicaLogDirsRequest
@@ -456,7 +456,7 @@ pub(super) static REQUESTS: &[Layout] = &[
                 one(Int8), // ConfigOperation
                 one(String).null(), // Value
             ]),
-        ]),
+        ]).means(Entries),
         one(Bool), // ValidateOnly
     ]).flexible_since(1),
     // AlterPartitionReassignmentsRequest
@@ -502,15 +502,15 @@ pub(super) static REQUESTS: &[Layout] = &[
     Layout::of(49, 0, 1, &[
         groups(&[ // Entries
             groups(&[ // Entity
-                one(String), // EntityType
-                one(String).null(), // EntityName
-            ]),
+                one(String).means(EntityType), // EntityType
+                one(String).null().means(EntityName), // EntityName
+            ]).means(Entity),
             groups(&[ // Ops
                 one(String), // Key
                 one(Float64), // Value
                 one(Bool), // Remove
             ]),
-        ]),
+        ]).means(Entries),
         one(Bool), // ValidateOnly
     ]).flexible_since(1),
     // DescribeUserScramCredentialsRequest
@@ -522,16 +522,16 @@ pub(super) static REQUESTS: &[Layout] = &[
     // AlterUserScramCredentialsRequest
     Layout::of(51, 0, 0, &[
         groups(&[ // Deletions
-            one(String), // Name
+            one(String).means(UserName), // Name
             one(Int8), // Mechanism
-        ]),
+        ]).means(Entries),
         groups(&[ // Upsertions
-            one(String), // Name
+            one(String).means(UserName), // Name
             one(Int8), // Mechanism
             one(Int32), // Iterations
             one(Bytes), // Salt
             one(Bytes), // SaltedPassword
-        ]),
+        ]).means(Entries),
     ]).flexible_since(0),
     // DescribeQuorumRequest
     Layout::of(55, 0, 2, &[
@@ -859,7 +859,7 @@ pub(super) static REQUESTS: &[Layout] = &[
                 one(String).means(TopicName), // TopicName
                 list(Int32).means(Partition), // Partitions
             ]).null().means(Topics),
-        ]),
+        ]).means(Entries),
     ]).flexible_since(0),
     // AlterShareGroupOffsetsRequest
     Layout::of(91, 0, 0, &[

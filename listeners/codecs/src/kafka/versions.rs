@@ -101,7 +101,7 @@ fn write_count(count: u32, flexible: bool, out: &mut Vec<u8>) {
 }
 
 /// Sets the length of the frame that begins at a place and goes to the end.
-fn set_length(begin: usize, out: &mut [u8]) {
+pub(super) fn set_length(begin: usize, out: &mut [u8]) {
     if let Some((length, rest)) = out.get_mut(begin..).and_then(|frame| frame.split_first_chunk_mut()) {
         // No longer than the frame that it is made of.
         *length = u32::try_from(rest.len()).unwrap_or(u32::MAX).to_be_bytes();

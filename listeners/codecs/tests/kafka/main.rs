@@ -3,7 +3,9 @@
 #[path = "../playbook/mod.rs"]
 mod playbook;
 
+mod authorizer;
 mod broker;
+mod denials;
 mod exchanges;
 mod large;
 mod message;
@@ -11,6 +13,7 @@ mod names;
 mod oracle;
 mod outcome;
 mod random;
+mod sample;
 mod sequences;
 mod strictness;
 mod versions;

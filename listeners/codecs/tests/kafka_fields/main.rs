@@ -2,9 +2,11 @@
 //! `PORTCULLIS_WRITE_TABLE=1 cargo test -p portcullis-codecs --test kafka_fields` writes it anew, as for a newer Kafka,
 //! whose version stands in `integration/servers/kafka/pom.xml`.
 
+mod denials;
 mod meanings;
 mod schema;
 mod table;
+mod templates;
 
 use std::{
     env, fs,
@@ -51,12 +53,25 @@ fn the_table_is_what_the_schema_gives() {
     let requests = schema::read(&folder, "request", is_for_brokers);
     let responses = schema::read(&folder, "response", is_read);
     let table = table::write(&release(), &requests, &responses).unwrap_or_else(|wrong| panic!("{}", wrong.join("\n")));
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/kafka/table.rs");
+    compare("src/kafka/table.rs", &table);
+}
+
+#[test]
+fn the_templates_of_denials_are_what_the_schema_gives() {
+    let Some(folder) = folder() else { return };
+    let responses = schema::read(&folder, "response", |_| true);
+    let table = templates::write(&release(), &responses).unwrap_or_else(|wrong| panic!("{}", wrong.join("\n")));
+    compare("src/kafka/denial/table.rs", &table);
+}
+
+/// Compares a file that is checked in with what it should be, or writes it.
+fn compare(name: &str, table: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
     if env::var_os("PORTCULLIS_WRITE_TABLE").is_some_and(|value| value == "1") {
-        fs::write(&path, &table).expect("the table is written");
+        fs::write(&path, table).expect("the table is written");
     }
     let checked_in = fs::read_to_string(&path).unwrap_or_default();
-    assert!(table == checked_in, "src/kafka/table.rs is not what the schema gives; PORTCULLIS_WRITE_TABLE=1 writes it");
+    assert!(table == checked_in, "{name} is not what the schema gives; PORTCULLIS_WRITE_TABLE=1 writes it");
 }
 
 #[test]
@@ -70,6 +85,7 @@ fn no_field_slips_through_whose_name_says_something() {
         nullable: None,
         tag: None,
         entity: entity.map(str::to_owned),
+        default: None,
         fields: Vec::new(),
     };
     let meaning = |field| meanings::meaning(meanings::REQUESTS, 1, &field);

@@ -26,7 +26,7 @@ const INDEXES: (&str, &str) = ("Topics.PartitionIndexes", "Partition");
 /// The same, under another name.
 const NUMBERS: (&str, &str) = ("Topics.Partitions", "Partition");
 const RESOURCES: [(&str, &str); 3] =
-    [("Resources", "Plain"), ("Resources.ResourceType", "ResourceType"), ("Resources.ResourceName", "ResourceName")];
+    [("Resources", "Entries"), ("Resources.ResourceType", "ResourceType"), ("Resources.ResourceName", "ResourceName")];
 const STATE: &[(&str, &str)] = &[GROUP, TOPICS, ID, PARTITIONS, PARTITION];
 
 /// Of requests.
@@ -82,7 +82,7 @@ pub(crate) const REQUESTS: Meanings = &[
             TOPICS,
             NAME,
             INDEXES,
-            ("Groups", "Plain"),
+            ("Groups", "Entries"),
             ("Groups.GroupId", "GroupId"),
             ("Groups.MemberId", "MemberId"),
             ("Groups.Topics", "Topics"),
@@ -121,6 +121,8 @@ pub(crate) const REQUESTS: Meanings = &[
     (
         27,
         &[
+            ("Markers", "Entries"),
+            ("Markers.ProducerId", "ProducerId"),
             ("Markers.Topics", "Topics"),
             ("Markers.Topics.Name", "TopicName"),
             ("Markers.Topics.PartitionIndexes", "Partition"),
@@ -138,6 +140,7 @@ pub(crate) const REQUESTS: Meanings = &[
     (
         30,
         &[
+            ("Creations", "Entries"),
             ("Creations.ResourceType", "ResourceType"),
             ("Creations.ResourceName", "ResourceName"),
             ("Creations.ResourcePatternType", "Plain"),
@@ -146,6 +149,7 @@ pub(crate) const REQUESTS: Meanings = &[
     (
         31,
         &[
+            ("Filters", "Entries"),
             ("Filters.ResourceTypeFilter", "ResourceType"),
             ("Filters.ResourceNameFilter", "ResourceName"),
             ("Filters.PatternTypeFilter", "Plain"),
@@ -169,6 +173,24 @@ pub(crate) const REQUESTS: Meanings = &[
     (45, &[TOPICS, NAME, PARTITIONS, INDEX]),
     (46, &[TOPICS, NAME, INDEXES]),
     (47, &[GROUP, TOPICS, NAME, PARTITIONS, INDEX]),
+    (
+        49,
+        &[
+            ("Entries", "Entries"),
+            ("Entries.Entity", "Entity"),
+            ("Entries.Entity.EntityType", "EntityType"),
+            ("Entries.Entity.EntityName", "EntityName"),
+        ],
+    ),
+    (
+        51,
+        &[
+            ("Deletions", "Entries"),
+            ("Deletions.Name", "UserName"),
+            ("Upsertions", "Entries"),
+            ("Upsertions.Name", "UserName"),
+        ],
+    ),
     (55, &[TOPICS, TOPIC_NAME, PARTITIONS, INDEX]),
     (61, &[TOPICS, NAME, INDEXES]),
     (65, &[("TransactionalIds", "TransactionalId")]),
@@ -249,7 +271,7 @@ pub(crate) const REQUESTS: Meanings = &[
     (
         90,
         &[
-            ("Groups", "Plain"),
+            ("Groups", "Entries"),
             ("Groups.GroupId", "GroupId"),
             ("Groups.Topics", "Topics"),
             ("Groups.Topics.TopicName", "TopicName"),

@@ -44,6 +44,8 @@ pub(crate) struct Field {
     pub(crate) nullable: Option<Range>,
     pub(crate) tag: Option<u8>,
     pub(crate) entity: Option<String>,
+    /// What goes without saying, where it is not zero, empty or nothing.
+    pub(crate) default: Option<String>,
     /// Where it has any.
     pub(crate) fields: Vec<Field>,
 }
@@ -166,6 +168,7 @@ impl Outer<'_> {
             nullable: nullable.and_then(|range| range.within(versions)),
             tag,
             entity: value.get("entityType").and_then(Value::as_str).map(str::to_owned),
+            default: value.get("default").map(|said| said.as_str().map_or_else(|| said.to_string(), str::to_owned)),
             fields,
             path,
         })

@@ -106,7 +106,7 @@ impl Writer<'_> {
 }
 
 /// How a value is written; `None` for fields.
-fn kind(kind: &str) -> Option<&'static str> {
+pub(crate) fn kind(kind: &str) -> Option<&'static str> {
     Some(match kind {
         "bool" => "Bool",
         "int8" => "Int8",

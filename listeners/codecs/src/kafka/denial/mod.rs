@@ -1,0 +1,54 @@
+//! Denials as a broker says them: when its own authorizer denies all that a request asks for, it answers with error codes
+//! in the layout of the response, with the names and numbers of the request at their places. Clients tell from these what
+//! to do (`Errors.java`), as from nothing else. Pure functions on whole frames.
+
+mod asked;
+mod table;
+mod template;
+mod writer;
+
+use self::{asked::Asked, table::TEMPLATES, writer::Writer};
+use super::{
+    Violation,
+    layout::{Layout, Meaning},
+};
+
+/// Most bytes of an answer for each byte of the request.
+pub const GROWTH: usize = 32;
+/// Most bytes of an answer beyond that.
+pub const BASE: usize = 96;
+
+/// What comes of a request that is denied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Denial {
+    /// An answer was written.
+    Answered,
+    /// The client wants none (Produce with acks 0): a broker closes the connection, so that the client learns of it.
+    Silent,
+    /// Kafka has no words for it: SASL and ApiVersions are never denied.
+    Wordless,
+}
+
+/// Denies all of a request: appends to `out` the frame that a broker of Kafka 4.4 would answer, without throttle time.
+/// It has at most [`GROWTH`] times as many bytes as the request, and [`BASE`] more.
+///
+/// Of Metadata this leaves out the brokers, of which only a broker knows; clients take an answer without any for none, so
+/// it is better asked without topics.
+///
+/// # Errors
+/// When the frame is no whole request of that layout and version. Then nothing is appended.
+pub fn deny(layout: &'static Layout, version: i16, frame: &[u8], out: &mut Vec<u8>) -> Result<Denial, Violation> {
+    let Ok(place) = TEMPLATES.binary_search_by_key(&layout.key, |(key, _)| *key) else { return Ok(Denial::Wordless) };
+    let Some((_, fields)) = TEMPLATES.get(place) else { return Ok(Denial::Wordless) };
+    let asked = Asked::read(layout, version, frame)?;
+    if asked.scope().number(Meaning::Acks) == Some(0) {
+        return Ok(Denial::Silent);
+    }
+    let begin = out.len();
+    let flexible = layout.flexible.contains(version);
+    let mut writer = Writer::new(version, flexible, asked.scope(), out);
+    writer.head(asked.number());
+    writer.fields(fields, asked.scope());
+    super::versions::set_length(begin, out);
+    Ok(Denial::Answered)
+}

@@ -1,0 +1,161 @@
+//! Writes the answer by its template.
+
+use super::{
+    asked::{Said, Scope},
+    template::{Part, Refused, Template},
+};
+use crate::kafka::layout::{Kind, Meaning};
+
+/// Writes one answer.
+#[derive(Debug)]
+pub(super) struct Writer<'o> {
+    version: i16,
+    flexible: bool,
+    /// The request has a transactional id.
+    transaction: bool,
+    /// Its [`Meaning::CoordinatorKeyType`].
+    coordinator: Option<i64>,
+    out: &'o mut Vec<u8>,
+}
+
+/// A kind of [`Meaning::ResourceType`], and of [`Meaning::CoordinatorKeyType`].
+mod number {
+    pub(super) const TOPIC: i64 = 2;
+    pub(super) const GROUP: i64 = 32;
+    pub(super) const TRANSACTION_KEY: i64 = 1;
+    pub(super) const SHARE_KEY: i64 = 2;
+}
+
+impl<'o> Writer<'o> {
+    /// Of an answer to this request.
+    pub(super) fn new(version: i16, flexible: bool, request: Scope<'_>, out: &'o mut Vec<u8>) -> Self {
+        let transaction = matches!(request.value(Meaning::TransactionalId), Some(Said::Text(_)));
+        Self { version, flexible, transaction, coordinator: request.number(Meaning::CoordinatorKeyType), out }
+    }
+
+    /// The length of the frame, to be set later, the number and in flexible versions no tags.
+    pub(super) fn head(&mut self, number: [u8; 4]) {
+        self.out.extend_from_slice(&[0; 4]);
+        self.out.extend_from_slice(&number);
+        self.tags();
+    }
+
+    fn tags(&mut self) {
+        if self.flexible {
+            self.out.push(0);
+        }
+    }
+
+    /// The fields of a structure, said of part of the request.
+    pub(super) fn fields(&mut self, fields: &'static [Template], scope: Scope<'_>) {
+        let version = self.version;
+        let present = fields.iter().filter(|field| field.versions.contains(version));
+        present.for_each(|field| self.field(field, scope));
+        self.tags();
+    }
+
+    fn field(&mut self, field: &Template, scope: Scope<'_>) {
+        match field.part {
+            Part::Number(kind, value) => self.number(kind, value),
+            Part::Text(text) => self.text(text.as_bytes()),
+            Part::NullText => self.short(None),
+            Part::Empty => self.long(Some(0)),
+            Part::Null => self.long(None),
+            Part::Missing => self.out.push(0xff),
+            Part::Each(of, fields) => {
+                let entries = scope.entries(of);
+                self.long(Some(entries.clone().count()));
+                entries.for_each(|entry| self.fields(fields, entry));
+            }
+            Part::Echo(of) => self.echo(scope.value(of), field.nullable.contains(self.version)),
+            Part::Code(refused) => self.out.extend_from_slice(&self.refused(refused, scope).0.to_be_bytes()),
+            Part::Message(refused) => match self.refused(refused, scope) {
+                CLUSTER if refused == Refused::Altered => self.short(None),
+                (_, message) => self.text(message.as_bytes()),
+            },
+        }
+    }
+
+    fn number(&mut self, kind: Kind, value: i64) {
+        let bytes = value.to_be_bytes();
+        let length = match kind {
+            Kind::Bool | Kind::Int8 => 1,
+            Kind::Int16 | Kind::Uint16 => 2,
+            Kind::Int32 => 4,
+            // The one that is said is that of nothing.
+            Kind::Uuid => return self.out.extend_from_slice(&[0; 16]),
+            _ => bytes.len(),
+        };
+        self.out.extend_from_slice(&bytes[bytes.len() - length..]);
+    }
+
+    fn echo(&mut self, said: Option<Said<'_>>, nullable: bool) {
+        match said {
+            Some(Said::Fixed(bytes)) => self.out.extend_from_slice(bytes),
+            Some(Said::Text(text)) => self.text(text),
+            _ if nullable => self.short(None),
+            _ => self.text(b""),
+        }
+    }
+
+    fn text(&mut self, text: &[u8]) {
+        self.short(Some(text.len()));
+        self.out.extend_from_slice(text);
+    }
+
+    /// The length of a text.
+    fn short(&mut self, length: Option<usize>) {
+        if self.flexible {
+            return self.varint(length);
+        }
+        // What was read has a length that fits.
+        let length = length.map_or(-1, |length| i16::try_from(length).unwrap_or(i16::MAX));
+        self.out.extend_from_slice(&length.to_be_bytes());
+    }
+
+    /// The count of a list, or the length of bytes.
+    fn long(&mut self, length: Option<usize>) {
+        if self.flexible {
+            return self.varint(length);
+        }
+        let length = length.map_or(-1, |length| i32::try_from(length).unwrap_or(i32::MAX));
+        self.out.extend_from_slice(&length.to_be_bytes());
+    }
+
+    fn varint(&mut self, length: Option<usize>) {
+        let mut left = length.map_or(0, |length| length + 1);
+        while left > 0x7f {
+            self.out.push((left & 0x7f) as u8 | 0x80);
+            left >>= 7;
+        }
+        // Seven bits fit.
+        self.out.push(left as u8);
+    }
+
+    /// The error code and what Kafka says of it.
+    fn refused(&self, refused: Refused, scope: Scope<'_>) -> (i16, &'static str) {
+        match refused {
+            Refused::Resource | Refused::Altered => match scope.number(Meaning::ResourceType) {
+                Some(number::TOPIC) => TOPIC,
+                Some(number::GROUP) => GROUP,
+                _ => CLUSTER,
+            },
+            Refused::Coordinator => match self.coordinator {
+                Some(number::TRANSACTION_KEY) => TRANSACTION,
+                Some(number::SHARE_KEY) => CLUSTER,
+                _ => GROUP,
+            },
+            Refused::Producer | Refused::Produce if self.transaction => TRANSACTION,
+            Refused::Topic | Refused::Produce => TOPIC,
+            Refused::Group => GROUP,
+            Refused::Cluster | Refused::Producer => CLUSTER,
+            Refused::Transaction => TRANSACTION,
+            Refused::Token => (65, "Delegation Token authorization failed."),
+        }
+    }
+}
+
+const TOPIC: (i16, &str) = (29, "Topic authorization failed.");
+const GROUP: (i16, &str) = (30, "Group authorization failed.");
+const CLUSTER: (i16, &str) = (31, "Cluster authorization failed.");
+const TRANSACTION: (i16, &str) = (53, "Transactional Id authorization failed.");
