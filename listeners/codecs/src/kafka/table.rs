@@ -925,6 +925,91 @@ pub(super) static REQUESTS: &[Layout] = &[
 /// Responses, in the order of their numbers.
 #[rustfmt::skip]
 pub(super) static RESPONSES: &[Layout] = &[
+    // ProduceResponse
+    Layout::of(0, 3, 13, &[
+        groups(&[ // Responses
+            one(String).until(12).means(TopicName), // Name
+            one(Uuid).since(13).means(TopicId), // TopicId
+            groups(&[ // PartitionResponses
+                one(Int32), // Index
+                one(Int16), // ErrorCode
+                one(Int64), // BaseOffset
+                one(Int64), // LogAppendTimeMs
+                one(Int64).since(5), // LogStartOffset
+                groups(&[ // RecordErrors
+                    one(Int32), // BatchIndex
+                    one(String).null(), // BatchIndexErrorMessage
+                ]).since(8),
+                one(String).since(8).null(), // ErrorMessage
+                group(&[ // CurrentLeader
+                    one(Int32), // LeaderId
+                    one(Int32), // LeaderEpoch
+                ]).since(10).tag(0),
+            ]),
+        ]).means(Topics),
+        one(Int32), // ThrottleTimeMs
+        groups(&[ // NodeEndpoints
+            one(Int32), // NodeId
+            one(String), // Host
+            one(Int32), // Port
+            one(String).null(), // Rack
+        ]).since(10).tag(0),
+    ]).flexible_since(9),
+    // FetchResponse
+    Layout::of(1, 4, 18, &[
+        one(Int32), // ThrottleTimeMs
+        one(Int16).since(7).means(ErrorCode), // ErrorCode
+        one(Int32).since(7), // SessionId
+        groups(&[ // Responses
+            one(String).until(12).means(TopicName), // Topic
+            one(Uuid).since(13).means(TopicId), // TopicId
+            groups(&[ // Partitions
+                one(Int32), // PartitionIndex
+                one(Int16), // ErrorCode
+                one(Int64), // HighWatermark
+                one(Int64), // LastStableOffset
+                one(Int64).since(5), // LogStartOffset
+                group(&[ // DivergingEpoch
+                    one(Int32), // Epoch
+                    one(Int64), // EndOffset
+                ]).since(12).tag(0),
+                group(&[ // CurrentLeader
+                    one(Int32), // LeaderId
+                    one(Int32), // LeaderEpoch
+                ]).since(12).tag(1),
+                group(&[ // SnapshotId
+                    one(Int64), // EndOffset
+                    one(Int32), // Epoch
+                ]).since(12).tag(2),
+                groups(&[ // AbortedTransactions
+                    one(Int64), // ProducerId
+                    one(Int64), // FirstOffset
+                ]).null(),
+                one(Int32).since(11), // PreferredReadReplica
+                one(Bytes).null(), // Records
+            ]),
+        ]).means(Topics),
+        groups(&[ // NodeEndpoints
+            one(Int32), // NodeId
+            one(String), // Host
+            one(Int32), // Port
+            one(String).null(), // Rack
+        ]).since(16).tag(0),
+    ]).flexible_since(12),
+    // ListOffsetsResponse
+    Layout::of(2, 1, 11, &[
+        one(Int32).since(2), // ThrottleTimeMs
+        groups(&[ // Topics
+            one(String).means(TopicName), // Name
+            groups(&[ // Partitions
+                one(Int32), // PartitionIndex
+                one(Int16), // ErrorCode
+                one(Int64), // Timestamp
+                one(Int64), // Offset
+                one(Int32).since(4), // LeaderEpoch
+            ]),
+        ]).means(Topics),
+    ]).flexible_since(6),
     // MetadataResponse
     Layout::of(3, 0, 13, &[
         one(Int32).since(3), // ThrottleTimeMs
@@ -955,6 +1040,48 @@ pub(super) static RESPONSES: &[Layout] = &[
         one(Int32).since(8).until(10), // ClusterAuthorizedOperations
         one(Int16).since(13).means(ErrorCode), // ErrorCode
     ]).flexible_since(9),
+    // OffsetCommitResponse
+    Layout::of(8, 2, 10, &[
+        one(Int32).since(3), // ThrottleTimeMs
+        groups(&[ // Topics
+            one(String).until(9).means(TopicName), // Name
+            one(Uuid).since(10).means(TopicId), // TopicId
+            groups(&[ // Partitions
+                one(Int32), // PartitionIndex
+                one(Int16), // ErrorCode
+            ]),
+        ]).means(Topics),
+    ]).flexible_since(8),
+    // OffsetFetchResponse
+    Layout::of(9, 1, 10, &[
+        one(Int32).since(3), // ThrottleTimeMs
+        groups(&[ // Topics
+            one(String).means(TopicName), // Name
+            groups(&[ // Partitions
+                one(Int32), // PartitionIndex
+                one(Int64), // CommittedOffset
+                one(Int32).since(5), // CommittedLeaderEpoch
+                one(String).null(), // Metadata
+                one(Int16), // ErrorCode
+            ]),
+        ]).until(7).means(Topics),
+        one(Int16).since(2).until(7), // ErrorCode
+        groups(&[ // Groups
+            one(String).means(GroupId), // GroupId
+            groups(&[ // Topics
+                one(String).until(9).means(TopicName), // Name
+                one(Uuid).since(10).means(TopicId), // TopicId
+                groups(&[ // Partitions
+                    one(Int32), // PartitionIndex
+                    one(Int64), // CommittedOffset
+                    one(Int32), // CommittedLeaderEpoch
+                    one(String).null(), // Metadata
+                    one(Int16), // ErrorCode
+                ]),
+            ]).means(Topics),
+            one(Int16), // ErrorCode
+        ]).since(8),
+    ]).flexible_since(6),
     // SaslHandshakeResponse
     Layout::of(17, 0, 1, &[
         one(Int16).means(ErrorCode), // ErrorCode
@@ -1012,6 +1139,74 @@ pub(super) static RESPONSES: &[Layout] = &[
             one(String).since(5).null(), // ErrorMessage
         ]).means(Topics),
     ]).flexible_since(4),
+    // DeleteRecordsResponse
+    Layout::of(21, 0, 2, &[
+        one(Int32), // ThrottleTimeMs
+        groups(&[ // Topics
+            one(String).means(TopicName), // Name
+            groups(&[ // Partitions
+                one(Int32), // PartitionIndex
+                one(Int64), // LowWatermark
+                one(Int16), // ErrorCode
+            ]),
+        ]).means(Topics),
+    ]).flexible_since(2),
+    // OffsetForLeaderEpochResponse
+    Layout::of(23, 2, 4, &[
+        one(Int32), // ThrottleTimeMs
+        groups(&[ // Topics
+            one(String).means(TopicName), // Topic
+            groups(&[ // Partitions
+                one(Int16), // ErrorCode
+                one(Int32), // Partition
+                one(Int32), // LeaderEpoch
+                one(Int64), // EndOffset
+            ]),
+        ]).means(Topics),
+    ]).flexible_since(4),
+    // AddPartitionsToTxnResponse
+    Layout::of(24, 0, 5, &[
+        one(Int32), // ThrottleTimeMs
+        one(Int16).since(4), // ErrorCode
+        groups(&[ // ResultsByTransaction
+            one(String).means(TransactionalId), // TransactionalId
+            groups(&[ // TopicResults
+                one(String).means(TopicName), // Name
+                groups(&[ // ResultsByPartition
+                    one(Int32), // PartitionIndex
+                    one(Int16), // PartitionErrorCode
+                ]),
+            ]),
+        ]).since(4),
+        groups(&[ // ResultsByTopicV3AndBelow
+            one(String).means(TopicName), // Name
+            groups(&[ // ResultsByPartition
+                one(Int32), // PartitionIndex
+                one(Int16), // PartitionErrorCode
+            ]),
+        ]).until(3).means(Topics),
+    ]).flexible_since(3),
+    // TxnOffsetCommitResponse
+    Layout::of(28, 0, 6, &[
+        one(Int32), // ThrottleTimeMs
+        groups(&[ // Topics
+            one(String).until(5).means(TopicName), // Name
+            one(Uuid).since(6).means(TopicId), // TopicId
+            groups(&[ // Partitions
+                one(Int32), // PartitionIndex
+                one(Int16), // ErrorCode
+            ]),
+        ]).means(Topics),
+    ]).flexible_since(3),
+    // CreatePartitionsResponse
+    Layout::of(37, 0, 3, &[
+        one(Int32), // ThrottleTimeMs
+        groups(&[ // Results
+            one(String).means(TopicName), // Name
+            one(Int16), // ErrorCode
+            one(String).null(), // ErrorMessage
+        ]).means(Topics),
+    ]).flexible_since(2),
     // ConsumerGroupDescribeResponse
     Layout::of(69, 0, 1, &[
         one(Int32), // ThrottleTimeMs

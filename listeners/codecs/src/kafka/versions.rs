@@ -87,7 +87,7 @@ fn keep(frame: &[u8], offer: &Offer, entries: &mut Vec<u8>) -> bool {
     true
 }
 
-fn write_count(count: u32, flexible: bool, out: &mut Vec<u8>) {
+pub(super) fn write_count(count: u32, flexible: bool, out: &mut Vec<u8>) {
     if !flexible {
         return out.extend_from_slice(&count.to_be_bytes());
     }

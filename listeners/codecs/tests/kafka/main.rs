@@ -12,6 +12,7 @@ mod message;
 mod names;
 mod oracle;
 mod outcome;
+mod partial;
 mod random;
 mod sample;
 mod sequences;

@@ -314,6 +314,9 @@ const RESPONSES: (&str, &str) = ("Responses", "Topics");
 
 /// Of responses: those that the relay reads, and no others are in the table.
 pub(crate) const READ_RESPONSES: Meanings = &[
+    (0, &[RESPONSES, ("Responses.Name", "TopicName"), RESPONSES_ID]),
+    (1, &[RESPONSES, ("Responses.Topic", "TopicName"), RESPONSES_ID, ("ErrorCode", "ErrorCode")]),
+    (2, &[TOPICS, NAME]),
     (
         3,
         &[
@@ -324,6 +327,19 @@ pub(crate) const READ_RESPONSES: Meanings = &[
             INDEX,
             ("Topics.TopicAuthorizedOperations", "Plain"),
             ("ErrorCode", "ErrorCode"),
+        ],
+    ),
+    (8, &[TOPICS, NAME, ID]),
+    (
+        9,
+        &[
+            TOPICS,
+            NAME,
+            ("Groups", "Plain"),
+            ("Groups.GroupId", "GroupId"),
+            ("Groups.Topics", "Topics"),
+            ("Groups.Topics.Name", "TopicName"),
+            ("Groups.Topics.TopicId", "TopicId"),
         ],
     ),
     (17, &[("ErrorCode", "ErrorCode"), ("Mechanisms", "Mechanism")]),
@@ -339,6 +355,20 @@ pub(crate) const READ_RESPONSES: Meanings = &[
     ),
     (19, &[TOPICS, NAME, ID, ("Topics.TopicConfigErrorCode", "Plain")]),
     (20, &[RESPONSES, ("Responses.Name", "TopicName"), RESPONSES_ID]),
+    (21, &[TOPICS, NAME]),
+    (23, &[TOPICS, TOPIC]),
+    (
+        24,
+        &[
+            ("ResultsByTransaction.TransactionalId", "TransactionalId"),
+            ("ResultsByTransaction.TopicResults", "Plain"),
+            ("ResultsByTransaction.TopicResults.Name", "TopicName"),
+            ("ResultsByTopicV3AndBelow", "Topics"),
+            ("ResultsByTopicV3AndBelow.Name", "TopicName"),
+        ],
+    ),
+    (28, &[TOPICS, NAME, ID]),
+    (37, &[("Results", "Topics"), ("Results.Name", "TopicName")]),
     (
         69,
         &[

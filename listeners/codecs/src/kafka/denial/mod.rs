@@ -3,10 +3,12 @@
 //! to do (`Errors.java`), as from nothing else. Pure functions on whole frames.
 
 mod asked;
+mod partial;
 mod table;
 mod template;
 mod writer;
 
+pub use self::partial::{Partial, Topic, deny_whole, divide, merge};
 use self::{asked::Asked, table::TEMPLATES, writer::Writer};
 use super::{
     Violation,

@@ -15,6 +15,8 @@ pub(super) struct Writer<'o> {
     transaction: bool,
     /// Its [`Meaning::CoordinatorKeyType`].
     coordinator: Option<i64>,
+    /// What is said instead of what a template says.
+    pub(super) instead: Option<(i16, &'static str)>,
     out: &'o mut Vec<u8>,
 }
 
@@ -30,7 +32,8 @@ impl<'o> Writer<'o> {
     /// Of an answer to this request.
     pub(super) fn new(version: i16, flexible: bool, request: Scope<'_>, out: &'o mut Vec<u8>) -> Self {
         let transaction = matches!(request.value(Meaning::TransactionalId), Some(Said::Text(_)));
-        Self { version, flexible, transaction, coordinator: request.number(Meaning::CoordinatorKeyType), out }
+        let coordinator = request.number(Meaning::CoordinatorKeyType);
+        Self { version, flexible, transaction, coordinator, instead: None, out }
     }
 
     /// The length of the frame, to be set later, the number and in flexible versions no tags.
@@ -40,7 +43,12 @@ impl<'o> Writer<'o> {
         self.tags();
     }
 
-    fn tags(&mut self) {
+    /// No throttle time.
+    pub(super) fn throttle(&mut self) {
+        self.number(Kind::Int32, 0);
+    }
+
+    pub(super) fn tags(&mut self) {
         if self.flexible {
             self.out.push(0);
         }
@@ -114,7 +122,7 @@ impl<'o> Writer<'o> {
     }
 
     /// The count of a list, or the length of bytes.
-    fn long(&mut self, length: Option<usize>) {
+    pub(super) fn long(&mut self, length: Option<usize>) {
         if self.flexible {
             return self.varint(length);
         }
@@ -134,6 +142,9 @@ impl<'o> Writer<'o> {
 
     /// The error code and what Kafka says of it.
     fn refused(&self, refused: Refused, scope: Scope<'_>) -> (i16, &'static str) {
+        if let Some(instead) = self.instead {
+            return instead;
+        }
         match refused {
             Refused::Resource | Refused::Altered => match scope.number(Meaning::ResourceType) {
                 Some(number::TOPIC) => TOPIC,
@@ -155,7 +166,9 @@ impl<'o> Writer<'o> {
     }
 }
 
-const TOPIC: (i16, &str) = (29, "Topic authorization failed.");
+/// Nothing was done about it, because of another.
+pub(super) const ATTEMPTED: (i16, &str) = (55, "The server did not attempt to execute this operation.");
+pub(super) const TOPIC: (i16, &str) = (29, "Topic authorization failed.");
 const GROUP: (i16, &str) = (30, "Group authorization failed.");
 const CLUSTER: (i16, &str) = (31, "Cluster authorization failed.");
 const TRANSACTION: (i16, &str) = (53, "Transactional Id authorization failed.");

@@ -1,0 +1,230 @@
+//! Requests of which part is allowed: the request without the refused topics, and what is said of these in front of what
+//! the broker says of the others. Only size and count at the heads change; all other bytes stay as they came.
+
+use super::{
+    asked::Asked,
+    table::TEMPLATES,
+    template::{Part, Refused, Template, code, each, echo, number, void},
+    writer::{ATTEMPTED, TOPIC, Writer},
+};
+use crate::kafka::{
+    Violation, api,
+    event::{Event, Value},
+    layout::{Kind, Layout, Meaning, response},
+    versions::{set_length, write_count},
+    walk::Walk,
+};
+
+/// Requests whose topics are answered one by one (`KafkaApis.scala`).
+const DIVISIBLE: [i16; 12] = [0, 1, 2, 3, 8, 9, 19, 20, 21, 23, 28, 37];
+/// The request that is all or nothing, up to a version.
+const ADD_PARTITIONS: (i16, i16) = (24, 3);
+/// The request whose group, when that is refused, hides the topics in it.
+const OFFSET_FETCH: i16 = 9;
+
+/// What a broker says of a refused topic of OffsetFetch.
+static OFFSETS: &[Template] = &[
+    echo(Meaning::TopicName).until(9),
+    echo(Meaning::TopicId).since(10),
+    each(
+        Meaning::Partition,
+        &[
+            echo(Meaning::Partition),
+            number(Kind::Int64, -1),
+            number(Kind::Int32, -1).since(5),
+            void(),
+            code(Refused::Topic),
+        ],
+    ),
+];
+
+/// A topic as a request tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Topic<'b> {
+    /// By its name, which is UTF-8.
+    Name(&'b [u8]),
+    /// By its id (KIP-516).
+    Id([u8; 16]),
+}
+
+/// A request in two parts.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Partial {
+    /// The request without the refused topics, a whole frame. Where none is left it still is a valid request, but to some
+    /// that means all topics (Metadata 0), or those of a session (Fetch).
+    pub request: Vec<u8>,
+    /// Topics that are left in it.
+    pub left: usize,
+    /// Entries about the refused topics, for [`merge`].
+    pub entries: Vec<u8>,
+    /// How many.
+    pub refused: usize,
+}
+
+/// Takes the refused topics out of a request. `None` where a request cannot be divided: its kind does not name topics one
+/// by one, it names none, or it has several lists of them.
+///
+/// # Errors
+/// When the frame is no whole request of that layout and version.
+pub fn divide(
+    layout: &'static Layout,
+    version: i16,
+    frame: &[u8],
+    refuse: &dyn Fn(Topic<'_>) -> bool,
+) -> Result<Option<Partial>, Violation> {
+    let found = Lists::read(layout, version, frame, refuse)?;
+    let Some(fields) = fields(layout.key, version) else { return Ok(None) };
+    let (Some((count, meaning)), 1) = (found.list.clone(), found.lists) else { return Ok(None) };
+    let flexible = layout.flexible.contains(version);
+    let refused = found.entries.iter().filter(|entry| entry.refused).count();
+    let left = found.entries.len() - refused;
+    let mut partial = Partial { left, refused, ..Partial::default() };
+    let request = &mut partial.request;
+    request.extend_from_slice(frame.get(..count.start).unwrap_or_default());
+    write_count(u32::try_from(left).unwrap_or(u32::MAX), flexible, request);
+    for entry in found.entries.iter().filter(|entry| !entry.refused) {
+        request.extend_from_slice(frame.get(entry.start..entry.end).unwrap_or_default());
+    }
+    let behind = found.entries.last().map_or(count.end, |entry| entry.end);
+    request.extend_from_slice(frame.get(behind..).unwrap_or_default());
+    set_length(0, request);
+    let asked = Asked::read(layout, version, frame)?;
+    let mut writer = Writer::new(version, flexible, asked.scope(), &mut partial.entries);
+    writer.instead = Some(TOPIC);
+    let entries = asked.scope().entries(meaning).zip(&found.entries);
+    entries.filter(|(_, entry)| entry.refused).for_each(|(scope, _)| writer.fields(fields, scope));
+    Ok(Some(partial))
+}
+
+/// Denies AddPartitionsToTxn up to version 3, which a broker takes whole or not at all: appends an answer with 29 for the
+/// refused topics and 55 for the others. Whether it is such a request.
+///
+/// # Errors
+/// When the frame is no whole request of that layout and version. Then nothing is appended.
+pub fn deny_whole(
+    layout: &'static Layout,
+    version: i16,
+    frame: &[u8],
+    refuse: &dyn Fn(Topic<'_>) -> bool,
+    out: &mut Vec<u8>,
+) -> Result<bool, Violation> {
+    let (key, last) = ADD_PARTITIONS;
+    let Some(fields) = topics(key, version).filter(|_| layout.key == key && version <= last) else { return Ok(false) };
+    let found = Lists::read(layout, version, frame, refuse)?;
+    let asked = Asked::read(layout, version, frame)?;
+    let (begin, flexible) = (out.len(), layout.flexible.contains(version));
+    let mut writer = Writer::new(version, flexible, asked.scope(), out);
+    writer.head(asked.number());
+    writer.throttle();
+    writer.long(Some(found.entries.len()));
+    for (scope, entry) in asked.scope().entries(Meaning::Topics).zip(&found.entries) {
+        writer.instead = Some(if entry.refused { TOPIC } else { ATTEMPTED });
+        writer.fields(fields, scope);
+    }
+    writer.tags();
+    set_length(begin, out);
+    Ok(true)
+}
+
+/// Puts the entries about refused topics in front of those of a broker's whole response. `None` if nothing is known of it.
+///
+/// # Errors
+/// When the response cannot be read.
+pub fn merge(key: i16, version: i16, frame: &[u8], partial: &Partial) -> Result<Option<Vec<u8>>, Violation> {
+    let Some(layout) = response(key).filter(|layout| layout.versions.contains(version)) else { return Ok(None) };
+    let mut list = None;
+    Walk::response(layout, version, frame.len()).walk(frame, 0, &mut |event| {
+        if let Event::List { meaning: Meaning::Topics, count, span } = event {
+            list.get_or_insert((count.unwrap_or(0), span));
+        }
+    })?;
+    let Some((count, span)) = list else { return Ok(None) };
+    let mut out = Vec::with_capacity(frame.len() + partial.entries.len() + size_of::<u32>());
+    out.extend_from_slice(frame.get(..span.start).unwrap_or_default());
+    let all = u32::try_from(count + partial.refused).unwrap_or(u32::MAX);
+    write_count(all, layout.flexible.contains(version), &mut out);
+    out.extend_from_slice(&partial.entries);
+    out.extend_from_slice(frame.get(span.end..).unwrap_or_default());
+    set_length(0, &mut out);
+    Ok(Some(out))
+}
+
+/// What is said of a refused topic.
+fn fields(key: i16, version: i16) -> Option<&'static [Template]> {
+    match key {
+        OFFSET_FETCH => Some(OFFSETS),
+        _ => topics(key, version).filter(|_| DIVISIBLE.contains(&key)),
+    }
+}
+
+/// What is said of each topic when all is denied.
+fn topics(key: i16, version: i16) -> Option<&'static [Template]> {
+    let (_, template) = TEMPLATES.iter().find(|(of, _)| *of == key)?;
+    template.iter().filter(|field| field.versions.contains(version)).find_map(|field| match field.part {
+        Part::Each(Meaning::Topics | Meaning::TopicName, fields) => Some(fields),
+        _ => None,
+    })
+}
+
+/// An entry that names a topic, and where it stands.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    start: usize,
+    end: usize,
+    refused: bool,
+}
+
+/// The lists of topics of a request.
+#[derive(Debug, Default)]
+struct Lists {
+    lists: usize,
+    /// Where the count of the first stands, and what the list means.
+    list: Option<(std::ops::Range<usize>, Meaning)>,
+    entries: Vec<Entry>,
+}
+
+impl Lists {
+    fn read(
+        layout: &'static Layout,
+        version: i16,
+        frame: &[u8],
+        refuse: &dyn Fn(Topic<'_>) -> bool,
+    ) -> Result<Self, Violation> {
+        let mut found = Self::default();
+        // A zero stands for an id where a name stands beside it.
+        let either = matches!(layout.key, api::METADATA | api::DELETE_TOPICS);
+        let (mut inside, mut place) = (false, 0);
+        Walk::request(layout, version, frame.len()).walk(frame, 0, &mut |event| match event {
+            Event::List { meaning: meaning @ (Meaning::Topics | Meaning::TopicName), count: Some(_), span } => {
+                found.lists += 1;
+                place = span.end;
+                found.list.get_or_insert((span, meaning));
+            }
+            Event::Entry(Meaning::Topics, start) => {
+                inside = true;
+                found.entries.push(Entry { start, end: start, refused: false });
+            }
+            Event::EntryEnd(Meaning::Topics, end) => {
+                inside = false;
+                found.entries.iter_mut().last().into_iter().for_each(|entry| entry.end = end);
+            }
+            Event::Value { meaning: Meaning::TopicName, value: Value::Text(name), span } => {
+                if !inside {
+                    found.entries.push(Entry { start: place, end: span.end, refused: false });
+                    place = span.end;
+                }
+                found
+                    .entries
+                    .iter_mut()
+                    .last()
+                    .into_iter()
+                    .for_each(|entry| entry.refused |= refuse(Topic::Name(name)));
+            }
+            Event::Value { meaning: Meaning::TopicId, value: Value::Uuid(id), .. } if !either || id != [0; 16] => {
+                found.entries.iter_mut().last().into_iter().for_each(|entry| entry.refused |= refuse(Topic::Id(id)));
+            }
+            _ => {}
+        })?;
+        Ok(found)
+    }
+}
