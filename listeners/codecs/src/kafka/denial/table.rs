@@ -2,9 +2,7 @@
 //! 4.4.0 by `tests/kafka_fields`, where it stands what is said. Not to be changed by hand.
 
 use super::template::{
-    Refused::*,
-    Template,
-    code, each, echo, empty, message, missing, null, nulls, number, text, void,
+    Refused::*, Template, code, each, echo, empty, message, missing, null, nulls, number, text, void,
 };
 use crate::kafka::layout::{
     Kind::{Bool, Int8, Int16, Int32, Int64, Uuid},
