@@ -14,7 +14,7 @@ pub(crate) fn write(release: &str, responses: &[Message]) -> Result<String, Vec<
     writer.out = format!(
         "//! What a broker answers when its authorizer denies all that a request asks for: made from the schema of Apache Kafka\n\
          //! {release} by `tests/kafka_fields`, where it stands what is said. Not to be changed by hand.\n\n\
-         use super::template::{{\n    Refused::*,\n    Template,\n    code, each, echo, empty, message, missing, null, \
+         use super::template::{{\n    Refused::*, Template, code, each, echo, empty, message, missing, null, \
          nulls, number, text, void,\n}};\nuse crate::kafka::layout::{{\n    Kind::{{Bool, Int8, Int16, Int32, Int64, \
          Uuid}},\n    Meaning::*,\n}};\n\n\
          /// In the order of their numbers.\n#[rustfmt::skip]\npub(super) static TEMPLATES: &[(i16, &[Template])] = &[\n"
