@@ -166,6 +166,12 @@ pub fn remembered(key: &FlowKey, ever: bool) -> u32 {
     }
 }
 
+/// Whether a connection is remembered as one that a peer opened, however long ago.
+#[inline(never)]
+pub fn came_ever(key: &FlowKey) -> bool {
+    remembered(key, true) == FLOW_IN
+}
+
 /// What is remembered of a flow that was judged within this second, and passes by the table in force.
 #[inline(always)]
 pub fn passing(key: &FlowKey) -> Option<&'static mut FlowState> {

@@ -12,7 +12,7 @@ use crate::{
     maps::{HOSTS, LOCALS},
     number,
     packet::{ACK, KERNEL, OWN, Packet, RST, STREAM, STREAM_SOCKET, SYN, bytes, load, read_header, words},
-    packet_flows::{KEEPS, OLDER, echo, epoch, known, note, received, remembered, sent, sides},
+    packet_flows::{KEEPS, OLDER, came_ever, echo, epoch, known, note, received, remembered, sent, sides},
     verdict::{Flow, is_v4, read, tell, verdict},
 };
 
@@ -211,7 +211,8 @@ fn leaving_ports(packet: &Packet, flow: &Flow) -> u32 {
     let asks = packet.is_bare_syn();
     let accepts = tcp && packet.flags & (SYN | ACK) == SYN | ACK;
     // What the peer opened is judged as that. A socket alone does not tell: the hooks do not see each subflow of MPTCP.
-    let opened_in = kind == FLOW_IN || (tcp && packet.sender & STREAM != 0 && is_older(&key));
+    // It may be silent for days, and then it may be the endpoint that speaks: its socket answers for what is remembered.
+    let opened_in = kind == FLOW_IN || (tcp && packet.sender & STREAM != 0 && (is_older(&key) || came_ever(&key)));
     if kind == FLOW_IN || accepts {
         let action = verdict(&opened(packet, true, INGRESS));
         if opened_in && !asks && action == PASS {

@@ -14,8 +14,8 @@ use crate::{
     packet_common::{has_headers, outline, quick, segment},
     packet_empty,
     packet_flows::{
-        ADMITTED, NO_SEAL, ask, beside, came_lately, epoch, is_entered, is_known_fragment, note, note_fragment, passing, received,
-        remembered, sent, ticks,
+        ADMITTED, NO_SEAL, ask, beside, came_lately, epoch, is_entered, is_known_fragment, known, note, note_fragment, passing, received,
+        sent, ticks,
     },
     packet_judge::{ADMIT, DROP, EMPTY, arriving, is_named, leaving},
     packet_seals::{attach_seal, has_seal, put_seal, put_stamp, take_common_seal, take_seal, take_stamp},
@@ -228,8 +228,7 @@ fn leave_slowly(skb: *mut __sk_buff) -> bool {
     let socket = socket(skb);
     packet.sender = sender(skb, socket, packet);
     let is_stream = !socket.is_null() && packet.protocol() == TCP && packet.sender == STREAM;
-    // A connection may be silent for days, and then it may be the endpoint that speaks.
-    let kind = kind_of(packet, is_stream);
+    let kind = kind_of(packet);
     let judged = if is_stream && (matches!(kind, FLOW_IN | FLOW_OUT) || was_admitted(socket, &packet.tuple)) {
         renew(packet, kind);
         ADMIT
@@ -252,8 +251,8 @@ fn leave_slowly(skb: *mut __sk_buff) -> bool {
 /// What is remembered of the flow of a packet that the endpoint sends. Apart, as are the next two, because Linux 6.1 counts the
 /// stack of every call in steps of 32 bytes, and has 512 for all of them.
 #[inline(never)]
-fn kind_of(packet: &Packet, ever: bool) -> u32 {
-    remembered(&sent(&packet.tuple), ever)
+fn kind_of(packet: &Packet) -> u32 {
+    known(&sent(&packet.tuple))
 }
 
 /// A connection lives as long as its socket: whoever means it no more cuts that.
