@@ -15,13 +15,13 @@ const ADD_PARTITIONS_OF_BROKERS: i16 = 4;
 /// The request that brings records.
 pub(super) const PRODUCE: i16 = 0;
 /// The request for brokers, topics and partitions.
-pub(super) const METADATA: i16 = 3;
+const METADATA: i16 = 3;
 /// The request that names a SASL mechanism.
 pub(super) const SASL_HANDSHAKE: i16 = 17;
 /// The request that asks a broker which requests and versions it takes.
 pub(super) const API_VERSIONS: i16 = 18;
 /// The request that deletes topics.
-pub(super) const DELETE_TOPICS: i16 = 20;
+const DELETE_TOPICS: i16 = 20;
 /// The request that carries SASL's tokens.
 pub(super) const SASL_AUTHENTICATE: i16 = 36;
 /// The heartbeats of groups (KIP-848, KIP-932, KIP-1071): the topics stand in those that change what a member subscribes to.
@@ -64,6 +64,11 @@ const NAMES: &[&str] = &[
     "describeconfigs",
     "alterconfigs",
 ];
+
+/// Whether a kind names each of its topics by name or by id: a zero stands for the id beside a name.
+pub(super) fn names_or_ids(key: i16) -> bool {
+    matches!(key, METADATA | DELETE_TOPICS)
+}
 
 /// The number of a kind by its name, in any case.
 #[must_use]

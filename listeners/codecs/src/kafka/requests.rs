@@ -143,8 +143,7 @@ impl Requests {
     /// Reads on in the frame of which these bytes come next.
     fn walk(&mut self, bytes: &[u8], most: usize) -> Result<Progress, Violation> {
         let Self { frame: Some(frame), client, topics, .. } = self else { return Ok(Progress::Complete) };
-        // A zero stands for an id where a name stands beside it.
-        let either = matches!(frame.layout.key, api::METADATA | api::DELETE_TOPICS);
+        let either = api::names_or_ids(frame.layout.key);
         let produce = frame.layout.key == api::PRODUCE;
         let (single, silent, named) = (&mut frame.single, &mut frame.silent, &mut frame.named);
         let (replica, transaction) = (&mut frame.replica, &mut frame.transaction);

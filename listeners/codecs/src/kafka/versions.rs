@@ -7,6 +7,7 @@ use super::{
     event::{Event, Value},
     layout::{Meaning, Versions, request, response},
     walk::{RESPONSE_HEAD, Walk},
+    wire::{begin_frame, set_length, write_count},
 };
 
 /// The error code of a version that is not known. The response has the layout of version 0 then (KIP-511).
@@ -36,7 +37,7 @@ pub(super) fn rewrite(frame: &[u8], version: i16, out: &mut Vec<u8>) -> Result<(
     let layout = response(API_VERSIONS).filter(|layout| layout.versions.contains(version));
     let layout = layout.ok_or(Violation::UnknownResponse)?;
     let (mut count, mut all, mut offer) = (0..0, 0, Offer::default());
-    let (mut kept, mut entries) = (0, Vec::with_capacity(frame.len()));
+    let (mut kept, mut entries) = (0_usize, Vec::with_capacity(frame.len()));
     Walk::response(layout, version, frame.len()).walk(frame, 0, &mut |event| match event {
         Event::List { meaning: Meaning::ApiKeys, span, .. } => (count, all) = (span.clone(), span.end),
         Event::Entry(_, start) => offer = Offer { start, ..Offer::default() },
@@ -53,13 +54,13 @@ pub(super) fn rewrite(frame: &[u8], version: i16, out: &mut Vec<u8>) -> Result<(
         Event::EntryEnd(_, end) => {
             offer.end = end;
             all = end;
-            kept += u32::from(keep(frame, &offer, &mut entries));
+            kept += usize::from(keep(frame, &offer, &mut entries));
         }
         _ => {}
     })?;
     let begin = out.len();
     out.extend_from_slice(frame.get(..count.start).unwrap_or_default());
-    write_count(kept, layout.flexible.contains(version), out);
+    write_count(Some(kept), layout.flexible.contains(version), out);
     out.append(&mut entries);
     out.extend_from_slice(frame.get(all..).unwrap_or_default());
     set_length(begin, out);
@@ -87,36 +88,13 @@ fn keep(frame: &[u8], offer: &Offer, entries: &mut Vec<u8>) -> bool {
     true
 }
 
-pub(super) fn write_count(count: u32, flexible: bool, out: &mut Vec<u8>) {
-    if !flexible {
-        return out.extend_from_slice(&count.to_be_bytes());
-    }
-    let mut left = count + 1;
-    while left > 0x7f {
-        out.push((left & 0x7f) as u8 | 0x80);
-        left >>= 7;
-    }
-    // Seven bits fit.
-    out.push(left as u8);
-}
-
-/// Sets the length of the frame that begins at a place and goes to the end.
-pub(super) fn set_length(begin: usize, out: &mut [u8]) {
-    if let Some((length, rest)) = out.get_mut(begin..).and_then(|frame| frame.split_first_chunk_mut()) {
-        // No longer than the frame that it is made of.
-        *length = u32::try_from(rest.len()).unwrap_or(u32::MAX).to_be_bytes();
-    }
-}
-
 /// Says that a version of ApiVersions is not known, and which are, as a broker does
 /// (`ApiVersionsRequest.getErrorResponse`).
 pub(super) fn unknown(number: i32, out: &mut Vec<u8>) {
     let known = request(API_VERSIONS).map_or(Versions::NONE, |layout| layout.versions);
-    let begin = out.len();
-    out.extend_from_slice(&[0; 4]);
-    out.extend_from_slice(&number.to_be_bytes());
+    let begin = begin_frame(number.to_be_bytes(), out);
     out.extend_from_slice(&UNSUPPORTED_VERSION.to_be_bytes());
-    write_count(1, false, out);
+    write_count(Some(1), false, out);
     for number in [API_VERSIONS, known.first, known.last] {
         out.extend_from_slice(&number.to_be_bytes());
     }

@@ -1,4 +1,4 @@
-//! The parts that all messages are made of, read from as much of a frame as there is.
+//! The parts that all messages are made of: read from as much of a frame as there is, and written.
 
 use super::Violation;
 
@@ -114,4 +114,50 @@ pub(super) enum LengthForm {
     Int16,
     Int32,
     Varint,
+}
+
+/// Begins the frame of a response: its length, which [`set_length`] sets later, and the number of the request. Returns its place.
+pub(super) fn begin_frame(number: [u8; 4], out: &mut Vec<u8>) -> usize {
+    let begin = out.len();
+    out.extend_from_slice(&[0; 4]);
+    out.extend_from_slice(&number);
+    begin
+}
+
+/// Sets the length of the frame that begins at a place and goes to the end.
+pub(super) fn set_length(begin: usize, out: &mut [u8]) {
+    if let Some((length, rest)) = out.get_mut(begin..).and_then(|frame| frame.split_first_chunk_mut()) {
+        // No longer than the frame that it is made of.
+        *length = u32::try_from(rest.len()).unwrap_or(u32::MAX).to_be_bytes();
+    }
+}
+
+/// Writes the count of a list or the length of bytes; `None` for null.
+pub(super) fn write_count(count: Option<usize>, flexible: bool, out: &mut Vec<u8>) {
+    if flexible {
+        return write_compact(count, out);
+    }
+    let count = count.map_or(-1, |count| i32::try_from(count).unwrap_or(i32::MAX));
+    out.extend_from_slice(&count.to_be_bytes());
+}
+
+/// Writes the length of a text; `None` for null.
+pub(super) fn write_text_length(length: Option<usize>, flexible: bool, out: &mut Vec<u8>) {
+    if flexible {
+        return write_compact(length, out);
+    }
+    // What was read has a length that fits.
+    let length = length.map_or(-1, |length| i16::try_from(length).unwrap_or(i16::MAX));
+    out.extend_from_slice(&length.to_be_bytes());
+}
+
+/// Writes a length as flexible versions do: one more than it is, 0 for null, seven bits a byte, the lowest first.
+fn write_compact(length: Option<usize>, out: &mut Vec<u8>) {
+    let mut left = length.map_or(0, |length| length + 1);
+    while left > 0x7f {
+        out.push((left & 0x7f) as u8 | 0x80);
+        left >>= 7;
+    }
+    // Seven bits fit.
+    out.push(left as u8);
 }

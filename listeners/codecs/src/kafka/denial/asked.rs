@@ -55,11 +55,22 @@ pub(super) enum Said<'a> {
 impl<'b> Asked<'b> {
     /// Reads a whole frame.
     pub(super) fn read(layout: &'static Layout, version: i16, frame: &'b [u8]) -> Result<Self, Violation> {
+        Self::read_with(layout, version, frame, &mut |_| {})
+    }
+
+    /// The same, with somebody else who looks at all that comes.
+    pub(super) fn read_with(
+        layout: &'static Layout,
+        version: i16,
+        frame: &'b [u8],
+        also: &mut dyn FnMut(&Event<'_>),
+    ) -> Result<Self, Violation> {
         let mut tokens: Vec<Token> = Vec::new();
         let mut open = Vec::new();
         // Frames that are held are far below 4 GiB.
         let place = |place: usize| u32::try_from(place).unwrap_or(u32::MAX);
         let mut add = |event: Event<'_>| {
+            also(&event);
             let token = match event {
                 Event::List { .. } => return,
                 Event::Entry(meaning, at) => {

@@ -9,10 +9,11 @@ mod template;
 mod writer;
 
 pub use self::partial::{Partial, Topic, deny_whole, divide, merge};
-use self::{asked::Asked, table::TEMPLATES, writer::Writer};
+use self::{asked::Asked, table::TEMPLATES, template::Template, writer::Writer};
 use super::{
     Violation,
     layout::{Layout, Meaning},
+    wire::set_length,
 };
 
 /// Most bytes of an answer for each byte of the request.
@@ -40,17 +41,21 @@ pub enum Denial {
 /// # Errors
 /// When the frame is no whole request of that layout and version. Then nothing is appended.
 pub fn deny(layout: &'static Layout, version: i16, frame: &[u8], out: &mut Vec<u8>) -> Result<Denial, Violation> {
-    let Ok(place) = TEMPLATES.binary_search_by_key(&layout.key, |(key, _)| *key) else { return Ok(Denial::Wordless) };
-    let Some((_, fields)) = TEMPLATES.get(place) else { return Ok(Denial::Wordless) };
+    let Some(fields) = template_of(layout.key) else { return Ok(Denial::Wordless) };
     let asked = Asked::read(layout, version, frame)?;
     if asked.scope().number(Meaning::Acks) == Some(0) {
         return Ok(Denial::Silent);
     }
-    let begin = out.len();
     let flexible = layout.flexible.contains(version);
     let mut writer = Writer::new(version, flexible, asked.scope(), out);
-    writer.head(asked.number());
+    let begin = writer.head(asked.number());
     writer.fields(fields, asked.scope());
-    super::versions::set_length(begin, out);
+    set_length(begin, out);
     Ok(Denial::Answered)
+}
+
+/// What is said of a kind of request of which all is denied, if Kafka has words for it.
+fn template_of(key: i16) -> Option<&'static [Template]> {
+    let place = TEMPLATES.binary_search_by_key(&key, |(of, _)| *of).ok()?;
+    TEMPLATES.get(place).map(|(_, fields)| *fields)
 }

@@ -3,16 +3,16 @@
 
 use super::{
     asked::Asked,
-    table::TEMPLATES,
     template::{Part, Refused, Template, code, each, echo, number, void},
+    template_of,
     writer::{ATTEMPTED, TOPIC, Writer},
 };
 use crate::kafka::{
     Violation, api,
     event::{Event, Value},
     layout::{Kind, Layout, Meaning, response},
-    versions::{set_length, write_count},
     walk::Walk,
+    wire::{set_length, write_count},
 };
 
 /// Requests whose topics are answered one by one (`KafkaApis.scala`).
@@ -72,7 +72,7 @@ pub fn divide(
     frame: &[u8],
     refuse: &dyn Fn(Topic<'_>) -> bool,
 ) -> Result<Option<Partial>, Violation> {
-    let found = Lists::read(layout, version, frame, refuse)?;
+    let (found, asked) = Lists::read(layout, version, frame, refuse)?;
     let Some(fields) = fields(layout.key, version) else { return Ok(None) };
     let (Some((count, meaning)), 1) = (found.list.clone(), found.lists) else { return Ok(None) };
     let flexible = layout.flexible.contains(version);
@@ -81,14 +81,13 @@ pub fn divide(
     let mut partial = Partial { left, refused, ..Partial::default() };
     let request = &mut partial.request;
     request.extend_from_slice(frame.get(..count.start).unwrap_or_default());
-    write_count(u32::try_from(left).unwrap_or(u32::MAX), flexible, request);
+    write_count(Some(left), flexible, request);
     for entry in found.entries.iter().filter(|entry| !entry.refused) {
         request.extend_from_slice(frame.get(entry.start..entry.end).unwrap_or_default());
     }
     let behind = found.entries.last().map_or(count.end, |entry| entry.end);
     request.extend_from_slice(frame.get(behind..).unwrap_or_default());
     set_length(0, request);
-    let asked = Asked::read(layout, version, frame)?;
     let mut writer = Writer::new(version, flexible, asked.scope(), &mut partial.entries);
     writer.instead = Some(TOPIC);
     let entries = asked.scope().entries(meaning).zip(&found.entries);
@@ -110,11 +109,10 @@ pub fn deny_whole(
 ) -> Result<bool, Violation> {
     let (key, last) = ADD_PARTITIONS;
     let Some(fields) = topics(key, version).filter(|_| layout.key == key && version <= last) else { return Ok(false) };
-    let found = Lists::read(layout, version, frame, refuse)?;
-    let asked = Asked::read(layout, version, frame)?;
-    let (begin, flexible) = (out.len(), layout.flexible.contains(version));
+    let (found, asked) = Lists::read(layout, version, frame, refuse)?;
+    let flexible = layout.flexible.contains(version);
     let mut writer = Writer::new(version, flexible, asked.scope(), out);
-    writer.head(asked.number());
+    let begin = writer.head(asked.number());
     writer.throttle();
     writer.long(Some(found.entries.len()));
     for (scope, entry) in asked.scope().entries(Meaning::Topics).zip(&found.entries) {
@@ -141,8 +139,7 @@ pub fn merge(key: i16, version: i16, frame: &[u8], partial: &Partial) -> Result<
     let Some((count, span)) = list else { return Ok(None) };
     let mut out = Vec::with_capacity(frame.len() + partial.entries.len() + size_of::<u32>());
     out.extend_from_slice(frame.get(..span.start).unwrap_or_default());
-    let all = u32::try_from(count + partial.refused).unwrap_or(u32::MAX);
-    write_count(all, layout.flexible.contains(version), &mut out);
+    write_count(Some(count + partial.refused), layout.flexible.contains(version), &mut out);
     out.extend_from_slice(&partial.entries);
     out.extend_from_slice(frame.get(span.end..).unwrap_or_default());
     set_length(0, &mut out);
@@ -159,8 +156,7 @@ fn fields(key: i16, version: i16) -> Option<&'static [Template]> {
 
 /// What is said of each topic when all is denied.
 fn topics(key: i16, version: i16) -> Option<&'static [Template]> {
-    let (_, template) = TEMPLATES.iter().find(|(of, _)| *of == key)?;
-    template.iter().filter(|field| field.versions.contains(version)).find_map(|field| match field.part {
+    template_of(key)?.iter().filter(|field| field.versions.contains(version)).find_map(|field| match field.part {
         Part::Each(Meaning::Topics | Meaning::TopicName, fields) => Some(fields),
         _ => None,
     })
@@ -181,50 +177,62 @@ struct Lists {
     /// Where the count of the first stands, and what the list means.
     list: Option<(std::ops::Range<usize>, Meaning)>,
     entries: Vec<Entry>,
+    /// An entry is being read.
+    inside: bool,
+    /// The place behind the count of the list, or behind its last name.
+    behind: usize,
 }
 
 impl Lists {
-    fn read(
+    /// Reads a whole frame, and all else that it says.
+    fn read<'b>(
         layout: &'static Layout,
         version: i16,
-        frame: &[u8],
+        frame: &'b [u8],
         refuse: &dyn Fn(Topic<'_>) -> bool,
-    ) -> Result<Self, Violation> {
+    ) -> Result<(Self, Asked<'b>), Violation> {
         let mut found = Self::default();
-        // A zero stands for an id where a name stands beside it.
-        let either = matches!(layout.key, api::METADATA | api::DELETE_TOPICS);
-        let (mut inside, mut place) = (false, 0);
-        Walk::request(layout, version, frame.len()).walk(frame, 0, &mut |event| match event {
+        let either = api::names_or_ids(layout.key);
+        let asked = Asked::read_with(layout, version, frame, &mut |event| found.add(event, either, refuse))?;
+        Ok((found, asked))
+    }
+
+    fn add(&mut self, event: &Event<'_>, either: bool, refuse: &dyn Fn(Topic<'_>) -> bool) {
+        match event {
             Event::List { meaning: meaning @ (Meaning::Topics | Meaning::TopicName), count: Some(_), span } => {
-                found.lists += 1;
-                place = span.end;
-                found.list.get_or_insert((span, meaning));
+                self.lists += 1;
+                self.behind = span.end;
+                self.list.get_or_insert((span.clone(), *meaning));
             }
             Event::Entry(Meaning::Topics, start) => {
-                inside = true;
-                found.entries.push(Entry { start, end: start, refused: false });
+                self.inside = true;
+                self.entries.push(Entry { start: *start, end: *start, refused: false });
             }
             Event::EntryEnd(Meaning::Topics, end) => {
-                inside = false;
-                found.entries.iter_mut().last().into_iter().for_each(|entry| entry.end = end);
+                self.inside = false;
+                if let Some(entry) = self.entries.last_mut() {
+                    entry.end = *end;
+                }
             }
             Event::Value { meaning: Meaning::TopicName, value: Value::Text(name), span } => {
-                if !inside {
-                    found.entries.push(Entry { start: place, end: span.end, refused: false });
-                    place = span.end;
+                if !self.inside {
+                    self.entries.push(Entry { start: self.behind, end: span.end, refused: false });
+                    self.behind = span.end;
                 }
-                found
-                    .entries
-                    .iter_mut()
-                    .last()
-                    .into_iter()
-                    .for_each(|entry| entry.refused |= refuse(Topic::Name(name)));
+                self.judge(refuse(Topic::Name(name)));
             }
-            Event::Value { meaning: Meaning::TopicId, value: Value::Uuid(id), .. } if !either || id != [0; 16] => {
-                found.entries.iter_mut().last().into_iter().for_each(|entry| entry.refused |= refuse(Topic::Id(id)));
+            // A zero stands for an id where a name stands beside it.
+            Event::Value { meaning: Meaning::TopicId, value: Value::Uuid(id), .. } if !either || *id != [0; 16] => {
+                self.judge(refuse(Topic::Id(*id)));
             }
             _ => {}
-        })?;
-        Ok(found)
+        }
+    }
+
+    /// Takes in what is said of the entry that is read.
+    fn judge(&mut self, refused: bool) {
+        if let Some(entry) = self.entries.last_mut() {
+            entry.refused |= refused;
+        }
     }
 }

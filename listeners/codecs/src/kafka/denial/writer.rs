@@ -4,7 +4,10 @@ use super::{
     asked::{Said, Scope},
     template::{Part, Refused, Template},
 };
-use crate::kafka::layout::{Kind, Meaning};
+use crate::kafka::{
+    layout::{Kind, Meaning},
+    wire::{begin_frame, write_count, write_text_length},
+};
 
 /// Writes one answer.
 #[derive(Debug)]
@@ -36,11 +39,11 @@ impl<'o> Writer<'o> {
         Self { version, flexible, transaction, coordinator, instead: None, out }
     }
 
-    /// The length of the frame, to be set later, the number and in flexible versions no tags.
-    pub(super) fn head(&mut self, number: [u8; 4]) {
-        self.out.extend_from_slice(&[0; 4]);
-        self.out.extend_from_slice(&number);
+    /// The length of the frame, to be set later, the number and in flexible versions no tags. Returns the frame's place.
+    pub(super) fn head(&mut self, number: [u8; 4]) -> usize {
+        let begin = begin_frame(number, self.out);
         self.tags();
+        begin
     }
 
     /// No throttle time.
@@ -111,33 +114,12 @@ impl<'o> Writer<'o> {
         self.out.extend_from_slice(text);
     }
 
-    /// The length of a text.
     fn short(&mut self, length: Option<usize>) {
-        if self.flexible {
-            return self.varint(length);
-        }
-        // What was read has a length that fits.
-        let length = length.map_or(-1, |length| i16::try_from(length).unwrap_or(i16::MAX));
-        self.out.extend_from_slice(&length.to_be_bytes());
+        write_text_length(length, self.flexible, self.out);
     }
 
-    /// The count of a list, or the length of bytes.
-    pub(super) fn long(&mut self, length: Option<usize>) {
-        if self.flexible {
-            return self.varint(length);
-        }
-        let length = length.map_or(-1, |length| i32::try_from(length).unwrap_or(i32::MAX));
-        self.out.extend_from_slice(&length.to_be_bytes());
-    }
-
-    fn varint(&mut self, length: Option<usize>) {
-        let mut left = length.map_or(0, |length| length + 1);
-        while left > 0x7f {
-            self.out.push((left & 0x7f) as u8 | 0x80);
-            left >>= 7;
-        }
-        // Seven bits fit.
-        self.out.push(left as u8);
+    pub(super) fn long(&mut self, count: Option<usize>) {
+        write_count(count, self.flexible, self.out);
     }
 
     /// The error code and what Kafka says of it.
