@@ -7,7 +7,6 @@ use crate::{
     request::{FieldValue, Request},
     ruleset::Compiled,
     schema::{FieldIndex, Form, Schema},
-    tunnel::Tunnel,
     values::{MOST_VALUES, ValueSet},
 };
 
@@ -58,20 +57,8 @@ impl Request for Seen<'_> {
         if field == self.field { self.value().unwrap_or_default() } else { self.request.nth(field, number) }
     }
 
-    fn has_parts(&self) -> bool {
-        self.request.has_parts()
-    }
-
-    fn tunnel(&self) -> Option<Tunnel> {
-        self.request.tunnel()
-    }
-
-    fn exchange(&self) -> u32 {
-        self.request.exchange()
-    }
-
-    fn version(&self) -> &'static str {
-        self.request.version()
+    fn inner(&self) -> Option<&dyn Request> {
+        Some(self.request)
     }
 }
 

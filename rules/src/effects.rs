@@ -6,7 +6,6 @@ use crate::{
     policy::{HeaderAction, Matcher, Mismatch, Predicate, Wanted},
     request::{FieldValue, Request},
     schema::{FieldIndex, Form, Schema},
-    tunnel::Tunnel,
     world::Secret,
 };
 
@@ -323,19 +322,7 @@ impl Request for Changed<'_> {
         self.request.shown(field)
     }
 
-    fn has_parts(&self) -> bool {
-        self.request.has_parts()
-    }
-
-    fn tunnel(&self) -> Option<Tunnel> {
-        self.request.tunnel()
-    }
-
-    fn exchange(&self) -> u32 {
-        self.request.exchange()
-    }
-
-    fn version(&self) -> &'static str {
-        self.request.version()
+    fn inner(&self) -> Option<&dyn Request> {
+        Some(self.request)
     }
 }

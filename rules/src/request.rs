@@ -46,22 +46,27 @@ pub trait Request {
         let _ = (field, number);
         b""
     }
+    /// The request behind this one, where this one only has other values of some fields. What is no field is said as that one
+    /// says it.
+    fn inner(&self) -> Option<&dyn Request> {
+        None
+    }
     /// Whether the request can be forwarded without some of these values, each of which then has an answer of its own. Only
     /// then is it denied in part.
     fn has_parts(&self) -> bool {
-        false
+        self.inner().is_some_and(Request::has_parts)
     }
     /// The tunnel that the request asks for, if it does: no rule allows it that does not mean that.
     fn tunnel(&self) -> Option<Tunnel> {
-        None
+        self.inner()?.tunnel()
     }
     /// Tells requests of one connection apart that are answered in any order (HTTP/2: the stream). 0 for all of them
     /// where answers come in the order of the requests.
     fn exchange(&self) -> u32 {
-        0
+        self.inner().map_or(0, Request::exchange)
     }
     /// The protocol version as people write it, for records; empty when there is none.
     fn version(&self) -> &'static str {
-        ""
+        self.inner().map_or("", Request::version)
     }
 }
