@@ -256,24 +256,14 @@ struct Dns<'a> {
 #[derive(Debug, Serialize)]
 struct DnsAnswer<'a> {
     rcode: &'a str,
-    addresses: &'a [String],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    more: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    held_us: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    replaced: Option<bool>,
+    #[serde(flatten)]
+    taught: Taught<'a>,
 }
 
 impl<'a> From<&'a proto::DnsAnswer> for DnsAnswer<'a> {
     fn from(answer: &'a proto::DnsAnswer) -> Self {
-        Self {
-            rcode: &answer.rcode,
-            addresses: &answer.addresses,
-            more: (answer.more > 0).then_some(answer.more),
-            held_us: answer.held_us,
-            replaced: answer.replaced.then_some(true),
-        }
+        let proto::DnsAnswer { rcode, addresses, more, held_us, replaced } = answer;
+        Self { rcode, taught: Taught::new(addresses, *more, *held_us, *replaced) }
     }
 }
 
@@ -281,6 +271,20 @@ impl<'a> From<&'a proto::DnsAnswer> for DnsAnswer<'a> {
 struct Answer<'a> {
     status_name: &'a str,
     status: &'a str,
+    #[serde(flatten)]
+    taught: Taught<'a>,
+}
+
+impl<'a> From<&'a proto::Answer> for Answer<'a> {
+    fn from(answer: &'a proto::Answer) -> Self {
+        let proto::Answer { status_name, status, addresses, more, held_us, replaced } = answer;
+        Self { status_name, status, taught: Taught::new(addresses, *more, *held_us, *replaced) }
+    }
+}
+
+/// What an answer taught, and what became of it.
+#[derive(Debug, Serialize)]
+struct Taught<'a> {
     addresses: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     more: Option<u32>,
@@ -290,16 +294,9 @@ struct Answer<'a> {
     replaced: Option<bool>,
 }
 
-impl<'a> From<&'a proto::Answer> for Answer<'a> {
-    fn from(answer: &'a proto::Answer) -> Self {
-        Self {
-            status_name: &answer.status_name,
-            status: &answer.status,
-            addresses: &answer.addresses,
-            more: (answer.more > 0).then_some(answer.more),
-            held_us: answer.held_us,
-            replaced: answer.replaced.then_some(true),
-        }
+impl<'a> Taught<'a> {
+    fn new(addresses: &'a [String], more: u32, held_us: Option<u64>, replaced: bool) -> Self {
+        Self { addresses, more: (more > 0).then_some(more), held_us, replaced: replaced.then_some(true) }
     }
 }
 
