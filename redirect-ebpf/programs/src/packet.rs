@@ -144,8 +144,14 @@ impl Packet {
     /// Whether it asks for a connection.
     #[inline(always)]
     pub fn is_bare_syn(&self) -> bool {
-        self.protocol() == TCP && self.flags & (SYN | ACK | RST) == SYN
+        self.protocol() == TCP && asks(self.flags)
     }
+}
+
+/// Whether a segment of TCP with these flags asks for a connection.
+#[inline(always)]
+pub fn asks(flags: u8) -> bool {
+    flags & (SYN | ACK | RST) == SYN
 }
 
 /// Ports of a tuple, in the machine's order: source, destination.

@@ -66,7 +66,7 @@ pub fn sends_what_is_known(skb: *mut __sk_buff, socket: *mut bpf_sock, packet: &
             Admission::Out => {
                 // A connection lives as long as its socket: whoever means it no more cuts that.
                 let key = sent(&packet.tuple);
-                let kind = remembered(&key, false);
+                let kind = remembered(&key);
                 note(&key, if kind == 0 { FLOW_OUT } else { kind });
                 return ADMIT;
             }
@@ -81,7 +81,7 @@ pub fn sends_what_is_known(skb: *mut __sk_buff, socket: *mut bpf_sock, packet: &
             }
             _ => {}
         }
-    } else if is_foreign(packet, true) && remembered(&sent(&packet.tuple), false) == FLOW_IN {
+    } else if is_foreign(packet, true) && remembered(&sent(&packet.tuple)) == FLOW_IN {
         return LET;
     } else if (protocol == ICMP || protocol == ICMP_V6) && is_kernels(skb) {
         return message_of_the_kernel(packet);

@@ -5,12 +5,11 @@ use aya_ebpf::bindings::__sk_buff;
 use portcullis_redirect_common::{TCP, Tuple, UDP};
 
 use crate::{
-    packet::{ACK, ETHERNET, IPV4, IPV6, RST, SYN, words},
+    packet::{ACK, ETHERNET, IPV4, IPV6, RST, SYN, asks, words},
     verdict::read,
 };
 
-/// The tuple of a packet of TCP or UDP without options, extension headers or fragments, read in place: the common case,
-/// which has to cost next to nothing. The context starts with an Ethernet header.
+/// The tuple of a common packet. The context starts with an Ethernet header.
 #[inline(always)]
 pub fn quick(skb: *mut __sk_buff) -> Option<Tuple> {
     // With a tag the peer may read another packet than is judged here.
@@ -66,7 +65,7 @@ impl Outline {
     /// Whether it asks for a connection.
     #[inline(always)]
     pub fn asks(&self) -> bool {
-        self.tcp && self.flags & (SYN | ACK | RST) == SYN
+        self.tcp && asks(self.flags)
     }
 }
 
@@ -162,12 +161,6 @@ pub fn segment(skb: *mut __sk_buff) -> Option<Segment> {
 }
 
 impl Segment {
-    /// Whether it asks for a connection.
-    #[inline(always)]
-    pub fn asks(&self) -> bool {
-        self.flags & (SYN | ACK | RST) == SYN
-    }
-
     /// Whether it accepts one.
     #[inline(always)]
     pub fn accepts(&self) -> bool {

@@ -135,33 +135,56 @@ pub fn note(key: &FlowKey, kind: u32) {
     packet_young::forget(key);
 }
 
-/// The kind of a flow that was judged lately by the table in force; 0 if there is none.
-#[inline(always)]
-pub fn known(key: &FlowKey) -> u32 {
-    match packet_young::state_of(key) {
-        (kind, by, seen) if kind != 0 && by == epoch() && is_recent(seen) => kind,
-        _ => entered(key),
+/// What is remembered of a flow.
+pub struct Remembered {
+    pub kind: u32,
+    /// The table's number by which it was judged.
+    pub epoch: u32,
+    /// When that was, in seconds (of 2^30 ns) since boot.
+    pub seen: u32,
+}
+
+impl Remembered {
+    #[inline(always)]
+    fn is_recent(&self) -> bool {
+        is_recent(self.seen)
+    }
+
+    #[inline(always)]
+    fn is_current(&self) -> bool {
+        self.is_recent() && self.epoch == epoch()
     }
 }
 
-/// The same of those that stand in `FLOWS`.
+/// A flow stands in one of two places: [`note`] takes it out of the other.
 #[inline(always)]
-fn entered(key: &FlowKey) -> u32 {
-    match unsafe { FLOWS.get(key) } {
-        Some(state) if state.epoch == epoch() && is_recent(state.seen) => state.kind,
+fn memory(key: &FlowKey) -> Option<Remembered> {
+    match packet_young::remembered(key) {
+        None => entered(key),
+        young => young,
+    }
+}
+
+#[inline(always)]
+fn entered(key: &FlowKey) -> Option<Remembered> {
+    let state = unsafe { FLOWS.get(key)? };
+    Some(Remembered { kind: state.kind, epoch: state.epoch, seen: state.seen })
+}
+
+/// The kind of a flow that was judged lately by the table in force; 0 if there is none.
+#[inline(always)]
+pub fn known(key: &FlowKey) -> u32 {
+    match memory(key) {
+        Some(flow) if flow.is_current() => flow.kind,
         _ => 0,
     }
 }
 
-/// The kind of a flow that was judged lately, maybe by another table; `ever`: however long ago that was.
+/// The kind of a flow that was judged lately, maybe by another table.
 #[inline(always)]
-pub fn remembered(key: &FlowKey, ever: bool) -> u32 {
-    match packet_young::state_of(key) {
-        (kind, _, seen) if kind != 0 && (ever || is_recent(seen)) => return kind,
-        _ => {}
-    }
-    match unsafe { FLOWS.get(key) } {
-        Some(state) if ever || is_recent(state.seen) => state.kind,
+pub fn remembered(key: &FlowKey) -> u32 {
+    match memory(key) {
+        Some(flow) if flow.is_recent() => flow.kind,
         _ => 0,
     }
 }
@@ -169,7 +192,7 @@ pub fn remembered(key: &FlowKey, ever: bool) -> u32 {
 /// Whether a connection is remembered as one that a peer opened, however long ago.
 #[inline(never)]
 pub fn came_ever(key: &FlowKey) -> bool {
-    remembered(key, true) == FLOW_IN
+    matches!(memory(key), Some(flow) if flow.kind == FLOW_IN)
 }
 
 /// What is remembered of a flow that was judged within this second, and passes by the table in force.
@@ -203,7 +226,8 @@ pub fn came_lately(skb: *mut __sk_buff, outline: &Outline) -> bool {
 pub fn is_entered(tuple: &Tuple) -> bool {
     // Its number is read first: an answer of the table before is never taken for one of the table in force.
     let epoch = epoch();
-    if !matches!(entered(&received(tuple)), FLOW_IN | FLOW_OUT | FLOW_OWN) {
+    let is_known = |flow: Remembered| flow.is_current() && matches!(flow.kind, FLOW_IN | FLOW_OUT | FLOW_OWN);
+    if !entered(&received(tuple)).is_some_and(is_known) {
         return false;
     }
     let (source, destination) = (in_one_word(&tuple.source), in_one_word(&tuple.destination));

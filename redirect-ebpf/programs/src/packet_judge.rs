@@ -359,7 +359,7 @@ fn arriving_ports(skb: *mut __sk_buff, packet: &Packet, flow: &Flow) -> u32 {
         return LET;
     }
     // The table has changed since: what the endpoint opened is judged by the new one.
-    match remembered(&key, false) {
+    match remembered(&key) {
         FLOW_OUT if verdict(&opened(packet, false, EGRESS)) == PASS => {
             note(&key, FLOW_OUT);
             return LET;

@@ -10,7 +10,7 @@ use portcullis_redirect_common::{ASKED_NAMED, Admitted, EGRESS, FLOW_IN, FLOW_OU
 
 use crate::{
     ENDPOINT, WITHIN, number,
-    packet::{ARP, ETHERNET, IPV4, IPV6, OWN, Packet, STREAM, answered, bytes, parse, ports, scratch},
+    packet::{ARP, ETHERNET, IPV4, IPV6, OWN, Packet, STREAM, SYN, answered, asks, bytes, parse, ports, scratch},
     packet_common::{has_headers, outline, quick, segment},
     packet_empty,
     packet_flows::{
@@ -95,7 +95,8 @@ fn is_young(skb: *mut __sk_buff) -> bool {
     match outline(skb) {
         // What the kernel says in place of a socket that has ended carries nothing.
         Some(outline) if !outline.asks() => packet_young::send(skb, &outline, |tuple| {
-            is_ours(skb, tuple) || matches!(segment(skb), Some(segment) if segment.empty)
+            let stands_in = outline.flags & SYN == 0 && matches!(segment(skb), Some(segment) if segment.empty);
+            is_ours(skb, tuple) || stands_in
         }),
         _ => false,
     }
@@ -111,7 +112,7 @@ fn leave_first(skb: *mut __sk_buff, tuple: &Tuple) -> bool {
             return false;
         }
         FLOW_OWN
-    } else if segment.asks() {
+    } else if asks(segment.flags) {
         match ask(&first(tuple, EGRESS), &tuple.source) {
             said if said & ASKED_NAMED == 0 => return false,
             _ if is_ours(skb, tuple) => FLOW_OWN,
@@ -138,16 +139,14 @@ fn is_ours(skb: *mut __sk_buff, tuple: &Tuple) -> bool {
 #[inline(never)]
 fn arrive_first(skb: *mut __sk_buff, tuple: &Tuple) -> bool {
     let Some(segment) = segment(skb) else { return false };
-    if !segment.asks() {
+    if !asks(segment.flags) {
         return false;
     }
-    let said = ask(&first(tuple, INGRESS), &tuple.destination);
-    // An address that the endpoint names is for nobody else.
-    if said == STEER | ASKED_NAMED {
-        return segment.empty && !segment.broadcast;
-    }
-    if said & !ASKED_NAMED != PASS {
-        return false;
+    match ask(&first(tuple, INGRESS), &tuple.destination) {
+        said if said == PASS | ASKED_NAMED => {}
+        // An address that the endpoint names is for nobody else.
+        said if said == STEER | ASKED_NAMED => return segment.empty && !segment.broadcast,
+        _ => return false,
     }
     let mut seal = NO_SEAL;
     packet_young::begin(&mut seal, &answered(tuple), FLOW_IN);
@@ -239,7 +238,7 @@ fn leave_slowly(skb: *mut __sk_buff) -> bool {
         return false;
     }
     put_seal(skb, &mut seal, &packet.tuple);
-    // A flow that is seen for the first time is known by its headers for a second.
+    // A flow that is seen for the first time is known by its headers for a moment.
     let lasts = kind != 0 || packet.sender & OWN != 0;
     if judged == ADMIT && lasts && !socket.is_null() && !packet.first {
         admit(socket, &packet.tuple, &seal);
@@ -248,7 +247,7 @@ fn leave_slowly(skb: *mut __sk_buff) -> bool {
     true
 }
 
-/// What is remembered of the flow of a packet that the endpoint sends. Apart, as are the next two, because Linux 6.1 counts the
+/// What is remembered of the flow of a packet that the endpoint sends. Apart, as is the next one, because Linux 6.1 counts the
 /// stack of every call in steps of 32 bytes, and has 512 for all of them.
 #[inline(never)]
 fn kind_of(packet: &Packet) -> u32 {

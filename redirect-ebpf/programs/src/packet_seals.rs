@@ -95,30 +95,32 @@ pub fn make_seal(seal: &mut Seal, tuple: &Tuple, kind: u32) {
     }
 }
 
+/// What stands in the place of a seal, if it is this endpoint's and has the headers of a packet, which is read where it is;
+/// `turned`: of what the packet answers.
+#[inline(always)]
+pub fn sealed_alike(skb: *mut __sk_buff, seal: Seal, turned: bool) -> Option<&'static mut Sealed> {
+    let sealed = unsafe { &mut *sealed(seal)? };
+    let is_this = has_headers(skb, &sealed.tuple, turned) && sealed.endpoint == number(&ENDPOINT);
+    // Another one may have taken the place meanwhile.
+    if is_this && read!(sealed.secret) == seal.secret { Some(sealed) } else { None }
+}
+
 /// Takes the seal off a packet; tells whether it was the right one. The hash stays: it is one of the flow.
 #[inline(always)]
 pub fn take_seal(skb: *mut __sk_buff, tuple: &Tuple) -> bool {
-    let place = read!((*skb).tc_index);
-    if place == 0 {
-        return false;
-    }
-    if !has_seal(&Seal { place, secret: read!((*skb).hash) }, tuple) {
-        return false;
-    }
-    unsafe { core::ptr::write_volatile(core::ptr::addr_of_mut!((*skb).tc_index), 0) };
-    true
+    take_if(skb, |seal| has_seal(&seal, tuple))
 }
 
 /// The same of a packet that is read where it is.
 #[inline(always)]
 pub fn take_common_seal(skb: *mut __sk_buff) -> bool {
+    take_if(skb, |seal| sealed_alike(skb, seal, false).is_some())
+}
+
+#[inline(always)]
+fn take_if(skb: *mut __sk_buff, is_right: impl Fn(Seal) -> bool) -> bool {
     let seal = Seal { place: read!((*skb).tc_index), secret: read!((*skb).hash) };
-    if seal.place == 0 {
-        return false;
-    }
-    let Some(sealed) = sealed(seal) else { return false };
-    let is_this = has_headers(skb, unsafe { &(*sealed).tuple }, false) && unsafe { (*sealed).endpoint } == number(&ENDPOINT);
-    if !is_this || read!((*sealed).secret) != seal.secret {
+    if seal.place == 0 || !is_right(seal) {
         return false;
     }
     unsafe { core::ptr::write_volatile(core::ptr::addr_of_mut!((*skb).tc_index), 0) };

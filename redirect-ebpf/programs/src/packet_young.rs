@@ -12,9 +12,9 @@ use portcullis_redirect_common::{
 use crate::{
     ENDPOINT, number,
     packet::{FIN, RST, is_address, same},
-    packet_common::{Outline, has_headers, in_one_word},
-    packet_flows::{FLOWS, NO_SEAL, epoch, ticks},
-    packet_seals::{attach_seal, make_seal, sealed},
+    packet_common::{Outline, in_one_word},
+    packet_flows::{FLOWS, NO_SEAL, Remembered, epoch, sent, ticks},
+    packet_seals::{attach_seal, make_seal, sealed, sealed_alike},
     verdict::read,
 };
 
@@ -22,7 +22,7 @@ use crate::{
 #[map]
 static YOUNG: Array<u64> = Array::with_max_entries(PLACES, 0);
 
-/// Bit of a word: nothing more comes of the connection.
+/// Bit of a word: nothing more comes of the connection. Whoever takes the word over need not look where it points to, which is far.
 const ENDED: u32 = 1 << 31;
 
 /// Both directions of a connection have one place. Ports are taken one after the other, mostly; so are places, which keeps them in
@@ -94,15 +94,7 @@ pub fn keep(sealed: *mut Sealed, of: u32) {
     if read!(*word) != of as u64 | (sealed.secret as u64) << 32 {
         return;
     }
-    let b = sealed.tuple.ports.to_ne_bytes();
-    let key = FlowKey {
-        peer: sealed.tuple.destination,
-        endpoint: sealed.endpoint,
-        protocol: TCP as u16,
-        local_port: u16::from_ne_bytes([b[0], b[1]]),
-        peer_port: u16::from_ne_bytes([b[2], b[3]]),
-        padding: 0,
-    };
+    let key = FlowKey { endpoint: sealed.endpoint, ..sent(&sealed.tuple) };
     let state = FlowState { seen: sealed.seen, epoch: sealed.epoch, kind: sealed.kind as u32, seal: NO_SEAL };
     let _ = FLOWS.insert(&key, state, 0);
     unsafe { core::ptr::write_volatile(word, 0) };
@@ -120,17 +112,15 @@ pub fn forget(key: &FlowKey) {
     }
 }
 
-/// A connection of TCP that stands here: its kind, the number of the table that judged it, and when that was; none: the kind is 0.
+/// What is remembered of a connection of TCP that stands here.
 #[inline(always)]
-pub fn state_of(key: &FlowKey) -> (u32, u32, u32) {
+pub fn remembered(key: &FlowKey) -> Option<Remembered> {
     if key.protocol != TCP as u16 {
-        return (0, 0, 0);
+        return None;
     }
-    let Some(word) = at(place(&key.peer, ports(key), key.endpoint)) else { return (0, 0, 0) };
-    match found(seal_at(word), &key.peer, ports(key)) {
-        Some(sealed) => (sealed.kind as u32, sealed.epoch, sealed.seen),
-        None => (0, 0, 0),
-    }
+    let word = at(place(&key.peer, ports(key), key.endpoint))?;
+    let sealed = found(seal_at(word), &key.peer, ports(key))?;
+    Some(Remembered { kind: sealed.kind as u32, epoch: sealed.epoch, seen: sealed.seen })
 }
 
 /// Puts the seal on a packet of a connection that has just begun, and passes by the table in force. `is_own` tells whether a socket of
@@ -142,13 +132,8 @@ pub fn send(skb: *mut __sk_buff, outline: &Outline, is_own: impl Fn(&Tuple) -> b
     }
     let Some(word) = at(place_by(outline.destination, outline.ports, number(&ENDPOINT))) else { return false };
     let seal = seal_at(word);
-    let Some(sealed) = sealed(seal) else { return false };
-    let sealed = unsafe { &mut *sealed };
-    let is_this = has_headers(skb, &sealed.tuple, false) && sealed.endpoint == number(&ENDPOINT) && sealed.kind != 0;
-    if !is_this || read!(sealed.secret) != seal.secret || sealed.epoch != epoch() {
-        return false;
-    }
-    if ticks().wrapping_sub(sealed.began) >= YOUNG_TICKS {
+    let Some(sealed) = sealed_alike(skb, seal, false) else { return false };
+    if sealed.epoch != epoch() || ticks().wrapping_sub(sealed.began) >= YOUNG_TICKS {
         return false;
     }
     if !matches!(sealed.kind as u32, FLOW_IN | FLOW_OUT) && !(sealed.kind as u32 == FLOW_OWN && is_own(&sealed.tuple)) {
@@ -166,15 +151,9 @@ pub fn comes(skb: *mut __sk_buff, outline: &Outline) -> bool {
         return false;
     }
     let Some(word) = at(place_by(outline.source, outline.ports.rotate_left(16), number(&ENDPOINT))) else { return false };
-    let seal = seal_at(word);
-    let Some(sealed) = sealed(seal) else { return false };
-    let sealed = unsafe { &mut *sealed };
-    let is_this = has_headers(skb, &sealed.tuple, true) && sealed.endpoint == number(&ENDPOINT) && sealed.kind != 0;
-    if !is_this || read!(sealed.secret) != seal.secret || sealed.epoch != epoch() {
-        return false;
-    }
+    let Some(sealed) = sealed_alike(skb, seal_at(word), true) else { return false };
     // What lasts longer is judged again, and is in `FLOWS` then.
-    if ticks().wrapping_sub(sealed.began) >= TELL_TICKS {
+    if sealed.kind == 0 || sealed.epoch != epoch() || ticks().wrapping_sub(sealed.began) >= TELL_TICKS {
         return false;
     }
     note_end(word, sealed, outline.flags, ENDED_BY_PEER);

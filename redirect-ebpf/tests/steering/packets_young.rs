@@ -9,8 +9,11 @@ use std::{
 
 use portcullis_redirect::{Action, Attachment, Direction, Guard, Keep, Place, Redirect};
 
+use socket2::{Domain, Protocol, Socket, Type};
+
 use crate::{
-    bench::{APP, Bench, FAMILIES, TCP, able, class, ip},
+    bench::{APP, Bench, FAMILIES, STEERED, TCP, able, class, ip},
+    packets::{Wire, has},
     sockets::Outcome,
 };
 
@@ -82,6 +85,65 @@ fn a_connection_that_says_nothing_outlasts_the_places_of_others() {
     }
 }
 
+/// Sends a header of TCP alone, with a mark in place of its numbers, and no checksum: nobody looks at it.
+fn sends_header(socket: &Socket, ports: [u16; 2], flags: u8, mark: &[u8; 8], to: SocketAddr) {
+    let [from_port, to_port] = ports.map(u16::to_be_bytes);
+    let header = [&from_port, &to_port, &mark[..], &[5 << 4, flags], &[0; 6]].concat();
+    // The kernel may tell that it goes nowhere; what counts is what the wire shows.
+    let _ = socket.send_to(&header, &SocketAddr::new(to.ip(), 0).into());
+}
+
+#[test]
+fn nobody_accepts_a_connection_in_place_of_a_leg_that_has_just_begun() {
+    if !able() {
+        return;
+    }
+    const SYN_ACK: u8 = 0x12;
+    const ACK: u8 = 0x10;
+    let bench = Bench::new();
+    for v6 in FAMILIES {
+        let there = bench.there(v6, STEERED);
+        let listener = bench.outside.inside(|| TcpListener::bind(there).unwrap());
+        let raw = bench.app.inside(|| Socket::new(Domain::for_address(there), Type::RAW, Some(Protocol::TCP)).unwrap());
+        let wire = Wire::tap(&bench.outside);
+        let client = bench.app.inside(|| TcpStream::connect_timeout(&there, Duration::from_secs(5)).unwrap());
+        let (_accepted, leg) = bench.outside.inside(|| listener.accept().unwrap());
+        // What the kernel says in place of a socket that has ended is as empty, and passes; it tells that the wire shows such ones.
+        for (flags, mark) in [(SYN_ACK, b"SYN-ACK!"), (ACK, b"ONLY-ACK")] {
+            sends_header(&raw, [leg.port(), STEERED], flags, mark, there);
+        }
+        let shown = wire.until("ONLY-ACK");
+        assert!(!shown.iter().any(|packet| has(packet, "SYN-ACK!")), "IPv6: {v6}");
+        drop(client);
+    }
+}
+
+/// From now on the addresses of IPv4 are none that the endpoint names.
+fn names_v6_alone(bench: &mut Bench) {
+    let v6_only: Vec<IpAddr> = bench.app.addresses().into_iter().filter(IpAddr::is_ipv6).collect();
+    let netns = Redirect::open_netns(&bench.app.netns).unwrap();
+    let place = Place::Pod { netns: netns.as_fd() };
+    let listeners = bench.proxy.listeners();
+    bench.redirect.attach(&Attachment { id: APP, place, addresses: &v6_only, listeners }).unwrap();
+}
+
+#[test]
+fn at_an_address_that_is_not_named_the_socket_of_a_connection_alone_answers() {
+    if !able() {
+        return;
+    }
+    let mut bench = bench();
+    names_v6_alone(&mut bench);
+    let own = bench.app.inside(|| TcpListener::bind(bench.app.address(false, OWN)).unwrap());
+    let raw = bench.app.inside(|| Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::TCP)).unwrap());
+    let wire = Wire::tap(&bench.outside);
+    let [mut endpoint, mut peer] = connected(&bench, true, bench.app.address(false, OWN), &own);
+    let to = peer.local_addr().unwrap();
+    sends_header(&raw, [OWN, to.port()], 0x10, b"ONLY-ACK", to);
+    says(&mut endpoint, &mut peer);
+    assert!(!wire.until("still here").iter().any(|packet| has(packet, "ONLY-ACK")));
+}
+
 #[test]
 fn a_source_that_is_the_endpoints_no_more_opens_nothing() {
     if !able() {
@@ -91,11 +153,7 @@ fn a_source_that_is_the_endpoints_no_more_opens_nothing() {
     let _servers = Bench::serve(&bench.outside, THEIRS);
     // What was let pass a moment ago is remembered, with the source that it had.
     assert!(bench.egress(false, THEIRS).is_direct_from(ip(&bench.app, false)));
-    let v6_only: Vec<IpAddr> = bench.app.addresses().into_iter().filter(IpAddr::is_ipv6).collect();
-    let netns = Redirect::open_netns(&bench.app.netns).unwrap();
-    let place = Place::Pod { netns: netns.as_fd() };
-    let listeners = bench.proxy.listeners();
-    bench.redirect.attach(&Attachment { id: APP, place, addresses: &v6_only, listeners }).unwrap();
+    names_v6_alone(&mut bench);
     assert!(bench.egress(true, THEIRS).is_direct_from(ip(&bench.app, true)));
     let outcome = bench.egress(false, THEIRS);
     assert!(matches!(outcome, Outcome::Failed(_)), "a source that the endpoint does not name: {outcome:?}");
