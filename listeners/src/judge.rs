@@ -293,6 +293,7 @@ impl Checker for Hearing<'_> {
         match (verdict.deny_with, verdict.deny_scope) {
             // What is only tried out changes nothing.
             _ if outcome == Outcome::Audit => Decision::Allow,
+            _ if outcome.passes() && verdict.filtered => Decision::Filter,
             _ if outcome.passes() && effects.changed.is_empty() => Decision::Allow,
             _ if outcome.passes() => {
                 *changes = effects.changed;
@@ -304,8 +305,10 @@ impl Checker for Hearing<'_> {
             }
             (DenyWith::Reset, DenyScope::Stream) => Decision::Reset,
             (DenyWith::Reset, DenyScope::Connection) => Decision::Disconnect,
-            (DenyWith::Respond, _) => Decision::Respond,
-            (DenyWith::Hide, _) => Decision::Hide,
+            (deny_with, _) => {
+                *held_back = verdict.refused;
+                if deny_with == DenyWith::Hide { Decision::Hide } else { Decision::Respond }
+            }
         }
     }
 
@@ -315,6 +318,12 @@ impl Checker for Hearing<'_> {
 
     fn refused(&self) -> &ValueSet {
         &self.refused
+    }
+
+    fn preview(&mut self, request: &dyn Request) -> Option<ValueSet> {
+        let verdict = self.judge.rules.as_ref()?.check(request);
+        let denied = !verdict.outcome.passes() && verdict.refused.is_empty();
+        (!denied).then_some(verdict.refused)
     }
 
     fn answered(&mut self, answer: Answer) {

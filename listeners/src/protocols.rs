@@ -1,5 +1,7 @@
 //! The protocols of a data plane: what their relays are made with, and what these share.
 
+use std::net::SocketAddr;
+
 use portcullis_codecs::{Context, Live, Registry, Shared, datagram::Session, relay::Relay};
 use portcullis_rules::{limits::LimitValues, schema::Schema};
 
@@ -28,15 +30,15 @@ impl Protocols {
     }
 
     /// Policies name protocols that have relays; of another one there is none, and it cannot be judged.
-    pub(crate) fn relay(&self, schema: &Schema, now: u64) -> Option<Box<dyn Relay>> {
+    pub(crate) fn relay(&self, schema: &Schema, server: SocketAddr, now: u64) -> Option<Box<dyn Relay>> {
         let Entry { live, shared, .. } = self.entry(schema.protocol)?;
-        Some((live.relay)(&Context { limits: &self.limits, shared, now }))
+        Some((live.relay)(&Context { limits: &self.limits, shared, server, now }))
     }
 
     /// `None` also where the protocol has no datagrams.
-    pub(crate) fn session(&self, schema: &Schema, now: u64) -> Option<Box<dyn Session>> {
+    pub(crate) fn session(&self, schema: &Schema, server: SocketAddr, now: u64) -> Option<Box<dyn Session>> {
         let Entry { live, shared, .. } = self.entry(schema.protocol)?;
-        Some((live.session?)(&Context { limits: &self.limits, shared, now }))
+        Some((live.session?)(&Context { limits: &self.limits, shared, server, now }))
     }
 
     /// Most bytes of one side that a relay of a protocol holds back.

@@ -62,6 +62,34 @@ impl Request for Seen<'_> {
     }
 }
 
+/// A request that rules about a field do not concern.
+struct Unconcerned<'a> {
+    request: &'a dyn Request,
+    field: FieldIndex,
+}
+
+impl Request for Unconcerned<'_> {
+    fn schema(&self) -> &'static Schema {
+        self.request.schema()
+    }
+
+    fn field(&self, field: FieldIndex, key: &str) -> FieldValue<'_> {
+        if field == self.field { FieldValue::Absent } else { self.request.field(field, key) }
+    }
+
+    fn count(&self, field: FieldIndex) -> Option<usize> {
+        if field == self.field { None } else { self.request.count(field) }
+    }
+
+    fn nth(&self, field: FieldIndex, number: usize) -> &[u8] {
+        self.request.nth(field, number)
+    }
+
+    fn inner(&self) -> Option<&dyn Request> {
+        Some(self.request)
+    }
+}
+
 /// The rules of a protocol with a field of which a request may have several values, as they are found: by the request seen with
 /// one value at a time.
 #[derive(Debug)]
@@ -110,6 +138,12 @@ impl Coverage {
             last = Some(rule);
         }
         last
+    }
+
+    /// A rule that would allow a request for all values if it asked for the right one, if the answer to it can be cut down.
+    pub(crate) fn lists<'r>(&self, rules: &'r [Arc<Compiled>], request: &dyn Request) -> Option<&'r Compiled> {
+        let lists = request.lists() && request.count(self.field) == Some(0) && request.tunnel().is_none();
+        if lists { self.aside.find(rules, &Unconcerned { request, field: self.field }) } else { None }
     }
 
     /// The values of a request that no rule allows. None where it is denied as a whole: it has no value, or too many.

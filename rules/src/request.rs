@@ -56,6 +56,11 @@ pub trait Request {
     fn has_parts(&self) -> bool {
         self.inner().is_some_and(Request::has_parts)
     }
+    /// Whether a request without such values asks for all that there are, and its answer can be cut down to those that are
+    /// allowed. Only then is it allowed by rules about single values.
+    fn lists(&self) -> bool {
+        self.inner().is_some_and(Request::lists)
+    }
     /// The tunnel that the request asks for, if it does: no rule allows it that does not mean that.
     fn tunnel(&self) -> Option<Tunnel> {
         self.inner()?.tunnel()

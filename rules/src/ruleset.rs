@@ -213,7 +213,14 @@ impl RuleSet {
             (Some(coverage), None) => coverage.find(&self.finder, &self.rules, request),
             (None, None) => self.finder.find(&self.rules, request),
         };
-        found.map_or_else(|| self.denied(request), |rule| self.allowed(rule))
+        match (found, &self.coverage) {
+            (Some(rule), _) => self.allowed(rule),
+            (None, Some(coverage)) => match coverage.lists(&self.rules, request) {
+                Some(rule) => Verdict { filtered: true, ..self.allowed(rule) },
+                None => self.denied(request),
+            },
+            (None, None) => self.denied(request),
+        }
     }
 
     /// Judges one request and tells what the rules do to its headers. Unlike [`RuleSet::check`] it asks every rule, as
@@ -251,6 +258,7 @@ impl RuleSet {
             misses: Vec::new(),
             refused: ValueSet::default(),
             in_part: false,
+            filtered: false,
             deny_with: self.deny_with,
             deny_scope: self.deny_scope,
         }

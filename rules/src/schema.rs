@@ -3,7 +3,7 @@
 //! A protocol is one `static` [`Schema`] in its codec's folder. The policy parser reads `toPorts[].rules.<protocol>`
 //! by it, and the engine matches requests by it, so a new protocol touches neither.
 
-use crate::policy::Matcher;
+use crate::{policy::Matcher, settings::DenyWith};
 
 /// Index of a field in [`Schema::fields`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -104,6 +104,8 @@ pub struct Nature {
     pub web: bool,
     /// What lint says of its rules, if the Cilium that we are compared with does not know them any more.
     pub retired: Option<&'static str>,
+    /// How its requests are denied unless a policy says otherwise. `None`: as the settings say.
+    pub deny_with: Option<DenyWith>,
     /// Keys of a rule that stand for several of its fields. Only where the fields are ANDed.
     pub shorthands: &'static [Shorthand],
     /// Reads the text of a field of the form [`Form::Words`], [`Form::Each`] or [`Form::AnyOf`]: what has to match, or
@@ -124,6 +126,7 @@ impl Nature {
         tunnel: None,
         web: false,
         retired: None,
+        deny_with: None,
         shorthands: &[],
         read: |_, text| Ok(Some(Matcher::Exact(text.to_owned()))),
     };

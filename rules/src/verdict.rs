@@ -176,6 +176,9 @@ pub struct Verdict<'a> {
     /// Whether it is denied for these values alone: there are others, and the request can go on without the refused ones
     /// ([`crate::request::Request::has_parts`]).
     pub in_part: bool,
+    /// Whether a request that asks for all values ([`crate::request::Request::lists`]) is allowed for some of them only: each in
+    /// its answer has to be judged. Never of one that is denied.
+    pub filtered: bool,
     /// How to say no.
     pub deny_with: DenyWith,
     /// What a reset takes along.

@@ -188,6 +188,7 @@ fn a_policy_that_takes_too_much_is_named_before_it_has_taken_it() {
 
 #[test]
 fn bounds_are_counted_alike_each_time() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let world = |count| crowd(50, vec![policy("default/p", regexes(count))]);
     let overruns: Vec<_> = (0..3).map(|_| Snapshot::compile_within_bounds(&world(60), 1).unwrap_err()).collect();
     assert!(overruns.windows(2).all(|pair| pair[0] == pair[1]), "{overruns:?}");

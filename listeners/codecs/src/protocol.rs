@@ -1,6 +1,6 @@
 //! What one protocol is to everybody else: everything that is not in its folder reads it here.
 
-use std::{any::Any, borrow::Cow, sync::Arc};
+use std::{any::Any, borrow::Cow, net::SocketAddr, sync::Arc};
 
 use portcullis_rules::{
     limits::{LimitSpec, LimitValues},
@@ -90,6 +90,8 @@ pub struct Context<'a> {
     pub limits: &'a LimitValues,
     /// What [`Live::share`] made.
     pub shared: &'a Shared,
+    /// The server that is spoken to.
+    pub server: SocketAddr,
     /// The driver's time in milliseconds: one clock for all that share, which never goes back. [`Checker::now`] tells it
     /// later.
     ///

@@ -84,6 +84,9 @@ pub enum Decision {
     /// Forward it with some of its headers changed: [`Checker::changes`] tells which. Only rules about headers can say
     /// so; a protocol without any treats it as [`Decision::Reset`].
     Rewrite,
+    /// Forward it as it came, and keep of its answer what [`Checker::preview`] refuses from the client. Only a request that
+    /// [lists](Request::lists) is decided so. A protocol without such requests treats it as [`Decision::Reset`].
+    Filter,
     /// Forward it without some of its values, whose numbers [`Checker::refused`] tells, and answer for these in the protocol's
     /// own words, in the same place in the order: nobody else does. Only a request [with
     /// parts](Request::has_parts) is decided so, and its answer is told as that of an allowed one, so its
@@ -131,10 +134,17 @@ pub trait Checker {
     fn changes(&self) -> &[HeaderChange] {
         &[]
     }
-    /// The values of the request that was just judged with [`Decision::Partial`] that must not go on: at least one, and not
-    /// all. Empty behind every other decision.
+    /// The values of the request that was just judged that must not go on: behind [`Decision::Partial`] at least one, and not
+    /// all. Behind [`Decision::Respond`] and [`Decision::Hide`] those for which all of it is denied; none if it is denied whatever
+    /// they are. Empty behind every other decision.
     fn refused(&self) -> &ValueSet {
         &NO_VALUES
+    }
+    /// What the rules in force say of a request that nobody sent, such as one for each value of an answer: the values that they
+    /// refuse, `None` if all of it. Nothing is counted, shown or recorded.
+    fn preview(&mut self, request: &dyn Request) -> Option<ValueSet> {
+        let _ = request;
+        None
     }
     /// The final answer to an allowed request began; where it carries the status of a call, it has ended. Told once
     /// for each request, unless the connection ends before.

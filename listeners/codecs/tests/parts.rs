@@ -161,8 +161,8 @@ fn rules() -> RuleSet {
     RuleSet::new(&SHELF, rules.iter().map(|rule| (rule, Arc::clone(&info))), DenyWith::Respond)
 }
 
-fn refused(request: &dyn Request) -> ValueSet {
-    rules().check(request).refused
+fn refused(request: &dyn Request) -> Option<ValueSet> {
+    Some(rules().check(request).refused)
 }
 
 fn play(name: &'static str, hide: bool) -> Play {

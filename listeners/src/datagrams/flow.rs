@@ -94,7 +94,7 @@ impl Flow {
         let session = match judge.admit(&mut core.court(), draw) {
             Access::Deny => return Err(Denial::Policy),
             Access::Allow => None,
-            Access::Judge(rules) => Some(core.session(rules.schema()).ok_or(Denial::Policy)?),
+            Access::Judge(rules) => Some(core.session(rules.schema(), server).ok_or(Denial::Policy)?),
         };
         let leg = core.dial_datagrams(&judge).map_err(Denial::Leg)?;
         let moved = core.now;

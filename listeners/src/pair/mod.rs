@@ -115,7 +115,9 @@ impl Pair {
             Access::Deny => return Fate::Over(Outcome::Denied),
             Access::Allow => true,
             Access::Judge(rules) => {
-                let Some(relay) = core.relay(rules.schema()) else { return Fate::Over(Outcome::Fault) };
+                let Some(relay) = core.relay(rules.schema(), self.judge.destination) else {
+                    return Fate::Over(Outcome::Fault);
+                };
                 let dial = !relay.client_first();
                 self.relay = Some(relay);
                 dial

@@ -78,13 +78,13 @@ impl Core {
     }
 
     /// The relay of a connection whose requests are judged.
-    pub(crate) fn relay(&self, schema: &Schema) -> Option<Box<dyn Relay>> {
-        self.shared.protocols.relay(schema, self.now)
+    pub(crate) fn relay(&self, schema: &Schema, server: SocketAddr) -> Option<Box<dyn Relay>> {
+        self.shared.protocols.relay(schema, server, self.now)
     }
 
     /// The state of a flow of datagrams whose requests are judged.
-    pub(crate) fn session(&self, schema: &Schema) -> Option<Box<dyn Session>> {
-        self.shared.protocols.session(schema, self.now)
+    pub(crate) fn session(&self, schema: &Schema, server: SocketAddr) -> Option<Box<dyn Session>> {
+        self.shared.protocols.session(schema, server, self.now)
     }
 
     /// The read buffer, for the time of one read. One that was lost to a panic is made anew.

@@ -202,7 +202,8 @@ impl Decider {
             let of = |id| if names { of(id).deny_names_with } else { of(id).deny_with };
             key.0.iter().filter_map(of)
         };
-        let otherwise = if names { self.settings.deny_names_with } else { self.settings.deny_with };
+        let set = if names { self.settings.deny_names_with } else { self.settings.deny_with };
+        let otherwise = schema.nature.deny_with.unwrap_or(set);
         let deny_with = match chosen().find(|wanted| *wanted == DenyWith::Reset) {
             Some(reset) => reset,
             None => chosen().next().unwrap_or(otherwise),

@@ -54,6 +54,7 @@ impl RuleSet {
             rule: nearest.map(|nearest| &*nearest.rule.info),
             misses,
             in_part: in_part(&refused, coverage, request),
+            filtered: false,
             refused,
             deny_with: self.deny_with,
             deny_scope: self.deny_scope,
@@ -99,6 +100,7 @@ impl RuleSet {
             misses: vec![Miss { rule: Some(Arc::clone(&rule.info)), predicate, pattern, value }],
             refused: ValueSet::default(),
             in_part: false,
+            filtered: false,
             deny_with: self.deny_with,
             deny_scope: self.deny_scope,
         })

@@ -82,7 +82,11 @@ impl Outstanding {
             }
             Decision::Respond => Fate::Answer(Refusal::Refused.answer(message, &query)),
             Decision::Hide => Fate::Answer(Refusal::Hidden.answer(message, &query)),
-            Decision::Reset | Decision::Disconnect | Decision::Rewrite | Decision::Partial { .. } => Fate::Silence,
+            Decision::Reset
+            | Decision::Disconnect
+            | Decision::Rewrite
+            | Decision::Filter
+            | Decision::Partial { .. } => Fate::Silence,
         }
     }
 

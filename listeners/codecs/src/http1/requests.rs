@@ -183,7 +183,7 @@ impl Http1 {
                 self.allow(&head, out);
                 Ok(Progress::go_on(discard(end)))
             }
-            Decision::Reset | Decision::Disconnect | Decision::Partial { .. } => {
+            Decision::Reset | Decision::Disconnect | Decision::Partial { .. } | Decision::Filter => {
                 self.last_word(Ours::Reset, out);
                 Ok(Progress::stop(Step::HOLD))
             }

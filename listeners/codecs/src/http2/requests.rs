@@ -59,7 +59,7 @@ impl Http2 {
                 let fields = changed(block.fields, turn.checker.changes());
                 self.allow(&head, half, &fields, block, turn);
             }
-            Decision::Reset | Decision::Partial { .. } => self.deny_by_reset(id, turn),
+            Decision::Reset | Decision::Partial { .. } | Decision::Filter => self.deny_by_reset(id, turn),
             Decision::Disconnect => self.deny_by_disconnect(id, turn),
             Decision::Respond | Decision::Hide => self.deny_by_answer(id, head.call, block.end_stream, turn),
         }

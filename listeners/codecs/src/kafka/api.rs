@@ -1,11 +1,16 @@
 //! Kinds of requests, and what Cilium knows of them (cilium/proxy pkg/policy/api/kafka/kafka.go).
 
+use super::{
+    layout::{Layout, Versions},
+    names::Named,
+};
+
 /// The request for records.
-const FETCH: i16 = 1;
+pub(super) const FETCH: i16 = 1;
 /// The request for the offsets of partitions.
 const LIST_OFFSETS: i16 = 2;
 /// The request for the broker that keeps a group or transaction.
-const FIND_COORDINATOR: i16 = 10;
+pub(super) const FIND_COORDINATOR: i16 = 10;
 /// The request for the ends of leaders' terms.
 const OFFSET_FOR_LEADER_EPOCH: i16 = 23;
 /// The request that takes partitions into a transaction.
@@ -15,11 +20,29 @@ const ADD_PARTITIONS_OF_BROKERS: i16 = 4;
 /// The request that brings records.
 pub(super) const PRODUCE: i16 = 0;
 /// The request for brokers, topics and partitions.
-const METADATA: i16 = 3;
+pub(super) const METADATA: i16 = 3;
 /// The request that names a SASL mechanism.
 pub(super) const SASL_HANDSHAKE: i16 = 17;
 /// The request that asks a broker which requests and versions it takes.
 pub(super) const API_VERSIONS: i16 = 18;
+/// The request that commits the offsets of a group.
+const OFFSET_COMMIT: i16 = 8;
+/// The request for the offsets of groups.
+pub(super) const OFFSET_FETCH: i16 = 9;
+/// The request that commits them in a transaction.
+const TXN_OFFSET_COMMIT: i16 = 28;
+/// The request for the groups of a broker.
+const LIST_GROUPS: i16 = 16;
+/// The request for its transactions.
+const LIST_TRANSACTIONS: i16 = 66;
+/// The request for topics page by page (KIP-966).
+const DESCRIBE_TOPIC_PARTITIONS: i16 = 75;
+/// The request for records of a share group (KIP-932).
+pub(super) const SHARE_FETCH: i16 = 78;
+/// The request that acknowledges them.
+pub(super) const SHARE_ACKNOWLEDGE: i16 = 79;
+/// The request that creates topics.
+pub(super) const CREATE_TOPICS: i16 = 19;
 /// The request that deletes topics.
 const DELETE_TOPICS: i16 = 20;
 /// The request that carries SASL's tokens.
@@ -115,9 +138,58 @@ pub(super) fn has_topics(key: i16) -> bool {
     matches!(key, 0..=6 | 8 | 9 | 19 | 20 | 21 | 23 | 24 | 27 | 28 | 34 | 35 | 37)
 }
 
-/// Whether a request that names no topic asks for none. All others ask for all topics by that, or for those of a session.
-pub(super) fn goes_without_topics(key: i16) -> bool {
+/// Whether a list of topics with so many entries, or `None` for null, stands for all topics that there are.
+pub(super) fn is_all(key: i16, version: i16, count: Option<usize>) -> bool {
+    match count {
+        // A heartbeat without a list changes nothing of what its member subscribes to.
+        None => !HEARTBEATS.contains(&key),
+        Some(0) => key == DESCRIBE_TOPIC_PARTITIONS || key == METADATA && version == 0,
+        Some(_) => false,
+    }
+}
+
+/// Whether a kind is the heartbeat of a group.
+pub(super) fn is_heartbeat(key: i16) -> bool {
     HEARTBEATS.contains(&key)
+}
+
+/// Whether a kind that names no group, or no transactional id, asks for all that there are.
+pub(super) fn lists_others(key: i16, named: Named) -> bool {
+    match named {
+        Named::Group => key == LIST_GROUPS,
+        Named::Transaction => key == LIST_TRANSACTIONS,
+        Named::Coordinator => false,
+    }
+}
+
+/// Whether the answer to a request for all topics can be cut down to some.
+pub(super) fn lists_topics(key: i16) -> bool {
+    matches!(key, METADATA | OFFSET_FETCH | DESCRIBE_TOPIC_PARTITIONS)
+}
+
+/// Whether a kind is about the configurations of resources, some of which are topics.
+pub(super) fn configures(key: i16) -> bool {
+    matches!(key, 32 | 33 | 44)
+}
+
+/// Whether the response to a kind tells names of topics by their ids.
+pub(super) fn tells_ids(key: i16) -> bool {
+    matches!(key, METADATA | CREATE_TOPICS | DESCRIBE_TOPIC_PARTITIONS)
+}
+
+/// The versions of a kind that clients are offered: all that are known, or where ids of topics are not learnt those that name
+/// topics. Share groups have none of these (KIP-932).
+pub(super) fn offered(layout: &Layout, learns: bool) -> Versions {
+    let last = match layout.key {
+        _ if learns => return layout.versions,
+        PRODUCE | FETCH => 12,
+        OFFSET_COMMIT | OFFSET_FETCH => 9,
+        DELETE_TOPICS | TXN_OFFSET_COMMIT => 5,
+        METADATA => 11,
+        76..=79 => return Versions::NONE,
+        _ => return layout.versions,
+    };
+    Versions { last: layout.versions.last.min(last), ..layout.versions }
 }
 
 /// Whether the topics of a kind are looked at. Of the other kinds with topics, rules about topics allow none.

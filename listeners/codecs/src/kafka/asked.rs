@@ -1,31 +1,23 @@
 //! A request as the rules see it, while it is read.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use portcullis_rules::{
     request::{FieldValue, Request},
     schema::{FieldIndex, Schema},
 };
 
-use super::{API_KEY, API_VERSION, CLIENT_ID, ROLE, SCHEMA, api, layout::Layout};
-
-/// Where the name of a topic stands in a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Topic {
-    /// The place in the frame.
-    pub(super) at: u32,
-    pub(super) length: u16,
-}
-
-impl Topic {
-    /// Topics that are told by something else than a name: an id that is not known, or a regular expression. It is shown
-    /// as the empty name, which no rule about topics takes.
-    pub(super) const UNNAMED: Self = Self { at: 0, length: 0 };
-}
+use super::{
+    API_KEY, API_VERSION, CLIENT_ID, GROUP, OPERATION, ROLE, SCHEMA, TRANSACTIONAL_ID, api,
+    denial::divides,
+    frame::Frame,
+    layout::request,
+    names::{Named, Names, Topic},
+};
 
 /// A number as text, and maybe a letter behind it.
 #[derive(Clone, Copy, Debug)]
-struct Digits {
+pub(super) struct Digits {
     bytes: [u8; Digits::MOST + 1],
     from: usize,
     letter: bool,
@@ -35,7 +27,7 @@ impl Digits {
     /// Digits of a number, with its sign.
     const MOST: usize = 6;
 
-    fn of(number: i16, letter: Option<u8>) -> Self {
+    pub(super) fn of(number: i16, letter: Option<u8>) -> Self {
         let mut digits = Self { bytes: [b'-'; Self::MOST + 1], from: Self::MOST, letter: letter.is_some() };
         digits.bytes[Self::MOST] = letter.unwrap_or_default();
         let mut left = number.unsigned_abs();
@@ -52,53 +44,112 @@ impl Digits {
         digits
     }
 
-    fn text(&self) -> &[u8] {
+    pub(super) fn text(&self) -> &[u8] {
         &self.bytes[self.from..Self::MOST]
     }
 
-    fn with_letter(&self) -> &[u8] {
+    pub(super) fn with_letter(&self) -> &[u8] {
         &self.bytes[self.from..Self::MOST + usize::from(self.letter)]
+    }
+}
+
+/// Who asked for all topics, until the answer comes of which each topic is judged.
+#[derive(Debug)]
+pub(super) struct Asker {
+    key: i16,
+    kind: Digits,
+    version: Digits,
+    names: Names,
+    coordinator: Option<Named>,
+}
+
+impl Asker {
+    /// Of a request that names no topic. What it names it needs no more.
+    pub(super) fn of(frame: &Frame, names: &mut Names) -> Self {
+        Self {
+            key: frame.layout.key,
+            kind: Digits::of(frame.layout.key, frame.variety()),
+            version: Digits::of(frame.version, None),
+            names: std::mem::take(names),
+            coordinator: frame.coordinates(),
+        }
+    }
+
+    /// The request as if it had named these topics.
+    pub(super) fn asking<'a>(&'a self, topics: &'a [Arc<str>]) -> Asked<'a> {
+        Asked {
+            key: self.key,
+            kind: self.kind,
+            version: self.version,
+            names: &self.names,
+            coordinator: self.coordinator,
+            session: topics,
+            all: false,
+            has_parts: true,
+            bytes: &[],
+            from: 0,
+        }
     }
 }
 
 /// What is known of a request so far.
 #[derive(Debug)]
 pub(super) struct Asked<'b> {
-    key: Digits,
+    key: i16,
+    kind: Digits,
     version: Digits,
-    /// Whether a rule about topics concerns it.
-    concerns_topics: bool,
-    client: &'b [u8],
-    topics: &'b [Topic],
+    names: &'b Names,
+    /// What the keys of coordinators are.
+    coordinator: Option<Named>,
+    /// Topics of its fetch session, behind those that it names itself.
+    session: &'b [Arc<str>],
+    /// It asks for all topics.
+    all: bool,
+    has_parts: bool,
     /// Bytes of the frame, the first of which has the place `from`.
     bytes: &'b [u8],
     from: usize,
 }
 
 impl<'b> Asked<'b> {
-    pub(super) fn new(
-        layout: &Layout,
-        version: i16,
-        variety: Option<u8>,
-        client: &'b [u8],
-        topics: &'b [Topic],
-        frame: (&'b [u8], usize),
-    ) -> Self {
-        let none = topics.is_empty() && api::goes_without_topics(layout.key);
+    pub(super) fn new(frame: &Frame, names: &'b Names, session: &'b [Arc<str>], bytes: &'b [u8]) -> Self {
+        let Frame { layout, version, taken, .. } = *frame;
         Self {
-            key: Digits::of(layout.key, variety),
+            key: layout.key,
+            kind: Digits::of(layout.key, frame.variety()),
             version: Digits::of(version, None),
-            concerns_topics: layout.names_topics && !none,
-            client,
-            topics,
-            bytes: frame.0,
-            from: frame.1,
+            names,
+            coordinator: frame.coordinates(),
+            session,
+            all: frame.all,
+            has_parts: divides(layout, version) && frame.lists == 1 && !frame.all,
+            bytes,
+            from: taken,
         }
     }
 
-    fn name(&self, topic: &Topic) -> &[u8] {
-        let start = (topic.at as usize).checked_sub(self.from);
-        start.and_then(|start| self.bytes.get(start..start + usize::from(topic.length))).unwrap_or_default()
+    /// The request that would create these topics.
+    pub(super) fn creating(self) -> Self {
+        let last = request(api::CREATE_TOPICS).map_or(0, |layout| layout.versions.last);
+        let (kind, version) = (Digits::of(api::CREATE_TOPICS, None), Digits::of(last, None));
+        Self { key: api::CREATE_TOPICS, kind, version, ..self }
+    }
+
+    fn topic(&self, number: usize) -> Option<&[u8]> {
+        let own = &self.names.topics;
+        match own.get(number) {
+            None => self.session.get(number - own.len()).map(|name| name.as_bytes()),
+            Some(Topic::Name { at, length }) => {
+                let start = (*at as usize).checked_sub(self.from);
+                start.and_then(|start| self.bytes.get(start..start + usize::from(*length)))
+            }
+            Some(Topic::Known(known)) => self.names.known.get(*known as usize).map(|name| name.as_bytes()),
+            Some(Topic::Id(_) | Topic::Unnamed) => None,
+        }
+    }
+
+    fn topics(&self) -> usize {
+        self.names.topics.len() + self.session.len()
     }
 }
 
@@ -109,22 +160,50 @@ impl Request for Asked<'_> {
 
     fn field(&self, field: FieldIndex, _: &str) -> FieldValue<'_> {
         let value = match field.0 {
-            ROLE => Some(self.key.with_letter()),
-            API_KEY => Some(self.key.text()),
+            ROLE | OPERATION => Some(self.kind.with_letter()),
+            API_KEY => Some(self.kind.text()),
             API_VERSION => Some(self.version.text()),
             // One that names itself with nothing counts as one without a name.
-            CLIENT_ID => Some(self.client).filter(|client| !client.is_empty()),
-            _ => self.topics.first().map(|topic| self.name(topic)),
+            CLIENT_ID => Some(&*self.names.client).filter(|client| !client.is_empty()),
+            _ => (self.count(field) > Some(0)).then(|| self.nth(field, 0)),
         };
         value.map_or(FieldValue::Absent, |value| FieldValue::Value(Cow::Borrowed(value)))
     }
 
-    fn count(&self, _: FieldIndex) -> Option<usize> {
-        self.concerns_topics.then_some(self.topics.len())
+    fn shown(&self, field: FieldIndex) -> Option<Cow<'_, [u8]>> {
+        match (field.0, self.field(field, "")) {
+            // The kind says it.
+            (ROLE | OPERATION, _) => None,
+            (_, FieldValue::Value(value)) => Some(value),
+            _ => None,
+        }
     }
 
-    fn nth(&self, _: FieldIndex, number: usize) -> &[u8] {
-        self.topics.get(number).map(|topic| self.name(topic)).unwrap_or_default()
+    fn count(&self, field: FieldIndex) -> Option<usize> {
+        let named = match field.0 {
+            GROUP => Named::Group,
+            TRANSACTIONAL_ID => Named::Transaction,
+            // One that asks for no topic is not about any.
+            _ => return (self.all || self.topics() > 0).then_some(if self.all { 0 } else { self.topics() }),
+        };
+        let count = self.names.count(named, self.coordinator);
+        (count > 0 || api::lists_others(self.key, named)).then_some(count)
+    }
+
+    fn nth(&self, field: FieldIndex, number: usize) -> &[u8] {
+        match field.0 {
+            GROUP => self.names.nth(Named::Group, self.coordinator, number),
+            TRANSACTIONAL_ID => self.names.nth(Named::Transaction, self.coordinator, number),
+            _ => self.topic(number).unwrap_or_default(),
+        }
+    }
+
+    fn has_parts(&self) -> bool {
+        self.has_parts
+    }
+
+    fn lists(&self) -> bool {
+        self.all && self.topics() == 0 && api::lists_topics(self.key)
     }
 }
 

@@ -9,11 +9,22 @@ limits! {
             "frame of a Kafka request, without its length (a broker's `socket.request.max.bytes`)";
         /// Of a larger one what is allowed goes on, and the connection is reset at the first topic that is not: a broker does
         /// nothing about a frame that is cut short.
-        held: usize = "kafka.held", Bytes, 1 << 20, 1 << 10, 64 << 20,
-            "bytes of a Kafka request that are held until all its topics are known; also a response to ApiVersions";
+        held: usize = "kafka.held", Bytes, 2 << 20, 1 << 10, 64 << 20,
+            "bytes of a Kafka request that are held until all its topics are known; also of a response that is not passed as it comes, \
+             and of responses of ours that wait";
         topics: usize = "kafka.topics", Count, 64 << 10, 1, 10_000_000,
             "topics that one Kafka request names";
+        /// With 0 none is learnt: clients are offered versions that name topics, and no share groups.
+        ids: usize = "kafka.topicIds", Count, 16 << 10, 0, 10_000_000,
+            "names of Kafka topics that are known by their ids, of all servers";
         outstanding: usize = "kafka.outstanding", Count, 1024, 1, 10_000_000,
             "Kafka requests of one connection whose responses are due; further ones wait";
+    }
+}
+
+impl Limits {
+    /// Whether names of topics are learnt by their ids.
+    pub(super) fn learns(&self) -> bool {
+        self.ids > 0
     }
 }

@@ -7,14 +7,21 @@ mod api;
 mod asked;
 pub mod denial;
 mod event;
+mod frame;
+mod ids;
+mod judging;
 pub mod layout;
 mod level;
 mod limits;
+mod lookup;
+mod names;
 mod outstanding;
 mod question;
 mod relay;
 mod requests;
 mod responses;
+mod session;
+mod sessions;
 mod table;
 mod value;
 mod versions;
@@ -22,26 +29,42 @@ mod violation;
 mod walk;
 mod wire;
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 pub use api::{key, name};
 use portcullis_rules::{
     policy::Matcher,
     request::{FieldValue, Request},
     schema::{FieldIndex, FieldSpec, Form, Nature, Schema},
+    settings::DenyWith,
 };
 
 pub use self::{
     event::{Event, Progress, Value},
+    ids::TopicIds,
     limits::Limits,
     relay::relay,
     violation::{Offended, Violation},
     walk::Walk,
 };
-use crate::protocol::Protocol;
+use crate::protocol::{Live, Protocol};
 
-/// The protocol. No node relays it yet.
-pub static PROTOCOL: Protocol = Protocol { question: Some(question::QUESTION), ..Protocol::new(&SCHEMA) };
+/// The protocol.
+pub static PROTOCOL: Protocol = Protocol {
+    limits: &[Limits::SPECS],
+    live: Some(Live {
+        share: || Arc::new(TopicIds::default()),
+        relay: relay::of,
+        session: None,
+        // Names in front of what decides: the client's, a transaction's and a topic's.
+        held: |_| 4 * LONGEST_NAME,
+    }),
+    question: Some(question::QUESTION),
+    ..Protocol::new(&SCHEMA)
+};
+
+/// Most bytes of a name in a request.
+const LONGEST_NAME: usize = 0x7fff;
 
 /// What Kafka publishes to the rules (cilium/proxy pkg/policy/api/kafka, proxylib/kafka/kafkalib). Cilium has it up to
 /// 1.19.
@@ -56,6 +79,7 @@ pub static SCHEMA: Schema = Schema {
     ],
     nature: &Nature {
         priority: 106,
+        deny_with: Some(DenyWith::Respond),
         retired: Some(
             "Cilium 1.20 has no Kafka rules any more: it refuses the policy, and reads one that it has stored as a plain L4 \
              allow",
@@ -69,6 +93,9 @@ const ROLE: u8 = 0;
 const API_KEY: u8 = 1;
 const API_VERSION: u8 = 2;
 const CLIENT_ID: u8 = 3;
+const GROUP: u8 = 5;
+const TRANSACTIONAL_ID: u8 = 6;
+const OPERATION: u8 = 7;
 /// Longest topic.
 const LONGEST_TOPIC: usize = 255;
 

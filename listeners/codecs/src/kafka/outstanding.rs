@@ -15,10 +15,30 @@ pub(super) struct Due {
     pub(super) key: i16,
     /// Its version.
     pub(super) version: i16,
+    pub(super) then: Then,
+}
+
+/// What becomes of the response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Then {
+    /// It passes as it came.
+    Pass,
+    /// The same, and tells names of topics by their ids.
+    Learn,
+    /// The same, and opens a fetch session.
+    Session,
+    /// It passes without what the rules refuse.
+    Filter,
+    /// It is brought down to what can be judged.
+    Versions,
+    /// It passes behind what is refused, although all that the client asked for is: nobody waits for it.
+    Untold,
+    /// It answers a question of our own.
+    Question,
 }
 
 /// What we say ourselves when its turn comes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Ours {
     /// Nothing: the client wanted no response.
     Silence,
@@ -27,8 +47,22 @@ pub(super) enum Ours {
         /// The number of the request.
         number: i32,
     },
+    /// A whole response.
+    Response(Box<[u8]>),
+    /// Entries in front of those of the server's response.
+    Entries(Box<[u8]>, usize),
     /// The end of the connection.
     End(Close),
+}
+
+impl Ours {
+    /// Bytes that it holds.
+    pub(super) fn size(&self) -> usize {
+        match self {
+            Self::Response(bytes) | Self::Entries(bytes, _) => bytes.len(),
+            Self::Silence | Self::UnknownVersions { .. } | Self::End(_) => 0,
+        }
+    }
 }
 
 /// The responses that are due.
@@ -38,7 +72,7 @@ impl Outstanding {
     /// The request of this number, if the server's response to it comes next.
     pub(super) fn due(&self, number: i32) -> Option<Due> {
         match self.front() {
-            Some(Answerer::Server(due)) if due.number == number => Some(*due),
+            Some(Answerer::Server(due) | Answerer::Both(due, _)) if due.number == number => Some(*due),
             _ => None,
         }
     }

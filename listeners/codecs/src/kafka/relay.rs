@@ -1,39 +1,69 @@
 //! Kafka over TCP: frames with their length in front, responses in the order of the requests.
 
+use std::{collections::VecDeque, net::SocketAddr, sync::Arc};
+
 use super::{
     Limits, Offended, Violation,
-    outstanding::{Ours, Outstanding},
+    asked::Asker,
+    frame::Fate,
+    ids::TopicIds,
+    outstanding::{Due, Ours, Outstanding},
     requests::Requests,
     responses::Responses,
+    session::Session,
     versions,
 };
 use crate::{
     fact::Facts,
+    order::Answerer,
+    protocol::Context,
     relay::{Answer, Checker, Close, Output, Relay, Side, Step},
 };
 
-/// Makes the relay of one connection pair.
+/// Makes the relay of one connection pair, with the names of topics that it shares with all others.
 #[must_use]
-pub fn relay(limits: &Limits) -> Box<dyn Relay> {
+pub fn relay(limits: &Limits, ids: &Arc<TopicIds>, server: SocketAddr) -> Box<dyn Relay> {
     Box::new(Connection {
         limits: *limits,
+        ids: Arc::clone(ids),
+        server,
         requests: Requests::default(),
         responses: Responses::Head,
         outstanding: Outstanding::new(limits.outstanding),
+        waiting: 0,
+        session: None,
+        share: None,
+        askers: VecDeque::new(),
     })
+}
+
+/// The same in a data plane.
+pub(super) fn of(context: &Context<'_>) -> Box<dyn Relay> {
+    let ids = context.shared::<TopicIds>().unwrap_or_default();
+    relay(&Limits::of(context.limits), &ids, context.server)
 }
 
 /// The state of one connection pair.
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) limits: Limits,
+    pub(super) ids: Arc<TopicIds>,
+    pub(super) server: SocketAddr,
     pub(super) requests: Requests,
     pub(super) responses: Responses,
     pub(super) outstanding: Outstanding,
+    /// Bytes of ours among what is outstanding.
+    pub(super) waiting: usize,
+    /// The fetch session.
+    pub(super) session: Option<Session>,
+    /// The share session.
+    pub(super) share: Option<Session>,
+    /// Who asked for the topics that the responses which are due tell of, where these are cut down.
+    pub(super) askers: VecDeque<Asker>,
 }
 
 // A relay lives as long as its connection, so what it keeps is bounded.
-const _: () = assert!(size_of::<Connection>() <= 768);
+const _: () = assert!(size_of::<Connection>() <= 1024);
 
 impl Connection {
     pub(super) fn offend(side: Side, violation: Violation, checker: &mut dyn Checker, out: &mut Output) {
@@ -46,15 +76,30 @@ impl Connection {
         while matches!(self.responses, Responses::Head)
             && let Some(ours) = self.outstanding.pop_ours()
         {
+            self.waiting -= ours.size().min(self.waiting);
             match ours {
                 Ours::Silence => checker.answered(Answer { exchange: 0, status: None, facts: Facts::NONE }),
                 Ours::UnknownVersions { number } => {
                     versions::unknown(number, &mut out.downstream);
                     checker.answered(Answer::next(versions::UNSUPPORTED_VERSION));
                 }
+                Ours::Response(bytes) => out.downstream.extend_from_slice(&bytes),
+                // They stand in front of a response.
+                Ours::Entries(..) => {}
                 Ours::End(close) => out.close = Some(close),
             }
         }
+    }
+
+    /// Takes in who answers one more request.
+    ///
+    /// # Errors
+    /// There is no room for it. Nothing more is read while that is so.
+    pub(super) fn expect(&mut self, answerer: Answerer<Due, Ours>) -> Result<(), Violation> {
+        if let Answerer::Ours(ours) | Answerer::Both(_, ours) = &answerer {
+            self.waiting += ours.size();
+        }
+        self.outstanding.push(answerer).map_err(|_| Violation::Unasked)
     }
 }
 
@@ -111,6 +156,23 @@ impl Relay for Connection {
         match from {
             Side::Downstream => self.requests.passed(bytes),
             Side::Upstream => self.responses.passed(bytes),
+        }
+    }
+
+    fn to_hold(&self, from: Side) -> usize {
+        match from {
+            Side::Downstream => self.requests.to_hold(self.limits.held),
+            Side::Upstream => self.responses.to_hold(),
+        }
+    }
+
+    fn cannot_hold(&mut self, from: Side, checker: &mut dyn Checker, out: &mut Output) {
+        match (from, &mut self.requests.frame) {
+            // What is known of it decides.
+            (Side::Downstream, Some(frame)) if frame.fate == Fate::Open && !frame.cramped && !frame.is_whole() => {
+                frame.cramped = true;
+            }
+            _ => Self::offend(from, Violation::NoRoom, checker, out),
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use super::{
     Violation,
-    api::{API_VERSIONS, SASL_HANDSHAKE},
+    api::{self, API_VERSIONS, SASL_HANDSHAKE},
     event::{Event, Value},
     layout::{Meaning, Versions, request, response},
     walk::{RESPONSE_HEAD, Walk},
@@ -31,8 +31,9 @@ pub(super) fn error(frame: &[u8]) -> Option<i16> {
     frame.get(RESPONSE_HEAD..).and_then(|body| body.first_chunk()).map(|code| i16::from_be_bytes(*code))
 }
 
-/// Writes a whole response to ApiVersions of a version, without what the relay does not know.
-pub(super) fn rewrite(frame: &[u8], version: i16, out: &mut Vec<u8>) -> Result<(), Violation> {
+/// Writes a whole response to ApiVersions of a version, without what the relay does not know. `learns`: topics may be told by their
+/// ids.
+pub(super) fn rewrite(frame: &[u8], version: i16, learns: bool, out: &mut Vec<u8>) -> Result<(), Violation> {
     let version = if error(frame) == Some(UNSUPPORTED_VERSION) { 0 } else { version };
     let layout = response(API_VERSIONS).filter(|layout| layout.versions.contains(version));
     let layout = layout.ok_or(Violation::UnknownResponse)?;
@@ -54,7 +55,7 @@ pub(super) fn rewrite(frame: &[u8], version: i16, out: &mut Vec<u8>) -> Result<(
         Event::EntryEnd(_, end) => {
             offer.end = end;
             all = end;
-            kept += usize::from(keep(frame, &offer, &mut entries));
+            kept += usize::from(keep(frame, &offer, learns, &mut entries));
         }
         _ => {}
     })?;
@@ -68,8 +69,8 @@ pub(super) fn rewrite(frame: &[u8], version: i16, out: &mut Vec<u8>) -> Result<(
 }
 
 /// Writes what is left of an offer; whether anything is.
-fn keep(frame: &[u8], offer: &Offer, entries: &mut Vec<u8>) -> bool {
-    let known = request(offer.key).map_or(Versions::NONE, |layout| layout.versions);
+fn keep(frame: &[u8], offer: &Offer, learns: bool, entries: &mut Vec<u8>) -> bool {
+    let known = request(offer.key).map_or(Versions::NONE, |layout| api::offered(layout, learns));
     let lowest = if offer.key == SASL_HANDSHAKE { FRAMED_HANDSHAKE } else { known.first };
     let last = offer.last.0.min(known.last);
     // The first one stays where it can: clients take a broker with a higher one for one that they cannot speak to.

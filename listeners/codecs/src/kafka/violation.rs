@@ -11,6 +11,10 @@ violations! {
     ShortFrame = "short_frame", Close::Reset;
     /// A frame above the limit.
     LongFrame = "long_frame", Close::Reset, limit "kafka_frame";
+    /// A request that has to be there as a whole before it is judged, and is above the limit of what is held; or whose answer is.
+    LongRequest = "long_request", Close::Reset, limit "kafka_held";
+    /// A request or response that has to be held, and there is no room for it.
+    NoRoom = "no_room", Close::Reset, limit "buffered_bytes";
     /// The stream ended inside a frame.
     CutFrame = "cut_frame", Close::Reset;
     /// A frame did not come in time.

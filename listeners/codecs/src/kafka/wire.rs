@@ -126,9 +126,14 @@ pub(super) fn begin_frame(number: [u8; 4], out: &mut Vec<u8>) -> usize {
 
 /// Sets the length of the frame that begins at a place and goes to the end.
 pub(super) fn set_length(begin: usize, out: &mut [u8]) {
+    add_length(begin, 0, out);
+}
+
+/// The same where so many bytes more come behind the end.
+pub(super) fn add_length(begin: usize, more: usize, out: &mut [u8]) {
     if let Some((length, rest)) = out.get_mut(begin..).and_then(|frame| frame.split_first_chunk_mut()) {
         // No longer than the frame that it is made of.
-        *length = u32::try_from(rest.len()).unwrap_or(u32::MAX).to_be_bytes();
+        *length = u32::try_from(rest.len() + more).unwrap_or(u32::MAX).to_be_bytes();
     }
 }
 

@@ -16,8 +16,11 @@ use portcullis_rules::{
 };
 
 use crate::{
-    message::{fetch, metadata, metadata_by_id, produce, produce_by_id, request, response},
-    playbook::{pair::Judge, script::Play},
+    message::{fetch, metadata, produce, produce_by_id, request, response},
+    playbook::{
+        pair::{Judge, Refusals},
+        script::Play,
+    },
 };
 
 pub(crate) const TOPIC: FieldIndex = FieldIndex(4);
@@ -30,12 +33,19 @@ pub(crate) fn deny_with(decision: Decision) -> Judge {
     })
 }
 
+/// A relay that nobody shares names with.
+pub(crate) fn relay(limits: &Limits) -> Box<dyn Relay> {
+    kafka::relay(limits, &Arc::default(), SERVER.into())
+}
+
+pub(crate) const SERVER: ([u8; 4], u16) = ([192, 0, 2, 7], 9092);
+
 pub(crate) fn small() -> Box<dyn Relay> {
-    kafka::relay(&Limits { frame: 4000, held: 100, topics: 10, outstanding: 3 })
+    relay(&Limits { frame: 4000, held: 100, topics: 10, ids: 100, outstanding: 3 })
 }
 
 pub(crate) fn play(name: &'static str) -> Play {
-    Play::new(name, || kafka::relay(&Limits::default())).judged_by(|| deny_with(Decision::Reset))
+    Play::new(name, || relay(&Limits::default())).judged_by(|| deny_with(Decision::Reset))
 }
 
 /// The same with small limits.
@@ -49,16 +59,16 @@ const NONE: Answer = Answer { exchange: 0, status: None, facts: Facts::NONE };
 fn requests_and_responses_pass_as_they_came() {
     play("one after the other")
         .reaches_server(metadata(1, 5, Some(&["orders"])))
-        .judged(&["3 3 5 app orders"])
+        .judged(&["3 5 app orders"])
         .reaches_client(response(1, b"brokers and topics"))
         .reaches_server(produce(2, 7, -1, &["orders"], 20))
         .reaches_client(response(2, b"stored"))
-        .judged(&["3 3 5 app orders", "0 0 7 app orders"])
+        .judged(&["3 5 app orders", "0 7 app orders"])
         .answered(&[0, 0])
         .run();
     play("several at once")
         .reaches_server([metadata(1, 9, None), fetch(2, &["a", "b"], &[]), metadata(3, 13, Some(&[]))].concat())
-        .judged(&["3 3 9 app", "1 1 11 app a", "3 3 13 app"])
+        .judged(&["3 9 app", "1 11 app a", "3 13 app"])
         .reaches_client([response(1, b"all"), response(2, b""), response(3, b"none")].concat())
         .answered(&[0, 0, 0])
         .run();
@@ -115,8 +125,7 @@ fn a_denied_request_never_reaches_the_server_and_the_responses_before_it_come() 
             (Decision::Reset, Close::Reset),
             (Decision::Disconnect, Close::Reset),
             (Decision::Rewrite, Close::Reset),
-            (Decision::Respond, Close::Graceful),
-            (Decision::Hide, Close::Graceful),
+            (Decision::Filter, Close::Reset),
         ] {
             play("at once").judged_by(move || deny_with(decision)).client(&denied).closes(close).run();
             let behind = [&denied[..], &metadata(3, 5, None)].concat();
@@ -207,48 +216,74 @@ fn a_frame_that_has_begun_has_to_come_in_time() {
 }
 
 /// Rules of policies: each a list of fields and what has to match.
-fn rules(rules: &'static [&'static [(&'static str, &'static str)]]) -> impl Fn() -> Judge + 'static {
-    move || {
-        let rules = rules.iter().map(|fields| {
-            let predicates = fields.iter().filter_map(|(name, text)| {
-                let field = SCHEMA.field(name).expect("a field of Kafka");
-                let read = (SCHEMA.nature.read)(field, text);
-                let matcher =
-                    if *name == "clientID" { Some(Matcher::Exact((*text).to_owned())) } else { read.expect("a text") };
-                Some(Predicate { field, key: String::new(), matcher: matcher? })
-            });
-            L7Rule { predicates: predicates.collect(), ..L7Rule::default() }
+pub(crate) type Rules = &'static [&'static [(&'static str, &'static str)]];
+
+fn rule_set(rules: Rules) -> RuleSet {
+    let rules = rules.iter().map(|fields| {
+        let predicates = fields.iter().filter_map(|(name, text)| {
+            let field = SCHEMA.field(name).expect("a field of Kafka");
+            let read = (SCHEMA.nature.read)(field, text);
+            let matcher =
+                if *name == "clientID" { Some(Matcher::Exact((*text).to_owned())) } else { read.expect("a text") };
+            Some(Predicate { field, key: String::new(), matcher: matcher? })
         });
-        let info = Arc::new(RuleInfo { policy: "shop/p".into(), rule: "ingress[0]".into() });
-        let rules: Vec<_> = rules.collect();
-        let set = RuleSet::new(&SCHEMA, rules.iter().map(|rule| (rule, Arc::clone(&info))), DenyWith::Reset);
-        Box::new(move |request| if set.check(request).outcome.passes() { Decision::Allow } else { Decision::Reset })
-    }
+        L7Rule { predicates: predicates.collect(), ..L7Rule::default() }
+    });
+    let info = Arc::new(RuleInfo { policy: "shop/p".into(), rule: "ingress[0]".into() });
+    let rules: Vec<_> = rules.collect();
+    RuleSet::new(&SCHEMA, rules.iter().map(|rule| (rule, Arc::clone(&info))), DenyWith::Respond)
+}
+
+/// Judges by rules as a node does.
+pub(crate) fn judge_by(rules: Rules, deny: Decision) -> Judge {
+    let set = rule_set(rules);
+    Box::new(move |request| {
+        let verdict = set.check(request);
+        match verdict.outcome.passes() {
+            true if verdict.filtered => Decision::Filter,
+            true => Decision::Allow,
+            false if verdict.in_part && deny == Decision::Respond => Decision::Partial { hide: false },
+            false => deny,
+        }
+    })
+}
+
+/// The values that rules refuse.
+pub(crate) fn refusals_by(rules: Rules) -> Refusals {
+    let set = rule_set(rules);
+    Box::new(move |request| {
+        let verdict = set.check(request);
+        let whole = !verdict.outcome.passes() && verdict.refused.is_empty();
+        (!whole).then_some(verdict.refused)
+    })
+}
+
+/// A play by rules. What they deny is answered.
+pub(crate) fn ruled(name: &'static str, rules: Rules) -> Play {
+    play(name).judged_by(move || judge_by(rules, Decision::Respond)).refusing(move || refusals_by(rules))
 }
 
 #[test]
 fn the_rules_of_policies_judge_requests() {
     let produce_orders: &[&[_]] =
         &[&[("role", "produce"), ("topic", "orders")], &[("apiKey", "fetch"), ("topic", "a")]];
-    let judged = |name| play(name).judged_by(rules(produce_orders));
+    let by = |name, rules| play(name).judged_by(move || judge_by(rules, Decision::Reset));
+    let judged = |name| by(name, produce_orders);
     judged("its topic").reaches_server(produce(1, 7, -1, &["orders"], 3)).run();
     judged("another").client(produce(1, 7, -1, &["payments"], 3)).closes(Close::Reset).run();
     judged("one of two").client(produce(1, 7, -1, &["orders", "payments"], 3)).closes(Close::Reset).run();
     judged("its topic, twice").reaches_server(produce(1, 7, -1, &["orders", "orders"], 3)).run();
     judged("another kind").client(fetch(1, &["orders"], &[])).closes(Close::Reset).run();
     judged("its own").reaches_server(fetch(1, &["a"], &[])).run();
-    judged("all topics").client(metadata(1, 5, None)).closes(Close::Reset).run();
     let names: &[&[_]] = &[&[("topic", "orders")]];
     // From version 10 on an id stands beside the name, which is zero where it does not count.
     for version in [9, 10, 13] {
         let metadata = metadata(1, version, Some(&["orders"]));
-        play("by its name").judged_by(rules(names)).reaches_server(metadata).run();
+        by("by its name", names).reaches_server(metadata).run();
     }
-    judged("an id").client(produce_by_id(1)).closes(Close::Reset).run();
-    judged("another id").client(metadata_by_id(1)).closes(Close::Reset).run();
     let any_topic: &[&[_]] = &[&[("role", "produce"), ("apiVersion", "13"), ("clientID", "app")]];
-    play("an id where any topic will do").judged_by(rules(any_topic)).reaches_server(produce_by_id(1)).run();
-    play("another version").judged_by(rules(any_topic)).client(produce(1, 7, -1, &["a"], 3)).closes(Close::Reset).run();
+    by("an id where any topic will do", any_topic).reaches_server(produce_by_id(1)).run();
+    by("another version", any_topic).client(produce(1, 7, -1, &["a"], 3)).closes(Close::Reset).run();
 }
 
 #[test]
@@ -259,14 +294,14 @@ fn a_regular_expression_for_topics_needs_a_rule_for_all_of_them() {
         request(1, 68, 1, &body)
     };
     let topics: &[&[_]] = &[&[("topic", "a.b")]];
-    let judged = |name| play(name).judged_by(rules(topics));
+    let judged = |name| play(name).judged_by(move || judge_by(topics, Decision::Reset));
     judged("nothing new").reaches_server(heartbeat(&[0], &[0])).run();
     judged("names").reaches_server(heartbeat(b"\x02\x04a.b", &[0])).run();
     judged("other names").client(heartbeat(b"\x03\x04a.b\x02c", &[0])).closes(Close::Reset).run();
     judged("no expression any more").reaches_server(heartbeat(&[0], &[1])).run();
     judged("an expression").client(heartbeat(&[0], b"\x04a.b")).closes(Close::Reset).run();
     let all: &[&[_]] = &[&[("clientID", "app")]];
-    play("for all").judged_by(rules(all)).reaches_server(heartbeat(&[0], b"\x04a.b")).run();
+    play("for all").judged_by(move || judge_by(all, Decision::Reset)).reaches_server(heartbeat(&[0], b"\x04a.b")).run();
 }
 
 #[test]
@@ -300,7 +335,7 @@ fn roles_let_what_clients_of_today_send_pass_and_no_more() {
     for (name, key, version, body, passes) in requests {
         let request = request(1, key, version, &body);
         for (letter, role) in roles {
-            let play = play(name).judged_by(rules(role));
+            let play = play(name).judged_by(move || judge_by(role, Decision::Reset));
             if passes.contains(letter) {
                 play.reaches_server(request.clone()).run();
             } else {

@@ -3,6 +3,7 @@
 #[path = "../playbook/mod.rs"]
 mod playbook;
 
+mod answers;
 mod authorizer;
 mod broker;
 mod denials;

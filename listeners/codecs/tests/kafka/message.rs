@@ -18,11 +18,11 @@ use crate::oracle::{framed, request_frame};
 /// The id of a topic.
 const ID: &str = "62c84b2c-1a1b-4d43-9d3e-1d3e2e3f4a5b";
 
-fn name(text: &str) -> TopicName {
+pub(crate) fn name(text: &str) -> TopicName {
     TopicName(StrBytes::from_string(text.to_owned()))
 }
 
-fn body(message: &impl Encodable, version: i16) -> Vec<u8> {
+pub(crate) fn body(message: &impl Encodable, version: i16) -> Vec<u8> {
     let mut bytes = BytesMut::new();
     message.encode(&mut bytes, version).expect("a valid message");
     bytes.to_vec()
@@ -63,13 +63,6 @@ pub(crate) fn metadata(number: i32, version: i16, topics: Option<&[&str]>) -> Ve
         topics.map(|topics| topics.iter().map(|topic| MetadataRequestTopic::default().with_name(Some(name(topic)))));
     let message = MetadataRequest::default().with_topics(topics.map(Iterator::collect));
     request(number, 3, version, &body(&message, version))
-}
-
-/// Metadata of a topic by its id.
-pub(crate) fn metadata_by_id(number: i32) -> Vec<u8> {
-    let topic = MetadataRequestTopic::default().with_name(None).with_topic_id(ID.parse().expect("an id"));
-    let message = MetadataRequest::default().with_topics(Some(vec![topic]));
-    request(number, 3, 12, &body(&message, 12))
 }
 
 /// Fetch of topics, while others leave the session.

@@ -1,12 +1,12 @@
 //! What is refused, and the SASL handshake.
 
 use portcullis_codecs::{
-    kafka::{self, Limits, Offended, Violation},
+    kafka::{Limits, Offended, Violation},
     relay::{Close, Decision, Offence, Side},
 };
 
 use crate::{
-    exchanges::{narrow, play},
+    exchanges::{narrow, play, relay},
     message::{authenticate, fetch, handshake, metadata, produce, request, response},
     playbook::script::Play,
 };
@@ -37,7 +37,7 @@ fn what_two_readers_could_read_differently_never_reaches_the_server() {
     let broken = request(1, 3, 1, b"\0\0\0\x01\0\x02\xff\xfe");
     play("no text").client(broken).client_offends("text").closes(Close::Reset).run();
     let limits = Limits { topics: 10, ..Limits::default() };
-    let few = |name| Play::new(name, move || kafka::relay(&limits)).judged_by(|| Box::new(|_| Decision::Allow));
+    let few = |name| Play::new(name, move || relay(&limits)).judged_by(|| Box::new(|_| Decision::Allow));
     let topics = ["t"; 11];
     few("many topics").client(fetch(1, &topics, &[])).client_offends("many_topics").closes(Close::Reset).run();
     few("as many as may be").reaches_server(fetch(1, &topics[1..], &topics)).run();
@@ -69,5 +69,5 @@ fn every_violation_has_a_word_of_its_own() {
         .iter()
         .filter_map(|violation| Offended { violation: *violation, side: Side::Downstream }.limit())
         .collect();
-    assert_eq!(limits, ["kafka_frame", "head_timeout", "kafka_topics", "kafka_held"]);
+    assert_eq!(limits, ["kafka_frame", "kafka_held", "buffered_bytes", "head_timeout", "kafka_topics", "kafka_held"]);
 }

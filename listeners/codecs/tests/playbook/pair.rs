@@ -19,8 +19,8 @@ pub(crate) type Judge = Box<dyn FnMut(&dyn Request) -> Decision + Send>;
 /// Decides about a request and its headers.
 pub(crate) type Rewriter = Box<dyn FnMut(&dyn Request) -> (Decision, Vec<HeaderChange>) + Send>;
 
-/// Says which values of a request are refused.
-pub(crate) type Refusals = Box<dyn FnMut(&dyn Request) -> ValueSet + Send>;
+/// Says which values of a request are refused; `None` if all of it is, whatever they are.
+pub(crate) type Refusals = Box<dyn FnMut(&dyn Request) -> Option<ValueSet> + Send>;
 
 /// Decides and changes nothing.
 pub(crate) fn without_changes(mut judge: Judge) -> Rewriter {
@@ -57,12 +57,19 @@ impl Recorder {
     }
 }
 
+impl Recorder {
+    /// Somebody else judges from now on.
+    pub(crate) fn judge_by(&mut self, judge: Judge) {
+        self.judge = without_changes(judge);
+    }
+}
+
 impl Checker for Recorder {
     fn check(&mut self, request: &dyn Request) -> Decision {
         let (decision, changes) = (self.judge)(request);
         self.changes = changes;
         self.refused = match (decision, &mut self.refusals) {
-            (Decision::Partial { .. }, Some(refusals)) => refusals(request),
+            (Decision::Partial { .. } | Decision::Respond, Some(refusals)) => refusals(request).unwrap_or_default(),
             _ => ValueSet::default(),
         };
         let fields = request.schema().fields.iter().zip(0..).filter(|(field, _)| field.form != Form::Headers);
@@ -81,6 +88,10 @@ impl Checker for Recorder {
 
     fn refused(&self) -> &ValueSet {
         &self.refused
+    }
+
+    fn preview(&mut self, request: &dyn Request) -> Option<ValueSet> {
+        self.refusals.as_mut().map_or_else(|| Some(ValueSet::default()), |refusals| refusals(request))
     }
 
     fn answered(&mut self, answer: Answer) {

@@ -218,6 +218,7 @@ impl Relay for Toy {
             | Decision::Respond
             | Decision::Hide
             | Decision::Rewrite
+            | Decision::Filter
             | Decision::Partial { .. } => {
                 out.close = Some(Close::Reset);
                 Step::HOLD
@@ -271,6 +272,6 @@ impl Offence for Bad {
 
 /// A relay for a test without a driver.
 pub(crate) fn relay(shared: &Shared) -> Box<dyn Relay> {
-    let context = Context { limits: &Default::default(), shared, now: 0 };
+    let context = Context { limits: &Default::default(), shared, server: ([127, 0, 0, 1], 7070).into(), now: 0 };
     (TOY.live.as_ref().expect("it is relayed").relay)(&context)
 }

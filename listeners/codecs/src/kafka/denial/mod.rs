@@ -3,13 +3,18 @@
 //! to do (`Errors.java`), as from nothing else. Pure functions on whole frames.
 
 mod asked;
+mod listing;
 mod partial;
 mod table;
 mod template;
 mod writer;
 
-pub use self::partial::{Partial, Topic, deny_whole, divide, merge};
+pub(super) use self::partial::{Head, divides};
 use self::{asked::Asked, table::TEMPLATES, template::Template, writer::Writer};
+pub use self::{
+    listing::Listing,
+    partial::{Partial, Topic, deny_whole, divide, merge},
+};
 use super::{
     Violation,
     layout::{Layout, Meaning},
@@ -41,6 +46,33 @@ pub enum Denial {
 /// # Errors
 /// When the frame is no whole request of that layout and version. Then nothing is appended.
 pub fn deny(layout: &'static Layout, version: i16, frame: &[u8], out: &mut Vec<u8>) -> Result<Denial, Violation> {
+    deny_with(layout, version, frame, None, out)
+}
+
+/// The same where it is denied for its topics alone: all else would be allowed.
+///
+/// # Errors
+/// As [`deny`].
+pub fn deny_topics(
+    layout: &'static Layout,
+    version: i16,
+    frame: &[u8],
+    out: &mut Vec<u8>,
+) -> Result<Denial, Violation> {
+    deny_with(layout, version, frame, Some(writer::TOPIC), out)
+}
+
+/// The same with an error code and its text in place of those that a broker would choose.
+///
+/// # Errors
+/// As [`deny`].
+pub(super) fn deny_with(
+    layout: &'static Layout,
+    version: i16,
+    frame: &[u8],
+    instead: Option<(i16, &'static str)>,
+    out: &mut Vec<u8>,
+) -> Result<Denial, Violation> {
     let Some(fields) = template_of(layout.key) else { return Ok(Denial::Wordless) };
     let asked = Asked::read(layout, version, frame)?;
     if asked.scope().number(Meaning::Acks) == Some(0) {
@@ -48,6 +80,7 @@ pub fn deny(layout: &'static Layout, version: i16, frame: &[u8], out: &mut Vec<u
     }
     let flexible = layout.flexible.contains(version);
     let mut writer = Writer::new(version, flexible, asked.scope(), out);
+    writer.instead = instead;
     let begin = writer.head(asked.number());
     writer.fields(fields, asked.scope());
     set_length(begin, out);

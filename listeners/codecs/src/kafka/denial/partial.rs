@@ -1,6 +1,8 @@
 //! Requests of which part is allowed: the request without the refused topics, and what is said of these in front of what
 //! the broker says of the others. Only size and count at the heads change; all other bytes stay as they came.
 
+use std::ops::Range;
+
 use super::{
     asked::Asked,
     template::{Part, Refused, Template, code, each, echo, number, void},
@@ -12,7 +14,7 @@ use crate::kafka::{
     event::{Event, Value},
     layout::{Kind, Layout, Meaning, response},
     walk::Walk,
-    wire::{set_length, write_count},
+    wire::{add_length, set_length, write_count},
 };
 
 /// Requests whose topics are answered one by one (`KafkaApis.scala`).
@@ -133,17 +135,51 @@ pub fn merge(key: i16, version: i16, frame: &[u8], partial: &Partial) -> Result<
     let mut list = None;
     Walk::response(layout, version, frame.len()).walk(frame, 0, &mut |event| {
         if let Event::List { meaning: Meaning::Topics, count, span } = event {
-            list.get_or_insert((count.unwrap_or(0), span));
+            list.get_or_insert(Head { count: count.unwrap_or(0), span, length: frame.len() });
         }
     })?;
-    let Some((count, span)) = list else { return Ok(None) };
+    let Some(head) = list else { return Ok(None) };
     let mut out = Vec::with_capacity(frame.len() + partial.entries.len() + size_of::<u32>());
-    out.extend_from_slice(frame.get(..span.start).unwrap_or_default());
-    write_count(Some(count + partial.refused), layout.flexible.contains(version), &mut out);
-    out.extend_from_slice(&partial.entries);
-    out.extend_from_slice(frame.get(span.end..).unwrap_or_default());
-    set_length(0, &mut out);
+    let flexible = layout.flexible.contains(version);
+    let rest = head.merge(frame, flexible, (&partial.entries, partial.refused), &mut out);
+    out.extend_from_slice(frame.get(rest..).unwrap_or_default());
     Ok(Some(out))
+}
+
+/// The head of a response: all in front of its topics.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::kafka) struct Head {
+    /// How many topics there are.
+    pub(in crate::kafka) count: usize,
+    /// Where that stands.
+    pub(in crate::kafka) span: Range<usize>,
+    /// Bytes of the whole frame.
+    pub(in crate::kafka) length: usize,
+}
+
+impl Head {
+    /// Writes the head for so many topics more, and the entries about them. What comes behind the place that this returns
+    /// goes on as it is.
+    pub(in crate::kafka) fn merge(
+        &self,
+        frame: &[u8],
+        flexible: bool,
+        (entries, refused): (&[u8], usize),
+        out: &mut Vec<u8>,
+    ) -> usize {
+        let begin = out.len();
+        out.extend_from_slice(frame.get(..self.span.start).unwrap_or_default());
+        write_count(Some(self.count + refused), flexible, out);
+        out.extend_from_slice(entries);
+        let behind = self.length.saturating_sub(self.span.end);
+        add_length(begin, behind, out);
+        self.span.end
+    }
+}
+
+/// Whether a request of this kind and version can be divided, if it has one list of topics.
+pub(in crate::kafka) fn divides(layout: &Layout, version: i16) -> bool {
+    fields(layout.key, version).is_some()
 }
 
 /// What is said of a refused topic.

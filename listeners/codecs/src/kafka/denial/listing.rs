@@ -1,0 +1,123 @@
+//! Responses that tell of all topics: the same without those that a client may not see, as a broker leaves them out.
+
+use std::ops::Range;
+
+use super::partial::Topic;
+use crate::kafka::{
+    Violation,
+    event::{Event, Value},
+    layout::{Meaning, response},
+    walk::Walk,
+    wire::{set_length, write_count},
+};
+
+/// A list of topics.
+#[derive(Clone, Debug)]
+struct List {
+    /// Where its count stands.
+    count: Range<usize>,
+    /// It is null.
+    null: bool,
+    /// How many topics there are before it.
+    before: usize,
+}
+
+/// What a response tells of one topic.
+#[derive(Clone, Copy, Debug)]
+struct Entry<'b> {
+    start: usize,
+    end: usize,
+    topic: Option<Topic<'b>>,
+}
+
+/// A whole response with lists of topics.
+#[derive(Debug)]
+pub struct Listing<'b> {
+    frame: &'b [u8],
+    flexible: bool,
+    lists: Vec<List>,
+    entries: Vec<Entry<'b>>,
+}
+
+impl<'b> Listing<'b> {
+    /// Reads a response. `None` if nothing is known of it.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn read(key: i16, version: i16, frame: &'b [u8]) -> Result<Option<Self>, Violation> {
+        Self::read_with(key, version, frame, &mut |_| {})
+    }
+
+    /// The same, with somebody else who looks at all that comes.
+    pub(in crate::kafka) fn read_with(
+        key: i16,
+        version: i16,
+        frame: &'b [u8],
+        also: &mut dyn FnMut(&Event<'_>),
+    ) -> Result<Option<Self>, Violation> {
+        let Some(layout) = response(key).filter(|layout| layout.versions.contains(version)) else { return Ok(None) };
+        let flexible = layout.flexible.contains(version);
+        let mut listing = Self { frame, flexible, lists: Vec::new(), entries: Vec::new() };
+        Walk::response(layout, version, frame.len()).walk(frame, 0, &mut |event| {
+            also(&event);
+            listing.see(&event);
+        })?;
+        Ok(Some(listing))
+    }
+
+    fn see(&mut self, event: &Event<'_>) {
+        match event {
+            Event::List { meaning: Meaning::Topics, count, span } => {
+                let before = self.entries.len();
+                self.lists.push(List { count: span.clone(), null: count.is_none(), before });
+            }
+            Event::Entry(Meaning::Topics, at) => self.entries.push(Entry { start: *at, end: *at, topic: None }),
+            Event::EntryEnd(Meaning::Topics, at) => {
+                if let Some(entry) = self.entries.last_mut() {
+                    entry.end = *at;
+                }
+            }
+            Event::Value { meaning: Meaning::TopicName, value: Value::Text(_), span } => {
+                let name = self.frame.get(span.clone()).unwrap_or_default();
+                if let Some(entry) = self.inside(span.start) {
+                    entry.topic = Some(Topic::Name(name));
+                }
+            }
+            Event::Value { meaning: Meaning::TopicId, value: Value::Uuid(id), span } => {
+                if let Some(entry) = self.inside(span.start) {
+                    entry.topic = entry.topic.or(Some(Topic::Id(*id)));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The entry that is being read at a place.
+    fn inside(&mut self, place: usize) -> Option<&mut Entry<'b>> {
+        self.entries.last_mut().filter(|entry| entry.end == entry.start && entry.start <= place)
+    }
+
+    /// The topics that it tells of, in order: by name, or where there is none by id.
+    pub fn topics(&self) -> impl Iterator<Item = Option<Topic<'b>>> + '_ {
+        self.entries.iter().map(|entry| entry.topic)
+    }
+
+    /// Writes it with those topics only that are kept, by their numbers.
+    pub fn write(&self, keep: &dyn Fn(usize) -> bool, out: &mut Vec<u8>) {
+        let begin = out.len();
+        let mut at = 0;
+        let ends = self.lists.iter().skip(1).map(|list| list.before).chain([self.entries.len()]);
+        for (list, end) in self.lists.iter().zip(ends) {
+            let kept = || (list.before..end).filter(|number| keep(*number));
+            out.extend_from_slice(self.frame.get(at..list.count.start).unwrap_or_default());
+            write_count((!list.null).then(|| kept().count()), self.flexible, out);
+            for entry in kept().filter_map(|number| self.entries.get(number)) {
+                out.extend_from_slice(self.frame.get(entry.start..entry.end).unwrap_or_default());
+            }
+            let last = self.entries.get(list.before..end).and_then(<[_]>::last);
+            at = last.map_or(list.count.end, |entry| entry.end);
+        }
+        out.extend_from_slice(self.frame.get(at..).unwrap_or_default());
+        set_length(begin, out);
+    }
+}

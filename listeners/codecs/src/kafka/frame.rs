@@ -1,0 +1,264 @@
+//! A request that is being read, and what the rules ask of it, as far as that has come.
+
+use std::ops::Range;
+
+use portcullis_rules::values::ValueSet;
+
+use super::{
+    Limits, Violation, api,
+    event::{Event, Progress, Value},
+    layout::{Layout, Meaning, request},
+    names::{Named, Names, Topic},
+    outstanding::{Due, Ours, Then},
+    walk::{REQUEST_HEAD, Walk},
+    wire::frame_length,
+};
+use crate::order::Answerer;
+
+/// Fewest bytes of a request behind its length: kind, version and number.
+const SHORTEST: usize = 8;
+/// The type of the keys by which the brokers of transactions are looked for (`CoordinatorType` of Kafka).
+const TRANSACTIONS: i64 = 1;
+/// The same of groups.
+const GROUPS: i64 = 0;
+/// A topic among the types of resources (`ConfigResource.Type`).
+const TOPIC_RESOURCE: i64 = 2;
+
+/// A fetch session as a request tells it (KIP-227), or a share session (KIP-932), which has no id.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct SessionSaid {
+    pub(super) id: i32,
+    pub(super) epoch: i32,
+    /// Where the epoch stands.
+    pub(super) at: u32,
+}
+
+/// What becomes of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// That is not known yet.
+    Open,
+    /// What was known so far was allowed, and goes on.
+    GoesOn,
+    /// It is denied, and answered as soon as all of it is there. With the numbers of the refused topics, if these are why.
+    Refused(ValueSet),
+}
+
+/// A request that is being read.
+#[derive(Debug)]
+pub(super) struct Frame {
+    pub(super) layout: &'static Layout,
+    pub(super) version: i16,
+    pub(super) number: i32,
+    /// Nothing is known of this version: of a request that is answered all the same.
+    pub(super) unknown: bool,
+    pub(super) walk: Walk,
+    /// Its bytes, its length included.
+    pub(super) length: usize,
+    /// Bytes of it that were taken.
+    pub(super) taken: usize,
+    pub(super) fate: Fate,
+    /// It has one topic, so when that is known all is known.
+    pub(super) single: bool,
+    /// The client wants no response.
+    pub(super) silent: bool,
+    /// A broker sends it, for a replica.
+    pub(super) replica: bool,
+    /// What it looks for a coordinator of.
+    pub(super) coordinator: Option<Named>,
+    /// It asks for all topics.
+    pub(super) all: bool,
+    /// Lists of topics.
+    pub(super) lists: u8,
+    /// What is configured is a topic.
+    resource: bool,
+    /// Where it says that topics may be created by asking.
+    pub(super) creates: Option<u32>,
+    pub(super) session: Option<SessionSaid>,
+    /// The server was asked for the names of its topics.
+    pub(super) looked_up: bool,
+    /// There is no room to hold it.
+    pub(super) cramped: bool,
+    /// Clients are offered versions that name topics, as no id is known.
+    versions_name_topics: bool,
+    /// Names in it so far.
+    named: usize,
+}
+
+impl Frame {
+    /// The request at the start of the input, if so much of it is there.
+    pub(super) fn begin(input: &[u8], limits: &Limits, handshaken: bool) -> Result<Option<Self>, Violation> {
+        let Some(length) = frame_length(input, SHORTEST)? else { return Ok(None) };
+        if length - size_of::<i32>() > limits.frame {
+            return Err(Violation::LongFrame);
+        }
+        let Some([.., k0, k1, v0, v1, n0, n1, n2, n3]) = input.first_chunk::<REQUEST_HEAD>() else { return Ok(None) };
+        let (key, version) = (i16::from_be_bytes([*k0, *k1]), i16::from_be_bytes([*v0, *v1]));
+        let layout = request(key).ok_or(Violation::UnknownRequest)?;
+        let unknown = !api::offered(layout, limits.learns()).contains(version);
+        match (key, version) {
+            (api::SASL_HANDSHAKE, 0) => return Err(Violation::UnframedTokens),
+            (api::SASL_AUTHENTICATE, _) if !handshaken => return Err(Violation::NoHandshake),
+            // It is answered, and that takes all of it.
+            (api::API_VERSIONS, _) if unknown && length > limits.held => return Err(Violation::LongFrame),
+            (api::API_VERSIONS, _) => {}
+            _ if unknown => return Err(Violation::UnknownVersion),
+            _ => {}
+        }
+        let walk = if unknown { Walk::header(length) } else { Walk::request(layout, version, length) };
+        Ok(Some(Self {
+            layout,
+            version,
+            number: i32::from_be_bytes([*n0, *n1, *n2, *n3]),
+            unknown,
+            walk,
+            length,
+            taken: 0,
+            fate: Fate::Open,
+            single: false,
+            silent: false,
+            replica: false,
+            coordinator: None,
+            all: false,
+            lists: 0,
+            resource: false,
+            creates: None,
+            session: None,
+            looked_up: false,
+            cramped: false,
+            versions_name_topics: !limits.learns(),
+            named: 0,
+        }))
+    }
+
+    /// Reads on: these bytes come next. `most`: names that it may have.
+    pub(super) fn read(&mut self, bytes: &[u8], most: usize, names: &mut Names) -> Result<Progress, Violation> {
+        let from = self.taken;
+        let mut walk = std::mem::replace(&mut self.walk, Walk::header(0));
+        let progress = walk.walk(bytes, from, &mut |event| self.see(&event, most, names));
+        self.walk = walk;
+        if self.named > most { Err(Violation::ManyTopics) } else { progress }
+    }
+
+    fn see(&mut self, event: &Event<'_>, most: usize, names: &mut Names) {
+        let key = self.layout.key;
+        match event {
+            Event::List { meaning: Meaning::Topics | Meaning::TopicName, count, .. } => {
+                self.lists = self.lists.saturating_add(1);
+                self.single = key == api::PRODUCE && *count == Some(1);
+                self.all |= api::is_all(key, self.version, *count);
+            }
+            Event::Value { meaning, value, span } if meaning.is_topic() => {
+                if let Some(topic) = self.topic(*meaning, value, span) {
+                    self.add_topic(topic, most, names);
+                }
+            }
+            Event::Value { meaning, value: Value::Text(text), span } => {
+                self.see_text(*meaning, text, span, most, names)
+            }
+            Event::Value { meaning, value: Value::Number(number), span } => self.see_number(*meaning, *number, span),
+            _ => {}
+        }
+    }
+
+    fn add_topic(&mut self, topic: Topic, most: usize, names: &mut Names) {
+        self.named += 1;
+        if self.named <= most {
+            names.topics.push(topic);
+        }
+    }
+
+    fn topic(&self, meaning: Meaning, value: &Value<'_>, span: &Range<usize>) -> Option<Topic> {
+        match value {
+            // A zero stands for an id where a name stands beside it.
+            Value::Uuid(id) if *id == [0; 16] => (!api::names_or_ids(self.layout.key)).then_some(Topic::Unnamed),
+            // What a member of a group says that it has was judged when it subscribed.
+            Value::Uuid(_) if self.versions_name_topics && api::is_heartbeat(self.layout.key) => None,
+            Value::Uuid(id) => Some(Topic::Id(*id)),
+            Value::Text(b"") if meaning == Meaning::TopicRegex => None,
+            Value::Text(_) if meaning != Meaning::TopicRegex => Topic::name(span),
+            Value::Null => None,
+            _ => Some(Topic::Unnamed),
+        }
+    }
+
+    fn see_text(&mut self, meaning: Meaning, text: &[u8], span: &Range<usize>, most: usize, names: &mut Names) {
+        let named = match meaning {
+            Meaning::ClientId => return names.client.extend_from_slice(text),
+            // Others name several, which nobody asks for.
+            Meaning::MemberId if self.layout.key == api::SHARE_FETCH || self.layout.key == api::SHARE_ACKNOWLEDGE => {
+                names.member.clear();
+                return names.member.extend_from_slice(text);
+            }
+            Meaning::ResourceName if self.resource => {
+                if let Some(topic) = Topic::name(span) {
+                    self.add_topic(topic, most, names);
+                }
+                return;
+            }
+            Meaning::GroupId => Named::Group,
+            Meaning::TransactionalId => Named::Transaction,
+            Meaning::CoordinatorKey => Named::Coordinator,
+            _ => return,
+        };
+        self.named += 1;
+        if self.named <= most {
+            names.add(named, text);
+        }
+    }
+
+    fn see_number(&mut self, meaning: Meaning, number: i64, span: &Range<usize>) {
+        let at = u32::try_from(span.start).unwrap_or(u32::MAX);
+        // Numbers of 32 bits.
+        let small = i32::try_from(number).unwrap_or_default();
+        match meaning {
+            Meaning::Acks => self.silent = number == 0,
+            Meaning::ReplicaId => self.replica |= number >= 0,
+            Meaning::CoordinatorKeyType => {
+                self.coordinator = match number {
+                    TRANSACTIONS => Some(Named::Transaction),
+                    GROUPS => Some(Named::Group),
+                    _ => None,
+                };
+            }
+            Meaning::ResourceType => self.resource = number == TOPIC_RESOURCE && api::configures(self.layout.key),
+            Meaning::AutoTopicCreation => self.creates = (number != 0).then_some(at),
+            Meaning::SessionId => self.session = Some(SessionSaid { id: small, ..SessionSaid::default() }),
+            Meaning::SessionEpoch => {
+                self.session = self.session.map(|said| SessionSaid { epoch: small, at, ..said });
+            }
+            Meaning::ShareSessionEpoch => self.session = Some(SessionSaid { epoch: small, at, id: 0 }),
+            _ => {}
+        }
+    }
+
+    /// What tells roles apart within its kind.
+    pub(super) fn variety(&self) -> Option<u8> {
+        let transaction = self.coordinator == Some(Named::Transaction);
+        api::variety(self.layout.key, self.version, self.replica, transaction)
+    }
+
+    /// What the keys of coordinators name: before there were types, groups.
+    pub(super) fn coordinates(&self) -> Option<Named> {
+        if self.layout.key == api::FIND_COORDINATOR && self.version == 0 {
+            Some(Named::Group)
+        } else {
+            self.coordinator
+        }
+    }
+
+    /// Whether it has to be there as a whole before it can be judged.
+    pub(super) fn is_whole(&self) -> bool {
+        self.session.is_some() || self.layout.key == api::METADATA
+    }
+
+    /// Who answers it as it goes on.
+    pub(super) fn answerer(&self, then: Then) -> Answerer<Due, Ours> {
+        let Self { number, version, .. } = *self;
+        match self.layout.key {
+            _ if self.unknown => Answerer::Ours(Ours::UnknownVersions { number }),
+            _ if self.silent => Answerer::Ours(Ours::Silence),
+            key => Answerer::Server(Due { number, key, version, then }),
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! What becomes of a request by the rules: it goes on as it came or without some of its topics, or it is answered as a broker
+//! answers what its own authorizer denies.
+
+use std::cell::Cell;
+
+use portcullis_rules::{request::Request, values::ValueSet};
+
+use super::{
+    Violation, api,
+    asked::{Asked, Asker},
+    denial::{self, Denial},
+    frame::{Fate, Frame},
+    lookup,
+    names::{Names, Topic},
+    outstanding::{Due, Ours, Then},
+    relay::Connection,
+    requests::Turn,
+    session::CLOSES,
+    sessions::Within,
+};
+use crate::{
+    order::Answerer,
+    relay::{Checker, Close, Decision, Output},
+};
+
+/// Who is asked about a request and who is told.
+pub(super) struct Court<'a> {
+    pub(super) checker: &'a mut dyn Checker,
+    pub(super) out: &'a mut Output,
+}
+
+impl Connection {
+    /// Judges what is known of the request.
+    pub(super) fn judge(&mut self, input: &[u8], whole: bool, court: &mut Court<'_>) -> Result<Turn, Violation> {
+        if !self.resolve() && !self.needs_no_names(input, court) && self.look_up(court.out)? {
+            return Ok(Turn::Waits);
+        }
+        let Some(frame) = &self.requests.frame else { return Ok(Turn::Waits) };
+        let within = self.within(frame);
+        let kept = match within {
+            Within::Unknown => return self.no_session(input, court),
+            Within::None => &[],
+            Within::Session(topics) => topics,
+        };
+        let asked = Asked::new(frame, &self.requests.names, kept, input);
+        let decision = court.checker.check(&asked as &dyn Request);
+        let lists = whole && asked.lists();
+        let (incremental, goes_on) = (matches!(within, Within::Session(_)), frame.fate == Fate::GoesOn);
+        match decision {
+            Decision::Allow => self.allow(input, Then::Pass, court),
+            Decision::Filter if lists => self.allow(input, Then::Filter, court),
+            // What is denied is told when the session begins anew.
+            Decision::Partial { .. } | Decision::Respond | Decision::Hide if incremental => {
+                self.no_session(input, court)
+            }
+            Decision::Partial { .. } if whole => {
+                let refused = court.checker.refused().clone();
+                self.divide(input, &refused, true, court)
+            }
+            Decision::Respond | Decision::Hide if whole && !goes_on => {
+                let refused = court.checker.refused().clone();
+                self.refuse(input, &refused, court)
+            }
+            Decision::Respond | Decision::Hide => Ok(self.refuse_later(court)),
+            // Rules about headers there are none.
+            Decision::Reset
+            | Decision::Disconnect
+            | Decision::Rewrite
+            | Decision::Filter
+            | Decision::Partial { .. } => Ok(self.cut(Close::Reset, court)),
+        }
+    }
+
+    /// Whether a request is allowed whatever the names of its topics are.
+    fn needs_no_names(&self, input: &[u8], court: &mut Court<'_>) -> bool {
+        self.requests.frame.as_ref().is_some_and(|frame| {
+            let asked = Asked::new(frame, &self.requests.names, &[], input);
+            court.checker.preview(&asked as &dyn Request).is_some_and(|refused| refused.is_empty())
+        })
+    }
+
+    /// Asks the server for the names of topics, once for each request of which nothing has gone on. Whether it was asked.
+    fn look_up(&mut self, out: &mut Output) -> Result<bool, Violation> {
+        let Some(frame) = &mut self.requests.frame else { return Ok(false) };
+        let Names { client, topics, .. } = &self.requests.names;
+        let own = topics.iter().filter_map(|topic| if let Topic::Id(id) = topic { Some(*id) } else { None });
+        if frame.looked_up || frame.fate == Fate::GoesOn || !self.limits.learns() {
+            return Ok(false);
+        }
+        let mut ids: Vec<_> = own.collect();
+        ids.sort_unstable();
+        ids.dedup();
+        frame.looked_up = true;
+        lookup::ask(client, &ids, &mut out.upstream);
+        self.requests.asking = true;
+        let (key, version) = (api::METADATA, lookup::VERSION);
+        self.expect(Answerer::Server(Due { number: lookup::NUMBER, key, version, then: Then::Question }))?;
+        Ok(true)
+    }
+
+    /// It goes on as it came.
+    fn allow(&mut self, input: &[u8], then: Then, court: &mut Court<'_>) -> Result<Turn, Violation> {
+        let clears = self.must_not_create(input, None, court);
+        let opens = self.keep(input)?;
+        let Some(frame) = &mut self.requests.frame else { return Ok(Turn::Waits) };
+        let (key, unknown, length) = (frame.layout.key, frame.unknown, frame.length);
+        self.requests.handshaken |= key == api::SASL_HANDSHAKE;
+        let begins = frame.fate == Fate::Open;
+        frame.fate = Fate::GoesOn;
+        if begins {
+            let then = match then {
+                Then::Filter => {
+                    self.askers.push_back(Asker::of(frame, &mut self.requests.names));
+                    Then::Filter
+                }
+                _ if key == api::API_VERSIONS => Then::Versions,
+                _ if opens => Then::Session,
+                _ => self.learning(key),
+            };
+            let answerer = self.requests.frame.as_ref().map(|frame| frame.answerer(then));
+            answerer.map_or(Ok(()), |answerer| self.expect(answerer))?;
+            self.settle(court.checker, court.out);
+        }
+        self.requests.names.judged();
+        if let Some(place) = clears {
+            let before = court.out.upstream.len();
+            court.out.upstream.extend_from_slice(input.get(..length).unwrap_or_default());
+            set_byte(&mut court.out.upstream, before + place);
+            court.out.relayed += length;
+            return Ok(Turn::Drops);
+        }
+        // The version of ApiVersions is not known: its body is not either.
+        Ok(if unknown { Turn::Drops } else { Turn::GoesOn })
+    }
+
+    fn learning(&self, key: i16) -> Then {
+        if api::tells_ids(key) && self.limits.learns() { Then::Learn } else { Then::Pass }
+    }
+
+    /// Where a request says that topics may be created by asking, if the rules would not let the client create them. A refused one
+    /// does not matter.
+    fn must_not_create(&self, input: &[u8], refused: Option<&ValueSet>, court: &mut Court<'_>) -> Option<usize> {
+        let frame = self.requests.frame.as_ref()?;
+        let place = frame.creates.filter(|_| !self.requests.names.topics.is_empty())?;
+        let creating = Asked::new(frame, &self.requests.names, &[], input).creating();
+        let may = court
+            .checker
+            .preview(&creating as &dyn Request)
+            .is_some_and(|denied| denied.iter().all(|number| refused.is_some_and(|refused| refused.contains(number))));
+        (!may).then_some(place as usize)
+    }
+
+    /// It goes on without the refused topics, and what is to be said of these comes in front of what the server says of the
+    /// others. `told`: it counts as allowed.
+    fn divide(
+        &mut self,
+        input: &[u8],
+        refused: &ValueSet,
+        told: bool,
+        court: &mut Court<'_>,
+    ) -> Result<Turn, Violation> {
+        let clears = self.must_not_create(input, Some(refused), court);
+        let Some(frame) = &self.requests.frame else { return Ok(Turn::Waits) };
+        let Frame { layout, version, number, length, session, .. } = *frame;
+        let silent = frame.silent;
+        let whole = input.get(..length).ok_or(Violation::CutFrame)?;
+        let counted = Cell::new(0);
+        let refuse = |_: denial::Topic<'_>| refused.contains(counted.replace(counted.get() + 1));
+        let Some(mut partial) = denial::divide(layout, version, whole, &refuse)? else {
+            return self.say(&|out| denial::deny_topics(layout, version, whole, out), court);
+        };
+        if partial.entries.len() > self.limits.held {
+            return Err(Violation::LongRequest);
+        }
+        if let Some(place) = clears {
+            // Behind the topics all is as it was.
+            let place = partial.request.len().checked_sub(length - place);
+            set_byte(&mut partial.request, place.unwrap_or(usize::MAX));
+        }
+        if let Some(said) = session {
+            // Each request is judged in full as long as a part of it is refused.
+            self.forget_session(said.id);
+            set_number(&mut partial.request, said.at as usize, CLOSES);
+        }
+        court.out.relayed += partial.request.len();
+        court.out.upstream.append(&mut partial.request);
+        if silent {
+            // As a broker does, so that the client learns that something was refused.
+            self.end_behind(Close::Graceful, court);
+            return Ok(Turn::Drops);
+        }
+        let key = layout.key;
+        let then = if told { self.learning(key) } else { Then::Untold };
+        let entries = Ours::Entries(partial.entries.into(), partial.refused);
+        self.expect(Answerer::Both(Due { number, key, version, then }, entries))?;
+        Ok(Turn::Drops)
+    }
+
+    /// Answers a request that is there as a whole. `refused`: the topics, if these are why.
+    pub(super) fn refuse(
+        &mut self,
+        input: &[u8],
+        refused: &ValueSet,
+        court: &mut Court<'_>,
+    ) -> Result<Turn, Violation> {
+        let Some(frame) = &self.requests.frame else { return Ok(Turn::Waits) };
+        let Frame { layout, version, length, .. } = *frame;
+        let whole = input.get(..length).ok_or(Violation::CutFrame)?;
+        if refused.is_empty() {
+            return self.say(&|out| denial::deny(layout, version, whole, out), court);
+        }
+        // Of brokers and groups only the server knows.
+        let asks = layout.key == api::METADATA && version > 0 || layout.key == api::OFFSET_FETCH;
+        if asks && frame.lists == 1 {
+            return self.divide(input, refused, false, court);
+        }
+        let counted = Cell::new(0);
+        let refuse = |_: denial::Topic<'_>| refused.contains(counted.replace(counted.get() + 1));
+        let answer = |out: &mut Vec<u8>| {
+            let answered = denial::deny_whole(layout, version, whole, &refuse, out)?;
+            if answered { Ok(Denial::Answered) } else { denial::deny_topics(layout, version, whole, out) }
+        };
+        self.say(&answer, court)
+    }
+
+    /// Says what a broker says of a denied request, when its turn comes.
+    pub(super) fn say(
+        &mut self,
+        answer: &dyn Fn(&mut Vec<u8>) -> Result<Denial, Violation>,
+        court: &mut Court<'_>,
+    ) -> Result<Turn, Violation> {
+        let mut bytes = Vec::new();
+        match answer(&mut bytes)? {
+            Denial::Answered if bytes.len() > self.limits.held => return Err(Violation::LongRequest),
+            Denial::Answered => {}
+            Denial::Silent | Denial::Wordless => return Ok(self.cut(Close::Graceful, court)),
+        }
+        self.expect(Answerer::Ours(Ours::Response(bytes.into())))?;
+        self.settle(court.checker, court.out);
+        Ok(Turn::Drops)
+    }
+
+    /// A denied request of which not all is there is answered when it is, if that can be waited for.
+    fn refuse_later(&mut self, court: &mut Court<'_>) -> Turn {
+        let refused = court.checker.refused().clone();
+        match &mut self.requests.frame {
+            Some(frame) if frame.fate == Fate::Open && !frame.cramped && frame.length <= self.limits.held => {
+                frame.fate = Fate::Refused(refused);
+                Turn::Waits
+            }
+            _ => self.cut(Close::Graceful, court),
+        }
+    }
+
+    /// The request goes no further, and the connection ends behind what is due.
+    fn cut(&mut self, close: Close, court: &mut Court<'_>) -> Turn {
+        let begun = self.requests.frame.as_ref().is_some_and(|frame| frame.fate == Fate::GoesOn);
+        self.requests.end_frame();
+        if begun {
+            // The server never has all of it.
+            self.requests.over = true;
+            self.outstanding.end_instead(close);
+            self.settle(court.checker, court.out);
+        } else {
+            self.end_behind(close, court);
+        }
+        Turn::Waits
+    }
+
+    fn end_behind(&mut self, close: Close, court: &mut Court<'_>) {
+        self.requests.over = true;
+        self.outstanding.push_last(Ours::End(close));
+        self.settle(court.checker, court.out);
+    }
+}
+
+fn set_byte(bytes: &mut [u8], place: usize) {
+    if let Some(byte) = bytes.get_mut(place) {
+        *byte = 0;
+    }
+}
+
+fn set_number(bytes: &mut [u8], place: usize, number: i32) {
+    if let Some(field) = bytes.get_mut(place..place.saturating_add(size_of::<i32>())) {
+        field.copy_from_slice(&number.to_be_bytes());
+    }
+}

@@ -1,0 +1,130 @@
+//! Requests within sessions: which topics they are about, and what becomes of those within sessions that are not this
+//! connection's.
+
+use std::sync::Arc;
+
+use super::{
+    Violation, api,
+    denial::{Denial, deny_with},
+    frame::{Frame, SessionSaid},
+    judging::Court,
+    names::{Names, Topic},
+    relay::Connection,
+    requests::Turn,
+    session::{self, CLOSES, OPENS, Session},
+    wire::{begin_frame, set_length, write_count},
+};
+
+/// The session that a request goes on with.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Within<'a> {
+    /// None: it names all that it is about.
+    None,
+    /// One with these topics beside those that it names.
+    Session(&'a [Arc<str>]),
+    /// One that this connection does not have.
+    Unknown,
+}
+
+impl SessionSaid {
+    /// Whether it goes on with a session, and does not open or close one.
+    fn goes_on(self) -> bool {
+        self.epoch != OPENS && self.epoch != CLOSES
+    }
+}
+
+impl Connection {
+    /// The session that a request goes on with.
+    pub(super) fn within(&self, frame: &Frame) -> Within<'_> {
+        let Some(said) = frame.session else { return Within::None };
+        let (session, named) = if frame.layout.key == api::FETCH {
+            (self.session.as_ref().filter(|session| session.is(said.id)), said.id != 0 || said.goes_on())
+        } else {
+            let owner = self.requests.names.owner();
+            (self.share.as_ref().filter(|session| session.is_of(&owner)), said.epoch != OPENS)
+        };
+        match session {
+            None if named => Within::Unknown,
+            Some(session) if said.goes_on() => Within::Session(session.topics()),
+            _ => Within::None,
+        }
+    }
+
+    /// Keeps the topics of an allowed request that opens a session or goes on with one. Whether the broker will tell the number
+    /// of a new one.
+    pub(super) fn keep(&mut self, input: &[u8]) -> Result<bool, Violation> {
+        let Some(frame) = &self.requests.frame else { return Ok(false) };
+        let Some(said) = frame.session else { return Ok(false) };
+        let fetch = frame.layout.key == api::FETCH;
+        let owner = if fetch { Vec::new() } else { self.requests.names.owner() };
+        let topics = &self.requests.names.topics;
+        let names: Vec<_> = topics.iter().map(|topic| name(topic, &self.requests.names.known, input)).collect();
+        let session = if fetch { &mut self.session } else { &mut self.share };
+        match said.epoch {
+            OPENS => *session = Some(Session::opening(&owner, names.into_iter())),
+            CLOSES if fetch && said.id == 0 => {}
+            CLOSES => *session = None,
+            _ => {
+                let most = self.limits.topics;
+                if session.as_mut().is_some_and(|session| !session.take_in(names.into_iter(), most)) {
+                    return Err(Violation::ManyTopics);
+                }
+            }
+        }
+        Ok(fetch && said.epoch == OPENS)
+    }
+
+    /// The fetch session of this number is closed.
+    pub(super) fn forget_session(&mut self, id: i32) {
+        self.session = self.session.take().filter(|session| !session.is(id));
+    }
+
+    /// Says that there is no such session. Clients begin anew, and what is denied of it is told then.
+    pub(super) fn no_session(&mut self, input: &[u8], court: &mut Court<'_>) -> Result<Turn, Violation> {
+        let Some(frame) = &self.requests.frame else { return Ok(Turn::Waits) };
+        let Frame { layout, version, number, length, .. } = *frame;
+        let whole = input.get(..length).ok_or(Violation::CutFrame)?;
+        if layout.key == api::FETCH {
+            self.session = None;
+            let flexible = layout.flexible.contains(version);
+            return self.say(&|out| Ok(not_found(number, flexible, out)), court);
+        }
+        self.share = None;
+        self.say(&|out| deny_with(layout, version, whole, Some(session::SHARE_NOT_FOUND), out), court)
+    }
+}
+
+impl Names {
+    /// Whose share session it is: that of a member of a group.
+    fn owner(&self) -> Vec<u8> {
+        [self.group(), b"\0", &self.member].concat()
+    }
+}
+
+/// The name of a topic as a session keeps it. What has none is allowed only where all topics are, so it is kept as the
+/// empty one, which no rule about topics takes.
+fn name(topic: &Topic, known: &[Arc<str>], frame: &[u8]) -> Arc<str> {
+    match topic {
+        Topic::Known(number) => known.get(*number as usize).map_or_else(|| Arc::from(""), Arc::clone),
+        Topic::Name { at, length } => {
+            let bytes = frame.get(*at as usize..*at as usize + usize::from(*length)).unwrap_or_default();
+            std::str::from_utf8(bytes).unwrap_or_default().into()
+        }
+        Topic::Id(_) | Topic::Unnamed => Arc::from(""),
+    }
+}
+
+/// What a broker says of a fetch session that it does not know.
+fn not_found(number: i32, flexible: bool, out: &mut Vec<u8>) -> Denial {
+    let tags: &[u8] = if flexible { &[0] } else { &[] };
+    let begin = begin_frame(number.to_be_bytes(), out);
+    out.extend_from_slice(tags);
+    // No throttle time, the error, no session.
+    out.extend_from_slice(&[0; 4]);
+    out.extend_from_slice(&session::NOT_FOUND.to_be_bytes());
+    out.extend_from_slice(&[0; 4]);
+    write_count(Some(0), flexible, out);
+    out.extend_from_slice(tags);
+    set_length(begin, out);
+    Denial::Answered
+}
