@@ -7,7 +7,7 @@ use portcullis_rules::{
     schema::{FieldIndex, Schema},
 };
 
-use super::{API_KEY, API_VERSION, CLIENT_ID, ROLE, SCHEMA, api, layout::Layout};
+use super::{API_KEY, API_VERSION, CLIENT_ID, ROLE, SCHEMA, TOPIC, api, layout::Layout};
 
 /// Where the name of a topic stands in a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,13 +114,14 @@ impl Request for Asked<'_> {
             API_VERSION => Some(self.version.text()),
             // One that names itself with nothing counts as one without a name.
             CLIENT_ID => Some(self.client).filter(|client| !client.is_empty()),
-            _ => self.topics.first().map(|topic| self.name(topic)),
+            TOPIC => self.topics.first().map(|topic| self.name(topic)),
+            _ => None,
         };
         value.map_or(FieldValue::Absent, |value| FieldValue::Value(Cow::Borrowed(value)))
     }
 
-    fn count(&self, _: FieldIndex) -> Option<usize> {
-        self.concerns_topics.then_some(self.topics.len())
+    fn count(&self, field: FieldIndex) -> Option<usize> {
+        (field.0 == TOPIC && self.concerns_topics).then_some(self.topics.len())
     }
 
     fn nth(&self, _: FieldIndex, number: usize) -> &[u8] {

@@ -26,7 +26,7 @@ mod walk;
 mod wire;
 mod words;
 
-use self::fields::{API_KEY, API_VERSION, CLIENT_ID, ROLE};
+use self::fields::{API_KEY, API_VERSION, CLIENT_ID, ROLE, TOPIC};
 pub use self::{
     event::{Event, Progress, Value},
     fields::SCHEMA,
