@@ -312,7 +312,8 @@ fn of_rules(rules: &L7Rules) -> usize {
             Wanted::Value(text) | Wanted::Secret(text) => text.len(),
         };
         let actions = rule.actions.iter().map(|one| size_of_val(one) + one.name.len() + wanted(&one.wanted) + HEADER);
-        size_of_val(rule) + 2 * predicates.chain(actions).sum::<usize>() + 6 * HEADER
+        let written = rule.written.iter().map(|one| size_of_val(one) + one.shown.len() + HEADER);
+        size_of_val(rule) + 2 * predicates.chain(actions).chain(written).sum::<usize>() + 6 * HEADER
     };
     rules.rules.iter().map(of_rule).sum()
 }

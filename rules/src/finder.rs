@@ -17,7 +17,7 @@ use crate::{
     policy::{Matcher, Predicate},
     request::{FieldValue, Request},
     ruleset::Compiled,
-    schema::{FieldIndex, Schema},
+    schema::{FieldIndex, Form, Schema},
 };
 
 /// Fewest rules that are worth an automaton.
@@ -49,6 +49,14 @@ struct ByField {
     starts: BTreeMap<usize, Numbers>,
     /// By what it has to end with.
     ends: BTreeMap<usize, Numbers>,
+    /// Where rules about the field do not concern every request ([`Form::All`]): one of each that say the same of the others.
+    aside: Vec<u32>,
+}
+
+/// What of a value a rule is found by.
+enum Part<'r> {
+    Value(&'r [u8]),
+    Affix(Affix<'r>),
 }
 
 /// How many rules have each part of a value in common.
@@ -86,15 +94,17 @@ impl ByField {
     fn size(&self) -> usize {
         let affixes = self.starts.values().chain(self.ends.values());
         let lists = iter::once(&self.values).chain(affixes).flatten();
-        lists.map(|(part, numbers)| 64 + part.len() + size_of_val(&**numbers)).sum()
+        let lists = lists.map(|(part, numbers)| 64 + part.len() + size_of_val(&**numbers));
+        lists.sum::<usize>() + size_of_val(&*self.aside)
     }
 
-    fn add(&mut self, affix: Affix<'_>, number: u32) {
-        let (map, affix) = match affix {
-            Affix::Start(affix) => (&mut self.starts, affix),
-            Affix::End(affix) => (&mut self.ends, affix),
+    fn add(&mut self, part: Part<'_>, number: u32) {
+        let (numbers, part) = match part {
+            Part::Value(value) => (&mut self.values, value),
+            Part::Affix(Affix::Start(start)) => (self.starts.entry(start.len()).or_default(), start),
+            Part::Affix(Affix::End(end)) => (self.ends.entry(end.len()).or_default(), end),
         };
-        map.entry(affix.len()).or_default().entry(affix.into()).or_default().push(number);
+        numbers.entry(part.into()).or_default().push(number);
     }
 
     /// Tells of each list of rules that a value may satisfy, until one is enough; whether one was.
@@ -124,24 +134,32 @@ impl Finder {
         let values = Shared::count(rules.iter().flat_map(|rule| exact(rule, but)));
         let beginnings = Shared::count(rules.iter().flat_map(|rule| beginning(rule, but)));
         let mut said: HashSet<Vec<&Predicate>> = HashSet::new();
+        let mut aside: HashSet<(FieldIndex, Vec<&Predicate>)> = HashSet::new();
         for (number, rule) in (0_u32..).zip(rules) {
             // What another rule says as well is found by that one.
             if !said.insert(predicates(rule, but).map(|(predicate, _)| predicate).collect()) {
                 continue;
             }
             // What many rules have in common (GET, /api/) tells little; an automaton tells them apart.
-            let value = exact(rule, but).min_by_key(|part| values.by(part));
-            let start = beginning(rule, but).min_by_key(|part| beginnings.by(part));
-            if let Some(part) = value.filter(|part| values.by(part) < FEWEST) {
-                finder.add_value(part, number);
-            } else if let Some((field, pattern)) = name_pattern(rule, but) {
-                finder.fields[usize::from(field.0)].add(pattern.affix(), number);
+            let every = |field: &FieldIndex| schema.form(*field) != Some(Form::All);
+            let value = exact(rule, but).filter(|(field, _)| every(field)).min_by_key(|part| values.by(part));
+            let start = beginning(rule, but).filter(|(field, _)| every(field)).min_by_key(|part| beginnings.by(part));
+            if let Some((field, value)) = value.filter(|part| values.by(part) < FEWEST) {
+                finder.fields[usize::from(field.0)].add(Part::Value(value), number);
+            } else if let Some((field, pattern)) = name_pattern(rule, but).filter(|(field, _)| every(field)) {
+                finder.fields[usize::from(field.0)].add(Part::Affix(pattern.affix()), number);
             } else if let Some((field, start)) = start.filter(|part| beginnings.by(part) < FEWEST) {
-                finder.fields[usize::from(field.0)].add(Affix::Start(start), number);
-            } else if let Some(key) = but_one_regex(rule, but) {
+                finder.fields[usize::from(field.0)].add(Part::Affix(Affix::Start(start)), number);
+            } else if let Some((field, part)) = all(rule, but, schema, &values, &beginnings) {
+                finder.fields[usize::from(field.0)].add(part, number);
+                let others = predicates(rule, but).map(|(predicate, _)| predicate).filter(|other| other.field != field);
+                if aside.insert((field, others.collect())) {
+                    finder.fields[usize::from(field.0)].aside.push(number);
+                }
+            } else if let Some(key) = but_one_regex(rule, but, schema) {
                 alike.entry(key).or_default().push(number);
-            } else if let Some(part) = value {
-                finder.add_value(part, number);
+            } else if let Some((field, value)) = value {
+                finder.fields[usize::from(field.0)].add(Part::Value(value), number);
             } else {
                 finder.others.push(number);
             }
@@ -167,10 +185,6 @@ impl Finder {
             self.join(field, rules, first);
             self.join(field, rules, second);
         }
-    }
-
-    fn add_value(&mut self, (field, value): (FieldIndex, &[u8]), number: u32) {
-        self.fields[usize::from(field.0)].values.entry(value.into()).or_default().push(number);
     }
 
     /// About its size in bytes.
@@ -199,10 +213,19 @@ impl Finder {
     /// Tells of the rules that want what the request has, by their numbers, until one is enough.
     pub(crate) fn indexed(&self, request: &dyn Request, mut enough: impl FnMut(u32) -> bool) {
         for (index, by_field) in (0_u8..).map(FieldIndex).zip(&self.fields) {
-            if !by_field.is_empty()
-                && let FieldValue::Value(value) = request.field(index, "")
-                && by_field.find(&value, |numbers| numbers.iter().any(|number| enough(*number)))
-            {
+            if by_field.is_empty() {
+                continue;
+            }
+            let mut any = |numbers: &[u32]| numbers.iter().any(|number| enough(*number));
+            let found = if by_field.aside.is_empty() {
+                matches!(request.field(index, ""), FieldValue::Value(value) if by_field.find(&value, any))
+            } else {
+                match request.count(index) {
+                    None => any(&by_field.aside),
+                    Some(count) => count > 0 && by_field.find(request.nth(index, 0), any),
+                }
+            };
+            if found {
                 return;
             }
         }
@@ -258,6 +281,22 @@ fn beginning(rule: &Compiled, but: Option<FieldIndex>) -> impl Iterator<Item = (
     })
 }
 
+/// What a rule is found by in a field of which all values have to match, so the first as well, if that tells it from most
+/// others.
+fn all<'r>(
+    rule: &'r Compiled,
+    but: Option<FieldIndex>,
+    schema: &Schema,
+    values: &Shared<'_>,
+    beginnings: &Shared<'_>,
+) -> Option<(FieldIndex, Part<'r>)> {
+    let is_all = |field: FieldIndex| schema.form(field) == Some(Form::All);
+    let mut value = exact(rule, but).filter(|part| is_all(part.0) && values.by(part) < FEWEST);
+    let mut start = beginning(rule, but).filter(|part| is_all(part.0) && beginnings.by(part) < FEWEST);
+    let value = value.next().map(|(field, value)| (field, Part::Value(value)));
+    value.or_else(|| start.next().map(|(field, start)| (field, Part::Affix(Affix::Start(start)))))
+}
+
 /// A pattern of names that a rule has, and the field that it is about.
 fn name_pattern(rule: &Compiled, but: Option<FieldIndex>) -> Option<(FieldIndex, &NamePattern)> {
     predicates(rule, but).find_map(|(predicate, pattern)| match pattern {
@@ -266,11 +305,17 @@ fn name_pattern(rule: &Compiled, but: Option<FieldIndex>) -> Option<(FieldIndex,
     })
 }
 
-/// The field of the last regular expression of a rule, which has to be the only predicate of its field, and all other
-/// predicates.
-fn but_one_regex(rule: &Compiled, but: Option<FieldIndex>) -> Option<(FieldIndex, Vec<&Predicate>)> {
+/// The field of the last regular expression of a rule, which has to be the only predicate of its field and to concern every
+/// request, and all other predicates.
+fn but_one_regex<'r>(
+    rule: &'r Compiled,
+    but: Option<FieldIndex>,
+    schema: &Schema,
+) -> Option<(FieldIndex, Vec<&'r Predicate>)> {
     let field = predicates(rule, but).rev().find_map(|(predicate, pattern)| match pattern {
-        Pattern::Regex(..) if predicate.key.is_empty() => Some(predicate.field),
+        Pattern::Regex(..) if predicate.key.is_empty() && schema.form(predicate.field) != Some(Form::All) => {
+            Some(predicate.field)
+        }
         _ => None,
     })?;
     let (same, others): (Vec<&Predicate>, Vec<&Predicate>) =

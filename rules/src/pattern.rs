@@ -134,6 +134,19 @@ impl Pattern {
     }
 }
 
+/// A text as a regular expression that matches nothing else.
+#[must_use]
+pub fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len() + 4);
+    for character in text.chars() {
+        if character.is_ascii_punctuation() && !"-_".contains(character) {
+            escaped.push('\\');
+        }
+        escaped.push(character);
+    }
+    escaped
+}
+
 /// Compiles a regular expression of the whole value: RE2's syntax as far as policies use it, case-sensitive, linear
 /// time.
 ///
@@ -239,6 +252,13 @@ mod tests {
         ] {
             assert_eq!(regex(pattern).matches(value.as_bytes()), matches, "{pattern} on {value}");
         }
+    }
+
+    #[test]
+    fn an_escaped_text_matches_itself_only() {
+        let text: String = (' '..='~').chain("é\n\u{1f600}".chars()).collect();
+        assert!(matches!(regex(&escaped(&text)), Pattern::Exact(value) if *value == *text.as_bytes()));
+        assert!(!regex(&escaped("a.b")).matches(b"axb") && regex(&escaped("a.b")).matches(b"a.b"));
     }
 
     #[test]

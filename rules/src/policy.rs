@@ -10,7 +10,7 @@ use ipnet::IpNet;
 pub use crate::validate::validate;
 use crate::{
     labels::Selector,
-    schema::{FieldIndex, Schema, Shorthand},
+    schema::{FieldIndex, Schema},
     settings::{DenyScope, DenyWith, OpenConnections},
     world::Transport,
 };
@@ -232,28 +232,34 @@ pub struct L7Rule {
     /// Its number in the list that was written, where that is not its place among the rules: one item may be several
     /// rules.
     pub item: Option<usize>,
-    /// The shorthand that some of the predicates come from.
-    pub written: Option<Written>,
+    /// What its author wrote, where that is not what the predicates say.
+    pub written: Vec<Written>,
     /// Where it stands in the document.
     pub position: Position,
 }
 
-/// A shorthand as the author of a rule has used it.
-#[derive(Clone, Debug)]
-pub struct Written {
-    /// Which.
-    pub shorthand: &'static Shorthand,
-    /// What each of its fields has to be, for people.
-    pub shown: Arc<[String]>,
+impl L7Rule {
+    /// What the author wrote for a field, where the predicate does not say it.
+    #[must_use]
+    pub fn written(&self, field: FieldIndex) -> Option<&Written> {
+        written(&self.written, field)
+    }
 }
 
-impl Written {
-    /// What a field has to be, for people, if it is one that the shorthand stands for.
-    #[must_use]
-    pub fn shown(&self, field: FieldIndex) -> Option<&str> {
-        let number = self.shorthand.fields.iter().position(|other| *other == field)?;
-        self.shown.get(number).map(String::as_str)
-    }
+/// The words in which the author of a rule has said something of a field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// The field that it is about.
+    pub field: FieldIndex,
+    /// The key of the rule: a shorthand's, or the field's own where its text stands for something else.
+    pub key: &'static str,
+    /// What the field has to be, for people.
+    pub shown: Arc<str>,
+}
+
+/// What is said of a field, if anything is.
+pub(crate) fn written(all: &[Written], field: FieldIndex) -> Option<&Written> {
+    all.iter().find(|written| written.field == field)
 }
 
 /// One predicate.

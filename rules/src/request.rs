@@ -35,8 +35,8 @@ pub trait Request {
             FieldValue::Absent | FieldValue::Ambiguous(_) => None,
         }
     }
-    /// How many values a field of the form [`crate::schema::Form::Each`] has; `None` where this kind of request can
-    /// have none, so that rules about the field do not concern it.
+    /// How many values a field of the form [`crate::schema::Form::Each`] or [`crate::schema::Form::All`] has; `None` where
+    /// rules about the field do not concern this request. One that is about all values, whatever they are, has 0.
     fn count(&self, field: FieldIndex) -> Option<usize> {
         let _ = field;
         None

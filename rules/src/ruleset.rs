@@ -5,13 +5,13 @@ mod denial;
 use std::{borrow::Cow, sync::Arc};
 
 use crate::{
-    coverage::{Coverage, each},
+    coverage::Coverage,
     effects::{Action, Changed, Effects},
     finder::Finder,
     pattern::{Pattern, Patterns},
     policy::{L7Rule, Predicate, Written},
     request::{FieldValue, Request},
-    schema::{FieldIndex, Schema},
+    schema::{FieldIndex, Form, Schema},
     settings::{DenyScope, DenyWith, Upgrades},
     tunnel::{Tunnel, lists_tunnel},
     values::{MOST_VALUES, ValueSet},
@@ -39,9 +39,8 @@ pub struct RuleSet {
 pub(crate) struct Compiled {
     pub(crate) predicates: Vec<(Predicate, Pattern)>,
     pub(crate) actions: Vec<Action>,
-    /// The field of which a request may have several values.
-    each: Option<FieldIndex>,
-    written: Option<Written>,
+    schema: &'static Schema,
+    written: Vec<Written>,
     /// It means requests for tunnels by their method.
     pub(crate) lists_tunnel: bool,
     /// It stands for what lets the whole flow pass, tunnels included.
@@ -72,7 +71,7 @@ impl Compiled {
         let actions = rule.actions.iter().map(|action| Action::new(action, secrets)).collect();
         let predicates = rule.predicates.iter().map(compile).collect();
         let (written, lists_tunnel) = (rule.written.clone(), lists_tunnel(schema, rule));
-        Self { predicates, actions, each: each(schema), written, lists_tunnel, wider: false, info }
+        Self { predicates, actions, schema, written, lists_tunnel, wider: false, info }
     }
 
     /// What lets the whole flow pass, as a rule.
@@ -93,20 +92,21 @@ impl Compiled {
         Fate::Match
     }
 
-    /// Whether a request fails one predicate; with the kind, if what it looks at is ambiguous. Of several values of a field
-    /// one is enough.
+    /// Whether a request fails one predicate; with the kind, if what it looks at is ambiguous.
     pub(crate) fn fails(
         &self,
         predicate: &Predicate,
         pattern: &Pattern,
         request: &dyn Request,
     ) -> Option<Option<&'static str>> {
-        if self.each == Some(predicate.field) {
-            let some = request.count(predicate.field).is_none_or(|count| {
+        if let Some(form @ (Form::Each | Form::All)) = self.schema.form(predicate.field) {
+            let fits = request.count(predicate.field).is_none_or(|count| {
                 let mut values = (0..count).map(|number| request.nth(predicate.field, number));
-                count <= MOST_VALUES && values.any(|value| pattern.matches(value))
+                let fits = |value: &[u8]| pattern.matches(value);
+                (1..=MOST_VALUES).contains(&count)
+                    && if form == Form::All { values.all(fits) } else { values.any(fits) }
             });
-            return (!some).then_some(None);
+            return (!fits).then_some(None);
         }
         match request.field(predicate.field, &predicate.key) {
             FieldValue::Value(value) if pattern.matches(&value) => None,

@@ -23,6 +23,9 @@ pub enum Form {
     /// The same for a field of which a request may have several values. Each of them has to be allowed by a rule, not
     /// all by the same one (cilium/proxy proxylib/kafka/kafkalib/policy.go).
     Each,
+    /// The same, but all its values have to be allowed by one and the same rule. A request that has none although its kind
+    /// could is about all of them: only a rule without the field allows it.
+    All,
     /// A list of texts for [`Nature::read`], each of which is one value: the field has one of them. It narrows a rule also
     /// where the other fields are ORed.
     AnyOf,
@@ -108,8 +111,11 @@ pub struct Nature {
     pub deny_with: Option<DenyWith>,
     /// Keys of a rule that stand for several of its fields. Only where the fields are ANDed.
     pub shorthands: &'static [Shorthand],
-    /// Reads the text of a field of the form [`Form::Words`], [`Form::Each`] or [`Form::AnyOf`]: what has to match, or
-    /// nothing if any value will do. An error says what is wrong.
+    /// Fields that look at one thing, each in words of its own: one rule has one of them at most. What a request has there is
+    /// shown as the first of them has it, and only by that one in records.
+    pub synonyms: &'static [FieldIndex],
+    /// Reads the text of a field of the form [`Form::Words`], [`Form::Each`], [`Form::All`] or [`Form::AnyOf`]: what has to
+    /// match, or nothing if any value will do. An error says what is wrong.
     pub read: fn(FieldIndex, &str) -> Result<Option<Matcher>, String>,
 }
 
@@ -128,6 +134,7 @@ impl Nature {
         retired: None,
         deny_with: None,
         shorthands: &[],
+        synonyms: &[],
         read: |_, text| Ok(Some(Matcher::Exact(text.to_owned()))),
     };
 }
@@ -138,5 +145,18 @@ impl Schema {
     pub fn field(&self, name: &str) -> Option<FieldIndex> {
         let index = self.fields.iter().position(|field| field.name == name)?;
         u8::try_from(index).ok().map(FieldIndex)
+    }
+
+    /// How a field is written; none where there is no such field.
+    #[must_use]
+    pub fn form(&self, field: FieldIndex) -> Option<Form> {
+        self.fields.get(usize::from(field.0)).map(|spec| spec.form)
+    }
+
+    /// The field by which a field is shown: itself, but for [`Nature::synonyms`].
+    #[must_use]
+    pub fn shown_by(&self, field: FieldIndex) -> FieldIndex {
+        let synonyms = self.nature.synonyms;
+        synonyms.first().copied().filter(|_| synonyms.contains(&field)).unwrap_or(field)
     }
 }

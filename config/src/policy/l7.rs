@@ -2,14 +2,11 @@
 
 use portcullis_rules::{
     policy::{L7Rule, L7Rules, Matcher, Predicate, Written},
-    schema::{FieldIndex, FieldSpec, Form, Schema},
+    schema::{FieldIndex, FieldSpec, Form, Schema, Shorthand},
 };
 
 use super::{Language, headers};
-use crate::{
-    problem::Problem,
-    yaml::{Field, Fields},
-};
+use crate::{problem::Problem, yaml::Field};
 
 /// Protocols that Cilium knows, or once knew.
 const CILIUMS: &[&str] = &["http", "dns", "kafka", "l7", "l7proto"];
@@ -53,11 +50,17 @@ fn rule(item: &Field<'_>, schema: &'static Schema, problems: &mut Vec<Problem>) 
     let mut lists = Vec::new();
     let mut narrowing = Vec::new();
     let mut actions = Vec::new();
-    let written = shorthand(item, &mut fields, schema, &mut lists, problems);
+    let mut written = Vec::new();
+    for shorthand in schema.nature.shorthands {
+        if let Some(field) = fields.get(shorthand.name) {
+            read_shorthand(item, &field, shorthand, schema, &mut lists, &mut written, problems);
+        }
+    }
     for (index, spec) in (0..).map(FieldIndex).zip(schema.fields) {
         if let Some(field) = fields.get(spec.name) {
             let mut predicates = Vec::new();
             read_predicates(&field, schema, spec, index, &mut predicates, problems);
+            written.extend(in_words(&field, spec, &predicates));
             if spec.form == Form::AnyOf { narrowing.extend(predicates) } else { lists.push(predicates) }
         }
         if spec.form == Form::Headers
@@ -69,6 +72,7 @@ fn rule(item: &Field<'_>, schema: &'static Schema, problems: &mut Vec<Problem>) 
         }
     }
     fields.finish(&[], problems);
+    at_once(item, schema, problems);
     if !schema.nature.alternatives {
         lists.push(narrowing);
         let mut predicates = lists.concat();
@@ -89,15 +93,15 @@ fn rule(item: &Field<'_>, schema: &'static Schema, problems: &mut Vec<Problem>) 
 }
 
 /// Reads a key that stands for several fields: its predicates are one more list.
-fn shorthand(
+fn read_shorthand(
     item: &Field<'_>,
-    fields: &mut Fields<'_>,
+    field: &Field<'_>,
+    shorthand: &'static Shorthand,
     schema: &'static Schema,
     lists: &mut Vec<Vec<Predicate>>,
+    written: &mut Vec<Written>,
     problems: &mut Vec<Problem>,
-) -> Option<Written> {
-    let used = schema.nature.shorthands.iter().find_map(|shorthand| Some((shorthand, fields.get(shorthand.name)?)));
-    let (shorthand, field) = used?;
+) {
     let names: Vec<_> =
         shorthand.fields.iter().filter_map(|index| Some(schema.fields.get(usize::from(index.0))?.name)).collect();
     for (name, tree) in names.iter().filter_map(|name| Some((name, item.tree.get(name)?))) {
@@ -115,22 +119,47 @@ fn shorthand(
     }
     inner.finish(&[], problems);
     if shorthand.entries.iter().zip(&own).any(|(entry, text)| entry.required && text.is_none()) {
-        return None;
+        return;
     }
     let texts: Vec<Option<&str>> = own.iter().map(|entry| entry.as_ref().map(|(text, _)| *text)).collect();
     match (shorthand.read)(&texts) {
         Ok(means) => {
-            let (matchers, shown): (Vec<_>, Vec<_>) = means.into_iter().unzip();
-            let predicate = |(field, matcher)| Predicate { field, key: String::new(), matcher };
-            lists.push(shorthand.fields.iter().copied().zip(matchers).map(predicate).collect());
-            Some(Written { shorthand, shown: shown.into() })
+            let mut predicates = Vec::with_capacity(means.len());
+            for (field, (matcher, shown)) in shorthand.fields.iter().copied().zip(means) {
+                predicates.push(Predicate { field, key: String::new(), matcher });
+                written.push(Written { field, key: shorthand.name, shown: shown.into() });
+            }
+            lists.push(predicates);
         }
         Err((number, message)) => {
-            let wrong = own.get(number).and_then(|entry| Some(&entry.as_ref()?.1)).unwrap_or(&field);
+            let wrong = own.get(number).and_then(|entry| Some(&entry.as_ref()?.1)).unwrap_or(field);
             let remedy = shorthand.entries.get(number).map_or("remove it", |entry| entry.remedy);
             problems.push(wrong.problem(message, remedy));
-            None
         }
+    }
+}
+
+/// What a field says in words that stand for something else: a name for a number, one word for many values.
+fn in_words(field: &Field<'_>, spec: &'static FieldSpec, predicates: &[Predicate]) -> Option<Written> {
+    let (Form::Words, [predicate]) = (spec.form, predicates) else { return None };
+    let text = field.text(&mut Vec::new())?;
+    match &predicate.matcher {
+        Matcher::Regex(_) => {}
+        Matcher::Exact(value) if value != text => {}
+        _ => return None,
+    }
+    Some(Written { field: predicate.field, key: spec.name, shown: text.into() })
+}
+
+/// Fields that look at one thing cannot stand beside each other.
+fn at_once(item: &Field<'_>, schema: &Schema, problems: &mut Vec<Problem>) {
+    let names = schema.nature.synonyms.iter().filter_map(|index| Some(schema.fields.get(usize::from(index.0))?.name));
+    let mut there = names.filter_map(|name| Some((name, item.tree.get(name)?)));
+    let Some((first, _)) = there.next() else { return };
+    for (name, tree) in there {
+        let other = Field { path: format!("{}.{name}", item.path), tree };
+        let remedy = format!("write two rules, one with {first} and one with {name}; rules are ORed");
+        problems.push(other.problem(format!("cannot stand beside {first}: both say the same thing"), remedy));
     }
 }
 
@@ -172,7 +201,7 @@ fn read_predicates(
             let headers = field.items(problems);
             predicates.extend(headers.iter().filter_map(|item| header(item, index, problems)));
         }
-        Form::Words | Form::Each => {
+        Form::Words | Form::Each | Form::All => {
             let text = field.text(problems);
             predicates.extend(text.and_then(|text| words(field, schema, index, text, problems)).flatten());
         }

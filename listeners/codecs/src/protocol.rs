@@ -42,7 +42,12 @@ impl Shown<'_> {
     /// The first value of a field; empty where there is none.
     #[must_use]
     pub fn first(&self, name: &str) -> &str {
-        self.0.iter().find(|(field, _)| *field == name).map_or("", |(_, value)| value)
+        self.all(name).next().unwrap_or_default()
+    }
+
+    /// The values of a field, in order.
+    pub fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(move |(field, _)| *field == name).map(|(_, value)| *value)
     }
 }
 

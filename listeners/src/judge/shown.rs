@@ -15,8 +15,11 @@ const MOST: usize = 16;
 /// The fields of a request that are shown: headers never are, their values may be secret.
 pub(super) fn fields(request: &dyn Request) -> Vec<Field> {
     let mut fields = Vec::new();
-    for (index, spec) in (0..).map(FieldIndex).zip(request.schema().fields) {
-        let count = if spec.form == Form::Each { request.count(index).unwrap_or(0) } else { 0 };
+    let schema = request.schema();
+    for (index, spec) in (0..).map(FieldIndex).zip(schema.fields).filter(|(index, _)| schema.shown_by(*index) == *index)
+    {
+        let several = matches!(spec.form, Form::Each | Form::All);
+        let count = if several { request.count(index).unwrap_or(0) } else { 0 };
         let mut show = |value: &[u8], more| {
             let cut = &value[..value.len().min(LONGEST)];
             fields.push(Field { name: spec.name, value: String::from_utf8_lossy(cut).into_owned(), more });

@@ -31,18 +31,19 @@ pub(super) fn answer(verdict: &Verdict) -> Option<Cow<'_, Answer>> {
 /// The request in a few words, as its protocol has them; empty where there is none.
 pub(super) fn line(verdict: &Verdict, protocols: Registry) -> String {
     let fields = fields(verdict);
-    match protocols.find(&verdict.protocol).and_then(|protocol| protocol.line) {
+    let mut line = match protocols.find(&verdict.protocol).and_then(|protocol| protocol.line) {
         _ if fields.0.is_empty() => String::new(),
         Some(line) => line(&fields),
         None => {
-            let mut words: Vec<String> = fields.0.iter().map(|(name, value)| format!("{name}={value}")).collect();
-            let more: u32 = verdict.fields.iter().fold(0, |more, field| more.saturating_add(field.more));
-            if more > 0 {
-                words.push(format!("and {more} more"));
-            }
-            words.join(" ")
+            let words = fields.0.iter().map(|(name, value)| format!("{name}={value}"));
+            words.collect::<Vec<_>>().join(" ")
         }
+    };
+    let more: u32 = verdict.fields.iter().fold(0, |more, field| more.saturating_add(field.more));
+    if more > 0 {
+        line.push_str(&format!(" and {more} more"));
     }
+    line
 }
 
 /// What a client is told in place of an answer that was of no use.

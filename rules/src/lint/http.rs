@@ -36,8 +36,8 @@ impl Place<'_> {
         for predicate in &rule.predicates {
             let Some(field) = l7.schema.fields.get(usize::from(predicate.field.0)) else { continue };
             let Matcher::Regex(pattern) = &predicate.matcher else { continue };
-            // What a shorthand means is no expression of the author's.
-            if rule.written.as_ref().is_some_and(|written| written.shown(predicate.field).is_some()) {
+            // What other words mean is no expression of the author's.
+            if rule.written(predicate.field).is_some() {
                 continue;
             }
             let path = format!("{}.{}", self.path, field.name);

@@ -5,9 +5,10 @@ use std::{borrow::Cow, sync::Arc};
 use super::{Compiled, RuleSet};
 use crate::{
     coverage::{Coverage, Seen},
-    policy::{Matcher, Predicate},
+    pattern::Pattern,
+    policy::{Matcher, Predicate, written},
     request::{FieldValue, Request},
-    schema::Form,
+    schema::{FieldIndex, Form},
     values::{MOST_VALUES, ValueSet},
     verdict::{Miss, Outcome, Reason, Verdict},
 };
@@ -109,16 +110,17 @@ impl RuleSet {
     fn miss(&self, nearest: &Nearest<'_>, predicate: &Predicate, request: &dyn Request) -> Miss {
         let rule = nearest.rule;
         let spec = &self.schema.fields[usize::from(predicate.field.0)];
-        let many = request.count(predicate.field).filter(|count| *count > MOST_VALUES && spec.form == Form::Each);
-        let (pattern, value) = match many {
-            Some(count) => (format!("at most {MOST_VALUES}"), format!("{count} values")),
-            None => (pattern(predicate, spec.form), value(predicate, spec.form, request)),
+        let several = matches!(spec.form, Form::Each | Form::All);
+        let count = request.count(predicate.field).filter(|_| several);
+        let (name, wanted) = match written(&rule.written, predicate.field) {
+            Some(written) => (written.key.to_owned(), (*written.shown).to_owned()),
+            None if predicate.key.is_empty() => (spec.name.to_owned(), pattern(predicate, spec.form)),
+            None => (format!("{}[{}]", spec.name, predicate.key), pattern(predicate, spec.form)),
         };
-        let written = rule.written.as_ref().and_then(|written| Some((written, written.shown(predicate.field)?)));
-        let (name, pattern) = match written {
-            Some((written, shown)) => (written.shorthand.name.to_owned(), shown.to_owned()),
-            None if predicate.key.is_empty() => (spec.name.to_owned(), pattern),
-            None => (format!("{}[{}]", spec.name, predicate.key), pattern),
+        let (pattern, value) = match (count, rule.predicates.get(nearest.at)) {
+            (Some(count), _) if count > MOST_VALUES => (format!("at most {MOST_VALUES}"), format!("{count} values")),
+            (Some(count), Some((_, pattern))) => (wanted, first_miss(predicate.field, pattern, count, request)),
+            _ => (wanted, value(predicate, spec.form, self.schema.shown_by(predicate.field), request)),
         };
         let predicate = nearest.ambiguous.map_or_else(|| name.clone(), |kind| format!("{name} ({kind})"));
         Miss { rule: Some(Arc::clone(&rule.info)), predicate, pattern, value }
@@ -141,13 +143,20 @@ fn pattern(predicate: &Predicate, form: Form) -> String {
     }
 }
 
-/// What the request has there, for people.
-fn value(predicate: &Predicate, form: Form, request: &dyn Request) -> String {
+/// The first of several values that does not match, for people; nothing where there is none.
+fn first_miss(field: FieldIndex, pattern: &Pattern, count: usize, request: &dyn Request) -> String {
+    let missed = (0..count).map(|number| request.nth(field, number)).find(|value| !pattern.matches(value));
+    missed.map_or_else(String::new, shown)
+}
+
+/// What the request has there, for people, as the field `by` shows it.
+fn value(predicate: &Predicate, form: Form, by: FieldIndex, request: &dyn Request) -> String {
     match request.field(predicate.field, &predicate.key) {
         FieldValue::Absent => String::new(),
         _ if form == Form::Headers => "[redacted]".to_owned(),
-        // One without values has none to show.
-        _ if form == Form::Each && request.count(predicate.field) == Some(0) => String::new(),
+        FieldValue::Value(value) if form == Form::Words => {
+            request.shown(by).map_or_else(|| shown(&value), |by| shown(&by))
+        }
         FieldValue::Value(value) => shown(&value),
         FieldValue::Ambiguous(_) => shown(&request.shown(predicate.field).unwrap_or(Cow::Borrowed(b""))),
     }

@@ -45,7 +45,7 @@ impl<'a> Validator<'a> {
         for predicate in &rule.predicates {
             let Matcher::Regex(pattern) = &predicate.matcher else { continue };
             let Some(field) = schema.fields.get(usize::from(predicate.field.0)) else { continue };
-            let path = format!("{path}.{}", field.name);
+            let path = format!("{path}.{}", rule.written(predicate.field).map_or(field.name, |written| written.key));
             match self.regex(pattern, &path) {
                 None => {}
                 Some(RegexError::TooLarge(_)) => self.warn(

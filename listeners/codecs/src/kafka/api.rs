@@ -1,9 +1,6 @@
-//! Kinds of requests, and what Cilium knows of them (cilium/proxy pkg/policy/api/kafka/kafka.go).
+//! Kinds of requests, and which of them rules about topics, groups and transactions concern.
 
-use super::{
-    layout::{Layout, Versions},
-    names::Named,
-};
+use super::layout::{Layout, Versions};
 
 /// The request for records.
 pub(super) const FETCH: i16 = 1;
@@ -11,12 +8,18 @@ pub(super) const FETCH: i16 = 1;
 const LIST_OFFSETS: i16 = 2;
 /// The request for the broker that keeps a group or transaction.
 pub(super) const FIND_COORDINATOR: i16 = 10;
+/// The request for all groups.
+const LIST_GROUPS: i16 = 16;
+/// The request for an id by which a producer is known.
+const INIT_PRODUCER_ID: i16 = 22;
 /// The request for the ends of leaders' terms.
 const OFFSET_FOR_LEADER_EPOCH: i16 = 23;
 /// The request that takes partitions into a transaction.
 const ADD_PARTITIONS_TO_TXN: i16 = 24;
 /// The first version of it that brokers send, for several transactions at once (KIP-890).
 const ADD_PARTITIONS_OF_BROKERS: i16 = 4;
+/// The request for all transactions, or for those that fit a pattern.
+const LIST_TRANSACTIONS: i16 = 66;
 /// The request that brings records.
 pub(super) const PRODUCE: i16 = 0;
 /// The request for brokers, topics and partitions.
@@ -31,10 +34,6 @@ const OFFSET_COMMIT: i16 = 8;
 pub(super) const OFFSET_FETCH: i16 = 9;
 /// The request that commits them in a transaction.
 const TXN_OFFSET_COMMIT: i16 = 28;
-/// The request for the groups of a broker.
-const LIST_GROUPS: i16 = 16;
-/// The request for its transactions.
-const LIST_TRANSACTIONS: i16 = 66;
 /// The request for topics page by page (KIP-966).
 const DESCRIBE_TOPIC_PARTITIONS: i16 = 75;
 /// The request for records of a share group (KIP-932).
@@ -50,76 +49,9 @@ pub(super) const SASL_AUTHENTICATE: i16 = 36;
 /// The heartbeats of groups (KIP-848, KIP-932, KIP-1071): the topics stand in those that change what a member subscribes to.
 const HEARTBEATS: [i16; 3] = [68, 76, 88];
 
-/// Names by number; Cilium knows none above.
-const NAMES: &[&str] = &[
-    "produce",
-    "fetch",
-    "offsets",
-    "metadata",
-    "leaderandisr",
-    "stopreplica",
-    "updatemetadata",
-    "controlledshutdown",
-    "offsetcommit",
-    "offsetfetch",
-    "findcoordinator",
-    "joingroup",
-    "heartbeat",
-    "leavegroup",
-    "syncgroup",
-    "describegroups",
-    "listgroups",
-    "saslhandshake",
-    "apiversions",
-    "createtopics",
-    "deletetopics",
-    "deleterecords",
-    "initproducerid",
-    "offsetforleaderepoch",
-    "addpartitionstotxn",
-    "addoffsetstotxn",
-    "endtxn",
-    "writetxnmarkers",
-    "txnoffsetcommit",
-    "describeacls",
-    "createacls",
-    "deleteacls",
-    "describeconfigs",
-    "alterconfigs",
-];
-
 /// Whether a kind names each of its topics by name or by id: a zero stands for the id beside a name.
 pub(super) fn names_or_ids(key: i16) -> bool {
     matches!(key, METADATA | DELETE_TOPICS)
-}
-
-/// The number of a kind by its name, in any case.
-#[must_use]
-pub fn key(name: &str) -> Option<i16> {
-    let index = NAMES.iter().position(|known| known.eq_ignore_ascii_case(name))?;
-    i16::try_from(index).ok()
-}
-
-/// The name of a kind, where it has one.
-#[must_use]
-pub fn name(key: i16) -> Option<&'static str> {
-    NAMES.get(usize::try_from(key).ok()?).copied()
-}
-
-/// The words for roles, each with its kinds as a regular expression for what [`variety`] tells apart. Those of Cilium are 0, 3
-/// and 18, and 1 to 3, 8 to 14 and 18: with them no producer of today starts, which asks for an id first (KIP-98, and by
-/// default since Kafka 3.0). The others came since: transactions, leaders' terms (KIP-320), groups that brokers assign (KIP-848),
-/// share groups (KIP-932), streams groups (KIP-1071), SASL's handshake and tokens, and metrics of clients (KIP-714).
-const ROLES: [(&str, &str); 4] = [
-    ("produce", "0|3|10t|17|18|22|24|25|26|28|36|71|72"),
-    ("consume", "1b?|2b?|3|8|9|10t?|11|12|13|14|17|18|23b?|36|68|71|72|76|78|79"),
-    ("streams", "0|1b?|2b?|3|8|9|10t?|11|12|13|14|17|18|19|22|23b?|24|25|26|28|36|68|71|72|76|78|79|88|93"),
-    ("broker", "1b|2b|17|18|23b|24b|27|36|83|84|85|86|87"),
-];
-
-/// The kinds of a role, as a regular expression.
-pub(super) fn role(name: &str) -> Option<&'static str> {
-    ROLES.iter().find(|(role, _)| name.eq_ignore_ascii_case(role)).map(|(_, kinds)| *kinds)
 }
 
 /// What roles tell apart within one kind, as a letter behind its number: `b` is what brokers ask of each other, `t` what is about
@@ -133,9 +65,9 @@ pub(super) fn variety(key: i16, version: i16, replica: bool, transaction: bool) 
     }
 }
 
-/// Whether rules about topics concern a kind.
-pub(super) fn has_topics(key: i16) -> bool {
-    matches!(key, 0..=6 | 8 | 9 | 19 | 20 | 21 | 23 | 24 | 27 | 28 | 34 | 35 | 37)
+/// The last version of a kind that clients send.
+pub(super) fn last_of_clients(layout: &Layout) -> i16 {
+    if layout.key == ADD_PARTITIONS_TO_TXN { ADD_PARTITIONS_OF_BROKERS - 1 } else { layout.versions.last }
 }
 
 /// Whether a list of topics with so many entries, or `None` for null, stands for all topics that there are.
@@ -151,15 +83,6 @@ pub(super) fn is_all(key: i16, version: i16, count: Option<usize>) -> bool {
 /// Whether a kind is the heartbeat of a group.
 pub(super) fn is_heartbeat(key: i16) -> bool {
     HEARTBEATS.contains(&key)
-}
-
-/// Whether a kind that names no group, or no transactional id, asks for all that there are.
-pub(super) fn lists_others(key: i16, named: Named) -> bool {
-    match named {
-        Named::Group => key == LIST_GROUPS,
-        Named::Transaction => key == LIST_TRANSACTIONS,
-        Named::Coordinator => false,
-    }
 }
 
 /// Whether the answer to a request for all topics can be cut down to some.
@@ -192,7 +115,66 @@ pub(super) fn offered(layout: &Layout, learns: bool) -> Versions {
     Versions { last: layout.versions.last.min(last), ..layout.versions }
 }
 
-/// Whether the topics of a kind are looked at. Of the other kinds with topics, rules about topics allow none.
-pub(super) fn topics_are_read(key: i16) -> bool {
-    matches!(key, 0..=3 | 8 | 9)
+/// Whether rules about topics concern a request that names so many of them. One that names none where others do is about all of
+/// them, or about nothing that it could be told.
+pub(super) fn concerns_topics(layout: &Layout, named: usize) -> bool {
+    match named {
+        0 => layout.names_topics && !is_heartbeat(layout.key),
+        _ => layout.names_topics || configures(layout.key),
+    }
+}
+
+/// Whether rules about groups concern a kind of request. One that looks for a coordinator is about a group unless it is about
+/// a transaction.
+pub(super) fn concerns_groups(key: i16, transaction: bool) -> bool {
+    match key {
+        FIND_COORDINATOR => !transaction,
+        LIST_GROUPS => true,
+        _ => names_groups(key),
+    }
+}
+
+/// Whether rules about transactional ids concern a request that names so many of them. A producer without transactions
+/// names none where another one names its own; whoever asks for several by a list that is empty has none to be allowed.
+pub(super) fn concerns_transactions(key: i16, transaction: bool, named: usize) -> bool {
+    match key {
+        FIND_COORDINATOR => transaction,
+        LIST_TRANSACTIONS => true,
+        PRODUCE | INIT_PRODUCER_ID => named > 0,
+        _ => names_transactions(key),
+    }
+}
+
+/// Whether a kind names groups in a field of its own.
+pub(super) fn names_groups(key: i16) -> bool {
+    matches!(key, 8 | 9 | 11..=15 | 25 | 28 | 42 | 47 | 68 | 69 | 76..=79 | 83..=93)
+}
+
+/// Whether a kind names transactional ids in a field of its own.
+pub(super) fn names_transactions(key: i16) -> bool {
+    matches!(key, PRODUCE | INIT_PRODUCER_ID | ADD_PARTITIONS_TO_TXN | 25 | 26 | 28 | 65)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::layout::{Field, Kind, Meaning, request},
+        names_groups, names_transactions,
+    };
+
+    /// Whether something among fields has a meaning.
+    fn means(fields: &[Field], meaning: Meaning) -> bool {
+        fields.iter().any(|field| match field.kind {
+            Kind::Struct(inner) => means(inner, meaning),
+            _ => field.meaning == meaning,
+        })
+    }
+
+    #[test]
+    fn the_kinds_that_name_groups_and_transactions_are_those_of_kafkas_schema() {
+        for layout in (0..=i16::MAX).filter_map(request) {
+            let found = [Meaning::GroupId, Meaning::TransactionalId].map(|meaning| means(layout.fields, meaning));
+            assert_eq!([names_groups(layout.key), names_transactions(layout.key)], found, "{}", layout.key);
+        }
+    }
 }

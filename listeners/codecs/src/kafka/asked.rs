@@ -8,11 +8,13 @@ use portcullis_rules::{
 };
 
 use super::{
-    API_KEY, API_VERSION, CLIENT_ID, GROUP, OPERATION, ROLE, SCHEMA, TRANSACTIONAL_ID, api,
+    SCHEMA, api,
     denial::divides,
+    fields::{API_KEY, API_VERSION, CLIENT_ID, GROUP, OPERATION, ROLE, TOPIC, TRANSACTIONAL_ID},
     frame::Frame,
     layout::request,
     names::{Named, Names, Topic},
+    words,
 };
 
 /// A number as text, and maybe a letter behind it.
@@ -148,6 +150,10 @@ impl<'b> Asked<'b> {
         }
     }
 
+    fn concerns_topics(&self) -> bool {
+        request(self.key).is_some_and(|layout| api::concerns_topics(layout, self.topics()))
+    }
+
     fn topics(&self) -> usize {
         self.names.topics.len() + self.session.len()
     }
@@ -172,6 +178,7 @@ impl Request for Asked<'_> {
 
     fn shown(&self, field: FieldIndex) -> Option<Cow<'_, [u8]>> {
         match (field.0, self.field(field, "")) {
+            (API_KEY, _) => Some(words::shown(self.key)),
             // The kind says it.
             (ROLE | OPERATION, _) => None,
             (_, FieldValue::Value(value)) => Some(value),
@@ -180,14 +187,23 @@ impl Request for Asked<'_> {
     }
 
     fn count(&self, field: FieldIndex) -> Option<usize> {
-        let named = match field.0 {
-            GROUP => Named::Group,
-            TRANSACTIONAL_ID => Named::Transaction,
-            // One that asks for no topic is not about any.
-            _ => return (self.all || self.topics() > 0).then_some(if self.all { 0 } else { self.topics() }),
+        let transaction = self.coordinator == Some(Named::Transaction);
+        let (concerned, count) = match field.0 {
+            GROUP => {
+                let count = self.names.count(Named::Group, self.coordinator);
+                (api::concerns_groups(self.key, transaction), count)
+            }
+            TRANSACTIONAL_ID => {
+                let count = self.names.count(Named::Transaction, self.coordinator);
+                (api::concerns_transactions(self.key, transaction, count), count)
+            }
+            TOPIC if self.all => (true, 0),
+            // Who wants metadata of no topic wants that of brokers.
+            TOPIC if self.key == api::METADATA && self.topics() == 0 => (false, 0),
+            TOPIC => (self.concerns_topics(), self.topics()),
+            _ => (false, 0),
         };
-        let count = self.names.count(named, self.coordinator);
-        (count > 0 || api::lists_others(self.key, named)).then_some(count)
+        concerned.then_some(count)
     }
 
     fn nth(&self, field: FieldIndex, number: usize) -> &[u8] {

@@ -134,7 +134,7 @@ fn of_all_topics_a_client_sees_those_that_it_may() {
             .reaches_server(asked(1, version, None, false))
             .server(topics(1, version, all.to_vec()))
             .client_sees(topics(1, version, some))
-            .judged(&[&format!("3 {version} app -> Filter")])
+            .judged(&[&format!("metadata {version} app -> Filter")])
             .answered(&[0])
             .run();
     }
@@ -244,7 +244,7 @@ fn a_session_goes_on_while_all_of_it_is_allowed() {
         .reaches_client(fetched(3, 0, 0, &[("orders", 0)]))
         .client(fetching(4, 77, 2, &[]))
         .client_sees(fetched(4, 0, 70, &[]))
-        .judged(&["1 12 app orders", "1 12 app orders", "1 12 app orders"])
+        .judged(&["fetch 12 app orders", "fetch 12 app orders", "fetch 12 app orders"])
         .run();
 }
 
@@ -393,7 +393,7 @@ fn names_that_a_server_has_told_are_known_without_asking() {
             .reaches_server(asked(1, version, Some(&["orders"]), false))
             .reaches_client(topics(1, version, vec![told("orders", 0, ID)]))
             .reaches_server(produce_by_id(2))
-            .judged(&[&format!("3 {version} app orders"), "0 13 app orders"])
+            .judged(&[&format!("metadata {version} app orders"), "produce 13 app orders"])
             .run();
         ruled("told of all", ORDERS)
             .reaches_server(asked(1, version, None, false))

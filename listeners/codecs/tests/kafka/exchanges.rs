@@ -59,16 +59,16 @@ const NONE: Answer = Answer { exchange: 0, status: None, facts: Facts::NONE };
 fn requests_and_responses_pass_as_they_came() {
     play("one after the other")
         .reaches_server(metadata(1, 5, Some(&["orders"])))
-        .judged(&["3 5 app orders"])
+        .judged(&["metadata 5 app orders"])
         .reaches_client(response(1, b"brokers and topics"))
         .reaches_server(produce(2, 7, -1, &["orders"], 20))
         .reaches_client(response(2, b"stored"))
-        .judged(&["3 5 app orders", "0 7 app orders"])
+        .judged(&["metadata 5 app orders", "produce 7 app orders"])
         .answered(&[0, 0])
         .run();
     play("several at once")
         .reaches_server([metadata(1, 9, None), fetch(2, &["a", "b"], &[]), metadata(3, 13, Some(&[]))].concat())
-        .judged(&["3 9 app", "1 11 app a", "3 13 app"])
+        .judged(&["metadata 9 app", "fetch 11 app a", "metadata 13 app"])
         .reaches_client([response(1, b"all"), response(2, b""), response(3, b"none")].concat())
         .answered(&[0, 0, 0])
         .run();

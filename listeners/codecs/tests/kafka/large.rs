@@ -46,7 +46,7 @@ fn several_topics_go_on_when_all_are_known_or_more_would_be_held_than_may() {
         .client(&whole[..but_one])
         .client(&whole[but_one..])
         .server_sees(&whole)
-        .judged(&["0 7 app a"])
+        .judged(&["produce 7 app a"])
         .run();
     let whole = produce(1, 9, -1, &["a", "b", "c"], 300);
     narrow("more than may be held").reaches_server(&whole).reaches_client(response(1, b"stored")).run();
@@ -81,7 +81,7 @@ fn a_forbidden_topic_further_on_cuts_the_frame_short() {
 fn any_request_may_be_larger_than_what_is_held() {
     // SyncGroup: group, generation, member, one assignment of 500 bytes.
     let body = [&b"\0\x01g\0\0\0\x01\0\x01m\0\0\0\x01\0\x01m\0\0\x01\xf4"[..], &[7; 500]].concat();
-    narrow("an assignment").reaches_server(request(1, 14, 0, &body)).judged(&["14 0 app"]).run();
+    narrow("an assignment").reaches_server(request(1, 14, 0, &body)).judged(&["syncgroup 0 app g"]).run();
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod exchanges;
 mod large;
 mod message;
 mod names;
+mod offline;
 mod oracle;
 mod outcome;
 mod partial;

@@ -99,7 +99,7 @@ fn a_version_that_nobody_knows_is_answered_as_a_broker_does() {
     play("judged before")
         .judged_by(|| Box::new(|_| Decision::Reset))
         .client(api_versions(2, 6))
-        .judged(&["18 6 app -> Reset"])
+        .judged(&["apiversions 6 app -> Reset"])
         .closes(Close::Reset)
         .run();
     let long = request(1, 18, 3, &[0; 200]);

@@ -1,0 +1,153 @@
+//! A request that nobody sent, as the relay would judge it.
+
+use std::borrow::Cow;
+
+use portcullis_rules::{
+    request::{FieldValue, Request},
+    schema::{FieldIndex, Schema},
+};
+
+use super::{
+    Violation, api,
+    fields::{API_KEY, API_VERSION, CLIENT_ID, GROUP, OPERATION, ROLE, SCHEMA, TOPIC, TRANSACTIONAL_ID},
+    layout::{Layout, request},
+    words,
+};
+
+/// A request.
+#[derive(Clone, Debug)]
+pub struct Message {
+    key: i16,
+    version: i16,
+    layout: Option<&'static Layout>,
+    replica: bool,
+    /// The number with the letter behind it.
+    role: String,
+    key_text: String,
+    version_text: String,
+    client: Option<String>,
+    topics: Vec<String>,
+    groups: Vec<String>,
+    transactional_ids: Vec<String>,
+}
+
+impl Message {
+    /// A request of a kind and version, from a client about topics. A client that names itself with the empty string counts as
+    /// one without a name.
+    #[must_use]
+    pub fn new(key: i16, version: i16, client: &str, topics: Vec<String>) -> Self {
+        let (key_text, version_text) = (key.to_string(), version.to_string());
+        let client = (!client.is_empty()).then(|| client.to_owned());
+        let (groups, transactional_ids, role) = (Vec::new(), Vec::new(), String::new());
+        let layout = request(key);
+        Self {
+            key,
+            version,
+            layout,
+            replica: false,
+            role,
+            key_text,
+            version_text,
+            client,
+            topics,
+            groups,
+            transactional_ids,
+        }
+        .with_role()
+    }
+
+    /// One that names groups.
+    #[must_use]
+    pub fn of_groups(self, groups: Vec<String>) -> Self {
+        Self { groups, ..self }
+    }
+
+    /// One that names transactional ids. One that looks for a coordinator looks for that of a transaction then.
+    #[must_use]
+    pub fn of_transactions(self, transactional_ids: Vec<String>) -> Self {
+        Self { transactional_ids, ..self }.with_role()
+    }
+
+    /// One that a broker sends for a replica.
+    #[must_use]
+    pub fn of_replica(self) -> Self {
+        Self { replica: true, ..self }.with_role()
+    }
+
+    fn with_role(self) -> Self {
+        let variety = api::variety(self.key, self.version, self.replica, self.transaction()).map(char::from);
+        Self { role: self.key.to_string() + &String::from_iter(variety), ..self }
+    }
+
+    fn transaction(&self) -> bool {
+        self.key == api::FIND_COORDINATOR && !self.transactional_ids.is_empty()
+    }
+
+    /// What the relay does not let pass of it, whatever the rules say.
+    ///
+    /// # Errors
+    /// Its kind or version is not known, or the bytes behind it could not be judged.
+    pub fn check(&self) -> Result<(), Violation> {
+        let layout = self.layout.ok_or(Violation::UnknownRequest)?;
+        match (self.key, self.version) {
+            (api::SASL_HANDSHAKE, 0) => Err(Violation::UnframedTokens),
+            // It is judged, and answered by the relay.
+            (api::API_VERSIONS, _) => Ok(()),
+            (_, version) if !layout.versions.contains(version) => Err(Violation::UnknownVersion),
+            _ => Ok(()),
+        }
+    }
+
+    fn values(&self, field: FieldIndex) -> &[String] {
+        match field.0 {
+            TOPIC => &self.topics,
+            GROUP => &self.groups,
+            TRANSACTIONAL_ID => &self.transactional_ids,
+            _ => &[],
+        }
+    }
+}
+
+impl Request for Message {
+    fn schema(&self) -> &'static Schema {
+        &SCHEMA
+    }
+
+    fn field(&self, field: FieldIndex, _: &str) -> FieldValue<'_> {
+        let value = match field.0 {
+            ROLE | OPERATION => Some(&self.role),
+            API_KEY => Some(&self.key_text),
+            API_VERSION => Some(&self.version_text),
+            CLIENT_ID => self.client.as_ref(),
+            _ => self.values(field).first(),
+        };
+        value.map_or(FieldValue::Absent, |value| FieldValue::Value(Cow::Borrowed(value.as_bytes())))
+    }
+
+    fn shown(&self, field: FieldIndex) -> Option<Cow<'_, [u8]>> {
+        match (self.field(field, ""), field.0) {
+            (_, API_KEY) => Some(words::shown(self.key)),
+            (FieldValue::Value(value), _) => Some(value),
+            (FieldValue::Absent | FieldValue::Ambiguous(_), _) => None,
+        }
+    }
+
+    fn count(&self, field: FieldIndex) -> Option<usize> {
+        let named = self.values(field).len();
+        let concerned = match field.0 {
+            TOPIC => self.layout.is_some_and(|layout| api::concerns_topics(layout, named)),
+            GROUP => api::concerns_groups(self.key, self.transaction()),
+            TRANSACTIONAL_ID => api::concerns_transactions(self.key, self.transaction(), named),
+            _ => false,
+        };
+        concerned.then_some(named)
+    }
+
+    fn lists(&self) -> bool {
+        self.topics.is_empty() && api::lists_topics(self.key)
+    }
+
+    fn nth(&self, field: FieldIndex, number: usize) -> &[u8] {
+        self.values(field).get(number).map_or(b"", |value| value.as_bytes())
+    }
+}

@@ -1,0 +1,266 @@
+//! Requests that nobody sent, as `explain` asks about them: they are judged as the relay judges those on the wire.
+
+use std::sync::{Arc, Mutex};
+
+use portcullis_codecs::{
+    PROTOCOLS,
+    kafka::{Limits, Message, SCHEMA, layout},
+    protocol::Shown,
+    question::{Question, Said},
+    relay::{Decision, Side},
+};
+use portcullis_rules::{
+    policy::{L7Rule, Matcher, Predicate},
+    request::{FieldValue, Request},
+    schema::FieldIndex,
+    settings::DenyWith,
+    snapshot::RuleSet,
+    verdict::RuleInfo,
+};
+
+use crate::{playbook::pair::Pair, sample::Sample, walking::requests};
+
+/// The fields that the relay shows.
+const LIVE: [&str; 5] = ["role", "apiKey", "apiVersion", "clientID", "topic"];
+
+/// What a request shows to the rules: each field's text, or how many values it has.
+fn seen(request: &dyn Request) -> Vec<String> {
+    let told = |name: &&str| {
+        let field = SCHEMA.field(name).expect("a field");
+        match (request.field(field, ""), *name) {
+            (_, "topic" | "group" | "transactionalID") => format!("{name} {:?}", request.count(field)),
+            (FieldValue::Value(value), _) => format!("{name} {}", String::from_utf8_lossy(&value)),
+            (other, _) => format!("{name} {other:?}"),
+        }
+    };
+    LIVE.iter().map(told).collect()
+}
+
+/// What the relay shows of a frame.
+fn live(frame: &[u8]) -> Option<(Vec<String>, usize)> {
+    let shown = Arc::new(Mutex::new(None));
+    let told = Arc::clone(&shown);
+    let judge = move |request: &dyn Request| {
+        let topics = request.count(SCHEMA.field("topic").expect("a field"));
+        *told.lock().expect("nobody panics") = Some((seen(request), topics.unwrap_or(0)));
+        Decision::Allow
+    };
+    let mut pair = Pair::new(crate::exchanges::relay(&Limits::default()), Box::new(judge));
+    pair.send(Side::Downstream, frame);
+    let mut shown = shown.lock().expect("nobody panics");
+    shown.take()
+}
+
+#[test]
+fn what_is_asked_about_is_what_the_relay_sees_of_every_kind_and_version() {
+    let topics = [("a", [1; 16]), ("b", [2; 16])];
+    let mut compared = 0;
+    for (key, version) in requests() {
+        for (named, kind, nulls) in [(0, 0, true), (0, 0, false), (1, 0, false), (2, 1, false)] {
+            let sample = Sample { topics: &topics[..named], kind, entries: 1, nulls, by_id: false };
+            // Tokens without a handshake, and what is no frame behind it, nobody judges.
+            let Some((live, named)) = live(&sample.frame(key, version)) else { continue };
+            if (key, named, nulls) == (3, 0, false) && version > 0 {
+                // Who asks for no topic is not asked about.
+                assert!(live.contains(&"topic None".to_owned()));
+                continue;
+            }
+            let message = Message::new(key, version, "client", vec!["a".to_owned(); named]);
+            let message = if (key, kind) == (10, 1) && version > 0 {
+                message.of_transactions(vec!["t".to_owned()])
+            } else {
+                message
+            };
+            assert_eq!(seen(&message), live, "{key} version {version}, {named} topics");
+            assert_eq!(message.check(), Ok(()), "{key} version {version}");
+            compared += 1;
+        }
+    }
+    assert!(compared > 1000, "only {compared}");
+}
+
+#[test]
+fn what_no_relay_judges_is_told() {
+    let told = |key, version| Message::new(key, version, "", Vec::new()).check().map_err(|error| error.to_string());
+    for (key, version) in requests() {
+        let after = layout::request(key).expect("a request").versions.last + 1;
+        assert_eq!(told(key, version).is_ok(), (key, version) != (17, 0), "{key} {version}");
+        assert_eq!(told(key, after).is_ok(), key == 18, "{key} {after}");
+    }
+    assert!(told(4, 0).is_err() && told(95, 0).is_err() && told(-1, 0).is_err());
+}
+
+fn question() -> &'static Question {
+    PROTOCOLS.find("kafka").and_then(|protocol| protocol.question.as_ref()).expect("it can be asked about")
+}
+
+/// What is said in words such as `api=fetch topic=a`.
+fn said(text: &str) -> Said {
+    let mut said = Said::default();
+    for (key, value) in text.split_whitespace().filter_map(|word| word.split_once('=')) {
+        said.push(question().words.iter().find(|word| word.key == key).expect("a word"), value);
+    }
+    said
+}
+
+/// A rule from words such as `role=consume group=shop`, as policies write it.
+fn rule(text: &str) -> L7Rule {
+    let predicate = |word: &str| {
+        let (name, value) = word.split_once('=')?;
+        if let Some(shorthand) = SCHEMA.nature.shorthands.iter().find(|shorthand| shorthand.name == name) {
+            let texts = match value.strip_prefix('~') {
+                Some(pattern) => [None, Some(pattern)],
+                None => [Some(value), None],
+            };
+            let (matcher, _) = (shorthand.read)(&texts).expect("a meaning").remove(0);
+            return Some(Predicate { field: shorthand.fields[0], key: String::new(), matcher });
+        }
+        let field = SCHEMA.field(name).expect("a field");
+        let matcher = match name {
+            "clientID" => Matcher::Exact(value.to_owned()),
+            _ => (SCHEMA.nature.read)(field, value).expect("a value")?,
+        };
+        Some(Predicate { field, key: String::new(), matcher })
+    };
+    let mut predicates: Vec<Predicate> = text.split_whitespace().filter_map(predicate).collect();
+    predicates.sort_by_key(|predicate| predicate.field);
+    L7Rule { predicates, ..L7Rule::default() }
+}
+
+/// Whether rules allow what is asked about.
+fn allowed(rules: &[&str], asked: &str) -> bool {
+    let rules: Vec<L7Rule> = rules.iter().map(|text| rule(text)).collect();
+    let info = Arc::new(RuleInfo { policy: "p".into(), rule: "r".into() });
+    let set = RuleSet::new(&SCHEMA, rules.iter().map(|rule| (rule, Arc::clone(&info))), DenyWith::Respond);
+    let sample = (question().read)(&said(asked)).unwrap_or_else(|error| panic!("{asked}: {error}"));
+    let mut passes = false;
+    sample.show(&mut |request| passes = set.check(request).outcome.passes()).is_ok() && passes
+}
+
+#[test]
+fn rules_about_groups_and_transactions_concern_the_requests_that_name_some() {
+    for (rules, asked, passes) in [
+        (&["role=consume topics=orders. group=shop"][..], "api=fetch topic=orders.eu", true),
+        (&["role=consume topics=orders. group=shop"], "api=fetch topic=orders", false),
+        (&["role=consume topics=orders. group=shop"], "api=joingroup group=shop", true),
+        (&["role=consume topics=orders. group=shop"], "api=joingroup group=bills", false),
+        (
+            &["role=consume topics=orders. group=shop"],
+            "api=offsetcommit group=shop topic=orders.eu topic=orders.us",
+            true,
+        ),
+        (&["role=consume topics=orders. group=shop"], "api=offsetcommit group=bills topic=orders.eu", false),
+        (&["role=consume groups=~shop|bills"], "api=describegroups group=shop group=bills", false),
+        (&["role=monitor groups=~shop|bills"], "api=describegroups group=shop group=bills", true),
+        (&["role=monitor groups=~shop|bills"], "api=describegroups group=shop group=taxes", false),
+        (&["role=monitor group=shop", "role=monitor group=bills"], "api=describegroups group=shop group=bills", false),
+        (&["role=monitor group=shop"], "api=listgroups", false),
+        (&["role=monitor"], "api=listgroups", true),
+        (&["role=monitor transactionalID=t"], "api=listtransactions", false),
+        // Who looks for a coordinator looks for one of either.
+        (&["role=consume group=shop"], "api=findcoordinator group=shop", true),
+        (&["role=consume group=shop"], "api=findcoordinator group=bills", false),
+        (&["role=consume group=shop"], "api=findcoordinator", false),
+        (&["role=consume group=shop"], "api=findcoordinator transaction=t", true),
+        (&["role=produce transactionalID=t"], "api=findcoordinator transaction=t", true),
+        (&["role=produce transactionalID=t"], "api=findcoordinator transaction=u", false),
+        (&["role=produce transactionalID=t"], "api=findcoordinator group=shop", false),
+        // A producer without transactions names none.
+        (&["role=produce transactionalID=t"], "api=initproducerid", true),
+        (&["role=produce transactionalID=t"], "api=initproducerid transaction=u", false),
+        (&["role=produce transactionalID=t"], "api=produce topic=a", true),
+        (&["role=produce transactionalIDs=t-"], "api=produce topic=a transaction=t-1", true),
+        (&["role=produce transactionalIDs=t-"], "api=txnoffsetcommit topic=a group=shop transaction=u", false),
+        // Cilium's meaning: what names no topic passes a rule about topics.
+        (&["topic=orders"], "api=joingroup group=shop", true),
+        (&["topic=orders"], "api=deleteacls", true),
+        // No topics are all topics, but for heartbeats.
+        // The answer has those only that are allowed.
+        (&["role=consume topic=a"], "api=metadata", true),
+        (&["role=consume topic=a"], "api=offsetfetch group=shop", true),
+        (&["role=consume topic=a"], "api=offsets", false),
+        (&["role=consume topic=a"], "api=consumergroupheartbeat group=shop", true),
+        (&["role=consume topic=a"], "api=consumergroupheartbeat group=shop topic=b", false),
+    ] {
+        assert_eq!(allowed(rules, asked), passes, "{rules:?} on {asked}");
+    }
+}
+
+#[test]
+fn roles_and_operations_tell_apart_who_asks_for_what() {
+    for (rule, asked, passes) in [
+        ("operation=read topic=a", "api=fetch topic=a", true),
+        ("operation=READ topic=a", "api=fetch topic=a replica=3", false),
+        ("operation=cluster_action topic=a", "api=fetch topic=a replica=3", true),
+        ("role=broker", "api=fetch topic=a replica=3", true),
+        ("role=broker", "api=fetch topic=a replica=-1", false),
+        ("role=broker", "api=addpartitionstotxn topic=a version=4", true),
+        ("role=broker", "api=addpartitionstotxn topic=a", false),
+        ("operation=write", "api=addpartitionstotxn topic=a", true),
+        ("operation=write", "api=fetch topic=a", false),
+        ("operation=write", "api=metadata topic=a", true),
+        ("operation=describe", "api=consumergroupheartbeat group=g", false),
+        ("operation=describe", "api=24", false),
+        ("operation=alterConfigs", "api=describeconfigs", true),
+        ("operation=describeConfigs", "api=alterconfigs", false),
+        ("operation=alterConfigs", "api=saslhandshake", true),
+        ("role=admin", "api=incrementalalterconfigs", true),
+        ("role=monitor", "api=incrementalalterconfigs", false),
+        ("apiKey=44", "api=incrementalalterconfigs", true),
+        ("apiKey=IncrementalAlterConfigs", "api=44", true),
+        ("apiKey=listoffsets", "api=offsets topic=a", true),
+        // Versions that no relay reads are refused, whatever the rules.
+        ("", "api=produce topic=a version=2", false),
+        ("", "api=produce topic=a", true),
+        ("", "api=apiversions version=99", true),
+        ("", "api=leaderandisr", false),
+    ] {
+        assert_eq!(allowed(&[rule], asked), passes, "{rule} on {asked}");
+    }
+}
+
+#[test]
+fn a_question_that_no_request_can_be_is_none() {
+    for (asked, told) in [
+        ("", "names no API of Kafka"),
+        ("api=sing", "is no API of Kafka"),
+        ("api=fetch version=new", "is no version"),
+        ("api=fetch replica=me", "is no number of a broker"),
+        ("api=produce group=g", "names no group"),
+        ("api=joingroup transaction=t", "names no transactional id"),
+        ("api=findcoordinator group=g transaction=t", "ask twice"),
+        ("api=findcoordinator version=0 transaction=t", "since version 1"),
+    ] {
+        let error = (question().read)(&said(asked)).expect_err(asked);
+        assert!(error.contains(told), "{asked}: {error}");
+    }
+}
+
+#[test]
+fn people_see_a_request_in_one_line_by_the_name_of_its_kind() {
+    let line = PROTOCOLS.find("kafka").and_then(|protocol| protocol.line).expect("a line");
+    for (asked, wanted) in [
+        ("api=produce version=9 topic=orders client=shop", "produce v9 topic=orders client=shop"),
+        ("api=10 version=4 transaction=t", "findcoordinator v4 transaction=t"),
+        ("api=offsetfetch version=8 group=g group=h topic=a topic=b", "offsetfetch v8 topic=a,b group=g,h"),
+    ] {
+        let sample = (question().read)(&said(asked)).expect("a request");
+        let mut shown = Vec::new();
+        let shows = sample.show(&mut |request| {
+            for (index, spec) in
+                (0..).map(FieldIndex).zip(SCHEMA.fields).filter(|(index, _)| SCHEMA.shown_by(*index) == *index)
+            {
+                let values = request.count(index).unwrap_or(0);
+                shown.extend(
+                    (0..values)
+                        .map(|number| (spec.name, String::from_utf8_lossy(request.nth(index, number)).into_owned())),
+                );
+                let one = request.shown(index).filter(|_| values == 0);
+                shown.extend(one.map(|value| (spec.name, String::from_utf8_lossy(&value).into_owned())));
+            }
+        });
+        assert_eq!(shows, Ok(()));
+        let shown = Shown(shown.iter().map(|(name, value)| (*name, &**value)).collect());
+        assert_eq!(line(&shown), wanted);
+    }
+}
