@@ -1,14 +1,15 @@
 //! What the server sends: frames that are passed on as they came, but for what is said in front of them, what rules keep back
 //! of them and what the server says of its versions.
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
-use portcullis_rules::request::Request;
+use portcullis_rules::{request::Request, values::MOST_VALUES};
 
 use super::{
     Violation,
     denial::{Head, Listing, Topic},
-    event::{Event, Progress},
+    event::{Event, Progress, Value},
+    ids::TopicIds,
     layout::{Layout, Meaning, response},
     lookup::Learner,
     outstanding::{Due, Ours, Then},
@@ -21,7 +22,6 @@ use crate::{
     order::Answerer,
     relay::{Answer, Checker, Output, Side, Step},
 };
-use portcullis_rules::values::MOST_VALUES;
 
 /// Fewest bytes of a response behind its length.
 const SHORTEST: usize = 4;
@@ -35,23 +35,55 @@ pub(super) enum Responses {
     Holds(usize),
     /// So many bytes of a frame have to come.
     Body(u64),
-    /// The same, and names are learnt from them.
+    /// The same, and what is wrong and how topics are called is read from them.
     Read(Box<Reading>),
+}
+
+/// What is read of a response.
+#[derive(Debug)]
+struct Seen {
+    learner: Learner,
+    /// Whether names of topics are learnt.
+    learns: bool,
+    /// The first error code in it that is one.
+    error: i16,
+}
+
+impl Seen {
+    fn see(&mut self, event: &Event<'_>, (ids, server, most): (&TopicIds, SocketAddr, usize)) {
+        if let Event::Value { meaning: Meaning::ErrorCode, value: Value::Number(code), .. } = event
+            && self.error == 0
+        {
+            // A number of 16 bits.
+            self.error = i16::try_from(*code).unwrap_or_default();
+        }
+        if self.learns {
+            self.learner.see(event, ids, server, most);
+        }
+    }
 }
 
 /// A response that is read as it passes.
 #[derive(Debug)]
 pub(super) struct Reading {
     walk: Walk,
-    learner: Learner,
+    seen: Seen,
+    /// Whether somebody waits for it.
+    told: bool,
     /// Bytes of the frame that were taken, and all of it.
     taken: usize,
     length: usize,
 }
 
 impl Reading {
-    fn new(layout: &'static Layout, version: i16, length: usize) -> Self {
-        Self { walk: Walk::response(layout, version, length), learner: Learner::default(), taken: 0, length }
+    fn new(layout: &'static Layout, due: Due, length: usize) -> Self {
+        let seen = Seen { learner: Learner::default(), learns: due.then == Then::Learn, error: 0 };
+        let walk = Walk::response(layout, due.version, length);
+        Self { walk, seen, told: due.then != Then::Untold, taken: 0, length }
+    }
+
+    fn left(&self) -> usize {
+        self.length.saturating_sub(self.taken)
     }
 }
 
@@ -65,18 +97,17 @@ impl Responses {
         match self {
             Self::Head | Self::Holds(_) => 0,
             Self::Body(left) => *left,
-            Self::Read(reading) => reading.walk.place().saturating_sub(reading.taken) as u64,
+            // With the last one it is told.
+            Self::Read(reading) => {
+                let read = reading.walk.place().saturating_sub(reading.taken);
+                read.min(reading.left().saturating_sub(1)) as u64
+            }
         }
     }
 
     pub(super) fn passed(&mut self, bytes: u64) {
         match self {
-            Self::Read(reading) => {
-                reading.taken += usize::try_from(bytes).unwrap_or(usize::MAX);
-                if reading.taken >= reading.length {
-                    *self = Self::Head;
-                }
-            }
+            Self::Read(reading) => reading.taken += usize::try_from(bytes).unwrap_or(usize::MAX),
             _ => *self = Self::of(self.unseen().saturating_sub(bytes)),
         }
     }
@@ -95,7 +126,8 @@ impl Connection {
             let rest = &input[step.forward..];
             let taken = match &mut self.responses {
                 Responses::Head | Responses::Holds(_) => match self.begin_response(rest, checker, out) {
-                    Ok(Some(discard)) => {
+                    Ok(Some(Step { forward, discard })) => {
+                        step.forward += forward;
                         step.discard = discard;
                         self.settle(checker, out);
                         continue;
@@ -106,41 +138,60 @@ impl Connection {
                         break;
                     }
                 },
-                Responses::Body(left) => rest.len().min(usize::try_from(*left).unwrap_or(usize::MAX)),
-                Responses::Read(_) => self.read_on(rest),
+                Responses::Body(left) => {
+                    let taken = rest.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
+                    self.responses.passed(taken as u64);
+                    taken
+                }
+                Responses::Read(_) => self.read_on(rest, checker),
             };
             if taken == 0 {
                 break;
             }
-            self.responses.passed(taken as u64);
             step.forward += taken;
             self.settle(checker, out);
         }
         step
     }
 
-    /// Learns from what comes next of a response; how many bytes of it go on.
-    fn read_on(&mut self, rest: &[u8]) -> usize {
-        let (ids, server, most) = (&self.ids, self.server, self.limits.ids);
-        let Responses::Read(reading) = &mut self.responses else { return 0 };
-        let Reading { walk, learner, taken, length } = &mut **reading;
-        if walk.walk(rest, *taken, &mut |event| learner.see(&event, ids, server, most)).is_err() {
-            // It passes all the same: nothing but its topics would be known better.
-            let left = (*length - *taken) as u64;
-            self.responses = Responses::Body(left);
-            return rest.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+    /// Reads what comes next of a response; how many bytes of it go on.
+    fn read_on(&mut self, rest: &[u8], checker: &mut dyn Checker) -> usize {
+        let Responses::Read(mut reading) = std::mem::replace(&mut self.responses, Responses::Head) else { return 0 };
+        let (forward, readable) = self.read(&mut reading, rest);
+        if reading.left() == 0 || !readable {
+            // Nobody can tell what else is wrong with what cannot be read.
+            self.responses = Responses::of(reading.left() as u64);
+            if reading.told {
+                checker.answered(Answer::next(reading.seen.error));
+            }
+        } else {
+            self.responses = Responses::Read(reading);
         }
-        rest.len().min(walk.place() - *taken)
+        forward
     }
 
-    /// Begins with the response at the start of the input: `None` if more of it has to come first, and how many bytes of it are
-    /// not passed on because we have said them.
+    /// The same of one in hand, and whether it could be read. What cannot be passes all the same: it would only be known better.
+    fn read(&self, reading: &mut Reading, rest: &[u8]) -> (usize, bool) {
+        let known = (&*self.ids, self.server, self.limits.ids);
+        let Reading { walk, seen, taken, length, .. } = reading;
+        let read = walk.walk(rest, *taken, &mut |event| seen.see(&event, known));
+        if read.is_err() {
+            seen.error = 0;
+        }
+        let place = if read.is_ok() { walk.place() } else { *length };
+        let forward = rest.len().min(place - *taken);
+        *taken += forward;
+        (forward, read.is_ok())
+    }
+
+    /// Begins with the response at the start of the input: `None` if more of it has to come first, and how many bytes of it go
+    /// on, or do not because we have said them.
     fn begin_response(
         &mut self,
         input: &[u8],
         checker: &mut dyn Checker,
         out: &mut Output,
-    ) -> Result<Option<usize>, Violation> {
+    ) -> Result<Option<Step>, Violation> {
         let Some(length) = frame_length(input, SHORTEST)? else { return Ok(None) };
         let Some([.., n0, n1, n2, n3]) = input.first_chunk::<RESPONSE_HEAD>() else { return Ok(None) };
         let came = i32::from_be_bytes([*n0, *n1, *n2, *n3]);
@@ -149,15 +200,8 @@ impl Connection {
             return self.merge(due, length, input, checker, out);
         }
         match due.then {
-            Then::Pass | Then::Untold => self.pass(due, length, checker),
-            Then::Learn => {
-                let reading = response(due.key).map(|layout| Reading::new(layout, due.version, length));
-                self.answered(due, 0, checker);
-                self.responses =
-                    reading.map_or_else(|| Responses::of(length as u64), |reading| Responses::Read(Box::new(reading)));
-                return Ok(Some(0));
-            }
-            Then::Session => return self.open_session(due, length, input, checker),
+            Then::Pass | Then::Untold | Then::Learn => Ok(Some(self.pass(due, length, input, checker))),
+            Then::Session => self.open_session(due, length, input, checker),
             Then::Filter | Then::Versions | Then::Question => {
                 if length > self.limits.held {
                     return Err(Violation::LongResponse);
@@ -171,23 +215,43 @@ impl Connection {
                 let error = self.rewrite(due, frame, checker, out)?;
                 out.relayed += out.downstream.len() - before;
                 self.answered(due, error, checker);
-                return Ok(Some(length));
+                Ok(Some(Step { forward: 0, discard: length }))
             }
         }
-        Ok(Some(0))
     }
 
-    fn pass(&mut self, due: Due, length: usize, checker: &mut dyn Checker) {
-        // What went wrong with one topic or another stands somewhere in it.
-        self.answered(due, 0, checker);
-        self.responses = Responses::of(length as u64);
+    /// The response passes as it comes: so many bytes of it now.
+    fn pass(&mut self, due: Due, length: usize, input: &[u8], checker: &mut dyn Checker) -> Step {
+        let Some(layout) = response(due.key).filter(|layout| layout.versions.contains(due.version)) else {
+            self.answered(due, 0, checker);
+            self.responses = Responses::of(length as u64);
+            return Step::HOLD;
+        };
+        self.came();
+        self.responses = Responses::Head;
+        let mut reading = Reading::new(layout, due, length);
+        if input.len() < length {
+            self.responses = Responses::Read(Box::new(reading));
+            return Step::HOLD;
+        }
+        // Most come in one piece, and need no memory.
+        let (forward, _) = self.read(&mut reading, input.get(..length).unwrap_or_default());
+        if reading.told {
+            checker.answered(Answer::next(reading.seen.error));
+        }
+        Step { forward, discard: 0 }
     }
 
     /// The response to the oldest request has come.
-    fn answered(&mut self, due: Due, error: i16, checker: &mut dyn Checker) {
+    fn came(&mut self) {
         if let Some(Answerer::Both(_, ours)) = self.outstanding.pop() {
             self.waiting -= ours.size().min(self.waiting);
         }
+    }
+
+    /// It has come, with an error code.
+    fn answered(&mut self, due: Due, error: i16, checker: &mut dyn Checker) {
+        self.came();
         match due.then {
             Then::Untold => {}
             Then::Question => self.requests.asking = false,
@@ -258,7 +322,7 @@ impl Connection {
         length: usize,
         input: &[u8],
         checker: &mut dyn Checker,
-    ) -> Result<Option<usize>, Violation> {
+    ) -> Result<Option<Step>, Violation> {
         let layout = response(due.key).ok_or(Violation::UnknownResponse)?;
         let frame = input.get(..length.min(input.len())).unwrap_or_default();
         let mut behind = None;
@@ -280,8 +344,7 @@ impl Connection {
             // It has none.
             session => *session = None,
         }
-        self.pass(due, length, checker);
-        Ok(Some(0))
+        Ok(Some(self.pass(due, length, input, checker)))
     }
 
     /// Puts what is said of refused topics in front of what the server says of the others.
@@ -292,15 +355,15 @@ impl Connection {
         input: &[u8],
         checker: &mut dyn Checker,
         out: &mut Output,
-    ) -> Result<Option<usize>, Violation> {
+    ) -> Result<Option<Step>, Violation> {
         let layout = response(due.key).ok_or(Violation::UnknownResponse)?;
-        let mut reading = Reading::new(layout, due.version, length);
+        let mut reading = Reading::new(layout, due, length);
         let frame = input.get(..length.min(input.len())).unwrap_or_default();
         let mut head = None;
-        let (ids, server, most) = (&self.ids, self.server, self.limits.ids);
-        let learner = &mut reading.learner;
-        reading.walk.walk(frame, 0, &mut |event| {
-            learner.see(&event, ids, server, most);
+        let known = (&*self.ids, self.server, self.limits.ids);
+        let Reading { walk, seen, .. } = &mut reading;
+        walk.walk(frame, 0, &mut |event| {
+            seen.see(&event, known);
             if let Event::List { meaning: Meaning::Topics, count, span } = event {
                 head.get_or_insert(Head { count: count.unwrap_or(0), span, length });
             }
@@ -319,15 +382,16 @@ impl Connection {
         let flexible = layout.flexible.contains(due.version);
         let taken = head.merge(frame, flexible, (entries, *refused), &mut out.downstream);
         out.relayed += out.downstream.len() - before;
-        self.answered(due, 0, checker);
+        self.came();
         reading.taken = taken;
-        self.responses = if taken >= length {
-            Responses::Head
-        } else if due.then == Then::Learn {
-            Responses::Read(Box::new(reading))
+        if reading.left() == 0 {
+            self.responses = Responses::Head;
+            if reading.told {
+                checker.answered(Answer::next(reading.seen.error));
+            }
         } else {
-            Responses::of((length - taken) as u64)
-        };
-        Ok(Some(taken))
+            self.responses = Responses::Read(Box::new(reading));
+        }
+        Ok(Some(Step { forward: 0, discard: taken }))
     }
 }

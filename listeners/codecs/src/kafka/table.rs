@@ -1,4 +1,4 @@
-//! Every request that a broker takes from clients and other brokers, and the responses that are read: made from
+//! Every request that a broker takes from clients and other brokers, and the responses to them: made from
 //! the schema of Apache Kafka 4.4.0 by `tests/kafka_fields`, where their meanings stand. Not to be changed by hand.
 
 use super::layout::{
@@ -932,7 +932,7 @@ pub(super) static RESPONSES: &[Layout] = &[
             one(Uuid).since(13).means(TopicId), // TopicId
             groups(&[ // PartitionResponses
                 one(Int32), // Index
-                one(Int16), // ErrorCode
+                one(Int16).means(ErrorCode), // ErrorCode
                 one(Int64), // BaseOffset
                 one(Int64), // LogAppendTimeMs
                 one(Int64).since(5), // LogStartOffset
@@ -965,7 +965,7 @@ pub(super) static RESPONSES: &[Layout] = &[
             one(Uuid).since(13).means(TopicId), // TopicId
             groups(&[ // Partitions
                 one(Int32), // PartitionIndex
-                one(Int16), // ErrorCode
+                one(Int16).means(ErrorCode), // ErrorCode
                 one(Int64), // HighWatermark
                 one(Int64), // LastStableOffset
                 one(Int64).since(5), // LogStartOffset
@@ -1003,7 +1003,7 @@ pub(super) static RESPONSES: &[Layout] = &[
             one(String).means(TopicName), // Name
             groups(&[ // Partitions
                 one(Int32), // PartitionIndex
-                one(Int16), // ErrorCode
+                one(Int16).means(ErrorCode), // ErrorCode
                 one(Int64), // Timestamp
                 one(Int64), // Offset
                 one(Int32).since(4), // LeaderEpoch
@@ -1022,12 +1022,12 @@ pub(super) static RESPONSES: &[Layout] = &[
         one(String).since(2).null(), // ClusterId
         one(Int32).since(1), // ControllerId
         groups(&[ // Topics
-            one(Int16), // ErrorCode
+            one(Int16).means(ErrorCode), // ErrorCode
             one(String).null_since(12).means(TopicName), // Name
             one(Uuid).since(10).means(TopicId), // TopicId
             one(Bool).since(1), // IsInternal
             groups(&[ // Partitions
-                one(Int16), // ErrorCode
+                one(Int16).means(ErrorCode), // ErrorCode
                 one(Int32).means(Partition), // PartitionIndex
                 one(Int32), // LeaderId
                 one(Int32).since(7), // LeaderEpoch
@@ -1048,7 +1048,7 @@ pub(super) static RESPONSES: &[Layout] = &[
             one(Uuid).since(10).means(TopicId), // TopicId
             groups(&[ // Partitions
                 one(Int32), // PartitionIndex
-                one(Int16), // ErrorCode
+                one(Int16).means(ErrorCode), // ErrorCode
             ]),
         ]).means(Topics),
     ]).flexible_since(8),
@@ -1062,10 +1062,10 @@ pub(super) static RESPONSES: &[Layout] = &[
                 one(Int64), // CommittedOffset
                 one(Int32).since(5), // CommittedLeaderEpoch
                 one(String).null(), // Metadata
-                one(Int16), // ErrorCode
+                one(Int16).means(ErrorCode), // ErrorCode
             ]),
         ]).until(7).means(Topics),
-        one(Int16).since(2).until(7), // ErrorCode
+        one(Int16).since(2).until(7).means(ErrorCode), // ErrorCode
         groups(&[ // Groups
             one(String).means(GroupId), // GroupId
             groups(&[ // Topics
@@ -1076,12 +1076,100 @@ pub(super) static RESPONSES: &[Layout] = &[
                     one(Int64), // CommittedOffset
                     one(Int32), // CommittedLeaderEpoch
                     one(String).null(), // Metadata
-                    one(Int16), // ErrorCode
+                    one(Int16).means(ErrorCode), // ErrorCode
                 ]),
             ]).means(Topics),
-            one(Int16), // ErrorCode
+            one(Int16).means(ErrorCode), // ErrorCode
         ]).since(8),
     ]).flexible_since(6),
+    // FindCoordinatorResponse
+    Layout::of(10, 0, 6, &[
+        one(Int32).since(1), // ThrottleTimeMs
+        one(Int16).until(3).means(ErrorCode), // ErrorCode
+        one(String).since(1).until(3).null(), // ErrorMessage
+        one(Int32).until(3), // NodeId
+        one(String).until(3), // Host
+        one(Int32).until(3), // Port
+        groups(&[ // Coordinators
+            one(String), // Key
+            one(Int32), // NodeId
+            one(String), // Host
+            one(Int32), // Port
+            one(Int16).means(ErrorCode), // ErrorCode
+            one(String).null(), // ErrorMessage
+        ]).since(4),
+    ]).flexible_since(3),
+    // JoinGroupResponse
+    Layout::of(11, 0, 9, &[
+        one(Int32).since(2), // ThrottleTimeMs
+        one(Int16).means(ErrorCode), // ErrorCode
+        one(Int32), // GenerationId
+        one(String).since(7).null(), // ProtocolType
+        one(String).null_since(7), // ProtocolName
+        one(String), // Leader
+        one(Bool).since(9), // SkipAssignment
+        one(String), // MemberId
+        groups(&[ // Members
+            one(String), // MemberId
+            one(String).since(5).null(), // GroupInstanceId
+            one(Bytes), // Metadata
+        ]),
+    ]).flexible_since(6),
+    // HeartbeatResponse
+    Layout::of(12, 0, 4, &[
+        one(Int32).since(1), // ThrottleTimeMs
+        one(Int16).means(ErrorCode), // ErrorCode
+    ]).flexible_since(4),
+    // LeaveGroupResponse
+    Layout::of(13, 0, 5, &[
+        one(Int32).since(1), // ThrottleTimeMs
+        one(Int16).means(ErrorCode), // ErrorCode
+        groups(&[ // Members
+            one(String), // MemberId
+            one(String).null(), // GroupInstanceId
+            one(Int16).means(ErrorCode), // ErrorCode
+        ]).since(3),
+    ]).flexible_since(4),
+    // SyncGroupResponse
+    Layout::of(14, 0, 5, &[
+        one(Int32).since(1), // ThrottleTimeMs
+        one(Int16).means(ErrorCode), // ErrorCode
+        one(String).since(5).null(), // ProtocolType
+        one(String).since(5).null(), // ProtocolName
+        one(Bytes), // Assignment
+    ]).flexible_since(4),
+    // DescribeGroupsResponse
+    Layout::of(15, 0, 6, &[
+        one(Int32).since(1), // ThrottleTimeMs
+        groups(&[ // Groups
+            one(Int16).means(ErrorCode), // ErrorCode
+            one(String).since(6).null(), // ErrorMessage
+            one(String), // GroupId
+            one(String), // GroupState
+            one(String), // ProtocolType
+            one(String), // ProtocolData
+            groups(&[ // Members
+                one(String), // MemberId
+                one(String).since(4).null(), // GroupInstanceId
+                one(String), // ClientId
+                one(String), // ClientHost
+                one(Bytes), // MemberMetadata
+                one(Bytes), // MemberAssignment
+            ]),
+            one(Int32).since(3), // AuthorizedOperations
+        ]),
+    ]).flexible_since(5),
+    // ListGroupsResponse
+    Layout::of(16, 0, 5, &[
+        one(Int32).since(1), // ThrottleTimeMs
+        one(Int16).means(ErrorCode), // ErrorCode
+        groups(&[ // Groups
+            one(String), // GroupId
+            one(String), // ProtocolType
+            one(String).since(4), // GroupState
+            one(String).since(5), // GroupType
+        ]),
+    ]).flexible_since(3),
     // SaslHandshakeResponse
     Layout::of(17, 0, 1, &[
         one(Int16).means(ErrorCode), // ErrorCode
@@ -1115,7 +1203,7 @@ pub(super) static RESPONSES: &[Layout] = &[
         groups(&[ // Topics
             one(String).means(TopicName), // Name
             one(Uuid).since(7).means(TopicId), // TopicId
-            one(Int16), // ErrorCode
+            one(Int16).means(ErrorCode), // ErrorCode
             one(String).null(), // ErrorMessage
             one(Int16).since(5).tag(0), // TopicConfigErrorCode
             one(Int32).since(5), // NumPartitions
@@ -1135,7 +1223,7 @@ pub(super) static RESPONSES: &[Layout] = &[
         groups(&[ // Responses
             one(String).null_since(6).means(TopicName), // Name
             one(Uuid).since(6).means(TopicId), // TopicId
-            one(Int16), // ErrorCode
+            one(Int16).means(ErrorCode), // ErrorCode
             one(String).since(5).null(), // ErrorMessage
         ]).means(Topics),
     ]).flexible_since(4),
@@ -1147,9 +1235,18 @@ pub(super) static RESPONSES: &[Layout] = &[
             groups(&[ // Partitions
                 one(Int32), // PartitionIndex
                 one(Int64), // LowWatermark
-                one(Int16), // ErrorCode
+                one(Int16).means(ErrorCode), // ErrorCode
             ]),
         ]).means(Topics),
+    ]).flexible_since(2),
+    // InitProducerIdResponse
+    Layout::of(22, 0, 6, &[
+        one(Int32), // ThrottleTimeMs
+        one(Int16).means(ErrorCode), // ErrorCode
+        one(Int64), // ProducerId
+        one(Int16), // ProducerEpoch
+        one(Int64).since(6), // OngoingTxnProducerId
+        one(Int16).since(6), // OngoingTxnProducerEpoch
     ]).flexible_since(2),
     // OffsetForLeaderEpochResponse
     Layout::of(23, 2, 4, &[
@@ -1157,7 +1254,7 @@ pub(super) static RESPONSES: &[Layout] = &[
         groups(&[ // Topics
             one(String).means(TopicName), // Topic
             groups(&[ // Partitions
-                one(Int16), // ErrorCode
+                one(Int16).means(ErrorCode), // ErrorCode
                 one(Int32), // Partition
                 one(Int32), // LeaderEpoch
                 one(Int64), // EndOffset
@@ -1167,14 +1264,14 @@ pub(super) static RESPONSES: &[Layout] = &[
     // AddPartitionsToTxnResponse
     Layout::of(24, 0, 5, &[
         one(Int32), // ThrottleTimeMs
-        one(Int16).since(4), // ErrorCode
+        one(Int16).since(4).means(ErrorCode), // ErrorCode
         groups(&[ // ResultsByTransaction
             one(String).means(TransactionalId), // TransactionalId
             groups(&[ // TopicResults
                 one(String).means(TopicName), // Name
                 groups(&[ // ResultsByPartition
                     one(Int32), // PartitionIndex
-                    one(Int16), // PartitionErrorCode
+                    one(Int16).means(ErrorCode), // PartitionErrorCode
                 ]),
             ]),
         ]).since(4),
@@ -1182,10 +1279,35 @@ pub(super) static RESPONSES: &[Layout] = &[
             one(String).means(TopicName), // Name
             groups(&[ // ResultsByPartition
                 one(Int32), // PartitionIndex
-                one(Int16), // PartitionErrorCode
+                one(Int16).means(ErrorCode), // PartitionErrorCode
             ]),
         ]).until(3).means(Topics),
     ]).flexible_since(3),
+    // AddOffsetsToTxnResponse
+    Layout::of(25, 0, 4, &[
+        one(Int32), // ThrottleTimeMs
+        one(Int16).means(ErrorCode), // ErrorCode
+    ]).flexible_since(3),
+    // EndTxnResponse
+    Layout::of(26, 0, 5, &[
+        one(Int32), // ThrottleTimeMs
+        one(Int16).means(ErrorCode), // ErrorCode
+        one(Int64).since(5), // ProducerId
+        one(Int16).since(5), // ProducerEpoch
+    ]).flexible_since(3),
+    // WriteTxnMarkersResponse
+    Layout::of(27, 1, 2, &[
+        groups(&[ // Markers
+            one(Int64), // ProducerId
+            groups(&[ // Topics
+                one(String), // Name
+                groups(&[ // Partitions
+                    one(Int32), // PartitionIndex
+                    one(Int16).means(ErrorCode), // ErrorCode
+                ]),
+            ]),
+        ]),
+    ]).flexible_since(1),
     // TxnOffsetCommitResponse
     Layout::of(28, 0, 6, &[
         one(Int32), // ThrottleTimeMs
@@ -1194,24 +1316,448 @@ pub(super) static RESPONSES: &[Layout] = &[
             one(Uuid).since(6).means(TopicId), // TopicId
             groups(&[ // Partitions
                 one(Int32), // PartitionIndex
-                one(Int16), // ErrorCode
+                one(Int16).means(ErrorCode), // ErrorCode
             ]),
         ]).means(Topics),
     ]).flexible_since(3),
+    // DescribeAclsResponse
+    Layout::of(29, 1, 3, &[
+        one(Int32), // ThrottleTimeMs
+        one(Int16).means(ErrorCode), // ErrorCode
+        one(String).null(), // ErrorMessage
+        groups(&[ // Resources
+            one(Int8), // ResourceType
+            one(String), // ResourceName
+            one(Int8), // PatternType
+            groups(&[ // Acls
+                one(String), // Principal
+                one(String), // Host
+                one(Int8), // Operation
+                one(Int8), // PermissionType
+            ]),
+        ]),
+    ]).flexible_since(2),
+    // CreateAclsResponse
+    Layout::of(30, 1, 3, &[
+        one(Int32), // ThrottleTimeMs
+        groups(&[ // Results
+            one(Int16).means(ErrorCode), // ErrorCode
+            one(String).null(), // ErrorMessage
+        ]),
+    ]).flexible_since(2),
+    // DeleteAclsResponse
+    Layout::of(31, 1, 3, &[
+        one(Int32), // ThrottleTimeMs
+        groups(&[ // FilterResults
+            one(Int16).means(ErrorCode), // ErrorCode
+            one(String).null(), // ErrorMessage
+            groups(&[ // MatchingAcls
+                one(Int16).means(ErrorCode), // ErrorCode
+                one(String).null(), // ErrorMessage
+                one(Int8), // ResourceType
+                one(String), // ResourceName
+                one(Int8), // PatternType
+                one(String), // Principal
+                one(String), // Host
+                one(Int8), // Operation
+                one(Int8), // PermissionType
+            ]),
+        ]),
+    ]).flexible_since(2),
+    // DescribeConfigsResponse
+    Layout::of(32, 1, 4, &[
+        one(Int32), // ThrottleTimeMs
+        groups(&[ // Results
+            one(Int16).means(ErrorCode), // ErrorCode
+            one(String).null(), // ErrorMessage
+            one(Int8), // ResourceType
+            one(String), // ResourceName
+            groups(&[ // Configs
+                one(String), // Name
+                one(String).null(), // Value
+                one(Bool), // ReadOnly
+                one(Int8), // ConfigSource
+                one(Bool), // IsSensitive
+                groups(&[ // Synonyms
+                    one(String), // Name
+                    one(String).null(), // Value
+                    one(Int8), // Source
+                ]),
+                one(Int8).since(3), // ConfigType
+                one(String).since(3).null(), // Documentation
+            ]),
+        ]),
+    ]).flexible_since(4),
+    // AlterConfigsResponse
+    Layout::of(33, 0, 2, &[
+        one(Int32), // ThrottleTimeMs
+        groups(&[ // Responses
+            one(Int16).means(ErrorCode), // ErrorCode
+            one(String).null(), // ErrorMessage
+            one(Int8), // ResourceType
+            one(String), // ResourceName
+        ]),
+    ]).flexible_since(2),
+    // AlterReplicaLogDirsResponse
+    Layout::of(34, 1, 2, &[
+        one(Int32), // ThrottleTimeMs
+        groups(&[ // Results
+            one(String), // TopicName
+            groups(&[ // Partitions
+                one(Int32), // PartitionIndex
+                one(Int16).means(ErrorCode), // ErrorCode
+            ]),
+        ]),
+    ]).flexible_since(2),
+    // DescribeLogDirsResponse
+    Layout::of(35, 1, 5, &[
+        one(Int32), // ThrottleTimeMs
+        one(Int16).since(3).means(ErrorCode), // ErrorCode
+        groups(&[ // Results
+            one(Int16).means(ErrorCode), // ErrorCode
+            one(String), // LogDir
+            groups(&[ // Topics
+                one(String), // Name
+                groups(&[ // Partitions
+                    one(Int32), // PartitionIndex
+                    one(Int64), // PartitionSize
+                    one(Int64), // OffsetLag
+                    one(Bool), // IsFutureKey
+                ]),
+            ]),
+            one(Int64).since(4), // TotalBytes
+            one(Int64).since(4), // UsableBytes
+            one(Bool).since(5), // IsCordoned
+        ]),
+    ]).flexible_since(2),
+    // SaslAuthenticateResponse
+    Layout::of(36, 0, 2, &[
+        one(Int16).means(ErrorCode), // ErrorCode
+        one(String).null(), // ErrorMessage
+        one(Bytes), // AuthBytes
+        one(Int64).since(1), // SessionLifetimeMs
+    ]).flexible_since(2),
     // CreatePartitionsResponse
     Layout::of(37, 0, 3, &[
         one(Int32), // ThrottleTimeMs
         groups(&[ // Results
             one(String).means(TopicName), // Name
-            one(Int16), // ErrorCode
+            one(Int16).means(ErrorCode), // ErrorCode
             one(String).null(), // ErrorMessage
         ]).means(Topics),
     ]).flexible_since(2),
+    // CreateDelegationTokenResponse
+    Layout::of(38, 1, 3, &[
+        one(Int16).means(ErrorCode), // ErrorCode
+        one(String), // PrincipalType
+        one(String), // PrincipalName
+        one(String).since(3), // TokenRequesterPrincipalType
+        one(String).since(3), // TokenRequesterPrincipalName
+        one(Int64), // IssueTimestampMs
+        one(Int64), // ExpiryTimestampMs
+        one(Int64), // MaxTimestampMs
+        one(String), // TokenId
+        one(Bytes), // Hmac
+        one(Int32), // ThrottleTimeMs
+    ]).flexible_since(2),
+    // RenewDelegationTokenResponse
+    Layout::of(39, 1, 2, &[
+        one(Int16).means(ErrorCode), // ErrorCode
+        one(Int64), // ExpiryTimestampMs
+        one(Int32), // ThrottleTimeMs
+    ]).flexible_since(2),
+    // ExpireDelegationTokenResponse
+    Layout::of(40, 1, 2, &[
+        one(Int16).means(ErrorCode), // ErrorCode
+        one(Int64), // ExpiryTimestampMs
+        one(Int32), // ThrottleTimeMs
+    ]).flexible_since(2),
+    // DescribeDelegationTokenResponse
+    Layout::of(41, 1, 3, &[
+        one(Int16).means(ErrorCode), // ErrorCode
+        groups(&[ // Tokens
+            one(String), // PrincipalType
+            one(String), // PrincipalName
+            one(String).since(3), // TokenRequesterPrincipalType
+            one(String).since(3), // TokenRequesterPrincipalName
+            one(Int64), // IssueTimestamp
+            one(Int64), // ExpiryTimestamp
+            one(Int64), // MaxTimestamp
+            one(String), // TokenId
+            one(Bytes), // Hmac
+            groups(&[ // Renewers
+                one(String), // PrincipalType
+                one(String), // PrincipalName
+            ]),
+        ]),
+        one(Int32), // ThrottleTimeMs
+    ]).flexible_since(2),
+    // DeleteGroupsResponse
+    Layout::of(42, 0, 3, &[
+        one(Int32), // ThrottleTimeMs
+        groups(&[ // Results
+            one(String), // GroupId
+            one(Int16).means(ErrorCode), // ErrorCode
+            one(String).since(3).null(), // ErrorMessage
+        ]),
+    ]).flexible_since(2),
+    // ElectLeadersResponse
+    Layout::of(43, 0, 2, &[
+        one(Int32), // ThrottleTimeMs
+        one(Int16).since(1).means(ErrorCode), // ErrorCode
+        groups(&[ // ReplicaElectionResults
+            one(String), // Topic
+            groups(&[ // PartitionResult
+                one(Int32), // PartitionId
+                one(Int16).means(ErrorCode), // ErrorCode
+                one(String).null(), // ErrorMessage
+            ]),
+        ]),
+    ]).flexible_since(2),
+    // IncrementalAlterConfigsResponse
+    Layout::of(44, 0, 1, &[
+        one(Int32), // ThrottleTimeMs
+        groups(&[ // Responses
+            one(Int16).means(ErrorCode), // ErrorCode
+            one(String).null(), // ErrorMessage
+            one(Int8), // ResourceType
+            one(String), // ResourceName
+        ]),
+    ]).flexible_since(1),
+    // AlterPartitionReassignmentsResponse
+    Layout::of(45, 0, 1, &[
+        one(Int32), // ThrottleTimeMs
+        one(Bool).since(1), // AllowReplicationFactorChange
+        one(Int16).means(ErrorCode), // ErrorCode
+        one(String).null(), // ErrorMessage
+        groups(&[ // Responses
+            one(String), // Name
+            groups(&[ // Partitions
+                one(Int32), // PartitionIndex
+                one(Int16).means(ErrorCode), // ErrorCode
+                one(String).null(), // ErrorMessage
+            ]),
+        ]),
+    ]).flexible_since(0),
+    // ListPartitionReassignmentsResponse
+    Layout::of(46, 0, 0, &[
+        one(Int32), // ThrottleTimeMs
+        one(Int16).means(ErrorCode), // ErrorCode
+        one(String).null(), // ErrorMessage
+        groups(&[ // Topics
+            one(String), // Name
+            groups(&[ // Partitions
+                one(Int32), // PartitionIndex
+                list(Int32), // Replicas
+                list(Int32), // AddingReplicas
+                list(Int32), // RemovingReplicas
+            ]),
+        ]),
+    ]).flexible_since(0),
+    // OffsetDeleteResponse
+    Layout::of(47, 0, 0, &[
+        one(Int16).means(ErrorCode), // ErrorCode
+        one(Int32), // ThrottleTimeMs
+        groups(&[ // Topics
+            one(String), // Name
+            groups(&[ // Partitions
+                one(Int32), // PartitionIndex
+                one(Int16).means(ErrorCode), // ErrorCode
+            ]),
+        ]),
+    ]),
+    // DescribeClientQuotasResponse
+    Layout::of(48, 0, 1, &[
+        one(Int32), // ThrottleTimeMs
+        one(Int16).means(ErrorCode), // ErrorCode
+        one(String).null(), // ErrorMessage
+        groups(&[ // Entries
+            groups(&[ // Entity
+                one(String), // EntityType
+                one(String).null(), // EntityName
+            ]),
+            groups(&[ // Values
+                one(String), // Key
+                one(Float64), // Value
+            ]),
+        ]).null(),
+    ]).flexible_since(1),
+    // AlterClientQuotasResponse
+    Layout::of(49, 0, 1, &[
+        one(Int32), // ThrottleTimeMs
+        groups(&[ // Entries
+            one(Int16).means(ErrorCode), // ErrorCode
+            one(String).null(), // ErrorMessage
+            groups(&[ // Entity
+                one(String), // EntityType
+                one(String).null(), // EntityName
+            ]),
+        ]),
+    ]).flexible_since(1),
+    // DescribeUserScramCredentialsResponse
+    Layout::of(50, 0, 0, &[
+        one(Int32), // ThrottleTimeMs
+        one(Int16).means(ErrorCode), // ErrorCode
+        one(String).null(), // ErrorMessage
+        groups(&[ // Results
+            one(String), // User
+            one(Int16).means(ErrorCode), // ErrorCode
+            one(String).null(), // ErrorMessage
+            groups(&[ // CredentialInfos
+                one(Int8), // Mechanism
+                one(Int32), // Iterations
+            ]),
+        ]),
+    ]).flexible_since(0),
+    // AlterUserScramCredentialsResponse
+    Layout::of(51, 0, 0, &[
+        one(Int32), // ThrottleTimeMs
+        groups(&[ // Results
+            one(String), // User
+            one(Int16).means(ErrorCode), // ErrorCode
+            one(String).null(), // ErrorMessage
+        ]),
+    ]).flexible_since(0),
+    // DescribeQuorumResponse
+    Layout::of(55, 0, 2, &[
+        one(Int16).means(ErrorCode), // ErrorCode
+        one(String).since(2).null(), // ErrorMessage
+        groups(&[ // Topics
+            one(String), // TopicName
+            groups(&[ // Partitions
+                one(Int32), // PartitionIndex
+                one(Int16).means(ErrorCode), // ErrorCode
+                one(String).since(2).null(), // ErrorMessage
+                one(Int32), // LeaderId
+                one(Int32), // LeaderEpoch
+                one(Int64), // HighWatermark
+                groups(&[ // CurrentVoters
+                    one(Int32), // ReplicaId
+                    one(Uuid).since(2), // ReplicaDirectoryId
+                    one(Int64), // LogEndOffset
+                    one(Int64).since(1), // LastFetchTimestamp
+                    one(Int64).since(1), // LastCaughtUpTimestamp
+                ]),
+                groups(&[ // Observers
+                    one(Int32), // ReplicaId
+                    one(Uuid).since(2), // ReplicaDirectoryId
+                    one(Int64), // LogEndOffset
+                    one(Int64).since(1), // LastFetchTimestamp
+                    one(Int64).since(1), // LastCaughtUpTimestamp
+                ]),
+            ]),
+        ]),
+        groups(&[ // Nodes
+            one(Int32), // NodeId
+            groups(&[ // Listeners
+                one(String), // Name
+                one(String), // Host
+                one(Uint16), // Port
+            ]),
+        ]).since(2),
+    ]).flexible_since(0),
+    // UpdateFeaturesResponse
+    Layout::of(57, 0, 2, &[
+        one(Int32), // ThrottleTimeMs
+        one(Int16).means(ErrorCode), // ErrorCode
+        one(String).null(), // ErrorMessage
+        groups(&[ // Results
+            one(String), // Feature
+            one(Int16).means(ErrorCode), // ErrorCode
+            one(String).null(), // ErrorMessage
+        ]).until(1),
+    ]).flexible_since(0),
+    // DescribeClusterResponse
+    Layout::of(60, 0, 2, &[
+        one(Int32), // ThrottleTimeMs
+        one(Int16).means(ErrorCode), // ErrorCode
+        one(String).null(), // ErrorMessage
+        one(Int8).since(1), // EndpointType
+        one(String), // ClusterId
+        one(Int32), // ControllerId
+        groups(&[ // Brokers
+            one(Int32), // BrokerId
+            one(String), // Host
+            one(Int32), // Port
+            one(String).null(), // Rack
+            one(Bool).since(2), // IsFenced
+        ]),
+        one(Int32), // ClusterAuthorizedOperations
+    ]).flexible_since(0),
+    // DescribeProducersResponse
+    Layout::of(61, 0, 0, &[
+        one(Int32), // ThrottleTimeMs
+        groups(&[ // Topics
+            one(String), // Name
+            groups(&[ // Partitions
+                one(Int32), // PartitionIndex
+                one(Int16).means(ErrorCode), // ErrorCode
+                one(String).null(), // ErrorMessage
+                groups(&[ // ActiveProducers
+                    one(Int64), // ProducerId
+                    one(Int32), // ProducerEpoch
+                    one(Int32), // LastSequence
+                    one(Int64), // LastTimestamp
+                    one(Int32), // CoordinatorEpoch
+                    one(Int64), // CurrentTxnStartOffset
+                ]),
+            ]),
+        ]),
+    ]).flexible_since(0),
+    // UnregisterBrokerResponse
+    Layout::of(64, 0, 0, &[
+        one(Int32), // ThrottleTimeMs
+        one(Int16).means(ErrorCode), // ErrorCode
+        one(String).null(), // ErrorMessage
+    ]).flexible_since(0),
+    // DescribeTransactionsResponse
+    Layout::of(65, 0, 0, &[
+        one(Int32), // ThrottleTimeMs
+        groups(&[ // TransactionStates
+            one(Int16).means(ErrorCode), // ErrorCode
+            one(String), // TransactionalId
+            one(String), // TransactionState
+            one(Int32), // TransactionTimeoutMs
+            one(Int64), // TransactionStartTimeMs
+            one(Int64), // ProducerId
+            one(Int16), // ProducerEpoch
+            groups(&[ // Topics
+                one(String), // Topic
+                list(Int32), // Partitions
+            ]),
+        ]),
+    ]).flexible_since(0),
+    // ListTransactionsResponse
+    Layout::of(66, 0, 2, &[
+        one(Int32), // ThrottleTimeMs
+        one(Int16).means(ErrorCode), // ErrorCode
+        list(String), // UnknownStateFilters
+        groups(&[ // TransactionStates
+            one(String), // TransactionalId
+            one(Int64), // ProducerId
+            one(String), // TransactionState
+        ]),
+    ]).flexible_since(0),
+    // ConsumerGroupHeartbeatResponse
+    Layout::of(68, 0, 1, &[
+        one(Int32), // ThrottleTimeMs
+        one(Int16).means(ErrorCode), // ErrorCode
+        one(String).null(), // ErrorMessage
+        one(String).null(), // MemberId
+        one(Int32), // MemberEpoch
+        one(Int32), // HeartbeatIntervalMs
+        group(&[ // Assignment
+            groups(&[ // TopicPartitions
+                one(Uuid), // TopicId
+                list(Int32), // Partitions
+            ]),
+        ]).null(),
+    ]).flexible_since(0),
     // ConsumerGroupDescribeResponse
     Layout::of(69, 0, 1, &[
         one(Int32), // ThrottleTimeMs
         groups(&[ // Groups
-            one(Int16), // ErrorCode
+            one(Int16).means(ErrorCode), // ErrorCode
             one(String).null(), // ErrorMessage
             one(String).means(GroupId), // GroupId
             one(String), // GroupState
@@ -1246,16 +1792,42 @@ pub(super) static RESPONSES: &[Layout] = &[
             one(Int32), // AuthorizedOperations
         ]),
     ]).flexible_since(0),
+    // GetTelemetrySubscriptionsResponse
+    Layout::of(71, 0, 0, &[
+        one(Int32), // ThrottleTimeMs
+        one(Int16).means(ErrorCode), // ErrorCode
+        one(Uuid), // ClientInstanceId
+        one(Int32), // SubscriptionId
+        list(Int8), // AcceptedCompressionTypes
+        one(Int32), // PushIntervalMs
+        one(Int32), // TelemetryMaxBytes
+        one(Bool), // DeltaTemporality
+        list(String), // RequestedMetrics
+    ]).flexible_since(0),
+    // PushTelemetryResponse
+    Layout::of(72, 0, 0, &[
+        one(Int32), // ThrottleTimeMs
+        one(Int16).means(ErrorCode), // ErrorCode
+    ]).flexible_since(0),
+    // ListConfigResourcesResponse
+    Layout::of(74, 0, 1, &[
+        one(Int32), // ThrottleTimeMs
+        one(Int16).means(ErrorCode), // ErrorCode
+        groups(&[ // ConfigResources
+            one(String), // ResourceName
+            one(Int8).since(1), // ResourceType
+        ]),
+    ]).flexible_since(0),
     // DescribeTopicPartitionsResponse
     Layout::of(75, 0, 0, &[
         one(Int32), // ThrottleTimeMs
         groups(&[ // Topics
-            one(Int16), // ErrorCode
+            one(Int16).means(ErrorCode), // ErrorCode
             one(String).null().means(TopicName), // Name
             one(Uuid).means(TopicId), // TopicId
             one(Bool), // IsInternal
             groups(&[ // Partitions
-                one(Int16), // ErrorCode
+                one(Int16).means(ErrorCode), // ErrorCode
                 one(Int32).means(Partition), // PartitionIndex
                 one(Int32), // LeaderId
                 one(Int32), // LeaderEpoch
@@ -1272,11 +1844,26 @@ pub(super) static RESPONSES: &[Layout] = &[
             one(Int32), // PartitionIndex
         ]).null(),
     ]).flexible_since(0),
+    // ShareGroupHeartbeatResponse
+    Layout::of(76, 1, 1, &[
+        one(Int32), // ThrottleTimeMs
+        one(Int16).means(ErrorCode), // ErrorCode
+        one(String).null(), // ErrorMessage
+        one(String).null(), // MemberId
+        one(Int32), // MemberEpoch
+        one(Int32), // HeartbeatIntervalMs
+        group(&[ // Assignment
+            groups(&[ // TopicPartitions
+                one(Uuid), // TopicId
+                list(Int32), // Partitions
+            ]),
+        ]).null(),
+    ]).flexible_since(1),
     // ShareGroupDescribeResponse
     Layout::of(77, 1, 1, &[
         one(Int32), // ThrottleTimeMs
         groups(&[ // Groups
-            one(Int16), // ErrorCode
+            one(Int16).means(ErrorCode), // ErrorCode
             one(String).null(), // ErrorMessage
             one(String).means(GroupId), // GroupId
             one(String), // GroupState
@@ -1301,6 +1888,316 @@ pub(super) static RESPONSES: &[Layout] = &[
             one(Int32), // AuthorizedOperations
         ]),
     ]).flexible_since(1),
+    // ShareFetchResponse
+    Layout::of(78, 1, 2, &[
+        one(Int32), // ThrottleTimeMs
+        one(Int16).means(ErrorCode), // ErrorCode
+        one(String).null(), // ErrorMessage
+        one(Int32), // AcquisitionLockTimeoutMs
+        groups(&[ // Responses
+            one(Uuid), // TopicId
+            groups(&[ // Partitions
+                one(Int32), // PartitionIndex
+                one(Int16).means(ErrorCode), // ErrorCode
+                one(String).null(), // ErrorMessage
+                one(Int16), // AcknowledgeErrorCode
+                one(String).null(), // AcknowledgeErrorMessage
+                group(&[ // CurrentLeader
+                    one(Int32), // LeaderId
+                    one(Int32), // LeaderEpoch
+                ]),
+                one(Bytes), // Records
+                groups(&[ // AcquiredRecords
+                    one(Int64), // FirstOffset
+                    one(Int64), // LastOffset
+                    one(Int16), // DeliveryCount
+                ]),
+            ]),
+        ]),
+        groups(&[ // NodeEndpoints
+            one(Int32), // NodeId
+            one(String), // Host
+            one(Int32), // Port
+            one(String).null(), // Rack
+        ]),
+    ]).flexible_since(1),
+    // ShareAcknowledgeResponse
+    Layout::of(79, 1, 2, &[
+        one(Int32), // ThrottleTimeMs
+        one(Int16).means(ErrorCode), // ErrorCode
+        one(String).null(), // ErrorMessage
+        one(Int32).since(2), // AcquisitionLockTimeoutMs
+        groups(&[ // Responses
+            one(Uuid), // TopicId
+            groups(&[ // Partitions
+                one(Int32), // PartitionIndex
+                one(Int16).means(ErrorCode), // ErrorCode
+                one(String).null(), // ErrorMessage
+                group(&[ // CurrentLeader
+                    one(Int32), // LeaderId
+                    one(Int32), // LeaderEpoch
+                ]),
+            ]),
+        ]),
+        groups(&[ // NodeEndpoints
+            one(Int32), // NodeId
+            one(String), // Host
+            one(Int32), // Port
+            one(String).null(), // Rack
+        ]),
+    ]).flexible_since(1),
+    // AddRaftVoterResponse
+    Layout::of(80, 0, 1, &[
+        one(Int32), // ThrottleTimeMs
+        one(Int16).means(ErrorCode), // ErrorCode
+        one(String).null(), // ErrorMessage
+    ]).flexible_since(0),
+    // RemoveRaftVoterResponse
+    Layout::of(81, 0, 0, &[
+        one(Int32), // ThrottleTimeMs
+        one(Int16).means(ErrorCode), // ErrorCode
+        one(String).null(), // ErrorMessage
+    ]).flexible_since(0),
+    // InitializeShareGroupStateResponse
+    Layout::of(83, 0, 0, &[
+        groups(&[ // Results
+            one(Uuid), // TopicId
+            groups(&[ // Partitions
+                one(Int32), // Partition
+                one(Int16).means(ErrorCode), // ErrorCode
+                one(String).null(), // ErrorMessage
+            ]),
+        ]),
+    ]).flexible_since(0),
+    // ReadShareGroupStateResponse
+    Layout::of(84, 0, 0, &[
+        groups(&[ // Results
+            one(Uuid), // TopicId
+            groups(&[ // Partitions
+                one(Int32), // Partition
+                one(Int16).means(ErrorCode), // ErrorCode
+                one(String).null(), // ErrorMessage
+                one(Int32), // StateEpoch
+                one(Int64), // StartOffset
+                groups(&[ // StateBatches
+                    one(Int64), // FirstOffset
+                    one(Int64), // LastOffset
+                    one(Int8), // DeliveryState
+                    one(Int16), // DeliveryCount
+                ]),
+            ]),
+        ]),
+    ]).flexible_since(0),
+    // WriteShareGroupStateResponse
+    Layout::of(85, 0, 1, &[
+        groups(&[ // Results
+            one(Uuid), // TopicId
+            groups(&[ // Partitions
+                one(Int32), // Partition
+                one(Int16).means(ErrorCode), // ErrorCode
+                one(String).null(), // ErrorMessage
+            ]),
+        ]),
+    ]).flexible_since(0),
+    // DeleteShareGroupStateResponse
+    Layout::of(86, 0, 0, &[
+        groups(&[ // Results
+            one(Uuid), // TopicId
+            groups(&[ // Partitions
+                one(Int32), // Partition
+                one(Int16).means(ErrorCode), // ErrorCode
+                one(String).null(), // ErrorMessage
+            ]),
+        ]),
+    ]).flexible_since(0),
+    // ReadShareGroupStateSummaryResponse
+    Layout::of(87, 0, 1, &[
+        groups(&[ // Results
+            one(Uuid), // TopicId
+            groups(&[ // Partitions
+                one(Int32), // Partition
+                one(Int16).means(ErrorCode), // ErrorCode
+                one(String).null(), // ErrorMessage
+                one(Int32), // StateEpoch
+                one(Int32), // LeaderEpoch
+                one(Int64), // StartOffset
+                one(Int32).since(1), // DeliveryCompleteCount
+            ]),
+        ]),
+    ]).flexible_since(0),
+    // StreamsGroupHeartbeatResponse
+    Layout::of(88, 0, 1, &[
+        one(Int32), // ThrottleTimeMs
+        one(Int16).means(ErrorCode), // ErrorCode
+        one(String).null(), // ErrorMessage
+        one(String), // MemberId
+        one(Int32), // MemberEpoch
+        one(Int32), // HeartbeatIntervalMs
+        one(Int32).until(0), // AcceptableRecoveryLagLegacy
+        one(Int32), // TaskOffsetIntervalMs
+        one(Int64).since(1), // AcceptableRecoveryLag
+        groups(&[ // Status
+            one(Int8), // StatusCode
+            one(String), // StatusDetail
+        ]).null(),
+        groups(&[ // ActiveTasks
+            one(String), // SubtopologyId
+            list(Int32), // Partitions
+        ]).null(),
+        groups(&[ // StandbyTasks
+            one(String), // SubtopologyId
+            list(Int32), // Partitions
+        ]).null(),
+        groups(&[ // WarmupTasks
+            one(String), // SubtopologyId
+            list(Int32), // Partitions
+        ]).null(),
+        one(Bool).since(1), // TopologyDescriptionRequired
+        one(Int32), // EndpointInformationEpoch
+        groups(&[ // PartitionsByUserEndpoint
+            group(&[ // UserEndpoint
+                one(String), // Host
+                one(Uint16), // Port
+            ]),
+            groups(&[ // ActivePartitions
+                one(String), // Topic
+                list(Int32), // Partitions
+            ]),
+            groups(&[ // StandbyPartitions
+                one(String), // Topic
+                list(Int32), // Partitions
+            ]),
+        ]).null(),
+    ]).flexible_since(0),
+    // StreamsGroupDescribeResponse
+    Layout::of(89, 0, 1, &[
+        one(Int32), // ThrottleTimeMs
+        groups(&[ // Groups
+            one(Int16).means(ErrorCode), // ErrorCode
+            one(String).null(), // ErrorMessage
+            one(String), // GroupId
+            one(String), // GroupState
+            one(Int32), // GroupEpoch
+            one(Int32), // AssignmentEpoch
+            group(&[ // Topology
+                one(Int32), // Epoch
+                groups(&[ // Subtopologies
+                    one(String), // SubtopologyId
+                    list(String), // SourceTopics
+                    list(String), // RepartitionSinkTopics
+                    groups(&[ // StateChangelogTopics
+                        one(String), // Name
+                        one(Int32), // Partitions
+                        one(Int16), // ReplicationFactor
+                        groups(&[ // TopicConfigs
+                            one(String), // Key
+                            one(String), // Value
+                        ]),
+                    ]),
+                    groups(&[ // RepartitionSourceTopics
+                        one(String), // Name
+                        one(Int32), // Partitions
+                        one(Int16), // ReplicationFactor
+                        groups(&[ // TopicConfigs
+                            one(String), // Key
+                            one(String), // Value
+                        ]),
+                    ]),
+                ]).null(),
+            ]).null(),
+            groups(&[ // Members
+                one(String), // MemberId
+                one(Int32), // MemberEpoch
+                one(String).null(), // InstanceId
+                one(String).null(), // RackId
+                one(String), // ClientId
+                one(String), // ClientHost
+                one(Int32), // TopologyEpoch
+                one(String), // ProcessId
+                group(&[ // UserEndpoint
+                    one(String), // Host
+                    one(Uint16), // Port
+                ]).null(),
+                groups(&[ // ClientTags
+                    one(String), // Key
+                    one(String), // Value
+                ]),
+                groups(&[ // TaskOffsets
+                    one(String), // SubtopologyId
+                    one(Int32), // Partition
+                    one(Int64), // Offset
+                ]),
+                groups(&[ // TaskEndOffsets
+                    one(String), // SubtopologyId
+                    one(Int32), // Partition
+                    one(Int64), // Offset
+                ]),
+                group(&[ // Assignment
+                    groups(&[ // ActiveTasks
+                        one(String), // SubtopologyId
+                        list(Int32), // Partitions
+                    ]),
+                    groups(&[ // StandbyTasks
+                        one(String), // SubtopologyId
+                        list(Int32), // Partitions
+                    ]),
+                    groups(&[ // WarmupTasks
+                        one(String), // SubtopologyId
+                        list(Int32), // Partitions
+                    ]),
+                ]),
+                group(&[ // TargetAssignment
+                    groups(&[ // ActiveTasks
+                        one(String), // SubtopologyId
+                        list(Int32), // Partitions
+                    ]),
+                    groups(&[ // StandbyTasks
+                        one(String), // SubtopologyId
+                        list(Int32), // Partitions
+                    ]),
+                    groups(&[ // WarmupTasks
+                        one(String), // SubtopologyId
+                        list(Int32), // Partitions
+                    ]),
+                ]),
+                one(Bool), // IsClassic
+            ]),
+            one(Int32), // AuthorizedOperations
+            group(&[ // TopologyDescription
+                groups(&[ // Subtopologies
+                    one(String), // SubtopologyId
+                    groups(&[ // Nodes
+                        one(String), // Name
+                        one(Int8), // NodeType
+                        list(String), // SourceTopics
+                        one(String).null(), // SinkTopic
+                        list(String), // Stores
+                        list(String), // Successors
+                    ]),
+                ]),
+                groups(&[ // GlobalStores
+                    group(&[ // Source
+                        one(String), // Name
+                        one(Int8), // NodeType
+                        list(String), // SourceTopics
+                        one(String).null(), // SinkTopic
+                        list(String), // Stores
+                        list(String), // Successors
+                    ]),
+                    group(&[ // Processor
+                        one(String), // Name
+                        one(Int8), // NodeType
+                        list(String), // SourceTopics
+                        one(String).null(), // SinkTopic
+                        list(String), // Stores
+                        list(String), // Successors
+                    ]),
+                ]),
+            ]).since(1).null(),
+            one(Int8).since(1), // TopologyDescriptionStatus
+            one(String).since(1).null(), // AssignorName
+        ]),
+    ]).flexible_since(0),
     // DescribeShareGroupOffsetsResponse
     Layout::of(90, 0, 1, &[
         one(Int32), // ThrottleTimeMs
@@ -1314,11 +2211,11 @@ pub(super) static RESPONSES: &[Layout] = &[
                     one(Int64), // StartOffset
                     one(Int32), // LeaderEpoch
                     one(Int64).since(1), // Lag
-                    one(Int16), // ErrorCode
+                    one(Int16).means(ErrorCode), // ErrorCode
                     one(String).null(), // ErrorMessage
                 ]).means(Partitions),
             ]).means(Topics),
-            one(Int16), // ErrorCode
+            one(Int16).means(ErrorCode), // ErrorCode
             one(String).null(), // ErrorMessage
         ]),
     ]).flexible_since(0),
@@ -1332,7 +2229,7 @@ pub(super) static RESPONSES: &[Layout] = &[
             one(Uuid).means(TopicId), // TopicId
             groups(&[ // Partitions
                 one(Int32).means(Partition), // PartitionIndex
-                one(Int16), // ErrorCode
+                one(Int16).means(ErrorCode), // ErrorCode
                 one(String).null(), // ErrorMessage
             ]).means(Partitions),
         ]).means(Topics),
@@ -1345,8 +2242,20 @@ pub(super) static RESPONSES: &[Layout] = &[
         groups(&[ // Responses
             one(String).means(TopicName), // TopicName
             one(Uuid).means(TopicId), // TopicId
-            one(Int16), // ErrorCode
+            one(Int16).means(ErrorCode), // ErrorCode
             one(String).null(), // ErrorMessage
         ]).means(Topics),
+    ]).flexible_since(0),
+    // StreamsGroupTopologyDescriptionUpdateResponse
+    Layout::of(93, 0, 0, &[
+        one(Int32), // ThrottleTimeMs
+        one(Int16).means(ErrorCode), // ErrorCode
+        one(String).null(), // ErrorMessage
+    ]).flexible_since(0),
+    // UnregisterControllerResponse
+    Layout::of(94, 0, 0, &[
+        one(Int32), // ThrottleTimeMs
+        one(Int16).means(ErrorCode), // ErrorCode
+        one(String).null(), // ErrorMessage
     ]).flexible_since(0),
 ];

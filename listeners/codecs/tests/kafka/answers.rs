@@ -3,7 +3,7 @@
 use kafka_protocol::{
     messages::{
         FetchRequest, FetchResponse, MetadataRequest, MetadataResponse, OffsetFetchRequest, OffsetFetchResponse,
-        ProduceResponse, TopicName,
+        ProduceResponse,
         fetch_request::FetchTopic,
         fetch_response::{FetchableTopicResponse, PartitionData},
         metadata_request::MetadataRequestTopic,
@@ -14,9 +14,8 @@ use kafka_protocol::{
     protocol::{Encodable, StrBytes},
 };
 use portcullis_codecs::{
-    fact::Facts,
     kafka::Limits,
-    relay::{Answer, Close, Side},
+    relay::{Close, Side},
 };
 use uuid::Uuid;
 
@@ -28,7 +27,6 @@ use crate::{
 
 const ORDERS: Rules = &[&[("topic", "orders")]];
 const ID: Uuid = Uuid::from_u128(0x62c8_4b2c_1a1b_4d43_9d3e_1d3e_2e3f_4a5b);
-const NONE: Answer = Answer { exchange: 0, status: None, facts: Facts::NONE };
 
 /// A response with a number, of a version with or without tags in its header.
 fn answer(number: i32, flexible: bool, message: &impl Encodable, version: i16) -> Vec<u8> {
@@ -74,6 +72,17 @@ fn what_is_allowed_of_a_request_goes_on_and_the_rest_is_answered_with_it() {
             .server(produced(1, version, &[("orders", 0), ("orders", 0)]))
             .client_sees(produced(1, version, &[("payments", 29), ("orders", 0), ("orders", 0)]))
             .answered(&[0])
+            .run();
+    }
+}
+
+#[test]
+fn what_goes_wrong_at_the_broker_is_told_by_its_first_error() {
+    for version in [3, 9, 12] {
+        ruled("one of two topics", ORDERS)
+            .reaches_server(produce(1, version, -1, &["orders", "orders"], 9))
+            .reaches_client(produced(1, version, &[("orders", 0), ("orders", 7)]))
+            .answered(&[7])
             .run();
     }
 }
@@ -183,7 +192,7 @@ fn no_topic_is_created_by_asking_unless_rules_let_it() {
             .client(&wants)
             .server_sees(asked(1, version, Some(&["orders"]), false))
             .reaches_client(topics(1, version, vec![told("orders", 3, Uuid::nil())]))
-            .answered(&[0])
+            .answered(&[3])
             .run();
         ruled("it may", CREATE).reaches_server(&wants).run();
         ruled("it may, beside one that is refused", CREATE)
@@ -426,5 +435,4 @@ fn a_request_that_has_to_be_whole_is_refused_where_it_is_larger_than_what_is_hel
         .client_offends("long_request")
         .closes(Close::Reset)
         .run();
-    let _ = (NONE, TopicName::default());
 }

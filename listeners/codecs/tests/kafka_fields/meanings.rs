@@ -312,7 +312,7 @@ const RESPONSES_NAME: (&str, &str) = ("Responses.TopicName", "TopicName");
 const RESPONSES_ID: (&str, &str) = ("Responses.TopicId", "TopicId");
 const RESPONSES: (&str, &str) = ("Responses", "Topics");
 
-/// Of responses: those that the relay reads, and no others are in the table.
+/// Of responses: those in which the relay reads more than error codes.
 pub(crate) const READ_RESPONSES: Meanings = &[
     (0, &[RESPONSES, ("Responses.Name", "TopicName"), RESPONSES_ID]),
     (1, &[RESPONSES, ("Responses.Topic", "TopicName"), RESPONSES_ID, ("ErrorCode", "ErrorCode")]),
@@ -445,6 +445,23 @@ const WORDS: [&str; 8] =
     ["topic", "topolog", "group", "transactionalid", "resource", "regex", "pattern", "coordinatorkey"];
 /// Kinds of things in Kafka's schema that have to be explained.
 const ENTITIES: [&str; 3] = ["topicName", "groupId", "transactionalId"];
+
+/// Names of error codes.
+const ERRORS: [&str; 2] = ["ErrorCode", "PartitionErrorCode"];
+
+/// The meaning of a field of a request.
+pub(crate) fn of_request(key: i16, field: &Field) -> Result<&'static str, String> {
+    meaning(REQUESTS, key, field)
+}
+
+/// The meaning of a field of a response. Of most kinds nothing but the error codes are read.
+pub(crate) fn of_response(key: i16, field: &Field) -> Result<&'static str, String> {
+    let name = field.path.rsplit('.').next().unwrap_or_default();
+    let error = if ERRORS.contains(&name) { "ErrorCode" } else { "Plain" };
+    let read = READ_RESPONSES.iter().any(|(of, _)| *of == key);
+    let said = if read { meaning(READ_RESPONSES, key, field)? } else { "Plain" };
+    Ok(if said == "Plain" { error } else { said })
+}
 
 /// The meaning of a field.
 ///

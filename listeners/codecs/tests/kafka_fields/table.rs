@@ -7,29 +7,33 @@ use crate::{
     schema::{Field, Message, Range},
 };
 
-/// The table of requests and of those responses that are read, or everything that is wrong with them.
+/// The table of requests and of the responses to them, or everything that is wrong with them.
 pub(crate) fn write(release: &str, requests: &[Message], responses: &[Message]) -> Result<String, Vec<String>> {
     let mut wrong = meanings::unused(meanings::REQUESTS, requests);
     wrong.extend(meanings::unused(meanings::READ_RESPONSES, responses));
     let mut out = format!(
-        "//! Every request that a broker takes from clients and other brokers, and the responses that are read: made from\n\
+        "//! Every request that a broker takes from clients and other brokers, and the responses to them: made from\n\
          //! the schema of Apache Kafka {release} by `tests/kafka_fields`, where their meanings stand. Not to be changed by hand.\n\n\
          use super::layout::{{\n    Kind::{{Bool, Bytes, Float64, Int8, Int16, Int32, Int64, String, Uint16, Uuid}},\n    \
          Layout,\n    Meaning::*,\n    group, groups, list, one,\n}};\n"
     );
-    for (name, about, messages, said) in [
-        ("REQUESTS", "Requests, in the order of their numbers.", requests, meanings::REQUESTS),
-        ("RESPONSES", "Responses, in the order of their numbers.", responses, meanings::READ_RESPONSES),
+    let (of_request, of_response): (Meaning, Meaning) = (meanings::of_request, meanings::of_response);
+    for (name, about, messages, meaning) in [
+        ("REQUESTS", "Requests, in the order of their numbers.", requests, of_request),
+        ("RESPONSES", "Responses, in the order of their numbers.", responses, of_response),
     ] {
-        let mut writer = Writer { out: &mut out, said, key: 0, wrong: &mut wrong };
+        let mut writer = Writer { out: &mut out, meaning, key: 0, wrong: &mut wrong };
         writer.messages(name, about, messages);
     }
     if wrong.is_empty() { Ok(out) } else { Err(wrong) }
 }
 
+/// What a field means.
+type Meaning = fn(i16, &Field) -> Result<&'static str, String>;
+
 struct Writer<'w> {
     out: &'w mut String,
-    said: &'static [(i16, &'static [(&'static str, &'static str)])],
+    meaning: Meaning,
     key: i16,
     wrong: &'w mut Vec<String>,
 }
@@ -96,7 +100,7 @@ impl Writer<'_> {
         if let Some(tag) = field.tag {
             say(format!(".tag({tag})"));
         }
-        match meanings::meaning(self.said, self.key, field) {
+        match (self.meaning)(self.key, field) {
             Ok("Plain") => {}
             Ok(meaning) => say(format!(".means({meaning})")),
             Err(error) => self.wrong.push(error),
