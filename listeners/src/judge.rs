@@ -278,6 +278,7 @@ impl Checker for Hearing<'_> {
         }
         let partial = verdict.in_part && verdict.deny_with != DenyWith::Reset;
         court.exit.count(judge.protocol, judge.key.direction, outcome, reason, rule);
+        court.exit.count_kind(judge.protocol, request.kind(), outcome);
         court.exit.mismatched(judge.key.direction, effects.missing.len(), effects.rejected.len());
         if court.exit.wants_event(outcome) {
             let rejected = effects.rejected.into_iter().map(|(name, _)| name).collect();
@@ -306,7 +307,9 @@ impl Checker for Hearing<'_> {
             (DenyWith::Reset, DenyScope::Stream) => Decision::Reset,
             (DenyWith::Reset, DenyScope::Connection) => Decision::Disconnect,
             (deny_with, _) => {
-                *held_back = verdict.refused;
+                if verdict.for_values {
+                    *held_back = verdict.refused;
+                }
                 if deny_with == DenyWith::Hide { Decision::Hide } else { Decision::Respond }
             }
         }

@@ -146,6 +146,11 @@ impl Coverage {
         if lists { self.aside.find(rules, &Unconcerned { request, field: self.field }) } else { None }
     }
 
+    /// Whether a rule would allow a request if it had the right values.
+    pub(crate) fn minds_values(&self, rules: &[Arc<Compiled>], request: &dyn Request) -> bool {
+        self.aside.find(rules, &Unconcerned { request, field: self.field }).is_some()
+    }
+
     /// The values of a request that no rule allows. None where it is denied as a whole: it has no value, or too many.
     pub(crate) fn refused(&self, finder: &Finder, rules: &[Arc<Compiled>], request: &dyn Request) -> ValueSet {
         let count = request.count(self.field).filter(|count| *count <= MOST_VALUES).unwrap_or(0);

@@ -65,6 +65,10 @@ pub trait Request {
     fn tunnel(&self) -> Option<Tunnel> {
         self.inner()?.tunnel()
     }
+    /// Which of the kinds it is that its protocol has counted, by its number among their words.
+    fn kind(&self) -> Option<usize> {
+        self.inner()?.kind()
+    }
     /// Tells requests of one connection apart that are answered in any order (HTTP/2: the stream). 0 for all of them
     /// where answers come in the order of the requests.
     fn exchange(&self) -> u32 {

@@ -257,6 +257,7 @@ impl RuleSet {
             rule: Some(&rule.info),
             misses: Vec::new(),
             refused: ValueSet::default(),
+            for_values: false,
             in_part: false,
             filtered: false,
             deny_with: self.deny_with,

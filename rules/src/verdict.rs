@@ -173,6 +173,8 @@ pub struct Verdict<'a> {
     /// The values that no rule allows, where a request is denied for single values of a field
     /// ([`crate::schema::Form::Each`]). Empty: it is allowed or denied as a whole.
     pub refused: ValueSet,
+    /// Whether a rule would allow it if it had others in their place.
+    pub for_values: bool,
     /// Whether it is denied for these values alone: there are others, and the request can go on without the refused ones
     /// ([`crate::request::Request::has_parts`]).
     pub in_part: bool,

@@ -40,6 +40,9 @@ struct Arguments {
     /// So little work that it only shows that it works
     #[arg(long)]
     quick: bool,
+    /// So many times as many requests: what is said of the whole machine needs several seconds of work
+    #[arg(long, value_name = "TIMES", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    longer: u64,
     /// Let the kernel choose the cores
     #[arg(long)]
     unpinned: bool,
@@ -234,7 +237,7 @@ fn plan(arguments: &Arguments) -> io::Result<Plan> {
         cases: if arguments.quick {
             cases.map(portcullis_benches::compare::cases::Case::quick).collect()
         } else {
-            cases.collect()
+            cases.map(|case| case.longer(arguments.longer)).collect()
         },
         rounds: if arguments.quick { 1 } else { arguments.rounds.max(1) },
         idle,

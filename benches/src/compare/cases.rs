@@ -272,6 +272,13 @@ impl Case {
         (self.requests / 10).max((self.connections * self.streams) as u64)
     }
 
+    /// The same work, so many times as much: what the machine spends is counted in ticks of 10 ms, of which short work has few.
+    #[must_use]
+    pub fn longer(mut self, times: u64) -> Self {
+        self.requests = self.requests.saturating_mul(times.max(1));
+        self
+    }
+
     /// The same work, so little of it that it only shows that it works.
     #[must_use]
     pub fn quick(mut self) -> Self {

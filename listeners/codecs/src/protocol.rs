@@ -20,6 +20,8 @@ pub struct Protocol {
     pub live: Option<Live>,
     /// What the numbers of its answers mean. `None`: they are shown as they are, and not counted.
     pub statuses: Option<Statuses>,
+    /// The kinds of its requests, where they are counted one by one.
+    pub kinds: Option<Kinds>,
     /// One of its requests in a few words for people, from its fields by name. `None`: each as `name=value`.
     pub line: Option<fn(&Shown<'_>) -> String>,
     /// How requests that nobody sent are asked about. `None`: nobody can.
@@ -30,7 +32,7 @@ impl Protocol {
     /// One that policies can name, and nothing more.
     #[must_use]
     pub const fn new(schema: &'static Schema) -> Self {
-        Self { schema, limits: &[], live: None, statuses: None, line: None, question: None }
+        Self { schema, limits: &[], live: None, statuses: None, kinds: None, line: None, question: None }
     }
 }
 
@@ -49,6 +51,19 @@ impl Shown<'_> {
     pub fn all(&self, name: &str) -> impl Iterator<Item = &str> {
         self.0.iter().filter(move |(field, _)| *field == name).map(|(_, value)| *value)
     }
+}
+
+/// The kinds of a protocol's requests ([`Request::kind`]).
+///
+/// [`Request::kind`]: portcullis_rules::request::Request::kind
+#[derive(Debug)]
+pub struct Kinds {
+    /// What a kind is called: the label of the metric `portcullis_<protocol>_requests_total`.
+    pub name: &'static str,
+    /// The help of that metric.
+    pub help: &'static str,
+    /// The word of each number. There are few: each is a series for each verdict.
+    pub words: &'static [&'static str],
 }
 
 /// What the numbers of a protocol's answers mean ([`crate::relay::Answer::status`]).

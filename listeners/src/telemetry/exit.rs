@@ -18,7 +18,7 @@ use crate::telemetry::{
     event::Event,
     metrics::{
         Answers, ByteLabels, Connect, ConnectionLabels, EndpointLimitLabels, LimitLabels, LossLabels, MismatchLabels,
-        OffenceLabels, VerdictLabels,
+        OffenceLabels, Requests, VerdictLabels,
     },
     records::Record,
 };
@@ -55,6 +55,8 @@ pub(crate) struct Exit {
     mismatch_counters: [[Counter; 2]; 2],
     /// Answers of each protocol that has them counted, and the counters of its common numbers.
     answers: Vec<(Answers, Vec<Counter>)>,
+    /// Kinds of requests of each protocol that has them counted, and the counters of those that came, by verdict.
+    requests: Vec<(Requests, HashMap<(usize, Outcome), Counter>)>,
 }
 
 fn word(side: Side) -> &'static str {
@@ -80,6 +82,7 @@ impl Exit {
         });
         let common = |answers: &Answers| answers.statuses.common().map(|word| answers.counter(word)).collect();
         let answers = telemetry.metrics.answers.iter().map(|answers| (answers.clone(), common(answers))).collect();
+        let requests = telemetry.metrics.requests.iter().map(|requests| (requests.clone(), HashMap::new())).collect();
         Self {
             telemetry: Arc::clone(telemetry),
             counters: HashMap::default(),
@@ -87,6 +90,7 @@ impl Exit {
             byte_counters,
             mismatch_counters,
             answers,
+            requests,
         }
     }
 
@@ -120,6 +124,21 @@ impl Exit {
         counter.inc();
         let names = rule.map(|rule| (Arc::clone(&rule.policy), Arc::clone(&rule.rule)));
         self.counters.insert(key, Cached { counter, _names: names });
+    }
+
+    /// Counts a request by its kind, if its protocol has that counted. Takes no lock for one whose like was counted before.
+    pub(crate) fn count_kind(&mut self, protocol: &str, kind: Option<usize>, outcome: Outcome) {
+        let Some(kind) = kind else { return };
+        let Some((requests, counters)) = self.requests.iter_mut().find(|(requests, _)| requests.protocol == protocol)
+        else {
+            return;
+        };
+        if let Some(counter) = counters.get(&(kind, outcome)) {
+            counter.inc();
+        } else if let Some(counter) = requests.counter(kind, outcome) {
+            counter.inc();
+            counters.insert((kind, outcome), counter);
+        }
     }
 
     /// Counts headers that rules missed and rejected.

@@ -5,8 +5,8 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use portcullis_codecs::{Protocol, Registry, Statuses};
-use portcullis_rules::world::Endpoint;
+use portcullis_codecs::{Kinds, Protocol, Registry, Statuses};
+use portcullis_rules::{verdict::Outcome, world::Endpoint};
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge},
@@ -112,6 +112,25 @@ impl Answers {
     }
 }
 
+/// A kind of request, under the name that the protocol has for it, and the verdict.
+pub(crate) type KindLabels = [(&'static str, &'static str); 2];
+
+/// How the requests of one protocol are counted by their kinds.
+#[derive(Clone, Debug)]
+pub(crate) struct Requests {
+    pub(crate) protocol: &'static str,
+    pub(crate) kinds: &'static Kinds,
+    family: Family<KindLabels, Counter>,
+}
+
+impl Requests {
+    /// The counter of a kind, if it is one.
+    pub(crate) fn counter(&self, kind: usize, outcome: Outcome) -> Option<Counter> {
+        let word = self.kinds.words.get(kind)?;
+        Some(self.family.get_or_create_owned(&[(self.kinds.name, *word), ("verdict", outcome.as_str())]))
+    }
+}
+
 /// How an upstream connect ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Connect {
@@ -158,6 +177,11 @@ fn answers(protocol: &'static Protocol) -> Option<Answers> {
     Some(Answers { protocol: protocol.schema.protocol, statuses, family: Family::default() })
 }
 
+fn requests(protocol: &'static Protocol) -> Option<Requests> {
+    let kinds = protocol.kinds.as_ref()?;
+    Some(Requests { protocol: protocol.schema.protocol, kinds, family: Family::default() })
+}
+
 type NewHistogram = fn() -> Histogram;
 
 /// All metrics of the data path.
@@ -176,6 +200,7 @@ pub(crate) struct Metrics {
     pub(crate) header_mismatches: Family<MismatchLabels, Counter>,
     pub(crate) leg_retries: Counter,
     pub(crate) answers: Vec<Answers>,
+    pub(crate) requests: Vec<Requests>,
     pub(crate) datagrams_lost: Family<LossLabels, Counter>,
     pub(crate) unanswered: Counter,
     pub(crate) hold_seconds: Histogram,
@@ -210,6 +235,7 @@ impl Metrics {
             header_mismatches: Family::default(),
             leg_retries: Counter::default(),
             answers: protocols.iter().filter_map(answers).collect(),
+            requests: protocols.iter().filter_map(requests).collect(),
             datagrams_lost: Family::default(),
             unanswered: Counter::default(),
             hold_seconds: Histogram::new(HOLD_NANOS),
@@ -287,6 +313,9 @@ impl Metrics {
         );
         for answers in &self.answers {
             registry.register(format!("{}_answers", answers.protocol), answers.statuses.help, answers.family.clone());
+        }
+        for requests in &self.requests {
+            registry.register(format!("{}_requests", requests.protocol), requests.kinds.help, requests.family.clone());
         }
         registry.register(
             "datagrams_lost",

@@ -54,6 +54,8 @@ impl RuleSet {
             reason: if ambiguous { Reason::Ambiguous } else { Reason::NoMatch },
             rule: nearest.map(|nearest| &*nearest.rule.info),
             misses,
+            for_values: !refused.is_empty()
+                && coverage.is_some_and(|coverage| coverage.minds_values(&self.rules, request)),
             in_part: in_part(&refused, coverage, request),
             filtered: false,
             refused,
@@ -100,6 +102,7 @@ impl RuleSet {
             rule: Some(&rule.info),
             misses: vec![Miss { rule: Some(Arc::clone(&rule.info)), predicate, pattern, value }],
             refused: ValueSet::default(),
+            for_values: false,
             in_part: false,
             filtered: false,
             deny_with: self.deny_with,

@@ -4,6 +4,8 @@ use super::layout::{Layout, Versions};
 
 /// The request for records.
 pub(super) const FETCH: i16 = 1;
+/// The first version of it with sessions (KIP-227).
+const FETCH_SESSIONS: i16 = 7;
 /// The request for the offsets of partitions.
 const LIST_OFFSETS: i16 = 2;
 /// The request for the broker that keeps a group or transaction.
@@ -83,6 +85,17 @@ pub(super) fn is_all(key: i16, version: i16, count: Option<usize>) -> bool {
 /// Whether a kind is the heartbeat of a group.
 pub(super) fn is_heartbeat(key: i16) -> bool {
     HEARTBEATS.contains(&key)
+}
+
+/// Whether a request has to be there as a whole before it can be judged: it may stand within a session, or is written anew.
+pub(super) fn is_whole(key: i16, version: i16) -> bool {
+    matches!(key, METADATA | SHARE_FETCH | SHARE_ACKNOWLEDGE) || key == FETCH && version >= FETCH_SESSIONS
+}
+
+/// Whether a kind that names no topic, and says so, is about none: metadata of the brokers alone, and what opens, closes or goes on
+/// with a session that has none.
+pub(super) fn may_want_nothing(key: i16) -> bool {
+    matches!(key, METADATA | FETCH | SHARE_FETCH | SHARE_ACKNOWLEDGE)
 }
 
 /// Whether the answer to a request for all topics can be cut down to some.

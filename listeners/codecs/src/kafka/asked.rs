@@ -198,8 +198,7 @@ impl Request for Asked<'_> {
                 (api::concerns_transactions(self.key, transaction, count), count)
             }
             TOPIC if self.all => (true, 0),
-            // Who wants metadata of no topic wants that of brokers.
-            TOPIC if self.key == api::METADATA && self.topics() == 0 => (false, 0),
+            TOPIC if self.topics() == 0 && api::may_want_nothing(self.key) => (false, 0),
             TOPIC => (self.concerns_topics(), self.topics()),
             _ => (false, 0),
         };
@@ -216,6 +215,10 @@ impl Request for Asked<'_> {
 
     fn has_parts(&self) -> bool {
         self.has_parts
+    }
+
+    fn kind(&self) -> Option<usize> {
+        usize::try_from(self.key).ok()
     }
 
     fn lists(&self) -> bool {

@@ -2,16 +2,15 @@
 
 use std::ops::Range;
 
-use portcullis_rules::values::ValueSet;
-
 use super::{
     Limits, Violation, api,
     event::{Event, Progress, Value},
     layout::{Layout, Meaning, request},
     names::{Named, Names, Topic},
     outstanding::{Due, Ours, Then},
+    swallow::Swallowed,
     walk::{REQUEST_HEAD, Walk},
-    wire::frame_length,
+    wire::{frame_length, set_length},
 };
 use crate::order::Answerer;
 
@@ -40,8 +39,8 @@ pub(super) enum Fate {
     Open,
     /// What was known so far was allowed, and goes on.
     GoesOn,
-    /// It is denied, and answered as soon as all of it is there. With the numbers of the refused topics, if these are why.
-    Refused(ValueSet),
+    /// It is denied. Its records are dropped as they come, then it is answered.
+    Refused(Box<Swallowed>),
 }
 
 /// A request that is being read.
@@ -53,8 +52,10 @@ pub(super) struct Frame {
     /// Nothing is known of this version: of a request that is answered all the same.
     pub(super) unknown: bool,
     pub(super) walk: Walk,
-    /// Its bytes, its length included.
+    /// Its bytes, its length included, without those that stand for nothing.
     pub(super) length: usize,
+    /// The same, as it came.
+    pub(super) full: usize,
     /// Bytes of it that were taken.
     pub(super) taken: usize,
     pub(super) fate: Fate,
@@ -95,6 +96,9 @@ impl Frame {
         let Some([.., k0, k1, v0, v1, n0, n1, n2, n3]) = input.first_chunk::<REQUEST_HEAD>() else { return Ok(None) };
         let (key, version) = (i16::from_be_bytes([*k0, *k1]), i16::from_be_bytes([*v0, *v1]));
         let layout = request(key).ok_or(Violation::UnknownRequest)?;
+        if api::is_whole(key, version) && length > limits.held {
+            return Err(Violation::LongRequest);
+        }
         let unknown = !api::offered(layout, limits.learns()).contains(version);
         match (key, version) {
             (api::SASL_HANDSHAKE, 0) => return Err(Violation::UnframedTokens),
@@ -113,6 +117,7 @@ impl Frame {
             unknown,
             walk,
             length,
+            full: length,
             taken: 0,
             fate: Fate::Open,
             single: false,
@@ -232,6 +237,14 @@ impl Frame {
         }
     }
 
+    /// The frame without what stands behind its last field. All of it has come.
+    pub(super) fn trim(&mut self, input: &[u8]) -> Vec<u8> {
+        self.length = self.walk.place();
+        let mut trimmed = input.get(..self.length).unwrap_or_default().to_vec();
+        set_length(0, &mut trimmed);
+        trimmed
+    }
+
     /// What tells roles apart within its kind.
     pub(super) fn variety(&self) -> Option<u8> {
         let transaction = self.coordinator == Some(Named::Transaction);
@@ -249,7 +262,7 @@ impl Frame {
 
     /// Whether it has to be there as a whole before it can be judged.
     pub(super) fn is_whole(&self) -> bool {
-        self.session.is_some() || self.layout.key == api::METADATA
+        api::is_whole(self.layout.key, self.version)
     }
 
     /// Who answers it as it goes on.

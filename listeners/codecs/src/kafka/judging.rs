@@ -17,6 +17,8 @@ use super::{
     requests::Turn,
     session::CLOSES,
     sessions::Within,
+    swallow::Swallowed,
+    walk::Walk,
 };
 use crate::{
     order::Answerer,
@@ -240,13 +242,16 @@ impl Connection {
         Ok(Turn::Drops)
     }
 
-    /// A denied request of which not all is there is answered when it is, if that can be waited for.
+    /// A denied request with records of which not all is there is answered when it is. Others are cut short.
     fn refuse_later(&mut self, court: &mut Court<'_>) -> Turn {
         let refused = court.checker.refused().clone();
         match &mut self.requests.frame {
-            Some(frame) if frame.fate == Fate::Open && !frame.cramped && frame.length <= self.limits.held => {
-                frame.fate = Fate::Refused(refused);
-                Turn::Waits
+            Some(frame) if frame.fate == Fate::Open && frame.single => {
+                let Frame { layout, version, full, .. } = *frame;
+                // From its start on, which is there.
+                frame.walk = Walk::request(layout, version, full);
+                frame.fate = Fate::Refused(Swallowed::new(layout, version, refused).into());
+                Turn::Again
             }
             _ => self.cut(Close::Graceful, court),
         }

@@ -24,6 +24,7 @@ mod requests;
 mod responses;
 mod session;
 mod sessions;
+mod swallow;
 mod table;
 mod value;
 mod versions;
@@ -58,6 +59,7 @@ pub static PROTOCOL: Protocol = Protocol {
         held: |_| 4 * LONGEST_NAME,
     }),
     statuses: Some(errors::STATUSES),
+    kinds: Some(words::KINDS),
     line: Some(line),
     question: Some(question::QUESTION),
     ..Protocol::new(&SCHEMA)

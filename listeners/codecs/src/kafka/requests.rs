@@ -56,8 +56,7 @@ impl Requests {
     pub(super) fn to_hold(&self, most: usize) -> usize {
         let undecided = |frame: &&Frame| match &frame.fate {
             Fate::Open => !frame.single || !self.names.topics.is_empty(),
-            Fate::Refused(_) => true,
-            Fate::GoesOn => false,
+            Fate::Refused(_) | Fate::GoesOn => false,
         };
         self.frame.as_ref().filter(undecided).map_or(0, |frame| frame.length.min(most))
     }
@@ -72,6 +71,8 @@ impl Requests {
 pub(super) enum Turn {
     /// More has to come first.
     Waits,
+    /// What has come has to be read once more.
+    Again,
     /// So many go on as they came.
     GoesOn,
     /// All of the frame is dropped: what is to be said of it was said, or goes on in other bytes.
@@ -118,19 +119,21 @@ impl Connection {
             *frame = Frame::begin(input, &self.limits, *handshaken)?;
         }
         let Some(frame) = frame else { return Ok(None) };
+        if let Fate::Refused(_) = frame.fate {
+            return self.swallow(input, &mut Court { checker, out }).map(Some);
+        }
         let progress = frame.read(input, self.limits.topics, names)?;
-        let (length, most) = (frame.length, self.limits.held);
+        let (length, most) = (frame.full, self.limits.held);
         // A longer one is judged as it comes, even if all of it has.
         let whole = progress == Progress::Complete && length <= most;
+        // What stands behind the last field is cut off.
+        let trimmed = (whole && frame.walk.place() < length).then(|| frame.trim(input));
+        let input = trimmed.as_deref().unwrap_or(input);
         let mut court = Court { checker, out };
         let turn = match &frame.fate {
             // Topics that came since it began to go on.
             Fate::GoesOn if names.topics.is_empty() => Turn::GoesOn,
             Fate::GoesOn => self.judge(input, whole, &mut court)?,
-            Fate::Refused(_) if whole => {
-                let Fate::Refused(refused) = std::mem::replace(&mut frame.fate, Fate::Open) else { return Ok(None) };
-                self.refuse(input, &refused, &mut court)?
-            }
             Fate::Refused(_) => Turn::Waits,
             Fate::Open => {
                 let known = progress == Progress::Complete || frame.single && !names.topics.is_empty();
@@ -143,12 +146,40 @@ impl Connection {
         };
         Ok(match turn {
             Turn::Waits => None,
+            Turn::Again => return self.swallow(input, &mut court).map(Some),
+            Turn::GoesOn if trimmed.is_some() => {
+                out.relayed += input.len();
+                out.upstream.extend_from_slice(input);
+                self.requests.end_frame();
+                Some(Step { forward: 0, discard: length })
+            }
             Turn::GoesOn => self.forward(input.len()),
             Turn::Drops => {
                 self.requests.end_frame();
                 Some(Step { forward: 0, discard: length })
             }
         })
+    }
+
+    /// Drops what comes of a denied request, and answers it when all has come.
+    fn swallow(&mut self, input: &[u8], court: &mut Court<'_>) -> Result<Step, Violation> {
+        let Some(Frame { fate: Fate::Refused(swallowed), walk, taken, full, length, .. }) = &mut self.requests.frame
+        else {
+            return Ok(Step::HOLD);
+        };
+        let discard = swallowed.read(walk, input, *taken)?;
+        *taken += discard;
+        if swallowed.request.len() > self.limits.held {
+            return Err(Violation::LongRequest);
+        }
+        if *taken >= *full {
+            swallowed.finish();
+            let (request, refused) = (std::mem::take(&mut swallowed.request), std::mem::take(&mut swallowed.refused));
+            *length = request.len();
+            self.refuse(&request, &refused, court)?;
+            self.requests.end_frame();
+        }
+        Ok(Step { forward: 0, discard })
     }
 
     /// Passes on what was read of an allowed request.

@@ -4,7 +4,7 @@
 
 use super::{
     Violation,
-    api::API_VERSIONS,
+    api::{API_VERSIONS, METADATA},
     event::{Event, Progress},
     layout::{Field, Kind, Layout, Meaning, one},
     level::{LEVELS, Level, Part},
@@ -16,6 +16,10 @@ use super::{
 pub(super) const REQUEST_HEAD: usize = 12;
 /// The same of a response: length of the frame and number.
 pub(super) const RESPONSE_HEAD: usize = 8;
+
+/// What librdkafka (seen up to 2.16) writes behind its request for metadata of all topics: it makes room for a count of four
+/// bytes, and writes one. Brokers do not look at it.
+const METADATA_SLACK: &[u8] = &[1, 0, 0];
 
 /// The header of a request behind its first twelve bytes (`RequestHeader.json`). In flexible versions tags follow.
 static HEADER: &[Field] = &[one(Kind::ShortString).null().means(Meaning::ClientId)];
@@ -33,6 +37,8 @@ pub struct Walk {
     depth: usize,
     /// What stands behind the levels is none of ours.
     rest: bool,
+    /// What may stand behind the last field.
+    slack: &'static [u8],
 }
 
 /// Whether something was read, or has not come yet.
@@ -44,6 +50,9 @@ impl Walk {
     pub fn request(layout: &'static Layout, version: i16, end: usize) -> Self {
         let mut walk = Self::of(layout, version, end, REQUEST_HEAD);
         walk.push(Level::of(HEADER));
+        if layout.key == METADATA && walk.form.flexible {
+            walk.slack = METADATA_SLACK;
+        }
         walk
     }
 
@@ -68,7 +77,7 @@ impl Walk {
         let mut levels = [Level::of(&[]); LEVELS];
         levels[0].fields = layout.fields;
         let flexible = layout.flexible.contains(version);
-        Self { form: Form { version, flexible }, at, end, levels, depth: 1, rest: false }
+        Self { form: Form { version, flexible }, at, end, levels, depth: 1, rest: false, slack: &[] }
     }
 
     /// Up to where all is read or passed over; may be beyond what has come.
@@ -93,7 +102,14 @@ impl Walk {
             self.at = self.end;
         }
         if self.at < self.end {
-            return Err(Violation::Trailing);
+            if self.end - self.at != self.slack.len() {
+                return Err(Violation::Trailing);
+            }
+            match window.take(self.at, self.slack.len())? {
+                None => return Ok(Progress::More),
+                Some((bytes, _)) if *bytes == *self.slack => {}
+                Some(_) => return Err(Violation::Trailing),
+            }
         }
         Ok(if window.seen() < self.end { Progress::More } else { Progress::Complete })
     }

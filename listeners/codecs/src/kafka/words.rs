@@ -6,9 +6,15 @@
 
 use std::borrow::Cow;
 
+use crate::protocol::Kinds;
+
+/// The kinds as metrics count them.
+pub(super) const KINDS: Kinds =
+    Kinds { name: "request", help: "Kafka requests that were judged, by kind and verdict", words: &NAMES };
+
 /// Names by number, in lower case: up to 33 as Cilium has them (cilium/proxy pkg/policy/api/kafka/kafka.go), the others as
 /// Kafka's schema does. Empty where brokers take no such request from anybody.
-const NAMES: [&str; 95] = [
+static NAMES: [&str; 95] = [
     "produce",
     "fetch",
     "offsets",
@@ -190,9 +196,9 @@ macro_rules! configs {
 /// handshake and tokens, and metrics of clients (KIP-714). Who administers sends all that an `AdminClient` does, who monitors what
 /// changes nothing of it.
 const ROLES: [(&str, &str); 6] = [
-    ("produce", "0|3|10t|17|18|22|24|25|26|28|36|71|72"),
-    ("consume", "1b?|2b?|3|8|9|10t?|11|12|13|14|17|18|23b?|36|68|71|72|76|78|79"),
-    ("streams", "0|1b?|2b?|3|8|9|10t?|11|12|13|14|17|18|19|22|23b?|24|25|26|28|36|68|71|72|76|78|79|88|93"),
+    ("produce", "0|3|10t|17|18|22|24|25|26|28|36|60|71|72"),
+    ("consume", "1b?|2b?|3|8|9|10t?|11|12|13|14|17|18|23b?|36|60|68|71|72|76|78|79"),
+    ("streams", "0|1b?|2b?|3|8|9|10t?|11|12|13|14|17|18|19|22|23b?|24|25|26|28|36|60|68|71|72|76|78|79|88|93"),
     ("broker", "1b|2b|17|18|23b|24b|27|36|83|84|85|86|87"),
     (
         "admin",

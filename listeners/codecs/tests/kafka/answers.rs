@@ -15,7 +15,7 @@ use kafka_protocol::{
 };
 use portcullis_codecs::{
     kafka::Limits,
-    relay::{Close, Side},
+    relay::{Close, Decision, Side},
 };
 use uuid::Uuid;
 
@@ -220,6 +220,73 @@ fn groups_tell_the_offsets_of_allowed_topics_only() {
         .run();
 }
 
+#[test]
+fn denied_records_are_dropped_as_they_come_and_answered() {
+    for version in [3, 7, 9, 12] {
+        for acks in [1, -1] {
+            let limits = Limits { held: 1 << 10, ..Limits::default() };
+            Play::new("more than may be held", move || relay(&limits))
+                .judged_by(|| judge_by(ORDERS, Decision::Respond))
+                .refusing(|| refusals_by(ORDERS))
+                .client(produce(2, version, acks, &["payments"], 1200))
+                .client_sees(produced(2, version, &[("payments", 29)]))
+                .judged(&[&format!("produce {version} app payments -> Respond")])
+                .reaches_server(produce(3, version, acks, &["orders"], 1200))
+                .run();
+        }
+        let limits = Limits { held: 1 << 10, ..Limits::default() };
+        Play::new("nobody waits for an answer", move || relay(&limits))
+            .judged_by(|| judge_by(ORDERS, Decision::Respond))
+            .refusing(|| refusals_by(ORDERS))
+            .client(produce(2, version, 0, &["payments"], 1200))
+            .closes(Close::Graceful)
+            .run();
+    }
+}
+
+/// librdkafka asks for all topics with a count of four bytes, of which one is written (seen in 2.16.1).
+#[test]
+fn what_librdkafka_writes_behind_its_request_for_all_topics_is_cut_off() {
+    let body = |slack: &[u8]| request(3, 3, 13, &[&[0, 0, 0, 0][..], slack].concat());
+    ruled("three bytes", ORDERS)
+        .client(body(&[1, 0, 0]))
+        .server_sees(body(&[]))
+        .server(topics(3, 13, vec![told("orders", 0, ID), told("secret", 0, ID)]))
+        .client_sees(topics(3, 13, vec![told("orders", 0, ID)]))
+        .run();
+    ruled("others", ORDERS).client(body(&[1, 0, 1])).client_offends("trailing").closes(Close::Reset).run();
+    ruled("four", ORDERS).client(body(&[1, 0, 0, 0])).client_offends("trailing").closes(Close::Reset).run();
+    const ALL: Rules = &[&[("role", "consume")]];
+    ruled("where all are allowed", ALL).client(body(&[1, 0, 0])).server_sees(body(&[])).run();
+}
+
+#[test]
+fn a_kind_that_no_rule_allows_is_refused_for_what_a_broker_asks_first() {
+    const PRODUCE: Rules = &[&[("role", "produce"), ("topic", "orders")]];
+    let commit = |number: i32| {
+        let topic = kafka_protocol::messages::offset_commit_request::OffsetCommitRequestTopic::default()
+            .with_name(name("orders"))
+            .with_partitions(vec![Default::default()]);
+        let message = kafka_protocol::messages::OffsetCommitRequest::default()
+            .with_group_id(kafka_protocol::messages::GroupId(StrBytes::from_static_str("shop")))
+            .with_topics(vec![topic]);
+        request(number, 8, 8, &body(&message, 8))
+    };
+    let refused = |error: i16| {
+        let topic = kafka_protocol::messages::offset_commit_response::OffsetCommitResponseTopic::default()
+            .with_name(name("orders"))
+            .with_partitions(vec![
+                kafka_protocol::messages::offset_commit_response::OffsetCommitResponsePartition::default()
+                    .with_error_code(error),
+            ]);
+        let message = kafka_protocol::messages::OffsetCommitResponse::default().with_topics(vec![topic]);
+        answer(1, true, &message, 8)
+    };
+    ruled("the group", PRODUCE).client(commit(1)).client_sees(refused(30)).run();
+    const OTHER: Rules = &[&[("role", "consume"), ("topic", "returns")]];
+    ruled("the topic", OTHER).client(commit(1)).client_sees(refused(29)).run();
+}
+
 /// A request for records within a session.
 fn fetching(number: i32, id: i32, epoch: i32, topics: &[&str]) -> Vec<u8> {
     let topics = topics.iter().map(|topic| FetchTopic::default().with_topic(name(topic))).collect();
@@ -254,6 +321,18 @@ fn a_session_goes_on_while_all_of_it_is_allowed() {
         .client(fetching(4, 77, 2, &[]))
         .client_sees(fetched(4, 0, 70, &[]))
         .judged(&["fetch 12 app orders", "fetch 12 app orders", "fetch 12 app orders"])
+        .run();
+}
+
+#[test]
+fn a_session_is_closed_without_a_topic() {
+    ruled("as Java does", ORDERS)
+        .reaches_server(fetching(1, 0, 0, &["orders"]))
+        .reaches_client(fetched(1, 77, 0, &[("orders", 0)]))
+        .reaches_server(fetching(2, 77, -1, &[]))
+        .reaches_client(fetched(2, 0, 0, &[]))
+        .client(fetching(3, 77, 1, &[]))
+        .client_sees(fetched(3, 0, 70, &[]))
         .run();
 }
 
@@ -324,7 +403,7 @@ impl Refusal for Play {
 #[test]
 fn a_policy_that_changes_counts_for_what_a_session_has() {
     const OTHER: Rules = &[&[("topic", "returns")]];
-    let mut pair = Pair::new(relay(&Limits::default()), judge_by(ORDERS, portcullis_codecs::relay::Decision::Respond));
+    let mut pair = Pair::new(relay(&Limits::default()), judge_by(ORDERS, Decision::Respond));
     pair.recorder.refusals = Some(refusals_by(ORDERS));
     pair.send(Side::Downstream, &fetching(1, 0, 0, &["orders"]));
     pair.send(Side::Upstream, &fetched(1, 77, 0, &[("orders", 0)]));
@@ -332,7 +411,7 @@ fn a_policy_that_changes_counts_for_what_a_session_has() {
     pair.send(Side::Upstream, &fetched(2, 77, 0, &[]));
     pair.to_client.clear();
     pair.to_server.clear();
-    pair.recorder.judge_by(judge_by(OTHER, portcullis_codecs::relay::Decision::Respond));
+    pair.recorder.judge_by(judge_by(OTHER, Decision::Respond));
     pair.recorder.refusals = Some(refusals_by(OTHER));
     pair.send(Side::Downstream, &fetching(3, 77, 2, &[]));
     assert_eq!(pair.to_client, fetched(3, 0, 70, &[]));
@@ -418,8 +497,7 @@ fn names_that_a_server_has_told_are_known_without_asking() {
 fn where_ids_are_not_learnt_only_versions_with_names_pass() {
     let capped = || {
         let limits = Limits { ids: 0, ..Limits::default() };
-        Play::new("capped", move || relay(&limits))
-            .judged_by(|| judge_by(ORDERS, portcullis_codecs::relay::Decision::Respond))
+        Play::new("capped", move || relay(&limits)).judged_by(|| judge_by(ORDERS, Decision::Respond))
     };
     capped().reaches_server(produce(1, 12, -1, &["orders"], 9)).run();
     capped().client(produce_by_id(1)).client_offends("unknown_version").closes(Close::Graceful).run();

@@ -60,9 +60,8 @@ fn what_is_asked_about_is_what_the_relay_sees_of_every_kind_and_version() {
             let sample = Sample { topics: &topics[..named], kind, entries: 1, nulls, by_id: false };
             // Tokens without a handshake, and what is no frame behind it, nobody judges.
             let Some((live, named)) = live(&sample.frame(key, version)) else { continue };
-            if (key, named, nulls) == (3, 0, false) && version > 0 {
-                // Who asks for no topic is not asked about.
-                assert!(live.contains(&"topic None".to_owned()));
+            if named == 0 && [1, 3, 78, 79].contains(&key) && live.contains(&"topic None".to_owned()) {
+                // Who says that it is about no topic is not asked about.
                 continue;
             }
             let message = Message::new(key, version, "client", vec!["a".to_owned(); named]);
