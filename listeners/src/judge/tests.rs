@@ -77,9 +77,10 @@ fn only_a_request_with_parts_is_denied_in_part_and_only_where_denials_are_answer
         (Respond, some, true, Decision::Partial { hide: false }, &[1, 3][..]),
         (Hide, some, true, Decision::Partial { hide: true }, &[1, 3]),
         (Reset, some, true, Decision::Reset, &[]),
-        (Respond, some, false, Decision::Respond, &[]),
-        (Hide, some, false, Decision::Hide, &[]),
-        (Respond, &["b", "d"], true, Decision::Respond, &[]),
+        (Respond, some, false, Decision::Respond, &[1, 3]),
+        (Hide, some, false, Decision::Hide, &[1, 3]),
+        (Respond, &["b", "d"], true, Decision::Respond, &[0, 1]),
+        (Reset, &["b", "d"], true, Decision::Reset, &[]),
         (Respond, &[], true, Decision::Respond, &[]),
         (Respond, &["a", "c"], true, Decision::Allow, &[]),
     ] {

@@ -25,59 +25,59 @@ use crate::{
     relay::{Checker, Close, Decision, Output},
 };
 
-/// Who is asked about a request and who is told.
-pub(super) struct Court<'a> {
+/// The driver: who is asked about a request, and what is said to it.
+pub(super) struct Driver<'a> {
     pub(super) checker: &'a mut dyn Checker,
     pub(super) out: &'a mut Output,
 }
 
 impl Connection {
     /// Judges what is known of the request.
-    pub(super) fn judge(&mut self, input: &[u8], whole: bool, court: &mut Court<'_>) -> Result<Turn, Violation> {
-        if !self.resolve() && !self.needs_no_names(input, court) && self.look_up(court.out)? {
+    pub(super) fn judge(&mut self, input: &[u8], whole: bool, driver: &mut Driver<'_>) -> Result<Turn, Violation> {
+        if !self.resolve() && !self.needs_no_names(input, driver) && self.look_up(driver.out)? {
             return Ok(Turn::Waits);
         }
         let Some(frame) = &self.requests.frame else { return Ok(Turn::Waits) };
         let within = self.within(frame);
         let kept = match within {
-            Within::Unknown => return self.no_session(input, court),
+            Within::Unknown => return self.no_session(input, driver),
             Within::None => &[],
             Within::Session(topics) => topics,
         };
         let asked = Asked::new(frame, &self.requests.names, kept, input);
-        let decision = court.checker.check(&asked as &dyn Request);
+        let decision = driver.checker.check(&asked as &dyn Request);
         let lists = whole && asked.lists();
         let (incremental, goes_on) = (matches!(within, Within::Session(_)), frame.fate == Fate::GoesOn);
         match decision {
-            Decision::Allow => self.allow(input, Then::Pass, court),
-            Decision::Filter if lists => self.allow(input, Then::Filter, court),
+            Decision::Allow => self.allow(input, Then::Pass, driver),
+            Decision::Filter if lists => self.allow(input, Then::Filter, driver),
             // What is denied is told when the session begins anew.
             Decision::Partial { .. } | Decision::Respond | Decision::Hide if incremental => {
-                self.no_session(input, court)
+                self.no_session(input, driver)
             }
             Decision::Partial { .. } if whole => {
-                let refused = court.checker.refused().clone();
-                self.divide(input, &refused, true, court)
+                let refused = driver.checker.refused().clone();
+                self.divide(input, &refused, true, driver)
             }
             Decision::Respond | Decision::Hide if whole && !goes_on => {
-                let refused = court.checker.refused().clone();
-                self.refuse(input, &refused, court)
+                let refused = driver.checker.refused().clone();
+                self.refuse(input, &refused, driver)
             }
-            Decision::Respond | Decision::Hide => Ok(self.refuse_later(court)),
+            Decision::Respond | Decision::Hide => Ok(self.refuse_later(driver)),
             // Rules about headers there are none.
             Decision::Reset
             | Decision::Disconnect
             | Decision::Rewrite
             | Decision::Filter
-            | Decision::Partial { .. } => Ok(self.cut(Close::Reset, court)),
+            | Decision::Partial { .. } => Ok(self.cut(Close::Reset, driver)),
         }
     }
 
     /// Whether a request is allowed whatever the names of its topics are.
-    fn needs_no_names(&self, input: &[u8], court: &mut Court<'_>) -> bool {
+    fn needs_no_names(&self, input: &[u8], driver: &mut Driver<'_>) -> bool {
         self.requests.frame.as_ref().is_some_and(|frame| {
             let asked = Asked::new(frame, &self.requests.names, &[], input);
-            court.checker.preview(&asked as &dyn Request).is_some_and(|refused| refused.is_empty())
+            driver.checker.preview(&asked as &dyn Request).is_some_and(|refused| refused.is_empty())
         })
     }
 
@@ -101,8 +101,8 @@ impl Connection {
     }
 
     /// It goes on as it came.
-    fn allow(&mut self, input: &[u8], then: Then, court: &mut Court<'_>) -> Result<Turn, Violation> {
-        let clears = self.must_not_create(input, None, court);
+    fn allow(&mut self, input: &[u8], then: Then, driver: &mut Driver<'_>) -> Result<Turn, Violation> {
+        let clears = self.must_not_create(input, None, driver);
         let opens = self.keep(input)?;
         let Some(frame) = &mut self.requests.frame else { return Ok(Turn::Waits) };
         let (key, unknown, length) = (frame.layout.key, frame.unknown, frame.length);
@@ -121,14 +121,14 @@ impl Connection {
             };
             let answerer = self.requests.frame.as_ref().map(|frame| frame.answerer(then));
             answerer.map_or(Ok(()), |answerer| self.expect(answerer))?;
-            self.settle(court.checker, court.out);
+            self.settle(driver.checker, driver.out);
         }
         self.requests.names.judged();
         if let Some(place) = clears {
-            let before = court.out.upstream.len();
-            court.out.upstream.extend_from_slice(input.get(..length).unwrap_or_default());
-            set_byte(&mut court.out.upstream, before + place);
-            court.out.relayed += length;
+            let before = driver.out.upstream.len();
+            driver.out.upstream.extend_from_slice(input.get(..length).unwrap_or_default());
+            set_byte(&mut driver.out.upstream, before + place);
+            driver.out.relayed += length;
             return Ok(Turn::Drops);
         }
         // The version of ApiVersions is not known: its body is not either.
@@ -141,11 +141,11 @@ impl Connection {
 
     /// Where a request says that topics may be created by asking, if the rules would not let the client create them. A refused one
     /// does not matter.
-    fn must_not_create(&self, input: &[u8], refused: Option<&ValueSet>, court: &mut Court<'_>) -> Option<usize> {
+    fn must_not_create(&self, input: &[u8], refused: Option<&ValueSet>, driver: &mut Driver<'_>) -> Option<usize> {
         let frame = self.requests.frame.as_ref()?;
         let place = frame.creates.filter(|_| !self.requests.names.topics.is_empty())?;
         let creating = Asked::new(frame, &self.requests.names, &[], input).creating();
-        let may = court
+        let may = driver
             .checker
             .preview(&creating as &dyn Request)
             .is_some_and(|denied| denied.iter().all(|number| refused.is_some_and(|refused| refused.contains(number))));
@@ -159,9 +159,9 @@ impl Connection {
         input: &[u8],
         refused: &ValueSet,
         told: bool,
-        court: &mut Court<'_>,
+        driver: &mut Driver<'_>,
     ) -> Result<Turn, Violation> {
-        let clears = self.must_not_create(input, Some(refused), court);
+        let clears = self.must_not_create(input, Some(refused), driver);
         let Some(frame) = &self.requests.frame else { return Ok(Turn::Waits) };
         let Frame { layout, version, number, length, session, .. } = *frame;
         let silent = frame.silent;
@@ -169,7 +169,7 @@ impl Connection {
         let counted = Cell::new(0);
         let refuse = |_: denial::Topic<'_>| refused.contains(counted.replace(counted.get() + 1));
         let Some(mut partial) = denial::divide(layout, version, whole, &refuse)? else {
-            return self.say(&|out| denial::deny_topics(layout, version, whole, out), court);
+            return self.say(&|out| denial::deny_topics(layout, version, whole, out), driver);
         };
         if partial.entries.len() > self.limits.held {
             return Err(Violation::LongRequest);
@@ -184,11 +184,11 @@ impl Connection {
             self.forget_session(said.id);
             set_number(&mut partial.request, said.at as usize, CLOSES);
         }
-        court.out.relayed += partial.request.len();
-        court.out.upstream.append(&mut partial.request);
+        driver.out.relayed += partial.request.len();
+        driver.out.upstream.append(&mut partial.request);
         if silent {
             // As a broker does, so that the client learns that something was refused.
-            self.end_behind(Close::Graceful, court);
+            self.end_behind(Close::Graceful, driver);
             return Ok(Turn::Drops);
         }
         let key = layout.key;
@@ -203,18 +203,18 @@ impl Connection {
         &mut self,
         input: &[u8],
         refused: &ValueSet,
-        court: &mut Court<'_>,
+        driver: &mut Driver<'_>,
     ) -> Result<Turn, Violation> {
         let Some(frame) = &self.requests.frame else { return Ok(Turn::Waits) };
         let Frame { layout, version, length, .. } = *frame;
         let whole = input.get(..length).ok_or(Violation::CutFrame)?;
         if refused.is_empty() {
-            return self.say(&|out| denial::deny(layout, version, whole, out), court);
+            return self.say(&|out| denial::deny(layout, version, whole, out), driver);
         }
         // Of brokers and groups only the server knows.
         let asks = layout.key == api::METADATA && version > 0 || layout.key == api::OFFSET_FETCH;
         if asks && frame.lists == 1 {
-            return self.divide(input, refused, false, court);
+            return self.divide(input, refused, false, driver);
         }
         let counted = Cell::new(0);
         let refuse = |_: denial::Topic<'_>| refused.contains(counted.replace(counted.get() + 1));
@@ -222,29 +222,29 @@ impl Connection {
             let answered = denial::deny_whole(layout, version, whole, &refuse, out)?;
             if answered { Ok(Denial::Answered) } else { denial::deny_topics(layout, version, whole, out) }
         };
-        self.say(&answer, court)
+        self.say(&answer, driver)
     }
 
     /// Says what a broker says of a denied request, when its turn comes.
     pub(super) fn say(
         &mut self,
         answer: &dyn Fn(&mut Vec<u8>) -> Result<Denial, Violation>,
-        court: &mut Court<'_>,
+        driver: &mut Driver<'_>,
     ) -> Result<Turn, Violation> {
         let mut bytes = Vec::new();
         match answer(&mut bytes)? {
             Denial::Answered if bytes.len() > self.limits.held => return Err(Violation::LongRequest),
             Denial::Answered => {}
-            Denial::Silent | Denial::Wordless => return Ok(self.cut(Close::Graceful, court)),
+            Denial::Silent | Denial::Wordless => return Ok(self.cut(Close::Graceful, driver)),
         }
         self.expect(Answerer::Ours(Ours::Response(bytes.into())))?;
-        self.settle(court.checker, court.out);
+        self.settle(driver.checker, driver.out);
         Ok(Turn::Drops)
     }
 
     /// A denied request with records of which not all is there is answered when it is. Others are cut short.
-    fn refuse_later(&mut self, court: &mut Court<'_>) -> Turn {
-        let refused = court.checker.refused().clone();
+    fn refuse_later(&mut self, driver: &mut Driver<'_>) -> Turn {
+        let refused = driver.checker.refused().clone();
         match &mut self.requests.frame {
             Some(frame) if frame.fate == Fate::Open && frame.single => {
                 let Frame { layout, version, full, .. } = *frame;
@@ -253,29 +253,29 @@ impl Connection {
                 frame.fate = Fate::Refused(Swallowed::new(layout, version, refused).into());
                 Turn::Again
             }
-            _ => self.cut(Close::Graceful, court),
+            _ => self.cut(Close::Graceful, driver),
         }
     }
 
     /// The request goes no further, and the connection ends behind what is due.
-    fn cut(&mut self, close: Close, court: &mut Court<'_>) -> Turn {
+    fn cut(&mut self, close: Close, driver: &mut Driver<'_>) -> Turn {
         let begun = self.requests.frame.as_ref().is_some_and(|frame| frame.fate == Fate::GoesOn);
         self.requests.end_frame();
         if begun {
             // The server never has all of it.
             self.requests.over = true;
             self.outstanding.end_instead(close);
-            self.settle(court.checker, court.out);
+            self.settle(driver.checker, driver.out);
         } else {
-            self.end_behind(close, court);
+            self.end_behind(close, driver);
         }
         Turn::Waits
     }
 
-    fn end_behind(&mut self, close: Close, court: &mut Court<'_>) {
+    fn end_behind(&mut self, close: Close, driver: &mut Driver<'_>) {
         self.requests.over = true;
         self.outstanding.push_last(Ours::End(close));
-        self.settle(court.checker, court.out);
+        self.settle(driver.checker, driver.out);
     }
 }
 

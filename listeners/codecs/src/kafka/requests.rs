@@ -4,7 +4,7 @@ use super::{
     Violation,
     event::Progress,
     frame::{Fate, Frame},
-    judging::Court,
+    judging::Driver,
     names::{Names, Topic},
     relay::Connection,
 };
@@ -120,7 +120,7 @@ impl Connection {
         }
         let Some(frame) = frame else { return Ok(None) };
         if let Fate::Refused(_) = frame.fate {
-            return self.swallow(input, &mut Court { checker, out }).map(Some);
+            return self.swallow(input, &mut Driver { checker, out }).map(Some);
         }
         let progress = frame.read(input, self.limits.topics, names)?;
         let (length, most) = (frame.full, self.limits.held);
@@ -129,11 +129,11 @@ impl Connection {
         // What stands behind the last field is cut off.
         let trimmed = (whole && frame.walk.place() < length).then(|| frame.trim(input));
         let input = trimmed.as_deref().unwrap_or(input);
-        let mut court = Court { checker, out };
+        let mut driver = Driver { checker, out };
         let turn = match &frame.fate {
             // Topics that came since it began to go on.
             Fate::GoesOn if names.topics.is_empty() => Turn::GoesOn,
-            Fate::GoesOn => self.judge(input, whole, &mut court)?,
+            Fate::GoesOn => self.judge(input, whole, &mut driver)?,
             Fate::Refused(_) => Turn::Waits,
             Fate::Open => {
                 let known = progress == Progress::Complete || frame.single && !names.topics.is_empty();
@@ -141,12 +141,12 @@ impl Connection {
                 if frame.is_whole() && !whole && (overlong || length > most) {
                     return Err(Violation::LongRequest);
                 }
-                if known || overlong { self.judge(input, whole, &mut court)? } else { Turn::Waits }
+                if known || overlong { self.judge(input, whole, &mut driver)? } else { Turn::Waits }
             }
         };
         Ok(match turn {
             Turn::Waits => None,
-            Turn::Again => return self.swallow(input, &mut court).map(Some),
+            Turn::Again => return self.swallow(input, &mut driver).map(Some),
             Turn::GoesOn if trimmed.is_some() => {
                 out.relayed += input.len();
                 out.upstream.extend_from_slice(input);
@@ -162,7 +162,7 @@ impl Connection {
     }
 
     /// Drops what comes of a denied request, and answers it when all has come.
-    fn swallow(&mut self, input: &[u8], court: &mut Court<'_>) -> Result<Step, Violation> {
+    fn swallow(&mut self, input: &[u8], driver: &mut Driver<'_>) -> Result<Step, Violation> {
         let Some(Frame { fate: Fate::Refused(swallowed), walk, taken, full, length, .. }) = &mut self.requests.frame
         else {
             return Ok(Step::HOLD);
@@ -176,7 +176,7 @@ impl Connection {
             swallowed.finish();
             let (request, refused) = (std::mem::take(&mut swallowed.request), std::mem::take(&mut swallowed.refused));
             *length = request.len();
-            self.refuse(&request, &refused, court)?;
+            self.refuse(&request, &refused, driver)?;
             self.requests.end_frame();
         }
         Ok(Step { forward: 0, discard })

@@ -7,7 +7,7 @@ use super::{
     Violation, api,
     denial::{Denial, deny_with},
     frame::{Frame, SessionSaid},
-    judging::Court,
+    judging::Driver,
     names::{Names, Topic},
     relay::Connection,
     requests::Turn,
@@ -80,17 +80,17 @@ impl Connection {
     }
 
     /// Says that there is no such session. Clients begin anew, and what is denied of it is told then.
-    pub(super) fn no_session(&mut self, input: &[u8], court: &mut Court<'_>) -> Result<Turn, Violation> {
+    pub(super) fn no_session(&mut self, input: &[u8], driver: &mut Driver<'_>) -> Result<Turn, Violation> {
         let Some(frame) = &self.requests.frame else { return Ok(Turn::Waits) };
         let Frame { layout, version, number, length, .. } = *frame;
         let whole = input.get(..length).ok_or(Violation::CutFrame)?;
         if layout.key == api::FETCH {
             self.session = None;
             let flexible = layout.flexible.contains(version);
-            return self.say(&|out| Ok(not_found(number, flexible, out)), court);
+            return self.say(&|out| Ok(not_found(number, flexible, out)), driver);
         }
         self.share = None;
-        self.say(&|out| deny_with(layout, version, whole, Some(session::SHARE_NOT_FOUND), out), court)
+        self.say(&|out| deny_with(layout, version, whole, Some(session::SHARE_NOT_FOUND), out), driver)
     }
 }
 
