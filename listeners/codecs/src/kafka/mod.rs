@@ -20,6 +20,7 @@ mod names;
 mod outstanding;
 mod question;
 mod relay;
+mod remarks;
 mod requests;
 mod responses;
 mod session;
