@@ -180,6 +180,29 @@ fn a_request_of_kafka_is_explained_in_the_words_of_its_rule() {
 }
 
 #[test]
+fn what_becomes_of_the_rest_of_a_request_is_said() {
+    let case = Case::new(&POLICY.replace("{role: produce, topic: orders}", "{role: consume, topic: a}"));
+    let question = "--direction egress --peer app=kafka --port 9092/TCP";
+    for (asked, code, rest) in [
+        ("--kafka metadata", 0, Some(("filtered", "its answer is cut down to what the rules allow"))),
+        ("--kafka metadata --topic a", 0, None),
+        (
+            "--kafka fetch --topic b --topic a",
+            1,
+            Some(("in_part", "the request goes on without what is refused of it")),
+        ),
+        ("--kafka fetch --topic b", 1, None),
+        ("--kafka consumergroupheartbeat --group g --topic a --topic b", 1, None),
+    ] {
+        let (exit, answer) = case.json(&format!("{question} {asked}"), &[]);
+        let told = ["filtered", "in_part"].into_iter().filter(|name| answer[*name] == json!(true));
+        assert_eq!((exit, told.collect::<Vec<_>>()), (code, rest.iter().map(|(name, _)| *name).collect()), "{asked}");
+        let (_, out, _) = case.ask(&format!("{question} {asked}"), &[]);
+        assert_eq!(out.lines().find_map(|line| line.strip_prefix("  rest: ")), rest.map(|(_, words)| words), "{asked}");
+    }
+}
+
+#[test]
 fn rules_of_kafka_that_say_one_thing_twice_or_wrongly_are_refused_at_their_place() {
     for (rules, place, message) in [
         ("{role: produce, apiKey: fetch}", "25:34", "role: cannot stand beside apiKey: both say the same thing"),

@@ -595,7 +595,7 @@ fn rules_of_kafka_that_allow_more_or_less_than_they_seem_to_are_found() {
         ("{apiKey: findcoordinator, group: g, transactionalID: t}", &[]),
         ("{apiKey: listgroups, group: g}", &[]),
         ("{apiKey: fetch, topic: a, groups: {prefix: g}}", &["PL406 [0].groups"]),
-        ("{operation: describeConfigs, topics: {prefix: a}}", &["PL406 [0].topics"]),
+        ("{operation: idempotentWrite, topics: {prefix: a}}", &["PL406 [0].topics"]),
         ("{role: consume, group: g, transactionalIDs: {prefix: a}}", &[]),
         ("{}", &[]),
     ] {

@@ -111,7 +111,7 @@ fn takes(rule: &L7Rule, layout: &Layout, version: i16, (replica, transaction): (
 /// Whether rules about a field concern some request of a kind.
 fn concerns(field: u8, layout: &Layout) -> bool {
     match field {
-        TOPIC => layout.names_topics,
+        TOPIC => api::concerns_topics(layout, 1),
         GROUP => api::concerns_groups(layout.key, false),
         _ => api::concerns_transactions(layout.key, true, 1),
     }
