@@ -150,6 +150,82 @@ fn of_several_topics_those_are_named_that_no_rule_allows() {
     assert!(out.contains("topic is \"d\", wanted a\n        topic is \"b\", wanted a\n"), "{out}");
 }
 
+#[test]
+fn a_request_of_kafka_is_explained_in_the_words_of_its_rule() {
+    let question = "--direction egress --peer app=kafka --port 9092/TCP";
+    for (rules, asked, told) in [
+        ("{role: produce}", "--kafka fetch --topic a", Some(("role", "produce", "fetch"))),
+        ("{operation: READ}", "--kafka produce --topic a", Some(("operation", "READ", "produce"))),
+        ("{apiKey: \"44\"}", "--kafka fetch", Some(("apiKey", "44", "fetch"))),
+        ("{apiKey: Fetch, apiVersion: \"7\"}", "--kafka fetch", Some(("apiVersion", "7", "18"))),
+        ("{role: consume, topics: {prefix: a.}}", "--kafka fetch --topic a.b", None),
+        ("{role: consume, topics: {prefix: a.}}", "--kafka fetch --topic ab", Some(("topics", "prefix a.", "ab"))),
+        ("{topics: {pattern: \"a|b\"}}", "--kafka fetch --topic a --topic c", Some(("topics", "a|b", "c"))),
+        ("{role: consume, topic: a, group: g}", "--kafka joingroup --group g", None),
+        ("{role: consume, topic: a, group: g}", "--kafka joingroup --group h", Some(("group", "g", "h"))),
+        ("{role: monitor, groups: {pattern: g.}}", "--kafka 15 --group g1 --group h", Some(("groups", "g.", "h"))),
+        ("{role: monitor, group: g}", "--kafka listgroups", Some(("group", "g", ""))),
+        ("{transactionalID: t}", "--kafka endtxn --transactional-id u", Some(("transactionalID", "t", "u"))),
+        ("{role: broker}", "--kafka fetch --topic a --replica-id 2", None),
+        ("{role: broker}", "--kafka fetch --topic a", Some(("role", "broker", "fetch"))),
+        ("{}", "--kafka produce --api-version 2", Some(("(form)", "what every server reads alike", "unknown_version"))),
+    ] {
+        let case = Case::new(&POLICY.replace("{role: produce, topic: orders}", rules));
+        let (exit, answer) = case.json(&format!("{question} {asked}"), &[]);
+        assert_eq!(exit, i32::from(told.is_some()), "{rules} on {asked}: {answer}");
+        let shown = ["predicate", "pattern", "value"].map(|name| answer[name].clone());
+        let wanted = told.map_or([Value::Null, Value::Null, Value::Null], |(a, b, c)| [json!(a), json!(b), json!(c)]);
+        assert_eq!(shown, wanted, "{rules} on {asked}: {answer}");
+    }
+}
+
+#[test]
+fn what_becomes_of_the_rest_of_a_request_is_said() {
+    let case = Case::new(&POLICY.replace("{role: produce, topic: orders}", "{role: consume, topic: a}"));
+    let question = "--direction egress --peer app=kafka --port 9092/TCP";
+    for (asked, code, rest) in [
+        ("--kafka metadata", 0, Some(("filtered", "its answer is cut down to what the rules allow"))),
+        ("--kafka metadata --topic a", 0, None),
+        (
+            "--kafka fetch --topic b --topic a",
+            1,
+            Some(("in_part", "the request goes on without what is refused of it")),
+        ),
+        ("--kafka fetch --topic b", 1, None),
+        ("--kafka consumergroupheartbeat --group g --topic a --topic b", 1, None),
+    ] {
+        let (exit, answer) = case.json(&format!("{question} {asked}"), &[]);
+        let told = ["filtered", "in_part"].into_iter().filter(|name| answer[*name] == json!(true));
+        assert_eq!((exit, told.collect::<Vec<_>>()), (code, rest.iter().map(|(name, _)| *name).collect()), "{asked}");
+        let (_, out, _) = case.ask(&format!("{question} {asked}"), &[]);
+        assert_eq!(out.lines().find_map(|line| line.strip_prefix("  rest: ")), rest.map(|(_, words)| words), "{asked}");
+    }
+}
+
+#[test]
+fn rules_of_kafka_that_say_one_thing_twice_or_wrongly_are_refused_at_their_place() {
+    for (rules, place, message) in [
+        ("{role: produce, apiKey: fetch}", "25:34", "role: cannot stand beside apiKey: both say the same thing"),
+        ("{operation: read, role: consume}", "25:39", "operation: cannot stand beside role: both say the same thing"),
+        ("{topic: a, topics: {prefix: a}}", "25:35", "topic: cannot stand beside topics, which says it too"),
+        ("{group: a, groups: {prefix: a}}", "25:35", "group: cannot stand beside groups"),
+        ("{topics: {}}", "25:36", "topics: names neither prefix nor pattern"),
+        ("{topics: {prefix: a, pattern: b}}", "25:57", "topics.pattern: cannot stand beside prefix"),
+        ("{topics: {prefix: \"a*\"}}", "25:45", "topics.prefix: invalid Kafka Topic name"),
+        ("{topics: {pattern: \"a(\"}}", "25:36", "topics: error parsing regexp"),
+        ("{topics: a}", "25:36", "topics: has to be a mapping"),
+        ("{operation: eat}", "25:39", "operation: invalid Kafka operation \"eat\""),
+        ("{role: any}", "25:34", "role: invalid Kafka Role \"any\""),
+        ("{apiKey: \"95\"}", "25:36", "apiKey: invalid Kafka APIKey \"95\""),
+        ("{apiKey: 44}", "25:36", "put it in quotes: \"44\""),
+    ] {
+        let case = Case::new(&POLICY.replace("{role: produce, topic: orders}", rules));
+        let (code, out, err) = case.ask("--direction egress --peer app=kafka --port 9092/TCP", &["--kafka", "fetch"]);
+        assert_eq!((code, out.as_str()), (3, ""), "{rules}: {err}");
+        assert!(err.contains(&format!("policy.yaml:{place}")) && err.contains(message), "{rules}: {err}");
+    }
+}
+
 /// The policy with another HTTP rule.
 fn with_rule(rule: &str) -> Case {
     Case::new(&POLICY.replace("{method: GET, path: \"/api/.*\", headers: [X-Token]}", rule))

@@ -215,7 +215,8 @@ fn protocols_that_do_not_go_together_are_found() {
             "egress: [{{toEndpoints: [{{matchLabels: {{app: {peer}}}}}], toPorts: [{{ports: [{{port: \"{port}\", protocol: TCP}}], rules: {{{rules}}}}}]}}]"
         )
     };
-    let (dns, http, kafka) = ("dns: [{matchPattern: '*'}]", "http: [{path: /a.*}]", "kafka: [{topic: a}]");
+    let (dns, http, kafka) =
+        ("dns: [{matchPattern: '*'}]", "http: [{path: /a.*}]", "kafka: [{role: consume, topic: a}]");
     for (specs, found) in [
         ([rules("a", "53", dns), rules("a", "53", http)], vec!["PL203"]),
         ([rules("a", "53", dns), rules("b", "53", http)], vec!["PL203"]),
@@ -254,7 +255,7 @@ fn fields_that_cilium_has_no_more_are_named() {
 
 #[test]
 fn kinds_of_our_own_keep_what_cilium_has_no_more() {
-    let kafka = "ingress: [{fromEndpoints: [{}], toPorts: [{ports: [{port: \"9092\", protocol: TCP}], rules: {kafka: [{role: produce, topic: a}]}}]}]";
+    let kafka = "egress: [{toEndpoints: [{}], toPorts: [{ports: [{port: \"9092\", protocol: TCP}], rules: {kafka: [{role: produce, topic: a}]}}]}]";
     assert_eq!(codes(&[kafka], ""), ["PL003"]);
     let own = policy("p", kafka).replace("cilium.io/v2", "portcullis.io/v1").replace("CiliumNetwork", "Network");
     let directory = file(&own);
@@ -539,5 +540,94 @@ fn every_check_is_explained_on_its_page() {
     for check in portcullis_rules::lint::CHECKS {
         let row = format!("| `{}` | {} | {} |", check.code, check.name, check.severity.as_str());
         assert!(page.contains(&row), "docs/policy-testing.md has no row {row}");
+    }
+}
+
+/// What a policy is told with rules of Kafka for a peer, as `code place`; of what was retired nothing.
+fn kafka(peer: &str, rules: &str) -> Vec<String> {
+    kafka_beside(peer, rules, "")
+}
+
+/// The same with another policy beside it.
+fn kafka_beside(peer: &str, rules: &str, beside: &str) -> Vec<String> {
+    let spec = format!(
+        "ingress: [{{fromEndpoints: [{{matchLabels: {{{peer}}}}}], toPorts: [{{ports: [{{port: \"9092\", protocol: TCP}}], rules: {{kafka: [{rules}]}}}}]}}]"
+    );
+    let own = |text: String| text.replace("cilium.io/v2", "portcullis.io/v1").replace("CiliumNetwork", "Network");
+    let more = if beside.is_empty() { String::new() } else { format!("---\n{}", policy("other", beside)) };
+    let directory = file(&own(policy("p", &spec) + &more));
+    let found = json(directory.path(), &["--allow-warnings", "p.yaml"]);
+    let text = |finding: &Value, name: &str| finding[name].as_str().unwrap().to_owned();
+    let place = |field: String| field.split_once(".rules.kafka").map_or(field.clone(), |(_, place)| place.to_owned());
+    found.iter().map(|finding| format!("{} {}", text(finding, "code"), place(text(finding, "field")))).collect()
+}
+
+#[test]
+fn rules_of_kafka_that_allow_more_or_less_than_they_seem_to_are_found() {
+    for (rules, found) in [
+        // Topics without groups, told once.
+        (
+            "{role: consume, topic: a}, {role: streams, topics: {prefix: b}}",
+            &["PL401 [0].topic", "PL403 [0].topic"][..],
+        ),
+        ("{role: consume, topics: {prefix: a}, group: g}", &["PL403 [0].topics"]),
+        ("{role: consume, topic: a, group: g}, {apiKey: consumergroupheartbeat, group: g}", &[]),
+        ("{role: produce, topic: a}", &[]),
+        ("{operation: read, topic: a}", &["PL401 [0].topic", "PL403 [0].topic"]),
+        ("{apiKey: fetch, topic: a}, {operation: write, topic: a}", &[]),
+        // Without a kind, all pass that name nothing of it.
+        ("{topic: a}, {topic: b}", &["PL402 [0].topic", "PL403 [0].topic"]),
+        ("{topic: a}, {group: g}", &["PL402 [0].topic"]),
+        ("{groups: {pattern: a.*}, clientID: me}", &["PL402 [0].groups"]),
+        ("{transactionalID: t}", &["PL402 [0].transactionalID"]),
+        ("{clientID: me}", &[]),
+        // What no request can be.
+        ("{apiKey: produce, apiVersion: \"2\"}", &["PL405 [0].apiVersion"]),
+        ("{apiKey: produce, apiVersion: \"3\"}", &[]),
+        ("{role: produce, apiVersion: \"13\"}", &[]),
+        ("{role: produce, apiVersion: \"14\"}, {role: consume, apiVersion: \"18\"}", &["PL405 [0].apiVersion"]),
+        ("{role: broker, apiKey: \"\", apiVersion: \"18\"}", &[]),
+        ("{operation: createTokens, apiVersion: \"7\"}", &["PL405 [0].apiVersion"]),
+        ("{apiKey: leaderandisr}", &["PL405 [0].apiKey"]),
+        ("{apiVersion: \"99\"}", &["PL405 [0].apiVersion"]),
+        // What restricts nothing.
+        ("{apiKey: joingroup, topic: a}", &["PL401 [0].topic", "PL406 [0].topic"]),
+        ("{apiKey: findcoordinator, group: g, transactionalID: t}", &[]),
+        ("{apiKey: listgroups, group: g}", &[]),
+        ("{apiKey: fetch, topic: a, groups: {prefix: g}}", &["PL406 [0].groups"]),
+        ("{operation: idempotentWrite, topics: {prefix: a}}", &["PL406 [0].topics"]),
+        ("{role: consume, group: g, transactionalIDs: {prefix: a}}", &[]),
+        ("{}", &[]),
+    ] {
+        // The brokers themselves are let in by another policy.
+        let brokers = "ingress: [{fromEndpoints: [{}], toPorts: [{ports: [{port: \"9093\", protocol: TCP}]}]}]";
+        assert_eq!(kafka_beside("app: client", rules, brokers), found, "{rules}");
+    }
+}
+
+#[test]
+fn brokers_that_a_policy_locks_out_of_each_other_are_found() {
+    let (out, rule) = (&["PL404 "][..], "{role: produce}");
+    assert_eq!(kafka("app: client", rule), out);
+    assert_eq!(kafka("app: app", rule), out, "they may produce");
+    for rules in ["{role: broker}", "{}", "{operation: clusterAction}", "{role: produce}, {apiKey: fetch}"] {
+        assert_eq!(kafka("app: app", rules), Vec::<String>::new(), "{rules}");
+    }
+    let ports =
+        |ports: &str| format!("ingress: [{{fromEndpoints: [{{matchLabels: {{app: app}}}}], toPorts: [{ports}]}}]");
+    for (beside, found) in [
+        ("ingress: [{fromEndpoints: [{matchLabels: {app: app}}]}]", &[][..]),
+        ("ingress: [{fromEntities: [cluster], toPorts: [{ports: [{port: \"9093\"}]}]}]", &[]),
+        ("ingress: [{fromEntities: [host]}]", out),
+        ("ingress: [{fromEndpoints: [{matchLabels: {app: web}}]}]", out),
+        ("egress: [{toEndpoints: [{}]}]", out),
+        // Another listener for themselves, and what is none.
+        (&ports("{ports: [{port: \"9093\", protocol: TCP}]}"), &[]),
+        (&ports("{ports: [{port: \"9093\", protocol: TCP}], serverNames: [broker]}"), &[]),
+        (&ports("{ports: [{port: \"9093\", protocol: UDP}]}"), out),
+        (&ports("{ports: [{port: \"9093\", protocol: TCP}], rules: {kafka: [{role: broker}]}}"), &[]),
+        (&ports("{ports: [{port: \"8080\", protocol: TCP}], rules: {http: [{}]}}"), out),
+    ] {
+        assert_eq!(kafka_beside("app: client", rule, beside), found, "{beside}");
     }
 }

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
 
 use portcullis_codecs::PROTOCOLS;
-use portcullis_config::proto::{DnsAnswer, DnsQuery, HttpRequest, MissingHeader, Party, Verdict};
+use portcullis_config::proto::{DnsAnswer, DnsQuery, Field, HttpRequest, MissingHeader, Party, Verdict};
 use portcullis_proxy::{output::Paint, render::verdict};
 
 const TIME: u64 = 1_795_470_000_123_456_789;
@@ -22,6 +22,10 @@ fn app() -> Party {
 
 fn http(path: &str) -> HttpRequest {
     HttpRequest { method: "GET".into(), host: "app.shop".into(), path: path.into(), version: "HTTP/1.1".into() }
+}
+
+fn field(name: &str, value: &str, more: u32) -> Field {
+    Field { name: name.into(), value: value.into(), more }
 }
 
 fn missing(name: &str, wanted: &str) -> MissingHeader {
@@ -204,6 +208,26 @@ fn each_verdict_is_one_line_that_says_who_what_and_why() {
             format!(
                 "<- http {parties}, ingress: allowed CONNECT db:5432, policy shop/app-http rule \
                  ingress[0].toPorts[0].rules.http[0]"
+            ),
+        ),
+        (
+            "a request of Kafka: its kind by name, what it is about, and what of it is not shown",
+            Verdict {
+                protocol: "kafka".into(),
+                http: None,
+                fields: vec![
+                    field("apiKey", "offsetcommit", 0),
+                    field("apiVersion", "9", 0),
+                    field("clientID", "a topic=b", 0),
+                    field("topic", "orders", 0),
+                    field("topic", "bills", 3),
+                    field("group", "shop", 0),
+                ],
+                ..allowed()
+            },
+            format!(
+                "<- kafka {parties}, ingress: allowed offsetcommit v9 topic=orders,bills client=\"a topic=b\" group=shop \
+                 and 3 more, policy shop/app-http rule ingress[0].toPorts[0].rules.http[0]"
             ),
         ),
     ];

@@ -114,6 +114,16 @@ fn questions_of_every_kind_are_answered() {
         ("from: web, to: dns, dns: example.org", "deny"),
         ("from: web, to: broker, kafka: {api: produce, topics: [orders]}", "allow"),
         ("from: web, to: broker, kafka: {api: fetch, topics: [orders]}", "deny"),
+        (
+            "from: web, to: broker, kafka: {api: produce, version: 2, topics: [orders]}",
+            "{verdict: deny, reason: ambiguous}",
+        ),
+        ("from: web, to: broker, kafka: {api: findcoordinator, transactionalIds: [t]}", "allow"),
+        ("from: web, to: broker, kafka: {api: findcoordinator, groups: [g]}", "deny"),
+        (
+            "from: web, to: broker, kafka: {api: txnoffsetcommit, groups: [g], transactionalIds: [t], topics: [orders], replicaId: -1}",
+            "allow",
+        ),
         // Only one end is asked.
         ("from: web, to: client, port: 80", "deny"),
         ("from: web, to: client, port: 80, direction: ingress", "{verdict: allow, reason: not_enforced}"),

@@ -73,6 +73,10 @@ pub struct Answer {
     pub misses: Vec<Miss>,
     /// How many values of the request are refused, where it is denied for single values.
     pub refused: usize,
+    /// Whether a denied request goes on without these.
+    pub in_part: bool,
+    /// Whether the answer to an allowed request is cut down to what the rules allow.
+    pub filtered: bool,
     /// Other rules of the endpoint and direction, and why each did not apply. Only for denials.
     pub near: Vec<Near>,
     /// What the rules did to the headers of the request.
@@ -95,6 +99,7 @@ pub fn explain(world: &World, snapshot: &Snapshot, question: &Question<'_>) -> A
             .map(|rule| Arc::new(RuleInfo { policy: Arc::clone(&rule.policy), rule: Arc::clone(&rule.rule) }));
         answer.misses = verdict.misses;
         answer.refused = verdict.refused.len();
+        (answer.in_part, answer.filtered) = (verdict.in_part, verdict.filtered);
         answer.how = match (verdict.outcome.passes(), verdict.deny_with) {
             (true, _) => How::Relay(rules.schema().protocol),
             (false, DenyWith::Reset) => How::Reset,
@@ -120,6 +125,8 @@ fn of_flow(flow: &Flow) -> Answer {
         rule: flow.rule.clone(),
         misses: Vec::new(),
         refused: 0,
+        in_part: false,
+        filtered: false,
         near: Vec::new(),
         effects: Effects::default(),
     }

@@ -3,7 +3,10 @@
 //! A protocol is one `static` [`Schema`] in its codec's folder. The policy parser reads `toPorts[].rules.<protocol>`
 //! by it, and the engine matches requests by it, so a new protocol touches neither.
 
-use crate::{policy::Matcher, settings::DenyWith};
+use crate::{
+    policy::{L7Rule, Matcher},
+    settings::DenyWith,
+};
 
 /// Index of a field in [`Schema::fields`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -71,6 +74,21 @@ pub struct ShorthandEntry {
     pub remedy: &'static str,
 }
 
+/// Something that lint says of one rule of a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remark {
+    /// The code of the check ([`crate::lint::CHECKS`]).
+    pub code: &'static str,
+    /// The number of the rule in its list.
+    pub rule: usize,
+    /// The key of the rule that it is about.
+    pub key: &'static str,
+    /// Whether it is said once for a policy, however often it holds.
+    pub once: bool,
+    /// What is wrong here.
+    pub message: String,
+}
+
 /// A protocol as policies see it.
 #[derive(Debug)]
 pub struct Schema {
@@ -114,6 +132,10 @@ pub struct Nature {
     /// Fields that look at one thing, each in words of its own: one rule has one of them at most. What a request has there is
     /// shown as the first of them has it, and only by that one in records.
     pub synonyms: &'static [FieldIndex],
+    /// What lint says of the rules of one list, beyond what it says of those of every protocol.
+    pub remarks: fn(&[L7Rule]) -> Vec<Remark>,
+    /// Whether a rule lets servers talk to each other, where they do so on the port of their clients.
+    pub among: Option<fn(&L7Rule) -> bool>,
     /// Reads the text of a field of the form [`Form::Words`], [`Form::Each`], [`Form::All`] or [`Form::AnyOf`]: what has to
     /// match, or nothing if any value will do. An error says what is wrong.
     pub read: fn(FieldIndex, &str) -> Result<Option<Matcher>, String>,
@@ -135,6 +157,8 @@ impl Nature {
         deny_with: None,
         shorthands: &[],
         synonyms: &[],
+        remarks: |_| Vec::new(),
+        among: None,
         read: |_, text| Ok(Some(Matcher::Exact(text.to_owned()))),
     };
 }

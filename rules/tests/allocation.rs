@@ -6,14 +6,20 @@ mod kit;
 use std::{
     alloc::{GlobalAlloc, Layout, System},
     cell::Cell,
+    sync::Arc,
 };
 
+use kit::protocols::exact;
 use kit::{
     HEADERS, Http, Ports, allow, anybody, egress, fqdns, ingress, ip, key, peers, policy, request, town, with_header,
 };
 use portcullis_rules::{
     policy::{HeaderAction, L7Rule, Mismatch, Wanted},
-    snapshot::{Access, Snapshot},
+    request::{FieldValue, Request},
+    schema::{FieldIndex, FieldSpec, Form, Nature, Schema},
+    settings::DenyWith,
+    snapshot::{Access, RuleSet, Snapshot},
+    verdict::RuleInfo,
     world::Direction,
 };
 
@@ -77,6 +83,40 @@ fn an_allowed_request_and_a_flow_allocate_nothing() {
     ask();
     assert_eq!(allocations(ask), 0);
     assert!(allocations(|| drop(vec![1_u8])) > 0, "the counter counts");
+}
+
+/// Several groups of one request, all of which one rule allows.
+#[test]
+fn a_request_whose_values_are_allowed_by_one_rule_allocates_nothing() {
+    static DEPOT: Schema = Schema {
+        protocol: "depot",
+        fields: &[
+            FieldSpec { name: "client", form: Form::Exact, checked: true },
+            FieldSpec { name: "group", form: Form::All, checked: true },
+        ],
+        nature: &Nature::STREAM,
+    };
+    struct Groups(Option<Vec<String>>);
+    impl Request for Groups {
+        fn schema(&self) -> &'static Schema {
+            &DEPOT
+        }
+        fn field(&self, _: FieldIndex, _: &str) -> FieldValue<'_> {
+            FieldValue::Absent
+        }
+        fn count(&self, field: FieldIndex) -> Option<usize> {
+            self.0.as_ref().filter(|_| field.0 == 1).map(Vec::len)
+        }
+        fn nth(&self, _: FieldIndex, number: usize) -> &[u8] {
+            self.0.as_ref().map_or(b"", |groups| groups[number].as_bytes())
+        }
+    }
+    let rule = |group: String| L7Rule { predicates: vec![exact(1, &group)], ..L7Rule::default() };
+    let info = Arc::new(RuleInfo { policy: "p".into(), rule: "r".into() });
+    let rules: Vec<L7Rule> = (0..100).map(|number| rule(format!("g{number}"))).collect();
+    let set = RuleSet::new(&DEPOT, rules.iter().map(|rule| (rule, Arc::clone(&info))), DenyWith::Reset);
+    let asked = [Some(vec!["g7".to_owned(); 9]), Some(vec!["g99".to_owned()]), None].map(Groups);
+    assert_eq!(allocations(|| asked.iter().for_each(|groups| assert!(set.check(groups).outcome.passes()))), 0);
 }
 
 /// Whoever relays a request asks what becomes of its headers: that must cost nothing as long as nothing does.

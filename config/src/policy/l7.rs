@@ -151,10 +151,11 @@ fn in_words(field: &Field<'_>, spec: &'static FieldSpec, predicates: &[Predicate
     Some(Written { field: predicate.field, key: spec.name, shown: text.into() })
 }
 
-/// Fields that look at one thing cannot stand beside each other.
+/// Fields that look at one thing cannot stand beside each other, unless they are empty and say nothing.
 fn at_once(item: &Field<'_>, schema: &Schema, problems: &mut Vec<Problem>) {
     let names = schema.nature.synonyms.iter().filter_map(|index| Some(schema.fields.get(usize::from(index.0))?.name));
-    let mut there = names.filter_map(|name| Some((name, item.tree.get(name)?)));
+    let said = names.filter(|name| item.tree.text(name) != Some(""));
+    let mut there = said.filter_map(|name| Some((name, item.tree.get(name)?)));
     let Some((first, _)) = there.next() else { return };
     for (name, tree) in there {
         let other = Field { path: format!("{}.{name}", item.path), tree };

@@ -42,6 +42,8 @@ pub(super) fn fields(request: &dyn Request) -> Vec<Field> {
 
 #[cfg(test)]
 mod tests {
+    use portcullis_codecs::kafka::Message;
+
     use super::{MOST, fields};
     use crate::tests::toy_protocol::Line;
 
@@ -56,5 +58,21 @@ mod tests {
     #[test]
     fn every_value_of_a_field_is_shown_up_to_a_bound_and_the_rest_is_counted() {
         assert_eq!([0, 1, 3, MOST, MOST + 5].map(tags), [(0, 0), (1, 0), (3, 0), (MOST, 0), (MOST, 5)]);
+    }
+
+    #[test]
+    fn fields_that_say_one_thing_are_shown_once_and_in_words() {
+        let topics = ["a", "b"].map(str::to_owned).to_vec();
+        let message = Message::new(8, 9, "shop", topics).of_groups(vec!["g".to_owned()]);
+        let shown: Vec<_> = fields(&message).into_iter().map(|field| (field.name, field.value)).collect();
+        let wanted = [
+            ("apiKey", "offsetcommit"),
+            ("apiVersion", "9"),
+            ("clientID", "shop"),
+            ("topic", "a"),
+            ("topic", "b"),
+            ("group", "g"),
+        ];
+        assert_eq!(shown, wanted.map(|(name, value)| (name, value.to_owned())));
     }
 }

@@ -154,6 +154,24 @@ checks! {
     PL311 Info "matches-connect":
         "A method that matches CONNECT among others allows everything but that: a tunnel takes a rule that lists it."
         => "list the methods that are meant: GET|HEAD|POST";
+    PL401 Info "any-group":
+        "A Kafka rule about topics lets requests about groups pass, whichever group they name."
+        => "add group, or groups with a prefix or pattern";
+    PL402 Warning "any-kind":
+        "A Kafka rule about topics, groups or transactions concerns only requests that name some; without a kind it lets all others pass."
+        => "add role, operation or apiKey";
+    PL403 Info "pattern-subscription":
+        "The broker resolves a subscription by regular expression (KIP-848), so no Kafka rule about topics allows it."
+        => "subscribe by names, or allow apiKey: consumergroupheartbeat with a group and without topics, and let the broker's ACLs decide";
+    PL404 Warning "brokers-locked-out":
+        "Kafka's brokers copy records over the port of their clients; no rule lets the selected endpoints do so."
+        => "allow them to each other: fromEndpoints with their own labels, and role: broker";
+    PL405 Warning "impossible-request":
+        "No Kafka request has such a kind and version."
+        => "write a version that the kind has, or leave it out";
+    PL406 Warning "without-effect":
+        "None of the requests that a Kafka rule is for can name what this restricts."
+        => "remove it, or name other kinds of requests";
 }
 
 #[cfg(test)]

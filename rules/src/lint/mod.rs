@@ -11,6 +11,7 @@ mod kin;
 mod merge;
 mod peers;
 mod ports;
+mod remarks;
 mod text;
 
 pub use checks::{CHECKS, Check, Severity, check};
@@ -49,6 +50,7 @@ pub fn lint(world: &World) -> Vec<Finding> {
         ports::element(element, &mut report);
         http::element(element, &mut report);
     }
+    remarks::elements(&elements, world, &mut report);
     merge::elements(&elements, &world.policies, &mut report);
     peers::names(&elements, &mut report);
     peers::servers(&elements, &mut report);

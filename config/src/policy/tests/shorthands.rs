@@ -87,3 +87,65 @@ fn a_shorthand_that_says_something_else_is_refused_at_its_place() {
         assert_eq!(errors.first(), Some(&format!("{place} {rules}.{message}")), "{text}: {errors:?}");
     }
 }
+
+/// A protocol that says in words what it takes, once for each of two views of it.
+static WORDY: Schema = Schema {
+    protocol: "toy",
+    fields: &[
+        FieldSpec { name: "kind", form: Form::Words, checked: true },
+        FieldSpec { name: "use", form: Form::Words, checked: true },
+        FieldSpec { name: "owner", form: Form::All, checked: true },
+    ],
+    nature: &Nature {
+        shorthands: &[
+            Shorthand {
+                name: "owners",
+                fields: &[FieldIndex(2)],
+                entries: &[ShorthandEntry { name: "prefix", required: true, remedy: "write prefix: a" }],
+                read: |entries| {
+                    let prefix = entries.first().copied().flatten().unwrap_or_default();
+                    Ok(vec![(Matcher::Regex(format!("{prefix}.*")), format!("prefix {prefix}"))])
+                },
+            },
+            Shorthand {
+                name: "uses",
+                fields: &[FieldIndex(1)],
+                entries: &[],
+                read: |_| Ok(vec![(Matcher::Present, "any".to_owned())]),
+            },
+        ],
+        synonyms: &[FieldIndex(0), FieldIndex(1)],
+        read: |field, text| match (field.0, text) {
+            (_, "") => Ok(None),
+            (0, "ball") => Ok(Some(Matcher::Exact("7".to_owned()))),
+            (1, "play") => Ok(Some(Matcher::Regex("7|8".to_owned()))),
+            _ => Ok(Some(Matcher::Exact(text.to_owned()))),
+        },
+        ..Nature::STREAM
+    },
+};
+
+#[test]
+fn words_that_stand_for_something_else_are_remembered_as_they_are_written() {
+    for (text, written) in [
+        ("{kind: ball}", &[(0, "kind", "ball")][..]),
+        ("{kind: \"7\"}", &[]),
+        ("{use: play, owner: me}", &[(1, "use", "play")]),
+        ("{uses: {}, owners: {prefix: m}}", &[(2, "owners", "prefix m"), (1, "uses", "any")]),
+        ("{kind: ball, use: \"\", owners: {prefix: m}}", &[(2, "owners", "prefix m"), (0, "kind", "ball")]),
+    ] {
+        let policy = accepted_with(&document(text), &[&WORDY]);
+        let entry = policy.rules[0].ingress.as_ref().unwrap()[0].clone();
+        let rule = entry.ports.unwrap()[0].l7.clone().unwrap().rules[0].clone();
+        let told: Vec<_> = rule.written.iter().map(|one| (one.field.0, one.key, &*one.shown)).collect();
+        assert_eq!(told, written, "{text}");
+        assert!(rule.predicates.is_sorted_by_key(|predicate| predicate.field), "{text}");
+    }
+}
+
+#[test]
+fn fields_that_say_one_thing_exclude_each_other() {
+    let errors = refused_with(&document("{use: play, kind: ball}"), &[&WORDY]);
+    let message = "use: cannot stand beside kind: both say the same thing";
+    assert_eq!(errors, [format!("7:76 spec.ingress[0].toPorts[0].rules.toy[0].{message}")]);
+}

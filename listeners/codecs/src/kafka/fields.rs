@@ -7,7 +7,7 @@ use portcullis_rules::{
     settings::DenyWith,
 };
 
-use super::words;
+use super::{remarks, words};
 
 /// What Kafka publishes to the rules (cilium/proxy pkg/policy/api/kafka, proxylib/kafka/kafkalib). Cilium has it up to
 /// 1.19, without groups, transactional ids, operations, and more than one value of a topic. An absent field and an empty
@@ -45,6 +45,8 @@ pub static SCHEMA: Schema = Schema {
         ],
         synonyms: &[FieldIndex(API_KEY), FieldIndex(ROLE), FieldIndex(OPERATION)],
         read,
+        remarks: remarks::remarks,
+        among: Some(remarks::among),
         ..Nature::STREAM
     },
 };

@@ -251,6 +251,11 @@ impl Layout {
     }
 }
 
+/// All requests that a broker takes from clients or other brokers, in the order of their numbers.
+pub fn requests() -> impl Iterator<Item = &'static Layout> {
+    table::REQUESTS.iter()
+}
+
 /// The request of a number, if a broker takes it from clients or other brokers.
 #[must_use]
 pub fn request(key: i16) -> Option<&'static Layout> {

@@ -9,10 +9,14 @@ use portcullis_rules::{
 
 use super::{
     Violation, api,
+    denial::divides,
     fields::{API_KEY, API_VERSION, CLIENT_ID, GROUP, OPERATION, ROLE, SCHEMA, TOPIC, TRANSACTIONAL_ID},
     layout::{Layout, request},
     words,
 };
+
+/// The first version of OffsetFetch that asks for the offsets of all topics by naming none.
+const OFFSETS_OF_ALL: i16 = 2;
 
 /// A request.
 #[derive(Clone, Debug)]
@@ -143,8 +147,15 @@ impl Request for Message {
         concerned.then_some(named)
     }
 
+    fn has_parts(&self) -> bool {
+        // A group's topics are a list of their own.
+        let one = self.groups.len() <= 1 && !self.topics.is_empty();
+        one && self.layout.is_some_and(|layout| divides(layout, self.version))
+    }
+
     fn lists(&self) -> bool {
-        self.topics.is_empty() && api::lists_topics(self.key)
+        let names_some = self.key == api::OFFSET_FETCH && self.version < OFFSETS_OF_ALL;
+        self.topics.is_empty() && !names_some && api::lists_topics(self.key)
     }
 
     fn nth(&self, field: FieldIndex, number: usize) -> &[u8] {

@@ -20,6 +20,7 @@ mod names;
 mod outstanding;
 mod question;
 mod relay;
+mod remarks;
 mod requests;
 mod responses;
 mod session;
@@ -74,7 +75,9 @@ fn line(request: &Shown<'_>) -> String {
     for (field, word) in
         [("topic", "topic"), ("clientID", "client"), ("group", "group"), ("transactionalID", "transaction")]
     {
-        let values: Vec<&str> = request.all(field).collect();
+        // Clients and groups call themselves what they like.
+        let shown = |value: &str| if value.contains([' ', ',', '=']) { format!("{value:?}") } else { value.to_owned() };
+        let values: Vec<String> = request.all(field).map(shown).collect();
         if !values.is_empty() {
             line.extend([" ", word, "=", &values.join(",")]);
         }

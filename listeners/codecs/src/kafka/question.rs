@@ -110,6 +110,11 @@ fn read(said: &Said) -> Result<Sample, String> {
             return Err(format!("a request {api} is about transactions since version 1"));
         }
         api::FIND_COORDINATOR => {}
+        _ if !topics.is_empty()
+            && request(number).is_some_and(|layout| !api::concerns_topics(layout, topics.len())) =>
+        {
+            return names("topic");
+        }
         _ if !groups.is_empty() && !api::names_groups(number) => return names("group"),
         _ if !transactions.is_empty() && !api::names_transactions(number) => return names("transactional id"),
         _ => {}

@@ -193,12 +193,13 @@ macro_rules! configs {
 /// The words for roles, each with its kinds. Those of Cilium are 0, 3 and 18, and 1 to 3, 8 to 14 and 18: with them no producer of
 /// today starts, which asks for an id first (KIP-98, and by default since Kafka 3.0). The others came since: transactions,
 /// leaders' terms (KIP-320), groups that brokers assign (KIP-848), share groups (KIP-932), streams groups (KIP-1071), SASL's
-/// handshake and tokens, and metrics of clients (KIP-714). Who administers sends all that an `AdminClient` does, who monitors what
+/// handshake and tokens, and metrics of clients (KIP-714). Streams create their internal topics, look at their partitions, and
+/// delete what they have read of them. Who administers sends all that an `AdminClient` does, who monitors what
 /// changes nothing of it.
 const ROLES: [(&str, &str); 6] = [
     ("produce", "0|3|10t|17|18|22|24|25|26|28|36|60|71|72"),
     ("consume", "1b?|2b?|3|8|9|10t?|11|12|13|14|17|18|23b?|36|60|68|71|72|76|78|79"),
-    ("streams", "0|1b?|2b?|3|8|9|10t?|11|12|13|14|17|18|19|22|23b?|24|25|26|28|36|60|68|71|72|76|78|79|88|93"),
+    ("streams", "0|1b?|2b?|3|8|9|10t?|11|12|13|14|17|18|19|21|22|23b?|24|25|26|28|36|60|68|71|72|75|76|78|79|88|93"),
     ("broker", "1b|2b|17|18|23b|24b|27|36|83|84|85|86|87"),
     (
         "admin",

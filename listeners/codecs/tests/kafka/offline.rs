@@ -12,7 +12,7 @@ use portcullis_codecs::{
 use portcullis_rules::{
     policy::{L7Rule, Matcher, Predicate},
     request::{FieldValue, Request},
-    schema::FieldIndex,
+    schema::{FieldIndex, FieldSpec},
     settings::DenyWith,
     snapshot::RuleSet,
     verdict::RuleInfo,
@@ -20,29 +20,33 @@ use portcullis_rules::{
 
 use crate::{playbook::pair::Pair, sample::Sample, walking::requests};
 
-/// The fields that the relay shows.
-const LIVE: [&str; 5] = ["role", "apiKey", "apiVersion", "clientID", "topic"];
+/// The fields of which a request may have several values.
+const SEVERAL: [&str; 3] = ["topic", "group", "transactionalID"];
+
+/// How many values a request has of each of these.
+fn counts(request: &dyn Request) -> [Option<usize>; 3] {
+    SEVERAL.map(|name| request.count(SCHEMA.field(name).expect("a field")))
+}
 
 /// What a request shows to the rules: each field's text, or how many values it has.
 fn seen(request: &dyn Request) -> Vec<String> {
-    let told = |name: &&str| {
-        let field = SCHEMA.field(name).expect("a field");
-        match (request.field(field, ""), *name) {
-            (_, "topic" | "group" | "transactionalID") => format!("{name} {:?}", request.count(field)),
-            (FieldValue::Value(value), _) => format!("{name} {}", String::from_utf8_lossy(&value)),
-            (other, _) => format!("{name} {other:?}"),
-        }
+    let told = |(index, spec): (u8, &FieldSpec)| match request.field(FieldIndex(index), "") {
+        _ if SEVERAL.contains(&spec.name) => format!("{} {:?}", spec.name, request.count(FieldIndex(index))),
+        FieldValue::Value(value) => format!("{} {}", spec.name, String::from_utf8_lossy(&value)),
+        other => format!("{} {other:?}", spec.name),
     };
-    LIVE.iter().map(told).collect()
+    // Without topics it has no parts that could be refused.
+    let parts = counts(request)[0] > Some(0) && request.has_parts();
+    let parts = format!("parts {parts}, lists {}", request.lists());
+    (0..).zip(SCHEMA.fields).map(told).chain([parts]).collect()
 }
 
 /// What the relay shows of a frame.
-fn live(frame: &[u8]) -> Option<(Vec<String>, usize)> {
+fn live(frame: &[u8]) -> Option<(Vec<String>, [Option<usize>; 3])> {
     let shown = Arc::new(Mutex::new(None));
     let told = Arc::clone(&shown);
     let judge = move |request: &dyn Request| {
-        let topics = request.count(SCHEMA.field("topic").expect("a field"));
-        *told.lock().expect("nobody panics") = Some((seen(request), topics.unwrap_or(0)));
+        *told.lock().expect("nobody panics") = Some((seen(request), counts(request)));
         Decision::Allow
     };
     let mut pair = Pair::new(crate::exchanges::relay(&Limits::default()), Box::new(judge));
@@ -59,17 +63,18 @@ fn what_is_asked_about_is_what_the_relay_sees_of_every_kind_and_version() {
         for (named, kind, nulls) in [(0, 0, true), (0, 0, false), (1, 0, false), (2, 1, false)] {
             let sample = Sample { topics: &topics[..named], kind, entries: 1, nulls, by_id: false };
             // Tokens without a handshake, and what is no frame behind it, nobody judges.
-            let Some((live, named)) = live(&sample.frame(key, version)) else { continue };
-            if named == 0 && [1, 3, 78, 79].contains(&key) && live.contains(&"topic None".to_owned()) {
+            let Some((live, counts)) = live(&sample.frame(key, version)) else { continue };
+            if named == 0 && [1, 78, 79].contains(&key) && live.contains(&"topic None".to_owned()) {
                 // Who says that it is about no topic is not asked about.
                 continue;
             }
-            let message = Message::new(key, version, "client", vec!["a".to_owned(); named]);
-            let message = if (key, kind) == (10, 1) && version > 0 {
-                message.of_transactions(vec!["t".to_owned()])
-            } else {
-                message
-            };
+            if (named, nulls) == (0, false) && (key == 3 && version > 0 || key == 9 && version > 1 || key == 75) {
+                // Naming no topic means all of them, from the first page on: lists without any are not asked about.
+                assert!(live.iter().any(|told| told.ends_with("lists false")), "{key} version {version}: {live:?}");
+                continue;
+            }
+            let [topics, groups, transactions] = counts.map(|count| vec!["a".to_owned(); count.unwrap_or(0)]);
+            let message = Message::new(key, version, "client", topics).of_groups(groups).of_transactions(transactions);
             assert_eq!(seen(&message), live, "{key} version {version}, {named} topics");
             assert_eq!(message.check(), Ok(()), "{key} version {version}");
             compared += 1;
@@ -225,6 +230,7 @@ fn a_question_that_no_request_can_be_is_none() {
         ("api=sing", "is no API of Kafka"),
         ("api=fetch version=new", "is no version"),
         ("api=fetch replica=me", "is no number of a broker"),
+        ("api=joingroup group=g topic=t", "names no topic"),
         ("api=produce group=g", "names no group"),
         ("api=joingroup transaction=t", "names no transactional id"),
         ("api=findcoordinator group=g transaction=t", "ask twice"),

@@ -25,7 +25,7 @@ Examples:
   portcullis explain --policy policies/ --direction egress --endpoint app=web --peer fqdn:api.example.com --port 443/TCP \\
     --sni api.example.com -o json
   portcullis explain --policy kafka.yaml --direction ingress --endpoint app=kafka --peer app=client --port 9092/TCP \\
-    --kafka produce --topic orders
+    --kafka offsetcommit --topic orders --group shop --client-id app
   portcullis explain --batch questions.jsonl";
 
 /// Arguments of `explain`.

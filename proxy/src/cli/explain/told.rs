@@ -173,6 +173,9 @@ fn fields(answer: &Answer, asked: &Asked<'_>, places: &Places) -> Map<String, Va
         let misses: Vec<Value> = answer.misses.iter().map(missed).collect();
         put("refused", json!({"count": answer.refused, "misses": misses}));
     }
+    for (name, _) in rests(answer) {
+        put(name, true.into());
+    }
     put("near", asked.near.iter().map(near).collect());
     let effects = &answer.effects;
     if !effects.changed.is_empty() {
@@ -193,6 +196,13 @@ fn missed(miss: &Miss) -> Value {
         "pattern": miss.pattern,
         "value": miss.value,
     })
+}
+
+/// What is left of a request that is not allowed as a whole, and in which words.
+fn rests(answer: &Answer) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let part = answer.in_part.then_some(("in_part", "the request goes on without what is refused of it"));
+    let filtered = answer.filtered.then_some(("filtered", "its answer is cut down to what the rules allow"));
+    part.into_iter().chain(filtered)
 }
 
 /// A sentence for a reason.
@@ -244,6 +254,9 @@ fn text(answer: &Answer, asked: &Asked<'_>, places: &Places, output: &mut Output
         output.line(format_args!("  {label}: {}", named(rule, places)))?;
     }
     misses(answer, places, output)?;
+    for (_, rest) in rests(answer) {
+        output.line(format_args!("  rest: {rest}"))?;
+    }
     for change in &answer.effects.changed {
         output.line(format_args!("  sent: {} becomes {:?}", plain(&change.name), change.shown().join(", ")))?;
     }
