@@ -14,4 +14,5 @@ fuzz_target!(|input: (Vec<(bool, Vec<u8>)>, Vec<usize>, bool)| {
     let side = |client| if client { Side::Downstream } else { Side::Upstream };
     let parts: Vec<(Side, &[u8])> = turns.iter().map(|(client, bytes)| (side(*client), &bytes[..])).collect();
     outcome::check(&parts, &lengths, unseen);
+    outcome::check_answers(&parts, &lengths, unseen);
 });

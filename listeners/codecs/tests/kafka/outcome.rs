@@ -1,10 +1,10 @@
 //! What comes of any bytes of Kafka's, however they are cut: the invariants that random tests and fuzzing share.
 
 use portcullis_codecs::{
-    kafka::{self, Limits},
+    kafka::{self, Event, Limits, Value, Walk, layout},
     relay::{Decision, Side},
 };
-use portcullis_rules::schema::FieldIndex;
+use portcullis_rules::{request::Request, schema::FieldIndex, values::ValueSet};
 
 use crate::playbook::{
     outcome::{Outcome, send_in_pieces},
@@ -54,5 +54,76 @@ pub(crate) fn check(parts: &[(Side, &[u8])], lengths: &[usize], unseen: bool) {
         let allowed = outcome.judged.iter().filter(|line| !line.contains(" -> ")).count();
         assert!(allowed > 0 || asks || outcome.to_server.is_empty(), "bytes without a verdict");
         assert!(outcome.answered.len() <= allowed, "more answers than requests");
+    }
+}
+
+/// A third of the names that random requests have.
+fn is_refused(topic: &[u8]) -> bool {
+    topic.get(1).is_none_or(|digit| digit.is_multiple_of(3))
+}
+
+fn refused(request: &dyn Request) -> ValueSet {
+    let count = request.count(TOPIC).unwrap_or(0);
+    (0..count).filter(|number| is_refused(request.nth(TOPIC, *number))).collect()
+}
+
+/// The same where denials are answered.
+fn answered(limits: &Limits, parts: &[(Side, &[u8])], lengths: &[usize], unseen: bool) -> Outcome {
+    let judge = Box::new(|request: &dyn Request| match (request.count(TOPIC), refused(request).len()) {
+        (Some(0), _) if request.lists() => Decision::Filter,
+        (Some(0), _) => Decision::Respond,
+        (_, 0) => Decision::Allow,
+        (count, some) if Some(some) < count && request.has_parts() => Decision::Partial { hide: false },
+        _ => Decision::Respond,
+    });
+    let mut pair = Pair::new(kafka::relay(limits, &Default::default(), ([192, 0, 2, 7], 9092).into()), judge);
+    pair.recorder.refusals = Some(Box::new(|request| Some(refused(request))));
+    pair.unseen = unseen;
+    for (from, bytes) in parts {
+        send_in_pieces(&mut pair, *from, bytes, lengths);
+    }
+    pair.end(Side::Downstream);
+    pair.end(Side::Upstream);
+    Outcome::of(pair)
+}
+
+/// Whether a request names a topic that is refused. `None`: it is none, or there is no whole one.
+fn names_refused(frame: &[u8]) -> Option<bool> {
+    let number = |at: usize| Some(i16::from_be_bytes([*frame.get(at)?, *frame.get(at + 1)?]));
+    let (layout, version) = (layout::request(number(4)?)?, number(6)?);
+    let mut found = false;
+    Walk::request(layout, version, frame.len())
+        .walk(frame, 0, &mut |event| {
+            if let Event::Value { meaning, value: Value::Text(name), .. } = event
+                && meaning.is_topic()
+            {
+                found |= is_refused(name);
+            }
+        })
+        .ok()
+        .map(|_| found)
+}
+
+/// Checks that what is refused never reaches the server, and that nothing depends on how the parts are cut.
+pub(crate) fn check_answers(parts: &[(Side, &[u8])], lengths: &[usize], unseen: bool) {
+    let lengths = if lengths.is_empty() { &[7] } else { lengths };
+    let limits = Limits::default();
+    let whole = answered(&limits, parts, &[usize::MAX], false);
+    for other in [answered(&limits, parts, &[1], unseen), answered(&limits, parts, lengths, unseen)] {
+        if whole.offences.is_empty() {
+            assert_eq!(whole, other);
+        }
+        assert_eq!(whole.offences, other.offences);
+    }
+    let small = Limits { held: 60, outstanding: 2, ..limits };
+    for outcome in [whole, answered(&small, parts, &[1], unseen), answered(&small, parts, lengths, unseen)] {
+        let mut rest = &outcome.to_server[..];
+        while let Some(length) = rest.first_chunk().map(|length| u32::from_be_bytes(*length) as usize + 4) {
+            // A frame that is cut short is none.
+            let Some(frame) = rest.get(..length) else { break };
+            assert_ne!(names_refused(frame), Some(true), "a refused topic reached the server");
+            rest = &rest[length..];
+        }
+        assert!(outcome.offences.len() <= 1, "{:?}", outcome.offences);
     }
 }

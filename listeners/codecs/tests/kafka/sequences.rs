@@ -5,7 +5,7 @@ use proptest::{collection::vec, prelude::*};
 
 use crate::{
     message::{request, response},
-    outcome::check,
+    outcome::{check, check_answers},
     random::{Maker, Random},
     walking::requests,
 };
@@ -22,6 +22,37 @@ fn exchange(number: i32, key: i16, version: i16, seed: u64) -> (Vec<u8>, Vec<u8>
         answer[..2].copy_from_slice(&[0, 0]);
     }
     (request(number, key, version, &asked.bytes), response(number, &answer))
+}
+
+/// The same with a response that can be read, as a broker gives it where all goes well.
+fn answered_exchange(number: i32, key: i16, version: i16, seed: u64) -> (Vec<u8>, Vec<u8>) {
+    let asked = Maker::body(layout::request(key).expect("a request"), version, &mut Random::new(seed));
+    let message = layout::response(key).expect("a response");
+    let mut body = Maker::body(message, version, &mut Random::new(seed / 2)).bytes;
+    if key == 18 {
+        body[..2].copy_from_slice(&[0, 0]);
+    }
+    let header: &[u8] = if message.flexible.contains(version) && key != 18 { &[0] } else { &[] };
+    (request(number, key, version, &asked.bytes), response(number, &[header, &body].concat()))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_refused_never_reaches_the_server_however_it_is_cut(
+        kinds in vec((prop::sample::select(requests().collect::<Vec<_>>()), any::<u64>()), 1..5),
+        lengths in vec(1..90_usize, 1..6),
+        unseen in any::<bool>(),
+    ) {
+        let exchanges: Vec<_> = kinds
+            .iter()
+            .zip(0..)
+            .map(|(((key, version), seed), number)| answered_exchange(number, *key, *version, *seed))
+            .collect();
+        let parts = exchanges.iter().flat_map(|(asked, answer)| [(Side::Downstream, &asked[..]), (Side::Upstream, &answer[..])]);
+        check_answers(&parts.collect::<Vec<_>>(), &lengths, unseen);
+    }
 }
 
 proptest! {
