@@ -37,6 +37,9 @@ struct Key {
     rule: usize,
 }
 
+/// Counters of kinds of requests, by verdict.
+type KindCounters = HashMap<(usize, Outcome), Counter>;
+
 #[derive(Debug)]
 struct Cached {
     counter: Counter,
@@ -56,7 +59,7 @@ pub(crate) struct Exit {
     /// Answers of each protocol that has them counted, and the counters of its common numbers.
     answers: Vec<(Answers, Vec<Counter>)>,
     /// Kinds of requests of each protocol that has them counted, and the counters of those that came, by verdict.
-    requests: Vec<(Requests, HashMap<(usize, Outcome), Counter>)>,
+    requests: Vec<(Requests, KindCounters)>,
 }
 
 fn word(side: Side) -> &'static str {

@@ -90,6 +90,8 @@ fn a_new_protocol_is_relayed_judged_shown_counted_and_recorded() {
     for line in [
         r#"portcullis_toy_answers_total{state="here"} 2"#,
         r#"portcullis_toy_answers_total{state="gone"} 1"#,
+        r#"portcullis_toy_requests_total{act="get",verdict="allow"} 3"#,
+        r#"portcullis_toy_requests_total{act="get",verdict="deny"} 1"#,
         r#"portcullis_offences_total{protocol="toy",side="downstream",kind="no_item"} 1"#,
     ] {
         rig.await_metric(line);

@@ -14,7 +14,7 @@ use std::{
 };
 
 use portcullis_codecs::{
-    Context, Live, Protocol, Registry, Shared, Statuses,
+    Context, Kinds, Live, Protocol, Registry, Shared, Statuses,
     fact::Facts,
     question::{Question, Said, Sample, Word},
     relay::{Answer, Checker, Close, Decision, Offence, Output, Relay, Side, Step},
@@ -67,6 +67,7 @@ pub(crate) static TOY: Protocol = Protocol {
         prefix: "state ",
         failure: -1,
     }),
+    kinds: Some(Kinds { name: "act", help: "Requests of toys, by verb and verdict", words: &["put", "get"] }),
     question: Some(Question {
         words: &[
             Word {
@@ -140,6 +141,10 @@ impl Request for Line {
 
     fn count(&self, _: FieldIndex) -> Option<usize> {
         (!self.tags.is_empty()).then_some(self.tags.len())
+    }
+
+    fn kind(&self) -> Option<usize> {
+        ["put", "get"].iter().position(|verb| self.verb == *verb)
     }
 
     fn nth(&self, _: FieldIndex, number: usize) -> &[u8] {
