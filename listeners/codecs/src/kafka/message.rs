@@ -139,6 +139,8 @@ impl Request for Message {
     fn count(&self, field: FieldIndex) -> Option<usize> {
         let named = self.values(field).len();
         let concerned = match field.0 {
+            // Naming none means all of them in the one, in the others a session without any.
+            TOPIC if named == 0 && self.key != api::METADATA && api::may_want_nothing(self.key) => false,
             TOPIC => self.layout.is_some_and(|layout| api::concerns_topics(layout, named)),
             GROUP => api::concerns_groups(self.key, self.transaction()),
             TRANSACTIONAL_ID => api::concerns_transactions(self.key, self.transaction(), named),
