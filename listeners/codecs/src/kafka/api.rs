@@ -60,8 +60,8 @@ pub(super) fn names_or_ids(key: i16) -> bool {
 /// a transaction.
 pub(super) fn variety(key: i16, version: i16, replica: bool, transaction: bool) -> Option<u8> {
     match key {
-        FETCH | LIST_OFFSETS | OFFSET_FOR_LEADER_EPOCH if replica => Some(b'b'),
-        ADD_PARTITIONS_TO_TXN if version >= ADD_PARTITIONS_OF_BROKERS => Some(b'b'),
+        FETCH | LIST_OFFSETS | OFFSET_FOR_LEADER_EPOCH if replica => Some(OF_BROKERS),
+        ADD_PARTITIONS_TO_TXN if version >= ADD_PARTITIONS_OF_BROKERS => Some(OF_BROKERS),
         FIND_COORDINATOR if transaction => Some(b't'),
         _ => None,
     }
@@ -81,6 +81,14 @@ pub(super) fn is_all(key: i16, version: i16, count: Option<usize>) -> bool {
         Some(_) => false,
     }
 }
+
+/// Whether a kind is answered page by page.
+pub(super) fn has_pages(key: i16) -> bool {
+    key == DESCRIBE_TOPIC_PARTITIONS
+}
+
+/// The letter of what brokers ask of each other.
+pub(super) const OF_BROKERS: u8 = b'b';
 
 /// Whether a kind is the heartbeat of a group.
 pub(super) fn is_heartbeat(key: i16) -> bool {

@@ -20,6 +20,8 @@ const SHORTEST: usize = 8;
 const TRANSACTIONS: i64 = 1;
 /// The same of groups.
 const GROUPS: i64 = 0;
+/// The same of the partitions of share groups (KIP-932).
+const SHARE_PARTITIONS: i64 = 2;
 /// A topic among the types of resources (`ConfigResource.Type`).
 const TOPIC_RESOURCE: i64 = 2;
 
@@ -67,6 +69,8 @@ pub(super) struct Frame {
     pub(super) replica: bool,
     /// What it looks for a coordinator of.
     pub(super) coordinator: Option<Named>,
+    /// The same is a partition of a share group, of which brokers ask each other.
+    share_partition: bool,
     /// It asks for all topics.
     pub(super) all: bool,
     /// Lists of topics.
@@ -124,6 +128,7 @@ impl Frame {
             silent: false,
             replica: false,
             coordinator: None,
+            share_partition: false,
             all: false,
             lists: 0,
             resource: false,
@@ -154,7 +159,8 @@ impl Frame {
                 self.all |= api::is_all(key, self.version, *count);
             }
             Event::Value { meaning, value, span } if meaning.is_topic() => {
-                if let Some(topic) = self.topic(*meaning, value, span) {
+                // Where all topics are asked for page by page, one says where the page begins.
+                if let Some(topic) = self.topic(*meaning, value, span).filter(|_| !(self.all && api::has_pages(key))) {
                     self.add_topic(topic, most, names);
                 }
             }
@@ -220,6 +226,7 @@ impl Frame {
             Meaning::Acks => self.silent = number == 0,
             Meaning::ReplicaId => self.replica |= number >= 0,
             Meaning::CoordinatorKeyType => {
+                self.share_partition = number == SHARE_PARTITIONS;
                 self.coordinator = match number {
                     TRANSACTIONS => Some(Named::Transaction),
                     GROUPS => Some(Named::Group),
@@ -247,6 +254,9 @@ impl Frame {
 
     /// What tells roles apart within its kind.
     pub(super) fn variety(&self) -> Option<u8> {
+        if self.share_partition {
+            return Some(api::OF_BROKERS);
+        }
         let transaction = self.coordinator == Some(Named::Transaction);
         api::variety(self.layout.key, self.version, self.replica, transaction)
     }

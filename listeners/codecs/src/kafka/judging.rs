@@ -25,6 +25,23 @@ use crate::{
     relay::{Checker, Close, Decision, Output},
 };
 
+/// Topics of a request, by their numbers.
+enum Refused {
+    None,
+    All,
+    Some(ValueSet),
+}
+
+impl Refused {
+    fn contains(&self, number: usize) -> bool {
+        match self {
+            Self::None => false,
+            Self::All => true,
+            Self::Some(set) => set.contains(number),
+        }
+    }
+}
+
 /// The driver: who is asked about a request, and what is said to it.
 pub(super) struct Driver<'a> {
     pub(super) checker: &'a mut dyn Checker,
@@ -56,7 +73,7 @@ impl Connection {
                 self.no_session(input, driver)
             }
             Decision::Partial { .. } if whole => {
-                let refused = driver.checker.refused().clone();
+                let refused = Refused::Some(driver.checker.refused().clone());
                 self.divide(input, &refused, true, driver)
             }
             Decision::Respond | Decision::Hide if whole && !goes_on => {
@@ -102,7 +119,7 @@ impl Connection {
 
     /// It goes on as it came.
     fn allow(&mut self, input: &[u8], then: Then, driver: &mut Driver<'_>) -> Result<Turn, Violation> {
-        let clears = self.must_not_create(input, None, driver);
+        let clears = self.must_not_create(input, &Refused::None, driver);
         let opens = self.keep(input)?;
         let Some(frame) = &mut self.requests.frame else { return Ok(Turn::Waits) };
         let (key, unknown, length) = (frame.layout.key, frame.unknown, frame.length);
@@ -141,14 +158,12 @@ impl Connection {
 
     /// Where a request says that topics may be created by asking, if the rules would not let the client create them. A refused one
     /// does not matter.
-    fn must_not_create(&self, input: &[u8], refused: Option<&ValueSet>, driver: &mut Driver<'_>) -> Option<usize> {
+    fn must_not_create(&self, input: &[u8], refused: &Refused, driver: &mut Driver<'_>) -> Option<usize> {
         let frame = self.requests.frame.as_ref()?;
         let place = frame.creates.filter(|_| !self.requests.names.topics.is_empty())?;
         let creating = Asked::new(frame, &self.requests.names, &[], input).creating();
-        let may = driver
-            .checker
-            .preview(&creating as &dyn Request)
-            .is_some_and(|denied| denied.iter().all(|number| refused.is_some_and(|refused| refused.contains(number))));
+        let may = driver.checker.preview(&creating as &dyn Request);
+        let may = may.is_some_and(|denied| denied.iter().all(|number| refused.contains(number)));
         (!may).then_some(place as usize)
     }
 
@@ -157,11 +172,11 @@ impl Connection {
     fn divide(
         &mut self,
         input: &[u8],
-        refused: &ValueSet,
+        refused: &Refused,
         told: bool,
         driver: &mut Driver<'_>,
     ) -> Result<Turn, Violation> {
-        let clears = self.must_not_create(input, Some(refused), driver);
+        let clears = self.must_not_create(input, refused, driver);
         let Some(frame) = &self.requests.frame else { return Ok(Turn::Waits) };
         let Frame { layout, version, number, length, session, .. } = *frame;
         let silent = frame.silent;
@@ -208,13 +223,15 @@ impl Connection {
         let Some(frame) = &self.requests.frame else { return Ok(Turn::Waits) };
         let Frame { layout, version, length, .. } = *frame;
         let whole = input.get(..length).ok_or(Violation::CutFrame)?;
+        if layout.key == api::METADATA && version > 0 {
+            return self.tell_brokers_only(input, driver);
+        }
         if refused.is_empty() {
             return self.say(&|out| denial::deny(layout, version, whole, out), driver);
         }
-        // Of brokers and groups only the server knows.
-        let asks = layout.key == api::METADATA && version > 0 || layout.key == api::OFFSET_FETCH;
-        if asks && frame.lists == 1 {
-            return self.divide(input, refused, false, driver);
+        if layout.key == api::OFFSET_FETCH && frame.lists == 1 {
+            // Of the group only the server knows.
+            return self.divide(input, &Refused::Some(refused.clone()), false, driver);
         }
         let counted = Cell::new(0);
         let refuse = |_: denial::Topic<'_>| refused.contains(counted.replace(counted.get() + 1));
@@ -223,6 +240,22 @@ impl Connection {
             if answered { Ok(Denial::Answered) } else { denial::deny_topics(layout, version, whole, out) }
         };
         self.say(&answer, driver)
+    }
+
+    /// Metadata of which all is denied: only the server knows its brokers, and clients take an answer without any for none. It
+    /// is asked for no topic.
+    fn tell_brokers_only(&mut self, input: &[u8], driver: &mut Driver<'_>) -> Result<Turn, Violation> {
+        let Some(frame) = &self.requests.frame else { return Ok(Turn::Waits) };
+        if !frame.all {
+            return self.divide(input, &Refused::All, false, driver);
+        }
+        let Frame { layout, version, number, length, .. } = *frame;
+        let whole = input.get(..length).ok_or(Violation::CutFrame)?;
+        let before = driver.out.upstream.len();
+        denial::ask_for_none(layout, version, whole, &mut driver.out.upstream)?;
+        driver.out.relayed += driver.out.upstream.len() - before;
+        self.expect(Answerer::Server(Due { number, key: layout.key, version, then: Then::Untold }))?;
+        Ok(Turn::Drops)
     }
 
     /// Says what a broker says of a denied request, when its turn comes.

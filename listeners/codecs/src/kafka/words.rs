@@ -200,7 +200,7 @@ const ROLES: [(&str, &str); 6] = [
     ("produce", "0|3|10t|17|18|22|24|25|26|28|36|60|71|72"),
     ("consume", "1b?|2b?|3|8|9|10t?|11|12|13|14|17|18|23b?|36|60|68|71|72|76|78|79"),
     ("streams", "0|1b?|2b?|3|8|9|10t?|11|12|13|14|17|18|19|21|22|23b?|24|25|26|28|36|60|68|71|72|75|76|78|79|88|93"),
-    ("broker", "1b|2b|17|18|23b|24b|27|36|83|84|85|86|87"),
+    ("broker", "1b|2b|10b|17|18|23b|24b|27|36|83|84|85|86|87"),
     (
         "admin",
         kinds!(
@@ -225,7 +225,7 @@ const OPERATIONS: [(&str, &str); 12] = [
     ("delete", kinds!("20|21|42|47|92", free!(), topics!(), groups!())),
     ("alter", kinds!("27|30|31|34|37|43|45|51|57|64|80|81|94", free!(), topics!(), cluster!())),
     ("describe", kinds!("41", free!(), topics!(), groups!(), transactions!(), cluster!())),
-    ("clusteraction", kinds!("1b|10|23b?|24b|27|83|84|85|86|87", free!())),
+    ("clusteraction", kinds!("1b|10b|23b?|24b|27|83|84|85|86|87", free!())),
     ("describeconfigs", kinds!("32|48|74", free!())),
     ("alterconfigs", kinds!("33|44|49", free!(), configs!())),
     ("idempotentwrite", kinds!("22", free!())),

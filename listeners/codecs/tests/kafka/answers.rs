@@ -147,18 +147,26 @@ fn of_all_topics_a_client_sees_those_that_it_may() {
             .answered(&[0])
             .run();
     }
-    // No rule is about metadata at all.
+}
+
+#[test]
+fn brokers_are_told_to_whoever_may_ask_for_nothing_else() {
     const OTHER: Rules = &[&[("apiKey", "fetch"), ("topic", "orders")]];
-    let none = answer(
-        1,
-        true,
-        &MetadataResponse::default()
-            .with_brokers(Vec::new())
-            .with_controller_id(kafka_protocol::messages::BrokerId(-1))
-            .with_cluster_id(None),
-        9,
-    );
-    ruled("not even that", OTHER).client(asked(1, 9, None, false)).client_sees(none).run();
+    for version in [1, 5, 9, 11, 13] {
+        ruled("of all topics", OTHER)
+            .client(asked(1, version, None, true))
+            .server_sees(asked(1, version, Some(&[]), true))
+            .reaches_client(topics(1, version, Vec::new()))
+            .judged(&[&format!("metadata {version} app -> Respond")])
+            .answers(&[])
+            .run();
+        ruled("of one", OTHER)
+            .client(asked(1, version, Some(&["orders"]), false))
+            .server_sees(asked(1, version, Some(&[]), false))
+            .server(topics(1, version, Vec::new()))
+            .client_sees(topics(1, version, vec![told("orders", 29, Uuid::nil())]))
+            .run();
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ mod table;
 mod template;
 mod writer;
 
-pub(super) use self::partial::{Head, divides};
+pub(super) use self::partial::{Head, ask_for_none, divides};
 use self::{asked::Asked, table::TEMPLATES, template::Template, writer::Writer};
 pub use self::{
     listing::Listing,

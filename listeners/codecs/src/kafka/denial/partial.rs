@@ -97,6 +97,31 @@ pub fn divide(
     Ok(Some(partial))
 }
 
+/// Appends a request for all topics as one for none, where a version can say so.
+///
+/// # Errors
+/// When the frame is no whole request of that layout and version. Then nothing is appended.
+pub(in crate::kafka) fn ask_for_none(
+    layout: &'static Layout,
+    version: i16,
+    frame: &[u8],
+    out: &mut Vec<u8>,
+) -> Result<(), Violation> {
+    let mut count = None;
+    Walk::request(layout, version, frame.len()).walk(frame, 0, &mut |event| {
+        if let Event::List { meaning: Meaning::Topics, span, .. } = event {
+            count.get_or_insert(span);
+        }
+    })?;
+    let count = count.ok_or(Violation::CutFrame)?;
+    let begin = out.len();
+    out.extend_from_slice(frame.get(..count.start).unwrap_or_default());
+    write_count(Some(0), layout.flexible.contains(version), out);
+    out.extend_from_slice(frame.get(count.end..).unwrap_or_default());
+    set_length(begin, out);
+    Ok(())
+}
+
 /// Denies AddPartitionsToTxn up to version 3, which a broker takes whole or not at all: appends an answer with 29 for the
 /// refused topics and 55 for the others. Whether it is such a request.
 ///
