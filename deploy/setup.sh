@@ -175,7 +175,10 @@ tests() {
 
 bench() {
     build
-    packages dnsdist dnsperf haproxy iproute2 nginx unbound util-linux wrk
+    packages dnsdist dnsperf haproxy iproute2 maven nginx unbound util-linux wrk
+    has_java || packages openjdk-17-jdk-headless
+    kafka
+    kroxylicious
 }
 
 programs() {
@@ -257,6 +260,23 @@ kafka() {
     (cd "$cache/kafka" && jar xf jars/kafka-clients-*.jar common/message)
     # Last: it says that all before it is done.
     cp "$pom" "$cache/kafka/pom.xml"
+}
+
+# A proxy of Kafka from Maven Central, its version stands in pom.xml, with a filter of ours.
+kroxylicious() {
+    sources=$here/../benches/peers/kroxylicious
+    wanted=$(cat "$sources/pom.xml" "$sources"/*.java | cksum)
+    if [ "$(cat "$cache/kroxylicious/sources" 2>/dev/null)" = "$wanted" ]; then
+        return
+    fi
+    say "building $cache/kroxylicious"
+    rm -rf "$cache/kroxylicious"
+    mkdir -p "$cache/kroxylicious/classes"
+    mvn --quiet --batch-mode --file "$sources/pom.xml" dependency:copy-dependencies -DoutputDirectory="$cache/kroxylicious/jars"
+    javac -encoding UTF-8 -cp "$cache/kroxylicious/jars/*" -d "$cache/kroxylicious/classes" "$sources"/*.java
+    cp -r "$sources/META-INF" "$cache/kroxylicious/classes/"
+    # Last: it says that all before it is done.
+    echo "$wanted" >"$cache/kroxylicious/sources"
 }
 
 [ $# -gt 0 ] || set -- test
