@@ -25,7 +25,7 @@ help: ## Show the goals
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: ## Set up, build, and run the whole story with real curl, httpbin, PostgreSQL and unbound
+demo: ## Set up, build, and run the whole story with real curl, httpbin, PostgreSQL, unbound and Kafka
 	@deploy/setup.sh run
 	@$(MAKE) bins
 	@$(AS_ROOT) $(TARGET)/debug/demo $(ARGS)

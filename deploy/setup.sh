@@ -5,7 +5,7 @@ set -eu
 
 usage() {
     cat <<'TEXT'
-Usage: deploy/setup.sh [build|run|test|bench|programs|all]...
+Usage: deploy/setup.sh [build|run|test|bench|programs|kafka|all]...
        deploy/setup.sh cargo
 
   build     compiler, protobuf                        (make build)
@@ -13,6 +13,7 @@ Usage: deploy/setup.sh [build|run|test|bench|programs|all]...
   test      run, and the peers and clients of tests   (make test; this is the default)
   bench     build, and the proxies to compare with    (make compare)
   programs  what rebuilds the eBPF object             (redirect-ebpf/build-programs.sh)
+  kafka     a broker of Kafka; run and test have it
   all       everything
   cargo     installs nothing; prints how to call a cargo that is new enough
 
@@ -154,24 +155,30 @@ build() {
 run() {
     build
     packages curl iproute2 nftables util-linux python3-httpbin gunicorn postgresql-15 postgresql-client-15 unbound
+    packages kcat maven
+    has_java || packages openjdk-17-jdk-headless
+    # On its own, so that any failure ends it: the demo has other chapters.
+    sh "$here/setup.sh" kafka || say "there is no Kafka; the demo leaves that chapter out and says so"
 }
 
 tests() {
     run
+    kafka
     packages bind9-dnsutils busybox-static dnsdist dnsperf golang-go haproxy musl-tools nghttp2-client nghttp2-server nginx procps python3-venv python3-websockets shellcheck
-    packages libhttp-daemon-perl maven thin uwsgi-core uwsgi-plugin-python3
+    packages libhttp-daemon-perl thin uwsgi-core uwsgi-plugin-python3
     command -v node >/dev/null || packages nodejs
-    has_java || packages openjdk-17-jdk-headless
     python_environment
     conformance
     go_peers
     java_servers
-    kafka
 }
 
 bench() {
     build
-    packages dnsdist dnsperf haproxy iproute2 nginx unbound util-linux wrk
+    packages dnsdist dnsperf haproxy iproute2 maven nginx unbound util-linux wrk
+    has_java || packages openjdk-17-jdk-headless
+    kafka
+    kroxylicious
 }
 
 programs() {
@@ -255,15 +262,32 @@ kafka() {
     cp "$pom" "$cache/kafka/pom.xml"
 }
 
+# A proxy of Kafka from Maven Central, its version stands in pom.xml, with a filter of ours.
+kroxylicious() {
+    sources=$here/../benches/peers/kroxylicious
+    wanted=$(cat "$sources/pom.xml" "$sources"/*.java | cksum)
+    if [ "$(cat "$cache/kroxylicious/sources" 2>/dev/null)" = "$wanted" ]; then
+        return
+    fi
+    say "building $cache/kroxylicious"
+    rm -rf "$cache/kroxylicious"
+    mkdir -p "$cache/kroxylicious/classes"
+    mvn --quiet --batch-mode --file "$sources/pom.xml" dependency:copy-dependencies -DoutputDirectory="$cache/kroxylicious/jars"
+    javac -encoding UTF-8 -cp "$cache/kroxylicious/jars/*" -d "$cache/kroxylicious/classes" "$sources"/*.java
+    cp -r "$sources/META-INF" "$cache/kroxylicious/classes/"
+    # Last: it says that all before it is done.
+    echo "$wanted" >"$cache/kroxylicious/sources"
+}
+
 [ $# -gt 0 ] || set -- test
 for what in "$@"; do
     case $what in
-        build | run | bench | programs) "$what" ;;
+        build | run | bench | programs | kafka) "$what" ;;
         test) tests ;;
         all) tests; bench; programs ;;
         cargo) find_cargo || fail "no cargo 1.$rust_minor or newer; run deploy/setup.sh build" ;;
         -h | --help | help) usage ;;
         *) usage >&2; exit 2 ;;
     esac
-    [ "$what" = cargo ] || say "$what: ready"
+    case $what in cargo | kafka) ;; *) say "$what: ready" ;; esac
 done

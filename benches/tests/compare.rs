@@ -14,7 +14,7 @@ use serde_json::Value;
 fn missing(what: &str) -> bool {
     let required = std::env::var("PORTCULLIS_REQUIRE_ALL").is_ok_and(|value| value == "1");
     assert!(!required, "{what} is missing");
-    let _ = writeln!(std::io::stderr(), "SKIPPED: {what} is missing; deploy/setup.sh test installs it");
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {what} is missing; deploy/setup.sh test bench installs it");
     true
 }
 
@@ -29,7 +29,11 @@ fn every_case_is_done_by_every_peer_and_told_beside_the_relay() {
     }
     let portcullis = Path::new(env!("CARGO_BIN_EXE_compare")).with_file_name("portcullis");
     let own = portcullis.to_string_lossy();
-    for needed in ["/usr/sbin/nginx", "/usr/sbin/haproxy", "/usr/bin/dnsdist", "/sys/kernel/btf/vmlinux", &own] {
+    let home = std::env::var("HOME").unwrap_or_default();
+    let cache = std::env::var("XDG_CACHE_HOME").unwrap_or_else(|_| format!("{home}/.cache"));
+    let set_up = ["kafka/pom.xml", "kroxylicious/sources"].map(|file| format!("{cache}/portcullis/{file}"));
+    let programs = ["/usr/sbin/nginx", "/usr/sbin/haproxy", "/usr/bin/dnsdist", "/sys/kernel/btf/vmlinux", &own];
+    for needed in programs.into_iter().chain(set_up.iter().map(String::as_str)) {
         if !Path::new(needed).exists() && missing(needed) {
             return;
         }
@@ -39,13 +43,14 @@ fn every_case_is_done_by_every_peer_and_told_beside_the_relay() {
     assert!(output.status.success(), "{said}");
     let results: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     let cases = results["cases"].as_array().expect("cases");
-    assert_eq!(cases.len(), 19);
+    assert_eq!(cases.len(), 25);
     for case in cases {
         let peers = case["peers"].as_array().expect("peers");
         let names: Vec<_> = peers.iter().map(|peer| peer["peer"].as_str().unwrap_or_default()).collect();
         let others = match case["case"].as_str().unwrap_or_default().split('-').next() {
             Some("dns") => &["dnsdist"][..],
             Some("h2") => &["nginx", "haproxy", "hyper"],
+            Some("kafka") => &["haproxy", "kroxylicious"],
             _ => &["nginx", "haproxy"],
         };
         assert_eq!(names, [&["direct", "relay"], others, &["portcullis"]].concat(), "{case}");
@@ -67,8 +72,8 @@ fn a_wrong_command_line_names_what_is_right() {
     let cases = [
         (&["--cases=h3"][..], "there are h1-small, h1-rate4k"),
         (
-            &["--proxies=envoy"][..],
-            "possible values: direct, relay, nginx, haproxy, hyper, dnsdist, portcullis, sockets, unsteered",
+            &["--proxies=varnish"][..],
+            "possible values: direct, relay, nginx, haproxy, hyper, dnsdist, kroxylicious, portcullis, sockets, unsteered",
         ),
         (&["--proxies=portcullis", "--portcullis=/nowhere/portcullis"][..], "leave it out with --proxies"),
     ];

@@ -9,6 +9,7 @@ pub mod curl;
 pub mod dns;
 pub mod documents;
 pub mod error;
+pub mod kafka;
 pub mod lab;
 pub mod namespace;
 pub mod need;
@@ -24,7 +25,7 @@ pub mod walkthrough;
 
 pub use error::{Error, Result};
 pub use lab::Lab;
-pub use need::{Need, require};
+pub use need::{Need, lacking, require};
 pub use pod::Pod;
 pub use process::{Finished, Process};
 pub use site::Site;

@@ -56,21 +56,34 @@ impl Need<'_> {
     }
 }
 
+/// What is missing of all that, in words.
+///
+/// # Panics
+/// When something is missing and `PORTCULLIS_REQUIRE_ALL=1` is set.
+#[must_use]
+pub fn lacking(needs: &[Need<'_>]) -> Option<String> {
+    let missing: Vec<String> = needs.iter().filter_map(|need| need.missing()).collect();
+    if missing.is_empty() {
+        return None;
+    }
+    let missing = missing.join("; ");
+    let strict = env::var_os("PORTCULLIS_REQUIRE_ALL").is_some_and(|value| value == "1");
+    assert!(!strict, "{}: this machine lacks {missing} (PORTCULLIS_REQUIRE_ALL=1 makes this a failure)", whose());
+    Some(missing)
+}
+
 /// Whether everything is there; says what is not. A test that gets `false` returns.
 ///
 /// # Panics
 /// When something is missing and `PORTCULLIS_REQUIRE_ALL=1` is set.
 #[must_use]
 pub fn require(needs: &[Need<'_>]) -> bool {
-    let missing: Vec<String> = needs.iter().filter_map(|need| need.missing()).collect();
-    if missing.is_empty() {
-        return true;
-    }
-    let test = std::thread::current().name().unwrap_or("a test").to_owned();
-    let message = format!("SKIPPED {test}: this machine lacks {}", missing.join("; "));
-    let strict = env::var_os("PORTCULLIS_REQUIRE_ALL").is_some_and(|value| value == "1");
-    assert!(!strict, "{message} (PORTCULLIS_REQUIRE_ALL=1 makes this a failure)");
+    let Some(missing) = lacking(needs) else { return true };
     // Straight to the stream: the test harness hides what a passing test prints.
-    let _ = writeln!(std::io::stderr(), "{message}");
+    let _ = writeln!(std::io::stderr(), "SKIPPED {}: this machine lacks {missing}", whose());
     false
+}
+
+fn whose() -> String {
+    std::thread::current().name().unwrap_or("a test").to_owned()
 }

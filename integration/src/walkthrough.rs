@@ -121,7 +121,7 @@ impl Cluster {
     }
 }
 
-/// The manifests of the walkthrough, as printed there.
+/// The manifests of the walkthrough, as printed there, and those of Kafka's chapter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Manifest {
     /// Step 3: who may talk to whom.
@@ -130,6 +130,10 @@ pub enum Manifest {
     L7,
     /// Step 5: what is outside, by name and by address.
     External,
+    /// Step 7: which topics of Kafka, and whose they are.
+    Kafka,
+    /// Step 8: the same after a change.
+    KafkaChanged,
 }
 
 impl Manifest {
@@ -140,6 +144,8 @@ impl Manifest {
             Self::L3L4 => "cilium-l3-l4-policy.yaml",
             Self::L7 => "cilium-l7-http-policy.yaml",
             Self::External => "cilium-external-access-policy.yaml",
+            Self::Kafka => "kafka-policy.yaml",
+            Self::KafkaChanged => "kafka-changed-policy.yaml",
         }
     }
 
@@ -148,6 +154,8 @@ impl Manifest {
             Self::L3L4 => include_str!("../walkthrough/cilium-l3-l4-policy.yaml"),
             Self::L7 => include_str!("../walkthrough/cilium-l7-http-policy.yaml"),
             Self::External => include_str!("../walkthrough/cilium-external-access-policy.yaml"),
+            Self::Kafka => include_str!("../walkthrough/kafka-policy.yaml"),
+            Self::KafkaChanged => include_str!("../walkthrough/kafka-changed-policy.yaml"),
         }
     }
 }

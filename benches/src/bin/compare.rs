@@ -1,4 +1,4 @@
-//! The same HTTP/1, HTTP/2 or DNS work through several proxies, side by side. See docs/performance.md.
+//! The same HTTP/1, HTTP/2, DNS or Kafka work through several proxies, side by side. See docs/performance.md.
 
 use std::{
     io::{self, Write},
@@ -10,14 +10,14 @@ use std::{
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use portcullis_benches::compare::{
     cases::{CASES, Protocol},
-    dns, http2, idle, load, measure,
+    dns, http2, idle, kafka, load, measure,
     peers::Peer,
     relay, report,
     run::{self, Plan},
     upstream,
 };
 
-/// Compares proxies on the same HTTP/1, HTTP/2 or DNS work, in interleaved rounds, by CPU time per request.
+/// Compares proxies on the same HTTP/1, HTTP/2, DNS or Kafka work, in interleaved rounds, by CPU time per request.
 ///
 /// Needs root (network namespaces). Ratios are to a plain relay that copies bytes, in the same round.
 #[derive(Debug, Parser)]
@@ -26,7 +26,7 @@ struct Arguments {
     #[command(subcommand)]
     part: Option<Part>,
     /// Who carries the requests, in this order
-    #[arg(long, value_delimiter = ',', default_values = ["direct", "relay", "nginx", "haproxy", "hyper", "dnsdist", "portcullis"])]
+    #[arg(long, value_delimiter = ',', default_values = ["direct", "relay", "nginx", "haproxy", "hyper", "dnsdist", "kroxylicious", "portcullis"])]
     proxies: Vec<Peer>,
     /// The cases; all unless named
     #[arg(long, value_delimiter = ',')]
@@ -158,11 +158,12 @@ fn play(part: &Part) -> io::Result<()> {
             Protocol::Http1 => load::main(&arguments.work(), &mut input, &mut output),
             Protocol::Http2 => http2::load::main(&arguments.work(), &mut input, &mut output),
             Protocol::Dns => dns::load::main(&arguments.work(), &mut input, &mut output),
+            Protocol::Kafka => kafka::load::main(&arguments.work(), &mut input, &mut output),
         },
         Part::Idle { target, protocol, path, connections, sources } => {
             let open = |target, source| match protocol {
                 Protocol::Http2 => http2::answered(target, source, path),
-                Protocol::Http1 | Protocol::Dns => {
+                Protocol::Http1 | Protocol::Dns | Protocol::Kafka => {
                     idle::answered(target, source, &format!("GET {path} HTTP/1.1\r\nHost: upstream.bench\r\n\r\n"))
                 }
             };

@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 
-use super::{dns::names, http2};
+use super::{dns::names, http2, kafka};
 
 /// Connections at a time, where a case is about throughput.
 const CONNECTIONS: usize = 64;
@@ -20,10 +20,12 @@ pub enum Protocol {
     Http2,
     /// DNS over UDP
     Dns,
+    /// Kafka over TCP, without TLS
+    Kafka,
 }
 
 impl Protocol {
-    /// What requests ask for in turn: paths, `{n}` being 0 to `variants - 1`, or names.
+    /// What requests ask for in turn: paths, `{n}` being 0 to `variants - 1`, or names; of Kafka what they do.
     #[must_use]
     pub fn subjects(self, subject: &str, variants: usize) -> Vec<String> {
         let one = |number: usize| match self {
@@ -40,6 +42,7 @@ impl Protocol {
             Self::Http1 => "http1",
             Self::Http2 => "http2",
             Self::Dns => "dns",
+            Self::Kafka => "kafka",
         }
     }
 
@@ -50,6 +53,7 @@ impl Protocol {
             Self::Http1 => DENIED,
             Self::Http2 => http2::DENIED,
             Self::Dns => names::DENIED,
+            Self::Kafka => kafka::DENIED,
         }
     }
 
@@ -61,6 +65,7 @@ impl Protocol {
             Self::Http1 => &SMALL,
             Self::Http2 => &CALLS,
             Self::Dns => &NAMES,
+            Self::Kafka => &PRODUCE,
         }
     }
 }
@@ -143,8 +148,28 @@ const NAMES: Case = Case {
     ..SMALL
 };
 
+const PRODUCE: Case = Case {
+    name: "kafka-produce-100",
+    about: "Kafka, Produce with a record of 100 bytes, 8 connections with 4 requests at a time",
+    protocol: Protocol::Kafka,
+    subject: "produce/100",
+    connections: FEW,
+    streams: 4,
+    requests: 40_000,
+    ..SMALL
+};
+/// Each connection has a session, which has one request at a time.
+const CONSUME: Case = Case {
+    name: "kafka-consume-100",
+    about: "Kafka, Fetch of a record of 100 bytes, 16 connections",
+    subject: "consume/100",
+    connections: 16,
+    streams: 1,
+    ..PRODUCE
+};
+
 /// All cases.
-pub const CASES: [Case; 19] = [
+pub const CASES: [Case; 25] = [
     SMALL,
     Case { name: "h1-rate4k", about: "128 bytes, 4,000 requests/s", requests: 16_000, rate: 4_000, ..SMALL },
     Case { name: "h1-64k", about: "64 KiB, saturated", subject: "/64k", requests: 20_000, ..SMALL },
@@ -233,6 +258,24 @@ pub const CASES: [Case; 19] = [
         ..NAMES
     },
     Case { name: "dns-deny", about: "DNS, denied", subject: names::DENIED, denied: Denied::All, ..NAMES },
+    PRODUCE,
+    Case { name: "kafka-produce-1k", about: "as kafka-produce-100, 1 KiB", subject: "produce/1024", ..PRODUCE },
+    Case {
+        name: "kafka-produce-100k",
+        about: "as kafka-produce-100, 100 KiB",
+        subject: "produce/102400",
+        requests: 4_000,
+        ..PRODUCE
+    },
+    CONSUME,
+    Case { name: "kafka-consume-1k", about: "as kafka-consume-100, 1 KiB", subject: "consume/1024", ..CONSUME },
+    Case {
+        name: "kafka-consume-100k",
+        about: "as kafka-consume-100, 100 KiB",
+        subject: "consume/102400",
+        requests: 10_000,
+        ..CONSUME
+    },
 ];
 
 /// A path that no rule allows.
@@ -266,10 +309,12 @@ impl Case {
         }
     }
 
-    /// Requests before the timed ones: a tenth, so that every connection and every cache has been used.
+    /// Requests before the timed ones: a tenth, so that every connection and every cache has been used; half as many where
+    /// programs of Java are compared, which begin slowly.
     #[must_use]
     pub fn warm_up(&self) -> u64 {
-        (self.requests / 10).max((self.connections * self.streams) as u64)
+        let part = if self.protocol == Protocol::Kafka { 2 } else { 10 };
+        (self.requests / part).max((self.connections * self.streams) as u64)
     }
 
     /// The same work, so many times as much: what the machine spends is counted in ticks of 10 ms, of which short work has few.

@@ -26,6 +26,8 @@ pub const SERVER: Ipv4Addr = Ipv4Addr::new(10, 213, 0, 1);
 pub const FIRST_CLIENT: Ipv4Addr = Ipv4Addr::new(10, 213, 0, 10);
 /// Names of directories of ours, before the number of the process.
 const PREFIX: &str = "portcullis-compare-";
+/// Where files stay in memory.
+const MEMORY: &str = "/dev/shm";
 /// Where the file system for BPF objects is.
 const BPF: &str = "/sys/fs/bpf";
 /// Addresses of the client: enough that ports do not run out.
@@ -97,6 +99,16 @@ impl Laboratory {
     #[must_use]
     pub fn directory(&self) -> &Path {
         &self.directory
+    }
+
+    /// A directory of our own whose files stay in memory.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn memory_directory(&self) -> io::Result<PathBuf> {
+        let directory = Path::new(MEMORY).join(own_name());
+        fs::create_dir_all(&directory)?;
+        Ok(directory)
     }
 
     /// A directory for BPF objects of our own.
@@ -192,6 +204,7 @@ impl Drop for Laboratory {
     fn drop(&mut self) {
         // The namespaces go with their last descriptor.
         let _ = fs::remove_dir_all(&self.directory);
+        let _ = fs::remove_dir_all(Path::new(MEMORY).join(own_name()));
         let _ = fs::remove_dir_all(self.bpf_directory());
     }
 }
@@ -300,7 +313,7 @@ fn path(namespace: &File) -> String {
 
 /// Removes what runs left that were killed: their directories, and what Portcullis pinned for them.
 fn sweep() {
-    for parent in [std::env::temp_dir(), PathBuf::from(BPF)] {
+    for parent in [std::env::temp_dir(), PathBuf::from(MEMORY), PathBuf::from(BPF)] {
         let Ok(entries) = fs::read_dir(parent) else { continue };
         for entry in entries.flatten() {
             let name = entry.file_name();

@@ -15,6 +15,7 @@ use super::{
     cases::{Case, Protocol},
     dns, http2,
     idle::answered,
+    kafka,
     laboratory::{Laboratory, Place, Process, own_program},
     web,
 };
@@ -39,6 +40,8 @@ pub enum Peer {
     Hyper,
     /// dnsdist
     Dnsdist,
+    /// Kroxylicious with a filter that looks at topics
+    Kroxylicious,
     /// Portcullis
     Portcullis,
     /// Portcullis without its second line at packets
@@ -69,6 +72,7 @@ impl Peer {
             Self::Haproxy => "haproxy",
             Self::Hyper => "hyper",
             Self::Dnsdist => "dnsdist",
+            Self::Kroxylicious => "kroxylicious",
             Self::Portcullis => "portcullis",
             Self::Sockets => "sockets",
             Self::Unsteered => "unsteered",
@@ -94,10 +98,14 @@ impl Peer {
         matches!(self, Self::Unsteered | Self::UnsteeredSockets)
     }
 
-    /// Tells whether it judges requests.
+    /// Tells whether it judges requests of this protocol.
     #[must_use]
-    pub fn judges(self) -> bool {
-        !matches!(self, Self::Direct | Self::Relay) && !self.steers_nothing()
+    pub fn judges(self, protocol: Protocol) -> bool {
+        match self {
+            Self::Direct | Self::Relay => false,
+            Self::Haproxy => protocol != Protocol::Kafka,
+            _ => !self.steers_nothing(),
+        }
     }
 
     /// Tells whether it takes part in work of this protocol.
@@ -105,9 +113,11 @@ impl Peer {
     pub fn speaks(self, protocol: Protocol) -> bool {
         match self {
             Self::Direct | Self::Relay | Self::Portcullis | Self::Sockets => true,
-            Self::Nginx | Self::Haproxy | Self::Unsteered | Self::UnsteeredSockets => protocol != Protocol::Dns,
+            Self::Nginx => matches!(protocol, Protocol::Http1 | Protocol::Http2),
+            Self::Haproxy | Self::Unsteered | Self::UnsteeredSockets => protocol != Protocol::Dns,
             Self::Hyper => protocol == Protocol::Http2,
             Self::Dnsdist => protocol == Protocol::Dns,
+            Self::Kroxylicious => protocol == Protocol::Kafka,
         }
     }
 
@@ -134,6 +144,10 @@ impl Peer {
                 let target = dns::peers::target(self);
                 (target, dns::peers::command(self, laboratory, target, case, portcullis)?)
             }
+            Protocol::Kafka => {
+                let command = kafka::peers::command(self, laboratory, &rules, portcullis, upstream)?;
+                (kafka::peers::target(self), command)
+            }
         };
         let Some(mut command) = command else { return Ok(Running { target, process: None }) };
         let mut process = laboratory.start(self.name(), &mut command)?;
@@ -146,9 +160,10 @@ impl Peer {
                 }
                 Protocol::Http2 => http2::answered(target, None, subject).map(drop),
                 Protocol::Dns => dns::answered(target, subject),
+                Protocol::Kafka => kafka::answered(target, subject),
             })
         };
-        self.wait(laboratory, &mut process, answers)?;
+        self.wait(laboratory, case.protocol, &mut process, answers)?;
         Ok(Running { target, process: Some(process) })
     }
 
@@ -156,6 +171,7 @@ impl Peer {
     fn wait(
         self,
         laboratory: &Laboratory,
+        protocol: Protocol,
         process: &mut Process,
         answers: impl Fn(bool) -> io::Result<()>,
     ) -> io::Result<()> {
@@ -164,7 +180,7 @@ impl Peer {
             let allowed = answers(true);
             // It judges before it is able to end in order, and a policy of ports is in force without any answer that tells.
             let serves = !self.is_portcullis() || laboratory.said(self.name()).contains("policy is in force");
-            let judged = serves && (!self.judges() || answers(false).is_err());
+            let judged = serves && (!self.judges(protocol) || answers(false).is_err());
             match allowed {
                 Ok(()) if judged => return Ok(()),
                 state if Instant::now() > deadline || !process.runs()? => {

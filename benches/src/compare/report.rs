@@ -51,6 +51,7 @@ struct Row {
     rate: Spread,
     p50: Spread,
     p99: Spread,
+    volume: Spread,
     cpu: Spread,
     /// CPU of the proxy, as a ratio to the relay's of the same round.
     proxy: Option<Spread>,
@@ -72,6 +73,7 @@ fn rows(plan: &Plan, samples: &[Vec<Sample>]) -> Vec<Row> {
                 rate: column(|sample| sample.rate)?,
                 p50: column(|sample| sample.p50)?,
                 p99: column(|sample| sample.p99)?,
+                volume: column(|sample| sample.volume)?,
                 cpu: column(|sample| sample.proxy)?,
                 proxy: relay.filter(|_| carried).and_then(|relay| {
                     Spread::of(samples.iter().zip(relay).map(|(own, relay)| own.proxy / relay.proxy).collect())
@@ -108,15 +110,18 @@ pub fn markdown(plan: &Plan, results: &Results) -> String {
     for (case, samples) in plan.cases.iter().zip(&results.samples) {
         let _ = write!(
             text,
-            "### {}: {}\n\n| peer | requests/s | p50 µs | p99 µs | CPU µs/request | proxy CPU, ratio | machine beyond direct, ratio |\n\
-             |---|---|---|---|---|---|---|\n",
+            "### {}: {}\n\n| peer | requests/s | p50 µs | p99 µs | MiB/s | CPU µs/request | CPU µs/MiB | proxy CPU, ratio | machine beyond direct, ratio |\n\
+             |---|---|---|---|---|---|---|---|---|\n",
             case.name, case.about
         );
         for row in rows(plan, samples) {
-            let cpu = if row.peer == Peer::Direct { "–".to_owned() } else { format!("{:.1}", row.cpu.median) };
+            let (volume, carried) = (row.volume.median, row.peer != Peer::Direct);
+            let of = |carried: bool, text: String| if carried { text } else { "–".to_owned() };
+            let cpu = of(carried, format!("{:.1}", row.cpu.median));
+            let each = of(carried && volume > 0.0, format!("{:.0}", row.cpu.median * row.rate.median / volume));
             let _ = writeln!(
                 text,
-                "| {} | {:.0} | {:.0} | {:.0} | {cpu} | {} | {} |",
+                "| {} | {:.0} | {:.0} | {:.0} | {volume:.1} | {cpu} | {each} | {} | {} |",
                 row.peer.name(),
                 row.rate.median,
                 row.p50.median,
@@ -179,6 +184,7 @@ pub fn json(plan: &Plan, results: &Results) -> Value {
                 "requestsPerSecond": row.rate.to_json(),
                 "p50Microseconds": row.p50.to_json(),
                 "p99Microseconds": row.p99.to_json(),
+                "mebibytesPerSecond": row.volume.to_json(),
                 "cpuMicrosecondsPerRequest": row.cpu.to_json(),
                 "proxyRatio": row.proxy.map(Spread::to_json),
                 "machineRatio": row.total.map(Spread::to_json),
@@ -205,6 +211,7 @@ fn sample(sample: &Sample) -> Value {
         "requestsPerSecond": sample.rate,
         "p50Microseconds": sample.p50,
         "p99Microseconds": sample.p99,
+        "mebibytesPerSecond": sample.volume,
         "cpuMicrosecondsPerRequest": sample.proxy,
         "machineMicrosecondsPerRequest": sample.machine,
         "disturbance": sample.disturbance,
@@ -221,7 +228,7 @@ mod tests {
     };
 
     fn sample(proxy: f64, machine: f64, disturbance: f64) -> Sample {
-        Sample { rate: 1000.0, p50: 1.0, p99: 2.0, proxy, machine, disturbance }
+        Sample { rate: 1000.0, p50: 1.0, p99: 2.0, volume: 1.0, proxy, machine, disturbance }
     }
 
     fn plan(peers: Vec<Peer>) -> Plan {

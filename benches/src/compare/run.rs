@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{
     cases::{Case, Denied, Protocol},
-    dns,
+    dns, kafka,
     laboratory::{Laboratory, Place, Process, own_program},
     meter::{Meter, busy, resident},
     peers::{Peer, Running},
@@ -44,6 +44,8 @@ pub struct Sample {
     pub p50: f64,
     /// 99th percentile of the latency in microseconds.
     pub p99: f64,
+    /// MiB of bodies or records per second.
+    pub volume: f64,
     /// CPU microseconds of the proxy per request.
     pub proxy: f64,
     /// CPU microseconds of the machine per request.
@@ -85,6 +87,8 @@ pub fn run(plan: &Plan, mut progress: impl FnMut(&str)) -> io::Result<Results> {
     let http1 = web::HTTP1.start_server(&laboratory)?;
     let calls = web::HTTP2.start_server(&laboratory)?;
     let names = dns::peers::start_server(&laboratory)?;
+    let asked = plan.cases.iter().any(|case| case.protocol == Protocol::Kafka);
+    let broker = if asked { Some(kafka::broker::start(&laboratory)?) } else { None };
     let mut results = Results { samples: vec![vec![Vec::new(); plan.peers.len()]; plan.cases.len()], idle: Vec::new() };
     for round in 0..plan.rounds {
         for (case, samples) in plan.cases.iter().zip(&mut results.samples) {
@@ -92,6 +96,7 @@ pub fn run(plan: &Plan, mut progress: impl FnMut(&str)) -> io::Result<Results> {
                 Protocol::Http1 => &http1,
                 Protocol::Http2 => &calls,
                 Protocol::Dns => &names,
+                Protocol::Kafka => broker.as_ref().unwrap_or(&names),
             };
             let speaking = plan.peers.iter().zip(samples).filter(|(peer, _)| peer.speaks(case.protocol));
             for (peer, samples) in speaking {
@@ -157,6 +162,7 @@ fn work(lab: &Laboratory, plan: &Plan, case: &Case, peer: Peer, upstream: &Proce
     let requests = case.requests as f64;
     Ok(Sample {
         rate: requests / number("seconds"),
+        volume: number("bytes") / number("seconds") / f64::from(1 << 20),
         p50: number("p50") / 1000.0,
         p99: number("p99") / 1000.0,
         proxy: cost.proxy / requests,
@@ -180,7 +186,7 @@ fn calm_down() -> io::Result<()> {
 
 /// All peers have to do the same work: every request answered whole, but for those that are denied by all that judge.
 fn check(case: &Case, peer: Peer, outcome: &Value) -> io::Result<()> {
-    let denied = if peer.judges() { case.denied_requests() } else { 0 };
+    let denied = if peer.judges(case.protocol) { case.denied_requests() } else { 0 };
     let answered = case.requests - denied;
     if outcome["answered"] == answered && outcome["denied"] == denied {
         return Ok(());

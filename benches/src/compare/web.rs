@@ -109,7 +109,7 @@ impl Version {
     ) -> io::Result<Option<Command>> {
         let (target, behind, directory) = (self.target(peer), self.behind(), laboratory.directory());
         let command = match peer {
-            Peer::Direct | Peer::Dnsdist => return Ok(None),
+            Peer::Direct | Peer::Dnsdist | Peer::Kroxylicious => return Ok(None),
             Peer::Relay => {
                 let mut command = laboratory.command(Place::Proxy, own_program());
                 command.args(["relay", &target.to_string(), &behind.to_string()]);

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use nix::sys::signal::Signal;
-use portcullis_integration::{Need, Process, require, sweep};
+use portcullis_integration::{Need, Process, kafka, require, sweep};
 
 use crate::scene::able;
 
@@ -23,6 +23,13 @@ fn it_comes_out_well_and_leaves_nothing_behind() {
     assert_eq!(demo.wait().unwrap().code(), Some(0), "{}", demo.log());
     assert!(demo.log().contains("0 different") && !demo.log().contains("FAIL"), "{}", demo.log());
     assert!(!demo.log().contains('\x1b'), "no colours outside a terminal");
+    let kafka = require(&kafka::needs(&kafka::complete().display().to_string()));
+    assert_eq!(
+        (demo.log().contains("step 8: kafka-"), demo.log().contains("SKIPPED")),
+        (kafka, !kafka),
+        "{}",
+        demo.log()
+    );
     assert_eq!(sweep::remains(&format!("pclab-{}-", demo.pid())), [""; 0].map(std::path::PathBuf::from));
 }
 

@@ -57,9 +57,13 @@ pub fn command(
 ) -> io::Result<Option<Command>> {
     let rules = if case.denied == Denied::All { 1 } else { case.variants };
     let command = match peer {
-        Peer::Direct | Peer::Nginx | Peer::Haproxy | Peer::Hyper | Peer::Unsteered | Peer::UnsteeredSockets => {
-            return Ok(None);
-        }
+        Peer::Direct
+        | Peer::Nginx
+        | Peer::Haproxy
+        | Peer::Hyper
+        | Peer::Kroxylicious
+        | Peer::Unsteered
+        | Peer::UnsteeredSockets => return Ok(None),
         Peer::Relay => {
             let mut command = laboratory.command(Place::Beside, own_program());
             command.args(["dns-relay", &target.to_string(), &UPSTREAM.to_string()]);

@@ -1,18 +1,21 @@
-//! The demonstration: the walkthrough's story for real, with curl, httpbin and PostgreSQL in network namespaces.
+//! The demonstration: the walkthrough's story for real, with curl, httpbin and PostgreSQL in network namespaces, and a chapter
+//! about Kafka with a broker and kcat.
 //!
 //! Prints each step, what was expected and what happened; the exit code is not 0 if anything differs. Cleans up, also
 //! when it is interrupted.
 
+mod kafka;
 mod report;
 mod story;
 
 use std::{env, process::ExitCode};
 
-use portcullis_integration::{Error, Need, require, wait};
+use portcullis_integration::{Error, Need, kafka as broker, lacking, require, wait};
 use report::Report;
 
 const HELP: &str = "\
-Runs the walkthrough for real: a client, httpbin, PostgreSQL and unbound as pods, services, and CiliumNetworkPolicies.
+Runs the walkthrough for real: a client, httpbin, PostgreSQL and unbound as pods, services, and CiliumNetworkPolicies; then
+a broker of Kafka with a producer and a consumer.
 Needs root, and the program portcullis beside this one (or named in PORTCULLIS_BINARY).
 
   demo           both families of addresses, one after the other
@@ -44,13 +47,15 @@ fn main() -> ExitCode {
     ) {
         return ExitCode::FAILURE;
     }
-    told(&mut report, families)
+    let complete = broker::complete().display().to_string();
+    let lacking = lacking(&broker::needs(&complete));
+    told(&mut report, families, lacking.as_deref())
 }
 
 /// Tells the story on a thread of its own, while this one listens for signals.
-fn told(report: &mut Report, families: &[bool]) -> ExitCode {
+fn told(report: &mut Report, families: &[bool], lacking: Option<&str>) -> ExitCode {
     let told = std::thread::scope(|scope| {
-        let story = scope.spawn(|| families.iter().try_for_each(|v6| story::tell(report, *v6)));
+        let story = scope.spawn(|| families.iter().try_for_each(|v6| story::tell(report, *v6, lacking)));
         let listening = listen(|| story.is_finished());
         let told = story.join().unwrap_or_else(|_| Err(Error::Unexpected("the story broke off".into())));
         listening.and(told)

@@ -7,6 +7,7 @@ use std::{
 
 const GREEN: &str = "32";
 const RED: &str = "31";
+const YELLOW: &str = "33";
 const BOLD: &str = "1";
 
 /// Prints, counts, and knows whether there are colours.
@@ -14,12 +15,13 @@ pub(crate) struct Report {
     colours: bool,
     passed: usize,
     failed: usize,
+    skipped: usize,
 }
 
 impl Report {
     pub(crate) fn new() -> Self {
         let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Self { colours: io::stdout().is_terminal() && !plain, passed: 0, failed: 0 }
+        Self { colours: io::stdout().is_terminal() && !plain, passed: 0, failed: 0, skipped: 0 }
     }
 
     fn paint(&self, colour: &str, text: &str) -> String {
@@ -56,6 +58,13 @@ impl Report {
         self.line(&format!("        {told}"));
     }
 
+    /// Something that cannot be shown here.
+    pub(crate) fn skip(&mut self, why: &str) {
+        let word = self.paint(YELLOW, "SKIPPED");
+        self.line(&format!("  {word}  {why}"));
+        self.skipped += 1;
+    }
+
     pub(crate) fn failure(&mut self, text: &str) {
         let word = self.paint(RED, "FAIL");
         self.line(&format!("\n{word}  {text}"));
@@ -66,7 +75,11 @@ impl Report {
         let (passed, failed) = (self.passed, self.failed);
         let (colour, word) = if failed == 0 { (GREEN, "PASS") } else { (RED, "FAIL") };
         let word = self.paint(colour, word);
-        self.line(&format!("\n{word}  {passed} as expected, {failed} different"));
+        let skipped = match self.skipped {
+            0 => String::new(),
+            skipped => format!(", {skipped} left out"),
+        };
+        self.line(&format!("\n{word}  {passed} as expected, {failed} different{skipped}"));
         if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     }
 }

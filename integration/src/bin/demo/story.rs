@@ -7,7 +7,7 @@ use portcullis_integration::{
     walkthrough::{Cluster, DURING, Manifest},
 };
 
-use crate::report::Report;
+use crate::{kafka::Shop, report::Report};
 
 /// What a request is to come to.
 #[derive(Clone, Copy)]
@@ -75,14 +75,21 @@ const MONITORED: [&[&str]; 6] = [
     &["xx tcp from test-app/client (", "to test-app/database (", "Policy denied (L3)"],
 ];
 
-/// Tells the story once, in one family of addresses.
-pub(crate) fn tell(report: &mut Report, v6: bool) -> Result<()> {
+/// Tells the story once, in one family of addresses; what Kafka's chapter lacks on this machine, if it does.
+pub(crate) fn tell(report: &mut Report, v6: bool, lacking: Option<&str>) -> Result<()> {
     let family = if v6 { "IPv6" } else { "IPv4" };
     report.title(&format!("{family}: the cluster"));
     report.action(
         "pods client, app (httpbin) and database (PostgreSQL), DNS (unbound), web servers outside, three services, one node",
     );
-    let cluster = Cluster::new()?;
+    let mut cluster = Cluster::new()?;
+    let mut kafka = None;
+    if lacking.is_none() {
+        report.action(
+            "pods kafka (Apache Kafka, which starts meanwhile), producer and consumer (kcat), a fourth service",
+        );
+        kafka = Some(Shop::begin(&mut cluster, v6)?);
+    }
 
     report.title(&format!("{family}, step 2: no policy, enforcement default"));
     ask(report, &cluster, v6, &get(APP, Fate::Answered))?;
@@ -113,7 +120,16 @@ pub(crate) fn tell(report: &mut Report, v6: bool) -> Result<()> {
     watched(report, &mut monitor)?;
 
     report.title(&format!("{family}: what arrived at httpbin, by its own access log"));
-    arrived(report, &cluster)
+    arrived(report, &cluster)?;
+
+    match (kafka, lacking) {
+        (Some(mut shop), _) => shop.tell(report, &cluster),
+        (None, lacking) => {
+            report.title(&format!("{family}, step 7: Kafka"));
+            report.skip(&format!("this machine lacks {}", lacking.unwrap_or_default()));
+            Ok(())
+        }
+    }
 }
 
 fn ask(report: &mut Report, cluster: &Cluster, v6: bool, request: &Request) -> Result<()> {
