@@ -129,7 +129,6 @@ pub(super) fn offered(layout: &Layout, learns: bool) -> Versions {
         PRODUCE | FETCH => 12,
         OFFSET_COMMIT | OFFSET_FETCH => 9,
         DELETE_TOPICS | TXN_OFFSET_COMMIT => 5,
-        METADATA => 11,
         76..=79 => return Versions::NONE,
         _ => return layout.versions,
     };

@@ -179,10 +179,15 @@ impl Frame {
         }
     }
 
-    fn topic(&self, meaning: Meaning, value: &Value<'_>, span: &Range<usize>) -> Option<Topic> {
+    fn topic(&mut self, meaning: Meaning, value: &Value<'_>, span: &Range<usize>) -> Option<Topic> {
         match value {
             // A zero stands for an id where a name stands beside it.
             Value::Uuid(id) if *id == [0; 16] => (!api::names_or_ids(self.layout.key)).then_some(Topic::Unnamed),
+            // Its name comes in the answer.
+            Value::Uuid(_) if self.versions_name_topics && self.layout.key == api::METADATA => {
+                self.all = true;
+                None
+            }
             // What a member of a group says that it has was judged when it subscribed.
             Value::Uuid(_) if self.versions_name_topics && api::is_heartbeat(self.layout.key) => None,
             Value::Uuid(id) => Some(Topic::Id(*id)),

@@ -66,6 +66,7 @@ impl Connection {
         let lists = whole && asked.lists();
         let (incremental, goes_on) = (matches!(within, Within::Session(_)), frame.fate == Fate::GoesOn);
         match decision {
+            Decision::Allow if incremental && self.has_more_to_share(input, driver) => self.no_session(input, driver),
             Decision::Allow => self.allow(input, Then::Pass, driver),
             Decision::Filter if lists => self.allow(input, Then::Filter, driver),
             // What is denied is told when the session begins anew.
@@ -194,7 +195,9 @@ impl Connection {
             let place = partial.request.len().checked_sub(length - place);
             set_byte(&mut partial.request, place.unwrap_or(usize::MAX));
         }
-        if let Some(said) = session {
+        if layout.key == api::SHARE_FETCH {
+            self.keep_share(&|number| refused.contains(number));
+        } else if let Some(said) = session {
             // Each request is judged in full as long as a part of it is refused.
             self.forget_session(said.id);
             set_number(&mut partial.request, said.at as usize, CLOSES);
@@ -229,8 +232,8 @@ impl Connection {
         if refused.is_empty() {
             return self.say(&|out| denial::deny(layout, version, whole, out), driver);
         }
-        if layout.key == api::OFFSET_FETCH && frame.lists == 1 {
-            // Of the group only the server knows.
+        if matches!(layout.key, api::OFFSET_FETCH | api::SHARE_FETCH) && frame.lists == 1 {
+            // Of the group only the server knows, which also has to open a session of its own.
             return self.divide(input, &Refused::Some(refused.clone()), false, driver);
         }
         let counted = Cell::new(0);

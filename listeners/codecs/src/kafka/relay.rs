@@ -55,9 +55,9 @@ pub(super) struct Connection {
     /// Bytes of ours among what is outstanding.
     pub(super) waiting: usize,
     /// The fetch session.
-    pub(super) session: Option<Session>,
+    pub(super) session: Option<Box<Session>>,
     /// The share session.
-    pub(super) share: Option<Session>,
+    pub(super) share: Option<Box<Session>>,
     /// Who asked for the topics that the responses which are due tell of, where these are cut down.
     pub(super) askers: VecDeque<Asker>,
 }

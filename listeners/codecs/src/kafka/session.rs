@@ -24,6 +24,8 @@ pub(super) struct Session {
     /// Whose it is, for share sessions: group and member.
     owner: Box<[u8]>,
     topics: Vec<Arc<str>>,
+    /// Topics that the client thinks are in it, and that were refused.
+    refused: Vec<Arc<str>>,
 }
 
 impl Session {
@@ -32,7 +34,17 @@ impl Session {
         let mut topics: Vec<_> = topics.collect();
         topics.sort_unstable();
         topics.dedup();
-        Self { id: None, owner: owner.into(), topics }
+        Self { id: None, owner: owner.into(), topics, refused: Vec::new() }
+    }
+
+    /// The same without these topics.
+    pub(super) fn without(self, refused: impl Iterator<Item = Arc<str>>) -> Self {
+        Self { refused: refused.collect(), ..self }
+    }
+
+    /// Topics that the client thinks are in it.
+    pub(super) fn refused(&self) -> &[Arc<str>] {
+        &self.refused
     }
 
     /// The broker has opened it under a number.

@@ -3,8 +3,11 @@
 
 use std::sync::Arc;
 
+use portcullis_rules::request::Request;
+
 use super::{
     Violation, api,
+    asked::Asked,
     denial::{Denial, deny_with},
     frame::{Frame, SessionSaid},
     judging::Driver,
@@ -61,7 +64,7 @@ impl Connection {
         let names: Vec<_> = topics.iter().map(|topic| name(topic, &self.requests.names.known, input)).collect();
         let session = if fetch { &mut self.session } else { &mut self.share };
         match said.epoch {
-            OPENS => *session = Some(Session::opening(&owner, names.into_iter())),
+            OPENS => *session = Some(Session::opening(&owner, names.into_iter()).into()),
             CLOSES if fetch && said.id == 0 => {}
             CLOSES => *session = None,
             _ => {
@@ -72,6 +75,30 @@ impl Connection {
             }
         }
         Ok(fetch && said.epoch == OPENS)
+    }
+
+    /// Keeps the topics of a request that opens a share session without the refused ones.
+    pub(super) fn keep_share(&mut self, refused: &dyn Fn(usize) -> bool) {
+        let topics = self.requests.names.topics.iter().enumerate();
+        let names = |wanted: bool| {
+            let those = topics.clone().filter(move |(number, _)| refused(*number) == wanted);
+            those.map(|(_, topic)| name(topic, &self.requests.names.known, &[]))
+        };
+        let session = Session::opening(&self.requests.names.owner(), names(false)).without(names(true));
+        self.share = Some(session.into());
+    }
+
+    /// Whether a topic that was refused when the share session began is allowed now.
+    pub(super) fn has_more_to_share(&self, input: &[u8], driver: &mut Driver<'_>) -> bool {
+        let (Some(frame), Some(session)) = (&self.requests.frame, &self.share) else { return false };
+        let refused = session.refused();
+        if frame.layout.key != api::SHARE_FETCH || refused.is_empty() {
+            return false;
+        }
+        // They stand behind those that the request names itself.
+        let (asked, own) = (Asked::new(frame, &self.requests.names, refused, input), self.requests.names.topics.len());
+        let still = driver.checker.preview(&asked as &dyn Request);
+        still.is_some_and(|still| (0..refused.len()).any(|number| !still.contains(own + number)))
     }
 
     /// The fetch session of this number is closed.

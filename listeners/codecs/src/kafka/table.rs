@@ -1895,9 +1895,9 @@ pub(super) static RESPONSES: &[Layout] = &[
         one(String).null(), // ErrorMessage
         one(Int32), // AcquisitionLockTimeoutMs
         groups(&[ // Responses
-            one(Uuid), // TopicId
+            one(Uuid).means(TopicId), // TopicId
             groups(&[ // Partitions
-                one(Int32), // PartitionIndex
+                one(Int32).means(Partition), // PartitionIndex
                 one(Int16).means(ErrorCode), // ErrorCode
                 one(String).null(), // ErrorMessage
                 one(Int16), // AcknowledgeErrorCode
@@ -1912,8 +1912,8 @@ pub(super) static RESPONSES: &[Layout] = &[
                     one(Int64), // LastOffset
                     one(Int16), // DeliveryCount
                 ]),
-            ]),
-        ]),
+            ]).means(Partitions),
+        ]).means(Topics),
         groups(&[ // NodeEndpoints
             one(Int32), // NodeId
             one(String), // Host

@@ -501,14 +501,130 @@ fn names_that_a_server_has_told_are_known_without_asking() {
     }
 }
 
+/// What a share group's member asks for, within its session.
+fn sharing(number: i32, epoch: i32, topics: &[[u8; 16]]) -> Vec<u8> {
+    let topics = topics.iter().map(|id| {
+        let partition = kafka_protocol::messages::share_fetch_request::FetchPartition::default();
+        kafka_protocol::messages::share_fetch_request::FetchTopic::default()
+            .with_topic_id(Uuid::from_bytes(*id))
+            .with_partitions(vec![partition])
+    });
+    let message = kafka_protocol::messages::ShareFetchRequest::default()
+        .with_group_id(Some(kafka_protocol::messages::GroupId(StrBytes::from_static_str("shop"))))
+        .with_member_id(Some(StrBytes::from_static_str("m")))
+        .with_share_session_epoch(epoch)
+        .with_topics(topics.collect());
+    request(number, 78, 1, &body(&message, 1))
+}
+
+fn shared(number: i32, error: i16, topics: &[([u8; 16], i16)]) -> Vec<u8> {
+    let topics = topics.iter().map(|(id, error)| {
+        let partition = kafka_protocol::messages::share_fetch_response::PartitionData::default()
+            .with_error_code(*error)
+            .with_records(Some(bytes::Bytes::new()));
+        kafka_protocol::messages::share_fetch_response::ShareFetchableTopicResponse::default()
+            .with_topic_id(Uuid::from_bytes(*id))
+            .with_partitions(vec![partition])
+    });
+    let message =
+        kafka_protocol::messages::ShareFetchResponse::default().with_error_code(error).with_responses(topics.collect());
+    answer(number, true, &message, 1)
+}
+
+const KEPT: [u8; 16] = *ID.as_bytes();
+const LOST: [u8; 16] = [7; 16];
+
+#[test]
+fn a_share_group_goes_on_with_the_topics_that_it_may_have() {
+    let known = || {
+        ruled("some of two", ORDERS)
+            .reaches_server(asked(1, 12, None, false))
+            .server(topics(1, 12, vec![told("orders", 0, ID), told("secret", 0, Uuid::from_bytes(LOST))]))
+            .client_sees(topics(1, 12, vec![told("orders", 0, ID)]))
+    };
+    known()
+        .client(sharing(2, 0, &[KEPT, LOST]))
+        .server_sees(sharing(2, 0, &[KEPT]))
+        .server(shared(2, 0, &[(KEPT, 0)]))
+        .client_sees(shared(2, 0, &[(LOST, 29), (KEPT, 0)]))
+        // Acknowledgements go on.
+        .reaches_server(sharing(3, 1, &[KEPT]))
+        .reaches_client(shared(3, 0, &[(KEPT, 0)]))
+        .reaches_server(sharing(4, 2, &[]))
+        .run();
+    known()
+        .client(sharing(2, 0, &[LOST]))
+        .server_sees(sharing(2, 0, &[]))
+        .server(shared(2, 0, &[]))
+        .client_sees(shared(2, 0, &[(LOST, 29)]))
+        .run();
+    known().client(sharing(2, 5, &[])).client_sees_error(122).run();
+}
+
+trait ShareError {
+    fn client_sees_error(self, error: i16) -> Self;
+}
+
+impl ShareError for Play {
+    fn client_sees_error(self, error: i16) -> Self {
+        let message = kafka_protocol::messages::ShareFetchResponse::default().with_error_code(error);
+        self.client_sees(answer(2, true, &message, 1))
+    }
+}
+
+#[test]
+fn a_share_session_begins_anew_when_what_it_may_have_changes() {
+    const BOTH: Rules = &[&[("topic", "orders")], &[("topic", "secret")]];
+    const NEITHER: Rules = &[&[("topic", "returns")]];
+    for (other, error) in [(BOTH, 122), (NEITHER, 122), (ORDERS, 0)] {
+        let mut pair = Pair::new(relay(&Limits::default()), judge_by(ORDERS, Decision::Respond));
+        pair.recorder.refusals = Some(refusals_by(ORDERS));
+        pair.send(Side::Downstream, &asked(1, 12, None, false));
+        pair.send(
+            Side::Upstream,
+            &topics(1, 12, vec![told("orders", 0, ID), told("secret", 0, Uuid::from_bytes(LOST))]),
+        );
+        pair.send(Side::Downstream, &sharing(2, 0, &[KEPT, LOST]));
+        pair.send(Side::Upstream, &shared(2, 0, &[(KEPT, 0)]));
+        pair.to_client.clear();
+        pair.to_server.clear();
+        pair.recorder.judge_by(judge_by(other, Decision::Respond));
+        pair.recorder.refusals = Some(refusals_by(other));
+        pair.send(Side::Downstream, &sharing(3, 1, &[]));
+        if error == 0 {
+            assert_eq!((&*pair.to_client, &*pair.to_server), (&b""[..], &*sharing(3, 1, &[])));
+        } else {
+            let message = kafka_protocol::messages::ShareFetchResponse::default().with_error_code(error);
+            let answered = answer(3, true, &message, 1);
+            let end = answered.len().min(pair.to_client.len());
+            // Its text stands behind the code.
+            assert_eq!(pair.to_client[4..end][..11], answered[4..end][..11]);
+            assert_eq!(&*pair.to_server, b"");
+        }
+    }
+}
+
 #[test]
 fn where_ids_are_not_learnt_only_versions_with_names_pass() {
     let capped = || {
         let limits = Limits { ids: 0, ..Limits::default() };
-        Play::new("capped", move || relay(&limits)).judged_by(|| judge_by(ORDERS, Decision::Respond))
+        Play::new("capped", move || relay(&limits))
+            .judged_by(|| judge_by(ORDERS, Decision::Respond))
+            .refusing(|| refusals_by(ORDERS))
     };
     capped().reaches_server(produce(1, 12, -1, &["orders"], 9)).run();
     capped().client(produce_by_id(1)).client_offends("unknown_version").closes(Close::Graceful).run();
+    // Who was told an id may ask what it is called: the answer says it.
+    let by_id = MetadataRequestTopic::default().with_name(None).with_topic_id(ID);
+    let message = MetadataRequest::default().with_topics(Some(vec![by_id])).with_allow_auto_topic_creation(false);
+    for (name, seen) in [("orders", true), ("secret", false)] {
+        let answered = vec![told(name, 0, ID)];
+        capped()
+            .reaches_server(request(1, 3, 12, &body(&message, 12)))
+            .server(topics(1, 12, answered.clone()))
+            .client_sees(topics(1, 12, if seen { answered } else { Vec::new() }))
+            .run();
+    }
 }
 
 #[test]

@@ -12,6 +12,7 @@ use crate::playbook::{
 };
 
 const TOPIC: FieldIndex = FieldIndex(4);
+const DESCRIBE_TOPIC_PARTITIONS: i16 = 75;
 
 /// Plays what the sides send, and then ends both. Topics with some names are denied.
 fn played(limits: &Limits, parts: &[(Side, &[u8])], lengths: &[usize], unseen: bool) -> Outcome {
@@ -91,6 +92,10 @@ fn answered(limits: &Limits, parts: &[(Side, &[u8])], lengths: &[usize], unseen:
 fn names_refused(frame: &[u8]) -> Option<bool> {
     let number = |at: usize| Some(i16::from_be_bytes([*frame.get(at)?, *frame.get(at + 1)?]));
     let (layout, version) = (layout::request(number(4)?)?, number(6)?);
+    if layout.key == DESCRIBE_TOPIC_PARTITIONS {
+        // Where all topics are asked for page by page, one says where a page begins.
+        return None;
+    }
     let mut found = false;
     Walk::request(layout, version, frame.len())
         .walk(frame, 0, &mut |event| {

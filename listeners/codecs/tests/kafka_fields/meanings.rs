@@ -415,6 +415,15 @@ pub(crate) const READ_RESPONSES: Meanings = &[
         ],
     ),
     (
+        78,
+        &[
+            RESPONSES,
+            RESPONSES_ID,
+            ("Responses.Partitions", "Partitions"),
+            ("Responses.Partitions.PartitionIndex", "Partition"),
+        ],
+    ),
+    (
         90,
         &[
             GROUPS[0],

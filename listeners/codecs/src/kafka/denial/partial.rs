@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::{
     asked::Asked,
-    template::{Part, Refused, Template, code, each, echo, number, void},
+    template::{Part, Refused, Template, code, each, echo, empty, null, number, void},
     template_of,
     writer::{ATTEMPTED, TOPIC, Writer},
 };
@@ -18,7 +18,7 @@ use crate::kafka::{
 };
 
 /// Requests whose topics are answered one by one (`KafkaApis.scala`).
-const DIVISIBLE: [i16; 12] = [0, 1, 2, 3, 8, 9, 19, 20, 21, 23, 28, 37];
+const DIVISIBLE: [i16; 13] = [0, 1, 2, 3, 8, 9, 19, 20, 21, 23, 28, 37, 78];
 /// The request that is all or nothing, up to a version.
 const ADD_PARTITIONS: (i16, i16) = (24, 3);
 /// The request whose group, when that is refused, hides the topics in it.
@@ -36,6 +36,29 @@ static OFFSETS: &[Template] = &[
             number(Kind::Int32, -1).since(5),
             void(),
             code(Refused::Topic),
+        ],
+    ),
+];
+
+/// The same of a share group's fetch (`SharePartitionManager`, `KafkaApis.handleShareFetchRequest`).
+static SHARED: &[Template] = &[
+    echo(Meaning::TopicId),
+    each(
+        Meaning::Partitions,
+        &[
+            echo(Meaning::Partition),
+            code(Refused::Topic),
+            null(),
+            // Nothing was acknowledged.
+            number(Kind::Int16, 0),
+            null(),
+            // Its leader, a structure: nobody, and no tags.
+            number(Kind::Int32, 0),
+            number(Kind::Int32, 0),
+            number(Kind::Int8, 0),
+            // No records, none acquired.
+            empty(),
+            empty(),
         ],
     ),
 ];
@@ -211,6 +234,7 @@ pub(in crate::kafka) fn divides(layout: &Layout, version: i16) -> bool {
 fn fields(key: i16, version: i16) -> Option<&'static [Template]> {
     match key {
         OFFSET_FETCH => Some(OFFSETS),
+        api::SHARE_FETCH => Some(SHARED),
         _ => topics(key, version).filter(|_| DIVISIBLE.contains(&key)),
     }
 }
