@@ -421,6 +421,7 @@ fn each_trap_of_the_walkthrough_is_named_and_nothing_else() {
         .collect();
     let (l4, l7, outside) =
         ("cilium-l3-l4-policy.yaml", "cilium-l7-http-policy.yaml", "cilium-external-access-policy.yaml");
+    let (kafka, changed) = ("kafka-policy.yaml", "kafka-changed-policy.yaml");
     let expected = BTreeSet::from([
         // `egress: [{}]` allows nothing.
         ("PL101", l4, 48, "test-app/allow-all-egress-from-client", "spec.egress[0]"),
@@ -435,6 +436,10 @@ fn each_trap_of_the_walkthrough_is_named_and_nothing_else() {
         ("PL108", outside, 13, "test-app/allow-app-to-example-com", "spec.egress[0].toFQDNs[0]"),
         // What comes to port 443 is TLS.
         ("PL205", outside, 18, "test-app/allow-app-to-example-com", "spec.egress[0].toPorts[0].ports[1].port"),
+        // There is one broker, and one file is the other one, changed.
+        ("PL404", kafka, 21, "test-app/kafka-topics", "spec.ingress[0].toPorts[0].rules.kafka"),
+        ("PL404", changed, 22, "test-app/kafka-topics", "spec.ingress[0].toPorts[0].rules.kafka"),
+        ("PL105", kafka, 12, "test-app/kafka-topics", "spec.ingress[0]"),
     ]);
     assert_eq!(found, expected);
 }
