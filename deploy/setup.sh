@@ -164,6 +164,7 @@ run() {
 tests() {
     run
     kafka
+    kafka_peers
     packages bind9-dnsutils busybox-static dnsdist dnsperf golang-go haproxy musl-tools nghttp2-client nghttp2-server nginx procps python3-venv python3-websockets shellcheck
     packages libhttp-daemon-perl thin uwsgi-core uwsgi-plugin-python3
     command -v node >/dev/null || packages nodejs
@@ -246,20 +247,37 @@ java_servers() {
     echo "$wanted" >"$cache/java/sources"
 }
 
-# The clients of Kafka, with the schema of its messages and its own reader of them, and a broker. The version stands in
-# pom.xml.
+# Kafka, its version stands in pom.xml: a broker and clients, with the schema of its messages and its own reader of them.
 kafka() {
-    pom=$here/../integration/servers/kafka/pom.xml
-    if cmp -s "$pom" "$cache/kafka/pom.xml" && [ -d "$cache/kafka/common/message" ]; then
+    kafka_jars kafka
+}
+
+# An older broker, and our client of Kafka.
+kafka_peers() {
+    kafka_jars kafka-3
+    source=$here/../integration/clients/KafkaClient.java
+    if cmp -s "$source" "$cache/kafka/client/KafkaClient.java"; then
         return
     fi
-    say "fetching Kafka into $cache/kafka"
-    rm -rf "$cache/kafka"
-    mkdir -p "$cache/kafka"
-    mvn --quiet --batch-mode --file "$pom" dependency:copy-dependencies -DoutputDirectory="$cache/kafka/jars"
-    (cd "$cache/kafka" && jar xf jars/kafka-clients-*.jar common/message)
+    say "building the client of Kafka below $cache/kafka/client"
+    rm -rf "$cache/kafka/client"
+    javac -encoding UTF-8 -cp "$cache/kafka/jars/*" -d "$cache/kafka/client" "$source"
     # Last: it says that all before it is done.
-    cp "$pom" "$cache/kafka/pom.xml"
+    cp "$source" "$cache/kafka/client/KafkaClient.java"
+}
+
+kafka_jars() {
+    pom=$here/../integration/servers/$1/pom.xml
+    if cmp -s "$pom" "$cache/$1/pom.xml" && [ -d "$cache/$1/common/message" ]; then
+        return
+    fi
+    say "fetching Kafka into $cache/$1"
+    rm -rf "${cache:?}/$1"
+    mkdir -p "$cache/$1"
+    mvn --quiet --batch-mode --file "$pom" dependency:copy-dependencies -DoutputDirectory="$cache/$1/jars"
+    (cd "$cache/$1" && jar xf jars/kafka-clients-*.jar common/message)
+    # Last: it says that all before it is done.
+    cp "$pom" "$cache/$1/pom.xml"
 }
 
 # A proxy of Kafka from Maven Central, its version stands in pom.xml, with a filter of ours.
