@@ -12,9 +12,9 @@ use crate::{
     scene::{Scene, Story},
 };
 
-pub(crate) const PODS: [&str; 7] = ["shift", "turn", "leave", "again", "outbound", "called", "crash"];
+pub(crate) const PODS: [&str; 8] = ["shift", "turn", "leave", "again", "outbound", "called", "crash", "sharing"];
 
-pub(crate) const STORIES: [Story<Scene>; 6] = [
+pub(crate) const STORIES: [Story<Scene>; 7] = [
     ("a classic group loses a topic and gets it back", |scene| {
         a_group_loses_a_topic_and_gets_it_back(scene, "shift", &json!({}));
     }),
@@ -22,6 +22,7 @@ pub(crate) const STORIES: [Story<Scene>; 6] = [
         a_group_loses_a_topic_and_gets_it_back(scene, "turn", &json!({ "group.protocol": "consumer" }));
     }),
     ("a member whose group is taken away comes back", a_member_whose_group_is_taken_away_comes_back),
+    ("a share group loses a topic and gets it back", a_share_group_loses_a_topic_and_gets_it_back),
     ("a topic that is made again has its name's rules", a_topic_that_is_made_again_has_its_names_rules),
     ("a policy of the client's keeps it to its topic", a_policy_of_the_clients_keeps_it_to_its_topic),
     ("what a client calls itself, and resets", what_a_client_calls_itself_and_resets),
@@ -107,6 +108,51 @@ fn a_member_whose_group_is_taken_away_comes_back(scene: &Scene) {
     assert_eq!(got.unwrap()["got"], json!(["leave:2"]));
     assert_eq!(java.simple("commit", "reader"), json!({}));
     assert_eq!(broker.committed("leave", "leave"), 2);
+}
+
+fn a_share_group_loses_a_topic_and_gets_it_back(scene: &Scene) {
+    let broker = scene.broker();
+    let names = ["sharing-kept", "sharing-lost"];
+    broker.create(&names);
+    scene.allow("sharing", &all(names.map(both)));
+    let mut java = scene.java("sharing");
+    java.ask(&json!({ "do": "subscribe", "share": true, "name": "sharer", "group": "sharing", "topics": names }));
+    let mut missing = BTreeSet::from(names.map(str::to_owned));
+    // It begins at what comes after it has begun.
+    for number in 0..30 {
+        names.iter().for_each(|name| broker.write(name, &number.to_string()));
+        let got = java.ask(&json!({ "do": "poll", "name": "sharer", "count": 2, "millis": 1000 }));
+        for record in got["got"].as_array().unwrap_or_else(|| panic!("{got}")) {
+            missing.remove(record.as_str().unwrap().split(':').next().unwrap());
+        }
+        if missing.is_empty() {
+            break;
+        }
+    }
+    assert!(missing.is_empty(), "nothing of {missing:?}: {}", java.said());
+    scene.allow("sharing", &both("sharing-kept"));
+    let denied = (0..50).any(|_| java.poll_for("sharer", Duration::from_millis(100))["error"] == DENIED);
+    assert!(denied, "a topic that was taken away is shared on");
+    broker.write("sharing-lost", "withheld");
+    broker.write("sharing-kept", "goes on");
+    let mut told = Vec::new();
+    for _ in 0..60 {
+        let answer = java.poll_for("sharer", Duration::from_millis(100));
+        assert!(answer["error"].is_null() || answer["error"] == DENIED, "{answer}");
+        told.extend(answer["got"].as_array().unwrap().clone());
+        if told.contains(&json!("sharing-kept:goes on")) {
+            break;
+        }
+    }
+    assert!(told.contains(&json!("sharing-kept:goes on")), "{told:?}");
+    assert!(!told.contains(&json!("sharing-lost:withheld")), "{told:?}");
+    scene.allow("sharing", &all(names.map(both)));
+    let back = (0..60).any(|_| {
+        let answer = java.poll("sharer", 1);
+        assert!(answer["error"].is_null() || answer["error"] == DENIED, "{answer}");
+        answer["got"].as_array().unwrap().contains(&json!("sharing-lost:withheld"))
+    });
+    assert!(back, "what was withheld does not come: {}", java.said());
 }
 
 fn a_topic_that_is_made_again_has_its_names_rules(scene: &Scene) {

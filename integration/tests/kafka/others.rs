@@ -79,6 +79,12 @@ fn python_keeps_to_its_topics(scene: &Scene, pod: &str, library: &str, words: &W
     assert_eq!(client.simple("close", "reader"), json!({}));
     // Some count the end of a transaction as read.
     assert!([3, 4].contains(&broker.committed(&group, &open)));
+    if library == "confluent-kafka" {
+        let modern = json!({ "group.protocol": "consumer" });
+        client.subscribe("modern", &format!("{group}-5"), &[&open], &modern);
+        assert_eq!(client.poll("modern", 3), json!({ "got": got }));
+        assert_eq!(client.simple("close", "modern"), json!({}));
+    }
     // Some say nothing of a topic that they find nothing about, and read nothing.
     let curious = told(&mut client, "curious", &format!("{group}-2"), &secret);
     assert!(curious == words.read || library != "confluent-kafka" && curious.is_null(), "{curious}");
