@@ -100,7 +100,8 @@ pub fn start(laboratory: &Laboratory) -> io::Result<Process> {
     Ok(process)
 }
 
-/// What was written is kept for a moment only; what is to be read is less than that.
+/// What was written is kept for a moment only; what is to be read is less than that. The kernel sizes the buffers of sockets: with
+/// Kafka's own 100 KiB it depends on luck in how many pieces a proxy has to write a record of that size.
 fn properties(logs: &str) -> String {
     let internal = ["offsets.topic", "transaction.state.log", "share.coordinator.state.topic"]
         .map(|topic| format!("{topic}.replication.factor=1\n{topic}.min.isr=1\n{topic}.num.partitions=1\n"));
@@ -109,7 +110,7 @@ fn properties(logs: &str) -> String {
          listeners=PLAINTEXT://:{port},CONTROLLER://127.0.0.1:9093\nadvertised.listeners=PLAINTEXT://{SERVER}:{port}\n\
          listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT\n\
          controller.listener.names=CONTROLLER\ninter.broker.listener.name=PLAINTEXT\nlog.dirs={logs}\n{}\
-         num.network.threads=1\nnum.io.threads=2\nbackground.threads=1\nlog.cleaner.dedupe.buffer.size=2097152\n\
+         socket.receive.buffer.bytes=-1\nsocket.send.buffer.bytes=-1\nnum.network.threads=1\nnum.io.threads=2\nbackground.threads=1\nlog.cleaner.dedupe.buffer.size=2097152\n\
          log.segment.bytes=67108864\nlog.retention.ms=-1\nlog.retention.bytes=134217728\nlog.retention.check.interval.ms=1000\n\
          log.initial.task.delay.ms=1000\nmax.incremental.fetch.session.cache.slots=100000\nlog.segment.delete.delay.ms=100\n",
         internal.concat(),
