@@ -26,7 +26,7 @@ impl Form {
     }
 
     /// The value of a field, or an entry of a list of them.
-    pub(super) fn value<'b>(self, field: &Field, window: Window<'b>, at: usize) -> Found<'b> {
+    pub(super) fn value<'b>(self, field: &Field, window: &Window<'b>, at: usize) -> Found<'b> {
         match field.kind {
             Kind::Bool => truth(window, at),
             Kind::Bytes => self.bytes(field, window, at),
@@ -45,7 +45,7 @@ impl Form {
         if nullable { Ok(Some((Value::Null, at..at))) } else { Err(Violation::Null) }
     }
 
-    fn text<'b>(self, field: &Field, window: Window<'b>, at: usize) -> Found<'b> {
+    fn text<'b>(self, field: &Field, window: &Window<'b>, at: usize) -> Found<'b> {
         let varint = self.flexible && !matches!(field.kind, Kind::ShortString);
         let form = if varint { LengthForm::Varint } else { LengthForm::Int16 };
         let Some((length, start)) = window.text_length(at, form)? else { return Ok(None) };
@@ -61,7 +61,7 @@ impl Form {
         Ok(Some((Value::Text(text), start..end)))
     }
 
-    fn bytes<'b>(self, field: &Field, window: Window<'b>, at: usize) -> Found<'b> {
+    fn bytes<'b>(self, field: &Field, window: &Window<'b>, at: usize) -> Found<'b> {
         let Some((length, start)) = window.length(at, self.count(), Violation::Length)? else { return Ok(None) };
         length.map_or_else(|| self.null(field, start), |length| Ok(Some((Value::Unread, start..start + length))))
     }
@@ -80,7 +80,7 @@ pub(super) fn size(kind: Kind) -> Option<usize> {
     }
 }
 
-fn truth<'b>(window: Window<'b>, at: usize) -> Found<'b> {
+fn truth<'b>(window: &Window<'b>, at: usize) -> Found<'b> {
     match window.int8(at)? {
         None => Ok(None),
         Some((truth @ (0 | 1), behind)) => Ok(Some((Value::Number(i64::from(truth)), at..behind))),
@@ -88,7 +88,7 @@ fn truth<'b>(window: Window<'b>, at: usize) -> Found<'b> {
     }
 }
 
-fn number<'b>(kind: Kind, window: Window<'b>, at: usize) -> Found<'b> {
+fn number<'b>(kind: Kind, window: &Window<'b>, at: usize) -> Found<'b> {
     let Some((bytes, behind)) = window.take(at, size(kind).unwrap_or(0))? else { return Ok(None) };
     let value = match *bytes {
         [n] => Value::Number(i64::from(i8::from_be_bytes([n]))),

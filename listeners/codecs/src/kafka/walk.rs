@@ -94,7 +94,7 @@ impl Walk {
     pub fn walk(&mut self, bytes: &[u8], from: usize, visit: &mut dyn FnMut(Event<'_>)) -> Result<Progress, Violation> {
         let window = Window { bytes, from, end: self.end };
         while let Some(top) = self.depth.checked_sub(1) {
-            if !self.step(top, window, visit)? {
+            if !self.step(top, &window, visit)? {
                 return Ok(Progress::More);
             }
         }
@@ -115,13 +115,12 @@ impl Walk {
     }
 
     /// One field of the innermost level, or its end.
-    fn step(&mut self, top: usize, window: Window<'_>, visit: &mut dyn FnMut(Event<'_>)) -> Moved {
+    fn step(&mut self, top: usize, window: &Window<'_>, visit: &mut dyn FnMut(Event<'_>)) -> Moved {
         let Level { fields, values, part, .. } = self.levels[top];
         match part {
             Part::Field(index) => {
                 let Some(field) = fields.get(usize::from(index)) else {
-                    self.levels[top].part = if self.form.flexible { Part::TagCount } else { Part::End };
-                    return Ok(true);
+                    return if self.form.flexible { self.tags(top, window, visit) } else { self.end_entry(top, visit) };
                 };
                 let absent = field.tag.is_some() || !field.versions.contains(self.form.version);
                 let next = if values { Part::End } else { Part::Field(index + 1) };
@@ -137,22 +136,26 @@ impl Walk {
                 }
                 Ok(moved)
             }
-            Part::TagCount => {
-                let Some((left, behind)) = window.varint(self.at)? else { return Ok(false) };
-                if left as usize > self.end - behind {
-                    return Err(Violation::Count);
-                }
-                self.at = behind;
-                self.levels[top].part = Part::Tags { left, last: None };
-                Ok(true)
-            }
-            Part::Tags { left: 0, .. } => {
-                self.levels[top].part = Part::End;
-                Ok(true)
-            }
+            Part::TagCount => self.tags(top, window, visit),
+            Part::Tags { left: 0, .. } => self.end_entry(top, visit),
             Part::Tags { left, last } => self.tagged(top, left - 1, last, window, visit),
             Part::End => self.end_entry(top, visit),
         }
+    }
+
+    /// How many tagged fields there are: none, as a rule.
+    fn tags(&mut self, top: usize, window: &Window<'_>, visit: &mut dyn FnMut(Event<'_>)) -> Moved {
+        self.levels[top].part = Part::TagCount;
+        let Some((left, behind)) = window.varint(self.at)? else { return Ok(false) };
+        if left as usize > self.end - behind {
+            return Err(Violation::Count);
+        }
+        self.at = behind;
+        if left == 0 {
+            return self.end_entry(top, visit);
+        }
+        self.levels[top].part = Part::Tags { left, last: None };
+        Ok(true)
     }
 
     fn end_entry(&mut self, top: usize, visit: &mut dyn FnMut(Event<'_>)) -> Moved {
@@ -182,7 +185,7 @@ impl Walk {
         top: usize,
         left: u32,
         last: Option<u32>,
-        window: Window<'_>,
+        window: &Window<'_>,
         visit: &mut dyn FnMut(Event<'_>),
     ) -> Moved {
         let Some((tag, behind)) = window.varint(self.at)? else { return Ok(false) };
@@ -203,8 +206,8 @@ impl Walk {
         };
         self.at = behind;
         // Only within its size: it may not take what stands behind it for its own.
-        let inside = Window { end, ..window };
-        if !self.field(field, end, inside, visit)? {
+        let inside = Window { end, ..*window };
+        if !self.field(field, end, &inside, visit)? {
             (self.levels[top].part, self.at) = (part, before);
             return Ok(false);
         }
@@ -219,7 +222,7 @@ impl Walk {
         &mut self,
         field: &'static Field,
         end: usize,
-        window: Window<'_>,
+        window: &Window<'_>,
         visit: &mut dyn FnMut(Event<'_>),
     ) -> Moved {
         if field.list {
@@ -243,7 +246,7 @@ impl Walk {
         &mut self,
         field: &'static Field,
         end: usize,
-        window: Window<'_>,
+        window: &Window<'_>,
         visit: &mut dyn FnMut(Event<'_>),
     ) -> Moved {
         let Some((count, behind)) = window.length(self.at, self.form.count(), Violation::Count)? else {
@@ -275,7 +278,7 @@ impl Walk {
     }
 
     /// A value without fields: of a field, or an entry of a list.
-    fn value(&mut self, field: &Field, window: Window<'_>, visit: &mut dyn FnMut(Event<'_>)) -> Moved {
+    fn value(&mut self, field: &Field, window: &Window<'_>, visit: &mut dyn FnMut(Event<'_>)) -> Moved {
         let Some((value, span)) = self.form.value(field, window, self.at)? else { return Ok(false) };
         self.at = span.end;
         if field.meaning != Meaning::Plain {
