@@ -99,7 +99,7 @@ backend back
     )
 }
 
-/// With a filter of ours that looks at the topics of requests: what it has by itself asks the client to log in.
+/// With a filter of ours that looks at the topics of requests: its runtime brings none.
 fn kroxylicious(target: SocketAddr, tasks: &[Task]) -> String {
     let topics: Vec<&str> = tasks.iter().map(|task| &*task.topic).collect();
     format!(
