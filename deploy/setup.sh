@@ -165,6 +165,7 @@ tests() {
     run
     kafka
     kafka_peers
+    kroxylicious
     packages bind9-dnsutils busybox-static dnsdist dnsperf golang-go haproxy musl-tools nghttp2-client nghttp2-server nginx procps python3-venv python3-websockets shellcheck
     packages libhttp-daemon-perl thin uwsgi-core uwsgi-plugin-python3
     command -v node >/dev/null || packages nodejs
