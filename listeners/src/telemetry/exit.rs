@@ -37,8 +37,8 @@ struct Key {
     rule: usize,
 }
 
-/// Counters of kinds of requests, by verdict.
-type KindCounters = HashMap<(usize, Outcome), Counter>;
+/// Counters of kinds of requests, by their numbers and by verdict. Those that never came have none.
+type KindCounters = Vec<[Option<Counter>; Outcome::ALL.len()]>;
 
 #[derive(Debug)]
 struct Cached {
@@ -85,7 +85,8 @@ impl Exit {
         });
         let common = |answers: &Answers| answers.statuses.common().map(|word| answers.counter(word)).collect();
         let answers = telemetry.metrics.answers.iter().map(|answers| (answers.clone(), common(answers))).collect();
-        let requests = telemetry.metrics.requests.iter().map(|requests| (requests.clone(), HashMap::new())).collect();
+        let none = |requests: &Requests| requests.kinds.words.iter().map(|_| Default::default()).collect();
+        let requests = telemetry.metrics.requests.iter().map(|requests| (requests.clone(), none(requests))).collect();
         Self {
             telemetry: Arc::clone(telemetry),
             counters: HashMap::default(),
@@ -136,11 +137,14 @@ impl Exit {
         else {
             return;
         };
-        if let Some(counter) = counters.get(&(kind, outcome)) {
+        let Some(cached) = counters.get_mut(kind).and_then(|verdicts| verdicts.get_mut(outcome as usize)) else {
+            return;
+        };
+        if cached.is_none() {
+            *cached = requests.counter(kind, outcome);
+        }
+        if let Some(counter) = cached {
             counter.inc();
-        } else if let Some(counter) = requests.counter(kind, outcome) {
-            counter.inc();
-            counters.insert((kind, outcome), counter);
         }
     }
 
