@@ -14,6 +14,15 @@ const PARTS: usize = 16;
 
 type Part = HashMap<(SocketAddr, [u8; 16]), Arc<str>>;
 
+/// Where names that one server tells are kept.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Known<'a> {
+    pub(super) ids: &'a TopicIds,
+    pub(super) server: SocketAddr,
+    /// Names that are kept of all servers.
+    pub(super) most: usize,
+}
+
 /// The names that are known.
 #[derive(Debug, Default)]
 pub struct TopicIds {

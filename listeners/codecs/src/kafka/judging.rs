@@ -40,6 +40,12 @@ impl Refused {
             Self::Some(set) => set.contains(number),
         }
     }
+
+    /// Tells of one topic after the other, in the order of the request.
+    fn in_order(&self) -> impl Fn(denial::Topic<'_>) -> bool {
+        let counted = Cell::new(0);
+        move |_| self.contains(counted.replace(counted.get() + 1))
+    }
 }
 
 /// The driver: who is asked about a request, and what is said to it.
@@ -51,7 +57,8 @@ pub(super) struct Driver<'a> {
 impl Connection {
     /// Judges what is known of the request.
     pub(super) fn judge(&mut self, input: &[u8], whole: bool, driver: &mut Driver<'_>) -> Result<Turn, Violation> {
-        if !self.resolve() && !self.needs_no_names(input, driver) && self.look_up(driver.out)? {
+        if !self.resolve() && self.may_look_up() && !self.needs_no_names(input, driver) {
+            self.look_up(driver.out)?;
             return Ok(Turn::Waits);
         }
         let Some(frame) = &self.requests.frame else { return Ok(Turn::Waits) };
@@ -99,14 +106,17 @@ impl Connection {
         })
     }
 
-    /// Asks the server for the names of topics, once for each request of which nothing has gone on. Whether it was asked.
-    fn look_up(&mut self, out: &mut Output) -> Result<bool, Violation> {
-        let Some(frame) = &mut self.requests.frame else { return Ok(false) };
+    /// Whether the server can be asked for the names of topics: once for each request of which nothing has gone on.
+    fn may_look_up(&self) -> bool {
+        let new = |frame: &Frame| !frame.looked_up && frame.fate != Fate::GoesOn;
+        self.limits.learns() && self.requests.frame.as_ref().is_some_and(new)
+    }
+
+    /// Asks the server for the names of topics.
+    fn look_up(&mut self, out: &mut Output) -> Result<(), Violation> {
+        let Some(frame) = &mut self.requests.frame else { return Ok(()) };
         let Names { client, topics, .. } = &self.requests.names;
         let own = topics.iter().filter_map(|topic| if let Topic::Id(id) = topic { Some(*id) } else { None });
-        if frame.looked_up || frame.fate == Fate::GoesOn || !self.limits.learns() {
-            return Ok(false);
-        }
         let mut ids: Vec<_> = own.collect();
         ids.sort_unstable();
         ids.dedup();
@@ -114,8 +124,7 @@ impl Connection {
         lookup::ask(client, &ids, &mut out.upstream);
         self.requests.asking = true;
         let (key, version) = (api::METADATA, lookup::VERSION);
-        self.expect(Answerer::Server(Due { number: lookup::NUMBER, key, version, then: Then::Question }))?;
-        Ok(true)
+        self.expect(Answerer::Server(Due { number: lookup::NUMBER, key, version, then: Then::Question }))
     }
 
     /// It goes on as it came.
@@ -182,9 +191,7 @@ impl Connection {
         let Frame { layout, version, number, length, session, .. } = *frame;
         let silent = frame.silent;
         let whole = input.get(..length).ok_or(Violation::CutFrame)?;
-        let counted = Cell::new(0);
-        let refuse = |_: denial::Topic<'_>| refused.contains(counted.replace(counted.get() + 1));
-        let Some(mut partial) = denial::divide(layout, version, whole, &refuse)? else {
+        let Some(mut partial) = denial::divide(layout, version, whole, &refused.in_order())? else {
             return self.say(&|out| denial::deny_topics(layout, version, whole, out), driver);
         };
         if partial.entries.len() > self.limits.held {
@@ -232,14 +239,13 @@ impl Connection {
         if refused.is_empty() {
             return self.say(&|out| denial::deny(layout, version, whole, out), driver);
         }
+        let refused = Refused::Some(refused.clone());
         if matches!(layout.key, api::OFFSET_FETCH | api::SHARE_FETCH) && frame.lists == 1 {
             // Of the group only the server knows, which also has to open a session of its own.
-            return self.divide(input, &Refused::Some(refused.clone()), false, driver);
+            return self.divide(input, &refused, false, driver);
         }
-        let counted = Cell::new(0);
-        let refuse = |_: denial::Topic<'_>| refused.contains(counted.replace(counted.get() + 1));
         let answer = |out: &mut Vec<u8>| {
-            let answered = denial::deny_whole(layout, version, whole, &refuse, out)?;
+            let answered = denial::deny_whole(layout, version, whole, &refused.in_order(), out)?;
             if answered { Ok(Denial::Answered) } else { denial::deny_topics(layout, version, whole, out) }
         };
         self.say(&answer, driver)

@@ -4,11 +4,10 @@
 use super::{
     api::METADATA,
     event::{Event, Value},
-    ids::TopicIds,
+    ids::Known,
     layout::Meaning,
     wire::{set_length, write_count},
 };
-use std::net::SocketAddr;
 
 /// The first version of Metadata that takes ids alone (KIP-516).
 pub(super) const VERSION: i16 = 12;
@@ -45,8 +44,8 @@ pub(super) struct Learner {
 }
 
 impl Learner {
-    /// What comes next of the response. `most`: names that are kept of all servers.
-    pub(super) fn see(&mut self, event: &Event<'_>, ids: &TopicIds, server: SocketAddr, most: usize) {
+    /// What comes next of the response.
+    pub(super) fn see(&mut self, event: &Event<'_>, known: Known<'_>) {
         match event {
             Event::Entry(Meaning::Topics, _) => {
                 self.name.clear();
@@ -63,7 +62,7 @@ impl Learner {
                 if let (Some(id), Ok(name)) = (id, std::str::from_utf8(&self.name))
                     && !name.is_empty()
                 {
-                    ids.learn(server, &id, name, most);
+                    known.ids.learn(known.server, &id, name, known.most);
                 }
             }
             _ => {}

@@ -1,7 +1,7 @@
 //! What the server sends: frames that are passed on as they came, but for what is said in front of them, what rules keep back
 //! of them and what the server says of its versions.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::sync::Arc;
 
 use portcullis_rules::{request::Request, values::MOST_VALUES};
 
@@ -9,7 +9,7 @@ use super::{
     Violation,
     denial::{Head, Listing, Topic},
     event::{Event, Progress, Value},
-    ids::TopicIds,
+    ids::Known,
     layout::{Layout, Meaning, response},
     lookup::Learner,
     outstanding::{Due, Ours, Then},
@@ -40,7 +40,7 @@ pub(super) enum Responses {
 }
 
 /// What is read of a response.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Seen {
     learner: Learner,
     /// Whether names of topics are learnt.
@@ -50,7 +50,7 @@ struct Seen {
 }
 
 impl Seen {
-    fn see(&mut self, event: &Event<'_>, (ids, server, most): (&TopicIds, SocketAddr, usize)) {
+    fn see(&mut self, event: &Event<'_>, known: Known<'_>) {
         if let Event::Value { meaning: Meaning::ErrorCode, value: Value::Number(code), .. } = event
             && self.error == 0
         {
@@ -58,7 +58,7 @@ impl Seen {
             self.error = i16::try_from(*code).unwrap_or_default();
         }
         if self.learns {
-            self.learner.see(event, ids, server, most);
+            self.learner.see(event, known);
         }
     }
 }
@@ -77,7 +77,7 @@ pub(super) struct Reading {
 
 impl Reading {
     fn new(layout: &'static Layout, due: Due, length: usize) -> Self {
-        let seen = Seen { learner: Learner::default(), learns: due.then == Then::Learn, error: 0 };
+        let seen = Seen { learns: due.then == Then::Learn, ..Seen::default() };
         let walk = Walk::response(layout, due.version, length);
         Self { walk, seen, told: due.then != Then::Untold, taken: 0, length }
     }
@@ -172,7 +172,7 @@ impl Connection {
 
     /// The same of one in hand, and whether it could be read. What cannot be passes all the same: it would only be known better.
     fn read(&self, reading: &mut Reading, rest: &[u8]) -> (usize, bool) {
-        let known = (&*self.ids, self.server, self.limits.ids);
+        let known = self.known();
         let Reading { walk, seen, taken, length, .. } = reading;
         let read = walk.walk(rest, *taken, &mut |event| seen.see(&event, known));
         if read.is_err() {
@@ -280,12 +280,15 @@ impl Connection {
         }
     }
 
+    fn known(&self) -> Known<'_> {
+        Known { ids: &self.ids, server: self.server, most: self.limits.ids }
+    }
+
     /// Learns from the answer to a question of ours.
     fn learn(&self, due: Due, frame: &[u8]) -> Result<(), Violation> {
         let layout = response(due.key).ok_or(Violation::UnknownResponse)?;
-        let mut learner = Learner::default();
-        let (ids, server, most) = (&self.ids, self.server, self.limits.ids);
-        let see = &mut |event: Event<'_>| learner.see(&event, ids, server, most);
+        let (mut learner, known) = (Learner::default(), self.known());
+        let see = &mut |event: Event<'_>| learner.see(&event, known);
         match Walk::response(layout, due.version, frame.len()).walk(frame, 0, see)? {
             Progress::Complete => Ok(()),
             Progress::More => Err(Violation::CutFrame),
@@ -295,14 +298,13 @@ impl Connection {
     /// Passes on what the rules let the client see of all topics.
     fn filter(&mut self, due: Due, frame: &[u8], checker: &mut dyn Checker, out: &mut Output) -> Result<(), Violation> {
         let asker = self.askers.pop_front().ok_or(Violation::UnknownResponse)?;
-        let mut learner = Learner::default();
-        let (ids, server, most) = (&self.ids, self.server, self.limits.ids);
-        let see = &mut |event: &Event<'_>| learner.see(event, ids, server, most);
+        let (mut learner, known) = (Learner::default(), self.known());
+        let see = &mut |event: &Event<'_>| learner.see(event, known);
         let listing = Listing::read_with(due.key, due.version, frame, see)?.ok_or(Violation::UnknownResponse)?;
         // What has no name that is known is no topic that a rule names.
         let name = |topic: Option<Topic<'_>>| match topic {
             Some(Topic::Name(name)) => std::str::from_utf8(name).unwrap_or_default().into(),
-            Some(Topic::Id(id)) => ids.find(server, &id).unwrap_or_else(|| "".into()),
+            Some(Topic::Id(id)) => known.ids.find(known.server, &id).unwrap_or_else(|| "".into()),
             None => "".into(),
         };
         let names: Vec<Arc<str>> = listing.topics().map(name).collect();
@@ -360,7 +362,7 @@ impl Connection {
         let mut reading = Reading::new(layout, due, length);
         let frame = input.get(..length.min(input.len())).unwrap_or_default();
         let mut head = None;
-        let known = (&*self.ids, self.server, self.limits.ids);
+        let known = self.known();
         let Reading { walk, seen, .. } = &mut reading;
         walk.walk(frame, 0, &mut |event| {
             seen.see(&event, known);

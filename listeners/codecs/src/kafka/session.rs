@@ -22,7 +22,7 @@ pub(super) struct Session {
     /// Its number, once the broker has said it.
     id: Option<i32>,
     /// Whose it is, for share sessions: group and member.
-    owner: Box<[u8]>,
+    owner: (Box<[u8]>, Box<[u8]>),
     topics: Vec<Arc<str>>,
     /// Topics that the client thinks are in it, and that were refused.
     refused: Vec<Arc<str>>,
@@ -30,11 +30,11 @@ pub(super) struct Session {
 
 impl Session {
     /// One that a request opens with its topics.
-    pub(super) fn opening(owner: &[u8], topics: impl Iterator<Item = Arc<str>>) -> Self {
+    pub(super) fn opening((group, member): (&[u8], &[u8]), topics: impl Iterator<Item = Arc<str>>) -> Self {
         let mut topics: Vec<_> = topics.collect();
         topics.sort_unstable();
         topics.dedup();
-        Self { id: None, owner: owner.into(), topics, refused: Vec::new() }
+        Self { id: None, owner: (group.into(), member.into()), topics, refused: Vec::new() }
     }
 
     /// The same without these topics.
@@ -58,8 +58,8 @@ impl Session {
     }
 
     /// Whether it is that of a member of a group.
-    pub(super) fn is_of(&self, owner: &[u8]) -> bool {
-        *self.owner == *owner
+    pub(super) fn is_of(&self, (group, member): (&[u8], &[u8])) -> bool {
+        (&*self.owner.0, &*self.owner.1) == (group, member)
     }
 
     /// Its topics.
@@ -91,8 +91,8 @@ mod tests {
 
     #[test]
     fn a_session_keeps_each_topic_once() {
-        let mut session = Session::opening(b"group member", names(&["b", "a", "b"]));
-        assert!(session.is_of(b"group member") && !session.is_of(b"group"));
+        let mut session = Session::opening((b"group", b"member"), names(&["b", "a", "b"]));
+        assert!(session.is_of((b"group", b"member")) && !session.is_of((b"group", b"")));
         assert!(!session.is(0) && !session.is(7));
         session.opened(7);
         assert!(session.is(7) && !session.is(0));

@@ -44,7 +44,7 @@ impl Connection {
             (self.session.as_ref().filter(|session| session.is(said.id)), said.id != 0 || said.goes_on())
         } else {
             let owner = self.requests.names.owner();
-            (self.share.as_ref().filter(|session| session.is_of(&owner)), said.epoch != OPENS)
+            (self.share.as_ref().filter(|session| session.is_of(owner)), said.epoch != OPENS)
         };
         match session {
             None if named => Within::Unknown,
@@ -59,12 +59,12 @@ impl Connection {
         let Some(frame) = &self.requests.frame else { return Ok(false) };
         let Some(said) = frame.session else { return Ok(false) };
         let fetch = frame.layout.key == api::FETCH;
-        let owner = if fetch { Vec::new() } else { self.requests.names.owner() };
+        let owner: (&[u8], &[u8]) = if fetch { (b"", b"") } else { self.requests.names.owner() };
         let topics = &self.requests.names.topics;
         let names: Vec<_> = topics.iter().map(|topic| name(topic, &self.requests.names.known, input)).collect();
         let session = if fetch { &mut self.session } else { &mut self.share };
         match said.epoch {
-            OPENS => *session = Some(Session::opening(&owner, names.into_iter()).into()),
+            OPENS => *session = Some(Session::opening(owner, names.into_iter()).into()),
             CLOSES if fetch && said.id == 0 => {}
             CLOSES => *session = None,
             _ => {
@@ -84,7 +84,7 @@ impl Connection {
             let those = topics.clone().filter(move |(number, _)| refused(*number) == wanted);
             those.map(|(_, topic)| name(topic, &self.requests.names.known, &[]))
         };
-        let session = Session::opening(&self.requests.names.owner(), names(false)).without(names(true));
+        let session = Session::opening(self.requests.names.owner(), names(false)).without(names(true));
         self.share = Some(session.into());
     }
 
@@ -123,8 +123,8 @@ impl Connection {
 
 impl Names {
     /// Whose share session it is: that of a member of a group.
-    fn owner(&self) -> Vec<u8> {
-        [self.group(), b"\0", &self.member].concat()
+    fn owner(&self) -> (&[u8], &[u8]) {
+        (self.group(), &self.member)
     }
 }
 

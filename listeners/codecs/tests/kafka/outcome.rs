@@ -8,19 +8,27 @@ use portcullis_rules::{request::Request, schema::FieldIndex, values::ValueSet};
 
 use crate::playbook::{
     outcome::{Outcome, send_in_pieces},
-    pair::Pair,
+    pair::{Judge, Pair},
 };
 
 const TOPIC: FieldIndex = FieldIndex(4);
 const DESCRIBE_TOPIC_PARTITIONS: i16 = 75;
 
-/// Plays what the sides send, and then ends both. Topics with some names are denied.
+/// What comes of it where topics with some names are denied.
 fn played(limits: &Limits, parts: &[(Side, &[u8])], lengths: &[usize], unseen: bool) -> Outcome {
     let judge = Box::new(|request: &dyn portcullis_rules::request::Request| {
         let mut topics = (0..request.count(TOPIC).unwrap_or(0)).map(|number| request.nth(TOPIC, number));
         if topics.any(|topic| topic.ends_with(b"3-")) { Decision::Disconnect } else { Decision::Allow }
     });
-    let mut pair = Pair::new(kafka::relay(limits, &Default::default(), ([192, 0, 2, 7], 9092).into()), judge);
+    play(pair(limits, judge), parts, lengths, unseen)
+}
+
+fn pair(limits: &Limits, judge: Judge) -> Pair {
+    Pair::new(kafka::relay(limits, &Default::default(), ([192, 0, 2, 7], 9092).into()), judge)
+}
+
+/// Plays what the sides send, and then ends both.
+fn play(mut pair: Pair, parts: &[(Side, &[u8])], lengths: &[usize], unseen: bool) -> Outcome {
     pair.unseen = unseen;
     for (from, bytes) in parts {
         send_in_pieces(&mut pair, *from, bytes, lengths);
@@ -77,15 +85,9 @@ fn answered(limits: &Limits, parts: &[(Side, &[u8])], lengths: &[usize], unseen:
         (count, some) if Some(some) < count && request.has_parts() => Decision::Partial { hide: false },
         _ => Decision::Respond,
     });
-    let mut pair = Pair::new(kafka::relay(limits, &Default::default(), ([192, 0, 2, 7], 9092).into()), judge);
+    let mut pair = pair(limits, judge);
     pair.recorder.refusals = Some(Box::new(|request| Some(refused(request))));
-    pair.unseen = unseen;
-    for (from, bytes) in parts {
-        send_in_pieces(&mut pair, *from, bytes, lengths);
-    }
-    pair.end(Side::Downstream);
-    pair.end(Side::Upstream);
-    Outcome::of(pair)
+    play(pair, parts, lengths, unseen)
 }
 
 /// Whether a request names a topic that is refused. `None`: it is none, or there is no whole one.
