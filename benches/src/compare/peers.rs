@@ -16,7 +16,7 @@ use super::{
     dns, http2,
     idle::answered,
     kafka,
-    laboratory::{Laboratory, Place, Process, own_program},
+    laboratory::{Laboratory, Place, Process, SERVER, own_program},
     web,
 };
 
@@ -214,6 +214,30 @@ pub(super) fn find(program: &str) -> io::Result<PathBuf> {
         .map(|directory| directory.join(program))
         .find(|file| file.is_file())
         .ok_or_else(|| io::Error::other(format!("{program} is missing; deploy/setup.sh bench installs it")))
+}
+
+/// The server as an endpoint, and one policy of a kind for what comes to its port; the rules are to follow, indented as `rules` below
+/// `ports`.
+pub(super) fn server_policy((api, kind): (&str, &str), port: u16, upstream: &Process) -> String {
+    format!(
+        "apiVersion: portcullis.io/v1
+kind: Endpoint
+metadata: {{name: server, namespace: bench, labels: {{app: server}}}}
+spec:
+  addresses: [{SERVER}]
+  networkNamespace: /proc/{}/ns/net
+---
+apiVersion: {api}
+kind: {kind}
+metadata: {{name: requests, namespace: bench}}
+spec:
+  endpointSelector: {{matchLabels: {{app: server}}}}
+  ingress:
+    - toPorts:
+        - ports: [{{port: \"{port}\", protocol: TCP}}]
+",
+        upstream.id()
+    )
 }
 
 /// Portcullis with these resources, as this peer.

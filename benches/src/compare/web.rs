@@ -11,7 +11,7 @@ use std::{
 use super::{
     idle::most_connections,
     laboratory::{Laboratory, Place, Process, SERVER, own_program},
-    peers::{Peer, find, node, start_server},
+    peers::{Peer, find, node, server_policy, start_server},
 };
 
 /// A version of HTTP, and what the proxies call what they need for it.
@@ -203,26 +203,8 @@ backend back
 
     /// The server as an endpoint, and one policy: the method, and patterns of paths; the port alone without any.
     fn policy(&self, patterns: &[String], upstream: &Process) -> String {
-        let (method, port) = (self.method, self.server);
-        let mut text = format!(
-            "apiVersion: portcullis.io/v1
-kind: Endpoint
-metadata: {{name: server, namespace: bench, labels: {{app: server}}}}
-spec:
-  addresses: [{SERVER}]
-  networkNamespace: /proc/{}/ns/net
----
-apiVersion: cilium.io/v2
-kind: CiliumNetworkPolicy
-metadata: {{name: paths, namespace: bench}}
-spec:
-  endpointSelector: {{matchLabels: {{app: server}}}}
-  ingress:
-    - toPorts:
-        - ports: [{{port: \"{port}\", protocol: TCP}}]
-",
-            upstream.id()
-        );
+        let method = self.method;
+        let mut text = server_policy(("cilium.io/v2", "CiliumNetworkPolicy"), self.server, upstream);
         if !patterns.is_empty() {
             text.push_str("          rules:\n            http:\n");
         }

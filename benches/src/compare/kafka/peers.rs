@@ -11,7 +11,7 @@ use std::{
 use super::{
     super::{
         laboratory::{Laboratory, Place, Process, SERVER, own_program},
-        peers::{Peer, find, node},
+        peers::{Peer, find, node, server_policy},
     },
     Task, broker,
 };
@@ -120,25 +120,7 @@ virtualClusters:
 
 /// The server as an endpoint, and one policy: roles and topics; the port alone without any.
 fn policy(tasks: &[Task], upstream: &Process) -> String {
-    let mut text = format!(
-        "apiVersion: portcullis.io/v1
-kind: Endpoint
-metadata: {{name: server, namespace: bench, labels: {{app: server}}}}
-spec:
-  addresses: [{SERVER}]
-  networkNamespace: /proc/{}/ns/net
----
-apiVersion: portcullis.io/v1
-kind: NetworkPolicy
-metadata: {{name: topics, namespace: bench}}
-spec:
-  endpointSelector: {{matchLabels: {{app: server}}}}
-  ingress:
-    - toPorts:
-        - ports: [{{port: \"{PORT}\", protocol: TCP}}]
-",
-        upstream.id()
-    );
+    let mut text = server_policy(("portcullis.io/v1", "NetworkPolicy"), PORT, upstream);
     if !tasks.is_empty() {
         text.push_str("          rules:\n            kafka:\n");
     }
