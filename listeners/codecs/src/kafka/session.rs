@@ -52,6 +52,11 @@ impl Session {
         self.id = Some(id);
     }
 
+    /// Whether the broker has not said its number yet.
+    pub(super) fn is_opening(&self) -> bool {
+        self.id.is_none()
+    }
+
     /// Whether it has this number.
     pub(super) fn is(&self, id: i32) -> bool {
         self.id == Some(id)

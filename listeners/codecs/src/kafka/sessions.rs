@@ -62,19 +62,21 @@ impl Connection {
         let owner: (&[u8], &[u8]) = if fetch { (b"", b"") } else { self.requests.names.owner() };
         let topics = &self.requests.names.topics;
         let names: Vec<_> = topics.iter().map(|topic| name(topic, &self.requests.names.known, input)).collect();
-        let session = if fetch { &mut self.session } else { &mut self.share };
-        match said.epoch {
-            OPENS => *session = Some(Session::opening(owner, names.into_iter()).into()),
-            CLOSES if fetch && said.id == 0 => {}
-            CLOSES => *session = None,
-            _ => {
-                let most = self.limits.topics;
-                if session.as_mut().is_some_and(|session| !session.take_in(names.into_iter(), most)) {
-                    return Err(Violation::ManyTopics);
-                }
+        let (session, most) = (if fetch { &mut self.session } else { &mut self.share }, self.limits.topics);
+        let fits = match said.epoch {
+            OPENS => {
+                // The broker may yet say the number of another one, for what that has.
+                let other = session.take().filter(|other| fetch && other.is_opening());
+                let opened = session.insert(Session::opening(owner, names.into_iter()).into());
+                other.is_none_or(|other| opened.take_in(other.topics().iter().cloned(), most))
             }
-        }
-        Ok(fetch && said.epoch == OPENS)
+            CLOSES => {
+                *session = session.take().filter(|_| fetch && said.id == 0);
+                true
+            }
+            _ => session.as_mut().is_none_or(|session| session.take_in(names.into_iter(), most)),
+        };
+        if fits { Ok(fetch && said.epoch == OPENS) } else { Err(Violation::ManyTopics) }
     }
 
     /// Keeps the topics of a request that opens a share session without the refused ones.

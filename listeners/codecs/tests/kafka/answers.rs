@@ -430,6 +430,24 @@ fn a_policy_that_changes_counts_for_what_a_session_has() {
     assert!(!pair.to_client.is_empty());
 }
 
+#[test]
+fn of_two_sessions_that_are_opened_at_once_none_is_taken_for_the_other() {
+    const BOTH: Rules = &[&[("topic", "orders")], &[("topic", "returns")]];
+    const OTHER: Rules = &[&[("topic", "returns")]];
+    let mut pair = Pair::new(relay(&Limits::default()), judge_by(BOTH, Decision::Respond));
+    pair.send(Side::Downstream, &[fetching(1, 0, 0, &["orders"]), fetching(2, 0, 0, &["returns"])].concat());
+    pair.send(Side::Upstream, &fetched(1, 77, 0, &[("orders", 0)]));
+    pair.to_client.clear();
+    pair.to_server.clear();
+    pair.recorder.judge_by(judge_by(OTHER, Decision::Respond));
+    pair.recorder.refusals = Some(refusals_by(OTHER));
+    // What the first has is refused now, whatever the second one has.
+    pair.send(Side::Downstream, &fetching(3, 77, 1, &[]));
+    pair.send(Side::Upstream, &fetched(2, 78, 0, &[("returns", 0)]));
+    assert_eq!(pair.to_server, b"");
+    assert_eq!(pair.to_client, [fetched(2, 78, 0, &[("returns", 0)]), fetched(3, 0, 70, &[])].concat());
+}
+
 /// What the relay asks about the id of [`produce_by_id`].
 fn question() -> Vec<u8> {
     let topic = MetadataRequestTopic::default().with_name(None).with_topic_id(ID);
