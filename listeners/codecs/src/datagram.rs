@@ -1,11 +1,11 @@
-//! The contract between a protocol of datagrams and the driver that moves them.
+//! The contract between a datagram protocol and the driver that moves its datagrams.
 //!
-//! One [`Session`] is the state of one flow: one client's address and port and one server's. It says what becomes of each
-//! datagram and remembers what was asked, so that only answers to what was asked come back. The driver owns sockets and
-//! time: it tells when a query came, forgets old ones by [`Session::expire`], and keeps an answer back
-//! ([`AnswerStep::Hold`]) until what it teaches is in force.
+//! One [`Session`] holds the state of one flow: one client address and port, and one server address and port. It
+//! decides what to do with each datagram and remembers the open queries, so that only answers to those queries are
+//! relayed. The driver owns sockets and time: it passes in when a query arrived, forgets old queries through
+//! [`Session::expire`], and holds an answer back ([`AnswerStep::Hold`]) until the addresses in it are installed.
 //!
-//! Verdicts, answers and offences go to the [`Checker`]; the driver counts datagrams, flows and holds.
+//! Verdicts, answers and violations go to the [`Checker`]. The driver counts datagrams, flows and held answers.
 
 use crate::{lesson::Lesson, protocol::Context, relay::Checker};
 

@@ -1,4 +1,4 @@
-//! What an answer says beside its number.
+//! What the relay reports about an answer in addition to its status number.
 
 /// One thing that an answer says, by the name that records have for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! What an answer teaches: the addresses of a name.
+//! The addresses that an answer gives for a name, and that must be installed before the answer is released.
 
 use std::net::IpAddr;
 

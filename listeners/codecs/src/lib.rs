@@ -1,6 +1,7 @@
-//! How each protocol is read, judged and relayed. Sans-I/O: bytes come in, steps come out; no clock, no sockets.
+//! The protocol codecs: how each protocol is read, judged and relayed. Sans-I/O: bytes come in, steps come out; no
+//! clock, no sockets.
 //!
-//! A new protocol is one folder here and one line in [`PROTOCOLS`].
+//! A new protocol is one folder here and one entry in [`PROTOCOLS`]. `CONTRIBUTING.md` lists its files and tests.
 
 pub mod datagram;
 pub mod dns;

@@ -1,4 +1,4 @@
-//! Limits of protocols: declared once, each with its key in the settings file, its bounds and what it means.
+//! Declares limits of protocols: each once, with its key in the settings file, its bounds and its meaning.
 
 /// A type that the value of a limit can have.
 pub(crate) trait Limit {

@@ -1,4 +1,4 @@
-//! What a protocol refuses: its violations, all declared in one way, and whose each is.
+//! Declares protocol violations in one form for all protocols, with the side that commits each.
 
 use std::fmt::{Debug, Display};
 

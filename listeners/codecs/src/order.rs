@@ -1,7 +1,7 @@
-//! Answers in the order of their requests, some of them the server's, some ours.
+//! A queue of answers in the order of their requests. Some answers come from the server, some from the relay.
 //!
-//! A protocol whose answers have no order needs none of this: over TCP those of DNS may come in any (RFC 7766 §6.2.1.1), so a
-//! refusal of ours goes out at once. HTTP/2 has streams.
+//! Protocols without such an order do not need it. DNS over TCP allows any order (RFC 7766 §6.2.1.1), so a refusal is
+//! sent at once. HTTP/2 has streams.
 
 use std::collections::VecDeque;
 

@@ -1,4 +1,4 @@
-//! What one protocol is to everybody else: everything that is not in its folder reads it here.
+//! The descriptor of a protocol: everything that code outside the protocol's folder knows about it.
 
 use std::{any::Any, borrow::Cow, net::SocketAddr, sync::Arc};
 

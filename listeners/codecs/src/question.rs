@@ -1,4 +1,4 @@
-//! Requests that nobody sent: what `explain` and `test` ask about, in the words of each protocol.
+//! Requests built from words instead of bytes: what `explain` and `test` ask, in the words of each protocol.
 
 use std::fmt;
 

@@ -1,9 +1,9 @@
 //! The contract between a protocol and the one driver that moves its bytes.
 //!
-//! The driver shows a relay the bytes of one side that have not been taken yet, as one contiguous slice: what was held
-//! back before, then what was just read. The relay answers with a [`Step`]: so many leading bytes are forwarded as they
-//! are, so many after them are dropped; the rest is held and shown again with more behind it. Whatever the relay has to
-//! say itself (a refusal) it puts into [`Output`].
+//! The driver shows a relay the pending bytes of one side as one contiguous slice: first what was held back, then what
+//! was just read. The relay answers with a [`Step`]: how many leading bytes to forward unchanged, and how many after
+//! them to drop. The driver holds the rest and shows it again when more has arrived. The relay writes bytes of its own
+//! (a refusal) to [`Output`].
 
 use portcullis_rules::{
     effects::HeaderChange,

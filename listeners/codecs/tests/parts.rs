@@ -1,5 +1,5 @@
-//! Requests that go on in part: a small protocol in which each line puts several items on a shelf, and each item has to be
-//! allowed. Answers come in order, the refusals in front of what the server says about the rest.
+//! Requests that are forwarded in part, tested with a small protocol: each line puts several items on a shelf, and
+//! each item must be allowed. Answers come in order, with the refusals in front of the server's answer about the rest.
 
 mod playbook;
 

@@ -1,5 +1,6 @@
-//! A new protocol needs its own folder and one line in the list of protocols: here it is [`toy`] and [`toy::WITH_TOY`]. What
-//! else becomes of it is tested where it does: in the data plane, and by the commands of the binary.
+//! A new protocol needs its own folder and one entry in the list of protocols. Here these are [`toy`] and
+//! [`toy::WITH_TOY`]. The data plane (`listeners/src/tests/toy.rs`) and the commands of the binary
+//! (`proxy/tests/toy.rs`) test the toy as well.
 
 mod playbook;
 mod toy;

@@ -1,4 +1,4 @@
-//! Any bytes from both sides, in turns.
+//! Fuzzes HTTP with arbitrary bytes from the client and the server in turns.
 #![no_main]
 
 #[path = "../../tests/playbook/mod.rs"]

@@ -1,4 +1,4 @@
-//! Any bytes as an answer: what it teaches, hickory-proto reads of it, and nothing else.
+//! Fuzzes DNS answers: the addresses we read from arbitrary bytes must be exactly those that hickory-proto reads.
 #![no_main]
 
 #[path = "../../tests/dns/oracle.rs"]

@@ -1,4 +1,4 @@
-//! Any bytes as a query: what we take, hickory-proto reads alike.
+//! Fuzzes DNS queries: hickory-proto must read every query that we accept in the same way.
 #![no_main]
 
 #[path = "../../tests/dns/oracle.rs"]

@@ -1,5 +1,5 @@
-//! Any header blocks, with changes of the table's size between them: narrow limits change no table, and what was read
-//! comes back when it is written and read again.
+//! Fuzzes header blocks, with changes of the table size between them. A low limit must not change the table, and a
+//! block that was decoded, encoded and decoded again must give the same fields.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

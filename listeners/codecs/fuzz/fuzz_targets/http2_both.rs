@@ -1,4 +1,4 @@
-//! Frames with any content from both sides of HTTP/2, in turns.
+//! Fuzzes HTTP/2 with frames of arbitrary content from both sides in turns.
 #![no_main]
 
 #[path = "../../tests/playbook/mod.rs"]

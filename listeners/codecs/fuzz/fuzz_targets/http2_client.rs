@@ -1,4 +1,4 @@
-//! Any bytes from a client of HTTP/2.
+//! Fuzzes HTTP/2 with arbitrary bytes from the client.
 #![no_main]
 
 #[path = "../../tests/playbook/mod.rs"]

@@ -1,4 +1,5 @@
-//! Any bytes from a server of HTTP/2, in answer to requests of each kind: HEAD, one that goes on, and CONNECT.
+//! Fuzzes HTTP/2 with arbitrary bytes from the server, in response to each kind of request: HEAD, a request whose body
+//! is still open, and CONNECT.
 #![no_main]
 
 #[path = "../../tests/playbook/mod.rs"]

@@ -1,4 +1,4 @@
-//! Any bytes of Kafka's from both sides, in turns.
+//! Fuzzes Kafka with arbitrary bytes from both sides in turns.
 #![no_main]
 
 #[path = "../../tests/kafka/outcome.rs"]

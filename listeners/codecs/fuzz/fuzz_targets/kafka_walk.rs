@@ -1,4 +1,4 @@
-//! Any bytes as a request of Kafka: what we take, kafka-protocol reads with the same names.
+//! Fuzzes Kafka requests: kafka-protocol must read every request that we accept, with the same names.
 #![no_main]
 
 #[path = "../../tests/kafka/names.rs"]

@@ -1,4 +1,5 @@
-//! Any bytes from a client, before servers that read them each in its own way: none executes what was not allowed.
+//! Fuzzes the client's HTTP bytes in front of models of lenient servers, each with its own way to read them. No server
+//! may execute a request that was not allowed.
 #![no_main]
 
 #[path = "../../tests/playbook/mod.rs"]

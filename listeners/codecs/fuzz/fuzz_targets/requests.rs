@@ -1,4 +1,4 @@
-//! Any bytes from the client.
+//! Fuzzes HTTP/1 with arbitrary bytes from the client.
 #![no_main]
 
 #[path = "../../tests/playbook/mod.rs"]

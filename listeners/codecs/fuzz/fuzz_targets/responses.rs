@@ -1,4 +1,4 @@
-//! Any bytes from the server, in answer to requests of each kind.
+//! Fuzzes HTTP/1 with arbitrary bytes from the server, in response to each kind of request.
 #![no_main]
 
 #[path = "../../tests/playbook/mod.rs"]

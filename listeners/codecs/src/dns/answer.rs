@@ -1,4 +1,4 @@
-//! Answers: which query one is for, and which addresses it gives for the name that was asked for.
+//! Reads DNS answers: which query an answer belongs to, and which addresses it gives for the name in the question.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

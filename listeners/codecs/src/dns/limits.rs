@@ -1,4 +1,4 @@
-//! Limits of DNS.
+//! The configurable limits of DNS.
 
 use crate::limits::limits;
 

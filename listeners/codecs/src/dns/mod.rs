@@ -1,6 +1,6 @@
-//! DNS over UDP and TCP (RFC 1035, RFC 7766): each query is read and judged by its name and type and forwarded as it
-//! came; an answer is relayed as it came if it is to what was asked, and read as far as it takes to know which addresses
-//! it gives for the name.
+//! DNS over UDP and TCP (RFC 1035, RFC 7766). Each query is read, judged by its name and type, and forwarded
+//! unchanged. An answer is relayed unchanged if it matches an open query. It is read only as far as needed to find the
+//! addresses of the name.
 
 mod answer;
 pub mod kind;

@@ -1,4 +1,4 @@
-//! Names on the wire and as text.
+//! Domain names: their wire format and their text form.
 
 use std::fmt;
 

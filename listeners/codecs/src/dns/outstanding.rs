@@ -1,5 +1,5 @@
-//! Queries that were forwarded and have no answer yet; what judges the next one and matches the next answer. Datagrams
-//! and streams share it.
+//! The queries that were forwarded and not answered yet. Judges the next query and matches the next answer. The
+//! datagram session and the TCP relay share this code.
 
 use std::collections::VecDeque;
 

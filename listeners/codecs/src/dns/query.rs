@@ -1,4 +1,4 @@
-//! Queries: read from the wire, and as the rules see them.
+//! Reads queries from the wire and presents them to the rules.
 
 use std::borrow::Cow;
 

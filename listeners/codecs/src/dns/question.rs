@@ -1,4 +1,4 @@
-//! Queries that nobody sent.
+//! Builds DNS requests from command-line questions (`explain`, `test`).
 
 use super::{Query, kind};
 use crate::question::{Question, Said, Sample, Word};

@@ -1,4 +1,4 @@
-//! Answers of our own: a refusal in the words of DNS.
+//! Builds the DNS answers that refuse a query.
 
 use super::{
     query::Message,

@@ -1,4 +1,4 @@
-//! DNS over UDP: one flow of datagrams.
+//! DNS over UDP: the session of one datagram flow.
 
 use super::outstanding::{Fate, Outstanding, failure};
 use crate::{

@@ -1,5 +1,5 @@
-//! DNS over TCP (RFC 7766): frames with their length in front, answers in any order. So a refusal of ours waits for nobody, and
-//! the queue of answers in order ([`crate::order`]) is not used.
+//! DNS over TCP (RFC 7766): length-prefixed messages, with answers in any order. A refusal is therefore sent at once,
+//! and the queue of ordered answers ([`crate::order`]) is not used.
 
 use super::{
     Offended, Violation,

@@ -1,4 +1,4 @@
-//! What DNS refuses, one variant an offence, with the rule it breaks.
+//! The protocol violations of DNS: one variant each, with the rule that it breaks.
 
 use super::rcode::{FORM_ERR, NOT_IMP, REFUSED, SERV_FAIL};
 use crate::offence::violations;

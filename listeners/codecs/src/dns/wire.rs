@@ -1,4 +1,4 @@
-//! The parts that queries and answers share: header, question, records (RFC 1035 §4).
+//! The parts that queries and answers share: header, question and records (RFC 1035 §4).
 
 use super::{
     Violation, kind,

@@ -1,4 +1,5 @@
-//! Which version of HTTP a client speaks: its first bytes decide, and an upgrade to HTTP/2 that the server takes up.
+//! Chooses the HTTP version of a connection from the client's first bytes, and follows an upgrade to HTTP/2 that the
+//! server accepts.
 
 use crate::{
     http::Limits,

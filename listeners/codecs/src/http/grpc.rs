@@ -1,4 +1,5 @@
-//! Calls of gRPC: how rules name them, and how one that is refused is known.
+//! gRPC calls: how rules name service and method, and how a request is recognised as gRPC, so that a refusal can be a
+//! gRPC status.
 
 use portcullis_rules::{
     policy::Matcher,

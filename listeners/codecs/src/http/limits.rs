@@ -1,4 +1,4 @@
-//! Limits of HTTP. Each is counted when it is hit.
+//! The configurable limits of HTTP. Every hit is counted.
 
 use crate::{http2::Http2Limits, limits::limits};
 

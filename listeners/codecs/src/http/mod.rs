@@ -1,5 +1,5 @@
-//! What all versions of HTTP have in common: what they publish to the rules, how targets and fields are read, and the
-//! relay, which takes the version that the client speaks.
+//! What all HTTP versions share: the schema for the rules, the parsing of targets and fields, and the relay that
+//! selects the client's version.
 
 mod choice;
 pub(crate) mod grpc;

@@ -1,5 +1,6 @@
-//! Names of fields that frame or route a message, or belong to its hop. Some servers take other spellings for them:
-//! `Transfer_Encoding` (HTTP::Daemon), `Content_Length` (uWSGI). A message means one thing to all only if none is in it.
+//! Names of fields that frame or route a message or belong to one hop. Some servers accept other spellings of them:
+//! `Transfer_Encoding` (HTTP::Daemon), `Content_Length` (uWSGI). Such spellings are refused, because a message that
+//! has one does not mean the same to every server.
 
 use super::text::is_variable_of;
 

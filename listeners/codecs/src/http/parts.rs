@@ -1,4 +1,4 @@
-//! The parts of a request that rules look at, but for its header lines.
+//! The parts of a request that rules match, without its header lines.
 
 use std::{borrow::Cow, cell::OnceCell};
 

@@ -1,7 +1,7 @@
 //! The normal form of a path for comparison.
 //!
-//! The server gets the bytes the client sent, so a path may be compared only when all readings of it agree. What could
-//! be read differently is ambiguous, and no rule that looks at the path matches it.
+//! The server gets the bytes that the client sent, so a path may be compared only if all ways to read it agree. A path
+//! that can be read in two ways is ambiguous, and no rule that has a path matches it.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! Requests of HTTP that nobody sent.
+//! Builds HTTP requests from command-line questions (`explain`, `test`).
 
 use portcullis_rules::request::Request;
 

@@ -1,4 +1,4 @@
-//! Request targets: their four forms.
+//! Parses request targets in their four forms (RFC 9112 §3.2).
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! Bytes of field names and values, the same in all versions of HTTP (RFC 9110 §5).
+//! Which bytes field names and values may contain, in all HTTP versions (RFC 9110 §5).
 
 /// Where the first byte stands that a field value cannot have: all but VCHAR, obs-text, SP and HTAB (RFC 9110 §5.5).
 /// Looks at eight bytes at a time.

@@ -1,4 +1,4 @@
-//! What we say ourselves.
+//! The HTTP/1 responses that the relay generates itself.
 
 use crate::http::grpc::Call;
 

@@ -1,4 +1,4 @@
-//! Bodies, followed only to know where they end.
+//! Follows a body only to find where it ends.
 
 use super::{
     chunked::{Chunked, Rooms},

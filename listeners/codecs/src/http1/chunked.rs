@@ -1,5 +1,5 @@
-//! The chunked coding (RFC 9112 §7.1), read only to know where it ends. Lines are taken whole, so nothing of a bad one is
-//! forwarded.
+//! Reads the chunked coding (RFC 9112 §7.1) only to find where it ends. A line is forwarded only when it is complete,
+//! so no byte of a malformed line reaches the other side.
 
 use memchr::memchr;
 

@@ -1,4 +1,4 @@
-//! Header lines, read strictly in one pass (RFC 9112 §5).
+//! Reads header lines strictly, in one pass (RFC 9112 §5).
 
 use super::violation::Violation;
 use crate::http::text::{TOKEN, control, trim, trim_start};

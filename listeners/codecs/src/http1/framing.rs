@@ -1,4 +1,4 @@
-//! Where a message ends, by its header fields (RFC 9112 §6).
+//! Determines where a message ends from its header fields (RFC 9112 §6).
 
 use super::{field::Line, violation::Violation};
 use crate::http::{

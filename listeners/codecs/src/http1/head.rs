@@ -1,4 +1,4 @@
-//! Heads: finding their end without reading a byte twice, and reading their lines strictly.
+//! Finds the end of a head without reading a byte twice, and reads its lines strictly.
 
 use memchr::memchr;
 

@@ -1,5 +1,5 @@
-//! HTTP/1.0 and HTTP/1.1 (RFC 9112): each request head is read, judged and forwarded as it came, but for the header lines
-//! that a rule changes; bodies and answers are read only as far as it takes to know where they end.
+//! HTTP/1.0 and HTTP/1.1 (RFC 9112). Each request head is read, judged and forwarded unchanged, except for header
+//! lines that a rule changes. Bodies and responses are read only as far as needed to find where they end.
 
 mod answers;
 mod body;

@@ -1,6 +1,6 @@
-//! Answers that are not what the standard says, but that clients read all the same: a bare LF, a length twice, a folded
-//! line. Policy judges requests, so such an answer goes on to the client as it is. Nothing more of the client goes to the
-//! server, as nobody can tell for sure where the answer ends, and the connection ends behind it.
+//! Responses that break the standard but that clients accept: a bare LF, a repeated length, a folded line. Policy
+//! judges requests, so such a response is forwarded unchanged. After it nobody can tell for certain where the response
+//! ends, so no further byte of the client reaches the server, and the connection closes behind the response.
 
 use memchr::memchr_iter;
 

@@ -1,5 +1,6 @@
-//! Offers to go on in HTTP/2 (`Upgrade: h2c`, RFC 7540 §3.2): obsolete (RFC 9113 §3.1), and what Java's client makes with
-//! its first request. A server that takes one up is followed, so that what comes then is judged as well.
+//! Offers to upgrade to HTTP/2 (`Upgrade: h2c`, RFC 7540 §3.2). The mechanism is obsolete (RFC 9113 §3.1), but Java's
+//! client uses it with its first request. If the server accepts the offer, the relay switches to HTTP/2 too and judges
+//! what follows.
 
 use super::field::Line;
 use crate::{http::Limits, http::text::members, http2::Offer};

@@ -1,4 +1,4 @@
-//! Requests that have no final answer yet, oldest first.
+//! The requests that have no final response yet, oldest first.
 
 use super::upgrade::Protocols;
 use crate::{http::grpc::Call, order::AnswerQueue};

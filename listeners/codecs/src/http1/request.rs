@@ -1,4 +1,4 @@
-//! Request heads, read strictly, and what the rules see of them.
+//! Parses request heads strictly and presents them to the rules.
 
 use std::borrow::Cow;
 

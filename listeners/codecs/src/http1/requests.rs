@@ -1,4 +1,4 @@
-//! The client's stream: requests one behind the other, each judged before a byte of it goes on.
+//! The client's byte stream: a sequence of requests. Each is judged before any of its bytes is forwarded.
 
 use portcullis_rules::request::Request;
 

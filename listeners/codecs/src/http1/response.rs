@@ -1,4 +1,4 @@
-//! Response heads, read strictly: only what tells where the response ends.
+//! Parses response heads strictly, but only the parts that determine where the response ends.
 
 use super::{
     field::Line,

@@ -1,4 +1,4 @@
-//! The server's stream: answers to what was asked, in order, and nothing else.
+//! The server's byte stream: only the responses to forwarded requests, in order.
 
 use super::{
     Http1, Progress, answers,

@@ -1,4 +1,4 @@
-//! Request heads with headers that rules have changed. Everything else stays byte for byte.
+//! Writes request heads whose header lines a rule changes. All other bytes stay the same.
 
 use memchr::memchr;
 use portcullis_rules::effects::HeaderChange;

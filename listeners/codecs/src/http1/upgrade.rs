@@ -1,4 +1,5 @@
-//! Which protocols Upgrade names (RFC 9110 §7.8): behind a switch to any but HTTP/2 nobody judges what is sent.
+//! Which protocols an Upgrade field names (RFC 9110 §7.8). After a switch to any protocol other than HTTP/2 the bytes
+//! are not judged.
 
 use crate::http::text::members;
 

@@ -1,4 +1,4 @@
-//! What HTTP/1 refuses, one variant an offence, with the rule it breaks.
+//! The protocol violations of HTTP/1: one variant each, with the rule that it breaks.
 
 use crate::{http::target::Fault, offence::violations};
 

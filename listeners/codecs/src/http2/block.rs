@@ -1,4 +1,4 @@
-//! Header blocks: HEADERS and the CONTINUATION behind it, decoded as one (RFC 9113 §4.3).
+//! Header blocks: a HEADERS frame and its CONTINUATION frames, decoded as one block (RFC 9113 §4.3).
 
 use std::borrow::Cow;
 

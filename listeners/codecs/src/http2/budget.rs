@@ -1,4 +1,4 @@
-//! What a peer may do too often, counted against what is useful ([`Http2Limits`]).
+//! Allowances for what a peer may repeat, refilled by useful traffic ([`Http2Limits`]).
 
 use super::violation::Violation;
 use crate::http2::Http2Limits;

@@ -1,4 +1,5 @@
-//! Frames that carry no message: they go on as they came, but for what we could not keep up and what concerns nobody.
+//! Frames that carry no message (SETTINGS, PING, GOAWAY, WINDOW_UPDATE and so on). They are forwarded unchanged,
+//! except what the relay cannot support and what concerns no open stream.
 
 use super::{
     Http2,

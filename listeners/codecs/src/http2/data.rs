@@ -1,5 +1,5 @@
-//! DATA: counted, and passed on as it comes. What belongs to no open stream is dropped, and its sender gets the credit
-//! back, padding included, or the connection would stall (RFC 9113 §6.9).
+//! DATA frames: counted and forwarded as they arrive. DATA for a stream that is not open is dropped, and its sender
+//! gets the flow-control credit back, padding included. Otherwise the connection would stall (RFC 9113 §6.9).
 
 use super::{
     Http2, budget,

@@ -1,4 +1,4 @@
-//! What becomes of offences: the end of a stream, or of the connection (RFC 9113 §5.4).
+//! Handles violations: each ends its stream or the connection (RFC 9113 §5.4).
 
 use super::{
     Http2, budget, frame,

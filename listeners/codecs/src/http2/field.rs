@@ -1,4 +1,4 @@
-//! Fields, checked one by one (RFC 9113 §8.2).
+//! Checks each field of a header list (RFC 9113 §8.2).
 
 use super::{hpack::Field, violation::Violation};
 use crate::http::{

@@ -1,4 +1,4 @@
-//! Frames (RFC 9113 §4, §6): what each has to look like, and those that we write ourselves.
+//! Frames (RFC 9113 §4, §6): the layout checks of each type, and the frames that the relay generates itself.
 
 use super::violation::{Code, Violation};
 

@@ -1,5 +1,5 @@
-//! Limits of HTTP/2. Codecs read no clock, so what a peer may do too often is counted against what is useful: each kind has an
-//! allowance, which it uses up and which useful traffic fills up again.
+//! The configurable limits of HTTP/2. Codecs read no clock, so what a peer may repeat is counted against useful
+//! traffic: each kind has an allowance that it uses up and that useful traffic refills.
 
 use crate::limits::limits;
 

@@ -1,5 +1,5 @@
-//! What a client is told of a request that is not let through. Nothing of it touches the table of the server's header
-//! compression, which goes on between the same two.
+//! How the client learns that its request was refused. A refusal never changes the compression state of the server,
+//! which continues between client and server.
 
 use super::{
     Http2, frame,

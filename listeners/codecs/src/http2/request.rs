@@ -1,4 +1,4 @@
-//! Request heads, read strictly, and what the rules see of them (RFC 9113 §8.3.1).
+//! Parses request heads strictly and presents them to the rules (RFC 9113 §8.3.1).
 
 use std::borrow::Cow;
 

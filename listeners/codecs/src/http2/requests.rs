@@ -1,4 +1,4 @@
-//! The client's header blocks: requests, each judged before anything of it goes on, and their trailers.
+//! The client's header blocks: requests, each judged before any of it is forwarded, and their trailers.
 
 use portcullis_rules::effects::HeaderChange;
 

@@ -1,4 +1,4 @@
-//! Response heads, read strictly: only what tells how the response goes on (RFC 9113 §8.3.2).
+//! Parses response heads strictly, but only the parts that determine how the response continues (RFC 9113 §8.3.2).
 
 use super::{
     field::{check, grpc_status, is_pseudo, take_length, trimmed},

@@ -1,6 +1,7 @@
-//! The server's header blocks: responses and their trailers. They go on as they came, also those on streams that are
-//! over, because the client's table has to follow them; until one is malformed. That one does not go on, so the client
-//! would not follow those behind it, and they are written anew, without any table.
+//! The server's header blocks: responses and their trailers. They are forwarded unchanged, also those of streams that
+//! are closed, because the client's compression table must follow them. After the first malformed block this is no
+//! longer possible: that block is not forwarded, so the client's table would miss it. All later blocks are encoded
+//! anew, without a dynamic table.
 
 use super::{
     Http2,

@@ -1,4 +1,4 @@
-//! SETTINGS (RFC 9113 §6.5): relayed, lowered to what we can keep up, and in force once the other side has
+//! SETTINGS (RFC 9113 §6.5): relayed, lowered to what the relay supports, and applied once the other side has
 //! acknowledged them.
 
 use std::collections::VecDeque;

@@ -1,6 +1,47 @@
-//! The streams of one connection (RFC 9113 §5.1), as far as a relay has to know them: those that are open, which ids
-//! were passed over, and which were ended in order, or reset by the client, a short while ago. All others are over and
-//! forgotten.
+//! The streams of one connection (RFC 9113 §5.1), as far as a relay must know them. It keeps the open streams, the ids
+//! that the client skipped, and a bounded number of streams that ended a short time ago. All other streams are closed
+//! and forgotten.
+//!
+//! What [`Streams::place`] says of a client's id:
+//!
+//! ```text
+//!              a higher id is used
+//!    New ─────────────────────────────► Idle
+//!     │
+//!     │ the client's HEADERS
+//!     ├── denied, refused or malformed ─────────────────────────┐
+//!     ├── above the last id of the server's GOAWAY ─────────────┤
+//!     │                                                         │
+//!     │ allowed                                                 │
+//!     ▼            END_STREAM from both sides                   │
+//!    Open ─────────────────────────────► Ended ─────────────────┤ forgotten: only
+//!     │    RST_STREAM from the client                           │ PAST are kept
+//!     ├────────────────────────────────► Reset ─────────────────┤
+//!     │    RST_STREAM from the server                           │
+//!     ├─────────────────────────────────────────────────────────┤
+//!     │    a malformed message: both sides get RST_STREAM       ▼
+//!     └─────────────────────────────────────────────────────► Over
+//!          GOAWAY from the server with a lower last id
+//! ```
+//!
+//! An id that the client skipped is `Idle`: it can never be opened. Only [`GAPS`] ranges of skipped ids are kept; an
+//! id of an older one counts as `Over`. Even ids are `Idle` too, as clients never use them.
+//!
+//! The place decides what becomes of a frame. On `Idle`, and on `New` unless it opens the stream, it ends the
+//! connection. On `Ended`, DATA and HEADERS do so too. On `Reset`, DATA and HEADERS of the client get another
+//! RST_STREAM. Everything else on `Ended`, `Reset` and `Over` is dropped, because its sender may not know yet that the
+//! stream is closed. Only header blocks of the server are relayed on `Reset` and `Over`, because the client's
+//! compression table must follow them.
+//!
+//! Each half of an open stream goes through these states. The client's half begins behind the head, which has been
+//! judged:
+//!
+//! ```text
+//!    Head ── head ──► Body(bytes left, if known) ── END_STREAM ──► Ended
+//!     │  ▲                 │         ▲                               ▲
+//!     │  └ interim head    └─ DATA ──┘                               │
+//!     └────────────── head with END_STREAM ──────────────────────────┘
+//! ```
 
 use super::violation::Violation;
 

@@ -1,4 +1,4 @@
-//! One call of the relay: what becomes of the bytes it is shown, and what it says itself.
+//! One call of the relay: what to do with the bytes it was shown, and what the relay itself adds.
 
 use crate::relay::{Checker, Close, Output, Side, Step};
 

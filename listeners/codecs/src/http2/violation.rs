@@ -1,4 +1,5 @@
-//! What HTTP/2 refuses, one variant an offence, with the rule it breaks and what the offender is told.
+//! The protocol violations of HTTP/2: one variant each, with the rule that it breaks and the error code that the peer
+//! gets.
 
 use Code::{
     CompressionError, EnhanceYourCalm, FlowControlError, FrameSizeError, ProtocolError, RefusedStream, StreamClosed,

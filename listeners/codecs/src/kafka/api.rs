@@ -1,4 +1,4 @@
-//! Kinds of requests, and which of them rules about topics, groups and transactions concern.
+//! The kinds of requests (API keys), and to which of them rules about topics, groups and transactions apply.
 
 use super::layout::{Layout, Versions};
 

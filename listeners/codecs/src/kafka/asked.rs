@@ -1,4 +1,4 @@
-//! A request as the rules see it, while it is read.
+//! A request as the rules see it, while it is still being read.
 
 use std::{borrow::Cow, sync::Arc};
 

@@ -1,4 +1,4 @@
-//! What a walk through a message meets.
+//! The events that a walk through a message produces.
 
 use std::ops::Range;
 

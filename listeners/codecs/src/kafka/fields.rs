@@ -1,4 +1,4 @@
-//! What Kafka publishes to the rules: its fields, and how policies say them.
+//! The fields that Kafka publishes to the rules, and how policies write them.
 
 use portcullis_rules::{
     pattern::escaped,

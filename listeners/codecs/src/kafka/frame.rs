@@ -1,4 +1,4 @@
-//! A request that is being read, and what the rules ask of it, as far as that has come.
+//! A request that is being read, and what the rules need from it, as far as its bytes have arrived.
 
 use std::ops::Range;
 

@@ -1,7 +1,8 @@
-//! The names of topics by their ids (KIP-516): a server tells them, and all connections to it ask for them.
+//! Names of topics by their ids (KIP-516). They are learned from servers and shared by all connections to the same
+//! server.
 //!
-//! An id never gets another name and is never used again, so what is known stays true; only its number is bounded. It is
-//! known by the server's address, as what a cluster calls itself is any server's to say.
+//! An id never gets another name and is never reused, so an entry stays true; only the number of entries is bounded.
+//! Entries are keyed by the server's address, because any server may claim any cluster id.
 
 use std::{
     collections::HashMap,

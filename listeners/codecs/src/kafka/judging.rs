@@ -1,5 +1,5 @@
-//! What becomes of a request by the rules: it goes on as it came or without some of its topics, or it is answered as a broker
-//! answers what its own authorizer denies.
+//! Applies the rules to a request. It is forwarded unchanged, forwarded without some of its topics, or answered as a
+//! broker answers what its own authorizer denies.
 
 use std::cell::Cell;
 

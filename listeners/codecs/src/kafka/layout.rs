@@ -1,7 +1,7 @@
-//! What a message consists of: the form of the table that is made from Kafka's own schema ([`super::table`]).
+//! The data types of message layouts. [`super::table`] is generated from Kafka's own schema in this form.
 //!
-//! Kafka describes each request as a tree of fields, each with the versions that it is present in (KIP-482 for tags). The
-//! table keeps what it takes to walk a message of any version, and of the names only what they mean to rules.
+//! Kafka describes each request as a tree of fields, each with the versions in which it is present (KIP-482 for tags).
+//! The table keeps what is needed to walk a message of any version, and of the names only their meaning to the rules.
 
 use super::table;
 

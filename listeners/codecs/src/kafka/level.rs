@@ -1,4 +1,4 @@
-//! Where a walk through a message is: one level for each structure or list that it is inside of.
+//! The position of a walk through a message: one level for each structure or list that encloses it.
 
 use super::{
     layout::{Field, Kind, Layout, Meaning},

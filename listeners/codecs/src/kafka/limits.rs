@@ -1,4 +1,4 @@
-//! Limits of Kafka. Each is counted when it is hit.
+//! The configurable limits of Kafka. Every hit is counted.
 
 use crate::limits::limits;
 

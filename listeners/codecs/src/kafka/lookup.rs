@@ -1,5 +1,5 @@
-//! Asking a server for the names of topics by their ids, on the connection of the client that used them: its principal may see
-//! these topics, or is denied.
+//! Asks a server for the names of topics by their ids. The request uses the connection of the client that sent the
+//! ids, so the server applies that client's rights to it.
 
 use super::{
     api::METADATA,

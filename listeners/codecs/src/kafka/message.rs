@@ -1,4 +1,4 @@
-//! A request that nobody sent, as the relay would judge it.
+//! A request built from a command-line question, judged as the relay judges one on the wire.
 
 use std::borrow::Cow;
 

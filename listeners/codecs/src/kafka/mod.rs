@@ -1,6 +1,7 @@
-//! Kafka: each request is walked by a table of its fields, judged by its kind and the topics that it names, and passed on
-//! as it came or without what is refused of it. What is denied is answered as a broker's own authorizer does. Responses pass
-//! in the order of the requests; what a broker says of its versions is brought down to what can be judged.
+//! Kafka. Each request is walked by a table of its fields, judged by its kind and the topics it names, and forwarded
+//! unchanged or without its refused parts. A denied request is answered as a broker's own authorizer answers it.
+//! Responses keep the order of their requests. The versions that a broker offers are reduced to those that can be
+//! judged.
 
 mod api;
 mod asked;

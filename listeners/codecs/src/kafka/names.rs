@@ -1,4 +1,4 @@
-//! What a request names: topics, groups, transactions and whoever asks.
+//! The names in a request: topics, groups, transactional ids and the client.
 
 use std::{ops::Range, sync::Arc};
 

@@ -1,5 +1,5 @@
-//! What has to come for the client, in the order of its requests. Two requests with one number are both answered, so this
-//! is a queue and no table.
+//! The responses that the client still expects, in the order of its requests. This is a queue and not a table, because
+//! two requests with the same correlation id must both be answered.
 
 use crate::{
     order::{AnswerQueue, Answerer},

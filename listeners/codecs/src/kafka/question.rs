@@ -1,4 +1,4 @@
-//! Requests of Kafka that nobody sent.
+//! Builds Kafka requests from command-line questions (`explain`, `test`).
 
 use portcullis_rules::request::Request;
 

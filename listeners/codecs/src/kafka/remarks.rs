@@ -1,4 +1,4 @@
-//! What rules of Kafka say that their author probably did not mean.
+//! Lint checks for Kafka rules: what a rule says that its author probably did not mean.
 
 use portcullis_rules::{
     policy::{L7Rule, Matcher, Predicate},

@@ -1,4 +1,4 @@
-//! What the client sends: frames that are walked, judged and passed on as they came.
+//! The client's byte stream: frames that are walked, judged and forwarded.
 
 use super::{
     Violation,

@@ -1,5 +1,5 @@
-//! What the server sends: frames that are passed on as they came, but for what is said in front of them, what rules keep back
-//! of them and what the server says of its versions.
+//! The server's byte stream: frames are forwarded unchanged, with three exceptions. Refusals are inserted in front of
+//! the broker's entries, topics that rules hide are removed, and the offered versions are reduced.
 
 use std::sync::Arc;
 

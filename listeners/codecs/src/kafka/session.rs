@@ -1,9 +1,9 @@
-//! Sessions of a connection: a broker keeps what was fetched once and goes on with it (KIP-227, KIP-932), so each request is
-//! about all topics of its session.
+//! Fetch sessions of a connection. A broker remembers what a session fetches (KIP-227, KIP-932), so each request
+//! concerns all topics of its session.
 //!
-//! A session of Fetch is known by a number that any connection could use, so only what this connection opened is taken. Of
-//! each kind the newest one is kept, with every topic that ever was in it: one that left and is denied costs no more than a
-//! session anew.
+//! Any connection could use the number of a Fetch session, so only sessions that this connection opened are accepted.
+//! The relay keeps the newest session of each kind, with every topic that was ever in it. If a topic has left the
+//! session and is denied later, the client only has to open a new session.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! Requests within sessions: which topics they are about, and what becomes of those within sessions that are not this
-//! connection's.
+//! Judges requests within sessions: which topics they concern, and how a request with the session of another
+//! connection is answered.
 
 use std::sync::Arc;
 

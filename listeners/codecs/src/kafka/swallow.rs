@@ -1,4 +1,4 @@
-//! Denied records: nobody wants them, but their topic and partitions are said again in the answer.
+//! Drops denied records. Only their topic and partitions are kept, because the answer repeats them.
 
 use portcullis_rules::values::ValueSet;
 

@@ -1,5 +1,5 @@
-//! Every request that a broker takes from clients and other brokers, and the responses to them: made from
-//! the schema of Apache Kafka 4.4.0 by `tests/kafka_fields`, where their meanings stand. Not to be changed by hand.
+//! Every request that a broker takes from clients and other brokers, with its response. Generated from the schema of
+//! Apache Kafka 4.4.0 by `tests/kafka_fields`, which also defines the meanings. Do not edit by hand.
 
 use super::layout::{
     Kind::{Bool, Bytes, Float64, Int8, Int16, Int32, Int64, String, Uint16, Uuid},

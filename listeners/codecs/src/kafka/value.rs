@@ -1,4 +1,4 @@
-//! Values without fields.
+//! Values that have no fields of their own.
 
 use std::ops::Range;
 

@@ -1,5 +1,5 @@
-//! What a broker says it takes (KIP-35, KIP-511), brought down to what the relay can judge: in a version that it does not
-//! know no request can be read, and none be refused in words that the client understands.
+//! Reduces the versions that a broker offers (KIP-35, KIP-511) to those that the relay can judge. A request in an
+//! unknown version could be neither read nor refused in a form that the client understands.
 
 use super::{
     Violation,

@@ -1,5 +1,5 @@
-//! What Kafka refuses, one variant an offence, with the rule it breaks. A broker has no words for any of them: it closes
-//! the connection, and so does the relay.
+//! The protocol violations of Kafka: one variant each, with the rule that it breaks. Kafka has no error code for them:
+//! a broker closes the connection, and so does the relay.
 
 use crate::{offence::violations, relay::Close};
 

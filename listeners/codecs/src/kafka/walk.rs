@@ -1,6 +1,6 @@
-//! Walks a message field by field, without taking it apart: by the table, in the order of its bytes, with nothing kept but
-//! where it is. What comes later is read from there on, so a message in many pieces costs no more than one in one piece;
-//! what nobody looks at, records above all, is passed over by its length and need not even have come.
+//! Walks a message field by field, guided by the table, in the order of its bytes. It keeps nothing but its position
+//! and resumes there when more bytes arrive, so a message in many pieces costs no more than one in a single piece.
+//! Content that no rule needs (above all records) is skipped by its length and need not be buffered.
 
 use super::{
     Violation,

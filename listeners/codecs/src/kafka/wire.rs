@@ -1,4 +1,4 @@
-//! The parts that all messages are made of: read from as much of a frame as there is, and written.
+//! The primitive types of all messages: read from a frame that may be incomplete, and written.
 
 use super::Violation;
 

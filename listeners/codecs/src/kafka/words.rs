@@ -1,8 +1,8 @@
-//! The words of policies for kinds of requests: their names, roles of clients, and the operations that a broker's own
-//! authorizer knows.
+//! The words that policies use for kinds of requests: API key names, roles of clients, and the operations of a
+//! broker's own authorizer.
 //!
-//! Roles and operations are regular expressions for the number of a kind, with the letter behind it by which
-//! [`super::api::variety`] tells more.
+//! Roles and operations are regular expressions over the number of a kind, followed by the letter that
+//! [`super::api::variety`] adds to tell its variants apart.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! TLS, as far as policies need it: the server name of a ClientHello. Nothing is read from the wire yet.
+//! TLS as far as policies name it: the server name of a ClientHello. No bytes are read from the wire yet.
 
 mod question;
 

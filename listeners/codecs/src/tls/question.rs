@@ -1,4 +1,4 @@
-//! Connections of TLS that nobody opened.
+//! Builds TLS requests (a server name) from command-line questions (`explain`, `test`).
 
 use super::ClientHello;
 use crate::question::{Question, Said, Sample, Word};

@@ -1,4 +1,4 @@
-//! Ours beside hickory-proto, over generated messages and mutations of them.
+//! Compares our DNS parsing with hickory-proto over generated messages and mutations of them.
 
 use proptest::{collection::vec, prelude::*, sample::select};
 

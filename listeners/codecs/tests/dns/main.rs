@@ -1,4 +1,4 @@
-//! DNS: messages read from the wire, flows of datagrams, and streams told with their bytes cut in every way.
+//! DNS: messages on the wire, datagram flows, and TCP streams with their bytes split at every position.
 
 #[path = "../playbook/mod.rs"]
 mod playbook;

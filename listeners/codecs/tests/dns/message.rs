@@ -1,4 +1,4 @@
-//! Messages, put together by hand.
+//! Builds DNS messages byte by byte.
 
 use std::net::IpAddr;
 

@@ -1,4 +1,4 @@
-//! What hickory-proto reads of the same bytes. Tests and fuzzing share it.
+//! What hickory-proto reads from the same bytes. Tests and fuzz targets share it.
 
 #![allow(dead_code, reason = "each target of fuzzing uses its part of it")]
 

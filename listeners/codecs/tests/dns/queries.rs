@@ -1,4 +1,4 @@
-//! Queries: what is read of them, and what is refused.
+//! Queries: what is read from them, and what is refused.
 
 use portcullis_codecs::dns::{Violation, kind, with_query};
 

@@ -1,4 +1,4 @@
-//! Queries before the rules: names, patterns and types.
+//! Queries against rules: names, patterns and types.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Flows of datagrams.
+//! DNS sessions over datagrams.
 
 use portcullis_codecs::{
     datagram::{AnswerStep, QueryStep, Session},

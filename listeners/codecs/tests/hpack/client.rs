@@ -1,4 +1,4 @@
-//! We are the server of `h2`'s client.
+//! Our code as the server of `h2`'s client.
 
 use http::{Request, StatusCode};
 use portcullis_codecs::http2::hpack::{

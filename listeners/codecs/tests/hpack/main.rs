@@ -1,5 +1,5 @@
-//! Header compression beside that of `h2`: each reads what the other writes, over whole connections with tables of many
-//! sizes. `h2` shows no header compression of its own, so it is asked as the client or server that it is.
+//! Compares our header compression with that of `h2`: each reads what the other writes, over whole connections with
+//! tables of many sizes. `h2` exports no header compression, so the tests drive it as a client or server.
 #![allow(missing_docs)]
 #![allow(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
 

@@ -1,4 +1,4 @@
-//! We are the client of `h2`'s server.
+//! Our code as the client of `h2`'s server.
 
 use std::collections::VecDeque;
 

@@ -1,4 +1,4 @@
-//! Frames (RFC 9113 §4 and §6), as far as headers need them.
+//! Frames (RFC 9113 §4 and §6), as far as the header tests need them.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 

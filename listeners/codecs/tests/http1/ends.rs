@@ -1,4 +1,4 @@
-//! The end of a stream in every state.
+//! The end of each byte stream in every state.
 
 use portcullis_codecs::relay::Close;
 

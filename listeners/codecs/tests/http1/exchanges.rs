@@ -1,4 +1,4 @@
-//! Exchanges that go on as they came.
+//! Exchanges that are forwarded unchanged.
 
 use portcullis_codecs::relay::Close;
 

@@ -1,5 +1,5 @@
-//! `Expect: 100-continue` (RFC 9110 §10.1.1): a server that answers without its 100 need not read the body, and some take
-//! it for the next request then.
+//! `Expect: 100-continue` (RFC 9110 §10.1.1). A server that answers without a 100 need not read the body, and some
+//! servers then read it as the next request.
 
 use portcullis_codecs::relay::Close;
 

@@ -1,5 +1,6 @@
-//! Whatever a client sends, no server executes what was not judged, however it reads: hidden requests in every place, under
-//! every spelling of what frames a message. `PROPTEST_CASES` makes the search longer; `fuzz_targets/lenient.rs` is without end.
+//! Whatever a client sends, no server executes a request that was not judged, however it reads the bytes: requests
+//! hidden in every place, under every spelling of the framing fields. `PROPTEST_CASES` makes the search longer;
+//! `fuzz_targets/lenient.rs` runs without end.
 
 use portcullis_codecs::relay::Decision;
 use proptest::{collection::vec, option, prelude::*, sample::select};

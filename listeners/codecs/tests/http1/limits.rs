@@ -1,4 +1,4 @@
-//! Limits: each is kept to the byte, and what is at the limit passes.
+//! Each limit holds to the byte, and input exactly at the limit passes.
 
 use portcullis_codecs::http::Limits;
 use portcullis_codecs::relay::Close;

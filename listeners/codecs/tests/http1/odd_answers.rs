@@ -1,5 +1,6 @@
-//! Answers that are not right, but that clients read: they go on as they are, nothing more of the client goes to the
-//! server, and the connection ends behind them. What cannot go on is answered by us: never a reset without a word.
+//! Responses that break the standard but that clients accept. They are forwarded unchanged, no further byte of the
+//! client reaches the server, and the connection closes behind them. A response that cannot be forwarded is replaced
+//! by one of ours: never by a bare reset.
 
 use portcullis_codecs::relay::Close;
 

@@ -1,4 +1,4 @@
-//! Heads with headers that rules change. All else stays byte for byte.
+//! Heads whose header lines rules change. All other bytes stay the same.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Random streams: what is right goes on byte by byte and is counted right; what is not never goes on.
+//! Random streams: valid input is forwarded byte by byte and counted correctly; invalid input is never forwarded.
 
 use portcullis_codecs::{
     http,

@@ -1,4 +1,4 @@
-//! What a relay has to refuse: a row of the table of rules each, under its name.
+//! What the relay must refuse: one test for each row of the table of strictness rules.
 
 use portcullis_codecs::relay::Close;
 

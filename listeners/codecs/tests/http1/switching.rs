@@ -1,4 +1,4 @@
-//! CONNECT and Upgrade: bytes go on raw only behind the answer that says so.
+//! CONNECT and Upgrade: raw bytes pass only behind the response that accepts the switch.
 
 use portcullis_codecs::relay::Close;
 

@@ -1,4 +1,4 @@
-//! Bodies that a server does not read, or not to their end: behind its complete answer it may take what comes for the
+//! Bodies that a server does not read to their end. After its complete response the server may read the rest as the
 //! next request.
 
 use portcullis_codecs::http::Limits;

@@ -1,4 +1,4 @@
-//! Every violation can happen.
+//! Every violation occurs in some test.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! Requests that are denied: their streams end, all others go on.
+//! Denied requests: their streams end, all others continue.
 
 use portcullis_codecs::{
     http::Limits,

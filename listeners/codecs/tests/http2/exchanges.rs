@@ -1,4 +1,4 @@
-//! What is allowed goes on: requests and answers, their bodies and trailers, and all that is said around them.
+//! What is allowed passes: requests and responses, their bodies and trailers, and the control frames around them.
 
 use portcullis_codecs::{
     fact::Facts,

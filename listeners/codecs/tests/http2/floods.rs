@@ -1,5 +1,4 @@
-//! Floods: each kind has an allowance of its own, which useful traffic fills up again, and ends the connection when it is
-//! used up.
+//! Floods: each kind has an allowance, which useful traffic refills. The connection ends when an allowance is used up.
 
 use portcullis_codecs::{
     http,

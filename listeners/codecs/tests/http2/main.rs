@@ -1,4 +1,4 @@
-//! HTTP/2 as stories between a client and a server, each told with its bytes cut in every way.
+//! HTTP/2 as scripts of client and server, each played with its bytes split at every position.
 
 #[path = "../playbook/mod.rs"]
 mod playbook;

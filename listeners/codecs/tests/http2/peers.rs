@@ -1,4 +1,4 @@
-//! A client and a server of another library talk through the relay: what each sees is what it sees without us.
+//! A client and a server of another library talk through the relay. Each sees what it sees without the relay.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Requests with headers that rules change: the list that reaches the server is the one that was judged, changed.
+//! Requests whose headers rules change: the server gets the list that was judged, with exactly these changes.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! SETTINGS: relayed, lowered, and in force with their acknowledgement.
+//! SETTINGS: relayed, lowered, and in force from their acknowledgement on.
 
 use portcullis_codecs::{
     http2::{Code, hpack::Encoder},

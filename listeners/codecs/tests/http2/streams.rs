@@ -1,5 +1,5 @@
-//! Random frames from both sides: nothing reaches the server that was not allowed, and it does not matter how the bytes
-//! are cut.
+//! Random frames from both sides: nothing that was not allowed reaches the server, and the splits of the bytes make no
+//! difference.
 
 use portcullis_codecs::relay::{Decision, Side};
 use proptest::{collection::vec, prelude::*, sample::select};

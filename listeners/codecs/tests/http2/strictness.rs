@@ -1,4 +1,5 @@
-//! What is malformed costs its stream where it can: the others, and the connection, go on.
+//! A malformed message ends only its stream where the standard permits that. The other streams and the connection
+//! continue.
 
 use portcullis_codecs::{
     fact::Facts,

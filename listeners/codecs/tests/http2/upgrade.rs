@@ -1,4 +1,4 @@
-//! HTTP/1 that goes on in HTTP/2 (RFC 7540 §3.2), judged all the way.
+//! HTTP/1 connections that upgrade to HTTP/2 (RFC 7540 §3.2). Every request is judged.
 
 use portcullis_codecs::{
     fact::Facts,

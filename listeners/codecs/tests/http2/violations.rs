@@ -1,4 +1,4 @@
-//! Every violation can happen, and its offender is told.
+//! Every violation occurs in some test, and the offending peer gets its error code.
 
 use std::collections::BTreeSet;
 

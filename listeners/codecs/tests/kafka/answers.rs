@@ -1,4 +1,5 @@
-//! What is denied is answered as a broker answers it, in order; the rest of it goes on.
+//! A denial has the form that a broker gives it, and its place in the order. The allowed rest of a request is
+//! forwarded.
 
 use kafka_protocol::{
     messages::{

@@ -1,5 +1,5 @@
-//! A broker as the oracle for denials: its own authorizer denies all to clients without a name, and each request at each
-//! version gets the same bytes from it and from us.
+//! A real broker as the oracle for denials. Its authorizer denies everything to clients without a name, and each
+//! request in each version must get the same bytes from the broker and from us.
 
 use std::{
     env, fs,

@@ -1,5 +1,5 @@
-//! Kafka itself beside our walk: its own reader of requests, of the version that the table is made from. So every version is
-//! compared, the newest ones too.
+//! Compares our walk with Kafka's own request parser, in the version from which the table is generated. This covers
+//! every version, also the newest.
 
 use std::{
     env,

@@ -1,4 +1,4 @@
-//! Denials of random requests: an answer in the layout of the response, of bounded size.
+//! Denials of random requests: they have the layout of the response and a bounded size.
 
 use portcullis_codecs::kafka::{
     Violation,

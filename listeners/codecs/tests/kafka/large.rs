@@ -1,4 +1,4 @@
-//! Requests that are larger than what is held.
+//! Requests that are larger than the buffer that holds a request.
 
 use portcullis_codecs::relay::{Close, Decision, Side};
 

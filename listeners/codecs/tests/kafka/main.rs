@@ -1,4 +1,4 @@
-//! Kafka: messages walked by the table beside another reader's, and the relay in scripts.
+//! Kafka: walks compared with other parsers, and the relay in scripts.
 
 #[path = "../playbook/mod.rs"]
 mod playbook;

@@ -1,4 +1,4 @@
-//! The names in the messages of `kafka-protocol`, as its types tell them.
+//! The names in messages, read from the types of `kafka-protocol`.
 
 use kafka_protocol::messages::RequestKind;
 

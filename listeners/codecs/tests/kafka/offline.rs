@@ -1,4 +1,4 @@
-//! Requests that nobody sent, as `explain` asks about them: they are judged as the relay judges those on the wire.
+//! Requests from the questions of `explain`: they are judged as the relay judges those on the wire.
 
 use std::sync::{Arc, Mutex};
 

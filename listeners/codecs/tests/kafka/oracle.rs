@@ -1,4 +1,5 @@
-//! `kafka-protocol` beside our walk: what we take as complete, it reads to the same end with the same names.
+//! Compares our walk with `kafka-protocol`: it must read every message that we accept as complete, to the same end and
+//! with the same names.
 
 #![allow(dead_code, reason = "the target of fuzzing uses its part of it")]
 

@@ -1,4 +1,4 @@
-//! What comes of any bytes of Kafka's, however they are cut: the invariants that random tests and fuzzing share.
+//! The invariants for arbitrary Kafka bytes, split in any way. Random tests and fuzz targets share them.
 
 use portcullis_codecs::{
     kafka::{self, Event, Limits, Value, Walk, layout},

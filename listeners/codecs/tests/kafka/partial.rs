@@ -1,4 +1,4 @@
-//! Requests of which part is allowed: what is left of them, and the answer that is put together.
+//! Requests that are allowed in part: what is forwarded of them, and the combined answer.
 
 use portcullis_codecs::kafka::{
     Progress,

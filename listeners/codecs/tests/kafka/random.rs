@@ -1,4 +1,4 @@
-//! Random messages that are formed as the table says.
+//! Random messages with the layout that the table describes.
 
 use portcullis_codecs::kafka::layout::{Field, Kind, Layout, Meaning};
 

@@ -1,4 +1,5 @@
-//! One plain request of each kind and version, with the names that a test wants, formed as the table says.
+//! One plain request of each kind and version, with the names that a test chooses and the layout that the table
+//! describes.
 
 use portcullis_codecs::kafka::layout::{self, Field, Kind, Meaning};
 

@@ -1,4 +1,4 @@
-//! Random requests and their responses, however they are cut.
+//! Random requests and their responses, split in any way.
 
 use portcullis_codecs::{kafka::layout, relay::Side};
 use proptest::{collection::vec, prelude::*};

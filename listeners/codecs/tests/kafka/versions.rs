@@ -1,4 +1,4 @@
-//! What a broker takes, as clients are told.
+//! The versions that a broker offers, and what clients see of them.
 
 use portcullis_codecs::relay::{Answer, Close, Decision};
 

@@ -1,5 +1,5 @@
-//! What a broker says in each field of a response when its own authorizer denies all that the request asks for: ours to
-//! say where it is not what the schema's default is. Compared with a broker in `tests/kafka/authorizer.rs`.
+//! What a broker writes into each field of a response when its authorizer denies all that the request asks for. This
+//! file states it wherever it is not the default of the schema. `tests/kafka/authorizer.rs` compares it with a broker.
 
 /// A path, with `@` and versions where it is not for all of them, and what is said: `each` (an entry for each of the
 /// request's of that meaning), `echo` (the value of the request's entry), `code` and `message` of what is refused, `text`,

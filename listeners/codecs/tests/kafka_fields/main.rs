@@ -1,6 +1,6 @@
-//! Makes the table of Kafka's messages from Kafka's own schema, and compares it with the one that is checked in.
-//! `PORTCULLIS_WRITE_TABLE=1 cargo test -p portcullis-codecs --test kafka_fields` writes it anew, as for a newer Kafka,
-//! whose version stands in `integration/servers/kafka/pom.xml`.
+//! Generates the table of Kafka's messages from Kafka's own schema, and compares it with the checked-in one.
+//! `PORTCULLIS_WRITE_TABLE=1 cargo test -p portcullis-codecs --test kafka_fields` writes it, for example for a newer
+//! Kafka. `integration/servers/kafka/pom.xml` names the version.
 
 mod denials;
 mod meanings;

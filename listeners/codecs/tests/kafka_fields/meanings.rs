@@ -1,5 +1,5 @@
-//! What fields mean to rules: ours to say, field by field. Kafka's schema tells some of it (`entityType`), but not for all
-//! fields and not what they are for.
+//! What each field means to the rules, field by field. Kafka's schema states part of it (`entityType`), but not for
+//! all fields, and not what a field is used for.
 
 use std::collections::BTreeSet;
 

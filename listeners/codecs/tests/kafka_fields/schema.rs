@@ -1,4 +1,5 @@
-//! Kafka's own description of its messages: JSON with comments, one file a message (`common/message/README.md` in the jar).
+//! Reads Kafka's own description of its messages: JSON with comments, one file for each message
+//! (`common/message/README.md` in the jar).
 
 use std::{fs, path::Path};
 

@@ -1,4 +1,4 @@
-//! The table as Rust: what is checked in at `src/kafka/table.rs`.
+//! Writes the table as Rust source, checked in as `src/kafka/table.rs`.
 
 use std::fmt::Write;
 
@@ -12,8 +12,8 @@ pub(crate) fn write(release: &str, requests: &[Message], responses: &[Message]) 
     let mut wrong = meanings::unused(meanings::REQUESTS, requests);
     wrong.extend(meanings::unused(meanings::READ_RESPONSES, responses));
     let mut out = format!(
-        "//! Every request that a broker takes from clients and other brokers, and the responses to them: made from\n\
-         //! the schema of Apache Kafka {release} by `tests/kafka_fields`, where their meanings stand. Not to be changed by hand.\n\n\
+        "//! Every request that a broker takes from clients and other brokers, with its response. Generated from the schema of\n\
+         //! Apache Kafka {release} by `tests/kafka_fields`, which also defines the meanings. Do not edit by hand.\n\n\
          use super::layout::{{\n    Kind::{{Bool, Bytes, Float64, Int8, Int16, Int32, Int64, String, Uint16, Uuid}},\n    \
          Layout,\n    Meaning::*,\n    group, groups, list, one,\n}};\n"
     );

@@ -1,4 +1,4 @@
-//! The templates of denials as Rust: what is checked in at `src/kafka/denial/table.rs`.
+//! Writes the denial templates as Rust source, checked in as `src/kafka/denial/table.rs`.
 
 use std::{collections::BTreeSet, fmt::Write};
 
@@ -12,8 +12,8 @@ use crate::{
 pub(crate) fn write(release: &str, responses: &[Message]) -> Result<String, Vec<String>> {
     let mut writer = Writer { out: String::new(), said: &[], used: BTreeSet::new(), wrong: Vec::new() };
     writer.out = format!(
-        "//! What a broker answers when its authorizer denies all that a request asks for: made from the schema of Apache Kafka\n\
-         //! {release} by `tests/kafka_fields`, where it stands what is said. Not to be changed by hand.\n\n\
+        "//! What a broker answers when its authorizer denies all that a request asks for. Generated from the schema of Apache\n\
+         //! Kafka {release} by `tests/kafka_fields`, which also defines the values. Do not edit by hand.\n\n\
          use super::template::{{\n    Refused::*, Template, code, each, echo, empty, message, missing, null, \
          nulls, number, text, void,\n}};\nuse crate::kafka::layout::{{\n    Kind::{{Bool, Int8, Int16, Int32, Int64, \
          Uuid}},\n    Meaning::*,\n}};\n\n\

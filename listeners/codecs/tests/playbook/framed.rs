@@ -1,4 +1,4 @@
-//! What comes of any frames of HTTP/2, however their bytes are cut: the invariants that random tests and fuzzing share.
+//! The invariants for arbitrary HTTP/2 frames, split in any way. Random tests and fuzz targets share them.
 
 use std::collections::{BTreeSet, VecDeque};
 

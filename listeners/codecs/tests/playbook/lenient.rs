@@ -1,5 +1,5 @@
-//! Servers that read a valid message otherwise than the standard says, each as some real one does, and what has to hold
-//! for all of them: whatever a client sends, they execute what was judged and allowed, and nothing else.
+//! Models of servers that read a message in another way than the standard says, each as some real server does. For all
+//! of them: whatever a client sends, they execute only what was judged and allowed.
 
 use portcullis_codecs::{
     http,

@@ -1,5 +1,5 @@
-//! A playbook: scripts of what client and server send and what has to come of it, played against a relay however the
-//! bytes may be cut.
+//! The playbook: scripts of what client and server send and what must result, played against a relay with the bytes
+//! split in every way.
 
 #![allow(dead_code, reason = "each test uses its part of it")]
 

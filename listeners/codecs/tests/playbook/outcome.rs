@@ -1,4 +1,4 @@
-//! What comes of any bytes, however they are cut: the invariants that random tests and fuzzing share.
+//! The invariants for arbitrary HTTP bytes, split in any way. Random tests and fuzz targets share them.
 
 use portcullis_codecs::{
     http,

@@ -1,4 +1,4 @@
-//! One connection pair with a driver that keeps its contract and holds the relay to it.
+//! One connection pair with a driver that keeps its side of the contract and checks that the relay does too.
 
 use std::collections::VecDeque;
 

@@ -1,7 +1,7 @@
-//! A protocol that is in no list but that of the tests: all that a protocol is, in one file.
+//! The toy protocol: a complete protocol in one file, registered only in tests.
 //!
-//! The toy speaks in lines: a request is `verb item`, maybe with `tag,tag` behind; its answer is one line, in order, and
-//! `gone` is a failure. All connections count together what was asked.
+//! The toy speaks in lines. A request is `verb item`, optionally followed by `tag,tag`. Its answer is one line, in
+//! order, and `gone` is a failure. All connections share one count of requests.
 #![allow(dead_code, reason = "each test looks at some of it")]
 
 use std::{

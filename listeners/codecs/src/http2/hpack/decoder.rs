@@ -1,4 +1,4 @@
-//! Reading blocks.
+//! Decodes header blocks.
 
 use super::{
     FIELD_OVERHEAD, FieldList, MAX_TABLE_SIZE, Representation, field_size, huffman, integer, static_table, table::Table,

@@ -1,4 +1,4 @@
-//! Writing blocks.
+//! Encodes header blocks.
 
 mod finder;
 

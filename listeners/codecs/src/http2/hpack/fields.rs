@@ -1,4 +1,4 @@
-//! Lists of fields.
+//! Lists of decoded header fields.
 
 use super::{field_size, short};
 

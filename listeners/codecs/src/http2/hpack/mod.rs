@@ -1,9 +1,9 @@
 //! Header compression (RFC 7541).
 //!
-//! The relay reads the request header blocks of a client with a [`Decoder`], judges them, and writes the allowed ones
-//! for the server with an [`Encoder`]: a block that is denied never touches the server's table. Blocks of the server are
-//! read by a second [`Decoder`] and forwarded as they came. What the relay says itself to the client goes between them,
-//! so it is written by [`Stateless`], which leaves the client's table alone.
+//! The relay reads the client's request header blocks with a [`Decoder`], judges them, and writes the allowed ones for
+//! the server with an [`Encoder`]. A denied block therefore never changes the server's table. A second [`Decoder`]
+//! reads the server's blocks, which are forwarded unchanged. Responses that the relay generates are inserted between
+//! them, so [`Stateless`] writes them without changing the client's table.
 
 mod decoder;
 mod encoder;

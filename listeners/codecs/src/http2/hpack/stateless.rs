@@ -1,4 +1,4 @@
-//! Blocks that no table has to know of.
+//! Encodes header blocks that use no dynamic table.
 
 use super::{encoder, huffman, integer, static_table};
 

@@ -1,4 +1,4 @@
-//! What a request says that its denial has to say too: its lists, with their entries, and the values that mean something.
+//! What a denial repeats from its request: the lists with their entries, and the values that carry a meaning.
 
 use crate::kafka::{
     Violation,

@@ -1,4 +1,4 @@
-//! Responses that tell of all topics: the same without those that a client may not see, as a broker leaves them out.
+//! Filters responses that list all topics: removes the topics that the client may not see, as a broker does.
 
 use std::ops::Range;
 

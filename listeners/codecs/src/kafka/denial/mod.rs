@@ -1,6 +1,6 @@
-//! Denials as a broker says them: when its own authorizer denies all that a request asks for, it answers with error codes
-//! in the layout of the response, with the names and numbers of the request at their places. Clients tell from these what
-//! to do (`Errors.java`), as from nothing else. Pure functions on whole frames.
+//! Denials in the form a broker gives them. When a broker's own authorizer denies everything that a request asks for,
+//! it answers with error codes in the layout of the response and repeats the names and numbers of the request. Clients
+//! decide by these codes alone what to do next (`Errors.java`). Pure functions on whole frames.
 
 mod asked;
 mod listing;

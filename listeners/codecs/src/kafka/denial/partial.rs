@@ -1,5 +1,5 @@
-//! Requests of which part is allowed: the request without the refused topics, and what is said of these in front of what
-//! the broker says of the others. Only size and count at the heads change; all other bytes stay as they came.
+//! Requests that are allowed in part. Writes the request without the refused topics, and the entries about these
+//! topics that are put in front of the broker's own. Only sizes and counts change; all other bytes stay the same.
 
 use std::ops::Range;
 

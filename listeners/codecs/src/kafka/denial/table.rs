@@ -1,5 +1,5 @@
-//! What a broker answers when its authorizer denies all that a request asks for: made from the schema of Apache Kafka
-//! 4.4.0 by `tests/kafka_fields`, where it stands what is said. Not to be changed by hand.
+//! What a broker answers when its authorizer denies all that a request asks for. Generated from the schema of Apache
+//! Kafka 4.4.0 by `tests/kafka_fields`, which also defines the values. Do not edit by hand.
 
 use super::template::{
     Refused::*, Template, code, each, echo, empty, message, missing, null, nulls, number, text, void,

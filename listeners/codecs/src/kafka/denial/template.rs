@@ -1,4 +1,4 @@
-//! What a denial consists of: the form of the table that is made from Kafka's own schema ([`super::table`]).
+//! The data types of denial templates. [`super::table`] is generated from Kafka's own schema in this form.
 
 use crate::kafka::layout::{Kind, Meaning, Versions};
 

@@ -1,4 +1,4 @@
-//! Writes the answer by its template.
+//! Writes a denial from its template.
 
 use super::{
     asked::{Said, Scope},

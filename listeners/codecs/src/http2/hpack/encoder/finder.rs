@@ -1,4 +1,4 @@
-//! Finding fields and names in the dynamic table.
+//! Finds fields and names in the dynamic table.
 
 use std::hash::{BuildHasher, Hasher};
 

@@ -1,4 +1,4 @@
-//! The examples of RFC 7541 appendix C, with the table after each block.
+//! The examples of RFC 7541 appendix C, with the dynamic table after each block.
 
 use crate::http2::hpack::{Decoder, Encoder, Field, FieldList, Limits, Representation, table::Table};
 

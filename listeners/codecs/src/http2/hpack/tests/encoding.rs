@@ -1,4 +1,4 @@
-//! What the encoder makes of representations and of the table's size.
+//! The representations that the encoder chooses, and its changes of the table size.
 
 use super::{Decoder, Encoder, Field, Representation, field, incremental, read, shown, written};
 use crate::http2::hpack::static_table;

@@ -1,4 +1,4 @@
-//! Blocks that end a connection.
+//! Malformed blocks, each of which ends the connection.
 
 use super::{Decoder, Error, Representation, read, shown};
 use crate::http2::hpack::Malformed;

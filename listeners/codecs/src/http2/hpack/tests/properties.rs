@@ -1,4 +1,4 @@
-//! Properties over random lists, sizes and bytes.
+//! Properties over random field lists, table sizes and bytes.
 
 use std::collections::VecDeque;
 
