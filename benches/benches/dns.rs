@@ -1,4 +1,4 @@
-//! What reading and judging a query costs by the number of rules, and what reading an answer costs.
+//! Benchmarks: reading and judging a query by the number of rules, and reading an answer.
 
 use std::{hint::black_box, sync::Arc};
 

@@ -1,4 +1,5 @@
-//! What header compression costs: a request's block is read, and written again for the server, on a living connection.
+//! Benchmarks header compression: the block of a request is read and written again for the server, on a connection
+//! that stays open.
 
 #![allow(missing_docs, reason = "criterion's macros make public items")]
 

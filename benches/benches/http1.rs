@@ -1,4 +1,5 @@
-//! What reading HTTP/1 costs: each head is found, read, judged by a checker that only looks, and forwarded.
+//! Benchmarks HTTP/1: each head is found, read, judged by a checker that reads the fields and allows everything, and
+//! forwarded.
 
 #![allow(missing_docs, reason = "criterion's macros make public items")]
 

@@ -1,5 +1,5 @@
-//! What relaying HTTP/2 costs: frames are found, header blocks read, judged by a checker that only looks, and written
-//! again; DATA and its credit go by.
+//! Benchmarks the HTTP/2 relay: frames are found, header blocks read, judged by a checker that reads the fields and
+//! allows everything, and written again. DATA and WINDOW_UPDATE frames pass.
 
 #![allow(missing_docs, reason = "criterion's macros make public items")]
 

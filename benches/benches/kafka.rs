@@ -1,5 +1,5 @@
-//! What relaying Kafka costs: requests are walked, judged by a checker that only looks at kind and topics, and forwarded;
-//! their answers go by.
+//! Benchmarks the Kafka relay: requests are walked, judged by a checker that reads kind and topics and allows
+//! everything, and forwarded. Their responses pass.
 
 #![allow(missing_docs, reason = "criterion's macros make public items")]
 

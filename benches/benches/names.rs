@@ -1,4 +1,5 @@
-//! What one lesson costs with so many names in force, and what judging a flow to a learnt address does.
+//! Benchmarks names: installing one DNS answer by the number of names in force, and judging a flow to a learned
+//! address.
 #![allow(missing_docs)]
 
 use std::{hint::black_box, net::IpAddr, sync::Arc};

@@ -1,4 +1,4 @@
-//! What judging a request costs by the number of rules, and what compiling a world costs.
+//! Benchmarks: judging a request by the number of rules, and compiling a whole cluster.
 
 use std::{borrow::Cow, hint::black_box, sync::Arc};
 

@@ -1,6 +1,6 @@
-//! What a large cluster costs: time and memory to compile it, to tell the kernel of it, and to change one policy in it.
+//! The cost of a large cluster: time and memory to compile it, to compute the kernel tables, and to change one policy.
 //!
-//! One measurement each, on standard output; ratios to a tenth of the cluster show the growth.
+//! Prints one measurement each to standard output. Ratios to a cluster of a tenth of the size show the growth.
 
 use std::{
     fmt::Write as _,

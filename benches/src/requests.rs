@@ -1,4 +1,4 @@
-//! Rules of method and path: all that requests of benchmarks have.
+//! Rules with method and path, and the requests of the benchmarks for them.
 
 use portcullis_rules::{
     policy::{L7Rule, Matcher, Predicate},

@@ -1,5 +1,5 @@
-//! The comparison runs, with so little work that its figures mean nothing: it shows that every proxy under comparison
-//! is set up for the same work, and that nothing is left behind.
+//! Runs the comparison with very little work. The figures mean nothing; the test shows that every proxy is configured
+//! for the same work, and that nothing is left behind.
 #![allow(missing_docs)]
 
 use std::{

@@ -1,4 +1,4 @@
-//! The real curl.
+//! Runs the real curl.
 
 use crate::{
     error::{Error, Result},

@@ -1,4 +1,4 @@
-//! A real DNS server: unbound, authoritative for whatever a laboratory needs.
+//! A real DNS server: unbound, authoritative for the names that a laboratory needs.
 
 use std::fs;
 

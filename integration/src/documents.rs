@@ -1,4 +1,4 @@
-//! The resources of a laboratory, as documents.
+//! The resources of a laboratory as documents.
 
 use serde_json::{Value, json};
 

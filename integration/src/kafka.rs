@@ -1,4 +1,4 @@
-//! A real broker of Kafka, and kcat as its client.
+//! A real Kafka broker, and kcat as its client.
 
 use std::{
     env, fs,

@@ -1,4 +1,4 @@
-//! A laboratory: one node, and the pods and services on it.
+//! The laboratory: one node with its pods and services.
 
 use std::{
     fs,

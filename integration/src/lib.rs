@@ -1,9 +1,9 @@
 //! The laboratory: network namespaces as pods, a node that routes between them, real servers and clients, and the node
 //! under test.
 //!
-//! Everything a [`Lab`] makes carries its name, which holds the number of the process: namespaces, the cgroup, the
-//! directory of files and the one of bpffs. It goes when the value is dropped, also by a panic; what a killed process
-//! left is swept by the next one. Nothing outside is touched, and no packet leaves the machine.
+//! Everything that a [`Lab`] creates carries its name, which contains the process id: namespaces, the cgroup, the
+//! directory of files and the one of bpffs. Dropping the value removes all of it, also after a panic. What a killed
+//! process left is removed by the next one. Nothing outside is changed, and no packet leaves the machine.
 
 pub mod curl;
 pub mod dns;

@@ -1,4 +1,4 @@
-//! Network namespaces with names.
+//! Named network namespaces.
 
 use std::{
     fs::File,

@@ -1,4 +1,5 @@
-//! What a test needs of the machine. What is missing is said loudly; with `PORTCULLIS_REQUIRE_ALL=1` it is a failure.
+//! What a test needs from the machine. A test whose needs are missing says so and is skipped; with
+//! `PORTCULLIS_REQUIRE_ALL=1` it fails.
 
 use std::{env, fs, io::Write, path::Path};
 

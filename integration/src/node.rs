@@ -1,4 +1,4 @@
-//! The node under test: the real program with settings of its own, and its command line.
+//! The node under test: the real binary with its own settings, and its command line.
 
 use std::{env, fs, path::PathBuf};
 

@@ -1,4 +1,4 @@
-//! Programs: run to their end, or in the background with their output in a file.
+//! Runs programs: to their end, or in the background with their output in a file.
 
 use std::{
     fs::{self, File},

@@ -1,4 +1,4 @@
-//! Services as kube-proxy makes them: virtual addresses that the node's nftables translate on the way, and names that
+//! Services as kube-proxy implements them: virtual addresses that the node's nftables translate, and names that
 //! resolve to them.
 
 use std::{

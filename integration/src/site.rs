@@ -1,4 +1,4 @@
-//! Where programs run: a network namespace, a cgroup, and the names it resolves.
+//! The place where a program runs: a network namespace, a cgroup, and the names it resolves.
 
 use std::{
     net::{SocketAddr, TcpStream},

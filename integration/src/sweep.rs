@@ -1,4 +1,4 @@
-//! Removing what laboratories have made: of one by its name, and of all whose process is gone.
+//! Removes what laboratories have created: of one laboratory by its name, and of all whose process is gone.
 
 use std::{
     fs,

@@ -1,4 +1,4 @@
-//! Waiting for events, with a bound.
+//! Waits for events, with a time limit.
 
 use std::{
     io,

@@ -1,5 +1,5 @@
-//! The walkthrough's cluster: a client, httpbin and a database behind services, DNS, web servers outside, and a node that
-//! has been told of them.
+//! The cluster of the walkthrough: a client, httpbin and a database behind services, DNS, web servers outside, and a
+//! node with resources for all of them.
 
 use std::net::SocketAddr;
 

@@ -1,4 +1,5 @@
-//! Agreement with Cilium: what its own engine answered (`differential/`) is what `portcullis explain` answers.
+//! Agreement with Cilium: `portcullis explain` gives the same answers as Cilium's own engine, which are recorded in
+//! `differential/`.
 #![allow(missing_docs)]
 
 use std::{

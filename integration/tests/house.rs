@@ -1,4 +1,4 @@
-//! The rules of the house: what `docs/architecture.md` says of the code as a whole holds in the repository.
+//! The house rules: the repository has the structure that `docs/architecture.md` and `CONTRIBUTING.md` describe.
 #![allow(missing_docs)]
 
 use std::{

@@ -1,4 +1,4 @@
-//! The laboratory itself: what it promises, and that it leaves nothing behind.
+//! The laboratory itself: it provides what it promises, and leaves nothing behind.
 
 use std::{fs, panic::catch_unwind, path::Path, process::Command};
 

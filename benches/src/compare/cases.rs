@@ -1,4 +1,4 @@
-//! The pieces of work.
+//! The test cases of the comparison.
 
 use clap::ValueEnum;
 

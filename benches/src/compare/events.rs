@@ -1,4 +1,4 @@
-//! The few calls that upstream, relay and load share: edge-triggered epoll and non-blocking sockets.
+//! The system calls that upstream, relay and client share: edge-triggered epoll and non-blocking sockets.
 
 use std::{
     io::{self, Read, Write},

@@ -1,4 +1,4 @@
-//! Connections that do nothing: what each costs in memory.
+//! Idle connections: the memory that each costs.
 
 use std::{
     io::{self, BufRead, Write},

@@ -1,7 +1,7 @@
-//! Two network namespaces joined by a veth pair, one apart, and the processes in them.
+//! The test network: two network namespaces joined by a veth pair, a separate third one, and the processes in them.
 //!
-//! The namespaces have no name: they live as long as this process holds them open, so nothing is left behind however it
-//! ends. Its children are killed with it.
+//! The namespaces have no name. They live as long as this process holds them open, so nothing is left behind however
+//! the process ends. Its children are killed with it.
 
 use std::{
     fs::{self, File},

@@ -1,4 +1,4 @@
-//! The client: a fixed number of requests over many connections, each timed.
+//! The HTTP/1 client: a fixed number of requests over many connections, each timed.
 
 use std::{
     io::{self, BufRead, Write},

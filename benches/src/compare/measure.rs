@@ -1,7 +1,7 @@
-//! What every client of the comparison does alike: a warm-up, then the work, timed.
+//! What all clients of the comparison share: a warm-up, then the timed work.
 //!
-//! A client runs as a process of its own in the client's namespace. After its warm-up it prints a line and waits for one on
-//! standard input, so that whoever measures can read the counters on both sides of the timed part.
+//! A client runs as a process of its own in the client's namespace. After its warm-up it prints a line and waits for
+//! one on standard input, so that the measuring process can read the counters before and after the timed part.
 
 use std::{
     io::{self, BufRead, Write},

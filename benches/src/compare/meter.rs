@@ -1,4 +1,4 @@
-//! What work costs: CPU time of single processes and of the whole machine, and memory.
+//! Measures cost: CPU time of single processes and of the whole machine, and memory.
 
 use std::{fs, io, time::Duration};
 

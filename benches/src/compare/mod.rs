@@ -1,9 +1,10 @@
-//! The same HTTP/1, HTTP/2, DNS or Kafka work through several proxies in one run, told as ratios to a plain L4 relay.
+//! The same HTTP/1, HTTP/2, DNS or Kafka work through several proxies in one run, reported as ratios to a plain L4
+//! relay.
 //!
-//! A client's network namespace is joined by a veth pair to a server's. In the server's, an upstream of our own answers
-//! on port 80 (HTTP/2: 50051, DNS: 53; a real broker of Kafka: 9092); each proxy under comparison stands before it. Load, upstream, relay and proxies
-//! are processes of their own, so that the kernel's accounting tells them apart. `docs/performance.md` has the method and
-//! what came out.
+//! A veth pair joins the client's network namespace to the server's. In the server's namespace our own upstream
+//! answers on port 80 (HTTP/2: 50051, DNS: 53; a real Kafka broker: 9092), and each proxy under comparison runs in
+//! front of it. Client, upstream, relay and proxies are separate processes, so that the kernel accounts for each of
+//! them. `docs/performance.md` has the method and the results.
 
 pub mod cases;
 pub mod dns;

@@ -1,4 +1,4 @@
-//! The yardstick: a relay that copies bytes between two sockets and looks at none.
+//! The baseline: a relay that copies bytes between two sockets and reads none.
 
 use std::{
     io,

@@ -1,4 +1,4 @@
-//! Interleaved rounds: in each, every case is done by every peer in turn.
+//! Interleaved rounds: in each round every proxy does every case in turn.
 
 use std::{io, path::PathBuf, thread, time::Duration};
 

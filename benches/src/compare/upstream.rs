@@ -1,4 +1,4 @@
-//! The server behind all proxies: answers from memory, as fast as one thread can.
+//! The HTTP/1 server behind all proxies: answers from memory, as fast as one thread can.
 
 use std::{io, net::SocketAddr, net::TcpStream};
 

@@ -1,4 +1,4 @@
-//! Who carries requests over HTTP/1 and HTTP/2: the settings of each. One method and some paths are allowed.
+//! The proxies under comparison for HTTP/1 and HTTP/2, with their settings. They allow one method and some paths.
 
 use std::{
     fmt::Write as _,

@@ -1,4 +1,4 @@
-//! A node that may have 512 MiB gets policies that would take many times that.
+//! A node with a limit of 512 MiB gets policies that would need many times that.
 
 use portcullis_integration::{
     Lab, Pod,

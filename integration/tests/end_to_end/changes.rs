@@ -1,4 +1,4 @@
-//! Policies that change while connections live.
+//! Policy changes while connections are open.
 
 use std::{
     io::{Read, Write},

@@ -1,4 +1,4 @@
-//! Connections that come and go, one request each: none is lost, whoever closes first.
+//! Many short connections with one request each: none is lost, whichever side closes first.
 
 use std::{
     io::{self, Read, Write},

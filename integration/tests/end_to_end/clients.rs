@@ -1,4 +1,4 @@
-//! Real clients and servers of other people, and what is hard for proxies.
+//! Real clients and servers, and the traffic that is hard for proxies.
 
 use std::path::Path;
 

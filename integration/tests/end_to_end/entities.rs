@@ -1,4 +1,4 @@
-//! Peers that are no pods: entities and ranges of addresses, in both directions, each met on the wire.
+//! Peers that are not pods: entities and address ranges, in both directions, each with real traffic.
 
 use std::net::{IpAddr, SocketAddr};
 

@@ -1,4 +1,4 @@
-//! What happens when the node or a pod goes, and comes again.
+//! What happens when the node or a pod stops and starts again.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},

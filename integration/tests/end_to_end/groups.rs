@@ -1,4 +1,4 @@
-//! CIDR groups and secrets that policies name, and what the running node says it would do.
+//! CIDR groups and secrets that policies name, and `explain` against a running node.
 
 use std::{
     io::{Read, Write},

@@ -1,4 +1,4 @@
-//! HTTP/2 and gRPC between real clients and servers: each stream is judged by itself, and connections live on.
+//! HTTP/2 and gRPC between real clients and servers: each stream is judged by itself, and connections stay open.
 
 mod calls;
 mod connections;

@@ -1,5 +1,5 @@
-//! Conformance of HTTP/2: each case of h2spec against a server directly, and against the same server through the relay.
-//! Two servers of different hands: one that passes nearly every case, and one that leaves some to the relay.
+//! HTTP/2 conformance: each case of h2spec against a server directly, and against the same server through the relay.
+//! There are two servers: one passes nearly every case by itself, the other relies on the relay for some.
 
 use std::{
     collections::BTreeMap,

@@ -1,4 +1,4 @@
-//! Requests whose headers a policy changes: httpbin tells what arrived.
+//! Requests whose headers a policy changes: httpbin reports what arrived.
 
 use portcullis_integration::{
     curl::{RESET, curl},

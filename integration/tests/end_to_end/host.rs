@@ -1,4 +1,4 @@
-//! A service of the host itself, told from the rest by its cgroup.
+//! A service of the host itself, identified by its cgroup.
 
 use std::net::{IpAddr, SocketAddr};
 

@@ -1,4 +1,4 @@
-//! `icmps`: which echo requests leave a pod.
+//! `icmps`: which echo requests may leave a pod.
 
 use portcullis_integration::{Need, Pod, documents::policy, require};
 use serde_json::{Value, json};

@@ -1,5 +1,5 @@
-//! A node is never open in silence: each state in which something would pass unjudged is refused at the start, or seen
-//! within moments, put back where that is possible, and told.
+//! A node never stops enforcing silently. Each state in which traffic would pass unjudged is refused at the start, or
+//! detected within moments, repaired where possible, and reported.
 
 use std::{
     fs,

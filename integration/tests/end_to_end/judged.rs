@@ -1,4 +1,4 @@
-//! What requests come to at the application's side.
+//! Requests as the application's side sees them.
 
 use portcullis_integration::{
     curl::{REFUSED, RESET, curl},

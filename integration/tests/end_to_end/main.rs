@@ -1,4 +1,4 @@
-//! The program as users run it: real pods, real peers, the real kernel.
+//! The binary as users run it: real pods, real peers, the real kernel.
 
 #![allow(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
 

@@ -1,4 +1,4 @@
-//! Names: DNS is judged, addresses are learnt from its answers, connections to them are let out.
+//! Names: DNS is judged, addresses are learned from its answers, and connections to them are allowed.
 
 mod crowd;
 mod expiry;

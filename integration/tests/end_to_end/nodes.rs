@@ -1,5 +1,5 @@
-//! Policies for the node itself. The laboratory's node stands in for it, and the laboratory's cgroup for the root: the
-//! program under test lives below it as everything else does.
+//! Policies for the node itself. The laboratory's node takes its place, and the laboratory's cgroup that of the root:
+//! the binary under test runs below it, as everything else does.
 
 use std::net::{IpAddr, SocketAddr};
 

@@ -1,4 +1,4 @@
-//! Connections that are open when a policy comes, or the node.
+//! Connections that are already open when a policy arrives, or when the node starts.
 
 use std::{
     fs,

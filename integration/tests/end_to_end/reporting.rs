@@ -1,4 +1,4 @@
-//! Every verdict is told: live, as a metric, as a record.
+//! Every verdict is reported: in the monitor, as a metric, as a record.
 
 use std::fs;
 

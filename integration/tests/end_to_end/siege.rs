@@ -1,5 +1,5 @@
-//! Everything at once: the node is killed and exchanged, endpoints come and go, a neighbour is hostile, and clients go
-//! on. Nothing that policy denies arrives; nothing that it allows is lost but while no node runs.
+//! Everything at once: the node is killed and replaced, endpoints come and go, a neighbour is hostile, and clients
+//! keep working. Nothing that policy denies arrives; nothing that it allows is lost except while no node runs.
 
 use std::{
     env,

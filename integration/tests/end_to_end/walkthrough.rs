@@ -1,4 +1,4 @@
-//! The walkthrough's story, step by step, in each family of addresses.
+//! The walkthrough, step by step, over IPv4 and IPv6.
 
 use portcullis_integration::{
     Need, Pod,

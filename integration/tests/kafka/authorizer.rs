@@ -1,5 +1,5 @@
-//! The same stories with Kafka's own authorizer in the place of the policy, told by `PORTCULLIS_KAFKA_JUDGE=broker`: what
-//! a client is expected to see is what it sees there.
+//! The same tests with Kafka's own authorizer in place of the policy (`PORTCULLIS_KAFKA_JUDGE=broker`): a client must
+//! see there what the tests expect of it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,4 +1,5 @@
-//! Brokers, and what is asked of them past the node: on a listener of their own loopback device, which no policy concerns.
+//! Brokers, and direct access to them past the node: on a listener of their loopback device, to which no policy
+//! applies.
 
 use std::{
     fs,

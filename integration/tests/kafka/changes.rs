@@ -1,4 +1,4 @@
-//! What changes while clients run: the policy, and the topic behind a name.
+//! Changes while clients run: of the policy, and of the topic behind a name.
 
 use std::{collections::BTreeSet, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Clients of others, each a process that carries out a command a line.
+//! Third-party clients, each a process that executes one command per line.
 
 use std::{
     fs::{self, File},

@@ -1,4 +1,4 @@
-//! Kafka's own clients, of the version of the broker.
+//! Kafka's own clients, in the version of the broker.
 
 use std::{collections::BTreeSet, time::Duration};
 

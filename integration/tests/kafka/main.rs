@@ -1,8 +1,8 @@
-//! Kafka's brokers and the clients that people use, with the node between them: what is allowed works as without it, what
-//! is not fails with the client's own error, and the broker, asked past the node, has never heard of it.
+//! Kafka brokers and common clients with the node between them. What is allowed works as without the node. What is
+//! denied fails with the client's own error, and the broker, asked past the node, has received none of it.
 //!
-//! `PORTCULLIS_KAFKA_JUDGE=broker` puts Kafka's own authorizer in the place of the policy: what the stories expect of
-//! clients is what clients see there. `PORTCULLIS_KAFKA_STORY` tells only stories whose title has these words.
+//! `PORTCULLIS_KAFKA_JUDGE=broker` replaces the policy with Kafka's own authorizer, to check that the tests expect
+//! what clients see there. `PORTCULLIS_KAFKA_STORY` runs only the tests whose title contains its words.
 
 #![allow(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
 

@@ -1,4 +1,4 @@
-//! The clients of today at a broker of yesterday.
+//! Current clients with an older broker.
 
 use crate::{
     broker::Version,

@@ -1,4 +1,4 @@
-//! Clients of other hands: kcat and those of Python.
+//! Clients by other authors: kcat and those of Python.
 
 use portcullis_integration::Finished;
 use serde_json::{Value, json};

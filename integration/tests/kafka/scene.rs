@@ -1,4 +1,4 @@
-//! A cluster of Kafka in pods, the node that judges what comes to it, and pods of clients.
+//! A Kafka cluster in pods, the node that judges its traffic, and client pods.
 
 use std::{
     collections::BTreeMap,

@@ -1,4 +1,4 @@
-//! Sessions of fetches (KIP-227): a client says once what it reads, and after that only what changes.
+//! Fetch sessions (KIP-227): a client states once what it reads, and afterwards only the changes.
 
 use std::{
     collections::BTreeMap,

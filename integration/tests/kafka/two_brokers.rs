@@ -1,4 +1,4 @@
-//! Brokers that replicate, with policy on both: what they ask of each other has a role of its own.
+//! Brokers that replicate, with policy on both: requests between brokers have a role of their own.
 
 use std::{collections::BTreeSet, fs};
 

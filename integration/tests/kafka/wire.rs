@@ -1,5 +1,5 @@
-//! Kafka's frames, as far as the tests speak for themselves: old versions without tags to ask a broker past the node, and
-//! fetches of sessions in both layouts.
+//! Kafka's frames, as far as the tests send their own: old versions without tags to query a broker past the node, and
+//! session fetches in both layouts.
 
 use std::{
     io::{Read, Write},

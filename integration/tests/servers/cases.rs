@@ -1,5 +1,5 @@
-//! Raw inputs that some server reads in another way than they are meant, in our own words. `@` stands for the number of the
-//! case, so that each request is known by its target; what no rule allows has a `~` in its target.
+//! Raw inputs that some server reads differently than they are meant, written by us. `@` stands for the number of the
+//! case, so that each request is identified by its target. A target that no rule allows contains a `~`.
 
 /// One input.
 #[derive(Debug)]

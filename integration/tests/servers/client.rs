@@ -1,4 +1,4 @@
-//! A client of raw bytes.
+//! A client that sends raw bytes.
 
 use std::{
     io::{Read, Write},

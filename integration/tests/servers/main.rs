@@ -1,7 +1,8 @@
-//! Real web servers, each with its own log as the judge: what a server runs, the node has allowed. Raw bytes that some
-//! server or other reads in another way than they are meant go to all of them, then mutated ones for some time.
+//! Real web servers as the oracle: their logs show which requests they executed, and the node must have allowed each
+//! of them. Raw bytes that some server reads differently than they are meant go to all servers, then random mutations
+//! of them.
 //!
-//! `PORTCULLIS_FUZZ_SECONDS` says for how long (20 unless told otherwise), `PORTCULLIS_FUZZ_SEED` where it begins.
+//! `PORTCULLIS_FUZZ_SECONDS` sets the duration (default 20), `PORTCULLIS_FUZZ_SEED` the seed.
 
 #![allow(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
 

@@ -1,5 +1,5 @@
-//! Pairs of requests, the second hidden in the body of the first or behind it, changed at random. A case is made again from
-//! its seed, its server and its number, which also stand in its targets.
+//! Pairs of requests, the second hidden in the body of the first or behind it, mutated at random. A case can be
+//! reproduced from its seed, its server and its number, which its targets contain.
 
 use crate::cases::HIDDEN;
 

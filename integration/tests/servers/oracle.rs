@@ -1,4 +1,4 @@
-//! What the node has allowed, and what the servers have run.
+//! Compares the requests that the node allowed with those that the servers executed.
 
 use std::{collections::HashMap, fmt::Write as _, fs, path::Path};
 

@@ -1,4 +1,4 @@
-//! The client: a fixed number of queries over many sockets, each timed. See [`super::super::measure`].
+//! The DNS client: a fixed number of queries over many sockets, each timed. See [`super::super::measure`].
 
 use std::{
     io::{self, BufRead, Write},

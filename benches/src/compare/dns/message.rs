@@ -1,4 +1,4 @@
-//! The few messages of DNS that the comparison needs (RFC 1035 §4).
+//! The few DNS messages that the comparison needs (RFC 1035 §4).
 
 /// Bytes of a header.
 const HEADER: usize = 12;

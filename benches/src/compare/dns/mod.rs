@@ -1,6 +1,7 @@
-//! DNS over UDP through several proxies: a server and a relay of our own, the load, and dnsdist's and Portcullis's settings.
+//! DNS over UDP through several proxies: a server and a relay of our own, the client, and the settings of dnsdist and
+//! Portcullis.
 //!
-//! All proxies stand on the client's side, where Portcullis judges egress.
+//! All proxies run on the client's side, where Portcullis judges egress.
 
 pub mod load;
 pub mod message;

@@ -1,4 +1,4 @@
-//! The names that are asked for, and what allows them.
+//! The names in the queries, and the rules that allow them.
 
 /// A name that nothing allows.
 pub const DENIED: &str = "www.denied.test";

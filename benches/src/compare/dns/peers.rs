@@ -1,4 +1,4 @@
-//! Who carries the queries: the settings of dnsdist and of Portcullis. Neither keeps answers.
+//! The DNS proxies under comparison: the settings of dnsdist and Portcullis. Neither caches answers.
 
 use std::{
     fmt::Write as _,

@@ -1,4 +1,4 @@
-//! The yardstick: a relay that copies datagrams and looks at none. Each client has a socket of its own to the server.
+//! The baseline: a relay that copies datagrams and reads none. Each client has its own socket to the server.
 
 use std::{
     collections::{HashMap, VecDeque},

@@ -1,4 +1,4 @@
-//! The server behind all proxies: gives every name one address, as fast as one thread can.
+//! The DNS server behind all proxies: gives every name one address, as fast as one thread can.
 
 use std::{
     io,

@@ -1,5 +1,5 @@
-//! One end of a connection of HTTP/2: what the load and the server need of it, no more. The other end is a proxy that
-//! should behave, so whatever does not ends the run with an error.
+//! One end of an HTTP/2 connection, as far as the client and the server of the comparison need it. The other end is a
+//! proxy that should conform, so any violation ends the run with an error.
 
 use std::{io, net::TcpStream};
 

@@ -1,4 +1,4 @@
-//! The client: a fixed number of requests over many streams of a few connections, each timed. See
+//! The HTTP/2 client: a fixed number of requests over many streams of a few connections, each timed. See
 //! [`super::super::measure`].
 
 use std::{

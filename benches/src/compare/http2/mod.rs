@@ -1,7 +1,7 @@
-//! HTTP/2 without TLS and without an upgrade (RFC 9113 §3.3) through several proxies: a server of our own, the load, a
-//! proxy that terminates, and the settings of all.
+//! HTTP/2 without TLS and without an upgrade (RFC 9113 §3.3) through several proxies: a server of our own, the client,
+//! a terminating proxy, and the settings of all.
 //!
-//! Requests are shaped like calls of gRPC: POST with a body, an answer with a body and trailers.
+//! Requests have the shape of gRPC calls: POST with a body, a response with a body and trailers.
 
 pub mod link;
 pub mod load;

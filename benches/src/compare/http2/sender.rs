@@ -1,4 +1,4 @@
-//! What one end of a connection sends: frames, and bodies as far as the other end's windows allow.
+//! The sending half of one end of a connection: frames, and bodies as far as the other end's windows allow.
 
 use std::{io, net::TcpStream};
 

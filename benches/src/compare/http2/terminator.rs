@@ -1,5 +1,6 @@
-//! A proxy that terminates: hyper as server and as client, and between them the rules of Portcullis. It does what a relay
-//! of frames does not: each request is taken apart and made anew. One connection to the server for each of the client's.
+//! A terminating proxy: hyper as server and as client, and Portcullis's rules between them. It does what a relay of
+//! frames avoids: it parses each request and writes a new one. Each client connection has one connection to the
+//! server.
 
 use std::{borrow::Cow, fs, io, net::SocketAddr, path::Path, sync::Arc};
 

@@ -1,4 +1,4 @@
-//! A client and a server of ours, with no proxy between them.
+//! The client and the server of the comparison, without a proxy between them.
 
 use std::{
     io::Write as _,

@@ -1,4 +1,4 @@
-//! The client: a fixed number of requests over a few connections, each timed. See [`super::super::measure`].
+//! The Kafka client: a fixed number of requests over a few connections, each timed. See [`super::super::measure`].
 
 use std::{
     collections::VecDeque,

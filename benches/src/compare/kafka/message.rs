@@ -1,4 +1,5 @@
-//! The few messages of Kafka that the comparison sends and reads, in versions that name topics and are flexible (KIP-482).
+//! The few Kafka messages that the comparison sends and reads, in versions that name topics and are flexible
+//! (KIP-482).
 
 use std::io;
 

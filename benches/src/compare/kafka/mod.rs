@@ -1,6 +1,7 @@
-//! Kafka through several proxies: a real broker, the load, and the settings of the proxies.
+//! Kafka through several proxies: a real broker, the client, and the settings of the proxies.
 //!
-//! A request writes or reads one record, in a batch of its own: the least that a proxy can share among records.
+//! A request writes or reads one record in a batch of its own. This leaves a proxy no chance to spread its cost over
+//! several records.
 
 pub mod broker;
 pub mod load;

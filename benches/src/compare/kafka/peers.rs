@@ -1,4 +1,4 @@
-//! Who carries requests of Kafka: the settings of each. Only Portcullis and Kroxylicious judge by topics.
+//! The Kafka proxies under comparison, with their settings. Only Portcullis and Kroxylicious judge by topic.
 
 use std::{
     fmt::Write as _,

@@ -1,4 +1,5 @@
-//! The chapter about Kafka: who may write and read which topics, and what becomes of a running client when that changes.
+//! The Kafka chapter of the demo: who may write and read which topics, and what happens to a running client when that
+//! changes.
 
 use portcullis_integration::{
     Error, Finished, Pod, Process, Result,

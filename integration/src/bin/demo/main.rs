@@ -1,8 +1,8 @@
-//! The demonstration: the walkthrough's story for real, with curl, httpbin and PostgreSQL in network namespaces, and a chapter
-//! about Kafka with a broker and kcat.
+//! The demo: the walkthrough with real curl, httpbin and PostgreSQL in network namespaces, and a chapter about Kafka
+//! with a broker and kcat.
 //!
-//! Prints each step, what was expected and what happened; the exit code is not 0 if anything differs. Cleans up, also
-//! when it is interrupted.
+//! It prints each step, the expected result and the actual result. The exit code is not 0 if anything differs. It
+//! cleans up, also when it is interrupted.
 
 mod kafka;
 mod report;

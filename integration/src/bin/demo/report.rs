@@ -1,4 +1,4 @@
-//! What the demonstration prints.
+//! The output of the demo.
 
 use std::{
     io::{self, IsTerminal, Write},

@@ -1,4 +1,4 @@
-//! The client: stories over one channel.
+//! The tonic client: scripted exchanges over one channel.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 

@@ -1,5 +1,5 @@
-//! A server and a client of tonic, for the tests of the steered path. Messages are bytes as they are. Its counterparts are
-//! `clients/go-grpc` and `clients/grpc_peer.py`, with the same methods and, where they tell them too, the same stories.
+//! A server and a client of tonic, for the tests of the steered path. Messages are raw bytes. `clients/go-grpc` and
+//! `clients/grpc_peer.py` are its counterparts, with the same methods and mostly the same exchanges.
 
 mod client;
 mod server;

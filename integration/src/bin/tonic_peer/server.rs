@@ -1,4 +1,4 @@
-//! The server: every method of services of any name.
+//! The tonic server: answers every method of any service.
 
 use std::{
     convert::Infallible,

@@ -1,4 +1,4 @@
-//! Calls: what becomes of each, whatever else its connection carries.
+//! gRPC calls: each gets its own verdict, whatever else its connection carries.
 
 use portcullis_integration::documents::secret;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! Connections that live long: policy changes, pings, and servers that say goodbye.
+//! Long-lived connections: policy changes, pings, and servers that send GOAWAY.
 
 use portcullis_integration::{curl::REFUSED, curl::curl, documents::policy};
 use serde_json::json;

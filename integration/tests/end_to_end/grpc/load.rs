@@ -1,4 +1,4 @@
-//! Much at once: bodies far larger than any buffer, and uploads that nobody wants.
+//! Load: bodies far larger than any buffer, and uploads that the server does not read.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! The peers, and the set-up that the stories share: two clients, an application, and a node.
+//! The peers and the set-up that the gRPC tests share: two clients, an application, and a node.
 
 use std::{net::SocketAddr, path::PathBuf};
 

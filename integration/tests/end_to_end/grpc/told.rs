@@ -1,4 +1,4 @@
-//! What is told of calls: live, as records, as metrics.
+//! How calls are reported: in the monitor, as records and as metrics.
 
 use std::fs;
 

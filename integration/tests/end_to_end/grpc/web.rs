@@ -1,4 +1,4 @@
-//! HTTP/2 without gRPC: curl, nghttp2's programs and Java's client, at once and by upgrade.
+//! HTTP/2 without gRPC: curl, nghttp2's programs and Java's client, with prior knowledge and by upgrade.
 
 use portcullis_integration::{
     Need,

@@ -1,4 +1,4 @@
-//! A world of many names: each has an address of its own, and all addresses are one web server's.
+//! A network with many names: each has an address of its own, and one web server answers on all of them.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 

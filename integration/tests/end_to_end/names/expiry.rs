@@ -1,4 +1,4 @@
-//! What was learnt has its time.
+//! Learned addresses expire.
 
 use serde_json::{Value, json};
 

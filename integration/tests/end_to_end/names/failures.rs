@@ -1,4 +1,4 @@
-//! What happens to queries when something goes, changes, and comes again.
+//! DNS queries while a node, a server or a policy goes away, changes, and comes back.
 
 use nix::sys::signal::Signal;
 use portcullis_integration::{

@@ -1,4 +1,4 @@
-//! Load: as many names as there may be, from one client that asks as fast as it is answered.
+//! Load: as many names as the limits allow, from one client that sends each query as soon as the last one is answered.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! Messages as they are on the wire: large ones, chains, many at once, and what is not to be read safely.
+//! Real DNS messages: large ones, alias chains, many at once, and messages that cannot be read safely.
 
 use portcullis_integration::{Need, Pod, Process, require};
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! One pod does not pay for another: what a hostile neighbour asks for, is told and takes is its own trouble.
+//! Isolation between pods: the queries, answers and resources of a hostile pod affect only that pod.
 
 use portcullis_integration::{Pod, Process, documents::policy, wait};
 use serde_json::{Value, json};

@@ -1,4 +1,5 @@
-//! Whoever connects in the tick of the answer is let out: the address is in force before the answer leaves.
+//! No DNS race: a client that connects as soon as it has the answer is allowed, because the address is installed
+//! before the answer leaves.
 
 use portcullis_integration::Process;
 use serde_json::{Value, json};

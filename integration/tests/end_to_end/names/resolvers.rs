@@ -1,4 +1,4 @@
-//! The resolvers that programs bring with them: what is allowed resolves and is let out, what is denied is no name.
+//! The resolvers in common programs: allowed names resolve and can be reached, denied names do not exist.
 
 use std::{collections::BTreeSet, net::IpAddr, path::PathBuf, process::Command};
 

@@ -1,4 +1,4 @@
-//! A client, a DNS server behind a service, and web servers of the world.
+//! A client, a DNS server behind a service, and web servers outside the cluster.
 
 use std::net::{IpAddr, SocketAddr};
 
