@@ -1,4 +1,39 @@
-//! One client connection with its upstream connection: the one driver that moves bytes for every protocol.
+//! One client connection with its upstream connection. This is the only driver that moves bytes, for every protocol.
+//!
+//! A pair is registered with its worker before its flow is judged (`admit`). It then goes through these phases
+//! ([`closing::Phase`]):
+//!
+//! ```text
+//!  accepted ── admit: denied ───────────────────────────────────────────┐
+//!     │ admit: allowed, or judged by a relay                            │
+//!     ▼                                                                 │
+//!   Open ── both streams ended ─────────────────────────────────────────┤
+//!     │  ── a side resets, a deadline passes, policy denies the flow, ──┤
+//!     │     the connect fails, the endpoint or the node goes            │
+//!     │                                                                 │
+//!     ├── the relay closes gracefully, or the client                    │
+//!     │   ends before there is an upstream connection                   │
+//!     │      ▼                                                          │
+//!     │   Draining: send the last bytes to the client,                  │
+//!     │      then read and drop what it still sends ── both closed ─────┤
+//!     │                                                or out of time   │
+//!     └── the relay resets                                              │
+//!            ▼                                                          ▼
+//!         Resetting: the upstream is reset at once, ───────────────► ended
+//!            the client once its pending answers are sent,          (Outcome)
+//!            or out of time
+//! ```
+//!
+//! The upstream connection has states of its own:
+//!
+//! ```text
+//!  absent ── nothing to judge, the server speaks first, or the first bytes for it ──► connecting
+//!  connecting ── connected ──► relaying
+//!  connecting ── ECONNREFUSED on ingress, once ──► connecting, through any device
+//!  connecting ── another error, or the connect timeout ──► the pair ends
+//! ```
+//!
+//! While the relay holds an answer until its addresses are installed (`hold`), the pair stays `Open`.
 
 mod buffered;
 mod closing;
