@@ -11,12 +11,14 @@ use std::{
 use serde_json::Value;
 
 /// What the repository has at its top, and nothing else.
-const TOP: [&str; 20] = [
+const TOP: [&str; 22] = [
     ".ci",
     ".clippy.toml",
     ".dockerignore",
     ".gitignore",
     ".rustfmt.toml",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
     "Cargo.lock",
     "Cargo.toml",
     "Dockerfile",
@@ -313,6 +315,24 @@ fn commands_that_the_pages_name_are_goals_of_the_makefile() {
     assert!(named.contains(&("README.md".to_owned(), "test".to_owned())), "{named:?}");
     for (file, goal) in named {
         assert!(makefile.contains(&format!("\n{goal}:")), "{file} says make {goal}");
+    }
+}
+
+#[test]
+fn files_that_the_guide_for_contributors_names_are_there() {
+    let page = text("CONTRIBUTING.md");
+    let in_a_room = |path: &&str| {
+        path.split_once('/').is_some_and(|(room, _)| TOP.contains(&room) || room == RULES)
+            && !path.contains(['<', '*', ' '])
+    };
+    let named: BTreeSet<&str> = page.split('`').skip(1).step_by(2).filter(in_a_room).collect();
+    assert!(named.len() > 40, "{named:?}");
+    for path in named {
+        assert!(root().join(path).exists(), "CONTRIBUTING.md names {path}, which is not there");
+    }
+    for package in metadata() {
+        let name = package["name"].as_str().expect("a name");
+        assert!(page.contains(&format!("| `{name}` |")), "CONTRIBUTING.md does not say what {name} is for");
     }
 }
 
