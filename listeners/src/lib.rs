@@ -20,6 +20,6 @@ mod tests;
 mod ticket;
 mod worker;
 
-pub use options::{Legs, Names, Options, Probe, Timeouts};
+pub use options::{Legs, Names, Options, Probe};
 pub use plane::{DataPlane, Sockets};
 pub use ticket::Ticket;

@@ -20,6 +20,7 @@ mod lpm;
 pub mod names;
 mod near;
 mod overlay;
+pub mod params;
 pub mod pattern;
 pub mod policy;
 mod re2;

@@ -13,11 +13,11 @@ use std::{
     num::NonZeroU16,
     ops::RangeInclusive,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use portcullis_rules::{
     limits::{LimitSpec, LimitValues},
+    params::Timeouts,
     settings::Settings as RuleSettings,
 };
 
@@ -55,7 +55,7 @@ pub struct Settings {
     pub workers: Option<NonZeroU16>,
     /// `limits`.
     pub limits: Limits,
-    /// `timeouts`.
+    /// `timeouts`; `None` is `off`, which only those take that may be so.
     pub timeouts: Timeouts,
     /// `steering`.
     pub steering: Steering,
@@ -128,31 +128,6 @@ pub struct Limits {
     pub policy_labels: usize,
     /// `compilation`: what policies may take.
     pub compilation: Compilation,
-}
-
-/// `timeouts`; `None` is `off`, which only those take that may be so.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Timeouts {
-    /// `firstByte`: from the connect to the first byte of a client that is to speak first.
-    pub first_byte: Option<Duration>,
-    /// `head`: from a request's first byte to the end of its head.
-    pub head: Duration,
-    /// `expect`: a server's word that the body of a request may come (`Expect: 100-continue`).
-    pub expect: Option<Duration>,
-    /// `connect`: the connection to the server.
-    pub connect: Duration,
-    /// `idle`: nothing moves in either direction.
-    pub idle: Option<Duration>,
-    /// `total`: a connection's whole life.
-    pub total: Option<Duration>,
-    /// `halfClosed`: one side has finished and nothing moves.
-    pub half_closed: Option<Duration>,
-    /// `clientGone`: the client has finished behind what cannot be read yet, and nothing moves.
-    pub client_gone: Option<Duration>,
-    /// `answer`: an answer to a datagram.
-    pub answer: Duration,
-    /// `commit`: bringing into force what an answer teaches, while the answer is held.
-    pub commit: Duration,
 }
 
 /// `steering`.
@@ -235,24 +210,6 @@ impl Default for Limits {
             buffered_bytes_per_endpoint: None,
             policy_labels: 1_000,
             compilation: Compilation::default(),
-        }
-    }
-}
-
-impl Default for Timeouts {
-    fn default() -> Self {
-        let seconds = Duration::from_secs;
-        Self {
-            first_byte: Some(seconds(60)),
-            head: seconds(10),
-            expect: Some(seconds(10)),
-            connect: seconds(5),
-            idle: None,
-            total: None,
-            half_closed: Some(seconds(3600)),
-            client_gone: Some(seconds(30)),
-            answer: seconds(10),
-            commit: seconds(1),
         }
     }
 }

@@ -4,12 +4,13 @@ use std::{num::NonZeroU16, path::PathBuf};
 
 use portcullis_rules::{
     limits::{LimitSpec, LimitValues, Unit},
+    params::Timeouts,
     settings::{DenyScope, DenyWith, Deviations, Enforcement, Upgrades},
 };
 
 use super::{
     Admin, AdminAddress, AdminAddresses, Compilation, Limits, NeverOpen, OnProxyDown, Records, RecordsTo, Settings,
-    Steering, Timeouts, deviations_by_name, values,
+    Steering, deviations_by_name, values,
 };
 use crate::{
     names,

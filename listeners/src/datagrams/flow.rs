@@ -7,12 +7,12 @@ use portcullis_codecs::{
     lesson::Lesson,
     relay::Side,
 };
-use portcullis_rules::{snapshot::Access, world::EndpointId};
+use portcullis_rules::{params::Timeouts, snapshot::Access, world::EndpointId};
 use socket2::Socket;
 
 use crate::{
     judge::{Due, Hearing, Judge, Turn},
-    options::{Timeouts, millis},
+    options::millis,
     share::Taken,
     worker::Core,
 };

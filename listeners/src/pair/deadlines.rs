@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant};
 
 use portcullis_codecs::relay::Side;
+use portcullis_rules::params::Timeouts;
 
 use crate::{
-    options::{Timeouts, millis},
+    options::millis,
     pair::{Fate, Outcome, Pair, closing::Phase},
     telemetry::metrics::Connect,
     worker::Core,

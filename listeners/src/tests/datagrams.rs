@@ -10,6 +10,7 @@ use std::{
 use portcullis_codecs::dns;
 use portcullis_rules::{
     labels::Labels,
+    params::Timeouts,
     policy::{Entry, L7Rule, L7Rules, PortRef, PortRule, PortSpec},
     settings::{DenyScope, DenyWith},
     snapshot::Snapshot,
@@ -17,7 +18,7 @@ use portcullis_rules::{
 };
 
 use crate::{
-    DataPlane, Legs, Names, Options, Timeouts,
+    DataPlane, Legs, Names, Options,
     telemetry::{Telemetry, TelemetryOptions},
     tests::{
         ENDPOINT, PATIENCE, Rules, endpoint, policy,

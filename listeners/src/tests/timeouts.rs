@@ -6,10 +6,11 @@ use std::{
     time::Duration,
 };
 
+use portcullis_rules::params::Timeouts;
 use socket2::{Domain, Socket, Type};
 
 use crate::{
-    Options, Timeouts,
+    Options,
     telemetry::TelemetryOptions,
     tests::{Rig, Rules, answer, assert_reset, exchange, expect, get, rest},
 };

@@ -9,7 +9,7 @@ use nix::sys::resource::{Resource, getrlimit};
 use portcullis_codecs::PROTOCOLS;
 use portcullis_config::settings::{self, OnProxyDown, RecordsTo, Settings};
 use portcullis_listeners::{
-    Options, Timeouts,
+    Options,
     telemetry::{Records, TelemetryOptions},
 };
 use portcullis_rules::settings::{DenyWith, Enforcement};
@@ -85,23 +85,11 @@ fn override_by(arguments: &RunArguments, settings: &mut Settings) {
 #[must_use]
 pub fn data_plane(settings: &Settings) -> Options {
     let limits = &settings.limits;
-    let timeouts = &settings.timeouts;
     Options {
         workers: settings.workers.map_or_else(default_workers, |workers| workers.get().into()),
         protocols: PROTOCOLS,
         limits: limits.protocols.clone(),
-        timeouts: Timeouts {
-            first_byte: timeouts.first_byte,
-            head: timeouts.head,
-            expect: timeouts.expect,
-            connect: timeouts.connect,
-            idle: timeouts.idle,
-            total: timeouts.total,
-            half_closed: timeouts.half_closed,
-            client_gone: timeouts.client_gone,
-            answer: timeouts.answer,
-            commit: timeouts.commit,
-        },
+        timeouts: settings.timeouts.clone(),
         leg_ports: settings.steering.leg_ports.clone(),
         connections: limits.connections,
         connections_per_endpoint: limits.connections_per_endpoint,
