@@ -1,9 +1,7 @@
 //! Upstream legs: one for each client connection, from the client's address, made in the endpoint's namespace.
 
 use std::{
-    collections::hash_map::RandomState,
     fs::File,
-    hash::{BuildHasher, Hasher},
     io,
     net::SocketAddr,
     ops::RangeInclusive,
@@ -66,14 +64,17 @@ pub(crate) struct Ports {
 }
 
 impl Ports {
-    pub(crate) fn new(range: &RangeInclusive<u16>, worker: usize, workers: usize) -> Self {
+    /// The first port is drawn, so that a node that was started again does not begin with those that it had a moment ago.
+    ///
+    /// # Errors
+    /// The kernel gives no random number.
+    pub(crate) fn new(range: &RangeInclusive<u16>, worker: usize, workers: usize) -> io::Result<Self> {
         let all = usize::from(range.end().saturating_sub(*range.start())) + 1;
         // A range too small to be shared out is shared as it is; collisions are tried again.
         let (offset, stride) = if all < workers { (0, 1) } else { (worker, workers) };
         let count = (all - offset).div_ceil(stride);
-        let draw = usize::try_from(RandomState::new().build_hasher().finish()).unwrap_or(0);
         let first = range.start().saturating_add(u16::try_from(offset).unwrap_or(0));
-        Self { first, stride, count, next: draw % count }
+        Ok(Self { first, stride, count, next: random_below(count)? })
     }
 
     fn draw(&mut self) -> u16 {
@@ -82,12 +83,21 @@ impl Ports {
         u16::try_from(port).unwrap_or(self.first)
     }
 
-    /// A port that nobody can guess (RFC 5452 §9.2).
-    fn draw_at_random(&mut self) -> u16 {
-        let draw = RandomState::new().build_hasher().finish();
-        self.next = usize::try_from(draw % self.count as u64).unwrap_or(0);
-        self.draw()
+    /// A port that nobody can guess (RFC 5452 §9.2), whatever was drawn before.
+    ///
+    /// # Errors
+    /// The kernel gives no random number.
+    fn draw_at_random(&mut self) -> io::Result<u16> {
+        self.next = random_below(self.count)?;
+        Ok(self.draw())
     }
+}
+
+/// A number from the kernel's random source, below `count`. There are at most 2^16 ports, so of 2^64 numbers the
+/// remainder prefers none by more than one part in 2^48.
+fn random_below(count: usize) -> io::Result<usize> {
+    let drawn = getrandom::u64()? % count.max(1) as u64;
+    Ok(usize::try_from(drawn).unwrap_or(0))
 }
 
 /// The real one.
@@ -116,7 +126,7 @@ impl Dialer {
         }
         let mut own = way.client;
         // Only where anybody might come by the leg's way does it matter that nobody guesses it.
-        own.set_port(if way.any_device { self.ports.draw_at_random() } else { self.ports.draw() });
+        own.set_port(if way.any_device { self.ports.draw_at_random()? } else { self.ports.draw() });
         match socket.bind(&own.into()) {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => return Ok(None),
             other => other?,
@@ -168,7 +178,7 @@ impl Dial for Dialer {
         self.legs.adopt(socket.as_fd())?;
         let mut own = way.client;
         for _ in 0..TRIES.min(self.ports.count) {
-            own.set_port(self.ports.draw_at_random());
+            own.set_port(self.ports.draw_at_random()?);
             match socket.bind(&own.into()) {
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
                 other => {
@@ -203,7 +213,7 @@ mod tests {
         for (range, workers) in [(100..=199, 1), (100..=199, 3), (65_530..=65_535, 4), (7..=7, 1)] {
             let mut seen = BTreeSet::new();
             for worker in 0..workers {
-                let mut ports = Ports::new(&range, worker, workers);
+                let mut ports = Ports::new(&range, worker, workers).unwrap();
                 for _ in 0..ports.count {
                     assert!(seen.insert(ports.draw()), "a port came twice in {range:?} for {workers}");
                 }
@@ -214,7 +224,24 @@ mod tests {
 
     #[test]
     fn a_range_smaller_than_the_workers_is_shared_as_a_whole() {
-        let mut ports = Ports::new(&(10..=11), 3, 4);
+        let mut ports = Ports::new(&(10..=11), 3, 4).unwrap();
         assert_eq!(BTreeSet::from([ports.draw(), ports.draw()]), BTreeSet::from([10, 11]));
+    }
+
+    /// Chance fails this less than once in 2^32 runs.
+    #[test]
+    fn ports_drawn_at_random_are_of_the_range_and_in_no_order() {
+        let range = 10_000..=32_767;
+        let draw = || {
+            let mut ports = Ports::new(&range, 1, 4).unwrap();
+            (0..256).map(|_| ports.draw_at_random().unwrap()).collect::<Vec<_>>()
+        };
+        let (one, other) = (draw(), draw());
+        assert_ne!(one, other);
+        assert!(one.iter().all(|port| range.contains(port) && (port - range.start()) % 4 == 1), "{one:?}");
+        let neighbours = one.windows(2).filter(|pair| pair[1] == pair[0] + 4).count();
+        assert!(neighbours < 8, "{neighbours} of 255 follow the one before");
+        let (low, high) = (one.iter().min().unwrap(), one.iter().max().unwrap());
+        assert!(*low < 12_000 && *high > 30_000, "{low} to {high}");
     }
 }

@@ -211,15 +211,15 @@ impl DataPlane {
                     namespace: Arc::clone(&namespace),
                     home: Arc::clone(&self.home),
                     legs: Arc::clone(&self.legs),
-                    ports: Ports::new(&self.shared.options.leg_ports, worker, workers),
+                    ports: Ports::new(&self.shared.options.leg_ports, worker, workers)?,
                     mark: self.shared.options.mark,
                     mark_out: self.shared.options.mark_out,
                 };
                 let listeners = [tcp4.next(), tcp6.next()].into_iter().flatten().collect();
                 let datagrams = [udp4.next(), udp6.next()].into_iter().flatten().collect();
-                Doorway { listeners, datagrams, dial: Box::new(dialer) as Box<dyn Dial> }
+                Ok(Doorway { listeners, datagrams, dial: Box::new(dialer) as Box<dyn Dial> })
             })
-            .collect();
+            .collect::<io::Result<Vec<_>>>()?;
         self.hand_out(id, places);
         Ok(sockets)
     }

@@ -218,7 +218,7 @@ fn a_leg_into_an_endpoint_has_the_clients_address_and_is_announced_before_it_con
             namespace: Arc::new(namespace),
             home: Arc::new(namespace::current().unwrap()),
             legs: Arc::clone(&kernel) as Arc<dyn Legs>,
-            ports: Ports::new(&(10_000..=10_009), 0, 1),
+            ports: Ports::new(&(10_000..=10_009), 0, 1).unwrap(),
             mark,
             mark_out: Options::default().mark_out,
         };

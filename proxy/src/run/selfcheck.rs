@@ -2,8 +2,6 @@
 //! time. What is attached and what the tables say is looked at elsewhere; this shows that they do together what they should.
 
 use std::{
-    fs,
-    io::Read,
     os::fd::{AsFd, OwnedFd},
     time::Duration,
 };
@@ -42,7 +40,7 @@ pub struct Try {
 /// The kernel gives no random numbers.
 pub fn probe() -> std::io::Result<Probe> {
     let mut answer = [0; 16];
-    fs::File::open("/dev/urandom")?.read_exact(&mut answer)?;
+    getrandom::fill(&mut answer)?;
     Ok(Probe { addresses: [PROBE_V4.into(), PROBE_V6.into()], answer })
 }
 
