@@ -119,7 +119,7 @@ records: {to: /var/log/r.json, only: denied}
     assert_eq!(settings.workers.unwrap().get(), 3);
     let limits = settings.limits;
     assert_eq!(LIMITS.each_ref().map(|spec| limits.protocols.of(spec)), [8 << 20, 2, 3, 10, 1]);
-    assert_eq!((limits.connections, limits.policy_labels), (4, 5));
+    assert_eq!((limits.capacity.connections, limits.policy_labels), (4, 5));
     let timeouts = settings.timeouts;
     assert_eq!((timeouts.head, timeouts.connect), (Duration::from_millis(500), Duration::from_secs(120)));
     assert_eq!(timeouts.expect, None);
@@ -133,9 +133,15 @@ records: {to: /var/log/r.json, only: denied}
     assert!(!settings.steering.packets);
     let fqdn = settings.fqdn;
     assert!(!settings.rules.host_must_agree && !settings.rules.server_must_agree);
-    assert_eq!((limits.connections_per_endpoint, limits.flows, limits.flows_per_endpoint), (Some(21), 22, Some(23)));
-    assert_eq!((limits.open_files, limits.open_files_per_endpoint), (Some(24), Some(25)));
-    assert_eq!((limits.buffered_bytes, limits.buffered_bytes_per_endpoint), (32 << 20, Some(8 << 20)));
+    assert_eq!(
+        (limits.capacity.connections_per_endpoint, limits.capacity.flows, limits.capacity.flows_per_endpoint),
+        (Some(21), 22, Some(23))
+    );
+    assert_eq!((limits.capacity.open_files, limits.capacity.open_files_per_endpoint), (Some(24), Some(25)));
+    assert_eq!(
+        (limits.capacity.buffered_bytes, limits.capacity.buffered_bytes_per_endpoint),
+        (32 << 20, Some(8 << 20))
+    );
     assert_eq!((timeouts.first_byte, fqdn.unselected_ttl, fqdn.addresses_per_endpoint), (None, 7200, Some(10)));
     let never: Vec<String> = settings.never_open.ranges.iter().map(ToString::to_string).collect();
     assert_eq!((never, settings.never_open.node), (vec!["10.0.0.0/8".to_owned(), "fd00::1/128".to_owned()], false));

@@ -10,7 +10,7 @@ use std::{
 
 use portcullis_codecs::{PROTOCOLS, Registry, lesson::Lesson};
 use portcullis_rules::{
-    limits::LimitValues,
+    limits::{Capacity, LEG_PORTS, LimitValues},
     params::Timeouts,
     snapshot::Snapshot,
     world::{EndpointId, Origin},
@@ -89,27 +89,10 @@ pub struct Options {
     pub timeouts: Timeouts,
     /// Ports that upstream legs use. Outside `ip_local_port_range`, or a client may draw a port that a leg has.
     pub leg_ports: RangeInclusive<u16>,
-    /// Most client connections at a time, all workers together. What comes above is reset.
-    pub connections: usize,
-    /// Most of them of one endpoint; `None`: as many as are still [free](crate::share::fits).
-    pub connections_per_endpoint: Option<usize>,
-    /// Most flows of datagrams at a time on one worker: client sockets that wait for answers of one server. What comes
-    /// above is lost, as datagrams may be, and counted.
-    pub flows: usize,
-    /// Most of them of one endpoint; `None`: as many as are still [free](crate::share::fits).
-    pub flows_per_endpoint: Option<usize>,
-    /// Most file descriptors of connections (two each) and flows (one each) at a time, all workers together. What comes above
-    /// is turned away.
-    pub open_files: usize,
-    /// Most of them of one endpoint; `None`: as many as are still [free](crate::share::fits).
-    pub open_files_per_endpoint: Option<usize>,
+    /// What may be held at a time.
+    pub capacity: Capacity,
     /// Size of a worker's read buffer in bytes.
     pub buffer: usize,
-    /// Most bytes that are held of all connections beyond a read buffer each, where a request goes on or not as a whole: for
-    /// each worker, and all of them share the sum. What comes above the protocol refuses in its own words.
-    pub buffered_bytes: usize,
-    /// Most of them of one endpoint, on all workers; `None`: as many as are still [free](crate::share::fits).
-    pub buffered_bytes_per_endpoint: Option<usize>,
     /// Mark of ingress legs: with it the kernel delivers answers to a foreign address locally.
     pub mark: u32,
     /// Mark of datagrams of ours that leave the namespace: upstream legs and answers.
@@ -142,16 +125,9 @@ impl Default for Options {
             protocols: PROTOCOLS,
             limits: LimitValues::default(),
             timeouts: Timeouts::default(),
-            leg_ports: 10_000..=32_767,
-            connections: 100_000,
-            connections_per_endpoint: None,
-            flows: 4096,
-            flows_per_endpoint: None,
-            open_files: usize::MAX,
-            open_files_per_endpoint: None,
+            leg_ports: LEG_PORTS,
+            capacity: Capacity::default(),
             buffer: 256 * 1024,
-            buffered_bytes: 64 * 1024 * 1024,
-            buffered_bytes_per_endpoint: None,
             mark: 0x0050_4301,
             mark_out: 0x0050_4302,
             probe: None,

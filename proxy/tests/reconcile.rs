@@ -13,9 +13,10 @@ use std::{
 };
 
 use portcullis_config::{LocalEndpoint, Place};
+use portcullis_listeners::Sockets;
 use portcullis_proxy::run::{
     place::Identity,
-    ports::{Attachment, Kernel, Places, Plane, Site, Sockets},
+    ports::{Attachment, Kernel, Places, Plane, Site},
     reconcile::Reconciler,
 };
 use portcullis_rules::{

@@ -1,5 +1,50 @@
 //! What a protocol publishes about its limits, and what the settings say of them. So each limit has its key, default, bounds and
-//! meaning in one place: the codec's folder.
+//! meaning in one place: the codec's folder. And the limits of what a node holds at a time, whatever it speaks.
+
+use std::ops::RangeInclusive;
+
+/// Ports of upstream legs where the settings name no others: outside the range from which clients draw theirs
+/// (`ip_local_port_range`, from 32768).
+pub const LEG_PORTS: RangeInclusive<u16> = 10_000..=32_767;
+
+/// What a node holds at a time. Sizes are bytes; a share of `None` is `auto`: as many as are still free.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Capacity {
+    /// `connections`: client connections, of the whole node. What comes above is reset.
+    pub connections: usize,
+    /// `connectionsPerEndpoint`: those of one endpoint.
+    pub connections_per_endpoint: Option<usize>,
+    /// `flows`: client sockets that wait for datagrams of one server, on one worker. What comes above is lost, as datagrams may
+    /// be, and counted.
+    pub flows: usize,
+    /// `flowsPerEndpoint`: those of one endpoint.
+    pub flows_per_endpoint: Option<usize>,
+    /// `openFiles`: file descriptors of connections (two each) and flows (one each), of the whole node. What comes above is
+    /// turned away. `None`: whoever starts the node says it, by what the process may have; without that there is no limit.
+    pub open_files: Option<usize>,
+    /// `openFilesPerEndpoint`: those of one endpoint.
+    pub open_files_per_endpoint: Option<usize>,
+    /// `bufferedBytes`: what is held of all connections beyond a read buffer each, where a request goes on or not as a whole:
+    /// for each worker, and all of them share the sum. What comes above the protocol refuses in its own words.
+    pub buffered_bytes: usize,
+    /// `bufferedBytesPerEndpoint`: those of one endpoint, on all workers.
+    pub buffered_bytes_per_endpoint: Option<usize>,
+}
+
+impl Default for Capacity {
+    fn default() -> Self {
+        Self {
+            connections: 100_000,
+            connections_per_endpoint: None,
+            flows: 4_096,
+            flows_per_endpoint: None,
+            open_files: None,
+            open_files_per_endpoint: None,
+            buffered_bytes: 64 << 20,
+            buffered_bytes_per_endpoint: None,
+        }
+    }
+}
 
 /// What a limit counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -25,6 +25,7 @@ use portcullis_rules::{
 use crate::{
     metadata::{self, Metadata},
     problem::Problem,
+    settings::words,
     yaml::{self, Field, Tree},
 };
 
@@ -39,14 +40,9 @@ const OURS: (&str, [(&str, bool); 2]) =
 const DENY_WITH: &str = "portcullis.io/deny-with";
 /// How queries for names are answered that this policy denies.
 const DENY_NAMES_WITH: &str = "portcullis.io/dns-deny-with";
-/// How queries for names that are denied may be answered, as it is written.
-pub(crate) const DNS_DENY_WITH: &[(&str, DenyWith)] =
-    &[("refused", DenyWith::Respond), ("nxdomain", DenyWith::Hide), ("drop", DenyWith::Reset)];
 const DENY_SCOPE: &str = "portcullis.io/deny-scope";
 /// What becomes of connections that are open when this policy comes.
 const OPEN_CONNECTIONS: &str = "portcullis.io/open-connections";
-/// What may become of open connections, as it is written.
-pub(crate) const FATES: &[(&str, OpenConnections)] = &[("cut", OpenConnections::Cut), ("keep", OpenConnections::Keep)];
 /// Prefix of annotations that are ours.
 const ANNOTATIONS: &str = "portcullis.io/";
 
@@ -218,14 +214,13 @@ fn annotated(metadata: &Metadata<'_>, problems: &mut Vec<Problem>) -> Annotated 
     let mut told = Annotated::default();
     for (key, field) in &metadata.annotations {
         if *key == DENY_WITH {
-            told.deny_with = field.word(&[("reset", DenyWith::Reset), ("respond", DenyWith::Respond)], problems);
+            told.deny_with = field.word(words::DENY_WITH.0, problems);
         } else if *key == DENY_NAMES_WITH {
-            told.deny_names_with = field.word(DNS_DENY_WITH, problems);
+            told.deny_names_with = field.word(words::DNS_DENY_WITH.0, problems);
         } else if *key == DENY_SCOPE {
-            let scopes = [("stream", DenyScope::Stream), ("connection", DenyScope::Connection)];
-            told.deny_scope = field.word(&scopes, problems);
+            told.deny_scope = field.word(words::DENY_SCOPE.0, problems);
         } else if *key == OPEN_CONNECTIONS {
-            told.open_connections = field.word(FATES, problems);
+            told.open_connections = field.word(words::OPEN_CONNECTIONS.0, problems);
         } else if key.starts_with(ANNOTATIONS) {
             let known = format!("{DENY_WITH}, {DENY_SCOPE}, {DENY_NAMES_WITH} and {OPEN_CONNECTIONS}");
             problems.push(field.problem("unknown annotation", format!("remove it; known are {known}")));

@@ -6,7 +6,7 @@ mod never_open;
 mod read;
 mod told;
 mod values;
-mod words;
+pub mod words;
 
 use std::{
     fmt,
@@ -16,19 +16,20 @@ use std::{
 };
 
 use portcullis_rules::{
-    limits::{LimitSpec, LimitValues},
+    limits::{Capacity, LEG_PORTS, LimitSpec, LimitValues},
     params::Timeouts,
     settings::Settings as RuleSettings,
 };
 
-pub(crate) use self::told::{open_connections_name, rules_to_proto};
+pub(crate) use self::told::rules_to_proto;
 use self::words::deviations_by_name;
 pub use self::{
     admin::{Admin, AdminAddress, AdminAddresses},
     compilation::Compilation,
     never_open::NeverOpen,
     told::rules_from_proto,
-    words::{deny_scope_name, deny_with_name, deviation_names, enforcement_name, upgrades_name},
+    values::parse_time,
+    words::deviation_names,
 };
 use crate::{names, problem::Problem, yaml};
 
@@ -92,38 +93,13 @@ pub enum OnProxyDown {
     Pass,
 }
 
-impl OnProxyDown {
-    /// As written: `refuse`, `pass`.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Refuse => "refuse",
-            Self::Pass => "pass",
-        }
-    }
-}
-
 /// `limits`. Sizes are bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Those of protocols, by the keys that they publish.
     pub protocols: LimitValues,
-    /// `connections`: steered connections at the same time, of the whole node.
-    pub connections: usize,
-    /// `connectionsPerEndpoint`: those of one endpoint; `None` is `auto`, as many as are still free.
-    pub connections_per_endpoint: Option<usize>,
-    /// `flows`: clients' sockets that wait for datagrams of one server, of each worker.
-    pub flows: usize,
-    /// `flowsPerEndpoint`: those of one endpoint; `None` is `auto`.
-    pub flows_per_endpoint: Option<usize>,
-    /// `openFiles`: file descriptors of steered connections and datagrams; `None` is `auto`, by what the process may have.
-    pub open_files: Option<usize>,
-    /// `openFilesPerEndpoint`: those of one endpoint; `None` is `auto`.
-    pub open_files_per_endpoint: Option<usize>,
-    /// `bufferedBytes`: requests that are held as a whole, beyond a read buffer each, for each worker; all share the sum.
-    pub buffered_bytes: usize,
-    /// `bufferedBytesPerEndpoint`: those of one endpoint, on all workers; `None` is `auto`.
-    pub buffered_bytes_per_endpoint: Option<usize>,
+    /// What a node holds at a time.
+    pub capacity: Capacity,
     /// `policyLabels`: different values of the label `policy` in metrics; further ones count as `other`.
     pub policy_labels: usize,
     /// `compilation`: what policies may take.
@@ -137,7 +113,7 @@ pub struct Steering {
     pub bpffs: PathBuf,
     /// `cgroup`: mount point of cgroup2; `None` finds it.
     pub cgroup: Option<PathBuf>,
-    /// `legPorts`: source ports of connections to servers in the host's namespace.
+    /// `legPorts`: source ports of connections to servers, in the endpoint's namespace.
     pub leg_ports: RangeInclusive<u16>,
     /// `packets`: whether the packets of endpoints that have a policy are judged as well, whatever made them.
     pub packets: bool,
@@ -200,14 +176,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             protocols: LimitValues::default(),
-            connections: 100_000,
-            connections_per_endpoint: None,
-            flows: 4_096,
-            flows_per_endpoint: None,
-            open_files: None,
-            open_files_per_endpoint: None,
-            buffered_bytes: 64 << 20,
-            buffered_bytes_per_endpoint: None,
+            capacity: Capacity::default(),
             policy_labels: 1_000,
             compilation: Compilation::default(),
         }
@@ -216,7 +185,7 @@ impl Default for Limits {
 
 impl Default for Steering {
     fn default() -> Self {
-        Self { bpffs: PathBuf::from("/sys/fs/bpf/portcullis"), cgroup: None, leg_ports: 10_000..=32_767, packets: true }
+        Self { bpffs: PathBuf::from("/sys/fs/bpf/portcullis"), cgroup: None, leg_ports: LEG_PORTS, packets: true }
     }
 }
 

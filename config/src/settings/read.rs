@@ -5,16 +5,15 @@ use std::{num::NonZeroU16, path::PathBuf};
 use portcullis_rules::{
     limits::{LimitSpec, LimitValues, Unit},
     params::Timeouts,
-    settings::{DenyScope, DenyWith, Deviations, Enforcement, Upgrades},
+    settings::Deviations,
 };
 
 use super::{
-    Admin, AdminAddress, AdminAddresses, Compilation, Limits, NeverOpen, OnProxyDown, Records, RecordsTo, Settings,
-    Steering, deviations_by_name, values,
+    Admin, AdminAddress, AdminAddresses, Compilation, Limits, NeverOpen, Records, RecordsTo, Settings, Steering,
+    deviations_by_name, values, words,
 };
 use crate::{
     names,
-    policy::{DNS_DENY_WITH, FATES as OPEN_FATES},
     problem::Problem,
     yaml::{Field, Fields, Tree, Value},
 };
@@ -155,29 +154,30 @@ fn connections(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<NonZero
 }
 
 fn policy(fields: &mut Fields<'_>, settings: &mut Settings, problems: &mut Vec<Problem>) {
-    const ENFORCEMENTS: &[(&str, Enforcement)] =
-        &[("default", Enforcement::Default), ("always", Enforcement::Always), ("never", Enforcement::Never)];
-    const ANSWERS: &[(&str, DenyWith)] = &[("reset", DenyWith::Reset), ("respond", DenyWith::Respond)];
-    const SCOPES: &[(&str, DenyScope)] = &[("stream", DenyScope::Stream), ("connection", DenyScope::Connection)];
-    const UPGRADES: &[(&str, Upgrades)] =
-        &[("none", Upgrades::None), ("websocket", Upgrades::WebSocket), ("any", Upgrades::Any)];
-    const FATES: &[(&str, OnProxyDown)] = &[("refuse", OnProxyDown::Refuse), ("pass", OnProxyDown::Pass)];
     let rules = &mut settings.rules;
-    set(fields, "enforcement", &mut rules.enforcement, problems, |field, problems| field.word(ENFORCEMENTS, problems));
-    set(fields, "denyWith", &mut rules.deny_with, problems, |field, problems| field.word(ANSWERS, problems));
-    set(fields, "dnsDenyWith", &mut rules.deny_names_with, problems, |field, problems| {
-        field.word(DNS_DENY_WITH, problems)
+    set(fields, "enforcement", &mut rules.enforcement, problems, |field, problems| {
+        field.word(words::ENFORCEMENT.0, problems)
     });
-    set(fields, "denyScope", &mut rules.deny_scope, problems, |field, problems| field.word(SCOPES, problems));
+    set(fields, "denyWith", &mut rules.deny_with, problems, |field, problems| field.word(words::DENY_WITH.0, problems));
+    set(fields, "dnsDenyWith", &mut rules.deny_names_with, problems, |field, problems| {
+        field.word(words::DNS_DENY_WITH.0, problems)
+    });
+    set(fields, "denyScope", &mut rules.deny_scope, problems, |field, problems| {
+        field.word(words::DENY_SCOPE.0, problems)
+    });
     section(fields, "http", problems, |fields, problems| {
-        set(fields, "upgrades", &mut rules.upgrades, problems, |field, problems| field.word(UPGRADES, problems));
+        set(fields, "upgrades", &mut rules.upgrades, problems, |field, problems| {
+            field.word(words::UPGRADES.0, problems)
+        });
     });
     set(fields, "openConnections", &mut rules.open_connections, problems, |field, problems| {
-        field.word(OPEN_FATES, problems)
+        field.word(words::OPEN_CONNECTIONS.0, problems)
     });
     set(fields, "allowLocalhost", &mut rules.allow_localhost, problems, truth);
     set(fields, "enableExtendedIPProtocols", &mut rules.extended_ip_protocols, problems, truth);
-    set(fields, "onProxyDown", &mut settings.on_proxy_down, problems, |field, problems| field.word(FATES, problems));
+    set(fields, "onProxyDown", &mut settings.on_proxy_down, problems, |field, problems| {
+        field.word(words::ON_PROXY_DOWN.0, problems)
+    });
     set(fields, "workers", &mut settings.workers, problems, |field, problems| {
         let number = field.number(1, MOST_WORKERS, problems)?;
         Some(u16::try_from(number).ok().and_then(NonZeroU16::new))
@@ -196,16 +196,17 @@ fn limits(fields: &mut Fields<'_>, specs: &[&'static LimitSpec], limits: &mut Li
         field.number(1, MOST, problems).and_then(|number| usize::try_from(number).ok())
     };
     of_protocols(fields, specs, &mut limits.protocols, problems);
-    set(fields, "connections", &mut limits.connections, problems, count);
-    set(fields, "connectionsPerEndpoint", &mut limits.connections_per_endpoint, problems, share);
-    set(fields, "flows", &mut limits.flows, problems, count);
-    set(fields, "flowsPerEndpoint", &mut limits.flows_per_endpoint, problems, share);
-    set(fields, "openFiles", &mut limits.open_files, problems, share);
-    set(fields, "openFilesPerEndpoint", &mut limits.open_files_per_endpoint, problems, share);
-    set(fields, "bufferedBytes", &mut limits.buffered_bytes, problems, |field, problems| {
+    let capacity = &mut limits.capacity;
+    set(fields, "connections", &mut capacity.connections, problems, count);
+    set(fields, "connectionsPerEndpoint", &mut capacity.connections_per_endpoint, problems, share);
+    set(fields, "flows", &mut capacity.flows, problems, count);
+    set(fields, "flowsPerEndpoint", &mut capacity.flows_per_endpoint, problems, share);
+    set(fields, "openFiles", &mut capacity.open_files, problems, share);
+    set(fields, "openFilesPerEndpoint", &mut capacity.open_files_per_endpoint, problems, share);
+    set(fields, "bufferedBytes", &mut capacity.buffered_bytes, problems, |field, problems| {
         values::size(field, 0, LARGEST_BUDGET, problems)
     });
-    set(fields, "bufferedBytesPerEndpoint", &mut limits.buffered_bytes_per_endpoint, problems, |field, problems| {
+    set(fields, "bufferedBytesPerEndpoint", &mut capacity.buffered_bytes_per_endpoint, problems, |field, problems| {
         if is_auto(field) { Some(None) } else { values::size(field, 0, LARGEST_BUDGET, problems).map(Some) }
     });
     set(fields, "policyLabels", &mut limits.policy_labels, problems, count);

@@ -2,19 +2,14 @@
 
 use portcullis_rules::{
     bounds::Bounds,
-    settings::{DenyScope, DenyWith, Deviations, Enforcement, OpenConnections, Settings, Upgrades},
+    settings::{Deviations, Settings},
 };
 
-use super::{deny_scope_name, deny_with_name, deviation_names, deviations_by_name, enforcement_name, upgrades_name};
-use crate::{policy::DNS_DENY_WITH, proto};
-
-/// What becomes of open connections, as the settings file has it.
-pub(crate) fn open_connections_name(fate: OpenConnections) -> &'static str {
-    match fate {
-        OpenConnections::Cut => "cut",
-        OpenConnections::Keep => "keep",
-    }
-}
+use super::{
+    deviation_names, deviations_by_name,
+    words::{self, SettingWords},
+};
+use crate::proto;
 
 /// As the API has them.
 pub(crate) fn rules_to_proto(settings: &Settings) -> proto::RuleSettings {
@@ -32,22 +27,29 @@ pub(crate) fn rules_to_proto(settings: &Settings) -> proto::RuleSettings {
         extended_ip_protocols,
         bounds: _,
     } = *settings;
-    let names = DNS_DENY_WITH.iter().find(|(_, answer)| *answer == deny_names_with);
     proto::RuleSettings {
-        enforcement: enforcement_name(enforcement).to_owned(),
-        deny_with: deny_with_name(deny_with).to_owned(),
+        enforcement: words::ENFORCEMENT.name(enforcement).to_owned(),
+        deny_with: words::DENY_WITH.name(deny_with).to_owned(),
         allow_localhost,
         deviations: deviation_names(deviations).into_iter().map(str::to_owned).collect(),
         extended_ip_protocols,
         host_must_agree,
         server_must_agree,
-        deny_scope: deny_scope_name(deny_scope).to_owned(),
-        http_upgrades: upgrades_name(upgrades).to_owned(),
-        open_connections: open_connections_name(open_connections).to_owned(),
-        dns_deny_with: names.map_or("", |(word, _)| word).to_owned(),
+        deny_scope: words::DENY_SCOPE.name(deny_scope).to_owned(),
+        http_upgrades: words::UPGRADES.name(upgrades).to_owned(),
+        open_connections: words::OPEN_CONNECTIONS.name(open_connections).to_owned(),
+        dns_deny_with: words::DNS_DENY_WITH.name(deny_names_with).to_owned(),
         never_open: Vec::new(),
         node_addresses: Vec::new(),
     }
+}
+
+fn unknown(what: &str, word: &str) -> String {
+    format!("unknown {what} {word:?}")
+}
+
+fn known<T: Copy + PartialEq>(words: SettingWords<T>, word: &str, what: &str) -> Result<T, String> {
+    words.value(word).ok_or_else(|| unknown(what, word))
 }
 
 /// The other way round.
@@ -55,32 +57,12 @@ pub(crate) fn rules_to_proto(settings: &Settings) -> proto::RuleSettings {
 /// # Errors
 /// A word that this version does not know: the node is of another one.
 pub fn rules_from_proto(told: &proto::RuleSettings) -> Result<Settings, String> {
-    let unknown = |what: &str, word: &str| format!("unknown {what} {word:?}");
-    let enforcement = [Enforcement::Default, Enforcement::Always, Enforcement::Never]
-        .into_iter()
-        .find(|mode| enforcement_name(*mode) == told.enforcement)
-        .ok_or_else(|| unknown("enforcement", &told.enforcement))?;
-    let deny_with = [DenyWith::Reset, DenyWith::Respond]
-        .into_iter()
-        .find(|answer| deny_with_name(*answer) == told.deny_with)
-        .ok_or_else(|| unknown("answer to denied requests", &told.deny_with))?;
-    let deny_names_with = DNS_DENY_WITH
-        .iter()
-        .find(|(word, _)| *word == told.dns_deny_with)
-        .map(|(_, answer)| *answer)
-        .ok_or_else(|| unknown("answer to denied queries", &told.dns_deny_with))?;
-    let deny_scope = [DenyScope::Stream, DenyScope::Connection]
-        .into_iter()
-        .find(|scope| deny_scope_name(*scope) == told.deny_scope)
-        .ok_or_else(|| unknown("scope of a reset", &told.deny_scope))?;
-    let upgrades = [Upgrades::None, Upgrades::WebSocket, Upgrades::Any]
-        .into_iter()
-        .find(|upgrades| upgrades_name(*upgrades) == told.http_upgrades)
-        .ok_or_else(|| unknown("protocol to switch to", &told.http_upgrades))?;
-    let open_connections = [OpenConnections::Cut, OpenConnections::Keep]
-        .into_iter()
-        .find(|fate| open_connections_name(*fate) == told.open_connections)
-        .ok_or_else(|| unknown("fate of open connections", &told.open_connections))?;
+    let enforcement = known(words::ENFORCEMENT, &told.enforcement, "enforcement")?;
+    let deny_with = known(words::DENY_WITH, &told.deny_with, "answer to denied requests")?;
+    let deny_names_with = known(words::DNS_DENY_WITH, &told.dns_deny_with, "answer to denied queries")?;
+    let deny_scope = known(words::DENY_SCOPE, &told.deny_scope, "scope of a reset")?;
+    let upgrades = known(words::UPGRADES, &told.http_upgrades, "protocol to switch to")?;
+    let open_connections = known(words::OPEN_CONNECTIONS, &told.open_connections, "fate of open connections")?;
     let mut deviations = Deviations::default();
     for name in &told.deviations {
         let mut known = deviations_by_name(&mut deviations).into_iter();
@@ -106,6 +88,8 @@ pub fn rules_from_proto(told: &proto::RuleSettings) -> Result<Settings, String> 
 
 #[cfg(test)]
 mod tests {
+    use portcullis_rules::settings::{DenyScope, DenyWith, Enforcement, OpenConnections, Upgrades};
+
     use super::*;
 
     #[test]

@@ -90,20 +90,26 @@ fn is_off(field: &Field<'_>) -> bool {
 
 fn written_time(field: &Field<'_>) -> Option<Duration> {
     let Value::Text(text) = &field.tree.value else { return None };
-    parse_time(text).filter(|time| *time <= LONGEST)
+    parse_time(text).ok().filter(|time| *time <= LONGEST)
 }
 
-fn parse_time(text: &str) -> Option<Duration> {
-    let digits = text.find(|c: char| !c.is_ascii_digit())?;
+/// Reads a time: `500ms`, `30s`, `5m`, `1h`.
+///
+/// # Errors
+/// What to write instead.
+pub fn parse_time(text: &str) -> Result<Duration, &'static str> {
+    const REMEDY: &str = "write a whole number and one of ms, s, m, h: 30s";
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let milliseconds = match unit {
         "ms" => 1,
         "s" => 1_000,
         "m" => 60_000,
         "h" => 3_600_000,
-        _ => return None,
+        _ => return Err(REMEDY),
     };
-    number.parse::<u64>().ok()?.checked_mul(milliseconds).map(Duration::from_millis)
+    let number: u64 = number.parse().map_err(|_| REMEDY)?;
+    number.checked_mul(milliseconds).map(Duration::from_millis).ok_or("that is too long")
 }
 
 /// A path; `absolute` says whether it has to begin with `/`.
@@ -154,4 +160,21 @@ pub(super) fn mode(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<u32
         problems.push(field.problem("is no file mode", "write three octal digits in quotes: \"0660\""));
     }
     mode
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::parse_time;
+
+    #[test]
+    fn times_have_a_unit() {
+        assert_eq!(parse_time("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(parse_time("30s"), Ok(Duration::from_secs(30)));
+        assert_eq!(parse_time("5m"), Ok(Duration::from_secs(300)));
+        for wrong in ["", "30", "s", "-1s", "1.5s", "1d", "99999999999999999999s", "18446744073709551615h"] {
+            assert!(parse_time(wrong).is_err(), "{wrong}");
+        }
+    }
 }

@@ -1,6 +1,59 @@
-//! Values of the settings, as the file has them.
+//! Values of the settings and annotations, as they are written: in documents, on the command line and in the API.
 
-use portcullis_rules::settings::{DenyScope, DenyWith, Deviations, Enforcement, Upgrades};
+use portcullis_rules::settings::{DenyScope, DenyWith, Deviations, Enforcement, OpenConnections, Upgrades};
+
+use super::OnProxyDown;
+
+/// The words of a setting, each with the value that it stands for.
+#[derive(Clone, Copy, Debug)]
+pub struct SettingWords<T: 'static>(pub(crate) &'static [(&'static str, T)]);
+
+impl<T: Copy + PartialEq> SettingWords<T> {
+    /// All words, in the order in which they are told to people.
+    pub fn each(self) -> impl Iterator<Item = &'static str> {
+        self.0.iter().map(|(word, _)| *word)
+    }
+
+    /// The word for a value; empty for one that cannot be written.
+    #[must_use]
+    pub fn name(self, value: T) -> &'static str {
+        self.0.iter().find(|(_, known)| *known == value).map_or("", |(word, _)| *word)
+    }
+
+    /// What a word stands for.
+    #[must_use]
+    pub fn value(self, word: &str) -> Option<T> {
+        self.0.iter().find(|(known, _)| *known == word).map(|(_, value)| *value)
+    }
+}
+
+/// `enforcement`.
+pub const ENFORCEMENT: SettingWords<Enforcement> =
+    SettingWords(&[("default", Enforcement::Default), ("always", Enforcement::Always), ("never", Enforcement::Never)]);
+
+/// `denyWith`, and the annotation `deny-with`.
+pub const DENY_WITH: SettingWords<DenyWith> =
+    SettingWords(&[("reset", DenyWith::Reset), ("respond", DenyWith::Respond)]);
+
+/// `dnsDenyWith`, and the annotation `dns-deny-with`.
+pub const DNS_DENY_WITH: SettingWords<DenyWith> =
+    SettingWords(&[("refused", DenyWith::Respond), ("nxdomain", DenyWith::Hide), ("drop", DenyWith::Reset)]);
+
+/// `denyScope`, and the annotation `deny-scope`.
+pub const DENY_SCOPE: SettingWords<DenyScope> =
+    SettingWords(&[("stream", DenyScope::Stream), ("connection", DenyScope::Connection)]);
+
+/// `http.upgrades`.
+pub const UPGRADES: SettingWords<Upgrades> =
+    SettingWords(&[("none", Upgrades::None), ("websocket", Upgrades::WebSocket), ("any", Upgrades::Any)]);
+
+/// `openConnections`, and the annotation `open-connections`.
+pub const OPEN_CONNECTIONS: SettingWords<OpenConnections> =
+    SettingWords(&[("cut", OpenConnections::Cut), ("keep", OpenConnections::Keep)]);
+
+/// `onProxyDown`.
+pub const ON_PROXY_DOWN: SettingWords<OnProxyDown> =
+    SettingWords(&[("refuse", OnProxyDown::Refuse), ("pass", OnProxyDown::Pass)]);
 
 /// Each deviation by its name in the settings file.
 pub(super) fn deviations_by_name(deviations: &mut Deviations) -> [(&'static str, &mut bool); 5] {
@@ -19,43 +72,4 @@ pub(super) fn deviations_by_name(deviations: &mut Deviations) -> [(&'static str,
 #[must_use]
 pub fn deviation_names(mut deviations: Deviations) -> Vec<&'static str> {
     deviations_by_name(&mut deviations).into_iter().filter(|(_, on)| **on).map(|(name, _)| name).collect()
-}
-
-/// An enforcement mode as the settings file has it.
-#[must_use]
-pub fn enforcement_name(enforcement: Enforcement) -> &'static str {
-    match enforcement {
-        Enforcement::Default => "default",
-        Enforcement::Always => "always",
-        Enforcement::Never => "never",
-    }
-}
-
-/// What a reset takes along, as the settings file has it.
-#[must_use]
-pub fn deny_scope_name(deny_scope: DenyScope) -> &'static str {
-    match deny_scope {
-        DenyScope::Stream => "stream",
-        DenyScope::Connection => "connection",
-    }
-}
-
-/// What requests may switch to, as the settings file has it.
-#[must_use]
-pub fn upgrades_name(upgrades: Upgrades) -> &'static str {
-    match upgrades {
-        Upgrades::None => "none",
-        Upgrades::WebSocket => "websocket",
-        Upgrades::Any => "any",
-    }
-}
-
-/// An answer to denied requests as the settings file has it.
-#[must_use]
-pub fn deny_with_name(deny_with: DenyWith) -> &'static str {
-    match deny_with {
-        DenyWith::Reset => "reset",
-        DenyWith::Respond => "respond",
-        DenyWith::Hide => "hide",
-    }
 }

@@ -1,7 +1,7 @@
 //! The state directory: what is in force, kept over a restart.
 //!
 //! One file for each type of resources, and one for the numbers of endpoints. A file is a sequence of records, each with a
-//! mark, its length and its checksum; it is written beside the old one, synced, and put in its place in one step.
+//! mark, its length and its checksum (CRC-32 of IEEE 802.3); it is written beside the old one, synced, and put in its place in one step.
 
 use std::{
     fs::{self, File},
@@ -17,7 +17,7 @@ use super::{
     numbers::Numbers,
     table::{Good, Origin, Table},
 };
-use crate::{digest::crc32, proto::ListedResource};
+use crate::proto::ListedResource;
 
 /// Begins every file, and tells the form of the rest.
 const HEADER: &[u8] = b"portcullis state 1\n";
@@ -109,7 +109,7 @@ impl Disk {
             let length = u32::try_from(record.len()).map_err(io::Error::other)?;
             bytes.extend_from_slice(&MARK);
             bytes.extend_from_slice(&length.to_le_bytes());
-            bytes.extend_from_slice(&crc32(&record).to_le_bytes());
+            bytes.extend_from_slice(&crc32fast::hash(&record).to_le_bytes());
             bytes.extend_from_slice(&record);
         }
         let temporary = self.directory.join(format!("{name}.new"));
@@ -196,5 +196,5 @@ fn record(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let word = |at: usize| Some(u32::from_le_bytes(header.get(at..at + 4)?.try_into().ok()?));
     let length = usize::try_from(word(4)?).ok()?;
     let (record, rest) = rest.split_at_checked(length)?;
-    (header.starts_with(&MARK) && word(8)? == crc32(record)).then_some((record, rest))
+    (header.starts_with(&MARK) && word(8)? == crc32fast::hash(record)).then_some((record, rest))
 }

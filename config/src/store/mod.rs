@@ -29,10 +29,7 @@ use worker::{Job, Worker};
 use crate::{
     node::{Node, Sink},
     proto::{self, ResourceKey, ResourceResult, ResourceType},
-    settings::{
-        deny_scope_name, deny_with_name, deviation_names, enforcement_name, open_connections_name, rules_to_proto,
-        upgrades_name,
-    },
+    settings::{deviation_names, rules_to_proto, words},
 };
 
 /// Updates that may wait; further senders wait for a place.
@@ -231,8 +228,8 @@ impl Store {
         let counts = view.table.counts();
         let mut status = self.node.status();
         status.revision = view.revision;
-        status.enforcement = enforcement_name(view.settings.enforcement).to_owned();
-        status.deny_with = deny_with_name(view.settings.deny_with).to_owned();
+        status.enforcement = words::ENFORCEMENT.name(view.settings.enforcement).to_owned();
+        status.deny_with = words::DENY_WITH.name(view.settings.deny_with).to_owned();
         status.deviations = deviation_names(view.settings.deviations).into_iter().map(str::to_owned).collect();
         status.policies = counts.policies;
         status.endpoints = counts.endpoints;
@@ -254,11 +251,11 @@ impl Store {
         let resources: Vec<_> = view.table.list(None, &*self.node).iter().map(dumped).collect();
         json!({
             "revision": view.revision,
-            "enforcement": enforcement_name(view.settings.enforcement),
-            "denyWith": deny_with_name(view.settings.deny_with),
-            "denyScope": deny_scope_name(view.settings.deny_scope),
-            "httpUpgrades": upgrades_name(view.settings.upgrades),
-            "openConnections": open_connections_name(view.settings.open_connections),
+            "enforcement": words::ENFORCEMENT.name(view.settings.enforcement),
+            "denyWith": words::DENY_WITH.name(view.settings.deny_with),
+            "denyScope": words::DENY_SCOPE.name(view.settings.deny_scope),
+            "httpUpgrades": words::UPGRADES.name(view.settings.upgrades),
+            "openConnections": words::OPEN_CONNECTIONS.name(view.settings.open_connections),
             "allowLocalhost": view.settings.allow_localhost,
             "enableExtendedIPProtocols": view.settings.extended_ip_protocols,
             "deviations": deviation_names(view.settings.deviations),

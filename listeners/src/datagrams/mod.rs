@@ -143,7 +143,7 @@ impl Datagrams {
         let (id, client, server) = key;
         self.make_room(id, core);
         if !self.has_room(id, core) {
-            match self.flows.len() < core.options().flows {
+            match self.flows.len() < core.options().capacity.flows {
                 true => core.endpoint_limit("flowsPerEndpoint", id),
                 false => core.exit.limit("flows"),
             }
@@ -174,14 +174,14 @@ impl Datagrams {
 
     fn has_room(&self, id: EndpointId, core: &Core) -> bool {
         let own = self.by_endpoint.get(&id).copied().unwrap_or(0);
-        let options = core.options();
-        fits(own, self.flows.len(), options.flows, options.flows_per_endpoint)
+        let capacity = &core.options().capacity;
+        fits(own, self.flows.len(), capacity.flows, capacity.flows_per_endpoint)
     }
 
     /// Sees to it that there is room for one more flow of an endpoint: what only lingers goes before its time, the oldest
     /// first. An endpoint that has its share takes nothing from others.
     fn make_room(&mut self, id: EndpointId, core: &mut Core) {
-        let most = core.options().flows;
+        let most = core.options().capacity.flows;
         let mut others = Vec::new();
         for _ in 0..TURN {
             let file = core.has_file(id);

@@ -26,6 +26,7 @@ pub use self::{
     event::{Event, Field, Party, Reply},
     records::Records,
     refusals::KernelRefusal,
+    time::rfc3339,
     watch::Watcher,
 };
 pub(crate) use self::{exit::Exit, records::Record};

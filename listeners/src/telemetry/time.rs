@@ -2,8 +2,9 @@
 
 const SECONDS_A_DAY: u64 = 86_400;
 
-/// Nanoseconds since 1970 as RFC 3339 in UTC, to the microsecond.
-pub(crate) fn rfc3339(nanos: u64) -> String {
+/// Nanoseconds since 1970 as RFC 3339 in UTC, to the microsecond: `2026-11-23T21:40:00.123456Z`.
+#[must_use]
+pub fn rfc3339(nanos: u64) -> String {
     let seconds = nanos / 1_000_000_000;
     let micros = nanos % 1_000_000_000 / 1_000;
     let (year, month, day) = civil(seconds / SECONDS_A_DAY);
@@ -35,11 +36,16 @@ mod tests {
             (0, "1970-01-01T00:00:00.000000Z"),
             (951_782_399, "2000-02-28T23:59:59.000000Z"),
             (951_782_400, "2000-02-29T00:00:00.000000Z"),
+            (951_868_800, "2000-03-01T00:00:00.000000Z"),
+            (1_709_164_800, "2024-02-29T00:00:00.000000Z"),
+            (1_735_689_599, "2024-12-31T23:59:59.000000Z"),
+            (1_795_470_000, "2026-11-23T21:40:00.000000Z"),
             (4_107_542_400, "2100-03-01T00:00:00.000000Z"),
             (1_798_761_599, "2026-12-31T23:59:59.000000Z"),
         ] {
             assert_eq!(rfc3339(seconds * 1_000_000_000), expected);
         }
         assert_eq!(rfc3339(1_500), "1970-01-01T00:00:00.000001Z");
+        assert_eq!(rfc3339(1_999_999), "1970-01-01T00:00:00.001999Z");
     }
 }

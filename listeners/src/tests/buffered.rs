@@ -11,6 +11,7 @@ use portcullis_codecs::{
     relay::{Checker, Close, Decision, Output, Relay, Side, Step},
 };
 use portcullis_rules::{
+    limits::Capacity,
     request::{FieldValue, Request},
     schema::{FieldIndex, FieldSpec, Form, Nature, Schema},
 };
@@ -127,8 +128,7 @@ const BUDGET: usize = 256 * KIB;
 fn rig(per_endpoint: Option<usize>) -> Rig {
     let options = Options {
         buffer: 16 * KIB,
-        buffered_bytes: BUDGET,
-        buffered_bytes_per_endpoint: per_endpoint,
+        capacity: Capacity { buffered_bytes: BUDGET, buffered_bytes_per_endpoint: per_endpoint, ..Capacity::default() },
         protocols: WITH_PARCELS,
         ..Options::default()
     };

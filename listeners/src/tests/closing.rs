@@ -2,7 +2,7 @@
 
 use std::{io::Write, net::Shutdown, thread, time::Duration};
 
-use portcullis_rules::{settings::DenyWith, world::EndpointId};
+use portcullis_rules::{limits::Capacity, settings::DenyWith, world::EndpointId};
 
 use crate::{
     Options,
@@ -183,7 +183,10 @@ fn a_server_that_refuses_resets_the_client() {
 
 #[test]
 fn nobody_is_let_in_above_the_limit_and_the_place_is_free_again_after() {
-    let mut rig = Rig::with(Options { connections: 1, ..Options::default() }, &TelemetryOptions::default());
+    let mut rig = Rig::with(
+        Options { capacity: Capacity { connections: 1, ..Capacity::default() }, ..Options::default() },
+        &TelemetryOptions::default(),
+    );
     rig.publish(&Rules::NotEnforced);
     let (first, server) = (rig.client(), rig.accept());
     let mut second = rig.client();
@@ -199,7 +202,10 @@ fn nobody_is_let_in_above_the_limit_and_the_place_is_free_again_after() {
 #[test]
 fn an_endpoint_that_takes_all_it_can_get_leaves_room_for_another() {
     for most_own in [None, Some(5)] {
-        let options = Options { connections: 10, connections_per_endpoint: most_own, ..Options::default() };
+        let options = Options {
+            capacity: Capacity { connections: 10, connections_per_endpoint: most_own, ..Capacity::default() },
+            ..Options::default()
+        };
         let mut rig = Rig::with(options, &TelemetryOptions::default());
         rig.publish(&Rules::NotEnforced);
         let other = rig.open(EndpointId(8));
@@ -222,7 +228,10 @@ fn an_endpoint_that_takes_all_it_can_get_leaves_room_for_another() {
 #[test]
 fn an_endpoint_that_takes_all_descriptors_it_can_get_leaves_some_for_another() {
     for open_files_per_endpoint in [None, Some(10)] {
-        let options = Options { open_files: 20, open_files_per_endpoint, ..Options::default() };
+        let options = Options {
+            capacity: Capacity { open_files: Some(20), open_files_per_endpoint, ..Capacity::default() },
+            ..Options::default()
+        };
         let mut rig = Rig::with(options, &TelemetryOptions::default());
         rig.publish(&Rules::NotEnforced);
         let other = rig.open(EndpointId(8));

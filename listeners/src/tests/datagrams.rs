@@ -10,6 +10,7 @@ use std::{
 use portcullis_codecs::dns;
 use portcullis_rules::{
     labels::Labels,
+    limits::Capacity,
     params::Timeouts,
     policy::{Entry, L7Rule, L7Rules, PortRef, PortRule, PortSpec},
     settings::{DenyScope, DenyWith},
@@ -166,7 +167,7 @@ fn a_connected_client_hears_its_answer() {
 #[test]
 fn more_flows_than_allowed_are_counted_and_those_that_are_done_make_room() {
     in_namespace(|namespace| {
-        let options = Options { flows: 2, ..Options::default() };
+        let options = Options { capacity: Capacity { flows: 2, ..Capacity::default() }, ..Options::default() };
         let site = Site::new(options, namespace);
         let clients: Vec<_> = (0..3).map(|_| client()).collect();
         for client in &clients {
@@ -189,7 +190,10 @@ fn an_endpoint_has_no_more_flows_than_its_own_limit_although_the_worker_has_room
     for (limit, flows_per_endpoint, open_files_per_endpoint) in
         [("flowsPerEndpoint", Some(2), None), ("openFilesPerEndpoint", None, Some(2))]
     {
-        let options = Options { flows: 100, flows_per_endpoint, open_files_per_endpoint, ..Options::default() };
+        let options = Options {
+            capacity: Capacity { flows: 100, flows_per_endpoint, open_files_per_endpoint, ..Capacity::default() },
+            ..Options::default()
+        };
         has_two_flows(limit, options);
     }
 }
@@ -247,8 +251,11 @@ fn a_flow_that_waits_for_its_answer_does_not_keep_one_that_only_lingers_from_mak
     in_namespace(|namespace| {
         // Less than a flow lingers: the one that waits comes first among the deadlines.
         let waits = Duration::from_millis(400);
-        let options =
-            Options { flows: 2, timeouts: Timeouts { answer: waits, ..Timeouts::default() }, ..Options::default() };
+        let options = Options {
+            capacity: Capacity { flows: 2, ..Capacity::default() },
+            timeouts: Timeouts { answer: waits, ..Timeouts::default() },
+            ..Options::default()
+        };
         let mut site = Site::new(options, namespace);
         site.ask_by_name();
         let (waiting, answered, late) = (client(), client(), client());
@@ -267,7 +274,7 @@ fn a_flow_that_waits_for_its_answer_does_not_keep_one_that_only_lingers_from_mak
 #[test]
 fn a_flow_whose_queries_are_answered_makes_room_for_the_next_client_at_once() {
     in_namespace(|namespace| {
-        let options = Options { flows: 2, ..Options::default() };
+        let options = Options { capacity: Capacity { flows: 2, ..Capacity::default() }, ..Options::default() };
         let mut site = Site::new(options, namespace);
         site.ask_by_name();
         let ask = |client: &UdpSocket, id: u8| {

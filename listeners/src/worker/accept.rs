@@ -141,8 +141,8 @@ impl Worker {
             return;
         }
         let Some(shares) = self.core.shares.get(&id) else { return turn_away(socket) };
-        let options = self.core.options();
-        let taken = match shares.connections.take(1, options.connections, options.connections_per_endpoint) {
+        let capacity = &self.core.options().capacity;
+        let taken = match shares.connections.take(1, capacity.connections, capacity.connections_per_endpoint) {
             Ok(taken) => taken,
             Err(full) => {
                 match full {

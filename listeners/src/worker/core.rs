@@ -171,17 +171,23 @@ impl Core {
         }
     }
 
+    /// Most file descriptors of the node, and of one endpoint.
+    fn files(&self) -> (usize, Option<usize>) {
+        let capacity = &self.options().capacity;
+        (capacity.open_files.unwrap_or(usize::MAX), capacity.open_files_per_endpoint)
+    }
+
     /// Whether there is one more file descriptor for an endpoint.
     pub(crate) fn has_file(&self, id: EndpointId) -> Result<(), Full> {
-        let options = self.options();
-        let room = |shares: &Shares| shares.files.has_room(options.open_files, options.open_files_per_endpoint);
+        let (most, most_own) = self.files();
+        let room = |shares: &Shares| shares.files.has_room(most, most_own);
         self.shares.get(&id).map_or(Ok(()), room)
     }
 
     /// Takes file descriptors for an endpoint. None: it has its share, or the node has all; that is counted.
     pub(crate) fn take_files(&self, id: EndpointId, count: usize) -> Option<Taken> {
-        let options = self.options();
-        match self.shares.get(&id)?.files.take(count, options.open_files, options.open_files_per_endpoint) {
+        let (most, most_own) = self.files();
+        match self.shares.get(&id)?.files.take(count, most, most_own) {
             Ok(taken) => return Some(taken),
             Err(Full::Node) => self.exit.limit("open_files"),
             Err(Full::Endpoint) => self.endpoint_limit("openFilesPerEndpoint", id),
@@ -192,9 +198,9 @@ impl Core {
     /// Takes memory for bytes of an endpoint's connection that have to be held. None: it has its share, or all is taken; that is
     /// counted.
     pub(crate) fn take_buffered(&self, id: EndpointId, bytes: usize) -> Option<Taken> {
-        let options = self.options();
-        let most = options.buffered_bytes.saturating_mul(options.workers.max(1));
-        match self.shares.get(&id)?.buffered.take(bytes, most, options.buffered_bytes_per_endpoint) {
+        let capacity = &self.options().capacity;
+        let most = capacity.buffered_bytes.saturating_mul(self.options().workers.max(1));
+        match self.shares.get(&id)?.buffered.take(bytes, most, capacity.buffered_bytes_per_endpoint) {
             Ok(taken) => return Some(taken),
             Err(Full::Node) => self.exit.limit("buffered_bytes"),
             Err(Full::Endpoint) => self.endpoint_limit("bufferedBytesPerEndpoint", id),

@@ -2,9 +2,16 @@
 
 use std::{num::NonZeroU64, path::PathBuf, time::Duration};
 
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
+use clap::{
+    Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint,
+    builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
+};
 use portcullis_codecs::Registry;
-use portcullis_config::settings::AdminAddresses;
+use portcullis_config::settings::{
+    AdminAddresses, OnProxyDown, parse_time,
+    words::{self, SettingWords},
+};
+use portcullis_rules::settings::{DenyWith, Enforcement};
 
 use crate::{
     cli::{
@@ -221,19 +228,19 @@ pub struct RunArguments {
     #[arg(long, env = "PORTCULLIS_STATE_DIRECTORY", value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub state_directory: Option<PathBuf>,
     /// Which endpoints have policy enforced (enforcement)
-    #[arg(long, env = "PORTCULLIS_ENFORCEMENT", value_name = "MODE")]
+    #[arg(long, env = "PORTCULLIS_ENFORCEMENT", value_name = "MODE", value_parser = enforcement())]
     pub enforcement: Option<Enforcement>,
     /// How denied requests are answered unless a policy says otherwise (denyWith)
-    #[arg(long, env = "PORTCULLIS_DENY_WITH", value_name = "ANSWER")]
+    #[arg(long, env = "PORTCULLIS_DENY_WITH", value_name = "ANSWER", value_parser = one_of(words::DENY_WITH, &DENY_WITH_HELP))]
     pub deny_with: Option<DenyWith>,
     /// What becomes of steered flows while the proxy is not running (onProxyDown)
-    #[arg(long, env = "PORTCULLIS_ON_PROXY_DOWN", value_name = "FATE")]
+    #[arg(long, env = "PORTCULLIS_ON_PROXY_DOWN", value_name = "FATE", value_parser = one_of(words::ON_PROXY_DOWN, &ON_PROXY_DOWN_HELP))]
     pub on_proxy_down: Option<OnProxyDown>,
     /// Threads of the data plane (workers); without it, as many as the processor quota allows, at most 4
     #[arg(long, env = "PORTCULLIS_WORKERS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub workers: Option<u16>,
     /// How long connections may go on after the signal to stop
-    #[arg(long, env = "PORTCULLIS_DRAIN", value_name = "TIME", default_value = "5s", value_parser = duration)]
+    #[arg(long, env = "PORTCULLIS_DRAIN", value_name = "TIME", default_value = "5s", value_parser = parse_time)]
     pub drain: Duration,
     /// Let everything pass after an orderly stop; without it, steered flows are refused until the next start
     #[arg(long, env = "PORTCULLIS_RELEASE_ON_STOP")]
@@ -260,33 +267,26 @@ pub struct ReleaseArguments {
     pub config: Option<PathBuf>,
 }
 
-/// Enforcement modes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Enforcement {
-    /// A direction of an endpoint that some rule selects there
-    Default,
-    /// Both directions of every endpoint
-    Always,
-    /// None
-    Never,
+/// Help for each enforcement mode, in their order.
+const ENFORCEMENT_HELP: [&str; 3] =
+    ["A direction of an endpoint that some rule selects there", "Both directions of every endpoint", "None"];
+/// Help for each answer to denied requests.
+const DENY_WITH_HELP: [&str; 2] = ["The connection is reset", "The protocol's own refusal (HTTP: 403)"];
+/// Help for each fate of steered flows without a proxy.
+const ON_PROXY_DOWN_HELP: [&str; 2] = ["Refused at once", "Passed without judgement"];
+
+/// Reads an enforcement mode.
+pub(crate) fn enforcement() -> impl TypedValueParser<Value = Enforcement> {
+    one_of(words::ENFORCEMENT, &ENFORCEMENT_HELP)
 }
 
-/// Answers to denied requests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum DenyWith {
-    /// The connection is reset
-    Reset,
-    /// The protocol's own refusal (HTTP: 403)
-    Respond,
-}
-
-/// Fates of steered flows without a proxy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum OnProxyDown {
-    /// Refused at once
-    Refuse,
-    /// Passed without judgement
-    Pass,
+/// Reads one of the words of a setting; `help` is shown with each.
+fn one_of<T>(words: SettingWords<T>, help: &[&'static str]) -> impl TypedValueParser<Value = T>
+where
+    T: Copy + PartialEq + Send + Sync + 'static,
+{
+    let each = words.each().zip(help).map(|(word, help)| PossibleValue::new(word).help(*help));
+    PossibleValuesParser::new(each).try_map(move |word| words.value(&word).ok_or("no word of this setting"))
 }
 
 /// Forms of the log.
@@ -360,38 +360,6 @@ pub struct MonitorArguments {
     #[arg(long, value_name = "N")]
     pub count: Option<NonZeroU64>,
     /// End after this time: 500ms, 30s, 5m; with --count and fewer verdicts the exit code is 1
-    #[arg(long, value_name = "TIME", value_parser = duration)]
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
     pub timeout: Option<Duration>,
-}
-
-/// Reads `500ms`, `30s`, `5m` or `1h`.
-fn duration(text: &str) -> Result<Duration, String> {
-    let digits = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let milliseconds = match unit {
-        "ms" => 1,
-        "s" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        _ => return Err("write a whole number and one of ms, s, m, h: 30s".into()),
-    };
-    let number: u64 = number.parse().map_err(|_| "write a whole number and one of ms, s, m, h: 30s".to_owned())?;
-    number.checked_mul(milliseconds).map(Duration::from_millis).ok_or_else(|| "that is too long".into())
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::duration;
-
-    #[test]
-    fn times_have_a_unit() {
-        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
-        assert_eq!(duration("30s"), Ok(Duration::from_secs(30)));
-        assert_eq!(duration("5m"), Ok(Duration::from_secs(300)));
-        for wrong in ["", "30", "s", "-1s", "1.5s", "1d", "99999999999999999999s", "18446744073709551615h"] {
-            assert!(duration(wrong).is_err(), "{wrong}");
-        }
-    }
 }

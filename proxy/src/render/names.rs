@@ -3,14 +3,12 @@
 use std::collections::BTreeSet;
 
 use portcullis_config::proto;
+use portcullis_listeners::telemetry::rfc3339;
 use serde::Serialize;
 
 use crate::{
     output::plain,
-    render::{
-        table::table,
-        time::{rfc3339, span},
-    },
+    render::{table::table, time::span},
 };
 
 /// One name, for scripts.

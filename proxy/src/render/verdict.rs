@@ -7,13 +7,14 @@ use std::fmt::Write as _;
 
 use portcullis_codecs::Registry;
 use portcullis_config::proto;
+use portcullis_listeners::telemetry::rfc3339;
 use portcullis_rules::verdict::Outcome;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::{
     output::{Paint, Style, plain, quoted},
-    render::{request, time::rfc3339},
+    render::request,
 };
 
 /// The line for people. `protocols` know how their requests read.

@@ -8,12 +8,12 @@ use std::{
     time::Duration,
 };
 
-use portcullis_listeners::DataPlane;
+use portcullis_listeners::{DataPlane, Sockets};
 use portcullis_rules::{snapshot::Snapshot, world::EndpointId};
 
 use crate::run::{
     place::{self, Identity},
-    ports::{Places, Plane, Sockets},
+    ports::{Places, Plane},
 };
 
 /// The workers.
@@ -52,8 +52,7 @@ impl Workers {
 
 impl Plane for Workers {
     fn open(&mut self, id: EndpointId, namespace: OwnedFd) -> io::Result<Sockets> {
-        let sockets = self.0.open(id, namespace)?;
-        Ok(Sockets { tcp4: sockets.tcp4, tcp6: sockets.tcp6, udp4: sockets.udp4, udp6: sockets.udp6 })
+        self.0.open(id, namespace)
     }
 
     fn close(&mut self, id: EndpointId) {

@@ -9,6 +9,7 @@ use std::{
     sync::Arc,
 };
 
+use portcullis_listeners::Sockets;
 use portcullis_redirect::Guard;
 use portcullis_rules::{
     snapshot::Snapshot,
@@ -25,19 +26,6 @@ pub enum Site<'a> {
     Pod,
     /// In the host's, as the processes of a cgroup.
     Cgroup(&'a Path),
-}
-
-/// Listeners of one endpoint: one for each worker.
-#[derive(Debug, Default)]
-pub struct Sockets {
-    /// TCP over IPv4.
-    pub tcp4: Vec<OwnedFd>,
-    /// TCP over IPv6.
-    pub tcp6: Vec<OwnedFd>,
-    /// UDP over IPv4. Without one, what policy wants steered is refused.
-    pub udp4: Vec<OwnedFd>,
-    /// UDP over IPv6.
-    pub udp6: Vec<OwnedFd>,
 }
 
 /// One endpoint as the kernel is to steer it.

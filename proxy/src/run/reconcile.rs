@@ -19,6 +19,7 @@ use std::{
 };
 
 use portcullis_config::{LocalEndpoint, Place, names::Book};
+use portcullis_listeners::Sockets;
 use portcullis_redirect::Guard;
 use portcullis_rules::{
     snapshot::Snapshot,
@@ -32,7 +33,7 @@ use crate::run::{
     lessons::Lessons,
     open::Reviews,
     place::Identity,
-    ports::{Attachment, Cut, Kernel, Places, Plane, Site, Sockets},
+    ports::{Attachment, Cut, Kernel, Places, Plane, Site},
 };
 
 /// What is held of one local endpoint.

@@ -7,16 +7,16 @@ use std::{
 
 use nix::sys::resource::{Resource, getrlimit};
 use portcullis_codecs::PROTOCOLS;
-use portcullis_config::settings::{self, OnProxyDown, RecordsTo, Settings};
+use portcullis_config::settings::{self, RecordsTo, Settings};
 use portcullis_listeners::{
     Options,
     telemetry::{Records, TelemetryOptions},
 };
-use portcullis_rules::settings::{DenyWith, Enforcement};
+use portcullis_rules::limits::Capacity;
 
 use crate::{
     cli::{
-        arguments::{self, RunArguments},
+        arguments::RunArguments,
         exit::{Exit, Failure},
     },
     run::system::{default_workers, memory_limit},
@@ -60,25 +60,10 @@ fn override_by(arguments: &RunArguments, settings: &mut Settings) {
     if !arguments.resources.is_empty() {
         settings.resources.clone_from(&arguments.resources);
     }
-    if let Some(mode) = arguments.enforcement {
-        settings.rules.enforcement = match mode {
-            arguments::Enforcement::Default => Enforcement::Default,
-            arguments::Enforcement::Always => Enforcement::Always,
-            arguments::Enforcement::Never => Enforcement::Never,
-        };
-    }
-    if let Some(answer) = arguments.deny_with {
-        settings.rules.deny_with = match answer {
-            arguments::DenyWith::Reset => DenyWith::Reset,
-            arguments::DenyWith::Respond => DenyWith::Respond,
-        };
-    }
-    if let Some(fate) = arguments.on_proxy_down {
-        settings.on_proxy_down = match fate {
-            arguments::OnProxyDown::Refuse => OnProxyDown::Refuse,
-            arguments::OnProxyDown::Pass => OnProxyDown::Pass,
-        };
-    }
+    let rules = &mut settings.rules;
+    rules.enforcement = arguments.enforcement.unwrap_or(rules.enforcement);
+    rules.deny_with = arguments.deny_with.unwrap_or(rules.deny_with);
+    settings.on_proxy_down = arguments.on_proxy_down.unwrap_or(settings.on_proxy_down);
 }
 
 /// What the data plane is started with.
@@ -91,14 +76,10 @@ pub fn data_plane(settings: &Settings) -> Options {
         limits: limits.protocols.clone(),
         timeouts: settings.timeouts.clone(),
         leg_ports: settings.steering.leg_ports.clone(),
-        connections: limits.connections,
-        connections_per_endpoint: limits.connections_per_endpoint,
-        flows: limits.flows,
-        flows_per_endpoint: limits.flows_per_endpoint,
-        open_files: limits.open_files.unwrap_or_else(open_files),
-        open_files_per_endpoint: limits.open_files_per_endpoint,
-        buffered_bytes: limits.buffered_bytes,
-        buffered_bytes_per_endpoint: limits.buffered_bytes_per_endpoint,
+        capacity: Capacity {
+            open_files: limits.capacity.open_files.or_else(|| Some(open_files())),
+            ..limits.capacity.clone()
+        },
         mark: portcullis_redirect::MARK,
         mark_out: portcullis_redirect::MARK_OUT,
         ..Options::default()
@@ -129,6 +110,8 @@ pub fn telemetry(settings: &Settings) -> TelemetryOptions {
 
 #[cfg(test)]
 mod tests {
+    use portcullis_rules::settings::{DenyWith, Enforcement};
+
     use super::*;
 
     #[test]
@@ -137,7 +120,7 @@ mod tests {
         std::fs::write(file.path(), "enforcement: never\nworkers: 3\ndenyWith: respond\n").unwrap();
         let arguments = RunArguments {
             config: Some(file.path().into()),
-            enforcement: Some(arguments::Enforcement::Always),
+            enforcement: Some(Enforcement::Always),
             ..RunArguments::default()
         };
         let settings = read(&arguments).unwrap();

@@ -8,7 +8,7 @@ use std::{
 
 use portcullis_config::{
     ApiLimits, Store, StoreOptions,
-    settings::{self as config, OnProxyDown, Settings},
+    settings::{self as config, OnProxyDown, Settings, words},
 };
 use portcullis_listeners::{DataPlane, telemetry::Telemetry};
 use portcullis_redirect::{Options, Redirect, Refusals};
@@ -102,7 +102,7 @@ pub async fn start(arguments: &RunArguments, settings: Settings, levels: Levels)
     let lessons = Lessons::new(Steering::new(redirect), book);
     let known = Names(lessons.clone());
     let health = Arc::new(Health::default());
-    let fate = settings.on_proxy_down.as_str();
+    let fate = words::ON_PROXY_DOWN.name(settings.on_proxy_down);
     let running = Running::new(workers, fate, Arc::clone(&telemetry), metrics, known, pupil, Arc::clone(&health));
     let running = Arc::new(running);
     let names = running.metrics().names.clone();

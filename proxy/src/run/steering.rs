@@ -7,6 +7,7 @@ use std::{
     os::fd::BorrowedFd,
 };
 
+use portcullis_listeners::Sockets;
 use portcullis_redirect::{
     Action, AddressChange, Attachment as Request, Class, Direction, Guard, Keep, Legs, Listeners, Place, Redirect,
 };
@@ -15,7 +16,7 @@ use portcullis_rules::{
     world::{self, EndpointId, Transport},
 };
 
-use crate::run::ports::{Attachment, Connections, Cut, Inspection, Kernel, Site, Sockets};
+use crate::run::ports::{Attachment, Connections, Cut, Inspection, Kernel, Site};
 
 /// IP protocol numbers (IANA).
 const TCP: u8 = 6;

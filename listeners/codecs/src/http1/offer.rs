@@ -2,6 +2,8 @@
 //! client uses it with its first request. If the server accepts the offer, the relay switches to HTTP/2 too and judges
 //! what follows.
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+
 use super::field::Line;
 use crate::{http::Limits, http::text::members, http2::Offer};
 
@@ -42,29 +44,9 @@ impl<'a> Offered<'a> {
     }
 }
 
-/// Decodes `base64url` without padding (RFC 4648 §5), canonical only.
+/// Decodes `base64url` without padding (RFC 4648 §5), canonical only: whole entries of SETTINGS, six bytes each.
 fn base64url(text: &[u8]) -> Option<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let (mut bits, mut held) = (0_u32, 0);
-    for byte in text {
-        let digit = match byte {
-            b'A'..=b'Z' => byte - b'A',
-            b'a'..=b'z' => byte - b'a' + 26,
-            b'0'..=b'9' => byte - b'0' + 52,
-            b'-' => 62,
-            b'_' => 63,
-            _ => return None,
-        };
-        bits = bits << 6 | u32::from(digit);
-        held += 6;
-        if held >= 8 {
-            held -= 8;
-            bytes.push(u8::try_from(bits >> held & 0xff).ok()?);
-        }
-        bits &= 0xff;
-    }
-    let left = bits & ((1 << held) - 1);
-    (held < 6 && left == 0 && bytes.len().is_multiple_of(6)).then_some(bytes)
+    URL_SAFE_NO_PAD.decode(text).ok().filter(|bytes| bytes.len().is_multiple_of(6))
 }
 
 #[cfg(test)]

@@ -4,8 +4,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum, ValueHint};
+use portcullis_rules::settings::Enforcement;
 
-use crate::cli::arguments::Enforcement;
+use crate::cli::arguments::enforcement;
 
 /// Behind the list of arguments.
 pub(crate) const EXPLAIN_HELP: &str = "\
@@ -39,7 +40,7 @@ pub struct ExplainArguments {
     #[arg(long, value_name = "PATH", requires = "policy", value_hint = ValueHint::AnyPath)]
     pub endpoints: Vec<PathBuf>,
     /// Which endpoints have policy enforced; without it, as the node has it, or default
-    #[arg(long, value_name = "MODE")]
+    #[arg(long, value_name = "MODE", value_parser = enforcement())]
     pub enforcement: Option<Enforcement>,
     /// Take policies that name protocols without ports, such as VRRP
     #[arg(long)]

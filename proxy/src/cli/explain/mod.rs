@@ -17,7 +17,7 @@ use portcullis_codecs::Registry;
 use portcullis_rules::settings::Settings;
 
 use crate::{
-    cli::{arguments::Enforcement, exit::Failure, explain::arguments::ExplainArguments},
+    cli::{exit::Failure, explain::arguments::ExplainArguments},
     output::Output,
     render::Format,
 };
@@ -49,13 +49,7 @@ pub fn command(asked: &Asked<'_>, format: Format, output: &mut Output) -> Result
 
 /// Settings, with what the flags say of them.
 fn with_flags(arguments: &ExplainArguments, settings: Settings) -> Settings {
-    use portcullis_rules::settings::Enforcement as Mode;
-    let enforcement = match arguments.enforcement {
-        None => settings.enforcement,
-        Some(Enforcement::Default) => Mode::Default,
-        Some(Enforcement::Always) => Mode::Always,
-        Some(Enforcement::Never) => Mode::Never,
-    };
+    let enforcement = arguments.enforcement.unwrap_or(settings.enforcement);
     let extended_ip_protocols = settings.extended_ip_protocols || arguments.enable_extended_ip_protocols;
     Settings { enforcement, extended_ip_protocols, ..settings }
 }

@@ -3,13 +3,14 @@
 use std::{io, path::Path};
 
 use portcullis_config::{LocalEndpoint, Place};
+use portcullis_listeners::Sockets;
 use portcullis_rules::world::EndpointId;
 
 use super::{Held, Reconciler};
 use crate::run::{
     fault::{Unsteered, field, namespace_path, refused, unopened, watched},
     place::{HOST, Identity},
-    ports::{Kernel, Places, Plane, Sockets},
+    ports::{Kernel, Places, Plane},
 };
 
 /// The network namespace of the first process: the host's, where this one has another.
