@@ -2,6 +2,7 @@
 
 use portcullis_rules::{bounds::Effort, policy::Policy, schema::Schema, settings::Settings, world::Endpoint};
 
+use super::Document;
 use crate::{endpoint, policy, problem::Problem, proto};
 
 /// A policy that may be wrong.
@@ -21,14 +22,12 @@ impl Draft {
     }
 }
 
-/// Reads a policy's document. `origin` is kept as [`Policy::origin`].
+/// Reads the policy of a document. `origin` is kept as [`Policy::origin`].
 #[must_use]
-pub fn draft(document: &str, origin: &str, schemas: &[&'static Schema], settings: &Settings) -> Draft {
-    let policy::Read { policy, problems } = policy::draft(
-        document,
-        &origin.into(),
-        policy::Language { schemas, settings, effort: &Effort::endless(), live: false },
-    );
+pub fn draft(document: &Document, origin: &str, schemas: &[&'static Schema], settings: &Settings) -> Draft {
+    let effort = Effort::endless();
+    let language = policy::Language { schemas, settings, effort: &effort, live: false };
+    let policy::Read { policy, problems } = policy::draft(&document.parsed, &origin.into(), language);
     Draft { policy, problems }
 }
 

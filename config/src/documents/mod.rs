@@ -24,7 +24,7 @@ use crate::{
     policy,
     problem::Problem,
     proto,
-    yaml::{self, Tree, Value},
+    yaml::{self, Parsed, Tree, Value},
 };
 
 /// One document of a file.
@@ -34,7 +34,8 @@ pub struct Document {
     pub line: u32,
     /// What it is, or what is wrong with it.
     pub content: Result<Content, Refused>,
-    tree: Option<Tree>,
+    /// What it was parsed into, or why not.
+    parsed: Parsed,
     /// Of a test of policies, whose content is not known here.
     test: Option<Box<str>>,
 }
@@ -61,14 +62,19 @@ impl Document {
     /// Where a field stands in the document, from its first line.
     #[must_use]
     pub fn locate(&self, field: &str) -> Position {
-        self.tree.as_ref().map(|tree| tree.locate(field)).unwrap_or_default()
+        self.parsed.as_ref().map(|tree| tree.locate(field)).unwrap_or_default()
     }
 
     /// Its `apiVersion` and its `kind`, as far as they are there.
     #[must_use]
     pub fn kind(&self) -> Option<(&str, &str)> {
-        let tree = self.tree.as_ref()?;
+        let tree = self.parsed.as_ref().ok()?;
         Some((tree.text("apiVersion")?, tree.text("kind")?))
+    }
+
+    /// What it is, and what it was parsed into.
+    pub(crate) fn into_parts(self) -> (Result<Content, Refused>, Parsed) {
+        (self.content, self.parsed)
     }
 
     /// The text of a test of policies; `None` for everything else.
@@ -78,7 +84,8 @@ impl Document {
     }
 
     fn refused(line: u32, problem: Problem) -> Self {
-        Self { line, content: Err(Refused { key: None, problems: vec![problem] }), tree: None, test: None }
+        let content = Err(Refused { key: None, problems: vec![problem.clone()] });
+        Self { line, content, parsed: Err(problem), test: None }
     }
 }
 
@@ -99,7 +106,7 @@ pub fn split(text: &str) -> Vec<Document> {
 
 fn read(line: u32, text: &str, tree: Tree) -> Document {
     let content = resource::read(text, &tree);
-    let mut document = Document { line, content, tree: Some(tree), test: None };
+    let mut document = Document { line, content, parsed: Ok(tree), test: None };
     document.test = (document.kind() == Some(resource::TEST)).then(|| text.into());
     document
 }
@@ -159,9 +166,22 @@ pub fn read_policy(
 /// The key of a resource, as far as it can be told.
 #[must_use]
 pub fn key(resource: &proto::Resource) -> Option<proto::ResourceKey> {
+    key_parsed(resource, parse_policy(resource).as_ref())
+}
+
+/// The document of a policy, parsed; `None` for another resource.
+pub(crate) fn parse_policy(resource: &proto::Resource) -> Option<Parsed> {
+    match &resource.body {
+        Some(proto::resource::Body::Policy(policy)) => Some(yaml::parse(&policy.document)),
+        _ => None,
+    }
+}
+
+/// The key of a resource, whose document has been parsed if it is a policy.
+pub(crate) fn key_parsed(resource: &proto::Resource, parsed: Option<&Parsed>) -> Option<proto::ResourceKey> {
     use proto::{ResourceType, resource::Body};
     Some(match resource.body.as_ref()? {
-        Body::Policy(policy) => key_of(ResourceType::Policy, policy::key(&yaml::parse(&policy.document).ok()?)),
+        Body::Policy(_) => key_of(ResourceType::Policy, policy::key(parsed?.as_ref().ok()?)),
         Body::Endpoint(endpoint) => key_of(ResourceType::Endpoint, (endpoint.namespace.clone(), endpoint.id.clone())),
         Body::Service(service) => key_of(ResourceType::Service, (service.namespace.clone(), service.name.clone())),
         Body::CidrGroup(group) => key_of(ResourceType::CidrGroup, (String::new(), group.name.clone())),

@@ -111,7 +111,7 @@ impl<'a> Offline<'a> {
     fn document(&mut self, file: &str, document: Document) -> Vec<Problem> {
         let line = document.line;
         let placed = move |problem: Problem| problem.in_document_at(line);
-        if document.tree.as_ref().is_some_and(|tree| self.beside(tree)) {
+        if document.parsed.as_ref().is_ok_and(|tree| self.beside(tree)) {
             return Vec::new();
         }
         let found = match &document.content {
@@ -165,7 +165,7 @@ impl<'a> Offline<'a> {
         let settings = self.world.settings;
         let effort = Effort::endless();
         let language = policy::Language { schemas: self.schemas, settings: &settings, effort: &effort, live: false };
-        let read = policy::read(&written.document, &file.into(), language);
+        let read = policy::read_parsed(&written.document, &document.parsed, &file.into(), language);
         let line = document.line;
         if let Some(policy) = read.policy {
             let name = match &policy.namespace {

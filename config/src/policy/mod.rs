@@ -26,7 +26,7 @@ use crate::{
     metadata::{self, Metadata},
     problem::Problem,
     settings::words,
-    yaml::{self, Field, Tree},
+    yaml::{self, Field, Parsed, Tree},
 };
 
 /// Cilium's kinds of policies, and whether each is of one namespace.
@@ -85,37 +85,48 @@ const STEPS: usize = 4;
 
 /// Reads and checks one document. One that is too long for the bounds is not read.
 pub(crate) fn read(document: &str, origin: &Arc<str>, language: Language<'_>) -> Read {
+    match admit(document, language) {
+        Ok(()) => read_tree(&yaml::parse(document), origin, language),
+        Err(problem) => Read { policy: None, problems: vec![problem] },
+    }
+}
+
+/// Does what [`read`] does with a document that has been parsed.
+pub(crate) fn read_parsed(document: &str, parsed: &Parsed, origin: &Arc<str>, language: Language<'_>) -> Read {
+    match admit(document, language) {
+        Ok(()) => read_tree(parsed, origin, language),
+        Err(problem) => Read { policy: None, problems: vec![problem] },
+    }
+}
+
+/// Whether the bounds let a document be read; takes what that costs.
+fn admit(document: &str, language: Language<'_>) -> Result<(), Problem> {
     let longest = language.settings.bounds.policy_memory / LEAST_PART;
     if document.len() > longest {
         let message = format!("has {} bytes, and may have {longest}", document.len());
         let remedy = format!("write several smaller policies, or raise {}", Resource::PolicyMemory.setting());
-        let problem = Problem::new("", message, remedy).exhausting(Resource::PolicyMemory);
-        return Read { policy: None, problems: vec![problem] };
+        return Err(Problem::new("", message, remedy).exhausting(Resource::PolicyMemory));
     }
     if !language.effort.take(STEPS.saturating_mul(document.len())) {
         let most = language.settings.bounds.work;
         let message = format!("the update takes more than {most} steps to be read up to here");
         let remedy = format!("send less at a time, or raise {}", Resource::Work.setting());
-        let problem = Problem::new("", message, remedy).exhausting(Resource::Work);
-        return Read { policy: None, problems: vec![problem] };
+        return Err(Problem::new("", message, remedy).exhausting(Resource::Work));
     }
-    match yaml::parse(document) {
-        Ok(tree) => read_tree(&tree, origin, language),
-        Err(problem) => Read { policy: None, problems: vec![problem] },
-    }
+    Ok(())
 }
 
 /// Reads and checks one document as [`read`] does, and keeps a policy that is refused for what it means; only one that
 /// could not be read as a whole is lost.
-pub(crate) fn draft(document: &str, origin: &Arc<str>, language: Language<'_>) -> Read {
-    match yaml::parse(document) {
-        Ok(tree) => draft_tree(&tree, origin, language),
-        Err(problem) => Read { policy: None, problems: vec![problem] },
+pub(crate) fn draft(parsed: &Parsed, origin: &Arc<str>, language: Language<'_>) -> Read {
+    match parsed {
+        Ok(tree) => draft_tree(tree, origin, language),
+        Err(problem) => Read { policy: None, problems: vec![problem.clone()] },
     }
 }
 
-fn read_tree(tree: &Tree, origin: &Arc<str>, language: Language<'_>) -> Read {
-    let Read { policy, problems } = draft_tree(tree, origin, language);
+fn read_tree(parsed: &Parsed, origin: &Arc<str>, language: Language<'_>) -> Read {
+    let Read { policy, problems } = draft(parsed, origin, language);
     Read { policy: policy.filter(|_| is_sound(&problems)), problems }
 }
 

@@ -236,7 +236,11 @@ pub(crate) fn close(table: &mut Table, incoming: Incoming, result: &ResourceResu
     let Some(resource::Body::Policy(policy)) = &incoming.resource.body else { return };
     let Some(key) = result.key.as_ref().and_then(Key::from_proto) else { return };
     let origin = incoming.origin;
-    let Some(read) = crate::policy::draft(&policy.document, &origin.as_str().into(), language).policy else { return };
+    let Some(read) =
+        crate::policy::draft(&crate::yaml::parse(&policy.document), &origin.as_str().into(), language).policy
+    else {
+        return;
+    };
     let entry = table.entries.entry(key).or_default();
     if entry.good.is_none() {
         let body = Body::Policy(closed(&read).into());

@@ -7,11 +7,14 @@ use super::{
     table::{Body, Good, Origin, Table},
 };
 use crate::{
-    cidr_group, endpoint,
+    cidr_group,
+    documents::{key_parsed, parse_policy},
+    endpoint,
     policy::{self, Language},
     problem::Problem,
     proto::{self, Outcome, ResourceKey, ResourceResult, resource},
     secret, service,
+    yaml::Parsed,
 };
 
 /// One resource as it came.
@@ -21,6 +24,8 @@ pub(crate) struct Incoming {
     pub(crate) origin: Origin,
     /// The line of the file at which its document begins; 1 for what was pushed.
     pub(crate) line: u32,
+    /// The document of a policy, where it has been parsed.
+    pub(crate) parsed: Option<Parsed>,
     /// What was found wrong before it came here, and the name that it seems to have.
     pub(crate) refused: Option<(Option<ResourceKey>, Vec<Problem>)>,
 }
@@ -28,7 +33,7 @@ pub(crate) struct Incoming {
 impl Incoming {
     /// A pushed one.
     pub(crate) fn pushed(resource: proto::Resource) -> Self {
-        Self { resource, origin: Origin::Api, line: 1, refused: None }
+        Self { resource, origin: Origin::Api, line: 1, parsed: None, refused: None }
     }
 }
 
@@ -50,8 +55,9 @@ pub(crate) struct Candidate {
 impl Candidate {
     /// Reads a resource. What is in force word for word is not read again.
     pub(crate) fn read(incoming: Incoming, table: &Table, language: Language<'_>) -> Self {
-        let Incoming { resource, origin, line, refused } = incoming;
-        let (kind, proto_key) = name(&resource);
+        let Incoming { resource, origin, line, parsed, refused } = incoming;
+        let parsed = parsed.or_else(|| parse_policy(&resource));
+        let (kind, proto_key) = name(&resource, parsed.as_ref());
         let mut candidate = Self {
             key: proto_key.as_ref().and_then(Key::from_proto),
             kind,
@@ -77,7 +83,7 @@ impl Candidate {
             candidate.good = Some(Good { resource: Arc::new(resource), line, ..good.clone() });
             return candidate;
         }
-        let (body, problems) = body(&resource, &origin, language);
+        let (body, problems) = body(&resource, parsed.as_ref(), &origin, language);
         candidate.add(problems, line);
         if candidate.key.is_none() && candidate.problems.is_empty() {
             candidate.add(vec![Problem::new("metadata.name", "is missing", "give it a name")], line);
@@ -121,7 +127,7 @@ impl Candidate {
 }
 
 /// The type and the name of a resource, as far as they can be told.
-fn name(resource: &proto::Resource) -> (Option<Kind>, Option<ResourceKey>) {
+fn name(resource: &proto::Resource, parsed: Option<&Parsed>) -> (Option<Kind>, Option<ResourceKey>) {
     let kind = resource.body.as_ref().map(|body| match body {
         resource::Body::Policy(_) => Kind::Policy,
         resource::Body::Endpoint(_) => Kind::Endpoint,
@@ -129,10 +135,15 @@ fn name(resource: &proto::Resource) -> (Option<Kind>, Option<ResourceKey>) {
         resource::Body::CidrGroup(_) => Kind::CidrGroup,
         resource::Body::Secret(_) => Kind::Secret,
     });
-    (kind, crate::documents::key(resource))
+    (kind, key_parsed(resource, parsed))
 }
 
-fn body(resource: &proto::Resource, origin: &Origin, language: Language<'_>) -> (Option<Body>, Vec<Problem>) {
+fn body(
+    resource: &proto::Resource,
+    parsed: Option<&Parsed>,
+    origin: &Origin,
+    language: Language<'_>,
+) -> (Option<Body>, Vec<Problem>) {
     match &resource.body {
         None => {
             let problem =
@@ -140,7 +151,11 @@ fn body(resource: &proto::Resource, origin: &Origin, language: Language<'_>) -> 
             (None, vec![problem])
         }
         Some(resource::Body::Policy(policy)) => {
-            let read = policy::read(&policy.document, &origin.as_str().into(), language);
+            let origin = origin.as_str().into();
+            let read = match parsed {
+                Some(parsed) => policy::read_parsed(&policy.document, parsed, &origin, language),
+                None => policy::read(&policy.document, &origin, language),
+            };
             (read.policy.map(|policy| Body::Policy(Arc::new(policy))), read.problems)
         }
         Some(resource::Body::Endpoint(endpoint)) => match endpoint::read(endpoint) {

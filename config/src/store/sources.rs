@@ -7,20 +7,25 @@ use std::{
 };
 
 use super::{
-    incoming::Incoming,
+    incoming::{Candidate, Incoming},
     table::{Origin, Table},
-    update::{Sweep, Update},
 };
 use crate::{
     documents::{self, Content, Document},
+    policy::Language,
     problem::Problem,
     proto,
 };
 
 /// What files say now.
-#[derive(Debug, Default)]
-pub(crate) struct Read {
-    pub(crate) update: Update,
+#[derive(Debug)]
+pub(crate) struct Read<'a> {
+    table: &'a Table,
+    language: Language<'a>,
+    /// What their documents become. Each is read as soon as its file is, so that no more than one file is held parsed.
+    pub(crate) candidates: Vec<Candidate>,
+    /// Files whose last good resources stay, because they could not be read.
+    pub(crate) kept: Vec<Arc<str>>,
     /// What could not be read, for people: each names its path.
     pub(crate) faults: Vec<String>,
     /// Files with a fault of no resource in particular, and what it is. Their last good resources stay and say so.
@@ -28,19 +33,18 @@ pub(crate) struct Read {
 }
 
 /// Reads all files. What cannot be read keeps what it gave last.
-pub(crate) fn read(paths: &[PathBuf], table: &Table) -> Read {
-    let mut read = Read::default();
-    let mut kept = Vec::new();
+pub(crate) fn read<'a>(paths: &[PathBuf], table: &'a Table, language: Language<'a>) -> Read<'a> {
+    let (candidates, kept, faults, broken) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut read = Read { table, language, candidates, kept, faults, broken };
     for path in paths {
         match list(path, table) {
-            Ok(files) => files.iter().for_each(|file| read.file(file, &mut kept)),
+            Ok(files) => files.iter().for_each(|file| read.file(file)),
             Err(fault) => {
                 read.faults.push(fault);
-                kept.extend(given_below(path, table));
+                read.kept.extend(given_below(path, table));
             }
         }
     }
-    read.update.sweep = Some(Sweep::Files { kept });
     read
 }
 
@@ -73,45 +77,50 @@ fn given_below<'t>(path: &Path, table: &'t Table) -> impl Iterator<Item = Arc<st
     given.into_iter()
 }
 
-impl Read {
-    fn file(&mut self, path: &Path, kept: &mut Vec<Arc<str>>) {
+impl Read<'_> {
+    fn file(&mut self, path: &Path) {
         let name: Arc<str> = path.to_string_lossy().into();
         let text = match read_text(path) {
             Ok(text) => text,
             Err(error) => {
                 let problem = Problem::new("", format!("cannot be read: {error}"), "what it gave stays in force");
-                self.broken(name, problem, kept);
+                self.broken(name, problem);
                 return;
             }
         };
         for document in documents::split(&text) {
-            self.document(&name, document, kept);
+            self.document(&name, document);
         }
     }
 
-    fn document(&mut self, file: &Arc<str>, document: Document, kept: &mut Vec<Arc<str>>) {
+    fn document(&mut self, file: &Arc<str>, document: Document) {
         let (origin, line) = (Origin::File(Arc::clone(file)), document.line);
-        match document.content {
+        let (content, parsed) = document.into_parts();
+        match content {
             Ok(Content::Resource(resource)) => {
-                self.update.resources.push(Incoming { resource: *resource, origin, line, refused: None });
+                self.take(Incoming { resource: *resource, origin, line, parsed: Some(parsed), refused: None });
             }
             Ok(Content::Foreign(problem)) => tracing::debug!(file = &**file, "{}", problem.in_document_at(line)),
             Err(refused) if refused.key.is_some() => {
                 let resource = proto::Resource::default();
                 let refused = Some((refused.key, refused.problems));
-                self.update.resources.push(Incoming { resource, origin, line, refused });
+                self.take(Incoming { resource, origin, line, parsed: None, refused });
             }
             Err(refused) => {
                 for problem in refused.problems {
-                    self.broken(Arc::clone(file), problem.in_document_at(line), kept);
+                    self.broken(Arc::clone(file), problem.in_document_at(line));
                 }
             }
         }
     }
 
-    fn broken(&mut self, file: Arc<str>, problem: Problem, kept: &mut Vec<Arc<str>>) {
+    fn take(&mut self, incoming: Incoming) {
+        self.candidates.push(Candidate::read(incoming, self.table, self.language));
+    }
+
+    fn broken(&mut self, file: Arc<str>, problem: Problem) {
         self.faults.push(format!("{file}:{problem}"));
-        kept.push(Arc::clone(&file));
+        self.kept.push(Arc::clone(&file));
         self.broken.push((file, problem));
     }
 }

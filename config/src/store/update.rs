@@ -57,17 +57,26 @@ pub(crate) struct Done {
 /// Brings an update into the table.
 pub(crate) fn apply(table: &mut Table, update: Update, language: Language<'_>) -> Done {
     let Update { resources, removed, sweep } = update;
-    let mut candidates: Vec<_> =
-        resources.into_iter().map(|incoming| Candidate::read(incoming, table, language)).collect();
+    let candidates = resources.into_iter().map(|incoming| Candidate::read(incoming, table, language)).collect();
+    admit(table, candidates, &removed, sweep.as_ref())
+}
+
+/// Brings into the table what an update was read into.
+pub(crate) fn admit(
+    table: &mut Table,
+    mut candidates: Vec<Candidate>,
+    removed: &[ResourceKey],
+    sweep: Option<&Sweep>,
+) -> Done {
     incoming::refuse_twins(&mut candidates);
     refuse_foreign(&mut candidates, table);
     let mut removals: Vec<_> = removed.iter().map(|key| Removal::explicit(key, table)).collect();
-    let swept = sweep.as_ref().map(|sweep| swept(sweep, &candidates, table)).unwrap_or_default();
+    let swept = sweep.map(|sweep| swept(sweep, &candidates, table)).unwrap_or_default();
     let explicit: BTreeSet<_> = removals.iter().filter_map(|removal| removal.gone.clone()).collect();
     removals.extend(swept.into_iter().filter(|key| !explicit.contains(key)).map(Removal::implied));
     let gone: BTreeSet<Key> = removals.iter().filter_map(|removal| removal.gone.clone()).collect();
     addresses::refuse_conflicts(&mut candidates, table, &gone);
-    if let Some(Sweep::Api { kinds, allow_empty: false }) = &sweep
+    if let Some(Sweep::Api { kinds, allow_empty: false }) = sweep
         && let Some(problem) = would_empty(kinds, &candidates, &gone, &explicit, table)
     {
         return refuse_all(&candidates, &removals, &problem);

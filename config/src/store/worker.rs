@@ -28,7 +28,7 @@ use super::{
     references, sources,
     table::{Origin, Rejected, Table},
     unbound::{self, Warnings},
-    update::{self, Done, Update},
+    update::{self, Done, Sweep, Update},
     watch,
 };
 use crate::{
@@ -252,18 +252,18 @@ impl Worker {
     fn read_files(&mut self) -> Done {
         // Watched before they are read, so that no change falls in between.
         self.watcher = watch::watch(&self.paths, Arc::clone(&self.bell));
-        let read = sources::read(&self.paths, &self.table);
-        for fault in read.faults.iter().filter(|fault| !self.file_faults.contains(fault)) {
-            tracing::error!("{fault}");
-        }
-        self.file_faults = read.faults;
-        let before = self.rejections();
         let effort = Effort::new(self.settings.bounds);
         let language = language(&self.schemas, &self.settings, &effort);
-        let done = update::apply(&mut self.table, read.update, language);
+        let sources::Read { candidates, kept, faults, broken, .. } = sources::read(&self.paths, &self.table, language);
+        for fault in faults.iter().filter(|fault| !self.file_faults.contains(fault)) {
+            tracing::error!("{fault}");
+        }
+        self.file_faults = faults;
+        let before = self.rejections();
+        let done = update::admit(&mut self.table, candidates, &[], Some(&Sweep::Files { kept }));
         let named: BTreeSet<_> =
             done.results.iter().filter_map(|result| Key::from_proto(result.key.as_ref()?)).collect();
-        for (file, problem) in read.broken {
+        for (file, problem) in broken {
             self.mark_broken(&Origin::File(file), &problem, &named);
         }
         for (key, rejected) in self.rejections() {

@@ -4,4 +4,4 @@ mod fields;
 mod tree;
 
 pub(crate) use fields::{Field, Fields};
-pub(crate) use tree::{Tree, Value, parse};
+pub(crate) use tree::{Parsed, Tree, Value, parse};

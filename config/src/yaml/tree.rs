@@ -58,11 +58,14 @@ impl PartialEq for Key {
     }
 }
 
+/// What came of reading a document.
+pub(crate) type Parsed = Result<Tree, Problem>;
+
 /// Reads one document. An empty one is null.
 ///
 /// # Errors
 /// It is no YAML, has a key twice, is nested too deep, or there are several.
-pub(crate) fn parse(text: &str) -> Result<Tree, Problem> {
+pub(crate) fn parse(text: &str) -> Parsed {
     let budget = serde_saphyr::budget! {
         max_depth: DEEPEST,
         max_nodes: MOST_NODES,

@@ -91,8 +91,8 @@ fn take<'a>(
     };
     match &document.content {
         Ok(Content::Resource(resource)) => match &resource.body {
-            Some(Body::Policy(policy)) => {
-                let draft = documents::draft(&policy.document, &file.name(), schemas, settings);
+            Some(Body::Policy(_)) => {
+                let draft = documents::draft(document, &file.name(), schemas, settings);
                 match draft.policy {
                     Some(policy) => {
                         written.push(Written { file, document, policy: Arc::new(policy), problems: draft.problems });
