@@ -22,6 +22,8 @@ pub enum Need<'a> {
     Path(&'a str),
     /// The program under test, built.
     Portcullis,
+    /// Another program of this workspace, built.
+    Built(&'a str),
 }
 
 impl Need<'_> {
@@ -53,6 +55,10 @@ impl Need<'_> {
             }
             Self::Path(path) => absent(Path::new(path).exists(), &format!("{path}: run deploy/setup.sh test")),
             Self::Portcullis => crate::node::binary().err().map(|error| error.to_string()),
+            Self::Built(name) => absent(
+                crate::node::built(name).is_some(),
+                &format!("the program {name}: cargo build --workspace --bins"),
+            ),
         }
     }
 }

@@ -24,14 +24,18 @@ const BINARY: &str = "PORTCULLIS_BINARY";
 /// # Errors
 /// It has not been built.
 pub fn binary() -> Result<PathBuf> {
-    let beside = || {
-        let own = env::current_exe().ok()?;
-        // Tests are in `deps`, the demo is beside the program.
-        own.ancestors().skip(1).take(2).map(|directory| directory.join("portcullis")).find(|path| path.is_file())
-    };
-    env::var_os(BINARY).map(PathBuf::from).or_else(beside).filter(|path| path.is_file()).ok_or_else(|| {
+    let named = env::var_os(BINARY).map(PathBuf::from).or_else(|| built("portcullis"));
+    named.filter(|path| path.is_file()).ok_or_else(|| {
         Error::Unexpected(format!("the program portcullis: build it (cargo build --bins), or name it in {BINARY}"))
     })
+}
+
+/// A program of this workspace, where it has been built beside this one.
+#[must_use]
+pub fn built(name: &str) -> Option<PathBuf> {
+    let own = env::current_exe().ok()?;
+    // Tests are in `deps`, the demo is beside the program.
+    own.ancestors().skip(1).take(2).map(|directory| directory.join(name)).find(|path| path.is_file())
 }
 
 /// A running node. Killed when dropped, as a crash does; [`Node::stop`] ends it in order.

@@ -1,5 +1,5 @@
-//! Agreement with Cilium: `portcullis explain` gives the same answers as Cilium's own engine, which are recorded in
-//! `differential/`.
+//! Agreement with Cilium: the engine of `portcullis explain` gives the same answers as Cilium's own engine, which are recorded
+//! in `differential/`.
 #![allow(missing_docs)]
 
 use std::{
@@ -14,6 +14,8 @@ use std::{
 use portcullis_integration::need::{Need, require};
 use serde_json::{Value, json};
 
+/// The program that answers: the engine of `portcullis explain`, asked line by line (`corpus/`).
+const CORPUS: &str = "portcullis-corpus";
 /// Cases of all recordings together; a recording that is lost is no agreement.
 const CASES: usize = 50_000;
 /// Disagreements that are shown.
@@ -21,7 +23,7 @@ const SHOWN: usize = 5;
 
 /// One recorded case.
 struct Case {
-    /// The line that `explain --batch` reads.
+    /// The line that [`CORPUS`] reads.
     question: Value,
     /// What Cilium answered.
     recorded: Value,
@@ -63,8 +65,8 @@ fn disagreements(cases: &[Case], name: &str) -> Vec<String> {
     let file = tempfile::NamedTempFile::new().expect("a file");
     let questions: String = cases.iter().map(|case| format!("{}\n", case.question)).collect();
     fs::write(file.path(), questions).expect("it can be written");
-    let program = portcullis_integration::node::binary().expect("it is built");
-    let output = Command::new(program).args(["explain", "--batch"]).arg(file.path()).output().expect("it starts");
+    let program = portcullis_integration::node::built(CORPUS).expect("it is built");
+    let output = Command::new(program).arg(file.path()).output().expect("it starts");
     assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8(output.stdout).expect("UTF-8");
     let answers: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
@@ -89,7 +91,7 @@ fn agrees(recording: &Path) -> usize {
 
 #[test]
 fn every_recorded_answer_of_cilium_is_ours() {
-    if !require(&[Need::Portcullis, Need::Program("gzip")]) {
+    if !require(&[Need::Built(CORPUS), Need::Program("gzip")]) {
         return;
     }
     let recordings = recordings();

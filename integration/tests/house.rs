@@ -39,7 +39,7 @@ const TOP: [&str; 22] = [
 const RULES: &str = "rules";
 
 /// Each crate, and the crates of ours it may depend on.
-const DIRECTIONS: [(&str, &[&str]); 9] = [
+const DIRECTIONS: [(&str, &[&str]); 10] = [
     ("portcullis-rules", &[]),
     ("portcullis-codecs", &["portcullis-rules"]),
     ("portcullis-listeners", &["portcullis-rules", "portcullis-codecs"]),
@@ -58,6 +58,7 @@ const DIRECTIONS: [(&str, &[&str]); 9] = [
         ],
     ),
     ("portcullis-integration", &[]),
+    ("portcullis-corpus", &["portcullis-rules", "portcullis-codecs", "portcullis-config", "portcullis"]),
     ("portcullis-benches", &["portcullis-rules", "portcullis-codecs"]),
 ];
 /// Tests of any crate may use the laboratory.

@@ -381,8 +381,6 @@ fn a_question_without_an_answer_is_neither_yes_nor_no() {
         // A file that cannot be found is a wrong question; one that holds no text is a wrong document.
         let verdict = serde_json::from_str::<Value>(&out).map(|answer| answer["verdict"].clone()).ok();
         assert_eq!(verdict, (wanted == 3).then(|| json!("error")), "{out}");
-        let (code, out, err) = run(&["--batch", missing.to_str().unwrap()], "");
-        assert_eq!((code, out.as_str()), (2, ""), "{err}");
     }
 }
 
@@ -401,34 +399,6 @@ fn protocols_without_ports_are_asked_by_name() {
     assert_eq!(case.ask(&client("80/TCP"), &[]).0, 3, "the policy is refused without the flag");
     let (code, _, err) = Case::new(POLICY).ask(&client("VRRP"), &[]);
     assert!(code == 2 && err.contains("--enable-extended-ip-protocols"), "{err}");
-}
-
-#[test]
-fn a_batch_is_answered_line_by_line_in_order() {
-    let rule = json!({"endpointSelector": {"matchLabels": {"app": "server"}}, "ingress": [{
-        "fromEndpoints": [{"matchLabels": {"app": "a"}}],
-        "toPorts": [{"ports": [{"port": "80", "protocol": "TCP"}], "rules": {"http": [{"path": "/a"}]}}],
-    }]});
-    let line = |id: &str, peer: &str, path: &str| {
-        let request = json!({"method": "GET", "path": path, "authority": "server", "headers": {}});
-        let input = json!({"dir": "ingress", "peer": peer, "port": 80, "proto": "TCP", "request": request});
-        json!({"id": id, "area": "http", "policy": rule.to_string(), "input": input}).to_string()
-    };
-    let bad = json!({"id": "bad", "area": "sanitize", "policy": "{\"ingress\":[{}]}", "input": {}}).to_string();
-    let lines = [line("1", "app=a", "/a"), line("2", "app=a", "/b"), bad, line("3", "app=b", "/a"), "{".to_owned()];
-    let (code, out, err) = run(&["--batch", "-"], &lines.join("\n"));
-    assert_eq!((code, err.as_str()), (0, ""));
-    let answers: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let told = |number: usize| {
-        let field = |name: &str| answers[number][name].clone();
-        [field("id"), field("verdict"), field("l34"), field("l7"), field("how")]
-    };
-    assert_eq!(told(0), [json!("1"), json!("allow"), json!("redirected"), json!("http"), Value::Null]);
-    assert_eq!(told(1), [json!("2"), json!("deny"), json!("redirected"), json!("http"), json!("reset")]);
-    assert_eq!(told(2)[..2], [json!("bad"), json!("error")]);
-    assert!(answers[2]["reason"].as_str().unwrap().contains("rule must have one of EndpointSelector or NodeSelector"));
-    assert_eq!(told(3), [json!("3"), json!("deny"), json!("denied"), Value::Null, json!("drop")]);
-    assert_eq!(told(4)[..2], [Value::Null, json!("error")]);
 }
 
 #[test]

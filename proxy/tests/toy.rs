@@ -154,26 +154,6 @@ fn explain_asks_in_its_words() {
 }
 
 #[test]
-fn a_batch_asks_in_its_words() {
-    let rule = json!({"endpointSelector": {"matchLabels": {"app": "server"}}, "ingress": [{
-        "fromEndpoints": [{"matchLabels": {"app": "a"}}],
-        "toPorts": [{"ports": [{"port": "7070", "protocol": "TCP"}], "rules": {"toy": [{"verb": "get", "tag": "red"}]}}],
-    }]});
-    let line = |id: u8, tag: &str| {
-        let toy = json!({"verb": "get", "item": "/a", "tags": [tag]});
-        let input = json!({"dir": "ingress", "peer": "app=a", "port": 7070, "proto": "TCP", "toy": toy});
-        format!("{}\n", json!({"id": id, "area": "toy", "policy": rule.to_string(), "input": input}))
-    };
-    let files = Files::new(&[("lines", &(line(1, "red") + &line(2, "blue")))]);
-    let (exit, out, err) = portcullis(&["explain", "--batch", &files.path("lines")]);
-    assert_eq!(exit, Exit::Ok, "{err}");
-    let answers: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let told = |number: usize| ["verdict", "l7", "how"].map(|field| answers[number][field].clone());
-    assert_eq!(told(0), [json!("allow"), json!("toy"), Value::Null]);
-    assert_eq!(told(1), [json!("deny"), json!("toy"), json!("reset")]);
-}
-
-#[test]
 fn tests_of_policies_say_it() {
     let files = Files::new(&[("policy.yaml", POLICY), ("toys_test.yaml", TESTS)]);
     let (exit, out, err) = portcullis(&["test", &files.path("toys_test.yaml")]);

@@ -11,8 +11,6 @@ pub struct Question {
     pub words: &'static [Word],
     /// The port where such requests are usually sent, with its transport where that is not TCP: `80`, `53/UDP`.
     pub usual_port: &'static str,
-    /// How Cilium's proxy refuses one, in the words of `explain --batch`: by a reset, and in words of the protocol.
-    pub refusals: [&'static str; 2],
     /// Makes a request of what was said. An error says what is wrong, and what to write.
     pub read: fn(&Said) -> Result<Sample, String>,
 }
@@ -34,14 +32,11 @@ pub struct Word {
     pub many: bool,
     /// Where it stands in a case of a test: `http`, or `http.method`. What stands below that is one `name: value` each.
     pub case: &'static str,
-    /// Where it stands in the input of a line of `explain --batch`, likewise.
-    pub batch: &'static str,
 }
 
 impl Word {
     /// One that stands nowhere.
-    pub const NOWHERE: Self =
-        Self { key: "", flag: "", value: "", help: "", default: None, many: false, case: "", batch: "" };
+    pub const NOWHERE: Self = Self { key: "", flag: "", value: "", help: "", default: None, many: false, case: "" };
 }
 
 /// What was said of a request: values by the keys of its words.

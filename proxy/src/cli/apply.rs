@@ -5,7 +5,7 @@ use portcullis_config::proto::{ApplyRequest, Resource, StatusRequest};
 use crate::{
     cli::{
         arguments::ApplyArguments,
-        client,
+        client::NodeClient,
         exit::Failure,
         input,
         results::{self, Entry},
@@ -18,7 +18,12 @@ use crate::{
 ///
 /// # Errors
 /// A file or the node cannot be reached, or a resource was refused.
-pub async fn run(server: &str, arguments: &ApplyArguments, format: Format, output: &mut Output) -> Result<(), Failure> {
+pub async fn run(
+    node: NodeClient<'_>,
+    arguments: &ApplyArguments,
+    format: Format,
+    output: &mut Output,
+) -> Result<(), Failure> {
     let input = input::read(&arguments.files)?;
     results::say_skipped(&input.skipped, output);
     let done = if arguments.dry_run { "would be applied" } else { "applied" };
@@ -26,7 +31,7 @@ pub async fn run(server: &str, arguments: &ApplyArguments, format: Format, outpu
     if !input.resources.is_empty() {
         let (resources, sources): (Vec<Resource>, Vec<_>) = input.resources.into_iter().unzip();
         let request = ApplyRequest { resources, dry_run: arguments.dry_run };
-        let mut config = client::config(server).await?;
+        let mut config = node.config().await?;
         let answer = config.apply(request).await?.into_inner();
         let status = config.status(StatusRequest {}).await?.into_inner();
         if status.policies > 0 && status.local_endpoints == 0 {

@@ -10,77 +10,65 @@ use portcullis_config::proto::{
 use tokio::net::UnixStream;
 use tonic::transport::{Channel, Endpoint, Uri};
 
-use crate::{
-    cli::{
-        apply,
-        arguments::{ApplyArguments, DeleteArguments, GetArguments, MonitorArguments},
-        delete,
-        exit::{Exit, Failure},
-        get, monitor, status,
-    },
-    output::Output,
-    render::Format,
-};
+use crate::cli::exit::{Exit, Failure};
 
 /// Largest answer a client takes, in bytes: a listing of a node with tens of thousands of resources.
 const LARGEST_ANSWER: usize = 256 << 20;
 
-/// A command that talks to a node.
-#[derive(Debug)]
-pub enum Work {
-    /// `apply`.
-    Apply(ApplyArguments),
-    /// `delete`.
-    Delete(DeleteArguments),
-    /// `get`.
-    Get(GetArguments),
-    /// `status`.
-    Status,
-    /// `monitor`.
-    Monitor(MonitorArguments),
+/// A node, by the address of its API. It is connected to when something is asked of it, so that a command can read its files
+/// before.
+#[derive(Clone, Copy, Debug)]
+pub struct NodeClient<'a> {
+    server: &'a str,
 }
 
-/// Does the work on a runtime of its own.
+impl<'a> NodeClient<'a> {
+    /// The node behind `--server`.
+    #[must_use]
+    pub fn new(server: &'a str) -> Self {
+        Self { server }
+    }
+
+    /// As it was named.
+    #[must_use]
+    pub fn server(&self) -> &'a str {
+        self.server
+    }
+
+    /// Connects to the service of its resources.
+    ///
+    /// # Errors
+    /// The socket cannot be reached.
+    pub async fn config(&self) -> Result<ConfigServiceClient<Channel>, Failure> {
+        let channel = connect(self.server).await?;
+        Ok(ConfigServiceClient::new(channel).max_decoding_message_size(LARGEST_ANSWER))
+    }
+
+    /// Connects to the service of the names that it has learnt.
+    ///
+    /// # Errors
+    /// The socket cannot be reached.
+    pub async fn names(&self) -> Result<NameServiceClient<Channel>, Failure> {
+        let channel = connect(self.server).await?;
+        Ok(NameServiceClient::new(channel).max_decoding_message_size(LARGEST_ANSWER))
+    }
+
+    /// Connects to the service of its verdicts.
+    ///
+    /// # Errors
+    /// The socket cannot be reached.
+    pub async fn verdicts(&self) -> Result<VerdictServiceClient<Channel>, Failure> {
+        Ok(VerdictServiceClient::new(connect(self.server).await?))
+    }
+}
+
+/// Does what waits for a node, on a runtime of its own.
 ///
 /// # Errors
 /// As the work itself says.
-pub fn block_on(server: &str, work: Work, format: Format, output: &mut Output) -> Result<(), Failure> {
+pub fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::internal)?;
-    runtime.block_on(async {
-        match work {
-            Work::Apply(arguments) => apply::run(server, &arguments, format, output).await,
-            Work::Delete(arguments) => delete::run(server, &arguments, format, output).await,
-            Work::Get(arguments) => get::run(server, &arguments, format, output).await,
-            Work::Status => status::run(server, format, output).await,
-            Work::Monitor(arguments) => monitor::run(server, &arguments, format, output).await,
-        }
-    })
-}
-
-/// A client of the node's resources.
-///
-/// # Errors
-/// The socket cannot be reached.
-pub async fn config(server: &str) -> Result<ConfigServiceClient<Channel>, Failure> {
-    let channel = connect(server).await?;
-    Ok(ConfigServiceClient::new(channel).max_decoding_message_size(LARGEST_ANSWER))
-}
-
-/// A client of the names that the node has learnt.
-///
-/// # Errors
-/// The socket cannot be reached.
-pub async fn names(server: &str) -> Result<NameServiceClient<Channel>, Failure> {
-    let channel = connect(server).await?;
-    Ok(NameServiceClient::new(channel).max_decoding_message_size(LARGEST_ANSWER))
-}
-
-/// A client of the node's verdicts.
-///
-/// # Errors
-/// The socket cannot be reached.
-pub async fn verdicts(server: &str) -> Result<VerdictServiceClient<Channel>, Failure> {
-    Ok(VerdictServiceClient::new(connect(server).await?))
+    runtime.block_on(work)
 }
 
 async fn connect(server: &str) -> Result<Channel, Failure> {

@@ -8,7 +8,7 @@ use portcullis_config::{
 use crate::{
     cli::{
         arguments::DeleteArguments,
-        client,
+        client::NodeClient,
         exit::Failure,
         input,
         kinds::Kind,
@@ -23,7 +23,7 @@ use crate::{
 /// # Errors
 /// A file or the node cannot be reached, or something was not removed.
 pub async fn run(
-    server: &str,
+    node: NodeClient<'_>,
     arguments: &DeleteArguments,
     format: Format,
     output: &mut Output,
@@ -43,7 +43,7 @@ pub async fn run(
         }
     };
     if !keys.is_empty() {
-        let answer = client::config(server).await?.delete(DeleteRequest { keys }).await?.into_inner();
+        let answer = node.config().await?.delete(DeleteRequest { keys }).await?.into_inner();
         let results = answer.results.into_iter().zip(&sources);
         entries.extend(results.map(|(result, source)| Entry::new(result, source, "deleted")));
     }

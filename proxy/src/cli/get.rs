@@ -7,7 +7,7 @@ use portcullis_config::proto::{ListNamesRequest, ListRequest, ListedResource, Re
 use crate::{
     cli::{
         arguments::GetArguments,
-        client,
+        client::NodeClient,
         exit::{Exit, Failure},
         kinds::{Kind, Shown},
     },
@@ -23,20 +23,30 @@ use crate::{
 ///
 /// # Errors
 /// The node cannot be reached, or has none of that name.
-pub async fn run(server: &str, arguments: &GetArguments, format: Format, output: &mut Output) -> Result<(), Failure> {
+pub async fn run(
+    node: NodeClient<'_>,
+    arguments: &GetArguments,
+    format: Format,
+    output: &mut Output,
+) -> Result<(), Failure> {
     match arguments.kind {
-        Shown::Resources(kind) => resources(server, kind, arguments, format, output).await,
-        Shown::Fqdns => fqdns(server, arguments, format, output).await,
+        Shown::Resources(kind) => resources(node, kind, arguments, format, output).await,
+        Shown::Fqdns => fqdns(node, arguments, format, output).await,
     }
 }
 
-async fn fqdns(server: &str, arguments: &GetArguments, format: Format, output: &mut Output) -> Result<(), Failure> {
+async fn fqdns(
+    node: NodeClient<'_>,
+    arguments: &GetArguments,
+    format: Format,
+    output: &mut Output,
+) -> Result<(), Failure> {
     if arguments.namespace.is_some() {
         return Err(Failure::new(Exit::Usage, "names of DNS have no namespace", "leave --namespace out"));
     }
     let pattern = arguments.name.clone().unwrap_or_default();
     let request = ListNamesRequest { pattern, selected_only: false };
-    let learnt = client::names(server).await?.list(request).await?.into_inner().names;
+    let learnt = node.names().await?.list(request).await?.into_inner().names;
     if learnt.is_empty()
         && let Some(name) = &arguments.name
     {
@@ -55,7 +65,7 @@ async fn fqdns(server: &str, arguments: &GetArguments, format: Format, output: &
 }
 
 async fn resources(
-    server: &str,
+    node: NodeClient<'_>,
     kind: Kind,
     arguments: &GetArguments,
     format: Format,
@@ -63,7 +73,7 @@ async fn resources(
 ) -> Result<(), Failure> {
     let kind = ResourceType::from(kind);
     let request = ListRequest { r#type: kind.into() };
-    let mut resources = client::config(server).await?.list(request).await?.into_inner().resources;
+    let mut resources = node.config().await?.list(request).await?.into_inner().resources;
     resources.retain(|listed| is_asked_for(listed, arguments));
     resources.sort_by(|one, other| order(one).cmp(&order(other)));
     if resources.is_empty()

@@ -25,6 +25,7 @@ use portcullis_codecs::{PROTOCOLS, Registry};
 use crate::{
     cli::{
         arguments::{Arguments, Command},
+        client::{NodeClient, block_on},
         exit::{Exit, Failure},
     },
     output::Output,
@@ -78,19 +79,19 @@ fn dispatch(
     output: &mut Output,
 ) -> Result<(), Failure> {
     let Arguments { command, server, format } = arguments;
-    let mut client = |work: client::Work| -> Result<(), Failure> { client::block_on(&server, work, format, output) };
+    let node = NodeClient::new(&server);
     match command {
         Command::Run(arguments) if arguments.check => run::check(&arguments, output),
         Command::Run(arguments) => run::command(*arguments),
         Command::Release(arguments) => run::release::command(arguments, output),
-        Command::Apply(arguments) => client(client::Work::Apply(arguments)),
-        Command::Delete(arguments) => client(client::Work::Delete(arguments)),
-        Command::Get(arguments) => client(client::Work::Get(arguments)),
-        Command::Status => client(client::Work::Status),
-        Command::Monitor(arguments) => client(client::Work::Monitor(arguments)),
+        Command::Apply(arguments) => block_on(apply::run(node, &arguments, format, output)),
+        Command::Delete(arguments) => block_on(delete::run(node, &arguments, format, output)),
+        Command::Get(arguments) => block_on(get::run(node, &arguments, format, output)),
+        Command::Status => block_on(status::run(node, format, output)),
+        Command::Monitor(arguments) => block_on(monitor::run(node, &arguments, format, output)),
         Command::Explain(arguments) => {
             let matches = matches.subcommand().map_or(matches, |(_, matches)| matches);
-            let asked = explain::Asked { protocols, arguments: &arguments, matches, server: &server };
+            let asked = explain::Asked { protocols, arguments: &arguments, matches, node };
             explain::command(&asked, format, output)
         }
         Command::Lint(arguments) => lint::run(protocols, &arguments, format, output),

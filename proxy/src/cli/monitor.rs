@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::{
     cli::{
         arguments::MonitorArguments,
-        client,
+        client::NodeClient,
         exit::{Exit, Failure},
     },
     output::Output,
@@ -21,7 +21,7 @@ use crate::{
 /// # Errors
 /// The node cannot be reached or went away; or fewer verdicts than `--count` came within `--timeout`.
 pub async fn run(
-    server: &str,
+    node: NodeClient<'_>,
     arguments: &MonitorArguments,
     format: Format,
     output: &mut Output,
@@ -32,7 +32,7 @@ pub async fn run(
         protocol: arguments.protocol.clone().unwrap_or_default(),
         namespace: arguments.namespace.clone().unwrap_or_default(),
     };
-    let mut verdicts = client::verdicts(server).await?.watch(request).await?.into_inner();
+    let mut verdicts = node.verdicts().await?.watch(request).await?.into_inner();
     output.say("watching; end with Ctrl-C");
     let mut seen = 0;
     while arguments.count.is_none_or(|count| seen < count.get()) {

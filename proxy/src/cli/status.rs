@@ -3,7 +3,7 @@
 use portcullis_config::proto::StatusRequest;
 
 use crate::{
-    cli::{client, exit::Failure},
+    cli::{client::NodeClient, exit::Failure},
     output::Output,
     render::{Format, status, structured},
 };
@@ -12,8 +12,8 @@ use crate::{
 ///
 /// # Errors
 /// The node cannot be reached.
-pub async fn run(server: &str, format: Format, output: &mut Output) -> Result<(), Failure> {
-    let answer = client::config(server).await?.status(StatusRequest {}).await?.into_inner();
+pub async fn run(node: NodeClient<'_>, format: Format, output: &mut Output) -> Result<(), Failure> {
+    let answer = node.config().await?.status(StatusRequest {}).await?.into_inner();
     let status = status::Status::from(answer);
     let text = match structured(format, &status)? {
         Some(text) => text,

@@ -15,7 +15,6 @@ pub(super) const QUESTION: Question = Question {
             value: "NAME",
             help: "A query of DNS: its name",
             case: "dns",
-            batch: "qname",
             ..Word::NOWHERE
         },
         Word {
@@ -29,7 +28,6 @@ pub(super) const QUESTION: Question = Question {
         },
     ],
     usual_port: "53/UDP",
-    refusals: ["REFUSED"; 2],
     read,
 };
 

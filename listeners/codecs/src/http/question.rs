@@ -21,17 +21,9 @@ pub(super) const QUESTION: Question = Question {
             case: "http",
             ..Word::NOWHERE
         },
-        Word { key: "method", case: "http.method", batch: "request.method", ..Word::NOWHERE },
-        Word { key: "path", case: "http.path", batch: "request.path", ..Word::NOWHERE },
-        Word {
-            key: "host",
-            flag: "host",
-            value: "HOST",
-            help: "Its host",
-            case: "http.host",
-            batch: "request.authority",
-            ..Word::NOWHERE
-        },
+        Word { key: "method", case: "http.method", ..Word::NOWHERE },
+        Word { key: "path", case: "http.path", ..Word::NOWHERE },
+        Word { key: "host", flag: "host", value: "HOST", help: "Its host", case: "http.host", ..Word::NOWHERE },
         Word {
             key: "header",
             flag: "header",
@@ -40,10 +32,9 @@ pub(super) const QUESTION: Question = Question {
             many: true,
             ..Word::NOWHERE
         },
-        Word { key: "headers", case: "http.headers", batch: "request.headers", many: true, ..Word::NOWHERE },
+        Word { key: "headers", case: "http.headers", many: true, ..Word::NOWHERE },
     ],
     usual_port: "80",
-    refusals: ["reset", "403"],
     read,
 };
 

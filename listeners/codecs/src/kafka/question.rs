@@ -14,7 +14,6 @@ pub(super) const QUESTION: Question = Question {
             value: "KIND",
             help: "A request of Kafka: its kind",
             case: "kafka.api",
-            batch: "api_key",
             ..Word::NOWHERE
         },
         Word {
@@ -23,7 +22,6 @@ pub(super) const QUESTION: Question = Question {
             value: "N",
             help: "Its version; without it, the last that clients send",
             case: "kafka.version",
-            batch: "api_version",
             ..Word::NOWHERE
         },
         Word {
@@ -32,7 +30,6 @@ pub(super) const QUESTION: Question = Question {
             value: "ID",
             help: "Who sends it",
             case: "kafka.clientId",
-            batch: "client_id",
             ..Word::NOWHERE
         },
         Word {
@@ -42,7 +39,6 @@ pub(super) const QUESTION: Question = Question {
             help: "One of its topics; may be repeated",
             many: true,
             case: "kafka.topics",
-            batch: "topics",
             ..Word::NOWHERE
         },
         Word {
@@ -52,7 +48,6 @@ pub(super) const QUESTION: Question = Question {
             help: "One of its groups; may be repeated",
             many: true,
             case: "kafka.groups",
-            batch: "groups",
             ..Word::NOWHERE
         },
         Word {
@@ -62,7 +57,6 @@ pub(super) const QUESTION: Question = Question {
             help: "One of its transactional ids; may be repeated",
             many: true,
             case: "kafka.transactionalIds",
-            batch: "transactional_ids",
             ..Word::NOWHERE
         },
         Word {
@@ -71,12 +65,10 @@ pub(super) const QUESTION: Question = Question {
             value: "N",
             help: "The broker that sends it for a replica",
             case: "kafka.replicaId",
-            batch: "replica_id",
             ..Word::NOWHERE
         },
     ],
     usual_port: "9092",
-    refusals: ["error 29"; 2],
     read,
 };
 

@@ -11,11 +11,9 @@ pub(super) const QUESTION: Question = Question {
         value: "NAME",
         help: "A ClientHello of TLS: its server name; empty for one without",
         case: "sni",
-        batch: "sni",
         ..Word::NOWHERE
     }],
     usual_port: "443",
-    refusals: ["rst"; 2],
     read,
 };
 

@@ -78,8 +78,8 @@ pub(crate) static TOY: Protocol = Protocol {
                 case: "toy",
                 ..Word::NOWHERE
             },
-            Word { key: "verb", case: "toy.verb", batch: "toy.verb", ..Word::NOWHERE },
-            Word { key: "item", case: "toy.item", batch: "toy.item", ..Word::NOWHERE },
+            Word { key: "verb", case: "toy.verb", ..Word::NOWHERE },
+            Word { key: "item", case: "toy.item", ..Word::NOWHERE },
             Word {
                 key: "tag",
                 flag: "tag",
@@ -87,12 +87,10 @@ pub(crate) static TOY: Protocol = Protocol {
                 help: "One of its tags; may be repeated",
                 many: true,
                 case: "toy.tags",
-                batch: "toy.tags",
                 ..Word::NOWHERE
             },
         ],
         usual_port: "7070",
-        refusals: ["reset", "no"],
         read: ask,
     }),
     ..Protocol::new(&SCHEMA)

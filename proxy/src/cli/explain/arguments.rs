@@ -17,8 +17,6 @@ for yes, 1 for no, 2 for a question that is none or has no answer, 3 for a docum
 Without --policy the running node is asked what it has in force (--server), and the answer is given from that. It tells no
 values of secrets: where the answer depends on one, that is said, and by name.
 
-With --batch each line of a file is one question in JSON, with its policies, and each is answered by a line.
-
 Examples:
   portcullis explain --direction ingress --endpoint app=web --peer app=client --port 80/TCP --http 'GET /api/v1'
   portcullis explain --policy app-http.yaml --direction ingress --endpoint app=web --peer app=client --port 80/TCP \\
@@ -26,8 +24,7 @@ Examples:
   portcullis explain --policy policies/ --direction egress --endpoint app=web --peer fqdn:api.example.com --port 443/TCP \\
     --sni api.example.com -o json
   portcullis explain --policy kafka.yaml --direction ingress --endpoint app=kafka --peer app=client --port 9092/TCP \\
-    --kafka offsetcommit --topic orders --group shop --client-id app
-  portcullis explain --batch questions.jsonl";
+    --kafka offsetcommit --topic orders --group shop --client-id app";
 
 /// Arguments of `explain`.
 #[derive(Debug, Args)]
@@ -46,23 +43,20 @@ pub struct ExplainArguments {
     #[arg(long)]
     pub enable_extended_ip_protocols: bool,
     /// Direction of the flow, seen from the endpoint
-    #[arg(long, value_name = "DIRECTION", required_unless_present = "batch")]
-    pub direction: Option<Way>,
+    #[arg(long, value_name = "DIRECTION")]
+    pub direction: Way,
     /// Labels of the endpoint whose policy is asked
-    #[arg(long, value_name = "LABELS", required_unless_present = "batch")]
-    pub endpoint: Option<String>,
+    #[arg(long, value_name = "LABELS")]
+    pub endpoint: String,
     /// The other side: labels, an address, entity:NAME or fqdn:NAME
-    #[arg(long, value_name = "PEER", required_unless_present = "batch")]
-    pub peer: Option<String>,
+    #[arg(long, value_name = "PEER")]
+    pub peer: String,
     /// Port that is connected to, with its protocol
-    #[arg(long, value_name = "PORT/PROTOCOL", required_unless_present = "batch")]
-    pub port: Option<String>,
+    #[arg(long, value_name = "PORT/PROTOCOL")]
+    pub port: String,
     /// Namespace of endpoint and peer, unless their labels name one; without it, default
     #[arg(short, long, value_name = "NAMESPACE")]
     pub namespace: Option<String>,
-    /// Answer each line of a file, or of standard input for -
-    #[arg(long, display_order = 900, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with_all = ["policy", "endpoints", "direction", "endpoint", "peer", "port", "namespace", "said"])]
-    pub batch: Option<PathBuf>,
 }
 
 /// Directions.

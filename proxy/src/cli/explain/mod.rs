@@ -1,23 +1,19 @@
 //! `explain`: what policies say, those of documents or those of a running node.
 
 pub mod arguments;
-mod batch;
-mod case;
-mod documents;
 pub(crate) mod flags;
 mod node;
+pub mod peers;
 mod question;
-mod tables;
 mod told;
-pub(crate) mod town;
-pub(crate) mod traffic;
+pub mod traffic;
 
 use clap::ArgMatches;
 use portcullis_codecs::Registry;
 use portcullis_rules::settings::Settings;
 
 use crate::{
-    cli::{exit::Failure, explain::arguments::ExplainArguments},
+    cli::{client::NodeClient, exit::Failure, explain::arguments::ExplainArguments},
     output::Output,
     render::Format,
 };
@@ -31,20 +27,15 @@ pub struct Asked<'a> {
     /// Those of protocols are among these.
     pub matches: &'a ArgMatches,
     /// The node that is asked where no documents are named.
-    pub server: &'a str,
+    pub node: NodeClient<'a>,
 }
 
-/// Answers one question, or many.
+/// Answers the question.
 ///
 /// # Errors
 /// The answer is no, or there is none.
 pub fn command(asked: &Asked<'_>, format: Format, output: &mut Output) -> Result<(), Failure> {
-    let arguments = asked.arguments;
-    let answered = match &arguments.batch {
-        Some(file) => batch::run(asked.protocols, file, &with_flags(arguments, Settings::default()), output),
-        None => question::answer(asked, format, output),
-    };
-    answered.map_err(|failure| told::unanswered(failure, format, output))
+    question::answer(asked, format, output).map_err(|failure| told::unanswered(failure, format, output))
 }
 
 /// Settings, with what the flags say of them.

@@ -13,9 +13,9 @@ use portcullis_rules::{
 
 use crate::{
     cli::{
-        client,
+        client::{NodeClient, block_on},
         exit::{Exit, Failure},
-        explain::town::transport_of,
+        explain::peers::transport_of,
     },
     output::{Output, plain},
 };
@@ -25,26 +25,25 @@ use crate::{
 /// # Errors
 /// The node cannot be reached, or is of a version whose answer cannot be read. A question without an answer is not answered by
 /// no, so the exit code is that of a question that is none.
-pub(super) fn fetch(server: &str, schemas: &[&'static Schema], output: &mut Output) -> Result<Told, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::internal)?;
+pub(super) fn fetch(node: NodeClient<'_>, schemas: &[&'static Schema], output: &mut Output) -> Result<Told, Failure> {
     let unanswered = |failure: Failure| Failure { exit: Exit::Usage, ..failure };
-    let (listed, names) = runtime.block_on(ask(server)).map_err(unanswered)?;
+    let (listed, names) = block_on(ask(node)).map_err(unanswered)?;
     let mut told = documents::listed(&listed, schemas).map_err(|reason| {
         let remedy = "the node is of another version: compare `portcullis --version` on both sides";
         Failure::new(Exit::Usage, format!("the node's answer cannot be read: {reason}"), remedy)
     })?;
     let resolved = |learnt| resolved(learnt, &told.loaded.world.endpoints);
     told.loaded.world.names = names.into_iter().map(resolved).collect();
-    output.say(format_args!("asked the node at {}, revision {}", plain(server), told.revision));
+    output.say(format_args!("asked the node at {}, revision {}", plain(node.server()), told.revision));
     Ok(told)
 }
 
-async fn ask(server: &str) -> Result<(ListResponse, Vec<LearntName>), Failure> {
+async fn ask(node: NodeClient<'_>) -> Result<(ListResponse, Vec<LearntName>), Failure> {
     let request = ListRequest { r#type: ResourceType::Unspecified.into() };
-    let listed = client::config(server).await?.list(request).await?.into_inner();
+    let listed = node.config().await?.list(request).await?.into_inner();
     // Those that no policy selects select nobody.
     let request = ListNamesRequest { pattern: String::new(), selected_only: true };
-    let names = client::names(server).await?.list(request).await?.into_inner().names;
+    let names = node.names().await?.list(request).await?.into_inner().names;
     Ok((listed, names))
 }
 

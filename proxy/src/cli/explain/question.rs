@@ -25,8 +25,9 @@ use portcullis_rules::{
 use super::{
     Asked,
     arguments::{ExplainArguments, Way},
-    flags, node, told,
-    town::{Town, address, entity, transport_of},
+    flags, node,
+    peers::{SpareAddresses, address, entity, transport_of},
+    told,
     traffic::ask,
     with_flags,
 };
@@ -47,7 +48,7 @@ fn load(asked: &Asked<'_>, output: &mut Output) -> Result<(Loaded, BTreeSet<Stri
     let arguments = asked.arguments;
     let schemas = asked.protocols.schemas();
     if arguments.policy.is_empty() {
-        let Told { mut loaded, secrets, .. } = node::fetch(asked.server, &schemas, output)?;
+        let Told { mut loaded, secrets, .. } = node::fetch(asked.node, &schemas, output)?;
         loaded.world.settings = with_flags(arguments, loaded.world.settings);
         return Ok((loaded, secrets));
     }
@@ -70,14 +71,13 @@ pub(super) fn answer(asked: &Asked<'_>, format: Format, output: &mut Output) -> 
     if told::refused(&loaded, format, output)? {
         return Err(Failure::said(Exit::Invalid));
     }
-    let mut scene = Scene { world: loaded.world, town: Town::default() };
+    let mut scene = Scene { world: loaded.world, spare: SpareAddresses::default() };
     let endpoint = scene.endpoint(arguments).map_err(wrong)?;
     let (peer, named) = scene.peer(arguments).map_err(wrong)?;
-    let (port, transport) =
-        port(arguments.port.as_deref().unwrap_or_default(), &scene.world.settings).map_err(wrong)?;
+    let (port, transport) = port(&arguments.port, &scene.world.settings).map_err(wrong)?;
     let direction = match arguments.direction {
-        Some(Way::Ingress) => Direction::Ingress,
-        _ => Direction::Egress,
+        Way::Ingress => Direction::Ingress,
+        Way::Egress => Direction::Egress,
     };
     let snapshot = Snapshot::compile(&scene.world, 1);
     let backends = snapshot.backends(transport, peer, port).filter(|_| direction == Direction::Egress);
@@ -118,14 +118,13 @@ fn wrong(message: String) -> Failure {
 
 struct Scene {
     world: World,
-    town: Town,
+    spare: SpareAddresses,
 }
 
 impl Scene {
     /// The endpoint of the documents that has the labels, or one made up of them.
     fn endpoint(&mut self, arguments: &ExplainArguments) -> Result<EndpointId, String> {
-        let text = arguments.endpoint.as_deref().ok_or("--endpoint is missing")?;
-        let labels = pairs(text)?;
+        let labels = pairs(&arguments.endpoint)?;
         let wanted = |endpoint: &&Arc<Endpoint>| {
             (endpoint.local.is_some() && has_all(endpoint, &labels))
                 && arguments.namespace.as_deref().is_none_or(|namespace| *namespace == *endpoint.namespace)
@@ -139,7 +138,7 @@ impl Scene {
 
     /// The address of the peer, and what to call it.
     fn peer(&mut self, arguments: &ExplainArguments) -> Result<(IpAddr, String), String> {
-        let text = arguments.peer.as_deref().ok_or("--peer is missing")?;
+        let text = arguments.peer.as_str();
         if let Some(name) = text.strip_prefix("entity:") {
             if name == "world" {
                 return Ok((IpAddr::from([192, 0, 2, 1]), "an address outside of the cluster".to_owned()));
@@ -156,7 +155,7 @@ impl Scene {
             if let Some(address) = known.and_then(first) {
                 return Ok((address, name.to_owned()));
             }
-            let address = self.town.give();
+            let address = self.spare.give();
             self.world.names.push(ResolvedName { name: normal, addresses: vec![address], ..ResolvedName::default() });
             return Ok((address, name.to_owned()));
         }
@@ -174,7 +173,7 @@ impl Scene {
     }
 
     fn settle(&mut self, local: Option<EndpointId>, labels: Labels) -> IpAddr {
-        let address = self.town.give();
+        let address = self.spare.give();
         let namespace = labels.get(portcullis_rules::labels::NAMESPACE).unwrap_or_default().into();
         let addresses = vec![address];
         let endpoint = Endpoint { local, name: "".into(), namespace, labels, addresses, ports: Vec::new() };

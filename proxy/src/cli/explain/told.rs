@@ -229,13 +229,13 @@ fn sentence(reason: Reason) -> &'static str {
 /// What was asked, in short.
 fn question(asked: &Asked<'_>) -> String {
     let arguments = asked.arguments;
-    let direction = arguments.direction.map_or("egress", |way| if way.is_ingress() { "ingress" } else { "egress" });
+    let direction = if arguments.direction.is_ingress() { "ingress" } else { "egress" };
     let preposition = if direction == "ingress" { "from" } else { "to" };
     format!(
         "{direction} of {} {preposition} {}, port {}",
-        plain(arguments.endpoint.as_deref().unwrap_or_default()),
+        plain(&arguments.endpoint),
         plain(&asked.peer),
-        plain(arguments.port.as_deref().unwrap_or_default()),
+        plain(&arguments.port),
     )
 }
 

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 /// A request of one protocol.
 #[derive(Debug)]
-pub(crate) struct Traffic {
+pub struct Traffic {
     protocol: &'static Protocol,
     sample: Sample,
 }
@@ -24,7 +24,7 @@ impl Traffic {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub(crate) fn read(protocol: &'static Protocol, said: &Said) -> Result<Self, String> {
+    pub fn read(protocol: &'static Protocol, said: &Said) -> Result<Self, String> {
         let name = protocol.schema.protocol;
         let question = protocol.question.as_ref().ok_or_else(|| format!("nobody can ask about requests of {name}"))?;
         Ok(Self { protocol, sample: (question.read)(said)? })
@@ -42,13 +42,14 @@ impl Traffic {
 }
 
 /// The protocols whose requests can be asked about, with the words for them.
-pub(crate) fn asked(protocols: Registry) -> impl Iterator<Item = (&'static Protocol, &'static [Word])> {
+pub fn asked(protocols: Registry) -> impl Iterator<Item = (&'static Protocol, &'static [Word])> {
     protocols.iter().filter_map(|protocol| Some((protocol, protocol.question.as_ref()?.words)))
 }
 
 /// What is written below a key, by the place of a word: a list is the same place several times, a mapping leads one place
 /// deeper, and a mapping in a mapping is one `name: value` for each of its own.
-pub(crate) fn written(key: &str, value: &Value) -> Vec<(String, String)> {
+#[must_use]
+pub fn written(key: &str, value: &Value) -> Vec<(String, String)> {
     match value {
         Value::Null => Vec::new(),
         Value::Array(values) => values.iter().flat_map(|value| written(key, value)).collect(),
@@ -69,7 +70,7 @@ pub(crate) fn written(key: &str, value: &Value) -> Vec<(String, String)> {
 ///
 /// # Errors
 /// The flow is judged by another protocol than that of the request.
-pub(crate) fn ask(
+pub fn ask(
     world: &World,
     snapshot: &Snapshot,
     question: Question<'_>,

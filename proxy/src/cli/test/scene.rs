@@ -21,7 +21,7 @@ use super::{
 };
 use crate::cli::{
     explain::{
-        town::{Town, entity, transport_of},
+        peers::{SpareAddresses, entity, transport_of},
         traffic::Traffic,
     },
     gather::{self, File},
@@ -36,7 +36,7 @@ pub(super) struct Scene<'a> {
     document: &'a Document,
     world: World,
     places: Places,
-    town: Town,
+    spare: SpareAddresses,
     /// Number of the next endpoint that is made.
     next: u32,
 }
@@ -80,7 +80,7 @@ impl<'a> Scene<'a> {
         };
         world.names.extend(spec.names.iter().map(known));
         let next = u32::try_from(world.endpoints.len()).unwrap_or(u32::MAX).saturating_add(1);
-        let mut scene = Self { protocols, document, world, places, town: Town::default(), next };
+        let mut scene = Self { protocols, document, world, places, spare: SpareAddresses::default(), next };
         for (name, endpoint) in &spec.endpoints {
             scene.settle(name, endpoint);
         }
@@ -97,7 +97,7 @@ impl<'a> Scene<'a> {
         let labels = Labels::of_pod_in(namespace, of_namespace, &written.service_account, own);
         let mut addresses: Vec<IpAddr> = written.addresses.iter().map(IpAddr::to_canonical).collect();
         if addresses.is_empty() {
-            addresses.push(self.town.give());
+            addresses.push(self.spare.give());
         }
         let port = |(name, port): (&String, &u16)| Port { name: name.clone(), port: *port, transport: Transport::Tcp };
         let ports = written.ports.iter().map(port).collect();
@@ -175,7 +175,7 @@ impl<'a> Scene<'a> {
             return Ok(Side::outside(word, OUTSIDE));
         }
         let labels = entity(kind).ok_or_else(|| format!("{kind:?} is no entity that a single peer can be"))?;
-        let address = self.town.give();
+        let address = self.spare.give();
         let (name, namespace) = (word.into(), "".into());
         let endpoint =
             world::Endpoint { local: None, name, namespace, labels, addresses: vec![address], ports: vec![] };
@@ -190,7 +190,7 @@ impl<'a> Scene<'a> {
         if let Some(address) = known.and_then(|known| known.addresses.first()) {
             return *address;
         }
-        let address = self.town.give();
+        let address = self.spare.give();
         self.world.names.push(ResolvedName { name: normal, addresses: vec![address], ..ResolvedName::default() });
         address
     }

@@ -1,4 +1,4 @@
-//! Lines of `explain --batch`: one question each, with everything that it is asked about.
+//! Lines of the corpus: one question each, with everything that it is asked about.
 
 use std::collections::BTreeMap;
 

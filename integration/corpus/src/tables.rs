@@ -1,8 +1,12 @@
-//! Lines of `explain --batch` that ask about a document, a pattern or a table instead of a flow.
+//! Lines that ask about a document, a pattern or a table instead of a flow.
 
 use std::collections::BTreeMap;
 
 use portcullis_codecs::{Registry, question::Said};
+use portcullis_proxy::cli::explain::{
+    peers::transport_of,
+    traffic::{Traffic, ask},
+};
 use portcullis_rules::{
     explain::Question,
     names,
@@ -14,27 +18,26 @@ use portcullis_rules::{
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{
-    batch::told,
+use crate::{
     case::{Input, Line, Peer, Pod},
     documents::{documents, policies},
-    town::{Town, transport_of},
-    traffic::{Traffic, ask},
+    surroundings::Surroundings,
+    told,
 };
 
 /// Answers a line that is not about a flow.
 ///
 /// # Errors
 /// It cannot be answered, and why; or what is wrong with the document.
-pub(crate) fn answer(protocols: Registry, line: &Line, settings: &Settings) -> Result<Map<String, Value>, String> {
+pub(crate) fn answer(protocols: Registry, line: &Line) -> Result<Map<String, Value>, String> {
     match line.area.as_str() {
         "sanitize" => {
             let kind = line.input.get("kind").and_then(Value::as_str).unwrap_or_default();
-            policies(protocols, &documents(&line.policy, kind)?, settings)?;
+            policies(protocols, &documents(&line.policy, kind)?, &Settings::default())?;
             Ok(verdict("accept"))
         }
-        "matchpattern" => pattern(protocols, line, settings),
-        "dns" if line.input.get("endpoint").is_some() => dns(protocols, line, settings),
+        "matchpattern" => pattern(protocols, line),
+        "dns" if line.input.get("endpoint").is_some() => dns(protocols, line),
         "npds" => Err("not answered: messages of Cilium's xDS API".to_owned()),
         _ => Err("not answered: messages of Cilium's xDS API, and other operations".to_owned()),
     }
@@ -45,10 +48,10 @@ fn verdict(word: &str) -> Map<String, Value> {
 }
 
 /// A name against a pattern of `toFQDNs`.
-fn pattern(protocols: Registry, line: &Line, settings: &Settings) -> Result<Map<String, Value>, String> {
+fn pattern(protocols: Registry, line: &Line) -> Result<Map<String, Value>, String> {
     let selector: Value = serde_json::from_str(&line.policy).map_err(|error| error.to_string())?;
     let rule = json!({"endpointSelector": {}, "egress": [{"toFQDNs": [selector.clone()]}]});
-    policies(protocols, &documents(&rule.to_string(), "")?, settings)?;
+    policies(protocols, &documents(&rule.to_string(), "")?, &Settings::default())?;
     let Some(name) = line.input.get("name").and_then(Value::as_str) else { return Ok(verdict("accept")) };
     let text = |key: &str| selector.get(key).and_then(Value::as_str);
     let pattern = text("matchName").map(names::normal).or_else(|| text("matchPattern").map(str::to_owned));
@@ -70,7 +73,7 @@ struct Asked {
 }
 
 /// A table of DNS rules as policies.
-fn dns(protocols: Registry, line: &Line, settings: &Settings) -> Result<Map<String, Value>, String> {
+fn dns(protocols: Registry, line: &Line) -> Result<Map<String, Value>, String> {
     let table: Table = serde_json::from_str(&line.policy).map_err(|error| error.to_string())?;
     let asked = Asked::deserialize(&line.input).map_err(|error| error.to_string())?;
     let mut egress = Vec::new();
@@ -94,17 +97,17 @@ fn dns(protocols: Registry, line: &Line, settings: &Settings) -> Result<Map<Stri
         egress.push(json!({}));
     }
     let rule = json!({"endpointSelector": {}, "egress": egress});
-    let mut town = Town::around(&Input::default())?;
-    town.world.settings = Settings { enforcement: Enforcement::Always, ..*settings };
-    town.world.policies = policies(protocols, &documents(&rule.to_string(), "")?, settings)?;
+    let mut made = Surroundings::around(&Input::default())?;
+    made.world.settings = Settings { enforcement: Enforcement::Always, ..Settings::default() };
+    made.world.policies = policies(protocols, &documents(&rule.to_string(), "")?, &Settings::default())?;
     let pod = |key: &str, value: &str| Pod {
         namespace: "default".to_owned(),
         labels: BTreeMap::from([(key.to_owned(), value.to_owned())]),
         ..Pod::default()
     };
-    let endpoint = town.subject(&pod("endpoint", &asked.endpoint));
-    let peer = town.peer(&Peer::Pod(pod("server", &asked.server_identity)))?;
-    let snapshot = Snapshot::compile(&town.world, 1);
+    let endpoint = made.subject(&pod("endpoint", &asked.endpoint));
+    let peer = made.peer(&Peer::Pod(pod("server", &asked.server_identity)))?;
+    let snapshot = Snapshot::compile(&made.world, 1);
     let transport = transport_of(&asked.proto)?;
     let (direction, port) = (Direction::Egress, asked.port);
     let question = Question { endpoint, direction, transport, peer, port, request: None };
@@ -114,5 +117,5 @@ fn dns(protocols: Registry, line: &Line, settings: &Settings) -> Result<Map<Stri
         said.push(word, &asked.qname);
     }
     let said = Traffic::read(protocol, &said)?;
-    Ok(told(protocols, &ask(&town.world, &snapshot, question, Some(&said))?))
+    Ok(told(&ask(&made.world, &snapshot, question, Some(&said))?))
 }

@@ -58,7 +58,7 @@ pub(crate) fn policies(
 ) -> Result<Vec<Arc<Policy>>, String> {
     let schemas = protocols.schemas();
     let read = |document: &String| {
-        let (policy, problems) = read_policy(document, "batch", &schemas, settings);
+        let (policy, problems) = read_policy(document, "corpus", &schemas, settings);
         policy.map(Arc::new).ok_or_else(|| {
             let errors = problems.iter().filter(|problem| !problem.warning);
             errors.map(|problem| format!("{}: {}", problem.field, problem.message)).collect::<Vec<_>>().join("; ")

@@ -1,14 +1,18 @@
-//! `explain --batch`: many questions, one a line, answered in order.
+//! Answers the questions of a generated corpus, one a line, in order, by the engine of `portcullis explain`. Each line has its
+//! policies with it, and says in the corpus's own words what is asked.
 
-use std::{
-    fs::File,
-    io::{self, BufRead, BufReader},
-    path::Path,
-};
+mod case;
+mod documents;
+mod surroundings;
+mod tables;
+mod words;
 
-use portcullis_codecs::{
-    Registry,
-    question::{Said, Word},
+use std::io::{self, BufRead, Write};
+
+use portcullis_codecs::{Registry, question::Said};
+use portcullis_proxy::cli::explain::{
+    peers::transport_of,
+    traffic::{Traffic, ask, asked, written},
 };
 use portcullis_rules::{
     explain::{Answer, How, Question},
@@ -19,17 +23,13 @@ use portcullis_rules::{
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{
+use crate::{
     case::{Input, Line},
     documents::{documents, policies},
-    tables,
-    town::{Town, transport_of},
-    traffic::{Traffic, ask, asked, written},
+    surroundings::Surroundings,
 };
-use crate::{
-    cli::exit::{Exit, Failure},
-    output::Output,
-};
+
+pub use crate::words::places_of;
 
 /// Fields of an input that ask for more than the verdict of one flow.
 const NOT_JUDGED: &[(&str, &str)] = &[
@@ -45,21 +45,13 @@ const NOT_JUDGED: &[(&str, &str)] = &[
     ("inflight", "limits of concurrency"),
 ];
 
-/// Answers each line of a file, or of standard input for `-`.
+/// Answers each line. A line that cannot be answered is answered with an error.
 ///
 /// # Errors
-/// The file cannot be read, or the output not be written. A line that cannot be answered is answered with an error.
-pub(crate) fn run(protocols: Registry, file: &Path, settings: &Settings, output: &mut Output) -> Result<(), Failure> {
-    let reader: Box<dyn BufRead> = if file.as_os_str() == "-" {
-        Box::new(io::stdin().lock())
-    } else {
-        let file = File::open(file).map_err(|error| {
-            Failure::new(Exit::Failed, format!("cannot read {}: {error}", file.display()), "is the path right?")
-        })?;
-        Box::new(BufReader::new(file))
-    };
+/// The lines cannot be read, or the answers not be written.
+pub fn answer(protocols: Registry, lines: impl BufRead, answers: &mut impl Write) -> io::Result<()> {
     let mut waiting: Vec<Case> = Vec::new();
-    for line in reader.lines() {
+    for line in lines.lines() {
         let line = line?;
         if line.trim().is_empty() {
             continue;
@@ -67,11 +59,11 @@ pub(crate) fn run(protocols: Registry, file: &Path, settings: &Settings, output:
         let case = Case::read(&line);
         // Lines about one world follow each other, and compiling it is most of the work.
         if waiting.first().is_some_and(|first| first.world != case.world) {
-            answer_all(protocols, std::mem::take(&mut waiting), settings, output)?;
+            answer_all(protocols, &std::mem::take(&mut waiting), answers)?;
         }
         waiting.push(case);
     }
-    answer_all(protocols, waiting, settings, output)
+    answer_all(protocols, &waiting, answers)
 }
 
 /// One line, and what it shares with others.
@@ -114,15 +106,14 @@ fn is_flow(line: &Line) -> bool {
         && line.input.get("endpoint").is_none()
 }
 
-fn answer_all(protocols: Registry, cases: Vec<Case>, settings: &Settings, output: &mut Output) -> Result<(), Failure> {
+fn answer_all(protocols: Registry, cases: &[Case], answers: &mut impl Write) -> io::Result<()> {
     let mut scene: Option<Result<Scene, String>> = None;
-    for index in 0..cases.len() {
-        let case = &cases[index];
+    for case in cases {
         let answered = match &case.line {
             Err(error) => Err(error.clone()),
-            Ok((line, _)) if !is_flow(line) => tables::answer(protocols, line, settings),
+            Ok((line, _)) if !is_flow(line) => tables::answer(protocols, line),
             Ok((line, input)) => {
-                let scene = scene.get_or_insert_with(|| Scene::new(protocols, &cases, settings));
+                let scene = scene.get_or_insert_with(|| Scene::new(protocols, cases));
                 not_judged(line).and_then(|()| scene.as_ref().map_err(Clone::clone)?.answer(input, &line.input))
             }
         };
@@ -133,7 +124,7 @@ fn answer_all(protocols: Registry, cases: Vec<Case>, settings: &Settings, output
             fields
         });
         fields.insert("id".to_owned(), case.id.clone());
-        output.line(Value::Object(fields))?;
+        writeln!(answers, "{}", Value::Object(fields))?;
     }
     Ok(())
 }
@@ -149,35 +140,35 @@ struct Scene {
     world: World,
     snapshot: Snapshot,
     subject: EndpointId,
-    peers: Vec<(super::case::Peer, std::net::IpAddr)>,
+    peers: Vec<(case::Peer, std::net::IpAddr)>,
 }
 
 impl Scene {
-    fn new(protocols: Registry, cases: &[Case], settings: &Settings) -> Result<Self, String> {
+    fn new(protocols: Registry, cases: &[Case]) -> Result<Self, String> {
         let mut inputs = cases.iter().filter_map(|case| case.line.as_ref().ok()).filter(|(line, _)| is_flow(line));
         let (line, first) = inputs.next().ok_or("no line")?;
         if first.config.get("enable-policy-secrets-sync") == Some(&Value::Bool(false)) {
             return Err("not answered: secrets that the agent reads itself".to_owned());
         }
-        let mut town = Town::around(first)?;
+        let mut made = Surroundings::around(first)?;
         let extended = first.config.get("enable-extended-ip-protocols").and_then(Value::as_bool);
-        town.world.settings = Settings {
+        made.world.settings = Settings {
             enforcement: enforcement(&first.enforcement)?,
-            extended_ip_protocols: extended.unwrap_or(settings.extended_ip_protocols),
-            ..*settings
+            extended_ip_protocols: extended.unwrap_or_default(),
+            ..Settings::default()
         };
-        town.world.policies = policies(protocols, &documents(&line.policy, &first.kind)?, &town.world.settings)?;
-        let subject = town.subject(&first.subject());
+        made.world.policies = policies(protocols, &documents(&line.policy, &first.kind)?, &made.world.settings)?;
+        let subject = made.subject(&first.subject());
         let mut peers = Vec::new();
         for input in std::iter::once(first).chain(inputs.map(|(_, input)| input)) {
             if let Ok(peer) = input.peer() {
                 // One that cannot be placed is told when it is asked about.
-                if let Ok(address) = town.peer(&peer) {
+                if let Ok(address) = made.peer(&peer) {
                     peers.push((peer, address));
                 }
             }
         }
-        let world = town.world;
+        let world = made.world;
         let snapshot = Snapshot::compile(&world, 1);
         Ok(Self { protocols, world, snapshot, subject, peers })
     }
@@ -194,7 +185,7 @@ impl Scene {
             request: None,
         };
         let of = |said: Option<Traffic>| ask(&self.world, &self.snapshot, question, said.as_ref());
-        let mut fields = told(self.protocols, &of(self.said(raw)?)?);
+        let mut fields = told(&of(self.said(raw)?)?);
         let mut then = Vec::new();
         for next in input.same_connection.iter().chain(&input.then) {
             let Some(next) = following(raw, next) else { continue };
@@ -208,13 +199,15 @@ impl Scene {
 
     /// What the line's traffic is. A request inside of TLS is seen where some rule takes the TLS off.
     fn said(&self, input: &Value) -> Result<Option<Traffic>, String> {
-        let top = |word: &Word| word.batch.split('.').next().unwrap_or_default();
-        let there = |words: &[Word]| {
-            let first = words.iter().find(|word| !word.batch.is_empty());
-            first.is_some_and(|word| input.get(top(word)).is_some_and(|value| !value.is_null()))
-        };
-        let mut said = asked(self.protocols).filter(|(_, words)| there(words));
-        let Some((protocol, words)) = said.next() else { return Ok(None) };
+        fn top(place: &str) -> &str {
+            place.split('.').next().unwrap_or_default()
+        }
+        let spoken = asked(self.protocols).map(|(protocol, words)| (protocol, words::places(protocol, words)));
+        let mut said = spoken.filter(|(_, places)| {
+            let first = places.first();
+            first.is_some_and(|(_, place)| input.get(top(place)).is_some_and(|value| !value.is_null()))
+        });
+        let Some((protocol, places)) = said.next() else { return Ok(None) };
         let rules = self.world.policies.iter().flat_map(|policy| &policy.rules);
         let lists = rules.flat_map(|rule| [&rule.ingress, &rule.egress]).flatten().flatten();
         let terminated = lists.flat_map(|entry| entry.ports.iter().flatten()).any(|ports| ports.terminates_tls);
@@ -223,10 +216,10 @@ impl Scene {
             return Err("not answered: a request inside of TLS that nobody takes off".to_owned());
         }
         let mut said = Said::default();
-        for word in words.iter().filter(|word| !word.batch.is_empty()) {
-            let values: Vec<String> = input.get(top(word)).map_or_else(Vec::new, |value| {
-                let all = written(top(word), value).into_iter();
-                all.filter(|(place, _)| place == word.batch).map(|(_, value)| value).collect()
+        for (word, place) in places {
+            let values: Vec<String> = input.get(top(place)).map_or_else(Vec::new, |value| {
+                let all = written(top(place), value).into_iter();
+                all.filter(|(at, _)| at == place).map(|(_, value)| value).collect()
             });
             if values.is_empty() && !word.many {
                 said.push(word, "");
@@ -260,15 +253,14 @@ fn verdict(answer: &Answer) -> &'static str {
 }
 
 /// The answer as fields of a line.
-pub(crate) fn told(protocols: Registry, answer: &Answer) -> Map<String, Value> {
+pub(crate) fn told(answer: &Answer) -> Map<String, Value> {
     let relayed = answer.redirect.is_some();
     let at_datapath = match answer.how {
         How::Drop => "denied",
         _ if relayed => "redirected",
         _ => "allowed",
     };
-    let question = answer.redirect.and_then(|name| protocols.find(name)?.question.as_ref());
-    let [reset, respond] = question.map_or(["reset", "403"], |question| question.refusals);
+    let [reset, respond] = words::refusals(answer.redirect);
     let how = match answer.how {
         How::Pass | How::Relay(_) => None,
         How::Drop => Some("drop"),
