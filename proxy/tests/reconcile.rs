@@ -15,8 +15,8 @@ use std::{
 use portcullis_config::{LocalEndpoint, Place};
 use portcullis_listeners::Sockets;
 use portcullis_proxy::run::{
+    backends::{Attachment, Kernel, Places, Plane, Site},
     place::Identity,
-    ports::{Attachment, Kernel, Places, Plane, Site},
     reconcile::Reconciler,
 };
 use portcullis_rules::{

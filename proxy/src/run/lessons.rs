@@ -30,7 +30,7 @@ use portcullis_rules::{
     world::{EndpointId, Origin, ResolvedName},
 };
 
-use crate::run::{followers::Followers, ports::Kernel};
+use crate::run::{backends::Kernel, followers::Followers};
 
 /// Why nothing can be taught to an endpoint.
 const UNSET: &str = "its table could not be set before; it is tried again each second";

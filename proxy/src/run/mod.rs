@@ -1,5 +1,6 @@
 //! `portcullis run`: the wiring of the rooms.
 
+pub mod backends;
 pub mod cgroups;
 pub mod dump;
 pub mod fault;
@@ -15,7 +16,6 @@ pub mod notify;
 pub mod open;
 pub mod place;
 pub mod plane;
-pub mod ports;
 pub mod reconcile;
 pub mod refusals;
 pub mod release;

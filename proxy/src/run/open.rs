@@ -12,8 +12,8 @@ use std::{
 use portcullis_rules::world::EndpointId;
 
 use crate::run::{
+    backends::{Cut, Kernel},
     lessons::Lessons,
-    ports::{Cut, Kernel},
 };
 
 /// Part of one processor's time that may go into looking again and again.

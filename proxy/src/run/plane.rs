@@ -12,8 +12,8 @@ use portcullis_listeners::{DataPlane, Sockets};
 use portcullis_rules::{snapshot::Snapshot, world::EndpointId};
 
 use crate::run::{
+    backends::{Places, Plane},
     place::{self, Identity},
-    ports::{Places, Plane},
 };
 
 /// The workers.

@@ -29,11 +29,11 @@ use portcullis_rules::{
 use self::{inspect::Watch, tries::Tries};
 pub use crate::run::fault::Unsteered;
 use crate::run::{
+    backends::{Attachment, Cut, Kernel, Places, Plane, Site},
     fault::field,
     lessons::Lessons,
     open::Reviews,
     place::Identity,
-    ports::{Attachment, Cut, Kernel, Places, Plane, Site},
 };
 
 /// What is held of one local endpoint.

@@ -16,7 +16,7 @@ use portcullis_rules::{
     world::{self, EndpointId, Transport},
 };
 
-use crate::run::ports::{Attachment, Connections, Cut, Inspection, Kernel, Site};
+use crate::run::backends::{Attachment, Connections, Cut, Inspection, Kernel, Site};
 
 /// IP protocol numbers (IANA).
 const TCP: u8 = 6;

@@ -48,7 +48,7 @@ use self::{
 };
 use crate::{
     admin::metrics::Names as NameMetrics,
-    run::{lessons::Lessons, open::Pace, ports::Kernel},
+    run::{backends::Kernel, lessons::Lessons, open::Pace},
 };
 
 /// How often it is looked for addresses that have had their time.

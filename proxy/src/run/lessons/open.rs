@@ -8,7 +8,7 @@ use portcullis_rules::{
 };
 
 use super::Lessons;
-use crate::run::ports::{Connections, Kernel};
+use crate::run::backends::{Connections, Kernel};
 
 /// What is open in the namespace of an endpoint, and in which directions (ingress, egress) it is kept.
 type Open = (Box<dyn Connections>, [bool; 2]);

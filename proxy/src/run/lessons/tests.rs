@@ -18,7 +18,7 @@ use portcullis_rules::{
 };
 
 use super::*;
-use crate::run::ports::Attachment;
+use crate::run::backends::Attachment;
 
 const POD: EndpointId = EndpointId(1);
 

@@ -11,7 +11,7 @@ use portcullis_config::{names::Known, proto};
 use portcullis_rules::snapshot::Snapshot;
 
 use super::{Asked, PAGE};
-use crate::run::{followers::Follower, lessons::Lessons, ports::Kernel};
+use crate::run::{backends::Kernel, followers::Follower, lessons::Lessons};
 
 /// Names that have changed that are looked up at a time.
 const BATCH: usize = 64;

@@ -17,7 +17,7 @@ use portcullis_rules::{
     world::Origin,
 };
 
-use crate::run::{lessons::Lessons, names::follow::Reader, ports::Kernel};
+use crate::run::{backends::Kernel, lessons::Lessons, names::follow::Reader};
 
 /// Addresses that are read from the book at a time, but for those of one name that has more.
 const PAGE: usize = 256;

@@ -6,8 +6,8 @@ use portcullis_rules::world::EndpointId;
 
 use super::Reconciler;
 use crate::run::{
+    backends::{Inspection, Kernel, Places, Plane},
     fault::{Report, Unsteered, field},
-    ports::{Inspection, Kernel, Places, Plane},
 };
 
 /// Repairs that are remembered.

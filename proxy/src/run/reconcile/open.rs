@@ -8,9 +8,9 @@ use portcullis_rules::world::EndpointId;
 
 use super::{Held, Reconciler};
 use crate::run::{
+    backends::{Kernel, Places, Plane},
     fault::{Unsteered, field, namespace_path, refused, unopened, watched},
     place::{HOST, Identity},
-    ports::{Kernel, Places, Plane},
 };
 
 /// The network namespace of the first process: the host's, where this one has another.

@@ -11,10 +11,10 @@ use portcullis_rules::world::EndpointId;
 
 use super::Reconciler;
 use crate::run::{
+    backends::{Kernel, Places, Plane},
     cgroups::{Above, Stray},
     fault::{Unsteered, field},
     place::Identity,
-    ports::{Kernel, Places, Plane},
     selfcheck::{NEW_AT_ONCE, ROUND, Try},
 };
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, net::IpAddr, time::Instant};
 use portcullis_config::names::Book;
 
 use super::Work;
-use crate::run::ports::Kernel;
+use crate::run::backends::Kernel;
 
 impl<K: Kernel> Work<K> {
     /// The addresses to which connections are open that nobody relays; `None` where some may be due and it is not time to look
