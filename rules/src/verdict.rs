@@ -112,6 +112,23 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// All of them.
+    pub const ALL: [Self; 13] = [
+        Self::RuleAllows,
+        Self::NotEnforced,
+        Self::LocalHost,
+        Self::NoRule,
+        Self::RuleDenies,
+        Self::NoMatch,
+        Self::HostMismatch,
+        Self::Tunnel,
+        Self::Ambiguous,
+        Self::UnknownEndpoint,
+        Self::NoBackend,
+        Self::NoMemory,
+        Self::NoListener,
+    ];
+
     /// The word of the metric label.
     #[must_use]
     pub fn as_str(self) -> &'static str {

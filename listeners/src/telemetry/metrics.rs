@@ -2,18 +2,21 @@
 
 use std::{
     collections::HashSet,
+    ops::Deref,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use portcullis_codecs::{Kinds, Protocol, Registry, Statuses};
 use portcullis_rules::{verdict::Outcome, world::Endpoint};
 use prometheus_client::{
-    encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::Registry as MetricRegistry,
 };
 
-use crate::telemetry::histogram::Histogram;
+use crate::{
+    metric_labels, metrics,
+    telemetry::{MetricDeclaration, histogram::Histogram},
+};
 
 /// What the labels `policy` and `rule` read once there are too many.
 const OTHER: &str = "other";
@@ -37,61 +40,54 @@ const CONNECT_NANOS: &[u64] = &[
     10_000_000_000,
 ];
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(crate) struct VerdictLabels {
-    pub(crate) protocol: &'static str,
-    pub(crate) direction: &'static str,
-    pub(crate) verdict: &'static str,
-    pub(crate) reason: &'static str,
-    pub(crate) policy: Arc<str>,
-    pub(crate) rule: Arc<str>,
-}
+metric_labels! {
+    pub(crate) struct VerdictLabels {
+        protocol: &'static str,
+        direction: &'static str,
+        verdict: &'static str,
+        reason: &'static str,
+        policy: Arc<str>,
+        rule: Arc<str>,
+    }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(crate) struct ConnectionLabels {
-    pub(crate) direction: &'static str,
-    pub(crate) outcome: &'static str,
-}
+    pub(crate) struct ConnectionLabels {
+        direction: &'static str,
+        outcome: &'static str,
+    }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(crate) struct OffenceLabels {
-    pub(crate) protocol: &'static str,
-    pub(crate) side: &'static str,
-    pub(crate) kind: &'static str,
-}
+    pub(crate) struct OffenceLabels {
+        protocol: &'static str,
+        side: &'static str,
+        kind: &'static str,
+    }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(crate) struct LimitLabels {
-    pub(crate) limit: &'static str,
-}
+    pub(crate) struct LimitLabels {
+        limit: &'static str,
+    }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(crate) struct EndpointLimitLabels {
-    pub(crate) limit: &'static str,
-    /// `namespace/name`.
-    pub(crate) endpoint: Arc<str>,
-}
+    pub(crate) struct EndpointLimitLabels {
+        limit: &'static str,
+        /// `namespace/name`.
+        endpoint: Arc<str>,
+    }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(crate) struct LossLabels {
-    pub(crate) why: &'static str,
-}
+    pub(crate) struct LossLabels {
+        why: &'static str,
+    }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(crate) struct OutcomeLabels {
-    pub(crate) outcome: &'static str,
-}
+    pub(crate) struct OutcomeLabels {
+        outcome: &'static str,
+    }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(crate) struct ByteLabels {
-    pub(crate) direction: &'static str,
-    pub(crate) from: &'static str,
-}
+    pub(crate) struct ByteLabels {
+        direction: &'static str,
+        from: &'static str,
+    }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(crate) struct MismatchLabels {
-    pub(crate) direction: &'static str,
-    pub(crate) kind: &'static str,
+    pub(crate) struct MismatchLabels {
+        direction: &'static str,
+        kind: &'static str,
+    }
 }
 
 /// The word of an answer's number, under the name that the protocol has for it.
@@ -184,28 +180,51 @@ fn requests(protocol: &'static Protocol) -> Option<Requests> {
 
 type NewHistogram = fn() -> Histogram;
 
+metrics! {
+    /// What is counted whatever the protocols are.
+    pub(crate) struct Series {
+        pub(crate) verdicts: Family<VerdictLabels, Counter> = "verdicts", "Verdicts about flows and requests";
+        pub(crate) verdict_seconds: Histogram =
+            "verdict_seconds", "Time to judge one request", Histogram::new(VERDICT_NANOS);
+        connects: Family<OutcomeLabels, Histogram, NewHistogram> =
+            "upstream_connect_seconds", "Time until an upstream connect ended",
+            Family::new_with_constructor((|| Histogram::new(CONNECT_NANOS)) as NewHistogram);
+        pub(crate) active: Gauge = "connections_active", "Client connections that are open";
+        pub(crate) connections: Family<ConnectionLabels, Counter> =
+            "connections", "Client connections that ended, and how";
+        pub(crate) offences: Family<OffenceLabels, Counter> = "offences", "What could not be relayed safely";
+        pub(crate) limits: Family<LimitLabels, Counter> = "limits_hit", "Limits that were hit";
+        pub(crate) endpoint_limits: Family<EndpointLimitLabels, Counter> =
+            "endpoint_limits_hit", "Limits of single endpoints that were hit, by the endpoint";
+        pub(crate) bytes: Family<ByteLabels, Counter> =
+            "bytes", "Bytes that were relayed, by the side they came from";
+        pub(crate) header_mismatches: Family<MismatchLabels, Counter> =
+            "header_mismatches", "Headers that rules with an action missed or rejected";
+        pub(crate) leg_retries: Counter =
+            "leg_port_retries", "Ports of upstream legs that were taken, so that another was tried";
+        pub(crate) datagrams_lost: Family<LossLabels, Counter> =
+            "datagrams_lost",
+            "Datagrams that went neither to the server nor to the client, but for those that policy denied";
+        pub(crate) unanswered: Counter =
+            "datagrams_unanswered", "Requests in datagrams that had no answer in time";
+        pub(crate) hold_seconds: Histogram =
+            "answer_hold_seconds", "Time that answers were held until what they teach was in force",
+            Histogram::new(HOLD_NANOS);
+        pub(crate) unlearnt: Counter =
+            "answers_unlearnt",
+            "Answers that were replaced by a failure because what they teach could not be brought into force in time";
+        pub(crate) lost_records: Counter =
+            "records_lost", "Access records that were not written because the writer was too slow or failed";
+    }
+}
+
 /// All metrics of the data path.
 #[derive(Debug)]
 pub(crate) struct Metrics {
-    pub(crate) verdicts: Family<VerdictLabels, Counter>,
-    pub(crate) verdict_seconds: Histogram,
-    connects: Family<OutcomeLabels, Histogram, NewHistogram>,
+    series: Series,
     connect_seconds: [Histogram; 5],
-    pub(crate) active: Gauge,
-    pub(crate) connections: Family<ConnectionLabels, Counter>,
-    pub(crate) offences: Family<OffenceLabels, Counter>,
-    pub(crate) limits: Family<LimitLabels, Counter>,
-    pub(crate) endpoint_limits: Family<EndpointLimitLabels, Counter>,
-    pub(crate) bytes: Family<ByteLabels, Counter>,
-    pub(crate) header_mismatches: Family<MismatchLabels, Counter>,
-    pub(crate) leg_retries: Counter,
     pub(crate) answers: Vec<Answers>,
     pub(crate) requests: Vec<Requests>,
-    pub(crate) datagrams_lost: Family<LossLabels, Counter>,
-    pub(crate) unanswered: Counter,
-    pub(crate) hold_seconds: Histogram,
-    pub(crate) unlearnt: Counter,
-    pub(crate) lost_records: Counter,
     /// Distinct pairs of policy and rule that have had a series.
     named: Mutex<HashSet<(Arc<str>, Arc<str>)>>,
     /// Endpoints that have had a series.
@@ -215,32 +234,41 @@ pub(crate) struct Metrics {
     other: Arc<str>,
 }
 
+impl Deref for Metrics {
+    type Target = Series;
+
+    fn deref(&self) -> &Series {
+        &self.series
+    }
+}
+
+/// Every metric of the data path as it is scraped, where these protocols are judged.
+#[must_use]
+pub fn declared(protocols: Registry) -> Vec<MetricDeclaration> {
+    let mut declared = Series::series();
+    let counted = |name: &str, labels: &[&'static str]| {
+        let plain = MetricDeclaration::new::<Counter>(name);
+        MetricDeclaration { labels: labels.to_vec(), ..plain }
+    };
+    for Answers { protocol, statuses, .. } in protocols.iter().filter_map(answers) {
+        declared.push(counted(&format!("{protocol}_answers"), &[statuses.name]));
+    }
+    for Requests { protocol, kinds, .. } in protocols.iter().filter_map(requests) {
+        declared.push(counted(&format!("{protocol}_requests"), &[kinds.name, "verdict"]));
+    }
+    declared
+}
+
 impl Metrics {
     pub(crate) fn new(most_named: usize, protocols: Registry) -> Self {
-        let connects: Family<_, _, NewHistogram> =
-            Family::new_with_constructor((|| Histogram::new(CONNECT_NANOS)) as NewHistogram);
-        let connect_seconds =
-            Connect::ALL.map(|outcome| connects.get_or_create_owned(&OutcomeLabels { outcome: outcome.as_str() }));
+        let series = Series::default();
+        let connect_seconds = Connect::ALL
+            .map(|outcome| series.connects.get_or_create_owned(&OutcomeLabels { outcome: outcome.as_str() }));
         Self {
-            verdicts: Family::default(),
-            verdict_seconds: Histogram::new(VERDICT_NANOS),
-            connects,
+            series,
             connect_seconds,
-            active: Gauge::default(),
-            connections: Family::default(),
-            offences: Family::default(),
-            limits: Family::default(),
-            endpoint_limits: Family::default(),
-            bytes: Family::default(),
-            header_mismatches: Family::default(),
-            leg_retries: Counter::default(),
             answers: protocols.iter().filter_map(answers).collect(),
             requests: protocols.iter().filter_map(requests).collect(),
-            datagrams_lost: Family::default(),
-            unanswered: Counter::default(),
-            hold_seconds: Histogram::new(HOLD_NANOS),
-            unlearnt: Counter::default(),
-            lost_records: Counter::default(),
             named: Mutex::default(),
             limited: Mutex::default(),
             most_named,
@@ -288,59 +316,12 @@ impl Metrics {
 
     pub(crate) fn register(&self, registry: &mut MetricRegistry) {
         let registry = registry.sub_registry_with_prefix("portcullis");
-        registry.register("verdicts", "Verdicts about flows and requests", self.verdicts.clone());
-        registry.register("verdict_seconds", "Time to judge one request", self.verdict_seconds.clone());
-        registry.register("upstream_connect_seconds", "Time until an upstream connect ended", self.connects.clone());
-        registry.register("connections_active", "Client connections that are open", self.active.clone());
-        registry.register("connections", "Client connections that ended, and how", self.connections.clone());
-        registry.register("offences", "What could not be relayed safely", self.offences.clone());
-        registry.register("limits_hit", "Limits that were hit", self.limits.clone());
-        registry.register(
-            "endpoint_limits_hit",
-            "Limits of single endpoints that were hit, by the endpoint",
-            self.endpoint_limits.clone(),
-        );
-        registry.register("bytes", "Bytes that were relayed, by the side they came from", self.bytes.clone());
-        registry.register(
-            "header_mismatches",
-            "Headers that rules with an action missed or rejected",
-            self.header_mismatches.clone(),
-        );
-        registry.register(
-            "leg_port_retries",
-            "Ports of upstream legs that were taken, so that another was tried",
-            self.leg_retries.clone(),
-        );
+        self.series.register_series(registry);
         for answers in &self.answers {
             registry.register(format!("{}_answers", answers.protocol), answers.statuses.help, answers.family.clone());
         }
         for requests in &self.requests {
             registry.register(format!("{}_requests", requests.protocol), requests.kinds.help, requests.family.clone());
         }
-        registry.register(
-            "datagrams_lost",
-            "Datagrams that went neither to the server nor to the client, but for those that policy denied",
-            self.datagrams_lost.clone(),
-        );
-        registry.register(
-            "datagrams_unanswered",
-            "Requests in datagrams that had no answer in time",
-            self.unanswered.clone(),
-        );
-        registry.register(
-            "answer_hold_seconds",
-            "Time that answers were held until what they teach was in force",
-            self.hold_seconds.clone(),
-        );
-        registry.register(
-            "answers_unlearnt",
-            "Answers that were replaced by a failure because what they teach could not be brought into force in time",
-            self.unlearnt.clone(),
-        );
-        registry.register(
-            "records_lost",
-            "Access records that were not written because the writer was too slow or failed",
-            self.lost_records.clone(),
-        );
     }
 }

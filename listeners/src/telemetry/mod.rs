@@ -1,5 +1,6 @@
 //! What is told of the traffic: metrics, live verdicts, access records.
 
+mod declared;
 mod event;
 mod exit;
 mod histogram;
@@ -23,7 +24,9 @@ use portcullis_rules::verdict::Outcome;
 use prometheus_client::registry::Registry as MetricRegistry;
 
 pub use self::{
+    declared::{LabelNames, MetricDeclaration, MetricKind},
     event::{Event, Field, Party, Reply},
+    metrics::declared,
     records::Records,
     refusals::KernelRefusal,
     time::rfc3339,

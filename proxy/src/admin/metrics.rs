@@ -7,76 +7,78 @@ use std::{
 };
 
 use portcullis_config::names::{Book, Evicted};
+use portcullis_listeners::{metric_labels, metrics, telemetry::MetricDeclaration};
 use portcullis_rules::world::Endpoint;
 use prometheus_client::{
-    encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge, info::Info},
     registry::Registry,
 };
 
 use crate::{
     admin::process::Process,
-    run::{fault::Report, ports::Cut},
+    run::{backends::Cut, fault::Report},
 };
 
-/// Labels of `portcullis_config_rejected_total`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct RejectedLabels {
-    /// `policy`, `endpoint`, `service`, `cidrgroup`, `secret`.
-    pub r#type: &'static str,
-    /// `invalid`, or what there is not enough of: `policy_memory`, `memory`, `work`.
-    pub reason: &'static str,
+metric_labels! {
+    /// Labels of `portcullis_config_rejected_total`.
+    pub struct RejectedLabels {
+        /// `policy`, `endpoint`, `service`, `cidrgroup`, `secret`.
+        r#type: &'static str,
+        /// `invalid`, or what there is not enough of: `policy_memory`, `memory`, `work`.
+        reason: &'static str,
+    }
+
+    /// Labels of `portcullis_fqdn_evicted_total`.
+    pub struct LimitLabel {
+        /// The setting below `fqdn`: `addressesPerName`, `namesPerAddress`, `addressesPerEndpoint`, `addresses`.
+        limit: &'static str,
+    }
+
+    /// Labels of `portcullis_fqdn_refused_total`.
+    pub struct RefusedLabels {
+        /// `namespace/name`.
+        endpoint: String,
+        /// `share`: too many of the endpoint wait; `memory`: the bounds of compilations leave none for the rules.
+        reason: &'static str,
+    }
+
+    /// Labels of `portcullis_open_connections_cut_total`.
+    pub struct CutLabel {
+        /// `denied`, `unjudged`.
+        reason: &'static str,
+    }
+
+    /// Labels of `portcullis_steering_intact`.
+    pub struct EndpointLabels {
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        endpoint: String,
+    }
+
+    /// Labels of `portcullis_self_checks_total`.
+    pub struct ResultLabel {
+        /// `passed`, `failed`, or `skipped` where an endpoint cannot be tried from within.
+        result: &'static str,
+    }
 }
 
-/// Labels of `portcullis_fqdn_evicted_total`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct LimitLabel {
-    /// The setting below `fqdn`: `addressesPerName`, `namesPerAddress`, `addressesPerEndpoint`, `addresses`.
-    pub limit: &'static str,
-}
-
-/// Labels of `portcullis_fqdn_refused_total`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct RefusedLabels {
-    /// `namespace/name`.
-    pub endpoint: String,
-    /// `share`: too many of the endpoint wait; `memory`: the bounds of compilations leave none for the rules.
-    pub reason: &'static str,
-}
-
-/// Labels of `portcullis_open_connections_cut_total`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct CutLabel {
-    /// `denied`, `unjudged`.
-    pub reason: &'static str,
-}
-
-/// Labels of `portcullis_steering_intact`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
-pub struct EndpointLabels {
-    /// Its namespace.
-    pub namespace: String,
-    /// Its name.
-    pub endpoint: String,
-}
-
-/// Labels of `portcullis_self_checks_total`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct ResultLabel {
-    /// `passed`, `failed`, or `skipped` where an endpoint cannot be tried from within.
-    pub result: &'static str,
-}
-
-/// Metrics of the steering.
-#[derive(Clone, Debug, Default)]
-pub struct Intact {
-    /// Whether a local endpoint is steered as it should be: 1 or 0.
-    pub endpoints: Family<EndpointLabels, Gauge>,
-    shown: Arc<Mutex<BTreeMap<EndpointLabels, i64>>>,
-    /// What was put back.
-    pub repairs: Counter,
-    /// Tries of the node at its own hooks.
-    pub checks: Family<ResultLabel, Counter>,
+metrics! {
+    /// Metrics of the steering.
+    pub struct Intact {
+        /// Whether a local endpoint is steered as it should be: 1 or 0.
+        pub endpoints: Family<EndpointLabels, Gauge> =
+            "steering_intact",
+            "Whether a local endpoint is steered as it should be, so that nothing of it passes unjudged";
+        /// What was put back.
+        pub repairs: Counter =
+            "steering_repairs", "Links, programs and pins that somebody had taken away and that were put back";
+        /// Tries of the node at its own hooks.
+        pub checks: Family<ResultLabel, Counter> = "self_checks", "Tries of the node at its own hooks, by result";
+    }
+    with {
+        shown: Arc<Mutex<BTreeMap<EndpointLabels, i64>>>,
+    }
 }
 
 impl Intact {
@@ -99,38 +101,34 @@ impl Intact {
     }
 
     fn register(&self, registry: &mut Registry) {
-        registry.register(
-            "steering_intact",
-            "Whether a local endpoint is steered as it should be, so that nothing of it passes unjudged",
-            self.endpoints.clone(),
-        );
-        registry.register(
-            "steering_repairs",
-            "Links, programs and pins that somebody had taken away and that were put back",
-            self.repairs.clone(),
-        );
-        registry.register("self_checks", "Tries of the node at its own hooks, by result", self.checks.clone());
+        self.register_series(registry);
         for result in ["passed", "failed", "skipped"] {
             drop(self.checks.get_or_create(&ResultLabel { result }));
         }
     }
 }
 
-/// Metrics of names that were learnt.
-#[derive(Clone, Debug, Default)]
-pub struct Names {
-    /// Names that are known.
-    pub names: Gauge,
-    /// Their addresses; one of several names counts for each.
-    pub addresses: Gauge,
-    /// Addresses that went before their time.
-    pub evicted: Family<LimitLabel, Counter>,
-    /// Lessons that could not be brought into force everywhere.
-    pub untaught: Counter,
-    /// Addresses of answers that no name opens.
-    pub never: Counter,
-    /// What was not learnt, by endpoint and reason.
-    pub refused: Family<RefusedLabels, Counter>,
+metrics! {
+    /// Metrics of names that were learnt.
+    pub struct Names {
+        /// Names that are known.
+        pub names: Gauge = "fqdn_names", "Names that were learnt and have not had their time";
+        /// Their addresses; one of several names counts for each.
+        pub addresses: Gauge = "fqdn_addresses", "Addresses of names, those of several for each";
+        /// Addresses that went before their time.
+        pub evicted: Family<LimitLabel, Counter> =
+            "fqdn_evicted", "Addresses that were forgotten before their time because a limit was reached";
+        /// Lessons that could not be brought into force everywhere.
+        pub untaught: Counter =
+            "fqdn_untaught", "Answers whose addresses could not be brought into force for every endpoint";
+        /// Addresses of answers that no name opens.
+        pub never: Counter =
+            "fqdn_never_open", "Addresses in answers that were not learnt because no name opens them";
+        /// What was not learnt, by endpoint and reason.
+        pub refused: Family<RefusedLabels, Counter> =
+            "fqdn_refused",
+            "Answers, or their addresses, that were not learnt although policy selects them, by endpoint and reason";
+    }
 }
 
 impl Names {
@@ -146,28 +144,7 @@ impl Names {
     }
 
     fn register(&self, registry: &mut Registry) {
-        registry.register("fqdn_names", "Names that were learnt and have not had their time", self.names.clone());
-        registry.register("fqdn_addresses", "Addresses of names, those of several for each", self.addresses.clone());
-        registry.register(
-            "fqdn_evicted",
-            "Addresses that were forgotten before their time because a limit was reached",
-            self.evicted.clone(),
-        );
-        registry.register(
-            "fqdn_untaught",
-            "Answers whose addresses could not be brought into force for every endpoint",
-            self.untaught.clone(),
-        );
-        registry.register(
-            "fqdn_never_open",
-            "Addresses in answers that were not learnt because no name opens them",
-            self.never.clone(),
-        );
-        registry.register(
-            "fqdn_refused",
-            "Answers, or their addresses, that were not learnt although policy selects them, by endpoint and reason",
-            self.refused.clone(),
-        );
+        self.register_series(registry);
         for (limit, _) in evictions(Evicted::default()) {
             drop(self.evicted.get_or_create(&LimitLabel { limit }));
         }
@@ -183,23 +160,42 @@ fn evictions(evicted: Evicted) -> [(&'static str, u64); 4] {
     ]
 }
 
-/// Metrics of the configuration.
-#[derive(Clone, Debug, Default)]
-pub struct Metrics {
-    /// Number of the configuration in force.
-    pub revision: Gauge,
-    /// When it came into force, in seconds since 1970.
-    pub last_success: Gauge,
-    /// Resources refused, by type and reason.
-    pub rejected: Family<RejectedLabels, Counter>,
-    /// Local endpoints that could not be steered at the last try.
-    pub faulty: Gauge,
-    /// Open connections that were ended because policy denies them now, or wants them judged.
-    pub cut: Family<CutLabel, Counter>,
-    /// Names that were learnt.
-    pub names: Names,
-    /// The steering.
-    pub intact: Intact,
+metrics! {
+    /// Metrics of the configuration.
+    pub struct Metrics {
+        /// Number of the configuration in force.
+        pub revision: Gauge = "config_revision", "Number of the configuration in force";
+        /// When it came into force, in seconds since 1970.
+        pub last_success: Gauge =
+            "config_last_success_timestamp_seconds",
+            "When the configuration in force was accepted, in seconds since 1970";
+        /// Resources refused, by type and reason.
+        pub rejected: Family<RejectedLabels, Counter> = "config_rejected", "Resources that were refused";
+        /// Local endpoints that could not be steered at the last try.
+        pub faulty: Gauge =
+            "endpoints_faulty", "Local endpoints whose flows could not be steered at the last try";
+        /// Open connections that were ended because policy denies them now, or wants them judged.
+        pub cut: Family<CutLabel, Counter> =
+            "open_connections_cut",
+            "Connections that were ended because they were open when a policy came that denies them or has them judged";
+    }
+    with {
+        /// Names that were learnt.
+        pub names: Names,
+        /// The steering.
+        pub intact: Intact,
+    }
+}
+
+/// Every metric of the node itself as it is scraped, but for those of the process.
+#[must_use]
+pub fn declared() -> Vec<MetricDeclaration> {
+    let labels = BUILD.map(|(label, _)| label).to_vec();
+    let mut declared = vec![MetricDeclaration { name: "portcullis_build_info".to_owned(), labels }];
+    declared.extend(Metrics::series());
+    declared.extend(Names::series());
+    declared.extend(Intact::series());
+    declared
 }
 
 impl Metrics {
@@ -214,23 +210,7 @@ impl Metrics {
         registry.register_collector(Box::new(Process::default()));
         let registry = registry.sub_registry_with_prefix("portcullis");
         registry.register("build", "Version, commit and compiler", build());
-        registry.register("config_revision", "Number of the configuration in force", self.revision.clone());
-        registry.register(
-            "config_last_success_timestamp_seconds",
-            "When the configuration in force was accepted, in seconds since 1970",
-            self.last_success.clone(),
-        );
-        registry.register("config_rejected", "Resources that were refused", self.rejected.clone());
-        registry.register(
-            "endpoints_faulty",
-            "Local endpoints whose flows could not be steered at the last try",
-            self.faulty.clone(),
-        );
-        registry.register(
-            "open_connections_cut",
-            "Connections that were ended because they were open when a policy came that denies them or has them judged",
-            self.cut.clone(),
-        );
+        self.register_series(registry);
         self.names.register(registry);
         self.cut(Cut::default());
         self.intact.register(registry);
@@ -258,10 +238,13 @@ impl Metrics {
     }
 }
 
+/// What the build is told by.
+const BUILD: [(&str, &str); 3] = [
+    ("version", env!("CARGO_PKG_VERSION")),
+    ("revision", env!("PORTCULLIS_BUILD_REVISION")),
+    ("rustc", env!("PORTCULLIS_BUILD_RUSTC")),
+];
+
 fn build() -> Info<Vec<(&'static str, &'static str)>> {
-    Info::new(vec![
-        ("version", env!("CARGO_PKG_VERSION")),
-        ("revision", env!("PORTCULLIS_BUILD_REVISION")),
-        ("rustc", env!("PORTCULLIS_BUILD_RUSTC")),
-    ])
+    Info::new(BUILD.to_vec())
 }

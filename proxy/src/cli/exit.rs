@@ -17,6 +17,11 @@ pub enum Exit {
     Invalid = 3,
 }
 
+impl Exit {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Ok, Self::Failed, Self::Usage, Self::Invalid];
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit as u8)
