@@ -6,7 +6,7 @@ limits! {
     /// Limits of DNS.
     Limits {
         queries: usize = "queries", Count, 1024, 1, 10_000_000,
-            "DNS queries whose answers are due, of one connection, where further ones wait, or of one socket to one \
-             server, where they are refused";
+            "open DNS queries of one TCP connection, where further ones wait, or from one UDP socket to one server, \
+             where further ones are refused";
     }
 }
