@@ -68,16 +68,16 @@ checks! {
         "The field belongs to older or newer versions of Cilium than the one this is compared with (1.20)."
         => "remove it, or keep it for nodes that know it only";
     PL101 Warning "empty-element":
-        "An empty element (`- {}`) selects nobody; it only switches on default deny."
-        => "name whom is meant, for example an entity `all`, or switch on deviations.emptyRuleAllows; where only default deny is meant, say so: `# lint: ignore PL101`";
+        "An empty element (`- {}`) selects nobody; it only switches default deny on."
+        => "name the peers, for example the entity `all`, or switch on deviations.emptyRuleAllows; if you mean default deny only, write `# lint: ignore PL101`";
     PL102 Warning "empty-list":
-        "A list that is there but empty selects nothing, so the element never matches."
+        "An empty list selects nothing, so the element never matches."
         => "fill the list, or remove its field: an absent list means everybody";
     PL103 Warning "nothing-left-of-cidr":
-        "The exceptions cover the whole range, so nothing of it is meant."
+        "The exceptions cover the whole range, so nothing of it is left."
         => "remove the item, or make its exceptions smaller";
     PL104 Warning "selects-nobody":
-        "No endpoint can have such labels, or none of the given endpoints has."
+        "No endpoint can have such labels, or none of the given endpoints has them."
         => "compare the selector with the labels of the endpoints";
     PL105 Warning "duplicate":
         "An earlier element says the same for the same endpoints."
@@ -86,25 +86,25 @@ checks! {
         "A deny rule covers everything that the element allows; deny always wins."
         => "remove the element, or make the deny rule narrower";
     PL107 Warning "address-as-name":
-        "toFQDNs has names; nobody looks an address up, so this one is never learnt and selects nothing."
+        "toFQDNs takes names. Clients do not look up an address by DNS, so this entry is never learned and selects nothing."
         => "write the address in toCIDR: ADDRESS/32";
     PL108 Warning "name-never-learnt":
-        "Addresses of a name are learnt from answers that a DNS rule lets through; no DNS rule of these endpoints covers the name."
+        "Addresses of a name are learned from answers that a DNS rule allows; no DNS rule of these endpoints covers the name."
         => "allow DNS with rules.dns that match the name, or switch on deviations.namesWithoutDnsRule";
     PL109 Warning "default-deny-off":
-        "Where no rule switches default deny on, L7 rules show requests and refuse none."
-        => "remove enableDefaultDeny, or write down that only showing is meant";
+        "If no rule switches default deny on, L7 rules report requests and refuse none."
+        => "remove enableDefaultDeny, or write a comment that only reporting is meant";
     PL110 Warning "namespace-ignored":
-        "A namespaced policy applies to its own namespace, whatever its endpointSelector says of namespaces."
+        "A namespaced policy applies to its own namespace, whatever namespace its endpointSelector names."
         => "move the policy to that namespace, or write a CiliumClusterwideNetworkPolicy";
     PL111 Warning "cidr-of-endpoint":
         "CIDRs select addresses outside the cluster only, never a known endpoint."
         => "select the endpoint by its labels";
     PL112 Warning "dns-server-not-named":
-        "A DNS rule beside toFQDNs lets anybody be asked: whoever answers decides which addresses the names open."
+        "A DNS rule next to toFQDNs allows queries to any server, and that server decides which addresses the names open."
         => "name the DNS server, with toEndpoints, toCIDR or toServices";
     PL201 Warning "l4-shadows-l7":
-        "Rules of all policies are united: who is allowed at L4 without L7 rules is not restricted by those of another rule."
+        "The rules of all policies are united: L7 rules do not restrict a peer that another rule allows at L4 without L7 rules."
         => "remove the L4 rule or make it narrower, or switch on deviations.l7BindsBesideL4";
     PL202 Warning "rule-subsumed":
         "A wider L7 rule for the same peers and ports allows all that this one does."
@@ -113,10 +113,10 @@ checks! {
         "Two L7 protocols on one port: Cilium refuses to merge them for one peer, and picks one by chance for several."
         => "give each protocol a port of its own";
     PL204 Warning "deny-with-conflict":
-        "Policies that bind the same requests disagree on how to say no; `reset` wins."
+        "Policies for the same requests disagree on how to deny them; `reset` wins."
         => "write the same annotation on both, or remove one";
     PL205 Warning "http-on-tls-port":
-        "On this port clients speak TLS, which HTTP rules cannot read: every connection is refused."
+        "Clients speak TLS on this port, which HTTP rules cannot read: every connection is refused."
         => "match the name with serverNames, or terminate TLS (terminatingTLS) in front of the rules";
     PL206 Warning "open-connections-conflict":
         "Policies for the same endpoints and direction disagree on open connections; `cut` wins, so none is kept."
@@ -131,10 +131,10 @@ checks! {
         "A path without regular expression matches itself only: neither a slash behind it nor a query string."
         => "append `(\\?.*)?` for query strings and `/?` for a slash, where they are meant";
     PL304 Info "get-without-head":
-        "HEAD is a method of its own; health checks and caches use it where GET is allowed."
+        "HEAD is a separate method; health checks and caches use it where GET is allowed."
         => "write method: GET|HEAD if HEAD is meant too";
     PL305 Warning "broken-regex":
-        "Cilium accepts a host that is no regular expression, and then the rule matches nothing."
+        "Cilium accepts a host that is not a valid regular expression, but then the rule matches nothing."
         => "write a regular expression of RE2's syntax";
     PL306 Warning "regex-too-large":
         "The regular expression is over its budget of memory, so the rule matches nothing."
@@ -146,26 +146,26 @@ checks! {
         "A question mark makes the character before it optional; it does not begin a query string."
         => "escape it: `\\?`";
     PL309 Info "host-without-port":
-        "Clients send the port with the host where it is not the usual one, and the whole value has to match."
+        "Clients send the port with the host if it is not the default port, and the whole value must match."
         => "append `(:[0-9]+)?`";
     PL310 Warning "opens-tunnel":
-        "Behind a successful CONNECT, or a switch to another protocol, bytes go both ways and nobody judges them."
-        => "remove it unless such a tunnel is meant; then keep it in a rule of its own, for the hosts and peers that need it";
+        "After a successful CONNECT or a switch to another protocol, bytes flow both ways and are not judged."
+        => "remove it unless you mean such a tunnel; then keep it in a rule of its own, for the hosts and peers that need it";
     PL311 Info "matches-connect":
-        "A method that matches CONNECT among others allows everything but that: a tunnel takes a rule that lists it."
-        => "list the methods that are meant: GET|HEAD|POST";
+        "A method pattern that matches CONNECT among others does not allow it: a tunnel needs a rule that lists CONNECT."
+        => "list the methods you mean: GET|HEAD|POST";
     PL401 Info "any-group":
-        "A Kafka rule about topics lets requests about groups pass, whichever group they name."
+        "A Kafka rule with topics lets requests about groups pass, whichever group they name."
         => "add group, or groups with a prefix or pattern";
     PL402 Warning "any-kind":
-        "A Kafka rule about topics, groups or transactions concerns only requests that name some; without a kind it lets all others pass."
+        "A Kafka rule with topics, groups or transactions restricts only requests that name some; without a kind it lets all others pass."
         => "add role, operation or apiKey";
     PL403 Info "pattern-subscription":
-        "The broker resolves a subscription by regular expression (KIP-848), so no Kafka rule about topics allows it."
+        "The broker resolves a subscription by regular expression (KIP-848), so no Kafka rule with topics allows it."
         => "subscribe by names, or allow apiKey: consumergroupheartbeat with a group and without topics, and let the broker's ACLs decide";
     PL404 Warning "brokers-locked-out":
-        "Kafka's brokers copy records over the port of their clients; no rule lets the selected endpoints do so."
-        => "allow them to each other: fromEndpoints with their own labels, and role: broker";
+        "Kafka brokers replicate over the port of their clients; no rule allows the selected endpoints to do so."
+        => "allow them among each other: fromEndpoints with their own labels, and role: broker";
     PL405 Warning "impossible-request":
         "No Kafka request has such a kind and version."
         => "write a version that the kind has, or leave it out";
