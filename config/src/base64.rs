@@ -1,4 +1,4 @@
-//! Base64 as Kubernetes writes it: the standard alphabet with padding (RFC 4648 §4), line breaks passed over.
+//! Base64 as Kubernetes writes it: the standard alphabet with padding (RFC 4648 §4), line breaks ignored.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 

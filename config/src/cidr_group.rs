@@ -1,5 +1,4 @@
-//! CIDR groups as pushed, checked and turned into what the rules know (cilium
-//! pkg/k8s/apis/cilium.io/v2/cidrgroups_types.go).
+//! Checks pushed CIDR groups and converts them for the rules (cilium pkg/k8s/apis/cilium.io/v2/cidrgroups_types.go).
 
 use std::collections::BTreeSet;
 

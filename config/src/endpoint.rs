@@ -1,4 +1,4 @@
-//! Endpoints as pushed, checked and turned into what the rules know.
+//! Checks pushed endpoints and converts them for the rules.
 
 use std::{
     collections::BTreeSet,

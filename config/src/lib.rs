@@ -1,4 +1,4 @@
-//! What the outside says: settings, policy files, the gRPC API.
+//! Input from outside: the settings file, policy files, and the gRPC API.
 
 mod api;
 mod base64;

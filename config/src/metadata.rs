@@ -1,4 +1,4 @@
-//! `metadata` of a document, and what names and labels may look like.
+//! Reads `metadata` of a document, and checks names and labels.
 
 use std::collections::BTreeMap;
 

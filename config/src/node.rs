@@ -1,4 +1,4 @@
-//! The contracts with whoever runs the node: what it is handed, and what it tells.
+//! The contracts with the running node: what the store hands to it, and what it reports.
 
 use std::{net::IpAddr, path::PathBuf, pin::Pin, sync::Arc};
 

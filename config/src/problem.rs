@@ -1,4 +1,4 @@
-//! What is wrong with a document.
+//! A problem in a document: position, field, message and remedy.
 
 use std::fmt;
 

@@ -1,5 +1,5 @@
-//! Secrets as pushed, checked and turned into what the rules compare headers with. No value of a secret is ever part of a
-//! message.
+//! Checks pushed secrets and converts them for the rules, which compare headers with them. No message ever contains
+//! the value of a secret.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Services as pushed, checked and turned into what the rules know.
+//! Checks pushed services and converts them for the rules.
 
 use portcullis_rules::{
     labels::Labels,

@@ -1,4 +1,4 @@
-//! What cannot be compiled within bounds is refused by name before it is kept, and what was in force stays.
+//! Policies that exceed the bounds are refused by name before they are stored, and what was in force stays.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;

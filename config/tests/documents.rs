@@ -1,4 +1,4 @@
-//! Files taken apart into resources.
+//! Splitting files into resources.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use portcullis_config::{

@@ -1,4 +1,4 @@
-//! Resources that files give: read as one update, watched, and never lost to a broken or vanished file.
+//! Resources from files: read as one update, watched, and never lost to an invalid or vanished file.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;

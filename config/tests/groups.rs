@@ -1,4 +1,4 @@
-//! CIDR groups and secrets: what policies name of them comes, changes and goes, and no value is ever told.
+//! CIDR groups and secrets: they are added, changed and removed while policies name them, and no value is ever shown.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;

@@ -1,4 +1,4 @@
-//! What becomes of resources that are pushed.
+//! What happens to pushed resources.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;

@@ -1,9 +1,9 @@
-//! Regular expressions of whole values, with bounded memory: one automaton forwards, and working memory that all
+//! Regular expressions over whole values, with bounded memory: one forward automaton each, and working memory that all
 //! automata of a thread share.
 //!
-//! A value is matched from its first byte to its last, so nothing has to be searched, and neither an automaton for the
-//! other direction nor prefilters are of use. States are made while values are read (a lazy DFA) and are forgotten when
-//! there is no room: time stays linear in the value, and what clients send cannot take more memory than there is.
+//! A value is matched from its first byte to its last, so no search, no reverse automaton and no prefilter is needed.
+//! States are built while values are read (a lazy DFA) and dropped when the memory is full: time stays linear in the
+//! value, and no client input can exceed the memory.
 
 use std::{
     cell::RefCell,

@@ -1,7 +1,7 @@
-//! What compilations may take, and the meter that counts it.
+//! The bounds of compilations, and the meter that counts their cost.
 //!
-//! It is counted by what is made and compared, not by a clock or the allocator: the same documents fare alike on every
-//! machine and in every run.
+//! The meter counts what is built and compared, not time or allocations, so the same documents give the same result on
+//! every machine and in every run.
 
 use std::{
     collections::{HashMap, hash_map::Entry as Place},

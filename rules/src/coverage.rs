@@ -1,4 +1,4 @@
-//! Requests that carry several values of one field, each of which some rule has to allow (Kafka's topics).
+//! Requests that carry several values of one field, each of which some rule must allow (Kafka's topics).
 
 use std::{borrow::Cow, sync::Arc};
 

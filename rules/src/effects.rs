@@ -1,4 +1,4 @@
-//! What rules do to the headers of a request (`headerMatches`; cilium/proxy cilium/network_policy.cc, `HeaderMatch`).
+//! Changes of request headers by rules (`headerMatches`; cilium/proxy cilium/network_policy.cc, `HeaderMatch`).
 
 use std::{borrow::Cow, fmt, sync::Arc};
 

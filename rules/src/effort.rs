@@ -1,4 +1,4 @@
-//! What reading the documents of one update may take.
+//! The bound for reading the documents of one update.
 
 use std::{
     cell::{Cell, RefCell},

@@ -1,5 +1,5 @@
-//! One question about a world, answered with its reasons. For people and tests; the data path asks
-//! [`Snapshot::flow`] and [`RuleSet::check`](crate::ruleset::RuleSet::check) itself.
+//! Answers one question about a world, with reasons. For people and tests; the data path uses [`Snapshot::flow`] and
+//! [`RuleSet::check`](crate::ruleset::RuleSet::check) directly.
 
 use std::{net::IpAddr, sync::Arc};
 

@@ -1,9 +1,9 @@
-//! Finds the rule that allows a request without asking every rule.
+//! Finds the rule that allows a request without checking every rule.
 //!
-//! Rules that want one value of a field are found by that value, those with a pattern of names by what the names begin or
-//! end with, those with a regular expression by what each of its matches begins with. Where that tells little, rules that
-//! differ only in one regular expression share automata, each of which tells in one pass over the value which of its rules
-//! match. What is left is asked in turn.
+//! Rules with one exact value of a field are found by that value; rules with a pattern of names by the beginning or
+//! end of the names; rules with a regular expression by the common beginning of its matches. Where that selects too
+//! many, rules that differ only in one regular expression share automata; each reports in one pass over the value
+//! which of its rules match. The remaining rules are checked in turn.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},

@@ -1,8 +1,8 @@
-//! Addresses that names were resolved to, brought into force one by one.
+//! Installs learned addresses of names one by one.
 //!
-//! A policy change compiles everything anew; a lesson changes the answers for one address in the classes whose grants
-//! select its names, and nothing else. Readers never wait. Names add to what is allowed and take nothing away: no rule
-//! denies by name.
+//! A policy change compiles everything anew. A DNS answer changes only the verdicts for one address, in the classes
+//! whose grants select its names. Readers never wait. Names only add to what is allowed, because no rule denies by
+//! name.
 
 mod ports;
 

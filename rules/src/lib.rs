@@ -1,8 +1,9 @@
-//! What is allowed. Pure: no I/O, no clock, no runtime.
+//! The policy engine: decides what is allowed. Pure: no I/O, no clock, no runtime.
 //!
-//! [`policy`] is the written form, [`world`] what is known of endpoints and services, [`snapshot`] the compiled form
-//! that the data path asks: *which rules concern this flow* ([`snapshot::Snapshot::flow`]), once a connection, and *is
-//! this request allowed* ([`snapshot::RuleSet::check`]), once a request.
+//! [`policy`] is the written form of policies, [`world`] describes endpoints and services, and [`snapshot`] is the
+//! compiled form that the data path uses. It answers two questions: *which rules apply to this flow*
+//! ([`snapshot::Snapshot::flow`]), once for each connection, and *is this request allowed*
+//! ([`snapshot::RuleSet::check`]), once for each request.
 
 mod automaton;
 pub mod bounds;

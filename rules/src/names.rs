@@ -1,4 +1,4 @@
-//! DNS names and patterns of names (cilium pkg/fqdn/matchpattern, pkg/fqdn/dns), and addresses that none opens.
+//! DNS names and name patterns (cilium pkg/fqdn/matchpattern, pkg/fqdn/dns), and addresses that no name may allow.
 
 use std::net::{IpAddr, Ipv4Addr};
 

@@ -1,4 +1,4 @@
-//! Why rules do not apply to a flow: read from the documents, for people who wonder.
+//! Explains why rules do not apply to a flow, from the documents.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Values by address that change one by one under readers that never wait.
+//! Values by address that change one at a time while readers never wait.
 
 use std::{
     collections::HashMap,

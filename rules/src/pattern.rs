@@ -1,4 +1,4 @@
-//! One value against one matcher: literals are compared, everything else is a regular expression over the whole value.
+//! Matches one value: literals are compared, everything else is a regular expression over the whole value.
 
 use std::{
     collections::HashMap,

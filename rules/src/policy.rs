@@ -1,7 +1,7 @@
-//! The written form: CiliumNetworkPolicy v2 and CiliumClusterwideNetworkPolicy.
+//! The written form of policies: CiliumNetworkPolicy v2 and CiliumClusterwideNetworkPolicy.
 //!
-//! `None`, an empty list and a list with an empty item are three different things all over Cilium, so every list that
-//! may be absent is an `Option`.
+//! `None`, an empty list and a list with an empty item have three different meanings in Cilium, so every list that may
+//! be absent is an `Option`.
 
 use std::sync::Arc;
 

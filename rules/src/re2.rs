@@ -1,8 +1,9 @@
-//! RE2's syntax (github.com/google/re2/wiki/Syntax, as Go's regexp/syntax reads it) in the words of Rust's.
+//! Translates RE2's syntax (github.com/google/re2/wiki/Syntax, as Go's regexp/syntax reads it) into that of Rust's
+//! regular expressions.
 //!
-//! The two agree on most, but not on what would silently change a policy: Rust's `\d`, `\w`, `\s` and `\b` are Unicode's,
-//! RE2's are ASCII; Rust reads `[a&&b]`, `[a--b]` and `[[a]]` as set operations, `\<` as a word's start and `(?x)` as
-//! a mode with comments. Every character is therefore read here and written again.
+//! The two agree on most, but differ in details that would silently change a policy: Rust's `\d`, `\w`, `\s` and `\b`
+//! are Unicode, RE2's are ASCII; Rust reads `[a&&b]`, `[a--b]` and `[[a]]` as set operations, `\<` as a word start and
+//! `(?x)` as a mode with comments. So every character is parsed here and written again.
 
 use std::fmt::Write as _;
 

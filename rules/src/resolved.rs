@@ -1,4 +1,4 @@
-//! The names of an address, and for whom they count.
+//! The names of an address, and the endpoints for which they count.
 
 use std::{collections::BTreeSet, sync::Arc};
 

@@ -1,4 +1,4 @@
-//! The L7 rules that bind one flow.
+//! The L7 rules that apply to one flow.
 
 mod denial;
 

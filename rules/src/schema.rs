@@ -1,7 +1,7 @@
-//! What a protocol publishes about itself: the names of its fields and how each is written in a policy.
+//! The schema of a protocol: the names of its fields and how each is written in a policy.
 //!
 //! A protocol is one `static` [`Schema`] in its codec's folder. The policy parser reads `toPorts[].rules.<protocol>`
-//! by it, and the engine matches requests by it, so a new protocol touches neither.
+//! by it, and the engine matches requests by it, so a new protocol changes neither.
 
 use crate::{
     policy::{L7Rule, Matcher},

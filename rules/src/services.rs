@@ -1,4 +1,4 @@
-//! Services: which backends stand behind a VIP.
+//! Services: the backends of a VIP.
 
 use std::{
     collections::HashMap,

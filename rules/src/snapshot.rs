@@ -1,4 +1,5 @@
-//! The compiled form: what the data path asks.
+//! The compiled form of the policies: what the data path queries. It is replaced as a whole; only learned addresses
+//! change in place.
 
 use std::{
     net::{IpAddr, SocketAddr},

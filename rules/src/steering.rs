@@ -1,4 +1,4 @@
-//! What the kernel is told of an endpoint: which flows pass, which are steered to a listener, which are refused.
+//! The kernel's table of an endpoint: which flows pass, which are steered to a listener, which are refused.
 
 use std::{net::IpAddr, ops::RangeInclusive};
 

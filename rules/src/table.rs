@@ -1,4 +1,4 @@
-//! What the kernel is told, computed from the answers of [`Snapshot::flow`].
+//! Computes the kernel's table from the verdicts of [`Snapshot::flow`].
 
 use std::{
     collections::{BTreeMap, HashMap},

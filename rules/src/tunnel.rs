@@ -1,5 +1,5 @@
-//! Requests that ask for a tunnel: once the server agrees, bytes go both ways and nobody judges them. So it takes more than
-//! a rule that lets the request pass among others: one that means the tunnel, or the setting [`Upgrades`].
+//! Requests for a tunnel. Once the server accepts, bytes flow both ways and are not judged. So a rule that merely
+//! matches the request is not enough: a rule must mean the tunnel, or the setting [`Upgrades`] must allow it.
 
 use regex_syntax::hir::literal::Extractor;
 

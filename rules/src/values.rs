@@ -1,4 +1,4 @@
-//! Which values of a request are meant, by their numbers.
+//! A set of the values of a request, by their indexes.
 
 /// Most values of one request that are judged; a request with more is denied as a whole.
 pub const MOST_VALUES: usize = 4096;

@@ -1,4 +1,4 @@
-//! Verdicts and where they come from.
+//! Verdicts and their reasons.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What is known of the world: endpoints, services, policies.
+//! The input of a compilation: endpoints, services and policies.
 
 use std::{net::IpAddr, sync::Arc};
 

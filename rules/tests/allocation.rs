@@ -1,4 +1,4 @@
-//! On the data path nothing is allocated: neither for an allowed request nor for a flow.
+//! The data path allocates nothing, neither for an allowed request nor for a flow.
 #![allow(unsafe_code, reason = "a global allocator that counts")]
 
 mod kit;

@@ -1,4 +1,4 @@
-//! What policies may take: whoever writes some that take too much is named, and takes nothing from the others.
+//! The cost of policies: expensive ones are named, and take nothing from the others.
 #![allow(unsafe_code, reason = "a global allocator that counts")]
 
 mod kit;

@@ -1,4 +1,4 @@
-//! Requests with several values of one field, all of which one and the same rule has to allow.
+//! Requests with several values of one field that a single rule must allow together.
 
 mod kit;
 

@@ -1,4 +1,4 @@
-//! What rules do to the headers of a request that do not match.
+//! Changes by rules to request headers that do not match.
 
 mod kit;
 

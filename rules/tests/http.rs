@@ -1,4 +1,4 @@
-//! What a request says: HTTP rules, who is named when one is denied, and large sets of rules.
+//! HTTP rules: matching requests, the reason of a denial, and large sets of rules.
 
 mod kit;
 

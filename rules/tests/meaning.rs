@@ -1,4 +1,4 @@
-//! Who may talk to whom: the meaning of policies at L3 and L4, told by the server of a small town.
+//! The meaning of policies at L3 and L4, for the endpoints of a small cluster.
 
 mod kit;
 

@@ -1,5 +1,5 @@
-//! The compiled form answers as the slow evaluator does, and the kernel is told what the compiled form answers, for
-//! random worlds.
+//! For random worlds, the compiled form gives the same answers as the naive evaluator, and the kernel's table the same
+//! as the compiled form.
 
 mod kit;
 

@@ -1,4 +1,4 @@
-//! Addresses of names come into force one by one, and go again.
+//! Addresses of names are installed and removed one by one.
 
 mod kit;
 

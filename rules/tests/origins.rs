@@ -1,4 +1,4 @@
-//! Whose answers about a name count for whom.
+//! Which DNS answers count for which endpoints.
 
 mod kit;
 

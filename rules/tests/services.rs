@@ -1,4 +1,4 @@
-//! Services, and what the kernel is told of endpoints.
+//! Services, and the kernel's tables of endpoints.
 
 mod kit;
 

@@ -1,4 +1,4 @@
-//! Requests for tunnels: allowed only where a rule means one, or where nothing is judged at all.
+//! Requests for tunnels are allowed only if a rule means one, or if nothing is judged.
 
 mod kit;
 

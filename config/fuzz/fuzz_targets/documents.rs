@@ -1,4 +1,4 @@
-//! Whatever a file holds, it is taken apart without a panic, and every problem has a place in it.
+//! Fuzzes documents: arbitrary file contents are parsed without a panic, and every problem has a position in the file.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

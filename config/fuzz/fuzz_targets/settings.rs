@@ -1,4 +1,4 @@
-//! Whatever a settings file holds, it is settings or a list of faults.
+//! Fuzzes settings: arbitrary file contents give settings or a list of problems.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! Clients of the API: so many at a time.
+//! Limits the number of API clients at the same time.
 
 use std::{
     io,

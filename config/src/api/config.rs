@@ -1,4 +1,4 @@
-//! `ConfigService`.
+//! The gRPC service `ConfigService`.
 
 use std::pin::Pin;
 

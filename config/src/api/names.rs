@@ -1,4 +1,4 @@
-//! `NameService`.
+//! The gRPC service `NameService`.
 
 use std::sync::Arc;
 

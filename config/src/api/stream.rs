@@ -1,4 +1,4 @@
-//! Streams that go on until their reader or the node ends them.
+//! Server streams that continue until the client or the node ends them.
 
 use std::pin::Pin;
 

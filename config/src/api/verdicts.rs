@@ -1,4 +1,4 @@
-//! `VerdictService`.
+//! The gRPC service `VerdictService`.
 
 use std::sync::Arc;
 

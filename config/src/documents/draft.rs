@@ -1,4 +1,4 @@
-//! Documents that may be wrong, for whoever looks for what is wrong with them.
+//! Documents that may be invalid, for `lint`.
 
 use portcullis_rules::{bounds::Effort, policy::Policy, schema::Schema, settings::Settings, world::Endpoint};
 

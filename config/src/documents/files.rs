@@ -1,4 +1,4 @@
-//! Which files of a directory are documents.
+//! Selects the files of a directory that are documents.
 
 use std::{
     fs, io,

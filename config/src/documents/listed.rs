@@ -1,4 +1,4 @@
-//! What a node has in force as a world, from what its API lists.
+//! Builds a world from what a node's API lists as in force.
 
 use std::collections::BTreeSet;
 

@@ -1,6 +1,6 @@
-//! Files, directories and standard input taken apart into resources.
+//! Splits files, directories and standard input into resources.
 //!
-//! The command line reads documents here before it sends them, and the node those of its own files.
+//! The command line reads documents here before it sends them, and the node reads those of its own files.
 
 mod draft;
 mod files;

@@ -1,4 +1,4 @@
-//! Documents as a world, without a node.
+//! Builds a world from documents, without a node.
 
 use std::{collections::BTreeMap, sync::Arc};
 

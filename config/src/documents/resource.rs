@@ -1,4 +1,4 @@
-//! One document as a resource.
+//! Converts one document into a resource.
 
 use super::{Content, Refused, key_of, secret};
 use crate::{

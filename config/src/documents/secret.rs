@@ -1,4 +1,4 @@
-//! `Secret` of Kubernetes as a document. Problems name fields and never say what stands there.
+//! Kubernetes `Secret` documents. Problems name fields and never contain their values.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! The book of names.
+//! The name cache.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},

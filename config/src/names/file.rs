@@ -1,4 +1,4 @@
-//! A book as text: a line that says what it is, then one JSON object for each name, endpoint and server.
+//! The name cache as text: a header line, then one JSON object for each name, endpoint and server.
 
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 

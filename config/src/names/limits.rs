@@ -1,4 +1,4 @@
-//! What bounds a book of names, and how often it did.
+//! Limits of the name cache, and counters of their evictions.
 
 /// What bounds a book.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

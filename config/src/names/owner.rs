@@ -1,4 +1,4 @@
-//! What one endpoint learnt.
+//! The cache entries of one endpoint.
 
 use std::{
     collections::{BTreeSet, HashMap},

@@ -1,4 +1,4 @@
-//! What makes room where there is too much.
+//! Evicts entries when the cache exceeds a limit.
 
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 

@@ -1,4 +1,4 @@
-//! What is learnt, how long it holds, and what has to go.
+//! What the cache learns, how long it keeps it, and what it evicts.
 
 use std::net::IpAddr;
 

@@ -1,4 +1,4 @@
-//! Ranges of addresses.
+//! Reads CIDRs and CIDR sets.
 
 use std::net::IpAddr;
 

@@ -1,4 +1,4 @@
-//! One element of `ingress`, `egress`, `ingressDeny` or `egressDeny`.
+//! Reads one element of `ingress`, `egress`, `ingressDeny` or `egressDeny`.
 
 use portcullis_rules::policy::Entry;
 

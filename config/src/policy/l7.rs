@@ -1,4 +1,4 @@
-//! `rules` of an element of `toPorts`, read by the schema of the protocol that it names.
+//! Reads `rules` of an element of `toPorts`, by the schema of the protocol in it.
 
 use portcullis_rules::{
     policy::{L7Rule, L7Rules, Matcher, Predicate, Written},

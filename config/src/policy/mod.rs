@@ -1,4 +1,4 @@
-//! Policy documents: CiliumNetworkPolicy and CiliumClusterwideNetworkPolicy, and the same under names of our own.
+//! Policy documents: CiliumNetworkPolicy and CiliumClusterwideNetworkPolicy, and the same under kinds of our own.
 
 mod cidrs;
 mod entry;

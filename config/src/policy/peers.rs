@@ -1,4 +1,4 @@
-//! Peers other than endpoints and ranges: entities, names.
+//! Reads peers other than endpoints and ranges: entities and names.
 
 use portcullis_rules::{
     names,

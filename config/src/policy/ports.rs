@@ -1,4 +1,4 @@
-//! One element of `toPorts`.
+//! Reads one element of `toPorts`.
 
 use portcullis_rules::{
     policy::{L7Rule, L7Rules, PortRef, PortRule, PortSpec},

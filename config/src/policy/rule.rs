@@ -1,4 +1,4 @@
-//! One `spec`.
+//! Reads one `spec`.
 
 use portcullis_rules::{
     labels::Selector,

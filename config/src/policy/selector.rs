@@ -1,4 +1,4 @@
-//! Label selectors.
+//! Reads label selectors.
 
 use portcullis_rules::labels::{Operator, Requirement, Selector};
 

@@ -1,4 +1,4 @@
-//! `toServices`.
+//! Reads `toServices`.
 
 use portcullis_rules::policy::{ServiceName, ServiceSelector};
 

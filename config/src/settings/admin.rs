@@ -1,4 +1,4 @@
-//! `admin`: who is answered about the node itself, and how.
+//! `admin`: the addresses of the admin endpoints, and what they serve there.
 
 use std::{
     fmt,

@@ -1,4 +1,4 @@
-//! `limits.compilation`: what policies may take.
+//! `limits.compilation`: the cost that compiled policies may have.
 
 use portcullis_rules::bounds::Bounds;
 

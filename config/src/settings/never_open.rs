@@ -1,4 +1,4 @@
-//! Addresses that no name opens.
+//! `fqdn.neverOpen`: addresses that no name may allow.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 

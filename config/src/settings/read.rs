@@ -1,4 +1,4 @@
-//! From the tree of a settings file to its values.
+//! Reads the tree of a settings file into values.
 
 use std::{num::NonZeroU16, path::PathBuf};
 

@@ -1,4 +1,4 @@
-//! The settings that decide what policies mean, as the API tells them.
+//! The settings that decide what policies mean, as the API reports them.
 
 use portcullis_rules::{
     bounds::Bounds,

@@ -1,4 +1,4 @@
-//! Sizes, times, paths and ranges as people write them.
+//! Parses sizes, times, paths and ranges.
 
 use std::{net::IpAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 

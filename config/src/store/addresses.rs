@@ -1,4 +1,4 @@
-//! An address belongs to one endpoint.
+//! Ensures that an address belongs to one endpoint.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,4 +1,4 @@
-//! What does not fit into the bounds of a compilation is left out before anything is kept or in force.
+//! Removes what exceeds the bounds of a compilation, before anything is stored or in force.
 
 use std::{collections::BTreeMap, net::IpAddr};
 

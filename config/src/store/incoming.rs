@@ -1,4 +1,4 @@
-//! One resource of an update, read.
+//! Reads one resource of an update.
 
 use std::{collections::BTreeMap, sync::Arc};
 

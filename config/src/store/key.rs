@@ -1,4 +1,4 @@
-//! Names of resources.
+//! The keys of resources: type, namespace and name.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Numbers of local endpoints: the same for the same endpoint as long as it is there, also after a restart.
+//! Numeric ids of local endpoints. An endpoint keeps its id while it exists, also after a restart.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

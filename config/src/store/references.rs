@@ -1,5 +1,5 @@
-//! What policies name of other resources: secrets and CIDR groups. Policies and what they name come in any order, so a name
-//! that is not there is no error: it selects nobody, or matches nothing, until it is.
+//! References of policies to other resources: secrets and CIDR groups. Policies and what they name may arrive in any
+//! order, so a missing reference is no error: it selects nobody, or matches nothing, until the resource exists.
 
 use portcullis_rules::policy::{CidrGroupSelector, Entry, Policy, Position, Wanted};
 

@@ -1,4 +1,4 @@
-//! The files and directories of `resources`, read as one update.
+//! Reads the files and directories of `resources` as one update.
 
 use std::{
     fs, io,

@@ -1,4 +1,4 @@
-//! Every resource with its last good and its last refused version.
+//! All resources, each with its last good and its last refused version.
 
 use std::{collections::BTreeMap, sync::Arc};
 

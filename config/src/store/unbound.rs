@@ -1,4 +1,4 @@
-//! Policies that do not bind what they say on this node: whoever applies them, or asks for the node's state, is told.
+//! Warns about policies that have no effect on this node, for `apply` and for the node's status.
 
 use std::{collections::BTreeMap, path::Path};
 

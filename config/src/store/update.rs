@@ -1,4 +1,4 @@
-//! One update of the table: each resource is accepted or refused by itself.
+//! Applies one update to the table: each resource is accepted or refused by itself.
 
 use std::{collections::BTreeSet, sync::Arc};
 

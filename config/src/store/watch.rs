@@ -1,4 +1,4 @@
-//! Rings a bell when files of resources may have changed.
+//! Watches the files of resources and signals that they may have changed.
 
 use std::{
     path::{Path, PathBuf},

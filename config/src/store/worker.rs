@@ -1,4 +1,4 @@
-//! The store's thread.
+//! The thread of the store.
 
 mod fitting;
 mod restore;

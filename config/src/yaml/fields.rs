@@ -1,4 +1,4 @@
-//! Reads trees field by field. Whatever is not asked for is refused by name.
+//! Reads trees field by field. A field that no reader asked for is refused by name.
 
 use portcullis_rules::policy::Position;
 

@@ -1,4 +1,4 @@
-//! A YAML or JSON document as a tree in which every value knows where it stands.
+//! A YAML or JSON document as a tree in which every value has its position.
 
 use std::fmt;
 

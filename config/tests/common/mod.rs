@@ -1,4 +1,4 @@
-//! A node that only remembers what it is told.
+//! A fake node that records what the store hands to it.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 use std::{

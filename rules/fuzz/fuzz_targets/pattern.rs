@@ -1,5 +1,5 @@
-//! Any pattern against any value: never a panic, a plain word matches exactly itself, and a pattern means the same
-//! alone as in a group.
+//! Fuzzes patterns against values: no panic, a plain word matches exactly itself, and a pattern has the same meaning
+//! alone and in a group.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! The answer for one flow from the grants that select it.
+//! The verdict for one flow, from the grants that select it.
 
 use std::{
     collections::{HashMap, HashSet},

@@ -1,7 +1,7 @@
-//! Identities by the grants that select them: those that the same grants select are one block.
+//! Blocks of identities: identities that the same grants select are one block.
 //!
-//! A grant splits each block into those that it selects and those that it does not. It is asked about the smaller side
-//! only, so a selector that leaves out one endpoint of many costs as little as one that selects one.
+//! A grant splits each block into the identities that it selects and the rest. Only the smaller part is computed, so a
+//! selector that excludes one endpoint of many costs as little as one that selects one.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! The answers for one range of ports, by peer.
+//! The verdicts for one range of ports, by peer.
 
 use std::{
     collections::{HashMap, HashSet},

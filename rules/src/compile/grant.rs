@@ -1,4 +1,4 @@
-//! One grant.
+//! One grant: which peers and ports an element allows or denies, and with which L7 rules.
 
 use std::{ops::RangeInclusive, sync::Arc};
 

@@ -1,4 +1,5 @@
-//! Policies as a flat list of grants: one for each element of `ingress` and its like, and each of its `toPorts`.
+//! Flattens policies into a list of grants: one for each element of `ingress`, `egress` and so on, and each of its
+//! `toPorts`.
 
 use std::{
     collections::{HashMap, HashSet},

@@ -1,4 +1,4 @@
-//! Who is known: endpoints with the same labels are one identity (cilium pkg/identity).
+//! Identities: endpoints with the same labels are one identity (cilium pkg/identity).
 
 use std::{
     collections::{BTreeMap, HashMap},

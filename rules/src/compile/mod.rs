@@ -1,4 +1,4 @@
-//! From a world to the form that answers. Off the data path; never fails.
+//! Compiles a world into the form that answers questions. Runs off the data path and never fails.
 
 pub(crate) mod answer;
 mod blocks;

@@ -1,4 +1,5 @@
-//! Whom an element of `ingress` or `egress` means (cilium pkg/policy/utils/parserules.go, pkg/policy/api/entity.go).
+//! Resolves the peers of an `ingress` or `egress` element (cilium pkg/policy/utils/parserules.go,
+//! pkg/policy/api/entity.go).
 
 use std::{
     collections::{HashMap, HashSet},

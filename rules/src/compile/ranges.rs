@@ -1,4 +1,4 @@
-//! Ranges of ports, cut where the grants that cover them change.
+//! Port ranges, split where the grants that cover them change.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! The `toFQDNs` of all policies: each one compiled once, found by the names that it selects.
+//! The `toFQDNs` selectors of all policies: each one compiled once, found by the names that it selects.
 
 use std::{
     collections::{BTreeSet, HashMap},

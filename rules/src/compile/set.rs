@@ -1,4 +1,4 @@
-//! Sets of identities: lists where they are few, bits where they are many.
+//! Sets of identities: lists while they are small, bit sets when they are large.
 
 use super::identities::Identity;
 

@@ -1,7 +1,8 @@
-//! Whose answers count for whom.
+//! Which DNS answers count for which endpoints.
 //!
-//! Cilium has one cache of names for the whole node, so that whoever may ask any server decides what a name means for all
-//! (pkg/fqdn/namemanager). Here an answer counts for the endpoints whose own DNS rules name the server that gave it.
+//! Cilium has one cache of names for the whole node, so an endpoint that may ask any server decides what a name means
+//! for all endpoints (pkg/fqdn/namemanager). Here an answer counts for the endpoints whose own DNS rules name the
+//! server that gave it.
 
 use std::{borrow::Cow, collections::BTreeSet, sync::Arc};
 

@@ -1,4 +1,4 @@
-//! What policies take by themselves, before they are brought together with endpoints.
+//! The cost of policies alone, before they are combined with endpoints.
 
 use std::{collections::HashSet, sync::Arc};
 

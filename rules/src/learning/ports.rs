@@ -1,4 +1,4 @@
-//! Which ports of a class the kernel is told of.
+//! Which ports of a class are in the kernel's tables.
 
 use std::ops::RangeInclusive;
 

@@ -1,4 +1,4 @@
-//! The checks, with the codes by which people, scripts and pages know them.
+//! All lint checks with their codes.
 
 /// How much a finding weighs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,4 +1,4 @@
-//! Whether one thing certainly means all that another does. "No" may be "perhaps".
+//! Decides whether one thing certainly covers all of another. "No" may mean "perhaps".
 
 use crate::{
     labels::{CLUSTER, NAMESPACE, Operator, Requirement, Selector},

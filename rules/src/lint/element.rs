@@ -1,4 +1,4 @@
-//! Policies as one list of elements that can be compared with each other.
+//! All policies as one list of elements that can be compared.
 
 use std::sync::Arc;
 

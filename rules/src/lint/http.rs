@@ -1,4 +1,4 @@
-//! Values of HTTP rules that mean something else than they seem to.
+//! Checks values of HTTP rules that mean something other than they seem to.
 
 use crate::{
     lint::{Report, cover, element::Element, text},

@@ -1,4 +1,4 @@
-//! Which elements concern the same endpoints, found once for all comparisons.
+//! Finds, once for all comparisons, which elements apply to the same endpoints.
 
 use std::collections::HashMap;
 

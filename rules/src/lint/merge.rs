@@ -1,4 +1,4 @@
-//! What becomes of elements when those of all policies are united.
+//! Checks what happens to elements when all policies are united.
 
 use std::{collections::HashSet, sync::Arc};
 

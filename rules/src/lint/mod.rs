@@ -1,7 +1,7 @@
-//! What a policy says that its author probably did not mean. Pure: policies and settings in, findings out.
+//! Lint: finds what a policy says that its author probably did not mean. Pure: policies and settings in, findings out.
 //!
-//! A finding is never a guess about one request; it is a property of the documents that can be told without traffic.
-//! What cannot be told for certain (does this selector select a part of what that one does?) is not reported.
+//! A finding is never a guess about one request. It is a property of the documents that is certain without traffic.
+//! Anything uncertain (does this selector select a part of what that one does?) is not reported.
 
 mod checks;
 mod cover;

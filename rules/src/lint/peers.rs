@@ -1,4 +1,4 @@
-//! Whom policies concern and name.
+//! Checks the endpoints that policies select, and the peers that they name.
 
 use ipnet::IpNet;
 

@@ -1,4 +1,4 @@
-//! Ports of one element.
+//! Checks the ports of one element.
 
 use crate::{
     lint::{Report, element::Element},

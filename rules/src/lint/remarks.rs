@@ -1,4 +1,4 @@
-//! What a protocol itself has to say of its rules.
+//! Runs the lint checks that a protocol brings for its own rules.
 
 use std::collections::HashSet;
 

@@ -1,4 +1,4 @@
-//! Regular expressions as their authors see them: a row of characters, some with a meaning.
+//! Regular expressions as their authors see them: a sequence of characters, some with a special meaning.
 
 /// One thing in a regular expression.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! Why a request is denied: which of its values, and which rule came nearest.
+//! Explains a denied request: which of its values was refused, and which rule came nearest.
 
 use std::{borrow::Cow, sync::Arc};
 

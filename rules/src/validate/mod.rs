@@ -1,5 +1,5 @@
-//! What Cilium's `Rule.Sanitize` refuses and a parser cannot see (cilium pkg/policy/api/rule_validation.go), and what it
-//! accepts although it surprises.
+//! What Cilium's `Rule.Sanitize` refuses beyond syntax (cilium pkg/policy/api/rule_validation.go), and what it accepts
+//! with a surprising meaning.
 
 mod regex;
 mod shadow;

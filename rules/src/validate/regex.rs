@@ -1,4 +1,4 @@
-//! Regular expressions of policies, and what a policy takes.
+//! Validates the regular expressions of policies, and measures the cost of a policy.
 
 use super::Validator;
 use crate::{

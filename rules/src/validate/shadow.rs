@@ -1,4 +1,4 @@
-//! L7 rules that restrict nothing, because the same rule allows the same peers and ports without any.
+//! Finds L7 rules that restrict nothing, because the same rule allows the same peers and ports without L7 rules.
 
 use std::cell::Cell;
 

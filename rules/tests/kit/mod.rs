@@ -1,4 +1,4 @@
-//! Short words for worlds, policies and requests, and the evaluator that answers the slow and obvious way.
+//! Short helpers to build worlds, policies and requests, and the naive evaluator.
 #![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used, reason = "each test uses a part of it")]
 
 pub mod naive;

@@ -1,4 +1,5 @@
-//! The meaning of policies, read straight from the documents for one flow at a time: no index, no merging, no sharing.
+//! The naive evaluator: the meaning of policies, read directly from the documents for one flow at a time, without
+//! indexes, merging or sharing.
 
 use std::net::IpAddr;
 

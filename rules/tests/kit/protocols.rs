@@ -1,4 +1,4 @@
-//! Protocols that differ in their nature, and the meaning of their rules read the slow and obvious way.
+//! Protocols with different properties, and a naive evaluation of their rules.
 
 use std::{borrow::Cow, collections::BTreeMap};
 

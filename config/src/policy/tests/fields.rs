@@ -1,4 +1,4 @@
-//! What each field becomes.
+//! How each field is converted.
 
 use portcullis_rules::{
     labels::Operator,

@@ -1,4 +1,4 @@
-//! How policies are written.
+//! The written forms of policies.
 
 mod fields;
 mod nothing;

@@ -1,4 +1,4 @@
-//! Absent, empty, and a list with an empty item are three different things.
+//! Absent, empty, and a list with an empty item have three different meanings.
 
 use super::{accepted, ingress, refused, with_ingress, with_spec};
 

@@ -1,4 +1,4 @@
-//! What is refused, by name, at its place.
+//! What is refused, with its name and position.
 
 use portcullis_rules::{policy::PortRef, settings::Settings};
 

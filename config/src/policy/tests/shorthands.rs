@@ -1,4 +1,4 @@
-//! Keys of a rule that stand for several of its fields.
+//! Keys of a rule that replace several of its fields.
 
 use portcullis_rules::{
     policy::{L7Rule, Matcher},

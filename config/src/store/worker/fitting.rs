@@ -1,4 +1,4 @@
-//! How the store's thread keeps to the bounds of a compilation.
+//! Keeps the updates of the store's thread within the bounds of a compilation.
 
 use portcullis_rules::{
     bounds::{Effort, Resource},

@@ -1,4 +1,4 @@
-//! What was in force before the node began.
+//! Restores what was in force before the node started.
 
 use portcullis_rules::bounds::Effort;
 
