@@ -1,4 +1,4 @@
-//! Upstream legs: one for each client connection, from the client's address, made in the endpoint's namespace.
+//! Makes upstream connections: one for each client connection, from the client's address, in the endpoint's namespace.
 
 use std::{
     fs::File,

@@ -1,7 +1,7 @@
-//! Whether the host that a request names is one of the names by which its address is allowed.
+//! Checks that the host in a request is one of the names that allow its address.
 //!
-//! One address may serve many sites. Where only a name allows it (`toFQDNs`), a request for another site that lives there
-//! is not meant.
+//! One address may serve many sites. Where only a name allows it (`toFQDNs`), a request for another site on the same
+//! address must not pass.
 
 use std::sync::Arc;
 

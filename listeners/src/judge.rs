@@ -1,4 +1,4 @@
-//! Judging the flow and the requests of one connection, and telling of each verdict.
+//! Judges the flow and the requests of one connection, and reports each verdict.
 
 mod admission;
 mod reply;

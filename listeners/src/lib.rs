@@ -1,7 +1,8 @@
-//! The data path: sockets, the one relay driver, upstream legs, the connection table, metrics and access records.
+//! The data plane: sockets, the one relay driver, upstream connections, the connection table, metrics and access
+//! records.
 //!
-//! Each worker is a thread with an epoll loop of its own. Connections never migrate, and workers share no lock on the
-//! way of a request.
+//! Each worker is a thread with its own epoll loop. Connections never migrate, and workers share no lock on the path
+//! of a request.
 
 mod datagrams;
 mod dial;

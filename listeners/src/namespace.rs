@@ -1,4 +1,4 @@
-//! Making sockets inside another network namespace. A socket keeps its namespace, whoever uses it.
+//! Creates sockets inside another network namespace. A socket stays in its namespace, whichever thread uses it.
 
 use std::{
     fs::File,

@@ -1,4 +1,4 @@
-//! What the data plane is started with, and what it asks of the kernel.
+//! The options of the data plane, and the traits through which it uses the kernel.
 
 use std::{
     io,

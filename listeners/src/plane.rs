@@ -1,4 +1,4 @@
-//! The data plane as its owner sees it: workers that are told what to do.
+//! The data plane's interface: starts workers and sends them commands.
 
 use std::{
     collections::VecDeque,

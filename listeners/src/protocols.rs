@@ -1,4 +1,4 @@
-//! The protocols of a data plane: what their relays are made with, and what these share.
+//! The protocols of a data plane: the context for their relays, and the state that relays of one protocol share.
 
 use std::net::SocketAddr;
 

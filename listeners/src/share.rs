@@ -1,4 +1,4 @@
-//! Fair shares: what one endpoint may take of something that all endpoints of the node share.
+//! Fair shares: how much of a shared resource one endpoint may take.
 
 use std::sync::{
     Arc,

@@ -1,4 +1,4 @@
-//! The promise that an answer which is held will be let go.
+//! The handle by which a held answer is released.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! One flow of datagrams: one socket of a client, one server, and what was asked and not answered.
+//! One flow of datagrams: one client socket, one server, and the open queries.
 
 use std::{collections::VecDeque, io, net::SocketAddr, time::Instant};
 

@@ -1,4 +1,4 @@
-//! Where datagrams come in, and where answers leave.
+//! The sockets where datagrams arrive, and those through which answers leave.
 
 use std::{
     collections::{HashMap, hash_map},

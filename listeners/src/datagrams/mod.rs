@@ -1,4 +1,4 @@
-//! Datagrams that are judged: where they come in, the flows they belong to, and the answers.
+//! Judged datagrams: receiving them, assigning them to flows, and sending the answers.
 
 mod flow;
 mod gate;

@@ -1,4 +1,4 @@
-//! Judging the flow itself: when it begins, and again under each new snapshot.
+//! Judges the flow itself: when it begins, and again under each new snapshot.
 
 use std::sync::Arc;
 

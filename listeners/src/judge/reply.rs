@@ -1,5 +1,5 @@
-//! Telling of answers. Where answers teach names, one is told when it goes on to the client, with what it teaches and how long
-//! it was held; every other one when it comes.
+//! Reports answers. An answer with addresses to learn is reported when it is released to the client, with these
+//! addresses and the time it was held; every other answer when it arrives.
 
 use std::{
     net::IpAddr,

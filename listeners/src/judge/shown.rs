@@ -1,4 +1,4 @@
-//! What of a request is shown to people.
+//! Selects what of a request is shown in events.
 
 use portcullis_rules::{
     request::Request,

@@ -1,4 +1,4 @@
-//! Judging requests of which each value has to be allowed.
+//! Requests with several values that must each be allowed.
 
 use std::{borrow::Cow, net::SocketAddr, sync::Arc};
 

@@ -1,5 +1,5 @@
-//! Bytes of a side that the relay has not taken: up to what its protocol holds back they are held as they come, and what has
-//! to be held beyond is taken from a budget of all connections.
+//! Bytes of a side that the relay has not taken yet. Up to the protocol's own hold limit they are simply held; beyond
+//! it, the memory comes from a budget that all connections share.
 
 use portcullis_codecs::relay::Side;
 

@@ -1,4 +1,4 @@
-//! How a pair ends at the relay's wish, so that the client reads what was said last.
+//! Ends a pair at the relay's request, so that the client still reads the last bytes.
 
 use portcullis_codecs::relay::Side;
 

@@ -1,4 +1,4 @@
-//! When a pair has taken too long. Times are milliseconds since the data plane began, as of its last wake-up.
+//! The timeouts of a pair. Times are milliseconds since the data plane started, as of the worker's last wake-up.
 
 use std::time::{Duration, Instant};
 

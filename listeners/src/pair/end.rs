@@ -1,4 +1,4 @@
-//! One side of a connection pair: its socket, and the bytes that wait for it or came from it.
+//! One side of a connection pair: its socket, the bytes waiting to be sent, and the bytes held from it.
 
 use std::{io, net::Shutdown};
 

@@ -1,4 +1,4 @@
-//! Answers that teach something: the relay holds them until what they teach is in force.
+//! Holds answers until their addresses are installed.
 
 use std::time::Instant;
 

@@ -1,4 +1,4 @@
-//! Showing bytes to the relay and carrying out its steps.
+//! Shows bytes to the relay and carries out its steps.
 
 use portcullis_codecs::relay::{Close, Output, Relay, Side, Step};
 use portcullis_rules::snapshot::Snapshot;

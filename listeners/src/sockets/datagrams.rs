@@ -1,5 +1,4 @@
-//! Sockets for datagrams: where steered ones come in, where they go on to the server, and where answers leave as the
-//! server's.
+//! Datagram sockets: for steered queries, for upstream flows, and for answers from the server's address.
 
 use std::{
     io::{self, IoSliceMut},

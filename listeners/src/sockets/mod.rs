@@ -1,4 +1,4 @@
-//! Every socket that is made here, and every option that is set on one.
+//! Creates every socket of this crate, and sets every socket option.
 
 pub(crate) mod datagrams;
 mod packet;

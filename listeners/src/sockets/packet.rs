@@ -1,4 +1,4 @@
-//! A datagram as a whole packet, so that it can have any source.
+//! Writes a datagram as a whole IP packet, so that it can have any source address.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 

@@ -1,4 +1,4 @@
-//! One verdict, as watchers and records see it.
+//! One verdict, as monitors and records receive it.
 
 use std::{
     borrow::Cow,

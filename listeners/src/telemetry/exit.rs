@@ -1,4 +1,4 @@
-//! The one way out for every verdict of a worker: counted, shown, recorded.
+//! The single exit for every verdict of a worker: counts it, shows it, records it.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 

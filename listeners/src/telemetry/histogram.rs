@@ -1,4 +1,4 @@
-//! A histogram of durations without a lock: the library's own takes one for each observation.
+//! A histogram of durations without a lock. The library's own takes a lock for each observation.
 
 use std::{
     fmt,

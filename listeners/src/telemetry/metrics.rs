@@ -1,4 +1,4 @@
-//! The numbers, and under which names they are scraped.
+//! The metrics of the data plane, and their names.
 
 use std::{
     collections::HashSet,

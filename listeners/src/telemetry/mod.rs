@@ -1,4 +1,4 @@
-//! What is told of the traffic: metrics, live verdicts, access records.
+//! Telemetry of the traffic: metrics, live verdicts, access records.
 
 mod declared;
 mod event;

@@ -1,4 +1,4 @@
-//! Flows that the kernel refused by itself: told like any other verdict.
+//! Flows that the kernel refused by itself, reported like any other verdict.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},

@@ -1,4 +1,4 @@
-//! Times as people and programs read them.
+//! Formats times for people and programs.
 
 const SECONDS_A_DAY: u64 = 86_400;
 

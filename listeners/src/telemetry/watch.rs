@@ -1,4 +1,4 @@
-//! Live verdicts for whoever watches. Nobody watching costs one load per verdict.
+//! Live verdicts for monitors. Without a monitor, a verdict costs one atomic load.
 
 use std::sync::{
     Arc,

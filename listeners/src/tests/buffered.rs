@@ -1,4 +1,4 @@
-//! Requests that have to be held as a whole, beyond what is held of any head.
+//! Requests that must be held as a whole, beyond the limit for a head.
 
 use std::{
     io::{Read, Write},

@@ -1,4 +1,4 @@
-//! How connections end: refusals, resets, the node's own end.
+//! How connections end: refusals, resets, the node's stop.
 
 use std::{io::Write, net::Shutdown, thread, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Running out of file descriptors. It takes a process of its own: the limit is everybody's.
+//! Running out of file descriptors. The test needs its own process, because the limit applies to the whole process.
 
 use std::{env, process::Command};
 

@@ -1,4 +1,4 @@
-//! Requests whose headers rules change, and what is told of them.
+//! Requests whose headers rules change, and how this is reported.
 
 use std::io::Write;
 

@@ -1,5 +1,5 @@
-//! The data plane on loopback, with real rules, real codecs and real TCP. Only the way in and the way out are plain:
-//! clients connect to an ordinary listener, and legs go to the test's own server. No rights are needed.
+//! The data plane on loopback, with real rules, real codecs and real TCP. Only both ends are simplified: clients
+//! connect to an ordinary listener, and upstream connections go to the test's own server. No privileges are needed.
 
 mod buffered;
 mod closing;

@@ -1,4 +1,4 @@
-//! Which flows are let through, and what a change of policy does to those that are open.
+//! Which flows are admitted, and what a policy change does to open ones.
 
 use std::{
     io::Write,

@@ -1,4 +1,4 @@
-//! A file that access records go to, and what is in it.
+//! The file of access records and its contents.
 
 use serde_json::Value;
 use tempfile::TempDir;

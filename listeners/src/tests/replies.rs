@@ -1,4 +1,4 @@
-//! What is told of the answers of DNS servers. Needs root and `ip`.
+//! How answers of DNS servers are reported. Needs root and `ip`.
 
 use std::{
     net::{IpAddr, Ipv4Addr},

@@ -1,4 +1,4 @@
-//! What is told of verdicts.
+//! How verdicts are reported.
 
 use std::{
     io::Write,

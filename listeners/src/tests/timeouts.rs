@@ -1,4 +1,4 @@
-//! What takes too long. The tests wait for what has to come, and never measure when.
+//! Timeouts. The tests wait for the expected events and never measure when they come.
 
 use std::{
     io::{self, Write},

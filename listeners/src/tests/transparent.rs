@@ -1,4 +1,4 @@
-//! Transparent listeners and real legs, in a network namespace of the test's own. Needs root and `ip`.
+//! Transparent listeners and real upstream connections, in a network namespace of the test's own. Needs root and `ip`.
 
 use std::{
     env,

@@ -1,4 +1,4 @@
-//! Taking connections in.
+//! Accepts connections.
 
 use std::{fs::File, io, net::SocketAddr};
 

@@ -1,4 +1,4 @@
-//! What a worker lends to the pair that it advances.
+//! The context that a worker lends to the pair that it advances.
 
 use std::{
     collections::{HashMap, hash_map::RandomState},

@@ -1,4 +1,4 @@
-//! Sockets at which something new comes, by their places.
+//! The sockets of a worker that accept connections and receive datagrams, by index.
 
 use nix::sys::epoll::{EpollEvent, EpollFlags};
 use portcullis_rules::world::EndpointId;

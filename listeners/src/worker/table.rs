@@ -1,4 +1,4 @@
-//! What a worker holds, by name: connection pairs and datagram flows.
+//! A worker's table of connection pairs and datagram flows.
 
 use portcullis_codecs::relay::Side;
 
