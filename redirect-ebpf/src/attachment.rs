@@ -1,4 +1,4 @@
-//! What callers ask for: where the programs live, and which endpoint is steered whereto.
+//! The input of the loader: the place of an endpoint, and the listeners that its flows are steered to.
 
 use std::{net::IpAddr, os::fd::OwnedFd, path::PathBuf, time::Duration};
 

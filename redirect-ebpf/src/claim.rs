@@ -1,5 +1,5 @@
-//! Who may use a directory of bpffs: one process at a time. A second one would swap its own programs under the first one's
-//! links, and take them away when it ends.
+//! Claims a directory of bpffs for one process. A second process would swap its own programs into the first one's
+//! links, and remove them when it ends.
 
 use std::{
     fs::{self, File},

@@ -1,8 +1,9 @@
-//! Connections that are open when a policy comes.
+//! Connections that are open when a policy arrives.
 //!
-//! The hooks judge a flow when it begins. What is open already is judged here: each connection of a namespace is put to the
-//! kernel's own tables as if it began now, and what they refuse, or want steered while nobody judges it, is ended. Both
-//! sides are told at once: the owner of the socket by `ECONNABORTED`, the other end of a TCP connection by a reset.
+//! The hooks judge a flow when it begins. This module judges open flows: it looks up each connection of a namespace in
+//! the kernel's own tables as if it began now, and ends those that the tables refuse, or steer although nobody relays
+//! them. Both sides are notified at once: the owner of the socket by `ECONNABORTED`, the other end of a TCP connection
+//! by a reset.
 
 mod diag;
 mod judge;

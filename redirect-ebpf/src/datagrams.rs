@@ -1,7 +1,7 @@
-//! What is peculiar to steering datagrams.
+//! The specifics of steering datagrams.
 //!
-//! Only egress is steered. The routing rule that brings a datagram to the listener knows its port and not its peer, so a
-//! port is steered as a whole: the listener forwards what policy lets pass.
+//! Only egress is steered. The routing rule that brings a datagram to the listener knows its port and not its peer, so
+//! a port is steered as a whole: the listener forwards what policy passes.
 
 use std::net::IpAddr;
 

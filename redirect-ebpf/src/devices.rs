@@ -1,4 +1,4 @@
-//! The devices of a namespace by which packets leave it, and their peers in other namespaces.
+//! The devices of a namespace through which packets leave it, and their peers in other namespaces.
 //!
 //! Every function but [`peer_of`] works on the calling thread's namespace.
 

@@ -1,4 +1,5 @@
-//! Judging echo requests of ICMP, which costs each packet on its way out a look: only while policy speaks of them.
+//! Attaches the program that judges ICMP echo requests. It inspects each outgoing packet, so it is attached only while
+//! a policy has rules for ICMP.
 
 use std::{os::fd::AsFd, path::Path};
 

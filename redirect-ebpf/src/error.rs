@@ -1,4 +1,4 @@
-//! What can go wrong, where, and what to do.
+//! Errors: what failed, where, and what to do.
 
 use std::{io, path::PathBuf};
 

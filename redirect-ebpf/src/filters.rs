@@ -1,8 +1,9 @@
-//! Programs at devices as filters of a `clsact` qdisc (tc-bpf(8)), where the kernel has no links for them: before Linux 6.6.
+//! Attaches programs to devices as filters of a `clsact` qdisc (tc-bpf(8)), on kernels without links for them: before
+//! Linux 6.6.
 //!
-//! A filter is held by nobody: it stays when its process ends, and goes when somebody takes it away. Ours are known by their
-//! name. They come first: with the least priority, and of that the one that was added last. The qdisc stays: it may be
-//! somebody else's, and does nothing alone.
+//! No process holds a filter: it stays when its process ends, until somebody removes it. Ours are recognised by their
+//! name. They run first: they have the lowest priority number and, within it, are added last. The qdisc stays, because
+//! others may use it, and it does nothing alone.
 //!
 //! Every function works on the calling thread's namespace.
 

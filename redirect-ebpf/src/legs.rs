@@ -1,4 +1,4 @@
-//! What the data plane tells the kernel of each connection of ours.
+//! Announces our own connections to the kernel, for the data plane.
 
 use std::{
     io,

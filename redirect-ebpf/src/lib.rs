@@ -1,8 +1,8 @@
-//! How flows reach the listeners: loads the eBPF programs, attaches them, and tells them what policy wants.
+//! Steering: loads the eBPF programs, attaches them, and writes the policy into their maps.
 //!
-//! One [`Redirect`] a process. Everything it makes is ours by name: pins below one directory of bpffs, rules by their
-//! preference, mark and table, routes by their table, sysctls by the values remembered beside the pins. What an earlier
-//! process left is taken over without a gap.
+//! There is one [`Redirect`] per process. Everything it creates can be recognised as ours: pins below one directory of
+//! bpffs, rules by their preference, mark and table, routes by their table, sysctls by the old values remembered
+//! beside the pins. It takes over what an earlier process left without a gap.
 
 mod attachment;
 mod claim;

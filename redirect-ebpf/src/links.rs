@@ -1,4 +1,4 @@
-//! Programs and their links: loaded, attached, pinned; or swapped under a link that an earlier process has pinned.
+//! Programs and their links: loaded, attached and pinned, or swapped into a link that an earlier process has pinned.
 
 mod cgroup_skb;
 

@@ -1,4 +1,4 @@
-//! The maps by name, opened by their pins, and the tables kept in step with them.
+//! Opens the maps by their pins, and keeps the tables in step with them.
 
 mod packets;
 mod pods;

@@ -1,4 +1,4 @@
-//! Messages of rtnetlink(7), read by hand: other people's may have anything in them.
+//! Parses rtnetlink(7) messages by hand, because messages of other programs may contain anything.
 
 use std::{io, os::fd::AsRawFd};
 

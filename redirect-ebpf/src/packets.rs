@@ -1,8 +1,8 @@
-//! The second line: which devices of an endpoint have programs that judge packets, and where.
+//! Attaches the packet programs (the second line): to which devices of an endpoint, and at which side.
 //!
-//! A device has a program on its own side that knows the socket of each packet, and, where it has a peer in another
-//! namespace, programs there that nothing inside can take away. Endpoints that share the host's namespace are judged by their
-//! cgroup instead. Only endpoints that have a table are judged.
+//! A device has a program on its own side that knows the socket of each packet. If it has a peer in another namespace,
+//! it also has programs there, which nothing inside can remove. Endpoints that share the host's namespace are judged
+//! by their cgroup instead. Only endpoints with a table are judged.
 
 mod sockets;
 

@@ -1,4 +1,4 @@
-//! Loading a program although the kernel was interrupted.
+//! Retries a program load that was interrupted.
 
 use aya::programs::ProgramError;
 

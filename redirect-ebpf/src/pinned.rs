@@ -1,5 +1,5 @@
-//! What is pinned and held: a map or a link with its descriptor, so that a pin that somebody removes takes nothing away
-//! while this process lives, and can be put back.
+//! Pinned objects that the process also holds: a map or link with its descriptor. While the process lives, removing a
+//! pin takes nothing away, and the pin can be restored.
 
 use std::{
     fs, io,

@@ -1,4 +1,4 @@
-//! bpffs and cgroup2: where they are, and opening what is in them.
+//! Finds bpffs and cgroup2, and opens what is in them.
 
 use std::{
     fs::{self, File},

@@ -1,7 +1,8 @@
-//! A judge of packets at a side of a device: attached in front of what others have attached there, and seen to be there.
+//! Attaches a packet program to a side of a device, in front of the programs of others, and verifies that it is there.
 //!
-//! A link stays at its device when that moves to another namespace, and numbers of devices are used again. So neither the
-//! name of a pin nor the link itself tells what is judged: only the programs that the kernel runs at that place now.
+//! A link stays at its device when the device moves to another namespace, and device numbers are reused. So neither
+//! the name of a pin nor the link itself shows what is judged: only the list of programs that the kernel runs at that
+//! place now.
 
 use std::{
     fs, io,

@@ -1,4 +1,4 @@
-//! What is always needed, looked at before anything is made: a node that lacked it would start and judge nothing.
+//! Checks the requirements before anything is created: a node that lacked one would start and judge nothing.
 
 use std::{fs, io};
 

@@ -1,8 +1,8 @@
-//! The self-check: the hooks are tried from within a namespace, by what nobody else does.
+//! The self-check: tries the hooks from within a namespace, on a port that nobody uses.
 //!
-//! Every attached endpoint has two entries of its own for port 0, which is nobody's: of datagrams to it all are refused, of
-//! connections those to an address that nobody has are steered and all others refused. Neither try leaves the namespace,
-//! whatever is broken: connecting a UDP socket sends nothing, and the TCP socket is bound to the loopback device.
+//! Every attached endpoint has two entries of its own for port 0. All datagrams to it are refused; connections to it
+//! are steered if they go to one unused address, and refused otherwise. Neither check leaves the namespace, whatever
+//! is broken: connecting a UDP socket sends nothing, and the TCP socket is bound to the loopback device.
 
 use std::{
     io::{self, IoSliceMut},

@@ -1,4 +1,4 @@
-//! Flows that the kernel refused, as they happen.
+//! Reads the flows that the kernel refused, as they happen.
 
 use std::{
     io,

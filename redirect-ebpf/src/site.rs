@@ -1,4 +1,4 @@
-//! What an endpoint is to the programs: a pod, a service of the host, or the host itself.
+//! The kind of an endpoint: a pod, a service of the host, or the host itself.
 
 use std::{os::fd::BorrowedFd, path::Path};
 

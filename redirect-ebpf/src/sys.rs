@@ -1,4 +1,4 @@
-//! The unsafe room: system calls that no library offers in the form needed here.
+//! The only module with unsafe code: system calls that no library offers in the form needed here.
 #![allow(unsafe_code, reason = "the one room for raw system calls of this crate")]
 
 use std::{

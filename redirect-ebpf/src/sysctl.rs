@@ -1,5 +1,5 @@
-//! The sysctls of a steered namespace. Their old values are remembered beside the pins, so that also the process after
-//! a crashed one puts them back.
+//! The sysctls of a steered namespace. Their old values are remembered beside the pins, so that the process after a
+//! crashed one can restore them too.
 
 use std::{fs, io};
 

@@ -1,4 +1,4 @@
-//! What the kernel is told of endpoints, in the words of whoever tells and in the form of the maps.
+//! An endpoint's table, as callers write it and as the maps store it.
 
 use std::{collections::BTreeMap, net::IpAddr, ops::RangeInclusive};
 

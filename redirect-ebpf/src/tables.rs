@@ -1,15 +1,15 @@
-//! The least change from one telling to the next.
+//! Computes the smallest change from one set of tables to the next.
 //!
-//! Port classes with the same content are one class in the kernel, whoever uses them. A change writes new classes in
-//! full, then points ports at them, then removes what nobody points at: at every moment a port has its old or its new
-//! decisions, never none.
+//! Port classes with the same content are one class in the kernel, whichever endpoint uses them. A change writes new
+//! classes in full, then points ports to them, then removes unused ones: at every moment a port has its old or its new
+//! verdicts, never none.
 //!
-//! A class that learns belongs to one endpoint and its ports. Its single addresses are changed in place: each has its old
-//! or its new decision. A change of wider prefixes makes a new class, because an order in which those could come and go
-//! without opening something may not exist.
+//! A class with learned addresses belongs to one endpoint and its ports. Its single addresses are changed in place:
+//! each has its old or its new verdict. A change of wider prefixes creates a new class, because there may be no order
+//! of single changes that opens nothing in between.
 //!
-//! Where a change cannot be carried out, what the endpoint's table did not speak of is shut ([`Tables::shut`]): its ports
-//! point at a class that has no entries, for which there is always room.
+//! If a change cannot be carried out, ports that the endpoint's old table did not mention are closed
+//! ([`Tables::shut`]): they point to a class without entries, for which there is always room.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},

@@ -1,8 +1,7 @@
-//! Tells when somebody changes what an endpoint's namespace needs: rules and routes of ours that go, devices and addresses that
-//! come.
+//! Reports changes of what an endpoint's namespace needs: removed rules and routes of ours, new devices and addresses.
 //!
-//! One thread waits for all namespaces at once, each by a socket of rtnetlink(7). After a change a namespace is not listened
-//! to for [`PAUSE`], so that whoever changes things in a loop costs a bounded number of repairs.
+//! One thread waits for all namespaces at once, each through an rtnetlink(7) socket. After a change it ignores that
+//! namespace for [`PAUSE`], so that a loop of changes costs a bounded number of repairs.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,4 +1,4 @@
-//! What the programs at devices keep in maps.
+//! The map entries of the packet programs.
 
 /// Addresses, ports and protocol of a packet, as the fields of the packet. Aligned so that two are compared by five words.
 #[repr(C, align(8))]

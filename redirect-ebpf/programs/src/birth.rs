@@ -1,5 +1,5 @@
-//! `sock_create`: a UDP socket that never connects has its mark read before `sendmsg` runs, so it gets one at birth. Only
-//! the routing rules for steered ports look at it.
+//! `sock_create`: sets the mark of new UDP sockets. The kernel reads the mark of an unconnected socket before
+//! `sendmsg` runs, so it must be set at creation. Only the routing rules for steered ports use it.
 
 use aya_ebpf::{helpers::bpf_get_netns_cookie, macros::cgroup_sock, programs::SockContext};
 use portcullis_redirect_common::{MARK_UDP, UDP};

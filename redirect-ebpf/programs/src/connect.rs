@@ -1,4 +1,4 @@
-//! `connect4|6` and `sendmsg4|6`: egress is judged when a socket says where it wants to go.
+//! `connect4|6` and `sendmsg4|6`: judge egress when a socket names its destination.
 
 use aya_ebpf::{
     bindings::bpf_sock,

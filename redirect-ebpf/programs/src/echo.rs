@@ -1,5 +1,5 @@
-//! `cgroup_skb/egress`: messages of ICMP, by their type. Raw sockets and ping sockets that never connect send them past every
-//! other hook. It sees each packet, so it is attached only while policy speaks of ICMP.
+//! `cgroup_skb/egress`: judges ICMP messages by their type. Raw sockets and unconnected ping sockets send them past
+//! every other hook. The program sees each packet, so it is attached only while a policy has rules for ICMP.
 
 use aya_ebpf::{helpers::bpf_get_netns_cookie, macros::cgroup_skb, programs::SkBuffContext};
 use portcullis_redirect_common::{ECHO_REQUEST, ECHO_REQUEST_V6, EGRESS, ICMP, ICMP_V6, LocalKey, REFUSE};

@@ -1,5 +1,5 @@
-//! `sk_lookup`: what is delivered in a namespace and meets no established socket. Ingress is judged here, and what our
-//! routing rule delivered finds its listener here.
+//! `sk_lookup`: runs for packets that are delivered in a namespace and match no established socket. It judges ingress,
+//! and hands flows that our routing rule delivered to their listener.
 
 use aya_ebpf::{macros::sk_lookup, programs::SkLookupContext};
 use portcullis_redirect_common::{

@@ -1,5 +1,5 @@
-//! The eBPF programs. One `lookup` per network namespace, one set of the others above all pods, and one set for each
-//! cgroup of the host; all share their maps.
+//! The eBPF programs. There is one `lookup` per network namespace, one set of the other programs above all pods, and
+//! one set for each cgroup of the host. All share their maps.
 #![no_std]
 #![no_main]
 #![feature(core_intrinsics)]

@@ -1,4 +1,4 @@
-//! The maps. All are shared between the programs of every namespace by pinning.
+//! The maps. The programs of every namespace share them by pinning.
 
 use aya_ebpf::{
     bindings::bpf_map_type::BPF_MAP_TYPE_SK_STORAGE,

@@ -1,8 +1,8 @@
-//! `setsockopt`: options that send packets by another way than the hooks judge. A routing header (RFC 8200 §4.4) has the
-//! packet's first stop as its destination, the address that was judged comes last; a source route of IPv4 (RFC 791 §3.1)
-//! likewise. Neither needs a capability on every kernel, so no endpoint may have one.
+//! `setsockopt`: refuses options that send packets by another way than the hooks judge. A packet with a routing header
+//! (RFC 8200 §4.4) carries its first stop as the destination and the judged address last; so does one with an IPv4
+//! source route (RFC 791 §3.1). Some kernels require no capability for either, so no endpoint may set them.
 //!
-//! What a control message sets is not seen here, nor what a process sets by a system call of 32 bits.
+//! The hook sees neither control messages nor 32-bit system calls.
 
 use aya_ebpf::{helpers::bpf_get_netns_cookie, macros::cgroup_sockopt, programs::SockoptContext};
 

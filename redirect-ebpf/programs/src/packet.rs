@@ -1,4 +1,4 @@
-//! A packet as the second line sees it: addresses, ports and what else of its headers decides, whatever made it.
+//! A parsed packet: addresses, ports and the other header fields that decide its treatment, whatever sent it.
 
 use aya_ebpf::{
     bindings::{__sk_buff, bpf_sock}, helpers::generated::bpf_skb_load_bytes, macros::map, maps::PerCpuArray,

@@ -1,9 +1,9 @@
-//! The second line for endpoints that share the host's namespace: programs at the cgroup of a service, or for the host itself at
-//! the one above all. They see every packet that a socket of the cgroup sends or is about to get, whatever made it, from its IP
-//! header on. Packet sockets (`AF_PACKET`) and what the host forwards pass them by.
+//! Packet programs for endpoints that share the host's namespace: at the cgroup of a service, or for the host itself
+//! at the one above all. They see every packet that a socket of the cgroup sends or is about to receive, from its IP
+//! header on, whatever sent it. They do not see packet sockets (`AF_PACKET`) and forwarded packets.
 //!
-//! What stays in the namespace, so on the loopback device, the hooks at sockets and `sk_lookup` have judged: what is steered
-//! is on its way to our listener, or from a leg of ours.
+//! The hooks at sockets and `sk_lookup` have judged what stays on the loopback device: steered packets there are on
+//! their way to our listener, or come from our upstream connection.
 
 use core::intrinsics::{AtomicOrdering, atomic_xchg};
 

@@ -1,5 +1,5 @@
-//! What becomes of a packet of the host's sockets before the tables are asked. In functions of their own, so that their room on the
-//! stack is free again by then.
+//! Decides about packets of the host's sockets that are known before the tables are consulted. These are separate
+//! functions, so that their stack space is free again by then.
 
 use aya_ebpf::{
     bindings::{__sk_buff, bpf_sock, bpf_sock_tuple},

@@ -1,5 +1,5 @@
-//! The common packet, of TCP or UDP without options, extension headers or fragments: read where it is, because it has to cost next to
-//! nothing.
+//! The fast path for common packets: TCP or UDP without options, extension headers or fragments. They are read in
+//! place, because this path must cost next to nothing.
 
 use aya_ebpf::bindings::__sk_buff;
 use portcullis_redirect_common::{TCP, Tuple, UDP};

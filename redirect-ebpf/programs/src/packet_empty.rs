@@ -1,4 +1,4 @@
-//! A datagram that is refused goes in without what it carries: the kernel of the endpoint answers that nobody is there.
+//! Delivers a refused datagram without its payload, so that the endpoint's kernel answers with an ICMP error.
 
 use aya_ebpf::{
     bindings::__sk_buff,

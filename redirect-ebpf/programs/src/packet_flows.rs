@@ -1,4 +1,4 @@
-//! What the second line remembers: flows that were judged, and datagrams in fragments.
+//! The state of the packet programs: judged flows, and fragmented datagrams.
 
 use aya_ebpf::{
     btf_maps::SkStorage,

@@ -1,4 +1,4 @@
-//! What becomes of a packet: the second line's judgement, by the tables that the hooks at sockets ask as well.
+//! Judges a packet by the same tables as the hooks at sockets.
 
 use portcullis_redirect_common::{
     ADDRESSES_TOLD, ECHO_REQUEST, ECHO_REQUEST_V6, EGRESS, FLOW_IN, FLOW_OUT, FLOW_OWN, FLOW_TRIED, FlowKey, ICMP, ICMP_V6, INGRESS, LocalKey, PASS, POD, SCTP, STEER,

@@ -1,9 +1,9 @@
-//! The second line: programs at the devices of an endpoint's namespace, and outside of it where a device has a peer there.
+//! The packet programs at the devices of an endpoint's namespace, and outside of it where a device has a peer there.
 //!
-//! Inside, `leave` knows the socket of a packet: what a hook admitted, or the tables let pass, costs one look beside the
-//! socket, and gets a seal. Outside, `gate` lets pass what has its seal and judges everything else, so that nothing depends
-//! on rules, routes, translations or filters of the namespace. `arrive` judges what comes in, outside where that is possible.
-//! A program that lets pass leaves the word to those that others have attached.
+//! Inside, `leave` knows the socket of a packet. What a hook admitted, or the tables pass, costs one lookup beside the
+//! socket and gets a seal. Outside, `gate` passes what has its seal and judges everything else, so nothing depends on
+//! rules, routes, translations or filters of the namespace. `arrive` judges incoming packets, outside where that is
+//! possible. A program that passes a packet leaves the decision to the programs that others have attached.
 
 use aya_ebpf::{bindings::__sk_buff, macros::classifier, programs::TcContext};
 use portcullis_redirect_common::{ASKED_NAMED, Admitted, EGRESS, FLOW_IN, FLOW_OUT, FLOW_OWN, INGRESS, PASS, STEER, TCP, TELL_TICKS, Tuple};

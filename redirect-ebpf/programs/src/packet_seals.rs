@@ -1,9 +1,9 @@
-//! Seals: how a packet that was judged inside, where its socket is known, tells so outside.
+//! Seals: how a packet that was judged inside, where its socket is known, proves that outside.
 //!
-//! A seal is a place in a table that the kernel alone reads and writes, and a random number. It is good for one endpoint's
-//! packets with just the headers that stand there: what is rewritten on its way out is judged again. It travels in `tc_index`
-//! and the hash, which go with a packet through a veth (net/core/skbuff.c: `skb_scrub_packet` leaves them alone) and which
-//! no socket option sets.
+//! A seal is the index of an entry in a table that only the kernel reads and writes, and a random number. It is valid
+//! for packets of one endpoint with exactly the headers in that entry; a packet that is rewritten on its way out is
+//! judged again. It travels in `tc_index` and the hash, which stay with a packet through a veth (net/core/skbuff.c:
+//! `skb_scrub_packet` does not clear them) and which no socket option sets.
 
 use aya_ebpf::{
     bindings::__sk_buff,

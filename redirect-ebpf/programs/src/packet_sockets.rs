@@ -1,4 +1,4 @@
-//! The sockets of packets: who sends them, what is noted beside them, and which one a packet is for.
+//! The sockets of packets: the sender, what is stored beside it, and the receiver.
 
 use aya_ebpf::{
     bindings::{__sk_buff, bpf_sock, bpf_sock_tuple},

@@ -1,7 +1,7 @@
-//! Connections of TCP that have just begun: what becomes of their packets is one look into a table, with or without a socket.
+//! New TCP connections: one table lookup decides about their packets, with or without a socket.
 //!
-//! Most connections are gone within a second. They stand where their seal stands, found by ports and peer, and are never entered
-//! in `FLOWS`, which costs more than all looks of such a connection. One that has not ended goes there when its place is taken.
+//! Most connections end within a second. They are in the entry of their seal, found by ports and peer, and never enter
+//! `FLOWS`, which would cost more. A connection that lives longer moves there when its entry is reused.
 
 use aya_ebpf::{bindings::__sk_buff, macros::map, maps::Array};
 use portcullis_redirect_common::{

@@ -1,4 +1,4 @@
-//! Answers that datagrams wait for. What comes to a socket that is not connected passes `sk_lookup` as if it were a new flow.
+//! Answers to datagrams. To `sk_lookup`, a datagram to an unconnected socket looks like a new flow.
 
 use aya_ebpf::{
     helpers::generated::{bpf_get_socket_cookie, bpf_ktime_get_ns},

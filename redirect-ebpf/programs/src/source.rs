@@ -1,4 +1,4 @@
-//! Where packets of a socket come from, as its hooks see it.
+//! The source address of a socket's packets, as its hooks see it.
 
 use aya_ebpf::programs::SockAddrContext;
 use portcullis_redirect_common::{LocalKey, SERVICE};

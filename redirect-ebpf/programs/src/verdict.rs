@@ -1,4 +1,4 @@
-//! The one decision all hooks share, and how a refusal is told.
+//! The one decision that all hooks share, and how a refusal is reported.
 
 use aya_ebpf::maps::lpm_trie::Key;
 use portcullis_redirect_common::{PASS, PeerKey, PortKey, REFUSE, Refusal};

@@ -1,4 +1,4 @@
-//! sock_diag(7): which sockets a network namespace has, and ending one of them, as `ss -K` does.
+//! sock_diag(7): lists the sockets of a network namespace, and ends one of them, as `ss -K` does.
 
 use std::{
     io,

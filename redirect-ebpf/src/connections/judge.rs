@@ -1,4 +1,4 @@
-//! The kernel's own tables, asked about flows that are open.
+//! Looks up open flows in the kernel's own tables.
 
 use std::{
     net::{IpAddr, SocketAddr},

@@ -1,8 +1,8 @@
-//! Who opened a TCP connection.
+//! Determines who opened a TCP connection.
 //!
-//! No field of a socket says it. Its counters do: what a socket was acknowledged has its SYN in it where it sent one, and
-//! nothing but data where it answered one. The kernel counts both since Linux 4.19 (net/ipv4/tcp_input.c,
-//! `tcp_snd_una_update`; tcp_output.c, `tcp_transmit_skb`), and a process has no way to count otherwise.
+//! No field of a socket states it. Its counters show it: the acknowledged bytes of a socket include its SYN if it sent
+//! one, and only data if it answered one. The kernel maintains both counters since Linux 4.19 (net/ipv4/tcp_input.c,
+//! `tcp_snd_una_update`; tcp_output.c, `tcp_transmit_skb`), and a process cannot change them.
 
 use super::diag::{CLOSE_WAIT, ESTABLISHED, FIN_WAIT2, word};
 

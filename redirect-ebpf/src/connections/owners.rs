@@ -1,4 +1,4 @@
-//! Whose a socket is: of a cgroup's processes, where it was made in another one.
+//! Finds the owner of a socket: the cgroup of the processes that hold it, if it was created in another one.
 
 use std::{
     collections::BTreeSet,

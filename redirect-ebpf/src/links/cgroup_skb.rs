@@ -1,4 +1,4 @@
-//! Programs at a cgroup that see packets.
+//! Attaches the programs that see packets at a cgroup.
 
 use std::os::fd::BorrowedFd;
 

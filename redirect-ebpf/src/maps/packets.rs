@@ -1,4 +1,4 @@
-//! What programs at devices need beside the table: numbers of its versions, and addresses.
+//! Map entries of the packet programs beyond the table: its version numbers, and addresses.
 
 use std::net::{IpAddr, Ipv6Addr};
 

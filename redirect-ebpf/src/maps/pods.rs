@@ -1,4 +1,4 @@
-//! Which namespace is which endpoint.
+//! Maps namespaces to endpoints.
 
 use std::collections::BTreeSet;
 

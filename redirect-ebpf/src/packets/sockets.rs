@@ -1,5 +1,6 @@
-//! Endpoints that share the host's namespace: their devices are everybody's, so their packets are judged at their sockets, by
-//! programs at the cgroup of a service, or for the host itself at the one above all endpoints.
+//! Packet programs of endpoints that share the host's namespace. Their devices belong to everybody, so their packets
+//! are judged at their sockets, by programs at the cgroup of a service, or for the host itself at the cgroup above all
+//! endpoints.
 
 use std::{collections::BTreeMap, os::fd::AsFd, path::Path};
 

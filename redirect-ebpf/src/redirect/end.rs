@@ -1,4 +1,4 @@
-//! Ends: of an endpoint, of what an earlier process left, of everything.
+//! Clean-up: of an endpoint, of what an earlier process left, of everything.
 
 use std::{
     collections::BTreeSet,

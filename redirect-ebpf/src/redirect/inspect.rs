@@ -1,4 +1,4 @@
-//! Whether what was attached is still attached: somebody else may remove pins, detach links, or swap their programs.
+//! Verifies that everything is still attached: others may remove pins, detach links, or swap their programs.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,4 +1,4 @@
-//! Packets of endpoints, and changes in their namespaces.
+//! The packet programs of endpoints, and reactions to changes in their namespaces.
 
 use std::{io, os::fd::AsFd, sync::mpsc::Receiver};
 

@@ -1,4 +1,4 @@
-//! The ports whose datagrams are steered, in step with the table.
+//! Keeps the ports whose datagrams are steered in step with the table.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,4 +1,4 @@
-//! What changes, and in which order.
+//! Which changes are made, and in which order.
 
 use std::ops::RangeInclusive;
 

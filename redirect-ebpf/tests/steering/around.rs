@@ -1,4 +1,4 @@
-//! Ways around the hooks of connections and listeners that need no capability: each was open once.
+//! Bypasses of the connection and listener hooks that need no capability. Each was once possible.
 
 use std::{
     collections::BTreeMap,

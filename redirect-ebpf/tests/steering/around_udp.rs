@@ -1,4 +1,4 @@
-//! Ways around the hooks of datagrams that need no capability: each was open once.
+//! Bypasses of the datagram hooks that need no capability. Each was once possible.
 
 use std::{
     net::{SocketAddr, UdpSocket},

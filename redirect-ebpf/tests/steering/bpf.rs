@@ -1,4 +1,4 @@
-//! Somebody else with the rights of root: `bpf.py`.
+//! Another program with root's rights: `bpf.py`.
 
 use std::{
     io::{BufRead, BufReader},

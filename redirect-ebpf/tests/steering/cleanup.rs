@@ -1,4 +1,4 @@
-//! Everything that is ours goes, and nothing else does.
+//! Everything that is ours is removed, and nothing else.
 
 use std::{fs, path::Path};
 

@@ -1,5 +1,5 @@
-//! The proxy's side of datagrams: listeners that tell the original destination, upstream sockets, and answers from the
-//! server's own address.
+//! The proxy's side of datagrams: listeners that report the original destination, upstream sockets, and answers from
+//! the server's own address.
 
 use std::{
     collections::BTreeMap,

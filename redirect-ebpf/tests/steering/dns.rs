@@ -1,4 +1,4 @@
-//! Datagrams that are steered: what resolvers do, and what must not get away.
+//! Steered datagrams: the behaviour of resolvers, and what must not escape.
 
 use std::{
     io::ErrorKind,

@@ -1,4 +1,4 @@
-//! Datagrams when the proxy dies and comes again, and those of processes of the host.
+//! Datagrams when the proxy dies and restarts, and those of processes of the host.
 
 use std::{
     net::{IpAddr, SocketAddr},

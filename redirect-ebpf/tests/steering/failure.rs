@@ -1,4 +1,4 @@
-//! What is left when the proxy dies, and how the next one takes over.
+//! What remains when the proxy dies, and how the next one takes over.
 
 use std::{
     fs,

@@ -1,4 +1,4 @@
-//! Sockets that a service of the host was handed: made in another cgroup, as by socket activation.
+//! Sockets that were created in another cgroup and handed to a service of the host, as by socket activation.
 
 use std::{os::fd::AsFd, thread};
 

@@ -1,4 +1,4 @@
-//! Processes of the host, by cgroup. The laboratory's node stands in for the host.
+//! Processes of the host, by cgroup. The laboratory's node takes the host's place.
 
 use std::{
     net::{IpAddr, SocketAddr},

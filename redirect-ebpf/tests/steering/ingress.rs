@@ -1,4 +1,4 @@
-//! Connections that come to the endpoint.
+//! Connections to the endpoint.
 
 use std::{io::ErrorKind, net::SocketAddr};
 

@@ -1,4 +1,4 @@
-//! States in which nothing would be judged, each made on purpose: refused at the start, or seen and put back.
+//! States in which nothing would be judged, each created on purpose: refused at the start, or detected and repaired.
 
 use std::{fs, os::fd::AsFd, process::Command};
 

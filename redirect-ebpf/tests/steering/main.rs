@@ -1,7 +1,7 @@
-//! Steering on this machine's kernel: real namespaces, real sockets, the programs as they are checked in.
+//! Steering on this machine's kernel: real namespaces, real sockets, the checked-in programs.
 //!
-//! Each test has a laboratory of its own with two pods: `app` is the endpoint, `outside` is everybody else. The proxy of
-//! these tests relays one answer; whoever is steered reads `steered` in front of it.
+//! Each test has its own laboratory with two pods: `app` is the endpoint, `outside` is every other host. The proxy of
+//! these tests relays one answer; a steered client reads `steered` in front of it.
 
 #![allow(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
 

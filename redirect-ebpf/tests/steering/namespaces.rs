@@ -1,4 +1,4 @@
-//! Namespaces that are gone, made anew, or have one family only.
+//! Namespaces that vanish, are created again, or have one address family only.
 
 use std::{fs, os::fd::AsFd};
 

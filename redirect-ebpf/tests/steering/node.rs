@@ -1,5 +1,5 @@
-//! The host itself: every process in its namespace, and every port. The laboratory's node stands in for the host, and the
-//! laboratory's cgroup for the root.
+//! The host itself: every process in its namespace, and every port. The laboratory's node takes the host's place, and
+//! the laboratory's cgroup that of the root.
 
 use std::{
     fs,

@@ -1,4 +1,4 @@
-//! TCP connections that are open when a policy comes.
+//! TCP connections that are open when a policy arrives.
 
 use std::{
     io::{ErrorKind, Read, Write},

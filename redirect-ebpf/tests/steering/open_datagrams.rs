@@ -1,4 +1,4 @@
-//! UDP sockets that are there when a policy comes.
+//! UDP sockets that exist when a policy arrives.
 
 use std::{
     io::ErrorKind,

@@ -1,5 +1,5 @@
-//! The second line: what a packet carries neither leaves nor arrives where policy denies it, whatever made the packet. The
-//! witness is a packet socket at the other side.
+//! Packet programs: no payload leaves or arrives where policy denies it, whatever sent the packet. A packet socket on
+//! the other side is the witness.
 
 use std::{
     fs,

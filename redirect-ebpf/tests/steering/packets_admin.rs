@@ -1,5 +1,4 @@
-//! A process that may administer its namespace changes rules, routes and translations there. It opens nothing for
-//! itself.
+//! A process that may administer its namespace changes rules, routes and translations there. It gains nothing.
 
 use std::{
     io::{Read, Write},

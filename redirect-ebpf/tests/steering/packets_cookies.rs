@@ -1,4 +1,4 @@
-//! SYN cookies: the kernel keeps nothing of a handshake then, so no socket stands behind what it answers.
+//! SYN cookies: the kernel then stores nothing of a handshake, so its answers belong to no socket.
 
 use std::{
     io::{Read, Write},

@@ -1,5 +1,5 @@
-//! What the second line costs a connection that policy lets pass: CPU time of one thread that sends and receives, side by
-//! side with and without. Run alone: `cargo test -p portcullis-redirect --test steering cost -- --ignored --nocapture`.
+//! The cost of packet programs for an allowed connection: CPU time of one thread that sends and receives, with and
+//! without them. Run alone: `cargo test -p portcullis-redirect --test steering cost -- --ignored --nocapture`.
 
 use std::{
     io::{Read, Write},

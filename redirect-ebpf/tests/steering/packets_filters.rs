@@ -1,5 +1,5 @@
-//! The second line by filters, as kernels have it that have no links at devices: it is seen to be there, comes back, stays
-//! when its process ends, and goes when it is no more wanted.
+//! Packet programs as filters, for kernels without links at devices: they are verified, restored, outlive their
+//! process, and are removed when no longer wanted.
 
 use std::{
     fs,

@@ -1,5 +1,5 @@
-//! The second line for what shares the host's namespace: a service by its cgroup, and the host itself. The laboratory's node
-//! stands in for the host.
+//! Packet programs for endpoints in the host's namespace: a service by its cgroup, and the host itself. The
+//! laboratory's node takes the host's place.
 
 use std::{
     fs,

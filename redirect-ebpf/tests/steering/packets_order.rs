@@ -1,4 +1,5 @@
-//! Programs of others at the devices of an endpoint, and devices that come and go: ours run first at the device that is there.
+//! Programs of others at the devices of an endpoint, and devices that come and go: our programs run first at each
+//! present device.
 
 use std::{path::Path, time::Duration};
 

@@ -1,4 +1,4 @@
-//! The second line knows connections that have just begun by a table in which others take their places.
+//! The packet programs' table of new connections, in which connections replace each other.
 
 use std::{
     io::{Read, Write},

@@ -1,4 +1,4 @@
-//! Scripts that run as somebody: as nobody without a capability, or as uid 0 without one.
+//! Scripts that run as an unprivileged user, or as uid 0 without capabilities.
 
 use std::{
     io::{BufRead, BufReader, Write},

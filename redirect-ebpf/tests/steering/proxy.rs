@@ -1,4 +1,4 @@
-//! The least proxy that steering needs: transparent listeners, and legs as the data plane makes them.
+//! A minimal proxy: transparent listeners, and upstream connections as the data plane makes them.
 
 use std::{
     io::{self, Read, Write},

@@ -1,4 +1,4 @@
-//! Refused flows are told, each one or as a number of lost ones.
+//! Refused flows are reported, each one or as a number of lost ones.
 
 use std::{net::UdpSocket, time::Duration};
 

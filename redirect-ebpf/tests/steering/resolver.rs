@@ -1,4 +1,4 @@
-//! A server that answers datagrams, and clients that ask as resolvers do.
+//! A server that answers datagrams, and clients that behave like resolvers.
 
 use std::{
     io::{self, ErrorKind},

@@ -1,4 +1,4 @@
-//! Small servers and clients, and what became of a connection.
+//! Small servers and clients, and the outcome of a connection.
 
 use std::{
     io::{ErrorKind, Read, Write},

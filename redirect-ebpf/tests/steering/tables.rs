@@ -1,4 +1,4 @@
-//! Tables: what they say, and what happens while they change.
+//! Tables: their effect, and what happens while they change.
 
 use std::{
     net::IpAddr,
