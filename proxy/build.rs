@@ -1,4 +1,4 @@
-//! Tells the binary which commit it was built from, and by which compiler.
+//! Passes the commit and the compiler to the binary.
 
 use std::{env, path::Path, process::Command};
 

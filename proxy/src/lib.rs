@@ -1,4 +1,4 @@
-//! The node: command line, wiring of the rooms, admin endpoints.
+//! The node: command line, wiring of the crates, admin endpoints.
 
 pub mod admin;
 pub mod cli;

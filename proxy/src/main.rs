@@ -1,4 +1,4 @@
-//! The binary.
+//! The `portcullis` binary.
 
 use std::process::ExitCode;
 

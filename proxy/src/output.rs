@@ -1,4 +1,4 @@
-//! The one place that writes to standard output and standard error.
+//! The only module that writes to standard output and standard error.
 
 use std::{
     fmt,

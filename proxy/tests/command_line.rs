@@ -1,4 +1,4 @@
-//! The command line as people and scripts meet it: the binary itself, its help, its exit codes, its generated files.
+//! The command line as people and scripts see it: the binary itself, its help, its exit codes, its generated files.
 #![allow(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
 
 use std::{

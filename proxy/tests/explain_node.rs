@@ -1,4 +1,4 @@
-//! `portcullis explain` against a node: the same engine, asked about what is in force there.
+//! `portcullis explain` against a node: the same engine, with what is in force there.
 #![allow(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
 
 use std::{process::Command, sync::Arc};

@@ -1,4 +1,4 @@
-//! `portcullis lint`: which traps it finds, where it puts them, and how it ends.
+//! `portcullis lint`: its findings, their positions, and its exit codes.
 #![allow(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
 
 use std::{

@@ -1,4 +1,4 @@
-//! The monitor's lines, as a table: a verdict, and what is read on the terminal and by scripts.
+//! The monitor's output as a table: a verdict, and its text and JSON forms.
 #![allow(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
 
 use portcullis_codecs::PROTOCOLS;

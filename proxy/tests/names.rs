@@ -1,4 +1,4 @@
-//! How names that were learnt are shown, to people and to scripts.
+//! The output of learned names, for people and for scripts.
 #![allow(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
 
 use portcullis_config::proto::{AnswerOrigin, LearntAddress, LearntName};

@@ -1,4 +1,4 @@
-//! `portcullis test`: tests of policies as engineers write them, and how they end.
+//! `portcullis test`: policy tests as engineers write them, and their results.
 #![allow(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
 
 use std::{

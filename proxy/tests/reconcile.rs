@@ -1,5 +1,5 @@
-//! The order in which a configuration comes into force, told by a journal of what the kernel, the data plane and the
-//! namespaces were asked.
+//! The order in which a configuration comes into force, verified by a journal of all calls to the kernel, the data
+//! plane and the namespaces.
 #![allow(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
 
 use std::{

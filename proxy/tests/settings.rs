@@ -1,4 +1,5 @@
-//! What protocols publish of their limits is what the settings file takes, the example shows and the documentation says.
+//! The limits that protocols publish are accepted by the settings file, shown in the example and described in the
+//! documentation.
 #![allow(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
 
 use std::{collections::BTreeSet, path::Path};

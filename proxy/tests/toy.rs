@@ -1,5 +1,5 @@
-//! A protocol that no file of the product names, from the settings and policies to the API and all commands: `toy`, which is
-//! one file beside the tests of the codecs.
+//! A protocol that no product file names, from the settings and policies to the API and all commands: `toy`, one file
+//! next to the tests of the codecs.
 #![allow(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
 
 #[path = "../../listeners/codecs/tests/toy/mod.rs"]

@@ -1,4 +1,4 @@
-//! The policy of a line as documents.
+//! Converts the policy of a line into documents.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! A world made up around one endpoint and its peers.
+//! Builds a world around one endpoint and its peers.
 
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 

@@ -1,4 +1,4 @@
-//! Metrics in the form that a scraper asks for: OpenMetrics 1.0, or the older text of Prometheus, 0.0.4.
+//! Metrics in the format that a scraper asks for: OpenMetrics 1.0, or the older Prometheus text format 0.0.4.
 
 use hyper::{HeaderMap, header::ACCEPT};
 

@@ -1,4 +1,4 @@
-//! Who may ask the admin endpoints for what.
+//! Decides which clients may ask the admin endpoints for what.
 
 use std::net::IpAddr;
 

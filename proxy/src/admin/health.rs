@@ -1,4 +1,4 @@
-//! Whether the node serves, and whether it can.
+//! Health: whether the node serves, and whether it can.
 
 use std::{
     fs,

@@ -1,4 +1,4 @@
-//! Where the admin endpoints listen: TCP, or a Unix socket.
+//! The listeners of the admin endpoints: TCP, or a Unix socket.
 
 use std::{io, net::SocketAddr, pin::Pin};
 

@@ -1,4 +1,5 @@
-//! Metrics of the node itself: its build and its configuration. Those of the traffic are `listeners::telemetry`'s.
+//! Metrics of the node itself: its build and its configuration. The metrics of the traffic are in
+//! `listeners::telemetry`.
 
 use std::{
     collections::BTreeMap,

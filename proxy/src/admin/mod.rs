@@ -1,4 +1,5 @@
-//! The admin endpoints: metrics, health, what is in force, the log's level. HTTP, by TCP on loopback and by a Unix socket.
+//! The admin endpoints: metrics, health, the dump of what is in force, the log level. HTTP, over TCP on loopback and
+//! over a Unix socket.
 
 mod exposition;
 mod guard;

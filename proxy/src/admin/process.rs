@@ -1,4 +1,4 @@
-//! `process_*`: what the process itself uses, read from `/proc/self` at each scrape.
+//! `process_*`: the resources that the process uses, read from `/proc/self` at each scrape.
 
 use std::{
     fmt, fs,

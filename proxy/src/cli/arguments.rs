@@ -1,4 +1,4 @@
-//! What the command line may say. The comments here are its help.
+//! The arguments of the command line. The comments here are its help.
 
 use std::{num::NonZeroU64, path::PathBuf, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Talking to a node over its API socket.
+//! Connects to a node over its API socket, and runs the commands that need one.
 
 use std::{io, path::PathBuf};
 

@@ -1,4 +1,4 @@
-//! Documents that are looked at without a node: files and whole directories, with what stands around each document.
+//! Collects documents for commands that need no node: files and whole directories, with the context of each document.
 
 use std::{
     fs, io,

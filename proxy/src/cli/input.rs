@@ -1,4 +1,4 @@
-//! Documents as the command line is given them: files, directories, standard input.
+//! Reads the documents of the command line: files, directories, standard input.
 
 use std::{
     fs,

@@ -1,4 +1,4 @@
-//! Words of the command line for what a node has.
+//! The command line's names for the kinds of resources.
 
 use clap::{ValueEnum, builder::PossibleValue};
 use portcullis_config::proto::ResourceType;

@@ -1,4 +1,4 @@
-//! What the node answered for each resource of an update.
+//! Prints the node's result for each resource of an update.
 
 use portcullis_config::proto::{Outcome, Problem, ResourceResult};
 use serde::Serialize;

@@ -1,4 +1,4 @@
-//! How things are shown to people and to scripts.
+//! Output for people and for scripts.
 
 pub mod names;
 mod request;

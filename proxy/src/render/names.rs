@@ -1,4 +1,4 @@
-//! Names that were learnt, as `get` shows them.
+//! Learned names, as `get` shows them.
 
 use std::collections::BTreeSet;
 

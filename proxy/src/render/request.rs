@@ -1,5 +1,4 @@
-//! What a verdict says of its request and of the answer. Nodes of older versions say it of HTTP and DNS only, in messages of
-//! their own.
+//! The request and the answer of a verdict. Older nodes report them only for HTTP and DNS, in messages of their own.
 
 use std::borrow::Cow;
 

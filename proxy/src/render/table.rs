@@ -1,4 +1,4 @@
-//! Tables of text: columns as wide as their widest cell.
+//! Text tables: columns as wide as their widest cell.
 
 use std::fmt::Write as _;
 

@@ -1,4 +1,4 @@
-//! What bringing a configuration into force asks of its surroundings. `run` gives it the real ones, tests fakes.
+//! The traits through which a configuration comes into force. `run` passes the real implementations, tests pass fakes.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,4 +1,4 @@
-//! Which processes the programs above all endpoints see: those below `steering.cgroup`.
+//! The processes that the programs above all endpoints see: those below `steering.cgroup`.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

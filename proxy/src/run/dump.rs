@@ -1,4 +1,4 @@
-//! What `/config_dump` tells.
+//! The content of `/config_dump`.
 
 use portcullis_config::Store;
 

@@ -1,4 +1,4 @@
-//! What is wrong with the steering: of one endpoint, or of the node.
+//! Faults of the steering: of one endpoint, or of the node.
 
 use std::{
     collections::BTreeMap,

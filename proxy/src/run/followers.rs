@@ -1,8 +1,8 @@
-//! Who follows the names that are learnt, and what each has still to look at.
+//! The subscribers to learned names, and what each still has to read.
 //!
-//! A follower is told which names have changed, and reads what is known of them when it gets to it: a name that changes
-//! often is looked at once, and what is read is never older than what was read before. With nobody there a lesson costs
-//! one load more.
+//! A subscriber receives the names that changed, and reads their state when it gets to them. A name that changes often
+//! is read once, and what is read is never older than what was read before. Without subscribers, an answer costs one
+//! load more.
 
 use std::{
     collections::BTreeSet,

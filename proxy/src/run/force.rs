@@ -1,4 +1,4 @@
-//! Brings what the store accepts into force, and looks after it while the node runs.
+//! Brings what the store accepts into force, and maintains it while the node runs.
 
 use std::{
     net::IpAddr,

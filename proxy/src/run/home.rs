@@ -1,4 +1,4 @@
-//! The node's own addresses: whoever comes from them is let in to its endpoints where `allowLocalhost` says so.
+//! The node's own addresses. Connections from them may reach the node's endpoints if `allowLocalhost` is on.
 
 use std::{net::IpAddr, time::Duration};
 

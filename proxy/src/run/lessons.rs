@@ -1,15 +1,16 @@
-//! Names that are learnt while the node runs, from an answer to its being in force.
+//! Names that are learned while the node runs, from a DNS answer to its addresses being in force.
 //!
-//! Three things have to agree: the book of names, the snapshot that judges, and the kernel's tables. Whoever changes any
-//! of them holds all three, for one lesson or one endpoint at a time, so a lesson waits at most for the table of one
+//! Three things must agree: the name cache, the snapshot that judges, and the kernel's tables. Code that changes any
+//! of them holds all three, for one answer or one endpoint at a time, so an answer waits at most for the table of one
 //! endpoint. The order:
 //!
-//! - *A lesson*: book, snapshot, kernel. A connection that the kernel steers finds its rules; until the kernel is told, the
-//!   address fares as before. When [`Lessons::teach`] returns, the answer may be let go.
-//! - *A change of policy*: the names are taken ([`Lessons::names`]), and from then on addresses that change are noted.
-//!   The snapshot is compiled with the names while lessons go on with the old one. Then ([`Lessons::replace`]) the noted
-//!   addresses are taught to the new one, it is published, and lessons are for it. The kernel's tables follow endpoint by
-//!   endpoint, each computed from the snapshot in the moment it is set; a lesson that comes before sets it at once.
+//! - *An answer*: cache, snapshot, kernel. A connection that the kernel steers finds its rules. Until the kernel has
+//!   the address, it is treated as before. When [`Lessons::teach`] returns, the answer may be released.
+//! - *A policy change*: the names are read ([`Lessons::names`]), and from then on changed addresses are recorded. The
+//!   snapshot is compiled with these names while answers still go into the old one. Then ([`Lessons::replace`]) the
+//!   recorded addresses are added to the new snapshot, it is published, and answers go into it. The kernel's tables
+//!   follow endpoint by endpoint, each computed from the snapshot at the moment it is set; an answer that comes
+//!   earlier sets its endpoint's table at once.
 
 mod open;
 

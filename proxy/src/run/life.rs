@@ -1,4 +1,4 @@
-//! The life of the node: serving, tending, and an orderly end.
+//! The life of the node: serving, maintenance, and an orderly end.
 
 use std::{
     sync::Arc,

@@ -1,4 +1,4 @@
-//! `portcullis run`: the wiring of the rooms.
+//! `portcullis run`: wires the crates together.
 
 pub mod backends;
 pub mod cgroups;

@@ -1,4 +1,4 @@
-//! The data plane's side, as `listeners` does it, and namespaces as they are.
+//! The data plane as `listeners` implements it, and real namespaces.
 
 use std::{
     io,

@@ -1,8 +1,8 @@
 //! Brings a configuration into force, in an order that is never more open than both the old and the new one.
 //!
-//! Listeners come before the snapshot that lets them judge, the snapshot before the kernel's tables, the tables before
-//! an endpoint is attached. What goes, goes the other way round: detached first, its listeners closed last. Names that are
-//! learnt meanwhile come into force in between, by [`Lessons`].
+//! Listeners come before the snapshot that they need, the snapshot before the kernel's tables, the tables before an
+//! endpoint is attached. Removal happens in reverse: an endpoint is detached first, and its listeners are closed last.
+//! Names that are learned meanwhile come into force in between, through [`Lessons`].
 
 mod inspect;
 mod open;

@@ -1,4 +1,4 @@
-//! Flows that the kernel refused: counted, shown and recorded as every other verdict.
+//! Flows that the kernel refused: counted, shown and recorded like every other verdict.
 
 use std::sync::Arc;
 

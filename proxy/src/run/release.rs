@@ -1,4 +1,4 @@
-//! `portcullis release`: takes away what a node left that has stopped.
+//! `portcullis release`: removes what a stopped node left.
 
 use portcullis_redirect::Redirect;
 

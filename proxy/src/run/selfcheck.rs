@@ -1,5 +1,6 @@
-//! The node tries its own hooks from within the namespaces of its endpoints: soon after each is attached, and from time to
-//! time. What is attached and what the tables say is looked at elsewhere; this shows that they do together what they should.
+//! The self-check: the node tries its own hooks from within the namespaces of its endpoints, soon after each is
+//! attached and then periodically. Other modules verify what is attached and what the tables contain; this one
+//! verifies that they work together.
 
 use std::{
     os::fd::{AsFd, OwnedFd},

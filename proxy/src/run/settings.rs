@@ -1,4 +1,4 @@
-//! What the node is run with: the settings file, and the flags that go before it.
+//! The settings of a run: the settings file, and the flags that override it.
 
 use std::{
     num::NonZeroU16,

@@ -1,4 +1,4 @@
-//! Starts the node, room by room. What was started is given back by its destructors where a later step fails.
+//! Starts the node, crate by crate. If a later step fails, destructors undo the earlier ones.
 
 use std::{
     sync::{Arc, mpsc::Receiver},

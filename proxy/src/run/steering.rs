@@ -1,4 +1,4 @@
-//! The kernel's side, as `redirect-ebpf` does it.
+//! The kernel's side, as `redirect-ebpf` implements it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

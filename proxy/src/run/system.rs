@@ -1,4 +1,4 @@
-//! What the process asks of the machine: open files, threads, and a lock that says who runs here.
+//! What the process needs from the machine: open files, threads, and a lock that shows which process runs here.
 
 use std::{
     collections::BTreeSet,

@@ -1,8 +1,9 @@
-//! Brings what DNS answers teach into force while the answers are held.
+//! Installs the addresses of DNS answers while the answers are held.
 //!
-//! One thread teaches. A worker that has an answer whose addresses are in force already lets it go at once: it sends the
-//! lesson all the same, unless it did in the same second, so that the addresses are kept longer, and looks whether it was
-//! taught or forgotten meanwhile. While the kernel lags behind for some endpoint, every answer is the teacher's.
+//! One thread installs them. If the addresses of an answer are already in force, the worker releases it at once. It
+//! still sends the answer to the thread (at most once a second), so that the addresses are kept longer, and checks
+//! whether an address was installed or removed meanwhile. While the kernel lags behind for some endpoint, every answer
+//! waits for the thread.
 
 mod journal;
 mod memory;

@@ -1,4 +1,4 @@
-//! Verdicts on their way from the data plane to whoever watches over the API.
+//! Delivers verdicts from the data plane to monitors over the API.
 
 use std::sync::Arc;
 

@@ -1,5 +1,4 @@
-//! What the command line of `explain` may say, but for the words of protocols ([`super::flags`]). The comments here are its
-//! help.
+//! The arguments of `explain`, except the words of protocols ([`super::flags`]). The comments here are its help.
 
 use std::path::PathBuf;
 

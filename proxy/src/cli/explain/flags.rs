@@ -1,4 +1,4 @@
-//! The flags of `explain` that say what is asked for, in the words of each protocol.
+//! The flags of `explain` for requests, in the words of each protocol.
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use portcullis_codecs::{

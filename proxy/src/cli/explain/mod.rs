@@ -1,4 +1,4 @@
-//! `explain`: what policies say, those of documents or those of a running node.
+//! `explain`: answers questions about policies, from documents or from a running node.
 
 pub mod arguments;
 pub(crate) mod flags;

@@ -1,4 +1,4 @@
-//! What a running node has in force, asked over its API.
+//! Asks a running node over its API for what it has in force.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! One question from the command line.
+//! Reads one question from the command line.
 
 use std::{
     collections::BTreeSet,

@@ -1,4 +1,4 @@
-//! The answer as people and scripts read it.
+//! Prints the answer for people and scripts.
 
 use std::{collections::BTreeSet, io};
 

@@ -1,4 +1,4 @@
-//! What is said on a flow, as its protocol's codec reads it.
+//! The request of a question, read by its protocol's codec.
 
 use portcullis_codecs::{
     Protocol, Registry,

@@ -1,4 +1,4 @@
-//! What the command line of `lint` may say. The comments here are its help.
+//! The arguments of `lint`. The comments here are its help.
 
 use std::path::PathBuf;
 

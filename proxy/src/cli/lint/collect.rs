@@ -1,4 +1,4 @@
-//! Files in, findings out: documents are read, looked at together, and what is found is put where it stands.
+//! Reads documents, lints them together, and assigns each finding its position.
 
 use std::{
     collections::{HashMap, HashSet},

@@ -1,4 +1,4 @@
-//! What the command line of `test` may say. The comments here are its help.
+//! The arguments of `test`. The comments here are its help.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! One question, asked of both ends of a connection.
+//! Asks one question at both ends of a connection.
 
 use std::net::IpAddr;
 

@@ -1,4 +1,4 @@
-//! The written form of a test of policies: `kind: PolicyTest`.
+//! The written form of a policy test: `kind: PolicyTest`.
 
 use std::{collections::BTreeMap, fmt, marker::PhantomData, path::PathBuf};
 

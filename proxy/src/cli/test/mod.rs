@@ -1,4 +1,4 @@
-//! `portcullis test`: questions about policies with the answers that are expected.
+//! `portcullis test`: checks questions about policies against expected answers.
 
 pub mod arguments;
 pub mod ask;

@@ -1,4 +1,4 @@
-//! What became of a test.
+//! The outcome of a test.
 
 use portcullis_rules::{
     explain::How,

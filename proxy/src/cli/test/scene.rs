@@ -1,4 +1,4 @@
-//! The world of one document, and its questions in the words of the engine.
+//! Builds the world of one test document, and its questions in the engine's form.
 
 use std::{net::IpAddr, path::Path, sync::Arc};
 

@@ -1,4 +1,4 @@
-//! Connections that are open, as far as names and the snapshot in force matter for them.
+//! Open connections, as far as names and the current snapshot need them.
 
 use std::{collections::BTreeSet, net::IpAddr};
 

@@ -1,4 +1,4 @@
-//! A lesson and a change of policy meet in every order, and none of them is lost.
+//! Answers and policy changes in every order: none of them is lost.
 
 use std::{
     collections::BTreeMap,

@@ -1,4 +1,4 @@
-//! One reader of names that are learnt.
+//! One subscriber to learned names.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,6 +1,6 @@
-//! Names that are learnt, for whoever asks over the API: as a list, and as a stream of what changes.
+//! Learned names for API clients: as a list, and as a stream of changes.
 //!
-//! What is locked while the book is read is copied in small parts; everything else happens outside.
+//! The locked name cache is copied in small parts; everything else happens outside the lock.
 
 mod follow;
 

@@ -1,4 +1,4 @@
-//! What a reader of names is told, in which order, and what it is spared.
+//! What a subscriber to names receives, in which order, and what is merged.
 
 use futures_util::StreamExt as _;
 

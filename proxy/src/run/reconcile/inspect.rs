@@ -1,4 +1,4 @@
-//! Whether what was attached still is, and putting it back.
+//! Checks that everything is still attached, and restores it.
 
 use std::collections::BTreeMap;
 

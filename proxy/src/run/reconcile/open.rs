@@ -1,4 +1,4 @@
-//! Opening the place of an endpoint, and refusing one that cannot be its own.
+//! Opens the namespace or cgroup of an endpoint, and refuses one that cannot be its own.
 
 use std::{io, path::Path};
 

@@ -1,4 +1,4 @@
-//! Whose hooks are tried next, and what came of it; and whose processes are out of the hooks' sight.
+//! The schedule and results of self-checks, and the search for processes that the hooks do not see.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,5 +1,5 @@
-//! What is known of names, in a file: a line more when a name has other addresses or holds longer, all of it anew now and
-//! then.
+//! The file of learned names: one more line when a name has other addresses or holds longer, and a complete rewrite
+//! now and then.
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},

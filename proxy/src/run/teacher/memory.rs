@@ -1,4 +1,4 @@
-//! What survives the node, and the time by which it is kept.
+//! The state that survives the node, and its time scale.
 
 use std::{
     io,

@@ -1,4 +1,4 @@
-//! What was not learnt although policy has names for it: counted by endpoint and reason, and said now and then.
+//! What was not learned although a policy selects its name: counted by endpoint and reason, and logged periodically.
 
 use std::{
     collections::{BTreeMap, HashMap},

@@ -1,4 +1,4 @@
-//! When something is taught, for whoever may not wait for it.
+//! A counter of changes. It shows whether addresses were installed or removed between two moments, without a lock.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -1,4 +1,4 @@
-//! Addresses that no name opens: whoever answers for a name could else open the machine itself, or what is next to it.
+//! Addresses that no name may allow. Otherwise a DNS server could open the machine itself, or its neighbours.
 
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 

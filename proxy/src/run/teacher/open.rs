@@ -1,4 +1,4 @@
-//! Addresses that are in use although nobody relays their connections.
+//! Addresses in use by connections that are not relayed.
 
 use std::{collections::BTreeSet, net::IpAddr, time::Instant};
 

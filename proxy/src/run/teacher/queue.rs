@@ -1,5 +1,6 @@
-//! What workers tell the teacher. Waking a thread costs more than most lessons: it is woken at once only for what somebody
-//! waits for, and gathers the rest. What waits has a cost, and each endpoint has its share of it.
+//! The queue from the workers to the installing thread. Waking a thread costs more than handling most answers. So the
+//! thread is woken at once only if an answer waits, and otherwise handles several together. Entries have a cost, and
+//! each endpoint has its share.
 
 use std::{
     collections::{HashMap, VecDeque},

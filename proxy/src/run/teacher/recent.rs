@@ -1,4 +1,4 @@
-//! What the teacher was told a moment ago.
+//! Answers that the thread has handled a moment ago.
 
 use std::{
     hash::{BuildHasher, Hash, Hasher, RandomState},

@@ -1,4 +1,4 @@
-//! From a lesson that nobody waits for to the file that survives the node.
+//! From an answer that nobody waits for to the file that survives the node.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! Addresses to which connections are open that we relay.
+//! Addresses with open relayed connections.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
