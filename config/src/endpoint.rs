@@ -102,9 +102,10 @@ pub(crate) fn addresses(field: &str, texts: &[String], problems: &mut Vec<Proble
             IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some() => {
                 refuse(format!("{text} is an IPv4-mapped address"), "write it as IPv4")
             }
-            _ if address.is_unspecified() || address.is_multicast() => {
-                refuse(format!("{text} is nobody's address"), "write the address that its peers connect to")
-            }
+            _ if address.is_unspecified() || address.is_multicast() => refuse(
+                format!("{text} cannot be the address of an endpoint"),
+                "write the address that its peers connect to",
+            ),
             _ if !seen.insert(address) => refuse(format!("{text} is there twice"), "remove one of them"),
             _ => Ok(address),
         }

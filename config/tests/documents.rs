@@ -172,7 +172,7 @@ fn endpoints_and_services_are_refused_at_the_place_of_their_fault() {
             endpoint("addresses: ['::ffff:10.0.0.1']"),
             "4:20: spec.addresses[0]: ::ffff:10.0.0.1 is an IPv4-mapped address",
         ),
-        (endpoint("addresses: [0.0.0.0]"), "4:20: spec.addresses[0]: 0.0.0.0 is nobody's address"),
+        (endpoint("addresses: [0.0.0.0]"), "4:20: spec.addresses[0]: 0.0.0.0 cannot be the address of an endpoint"),
         (endpoint("addresses: ['fd00::1', 'fd00:0::1']"), "4:31: spec.addresses[1]: fd00:0::1 is there twice"),
         (
             endpoint("addresses: [10.0.0.1], networkNamespace: netns/a"),

@@ -161,13 +161,13 @@ impl Dial for Dialer {
 
     fn forget(&mut self, leg: SocketAddr, to: SocketAddr) {
         if let Err(error) = self.legs.forget(self.endpoint, leg, to) {
-            tracing::warn!(%error, %leg, %to, "the kernel does not forget a leg");
+            tracing::warn!(%error, %leg, %to, "the kernel's entry of an upstream connection could not be removed");
         }
     }
 
     fn forget_datagrams(&mut self, leg: SocketAddr, to: SocketAddr) {
         if let Err(error) = self.legs.forget_datagrams(self.endpoint, leg, to) {
-            tracing::warn!(%error, %leg, %to, "the kernel does not forget a leg for datagrams");
+            tracing::warn!(%error, %leg, %to, "the kernel's entry of an upstream datagram socket could not be removed");
         }
     }
 

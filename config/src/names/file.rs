@@ -40,7 +40,7 @@ struct Line {
 
 /// Why a text is no book.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("line {line}: {message}; the node starts without it, and names are learnt anew when they are asked for")]
+#[error("line {line}: {message}; the node starts without it, and learns names again from new queries")]
 pub struct Damaged {
     /// Its line, from 1.
     pub line: usize,

@@ -104,7 +104,7 @@ fn about_rule(rule: &Rule, nodes: &[Node<'_>]) -> Option<Problem> {
 
 const LOCAL: &str = "apply Endpoints with spec.networkNamespace or spec.cgroup";
 const STRANGER: &str =
-    "allowLocalhost has no effect: no endpoint has the label reserved:host, so nobody knows the node's own addresses";
+    "allowLocalhost has no effect: no endpoint has the label reserved:host, so the node's own addresses are unknown";
 const DECLARE: &str =
     "apply an Endpoint with the label reserved:host, the labels and addresses of the node, and cgroup: /";
 const PORTLESS: &str = "judges nothing that comes in: the node's endpoint has a cgroup of its own and no ports (unless steering.cgroup is it)";

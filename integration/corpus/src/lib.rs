@@ -213,7 +213,7 @@ impl Scene {
         let terminated = lists.flat_map(|entry| entry.ports.iter().flatten()).any(|ports| ports.terminates_tls);
         // A protocol of which policies list names only carries another one.
         if !terminated && said.any(|(carrier, _)| carrier.schema.nature.list.is_some()) {
-            return Err("not answered: a request inside of TLS that nobody takes off".to_owned());
+            return Err("not answered: a request inside TLS that is not terminated".to_owned());
         }
         let mut said = Said::default();
         for (word, place) in places {

@@ -155,14 +155,14 @@ impl Datagrams {
             Err(Denial::Policy) => return None,
             Err(Denial::Leg(error)) => {
                 core.exit.datagram_lost("leg");
-                tracing::warn!(%error, %client, %server, "no leg could be made for a datagram");
+                tracing::warn!(%error, %client, %server, "no upstream socket could be created for a datagram");
                 return None;
             }
         };
         let token = self.flows.reserve();
         let event = EpollEvent::new(EpollFlags::EPOLLIN, Source::Flow(token).to_event());
         if let Err(error) = core.epoll.add(&flow.upstream, event) {
-            tracing::error!(%error, "the leg of a datagram cannot be heard");
+            tracing::error!(%error, "the upstream socket of a datagram cannot be watched");
             flow.end(core);
             self.flows.release(token);
             return None;

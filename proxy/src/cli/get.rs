@@ -57,7 +57,7 @@ async fn fqdns(
         return Ok(output.text(&text)?);
     }
     if learnt.is_empty() {
-        output.say("no name was learnt here");
+        output.say("no names have been learned here");
         return Ok(());
     }
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());

@@ -60,7 +60,7 @@ impl ValueEnum for Shown {
         match self {
             Self::Resources(kind) => kind.to_possible_value(),
             Self::Fqdns => {
-                let help = "Names that DNS answers taught, and their addresses";
+                let help = "Names learned from DNS answers, and their addresses";
                 Some(PossibleValue::new("fqdn").aliases(["fqdns", "names"]).help(help))
             }
         }

@@ -15,7 +15,7 @@ const LOOK: Duration = Duration::from_secs(1);
 #[must_use]
 pub fn addresses() -> Vec<IpAddr> {
     let found = own_addresses().unwrap_or_else(|error| {
-        tracing::warn!(%error, "the node's own addresses cannot be listed, so allowLocalhost lets nobody in");
+        tracing::warn!(%error, "the node's own addresses cannot be listed, so allowLocalhost has no effect");
         std::collections::BTreeSet::new()
     });
     found.into_iter().filter(|address| is_the_nodes(*address)).collect()

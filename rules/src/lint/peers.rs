@@ -90,7 +90,7 @@ pub(super) fn element(element: &Element<'_>, world: &World, report: &mut Report<
     }
     for (number, name) in entry.fqdns.iter().flatten().enumerate() {
         if let Some(address) = address(name) {
-            let message = format!("{address} is an address; nobody looks it up by name, so this selects nothing");
+            let message = format!("{address} is an address; clients do not look it up by DNS, so this selects nothing");
             report.add("PL107", policy, format!("{path}.toFQDNs[{number}]"), message).remedy =
                 format!("write toCIDR: [{}]", IpNet::from(address));
         }
@@ -169,7 +169,7 @@ pub(super) fn names(elements: &[Element<'_>], report: &mut Report<'_>) {
             };
             if address(name).is_none() && !elements.iter().any(|other| learns(&other)) {
                 let message =
-                    format!("no DNS rule of these endpoints lets {text} through, so its addresses are never learnt");
+                    format!("no DNS rule of these endpoints allows {text}, so its addresses are never learned");
                 report.add("PL108", element.policy, format!("{}.toFQDNs[{number}]", element.path), message);
             }
         }

@@ -222,7 +222,7 @@ fn sentence(reason: Reason) -> &'static str {
         Reason::NoMemory => {
             "a name allows it, and limits.compilation.memory leaves no memory for the rules of that address"
         }
-        Reason::NoListener => "requests are to be judged, and nobody is there to judge them",
+        Reason::NoListener => "requests must be judged, but no listener is there to judge them",
     }
 }
 

@@ -26,7 +26,10 @@ impl Traffic {
     /// What is wrong with it.
     pub fn read(protocol: &'static Protocol, said: &Said) -> Result<Self, String> {
         let name = protocol.schema.protocol;
-        let question = protocol.question.as_ref().ok_or_else(|| format!("nobody can ask about requests of {name}"))?;
+        let question = protocol
+            .question
+            .as_ref()
+            .ok_or_else(|| format!("questions about requests of {name} are not supported"))?;
         Ok(Self { protocol, sample: (question.read)(said)? })
     }
 

@@ -7,10 +7,10 @@ use portcullis_rules::lint::{Severity, check};
 
 /// More help, with examples.
 pub const HELP: &str = "\
-Needs no node. All policies that are named are looked at together: rules of one may make those of another void. Endpoint
-documents among them are used to find selectors that select nobody. Manifests of others are passed over.
+Needs no node. All policies are checked together, because rules of one may make those of another ineffective. Endpoint
+documents among them are used to find selectors that select nobody. Other manifests are skipped.
 
-A comment on the line, or alone on the line before it, silences a finding: # lint: ignore PL304
+A comment on the line, or alone on the line before it, suppresses a finding: # lint: ignore PL304
 
 Exit codes:
   0  nothing found, or hints only
@@ -27,13 +27,13 @@ Examples:
 /// Arguments of `lint`.
 #[derive(Debug, Args)]
 pub struct LintArguments {
-    /// Files with policies, or directories, which are looked through to the bottom
+    /// Files with policies, or directories, which are searched recursively
     #[arg(value_name = "PATH", required_unless_present = "checks", value_hint = ValueHint::AnyPath)]
     pub paths: Vec<PathBuf>,
-    /// The settings file of the node: deviations that are switched on there silence what they change
+    /// The settings file of the node: deviations that are on there suppress the findings that they resolve
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub settings: Option<PathBuf>,
-    /// Take policies that name protocols without ports, such as VRRP
+    /// Accept policies that name protocols without ports, such as VRRP
     #[arg(long)]
     pub enable_extended_ip_protocols: bool,
     /// Warnings alone leave the exit code 0
@@ -42,10 +42,10 @@ pub struct LintArguments {
     /// Leave out findings of these codes; may be repeated
     #[arg(long, value_name = "CODE", value_delimiter = ',', value_parser = check_code)]
     pub ignore: Vec<String>,
-    /// The least weight that is shown
+    /// The lowest severity that is shown
     #[arg(long, value_name = "LEVEL", default_value = "hint")]
     pub level: Level,
-    /// Print what is looked for, with codes and meanings
+    /// Print all checks with their codes and meanings
     #[arg(long, conflicts_with = "paths")]
     pub checks: bool,
 }

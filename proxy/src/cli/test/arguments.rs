@@ -6,14 +6,14 @@ use clap::{Args, ValueHint};
 
 /// More help, with examples.
 pub const HELP: &str = "\
-Needs no node. Tests are documents of kind PolicyTest (apiVersion portcullis.io/v1) in YAML files beside the policies; of
-a directory, all of them are run. The engine that answers is that of the node. docs/policy-testing.md tells the form.
+Needs no node. Tests are documents of kind PolicyTest (apiVersion portcullis.io/v1) in YAML files next to the policies.
+In a directory, all of them are run. The engine is that of the node. docs/policy-testing.md describes the documents.
 
 Exit codes:
   0  all tests passed
   1  a test failed
   2  the command line is wrong
-  3  a test or a policy that it names cannot be read or is refused, or there is no test
+  3  a test or one of its policies cannot be read or is refused, or there is no test
 
 Examples:
   portcullis test policies/
@@ -24,10 +24,10 @@ Examples:
 /// Arguments of `test`.
 #[derive(Debug, Args)]
 pub struct TestArguments {
-    /// Files with tests, or directories, which are looked through to the bottom
+    /// Files with tests, or directories, which are searched recursively
     #[arg(value_name = "PATH", required = true, value_hint = ValueHint::AnyPath)]
     pub paths: Vec<PathBuf>,
-    /// Only tests whose name has this text
+    /// Only tests whose name contains this text
     #[arg(long, value_name = "TEXT")]
     pub filter: Option<String>,
     /// Show failures only

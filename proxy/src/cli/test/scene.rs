@@ -119,7 +119,7 @@ impl<'a> Scene<'a> {
         let egress = from.endpoint.filter(|_| case.direction != Some(document::Direction::Ingress));
         let ingress = to.endpoint.filter(|_| case.direction != Some(document::Direction::Egress));
         if egress.is_none() && ingress.is_none() && !to.service {
-            return Err("nobody's policy is asked: one end has to be an endpoint".to_owned());
+            return Err("no policy applies: one end must be an endpoint".to_owned());
         }
         let usual = said.as_ref().map(Traffic::usual_port).filter(|port| !port.is_empty());
         let written = case.port.as_ref().map(|port| port.0.as_str()).or(usual);

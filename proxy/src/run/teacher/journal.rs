@@ -44,7 +44,7 @@ impl Journal {
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Book::new(limits),
             Err(error) => {
-                tracing::error!("{}: {error}; names are learnt anew", path.display());
+                tracing::error!("{}: {error}; names are learned again", path.display());
                 Book::new(limits)
             }
         };
@@ -87,7 +87,7 @@ impl Journal {
             Err(error) => {
                 self.failed = true;
                 let file = self.directory.join(FILE);
-                tracing::error!("{}: {error}; what is learnt of names will not survive a restart", file.display());
+                tracing::error!("{}: {error}; learned names will not survive a restart", file.display());
             }
         }
     }
