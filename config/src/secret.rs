@@ -63,7 +63,7 @@ fn value(secret: &proto::Secret) -> Result<String, &'static str> {
     Ok(text.to_owned())
 }
 
-/// A secret as it is told: the names of its entries, without their values.
+/// A secret as it is shown: the names of its entries, without their values.
 pub(crate) fn without_values(secret: &proto::Secret) -> proto::Secret {
     let data = secret.data.keys().map(|entry| (entry.clone(), Vec::new())).collect();
     proto::Secret { name: secret.name.clone(), namespace: secret.namespace.clone(), data }

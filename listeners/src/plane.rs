@@ -50,7 +50,7 @@ pub(crate) struct Doorway {
     pub(crate) dial: Box<dyn Dial>,
 }
 
-/// What a worker is told of an endpoint that it is to serve.
+/// An endpoint that a worker must serve.
 pub(crate) struct Opening {
     pub(crate) id: EndpointId,
     pub(crate) doorway: Doorway,
@@ -58,7 +58,7 @@ pub(crate) struct Opening {
     pub(crate) shares: Shares,
 }
 
-/// What a worker is told.
+/// A command to a worker.
 pub(crate) enum Command {
     /// Accept on these.
     Open(Opening),

@@ -168,7 +168,7 @@ fn each_verdict_is_one_line_that_says_who_what_and_why() {
             answered(DnsAnswer { held_us: Some(1_000_042), replaced: true, ..DnsAnswer::default() }),
             format!(
                 "-> dns {parties}, egress: answered AAAA example.com. NOERROR 2001:db8::10 2001:db8::11, held \
-                 1000.042 ms, replaced by SERVFAIL: what it teaches was not in force in time"
+                 1000.042 ms, replaced by SERVFAIL: its addresses were not installed in time"
             ),
         ),
         (

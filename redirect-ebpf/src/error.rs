@@ -143,7 +143,7 @@ pub enum Error {
     },
 }
 
-/// Lines of a message that are told: of the verifier's pages the last ones have the reason.
+/// How many last lines of a message are shown: the reason is at the end of the verifier's output.
 const TOLD: usize = 4;
 
 /// A cause with those below it, each in its last lines. The whole of a long one is logged for whoever debugs programs.

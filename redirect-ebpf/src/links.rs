@@ -118,7 +118,7 @@ impl Link {
         self.made.is_attached() && sys::link_info(self.as_fd()).is_ok_and(|found| found == self.made)
     }
 
-    /// Puts its pin back where that is gone. Tells whether that had to be done.
+    /// Puts its pin back where that is gone. Returns whether that had to be done.
     pub(crate) fn restore_pin(&mut self) -> io::Result<bool> {
         match &mut self.held {
             Held::Alone(_) => Ok(false),

@@ -162,7 +162,7 @@ impl Maps {
         Ok(Tables::taken_over(ports, classes))
     }
 
-    /// Replaces what the kernel is told of an endpoint. Tells whether that changed anything.
+    /// Replaces what the kernel is told of an endpoint. Returns whether that changed anything.
     pub(crate) fn set_table(&mut self, endpoint: u32, classes: &[crate::table::Class]) -> Result<bool, Error> {
         let steps = self.tables.change(endpoint, classes);
         let changes = !steps.is_empty();
@@ -271,7 +271,7 @@ impl Maps {
         entries.collect()
     }
 
-    /// Tells whether an endpoint shares its namespace, so that others' addresses are in it as well.
+    /// Returns whether an endpoint shares its namespace, so that others' addresses are in it as well.
     pub(crate) fn set_shared(&mut self, endpoint: u32, shared: bool) -> Result<(), Error> {
         let changed = if shared { self.shared.insert(endpoint, 1, 0) } else { gone(self.shared.remove(&endpoint)) };
         changed.map_err(Error::map("SHARED", "write"))
@@ -294,7 +294,7 @@ impl Maps {
         Ok(())
     }
 
-    /// Tells whether the UDP sockets of an endpoint are marked at birth.
+    /// Returns whether the UDP sockets of an endpoint are marked at birth.
     pub(crate) fn set_birth_mark(&mut self, endpoint: u32, marked: bool) -> Result<(), Error> {
         let changed = if marked { self.dns.insert(endpoint, 1, 0) } else { gone(self.dns.remove(&endpoint)) };
         changed.map_err(Error::map("DNS", "write"))

@@ -41,7 +41,7 @@ impl Pinned {
         fs::symlink_metadata(&self.path).is_ok_and(|found| found.ino() == self.inode)
     }
 
-    /// Pins it again where the pin is not there. Tells whether that had to be done.
+    /// Pins it again where the pin is not there. Returns whether that had to be done.
     pub(crate) fn restore(&mut self) -> io::Result<bool> {
         if self.is_there() {
             return Ok(false);

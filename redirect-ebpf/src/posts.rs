@@ -89,7 +89,7 @@ impl Post {
         attached.map_err(|error| failed(error.into()))?.map_err(failed)
     }
 
-    /// Puts its pin back where that is gone. Tells whether that had to be done.
+    /// Puts its pin back where that is gone. Returns whether that had to be done.
     pub(crate) fn restore_pin(&mut self) -> io::Result<bool> {
         match self {
             Self::Link(_, link) | Self::Cgroup(link) => link.restore_pin(),

@@ -63,7 +63,7 @@ impl Site {
         }
     }
 
-    /// What the programs are told.
+    /// The value for the programs.
     pub(crate) fn number(self) -> u32 {
         match self {
             Self::Pod => POD,

@@ -32,7 +32,7 @@ use crate::{
 
 /// How long a namespace is let alone after a change.
 const PAUSE: Duration = Duration::from_millis(250);
-/// Endpoints that may wait to be repaired at a time; further ones are told later.
+/// Endpoints that may wait for a repair at a time; further ones are reported later.
 const WAITING: usize = 256;
 /// Groups (linux/rtnetlink.h): links; addresses, routes and rules of both families.
 const GROUPS: u32 = 1 | 1 << 4 | 1 << 8 | 1 << 6 | 1 << 7 | 1 << 10 | 1 << 18;

@@ -9,9 +9,9 @@ use crate::{
     world::Secret,
 };
 
-/// What is told of values that come from secrets.
+/// What is shown in place of values of secrets.
 const REDACTED: &str = "[redacted]";
-/// Longest value that is told, in bytes.
+/// Longest value that is shown, in bytes.
 const TOLD: usize = 256;
 
 /// Headers that frame or route a message, or belong to one hop only (RFC 9110 §7.2, §7.6.1, §10.1.1; RFC 9112 §6;
@@ -219,7 +219,7 @@ impl<'a> Changed<'a> {
         self.effects
     }
 
-    /// Runs all actions, also after one has failed. Tells whether none has.
+    /// Runs all actions, also after one has failed. Returns whether none has.
     pub(crate) fn act(&mut self, actions: &[Action]) -> bool {
         let failed = actions.iter().filter(|action| !self.run(action)).count();
         failed == 0

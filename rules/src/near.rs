@@ -16,7 +16,7 @@ use crate::{
     world::{Direction, Endpoint, ResolvedName, Transport, World},
 };
 
-/// Most rules that are told.
+/// Maximum number of rules that are reported.
 const MOST: usize = 16;
 
 /// See [`crate::explain::near`].

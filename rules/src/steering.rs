@@ -50,7 +50,7 @@ pub struct AddressChange {
     pub action: Option<Action>,
 }
 
-/// Everything the kernel is told of one endpoint. Flows that no class covers pass.
+/// The kernel's table of one endpoint. Flows that no class covers pass.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SteeringTable {
     /// The classes, sorted by direction, transport and port.

@@ -242,7 +242,7 @@ impl Process {
         writeln!(input, "{line}")
     }
 
-    /// Tells whether it runs.
+    /// Returns whether it runs.
     ///
     /// # Errors
     /// The kernel does not know it.

@@ -80,25 +80,25 @@ impl Peer {
         }
     }
 
-    /// Tells whether it judges packets as well as sockets.
+    /// Returns whether it judges packets as well as sockets.
     #[must_use]
     pub fn judges_packets(self) -> bool {
         !matches!(self, Self::Sockets | Self::UnsteeredSockets)
     }
 
-    /// Tells whether it is Portcullis, in one form or another.
+    /// Returns whether it is Portcullis, in one form or another.
     #[must_use]
     pub fn is_portcullis(self) -> bool {
         matches!(self, Self::Portcullis | Self::Sockets) || self.steers_nothing()
     }
 
-    /// Tells whether it is Portcullis with nothing to steer.
+    /// Returns whether it is Portcullis with nothing to steer.
     #[must_use]
     pub fn steers_nothing(self) -> bool {
         matches!(self, Self::Unsteered | Self::UnsteeredSockets)
     }
 
-    /// Tells whether it judges requests of this protocol.
+    /// Returns whether it judges requests of this protocol.
     #[must_use]
     pub fn judges(self, protocol: Protocol) -> bool {
         match self {
@@ -108,7 +108,7 @@ impl Peer {
         }
     }
 
-    /// Tells whether it takes part in work of this protocol.
+    /// Returns whether it takes part in work of this protocol.
     #[must_use]
     pub fn speaks(self, protocol: Protocol) -> bool {
         match self {

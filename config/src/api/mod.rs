@@ -31,7 +31,7 @@ use crate::{
 const MOST_CALLS: u32 = 64;
 /// How long a client may be silent before it is asked whether it is there, and how long it may take to say so.
 const SILENCE: Duration = Duration::from_secs(30);
-/// How long calls may go on after the signal to stop. Streams are told to end at once.
+/// How long calls may continue after the signal to stop. Streams end at once.
 const LAST_CALLS: Duration = Duration::from_secs(2);
 
 /// Why the API ended or did not begin.

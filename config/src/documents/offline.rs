@@ -76,7 +76,7 @@ impl Places {
 }
 
 impl<'a> Offline<'a> {
-    /// Without documents there is nobody.
+    /// Creates an empty world: no endpoints, no policies.
     #[must_use]
     pub fn new(schemas: &'a [&'static Schema], settings: Settings) -> Self {
         Self {

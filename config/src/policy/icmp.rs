@@ -98,7 +98,7 @@ pub(super) fn read(
     Some(types)
 }
 
-/// Whether the kernel is told of it.
+/// Whether the kernel judges it.
 fn is_request(field: &IcmpField) -> bool {
     portcullis_rules::steering::requests(field.family).contains(&field.kind.into())
 }

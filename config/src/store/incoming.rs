@@ -112,7 +112,7 @@ impl Candidate {
         self.problems.push(problem.into());
     }
 
-    /// What its sender is told.
+    /// Warnings for its sender.
     pub(crate) fn result(&self) -> ResourceResult {
         let outcome = if self.good.is_some() { Outcome::Accepted } else { Outcome::Rejected };
         let unnamed =

@@ -65,7 +65,7 @@ pub(crate) fn notes(table: &Table, allow_localhost: bool) -> Vec<String> {
     Vec::new()
 }
 
-/// Logs warnings that were not there before: files have nobody who is told.
+/// Logs new warnings: for files, no client receives them.
 pub(crate) fn log_new(warnings: &Warnings, before: &Warnings) {
     for (key, problems) in warnings.iter().filter(|(key, problems)| before.get(*key) != Some(*problems)) {
         for Problem { field, message, remedy, .. } in problems {

@@ -19,7 +19,7 @@ pub enum QueryStep {
     Forward,
     /// Nothing goes to the server; the client gets this one, from the server's address.
     Answer(Vec<u8>),
-    /// Nothing goes anywhere. The word says why: `denied`, or the kind of an offence that the checker was told.
+    /// Forward nothing. The word is the reason: `denied`, or the kind of the violation that the checker received.
     Drop(&'static str),
 }
 
@@ -31,7 +31,7 @@ pub enum AnswerStep {
     /// It goes to the client as it came, but not before all that a connection to these addresses will meet knows of
     /// them. If that takes too long, the client gets [`Session::unlearnt`] instead.
     Hold(Lesson),
-    /// Nothing goes anywhere. The word is the kind of the offence that the checker was told.
+    /// Forward nothing. The word is the kind of the violation that the checker received.
     Drop(&'static str),
 }
 

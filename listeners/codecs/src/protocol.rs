@@ -79,7 +79,7 @@ pub struct Statuses {
     pub word: fn(i32) -> Option<&'static str>,
     /// What stands before a number without a word where it is shown.
     pub prefix: &'static str,
-    /// The number by which a client is told of a failure in place of an answer that could not be used.
+    /// The number of the failure that a client gets instead of an answer that could not be used.
     pub failure: i32,
 }
 
@@ -130,7 +130,7 @@ impl Context<'_> {
 /// What makes the relays of a protocol.
 #[derive(Debug)]
 pub struct Live {
-    /// Makes what all relays and sessions share: names that one connection is told and others ask for, for example.
+    /// Makes what all relays and sessions share, for example names that one connection learns and others use.
     pub share: fn() -> Shared,
     /// Makes the relay of one connection pair.
     pub relay: fn(&Context<'_>) -> Box<dyn Relay>,

@@ -69,8 +69,8 @@ pub struct Output {
     pub downstream: Vec<u8>,
     /// Bytes for the server.
     pub upstream: Vec<u8>,
-    /// How many of these bytes are no words of the relay's own, but stand for what the side that was shown has sent, and
-    /// count as its.
+    /// How many of these bytes replace input of the side that was shown (a rewritten head). They count as forwarded,
+    /// not as generated.
     pub relayed: usize,
     /// End the pair, after the step's bytes.
     pub close: Option<Close>,
@@ -125,7 +125,7 @@ impl Answer {
     }
 }
 
-/// Judges requests and is told of answers and offences.
+/// Judges requests, and receives answers and violations.
 pub trait Checker {
     /// Judges one request. It borrows from the read buffer and is synchronous: nothing waits in a table.
     fn check(&mut self, request: &dyn Request) -> Decision;
@@ -146,11 +146,11 @@ pub trait Checker {
         let _ = request;
         None
     }
-    /// The final answer to an allowed request began; where it carries the status of a call, it has ended. Told once
-    /// for each request, unless the connection ends before.
+    /// The final answer to an allowed request has begun; an answer that carries the status of a call has ended. Called
+    /// once for each request, unless the connection ends before.
     fn answered(&mut self, answer: Answer);
-    /// What the answer teaches of which [`Checker::answered`] is told next, for whoever shows it. Nothing has to be done
-    /// about it here.
+    /// Reports the addresses in the answer that the next call of [`Checker::answered`] is about. For logging only; the
+    /// default does nothing.
     fn taught(&mut self, lesson: &Lesson) {
         let _ = lesson;
     }
@@ -242,15 +242,15 @@ pub trait Relay: Send {
         let _ = (from, checker, out);
     }
 
-    /// What the next answer teaches, if it is held until that is known; asked after each step of the upstream side,
-    /// and given once. Until [`Relay::committed`] is told, the relay does not want the upstream side. Only a relay
-    /// whose checker learns ([`Checker::learns`]) has any.
+    /// The addresses in the next answer, if it is held until they are installed. Called after each step of the upstream
+    /// side, and returned once. Until [`Relay::committed`] is called, the relay does not want the upstream side. Only a
+    /// relay whose checker learns ([`Checker::learns`]) returns any.
     fn lesson(&mut self) -> Option<Lesson> {
         None
     }
 
-    /// What the last lesson taught is in force, or (`known` is false) will not be in time: then the client is told of
-    /// the server's failure instead. The driver shows the upstream side again afterwards.
+    /// The addresses of the last lesson are installed, or (`known` is false) will not be in time: then the client gets
+    /// a server failure instead. The driver shows the upstream side again afterwards.
     fn committed(&mut self, known: bool) {
         let _ = known;
     }

@@ -20,14 +20,14 @@ use crate::{
 /// How long a flow is kept when nothing is outstanding, in milliseconds: the next query may come from the same socket.
 const LINGER_MS: u64 = 500;
 
-/// An answer that waits until what it teaches is in force.
+/// An answer that is held until its addresses are installed.
 #[derive(Debug)]
 struct Held {
     number: u64,
     answer: Vec<u8>,
     since: Instant,
     until: u64,
-    /// For whoever is told of it.
+    /// The report to make when the answer is released, if answers are reported.
     due: Option<Box<Due>>,
 }
 

@@ -19,7 +19,7 @@ use crate::telemetry::{Event, Exit, Record, Reply, unix_nanos};
 /// Addresses of one answer that are shown; of further ones, how many there are.
 const SHOWN: usize = 16;
 
-/// What an answer teaches, as far as it is shown.
+/// The addresses of an answer, as far as they are shown.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Taught {
     addresses: Vec<IpAddr>,
@@ -53,12 +53,12 @@ impl Judge {
         Origin { endpoint, server: peer, port, transport, known }
     }
 
-    /// Whether it is told of answers with more than their number.
+    /// Whether answers are reported in full (DNS), not only by status code.
     pub(super) fn tells_replies(&self) -> bool {
         self.codec.is_some_and(|protocol| protocol.schema.nature.teaches)
     }
 
-    /// An answer has come to what was asked. It is told when it goes on.
+    /// An answer has arrived. It is reported when it is released.
     pub(super) fn came(&mut self, pending: Pending, answer: Answer, exit: &Exit) {
         let taught = std::mem::take(&mut self.taught);
         let took = pending.since.elapsed();
@@ -73,7 +73,7 @@ impl Judge {
         }
     }
 
-    /// The answer on its way, for whoever holds it.
+    /// The report of the pending answer, for the code that holds it.
     pub(crate) fn take_due(&mut self) -> Option<Box<Due>> {
         self.due.take()
     }

@@ -85,7 +85,7 @@ impl Pair {
     }
 }
 
-/// Reads what a client still sends and drops it. Tells whether it has ended, or was told often enough.
+/// Reads and drops what the client still sends. Returns `true` at its end, or once [`MOST_DRAINED`] bytes were dropped.
 fn drain(client: &mut End, drained: &mut usize, core: &mut Core) -> bool {
     let mut buffer = core.take_buffer();
     while client.may_read() && *drained < MOST_DRAINED {

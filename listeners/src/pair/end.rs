@@ -122,7 +122,7 @@ impl End {
         }
     }
 
-    /// Writes what waits, then ends the stream if that is due. Tells whether anything moved.
+    /// Writes what waits, then ends the stream if that is due. Returns whether anything moved.
     pub(crate) fn flush(&mut self) -> bool {
         let mut moved = false;
         if self.is_full() && self.writable {

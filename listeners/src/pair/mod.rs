@@ -223,7 +223,7 @@ impl Pair {
         self.wind_up(core)
     }
 
-    /// One side's turn: what waits for it, what is held of it, what can be read from it. Tells whether anything moved.
+    /// One side's turn: what waits for it, what is held of it, what can be read from it. Returns whether anything moved.
     fn turn(&mut self, side: Side, core: &mut Core, reads: &mut usize) -> Result<bool, Outcome> {
         let mut moved = self.ends[side as usize].flush();
         if moved {

@@ -35,7 +35,7 @@ pub use self::{
 pub(crate) use self::{exit::Exit, records::Record};
 use self::{metrics::Metrics, records::Writer, watch::Watchers};
 
-/// What is told, and where to.
+/// What is reported, and where to.
 #[derive(Clone, Debug)]
 pub struct TelemetryOptions {
     /// Where access records go.
@@ -68,7 +68,7 @@ pub struct Totals {
     pub audited: u64,
 }
 
-/// Everything that is told of the traffic.
+/// All telemetry of the traffic.
 #[derive(Debug)]
 pub struct Telemetry {
     pub(crate) metrics: Metrics,

@@ -152,7 +152,8 @@ impl Core {
         self.shared.names.is_some()
     }
 
-    /// Has what an answer teaches brought into force. True: it is; else whoever holds the answer is told.
+    /// Installs the addresses of an answer. Returns `true` if they are in force already; otherwise the holder of the
+    /// answer is notified later.
     pub(crate) fn learn(&self, judge: &Judge, lesson: Lesson, holder: Holder) -> bool {
         let Some(names) = &self.shared.names else { return true };
         let snapshot = self.snapshot.as_deref();

@@ -82,7 +82,7 @@ impl Worker {
         })
     }
 
-    /// Works until it is told to stop and all is done.
+    /// Runs until it gets the command to stop and all work is done.
     pub(crate) fn run(mut self) {
         let mut events = vec![EpollEvent::empty(); EVENTS];
         while !self.is_done() {

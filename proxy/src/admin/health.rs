@@ -15,7 +15,7 @@ pub enum Stage {
     Starting = 0,
     /// Some accepted configuration is in force.
     Serving = 1,
-    /// It was told to stop.
+    /// A stop was requested.
     Stopping = 2,
 }
 
@@ -39,7 +39,7 @@ impl Health {
         self.stage.store(stage as u8, Ordering::Release);
     }
 
-    /// Notes why something may pass that should be judged, if it may. Tells whether that is new.
+    /// Notes why something may pass that should be judged, if it may. Returns whether that is new.
     pub fn set_gap(&self, gap: Option<String>) -> bool {
         let mut held = self.gap.lock().unwrap_or_else(PoisonError::into_inner);
         let changed = *held != gap;

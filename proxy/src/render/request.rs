@@ -45,7 +45,7 @@ pub(super) fn line(verdict: &Verdict, protocols: Registry) -> String {
     line
 }
 
-/// What a client is told in place of an answer that was of no use.
+/// What the client gets instead of an answer that could not be used.
 pub(super) fn failure(verdict: &Verdict, protocols: Registry) -> Cow<'static, str> {
     let statuses = protocols.find(&verdict.protocol).and_then(|protocol| protocol.statuses.as_ref());
     statuses.map_or(Cow::Borrowed("a failure"), |statuses| statuses.shown(statuses.failure))

@@ -108,7 +108,7 @@ fn answered(line: &mut String, asked: &str, answer: &proto::Answer, failure: &st
         let _ = write!(line, ", held {}.{:03} ms", held / 1_000, held % 1_000);
     }
     if answer.replaced {
-        let _ = write!(line, ", replaced by {failure}: what it teaches was not in force in time");
+        let _ = write!(line, ", replaced by {failure}: its addresses were not installed in time");
     }
 }
 

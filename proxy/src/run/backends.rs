@@ -87,13 +87,13 @@ pub struct Inspection {
 
 /// The kernel's side.
 pub trait Kernel: Send {
-    /// Replaces what the kernel is told of an endpoint.
+    /// Replaces the kernel's table of an endpoint.
     ///
     /// # Errors
     /// The old table stays in force; ports that it does not speak of and the new one does are refused.
     fn set_table(&mut self, id: EndpointId, table: &SteeringTable) -> Result<(), String>;
 
-    /// Changes single addresses in the table of an endpoint. Tells whether that was all it takes: if not, the table has
+    /// Changes single addresses in the table of an endpoint. Returns whether that was all it takes: if not, the table has
     /// to be set as a whole.
     ///
     /// # Errors

@@ -36,7 +36,7 @@ use crate::run::{backends::Kernel, followers::Followers};
 /// Why nothing can be taught to an endpoint.
 const UNSET: &str = "its table could not be set before; it is tried again each second";
 
-/// What the kernel was told of an endpoint.
+/// The kernel's table of an endpoint, as it was set last.
 #[derive(Debug)]
 enum Told {
     /// This table, by the snapshot in force.
@@ -103,7 +103,7 @@ impl<K: Kernel> Lessons<K> {
     }
 
     /// Brings the addresses of an answer into force, each with its TTL in seconds. `now` is the book's time. When it
-    /// returns, a connection to one of them is judged by all its names. Tells whether any address has other names now; if
+    /// returns, a connection to one of them is judged by all its names. Returns whether any address has other names now; if
     /// not, at most it holds longer.
     ///
     /// # Errors

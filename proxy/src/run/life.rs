@@ -218,7 +218,7 @@ impl Signals {
         }
     }
 
-    /// Ends the process as a crash would, when it is told to stop for the second time.
+    /// Ends the process like a crash, at the second signal to stop.
     pub async fn end_at_once(mut self) {
         for _ in 0..2 {
             self.stop_now().await;

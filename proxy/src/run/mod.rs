@@ -39,7 +39,7 @@ use crate::{
 /// Threads of the control side: API, admin endpoints, compilation.
 const CONTROL_THREADS: usize = 2;
 
-/// Runs the node until it is told to stop.
+/// Runs the node until it is stopped.
 ///
 /// # Errors
 /// The settings are wrong, or something that the node needs is not to be had.

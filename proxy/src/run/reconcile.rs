@@ -48,7 +48,7 @@ struct Held {
     sockets: Sockets,
     /// Why its listeners could not be opened, if they could not. What policy wants steered is refused until they are.
     deaf: Option<Unsteered>,
-    /// What the kernel was told, when it was told last.
+    /// The kernel's tables, as they were set last.
     attached: Option<Attached>,
 }
 
@@ -135,7 +135,7 @@ impl<K: Kernel, D: Plane, P: Places> Reconciler<K, D, P> {
     }
 
     /// Attaches the next endpoint again, in turn: what somebody took away of its rules, routes or sysctls comes back.
-    /// Tells whether the faults are others now.
+    /// Returns whether the faults are others now.
     pub fn mend_next(&mut self) -> bool {
         let after = self.mended.map_or(Bound::Unbounded, Bound::Excluded);
         let next = self.held.range((after, Bound::Unbounded)).next().or(self.held.iter().next());

@@ -133,7 +133,7 @@ impl Names for Pupil {
 }
 
 impl Pupil {
-    /// Tells whether the teacher will hear of it. If not, the ticket is lost, which is a failure.
+    /// Returns whether the teacher will hear of it. If not, the ticket is lost, which is a failure.
     fn teach(&self, word: Word) -> bool {
         let (owner, cost, urgent) = (word.origin.endpoint, word.lesson.addresses.len().max(1), word.ticket.is_some());
         let told = self.words.put(Item { owner, cost, content: word }, urgent);

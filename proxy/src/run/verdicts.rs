@@ -6,7 +6,7 @@ use portcullis_config::{Verdicts, proto};
 use portcullis_listeners::telemetry::{Event, Field, Party, Reply, Watcher};
 use portcullis_rules::{verdict::Miss, world::Direction};
 
-/// Verdicts that wait for one reader. One that is slower loses some, and is told how many.
+/// Verdicts that wait for one reader. A slow reader loses some, and learns how many.
 const QUEUE: usize = 4096;
 
 /// A stream of the verdicts that a request asks for.

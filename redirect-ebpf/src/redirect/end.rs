@@ -131,7 +131,7 @@ impl Redirect {
         Ok(())
     }
 
-    /// Takes away what an earlier process left. Tells whether there was anything.
+    /// Takes away what an earlier process left. Returns whether there was anything.
     ///
     /// # Errors
     /// A process has the directory, or something is left.
@@ -143,7 +143,7 @@ impl Redirect {
     }
 
     /// Ends. With `keep` links that are pinned stay, so that steered flows are refused until the next process comes; else
-    /// everything that is ours is gone. Tells whether links stay.
+    /// everything that is ours is gone. Returns whether links stay.
     ///
     /// # Errors
     /// Something is left; the rest is removed nevertheless.

@@ -20,7 +20,7 @@ use crate::{
 };
 
 impl Redirect {
-    /// Replaces what the kernel is told of an endpoint, by difference, and never more open in between. Of datagrams only
+    /// Replaces the kernel's table of an endpoint, by difference, and never more open in between. Of datagrams only
     /// what the endpoint sends is steered, and a port as a whole: where a peer is steered, those that would pass are too.
     ///
     /// # Errors
@@ -65,7 +65,7 @@ impl Redirect {
     }
 
     /// Changes what is done with single addresses in classes of an endpoint that learn, each at one moment, and remembers
-    /// it: a table that has the same is no change afterwards. Tells whether that was all it takes; if not, the whole
+    /// it: a table that has the same is no change afterwards. Returns whether that was all it takes; if not, the whole
     /// table has to be set, and what was changed so far is part of it.
     ///
     /// # Errors

@@ -51,7 +51,7 @@ const PORT_CLASS: usize = 256;
 pub(crate) struct Subject {
     /// By direction; `None` where nothing is enforced.
     sides: [Option<Side>; 2],
-    /// What the kernel is told, once somebody asked.
+    /// The kernel's tables, computed on first use.
     pub(crate) steering: Told,
 }
 

@@ -15,7 +15,7 @@ use crate::{
 
 /// Most rules that are asked how near they came.
 const EXPLAINED: usize = 64;
-/// Most values of a request for which it is told what they missed.
+/// Maximum number of values of a request for which the miss is reported.
 const MOST_MISSES: usize = 8;
 /// Longest value that is shown, in bytes.
 const SHOWN: usize = 256;

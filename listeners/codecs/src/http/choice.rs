@@ -46,7 +46,7 @@ impl Http {
         }
     }
 
-    /// Looks at the first bytes of a client, at most as many as the preface of HTTP/2 has. Tells whether they decide.
+    /// Looks at the first bytes of a client, at most as many as the preface of HTTP/2 has. Returns whether they decide.
     fn decide(&mut self, input: &[u8]) -> bool {
         self.begun = true;
         self.decided = input.len() >= PREFACE.len() || !PREFACE.starts_with(input);

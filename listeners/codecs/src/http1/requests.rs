@@ -265,7 +265,7 @@ impl Http1 {
         }
     }
 
-    /// The client sent what cannot be relayed. It is told in order, if that can be done.
+    /// The client sent something that cannot be relayed. It gets an error response in order, if that is possible.
     pub(super) fn client_offends(&mut self, violation: Violation, checker: &mut dyn Checker, out: &mut Output) {
         checker.offended(&Offended { violation, side: Side::Downstream });
         let error = Ours::Error { status: violation.status(), head: false };

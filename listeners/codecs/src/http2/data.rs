@@ -43,7 +43,7 @@ impl Http2 {
         Ok(true)
     }
 
-    /// Takes what is there of a frame that is not looked into. Tells whether more may be taken at once.
+    /// Takes the available bytes of a frame whose payload is not parsed. Returns whether more may be taken at once.
     pub(super) fn payload(&mut self, input: &[u8], turn: &mut Turn<'_>) -> bool {
         let way = &mut self.ways[turn.from as usize];
         let bytes = way.payload.left.min(input.len());

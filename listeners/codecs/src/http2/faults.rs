@@ -13,7 +13,7 @@ use crate::{
 };
 
 impl Http2 {
-    /// The connection cannot go on. Its offender is told why, as far as something can be said.
+    /// Ends the connection. The offending side gets the error code, if it can still be sent.
     pub(super) fn end(&mut self, side: Side, violation: Violation, turn: &mut Turn<'_>) {
         turn.checker.offended(&Offended { violation, side });
         // What has not said SETTINGS speaks no HTTP/2.
@@ -26,7 +26,7 @@ impl Http2 {
         turn.close(close);
     }
 
-    /// A message on an open stream is malformed: both sides are told that the stream is over.
+    /// A message on an open stream is malformed: resets the stream on both sides.
     pub(super) fn cut(&mut self, index: usize, violation: Violation, turn: &mut Turn<'_>) -> Result<(), Violation> {
         let stream = self.streams.close(index);
         let code = if turn.from == Side::Downstream { Code::Cancel } else { Code::InternalError };

@@ -113,7 +113,7 @@ impl Http2 {
         relay
     }
 
-    /// Takes what the input begins with. Tells whether more may be taken at once.
+    /// Takes what the input begins with. Returns whether more may be taken at once.
     fn advance(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<bool, Violation> {
         let (from, peer) = (turn.from as usize, turn.from.peer() as usize);
         if self.ways[from].payload.left > 0 {

@@ -126,7 +126,7 @@ impl Settings {
         })
     }
 
-    /// The other side has acknowledged the oldest frame. Tells whether there was one.
+    /// The other side has acknowledged the oldest frame. Returns whether there was one.
     pub(super) fn acknowledge(&mut self) -> bool {
         let oldest = self.pending.pop_front();
         self.in_force = oldest.unwrap_or(self.in_force);

@@ -102,7 +102,7 @@ impl Half {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stream {
     pub(super) id: u32,
-    /// Number of the exchange for whoever is told of the answer.
+    /// Number of the exchange, for reports of the answer.
     pub(super) exchange: u32,
     /// What came from the client and from the server, by [`crate::relay::Side`].
     pub(super) halves: [Half; 2],

@@ -72,8 +72,8 @@ pub(super) fn near(world: &World, question: &Question<'_>, answer: &Answer) -> V
     }
 }
 
-/// Tells of secrets that are not known. Of those in `kept` only the value is not: where the answer depends on it, there is none,
-/// and whoever asks is told so; tells whether that is the case.
+/// Warns about unknown secrets. For secrets in `kept` the name is known but the value is not: if the result depends on
+/// the value, there is no result. Returns whether that happened.
 ///
 /// # Errors
 /// The output cannot be written.

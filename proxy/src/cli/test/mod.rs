@@ -67,7 +67,7 @@ pub fn run(protocols: Registry, arguments: &TestArguments, format: Format, outpu
     }
 }
 
-/// Says which documents cannot be read: each could be a test. Tells whether there is one.
+/// Says which documents cannot be read: each could be a test. Returns whether there is one.
 fn broken(files: &[File], output: &mut Output) -> bool {
     let mut broken = false;
     for file in files {
