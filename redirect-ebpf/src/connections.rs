@@ -141,9 +141,9 @@ impl Connections {
     pub fn peers(&self) -> Result<BTreeSet<IpAddr>, Error> {
         self.inside(|diag| {
             let mut sockets = diag.list(TCP).map_err(|source| self.failed(source))?;
-            // Where UDP sockets cannot be listed, that is told when they are cut.
+            // If UDP sockets cannot be listed, cutting them reports that.
             sockets.extend(diag.list(UDP).unwrap_or_default());
-            // What nobody holds any more is on its way out.
+            // A socket that no process holds is being closed.
             let held = sockets.into_iter().filter(|socket| socket.state != LISTEN && socket.inode != 0);
             let peers = held.map(|socket| socket.peer.ip());
             Ok(peers.filter(|peer| !peer.is_unspecified()).collect())

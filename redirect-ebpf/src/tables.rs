@@ -278,7 +278,7 @@ impl Tables {
     }
 
     fn edit(&mut self, number: u32, peer: &Peer, action: Option<u32>) {
-        // What is edited is nobody's content but its own.
+        // A class that is edited is shared with no other.
         self.unshare(number);
         if let Some(held) = self.classes.get_mut(&number) {
             held.edit(peer, action);

@@ -123,6 +123,6 @@ fn name<S: NamedService>(_: &S) -> &'static str {
 
 /// Waits for the signal to stop.
 async fn stopped(mut stop: watch::Receiver<bool>) {
-    // An error says that the sender is gone, and with it whoever runs this.
+    // An error means that the sender is gone, and with it the code that runs this.
     let _ = stop.wait_for(|stop| *stop).await;
 }

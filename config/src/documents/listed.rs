@@ -54,7 +54,7 @@ pub fn listed(response: &ListResponse, schemas: &[&'static Schema]) -> Result<To
     loaded.world.settings = settings;
     loaded.world.never_open = told.never_open.iter().filter_map(|range| range.parse().ok()).collect();
     loaded.world.node_addresses = told.node_addresses.iter().filter_map(|address| address.parse().ok()).collect();
-    // Whoever applied them has been told.
+    // Their sender has received the warnings.
     loaded.problems.retain(|(_, problem)| !problem.warning);
     Ok(Told { loaded, secrets, revision: response.revision })
 }

@@ -64,7 +64,7 @@ fn subject(
         (Some(endpoints), None) => return (selector::read(&endpoints, problems), false),
         (None, Some(nodes)) => nodes,
         (None, None) => {
-            // One that is there without a value is told by `finish`.
+            // `finish` reports a key without a value.
             if ["endpointSelector", "nodeSelector"].iter().all(|name| spec.tree.get(name).is_none()) {
                 let message = "rule must have one of EndpointSelector or NodeSelector";
                 problems.push(spec.problem(message, REMEDY));

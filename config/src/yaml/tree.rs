@@ -80,7 +80,7 @@ pub(crate) fn parse(text: &str) -> Parsed {
 fn broken(error: &serde_saphyr::Error) -> Problem {
     let position = error.location().map(position).unwrap_or_default();
     let rendered = error.render_with_formatter(&serde_saphyr::UserMessageFormatter);
-    // The position is told beside the message.
+    // The position is reported next to the message.
     let message = rendered.lines().next().and_then(|line| line.split(" at line ").next()).unwrap_or("no YAML");
     Problem::new("", format!("cannot be read: {message}"), "correct the YAML").at(position)
 }

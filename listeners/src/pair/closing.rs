@@ -62,7 +62,7 @@ impl Pair {
             Phase::Open => false,
             Phase::Resetting => client.broken || client.all_sent(),
             Phase::Draining { drained } => {
-                // What was forwarded to it is on its way; what it still has to say nobody waits for.
+                // All forwarded bytes are on their way to it, and what it still sends is not needed.
                 if server.broken || server.fin_sent {
                     server.close(false);
                 }

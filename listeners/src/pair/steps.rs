@@ -13,6 +13,7 @@ use crate::{
 impl Pair {
     /// Shows the relay what is held of a side and what came now. What it does not take is held.
     pub(super) fn show(&mut self, side: Side, core: &mut Core, fresh: &[u8]) -> Result<(), Outcome> {
+        // Taken out, so that the relay can read these bytes while its steps change the pair.
         let mut held = std::mem::take(&mut self.ends[side as usize].held);
         let was_held = !held.is_empty();
         if was_held {
@@ -40,6 +41,7 @@ impl Pair {
     /// Carries out the relay's steps; tells how many bytes were taken. All that is forwarded in a row goes out in one
     /// write.
     fn steps(&mut self, side: Side, core: &mut Core, input: &[u8]) -> usize {
+        // Taken out, because the relay works on the pair's judge at the same time.
         let Some(mut relay) = self.relay.take() else {
             self.forward(side, core, input);
             return input.len();
@@ -49,6 +51,7 @@ impl Pair {
             let step = step(&mut *relay, side, &input[at..], &mut self.judge, core);
             let spoke = speaks(&core.output);
             let forwarded = at + step.forward;
+            // Forwarded bytes are collected, and written before bytes that are dropped or added between them.
             if step.discard > 0 || spoke {
                 self.forward(side, core, &input[from..forwarded]);
                 from = forwarded + step.discard;
@@ -61,6 +64,7 @@ impl Pair {
             if side == Side::Upstream && self.lesson.is_none() {
                 self.judge.goes_on(&core.exit);
             }
+            // Without progress the relay waits for more input. An installed answer is progress without input.
             if step.taken() == 0 && !learnt {
                 break;
             }

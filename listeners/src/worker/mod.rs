@@ -204,6 +204,7 @@ impl Worker {
 
     /// Does something with a pair and carries out what becomes of it. A panic ends this pair and no other.
     fn with(&mut self, token: Token, action: impl FnOnce(&mut Pair, &mut Core) -> Fate) {
+        // Taken out of the table, so that the pair can change while it uses the worker's other parts.
         let Some(mut pair) = self.table.take(token) else { return };
         let core = &mut self.core;
         let fate = catch_unwind(AssertUnwindSafe(|| action(&mut pair, core))).unwrap_or_else(|_| {

@@ -72,7 +72,7 @@ pub struct Node {
 pub async fn start(arguments: &RunArguments, settings: Settings, levels: Levels) -> Result<Node, Failure> {
     let files = system::raise_open_files();
     tracing::info!(version = crate::cli::arguments::VERSION, files, "starting");
-    // First: whoever has the socket is the only one that touches the kernel's state below.
+    // First: only the process that owns the socket may change the kernel's state below.
     let (socket, listener) = OwnSocket::bind(&settings.api.socket, settings.api.mode, settings.api.group.as_deref())?;
     let listener = UnixListener::from_std(listener).map_err(Failure::internal)?;
     let api_limits = ApiLimits { message: settings.api.message, connections: settings.api.connections.get() };

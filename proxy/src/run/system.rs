@@ -93,7 +93,7 @@ impl OwnSocket {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(unusable(path, &error)),
             _ => {}
         }
-        // The socket is there with its final rights at once: nobody gets in between `bind` and `chmod`.
+        // The socket appears with its final mode at once, so nobody can connect between `bind` and `chmod`.
         let before = umask(Mode::from_bits_truncate(0o777 & !mode));
         let bound = UnixListener::bind(path);
         umask(before);

@@ -101,7 +101,7 @@ impl Names for Pupil {
             self.teach(Word { lesson, origin, ticket: Some(ticket) });
             return false;
         };
-        // Whatever nobody selects is noted for the day when somebody does.
+        // A later policy may select names that no policy selects now.
         if !snapshot.selects(&lesson.name) {
             ticket.void();
             self.remind(&lesson, origin);
@@ -109,7 +109,7 @@ impl Names for Pupil {
         }
         let moment = self.moments.still();
         if let Some(moment) = moment.filter(|_| is_in_force(&lesson, &origin, snapshot)) {
-            // What was in force may have had its time before the lesson was there to keep it.
+            // An address in force may have expired before this answer could extend it.
             if self.remind(&lesson, origin)
                 && is_in_force(&lesson, &origin, snapshot)
                 && self.moments.is_still(moment)
@@ -238,7 +238,7 @@ impl Desk {
         memory: Memory,
         metrics: NameMetrics,
     ) -> io::Result<Teacher> {
-        // What was learnt when other addresses were never opened, or were not the node's yet.
+        // Entries that were learned under another `neverOpen`, or before the node had these addresses.
         let never = Arc::clone(&self.never);
         if let Err(error) = lessons.forget(&|address| never.contains(address)) {
             tracing::error!("{error}; it is tried again");

@@ -41,7 +41,7 @@ impl Maps {
 
     /// Makes these the addresses of the namespace that an endpoint shares. Without any, every source is its own.
     pub(crate) fn set_hosts(&mut self, endpoint: u32, addresses: Option<&[IpAddr]>) -> Result<(), Error> {
-        // The address that nobody has says that all are told.
+        // The unused address marks the list as complete.
         let told = addresses.map(|all| [all, &[Ipv6Addr::UNSPECIFIED.into()]].concat()).unwrap_or_default();
         set_addresses(&mut self.hosts, "HOSTS", endpoint, &told).map(drop)
     }

@@ -40,7 +40,7 @@ impl Redirect {
             return self.packets.forget(id);
         }
         if self.packets.guard(id) == Guard::Off {
-            // What is open by now is older, whatever was noted when its packets were judged by nobody.
+            // Connections that are open now are older than the programs, whatever was recorded before their packets were judged.
             self.judge.forget_older(id)?;
         }
         let (netns, inode, site) = (attached.netns.as_fd(), attached.inode, attached.site);

@@ -27,7 +27,7 @@ impl Redirect {
     /// A map is full, or routing rules cannot be made; what was taken so far stays. Ports that the table speaks of, and none
     /// before it did, are refused until it is set.
     pub fn set_table(&mut self, id: u32, classes: &[Class]) -> Result<(), Error> {
-        // Port 0 is nobody's; the self-check has it.
+        // No program uses port 0, so the self-check has it.
         let spoken = classes.iter().filter(|class| *class.ports.end() > 0);
         let classes: Vec<Class> = spoken.map(datagrams::feasible).collect();
         let Err(cause) = self.replace_table(id, &classes) else { return self.judge_packets(id) };
@@ -81,8 +81,8 @@ impl Redirect {
     /// Some listener still gets datagrams.
     pub fn refuse_datagrams(&mut self) -> Result<(), Error> {
         for (id, attached) in &self.attached {
-            // A socket that is connected meets no hook. That nobody listens it would not be told: of an address that is not
-            // local, IPv4 makes no ICMP. That there is no route it is told at once.
+            // A connected socket meets no hook. Without a listener it would get no error, because IPv4 sends no ICMP for an
+            // address that is not local. Without a route it gets one at once.
             let failed = |source| Error::Namespace { endpoint: *id, step: "remove rules for UDP ports", source };
             namespace::inside(attached.netns.as_fd(), routes::lose_ports).map_err(failed)?;
         }

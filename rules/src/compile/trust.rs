@@ -36,7 +36,7 @@ impl Trust {
     fn counts(&self, name: &str, origin: &Origin, addresses: &Addresses) -> bool {
         let Origin { endpoint, server, port, transport, known } = *origin;
         let member = self.members.contains(&endpoint);
-        // An endpoint that answered and is gone: what it told those that asked it holds on.
+        // The endpoint that answered is gone: its answers stay valid for those that asked it.
         if member && known && !addresses.contains_key(&server) {
             return true;
         }

@@ -75,7 +75,7 @@ impl Http1 {
         self.ends = true;
         match self.responses {
             Responses::Body(body) => self.responses = Responses::Odd(Odd::Body(body)),
-            // What was asked has been answered, and what comes now nobody waits for.
+            // All requests have been answered, so further bytes belong to no response.
             _ if violation == Violation::UnaskedResponse => out.close = Some(Close::Graceful),
             _ if matches!(violation, Violation::BadSwitch | Violation::LongResponseHead) => self.no_answer(out),
             _ => self.responses = Responses::Odd(Odd::Head { seen: 0, lines: 0 }),

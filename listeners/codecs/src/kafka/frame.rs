@@ -201,7 +201,7 @@ impl Frame {
     fn see_text(&mut self, meaning: Meaning, text: &[u8], span: &Range<usize>, most: usize, names: &mut Names) {
         let named = match meaning {
             Meaning::ClientId => return names.client.extend_from_slice(text),
-            // Others name several, which nobody asks for.
+            // Others name several, which no rule checks.
             Meaning::MemberId if self.layout.key == api::SHARE_FETCH || self.layout.key == api::SHARE_ACKNOWLEDGE => {
                 names.member.clear();
                 return names.member.extend_from_slice(text);

@@ -76,7 +76,7 @@ impl Connection {
             Decision::Allow if incremental && self.has_more_to_share(input, driver) => self.no_session(input, driver),
             Decision::Allow => self.allow(input, Then::Pass, driver),
             Decision::Filter if lists => self.allow(input, Then::Filter, driver),
-            // What is denied is told when the session begins anew.
+            // The new session that follows reports what is denied.
             Decision::Partial { .. } | Decision::Respond | Decision::Hide if incremental => {
                 self.no_session(input, driver)
             }

@@ -62,7 +62,7 @@ impl<K: Kernel + 'static> Reader<K> {
                 };
                 self.fresh = false;
             }
-            // A lesson, or the table of an endpoint, may have the lock of the book just now.
+            // An answer, or the table of an endpoint, may hold the lock of the cache just now.
             let step = tokio::task::spawn_blocking(move || (self.step(), self));
             let (update, reader) = step.await.ok()?;
             self = reader;
