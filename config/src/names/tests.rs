@@ -180,7 +180,7 @@ fn a_damaged_file_is_told_with_its_line_and_counts_for_nothing() {
     ] {
         let damaged = Book::from_text(&text, Limits::default(), 0).unwrap_err().to_string();
         assert!(damaged.starts_with(wanted), "{text:?}: {damaged}");
-        assert!(damaged.ends_with("learnt anew when they are asked for"), "{damaged}");
+        assert!(damaged.ends_with("learns names again from new queries"), "{damaged}");
     }
     assert_eq!(Book::from_text(head, Limits::default(), 0).unwrap().names(), 0);
 }
