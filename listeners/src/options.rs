@@ -18,7 +18,7 @@ use portcullis_rules::{
 
 use crate::ticket::Ticket;
 
-/// What the kernel has to be told of an upstream leg.
+/// Announces upstream connections to the kernel.
 pub trait Legs: Send + Sync + 'static {
     /// Marks a socket as ours before it connects, so that the connect programs let it alone; or a listener before it is asked, so
     /// that what it accepts is ours as well.
@@ -57,11 +57,12 @@ pub trait Legs: Send + Sync + 'static {
     fn forget_datagrams(&self, endpoint: EndpointId, leg: SocketAddr, to: SocketAddr) -> io::Result<()>;
 }
 
-/// Who brings what answers teach into force.
+/// Installs the addresses in DNS answers.
 pub trait Names: Send + Sync + 'static {
-    /// Takes what an answer teaches. True: all of it is in force for the endpoint that asked, the answer
-    /// may leave at once, and the ticket is void. Otherwise the ticket is redeemed once it is, or cannot be. Called on a
-    /// worker's thread, so it waits for nothing. `snapshot` is what the worker judges by.
+    /// Installs the addresses of an answer. Returns `true` if all of them are already in force for the endpoint that
+    /// asked: the caller may release the answer now, and the ticket has no effect. Returns `false` if not yet: `ticket`
+    /// is completed later, with success or failure. Runs on a worker's thread and never blocks. `snapshot` is what the
+    /// worker judges by.
     fn learn(&self, origin: Origin, lesson: Lesson, snapshot: Option<&Snapshot>, ticket: Ticket) -> bool;
 
     /// A connection to an address is relayed from now on: while it is, the address stays in force.
@@ -97,12 +98,12 @@ pub struct Options {
     pub mark: u32,
     /// Mark of datagrams of ours that leave the namespace: upstream legs and answers.
     pub mark_out: u32,
-    /// Whose tries of the steering are answered and not judged.
+    /// Connections of the self-check, which are answered and not judged.
     pub probe: Option<Probe>,
 }
 
-/// The node's own tries: connections to port 0 of these addresses. They are told `answer`, which shows that they came to a
-/// listener of ours, and closed.
+/// The self-check: connections to port 0 of these addresses. They get `answer`, which proves that they reached a
+/// listener of ours, and are closed.
 #[derive(Clone, Debug)]
 pub struct Probe {
     /// One for each family.

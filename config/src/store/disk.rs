@@ -1,7 +1,8 @@
-//! The state directory: what is in force, kept over a restart.
+//! The state directory: keeps what is in force over a restart.
 //!
-//! One file for each type of resources, and one for the numbers of endpoints. A file is a sequence of records, each with a
-//! mark, its length and its checksum (CRC-32 of IEEE 802.3); it is written beside the old one, synced, and put in its place in one step.
+//! It has one file for each type of resource, and one for the numbers of endpoints. A file is a sequence of records,
+//! each with a mark, its length and its checksum (CRC-32 of IEEE 802.3). A new version is written next to the old one, synced, and renamed in
+//! one step.
 
 use std::{
     fs::{self, File},

@@ -201,18 +201,18 @@ metrics! {
         pub(crate) header_mismatches: Family<MismatchLabels, Counter> =
             "header_mismatches", "Headers that rules with an action missed or rejected";
         pub(crate) leg_retries: Counter =
-            "leg_port_retries", "Ports of upstream legs that were taken, so that another was tried";
+            "leg_port_retries", "Source ports of upstream connections that were taken, so that another was tried";
         pub(crate) datagrams_lost: Family<LossLabels, Counter> =
             "datagrams_lost",
             "Datagrams that went neither to the server nor to the client, but for those that policy denied";
         pub(crate) unanswered: Counter =
             "datagrams_unanswered", "Requests in datagrams that had no answer in time";
         pub(crate) hold_seconds: Histogram =
-            "answer_hold_seconds", "Time that answers were held until what they teach was in force",
+            "answer_hold_seconds", "Time that answers were held until their addresses were installed",
             Histogram::new(HOLD_NANOS);
         pub(crate) unlearnt: Counter =
             "answers_unlearnt",
-            "Answers that were replaced by a failure because what they teach could not be brought into force in time";
+            "Answers that were replaced by a failure because their addresses could not be installed in time";
         pub(crate) lost_records: Counter =
             "records_lost", "Access records that were not written because the writer was too slow or failed";
     }

@@ -113,7 +113,7 @@ metrics! {
     /// Metrics of names that were learnt.
     pub struct Names {
         /// Names that are known.
-        pub names: Gauge = "fqdn_names", "Names that were learnt and have not had their time";
+        pub names: Gauge = "fqdn_names", "Learned names that have not expired";
         /// Their addresses; one of several names counts for each.
         pub addresses: Gauge = "fqdn_addresses", "Addresses of names, those of several for each";
         /// Addresses that went before their time.
@@ -124,11 +124,11 @@ metrics! {
             "fqdn_untaught", "Answers whose addresses could not be brought into force for every endpoint";
         /// Addresses of answers that no name opens.
         pub never: Counter =
-            "fqdn_never_open", "Addresses in answers that were not learnt because no name opens them";
+            "fqdn_never_open", "Addresses in answers that were not learned because no name may allow them";
         /// What was not learnt, by endpoint and reason.
         pub refused: Family<RefusedLabels, Counter> =
             "fqdn_refused",
-            "Answers, or their addresses, that were not learnt although policy selects them, by endpoint and reason";
+            "Answers, or their addresses, that were not learned although policy selects them, by endpoint and reason";
     }
 }
 

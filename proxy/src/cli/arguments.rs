@@ -49,7 +49,7 @@ pub struct Arguments {
     /// The API socket of the node to talk to
     #[arg(long, global = true, display_order = 990, env = "PORTCULLIS_SERVER", value_name = "unix:PATH", default_value = DEFAULT_SERVER)]
     pub server: String,
-    /// Form of what is printed
+    /// Output format
     #[arg(
         short = 'o',
         long = "output",
@@ -87,34 +87,34 @@ Examples:
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run the node: steer, judge and relay until told to stop
+    /// Run the node: steer, judge and relay until it is stopped
     #[command(after_long_help = RUN_HELP)]
     Run(Box<RunArguments>),
-    /// Let everything pass that a stopped node left refused: remove its programs, rules and routes
+    /// Remove the programs, rules and routes of a stopped node, so that all traffic passes
     #[command(after_long_help = RELEASE_HELP)]
     Release(ReleaseArguments),
     /// Apply policies, endpoints, services, CIDR groups and secrets from files, directories or standard input
     #[command(after_long_help = APPLY_HELP)]
     Apply(ApplyArguments),
-    /// Remove resources by name, or those that files name
+    /// Remove resources by name, or those in files
     #[command(after_long_help = DELETE_HELP)]
     Delete(DeleteArguments),
-    /// Show resources: what is in force, where it came from, what was refused; and names that were learnt
+    /// Show resources: what is in force, where it came from, what was refused; and learned names
     #[command(after_long_help = GET_HELP)]
     Get(GetArguments),
     /// Show the state of the node
     #[command(after_long_help = STATUS_HELP)]
     Status,
-    /// Show verdicts as they fall, one line each
+    /// Show verdicts live, one line each
     #[command(after_long_help = MONITOR_HELP)]
     Monitor(MonitorArguments),
-    /// Say what policies decide about a flow or a request, and why: those of files, or those of the running node
+    /// Explain what policies decide about a flow or a request: those of files, or those of the running node
     #[command(after_long_help = EXPLAIN_HELP)]
     Explain(Box<ExplainArguments>),
-    /// Look for traps in policies: what they say that their author probably did not mean
+    /// Check policies for what their author probably did not mean
     #[command(after_long_help = lint::arguments::HELP)]
     Lint(lint::arguments::LintArguments),
-    /// Run tests of policies: questions with the answers that are expected
+    /// Run policy tests: questions with expected answers
     #[command(after_long_help = test::arguments::HELP)]
     Test(test::arguments::TestArguments),
     /// Print a completion script for a shell
@@ -126,19 +126,19 @@ pub enum Command {
     /// Write the manual pages into a directory, or the main one to standard output
     #[command(after_long_help = MAN_HELP)]
     Man {
-        /// The directory; it has to exist
+        /// The directory; it must exist
         #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
         directory: Option<PathBuf>,
     },
 }
 
 const RUN_HELP: &str = "\
-A flag goes before its environment variable, that goes before the settings file, and that before the default.
+A flag overrides its environment variable, which overrides the settings file, which overrides the default.
 Needs root with the capabilities NET_ADMIN, NET_RAW, BPF, PERFMON and SYS_ADMIN (to enter network namespaces).
 
 Signals:
-  TERM, INT   stop: accept nothing new, let connections end. What policy wants steered is refused until the next start, as
-              after a crash; portcullis release (or --release-on-stop) lets it pass
+  TERM, INT   stop: accept no new connections, let open ones end. Steered flows are refused until the next start, as
+              after a crash; portcullis release (or --release-on-stop) lets them pass
   TERM again  stop at once
   HUP         read the files again
 
@@ -148,17 +148,18 @@ Examples:
   portcullis run --resources ./policies --enforcement always --release-on-stop";
 
 const RELEASE_HELP: &str = "\
-A node that has stopped, or crashed, leaves its steering in place: what policy wants judged is refused until it runs again.
-This takes all of it away. It is refused while a node runs.
+A stopped or crashed node leaves its steering in place: flows that policy wants judged are refused until it runs again.
+This command removes all of it. It fails while a node runs.
 
 Examples:
   systemctl stop portcullis && portcullis release
   portcullis release --config /etc/portcullis/portcullis.yaml";
 
 const APPLY_HELP: &str = "\
-Files hold one or more YAML documents: CiliumNetworkPolicy, CiliumClusterwideNetworkPolicy, CiliumCIDRGroup, Secret of v1,
-and NetworkPolicy, ClusterwideNetworkPolicy, Endpoint and Service of portcullis.io/v1. Of a directory, every *.yaml, *.yml and *.json is taken. A resource that is refused holds up no other:
-its last good version stays in force, the exit code is 3, and each problem is shown with file, line and field.
+Files contain one or more YAML documents: CiliumNetworkPolicy, CiliumClusterwideNetworkPolicy, CiliumCIDRGroup, Secret of
+v1, and NetworkPolicy, ClusterwideNetworkPolicy, Endpoint and Service of portcullis.io/v1. In a directory, every *.yaml,
+*.yml and *.json is read. A refused resource does not block others: its last good version stays in force, the exit code
+is 3, and each problem is shown with file, line and field.
 
 Examples:
   portcullis apply -f policy.yaml
@@ -173,8 +174,8 @@ Examples:
   portcullis delete -f policies/";
 
 const GET_HELP: &str = "\
-Names are shown with each address, how long the answer that gave it still holds (an address that connections use is kept
-longer), and whether some policy selects the name. Instead of a NAME, a pattern with stars does, as in matchPattern.
+Names are shown with each address, how long its DNS answer is still valid (an address that connections use is kept
+longer), and whether some policy selects the name. A NAME may be a pattern with stars, as in matchPattern.
 
 Examples:
   portcullis get policy
@@ -191,7 +192,7 @@ Examples:
 
 const MONITOR_HELP: &str = "\
 Each line has the time, an arrow (-> egress, <- ingress, xx denied), the protocol, both parties, the verdict and why.
-The node never waits for a monitor: verdicts that a slow one misses are counted in its output.
+The node never waits for a monitor. The output of a slow monitor says how many verdicts it missed.
 
 Examples:
   portcullis monitor
@@ -212,49 +213,49 @@ Examples:
 /// Arguments of `run`.
 #[derive(Debug, Default, Args)]
 pub struct RunArguments {
-    /// The settings file; without it, /etc/portcullis/portcullis.yaml if there is one
+    /// The settings file [default: /etc/portcullis/portcullis.yaml, if it exists]
     #[arg(long, env = "PORTCULLIS_CONFIG", value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub config: Option<PathBuf>,
     /// The API socket (api.socket)
     #[arg(long, env = "PORTCULLIS_SOCKET", value_name = "PATH", value_hint = ValueHint::FilePath)]
     pub socket: Option<PathBuf>,
-    /// Where metrics and health are: ADDRESS:PORT, unix:PATH, several with commas between them, or off (admin.address)
+    /// Addresses of metrics and health: ADDRESS:PORT or unix:PATH, separated by commas, or off (admin.address)
     #[arg(long, env = "PORTCULLIS_ADMIN_ADDRESS", value_name = "ADDRESS")]
     pub admin_address: Option<AdminAddresses>,
-    /// A file or directory of resources, in place of those of the settings file (resources); may be repeated
+    /// A file or directory of resources, instead of those of the settings file (resources); may be repeated
     #[arg(long, env = "PORTCULLIS_RESOURCES", value_name = "PATH", value_delimiter = ':')]
     pub resources: Vec<PathBuf>,
-    /// Where pushed resources and the numbers of endpoints are kept (stateDirectory)
+    /// Directory for pushed resources and the ids of endpoints (stateDirectory)
     #[arg(long, env = "PORTCULLIS_STATE_DIRECTORY", value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub state_directory: Option<PathBuf>,
-    /// Which endpoints have policy enforced (enforcement)
+    /// For which endpoints policy is enforced (enforcement)
     #[arg(long, env = "PORTCULLIS_ENFORCEMENT", value_name = "MODE", value_parser = enforcement())]
     pub enforcement: Option<Enforcement>,
     /// How denied requests are answered unless a policy says otherwise (denyWith)
     #[arg(long, env = "PORTCULLIS_DENY_WITH", value_name = "ANSWER", value_parser = one_of(words::DENY_WITH, &DENY_WITH_HELP))]
     pub deny_with: Option<DenyWith>,
-    /// What becomes of steered flows while the proxy is not running (onProxyDown)
+    /// What happens to steered flows while the proxy does not run (onProxyDown)
     #[arg(long, env = "PORTCULLIS_ON_PROXY_DOWN", value_name = "FATE", value_parser = one_of(words::ON_PROXY_DOWN, &ON_PROXY_DOWN_HELP))]
     pub on_proxy_down: Option<OnProxyDown>,
-    /// Threads of the data plane (workers); without it, as many as the processor quota allows, at most 4
+    /// Threads of the data plane (workers) [default: as many as the processor quota allows, at most 4]
     #[arg(long, env = "PORTCULLIS_WORKERS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub workers: Option<u16>,
-    /// How long connections may go on after the signal to stop
+    /// How long open connections may continue after the signal to stop
     #[arg(long, env = "PORTCULLIS_DRAIN", value_name = "TIME", default_value = "5s", value_parser = parse_time)]
     pub drain: Duration,
     /// Let everything pass after an orderly stop; without it, steered flows are refused until the next start
     #[arg(long, env = "PORTCULLIS_RELEASE_ON_STOP")]
     pub release_on_stop: bool,
-    /// What happens anyway; for command lines of earlier versions
+    /// Without effect, as this is the default; for command lines of earlier versions
     #[arg(long, env = "PORTCULLIS_KEEP_STEERING", hide = true, conflicts_with = "release_on_stop")]
     pub keep_steering: bool,
-    /// Only say whether the settings are right, and end
+    /// Only check the settings
     #[arg(long)]
     pub check: bool,
     /// What to log: a level, or directives such as info,portcullis_config=debug
     #[arg(long, env = "PORTCULLIS_LOG", value_name = "LEVEL", default_value = "info")]
     pub log_level: String,
-    /// Form of the log on standard error
+    /// Format of the log on standard error
     #[arg(long, env = "PORTCULLIS_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
     pub log_format: LogFormat,
 }
@@ -262,7 +263,7 @@ pub struct RunArguments {
 /// Arguments of `release`.
 #[derive(Debug, Args)]
 pub struct ReleaseArguments {
-    /// The settings file of the node; without it, /etc/portcullis/portcullis.yaml if there is one
+    /// The settings file of the node [default: /etc/portcullis/portcullis.yaml, if it exists]
     #[arg(long, env = "PORTCULLIS_CONFIG", value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub config: Option<PathBuf>,
 }
@@ -305,7 +306,7 @@ pub struct ApplyArguments {
     /// A file, a directory, or - for standard input; may be repeated
     #[arg(short = 'f', long = "file", required = true, value_name = "PATH", value_hint = ValueHint::AnyPath)]
     pub files: Vec<PathBuf>,
-    /// Only say what would happen
+    /// Only show what would happen
     #[arg(long)]
     pub dry_run: bool,
 }
@@ -319,10 +320,10 @@ pub struct DeleteArguments {
     /// Their names
     #[arg(value_name = "NAME")]
     pub names: Vec<String>,
-    /// Their namespace; without it, policies are cluster-wide, all else is in `default`; CIDR groups have none
+    /// Their namespace; without it, policies are cluster-wide and all else is in `default`; CIDR groups have none
     #[arg(short, long, value_name = "NAMESPACE", conflicts_with = "files")]
     pub namespace: Option<String>,
-    /// Remove what this file or directory names, or - for standard input; may be repeated
+    /// Remove the resources in this file or directory, or - for standard input; may be repeated
     #[arg(short = 'f', long = "file", value_name = "PATH", conflicts_with = "kind", value_hint = ValueHint::AnyPath)]
     pub files: Vec<PathBuf>,
 }
@@ -330,7 +331,7 @@ pub struct DeleteArguments {
 /// Arguments of `get`.
 #[derive(Debug, Args)]
 pub struct GetArguments {
-    /// Type of the resources, or fqdn for the names that DNS answers taught
+    /// Type of the resources, or fqdn for the names learned from DNS answers
     #[arg(value_name = "TYPE")]
     pub kind: Shown,
     /// Only the one of this name
@@ -356,7 +357,7 @@ pub struct MonitorArguments {
     /// Show the labels of both parties
     #[arg(short, long)]
     pub verbose: bool,
-    /// End after so many verdicts
+    /// End after this number of verdicts
     #[arg(long, value_name = "N")]
     pub count: Option<NonZeroU64>,
     /// End after this time: 500ms, 30s, 5m; with --count and fewer verdicts the exit code is 1

@@ -1,4 +1,4 @@
-//! Connects to a node over its API socket, and runs the commands that need one.
+//! Connects to a node over its API socket.
 
 use std::{io, path::PathBuf};
 

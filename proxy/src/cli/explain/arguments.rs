@@ -28,32 +28,32 @@ Examples:
 /// Arguments of `explain`.
 #[derive(Debug, Args)]
 pub struct ExplainArguments {
-    /// Policies, and what else is known: files, directories, or - for standard input; may be repeated. Without it, those of
+    /// Policies and other resources: files, directories, or - for standard input; may be repeated. Without it, those of
     /// the running node
     #[arg(long, value_name = "PATH", num_args = 1.., value_hint = ValueHint::AnyPath)]
     pub policy: Vec<PathBuf>,
-    /// Endpoints, services, namespaces, CIDR groups, secrets: the same kinds of paths
+    /// Endpoints, services, namespaces, CIDR groups, secrets: paths as above
     #[arg(long, value_name = "PATH", requires = "policy", value_hint = ValueHint::AnyPath)]
     pub endpoints: Vec<PathBuf>,
-    /// Which endpoints have policy enforced; without it, as the node has it, or default
+    /// For which endpoints policy is enforced [default: that of the node, or default]
     #[arg(long, value_name = "MODE", value_parser = enforcement())]
     pub enforcement: Option<Enforcement>,
-    /// Take policies that name protocols without ports, such as VRRP
+    /// Accept policies that name protocols without ports, such as VRRP
     #[arg(long)]
     pub enable_extended_ip_protocols: bool,
     /// Direction of the flow, seen from the endpoint
     #[arg(long, value_name = "DIRECTION")]
     pub direction: Way,
-    /// Labels of the endpoint whose policy is asked
+    /// Labels of the endpoint whose policy is checked
     #[arg(long, value_name = "LABELS")]
     pub endpoint: String,
     /// The other side: labels, an address, entity:NAME or fqdn:NAME
     #[arg(long, value_name = "PEER")]
     pub peer: String,
-    /// Port that is connected to, with its protocol
+    /// Destination port with its protocol
     #[arg(long, value_name = "PORT/PROTOCOL")]
     pub port: String,
-    /// Namespace of endpoint and peer, unless their labels name one; without it, default
+    /// Namespace of endpoint and peer, unless their labels name one [default: default]
     #[arg(short, long, value_name = "NAMESPACE")]
     pub namespace: Option<String>,
 }
