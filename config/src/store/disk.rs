@@ -1,8 +1,8 @@
 //! The state directory: keeps what is in force over a restart.
 //!
 //! It has one file for each type of resource, and one for the numbers of endpoints. A file is a sequence of records,
-//! each with a mark, its length and its checksum (CRC-32 of IEEE 802.3). A new version is written next to the old one, synced, and renamed in
-//! one step.
+//! each with a mark, its length and its checksum (CRC-32 of IEEE 802.3). A new version is written next to the old one,
+//! synced, and renamed in one step.
 
 use std::{
     fs::{self, File},
