@@ -108,10 +108,9 @@ const NO_EFFECT: [(&str, &str, &str); 1] =
 const GENERAL: [&str; 4] = ["rules/src/", "config/src/", "listeners/src/", "proxy/src/"];
 const PROTOCOLS: [&str; 4] = ["http", "dns", "tls", "kafka"];
 /// Who does nevertheless, and why.
-const KNOWING: [(&str, &str); 4] = [
+const KNOWING: [(&str, &str); 3] = [
     ("config/src/policy/l7.rs", "what Cilium's documents may have, whether we know it or not"),
     ("config/src/settings/read.rs", "the setting http.upgrades"),
-    ("proxy/src/cli/explain/tables.rs", "tables of DNS rules, as recordings of Cilium's own have them"),
     ("proxy/src/run/verdicts.rs", "messages of the API that are older than its fields"),
 ];
 
