@@ -20,12 +20,13 @@ const fn limit(key: &'static str, unit: Unit, default: u64, least: u64, most: u6
 }
 
 /// As protocols publish them.
-static LIMITS: [LimitSpec; 5] = [
+static LIMITS: [LimitSpec; 6] = [
     limit("requestHead", Unit::Bytes, 128 << 10, 1 << 10, 8 << 20),
     limit("pipelined", Unit::Count, 1, 1, 10_000_000),
     limit("chunkExtensions", Unit::Bytes, 0, 0, 64 << 20),
     limit("http2.streams", Unit::Count, 1024, 1, 10_000_000),
     limit("http2.extendedConnect", Unit::Switch, 0, 0, 1),
+    limit("kafka.topicIds", Unit::Words(&["learn", "cap"]), 0, 0, 1),
 ];
 
 fn parse(text: &str) -> Result<Settings, Vec<Problem>> {
@@ -72,7 +73,7 @@ limits: {requestHead: 8MiB, pipelined: 2, chunkExtensions: 3B,
   connections: 4, connectionsPerEndpoint: 21, flows: 22, flowsPerEndpoint: 23, openFiles: 24, openFilesPerEndpoint: 25, policyLabels: 5,
   bufferedBytes: 32MiB, bufferedBytesPerEndpoint: 8MiB,
   compilation: {memory: 96MiB, policyMemory: auto, work: 5000000},
-  http2: {streams: 10, extendedConnect: true}}
+  http2: {streams: 10, extendedConnect: true}, kafka: {topicIds: cap}}
 timeouts: {firstByte: off, head: 500ms, expect: off, connect: 2m, idle: 1h, total: 24h, halfClosed: off, clientGone: 7s, answer: 3s,
   commit: 200ms}
 steering: {bpffs: /sys/fs/bpf/p, cgroup: /sys/fs/cgroup, legPorts: 1-65535, packets: false}
@@ -118,7 +119,7 @@ records: {to: /var/log/r.json, only: denied}
     assert_eq!(settings.on_proxy_down, OnProxyDown::Pass);
     assert_eq!(settings.workers.unwrap().get(), 3);
     let limits = settings.limits;
-    assert_eq!(LIMITS.each_ref().map(|spec| limits.protocols.of(spec)), [8 << 20, 2, 3, 10, 1]);
+    assert_eq!(LIMITS.each_ref().map(|spec| limits.protocols.of(spec)), [8 << 20, 2, 3, 10, 1, 1]);
     assert_eq!((limits.capacity.connections, limits.policy_labels), (4, 5));
     let timeouts = settings.timeouts;
     assert_eq!((timeouts.head, timeouts.connect), (Duration::from_millis(500), Duration::from_secs(120)));
@@ -193,6 +194,14 @@ fn what_is_wrong_is_told_with_its_place_and_a_remedy() {
         ("limits: {pipelined: 0}\n", "1:21: limits.pipelined: 0 is out of range"),
         ("limits: {http2: {streams: 0}}\n", "1:27: limits.http2.streams: 0 is out of range"),
         ("limits: {http2: {extendedConnect: 1}}\n", "1:35: limits.http2.extendedConnect: has to be true or false"),
+        (
+            "limits: {kafka: {topicIds: 0}}\n",
+            "1:28: limits.kafka.topicIds: has to be a string, but is a number (write learn or cap",
+        ),
+        (
+            "limits: {kafka: {topicIds: Cap}}\n",
+            "1:28: limits.kafka.topicIds: unknown value \"Cap\" (write learn or cap)",
+        ),
         ("limits: {http2: {stream: 1}}\n", "1:18: limits.http2.stream: unknown field (did you mean streams?)"),
         (
             "limits: {flowsPerEndpoint: some}\n",

@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeSet, path::Path};
 
-use portcullis_codecs::{PROTOCOLS, dns, http};
+use portcullis_codecs::{PROTOCOLS, dns, http, kafka};
 use portcullis_config::settings::{Settings, load, parse};
 use portcullis_rules::limits::{LimitSpec, Unit};
 
@@ -39,6 +39,7 @@ fn every_limit_of_a_protocol_is_read_by_its_key() {
         let (text, value) = match spec.unit {
             Unit::Switch => ((spec.default == 0).to_string(), u64::from(spec.default == 0)),
             Unit::Bytes | Unit::Count => (spec.most.to_string(), spec.most),
+            Unit::Words(words) => (words.last().unwrap().to_string(), words.len() as u64 - 1),
         };
         let read = parse(&written(spec, &text), &limits).unwrap_or_else(|problems| panic!("{problems:?}"));
         assert_eq!(read.limits.protocols.of(spec), value, "{}", spec.key);
@@ -54,7 +55,8 @@ fn the_codecs_have_what_the_file_says() {
     let text = "\
 limits: {requestHead: 8MiB, requestHeaders: 1, responseHead: 4096, pipelined: 2, queries: 3, chunkExtensions: 3B, trailers: 6, swallowed: 7,
   http2: {streams: 10, continuations: 11, rapidResets: 12, provokedResets: 13, pings: 14,
-  settings: 15, emptyData: 16, windowUpdates: 17, ignored: 18, trailers: 1KiB, extendedConnect: true}}
+  settings: 15, emptyData: 16, windowUpdates: 17, ignored: 18, trailers: 1KiB, extendedConnect: true},
+  kafka: {topicIds: cap, learntTopicIds: 19}}
 ";
     let values = parse(text, &PROTOCOLS.limits()).unwrap().limits.protocols;
     let limits = http::Limits::of(&values);
@@ -68,6 +70,8 @@ limits: {requestHead: 8MiB, requestHeaders: 1, responseHead: 4096, pipelined: 2,
         (14, 15, 16, 17, 18)
     );
     assert_eq!((http2.trailers, http2.extended_connect), (1024, true));
+    let kafka = kafka::Limits::of(&values);
+    assert_eq!((kafka.topic_ids, kafka.learnt_ids), (kafka::TopicIdUse::Cap, 19));
 }
 
 #[test]

@@ -55,6 +55,8 @@ pub enum Unit {
     Count,
     /// Nothing: `true` (1) or `false` (0).
     Switch,
+    /// Nothing: one of these words, as its place among them.
+    Words(&'static [&'static str]),
 }
 
 /// One limit of a protocol.
@@ -83,6 +85,10 @@ impl LimitSpec {
             (Unit::Bytes, size) if size >= 1 << 20 && size.is_multiple_of(1 << 20) => format!("{}MiB", size >> 20),
             (Unit::Bytes, size) if size >= 1 << 10 && size.is_multiple_of(1 << 10) => format!("{}KiB", size >> 10),
             (Unit::Bytes | Unit::Count, number) => number.to_string(),
+            (Unit::Words(words), place) => {
+                let word = usize::try_from(place).ok().and_then(|place| words.get(place));
+                word.copied().unwrap_or_default().to_owned()
+            }
         }
     }
 }
@@ -132,5 +138,7 @@ mod tests {
         assert_eq!([written(Unit::Bytes, 8 << 20), written(Unit::Bytes, 0)], ["8MiB", "0"]);
         assert_eq!([written(Unit::Bytes, 1536), written(Unit::Count, 1024)], ["1536", "1024"]);
         assert_eq!([written(Unit::Switch, 0), written(Unit::Switch, 1)], ["false", "true"]);
+        let words = Unit::Words(&["some", "none"]);
+        assert_eq!([written(words, 0), written(words, 1)], ["some", "none"]);
     }
 }

@@ -9,8 +9,12 @@ const fn limit(key: &'static str, unit: Unit, most: u64) -> LimitSpec {
 }
 
 /// Limits of each kind, as protocols publish them.
-static LIMITS: [LimitSpec; 3] =
-    [limit("head", Unit::Bytes, 1 << 20), limit("of.count", Unit::Count, 100), limit("of.switch", Unit::Switch, 1)];
+static LIMITS: [LimitSpec; 4] = [
+    limit("head", Unit::Bytes, 1 << 20),
+    limit("of.count", Unit::Count, 100),
+    limit("of.switch", Unit::Switch, 1),
+    limit("of.words", Unit::Words(&["one", "other"]), 1),
+];
 
 fuzz_target!(|text: &str| {
     if let Err(problems) = portcullis_config::settings::parse(text, &LIMITS.each_ref()) {

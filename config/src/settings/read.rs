@@ -270,6 +270,7 @@ fn of_protocol(
         Unit::Bytes => values::size(&field, size(spec.least), size(spec.most), problems).map(|size| size as u64),
         Unit::Count => field.number(spec.least, spec.most, problems),
         Unit::Switch => field.boolean(problems).map(u64::from),
+        Unit::Words(words) => field.word(&words.iter().copied().zip(0..).collect::<Vec<_>>(), problems),
     };
     if let Some(value) = value {
         values.set(spec, value);

@@ -99,8 +99,11 @@ impl<'t> Field<'t> {
 
     /// One of several words.
     pub(crate) fn word<T: Copy>(&self, words: &[(&str, T)], problems: &mut Vec<Problem>) -> Option<T> {
-        let text = self.text(problems)?;
-        let found = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
+        let Value::Text(text) = &self.tree.value else {
+            problems.push(self.mistyped("a string", &format!("write {}", one_of(words))));
+            return None;
+        };
+        let found = words.iter().find(|(word, _)| word == text).map(|(_, value)| *value);
         if found.is_none() {
             problems.push(self.problem(format!("unknown value {text:?}"), format!("write {}", one_of(words))));
         }

@@ -33,7 +33,7 @@ fn clients_go_on_by_names_where_no_ids_are_learnt() {
         return;
     }
     let pods = [&java::PODS[..], &others::PODS].concat();
-    let scene = Scene::start_with(Version::Current, 1, &pods, &json!({ "topicIds": 0 }));
+    let scene = Scene::start_with(Version::Current, 1, &pods, &json!({ "topicIds": "cap" }));
     tell(&scene, &[&java::STORIES[..java::OF_OLD_BROKERS], &others::STORIES[..2], &[java::MODERN]].concat());
     no_share_group(&scene);
 }

@@ -25,14 +25,14 @@ impl Limit for bool {
 }
 
 /// Declares the limits of a protocol: for each the field's name and type, its key below `limits` in the settings file, the
-/// unit, the default, the bounds, and what it limits, as `docs/operations.md` has it.
+/// unit (or the words), the default, the bounds, and what it limits, as `docs/operations.md` has it.
 macro_rules! limits {
     (
         $(#[doc = $about:literal])+
         $Name:ident $(, with $(#[doc = $inner:literal])+ $sub:ident: $Sub:ty)? {
             $(
                 $(#[doc = $more:literal])*
-                $field:ident: $type:ty = $key:literal, $Unit:ident, $default:expr, $least:expr, $most:expr,
+                $field:ident: $type:ty = $key:literal, $Unit:ident $(($of:expr))?, $default:expr, $least:expr, $most:expr,
                 $meaning:literal;
             )+
         }
@@ -54,7 +54,7 @@ macro_rules! limits {
         impl $Name {
             /// What the settings file may say of them.
             pub const SPECS: &'static [portcullis_rules::limits::LimitSpec] = &[
-                $($crate::limits::limits!(@spec $key, $Unit, $default, $least, $most, $meaning)),+
+                $($crate::limits::limits!(@spec $key, $Unit $(($of))?, $default, $least, $most, $meaning)),+
             ];
 
             /// Those that are in force.
@@ -63,7 +63,7 @@ macro_rules! limits {
                 Self {
                     $(
                         $field: <$type as $crate::limits::Limit>::of(values.of(
-                            const { &$crate::limits::limits!(@spec $key, $Unit, $default, $least, $most, $meaning) },
+                            const { &$crate::limits::limits!(@spec $key, $Unit $(($of))?, $default, $least, $most, $meaning) },
                         )),
                     )+
                     $($sub: <$Sub>::of(values),)?
@@ -77,10 +77,10 @@ macro_rules! limits {
             }
         }
     };
-    (@spec $key:literal, $Unit:ident, $default:expr, $least:expr, $most:expr, $meaning:literal) => {
+    (@spec $key:literal, $Unit:ident $(($of:expr))?, $default:expr, $least:expr, $most:expr, $meaning:literal) => {
         portcullis_rules::limits::LimitSpec {
             key: $key,
-            unit: portcullis_rules::limits::Unit::$Unit,
+            unit: portcullis_rules::limits::Unit::$Unit $(($of))?,
             default: $default,
             least: $least,
             most: $most,

@@ -1,6 +1,6 @@
 //! The configurable limits of Kafka. Every hit is counted.
 
-use crate::limits::limits;
+use crate::limits::{Limit, limits};
 
 limits! {
     /// Limits of Kafka.
@@ -14,17 +14,39 @@ limits! {
              not streamed, and of waiting responses of our own";
         topics: usize = "kafka.topics", Count, 64 << 10, 1, 10_000_000,
             "topics in one Kafka request";
-        /// With 0 none is learnt: clients are offered versions that name topics, and no share groups.
-        ids: usize = "kafka.topicIds", Count, 16 << 10, 0, 10_000_000,
-            "known names of Kafka topic ids, of all servers";
+        topic_ids: TopicIdUse = "kafka.topicIds", Words(TopicIdUse::WORDS), 0, 0, 1,
+            "how ids of Kafka topics are judged: `learn`: their names are learned from brokers; `cap`: clients are offered \
+             versions that name topics, and no share groups";
+        learnt_ids: usize = "kafka.learntTopicIds", Count, 16 << 10, 1, 10_000_000,
+            "known names of Kafka topic ids, of all servers; beyond them some are asked for again";
         outstanding: usize = "kafka.outstanding", Count, 1024, 1, 10_000_000,
             "Kafka requests of one connection that wait for their response; further ones are not read yet";
+    }
+}
+
+/// What becomes of ids of topics (KIP-516).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TopicIdUse {
+    /// Brokers tell their names.
+    Learn,
+    /// Clients are not offered the versions that tell topics by their ids alone.
+    Cap,
+}
+
+impl TopicIdUse {
+    /// In the order of their numbers.
+    const WORDS: &[&str] = &["learn", "cap"];
+}
+
+impl Limit for TopicIdUse {
+    fn of(value: u64) -> Self {
+        if value == 0 { Self::Learn } else { Self::Cap }
     }
 }
 
 impl Limits {
     /// Whether names of topics are learnt by their ids.
     pub(super) fn learns(&self) -> bool {
-        self.ids > 0
+        self.topic_ids == TopicIdUse::Learn
     }
 }

@@ -41,7 +41,7 @@ pub use self::{
     event::{Event, Progress, Value},
     fields::SCHEMA,
     ids::TopicIds,
-    limits::Limits,
+    limits::{Limits, TopicIdUse},
     message::Message,
     relay::relay,
     violation::{Offended, Violation},

@@ -281,7 +281,7 @@ impl Connection {
     }
 
     fn known(&self) -> Known<'_> {
-        Known { ids: &self.ids, server: self.server, most: self.limits.ids }
+        Known { ids: &self.ids, server: self.server, most: self.limits.learnt_ids }
     }
 
     /// Learns from the answer to a question of ours.

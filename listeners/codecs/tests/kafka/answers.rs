@@ -15,7 +15,7 @@ use kafka_protocol::{
     protocol::{Encodable, StrBytes},
 };
 use portcullis_codecs::{
-    kafka::Limits,
+    kafka::{Limits, TopicIdUse},
     relay::{Close, Decision, Side},
 };
 use uuid::Uuid;
@@ -626,7 +626,7 @@ fn a_share_session_begins_anew_when_what_it_may_have_changes() {
 #[test]
 fn where_ids_are_not_learnt_only_versions_with_names_pass() {
     let capped = || {
-        let limits = Limits { ids: 0, ..Limits::default() };
+        let limits = Limits { topic_ids: TopicIdUse::Cap, ..Limits::default() };
         Play::new("capped", move || relay(&limits))
             .judged_by(|| judge_by(ORDERS, Decision::Respond))
             .refusing(|| refusals_by(ORDERS))

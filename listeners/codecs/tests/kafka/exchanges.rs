@@ -41,7 +41,7 @@ pub(crate) fn relay(limits: &Limits) -> Box<dyn Relay> {
 pub(crate) const SERVER: ([u8; 4], u16) = ([192, 0, 2, 7], 9092);
 
 pub(crate) fn small() -> Box<dyn Relay> {
-    relay(&Limits { frame: 4000, held: 100, topics: 10, ids: 100, outstanding: 3 })
+    relay(&Limits { frame: 4000, held: 100, topics: 10, outstanding: 3, ..Limits::default() })
 }
 
 pub(crate) fn play(name: &'static str) -> Play {
