@@ -1,6 +1,6 @@
 //! Requests that carry several values of one field, each of which some rule must allow (Kafka's topics).
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, ops::Range, sync::Arc};
 
 use crate::{
     finder::Finder,
@@ -31,6 +31,11 @@ impl<'a> Seen<'a> {
     fn value(&self) -> Option<&[u8]> {
         self.number.map(|number| self.request.nth(self.field, number))
     }
+
+    /// The values of another field that belong to this one.
+    fn beside(&self, field: FieldIndex) -> Option<Range<usize>> {
+        self.request.beside(self.number?, field)
+    }
 }
 
 impl Request for Seen<'_> {
@@ -50,11 +55,22 @@ impl Request for Seen<'_> {
     }
 
     fn count(&self, field: FieldIndex) -> Option<usize> {
-        if field == self.field { Some(usize::from(self.number.is_some())) } else { self.request.count(field) }
+        if field == self.field {
+            return Some(usize::from(self.number.is_some()));
+        }
+        self.beside(field).map_or_else(|| self.request.count(field), |beside| Some(beside.len()))
     }
 
     fn nth(&self, field: FieldIndex, number: usize) -> &[u8] {
-        if field == self.field { self.value().unwrap_or_default() } else { self.request.nth(field, number) }
+        if field == self.field {
+            return self.value().unwrap_or_default();
+        }
+        let before = self.beside(field).map_or(0, |beside| beside.start);
+        self.request.nth(field, before + number)
+    }
+
+    fn each(&self) -> Option<FieldIndex> {
+        None
     }
 
     fn inner(&self) -> Option<&dyn Request> {
@@ -110,13 +126,46 @@ impl Coverage {
         self.aside.size()
     }
 
-    pub(crate) fn field(&self) -> FieldIndex {
-        self.field
+    /// The field whose values are judged one by one in a request.
+    pub(crate) fn field(&self, request: &dyn Request) -> FieldIndex {
+        request.each().unwrap_or(self.field)
+    }
+
+    /// The rule that allows a request, and whether its answer has to be cut down: what each of its values is allowed by, if
+    /// they are judged one by one.
+    pub(crate) fn find<'r>(
+        &self,
+        finder: &Finder,
+        rules: &'r [Arc<Compiled>],
+        request: &dyn Request,
+    ) -> Option<(&'r Compiled, bool)> {
+        let several = request.each().and_then(|field| Some((field, request.count(field)?)));
+        let Some((field, count)) = several.filter(|(_, count)| (1..=MOST_VALUES).contains(count)) else {
+            return self.find_or_list(finder, rules, request);
+        };
+        let mut found = None;
+        let mut filtered = false;
+        for number in 0..count {
+            let (rule, cut) = self.find_or_list(finder, rules, &Seen::one(request, field, number))?;
+            found = Some(rule);
+            filtered |= cut;
+        }
+        found.map(|rule| (rule, filtered))
+    }
+
+    fn find_or_list<'r>(
+        &self,
+        finder: &Finder,
+        rules: &'r [Arc<Compiled>],
+        request: &dyn Request,
+    ) -> Option<(&'r Compiled, bool)> {
+        let whole = self.find_whole(finder, rules, request).map(|rule| (rule, false));
+        whole.or_else(|| self.lists(rules, request).map(|rule| (rule, true)))
     }
 
     /// The rule that allows a request: one without a say about the field, or the one that allows the last value, where each
     /// of the others is allowed by some rule too. Where there is no value, or too many, only the former allows it.
-    pub(crate) fn find<'r>(
+    fn find_whole<'r>(
         &self,
         finder: &Finder,
         rules: &'r [Arc<Compiled>],
@@ -141,20 +190,21 @@ impl Coverage {
     }
 
     /// A rule that would allow a request for all values if it asked for the right one, if the answer to it can be cut down.
-    pub(crate) fn lists<'r>(&self, rules: &'r [Arc<Compiled>], request: &dyn Request) -> Option<&'r Compiled> {
-        let lists = request.lists() && request.count(self.field) == Some(0) && request.tunnel().is_none();
-        if lists { self.aside.find(rules, &Unconcerned { request, field: self.field }) } else { None }
+    fn lists<'r>(&self, rules: &'r [Arc<Compiled>], request: &dyn Request) -> Option<&'r Compiled> {
+        let field = request.lists().filter(|field| request.count(*field) == Some(0) && request.tunnel().is_none())?;
+        self.aside.find(rules, &Unconcerned { request, field })
     }
 
     /// Whether a rule would allow a request if it had the right values.
     pub(crate) fn minds_values(&self, rules: &[Arc<Compiled>], request: &dyn Request) -> bool {
-        self.aside.find(rules, &Unconcerned { request, field: self.field }).is_some()
+        self.aside.find(rules, &Unconcerned { request, field: self.field(request) }).is_some()
     }
 
     /// The values of a request that no rule allows. None where it is denied as a whole: it has no value, or too many.
     pub(crate) fn refused(&self, finder: &Finder, rules: &[Arc<Compiled>], request: &dyn Request) -> ValueSet {
-        let count = request.count(self.field).filter(|count| *count <= MOST_VALUES).unwrap_or(0);
-        let allowed = |number| finder.find(rules, &Seen::one(request, self.field, number)).is_some();
+        let field = self.field(request);
+        let count = request.count(field).filter(|count| *count <= MOST_VALUES).unwrap_or(0);
+        let allowed = |number| self.find_or_list(finder, rules, &Seen::one(request, field, number)).is_some();
         (0..count).filter(|number| !allowed(*number)).collect()
     }
 }

@@ -1,6 +1,6 @@
 //! One request as the rules see it.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, ops::Range};
 
 use crate::{
     schema::{FieldIndex, Schema},
@@ -51,15 +51,25 @@ pub trait Request {
     fn inner(&self) -> Option<&dyn Request> {
         None
     }
+    /// The field whose values are judged one by one in this request, where it is not the one of the form
+    /// [`crate::schema::Form::Each`]: a request that asks about several groups, for example.
+    fn each(&self) -> Option<FieldIndex> {
+        self.inner().and_then(Request::each)
+    }
+    /// Which values of another field belong to one of these, by its number; `None` if all do.
+    fn beside(&self, number: usize, field: FieldIndex) -> Option<Range<usize>> {
+        let _ = (number, field);
+        None
+    }
     /// Whether the request can be forwarded without some of these values, each of which then has an answer of its own. Only
     /// then is it denied in part.
     fn has_parts(&self) -> bool {
         self.inner().is_some_and(Request::has_parts)
     }
-    /// Whether a request without such values asks for all that there are, and its answer can be cut down to those that are
-    /// allowed. Only then is it allowed by rules about single values.
-    fn lists(&self) -> bool {
-        self.inner().is_some_and(Request::lists)
+    /// The field of which a request without values asks for all that there are, and its answer can be cut down to those that
+    /// are allowed. Only then is it allowed by rules about single values.
+    fn lists(&self) -> Option<FieldIndex> {
+        self.inner().and_then(Request::lists)
     }
     /// The tunnel that the request asks for, if it does: no rule allows it that does not mean that.
     fn tunnel(&self) -> Option<Tunnel> {

@@ -205,21 +205,19 @@ impl RuleSet {
     /// Judges one request. Does not allocate when it is allowed. Where several rules allow, it names one of them.
     #[must_use]
     pub fn check(&self, request: &dyn Request) -> Verdict<'_> {
+        let whole = |rule| (rule, false);
         let found = match (&self.coverage, self.tunnel(request)) {
             _ if self.acts => return self.evaluate(request).0,
             (_, Some(tunnel)) => {
-                self.rules.iter().map(|rule| &**rule).find(|rule| rule.means(tunnel) && rule.matches(request))
+                let mut rules = self.rules.iter().map(|rule| &**rule);
+                rules.find(|rule| rule.means(tunnel) && rule.matches(request)).map(whole)
             }
             (Some(coverage), None) => coverage.find(&self.finder, &self.rules, request),
-            (None, None) => self.finder.find(&self.rules, request),
+            (None, None) => self.finder.find(&self.rules, request).map(whole),
         };
-        match (found, &self.coverage) {
-            (Some(rule), _) => self.allowed(rule),
-            (None, Some(coverage)) => match coverage.lists(&self.rules, request) {
-                Some(rule) => Verdict { filtered: true, ..self.allowed(rule) },
-                None => self.denied(request),
-            },
-            (None, None) => self.denied(request),
+        match found {
+            Some((rule, filtered)) => Verdict { filtered, ..self.allowed(rule) },
+            None => self.denied(request),
         }
     }
 

@@ -44,7 +44,8 @@ impl RuleSet {
         };
         match coverage {
             Some(coverage) if !refused.is_empty() => {
-                refused.iter().take(MOST_MISSES).for_each(|number| ask(&Seen::one(request, coverage.field(), number)));
+                let field = coverage.field(request);
+                refused.iter().take(MOST_MISSES).for_each(|number| ask(&Seen::one(request, field, number)));
             }
             _ => ask(request),
         }
@@ -132,7 +133,7 @@ impl RuleSet {
 
 /// Whether a request can go on without what is refused of it.
 fn in_part(refused: &ValueSet, coverage: Option<&Coverage>, request: &dyn Request) -> bool {
-    let count = coverage.and_then(|coverage| request.count(coverage.field())).unwrap_or(0);
+    let count = coverage.and_then(|coverage| request.count(coverage.field(request))).unwrap_or(0);
     !refused.is_empty() && refused.len() < count && request.has_parts()
 }
 

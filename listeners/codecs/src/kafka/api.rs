@@ -1,6 +1,6 @@
 //! The kinds of requests (API keys), and to which of them rules about topics, groups and transactions apply.
 
-use super::layout::{Layout, Versions};
+use super::layout::{Layout, Meaning, Versions};
 
 /// The request for records.
 pub(super) const FETCH: i16 = 1;
@@ -10,6 +10,8 @@ const FETCH_SESSIONS: i16 = 7;
 const LIST_OFFSETS: i16 = 2;
 /// The request for the broker that keeps a group or transaction.
 pub(super) const FIND_COORDINATOR: i16 = 10;
+/// The first version of it for several keys (KIP-699).
+const COORDINATORS: i16 = 4;
 /// The request for all groups.
 const LIST_GROUPS: i16 = 16;
 /// The request for an id by which a producer is known.
@@ -34,6 +36,10 @@ pub(super) const API_VERSIONS: i16 = 18;
 const OFFSET_COMMIT: i16 = 8;
 /// The request for the offsets of groups.
 pub(super) const OFFSET_FETCH: i16 = 9;
+/// The first version of it for several groups.
+const OFFSETS_OF_GROUPS: i16 = 8;
+/// The request for the offsets of share groups.
+const DESCRIBE_SHARE_GROUP_OFFSETS: i16 = 90;
 /// The request that commits them in a transaction.
 const TXN_OFFSET_COMMIT: i16 = 28;
 /// The request for topics page by page (KIP-966).
@@ -104,6 +110,39 @@ pub(super) fn is_whole(key: i16, version: i16) -> bool {
 /// with a session that has none.
 pub(super) fn may_want_nothing(key: i16) -> bool {
     matches!(key, METADATA | FETCH | SHARE_FETCH | SHARE_ACKNOWLEDGE)
+}
+
+/// The list of a kind whose entries are about a group or a transactional id each, and are answered one by one (`KafkaApis.scala`):
+/// what it means.
+pub(super) fn each(key: i16, version: i16) -> Option<Meaning> {
+    match key {
+        OFFSET_FETCH if version >= OFFSETS_OF_GROUPS => Some(Meaning::Entries),
+        FIND_COORDINATOR if version >= COORDINATORS => Some(Meaning::CoordinatorKey),
+        15 | 42 | 69 | 77 | 89 => Some(Meaning::GroupId),
+        65 => Some(Meaning::TransactionalId),
+        DESCRIBE_SHARE_GROUP_OFFSETS => Some(Meaning::Entries),
+        _ => None,
+    }
+}
+
+/// The list of a response that tells of the entries of a list of the request.
+pub(super) fn told_in(of: Meaning) -> Meaning {
+    if matches!(of, Meaning::Topics | Meaning::TopicName) { Meaning::Topics } else { Meaning::Entries }
+}
+
+/// Whether each group that a kind names has topics of its own.
+pub(super) fn has_topics_of_groups(key: i16) -> bool {
+    matches!(key, OFFSET_FETCH | DESCRIBE_SHARE_GROUP_OFFSETS)
+}
+
+/// Whether a kind asks for all groups.
+pub(super) fn lists_groups(key: i16) -> bool {
+    key == LIST_GROUPS
+}
+
+/// Whether a kind asks for all transactional ids.
+pub(super) fn lists_transactions(key: i16) -> bool {
+    key == LIST_TRANSACTIONS
 }
 
 /// Whether the answer to a request for all topics can be cut down to some.

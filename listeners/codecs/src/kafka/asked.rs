@@ -1,6 +1,6 @@
 //! A request as the rules see it, while it is still being read.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, ops::Range, sync::Arc};
 
 use portcullis_rules::{
     request::{FieldValue, Request},
@@ -11,7 +11,7 @@ use super::{
     SCHEMA, api,
     denial::divides,
     fields::{API_KEY, API_VERSION, CLIENT_ID, GROUP, OPERATION, ROLE, TOPIC, TRANSACTIONAL_ID},
-    frame::Frame,
+    frame::{Fate, Frame},
     layout::request,
     names::{Named, Names, Topic},
     words,
@@ -55,7 +55,7 @@ impl Digits {
     }
 }
 
-/// Who asked for all topics, until the answer comes of which each topic is judged.
+/// Who asked for all topics, groups or transactional ids, until the answer comes of which each is judged.
 #[derive(Debug)]
 pub(super) struct Asker {
     key: i16,
@@ -63,34 +63,67 @@ pub(super) struct Asker {
     version: Digits,
     names: Names,
     coordinator: Option<Named>,
+    /// It asked for the topics of several groups.
+    of_groups: bool,
 }
 
 impl Asker {
-    /// Of a request that names no topic. What it names it needs no more.
+    /// Of a request that names none of these. What it names it needs no more.
     pub(super) fn of(frame: &Frame, names: &mut Names) -> Self {
+        let of_groups = api::has_topics_of_groups(frame.layout.key) && names.count(Named::Group, None) > 1;
+        let mut names = std::mem::take(names);
+        names.judged();
         Self {
             key: frame.layout.key,
             kind: Digits::of(frame.layout.key, frame.variety()),
             version: Digits::of(frame.version, None),
-            names: std::mem::take(names),
+            names,
             coordinator: frame.coordinates(),
+            of_groups,
         }
     }
 
-    /// The request as if it had named these topics.
-    pub(super) fn asking<'a>(&'a self, topics: &'a [Arc<str>]) -> Asked<'a> {
+    /// The request as if it had named what the answer tells: topics, which may be those of one of its groups, or groups or
+    /// transactional ids.
+    pub(super) fn asking<'a>(&'a self, group: Option<&'a [u8]>, told: &'a [Arc<str>]) -> Asked<'a> {
+        let told_as = told_as(self.key);
         Asked {
             key: self.key,
             kind: self.kind,
             version: self.version,
             names: &self.names,
             coordinator: self.coordinator,
-            session: topics,
+            told,
+            told_as,
+            group: group.filter(|_| self.of_groups),
+            each: Some(told_as).filter(|field| *field != TOPIC),
             all: false,
             has_parts: true,
             bytes: &[],
             from: 0,
         }
+    }
+}
+
+/// The field whose values the answer to a kind tells, where it is asked for all of them.
+fn told_as(key: i16) -> u8 {
+    match key {
+        _ if api::lists_groups(key) => GROUP,
+        _ if api::lists_transactions(key) => TRANSACTIONAL_ID,
+        _ => TOPIC,
+    }
+}
+
+/// The field of the names that a request is judged by one by one, if they are all there.
+pub(super) fn each(frame: &Frame, names: &Names) -> Option<u8> {
+    let _ = api::each(frame.layout.key, frame.version).filter(|_| frame.fate == Fate::Open)?;
+    let transactions = names.count(Named::Transaction, frame.coordinates());
+    let groups = names.count(Named::Group, frame.coordinates());
+    match frame.layout.key {
+        // The topics of one group are judged one by one.
+        api::OFFSET_FETCH => (groups > 1).then_some(GROUP),
+        _ if transactions > 0 => Some(TRANSACTIONAL_ID),
+        _ => (groups > 0).then_some(GROUP),
     }
 }
 
@@ -103,8 +136,15 @@ pub(super) struct Asked<'b> {
     names: &'b Names,
     /// What the keys of coordinators are.
     coordinator: Option<Named>,
-    /// Topics of its fetch session, behind those that it names itself.
-    session: &'b [Arc<str>],
+    /// What is told beside what it names itself: the topics of its fetch session, which come behind its own, or what its answer
+    /// tells.
+    told: &'b [Arc<str>],
+    /// The field that this is of.
+    told_as: u8,
+    /// The only one of its groups that counts.
+    group: Option<&'b [u8]>,
+    /// The field of the names that are judged one by one, where these are not its topics.
+    each: Option<u8>,
     /// It asks for all topics.
     all: bool,
     has_parts: bool,
@@ -116,18 +156,28 @@ pub(super) struct Asked<'b> {
 impl<'b> Asked<'b> {
     pub(super) fn new(frame: &Frame, names: &'b Names, session: &'b [Arc<str>], bytes: &'b [u8]) -> Self {
         let Frame { layout, version, taken, .. } = *frame;
+        let each = each(frame, names);
         Self {
             key: layout.key,
             kind: Digits::of(layout.key, frame.variety()),
             version: Digits::of(version, None),
             names,
             coordinator: frame.coordinates(),
-            session,
+            told: session,
+            told_as: TOPIC,
+            group: None,
+            each,
             all: frame.all,
-            has_parts: divides(layout, version) && frame.lists == 1 && !frame.all,
+            has_parts: each.is_some() || divides(layout, version) && frame.lists == 1 && !frame.all,
             bytes,
             from: taken,
         }
+    }
+
+    /// The request as if it were about one of its groups, and about no topics.
+    pub(super) fn of_group(self, number: usize) -> Self {
+        let group = self.names.nth(Named::Group, self.coordinator, number);
+        Self { group: Some(group), each: None, has_parts: false, ..self }
     }
 
     /// The request that would create these topics.
@@ -140,7 +190,7 @@ impl<'b> Asked<'b> {
     fn topic(&self, number: usize) -> Option<&[u8]> {
         let own = &self.names.topics;
         match own.get(number) {
-            None => self.session.get(number - own.len()).map(|name| name.as_bytes()),
+            None => self.told(number - own.len()),
             Some(Topic::Name { at, length }) => {
                 let start = (*at as usize).checked_sub(self.from);
                 start.and_then(|start| self.bytes.get(start..start + usize::from(*length)))
@@ -150,12 +200,22 @@ impl<'b> Asked<'b> {
         }
     }
 
+    fn told(&self, number: usize) -> Option<&[u8]> {
+        self.told.get(number).map(|name| name.as_bytes())
+    }
+
+    /// Whether its answer tells what it would have to name in this field.
+    fn is_told(&self, field: u8) -> bool {
+        self.each == Some(field) && self.told_as == field
+    }
+
     fn concerns_topics(&self) -> bool {
-        request(self.key).is_some_and(|layout| api::concerns_topics(layout, self.topics()))
+        let one = self.group.is_some() && self.told.is_empty();
+        !one && request(self.key).is_some_and(|layout| api::concerns_topics(layout, self.topics()))
     }
 
     fn topics(&self) -> usize {
-        self.names.topics.len() + self.session.len()
+        self.names.topics.len() + if self.told_as == TOPIC { self.told.len() } else { 0 }
     }
 }
 
@@ -189,6 +249,8 @@ impl Request for Asked<'_> {
     fn count(&self, field: FieldIndex) -> Option<usize> {
         let transaction = self.coordinator == Some(Named::Transaction);
         let (concerned, count) = match field.0 {
+            told if self.is_told(told) => (true, self.told.len()),
+            GROUP if self.group.is_some() => (true, 1),
             GROUP => {
                 let count = self.names.count(Named::Group, self.coordinator);
                 (api::concerns_groups(self.key, transaction), count)
@@ -197,7 +259,7 @@ impl Request for Asked<'_> {
                 let count = self.names.count(Named::Transaction, self.coordinator);
                 (api::concerns_transactions(self.key, transaction, count), count)
             }
-            TOPIC if self.all => (true, 0),
+            TOPIC if self.all && self.group.is_none() => (true, 0),
             TOPIC if self.topics() == 0 && api::may_want_nothing(self.key) => (false, 0),
             TOPIC => (self.concerns_topics(), self.topics()),
             _ => (false, 0),
@@ -206,11 +268,21 @@ impl Request for Asked<'_> {
     }
 
     fn nth(&self, field: FieldIndex, number: usize) -> &[u8] {
-        match field.0 {
-            GROUP => self.names.nth(Named::Group, self.coordinator, number),
-            TRANSACTIONAL_ID => self.names.nth(Named::Transaction, self.coordinator, number),
+        match (field.0, self.group) {
+            (told, _) if self.is_told(told) => self.told(number).unwrap_or_default(),
+            (GROUP, Some(group)) => group,
+            (GROUP, None) => self.names.nth(Named::Group, self.coordinator, number),
+            (TRANSACTIONAL_ID, _) => self.names.nth(Named::Transaction, self.coordinator, number),
             _ => self.topic(number).unwrap_or_default(),
         }
+    }
+
+    fn each(&self) -> Option<FieldIndex> {
+        self.each.map(FieldIndex)
+    }
+
+    fn beside(&self, number: usize, field: FieldIndex) -> Option<Range<usize>> {
+        if field.0 != TOPIC || !api::has_topics_of_groups(self.key) { None } else { self.names.topics_of(number) }
     }
 
     fn has_parts(&self) -> bool {
@@ -221,8 +293,10 @@ impl Request for Asked<'_> {
         usize::try_from(self.key).ok()
     }
 
-    fn lists(&self) -> bool {
-        self.all && self.topics() == 0 && api::lists_topics(self.key)
+    fn lists(&self) -> Option<FieldIndex> {
+        let all = self.all && (self.topics() == 0 || self.each.is_some()) && api::lists_topics(self.key);
+        let field = if all { Some(TOPIC) } else { Some(told_as(self.key)).filter(|field| *field != TOPIC) };
+        field.map(FieldIndex)
     }
 }
 

@@ -18,7 +18,8 @@ use super::{remarks, words};
 /// - `clientID`: how the client calls itself.
 /// - `topic`, or `topics` for a prefix or a regular expression: each topic of a request has to be allowed by some rule.
 /// - `group` and `transactionalID`, likewise `groups` and `transactionalIDs`: one rule has to allow all that a request
-///   names. Requests that name none are not concerned; those that ask for whatever there is are allowed only without it.
+///   names, but for requests that ask about several one by one. Requests that name none are not concerned; those that ask
+///   for whatever there is are allowed only without it, or their answers are cut down.
 pub static SCHEMA: Schema = Schema {
     protocol: "kafka",
     fields: &[

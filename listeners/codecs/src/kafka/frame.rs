@@ -16,6 +16,8 @@ use crate::order::Answerer;
 
 /// Fewest bytes of a request behind its length: kind, version and number.
 const SHORTEST: usize = 8;
+/// How TLS begins: the type of a record and its major version (RFC 8446 §5.1).
+const TLS_HANDSHAKE: &[u8] = &[22, 3];
 /// The type of the keys by which the brokers of transactions are looked for (`CoordinatorType` of Kafka).
 const TRANSACTIONS: i64 = 1;
 /// The same of groups.
@@ -95,7 +97,8 @@ impl Frame {
     pub(super) fn begin(input: &[u8], limits: &Limits, handshaken: bool) -> Result<Option<Self>, Violation> {
         let Some(length) = frame_length(input, SHORTEST)? else { return Ok(None) };
         if length - size_of::<i32>() > limits.frame {
-            return Err(Violation::LongFrame);
+            // Said by its name, as whoever sees it has to change the policy or the port.
+            return Err(if input.starts_with(TLS_HANDSHAKE) { Violation::Tls } else { Violation::LongFrame });
         }
         let Some([.., k0, k1, v0, v1, n0, n1, n2, n3]) = input.first_chunk::<REQUEST_HEAD>() else { return Ok(None) };
         let (key, version) = (i16::from_be_bytes([*k0, *k1]), i16::from_be_bytes([*v0, *v1]));
@@ -156,7 +159,9 @@ impl Frame {
             Event::List { meaning: Meaning::Topics | Meaning::TopicName, count, .. } => {
                 self.lists = self.lists.saturating_add(1);
                 self.single = key == api::PRODUCE && *count == Some(1);
-                self.all |= api::is_all(key, self.version, *count);
+                let all = api::is_all(key, self.version, *count);
+                self.all |= all;
+                names.new |= all;
             }
             Event::Value { meaning, value, span } if meaning.is_topic() => {
                 // Where all topics are asked for page by page, one says where the page begins.
@@ -175,7 +180,7 @@ impl Frame {
     fn add_topic(&mut self, topic: Topic, most: usize, names: &mut Names) {
         self.named += 1;
         if self.named <= most {
-            names.topics.push(topic);
+            names.add_topic(topic);
         }
     }
 

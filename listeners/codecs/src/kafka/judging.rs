@@ -3,12 +3,12 @@
 
 use std::cell::Cell;
 
-use portcullis_rules::{request::Request, values::ValueSet};
+use portcullis_rules::{request::Request, schema::FieldIndex, values::ValueSet};
 
 use super::{
     Violation, api,
-    asked::{Asked, Asker},
-    denial::{self, Denial},
+    asked::{self, Asked, Asker},
+    denial::{self, Cause, Denial},
     frame::{Fate, Frame},
     lookup,
     names::{Names, Topic},
@@ -70,7 +70,7 @@ impl Connection {
         };
         let asked = Asked::new(frame, &self.requests.names, kept, input);
         let decision = driver.checker.check(&asked as &dyn Request);
-        let lists = whole && asked.lists();
+        let lists = whole && asked.lists().is_some();
         let (incremental, goes_on) = (matches!(within, Within::Session(_)), frame.fate == Fate::GoesOn);
         match decision {
             Decision::Allow if incremental && self.has_more_to_share(input, driver) => self.no_session(input, driver),
@@ -187,11 +187,18 @@ impl Connection {
         driver: &mut Driver<'_>,
     ) -> Result<Turn, Violation> {
         let clears = self.must_not_create(input, refused, driver);
+        let causes = self.causes(input, refused, driver);
         let Some(frame) = &self.requests.frame else { return Ok(Turn::Waits) };
-        let Frame { layout, version, number, length, session, .. } = *frame;
+        let Frame { layout, version, number, length, session, all, .. } = *frame;
         let silent = frame.silent;
         let whole = input.get(..length).ok_or(Violation::CutFrame)?;
-        let Some(mut partial) = denial::divide(layout, version, whole, &refused.in_order())? else {
+        let names = asked::each(frame, &self.requests.names).is_some();
+        let partial = if names {
+            denial::divide_names(layout, version, whole, &|number| causes.get(number).copied().flatten())?
+        } else {
+            denial::divide(layout, version, whole, &refused.in_order())?
+        };
+        let Some(mut partial) = partial else {
             return self.say(&|out| denial::deny_topics(layout, version, whole, out), driver);
         };
         if partial.entries.len() > self.limits.held {
@@ -217,13 +224,38 @@ impl Connection {
             return Ok(Turn::Drops);
         }
         let key = layout.key;
-        let then = if told { self.learning(key) } else { Then::Untold };
-        let entries = Ours::Entries(partial.entries.into(), partial.refused);
+        let then = match self.requests.frame.as_ref().filter(|_| names && all) {
+            Some(frame) => {
+                self.askers.push_back(Asker::of(frame, &mut self.requests.names));
+                Then::Filter
+            }
+            None if told => self.learning(key),
+            None => Then::Untold,
+        };
+        let entries = Ours::Entries(partial.entries.into(), partial.refused, partial.list);
         self.expect(Answerer::Both(Due { number, key, version, then }, entries))?;
         Ok(Turn::Drops)
     }
 
-    /// Answers a request that is there as a whole. `refused`: the topics, if these are why.
+    /// Why each group or transactional id is refused that a request asks about, by its number, if it asks about several.
+    fn causes(&self, input: &[u8], refused: &Refused, driver: &mut Driver<'_>) -> Vec<Option<Cause>> {
+        let Some(frame) = &self.requests.frame else { return Vec::new() };
+        let names = &self.requests.names;
+        let Some(field) = asked::each(frame, names) else { return Vec::new() };
+        let asked = || Asked::new(frame, names, &[], input);
+        let mut cause = |number: usize| {
+            if !refused.contains(number) {
+                return None;
+            }
+            let group = api::has_topics_of_groups(frame.layout.key).then(|| asked().of_group(number));
+            let may = group.and_then(|group| driver.checker.preview(&group as &dyn Request));
+            Some(if may.is_some_and(|refused| refused.is_empty()) { Cause::Topics } else { Cause::Name })
+        };
+        let count = asked().count(FieldIndex(field)).unwrap_or(0);
+        (0..count).map(&mut cause).collect()
+    }
+
+    /// Answers a request that is there as a whole. `refused`: the topics, groups or transactional ids, if these are why.
     pub(super) fn refuse(
         &mut self,
         input: &[u8],
@@ -240,6 +272,11 @@ impl Connection {
             return self.say(&|out| denial::deny(layout, version, whole, out), driver);
         }
         let refused = Refused::Some(refused.clone());
+        let causes = self.causes(input, &refused, driver);
+        if causes.contains(&Some(Cause::Name)) {
+            return self.say(&|out| denial::deny(layout, version, whole, out), driver);
+        }
+        let Some(frame) = &self.requests.frame else { return Ok(Turn::Waits) };
         if matches!(layout.key, api::OFFSET_FETCH | api::SHARE_FETCH) && frame.lists == 1 {
             // Of the group only the server knows, which also has to open a session of its own.
             return self.divide(input, &refused, false, driver);

@@ -149,15 +149,28 @@ impl Request for Message {
         concerned.then_some(named)
     }
 
-    fn has_parts(&self) -> bool {
-        // A group's topics are a list of their own.
-        let one = self.groups.len() <= 1 && !self.topics.is_empty();
-        one && self.layout.is_some_and(|layout| divides(layout, self.version))
+    fn each(&self) -> Option<FieldIndex> {
+        let _ = api::each(self.key, self.version)?;
+        let several = self.key != api::OFFSET_FETCH || self.groups.len() > 1;
+        let field = if self.transactional_ids.is_empty() { GROUP } else { TRANSACTIONAL_ID };
+        several.then_some(FieldIndex(field)).filter(|field| !self.values(*field).is_empty())
     }
 
-    fn lists(&self) -> bool {
+    fn has_parts(&self) -> bool {
+        // A group's topics are a list of their own.
+        let topics = !self.topics.is_empty() && self.layout.is_some_and(|layout| divides(layout, self.version));
+        self.each().is_some() || self.groups.len() <= 1 && topics
+    }
+
+    fn lists(&self) -> Option<FieldIndex> {
         let names_some = self.key == api::OFFSET_FETCH && self.version < OFFSETS_OF_ALL;
-        self.topics.is_empty() && !names_some && api::lists_topics(self.key)
+        let field = match self.key {
+            key if api::lists_groups(key) => GROUP,
+            key if api::lists_transactions(key) => TRANSACTIONAL_ID,
+            key if self.topics.is_empty() && !names_some && api::lists_topics(key) => TOPIC,
+            _ => return None,
+        };
+        Some(FieldIndex(field))
     }
 
     fn nth(&self, field: FieldIndex, number: usize) -> &[u8] {

@@ -24,6 +24,7 @@ mod relay;
 mod remarks;
 mod requests;
 mod responses;
+mod rewriting;
 mod session;
 mod sessions;
 mod swallow;

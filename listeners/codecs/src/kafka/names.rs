@@ -49,6 +49,10 @@ pub(super) struct Names {
     /// All other names, one behind the other.
     texts: Vec<u8>,
     groups: Vec<Range<usize>>,
+    /// For each of the groups the number of topics in front of it.
+    before: Vec<usize>,
+    /// Something came that is not judged yet.
+    pub(super) new: bool,
     transactions: Vec<Range<usize>>,
     /// The keys of coordinators: groups or transactions, as the type of the keys tells, which may come behind them.
     keys: Vec<Range<usize>>,
@@ -65,11 +69,14 @@ impl Names {
             others.clear();
             others.shrink_to(KEPT_NAMES);
         }
+        self.before.clear();
+        self.before.shrink_to(KEPT_NAMES);
         self.judged();
     }
 
-    /// These topics are judged.
+    /// What came is judged.
     pub(super) fn judged(&mut self) {
+        self.new = false;
         self.topics.clear();
         self.known.clear();
         self.topics.shrink_to(KEPT_TOPICS);
@@ -78,6 +85,10 @@ impl Names {
 
     /// Takes one more in.
     pub(super) fn add(&mut self, named: Named, text: &[u8]) {
+        self.new = true;
+        if named == Named::Group {
+            self.before.push(self.topics.len());
+        }
         let start = self.texts.len();
         self.texts.extend_from_slice(text);
         let others = match named {
@@ -86,6 +97,18 @@ impl Names {
             Named::Coordinator => &mut self.keys,
         };
         others.push(start..self.texts.len());
+    }
+
+    /// Takes one more topic in.
+    pub(super) fn add_topic(&mut self, topic: Topic) {
+        self.new = true;
+        self.topics.push(topic);
+    }
+
+    /// The topics that stand behind a group and in front of the next one.
+    pub(super) fn topics_of(&self, group: usize) -> Option<Range<usize>> {
+        let start = *self.before.get(group)?;
+        Some(start..self.before.get(group + 1).copied().unwrap_or(self.topics.len()))
     }
 
     fn others(&self, wanted: Named, coordinator: Option<Named>) -> &[Range<usize>] {

@@ -1,6 +1,7 @@
 //! The responses that the client still expects, in the order of its requests. This is a queue and not a table, because
 //! two requests with the same correlation id must both be answered.
 
+use super::layout::Meaning;
 use crate::{
     order::{AnswerQueue, Answerer},
     relay::Close,
@@ -49,8 +50,9 @@ pub(super) enum Ours {
     },
     /// A whole response.
     Response(Box<[u8]>),
-    /// Entries in front of those of the server's response.
-    Entries(Box<[u8]>, usize),
+    /// Entries in front of those of the server's response: their bytes, how many there are, and what the list means that they
+    /// belong to.
+    Entries(Box<[u8]>, usize, Meaning),
     /// The end of the connection.
     End(Close),
 }
@@ -59,7 +61,7 @@ impl Ours {
     /// Bytes that it holds.
     pub(super) fn size(&self) -> usize {
         match self {
-            Self::Response(bytes) | Self::Entries(bytes, _) => bytes.len(),
+            Self::Response(bytes) | Self::Entries(bytes, ..) => bytes.len(),
             Self::Silence | Self::UnknownVersions { .. } | Self::End(_) => 0,
         }
     }

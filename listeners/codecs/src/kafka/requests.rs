@@ -131,8 +131,8 @@ impl Connection {
         let input = trimmed.as_deref().unwrap_or(input);
         let mut driver = Driver { checker, out };
         let turn = match &frame.fate {
-            // Topics that came since it began to go on.
-            Fate::GoesOn if names.topics.is_empty() => Turn::GoesOn,
+            // What came since it began to go on.
+            Fate::GoesOn if !names.new => Turn::GoesOn,
             Fate::GoesOn => self.judge(input, whole, &mut driver)?,
             Fate::Refused(_) => Turn::Waits,
             Fate::Open => {

@@ -1,20 +1,15 @@
 //! The server's byte stream: frames are forwarded unchanged, with three exceptions. Refusals are inserted in front of
 //! the broker's entries, topics that rules hide are removed, and the offered versions are reduced.
 
-use std::sync::Arc;
-
-use portcullis_rules::{request::Request, values::MOST_VALUES};
-
 use super::{
     Violation,
-    denial::{Head, Listing, Topic},
-    event::{Event, Progress, Value},
+    denial::Head,
+    event::{Event, Value},
     ids::Known,
     layout::{Layout, Meaning, response},
     lookup::Learner,
     outstanding::{Due, Ours, Then},
     relay::Connection,
-    versions,
     walk::{RESPONSE_HEAD, Walk},
     wire::frame_length,
 };
@@ -41,21 +36,27 @@ pub(super) enum Responses {
 
 /// What is read of a response.
 #[derive(Debug, Default)]
-struct Seen {
+pub(super) struct Seen {
     learner: Learner,
     /// Whether names of topics are learnt.
     learns: bool,
     /// The first error code in it that is one.
-    error: i16,
+    pub(super) error: i16,
+    /// The fetch session that it tells.
+    session: Option<i32>,
 }
 
 impl Seen {
-    fn see(&mut self, event: &Event<'_>, known: Known<'_>) {
-        if let Event::Value { meaning: Meaning::ErrorCode, value: Value::Number(code), .. } = event
-            && self.error == 0
-        {
-            // A number of 16 bits.
-            self.error = i16::try_from(*code).unwrap_or_default();
+    pub(super) fn see(&mut self, event: &Event<'_>, known: Known<'_>) {
+        match event {
+            Event::Value { meaning: Meaning::ErrorCode, value: Value::Number(code), .. } if self.error == 0 => {
+                // A number of 16 bits.
+                self.error = i16::try_from(*code).unwrap_or_default();
+            }
+            Event::Value { meaning: Meaning::SessionId, value: Value::Number(id), .. } => {
+                self.session = i32::try_from(*id).ok();
+            }
+            _ => {}
         }
         if self.learns {
             self.learner.see(event, known);
@@ -68,8 +69,7 @@ impl Seen {
 pub(super) struct Reading {
     walk: Walk,
     seen: Seen,
-    /// Whether somebody waits for it.
-    told: bool,
+    then: Then,
     /// Bytes of the frame that were taken, and all of it.
     taken: usize,
     length: usize,
@@ -79,7 +79,14 @@ impl Reading {
     fn new(layout: &'static Layout, due: Due, length: usize) -> Self {
         let seen = Seen { learns: due.then == Then::Learn, ..Seen::default() };
         let walk = Walk::response(layout, due.version, length);
-        Self { walk, seen, told: due.then != Then::Untold, taken: 0, length }
+        Self { walk, seen, then: due.then, taken: 0, length }
+    }
+
+    /// Tells that all of it has come, if somebody waits for it.
+    fn tell(&self, checker: &mut dyn Checker) {
+        if self.then != Then::Untold {
+            checker.answered(Answer::next(self.seen.error));
+        }
     }
 
     fn left(&self) -> usize {
@@ -161,9 +168,7 @@ impl Connection {
         if reading.left() == 0 || !readable {
             // Nobody can tell what else is wrong with what cannot be read.
             self.responses = Responses::of(reading.left() as u64);
-            if reading.told {
-                checker.answered(Answer::next(reading.seen.error));
-            }
+            reading.tell(checker);
         } else {
             self.responses = Responses::Read(reading);
         }
@@ -171,10 +176,13 @@ impl Connection {
     }
 
     /// The same of one in hand, and whether it could be read. What cannot be passes all the same: it would only be known better.
-    fn read(&self, reading: &mut Reading, rest: &[u8]) -> (usize, bool) {
+    fn read(&mut self, reading: &mut Reading, rest: &[u8]) -> (usize, bool) {
         let known = self.known();
-        let Reading { walk, seen, taken, length, .. } = reading;
+        let Reading { walk, seen, then, taken, length } = reading;
         let read = walk.walk(rest, *taken, &mut |event| seen.see(&event, known));
+        if let Some(number) = seen.session.take().filter(|_| *then == Then::Session) {
+            self.open_session(number);
+        }
         if read.is_err() {
             seen.error = 0;
         }
@@ -196,12 +204,7 @@ impl Connection {
         let Some([.., n0, n1, n2, n3]) = input.first_chunk::<RESPONSE_HEAD>() else { return Ok(None) };
         let came = i32::from_be_bytes([*n0, *n1, *n2, *n3]);
         let due = self.outstanding.due(came).ok_or(Violation::Unasked)?;
-        if let Some(Answerer::Both(..)) = self.outstanding.front() {
-            return self.merge(due, length, input, checker, out);
-        }
         match due.then {
-            Then::Pass | Then::Untold | Then::Learn => Ok(Some(self.pass(due, length, input, checker))),
-            Then::Session => self.open_session(due, length, input, checker),
             Then::Filter | Then::Versions | Then::Question => {
                 if length > self.limits.held {
                     return Err(Violation::LongResponse);
@@ -217,6 +220,10 @@ impl Connection {
                 self.answered(due, error, checker);
                 Ok(Some(Step { forward: 0, discard: length }))
             }
+            _ if matches!(self.outstanding.front(), Some(Answerer::Both(..))) => {
+                self.merge(due, length, input, checker, out)
+            }
+            Then::Pass | Then::Untold | Then::Learn | Then::Session => Ok(Some(self.pass(due, length, input, checker))),
         }
     }
 
@@ -236,9 +243,7 @@ impl Connection {
         }
         // Most come in one piece, and need no memory.
         let (forward, _) = self.read(&mut reading, input.get(..length).unwrap_or_default());
-        if reading.told {
-            checker.answered(Answer::next(reading.seen.error));
-        }
+        reading.tell(checker);
         Step { forward, discard: 0 }
     }
 
@@ -259,97 +264,15 @@ impl Connection {
         }
     }
 
-    /// Says a whole response in other words; its error code.
-    fn rewrite(
-        &mut self,
-        due: Due,
-        frame: &[u8],
-        checker: &mut dyn Checker,
-        out: &mut Output,
-    ) -> Result<i16, Violation> {
-        match due.then {
-            Then::Versions => {
-                versions::rewrite(frame, due.version, self.limits.learns(), &mut out.downstream)?;
-                Ok(versions::error(frame).unwrap_or_default())
-            }
-            Then::Filter => self.filter(due, frame, checker, out).map(|()| 0),
-            _ => {
-                self.learn(due, frame)?;
-                Ok(0)
-            }
-        }
-    }
-
-    fn known(&self) -> Known<'_> {
-        Known { ids: &self.ids, server: self.server, most: self.limits.learnt_ids }
-    }
-
-    /// Learns from the answer to a question of ours.
-    fn learn(&self, due: Due, frame: &[u8]) -> Result<(), Violation> {
-        let layout = response(due.key).ok_or(Violation::UnknownResponse)?;
-        let (mut learner, known) = (Learner::default(), self.known());
-        let see = &mut |event: Event<'_>| learner.see(&event, known);
-        match Walk::response(layout, due.version, frame.len()).walk(frame, 0, see)? {
-            Progress::Complete => Ok(()),
-            Progress::More => Err(Violation::CutFrame),
-        }
-    }
-
-    /// Passes on what the rules let the client see of all topics.
-    fn filter(&mut self, due: Due, frame: &[u8], checker: &mut dyn Checker, out: &mut Output) -> Result<(), Violation> {
-        let asker = self.askers.pop_front().ok_or(Violation::UnknownResponse)?;
-        let (mut learner, known) = (Learner::default(), self.known());
-        let see = &mut |event: &Event<'_>| learner.see(event, known);
-        let listing = Listing::read_with(due.key, due.version, frame, see)?.ok_or(Violation::UnknownResponse)?;
-        // What has no name that is known is no topic that a rule names.
-        let name = |topic: Option<Topic<'_>>| match topic {
-            Some(Topic::Name(name)) => std::str::from_utf8(name).unwrap_or_default().into(),
-            Some(Topic::Id(id)) => known.ids.find(known.server, &id).unwrap_or_else(|| "".into()),
-            None => "".into(),
-        };
-        let names: Vec<Arc<str>> = listing.topics().map(name).collect();
-        let mut kept = Vec::with_capacity(names.len());
-        for names in names.chunks(MOST_VALUES) {
-            let refused = checker.preview(&asker.asking(names) as &dyn Request);
-            kept.extend((0..names.len()).map(|number| refused.as_ref().is_some_and(|set| !set.contains(number))));
-        }
-        listing.write(&|number| kept.get(number).copied().unwrap_or(false), &mut out.downstream);
-        Ok(())
-    }
-
-    /// Reads the number of the session that a broker has opened.
-    fn open_session(
-        &mut self,
-        due: Due,
-        length: usize,
-        input: &[u8],
-        checker: &mut dyn Checker,
-    ) -> Result<Option<Step>, Violation> {
-        let layout = response(due.key).ok_or(Violation::UnknownResponse)?;
-        let frame = input.get(..length.min(input.len())).unwrap_or_default();
-        let mut behind = None;
-        Walk::response(layout, due.version, length).walk(frame, 0, &mut |event| {
-            if let Event::Value { meaning: Meaning::ErrorCode, span, .. } = event {
-                behind.get_or_insert(span.end);
-            }
-        })?;
-        // The number stands behind the error code.
-        let number = behind.and_then(|behind| frame.get(behind..)).and_then(|rest| rest.first_chunk());
-        let Some(number) = number.map(|number| i32::from_be_bytes(*number)) else {
-            if frame.len() >= length {
-                return Err(Violation::CutBody);
-            }
-            return Ok(None);
-        };
+    /// The broker has opened a fetch session, or says that there is none.
+    fn open_session(&mut self, number: i32) {
         match &mut self.session {
             Some(session) if number != 0 => session.opened(number),
-            // It has none.
             session => *session = None,
         }
-        Ok(Some(self.pass(due, length, input, checker)))
     }
 
-    /// Puts what is said of refused topics in front of what the server says of the others.
+    /// Puts what is said of what is refused in front of what the server says of the others.
     fn merge(
         &mut self,
         due: Due,
@@ -359,6 +282,10 @@ impl Connection {
         out: &mut Output,
     ) -> Result<Option<Step>, Violation> {
         let layout = response(due.key).ok_or(Violation::UnknownResponse)?;
+        let Some(Answerer::Both(_, Ours::Entries(_, _, list))) = self.outstanding.front() else {
+            return Err(Violation::Unasked);
+        };
+        let list = *list;
         let mut reading = Reading::new(layout, due, length);
         let frame = input.get(..length.min(input.len())).unwrap_or_default();
         let mut head = None;
@@ -366,9 +293,7 @@ impl Connection {
         let Reading { walk, seen, .. } = &mut reading;
         walk.walk(frame, 0, &mut |event| {
             seen.see(&event, known);
-            if let Event::List { meaning: Meaning::Topics, count, span } = event {
-                head.get_or_insert(Head { count: count.unwrap_or(0), span, length });
-            }
+            Head::see(&event, list, length, &mut head);
         })?;
         let Some(head) = head else {
             if frame.len() >= length || input.len() >= self.limits.held {
@@ -377,7 +302,7 @@ impl Connection {
             self.responses = Responses::Holds(length.min(self.limits.held));
             return Ok(None);
         };
-        let Some(Answerer::Both(_, Ours::Entries(entries, refused))) = self.outstanding.front() else {
+        let Some(Answerer::Both(_, Ours::Entries(entries, refused, _))) = self.outstanding.front() else {
             return Err(Violation::Unasked);
         };
         let before = out.downstream.len();
@@ -388,9 +313,7 @@ impl Connection {
         reading.taken = taken;
         if reading.left() == 0 {
             self.responses = Responses::Head;
-            if reading.told {
-                checker.answered(Answer::next(reading.seen.error));
-            }
+            reading.tell(checker);
         } else {
             self.responses = Responses::Read(Box::new(reading));
         }

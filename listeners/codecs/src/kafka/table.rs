@@ -959,7 +959,7 @@ pub(super) static RESPONSES: &[Layout] = &[
     Layout::of(1, 4, 18, &[
         one(Int32), // ThrottleTimeMs
         one(Int16).since(7).means(ErrorCode), // ErrorCode
-        one(Int32).since(7), // SessionId
+        one(Int32).since(7).means(SessionId), // SessionId
         groups(&[ // Responses
             one(String).until(12).means(TopicName), // Topic
             one(Uuid).since(13).means(TopicId), // TopicId
@@ -1080,7 +1080,7 @@ pub(super) static RESPONSES: &[Layout] = &[
                 ]),
             ]).means(Topics),
             one(Int16).means(ErrorCode), // ErrorCode
-        ]).since(8),
+        ]).since(8).means(Entries),
     ]).flexible_since(6),
     // FindCoordinatorResponse
     Layout::of(10, 0, 6, &[
@@ -1097,7 +1097,7 @@ pub(super) static RESPONSES: &[Layout] = &[
             one(Int32), // Port
             one(Int16).means(ErrorCode), // ErrorCode
             one(String).null(), // ErrorMessage
-        ]).since(4),
+        ]).since(4).means(Entries),
     ]).flexible_since(3),
     // JoinGroupResponse
     Layout::of(11, 0, 9, &[
@@ -1144,7 +1144,7 @@ pub(super) static RESPONSES: &[Layout] = &[
         groups(&[ // Groups
             one(Int16).means(ErrorCode), // ErrorCode
             one(String).since(6).null(), // ErrorMessage
-            one(String), // GroupId
+            one(String).means(GroupId), // GroupId
             one(String), // GroupState
             one(String), // ProtocolType
             one(String), // ProtocolData
@@ -1157,18 +1157,18 @@ pub(super) static RESPONSES: &[Layout] = &[
                 one(Bytes), // MemberAssignment
             ]),
             one(Int32).since(3), // AuthorizedOperations
-        ]),
+        ]).means(Entries),
     ]).flexible_since(5),
     // ListGroupsResponse
     Layout::of(16, 0, 5, &[
         one(Int32).since(1), // ThrottleTimeMs
         one(Int16).means(ErrorCode), // ErrorCode
         groups(&[ // Groups
-            one(String), // GroupId
+            one(String).means(GroupId), // GroupId
             one(String), // ProtocolType
             one(String).since(4), // GroupState
             one(String).since(5), // GroupType
-        ]),
+        ]).means(Entries),
     ]).flexible_since(3),
     // SaslHandshakeResponse
     Layout::of(17, 0, 1, &[
@@ -1496,10 +1496,10 @@ pub(super) static RESPONSES: &[Layout] = &[
     Layout::of(42, 0, 3, &[
         one(Int32), // ThrottleTimeMs
         groups(&[ // Results
-            one(String), // GroupId
+            one(String).means(GroupId), // GroupId
             one(Int16).means(ErrorCode), // ErrorCode
             one(String).since(3).null(), // ErrorMessage
-        ]),
+        ]).means(Entries),
     ]).flexible_since(2),
     // ElectLeadersResponse
     Layout::of(43, 0, 2, &[
@@ -1715,7 +1715,7 @@ pub(super) static RESPONSES: &[Layout] = &[
         one(Int32), // ThrottleTimeMs
         groups(&[ // TransactionStates
             one(Int16).means(ErrorCode), // ErrorCode
-            one(String), // TransactionalId
+            one(String).means(TransactionalId), // TransactionalId
             one(String), // TransactionState
             one(Int32), // TransactionTimeoutMs
             one(Int64), // TransactionStartTimeMs
@@ -1725,7 +1725,7 @@ pub(super) static RESPONSES: &[Layout] = &[
                 one(String), // Topic
                 list(Int32), // Partitions
             ]),
-        ]),
+        ]).means(Entries),
     ]).flexible_since(0),
     // ListTransactionsResponse
     Layout::of(66, 0, 2, &[
@@ -1733,10 +1733,10 @@ pub(super) static RESPONSES: &[Layout] = &[
         one(Int16).means(ErrorCode), // ErrorCode
         list(String), // UnknownStateFilters
         groups(&[ // TransactionStates
-            one(String), // TransactionalId
+            one(String).means(TransactionalId), // TransactionalId
             one(Int64), // ProducerId
             one(String), // TransactionState
-        ]),
+        ]).means(Entries),
     ]).flexible_since(0),
     // ConsumerGroupHeartbeatResponse
     Layout::of(68, 0, 1, &[
@@ -1790,7 +1790,7 @@ pub(super) static RESPONSES: &[Layout] = &[
                 one(Int8).since(1), // MemberType
             ]),
             one(Int32), // AuthorizedOperations
-        ]),
+        ]).means(Entries),
     ]).flexible_since(0),
     // GetTelemetrySubscriptionsResponse
     Layout::of(71, 0, 0, &[
@@ -1886,7 +1886,7 @@ pub(super) static RESPONSES: &[Layout] = &[
                 ]),
             ]),
             one(Int32), // AuthorizedOperations
-        ]),
+        ]).means(Entries),
     ]).flexible_since(1),
     // ShareFetchResponse
     Layout::of(78, 1, 2, &[
@@ -2196,7 +2196,7 @@ pub(super) static RESPONSES: &[Layout] = &[
             ]).since(1).null(),
             one(Int8).since(1), // TopologyDescriptionStatus
             one(String).since(1).null(), // AssignorName
-        ]),
+        ]).means(Entries),
     ]).flexible_since(0),
     // DescribeShareGroupOffsetsResponse
     Layout::of(90, 0, 1, &[
@@ -2217,7 +2217,7 @@ pub(super) static RESPONSES: &[Layout] = &[
             ]).means(Topics),
             one(Int16).means(ErrorCode), // ErrorCode
             one(String).null(), // ErrorMessage
-        ]),
+        ]).means(Entries),
     ]).flexible_since(0),
     // AlterShareGroupOffsetsResponse
     Layout::of(91, 0, 0, &[

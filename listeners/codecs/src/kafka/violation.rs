@@ -11,6 +11,8 @@ violations! {
     ShortFrame = "short_frame", Close::Reset;
     /// A frame above the limit.
     LongFrame = "long_frame", Close::Reset, limit "kafka_frame";
+    /// TLS, where requests in plain text are judged.
+    Tls = "tls", Close::Reset;
     /// A request that has to be there as a whole before it is judged, and is above the limit of what is held; or whose answer is.
     LongRequest = "long_request", Close::Reset, limit "kafka_held";
     /// A request or response that has to be held, and there is no room for it.

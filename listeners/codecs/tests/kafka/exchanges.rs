@@ -253,7 +253,7 @@ pub(crate) fn refusals_by(rules: Rules) -> Refusals {
     let set = rule_set(rules);
     Box::new(move |request| {
         let verdict = set.check(request);
-        let whole = !verdict.outcome.passes() && !verdict.for_values;
+        let whole = !verdict.outcome.passes() && !verdict.for_values && !verdict.in_part;
         (!whole).then_some(verdict.refused)
     })
 }

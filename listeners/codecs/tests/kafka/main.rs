@@ -8,6 +8,7 @@ mod authorizer;
 mod broker;
 mod denials;
 mod exchanges;
+mod groups;
 mod large;
 mod message;
 mod names;

@@ -72,18 +72,24 @@ fn is_refused(topic: &[u8]) -> bool {
 }
 
 fn refused(request: &dyn Request) -> ValueSet {
-    let count = request.count(TOPIC).unwrap_or(0);
-    (0..count).filter(|number| is_refused(request.nth(TOPIC, *number))).collect()
+    let field = request.each().unwrap_or(TOPIC);
+    let refuses = |number: usize| {
+        let mut topics = request.beside(number, TOPIC).unwrap_or_default();
+        is_refused(request.nth(field, number)) || topics.any(|topic| is_refused(request.nth(TOPIC, topic)))
+    };
+    (0..request.count(field).unwrap_or(0)).filter(|number| refuses(*number)).collect()
 }
 
 /// The same where denials are answered.
 fn answered(limits: &Limits, parts: &[(Side, &[u8])], lengths: &[usize], unseen: bool) -> Outcome {
-    let judge = Box::new(|request: &dyn Request| match (request.count(TOPIC), refused(request).len()) {
-        (Some(0), _) if request.lists() => Decision::Filter,
-        (Some(0), _) => Decision::Respond,
-        (_, 0) => Decision::Allow,
-        (count, some) if Some(some) < count && request.has_parts() => Decision::Partial { hide: false },
-        _ => Decision::Respond,
+    let judge = Box::new(|request: &dyn Request| {
+        match (request.count(request.each().unwrap_or(TOPIC)), refused(request).len()) {
+            (Some(0), _) if request.lists().is_some() => Decision::Filter,
+            (Some(0), _) => Decision::Respond,
+            (_, 0) => Decision::Allow,
+            (count, some) if Some(some) < count && request.has_parts() => Decision::Partial { hide: false },
+            _ => Decision::Respond,
+        }
     });
     let mut pair = pair(limits, judge);
     pair.recorder.refusals = Some(Box::new(|request| Some(refused(request))));

@@ -19,7 +19,7 @@ fn frames_have_room_for_a_request_and_not_too_much() {
     narrow("long").client(b"\0\0\x0f\xa1").client_offends("long_frame").closes(Close::Reset).run();
     play("long").client(b"\x06\x40\0\x01").client_offends("long_frame").closes(Close::Reset).run();
     play("HTTP").client(b"GET / HTTP/1.1\r\n\r\n").client_offends("long_frame").closes(Close::Reset).run();
-    play("TLS").client(b"\x16\x03\x01\x02\0\x01\0\x01").client_offends("long_frame").closes(Close::Reset).run();
+    play("TLS").client(b"\x16\x03\x01\x02\0\x01\0\x01").client_offends("tls").closes(Close::Reset).run();
 }
 
 #[test]

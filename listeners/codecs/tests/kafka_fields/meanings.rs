@@ -306,16 +306,34 @@ const ASSIGNMENT: [(&str, &str); 3] = [
 ];
 const ASSIGNED: (&str, &str) = ("Groups.Members.Assignment.TopicPartitions.Partitions", "Partition");
 const SUBSCRIBED: (&str, &str) = ("Groups.Members.SubscribedTopicNames", "TopicName");
-const GROUPS: [(&str, &str); 3] = [("Groups", "Plain"), ("Groups.GroupId", "GroupId"), ("Groups.GroupState", "Plain")];
+const GROUPS: [(&str, &str); 3] =
+    [("Groups", "Entries"), ("Groups.GroupId", "GroupId"), ("Groups.GroupState", "Plain")];
 const GROUP_EPOCH: (&str, &str) = ("Groups.GroupEpoch", "Plain");
 const RESPONSES_NAME: (&str, &str) = ("Responses.TopicName", "TopicName");
 const RESPONSES_ID: (&str, &str) = ("Responses.TopicId", "TopicId");
 const RESPONSES: (&str, &str) = ("Responses", "Topics");
 
+/// Topics of a transaction are told with it.
+const TRANSACTIONS: &[(&str, &str)] = &[
+    ("TransactionStates", "Entries"),
+    ("TransactionStates.TransactionalId", "TransactionalId"),
+    ("TransactionStates.Topics", "Plain"),
+    ("TransactionStates.Topics.Topic", "Plain"),
+];
+
 /// Of responses: those in which the relay reads more than error codes.
 pub(crate) const READ_RESPONSES: Meanings = &[
     (0, &[RESPONSES, ("Responses.Name", "TopicName"), RESPONSES_ID]),
-    (1, &[RESPONSES, ("Responses.Topic", "TopicName"), RESPONSES_ID, ("ErrorCode", "ErrorCode")]),
+    (
+        1,
+        &[
+            RESPONSES,
+            ("Responses.Topic", "TopicName"),
+            RESPONSES_ID,
+            ("ErrorCode", "ErrorCode"),
+            ("SessionId", "SessionId"),
+        ],
+    ),
     (2, &[TOPICS, NAME]),
     (
         3,
@@ -335,13 +353,16 @@ pub(crate) const READ_RESPONSES: Meanings = &[
         &[
             TOPICS,
             NAME,
-            ("Groups", "Plain"),
+            ("Groups", "Entries"),
             ("Groups.GroupId", "GroupId"),
             ("Groups.Topics", "Topics"),
             ("Groups.Topics.Name", "TopicName"),
             ("Groups.Topics.TopicId", "TopicId"),
         ],
     ),
+    (10, &[("Coordinators", "Entries")]),
+    (15, &[GROUPS[0], GROUPS[1], GROUPS[2], ("Groups.Members.GroupInstanceId", "Plain")]),
+    (16, &[GROUPS[0], GROUPS[1], GROUPS[2], ("Groups.GroupType", "Plain")]),
     (17, &[("ErrorCode", "ErrorCode"), ("Mechanisms", "Mechanism")]),
     (
         18,
@@ -369,6 +390,9 @@ pub(crate) const READ_RESPONSES: Meanings = &[
     ),
     (28, &[TOPICS, NAME, ID]),
     (37, &[("Results", "Topics"), ("Results.Name", "TopicName")]),
+    (42, &[("Results", "Entries"), ("Results.GroupId", "GroupId")]),
+    (65, TRANSACTIONS),
+    (66, &[TRANSACTIONS[0], TRANSACTIONS[1]]),
     (
         69,
         &[
@@ -449,6 +473,9 @@ pub(crate) const READ_RESPONSES: Meanings = &[
     (92, &[("ErrorCode", "ErrorCode"), RESPONSES, RESPONSES_NAME, RESPONSES_ID]),
 ];
 
+/// Of responses of which nothing else is read: the lists whose entries are answers.
+const LISTS: [(i16, &str); 1] = [(89, "Groups")];
+
 /// Words in names of fields that have to be explained.
 const WORDS: [&str; 8] =
     ["topic", "topolog", "group", "transactionalid", "resource", "regex", "pattern", "coordinatorkey"];
@@ -468,7 +495,11 @@ pub(crate) fn of_response(key: i16, field: &Field) -> Result<&'static str, Strin
     let name = field.path.rsplit('.').next().unwrap_or_default();
     let error = if ERRORS.contains(&name) { "ErrorCode" } else { "Plain" };
     let read = READ_RESPONSES.iter().any(|(of, _)| *of == key);
-    let said = if read { meaning(READ_RESPONSES, key, field)? } else { "Plain" };
+    let said = match LISTS.contains(&(key, &field.path)) {
+        true => "Entries",
+        false if read => meaning(READ_RESPONSES, key, field)?,
+        false => "Plain",
+    };
     Ok(if said == "Plain" { error } else { said })
 }
 

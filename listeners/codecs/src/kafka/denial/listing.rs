@@ -1,40 +1,54 @@
-//! Filters responses that list all topics: removes the topics that the client may not see, as a broker does.
+//! Filters responses that list all topics, groups or transactional ids: removes those that the client may not see, as a broker
+//! does.
 
 use std::ops::Range;
 
 use super::partial::Topic;
 use crate::kafka::{
-    Violation,
+    Violation, api,
     event::{Event, Value},
     layout::{Meaning, response},
     walk::Walk,
     wire::{set_length, write_count},
 };
 
-/// A list of topics.
+/// A list of what is told.
 #[derive(Clone, Debug)]
 struct List {
     /// Where its count stands.
     count: Range<usize>,
     /// It is null.
     null: bool,
-    /// How many topics there are before it.
+    /// How many entries there are before it.
     before: usize,
 }
 
-/// What a response tells of one topic.
+/// What a response tells of one topic, group or transactional id.
 #[derive(Clone, Copy, Debug)]
 struct Entry<'b> {
     start: usize,
     end: usize,
-    topic: Option<Topic<'b>>,
+    told: Told<'b>,
 }
 
-/// A whole response with lists of topics.
+/// What is told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Told<'b> {
+    /// The topic, by name or where there is none by id, or the name of the group or transactional id.
+    pub name: Option<Topic<'b>>,
+    /// The group that the topic is told for, if it is for one.
+    pub group: Option<&'b [u8]>,
+}
+
+/// A whole response with lists of what is told.
 #[derive(Debug)]
 pub struct Listing<'b> {
     frame: &'b [u8],
     flexible: bool,
+    /// What its lists mean.
+    of: Meaning,
+    /// The group whose topics come.
+    group: Option<&'b [u8]>,
     lists: Vec<List>,
     entries: Vec<Entry<'b>>,
 }
@@ -57,7 +71,9 @@ impl<'b> Listing<'b> {
     ) -> Result<Option<Self>, Violation> {
         let Some(layout) = response(key).filter(|layout| layout.versions.contains(version)) else { return Ok(None) };
         let flexible = layout.flexible.contains(version);
-        let mut listing = Self { frame, flexible, lists: Vec::new(), entries: Vec::new() };
+        let of =
+            if api::lists_groups(key) || api::lists_transactions(key) { Meaning::Entries } else { Meaning::Topics };
+        let mut listing = Self { frame, flexible, of, group: None, lists: Vec::new(), entries: Vec::new() };
         Walk::response(layout, version, frame.len()).walk(frame, 0, &mut |event| {
             also(&event);
             listing.see(&event);
@@ -67,25 +83,34 @@ impl<'b> Listing<'b> {
 
     fn see(&mut self, event: &Event<'_>) {
         match event {
-            Event::List { meaning: Meaning::Topics, count, span } => {
+            Event::List { meaning, count, span } if *meaning == self.of => {
                 let before = self.entries.len();
                 self.lists.push(List { count: span.clone(), null: count.is_none(), before });
             }
-            Event::Entry(Meaning::Topics, at) => self.entries.push(Entry { start: *at, end: *at, topic: None }),
-            Event::EntryEnd(Meaning::Topics, at) => {
+            Event::Entry(meaning, at) if *meaning == self.of => {
+                let told = Told { name: None, group: self.group };
+                self.entries.push(Entry { start: *at, end: *at, told });
+            }
+            Event::EntryEnd(meaning, at) if *meaning == self.of => {
                 if let Some(entry) = self.entries.last_mut() {
                     entry.end = *at;
                 }
             }
-            Event::Value { meaning: Meaning::TopicName, value: Value::Text(_), span } => {
-                let name = self.frame.get(span.clone()).unwrap_or_default();
-                if let Some(entry) = self.inside(span.start) {
-                    entry.topic = Some(Topic::Name(name));
+            Event::Value { meaning, value: Value::Text(_), span } => {
+                let text = self.frame.get(span.clone()).unwrap_or_default();
+                let names = self.of == Meaning::Entries;
+                match (*meaning, self.inside(span.start)) {
+                    (Meaning::GroupId | Meaning::TransactionalId, Some(entry)) if names => {
+                        entry.told.name = Some(Topic::Name(text));
+                    }
+                    (Meaning::GroupId, None) => self.group = Some(text),
+                    (Meaning::TopicName, Some(entry)) => entry.told.name = Some(Topic::Name(text)),
+                    _ => {}
                 }
             }
             Event::Value { meaning: Meaning::TopicId, value: Value::Uuid(id), span } => {
                 if let Some(entry) = self.inside(span.start) {
-                    entry.topic = entry.topic.or(Some(Topic::Id(*id)));
+                    entry.told.name = entry.told.name.or(Some(Topic::Id(*id)));
                 }
             }
             _ => {}
@@ -97,12 +122,12 @@ impl<'b> Listing<'b> {
         self.entries.last_mut().filter(|entry| entry.end == entry.start && entry.start <= place)
     }
 
-    /// The topics that it tells of, in order: by name, or where there is none by id.
-    pub fn topics(&self) -> impl Iterator<Item = Option<Topic<'b>>> + '_ {
-        self.entries.iter().map(|entry| entry.topic)
+    /// What it tells of, in order.
+    pub fn told(&self) -> impl Iterator<Item = Told<'b>> + '_ {
+        self.entries.iter().map(|entry| entry.told)
     }
 
-    /// Writes it with those topics only that are kept, by their numbers.
+    /// Writes it with that only which is kept, by their numbers.
     pub fn write(&self, keep: &dyn Fn(usize) -> bool, out: &mut Vec<u8>) {
         let begin = out.len();
         let mut at = 0;

@@ -4,16 +4,21 @@
 
 mod asked;
 mod listing;
+mod merging;
 mod partial;
 mod table;
 mod template;
 mod writer;
 
-pub(super) use self::partial::{Head, ask_for_none, divides};
 use self::{asked::Asked, table::TEMPLATES, template::Template, writer::Writer};
 pub use self::{
-    listing::Listing,
-    partial::{Partial, Topic, deny_whole, divide, merge},
+    listing::{Listing, Told},
+    merging::merge,
+    partial::{Cause, Partial, Topic, deny_whole, divide, divide_names},
+};
+pub(super) use self::{
+    merging::{Head, merge_whole},
+    partial::{ask_for_none, divides},
 };
 use super::{
     Violation,

@@ -12,9 +12,9 @@ use super::{
 use crate::kafka::{
     Violation, api,
     event::{Event, Value},
-    layout::{Kind, Layout, Meaning, response},
+    layout::{Kind, Layout, Meaning},
     walk::Walk,
-    wire::{add_length, set_length, write_count},
+    wire::{set_length, write_count},
 };
 
 /// Requests whose topics are answered one by one (`KafkaApis.scala`).
@@ -73,17 +73,19 @@ pub enum Topic<'b> {
 }
 
 /// A request in two parts.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Partial {
     /// The request without the refused topics, a whole frame. Where none is left it still is a valid request, but to some
     /// that means all topics (Metadata 0), or those of a session (Fetch).
     pub request: Vec<u8>,
     /// Topics that are left in it.
     pub left: usize,
-    /// Entries about the refused topics, for [`merge`].
+    /// Entries about the refused topics, for [`super::merge`].
     pub entries: Vec<u8>,
     /// How many.
     pub refused: usize,
+    /// What the list in the response means that these belong to.
+    pub list: Meaning,
 }
 
 /// Takes the refused topics out of a request. `None` where a request cannot be divided: its kind does not name topics one
@@ -101,22 +103,49 @@ pub fn divide(
     let Some(fields) = fields(layout.key, version) else { return Ok(None) };
     let (Some((count, meaning)), 1) = (found.list.clone(), found.lists) else { return Ok(None) };
     let flexible = layout.flexible.contains(version);
-    let refused = found.entries.iter().filter(|entry| entry.refused).count();
-    let left = found.entries.len() - refused;
-    let mut partial = Partial { left, refused, ..Partial::default() };
-    let request = &mut partial.request;
-    request.extend_from_slice(frame.get(..count.start).unwrap_or_default());
-    write_count(Some(left), flexible, request);
-    for entry in found.entries.iter().filter(|entry| !entry.refused) {
-        request.extend_from_slice(frame.get(entry.start..entry.end).unwrap_or_default());
-    }
-    let behind = found.entries.last().map_or(count.end, |entry| entry.end);
-    request.extend_from_slice(frame.get(behind..).unwrap_or_default());
-    set_length(0, request);
+    let mut partial = found.take_out(frame, &count, flexible);
     let mut writer = Writer::new(version, flexible, asked.scope(), &mut partial.entries);
     writer.instead = Some(TOPIC);
     let entries = asked.scope().entries(meaning).zip(&found.entries);
     entries.filter(|(_, entry)| entry.refused).for_each(|(scope, _)| writer.fields(fields, scope));
+    Ok(Some(partial))
+}
+
+/// Why an entry is refused that is about a group or a transactional id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// For what it is about.
+    Name,
+    /// For topics of the group.
+    Topics,
+}
+
+/// Takes entries about groups or transactional ids out of a request, by their numbers. `None` if it does not ask about several
+/// of them.
+///
+/// # Errors
+/// When the frame is no whole request of that layout and version.
+pub fn divide_names(
+    layout: &'static Layout,
+    version: i16,
+    frame: &[u8],
+    refused: &dyn Fn(usize) -> Option<Cause>,
+) -> Result<Option<Partial>, Violation> {
+    let Some(of) = api::each(layout.key, version) else { return Ok(None) };
+    let mut found = Lists::default();
+    let asked = Asked::read_with(layout, version, frame, &mut |event| found.add_name(event, of, refused))?;
+    let (Some((count, _)), Some(fields)) = (found.list.clone(), fields_of(layout.key, version, &[of])) else {
+        return Ok(None);
+    };
+    let flexible = layout.flexible.contains(version);
+    let mut partial = found.take_out(frame, &count, flexible);
+    let mut writer = Writer::new(version, flexible, asked.scope(), &mut partial.entries);
+    for (number, scope) in asked.scope().entries(of).enumerate() {
+        if let Some(cause) = refused(number) {
+            writer.instead = (cause == Cause::Topics).then_some(TOPIC);
+            writer.fields(fields, scope);
+        }
+    }
     Ok(Some(partial))
 }
 
@@ -174,57 +203,6 @@ pub fn deny_whole(
     Ok(true)
 }
 
-/// Puts the entries about refused topics in front of those of a broker's whole response. `None` if nothing is known of it.
-///
-/// # Errors
-/// When the response cannot be read.
-pub fn merge(key: i16, version: i16, frame: &[u8], partial: &Partial) -> Result<Option<Vec<u8>>, Violation> {
-    let Some(layout) = response(key).filter(|layout| layout.versions.contains(version)) else { return Ok(None) };
-    let mut list = None;
-    Walk::response(layout, version, frame.len()).walk(frame, 0, &mut |event| {
-        if let Event::List { meaning: Meaning::Topics, count, span } = event {
-            list.get_or_insert(Head { count: count.unwrap_or(0), span, length: frame.len() });
-        }
-    })?;
-    let Some(head) = list else { return Ok(None) };
-    let mut out = Vec::with_capacity(frame.len() + partial.entries.len() + size_of::<u32>());
-    let flexible = layout.flexible.contains(version);
-    let rest = head.merge(frame, flexible, (&partial.entries, partial.refused), &mut out);
-    out.extend_from_slice(frame.get(rest..).unwrap_or_default());
-    Ok(Some(out))
-}
-
-/// The head of a response: all in front of its topics.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::kafka) struct Head {
-    /// How many topics there are.
-    pub(in crate::kafka) count: usize,
-    /// Where that stands.
-    pub(in crate::kafka) span: Range<usize>,
-    /// Bytes of the whole frame.
-    pub(in crate::kafka) length: usize,
-}
-
-impl Head {
-    /// Writes the head for so many topics more, and the entries about them. What comes behind the place that this returns
-    /// goes on as it is.
-    pub(in crate::kafka) fn merge(
-        &self,
-        frame: &[u8],
-        flexible: bool,
-        (entries, refused): (&[u8], usize),
-        out: &mut Vec<u8>,
-    ) -> usize {
-        let begin = out.len();
-        out.extend_from_slice(frame.get(..self.span.start).unwrap_or_default());
-        write_count(Some(self.count + refused), flexible, out);
-        out.extend_from_slice(entries);
-        let behind = self.length.saturating_sub(self.span.end);
-        add_length(begin, behind, out);
-        self.span.end
-    }
-}
-
 /// Whether a request of this kind and version can be divided, if it has one list of topics.
 pub(in crate::kafka) fn divides(layout: &Layout, version: i16) -> bool {
     fields(layout.key, version).is_some()
@@ -241,8 +219,13 @@ fn fields(key: i16, version: i16) -> Option<&'static [Template]> {
 
 /// What is said of each topic when all is denied.
 fn topics(key: i16, version: i16) -> Option<&'static [Template]> {
+    fields_of(key, version, &[Meaning::Topics, Meaning::TopicName])
+}
+
+/// What is said of each entry of a list when all is denied.
+fn fields_of(key: i16, version: i16, lists: &[Meaning]) -> Option<&'static [Template]> {
     template_of(key)?.iter().filter(|field| field.versions.contains(version)).find_map(|field| match field.part {
-        Part::Each(Meaning::Topics | Meaning::TopicName, fields) => Some(fields),
+        Part::Each(of, fields) if lists.contains(&of) => Some(fields),
         _ => None,
     })
 }
@@ -269,6 +252,47 @@ struct Lists {
 }
 
 impl Lists {
+    /// The request without what is refused, and no entries yet.
+    fn take_out(&self, frame: &[u8], count: &Range<usize>, flexible: bool) -> Partial {
+        let refused = self.entries.iter().filter(|entry| entry.refused).count();
+        let left = self.entries.len() - refused;
+        let list = self.list.as_ref().map_or(Meaning::Topics, |(_, of)| api::told_in(*of));
+        let mut request = frame.get(..count.start).unwrap_or_default().to_vec();
+        write_count(Some(left), flexible, &mut request);
+        for entry in self.entries.iter().filter(|entry| !entry.refused) {
+            request.extend_from_slice(frame.get(entry.start..entry.end).unwrap_or_default());
+        }
+        let behind = self.entries.last().map_or(count.end, |entry| entry.end);
+        request.extend_from_slice(frame.get(behind..).unwrap_or_default());
+        set_length(0, &mut request);
+        Partial { request, left, entries: Vec::new(), refused, list }
+    }
+
+    /// Takes in what comes next of a list of names of a meaning, or of entries about one each.
+    fn add_name(&mut self, event: &Event<'_>, of: Meaning, refused: &dyn Fn(usize) -> Option<Cause>) {
+        let number = self.entries.len();
+        match event {
+            Event::List { meaning, count: Some(_), span } if *meaning == of => {
+                self.behind = span.end;
+                self.list.get_or_insert((span.clone(), of));
+            }
+            Event::Entry(meaning, start) if *meaning == of => {
+                self.entries.push(Entry { start: *start, end: *start, refused: refused(number).is_some() });
+            }
+            Event::EntryEnd(meaning, end) if *meaning == of => {
+                if let Some(entry) = self.entries.last_mut() {
+                    entry.end = *end;
+                }
+            }
+            Event::Value { meaning, value: Value::Text(_), span } if *meaning == of => {
+                let (start, refused) = (self.behind, refused(number).is_some());
+                self.entries.push(Entry { start, end: span.end, refused });
+                self.behind = span.end;
+            }
+            _ => {}
+        }
+    }
+
     /// Reads a whole frame, and all else that it says.
     fn read<'b>(
         layout: &'static Layout,
