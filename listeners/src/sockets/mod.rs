@@ -11,7 +11,7 @@ use std::{
 };
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use socket2::{Domain, Protocol, SockAddr, SockFilter, Socket, Type};
 
 /// Addresses that nobody has (RFC 5737, RFC 4193). A listener bound to them takes no port from an application; only
 /// `sk_lookup` reaches it.
@@ -19,6 +19,9 @@ const NOBODY_V4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 67);
 const NOBODY_V6: Ipv6Addr = Ipv6Addr::new(0xfd50, 0x4354, 0, 0, 0, 0, 0, 1);
 /// Connections that wait for `accept`. The kernel takes `net.core.somaxconn` where that is less.
 const BACKLOG: i32 = 4096;
+/// Where the flags of a TCP header are, and the one that asks for a connection (RFC 9293 §3.1).
+const TCP_FLAGS: u32 = 13;
+const TCP_SYN: u32 = 2;
 
 /// A transparent listener in the namespace of the calling thread. It has a port of its own, which nobody else can bind while it
 /// listens, and shares the ports of what it accepts, which are the applications'.
@@ -84,6 +87,22 @@ pub(crate) fn accept(listener: &Socket) -> io::Result<(Socket, SocketAddr)> {
     Ok((socket, normal(&client)?))
 }
 
+/// Drops each SYN that comes to a TCP listener from now on: its sender tries again. Handshakes that are under way are completed,
+/// so what waits for `accept` is all that there will be, but for those.
+///
+/// # Errors
+/// The kernel does not take the filter (`net.core.optmem_max`).
+pub(crate) fn refuse_new(listener: &Socket) -> io::Result<()> {
+    // Classic BPF (socket(7), `SO_ATTACH_FILTER`): it sees a segment from its TCP header on.
+    let code = |parts: &[u32]| parts.iter().fold(0, |code, part| code | u16::try_from(*part).unwrap_or(0));
+    listener.attach_filter(&[
+        SockFilter::new(code(&[libc::BPF_LD, libc::BPF_B, libc::BPF_ABS]), 0, 0, TCP_FLAGS),
+        SockFilter::new(code(&[libc::BPF_JMP, libc::BPF_JSET, libc::BPF_K]), 0, 1, TCP_SYN),
+        SockFilter::new(code(&[libc::BPF_RET, libc::BPF_K]), 0, 0, 0),
+        SockFilter::new(code(&[libc::BPF_RET, libc::BPF_K]), 0, 0, u32::MAX),
+    ])
+}
+
 /// The local address of an accepted connection: where the client wanted to go.
 pub(crate) fn original_destination(socket: &Socket) -> io::Result<SocketAddr> {
     normal(&socket.local_addr()?)
@@ -136,5 +155,29 @@ pub(crate) fn all_sent(socket: &Socket) -> bool {
     match poll(&mut fds, PollTimeout::ZERO) {
         Ok(0) => false,
         Ok(_) | Err(_) => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        net::{Ipv4Addr, TcpStream},
+        time::Duration,
+    };
+
+    use super::*;
+
+    #[test]
+    fn a_listener_that_refuses_new_connections_still_gives_those_that_wait() {
+        let listener = Socket::new(Domain::IPV4, Type::STREAM.nonblocking(), None).unwrap();
+        listener.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
+        listener.listen(8).unwrap();
+        let address = original_destination(&listener).unwrap();
+        let first = TcpStream::connect(address).unwrap();
+        refuse_new(&listener).unwrap();
+        let second = TcpStream::connect_timeout(&address, Duration::from_millis(100));
+        assert_eq!(second.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert_eq!(accept(&listener).unwrap().1, first.local_addr().unwrap());
+        assert_eq!(accept(&listener).unwrap_err().kind(), io::ErrorKind::WouldBlock);
     }
 }

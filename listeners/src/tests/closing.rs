@@ -7,7 +7,7 @@ use portcullis_rules::{limits::Capacity, settings::DenyWith, world::EndpointId};
 use crate::{
     Options,
     telemetry::TelemetryOptions,
-    tests::{Rig, Rules, answer, assert_reset, exchange, expect, get, rest},
+    tests::{Rig, Rules, answer, assert_reset, exchange, expect, get, patient, rest},
 };
 
 const DENIED: &str = "HTTP/1.1 403 Forbidden\r\n";
@@ -282,6 +282,34 @@ fn a_stop_lets_connections_end_and_then_resets_what_is_left() {
     let (mut client, _server) = (rig.client(), rig.accept());
     rig.plane.stop(Duration::ZERO);
     assert_reset(&mut client);
+}
+
+#[test]
+fn a_stop_takes_in_what_has_connected_by_then() {
+    /// More than a listener gives in two turns, of which the command to stop may come in between.
+    const CLIENTS: usize = 200;
+    let rig = Rig::under(&Rules::NotEnforced);
+    // The worker is busy with this one until the lock is released.
+    let busy = rig.to.lock().unwrap();
+    let mut clients: Vec<_> = (0..CLIENTS).map(|_| rig.client()).collect();
+    rig.plane.begin_stop(Duration::from_secs(3600));
+    let server = rig.server.try_clone().unwrap();
+    let served = thread::spawn(move || {
+        (0..CLIENTS)
+            .map(|_| {
+                let mut stream = patient(server.accept().unwrap().0);
+                stream.write_all(b"hello").unwrap();
+                stream
+            })
+            .collect::<Vec<_>>()
+    });
+    drop(busy);
+    for client in &mut clients {
+        expect(client, "hello");
+    }
+    drop(served.join().unwrap());
+    let late = std::net::TcpStream::connect(rig.address);
+    assert!(late.is_err(), "it accepts after a stop");
 }
 
 #[test]

@@ -17,6 +17,8 @@ use crate::{
 
 /// Connections that one listener takes in before others have their turn.
 const ACCEPTS: usize = 64;
+/// Turns of one listener at the end, which are more than its queue can hold.
+const LAST_TURNS: usize = 1024;
 /// Descriptors of a connection: the client's and the server's.
 const FILES: usize = 2;
 /// How long listeners rest when not even turning away works, in milliseconds.
@@ -64,6 +66,15 @@ impl Gate {
 
     pub(super) fn reopens(&self) -> Option<u64> {
         self.reopens
+    }
+
+    /// Lets nobody connect to any listener from now on, but whoever has connected or is about to.
+    fn refuse_new(&self) {
+        for door in (0..self.doors.places()).filter_map(|place| self.doors.at(place)) {
+            if let Err(error) = sockets::refuse_new(&door.socket) {
+                tracing::warn!(%error, endpoint = door.id.0, "connections that come in the last moment may be reset");
+            }
+        }
     }
 
     /// Hears all listeners again, when their rest is over.
@@ -119,15 +130,26 @@ fn spare() -> io::Result<File> {
 }
 
 impl Worker {
-    pub(super) fn accept(&mut self, place: usize) {
+    /// Takes in what has come to a listener. True: there may be more.
+    pub(super) fn accept(&mut self, place: usize) -> bool {
         for _ in 0..ACCEPTS {
-            let Some(id) = self.gate.doors.at(place).map(|door| door.id) else { return };
+            let Some(id) = self.gate.doors.at(place).map(|door| door.id) else { return false };
             match self.gate.arrival(place, &mut self.core) {
                 Arrival::Client(socket, client) => self.take_in(id, socket, client),
                 Arrival::Lost => {}
-                Arrival::Nobody => return,
+                Arrival::Nobody => return false,
             }
         }
+        true
+    }
+
+    /// Takes in what has connected by now, then closes all listeners: the kernel resets what it has accepted and nobody has taken.
+    pub(super) fn accept_last(&mut self) {
+        self.gate.refuse_new();
+        for place in 0..self.gate.doors.places() {
+            let _ = (0..LAST_TURNS).take_while(|_| self.accept(place)).count();
+        }
+        self.gate.close_all();
     }
 
     /// Registers a connection, then judges it: a change of policy in between finds it in the table.

@@ -143,7 +143,9 @@ impl Worker {
                     self.obey(command);
                 }
             }
-            Source::Listener(place) => self.accept(place),
+            Source::Listener(place) => {
+                self.accept(place);
+            }
             Source::Datagrams(place) => {
                 self.datagrams.receive(place, &mut self.core);
             }
@@ -175,7 +177,7 @@ impl Worker {
                 self.datagrams.commit(token, number, known, &mut self.core);
             }
             Command::Stop(drain) => {
-                self.gate.close_all();
+                self.accept_last();
                 sooner(&mut self.stop, self.core.now.saturating_add(millis(drain)));
             }
             Command::Finish(wait) => {
