@@ -19,6 +19,7 @@ pub mod telemetry;
 #[cfg(test)]
 mod tests;
 mod ticket;
+mod transport;
 mod worker;
 
 pub use options::{Legs, Names, Options, Probe};

@@ -4,10 +4,8 @@ use portcullis_codecs::relay::Side;
 
 use crate::{
     judge::Cause,
-    pair::{
-        Fate, Outcome, Pair,
-        end::{End, Read},
-    },
+    pair::{Fate, Outcome, Pair, end::End},
+    transport::Read,
     worker::Core,
 };
 

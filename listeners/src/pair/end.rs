@@ -1,21 +1,20 @@
-//! One side of a connection pair: its socket, the bytes waiting to be sent, and the bytes held from it.
+//! One side of a connection pair: its transport, the bytes waiting to be sent, and the bytes held from it.
 
-use std::{io, net::Shutdown};
+use std::io;
 
 use nix::sys::epoll::EpollFlags;
 use socket2::Socket;
 
-use crate::{share::Taken, sockets};
+use crate::{
+    share::Taken,
+    transport::{Plain, Read, Transport},
+};
 
 /// One side.
 #[derive(Debug, Default)]
 pub(crate) struct End {
-    socket: Option<Socket>,
+    transport: Option<Transport>,
     pub(crate) connecting: bool,
-    readable: bool,
-    writable: bool,
-    /// The last bytes may be there already: a short read does not mean that an edge will come.
-    hangup: bool,
     /// It takes no more bytes; what is written to it is dropped.
     pub(crate) broken: bool,
     /// It has ended its stream.
@@ -35,50 +34,43 @@ pub(crate) struct End {
     gone: usize,
 }
 
-/// What a read brought.
-#[derive(Debug)]
-pub(crate) enum Read {
-    Bytes(usize),
-    Nothing,
-    Eof,
-}
-
 impl End {
     /// An accepted socket. Whether it is readable the first event says.
     pub(crate) fn accepted(socket: Socket) -> Self {
-        Self { socket: Some(socket), writable: true, ..Self::default() }
+        Self { transport: Some(Transport::Plain(Plain::accepted(socket))), ..Self::default() }
     }
 
     /// Takes a socket that is on its way.
     pub(crate) fn connecting(&mut self, socket: Socket) {
-        self.socket = Some(socket);
+        self.transport = Some(Transport::Plain(Plain::connecting(socket)));
         self.connecting = true;
     }
 
     pub(crate) fn connected(&mut self) {
         self.connecting = false;
-        self.writable = true;
+        if let Some(transport) = &mut self.transport {
+            transport.connected();
+        }
     }
 
     pub(crate) fn socket(&self) -> Option<&Socket> {
-        self.socket.as_ref()
+        self.transport.as_ref().map(Transport::socket)
     }
 
     pub(crate) fn is_absent(&self) -> bool {
-        self.socket.is_none()
+        self.transport.is_none()
     }
 
     /// Notes what the kernel says of the socket.
     pub(crate) fn note(&mut self, flags: EpollFlags) {
-        let over = flags.intersects(EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLHUP | EpollFlags::EPOLLERR);
-        self.hangup |= over;
-        self.readable |= over || flags.contains(EpollFlags::EPOLLIN);
-        self.writable |= over || flags.contains(EpollFlags::EPOLLOUT);
+        if let Some(transport) = &mut self.transport {
+            transport.note(flags);
+        }
         self.broken |= flags.contains(EpollFlags::EPOLLERR);
     }
 
     pub(crate) fn may_read(&self) -> bool {
-        self.readable && !self.eof && !self.connecting && self.socket.is_some()
+        !self.eof && !self.connecting && self.transport.as_ref().is_some_and(Transport::may_read)
     }
 
     /// Whether bytes wait for it.
@@ -86,28 +78,15 @@ impl End {
         self.gone < self.out.len()
     }
 
-    /// Reads once. A short read means that nothing more is there, unless the end has been seen coming: a FIN that came
-    /// with the data gives no second edge.
+    /// Reads once.
     ///
     /// # Errors
     /// The connection is gone.
     pub(crate) fn read(&mut self, into: &mut [u8]) -> io::Result<Read> {
-        let Some(socket) = &self.socket else { return Ok(Read::Nothing) };
-        match sockets::receive(socket, into) {
-            Ok(0) => {
-                self.eof = true;
-                Ok(Read::Eof)
-            }
-            Ok(bytes) => {
-                self.readable = bytes == into.len() || self.hangup;
-                Ok(Read::Bytes(bytes))
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.readable = false;
-                Ok(Read::Nothing)
-            }
-            Err(error) => Err(error),
-        }
+        let Some(transport) = &mut self.transport else { return Ok(Read::Nothing) };
+        let read = transport.read(into)?;
+        self.eof |= matches!(read, Read::Eof);
+        Ok(read)
     }
 
     /// Writes bytes behind those that wait; what does not fit waits. A socket that takes no more is broken: what it
@@ -125,7 +104,7 @@ impl End {
     /// Writes what waits, then ends the stream if that is due. Returns whether anything moved.
     pub(crate) fn flush(&mut self) -> bool {
         let mut moved = false;
-        if self.is_full() && self.writable {
+        if self.is_full() && self.transport.as_ref().is_some_and(Transport::may_write) {
             let out = std::mem::take(&mut self.out);
             let sent = self.send(&out[self.gone..]);
             self.gone += sent;
@@ -141,24 +120,11 @@ impl End {
     }
 
     fn send(&mut self, bytes: &[u8]) -> usize {
-        let mut sent = 0;
-        while sent < bytes.len() && self.writable && !self.connecting {
-            let Some(socket) = &self.socket else { break };
-            match sockets::send(socket, &bytes[sent..]) {
-                Ok(count) => {
-                    sent += count;
-                    self.writable = sent == bytes.len();
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.writable = false,
-                Err(_) => {
-                    self.broken = true;
-                    self.readable = true;
-                    self.hangup = true;
-                    break;
-                }
-            }
-        }
-        sent
+        let Some(transport) = self.transport.as_mut().filter(|_| !self.connecting) else { return 0 };
+        transport.write(bytes).unwrap_or_else(|_| {
+            self.broken = true;
+            0
+        })
     }
 
     /// Ends the stream to it behind what waits.
@@ -171,23 +137,21 @@ impl End {
         if !self.fin_due || self.fin_sent || self.is_full() || self.connecting {
             return false;
         }
-        let Some(socket) = &self.socket else { return false };
-        // It fails only when the connection is gone, which the next read tells.
-        let _ = socket.shutdown(Shutdown::Write);
+        let Some(transport) = &mut self.transport else { return false };
+        transport.finish();
         self.fin_sent = true;
         true
     }
 
     /// Whether the kernel has sent everything it was given.
     pub(crate) fn all_sent(&self) -> bool {
-        !self.is_full() && self.socket.as_ref().is_none_or(sockets::all_sent)
+        !self.is_full() && self.transport.as_ref().is_none_or(Transport::all_sent)
     }
 
     /// Closes the socket and forgets all bytes.
     pub(crate) fn close(&mut self, reset: bool) {
-        match self.socket.take() {
-            Some(socket) if reset => sockets::reset(socket),
-            other => drop(other),
+        if let Some(transport) = self.transport.take() {
+            transport.close(reset);
         }
         self.out = Vec::new();
         self.gone = 0;

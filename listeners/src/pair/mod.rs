@@ -56,7 +56,7 @@ use socket2::Socket;
 use self::{
     closing::Phase,
     deadlines::Clocks,
-    end::{End, Read},
+    end::End,
     hold::Lesson,
 };
 pub(crate) use self::{deadlines::Kind, outcome::Outcome};
@@ -65,6 +65,7 @@ use crate::{
     share::Taken,
     sockets,
     telemetry::metrics::Connect,
+    transport::Read,
     worker::{Core, Token},
 };
 
