@@ -12,7 +12,7 @@ use std::{
 use portcullis_rules::world::{Direction, EndpointId};
 use socket2::Socket;
 
-use crate::{namespace, options::Legs, sockets, telemetry::Exit};
+use crate::{kernel::Legs, namespace, sockets, telemetry::Exit};
 
 /// Ports that are tried for one leg.
 const TRIES: usize = 64;

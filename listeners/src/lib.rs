@@ -6,8 +6,11 @@
 
 mod datagrams;
 mod dial;
+mod event;
 mod host;
 mod judge;
+mod kernel;
+mod learning;
 mod namespace;
 mod options;
 mod pair;
@@ -18,10 +21,11 @@ mod sockets;
 pub mod telemetry;
 #[cfg(test)]
 mod tests;
-mod ticket;
 mod transport;
 mod worker;
 
-pub use options::{Legs, Names, Options, Probe};
+pub use event::mailbox::Ticket;
+pub use kernel::Legs;
+pub use learning::Names;
+pub use options::{Options, Probe};
 pub use plane::{DataPlane, Sockets};
-pub use ticket::Ticket;

@@ -1,76 +1,16 @@
-//! The options of the data plane, and the traits through which it uses the kernel.
+//! The options of the data plane.
 
 use std::{
-    io,
     net::{IpAddr, SocketAddr},
     ops::RangeInclusive,
-    os::fd::BorrowedFd,
     time::Duration,
 };
 
-use portcullis_codecs::{PROTOCOLS, Registry, lesson::Lesson};
+use portcullis_codecs::{PROTOCOLS, Registry};
 use portcullis_rules::{
     limits::{Capacity, LEG_PORTS, LimitValues},
     params::Timeouts,
-    snapshot::Snapshot,
-    world::{EndpointId, Origin},
 };
-
-use crate::ticket::Ticket;
-
-/// Announces upstream connections to the kernel.
-pub trait Legs: Send + Sync + 'static {
-    /// Marks a socket as ours before it connects, so that the connect programs let it alone; or a listener before it is asked, so
-    /// that what it accepts is ours as well.
-    ///
-    /// # Errors
-    /// The kernel has no memory for it. The leg or listener is not made.
-    fn adopt(&self, socket: BorrowedFd<'_>) -> io::Result<()>;
-
-    /// Announces an ingress leg after it is bound and before it connects: `leg` is its own address and port, `to` the
-    /// application's. Its socket has to be bound to the device `lo` (SO_BINDTODEVICE): a client that guesses the port
-    /// comes by another one and is not taken for it.
-    ///
-    /// # Errors
-    /// The kernel has no memory for it. The leg is not made.
-    fn announce(&self, endpoint: EndpointId, leg: SocketAddr, to: SocketAddr) -> io::Result<()>;
-
-    /// Announces an ingress leg that is bound to no device, for an application that is bound to one and refused the leg
-    /// by `lo`. The announcement is for one packet: until the leg's has come, a client that guesses its port is taken for
-    /// it.
-    ///
-    /// # Errors
-    /// The kernel has no memory for it. The leg is not made.
-    fn announce_by_any_device(&self, endpoint: EndpointId, leg: SocketAddr, to: SocketAddr) -> io::Result<()>;
-
-    /// Forgets the leg of a connection of either direction, once it is connected or has failed. What stays known would let
-    /// somebody pass unjudged who uses the same port later.
-    ///
-    /// # Errors
-    /// The kernel refuses.
-    fn forget(&self, endpoint: EndpointId, leg: SocketAddr, to: SocketAddr) -> io::Result<()>;
-
-    /// Forgets a leg for datagrams, when its socket is closed.
-    ///
-    /// # Errors
-    /// The kernel refuses.
-    fn forget_datagrams(&self, endpoint: EndpointId, leg: SocketAddr, to: SocketAddr) -> io::Result<()>;
-}
-
-/// Installs the addresses in DNS answers.
-pub trait Names: Send + Sync + 'static {
-    /// Installs the addresses of an answer. Returns `true` if all of them are already in force for the endpoint that
-    /// asked: the caller may release the answer now, and the ticket has no effect. Returns `false` if not yet: `ticket`
-    /// is completed later, with success or failure. Runs on a worker's thread and never blocks. `snapshot` is what the
-    /// worker judges by.
-    fn learn(&self, origin: Origin, lesson: Lesson, snapshot: Option<&Snapshot>, ticket: Ticket) -> bool;
-
-    /// A connection to an address is relayed from now on: while it is, the address stays in force.
-    fn opened(&self, address: IpAddr);
-
-    /// A connection that was opened has ended.
-    fn closed(&self, address: IpAddr);
-}
 
 /// A time in the milliseconds that workers count.
 pub(crate) fn millis(duration: Duration) -> u64 {

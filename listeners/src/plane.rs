@@ -1,32 +1,35 @@
 //! The data plane's interface: starts workers and sends them commands.
 
 use std::{
-    collections::VecDeque,
     fs::File,
     io,
     os::fd::{AsFd, OwnedFd},
     sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        Arc,
+        atomic::{AtomicU64, Ordering},
     },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
 use arc_swap::ArcSwapOption;
-use nix::sys::eventfd::{EfdFlags, EventFd};
 use portcullis_rules::{snapshot::Snapshot, world::EndpointId};
 use socket2::Socket;
 
 use crate::{
     dial::{Dial, Dialer, Ports},
+    event::{
+        mailbox::{Command, Doorway, Mailbox, Opening},
+        shared::Shared,
+    },
+    kernel::Legs,
+    learning::Names,
     namespace,
-    options::{Legs, Names, Options},
+    options::Options,
     protocols::Protocols,
     share::{Holdings, Shares},
     sockets,
     telemetry::Telemetry,
-    ticket::Holder,
     worker::Worker,
 };
 
@@ -41,96 +44,6 @@ pub struct Sockets {
     pub udp4: Vec<OwnedFd>,
     /// For datagrams over IPv6; empty where the namespace has none.
     pub udp6: Vec<OwnedFd>,
-}
-
-/// How one worker meets one endpoint.
-pub(crate) struct Doorway {
-    pub(crate) listeners: Vec<Socket>,
-    pub(crate) datagrams: Vec<Socket>,
-    pub(crate) dial: Box<dyn Dial>,
-}
-
-/// An endpoint that a worker must serve.
-pub(crate) struct Opening {
-    pub(crate) id: EndpointId,
-    pub(crate) doorway: Doorway,
-    /// What it has on all workers.
-    pub(crate) shares: Shares,
-}
-
-/// A command to a worker.
-pub(crate) enum Command {
-    /// Accept on these.
-    Open(Opening),
-    /// Close the listeners and connections of an endpoint.
-    Close(EndpointId),
-    /// Accept nothing more, let connections end for so long, then reset them. Datagrams go on.
-    Stop(Duration),
-    /// Take the datagrams that have come, wait for their answers at most for so long, and end when no connection is open.
-    Finish(Duration),
-    /// What an answer teaches that is held is in force (`known`), or will not be.
-    Commit { holder: Holder, known: bool },
-}
-
-/// What all workers look at.
-pub(crate) struct Shared {
-    pub(crate) options: Options,
-    pub(crate) protocols: Protocols,
-    /// Where the time of all workers begins.
-    pub(crate) began: Instant,
-    pub(crate) telemetry: Arc<Telemetry>,
-    /// Who brings what answers teach into force; without, nothing is learnt.
-    pub(crate) names: Option<Arc<dyn Names>>,
-    pub(crate) snapshot: ArcSwapOption<Snapshot>,
-    /// How many snapshots were published.
-    pub(crate) published: AtomicU64,
-    /// Client connections of all workers.
-    pub(crate) connections: Arc<AtomicUsize>,
-    /// File descriptors of connections and flows of all workers.
-    pub(crate) files: Arc<AtomicUsize>,
-    /// Bytes that are held beyond read buffers.
-    pub(crate) buffered: Arc<AtomicUsize>,
-    /// Bytes of memory that the pair took that was advanced last, and most that one ever took.
-    #[cfg(test)]
-    pub(crate) footprint: [AtomicUsize; 2],
-    /// How often deadlines of pairs that are gone were looked for.
-    #[cfg(test)]
-    pub(crate) sweeps: AtomicUsize,
-}
-
-/// The way to a worker: a queue and what wakes it.
-pub(crate) struct Mailbox {
-    commands: Mutex<VecDeque<Command>>,
-    pub(crate) bell: EventFd,
-}
-
-impl Mailbox {
-    fn new() -> io::Result<Self> {
-        let bell = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
-        Ok(Self { commands: Mutex::default(), bell })
-    }
-
-    pub(crate) fn put(&self, command: Command) {
-        let mut commands = self.commands.lock().unwrap_or_else(PoisonError::into_inner);
-        commands.push_back(command);
-        // Where others wait already it has rung, or is about to.
-        let first = commands.len() == 1;
-        drop(commands);
-        if first {
-            self.ring();
-        }
-    }
-
-    fn ring(&self) {
-        // It fails only when it rings already.
-        let _ = self.bell.write(1);
-    }
-
-    /// Everything that was put, oldest first.
-    pub(crate) fn take(&self) -> VecDeque<Command> {
-        let _ = self.bell.read();
-        std::mem::take(&mut *self.commands.lock().unwrap_or_else(PoisonError::into_inner))
-    }
 }
 
 struct Hand {
@@ -172,7 +85,7 @@ impl DataPlane {
             #[cfg(test)]
             footprint: Default::default(),
             #[cfg(test)]
-            sweeps: AtomicUsize::new(0),
+            sweeps: Default::default(),
         });
         let home = Arc::new(namespace::current()?);
         let mut plane = Self { shared, legs, home, hands: Vec::new() };

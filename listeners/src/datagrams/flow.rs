@@ -11,10 +11,10 @@ use portcullis_rules::{params::Timeouts, snapshot::Access, world::EndpointId};
 use socket2::Socket;
 
 use crate::{
+    event::context::Core,
     judge::{Due, Hearing, Judge, Turn},
     options::millis,
     share::Taken,
-    worker::Core,
 };
 
 /// How long a flow is kept when nothing is outstanding, in milliseconds: the next query may come from the same socket.

@@ -10,8 +10,12 @@ use socket2::Socket;
 
 use super::flow::Flow;
 use crate::{
+    event::{
+        context::Core,
+        slots::Source,
+        sources::{Door, Doors},
+    },
     sockets::datagrams as sockets,
-    worker::{Core, Door, Doors, Source},
 };
 
 /// The listeners of a worker, and what answers leave from.

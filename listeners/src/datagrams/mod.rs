@@ -20,10 +20,14 @@ use self::{
     gate::Gate,
 };
 use crate::{
+    event::{
+        context::Core,
+        mailbox::Holder,
+        slots::{Source, Table, Token},
+        sources::Door,
+    },
     share::{Full, fits},
     sockets::datagrams as sockets,
-    ticket::Holder,
-    worker::{Core, Door, Source, Table, Token},
 };
 
 /// Datagrams of one socket before the others have their turn.

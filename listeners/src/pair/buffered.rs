@@ -4,9 +4,9 @@
 use portcullis_codecs::relay::Side;
 
 use crate::{
+    event::context::Core,
     pair::{Outcome, Pair, end::End, steps::hearing},
     share::Taken,
-    worker::Core,
 };
 
 /// Puts bytes behind those that are held. What goes beyond the read buffer grows by a quarter at a time, not by as much again:

@@ -3,10 +3,10 @@
 use portcullis_codecs::relay::Side;
 
 use crate::{
+    event::context::Core,
     judge::Cause,
     pair::{Fate, Outcome, Pair, end::End},
     transport::Read,
-    worker::Core,
 };
 
 /// Bytes that a client may send after the last word before it is cut off.

@@ -6,10 +6,10 @@ use portcullis_codecs::relay::Side;
 use portcullis_rules::params::Timeouts;
 
 use crate::{
+    event::context::Core,
     options::millis,
     pair::{Fate, Outcome, Pair, closing::Phase},
     telemetry::metrics::Connect,
-    worker::Core,
 };
 
 /// How long a pair that ends waits for its client: to end its own stream, or to take the answers before a reset.

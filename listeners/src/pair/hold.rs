@@ -5,9 +5,8 @@ use std::time::Instant;
 use portcullis_codecs::relay::{Relay, Side};
 
 use crate::{
+    event::{context::Core, mailbox::Holder},
     pair::{Fate, Pair, closing::Phase},
-    ticket::Holder,
-    worker::Core,
 };
 
 /// The lesson that the relay waits for.

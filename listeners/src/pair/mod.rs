@@ -53,20 +53,15 @@ use portcullis_codecs::relay::{Relay, Side};
 use portcullis_rules::{snapshot::Access, world::Direction};
 use socket2::Socket;
 
-use self::{
-    closing::Phase,
-    deadlines::Clocks,
-    end::End,
-    hold::Lesson,
-};
+use self::{closing::Phase, deadlines::Clocks, end::End, hold::Lesson};
 pub(crate) use self::{deadlines::Kind, outcome::Outcome};
 use crate::{
+    event::{context::Core, slots::Token},
     judge::{Judge, Turn},
     share::Taken,
     sockets,
     telemetry::metrics::Connect,
     transport::Read,
-    worker::{Core, Token},
 };
 
 /// Reads of one pair before the others have their turn.

@@ -4,10 +4,10 @@ use portcullis_codecs::relay::{Close, Output, Relay, Side, Step};
 use portcullis_rules::snapshot::Snapshot;
 
 use crate::{
+    event::context::Core,
     judge::{Court, Hearing, Judge},
     pair::{Outcome, Pair, buffered, closing::Phase},
     telemetry::Exit,
-    worker::Core,
 };
 
 impl Pair {

@@ -43,7 +43,7 @@ use socket2::{Domain, Socket, Type};
 use crate::{
     DataPlane, Legs, Options,
     dial::{Dial, Leg, Way},
-    plane::Doorway,
+    event::mailbox::Doorway,
     sockets,
     telemetry::{Exit, Telemetry, TelemetryOptions},
 };

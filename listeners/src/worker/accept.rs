@@ -8,11 +8,12 @@ use portcullis_rules::world::EndpointId;
 use socket2::Socket;
 
 use crate::{
+    event::{context::Core, slots::Source, sources::Doors},
     judge::Judge,
     pair::{Pair, turn_away},
     share::Full,
     sockets,
-    worker::{Core, Doors, Source, Worker},
+    worker::Worker,
 };
 
 /// Connections that one listener takes in before others have their turn.

@@ -1,9 +1,6 @@
 //! One worker: a thread, an epoll loop, a connection table.
 
 mod accept;
-mod core;
-mod doors;
-mod table;
 
 use std::{
     cmp::Reverse,
@@ -21,17 +18,16 @@ use nix::{
 use portcullis_rules::world::EndpointId;
 
 use self::accept::Gate;
-pub(crate) use self::{
-    core::Core,
-    doors::{Door, Doors},
-    table::{Source, Table, Token},
-};
 use crate::{
     datagrams::Datagrams,
+    event::{
+        context::Core,
+        mailbox::{Command, Doorway, Holder, Mailbox, Opening},
+        shared::Shared,
+        slots::{Source, Table, Token},
+    },
     options::millis,
     pair::{Fate, Kind, Outcome, Pair},
-    plane::{Command, Doorway, Mailbox, Opening, Shared},
-    ticket::Holder,
 };
 
 /// Events that are taken at a time.

@@ -4,7 +4,7 @@ use nix::sys::epoll::{EpollEvent, EpollFlags};
 use portcullis_rules::world::EndpointId;
 use socket2::Socket;
 
-use crate::worker::{Core, table::Source};
+use crate::event::{context::Core, slots::Source};
 
 /// A listener of an endpoint.
 #[derive(Debug)]

@@ -19,13 +19,15 @@ use socket2::Socket;
 
 use crate::{
     dial::{Dial, Leg},
+    event::{
+        mailbox::{Holder, Mailbox, Ticket},
+        shared::Shared,
+        slots::Token,
+    },
     judge::{Court, Judge},
     options::Options,
-    plane::{Mailbox, Shared},
     share::{Full, Shares, Taken},
     telemetry::Exit,
-    ticket::{Holder, Ticket},
-    worker::Token,
 };
 
 /// Capacity of a relay's own words that is kept for the next pair, in bytes.
