@@ -34,6 +34,7 @@ fn policy() -> Policy {
         position: Position::default(),
     };
     Policy {
+        kind: portcullis_rules::policy::PolicyKind::Cilium,
         namespace: Some("default".into()),
         name: "names".into(),
         rules: vec![rule],

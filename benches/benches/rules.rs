@@ -179,6 +179,7 @@ fn world(count: u16) -> World {
             position: Position::default(),
         };
         Arc::new(Policy {
+            kind: portcullis_rules::policy::PolicyKind::Cilium,
             namespace: Some("default".into()),
             name: format!("p{number}").into(),
             rules: vec![rule],

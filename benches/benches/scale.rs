@@ -83,6 +83,7 @@ fn policy(number: u32, size: Size) -> Arc<Policy> {
         position: Position::default(),
     };
     Arc::new(Policy {
+        kind: portcullis_rules::policy::PolicyKind::Cilium,
         namespace: Some("default".into()),
         name: format!("policy-{number}").into(),
         rules: vec![rule],

@@ -54,7 +54,7 @@ pub(crate) fn read(endpoint: &proto::Endpoint) -> Result<Known, Vec<Problem>> {
         return Err(problems);
     }
     let pairs = endpoint.labels.iter().map(|(key, value)| (key.clone(), value.clone()));
-    let labels = Labels::of_pod(namespace, &endpoint.service_account, pairs);
+    let labels = Labels::of_pod_in(namespace, [], &endpoint.service_account, pairs);
     let name = endpoint.id.as_str().into();
     let endpoint = Endpoint { local: None, name, namespace: namespace.into(), labels, addresses, ports };
     Ok(Known { endpoint, place })

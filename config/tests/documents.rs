@@ -73,8 +73,9 @@ fn a_list_is_unrolled_and_every_item_keeps_its_place() {
             "15: policy of 2 lines",
             "17: policy of 1 lines",
             "18: 1:9: kind: Gateway of v1 is not a resource of ours (known are CiliumNetworkPolicy, \
-             CiliumClusterwideNetworkPolicy and CiliumCIDRGroup of cilium.io/v2, NetworkPolicy, \
-             ClusterwideNetworkPolicy, Endpoint and Service of portcullis.io/v1, Secret of v1)",
+             CiliumClusterwideNetworkPolicy and CiliumCIDRGroup of cilium.io/v2, NetworkPolicy of \
+             networking.k8s.io/v1, NetworkPolicy, ClusterwideNetworkPolicy, Endpoint and Service of portcullis.io/v1, \
+             Secret of v1)",
         ]
     );
     let place = documents[0].locate("spec.ingress");
@@ -112,7 +113,7 @@ fn manifests_of_a_walk_through_are_skipped_and_all_else_is_refused() {
     for (version, kind, place) in [
         ("v1", "ConfigMap", "1: 2:7: kind"),
         ("apps/v1", "StatefulSet", "1: 2:7: kind"),
-        ("networking.k8s.io/v1", "NetworkPolicy", "1: 2:7: kind"),
+        ("networking.k8s.io/v1", "Ingress", "1: 2:7: kind"),
         ("cilium.io/v2alpha1", "CiliumNetworkPolicy", "1: 2:7: kind"),
         ("portcullis.io/v2", "Endpoint", "1: 2:7: kind"),
         ("portcullis.io/v1", "CiliumNetworkPolicy", "1: 2:7: kind"),
@@ -324,5 +325,37 @@ fn no_slip_makes_the_reader_panic() {
         for between in ["", "\n", "{", ": ", "\"", "*a "] {
             check(&format!("{before}{between}{after}"));
         }
+    }
+}
+
+#[test]
+fn policies_of_kubernetes_are_resources_of_a_type_of_their_own() {
+    let both = format!("{POLICY}---\n{}", POLICY.replace("cilium.io/v2", "networking.k8s.io/v1").replace("Cilium", ""));
+    let keys: Vec<_> = split(&both)
+        .into_iter()
+        .map(|document| match document.content {
+            Ok(Content::Resource(resource)) => documents::key(&resource).unwrap(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    let told: Vec<_> = keys.iter().map(|key| (key.r#type(), key.namespace.as_str(), key.name.as_str())).collect();
+    assert_eq!(
+        told,
+        [(proto::ResourceType::Policy, "default", "p"), (proto::ResourceType::NetworkPolicy, "default", "p")]
+    );
+}
+
+/// Whoever passes over one lets pass what it denies.
+#[test]
+fn policies_of_kubernetes_that_are_not_understood_are_refused_by_name() {
+    for (version, kind) in [
+        ("policy.networking.k8s.io/v1alpha1", "AdminNetworkPolicy"),
+        ("policy.networking.k8s.io/v1alpha1", "BaselineAdminNetworkPolicy"),
+        ("policy.networking.k8s.io/v1alpha2", "ClusterNetworkPolicy"),
+    ] {
+        let told = told(&format!("apiVersion: {version}\nkind: {kind}\nmetadata: {{name: a}}\nspec: {{}}\n"));
+        let [told] = told.as_slice() else { panic!("{told:?}") };
+        assert!(told.contains(&format!("kind: {kind} of {version} is not a resource of ours")), "{told}");
+        assert!(told.contains("write a CiliumClusterwideNetworkPolicy"), "{told}");
     }
 }

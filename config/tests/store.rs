@@ -376,3 +376,23 @@ async fn whoever_applies_a_policy_for_nodes_that_binds_nothing_here_is_told() {
     let told = apply(vec![node("a", "/system.slice"), policy], false).await;
     assert!(told.starts_with(portless), "{told}");
 }
+
+/// Names of the two kinds are apart, and both are in force.
+#[tokio::test]
+async fn policies_of_kubernetes_stand_beside_ciliums_of_the_same_name() {
+    let lab = Lab::default();
+    let (store, fake) = lab.open();
+    let document =
+        "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: p}\nspec: {podSelector: {}}\n";
+    let body = proto::resource::Body::Policy(proto::Policy { document: document.into() });
+    let of_kubernetes = ResourceType::NetworkPolicy;
+    let applied = store.apply(vec![policy("p", "all"), resource("1", body)], false).await.unwrap();
+    assert_eq!(told(&applied.results).len(), 2);
+    assert_eq!((listed(&store, POLICY).len(), listed(&store, of_kubernetes).len()), (1, 1));
+    drop(store);
+    let (store, _) = lab.open();
+    assert_eq!((listed(&store, POLICY).len(), listed(&store, of_kubernetes).len()), (1, 1), "after a restart");
+    store.delete(vec![key(of_kubernetes, "p")]).await.unwrap();
+    assert_eq!((listed(&store, POLICY).len(), listed(&store, of_kubernetes).len()), (1, 0));
+    drop(fake);
+}

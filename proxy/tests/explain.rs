@@ -484,3 +484,18 @@ fn every_example_of_the_reference_is_a_policy() {
         assert_eq!(code, 0, "{document}\n{err}");
     }
 }
+
+#[test]
+fn policies_of_kubernetes_are_united_with_ciliums() {
+    let both = format!(
+        "{POLICY}---\napiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {{name: api}}\nspec:\n  podSelector: \
+         {{matchLabels: {{app: web}}}}\n  ingress:\n    - from:\n        - podSelector: {{matchLabels: {{app: probe}}}}\n      \
+         ports: [{{port: 9100}}]\n"
+    );
+    let case = Case::new(&both);
+    let (_, told) = case.json("--direction ingress --peer app=probe --port 9100/TCP", &[]);
+    assert_eq!((&told["verdict"], &told["policy"]), (&json!("allow"), &json!("networkpolicy:default/api")), "{told}");
+    let (code, text, _) = case.ask("--direction ingress --peer app=probe --port 80/TCP", &[]);
+    assert_eq!(code, 1, "{text}");
+    assert!(text.contains("networkpolicy:default/api") && text.contains("ingress[0].ports[0]"), "{text}");
+}

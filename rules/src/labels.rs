@@ -11,7 +11,7 @@ pub const SERVICE_ACCOUNT: &str = "io.cilium.k8s.policy.serviceaccount";
 /// Name of the only cluster there is.
 pub const DEFAULT_CLUSTER: &str = "default";
 /// Prefix of the keys of a namespace's own labels.
-const NAMESPACE_LABELS: &str = "io.cilium.k8s.namespace.labels.";
+pub const NAMESPACE_LABELS: &str = "io.cilium.k8s.namespace.labels.";
 /// Source of labels that no pod can give itself.
 const RESERVED: &str = "reserved";
 
@@ -93,12 +93,13 @@ impl Labels {
             return pod;
         }
         let named = [("kubernetes.io/metadata.name", namespace)];
-        let of_namespace = namespace_labels.into_iter().chain(named).map(|(key, value)| Label {
-            source: "k8s".to_owned(),
-            key: format!("{NAMESPACE_LABELS}{key}"),
-            value: value.to_owned(),
-        });
-        Self::new(pod.labels.into_iter().chain(of_namespace))
+        let mut labels = pod.labels;
+        for (key, value) in namespace_labels.into_iter().chain(named) {
+            let key = format!("{NAMESPACE_LABELS}{key}");
+            labels.retain(|label| label.key != key);
+            labels.push(Label { source: "k8s".to_owned(), key, value: value.to_owned() });
+        }
+        Self::new(labels)
     }
 
     /// All labels, sorted.

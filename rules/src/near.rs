@@ -11,7 +11,7 @@ use crate::{
     },
     explain::{Near, Question},
     names::never_opens,
-    policy::{Entry, Policy, PortRef, PortRule, Rule},
+    policy::{Entry, Policy, PolicyKind, PortRef, PortRule, Rule},
     verdict::RuleInfo,
     world::{Direction, Endpoint, ResolvedName, Transport, World},
 };
@@ -64,6 +64,10 @@ impl Look<'_> {
         };
         let prefix = if policy.rules.len() > 1 { format!("{}.", rule.path) } else { String::new() };
         for (number, entry) in entries.iter().flatten().enumerate() {
+            if policy.kind == PolicyKind::Kubernetes && names_nobody(entry) {
+                self.tell(policy, list.to_owned(), "it has no rule for this direction, so it allows nobody".to_owned());
+                continue;
+            }
             let path = format!("{prefix}{list}[{number}]");
             match self.entry(entry, namespace) {
                 Some(why) => self.tell(policy, path, why),
@@ -148,7 +152,7 @@ impl Look<'_> {
     fn ports(&mut self, policy: &Policy, entry: &Entry, path: &str) {
         for (number, rule) in entry.ports.iter().flatten().enumerate() {
             if let Some(why) = self.port(rule) {
-                self.tell(policy, format!("{path}.toPorts[{number}]"), why);
+                self.tell(policy, policy.ports_path(path, number), why);
             }
         }
         if entry.icmps.is_some() && !matches!(self.question.transport, Transport::Icmp | Transport::IcmpV6) {
@@ -180,10 +184,7 @@ impl Look<'_> {
     }
 
     fn tell(&mut self, policy: &Policy, rule: String, why: String) {
-        let name: Arc<str> = match &policy.namespace {
-            Some(namespace) => format!("{namespace}/{}", policy.name).into(),
-            None => Arc::clone(&policy.name),
-        };
-        self.found.push(Near { rule: Arc::new(RuleInfo { policy: name, rule: rule.into() }), why });
+        let info = RuleInfo { policy: policy.full_name().into(), rule: rule.into() };
+        self.found.push(Near { rule: Arc::new(info), why });
     }
 }

@@ -1,4 +1,5 @@
-//! The written form of policies: CiliumNetworkPolicy v2 and CiliumClusterwideNetworkPolicy.
+//! The written form of policies: CiliumNetworkPolicy v2, CiliumClusterwideNetworkPolicy and NetworkPolicy
+//! of networking.k8s.io/v1.
 //!
 //! `None`, an empty list and a list with an empty item have three different meanings in Cilium, so every list that may
 //! be absent is an `Option`.
@@ -24,9 +25,21 @@ pub struct Position {
     pub column: u32,
 }
 
+/// Whose language a policy is written in. Policies of both are united; names of one are not names of the other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PolicyKind {
+    /// Cilium's, and our own, which means the same.
+    #[default]
+    Cilium,
+    /// NetworkPolicy of networking.k8s.io/v1. Its selectors are bound to its namespace and to this cluster as they are read.
+    Kubernetes,
+}
+
 /// One policy document.
 #[derive(Clone, Debug)]
 pub struct Policy {
+    /// Whose language it is written in.
+    pub kind: PolicyKind,
     /// Kubernetes namespace; `None` for a cluster-wide policy.
     pub namespace: Option<Arc<str>>,
     /// Name.
@@ -43,6 +56,27 @@ pub struct Policy {
     pub open_connections: Option<OpenConnections>,
     /// Where it was read: a file's path, or `api`.
     pub origin: Arc<str>,
+}
+
+impl Policy {
+    /// What verdicts and messages call it: `namespace/name`, the name alone of a cluster-wide one, and
+    /// `networkpolicy:namespace/name` of one of Kubernetes.
+    #[must_use]
+    pub fn full_name(&self) -> String {
+        let prefix = if self.kind == PolicyKind::Kubernetes { "networkpolicy:" } else { "" };
+        match &self.namespace {
+            Some(namespace) => format!("{prefix}{namespace}/{}", self.name),
+            None => format!("{prefix}{}", self.name),
+        }
+    }
+
+    /// The path of an element of ports below that of an element of peers.
+    pub(crate) fn ports_path(&self, element: &str, number: usize) -> String {
+        match self.kind {
+            PolicyKind::Cilium => format!("{element}.toPorts[{number}]"),
+            PolicyKind::Kubernetes => format!("{element}.ports[{number}]"),
+        }
+    }
 }
 
 /// One `spec`.

@@ -15,7 +15,7 @@ pub use files::{LARGEST, files_of, is_document};
 pub use listed::{Told, listed};
 use portcullis_rules::{
     bounds::Effort,
-    policy::{Policy, Position},
+    policy::{Policy, PolicyKind, Position},
     schema::Schema,
     settings::Settings,
 };
@@ -181,7 +181,14 @@ pub(crate) fn parse_policy(resource: &proto::Resource) -> Option<Parsed> {
 pub(crate) fn key_parsed(resource: &proto::Resource, parsed: Option<&Parsed>) -> Option<proto::ResourceKey> {
     use proto::{ResourceType, resource::Body};
     Some(match resource.body.as_ref()? {
-        Body::Policy(_) => key_of(ResourceType::Policy, policy::key(parsed?.as_ref().ok()?)),
+        Body::Policy(_) => {
+            let tree = parsed?.as_ref().ok()?;
+            let kind = match policy::kind(tree) {
+                PolicyKind::Cilium => ResourceType::Policy,
+                PolicyKind::Kubernetes => ResourceType::NetworkPolicy,
+            };
+            key_of(kind, policy::key(tree))
+        }
         Body::Endpoint(endpoint) => key_of(ResourceType::Endpoint, (endpoint.namespace.clone(), endpoint.id.clone())),
         Body::Service(service) => key_of(ResourceType::Service, (service.namespace.clone(), service.name.clone())),
         Body::CidrGroup(group) => key_of(ResourceType::CidrGroup, (String::new(), group.name.clone())),

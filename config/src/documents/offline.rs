@@ -168,11 +168,7 @@ impl<'a> Offline<'a> {
         let read = policy::read_parsed(&written.document, &document.parsed, &file.into(), language);
         let line = document.line;
         if let Some(policy) = read.policy {
-            let name = match &policy.namespace {
-                Some(namespace) => format!("{namespace}/{}", policy.name),
-                None => policy.name.to_string(),
-            };
-            self.places.policies.insert(name, (file.to_owned(), document));
+            self.places.policies.insert(policy.full_name(), (file.to_owned(), document));
             self.world.policies.push(Arc::new(policy));
         }
         read.problems.into_iter().map(|problem| problem.in_document_at(line)).collect()

@@ -20,7 +20,11 @@ pub(super) const TEST: (&str, &str) = (API_VERSION, "PolicyTest");
 /// Manifests that may stand beside ours: those of a walk-through, and tests of policies.
 const FOREIGN: &[(&str, &str)] = &[("v1", "Namespace"), ("v1", "Service"), ("apps/v1", "Deployment"), TEST];
 const KINDS: &str = "CiliumNetworkPolicy, CiliumClusterwideNetworkPolicy and CiliumCIDRGroup of cilium.io/v2, \
-                     NetworkPolicy, ClusterwideNetworkPolicy, Endpoint and Service of portcullis.io/v1, Secret of v1";
+                     NetworkPolicy of networking.k8s.io/v1, NetworkPolicy, ClusterwideNetworkPolicy, Endpoint and Service of \
+                     portcullis.io/v1, Secret of v1";
+/// Policies of Kubernetes' own that are not understood here. Passing over one would let pass what it denies.
+const UNSUPPORTED_POLICIES: &[(&str, &[&str])] =
+    &[("policy.networking.k8s.io/", &["AdminNetworkPolicy", "BaselineAdminNetworkPolicy", "ClusterNetworkPolicy"])];
 
 /// Reads a document by its `apiVersion` and `kind`.
 pub(super) fn read(text: &str, tree: &Tree) -> Result<Content, Refused> {
@@ -48,13 +52,23 @@ pub(super) fn read(text: &str, tree: &Tree) -> Result<Content, Refused> {
     Ok(Content::Resource(Box::new(proto::Resource { version, body: Some(body) })))
 }
 
+/// Whether it is a policy that somebody would expect to be in force.
+pub(super) fn is_unsupported_policy(version: &str, kind: &str) -> bool {
+    UNSUPPORTED_POLICIES.iter().any(|(group, kinds)| version.starts_with(group) && kinds.contains(&kind))
+}
+
 fn unknown(tree: &Tree, version: &str, kind: &str) -> Refused {
     let (field, message) = match (version, kind) {
         (_, "") => ("kind", "is missing".to_owned()),
         ("", _) => ("apiVersion", "is missing".to_owned()),
         _ => ("kind", format!("{kind} of {version} is not a resource of ours")),
     };
-    let problem = Problem::new(field, message, format!("known are {KINDS}")).at(tree.locate(field));
+    let remedy = if is_unsupported_policy(version, kind) {
+        "write a CiliumClusterwideNetworkPolicy: its deny rules win over what every other policy allows".to_owned()
+    } else {
+        format!("known are {KINDS}")
+    };
+    let problem = Problem::new(field, message, remedy).at(tree.locate(field));
     Refused { key: None, problems: vec![problem] }
 }
 

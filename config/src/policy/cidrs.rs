@@ -63,7 +63,7 @@ pub(super) fn cidr_rule(item: &Field<'_>, problems: &mut Vec<Problem>) -> Option
     }
 }
 
-fn cidr_only(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<IpNet> {
+pub(super) fn cidr_only(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<IpNet> {
     let text = field.text(problems)?;
     parsed(field, text, problems)
 }

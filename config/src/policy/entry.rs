@@ -5,7 +5,7 @@ use portcullis_rules::policy::Entry;
 use super::{
     Language,
     cidrs::{self, CidrRule},
-    icmp, peers, ports, selector, services,
+    icmp, kubernetes, peers, ports, selector, services,
 };
 use crate::{
     problem::Problem,
@@ -85,6 +85,7 @@ pub(super) fn read(item: &Field<'_>, kind: Kind, language: Language<'_>, problem
     refuse_groups(&mut fields, names, problems);
     authentication(&mut fields, problems);
     refuse_other_direction(item, kind, problems, &mut fields);
+    kubernetes::refuse(item, &["from", "to", "ports"], &mut fields, problems);
     fields.finish(&[], problems);
     let position = item.tree.position;
     Entry { endpoints, cidrs, cidr_sets, cidr_groups, entities, nodes, services, fqdns, ports, icmps, position }

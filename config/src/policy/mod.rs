@@ -1,9 +1,11 @@
-//! Policy documents: CiliumNetworkPolicy and CiliumClusterwideNetworkPolicy, and the same under kinds of our own.
+//! Policy documents: CiliumNetworkPolicy and CiliumClusterwideNetworkPolicy, the same under kinds of our own, and
+//! NetworkPolicy of Kubernetes.
 
 mod cidrs;
 mod entry;
 mod headers;
 mod icmp;
+mod kubernetes;
 mod l7;
 mod peers;
 mod ports;
@@ -17,7 +19,7 @@ pub(crate) use self::cidrs::{CIDR_REMEDY, parse_cidr};
 
 use portcullis_rules::{
     bounds::{Effort, Resource},
-    policy::{Policy, validate},
+    policy::{Policy, PolicyKind, validate},
     schema::Schema,
     settings::{DenyScope, DenyWith, OpenConnections, Settings},
 };
@@ -132,7 +134,10 @@ fn read_tree(parsed: &Parsed, origin: &Arc<str>, language: Language<'_>) -> Read
 
 fn draft_tree(tree: &Tree, origin: &Arc<str>, language: Language<'_>) -> Read {
     let mut problems = Vec::new();
-    let policy = policy(tree, origin, language, &mut problems);
+    let policy = match kind(tree) {
+        PolicyKind::Cilium => policy(tree, origin, language, &mut problems),
+        PolicyKind::Kubernetes => kubernetes::read(tree, origin, &mut problems),
+    };
     let policy = policy.filter(|_| is_sound(&problems));
     if let Some(read) = &policy {
         let found = validate(read, language.settings, language.effort).into_iter();
@@ -151,7 +156,16 @@ fn is_sound(problems: &[Problem]) -> bool {
 
 /// Whether a document of this `apiVersion` and `kind` is a policy.
 pub(crate) fn is_policy(version: &str, kind: &str) -> bool {
-    [CILIUMS, OURS].iter().any(|(group, kinds)| *group == version && kinds.iter().any(|(known, _)| *known == kind))
+    (version, kind) == kubernetes::KIND
+        || [CILIUMS, OURS]
+            .iter()
+            .any(|(group, kinds)| *group == version && kinds.iter().any(|(known, _)| *known == kind))
+}
+
+/// Whose policy a document is, as far as that can be told.
+pub(crate) fn kind(tree: &Tree) -> PolicyKind {
+    let told = (tree.text("apiVersion").unwrap_or_default(), tree.text("kind").unwrap_or_default());
+    if told == kubernetes::KIND { PolicyKind::Kubernetes } else { PolicyKind::Cilium }
 }
 
 /// The namespace (empty for a cluster-wide policy) and the name of a document, as far as they can be told.
@@ -190,6 +204,7 @@ fn policy(tree: &Tree, origin: &Arc<str>, language: Language<'_>, problems: &mut
     fields.ignore(&["status"]);
     fields.finish(&[], problems);
     Some(Policy {
+        kind: PolicyKind::Cilium,
         namespace,
         name: metadata.name?.into(),
         rules,

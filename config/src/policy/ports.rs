@@ -167,7 +167,7 @@ fn parse_port(text: &str) -> Option<PortRef> {
 }
 
 /// An IANA service name (RFC 6335 §5.1). Case does not count.
-fn is_service_name(text: &str) -> bool {
+pub(super) fn is_service_name(text: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     (1..=15).contains(&text.len())
         && text.bytes().all(fits)

@@ -8,7 +8,7 @@ use portcullis_rules::{
 use super::{
     Language,
     entry::{self, Kind},
-    selector,
+    kubernetes, selector,
 };
 use crate::{
     problem::Problem,
@@ -29,6 +29,7 @@ pub(super) fn read(spec: &Field<'_>, namespaced: bool, language: Language<'_>, p
     let ingress_deny = entries("ingressDeny", Kind { egress: false, deny: true });
     let egress_deny = entries("egressDeny", Kind { egress: true, deny: true });
     let (default_deny_ingress, default_deny_egress) = default_deny(&mut fields, problems);
+    kubernetes::refuse(spec, &["podSelector", "policyTypes"], &mut fields, problems);
     // These describe the rule and decide nothing.
     fields.ignore(&["description", "labels", "log"]);
     fields.finish(&[], problems);

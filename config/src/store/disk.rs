@@ -157,6 +157,7 @@ const NUMBERS: &str = "numbers.state";
 fn file_name(kind: Kind) -> &'static str {
     match kind {
         Kind::Policy => "policies.state",
+        Kind::NetworkPolicy => "networkpolicies.state",
         Kind::Endpoint => "endpoints.state",
         Kind::Service => "services.state",
         Kind::CidrGroup => "cidrgroups.state",

@@ -14,7 +14,7 @@ use portcullis_rules::{
 
 use super::{
     incoming::Incoming,
-    key::{Key, Kind},
+    key::Key,
     table::{Body, Good, Rejected, Table},
 };
 use crate::{
@@ -167,7 +167,7 @@ impl Compiler {
 
 /// The policies in force, in the order in which a world has them.
 fn policies(table: &Table) -> impl Iterator<Item = (&Key, &Good)> {
-    table.goods().filter(|(key, _)| key.kind == Kind::Policy)
+    table.goods().filter(|(key, _)| key.kind.is_policy())
 }
 
 /// Puts a policy of a table on a scale; nothing, where there is none.

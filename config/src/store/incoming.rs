@@ -126,16 +126,25 @@ impl Candidate {
     }
 }
 
+/// The type of a resource, as far as it can be told.
+pub(super) fn kind(resource: &proto::Resource) -> Option<Kind> {
+    name(resource, parse_policy(resource).as_ref()).0
+}
+
 /// The type and the name of a resource, as far as they can be told.
 fn name(resource: &proto::Resource, parsed: Option<&Parsed>) -> (Option<Kind>, Option<ResourceKey>) {
+    let key = key_parsed(resource, parsed);
     let kind = resource.body.as_ref().map(|body| match body {
-        resource::Body::Policy(_) => Kind::Policy,
+        // Its document says whose it is, if it can be read.
+        resource::Body::Policy(_) => {
+            key.as_ref().and_then(|key| Kind::from_proto(key.r#type())).unwrap_or(Kind::Policy)
+        }
         resource::Body::Endpoint(_) => Kind::Endpoint,
         resource::Body::Service(_) => Kind::Service,
         resource::Body::CidrGroup(_) => Kind::CidrGroup,
         resource::Body::Secret(_) => Kind::Secret,
     });
-    (kind, key_parsed(resource, parsed))
+    (kind, key)
 }
 
 fn body(

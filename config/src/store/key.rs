@@ -7,7 +7,10 @@ use crate::proto::{ResourceKey, ResourceType};
 /// Type of a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
+    /// Cilium's and our own.
     Policy,
+    /// NetworkPolicy of Kubernetes.
+    NetworkPolicy,
     Endpoint,
     Service,
     CidrGroup,
@@ -16,12 +19,14 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// Every type.
-    pub(crate) const ALL: [Self; 5] = [Self::Policy, Self::Endpoint, Self::Service, Self::CidrGroup, Self::Secret];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Policy, Self::NetworkPolicy, Self::Endpoint, Self::Service, Self::CidrGroup, Self::Secret];
 
     /// The word of metrics and messages.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Policy => "policy",
+            Self::NetworkPolicy => "networkpolicy",
             Self::Endpoint => "endpoint",
             Self::Service => "service",
             Self::CidrGroup => "cidrgroup",
@@ -34,6 +39,7 @@ impl Kind {
         match kind {
             ResourceType::Unspecified => None,
             ResourceType::Policy => Some(Self::Policy),
+            ResourceType::NetworkPolicy => Some(Self::NetworkPolicy),
             ResourceType::Endpoint => Some(Self::Endpoint),
             ResourceType::Service => Some(Self::Service),
             ResourceType::CidrGroup => Some(Self::CidrGroup),
@@ -41,10 +47,16 @@ impl Kind {
         }
     }
 
+    /// Whether it is judged by.
+    pub(crate) fn is_policy(self) -> bool {
+        matches!(self, Self::Policy | Self::NetworkPolicy)
+    }
+
     /// As the API has it.
     pub(crate) fn to_proto(self) -> ResourceType {
         match self {
             Self::Policy => ResourceType::Policy,
+            Self::NetworkPolicy => ResourceType::NetworkPolicy,
             Self::Endpoint => ResourceType::Endpoint,
             Self::Service => ResourceType::Service,
             Self::CidrGroup => ResourceType::CidrGroup,

@@ -148,7 +148,9 @@ impl Store {
             kinds.push(Kind::from_proto(kind).ok_or_else(unknown)?);
         }
         let resources: Vec<_> = request.resources.into_iter().map(Incoming::pushed).collect();
-        kinds.extend(resources.iter().filter_map(|incoming| kind_of(&incoming.resource)));
+        if request.full {
+            kinds.extend(resources.iter().filter_map(|incoming| incoming::kind(&incoming.resource)));
+        }
         kinds.sort_unstable();
         kinds.dedup();
         if request.full && kinds.is_empty() {
@@ -278,16 +280,6 @@ impl Store {
         let (reply, answer) = oneshot::channel();
         self.jobs.send(job(reply)).await.map_err(|_| StoreError::Stopped)?;
         answer.await.map_err(|_| StoreError::Stopped)
-    }
-}
-
-fn kind_of(resource: &proto::Resource) -> Option<Kind> {
-    match resource.body.as_ref()? {
-        proto::resource::Body::Policy(_) => Some(Kind::Policy),
-        proto::resource::Body::Endpoint(_) => Some(Kind::Endpoint),
-        proto::resource::Body::Service(_) => Some(Kind::Service),
-        proto::resource::Body::CidrGroup(_) => Some(Kind::CidrGroup),
-        proto::resource::Body::Secret(_) => Some(Kind::Secret),
     }
 }
 

@@ -174,16 +174,13 @@ fn would_empty(
     explicit: &BTreeSet<Key>,
     table: &Table,
 ) -> Option<Problem> {
-    let guarded = kinds.iter().filter(|kind| matches!(kind, Kind::Policy | Kind::Endpoint));
+    let guarded = kinds.iter().filter(|kind| kind.is_policy() || **kind == Kind::Endpoint);
     guarded.copied().find_map(|kind| {
         let pushed = |key: &Key, good: &Good| key.kind == kind && good.origin == Origin::Api;
         let before = table.goods().filter(|(key, good)| pushed(key, good) && !explicit.contains(*key)).count();
         let stays = table.goods().any(|(key, good)| pushed(key, good) && !gone.contains(key));
         let comes = candidates.iter().any(|one| one.kind == Some(kind) && one.good.is_some());
-        let message = match kind {
-            Kind::Policy => format!("would remove every policy ({before})"),
-            _ => format!("would remove every {} ({before})", kind.as_str()),
-        };
+        let message = format!("would remove every {} ({before})", kind.as_str());
         let remedy = "if that is meant, set allow_empty; nothing of this update is in force";
         (before > 0 && !stays && !comes).then(|| Problem::new("allow_empty", message, remedy))
     })

@@ -325,6 +325,7 @@ fn policy(rules: &Rules<'_>, deny_with: DenyWith, deny_scope: DenyScope) -> Opti
         position: Position::default(),
     };
     Some(Policy {
+        kind: portcullis_rules::policy::PolicyKind::Cilium,
         namespace: Some(Arc::from("shop")),
         name: Arc::from("paths"),
         rules: vec![rule],

@@ -156,8 +156,9 @@ Examples:
   portcullis release --config /etc/portcullis/portcullis.yaml";
 
 const APPLY_HELP: &str = "\
-Files contain one or more YAML documents: CiliumNetworkPolicy, CiliumClusterwideNetworkPolicy, CiliumCIDRGroup, Secret of
-v1, and NetworkPolicy, ClusterwideNetworkPolicy, Endpoint and Service of portcullis.io/v1. In a directory, every *.yaml,
+Files contain one or more YAML documents: CiliumNetworkPolicy, CiliumClusterwideNetworkPolicy, CiliumCIDRGroup,
+NetworkPolicy of networking.k8s.io/v1, Secret of v1, and NetworkPolicy, ClusterwideNetworkPolicy, Endpoint and Service of
+portcullis.io/v1. In a directory, every *.yaml,
 *.yml and *.json is read. A refused resource does not block others: its last good version stays in force, the exit code
 is 3, and each problem is shown with file, line and field.
 

@@ -54,7 +54,7 @@ fn by_name(kind: Kind, arguments: &DeleteArguments) -> impl Iterator<Item = Reso
     let namespace = match (&arguments.namespace, kind) {
         (Some(namespace), _) => namespace.clone(),
         (None, Kind::Policy | Kind::CidrGroup) => String::new(),
-        (None, Kind::Endpoint | Kind::Service | Kind::Secret) => "default".into(),
+        (None, Kind::NetworkPolicy | Kind::Endpoint | Kind::Service | Kind::Secret) => "default".into(),
     };
     arguments.names.iter().map(move |name| ResourceKey {
         r#type: ResourceType::from(kind).into(),

@@ -9,6 +9,9 @@ pub enum Kind {
     /// CiliumNetworkPolicy, CiliumClusterwideNetworkPolicy, and our own NetworkPolicy and ClusterwideNetworkPolicy
     #[value(aliases = ["policies", "cnp", "ccnp"])]
     Policy,
+    /// NetworkPolicy of Kubernetes (networking.k8s.io/v1)
+    #[value(name = "networkpolicy", aliases = ["networkpolicies", "netpol", "knp"])]
+    NetworkPolicy,
     /// Who an address belongs to
     #[value(aliases = ["endpoints", "ep"])]
     Endpoint,
@@ -27,6 +30,7 @@ impl From<Kind> for ResourceType {
     fn from(kind: Kind) -> Self {
         match kind {
             Kind::Policy => Self::Policy,
+            Kind::NetworkPolicy => Self::NetworkPolicy,
             Kind::Endpoint => Self::Endpoint,
             Kind::Service => Self::Service,
             Kind::CidrGroup => Self::CidrGroup,
@@ -48,6 +52,7 @@ impl ValueEnum for Shown {
     fn value_variants<'a>() -> &'a [Self] {
         &[
             Self::Resources(Kind::Policy),
+            Self::Resources(Kind::NetworkPolicy),
             Self::Resources(Kind::Endpoint),
             Self::Resources(Kind::Service),
             Self::Resources(Kind::CidrGroup),

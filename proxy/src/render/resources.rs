@@ -160,6 +160,7 @@ impl From<proto::ListedResource> for Listed {
 pub fn type_word(kind: proto::ResourceType) -> &'static str {
     match kind {
         proto::ResourceType::Policy => "policy",
+        proto::ResourceType::NetworkPolicy => "networkpolicy",
         proto::ResourceType::Endpoint => "endpoint",
         proto::ResourceType::Service => "service",
         proto::ResourceType::CidrGroup => "cidrgroup",

@@ -133,10 +133,7 @@ impl<'w> Lister<'w> {
     }
 
     fn policy(&mut self, policy: &'w Arc<Policy>) -> Vec<Selected> {
-        let name: Arc<str> = match &policy.namespace {
-            Some(namespace) => format!("{namespace}/{}", policy.name).into(),
-            None => Arc::clone(&policy.name),
-        };
+        let name: Arc<str> = policy.full_name().into();
         policy.rules.iter().enumerate().map(|(number, rule)| self.rule(policy, &name, number, rule)).collect()
     }
 
@@ -211,7 +208,7 @@ impl<'w> Lister<'w> {
             None | Some([]) => self.push(context, selection, None, None, path.to_owned()),
             Some(rules) => {
                 for (number, rule) in rules.iter().enumerate() {
-                    self.ports(context, selection, (number, rule), &format!("{path}.toPorts[{number}]"));
+                    self.ports(context, selection, (number, rule), &context.policy.ports_path(path, number));
                 }
             }
         }

@@ -6,7 +6,10 @@ use ipnet::IpNet;
 
 use crate::{
     labels::Selector,
-    policy::{CidrGroupUse, Entity, Entry, FqdnSelector, L7Rules, Policy, PortRule, PortSpec, Rule, ServiceSelector},
+    policy::{
+        CidrGroupUse, Entity, Entry, FqdnSelector, L7Rules, Policy, PolicyKind, PortRule, PortSpec, Rule,
+        ServiceSelector,
+    },
     world::Direction,
 };
 
@@ -135,7 +138,7 @@ fn icmps(entry: &Entry) -> bool {
 impl<'a> Element<'a> {
     /// The `toPorts` elements with their paths; none where the element means every port.
     pub(super) fn ports(&self) -> impl Iterator<Item = (String, &'a PortRule)> + '_ {
-        ports(self.entry).map(|(number, rule)| (format!("{}.toPorts[{number}]", self.path), rule))
+        ports(self.entry).map(|(number, rule)| (self.written.ports_path(&self.path, number), rule))
     }
 
     /// Whether it means every port.
@@ -166,6 +169,15 @@ impl<'a> Element<'a> {
     /// `from` or `to`.
     pub(super) fn preposition(&self) -> &'static str {
         if self.direction == Direction::Ingress { "from" } else { "to" }
+    }
+
+    /// The path of a peer, an item of `fromEndpoints`, `toCIDRSet` and so on. In Kubernetes' own policies one list has all
+    /// kinds of peers, and the path is the list's.
+    pub(super) fn peer_path(&self, kind: &str, number: usize) -> String {
+        match self.written.kind {
+            PolicyKind::Cilium => format!("{}.{}{kind}[{number}]", self.path, self.preposition()),
+            PolicyKind::Kubernetes => format!("{}.{}", self.path, self.preposition()),
+        }
     }
 
     /// Where default deny stands for its direction, as written.

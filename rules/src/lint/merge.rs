@@ -7,7 +7,6 @@ use crate::{
         Report, cover,
         element::{Element, Peers},
         kin::Kin,
-        name,
     },
     policy::{L7Rules, Policy, PortRef, PortSpec},
     settings::OpenConnections,
@@ -69,7 +68,7 @@ impl<'a> All<'a> {
         if element.policy == other.policy {
             other.path.clone()
         } else {
-            format!("{} of {}", other.path, name(&self.policies[other.policy]))
+            format!("{} of {}", other.path, self.policies[other.policy].full_name())
         }
     }
 
@@ -157,7 +156,7 @@ impl<'a> All<'a> {
                 let owner = if other.policy == here.element.policy {
                     String::new()
                 } else {
-                    format!(" of {}", name(&self.policies[other.policy]))
+                    format!(" of {}", self.policies[other.policy].full_name())
                 };
                 let message = format!("{by}{owner} allows all that this rule allows");
                 report.add("PL202", here.element.policy, place, message).related = Some((other.policy, by));
@@ -200,7 +199,7 @@ impl<'a> All<'a> {
             if let Some(other) = other.filter(|_| told.insert(element.policy)) {
                 let message = format!(
                     "{} answers the same requests in another way; `reset` wins",
-                    name(&self.policies[other.policy])
+                    self.policies[other.policy].full_name()
                 );
                 report.add("PL204", element.policy, DENY_WITH, message).related =
                     Some((other.policy, DENY_WITH.to_owned()));
@@ -226,7 +225,7 @@ impl<'a> All<'a> {
                 Some(_) => "says cut",
                 None => "says nothing, so it has the node's word, which is cut",
             };
-            let by = name(&self.policies[other.policy]);
+            let by = self.policies[other.policy].full_name();
             let message = format!("{by} speaks of the same endpoints and direction and {whose}; `cut` wins");
             report.add("PL206", element.policy, OPEN_CONNECTIONS, message).related =
                 Some((other.policy, other.path.clone()));

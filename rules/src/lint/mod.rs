@@ -16,7 +16,7 @@ mod text;
 
 pub use checks::{CHECKS, Check, Severity, check};
 
-use crate::{policy::Policy, settings::Settings, world::World};
+use crate::{settings::Settings, world::World};
 use element::Element;
 
 /// One thing found in one policy.
@@ -75,9 +75,4 @@ impl Report<'_> {
         self.findings.push(finding);
         &mut self.findings[at]
     }
-}
-
-/// `namespace/name` of a policy.
-fn name(policy: &Policy) -> String {
-    policy.namespace.as_ref().map_or_else(|| policy.name.to_string(), |space| format!("{space}/{}", policy.name))
 }

@@ -9,7 +9,7 @@ use crate::{
         element::{Element, Peer, Peers},
     },
     names::NamePattern,
-    policy::{CidrSet, Entity, FqdnSelector, L7Rules, Matcher, Predicate},
+    policy::{CidrSet, Entity, FqdnSelector, L7Rules, Matcher, PolicyKind, Predicate},
     settings::Deviations,
     world::{Direction, World},
 };
@@ -18,7 +18,10 @@ use crate::{
 pub(super) fn subjects(world: &World, report: &mut Report<'_>) {
     for (number, policy) in world.policies.iter().enumerate() {
         for rule in &policy.rules {
-            let path = format!("{}.endpointSelector", rule.path);
+            let path = match policy.kind {
+                PolicyKind::Cilium => format!("{}.endpointSelector", rule.path),
+                PolicyKind::Kubernetes => format!("{}.podSelector", rule.path),
+            };
             let namespace = policy.namespace.as_deref();
             let elsewhere = |requirement: &&Requirement| {
                 let within = namespace.is_some_and(|space| requirement.values.iter().any(|value| value == space));
@@ -70,6 +73,8 @@ pub(super) fn element(element: &Element<'_>, world: &World, report: &mut Report<
         Some(name) => {
             report.add("PL102", policy, field(name), "an empty list names nobody, so the element never matches");
         }
+        // One of Kubernetes stands there for no rule at all: its way to write default deny.
+        None if element.written.kind == PolicyKind::Kubernetes => {}
         None if element.peers == Peers::Nobody && (element.deny || !empty_rule_allows) => {
             let effect = if element.deny { "denies nobody" } else { "allows nobody" };
             let message = format!("`{{}}` {effect}; it only switches on default deny");
@@ -85,7 +90,7 @@ pub(super) fn element(element: &Element<'_>, world: &World, report: &mut Report<
     }
     cidrs(element, world, report);
     for (number, selector) in entry.endpoints.iter().flatten().enumerate() {
-        let path = format!("{}[{number}]", field("Endpoints"));
+        let path = element.peer_path("Endpoints", number);
         selects_nobody(&selector.for_peer(element.written.namespace.as_deref()), policy, &path, world, report);
     }
     for (number, name) in entry.fqdns.iter().flatten().enumerate() {
@@ -98,7 +103,7 @@ pub(super) fn element(element: &Element<'_>, world: &World, report: &mut Report<
 }
 
 fn cidrs(element: &Element<'_>, world: &World, report: &mut Report<'_>) {
-    let field = |name: &str, number: usize| format!("{}.{}{name}[{number}]", element.path, element.preposition());
+    let field = |name: &str, number: usize| element.peer_path(name, number);
     let plain = element.entry.cidrs.iter().flatten().enumerate().map(|(at, cidr)| (field("CIDR", at), cidr));
     let sets = element.entry.cidr_sets.iter().flatten().enumerate();
     for (path, CidrSet { cidr, except }) in sets.clone().map(|(at, set)| (field("CIDRSet", at), set)) {

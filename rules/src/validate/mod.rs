@@ -10,7 +10,9 @@ use crate::{
     bounds::{Effort, footprint},
     compile::peers::names_nobody,
     pattern::RegexError,
-    policy::{CidrSet, Entity, Entry, FqdnSelector, L7Rules, Policy, PortRef, PortRule, PortSpec, Problem, Rule},
+    policy::{
+        CidrSet, Entity, Entry, FqdnSelector, L7Rules, Policy, PolicyKind, PortRef, PortRule, PortSpec, Problem, Rule,
+    },
     schema::Schema,
     settings::Settings,
     world::{Direction, Transport},
@@ -27,6 +29,11 @@ pub fn validate(policy: &Policy, settings: &Settings, effort: &Effort) -> Vec<Pr
     let mut validator = Validator { settings, effort, problems: Vec::new(), memory: 0, regexes: HashMap::new() };
     validator.take(footprint(policy), "spec");
     if validator.is_over() {
+        return validator.problems;
+    }
+    // What Kubernetes' own may say was looked at where it was read; it has no requests to judge.
+    if policy.kind == PolicyKind::Kubernetes {
+        validator.tell_effort();
         return validator.problems;
     }
     if policy.rules.is_empty() {

@@ -150,6 +150,7 @@ pub fn policy(name: &str, rules: Vec<Rule>) -> Policy {
     };
     let rules = rules.into_iter().enumerate().map(named).collect();
     Policy {
+        kind: portcullis_rules::policy::PolicyKind::Cilium,
         namespace,
         name: name.into(),
         rules,

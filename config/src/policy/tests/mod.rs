@@ -1,6 +1,7 @@
 //! The written forms of policies.
 
 mod fields;
+mod kubernetes;
 mod nothing;
 mod refusals;
 mod shorthands;

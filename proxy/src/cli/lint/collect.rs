@@ -142,7 +142,7 @@ fn code_of(problem: &Problem, schemas: &[&'static Schema]) -> &'static str {
 
 fn of_problem(written: &Written<'_>, problem: &Problem, schemas: &[&'static Schema]) -> Finding {
     let mut finding = unread(written.file, written.document, problem, schemas);
-    finding.policy = name(&written.policy);
+    finding.policy = written.policy.full_name();
     finding
 }
 
@@ -174,16 +174,12 @@ fn of_check(found: &lint::Finding, written: &[Written<'_>]) -> Finding {
         check,
         severity: check.severity,
         place: at(*policy, field),
-        policy: name(&written[*policy].policy),
+        policy: written[*policy].policy.full_name(),
         field: field.clone(),
         message: message.clone(),
         remedy: remedy.clone(),
         related: related.as_ref().map(|(policy, field)| at(*policy, field)),
     }
-}
-
-fn name(policy: &Policy) -> String {
-    policy.namespace.as_ref().map_or_else(|| policy.name.to_string(), |space| format!("{space}/{}", policy.name))
 }
 
 /// Whether a comment on the line, or alone on the line before it, silences it: `# lint: ignore PL204 PL303`.

@@ -133,6 +133,7 @@ fn world(patterns: &[&str], names: Vec<ResolvedName>) -> World {
         position: Position::default(),
     };
     let policy = Policy {
+        kind: portcullis_rules::policy::PolicyKind::Cilium,
         namespace: Some("shop".into()),
         name: "names".into(),
         rules: vec![rule],
