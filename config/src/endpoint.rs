@@ -7,7 +7,7 @@ use std::{
 };
 
 use portcullis_rules::{
-    labels::Labels,
+    labels::{CLUSTER, DEFAULT_CLUSTER, Labels},
     world::{Endpoint, Port, Transport},
 };
 
@@ -50,6 +50,7 @@ pub(crate) fn read(endpoint: &proto::Endpoint) -> Result<Known, Vec<Problem>> {
     let addresses = addresses("spec.addresses", &endpoint.addresses, &mut problems);
     let ports = ports(&endpoint.ports, &mut problems);
     let place = place(endpoint, &mut problems);
+    problems.extend(elsewhere(endpoint).filter(|_| place.is_some()));
     if !problems.is_empty() {
         return Err(problems);
     }
@@ -58,6 +59,16 @@ pub(crate) fn read(endpoint: &proto::Endpoint) -> Result<Known, Vec<Problem>> {
     let name = endpoint.id.as_str().into();
     let endpoint = Endpoint { local: None, name, namespace: namespace.into(), labels, addresses, ports };
     Ok(Known { endpoint, place })
+}
+
+/// The fault of an endpoint that lives here and says that it is of another cluster.
+fn elsewhere(endpoint: &proto::Endpoint) -> Option<Problem> {
+    let (key, cluster) = endpoint.labels.iter().find(|(key, cluster)| {
+        key.strip_prefix("k8s:").unwrap_or(key) == CLUSTER && cluster.as_str() != DEFAULT_CLUSTER
+    })?;
+    let field = format!("metadata.labels.{key}");
+    let message = format!("an endpoint of this node is of the cluster {DEFAULT_CLUSTER}, not of {cluster:?}");
+    Some(Problem::new(field, message, "remove the label: only endpoints elsewhere have it"))
 }
 
 /// A namespace, or the default one.

@@ -49,7 +49,7 @@ impl Names {
             FieldValue::Absent | FieldValue::Ambiguous(_) => "".into(),
         };
         let name = normal(without_port(&host));
-        if self.names.iter().any(|known| **known == *name) {
+        if self.names.iter().any(|known| **known == *name || is_completed(known, &name)) {
             return None;
         }
         let by_address = match snapshot.flow_by_address(key).access {
@@ -60,10 +60,20 @@ impl Names {
         (!by_address).then(|| Miss {
             rule: None,
             predicate: HOST.to_owned(),
-            pattern: self.names.join(" or "),
+            pattern: format!("{} (fqdn.hostMustAgree)", self.names.join(" or ")),
             value: host.chars().take(256).collect(),
         })
     }
+}
+
+/// Whether a name is what a resolver makes of a short one, which clients send as they were told it: one label with a search
+/// domain behind it, or more of them where a cluster's own domain follows (`db.shop` for `db.shop.svc.cluster.local`, and the
+/// names that CoreDNS's autopath answers). With any other domain behind it, several labels may be the name of another site.
+fn is_completed(name: &str, short: &str) -> bool {
+    let Some(rest) = name.strip_prefix(short) else { return false };
+    let labels = short.trim_end_matches('.');
+    let of_cluster = rest.starts_with("svc.") || rest.split_once('.').is_some_and(|(_, rest)| rest.starts_with("svc."));
+    !labels.is_empty() && !rest.is_empty() && (!labels.contains('.') || of_cluster)
 }
 
 fn without_port(host: &str) -> &str {
@@ -75,7 +85,32 @@ fn without_port(host: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::without_port;
+    use super::{is_completed, without_port};
+
+    #[test]
+    fn short_names_are_those_that_a_resolver_completes() {
+        for (name, short) in [
+            ("wiki.corp.example.", "wiki."),
+            ("db.shop.svc.cluster.local.", "db."),
+            ("db.shop.svc.cluster.local.", "db.shop."),
+            ("db.shop.svc.cluster.local.", "db.shop.svc."),
+            ("api.example.com.shop.svc.cluster.local.", "api.example.com."),
+            ("api.example.com.svc.cluster.local.", "api.example.com."),
+        ] {
+            assert!(is_completed(name, short), "{short} for {name}");
+        }
+        for (name, short) in [
+            // Another site, which a wildcard of somebody's zone resolves.
+            ("evil.example.corp.example.", "evil.example."),
+            ("wiki.corp.example.", "wik."),
+            ("wiki.corp.example.", "wiki.corp."),
+            ("wiki.corp.example.", "corp.example."),
+            ("wiki.corp.example.", "."),
+            ("wiki.", "wiki."),
+        ] {
+            assert!(!is_completed(name, short), "{short} for {name}");
+        }
+    }
 
     #[test]
     fn a_port_is_no_part_of_a_name() {

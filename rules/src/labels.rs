@@ -8,7 +8,7 @@ pub const NAMESPACE: &str = "io.kubernetes.pod.namespace";
 pub const CLUSTER: &str = "io.cilium.k8s.policy.cluster";
 /// Key of the label that carries a pod's service account.
 pub const SERVICE_ACCOUNT: &str = "io.cilium.k8s.policy.serviceaccount";
-/// Name of the only cluster there is.
+/// Name of the cluster that policies are of, and endpoints that name none.
 pub const DEFAULT_CLUSTER: &str = "default";
 /// Prefix of the keys of a namespace's own labels.
 pub const NAMESPACE_LABELS: &str = "io.cilium.k8s.namespace.labels.";
@@ -58,8 +58,8 @@ impl Labels {
     }
 
     /// The labels of a pod: its own (a key may carry its source, as in `reserved:host`), and those that Cilium derives
-    /// (`io.kubernetes.pod.namespace`, `io.cilium.k8s.policy.cluster`, `io.cilium.k8s.policy.serviceaccount`). Who has
-    /// a reserved label is no pod, and gets none of these.
+    /// (`io.kubernetes.pod.namespace`, `io.cilium.k8s.policy.cluster`, `io.cilium.k8s.policy.serviceaccount`). A cluster that
+    /// is named is kept: the pod is of another one. Who has a reserved label is no pod, and gets none of these.
     #[must_use]
     pub fn of_pod(namespace: &str, service_account: &str, labels: impl IntoIterator<Item = (String, String)>) -> Self {
         let mut all: Vec<Label> = labels
@@ -71,7 +71,9 @@ impl Labels {
             .collect();
         if !all.iter().any(|label| label.source == RESERVED) {
             let account = if service_account.is_empty() { "default" } else { service_account };
-            for (key, value) in [(NAMESPACE, namespace), (CLUSTER, DEFAULT_CLUSTER), (SERVICE_ACCOUNT, account)] {
+            let elsewhere = all.iter().any(|label| label.source == "k8s" && label.key == CLUSTER);
+            let cluster = Some((CLUSTER, DEFAULT_CLUSTER)).filter(|_| !elsewhere);
+            for (key, value) in [(NAMESPACE, namespace), (SERVICE_ACCOUNT, account)].into_iter().chain(cluster) {
                 all.retain(|label| label.key != key);
                 all.push(Label { source: "k8s".to_owned(), key: key.to_owned(), value: value.to_owned() });
             }

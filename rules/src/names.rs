@@ -17,6 +17,56 @@ pub fn normal(name: &str) -> String {
     name
 }
 
+/// What is wrong with a name, or with a pattern of names, that somebody wrote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NameFault {
+    /// What.
+    pub message: String,
+    /// What to write instead.
+    pub remedy: &'static str,
+}
+
+/// What is wrong with a text in `matchName`, or with `stars` in `matchPattern`: only names that DNS can ask for are taken, and
+/// stars (cilium pkg/policy/api/fqdn.go, `FQDNMatchNameRegexString` and `FQDNMatchPatternRegexString`, which the API server
+/// checks: no label is empty, and the root alone is no name).
+#[must_use]
+pub fn fault(text: &str, stars: bool) -> Option<NameFault> {
+    let kind = if stars { "MatchPattern" } else { "MatchName" };
+    let fault = |message, remedy| Some(NameFault { message, remedy });
+    if text.trim().len() > LONGEST {
+        let message = format!("Invalid {kind}: {text:?}. Must be <= {LONGEST} characters long.");
+        return fault(message, "names of DNS are no longer than that");
+    }
+    let fits = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c) || (stars && c == '*');
+    if text.is_empty() || !text.chars().all(fits) {
+        let also = if stars { "and * characters" } else { "characters" };
+        let message =
+            format!("Invalid characters in {kind}: \"{text}\". Only 0-9, a-z, A-Z and ., -, _ {also} are allowed");
+        let remedy = match text {
+            _ if !text.is_ascii() => "write each label as DNS has it: xn--...",
+            _ if text.contains(['/', ':']) => "write the name only, without scheme, port and path",
+            _ if !stars && text.contains('*') => "write it as matchPattern",
+            _ if text.contains(['[', '(', '|', '?', '\\', '^', '$', '+']) => {
+                "this is no regular expression: write one item for each name, or matchPattern with stars"
+            }
+            _ if stars => "write letters, digits, '-', '_', '.' and '*' only",
+            _ => "write letters, digits, '-', '_', '.' only",
+        };
+        return fault(message, remedy);
+    }
+    let labels = text.strip_suffix('.').unwrap_or(text);
+    if labels.split('.').any(str::is_empty) {
+        let message = format!("{kind} {text:?} has an empty label, and no name has");
+        let remedy = if stars {
+            "write no dot at the beginning and no two in a row; *.example.com takes one label more, **.example.com any"
+        } else {
+            "write no dot at the beginning and no two in a row"
+        };
+        return fault(message, remedy);
+    }
+    None
+}
+
 /// Whether a pattern is nothing but stars, maybe with a final dot.
 #[must_use]
 pub fn is_everything(pattern: &str) -> bool {

@@ -152,7 +152,7 @@ pub enum CidrGroupSelector {
 /// One item of `toServices`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServiceSelector {
-    /// Namespace; `None` is the policy's, and any for a cluster-wide policy.
+    /// Namespace; `None` is any (cilium pkg/policy/k8s/service.go, `serviceRefMatches` and `serviceSelectorMatches`).
     pub namespace: Option<String>,
     /// Which services there.
     pub services: ServiceName,
@@ -203,6 +203,7 @@ pub enum Entity {
     WorldIpv4,
     WorldIpv6,
     Cluster,
+    ClusterMesh,
     Host,
     RemoteNode,
     KubeApiServer,

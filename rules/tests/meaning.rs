@@ -152,8 +152,9 @@ fn ranges_of_addresses_never_mean_known_endpoints() {
 
 #[test]
 fn entities_mean_what_their_names_say() {
-    let table: [(Entity, &[&str]); 8] = [
+    let table: [(Entity, &[&str]); 9] = [
         (Entity::All, &["client", "other", "host", "node", "world", "world6"]),
+        (Entity::ClusterMesh, &["client", "other", "host", "node"]),
         (Entity::World, &["world", "world6"]),
         (Entity::WorldIpv4, &["world"]),
         (Entity::WorldIpv6, &["world6"]),
@@ -169,6 +170,26 @@ fn entities_mean_what_their_names_say() {
             let wanted = if members.contains(&peer) { "allow" } else { "deny" };
             assert_eq!(word(&leaves(&world, peer, "80")), wanted, "{entity:?} {peer}");
         }
+    }
+}
+
+/// Unqualified selectors mean this cluster, and so does the entity.
+#[test]
+fn an_endpoint_of_another_cluster_is_selected_by_that_cluster_alone() {
+    let green = endpoint(0, "default/green", "app=client,io.cilium.k8s.policy.cluster=green", &["10.8.0.2"]);
+    for (entry, wanted) in [
+        (peers(&["app=client"]), "deny"),
+        (peers(&["app=client,io.cilium.k8s.policy.cluster=green"]), "allow"),
+        (peers(&["app=client,k8s:io.cilium.k8s.policy.cluster"]), "allow"),
+        (peers(&["app=client,io.cilium.k8s.policy.cluster=default"]), "deny"),
+        (entities(&[Entity::Cluster]), "deny"),
+        (entities(&[Entity::ClusterMesh]), "allow"),
+        (entities(&[Entity::World]), "deny"),
+        (entities(&[Entity::All]), "allow"),
+    ] {
+        let mut world = server(vec![entry.clone()]);
+        world.endpoints.push(std::sync::Arc::new(green.clone()));
+        assert_eq!(word(&enters(&world, "10.8.0.2", "80")), wanted, "{entry:?}");
     }
 }
 

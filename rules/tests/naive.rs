@@ -72,7 +72,7 @@ fn any_entry() -> impl Strategy<Value = Entry> {
         3 => vec(select(&FQDNS[..]), 1..3).prop_map(|names| fqdns(&names)),
         1 => Just(cidr_set("0.0.0.0/0", &["10.0.0.0/8", "192.0.2.0/24"])),
         2 => vec(select(&[
-            Entity::All, Entity::World, Entity::WorldIpv6, Entity::Cluster, Entity::Host, Entity::None, Entity::KubeDns,
+            Entity::All, Entity::World, Entity::WorldIpv6, Entity::Cluster, Entity::ClusterMesh, Entity::Host, Entity::None, Entity::KubeDns,
         ][..]), 0..3).prop_map(|some| entities(&some)),
     ];
     (who, option::of(vec(any_ports(), 0..3))).prop_map(|(entry, ports)| Entry { ports, ..entry })

@@ -18,7 +18,7 @@ use portcullis_rules::{
     },
     snapshot::Snapshot,
     verdict::Reason,
-    world::{CidrGroup, Direction, EndpointId, ResolvedName, Transport, World},
+    world::{CidrGroup, Direction, EndpointId, ResolvedName, Service, Transport, World},
 };
 use proptest::{collection::vec, prelude::*, sample};
 
@@ -62,13 +62,19 @@ fn server_names_bind_what_else_the_same_selector_and_port_allow() {
         (with(anybody(), ports(&["443"], None, Some(names(&TLS, &["b"])))), true, "another name for them"),
         (anybody().port("440-450"), true, "another range"),
         (cidrs(&["192.0.2.0/24"]).port("443"), true, "another selector"),
+        (entities(&[Entity::WorldIpv4]).port("443"), true, "an entity, which is another selector"),
     ];
+    // Beside `all` no other entity is a selector of its own.
+    let with_another =
+        || with(entities(&[Entity::All, Entity::WorldIpv4]), ports(&["443"], None, Some(names(&TLS, &["a"]))));
     for (other, allows, what) in table {
-        let world = server(vec![named(), other]);
-        let flow = leaves(&world, "world", "443");
-        assert_eq!(passes(&flow, &Named(&TLS, "b")), allows, "{what}");
-        assert!(passes(&flow, &Named(&TLS, "a")), "{what}");
-        assert_eq!(flow.redirect, Some("tls"), "{what}");
+        for named in [named(), with_another()] {
+            let world = server(vec![named, other.clone()]);
+            let flow = leaves(&world, "world", "443");
+            assert_eq!(passes(&flow, &Named(&TLS, "b")), allows, "{what}");
+            assert!(passes(&flow, &Named(&TLS, "a")), "{what}");
+            assert_eq!(flow.redirect, Some("tls"), "{what}");
+        }
     }
 }
 
@@ -118,7 +124,11 @@ fn groups_services_and_nodes_are_peers() {
     let by_name = || CidrGroupSelector::Name("office".to_owned());
     let by_label = || CidrGroupSelector::Labels(select("cidrgroup:team=a"));
     let service = kit::service(&["10.96.0.1"], 80, 8080, Transport::Tcp, &["10.0.0.2", "192.0.2.7"]);
-    let to = |services| Entry { services: Some(vec![ServiceSelector { namespace: None, services }]), ..anybody() };
+    let within = |namespace: Option<&str>, services| {
+        let selector = ServiceSelector { namespace: namespace.map(str::to_owned), services };
+        Entry { services: Some(vec![selector]), ..anybody() }
+    };
+    let to = |services| within(None, services);
     let nodes = |text: &str| Entry { nodes: Some(vec![select(text)]), ..anybody() };
     let table = [
         (grouped(by_name(), &[]), "world", "allow"),
@@ -126,6 +136,11 @@ fn groups_services_and_nodes_are_peers() {
         (grouped(by_name(), &["192.0.2.0/30"]), "world", "deny"),
         (grouped(CidrGroupSelector::Name("home".to_owned()), &[]), "world", "deny"),
         (to(ServiceName::Name("service".to_owned())), "client", "allow"),
+        // Of any namespace where none is named.
+        (to(ServiceName::Name("far".to_owned())), "dns", "allow"),
+        (to(ServiceName::Labels(select(""))), "dns", "allow"),
+        (within(Some("other"), ServiceName::Name("far".to_owned())), "dns", "allow"),
+        (within(Some("default"), ServiceName::Name("far".to_owned())), "dns", "deny"),
         (to(ServiceName::Name("service".to_owned())), "192.0.2.7", "allow"),
         (to(ServiceName::Name("service".to_owned())), "other", "deny"),
         (to(ServiceName::Name("else".to_owned())), "client", "deny"),
@@ -137,6 +152,8 @@ fn groups_services_and_nodes_are_peers() {
         let mut world = server(vec![entry.clone()]);
         world.cidr_groups.push(Arc::new(group.clone()));
         world.services.push(Arc::new(service.clone()));
+        let far = kit::service(&["10.96.0.2"], 80, 8080, Transport::Tcp, &["10.0.0.4"]);
+        world.services.push(Arc::new(Service { name: "far".into(), namespace: "other".into(), ..far }));
         assert_eq!(word(&leaves(&world, peer, "8080")), wanted, "{entry:?} and {peer}");
     }
 }

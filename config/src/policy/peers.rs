@@ -13,6 +13,7 @@ const ENTITIES: &[(&str, Entity)] = &[
     ("world-ipv4", Entity::WorldIpv4),
     ("world-ipv6", Entity::WorldIpv6),
     ("cluster", Entity::Cluster),
+    ("cluster-mesh", Entity::ClusterMesh),
     ("host", Entity::Host),
     ("remote-node", Entity::RemoteNode),
     ("kube-apiserver", Entity::KubeApiServer),
@@ -41,8 +42,8 @@ pub(super) fn entity(item: &Field<'_>, problems: &mut Vec<Problem>) -> Option<En
 pub(super) fn fqdn(item: &Field<'_>, problems: &mut Vec<Problem>) -> Option<FqdnSelector> {
     const REMEDY: &str = "write exactly one of matchName and matchPattern";
     let mut fields = item.fields(problems);
-    let name = fields.get("matchName").and_then(|field| domain(&field, "MatchName", problems));
-    let pattern = fields.get("matchPattern").and_then(|field| domain(&field, "MatchPattern", problems));
+    let name = fields.get("matchName").and_then(|field| domain(&field, false, problems));
+    let pattern = fields.get("matchPattern").and_then(|field| domain(&field, true, problems));
     fields.finish(&[], problems);
     match (name, pattern) {
         (Some(name), None) => Some(FqdnSelector::Name(name)),
@@ -61,21 +62,10 @@ pub(super) fn fqdn(item: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Fqdn
     }
 }
 
-/// pkg/policy/api/fqdn.go: `^[-a-zA-Z0-9_.]+$`, with `*` for patterns; at most 255 characters.
-fn domain(field: &Field<'_>, kind: &str, problems: &mut Vec<Problem>) -> Option<String> {
+/// A name, or with `stars` a pattern of names.
+fn domain(field: &Field<'_>, stars: bool, problems: &mut Vec<Problem>) -> Option<String> {
     let text = field.text(problems)?;
-    let also = if kind == "MatchName" { "" } else { "*" };
-    let fits = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c) || also.contains(c);
-    if text.is_empty() || !text.chars().all(fits) {
-        let stars = if also.is_empty() { "" } else { " and '*'" };
-        let remedy = format!("write letters, digits, '-', '_', '.'{stars} only");
-        problems.push(field.problem(format!("Invalid characters in {kind}: {text:?}"), remedy));
-        return None;
-    }
-    if text.len() > names::LONGEST {
-        let message = format!("Invalid {kind}: it must be <= {} characters long", names::LONGEST);
-        problems.push(field.problem(message, "names of DNS are no longer than that"));
-        return None;
-    }
-    Some(text.to_owned())
+    let fault = names::fault(text, stars);
+    problems.extend(fault.iter().map(|fault| field.problem(&*fault.message, fault.remedy)));
+    fault.is_none().then(|| text.to_owned())
 }

@@ -16,7 +16,8 @@ pub(super) fn read(item: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Serv
             let mut fields = named.fields(problems);
             let name = fields.require("serviceName", "write serviceName: NAME", problems);
             let name = name.and_then(|field| field.text(problems));
-            let namespace = fields.get("namespace").and_then(|field| field.text(problems));
+            let namespace =
+                fields.get("namespace").and_then(|field| field.text(problems)).filter(|text| !text.is_empty());
             fields.finish(&[], problems);
             let services = ServiceName::Name(name?.to_owned());
             Some(ServiceSelector { namespace: namespace.map(str::to_owned), services })
@@ -25,7 +26,8 @@ pub(super) fn read(item: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Serv
             let mut fields = selected.fields(problems);
             let labels = fields.require("selector", "write selector: {matchLabels: {KEY: VALUE}}", problems);
             let labels = labels.map(|field| selector::read(&field, problems));
-            let namespace = fields.get("namespace").and_then(|field| field.text(problems));
+            let namespace =
+                fields.get("namespace").and_then(|field| field.text(problems)).filter(|text| !text.is_empty());
             fields.finish(&[], problems);
             Some(ServiceSelector { namespace: namespace.map(str::to_owned), services: ServiceName::Labels(labels?) })
         }

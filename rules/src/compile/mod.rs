@@ -3,6 +3,7 @@
 pub(crate) mod answer;
 mod blocks;
 pub(crate) mod class;
+mod entities;
 mod grant;
 pub(crate) mod grants;
 pub(crate) mod identities;

@@ -10,13 +10,14 @@ use std::{
 use ipnet::IpNet;
 
 use super::{
+    entities::{expand, is, selector_of},
     identities::{Addresses, Identities, Identity, Requirements},
     selectors::{SelectorId, Selectors},
     set::{Bits, IdentitySet},
 };
 use crate::{
     bounds::Meter,
-    labels::{CLUSTER, DEFAULT_CLUSTER, Label, Labels, NAMESPACE, Selector},
+    labels::{Label, Labels, Selector},
     lpm::everything,
     policy::{CidrGroupSelector, CidrGroupUse, CidrSet, Entity, Entry, FqdnSelector, ServiceName, ServiceSelector},
     world::{CidrGroup, Service, World},
@@ -167,7 +168,11 @@ impl<'w> Resolver<'w> {
         for selector in entry.nodes.iter().flatten() {
             parts.extend(Some(self.endpoints(selector.for_nodes())).filter(fits));
         }
-        for entity in entry.entities.iter().flatten() {
+        // Beside `all` every other entity is lost, and so is what its selector would be told apart by (cilium
+        // pkg/policy/selectorcache.go, `AddSelectorsTxn`: a wildcard among the selectors becomes the only one).
+        let entities = entry.entities.as_deref().unwrap_or_default();
+        let entities = if entities.contains(&Entity::All) { &[Entity::All] } else { entities };
+        for entity in entities {
             parts.extend(expand(*entity).iter().map(|entity| self.entity(*entity)).filter(fits));
         }
         let plain = entry.cidrs.iter().flatten().map(|cidr| CidrSet { cidr: *cidr, except: Vec::new() });
@@ -176,7 +181,7 @@ impl<'w> Resolver<'w> {
         parts.extend(entry.cidr_groups.iter().map(|group| self.groups(group)).take_while(fits));
         parts.extend(entry.fqdns.iter().flatten().map(|name| self.names(name)).take_while(fits));
         let services = entry.services.iter().flatten();
-        parts.extend(services.map(|service| self.services(service, namespace)).take_while(fits));
+        parts.extend(services.map(|service| self.services(service)).take_while(fits));
         parts
     }
 
@@ -272,8 +277,8 @@ impl<'w> Resolver<'w> {
         (format!("{selector:?}"), peers)
     }
 
-    fn services(&self, selector: &ServiceSelector, namespace: Option<&str>) -> Part {
-        let place = selector.namespace.as_deref().or(namespace);
+    fn services(&self, selector: &ServiceSelector) -> Part {
+        let place = selector.namespace.as_deref();
         let named = |service: &&Arc<Service>| {
             place.is_none_or(|place| place == &*service.namespace)
                 && match &selector.services {
@@ -321,50 +326,6 @@ pub(crate) fn names_nobody(entry: &Entry) -> bool {
         && entry.services.as_ref().is_none_or(Vec::is_empty)
 }
 
-/// The selector of one of the entities that [`expand`] makes, as [`Selector`] is shown.
-fn selector_of(entity: Entity) -> &'static str {
-    match entity {
-        Entity::All => "*",
-        Entity::World => "reserved:world=",
-        Entity::WorldIpv4 => "reserved:world-ipv4=",
-        Entity::WorldIpv6 => "reserved:world-ipv6=",
-        Entity::Cluster => "k8s:io.cilium.k8s.policy.cluster=default",
-        Entity::Host => "reserved:host=",
-        Entity::RemoteNode => "reserved:remote-node=",
-        Entity::KubeApiServer => "reserved:kube-apiserver=",
-        Entity::Ingress => "reserved:ingress=",
-        Entity::Init => "reserved:init=",
-        Entity::Health => "reserved:health=",
-        Entity::Unmanaged => "reserved:unmanaged=",
-        Entity::None => "reserved:none=",
-        Entity::KubeDns => "kube-dns",
-    }
-}
-
-/// An entity as the selectors that Cilium makes of it (pkg/policy/api/entity.go, `EntitySelectorMapping`).
-fn expand(entity: Entity) -> &'static [Entity] {
-    use Entity::{
-        All, Cluster, Health, Host, Ingress, Init, KubeApiServer, KubeDns, None, RemoteNode, Unmanaged, World,
-        WorldIpv4, WorldIpv6,
-    };
-    match entity {
-        All => &[All],
-        World => &[World, WorldIpv4, WorldIpv6],
-        WorldIpv4 => &[WorldIpv4],
-        WorldIpv6 => &[WorldIpv6],
-        Cluster => &[Host, RemoteNode, Init, Ingress, Health, Unmanaged, KubeApiServer, Cluster],
-        Host => &[Host],
-        RemoteNode => &[RemoteNode],
-        KubeApiServer => &[KubeApiServer],
-        Ingress => &[Ingress],
-        Init => &[Init],
-        Health => &[Health],
-        Unmanaged => &[Unmanaged],
-        None => &[None],
-        KubeDns => &[KubeDns],
-    }
-}
-
 /// Whether a list of peers is there but empty. `toFQDNs: []` counts as absent.
 fn is_some_and_empty(entry: &Entry) -> bool {
     entry.endpoints.as_ref().is_some_and(Vec::is_empty)
@@ -372,29 +333,4 @@ fn is_some_and_empty(entry: &Entry) -> bool {
         || (entry.cidr_sets.as_ref().is_some_and(Vec::is_empty) && entry.cidr_groups.is_empty())
         || entry.nodes.as_ref().is_some_and(Vec::is_empty)
         || entry.entities.as_ref().is_some_and(Vec::is_empty)
-}
-
-/// Whether labels are of one of the entities that [`expand`] makes.
-fn is(entity: Entity, labels: &Labels, kube_dns: bool) -> bool {
-    let reserved = |keys: &[&str]| keys.iter().any(|key| labels.has_reserved(key));
-    match entity {
-        Entity::All => true,
-        Entity::World => reserved(&["world"]),
-        Entity::WorldIpv4 => reserved(&["world-ipv4"]),
-        Entity::WorldIpv6 => reserved(&["world-ipv6"]),
-        Entity::Cluster => {
-            labels.iter().any(|label| label.source == "k8s" && label.key == CLUSTER && label.value == DEFAULT_CLUSTER)
-        }
-        Entity::Host => reserved(&["host"]),
-        Entity::RemoteNode => reserved(&["remote-node"]),
-        Entity::KubeApiServer => reserved(&["kube-apiserver"]),
-        Entity::Ingress => reserved(&["ingress"]),
-        Entity::Init => reserved(&["init"]),
-        Entity::Health => reserved(&["health"]),
-        Entity::Unmanaged => reserved(&["unmanaged"]),
-        Entity::None => false,
-        Entity::KubeDns => {
-            kube_dns && labels.get(NAMESPACE) == Some("kube-system") && labels.get("k8s-app") == Some("kube-dns")
-        }
-    }
 }

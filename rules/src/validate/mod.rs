@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use crate::{
     bounds::{Effort, footprint},
     compile::peers::names_nobody,
+    names,
     pattern::RegexError,
     policy::{
         CidrSet, Entity, Entry, FqdnSelector, L7Rules, Policy, PolicyKind, PortRef, PortRule, PortSpec, Problem, Rule,
@@ -263,17 +264,12 @@ impl<'a> Validator<'a> {
             return;
         }
         for (number, name) in names.iter().enumerate() {
-            let (kind, text, extra) = match name {
-                FqdnSelector::Name(text) => ("MatchName", text, ""),
-                FqdnSelector::Pattern(text) => ("MatchPattern", text, "*"),
+            let fault = match name {
+                FqdnSelector::Name(text) => names::fault(text, false),
+                FqdnSelector::Pattern(text) => names::fault(text, true),
             };
-            let valid = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c) || extra.contains(c);
-            if text.is_empty() || !text.chars().all(valid) {
-                self.error(
-                    format!("{field}[{number}]"),
-                    format!("Invalid characters in {kind}: \"{text}\""),
-                    format!("use letters, digits, `-`, `_` and `.`{}", if extra.is_empty() { "" } else { ", and `*`" }),
-                );
+            if let Some(fault) = fault {
+                self.error(format!("{field}[{number}]"), fault.message, fault.remedy);
             }
         }
     }

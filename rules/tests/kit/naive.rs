@@ -215,8 +215,10 @@ fn is(world: &World, entity: Entity, labels: &Labels) -> bool {
         Entity::World => has("world") || has("world-ipv4") || has("world-ipv6"),
         Entity::WorldIpv4 => has("world-ipv4"),
         Entity::WorldIpv6 => has("world-ipv6"),
-        Entity::Cluster => {
-            labels.get("io.cilium.k8s.policy.cluster") == Some("default")
+        Entity::Cluster | Entity::ClusterMesh => {
+            let cluster = labels.get("io.cilium.k8s.policy.cluster");
+            let member = if entity == Entity::Cluster { cluster == Some("default") } else { cluster.is_some() };
+            member
                 || ["host", "remote-node", "init", "ingress", "health", "unmanaged", "kube-apiserver"]
                     .into_iter()
                     .any(has)

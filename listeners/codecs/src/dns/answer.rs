@@ -45,7 +45,8 @@ impl<'m> Head<'m> {
 }
 
 /// Reads which addresses an answer gives for the name of its question: A and AAAA records and the hints of service
-/// bindings (RFC 9460 §7.3), of that name or of one that aliases lead to from it. An answer that is an error gives none.
+/// bindings (RFC 9460 §7.3). Clients take them whichever name they are of, and who answers for a name may give it any
+/// address, so their owners are not compared (as in cilium pkg/fqdn/dnsproxy, `ExtractResponseMsgDetails`). An answer that is an error gives none.
 ///
 /// # Errors
 /// The message is no answer with exactly one question, or cannot be read safely.
@@ -74,10 +75,9 @@ fn learn(sections: &Sections<'_>, question: &Question<'_>) -> Result<Option<Less
     let chain = Chain::read(sections, question.name)?;
     let mut addresses = Vec::new();
     sections.each_answer(|record| {
-        if matches!(record.kind, kind::A | kind::AAAA | kind::SVCB | kind::HTTPS)
-            && let Some(ttl) = chain.ttl(message, record)?
-        {
-            let ttl = ttl.min(lifetime(record.ttl));
+        if matches!(record.kind, kind::A | kind::AAAA | kind::SVCB | kind::HTTPS) {
+            let way = chain.ttl(message, record)?.unwrap_or(u32::MAX);
+            let ttl = way.min(lifetime(record.ttl));
             give(record, &mut |address: IpAddr| {
                 addresses.push(Learnt { address: address.to_canonical(), ttl });
             })?;

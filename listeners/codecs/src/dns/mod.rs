@@ -74,7 +74,6 @@ fn line(query: &Shown<'_>) -> String {
     format!("{} {}", query.first("qtype"), query.first("matchName"))
 }
 
-const MATCH_NAME: FieldIndex = FieldIndex(0);
 const MATCH_PATTERN: FieldIndex = FieldIndex(1);
 const QTYPE: FieldIndex = FieldIndex(2);
 
@@ -84,15 +83,8 @@ fn read(field: FieldIndex, text: &str) -> Result<Option<Matcher>, String> {
         let number = number.ok_or_else(|| format!("{text:?} is no type of query, such as A, AAAA or TYPE65"))?;
         return Ok(Some(Matcher::Exact(kind::word(number).into_owned())));
     }
-    let (kind, star, also) =
-        if field == MATCH_NAME { ("MatchName", "", "characters") } else { ("MatchPattern", "*", "and * characters") };
-    if text.trim().len() > names::LONGEST {
-        return Err(format!("Invalid {kind}: {text:?}. Must be <= {} characters long.", names::LONGEST));
-    }
-    if !text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c) || star.contains(c)) {
-        return Err(format!(
-            "Invalid characters in {kind}: \"{text}\". Only 0-9, a-z, A-Z and ., -, _ {also} are allowed"
-        ));
+    if let Some(fault) = names::fault(text, field == MATCH_PATTERN).filter(|_| !text.is_empty()) {
+        return Err(format!("{}; {}", fault.message.trim_end_matches('.'), fault.remedy));
     }
     Ok(match text {
         // Cilium takes it, and no name fits.

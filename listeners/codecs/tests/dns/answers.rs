@@ -44,13 +44,17 @@ fn addresses_are_learnt_under_the_name_that_was_asked_for() {
         (answer().address("a.test", 0x8000_0000, "192.0.2.1"), "a.test. 192.0.2.1 for 0"),
         (v6.clone().address("a.test", 9, "2001:db8::1"), "a.test. 2001:db8::1 for 9"),
         (v6.address("a.test", 9, "::ffff:192.0.2.1"), "a.test. 192.0.2.1 for 9"),
-        (answer().address("b.test", 9, "192.0.2.1"), ""),
-        (answer().address("x.a.test", 9, "192.0.2.1"), ""),
-        (answer().address("b.test", 9, "192.0.2.1").address("a.test", 8, "192.0.2.2"), "a.test. 192.0.2.2 for 8"),
+        (answer().address("x.a.test", 9, "192.0.2.1"), "a.test. 192.0.2.1 for 9"),
+        (
+            answer().address("b.test", 9, "192.0.2.1").address("a.test", 8, "192.0.2.2"),
+            "a.test. 192.0.2.1 for 9 192.0.2.2 for 8",
+        ),
         (chain.clone().address("c.test", 30, "192.0.2.1"), "a.test. 192.0.2.1 for 20"),
         (chain.clone().address("c.test", 10, "192.0.2.1"), "a.test. 192.0.2.1 for 10"),
         (chain.clone().address("b.test", 90, "192.0.2.1"), "a.test. 192.0.2.1 for 50"),
-        (chain.clone().address("d.test", 30, "192.0.2.1"), ""),
+        // No alias leads there, and clients take it.
+        (chain.clone().address("d.test", 30, "192.0.2.1"), "a.test. 192.0.2.1 for 30"),
+        (answer().address("lb.pool.test", 30, "192.0.2.1"), "a.test. 192.0.2.1 for 30"),
         (chain.clone(), ""),
         // Whatever their order.
         (
