@@ -392,7 +392,9 @@ async fn policies_of_kubernetes_stand_beside_ciliums_of_the_same_name() {
     drop(store);
     let (store, _) = lab.open();
     assert_eq!((listed(&store, POLICY).len(), listed(&store, of_kubernetes).len()), (1, 1), "after a restart");
-    store.delete(vec![key(of_kubernetes, "p")]).await.unwrap();
+    let named = applied.results[1].key.clone().unwrap();
+    assert_eq!((named.r#type(), named.namespace.as_str()), (of_kubernetes, "default"));
+    store.delete(vec![named]).await.unwrap();
     assert_eq!((listed(&store, POLICY).len(), listed(&store, of_kubernetes).len()), (1, 0));
     drop(fake);
 }

@@ -485,6 +485,15 @@ fn every_example_of_the_reference_is_a_policy() {
     }
 }
 
+/// As on a node: two versions of one policy are not united.
+#[test]
+fn a_policy_that_is_given_twice_is_refused() {
+    let (code, _, err) =
+        Case::new(&format!("{POLICY}---\n{POLICY}")).ask("--direction ingress --peer app=client --port 80/TCP", &[]);
+    assert_eq!(code, 3, "{err}");
+    assert!(err.contains("metadata.name: \"api\" is given by") && err.contains("already"), "{err}");
+}
+
 #[test]
 fn policies_of_kubernetes_are_united_with_ciliums() {
     let both = format!(

@@ -1,9 +1,15 @@
 //! Documents that may be invalid, for `lint`.
 
-use portcullis_rules::{bounds::Effort, policy::Policy, schema::Schema, settings::Settings, world::Endpoint};
+use portcullis_rules::{
+    bounds::Effort,
+    policy::Policy,
+    schema::Schema,
+    settings::Settings,
+    world::{CidrGroup, Endpoint, Service},
+};
 
 use super::Document;
-use crate::{endpoint, policy, problem::Problem, proto};
+use crate::{cidr_group, endpoint, policy, problem::Problem, proto, service};
 
 /// A policy that may be wrong.
 #[derive(Debug)]
@@ -29,6 +35,30 @@ pub fn draft(document: &Document, origin: &str, schemas: &[&'static Schema], set
     let language = policy::Language { schemas, settings, effort: &effort, live: false };
     let policy::Read { policy, problems } = policy::draft(&document.parsed, &origin.into(), language);
     Draft { policy, problems }
+}
+
+/// What a node finds wrong or doubtful with a policy's document; `schemas` are those of the protocols that it relays.
+#[must_use]
+pub fn live_problems(document: &Document, schemas: &[&'static Schema], settings: &Settings) -> Vec<Problem> {
+    let effort = Effort::endless();
+    let language = policy::Language { schemas, settings, effort: &effort, live: true };
+    policy::draft(&document.parsed, &"node".into(), language).problems
+}
+
+/// What the rules know of a service.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn service(service: &proto::Service) -> Result<Service, Vec<Problem>> {
+    service::read(service)
+}
+
+/// What the rules know of a CIDR group.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn cidr_group(group: &proto::CidrGroup) -> Result<CidrGroup, Vec<Problem>> {
+    cidr_group::read(group)
 }
 
 /// What the rules know of an endpoint; it is not local yet.

@@ -4,14 +4,16 @@
 
 mod draft;
 mod files;
+mod kustomize;
 mod list;
 mod listed;
 pub mod offline;
 mod resource;
 mod secret;
 
-pub use draft::{Draft, draft, endpoint};
+pub use draft::{Draft, cidr_group, draft, endpoint, live_problems, service};
 pub use files::{LARGEST, files_of, is_document};
+pub use kustomize::{Kustomization, kustomization};
 pub use listed::{Told, listed};
 use portcullis_rules::{
     bounds::Effort,
@@ -58,6 +60,15 @@ pub struct Refused {
     pub problems: Vec<Problem>,
 }
 
+impl Content {
+    fn resource(&self) -> Option<&proto::Resource> {
+        match self {
+            Self::Resource(resource) => Some(resource),
+            Self::Foreign(_) => None,
+        }
+    }
+}
+
 impl Document {
     /// Where a field stands in the document, from its first line.
     #[must_use]
@@ -72,9 +83,45 @@ impl Document {
         Some((tree.text("apiVersion")?, tree.text("kind")?))
     }
 
+    /// The key of its resource, as far as it can be told.
+    #[must_use]
+    pub fn key(&self) -> Option<proto::ResourceKey> {
+        key_parsed(self.content.as_ref().ok()?.resource()?, Some(&self.parsed))
+    }
+
     /// What it is, and what it was parsed into.
     pub(crate) fn into_parts(self) -> (Result<Content, Refused>, Parsed) {
         (self.content, self.parsed)
+    }
+
+    /// Whether it is a manifest of somebody else, such as stand beside ours in a repository.
+    #[must_use]
+    pub fn is_of_others(&self) -> bool {
+        let told = (self.text("apiVersion").unwrap_or_default(), self.text("kind").unwrap_or_default());
+        match told {
+            // Values of a chart, settings of a tool.
+            ("", kind) => !resource::is_our_kind(kind),
+            (version, "") => resource::is_of_others(version, ""),
+            (version, kind) => resource::is_of_others(version, kind),
+        }
+    }
+
+    /// The text of one of its own fields.
+    #[must_use]
+    pub fn text(&self, field: &str) -> Option<&str> {
+        self.parsed.as_ref().ok()?.text(field)
+    }
+
+    /// The namespace that it names.
+    #[must_use]
+    pub fn namespace(&self) -> Option<&str> {
+        self.parsed.as_ref().ok()?.get("metadata")?.text("namespace")
+    }
+
+    /// Whether it could be read as YAML.
+    #[must_use]
+    pub fn is_readable(&self) -> bool {
+        self.parsed.is_ok()
     }
 
     /// The text of a test of policies; `None` for everything else.

@@ -1,6 +1,9 @@
 //! Builds a world from documents, without a node.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    sync::Arc,
+};
 
 use portcullis_rules::{
     bounds::Effort,
@@ -29,6 +32,8 @@ pub struct Offline<'a> {
     endpoints: Vec<proto::Endpoint>,
     namespaces: BTreeMap<String, BTreeMap<String, String>>,
     places: Places,
+    /// Which resources there are, each with its file.
+    given: BTreeMap<(i32, String, String), String>,
     problems: Vec<(String, Problem)>,
 }
 
@@ -85,6 +90,7 @@ impl<'a> Offline<'a> {
             endpoints: Vec::new(),
             namespaces: BTreeMap::new(),
             places: Places::default(),
+            given: BTreeMap::new(),
             problems: Vec::new(),
         }
     }
@@ -114,6 +120,9 @@ impl<'a> Offline<'a> {
         if document.parsed.as_ref().is_ok_and(|tree| self.beside(tree)) {
             return Vec::new();
         }
+        if let Some(twin) = self.twin(file, &document) {
+            return vec![placed(twin)];
+        }
         let found = match &document.content {
             Err(refused) => refused.problems.clone(),
             Ok(Content::Foreign(warning)) => vec![warning.clone()],
@@ -127,6 +136,19 @@ impl<'a> Offline<'a> {
             },
         };
         found.into_iter().map(placed).collect()
+    }
+
+    /// The fault of a resource that was given before: a node takes the first and refuses the other, and so does this.
+    fn twin(&mut self, file: &str, document: &Document) -> Option<Problem> {
+        let key = document.key().filter(|key| !key.name.is_empty())?;
+        let first = self.given.entry((key.r#type, key.namespace, key.name));
+        if let Entry::Occupied(first) = &first {
+            let message = format!("{:?} is given by {} already", first.key().2, first.get());
+            let problem = Problem::new("metadata.name", message, "remove one of them, or give it another name");
+            return Some(problem.at(document.locate("metadata.name")));
+        }
+        first.or_insert_with(|| file.to_owned());
+        None
     }
 
     /// Takes what is no policy.

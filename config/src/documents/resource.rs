@@ -52,8 +52,56 @@ pub(super) fn read(text: &str, tree: &Tree) -> Result<Content, Refused> {
     Ok(Content::Resource(Box::new(proto::Resource { version, body: Some(body) })))
 }
 
+/// Whether a kind is one that only a document of ours has, whatever its `apiVersion`.
+pub(super) fn is_our_kind(kind: &str) -> bool {
+    [
+        "CiliumNetworkPolicy",
+        "CiliumClusterwideNetworkPolicy",
+        "CiliumCIDRGroup",
+        "ClusterwideNetworkPolicy",
+        "PolicyTest",
+    ]
+    .contains(&kind)
+}
+
+/// Kinds of Cilium's group that configure Cilium itself (pkg/k8s/apis/cilium.io/client/crds of 1.20, and those that went before).
+const CILIUMS_OWN: &[&str] = &[
+    "CiliumBGPAdvertisement",
+    "CiliumBGPClusterConfig",
+    "CiliumBGPNodeConfig",
+    "CiliumBGPNodeConfigOverride",
+    "CiliumBGPPeerConfig",
+    "CiliumBGPPeeringPolicy",
+    "CiliumClusterwideEnvoyConfig",
+    "CiliumDatapathPlugin",
+    "CiliumEgressGatewayPolicy",
+    "CiliumEndpoint",
+    "CiliumEndpointSlice",
+    "CiliumEnvoyConfig",
+    "CiliumExternalWorkload",
+    "CiliumGatewayClassConfig",
+    "CiliumIdentity",
+    "CiliumL2AnnouncementPolicy",
+    "CiliumLoadBalancerIPPool",
+    "CiliumLocalRedirectPolicy",
+    "CiliumNode",
+    "CiliumNodeConfig",
+    "CiliumPodIPPool",
+];
+
+/// Whether a document of this `apiVersion` and `kind`, which is no resource, is certainly somebody else's. One of our groups
+/// with another kind is a slip, and a policy that is not understood is nobody else's.
+pub(super) fn is_of_others(version: &str, kind: &str) -> bool {
+    match version.split_once('/').map_or("", |(group, _)| group) {
+        "cilium.io" => CILIUMS_OWN.contains(&kind),
+        "portcullis.io" => false,
+        "networking.k8s.io" => kind != "NetworkPolicy",
+        _ => !is_unsupported_policy(version, kind),
+    }
+}
+
 /// Whether it is a policy that somebody would expect to be in force.
-pub(super) fn is_unsupported_policy(version: &str, kind: &str) -> bool {
+fn is_unsupported_policy(version: &str, kind: &str) -> bool {
     UNSUPPORTED_POLICIES.iter().any(|(group, kinds)| version.starts_with(group) && kinds.contains(&kind))
 }
 

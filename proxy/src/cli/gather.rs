@@ -7,7 +7,10 @@ use std::{
 
 use portcullis_config::documents::{self, Document, LARGEST};
 
-use crate::cli::exit::{Exit, Failure};
+use crate::cli::{
+    exit::{Exit, Failure},
+    input,
+};
 
 /// Deepest directory that is looked into; deeper ones are a loop of links.
 const DEEPEST: usize = 32;
@@ -17,6 +20,8 @@ const DEEPEST: usize = 32;
 pub struct File {
     /// Its path as it was named, or found below what was named.
     pub path: PathBuf,
+    /// Whether it was named itself, and not found in a directory or a stream.
+    pub named: bool,
     /// Its text.
     pub text: String,
     /// Its documents; none when it is no YAML of ours.
@@ -31,17 +36,37 @@ impl File {
     }
 }
 
-/// Reads files, and of directories all documents in them and below.
+/// Reads files, of directories all documents in them and below, and standard input for `-`.
 ///
 /// # Errors
-/// One cannot be read.
+/// One that is named cannot be read. Of a directory, a file that is no UTF-8 is taken for nobody's.
 pub fn gather(paths: &[PathBuf]) -> Result<Vec<File>, Failure> {
-    let mut files = Vec::new();
+    let mut files: Vec<File> = Vec::new();
     for path in paths {
-        walk(path, 0, &mut files).map_err(|(path, error)| unreadable(&path, &error))?;
+        if path.as_os_str() == "-" {
+            let text = input::standard_input()?;
+            files.push(File { path: path.clone(), named: false, documents: documents::split(&text), text });
+            continue;
+        }
+        let mut found = Vec::new();
+        walk(path, 0, &mut found).map_err(|(path, error)| unreadable(&path, &error))?;
+        for file in found {
+            let named = file == *path;
+            match read(&file) {
+                Ok(read) => files.push(File { named, ..read }),
+                Err(_) if !named && !is_text(&file) => {
+                    files.push(File { path: file, named, text: String::new(), documents: Vec::new() });
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
     }
-    files.dedup();
-    files.into_iter().map(|path| read(path.as_path())).collect()
+    files.dedup_by(|one, other| one.path == other.path);
+    Ok(files)
+}
+
+fn is_text(path: &Path) -> bool {
+    fs::read_to_string(path).err().is_none_or(|error| error.kind() != io::ErrorKind::InvalidData)
 }
 
 type Found = Result<(), (PathBuf, io::Error)>;
@@ -82,7 +107,7 @@ pub fn read(path: &Path) -> Result<File, Failure> {
     }
     let text = fs::read_to_string(path).map_err(failed)?;
     let documents = documents::split(&text);
-    Ok(File { path: path.to_owned(), text, documents })
+    Ok(File { path: path.to_owned(), named: true, text, documents })
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> Failure {

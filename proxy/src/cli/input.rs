@@ -100,7 +100,8 @@ impl Input {
     }
 }
 
-fn standard_input() -> Result<String, Failure> {
+/// Standard input as text.
+pub(super) fn standard_input() -> Result<String, Failure> {
     let mut text = String::new();
     let read = io::stdin().lock().take(LARGEST).read_to_string(&mut text);
     read.map(|_| text).map_err(|error| unreadable(Path::new("-"), &error))

@@ -67,12 +67,21 @@ checks! {
     PL003 Warning "other-version":
         "The field belongs to older or newer versions of Cilium than the one this is compared with (1.20)."
         => "remove it, or keep it for nodes that know it only";
+    PL004 Error "not-live":
+        "The field is understood by the offline commands only; a node refuses the policy."
+        => "leave it to Cilium, or write the policy without it and mind what that means";
+    PL005 Warning "not-judged":
+        "A node takes the policy, but does not hold live traffic to this part of it."
+        => "let the layer-3/4 network of the node judge it";
+    PL006 Error "name-twice":
+        "Two documents give one resource: a node takes the first and refuses the other, and kubectl keeps the last."
+        => "remove one of them, or give it another name";
     PL101 Warning "empty-element":
         "An empty element (`- {}`) selects nobody; it only switches default deny on."
-        => "name the peers, for example the entity `all`, or switch on deviations.emptyRuleAllows; if you mean default deny only, write `# lint: ignore PL101`";
+        => "keep it where default deny is meant; otherwise name the peers that are meant";
     PL102 Warning "empty-list":
         "An empty list selects nothing, so the element never matches."
-        => "fill the list, or remove its field: an absent list means everybody";
+        => "fill the list with the peers that are meant; without its field the element would mean everybody";
     PL103 Warning "nothing-left-of-cidr":
         "The exceptions cover the whole range, so nothing of it is left."
         => "remove the item, or make its exceptions smaller";
@@ -81,7 +90,7 @@ checks! {
         => "compare the selector with the labels of the endpoints";
     PL105 Warning "duplicate":
         "An earlier element says the same for the same endpoints."
-        => "remove one of them";
+        => "remove this one";
     PL106 Warning "always-denied":
         "A deny rule covers everything that the element allows; deny always wins."
         => "remove the element, or make the deny rule narrower";
@@ -93,7 +102,7 @@ checks! {
         => "allow DNS with rules.dns that match the name, or switch on deviations.namesWithoutDnsRule";
     PL109 Warning "default-deny-off":
         "If no rule switches default deny on, L7 rules report requests and refuse none."
-        => "remove enableDefaultDeny, or write a comment that only reporting is meant";
+        => "keep it where only showing is meant; to refuse what no rule allows, allow all that is needed first, then remove enableDefaultDeny";
     PL110 Warning "namespace-ignored":
         "A namespaced policy applies to its own namespace, whatever namespace its endpointSelector names."
         => "move the policy to that namespace, or write a CiliumClusterwideNetworkPolicy";
@@ -103,6 +112,15 @@ checks! {
     PL112 Warning "dns-server-not-named":
         "A DNS rule next to toFQDNs allows queries to any server, and that server decides which addresses the names open."
         => "name the DNS server, with toEndpoints, toCIDR or toServices";
+    PL113 Info "dns-without-tcp":
+        "DNS is allowed over UDP only; an answer that does not fit there is asked for again over TCP."
+        => "write protocol: ANY, or the port a second time with protocol: TCP";
+    PL114 Warning "star-beside-name":
+        "A star that is glued to a name takes names of others, too, that only end alike."
+        => "write `*.` and the name for one label more, `**.` for any number, and the name itself as matchName";
+    PL115 Warning "unknown-group":
+        "No CIDR group that is given has this name, so it selects nobody; a deny rule then denies nobody."
+        => "compare it with the names of the groups";
     PL201 Warning "l4-shadows-l7":
         "The rules of all policies are united: L7 rules do not restrict a peer that another rule allows at L4 without L7 rules."
         => "remove the L4 rule or make it narrower, or switch on deviations.l7BindsBesideL4";
@@ -121,6 +139,12 @@ checks! {
     PL206 Warning "open-connections-conflict":
         "Policies for the same endpoints and direction disagree on open connections; `cut` wins, so none is kept."
         => "write the same portcullis.io/open-connections on all of them, or remove this one";
+    PL207 Warning "names-made-void":
+        "Rules are united: beside one that lets the whole world be reached on the same ports, names restrict nothing."
+        => "remove the wider rule or give it other ports, if the names are to restrict; otherwise remove the names";
+    PL208 Warning "port-of-service":
+        "Policy is about the port of the endpoint that is reached, not about that of the service in front of it."
+        => "write the port that the endpoints listen on (targetPort of the service)";
     PL301 Warning "glob":
         "The value is a regular expression: `*` repeats what stands before it, and braces are no alternatives."
         => "write `.*` for anything and `[^/]+` for one segment, and (a|b) for alternatives";
@@ -154,6 +178,9 @@ checks! {
     PL311 Info "matches-connect":
         "A method pattern that matches CONNECT among others does not allow it: a tunnel needs a rule that lists CONNECT."
         => "list the methods you mean: GET|HEAD|POST";
+    PL312 Warning "header-is-no-pattern":
+        "The value of a header is compared as a whole: neither stars nor regular expressions mean anything there."
+        => "write the whole value, or the name of the header alone for any value";
     PL401 Info "any-group":
         "A Kafka rule with topics lets requests about groups pass, whichever group they name."
         => "add group, or groups with a prefix or pattern";

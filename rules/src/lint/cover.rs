@@ -77,6 +77,25 @@ fn peer(wide: &Peer, narrow: &Peer) -> bool {
     }
 }
 
+/// Whether every address outside the cluster is named, or every IPv4 one: whoever writes 0.0.0.0/0 alone means everything.
+pub(super) fn is_the_world(named: &Peers) -> bool {
+    let whole = |peer: &Peer| match peer {
+        Peer::Entity(entity) => matches!(entity, Entity::All | Entity::World | Entity::WorldIpv4),
+        Peer::Cidr(cidr, except) => cidr.prefix_len() == 0 && cidr.addr().is_ipv4() && except.is_empty(),
+        _ => false,
+    };
+    match named {
+        Peers::Nobody => false,
+        Peers::Anybody => true,
+        Peers::Listed(peers) => peers.iter().any(whole),
+    }
+}
+
+/// Whether an endpoint may be selected by both.
+pub(super) fn may_meet(a: &Selector, b: &Selector) -> bool {
+    !a.requirements.iter().any(|one| b.requirements.iter().any(|other| contradict(one, other)))
+}
+
 fn overlap(a: &ipnet::IpNet, b: &ipnet::IpNet) -> bool {
     a.contains(b) || b.contains(a)
 }

@@ -20,6 +20,8 @@ pub(super) struct Element<'a> {
     pub(super) written: &'a Policy,
     pub(super) rule: &'a Rule,
     pub(super) entry: &'a Entry,
+    /// Elements of its list, itself among them.
+    pub(super) siblings: usize,
     pub(super) direction: Direction,
     pub(super) deny: bool,
     /// Path of its field.
@@ -60,7 +62,10 @@ pub(super) fn all(policies: &[Arc<Policy>]) -> Vec<Element<'_>> {
     for (number, policy) in policies.iter().enumerate() {
         for rule in &policy.rules {
             for (list, direction, deny, entries) in lists(rule) {
-                let new = |(index, entry)| element(number, policy, rule, direction, deny, list, index, entry);
+                let new = |(index, entry)| Element {
+                    siblings: entries.len(),
+                    ..element(number, policy, rule, direction, deny, list, index, entry)
+                };
                 elements.extend(entries.iter().enumerate().map(new));
             }
         }
@@ -97,6 +102,7 @@ fn element<'a>(
         written,
         rule,
         entry,
+        siblings: 1,
         direction,
         deny,
         path: format!("{}.{list}[{index}]", rule.path),
@@ -118,7 +124,7 @@ fn peers(entry: &Entry, namespace: Option<&str>) -> Peers {
     listed.extend(entry.fqdns.iter().flatten().cloned().map(Peer::Name));
     let named =
         entry.endpoints.is_some() || entry.cidrs.is_some() || entry.cidr_sets.is_some() || entry.entities.is_some();
-    match (listed.is_empty(), named, ports(entry).next().is_some()) {
+    match (listed.is_empty(), named, ports(entry).next().is_some() || icmps(entry)) {
         (false, ..) => Peers::Listed(listed),
         (true, false, true) => Peers::Anybody,
         (true, ..) => Peers::Nobody,

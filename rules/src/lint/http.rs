@@ -3,7 +3,7 @@
 use crate::{
     lint::{Report, cover, element::Element, text},
     pattern::{RegexError, compile},
-    policy::{L7Rule, L7Rules, Matcher, PortRef, PortRule, PortSpec, Predicate},
+    policy::{L7Rule, L7Rules, Matcher, PortRef, PortRule, PortSpec, Predicate, Wanted as WantedHeader},
     schema::{FieldSpec, Form},
     tunnel::{lists_tunnel, named_upgrade},
 };
@@ -47,10 +47,30 @@ impl Place<'_> {
             }
         }
         self.tunnels(l7, rule, report);
+        self.headers(l7, rule, report);
         if let Some(header) = contradiction(rule, l7) {
             let message = format!("the header {header} cannot have two values at once");
             report.add("PL307", self.element.policy, format!("{}.headers", self.path), message).remedy =
                 "write two rules; rules are ORed".to_owned();
+        }
+    }
+
+    /// Values of headers that look like patterns.
+    fn headers(&self, l7: &L7Rules, rule: &L7Rule, report: &mut Report<'_>) {
+        let is_header = |predicate: &Predicate| {
+            l7.schema.fields.get(usize::from(predicate.field.0)).is_some_and(|field| field.form == Form::Headers)
+        };
+        let exact = rule.predicates.iter().filter(|predicate| is_header(predicate)).filter_map(|predicate| {
+            let Matcher::Exact(value) = &predicate.matcher else { return None };
+            Some((predicate.key.as_str(), value.as_str()))
+        });
+        let changed = rule.actions.iter().filter_map(|action| match &action.wanted {
+            WantedHeader::Value(value) => Some((action.name.as_str(), value.as_str())),
+            WantedHeader::Secret(_) => None,
+        });
+        if let Some((name, value)) = exact.chain(changed).find(|(_, value)| text::is_pattern(value)) {
+            let message = format!("`{value}` is compared with the whole value of {name}, letter by letter");
+            report.add("PL312", self.element.policy, &self.path, message);
         }
     }
 

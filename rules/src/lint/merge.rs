@@ -28,6 +28,7 @@ pub(super) fn elements(elements: &[Element<'_>], policies: &[Arc<Policy>], repor
         }
         all.denied(number, element, report);
         all.default_deny(number, element, report);
+        all.void_names(number, element, report);
         for (path, ports, l7) in element.l7() {
             let specs = ports.ports.as_slice();
             let restricts = l7.rules.iter().all(|rule| !rule.predicates.is_empty() || !rule.actions.is_empty());
@@ -60,7 +61,20 @@ struct Here<'a> {
 impl<'a> All<'a> {
     /// The elements that concern all endpoints of this one, itself among them, with their numbers.
     fn wider(&self, number: usize) -> impl DoubleEndedIterator<Item = (usize, &Element<'a>)> {
-        self.kin.wider(number).iter().map(|number| (*number, &self.elements[*number]))
+        let others = self.kin.wider(number).iter().map(|number| (*number, &self.elements[*number]));
+        others.filter(move |(_, other)| !self.versions(&self.elements[number], other))
+    }
+
+    /// The elements that concern all or some endpoints of this one, with their numbers.
+    fn akin(&self, number: usize) -> impl Iterator<Item = (usize, &Element<'a>)> {
+        let others = self.kin.all(number).map(|number| (number, &self.elements[number]));
+        others.filter(move |(_, other)| !self.versions(&self.elements[number], other))
+    }
+
+    /// Whether two elements are of two policies of one name: only one of these is in force.
+    fn versions(&self, one: &Element<'_>, other: &Element<'_>) -> bool {
+        let (a, b) = (&self.policies[one.policy], &self.policies[other.policy]);
+        one.policy != other.policy && a.kind == b.kind && a.namespace == b.namespace && a.name == b.name
     }
 
     /// `other`, as it is called by who reads `element`.
@@ -103,13 +117,33 @@ impl<'a> All<'a> {
     /// L7 rules where nobody switches default deny on.
     fn default_deny(&self, number: usize, element: &Element<'_>, report: &mut Report<'_>) {
         let mut wider = self.wider(number);
-        let Some((path, ..)) = element.l7().next() else { return };
+        // DNS rules teach names, which is what they are mostly for where default deny is off.
+        let Some((path, ..)) = element.l7().find(|(_, _, l7)| !l7.schema.nature.teaches) else { return };
         if element.default_deny() == Some(false) && wider.all(|(_, other)| other.default_deny() == Some(false)) {
             let message = format!(
                 "enableDefaultDeny.{} is false and no other rule switches it on, so these rules refuse nothing",
                 element.direction.as_str()
             );
             report.add("PL109", element.policy, path, message);
+        }
+    }
+
+    /// Names beside an element that lets the whole world be reached on the same ports.
+    fn void_names(&self, number: usize, element: &Element<'_>, report: &mut Report<'_>) {
+        let named = element.entry.fqdns.as_ref().is_some_and(|names| !names.is_empty());
+        // What the relay holds to the names is more than an open door.
+        if !named || element.l7().next().is_some() || element.ports().any(|(_, rule)| rule.server_names.is_some()) {
+            return;
+        }
+        let opens =
+            |other: &&Element<'_>| !other.deny && cover::all_ports(other, element) && cover::is_the_world(&other.peers);
+        if let Some(other) = self.wider(number).map(|(_, other)| other).find(opens) {
+            let message = format!(
+                "{} lets every address be reached on these ports, so the names restrict nothing",
+                self.called(element, other)
+            );
+            report.add("PL207", element.policy, format!("{}.toFQDNs", element.path), message).related =
+                Some((other.policy, other.path.clone()));
         }
     }
 
@@ -166,8 +200,8 @@ impl<'a> All<'a> {
 
     /// Another L7 protocol on the same port.
     fn parsers(&self, here: &Here<'_>, l7: &L7Rules, report: &mut Report<'_>) {
-        let earlier = self.kin.all(here.number).filter(|other| *other <= here.number);
-        for other in earlier.map(|number| &self.elements[number]).filter(|other| !other.deny) {
+        let earlier = self.akin(here.number).filter(|(other, _)| *other <= here.number);
+        for other in earlier.map(|(_, other)| other).filter(|other| !other.deny) {
             let clash = other.l7().find(|(path, ports, list)| {
                 let meets = |spec: &PortSpec| ports.ports.iter().any(|by| cover::ports_meet(by, spec));
                 let earlier = other.policy != here.element.policy || path.as_str() < here.path;
@@ -192,7 +226,7 @@ impl<'a> All<'a> {
         let mut told = HashSet::new();
         for (number, element) in self.elements.iter().enumerate() {
             let Some(answer) = element.written.deny_with else { continue };
-            let mut earlier = self.kin.all(number).filter(|other| *other < number).map(|other| &self.elements[other]);
+            let mut earlier = self.akin(number).filter(|(other, _)| *other < number).map(|(_, other)| other);
             let other = earlier.find(|other| {
                 other.written.deny_with.is_some_and(|other| other != answer) && judged_together(other, element)
             });
@@ -216,8 +250,7 @@ impl<'a> All<'a> {
             if element.written.open_connections != Some(OpenConnections::Keep) || told.contains(&element.policy) {
                 continue;
             }
-            let Some(other) = self.kin.all(number).map(|other| &self.elements[other]).find(|other| !keeps(other))
-            else {
+            let Some(other) = self.akin(number).map(|(_, other)| other).find(|other| !keeps(other)) else {
                 continue;
             };
             told.insert(element.policy);

@@ -12,6 +12,7 @@ mod merge;
 mod peers;
 mod ports;
 mod remarks;
+mod services;
 mod text;
 
 pub use checks::{CHECKS, Check, Severity, check};
@@ -24,6 +25,8 @@ use element::Element;
 pub struct Finding {
     /// What kind of thing.
     pub check: &'static Check,
+    /// How much it weighs: what its check does, or less where it is often meant.
+    pub severity: Severity,
     /// Index of the policy in [`World::policies`].
     pub policy: usize,
     /// Path of the field, for example `spec.ingress[0].toPorts[0].rules.http[1].path`.
@@ -52,8 +55,10 @@ pub fn lint(world: &World) -> Vec<Finding> {
     }
     remarks::elements(&elements, world, &mut report);
     merge::elements(&elements, &world.policies, &mut report);
-    peers::names(&elements, &mut report);
+    peers::names(&elements, world, &mut report);
     peers::servers(&elements, &mut report);
+    ports::dns(&elements, &mut report);
+    services::elements(&elements, world, &mut report);
     let mut findings = report.findings;
     findings.sort_by(|a, b| (a.policy, a.check.code).cmp(&(b.policy, b.check.code)));
     findings
@@ -70,7 +75,9 @@ impl Report<'_> {
     fn add(&mut self, code: &str, policy: usize, field: impl Into<String>, message: impl Into<String>) -> &mut Finding {
         let check = check(code).unwrap_or(&CHECKS[0]);
         let (field, message) = (field.into(), message.into());
-        let finding = Finding { check, policy, field, message, remedy: check.remedy.to_owned(), related: None };
+        let severity = check.severity;
+        let finding =
+            Finding { check, severity, policy, field, message, remedy: check.remedy.to_owned(), related: None };
         let at = self.findings.len();
         self.findings.push(finding);
         &mut self.findings[at]

@@ -5,11 +5,11 @@ use ipnet::IpNet;
 use crate::{
     labels::{NAMESPACE, Operator, Requirement, Selector},
     lint::{
-        Report, cover,
+        Report, Severity, cover,
         element::{Element, Peer, Peers},
     },
     names::NamePattern,
-    policy::{CidrSet, Entity, FqdnSelector, L7Rules, Matcher, PolicyKind, Predicate},
+    policy::{CidrGroupSelector, CidrSet, Entity, FqdnSelector, L7Rules, Matcher, PolicyKind, Predicate},
     settings::Deviations,
     world::{Direction, World},
 };
@@ -78,7 +78,11 @@ pub(super) fn element(element: &Element<'_>, world: &World, report: &mut Report<
         None if element.peers == Peers::Nobody && (element.deny || !empty_rule_allows) => {
             let effect = if element.deny { "denies nobody" } else { "allows nobody" };
             let message = format!("`{{}}` {effect}; it only switches on default deny");
-            report.add("PL101", policy, path, message);
+            let found = report.add("PL101", policy, path, message);
+            // Alone in its list it is how Cilium's documentation writes default deny, unless its author calls it otherwise.
+            if element.siblings == 1 && !element.deny && !element.written.name.contains("allow") {
+                found.severity = Severity::Info;
+            }
         }
         None => {}
     }
@@ -93,7 +97,15 @@ pub(super) fn element(element: &Element<'_>, world: &World, report: &mut Report<
         let path = element.peer_path("Endpoints", number);
         selects_nobody(&selector.for_peer(element.written.namespace.as_deref()), policy, &path, world, report);
     }
+    groups(element, world, report);
     for (number, name) in entry.fqdns.iter().flatten().enumerate() {
+        if let FqdnSelector::Pattern(text) = name
+            && let Some(glued) = glued(text)
+        {
+            let message = format!("`{text}` takes every name that ends in `{glued}`, such as x{glued}");
+            report.add("PL114", policy, format!("{path}.toFQDNs[{number}].matchPattern"), message).remedy =
+                format!("write *.{glued} for one label more, **.{glued} for any number, and {glued} as matchName");
+        }
         if let Some(address) = address(name) {
             let message = format!("{address} is an address; clients do not look it up by DNS, so this selects nothing");
             report.add("PL107", policy, format!("{path}.toFQDNs[{number}]"), message).remedy =
@@ -122,6 +134,27 @@ fn cidrs(element: &Element<'_>, world: &World, report: &mut Report<'_>) {
                 owner.name
             );
             report.add("PL111", element.policy, path, message);
+        }
+    }
+}
+
+/// What a star at the beginning of a pattern is glued to: `example.com` of `*example.com`.
+pub(super) fn glued(pattern: &str) -> Option<&str> {
+    let rest = pattern.strip_prefix('*')?.trim_start_matches('*');
+    let first = rest.chars().next()?;
+    (first.is_ascii_alphanumeric() && rest.trim_end_matches('.').contains('.')).then_some(rest)
+}
+
+/// Groups by name, where some are given.
+fn groups(element: &Element<'_>, world: &World, report: &mut Report<'_>) {
+    if world.cidr_groups.is_empty() {
+        return;
+    }
+    for group in &element.entry.cidr_groups {
+        let CidrGroupSelector::Name(name) = &group.groups else { continue };
+        if !world.cidr_groups.iter().any(|known| *known.name == **name) {
+            let path = format!("{}.{}CIDRSet", element.path, element.preposition());
+            report.add("PL115", element.policy, path, format!("none of the groups that are given is called {name}"));
         }
     }
 }
@@ -162,23 +195,40 @@ fn names_nobody(peers: &Peers) -> bool {
 }
 
 /// Looks for names that no DNS rule lets through.
-pub(super) fn names(elements: &[Element<'_>], report: &mut Report<'_>) {
+pub(super) fn names(elements: &[Element<'_>], world: &World, report: &mut Report<'_>) {
     if report.settings.deviations.names_without_dns_rule {
         return;
     }
     for element in elements.iter().filter(|element| element.direction == Direction::Egress && !element.deny) {
         for (number, name) in element.entry.fqdns.iter().flatten().enumerate() {
             let (FqdnSelector::Name(text) | FqdnSelector::Pattern(text)) = name;
-            let learns = |other: &&Element<'_>| {
-                !other.deny && cover::meet(element, other) && lets_through(other, &cover::sample(name))
+            let teachers = || {
+                let sample = cover::sample(name);
+                elements.iter().filter(move |other| !other.deny && lets_through(other, &sample))
             };
-            if address(name).is_none() && !elements.iter().any(|other| learns(&other)) {
+            if address(name).is_none() && never_learns(element, &teachers, world) {
                 let message =
                     format!("no DNS rule of these endpoints allows {text}, so its addresses are never learned");
                 report.add("PL108", element.policy, format!("{}.toFQDNs[{number}]", element.path), message);
             }
         }
     }
+}
+
+/// Whether certainly some endpoint of an element is none of those of the elements that teach it: one that is given, or,
+/// where none is, whichever it may be.
+fn never_learns<'a, I>(element: &Element<'_>, teachers: &dyn Fn() -> I, world: &World) -> bool
+where
+    I: Iterator<Item = &'a Element<'a>>,
+{
+    if teachers().any(|other| cover::subjects(other, element)) {
+        return false;
+    }
+    let mut given = world.endpoints.iter().filter(|endpoint| element.subject.matches(&endpoint.labels)).peekable();
+    if given.peek().is_none() {
+        return !teachers().any(|other| cover::may_meet(&other.subject, &element.subject));
+    }
+    given.any(|endpoint| !teachers().any(|other| other.subject.matches(&endpoint.labels)))
 }
 
 fn lets_through(element: &Element<'_>, name: &str) -> bool {

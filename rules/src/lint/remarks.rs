@@ -52,8 +52,8 @@ fn admits(element: &Element<'_>, subject: &Selector, schema: &Schema) -> bool {
         Peers::Nobody => false,
         Peers::Anybody => true,
         Peers::Listed(peers) => peers.iter().any(|peer| match peer {
-            Peer::Endpoints(selector) => may_meet(selector, subject),
-            Peer::Entity(entity) => matches!(entity, Entity::All | Entity::Cluster),
+            Peer::Endpoints(selector) => cover::may_meet(selector, subject),
+            Peer::Entity(entity) => matches!(entity, Entity::All | Entity::Cluster | Entity::ClusterMesh),
             // Endpoints, perhaps.
             Peer::Service(_) => true,
             // Addresses of endpoints are none of these.
@@ -65,14 +65,9 @@ fn admits(element: &Element<'_>, subject: &Selector, schema: &Schema) -> bool {
     element.direction == Direction::Ingress
         && !element.deny
         && themselves
-        && may_meet(&element.subject, subject)
+        && cover::may_meet(&element.subject, subject)
         && (element.every_port()
             || element.plain().any(|spec| tcp(spec.transport))
             || element.ports().any(|(_, ports)| ports.server_names.is_some())
             || element.l7().any(|(_, _, l7)| l7.schema.protocol == schema.protocol && l7.rules.iter().any(among)))
-}
-
-/// Whether an endpoint may be selected by both.
-fn may_meet(a: &Selector, b: &Selector) -> bool {
-    !a.requirements.iter().any(|one| b.requirements.iter().any(|other| cover::contradict(one, other)))
 }

@@ -92,6 +92,17 @@ pub(super) fn is_glob(pattern: &str) -> bool {
     starred || has_braces(&tokens)
 }
 
+/// Whether a text that is compared as it stands looks like a pattern: `10.*`, `Bearer .+`, `^a$`, `(a|b)`. A star alone is a
+/// value of some headers, as in `Accept: */*`.
+pub(super) fn is_pattern(value: &str) -> bool {
+    let tokens = tokens(value);
+    let repeats = tokens.windows(2).any(|pair| pair[0] == Token::Any && matches!(pair[1], Token::Repeat('*' | '+')));
+    let starred = value.len() > 1 && value.ends_with('*') && !value.contains('/');
+    let anchored = value.starts_with('^') || (value.len() > 1 && value.ends_with('$'));
+    let grouped = value.contains('|') && value.contains('(') && value.contains(')');
+    repeats || starred || anchored || grouped
+}
+
 /// `{a,b}`, which stands for itself.
 fn has_braces(tokens: &[Token]) -> bool {
     let place = |wanted: char, from: usize| tokens.iter().skip(from).position(|token| *token == Token::Literal(wanted));
@@ -132,7 +143,7 @@ pub(super) fn first(pattern: &str) -> Option<char> {
 
 #[cfg(test)]
 mod tests {
-    use super::{first, has_open_dot, has_open_question, is_glob, literal};
+    use super::{first, has_open_dot, has_open_question, is_glob, is_pattern, literal};
 
     #[test]
     fn globs_are_told_from_regular_expressions() {
@@ -142,6 +153,16 @@ mod tests {
         for regex in ["/api/.*", r"[^/]*", "(ab)*", r"/a\*", "/a{2}", "/a{1,2}", "/.+", r"\d*", "[*]", "/ab?", "[]a]*"]
         {
             assert!(!is_glob(regex), "{regex}");
+        }
+    }
+
+    #[test]
+    fn values_that_look_like_patterns_are_told_from_those_that_do_not() {
+        for pattern in ["10.*", "Bearer .+", "^10\\.", "a$", "(a|b)", "team-*"] {
+            assert!(is_pattern(pattern), "{pattern}");
+        }
+        for value in ["10.0.0.1", "*", "*/*", "text/*", "application/json;q=0.5, */*", "a|b", "W/\"x\"", "$"] {
+            assert!(!is_pattern(value), "{value}");
         }
     }
 

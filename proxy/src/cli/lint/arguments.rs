@@ -8,7 +8,8 @@ use portcullis_rules::lint::{Severity, check};
 /// More help, with examples.
 pub const HELP: &str = "\
 Needs no node. All policies are checked together, because rules of one may make those of another ineffective. Endpoint
-documents among them are used to find selectors that select nobody. Other manifests are skipped.
+documents among them are used to find selectors that select nobody. Other manifests, other YAML,
+patches of kustomize and, in directories, templates are skipped and counted. A file that is named itself must be readable.
 
 A comment on the line, or alone on the line before it, suppresses a finding: # lint: ignore PL304
 
@@ -20,6 +21,7 @@ Exit codes:
 
 Examples:
   portcullis lint policies/
+  kustomize build overlays/prod | portcullis lint -
   portcullis lint --settings /etc/portcullis/portcullis.yaml policies/ endpoints.yaml
   portcullis lint -o sarif policies/ > portcullis.sarif
   portcullis lint --checks";
@@ -27,7 +29,7 @@ Examples:
 /// Arguments of `lint`.
 #[derive(Debug, Args)]
 pub struct LintArguments {
-    /// Files with policies, or directories, which are searched recursively
+    /// Files with policies, directories, which are searched recursively, or - for standard input
     #[arg(value_name = "PATH", required_unless_present = "checks", value_hint = ValueHint::AnyPath)]
     pub paths: Vec<PathBuf>,
     /// The settings file of the node: deviations that are on there suppress the findings that they resolve

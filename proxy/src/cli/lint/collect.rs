@@ -2,6 +2,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    path::PathBuf,
     sync::Arc,
 };
 
@@ -16,11 +17,14 @@ use portcullis_rules::{
     policy::Policy,
     schema::Schema,
     settings::Settings,
-    world::{Endpoint, World},
+    world::World,
 };
 
-use super::finding::{Finding, Place};
-use crate::cli::gather::File;
+use super::{
+    finding::{Finding, Place},
+    tree::{self, PassedOver, Surroundings, Untold},
+};
+use crate::{cli::gather::File, render::resources::key_words};
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -29,6 +33,8 @@ pub struct Collected {
     pub findings: Vec<Finding>,
     /// Policies that were looked at.
     pub looked_at: usize,
+    /// What is nobody's that lint is for.
+    pub passed_over: PassedOver,
     /// Whether a document would be refused.
     pub refused: bool,
 }
@@ -38,22 +44,52 @@ struct Written<'a> {
     file: &'a File,
     document: &'a Document,
     policy: Arc<Policy>,
+    /// What messages call it.
+    name: String,
+    /// Nobody tells its namespace.
+    unplaced: bool,
     problems: Vec<Problem>,
+    /// What a node says besides.
+    live: Vec<Problem>,
+}
+
+/// What all documents are read with.
+struct Reader<'a> {
+    schemas: &'a [&'static Schema],
+    live: &'a [&'static Schema],
+    settings: &'a Settings,
+    surroundings: Surroundings,
+}
+
+/// What was read.
+#[derive(Default)]
+struct Read<'a> {
+    written: Vec<Written<'a>>,
+    world: World,
+    /// Where each resource was given, by its directory and name.
+    given: HashMap<(PathBuf, String), (&'a File, &'a Document)>,
 }
 
 /// Looks at all documents together.
 pub fn collect(protocols: Registry, files: &[File], settings: &Settings) -> Collected {
-    let schemas = protocols.schemas();
+    let (schemas, live) = (protocols.schemas(), protocols.live_schemas());
+    let reader = Reader { schemas: &schemas, live: &live, settings, surroundings: Surroundings::of(files) };
     let mut collected = Collected::default();
-    let mut written = Vec::new();
-    let mut endpoints = Vec::new();
+    let mut read = Read::default();
     for file in files {
+        if reader.surroundings.is_patch(file) {
+            collected.passed_over.patches += file.documents.len();
+            continue;
+        }
+        collected.passed_over.unreadable += usize::from(file.text.is_empty() && file.documents.is_empty());
         for document in &file.documents {
-            take(file, document, (&schemas, settings), &mut written, &mut endpoints, &mut collected);
+            reader.take(file, document, &mut read, &mut collected);
         }
     }
+    let Read { mut written, world, .. } = read;
+    settle(&mut written, &reader.surroundings);
     let policies = written.iter().map(|written| Arc::clone(&written.policy)).collect();
-    let world = World { endpoints, policies, settings: *settings, ..World::default() };
+    let world = World { policies, settings: *settings, ..world };
     let found = lint::lint(&world);
     collected.looked_at += written.len();
     let fields: HashSet<(usize, &str)> = found.iter().map(|found| (found.policy, found.field.as_str())).collect();
@@ -65,10 +101,17 @@ pub fn collect(protocols: Registry, files: &[File], settings: &Settings) -> Coll
                 collected.findings.push(of_problem(written, problem, &schemas));
             }
         }
+        for problem in &written.live {
+            collected.refused |= !problem.warning;
+            collected.findings.push(of_node(written, problem));
+        }
     }
-    let found =
-        found.iter().filter(|found| !(found.check.code == "PL003" && is_our_kind(written[found.policy].document)));
-    collected.findings.extend(found.map(|found| of_check(found, &written)));
+    let tellable = |found: &&lint::Finding| {
+        let written = &written[found.policy];
+        !(found.check.code == "PL003" && is_our_kind(written.document))
+            && !(found.check.code == "PL104" && written.unplaced && found.message.starts_with("selects none"))
+    };
+    collected.findings.extend(found.iter().filter(tellable).map(|found| of_check(found, &written)));
     let lines: HashMap<String, Vec<&str>> =
         files.iter().map(|file| (file.name(), file.text.lines().collect())).collect();
     let silenced = |finding: &Finding| lines.get(&finding.place.file).is_some_and(|lines| is_silenced(lines, finding));
@@ -77,49 +120,136 @@ pub fn collect(protocols: Registry, files: &[File], settings: &Settings) -> Coll
     collected
 }
 
-fn take<'a>(
-    file: &'a File,
-    document: &'a Document,
-    (schemas, settings): (&[&'static Schema], &Settings),
-    written: &mut Vec<Written<'a>>,
-    endpoints: &mut Vec<Arc<Endpoint>>,
-    collected: &mut Collected,
-) {
-    let refuse = |problems: &[Problem], collected: &mut Collected| {
-        collected.refused = true;
-        collected.findings.extend(problems.iter().map(|problem| unread(file, document, problem, schemas)));
-    };
-    match &document.content {
-        Ok(Content::Resource(resource)) => match &resource.body {
-            Some(Body::Policy(_)) => {
-                let draft = documents::draft(document, &file.name(), schemas, settings);
-                match draft.policy {
-                    Some(policy) => {
-                        written.push(Written { file, document, policy: Arc::new(policy), problems: draft.problems });
-                    }
-                    None => {
-                        collected.looked_at += 1;
-                        let errors: Vec<_> = draft.problems.into_iter().filter(|problem| !problem.warning).collect();
-                        refuse(&errors, collected);
-                    }
-                }
+/// Gives policies that name no namespace the one that kustomize does, or sets them apart by their directories.
+fn settle(written: &mut [Written<'_>], surroundings: &Surroundings) {
+    let bare = |written: &Written<'_>| written.policy.namespace.is_some() && written.document.namespace().is_none();
+    let mut untold = Untold::default();
+    for written in written.iter().filter(|written| bare(written)) {
+        if surroundings.namespace(written.file).is_none() {
+            untold.add(tree::directory(written.file));
+        }
+    }
+    for written in written.iter_mut().filter(|written| bare(written)) {
+        let told = surroundings.namespace(written.file).map(str::to_owned);
+        let apart = told.is_none().then(|| untold.apart(&tree::directory(written.file))).flatten();
+        written.unplaced = apart.is_some();
+        if let Some(namespace) = told.clone().or(apart) {
+            let mut policy = Policy::clone(&written.policy);
+            policy.namespace = Some(namespace.into());
+            if told.is_some() {
+                written.name = policy.full_name();
             }
-            Some(Body::Endpoint(endpoint)) => match documents::endpoint(endpoint) {
-                Ok(endpoint) => endpoints.push(Arc::new(endpoint)),
-                Err(problems) => refuse(&problems, collected),
-            },
-            _ => {}
-        },
-        Ok(Content::Foreign(_)) => {}
-        Err(_) if is_foreign(document) => {}
-        Err(refused) => refuse(&refused.problems, collected),
+            written.policy = Arc::new(policy);
+        }
     }
 }
 
-/// A manifest of somebody else, as they stand beside policies in a repository.
-fn is_foreign(document: &Document) -> bool {
-    let ours = |version: &str| ["cilium.io/", "portcullis.io/"].iter().any(|group| version.starts_with(group));
-    document.kind().is_some_and(|(version, _)| !ours(version))
+impl Reader<'_> {
+    fn take<'a>(&self, file: &'a File, document: &'a Document, read: &mut Read<'a>, collected: &mut Collected) {
+        let resource = match &document.content {
+            Ok(Content::Resource(resource)) => resource,
+            Ok(Content::Foreign(_)) => {
+                collected.passed_over.others += 1;
+                return;
+            }
+            Err(refused) => {
+                if !tree::pass_over(file, document, &mut collected.passed_over) {
+                    self.refuse(file, document, &refused.problems, collected);
+                }
+                return;
+            }
+        };
+        if self.is_given_twice(file, document, read, collected) {
+            return;
+        }
+        let problems = match &resource.body {
+            Some(Body::Policy(_)) => {
+                self.policy(file, document, read, collected);
+                return;
+            }
+            Some(Body::Endpoint(endpoint)) => {
+                documents::endpoint(endpoint).map(|endpoint| read.world.endpoints.push(Arc::new(endpoint)))
+            }
+            Some(Body::Service(service)) => {
+                documents::service(service).map(|service| read.world.services.push(Arc::new(service)))
+            }
+            Some(Body::CidrGroup(group)) => {
+                documents::cidr_group(group).map(|group| read.world.cidr_groups.push(Arc::new(group)))
+            }
+            Some(Body::Secret(_)) | None => Ok(()),
+        };
+        if let Err(problems) = problems {
+            self.refuse(file, document, &problems, collected);
+        }
+    }
+
+    fn policy<'a>(&self, file: &'a File, document: &'a Document, read: &mut Read<'a>, collected: &mut Collected) {
+        let draft = documents::draft(document, &file.name(), self.schemas, self.settings);
+        let errors: Vec<Problem> = draft.problems.iter().filter(|problem| !problem.warning).cloned().collect();
+        if !errors.is_empty() && tree::pass_over_template(file, document, &mut collected.passed_over) {
+            return;
+        }
+        let Some(policy) = draft.policy else {
+            collected.looked_at += 1;
+            self.refuse(file, document, &errors, collected);
+            return;
+        };
+        let mut live = documents::live_problems(document, self.live, self.settings);
+        live.retain(|problem| !draft.problems.iter().any(|known| known.field == problem.field));
+        if !errors.is_empty() {
+            live.clear();
+        }
+        let (policy, problems) = (Arc::new(policy), draft.problems);
+        let name = policy.full_name();
+        read.written.push(Written { file, document, policy, name, unplaced: false, problems, live });
+    }
+
+    /// Finds a resource that was given before, by a document that is in force together with this one: of the same file, or of
+    /// the same directory unless kustomize puts that together.
+    fn is_given_twice<'a>(
+        &self,
+        file: &'a File,
+        document: &'a Document,
+        read: &mut Read<'a>,
+        collected: &mut Collected,
+    ) -> bool {
+        let Some(key) = document.key().filter(|key| !key.name.is_empty()) else { return false };
+        let place = if self.surroundings.is_built(file) { file.path.clone() } else { tree::directory(file) };
+        let name = key_words(&key);
+        let (first, at) = *read.given.entry((place, name.clone())).or_insert((file, document));
+        if std::ptr::eq(at, document) {
+            return false;
+        }
+        let message = format!("{name} is given by {} already", first.name());
+        let problem = Problem::new("metadata.name", message, "").at(document.locate("metadata.name"));
+        let mut finding = unread(file, document, &problem, self.schemas);
+        let twice = check("PL006").unwrap_or(&lint::CHECKS[0]);
+        finding.remedy = twice.remedy.to_owned();
+        finding.check = twice;
+        finding.related = Some(place_of(first, at, "metadata.name"));
+        collected.findings.push(finding);
+        collected.refused = true;
+        true
+    }
+
+    fn refuse(&self, file: &File, document: &Document, problems: &[Problem], collected: &mut Collected) {
+        collected.refused = true;
+        let template = tree::is_template(file, document) && !document.is_readable();
+        collected.findings.extend(problems.iter().map(|problem| {
+            let mut finding = unread(file, document, problem, self.schemas);
+            if template {
+                finding.remedy =
+                    "this is a template: render it first, as `helm template` does, and lint what comes out".into();
+            }
+            finding
+        }));
+    }
+}
+
+fn place_of(file: &File, document: &Document, field: &str) -> Place {
+    let position = document.locate(field);
+    let line = document.line + position.line.saturating_sub(1);
+    Place { file: file.name(), line, column: position.column.max(1) }
 }
 
 /// A policy of our own kind. What Cilium has no more is no trap there: no Cilium ever reads it.
@@ -140,9 +270,16 @@ fn code_of(problem: &Problem, schemas: &[&'static Schema]) -> &'static str {
     }
 }
 
+/// What a node says of a policy that the offline commands take.
+fn of_node(written: &Written<'_>, problem: &Problem) -> Finding {
+    let check = check(if problem.warning { "PL005" } else { "PL004" }).unwrap_or(&lint::CHECKS[0]);
+    let remedy = if problem.warning { problem.remedy.clone() } else { check.remedy.to_owned() };
+    Finding { check, severity: check.severity, remedy, ..of_problem(written, problem, &[]) }
+}
+
 fn of_problem(written: &Written<'_>, problem: &Problem, schemas: &[&'static Schema]) -> Finding {
     let mut finding = unread(written.file, written.document, problem, schemas);
-    finding.policy = written.policy.full_name();
+    finding.policy.clone_from(&written.name);
     finding
 }
 
@@ -163,18 +300,13 @@ fn unread(file: &File, document: &Document, problem: &Problem, schemas: &[&'stat
 }
 
 fn of_check(found: &lint::Finding, written: &[Written<'_>]) -> Finding {
-    let lint::Finding { check, policy, field, message, remedy, related } = found;
-    let at = |policy: usize, field: &str| {
-        let Written { file, document, .. } = &written[policy];
-        let position = document.locate(field);
-        let line = document.line + position.line.saturating_sub(1);
-        Place { file: file.name(), line, column: position.column.max(1) }
-    };
+    let lint::Finding { check, severity, policy, field, message, remedy, related } = found;
+    let at = |policy: usize, field: &str| place_of(written[policy].file, written[policy].document, field);
     Finding {
         check,
-        severity: check.severity,
+        severity: *severity,
         place: at(*policy, field),
-        policy: written[*policy].policy.full_name(),
+        policy: written[*policy].name.clone(),
         field: field.clone(),
         message: message.clone(),
         remedy: remedy.clone(),

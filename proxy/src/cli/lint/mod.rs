@@ -4,6 +4,7 @@ pub mod arguments;
 pub mod collect;
 pub mod finding;
 pub mod sarif;
+pub mod tree;
 
 use portcullis_codecs::Registry;
 use portcullis_config::settings;
@@ -22,6 +23,7 @@ use crate::{
 };
 use arguments::LintArguments;
 use finding::Finding;
+use tree::PassedOver;
 
 /// Looks for traps in the policies that files hold.
 ///
@@ -42,14 +44,11 @@ pub fn run(protocols: Registry, arguments: &LintArguments, format: Format, outpu
     settings.extended_ip_protocols |= arguments.enable_extended_ip_protocols;
     let files = gather::gather(&arguments.paths)?;
     let collected = collect::collect(protocols, &files, &settings);
-    if collected.looked_at == 0 && collected.findings.is_empty() {
+    if files.iter().all(|file| file.documents.is_empty()) {
         let names: Vec<_> = arguments.paths.iter().map(|path| path.display().to_string()).collect();
-        let message = format!("no policy in {}", names.join(", "));
-        return Err(Failure::new(
-            Exit::Invalid,
-            message,
-            "name files with CiliumNetworkPolicy documents, or directories",
-        ));
+        let message = format!("no document in {}", names.join(", "));
+        let remedy = "name files with CiliumNetworkPolicy documents, directories, or - for standard input";
+        return Err(Failure::new(Exit::Invalid, message, remedy));
     }
     let wanted = |finding: &Finding| {
         finding.severity >= arguments.level.into() && !arguments.ignore.iter().any(|code| code == finding.check.code)
@@ -57,7 +56,7 @@ pub fn run(protocols: Registry, arguments: &LintArguments, format: Format, outpu
     let findings: Vec<Finding> = collected.findings.into_iter().filter(wanted).collect();
     match format {
         Format::Sarif => output.text(&sarif::render(&findings)?)?,
-        Format::Text => text(&findings, collected.looked_at, output)?,
+        Format::Text => text(&findings, collected.looked_at, collected.passed_over, output)?,
         _ => output.text(&structured(format, &findings)?.unwrap_or_default())?,
     }
     exit(&findings, collected.refused, arguments.allow_warnings)
@@ -75,7 +74,7 @@ fn exit(findings: &[Finding], refused: bool, allow_warnings: bool) -> Result<(),
     Ok(())
 }
 
-fn text(findings: &[Finding], looked_at: usize, output: &mut Output) -> Result<(), Failure> {
+fn text(findings: &[Finding], looked_at: usize, passed_over: PassedOver, output: &mut Output) -> Result<(), Failure> {
     for finding in findings {
         finding.print(output)?;
     }
@@ -86,14 +85,29 @@ fn text(findings: &[Finding], looked_at: usize, output: &mut Output) -> Result<(
         counted(count(Severity::Info), "hint"),
     ];
     let policies = counted(looked_at, "policy").replace("policys", "policies");
-    let line = if findings.is_empty() {
+    let told = if findings.is_empty() {
         format!("{policies}: nothing found")
     } else {
         format!("{policies}: {}", parts.join(", "))
     };
+    let line = if passed_over.total() == 0 { told } else { format!("{told}; {}", of_others(passed_over)) };
     let style = if findings.is_empty() { Style::Good } else { Style::Strong };
     let line = output.paint.style(style, &line).to_string();
     Ok(output.line(line)?)
+}
+
+/// `12 other documents passed over (9 of other kinds, 3 templates)`.
+fn of_others(passed_over: PassedOver) -> String {
+    let PassedOver { others, templates, patches, unreadable } = passed_over;
+    let parts = [
+        (others, "of other kinds".to_owned()),
+        (templates, if templates == 1 { "template".into() } else { "templates".into() }),
+        (patches, if patches == 1 { "patch".into() } else { "patches".into() }),
+        (unreadable, "no YAML".to_owned()),
+    ];
+    let parts: Vec<_> =
+        parts.iter().filter(|(number, _)| *number > 0).map(|(number, word)| format!("{number} {word}")).collect();
+    format!("{} passed over ({})", counted(passed_over.total(), "other document"), parts.join(", "))
 }
 
 fn counted(number: usize, word: &str) -> String {
