@@ -13,6 +13,7 @@ use portcullis_config::{
 use portcullis_rules::{
     limits::{LimitSpec, Unit},
     settings::{DenyScope, DenyWith, Deviations, Enforcement, OpenConnections, Upgrades},
+    verdict::OutcomeSet,
 };
 
 const fn limit(key: &'static str, unit: Unit, default: u64, least: u64, most: u64) -> LimitSpec {
@@ -149,7 +150,7 @@ records: {to: /var/log/r.json, only: denied}
     assert_eq!((fqdn.min_ttl, fqdn.grace, fqdn.addresses_per_name), (3600, 0, 7));
     assert_eq!((fqdn.names_per_address, fqdn.addresses), (8, 9));
     assert_eq!(settings.records.to, RecordsTo::File("/var/log/r.json".into()));
-    assert!(settings.records.denied_only);
+    assert_eq!(settings.records.only, OutcomeSet::VIOLATIONS);
 }
 
 #[test]

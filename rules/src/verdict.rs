@@ -7,6 +7,16 @@ use crate::{
     values::ValueSet,
 };
 
+/// What becomes of what policy denies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PolicyMode {
+    /// It does not pass.
+    #[default]
+    Enforce,
+    /// It passes, and is told of (Cilium's policy audit mode).
+    Audit,
+}
+
 /// What becomes of a flow or a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
@@ -14,13 +24,22 @@ pub enum Outcome {
     Allow,
     /// The rules deny it, and it does not pass.
     Deny,
-    /// The rules deny it, and it passes as it came: policy is only tried out (Cilium's audit mode). Nothing answers so yet.
+    /// The rules deny it, and it passes as it came: policy is only tried out ([`PolicyMode::Audit`]).
     Audit,
 }
 
 impl Outcome {
     /// Each of them.
     pub const ALL: [Self; 3] = [Self::Allow, Self::Deny, Self::Audit];
+
+    /// What becomes of what the rules say under a mode: the only place where a denial becomes an audit.
+    #[must_use]
+    pub fn under(self, mode: PolicyMode) -> Self {
+        match (self, mode) {
+            (Self::Deny, PolicyMode::Audit) => Self::Audit,
+            _ => self,
+        }
+    }
 
     /// Whether it passes.
     #[must_use]
@@ -54,6 +73,40 @@ impl Outcome {
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|outcome| outcome.as_str() == word)
+    }
+}
+
+/// Some of the outcomes: those that somebody wants to hear of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutcomeSet(u8);
+
+impl OutcomeSet {
+    /// Each of them.
+    pub const ALL: Self = Self::of(&Outcome::ALL);
+    /// Those of what the rules deny, whether it passes or not.
+    pub const VIOLATIONS: Self = Self::of(&[Outcome::Deny, Outcome::Audit]);
+
+    /// A set of these.
+    #[must_use]
+    pub const fn of(outcomes: &[Outcome]) -> Self {
+        let (mut bits, mut at) = (0, 0);
+        while at < outcomes.len() {
+            bits |= 1 << outcomes[at] as u8;
+            at += 1;
+        }
+        Self(bits)
+    }
+
+    /// Whether an outcome is in it.
+    #[must_use]
+    pub fn contains(self, outcome: Outcome) -> bool {
+        self.0 & 1 << outcome as u8 != 0
+    }
+}
+
+impl Default for OutcomeSet {
+    fn default() -> Self {
+        Self::ALL
     }
 }
 
@@ -218,6 +271,18 @@ mod tests {
             assert_eq!((outcome.as_str(), outcome.passes(), outcome.violates()), (word, passes, violates));
             assert_eq!(Outcome::from_word(word), Some(outcome));
         }
+        for outcome in Outcome::ALL {
+            assert_eq!(OutcomeSet::VIOLATIONS.contains(outcome), outcome.violates());
+            assert!(OutcomeSet::ALL.contains(outcome) && !OutcomeSet::of(&[]).contains(outcome));
+        }
         assert_eq!((Outcome::ALL.len(), Outcome::from_word("ALLOW"), Outcome::from_word("")), (3, None, None));
+    }
+
+    #[test]
+    fn only_a_denial_becomes_an_audit_and_only_where_policy_is_tried_out() {
+        use Outcome::{Allow, Audit, Deny};
+        for (outcome, enforced, audited) in [(Allow, Allow, Allow), (Deny, Deny, Audit), (Audit, Audit, Audit)] {
+            assert_eq!((outcome.under(PolicyMode::Enforce), outcome.under(PolicyMode::Audit)), (enforced, audited));
+        }
     }
 }

@@ -19,6 +19,7 @@ use portcullis_rules::{
     limits::{Capacity, LEG_PORTS, LimitSpec, LimitValues},
     params::Timeouts,
     settings::Settings as RuleSettings,
+    verdict::OutcomeSet,
 };
 
 pub(crate) use self::told::rules_to_proto;
@@ -124,8 +125,8 @@ pub struct Steering {
 pub struct Records {
     /// `to`.
     pub to: RecordsTo,
-    /// `only: denied`.
-    pub denied_only: bool,
+    /// `only`: the verdicts that are recorded.
+    pub only: OutcomeSet,
 }
 
 /// `records.to`.

@@ -6,6 +6,7 @@ use portcullis_rules::{
     limits::{LimitSpec, LimitValues, Unit},
     params::Timeouts,
     settings::Deviations,
+    verdict::OutcomeSet,
 };
 
 use super::{
@@ -347,8 +348,8 @@ fn records(fields: &mut Fields<'_>, records: &mut Records, problems: &mut Vec<Pr
             None
         }
     });
-    set(fields, "only", &mut records.denied_only, problems, |field, problems| {
-        field.word(&[("all", false), ("denied", true)], problems)
+    set(fields, "only", &mut records.only, problems, |field, problems| {
+        field.word(&[("all", OutcomeSet::ALL), ("denied", OutcomeSet::VIOLATIONS)], problems)
     });
 }
 

@@ -125,22 +125,16 @@ impl Flow {
         &self.judge
     }
 
-    /// Judges it again if there is a new snapshot. False: it is denied now.
-    pub(super) fn refresh(&mut self, core: &mut Core) -> bool {
+    /// Judges it again if there is a new snapshot. What is to be relayed in another way still gets its answers.
+    pub(super) fn refresh(&mut self, core: &mut Core) -> Turn {
         core.renew();
         if self.epoch == core.epoch {
-            return true;
+            return Turn::Stays;
         }
         self.epoch = core.epoch;
-        match self.judge.refresh(&mut core.court()) {
-            Turn::Stays => true,
-            Turn::Denied => false,
-            // What was allowed still gets its answers.
-            Turn::Changed => {
-                self.retired = true;
-                true
-            }
-        }
+        let turn = self.judge.refresh(&mut core.court());
+        self.retired |= turn == Turn::Changed;
+        turn
     }
 
     /// What becomes of a datagram of the client: sent on, or answered by us with what is returned.

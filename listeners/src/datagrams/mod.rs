@@ -26,6 +26,7 @@ use crate::{
         slots::{Source, Table, Token},
         sources::Door,
     },
+    judge::Turn,
     share::{Full, fits},
     sockets::datagrams as sockets,
 };
@@ -132,15 +133,14 @@ impl Datagrams {
     fn flow(&mut self, key: Key, core: &mut Core) -> Option<(Token, Box<Flow>)> {
         let found = self.by_key.get(&key).copied();
         if let Some((token, mut flow)) = found.and_then(|token| Some((token, self.flows.take(token)?))) {
-            let allowed = flow.refresh(core);
-            if allowed && !flow.retired {
+            let turn = flow.refresh(core);
+            if turn == Turn::Stays && !flow.retired {
                 return Some((token, flow));
             }
             self.by_key.remove(&key);
-            if allowed {
-                self.put_back(token, flow, core);
-            } else {
-                self.release(token, flow, core);
+            match turn {
+                Turn::Stays | Turn::Changed => self.put_back(token, flow, core),
+                Turn::Denied => self.release(token, flow, core),
             }
         }
         core.renew();
@@ -223,7 +223,7 @@ impl Datagrams {
         let Some(mut flow) = self.flows.take(token) else { return };
         let mut buffer = core.take_buffer();
         buffer.resize(buffer.len().max(sockets::LARGEST), 0);
-        let mut allowed = true;
+        let mut turn = Turn::Stays;
         for _ in 0..TURN {
             let bytes = match sockets::receive_from(&flow.upstream, flow.asked(), &mut buffer) {
                 Ok(Some(bytes)) => bytes,
@@ -240,8 +240,8 @@ impl Datagrams {
                 }
             };
             // A policy may have come into force since it was asked.
-            allowed = flow.refresh(core);
-            if !allowed {
+            turn = flow.refresh(core);
+            if turn == Turn::Denied {
                 break;
             }
             self.came(token, &mut flow, &buffer[..bytes], core);
@@ -251,10 +251,9 @@ impl Datagrams {
             }
         }
         core.put_buffer(buffer);
-        if allowed {
-            self.put_back(token, flow, core);
-        } else {
-            self.release(token, flow, core);
+        match turn {
+            Turn::Stays | Turn::Changed => self.put_back(token, flow, core),
+            Turn::Denied => self.release(token, flow, core),
         }
     }
 
@@ -284,7 +283,7 @@ impl Datagrams {
     /// What a held answer teaches is in force, or will not be.
     pub(crate) fn commit(&mut self, token: Token, number: u64, known: bool, core: &mut Core) {
         let Some(mut flow) = self.flows.take(token) else { return };
-        if !flow.refresh(core) {
+        if flow.refresh(core) == Turn::Denied {
             return self.release(token, flow, core);
         }
         self.let_go(&mut flow, number, known, core);

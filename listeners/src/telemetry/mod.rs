@@ -20,7 +20,7 @@ use std::{
 };
 
 use portcullis_codecs::{PROTOCOLS, Registry};
-use portcullis_rules::verdict::Outcome;
+use portcullis_rules::verdict::{Outcome, OutcomeSet};
 use prometheus_client::registry::Registry as MetricRegistry;
 
 pub use self::{
@@ -40,8 +40,8 @@ use self::{metrics::Metrics, records::Writer, watch::Watchers};
 pub struct TelemetryOptions {
     /// Where access records go.
     pub records: Records,
-    /// Whether only what the rules deny is recorded.
-    pub denied_only: bool,
+    /// The verdicts that are recorded.
+    pub recorded: OutcomeSet,
     /// Most pairs of policy and rule that have a metric series of their own, for the life of the process; further ones
     /// share one that reads `other`.
     pub policy_labels: usize,
@@ -51,7 +51,7 @@ pub struct TelemetryOptions {
 
 impl Default for TelemetryOptions {
     fn default() -> Self {
-        Self { records: Records::Off, denied_only: false, policy_labels: 1000, protocols: PROTOCOLS }
+        Self { records: Records::Off, recorded: OutcomeSet::ALL, policy_labels: 1000, protocols: PROTOCOLS }
     }
 }
 
@@ -74,7 +74,7 @@ pub struct Telemetry {
     pub(crate) metrics: Metrics,
     pub(crate) watchers: Arc<Watchers>,
     records: Option<Writer>,
-    denied_only: bool,
+    recorded: OutcomeSet,
     pub(crate) protocols: Registry,
     allowed: AtomicU64,
     denied: AtomicU64,
@@ -93,7 +93,7 @@ impl Telemetry {
             metrics,
             watchers: Arc::default(),
             records,
-            denied_only: options.denied_only,
+            recorded: options.recorded,
             protocols: options.protocols,
             allowed: AtomicU64::new(0),
             denied: AtomicU64::new(0),
@@ -134,7 +134,7 @@ impl Telemetry {
 
     /// Whether such verdicts are recorded.
     pub(crate) fn records(&self, outcome: Outcome) -> bool {
-        self.records.is_some() && (outcome.violates() || !self.denied_only)
+        self.records.is_some() && self.recorded.contains(outcome)
     }
 
     pub(crate) fn record(&self, record: Record) {

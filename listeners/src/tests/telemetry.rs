@@ -8,7 +8,7 @@ use std::{
 
 use portcullis_rules::{
     settings::DenyWith,
-    verdict::{Layer, Outcome, Reason},
+    verdict::{Layer, Outcome, OutcomeSet, Reason},
     world::{Direction, Transport},
 };
 
@@ -122,7 +122,8 @@ fn a_flow_that_is_not_judged_by_requests_has_one_record_when_it_ends() {
 #[test]
 fn allowed_requests_leave_no_record_where_only_denied_ones_are_wanted() {
     let file = RecordFile::new();
-    let mut rig = Rig::with(Options::default(), &TelemetryOptions { denied_only: true, ..file.options() });
+    let mut rig =
+        Rig::with(Options::default(), &TelemetryOptions { recorded: OutcomeSet::VIOLATIONS, ..file.options() });
     rig.publish(&Rules::Paths(&["/public"]));
     let mut client = rig.client();
     client.write_all(get("/public").as_bytes()).unwrap();
@@ -213,7 +214,8 @@ fn answers_of_dns_are_counted_by_their_code_and_every_code_of_a_header_is_there_
 #[test]
 fn what_policy_is_only_tried_out_on_is_counted_apart_and_recorded_as_a_denial() {
     let file = RecordFile::new();
-    let telemetry = Arc::new(Telemetry::new(&TelemetryOptions { denied_only: true, ..file.options() }).unwrap());
+    let telemetry =
+        Arc::new(Telemetry::new(&TelemetryOptions { recorded: OutcomeSet::VIOLATIONS, ..file.options() }).unwrap());
     let mut exit = Exit::new(&telemetry);
     let mut count = |outcome| exit.count("http", Direction::Egress, outcome, Reason::NoMatch, None);
     [Outcome::Audit, Outcome::Deny, Outcome::Audit, Outcome::Allow].into_iter().for_each(&mut count);

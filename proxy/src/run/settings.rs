@@ -103,7 +103,7 @@ pub fn telemetry(settings: &Settings) -> TelemetryOptions {
             RecordsTo::Stdout => Records::Stdout,
             RecordsTo::File(path) => Records::File(path.clone()),
         },
-        denied_only: settings.records.denied_only,
+        recorded: settings.records.only,
         policy_labels: settings.limits.policy_labels,
     }
 }

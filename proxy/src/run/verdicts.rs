@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use portcullis_config::{Verdicts, proto};
 use portcullis_listeners::telemetry::{Event, Field, Party, Reply, Watcher};
-use portcullis_rules::{verdict::Miss, world::Direction};
+use portcullis_rules::{
+    verdict::{Miss, OutcomeSet},
+    world::Direction,
+};
 
 /// Verdicts that wait for one reader. A slow reader loses some, and learns how many.
 const QUEUE: usize = 4096;
@@ -32,7 +35,8 @@ async fn next(
 fn is_asked_for(event: &Event, request: &proto::WatchRequest) -> bool {
     let in_namespace =
         |party: &Party| party.endpoint.as_ref().is_some_and(|endpoint| *endpoint.namespace == *request.namespace);
-    (!request.denied_only || event.outcome.violates())
+    let outcomes = if request.denied_only { OutcomeSet::VIOLATIONS } else { OutcomeSet::ALL };
+    outcomes.contains(event.outcome)
         && (request.protocol.is_empty() || request.protocol == event.protocol)
         && (request.namespace.is_empty() || in_namespace(&event.source) || in_namespace(&event.destination))
 }

@@ -2,13 +2,13 @@
 
 use portcullis_rules::{
     explain::How,
-    verdict::{Layer, RuleInfo},
+    verdict::{self, Layer, RuleInfo},
 };
 use serde::Serialize;
 
 use super::{
     ask::{Asked, Told, ask},
-    document::{self, Case, Expect, Verdict},
+    document::{self, Case, Expect},
     scene::Judge,
 };
 
@@ -54,8 +54,9 @@ impl Outcome {
         let denial = told.iter().find(|told| !told.answer.outcome.passes());
         // What is expected of an allow may be said of either end.
         let deciding: Vec<&Told> = denial.map_or_else(|| told.iter().collect(), |denial| vec![denial]);
-        let verdict = if denial.is_some() { Verdict::Deny } else { Verdict::Allow };
-        let passed = verdict == expect.verdict && deciding.iter().any(|told| fits(expect, told));
+        let wanted = verdict::Outcome::from(expect.verdict);
+        let passed =
+            deciding.iter().all(|told| told.answer.outcome == wanted) && deciding.iter().any(|told| fits(expect, told));
         let got = deciding.iter().map(|told| got(told)).collect::<Vec<_>>().join("; ");
         let why = deciding.iter().flat_map(|told| why(told, judge)).collect();
         outcome(passed, got, why)
@@ -96,7 +97,7 @@ fn word(how: How) -> &'static str {
 
 fn expected(expect: &Expect) -> String {
     let Expect { verdict, layer, policy, rule, reason, how } = expect;
-    let mut text = if *verdict == Verdict::Allow { "allow".to_owned() } else { "deny".to_owned() };
+    let mut text = verdict::Outcome::from(*verdict).as_str().to_owned();
     let layer = layer.map(|layer| of_layer(layer).as_str().to_ascii_lowercase());
     let parts = [("layer", &layer), ("policy", policy), ("rule", rule), ("reason", reason), ("how", how)];
     for (name, value) in parts.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?))) {
