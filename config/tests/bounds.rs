@@ -9,8 +9,9 @@ use common::{Lab, key, listed, local, policy, policy_text, remote, resource, tol
 use portcullis_config::proto::{self, Outcome, ResourceType, resource::Body};
 use portcullis_rules::{
     bounds::Bounds,
+    params::FlowParams,
     settings::Settings,
-    snapshot::{Access, FlowKey},
+    snapshot::FlowKey,
     world::{Direction, EndpointId, Transport},
 };
 
@@ -44,7 +45,8 @@ fn lets_in(fake: &common::Fake) -> bool {
         peer: "10.9.9.9".parse().unwrap(),
         port: 22,
     };
-    matches!(fake.last().snapshot.flow(&key).access, Access::Allow)
+    let flow = fake.last().snapshot.flow(&key);
+    flow.outcome.passes() && flow.plan.is_empty()
 }
 
 #[tokio::test]
@@ -218,7 +220,7 @@ async fn settings_that_leave_too_little_room_do_not_come_into_force() {
     store.apply(vec![local("e", "10.0.0.1"), hostile("h", 18)], false).await.unwrap();
     let revision = store.revision();
     let bounds = Bounds { memory: 4 << 20, policy_memory: 4 << 20, ..lab.settings.bounds };
-    store.reconfigure(Settings { bounds, ..lab.settings }, Vec::new()).await.unwrap();
+    store.reconfigure(Settings { bounds, ..lab.settings }, FlowParams::default(), Vec::new()).await.unwrap();
     assert_eq!(fake.last().revision, revision);
     assert!(store.status().faults.join("\n").contains("limits.compilation.memory"), "{:?}", store.status().faults);
     assert_eq!(told(&store.apply(vec![policy("p", "all")], false).await.unwrap().results), ["p ok"]);

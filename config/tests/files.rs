@@ -3,6 +3,7 @@
 
 mod common;
 
+use portcullis_rules::params::FlowParams;
 use std::{fs, os::unix::fs::symlink};
 
 use common::{Lab, key, listed, local, policy, policy_text, told, until};
@@ -115,7 +116,7 @@ async fn a_path_taken_out_of_the_settings_takes_its_resources() {
     lab.write("files/a.yaml", &policy_text("p", "all"));
     let (store, _) = lab.open();
     store.apply(vec![local("e", "10.0.0.1")], false).await.unwrap();
-    store.reconfigure(lab.settings, Vec::new()).await.unwrap();
+    store.reconfigure(lab.settings, FlowParams::default(), Vec::new()).await.unwrap();
     assert_eq!(listed(&store, ResourceType::Unspecified), ["e"]);
 }
 

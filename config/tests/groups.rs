@@ -10,7 +10,7 @@ use portcullis_config::{Store, documents, proto};
 use portcullis_rules::{
     request::{FieldValue, Request},
     schema::{FieldIndex, Schema},
-    snapshot::{Access, FlowKey},
+    snapshot::FlowKey,
     verdict::RuleInfo,
     world::{Direction, EndpointId, Transport},
 };
@@ -60,11 +60,7 @@ fn lets_in(fake: &Fake, peer: &str, token: &'static str) -> bool {
     let peer: IpAddr = peer.parse().unwrap();
     let key =
         FlowKey { endpoint: EndpointId(1), direction: Direction::Ingress, transport: Transport::Tcp, peer, port: 80 };
-    match fake.last().snapshot.flow(&key).access {
-        Access::Allow => true,
-        Access::Deny => false,
-        Access::Judge(rules) => rules.check(&Token(token)).outcome.passes(),
-    }
+    fake.last().snapshot.flow(&key).outcome_of(&Token(token)).passes()
 }
 
 async fn apply(store: &Store, resources: Vec<proto::Resource>) -> Vec<String> {

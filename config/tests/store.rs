@@ -5,7 +5,10 @@ mod common;
 
 use common::{Fake, Lab, key, listed, local, policy, policy_text, remote, resource, service, told};
 use portcullis_config::{StoreError, proto};
-use portcullis_rules::settings::{Enforcement, Settings};
+use portcullis_rules::{
+    params::FlowParams,
+    settings::{Enforcement, Settings},
+};
 use proto::{ResourceType, StreamResourcesRequest, resource::Body};
 
 const POLICY: ResourceType = ResourceType::Policy;
@@ -316,10 +319,14 @@ async fn other_settings_are_compiled_and_say_what_they_refuse() {
     let (store, fake) = lab.open();
     store.apply(vec![policy("dns", "kube-dns"), policy("p", "all")], false).await.unwrap();
     let settings = Settings { enforcement: Enforcement::Always, ..Settings::default() };
-    let applied = store.reconfigure(settings, Vec::new()).await.unwrap();
+    let applied = store.reconfigure(settings, FlowParams::default(), Vec::new()).await.unwrap();
     assert_eq!((applied.revision, fake.last().snapshot.settings().enforcement), (3, Enforcement::Always));
     assert_eq!(listed(&store, POLICY), ["dns!", "p"], "still in force, and said to be wrong now");
-    assert_eq!(store.reconfigure(settings, Vec::new()).await.unwrap().revision, 3, "the same again is nothing new");
+    assert_eq!(
+        store.reconfigure(settings, FlowParams::default(), Vec::new()).await.unwrap().revision,
+        3,
+        "the same again is nothing new"
+    );
     store.close().await;
     lab.settings = settings;
     let (store, _) = lab.open();

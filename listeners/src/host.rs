@@ -8,8 +8,8 @@ use std::sync::Arc;
 use portcullis_rules::{
     names::normal,
     request::{FieldValue, Request},
-    snapshot::{Access, FlowKey, Snapshot},
-    verdict::Miss,
+    snapshot::{FlowKey, Snapshot},
+    verdict::{Miss, Outcome},
 };
 
 /// The field that names the host, where a protocol has one.
@@ -52,12 +52,8 @@ impl Names {
         if self.names.iter().any(|known| **known == *name || is_completed(known, &name)) {
             return None;
         }
-        let by_address = match snapshot.flow_by_address(key).access {
-            Access::Allow => true,
-            Access::Deny => false,
-            Access::Judge(rules) => rules.check(request).outcome.passes(),
-        };
-        (!by_address).then(|| Miss {
+        let by_address = snapshot.flow_by_address(key).outcome_of(request);
+        (by_address != Outcome::Allow).then(|| Miss {
             rule: None,
             predicate: HOST.to_owned(),
             pattern: format!("{} (fqdn.hostMustAgree)", self.names.join(" or ")),

@@ -20,11 +20,12 @@ use portcullis_codecs::{
 };
 use portcullis_rules::{
     effects::HeaderChange,
+    params::FlowParams,
     request::Request,
     settings::{DenyScope, DenyWith},
-    snapshot::{Flow, FlowKey, RuleSet, Snapshot},
+    snapshot::{Flow, FlowKey, Plan, Snapshot},
     values::ValueSet,
-    verdict::{Layer, Miss, Outcome, Reason, RuleInfo},
+    verdict::{Layer, Miss, Outcome, PolicyMode, Reason, RuleInfo},
     world::{Direction, EndpointId, Transport},
 };
 
@@ -56,7 +57,10 @@ pub(crate) struct Judge {
     protocol: &'static str,
     /// The protocol of its requests, if they are judged.
     codec: Option<&'static Protocol>,
-    rules: Option<Arc<RuleSet>>,
+    /// What is judged on it.
+    plan: Plan,
+    /// What it is relayed with.
+    params: Arc<FlowParams>,
     /// Allowed requests without an answer. Empty unless records are written, or somebody watches replies.
     pending: VecDeque<Pending>,
     /// What the answer teaches that is read just now.
@@ -117,7 +121,8 @@ impl Judge {
             destination,
             protocol: raw(transport),
             codec: None,
-            rules: None,
+            plan: Plan::default(),
+            params: FlowParams::defaults(),
             pending: VecDeque::new(),
             taught: Taught::default(),
             due: None,
@@ -129,9 +134,24 @@ impl Judge {
         }
     }
 
-    /// The protocol of its requests; the transport where none are judged.
-    pub(crate) fn protocol(&self) -> &'static str {
-        self.protocol
+    /// What is judged on the flow.
+    pub(crate) fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// What the flow is relayed with.
+    pub(crate) fn params(&self) -> &FlowParams {
+        &self.params
+    }
+
+    /// Whether such a verdict is recorded.
+    fn records(&self, outcome: Outcome, exit: &Exit) -> bool {
+        exit.records(outcome, self.params.records)
+    }
+
+    /// Whether an [`Event`] has to be made of such a verdict.
+    fn wants_event(&self, outcome: Outcome, exit: &Exit) -> bool {
+        exit.is_watched() || self.records(outcome, exit)
     }
 
     pub(crate) fn way(&self) -> Way {
@@ -155,9 +175,9 @@ impl Judge {
     }
 
     fn tell_flow(&mut self, flow: &Flow, court: &mut Court<'_>) {
-        let outcome = flow.access.outcome();
+        let outcome = flow.outcome;
         court.exit.count(raw(self.key.transport), self.key.direction, outcome, flow.reason, flow.rule.as_deref());
-        if !court.exit.wants_event(outcome) {
+        if !self.wants_event(outcome, court.exit) {
             return;
         }
         let told = Told {
@@ -178,7 +198,7 @@ impl Judge {
     fn tell(&mut self, event: Arc<Event>, goes_on: Option<u32>, exit: &Exit) {
         exit.show(&event);
         let replies = event.outcome.passes() && self.tells_replies() && exit.is_watched();
-        if !replies && !exit.records(event.outcome) {
+        if !replies && !self.records(event.outcome, exit) {
             return;
         }
         if let Some(exchange) = goes_on {
@@ -264,7 +284,7 @@ impl Checker for Hearing<'_> {
         changes.clear();
         *held_back = ValueSet::default();
         // A relay without rules asks nothing; if it does all the same, nothing is allowed.
-        let Some(rules) = judge.rules.clone() else { return Decision::Reset };
+        let Some(rules) = judge.plan.requests.clone() else { return Decision::Reset };
         let began = Instant::now();
         let (verdict, effects) = rules.evaluate(request);
         court.exit.judged(began.elapsed());
@@ -276,11 +296,13 @@ impl Checker for Hearing<'_> {
         {
             (outcome, reason, misses) = (Outcome::Deny, Reason::HostMismatch, vec![wrong]);
         }
-        let partial = verdict.in_part && verdict.deny_with != DenyWith::Reset;
+        let enforced = judge.params.mode == PolicyMode::Enforce;
+        outcome = outcome.under(judge.params.mode);
+        let partial = enforced && verdict.in_part && verdict.deny_with != DenyWith::Reset;
         court.exit.count(judge.protocol, judge.key.direction, outcome, reason, rule);
         court.exit.count_kind(judge.protocol, request.kind(), outcome);
         court.exit.mismatched(judge.key.direction, effects.missing.len(), effects.rejected.len());
-        if court.exit.wants_event(outcome) {
+        if judge.wants_event(outcome, court.exit) {
             let rejected = effects.rejected.into_iter().map(|(name, _)| name).collect();
             let headers = (effects.missing, rejected);
             let told = Told { outcome, layer: Layer::L7, reason, rule, misses, refused, headers };
@@ -293,7 +315,7 @@ impl Checker for Hearing<'_> {
         }
         match (verdict.deny_with, verdict.deny_scope) {
             // What is only tried out changes nothing.
-            _ if outcome == Outcome::Audit => Decision::Allow,
+            _ if !enforced => Decision::Allow,
             _ if outcome.passes() && verdict.filtered => Decision::Filter,
             _ if outcome.passes() && effects.changed.is_empty() => Decision::Allow,
             _ if outcome.passes() => {
@@ -324,9 +346,13 @@ impl Checker for Hearing<'_> {
     }
 
     fn preview(&mut self, request: &dyn Request) -> Option<ValueSet> {
-        let verdict = self.judge.rules.as_ref()?.check(request);
-        let denied = !verdict.outcome.passes() && verdict.refused.is_empty();
-        (!denied).then_some(verdict.refused)
+        let verdict = self.judge.plan.requests.as_ref()?.check(request);
+        match verdict.outcome.under(self.judge.params.mode) {
+            Outcome::Allow => Some(verdict.refused),
+            Outcome::Audit => Some(ValueSet::default()),
+            Outcome::Deny if verdict.refused.is_empty() => None,
+            Outcome::Deny => Some(verdict.refused),
+        }
     }
 
     fn answered(&mut self, answer: Answer) {

@@ -8,8 +8,7 @@ use std::{
 
 use portcullis_codecs::{PROTOCOLS, Registry};
 use portcullis_rules::{
-    limits::{Capacity, LEG_PORTS, LimitValues},
-    params::Timeouts,
+    limits::{Capacity, LEG_PORTS},
 };
 
 /// A time in the milliseconds that workers count.
@@ -24,10 +23,6 @@ pub struct Options {
     pub workers: usize,
     /// Protocols that policies may have judged.
     pub protocols: Registry,
-    /// Their limits.
-    pub limits: LimitValues,
-    /// Timeouts.
-    pub timeouts: Timeouts,
     /// Ports that upstream legs use. Outside `ip_local_port_range`, or a client may draw a port that a leg has.
     pub leg_ports: RangeInclusive<u16>,
     /// What may be held at a time.
@@ -64,8 +59,6 @@ impl Default for Options {
         Self {
             workers: 1,
             protocols: PROTOCOLS,
-            limits: LimitValues::default(),
-            timeouts: Timeouts::default(),
             leg_ports: LEG_PORTS,
             capacity: Capacity::default(),
             buffer: 256 * 1024,

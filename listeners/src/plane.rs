@@ -72,7 +72,7 @@ impl DataPlane {
     ) -> io::Result<Self> {
         let workers = options.workers.max(1);
         let shared = Arc::new(Shared {
-            protocols: Protocols::new(options.protocols, &options.limits),
+            protocols: Protocols::new(options.protocols),
             began: Instant::now(),
             options,
             telemetry,

@@ -8,45 +8,51 @@ use portcullis_rules::{limits::LimitValues, schema::Schema};
 /// Those that have relays.
 pub(crate) struct Protocols {
     entries: Vec<Entry>,
-    limits: LimitValues,
 }
 
 struct Entry {
     name: &'static str,
     live: &'static Live,
     shared: Shared,
-    /// Most bytes of one side that a relay holds back.
-    held: usize,
 }
 
 impl Protocols {
-    pub(crate) fn new(registry: Registry, limits: &LimitValues) -> Self {
-        let entry = |(name, live): (&'static str, &'static Live)| {
-            let (shared, held) = ((live.share)(), (live.held)(limits));
-            Entry { name, live, shared, held }
-        };
+    pub(crate) fn new(registry: Registry) -> Self {
+        let entry = |(name, live): (&'static str, &'static Live)| Entry { name, live, shared: (live.share)() };
         let live = registry.iter().filter_map(|protocol| Some((protocol.schema.protocol, protocol.live.as_ref()?)));
-        Self { entries: live.map(entry).collect(), limits: limits.clone() }
+        Self { entries: live.map(entry).collect() }
     }
 
     /// Policies name protocols that have relays; of another one there is none, and it cannot be judged.
-    pub(crate) fn relay(&self, schema: &Schema, server: SocketAddr, now: u64) -> Option<Box<dyn Relay>> {
-        let Entry { live, shared, .. } = self.entry(schema.protocol)?;
-        Some((live.relay)(&Context { limits: &self.limits, shared, server, now }))
+    pub(crate) fn relay(
+        &self,
+        schema: &Schema,
+        limits: &LimitValues,
+        server: SocketAddr,
+        now: u64,
+    ) -> Option<Box<dyn Relay>> {
+        let Entry { live, shared, .. } = self.entry(schema)?;
+        Some((live.relay)(&Context { limits, shared, server, now }))
     }
 
     /// `None` also where the protocol has no datagrams.
-    pub(crate) fn session(&self, schema: &Schema, server: SocketAddr, now: u64) -> Option<Box<dyn Session>> {
-        let Entry { live, shared, .. } = self.entry(schema.protocol)?;
-        Some((live.session?)(&Context { limits: &self.limits, shared, server, now }))
+    pub(crate) fn session(
+        &self,
+        schema: &Schema,
+        limits: &LimitValues,
+        server: SocketAddr,
+        now: u64,
+    ) -> Option<Box<dyn Session>> {
+        let Entry { live, shared, .. } = self.entry(schema)?;
+        Some((live.session?)(&Context { limits, shared, server, now }))
     }
 
     /// Most bytes of one side that a relay of a protocol holds back.
-    pub(crate) fn held(&self, name: &str) -> usize {
-        self.entry(name).map_or(0, |entry| entry.held)
+    pub(crate) fn held(&self, schema: &Schema, limits: &LimitValues) -> usize {
+        self.entry(schema).map_or(0, |entry| (entry.live.held)(limits))
     }
 
-    fn entry(&self, name: &str) -> Option<&Entry> {
-        self.entries.iter().find(|entry| entry.name == name)
+    fn entry(&self, schema: &Schema) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.name == schema.protocol)
     }
 }

@@ -9,6 +9,7 @@ use portcullis_config::{
     proto, serve,
 };
 use portcullis_rules::{
+    params::FlowParams,
     settings::{Enforcement, Settings},
     snapshot::Snapshot,
     world::EndpointId,
@@ -117,6 +118,7 @@ impl Node {
         let options = StoreOptions {
             state_directory: directory.path().join("state"),
             resources: Vec::new(),
+            params: FlowParams::default(),
             settings,
             schemas: portcullis_codecs::PROTOCOLS.live_schemas(),
         };

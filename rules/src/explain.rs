@@ -7,7 +7,7 @@ use crate::{
     effects::Effects,
     request::Request,
     settings::DenyWith,
-    snapshot::{Access, Flow, FlowKey, Snapshot},
+    snapshot::{Flow, FlowKey, Plan, RuleSet, Snapshot},
     verdict::{Layer, Miss, Outcome, Reason, RuleInfo},
     world::{Direction, EndpointId, Transport, World},
 };
@@ -25,8 +25,9 @@ pub struct Question<'a> {
     pub peer: IpAddr,
     /// Port that is connected to.
     pub port: u16,
-    /// What is said on the flow. Without it only the flow is judged: one whose requests are judged counts as allowed.
-    pub request: Option<&'a dyn Request>,
+    /// What is said on the flow, in each protocol that is judged on it at most once. Without it only the flow is judged: one on
+    /// which it is judged counts as allowed.
+    pub requests: &'a [&'a dyn Request],
 }
 
 /// How a denial looks from outside, and how an allowed flow goes.
@@ -64,6 +65,8 @@ pub struct Answer {
     pub reason: Reason,
     /// What becomes of it.
     pub how: How,
+    /// What is judged on the flow.
+    pub plan: Plan,
     /// The protocol whose proxy Cilium's datapath would send the flow to, also where a wider rule lets every request
     /// pass there.
     pub redirect: Option<&'static str>,
@@ -86,41 +89,53 @@ pub struct Answer {
 /// Answers a question. `snapshot` has to be compiled from `world`.
 #[must_use]
 pub fn explain(world: &World, snapshot: &Snapshot, question: &Question<'_>) -> Answer {
-    let Question { endpoint, direction, transport, peer, port, request } = *question;
+    let Question { endpoint, direction, transport, peer, port, requests } = *question;
     let flow = snapshot.flow(&FlowKey { endpoint, direction, transport, peer, port });
     let mut answer = of_flow(&flow);
-    if let (Access::Judge(rules), Some(request)) = (&flow.access, request) {
-        let (verdict, effects) = rules.evaluate(request);
-        answer.effects = effects;
-        answer.outcome = verdict.outcome;
-        answer.reason = verdict.reason;
-        answer.rule = verdict
-            .rule
-            .map(|rule| Arc::new(RuleInfo { policy: Arc::clone(&rule.policy), rule: Arc::clone(&rule.rule) }));
-        answer.misses = verdict.misses;
-        answer.refused = verdict.refused.len();
-        (answer.in_part, answer.filtered) = (verdict.in_part, verdict.filtered);
-        answer.how = match (verdict.outcome.passes(), verdict.deny_with) {
-            (true, _) => How::Relay(rules.schema().protocol),
-            (false, DenyWith::Reset) => How::Reset,
-            (false, DenyWith::Respond | DenyWith::Hide) => How::Respond,
-        };
+    for rules in flow.plan.layers() {
+        if let Some(request) = requests.iter().find(|request| std::ptr::eq(request.schema(), rules.schema())) {
+            judge(&mut answer, rules, *request, &flow);
+        }
+        // What one layer denies, those inside of it do not get to see.
+        if answer.outcome.violates() {
+            break;
+        }
     }
     let _ = world;
     answer
 }
 
+/// What one layer says.
+fn judge(answer: &mut Answer, rules: &RuleSet, request: &dyn Request, flow: &Flow) {
+    let (verdict, effects) = rules.evaluate(request);
+    answer.effects = effects;
+    answer.outcome = verdict.outcome.under(flow.params.mode);
+    answer.reason = verdict.reason;
+    answer.rule =
+        verdict.rule.map(|rule| Arc::new(RuleInfo { policy: Arc::clone(&rule.policy), rule: Arc::clone(&rule.rule) }));
+    answer.misses = verdict.misses;
+    answer.refused = verdict.refused.len();
+    (answer.in_part, answer.filtered) = (verdict.in_part, verdict.filtered);
+    if !answer.outcome.passes() {
+        answer.how = match verdict.deny_with {
+            DenyWith::Reset => How::Reset,
+            DenyWith::Respond | DenyWith::Hide => How::Respond,
+        };
+    }
+}
+
 fn of_flow(flow: &Flow) -> Answer {
-    let how = match &flow.access {
-        Access::Allow => How::Pass,
-        Access::Deny => How::Drop,
-        Access::Judge(rules) => How::Relay(rules.schema().protocol),
+    let how = match flow.plan.innermost() {
+        _ if !flow.outcome.passes() => How::Drop,
+        Some(rules) => How::Relay(rules.schema().protocol),
+        None => How::Pass,
     };
     Answer {
-        outcome: flow.access.outcome(),
+        outcome: flow.outcome,
         layer: flow.layer,
         reason: flow.reason,
         how,
+        plan: flow.plan.clone(),
         redirect: flow.redirect,
         rule: flow.rule.clone(),
         misses: Vec::new(),

@@ -28,10 +28,10 @@ use crate::{
     names,
     overlay::Overlay,
     resolved::{KnownName, Resolved, Selected},
-    snapshot::{Access, Flow, FlowKey, Snapshot},
+    snapshot::{Flow, FlowKey, Snapshot},
     steering::{Action, AddressChange},
     table::{may_be_learnt, who},
-    verdict::{Layer, Reason},
+    verdict::{Layer, Outcome, Reason},
     world::{Direction, EndpointId, Origin, ResolvedName, Transport},
 };
 
@@ -252,8 +252,7 @@ impl Snapshot {
     /// has no policy everything is denied: who asks knows one.
     #[must_use]
     pub fn flow_by_address(&self, key: &FlowKey) -> Flow {
-        let denied =
-            Flow { access: Access::Deny, layer: Layer::L3, reason: Reason::NoRule, rule: None, redirect: None };
+        let denied = Flow::whole(Outcome::Deny, Layer::L3, Reason::NoRule, Arc::clone(self.params()));
         let Some((_, subject)) = self.locals.get(&key.endpoint) else { return denied };
         let Some(side) = subject.side(key.direction) else { return denied };
         side.class(key.transport, key.port).by_address(who(&self.addresses, key.peer)).clone()
@@ -341,7 +340,7 @@ impl Snapshot {
         let mut endpoints = BTreeSet::new();
         for pupil in interested.iter().map(|number| &learner.pupils[*number]) {
             let now = pupil.class.answer(who(&self.addresses, address), address);
-            let action = entry(Action::from(&now.access), &pupil.class, address);
+            let action = entry(Action::from(&now), &pupil.class, address);
             for place in &pupil.places {
                 let Place { endpoint, direction, transport, ref ports } = *place;
                 let at = |port: &(Transport, u16)| direction == Direction::Egress && port.0 == transport;
@@ -370,5 +369,5 @@ impl Snapshot {
 /// is judged only where it is named.
 fn entry(action: Action, class: &Class, address: IpAddr) -> Option<Action> {
     let named = address.is_loopback() && class.learnt(address).is_some();
-    (named || action != Action::from(&class.around(address).access)).then_some(action)
+    (named || action != Action::from(class.around(address))).then_some(action)
 }

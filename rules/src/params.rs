@@ -1,6 +1,37 @@
 //! What a flow is relayed with, beside its rules.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
+
+use crate::{
+    limits::LimitValues,
+    verdict::{OutcomeSet, PolicyMode},
+};
+
+/// What a flow is relayed with. It comes with the flow's answer ([`crate::snapshot::Flow::params`]), so that it can differ from
+/// flow to flow.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FlowParams {
+    /// Whether denials are carried out.
+    pub mode: PolicyMode,
+    /// Timeouts.
+    pub timeouts: Timeouts,
+    /// Limits of protocols. A relay keeps those that it was made with.
+    pub limits: LimitValues,
+    /// The verdicts that are recorded, if there are access records.
+    pub records: OutcomeSet,
+}
+
+impl FlowParams {
+    /// The defaults: of flows about which no snapshot was asked.
+    #[must_use]
+    pub fn defaults() -> Arc<Self> {
+        static DEFAULTS: LazyLock<Arc<FlowParams>> = LazyLock::new(Arc::default);
+        Arc::clone(&DEFAULTS)
+    }
+}
 
 /// How long things may take.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -164,6 +164,12 @@ impl Nature {
 }
 
 impl Schema {
+    /// Whether it carries another protocol: its rules are about how a connection begins, and say nothing of the requests on it.
+    #[must_use]
+    pub fn is_carrier(&self) -> bool {
+        self.nature.list.is_some()
+    }
+
     /// Finds a field by its key in a policy.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<FieldIndex> {

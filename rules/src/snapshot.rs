@@ -13,7 +13,9 @@ use crate::{
         identities::{Addresses, Places},
     },
     learning::Learner,
+    params::FlowParams,
     pattern::Automaton,
+    request::Request,
     services::Vips,
     settings::Settings,
     steering::SteeringTable,
@@ -38,33 +40,69 @@ pub struct FlowKey {
     pub port: u16,
 }
 
-/// What is to be done with a flow.
-#[derive(Clone, Debug)]
-pub enum Access {
-    /// It passes as it is.
-    Allow,
-    /// It is refused.
-    Deny,
-    /// Each request is judged.
-    Judge(Arc<RuleSet>),
+/// How a flow that passes is looked at, from the outside in. Without any rules it passes as it is.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    /// The rules for the name of the server in the client's TLS handshake (SNI).
+    pub server_names: Option<Arc<RuleSet>>,
+    /// TLS ends at the proxy, so that the requests are those inside of it.
+    pub terminates_tls: bool,
+    /// The rules for its requests.
+    pub requests: Option<Arc<RuleSet>>,
 }
 
-impl Access {
-    /// What becomes of a flow as a whole; each request of one that is judged has an outcome of its own.
+impl Plan {
+    /// The plan of one rule set.
     #[must_use]
-    pub fn outcome(&self) -> Outcome {
-        match self {
-            Self::Allow | Self::Judge(_) => Outcome::Allow,
-            Self::Deny => Outcome::Deny,
+    pub fn of(rules: Arc<RuleSet>) -> Self {
+        match rules.schema().is_carrier() {
+            true => Self { server_names: Some(rules), ..Self::default() },
+            false => Self { requests: Some(rules), ..Self::default() },
         }
+    }
+
+    /// The rules, in the order in which they judge.
+    pub fn layers(&self) -> impl Iterator<Item = &Arc<RuleSet>> {
+        self.server_names.iter().chain(&self.requests)
+    }
+
+    /// The rules whose protocol is read first.
+    #[must_use]
+    pub fn outermost(&self) -> Option<&Arc<RuleSet>> {
+        self.layers().next()
+    }
+
+    /// The rules whose protocol is read last.
+    #[must_use]
+    pub fn innermost(&self) -> Option<&Arc<RuleSet>> {
+        self.requests.as_ref().or(self.server_names.as_ref())
+    }
+
+    /// Whether nothing of the flow is judged.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.outermost().is_none()
+    }
+
+    /// Whether a flow that is relayed by one plan can go on by the other: only what the rules say differs.
+    #[must_use]
+    pub fn relays_like(&self, other: &Self) -> bool {
+        let alike = |one: &Option<Arc<RuleSet>>, other: &Option<Arc<RuleSet>>| match (one, other) {
+            (None, None) => true,
+            (Some(one), Some(other)) => std::ptr::eq(one.schema(), other.schema()),
+            _ => false,
+        };
+        self.terminates_tls == other.terminates_tls
+            && alike(&self.server_names, &other.server_names)
+            && alike(&self.requests, &other.requests)
     }
 }
 
 /// The answer about one flow.
 #[derive(Clone, Debug)]
 pub struct Flow {
-    /// What is to be done.
-    pub access: Access,
+    /// What becomes of the flow as a whole; each request of one that is judged has an outcome of its own.
+    pub outcome: Outcome,
     /// The layer that decided.
     pub layer: Layer,
     /// Why.
@@ -74,6 +112,29 @@ pub struct Flow {
     /// The protocol whose proxy Cilium's datapath sends the flow to, also where a wider rule lets every request pass
     /// there, so that here it is not judged.
     pub redirect: Option<&'static str>,
+    /// What is judged on it. Empty where it does not pass, and where it passes whatever the rules say.
+    pub plan: Plan,
+    /// What it is relayed with.
+    pub params: Arc<FlowParams>,
+}
+
+impl Flow {
+    /// Of a flow that is decided as a whole, by no rule.
+    #[must_use]
+    pub fn whole(outcome: Outcome, layer: Layer, reason: Reason, params: Arc<FlowParams>) -> Self {
+        Self { outcome, layer, reason, rule: None, redirect: None, plan: Plan::default(), params }
+    }
+
+    /// What becomes of a request on it, or of the name of its server. One of a protocol that it does not judge does not pass on
+    /// a flow that is judged.
+    #[must_use]
+    pub fn outcome_of(&self, request: &dyn Request) -> Outcome {
+        if self.plan.is_empty() {
+            return self.outcome;
+        }
+        let rules = self.plan.layers().find(|rules| std::ptr::eq(rules.schema(), request.schema()));
+        rules.map_or(Outcome::Deny, |rules| rules.check(request).outcome).under(self.params.mode)
+    }
 }
 
 /// Everything in force, compiled. Swapped as a whole; only the addresses of names are [learnt](Snapshot::learn) in place.
@@ -81,6 +142,7 @@ pub struct Flow {
 pub struct Snapshot {
     generation: u64,
     settings: Settings,
+    params: Arc<FlowParams>,
     pub(crate) addresses: Addresses,
     places: Places,
     pub(crate) locals: Locals,
@@ -112,7 +174,9 @@ impl Snapshot {
         let Compiled { addresses, places, locals, learner, automata } = compile(world, bounds)?;
         let vips = Vips::new(world.services.iter().map(|service| &**service));
         let settings = world.settings;
-        let snapshot = Self { generation, settings, addresses, places, locals, vips, learner, _automata: automata };
+        let params = Arc::clone(&world.params);
+        let snapshot =
+            Self { generation, settings, params, addresses, places, locals, vips, learner, _automata: automata };
         snapshot.learn_all(&world.names);
         Ok(snapshot)
     }
@@ -129,18 +193,24 @@ impl Snapshot {
         &self.settings
     }
 
+    /// What flows are relayed with about which no policy says anything else.
+    #[must_use]
+    pub fn params(&self) -> &Arc<FlowParams> {
+        &self.params
+    }
+
     /// Judges a flow at L3 and L4 and selects the L7 rules that bind it. Does not allocate.
     ///
     /// The peer is taken as it is: for a service ask with a backend of [`Snapshot::backends`]. An endpoint may always
     /// reach itself (cilium bpf/bpf_lxc.c: hairpin flows skip policy).
     #[must_use]
     pub fn flow(&self, key: &FlowKey) -> Flow {
-        let flow = |access, reason| Flow { access, layer: Layer::L3, reason, rule: None, redirect: None };
+        let flow = |outcome, reason| Flow::whole(outcome, Layer::L3, reason, Arc::clone(&self.params));
         let Some((endpoint, subject)) = self.locals.get(&key.endpoint) else {
-            return flow(Access::Deny, Reason::UnknownEndpoint);
+            return flow(Outcome::Deny, Reason::UnknownEndpoint);
         };
         let Some(side) = subject.side(key.direction).filter(|_| !endpoint.addresses.contains(&key.peer)) else {
-            return flow(Access::Allow, Reason::NotEnforced);
+            return flow(Outcome::Allow, Reason::NotEnforced);
         };
         let who = who(&self.addresses, key.peer);
         let mut answer = side.class(key.transport, key.port).answer(who, key.peer);

@@ -16,8 +16,9 @@ use crate::{
         peers::Who,
     },
     services::Vips,
-    snapshot::{Access, Flow},
+    snapshot::Flow,
     steering::{Action, PortClass},
+    verdict::Outcome,
     world::{Direction, Endpoint, Transport},
 };
 
@@ -60,18 +61,18 @@ pub(crate) struct Sources<'a> {
     pub(crate) vips: &'a Vips,
 }
 
-impl From<&Access> for Action {
-    fn from(access: &Access) -> Self {
-        match access {
-            Access::Allow => Self::Pass,
-            Access::Deny => Self::Refuse,
-            Access::Judge(_) => Self::Steer,
+impl From<&Flow> for Action {
+    fn from(flow: &Flow) -> Self {
+        match flow.outcome {
+            Outcome::Deny => Self::Refuse,
+            Outcome::Allow | Outcome::Audit if flow.plan.is_empty() => Self::Pass,
+            Outcome::Allow | Outcome::Audit => Self::Steer,
         }
     }
 }
 
 fn action(flow: &Flow) -> Action {
-    Action::from(&flow.access)
+    Action::from(flow)
 }
 
 impl Sources<'_> {

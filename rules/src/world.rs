@@ -5,7 +5,8 @@ use std::{net::IpAddr, sync::Arc};
 use ipnet::IpNet;
 
 use crate::{
-    labels::Labels, names::never_opens, pattern::Patterns, policy::Policy, schema::Schema, settings::Settings,
+    labels::Labels, names::never_opens, params::FlowParams, pattern::Patterns, policy::Policy, schema::Schema,
+    settings::Settings,
 };
 
 /// Number of a local endpoint: its key in the kernel's maps. Never 0.
@@ -238,6 +239,8 @@ pub struct World {
     pub secrets: Vec<Secret>,
     /// Settings.
     pub settings: Settings,
+    /// What flows are relayed with.
+    pub params: Arc<FlowParams>,
     /// The protocol whose answers teach the addresses of names, if there is one.
     pub naming: Option<&'static Schema>,
     /// Regular expressions that are compiled already.

@@ -18,7 +18,7 @@ use portcullis_rules::{
     request::{FieldValue, Request},
     schema::{FieldIndex, FieldSpec, Form, Nature, Schema},
     settings::DenyWith,
-    snapshot::{Access, RuleSet, Snapshot},
+    snapshot::{RuleSet, Snapshot},
     verdict::RuleInfo,
     world::Direction,
 };
@@ -65,7 +65,7 @@ fn an_allowed_request_and_a_flow_allocate_nothing() {
         Http { headers: vec![("x-a", "1")], ..request("PUT", "/h") },
         request("POST", "/many/599/abc"),
     ];
-    let Access::Judge(set) = snapshot.flow(&key(1, Direction::Ingress, "10.0.0.2", "80")).access else {
+    let Some(set) = snapshot.flow(&key(1, Direction::Ingress, "10.0.0.2", "80")).plan.requests else {
         panic!("not judged");
     };
     // The automata make their working memory at first use.
@@ -132,7 +132,7 @@ fn headers_that_stay_as_they_are_allocate_nothing() {
     for (rule, changes) in [(allow("GET", "/.*"), 0), (L7Rule { actions, ..allow("GET", "/.*") }, 1)] {
         let entries = vec![anybody().http("80", vec![rule])];
         let snapshot = Snapshot::compile(&town(vec![policy("default/p", vec![ingress("app=server", entries)])]), 1);
-        let Access::Judge(set) = snapshot.flow(&key(1, Direction::Ingress, "10.0.0.2", "80")).access else {
+        let Some(set) = snapshot.flow(&key(1, Direction::Ingress, "10.0.0.2", "80")).plan.requests else {
             panic!("not judged");
         };
         let (right, wrong) = (

@@ -6,7 +6,7 @@ use kit::{HEADERS, Http, Ports, allow, anybody, enters, ingress, peers, policy, 
 use portcullis_rules::{
     effects::{is_value, may_change},
     policy::{HeaderAction, L7Rule, Mismatch, Wanted},
-    snapshot::{Access, RuleSet},
+    snapshot::RuleSet,
     verdict::Reason,
     world::{Secret, World},
 };
@@ -42,7 +42,7 @@ fn world(rules: Vec<L7Rule>) -> World {
 
 fn with_set<T>(world: &World, ask: impl FnOnce(&RuleSet) -> T) -> T {
     let flow = enters(world, "client", "80");
-    let Access::Judge(set) = &flow.access else { panic!("not judged: {flow:?}") };
+    let Some(set) = &flow.plan.requests else { panic!("not judged: {flow:?}") };
     ask(set)
 }
 

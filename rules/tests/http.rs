@@ -10,7 +10,7 @@ use kit::{
 use portcullis_rules::{
     policy::{L7Rule, Matcher, Policy, Predicate},
     settings::{DenyScope, DenyWith},
-    snapshot::{Access, Flow, RuleSet},
+    snapshot::{Flow, RuleSet},
     verdict::{Reason, RuleInfo},
 };
 
@@ -23,7 +23,7 @@ fn web(name: &str, rules: Vec<L7Rule>) -> Policy {
 }
 
 fn set(flow: &Flow) -> &Arc<RuleSet> {
-    let Access::Judge(set) = &flow.access else { panic!("not judged: {flow:?}") };
+    let Some(set) = &flow.plan.requests else { panic!("not judged: {flow:?}") };
     set
 }
 

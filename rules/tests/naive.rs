@@ -18,8 +18,9 @@ use kit::{
 use portcullis_rules::{
     policy::{Entity, Entry, PortRule, Rule},
     settings::{Deviations, Enforcement, Settings},
-    snapshot::{Access, FlowKey, Snapshot},
+    snapshot::{FlowKey, Snapshot},
     steering::{Action, AddressChange, SteeringTable},
+    verdict::Outcome,
     world::{Direction, EndpointId, ResolvedName, Transport, World},
 };
 use proptest::{collection::vec, option, prelude::*, sample::select};
@@ -190,11 +191,11 @@ fn any_key() -> impl Strategy<Value = FlowKey> {
 
 fn agrees(world: &World, snapshot: &Snapshot, key: &FlowKey) -> Result<(), TestCaseError> {
     let flow = snapshot.flow(key);
-    match (naive::answer(world, key), &flow.access) {
-        (Answer::Allow(layer, reason), Access::Allow) | (Answer::Deny(layer, reason), Access::Deny) => {
+    match (naive::answer(world, key), flow.outcome, &flow.plan.requests) {
+        (Answer::Allow(layer, reason), Outcome::Allow, None) | (Answer::Deny(layer, reason), Outcome::Deny, None) => {
             prop_assert_eq!((layer, reason), (flow.layer, flow.reason), "{:?}", key);
         }
-        (Answer::Judge(rules, open), Access::Judge(set)) => {
+        (Answer::Judge(rules, open), Outcome::Allow, Some(set)) => {
             prop_assert_eq!(rules.len() + usize::from(open), set.len(), "{:?}", key);
             for (method, path) in [("GET", "/a"), ("PUT", "/a"), ("PUT", "/b"), ("GET", "/b"), ("PUT", "/abc")] {
                 // Each rule alone, judged by itself, is the union.
@@ -220,7 +221,7 @@ fn agrees(world: &World, snapshot: &Snapshot, key: &FlowKey) -> Result<(), TestC
                 );
             }
         }
-        (answer, _) => prop_assert!(false, "{key:?}: {answer:?}, compiled: {flow:?}"),
+        (answer, ..) => prop_assert!(false, "{key:?}: {answer:?}, compiled: {flow:?}"),
     }
     Ok(())
 }
@@ -276,10 +277,11 @@ proptest! {
             let vip = key.direction == Direction::Egress
                 && snapshot.backends(key.transport, key.peer, key.port).is_some();
             if !vip {
-                let told = match snapshot.flow(key).access {
-                    Access::Allow => Action::Pass,
-                    Access::Deny => Action::Refuse,
-                    Access::Judge(_) => Action::Steer,
+                let flow = snapshot.flow(key);
+                let told = match (flow.outcome, flow.plan.is_empty()) {
+                    (Outcome::Allow, true) => Action::Pass,
+                    (Outcome::Allow, false) => Action::Steer,
+                    (Outcome::Deny | Outcome::Audit, _) => Action::Refuse,
                 };
                 prop_assert_eq!(kernel(&table, key), told);
             }

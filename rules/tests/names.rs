@@ -17,7 +17,7 @@ use kit::{
 };
 use portcullis_rules::{
     policy::{Entry, IcmpField, PortRef, PortRule, PortSpec, Rule},
-    snapshot::{Access, Flow, FlowKey, Snapshot},
+    snapshot::{Flow, FlowKey, Snapshot},
     steering::{Action, PortClass},
     verdict::Layer,
     world::{Direction, EndpointId, Transport, World},
@@ -262,7 +262,7 @@ fn names_may_be_followed_without_a_rule_for_dns_by_judging_what_passes_on_its_po
     for (port, wanted) in [("52", "allow"), ("53", "judge"), ("53/udp", "judge"), ("54", "allow"), ("101", "deny")] {
         assert_eq!(word(&leaves(&snapshot, "10.0.0.2", port)), wanted, "{port}");
     }
-    let Access::Judge(rules) = leaves(&snapshot, "10.0.0.2", "53").access else { panic!("it is judged") };
+    let Some(rules) = leaves(&snapshot, "10.0.0.2", "53").plan.requests else { panic!("it is judged") };
     let query = Named(&DNS, "anything.test.");
     let verdict = rules.check(&query);
     assert!(verdict.outcome.passes());

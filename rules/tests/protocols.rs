@@ -2,7 +2,7 @@
 
 mod kit;
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use kit::{
     Ports, anybody, cidrs, egress, endpoint, enters, entities, ingress, key, leaves, passes, peers, policy,
@@ -12,12 +12,14 @@ use kit::{
 use portcullis_rules::{
     explain::{How, Question, explain, near},
     labels::{Label, Labels},
+    params::FlowParams,
     policy::{
         CidrGroupSelector, CidrGroupUse, Entity, Entry, FqdnSelector, IcmpField, L7Rule, L7Rules, PortRef, PortRule,
         PortSpec, Rule, ServiceName, ServiceSelector,
     },
     snapshot::Snapshot,
-    verdict::Reason,
+    steering::Action,
+    verdict::{Outcome, PolicyMode, Reason},
     world::{CidrGroup, Direction, EndpointId, ResolvedName, Service, Transport, World},
 };
 use proptest::{collection::vec, prelude::*, sample};
@@ -88,6 +90,61 @@ fn where_protocols_meet_the_stronger_judges_and_the_others_rules_allow_nothing()
     assert_eq!(flow.redirect, Some("http"));
     assert!(passes(&flow, &request("GET", "/never")) && !passes(&flow, &request("GET", "/")));
     assert_eq!(leaves(&world, "world", "443").redirect, Some("tls"));
+}
+
+#[test]
+fn names_of_servers_bind_beside_the_requests_of_the_same_selector_and_port() {
+    let both = || {
+        with(anybody(), PortRule { terminates_tls: true, ..ports(&["443"], Some(http()), Some(names(&TLS, &["a"]))) })
+    };
+    let named = || with(anybody(), ports(&["443"], None, Some(names(&TLS, &["b"]))));
+    let judged = || with(anybody(), ports(&["443"], Some(http()), None));
+    let table = [
+        (vec![both()], &["a"][..], true, "one element"),
+        (vec![both(), named()], &["a", "b"], true, "another name for the same selector"),
+        (vec![judged(), named()], &["b"], false, "two elements"),
+        (
+            vec![both(), with(peers(&["app=client"]), ports(&["443"], Some(http()), None))],
+            &["a", "b", "c"],
+            true,
+            "a selector that leaves the name open",
+        ),
+    ];
+    for (entries, allowed, terminates, what) in table {
+        let world = server(entries);
+        let snapshot = Snapshot::compile(&world, 1);
+        let flow = leaves(&world, "client", "443");
+        assert_eq!((flow.redirect, flow.plan.terminates_tls), (Some("http"), terminates), "{what}");
+        for name in ["a", "b", "c"] {
+            for (path, right) in [("/never", true), ("/", false)] {
+                let (hello, request) = (Named(&TLS, name), request("GET", path));
+                let question = Question {
+                    direction: Direction::Egress,
+                    requests: &[&hello, &request],
+                    ..question("10.0.0.2", 443, &[])
+                };
+                let answer = explain(&world, &snapshot, &question);
+                assert_eq!(answer.outcome.passes(), right && allowed.contains(&name), "{what}: {name} {path}");
+                assert_eq!(answer.rule.is_some_and(|rule| rule.rule.contains("serverNames")), !allowed.contains(&name));
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_denied_is_an_audit_where_policy_is_only_tried_out() {
+    let params = FlowParams { mode: PolicyMode::Audit, ..FlowParams::default() };
+    let web = with(peers(&["app=client"]), ports(&["80"], Some(http()), None));
+    let world = World { params: Arc::new(params), ..server(vec![web]) };
+    let snapshot = Snapshot::compile(&world, 1);
+    assert_eq!(leaves(&world, "world", "80").outcome, Outcome::Audit);
+    let flow = leaves(&world, "client", "80");
+    assert_eq!((flow.outcome, flow.outcome_of(&request("GET", "/"))), (Outcome::Allow, Outcome::Audit));
+    assert_eq!(flow.outcome_of(&request("GET", "/never")), Outcome::Allow);
+    let classes = snapshot.steering(EndpointId(1)).classes;
+    let prefixes = classes.iter().filter(|class| class.transport == Transport::Tcp).flat_map(|class| &class.prefixes);
+    let actions: HashSet<_> = prefixes.map(|(_, action)| *action).collect();
+    assert_eq!(actions, [Action::Pass, Action::Steer].into());
 }
 
 #[test]
@@ -283,9 +340,9 @@ fn every_topic_has_to_be_allowed_by_some_rule() {
     }
 }
 
-fn question<'a>(peer: &str, port: u16, request: Option<&'a dyn portcullis_rules::request::Request>) -> Question<'a> {
+fn question<'a>(peer: &str, port: u16, requests: &'a [&'a dyn portcullis_rules::request::Request]) -> Question<'a> {
     let (endpoint, direction, transport) = (EndpointId(1), Direction::Ingress, Transport::Tcp);
-    Question { endpoint, direction, transport, peer: kit::ip(peer), port, request }
+    Question { endpoint, direction, transport, peer: kit::ip(peer), port, requests }
 }
 
 #[test]
@@ -299,7 +356,7 @@ fn an_answer_says_why_each_rule_did_not_apply() {
     ];
     let world = town(vec![policy("default/p", vec![ingress("app=server", entries)])]);
     let snapshot = Snapshot::compile(&world, 1);
-    let asked = question("10.0.0.2", 81, None);
+    let asked = question("10.0.0.2", 81, &[]);
     let answer = explain(&world, &snapshot, &asked);
     assert_eq!((answer.outcome.passes(), answer.reason, answer.how), (false, Reason::NoRule, How::Drop));
     let told: Vec<_> =

@@ -17,9 +17,9 @@ use std::{
 
 use portcullis_rules::{
     limits::{Capacity, LEG_PORTS, LimitSpec, LimitValues},
-    params::Timeouts,
+    params::{FlowParams, Timeouts},
     settings::Settings as RuleSettings,
-    verdict::OutcomeSet,
+    verdict::{OutcomeSet, PolicyMode},
 };
 
 pub(crate) use self::told::rules_to_proto;
@@ -139,6 +139,19 @@ pub enum RecordsTo {
     Stdout,
     /// An absolute path.
     File(PathBuf),
+}
+
+impl Settings {
+    /// What flows are relayed with.
+    #[must_use]
+    pub fn flow_params(&self) -> FlowParams {
+        FlowParams {
+            mode: PolicyMode::Enforce,
+            timeouts: self.timeouts.clone(),
+            limits: self.limits.protocols.clone(),
+            records: self.records.only,
+        }
+    }
 }
 
 impl Default for Settings {

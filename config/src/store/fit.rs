@@ -1,9 +1,10 @@
 //! Removes what exceeds the bounds of a compilation, before anything is stored or in force.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use portcullis_rules::{
     bounds::{Overrun, Resource, Scale},
+    params::FlowParams,
     pattern::Patterns,
     policy::{Entry, Policy, Rule},
     schema::Schema,
@@ -30,6 +31,7 @@ const COMPILATIONS: u64 = 4;
 #[derive(Clone, Debug)]
 pub(crate) struct Compiler {
     pub(crate) settings: Settings,
+    pub(crate) params: Arc<FlowParams>,
     pub(crate) naming: Option<&'static Schema>,
     pub(crate) names: Vec<ResolvedName>,
     /// The node's own addresses.
@@ -133,7 +135,14 @@ impl Compiler {
     fn world(&self, table: &Table) -> World {
         let (naming, names, patterns) = (self.naming, self.names.clone(), self.patterns.clone());
         let node_addresses = self.node_addresses.clone();
-        World { naming, names, patterns, node_addresses, ..table.world(self.settings) }
+        World {
+            params: Arc::clone(&self.params),
+            naming,
+            names,
+            patterns,
+            node_addresses,
+            ..table.world(self.settings)
+        }
     }
 
     fn compile(&self, table: &Table, revision: u64) -> Result<Snapshot, Overrun> {

@@ -19,7 +19,7 @@ use std::{net::IpAddr, path::PathBuf, sync::Arc};
 use arc_swap::ArcSwap;
 use incoming::Incoming;
 pub(crate) use key::Kind;
-use portcullis_rules::{schema::Schema, settings::Settings};
+use portcullis_rules::{params::FlowParams, schema::Schema, settings::Settings};
 use serde_json::json;
 use table::Table;
 use tokio::sync::{mpsc, oneshot};
@@ -44,6 +44,8 @@ pub struct StoreOptions {
     pub resources: Vec<PathBuf>,
     /// How policies are read.
     pub settings: Settings,
+    /// What flows are relayed with.
+    pub params: FlowParams,
     /// The protocols that `toPorts[].rules` may name.
     pub schemas: Vec<&'static Schema>,
 }
@@ -189,8 +191,14 @@ impl Store {
     ///
     /// # Errors
     /// The store has stopped.
-    pub async fn reconfigure(&self, settings: Settings, resources: Vec<PathBuf>) -> Result<Applied, StoreError> {
-        self.ask(|reply| Job::Reconfigure { settings, resources, reply }).await
+    pub async fn reconfigure(
+        &self,
+        settings: Settings,
+        params: FlowParams,
+        resources: Vec<PathBuf>,
+    ) -> Result<Applied, StoreError> {
+        let params = Arc::new(params);
+        self.ask(|reply| Job::Reconfigure { settings, params, resources, reply }).await
     }
 
     /// Ends the store's thread after what waits, and drops the sink. All clones have stopped then.

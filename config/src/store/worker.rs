@@ -14,7 +14,9 @@ use std::{
 
 use arc_swap::ArcSwap;
 use notify::RecommendedWatcher;
-use portcullis_rules::{bounds::Effort, pattern::Patterns, schema::Schema, settings::Settings, snapshot::Snapshot};
+use portcullis_rules::{
+    bounds::Effort, params::FlowParams, pattern::Patterns, schema::Schema, settings::Settings, snapshot::Snapshot,
+};
 use tokio::{
     sync::{Notify, mpsc, oneshot},
     time::{Instant, sleep_until},
@@ -45,17 +47,21 @@ const DEBOUNCE: Duration = Duration::from_millis(100);
 
 /// What the thread is asked.
 pub(crate) enum Job {
-    Update { update: Update, dry_run: bool, reply: oneshot::Sender<Applied> },
-    Files { reply: Option<oneshot::Sender<Applied>> },
-    Moved { reply: oneshot::Sender<Applied> },
-    Reconfigure { settings: Settings, resources: Vec<PathBuf>, reply: oneshot::Sender<Applied> },
+    Update { update: Update, dry_run: bool, reply: Reply },
+    Files { reply: Option<Reply> },
+    Moved { reply: Reply },
+    Reconfigure { settings: Settings, params: Arc<FlowParams>, resources: Vec<PathBuf>, reply: Reply },
     Close { reply: oneshot::Sender<()> },
 }
+
+/// Where an answer goes.
+type Reply = oneshot::Sender<Applied>;
 
 /// What the thread holds.
 pub(crate) struct Worker {
     paths: Vec<PathBuf>,
     settings: Settings,
+    params: Arc<FlowParams>,
     schemas: Vec<&'static Schema>,
     disk: Disk,
     sink: Box<dyn Sink>,
@@ -83,18 +89,19 @@ pub(crate) struct Worker {
 }
 
 /// One answer that waits for what it tells to be in force.
-type Waiting = (Option<oneshot::Sender<Applied>>, Vec<ResourceResult>);
+type Waiting = (Option<Reply>, Vec<ResourceResult>);
 
 impl Worker {
     /// Brings into force what was there before, and what the files say.
     pub(crate) fn open(options: StoreOptions, sink: Box<dyn Sink>, node: Arc<dyn Node>) -> Result<Self, OpenError> {
-        let StoreOptions { state_directory, resources, settings, schemas } = options;
+        let StoreOptions { state_directory, resources, settings, params, schemas } = options;
         let disk = Disk::open(&state_directory).map_err(|source| OpenError::State { path: state_directory, source })?;
         let view =
             View { table: Arc::default(), revision: 0, settings, faults: Vec::new(), node_addresses: Vec::new() };
         let mut worker = Self {
             paths: absolute(resources),
             settings,
+            params: Arc::new(params),
             schemas,
             disk,
             sink,
@@ -187,7 +194,9 @@ impl Worker {
                     let changed = self.node_addresses != self.sink.node_addresses();
                     (Some(reply), Done { changed, ..Done::default() })
                 }
-                Job::Reconfigure { settings, resources, reply } => (Some(reply), self.reconfigure(settings, resources)),
+                Job::Reconfigure { settings, params, resources, reply } => {
+                    (Some(reply), self.reconfigure(settings, params, resources))
+                }
                 Job::Close { reply } => {
                     closed = Some(reply);
                     break;
@@ -308,11 +317,12 @@ impl Worker {
         }
     }
 
-    fn reconfigure(&mut self, settings: Settings, resources: Vec<PathBuf>) -> Done {
+    fn reconfigure(&mut self, settings: Settings, params: Arc<FlowParams>, resources: Vec<PathBuf>) -> Done {
         self.paths = absolute(resources);
-        let changed = self.settings != settings;
-        self.settings = settings;
-        if changed {
+        let read_otherwise = self.settings != settings;
+        let changed = read_otherwise || self.params != params;
+        (self.settings, self.params) = (settings, params);
+        if read_otherwise {
             update::reread(&mut self.table, language(&self.schemas, &self.settings, &Effort::endless()));
         }
         let mut done = self.read_files();

@@ -9,6 +9,7 @@ use std::{
 
 use portcullis_config::{Fault, LocalEndpoint, NamesUpdates, Node, Sink, Store, StoreOptions, Verdicts, proto};
 use portcullis_rules::{
+    params::FlowParams,
     schema::{FieldSpec, Form, Nature, Schema},
     settings::Settings,
     snapshot::Snapshot,
@@ -194,6 +195,7 @@ impl Lab {
         let options = StoreOptions {
             state_directory: self.state(),
             resources: self.resources.clone(),
+            params: FlowParams::default(),
             settings: self.settings,
             schemas: vec![&HTTP],
         };

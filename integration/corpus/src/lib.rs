@@ -9,7 +9,10 @@ mod words;
 
 use std::io::{self, BufRead, Write};
 
-use portcullis_codecs::{Registry, question::Said};
+use portcullis_codecs::{
+    Protocol, Registry,
+    question::{Said, Word},
+};
 use portcullis_proxy::cli::explain::{
     peers::transport_of,
     traffic::{Traffic, ask, asked, written},
@@ -182,7 +185,7 @@ impl Scene {
             transport: transport_of(&input.proto)?,
             peer: known.ok_or_else(|| format!("{peer:?} cannot be a peer"))?,
             port: input.port,
-            request: None,
+            requests: &[],
         };
         let of = |said: Option<Traffic>| ask(&self.world, &self.snapshot, question, said.as_ref());
         let mut fields = told(&of(self.said(raw)?)?);
@@ -197,37 +200,40 @@ impl Scene {
         Ok(fields)
     }
 
-    /// What the line's traffic is. A request inside of TLS is seen where some rule takes the TLS off.
+    /// What the line's traffic is.
     fn said(&self, input: &Value) -> Result<Option<Traffic>, String> {
-        fn top(place: &str) -> &str {
-            place.split('.').next().unwrap_or_default()
-        }
         let spoken = asked(self.protocols).map(|(protocol, words)| (protocol, words::places(protocol, words)));
-        let mut said = spoken.filter(|(_, places)| {
+        let said = spoken.filter(|(_, places)| {
             let first = places.first();
             first.is_some_and(|(_, place)| input.get(top(place)).is_some_and(|value| !value.is_null()))
         });
-        let Some((protocol, places)) = said.next() else { return Ok(None) };
-        let rules = self.world.policies.iter().flat_map(|policy| &policy.rules);
-        let lists = rules.flat_map(|rule| [&rule.ingress, &rule.egress]).flatten().flatten();
-        let terminated = lists.flat_map(|entry| entry.ports.iter().flatten()).any(|ports| ports.terminates_tls);
-        // A protocol of which policies list names only carries another one.
-        if !terminated && said.any(|(carrier, _)| carrier.schema.nature.list.is_some()) {
-            return Err("not answered: a request inside TLS that is not terminated".to_owned());
-        }
-        let mut said = Said::default();
-        for (word, place) in places {
-            let values: Vec<String> = input.get(top(place)).map_or_else(Vec::new, |value| {
-                let all = written(top(place), value).into_iter();
-                all.filter(|(at, _)| at == place).map(|(_, value)| value).collect()
-            });
-            if values.is_empty() && !word.many {
-                said.push(word, "");
-            }
-            values.into_iter().for_each(|value| said.push(word, value));
-        }
-        Traffic::read(protocol, &said).map(Some)
+        Traffic::together(said.map(|(protocol, places)| read(protocol, &places, input)).collect::<Result<_, _>>()?)
     }
+}
+
+/// The key of a line that a place begins with.
+fn top(place: &str) -> &str {
+    place.split('.').next().unwrap_or_default()
+}
+
+/// What a line says in one protocol.
+fn read(
+    protocol: &'static Protocol,
+    places: &[(&'static Word, &'static str)],
+    input: &Value,
+) -> Result<Traffic, String> {
+    let mut said = Said::default();
+    for (word, place) in places {
+        let values: Vec<String> = input.get(top(place)).map_or_else(Vec::new, |value| {
+            let all = written(top(place), value).into_iter();
+            all.filter(|(at, _)| at == place).map(|(_, value)| value).collect()
+        });
+        if values.is_empty() && !word.many {
+            said.push(word, "");
+        }
+        values.into_iter().for_each(|value| said.push(word, value));
+    }
+    Traffic::read(protocol, &said)
 }
 
 /// The input of a further request on the same connection: what it does not say is that of the first.

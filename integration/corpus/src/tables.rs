@@ -110,7 +110,7 @@ fn dns(protocols: Registry, line: &Line) -> Result<Map<String, Value>, String> {
     let snapshot = Snapshot::compile(&made.world, 1);
     let transport = transport_of(&asked.proto)?;
     let (direction, port) = (Direction::Egress, asked.port);
-    let question = Question { endpoint, direction, transport, peer, port, request: None };
+    let question = Question { endpoint, direction, transport, peer, port, requests: &[] };
     let protocol = protocols.find(&line.area).ok_or("not answered: no such protocol")?;
     let mut said = Said::default();
     if let Some(word) = protocol.question.as_ref().and_then(|question| question.words.first()) {

@@ -7,7 +7,7 @@ use portcullis_codecs::{
     lesson::Lesson,
     relay::Side,
 };
-use portcullis_rules::{params::Timeouts, snapshot::Access, world::EndpointId};
+use portcullis_rules::world::EndpointId;
 use socket2::Socket;
 
 use crate::{
@@ -91,10 +91,12 @@ impl Flow {
         judge.learns = core.learns();
         let draw = core.draw();
         let epoch = core.epoch;
-        let session = match judge.admit(&mut core.court(), draw) {
-            Access::Deny => return Err(Denial::Policy),
-            Access::Allow => None,
-            Access::Judge(rules) => Some(core.session(rules.schema(), server).ok_or(Denial::Policy)?),
+        if !judge.admit(&mut core.court(), draw).passes() {
+            return Err(Denial::Policy);
+        }
+        let session = match judge.plan().outermost() {
+            None => None,
+            Some(rules) => Some(core.session(rules.schema(), &judge, server).ok_or(Denial::Policy)?),
         };
         let leg = core.dial_datagrams(&judge).map_err(Denial::Leg)?;
         let moved = core.now;
@@ -188,7 +190,7 @@ impl Flow {
 
     /// Keeps an answer back.
     pub(super) fn hold(&mut self, number: u64, answer: &[u8], core: &Core) {
-        let until = core.now.saturating_add(millis(core.options().timeouts.commit));
+        let until = core.now.saturating_add(millis(self.judge.params().timeouts.commit));
         let due = self.judge.take_due();
         self.held.push_back(Held { number, answer: answer.to_vec(), since: Instant::now(), until, due });
     }
@@ -219,16 +221,16 @@ impl Flow {
 
     /// Forgets what was asked too long ago.
     pub(super) fn expire(&mut self, core: &mut Core) {
-        let Some(before) = core.now.checked_sub(millis(core.options().timeouts.answer)) else { return };
+        let Some(before) = core.now.checked_sub(millis(self.judge.params().timeouts.answer)) else { return };
         let Some(session) = &mut self.session else { return };
         let lost = session.expire(before.saturating_add(1), &mut Hearing::new(&mut self.judge, core.court()));
         core.exit.unanswered(lost);
     }
 
     /// When there is something to be done about it.
-    pub(super) fn deadline(&self, timeouts: &Timeouts) -> u64 {
+    pub(super) fn deadline(&self) -> u64 {
         let held = self.held.front().map(|held| held.until);
-        let answer = millis(timeouts.answer);
+        let answer = millis(self.judge.params().timeouts.answer);
         let oldest = match &self.session {
             Some(session) => session.oldest().map(|oldest| oldest.saturating_add(answer)),
             // Nobody knows whether an answer is due.
@@ -255,7 +257,7 @@ impl Flow {
 
     /// Whether nobody waits for anything of it.
     pub(super) fn is_over(&self, core: &Core) -> bool {
-        !self.is_due() && self.deadline(&core.options().timeouts) <= core.now
+        !self.is_due() && self.deadline() <= core.now
     }
 
     pub(super) fn moved_back(&mut self, bytes: usize, core: &mut Core) {

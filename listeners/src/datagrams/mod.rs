@@ -126,7 +126,7 @@ impl Datagrams {
         if let Some(answer) = answer {
             self.gate.answer(&flow, &answer, core);
         }
-        self.put_back(token, flow, core);
+        self.put_back(token, flow);
     }
 
     /// The flow of a datagram, in force; a new one where there is none.
@@ -139,7 +139,7 @@ impl Datagrams {
             }
             self.by_key.remove(&key);
             match turn {
-                Turn::Stays | Turn::Changed => self.put_back(token, flow, core),
+                Turn::Stays | Turn::Changed => self.put_back(token, flow),
                 Turn::Denied => self.release(token, flow, core),
             }
         }
@@ -200,7 +200,7 @@ impl Datagrams {
                 others.push((token, flow));
             }
         }
-        others.into_iter().for_each(|(token, flow)| self.put_back(token, flow, core));
+        others.into_iter().for_each(|(token, flow)| self.put_back(token, flow));
     }
 
     /// Takes the flow whose deadline comes first, if it comes until then.
@@ -252,7 +252,7 @@ impl Datagrams {
         }
         core.put_buffer(buffer);
         match turn {
-            Turn::Stays | Turn::Changed => self.put_back(token, flow, core),
+            Turn::Stays | Turn::Changed => self.put_back(token, flow),
             Turn::Denied => self.release(token, flow, core),
         }
     }
@@ -287,7 +287,7 @@ impl Datagrams {
             return self.release(token, flow, core);
         }
         self.let_go(&mut flow, number, known, core);
-        self.put_back(token, flow, core);
+        self.put_back(token, flow);
     }
 
     fn let_go(&mut self, flow: &mut Flow, number: u64, known: bool, core: &mut Core) {
@@ -306,13 +306,13 @@ impl Datagrams {
             if flow.is_over(core) {
                 self.release(token, flow, core);
             } else {
-                self.put_back(token, flow, core);
+                self.put_back(token, flow);
             }
         }
     }
 
-    fn put_back(&mut self, token: Token, mut flow: Box<Flow>, core: &Core) {
-        let deadline = flow.deadline(&core.options().timeouts);
+    fn put_back(&mut self, token: Token, mut flow: Box<Flow>) {
+        let deadline = flow.deadline();
         if flow.armed.is_none_or(|armed| deadline < armed) {
             flow.armed = Some(deadline);
             self.deadlines.push(Reverse((deadline, token)));

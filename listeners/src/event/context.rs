@@ -79,14 +79,17 @@ impl Core {
         &self.shared.options
     }
 
-    /// The relay of a connection whose requests are judged.
-    pub(crate) fn relay(&self, schema: &Schema, server: SocketAddr) -> Option<Box<dyn Relay>> {
-        self.shared.protocols.relay(schema, server, self.now)
+    /// The relay of a connection whose requests are judged, and the most bytes that may be held of one side where it does not
+    /// ask for more: what one of the protocol holds back, and one read. The codecs refuse before.
+    pub(crate) fn relay(&self, schema: &Schema, judge: &Judge) -> Option<(Box<dyn Relay>, usize)> {
+        let (limits, server) = (&judge.params().limits, judge.destination);
+        let relay = self.shared.protocols.relay(schema, limits, server, self.now)?;
+        Some((relay, self.shared.protocols.held(schema, limits) + self.options().buffer))
     }
 
     /// The state of a flow of datagrams whose requests are judged.
-    pub(crate) fn session(&self, schema: &Schema, server: SocketAddr) -> Option<Box<dyn Session>> {
-        self.shared.protocols.session(schema, server, self.now)
+    pub(crate) fn session(&self, schema: &Schema, judge: &Judge, server: SocketAddr) -> Option<Box<dyn Session>> {
+        self.shared.protocols.session(schema, &judge.params().limits, server, self.now)
     }
 
     /// The read buffer, for the time of one read. One that was lost to a panic is made anew.
@@ -104,12 +107,6 @@ impl Core {
         if self.output.upstream.capacity() > KEPT_OUTPUT {
             self.output.upstream = Vec::new();
         }
-    }
-
-    /// Most bytes that may be held of one side where the relay does not ask for more: what one of the protocol holds back, and
-    /// one read. The codecs refuse before.
-    pub(crate) fn most_held(&self, protocol: &str) -> usize {
-        self.shared.protocols.held(protocol) + self.options().buffer
     }
 
     /// A random number (xorshift): which backend, nothing secret.

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use portcullis_rules::{
-    snapshot::{Access, Flow, Snapshot},
-    verdict::{Layer, Reason},
+    params::FlowParams,
+    snapshot::{Flow, Snapshot},
+    verdict::{Layer, Outcome, Reason},
     world::Direction,
 };
 
@@ -23,21 +24,22 @@ pub(crate) enum Turn {
 
 impl Judge {
     /// Judges the flow for the first time. `draw` is a random number that picks the backend of a service.
-    pub(crate) fn admit(&mut self, court: &mut Court<'_>, draw: usize) -> Access {
+    pub(crate) fn admit(&mut self, court: &mut Court<'_>, draw: usize) -> Outcome {
         let flow = match court.snapshot {
-            None => denied(Layer::L3, Reason::UnknownEndpoint),
+            None => unknown(),
             Some(snapshot) => self.ask(snapshot, draw),
         };
-        match &flow.access {
-            Access::Deny | Access::Allow => self.tell_flow(&flow, court),
+        self.params = Arc::clone(&flow.params);
+        match flow.plan.innermost() {
+            None => self.tell_flow(&flow, court),
             // Each request has a verdict of its own.
-            Access::Judge(rules) => {
+            Some(rules) => {
                 self.protocol = rules.schema().protocol;
                 self.codec = court.exit.protocol(self.protocol);
-                self.rules = Some(Arc::clone(rules));
             }
         }
-        flow.access
+        self.plan = flow.plan;
+        flow.outcome
     }
 
     fn ask(&mut self, snapshot: &Snapshot, draw: usize) -> Flow {
@@ -47,7 +49,7 @@ impl Judge {
             self.key.peer = self.client.ip();
         } else if let Some(backends) = snapshot.backends(self.key.transport, self.key.peer, self.key.port) {
             if backends.is_empty() {
-                return denied(Layer::L4, Reason::NoBackend);
+                return Flow::whole(Outcome::Deny, Layer::L4, Reason::NoBackend, Arc::clone(snapshot.params()));
             }
             self.destination = backends[draw % backends.len()];
             self.key.peer = self.destination.ip();
@@ -59,24 +61,23 @@ impl Judge {
     /// Judges the flow again, by a new snapshot.
     pub(crate) fn refresh(&mut self, court: &mut Court<'_>) -> Turn {
         let flow = match court.snapshot {
-            None => denied(Layer::L3, Reason::UnknownEndpoint),
+            None => unknown(),
             Some(snapshot) => snapshot.flow(&self.key),
         };
-        match (&flow.access, &self.rules) {
-            (Access::Deny, _) => {
-                self.tell_flow(&flow, court);
-                Turn::Denied
-            }
-            (Access::Allow, None) => Turn::Stays,
-            (Access::Judge(new), Some(old)) if std::ptr::eq(new.schema(), old.schema()) => {
-                self.rules = Some(Arc::clone(new));
-                Turn::Stays
-            }
-            (Access::Allow | Access::Judge(_), _) => Turn::Changed,
+        if !flow.outcome.passes() {
+            self.params = Arc::clone(&flow.params);
+            self.tell_flow(&flow, court);
+            return Turn::Denied;
         }
+        if !flow.plan.relays_like(&self.plan) {
+            return Turn::Changed;
+        }
+        (self.plan, self.params) = (flow.plan, flow.params);
+        Turn::Stays
     }
 }
 
-fn denied(layer: Layer, reason: Reason) -> Flow {
-    Flow { access: Access::Deny, layer, reason, rule: None, redirect: None }
+/// Before there is a snapshot no endpoint is known.
+fn unknown() -> Flow {
+    Flow::whole(Outcome::Deny, Layer::L3, Reason::UnknownEndpoint, FlowParams::defaults())
 }

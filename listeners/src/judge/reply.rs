@@ -68,7 +68,7 @@ impl Judge {
                 self.goes_on(exit);
                 self.due = Some(Box::new(Due { pending, answer, status, took, came: Instant::now(), taught }));
             }
-            None if exit.records(pending.event.outcome) => self.record(pending.event, Some(answer), took, exit),
+            None if self.records(pending.event.outcome, exit) => self.record(pending.event, Some(answer), took, exit),
             None => {}
         }
     }
@@ -108,7 +108,7 @@ impl Judge {
         if exit.is_watched() {
             exit.show(&Arc::new(Event { time: unix_nanos(), reply: Some(reply.clone()), ..Event::clone(&event) }));
         }
-        if exit.records(event.outcome) {
+        if self.records(event.outcome, exit) {
             let reply = Some(reply);
             exit.record(Record { reply, ..self.recorded(event, Some(answer), took) });
         }
@@ -116,7 +116,7 @@ impl Judge {
 
     /// What was asked has had no answer.
     pub(super) fn give_up(&self, pending: Pending, took: Duration, exit: &Exit) {
-        if exit.records(pending.event.outcome) {
+        if self.records(pending.event.outcome, exit) {
             self.record(pending.event, None, took, exit);
         }
     }

@@ -8,7 +8,7 @@ use portcullis_rules::{
     request::{FieldValue, Request},
     schema::{FieldIndex, FieldSpec, Form, Nature, Schema},
     settings::DenyWith,
-    snapshot::RuleSet,
+    snapshot::{Plan, RuleSet},
     verdict::RuleInfo,
     world::EndpointId,
 };
@@ -63,7 +63,7 @@ fn judge(deny_with: DenyWith) -> Judge {
     let rules = RuleSet::new(&SHELF, rules.iter().enumerate().map(|(number, rule)| (rule, info(number))), deny_with);
     let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
     let mut judge = Judge::new(EndpointId(1), address(1), address(2));
-    judge.rules = Some(Arc::new(rules));
+    judge.plan = Plan::of(Arc::new(rules));
     judge
 }
 

@@ -26,7 +26,7 @@ impl Pair {
         let wanted = self.relay.as_ref().map_or(0, |relay| relay.to_hold(side));
         let buffer = core.options().buffer;
         let end = &mut self.ends[side as usize];
-        let most = if wanted > 0 { wanted.saturating_add(buffer) } else { core.most_held(self.judge.protocol()) };
+        let most = if wanted > 0 { wanted.saturating_add(buffer) } else { self.most_held };
         if end.held.len() > most {
             return Err(Outcome::Overflow);
         }

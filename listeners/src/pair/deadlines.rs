@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use portcullis_codecs::relay::Side;
-use portcullis_rules::params::Timeouts;
 
 use crate::{
     event::context::Core,
@@ -71,6 +70,8 @@ pub(super) struct Clocks {
     pub(super) winding: u64,
     /// Which kinds have an entry in the worker's queue.
     armed: u16,
+    /// How often the timeouts were others: entries from before are of no account.
+    round: u8,
 }
 
 impl Clocks {
@@ -86,12 +87,18 @@ impl Clocks {
             dial_began: Instant::now(),
             winding: now,
             armed: 0,
+            round: 0,
         }
     }
 
     pub(super) fn dial(&mut self, now: u64) {
         self.dialled = now;
         self.dial_began = Instant::now();
+    }
+
+    /// The timeouts are others now: every kind gets a new entry.
+    pub(super) fn rearm(&mut self) {
+        (self.armed, self.round) = (0, self.round.wrapping_add(1));
     }
 
     pub(super) fn since_dial(&self) -> Duration {
@@ -101,7 +108,8 @@ impl Clocks {
 
 impl Pair {
     /// When a kind is due, if it runs at all.
-    pub(crate) fn deadline(&self, kind: Kind, timeouts: &Timeouts) -> Option<u64> {
+    pub(crate) fn deadline(&self, kind: Kind) -> Option<u64> {
+        let timeouts = &self.judge.params().timeouts;
         let client = &self.ends[Side::Downstream as usize];
         // While the last answer still goes out, it is a connection like any other.
         let open = match self.phase {
@@ -140,16 +148,21 @@ impl Pair {
     }
 
     /// The kinds that run and have no entry in the queue yet, with their deadlines. They count as having one now.
-    pub(crate) fn arm(&mut self, timeouts: &Timeouts, mut enqueue: impl FnMut(Kind, u64)) {
+    pub(crate) fn arm(&mut self, mut enqueue: impl FnMut(Kind, u64)) {
         for kind in Kind::ALL {
             let bit = 1 << kind as u8;
             if self.clocks.armed & bit == 0
-                && let Some(deadline) = self.deadline(kind, timeouts)
+                && let Some(deadline) = self.deadline(kind)
             {
                 self.clocks.armed |= bit;
                 enqueue(kind, deadline);
             }
         }
+    }
+
+    /// The number of the timeouts by which entries are made now.
+    pub(crate) fn round(&self) -> u8 {
+        self.clocks.round
     }
 
     /// An entry of the queue is taken out of it.

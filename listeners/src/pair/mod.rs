@@ -50,7 +50,7 @@ use std::{
 
 use nix::sys::epoll::EpollFlags;
 use portcullis_codecs::relay::{Relay, Side};
-use portcullis_rules::{snapshot::Access, world::Direction};
+use portcullis_rules::world::Direction;
 use socket2::Socket;
 
 use self::{closing::Phase, deadlines::Clocks, end::End, hold::Lesson};
@@ -86,6 +86,8 @@ pub(crate) struct Pair {
     ends: [End; 2],
     /// `None`: bytes pass as they are.
     relay: Option<Box<dyn Relay>>,
+    /// Most bytes of one side that the relay holds back unless it asks for more.
+    most_held: usize,
     judge: Judge,
     phase: Phase,
     clocks: Clocks,
@@ -112,6 +114,7 @@ impl Pair {
             token,
             ends: [End::accepted(client), End::default()],
             relay: None,
+            most_held: 0,
             judge,
             phase: Phase::Open,
             clocks: Clocks::new(now),
@@ -138,19 +141,18 @@ impl Pair {
         core.renew();
         self.epoch = core.epoch;
         let draw = core.draw();
-        let access = self.judge.admit(&mut core.court(), draw);
-        if !matches!(access, Access::Deny) {
-            self.in_use = core.begin_use(self.judge.key.peer);
+        if !self.judge.admit(&mut core.court(), draw).passes() {
+            return Fate::Over(Outcome::Denied);
         }
-        let dial = match access {
-            Access::Deny => return Fate::Over(Outcome::Denied),
-            Access::Allow => true,
-            Access::Judge(rules) => {
-                let Some(relay) = core.relay(rules.schema(), self.judge.destination) else {
+        self.in_use = core.begin_use(self.judge.key.peer);
+        let dial = match self.judge.plan().outermost() {
+            None => true,
+            Some(rules) => {
+                let Some((relay, most_held)) = core.relay(rules.schema(), &self.judge) else {
                     return Fate::Over(Outcome::Fault);
                 };
                 let dial = !relay.client_first();
-                self.relay = Some(relay);
+                (self.relay, self.most_held) = (Some(relay), most_held);
                 dial
             }
         };
@@ -165,8 +167,14 @@ impl Pair {
             return None;
         }
         self.epoch = core.epoch;
+        let timeouts = self.judge.params().timeouts.clone();
         match self.judge.refresh(&mut core.court()) {
-            Turn::Stays => None,
+            Turn::Stays => {
+                if self.judge.params().timeouts != timeouts {
+                    self.clocks.rearm();
+                }
+                None
+            }
             Turn::Denied => Some(Outcome::Denied),
             Turn::Changed => Some(Outcome::PolicyChanged),
         }

@@ -8,7 +8,7 @@ use portcullis_codecs::{
     relay::{Offence, Side},
 };
 use portcullis_rules::{
-    verdict::{Outcome, Reason, RuleInfo},
+    verdict::{Outcome, OutcomeSet, Reason, RuleInfo},
     world::{Direction, Endpoint},
 };
 use prometheus_client::metrics::counter::Counter;
@@ -156,19 +156,14 @@ impl Exit {
         }
     }
 
-    /// Whether an [`Event`] has to be made of such a verdict.
-    pub(crate) fn wants_event(&self, outcome: Outcome) -> bool {
-        self.telemetry.watchers.any() || self.records(outcome)
-    }
-
     /// Whether anybody watches.
     pub(crate) fn is_watched(&self) -> bool {
         self.telemetry.watchers.any()
     }
 
-    /// Whether such a verdict is recorded.
-    pub(crate) fn records(&self, outcome: Outcome) -> bool {
-        self.telemetry.records(outcome)
+    /// Whether such a verdict is recorded, of a flow of which these are wanted.
+    pub(crate) fn records(&self, outcome: Outcome, wanted: OutcomeSet) -> bool {
+        self.telemetry.records(outcome, wanted)
     }
 
     pub(crate) fn show(&self, event: &Arc<Event>) {

@@ -40,8 +40,6 @@ use self::{metrics::Metrics, records::Writer, watch::Watchers};
 pub struct TelemetryOptions {
     /// Where access records go.
     pub records: Records,
-    /// The verdicts that are recorded.
-    pub recorded: OutcomeSet,
     /// Most pairs of policy and rule that have a metric series of their own, for the life of the process; further ones
     /// share one that reads `other`.
     pub policy_labels: usize,
@@ -51,7 +49,7 @@ pub struct TelemetryOptions {
 
 impl Default for TelemetryOptions {
     fn default() -> Self {
-        Self { records: Records::Off, recorded: OutcomeSet::ALL, policy_labels: 1000, protocols: PROTOCOLS }
+        Self { records: Records::Off, policy_labels: 1000, protocols: PROTOCOLS }
     }
 }
 
@@ -74,7 +72,6 @@ pub struct Telemetry {
     pub(crate) metrics: Metrics,
     pub(crate) watchers: Arc<Watchers>,
     records: Option<Writer>,
-    recorded: OutcomeSet,
     pub(crate) protocols: Registry,
     allowed: AtomicU64,
     denied: AtomicU64,
@@ -93,7 +90,6 @@ impl Telemetry {
             metrics,
             watchers: Arc::default(),
             records,
-            recorded: options.recorded,
             protocols: options.protocols,
             allowed: AtomicU64::new(0),
             denied: AtomicU64::new(0),
@@ -132,9 +128,9 @@ impl Telemetry {
         total.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Whether such verdicts are recorded.
-    pub(crate) fn records(&self, outcome: Outcome) -> bool {
-        self.records.is_some() && self.recorded.contains(outcome)
+    /// Whether such a verdict is recorded, of a flow of which these are wanted.
+    pub(crate) fn records(&self, outcome: Outcome, wanted: OutcomeSet) -> bool {
+        self.records.is_some() && wanted.contains(outcome)
     }
 
     pub(crate) fn record(&self, record: Record) {

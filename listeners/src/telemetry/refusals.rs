@@ -8,7 +8,7 @@ use std::{
 
 use portcullis_codecs::fact::Facts;
 use portcullis_rules::{
-    snapshot::{Access, Flow, FlowKey, Snapshot},
+    snapshot::{Flow, FlowKey, Snapshot},
     verdict::{Layer, Outcome, Reason},
     world::{Direction, EndpointId, Transport},
 };
@@ -54,7 +54,7 @@ fn name(transport: Transport) -> &'static str {
 
 /// The reasoning of the snapshot about a flow that the kernel refused.
 fn reasoning(refusal: &KernelRefusal, snapshot: &Snapshot) -> Flow {
-    let denied = |layer, reason| Flow { access: Access::Deny, layer, reason, rule: None, redirect: None };
+    let denied = |layer, reason| Flow::whole(Outcome::Deny, layer, reason, Arc::clone(snapshot.params()));
     if refusal.no_listener {
         return denied(Layer::L4, Reason::NoListener);
     }
@@ -67,10 +67,10 @@ fn reasoning(refusal: &KernelRefusal, snapshot: &Snapshot) -> Flow {
         (peer, port) = (backend.ip(), backend.port());
     }
     let flow = snapshot.flow(&FlowKey { endpoint, direction, transport, peer, port });
-    match flow.access {
-        Access::Deny => flow,
+    match flow.outcome {
+        Outcome::Deny => flow,
         // The kernel's table was a moment behind or ahead of this snapshot; refused it was all the same.
-        Access::Allow | Access::Judge(_) => denied(Layer::L4, Reason::NoRule),
+        Outcome::Allow | Outcome::Audit => denied(Layer::L4, Reason::NoRule),
     }
 }
 
@@ -81,7 +81,7 @@ impl Telemetry {
         let protocol = name(refusal.transport);
         self.tally(Outcome::Deny);
         self.verdict_counter(protocol, refusal.direction, Outcome::Deny, flow.reason, flow.rule.as_deref()).inc();
-        if !self.watchers.any() && !self.records(Outcome::Deny) {
+        if !self.watchers.any() && !self.records(Outcome::Deny, flow.params.records) {
             return;
         }
         let event = Arc::new(event(refusal, flow, protocol, snapshot));

@@ -11,7 +11,7 @@ use portcullis_codecs::dns;
 use portcullis_rules::{
     labels::Labels,
     limits::Capacity,
-    params::Timeouts,
+    params::FlowParams,
     policy::{Entry, L7Rule, L7Rules, PortRef, PortRule, PortSpec},
     settings::{DenyScope, DenyWith},
     snapshot::Snapshot,
@@ -34,6 +34,8 @@ pub(super) struct Site {
     pub(super) vip: SocketAddr,
     pub(super) server: UdpSocket,
     pub(super) telemetry: Arc<Telemetry>,
+    /// What flows are relayed with from the next snapshot on.
+    params: FlowParams,
 }
 
 impl Site {
@@ -54,7 +56,7 @@ impl Site {
         let mut plane = DataPlane::start(options, legs, names, Arc::clone(&telemetry)).unwrap();
         let sockets = plane.open(ENDPOINT, namespace).unwrap();
         let vip = UdpSocket::from(sockets.udp4.into_iter().next().unwrap()).local_addr().unwrap();
-        let mut site = Self { plane, vip, server, telemetry };
+        let mut site = Self { plane, vip, server, telemetry, params: FlowParams::default() };
         site.plane.publish(Arc::new(Snapshot::compile(&site.world(), 1)));
         site
     }
@@ -74,7 +76,8 @@ impl Site {
             ports: vec![port],
             backends: vec![SERVER.into()],
         };
-        World { endpoints: vec![Arc::new(endpoint(POD))], services: vec![Arc::new(service)], ..World::default() }
+        let (endpoints, services) = (vec![Arc::new(endpoint(POD))], vec![Arc::new(service)]);
+        World { endpoints, services, params: Arc::new(self.params.clone()), ..World::default() }
     }
 
     /// Has every question judged, and allowed.
@@ -251,12 +254,9 @@ fn a_flow_that_waits_for_its_answer_does_not_keep_one_that_only_lingers_from_mak
     in_namespace(|namespace| {
         // Less than a flow lingers: the one that waits comes first among the deadlines.
         let waits = Duration::from_millis(400);
-        let options = Options {
-            capacity: Capacity { flows: 2, ..Capacity::default() },
-            timeouts: Timeouts { answer: waits, ..Timeouts::default() },
-            ..Options::default()
-        };
-        let mut site = Site::new(options, namespace);
+        let capacity = Capacity { flows: 2, ..Capacity::default() };
+        let mut site = Site::new(Options { capacity, ..Options::default() }, namespace);
+        site.params.timeouts.answer = waits;
         site.ask_by_name();
         let (waiting, answered, late) = (client(), client(), client());
         waiting.send_to(&question(1), site.vip).unwrap();

@@ -2,11 +2,11 @@
 
 use std::io::Write;
 
+use portcullis_codecs::PROTOCOLS;
 use portcullis_rules::policy::{Mismatch, Wanted};
 
 use crate::{
     Options,
-    telemetry::TelemetryOptions,
     tests::{Rig, Rules, answer, assert_reset, expect, get, records::RecordFile},
 };
 
@@ -25,9 +25,8 @@ fn with(lines: &str) -> String {
 
 #[test]
 fn headers_are_changed_on_the_way_and_other_requests_of_the_connection_are_not() {
-    let mut options = Options::default();
-    options.limits.set(options.protocols.limits().iter().find(|spec| spec.key == "pipelined").unwrap(), 4);
-    let mut rig = Rig::with(options, &TelemetryOptions::default());
+    let mut rig = Rig::new();
+    rig.params.limits.set(PROTOCOLS.limits().iter().find(|spec| spec.key == "pipelined").unwrap(), 4);
     rig.publish(&Rules::Headers(&[("x-user", value("guest"), Mismatch::Replace), ("x-token", token(), Mismatch::Add)]));
     let mut client = rig.client();
     let wrong = with("X-User: root\r\nX-Other:  1\r\n");

@@ -29,6 +29,7 @@ use std::{
 use portcullis_codecs::http1;
 use portcullis_rules::{
     labels::{Labels, Selector},
+    params::FlowParams,
     policy::{
         Entry, HeaderAction, L7Rule, L7Rules, Matcher, Mismatch, Policy, PortRef, PortRule, PortSpec, Position,
         Predicate, Rule, Wanted,
@@ -136,6 +137,8 @@ pub(super) struct Rig {
     pub(super) deny_with: DenyWith,
     pub(super) deny_scope: DenyScope,
     pub(super) services: Vec<Arc<Service>>,
+    /// What flows are relayed with from the next snapshot on.
+    pub(super) params: FlowParams,
     /// Address of the endpoint. Who connects to another goes out.
     pub(super) own: Ipv4Addr,
     generation: u64,
@@ -164,6 +167,7 @@ impl Rig {
             deny_with: DenyWith::Reset,
             deny_scope: DenyScope::Stream,
             services: Vec::new(),
+            params: FlowParams::default(),
             own: OWN,
             generation: 0,
         }
@@ -192,6 +196,7 @@ impl Rig {
         let world = World {
             endpoints: vec![Arc::new(endpoint(self.own))],
             services: self.services.clone(),
+            params: Arc::new(self.params.clone()),
             policies: policy(rules, self.deny_with, self.deny_scope).into_iter().map(Arc::new).collect(),
             secrets: vec![Secret { name: "shop/token".to_owned(), value: "hush".to_owned() }],
             ..World::default()

@@ -122,8 +122,8 @@ fn a_flow_that_is_not_judged_by_requests_has_one_record_when_it_ends() {
 #[test]
 fn allowed_requests_leave_no_record_where_only_denied_ones_are_wanted() {
     let file = RecordFile::new();
-    let mut rig =
-        Rig::with(Options::default(), &TelemetryOptions { recorded: OutcomeSet::VIOLATIONS, ..file.options() });
+    let mut rig = Rig::with(Options::default(), &file.options());
+    rig.params.records = OutcomeSet::VIOLATIONS;
     rig.publish(&Rules::Paths(&["/public"]));
     let mut client = rig.client();
     client.write_all(get("/public").as_bytes()).unwrap();
@@ -214,14 +214,13 @@ fn answers_of_dns_are_counted_by_their_code_and_every_code_of_a_header_is_there_
 #[test]
 fn what_policy_is_only_tried_out_on_is_counted_apart_and_recorded_as_a_denial() {
     let file = RecordFile::new();
-    let telemetry =
-        Arc::new(Telemetry::new(&TelemetryOptions { recorded: OutcomeSet::VIOLATIONS, ..file.options() }).unwrap());
+    let telemetry = Arc::new(Telemetry::new(&file.options()).unwrap());
     let mut exit = Exit::new(&telemetry);
     let mut count = |outcome| exit.count("http", Direction::Egress, outcome, Reason::NoMatch, None);
     [Outcome::Audit, Outcome::Deny, Outcome::Audit, Outcome::Allow].into_iter().for_each(&mut count);
     let totals = telemetry.totals();
     assert_eq!((totals.allowed, totals.denied, totals.audited), (1, 1, 2));
-    let recorded = Outcome::ALL.map(|outcome| (outcome, exit.records(outcome)));
+    let recorded = Outcome::ALL.map(|outcome| (outcome, exit.records(outcome, OutcomeSet::VIOLATIONS)));
     assert_eq!(recorded, [(Outcome::Allow, false), (Outcome::Deny, true), (Outcome::Audit, true)]);
     let mut registry = Registry::default();
     telemetry.register(&mut registry);

@@ -9,16 +9,13 @@ use std::{
 use portcullis_rules::params::Timeouts;
 use socket2::{Domain, Socket, Type};
 
-use crate::{
-    Options,
-    telemetry::TelemetryOptions,
-    tests::{Rig, Rules, answer, assert_reset, exchange, expect, get, rest},
-};
+use crate::tests::{Rig, Rules, answer, assert_reset, exchange, expect, get, rest};
 
 const SHORT: Duration = Duration::from_millis(300);
 
 fn rig(timeouts: Timeouts, rules: &Rules<'_>) -> Rig {
-    let mut rig = Rig::with(Options { timeouts, ..Options::default() }, &TelemetryOptions::default());
+    let mut rig = Rig::new();
+    rig.params.timeouts = timeouts;
     rig.publish(rules);
     rig
 }
@@ -179,11 +176,20 @@ fn a_connection_may_be_given_a_longest_life() {
 }
 
 #[test]
+fn timeouts_that_are_new_hold_for_connections_that_are_open() {
+    let mut rig = rig(Timeouts { idle: Some(SHORT * 1000), ..Timeouts::default() }, &Rules::NotEnforced);
+    let (mut client, _server) = (rig.client(), rig.accept());
+    client.write_all(b"x").unwrap();
+    rig.params.timeouts.idle = Some(SHORT);
+    rig.publish(&Rules::NotEnforced);
+    assert_reset(&mut client);
+    rig.await_metric(r#"portcullis_connections_total{direction="ingress",outcome="idle_timeout"} 1"#);
+}
+
+#[test]
 fn a_server_that_does_not_answer_the_connect_resets_the_client() {
-    let mut rig = Rig::with(
-        Options { timeouts: Timeouts { connect: SHORT, ..Timeouts::default() }, ..Options::default() },
-        &TelemetryOptions::default(),
-    );
+    let mut rig = Rig::new();
+    rig.params.timeouts.connect = SHORT;
     // A listener whose queue is full lets SYNs fall.
     let deaf = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     deaf.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();

@@ -3,6 +3,7 @@
 use std::{io::Write, net::TcpStream, sync::Arc};
 
 use portcullis_rules::{
+    params::FlowParams,
     policy::{L7Rule, L7Rules, Matcher, Predicate},
     settings::DenyWith,
     snapshot::Snapshot,
@@ -21,9 +22,9 @@ use crate::{
 };
 
 /// A data plane that knows the toy, and lets items below `/a` be had, red or blue.
-fn rig(records: &RecordFile, options: Options) -> Rig {
+fn rig(records: &RecordFile, params: FlowParams) -> Rig {
     let telemetry = TelemetryOptions { protocols: WITH_TOY, ..records.options() };
-    let mut rig = Rig::with(Options { protocols: WITH_TOY, ..options }, &telemetry);
+    let mut rig = Rig::with(Options { protocols: WITH_TOY, ..Options::default() }, &telemetry);
     let predicate = |name: &str, matcher| Predicate { field: SCHEMA.field(name).unwrap(), key: String::new(), matcher };
     let rule = |tag: &str| L7Rule {
         predicates: vec![
@@ -40,7 +41,7 @@ fn rig(records: &RecordFile, options: Options) -> Rig {
         }
     }
     let endpoints = vec![Arc::new(endpoint(rig.own))];
-    let world = World { endpoints, policies: vec![Arc::new(policy)], ..World::default() };
+    let world = World { endpoints, policies: vec![Arc::new(policy)], params: Arc::new(params), ..World::default() };
     rig.plane.publish(Arc::new(Snapshot::compile(&world, 1)));
     rig
 }
@@ -59,7 +60,7 @@ fn shown(event: &Event) -> Vec<(&'static str, &str)> {
 #[test]
 fn a_new_protocol_is_relayed_judged_shown_counted_and_recorded() {
     let records = RecordFile::new();
-    let rig = rig(&records, Options::default());
+    let rig = rig(&records, FlowParams::default());
     let mut watcher = rig.telemetry.watch(16);
 
     let mut first = rig.client();
@@ -123,9 +124,9 @@ fn a_new_protocol_is_relayed_judged_shown_counted_and_recorded() {
 #[test]
 fn the_limits_of_a_new_protocol_are_those_of_the_settings() {
     let records = RecordFile::new();
-    let mut options = Options::default();
-    options.limits.set(&LONGEST, 16);
-    let rig = rig(&records, options);
+    let mut params = FlowParams::default();
+    params.limits.set(&LONGEST, 16);
+    let rig = rig(&records, params);
     let mut client = rig.client();
     client.write_all(b"get /a-line-that-is-too-long\n").unwrap();
     rig.await_metric(r#"portcullis_offences_total{protocol="toy",side="downstream",kind="long_line"} 1"#);

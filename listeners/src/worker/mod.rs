@@ -46,7 +46,7 @@ pub(crate) struct Worker {
     gate: Gate,
     datagrams: Datagrams,
     /// Deadlines, the next one first. A pair has at most one entry per kind.
-    deadlines: BinaryHeap<Reverse<(u64, Token, Kind)>>,
+    deadlines: BinaryHeap<Reverse<(u64, Token, Kind, u8)>>,
     /// Pairs that have more to do.
     ready: VecDeque<Token>,
     /// Where the walk after a change of policy stands.
@@ -219,7 +219,8 @@ impl Worker {
             self.ready.push_back(token);
         }
         let deadlines = &mut self.deadlines;
-        pair.arm(&self.core.shared.options.timeouts, |kind, at| deadlines.push(Reverse((at, token, kind))));
+        let round = pair.round();
+        pair.arm(|kind, at| deadlines.push(Reverse((at, token, kind, round))));
         #[cfg(test)]
         self.note_footprint(&pair);
         self.table.put(token, pair);
@@ -258,14 +259,17 @@ impl Worker {
     /// Ends what has taken too long.
     fn fire(&mut self) {
         self.forget_deadlines();
-        while let Some(Reverse((deadline, token, kind))) = self.deadlines.peek().copied() {
+        while let Some(Reverse((deadline, token, kind, round))) = self.deadlines.peek().copied() {
             if deadline > self.core.now {
                 break;
             }
             self.deadlines.pop();
             self.with(token, |pair, core| {
+                if pair.round() != round {
+                    return Fate::Wait;
+                }
                 pair.disarm(kind);
-                match pair.deadline(kind, &core.shared.options.timeouts) {
+                match pair.deadline(kind) {
                     Some(deadline) if deadline <= core.now => pair.late(kind, core),
                     // It has moved since; it gets a new entry.
                     _ => Fate::Wait,
@@ -285,8 +289,9 @@ impl Worker {
         #[cfg(test)]
         self.core.shared.sweeps.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let table = &self.table;
-        self.deadlines
-            .retain(|Reverse((_, token, _))| table.at(token.slot()).is_some_and(|(known, _)| known == *token));
+        self.deadlines.retain(|Reverse((_, token, _, round))| {
+            table.at(token.slot()).is_some_and(|(known, pair)| known == *token && pair.round() == *round)
+        });
     }
 }
 

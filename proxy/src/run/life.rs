@@ -148,9 +148,12 @@ async fn tend(force: Force) {
 async fn reload(store: &Store, arguments: &RunArguments) {
     notify::reloading();
     match settings::read(arguments) {
-        Ok(settings) => match store.reconfigure(settings.rules, settings.resources).await {
+        Ok(settings) => match store.reconfigure(settings.rules, settings.flow_params(), settings.resources).await {
             Ok(applied) => {
-                tracing::info!(revision = applied.revision, "settings about rules, and files, were read again")
+                tracing::info!(
+                    revision = applied.revision,
+                    "settings about rules and connections, and files, were read again"
+                )
             }
             Err(error) => tracing::error!(%error, "the files were not read again"),
         },

@@ -73,8 +73,6 @@ pub fn data_plane(settings: &Settings) -> Options {
     Options {
         workers: settings.workers.map_or_else(default_workers, |workers| workers.get().into()),
         protocols: PROTOCOLS,
-        limits: limits.protocols.clone(),
-        timeouts: settings.timeouts.clone(),
         leg_ports: settings.steering.leg_ports.clone(),
         capacity: Capacity {
             open_files: limits.capacity.open_files.or_else(|| Some(open_files())),
@@ -103,7 +101,6 @@ pub fn telemetry(settings: &Settings) -> TelemetryOptions {
             RecordsTo::Stdout => Records::Stdout,
             RecordsTo::File(path) => Records::File(path.clone()),
         },
-        recorded: settings.records.only,
         policy_labels: settings.limits.policy_labels,
     }
 }

@@ -179,6 +179,7 @@ fn not_steered(error: portcullis_redirect::Error) -> Failure {
 
 fn open_store(settings: Settings, force: &Force, running: &Arc<Running>) -> Result<Store, Failure> {
     let options = StoreOptions {
+        params: settings.flow_params(),
         state_directory: settings.state_directory,
         resources: settings.resources,
         settings: settings.rules,

@@ -11,13 +11,14 @@ use super::{
 };
 use crate::{
     bounds::{AUTOMATON_STEP, Meter},
+    params::FlowParams,
     pattern::Patterns,
     policy::L7Rule,
     ruleset::{Compiled, RuleSet},
     schema::Schema,
     settings::{DenyScope, DenyWith, Settings},
-    snapshot::{Access, Flow},
-    verdict::{Layer, Reason, RuleInfo},
+    snapshot::{Flow, Plan},
+    verdict::{Layer, Outcome, Reason, RuleInfo},
     world::{Secret, World},
 };
 
@@ -31,6 +32,7 @@ type SetKey = (Vec<GrantId>, &'static str, Option<Arc<RuleInfo>>);
 #[derive(Debug)]
 pub(crate) struct Decider {
     settings: Settings,
+    params: Arc<FlowParams>,
     naming: Option<&'static Schema>,
     secrets: Vec<Secret>,
     patterns: Patterns,
@@ -40,15 +42,16 @@ pub(crate) struct Decider {
     learning: bool,
     /// Rule sets, and what each takes.
     sets: HashMap<SetKey, (Arc<RuleSet>, usize)>,
-    /// Rules by their grant and their place in it.
-    rules: HashMap<(GrantId, usize), Arc<Compiled>>,
+    /// Rules by their grant, their protocol and their place among those.
+    rules: HashMap<(GrantId, &'static str, usize), Arc<Compiled>>,
 }
 
 impl Decider {
     pub(crate) fn new(world: &World, grants: Arc<[Grant]>, meter: Arc<Meter>) -> Self {
         let (settings, secrets, patterns) = (world.settings, world.secrets.clone(), world.patterns.clone());
         let (sets, rules) = (HashMap::new(), HashMap::new());
-        Self { settings, naming: world.naming, secrets, patterns, grants, meter, learning: false, sets, rules }
+        let params = Arc::clone(&world.params);
+        Self { settings, params, naming: world.naming, secrets, patterns, grants, meter, learning: false, sets, rules }
     }
 
     /// From now on answers are for what is learnt. Where the bounds leave no room for one, nothing is allowed by it.
@@ -72,17 +75,16 @@ impl Decider {
     pub(crate) fn answer(&mut self, (matching, host): &Matching, key: &ClassKey) -> Flow {
         let (grants, open) = (Arc::clone(&self.grants), key.open);
         let of = |id: &GrantId| &grants[*id as usize];
-        let decided = |access, layer, reason, grant: Option<&Grant>| Flow {
-            access,
-            layer,
-            reason,
+        let params = Arc::clone(&self.params);
+        let decided = |outcome: Outcome, layer, reason, grant: Option<&Grant>| Flow {
             rule: grant.map(|grant| Arc::clone(&grant.info)),
-            redirect: None,
+            ..Flow::whole(outcome, layer, reason, Arc::clone(&params))
         };
+        let denied = |layer, reason, grant| decided(Outcome::Deny.under(params.mode), layer, reason, grant);
         let layer = |grant: &Grant| if grant.ports.is_some() { Layer::L4 } else { Layer::L3 };
         // Any deny beats every allow, however specific (Cilium: deny precedence).
         if let Some(deny) = matching.iter().map(of).find(|grant| grant.deny) {
-            return decided(Access::Deny, layer(deny), Reason::RuleDenies, Some(deny));
+            return denied(layer(deny), Reason::RuleDenies, Some(deny));
         }
         let protocol = matching.iter().flat_map(|id| of(id).protocols()).min_by_key(|schema| schema.nature.priority);
         let judging: Vec<GrantId> = matching.iter().copied().filter(|id| of(id).speaks(protocol)).collect();
@@ -104,28 +106,60 @@ impl Decider {
             };
             let wider = wider.map(|(policy, rule)| Arc::new(RuleInfo { policy, rule }));
             let first = judging.first().map(of);
-            return match self.set(judging.clone(), protocol, wider) {
-                Some(set) => Flow { redirect, ..decided(Access::Judge(set), Layer::L7, Reason::RuleAllows, None) },
-                None => decided(Access::Deny, Layer::L7, Reason::NoMemory, first),
+            let names = if open || *host { None } else { self.names_beside(matching, protocol) };
+            return match self.judged(judging, protocol, wider, names) {
+                Some(plan) => Flow { redirect, plan, ..decided(Outcome::Allow, Layer::L7, Reason::RuleAllows, None) },
+                None => decided(Outcome::Deny, Layer::L7, Reason::NoMemory, first),
             };
         }
         if key.overheard
-            && let Some(access) = self.overheard(plain, open)
+            && let Some((naming, info)) = self.overheard(plain, open)
         {
-            let reason = if matches!(access, Access::Deny) { Reason::NoMemory } else { Reason::RuleAllows };
-            return Flow { redirect, ..decided(access, Layer::L7, reason, None) };
+            return match self.set(Vec::new(), naming, Some(info)).map(Plan::of) {
+                Some(plan) => Flow { redirect, plan, ..decided(Outcome::Allow, Layer::L7, Reason::RuleAllows, None) },
+                None => Flow { redirect, ..decided(Outcome::Deny, Layer::L7, Reason::NoMemory, None) },
+            };
         }
         let flow = match plain {
-            Some(plain) => decided(Access::Allow, layer(plain), Reason::RuleAllows, Some(plain)),
-            None if open => decided(Access::Allow, Layer::L3, Reason::NotEnforced, None),
-            None if *host => decided(Access::Allow, Layer::L3, Reason::LocalHost, None),
-            None => decided(Access::Deny, Layer::L3, Reason::NoRule, None),
+            Some(plain) => decided(Outcome::Allow, layer(plain), Reason::RuleAllows, Some(plain)),
+            None if open => decided(Outcome::Allow, Layer::L3, Reason::NotEnforced, None),
+            None if *host => decided(Outcome::Allow, Layer::L3, Reason::LocalHost, None),
+            None => denied(Layer::L3, Reason::NoRule, None),
         };
         Flow { redirect, ..flow }
     }
 
-    /// What would pass as it is, judged by a rule that allows everything.
-    fn overheard(&mut self, plain: Option<&Grant>, open: bool) -> Option<Access> {
+    /// The plan by which rules judge: those of one protocol, and those for the names of servers beside them. `None`: there is no
+    /// room for it.
+    fn judged(
+        &mut self,
+        judging: Vec<GrantId>,
+        protocol: &'static Schema,
+        wider: Option<Arc<RuleInfo>>,
+        names: Option<(Vec<GrantId>, &'static Schema)>,
+    ) -> Option<Plan> {
+        let terminates = |id: &GrantId| self.grants[*id as usize].terminates_tls();
+        let naming = names.iter().flat_map(|(naming, _)| naming);
+        let terminates_tls = judging.iter().chain(naming).any(terminates);
+        let plan = Plan { terminates_tls, ..Plan::of(self.set(judging, protocol, wider)?) };
+        let Some((naming, schema)) = names else { return Some(plan) };
+        Some(Plan { server_names: Some(self.set(naming, schema, None)?), ..plan })
+    }
+
+    /// The grants that name servers, and their protocol, where they bind flows whose requests another protocol judges: nothing
+    /// that selects the peer leaves the name open. As in Cilium, what names servers for a selector and port binds whatever
+    /// else is written for these (pkg/policy/rule.go, `mergePortProto`), and of several selectors one is enough.
+    fn names_beside(&self, matching: &[GrantId], protocol: &Schema) -> Option<(Vec<GrantId>, &'static Schema)> {
+        let of = |id: &GrantId| &self.grants[*id as usize];
+        let naming: Vec<GrantId> = matching.iter().copied().filter(|id| of(id).server_names().is_some()).collect();
+        let schema = of(naming.first()?).server_names()?.schema;
+        let named: Vec<u32> = naming.iter().filter_map(|id| of(id).pair).collect();
+        let bound = |id: &GrantId| of(id).pair.is_some_and(|pair| named.contains(&pair));
+        (!protocol.is_carrier() && matching.iter().all(bound)).then_some((naming, schema))
+    }
+
+    /// What would pass as it is and is judged by a rule that allows everything: by which protocol, and what allows it.
+    fn overheard(&self, plain: Option<&Grant>, open: bool) -> Option<(&'static Schema, Arc<RuleInfo>)> {
         let info = match plain {
             Some(plain) => Arc::clone(&plain.info),
             None if open => {
@@ -134,7 +168,7 @@ impl Decider {
             }
             None => return None,
         };
-        Some(self.set(Vec::new(), self.naming?, Some(info)).map_or(Access::Deny, Access::Judge))
+        Some((self.naming?, info))
     }
 
     /// The first grant that lets every request pass beside rules of a protocol.
@@ -188,7 +222,7 @@ impl Decider {
                 if !self.learning && !self.meter.take_for(grant.policy, size_of::<Arc<Compiled>>(), 1) {
                     return None;
                 }
-                let compiled = self.rules.entry((*id, number)).or_insert_with(|| {
+                let compiled = self.rules.entry((*id, schema.protocol, number)).or_insert_with(|| {
                     let path = format!("{}.{list}[{}]", grant.info.rule, rule.item.unwrap_or(number));
                     let info = RuleInfo { policy: Arc::clone(&grant.info.policy), rule: path.into() };
                     Arc::new(Compiled::new(schema, rule, Arc::new(info), &self.secrets, &self.patterns))

@@ -22,6 +22,7 @@ use crate::{
     lpm::{Lpm, everything, prefix},
     overlay::Overlay,
     snapshot::Flow,
+    steering::Action,
 };
 
 /// The answers for one range of ports of one direction.
@@ -98,10 +99,10 @@ impl Class {
     /// How many addresses it has an answer of their own for: those of endpoints by their identities, where that is not
     /// the answer for all others, and prefixes.
     pub(crate) fn weight(&self, places: &Places) -> usize {
-        let denied = |flow: &Flow| std::mem::discriminant(&flow.access);
-        let other = denied(self.other());
-        let known = self.known().filter(|(_, flow)| denied(flow) != other).map(|(id, _)| places.of(id).len());
-        let prefixes = self.prefixes().filter(|(_, flow)| denied(flow) != other).count();
+        let other = Action::from(self.other());
+        let differs = |flow: &Flow| Action::from(flow) != other;
+        let known = self.known().filter(|(_, flow)| differs(flow)).map(|(id, _)| places.of(id).len());
+        let prefixes = self.prefixes().filter(|(_, flow)| differs(flow)).count();
         let others = if prefixes > 0 { places.len() } else { 0 };
         known.sum::<usize>().max(others) + self.prefixes().count()
     }

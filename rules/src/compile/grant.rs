@@ -71,6 +71,11 @@ impl Grant {
         self.element()?.server_names.as_ref()
     }
 
+    /// Whether the proxy takes TLS off in front of its rules.
+    pub(crate) fn terminates_tls(&self) -> bool {
+        self.element().is_some_and(|element| element.terminates_tls)
+    }
+
     /// The ports of a transport, disjoint and in order. `own` resolves names by the endpoint's own ports.
     pub(crate) fn ports(
         &self,

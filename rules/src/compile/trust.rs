@@ -10,7 +10,6 @@ use super::{class::Class, grants::Grant, identities::Addresses};
 use crate::{
     request::{FieldValue, Request},
     schema::{FieldIndex, Form, Schema},
-    snapshot::Access,
     table::who,
     world::{EndpointId, Origin, Transport},
 };
@@ -45,7 +44,7 @@ impl Trust {
         };
         let Some((.., class)) = self.classes.iter().find(place) else { return false };
         let who = who(addresses, server);
-        let Access::Judge(rules) = &class.by_address(who).access else { return false };
+        let Some(rules) = &class.by_address(who).plan.requests else { return false };
         let schema = rules.schema();
         let asked = |kind| rules.check(&Query { schema, name, kind }).outcome.passes();
         schema.nature.teaches

@@ -14,7 +14,7 @@ use portcullis_rules::{
     },
     request::{FieldValue, Request},
     schema::{FieldIndex, FieldSpec, Form, Nature, Schema},
-    snapshot::{Access, Flow, FlowKey, Snapshot},
+    snapshot::{Flow, FlowKey, Snapshot},
     tunnel::{Tunnel, TunnelKind},
     world::{Direction, Endpoint, EndpointId, Port, ResolvedName, Service, ServicePort, Transport, World},
 };
@@ -332,18 +332,10 @@ fn address(name: &str) -> &str {
 
 /// `allow`, `deny` or `judge`.
 pub fn word(flow: &Flow) -> &'static str {
-    match flow.access {
-        Access::Allow => "allow",
-        Access::Deny => "deny",
-        Access::Judge(_) => "judge",
-    }
+    if flow.plan.is_empty() { flow.outcome.as_str() } else { "judge" }
 }
 
 /// Whether a request passes: the flow, and where it is judged, the request.
 pub fn passes(flow: &Flow, request: &dyn Request) -> bool {
-    match &flow.access {
-        Access::Allow => true,
-        Access::Deny => false,
-        Access::Judge(set) => set.check(request).outcome.passes(),
-    }
+    flow.outcome_of(request).passes()
 }

@@ -1,5 +1,7 @@
 //! Keeps the updates of the store's thread within the bounds of a compilation.
 
+use std::sync::Arc;
+
 use portcullis_rules::{
     bounds::{Effort, Resource},
     settings::Settings,
@@ -79,7 +81,8 @@ impl Worker {
         let naming = self.schemas.iter().copied().find(|schema| schema.nature.teaches);
         let (settings, names, patterns) = (self.settings, self.sink.names(), self.patterns.clone());
         self.node_addresses = self.sink.node_addresses();
-        Compiler { settings, naming, names, node_addresses: self.node_addresses.clone(), patterns }
+        let (params, node_addresses) = (Arc::clone(&self.params), self.node_addresses.clone());
+        Compiler { settings, params, naming, names, node_addresses, patterns }
     }
 
     /// Brings into force what there is at the start.

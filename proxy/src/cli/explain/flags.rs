@@ -8,7 +8,7 @@ use portcullis_codecs::{
 
 use super::traffic::{Traffic, asked};
 
-/// One of these at a time.
+/// One of these at a time; what carries another protocol may stand beside it.
 const GROUP: &str = "said";
 /// They stand behind what every question has, and before what is asked otherwise.
 const ORDER: usize = 100;
@@ -21,7 +21,7 @@ fn flags(words: &'static [Word]) -> impl Iterator<Item = &'static Word> {
 /// Adds them to the command.
 pub(crate) fn add(explain: Command, protocols: Registry) -> Command {
     let mut order = ORDER;
-    asked(protocols).fold(explain, |explain, (_, words)| {
+    asked(protocols).fold(explain, |explain, (protocol, words)| {
         let Some(first) = flags(words).next() else { return explain };
         flags(words).fold(explain, |explain, word| {
             order += 1;
@@ -29,7 +29,11 @@ pub(crate) fn add(explain: Command, protocols: Registry) -> Command {
             let arg = Arg::new(word.flag).long(word.flag).value_name(word.value).help(word.help).action(action);
             let arg = arg.display_order(order);
             let arg = word.default.into_iter().fold(arg, Arg::default_value);
-            explain.arg(if word.flag == first.flag { arg.group(GROUP) } else { arg.requires(first.flag) })
+            explain.arg(match word.flag == first.flag {
+                true if protocol.schema.is_carrier() => arg,
+                true => arg.group(GROUP),
+                false => arg.requires(first.flag),
+            })
         })
     })
 }
@@ -49,6 +53,7 @@ pub(super) fn asking(protocols: Registry) -> String {
 /// # Errors
 /// What is wrong with it.
 pub(crate) fn read(matches: &ArgMatches, protocols: Registry) -> Result<Option<Traffic>, String> {
+    let mut all = Vec::new();
     for (protocol, words) in asked(protocols) {
         if !flags(words).next().is_some_and(|first| matches.contains_id(first.flag)) {
             continue;
@@ -59,7 +64,7 @@ pub(crate) fn read(matches: &ArgMatches, protocols: Registry) -> Result<Option<T
                 said.push(word, value);
             }
         }
-        return Traffic::read(protocol, &said).map(Some);
+        all.push(Traffic::read(protocol, &said)?);
     }
-    Ok(None)
+    Traffic::together(all)
 }

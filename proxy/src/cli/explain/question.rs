@@ -86,7 +86,7 @@ pub(super) fn answer(asked: &Asked<'_>, format: Format, output: &mut Output) -> 
         Some(Some(backend)) => (backend.ip(), backend.port()),
         Some(None) => return Err(no_backend(peer)),
     };
-    let question = Question { endpoint, direction, transport, peer, port, request: None };
+    let question = Question { endpoint, direction, transport, peer, port, requests: &[] };
     let answer = match ask(&scene.world, &snapshot, question, said.as_ref()) {
         Ok(answer) => answer,
         Err(reason) => {

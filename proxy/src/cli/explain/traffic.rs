@@ -6,17 +6,19 @@ use portcullis_codecs::{
 };
 use portcullis_rules::{
     explain::{Answer, How, Question, explain},
+    request::Request,
     snapshot::Snapshot,
     verdict::{Layer, Miss, Outcome, Reason},
     world::World,
 };
 use serde_json::Value;
 
-/// A request of one protocol.
+/// A request of one protocol, and what it is inside of.
 #[derive(Debug)]
 pub struct Traffic {
     protocol: &'static Protocol,
     sample: Sample,
+    carrier: Option<Box<Traffic>>,
 }
 
 impl Traffic {
@@ -30,17 +32,70 @@ impl Traffic {
             .question
             .as_ref()
             .ok_or_else(|| format!("questions about requests of {name} are not supported"))?;
-        Ok(Self { protocol, sample: (question.read)(said)? })
+        Ok(Self { protocol, sample: (question.read)(said)?, carrier: None })
     }
 
-    /// The request in a few words.
-    pub(crate) fn shown(&self) -> &str {
-        &self.sample.shown
+    /// What is said on one flow: at most one request, and at most one of what carries another.
+    ///
+    /// # Errors
+    /// There is more.
+    pub fn together(all: Vec<Self>) -> Result<Option<Self>, String> {
+        let (carriers, requests): (Vec<_>, Vec<_>) = all.into_iter().partition(Self::is_carrier);
+        if carriers.len() > 1 || requests.len() > 1 {
+            return Err("says several things at once".to_owned());
+        }
+        let (carrier, request) = (carriers.into_iter().next(), requests.into_iter().next());
+        Ok(match request {
+            Some(request) => Some(Self { carrier: carrier.map(Box::new), ..request }),
+            None => carrier,
+        })
+    }
+
+    /// Whether it carries another protocol.
+    pub fn is_carrier(&self) -> bool {
+        self.protocol.schema.is_carrier()
+    }
+
+    /// What of it a protocol reads.
+    fn of(&self, protocol: &str) -> Option<&Self> {
+        let carrier = self.carrier.as_deref();
+        [Some(self), carrier].into_iter().flatten().find(|said| said.protocol.schema.protocol == protocol)
+    }
+
+    /// The request in a few words, with what carries it before it.
+    pub(crate) fn shown(&self) -> String {
+        match &self.carrier {
+            Some(carrier) => format!("{}, {}", carrier.shown(), self.sample.shown),
+            None => self.sample.shown.clone(),
+        }
     }
 
     /// The port where such requests are usually sent.
     pub(crate) fn usual_port(&self) -> &'static str {
-        self.protocol.question.as_ref().map_or("", |question| question.usual_port)
+        let outermost = self.carrier.as_deref().unwrap_or(self);
+        outermost.protocol.question.as_ref().map_or("", |question| question.usual_port)
+    }
+
+    /// Shows it as each of these protocols reads it, all at the same time; those before it are shown already.
+    fn show(
+        &self,
+        protocols: &[&str],
+        before: &[&dyn Request],
+        then: &mut dyn FnMut(&[&dyn Request]),
+    ) -> Result<(), String> {
+        let Some((protocol, others)) = protocols.split_first() else {
+            then(before);
+            return Ok(());
+        };
+        let Some(said) = self.of(protocol) else {
+            return Err(format!("requests of this flow are judged as {protocol}, and none was given"));
+        };
+        let mut inner = Ok(());
+        said.sample.show(&mut |request| {
+            let all: Vec<&dyn Request> = before.iter().copied().chain([request]).collect();
+            inner = self.show(others, &all, then);
+        })?;
+        inner
     }
 }
 
@@ -72,7 +127,7 @@ pub fn written(key: &str, value: &Value) -> Vec<(String, String)> {
 /// Asks about a flow and what is said on it. What its protocol forbids is refused before any rule is asked.
 ///
 /// # Errors
-/// The flow is judged by another protocol than that of the request.
+/// The flow is judged by a protocol of which nothing is said, or nobody sees what is said.
 pub fn ask(
     world: &World,
     snapshot: &Snapshot,
@@ -80,13 +135,17 @@ pub fn ask(
     said: Option<&Traffic>,
 ) -> Result<Answer, String> {
     let flow = explain(world, snapshot, &question);
-    let How::Relay(protocol) = flow.how else { return Ok(flow) };
-    let Some(said) = said.filter(|said| said.protocol.schema.protocol == protocol) else {
-        return Err(format!("requests of this flow are judged as {protocol}, and none was given"));
-    };
+    let protocols: Vec<&str> = flow.plan.layers().map(|rules| rules.schema().protocol).collect();
+    if let Some(missing) = protocols.iter().find(|protocol| said.is_none_or(|said| said.of(protocol).is_none())) {
+        return Err(format!("requests of this flow are judged as {missing}, and none was given"));
+    }
+    let Some(said) = said.filter(|_| !protocols.is_empty()) else { return Ok(flow) };
+    if said.carrier.is_some() && flow.plan.requests.is_some() && !flow.plan.terminates_tls {
+        return Err("not answered: a request inside TLS that is not terminated".to_owned());
+    }
     let mut answer = None;
-    let shown = said.sample.show(&mut |request| {
-        answer = Some(explain(world, snapshot, &Question { request: Some(request), ..question }));
+    let shown = said.show(&protocols, &[], &mut |requests| {
+        answer = Some(explain(world, snapshot, &Question { requests, ..question }));
     });
     let value = match (shown, answer) {
         (Ok(()), Some(answer)) => return Ok(answer),

@@ -84,12 +84,12 @@ pub(super) fn said(protocols: Registry, case: &Case) -> Result<Option<Traffic>, 
             all.push(Traffic::read(protocol, &said)?);
         }
     }
-    if all.len() > 1 {
+    if all.iter().filter(|said| !said.is_carrier()).count() > 1 {
         let first: Vec<_> = traffic::asked(protocols).filter_map(|(_, words)| words.first().map(top)).collect();
         let (last, others) = first.split_last().ok_or("says several things at once")?;
         return Err(format!("says several things at once: write one of {} and {last}", others.join(", ")));
     }
-    Ok(all.pop())
+    Traffic::together(all)
 }
 
 /// What one end answers.
@@ -119,7 +119,7 @@ pub(super) fn ask(asked: &Asked, judge: &Judge) -> Result<Vec<Told>, String> {
         let ends = [(Direction::Egress, asked.egress, address), (Direction::Ingress, behind, asked.from.address)];
         for (direction, endpoint, peer) in ends {
             let Some(endpoint) = endpoint else { continue };
-            let question = Question { endpoint, direction, transport: asked.transport, peer, port, request: None };
+            let question = Question { endpoint, direction, transport: asked.transport, peer, port, requests: &[] };
             let answer = match &asked.said {
                 Some(said) => traffic::ask(&judge.world, &judge.snapshot, question, Some(said))?,
                 None => explain(&judge.world, &judge.snapshot, &question),
