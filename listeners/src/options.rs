@@ -7,9 +7,7 @@ use std::{
 };
 
 use portcullis_codecs::{PROTOCOLS, Registry};
-use portcullis_rules::{
-    limits::{Capacity, LEG_PORTS},
-};
+use portcullis_rules::limits::{Capacity, LEG_PORTS};
 
 /// A time in the milliseconds that workers count.
 pub(crate) fn millis(duration: Duration) -> u64 {
