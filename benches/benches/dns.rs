@@ -4,10 +4,10 @@ use std::{hint::black_box, sync::Arc};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use portcullis_codecs::{
-    datagram::{AnswerStep, QueryStep, Session},
+    datagram::{AnswerStep, DatagramSession, QueryStep},
     dns,
     dns::Limits,
-    relay::{Answer, Checker, Decision, Offence},
+    relay::{Checker, Decision, ProtocolViolation, ResponseSummary},
 };
 use portcullis_rules::{
     policy::{L7Rule, Predicate},
@@ -28,7 +28,7 @@ impl Checker for Rules {
         if self.set.check(request).outcome.passes() { Decision::Allow } else { Decision::Respond }
     }
 
-    fn answered(&mut self, answer: Answer) {
+    fn answered(&mut self, answer: ResponseSummary) {
         black_box(answer);
     }
 
@@ -36,7 +36,7 @@ impl Checker for Rules {
         self.learns
     }
 
-    fn offended(&mut self, offence: &dyn Offence) {
+    fn offended(&mut self, offence: &dyn ProtocolViolation) {
         panic!("{offence}");
     }
 }
@@ -76,7 +76,7 @@ fn answer(name: &str, count: u16) -> Vec<u8> {
     [&header[..], &question(name), &records, &[0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 0]].concat()
 }
 
-fn session() -> Box<dyn Session> {
+fn session() -> Box<dyn DatagramSession> {
     dns::session(&Limits::default())
 }
 

@@ -7,11 +7,11 @@ use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use portcullis_codecs::http2::hpack::{
-    DEFAULT_TABLE_SIZE, Decoder, Encoder, Field, FieldList, Limits,
+    DEFAULT_TABLE_SIZE, Decoder, Encoder, FieldList, HeaderField, HpackLimits,
     Representation::{self, Incremental, NeverIndexed, WithoutIndexing},
 };
 
-const LIMITS: Limits = Limits { list_size: 128 * 1024, fields: 512, work: 1024 * 1024 };
+const LIMITS: HpackLimits = HpackLimits { list_size: 128 * 1024, fields: 512, work: 1024 * 1024 };
 
 type Line = (&'static str, &'static str, Representation);
 
@@ -54,8 +54,8 @@ const GRPC: &[Line] = &[
     ("authorization", "Bearer 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", NeverIndexed),
 ];
 
-fn fields<'a>(lines: &'a [Line]) -> impl Iterator<Item = Field<'a>> {
-    lines.iter().map(|(name, value, representation)| Field {
+fn fields<'a>(lines: &'a [Line]) -> impl Iterator<Item = HeaderField<'a>> {
+    lines.iter().map(|(name, value, representation)| HeaderField {
         name: name.as_bytes(),
         value: value.as_bytes(),
         representation: *representation,

@@ -9,7 +9,7 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 use portcullis_codecs::{
     http,
     http::Limits,
-    relay::{Answer, Checker, Decision, Offence, Output, Relay, Side},
+    relay::{Checker, Decision, ProtocolViolation, Relay, RelayOutput, ResponseSummary, Side},
 };
 use portcullis_rules::{
     request::{FieldValue, Request},
@@ -44,11 +44,11 @@ impl Checker for Look {
         if black_box(fine) { Decision::Allow } else { Decision::Reset }
     }
 
-    fn answered(&mut self, answer: Answer) {
+    fn answered(&mut self, answer: ResponseSummary) {
         black_box(answer);
     }
 
-    fn offended(&mut self, offence: &dyn Offence) {
+    fn offended(&mut self, offence: &dyn ProtocolViolation) {
         panic!("{offence}");
     }
 }
@@ -59,7 +59,7 @@ fn new() -> Box<dyn Relay> {
 
 /// Shows all of `input`, until it is taken.
 fn feed(relay: &mut dyn Relay, from: Side, input: &[u8]) {
-    let mut out = Output::default();
+    let mut out = RelayOutput::default();
     let mut rest = input;
     while !rest.is_empty() {
         let step = relay.receive(from, rest, &mut Look, &mut out);
@@ -117,7 +117,7 @@ fn http1(criterion: &mut Criterion) {
     group.bench_function("byte_by_byte_curl", |bench| {
         let mut relay = new();
         bench.iter(|| {
-            let mut out = Output::default();
+            let mut out = RelayOutput::default();
             for end in 1..=CURL.len() {
                 black_box(relay.receive(Side::Downstream, &CURL[..end], &mut Look, &mut out));
             }

@@ -10,10 +10,10 @@ use portcullis_codecs::{
     http,
     http::Limits,
     http2::hpack::{
-        Encoder, Field,
+        Encoder, HeaderField,
         Representation::{self, Incremental, WithoutIndexing},
     },
-    relay::{Answer, Checker, Decision, Offence, Output, Relay, Side},
+    relay::{Checker, Decision, ProtocolViolation, Relay, RelayOutput, ResponseSummary, Side},
 };
 use portcullis_rules::{
     request::{FieldValue, Request},
@@ -47,11 +47,11 @@ impl Checker for Look {
         self.0
     }
 
-    fn answered(&mut self, answer: Answer) {
+    fn answered(&mut self, answer: ResponseSummary) {
         black_box(answer);
     }
 
-    fn offended(&mut self, offence: &dyn Offence) {
+    fn offended(&mut self, offence: &dyn ProtocolViolation) {
         panic!("{offence}");
     }
 }
@@ -66,7 +66,7 @@ struct End(Encoder);
 
 impl End {
     fn headers(&mut self, stream: u32, flags: u8, lines: &[Line]) -> Vec<u8> {
-        let field = |(name, value, representation): &Line| Field {
+        let field = |(name, value, representation): &Line| HeaderField {
             name: name.as_bytes(),
             value: value.as_bytes(),
             representation: *representation,
@@ -84,7 +84,7 @@ struct Connection {
     server: End,
     stream: u32,
     look: Look,
-    out: Output,
+    out: RelayOutput,
 }
 
 impl Connection {
@@ -95,7 +95,7 @@ impl Connection {
             server: End(Encoder::new(4096)),
             stream: 1,
             look: Look(decision),
-            out: Output::default(),
+            out: RelayOutput::default(),
         };
         connection.feed(Side::Downstream, &[&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &frame(0x4, 0, 0, b"")].concat());
         connection.feed(Side::Upstream, &[frame(0x4, 0, 0, b""), frame(0x4, 0x1, 0, b"")].concat());

@@ -9,7 +9,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use portcullis_benches::compare::kafka::message;
 use portcullis_codecs::{
     kafka::{self, Limits},
-    relay::{Answer, Checker, Decision, Offence, Output, Relay, Side},
+    relay::{Checker, Decision, ProtocolViolation, Relay, RelayOutput, ResponseSummary, Side},
 };
 use portcullis_rules::{
     request::{FieldValue, Request},
@@ -35,11 +35,11 @@ impl Checker for Look {
         self.0
     }
 
-    fn answered(&mut self, answer: Answer) {
+    fn answered(&mut self, answer: ResponseSummary) {
         black_box(answer);
     }
 
-    fn offended(&mut self, offence: &dyn Offence) {
+    fn offended(&mut self, offence: &dyn ProtocolViolation) {
         panic!("{offence}");
     }
 }
@@ -48,13 +48,13 @@ impl Checker for Look {
 struct Connection {
     relay: Box<dyn Relay>,
     look: Look,
-    out: Output,
+    out: RelayOutput,
 }
 
 impl Connection {
     fn new(decision: Decision) -> Self {
         let relay = kafka::relay(&Limits::default(), &Arc::default(), ([192, 0, 2, 7], 9092).into());
-        Self { relay, look: Look(decision), out: Output::default() }
+        Self { relay, look: Look(decision), out: RelayOutput::default() }
     }
 
     /// Shows all of `input`, until it is taken, as the driver does.

@@ -6,8 +6,8 @@ use std::{hint::black_box, net::IpAddr, sync::Arc};
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use portcullis_rules::{
-    labels::{Labels, Selector},
-    policy::{Entry, FqdnSelector, Policy, PortRef, PortRule, PortSpec, Position, Rule},
+    labels::{LabelSet, Selector},
+    policy::{FqdnSelector, Policy, PolicyEntry, PortRef, PortRule, PortSpec, Position, Rule},
     snapshot::{FlowKey, Snapshot},
     world::{Direction, Endpoint, EndpointId, ResolvedName, Transport, World},
 };
@@ -19,8 +19,11 @@ fn policy() -> Policy {
     let ports = vec![PortSpec { port: PortRef::Range(443, 443), transport: Some(Transport::Tcp) }];
     let mut fqdns = vec![FqdnSelector::Pattern("*.names.example".to_owned())];
     fqdns.extend((0..1_000).map(|number| FqdnSelector::Name(format!("host-{number}.other.example"))));
-    let entry =
-        Entry { fqdns: Some(fqdns), ports: Some(vec![PortRule { ports, ..PortRule::default() }]), ..Entry::default() };
+    let entry = PolicyEntry {
+        fqdns: Some(fqdns),
+        ports: Some(vec![PortRule { ports, ..PortRule::default() }]),
+        ..PolicyEntry::default()
+    };
     let rule = Rule {
         path: "spec".into(),
         subject: Selector::default(),
@@ -61,7 +64,7 @@ fn world(count: u32) -> World {
         local: Some(POD),
         name: "pod".into(),
         namespace: "default".into(),
-        labels: Labels::of_pod("default", "", []),
+        labels: LabelSet::of_pod("default", "", []),
         addresses: vec![IpAddr::from([10, 0, 0, 1])],
         ports: Vec::new(),
     };

@@ -5,10 +5,10 @@ use std::{borrow::Cow, hint::black_box, sync::Arc};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use portcullis_benches::requests::{SCHEMA, rule};
 use portcullis_rules::{
-    labels::{Labels, Operator, Requirement, Selector},
-    policy::{Entry, L7Rule, L7Rules, Matcher, Policy, PortRef, PortRule, PortSpec, Position, Predicate, Rule},
+    labels::{LabelSet, Operator, Requirement, Selector},
+    policy::{L7Rule, L7Rules, Matcher, Policy, PolicyEntry, PortRef, PortRule, PortSpec, Position, Predicate, Rule},
     request::{FieldValue, Request},
-    schema::{FieldIndex, FieldSpec, Form, Nature, Schema},
+    schema::{FieldForm, FieldIndex, FieldSpec, ProtocolTraits, Schema},
     settings::DenyWith,
     snapshot::{FlowKey, RuleSet, Snapshot},
     verdict::RuleInfo,
@@ -69,10 +69,10 @@ fn check(criterion: &mut Criterion) {
 static QUEUE: Schema = Schema {
     protocol: "queue",
     fields: &[
-        FieldSpec { name: "kind", form: Form::Exact, checked: true },
-        FieldSpec { name: "topic", form: Form::Each, checked: true },
+        FieldSpec { name: "kind", form: FieldForm::Exact, checked: true },
+        FieldSpec { name: "topic", form: FieldForm::Each, checked: true },
     ],
-    nature: &Nature::STREAM,
+    nature: &ProtocolTraits::STREAM,
 };
 
 /// A request of the queue: its topics.
@@ -153,7 +153,7 @@ fn world(count: u16) -> World {
             local: Some(EndpointId(u32::from(number) + 1)),
             name: format!("e{number}").into(),
             namespace: "default".into(),
-            labels: Labels::of_pod("default", "", [("app".to_owned(), format!("a{number}"))]),
+            labels: LabelSet::of_pod("default", "", [("app".to_owned(), format!("a{number}"))]),
             addresses: vec![[10, 0, high, low].into()],
             ports: vec![],
         })
@@ -161,10 +161,10 @@ fn world(count: u16) -> World {
     let policy = |number: u16| {
         let ports = vec![PortSpec { port: PortRef::Range(80, 80), transport: Some(Transport::Tcp) }];
         let l7 = L7Rules { schema: &SCHEMA, rules: vec![rule("GET", &format!("/{number}/.*"))] };
-        let entry = Entry {
+        let entry = PolicyEntry {
             endpoints: Some(vec![select(format!("a{}", (number + 1) % count))]),
             ports: Some(vec![PortRule { ports, l7: Some(l7), ..PortRule::default() }]),
-            ..Entry::default()
+            ..PolicyEntry::default()
         };
         let rule = Rule {
             path: "spec".into(),

@@ -13,8 +13,8 @@ use std::{
 
 use portcullis_codecs::http1;
 use portcullis_rules::{
-    labels::{Labels, Operator, Requirement, Selector},
-    policy::{Entry, L7Rule, L7Rules, Matcher, Policy, PortRef, PortRule, PortSpec, Position, Predicate, Rule},
+    labels::{LabelSet, Operator, Requirement, Selector},
+    policy::{L7Rule, L7Rules, Matcher, Policy, PolicyEntry, PortRef, PortRule, PortSpec, Position, Predicate, Rule},
     schema::FieldIndex,
     snapshot::Snapshot,
     world::{Endpoint, EndpointId, Transport, World},
@@ -47,7 +47,7 @@ fn endpoint(number: u32, size: Size) -> Arc<Endpoint> {
         local: (number < LOCAL).then(|| EndpointId(number + 1)),
         name: format!("pod-{number}").into(),
         namespace: "default".into(),
-        labels: Labels::of_pod("default", "", labels),
+        labels: LabelSet::of_pod("default", "", labels),
         addresses: vec![[10, a, b, c].into()],
         ports: vec![],
     })
@@ -60,15 +60,15 @@ fn policy(number: u32, size: Size) -> Arc<Policy> {
     let predicate = Predicate { field: FieldIndex(1), key: String::new(), matcher };
     let http =
         L7Rules { schema: &http1::SCHEMA, rules: vec![L7Rule { predicates: vec![predicate], ..L7Rule::default() }] };
-    let judged = Entry {
+    let judged = PolicyEntry {
         endpoints: Some(vec![equals("app", format!("app-{}", (number * 7 + 1) % size.endpoints))]),
         ports: Some(vec![PortRule { ports: vec![port(80)], l7: Some(http), ..PortRule::default() }]),
-        ..Entry::default()
+        ..PolicyEntry::default()
     };
-    let passed = Entry {
+    let passed = PolicyEntry {
         endpoints: Some(vec![equals("team", format!("team-{}", number % 50))]),
         ports: Some(vec![PortRule { ports: vec![port(9090)], ..PortRule::default() }]),
-        ..Entry::default()
+        ..PolicyEntry::default()
     };
     let rule = Rule {
         path: "spec".into(),

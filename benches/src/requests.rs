@@ -2,17 +2,17 @@
 
 use portcullis_rules::{
     policy::{L7Rule, Matcher, Predicate},
-    schema::{FieldIndex, FieldSpec, Form, Nature, Schema},
+    schema::{FieldForm, FieldIndex, FieldSpec, ProtocolTraits, Schema},
 };
 
 /// Method (field 0) and path (field 1).
 pub static SCHEMA: Schema = Schema {
     protocol: "http",
     fields: &[
-        FieldSpec { name: "method", form: Form::Regex, checked: true },
-        FieldSpec { name: "path", form: Form::Regex, checked: true },
+        FieldSpec { name: "method", form: FieldForm::Regex, checked: true },
+        FieldSpec { name: "path", form: FieldForm::Regex, checked: true },
     ],
-    nature: &Nature::STREAM,
+    nature: &ProtocolTraits::STREAM,
 };
 
 /// A rule that allows a method for a pattern of paths.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use ipnet::IpNet;
 use portcullis_rules::{
-    labels::{Label, Labels},
+    labels::{Label, LabelSet},
     world::CidrGroup,
 };
 
@@ -12,7 +12,7 @@ use crate::{
     endpoint::check_labels,
     metadata::name_problem,
     policy::{CIDR_REMEDY, parse_cidr},
-    problem::Problem,
+    problem::DocumentProblem,
     proto,
 };
 
@@ -25,20 +25,20 @@ const SOURCE: &str = "cidrgroup";
 ///
 /// # Errors
 /// What is wrong, with the fields of its document.
-pub(crate) fn read(group: &proto::CidrGroup) -> Result<CidrGroup, Vec<Problem>> {
+pub(crate) fn read(group: &proto::CidrGroup) -> Result<CidrGroup, Vec<DocumentProblem>> {
     let mut problems = Vec::new();
     problems.extend(name_problem("metadata.name", &group.name));
     check_labels(&group.labels, &mut problems);
     if group.cidrs.len() > MOST {
         let message = format!("{} ranges are too many", group.cidrs.len());
-        problems.push(Problem::new("spec.externalCIDRs", message, format!("at most {MOST}; split the group")));
+        problems.push(DocumentProblem::new("spec.externalCIDRs", message, format!("at most {MOST}; split the group")));
     }
     let mut cidrs: BTreeSet<IpNet> = BTreeSet::new();
     for (index, text) in group.cidrs.iter().take(MOST).enumerate() {
         match parse_cidr(text) {
             Ok(net) => drop(cidrs.insert(net)),
             Err(message) => {
-                problems.push(Problem::new(format!("spec.externalCIDRs[{index}]"), message, CIDR_REMEDY));
+                problems.push(DocumentProblem::new(format!("spec.externalCIDRs[{index}]"), message, CIDR_REMEDY));
             }
         }
     }
@@ -47,6 +47,6 @@ pub(crate) fn read(group: &proto::CidrGroup) -> Result<CidrGroup, Vec<Problem>> 
     }
     let label =
         |(key, value): (&String, &String)| Label { source: SOURCE.to_owned(), key: key.clone(), value: value.clone() };
-    let labels = Labels::new(group.labels.iter().map(label));
+    let labels = LabelSet::new(group.labels.iter().map(label));
     Ok(CidrGroup { name: group.name.as_str().into(), labels, cidrs: cidrs.into_iter().collect() })
 }

@@ -18,8 +18,8 @@ mod store;
 mod yaml;
 
 pub use api::{ApiLimits, ServeError, serve};
-pub use node::{Fault, LocalEndpoint, NamesUpdates, Node, Place, Sink, Verdicts};
-pub use problem::Problem;
+pub use node::{EndpointLocation, LocalEndpoint, NamesUpdates, NodeSink, NodeStatus, SteeringFault, VerdictStream};
+pub use problem::DocumentProblem;
 pub use store::{Applied, OpenError, Store, StoreError, StoreOptions};
 
 /// The generated gRPC code.

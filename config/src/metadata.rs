@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    problem::Problem,
-    yaml::{Field, Fields},
+    problem::DocumentProblem,
+    yaml::{Fields, YamlField},
 };
 
 /// Namespace of documents that name none.
@@ -19,9 +19,9 @@ const NAME_REMEDY: &str = "write up to 253 letters, digits, '-', '_' or '.', wit
 #[derive(Debug, Default)]
 pub(crate) struct Metadata<'t> {
     pub(crate) name: Option<&'t str>,
-    pub(crate) namespace: Option<Field<'t>>,
+    pub(crate) namespace: Option<YamlField<'t>>,
     pub(crate) labels: BTreeMap<&'t str, &'t str>,
-    pub(crate) annotations: Vec<(&'t str, Field<'t>)>,
+    pub(crate) annotations: Vec<(&'t str, YamlField<'t>)>,
 }
 
 /// Fields of Kubernetes' `ObjectMeta` that say nothing to us; `kubectl get -o yaml` shows them.
@@ -40,7 +40,7 @@ const KUBERNETES: &[&str] = &[
 ];
 
 /// Reads `metadata`.
-pub(crate) fn read<'t>(document: &mut Fields<'t>, problems: &mut Vec<Problem>) -> Metadata<'t> {
+pub(crate) fn read<'t>(document: &mut Fields<'t>, problems: &mut Vec<DocumentProblem>) -> Metadata<'t> {
     let Some(metadata) = document.require("metadata", "write metadata: {name: NAME}", problems) else {
         return Metadata::default();
     };
@@ -69,12 +69,12 @@ pub(crate) fn namespace_of<'t>(metadata: &Metadata<'t>) -> &'t str {
 }
 
 /// A mapping from strings to strings.
-pub(crate) fn string_map<'t>(field: &Field<'t>, problems: &mut Vec<Problem>) -> BTreeMap<&'t str, &'t str> {
+pub(crate) fn string_map<'t>(field: &YamlField<'t>, problems: &mut Vec<DocumentProblem>) -> BTreeMap<&'t str, &'t str> {
     let entries = field.fields(problems).all();
     entries.filter_map(|(key, field)| Some((key.name.as_str(), field.text(problems)?))).collect()
 }
 
-fn check_name(field: &Field<'_>, name: &str, problems: &mut Vec<Problem>) -> bool {
+fn check_name(field: &YamlField<'_>, name: &str, problems: &mut Vec<DocumentProblem>) -> bool {
     let fine = is_name(name);
     if !fine {
         problems.push(field.problem(format!("{name:?} is no name"), NAME_REMEDY));
@@ -83,10 +83,10 @@ fn check_name(field: &Field<'_>, name: &str, problems: &mut Vec<Problem>) -> boo
 }
 
 /// Checks a name or namespace that was not read from a document.
-pub(crate) fn name_problem(field: &str, name: &str) -> Option<Problem> {
+pub(crate) fn name_problem(field: &str, name: &str) -> Option<DocumentProblem> {
     let problem = || {
         let message = if name.is_empty() { "is missing".to_owned() } else { format!("{name:?} is no name") };
-        Problem::new(field, message, NAME_REMEDY)
+        DocumentProblem::new(field, message, NAME_REMEDY)
     };
     (!is_name(name)).then(problem)
 }

@@ -11,7 +11,7 @@ use tokio_stream::Stream;
 use crate::proto;
 
 /// A live stream of verdicts.
-pub type Verdicts = Pin<Box<dyn Stream<Item = proto::Verdict> + Send>>;
+pub type VerdictStream = Pin<Box<dyn Stream<Item = proto::Verdict> + Send>>;
 
 /// A live stream of names that are learnt and forgotten.
 pub type NamesUpdates = Pin<Box<dyn Stream<Item = proto::NamesUpdate> + Send>>;
@@ -24,12 +24,12 @@ pub struct LocalEndpoint {
     /// What is known of it.
     pub endpoint: Arc<Endpoint>,
     /// Where it lives.
-    pub place: Place,
+    pub place: EndpointLocation,
 }
 
 /// Where the processes of a local endpoint live.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum EndpointLocation {
     /// In a network namespace of their own: an absolute path such as `/run/netns/client`.
     Netns(PathBuf),
     /// In the host's, told apart by their cgroup: an absolute path below the cgroup2 mount, such as
@@ -39,7 +39,7 @@ pub enum Place {
 
 /// A local endpoint that could not be steered. It becomes a warning in the result of its resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
+pub struct SteeringFault {
     /// The endpoint.
     pub endpoint: EndpointId,
     /// Path of the field that it is about, for example `spec.networkNamespace`.
@@ -51,7 +51,7 @@ pub struct Fault {
 }
 
 /// Brings what is in force to the data plane and the kernel.
-pub trait Sink: Send + 'static {
+pub trait NodeSink: Send + 'static {
     /// What names are known to be resolved to: asked before each compilation, so that the snapshot that is handed on has
     /// it. What is learnt after that the sink has to bring into that snapshot itself.
     fn names(&mut self) -> Vec<ResolvedName> {
@@ -65,11 +65,11 @@ pub trait Sink: Send + 'static {
 
     /// Called by the store in order, one call at a time, off the data path; it may block. `revision` grows by one with
     /// each call of one process. Tells which endpoints could not be steered; everything else is in force on return.
-    fn apply(&mut self, revision: u64, snapshot: Arc<Snapshot>, locals: &[LocalEndpoint]) -> Vec<Fault>;
+    fn apply(&mut self, revision: u64, snapshot: Arc<Snapshot>, locals: &[LocalEndpoint]) -> Vec<SteeringFault>;
 }
 
 /// What the API tells of the running node.
-pub trait Node: Send + Sync + 'static {
+pub trait NodeStatus: Send + Sync + 'static {
     /// Fills the fields that the store does not know: `version`, `on_proxy_down`, `active_connections`, `allowed`,
     /// `denied`, `uptime_seconds`, `workers`, `faults`, `packets_*`.
     fn status(&self) -> proto::StatusResponse;
@@ -88,7 +88,7 @@ pub trait Node: Send + Sync + 'static {
     }
 
     /// Verdicts from now on. The stream is bounded: `Verdict.lost` counts what a slow reader missed.
-    fn watch(&self, request: proto::WatchRequest) -> Verdicts;
+    fn watch(&self, request: proto::WatchRequest) -> VerdictStream;
 
     /// The names that DNS taught and a request asks for, by name. May take as long as a full book takes to be copied.
     fn names(&self, request: &proto::ListNamesRequest) -> Vec<proto::LearntName>;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use portcullis_rules::{bounds::Resource, policy::Position};
+use portcullis_rules::{bounds::BoundedResource, policy::Position};
 
 use crate::proto;
 
@@ -11,7 +11,7 @@ pub(crate) const INVALID: &str = "invalid";
 
 /// Something wrong or doubtful in a document.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Problem {
+pub struct DocumentProblem {
     /// Path of the field, for example `spec.ingress[0].toPorts[0].ports[0].port`; empty for the whole document.
     pub field: String,
     /// What is wrong.
@@ -23,10 +23,10 @@ pub struct Problem {
     /// Whether the document is accepted nevertheless.
     pub warning: bool,
     /// Set where nothing is wrong with it but that it takes more than there is.
-    pub exhausts: Option<Resource>,
+    pub exhausts: Option<BoundedResource>,
 }
 
-impl Problem {
+impl DocumentProblem {
     /// An error about a field, at a position that is not known yet.
     pub fn new(field: impl Into<String>, message: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { field: field.into(), message: message.into(), remedy: remedy.into(), ..Self::default() }
@@ -46,7 +46,7 @@ impl Problem {
 
     /// The same for taking more of something than there is.
     #[must_use]
-    pub fn exhausting(self, resource: Resource) -> Self {
+    pub fn exhausting(self, resource: BoundedResource) -> Self {
         Self { exhausts: Some(resource), ..self }
     }
 
@@ -60,7 +60,7 @@ impl Problem {
     }
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for DocumentProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.position.line > 0 {
             write!(f, "{}:{}: ", self.position.line, self.position.column)?;
@@ -73,9 +73,9 @@ impl fmt::Display for Problem {
     }
 }
 
-impl From<Problem> for proto::Problem {
-    fn from(problem: Problem) -> Self {
-        let Problem { field, message, remedy, position, warning, exhausts } = problem;
+impl From<DocumentProblem> for proto::Problem {
+    fn from(problem: DocumentProblem) -> Self {
+        let DocumentProblem { field, message, remedy, position, warning, exhausts } = problem;
         let reason = match (warning, exhausts) {
             (true, _) => "",
             (false, None) => INVALID,
@@ -93,9 +93,9 @@ impl From<Problem> for proto::Problem {
     }
 }
 
-impl From<portcullis_rules::policy::Problem> for Problem {
-    fn from(problem: portcullis_rules::policy::Problem) -> Self {
-        let portcullis_rules::policy::Problem { field, message, remedy, warning, exhausts } = problem;
+impl From<portcullis_rules::policy::PolicyProblem> for DocumentProblem {
+    fn from(problem: portcullis_rules::policy::PolicyProblem) -> Self {
+        let portcullis_rules::policy::PolicyProblem { field, message, remedy, warning, exhausts } = problem;
         Self { field, message, remedy, warning, exhausts, position: Position::default() }
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 
 use portcullis_rules::{effects::is_value, world};
 
-use crate::{endpoint::or_default, metadata::name_problem, problem::Problem, proto};
+use crate::{endpoint::or_default, metadata::name_problem, problem::DocumentProblem, proto};
 
 /// Largest secret, in bytes of all its values: Kubernetes' own limit.
 const LARGEST: usize = 1 << 20;
@@ -13,35 +13,35 @@ const REMEDY: &str = "rules that name it match nothing; give it one entry whose 
 
 /// What is known of a secret.
 #[derive(Debug)]
-pub(crate) struct Known {
+pub(crate) struct KnownSecret {
     /// What headers are compared with; `None` where they cannot be.
     pub(crate) secret: Option<world::Secret>,
     /// Why they cannot be, as a warning.
-    pub(crate) doubt: Option<Problem>,
+    pub(crate) doubt: Option<DocumentProblem>,
 }
 
 /// Checks a secret.
 ///
 /// # Errors
 /// What is wrong, with the fields of its document.
-pub(crate) fn read(secret: &proto::Secret) -> Result<Known, Vec<Problem>> {
+pub(crate) fn read(secret: &proto::Secret) -> Result<KnownSecret, Vec<DocumentProblem>> {
     let namespace = or_default(&secret.namespace);
     let mut problems = Vec::new();
     problems.extend(name_problem("metadata.name", &secret.name));
     problems.extend(name_problem("metadata.namespace", namespace));
     let size: usize = secret.data.values().map(Vec::len).sum();
     if size > LARGEST {
-        problems.push(Problem::new("data", format!("{size} bytes are too many"), "a secret has at most 1 MiB"));
+        problems.push(DocumentProblem::new("data", format!("{size} bytes are too many"), "a secret has at most 1 MiB"));
     }
     if !problems.is_empty() {
         return Err(problems);
     }
     let name = format!("{namespace}/{}", secret.name);
     Ok(match value(secret) {
-        Ok(value) => Known { secret: Some(world::Secret { name, value }), doubt: None },
+        Ok(value) => KnownSecret { secret: Some(world::Secret { name, value }), doubt: None },
         Err(fault) => {
             let message = format!("no header can be compared with it: {fault}");
-            Known { secret: None, doubt: Some(Problem::new("data", message, REMEDY).as_warning()) }
+            KnownSecret { secret: None, doubt: Some(DocumentProblem::new("data", message, REMEDY).as_warning()) }
         }
     })
 }

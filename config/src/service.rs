@@ -1,14 +1,14 @@
 //! Checks pushed services and converts them for the rules.
 
 use portcullis_rules::{
-    labels::Labels,
+    labels::LabelSet,
     world::{Service, ServicePort},
 };
 
 use crate::{
     endpoint::{addresses, check_labels, or_default, port_number, transport},
     metadata::name_problem,
-    problem::Problem,
+    problem::DocumentProblem,
     proto,
 };
 
@@ -16,7 +16,7 @@ use crate::{
 ///
 /// # Errors
 /// What is wrong, with the fields of its document.
-pub(crate) fn read(service: &proto::Service) -> Result<Service, Vec<Problem>> {
+pub(crate) fn read(service: &proto::Service) -> Result<Service, Vec<DocumentProblem>> {
     let mut problems = Vec::new();
     let namespace = or_default(&service.namespace);
     problems.extend(name_problem("metadata.name", &service.name));
@@ -29,11 +29,11 @@ pub(crate) fn read(service: &proto::Service) -> Result<Service, Vec<Problem>> {
         return Err(problems);
     }
     let pairs = service.labels.iter().map(|(key, value)| (key.clone(), value.clone()));
-    let labels = Labels::of_pod(namespace, "", pairs);
+    let labels = LabelSet::of_pod(namespace, "", pairs);
     Ok(Service { namespace: namespace.into(), name: service.name.as_str().into(), labels, vips, ports, backends })
 }
 
-fn ports(ports: &[proto::ServicePort], problems: &mut Vec<Problem>) -> Vec<ServicePort> {
+fn ports(ports: &[proto::ServicePort], problems: &mut Vec<DocumentProblem>) -> Vec<ServicePort> {
     let mut read: Vec<ServicePort> = Vec::with_capacity(ports.len());
     for (index, port) in ports.iter().enumerate() {
         let field = format!("spec.ports[{index}]");
@@ -45,7 +45,7 @@ fn ports(ports: &[proto::ServicePort], problems: &mut Vec<Problem>) -> Vec<Servi
         let transport = transport(format!("{field}.protocol"), &port.protocol, problems);
         if read.iter().any(|other| other.port == number && other.transport == transport) {
             let message = format!("port {number} of this protocol is there twice");
-            problems.push(Problem::new(field, message, "remove one of them"));
+            problems.push(DocumentProblem::new(field, message, "remove one of them"));
         }
         read.push(ServicePort { name: port.name.clone(), port: number, transport, target_port });
     }

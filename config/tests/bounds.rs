@@ -8,9 +8,9 @@ use std::fmt::Write as _;
 use common::{Lab, key, listed, local, policy, policy_text, remote, resource, told};
 use portcullis_config::proto::{self, Outcome, ResourceType, resource::Body};
 use portcullis_rules::{
-    bounds::Bounds,
+    bounds::CompileBounds,
     params::FlowParams,
-    settings::Settings,
+    settings::PolicySettings,
     snapshot::FlowKey,
     world::{Direction, EndpointId, Transport},
 };
@@ -18,8 +18,8 @@ use portcullis_rules::{
 const POLICY: ResourceType = ResourceType::Policy;
 
 fn lab(memory: usize, policy_memory: usize, work: u64) -> Lab {
-    let bounds = Bounds { memory, policy_memory, work };
-    Lab { settings: Settings { bounds, ..Settings::default() }, ..Lab::default() }
+    let bounds = CompileBounds { memory, policy_memory, work };
+    Lab { settings: PolicySettings { bounds, ..PolicySettings::default() }, ..Lab::default() }
 }
 
 /// A policy with so many regular expressions of half a MiB each, none of which is another policy's.
@@ -197,7 +197,7 @@ async fn what_does_not_fit_any_more_at_the_start_is_left_out_and_closes() {
         assert!(told(&store.apply(kept, false).await.unwrap().results).iter().all(|told| told.ends_with("ok")));
         store.delete(vec![key(POLICY, "p")]).await.unwrap();
         drop(store);
-        lab.settings.bounds = Bounds { memory, policy_memory, ..lab.settings.bounds };
+        lab.settings.bounds = CompileBounds { memory, policy_memory, ..lab.settings.bounds };
         for _ in 0..3 {
             let (store, fake) = lab.open();
             assert_eq!(listed(&store, POLICY), ["h!"]);
@@ -207,7 +207,7 @@ async fn what_does_not_fit_any_more_at_the_start_is_left_out_and_closes() {
             assert_eq!(store.status().rejected, 1);
         }
         // The bounds are raised again, and it is in force as it was.
-        lab.settings.bounds = Bounds { memory: 64 << 20, policy_memory: 32 << 20, ..lab.settings.bounds };
+        lab.settings.bounds = CompileBounds { memory: 64 << 20, policy_memory: 32 << 20, ..lab.settings.bounds };
         let (store, _) = lab.open();
         assert_eq!(listed(&store, POLICY), ["h"]);
     }
@@ -219,8 +219,8 @@ async fn settings_that_leave_too_little_room_do_not_come_into_force() {
     let (store, fake) = lab.open();
     store.apply(vec![local("e", "10.0.0.1"), hostile("h", 18)], false).await.unwrap();
     let revision = store.revision();
-    let bounds = Bounds { memory: 4 << 20, policy_memory: 4 << 20, ..lab.settings.bounds };
-    store.reconfigure(Settings { bounds, ..lab.settings }, FlowParams::default(), Vec::new()).await.unwrap();
+    let bounds = CompileBounds { memory: 4 << 20, policy_memory: 4 << 20, ..lab.settings.bounds };
+    store.reconfigure(PolicySettings { bounds, ..lab.settings }, FlowParams::default(), Vec::new()).await.unwrap();
     assert_eq!(fake.last().revision, revision);
     assert!(store.status().faults.join("\n").contains("limits.compilation.memory"), "{:?}", store.status().faults);
     assert_eq!(told(&store.apply(vec![policy("p", "all")], false).await.unwrap().results), ["p ok"]);

@@ -2,22 +2,22 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use portcullis_config::{
-    documents::{self, Content, Document, check_policy, split},
+    documents::{self, DocumentContent, Document, check_policy, split},
     proto::{self, resource::Body},
 };
-use portcullis_rules::settings::Settings;
+use portcullis_rules::settings::PolicySettings;
 
 /// `line: what`, one for each document.
 fn told(text: &str) -> Vec<String> {
     let what = |document: &Document| match &document.content {
-        Ok(Content::Resource(resource)) => match resource.body.as_ref().unwrap() {
+        Ok(DocumentContent::Resource(resource)) => match resource.body.as_ref().unwrap() {
             Body::Policy(policy) => format!("policy of {} lines", policy.document.lines().count()),
             Body::Endpoint(endpoint) => format!("endpoint {}/{}", endpoint.namespace, endpoint.id),
             Body::Service(service) => format!("service {}/{}", service.namespace, service.name),
             Body::CidrGroup(group) => format!("group {} of {}", group.name, group.cidrs.join(" ")),
             Body::Secret(secret) => format!("secret {}/{}", secret.namespace, secret.name),
         },
-        Ok(Content::Foreign(problem)) => problem.message.clone(),
+        Ok(DocumentContent::Foreign(problem)) => problem.message.clone(),
         Err(refused) => refused.problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
     };
     split(text).iter().map(|document| format!("{}: {}", document.line, what(document))).collect()
@@ -25,7 +25,7 @@ fn told(text: &str) -> Vec<String> {
 
 fn endpoint(text: &str) -> proto::Endpoint {
     let content = split(text).remove(0).content;
-    let Ok(Content::Resource(resource)) = content else { panic!("{text}\n{content:?}") };
+    let Ok(DocumentContent::Resource(resource)) = content else { panic!("{text}\n{content:?}") };
     let Some(Body::Endpoint(endpoint)) = resource.body else { panic!("no endpoint") };
     endpoint
 }
@@ -80,7 +80,7 @@ fn a_list_is_unrolled_and_every_item_keeps_its_place() {
     );
     let place = documents[0].locate("spec.ingress");
     assert_eq!((documents[0].line + place.line - 1, place.column), (14, 14));
-    let Ok(Content::Resource(resource)) = &documents[0].content else { panic!("no resource") };
+    let Ok(DocumentContent::Resource(resource)) = &documents[0].content else { panic!("no resource") };
     let Some(Body::Policy(policy)) = &resource.body else { panic!("no policy") };
     assert!(policy.document.starts_with("  apiVersion: cilium.io/v2\n  kind:"), "{}", policy.document);
 }
@@ -154,7 +154,7 @@ fn a_service_says_who_is_behind_an_address() {
     let text = "apiVersion: portcullis.io/v1\nkind: Service\nmetadata: {name: app, namespace: shop}\n\
                 spec:\n  vips: [10.9.0.1]\n  ports: [{name: http, port: 80, targetPort: 8080, protocol: TCP}, {port: 53}]\n  \
                 backends: [10.0.1.12]\n";
-    let Ok(Content::Resource(resource)) = split(text).remove(0).content else { panic!("no resource") };
+    let Ok(DocumentContent::Resource(resource)) = split(text).remove(0).content else { panic!("no resource") };
     let Some(Body::Service(service)) = resource.body else { panic!("no service") };
     assert_eq!((service.vips.len(), service.backends.len()), (1, 1));
     assert_eq!((service.ports[0].port, service.ports[0].target_port, service.ports[1].target_port), (80, 8080, 0));
@@ -219,7 +219,7 @@ fn a_policy_may_be_of_a_kind_of_our_own() {
     let own = POLICY.replace("cilium.io/v2", "portcullis.io/v1").replace("CiliumNetwork", "Network");
     assert_eq!(told(&own), ["1: policy of 4 lines"]);
     let key = |text: &str| {
-        let Ok(Content::Resource(resource)) = split(text).remove(0).content else { panic!("no resource") };
+        let Ok(DocumentContent::Resource(resource)) = split(text).remove(0).content else { panic!("no resource") };
         let key = documents::key(&resource).unwrap();
         (key.namespace, key.name)
     };
@@ -227,7 +227,7 @@ fn a_policy_may_be_of_a_kind_of_our_own() {
     assert_eq!(key(&own), key(POLICY));
     let clusterwide = own.replace("kind: Network", "kind: ClusterwideNetwork");
     assert_eq!(key(&clusterwide), (String::new(), "p".to_owned()));
-    let check = |text: &str| check_policy(text, &[], &Settings::default());
+    let check = |text: &str| check_policy(text, &[], &PolicySettings::default());
     let sound = |text: &str| text.replace("{}", "{endpointSelector: {}, ingress: [{fromEntities: [all]}]}");
     assert!(check(&sound(&own)).is_empty() && check(&sound(&clusterwide)).is_empty(), "{:?}", check(&sound(&own)));
     let crossed = check(&sound(&own).replace("portcullis.io/v1", "cilium.io/v2"));
@@ -258,7 +258,7 @@ fn groups_and_secrets_are_read() {
     let text = "apiVersion: v1\nkind: Secret\ntype: Opaque\nmetadata: {name: token, namespace: shop}\n\
                 data: {a: aHVudGVyMg==, b: bm90IHRoaXM=}\nstringData: {b: swordfish}\n";
     assert_eq!(told(text), ["1: secret shop/token"]);
-    let Ok(Content::Resource(resource)) = split(text).remove(0).content else { panic!("no resource") };
+    let Ok(DocumentContent::Resource(resource)) = split(text).remove(0).content else { panic!("no resource") };
     let Some(Body::Secret(secret)) = resource.body else { panic!("no secret") };
     assert_eq!((secret.data["a"].as_slice(), secret.data["b"].as_slice()), (&b"hunter2"[..], &b"swordfish"[..]));
 }
@@ -290,7 +290,7 @@ fn what_is_wrong_with_a_secret_is_told_without_its_value() {
 #[test]
 fn the_same_content_has_the_same_version() {
     let version = |text: &str| {
-        let Ok(Content::Resource(resource)) = split(text).remove(0).content else { panic!("no resource") };
+        let Ok(DocumentContent::Resource(resource)) = split(text).remove(0).content else { panic!("no resource") };
         resource.version
     };
     assert_eq!(version(POLICY), version(POLICY));
@@ -310,11 +310,11 @@ fn no_slip_makes_the_reader_panic() {
         for document in split(text) {
             assert!(document.line <= lines);
             let problems = match document.content {
-                Ok(Content::Resource(resource)) => match resource.body.unwrap() {
-                    Body::Policy(policy) => check_policy(&policy.document, &[], &Settings::default()),
+                Ok(DocumentContent::Resource(resource)) => match resource.body.unwrap() {
+                    Body::Policy(policy) => check_policy(&policy.document, &[], &PolicySettings::default()),
                     _ => Vec::new(),
                 },
-                Ok(Content::Foreign(problem)) => vec![problem],
+                Ok(DocumentContent::Foreign(problem)) => vec![problem],
                 Err(refused) => refused.problems,
             };
             assert!(problems.iter().all(|problem| document.line + problem.position.line <= lines + 1), "{problems:?}");
@@ -334,7 +334,7 @@ fn policies_of_kubernetes_are_resources_of_a_type_of_their_own() {
     let keys: Vec<_> = split(&both)
         .into_iter()
         .map(|document| match document.content {
-            Ok(Content::Resource(resource)) => documents::key(&resource).unwrap(),
+            Ok(DocumentContent::Resource(resource)) => documents::key(&resource).unwrap(),
             other => panic!("{other:?}"),
         })
         .collect();

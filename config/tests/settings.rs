@@ -7,8 +7,8 @@ use std::{
 };
 
 use portcullis_config::{
-    Problem,
-    settings::{self, Invalid, OnProxyDown, RecordsTo, Settings},
+    DocumentProblem,
+    settings::{self, InvalidSettings, OnProxyDownSetting, RecordsTo, NodeSettings},
 };
 use portcullis_rules::{
     limits::{LimitSpec, Unit},
@@ -30,20 +30,20 @@ static LIMITS: [LimitSpec; 6] = [
     limit("kafka.topicIds", Unit::Words(&["learn", "cap"]), 0, 0, 1),
 ];
 
-fn parse(text: &str) -> Result<Settings, Vec<Problem>> {
+fn parse(text: &str) -> Result<NodeSettings, Vec<DocumentProblem>> {
     settings::parse(text, &LIMITS.each_ref())
 }
 
-fn load(path: &Path) -> Result<Settings, Invalid> {
+fn load(path: &Path) -> Result<NodeSettings, InvalidSettings> {
     settings::load(path, &LIMITS.each_ref())
 }
 
 #[test]
 fn an_empty_file_is_all_defaults() {
     for text in ["", "# nothing\n", "---\n", "{}\n", "limits:\nresources:\n"] {
-        assert_eq!(parse(text).unwrap(), Settings::default(), "{text:?}");
+        assert_eq!(parse(text).unwrap(), NodeSettings::default(), "{text:?}");
     }
-    let defaults = Settings::default();
+    let defaults = NodeSettings::default();
     assert_eq!(defaults.api.socket, Path::new("/run/portcullis/api.sock"));
     let admin: Vec<_> = defaults.admin.addresses.0.iter().map(ToString::to_string).collect();
     assert_eq!(admin, ["127.0.0.1:9902", "unix:/run/portcullis/admin.sock"]);
@@ -117,7 +117,7 @@ records: {to: /var/log/r.json, only: denied}
     let Deviations { empty_rule_allows, l7_binds_beside_l4, kube_dns_entity, names_without_dns_rule, l7_on_nodes } =
         settings.rules.deviations;
     assert!(empty_rule_allows && l7_binds_beside_l4 && kube_dns_entity && names_without_dns_rule && l7_on_nodes);
-    assert_eq!(settings.on_proxy_down, OnProxyDown::Pass);
+    assert_eq!(settings.on_proxy_down, OnProxyDownSetting::Pass);
     assert_eq!(settings.workers.unwrap().get(), 3);
     let limits = settings.limits;
     assert_eq!(LIMITS.each_ref().map(|spec| limits.protocols.of(spec)), [8 << 20, 2, 3, 10, 1, 1]);

@@ -7,7 +7,7 @@ use common::{Fake, Lab, key, listed, local, policy, policy_text, remote, resourc
 use portcullis_config::{StoreError, proto};
 use portcullis_rules::{
     params::FlowParams,
-    settings::{Enforcement, Settings},
+    settings::{Enforcement, PolicySettings},
 };
 use proto::{ResourceType, StreamResourcesRequest, resource::Body};
 
@@ -318,7 +318,7 @@ async fn other_settings_are_compiled_and_say_what_they_refuse() {
     lab.settings.deviations.kube_dns_entity = true;
     let (store, fake) = lab.open();
     store.apply(vec![policy("dns", "kube-dns"), policy("p", "all")], false).await.unwrap();
-    let settings = Settings { enforcement: Enforcement::Always, ..Settings::default() };
+    let settings = PolicySettings { enforcement: Enforcement::Always, ..PolicySettings::default() };
     let applied = store.reconfigure(settings, FlowParams::default(), Vec::new()).await.unwrap();
     assert_eq!((applied.revision, fake.last().snapshot.settings().enforcement), (3, Enforcement::Always));
     assert_eq!(listed(&store, POLICY), ["dns!", "p"], "still in force, and said to be wrong now");

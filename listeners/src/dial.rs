@@ -12,14 +12,14 @@ use std::{
 use portcullis_rules::world::{Direction, EndpointId};
 use socket2::Socket;
 
-use crate::{kernel::Legs, namespace, sockets, telemetry::Exit};
+use crate::{kernel::UpstreamRegistry, namespace, sockets, telemetry::TelemetrySink};
 
 /// Ports that are tried for one leg.
 const TRIES: usize = 64;
 
 /// Who connects where.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Way {
+pub(crate) struct UpstreamTarget {
     pub(crate) direction: Direction,
     /// The leg's own address; its port cannot be kept.
     pub(crate) client: SocketAddr,
@@ -30,22 +30,22 @@ pub(crate) struct Way {
 
 /// A leg on its way.
 #[derive(Debug)]
-pub(crate) struct Leg {
+pub(crate) struct ConnectingUpstream {
     pub(crate) socket: Socket,
     /// Its own address, by which the kernel knows it until it is told to forget it.
     pub(crate) own: SocketAddr,
 }
 
 /// Makes the legs of one endpoint on one worker.
-pub(crate) trait Dial: Send {
+pub(crate) trait UpstreamConnector: Send {
     /// Begins to connect.
-    fn dial(&mut self, way: &Way, exit: &Exit) -> io::Result<Leg>;
+    fn dial(&mut self, way: &UpstreamTarget, exit: &TelemetrySink) -> io::Result<ConnectingUpstream>;
 
     /// The kernel may forget a leg: it is connected, or has failed.
     fn forget(&mut self, leg: SocketAddr, to: SocketAddr);
 
     /// Makes a leg for datagrams.
-    fn datagrams(&mut self, way: &Way) -> io::Result<Leg>;
+    fn datagrams(&mut self, way: &UpstreamTarget) -> io::Result<ConnectingUpstream>;
 
     /// The kernel may forget a leg for datagrams: it is closed.
     fn forget_datagrams(&mut self, leg: SocketAddr, to: SocketAddr);
@@ -56,14 +56,14 @@ pub(crate) trait Dial: Send {
 
 /// The ports of one worker in one namespace: every n-th of the range, in turn.
 #[derive(Debug)]
-pub(crate) struct Ports {
+pub(crate) struct UpstreamPorts {
     first: u16,
     stride: usize,
     count: usize,
     next: usize,
 }
 
-impl Ports {
+impl UpstreamPorts {
     /// The first port is drawn, so that a node that was started again does not begin with those that it had a moment ago.
     ///
     /// # Errors
@@ -105,15 +105,15 @@ pub(crate) struct Dialer {
     pub(crate) endpoint: EndpointId,
     pub(crate) namespace: Arc<OwnedFd>,
     pub(crate) home: Arc<File>,
-    pub(crate) legs: Arc<dyn Legs>,
-    pub(crate) ports: Ports,
+    pub(crate) legs: Arc<dyn UpstreamRegistry>,
+    pub(crate) ports: UpstreamPorts,
     pub(crate) mark: u32,
     pub(crate) mark_out: u32,
 }
 
 impl Dialer {
     /// One try with one port. `Ok(None)`: the port is taken.
-    fn attempt(&mut self, way: &Way) -> io::Result<Option<Leg>> {
+    fn attempt(&mut self, way: &UpstreamTarget) -> io::Result<Option<ConnectingUpstream>> {
         let v6 = way.destination.is_ipv6();
         let socket = namespace::hop(self.namespace.as_fd(), self.home.as_fd(), || sockets::leg(v6))?;
         self.legs.adopt(socket.as_fd())?;
@@ -137,7 +137,9 @@ impl Dialer {
                 true => self.legs.announce_by_any_device(self.endpoint, own, way.destination)?,
             }
         }
-        let Err(error) = sockets::connect(&socket, way.destination) else { return Ok(Some(Leg { socket, own })) };
+        let Err(error) = sockets::connect(&socket, way.destination) else {
+            return Ok(Some(ConnectingUpstream { socket, own }));
+        };
         self.forget(own, way.destination);
         match error.kind() {
             // This pair of addresses is connected, or was a moment ago.
@@ -147,8 +149,8 @@ impl Dialer {
     }
 }
 
-impl Dial for Dialer {
-    fn dial(&mut self, way: &Way, exit: &Exit) -> io::Result<Leg> {
+impl UpstreamConnector for Dialer {
+    fn dial(&mut self, way: &UpstreamTarget, exit: &TelemetrySink) -> io::Result<ConnectingUpstream> {
         for _ in 0..TRIES.min(self.ports.count) {
             if let Some(leg) = self.attempt(way)? {
                 return Ok(leg);
@@ -171,7 +173,7 @@ impl Dial for Dialer {
         }
     }
 
-    fn datagrams(&mut self, way: &Way) -> io::Result<Leg> {
+    fn datagrams(&mut self, way: &UpstreamTarget) -> io::Result<ConnectingUpstream> {
         let v6 = way.destination.is_ipv6();
         let socket =
             namespace::hop(self.namespace.as_fd(), self.home.as_fd(), || sockets::datagrams::leg(v6, self.mark_out))?;
@@ -187,7 +189,7 @@ impl Dial for Dialer {
                     if connected.is_err() {
                         self.forget_datagrams(own, way.destination);
                     }
-                    return connected.map(|()| Leg { socket, own });
+                    return connected.map(|()| ConnectingUpstream { socket, own });
                 }
             }
         }
@@ -206,14 +208,14 @@ impl Dial for Dialer {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::Ports;
+    use super::UpstreamPorts;
 
     #[test]
     fn workers_share_a_range_without_a_port_in_common_and_leave_none_out() {
         for (range, workers) in [(100..=199, 1), (100..=199, 3), (65_530..=65_535, 4), (7..=7, 1)] {
             let mut seen = BTreeSet::new();
             for worker in 0..workers {
-                let mut ports = Ports::new(&range, worker, workers).unwrap();
+                let mut ports = UpstreamPorts::new(&range, worker, workers).unwrap();
                 for _ in 0..ports.count {
                     assert!(seen.insert(ports.draw()), "a port came twice in {range:?} for {workers}");
                 }
@@ -224,7 +226,7 @@ mod tests {
 
     #[test]
     fn a_range_smaller_than_the_workers_is_shared_as_a_whole() {
-        let mut ports = Ports::new(&(10..=11), 3, 4).unwrap();
+        let mut ports = UpstreamPorts::new(&(10..=11), 3, 4).unwrap();
         assert_eq!(BTreeSet::from([ports.draw(), ports.draw()]), BTreeSet::from([10, 11]));
     }
 
@@ -233,7 +235,7 @@ mod tests {
     fn ports_drawn_at_random_are_of_the_range_and_in_no_order() {
         let range = 10_000..=32_767;
         let draw = || {
-            let mut ports = Ports::new(&range, 1, 4).unwrap();
+            let mut ports = UpstreamPorts::new(&range, 1, 4).unwrap();
             (0..256).map(|_| ports.draw_at_random().unwrap()).collect::<Vec<_>>()
         };
         let (one, other) = (draw(), draw());

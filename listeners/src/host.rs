@@ -17,13 +17,13 @@ const HOST: &str = "host";
 
 /// The names by which rules allow a flow's peer, as of some lesson.
 #[derive(Debug, Default)]
-pub(crate) struct Names {
+pub(crate) struct PeerNames {
     /// Snapshot and lesson.
     as_of: Option<(u64, u64)>,
     names: Vec<Arc<str>>,
 }
 
-impl Names {
+impl PeerNames {
     /// Looks again if something was learnt since.
     fn renew(&mut self, snapshot: &Snapshot, key: &FlowKey) {
         let now = Some((snapshot.generation(), snapshot.lessons()));

@@ -15,8 +15,8 @@ use std::{
 
 use portcullis_codecs::{
     Protocol,
-    lesson::Lesson,
-    relay::{Answer, Checker, Decision, Offence, Side},
+    lesson::LearnedAddresses,
+    relay::{Checker, Decision, ProtocolViolation, ResponseSummary, Side},
 };
 use portcullis_rules::{
     effects::HeaderChange,
@@ -30,11 +30,11 @@ use portcullis_rules::{
 };
 
 use self::reply::Taught;
-pub(crate) use self::{admission::Turn, reply::Due};
+pub(crate) use self::{admission::RefreshOutcome, reply::PendingReply};
 use crate::{
-    dial::Way,
-    host::Names,
-    telemetry::{Event, Exit, Party, unix_nanos},
+    dial::UpstreamTarget,
+    host::PeerNames,
+    telemetry::{EventParty, TelemetrySink, VerdictEvent, unix_nanos},
 };
 
 /// A verdict that waits for its answer, for the access record.
@@ -42,13 +42,13 @@ use crate::{
 struct Pending {
     /// Which of the connection's requests, where answers come in any order.
     exchange: u32,
-    event: Arc<Event>,
+    event: Arc<VerdictEvent>,
     since: Instant,
 }
 
 /// What is known of one connection's flow, and by which rules its requests are judged.
 #[derive(Debug)]
-pub(crate) struct Judge {
+pub(crate) struct FlowAuthorizer {
     /// What the snapshot is asked. Its peer is the backend, where one was drawn.
     pub(crate) key: FlowKey,
     pub(crate) client: SocketAddr,
@@ -66,22 +66,22 @@ pub(crate) struct Judge {
     /// What the answer teaches that is read just now.
     taught: Taught,
     /// The answer on its way to the client, until it goes on or somebody takes it to hold it.
-    due: Option<Box<Due>>,
+    due: Option<Box<PendingReply>>,
     /// Bytes that were relayed, by the side they came from.
     moved: [u64; 2],
     /// Whether the leg has to come by any device.
     pub(crate) any_device: bool,
     /// Why the relay resets both sides, if it does now.
-    pub(crate) cause: Option<Cause>,
+    pub(crate) cause: Option<ResetCause>,
     /// Whether somebody learns names from answers.
     pub(crate) learns: bool,
     /// The names by which the peer is allowed.
-    names: Names,
+    names: PeerNames,
 }
 
 /// Why a relay resets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Cause {
+pub(crate) enum ResetCause {
     /// A request was denied. The reset may come later, behind the answers that are due.
     Denied,
     /// A side did what cannot be relayed: it ends the pair at once, or no more than a stream.
@@ -89,14 +89,14 @@ pub(crate) enum Cause {
 }
 
 /// What judging needs of the worker.
-pub(crate) struct Court<'a> {
+pub(crate) struct AuthorizationContext<'a> {
     pub(crate) snapshot: Option<&'a Snapshot>,
-    pub(crate) exit: &'a mut Exit,
+    pub(crate) exit: &'a mut TelemetrySink,
     /// In the worker's milliseconds.
     pub(crate) now: u64,
 }
 
-impl Judge {
+impl FlowAuthorizer {
     /// Of a connection.
     pub(crate) fn new(endpoint: EndpointId, client: SocketAddr, destination: SocketAddr) -> Self {
         Self::of(Transport::Tcp, endpoint, client, destination)
@@ -130,7 +130,7 @@ impl Judge {
             any_device: false,
             cause: None,
             learns: false,
-            names: Names::default(),
+            names: PeerNames::default(),
         }
     }
 
@@ -145,18 +145,18 @@ impl Judge {
     }
 
     /// Whether such a verdict is recorded.
-    fn records(&self, outcome: Outcome, exit: &Exit) -> bool {
+    fn records(&self, outcome: Outcome, exit: &TelemetrySink) -> bool {
         exit.records(outcome, self.params.records)
     }
 
-    /// Whether an [`Event`] has to be made of such a verdict.
-    fn wants_event(&self, outcome: Outcome, exit: &Exit) -> bool {
+    /// Whether an [`VerdictEvent`] has to be made of such a verdict.
+    fn wants_event(&self, outcome: Outcome, exit: &TelemetrySink) -> bool {
         exit.is_watched() || self.records(outcome, exit)
     }
 
-    pub(crate) fn way(&self) -> Way {
+    pub(crate) fn way(&self) -> UpstreamTarget {
         let any_device = self.any_device;
-        Way { direction: self.key.direction, client: self.client, destination: self.destination, any_device }
+        UpstreamTarget { direction: self.key.direction, client: self.client, destination: self.destination, any_device }
     }
 
     pub(crate) fn moved(&mut self, from: Side, bytes: usize) {
@@ -164,7 +164,7 @@ impl Judge {
     }
 
     /// The connection has ended: what has had no answer is recorded without.
-    pub(crate) fn end(&mut self, exit: &Exit) {
+    pub(crate) fn end(&mut self, exit: &TelemetrySink) {
         if let Some(due) = self.due.take() {
             self.gives_up(*due, exit);
         }
@@ -174,13 +174,13 @@ impl Judge {
         }
     }
 
-    fn tell_flow(&mut self, flow: &Flow, court: &mut Court<'_>) {
+    fn tell_flow(&mut self, flow: &Flow, court: &mut AuthorizationContext<'_>) {
         let outcome = flow.outcome;
         court.exit.count(raw(self.key.transport), self.key.direction, outcome, flow.reason, flow.rule.as_deref());
         if !self.wants_event(outcome, court.exit) {
             return;
         }
-        let told = Told {
+        let told = EventInput {
             outcome,
             layer: flow.layer,
             reason: flow.reason,
@@ -195,7 +195,7 @@ impl Judge {
 
     /// Shows an event, and keeps it for its record: one of a request that goes on, if only in part, is recorded when the answer
     /// comes.
-    fn tell(&mut self, event: Arc<Event>, goes_on: Option<u32>, exit: &Exit) {
+    fn tell(&mut self, event: Arc<VerdictEvent>, goes_on: Option<u32>, exit: &TelemetrySink) {
         exit.show(&event);
         let replies = event.outcome.passes() && self.tells_replies() && exit.is_watched();
         if !replies && !self.records(event.outcome, exit) {
@@ -208,12 +208,12 @@ impl Judge {
         }
     }
 
-    fn event(&self, told: Told<'_>, request: Option<&dyn Request>, snapshot: Option<&Snapshot>) -> Event {
-        let party = |address: SocketAddr| Party {
+    fn event(&self, told: EventInput<'_>, request: Option<&dyn Request>, snapshot: Option<&Snapshot>) -> VerdictEvent {
+        let party = |address: SocketAddr| EventParty {
             address,
             endpoint: snapshot.and_then(|snapshot| snapshot.endpoint_at(address.ip())).cloned(),
         };
-        Event {
+        VerdictEvent {
             time: unix_nanos(),
             outcome: told.outcome,
             layer: told.layer,
@@ -242,7 +242,7 @@ fn raw(transport: Transport) -> &'static str {
 }
 
 /// A verdict in the making of its event.
-struct Told<'a> {
+struct EventInput<'a> {
     outcome: Outcome,
     layer: Layer,
     reason: Reason,
@@ -254,23 +254,23 @@ struct Told<'a> {
 }
 
 /// One connection before its judge, for the time of one call of the relay.
-pub(crate) struct Hearing<'a> {
-    judge: &'a mut Judge,
-    court: Court<'a>,
+pub(crate) struct RequestChecker<'a> {
+    judge: &'a mut FlowAuthorizer,
+    court: AuthorizationContext<'a>,
     /// What becomes of the headers of the request that was judged last.
     changes: Vec<HeaderChange>,
     /// The values of that request that must not go on, if it goes on without them.
     refused: ValueSet,
 }
 
-impl<'a> Hearing<'a> {
-    pub(crate) fn new(judge: &'a mut Judge, court: Court<'a>) -> Self {
-        judge.cause = judge.cause.filter(|cause| *cause != Cause::Offended);
+impl<'a> RequestChecker<'a> {
+    pub(crate) fn new(judge: &'a mut FlowAuthorizer, court: AuthorizationContext<'a>) -> Self {
+        judge.cause = judge.cause.filter(|cause| *cause != ResetCause::Offended);
         Self { judge, court, changes: Vec::new(), refused: ValueSet::default() }
     }
 }
 
-impl Checker for Hearing<'_> {
+impl Checker for RequestChecker<'_> {
     fn learns(&self) -> bool {
         self.judge.learns
     }
@@ -305,13 +305,13 @@ impl Checker for Hearing<'_> {
         if judge.wants_event(outcome, court.exit) {
             let rejected = effects.rejected.into_iter().map(|(name, _)| name).collect();
             let headers = (effects.missing, rejected);
-            let told = Told { outcome, layer: Layer::L7, reason, rule, misses, refused, headers };
+            let told = EventInput { outcome, layer: Layer::L7, reason, rule, misses, refused, headers };
             let event = Arc::new(judge.event(told, Some(request), court.snapshot));
             let goes_on = outcome.passes() || partial;
             judge.tell(event, goes_on.then(|| request.exchange()), court.exit);
         }
         if !outcome.passes() {
-            judge.cause = Some(Cause::Denied);
+            judge.cause = Some(ResetCause::Denied);
         }
         match (verdict.deny_with, verdict.deny_scope) {
             // What is only tried out changes nothing.
@@ -355,7 +355,7 @@ impl Checker for Hearing<'_> {
         }
     }
 
-    fn answered(&mut self, answer: Answer) {
+    fn answered(&mut self, answer: ResponseSummary) {
         if let Some(status) = answer.status {
             self.court.exit.answered(self.judge.protocol, status);
         }
@@ -366,14 +366,14 @@ impl Checker for Hearing<'_> {
         }
     }
 
-    fn taught(&mut self, lesson: &Lesson) {
+    fn taught(&mut self, lesson: &LearnedAddresses) {
         if !self.judge.pending.is_empty() {
             self.judge.taught = lesson.into();
         }
     }
 
-    fn offended(&mut self, offence: &dyn Offence) {
-        self.judge.cause = Some(Cause::Offended);
+    fn offended(&mut self, offence: &dyn ProtocolViolation) {
+        self.judge.cause = Some(ResetCause::Offended);
         self.court.exit.offence(self.judge.protocol, offence);
         tracing::debug!(
             protocol = self.judge.protocol,

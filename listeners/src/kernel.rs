@@ -5,7 +5,7 @@ use std::{io, net::SocketAddr, os::fd::BorrowedFd};
 use portcullis_rules::world::EndpointId;
 
 /// Announces upstream connections to the kernel.
-pub trait Legs: Send + Sync + 'static {
+pub trait UpstreamRegistry: Send + Sync + 'static {
     /// Marks a socket as ours before it connects, so that the connect programs let it alone; or a listener before it is asked, so
     /// that what it accepts is ours as well.
     ///

@@ -24,8 +24,8 @@ mod tests;
 mod transport;
 mod worker;
 
-pub use event::mailbox::Ticket;
-pub use kernel::Legs;
-pub use learning::Names;
-pub use options::{Options, Probe};
-pub use plane::{DataPlane, Sockets};
+pub use event::mailbox::PendingRelease;
+pub use kernel::UpstreamRegistry;
+pub use learning::NameInstaller;
+pub use options::{DataPlaneOptions, Probe};
+pub use plane::{DataPlane, ListenerSockets};

@@ -16,7 +16,7 @@ pub(crate) fn millis(duration: Duration) -> u64 {
 
 /// How the data plane is run.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct DataPlaneOptions {
     /// Worker threads; at least 1.
     pub workers: usize,
     /// Protocols that policies may have judged.
@@ -52,7 +52,7 @@ impl Probe {
     }
 }
 
-impl Default for Options {
+impl Default for DataPlaneOptions {
     fn default() -> Self {
         Self {
             workers: 1,

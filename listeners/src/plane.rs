@@ -17,17 +17,17 @@ use portcullis_rules::{snapshot::Snapshot, world::EndpointId};
 use socket2::Socket;
 
 use crate::{
-    dial::{Dial, Dialer, Ports},
+    dial::{Dialer, UpstreamConnector, UpstreamPorts},
     event::{
-        mailbox::{Command, Doorway, Mailbox, Opening},
-        shared::Shared,
+        mailbox::{Mailbox, Opening, WorkerCommand, WorkerListener},
+        shared::WorkersShared,
     },
-    kernel::Legs,
-    learning::Names,
+    kernel::UpstreamRegistry,
+    learning::NameInstaller,
     namespace,
-    options::Options,
-    protocols::Protocols,
-    share::{Holdings, Shares},
+    options::DataPlaneOptions,
+    protocols::LiveProtocols,
+    share::{EndpointHoldings, EndpointShares},
     sockets,
     telemetry::Telemetry,
     worker::Worker,
@@ -35,7 +35,7 @@ use crate::{
 
 /// The listeners of an endpoint, one for each worker, for the kernel's table.
 #[derive(Debug, Default)]
-pub struct Sockets {
+pub struct ListenerSockets {
     /// For IPv4; empty where the namespace has none.
     pub tcp4: Vec<OwnedFd>,
     /// For IPv6; empty where the namespace has none.
@@ -46,17 +46,17 @@ pub struct Sockets {
     pub udp6: Vec<OwnedFd>,
 }
 
-struct Hand {
+struct WorkerHandle {
     mailbox: Arc<Mailbox>,
     thread: JoinHandle<()>,
 }
 
 /// Listeners, relays and upstream legs of all endpoints of the node.
 pub struct DataPlane {
-    shared: Arc<Shared>,
-    legs: Arc<dyn Legs>,
+    shared: Arc<WorkersShared>,
+    legs: Arc<dyn UpstreamRegistry>,
     home: Arc<File>,
-    hands: Vec<Hand>,
+    hands: Vec<WorkerHandle>,
 }
 
 impl DataPlane {
@@ -65,14 +65,14 @@ impl DataPlane {
     /// # Errors
     /// No threads or file descriptors are to be had.
     pub fn start(
-        options: Options,
-        legs: Arc<dyn Legs>,
-        names: Option<Arc<dyn Names>>,
+        options: DataPlaneOptions,
+        legs: Arc<dyn UpstreamRegistry>,
+        names: Option<Arc<dyn NameInstaller>>,
         telemetry: Arc<Telemetry>,
     ) -> io::Result<Self> {
         let workers = options.workers.max(1);
-        let shared = Arc::new(Shared {
-            protocols: Protocols::new(options.protocols),
+        let shared = Arc::new(WorkersShared {
+            protocols: LiveProtocols::new(options.protocols),
             began: Instant::now(),
             options,
             telemetry,
@@ -93,7 +93,7 @@ impl DataPlane {
             let mailbox = Arc::new(Mailbox::new()?);
             let worker = Worker::new(Arc::clone(&plane.shared), Arc::clone(&mailbox))?;
             let thread = thread::Builder::new().name(format!("worker-{number}")).spawn(move || worker.run())?;
-            plane.hands.push(Hand { mailbox, thread });
+            plane.hands.push(WorkerHandle { mailbox, thread });
         }
         Ok(plane)
     }
@@ -103,7 +103,7 @@ impl DataPlane {
     ///
     /// # Errors
     /// The namespace cannot be entered, or it gives no transparent sockets. Then nothing has changed.
-    pub fn open(&mut self, id: EndpointId, namespace: OwnedFd) -> io::Result<Sockets> {
+    pub fn open(&mut self, id: EndpointId, namespace: OwnedFd) -> io::Result<ListenerSockets> {
         let workers = self.hands.len();
         let groups = namespace::inside(&namespace, || {
             let stream = |v6| group(v6, workers, sockets::listener);
@@ -114,7 +114,7 @@ impl DataPlane {
             group.iter().map(|socket| socket.as_fd().try_clone_to_owned()).collect()
         };
         let [tcp4, tcp6, udp4, udp6] = groups.each_ref().map(all);
-        let sockets = Sockets { tcp4: tcp4?, tcp6: tcp6?, udp4: udp4?, udp6: udp6? };
+        let sockets = ListenerSockets { tcp4: tcp4?, tcp6: tcp6?, udp4: udp4?, udp6: udp6? };
         let namespace = Arc::new(namespace);
         let [mut tcp4, mut tcp6, mut udp4, mut udp6] = groups.map(Vec::into_iter);
         let places = (0..workers)
@@ -124,13 +124,13 @@ impl DataPlane {
                     namespace: Arc::clone(&namespace),
                     home: Arc::clone(&self.home),
                     legs: Arc::clone(&self.legs),
-                    ports: Ports::new(&self.shared.options.leg_ports, worker, workers)?,
+                    ports: UpstreamPorts::new(&self.shared.options.leg_ports, worker, workers)?,
                     mark: self.shared.options.mark,
                     mark_out: self.shared.options.mark_out,
                 };
                 let listeners = [tcp4.next(), tcp6.next()].into_iter().flatten().collect();
                 let datagrams = [udp4.next(), udp6.next()].into_iter().flatten().collect();
-                Ok(Doorway { listeners, datagrams, dial: Box::new(dialer) as Box<dyn Dial> })
+                Ok(WorkerListener { listeners, datagrams, dial: Box::new(dialer) as Box<dyn UpstreamConnector> })
             })
             .collect::<io::Result<Vec<_>>>()?;
         self.hand_out(id, places);
@@ -138,23 +138,23 @@ impl DataPlane {
     }
 
     /// Gives each worker its listeners of an endpoint.
-    pub(crate) fn hand_out(&mut self, id: EndpointId, places: Vec<Doorway>) {
+    pub(crate) fn hand_out(&mut self, id: EndpointId, places: Vec<WorkerListener>) {
         let shared = &self.shared;
-        let shares = Shares {
-            connections: Holdings::of(&shared.connections),
-            files: Holdings::of(&shared.files),
-            buffered: Holdings::of(&shared.buffered),
+        let shares = EndpointShares {
+            connections: EndpointHoldings::of(&shared.connections),
+            files: EndpointHoldings::of(&shared.files),
+            buffered: EndpointHoldings::of(&shared.buffered),
         };
         for (hand, doorway) in self.hands.iter().zip(places) {
-            hand.mailbox.put(Command::Close(id));
-            hand.mailbox.put(Command::Open(Opening { id, doorway, shares: shares.clone() }));
+            hand.mailbox.put(WorkerCommand::Close(id));
+            hand.mailbox.put(WorkerCommand::Open(Opening { id, doorway, shares: shares.clone() }));
         }
     }
 
     /// Closes the listeners of an endpoint and resets its connections.
     pub fn close(&mut self, id: EndpointId) {
         for hand in &self.hands {
-            hand.mailbox.put(Command::Close(id));
+            hand.mailbox.put(WorkerCommand::Close(id));
         }
     }
 
@@ -173,7 +173,7 @@ impl DataPlane {
     /// [`DataPlane::finish`]. Returns at once; said again with a shorter time, the shorter one counts.
     pub fn begin_stop(&self, drain: Duration) {
         for hand in &self.hands {
-            hand.mailbox.put(Command::Stop(drain));
+            hand.mailbox.put(WorkerCommand::Stop(drain));
         }
     }
 
@@ -187,7 +187,7 @@ impl DataPlane {
     /// may bring new ones to the listeners any more. Returns at once; said again with a shorter time, the shorter one counts.
     pub fn finish(&self, wait: Duration) {
         for hand in &self.hands {
-            hand.mailbox.put(Command::Finish(wait));
+            hand.mailbox.put(WorkerCommand::Finish(wait));
         }
     }
 
@@ -203,7 +203,7 @@ impl DataPlane {
     }
 
     #[cfg(test)]
-    pub(crate) fn shared(&self) -> &Shared {
+    pub(crate) fn shared(&self) -> &WorkersShared {
         &self.shared
     }
 

@@ -2,23 +2,23 @@
 
 use std::net::SocketAddr;
 
-use portcullis_codecs::{Context, Live, Registry, Shared, datagram::Session, relay::Relay};
+use portcullis_codecs::{Live, ProtocolContext, ProtocolShared, Registry, datagram::DatagramSession, relay::Relay};
 use portcullis_rules::{limits::LimitValues, schema::Schema};
 
 /// Those that have relays.
-pub(crate) struct Protocols {
-    entries: Vec<Entry>,
+pub(crate) struct LiveProtocols {
+    entries: Vec<ProtocolEntry>,
 }
 
-struct Entry {
+struct ProtocolEntry {
     name: &'static str,
     live: &'static Live,
-    shared: Shared,
+    shared: ProtocolShared,
 }
 
-impl Protocols {
+impl LiveProtocols {
     pub(crate) fn new(registry: Registry) -> Self {
-        let entry = |(name, live): (&'static str, &'static Live)| Entry { name, live, shared: (live.share)() };
+        let entry = |(name, live): (&'static str, &'static Live)| ProtocolEntry { name, live, shared: (live.share)() };
         let live = registry.iter().filter_map(|protocol| Some((protocol.schema.protocol, protocol.live.as_ref()?)));
         Self { entries: live.map(entry).collect() }
     }
@@ -31,8 +31,8 @@ impl Protocols {
         server: SocketAddr,
         now: u64,
     ) -> Option<Box<dyn Relay>> {
-        let Entry { live, shared, .. } = self.entry(schema)?;
-        Some((live.relay)(&Context { limits, shared, server, now }))
+        let ProtocolEntry { live, shared, .. } = self.entry(schema)?;
+        Some((live.relay)(&ProtocolContext { limits, shared, server, now }))
     }
 
     /// `None` also where the protocol has no datagrams.
@@ -42,9 +42,9 @@ impl Protocols {
         limits: &LimitValues,
         server: SocketAddr,
         now: u64,
-    ) -> Option<Box<dyn Session>> {
-        let Entry { live, shared, .. } = self.entry(schema)?;
-        Some((live.session?)(&Context { limits, shared, server, now }))
+    ) -> Option<Box<dyn DatagramSession>> {
+        let ProtocolEntry { live, shared, .. } = self.entry(schema)?;
+        Some((live.session?)(&ProtocolContext { limits, shared, server, now }))
     }
 
     /// Most bytes of one side that a relay of a protocol holds back.
@@ -52,7 +52,7 @@ impl Protocols {
         self.entry(schema).map_or(0, |entry| (entry.live.held)(limits))
     }
 
-    fn entry(&self, schema: &Schema) -> Option<&Entry> {
+    fn entry(&self, schema: &Schema) -> Option<&ProtocolEntry> {
         self.entries.iter().find(|entry| entry.name == schema.protocol)
     }
 }

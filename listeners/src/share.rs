@@ -17,7 +17,7 @@ pub fn fits(own: usize, all: usize, most: usize, most_own: Option<usize>) -> boo
 
 /// Why there is no more of something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Full {
+pub(crate) enum ShareExhausted {
     /// The node has all that it may have.
     Node,
     /// The endpoint has its share.
@@ -26,61 +26,66 @@ pub(crate) enum Full {
 
 /// What one endpoint has of something, on all workers, and what the node has of it.
 #[derive(Debug, Default)]
-pub(crate) struct Holdings {
+pub(crate) struct EndpointHoldings {
     own: AtomicUsize,
     all: Arc<AtomicUsize>,
 }
 
-impl Holdings {
+impl EndpointHoldings {
     /// Nothing of an endpoint yet, and what the node has.
     pub(crate) fn of(all: &Arc<AtomicUsize>) -> Arc<Self> {
         Arc::new(Self { own: AtomicUsize::new(0), all: Arc::clone(all) })
     }
 
     /// Whether one more would be taken.
-    pub(crate) fn has_room(&self, most: usize, most_own: Option<usize>) -> Result<(), Full> {
+    pub(crate) fn has_room(&self, most: usize, most_own: Option<usize>) -> Result<(), ShareExhausted> {
         let (own, all) = (self.own.load(Ordering::Relaxed), self.all.load(Ordering::Relaxed));
         match fits(own, all, most, most_own) {
             true => Ok(()),
-            false if all >= most => Err(Full::Node),
-            false => Err(Full::Endpoint),
+            false if all >= most => Err(ShareExhausted::Node),
+            false => Err(ShareExhausted::Endpoint),
         }
     }
 
     /// Takes so many more, at least 1, until they are dropped.
-    pub(crate) fn take(self: &Arc<Self>, count: usize, most: usize, most_own: Option<usize>) -> Result<Taken, Full> {
+    pub(crate) fn take(
+        self: &Arc<Self>,
+        count: usize,
+        most: usize,
+        most_own: Option<usize>,
+    ) -> Result<ShareGuard, ShareExhausted> {
         let all = self.all.fetch_add(count, Ordering::Relaxed);
         let own = self.own.fetch_add(count, Ordering::Relaxed);
-        let taken = Taken { of: Arc::clone(self), count };
+        let taken = ShareGuard { of: Arc::clone(self), count };
         // All of them fit if the last one does.
         let (own, all) = (own.saturating_add(count - 1), all.saturating_add(count - 1));
         match fits(own, all, most, most_own) {
             true => Ok(taken),
-            false if all >= most => Err(Full::Node),
-            false => Err(Full::Endpoint),
+            false if all >= most => Err(ShareExhausted::Node),
+            false => Err(ShareExhausted::Endpoint),
         }
     }
 }
 
 /// What an endpoint has of all that is shared.
 #[derive(Clone, Debug)]
-pub(crate) struct Shares {
+pub(crate) struct EndpointShares {
     /// Connections.
-    pub(crate) connections: Arc<Holdings>,
+    pub(crate) connections: Arc<EndpointHoldings>,
     /// File descriptors of connections and of flows of datagrams.
-    pub(crate) files: Arc<Holdings>,
+    pub(crate) files: Arc<EndpointHoldings>,
     /// Bytes that are held beyond read buffers.
-    pub(crate) buffered: Arc<Holdings>,
+    pub(crate) buffered: Arc<EndpointHoldings>,
 }
 
 /// Something that is counted.
 #[derive(Debug)]
-pub(crate) struct Taken {
-    of: Arc<Holdings>,
+pub(crate) struct ShareGuard {
+    of: Arc<EndpointHoldings>,
     count: usize,
 }
 
-impl Taken {
+impl ShareGuard {
     /// How much it is.
     pub(crate) fn count(&self) -> usize {
         self.count
@@ -100,7 +105,7 @@ impl Taken {
     }
 }
 
-impl Drop for Taken {
+impl Drop for ShareGuard {
     fn drop(&mut self) {
         self.of.own.fetch_sub(self.count, Ordering::Relaxed);
         self.of.all.fetch_sub(self.count, Ordering::Relaxed);
@@ -152,11 +157,11 @@ mod tests {
     #[test]
     fn what_is_not_taken_in_is_not_counted_and_it_is_told_who_is_full() {
         let all = Arc::default();
-        let (one, other) = (Holdings::of(&all), Holdings::of(&all));
+        let (one, other) = (EndpointHoldings::of(&all), EndpointHoldings::of(&all));
         let first: Vec<_> = (0..3).map(|_| one.take(1, 4, Some(3)).unwrap()).collect();
-        assert_eq!(one.take(1, 4, Some(3)).unwrap_err(), Full::Endpoint);
+        assert_eq!(one.take(1, 4, Some(3)).unwrap_err(), ShareExhausted::Endpoint);
         let second = other.take(1, 4, Some(3)).unwrap();
-        assert_eq!(other.take(1, 4, Some(3)).unwrap_err(), Full::Node);
+        assert_eq!(other.take(1, 4, Some(3)).unwrap_err(), ShareExhausted::Node);
         assert_eq!(all.load(Ordering::Relaxed), 4);
         drop((first, second));
         assert_eq!((all.load(Ordering::Relaxed), one.own.load(Ordering::Relaxed)), (0, 0));
@@ -165,7 +170,7 @@ mod tests {
     #[test]
     fn what_was_taken_grows_and_shrinks() {
         let all = Arc::default();
-        let one = Holdings::of(&all);
+        let one = EndpointHoldings::of(&all);
         let mut taken = one.take(3, 100, None).unwrap();
         taken.join(one.take(4, 100, None).unwrap());
         assert_eq!((taken.count(), all.load(Ordering::Relaxed)), (7, 7));
@@ -179,14 +184,14 @@ mod tests {
     #[test]
     fn several_are_taken_all_or_none() {
         let all = Arc::default();
-        let (one, other) = (Holdings::of(&all), Holdings::of(&all));
+        let (one, other) = (EndpointHoldings::of(&all), EndpointHoldings::of(&all));
         let mut first = Vec::new();
         while let Ok(taken) = one.take(2, 12, None) {
             first.push(taken);
         }
-        assert_eq!((first.len(), one.take(2, 12, None).unwrap_err()), (3, Full::Endpoint));
+        assert_eq!((first.len(), one.take(2, 12, None).unwrap_err()), (3, ShareExhausted::Endpoint));
         let second: Vec<_> = std::iter::from_fn(|| other.take(2, 12, Some(12)).ok()).collect();
-        assert_eq!((second.len(), other.take(2, 12, Some(12)).unwrap_err()), (3, Full::Node));
+        assert_eq!((second.len(), other.take(2, 12, Some(12)).unwrap_err()), (3, ShareExhausted::Node));
         drop((first, second));
         assert_eq!((all.load(Ordering::Relaxed), one.own.load(Ordering::Relaxed)), (0, 0));
     }

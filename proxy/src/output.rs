@@ -61,7 +61,7 @@ impl fmt::Display for Painted<'_> {
 }
 
 /// Where commands write.
-pub struct Output {
+pub struct CommandOutput {
     out: Box<dyn Write>,
     err: Box<dyn Write>,
     /// Colours of standard output.
@@ -70,7 +70,7 @@ pub struct Output {
     pub paint_err: Paint,
 }
 
-impl Output {
+impl CommandOutput {
     /// The process's own streams. Colours only on a terminal, and never with `NO_COLOR` (no-color.org: set and not
     /// empty) or `TERM=dumb`.
     #[must_use]
@@ -102,7 +102,7 @@ impl Output {
     /// Writes a text as it is to standard output.
     ///
     /// # Errors
-    /// As for [`Output::line`].
+    /// As for [`CommandOutput::line`].
     pub fn text(&mut self, text: &str) -> io::Result<()> {
         self.out.write_all(text.as_bytes())
     }
@@ -110,7 +110,7 @@ impl Output {
     /// Makes sure that everything written so far is out.
     ///
     /// # Errors
-    /// As for [`Output::line`].
+    /// As for [`CommandOutput::line`].
     pub fn flush(&mut self) -> io::Result<()> {
         self.out.flush()
     }

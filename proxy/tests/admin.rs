@@ -6,10 +6,10 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use portcullis_config::settings::AdminAddress;
 use portcullis_proxy::{
     admin::{
-        self, Admin, Dump, Limits,
-        health::{Health, Stage},
+        self, AdminLimits, AdminState, Dump,
+        health::{Health, NodeStage},
         listener::Listener,
-        metrics::Metrics,
+        metrics::ConfigMetrics,
     },
     run::logging::Levels,
 };
@@ -33,7 +33,7 @@ struct Node {
     address: SocketAddr,
     directory: tempfile::TempDir,
     health: Arc<Health>,
-    metrics: Metrics,
+    metrics: ConfigMetrics,
     levels: Levels,
     stop: watch::Sender<bool>,
     served: tokio::task::JoinHandle<std::io::Result<()>>,
@@ -41,20 +41,20 @@ struct Node {
     _layer: Box<dyn std::any::Any>,
 }
 
-const LIMITS: Limits = Limits { connections: 4, timeout: Duration::from_secs(2), everything_by_tcp: false };
+const LIMITS: AdminLimits = AdminLimits { connections: 4, timeout: Duration::from_secs(2), everything_by_tcp: false };
 
 async fn node() -> Node {
     node_with(LIMITS).await
 }
 
 /// One that serves by TCP and by a Unix socket.
-async fn node_with(limits: Limits) -> Node {
+async fn node_with(limits: AdminLimits) -> Node {
     let (layer, levels) = Levels::new("info").unwrap();
-    let metrics = Metrics::default();
+    let metrics = ConfigMetrics::default();
     let mut registry = Registry::default();
     metrics.register(&mut registry);
     let health = Arc::new(Health::default());
-    let admin = Arc::new(Admin::new(registry, Arc::clone(&health), Arc::new(Fixed), levels.clone(), limits));
+    let admin = Arc::new(AdminState::new(registry, Arc::clone(&health), Arc::new(Fixed), levels.clone(), limits));
     let directory = tempfile::tempdir().unwrap();
     let loopback = AdminAddress::Tcp("127.0.0.1:0".parse().unwrap());
     let Listener::Tcp(tcp) = Listener::bind(&loopback, 0o600, None).await.unwrap() else { panic!() };
@@ -105,9 +105,11 @@ async fn ask_on(
 #[tokio::test]
 async fn ready_follows_the_nodes_life_and_live_does_not() {
     let node = node().await;
-    for (stage, status, word) in
-        [(Stage::Starting, 503, "starting\n"), (Stage::Serving, 200, "ready\n"), (Stage::Stopping, 503, "stopping\n")]
-    {
+    for (stage, status, word) in [
+        (NodeStage::Starting, 503, "starting\n"),
+        (NodeStage::Serving, 200, "ready\n"),
+        (NodeStage::Stopping, 503, "stopping\n"),
+    ] {
         node.health.enter(stage);
         for target in ["/ready", "/healthz/ready"] {
             let (got, _, body) = ask(&node, "GET", target).await;
@@ -195,7 +197,7 @@ async fn by_tcp_nobody_reads_the_dump_or_changes_anything_unless_a_setting_says_
         assert_eq!(status, 403, "{method} {target}: {body}");
     }
     assert_eq!(node.levels.current(), "info");
-    let open = node_with(Limits { everything_by_tcp: true, ..LIMITS }).await;
+    let open = node_with(AdminLimits { everything_by_tcp: true, ..LIMITS }).await;
     assert_eq!(ask(&open, "GET", "/config_dump").await.0, 200);
     let page = "Host: localhost\r\nOrigin: http://evil.example";
     assert_eq!(ask_as(&open, "POST", "/logging?level=trace", page).await.0, 403);
@@ -206,7 +208,7 @@ async fn by_tcp_nobody_reads_the_dump_or_changes_anything_unless_a_setting_says_
 #[tokio::test]
 async fn clients_that_do_not_read_or_do_not_ask_keep_nobody_out() {
     let node = node().await;
-    node.health.enter(Stage::Serving);
+    node.health.enter(NodeStage::Serving);
     let mut held = Vec::new();
     for number in 0..64 {
         let mut stream = TcpStream::connect(node.address).await.unwrap();

@@ -9,11 +9,11 @@ use std::{
 
 use clap::Command;
 use portcullis_codecs::PROTOCOLS;
-use portcullis_config::settings::{Settings, parse};
+use portcullis_config::settings::{NodeSettings, parse};
 use portcullis_listeners::telemetry;
 use portcullis_proxy::{
     admin::metrics as admin,
-    cli::{arguments, exit::Exit},
+    cli::{arguments, exit::ExitStatus},
 };
 use portcullis_rules::verdict::Reason;
 use prometheus_client::registry::Registry;
@@ -97,7 +97,7 @@ fn every_setting_has_its_row_with_its_default_and_stands_in_the_example() {
         let Some(default) = row[1].strip_prefix('`').and_then(|cell| cell.strip_suffix('`')) else { continue };
         let text = nested(row[0].trim_matches('`'), default);
         let read = parse(&text, &PROTOCOLS.limits()).unwrap_or_else(|problems| panic!("{text}: {problems:?}"));
-        assert_eq!(read, Settings::default(), "the default of {}", row[0]);
+        assert_eq!(read, NodeSettings::default(), "the default of {}", row[0]);
     }
 }
 
@@ -126,7 +126,7 @@ fn every_metric_has_its_row_with_its_labels() {
 #[test]
 fn what_is_declared_is_what_is_scraped() {
     let mut registry = Registry::default();
-    let metrics = admin::Metrics::default();
+    let metrics = admin::ConfigMetrics::default();
     metrics.register(&mut registry);
     let mut text = String::new();
     prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
@@ -137,7 +137,7 @@ fn what_is_declared_is_what_is_scraped() {
 
 #[test]
 fn tables_of_exit_codes_have_all_of_them() {
-    let all: Vec<String> = Exit::ALL.iter().map(|exit| (*exit as u8).to_string()).collect();
+    let all: Vec<String> = ExitStatus::ALL.iter().map(|exit| (*exit as u8).to_string()).collect();
     let mut tables = 0;
     for page in ["docs/operations.md", "docs/policy-testing.md"] {
         for table in file(page).split("\n| exit code |").skip(1) {

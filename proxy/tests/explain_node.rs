@@ -4,13 +4,14 @@
 use std::{process::Command, sync::Arc};
 
 use portcullis_config::{
-    ApiLimits, Fault, LocalEndpoint, NamesUpdates, Node as Running, Sink, Store, StoreOptions, Verdicts,
-    documents::{Content, split},
+    ApiLimits, LocalEndpoint, NamesUpdates, NodeSink, NodeStatus as Running, SteeringFault, Store, StoreOptions,
+    VerdictStream,
+    documents::{DocumentContent, split},
     proto, serve,
 };
 use portcullis_rules::{
     params::FlowParams,
-    settings::{Enforcement, Settings},
+    settings::{Enforcement, PolicySettings},
     snapshot::Snapshot,
     world::EndpointId,
 };
@@ -69,8 +70,8 @@ stringData: {token: hunter2}
 /// Brings nothing anywhere.
 struct Nowhere;
 
-impl Sink for Nowhere {
-    fn apply(&mut self, _: u64, _: Arc<Snapshot>, _: &[LocalEndpoint]) -> Vec<Fault> {
+impl NodeSink for Nowhere {
+    fn apply(&mut self, _: u64, _: Arc<Snapshot>, _: &[LocalEndpoint]) -> Vec<SteeringFault> {
         Vec::new()
     }
 }
@@ -84,7 +85,7 @@ impl Running for Nowhere {
         "steered".to_owned()
     }
 
-    fn watch(&self, _: proto::WatchRequest) -> Verdicts {
+    fn watch(&self, _: proto::WatchRequest) -> VerdictStream {
         Box::pin(tokio_stream::empty())
     }
 
@@ -113,7 +114,7 @@ struct Node {
 }
 
 impl Node {
-    async fn start(settings: Settings) -> Self {
+    async fn start(settings: PolicySettings) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let options = StoreOptions {
             state_directory: directory.path().join("state"),
@@ -133,7 +134,7 @@ impl Node {
 
     async fn apply(&self, documents: &str) {
         let resource = |content| match content {
-            Ok(Content::Resource(resource)) => *resource,
+            Ok(DocumentContent::Resource(resource)) => *resource,
             other => panic!("{other:?}"),
         };
         let resources = split(documents).into_iter().map(|document| resource(document.content)).collect();
@@ -166,7 +167,7 @@ const CLIENT: &str = "--direction ingress --endpoint app=web --peer app=client -
 
 #[tokio::test]
 async fn the_answer_is_that_of_what_is_in_force_and_names_node_and_revision() {
-    let settings = Settings { extended_ip_protocols: true, ..Settings::default() };
+    let settings = PolicySettings { extended_ip_protocols: true, ..PolicySettings::default() };
     let node = Node::start(settings).await;
     let outside = "--direction ingress --endpoint app=web --peer 192.0.2.7 --port 22";
     let egress = "--direction egress --endpoint app=client --peer";
@@ -202,7 +203,7 @@ async fn the_answer_is_that_of_what_is_in_force_and_names_node_and_revision() {
 
 #[tokio::test]
 async fn what_depends_on_a_secret_is_undecided_by_name_and_all_else_is_decided() {
-    let node = Node::start(Settings { extended_ip_protocols: true, ..Settings::default() }).await;
+    let node = Node::start(PolicySettings { extended_ip_protocols: true, ..PolicySettings::default() }).await;
     let (code, answer) = node.json(CLIENT, &["--http", "GET /token", "--header", "X-Token: hunter2"]).await;
     assert_eq!((code, &answer["verdict"]), (2, &json!("undecided")));
     assert_eq!(answer["secrets"], json!(["default/token"]));
@@ -222,7 +223,8 @@ async fn what_depends_on_a_secret_is_undecided_by_name_and_all_else_is_decided()
 
 #[tokio::test]
 async fn the_nodes_own_settings_count_and_flags_go_before_them() {
-    let settings = Settings { enforcement: Enforcement::Always, extended_ip_protocols: true, ..Settings::default() };
+    let settings =
+        PolicySettings { enforcement: Enforcement::Always, extended_ip_protocols: true, ..PolicySettings::default() };
     let node = Node::start(settings).await;
     let nobody = "--direction ingress --endpoint app=nobody --peer app=client --port 80";
     let (code, _, err) = node.ask(nobody, &[]).await;
@@ -233,7 +235,7 @@ async fn the_nodes_own_settings_count_and_flags_go_before_them() {
 /// A node does not learn these, so nothing that it tells has them.
 #[tokio::test]
 async fn an_address_that_no_name_opens_is_denied_for_that_and_the_setting_is_named() {
-    let node = Node::start(Settings { extended_ip_protocols: true, ..Settings::default() }).await;
+    let node = Node::start(PolicySettings { extended_ip_protocols: true, ..PolicySettings::default() }).await;
     let to = |peer: &str| format!("--direction egress --endpoint app=client --peer {peer} --port 443/TCP");
     let near = |told: &Value| told["near"].to_string();
     for (peer, wanted) in [

@@ -273,7 +273,7 @@ fn lost_verdicts_are_told() {
 
 #[test]
 fn scripts_get_one_object_with_the_same_facts() {
-    let object = serde_json::to_value(verdict::Json::from(&denied())).unwrap();
+    let object = serde_json::to_value(verdict::VerdictJson::from(&denied())).unwrap();
     let expected = serde_json::json!({
         "time": "2026-11-23T21:40:00.123456Z",
         "verdict": "deny",
@@ -295,16 +295,16 @@ fn scripts_get_one_object_with_the_same_facts() {
         "revision": 7,
     });
     assert_eq!(object, expected);
-    assert!(!serde_json::to_string(&verdict::Json::from(&denied())).unwrap().contains('\n'));
+    assert!(!serde_json::to_string(&verdict::VerdictJson::from(&denied())).unwrap().contains('\n'));
     let changed = Verdict {
         missing_headers: vec![missing("x-trace", "on")],
         rejected_headers: vec!["x-user".into()],
         ..allowed()
     };
-    let object = serde_json::to_value(verdict::Json::from(&changed)).unwrap();
+    let object = serde_json::to_value(verdict::VerdictJson::from(&changed)).unwrap();
     assert_eq!(object["missing_headers"], serde_json::json!([{"name": "x-trace", "wanted": "on"}]));
     assert_eq!(object["rejected_headers"], serde_json::json!(["x-user"]));
-    let object = serde_json::to_value(verdict::Json::from(&asked("example.com."))).unwrap();
+    let object = serde_json::to_value(verdict::VerdictJson::from(&asked("example.com."))).unwrap();
     assert_eq!(object["dns"], serde_json::json!({"name": "example.com.", "type": "AAAA"}));
     let addresses = ["2001:db8::10", "2001:db8::11"];
     for (answer, wanted) in [
@@ -314,7 +314,7 @@ fn scripts_get_one_object_with_the_same_facts() {
             serde_json::json!({"rcode": "NOERROR", "addresses": addresses, "more": 3, "held_us": 42, "replaced": true}),
         ),
     ] {
-        let object = serde_json::to_value(verdict::Json::from(&answered(answer))).unwrap();
+        let object = serde_json::to_value(verdict::VerdictJson::from(&answered(answer))).unwrap();
         assert_eq!(object["dns"]["answer"], wanted);
     }
 }

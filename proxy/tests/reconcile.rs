@@ -12,18 +12,18 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use portcullis_config::{LocalEndpoint, Place};
-use portcullis_listeners::Sockets;
+use portcullis_config::{EndpointLocation, LocalEndpoint};
+use portcullis_listeners::ListenerSockets;
 use portcullis_proxy::run::{
-    backends::{Attachment, Kernel, Places, Plane, Site},
-    place::Identity,
+    backends::{DataPlaneHandle, EndpointAttachment, EndpointSite, KernelHandle, PlaceFinder},
+    place::PlaceIdentity,
     reconcile::Reconciler,
 };
 use portcullis_rules::{
-    labels::{Label, Labels},
-    settings::Settings,
+    labels::{Label, LabelSet},
+    settings::PolicySettings,
     snapshot::Snapshot,
-    steering::{AddressChange, SteeringTable},
+    steering::{SteeredAddressChange, SteeringTable},
     world::{Endpoint, EndpointId, World},
 };
 
@@ -67,12 +67,12 @@ impl Shared {
     }
 }
 
-impl Kernel for Shared {
+impl KernelHandle for Shared {
     fn set_table(&mut self, id: EndpointId, _: &SteeringTable) -> Result<(), String> {
         self.ask(format!("table {}", id.0))
     }
 
-    fn learn(&mut self, id: EndpointId, changes: &[AddressChange]) -> Result<bool, String> {
+    fn learn(&mut self, id: EndpointId, changes: &[SteeredAddressChange]) -> Result<bool, String> {
         let addresses: Vec<_> = changes.iter().map(|change| change.address.to_string()).collect();
         self.ask(format!("learn {} {}", id.0, addresses.join(" "))).map(|()| true)
     }
@@ -82,10 +82,10 @@ impl Kernel for Shared {
         if self.0.lock().unwrap().failing.contains("echo") { Err("no".to_owned()) } else { Ok(()) }
     }
 
-    fn attach(&mut self, attachment: &Attachment<'_>) -> Result<(), String> {
+    fn attach(&mut self, attachment: &EndpointAttachment<'_>) -> Result<(), String> {
         let site = match attachment.site {
-            Site::Pod => String::new(),
-            Site::Cgroup(path) => format!(" {}", path.display()),
+            EndpointSite::Pod => String::new(),
+            EndpointSite::Cgroup(path) => format!(" {}", path.display()),
         };
         self.ask(format!("attach {}{site}", attachment.id.0))
     }
@@ -99,10 +99,10 @@ impl Kernel for Shared {
     }
 }
 
-impl Plane for Shared {
-    fn open(&mut self, id: EndpointId, _: OwnedFd) -> io::Result<Sockets> {
+impl DataPlaneHandle for Shared {
+    fn open(&mut self, id: EndpointId, _: OwnedFd) -> io::Result<ListenerSockets> {
         self.ask(format!("open {}", id.0)).map_err(io::Error::other)?;
-        Ok(Sockets::default())
+        Ok(ListenerSockets::default())
     }
 
     fn close(&mut self, id: EndpointId) {
@@ -114,25 +114,25 @@ impl Plane for Shared {
     }
 }
 
-impl Places for Shared {
-    fn open(&self, path: &Path) -> io::Result<(OwnedFd, Identity)> {
+impl PlaceFinder for Shared {
+    fn open(&self, path: &Path) -> io::Result<(OwnedFd, PlaceIdentity)> {
         let identity = self.identity(path)?;
         Ok((File::open("/dev/null")?.into(), identity))
     }
 
-    fn identity(&self, path: &Path) -> io::Result<Identity> {
+    fn identity(&self, path: &Path) -> io::Result<PlaceIdentity> {
         let namespaces = &self.0.lock().unwrap().namespaces;
         let inode = namespaces.get(path.to_str().unwrap()).ok_or(io::ErrorKind::NotFound)?;
         Ok((0, *inode))
     }
 }
 
-fn local(id: u32, place: Place) -> LocalEndpoint {
+fn local(id: u32, place: EndpointLocation) -> LocalEndpoint {
     let endpoint = Endpoint {
         local: Some(EndpointId(id)),
         name: format!("pod-{id}").into(),
         namespace: "shop".into(),
-        labels: Labels::default(),
+        labels: LabelSet::default(),
         addresses: vec![IpAddr::from([10, 0, 0, u8::try_from(id).unwrap()])],
         ports: Vec::new(),
     };
@@ -140,7 +140,7 @@ fn local(id: u32, place: Place) -> LocalEndpoint {
 }
 
 fn pod(id: u32) -> LocalEndpoint {
-    local(id, Place::Netns(format!("/run/netns/{id}").into()))
+    local(id, EndpointLocation::Netns(format!("/run/netns/{id}").into()))
 }
 
 fn snapshot(locals: &[LocalEndpoint], generation: u64) -> Arc<Snapshot> {
@@ -209,7 +209,7 @@ fn new_addresses_attach_again_without_new_listeners() {
 fn processes_of_the_host_are_met_in_the_hosts_namespace() {
     let (node, mut reconciler) = node();
     node.namespace("/system.slice/web.service", Some(7));
-    let locals = [local(3, Place::Cgroup("/system.slice/web.service".into()))];
+    let locals = [local(3, EndpointLocation::Cgroup("/system.slice/web.service".into()))];
     assert!(reconciler.apply(snapshot(&locals, 1), &locals).is_empty());
     assert_eq!(node.journal(), ["open 3", "publish 1", "table 3", "attach 3 /system.slice/web.service", "retain [3]"]);
 }
@@ -334,11 +334,11 @@ fn where_the_kernel_cannot_judge_echo_requests_endpoints_whose_rules_speak_of_th
     node.fail("echo");
     let mut pinging = pod(2);
     let label = Label { source: "k8s".into(), key: "app".into(), value: "pinging".into() };
-    Arc::make_mut(&mut pinging.endpoint).labels = Labels::new([label]);
+    Arc::make_mut(&mut pinging.endpoint).labels = LabelSet::new([label]);
     let locals = [pod(1), pinging];
     let document = "apiVersion: cilium.io/v2\nkind: CiliumClusterwideNetworkPolicy\nmetadata: {name: p}\n\
                     spec: {endpointSelector: {matchLabels: {app: pinging}}, egress: [{icmps: [{fields: [{type: 8}]}]}]}";
-    let (policy, _) = portcullis_config::documents::read_policy(document, "test", &[], &Settings::default());
+    let (policy, _) = portcullis_config::documents::read_policy(document, "test", &[], &PolicySettings::default());
     let endpoints = locals.iter().map(|local| Arc::clone(&local.endpoint)).collect();
     let world = World { endpoints, policies: vec![Arc::new(policy.unwrap())], ..World::default() };
     reconciler.apply(Arc::new(Snapshot::compile(&world, 1)), &locals);
@@ -377,7 +377,7 @@ fn an_endpoint_whose_listeners_cannot_be_opened_is_attached_without_them_so_that
 fn one_namespace_is_one_endpoints_and_the_hosts_is_nobodys() {
     let (node, mut reconciler) = node();
     node.namespace("/run/netns/2", Some(101));
-    let locals = [pod(1), pod(2), local(3, Place::Netns("/proc/self/ns/net".into()))];
+    let locals = [pod(1), pod(2), local(3, EndpointLocation::Netns("/proc/self/ns/net".into()))];
     let faults = reconciler.apply(snapshot(&locals, 1), &locals);
     assert!(faults[&EndpointId(2)].message.contains("is the network namespace of endpoint shop/pod-1 already"));
     assert!(faults[&EndpointId(3)].message.contains("is the host's network namespace"));

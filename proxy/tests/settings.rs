@@ -5,7 +5,7 @@
 use std::{collections::BTreeSet, path::Path};
 
 use portcullis_codecs::{PROTOCOLS, dns, http, kafka};
-use portcullis_config::settings::{Settings, load, parse};
+use portcullis_config::settings::{NodeSettings, load, parse};
 use portcullis_rules::limits::{LimitSpec, Unit};
 
 /// A file of the repository.
@@ -23,7 +23,7 @@ fn written(spec: &LimitSpec, value: &str) -> String {
 #[test]
 fn the_example_loads_and_says_the_defaults() {
     let limits = PROTOCOLS.limits();
-    assert_eq!(load(&file("deploy/portcullis.yaml"), &limits).unwrap(), Settings::default());
+    assert_eq!(load(&file("deploy/portcullis.yaml"), &limits).unwrap(), NodeSettings::default());
     let example = std::fs::read_to_string(file("deploy/portcullis.yaml")).unwrap();
     for spec in limits {
         let key = spec.key.rsplit('.').next().unwrap();
@@ -45,7 +45,7 @@ fn every_limit_of_a_protocol_is_read_by_its_key() {
         assert_eq!(read.limits.protocols.of(spec), value, "{}", spec.key);
         let others = limits.iter().filter(|other| other.key != spec.key);
         others.for_each(|other| assert_eq!(read.limits.protocols.of(other), other.default, "{}", other.key));
-        assert_eq!(parse(&written(spec, &spec.written_default()), &limits).unwrap(), Settings::default());
+        assert_eq!(parse(&written(spec, &spec.written_default()), &limits).unwrap(), NodeSettings::default());
         assert!(parse(&written(spec, "-1"), &limits).is_err(), "{}", spec.key);
     }
 }

@@ -12,15 +12,15 @@ use std::{
 
 use portcullis_codecs::PROTOCOLS;
 use portcullis_config::{documents, settings};
-use portcullis_listeners::telemetry::{Event, Field, Party};
+use portcullis_listeners::telemetry::{EventField, EventParty, VerdictEvent};
 use portcullis_proxy::{
-    cli::{self, exit::Exit},
-    output::{Output, Paint},
+    cli::{self, exit::ExitStatus},
+    output::{CommandOutput, Paint},
     render::verdict,
     run::verdicts,
 };
 use portcullis_rules::{
-    settings::Settings,
+    settings::PolicySettings,
     verdict::{Layer, Miss, Outcome, Reason, RuleInfo},
     world::Direction,
 };
@@ -94,15 +94,15 @@ impl Files {
 }
 
 /// Runs a command of a binary that knows the toy: its exit, and what it says on both streams.
-fn portcullis(words: &[&str]) -> (Exit, String, String) {
+fn portcullis(words: &[&str]) -> (ExitStatus, String, String) {
     let (out, err) = (Kept::default(), Kept::default());
-    let mut output = Output::to(Box::new(out.clone()), Box::new(err.clone()));
+    let mut output = CommandOutput::to(Box::new(out.clone()), Box::new(err.clone()));
     let words = ["portcullis"].iter().chain(words).map(Into::into);
     let exit = cli::execute(WITH_TOY, words, &mut output);
     (exit, out.text(), err.text())
 }
 
-fn explain(policy: &str, more: &[&str]) -> (Exit, Value, String) {
+fn explain(policy: &str, more: &[&str]) -> (ExitStatus, Value, String) {
     let flow = "--direction ingress --endpoint app=box --peer app=child --port 7070/TCP -n shop -o json";
     let mut words = vec!["explain", "--policy", policy];
     words.extend(flow.split(' ').chain(more.iter().copied()));
@@ -121,7 +121,7 @@ fn its_limits_are_settings() {
 
 #[test]
 fn a_node_takes_policies_that_name_it() {
-    let (settings, origin) = (Settings::default(), "api");
+    let (settings, origin) = (PolicySettings::default(), "api");
     assert!(documents::read_policy(POLICY, origin, &WITH_TOY.live_schemas(), &settings).0.is_some());
     assert!(documents::read_policy(POLICY, origin, &PROTOCOLS.live_schemas(), &settings).0.is_none());
 }
@@ -131,10 +131,10 @@ fn explain_asks_in_its_words() {
     let files = Files::new(&[("policy.yaml", POLICY)]);
     let policy = files.path("policy.yaml");
     for (more, verdict, exit) in [
-        (&["--toy", "get /a1"][..], "allow", Exit::Ok),
-        (&["--toy", "get /a1", "--tag", "red", "--tag", "blue"], "allow", Exit::Ok),
-        (&["--toy", "get /a1", "--tag", "red", "--tag", "green"], "deny", Exit::Failed),
-        (&["--toy", "put /a1"], "deny", Exit::Failed),
+        (&["--toy", "get /a1"][..], "allow", ExitStatus::Ok),
+        (&["--toy", "get /a1", "--tag", "red", "--tag", "blue"], "allow", ExitStatus::Ok),
+        (&["--toy", "get /a1", "--tag", "red", "--tag", "green"], "deny", ExitStatus::Failed),
+        (&["--toy", "put /a1"], "deny", ExitStatus::Failed),
     ] {
         let (found, answer, err) = explain(&policy, more);
         assert_eq!(
@@ -144,50 +144,50 @@ fn explain_asks_in_its_words() {
         );
     }
     let (exit, _, err) = explain(&policy, &["--toy", "get"]);
-    assert!(exit == Exit::Usage && err.contains("is no VERB ITEM"), "{err}");
+    assert!(exit == ExitStatus::Usage && err.contains("is no VERB ITEM"), "{err}");
     let (exit, _, err) = explain(&policy, &["--http", "GET /"]);
-    assert!(exit == Exit::Usage && err.contains("judged as toy") && err.contains("--toy"), "{err}");
+    assert!(exit == ExitStatus::Usage && err.contains("judged as toy") && err.contains("--toy"), "{err}");
     let (_, help, _) = portcullis(&["explain", "--help"]);
     assert!(help.contains("--toy <'VERB ITEM'>"), "{help}");
     let (exit, _, err) = portcullis(&["explain", "--tag", "red"]);
-    assert_eq!(exit, Exit::Usage, "{err}");
+    assert_eq!(exit, ExitStatus::Usage, "{err}");
 }
 
 #[test]
 fn tests_of_policies_say_it() {
     let files = Files::new(&[("policy.yaml", POLICY), ("toys_test.yaml", TESTS)]);
     let (exit, out, err) = portcullis(&["test", &files.path("toys_test.yaml")]);
-    assert_eq!(exit, Exit::Ok, "{out}{err}");
+    assert_eq!(exit, ExitStatus::Ok, "{out}{err}");
     assert!(out.contains("3 tests: 3 passed, 0 failed"), "{out}");
     let unknown = TESTS.replace("toy: get /a1,", "toi: get /a1,");
     let files = Files::new(&[("policy.yaml", POLICY), ("toys_test.yaml", &unknown)]);
     let (exit, _, err) = portcullis(&["test", &files.path("toys_test.yaml")]);
-    assert!(exit == Exit::Invalid && err.contains("unknown field `toi`"), "{err}");
+    assert!(exit == ExitStatus::Invalid && err.contains("unknown field `toi`"), "{err}");
 }
 
 #[test]
 fn lint_reads_its_rules() {
     let files = Files::new(&[("policy.yaml", POLICY)]);
     let (exit, out, err) = portcullis(&["lint", &files.path("policy.yaml")]);
-    assert_eq!((exit, out.as_str()), (Exit::Ok, "1 policy: nothing found\n"), "{err}");
+    assert_eq!((exit, out.as_str()), (ExitStatus::Ok, "1 policy: nothing found\n"), "{err}");
     let wider = format!("{POLICY}        - {{verb: get}}\n");
     let files = Files::new(&[("policy.yaml", &wider)]);
     let (exit, out, err) = portcullis(&["lint", &files.path("policy.yaml")]);
-    assert!(exit == Exit::Failed && out.contains("PL202") && out.contains("rules.toy[0]"), "{out}{err}");
+    assert!(exit == ExitStatus::Failed && out.contains("PL202") && out.contains("rules.toy[0]"), "{out}{err}");
     let broken = POLICY.replacen("item: /a.*", "item: \"/a(\"", 1);
     let files = Files::new(&[("policy.yaml", &broken)]);
     let (exit, out, err) = portcullis(&["lint", &files.path("policy.yaml")]);
-    assert!(exit == Exit::Invalid && out.contains("PL001") && out.contains("rules.toy[0].item"), "{out}{err}");
+    assert!(exit == ExitStatus::Invalid && out.contains("PL001") && out.contains("rules.toy[0].item"), "{out}{err}");
 }
 
 /// What the data plane shows of a denied request; its own test holds that it does.
-fn event() -> Event {
-    let party = |address: &str| Party { address: address.parse().unwrap(), endpoint: None };
-    let field = |name, value: &str, more| Field { name, value: value.to_owned(), more };
+fn event() -> VerdictEvent {
+    let party = |address: &str| EventParty { address: address.parse().unwrap(), endpoint: None };
+    let field = |name, value: &str, more| EventField { name, value: value.to_owned(), more };
     let miss =
         |value: &str, rule| Miss { rule, predicate: "tag".into(), pattern: "red".into(), value: value.to_owned() };
     let nearest = Arc::new(RuleInfo { policy: "toys/p".into(), rule: "ingress[0].toPorts[0].rules.toy[0]".into() });
-    Event {
+    VerdictEvent {
         time: 1_795_470_000_123_456_789,
         outcome: Outcome::Deny,
         layer: Layer::L7,
@@ -226,7 +226,7 @@ fn the_api_and_the_monitor_show_all_of_it() {
         "2026-11-23T21:40:00.123456Z xx toy from 10.0.1.11:40122 to 10.0.1.12:7070, ingress: Policy denied (L7) \
          verb=get item=/a1 tag=red tag=green and 3 more, no_match: tag is \"green\", wanted \"red\", and 2 more refused"
     );
-    let object = serde_json::to_value(verdict::Json::from(&told)).unwrap();
+    let object = serde_json::to_value(verdict::VerdictJson::from(&told)).unwrap();
     assert_eq!(object["fields"], json!({"verb": "get", "item": "/a1", "tag": ["red", "green"], "more": {"tag": 3}}));
     let green = json!({
         "predicate": "tag", "pattern": "red", "value": "green",
@@ -234,6 +234,6 @@ fn the_api_and_the_monitor_show_all_of_it() {
     });
     let blue = json!({"predicate": "tag", "pattern": "red", "value": "blue"});
     assert_eq!(object["refused"], json!({"count": 3, "misses": [green, blue]}));
-    let whole = Event { refused: 0, ..event() };
+    let whole = VerdictEvent { refused: 0, ..event() };
     assert!(verdicts::verdict(&whole).misses.is_empty(), "it is denied as a whole, and the miss says why");
 }

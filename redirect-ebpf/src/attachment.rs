@@ -2,11 +2,11 @@
 
 use std::{net::IpAddr, os::fd::OwnedFd, path::PathBuf, time::Duration};
 
-use crate::site::Place;
+use crate::site::AttachPoint;
 
 /// Where the programs live.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct RedirectOptions {
     /// A directory of bpffs that is ours alone. bpffs is mounted above it when nothing is.
     pub bpffs: PathBuf,
     /// The cgroup above all endpoints with a network namespace; `None` is the root of the cgroup2 mount.
@@ -56,11 +56,11 @@ impl<'a> Listeners<'a> {
 
 /// One endpoint as it is to be steered.
 #[derive(Clone, Copy, Debug)]
-pub struct Attachment<'a> {
+pub struct KernelAttachment<'a> {
     /// Number of the endpoint, from 1.
     pub id: u32,
     /// Where its flows are met.
-    pub place: Place<'a>,
+    pub place: AttachPoint<'a>,
     /// Its own addresses.
     pub addresses: &'a [IpAddr],
     /// Where its steered flows go.

@@ -15,7 +15,7 @@ use nix::{
     fcntl::{Flock, FlockArg},
 };
 
-use crate::error::Error;
+use crate::error::RedirectError;
 
 /// A link in the directory that says who has it. bpffs holds no files.
 const OWNER: &str = "owner";
@@ -33,11 +33,13 @@ impl Claim {
     ///
     /// # Errors
     /// Another process has it.
-    pub(crate) fn take(directory: &Path, owner: &str) -> Result<Self, Error> {
-        let failed = |source| Error::Bpffs { path: directory.to_owned(), source };
+    pub(crate) fn take(directory: &Path, owner: &str) -> Result<Self, RedirectError> {
+        let failed = |source| RedirectError::Bpffs { path: directory.to_owned(), source };
         let file = File::open(directory).map_err(failed)?;
         let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(file, errno)| match errno {
-            Errno::EWOULDBLOCK => Error::Claimed { path: directory.to_owned(), holder: holder(directory, &file) },
+            Errno::EWOULDBLOCK => {
+                RedirectError::Claimed { path: directory.to_owned(), holder: holder(directory, &file) }
+            }
             errno => failed(errno.into()),
         })?;
         let claim = Self { directory: directory.to_owned(), lock: Arc::new(lock) };

@@ -22,17 +22,17 @@ use std::{
 
 use portcullis_redirect_common::{MARK, MARK_OUT, MARK_UDP, PASS, PortKey, STEER, StubKey, TCP, UDP};
 
-pub(crate) use self::judge::Judge;
+pub(crate) use self::judge::ConnectionPolicy;
 use self::{
-    diag::{CLOSE_WAIT, Diag, ESTABLISHED, LISTEN, NEW_SYN_RECV, SYN_RECV, SYN_SENT, Shown},
-    origin::Origin,
+    diag::{CLOSE_WAIT, Diag, DiagSocket, ESTABLISHED, LISTEN, NEW_SYN_RECV, SYN_RECV, SYN_SENT},
+    origin::ConnectionOrigin,
     owners::Owners,
 };
 use crate::{
-    error::Error,
+    error::RedirectError,
     namespace,
-    site::Site,
-    table::{Direction, key_address},
+    site::AttachSite,
+    table::{FlowDirection, key_address},
 };
 
 /// How often a connection is looked at again whose counters changed meanwhile.
@@ -52,17 +52,17 @@ impl Keep {
     /// Keeps all of them.
     pub const ALL: Self = Self { ingress: true, egress: true };
 
-    fn keeps(self, direction: Direction) -> bool {
+    fn keeps(self, direction: FlowDirection) -> bool {
         match direction {
-            Direction::Ingress => self.ingress,
-            Direction::Egress => self.egress,
+            FlowDirection::Ingress => self.ingress,
+            FlowDirection::Egress => self.egress,
         }
     }
 }
 
 /// What became of an endpoint's open connections.
 #[derive(Debug, Default)]
-pub struct Cut {
+pub struct CutConnections {
     /// Sockets that were looked at.
     pub seen: usize,
     /// Connections that policy refuses now.
@@ -76,29 +76,29 @@ pub struct Cut {
 }
 
 /// What is open in one endpoint's namespace. It holds all that it needs, so nothing else waits for it.
-pub struct Connections {
+pub struct NamespaceConnections {
     pub(crate) endpoint: u32,
     pub(crate) netns: OwnedFd,
-    pub(crate) site: Site,
+    pub(crate) site: AttachSite,
     /// Of a service of the host.
     pub(crate) cgroup: Option<PathBuf>,
     /// Ports of a service of the host (IP protocol number, port).
     pub(crate) owned: Vec<(u8, u16)>,
     /// Its own addresses: what is between them is never judged.
     pub(crate) addresses: Vec<IpAddr>,
-    pub(crate) judge: Arc<Judge>,
+    pub(crate) judge: Arc<ConnectionPolicy>,
 }
 
 /// Why a connection is ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
+enum CutReason {
     Denied,
     Unjudged,
 }
 
 /// All sockets of a protocol, and what has to be known of them together.
-struct Listed {
-    sockets: Vec<Shown>,
+struct SocketList {
+    sockets: Vec<DiagSocket>,
     /// Both ends, as each has them, of connections that are open on this side.
     ends: HashSet<(SocketAddr, SocketAddr)>,
     /// The same of sockets of ours.
@@ -107,30 +107,30 @@ struct Listed {
     listening: HashSet<u16>,
 }
 
-impl Listed {
-    fn new(sockets: Vec<Shown>) -> Self {
+impl SocketList {
+    fn new(sockets: Vec<DiagSocket>) -> Self {
         let open = || sockets.iter().filter(|socket| matches!(socket.state, ESTABLISHED | CLOSE_WAIT));
         let ends = open().map(|socket| (socket.local, socket.peer)).collect();
         let ours = open().filter(|socket| socket.ours).map(|socket| (socket.local, socket.peer)).collect();
-        let listens = |socket: &&Shown| socket.state == LISTEN && !socket.ours;
+        let listens = |socket: &&DiagSocket| socket.state == LISTEN && !socket.ours;
         let listening = sockets.iter().filter(listens).map(|socket| socket.local.port()).collect();
         Self { sockets, ends, ours, listening }
     }
 }
 
-impl Connections {
+impl NamespaceConnections {
     /// Ends what policy refuses now, and what it wants judged and nobody does; but not what is kept. From now on the second line
     /// lets what is older than itself pass where something is kept, and judges it by the table where nothing is.
     ///
     /// # Errors
     /// The namespace cannot be entered, or the kernel does not list TCP sockets or end one. What was ended so far is.
-    pub fn cut(&self, keep: Keep) -> Result<Cut, Error> {
+    pub fn cut(&self, keep: Keep) -> Result<CutConnections, RedirectError> {
         self.judge.keep(self.endpoint, keep != Keep::default())?;
         self.inside(|diag| self.cut_all(diag, keep, &[TCP, UDP]))
     }
 
     /// The same for datagrams alone.
-    pub(crate) fn cut_datagrams(&self, keep: Keep) -> Result<Cut, Error> {
+    pub(crate) fn cut_datagrams(&self, keep: Keep) -> Result<CutConnections, RedirectError> {
         self.inside(|diag| self.cut_all(diag, keep, &[UDP]))
     }
 
@@ -138,7 +138,7 @@ impl Connections {
     ///
     /// # Errors
     /// The namespace cannot be entered, or the kernel does not list TCP sockets.
-    pub fn peers(&self) -> Result<BTreeSet<IpAddr>, Error> {
+    pub fn peers(&self) -> Result<BTreeSet<IpAddr>, RedirectError> {
         self.inside(|diag| {
             let mut sockets = diag.list(TCP).map_err(|source| self.failed(source))?;
             // If UDP sockets cannot be listed, cutting them reports that.
@@ -150,11 +150,11 @@ impl Connections {
         })
     }
 
-    fn failed(&self, source: io::Error) -> Error {
-        Error::Namespace { endpoint: self.endpoint, step: "look through open connections", source }
+    fn failed(&self, source: io::Error) -> RedirectError {
+        RedirectError::Namespace { endpoint: self.endpoint, step: "look through open connections", source }
     }
 
-    fn inside<T: Send>(&self, work: impl FnOnce(&Diag) -> Result<T, Error> + Send) -> Result<T, Error> {
+    fn inside<T: Send>(&self, work: impl FnOnce(&Diag) -> Result<T, RedirectError> + Send) -> Result<T, RedirectError> {
         let done = namespace::inside(self.netns.as_fd(), || {
             let diag = Diag::open(self.judge.own_sockets.fd().as_fd())?;
             Ok(work(&diag))
@@ -162,13 +162,13 @@ impl Connections {
         done.map_err(|source| self.failed(source))?
     }
 
-    fn cut_all(&self, diag: &Diag, keep: Keep, protocols: &[u8]) -> Result<Cut, Error> {
+    fn cut_all(&self, diag: &Diag, keep: Keep, protocols: &[u8]) -> Result<CutConnections, RedirectError> {
         let began = Instant::now();
         let owners = self.cgroup.as_deref().map(Owners::of);
-        let mut cut = Cut::default();
+        let mut cut = CutConnections::default();
         for protocol in protocols {
             let listed = match list(diag, *protocol) {
-                Ok(sockets) => Listed::new(sockets),
+                Ok(sockets) => SocketList::new(sockets),
                 Err(error) if *protocol == UDP => {
                     cut.unlisted = Some(error);
                     continue;
@@ -180,7 +180,7 @@ impl Connections {
             for socket in &listed.sockets {
                 let Some((direction, fate)) = self.fate(diag, socket, &listed, owners.as_ref())? else { continue };
                 let Some(fate) = fate else {
-                    older.extend((direction == Direction::Ingress).then_some((socket.local, socket.peer)));
+                    older.extend((direction == FlowDirection::Ingress).then_some((socket.local, socket.peer)));
                     continue;
                 };
                 let judged = is_relayed(socket);
@@ -188,8 +188,8 @@ impl Connections {
                     continue;
                 }
                 match fate {
-                    Fate::Denied => cut.denied += 1,
-                    Fate::Unjudged => cut.unjudged += 1,
+                    CutReason::Denied => cut.denied += 1,
+                    CutReason::Unjudged => cut.unjudged += 1,
                 }
             }
             if *protocol == TCP {
@@ -204,53 +204,53 @@ impl Connections {
     fn fate(
         &self,
         diag: &Diag,
-        socket: &Shown,
-        listed: &Listed,
+        socket: &DiagSocket,
+        listed: &SocketList,
         owners: Option<&Owners>,
-    ) -> Result<Option<(Direction, Option<Fate>)>, Error> {
+    ) -> Result<Option<(FlowDirection, Option<CutReason>)>, RedirectError> {
         let peer = socket.peer.ip();
         if socket.ours || socket.state == LISTEN || peer.is_unspecified() || peer == socket.local.ip() {
             return Ok(None);
         }
         if peer.is_loopback() {
             let unjudged = self.is_unjudged_stub(socket, listed)?;
-            return Ok(unjudged.then_some((Direction::Egress, Some(Fate::Unjudged))));
+            return Ok(unjudged.then_some((FlowDirection::Egress, Some(CutReason::Unjudged))));
         }
         if self.addresses.contains(&peer) {
             return Ok(None);
         }
-        let theirs = self.judged(Direction::Egress, socket, listed, owners)?;
-        let ours = self.judged(Direction::Ingress, socket, listed, owners)?;
+        let theirs = self.judged(FlowDirection::Egress, socket, listed, owners)?;
+        let ours = self.judged(FlowDirection::Ingress, socket, listed, owners)?;
         if theirs.is_none() && ours.is_none() {
             return Ok(None);
         }
         Ok(Some(match self.origin(diag, socket, listed)? {
-            Origin::Here => (Direction::Egress, theirs),
-            Origin::There => (Direction::Ingress, ours),
+            ConnectionOrigin::Here => (FlowDirection::Egress, theirs),
+            ConnectionOrigin::There => (FlowDirection::Ingress, ours),
         }))
     }
 
     /// What policy says of a socket, if it was opened in this direction.
     fn judged(
         &self,
-        direction: Direction,
-        socket: &Shown,
-        listed: &Listed,
+        direction: FlowDirection,
+        socket: &DiagSocket,
+        listed: &SocketList,
         owners: Option<&Owners>,
-    ) -> Result<Option<Fate>, Error> {
+    ) -> Result<Option<CutReason>, RedirectError> {
         let half_open = matches!(socket.state, SYN_RECV | NEW_SYN_RECV);
         let port = match direction {
-            Direction::Egress => socket.peer.port(),
-            Direction::Ingress => socket.local.port(),
+            FlowDirection::Egress => socket.peer.port(),
+            FlowDirection::Ingress => socket.local.port(),
         };
         let meant = match direction {
-            Direction::Egress => !half_open && owners.is_none_or(|owners| owners.have(socket.cgroup, socket.inode)),
+            FlowDirection::Egress => !half_open && owners.is_none_or(|owners| owners.have(socket.cgroup, socket.inode)),
             // A UDP socket that is connected says itself to whom it speaks. What stays in the namespace is not judged as it
             // comes in.
-            Direction::Ingress => {
+            FlowDirection::Ingress => {
                 socket.protocol == TCP
                     && socket.state != SYN_SENT
-                    && (self.site != Site::Service || self.owned.contains(&(socket.protocol, port)))
+                    && (self.site != AttachSite::Service || self.owned.contains(&(socket.protocol, port)))
                     && !listed.ends.contains(&(socket.peer, socket.local))
             }
         };
@@ -262,17 +262,17 @@ impl Connections {
         Ok(match self.judge.verdict(key, socket.peer.ip())? {
             PASS => None,
             // Whose listener takes one that is half open is known when it is open.
-            STEER => (!half_open && !is_relayed(socket)).then_some(Fate::Unjudged),
-            _ => Some(Fate::Denied),
+            STEER => (!half_open && !is_relayed(socket)).then_some(CutReason::Unjudged),
+            _ => Some(CutReason::Denied),
         })
     }
 
     /// Who opened a connection. Where its counters do not tell, whoever listens on its port has.
-    fn origin(&self, diag: &Diag, socket: &Shown, listed: &Listed) -> Result<Origin, Error> {
+    fn origin(&self, diag: &Diag, socket: &DiagSocket, listed: &SocketList) -> Result<ConnectionOrigin, RedirectError> {
         match socket.state {
-            _ if socket.protocol == UDP => return Ok(Origin::Here),
-            SYN_SENT => return Ok(Origin::Here),
-            SYN_RECV | NEW_SYN_RECV => return Ok(Origin::There),
+            _ if socket.protocol == UDP => return Ok(ConnectionOrigin::Here),
+            SYN_SENT => return Ok(ConnectionOrigin::Here),
+            SYN_RECV | NEW_SYN_RECV => return Ok(ConnectionOrigin::There),
             _ => {}
         }
         let mut origin = socket.origin;
@@ -283,12 +283,12 @@ impl Connections {
             origin = diag.look(socket).map_err(|source| self.failed(source))?.and_then(|socket| socket.origin);
         }
         let listens = listed.listening.contains(&socket.local.port());
-        Ok(origin.unwrap_or(if listens { Origin::There } else { Origin::Here }))
+        Ok(origin.unwrap_or(if listens { ConnectionOrigin::There } else { ConnectionOrigin::Here }))
     }
 
     /// Whether it is a connection to a resolver on a loopback address that is steered by name, and the other end is not ours.
-    fn is_unjudged_stub(&self, socket: &Shown, listed: &Listed) -> Result<bool, Error> {
-        if socket.protocol != TCP || self.site == Site::Service {
+    fn is_unjudged_stub(&self, socket: &DiagSocket, listed: &SocketList) -> Result<bool, RedirectError> {
+        if socket.protocol != TCP || self.site == AttachSite::Service {
             return Ok(false);
         }
         let (protocol, port, address) = (TCP.into(), socket.peer.port(), key_address(socket.peer.ip()));
@@ -299,7 +299,7 @@ impl Connections {
 
 /// All sockets of a protocol. The kernel tells what is noted of TCP sockets alone, so legs of datagrams are ours if they have
 /// the mark of one and this process holds them: whoever may set marks could give one to any socket.
-fn list(diag: &Diag, protocol: u8) -> io::Result<Vec<Shown>> {
+fn list(diag: &Diag, protocol: u8) -> io::Result<Vec<DiagSocket>> {
     let mut sockets = diag.list(protocol)?;
     let mut legs = sockets.iter_mut().filter(|socket| socket.protocol == UDP && socket.mark == MARK_OUT).peekable();
     if legs.peek().is_some() {
@@ -311,6 +311,6 @@ fn list(diag: &Diag, protocol: u8) -> io::Result<Vec<Shown>> {
 }
 
 /// Whether what a socket sends, or what comes to it, goes by our listener: it has the mark that only the programs give.
-fn is_relayed(socket: &Shown) -> bool {
+fn is_relayed(socket: &DiagSocket) -> bool {
     socket.mark == if socket.protocol == UDP { MARK_UDP } else { MARK }
 }

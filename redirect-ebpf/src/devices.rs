@@ -45,7 +45,7 @@ pub(crate) struct Device {
 
 /// The other side of a device, in another namespace.
 #[derive(Debug)]
-pub(crate) struct Peer {
+pub(crate) struct DevicePeer {
     /// Number of the device there.
     pub(crate) index: u32,
     /// The namespace, and its inode.
@@ -98,7 +98,7 @@ fn device(message: &LinkMessage) -> Option<Device> {
 
 /// The other side of a veth, looked for first in namespaces that are known. `None`: the device is no veth, or its peer is in a
 /// namespace that cannot be found.
-pub(crate) fn peer_of(netns: BorrowedFd<'_>, device: &Device, known: &[&OwnedFd]) -> io::Result<Option<Peer>> {
+pub(crate) fn peer_of(netns: BorrowedFd<'_>, device: &Device, known: &[&OwnedFd]) -> io::Result<Option<DevicePeer>> {
     let Some((index, id)) = device.link.filter(|_| device.veth) else { return Ok(None) };
     let ours: Vec<OwnedFd> = File::open(OURS).map(OwnedFd::from).into_iter().collect();
     let near: Vec<&OwnedFd> = ours.iter().chain(known.iter().copied()).collect();
@@ -115,7 +115,7 @@ pub(crate) fn peer_of(netns: BorrowedFd<'_>, device: &Device, known: &[&OwnedFd]
     // It has to be the other side of this very device.
     let back = there.iter().find(|other| other.index == index).and_then(|other| other.link);
     let inode = namespace::inode(outside.as_fd())?;
-    Ok(back.filter(|(link, _)| *link == device.index).map(|(_, within)| Peer {
+    Ok(back.filter(|(link, _)| *link == device.index).map(|(_, within)| DevicePeer {
         index,
         netns: Arc::new(outside),
         inode,

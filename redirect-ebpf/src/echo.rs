@@ -7,7 +7,7 @@ use aya::programs::CgroupSkbAttachType::Egress;
 use portcullis_redirect_common::POD;
 
 use crate::{
-    error::Error,
+    error::RedirectError,
     links::{ABOVE_ALL, ECHO, Link, Loader},
     places, preflight,
 };
@@ -30,7 +30,7 @@ impl Echo {
     ///
     /// # Errors
     /// The kernel refuses the program, which asks for the namespace of a packet's socket: Linux 6.15 lets it.
-    pub(crate) fn settle(&mut self, wanted: bool, loader: &mut Loader, cgroup: &Path) -> Result<(), Error> {
+    pub(crate) fn settle(&mut self, wanted: bool, loader: &mut Loader, cgroup: &Path) -> Result<(), RedirectError> {
         if wanted && self.link.is_some() {
             return Ok(());
         }
@@ -41,7 +41,7 @@ impl Echo {
             return loader.remove(&pin);
         }
         if !self.feasible {
-            return Err(Error::NoEcho { release: preflight::release() });
+            return Err(RedirectError::NoEcho { release: preflight::release() });
         }
         let mut ebpf = loader.load(0, 0, POD)?;
         self.link = Some(loader.attach_skb(&mut ebpf, (ECHO, Egress), opened.as_fd(), &pin)?);

@@ -6,7 +6,7 @@ use aya::maps::MapError;
 
 /// What went wrong.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum RedirectError {
     /// No cgroup2 hierarchy is mounted.
     #[error("no cgroup2 is mounted; mount one (mount -t cgroup2 none /sys/fs/cgroup) or name it in steering.cgroup")]
     NoCgroup,
@@ -165,7 +165,7 @@ fn brief(error: &(dyn std::error::Error + 'static)) -> String {
     told.join(": ")
 }
 
-impl Error {
+impl RedirectError {
     /// An entry could not be written.
     pub(crate) fn write(map: &'static str) -> impl FnOnce(MapError) -> Self {
         move |error| match &error {

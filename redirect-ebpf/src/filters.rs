@@ -44,7 +44,7 @@ const TCA_BPF_ID: u16 = 11;
 
 /// A side of a device.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Side {
+pub(crate) struct FilterSide {
     pub(crate) device: u32,
     pub(crate) ingress: bool,
 }
@@ -71,7 +71,7 @@ pub(crate) fn name(pin: &Path) -> String {
 }
 
 /// The filters at a side, in the order in which they run.
-pub(crate) fn chain(side: Side) -> io::Result<Vec<Filter>> {
+pub(crate) fn chain(side: FilterSide) -> io::Result<Vec<Filter>> {
     let answers = ask(RouteNetlinkMessage::GetTrafficFilter(message(side, 0, 0)), NLM_F_DUMP)?;
     Ok(answers.iter().filter_map(|(_, body)| filter(body)).collect())
 }
@@ -110,7 +110,7 @@ fn filter(body: &[u8]) -> Option<Filter> {
 
 /// Puts a program at a side, before everything: in the place of its predecessor where that is first already, else in front,
 /// and the predecessor goes after that. There is no moment without one.
-pub(crate) fn put(side: Side, name: &str, program: BorrowedFd<'_>) -> io::Result<()> {
+pub(crate) fn put(side: FilterSide, name: &str, program: BorrowedFd<'_>) -> io::Result<()> {
     make_clsact(side)?;
     let before = chain(side)?;
     if let Some(first) = before.first().filter(|first| first.name == name) {
@@ -126,7 +126,7 @@ pub(crate) fn put(side: Side, name: &str, program: BorrowedFd<'_>) -> io::Result
 }
 
 fn write(
-    side: Side,
+    side: FilterSide,
     name: &str,
     program: BorrowedFd<'_>,
     (priority, handle): (u32, u32),
@@ -143,12 +143,12 @@ fn write(
 }
 
 /// Takes away all filters of a name; none is fine, and so is no device.
-pub(crate) fn remove(side: Side, name: &str) -> io::Result<()> {
+pub(crate) fn remove(side: FilterSide, name: &str) -> io::Result<()> {
     let Ok(chain) = chain(side) else { return Ok(()) };
     chain.iter().filter(|filter| filter.name == name).try_for_each(|filter| delete(side, filter))
 }
 
-fn delete(side: Side, filter: &Filter) -> io::Result<()> {
+fn delete(side: FilterSide, filter: &Filter) -> io::Result<()> {
     let mut message = message(side, filter.handle, filter.priority << 16 | filter.protocol);
     message.attributes = vec![TcAttribute::Kind(KIND.to_owned())];
     match ask(RouteNetlinkMessage::DelTrafficFilter(message), 0) {
@@ -157,7 +157,7 @@ fn delete(side: Side, filter: &Filter) -> io::Result<()> {
     }
 }
 
-fn message(side: Side, handle: u32, info: u32) -> TcMessage {
+fn message(side: FilterSide, handle: u32, info: u32) -> TcMessage {
     let minor = if side.ingress { TcHandle::MIN_INGRESS } else { TcHandle::MIN_EGRESS };
     let mut message = TcMessage::default();
     message.header = TcHeader {
@@ -170,7 +170,7 @@ fn message(side: Side, handle: u32, info: u32) -> TcMessage {
     message
 }
 
-fn make_clsact(side: Side) -> io::Result<()> {
+fn make_clsact(side: FilterSide) -> io::Result<()> {
     let mut clsact = message(side, 0, 0);
     clsact.header.handle = TcHandle { major: TcHandle::CLSACT.major, minor: 0 };
     clsact.header.parent = TcHandle::CLSACT;
@@ -182,7 +182,7 @@ fn make_clsact(side: Side) -> io::Result<()> {
 }
 
 /// There may be an `ingress` qdisc instead, which takes filters for what leaves and runs them on what comes in.
-fn is_clsact(side: Side) -> io::Result<()> {
+fn is_clsact(side: FilterSide) -> io::Result<()> {
     let answers = ask(RouteNetlinkMessage::GetQueueDiscipline(message(side, 0, 0)), NLM_F_DUMP)?;
     let is_it = |body: &[u8]| {
         word(body, INDEX) == Some(side.device)

@@ -13,7 +13,7 @@ use crate::{sys, table::key_address};
 
 /// A handle for worker threads: two map descriptors, no lock.
 #[derive(Clone, Debug)]
-pub struct Legs {
+pub struct UpstreamHandle {
     pub(crate) maps: Arc<LegMaps>,
 }
 
@@ -23,7 +23,7 @@ pub(crate) struct LegMaps {
     pub(crate) own_legs: OwnedFd,
 }
 
-impl Legs {
+impl UpstreamHandle {
     /// Marks a socket as ours before it connects: the connect programs let it alone. Of a listener, what it accepts is ours, so
     /// that nobody takes it for a connection that is not judged.
     ///

@@ -20,8 +20,8 @@ use aya::{
 };
 
 use crate::{
-    attachment::Options,
-    error::Error,
+    attachment::RedirectOptions,
+    error::RedirectError,
     maps,
     persist::persist,
     pinned::Pinned,
@@ -152,8 +152,8 @@ pub(crate) fn remove_link(path: &Path) -> io::Result<()> {
 }
 
 /// Detaches all links of a directory whose pins have such names.
-pub(crate) fn remove_links(directory: &Path, wanted: impl Fn(&str) -> bool) -> Result<(), Error> {
-    let failed = |source| Error::Bpffs { path: directory.to_owned(), source };
+pub(crate) fn remove_links(directory: &Path, wanted: impl Fn(&str) -> bool) -> Result<(), RedirectError> {
+    let failed = |source| RedirectError::Bpffs { path: directory.to_owned(), source };
     let entries = fs::read_dir(directory).map_err(failed)?.flatten();
     let mut pins = entries.filter(|entry| entry.file_name().to_str().is_some_and(&wanted));
     pins.try_for_each(|entry| remove_link(&entry.path())).map_err(failed)
@@ -169,7 +169,7 @@ pub(crate) fn remove_pin(path: &Path) -> io::Result<()> {
 
 impl Loader {
     /// `directory` is where the maps are pinned; links too, when `pin` is set.
-    pub(crate) fn new(directory: &Path, options: &Options) -> Self {
+    pub(crate) fn new(directory: &Path, options: &RedirectOptions) -> Self {
         let mut loader = EbpfLoader::new();
         loader.btf(None);
         for name in maps::NAMES {
@@ -182,25 +182,25 @@ impl Loader {
     }
 
     /// Holds the maps that a first load has pinned.
-    pub(crate) fn hold_maps(&mut self) -> Result<(), Error> {
+    pub(crate) fn hold_maps(&mut self) -> Result<(), RedirectError> {
         let open = |name: &&str| Pinned::open(&self.directory.join(name));
         let held: io::Result<Vec<Pinned>> = maps::NAMES.iter().map(open).collect();
-        self.maps = held.map_err(|source| Error::Bpffs { path: self.directory.clone(), source })?;
+        self.maps = held.map_err(|source| RedirectError::Bpffs { path: self.directory.clone(), source })?;
         Ok(())
     }
 
     /// Puts pins of maps back that are gone; gives their number.
-    pub(crate) fn restore_maps(&mut self) -> Result<usize, Error> {
+    pub(crate) fn restore_maps(&mut self) -> Result<usize, RedirectError> {
         let mut restored = 0;
         for map in &mut self.maps {
-            let done = map.restore().map_err(|source| Error::Bpffs { path: map.path().to_owned(), source })?;
+            let done = map.restore().map_err(|source| RedirectError::Bpffs { path: map.path().to_owned(), source })?;
             restored += usize::from(done);
         }
         Ok(restored)
     }
 
     /// Loads the programs of an endpoint whose network namespace has this cookie; number 0 is for those above all pods.
-    pub(crate) fn load(&mut self, endpoint: u32, home: u64, site: u32) -> Result<Ebpf, Error> {
+    pub(crate) fn load(&mut self, endpoint: u32, home: u64, site: u32) -> Result<Ebpf, RedirectError> {
         // The loader keeps references for its life: 32 bytes an endpoint.
         let constants: &'static [u32; 4] = Box::leak(Box::new([endpoint, site, self.choice[0], self.choice[1]]));
         self.loader.override_global("ENDPOINT", &constants[0], true);
@@ -212,19 +212,24 @@ impl Loader {
         self.loader.override_global("ANSWERS", &times[1], true);
         // Where a map had no pin the load would make another one, and its programs would judge by that: by nothing.
         self.restore_maps()?;
-        let loaded = self.loader.load(OBJECT).map_err(|source| Error::Load { source: Box::new(source) })?;
+        let loaded = self.loader.load(OBJECT).map_err(|source| RedirectError::Load { source: Box::new(source) })?;
         match self.maps.iter().find(|map| !map.is_there()) {
             Some(map) => {
                 let source = io::Error::other("its pin was taken away while programs were loaded");
-                Err(Error::Bpffs { path: map.path().to_owned(), source })
+                Err(RedirectError::Bpffs { path: map.path().to_owned(), source })
             }
             None => Ok(loaded),
         }
     }
 
     /// Attaches `lookup` to a namespace.
-    pub(crate) fn attach_lookup(&self, ebpf: &mut Ebpf, netns: BorrowedFd<'_>, pin: &str) -> Result<Link, Error> {
-        let failed = |source| Error::Attach { program: "lookup", target: pin.to_owned(), source };
+    pub(crate) fn attach_lookup(
+        &self,
+        ebpf: &mut Ebpf,
+        netns: BorrowedFd<'_>,
+        pin: &str,
+    ) -> Result<Link, RedirectError> {
+        let failed = |source| RedirectError::Attach { program: "lookup", target: pin.to_owned(), source };
         let program: &mut SkLookup = program(ebpf, "lookup").map_err(failed)?;
         persist(|| program.load()).map_err(|error| failed(error.into()))?;
         let fd = program.fd().and_then(|fd| Ok(fd.try_clone()?)).map_err(|error| failed(error.into()))?;
@@ -241,7 +246,7 @@ impl Loader {
         ebpf: &mut Ebpf,
         cgroup: BorrowedFd<'_>,
         prefix: &str,
-    ) -> Result<Vec<Link>, Error> {
+    ) -> Result<Vec<Link>, RedirectError> {
         EGRESS.into_iter().map(|name| self.attach_one(ebpf, name, cgroup, &format!("{prefix}-{name}"))).collect()
     }
 
@@ -251,8 +256,8 @@ impl Loader {
         name: &'static str,
         cgroup: BorrowedFd<'_>,
         pin: &str,
-    ) -> Result<Link, Error> {
-        let failed = |source| Error::Attach { program: name, target: pin.to_owned(), source };
+    ) -> Result<Link, RedirectError> {
+        let failed = |source| RedirectError::Attach { program: name, target: pin.to_owned(), source };
         let not_a_link = |_| BoxError::from(TOO_OLD);
         let link = if name == "birth" || name == "release" {
             let program: &mut CgroupSock = program(ebpf, name).map_err(failed)?;
@@ -301,9 +306,9 @@ impl Loader {
     }
 
     /// Detaches what is pinned under a name; nothing is fine.
-    pub(crate) fn remove(&self, pin: &str) -> Result<(), Error> {
+    pub(crate) fn remove(&self, pin: &str) -> Result<(), RedirectError> {
         let path = self.directory.join(pin);
-        remove_link(&path).map_err(|source| Error::Bpffs { path, source })
+        remove_link(&path).map_err(|source| RedirectError::Bpffs { path, source })
     }
 
     /// Swaps the program under a pinned link, or attaches and pins. A pinned link whose target is gone is made anew.

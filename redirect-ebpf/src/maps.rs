@@ -13,14 +13,16 @@ use aya::{
     Pod,
     maps::{Array, HashMap, LpmTrie, Map, MapData, MapError, PerCpuArray, RingBuf, SockHash, lpm_trie::Key},
 };
-use portcullis_redirect_common::{LegKey, ListenerKey, LocalKey, OwnerKey, PeerKey, PortKey, STEER, Service, StubKey};
+use portcullis_redirect_common::{
+    HostService, LegKey, ListenerKey, LocalKey, OwnerKey, PeerKey, PortKey, STEER, StubKey,
+};
 
 use crate::{
-    error::Error,
+    error::RedirectError,
     probe::{PROBE_V4, PROBE_V6},
     sys,
-    table::{AddressChange, Content, PROBE, Peer, Port, is_probe, probe_ports, single},
-    tables::{Step, Tables, enter},
+    table::{ClassContent, LearnedAddressChange, PROBE, PeerPrefix, PortPrefix, is_probe, probe_ports, single},
+    tables::{TableStep, Tables, enter},
 };
 
 /// Every map of the object: all are pinned, so that all loads share them.
@@ -76,7 +78,7 @@ pub(crate) struct Maps {
     owners: HashMap<MapData, OwnerKey, u32>,
     dns: HashMap<MapData, u32, u32>,
     stubs: HashMap<MapData, StubKey, u32>,
-    services: HashMap<MapData, u64, Service>,
+    services: HashMap<MapData, u64, HostService>,
     sysctls: HashMap<MapData, u64, u32>,
     listeners: SockHash<MapData, ListenerKey>,
     epochs: Array<MapData, u32>,
@@ -85,20 +87,20 @@ pub(crate) struct Maps {
     probed: BTreeSet<u32>,
 }
 
-pub(crate) fn data(directory: &Path, name: &'static str) -> Result<MapData, Error> {
-    MapData::from_pin(directory.join(name)).map_err(Error::map(name, "open"))
+pub(crate) fn data(directory: &Path, name: &'static str) -> Result<MapData, RedirectError> {
+    MapData::from_pin(directory.join(name)).map_err(RedirectError::map(name, "open"))
 }
 
-fn hash<K: Pod, V: Pod>(directory: &Path, name: &'static str) -> Result<HashMap<MapData, K, V>, Error> {
-    Map::HashMap(data(directory, name)?).try_into().map_err(Error::map(name, "use"))
+fn hash<K: Pod, V: Pod>(directory: &Path, name: &'static str) -> Result<HashMap<MapData, K, V>, RedirectError> {
+    Map::HashMap(data(directory, name)?).try_into().map_err(RedirectError::map(name, "use"))
 }
 
-fn trie<K: Pod>(directory: &Path, name: &'static str) -> Result<LpmTrie<MapData, K, u32>, Error> {
-    Map::LpmTrie(data(directory, name)?).try_into().map_err(Error::map(name, "use"))
+fn trie<K: Pod>(directory: &Path, name: &'static str) -> Result<LpmTrie<MapData, K, u32>, RedirectError> {
+    Map::LpmTrie(data(directory, name)?).try_into().map_err(RedirectError::map(name, "use"))
 }
 
-fn array<V: Pod>(directory: &Path, name: &'static str) -> Result<Array<MapData, V>, Error> {
-    Map::Array(data(directory, name)?).try_into().map_err(Error::map(name, "use"))
+fn array<V: Pod>(directory: &Path, name: &'static str) -> Result<Array<MapData, V>, RedirectError> {
+    Map::Array(data(directory, name)?).try_into().map_err(RedirectError::map(name, "use"))
 }
 
 /// Removing what is not there is fine.
@@ -112,7 +114,7 @@ pub(crate) fn gone(result: Result<(), MapError>) -> Result<(), MapError> {
 
 impl Maps {
     /// Opens the maps that a load has pinned, with what is in them.
-    pub(crate) fn open(directory: &Path) -> Result<Self, Error> {
+    pub(crate) fn open(directory: &Path) -> Result<Self, RedirectError> {
         let mut maps = Self {
             directory: directory.to_owned(),
             ports: trie(directory, "PORTS")?,
@@ -129,7 +131,7 @@ impl Maps {
             sysctls: hash(directory, "SYSCTLS")?,
             listeners: Map::SockHash(data(directory, "LISTENERS")?)
                 .try_into()
-                .map_err(Error::map("LISTENERS", "use"))?,
+                .map_err(RedirectError::map("LISTENERS", "use"))?,
             epochs: array(directory, "EPOCHS")?,
             tables: Tables::default(),
             probed: BTreeSet::new(),
@@ -141,18 +143,18 @@ impl Maps {
         Ok(maps)
     }
 
-    fn read_tables(&self) -> Result<Tables, Error> {
-        let mut ports: BTreeMap<Port, u32> = BTreeMap::new();
+    fn read_tables(&self) -> Result<Tables, RedirectError> {
+        let mut ports: BTreeMap<PortPrefix, u32> = BTreeMap::new();
         for entry in self.ports.iter() {
-            let (key, class) = entry.map_err(Error::map("PORTS", "read"))?;
+            let (key, class) = entry.map_err(RedirectError::map("PORTS", "read"))?;
             let port = (key.prefix_len(), key.data());
             if !is_probe(&port) {
                 ports.insert(port, class);
             }
         }
-        let mut classes: Table<u32, Content> = Table::new();
+        let mut classes: Table<u32, ClassContent> = Table::new();
         for entry in self.policy.iter() {
-            let (key, action) = entry.map_err(Error::map("POLICY", "read"))?;
+            let (key, action) = entry.map_err(RedirectError::map("POLICY", "read"))?;
             let peer = key.data();
             if peer.class == PROBE {
                 continue;
@@ -163,7 +165,11 @@ impl Maps {
     }
 
     /// Replaces what the kernel is told of an endpoint. Returns whether that changed anything.
-    pub(crate) fn set_table(&mut self, endpoint: u32, classes: &[crate::table::Class]) -> Result<bool, Error> {
+    pub(crate) fn set_table(
+        &mut self,
+        endpoint: u32,
+        classes: &[crate::table::KernelPortClass],
+    ) -> Result<bool, RedirectError> {
         let steps = self.tables.change(endpoint, classes);
         let changes = !steps.is_empty();
         let done = self.carry_out(steps);
@@ -180,14 +186,18 @@ impl Maps {
 
     /// Has refused what these classes speak of and the kernel was never told: their ports, or where those have no room all
     /// ports of their directions and protocols.
-    pub(crate) fn shut(&mut self, endpoint: u32, classes: &[crate::table::Class]) -> Result<(), Error> {
+    pub(crate) fn shut(
+        &mut self,
+        endpoint: u32,
+        classes: &[crate::table::KernelPortClass],
+    ) -> Result<(), RedirectError> {
         self.carry_out(self.tables.shut(endpoint, classes, false))
             .or_else(|_| self.carry_out(self.tables.shut(endpoint, classes, true)))
             .and_then(|()| self.begin_epoch(endpoint))
     }
 
     /// Changes single addresses; tells whether that was all it takes. If not, the whole table has to be set.
-    pub(crate) fn learn(&mut self, endpoint: u32, lessons: &[AddressChange]) -> Result<bool, Error> {
+    pub(crate) fn learn(&mut self, endpoint: u32, lessons: &[LearnedAddressChange]) -> Result<bool, RedirectError> {
         for lesson in lessons {
             let Some(steps) = self.tables.learn(endpoint, lesson) else { return Ok(false) };
             self.carry_out(steps)?;
@@ -195,10 +205,10 @@ impl Maps {
         Ok(true)
     }
 
-    fn carry_out(&mut self, steps: Vec<Step>) -> Result<(), Error> {
+    fn carry_out(&mut self, steps: Vec<TableStep>) -> Result<(), RedirectError> {
         for step in steps {
             if let Err(error) = self.take(&step) {
-                if let Step::AddClass(number, _) = step {
+                if let TableStep::AddClass(number, _) = step {
                     self.tables.skip(number);
                 }
                 return Err(error);
@@ -213,29 +223,31 @@ impl Maps {
         self.tables.judges_echo()
     }
 
-    fn take(&mut self, step: &Step) -> Result<(), Error> {
+    fn take(&mut self, step: &TableStep) -> Result<(), RedirectError> {
         match step {
-            Step::AddClass(class, content) => enter(content, |peer, action| self.set_peer(*class, peer, action)),
-            Step::Set(class, peer, action) => self.set_peer(*class, peer, Some(*action)),
-            Step::Unset(class, peer) => self.set_peer(*class, peer, None),
-            Step::Point(port, _) if !self.tables.has_room_for(port) => Err(Error::Full("PORTS")),
-            Step::Point((bits, key), class) => {
-                self.ports.insert(&Key::new(*bits, *key), class, 0).map_err(Error::write("PORTS"))
+            TableStep::AddClass(class, content) => enter(content, |peer, action| self.set_peer(*class, peer, action)),
+            TableStep::Set(class, peer, action) => self.set_peer(*class, peer, Some(*action)),
+            TableStep::Unset(class, peer) => self.set_peer(*class, peer, None),
+            TableStep::Point(port, _) if !self.tables.has_room_for(port) => Err(RedirectError::Full("PORTS")),
+            TableStep::Point((bits, key), class) => {
+                self.ports.insert(&Key::new(*bits, *key), class, 0).map_err(RedirectError::write("PORTS"))
             }
-            Step::Own(..) => Ok(()),
-            Step::Unpoint((bits, key)) => {
-                gone(self.ports.remove(&Key::new(*bits, *key))).map_err(Error::map("PORTS", "write"))
+            TableStep::Own(..) => Ok(()),
+            TableStep::Unpoint((bits, key)) => {
+                gone(self.ports.remove(&Key::new(*bits, *key))).map_err(RedirectError::map("PORTS", "write"))
             }
-            Step::RemoveClass(class, content) => content.keys().try_for_each(|peer| self.set_peer(*class, peer, None)),
+            TableStep::RemoveClass(class, content) => {
+                content.keys().try_for_each(|peer| self.set_peer(*class, peer, None))
+            }
         }
     }
 
     /// Sets or removes one entry of a class.
-    fn set_peer(&mut self, class: u32, (bits, address): &Peer, action: Option<u32>) -> Result<(), Error> {
+    fn set_peer(&mut self, class: u32, (bits, address): &PeerPrefix, action: Option<u32>) -> Result<(), RedirectError> {
         let key = Key::new(*bits, PeerKey { class, address: *address });
         match action {
-            Some(action) => self.policy.insert(&key, action, 0).map_err(Error::write("POLICY")),
-            None => gone(self.policy.remove(&key)).map_err(Error::map("POLICY", "write")),
+            Some(action) => self.policy.insert(&key, action, 0).map_err(RedirectError::write("POLICY")),
+            None => gone(self.policy.remove(&key)).map_err(RedirectError::map("POLICY", "write")),
         }
     }
 
@@ -251,10 +263,10 @@ impl Maps {
     }
 
     /// Takes that away.
-    pub(crate) fn clear_probe(&mut self, endpoint: u32) -> Result<(), Error> {
+    pub(crate) fn clear_probe(&mut self, endpoint: u32) -> Result<(), RedirectError> {
         self.probed.remove(&endpoint);
         for ((bits, key), _) in probe_ports(endpoint) {
-            gone(self.ports.remove(&Key::new(bits, key))).map_err(Error::map("PORTS", "write"))?;
+            gone(self.ports.remove(&Key::new(bits, key))).map_err(RedirectError::map("PORTS", "write"))?;
         }
         Ok(())
     }
@@ -272,88 +284,90 @@ impl Maps {
     }
 
     /// Returns whether an endpoint shares its namespace, so that others' addresses are in it as well.
-    pub(crate) fn set_shared(&mut self, endpoint: u32, shared: bool) -> Result<(), Error> {
+    pub(crate) fn set_shared(&mut self, endpoint: u32, shared: bool) -> Result<(), RedirectError> {
         let changed = if shared { self.shared.insert(endpoint, 1, 0) } else { gone(self.shared.remove(&endpoint)) };
-        changed.map_err(Error::map("SHARED", "write"))
+        changed.map_err(RedirectError::map("SHARED", "write"))
     }
 
     /// Makes these the ports of an endpoint of the host.
-    pub(crate) fn set_owned(&mut self, endpoint: u32, ports: &[(u8, u16)]) -> Result<(), Error> {
+    pub(crate) fn set_owned(&mut self, endpoint: u32, ports: &[(u8, u16)]) -> Result<(), RedirectError> {
         let wanted: Vec<OwnerKey> = ports
             .iter()
             .map(|(protocol, port)| OwnerKey { endpoint, protocol: u16::from(*protocol), port: *port })
             .collect();
-        let held =
-            self.matching(&self.owners, |key, _| key.endpoint == endpoint).map_err(Error::map("OWNERS", "read"))?;
+        let held = self
+            .matching(&self.owners, |key, _| key.endpoint == endpoint)
+            .map_err(RedirectError::map("OWNERS", "read"))?;
         for key in &wanted {
-            self.owners.insert(key, 1, 0).map_err(Error::map("OWNERS", "write"))?;
+            self.owners.insert(key, 1, 0).map_err(RedirectError::map("OWNERS", "write"))?;
         }
         for key in held.iter().filter(|key| !wanted.contains(key)) {
-            gone(self.owners.remove(key)).map_err(Error::map("OWNERS", "write"))?;
+            gone(self.owners.remove(key)).map_err(RedirectError::map("OWNERS", "write"))?;
         }
         Ok(())
     }
 
     /// Returns whether the UDP sockets of an endpoint are marked at birth.
-    pub(crate) fn set_birth_mark(&mut self, endpoint: u32, marked: bool) -> Result<(), Error> {
+    pub(crate) fn set_birth_mark(&mut self, endpoint: u32, marked: bool) -> Result<(), RedirectError> {
         let changed = if marked { self.dns.insert(endpoint, 1, 0) } else { gone(self.dns.remove(&endpoint)) };
-        changed.map_err(Error::map("DNS", "write"))
+        changed.map_err(RedirectError::map("DNS", "write"))
     }
 
     /// Makes these the resolvers on loopback addresses that an endpoint's policy names.
-    pub(crate) fn set_stubs(&mut self, endpoint: u32, wanted: &[StubKey]) -> Result<(), Error> {
-        let held =
-            self.matching(&self.stubs, |key, _| key.endpoint == endpoint).map_err(Error::map("STUBS", "read"))?;
+    pub(crate) fn set_stubs(&mut self, endpoint: u32, wanted: &[StubKey]) -> Result<(), RedirectError> {
+        let held = self
+            .matching(&self.stubs, |key, _| key.endpoint == endpoint)
+            .map_err(RedirectError::map("STUBS", "read"))?;
         for key in wanted {
-            self.stubs.insert(key, 1, 0).map_err(Error::map("STUBS", "write"))?;
+            self.stubs.insert(key, 1, 0).map_err(RedirectError::map("STUBS", "write"))?;
         }
         for key in held.iter().filter(|key| !wanted.contains(key)) {
-            gone(self.stubs.remove(key)).map_err(Error::map("STUBS", "write"))?;
+            gone(self.stubs.remove(key)).map_err(RedirectError::map("STUBS", "write"))?;
         }
         Ok(())
     }
 
     /// Makes this the cgroup of a service, by whose processes sockets are judged that were made in another one; `None`: of
     /// none.
-    pub(crate) fn set_service(&mut self, endpoint: u32, cgroup: Option<u64>, home: u64) -> Result<(), Error> {
-        let held: Vec<(u64, Service)> =
-            self.services.iter().collect::<Result<_, _>>().map_err(Error::map("SERVICES", "read"))?;
-        let write = |result: Result<(), MapError>| result.map_err(Error::map("SERVICES", "write"));
+    pub(crate) fn set_service(&mut self, endpoint: u32, cgroup: Option<u64>, home: u64) -> Result<(), RedirectError> {
+        let held: Vec<(u64, HostService)> =
+            self.services.iter().collect::<Result<_, _>>().map_err(RedirectError::map("SERVICES", "read"))?;
+        let write = |result: Result<(), MapError>| result.map_err(RedirectError::map("SERVICES", "write"));
         if let Some(cgroup) = cgroup {
-            let service = Service { home, endpoint, reserved: 0 };
+            let service = HostService { home, endpoint, reserved: 0 };
             write(self.services.insert(cgroup, service, 0))?;
-            write(self.services.insert(0, Service { home: 0, endpoint: 0, reserved: 0 }, 0))?;
+            write(self.services.insert(0, HostService { home: 0, endpoint: 0, reserved: 0 }, 0))?;
         }
         let stale =
-            |(key, service): &&(u64, Service)| service.endpoint == endpoint && Some(*key) != cgroup && *key != 0;
+            |(key, service): &&(u64, HostService)| service.endpoint == endpoint && Some(*key) != cgroup && *key != 0;
         held.iter().filter(stale).try_for_each(|(key, _)| write(gone(self.services.remove(key))))?;
         let others = held.iter().any(|(key, service)| *key != 0 && service.endpoint != endpoint);
         if cgroup.is_none() && !others { write(gone(self.services.remove(&0))) } else { Ok(()) }
     }
 
     /// Puts the listeners of all workers into their slot, instead of those that were there; the first one last to go.
-    pub(crate) fn set_listeners(&mut self, slot: u32, workers: u32, sockets: &[OwnedFd]) -> Result<(), Error> {
+    pub(crate) fn set_listeners(&mut self, slot: u32, workers: u32, sockets: &[OwnedFd]) -> Result<(), RedirectError> {
         let mut sockets = sockets.iter();
         let mut vacant = Vec::new();
         for worker in 0..workers {
             let key = ListenerKey { slot, worker };
             match sockets.next() {
                 Some(socket) => {
-                    self.listeners.insert(key, socket.as_fd(), 0).map_err(Error::map("LISTENERS", "write"))?
+                    self.listeners.insert(key, socket.as_fd(), 0).map_err(RedirectError::map("LISTENERS", "write"))?
                 }
                 None => vacant.push(key),
             }
         }
         let mut vacant = vacant.iter().rev();
-        vacant.try_for_each(|key| gone(self.listeners.remove(key))).map_err(Error::map("LISTENERS", "write"))
+        vacant.try_for_each(|key| gone(self.listeners.remove(key))).map_err(RedirectError::map("LISTENERS", "write"))
     }
 
     /// Remembers the old sysctls of a namespace, unless an earlier process has.
-    pub(crate) fn remember_sysctls(&mut self, cookie: u64, old: u32) -> Result<(), Error> {
+    pub(crate) fn remember_sysctls(&mut self, cookie: u64, old: u32) -> Result<(), RedirectError> {
         if self.sysctls.get(&cookie, 0).is_ok() {
             return Ok(());
         }
-        self.sysctls.insert(cookie, old, 0).map_err(Error::map("SYSCTLS", "write"))
+        self.sysctls.insert(cookie, old, 0).map_err(RedirectError::map("SYSCTLS", "write"))
     }
 
     /// Gives back what was remembered, and forgets it.
@@ -364,37 +378,38 @@ impl Maps {
     }
 
     /// All endpoints that anything is held of.
-    pub(crate) fn endpoints(&self) -> Result<Vec<u32>, Error> {
+    pub(crate) fn endpoints(&self) -> Result<Vec<u32>, RedirectError> {
         let mut all = self.tables.endpoints();
         for entry in self.pods.iter() {
-            all.insert(entry.map_err(Error::map("PODS", "read"))?.1);
+            all.insert(entry.map_err(RedirectError::map("PODS", "read"))?.1);
         }
         for key in self.locals.keys() {
-            all.insert(key.map_err(Error::map("LOCALS", "read"))?.endpoint);
+            all.insert(key.map_err(RedirectError::map("LOCALS", "read"))?.endpoint);
         }
         Ok(all.into_iter().collect())
     }
 
     /// Forgets the legs of an earlier process: they are gone, and their ports may be anybody's.
-    pub(crate) fn forget_legs(&mut self) -> Result<(), Error> {
-        let mut legs: HashMap<MapData, LegKey, u32> =
-            Map::LruHashMap(data(&self.directory, "OWN_LEGS")?).try_into().map_err(Error::map("OWN_LEGS", "use"))?;
+    pub(crate) fn forget_legs(&mut self) -> Result<(), RedirectError> {
+        let mut legs: HashMap<MapData, LegKey, u32> = Map::LruHashMap(data(&self.directory, "OWN_LEGS")?)
+            .try_into()
+            .map_err(RedirectError::map("OWN_LEGS", "use"))?;
         let held: Vec<LegKey> = legs.keys().flatten().collect();
-        held.iter().try_for_each(|key| gone(legs.remove(key))).map_err(Error::map("OWN_LEGS", "write"))
+        held.iter().try_for_each(|key| gone(legs.remove(key))).map_err(RedirectError::map("OWN_LEGS", "write"))
     }
 
     /// A map's descriptor, for callers that update it by themselves.
-    pub(crate) fn descriptor(&self, name: &'static str) -> Result<OwnedFd, Error> {
-        sys::open_pinned(&self.directory.join(name)).map_err(Error::map(name, "open"))
+    pub(crate) fn descriptor(&self, name: &'static str) -> Result<OwnedFd, RedirectError> {
+        sys::open_pinned(&self.directory.join(name)).map_err(RedirectError::map(name, "open"))
     }
 
     /// The ring of refused flows.
-    pub(crate) fn refusals(&self) -> Result<RingBuf<MapData>, Error> {
-        Map::RingBuf(data(&self.directory, "REFUSALS")?).try_into().map_err(Error::map("REFUSALS", "use"))
+    pub(crate) fn refusals(&self) -> Result<RingBuf<MapData>, RedirectError> {
+        Map::RingBuf(data(&self.directory, "REFUSALS")?).try_into().map_err(RedirectError::map("REFUSALS", "use"))
     }
 
     /// The counter of refusals that did not fit.
-    pub(crate) fn lost(&self) -> Result<PerCpuArray<MapData, u64>, Error> {
-        Map::PerCpuArray(data(&self.directory, "LOST")?).try_into().map_err(Error::map("LOST", "use"))
+    pub(crate) fn lost(&self) -> Result<PerCpuArray<MapData, u64>, RedirectError> {
+        Map::PerCpuArray(data(&self.directory, "LOST")?).try_into().map_err(RedirectError::map("LOST", "use"))
     }
 }

@@ -17,12 +17,12 @@ use std::{
 use portcullis_redirect_common::POD;
 
 use crate::{
-    attachment::Options,
-    devices::{self, Device, Peer},
-    error::Error,
+    attachment::RedirectOptions,
+    devices::{self, Device, DevicePeer},
+    error::RedirectError,
     links::{Loader, remove_links, remove_pin},
     namespace,
-    posts::{self, By, Place, Post, Standing, remove_filter},
+    posts::{self, AttachedProgram, DeviceSide, HeldBy, ProgramStanding, remove_filter},
     preflight,
 };
 
@@ -40,7 +40,7 @@ const REST: u32 = 60;
 
 /// Where the packets of an endpoint are judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Guard {
+pub enum PacketJudge {
     /// Nowhere: there is no policy, or the setting is off, or the kernel cannot do it.
     Off,
     /// At its own devices, some of which have no peer outside. Who may administer its namespace may take that away.
@@ -53,55 +53,55 @@ pub enum Guard {
 
 /// The devices of one endpoint that have programs.
 #[derive(Debug)]
-struct Guarded {
+struct JudgedDevices {
     /// Those whose programs are all attached; none after a failure, so that all are attached again.
-    doors: Vec<Door>,
-    guard: Guard,
+    doors: Vec<DevicePair>,
+    guard: PacketJudge,
     /// By the names of their pins.
-    posts: BTreeMap<String, Post>,
+    posts: BTreeMap<String, AttachedProgram>,
 }
 
-impl Guarded {
+impl JudgedDevices {
     /// What is wrong with its programs.
-    fn fault(&self) -> Option<Fault> {
+    fn fault(&self) -> Option<PacketFault> {
         match posts::standings(self.posts.values()) {
             Ok(standings) => fault(&standings),
-            Err(_) => Some(Fault::Detached),
+            Err(_) => Some(PacketFault::Detached),
         }
     }
 }
 
 /// What is wrong with the programs of an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Fault {
+enum PacketFault {
     /// Some does not run.
     Detached,
     /// Programs of these numbers run before some.
     Behind(Vec<u32>),
 }
 
-fn fault(standings: &[Standing]) -> Option<Fault> {
-    let others = |standing: &Standing| match standing {
-        Standing::Behind(others) => others.clone(),
+fn fault(standings: &[ProgramStanding]) -> Option<PacketFault> {
+    let others = |standing: &ProgramStanding| match standing {
+        ProgramStanding::Behind(others) => others.clone(),
         _ => Vec::new(),
     };
-    if standings.contains(&Standing::Absent) {
-        return Some(Fault::Detached);
+    if standings.contains(&ProgramStanding::Absent) {
+        return Some(PacketFault::Detached);
     }
     let others: Vec<u32> = standings.iter().flat_map(others).collect();
-    (!others.is_empty()).then_some(Fault::Behind(others))
+    (!others.is_empty()).then_some(PacketFault::Behind(others))
 }
 
 /// How often programs of others were before those of an endpoint, and for how many turns none has been.
 #[derive(Debug, Default)]
-struct Overtaken {
+struct OvertakenPrograms {
     turns: u32,
     calm: u32,
 }
 
 /// What an inspection found of an endpoint.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Finding {
+pub(crate) enum PacketInspection {
     /// Judging its packets again mends it.
     Mendable(String),
     /// Somebody comes before its programs again and again.
@@ -109,38 +109,38 @@ pub(crate) enum Finding {
 }
 
 /// A device, and its peer: inode of the namespace, number.
-type Door = (u32, Option<(u64, u32)>);
+type DevicePair = (u32, Option<(u64, u32)>);
 
 /// Who judges packets of which endpoint.
 #[derive(Debug)]
-pub(crate) struct Packets {
+pub(crate) struct PacketPrograms {
     directory: PathBuf,
     wanted: bool,
     /// How at devices; `None`: nobody's packets are judged there.
-    by: Option<By>,
+    by: Option<HeldBy>,
     /// Whether the kernel tells the host's packets from those of pods, once that was asked.
     feasible: Option<bool>,
-    guarded: BTreeMap<u32, Guarded>,
+    guarded: BTreeMap<u32, JudgedDevices>,
     /// Turns in which programs of others were before those of an endpoint.
-    overtaken: BTreeMap<u32, Overtaken>,
+    overtaken: BTreeMap<u32, OvertakenPrograms>,
     /// Namespaces in which peers were found, with their inodes.
     outsides: Vec<(u64, Arc<OwnedFd>)>,
 }
 
 /// An endpoint as the second line sees it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Subject<'a> {
+pub(crate) struct PacketEndpoint<'a> {
     pub(crate) id: u32,
     pub(crate) netns: BorrowedFd<'a>,
     pub(crate) inode: u64,
 }
 
-impl Packets {
+impl PacketPrograms {
     /// Nobody is judged yet.
-    pub(crate) fn new(directory: &Path, options: &Options) -> Self {
+    pub(crate) fn new(directory: &Path, options: &RedirectOptions) -> Self {
         let by = match options.packets {
             false => None,
-            true if options.device_links && preflight::has_device_links() => Some(By::Links),
+            true if options.device_links && preflight::has_device_links() => Some(HeldBy::Links),
             // They would outlive a crash, and what is steered would be refused.
             true if !options.pin => {
                 tracing::warn!(
@@ -149,7 +149,7 @@ impl Packets {
                 );
                 None
             }
-            true => Some(By::Filters),
+            true => Some(HeldBy::Filters),
         };
         let (guarded, overtaken, outsides) = Default::default();
         let (directory, wanted) = (directory.to_owned(), options.packets);
@@ -157,23 +157,23 @@ impl Packets {
     }
 
     /// Where the packets of an endpoint are judged.
-    pub(crate) fn guard(&self, id: u32) -> Guard {
-        self.guarded.get(&id).map_or(Guard::Off, |guarded| guarded.guard)
+    pub(crate) fn guard(&self, id: u32) -> PacketJudge {
+        self.guarded.get(&id).map_or(PacketJudge::Off, |guarded| guarded.guard)
     }
 
     /// All programs, for their pins to be put back.
-    pub(crate) fn posts(&mut self) -> impl Iterator<Item = &mut Post> {
+    pub(crate) fn posts(&mut self) -> impl Iterator<Item = &mut AttachedProgram> {
         self.guarded.values_mut().flat_map(|guarded| guarded.posts.values_mut())
     }
 
     /// Looks at the programs of all endpoints: whether they run where they were attached, and first.
-    pub(crate) fn inspect(&mut self) -> BTreeMap<u32, Finding> {
+    pub(crate) fn inspect(&mut self) -> BTreeMap<u32, PacketInspection> {
         let of = self.guarded.iter().flat_map(|(id, guarded)| guarded.posts.values().map(|_| *id));
         let of: Vec<u32> = of.collect();
         let all = self.guarded.values().flat_map(|guarded| guarded.posts.values());
         // Nothing is known where no thread is to be had. The next turn comes in a second.
         let Ok(standings) = posts::standings(all) else { return BTreeMap::new() };
-        let mut by_endpoint: BTreeMap<u32, Vec<Standing>> = BTreeMap::new();
+        let mut by_endpoint: BTreeMap<u32, Vec<ProgramStanding>> = BTreeMap::new();
         for (id, standing) in of.into_iter().zip(standings) {
             by_endpoint.entry(id).or_default().push(standing);
         }
@@ -181,7 +181,7 @@ impl Packets {
         found.collect()
     }
 
-    fn find(&mut self, id: u32, fault: Option<Fault>) -> Option<Finding> {
+    fn find(&mut self, id: u32, fault: Option<PacketFault>) -> Option<PacketInspection> {
         let others = match fault {
             None => {
                 let overtaken = self.overtaken.get_mut(&id)?;
@@ -191,20 +191,22 @@ impl Packets {
                 }
                 return None;
             }
-            Some(Fault::Detached) => {
+            Some(PacketFault::Detached) => {
                 let what =
                     "the programs that judge its packets were detached or swapped, or their device is another one";
-                return Some(Finding::Mendable(what.into()));
+                return Some(PacketInspection::Mendable(what.into()));
             }
-            Some(Fault::Behind(others)) => others.iter().map(u32::to_string).collect::<Vec<_>>().join(", "),
+            Some(PacketFault::Behind(others)) => others.iter().map(u32::to_string).collect::<Vec<_>>().join(", "),
         };
         let overtaken = self.overtaken.entry(id).or_default();
         overtaken.calm = 0;
         overtaken.turns += 1;
         if overtaken.turns <= TURNS || overtaken.turns.is_multiple_of(REST) {
-            return Some(Finding::Mendable(format!("programs were put before those that judge its packets: {others}")));
+            return Some(PacketInspection::Mendable(format!(
+                "programs were put before those that judge its packets: {others}"
+            )));
         }
-        Some(Finding::Overruled(format!(
+        Some(PacketInspection::Overruled(format!(
             "somebody puts programs before those that judge its packets, again and again, and they may let pass what policy \
              refuses: programs {others}; stop whoever attaches them (bpftool net; bpftool link detach)"
         )))
@@ -215,42 +217,47 @@ impl Packets {
     ///
     /// # Errors
     /// The kernel refuses a program, or the namespace is gone. What is judged elsewhere stays so.
-    pub(crate) fn judge(&mut self, subject: &Subject<'_>, loader: &mut Loader) -> Result<(), Error> {
+    pub(crate) fn judge(&mut self, subject: &PacketEndpoint<'_>, loader: &mut Loader) -> Result<(), RedirectError> {
         let Some(by) = self.by else { return self.forget(subject.id) };
-        let failed = |source| Error::Namespace { endpoint: subject.id, step: "find the devices", source };
+        let failed = |source| RedirectError::Namespace { endpoint: subject.id, step: "find the devices", source };
         let found = self.doors(subject).map_err(failed)?;
-        let doors: Vec<Door> = found.iter().map(door).collect();
+        let doors: Vec<DevicePair> = found.iter().map(door).collect();
         if self.guarded.get(&subject.id).is_some_and(|guarded| guarded.doors == doors && guarded.fault().is_none()) {
             return Ok(());
         }
         let netns = subject.netns.try_clone_to_owned().map(Arc::new).map_err(failed)?;
         let mut taken = BTreeMap::new();
         let attached = found.iter().try_for_each(|(device, peer)| {
-            let inside = Place { netns: Arc::clone(&netns), device: device.index, ingress: false };
+            let inside = DeviceSide { netns: Arc::clone(&netns), device: device.index, ingress: false };
             self.attach(subject, by, inside, peer.as_ref(), loader, &mut |name, post| drop(taken.insert(name, post)))
         });
         let outside = found.iter().all(|(_, peer)| peer.is_some());
-        let guard = if outside { Guard::Outside } else { Guard::Inside };
-        self.replace(subject.id, attached, Guarded { doors, guard, posts: taken })
+        let guard = if outside { PacketJudge::Outside } else { PacketJudge::Inside };
+        self.replace(subject.id, attached, JudgedDevices { doors, guard, posts: taken })
     }
 
     /// Has an endpoint judged by what was just attached, and takes away what was there before. After a failure both go on judging.
-    fn replace(&mut self, id: u32, attached: Result<(), Error>, made: Guarded) -> Result<(), Error> {
+    fn replace(
+        &mut self,
+        id: u32,
+        attached: Result<(), RedirectError>,
+        made: JudgedDevices,
+    ) -> Result<(), RedirectError> {
         let mut before = self.guarded.remove(&id).map(|guarded| guarded.posts).unwrap_or_default();
-        let Guarded { doors, guard, mut posts } = made;
+        let JudgedDevices { doors, guard, mut posts } = made;
         if let Err(error) = attached {
             before.append(&mut posts);
-            self.guarded.insert(id, Guarded { doors: Vec::new(), guard: Guard::Off, posts: before });
+            self.guarded.insert(id, JudgedDevices { doors: Vec::new(), guard: PacketJudge::Off, posts: before });
             return Err(error);
         }
         // Under a name that stays the new one has taken the place of the one before, or is the same.
         before.retain(|name, _| !posts.contains_key(name));
-        let guarded = self.guarded.entry(id).insert_entry(Guarded { doors, guard, posts }).into_mut();
+        let guarded = self.guarded.entry(id).insert_entry(JudgedDevices { doors, guard, posts }).into_mut();
         end(&self.directory, before)?;
         clear(&self.directory, |name| is_of(name, id) && !guarded.posts.contains_key(name))
     }
 
-    fn doors(&mut self, subject: &Subject<'_>) -> io::Result<Vec<(Device, Option<Peer>)>> {
+    fn doors(&mut self, subject: &PacketEndpoint<'_>) -> io::Result<Vec<(Device, Option<DevicePeer>)>> {
         let mut doors = Vec::new();
         for device in namespace::inside(subject.netns, devices::outward)? {
             let known: Vec<&OwnedFd> = self.outsides.iter().map(|(_, netns)| &**netns).collect();
@@ -264,7 +271,7 @@ impl Packets {
     }
 
     /// Keeps one descriptor for each namespace outside.
-    fn share(&mut self, peer: &mut Peer) {
+    fn share(&mut self, peer: &mut DevicePeer) {
         match self.outsides.iter().find(|(inode, _)| *inode == peer.inode) {
             Some((_, netns)) => peer.netns = Arc::clone(netns),
             None => self.outsides.push((peer.inode, Arc::clone(&peer.netns))),
@@ -274,39 +281,39 @@ impl Packets {
     /// What judges outside comes first: nothing inside is trusted without it.
     fn attach(
         &self,
-        subject: &Subject<'_>,
-        by: By,
-        leaving: Place,
-        peer: Option<&Peer>,
+        subject: &PacketEndpoint<'_>,
+        by: HeldBy,
+        leaving: DeviceSide,
+        peer: Option<&DevicePeer>,
         loader: &mut Loader,
-        put: &mut dyn FnMut(String, Post),
-    ) -> Result<(), Error> {
-        let Subject { id, inode, .. } = *subject;
-        let prefix = if by == By::Links { LINKS } else { FILTERS };
-        let mut judges = |within: i32, posts: Vec<(&'static str, Place, String)>| {
+        put: &mut dyn FnMut(String, AttachedProgram),
+    ) -> Result<(), RedirectError> {
+        let PacketEndpoint { id, inode, .. } = *subject;
+        let prefix = if by == HeldBy::Links { LINKS } else { FILTERS };
+        let mut judges = |within: i32, posts: Vec<(&'static str, DeviceSide, String)>| {
             loader.set_constant("WITHIN", within.cast_unsigned());
             // Before Linux 6.3 a process that may administer its namespace can write the index of a packet (sch_dsmark).
-            loader.set_constant("STAMPS", (by == By::Links).into());
+            loader.set_constant("STAMPS", (by == HeldBy::Links).into());
             let mut ebpf = loader.load(id, 0, POD)?;
             posts.into_iter().try_for_each(|(program, place, at)| {
                 let name = format!("{prefix}{id}-{inode}-{program}-{at}");
-                put(name.clone(), Post::take(loader, by, &mut ebpf, program, place, &name)?);
+                put(name.clone(), AttachedProgram::take(loader, by, &mut ebpf, program, place, &name)?);
                 Ok(())
             })
         };
         if let Some(peer) = peer {
-            let gate = Place { netns: Arc::clone(&peer.netns), device: peer.index, ingress: true };
-            let arrive = Place { ingress: false, ..gate.clone() };
+            let gate = DeviceSide { netns: Arc::clone(&peer.netns), device: peer.index, ingress: true };
+            let arrive = DeviceSide { ingress: false, ..gate.clone() };
             let at = format!("{}-{}", peer.inode, peer.index);
             judges(peer.within, vec![(GATE, gate, at.clone()), (ARRIVE, arrive, at)])?;
         }
         // Whoever hands a packet to the device itself (bpf_redirect_peer) passes by what stands outside.
-        let (arriving, at) = (Place { ingress: true, ..leaving.clone() }, leaving.device.to_string());
+        let (arriving, at) = (DeviceSide { ingress: true, ..leaving.clone() }, leaving.device.to_string());
         judges(-1, vec![(LEAVE, leaving, at.clone()), (ARRIVE, arriving, at)])
     }
 
     /// Judges the packets of an endpoint no more.
-    pub(crate) fn forget(&mut self, id: u32) -> Result<(), Error> {
+    pub(crate) fn forget(&mut self, id: u32) -> Result<(), RedirectError> {
         self.overtaken.remove(&id);
         let posts = self.guarded.remove(&id).map(|guarded| guarded.posts).unwrap_or_default();
         end(&self.directory, posts)?;
@@ -314,7 +321,7 @@ impl Packets {
     }
 
     /// Removes what an earlier process left for other endpoints.
-    pub(crate) fn retain(&mut self, ids: &[u32]) -> Result<(), Error> {
+    pub(crate) fn retain(&mut self, ids: &[u32]) -> Result<(), RedirectError> {
         let others: Vec<u32> = self.guarded.keys().copied().filter(|id| !ids.contains(id)).collect();
         others.into_iter().try_for_each(|id| self.forget(id))?;
         clear(&self.directory, |name| !ids.iter().any(|id| is_of(name, *id)))
@@ -322,9 +329,9 @@ impl Packets {
 }
 
 /// Detaches what an earlier process pinned, of the names that are wanted.
-pub(crate) fn clear(directory: &Path, wanted: impl Fn(&str) -> bool) -> Result<(), Error> {
+pub(crate) fn clear(directory: &Path, wanted: impl Fn(&str) -> bool) -> Result<(), RedirectError> {
     remove_links(directory, |name| name.starts_with(LINKS) && wanted(name))?;
-    let failed = |source| Error::Bpffs { path: directory.to_owned(), source };
+    let failed = |source| RedirectError::Bpffs { path: directory.to_owned(), source };
     for entry in fs::read_dir(directory).map_err(failed)?.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         if !name.starts_with(FILTERS) || !wanted(&name) {
@@ -340,22 +347,22 @@ pub(crate) fn clear(directory: &Path, wanted: impl Fn(&str) -> bool) -> Result<(
 }
 
 /// Where the filter is whose program has a pin of this name.
-fn place(name: &str) -> Option<Place> {
+fn place(name: &str) -> Option<DeviceSide> {
     let mut parts = name.strip_prefix(FILTERS)?.split('-').skip(1);
     let (inside, program, first, second) = (parts.next()?, parts.next()?, parts.next()?, parts.next());
     let (inode, device) = second.map_or((inside, first), |second| (first, second));
     let netns = Arc::new(namespace::find(inode.parse().ok()?)?);
     let ingress = program == GATE || (program == ARRIVE && second.is_none());
-    Some(Place { netns, device: device.parse().ok()?, ingress })
+    Some(DeviceSide { netns, device: device.parse().ok()?, ingress })
 }
 
 /// Detaches at once, whether or not pins are still there.
-fn end(directory: &Path, posts: BTreeMap<String, Post>) -> Result<(), Error> {
-    let failed = |source| Error::Bpffs { path: directory.to_owned(), source };
-    posts.into_values().try_for_each(Post::remove).map_err(failed)
+fn end(directory: &Path, posts: BTreeMap<String, AttachedProgram>) -> Result<(), RedirectError> {
+    let failed = |source| RedirectError::Bpffs { path: directory.to_owned(), source };
+    posts.into_values().try_for_each(AttachedProgram::remove).map_err(failed)
 }
 
-fn door((device, peer): &(Device, Option<Peer>)) -> Door {
+fn door((device, peer): &(Device, Option<DevicePeer>)) -> DevicePair {
     (device.index, peer.as_ref().map(|peer| (peer.inode, peer.index)))
 }
 

@@ -11,7 +11,7 @@ use std::{
 };
 
 use crate::{
-    error::Error,
+    error::RedirectError,
     links::{remove_link, remove_pin},
     sys,
 };
@@ -74,9 +74,9 @@ pub(crate) struct Pin {
 
 impl Pin {
     /// The pins of all endpoints.
-    pub(crate) fn all(directory: &Path) -> Result<Vec<Self>, Error> {
+    pub(crate) fn all(directory: &Path) -> Result<Vec<Self>, RedirectError> {
         let entries = fs::read_dir(directory);
-        let entries = entries.map_err(|source| Error::Bpffs { path: directory.to_owned(), source })?;
+        let entries = entries.map_err(|source| RedirectError::Bpffs { path: directory.to_owned(), source })?;
         Ok(entries.flatten().filter_map(|entry| Self::parse(entry.path())).collect())
     }
 
@@ -90,9 +90,9 @@ impl Pin {
 
 /// Detaches what an earlier process attached for an endpoint elsewhere: to another cgroup, or as a service that is the
 /// whole host now. `names` are the pins that it has.
-pub(crate) fn remove_other_links(directory: &Path, id: u32, inode: u64, names: &[String]) -> Result<(), Error> {
+pub(crate) fn remove_other_links(directory: &Path, id: u32, inode: u64, names: &[String]) -> Result<(), RedirectError> {
     let is_ours = |pin: &Pin| names.iter().any(|name| pin.path.file_name().is_some_and(|file| file == name.as_str()));
     let pins = Pin::all(directory)?.into_iter();
     let mut others = pins.filter(|pin| pin.id == id && pin.inode == inode && !is_ours(pin));
-    others.try_for_each(|pin| remove_link(&pin.path).map_err(|source| Error::Bpffs { path: pin.path, source }))
+    others.try_for_each(|pin| remove_link(&pin.path).map_err(|source| RedirectError::Bpffs { path: pin.path, source }))
 }

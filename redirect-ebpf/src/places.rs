@@ -15,7 +15,7 @@ use nix::{
     },
 };
 
-use crate::error::Error;
+use crate::error::RedirectError;
 
 /// Layout of the maps: of their names, kinds, keys and values. Those of another one belong to another version.
 const LAYOUT: &str = "v4";
@@ -27,8 +27,8 @@ pub(crate) fn pin_directory(bpffs: &Path) -> PathBuf {
 }
 
 /// The directories of other layouts.
-pub(crate) fn other_layouts(bpffs: &Path) -> Result<Vec<PathBuf>, Error> {
-    let entries = fs::read_dir(bpffs).map_err(|source| Error::Bpffs { path: bpffs.to_owned(), source })?;
+pub(crate) fn other_layouts(bpffs: &Path) -> Result<Vec<PathBuf>, RedirectError> {
+    let entries = fs::read_dir(bpffs).map_err(|source| RedirectError::Bpffs { path: bpffs.to_owned(), source })?;
     let is_layout = |name: &str| {
         name != LAYOUT && name.strip_prefix('v').is_some_and(|number| number.bytes().all(|b| b.is_ascii_digit()))
     };
@@ -38,8 +38,8 @@ pub(crate) fn other_layouts(bpffs: &Path) -> Result<Vec<PathBuf>, Error> {
 
 /// Makes the directory of the settings; mounts bpffs at /sys/fs/bpf when nothing is mounted there. With `outlives` it has to be
 /// there when this process is not: a mount of this process's own namespace would go with it, and pins with the mount.
-pub(crate) fn make_directory(bpffs: &Path, outlives: bool) -> Result<(), Error> {
-    let failed = |source: io::Error| Error::Bpffs { path: bpffs.to_owned(), source };
+pub(crate) fn make_directory(bpffs: &Path, outlives: bool) -> Result<(), RedirectError> {
+    let failed = |source: io::Error| RedirectError::Bpffs { path: bpffs.to_owned(), source };
     let standard = Path::new("/sys/fs/bpf");
     let mounted = bpffs.starts_with(standard) && !is_bpffs(standard);
     if mounted {
@@ -47,7 +47,7 @@ pub(crate) fn make_directory(bpffs: &Path, outlives: bool) -> Result<(), Error> 
     }
     let made = fs::create_dir_all(bpffs).map_err(failed).and_then(|()| match is_bpffs(bpffs) {
         false => Err(failed(io::Error::other("it is no bpffs"))),
-        true if outlives && is_private(bpffs) => Err(Error::PrivateBpffs { path: bpffs.to_owned() }),
+        true if outlives && is_private(bpffs) => Err(RedirectError::PrivateBpffs { path: bpffs.to_owned() }),
         true => Ok(()),
     });
     if made.is_err() && mounted {
@@ -69,8 +69,8 @@ fn is_bpffs(path: &Path) -> bool {
 }
 
 /// Where cgroup2 is mounted. Never assumed: on machines with both hierarchies it is not /sys/fs/cgroup.
-pub(crate) fn cgroup_root() -> Result<PathBuf, Error> {
-    let mounts = fs::read_to_string("/proc/mounts").map_err(|_| Error::NoCgroup)?;
+pub(crate) fn cgroup_root() -> Result<PathBuf, RedirectError> {
+    let mounts = fs::read_to_string("/proc/mounts").map_err(|_| RedirectError::NoCgroup)?;
     mounts
         .lines()
         .filter_map(|line| {
@@ -79,14 +79,14 @@ pub(crate) fn cgroup_root() -> Result<PathBuf, Error> {
         })
         .find(|(_, kind)| *kind == "cgroup2")
         .map(|(path, _)| PathBuf::from(path))
-        .ok_or(Error::NoCgroup)
+        .ok_or(RedirectError::NoCgroup)
 }
 
 /// The absolute path of a cgroup: as it is when it lies below the mount, else taken from there.
 ///
 /// # Errors
 /// No cgroup2 hierarchy is mounted.
-pub fn cgroup_path(path: &Path) -> Result<PathBuf, Error> {
+pub fn cgroup_path(path: &Path) -> Result<PathBuf, RedirectError> {
     let root = cgroup_root()?;
     if path.starts_with(&root) {
         return Ok(path.to_owned());
@@ -95,18 +95,18 @@ pub fn cgroup_path(path: &Path) -> Result<PathBuf, Error> {
 }
 
 /// The path of a cgroup without links in it, to be compared with others.
-pub(crate) fn real_path(path: &Path) -> Result<PathBuf, Error> {
-    fs::canonicalize(path).map_err(|source| Error::Cgroup { path: path.to_owned(), source })
+pub(crate) fn real_path(path: &Path) -> Result<PathBuf, RedirectError> {
+    fs::canonicalize(path).map_err(|source| RedirectError::Cgroup { path: path.to_owned(), source })
 }
 
 /// What tells a cgroup from every other that is there at the same time: its inode.
-pub(crate) fn cgroup_number(cgroup: &OwnedFd, path: &Path) -> Result<u64, Error> {
-    let found = fstat(cgroup).map_err(|error| Error::Cgroup { path: path.to_owned(), source: error.into() })?;
+pub(crate) fn cgroup_number(cgroup: &OwnedFd, path: &Path) -> Result<u64, RedirectError> {
+    let found = fstat(cgroup).map_err(|error| RedirectError::Cgroup { path: path.to_owned(), source: error.into() })?;
     Ok(found.st_ino)
 }
 
 /// Opens a cgroup.
-pub(crate) fn open_cgroup(path: &Path) -> Result<OwnedFd, Error> {
-    let opened = File::open(path).map_err(|source| Error::Cgroup { path: path.to_owned(), source })?;
+pub(crate) fn open_cgroup(path: &Path) -> Result<OwnedFd, RedirectError> {
+    let opened = File::open(path).map_err(|source| RedirectError::Cgroup { path: path.to_owned(), source })?;
     Ok(opened.into())
 }

@@ -18,8 +18,8 @@ use aya::{
 use nix::net::if_::if_indextoname;
 
 use crate::{
-    error::Error,
-    filters::{self, Side},
+    error::RedirectError,
+    filters::{self, FilterSide},
     links::{BoxError, Link, Loader, TOO_OLD, program, remove_pin},
     namespace,
     persist::persist,
@@ -29,7 +29,7 @@ use crate::{
 
 /// By what programs are held at devices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum By {
+pub(crate) enum HeldBy {
     /// Links, which nobody in a namespace can take away.
     Links,
     /// Filters, where the kernel has no links there. The pins are those of the programs, and tell where a filter is.
@@ -38,21 +38,21 @@ pub(crate) enum By {
 
 /// A side of a device.
 #[derive(Clone, Debug)]
-pub(crate) struct Place {
+pub(crate) struct DeviceSide {
     pub(crate) netns: Arc<OwnedFd>,
     pub(crate) device: u32,
     pub(crate) ingress: bool,
 }
 
-impl Place {
-    fn side(&self) -> Side {
-        Side { device: self.device, ingress: self.ingress }
+impl DeviceSide {
+    fn side(&self) -> FilterSide {
+        FilterSide { device: self.device, ingress: self.ingress }
     }
 }
 
 /// How a program of ours stands among those that run at its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Standing {
+pub(crate) enum ProgramStanding {
     /// It runs first.
     First,
     /// Programs of these numbers run before it; 0 is a filter without one. What they let pass for good, or send elsewhere, it
@@ -64,27 +64,27 @@ pub(crate) enum Standing {
 
 /// A judge at its place.
 #[derive(Debug)]
-pub(crate) enum Post {
+pub(crate) enum AttachedProgram {
     /// At a device, by a link.
-    Link(Place, Link),
+    Link(DeviceSide, Link),
     /// At a device, by a filter. Number, and pin, of the program of the filter whose name is the pin's.
-    Filter(Place, u32, Pinned),
+    Filter(DeviceSide, u32, Pinned),
     /// At a cgroup, where all programs are asked, in whatever order.
     Cgroup(Link),
 }
 
-impl Post {
+impl AttachedProgram {
     /// Attaches a judge. One that an earlier process, or an earlier try, has pinned gets another program where it stands
     /// first; else a new one takes its place in front, and the old one goes after that.
     pub(crate) fn take(
         loader: &Loader,
-        by: By,
+        by: HeldBy,
         ebpf: &mut Ebpf,
         name: &'static str,
-        place: Place,
+        place: DeviceSide,
         pin: &str,
-    ) -> Result<Self, Error> {
-        let failed = |source| Error::Attach { program: name, target: pin.to_owned(), source };
+    ) -> Result<Self, RedirectError> {
+        let failed = |source| RedirectError::Attach { program: name, target: pin.to_owned(), source };
         let attached = namespace::inside(place.netns.as_fd(), || Ok(attach(loader, by, ebpf, name, &place, pin)));
         attached.map_err(|error| failed(error.into()))?.map_err(failed)
     }
@@ -117,9 +117,9 @@ impl Post {
     }
 
     /// How it stands, in the calling thread's namespace.
-    fn standing(&self) -> io::Result<Standing> {
+    fn standing(&self) -> io::Result<ProgramStanding> {
         match self {
-            Self::Cgroup(link) => Ok(if link.is_intact() { Standing::First } else { Standing::Absent }),
+            Self::Cgroup(link) => Ok(if link.is_intact() { ProgramStanding::First } else { ProgramStanding::Absent }),
             Self::Link(place, link) => {
                 let is_it = |(program, number): &(u32, u32)| (*program, *number) == (link.program(), link.number());
                 let found = sys::device_programs(place.device, place.ingress)?;
@@ -138,47 +138,47 @@ impl Post {
     }
 }
 
-fn standing<T>(chain: &[T], is_it: impl Fn(&T) -> bool, program: impl Fn(&T) -> u32) -> Standing {
+fn standing<T>(chain: &[T], is_it: impl Fn(&T) -> bool, program: impl Fn(&T) -> u32) -> ProgramStanding {
     match chain.iter().position(is_it) {
-        Some(0) => Standing::First,
-        Some(at) => Standing::Behind(chain[..at].iter().map(program).collect()),
-        None => Standing::Absent,
+        Some(0) => ProgramStanding::First,
+        Some(at) => ProgramStanding::Behind(chain[..at].iter().map(program).collect()),
+        None => ProgramStanding::Absent,
     }
 }
 
 /// How each of these stands, in their order. One that cannot be looked at is absent: its device is gone.
-pub(crate) fn standings<'a>(posts: impl Iterator<Item = &'a Post>) -> io::Result<Vec<Standing>> {
-    let posts: Vec<&Post> = posts.collect();
+pub(crate) fn standings<'a>(posts: impl Iterator<Item = &'a AttachedProgram>) -> io::Result<Vec<ProgramStanding>> {
+    let posts: Vec<&AttachedProgram> = posts.collect();
     let places = posts.iter().filter_map(|post| Some((post.netns()?, *post))).collect();
-    let mut looked = namespace::through(places, Post::standing)?.into_iter();
+    let mut looked = namespace::through(places, AttachedProgram::standing)?.into_iter();
     let found = posts.iter().map(|post| match post.netns() {
-        Some(_) => looked.next().unwrap_or(Ok(Standing::Absent)),
+        Some(_) => looked.next().unwrap_or(Ok(ProgramStanding::Absent)),
         None => post.standing(),
     });
-    Ok(found.map(|found| found.unwrap_or(Standing::Absent)).collect())
+    Ok(found.map(|found| found.unwrap_or(ProgramStanding::Absent)).collect())
 }
 
 /// Takes away the filter whose program is pinned at a path, and nothing else.
-pub(crate) fn remove_filter(place: &Place, pin: &Path) -> io::Result<()> {
+pub(crate) fn remove_filter(place: &DeviceSide, pin: &Path) -> io::Result<()> {
     namespace::inside(place.netns.as_fd(), || filters::remove(place.side(), &filters::name(pin)))
 }
 
 fn attach(
     loader: &Loader,
-    by: By,
+    by: HeldBy,
     ebpf: &mut Ebpf,
     name: &'static str,
-    place: &Place,
+    place: &DeviceSide,
     pin: &str,
-) -> Result<Post, BoxError> {
+) -> Result<AttachedProgram, BoxError> {
     let program: &mut SchedClassifier = program(ebpf, name)?;
     if program.fd().is_err() {
         persist(|| program.load())?;
     }
     let fd = program.fd()?.try_clone()?;
     match by {
-        By::Links => link(loader, program, &fd, place, pin).map(|link| Post::Link(place.clone(), link)),
-        By::Filters => filter(program, &loader.pin_path(pin), place),
+        HeldBy::Links => link(loader, program, &fd, place, pin).map(|link| AttachedProgram::Link(place.clone(), link)),
+        HeldBy::Filters => filter(program, &loader.pin_path(pin), place),
     }
 }
 
@@ -186,7 +186,7 @@ fn link(
     loader: &Loader,
     program: &mut SchedClassifier,
     fd: &ProgramFd,
-    place: &Place,
+    place: &DeviceSide,
     pin: &str,
 ) -> Result<Link, BoxError> {
     let stands_first = |link: BorrowedFd<'_>| {
@@ -203,11 +203,11 @@ fn link(
 }
 
 /// The pin comes first: what is at a device is always found again.
-fn filter(program: &SchedClassifier, pin: &Path, place: &Place) -> Result<Post, BoxError> {
+fn filter(program: &SchedClassifier, pin: &Path, place: &DeviceSide) -> Result<AttachedProgram, BoxError> {
     let new = pin.with_file_name(format!("{}-new", pin.file_name().unwrap_or_default().to_string_lossy()));
     remove_pin(&new)?;
     sys::pin(program.fd()?.as_fd(), &new)?;
     fs::rename(&new, pin)?;
     filters::put(place.side(), &filters::name(pin), program.fd()?.as_fd())?;
-    Ok(Post::Filter(place.clone(), program.info()?.id(), Pinned::open(pin)?))
+    Ok(AttachedProgram::Filter(place.clone(), program.info()?.id(), Pinned::open(pin)?))
 }

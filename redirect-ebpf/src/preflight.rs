@@ -9,7 +9,7 @@ use aya::{
 };
 use nix::sys::utsname::uname;
 
-use crate::error::Error;
+use crate::error::RedirectError;
 
 /// Capabilities by number (linux/capability.h), and what for.
 const NEEDED: [(u32, &str, &str); 5] = [
@@ -27,16 +27,16 @@ const SPLIT_OFF: [u32; 2] = [38, 39];
 ///
 /// # Errors
 /// What is missing.
-pub(crate) fn look() -> Result<(), Error> {
+pub(crate) fn look() -> Result<(), RedirectError> {
     let status = fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
     if let Some(missing) = effective(&status).and_then(missing) {
-        return Err(Error::Capability(missing));
+        return Err(RedirectError::Capability(missing));
     }
     // Without a helper the verifier's answer is pages long, and says nothing of a version.
     match is_helper_supported(ProgramType::CgroupSockAddr, BpfHelper::BPF_FUNC_set_retval) {
         Ok(true) => Ok(()),
-        Ok(false) => Err(Error::Kernel { release: release(), lacks: "bpf_set_retval for connect programs" }),
-        Err(error) => Err(Error::Probe { source: Box::new(error) }),
+        Ok(false) => Err(RedirectError::Kernel { release: release(), lacks: "bpf_set_retval for connect programs" }),
+        Err(error) => Err(RedirectError::Probe { source: Box::new(error) }),
     }
 }
 

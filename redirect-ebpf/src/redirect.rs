@@ -19,33 +19,33 @@ use aya::programs::CgroupSkbAttachType::Egress;
 use portcullis_redirect_common::{MAX_ENDPOINTS, POD, slot};
 
 use self::end::unpin_all;
-pub use self::inspect::Inspection;
+pub use self::inspect::RedirectInspection;
 use crate::{
-    attachment::{Attachment, Listeners, Options},
+    attachment::{KernelAttachment, Listeners, RedirectOptions},
     claim::Claim,
-    connections::Judge,
+    connections::ConnectionPolicy,
     datagrams::Ranges,
     echo::Echo,
-    error::Error,
-    legs::{LegMaps, Legs},
+    error::RedirectError,
+    legs::{LegMaps, UpstreamHandle},
     links::{ABOVE_ALL, ECHO, EGRESS, Link, Loader, remove_links},
     maps::Maps,
     namespace,
-    packets::Packets,
+    packets::PacketPrograms,
     pinned::remove_other_links,
     places, preflight,
     refusals::Refusals,
     routes,
-    site::{Place, Site},
+    site::{AttachPoint, AttachSite},
     sysctl,
-    watch::Watch,
+    watch::NetlinkWatch,
 };
 
 #[derive(Debug)]
 struct Attached {
     netns: OwnedFd,
     inode: u64,
-    site: Site,
+    site: AttachSite,
     /// Of a service, its cgroup.
     cgroup: Option<PathBuf>,
     /// Its own addresses.
@@ -62,22 +62,22 @@ struct Attached {
 pub struct Redirect {
     directory: PathBuf,
     claim: Claim,
-    options: Options,
+    options: RedirectOptions,
     /// Nothing was here before, and no endpoint has been attached yet.
     fresh: bool,
     loader: Loader,
     workers: u32,
     maps: Maps,
-    legs: Legs,
+    legs: UpstreamHandle,
     /// The programs above all pods, and the cgroup that they are attached to.
     node: Vec<Link>,
     cgroup: PathBuf,
     /// What judges echo requests there, while policy speaks of them.
     echo: Echo,
     /// What judges packets.
-    packets: Packets,
+    packets: PacketPrograms,
     /// What notices changes in namespaces.
-    watch: Option<Watch>,
+    watch: Option<NetlinkWatch>,
     attached: BTreeMap<u32, Attached>,
     /// The ports whose datagrams are steered, by endpoint.
     udp_ports: BTreeMap<u32, Ranges>,
@@ -85,7 +85,7 @@ pub struct Redirect {
     lost_ports: BTreeMap<u32, Ranges>,
     /// Endpoints whose open connections may fare otherwise than they were told.
     changed: BTreeSet<u32>,
-    judge: Arc<Judge>,
+    judge: Arc<ConnectionPolicy>,
 }
 
 impl Redirect {
@@ -94,7 +94,7 @@ impl Redirect {
     /// # Errors
     /// The kernel or a capability is missing, bpffs or cgroup2 is not to be had, another process has the directory, or the
     /// kernel refuses the programs. Where nothing was before, nothing is left.
-    pub fn open(options: Options) -> Result<Self, Error> {
+    pub fn open(options: RedirectOptions) -> Result<Self, RedirectError> {
         preflight::look()?;
         places::make_directory(&options.bpffs, options.pin)?;
         let claim = Claim::take(&options.bpffs, &options.owner)?;
@@ -105,7 +105,7 @@ impl Redirect {
     ///
     /// # Errors
     /// As of [`Redirect::open`].
-    pub fn succeed(options: Options, claim: Claim) -> Result<Self, Error> {
+    pub fn succeed(options: RedirectOptions, claim: Claim) -> Result<Self, RedirectError> {
         let directory = places::pin_directory(&options.bpffs);
         let fresh = !directory.exists();
         let opened = Self::load(&directory, options, &claim, fresh);
@@ -115,8 +115,8 @@ impl Redirect {
         opened
     }
 
-    fn load(directory: &Path, options: Options, claim: &Claim, fresh: bool) -> Result<Self, Error> {
-        fs::create_dir_all(directory).map_err(|source| Error::Bpffs { path: directory.to_owned(), source })?;
+    fn load(directory: &Path, options: RedirectOptions, claim: &Claim, fresh: bool) -> Result<Self, RedirectError> {
+        fs::create_dir_all(directory).map_err(|source| RedirectError::Bpffs { path: directory.to_owned(), source })?;
         let path = match &options.cgroup {
             Some(path) => places::real_path(path)?,
             None => places::real_path(&places::cgroup_root()?)?,
@@ -128,9 +128,9 @@ impl Redirect {
         let mut maps = Maps::open(directory)?;
         maps.forget_legs()?;
         let legs = LegMaps { own_sockets: maps.descriptor("OWN_SOCKETS")?, own_legs: maps.descriptor("OWN_LEGS")? };
-        let packets = Packets::new(directory, &options);
-        let legs = Legs { maps: Arc::new(legs) };
-        let judge = Arc::new(Judge::open(directory)?);
+        let packets = PacketPrograms::new(directory, &options);
+        let legs = UpstreamHandle { maps: Arc::new(legs) };
+        let judge = Arc::new(ConnectionPolicy::open(directory)?);
         Ok(Self {
             directory: directory.to_owned(),
             claim: claim.clone(),
@@ -164,7 +164,7 @@ impl Redirect {
     ///
     /// # Errors
     /// The kernel refuses the program. Everything else is judged all the same.
-    pub fn judge_echo(&mut self) -> Result<(), Error> {
+    pub fn judge_echo(&mut self) -> Result<(), RedirectError> {
         self.echo.settle(self.maps.judges_echo(), &mut self.loader, &self.cgroup)
     }
 
@@ -174,9 +174,9 @@ impl Redirect {
     /// Something in its namespace fails, or a map is full. What policy wants steered is then refused, until another try succeeds
     /// or [`Redirect::detach`] undoes what was done so far. Only where the kernel takes no program is nothing judged: in the
     /// namespace, of what comes in; of a service of the host, of what its cgroup opens.
-    pub fn attach(&mut self, attachment: &Attachment<'_>) -> Result<(), Error> {
+    pub fn attach(&mut self, attachment: &KernelAttachment<'_>) -> Result<(), RedirectError> {
         let id = attachment.id;
-        let site = Site::of(&attachment.place, &self.cgroup)?;
+        let site = AttachSite::of(&attachment.place, &self.cgroup)?;
         let inode = self.enlist(attachment, site)?;
         self.fresh = false;
         let cookie = match namespace::inside(attachment.place.netns(), namespace::cookie) {
@@ -186,7 +186,7 @@ impl Redirect {
         let prepared = self.prepare(attachment, inode, cookie);
         let listening = match prepared {
             Ok(()) => *attachment,
-            Err(_) => Attachment { listeners: Listeners::default(), ..*attachment },
+            Err(_) => KernelAttachment { listeners: Listeners::default(), ..*attachment },
         };
         let filled = self.fill(&listening, site);
         let first = self.attached.get(&id).is_some_and(|attached| attached.links.is_empty() || attached.broken);
@@ -194,14 +194,14 @@ impl Redirect {
         // Whatever failed before, what can be judged is judged from here on.
         let entered = match site {
             // Its own programs judge it. An earlier process may have taken it for the whole host.
-            Site::Service => self.maps.leave_pod(id).map(drop),
+            AttachSite::Service => self.maps.leave_pod(id).map(drop),
             _ => self.maps.enter_pod(cookie, id),
         };
         if first {
             self.changed.insert(id);
         }
         // Of a service only processes of its cgroup could try.
-        if site != Site::Service {
+        if site != AttachSite::Service {
             self.maps.set_probe(id);
         }
         let judged = self.judge_packets(id);
@@ -212,41 +212,47 @@ impl Redirect {
     }
 
     /// What can be done for a namespace that cannot be entered: what comes in for steered ports is refused.
-    fn attach_from_outside(&mut self, attachment: &Attachment<'_>, site: Site, inode: u64, cause: io::Error) -> Error {
-        let (endpoint, deaf) = (attachment.id, Attachment { listeners: Listeners::default(), ..*attachment });
+    fn attach_from_outside(
+        &mut self,
+        attachment: &KernelAttachment<'_>,
+        site: AttachSite,
+        inode: u64,
+        cause: io::Error,
+    ) -> RedirectError {
+        let (endpoint, deaf) = (attachment.id, KernelAttachment { listeners: Listeners::default(), ..*attachment });
         let attached = self.fill(&deaf, site).and_then(|()| match self.attached.get(&endpoint) {
-            Some(attached) if attached.links.is_empty() && site != Site::Service => {
+            Some(attached) if attached.links.is_empty() && site != AttachSite::Service => {
                 self.link(attachment, site, inode, 0)
             }
             _ => Ok(()),
         });
         let step = "enter (so that what its processes open passes UNJUDGED)";
-        attached.err().unwrap_or(Error::Namespace { endpoint, step, source: cause })
+        attached.err().unwrap_or(RedirectError::Namespace { endpoint, step, source: cause })
     }
 
     /// What a namespace needs so that steered flows find their listener.
-    fn prepare(&mut self, attachment: &Attachment<'_>, inode: u64, cookie: u64) -> Result<(), Error> {
+    fn prepare(&mut self, attachment: &KernelAttachment<'_>, inode: u64, cookie: u64) -> Result<(), RedirectError> {
         let (netns, addresses) = (attachment.place.netns(), attachment.addresses);
-        let failed = |step| move |source| Error::Namespace { endpoint: attachment.id, step, source };
+        let failed = |step| move |source| RedirectError::Namespace { endpoint: attachment.id, step, source };
         let old = namespace::inside(netns, sysctl::switch_on).map_err(failed("set sysctls"))?;
         self.maps.remember_sysctls(cookie, old)?;
         let (ports, lost) = self.ports_inside(inode);
         let found = namespace::inside(netns, || routes::set_up(addresses, &ports, &lost))
             .map_err(failed("make rules and routes (is its loopback device up?)"))?;
         self.maps.set_broadcasts(attachment.id, &found.broadcasts)?;
-        let shared = matches!(attachment.place, Place::Host { .. });
+        let shared = matches!(attachment.place, AttachPoint::Host { .. });
         self.maps.set_hosts(attachment.id, shared.then_some(found.own.as_slice()))
     }
 
     /// Notes an endpoint before anything is done for it, so that all of it is undone when a step fails. Gives the inode
     /// of its namespace.
-    fn enlist(&mut self, attachment: &Attachment<'_>, site: Site) -> Result<u64, Error> {
+    fn enlist(&mut self, attachment: &KernelAttachment<'_>, site: AttachSite) -> Result<u64, RedirectError> {
         let id = attachment.id;
         if id == 0 || id >= MAX_ENDPOINTS {
-            return Err(Error::Number(id));
+            return Err(RedirectError::Number(id));
         }
         let netns = attachment.place.netns();
-        let failed = |step| move |source| Error::Namespace { endpoint: id, step, source };
+        let failed = |step| move |source| RedirectError::Namespace { endpoint: id, step, source };
         let inode = namespace::inode(netns).map_err(failed("look at"))?;
         if self.attached.get(&id).is_some_and(|attached| attached.inode != inode) {
             self.let_go(id)?;
@@ -263,7 +269,7 @@ impl Redirect {
         attached.site = site;
         attached.addresses = attachment.addresses.to_vec();
         (attached.cgroup, attached.owned) = match attachment.place {
-            Place::Host { cgroup, ports, .. } if site == Site::Service => {
+            AttachPoint::Host { cgroup, ports, .. } if site == AttachSite::Service => {
                 (Some(places::cgroup_path(cgroup)?), ports.to_vec())
             }
             _ => (None, Vec::new()),
@@ -272,39 +278,45 @@ impl Redirect {
     }
 
     /// Nothing in a steered connection tells which of two cgroups of one namespace it came from.
-    fn refuse_second_host(&self, id: u32, inode: u64, site: Site) -> Result<(), Error> {
-        let host = |at: &Attached| at.site != Site::Pod || site != Site::Pod;
+    fn refuse_second_host(&self, id: u32, inode: u64, site: AttachSite) -> Result<(), RedirectError> {
+        let host = |at: &Attached| at.site != AttachSite::Pod || site != AttachSite::Pod;
         let other = self.attached.iter().find(|(other, at)| **other != id && at.inode == inode && host(at));
-        other.map_or(Ok(()), |(other, _)| Err(Error::SecondHost { other: *other }))
+        other.map_or(Ok(()), |(other, _)| Err(RedirectError::SecondHost { other: *other }))
     }
 
-    fn fill(&mut self, attachment: &Attachment<'_>, site: Site) -> Result<(), Error> {
+    fn fill(&mut self, attachment: &KernelAttachment<'_>, site: AttachSite) -> Result<(), RedirectError> {
         let id = attachment.id;
         self.maps.set_locals(id, attachment.addresses)?;
-        self.maps.set_shared(id, site != Site::Pod)?;
+        self.maps.set_shared(id, site != AttachSite::Pod)?;
         match attachment.place {
-            Place::Host { ports, .. } if site == Site::Service => self.maps.set_owned(id, ports)?,
+            AttachPoint::Host { ports, .. } if site == AttachSite::Service => self.maps.set_owned(id, ports)?,
             _ => self.maps.set_owned(id, &[])?,
         }
         for (v6, udp, listeners) in attachment.listeners.each() {
             // Without an address of its own in a family there is no route, so what policy wants steered is refused.
             let routed = attachment.addresses.iter().any(|address| address.is_ipv6() == v6);
             // What they accept is ours as well.
-            let failed = |source| Error::Namespace { endpoint: id, step: "mark listeners", source };
+            let failed = |source| RedirectError::Namespace { endpoint: id, step: "mark listeners", source };
             listeners.iter().try_for_each(|listener| self.legs.adopt(listener.as_fd())).map_err(failed)?;
             self.maps.set_listeners(slot(id, v6, udp), self.workers, if routed { listeners } else { &[] })?;
         }
         self.mark_births(id)
     }
 
-    fn link(&mut self, attachment: &Attachment<'_>, site: Site, inode: u64, cookie: u64) -> Result<(), Error> {
+    fn link(
+        &mut self,
+        attachment: &KernelAttachment<'_>,
+        site: AttachSite,
+        inode: u64,
+        cookie: u64,
+    ) -> Result<(), RedirectError> {
         let id = attachment.id;
         let prefix = format!("endpoint-{id}-{inode}");
         let mut ebpf = self.loader.load(id, cookie, site.number())?;
         let mut names = vec![format!("{prefix}-lookup")];
         let mut links = vec![self.loader.attach_lookup(&mut ebpf, attachment.place.netns(), &names[0])?];
-        if let Place::Host { cgroup, .. } = attachment.place
-            && site == Site::Service
+        if let AttachPoint::Host { cgroup, .. } = attachment.place
+            && site == AttachSite::Service
         {
             let path = places::cgroup_path(cgroup)?;
             let cgroup = places::open_cgroup(&path)?;
@@ -326,7 +338,7 @@ impl Redirect {
 
     /// A handle for worker threads.
     #[must_use]
-    pub fn legs(&self) -> Legs {
+    pub fn legs(&self) -> UpstreamHandle {
         self.legs.clone()
     }
 
@@ -334,7 +346,7 @@ impl Redirect {
     ///
     /// # Errors
     /// The ring cannot be opened or polled.
-    pub fn refusals(&self) -> Result<Refusals, Error> {
+    pub fn refusals(&self) -> Result<Refusals, RedirectError> {
         Refusals::new(self.maps.refusals()?, self.maps.lost()?)
     }
 }
@@ -350,7 +362,7 @@ impl Drop for Redirect {
 
 /// Attaches the programs above all pods to their cgroup. Links that an earlier process has pinned stay where they are: at
 /// another cgroup, if the setting was another.
-fn attach_above_all(loader: &mut Loader, directory: &Path, path: &Path) -> Result<Vec<Link>, Error> {
+fn attach_above_all(loader: &mut Loader, directory: &Path, path: &Path) -> Result<Vec<Link>, RedirectError> {
     let cgroup = places::open_cgroup(path)?;
     let mut ebpf = loader.load(0, 0, POD)?;
     let name = format!("{ABOVE_ALL}{}", places::cgroup_number(&cgroup, path)?);

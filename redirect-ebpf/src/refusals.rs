@@ -6,18 +6,18 @@ use std::{
 };
 
 use aya::maps::{MapData, PerCpuArray, RingBuf};
-use portcullis_redirect_common::{INGRESS, Refusal};
+use portcullis_redirect_common::{INGRESS, KernelRefusalRecord};
 use tokio::io::unix::AsyncFd;
 
-use crate::{error::Error, probe::is_try, sys, table::Direction};
+use crate::{error::RedirectError, probe::is_try, sys, table::FlowDirection};
 
 /// A flow that was refused in the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Refused {
+pub struct RefusedFlow {
     /// Number of the endpoint.
     pub endpoint: u32,
     /// Direction, seen from it.
-    pub direction: Direction,
+    pub direction: FlowDirection,
     /// IP protocol number.
     pub protocol: u8,
     /// The other side.
@@ -37,15 +37,15 @@ pub struct Refusals {
 }
 
 impl Refusals {
-    pub(crate) fn new(ring: RingBuf<MapData>, lost: PerCpuArray<MapData, u64>) -> Result<Self, Error> {
-        Ok(Self { ring: sys::poll_ring(ring).map_err(Error::map("REFUSALS", "poll"))?, lost })
+    pub(crate) fn new(ring: RingBuf<MapData>, lost: PerCpuArray<MapData, u64>) -> Result<Self, RedirectError> {
+        Ok(Self { ring: sys::poll_ring(ring).map_err(RedirectError::map("REFUSALS", "poll"))?, lost })
     }
 
     /// The next refused flow.
     ///
     /// # Errors
     /// The ring cannot be polled.
-    pub async fn next(&mut self) -> io::Result<Refused> {
+    pub async fn next(&mut self) -> io::Result<RefusedFlow> {
         loop {
             let mut ready = self.ring.readable_mut().await?;
             if let Some(item) = ready.get_inner_mut().next() {
@@ -62,21 +62,21 @@ impl Refusals {
     ///
     /// # Errors
     /// The map cannot be read.
-    pub fn lost(&self) -> Result<u64, Error> {
-        let values = self.lost.get(&0, 0).map_err(Error::map("LOST", "read"))?;
+    pub fn lost(&self) -> Result<u64, RedirectError> {
+        let values = self.lost.get(&0, 0).map_err(RedirectError::map("LOST", "read"))?;
         Ok(values.iter().sum())
     }
 }
 
 /// Reads one event; `None` for a length that is not ours.
-fn parse(bytes: &[u8]) -> Option<Refused> {
-    let bytes: &[u8; size_of::<Refusal>()] = bytes.try_into().ok()?;
+fn parse(bytes: &[u8]) -> Option<RefusedFlow> {
+    let bytes: &[u8; size_of::<KernelRefusalRecord>()] = bytes.try_into().ok()?;
     let u16_at = |at: usize| u16::from_ne_bytes([bytes[at], bytes[at + 1]]);
     let mut peer = [0; 16];
     peer.copy_from_slice(&bytes[12..28]);
-    Some(Refused {
+    Some(RefusedFlow {
         endpoint: u32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]),
-        direction: if bytes[4] == INGRESS { Direction::Ingress } else { Direction::Egress },
+        direction: if bytes[4] == INGRESS { FlowDirection::Ingress } else { FlowDirection::Egress },
         protocol: bytes[5],
         port: u16_at(6),
         source_port: u16_at(8),
@@ -100,7 +100,7 @@ mod tests {
         bytes.extend_from_slice(&[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 0, 0, 1]);
         let refused = parse(&bytes).unwrap();
         assert_eq!(refused.endpoint, 7);
-        assert_eq!(refused.direction, Direction::Ingress);
+        assert_eq!(refused.direction, FlowDirection::Ingress);
         assert_eq!((refused.port, refused.source_port, refused.no_listener), (5432, 40000, false));
         assert_eq!(refused.peer, "10.0.0.1".parse::<IpAddr>().unwrap());
         assert_eq!(parse(&bytes[1..]), None);

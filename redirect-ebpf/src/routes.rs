@@ -31,7 +31,7 @@ const DEVICE_METRIC: u32 = 10;
 
 /// Addresses of a namespace.
 #[derive(Debug)]
-pub(crate) struct Found {
+pub(crate) struct NamespaceAddresses {
     /// Those of its devices.
     pub(crate) own: Vec<IpAddr>,
     /// Those of everybody in its networks, to which no rule of ours applies.
@@ -40,7 +40,11 @@ pub(crate) struct Found {
 
 /// Makes the rules and routes of an endpoint with these addresses, whose datagrams to these ports are steered, and to others
 /// find no route; those that are there already stay. Gives the addresses of the namespace.
-pub(crate) fn set_up(addresses: &[IpAddr], ports: &[(u16, u16)], lost: &[(u16, u16)]) -> io::Result<Found> {
+pub(crate) fn set_up(
+    addresses: &[IpAddr],
+    ports: &[(u16, u16)],
+    lost: &[(u16, u16)],
+) -> io::Result<NamespaceAddresses> {
     with_netlink(async |netlink| {
         let held: Vec<AddressMessage> = netlink.address().get().execute().try_collect().await.map_err(other)?;
         for family in families(addresses) {
@@ -56,7 +60,7 @@ pub(crate) fn set_up(addresses: &[IpAddr], ports: &[(u16, u16)], lost: &[(u16, u
             }
         }
         change_ports(&netlink, ports, lost).await?;
-        Ok(Found { own: own(&held), broadcasts: broadcasts(&held) })
+        Ok(NamespaceAddresses { own: own(&held), broadcasts: broadcasts(&held) })
     })
 }
 

@@ -4,11 +4,11 @@ use std::{os::fd::BorrowedFd, path::Path};
 
 use portcullis_redirect_common::{NODE, POD, SERVICE};
 
-use crate::{error::Error, places};
+use crate::{error::RedirectError, places};
 
 /// Where an endpoint's flows are met.
 #[derive(Clone, Copy, Debug)]
-pub enum Place<'a> {
+pub enum AttachPoint<'a> {
     /// A network namespace of its own.
     Pod {
         /// The namespace.
@@ -26,7 +26,7 @@ pub enum Place<'a> {
     },
 }
 
-impl Place<'_> {
+impl AttachPoint<'_> {
     pub(crate) fn netns(&self) -> BorrowedFd<'_> {
         match self {
             Self::Pod { netns } | Self::Host { netns, .. } => *netns,
@@ -36,7 +36,7 @@ impl Place<'_> {
 
 /// What an endpoint is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Site {
+pub(crate) enum AttachSite {
     /// All of a network namespace of its own.
     Pod,
     /// The processes of a cgroup in the host's namespace, and some of its ports.
@@ -45,19 +45,19 @@ pub(crate) enum Site {
     Node,
 }
 
-impl Site {
+impl AttachSite {
     /// Tells a service from the whole host, which is named by the cgroup above all endpoints.
     ///
     /// # Errors
     /// The cgroup is not there; or it contains the one above all endpoints, so that its programs would judge the pods'
     /// processes as the host's.
-    pub(crate) fn of(place: &Place<'_>, above_all: &Path) -> Result<Self, Error> {
-        let Place::Host { cgroup, .. } = place else { return Ok(Self::Pod) };
+    pub(crate) fn of(place: &AttachPoint<'_>, above_all: &Path) -> Result<Self, RedirectError> {
+        let AttachPoint::Host { cgroup, .. } = place else { return Ok(Self::Pod) };
         let path = places::real_path(&places::cgroup_path(cgroup)?)?;
         if path == above_all {
             Ok(Self::Node)
         } else if above_all.starts_with(&path) {
-            Err(Error::AboveAll { path, cgroup: above_all.to_owned() })
+            Err(RedirectError::AboveAll { path, cgroup: above_all.to_owned() })
         } else {
             Ok(Self::Service)
         }

@@ -7,14 +7,14 @@ use portcullis_redirect_common::{EGRESS, INGRESS, PASS, PeerKey, PortKey, REFUSE
 
 /// Direction of a flow, seen from the endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Direction {
+pub enum FlowDirection {
     /// The peer opened it.
     Ingress,
     /// The endpoint opened it.
     Egress,
 }
 
-impl Direction {
+impl FlowDirection {
     pub(crate) fn number(self) -> u8 {
         match self {
             Self::Ingress => INGRESS,
@@ -25,7 +25,7 @@ impl Direction {
 
 /// What the kernel does with a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Action {
+pub enum KernelAction {
     /// Leaves it alone.
     Pass,
     /// Hands it to our listener.
@@ -34,7 +34,7 @@ pub enum Action {
     Refuse,
 }
 
-impl Action {
+impl KernelAction {
     pub(crate) fn number(self) -> u32 {
         match self {
             Self::Pass => PASS,
@@ -46,24 +46,24 @@ impl Action {
 
 /// The decisions for a range of ports, by the peer's address. An address that no prefix covers is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Class {
+pub struct KernelPortClass {
     /// Direction.
-    pub direction: Direction,
+    pub direction: FlowDirection,
     /// IP protocol number.
     pub protocol: u8,
     /// Ports.
     pub ports: RangeInclusive<u16>,
     /// Longest prefix wins.
-    pub prefixes: Vec<(IpNet, Action)>,
-    /// Single addresses of it may come, change and go by an [`AddressChange`]. Such a class is not shared with other endpoints.
+    pub prefixes: Vec<(IpNet, KernelAction)>,
+    /// Single addresses of it may come, change and go by an [`LearnedAddressChange`]. Such a class is not shared with other endpoints.
     pub learns: bool,
 }
 
 /// What is done with one address from now on, in classes that learn.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AddressChange {
+pub struct LearnedAddressChange {
     /// Direction.
-    pub direction: Direction,
+    pub direction: FlowDirection,
     /// IP protocol number.
     pub protocol: u8,
     /// Ports: those of one or several classes, as a whole.
@@ -71,17 +71,17 @@ pub struct AddressChange {
     /// The address; IPv4-mapped ones are IPv4.
     pub address: IpAddr,
     /// `None`: it has no decision of its own any more.
-    pub action: Option<Action>,
+    pub action: Option<KernelAction>,
 }
 
 /// An entry of a longest-prefix trie: prefix length in bits and key.
-pub(crate) type Port = (u32, PortKey);
+pub(crate) type PortPrefix = (u32, PortKey);
 /// A prefix of addresses in a class: its length in bits, and the address.
-pub(crate) type Peer = (u32, [u8; 16]);
+pub(crate) type PeerPrefix = (u32, [u8; 16]);
 /// The content of a class: the action for each prefix.
-pub(crate) type Content = BTreeMap<Peer, u32>;
+pub(crate) type ClassContent = BTreeMap<PeerPrefix, u32>;
 /// Whose a class is that learns: endpoint, direction, protocol, first and last port.
-pub(crate) type Owner = (u32, u8, u8, u16, u16);
+pub(crate) type ClassOwner = (u32, u8, u8, u16, u16);
 
 /// A class that never has an entry, so that whoever its ports are asked for is refused.
 pub(crate) const SHUT: u32 = u32::MAX;
@@ -90,18 +90,18 @@ pub(crate) const SHUT: u32 = u32::MAX;
 pub(crate) const PROBE: u32 = u32::MAX - 1;
 
 /// The entries of `PORTS` of the self-check of an endpoint: what it sends to port 0, which no policy speaks of.
-pub(crate) fn probe_ports(endpoint: u32) -> [(Port, u32); 2] {
+pub(crate) fn probe_ports(endpoint: u32) -> [(PortPrefix, u32); 2] {
     let port = |protocol| (PortKey::BITS, PortKey { endpoint, direction: EGRESS, protocol, port: [0; 2] });
     [(port(TCP), PROBE), (port(UDP), SHUT)]
 }
 
 /// Whether an entry of `PORTS` is one of those.
-pub(crate) fn is_probe((bits, key): &Port) -> bool {
+pub(crate) fn is_probe((bits, key): &PortPrefix) -> bool {
     *bits == PortKey::BITS && key.direction == EGRESS && key.port == [0; 2] && matches!(key.protocol, TCP | UDP)
 }
 
 /// The prefix of a single address.
-pub(crate) fn single(address: IpAddr) -> Peer {
+pub(crate) fn single(address: IpAddr) -> PeerPrefix {
     (PeerKey::BITS, key_address(address))
 }
 
@@ -113,8 +113,8 @@ pub(crate) fn key_address(address: IpAddr) -> [u8; 16] {
     }
 }
 
-pub(crate) fn content(class: &Class) -> Content {
-    let entry = |(prefix, action): &(IpNet, Action)| {
+pub(crate) fn content(class: &KernelPortClass) -> ClassContent {
+    let entry = |(prefix, action): &(IpNet, KernelAction)| {
         let bits = u32::from(prefix.prefix_len()) + if prefix.addr().is_ipv4() { 96 } else { 0 };
         ((PeerKey::EXACT + bits, key_address(prefix.network())), action.number())
     };
@@ -136,7 +136,7 @@ fn port_prefixes(range: &RangeInclusive<u16>) -> Vec<(u32, u16)> {
 }
 
 /// The entries of `PORTS` that point at a class of an endpoint.
-pub(crate) fn ports(endpoint: u32, class: &Class) -> impl Iterator<Item = Port> {
+pub(crate) fn ports(endpoint: u32, class: &KernelPortClass) -> impl Iterator<Item = PortPrefix> {
     let (direction, protocol) = (class.direction.number(), class.protocol);
     port_prefixes(&class.ports).into_iter().map(move |(length, port)| {
         (PortKey::EXACT + length, PortKey { endpoint, direction, protocol, port: port.to_be_bytes() })
@@ -144,21 +144,21 @@ pub(crate) fn ports(endpoint: u32, class: &Class) -> impl Iterator<Item = Port> 
 }
 
 /// The one entry of `PORTS` for all ports of a class's direction and protocol.
-pub(crate) fn all_ports(endpoint: u32, class: &Class) -> Port {
+pub(crate) fn all_ports(endpoint: u32, class: &KernelPortClass) -> PortPrefix {
     let (direction, protocol) = (class.direction.number(), class.protocol);
     (PortKey::EXACT, PortKey { endpoint, direction, protocol, port: [0; 2] })
 }
 
 /// Whether one entry of `PORTS` decides for all that another one would.
-pub(crate) fn covers(wide: &Port, narrow: &Port) -> bool {
-    let number = |(_, key): &Port| u32::from(u16::from_be_bytes(key.port)) << 16;
-    let side = |(_, key): &Port| (key.endpoint, key.direction, key.protocol);
+pub(crate) fn covers(wide: &PortPrefix, narrow: &PortPrefix) -> bool {
+    let number = |(_, key): &PortPrefix| u32::from(u16::from_be_bytes(key.port)) << 16;
+    let side = |(_, key): &PortPrefix| (key.endpoint, key.direction, key.protocol);
     let differing = (number(wide) ^ number(narrow)).leading_zeros();
     side(wide) == side(narrow) && wide.0 <= narrow.0 && differing >= wide.0 - PortKey::EXACT
 }
 
 /// Whose a class of an endpoint is.
-pub(crate) fn owner(endpoint: u32, class: &Class) -> Owner {
+pub(crate) fn owner(endpoint: u32, class: &KernelPortClass) -> ClassOwner {
     (endpoint, class.direction.number(), class.protocol, *class.ports.start(), *class.ports.end())
 }
 
@@ -183,8 +183,8 @@ mod tests {
     #[test]
     fn a_prefix_of_ports_covers_those_below_it_of_its_own_endpoint_direction_and_protocol() {
         let class = |protocol, ports| {
-            let (direction, prefixes) = (Direction::Ingress, Vec::new());
-            Class { direction, protocol, ports, prefixes, learns: false }
+            let (direction, prefixes) = (FlowDirection::Ingress, Vec::new());
+            KernelPortClass { direction, protocol, ports, prefixes, learns: false }
         };
         let port = |endpoint, protocol, range| ports(endpoint, &class(protocol, range)).next().unwrap();
         let wide = port(1, 6, 64..=127);

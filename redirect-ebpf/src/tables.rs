@@ -19,8 +19,8 @@ use std::{
 use portcullis_redirect_common::{ICMP, ICMP_V6, PASS, PeerKey, PortKey, STEER, UDP};
 
 use crate::table::{
-    Action, AddressChange, Class, Content, Direction, Owner, Peer, Port, SHUT, all_ports, content, covers, owner,
-    ports, single,
+    ClassContent, ClassOwner, FlowDirection, KernelAction, KernelPortClass, LearnedAddressChange, PeerPrefix,
+    PortPrefix, SHUT, all_ports, content, covers, owner, ports, single,
 };
 
 /// Entries of `PORTS` that tables may take, five eighths of them. The others are for the self-check of endpoints and for those
@@ -29,39 +29,39 @@ pub(crate) const ROOM_FOR_PORTS: usize = 5 << 15;
 
 /// A step of a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Step {
+pub(crate) enum TableStep {
     /// Enter a class in full.
-    AddClass(u32, Arc<Content>),
+    AddClass(u32, Arc<ClassContent>),
     /// Set one entry of a class.
-    Set(u32, Peer, u32),
+    Set(u32, PeerPrefix, u32),
     /// Remove one entry of a class.
-    Unset(u32, Peer),
+    Unset(u32, PeerPrefix),
     /// Point ports at a class.
-    Point(Port, u32),
+    Point(PortPrefix, u32),
     /// From now on lessons for these ports are for this class. Nothing for the kernel.
-    Own(u32, Owner),
+    Own(u32, ClassOwner),
     /// Take ports out.
-    Unpoint(Port),
+    Unpoint(PortPrefix),
     /// Remove a class nobody points at.
-    RemoveClass(u32, Arc<Content>),
+    RemoveClass(u32, Arc<ClassContent>),
 }
 
 /// What the kernel's tables hold, as far as it is ours.
 #[derive(Debug, Default)]
 pub(crate) struct Tables {
-    ports: BTreeMap<Port, u32>,
+    ports: BTreeMap<PortPrefix, u32>,
     classes: HashMap<u32, Held>,
     /// Classes that endpoints may share.
-    numbers: HashMap<Arc<Content>, u32>,
+    numbers: HashMap<Arc<ClassContent>, u32>,
     /// Classes that learn.
-    owned: BTreeMap<Owner, u32>,
+    owned: BTreeMap<ClassOwner, u32>,
     next: u32,
 }
 
 /// A class that the kernel holds. A lesson asks and changes it, however much is in it, without going through it.
 #[derive(Debug)]
 struct Held {
-    content: Arc<Content>,
+    content: Arc<ClassContent>,
     /// How many of its entries are steered.
     steered: usize,
     /// Whether [`Tables::numbers`] has it.
@@ -69,13 +69,13 @@ struct Held {
 }
 
 impl Held {
-    fn new(content: Arc<Content>, shared: bool) -> Self {
+    fn new(content: Arc<ClassContent>, shared: bool) -> Self {
         let steered = content.values().filter(|action| **action == STEER).count();
         Self { content, steered, shared }
     }
 
     /// Sets or removes one entry.
-    fn edit(&mut self, peer: &Peer, action: Option<u32>) {
+    fn edit(&mut self, peer: &PeerPrefix, action: Option<u32>) {
         let content = Arc::make_mut(&mut self.content);
         let before = match action {
             Some(action) => content.insert(*peer, action),
@@ -88,27 +88,27 @@ impl Held {
 
 /// A change in the making.
 #[derive(Default)]
-struct Draft {
-    add: Vec<Step>,
-    edit: Vec<Step>,
-    own: Vec<Step>,
-    points: BTreeMap<Port, u32>,
-    fresh: HashMap<Arc<Content>, u32>,
+struct TableDraft {
+    add: Vec<TableStep>,
+    edit: Vec<TableStep>,
+    own: Vec<TableStep>,
+    points: BTreeMap<PortPrefix, u32>,
+    fresh: HashMap<Arc<ClassContent>, u32>,
     next: u32,
 }
 
-impl Draft {
-    fn add(&mut self, content: &Arc<Content>) -> u32 {
+impl TableDraft {
+    fn add(&mut self, content: &Arc<ClassContent>) -> u32 {
         let number = self.next;
         self.next += 1;
-        self.add.push(Step::AddClass(number, Arc::clone(content)));
+        self.add.push(TableStep::AddClass(number, Arc::clone(content)));
         number
     }
 }
 
 impl Tables {
     /// What an earlier process left.
-    pub(crate) fn taken_over(ports: BTreeMap<Port, u32>, classes: HashMap<u32, Content>) -> Self {
+    pub(crate) fn taken_over(ports: BTreeMap<PortPrefix, u32>, classes: HashMap<u32, ClassContent>) -> Self {
         let numbers = classes.keys().chain(ports.values()).filter(|number| **number != SHUT);
         let next = numbers.max().map_or(0, |last| last + 1);
         let mut tables = Self { ports, next, ..Self::default() };
@@ -117,7 +117,7 @@ impl Tables {
     }
 
     /// Notes a class. Endpoints may share it until somebody owns it.
-    fn hold(&mut self, number: u32, content: Arc<Content>) {
+    fn hold(&mut self, number: u32, content: Arc<ClassContent>) {
         let shared = *self.numbers.entry(Arc::clone(&content)).or_insert(number) == number;
         self.classes.insert(number, Held::new(content, shared));
     }
@@ -144,9 +144,10 @@ impl Tables {
 
     /// The steps from what is held to the classes of an endpoint. [`Tables::apply`] each one after the kernel has
     /// taken it.
-    pub(crate) fn change(&self, endpoint: u32, wanted: &[Class]) -> Vec<Step> {
-        let mut draft = Draft { next: self.next, ..Draft::default() };
-        let (learning, shared): (Vec<&Class>, Vec<&Class>) = wanted.iter().partition(|class| class.learns);
+    pub(crate) fn change(&self, endpoint: u32, wanted: &[KernelPortClass]) -> Vec<TableStep> {
+        let mut draft = TableDraft { next: self.next, ..TableDraft::default() };
+        let (learning, shared): (Vec<&KernelPortClass>, Vec<&KernelPortClass>) =
+            wanted.iter().partition(|class| class.learns);
         for class in learning {
             self.draft_own(endpoint, class, &mut draft);
         }
@@ -161,37 +162,37 @@ impl Tables {
             });
             draft.points.extend(ports(endpoint, class).map(|port| (port, number)));
         }
-        let Draft { add, edit, own, points, .. } = draft;
+        let TableDraft { add, edit, own, points, .. } = draft;
         let mut steps = [add, edit].concat();
         let changed = points.iter().filter(|(port, number)| self.ports.get(port) != Some(number));
-        steps.extend(changed.map(|(port, number)| Step::Point(*port, *number)));
+        steps.extend(changed.map(|(port, number)| TableStep::Point(*port, *number)));
         steps.extend(own);
         let gone = self.ports.keys().filter(|(_, key)| key.endpoint == endpoint).filter(|p| !points.contains_key(*p));
-        steps.extend(gone.map(|port| Step::Unpoint(*port)));
+        steps.extend(gone.map(|port| TableStep::Unpoint(*port)));
         steps.extend(self.unused_after(endpoint, &points));
         steps
     }
 
     /// The steps that have refused what these classes speak of and the kernel was never told: by port, or with `whole` all ports
     /// of their directions and protocols.
-    pub(crate) fn shut(&self, endpoint: u32, wanted: &[Class], whole: bool) -> Vec<Step> {
-        let wanted = wanted.iter().flat_map(|class| -> Vec<Port> {
+    pub(crate) fn shut(&self, endpoint: u32, wanted: &[KernelPortClass], whole: bool) -> Vec<TableStep> {
+        let wanted = wanted.iter().flat_map(|class| -> Vec<PortPrefix> {
             if whole { vec![all_ports(endpoint, class)] } else { ports(endpoint, class).collect() }
         });
-        let held: Vec<&Port> = self.ports.keys().filter(|(_, key)| key.endpoint == endpoint).collect();
-        let open: BTreeSet<Port> = wanted.filter(|port| !held.iter().any(|held| covers(held, port))).collect();
-        open.into_iter().map(|port| Step::Point(port, SHUT)).collect()
+        let held: Vec<&PortPrefix> = self.ports.keys().filter(|(_, key)| key.endpoint == endpoint).collect();
+        let open: BTreeSet<PortPrefix> = wanted.filter(|port| !held.iter().any(|held| covers(held, port))).collect();
+        open.into_iter().map(|port| TableStep::Point(port, SHUT)).collect()
     }
 
     /// Whether a table may still take an entry of `PORTS`.
-    pub(crate) fn has_room_for(&self, port: &Port) -> bool {
+    pub(crate) fn has_room_for(&self, port: &PortPrefix) -> bool {
         self.ports.len() < ROOM_FOR_PORTS || self.ports.contains_key(port) || port.0 == PortKey::EXACT
     }
 
     /// A class that learns: the one that is there, if no more than single addresses differ, else a new one.
-    fn draft_own(&self, endpoint: u32, class: &Class, draft: &mut Draft) {
+    fn draft_own(&self, endpoint: u32, class: &KernelPortClass, draft: &mut TableDraft) {
         let (owner, content) = (owner(endpoint, class), Arc::new(content(class)));
-        let points: BTreeSet<Port> = ports(endpoint, class).collect();
+        let points: BTreeSet<PortPrefix> = ports(endpoint, class).collect();
         let held = self.owned.get(&owner).copied().or_else(|| self.pointed_at_by(&points));
         let edits =
             held.and_then(|number| Some((number, edits(number, &self.classes.get(&number)?.content, &content)?)));
@@ -203,30 +204,34 @@ impl Tables {
             None => draft.add(&content),
         };
         if self.owned.get(&owner) != Some(&number) {
-            draft.own.push(Step::Own(number, owner));
+            draft.own.push(TableStep::Own(number, owner));
         }
         draft.points.extend(points.into_iter().map(|port| (port, number)));
     }
 
     /// The class that these ports point at and no others, if it is one.
-    fn pointed_at_by(&self, points: &BTreeSet<Port>) -> Option<u32> {
+    fn pointed_at_by(&self, points: &BTreeSet<PortPrefix>) -> Option<u32> {
         let number = *self.ports.get(points.first()?)?;
-        let pointing: BTreeSet<Port> =
+        let pointing: BTreeSet<PortPrefix> =
             self.ports.iter().filter(|(_, other)| **other == number).map(|(port, _)| *port).collect();
         (pointing == *points).then_some(number)
     }
 
-    fn unused_after<'a>(&'a self, endpoint: u32, points: &BTreeMap<Port, u32>) -> impl Iterator<Item = Step> + use<'a> {
+    fn unused_after<'a>(
+        &'a self,
+        endpoint: u32,
+        points: &BTreeMap<PortPrefix, u32>,
+    ) -> impl Iterator<Item = TableStep> + use<'a> {
         let others = self.ports.iter().filter(|((_, key), _)| key.endpoint != endpoint).map(|(_, number)| *number);
         let used: BTreeSet<u32> = others.chain(points.values().copied()).collect();
         self.classes
             .iter()
             .filter(move |(number, _)| !used.contains(number))
-            .map(|(number, held)| Step::RemoveClass(*number, Arc::clone(&held.content)))
+            .map(|(number, held)| TableStep::RemoveClass(*number, Arc::clone(&held.content)))
     }
 
     /// The steps of a lesson; `None` where it takes more than single entries, so that the whole table has to be set.
-    pub(crate) fn learn(&self, endpoint: u32, lesson: &AddressChange) -> Option<Vec<Step>> {
+    pub(crate) fn learn(&self, endpoint: u32, lesson: &LearnedAddressChange) -> Option<Vec<TableStep>> {
         // Resolvers of the machine itself are steered by name, beside the tables.
         if lesson.address.is_loopback() {
             return None;
@@ -246,25 +251,25 @@ impl Tables {
     }
 
     /// Notes a step that the kernel has taken.
-    pub(crate) fn apply(&mut self, step: &Step) {
+    pub(crate) fn apply(&mut self, step: &TableStep) {
         match step {
-            Step::AddClass(number, content) => {
+            TableStep::AddClass(number, content) => {
                 self.skip(*number);
                 self.hold(*number, Arc::clone(content));
             }
-            Step::Set(number, peer, action) => self.edit(*number, peer, Some(*action)),
-            Step::Unset(number, peer) => self.edit(*number, peer, None),
-            Step::Point(port, number) => {
+            TableStep::Set(number, peer, action) => self.edit(*number, peer, Some(*action)),
+            TableStep::Unset(number, peer) => self.edit(*number, peer, None),
+            TableStep::Point(port, number) => {
                 self.ports.insert(*port, *number);
             }
-            Step::Own(number, owner) => {
+            TableStep::Own(number, owner) => {
                 self.unshare(*number);
                 self.owned.insert(*owner, *number);
             }
-            Step::Unpoint(port) => {
+            TableStep::Unpoint(port) => {
                 self.ports.remove(port);
             }
-            Step::RemoveClass(number, _) => {
+            TableStep::RemoveClass(number, _) => {
                 self.unshare(*number);
                 self.classes.remove(number);
                 self.owned.retain(|_, owned| owned != number);
@@ -277,7 +282,7 @@ impl Tables {
         self.next = self.next.max(number + 1);
     }
 
-    fn edit(&mut self, number: u32, peer: &Peer, action: Option<u32>) {
+    fn edit(&mut self, number: u32, peer: &PeerPrefix, action: Option<u32>) {
         // A class that is edited is shared with no other.
         self.unshare(number);
         if let Some(held) = self.classes.get_mut(&number) {
@@ -295,29 +300,30 @@ impl Tables {
 }
 
 /// The steps from one content of a class to another, if no more than single addresses differ.
-fn edits(number: u32, held: &Content, wanted: &Content) -> Option<Vec<Step>> {
+fn edits(number: u32, held: &ClassContent, wanted: &ClassContent) -> Option<Vec<TableStep>> {
     if held == wanted {
         return Some(Vec::new());
     }
-    let gone = held.keys().filter(|peer| !wanted.contains_key(*peer)).map(|peer| Step::Unset(number, *peer));
+    let gone = held.keys().filter(|peer| !wanted.contains_key(*peer)).map(|peer| TableStep::Unset(number, *peer));
     let set = wanted.iter().filter(|(peer, action)| held.get(*peer) != Some(*action));
-    let steps: Vec<Step> = set.map(|(peer, action)| Step::Set(number, *peer, *action)).chain(gone).collect();
-    let is_single =
-        |step: &Step| matches!(step, Step::Set(_, (PeerKey::BITS, _), _) | Step::Unset(_, (PeerKey::BITS, _)));
+    let steps: Vec<TableStep> = set.map(|(peer, action)| TableStep::Set(number, *peer, *action)).chain(gone).collect();
+    let is_single = |step: &TableStep| {
+        matches!(step, TableStep::Set(_, (PeerKey::BITS, _), _) | TableStep::Unset(_, (PeerKey::BITS, _)))
+    };
     steps.iter().all(is_single).then_some(steps)
 }
 
 /// The steps of a lesson for one class.
-fn learnt(number: u32, held: &Held, lesson: &AddressChange) -> Option<Option<Step>> {
+fn learnt(number: u32, held: &Held, lesson: &LearnedAddressChange) -> Option<Option<TableStep>> {
     let peer = single(lesson.address);
     let before = held.content.get(&peer).copied();
-    let action = match lesson.action.map(Action::number) {
-        wanted if lesson.protocol != UDP || lesson.direction == Direction::Ingress => wanted,
+    let action = match lesson.action.map(KernelAction::number) {
+        wanted if lesson.protocol != UDP || lesson.direction == FlowDirection::Ingress => wanted,
         wanted => datagrams(held.steered, before, wanted)?,
     };
     let step = match action {
-        Some(action) => Step::Set(number, peer, action),
-        None => Step::Unset(number, peer),
+        Some(action) => TableStep::Set(number, peer, action),
+        None => TableStep::Unset(number, peer),
     };
     Some((before != action).then_some(step))
 }
@@ -335,7 +341,10 @@ fn datagrams(steered: usize, before: Option<u32>, wanted: Option<u32>) -> Option
 }
 
 /// Enters a class; of one that does not fit nothing stays. `write` sets an entry, or removes it.
-pub(crate) fn enter<E>(content: &Content, mut write: impl FnMut(&Peer, Option<u32>) -> Result<(), E>) -> Result<(), E> {
+pub(crate) fn enter<E>(
+    content: &ClassContent,
+    mut write: impl FnMut(&PeerPrefix, Option<u32>) -> Result<(), E>,
+) -> Result<(), E> {
     for (entered, (peer, action)) in content.iter().enumerate() {
         if let Err(error) = write(peer, Some(*action)) {
             for peer in content.keys().take(entered) {

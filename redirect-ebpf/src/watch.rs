@@ -54,28 +54,28 @@ const NOBODY: u32 = 0;
 const END: u64 = u64::MAX;
 
 /// Who listens. Ends when dropped.
-pub(crate) struct Watch {
-    shared: Arc<Shared>,
+pub(crate) struct NetlinkWatch {
+    shared: Arc<WatchState>,
     thread: Option<JoinHandle<()>>,
 }
 
-struct Shared {
+struct WatchState {
     epoll: Epoll,
     end: EventFd,
     /// By endpoint, with the inode of its namespace.
     sockets: Mutex<BTreeMap<u32, (u64, OwnedFd)>>,
 }
 
-impl Shared {
+impl WatchState {
     fn sockets(&self) -> std::sync::MutexGuard<'_, BTreeMap<u32, (u64, OwnedFd)>> {
         self.sockets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Watch {
+impl NetlinkWatch {
     /// Listens from now on; the receiver gets the numbers of endpoints that were changed.
     pub(crate) fn begin() -> io::Result<(Self, Receiver<u32>)> {
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(WatchState {
             epoll: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?,
             end: EventFd::new()?,
             sockets: Mutex::default(),
@@ -112,7 +112,7 @@ impl Watch {
     }
 }
 
-impl Drop for Watch {
+impl Drop for NetlinkWatch {
     fn drop(&mut self) {
         let _ = self.shared.end.write(1);
         if let Some(thread) = self.thread.take() {
@@ -121,7 +121,7 @@ impl Drop for Watch {
     }
 }
 
-fn listen(shared: &Shared, report: &SyncSender<u32>) {
+fn listen(shared: &WatchState, report: &SyncSender<u32>) {
     let (mut resting, mut due): (Vec<(Instant, u32)>, BTreeSet<u32>) = Default::default();
     let mut events = [EpollEvent::empty(); 64];
     loop {
@@ -164,7 +164,7 @@ fn listen(shared: &Shared, report: &SyncSender<u32>) {
     }
 }
 
-fn arm(shared: &Shared, id: u32) {
+fn arm(shared: &WatchState, id: u32) {
     if let Some((_, socket)) = shared.sockets().get(&id) {
         let mut wanted = EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLONESHOT, id.into());
         let _ = shared.epoll.modify(socket, &mut wanted);
@@ -172,7 +172,7 @@ fn arm(shared: &Shared, id: u32) {
 }
 
 /// Reads what has come; tells whether something of ours may be gone, or a device or an address has come.
-fn drain(shared: &Shared, id: u32) -> bool {
+fn drain(shared: &WatchState, id: u32) -> bool {
     let sockets = shared.sockets();
     let Some((_, socket)) = sockets.get(&id) else { return false };
     let (mut buffer, mut matters) = (vec![0; 32 * 1024], false);

@@ -14,12 +14,12 @@ use std::{
 pub use crate::effort::Effort;
 use crate::{
     pattern::{Automaton, Patterns, REGEX_BUDGET},
-    policy::{Entry, L7Rules, Matcher, Policy, PortRule, Wanted},
+    policy::{HeaderValueSource, L7Rules, Matcher, Policy, PolicyEntry, PortRule},
 };
 
 /// What compilations may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bounds {
+pub struct CompileBounds {
     /// Most memory of all policies together, in bytes: what was read and what it is compiled to, as estimated.
     pub memory: usize,
     /// Most memory of one policy, in bytes.
@@ -28,12 +28,12 @@ pub struct Bounds {
     pub work: u64,
 }
 
-impl Bounds {
+impl CompileBounds {
     /// No bounds: for questions about documents outside of a node.
     pub const NONE: Self = Self { memory: usize::MAX, policy_memory: usize::MAX, work: u64::MAX };
 }
 
-impl Default for Bounds {
+impl Default for CompileBounds {
     fn default() -> Self {
         Self { memory: 256 << 20, policy_memory: 64 << 20, work: 1_000_000_000 }
     }
@@ -41,16 +41,16 @@ impl Default for Bounds {
 
 /// What ran out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Resource {
-    /// [`Bounds::memory`].
+pub enum BoundedResource {
+    /// [`CompileBounds::memory`].
     Memory,
-    /// [`Bounds::policy_memory`].
+    /// [`CompileBounds::policy_memory`].
     PolicyMemory,
-    /// [`Bounds::work`].
+    /// [`CompileBounds::work`].
     Work,
 }
 
-impl Resource {
+impl BoundedResource {
     /// The setting that says how much there is.
     #[must_use]
     pub fn setting(self) -> &'static str {
@@ -79,7 +79,7 @@ pub(crate) const AUTOMATON_STEP: usize = 2;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Overrun {
     /// What ran out.
-    pub resource: Resource,
+    pub resource: BoundedResource,
     /// The policies by what they had taken of it by then, the most first, by their index in
     /// [`World::policies`](crate::world::World::policies).
     pub policies: Vec<(usize, u64)>,
@@ -89,7 +89,7 @@ pub struct Overrun {
 
 /// What one policy has taken.
 #[derive(Debug, Default)]
-struct Taken {
+struct PolicyUsage {
     memory: AtomicUsize,
     work: AtomicU64,
 }
@@ -97,18 +97,18 @@ struct Taken {
 /// Counts what one compilation takes. Once it is over, whoever makes something makes no more: all of it is given up.
 #[derive(Debug)]
 pub(crate) struct Meter {
-    bounds: Bounds,
+    bounds: CompileBounds,
     memory: AtomicUsize,
     work: AtomicU64,
-    by_policy: Vec<Taken>,
+    by_policy: Vec<PolicyUsage>,
     /// The policy whose turn it is.
     current: AtomicU32,
     over: AtomicBool,
 }
 
 impl Meter {
-    pub(crate) fn new(bounds: Bounds, policies: usize) -> Self {
-        let by_policy = (0..policies).map(|_| Taken::default()).collect();
+    pub(crate) fn new(bounds: CompileBounds, policies: usize) -> Self {
+        let by_policy = (0..policies).map(|_| PolicyUsage::default()).collect();
         let (memory, work) = (AtomicUsize::new(0), AtomicU64::new(0));
         Self { bounds, memory, work, by_policy, current: AtomicU32::new(0), over: AtomicBool::new(false) }
     }
@@ -170,15 +170,15 @@ impl Meter {
             return None;
         }
         let resource = if self.work.load(Relaxed) > self.bounds.work {
-            Resource::Work
+            BoundedResource::Work
         } else if self.memory.load(Relaxed) > self.bounds.memory {
-            Resource::Memory
+            BoundedResource::Memory
         } else {
-            Resource::PolicyMemory
+            BoundedResource::PolicyMemory
         };
-        let took = |taken: &Taken| match resource {
-            Resource::Work => taken.work.load(Relaxed),
-            Resource::Memory | Resource::PolicyMemory => taken.memory.load(Relaxed) as u64,
+        let took = |taken: &PolicyUsage| match resource {
+            BoundedResource::Work => taken.work.load(Relaxed),
+            BoundedResource::Memory | BoundedResource::PolicyMemory => taken.memory.load(Relaxed) as u64,
         };
         let mut policies: Vec<(usize, u64)> = self.by_policy.iter().map(took).enumerate().collect();
         policies.sort_by_key(|(_, taken)| std::cmp::Reverse(*taken));
@@ -206,7 +206,7 @@ pub fn footprint(policy: &Policy) -> usize {
 /// regular expressions. What they take together with endpoints only a compilation tells.
 #[derive(Debug)]
 pub struct Scale {
-    bounds: Bounds,
+    bounds: CompileBounds,
     patterns: Patterns,
     memory: usize,
     /// Steps that it took so far, also for policies that were not put on.
@@ -218,7 +218,7 @@ pub struct Scale {
 impl Scale {
     /// None is on it yet. `patterns` has the regular expressions that are compiled already.
     #[must_use]
-    pub fn new(bounds: Bounds, patterns: Patterns) -> Self {
+    pub fn new(bounds: CompileBounds, patterns: Patterns) -> Self {
         Self { bounds, patterns, memory: 0, work: 0, automata: HashMap::new() }
     }
 
@@ -226,7 +226,7 @@ impl Scale {
     ///
     /// # Errors
     /// It does not fit, and is not put on; what there is not enough of.
-    pub fn put(&mut self, policy: &Policy) -> Result<(), Resource> {
+    pub fn put(&mut self, policy: &Policy) -> Result<(), BoundedResource> {
         let mut own = footprint(policy);
         let mut made = HashMap::new();
         for pattern in regular_expressions(policy) {
@@ -251,14 +251,14 @@ impl Scale {
         Ok(())
     }
 
-    fn fits(&self, own: usize) -> Result<(), Resource> {
+    fn fits(&self, own: usize) -> Result<(), BoundedResource> {
         if self.work > self.bounds.work {
-            return Err(Resource::Work);
+            return Err(BoundedResource::Work);
         }
         if own > self.bounds.policy_memory {
-            return Err(Resource::PolicyMemory);
+            return Err(BoundedResource::PolicyMemory);
         }
-        if self.memory.saturating_add(own) > self.bounds.memory { Err(Resource::Memory) } else { Ok(()) }
+        if self.memory.saturating_add(own) > self.bounds.memory { Err(BoundedResource::Memory) } else { Ok(()) }
     }
 }
 
@@ -277,7 +277,7 @@ pub(crate) fn regular_expressions(policy: &Policy) -> impl Iterator<Item = &str>
 const HEADER: usize = 32;
 
 /// About what one element takes as it was read, in bytes.
-pub(crate) fn of_entry(entry: &Entry) -> usize {
+pub(crate) fn of_entry(entry: &PolicyEntry) -> usize {
     let selectors = entry.endpoints.iter().chain(&entry.nodes).flatten();
     let requirements = selectors.flat_map(|selector| &selector.requirements);
     let values = |values: &[String]| values.iter().map(|value| value.len() + HEADER).sum::<usize>();
@@ -308,8 +308,8 @@ fn of_rules(rules: &L7Rules) -> usize {
     let of_rule = |rule: &crate::policy::L7Rule| {
         let predicates =
             rule.predicates.iter().map(|one| size_of_val(one) + one.key.len() + texts(&one.matcher) + HEADER);
-        let wanted = |wanted: &Wanted| match wanted {
-            Wanted::Value(text) | Wanted::Secret(text) => text.len(),
+        let wanted = |wanted: &HeaderValueSource| match wanted {
+            HeaderValueSource::Value(text) | HeaderValueSource::Secret(text) => text.len(),
         };
         let actions = rule.actions.iter().map(|one| size_of_val(one) + one.name.len() + wanted(&one.wanted) + HEADER);
         let written = rule.written.iter().map(|one| size_of_val(one) + one.shown.len() + HEADER);

@@ -3,21 +3,21 @@
 use std::{borrow::Cow, ops::Range, sync::Arc};
 
 use crate::{
-    finder::Finder,
+    finder::RuleFinder,
     request::{FieldValue, Request},
-    ruleset::Compiled,
-    schema::{FieldIndex, Form, Schema},
+    ruleset::CompiledRule,
+    schema::{FieldForm, FieldIndex, Schema},
     values::{MOST_VALUES, ValueSet},
 };
 
 /// A request seen with one value of the field of which it may have several, or with none.
-pub(crate) struct Seen<'a> {
+pub(crate) struct SingleValueRequest<'a> {
     request: &'a dyn Request,
     field: FieldIndex,
     number: Option<usize>,
 }
 
-impl<'a> Seen<'a> {
+impl<'a> SingleValueRequest<'a> {
     /// With the value of that number.
     pub(crate) fn one(request: &'a dyn Request, field: FieldIndex, number: usize) -> Self {
         Self { request, field, number: Some(number) }
@@ -38,7 +38,7 @@ impl<'a> Seen<'a> {
     }
 }
 
-impl Request for Seen<'_> {
+impl Request for SingleValueRequest<'_> {
     fn schema(&self) -> &'static Schema {
         self.request.schema()
     }
@@ -79,12 +79,12 @@ impl Request for Seen<'_> {
 }
 
 /// A request that rules about a field do not concern.
-struct Unconcerned<'a> {
+struct UnconcernedRequest<'a> {
     request: &'a dyn Request,
     field: FieldIndex,
 }
 
-impl Request for Unconcerned<'_> {
+impl Request for UnconcernedRequest<'_> {
     fn schema(&self) -> &'static Schema {
         self.request.schema()
     }
@@ -112,14 +112,14 @@ impl Request for Unconcerned<'_> {
 pub(crate) struct Coverage {
     field: FieldIndex,
     /// Finds rules whatever they say about the field, for requests that it does not concern.
-    aside: Finder,
+    aside: RuleFinder,
 }
 
 impl Coverage {
     /// None for protocols without such a field.
-    pub(crate) fn new(schema: &Schema, rules: &[Arc<Compiled>]) -> Option<Self> {
+    pub(crate) fn new(schema: &Schema, rules: &[Arc<CompiledRule>]) -> Option<Self> {
         let field = each(schema)?;
-        Some(Self { field, aside: Finder::aside(schema, rules, field) })
+        Some(Self { field, aside: RuleFinder::aside(schema, rules, field) })
     }
 
     pub(crate) fn size(&self) -> usize {
@@ -135,10 +135,10 @@ impl Coverage {
     /// they are judged one by one.
     pub(crate) fn find<'r>(
         &self,
-        finder: &Finder,
-        rules: &'r [Arc<Compiled>],
+        finder: &RuleFinder,
+        rules: &'r [Arc<CompiledRule>],
         request: &dyn Request,
-    ) -> Option<(&'r Compiled, bool)> {
+    ) -> Option<(&'r CompiledRule, bool)> {
         let several = request.each().and_then(|field| Some((field, request.count(field)?)));
         let Some((field, count)) = several.filter(|(_, count)| (1..=MOST_VALUES).contains(count)) else {
             return self.find_or_list(finder, rules, request);
@@ -146,7 +146,7 @@ impl Coverage {
         let mut found = None;
         let mut filtered = false;
         for number in 0..count {
-            let (rule, cut) = self.find_or_list(finder, rules, &Seen::one(request, field, number))?;
+            let (rule, cut) = self.find_or_list(finder, rules, &SingleValueRequest::one(request, field, number))?;
             found = Some(rule);
             filtered |= cut;
         }
@@ -155,10 +155,10 @@ impl Coverage {
 
     fn find_or_list<'r>(
         &self,
-        finder: &Finder,
-        rules: &'r [Arc<Compiled>],
+        finder: &RuleFinder,
+        rules: &'r [Arc<CompiledRule>],
         request: &dyn Request,
-    ) -> Option<(&'r Compiled, bool)> {
+    ) -> Option<(&'r CompiledRule, bool)> {
         let whole = self.find_whole(finder, rules, request).map(|rule| (rule, false));
         whole.or_else(|| self.lists(rules, request).map(|rule| (rule, true)))
     }
@@ -167,20 +167,20 @@ impl Coverage {
     /// of the others is allowed by some rule too. Where there is no value, or too many, only the former allows it.
     fn find_whole<'r>(
         &self,
-        finder: &Finder,
-        rules: &'r [Arc<Compiled>],
+        finder: &RuleFinder,
+        rules: &'r [Arc<CompiledRule>],
         request: &dyn Request,
-    ) -> Option<&'r Compiled> {
+    ) -> Option<&'r CompiledRule> {
         let count = match request.count(self.field) {
             None => return self.aside.find(rules, request),
             Some(count) if count == 0 || count > MOST_VALUES => {
-                return finder.find(rules, &Seen::none(request, self.field));
+                return finder.find(rules, &SingleValueRequest::none(request, self.field));
             }
             Some(count) => count,
         };
         let mut last = None;
         for number in 0..count {
-            let rule = finder.find(rules, &Seen::one(request, self.field, number))?;
+            let rule = finder.find(rules, &SingleValueRequest::one(request, self.field, number))?;
             if !rule.has_say(self.field) {
                 return Some(rule);
             }
@@ -190,27 +190,28 @@ impl Coverage {
     }
 
     /// A rule that would allow a request for all values if it asked for the right one, if the answer to it can be cut down.
-    fn lists<'r>(&self, rules: &'r [Arc<Compiled>], request: &dyn Request) -> Option<&'r Compiled> {
+    fn lists<'r>(&self, rules: &'r [Arc<CompiledRule>], request: &dyn Request) -> Option<&'r CompiledRule> {
         let field = request.lists().filter(|field| request.count(*field) == Some(0) && request.tunnel().is_none())?;
-        self.aside.find(rules, &Unconcerned { request, field })
+        self.aside.find(rules, &UnconcernedRequest { request, field })
     }
 
     /// Whether a rule would allow a request if it had the right values.
-    pub(crate) fn minds_values(&self, rules: &[Arc<Compiled>], request: &dyn Request) -> bool {
-        self.aside.find(rules, &Unconcerned { request, field: self.field(request) }).is_some()
+    pub(crate) fn minds_values(&self, rules: &[Arc<CompiledRule>], request: &dyn Request) -> bool {
+        self.aside.find(rules, &UnconcernedRequest { request, field: self.field(request) }).is_some()
     }
 
     /// The values of a request that no rule allows. None where it is denied as a whole: it has no value, or too many.
-    pub(crate) fn refused(&self, finder: &Finder, rules: &[Arc<Compiled>], request: &dyn Request) -> ValueSet {
+    pub(crate) fn refused(&self, finder: &RuleFinder, rules: &[Arc<CompiledRule>], request: &dyn Request) -> ValueSet {
         let field = self.field(request);
         let count = request.count(field).filter(|count| *count <= MOST_VALUES).unwrap_or(0);
-        let allowed = |number| self.find_or_list(finder, rules, &Seen::one(request, field, number)).is_some();
+        let allowed =
+            |number| self.find_or_list(finder, rules, &SingleValueRequest::one(request, field, number)).is_some();
         (0..count).filter(|number| !allowed(*number)).collect()
     }
 }
 
 /// The field of which each value has to be allowed, if a protocol has one.
 pub(crate) fn each(schema: &Schema) -> Option<FieldIndex> {
-    let index = schema.fields.iter().position(|field| field.form == Form::Each)?;
+    let index = schema.fields.iter().position(|field| field.form == FieldForm::Each)?;
     u8::try_from(index).ok().map(FieldIndex)
 }

@@ -3,9 +3,9 @@
 use std::{borrow::Cow, fmt, sync::Arc};
 
 use crate::{
-    policy::{HeaderAction, Matcher, Mismatch, Predicate, Wanted},
+    policy::{HeaderAction, HeaderValueSource, Matcher, Mismatch, Predicate},
     request::{FieldValue, Request},
-    schema::{FieldIndex, Form, Schema},
+    schema::{FieldForm, FieldIndex, Schema},
     world::Secret,
 };
 
@@ -130,7 +130,7 @@ impl fmt::Debug for AddedValue {
 }
 
 /// A header action that is ready to run.
-pub(crate) struct Action {
+pub(crate) struct CompiledHeaderAction {
     field: FieldIndex,
     name: String,
     /// `None`: the secret is not known, or what the action does cannot be done. Then the rule does not match.
@@ -141,24 +141,24 @@ pub(crate) struct Action {
     mismatch: Mismatch,
 }
 
-impl fmt::Debug for Action {
+impl fmt::Debug for CompiledHeaderAction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Action").field("name", &self.name).field("mismatch", &self.mismatch).finish_non_exhaustive()
     }
 }
 
-impl Action {
+impl CompiledHeaderAction {
     pub(crate) fn new(action: &HeaderAction, secrets: &[Secret]) -> Self {
         let (wanted, secret) = match &action.wanted {
-            Wanted::Value(value) => (Some(value), false),
+            HeaderValueSource::Value(value) => (Some(value), false),
             // An empty secret would be any value.
-            Wanted::Secret(name) => {
+            HeaderValueSource::Secret(name) => {
                 let known = secrets.iter().find(|known| known.name == *name && !known.value.is_empty());
                 (known.map(|known| &known.value), true)
             }
         };
         let unknown = match &action.wanted {
-            Wanted::Secret(name) if wanted.is_none() => Some(name.as_str().into()),
+            HeaderValueSource::Secret(name) if wanted.is_none() => Some(name.as_str().into()),
             _ => None,
         };
         let can_be_done = |value: &str| match action.mismatch {
@@ -205,12 +205,12 @@ impl Action {
 }
 
 /// A request whose headers rules have changed.
-pub(crate) struct Changed<'a> {
+pub(crate) struct ChangedRequest<'a> {
     request: &'a dyn Request,
     effects: Effects,
 }
 
-impl<'a> Changed<'a> {
+impl<'a> ChangedRequest<'a> {
     pub(crate) fn new(request: &'a dyn Request) -> Self {
         Self { request, effects: Effects::default() }
     }
@@ -220,12 +220,12 @@ impl<'a> Changed<'a> {
     }
 
     /// Runs all actions, also after one has failed. Returns whether none has.
-    pub(crate) fn act(&mut self, actions: &[Action]) -> bool {
+    pub(crate) fn act(&mut self, actions: &[CompiledHeaderAction]) -> bool {
         let failed = actions.iter().filter(|action| !self.run(action)).count();
         failed == 0
     }
 
-    fn run(&mut self, action: &Action) -> bool {
+    fn run(&mut self, action: &CompiledHeaderAction) -> bool {
         let Some(wanted) = &action.wanted else {
             self.miss_secret(action);
             return false;
@@ -268,7 +268,7 @@ impl<'a> Changed<'a> {
     }
 
     /// Notes a secret that is not known. A header that is not there equals none.
-    fn miss_secret(&mut self, action: &Action) {
+    fn miss_secret(&mut self, action: &CompiledHeaderAction) {
         let Some(name) = &action.unknown else { return };
         let changes = !matches!(action.mismatch, Mismatch::Fail | Mismatch::Log);
         let absent = self.field(action.field, &action.name) == FieldValue::Absent;
@@ -282,13 +282,13 @@ impl<'a> Changed<'a> {
         self.effects.changed.iter().find(|change| change.name == header)
     }
 
-    fn remove(&mut self, action: &Action) {
+    fn remove(&mut self, action: &CompiledHeaderAction) {
         self.effects.changed.retain(|change| change.name != action.name);
         self.effects.changed.push(HeaderChange { name: action.name.clone(), kept: None, added: Vec::new() });
     }
 
     /// Adds a line. Lines that were added before stay lines of their own.
-    fn add(&mut self, action: &Action, kept: Option<Vec<u8>>, wanted: &str) {
+    fn add(&mut self, action: &CompiledHeaderAction, kept: Option<Vec<u8>>, wanted: &str) {
         let added = AddedValue { text: wanted.to_owned(), secret: action.secret };
         match self.effects.changed.iter_mut().find(|change| change.name == action.name) {
             Some(change) => change.added.push(added),
@@ -297,13 +297,13 @@ impl<'a> Changed<'a> {
     }
 }
 
-impl Request for Changed<'_> {
+impl Request for ChangedRequest<'_> {
     fn schema(&self) -> &'static Schema {
         self.request.schema()
     }
 
     fn field(&self, field: FieldIndex, key: &str) -> FieldValue<'_> {
-        let header = self.schema().fields.get(usize::from(field.0)).is_some_and(|spec| spec.form == Form::Headers);
+        let header = self.schema().fields.get(usize::from(field.0)).is_some_and(|spec| spec.form == FieldForm::Headers);
         match self.change(key).filter(|_| header) {
             Some(change) => change.joined().map_or(FieldValue::Absent, |value| FieldValue::Value(Cow::Owned(value))),
             None => self.request.field(field, key),

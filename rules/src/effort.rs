@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    bounds::{AUTOMATON_STEP, Bounds},
+    bounds::{AUTOMATON_STEP, CompileBounds},
     pattern::{REGEX_BUDGET, RegexError, compile},
 };
 
@@ -23,14 +23,14 @@ pub struct Effort {
 impl Effort {
     /// As many steps as one compilation may take.
     #[must_use]
-    pub fn new(bounds: Bounds) -> Self {
+    pub fn new(bounds: CompileBounds) -> Self {
         Self { left: Cell::new(bounds.work), over: Cell::new(false), regexes: RefCell::default() }
     }
 
     /// Without an end, for documents that were taken in once.
     #[must_use]
     pub fn endless() -> Self {
-        Self::new(Bounds::NONE)
+        Self::new(CompileBounds::NONE)
     }
 
     /// Takes some steps; whether there were as many.
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     fn effort(work: u64) -> Effort {
-        Effort::new(Bounds { work, ..Bounds::NONE })
+        Effort::new(CompileBounds { work, ..CompileBounds::NONE })
     }
 
     #[test]

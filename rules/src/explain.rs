@@ -14,7 +14,7 @@ use crate::{
 
 /// May this endpoint have this flow, and may this request pass on it?
 #[derive(Clone, Copy)]
-pub struct Question<'a> {
+pub struct FlowQuestion<'a> {
     /// The endpoint whose policy is asked.
     pub endpoint: EndpointId,
     /// Direction, seen from it.
@@ -47,7 +47,7 @@ pub enum How {
 
 /// A rule that selects the endpoint and did not decide, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Near {
+pub struct NearMiss {
     /// The rule.
     pub rule: Arc<RuleInfo>,
     /// Why it did not apply, as a sentence without a full stop.
@@ -56,7 +56,7 @@ pub struct Near {
 
 /// The answer.
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub struct Explanation {
     /// What becomes of it.
     pub outcome: Outcome,
     /// The layer that decided.
@@ -81,15 +81,15 @@ pub struct Answer {
     /// Whether the answer to an allowed request is cut down to what the rules allow.
     pub filtered: bool,
     /// Other rules of the endpoint and direction, and why each did not apply. Only for denials.
-    pub near: Vec<Near>,
+    pub near: Vec<NearMiss>,
     /// What the rules did to the headers of the request.
     pub effects: Effects,
 }
 
 /// Answers a question. `snapshot` has to be compiled from `world`.
 #[must_use]
-pub fn explain(world: &World, snapshot: &Snapshot, question: &Question<'_>) -> Answer {
-    let Question { endpoint, direction, transport, peer, port, requests } = *question;
+pub fn explain(world: &World, snapshot: &Snapshot, question: &FlowQuestion<'_>) -> Explanation {
+    let FlowQuestion { endpoint, direction, transport, peer, port, requests } = *question;
     let flow = snapshot.flow(&FlowKey { endpoint, direction, transport, peer, port });
     let mut answer = of_flow(&flow);
     for rules in flow.plan.layers() {
@@ -106,7 +106,7 @@ pub fn explain(world: &World, snapshot: &Snapshot, question: &Question<'_>) -> A
 }
 
 /// What one layer says.
-fn judge(answer: &mut Answer, rules: &RuleSet, request: &dyn Request, flow: &Flow) {
+fn judge(answer: &mut Explanation, rules: &RuleSet, request: &dyn Request, flow: &Flow) {
     let (verdict, effects) = rules.evaluate(request);
     answer.effects = effects;
     answer.outcome = verdict.outcome.under(flow.params.mode);
@@ -124,13 +124,13 @@ fn judge(answer: &mut Answer, rules: &RuleSet, request: &dyn Request, flow: &Flo
     }
 }
 
-fn of_flow(flow: &Flow) -> Answer {
+fn of_flow(flow: &Flow) -> Explanation {
     let how = match flow.plan.innermost() {
         _ if !flow.outcome.passes() => How::Drop,
         Some(rules) => How::Relay(rules.schema().protocol),
         None => How::Pass,
     };
-    Answer {
+    Explanation {
         outcome: flow.outcome,
         layer: flow.layer,
         reason: flow.reason,
@@ -150,6 +150,6 @@ fn of_flow(flow: &Flow) -> Answer {
 /// The rules that select the endpoint in a direction and do not apply to a flow, and why. For each rule the first reason
 /// is told: its peers, then its ports.
 #[must_use]
-pub fn near(world: &World, question: &Question<'_>) -> Vec<Near> {
+pub fn near(world: &World, question: &FlowQuestion<'_>) -> Vec<NearMiss> {
     crate::near::near(world, question)
 }

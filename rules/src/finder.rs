@@ -16,8 +16,8 @@ use crate::{
     pattern::{Automaton as Regex, Pattern, compile_many},
     policy::{Matcher, Predicate},
     request::{FieldValue, Request},
-    ruleset::Compiled,
-    schema::{FieldIndex, Form, Schema},
+    ruleset::CompiledRule,
+    schema::{FieldForm, FieldIndex, Schema},
 };
 
 /// Fewest rules that are worth an automaton.
@@ -28,14 +28,14 @@ const LONGEST: usize = 255;
 const MOST: usize = 2048;
 
 /// Rules by something of a value, by their numbers.
-type Numbers = HashMap<Box<[u8]>, Vec<u32>, foldhash::fast::RandomState>;
+type RuleNumbers = HashMap<Box<[u8]>, Vec<u32>, foldhash::fast::RandomState>;
 
 /// How to find rules by what a request says.
 #[derive(Debug)]
-pub(crate) struct Finder {
+pub(crate) struct RuleFinder {
     /// One for each field.
     fields: Vec<ByField>,
-    automata: Vec<Automaton>,
+    automata: Vec<RegexGroup>,
     /// Rules that nothing else finds, in order.
     others: Vec<u32>,
 }
@@ -44,25 +44,25 @@ pub(crate) struct Finder {
 #[derive(Debug, Default)]
 struct ByField {
     /// By the one value that it has to have.
-    values: Numbers,
+    values: RuleNumbers,
     /// By what it has to begin with, for each length of that.
-    starts: BTreeMap<usize, Numbers>,
+    starts: BTreeMap<usize, RuleNumbers>,
     /// By what it has to end with.
-    ends: BTreeMap<usize, Numbers>,
-    /// Where rules about the field do not concern every request ([`Form::All`]): one of each that say the same of the others.
+    ends: BTreeMap<usize, RuleNumbers>,
+    /// Where rules about the field do not concern every request ([`FieldForm::All`]): one of each that say the same of the others.
     aside: Vec<u32>,
 }
 
 /// What of a value a rule is found by.
-enum Part<'r> {
+enum ValuePart<'r> {
     Value(&'r [u8]),
     Affix(Affix<'r>),
 }
 
 /// How many rules have each part of a value in common.
-struct Shared<'r>(HashMap<(FieldIndex, &'r [u8]), usize>);
+struct SharedParts<'r>(HashMap<(FieldIndex, &'r [u8]), usize>);
 
-impl<'r> Shared<'r> {
+impl<'r> SharedParts<'r> {
     fn count(parts: impl Iterator<Item = (FieldIndex, &'r [u8])>) -> Self {
         let mut counts = HashMap::new();
         for part in parts {
@@ -78,7 +78,7 @@ impl<'r> Shared<'r> {
 
 /// Rules that differ in one regular expression only.
 #[derive(Debug)]
-struct Automaton {
+struct RegexGroup {
     /// The field of the expression.
     field: FieldIndex,
     regex: Regex,
@@ -98,11 +98,11 @@ impl ByField {
         lists.sum::<usize>() + size_of_val(&*self.aside)
     }
 
-    fn add(&mut self, part: Part<'_>, number: u32) {
+    fn add(&mut self, part: ValuePart<'_>, number: u32) {
         let (numbers, part) = match part {
-            Part::Value(value) => (&mut self.values, value),
-            Part::Affix(Affix::Start(start)) => (self.starts.entry(start.len()).or_default(), start),
-            Part::Affix(Affix::End(end)) => (self.ends.entry(end.len()).or_default(), end),
+            ValuePart::Value(value) => (&mut self.values, value),
+            ValuePart::Affix(Affix::Start(start)) => (self.starts.entry(start.len()).or_default(), start),
+            ValuePart::Affix(Affix::End(end)) => (self.ends.entry(end.len()).or_default(), end),
         };
         numbers.entry(part.into()).or_default().push(number);
     }
@@ -117,22 +117,22 @@ impl ByField {
     }
 }
 
-impl Finder {
-    pub(crate) fn new(schema: &Schema, rules: &[Arc<Compiled>]) -> Self {
+impl RuleFinder {
+    pub(crate) fn new(schema: &Schema, rules: &[Arc<CompiledRule>]) -> Self {
         Self::of(schema, rules, None)
     }
 
     /// Finds rules by all that they say but for one field, for requests that it does not concern.
-    pub(crate) fn aside(schema: &Schema, rules: &[Arc<Compiled>], field: FieldIndex) -> Self {
+    pub(crate) fn aside(schema: &Schema, rules: &[Arc<CompiledRule>], field: FieldIndex) -> Self {
         Self::of(schema, rules, Some(field))
     }
 
-    fn of(schema: &Schema, rules: &[Arc<Compiled>], but: Option<FieldIndex>) -> Self {
+    fn of(schema: &Schema, rules: &[Arc<CompiledRule>], but: Option<FieldIndex>) -> Self {
         let fields = schema.fields.iter().map(|_| ByField::default()).collect();
         let mut finder = Self { fields, automata: Vec::new(), others: Vec::new() };
         let mut alike: HashMap<(FieldIndex, Vec<&Predicate>), Vec<u32>> = HashMap::new();
-        let values = Shared::count(rules.iter().flat_map(|rule| exact(rule, but)));
-        let beginnings = Shared::count(rules.iter().flat_map(|rule| beginning(rule, but)));
+        let values = SharedParts::count(rules.iter().flat_map(|rule| exact(rule, but)));
+        let beginnings = SharedParts::count(rules.iter().flat_map(|rule| beginning(rule, but)));
         let mut said: HashSet<Vec<&Predicate>> = HashSet::new();
         let mut aside: HashSet<(FieldIndex, Vec<&Predicate>)> = HashSet::new();
         for (number, rule) in (0_u32..).zip(rules) {
@@ -141,15 +141,15 @@ impl Finder {
                 continue;
             }
             // What many rules have in common (GET, /api/) tells little; an automaton tells them apart.
-            let every = |field: &FieldIndex| schema.form(*field) != Some(Form::All);
+            let every = |field: &FieldIndex| schema.form(*field) != Some(FieldForm::All);
             let value = exact(rule, but).filter(|(field, _)| every(field)).min_by_key(|part| values.by(part));
             let start = beginning(rule, but).filter(|(field, _)| every(field)).min_by_key(|part| beginnings.by(part));
             if let Some((field, value)) = value.filter(|part| values.by(part) < FEWEST) {
-                finder.fields[usize::from(field.0)].add(Part::Value(value), number);
+                finder.fields[usize::from(field.0)].add(ValuePart::Value(value), number);
             } else if let Some((field, pattern)) = name_pattern(rule, but).filter(|(field, _)| every(field)) {
-                finder.fields[usize::from(field.0)].add(Part::Affix(pattern.affix()), number);
+                finder.fields[usize::from(field.0)].add(ValuePart::Affix(pattern.affix()), number);
             } else if let Some((field, start)) = start.filter(|part| beginnings.by(part) < FEWEST) {
-                finder.fields[usize::from(field.0)].add(Part::Affix(Affix::Start(start)), number);
+                finder.fields[usize::from(field.0)].add(ValuePart::Affix(Affix::Start(start)), number);
             } else if let Some((field, part)) = all(rule, but, schema, &values, &beginnings) {
                 finder.fields[usize::from(field.0)].add(part, number);
                 let others = predicates(rule, but).map(|(predicate, _)| predicate).filter(|other| other.field != field);
@@ -159,7 +159,7 @@ impl Finder {
             } else if let Some(key) = but_one_regex(rule, but, schema) {
                 alike.entry(key).or_default().push(number);
             } else if let Some((field, value)) = value {
-                finder.fields[usize::from(field.0)].add(Part::Value(value), number);
+                finder.fields[usize::from(field.0)].add(ValuePart::Value(value), number);
             } else {
                 finder.others.push(number);
             }
@@ -175,10 +175,10 @@ impl Finder {
     }
 
     /// Has rules that differ in one expression found by automata; those that are too large for one by two.
-    fn join(&mut self, field: FieldIndex, rules: &[Arc<Compiled>], numbers: &[u32]) {
+    fn join(&mut self, field: FieldIndex, rules: &[Arc<CompiledRule>], numbers: &[u32]) {
         if numbers.len() < FEWEST {
             self.others.extend_from_slice(numbers);
-        } else if let Some(automaton) = Automaton::new(field, rules, numbers) {
+        } else if let Some(automaton) = RegexGroup::new(field, rules, numbers) {
             self.automata.push(automaton);
         } else {
             let (first, second) = numbers.split_at(numbers.len() / 2);
@@ -189,14 +189,14 @@ impl Finder {
 
     /// About its size in bytes.
     pub(crate) fn size(&self) -> usize {
-        let rules = |automaton: &Automaton| automaton.regex.size() + size_of_val(&*automaton.rules);
+        let rules = |automaton: &RegexGroup| automaton.regex.size() + size_of_val(&*automaton.rules);
         self.fields.iter().map(ByField::size).sum::<usize>()
             + self.automata.iter().map(rules).sum::<usize>()
             + size_of_val(&*self.others)
     }
 
     /// A rule that allows a request.
-    pub(crate) fn find<'r>(&self, rules: &'r [Arc<Compiled>], request: &dyn Request) -> Option<&'r Compiled> {
+    pub(crate) fn find<'r>(&self, rules: &'r [Arc<CompiledRule>], request: &dyn Request) -> Option<&'r CompiledRule> {
         let mut found = None;
         self.indexed(request, |number| {
             found = Some(&*rules[number as usize]).filter(|rule| rule.matches(request));
@@ -232,8 +232,8 @@ impl Finder {
     }
 }
 
-impl Automaton {
-    fn new(field: FieldIndex, rules: &[Arc<Compiled>], numbers: &[u32]) -> Option<Self> {
+impl RegexGroup {
+    fn new(field: FieldIndex, rules: &[Arc<CompiledRule>], numbers: &[u32]) -> Option<Self> {
         let expression = |number: &u32| {
             rules[*number as usize].predicates.iter().find_map(|(predicate, _)| match &predicate.matcher {
                 Matcher::Regex(pattern) if predicate.field == field => Some(pattern.as_str()),
@@ -244,7 +244,7 @@ impl Automaton {
         Some(Self { field, regex: compile_many(&expressions)?, rules: numbers.to_vec() })
     }
 
-    fn find<'r>(&self, rules: &'r [Arc<Compiled>], request: &dyn Request) -> Option<&'r Compiled> {
+    fn find<'r>(&self, rules: &'r [Arc<CompiledRule>], request: &dyn Request) -> Option<&'r CompiledRule> {
         // All rules want the same of the other fields, so one tells for all.
         let first = &rules[*self.rules.first()? as usize];
         let mut others = first.predicates.iter().filter(|(predicate, _)| predicate.field != self.field);
@@ -259,12 +259,12 @@ impl Automaton {
 }
 
 /// What a rule says, but for what it says about one field.
-fn predicates(rule: &Compiled, but: Option<FieldIndex>) -> impl DoubleEndedIterator<Item = &(Predicate, Pattern)> {
+fn predicates(rule: &CompiledRule, but: Option<FieldIndex>) -> impl DoubleEndedIterator<Item = &(Predicate, Pattern)> {
     rule.predicates.iter().filter(move |(predicate, _)| Some(predicate.field) != but)
 }
 
 /// The fields of which a rule wants one value, with that value.
-fn exact(rule: &Compiled, but: Option<FieldIndex>) -> impl Iterator<Item = (FieldIndex, &[u8])> {
+fn exact(rule: &CompiledRule, but: Option<FieldIndex>) -> impl Iterator<Item = (FieldIndex, &[u8])> {
     predicates(rule, but).filter_map(|(predicate, pattern)| match pattern {
         Pattern::Exact(value) if predicate.key.is_empty() => Some((predicate.field, &**value)),
         _ => None,
@@ -272,7 +272,7 @@ fn exact(rule: &Compiled, but: Option<FieldIndex>) -> impl Iterator<Item = (Fiel
 }
 
 /// The fields of which a rule has a regular expression, with what each match begins with, as far as that is certain.
-fn beginning(rule: &Compiled, but: Option<FieldIndex>) -> impl Iterator<Item = (FieldIndex, &[u8])> {
+fn beginning(rule: &CompiledRule, but: Option<FieldIndex>) -> impl Iterator<Item = (FieldIndex, &[u8])> {
     predicates(rule, but).filter_map(|(predicate, pattern)| match pattern {
         Pattern::Regex(_, start) if predicate.key.is_empty() && !start.is_empty() => {
             Some((predicate.field, &start[..start.len().min(LONGEST)]))
@@ -284,21 +284,21 @@ fn beginning(rule: &Compiled, but: Option<FieldIndex>) -> impl Iterator<Item = (
 /// What a rule is found by in a field of which all values have to match, so the first as well, if that tells it from most
 /// others.
 fn all<'r>(
-    rule: &'r Compiled,
+    rule: &'r CompiledRule,
     but: Option<FieldIndex>,
     schema: &Schema,
-    values: &Shared<'_>,
-    beginnings: &Shared<'_>,
-) -> Option<(FieldIndex, Part<'r>)> {
-    let is_all = |field: FieldIndex| schema.form(field) == Some(Form::All);
+    values: &SharedParts<'_>,
+    beginnings: &SharedParts<'_>,
+) -> Option<(FieldIndex, ValuePart<'r>)> {
+    let is_all = |field: FieldIndex| schema.form(field) == Some(FieldForm::All);
     let mut value = exact(rule, but).filter(|part| is_all(part.0) && values.by(part) < FEWEST);
     let mut start = beginning(rule, but).filter(|part| is_all(part.0) && beginnings.by(part) < FEWEST);
-    let value = value.next().map(|(field, value)| (field, Part::Value(value)));
-    value.or_else(|| start.next().map(|(field, start)| (field, Part::Affix(Affix::Start(start)))))
+    let value = value.next().map(|(field, value)| (field, ValuePart::Value(value)));
+    value.or_else(|| start.next().map(|(field, start)| (field, ValuePart::Affix(Affix::Start(start)))))
 }
 
 /// A pattern of names that a rule has, and the field that it is about.
-fn name_pattern(rule: &Compiled, but: Option<FieldIndex>) -> Option<(FieldIndex, &NamePattern)> {
+fn name_pattern(rule: &CompiledRule, but: Option<FieldIndex>) -> Option<(FieldIndex, &NamePattern)> {
     predicates(rule, but).find_map(|(predicate, pattern)| match pattern {
         Pattern::Name(pattern) if predicate.key.is_empty() => Some((predicate.field, pattern)),
         _ => None,
@@ -308,12 +308,12 @@ fn name_pattern(rule: &Compiled, but: Option<FieldIndex>) -> Option<(FieldIndex,
 /// The field of the last regular expression of a rule, which has to be the only predicate of its field and to concern every
 /// request, and all other predicates.
 fn but_one_regex<'r>(
-    rule: &'r Compiled,
+    rule: &'r CompiledRule,
     but: Option<FieldIndex>,
     schema: &Schema,
 ) -> Option<(FieldIndex, Vec<&'r Predicate>)> {
     let field = predicates(rule, but).rev().find_map(|(predicate, pattern)| match pattern {
-        Pattern::Regex(..) if predicate.key.is_empty() && schema.form(predicate.field) != Some(Form::All) => {
+        Pattern::Regex(..) if predicate.key.is_empty() && schema.form(predicate.field) != Some(FieldForm::All) => {
             Some(predicate.field)
         }
         _ => None,

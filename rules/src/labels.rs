@@ -35,7 +35,7 @@ impl fmt::Display for Label {
 
 /// A set of labels with their sources.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Labels {
+pub struct LabelSet {
     labels: Vec<Label>,
 }
 
@@ -48,7 +48,7 @@ fn split_key(key: &str) -> (Option<&str>, &str) {
     }
 }
 
-impl Labels {
+impl LabelSet {
     /// Labels as they are.
     pub fn new(labels: impl IntoIterator<Item = Label>) -> Self {
         let mut labels: Vec<Label> = labels.into_iter().collect();
@@ -81,7 +81,7 @@ impl Labels {
         Self::new(all)
     }
 
-    /// The labels of a pod as [`Labels::of_pod`] makes them, with those of its namespace
+    /// The labels of a pod as [`LabelSet::of_pod`] makes them, with those of its namespace
     /// (`io.cilium.k8s.namespace.labels.KEY`) and the name of the namespace among them, as Kubernetes sets it.
     #[must_use]
     pub fn of_pod_in<'a>(
@@ -188,7 +188,7 @@ impl Requirement {
         Self { operator, ..self.clone() }
     }
 
-    pub(crate) fn matches(&self, labels: &Labels) -> bool {
+    pub(crate) fn matches(&self, labels: &LabelSet) -> bool {
         let (source, key) = split_key(&self.key);
         let mut found = labels
             .iter()
@@ -228,7 +228,7 @@ impl fmt::Display for Selector {
 impl Selector {
     /// Whether labels satisfy every requirement.
     #[must_use]
-    pub fn matches(&self, labels: &Labels) -> bool {
+    pub fn matches(&self, labels: &LabelSet) -> bool {
         self.requirements.iter().all(|requirement| requirement.matches(labels))
     }
 

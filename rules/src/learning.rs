@@ -21,18 +21,18 @@ use crate::{
     compile::{
         Locals,
         answer::{Decider, Matching},
-        class::Class,
+        class::CompiledClass,
         selectors::{SelectorId, Selectors},
         trust::{TrustId, Trusts},
     },
     names,
     overlay::Overlay,
-    resolved::{KnownName, Resolved, Selected},
+    resolved::{KnownName, Resolved, SelectedName},
     snapshot::{Flow, FlowKey, Snapshot},
-    steering::{Action, AddressChange},
+    steering::{SteeredAddressChange, SteeringAction},
     table::{may_be_learnt, who},
     verdict::{Layer, Outcome, Reason},
-    world::{Direction, EndpointId, Origin, ResolvedName, Transport},
+    world::{Direction, EndpointId, LearnedFrom, ResolvedName, Transport},
 };
 
 /// Answers that are kept before those that nobody has any more are looked for.
@@ -40,7 +40,7 @@ const FEW: usize = 256;
 
 /// Ports of an endpoint that a class is for.
 #[derive(Debug)]
-struct Place {
+struct ClassPorts {
     endpoint: EndpointId,
     direction: Direction,
     transport: Transport,
@@ -49,15 +49,15 @@ struct Place {
 
 /// A class that learns, and what the kernel is told of it.
 #[derive(Debug)]
-struct Pupil {
-    class: Arc<Class>,
+struct LearningClass {
+    class: Arc<CompiledClass>,
     /// In order of the endpoints.
-    places: Vec<Place>,
+    places: Vec<ClassPorts>,
 }
 
 /// What makes answers. Whoever teaches holds it.
 #[derive(Debug)]
-struct Desk {
+struct ActionResolver {
     decider: Decider,
     /// By class and grants.
     flows: HashMap<(usize, Matching), Arc<Flow>>,
@@ -69,9 +69,9 @@ struct Desk {
 
 /// What a snapshot needs to learn addresses.
 #[derive(Debug)]
-pub(crate) struct Learner {
+pub(crate) struct AddressLearner {
     pub(crate) selectors: Selectors,
-    pupils: Vec<Pupil>,
+    pupils: Vec<LearningClass>,
     /// By selector, the classes that have it.
     interested: Vec<Vec<usize>>,
     pub(crate) trusts: Trusts,
@@ -79,14 +79,14 @@ pub(crate) struct Learner {
     lessons: AtomicU64,
     /// Whether any answer was missed since they were taken.
     misses: AtomicBool,
-    desk: Mutex<Desk>,
+    desk: Mutex<ActionResolver>,
 }
 
-impl Learner {
+impl AddressLearner {
     pub(crate) fn new(selectors: Selectors, mut decider: Decider, trusts: Trusts, locals: &Locals) -> Self {
         decider.begin_to_learn();
-        let mut numbers: HashMap<*const Class, usize> = HashMap::new();
-        let mut pupils: Vec<Pupil> = Vec::new();
+        let mut numbers: HashMap<*const CompiledClass, usize> = HashMap::new();
+        let mut pupils: Vec<LearningClass> = Vec::new();
         let ordered: BTreeMap<_, _> = locals.iter().map(|(id, (_, subject))| (*id, subject)).collect();
         for (endpoint, subject) in ordered {
             for direction in [Direction::Ingress, Direction::Egress] {
@@ -95,10 +95,10 @@ impl Learner {
                     for (first, last, class) in classes.filter(|(.., class)| class.learns()) {
                         let number = *numbers.entry(Arc::as_ptr(class)).or_insert(pupils.len());
                         if number == pupils.len() {
-                            pupils.push(Pupil { class: Arc::clone(class), places: Vec::new() });
+                            pupils.push(LearningClass { class: Arc::clone(class), places: Vec::new() });
                         }
                         let ports = seen(subject, direction, transport, first..=last);
-                        let place = |ports| Place { endpoint, direction, transport, ports };
+                        let place = |ports| ClassPorts { endpoint, direction, transport, ports };
                         pupils[number].places.extend(ports.into_iter().map(place));
                     }
                 }
@@ -110,7 +110,7 @@ impl Learner {
                 interested[selector as usize].push(number);
             }
         }
-        let desk = Mutex::new(Desk { decider, flows: HashMap::new(), most: FEW, missed: BTreeMap::new() });
+        let desk = Mutex::new(ActionResolver { decider, flows: HashMap::new(), most: FEW, missed: BTreeMap::new() });
         let (resolved, lessons, misses) = (Overlay::default(), AtomicU64::new(0), AtomicBool::new(false));
         Self { selectors, pupils, interested, trusts, resolved, lessons, misses, desk }
     }
@@ -131,11 +131,11 @@ impl Learner {
         interested.filter_map(|pupil| self.pupils[*pupil].class.trust()).collect()
     }
 
-    fn desk(&self) -> MutexGuard<'_, Desk> {
+    fn desk(&self) -> MutexGuard<'_, ActionResolver> {
         self.desk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn note_misses(&self, desk: &Desk) {
+    fn note_misses(&self, desk: &ActionResolver) {
         if !desk.missed.is_empty() {
             self.misses.store(true, Ordering::Release);
         }
@@ -148,12 +148,12 @@ impl Learner {
     }
 }
 
-impl Desk {
+impl ActionResolver {
     /// The answer of a class for an address whose names these selectors select.
     fn answer(
         &mut self,
         number: usize,
-        pupil: &Pupil,
+        pupil: &LearningClass,
         who: crate::compile::peers::Who,
         selectors: &[SelectorId],
     ) -> Option<Arc<Flow>> {
@@ -191,7 +191,7 @@ impl Snapshot {
     /// How many lessons changed an answer. Whoever keeps answers asks again when it has grown.
     #[must_use]
     pub fn lessons(&self) -> u64 {
-        self.learner.as_ref().map_or(0, Learner::lessons)
+        self.learner.as_ref().map_or(0, AddressLearner::lessons)
     }
 
     /// How many answers for learnt addresses deny because the bounds leave no memory for their rules
@@ -222,9 +222,9 @@ impl Snapshot {
 
     /// Whether it is in force that an address has a name, in normal form, by an answer that came from there.
     #[must_use]
-    pub fn knows(&self, address: IpAddr, name: &str, origin: &Origin) -> bool {
+    pub fn knows(&self, address: IpAddr, name: &str, origin: &LearnedFrom) -> bool {
         let resolved = self.learner.as_ref().and_then(|learner| learner.resolved(address));
-        let gave = |known: &Selected| *known.name == *name && known.origins.binary_search(origin).is_ok();
+        let gave = |known: &SelectedName| *known.name == *name && known.origins.binary_search(origin).is_ok();
         resolved.is_some_and(|resolved| resolved.names.iter().any(gave))
     }
 
@@ -237,7 +237,7 @@ impl Snapshot {
             let class = subject.side(key.direction)?.class(key.transport, key.port);
             let resolved = learner.resolved(key.peer)?;
             let who = who(&self.addresses, key.peer);
-            let binds = |known: &&Selected| {
+            let binds = |known: &&SelectedName| {
                 class.matching(who, &known.selectors).is_some()
                     && learner.trusts.counts(class.trust(), &known.name, &known.origins, &self.addresses)
             };
@@ -264,7 +264,7 @@ impl Snapshot {
     /// From then on flows are answered as by a snapshot that was compiled with these names; until then as before. An
     /// address of a known endpoint of the cluster is never meant by a name. Lessons wait for each other, nobody else
     /// waits for them.
-    pub fn learn(&self, address: IpAddr, names: &[&str]) -> Vec<AddressChange> {
+    pub fn learn(&self, address: IpAddr, names: &[&str]) -> Vec<SteeredAddressChange> {
         let names: Vec<KnownName<'_>> = names.iter().map(|name| KnownName { name, origins: &[] }).collect();
         self.learn_from(address, &names)
     }
@@ -272,7 +272,7 @@ impl Snapshot {
     /// The same, for names that answers gave: each counts for the endpoints whose DNS rules name a server that gave it
     /// ([`Settings::server_must_agree`](crate::settings::Settings::server_must_agree)), and for whoever may ask anybody,
     /// where it asked itself.
-    pub fn learn_from(&self, address: IpAddr, names: &[KnownName<'_>]) -> Vec<AddressChange> {
+    pub fn learn_from(&self, address: IpAddr, names: &[KnownName<'_>]) -> Vec<SteeredAddressChange> {
         let Some(learner) = self.learner.as_ref().filter(|_| may_be_learnt(&self.addresses, address)) else {
             return Vec::new();
         };
@@ -334,18 +334,23 @@ impl Snapshot {
 
     /// What the kernel is told of an address, and of the VIPs that it is a backend of, by the endpoints that some classes
     /// are for. In the same order each time.
-    fn told(&self, learner: &Learner, interested: &BTreeSet<usize>, address: IpAddr) -> Vec<AddressChange> {
+    fn told(
+        &self,
+        learner: &AddressLearner,
+        interested: &BTreeSet<usize>,
+        address: IpAddr,
+    ) -> Vec<SteeredAddressChange> {
         let vips: Vec<(Transport, u16)> = self.vips.at(address).collect();
         let mut told = Vec::new();
         let mut endpoints = BTreeSet::new();
         for pupil in interested.iter().map(|number| &learner.pupils[*number]) {
             let now = pupil.class.answer(who(&self.addresses, address), address);
-            let action = entry(Action::from(&now), &pupil.class, address);
+            let action = entry(SteeringAction::from(&now), &pupil.class, address);
             for place in &pupil.places {
-                let Place { endpoint, direction, transport, ref ports } = *place;
+                let ClassPorts { endpoint, direction, transport, ref ports } = *place;
                 let at = |port: &(Transport, u16)| direction == Direction::Egress && port.0 == transport;
                 let taken = vips.iter().filter(|port| at(port)).map(|(_, port)| *port).collect();
-                let learnt = |ports| AddressChange { endpoint, direction, transport, ports, address, action };
+                let learnt = |ports| SteeredAddressChange { endpoint, direction, transport, ports, address, action };
                 told.extend(without(ports.clone(), taken).into_iter().map(learnt));
                 endpoints.insert(endpoint);
             }
@@ -358,7 +363,14 @@ impl Snapshot {
                 let action = self.sources().vip(subject, &local.addresses, transport, backends);
                 let action = entry(action, side.class(transport, port), vip);
                 let direction = Direction::Egress;
-                told.push(AddressChange { endpoint, direction, transport, ports: port..=port, address: vip, action });
+                told.push(SteeredAddressChange {
+                    endpoint,
+                    direction,
+                    transport,
+                    ports: port..=port,
+                    address: vip,
+                    action,
+                });
             }
         }
         told
@@ -367,7 +379,7 @@ impl Snapshot {
 
 /// The entry that an address needs in the kernel: none where those around it fare alike. What goes to the machine itself
 /// is judged only where it is named.
-fn entry(action: Action, class: &Class, address: IpAddr) -> Option<Action> {
+fn entry(action: SteeringAction, class: &CompiledClass, address: IpAddr) -> Option<SteeringAction> {
     let named = address.is_loopback() && class.learnt(address).is_some();
-    (named || action != Action::from(class.around(address))).then_some(action)
+    (named || action != SteeringAction::from(class.around(address))).then_some(action)
 }

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use crate::{
-    bounds::{Bounds, Meter},
+    bounds::{CompileBounds, Meter},
     compile::{
         grants::is_about,
         identities::Identities,
-        peers::{Peers, Resolver, Who, names_nobody},
+        peers::{PeerSet, Resolver, Who, names_nobody},
     },
-    explain::{Near, Question},
+    explain::{FlowQuestion, NearMiss},
     names::never_opens,
-    policy::{Entry, Policy, PolicyKind, PortRef, PortRule, Rule},
+    policy::{Policy, PolicyEntry, PolicyKind, PortRef, PortRule, Rule},
     verdict::RuleInfo,
     world::{Direction, Endpoint, ResolvedName, Transport, World},
 };
@@ -20,7 +20,7 @@ use crate::{
 const MOST: usize = 16;
 
 /// See [`crate::explain::near`].
-pub(crate) fn near(world: &World, question: &Question<'_>) -> Vec<Near> {
+pub(crate) fn near(world: &World, question: &FlowQuestion<'_>) -> Vec<NearMiss> {
     let Some(endpoint) = world.endpoints.iter().find(|known| known.local == Some(question.endpoint)) else {
         return Vec::new();
     };
@@ -28,7 +28,7 @@ pub(crate) fn near(world: &World, question: &Question<'_>) -> Vec<Near> {
     let addresses = identities.addresses(&world.endpoints);
     let who = crate::table::who(&addresses, question.peer);
     let outside = crate::table::may_be_learnt(&addresses, question.peer);
-    let meter = Meter::new(Bounds::NONE, 0);
+    let meter = Meter::new(CompileBounds::NONE, 0);
     let resolver = Resolver::new(&identities, &addresses, world, &meter);
     let mut look = Look { question, world, endpoint, who, outside, resolver, found: Vec::new() };
     for policy in &world.policies {
@@ -41,14 +41,14 @@ pub(crate) fn near(world: &World, question: &Question<'_>) -> Vec<Near> {
 }
 
 struct Look<'a> {
-    question: &'a Question<'a>,
+    question: &'a FlowQuestion<'a>,
     world: &'a World,
     endpoint: &'a Endpoint,
     who: Who,
     /// Names may select the peer.
     outside: bool,
     resolver: Resolver<'a>,
-    found: Vec<Near>,
+    found: Vec<NearMiss>,
 }
 
 impl Look<'_> {
@@ -80,7 +80,7 @@ impl Look<'_> {
     }
 
     /// Why an element does not select the peer.
-    fn entry(&mut self, entry: &Entry, namespace: Option<&str>) -> Option<String> {
+    fn entry(&mut self, entry: &PolicyEntry, namespace: Option<&str>) -> Option<String> {
         let Some(peers) = self.resolver.resolve(entry, namespace, false) else {
             let nobody = if names_nobody(entry) {
                 "it names neither peers nor ports, so it selects nobody"
@@ -116,7 +116,7 @@ impl Look<'_> {
     }
 
     /// Whether the peer has an address that a selected name was resolved to.
-    fn is_named(&self, peers: &Peers) -> bool {
+    fn is_named(&self, peers: &PeerSet) -> bool {
         let peer = self.question.peer;
         let has = |known: &&ResolvedName| {
             known.addresses.contains(&peer) || known.learnt.iter().any(|(address, _)| *address == peer)
@@ -126,14 +126,14 @@ impl Look<'_> {
     }
 
     /// Whether any selected name was resolved.
-    fn knows_names(&self, peers: &Peers) -> bool {
+    fn knows_names(&self, peers: &PeerSet) -> bool {
         let names = self.world.names.iter().map(|known| known.name.as_str());
         peers.names_any(&self.resolver.selectors.matching_any(names))
     }
 
     /// Tells of an element that selects the peer by a name which answers gave, where its ports fit: it would apply if one of
     /// the servers that gave it counted.
-    fn servers(&mut self, policy: &Policy, entry: &Entry, namespace: Option<&str>, path: String) {
+    fn servers(&mut self, policy: &Policy, entry: &PolicyEntry, namespace: Option<&str>, path: String) {
         let Some(peers) = self.resolver.resolve(entry, namespace, false) else { return };
         let peer = self.question.peer;
         let given = |known: &&ResolvedName| known.addresses.contains(&peer);
@@ -149,7 +149,7 @@ impl Look<'_> {
         }
     }
 
-    fn ports(&mut self, policy: &Policy, entry: &Entry, path: &str) {
+    fn ports(&mut self, policy: &Policy, entry: &PolicyEntry, path: &str) {
         for (number, rule) in entry.ports.iter().flatten().enumerate() {
             if let Some(why) = self.port(rule) {
                 self.tell(policy, policy.ports_path(path, number), why);
@@ -185,6 +185,6 @@ impl Look<'_> {
 
     fn tell(&mut self, policy: &Policy, rule: String, why: String) {
         let info = RuleInfo { policy: policy.full_name().into(), rule: rule.into() };
-        self.found.push(Near { rule: Arc::new(info), why });
+        self.found.push(NearMiss { rule: Arc::new(info), why });
     }
 }

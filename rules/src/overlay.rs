@@ -18,20 +18,20 @@ const FEWEST: usize = 64;
 /// Values that the parts may have on average. A change copies one part, so it costs the same however many there are.
 const FULL: usize = 16;
 
-type Part<T> = HashMap<IpAddr, T, RandomState>;
-type Parts<T> = Box<[ArcSwapOption<Part<T>>]>;
+type OverlayPart<T> = HashMap<IpAddr, T, RandomState>;
+type OverlayParts<T> = Box<[ArcSwapOption<OverlayPart<T>>]>;
 
 /// A map that is read without locks. Whoever writes has to see to it that nobody else does.
 #[derive(Debug)]
 pub(crate) struct Overlay<T> {
     hasher: RandomState,
-    parts: ArcSwap<Parts<T>>,
+    parts: ArcSwap<OverlayParts<T>>,
     values: AtomicUsize,
 }
 
 impl<T> Default for Overlay<T> {
     fn default() -> Self {
-        let parts: Parts<T> = (0..FEWEST).map(|_| ArcSwapOption::empty()).collect();
+        let parts: OverlayParts<T> = (0..FEWEST).map(|_| ArcSwapOption::empty()).collect();
         Self { hasher: RandomState::default(), parts: ArcSwap::from_pointee(parts), values: AtomicUsize::new(0) }
     }
 }
@@ -72,11 +72,11 @@ impl<T: Clone> Overlay<T> {
         self.values.store(entries.len(), Ordering::Relaxed);
         // Room for twice as many.
         let number = (2 * entries.len() / FULL).next_power_of_two().max(FEWEST);
-        let mut parts: Vec<Part<T>> = (0..number).map(|_| Part::default()).collect();
+        let mut parts: Vec<OverlayPart<T>> = (0..number).map(|_| OverlayPart::default()).collect();
         for (address, value) in entries {
             parts[self.place(address, number)].insert(address, value);
         }
-        let filled = |part: Part<T>| ArcSwapOption::new((!part.is_empty()).then(|| Arc::new(part)));
+        let filled = |part: OverlayPart<T>| ArcSwapOption::new((!part.is_empty()).then(|| Arc::new(part)));
         self.parts.store(Arc::new(parts.into_iter().map(filled).collect()));
     }
 

@@ -52,10 +52,10 @@ pub(crate) enum Pattern {
 ///
 /// Many policies say the same, and each policy is compiled again whenever another one changes.
 #[derive(Clone, Debug, Default)]
-pub struct Patterns(Arc<Mutex<Known>>);
+pub struct Patterns(Arc<Mutex<KnownPatterns>>);
 
 #[derive(Debug, Default)]
-struct Known {
+struct KnownPatterns {
     by_text: HashMap<String, (Result<Weak<Automaton>, RegexError>, u64)>,
     /// Number of the compilation.
     compilation: u64,
@@ -98,7 +98,7 @@ impl Patterns {
         made
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Known> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, KnownPatterns> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

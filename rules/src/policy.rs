@@ -89,13 +89,13 @@ pub struct Rule {
     /// Whether the subjects are nodes.
     pub node: bool,
     /// `ingress`.
-    pub ingress: Option<Vec<Entry>>,
+    pub ingress: Option<Vec<PolicyEntry>>,
     /// `egress`.
-    pub egress: Option<Vec<Entry>>,
+    pub egress: Option<Vec<PolicyEntry>>,
     /// `ingressDeny`.
-    pub ingress_deny: Option<Vec<Entry>>,
+    pub ingress_deny: Option<Vec<PolicyEntry>>,
     /// `egressDeny`.
-    pub egress_deny: Option<Vec<Entry>>,
+    pub egress_deny: Option<Vec<PolicyEntry>>,
     /// `enableDefaultDeny.ingress`.
     pub default_deny_ingress: Option<bool>,
     /// `enableDefaultDeny.egress`.
@@ -106,7 +106,7 @@ pub struct Rule {
 
 /// One element of `ingress`, `egress`, `ingressDeny` or `egressDeny`.
 #[derive(Clone, Debug, Default)]
-pub struct Entry {
+pub struct PolicyEntry {
     /// `fromEndpoints` / `toEndpoints`, as written.
     pub endpoints: Option<Vec<Selector>>,
     /// `fromCIDR` / `toCIDR` and `fromCIDRSet` / `toCIDRSet`, kept apart because each may be empty.
@@ -268,7 +268,7 @@ pub struct L7Rule {
     /// rules.
     pub item: Option<usize>,
     /// What its author wrote, where that is not what the predicates say.
-    pub written: Vec<Written>,
+    pub written: Vec<SourceRef>,
     /// Where it stands in the document.
     pub position: Position,
 }
@@ -276,14 +276,14 @@ pub struct L7Rule {
 impl L7Rule {
     /// What the author wrote for a field, where the predicate does not say it.
     #[must_use]
-    pub fn written(&self, field: FieldIndex) -> Option<&Written> {
+    pub fn written(&self, field: FieldIndex) -> Option<&SourceRef> {
         written(&self.written, field)
     }
 }
 
 /// The words in which the author of a rule has said something of a field.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Written {
+pub struct SourceRef {
     /// The field that it is about.
     pub field: FieldIndex,
     /// The key of the rule: a shorthand's, or the field's own where its text stands for something else.
@@ -293,7 +293,7 @@ pub struct Written {
 }
 
 /// What is said of a field, if anything is.
-pub(crate) fn written(all: &[Written], field: FieldIndex) -> Option<&Written> {
+pub(crate) fn written(all: &[SourceRef], field: FieldIndex) -> Option<&SourceRef> {
     all.iter().find(|written| written.field == field)
 }
 
@@ -316,14 +316,14 @@ pub struct HeaderAction {
     /// Name of the header, in lower case.
     pub name: String,
     /// What the whole value has to equal; an empty one is any value.
-    pub wanted: Wanted,
+    pub wanted: HeaderValueSource,
     /// What is done when it does not.
     pub mismatch: Mismatch,
 }
 
 /// Where the wanted value of a header comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Wanted {
+pub enum HeaderValueSource {
     /// The policy.
     Value(String),
     /// A secret, `namespace/name`. While it is not known, nothing matches and nothing is done.
@@ -363,7 +363,7 @@ pub enum Matcher {
 
 /// Something wrong or doubtful in a policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
+pub struct PolicyProblem {
     /// Path of the field, for example `spec.ingress[0].toPorts[0].ports[0].port`.
     pub field: String,
     /// What is wrong.
@@ -373,5 +373,5 @@ pub struct Problem {
     /// Whether the policy is accepted nevertheless.
     pub warning: bool,
     /// Set where nothing is wrong with it but that it takes more than there is.
-    pub exhausts: Option<crate::bounds::Resource>,
+    pub exhausts: Option<crate::bounds::BoundedResource>,
 }

@@ -4,9 +4,9 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
     compile::{identities::Addresses, selectors::SelectorId, trust::TrustId},
-    learning::Learner,
+    learning::AddressLearner,
     names,
-    world::Origin,
+    world::LearnedFrom,
 };
 
 /// A name of an address, and the answers that gave it.
@@ -15,23 +15,23 @@ pub struct KnownName<'a> {
     /// The name.
     pub name: &'a str,
     /// Where the answers came from; none: it is known for all.
-    pub origins: &'a [Origin],
+    pub origins: &'a [LearnedFrom],
 }
 
 /// A name of an address that is selected somewhere.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Selected {
+pub(crate) struct SelectedName {
     /// In normal form.
     pub(crate) name: Arc<str>,
     /// In order.
-    pub(crate) origins: Box<[Origin]>,
+    pub(crate) origins: Box<[LearnedFrom]>,
     pub(crate) selectors: Box<[SelectorId]>,
 }
 
 /// The names of an address that are selected somewhere.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Resolved {
-    pub(crate) names: Box<[Selected]>,
+    pub(crate) names: Box<[SelectedName]>,
     /// All that select one of them, in order.
     pub(crate) selectors: Box<[SelectorId]>,
     /// Those that do for whom not all names count. Whoever is missing has none of the selectors.
@@ -47,10 +47,10 @@ impl Resolved {
     }
 }
 
-impl Learner {
+impl AddressLearner {
     /// What is to be known of an address that has these names; nothing if none of them is selected.
     pub(crate) fn resolve(&self, names: &[KnownName<'_>], addresses: &Addresses) -> Option<Arc<Resolved>> {
-        let mut known: Vec<Selected> = Vec::new();
+        let mut known: Vec<SelectedName> = Vec::new();
         for KnownName { name, origins } in names {
             let name = names::normal(name);
             let mut selectors: Vec<SelectorId> = self.selectors.matching(&name).collect();
@@ -61,7 +61,7 @@ impl Learner {
             let mut origins = origins.to_vec();
             origins.sort_unstable();
             origins.dedup();
-            known.push(Selected { name: name.into(), origins: origins.into(), selectors: selectors.into() });
+            known.push(SelectedName { name: name.into(), origins: origins.into(), selectors: selectors.into() });
         }
         known.sort_unstable_by(|a, b| (&a.name, &a.origins).cmp(&(&b.name, &b.origins)));
         known.dedup_by(|a, b| a.name == b.name && a.origins == b.origins);
@@ -70,7 +70,7 @@ impl Learner {
         }
         let selectors = union(known.iter());
         let counting = |trust: TrustId| {
-            let counts = |one: &&Selected| self.trusts.counts(Some(trust), &one.name, &one.origins, addresses);
+            let counts = |one: &&SelectedName| self.trusts.counts(Some(trust), &one.name, &one.origins, addresses);
             (trust, union(known.iter().filter(counts)))
         };
         let trusts = self.trusts_of(&selectors);
@@ -80,7 +80,7 @@ impl Learner {
 }
 
 /// The selectors of some names, in order.
-fn union<'a>(names: impl Iterator<Item = &'a Selected>) -> Box<[SelectorId]> {
+fn union<'a>(names: impl Iterator<Item = &'a SelectedName>) -> Box<[SelectorId]> {
     let all: BTreeSet<SelectorId> = names.flat_map(|known| known.selectors.iter().copied()).collect();
     all.into_iter().collect()
 }

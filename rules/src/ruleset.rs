@@ -6,12 +6,12 @@ use std::{borrow::Cow, sync::Arc};
 
 use crate::{
     coverage::Coverage,
-    effects::{Action, Changed, Effects},
-    finder::Finder,
+    effects::{ChangedRequest, CompiledHeaderAction, Effects},
+    finder::RuleFinder,
     pattern::{Pattern, Patterns},
-    policy::{L7Rule, Predicate, Written},
+    policy::{L7Rule, Predicate, SourceRef},
     request::{FieldValue, Request},
-    schema::{FieldIndex, Form, Schema},
+    schema::{FieldForm, FieldIndex, Schema},
     settings::{DenyScope, DenyWith, Upgrades},
     tunnel::{Tunnel, lists_tunnel},
     values::{MOST_VALUES, ValueSet},
@@ -23,8 +23,8 @@ use crate::{
 #[derive(Debug)]
 pub struct RuleSet {
     schema: &'static Schema,
-    rules: Vec<Arc<Compiled>>,
-    finder: Finder,
+    rules: Vec<Arc<CompiledRule>>,
+    finder: RuleFinder,
     deny_with: DenyWith,
     deny_scope: DenyScope,
     upgrades: Upgrades,
@@ -36,11 +36,11 @@ pub struct RuleSet {
 
 /// One rule.
 #[derive(Debug)]
-pub(crate) struct Compiled {
+pub(crate) struct CompiledRule {
     pub(crate) predicates: Vec<(Predicate, Pattern)>,
-    pub(crate) actions: Vec<Action>,
+    pub(crate) actions: Vec<CompiledHeaderAction>,
     schema: &'static Schema,
-    written: Vec<Written>,
+    written: Vec<SourceRef>,
     /// It means requests for tunnels by their method.
     pub(crate) lists_tunnel: bool,
     /// It stands for what lets the whole flow pass, tunnels included.
@@ -49,7 +49,7 @@ pub(crate) struct Compiled {
 }
 
 /// How a rule fared.
-enum Fate {
+enum RuleOutcome {
     Match,
     /// Failed at this predicate.
     Miss {
@@ -58,7 +58,7 @@ enum Fate {
     },
 }
 
-impl Compiled {
+impl CompiledRule {
     /// Compiles a rule with the secrets that headers are compared with.
     pub(crate) fn new(
         schema: &'static Schema,
@@ -68,7 +68,7 @@ impl Compiled {
         patterns: &Patterns,
     ) -> Self {
         let compile = |predicate: &Predicate| (predicate.clone(), Pattern::new(&predicate.matcher, patterns));
-        let actions = rule.actions.iter().map(|action| Action::new(action, secrets)).collect();
+        let actions = rule.actions.iter().map(|action| CompiledHeaderAction::new(action, secrets)).collect();
         let predicates = rule.predicates.iter().map(compile).collect();
         let (written, lists_tunnel) = (rule.written.clone(), lists_tunnel(schema, rule));
         Self { predicates, actions, schema, written, lists_tunnel, wider: false, info }
@@ -80,16 +80,16 @@ impl Compiled {
     }
 
     pub(crate) fn matches(&self, request: &dyn Request) -> bool {
-        matches!(self.judge(request), Fate::Match)
+        matches!(self.judge(request), RuleOutcome::Match)
     }
 
-    fn judge(&self, request: &dyn Request) -> Fate {
+    fn judge(&self, request: &dyn Request) -> RuleOutcome {
         for (at, (predicate, pattern)) in self.predicates.iter().enumerate() {
             if let Some(ambiguous) = self.fails(predicate, pattern, request) {
-                return Fate::Miss { at, ambiguous };
+                return RuleOutcome::Miss { at, ambiguous };
             }
         }
-        Fate::Match
+        RuleOutcome::Match
     }
 
     /// Whether a request fails one predicate; with the kind, if what it looks at is ambiguous.
@@ -99,12 +99,12 @@ impl Compiled {
         pattern: &Pattern,
         request: &dyn Request,
     ) -> Option<Option<&'static str>> {
-        if let Some(form @ (Form::Each | Form::All)) = self.schema.form(predicate.field) {
+        if let Some(form @ (FieldForm::Each | FieldForm::All)) = self.schema.form(predicate.field) {
             let fits = request.count(predicate.field).is_none_or(|count| {
                 let mut values = (0..count).map(|number| request.nth(predicate.field, number));
                 let fits = |value: &[u8]| pattern.matches(value);
                 (1..=MOST_VALUES).contains(&count)
-                    && if form == Form::All { values.all(fits) } else { values.any(fits) }
+                    && if form == FieldForm::All { values.all(fits) } else { values.any(fits) }
             });
             return (!fits).then_some(None);
         }
@@ -121,13 +121,13 @@ impl Compiled {
     }
 }
 
-impl Compiled {
+impl CompiledRule {
     /// The first condition that a request fails, the predicates before the actions; with the kind, if what it looks at is
     /// ambiguous.
     fn failure(&self, request: &dyn Request) -> Option<(usize, Option<&'static str>)> {
         match self.judge(request) {
-            Fate::Miss { at, ambiguous } => Some((at, ambiguous)),
-            Fate::Match => {
+            RuleOutcome::Miss { at, ambiguous } => Some((at, ambiguous)),
+            RuleOutcome::Match => {
                 let mut numbered = (self.predicates.len()..).zip(&self.actions);
                 numbered.find_map(|(number, action)| Some((number, action.fails(request)?)))
             }
@@ -152,13 +152,13 @@ impl RuleSet {
         deny_with: DenyWith,
     ) -> Self {
         let patterns = Patterns::default();
-        let compile = |(rule, info)| Arc::new(Compiled::new(schema, rule, info, &[], &patterns));
+        let compile = |(rule, info)| Arc::new(CompiledRule::new(schema, rule, info, &[], &patterns));
         Self::of(schema, rules.into_iter().map(compile).collect(), deny_with)
     }
 
     /// The same of rules that are compiled.
-    pub(crate) fn of(schema: &'static Schema, rules: Vec<Arc<Compiled>>, deny_with: DenyWith) -> Self {
-        let (finder, coverage) = (Finder::new(schema, &rules), Coverage::new(schema, &rules));
+    pub(crate) fn of(schema: &'static Schema, rules: Vec<Arc<CompiledRule>>, deny_with: DenyWith) -> Self {
+        let (finder, coverage) = (RuleFinder::new(schema, &rules), Coverage::new(schema, &rules));
         let acts = rules.iter().any(|rule| !rule.actions.is_empty());
         let (deny_scope, upgrades) = (DenyScope::default(), Upgrades::default());
         Self { schema, rules, finder, deny_with, deny_scope, upgrades, acts, coverage }
@@ -229,7 +229,7 @@ impl RuleSet {
             return (self.check(request), Effects::default());
         }
         let tunnel = self.tunnel(request);
-        let mut changed = Changed::new(request);
+        let mut changed = ChangedRequest::new(request);
         let mut found = None;
         for rule in &self.rules {
             // One that does not mean the tunnel acts all the same: another one may.
@@ -248,7 +248,7 @@ impl RuleSet {
         request.tunnel().filter(|tunnel| !self.upgrades.take(tunnel.kind))
     }
 
-    fn allowed<'r>(&self, rule: &'r Compiled) -> Verdict<'r> {
+    fn allowed<'r>(&self, rule: &'r CompiledRule) -> Verdict<'r> {
         Verdict {
             outcome: Outcome::Allow,
             reason: Reason::RuleAllows,

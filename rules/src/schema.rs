@@ -14,14 +14,14 @@ pub struct FieldIndex(pub u8);
 
 /// How a field is written in a policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
+pub enum FieldForm {
     /// One regular expression that has to match the whole value, case-sensitively. Empty means any.
     Regex,
     /// A list of `Name` (present) or `Name value` / `Name: value` (the whole value equals). Names ignore case.
     Headers,
     /// One exact value. Empty means any.
     Exact,
-    /// A text in the protocol's own words, which [`Nature::read`] turns into a matcher.
+    /// A text in the protocol's own words, which [`ProtocolTraits::read`] turns into a matcher.
     Words,
     /// The same for a field of which a request may have several values. Each of them has to be allowed by a rule, not
     /// all by the same one (cilium/proxy proxylib/kafka/kafkalib/policy.go).
@@ -29,7 +29,7 @@ pub enum Form {
     /// The same, but all its values have to be allowed by one and the same rule. A request that has none although its kind
     /// could is about all of them: only a rule without the field allows it.
     All,
-    /// A list of texts for [`Nature::read`], each of which is one value: the field has one of them. It narrows a rule also
+    /// A list of texts for [`ProtocolTraits::read`], each of which is one value: the field has one of them. It narrows a rule also
     /// where the other fields are ORed.
     AnyOf,
 }
@@ -40,7 +40,7 @@ pub struct FieldSpec {
     /// Its key in the policy, for example `path`.
     pub name: &'static str,
     /// How it is written.
-    pub form: Form,
+    pub form: FieldForm,
     /// Whether a broken regular expression refuses the policy. Where false, the rule alone fails closed.
     /// Cilium checks `method` and `path` with Go's regexp, `host` not at all (pkg/policy/api/http.go).
     pub checked: bool,
@@ -56,12 +56,12 @@ pub struct Shorthand {
     /// Its own keys.
     pub entries: &'static [ShorthandEntry],
     /// Reads the texts of its own keys, in their order.
-    pub read: fn(&[Option<&str>]) -> Meaning,
+    pub read: fn(&[Option<&str>]) -> ShorthandMeaning,
 }
 
 /// What a [`Shorthand`] means: for each of its fields what has to match, and that in a text for people. An error is the
 /// number of an entry, and what is wrong with it.
-pub type Meaning = Result<Vec<(Matcher, String)>, (usize, String)>;
+pub type ShorthandMeaning = Result<Vec<(Matcher, String)>, (usize, String)>;
 
 /// A key of a [`Shorthand`].
 #[derive(Debug)]
@@ -97,12 +97,12 @@ pub struct Schema {
     /// Its fields, in the order in which they are compared and reported.
     pub fields: &'static [FieldSpec],
     /// What sets it apart from other protocols.
-    pub nature: &'static Nature,
+    pub nature: &'static ProtocolTraits,
 }
 
 /// What sets a protocol apart from others, beyond its fields.
 #[derive(Debug)]
-pub struct Nature {
+pub struct ProtocolTraits {
     /// Where rules of two protocols meet on one flow, those with the smaller number judge it (cilium pkg/policy/l4.go,
     /// the default listener priorities).
     pub priority: u8,
@@ -117,7 +117,7 @@ pub struct Nature {
     pub exact_port: bool,
     /// Whether its answers teach the addresses of names.
     pub teaches: bool,
-    /// Whether the fields of one rule are ORed instead of ANDed, those of the form [`Form::AnyOf`] excepted.
+    /// Whether the fields of one rule are ORed instead of ANDed, those of the form [`FieldForm::AnyOf`] excepted.
     pub alternatives: bool,
     /// The field that tells a request for a tunnel, and the value by which it does ([`crate::tunnel`]).
     pub tunnel: Option<(FieldIndex, &'static str)>,
@@ -136,12 +136,12 @@ pub struct Nature {
     pub remarks: fn(&[L7Rule]) -> Vec<Remark>,
     /// Whether a rule lets servers talk to each other, where they do so on the port of their clients.
     pub among: Option<fn(&L7Rule) -> bool>,
-    /// Reads the text of a field of the form [`Form::Words`], [`Form::Each`], [`Form::All`] or [`Form::AnyOf`]: what has to
+    /// Reads the text of a field of the form [`FieldForm::Words`], [`FieldForm::Each`], [`FieldForm::All`] or [`FieldForm::AnyOf`]: what has to
     /// match, or nothing if any value will do. An error says what is wrong.
     pub read: fn(FieldIndex, &str) -> Result<Option<Matcher>, String>,
 }
 
-impl Nature {
+impl ProtocolTraits {
     /// Of a protocol on TCP whose fields need no words of their own, such as HTTP.
     pub const STREAM: Self = Self {
         priority: 101,
@@ -179,11 +179,11 @@ impl Schema {
 
     /// How a field is written; none where there is no such field.
     #[must_use]
-    pub fn form(&self, field: FieldIndex) -> Option<Form> {
+    pub fn form(&self, field: FieldIndex) -> Option<FieldForm> {
         self.fields.get(usize::from(field.0)).map(|spec| spec.form)
     }
 
-    /// The field by which a field is shown: itself, but for [`Nature::synonyms`].
+    /// The field by which a field is shown: itself, but for [`ProtocolTraits::synonyms`].
     #[must_use]
     pub fn shown_by(&self, field: FieldIndex) -> FieldIndex {
         let synonyms = self.nature.synonyms;

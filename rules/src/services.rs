@@ -10,15 +10,15 @@ use crate::world::{Service, Transport};
 /// The VIPs of all services with their backends. Where two services claim one VIP and port, the first has it.
 #[derive(Debug, Default)]
 pub(crate) struct Vips {
-    backends: HashMap<Key, Vec<SocketAddr>, foldhash::fast::RandomState>,
+    backends: HashMap<VipKey, Vec<SocketAddr>, foldhash::fast::RandomState>,
     /// By address: where it is a VIP.
     ports: HashMap<IpAddr, Vec<(Transport, u16)>, foldhash::fast::RandomState>,
     /// By backend.
-    fronts: HashMap<IpAddr, Vec<Key>, foldhash::fast::RandomState>,
+    fronts: HashMap<IpAddr, Vec<VipKey>, foldhash::fast::RandomState>,
 }
 
 /// A VIP at a port.
-type Key = (Transport, IpAddr, u16);
+type VipKey = (Transport, IpAddr, u16);
 
 impl Vips {
     pub(crate) fn new<'a>(services: impl IntoIterator<Item = &'a Service>) -> Self {

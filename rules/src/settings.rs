@@ -1,6 +1,6 @@
 //! Settings of the engine. Every default is Cilium's meaning.
 
-use crate::bounds::Bounds;
+use crate::bounds::CompileBounds;
 
 /// Which endpoints have policy enforced (`--enable-policy` of the Cilium agent).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -88,7 +88,7 @@ impl Deviations {
 
 /// Everything that changes how policies are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Settings {
+pub struct PolicySettings {
     /// Enforcement mode.
     pub enforcement: Enforcement,
     /// How denied requests are answered unless a policy says otherwise.
@@ -116,10 +116,10 @@ pub struct Settings {
     /// agent).
     pub extended_ip_protocols: bool,
     /// What policies may take.
-    pub bounds: Bounds,
+    pub bounds: CompileBounds,
 }
 
-impl Settings {
+impl PolicySettings {
     /// The same, but that every policy is accepted which some settings accept: for what was accepted once.
     #[must_use]
     pub fn lenient(self) -> Self {
@@ -127,7 +127,7 @@ impl Settings {
     }
 }
 
-impl Default for Settings {
+impl Default for PolicySettings {
     fn default() -> Self {
         Self {
             enforcement: Enforcement::default(),
@@ -141,7 +141,7 @@ impl Default for Settings {
             server_must_agree: true,
             allow_localhost: true,
             extended_ip_protocols: false,
-            bounds: Bounds::default(),
+            bounds: CompileBounds::default(),
         }
     }
 }

@@ -7,17 +7,17 @@ use std::{
 };
 
 use crate::{
-    bounds::{Bounds, Overrun},
+    bounds::{CompileBounds, Overrun},
     compile::{
-        Compiled, Locals, compile,
-        identities::{Addresses, Places},
+        CompiledWorld, Locals, compile,
+        identities::{Addresses, IdentityAddresses},
     },
-    learning::Learner,
+    learning::AddressLearner,
     params::FlowParams,
     pattern::Automaton,
     request::Request,
     services::Vips,
-    settings::Settings,
+    settings::PolicySettings,
     steering::SteeringTable,
     table::{Sources, who},
     verdict::{Layer, Outcome, Reason, RuleInfo},
@@ -141,14 +141,14 @@ impl Flow {
 #[derive(Debug, Default)]
 pub struct Snapshot {
     generation: u64,
-    settings: Settings,
+    settings: PolicySettings,
     params: Arc<FlowParams>,
     pub(crate) addresses: Addresses,
-    places: Places,
+    places: IdentityAddresses,
     pub(crate) locals: Locals,
     pub(crate) vips: Vips,
     /// Set where some policy selects names.
-    pub(crate) learner: Option<Learner>,
+    pub(crate) learner: Option<AddressLearner>,
     /// What is compiled and not bound to an endpoint yet is kept.
     _automata: Vec<Arc<Automaton>>,
 }
@@ -159,7 +159,7 @@ impl Snapshot {
     #[must_use]
     pub fn compile(world: &World, generation: u64) -> Self {
         // Without bounds none is overrun.
-        Self::within(world, generation, Bounds::NONE).unwrap_or_default()
+        Self::within(world, generation, CompileBounds::NONE).unwrap_or_default()
     }
 
     /// Compiles a world within the bounds of its settings.
@@ -170,8 +170,8 @@ impl Snapshot {
         Self::within(world, generation, world.settings.bounds)
     }
 
-    fn within(world: &World, generation: u64, bounds: Bounds) -> Result<Self, Overrun> {
-        let Compiled { addresses, places, locals, learner, automata } = compile(world, bounds)?;
+    fn within(world: &World, generation: u64, bounds: CompileBounds) -> Result<Self, Overrun> {
+        let CompiledWorld { addresses, places, locals, learner, automata } = compile(world, bounds)?;
         let vips = Vips::new(world.services.iter().map(|service| &**service));
         let settings = world.settings;
         let params = Arc::clone(&world.params);
@@ -189,7 +189,7 @@ impl Snapshot {
 
     /// The settings it was compiled with.
     #[must_use]
-    pub fn settings(&self) -> &Settings {
+    pub fn settings(&self) -> &PolicySettings {
         &self.settings
     }
 
@@ -261,7 +261,7 @@ impl Snapshot {
     }
 
     pub(crate) fn sources(&self) -> Sources<'_> {
-        let lessons = self.learner.as_ref().map_or(0, Learner::lessons);
+        let lessons = self.learner.as_ref().map_or(0, AddressLearner::lessons);
         Sources { lessons, addresses: &self.addresses, places: &self.places, vips: &self.vips }
     }
 }

@@ -9,7 +9,7 @@ use crate::world::{Direction, EndpointId, Transport};
 
 /// What the kernel does with a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Action {
+pub enum SteeringAction {
     /// Untouched.
     Pass,
     /// To our listener.
@@ -28,14 +28,14 @@ pub struct PortClass {
     /// Ports. Classes of one direction and transport never overlap.
     pub ports: RangeInclusive<u16>,
     /// Longest prefix wins. Always contains 0.0.0.0/0 and ::/0.
-    pub prefixes: Vec<(IpNet, Action)>,
-    /// Single addresses of it may come, change and go by an [`AddressChange`].
+    pub prefixes: Vec<(IpNet, SteeringAction)>,
+    /// Single addresses of it may come, change and go by an [`SteeredAddressChange`].
     pub learns: bool,
 }
 
 /// One address whose entry in the classes of an endpoint changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AddressChange {
+pub struct SteeredAddressChange {
     /// The endpoint.
     pub endpoint: EndpointId,
     /// Direction.
@@ -47,7 +47,7 @@ pub struct AddressChange {
     /// The address; never IPv4-mapped.
     pub address: IpAddr,
     /// What is done with it from now on; `None` where it has no entry of its own any more, so that the prefixes decide.
-    pub action: Option<Action>,
+    pub action: Option<SteeringAction>,
 }
 
 /// The kernel's table of one endpoint. Flows that no class covers pass.
@@ -67,7 +67,7 @@ impl SteeringTable {
             .classes
             .iter()
             .filter(|class| (class.direction, class.transport) == (Direction::Egress, Transport::Udp));
-        sent.flat_map(|class| &class.prefixes).any(|(_, action)| *action != Action::Pass)
+        sent.flat_map(|class| &class.prefixes).any(|(_, action)| *action != SteeringAction::Pass)
     }
 
     /// Whether some class is about ICMP.

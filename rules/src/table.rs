@@ -10,14 +10,14 @@ use ipnet::IpNet;
 
 use crate::{
     compile::{
-        Subject,
-        class::Class,
-        identities::{Addresses, Places},
+        PolicySubject,
+        class::CompiledClass,
+        identities::{Addresses, IdentityAddresses},
         peers::Who,
     },
     services::Vips,
     snapshot::Flow,
-    steering::{Action, PortClass},
+    steering::{PortClass, SteeringAction},
     verdict::Outcome,
     world::{Direction, Endpoint, Transport},
 };
@@ -36,13 +36,13 @@ pub fn requests(transport: Transport) -> &'static [u16] {
 }
 
 /// Decisions by prefix. In order, so that a prefix follows those that contain it.
-type Prefixes = BTreeMap<IpNet, Action>;
+type Prefixes = BTreeMap<IpNet, SteeringAction>;
 
 /// What the kernel is told of the endpoints of a subject, with the number of lessons that it takes in.
 #[derive(Debug, Default)]
-pub(crate) struct Told(Mutex<Option<(u64, Vec<PortClass>)>>);
+pub(crate) struct SubjectTable(Mutex<Option<(u64, Vec<PortClass>)>>);
 
-impl Told {
+impl SubjectTable {
     fn get_or(&self, lessons: u64, compute: impl FnOnce() -> Vec<PortClass>) -> Vec<PortClass> {
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match &*told {
@@ -57,11 +57,11 @@ pub(crate) struct Sources<'a> {
     /// How many lessons there were.
     pub(crate) lessons: u64,
     pub(crate) addresses: &'a Addresses,
-    pub(crate) places: &'a Places,
+    pub(crate) places: &'a IdentityAddresses,
     pub(crate) vips: &'a Vips,
 }
 
-impl From<&Flow> for Action {
+impl From<&Flow> for SteeringAction {
     fn from(flow: &Flow) -> Self {
         match flow.outcome {
             Outcome::Deny => Self::Refuse,
@@ -71,13 +71,13 @@ impl From<&Flow> for Action {
     }
 }
 
-fn action(flow: &Flow) -> Action {
-    Action::from(flow)
+fn action(flow: &Flow) -> SteeringAction {
+    SteeringAction::from(flow)
 }
 
 impl Sources<'_> {
     /// The classes of all endpoints that a subject stands for; where they hold for one endpoint only, of that one.
-    pub(crate) fn classes(&self, subject: &Subject, endpoint: &Endpoint) -> Vec<PortClass> {
+    pub(crate) fn classes(&self, subject: &PolicySubject, endpoint: &Endpoint) -> Vec<PortClass> {
         if self.stands_behind_a_vip(endpoint) {
             return self.compute(subject, &endpoint.addresses);
         }
@@ -94,7 +94,7 @@ impl Sources<'_> {
             .any(|backend| endpoint.addresses.contains(&backend.ip()))
     }
 
-    fn compute(&self, subject: &Subject, own: &[IpAddr]) -> Vec<PortClass> {
+    fn compute(&self, subject: &PolicySubject, own: &[IpAddr]) -> Vec<PortClass> {
         let mut classes = Vec::new();
         for direction in [Direction::Ingress, Direction::Egress] {
             for transport in [Transport::Tcp, Transport::Udp, Transport::Sctp] {
@@ -107,7 +107,7 @@ impl Sources<'_> {
 
     fn transport(
         &self,
-        subject: &Subject,
+        subject: &PolicySubject,
         own: &[IpAddr],
         direction: Direction,
         transport: Transport,
@@ -119,7 +119,7 @@ impl Sources<'_> {
             Direction::Egress => self.vips(subject, own, transport),
         };
         // One class may serve several ranges of ports.
-        let mut bases: HashMap<*const Class, Prefixes> = HashMap::new();
+        let mut bases: HashMap<*const CompiledClass, Prefixes> = HashMap::new();
         for (first, last, class) in side.classes(transport) {
             let base = bases.entry(Arc::as_ptr(class)).or_insert_with(|| self.base(class));
             let mut add = |first: u16, last: u16, prefixes: &Prefixes, learns: bool| {
@@ -141,19 +141,20 @@ impl Sources<'_> {
                 add(start, last, base, learns);
             }
         }
-        classes.retain(|class| class.learns || class.prefixes.iter().any(|(_, action)| *action != Action::Pass));
+        classes
+            .retain(|class| class.learns || class.prefixes.iter().any(|(_, action)| *action != SteeringAction::Pass));
     }
 
     /// Of ICMP the kernel judges requests on their way out, where rules speak of ICMP: looking at each packet costs
     /// something.
-    fn echo(&self, subject: &Subject, classes: &mut Vec<PortClass>) {
+    fn echo(&self, subject: &PolicySubject, classes: &mut Vec<PortClass>) {
         let direction = Direction::Egress;
         let Some(side) = subject.side(direction).filter(|side| side.speaks_of_icmp) else { return };
         for transport in [Transport::Icmp, Transport::IcmpV6] {
             for request in requests(transport).iter().copied() {
                 let class = side.class(transport, request);
                 let (prefixes, learns): (Vec<_>, _) = (self.base(class).into_iter().collect(), class.learns());
-                if learns || prefixes.iter().any(|(_, action)| *action != Action::Pass) {
+                if learns || prefixes.iter().any(|(_, action)| *action != SteeringAction::Pass) {
                     classes.push(PortClass { direction, transport, ports: request..=request, prefixes, learns });
                 }
             }
@@ -161,7 +162,7 @@ impl Sources<'_> {
     }
 
     /// The decisions of a class without regard to services.
-    fn base(&self, class: &Class) -> Prefixes {
+    fn base(&self, class: &CompiledClass) -> Prefixes {
         let mut prefixes: Prefixes = class.prefixes().map(|(net, flow)| (net, action(flow))).collect();
         let other = action(class.other());
         // Where those that no rule selects fare as the rest of the world does, only the others have to be named.
@@ -176,7 +177,7 @@ impl Sources<'_> {
     }
 
     /// What becomes of each VIP, by port.
-    fn vips(&self, subject: &Subject, own: &[IpAddr], transport: Transport) -> BTreeMap<u16, Vec<Vip>> {
+    fn vips(&self, subject: &PolicySubject, own: &[IpAddr], transport: Transport) -> BTreeMap<u16, Vec<Vip>> {
         let mut vips: BTreeMap<u16, Vec<Vip>> = BTreeMap::new();
         for (port, address, backends) in self.vips.of(transport) {
             let action = self.vip(subject, own, transport, backends);
@@ -194,36 +195,36 @@ impl Sources<'_> {
     /// where one of them is judged at layer 7, so without that a mixed one is refused.
     pub(crate) fn vip(
         &self,
-        subject: &Subject,
+        subject: &PolicySubject,
         own: &[IpAddr],
         transport: Transport,
         backends: &[SocketAddr],
-    ) -> Action {
+    ) -> SteeringAction {
         let actions = backends.iter().map(|backend| {
             let judged = subject.side(Direction::Egress).filter(|_| !own.contains(&backend.ip()));
-            judged.map_or(Action::Pass, |side| {
+            judged.map_or(SteeringAction::Pass, |side| {
                 let class = side.class(transport, backend.port());
                 action(&class.answer(who(self.addresses, backend.ip()), backend.ip()))
             })
         });
-        let has_relay = |action: Action| transport == Transport::Tcp || action == Action::Steer;
-        let mixed = |one: Action, other: Action| {
+        let has_relay = |action: SteeringAction| transport == Transport::Tcp || action == SteeringAction::Steer;
+        let mixed = |one: SteeringAction, other: SteeringAction| {
             if one == other {
                 one
             } else if has_relay(one) || has_relay(other) {
-                Action::Steer
+                SteeringAction::Steer
             } else {
-                Action::Refuse
+                SteeringAction::Refuse
             }
         };
-        actions.reduce(mixed).unwrap_or(Action::Refuse)
+        actions.reduce(mixed).unwrap_or(SteeringAction::Refuse)
     }
 }
 
 /// One VIP at one port.
 struct Vip {
     address: IpAddr,
-    action: Action,
+    action: SteeringAction,
     /// What becomes of it depends on an address that may be learnt.
     learns: bool,
 }
@@ -255,7 +256,7 @@ fn push(classes: &mut Vec<PortClass>, class: PortClass) {
 /// Drops every prefix that decides as the one that contains it. Those of length 0 stay, and single loopback addresses: what
 /// goes to them is judged only where they are named.
 fn without_redundant(prefixes: Prefixes) -> Prefixes {
-    let mut open: Vec<(IpNet, Action)> = Vec::new();
+    let mut open: Vec<(IpNet, SteeringAction)> = Vec::new();
     let mut kept = Prefixes::new();
     for (net, action) in prefixes {
         while open.last().is_some_and(|(outer, _)| !outer.contains(&net)) {

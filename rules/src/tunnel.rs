@@ -6,7 +6,7 @@ use regex_syntax::hir::literal::Extractor;
 use crate::{
     pattern::{self, Pattern},
     policy::{L7Rule, Matcher, Predicate},
-    ruleset::Compiled,
+    ruleset::CompiledRule,
     schema::{FieldIndex, Schema},
     settings::Upgrades,
 };
@@ -87,7 +87,7 @@ fn lists(matcher: &Matcher, value: &str) -> bool {
     }
 }
 
-impl Compiled {
+impl CompiledRule {
     /// Whether the rule means a tunnel, if it matches.
     pub(crate) fn means(&self, tunnel: Tunnel) -> bool {
         let wants = |(predicate, pattern): &(Predicate, Pattern)| {

@@ -5,8 +5,8 @@ use std::{net::IpAddr, sync::Arc};
 use ipnet::IpNet;
 
 use crate::{
-    labels::Labels, names::never_opens, params::FlowParams, pattern::Patterns, policy::Policy, schema::Schema,
-    settings::Settings,
+    labels::LabelSet, names::never_opens, params::FlowParams, pattern::Patterns, policy::Policy, schema::Schema,
+    settings::PolicySettings,
 };
 
 /// Number of a local endpoint: its key in the kernel's maps. Never 0.
@@ -47,7 +47,7 @@ pub enum Transport {
     /// ICMPv6, likewise.
     IcmpV6,
     /// VRRP, IP protocol 112. This and the following have no ports, so that a flow of theirs has port 0. They are known to
-    /// policies where [`Settings::extended_ip_protocols`] is on; never steered.
+    /// policies where [`PolicySettings::extended_ip_protocols`] is on; never steered.
     Vrrp,
     /// IGMP, 2.
     Igmp,
@@ -114,7 +114,7 @@ impl Transport {
 
 /// A named or owned port of an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Port {
+pub struct NamedPort {
     /// Name for policies that name ports; may be empty.
     pub name: String,
     /// Number.
@@ -133,11 +133,11 @@ pub struct Endpoint {
     /// Kubernetes namespace.
     pub namespace: Arc<str>,
     /// Labels, with those that Cilium derives (namespace, service account, cluster).
-    pub labels: Labels,
+    pub labels: LabelSet,
     /// Addresses; never IPv4-mapped.
     pub addresses: Vec<IpAddr>,
     /// Named ports.
-    pub ports: Vec<Port>,
+    pub ports: Vec<NamedPort>,
 }
 
 /// One port of a service.
@@ -161,7 +161,7 @@ pub struct Service {
     /// Name.
     pub name: Arc<str>,
     /// Labels.
-    pub labels: Labels,
+    pub labels: LabelSet,
     /// Virtual addresses; never IPv4-mapped.
     pub vips: Vec<IpAddr>,
     /// Ports.
@@ -176,7 +176,7 @@ pub struct CidrGroup {
     /// Name.
     pub name: Arc<str>,
     /// Labels, of the source `cidrgroup`.
-    pub labels: Labels,
+    pub labels: LabelSet,
     /// The ranges.
     pub cidrs: Vec<IpNet>,
 }
@@ -189,12 +189,12 @@ pub struct ResolvedName {
     /// Addresses that are known for all; never IPv4-mapped.
     pub addresses: Vec<IpAddr>,
     /// Addresses that DNS answers gave, and where each came from.
-    pub learnt: Vec<(IpAddr, Vec<Origin>)>,
+    pub learnt: Vec<(IpAddr, Vec<LearnedFrom>)>,
 }
 
 /// Where an answer about a name came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Origin {
+pub struct LearnedFrom {
     /// The local endpoint that asked.
     pub endpoint: EndpointId,
     /// The server that answered; never IPv4-mapped. For a service, the backend.
@@ -238,7 +238,7 @@ pub struct World {
     /// Secrets, for `headerMatches`.
     pub secrets: Vec<Secret>,
     /// Settings.
-    pub settings: Settings,
+    pub settings: PolicySettings,
     /// What flows are relayed with.
     pub params: Arc<FlowParams>,
     /// The protocol whose answers teach the addresses of names, if there is one.
@@ -246,7 +246,7 @@ pub struct World {
     /// Regular expressions that are compiled already.
     pub patterns: Patterns,
     /// Addresses of the node itself, whether or not an endpoint with the label `reserved:host` has them. They are let in as
-    /// that is ([`Settings::allow_localhost`]); those of known endpoints are theirs.
+    /// that is ([`PolicySettings::allow_localhost`]); those of known endpoints are theirs.
     pub node_addresses: Vec<IpAddr>,
     /// Ranges that are not learnt from answers, for whoever explains ([`never_opens`](crate::names::never_opens)).
     pub never_open: Vec<IpNet>,

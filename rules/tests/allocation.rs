@@ -14,9 +14,9 @@ use kit::{
     HEADERS, Http, Ports, allow, anybody, egress, fqdns, ingress, ip, key, peers, policy, request, town, with_header,
 };
 use portcullis_rules::{
-    policy::{HeaderAction, L7Rule, Mismatch, Wanted},
+    policy::{HeaderAction, L7Rule, Mismatch, HeaderValueSource},
     request::{FieldValue, Request},
-    schema::{FieldIndex, FieldSpec, Form, Nature, Schema},
+    schema::{FieldIndex, FieldSpec, FieldForm, ProtocolTraits, Schema},
     settings::DenyWith,
     snapshot::{RuleSet, Snapshot},
     verdict::RuleInfo,
@@ -91,10 +91,10 @@ fn a_request_whose_values_are_allowed_by_one_rule_allocates_nothing() {
     static DEPOT: Schema = Schema {
         protocol: "depot",
         fields: &[
-            FieldSpec { name: "client", form: Form::Exact, checked: true },
-            FieldSpec { name: "group", form: Form::All, checked: true },
+            FieldSpec { name: "client", form: FieldForm::Exact, checked: true },
+            FieldSpec { name: "group", form: FieldForm::All, checked: true },
         ],
-        nature: &Nature::STREAM,
+        nature: &ProtocolTraits::STREAM,
     };
     struct Groups(Option<Vec<String>>);
     impl Request for Groups {
@@ -125,7 +125,7 @@ fn headers_that_stay_as_they_are_allocate_nothing() {
     let act = |mismatch| HeaderAction {
         field: HEADERS,
         name: "x-a".to_owned(),
-        wanted: Wanted::Value("1".to_owned()),
+        wanted: HeaderValueSource::Value("1".to_owned()),
         mismatch,
     };
     let actions = [Mismatch::Log, Mismatch::Add, Mismatch::Delete, Mismatch::Replace].map(act).to_vec();

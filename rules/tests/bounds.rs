@@ -13,9 +13,9 @@ use std::{
 
 use kit::{Ports, allow, anybody, cidrs, egress, endpoint, fqdns, ingress, key, named, peers, policy, request, town};
 use portcullis_rules::{
-    bounds::{Bounds, Resource},
+    bounds::{CompileBounds, BoundedResource},
     labels::{Operator, Requirement, Selector},
-    policy::{CidrSet, Entry, Policy, Rule},
+    policy::{CidrSet, PolicyEntry, Policy, Rule},
     snapshot::Snapshot,
     verdict::Reason,
     world::{Direction, EndpointId, World},
@@ -54,7 +54,7 @@ fn peak<T>(run: impl FnOnce() -> T) -> (usize, T) {
     ((PEAK.load(Relaxed) - before) >> 20, given)
 }
 
-const BOUNDS: Bounds = Bounds { memory: 48 << 20, policy_memory: 24 << 20, work: 30_000_000 };
+const BOUNDS: CompileBounds = CompileBounds { memory: 48 << 20, policy_memory: 24 << 20, work: 30_000_000 };
 
 /// Endpoints of one namespace, each with a label of its own; the first is local.
 fn crowd(count: u32, policies: Vec<Policy>) -> World {
@@ -71,10 +71,10 @@ fn crowd(count: u32, policies: Vec<Policy>) -> World {
     world
 }
 
-fn all_but(pod: u32) -> Entry {
+fn all_but(pod: u32) -> PolicyEntry {
     let values = vec![format!("p{pod}")];
     let requirement = Requirement { key: "pod".to_owned(), operator: Operator::NotIn, values };
-    Entry { endpoints: Some(vec![Selector { requirements: vec![requirement] }]), ..Entry::default() }
+    PolicyEntry { endpoints: Some(vec![Selector { requirements: vec![requirement] }]), ..PolicyEntry::default() }
 }
 
 /// One rule that comes to nearly a MiB when it is compiled.
@@ -101,7 +101,7 @@ fn selectors_that_leave_out_one_endpoint_each_cost_as_little_as_those_that_selec
     assert_eq!(kit::word(&enters("10.0.78.5")), "allow");
     assert_eq!(kit::word(&enters("10.9.9.9")), "deny");
 
-    let only = |entry: Entry| {
+    let only = |entry: PolicyEntry| {
         let world = crowd(3_000, vec![policy("default/p", vec![ingress("app=a", vec![entry.port("80")])])]);
         let snapshot = Snapshot::compile_within_bounds(&world, 1).unwrap();
         ["10.0.0.7", "10.0.0.8"].map(|peer| kit::word(&snapshot.flow(&key(1, Direction::Ingress, peer, "80"))))
@@ -129,31 +129,31 @@ fn equal_regular_expressions_are_one_however_many_policies_have_them() {
 #[test]
 fn a_policy_that_takes_too_much_is_named_before_it_has_taken_it() {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    let ports = |entry: Entry, count: u16| (1..=count).fold(entry, |entry, port| entry.port(&port.to_string()));
-    let bind = |entries: Vec<Entry>| vec![ingress("app=a", entries)];
+    let ports = |entry: PolicyEntry, count: u16| (1..=count).fold(entry, |entry, port| entry.port(&port.to_string()));
+    let bind = |entries: Vec<PolicyEntry>| vec![ingress("app=a", entries)];
     let nested = |count: u32| (0..count).map(|n| cidrs(&[&format!("10.0.0.0/{}", 1 + n % 8)]).port("80")).collect();
     let ranges = |count: u16| (0..count).map(|n| anybody().port(&format!("{}-{}", 1 + n, 65_000 - n))).collect();
     let excepts: Vec<_> = (0..200_u32).map(|n| format!("10.{n}.0.0/16").parse().unwrap()).collect();
     let set = CidrSet { cidr: "10.0.0.0/8".parse().unwrap(), except: excepts };
-    let sets = Entry { cidr_sets: Some(vec![set; 4_000]), ..Entry::default() };
+    let sets = PolicyEntry { cidr_sets: Some(vec![set; 4_000]), ..PolicyEntry::default() };
     let halves = |count: u32| {
         let half = |n: u32| {
             let values = (0..4_000).filter(|pod| (2_654_435_761_u32.wrapping_mul(n + 1).wrapping_mul(*pod)) >> 31 == 0);
             let values = values.map(|pod| format!("p{pod}")).collect();
             let requirement = Requirement { key: "pod".to_owned(), operator: Operator::In, values };
             let selector = Selector { requirements: vec![requirement] };
-            Entry { endpoints: Some(vec![selector]), ..Entry::default() }.port("80")
+            PolicyEntry { endpoints: Some(vec![selector]), ..PolicyEntry::default() }.port("80")
         };
         (0..count).map(half).collect::<Vec<_>>()
     };
     let by_name = (0..400).map(|_| ports(peers(&["app=a"]), 40)).collect::<Vec<_>>();
-    let dns = |entries: Vec<Entry>| {
+    let dns = |entries: Vec<PolicyEntry>| {
         let apart = fqdns(&["a.test"]);
         vec![egress("app=a", entries.into_iter().chain([apart]).collect())]
     };
-    let many_names = |count: usize| Entry {
+    let many_names = |count: usize| PolicyEntry {
         endpoints: Some((0..count).map(|n| kit::select(&format!("pod=p{n}"))).collect()),
-        ..Entry::default()
+        ..PolicyEntry::default()
     };
     for (what, rules) in [
         ("large regular expressions", regexes(200)),
@@ -192,7 +192,7 @@ fn bounds_are_counted_alike_each_time() {
     let world = |count| crowd(50, vec![policy("default/p", regexes(count))]);
     let overruns: Vec<_> = (0..3).map(|_| Snapshot::compile_within_bounds(&world(60), 1).unwrap_err()).collect();
     assert!(overruns.windows(2).all(|pair| pair[0] == pair[1]), "{overruns:?}");
-    assert_eq!(overruns[0].resource, Resource::PolicyMemory);
+    assert_eq!(overruns[0].resource, BoundedResource::PolicyMemory);
     assert!(Snapshot::compile_within_bounds(&world(10), 1).is_ok());
 }
 
@@ -204,7 +204,7 @@ fn an_address_for_whose_rules_there_is_no_memory_is_denied_for_that_reason_and_c
     let entries = ["a.test", "b.test"].map(|name| fqdns(&[name]).http("80", rules(name)));
     let mut world = crowd(2, vec![policy("default/p", vec![egress("app=a", entries.into())])]);
     let compile = |world: &mut World, memory: usize| {
-        world.settings.bounds = Bounds { memory, policy_memory: memory, ..BOUNDS };
+        world.settings.bounds = CompileBounds { memory, policy_memory: memory, ..BOUNDS };
         Snapshot::compile_within_bounds(world, 1)
     };
     let (mut too_little, mut enough) = (0_usize, 16 << 20);

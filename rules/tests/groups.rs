@@ -8,7 +8,7 @@ use kit::protocols::exact;
 use portcullis_rules::{
     policy::{L7Rule, Matcher, Predicate},
     request::{FieldValue, Request},
-    schema::{FieldIndex, FieldSpec, Form, Nature, Schema},
+    schema::{FieldIndex, FieldSpec, FieldForm, ProtocolTraits, Schema},
     settings::DenyWith,
     snapshot::RuleSet,
     verdict::RuleInfo,
@@ -19,12 +19,12 @@ use proptest::{collection::vec, option, prelude::*, sample};
 static DEPOT: Schema = Schema {
     protocol: "depot",
     fields: &[
-        FieldSpec { name: "client", form: Form::Exact, checked: true },
-        FieldSpec { name: "topic", form: Form::Each, checked: true },
-        FieldSpec { name: "group", form: Form::All, checked: true },
-        FieldSpec { name: "id", form: Form::All, checked: true },
+        FieldSpec { name: "client", form: FieldForm::Exact, checked: true },
+        FieldSpec { name: "topic", form: FieldForm::Each, checked: true },
+        FieldSpec { name: "group", form: FieldForm::All, checked: true },
+        FieldSpec { name: "id", form: FieldForm::All, checked: true },
     ],
-    nature: &Nature::STREAM,
+    nature: &ProtocolTraits::STREAM,
 };
 
 /// A request: its client, and what it names of each of the other fields; nothing where they do not concern it.

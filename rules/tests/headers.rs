@@ -5,26 +5,26 @@ mod kit;
 use kit::{HEADERS, Http, Ports, allow, anybody, enters, ingress, peers, policy, request, town};
 use portcullis_rules::{
     effects::{is_value, may_change},
-    policy::{HeaderAction, L7Rule, Mismatch, Wanted},
+    policy::{HeaderAction, L7Rule, Mismatch, HeaderValueSource},
     snapshot::RuleSet,
     verdict::Reason,
     world::{Secret, World},
 };
 
-fn value(text: &str) -> Wanted {
-    Wanted::Value(text.to_owned())
+fn value(text: &str) -> HeaderValueSource {
+    HeaderValueSource::Value(text.to_owned())
 }
 
-fn secret(name: &str) -> Wanted {
-    Wanted::Secret(format!("ns/{name}"))
+fn secret(name: &str) -> HeaderValueSource {
+    HeaderValueSource::Secret(format!("ns/{name}"))
 }
 
 /// What is done with headers of these names.
-type Actions<'a> = Vec<(&'a str, Wanted, Mismatch)>;
+type Actions<'a> = Vec<(&'a str, HeaderValueSource, Mismatch)>;
 
 /// A rule of a path (empty means any) that acts on headers.
-fn acts<'a>(path: &str, actions: impl IntoIterator<Item = (&'a str, Wanted, Mismatch)>) -> L7Rule {
-    let action = |(name, wanted, mismatch): (&str, Wanted, Mismatch)| HeaderAction {
+fn acts<'a>(path: &str, actions: impl IntoIterator<Item = (&'a str, HeaderValueSource, Mismatch)>) -> L7Rule {
+    let action = |(name, wanted, mismatch): (&str, HeaderValueSource, Mismatch)| HeaderAction {
         field: HEADERS,
         name: name.to_owned(),
         wanted,

@@ -7,15 +7,15 @@ use kit::{
     policy, request, rule, town, word,
 };
 use portcullis_rules::{
-    policy::{Entity, Entry, FqdnSelector, IcmpField, Policy, Rule},
+    policy::{Entity, PolicyEntry, FqdnSelector, IcmpField, Policy, Rule},
     settings::{Deviations, Enforcement},
     snapshot::Snapshot,
-    steering::Action,
+    steering::SteeringAction,
     verdict::{Layer, Reason},
     world::{Direction, EndpointId, Transport, World},
 };
 
-fn server(entries: Vec<Entry>) -> World {
+fn server(entries: Vec<PolicyEntry>) -> World {
     town(vec![policy("default/p", vec![ingress("app=server", entries)])])
 }
 
@@ -80,9 +80,9 @@ fn three_kinds_of_nothing() {
         (peers(&[""]).port("80"), "other", "deny"),
         (cidrs(&[]).port("80"), "world", "deny"),
         (entities(&[]).port("80"), "world", "deny"),
-        (Entry { ports: Some(vec![]), ..peers(&["app=client"]) }, "client", "allow"),
-        (Entry { ports: Some(vec![]), ..anybody() }, "client", "deny"),
-        (Entry { fqdns: Some(vec![]), ..anybody() }.port("80"), "client", "allow"),
+        (PolicyEntry { ports: Some(vec![]), ..peers(&["app=client"]) }, "client", "allow"),
+        (PolicyEntry { ports: Some(vec![]), ..anybody() }, "client", "deny"),
+        (PolicyEntry { fqdns: Some(vec![]), ..anybody() }.port("80"), "client", "allow"),
     ] {
         let shown = format!("{entry:?}");
         assert_eq!(word(&enters(&server(vec![entry]), peer, "80")), wanted, "{peer}: {shown}");
@@ -285,7 +285,7 @@ fn the_node_itself_is_let_in() {
 /// Nobody has declared the node: what is known are its addresses.
 #[test]
 fn the_node_is_let_in_by_its_addresses_alone() {
-    let at_home = |entries: Vec<Entry>, denies: Option<Vec<Entry>>| {
+    let at_home = |entries: Vec<PolicyEntry>, denies: Option<Vec<PolicyEntry>>| {
         let rule = Rule { ingress_deny: denies, ..ingress("app=server", entries) };
         let mut world = town(vec![policy("default/p", vec![rule])]);
         world.endpoints.retain(|endpoint| !endpoint.labels.has_reserved("host"));
@@ -345,8 +345,8 @@ fn the_layer_tells_whether_the_peer_or_the_port_was_wrong() {
 
 #[test]
 fn names_select_no_address_as_long_as_none_is_learnt() {
-    let names = Entry { fqdns: Some(vec![FqdnSelector::Name("a.example".to_owned())]), ..anybody() };
-    let world = |entry: Entry| town(vec![policy("default/p", vec![egress("app=server", vec![entry])])]);
+    let names = PolicyEntry { fqdns: Some(vec![FqdnSelector::Name("a.example".to_owned())]), ..anybody() };
+    let world = |entry: PolicyEntry| town(vec![policy("default/p", vec![egress("app=server", vec![entry])])]);
     assert_leaves(&world(names.clone()), &[("world", "80", "deny")]);
     assert_leaves(&world(names.port("80")), &[("world", "80", "deny")]);
 }
@@ -394,7 +394,7 @@ fn deviation_kube_dns_is_an_entity() {
 fn the_kernel_is_told_of_echo_requests_on_their_way_out_where_rules_speak_of_icmp() {
     let icmp = |fields: &[(Transport, u8)]| {
         let fields = fields.iter().map(|(family, kind)| IcmpField { family: *family, kind: *kind });
-        Entry { icmps: Some(fields.collect()), ..peers(&["app=client"]) }
+        PolicyEntry { icmps: Some(fields.collect()), ..peers(&["app=client"]) }
     };
     let told = |rule: Rule| -> Vec<String> {
         let world = town(vec![policy("default/p", vec![rule])]);
@@ -402,7 +402,7 @@ fn the_kernel_is_told_of_echo_requests_on_their_way_out_where_rules_speak_of_icm
         let about = table.classes.iter().filter(|class| !class.transport.has_ports());
         let all = about.map(|class| {
             let whom =
-                class.prefixes.iter().filter(|(_, action)| *action == Action::Pass).map(|(net, _)| net.to_string());
+                class.prefixes.iter().filter(|(_, action)| *action == SteeringAction::Pass).map(|(net, _)| net.to_string());
             format!(
                 "{:?} {:?} {:?} {}",
                 class.direction,

@@ -16,10 +16,10 @@ use kit::{
     named, peers, policy, request, resolved, rule, service, spec,
 };
 use portcullis_rules::{
-    policy::{Entity, Entry, PortRule, Rule},
-    settings::{Deviations, Enforcement, Settings},
+    policy::{Entity, PolicyEntry, PortRule, Rule},
+    settings::{Deviations, Enforcement, PolicySettings},
     snapshot::{FlowKey, Snapshot},
-    steering::{Action, AddressChange, SteeringTable},
+    steering::{SteeringAction, SteeredAddressChange, SteeringTable},
     verdict::Outcome,
     world::{Direction, EndpointId, ResolvedName, Transport, World},
 };
@@ -64,7 +64,7 @@ const PEERS: [&str; 16] = [
 ];
 const NUMBERS: [u16; 9] = [0, 79, 80, 81, 90, 91, 443, 8080, 65535];
 
-fn any_entry() -> impl Strategy<Value = Entry> {
+fn any_entry() -> impl Strategy<Value = PolicyEntry> {
     let who = prop_oneof![
         3 => Just(anybody()),
         4 => vec(select(&SELECTORS[..]), 0..3).prop_map(|selectors| peers(&selectors)),
@@ -76,7 +76,7 @@ fn any_entry() -> impl Strategy<Value = Entry> {
             Entity::All, Entity::World, Entity::WorldIpv6, Entity::Cluster, Entity::ClusterMesh, Entity::Host, Entity::None, Entity::KubeDns,
         ][..]), 0..3).prop_map(|some| entities(&some)),
     ];
-    (who, option::of(vec(any_ports(), 0..3))).prop_map(|(entry, ports)| Entry { ports, ..entry })
+    (who, option::of(vec(any_ports(), 0..3))).prop_map(|(entry, ports)| PolicyEntry { ports, ..entry })
 }
 
 fn any_ports() -> impl Strategy<Value = PortRule> {
@@ -97,7 +97,7 @@ fn any_ports() -> impl Strategy<Value = PortRule> {
 }
 
 /// Deny rules have no L7 rules.
-fn denying(entries: Option<Vec<Entry>>) -> Option<Vec<Entry>> {
+fn denying(entries: Option<Vec<PolicyEntry>>) -> Option<Vec<PolicyEntry>> {
     let mut entries = entries?;
     entries.iter_mut().flat_map(|entry| entry.ports.iter_mut().flatten()).for_each(|rule| rule.l7 = None);
     Some(entries)
@@ -120,10 +120,10 @@ fn any_rule() -> impl Strategy<Value = Rule> {
     )
 }
 
-fn any_settings() -> impl Strategy<Value = Settings> {
+fn any_settings() -> impl Strategy<Value = PolicySettings> {
     let modes =
         prop_oneof![8 => Just(Enforcement::Default), 1 => Just(Enforcement::Always), 1 => Just(Enforcement::Never)];
-    (modes, any::<bool>(), vec(prop::bool::weighted(0.2), 3)).prop_map(|(enforcement, allow_localhost, on)| Settings {
+    (modes, any::<bool>(), vec(prop::bool::weighted(0.2), 3)).prop_map(|(enforcement, allow_localhost, on)| PolicySettings {
         enforcement,
         allow_localhost,
         deviations: Deviations {
@@ -133,7 +133,7 @@ fn any_settings() -> impl Strategy<Value = Settings> {
             names_without_dns_rule: false,
             l7_on_nodes: false,
         },
-        ..Settings::default()
+        ..PolicySettings::default()
     })
 }
 
@@ -227,21 +227,21 @@ fn agrees(world: &World, snapshot: &Snapshot, key: &FlowKey) -> Result<(), TestC
 }
 
 /// What the kernel does by a table.
-fn kernel(table: &SteeringTable, key: &FlowKey) -> Action {
+fn kernel(table: &SteeringTable, key: &FlowKey) -> SteeringAction {
     if table.addresses.contains(&key.peer) {
-        return Action::Pass;
+        return SteeringAction::Pass;
     }
     let mut classes = table.classes.iter().filter(|class| {
         class.direction == key.direction && class.transport == key.transport && class.ports.contains(&key.port)
     });
-    let Some(class) = classes.next() else { return Action::Pass };
+    let Some(class) = classes.next() else { return SteeringAction::Pass };
     assert!(classes.next().is_none(), "classes overlap: {table:?}");
     let matching = class.prefixes.iter().filter(|(net, _)| net.contains(&key.peer));
     matching.max_by_key(|(net, _)| net.prefix_len()).expect("every address is covered").1
 }
 
 /// What the kernel does with a lesson: it changes single addresses of classes that learn, and nothing else.
-fn take(table: &mut SteeringTable, learnt: &AddressChange) {
+fn take(table: &mut SteeringTable, learnt: &SteeredAddressChange) {
     let mut found = 0;
     for class in table.classes.iter_mut().filter(|class| {
         (class.direction, class.transport) == (learnt.direction, learnt.transport)
@@ -279,9 +279,9 @@ proptest! {
             if !vip {
                 let flow = snapshot.flow(key);
                 let told = match (flow.outcome, flow.plan.is_empty()) {
-                    (Outcome::Allow, true) => Action::Pass,
-                    (Outcome::Allow, false) => Action::Steer,
-                    (Outcome::Deny | Outcome::Audit, _) => Action::Refuse,
+                    (Outcome::Allow, true) => SteeringAction::Pass,
+                    (Outcome::Allow, false) => SteeringAction::Steer,
+                    (Outcome::Deny | Outcome::Audit, _) => SteeringAction::Refuse,
                 };
                 prop_assert_eq!(kernel(&table, key), told);
             }
@@ -339,7 +339,7 @@ proptest! {
                 let nets: BTreeSet<_> = class.prefixes.iter().map(|(net, _)| *net).collect();
                 prop_assert_eq!(nets.len(), class.prefixes.len());
                 prop_assert!(nets.contains(&"0.0.0.0/0".parse().unwrap()) && nets.contains(&"::/0".parse().unwrap()));
-                prop_assert!(class.transport != Transport::Udp || class.prefixes.iter().all(|(_, a)| *a != Action::Steer));
+                prop_assert!(class.transport != Transport::Udp || class.prefixes.iter().all(|(_, a)| *a != SteeringAction::Steer));
                 for (net, action) in class.prefixes.iter().filter(|(net, _)| net.prefix_len() > 0) {
                     let outer = class.prefixes.iter().filter(|(outer, _)| outer != net && outer.contains(net));
                     let nearest = outer.max_by_key(|(outer, _)| outer.prefix_len()).unwrap();

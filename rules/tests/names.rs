@@ -16,18 +16,18 @@ use kit::{
     request, resolved, service, town, word,
 };
 use portcullis_rules::{
-    policy::{Entry, IcmpField, PortRef, PortRule, PortSpec, Rule},
+    policy::{PolicyEntry, IcmpField, PortRef, PortRule, PortSpec, Rule},
     snapshot::{Flow, FlowKey, Snapshot},
-    steering::{Action, PortClass},
+    steering::{SteeringAction, PortClass},
     verdict::Layer,
     world::{Direction, EndpointId, Transport, World},
 };
 
-fn world(entries: Vec<Entry>) -> World {
+fn world(entries: Vec<PolicyEntry>) -> World {
     town(vec![policy("default/p", vec![egress("app=server", entries)])])
 }
 
-fn compiled(entries: Vec<Entry>) -> Snapshot {
+fn compiled(entries: Vec<PolicyEntry>) -> Snapshot {
     Snapshot::compile(&world(entries), 1)
 }
 
@@ -61,7 +61,7 @@ fn a_learnt_address_is_allowed_where_its_name_is_and_forgotten_with_it() {
 #[test]
 fn a_learnt_address_is_allowed_by_protocols_without_ports_too() {
     let ports = vec![PortSpec { port: PortRef::Range(0, 0), transport: Some(Transport::Gre) }];
-    let entry = Entry { ports: Some(vec![PortRule { ports, ..PortRule::default() }]), ..fqdns(&["api.test"]) };
+    let entry = PolicyEntry { ports: Some(vec![PortRule { ports, ..PortRule::default() }]), ..fqdns(&["api.test"]) };
     let snapshot = compiled(vec![entry]);
     let flow = |transport| {
         let key = FlowKey { transport, ..key(1, Direction::Egress, "192.0.2.1", "0") };
@@ -76,18 +76,18 @@ fn a_learnt_address_is_allowed_by_protocols_without_ports_too() {
 fn a_learnt_address_may_be_sent_echo_requests_at_once_where_a_rule_has_icmps() {
     let fields = [(Transport::Icmp, 8), (Transport::IcmpV6, 128), (Transport::Icmp, 0)];
     let icmps = fields.map(|(family, kind)| IcmpField { family, kind }).to_vec();
-    let snapshot = compiled(vec![Entry { icmps: Some(icmps), ..fqdns(&["api.test"]) }]);
+    let snapshot = compiled(vec![PolicyEntry { icmps: Some(icmps), ..fqdns(&["api.test"]) }]);
     let before = snapshot.steering(EndpointId(1));
     let learnt = |names: &[&str]| {
         let learnt = snapshot.learn(ip("192.0.2.1"), names).into_iter();
         learnt.map(|change| (change.transport, change.ports, change.action)).collect::<Vec<_>>()
     };
     let told = |action| vec![(Transport::Icmp, 8..=8, action), (Transport::IcmpV6, 128..=128, action)];
-    assert_eq!(learnt(&["api.test"]), told(Some(Action::Pass)), "other types are not judged by the kernel");
+    assert_eq!(learnt(&["api.test"]), told(Some(SteeringAction::Pass)), "other types are not judged by the kernel");
     let table = snapshot.steering(EndpointId(1));
     let echo = |class: &&PortClass| class.transport == Transport::Icmp && class.ports == (8..=8);
     let echo: Vec<_> = table.classes.iter().filter(echo).collect();
-    let address = ("192.0.2.1/32".parse().unwrap(), Action::Pass);
+    let address = ("192.0.2.1/32".parse().unwrap(), SteeringAction::Pass);
     assert!(echo.len() == 1 && echo[0].learns && echo[0].prefixes.contains(&address), "{echo:?}");
     assert_eq!(learnt(&[]), told(None));
     assert_eq!(snapshot.steering(EndpointId(1)), before);
@@ -183,7 +183,7 @@ fn an_address_of_the_machine_itself_is_told_even_where_those_around_it_fare_alik
     assert_eq!(told(&snapshot, "192.0.2.1", &["localhost"]), [""; 0]);
     assert_eq!(told(&snapshot, "127.0.0.53", &["localhost"]), ["1 80..=80 127.0.0.53 Some(Pass)"]);
     let told = snapshot.steering(EndpointId(1)).classes;
-    assert!(told.iter().any(|class| class.prefixes.contains(&("127.0.0.53/32".parse().unwrap(), Action::Pass))));
+    assert!(told.iter().any(|class| class.prefixes.contains(&("127.0.0.53/32".parse().unwrap(), SteeringAction::Pass))));
 }
 
 #[test]
@@ -216,7 +216,7 @@ fn a_table_tells_everything_that_was_learnt_and_lessons_are_counted_when_they_ch
     let table = snapshot.steering(EndpointId(1));
     let class =
         table.classes.iter().find(|class| class.transport == Transport::Tcp && class.ports == (443..=443)).unwrap();
-    assert!(class.learns && class.prefixes.contains(&("192.0.2.1/32".parse().unwrap(), Action::Pass)), "{class:?}");
+    assert!(class.learns && class.prefixes.contains(&("192.0.2.1/32".parse().unwrap(), SteeringAction::Pass)), "{class:?}");
     let lessons = snapshot.lessons();
     assert!(lessons > before.1);
     snapshot.learn(ip("192.0.2.1"), &["a.test"]);

@@ -8,24 +8,24 @@ use kit::{
     Ports, anybody, cidrs, egress, endpoint, entities, fqdns, ip, key, peers, policy, protocols::names, town, word,
 };
 use portcullis_rules::{
-    policy::{Entity, Entry, L7Rule, L7Rules, Policy},
-    schema::{FieldSpec, Form, Nature, Schema},
+    policy::{Entity, PolicyEntry, L7Rule, L7Rules, Policy},
+    schema::{FieldSpec, FieldForm, ProtocolTraits, Schema},
     snapshot::{KnownName, Snapshot},
-    world::{Direction, EndpointId, Origin, ResolvedName, Transport, World},
+    world::{Direction, EndpointId, LearnedFrom, ResolvedName, Transport, World},
 };
 use proptest::{collection::vec, prelude::*, sample::select};
 
 /// DNS as far as it matters here.
 static DNS: Schema = Schema {
     protocol: "dns",
-    fields: &[FieldSpec { name: "matchName", form: Form::Words, checked: true }],
-    nature: &Nature {
+    fields: &[FieldSpec { name: "matchName", form: FieldForm::Words, checked: true }],
+    nature: &ProtocolTraits {
         priority: 121,
         datagrams: true,
         ingress: false,
         exact_port: true,
         teaches: true,
-        ..Nature::STREAM
+        ..ProtocolTraits::STREAM
     },
 };
 
@@ -34,7 +34,7 @@ const STRANGER: &str = "192.0.2.53";
 const PEER: &str = "198.51.100.10";
 
 /// Somebody may be asked for these names, all if there is none.
-fn asks(entry: Entry, allowed: &[&str]) -> Entry {
+fn asks(entry: PolicyEntry, allowed: &[&str]) -> PolicyEntry {
     let rules = match allowed {
         [] => L7Rules { schema: &DNS, rules: vec![L7Rule::default()] },
         _ => names(&DNS, allowed),
@@ -42,18 +42,18 @@ fn asks(entry: Entry, allowed: &[&str]) -> Entry {
     entry.push(kit::protocols::ports(&["53/any"], Some(rules), None))
 }
 
-fn cluster_dns() -> Entry {
+fn cluster_dns() -> PolicyEntry {
     peers(&["io.kubernetes.pod.namespace=kube-system,k8s-app=kube-dns"])
 }
 
-fn origin(asked_by: u32, server: &str) -> Origin {
+fn origin(asked_by: u32, server: &str) -> LearnedFrom {
     let known = ip(server) == ip(SERVER);
-    Origin { endpoint: EndpointId(asked_by), server: ip(server), port: 53, transport: Transport::Udp, known }
+    LearnedFrom { endpoint: EndpointId(asked_by), server: ip(server), port: 53, transport: Transport::Udp, known }
 }
 
 /// The server (1) and the client (2) have rules of their own; what they may ask comes first.
-fn world(server: Vec<Entry>, client: Vec<Entry>) -> World {
-    let rule = |subject, mut entries: Vec<Entry>| {
+fn world(server: Vec<PolicyEntry>, client: Vec<PolicyEntry>) -> World {
+    let rule = |subject, mut entries: Vec<PolicyEntry>| {
         entries.push(fqdns(&["*.test"]).port("443"));
         egress(subject, entries)
     };
@@ -61,7 +61,7 @@ fn world(server: Vec<Entry>, client: Vec<Entry>) -> World {
 }
 
 /// Whom a name opens an address for.
-fn opened(world: &World, name: &str, origins: &[Origin]) -> Vec<u32> {
+fn opened(world: &World, name: &str, origins: &[LearnedFrom]) -> Vec<u32> {
     let lessons = Snapshot::compile(world, 1);
     lessons.learn_from(ip(PEER), &[KnownName { name, origins }]);
     let learnt = vec![(ip(PEER), origins.to_vec())];
@@ -111,7 +111,7 @@ fn an_answer_counts_where_the_server_may_be_asked_for_that_name_on_that_port() {
     let world = world(rules(), vec![asks(cluster_dns(), &[])]);
     assert_eq!(opened(&world, "a.test", &[origin(2, SERVER)]), [1, 2]);
     assert_eq!(opened(&world, "b.test", &[origin(2, SERVER)]), [2], "the server may be asked, but not for this name");
-    let other_port = Origin { port: 5353, ..origin(2, SERVER) };
+    let other_port = LearnedFrom { port: 5353, ..origin(2, SERVER) };
     assert_eq!(opened(&world, "a.test", &[other_port]), [0; 0]);
     assert_eq!(opened(&world, "a.test", &[other_port, origin(9, SERVER)]), [1, 2], "one that counts is enough");
     assert_eq!(opened(&world, "a.test", &[]), [1, 2], "what nobody has asked for is known for all");
@@ -123,7 +123,7 @@ fn an_answer_of_a_server_that_is_gone_holds_on_for_those_that_asked_it() {
     assert_eq!(opened(&world, "a.test", &[origin(1, SERVER)]), [1]);
     world.endpoints.retain(|endpoint| !endpoint.addresses.contains(&ip(SERVER)));
     assert_eq!(opened(&world, "a.test", &[origin(1, SERVER)]), [1, 2], "the address is the other's range now");
-    assert_eq!(opened(&world, "a.test", &[Origin { known: false, ..origin(1, SERVER) }]), [2], "it was no endpoint");
+    assert_eq!(opened(&world, "a.test", &[LearnedFrom { known: false, ..origin(1, SERVER) }]), [2], "it was no endpoint");
     world.endpoints.push(endpoint(0, "default/new", "app=new", &[SERVER]).into());
     assert_eq!(opened(&world, "a.test", &[origin(1, SERVER)]), [0; 0], "somebody else has the address");
 }
@@ -189,7 +189,7 @@ proptest! {
     ) {
         let world = World { policies, ..town(vec![]) };
         let snapshot = Snapshot::compile(&world, 1);
-        let mut known: BTreeMap<&str, BTreeMap<&str, Vec<Origin>>> = BTreeMap::new();
+        let mut known: BTreeMap<&str, BTreeMap<&str, Vec<LearnedFrom>>> = BTreeMap::new();
         for (name, address, asked_by, server) in answers {
             known.entry(address).or_default().entry(name).or_default().push(origin(asked_by, server));
             let names: Vec<_> = known[address].iter().map(|(name, origins)| KnownName { name, origins }).collect();

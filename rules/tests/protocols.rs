@@ -10,25 +10,25 @@ use kit::{
     request, rule, select, town, word,
 };
 use portcullis_rules::{
-    explain::{How, Question, explain, near},
-    labels::{Label, Labels},
+    explain::{How, FlowQuestion, explain, near},
+    labels::{Label, LabelSet},
     params::FlowParams,
     policy::{
-        CidrGroupSelector, CidrGroupUse, Entity, Entry, FqdnSelector, IcmpField, L7Rule, L7Rules, PortRef, PortRule,
+        CidrGroupSelector, CidrGroupUse, Entity, PolicyEntry, FqdnSelector, IcmpField, L7Rule, L7Rules, PortRef, PortRule,
         PortSpec, Rule, ServiceName, ServiceSelector,
     },
     snapshot::Snapshot,
-    steering::Action,
+    steering::SteeringAction,
     verdict::{Outcome, PolicyMode, Reason},
     world::{CidrGroup, Direction, EndpointId, ResolvedName, Service, Transport, World},
 };
 use proptest::{collection::vec, prelude::*, sample};
 
-fn with(entry: Entry, rule: portcullis_rules::policy::PortRule) -> Entry {
+fn with(entry: PolicyEntry, rule: portcullis_rules::policy::PortRule) -> PolicyEntry {
     entry.push(rule)
 }
 
-fn server(entries: Vec<Entry>) -> World {
+fn server(entries: Vec<PolicyEntry>) -> World {
     town(vec![policy("default/p", vec![egress("app=server", entries)])])
 }
 
@@ -118,7 +118,7 @@ fn names_of_servers_bind_beside_the_requests_of_the_same_selector_and_port() {
         for name in ["a", "b", "c"] {
             for (path, right) in [("/never", true), ("/", false)] {
                 let (hello, request) = (Named(&TLS, name), request("GET", path));
-                let question = Question {
+                let question = FlowQuestion {
                     direction: Direction::Egress,
                     requests: &[&hello, &request],
                     ..question("10.0.0.2", 443, &[])
@@ -144,7 +144,7 @@ fn what_is_denied_is_an_audit_where_policy_is_only_tried_out() {
     let classes = snapshot.steering(EndpointId(1)).classes;
     let prefixes = classes.iter().filter(|class| class.transport == Transport::Tcp).flat_map(|class| &class.prefixes);
     let actions: HashSet<_> = prefixes.map(|(_, action)| *action).collect();
-    assert_eq!(actions, [Action::Pass, Action::Steer].into());
+    assert_eq!(actions, [SteeringAction::Pass, SteeringAction::Steer].into());
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn names_select_the_addresses_they_were_resolved_to() {
         addresses: vec![kit::ip("192.0.2.1")],
         ..ResolvedName::default()
     };
-    let entry = |selector| Entry { fqdns: Some(vec![selector]), ..anybody() };
+    let entry = |selector| PolicyEntry { fqdns: Some(vec![selector]), ..anybody() };
     let table = [
         (FqdnSelector::Name("API.example.com".to_owned()), "api.example.com.", "allow"),
         (FqdnSelector::Pattern("*.example.com".to_owned()), "api.example.com.", "allow"),
@@ -172,8 +172,8 @@ fn names_select_the_addresses_they_were_resolved_to() {
 fn groups_services_and_nodes_are_peers() {
     let label = Label { source: "cidrgroup".to_owned(), key: "team".to_owned(), value: "a".to_owned() };
     let cidrs = vec!["192.0.2.0/24".parse().unwrap()];
-    let group = CidrGroup { name: "office".into(), labels: Labels::new([label]), cidrs };
-    let grouped = |groups, except: &[&str]| Entry {
+    let group = CidrGroup { name: "office".into(), labels: LabelSet::new([label]), cidrs };
+    let grouped = |groups, except: &[&str]| PolicyEntry {
         cidr_sets: Some(vec![]),
         cidr_groups: vec![CidrGroupUse { groups, except: except.iter().map(|net| net.parse().unwrap()).collect() }],
         ..anybody()
@@ -183,10 +183,10 @@ fn groups_services_and_nodes_are_peers() {
     let service = kit::service(&["10.96.0.1"], 80, 8080, Transport::Tcp, &["10.0.0.2", "192.0.2.7"]);
     let within = |namespace: Option<&str>, services| {
         let selector = ServiceSelector { namespace: namespace.map(str::to_owned), services };
-        Entry { services: Some(vec![selector]), ..anybody() }
+        PolicyEntry { services: Some(vec![selector]), ..anybody() }
     };
     let to = |services| within(None, services);
-    let nodes = |text: &str| Entry { nodes: Some(vec![select(text)]), ..anybody() };
+    let nodes = |text: &str| PolicyEntry { nodes: Some(vec![select(text)]), ..anybody() };
     let table = [
         (grouped(by_name(), &[]), "world", "allow"),
         (grouped(by_label(), &[]), "world", "allow"),
@@ -240,9 +240,9 @@ fn an_outside_address_with_a_label_is_of_the_world_and_of_its_range() {
 fn protocols_without_ports_are_named_one_by_one() {
     let of = |transport: Option<Transport>| {
         let ports = vec![PortSpec { port: PortRef::Range(0, 0), transport }];
-        Entry { ports: Some(vec![PortRule { ports, ..PortRule::default() }]), ..peers(&["app=client"]) }
+        PolicyEntry { ports: Some(vec![PortRule { ports, ..PortRule::default() }]), ..peers(&["app=client"]) }
     };
-    let asked = |entry: &Entry, deny: Option<Entry>, transport| {
+    let asked = |entry: &PolicyEntry, deny: Option<PolicyEntry>, transport| {
         let flow = kit::key(1, Direction::Ingress, "10.0.0.2", "80");
         let key = portcullis_rules::snapshot::FlowKey { transport, port: 0, ..flow };
         let mut rule = ingress("app=server", vec![entry.clone()]);
@@ -268,8 +268,8 @@ fn protocols_without_ports_are_named_one_by_one() {
 #[test]
 fn icmp_is_named_by_type_and_no_port_covers_it() {
     let icmp =
-        |kind| Entry { icmps: Some(vec![IcmpField { family: Transport::Icmp, kind }]), ..peers(&["app=client"]) };
-    let asked = |entry: &Entry, transport, kind| {
+        |kind| PolicyEntry { icmps: Some(vec![IcmpField { family: Transport::Icmp, kind }]), ..peers(&["app=client"]) };
+    let asked = |entry: &PolicyEntry, transport, kind| {
         let flow = kit::key(1, Direction::Ingress, "10.0.0.2", "80");
         let key = portcullis_rules::snapshot::FlowKey { transport, port: kind, ..flow };
         let world = town(vec![policy("default/p", vec![ingress("app=server", vec![entry.clone()])])]);
@@ -340,9 +340,9 @@ fn every_topic_has_to_be_allowed_by_some_rule() {
     }
 }
 
-fn question<'a>(peer: &str, port: u16, requests: &'a [&'a dyn portcullis_rules::request::Request]) -> Question<'a> {
+fn question<'a>(peer: &str, port: u16, requests: &'a [&'a dyn portcullis_rules::request::Request]) -> FlowQuestion<'a> {
     let (endpoint, direction, transport) = (EndpointId(1), Direction::Ingress, Transport::Tcp);
-    Question { endpoint, direction, transport, peer: kit::ip(peer), port, requests }
+    FlowQuestion { endpoint, direction, transport, peer: kit::ip(peer), port, requests }
 }
 
 #[test]
@@ -351,7 +351,7 @@ fn an_answer_says_why_each_rule_did_not_apply() {
         peers(&["app=client"]).port("80"),
         peers(&["app=nobody"]),
         cidrs(&["10.0.0.0/8"]),
-        Entry::default(),
+        PolicyEntry::default(),
         peers(&["app=client"]).port("81/udp"),
     ];
     let world = town(vec![policy("default/p", vec![ingress("app=server", entries)])]);
@@ -373,7 +373,7 @@ fn an_answer_says_why_each_rule_did_not_apply() {
     );
 }
 
-fn any_rule() -> impl Strategy<Value = Entry> {
+fn any_rule() -> impl Strategy<Value = PolicyEntry> {
     let who = sample::select(vec![
         anybody(),
         entities(&[Entity::All]),

@@ -11,9 +11,9 @@ use kit::{
     service, town,
 };
 use portcullis_rules::{
-    policy::{Entry, Policy, PortRule},
+    policy::{PolicyEntry, Policy, PortRule},
     snapshot::Snapshot,
-    steering::{Action, PortClass},
+    steering::{SteeringAction, PortClass},
     world::{Direction, EndpointId, Service, Transport, World},
 };
 
@@ -26,17 +26,17 @@ fn classes(world: &World) -> Vec<PortClass> {
 }
 
 /// What the kernel does with a TCP connection of the server to an address and port.
-fn egress_action(world: &World, address: &str, port: u16) -> Action {
+fn egress_action(world: &World, address: &str, port: u16) -> SteeringAction {
     action_of(Transport::Tcp, world, address, port)
 }
 
-fn action_of(transport: Transport, world: &World, address: &str, port: u16) -> Action {
+fn action_of(transport: Transport, world: &World, address: &str, port: u16) -> SteeringAction {
     let classes = classes(world);
     let class = classes.iter().find(|class| {
         (class.direction, class.transport) == (Direction::Egress, transport) && class.ports.contains(&port)
     });
     let matching = class.into_iter().flat_map(|class| &class.prefixes).filter(|(net, _)| net.contains(&ip(address)));
-    matching.max_by_key(|(net, _)| net.prefix_len()).map_or(Action::Pass, |(_, action)| *action)
+    matching.max_by_key(|(net, _)| net.prefix_len()).map_or(SteeringAction::Pass, |(_, action)| *action)
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn a_service_without_ready_backends_is_known_but_empty() {
     let services = vec![service(&["10.96.0.1"], 80, 80, Transport::Tcp, &[])];
     let world = with(services, vec![policy("default/p", vec![egress("app=server", vec![anybody().port("80")])])]);
     assert_eq!(Snapshot::compile(&world, 1).backends(Transport::Tcp, ip("10.96.0.1"), 80), Some(&[][..]));
-    assert_eq!(egress_action(&world, "10.96.0.1", 80), Action::Refuse);
+    assert_eq!(egress_action(&world, "10.96.0.1", 80), SteeringAction::Refuse);
 }
 
 #[test]
@@ -73,20 +73,20 @@ fn a_vip_is_treated_as_its_backends_are() {
         vec![policy("default/p", vec![egress("app=server", vec![entry])])]
     };
     for (backends, http, wanted) in [
-        (&["10.0.0.2"][..], false, Action::Pass),
-        (&["10.0.0.3"], false, Action::Refuse),
-        (&["10.0.0.2", "10.0.0.3"], false, Action::Steer),
-        (&["10.0.0.2"], true, Action::Steer),
-        (&["10.0.0.3"], true, Action::Refuse),
+        (&["10.0.0.2"][..], false, SteeringAction::Pass),
+        (&["10.0.0.3"], false, SteeringAction::Refuse),
+        (&["10.0.0.2", "10.0.0.3"], false, SteeringAction::Steer),
+        (&["10.0.0.2"], true, SteeringAction::Steer),
+        (&["10.0.0.3"], true, SteeringAction::Refuse),
         // The server behind its own service may be sent to itself.
-        (&["10.0.0.1", "10.0.0.3"], false, Action::Steer),
-        (&["10.0.0.1"], false, Action::Pass),
+        (&["10.0.0.1", "10.0.0.3"], false, SteeringAction::Steer),
+        (&["10.0.0.1"], false, SteeringAction::Pass),
     ] {
         let world = with(vec![service(&["10.96.0.1"], 80, 8080, Transport::Tcp, backends)], to_client(http));
         assert_eq!(egress_action(&world, "10.96.0.1", 80), wanted, "{backends:?} {http}");
         assert_eq!(
             egress_action(&world, "10.96.0.1", 81),
-            Action::Refuse,
+            SteeringAction::Refuse,
             "no port of the service: an address like any"
         );
     }
@@ -97,14 +97,14 @@ fn a_vip_of_datagrams_has_a_relay_where_a_backend_is_judged() {
     let vip = |backends| service(&["10.96.0.10"], 53, 5353, Transport::Udp, backends);
     let dns = || ports(&["5353/udp"], Some(names(&DNS, &["example.com"])), None);
     let plain = || ports(&["5353/udp"], None, None);
-    let to = |peer: &str, rule: PortRule| Entry { ports: Some(vec![rule]), ..peers(&[peer]) };
+    let to = |peer: &str, rule: PortRule| PolicyEntry { ports: Some(vec![rule]), ..peers(&[peer]) };
     let both: &[&str] = &["10.0.0.2", "10.0.0.3"];
     for (rules, backends, wanted) in [
-        (vec![to("app=client", dns())], &["10.0.0.2"][..], Action::Steer),
-        (vec![to("app=client", dns())], both, Action::Steer),
-        (vec![to("app=client", plain())], both, Action::Refuse),
-        (vec![to("app=client", plain())], &["10.0.0.2"], Action::Pass),
-        (vec![to("app=client", dns())], &["10.0.0.3"], Action::Refuse),
+        (vec![to("app=client", dns())], &["10.0.0.2"][..], SteeringAction::Steer),
+        (vec![to("app=client", dns())], both, SteeringAction::Steer),
+        (vec![to("app=client", plain())], both, SteeringAction::Refuse),
+        (vec![to("app=client", plain())], &["10.0.0.2"], SteeringAction::Pass),
+        (vec![to("app=client", dns())], &["10.0.0.3"], SteeringAction::Refuse),
     ] {
         let world = with(vec![vip(backends)], vec![policy("default/p", vec![egress("app=server", rules)])]);
         assert_eq!(action_of(Transport::Udp, &world, "10.96.0.10", 53), wanted, "{backends:?}");
@@ -114,11 +114,11 @@ fn a_vip_of_datagrams_has_a_relay_where_a_backend_is_judged() {
 #[test]
 fn a_loopback_address_that_policy_names_is_told_though_everybody_else_fares_alike() {
     let dns = || ports(&["53/udp"], Some(names(&DNS, &["example.com"])), None);
-    let to = |cidr: &str| Entry { ports: Some(vec![dns()]), ..cidrs(&[cidr]) };
+    let to = |cidr: &str| PolicyEntry { ports: Some(vec![dns()]), ..cidrs(&[cidr]) };
     let rules = vec![egress("app=server", vec![to("0.0.0.0/0"), to("127.0.0.53/32"), to("10.9.9.9/32")])];
     let classes = classes(&town(vec![policy("default/p", rules)]));
     let class = classes.iter().find(|class| class.transport == Transport::Udp && class.ports.contains(&53)).unwrap();
-    let told = |net: &str| class.prefixes.contains(&(net.parse().unwrap(), Action::Steer));
+    let told = |net: &str| class.prefixes.contains(&(net.parse().unwrap(), SteeringAction::Steer));
     assert!(told("127.0.0.53/32") && !told("10.9.9.9/32"), "{:?}", class.prefixes);
 }
 
@@ -150,7 +150,7 @@ fn only_what_is_judged_is_steered() {
         ]
     );
     let net: IpNet = "10.0.0.2/32".parse().unwrap();
-    assert!(classes[1].prefixes.contains(&(net, Action::Steer)));
+    assert!(classes[1].prefixes.contains(&(net, SteeringAction::Steer)));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use kit::{
     HEADERS, HOST, Http, Ports, allow, anybody, enters, ingress, passes, peers, policy, request, town, with_header,
 };
 use portcullis_rules::{
-    policy::{HeaderAction, L7Rule, Matcher, Mismatch, Predicate, Rule, Wanted},
+    policy::{HeaderAction, L7Rule, Matcher, Mismatch, Predicate, Rule, HeaderValueSource},
     settings::Upgrades,
     snapshot::Flow,
     verdict::Reason,
@@ -138,7 +138,7 @@ fn what_passes_unjudged_elsewhere_passes_with_its_tunnels() {
     let plain = policy("default/plain", vec![ingress("app=server", vec![peers(&["app=client"]).port("80")])]);
     let everything = || web("default/show", vec![L7Rule::default()]);
     let changing = || {
-        let (name, wanted) = ("x-user".to_owned(), Wanted::Value("guest".into()));
+        let (name, wanted) = ("x-user".to_owned(), HeaderValueSource::Value("guest".into()));
         let action = HeaderAction { field: HEADERS, name, wanted, mismatch: Mismatch::Replace };
         web("default/change", vec![L7Rule { actions: vec![action], ..allow("GET", "") }])
     };

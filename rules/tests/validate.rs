@@ -5,20 +5,20 @@ mod kit;
 use kit::{HTTP, Ports, allow, anybody, cidr_set, cidrs, egress, entities, ingress, peers, policy, rule, select};
 use portcullis_rules::{
     bounds::Effort,
-    policy::{Entity, Entry, FqdnSelector, L7Rule, Matcher, Policy, PortRule, Predicate, Problem, Rule, validate},
-    settings::{Deviations, Settings},
+    policy::{Entity, PolicyEntry, FqdnSelector, L7Rule, Matcher, Policy, PortRule, Predicate, PolicyProblem, Rule, validate},
+    settings::{Deviations, PolicySettings},
 };
 
-fn problems(rule: Rule) -> Vec<Problem> {
-    validate(&policy("default/p", vec![rule]), &Settings::default(), &Effort::endless())
+fn problems(rule: Rule) -> Vec<PolicyProblem> {
+    validate(&policy("default/p", vec![rule]), &PolicySettings::default(), &Effort::endless())
 }
 
-fn server(entry: Entry) -> Rule {
+fn server(entry: PolicyEntry) -> Rule {
     ingress("app=server", vec![entry])
 }
 
-fn names(name: FqdnSelector) -> Entry {
-    Entry { fqdns: Some(vec![name]), ..anybody() }
+fn names(name: FqdnSelector) -> PolicyEntry {
+    PolicyEntry { fqdns: Some(vec![name]), ..anybody() }
 }
 
 fn host(pattern: &str) -> L7Rule {
@@ -40,7 +40,7 @@ fn assert_problems(cases: Vec<(Rule, &str, &str, bool)>) {
 
 #[test]
 fn what_cilium_refuses_is_refused() {
-    let two = Entry { entities: Some(vec![Entity::Host]), ..peers(&["app=a"]) };
+    let two = PolicyEntry { entities: Some(vec![Entity::Host]), ..peers(&["app=a"]) };
     let many = PortRule { ports: vec![kit::spec("80"); 41], l7: None, ..PortRule::default() };
     let udp = anybody().http("80/udp", vec![allow("GET", "")]);
     let denies = Rule { ingress_deny: Some(vec![anybody().http("80", vec![allow("GET", "")])]), ..rule("") };
@@ -106,7 +106,7 @@ fn what_cilium_refuses_is_refused() {
         ),
     ]);
     assert!(
-        validate(&policy("default/p", vec![]), &Settings::default(), &Effort::endless())
+        validate(&policy("default/p", vec![]), &PolicySettings::default(), &Effort::endless())
             .iter()
             .any(|problem| !problem.warning)
     );
@@ -126,7 +126,7 @@ fn a_broken_name_is_refused_beside_the_warning_that_names_select_nothing() {
 fn a_selector_without_values_is_refused() {
     let mut selector = select("app=a");
     selector.requirements[0].values.clear();
-    let found = problems(server(Entry { endpoints: Some(vec![selector]), ..anybody() }));
+    let found = problems(server(PolicyEntry { endpoints: Some(vec![selector]), ..anybody() }));
     assert_eq!(found[0].field, "spec.ingress[0].fromEndpoints[0]");
     assert!(found[0].message.contains("must be specified when `operator` is 'In' or 'NotIn'"));
 }
@@ -139,10 +139,10 @@ fn requests_of_nodes_are_judged_only_where_the_settings_say_so() {
         (egress("app=server", http), "L7 protocol HTTP is not supported on host egress yet"),
     ] {
         let node = policy("p", vec![Rule { node: true, ..rule }]);
-        let refused = validate(&node, &Settings::default(), &Effort::endless());
+        let refused = validate(&node, &PolicySettings::default(), &Effort::endless());
         assert!(matches!(&refused[..], [one] if one.message == message && !one.warning), "{refused:?}");
         let deviations = Deviations { l7_on_nodes: true, ..Deviations::default() };
-        let told = validate(&node, &Settings { deviations, ..Settings::default() }, &Effort::endless());
+        let told = validate(&node, &PolicySettings { deviations, ..PolicySettings::default() }, &Effort::endless());
         assert!(matches!(&told[..], [one] if one.warning), "{told:?}");
     }
 }
@@ -189,16 +189,16 @@ fn what_is_sound_has_no_problems() {
         policy("default/p", vec![ingress("", vec![peers(&[]).port("80")])]),
     ];
     for policy in sound {
-        assert_eq!(validate(&policy, &Settings::default(), &Effort::endless()), [], "{policy:?}");
+        assert_eq!(validate(&policy, &PolicySettings::default(), &Effort::endless()), [], "{policy:?}");
     }
     assert_eq!(HTTP.field("path"), Some(kit::PATH));
 }
 
 #[test]
 fn deviations_make_sound_what_they_allow() {
-    let settings = Settings {
+    let settings = PolicySettings {
         deviations: Deviations { empty_rule_allows: true, kube_dns_entity: true, ..Deviations::default() },
-        ..Settings::default()
+        ..PolicySettings::default()
     };
     let rule = egress("", vec![anybody(), entities(&[Entity::KubeDns])]);
     assert_eq!(validate(&policy("default/p", vec![rule]), &settings, &Effort::endless()), []);
@@ -208,7 +208,7 @@ fn deviations_make_sound_what_they_allow() {
 fn a_field_is_named_with_its_place_among_several_specs() {
     let found = validate(
         &policy("default/p", vec![server(peers(&["a"])), server(anybody())]),
-        &Settings::default(),
+        &PolicySettings::default(),
         &Effort::endless(),
     );
     assert_eq!(found[0].field, "specs[1].ingress[0]");

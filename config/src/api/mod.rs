@@ -11,15 +11,15 @@ use std::{sync::Arc, time::Duration};
 
 use config::Config;
 use dispatch::Dispatch;
-use names::Names;
+use names::NameStream;
 use tokio::{net::UnixListener, sync::watch};
 use tokio_stream::wrappers::UnixListenerStream;
 use tonic::{server::NamedService, transport::Server};
 use tonic_health::ServingStatus;
-use verdicts::Verdicts;
+use verdicts::VerdictApi;
 
 use crate::{
-    node::Node,
+    node::NodeStatus,
     proto::{
         DESCRIPTORS, config_service_server::ConfigServiceServer, name_service_server::NameServiceServer,
         verdict_service_server::VerdictServiceServer,
@@ -68,15 +68,15 @@ impl Default for ApiLimits {
 pub async fn serve(
     listener: UnixListener,
     store: Store,
-    node: Arc<dyn Node>,
+    node: Arc<dyn NodeStatus>,
     limits: ApiLimits,
     stop: watch::Receiver<bool>,
 ) -> Result<(), ServeError> {
     let config = ConfigServiceServer::new(Config::new(store, stop.clone()))
         .max_decoding_message_size(limits.message)
         .max_encoding_message_size(usize::MAX);
-    let names = NameServiceServer::new(Names::new(Arc::clone(&node), stop.clone()));
-    let verdicts = VerdictServiceServer::new(Verdicts::new(node, stop.clone()));
+    let names = NameServiceServer::new(NameStream::new(Arc::clone(&node), stop.clone()));
+    let verdicts = VerdictServiceServer::new(VerdictApi::new(node, stop.clone()));
     let (reporter, health) = tonic_health::server::health_reporter();
     let services = [name(&config), name(&names), name(&verdicts), ""];
     for service in services {

@@ -5,26 +5,26 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tonic::{Request, Response, Status};
 
-use super::stream::{Told, tell};
+use super::stream::{StreamNotice, tell};
 use crate::{
-    node::Node,
+    node::NodeStatus,
     proto::{ListNamesRequest, ListNamesResponse, NamesUpdate, WatchNamesRequest, name_service_server::NameService},
 };
 
-pub(super) struct Names {
-    node: Arc<dyn Node>,
+pub(super) struct NameStream {
+    node: Arc<dyn NodeStatus>,
     stop: watch::Receiver<bool>,
 }
 
-impl Names {
-    pub(super) fn new(node: Arc<dyn Node>, stop: watch::Receiver<bool>) -> Self {
+impl NameStream {
+    pub(super) fn new(node: Arc<dyn NodeStatus>, stop: watch::Receiver<bool>) -> Self {
         Self { node, stop }
     }
 }
 
 #[tonic::async_trait]
-impl NameService for Names {
-    type WatchStream = Told<NamesUpdate>;
+impl NameService for NameStream {
+    type WatchStream = StreamNotice<NamesUpdate>;
 
     async fn list(&self, request: Request<ListNamesRequest>) -> Result<Response<ListNamesResponse>, Status> {
         let (node, request) = (Arc::clone(&self.node), request.into_inner());

@@ -9,14 +9,14 @@ use tonic::Status;
 use super::stopped;
 
 /// What a reader is told.
-pub(super) type Told<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+pub(super) type StreamNotice<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 /// Hands on what the node tells. One message waits here; the node's own bounded queue holds the rest and counts what it
 /// loses.
 pub(super) fn tell<T: Send + 'static>(
     mut told: Pin<Box<dyn Stream<Item = T> + Send>>,
     stop: watch::Receiver<bool>,
-) -> Told<T> {
+) -> StreamNotice<T> {
     let (sender, receiver) = mpsc::channel(1);
     tokio::spawn(async move {
         let shown = async {

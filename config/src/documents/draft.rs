@@ -4,23 +4,23 @@ use portcullis_rules::{
     bounds::Effort,
     policy::Policy,
     schema::Schema,
-    settings::Settings,
+    settings::PolicySettings,
     world::{CidrGroup, Endpoint, Service},
 };
 
 use super::Document;
-use crate::{cidr_group, endpoint, policy, problem::Problem, proto, service};
+use crate::{cidr_group, endpoint, policy, problem::DocumentProblem, proto, service};
 
 /// A policy that may be wrong.
 #[derive(Debug)]
-pub struct Draft {
+pub struct PolicyDraft {
     /// The policy. It is there too when it is refused for what it means; not when it could not be read as a whole.
     pub policy: Option<Policy>,
     /// What is wrong or doubtful, in the order of the document. The policy is refused unless all are warnings.
-    pub problems: Vec<Problem>,
+    pub problems: Vec<DocumentProblem>,
 }
 
-impl Draft {
+impl PolicyDraft {
     /// Whether a node would take it.
     #[must_use]
     pub fn is_accepted(&self) -> bool {
@@ -30,16 +30,20 @@ impl Draft {
 
 /// Reads the policy of a document. `origin` is kept as [`Policy::origin`].
 #[must_use]
-pub fn draft(document: &Document, origin: &str, schemas: &[&'static Schema], settings: &Settings) -> Draft {
+pub fn draft(document: &Document, origin: &str, schemas: &[&'static Schema], settings: &PolicySettings) -> PolicyDraft {
     let effort = Effort::endless();
     let language = policy::Language { schemas, settings, effort: &effort, live: false };
-    let policy::Read { policy, problems } = policy::draft(&document.parsed, &origin.into(), language);
-    Draft { policy, problems }
+    let policy::ReadPolicy { policy, problems } = policy::draft(&document.parsed, &origin.into(), language);
+    PolicyDraft { policy, problems }
 }
 
 /// What a node finds wrong or doubtful with a policy's document; `schemas` are those of the protocols that it relays.
 #[must_use]
-pub fn live_problems(document: &Document, schemas: &[&'static Schema], settings: &Settings) -> Vec<Problem> {
+pub fn live_problems(
+    document: &Document,
+    schemas: &[&'static Schema],
+    settings: &PolicySettings,
+) -> Vec<DocumentProblem> {
     let effort = Effort::endless();
     let language = policy::Language { schemas, settings, effort: &effort, live: true };
     policy::draft(&document.parsed, &"node".into(), language).problems
@@ -49,7 +53,7 @@ pub fn live_problems(document: &Document, schemas: &[&'static Schema], settings:
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn service(service: &proto::Service) -> Result<Service, Vec<Problem>> {
+pub fn service(service: &proto::Service) -> Result<Service, Vec<DocumentProblem>> {
     service::read(service)
 }
 
@@ -57,7 +61,7 @@ pub fn service(service: &proto::Service) -> Result<Service, Vec<Problem>> {
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn cidr_group(group: &proto::CidrGroup) -> Result<CidrGroup, Vec<Problem>> {
+pub fn cidr_group(group: &proto::CidrGroup) -> Result<CidrGroup, Vec<DocumentProblem>> {
     cidr_group::read(group)
 }
 
@@ -65,6 +69,6 @@ pub fn cidr_group(group: &proto::CidrGroup) -> Result<CidrGroup, Vec<Problem>> {
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn endpoint(endpoint: &proto::Endpoint) -> Result<Endpoint, Vec<Problem>> {
+pub fn endpoint(endpoint: &proto::Endpoint) -> Result<Endpoint, Vec<DocumentProblem>> {
     endpoint::read(endpoint).map(|known| known.endpoint)
 }

@@ -1,7 +1,7 @@
 //! What a `kustomization.yaml` says of the documents of its directory.
 
 use super::Document;
-use crate::yaml::{Tree, Value};
+use crate::yaml::{Tree, YamlValue};
 
 /// What kustomize makes of other files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,12 +21,12 @@ pub fn kustomization(document: &Document) -> Option<Kustomization> {
     }
     let tree = document.parsed.as_ref().ok()?;
     let listed = |name: &str| match tree.get(name).map(|tree| &tree.value) {
-        Some(Value::List(items)) => items.as_slice(),
+        Some(YamlValue::List(items)) => items.as_slice(),
         _ => &[],
     };
     let path = |item: &Tree| item.text("path").map(str::to_owned);
     let whole = |item: &Tree| match &item.value {
-        Value::Text(text) => Some(text.clone()),
+        YamlValue::Text(text) => Some(text.clone()),
         _ => None,
     };
     let mut patches: Vec<String> = listed("patches").iter().filter_map(path).collect();

@@ -2,8 +2,8 @@
 
 use super::{Document, read};
 use crate::{
-    problem::Problem,
-    yaml::{self, Field, Tree, Value},
+    problem::DocumentProblem,
+    yaml::{self, Tree, YamlField, YamlValue},
 };
 
 /// Whether a document is a list of documents.
@@ -14,7 +14,7 @@ pub(super) fn is_list(tree: &Tree) -> bool {
 /// The documents of a list. Each keeps its columns and knows its line, so that problems are shown where they are.
 pub(super) fn unroll(line: u32, text: &str, list: &Tree) -> Vec<Document> {
     let mut problems = Vec::new();
-    let mut fields = Field::root(list).fields(&mut problems);
+    let mut fields = YamlField::root(list).fields(&mut problems);
     fields.ignore(&["apiVersion", "kind", "metadata"]);
     let items = fields.get("items").map(|items| items.items(&mut problems)).unwrap_or_default();
     fields.finish(&[], &mut problems);
@@ -26,7 +26,7 @@ pub(super) fn unroll(line: u32, text: &str, list: &Tree) -> Vec<Document> {
             Some((tree, text)) if tree == *item.tree => read(first, &text, tree),
             _ => {
                 let remedy = "write it as a document of its own, without anchors from outside";
-                let problem = Problem::new(&item.path, "cannot be taken out of the list", remedy);
+                let problem = DocumentProblem::new(&item.path, "cannot be taken out of the list", remedy);
                 Document::refused(line, problem.at(item.tree.position))
             }
         }
@@ -36,7 +36,7 @@ pub(super) fn unroll(line: u32, text: &str, list: &Tree) -> Vec<Document> {
 
 /// The text of an item, moved to its column. Whoever cuts compares what came out with what was there.
 fn cut(text: &str, item: &Tree) -> Option<String> {
-    let Value::Map(_) = item.value else { return None };
+    let YamlValue::Map(_) = item.value else { return None };
     let line = usize::try_from(item.position.line).ok()?.checked_sub(1)?;
     let column = usize::try_from(item.position.column).ok()?.checked_sub(1)?;
     let mut lines = text.split_inclusive('\n').skip(line);

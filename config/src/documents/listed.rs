@@ -15,7 +15,7 @@ use crate::{
 
 /// What a node told of itself.
 #[derive(Debug)]
-pub struct Told {
+pub struct ListedNode {
     /// Every endpoint has a number, so that its policy can be asked. There is no secret: the node tells no values.
     pub loaded: Loaded,
     /// `namespace/name` of the secrets that headers can be compared with there.
@@ -28,7 +28,7 @@ pub struct Told {
 ///
 /// # Errors
 /// It has settings that this version does not know.
-pub fn listed(response: &ListResponse, schemas: &[&'static Schema]) -> Result<Told, String> {
+pub fn listed(response: &ListResponse, schemas: &[&'static Schema]) -> Result<ListedNode, String> {
     let told = response.settings.as_ref().ok_or("it does not tell its settings")?;
     let settings = rules_from_proto(told)?;
     // What is in force was accepted once, under whatever settings.
@@ -56,7 +56,7 @@ pub fn listed(response: &ListResponse, schemas: &[&'static Schema]) -> Result<To
     loaded.world.node_addresses = told.node_addresses.iter().filter_map(|address| address.parse().ok()).collect();
     // Their sender has received the warnings.
     loaded.problems.retain(|(_, problem)| !problem.warning);
-    Ok(Told { loaded, secrets, revision: response.revision })
+    Ok(ListedNode { loaded, secrets, revision: response.revision })
 }
 
 fn body(listed: &ListedResource) -> Option<&Body> {

@@ -11,22 +11,22 @@ pub mod offline;
 mod resource;
 mod secret;
 
-pub use draft::{Draft, cidr_group, draft, endpoint, live_problems, service};
+pub use draft::{PolicyDraft, cidr_group, draft, endpoint, live_problems, service};
 pub use files::{LARGEST, files_of, is_document};
 pub use kustomize::{Kustomization, kustomization};
-pub use listed::{Told, listed};
+pub use listed::{ListedNode, listed};
 use portcullis_rules::{
     bounds::Effort,
     policy::{Policy, PolicyKind, Position},
     schema::Schema,
-    settings::Settings,
+    settings::PolicySettings,
 };
 
 use crate::{
     policy,
-    problem::Problem,
+    problem::DocumentProblem,
     proto,
-    yaml::{self, Parsed, Tree, Value},
+    yaml::{self, Parsed, Tree, YamlValue},
 };
 
 /// One document of a file.
@@ -35,7 +35,7 @@ pub struct Document {
     /// The line of the file at which it begins, from 1. Positions of problems count from it.
     pub line: u32,
     /// What it is, or what is wrong with it.
-    pub content: Result<Content, Refused>,
+    pub content: Result<DocumentContent, RefusedDocument>,
     /// What it was parsed into, or why not.
     parsed: Parsed,
     /// Of a test of policies, whose content is not known here.
@@ -44,23 +44,23 @@ pub struct Document {
 
 /// What a document is.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Content {
+pub enum DocumentContent {
     /// A policy, an endpoint, a service, a CIDR group or a secret. Its version tells its content.
     Resource(Box<proto::Resource>),
     /// A manifest of Kubernetes that may stand beside ours and is skipped; the warning says so.
-    Foreign(Problem),
+    Foreign(DocumentProblem),
 }
 
 /// A document that is no resource.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Refused {
+pub struct RefusedDocument {
     /// Whose document it is, as far as that can be told.
     pub key: Option<proto::ResourceKey>,
     /// What is wrong; never empty.
-    pub problems: Vec<Problem>,
+    pub problems: Vec<DocumentProblem>,
 }
 
-impl Content {
+impl DocumentContent {
     fn resource(&self) -> Option<&proto::Resource> {
         match self {
             Self::Resource(resource) => Some(resource),
@@ -90,7 +90,7 @@ impl Document {
     }
 
     /// What it is, and what it was parsed into.
-    pub(crate) fn into_parts(self) -> (Result<Content, Refused>, Parsed) {
+    pub(crate) fn into_parts(self) -> (Result<DocumentContent, RefusedDocument>, Parsed) {
         (self.content, self.parsed)
     }
 
@@ -130,8 +130,8 @@ impl Document {
         self.test.as_deref()
     }
 
-    fn refused(line: u32, problem: Problem) -> Self {
-        let content = Err(Refused { key: None, problems: vec![problem.clone()] });
+    fn refused(line: u32, problem: DocumentProblem) -> Self {
+        let content = Err(RefusedDocument { key: None, problems: vec![problem.clone()] });
         Self { line, content, parsed: Err(problem), test: None }
     }
 }
@@ -142,7 +142,7 @@ pub fn split(text: &str) -> Vec<Document> {
     let mut documents = Vec::new();
     for (line, piece) in pieces(text.strip_prefix('\u{feff}').unwrap_or(text)) {
         match yaml::parse(piece) {
-            Ok(tree) if tree.value == Value::Null => {}
+            Ok(tree) if tree.value == YamlValue::Null => {}
             Ok(tree) if list::is_list(&tree) => documents.extend(list::unroll(line, piece, &tree)),
             Ok(tree) => documents.push(read(line, piece, tree)),
             Err(problem) => documents.push(Document::refused(line, problem)),
@@ -189,7 +189,7 @@ fn is_marker(line: &str, marker: &str) -> bool {
 /// Checks a policy's document without a node: what is wrong or doubtful with it. Offline commands take it if all of these are
 /// warnings; a node refuses besides what it does not apply to live traffic yet.
 #[must_use]
-pub fn check_policy(document: &str, schemas: &[&'static Schema], settings: &Settings) -> Vec<Problem> {
+pub fn check_policy(document: &str, schemas: &[&'static Schema], settings: &PolicySettings) -> Vec<DocumentProblem> {
     read_policy(document, "api", schemas, settings).1
 }
 
@@ -200,8 +200,8 @@ pub fn read_policy(
     document: &str,
     origin: &str,
     schemas: &[&'static Schema],
-    settings: &Settings,
-) -> (Option<Policy>, Vec<Problem>) {
+    settings: &PolicySettings,
+) -> (Option<Policy>, Vec<DocumentProblem>) {
     let read = policy::read(
         document,
         &origin.into(),

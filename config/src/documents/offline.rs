@@ -7,18 +7,18 @@ use std::{
 
 use portcullis_rules::{
     bounds::Effort,
-    labels::Labels,
+    labels::LabelSet,
     policy::Position,
     schema::Schema,
-    settings::Settings,
+    settings::PolicySettings,
     verdict::RuleInfo,
     world::{Endpoint, EndpointId, World},
 };
 
-use super::{Content, Document, split};
+use super::{Document, DocumentContent, split};
 use crate::{
     cidr_group, endpoint, policy,
-    problem::Problem,
+    problem::DocumentProblem,
     proto::{self, resource::Body},
     secret, service,
     yaml::Tree,
@@ -31,10 +31,10 @@ pub struct Offline<'a> {
     world: World,
     endpoints: Vec<proto::Endpoint>,
     namespaces: BTreeMap<String, BTreeMap<String, String>>,
-    places: Places,
+    places: PolicyPositions,
     /// Which resources there are, each with its file.
     given: BTreeMap<(i32, String, String), String>,
-    problems: Vec<(String, Problem)>,
+    problems: Vec<(String, DocumentProblem)>,
 }
 
 /// What came of documents.
@@ -43,30 +43,30 @@ pub struct Loaded {
     /// Every endpoint has a number, so that its policy can be asked.
     pub world: World,
     /// Where rules stand.
-    pub places: Places,
+    pub places: PolicyPositions,
     /// What is wrong or doubtful, each with its file. Positions count in the file.
-    pub problems: Vec<(String, Problem)>,
+    pub problems: Vec<(String, DocumentProblem)>,
 }
 
 /// Where policies stand.
 #[derive(Debug, Default)]
-pub struct Places {
+pub struct PolicyPositions {
     policies: BTreeMap<String, (String, Document)>,
 }
 
 /// A place in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct DocumentPosition {
     /// The file.
     pub file: String,
     /// Where in it.
     pub position: Position,
 }
 
-impl Places {
+impl PolicyPositions {
     /// Where a rule stands.
     #[must_use]
-    pub fn of(&self, rule: &RuleInfo) -> Option<Place> {
+    pub fn of(&self, rule: &RuleInfo) -> Option<DocumentPosition> {
         let (file, document) = self.policies.get(&*rule.policy)?;
         let full = |prefix: &str| document.locate(&format!("{prefix}{}", rule.rule));
         let mut position = full("spec.");
@@ -76,20 +76,20 @@ impl Places {
         if position.line > 0 {
             position.line += document.line.saturating_sub(1);
         }
-        Some(Place { file: file.clone(), position })
+        Some(DocumentPosition { file: file.clone(), position })
     }
 }
 
 impl<'a> Offline<'a> {
     /// Creates an empty world: no endpoints, no policies.
     #[must_use]
-    pub fn new(schemas: &'a [&'static Schema], settings: Settings) -> Self {
+    pub fn new(schemas: &'a [&'static Schema], settings: PolicySettings) -> Self {
         Self {
             schemas,
             world: World { settings, ..World::default() },
             endpoints: Vec::new(),
             namespaces: BTreeMap::new(),
-            places: Places::default(),
+            places: PolicyPositions::default(),
             given: BTreeMap::new(),
             problems: Vec::new(),
         }
@@ -114,9 +114,9 @@ impl<'a> Offline<'a> {
         self.problems.extend(problems.into_iter().map(|problem| (origin.to_owned(), problem)));
     }
 
-    fn document(&mut self, file: &str, document: Document) -> Vec<Problem> {
+    fn document(&mut self, file: &str, document: Document) -> Vec<DocumentProblem> {
         let line = document.line;
-        let placed = move |problem: Problem| problem.in_document_at(line);
+        let placed = move |problem: DocumentProblem| problem.in_document_at(line);
         if document.parsed.as_ref().is_ok_and(|tree| self.beside(tree)) {
             return Vec::new();
         }
@@ -125,8 +125,8 @@ impl<'a> Offline<'a> {
         }
         let found = match &document.content {
             Err(refused) => refused.problems.clone(),
-            Ok(Content::Foreign(warning)) => vec![warning.clone()],
-            Ok(Content::Resource(resource)) => match &resource.body {
+            Ok(DocumentContent::Foreign(warning)) => vec![warning.clone()],
+            Ok(DocumentContent::Resource(resource)) => match &resource.body {
                 Some(Body::Policy(written)) => {
                     let written = written.clone();
                     return self.policy(file, document, &written);
@@ -139,12 +139,12 @@ impl<'a> Offline<'a> {
     }
 
     /// The fault of a resource that was given before: a node takes the first and refuses the other, and so does this.
-    fn twin(&mut self, file: &str, document: &Document) -> Option<Problem> {
+    fn twin(&mut self, file: &str, document: &Document) -> Option<DocumentProblem> {
         let key = document.key().filter(|key| !key.name.is_empty())?;
         let first = self.given.entry((key.r#type, key.namespace, key.name));
         if let Entry::Occupied(first) = &first {
             let message = format!("{:?} is given by {} already", first.key().2, first.get());
-            let problem = Problem::new("metadata.name", message, "remove one of them, or give it another name");
+            let problem = DocumentProblem::new("metadata.name", message, "remove one of them, or give it another name");
             return Some(problem.at(document.locate("metadata.name")));
         }
         first.or_insert_with(|| file.to_owned());
@@ -152,7 +152,7 @@ impl<'a> Offline<'a> {
     }
 
     /// Takes what is no policy.
-    fn known(&mut self, body: &Body) -> Vec<Problem> {
+    fn known(&mut self, body: &Body) -> Vec<DocumentProblem> {
         match body {
             Body::Policy(_) => Vec::new(),
             Body::Endpoint(endpoint) => {
@@ -183,7 +183,7 @@ impl<'a> Offline<'a> {
         }
     }
 
-    fn policy(&mut self, file: &str, document: Document, written: &proto::Policy) -> Vec<Problem> {
+    fn policy(&mut self, file: &str, document: Document, written: &proto::Policy) -> Vec<DocumentProblem> {
         let settings = self.world.settings;
         let effort = Effort::endless();
         let language = policy::Language { schemas: self.schemas, settings: &settings, effort: &effort, live: false };
@@ -234,7 +234,7 @@ fn in_namespace(endpoint: Endpoint, written: &proto::Endpoint, labels: Option<&B
     let own = written.labels.iter().map(|(key, value)| (key.clone(), value.clone()));
     let of_namespace = labels.into_iter().flatten().map(|(key, value)| (key.as_str(), value.as_str()));
     let namespace = Arc::clone(&endpoint.namespace);
-    let labels = Labels::of_pod_in(&namespace, of_namespace, &written.service_account, own);
+    let labels = LabelSet::of_pod_in(&namespace, of_namespace, &written.service_account, own);
     Endpoint { labels, ..endpoint }
 }
 

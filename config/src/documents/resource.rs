@@ -1,16 +1,16 @@
 //! Converts one document into a resource.
 
-use super::{Content, Refused, key_of, secret};
+use super::{DocumentContent, RefusedDocument, key_of, secret};
 use crate::{
     cidr_group,
     digest::{digest, secret_digest},
     endpoint,
     metadata::{self, Metadata},
     policy,
-    problem::Problem,
+    problem::DocumentProblem,
     proto::{self, resource::Body},
     service,
-    yaml::{Field, Fields, Tree},
+    yaml::{Fields, Tree, YamlField},
 };
 
 /// What endpoints and services have as `apiVersion`.
@@ -27,7 +27,7 @@ const UNSUPPORTED_POLICIES: &[(&str, &[&str])] =
     &[("policy.networking.k8s.io/", &["AdminNetworkPolicy", "BaselineAdminNetworkPolicy", "ClusterNetworkPolicy"])];
 
 /// Reads a document by its `apiVersion` and `kind`.
-pub(super) fn read(text: &str, tree: &Tree) -> Result<Content, Refused> {
+pub(super) fn read(text: &str, tree: &Tree) -> Result<DocumentContent, RefusedDocument> {
     let version = tree.text("apiVersion").unwrap_or_default();
     let kind = tree.text("kind").unwrap_or_default();
     let body = match (version, kind) {
@@ -44,12 +44,14 @@ pub(super) fn read(text: &str, tree: &Tree) -> Result<Content, Refused> {
         ("v1", "Secret") => Body::Secret(secret::read(tree)?),
         foreign if FOREIGN.contains(&foreign) => {
             let message = format!("{kind} of {version} is not a resource of ours: skipped");
-            return Ok(Content::Foreign(Problem::new("kind", message, "").at(tree.locate("kind")).as_warning()));
+            return Ok(DocumentContent::Foreign(
+                DocumentProblem::new("kind", message, "").at(tree.locate("kind")).as_warning(),
+            ));
         }
         _ => return Err(unknown(tree, version, kind)),
     };
     let version = if matches!(body, Body::Secret(_)) { secret_digest(text) } else { digest(text) };
-    Ok(Content::Resource(Box::new(proto::Resource { version, body: Some(body) })))
+    Ok(DocumentContent::Resource(Box::new(proto::Resource { version, body: Some(body) })))
 }
 
 /// Whether a kind is one that only a document of ours has, whatever its `apiVersion`.
@@ -105,7 +107,7 @@ fn is_unsupported_policy(version: &str, kind: &str) -> bool {
     UNSUPPORTED_POLICIES.iter().any(|(group, kinds)| version.starts_with(group) && kinds.contains(&kind))
 }
 
-fn unknown(tree: &Tree, version: &str, kind: &str) -> Refused {
+fn unknown(tree: &Tree, version: &str, kind: &str) -> RefusedDocument {
     let (field, message) = match (version, kind) {
         (_, "") => ("kind", "is missing".to_owned()),
         ("", _) => ("apiVersion", "is missing".to_owned()),
@@ -116,18 +118,18 @@ fn unknown(tree: &Tree, version: &str, kind: &str) -> Refused {
     } else {
         format!("known are {KINDS}")
     };
-    let problem = Problem::new(field, message, remedy).at(tree.locate(field));
-    Refused { key: None, problems: vec![problem] }
+    let problem = DocumentProblem::new(field, message, remedy).at(tree.locate(field));
+    RefusedDocument { key: None, problems: vec![problem] }
 }
 
 /// Reads a body, then has it checked as the node does, so that what is wrong is shown where it stands.
 fn checked<T>(
     tree: &Tree,
-    read: impl FnOnce(&Metadata<'_>, &mut Fields<'_>, &mut Vec<Problem>) -> (proto::ResourceKey, T),
-    check: impl FnOnce(&T) -> Result<(), Vec<Problem>>,
-) -> Result<T, Refused> {
+    read: impl FnOnce(&Metadata<'_>, &mut Fields<'_>, &mut Vec<DocumentProblem>) -> (proto::ResourceKey, T),
+    check: impl FnOnce(&T) -> Result<(), Vec<DocumentProblem>>,
+) -> Result<T, RefusedDocument> {
     let mut problems = Vec::new();
-    let mut document = Field::root(tree).fields(&mut problems);
+    let mut document = YamlField::root(tree).fields(&mut problems);
     document.ignore(&["apiVersion", "kind", "status"]);
     let metadata = metadata::read(&mut document, &mut problems);
     let (key, body) = match document.require("spec", "write spec:", &mut problems) {
@@ -137,7 +139,7 @@ fn checked<T>(
             fields.finish(&[], &mut problems);
             read
         }
-        None => return Err(Refused { key: None, problems }),
+        None => return Err(RefusedDocument { key: None, problems }),
     };
     document.finish(&[], &mut problems);
     if problems.is_empty() {
@@ -152,7 +154,7 @@ fn checked<T>(
     }
     problems.sort_by_key(|problem| (problem.position.line, problem.position.column));
     let key = (!key.name.is_empty()).then_some(key);
-    Err(Refused { key, problems })
+    Err(RefusedDocument { key, problems })
 }
 
 fn names(metadata: &Metadata<'_>) -> (String, String) {
@@ -162,7 +164,7 @@ fn names(metadata: &Metadata<'_>) -> (String, String) {
 fn endpoint(
     metadata: &Metadata<'_>,
     spec: &mut Fields<'_>,
-    problems: &mut Vec<Problem>,
+    problems: &mut Vec<DocumentProblem>,
 ) -> (proto::ResourceKey, proto::Endpoint) {
     let (namespace, id) = names(metadata);
     let endpoint = proto::Endpoint {
@@ -185,7 +187,7 @@ fn endpoint(
 fn service(
     metadata: &Metadata<'_>,
     spec: &mut Fields<'_>,
-    problems: &mut Vec<Problem>,
+    problems: &mut Vec<DocumentProblem>,
 ) -> (proto::ResourceKey, proto::Service) {
     let (namespace, name) = names(metadata);
     let service = proto::Service {
@@ -207,7 +209,7 @@ fn service(
 fn cidr_group(
     metadata: &Metadata<'_>,
     spec: &mut Fields<'_>,
-    problems: &mut Vec<Problem>,
+    problems: &mut Vec<DocumentProblem>,
 ) -> (proto::ResourceKey, proto::CidrGroup) {
     if let Some(field) = &metadata.namespace {
         problems.push(field.problem("a CIDR group has no namespace", "remove it"));
@@ -227,11 +229,11 @@ fn labels(metadata: &Metadata<'_>) -> std::collections::HashMap<String, String> 
     metadata.labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
 }
 
-fn text(fields: &mut Fields<'_>, name: &'static str, problems: &mut Vec<Problem>) -> String {
+fn text(fields: &mut Fields<'_>, name: &'static str, problems: &mut Vec<DocumentProblem>) -> String {
     fields.get(name).and_then(|field| field.text(problems)).unwrap_or_default().to_owned()
 }
 
-fn texts(fields: &mut Fields<'_>, name: &'static str, problems: &mut Vec<Problem>) -> Vec<String> {
+fn texts(fields: &mut Fields<'_>, name: &'static str, problems: &mut Vec<DocumentProblem>) -> Vec<String> {
     let items = fields.get(name).map(|field| field.items(problems)).unwrap_or_default();
     items.iter().map(|item| item.text(problems).unwrap_or_default().to_owned()).collect()
 }
@@ -239,11 +241,11 @@ fn texts(fields: &mut Fields<'_>, name: &'static str, problems: &mut Vec<Problem
 fn items<T>(
     fields: &mut Fields<'_>,
     name: &'static str,
-    problems: &mut Vec<Problem>,
-    mut read: impl FnMut(&mut Fields<'_>, &mut Vec<Problem>) -> T,
+    problems: &mut Vec<DocumentProblem>,
+    mut read: impl FnMut(&mut Fields<'_>, &mut Vec<DocumentProblem>) -> T,
 ) -> Vec<T> {
     let items = fields.get(name).map(|field| field.items(problems)).unwrap_or_default();
-    let mut one = |item: &Field<'_>| {
+    let mut one = |item: &YamlField<'_>| {
         let mut fields = item.fields(problems);
         let read = read(&mut fields, problems);
         fields.finish(&[], problems);
@@ -253,7 +255,7 @@ fn items<T>(
 }
 
 /// A port; `absent` where it is not there: 0 where it may be.
-fn port(fields: &mut Fields<'_>, name: &'static str, lowest: u64, problems: &mut Vec<Problem>) -> u32 {
+fn port(fields: &mut Fields<'_>, name: &'static str, lowest: u64, problems: &mut Vec<DocumentProblem>) -> u32 {
     let field = match lowest {
         0 => fields.get(name),
         _ => fields.require(name, "write a number from 1 to 65535", problems),

@@ -2,18 +2,18 @@
 
 use std::collections::HashMap;
 
-use super::{Refused, key_of};
+use super::{RefusedDocument, key_of};
 use crate::{
     base64, metadata,
-    problem::Problem,
+    problem::DocumentProblem,
     proto, secret,
-    yaml::{Field, Tree, Value},
+    yaml::{Tree, YamlField, YamlValue},
 };
 
 /// Reads `data` (base64) and `stringData` (as it is, and before `data` where both have an entry).
-pub(super) fn read(tree: &Tree) -> Result<proto::Secret, Refused> {
+pub(super) fn read(tree: &Tree) -> Result<proto::Secret, RefusedDocument> {
     let mut problems = Vec::new();
-    let mut document = Field::root(tree).fields(&mut problems);
+    let mut document = YamlField::root(tree).fields(&mut problems);
     document.ignore(&["apiVersion", "kind", "type", "immutable"]);
     let metadata = metadata::read(&mut document, &mut problems);
     let mut data = HashMap::new();
@@ -35,19 +35,19 @@ pub(super) fn read(tree: &Tree) -> Result<proto::Secret, Refused> {
     }
     let proto::Secret { name, namespace, .. } = read;
     let key = (!name.is_empty()).then(|| key_of(proto::ResourceType::Secret, (namespace, name)));
-    Err(Refused { key, problems })
+    Err(RefusedDocument { key, problems })
 }
 
 fn entries(
-    field: &Field<'_>,
+    field: &YamlField<'_>,
     value: impl Fn(&str) -> Result<Vec<u8>, &'static str>,
     remedy: &str,
     data: &mut HashMap<String, Vec<u8>>,
-    problems: &mut Vec<Problem>,
+    problems: &mut Vec<DocumentProblem>,
 ) {
     for (key, field) in field.fields(problems).all() {
         let read = match &field.tree.value {
-            Value::Text(text) => value(text).map_err(|fault| (fault, remedy)),
+            YamlValue::Text(text) => value(text).map_err(|fault| (fault, remedy)),
             _ => Err(("has to be a string", "put it in quotes")),
         };
         match read {

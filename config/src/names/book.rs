@@ -9,12 +9,12 @@ use std::{
 
 use portcullis_rules::{
     names::{LONGEST, normal},
-    world::{EndpointId, Origin, ResolvedName},
+    world::{EndpointId, LearnedFrom, ResolvedName},
 };
 
 use super::{
-    limits::{Evicted, Limits},
-    owner::{Owner, Place},
+    limits::{EvictedAddresses, NameLimits},
+    owner::{EndpointNames, NameEntryRef},
 };
 
 /// Longest time that an answer holds, in seconds (RFC 8767 §4 finds seven days enough).
@@ -28,27 +28,27 @@ pub struct Change {
     /// The address; never IPv4-mapped.
     pub address: IpAddr,
     /// All its names, in normal form and in order, each with where it came from; none when it is forgotten.
-    pub names: Vec<(Arc<str>, Vec<Origin>)>,
+    pub names: Vec<(Arc<str>, Vec<LearnedFrom>)>,
     /// The names that it has no more.
     pub gone: Vec<Arc<str>>,
 }
 
 /// An answer to a question about a name.
 #[derive(Clone, Copy, Debug)]
-pub struct Answer<'a> {
+pub struct NameLookup<'a> {
     /// The name.
     pub name: &'a str,
     /// Its addresses, each with its TTL in seconds.
     pub addresses: &'a [(IpAddr, u32)],
     /// Who asked whom.
-    pub origin: Origin,
+    pub origin: LearnedFrom,
     /// Whether some policy in force selects the name.
     pub selected: bool,
 }
 
 /// A name and all its addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Known {
+pub struct CachedName {
     /// The name, in normal form.
     pub name: Arc<str>,
     /// At least one address, in order.
@@ -63,15 +63,15 @@ pub struct KnownAddress {
     /// When the TTL of the answer that holds longest is over, in seconds. It may be kept longer.
     pub expires: u64,
     /// Where the answers came from; at least one.
-    pub origins: Vec<Origin>,
+    pub origins: Vec<LearnedFrom>,
 }
 
 /// Addresses whose names change, each with the names that it loses.
-pub(super) type Changed = BTreeMap<IpAddr, Vec<Arc<str>>>;
+pub(super) type ChangedAddresses = BTreeMap<IpAddr, Vec<Arc<str>>>;
 
 /// One line of the book.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listed {
+pub struct CacheLine {
     /// The name, in normal form.
     pub name: Arc<str>,
     /// One of its addresses.
@@ -79,12 +79,12 @@ pub struct Listed {
     /// When the answer's TTL is over, in seconds. It may be kept longer.
     pub expires: u64,
     /// Where the answer came from.
-    pub origin: Origin,
+    pub origin: LearnedFrom,
 }
 
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Entry {
-    pub(super) origin: Origin,
+pub(super) struct NameEntry {
+    pub(super) origin: LearnedFrom,
     expires: u64,
     /// When it is looked at next.
     pub(super) until: u64,
@@ -96,27 +96,27 @@ pub(super) struct Entry {
 /// Each entry is its endpoint's: an endpoint that learns too much forgets what it learnt itself, and no other's. Where all
 /// together are too many, the one that has most makes room.
 #[derive(Debug, Default)]
-pub struct Book {
-    pub(super) limits: Limits,
+pub struct NameCache {
+    pub(super) limits: NameLimits,
     /// The entries of an address are in order of their origins.
-    pub(super) names: BTreeMap<Arc<str>, BTreeMap<IpAddr, Vec<Entry>>>,
+    pub(super) names: BTreeMap<Arc<str>, BTreeMap<IpAddr, Vec<NameEntry>>>,
     pub(super) addresses: HashMap<IpAddr, BTreeSet<Arc<str>>>,
-    pub(super) owners: BTreeMap<EndpointId, Owner>,
+    pub(super) owners: BTreeMap<EndpointId, EndpointNames>,
     pub(super) total: usize,
-    pub(super) evicted: Evicted,
+    pub(super) evicted: EvictedAddresses,
 }
 
-impl Book {
+impl NameCache {
     /// An empty book.
     #[must_use]
-    pub fn new(limits: Limits) -> Self {
+    pub fn new(limits: NameLimits) -> Self {
         Self { limits, ..Self::default() }
     }
 
     /// Enters the addresses of an answer. Gives the addresses whose names have changed: new ones, and those that had to make
     /// room, always that of the same endpoint whose time is over first. What this answer brought makes room for nothing but
     /// itself.
-    pub fn learn(&mut self, answer: &Answer<'_>, now: u64) -> Vec<Change> {
+    pub fn learn(&mut self, answer: &NameLookup<'_>, now: u64) -> Vec<Change> {
         let name = normal(answer.name);
         if name.len() > LONGEST + 1 || (!answer.selected && self.limits.unselected_ttl == 0) {
             return Vec::new();
@@ -135,7 +135,7 @@ impl Book {
         let most = self.limits.addresses_per_endpoint.map_or(most, |own| own.min(most));
         self.evicted.per_name += addresses.len().saturating_sub(most) as u64;
         addresses.truncate(most);
-        let mut changed = Changed::new();
+        let mut changed = ChangedAddresses::new();
         for (address, ttl) in &addresses {
             self.enter(&name, *address, answer.origin, now.saturating_add(*ttl), &mut changed);
         }
@@ -150,7 +150,7 @@ impl Book {
 
     /// Lets an answer that is known already hold longer, and does nothing else: for answers that wait until they are learnt
     /// while others are forgotten.
-    pub fn renew(&mut self, answer: &Answer<'_>, now: u64) {
+    pub fn renew(&mut self, answer: &NameLookup<'_>, now: u64) {
         let Some((name, _)) = self.names.get_key_value(normal(answer.name).as_str()) else { return };
         let name = Arc::clone(name);
         for (address, ttl) in answer.addresses {
@@ -158,22 +158,29 @@ impl Book {
             if self.entry(&name, address, &answer.origin).is_some() {
                 let ttl = u64::from(if answer.selected { *ttl } else { (*ttl).min(self.limits.unselected_ttl) });
                 let expires = now.saturating_add(ttl.min(LONGEST_TTL));
-                self.enter(&name, address, answer.origin, expires, &mut Changed::new());
+                self.enter(&name, address, answer.origin, expires, &mut ChangedAddresses::new());
             }
         }
     }
 
-    fn entry(&mut self, name: &str, address: IpAddr, origin: &Origin) -> Option<&mut Entry> {
+    fn entry(&mut self, name: &str, address: IpAddr, origin: &LearnedFrom) -> Option<&mut NameEntry> {
         let entries = self.names.get_mut(name)?.get_mut(&address)?;
         let place = entries.binary_search_by_key(origin, |entry| entry.origin).ok()?;
         entries.get_mut(place)
     }
 
-    fn enter(&mut self, name: &Arc<str>, address: IpAddr, origin: Origin, expires: u64, changed: &mut Changed) {
+    fn enter(
+        &mut self,
+        name: &Arc<str>,
+        address: IpAddr,
+        origin: LearnedFrom,
+        expires: u64,
+        changed: &mut ChangedAddresses,
+    ) {
         let until = expires.saturating_add(self.limits.grace.into());
         let owner = self.owners.entry(origin.endpoint).or_default();
         let entries = self.names.entry(Arc::clone(name)).or_default().entry(address).or_default();
-        let place = |until| Place { until, name: Arc::clone(name), address, origin };
+        let place = |until| NameEntryRef { until, name: Arc::clone(name), address, origin };
         match entries.binary_search_by_key(&origin, |entry| entry.origin) {
             Ok(at) => {
                 let entry = &mut entries[at];
@@ -184,7 +191,7 @@ impl Book {
                 }
             }
             Err(at) => {
-                entries.insert(at, Entry { origin, expires, until });
+                entries.insert(at, NameEntry { origin, expires, until });
                 owner.add(place(until));
                 self.total += 1;
                 self.addresses.entry(address).or_default().insert(Arc::clone(name));
@@ -193,8 +200,8 @@ impl Book {
         }
     }
 
-    pub(super) fn remove(&mut self, place: &Place, changed: &mut Changed) {
-        let Place { name, address, origin, .. } = place;
+    pub(super) fn remove(&mut self, place: &NameEntryRef, changed: &mut ChangedAddresses) {
+        let NameEntryRef { name, address, origin, .. } = place;
         let Some(known) = self.names.get_mut(name) else { return };
         let Some(entries) = known.get_mut(address) else { return };
         let Ok(at) = entries.binary_search_by_key(origin, |entry| entry.origin) else { return };
@@ -223,7 +230,7 @@ impl Book {
         }
     }
 
-    fn changes(&self, changed: Changed) -> Vec<Change> {
+    fn changes(&self, changed: ChangedAddresses) -> Vec<Change> {
         let change = |(address, gone)| Change { address, names: self.names_of(address), gone };
         changed.into_iter().map(change).collect()
     }
@@ -231,8 +238,8 @@ impl Book {
     /// Forgets what has had its time, unless the address is in use: then it is kept for two minutes more. Gives the
     /// addresses whose names have changed.
     pub fn expire(&mut self, now: u64, in_use: &dyn Fn(IpAddr) -> bool) -> Vec<Change> {
-        let mut changed = Changed::new();
-        let due: Vec<Place> = self
+        let mut changed = ChangedAddresses::new();
+        let due: Vec<NameEntryRef> = self
             .owners
             .values()
             .flat_map(|owner| owner.due().take_while(|place| place.until <= now).cloned())
@@ -255,8 +262,8 @@ impl Book {
 
     /// Forgets addresses, whatever their time and their use. Gives those whose names have changed.
     pub fn forget(&mut self, which: &dyn Fn(IpAddr) -> bool) -> Vec<Change> {
-        let mut changed = Changed::new();
-        let places: Vec<Place> =
+        let mut changed = ChangedAddresses::new();
+        let places: Vec<NameEntryRef> =
             self.owners.values().flat_map(|owner| owner.due().filter(|place| which(place.address)).cloned()).collect();
         places.iter().for_each(|place| self.remove(place, &mut changed));
         self.changes(changed)
@@ -270,7 +277,7 @@ impl Book {
 
     /// The names of an address, in order, and where each came from.
     #[must_use]
-    pub fn names_of(&self, address: IpAddr) -> Vec<(Arc<str>, Vec<Origin>)> {
+    pub fn names_of(&self, address: IpAddr) -> Vec<(Arc<str>, Vec<LearnedFrom>)> {
         let names = self.addresses.get(&address).into_iter().flatten();
         let origins = |name| self.names.get(name).and_then(|known: &BTreeMap<_, _>| known.get(&address));
         names
@@ -281,8 +288,8 @@ impl Book {
     /// All names with their addresses, for the compilation of policies.
     #[must_use]
     pub fn resolved(&self) -> Vec<ResolvedName> {
-        let learnt = |(address, entries): (&IpAddr, &Vec<Entry>)| (*address, origins_of(entries));
-        let of = |(name, known): (&Arc<str>, &BTreeMap<IpAddr, Vec<Entry>>)| ResolvedName {
+        let learnt = |(address, entries): (&IpAddr, &Vec<NameEntry>)| (*address, origins_of(entries));
+        let of = |(name, known): (&Arc<str>, &BTreeMap<IpAddr, Vec<NameEntry>>)| ResolvedName {
             name: name.to_string(),
             learnt: known.iter().map(learnt).collect(),
             ..ResolvedName::default()
@@ -296,7 +303,7 @@ impl Book {
     }
 
     /// Everything in it, by name, address and origin.
-    pub fn list(&self) -> impl Iterator<Item = Listed> {
+    pub fn list(&self) -> impl Iterator<Item = CacheLine> {
         self.names.iter().flat_map(|(name, known)| {
             known
                 .iter()
@@ -305,7 +312,7 @@ impl Book {
     }
 
     /// What one endpoint learnt of a name in normal form.
-    pub fn learnt_by(&self, name: &str, endpoint: EndpointId) -> impl Iterator<Item = Listed> {
+    pub fn learnt_by(&self, name: &str, endpoint: EndpointId) -> impl Iterator<Item = CacheLine> {
         let known = self.names.get_key_value(name).into_iter();
         known.flat_map(|(name, known)| known.iter().map(move |known| (name, known))).flat_map(
             move |(name, (address, entries))| {
@@ -317,14 +324,14 @@ impl Book {
 
     /// A name, also if it is not in normal form.
     #[must_use]
-    pub fn get(&self, name: &str) -> Option<Known> {
+    pub fn get(&self, name: &str) -> Option<CachedName> {
         self.names.get_key_value(normal(name).as_str()).map(known)
     }
 
     /// The names behind one in normal form, or from the first one on: as many as have this number of addresses together,
     /// at least one if there is any. The whole book can be read so without being held all the time.
     #[must_use]
-    pub fn page(&self, after: Option<&str>, addresses: usize) -> Vec<Known> {
+    pub fn page(&self, after: Option<&str>, addresses: usize) -> Vec<CachedName> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let mut page = Vec::new();
         let mut number = 0;
@@ -339,10 +346,10 @@ impl Book {
     }
 
     /// Enters a line that was [listed](Book::list) before. What had its time is left out.
-    pub(super) fn restore(&mut self, listed: &Listed, now: u64) {
+    pub(super) fn restore(&mut self, listed: &CacheLine, now: u64) {
         let expires = listed.expires.min(now.saturating_add(LONGEST_TTL));
         if expires.saturating_add(self.limits.grace.into()) > now {
-            let mut changed = Changed::new();
+            let mut changed = ChangedAddresses::new();
             let name = self.interned(listed.name.to_string());
             self.enter(&name, listed.address, listed.origin, expires, &mut changed);
             self.make_room(&name, &BTreeSet::from([listed.address]), listed.origin, &mut changed);
@@ -368,24 +375,24 @@ impl Book {
 
     /// What had to go before its time.
     #[must_use]
-    pub fn evicted(&self) -> Evicted {
+    pub fn evicted(&self) -> EvictedAddresses {
         self.evicted
     }
 }
 
-fn origins_of(entries: &[Entry]) -> Vec<Origin> {
+fn origins_of(entries: &[NameEntry]) -> Vec<LearnedFrom> {
     entries.iter().map(|entry| entry.origin).collect()
 }
 
-fn listed(name: &Arc<str>, address: IpAddr, entry: &Entry) -> Listed {
-    Listed { name: Arc::clone(name), address, expires: entry.expires, origin: entry.origin }
+fn listed(name: &Arc<str>, address: IpAddr, entry: &NameEntry) -> CacheLine {
+    CacheLine { name: Arc::clone(name), address, expires: entry.expires, origin: entry.origin }
 }
 
-fn known((name, known): (&Arc<str>, &BTreeMap<IpAddr, Vec<Entry>>)) -> Known {
-    let address = |(address, entries): (&IpAddr, &Vec<Entry>)| KnownAddress {
+fn known((name, known): (&Arc<str>, &BTreeMap<IpAddr, Vec<NameEntry>>)) -> CachedName {
+    let address = |(address, entries): (&IpAddr, &Vec<NameEntry>)| KnownAddress {
         address: *address,
         expires: entries.iter().map(|entry| entry.expires).max().unwrap_or_default(),
         origins: origins_of(entries),
     };
-    Known { name: Arc::clone(name), addresses: known.iter().map(address).collect() }
+    CachedName { name: Arc::clone(name), addresses: known.iter().map(address).collect() }
 }

@@ -4,13 +4,13 @@ use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use portcullis_rules::{
     names::{LONGEST, normal},
-    world::{EndpointId, Origin, Transport},
+    world::{EndpointId, LearnedFrom, Transport},
 };
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Limits,
-    book::{Book, Listed},
+    NameLimits,
+    book::{CacheLine, NameCache},
 };
 
 /// The version that is written. That before it did not know where answers came from, so nobody can tell for whom they count.
@@ -20,7 +20,7 @@ const KIND: &str = "portcullis names";
 
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-struct Head {
+struct NamesFileHeader {
     kind: String,
     version: u32,
 }
@@ -28,7 +28,7 @@ struct Head {
 /// What an endpoint was told of a name by a server: when the TTL of each address is over, in seconds.
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-struct Line {
+struct NamesFileLine {
     name: String,
     endpoint: u32,
     server: IpAddr,
@@ -41,15 +41,15 @@ struct Line {
 /// Why a text is no book.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {message}; the node starts without it, and learns names again from new queries")]
-pub struct Damaged {
+pub struct DamagedNamesFile {
     /// Its line, from 1.
     pub line: usize,
     /// What is wrong.
     pub message: String,
 }
 
-impl Book {
-    /// What an endpoint learnt of one name, as lines of [`Book::to_text`]: appended there, they add to what stands before.
+impl NameCache {
+    /// What an endpoint learnt of one name, as lines of [`NameCache::to_text`]: appended there, they add to what stands before.
     #[must_use]
     pub fn lines(&self, name: &str, endpoint: EndpointId) -> String {
         lines(self.learnt_by(&normal(name), endpoint))
@@ -58,22 +58,22 @@ impl Book {
     /// The book as text.
     #[must_use]
     pub fn to_text(&self) -> String {
-        let head = Head { kind: KIND.to_owned(), version: VERSION };
+        let head = NamesFileHeader { kind: KIND.to_owned(), version: VERSION };
         // Text, numbers and addresses always have a JSON form.
         let mut text = serde_json::to_string(&head).unwrap_or_default() + "\n";
         text.push_str(&lines(self.list()));
         text
     }
 
-    /// Reads what [`Book::to_text`] wrote. What has had its time by `now` is left out, what is over the limits evicted.
+    /// Reads what [`NameCache::to_text`] wrote. What has had its time by `now` is left out, what is over the limits evicted.
     ///
     /// # Errors
     /// Some line is not what was written; nothing of the text counts then.
-    pub fn from_text(text: &str, limits: Limits, now: u64) -> Result<Self, Damaged> {
-        let damaged = |line, message: String| Damaged { line, message };
+    pub fn from_text(text: &str, limits: NameLimits, now: u64) -> Result<Self, DamagedNamesFile> {
+        let damaged = |line, message: String| DamagedNamesFile { line, message };
         let mut lines = text.lines().zip(1..);
         let head = lines.next().ok_or_else(|| damaged(1, "the file is empty".to_owned()))?;
-        let head: Head = serde_json::from_str(head.0).map_err(|error| damaged(1, error.to_string()))?;
+        let head: NamesFileHeader = serde_json::from_str(head.0).map_err(|error| damaged(1, error.to_string()))?;
         if (head.kind.as_str(), head.version) != (KIND, VERSION) {
             let message =
                 format!("it is {:?} of version {}, not {KIND:?} of version {VERSION}", head.kind, head.version);
@@ -81,7 +81,7 @@ impl Book {
         }
         let mut book = Self::new(limits);
         for (text, number) in lines {
-            let line: Line = serde_json::from_str(text).map_err(|error| damaged(number, error.to_string()))?;
+            let line: NamesFileLine = serde_json::from_str(text).map_err(|error| damaged(number, error.to_string()))?;
             if line.name.len() > LONGEST + 1 || line.name != normal(&line.name) {
                 return Err(damaged(
                     number,
@@ -94,10 +94,10 @@ impl Book {
                 return Err(damaged(number, format!("{:?} is no transport of DNS", line.transport)));
             };
             let (endpoint, server) = (EndpointId(line.endpoint), line.server.to_canonical());
-            let origin = Origin { endpoint, server, port: line.port, transport, known: line.known };
+            let origin = LearnedFrom { endpoint, server, port: line.port, transport, known: line.known };
             let name: Arc<str> = line.name.into();
             for (address, expires) in line.addresses {
-                let listed = Listed { name: Arc::clone(&name), address: address.to_canonical(), expires, origin };
+                let listed = CacheLine { name: Arc::clone(&name), address: address.to_canonical(), expires, origin };
                 book.restore(&listed, now);
             }
         }
@@ -106,10 +106,10 @@ impl Book {
 }
 
 /// A line for each name and origin.
-fn lines(listed: impl Iterator<Item = Listed>) -> String {
+fn lines(listed: impl Iterator<Item = CacheLine>) -> String {
     let (mut text, mut name) = (String::new(), None);
-    let mut by_origin: BTreeMap<Origin, BTreeMap<IpAddr, u64>> = BTreeMap::new();
-    for Listed { name: next, address, expires, origin } in listed {
+    let mut by_origin: BTreeMap<LearnedFrom, BTreeMap<IpAddr, u64>> = BTreeMap::new();
+    for CacheLine { name: next, address, expires, origin } in listed {
         if name.as_ref() != Some(&next) {
             write(&mut text, name.replace(next).as_deref(), std::mem::take(&mut by_origin));
         }
@@ -119,11 +119,11 @@ fn lines(listed: impl Iterator<Item = Listed>) -> String {
     text
 }
 
-fn write(text: &mut String, name: Option<&str>, by_origin: BTreeMap<Origin, BTreeMap<IpAddr, u64>>) {
+fn write(text: &mut String, name: Option<&str>, by_origin: BTreeMap<LearnedFrom, BTreeMap<IpAddr, u64>>) {
     let Some(name) = name else { return };
-    for (Origin { endpoint, server, port, transport, known }, addresses) in by_origin {
+    for (LearnedFrom { endpoint, server, port, transport, known }, addresses) in by_origin {
         let (name, transport) = (name.to_owned(), transport.as_str().to_owned());
-        let line = Line { name, endpoint: endpoint.0, server, port, transport, known, addresses };
+        let line = NamesFileLine { name, endpoint: endpoint.0, server, port, transport, known, addresses };
         text.push_str(&serde_json::to_string(&line).unwrap_or_default());
         text.push('\n');
     }

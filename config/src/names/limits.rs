@@ -2,7 +2,7 @@
 
 /// What bounds a book.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct NameLimits {
     /// Least time that an answer holds, in seconds: a shorter TTL counts as this (cilium's `--tofqdns-min-ttl`).
     pub min_ttl: u32,
     /// Longest time that an answer holds about a name that no policy selects, in seconds; 0: none is kept. Cilium keeps it as
@@ -21,7 +21,7 @@ pub struct Limits {
     pub addresses: usize,
 }
 
-impl Default for Limits {
+impl Default for NameLimits {
     fn default() -> Self {
         Self {
             min_ttl: 0,
@@ -37,13 +37,13 @@ impl Default for Limits {
 
 /// Addresses that had to go before their time, since the book was opened, by the limit that was reached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Evicted {
-    /// [`Limits::addresses_per_name`], with those of an answer that is too long by itself.
+pub struct EvictedAddresses {
+    /// [`NameLimits::addresses_per_name`], with those of an answer that is too long by itself.
     pub per_name: u64,
-    /// [`Limits::names_per_address`].
+    /// [`NameLimits::names_per_address`].
     pub per_address: u64,
-    /// [`Limits::addresses_per_endpoint`].
+    /// [`NameLimits::addresses_per_endpoint`].
     pub per_endpoint: u64,
-    /// [`Limits::addresses`].
+    /// [`NameLimits::addresses`].
     pub total: u64,
 }

@@ -4,7 +4,7 @@
 //! Pure: no clock, no files. Times are seconds on a scale of the caller that never jumps. To survive a restart, the
 //! scale starts at the time of day.
 //!
-//! [`Book`] is the cache. An entry is one address of one name, learned by one endpoint from one server. It goes
+//! [`NameCache`] is the cache. An entry is one address of one name, learned by one endpoint from one server. It goes
 //! through these states:
 //!
 //! ```text
@@ -22,7 +22,7 @@
 //! - *renew* only extends an entry that exists: for answers that still wait to be learned.
 //! - *expire* removes due entries. It keeps those whose address is in use for two minutes more, again and again.
 //! - *forget* removes entries in any state, for example of addresses that no name may open.
-//! - An entry in any state is *evicted* when its endpoint or the whole cache is over a limit ([`Limits`]), the one
+//! - An entry in any state is *evicted* when its endpoint or the whole cache is over a limit ([`NameLimits`]), the one
 //!   that is due first before the others.
 
 mod book;
@@ -33,6 +33,6 @@ mod room;
 #[cfg(test)]
 mod tests;
 
-pub use book::{Answer, Book, Change, Known, KnownAddress, Listed};
-pub use file::Damaged;
-pub use limits::{Evicted, Limits};
+pub use book::{CacheLine, CachedName, Change, KnownAddress, NameCache, NameLookup};
+pub use file::DamagedNamesFile;
+pub use limits::{EvictedAddresses, NameLimits};

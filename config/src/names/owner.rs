@@ -6,32 +6,32 @@ use std::{
     sync::Arc,
 };
 
-use portcullis_rules::world::Origin;
+use portcullis_rules::world::LearnedFrom;
 
 /// One entry of the book. In the order in which they are looked at.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Place {
+pub(super) struct NameEntryRef {
     pub(super) until: u64,
     pub(super) name: Arc<str>,
     pub(super) address: IpAddr,
-    pub(super) origin: Origin,
+    pub(super) origin: LearnedFrom,
 }
 
 /// The entries of one endpoint.
 #[derive(Debug, Default)]
-pub(super) struct Owner {
-    due: BTreeSet<Place>,
+pub(super) struct EndpointNames {
+    due: BTreeSet<NameEntryRef>,
     /// How many entries each address has.
     addresses: HashMap<IpAddr, usize>,
 }
 
-impl Owner {
-    pub(super) fn add(&mut self, place: Place) {
+impl EndpointNames {
+    pub(super) fn add(&mut self, place: NameEntryRef) {
         *self.addresses.entry(place.address).or_default() += 1;
         self.due.insert(place);
     }
 
-    pub(super) fn remove(&mut self, place: &Place) {
+    pub(super) fn remove(&mut self, place: &NameEntryRef) {
         self.due.remove(place);
         if let Some(number) = self.addresses.get_mut(&place.address) {
             *number -= 1;
@@ -42,9 +42,9 @@ impl Owner {
     }
 
     /// An entry is looked at at another time.
-    pub(super) fn put_off(&mut self, place: &Place, until: u64) {
+    pub(super) fn put_off(&mut self, place: &NameEntryRef, until: u64) {
         self.due.remove(place);
-        self.due.insert(Place { until, ..place.clone() });
+        self.due.insert(NameEntryRef { until, ..place.clone() });
     }
 
     pub(super) fn len(&self) -> usize {
@@ -57,7 +57,7 @@ impl Owner {
     }
 
     /// All, that which is looked at first before the others.
-    pub(super) fn due(&self) -> impl Iterator<Item = &Place> {
+    pub(super) fn due(&self) -> impl Iterator<Item = &NameEntryRef> {
         self.due.iter()
     }
 }

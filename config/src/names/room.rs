@@ -2,24 +2,25 @@
 
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
-use portcullis_rules::world::{EndpointId, Origin};
+use portcullis_rules::world::{EndpointId, LearnedFrom};
 
 use super::{
-    book::{Book, Changed, Entry},
-    owner::{Owner, Place},
+    book::{ChangedAddresses, NameCache, NameEntry},
+    owner::{EndpointNames, NameEntryRef},
 };
 
-impl Book {
+impl NameCache {
     /// Evicts what is over the limits, but not what has just come.
     pub(super) fn make_room(
         &mut self,
         name: &Arc<str>,
         fresh: &BTreeSet<IpAddr>,
-        origin: Origin,
-        changed: &mut Changed,
+        origin: LearnedFrom,
+        changed: &mut ChangedAddresses,
     ) {
         let own = origin.endpoint;
-        let has_come = |place: &Place| place.name == *name && place.origin == origin && fresh.contains(&place.address);
+        let has_come =
+            |place: &NameEntryRef| place.name == *name && place.origin == origin && fresh.contains(&place.address);
         let known = self.names.get(name).into_iter().flatten();
         let of_name = known.flat_map(|(address, entries)| places(name, *address, entries, own)).collect();
         let gone = surplus(of_name, self.limits.addresses_per_name, has_come);
@@ -52,7 +53,7 @@ impl Book {
 
     /// Who has to make room, for one that has just learnt. Where all have too much, whoever has most.
     fn over(&self, own: EndpointId) -> Option<EndpointId> {
-        let of = |id| self.owners.get(&id).map_or(0, Owner::len);
+        let of = |id| self.owners.get(&id).map_or(0, EndpointNames::len);
         let (most, mine) = (self.limits.addresses, of(own));
         let mine_alone = match self.limits.addresses_per_endpoint {
             Some(most_own) => mine > most_own,
@@ -72,11 +73,11 @@ impl Book {
 fn places<'a>(
     name: &'a Arc<str>,
     address: IpAddr,
-    entries: &'a [Entry],
+    entries: &'a [NameEntry],
     own: EndpointId,
-) -> impl Iterator<Item = Place> + use<'a> {
+) -> impl Iterator<Item = NameEntryRef> + use<'a> {
     let own = entries.iter().filter(move |entry| entry.origin.endpoint == own);
-    own.map(move |Entry { origin, until, .. }| Place {
+    own.map(move |NameEntry { origin, until, .. }| NameEntryRef {
         until: *until,
         name: Arc::clone(name),
         address,
@@ -85,7 +86,7 @@ fn places<'a>(
 }
 
 /// Those of some places that are over a limit: the first, but for what has just come.
-fn surplus(mut places: Vec<Place>, most: usize, has_come: impl Fn(&Place) -> bool) -> Vec<Place> {
+fn surplus(mut places: Vec<NameEntryRef>, most: usize, has_come: impl Fn(&NameEntryRef) -> bool) -> Vec<NameEntryRef> {
     let over = places.len().saturating_sub(most);
     if over == 0 {
         return Vec::new();

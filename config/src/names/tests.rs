@@ -2,33 +2,39 @@
 
 use std::net::IpAddr;
 
-use portcullis_rules::world::{EndpointId, Origin, Transport};
+use portcullis_rules::world::{EndpointId, LearnedFrom, Transport};
 
-use super::{Answer, Book, Change, Evicted, Limits};
+use super::{Change, EvictedAddresses, NameCache, NameLimits, NameLookup};
 
 fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
-fn book(limits: Limits) -> Book {
-    Book::new(Limits { grace: 0, ..limits })
+fn book(limits: NameLimits) -> NameCache {
+    NameCache::new(NameLimits { grace: 0, ..limits })
 }
 
 /// What endpoint 1 is told by the server of the cluster.
-fn learn(book: &mut Book, name: &str, answer: &[(&str, u32)], now: u64) -> Vec<String> {
+fn learn(book: &mut NameCache, name: &str, answer: &[(&str, u32)], now: u64) -> Vec<String> {
     learn_of(book, 1, name, answer, now)
 }
 
-fn learn_of(book: &mut Book, endpoint: u32, name: &str, answer: &[(&str, u32)], now: u64) -> Vec<String> {
+fn learn_of(book: &mut NameCache, endpoint: u32, name: &str, answer: &[(&str, u32)], now: u64) -> Vec<String> {
     let addresses: Vec<(IpAddr, u32)> = answer.iter().map(|(address, ttl)| (ip(address), *ttl)).collect();
-    shown(book.learn(&Answer { name, addresses: &addresses, origin: origin(endpoint), selected: true }, now))
+    shown(book.learn(&NameLookup { name, addresses: &addresses, origin: origin(endpoint), selected: true }, now))
 }
 
-fn origin(endpoint: u32) -> Origin {
-    Origin { endpoint: EndpointId(endpoint), server: ip("10.0.0.53"), port: 53, transport: Transport::Udp, known: true }
+fn origin(endpoint: u32) -> LearnedFrom {
+    LearnedFrom {
+        endpoint: EndpointId(endpoint),
+        server: ip("10.0.0.53"),
+        port: 53,
+        transport: Transport::Udp,
+        known: true,
+    }
 }
 
-fn expire(book: &mut Book, now: u64) -> Vec<String> {
+fn expire(book: &mut NameCache, now: u64) -> Vec<String> {
     shown(book.expire(now, &|_| false))
 }
 
@@ -40,7 +46,7 @@ fn names(change: &Change) -> Vec<&str> {
     change.names.iter().map(|(name, _)| &**name).collect()
 }
 
-fn list(book: &Book) -> Vec<String> {
+fn list(book: &NameCache) -> Vec<String> {
     book.list().map(|listed| format!("{} {} {}", listed.name, listed.address, listed.expires)).collect()
 }
 
@@ -48,7 +54,7 @@ const NOTHING: [&str; 0] = [];
 
 #[test]
 fn an_answer_tells_all_names_of_each_address_that_has_others_now() {
-    let mut book = book(Limits::default());
+    let mut book = book(NameLimits::default());
     assert_eq!(
         learn(&mut book, "A.test", &[("192.0.2.1", 30), ("2001:db8::1", 30)], 100),
         ["192.0.2.1: a.test.", "2001:db8::1: a.test."]
@@ -71,7 +77,7 @@ fn the_answer_that_holds_longest_counts() {
         (vec![(0, 100)], 0, 100),
         (vec![(u32::MAX, 100)], 0, 100 + 7 * 24 * 3600),
     ] {
-        let mut book = book(Limits { min_ttl, ..Limits::default() });
+        let mut book = book(NameLimits { min_ttl, ..NameLimits::default() });
         for (ttl, now) in &ttls {
             learn(&mut book, "a.test", &[("192.0.2.1", *ttl)], *now);
         }
@@ -80,14 +86,14 @@ fn the_answer_that_holds_longest_counts() {
         assert_eq!(expire(&mut book, expires), ["192.0.2.1: "]);
         assert_eq!((book.names(), book.addresses(), book.due()), (0, 0, None));
     }
-    let mut book = book(Limits::default());
+    let mut book = book(NameLimits::default());
     learn(&mut book, "a.test", &[("192.0.2.1", 10), ("192.0.2.1", 90), ("192.0.2.1", 30)], 0);
     assert_eq!(list(&book), ["a.test. 192.0.2.1 90"]);
 }
 
 #[test]
 fn an_address_is_forgotten_with_its_last_name_and_told_of_each() {
-    let mut book = book(Limits::default());
+    let mut book = book(NameLimits::default());
     learn(&mut book, "a.test", &[("192.0.2.1", 10)], 0);
     learn(&mut book, "b.test", &[("192.0.2.1", 20)], 0);
     assert_eq!(book.due(), Some(10));
@@ -97,7 +103,7 @@ fn an_address_is_forgotten_with_its_last_name_and_told_of_each() {
 
 #[test]
 fn who_was_answered_just_before_has_the_grace_to_connect() {
-    let mut book = Book::new(Limits { grace: 60, ..Limits::default() });
+    let mut book = NameCache::new(NameLimits { grace: 60, ..NameLimits::default() });
     learn(&mut book, "a.test", &[("192.0.2.1", 0)], 100);
     assert_eq!(list(&book), ["a.test. 192.0.2.1 100"]);
     assert_eq!(expire(&mut book, 159), NOTHING);
@@ -106,7 +112,7 @@ fn who_was_answered_just_before_has_the_grace_to_connect() {
 
 #[test]
 fn what_is_in_use_is_kept_until_it_is_not() {
-    let mut book = book(Limits::default());
+    let mut book = book(NameLimits::default());
     learn(&mut book, "a.test", &[("192.0.2.1", 10), ("192.0.2.2", 10)], 0);
     let in_use = |address| address == ip("192.0.2.1");
     assert_eq!(shown(book.expire(10, &in_use)), ["192.0.2.2: "]);
@@ -119,43 +125,47 @@ fn what_is_in_use_is_kept_until_it_is_not() {
 
 #[test]
 fn what_is_over_first_makes_room_for_what_is_new() {
-    let limits = Limits { addresses_per_name: 2, ..Limits::default() };
+    let limits = NameLimits { addresses_per_name: 2, ..NameLimits::default() };
     let mut book = book(limits);
     learn(&mut book, "a.test", &[("192.0.2.1", 50), ("192.0.2.2", 20)], 0);
     assert_eq!(learn(&mut book, "a.test", &[("192.0.2.3", 1)], 0), ["192.0.2.2: ", "192.0.2.3: a.test."]);
     assert_eq!(learn(&mut book, "b.test", &[("192.0.2.1", 1), ("192.0.2.4", 1), ("192.0.2.5", 1)], 0).len(), 2);
-    assert_eq!(book.evicted(), Evicted { per_name: 2, ..Evicted::default() }, "one of b.test is too many by itself");
+    assert_eq!(
+        book.evicted(),
+        EvictedAddresses { per_name: 2, ..EvictedAddresses::default() },
+        "one of b.test is too many by itself"
+    );
 
-    let mut book = self::book(Limits { names_per_address: 2, ..Limits::default() });
+    let mut book = self::book(NameLimits { names_per_address: 2, ..NameLimits::default() });
     for (name, ttl) in [("a.test", 50), ("b.test", 20), ("c.test", 1)] {
         learn(&mut book, name, &[("192.0.2.1", ttl), ("192.0.2.2", 5)], 0);
     }
     assert_eq!(list(&book)[..2], ["a.test. 192.0.2.1 50", "b.test. 192.0.2.2 5"]);
-    assert_eq!(book.evicted(), Evicted { per_address: 2, ..Evicted::default() });
+    assert_eq!(book.evicted(), EvictedAddresses { per_address: 2, ..EvictedAddresses::default() });
 
-    let mut book = self::book(Limits { addresses: 2, ..Limits::default() });
+    let mut book = self::book(NameLimits { addresses: 2, ..NameLimits::default() });
     learn(&mut book, "a.test", &[("192.0.2.1", 50)], 0);
     learn(&mut book, "b.test", &[("192.0.2.2", 20)], 0);
     assert_eq!(learn(&mut book, "c.test", &[("192.0.2.3", 0)], 0), ["192.0.2.2: ", "192.0.2.3: c.test."]);
-    assert_eq!(book.evicted(), Evicted { total: 1, ..Evicted::default() });
+    assert_eq!(book.evicted(), EvictedAddresses { total: 1, ..EvictedAddresses::default() });
     assert_eq!((book.names(), book.addresses()), (2, 2));
 }
 
 #[test]
 fn a_book_is_read_as_it_was_written_but_for_what_is_over() {
-    let mut book = Book::new(Limits::default());
+    let mut book = NameCache::new(NameLimits::default());
     learn(&mut book, "b.test", &[("192.0.2.1", 10), ("2001:db8::1", 500)], 1000);
     learn(&mut book, "a.test", &[("192.0.2.1", 500)], 1000);
     let text = book.to_text();
     assert_eq!(text.lines().count(), 3);
-    let read = Book::from_text(&text, Limits::default(), 1050).unwrap();
+    let read = NameCache::from_text(&text, NameLimits::default(), 1050).unwrap();
     assert_eq!(list(&read), list(&book), "within the grace");
-    let mut later = Book::from_text(&text, Limits::default(), 1070).unwrap();
+    let mut later = NameCache::from_text(&text, NameLimits::default(), 1070).unwrap();
     assert_eq!(list(&later), ["a.test. 192.0.2.1 1500", "b.test. 2001:db8::1 1500"]);
     assert_eq!(shown(later.expire(1560, &|_| false)).len(), 2);
-    let small = Book::from_text(&text, Limits { addresses: 1, ..Limits::default() }, 1050).unwrap();
+    let small = NameCache::from_text(&text, NameLimits { addresses: 1, ..NameLimits::default() }, 1050).unwrap();
     assert_eq!(small.addresses(), 1);
-    let yesterday = Book::from_text(&text, Limits::default(), 0).unwrap();
+    let yesterday = NameCache::from_text(&text, NameLimits::default(), 0).unwrap();
     assert!(yesterday.list().all(|listed| listed.expires <= 7 * 24 * 3600));
 }
 
@@ -178,33 +188,33 @@ fn a_damaged_file_is_told_with_its_line_and_counts_for_nothing() {
         (format!("{head}\n{}", line("a.", "{\"somewhere\":1}")), "line 2: invalid IP address"),
         (format!("{head}\n{}", line("a.", "{},\"more\":1")), "line 2: unknown field"),
     ] {
-        let damaged = Book::from_text(&text, Limits::default(), 0).unwrap_err().to_string();
+        let damaged = NameCache::from_text(&text, NameLimits::default(), 0).unwrap_err().to_string();
         assert!(damaged.starts_with(wanted), "{text:?}: {damaged}");
         assert!(damaged.ends_with("learns names again from new queries"), "{damaged}");
     }
-    assert_eq!(Book::from_text(head, Limits::default(), 0).unwrap().names(), 0);
+    assert_eq!(NameCache::from_text(head, NameLimits::default(), 0).unwrap().names(), 0);
 }
 
 #[test]
 fn whoever_follows_is_told_which_names_an_address_has_lost() {
-    let mut book = book(Limits { addresses_per_name: 1, ..Limits::default() });
+    let mut book = book(NameLimits { addresses_per_name: 1, ..NameLimits::default() });
     learn(&mut book, "a.test", &[("192.0.2.1", 30)], 0);
     learn(&mut book, "b.test", &[("192.0.2.1", 60)], 0);
     let gone = |changes: Vec<Change>| -> Vec<String> {
         changes.into_iter().map(|change| format!("{} -{}", change.address, change.gone.join(" -"))).collect()
     };
     let answer = [(ip("192.0.2.2"), 30)];
-    let answer = Answer { name: "a.test", addresses: &answer, origin: origin(1), selected: true };
+    let answer = NameLookup { name: "a.test", addresses: &answer, origin: origin(1), selected: true };
     assert_eq!(gone(book.learn(&answer, 0)), ["192.0.2.1 -a.test.", "192.0.2.2 -"]);
     assert_eq!(gone(book.expire(60, &|_| false)), ["192.0.2.1 -b.test.", "192.0.2.2 -a.test."]);
 }
 
 #[test]
 fn the_book_is_read_page_by_page() {
-    let mut book = book(Limits::default());
+    let mut book = book(NameLimits::default());
     for (name, addresses) in [("a.test", 3), ("b.test", 1), ("c.test", 1), ("d.test", 2)] {
         let addresses: Vec<(IpAddr, u32)> = (1..=addresses).map(|last| (IpAddr::from([192, 0, 2, last]), 30)).collect();
-        book.learn(&Answer { name, addresses: &addresses, origin: origin(1), selected: true }, 100);
+        book.learn(&NameLookup { name, addresses: &addresses, origin: origin(1), selected: true }, 100);
     }
     let paged = |after: Option<&str>, most| -> Vec<String> {
         book.page(after, most).iter().map(|known| format!("{} {}", known.name, known.addresses.len())).collect()
@@ -221,8 +231,12 @@ fn the_book_is_read_page_by_page() {
 
 #[test]
 fn an_endpoint_that_learns_too_much_forgets_what_is_its_own() {
-    let limits =
-        Limits { addresses_per_name: 2, names_per_address: 2, addresses_per_endpoint: Some(4), ..Limits::default() };
+    let limits = NameLimits {
+        addresses_per_name: 2,
+        names_per_address: 2,
+        addresses_per_endpoint: Some(4),
+        ..NameLimits::default()
+    };
     let mut book = book(limits);
     learn_of(&mut book, 1, "a.test", &[("192.0.2.1", 1)], 0);
     for number in 1..100 {
@@ -241,7 +255,7 @@ fn an_endpoint_that_learns_too_much_forgets_what_is_its_own() {
 fn whoever_has_most_makes_room_for_those_that_have_less() {
     // By itself, and although each is within a limit of its own.
     for addresses_per_endpoint in [None, Some(80)] {
-        let mut book = book(Limits { addresses: 200, addresses_per_endpoint, ..Limits::default() });
+        let mut book = book(NameLimits { addresses: 200, addresses_per_endpoint, ..NameLimits::default() });
         learn_of(&mut book, 1, "a.test", &[("192.0.2.1", 1), ("192.0.2.2", 1)], 0);
         for number in 0..5_000_u16 {
             let [high, low] = number.to_be_bytes();
@@ -262,18 +276,18 @@ fn whoever_has_most_makes_room_for_those_that_have_less() {
 #[test]
 fn names_that_nobody_selects_do_not_hold_for_long() {
     for (unselected_ttl, ttl, expires) in [(3600, u32::MAX, Some(3600)), (3600, 30, Some(30)), (0, 30, None)] {
-        let mut book = book(Limits { unselected_ttl, min_ttl: 7_200, ..Limits::default() });
+        let mut book = book(NameLimits { unselected_ttl, min_ttl: 7_200, ..NameLimits::default() });
         let addresses = [(ip("192.0.2.1"), ttl)];
-        book.learn(&Answer { name: "a.test", addresses: &addresses, origin: origin(1), selected: false }, 0);
+        book.learn(&NameLookup { name: "a.test", addresses: &addresses, origin: origin(1), selected: false }, 0);
         assert_eq!(book.list().next().map(|listed| listed.expires), expires, "{ttl} of {unselected_ttl}");
     }
 }
 
 #[test]
 fn each_origin_of_an_address_has_its_own_time_and_the_name_goes_with_the_last() {
-    let mut book = book(Limits::default());
+    let mut book = book(NameLimits::default());
     learn_of(&mut book, 1, "a.test", &[("192.0.2.1", 10)], 0);
-    let change = |book: &mut Book, now| {
+    let change = |book: &mut NameCache, now| {
         let changes = book.expire(now, &|_| false);
         let [change] = &changes[..] else { panic!("{changes:?}") };
         let origins = change.names.iter().flat_map(|(_, origins)| origins).map(|origin| origin.endpoint.0);
@@ -285,7 +299,7 @@ fn each_origin_of_an_address_has_its_own_time_and_the_name_goes_with_the_last() 
         "from elsewhere, too"
     );
     assert_eq!(learn_of(&mut book, 2, "a.test", &[("192.0.2.1", 20)], 0), NOTHING);
-    let read = Book::from_text(&book.to_text(), Limits { grace: 0, ..Limits::default() }, 0).unwrap();
+    let read = NameCache::from_text(&book.to_text(), NameLimits { grace: 0, ..NameLimits::default() }, 0).unwrap();
     assert!(read.list().eq(book.list()));
     assert_eq!(change(&mut book, 10), (vec![2], 0));
     assert_eq!(change(&mut book, 20), (vec![], 1));
@@ -293,18 +307,18 @@ fn each_origin_of_an_address_has_its_own_time_and_the_name_goes_with_the_last() 
 
 #[test]
 fn an_answer_that_waits_to_be_learnt_keeps_what_is_there_and_brings_nothing_new() {
-    let mut book = book(Limits::default());
+    let mut book = book(NameLimits::default());
     learn(&mut book, "a.test", &[("192.0.2.1", 10)], 0);
     let addresses = [(ip("192.0.2.1"), 30), (ip("192.0.2.2"), 30)];
-    book.renew(&Answer { name: "A.test", addresses: &addresses, origin: origin(1), selected: true }, 5);
-    book.renew(&Answer { name: "b.test", addresses: &addresses, origin: origin(1), selected: true }, 5);
-    book.renew(&Answer { name: "a.test", addresses: &addresses, origin: origin(2), selected: true }, 5);
+    book.renew(&NameLookup { name: "A.test", addresses: &addresses, origin: origin(1), selected: true }, 5);
+    book.renew(&NameLookup { name: "b.test", addresses: &addresses, origin: origin(1), selected: true }, 5);
+    book.renew(&NameLookup { name: "a.test", addresses: &addresses, origin: origin(2), selected: true }, 5);
     assert_eq!(list(&book), ["a.test. 192.0.2.1 35"]);
 }
 
 #[test]
 fn addresses_are_forgotten_whatever_their_time() {
-    let mut book = book(Limits::default());
+    let mut book = book(NameLimits::default());
     learn(&mut book, "a.test", &[("192.0.2.1", 10), ("192.0.2.2", 10)], 0);
     assert_eq!(shown(book.forget(&|address| address == ip("192.0.2.1"))), ["192.0.2.1: "]);
     assert_eq!(list(&book), ["a.test. 192.0.2.2 10"]);

@@ -6,14 +6,14 @@ use ipnet::IpNet;
 use portcullis_rules::policy::{CidrGroupSelector, CidrGroupUse, CidrSet};
 
 use super::selector;
-use crate::{problem::Problem, yaml::Field};
+use crate::{problem::DocumentProblem, yaml::YamlField};
 
 /// How a range is written.
 pub(crate) const CIDR_REMEDY: &str = "write ADDRESS/LENGTH: 192.0.2.0/24 or 2001:db8::/32";
 const MAPPED: &str = "is an IPv4-mapped range";
 
 /// An item of `fromCIDR` or `toCIDR`: a range, or an address for itself alone (the agent takes both).
-pub(super) fn cidr_or_address(item: &Field<'_>, problems: &mut Vec<Problem>) -> Option<IpNet> {
+pub(super) fn cidr_or_address(item: &YamlField<'_>, problems: &mut Vec<DocumentProblem>) -> Option<IpNet> {
     let text = item.text(problems)?;
     match text.parse::<IpAddr>() {
         Ok(address) => checked(item, IpNet::from(address), problems),
@@ -30,7 +30,7 @@ pub(super) enum CidrRule {
 }
 
 /// An item of `fromCIDRSet` or `toCIDRSet` (cilium pkg/policy/api/rule_validation.go, `CIDRRule.sanitize`).
-pub(super) fn cidr_rule(item: &Field<'_>, problems: &mut Vec<Problem>) -> Option<CidrRule> {
+pub(super) fn cidr_rule(item: &YamlField<'_>, problems: &mut Vec<DocumentProblem>) -> Option<CidrRule> {
     const REMEDY: &str = "write exactly one of cidr, cidrGroupRef and cidrGroupSelector";
     let mut fields = item.fields(problems);
     let cidr = fields.get("cidr");
@@ -63,12 +63,12 @@ pub(super) fn cidr_rule(item: &Field<'_>, problems: &mut Vec<Problem>) -> Option
     }
 }
 
-pub(super) fn cidr_only(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<IpNet> {
+pub(super) fn cidr_only(field: &YamlField<'_>, problems: &mut Vec<DocumentProblem>) -> Option<IpNet> {
     let text = field.text(problems)?;
     parsed(field, text, problems)
 }
 
-fn parsed(field: &Field<'_>, text: &str, problems: &mut Vec<Problem>) -> Option<IpNet> {
+fn parsed(field: &YamlField<'_>, text: &str, problems: &mut Vec<DocumentProblem>) -> Option<IpNet> {
     let Some(net) = parse_net(text) else {
         problems.push(field.problem(unparsable(text), CIDR_REMEDY));
         return None;
@@ -102,7 +102,7 @@ fn is_mapped(net: IpNet) -> bool {
 }
 
 /// Host bits are dropped, as Go's `net.ParseCIDR` does. Addresses are never IPv4-mapped here, so no mapped range matches.
-fn checked(field: &Field<'_>, net: IpNet, problems: &mut Vec<Problem>) -> Option<IpNet> {
+fn checked(field: &YamlField<'_>, net: IpNet, problems: &mut Vec<DocumentProblem>) -> Option<IpNet> {
     if is_mapped(net) {
         problems.push(field.problem(MAPPED, "write it as IPv4: 192.0.2.0/24"));
         return None;

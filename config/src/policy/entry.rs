@@ -1,6 +1,6 @@
 //! Reads one element of `ingress`, `egress`, `ingressDeny` or `egressDeny`.
 
-use portcullis_rules::policy::Entry;
+use portcullis_rules::policy::PolicyEntry;
 
 use super::{
     Language,
@@ -8,13 +8,13 @@ use super::{
     icmp, kubernetes, peers, ports, selector, services,
 };
 use crate::{
-    problem::Problem,
-    yaml::{Field, Fields},
+    problem::DocumentProblem,
+    yaml::{Fields, YamlField},
 };
 
 /// Which of the four lists.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Kind {
+pub(super) struct EntryKind {
     /// `egress` or `egressDeny`.
     pub(super) egress: bool,
     /// `ingressDeny` or `egressDeny`.
@@ -22,7 +22,7 @@ pub(super) struct Kind {
 }
 
 /// Names of the fields of one direction.
-struct Names {
+struct DirectionFields {
     endpoints: &'static str,
     cidr: &'static str,
     cidr_set: &'static str,
@@ -32,7 +32,7 @@ struct Names {
     requires: &'static str,
 }
 
-const INGRESS: Names = Names {
+const INGRESS: DirectionFields = DirectionFields {
     endpoints: "fromEndpoints",
     cidr: "fromCIDR",
     cidr_set: "fromCIDRSet",
@@ -41,7 +41,7 @@ const INGRESS: Names = Names {
     groups: "fromGroups",
     requires: "fromRequires",
 };
-const EGRESS: Names = Names {
+const EGRESS: DirectionFields = DirectionFields {
     endpoints: "toEndpoints",
     cidr: "toCIDR",
     cidr_set: "toCIDRSet",
@@ -52,7 +52,12 @@ const EGRESS: Names = Names {
 };
 
 /// Reads one element. Absent and empty lists stay apart.
-pub(super) fn read(item: &Field<'_>, kind: Kind, language: Language<'_>, problems: &mut Vec<Problem>) -> Entry {
+pub(super) fn read(
+    item: &YamlField<'_>,
+    kind: EntryKind,
+    language: Language<'_>,
+    problems: &mut Vec<DocumentProblem>,
+) -> PolicyEntry {
     let names = if kind.egress { &EGRESS } else { &INGRESS };
     let mut fields = item.fields(problems);
     let endpoints = list(&mut fields, names.endpoints, problems, |item, problems| Some(selector::read(item, problems)));
@@ -88,11 +93,11 @@ pub(super) fn read(item: &Field<'_>, kind: Kind, language: Language<'_>, problem
     kubernetes::refuse(item, &["from", "to", "ports"], &mut fields, problems);
     fields.finish(&[], problems);
     let position = item.tree.position;
-    Entry { endpoints, cidrs, cidr_sets, cidr_groups, entities, nodes, services, fqdns, ports, icmps, position }
+    PolicyEntry { endpoints, cidrs, cidr_sets, cidr_groups, entities, nodes, services, fqdns, ports, icmps, position }
 }
 
 /// Groups are those of a cloud: only its provider knows their addresses.
-fn refuse_groups(fields: &mut Fields<'_>, names: &Names, problems: &mut Vec<Problem>) {
+fn refuse_groups(fields: &mut Fields<'_>, names: &DirectionFields, problems: &mut Vec<DocumentProblem>) {
     if let Some(groups) = fields.get(names.groups) {
         let message =
             "not supported: security groups of a cloud are resolved by its own API, which is never asked here";
@@ -101,7 +106,7 @@ fn refuse_groups(fields: &mut Fields<'_>, names: &Names, problems: &mut Vec<Prob
 }
 
 /// Flows that have to be authenticated are refused as a policy: letting them pass unauthenticated would be wider.
-fn authentication(fields: &mut Fields<'_>, problems: &mut Vec<Problem>) {
+fn authentication(fields: &mut Fields<'_>, problems: &mut Vec<DocumentProblem>) {
     let Some(field) = fields.get("authentication") else { return };
     let mut inner = field.fields(problems);
     let mode = inner.require("mode", "write mode: disabled", problems);
@@ -119,15 +124,15 @@ fn authentication(fields: &mut Fields<'_>, problems: &mut Vec<Problem>) {
 fn list<T>(
     fields: &mut Fields<'_>,
     name: &'static str,
-    problems: &mut Vec<Problem>,
-    mut read: impl FnMut(&Field<'_>, &mut Vec<Problem>) -> Option<T>,
+    problems: &mut Vec<DocumentProblem>,
+    mut read: impl FnMut(&YamlField<'_>, &mut Vec<DocumentProblem>) -> Option<T>,
 ) -> Option<Vec<T>> {
     let field = fields.get(name)?;
     let items = field.items(problems);
     Some(items.iter().filter_map(|item| read(item, problems)).collect())
 }
 
-fn refuse_fqdns(fields: &mut Fields<'_>, kind: Kind, problems: &mut Vec<Problem>) {
+fn refuse_fqdns(fields: &mut Fields<'_>, kind: EntryKind, problems: &mut Vec<DocumentProblem>) {
     if let Some(field) = fields.get("toFQDNs") {
         let message = if kind.deny { "names cannot be denied" } else { "names are for egress only" };
         problems.push(field.problem(message, "remove it, or move it to egress"));
@@ -135,7 +140,12 @@ fn refuse_fqdns(fields: &mut Fields<'_>, kind: Kind, problems: &mut Vec<Problem>
 }
 
 /// `toEndpoints` in `ingress` is a slip that deserves a better word than "unknown field".
-fn refuse_other_direction(item: &Field<'_>, kind: Kind, problems: &mut Vec<Problem>, fields: &mut Fields<'_>) {
+fn refuse_other_direction(
+    item: &YamlField<'_>,
+    kind: EntryKind,
+    problems: &mut Vec<DocumentProblem>,
+    fields: &mut Fields<'_>,
+) {
     let (here, there) = if kind.egress { (&EGRESS, &INGRESS) } else { (&INGRESS, &EGRESS) };
     let pairs = [
         (there.endpoints, here.endpoints),

@@ -2,11 +2,11 @@
 
 use portcullis_rules::{
     effects::{is_value, may_change},
-    policy::{HeaderAction, Matcher, Mismatch, Predicate, Wanted},
+    policy::{HeaderAction, HeaderValueSource, Matcher, Mismatch, Predicate},
     schema::FieldIndex,
 };
 
-use crate::{metadata::DEFAULT_NAMESPACE, problem::Problem, yaml::Field};
+use crate::{metadata::DEFAULT_NAMESPACE, problem::DocumentProblem, yaml::YamlField};
 
 /// Whether a text is a field name: a token (RFC 9110 §5.1).
 pub(super) fn is_name(text: &str) -> bool {
@@ -16,16 +16,16 @@ pub(super) fn is_name(text: &str) -> bool {
 
 /// Reads the list. What only has to match is a predicate; everything else an action.
 pub(super) fn read(
-    list: &Field<'_>,
+    list: &YamlField<'_>,
     index: FieldIndex,
     predicates: &mut Vec<Predicate>,
     actions: &mut Vec<HeaderAction>,
-    problems: &mut Vec<Problem>,
+    problems: &mut Vec<DocumentProblem>,
 ) {
     for item in list.items(problems) {
         let Some(action) = one(&item, index, problems) else { continue };
         match action {
-            HeaderAction { field, name, wanted: Wanted::Value(value), mismatch: Mismatch::Fail } => {
+            HeaderAction { field, name, wanted: HeaderValueSource::Value(value), mismatch: Mismatch::Fail } => {
                 let matcher = if value.is_empty() { Matcher::Present } else { Matcher::Exact(value) };
                 predicates.push(Predicate { field, key: name, matcher });
             }
@@ -39,7 +39,7 @@ pub(super) fn read(
 
 /// Refuses what would make another message of the request than the one that was judged. Cilium takes it and leaves it
 /// to Envoy.
-fn refuse_undoable(item: &Field<'_>, action: &HeaderAction, problems: &mut Vec<Problem>) {
+fn refuse_undoable(item: &YamlField<'_>, action: &HeaderAction, problems: &mut Vec<DocumentProblem>) {
     let HeaderAction { name, wanted, mismatch, .. } = action;
     let word = match mismatch {
         Mismatch::Fail | Mismatch::Log => return,
@@ -53,7 +53,7 @@ fn refuse_undoable(item: &Field<'_>, action: &HeaderAction, problems: &mut Vec<P
             "write mismatch: LOG to be told of it, or remove mismatch to refuse the request",
         ));
     }
-    if let Wanted::Value(value) = wanted
+    if let HeaderValueSource::Value(value) = wanted
         && *mismatch != Mismatch::Delete
         && !is_value(value)
     {
@@ -64,7 +64,7 @@ fn refuse_undoable(item: &Field<'_>, action: &HeaderAction, problems: &mut Vec<P
     }
 }
 
-fn one(item: &Field<'_>, index: FieldIndex, problems: &mut Vec<Problem>) -> Option<HeaderAction> {
+fn one(item: &YamlField<'_>, index: FieldIndex, problems: &mut Vec<DocumentProblem>) -> Option<HeaderAction> {
     const NAME: &str = "write name: NAME-OF-THE-HEADER";
     let mut fields = item.fields(problems);
     let name = fields.get("name").and_then(|field| Some((field.text(problems)?, field)));
@@ -100,14 +100,14 @@ fn one(item: &Field<'_>, index: FieldIndex, problems: &mut Vec<Problem>) -> Opti
     };
     // With a value of its own the secret is never looked at (secret sync, the default of Cilium's chart).
     let wanted = match secret {
-        Some(secret) if value.is_empty() => Wanted::Secret(secret?),
-        _ => Wanted::Value(value.to_owned()),
+        Some(secret) if value.is_empty() => HeaderValueSource::Secret(secret?),
+        _ => HeaderValueSource::Value(value.to_owned()),
     };
     Some(HeaderAction { field: index, name, wanted, mismatch: mismatch? })
 }
 
 /// `namespace/name` of a secret.
-fn secret(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<String> {
+fn secret(field: &YamlField<'_>, problems: &mut Vec<DocumentProblem>) -> Option<String> {
     let mut fields = field.fields(problems);
     let namespace = fields.get("namespace").and_then(|field| field.text(problems)).filter(|text| !text.is_empty());
     let name = fields.get("name").and_then(|field| field.text(problems)).filter(|text| !text.is_empty());

@@ -2,10 +2,10 @@
 
 use portcullis_rules::{policy::IcmpField, world::Transport};
 
-use super::{Language, entry::Kind};
+use super::{Language, entry::EntryKind};
 use crate::{
-    problem::Problem,
-    yaml::{Field, Fields, Value},
+    problem::DocumentProblem,
+    yaml::{Fields, YamlField, YamlValue},
 };
 
 /// Names of ICMP message types.
@@ -65,9 +65,9 @@ const REMEDY: &str = "mind that these messages pass; let the layer-3/4 network o
 /// Reads `icmps`. An empty list counts as absent.
 pub(super) fn read(
     fields: &mut Fields<'_>,
-    direction: Kind,
+    direction: EntryKind,
     language: Language<'_>,
-    problems: &mut Vec<Problem>,
+    problems: &mut Vec<DocumentProblem>,
 ) -> Option<Vec<IcmpField>> {
     let field = fields.get("icmps")?;
     let items = field.items(problems);
@@ -103,7 +103,7 @@ fn is_request(field: &IcmpField) -> bool {
     portcullis_rules::steering::requests(field.family).contains(&field.kind.into())
 }
 
-fn one(item: &Field<'_>, problems: &mut Vec<Problem>) -> Option<IcmpField> {
+fn one(item: &YamlField<'_>, problems: &mut Vec<DocumentProblem>) -> Option<IcmpField> {
     let mut fields = item.fields(problems);
     let words = [("IPv4", Transport::Icmp), ("IPv6", Transport::IcmpV6)];
     let family = fields.get("family").map_or(Some(Transport::Icmp), |field| field.word(&words, problems));
@@ -112,8 +112,10 @@ fn one(item: &Field<'_>, problems: &mut Vec<Problem>) -> Option<IcmpField> {
     let (family, kind) = (family?, kind?);
     let names = if family == Transport::Icmp { IPV4 } else { IPV6 };
     let number = match &kind.tree.value {
-        Value::Integer(_) => kind.number(0, u64::from(u8::MAX), problems).and_then(|number| u8::try_from(number).ok()),
-        Value::Text(text) => text.parse().ok().or_else(|| {
+        YamlValue::Integer(_) => {
+            kind.number(0, u64::from(u8::MAX), problems).and_then(|number| u8::try_from(number).ok())
+        }
+        YamlValue::Text(text) => text.parse().ok().or_else(|| {
             let found = names.iter().find(|(name, _)| name == text).map(|(_, number)| *number);
             if found.is_none() {
                 let message = format!("ICMP type {text} not found in the family");

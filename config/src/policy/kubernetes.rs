@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use portcullis_rules::{
     labels::{CLUSTER, DEFAULT_CLUSTER, NAMESPACE, NAMESPACE_LABELS, Operator, Requirement, Selector},
-    policy::{CidrSet, Entity, Entry, Policy, PolicyKind, PortRef, PortRule, PortSpec, Rule},
+    policy::{CidrSet, Entity, Policy, PolicyEntry, PolicyKind, PortRef, PortRule, PortSpec, Rule},
     world::Transport,
 };
 
 use super::{Annotated, annotated, cidrs, ports, selector};
 use crate::{
     metadata,
-    problem::Problem,
-    yaml::{Field, Fields, Tree, Value},
+    problem::DocumentProblem,
+    yaml::{Fields, Tree, YamlField, YamlValue},
 };
 
 /// `apiVersion` and `kind`.
@@ -32,8 +32,8 @@ const INGRESS: Side = Side { rules: "ingress", peers: "from" };
 const EGRESS: Side = Side { rules: "egress", peers: "to" };
 
 /// Reads one document whose kind is known.
-pub(super) fn read(tree: &Tree, origin: &Arc<str>, problems: &mut Vec<Problem>) -> Option<Policy> {
-    let mut fields = Field::root(tree).fields(problems);
+pub(super) fn read(tree: &Tree, origin: &Arc<str>, problems: &mut Vec<DocumentProblem>) -> Option<Policy> {
+    let mut fields = YamlField::root(tree).fields(problems);
     fields.ignore(&["apiVersion", "kind", "status"]);
     let metadata = metadata::read(&mut fields, problems);
     let namespace = metadata::namespace_of(&metadata);
@@ -56,7 +56,12 @@ pub(super) fn read(tree: &Tree, origin: &Arc<str>, problems: &mut Vec<Problem>) 
 
 /// Fields that only Kubernetes' own policies have: whoever writes them has the other `apiVersion` in mind. Removing them, as
 /// for fields that nobody knows, would widen what is left.
-pub(super) fn refuse(item: &Field<'_>, names: &[&'static str], fields: &mut Fields<'_>, problems: &mut Vec<Problem>) {
+pub(super) fn refuse(
+    item: &YamlField<'_>,
+    names: &[&'static str],
+    fields: &mut Fields<'_>,
+    problems: &mut Vec<DocumentProblem>,
+) {
     for name in names.iter().filter(|name| item.tree.get(name).is_some()) {
         if let Some(field) = fields.get(name) {
             let message = "is a field of Kubernetes' own NetworkPolicy, which this is not";
@@ -65,7 +70,7 @@ pub(super) fn refuse(item: &Field<'_>, names: &[&'static str], fields: &mut Fiel
     }
 }
 
-fn rule(spec: &Field<'_>, namespace: &str, problems: &mut Vec<Problem>) -> Rule {
+fn rule(spec: &YamlField<'_>, namespace: &str, problems: &mut Vec<DocumentProblem>) -> Rule {
     let mut fields = spec.fields(problems);
     // The API server takes one that is not there for {}.
     let subject = fields.get("podSelector").map(|field| own_pods(&field, problems)).unwrap_or_default();
@@ -77,14 +82,14 @@ fn rule(spec: &Field<'_>, namespace: &str, problems: &mut Vec<Problem>) -> Rule 
         [(&ingress, &INGRESS, types_out && !types_in), (&egress, &EGRESS, types_in && !types_out)]
     {
         if let Some(tree) = spec.tree.get(side.rules).filter(|_| left_out && !entries.is_empty()) {
-            let field = Field { path: format!("{}.{}", spec.path, side.rules), tree };
+            let field = YamlField { path: format!("{}.{}", spec.path, side.rules), tree };
             let message = "is in force although policyTypes leaves it out: Cilium does so too, other networks do not";
             problems.push(field.problem(message, "name it in policyTypes, or remove it").as_warning());
         }
     }
     // One that selects nobody switches default deny on.
-    let or_closed = |entries: Vec<Entry>, closed: bool| match (entries.is_empty(), closed) {
-        (true, true) => Some(vec![Entry { position: spec.tree.position, ..Entry::default() }]),
+    let or_closed = |entries: Vec<PolicyEntry>, closed: bool| match (entries.is_empty(), closed) {
+        (true, true) => Some(vec![PolicyEntry { position: spec.tree.position, ..PolicyEntry::default() }]),
         (true, false) => None,
         (false, _) => Some(entries),
     };
@@ -103,7 +108,7 @@ fn rule(spec: &Field<'_>, namespace: &str, problems: &mut Vec<Problem>) -> Rule 
 }
 
 /// `policyTypes`: whether it names ingress, and egress.
-fn types(fields: &mut Fields<'_>, problems: &mut Vec<Problem>) -> (bool, bool) {
+fn types(fields: &mut Fields<'_>, problems: &mut Vec<DocumentProblem>) -> (bool, bool) {
     let items = fields.get("policyTypes").map(|field| field.items(problems)).unwrap_or_default();
     let words = [("Ingress", false), ("Egress", true)];
     let named: Vec<bool> = items.iter().filter_map(|item| item.word(&words, problems)).collect();
@@ -111,14 +116,19 @@ fn types(fields: &mut Fields<'_>, problems: &mut Vec<Problem>) -> (bool, bool) {
 }
 
 /// The rules of one direction.
-fn side(fields: &mut Fields<'_>, side: &Side, namespace: &str, problems: &mut Vec<Problem>) -> Vec<Entry> {
+fn side(
+    fields: &mut Fields<'_>,
+    side: &Side,
+    namespace: &str,
+    problems: &mut Vec<DocumentProblem>,
+) -> Vec<PolicyEntry> {
     let Some(field) = fields.get(side.rules) else { return Vec::new() };
     field.items(problems).iter().map(|item| entry(item, side, namespace, problems)).collect()
 }
 
-fn entry(item: &Field<'_>, side: &Side, namespace: &str, problems: &mut Vec<Problem>) -> Entry {
+fn entry(item: &YamlField<'_>, side: &Side, namespace: &str, problems: &mut Vec<DocumentProblem>) -> PolicyEntry {
     let mut fields = item.fields(problems);
-    let mut entry = Entry { position: item.tree.position, ..Entry::default() };
+    let mut entry = PolicyEntry { position: item.tree.position, ..PolicyEntry::default() };
     let peers = fields.get(side.peers).map(|field| field.items(problems)).unwrap_or_default();
     // No peer, or an empty list of them: whoever it is.
     if peers.is_empty() {
@@ -145,7 +155,7 @@ enum Peer {
     Range(CidrSet),
 }
 
-fn peer(item: &Field<'_>, namespace: &str, problems: &mut Vec<Problem>) -> Option<Peer> {
+fn peer(item: &YamlField<'_>, namespace: &str, problems: &mut Vec<DocumentProblem>) -> Option<Peer> {
     let mut fields = item.fields(problems);
     let known = problems.len();
     let namespaces = fields.get("namespaceSelector").map(|field| labels(&field, problems));
@@ -181,7 +191,7 @@ fn peer(item: &Field<'_>, namespace: &str, problems: &mut Vec<Problem>) -> Optio
 }
 
 /// A selector of labels, which are those of pods and namespaces: none has a source.
-fn labels(field: &Field<'_>, problems: &mut Vec<Problem>) -> Selector {
+fn labels(field: &YamlField<'_>, problems: &mut Vec<DocumentProblem>) -> Selector {
     let mut selector = selector::read(field, problems);
     for requirement in &mut selector.requirements {
         if requirement.key.contains(':') {
@@ -194,7 +204,7 @@ fn labels(field: &Field<'_>, problems: &mut Vec<Problem>) -> Selector {
 }
 
 /// A selector of pods of the policy's own namespace.
-fn own_pods(field: &Field<'_>, problems: &mut Vec<Problem>) -> Selector {
+fn own_pods(field: &YamlField<'_>, problems: &mut Vec<DocumentProblem>) -> Selector {
     let selector = labels(field, problems);
     let key = format!("{PODS}:{NAMESPACE}");
     if selector.requirements.iter().any(|requirement| requirement.key == key) {
@@ -232,7 +242,7 @@ fn of_namespaces(mut namespaces: Selector) -> Selector {
 }
 
 /// `ipBlock`. Its exceptions are parts of it, and not all of it.
-fn ip_block(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<CidrSet> {
+fn ip_block(field: &YamlField<'_>, problems: &mut Vec<DocumentProblem>) -> Option<CidrSet> {
     let mut fields = field.fields(problems);
     let cidr = fields.require("cidr", cidrs::CIDR_REMEDY, problems);
     let cidr = cidr.and_then(|field| cidrs::cidr_only(&field, problems));
@@ -252,7 +262,7 @@ fn ip_block(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<CidrSet> {
 }
 
 /// An item of `ports`.
-fn port(item: &Field<'_>, problems: &mut Vec<Problem>) -> Option<PortSpec> {
+fn port(item: &YamlField<'_>, problems: &mut Vec<DocumentProblem>) -> Option<PortSpec> {
     let mut fields = item.fields(problems);
     let transports = [("TCP", Transport::Tcp), ("UDP", Transport::Udp), ("SCTP", Transport::Sctp)];
     let transport = match fields.get("protocol") {
@@ -284,13 +294,13 @@ fn port(item: &Field<'_>, problems: &mut Vec<Problem>) -> Option<PortSpec> {
     Some(PortSpec { port, transport: Some(transport?) })
 }
 
-fn number(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<u16> {
+fn number(field: &YamlField<'_>, problems: &mut Vec<DocumentProblem>) -> Option<u16> {
     field.number(1, u64::from(u16::MAX), problems).and_then(|number| u16::try_from(number).ok())
 }
 
 /// A number, or in quotes a name (IANA_SVC_NAME in lower case).
-fn number_or_name(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<PortRef> {
-    let Value::Text(text) = &field.tree.value else {
+fn number_or_name(field: &YamlField<'_>, problems: &mut Vec<DocumentProblem>) -> Option<PortRef> {
+    let YamlValue::Text(text) = &field.tree.value else {
         return number(field, problems).map(|number| PortRef::Range(number, number));
     };
     if !ports::is_service_name(text) || text.bytes().any(|byte| byte.is_ascii_uppercase()) {

@@ -1,18 +1,22 @@
 //! Reads `rules` of an element of `toPorts`, by the schema of the protocol in it.
 
 use portcullis_rules::{
-    policy::{L7Rule, L7Rules, Matcher, Predicate, Written},
-    schema::{FieldIndex, FieldSpec, Form, Schema, Shorthand},
+    policy::{L7Rule, L7Rules, Matcher, Predicate, SourceRef},
+    schema::{FieldForm, FieldIndex, FieldSpec, Schema, Shorthand},
 };
 
 use super::{Language, headers};
-use crate::{problem::Problem, yaml::Field};
+use crate::{problem::DocumentProblem, yaml::YamlField};
 
 /// Protocols that Cilium knows, or once knew.
 const CILIUMS: &[&str] = &["http", "dns", "kafka", "l7", "l7proto"];
 
 /// Reads `rules`. `None` when there is no L7 rule: `http: []` is a plain L4 allow.
-pub(super) fn read(rules: &Field<'_>, language: Language<'_>, problems: &mut Vec<Problem>) -> Option<L7Rules> {
+pub(super) fn read(
+    rules: &YamlField<'_>,
+    language: Language<'_>,
+    problems: &mut Vec<DocumentProblem>,
+) -> Option<L7Rules> {
     let mut fields = rules.fields(problems);
     let mut named = Vec::new();
     let below = |schema: &&&'static Schema| schema.nature.list.is_none();
@@ -44,7 +48,7 @@ pub(super) fn read(rules: &Field<'_>, language: Language<'_>, problems: &mut Vec
 }
 
 /// One rule; where its fields are ORed, one for each.
-fn rule(item: &Field<'_>, schema: &'static Schema, problems: &mut Vec<Problem>) -> Vec<L7Rule> {
+fn rule(item: &YamlField<'_>, schema: &'static Schema, problems: &mut Vec<DocumentProblem>) -> Vec<L7Rule> {
     let position = item.tree.position;
     let mut fields = item.fields(problems);
     let mut lists = Vec::new();
@@ -61,9 +65,9 @@ fn rule(item: &Field<'_>, schema: &'static Schema, problems: &mut Vec<Problem>) 
             let mut predicates = Vec::new();
             read_predicates(&field, schema, spec, index, &mut predicates, problems);
             written.extend(in_words(&field, spec, &predicates));
-            if spec.form == Form::AnyOf { narrowing.extend(predicates) } else { lists.push(predicates) }
+            if spec.form == FieldForm::AnyOf { narrowing.extend(predicates) } else { lists.push(predicates) }
         }
-        if spec.form == Form::Headers
+        if spec.form == FieldForm::Headers
             && let Some(field) = fields.get("headerMatches")
         {
             let mut predicates = Vec::new();
@@ -94,18 +98,18 @@ fn rule(item: &Field<'_>, schema: &'static Schema, problems: &mut Vec<Problem>) 
 
 /// Reads a key that stands for several fields: its predicates are one more list.
 fn read_shorthand(
-    item: &Field<'_>,
-    field: &Field<'_>,
+    item: &YamlField<'_>,
+    field: &YamlField<'_>,
     shorthand: &'static Shorthand,
     schema: &'static Schema,
     lists: &mut Vec<Vec<Predicate>>,
-    written: &mut Vec<Written>,
-    problems: &mut Vec<Problem>,
+    written: &mut Vec<SourceRef>,
+    problems: &mut Vec<DocumentProblem>,
 ) {
     let names: Vec<_> =
         shorthand.fields.iter().filter_map(|index| Some(schema.fields.get(usize::from(index.0))?.name)).collect();
     for (name, tree) in names.iter().filter_map(|name| Some((name, item.tree.get(name)?))) {
-        let other = Field { path: format!("{}.{name}", item.path), tree };
+        let other = YamlField { path: format!("{}.{name}", item.path), tree };
         let message = format!("cannot stand beside {}, which says it too", shorthand.name);
         let all = names.join(" and ");
         problems.push(other.problem(message, format!("remove {name}, or write {all} without {}", shorthand.name)));
@@ -127,7 +131,7 @@ fn read_shorthand(
             let mut predicates = Vec::with_capacity(means.len());
             for (field, (matcher, shown)) in shorthand.fields.iter().copied().zip(means) {
                 predicates.push(Predicate { field, key: String::new(), matcher });
-                written.push(Written { field, key: shorthand.name, shown: shown.into() });
+                written.push(SourceRef { field, key: shorthand.name, shown: shown.into() });
             }
             lists.push(predicates);
         }
@@ -140,44 +144,44 @@ fn read_shorthand(
 }
 
 /// What a field says in words that stand for something else: a name for a number, one word for many values.
-fn in_words(field: &Field<'_>, spec: &'static FieldSpec, predicates: &[Predicate]) -> Option<Written> {
-    let (Form::Words, [predicate]) = (spec.form, predicates) else { return None };
+fn in_words(field: &YamlField<'_>, spec: &'static FieldSpec, predicates: &[Predicate]) -> Option<SourceRef> {
+    let (FieldForm::Words, [predicate]) = (spec.form, predicates) else { return None };
     let text = field.text(&mut Vec::new())?;
     match &predicate.matcher {
         Matcher::Regex(_) => {}
         Matcher::Exact(value) if value != text => {}
         _ => return None,
     }
-    Some(Written { field: predicate.field, key: spec.name, shown: text.into() })
+    Some(SourceRef { field: predicate.field, key: spec.name, shown: text.into() })
 }
 
 /// Fields that look at one thing cannot stand beside each other, unless they are empty and say nothing.
-fn at_once(item: &Field<'_>, schema: &Schema, problems: &mut Vec<Problem>) {
+fn at_once(item: &YamlField<'_>, schema: &Schema, problems: &mut Vec<DocumentProblem>) {
     let names = schema.nature.synonyms.iter().filter_map(|index| Some(schema.fields.get(usize::from(index.0))?.name));
     let said = names.filter(|name| item.tree.text(name) != Some(""));
     let mut there = said.filter_map(|name| Some((name, item.tree.get(name)?)));
     let Some((first, _)) = there.next() else { return };
     for (name, tree) in there {
-        let other = Field { path: format!("{}.{name}", item.path), tree };
+        let other = YamlField { path: format!("{}.{name}", item.path), tree };
         let remedy = format!("write two rules, one with {first} and one with {name}; rules are ORed");
         problems.push(other.problem(format!("cannot stand beside {first}: both say the same thing"), remedy));
     }
 }
 
 /// A rule of alternatives has none of them.
-fn names_nothing(item: &Field<'_>, schema: &Schema) -> Problem {
-    let alternatives = schema.fields.iter().filter(|spec| spec.form != Form::AnyOf).map(|spec| spec.name);
+fn names_nothing(item: &YamlField<'_>, schema: &Schema) -> DocumentProblem {
+    let alternatives = schema.fields.iter().filter(|spec| spec.form != FieldForm::AnyOf).map(|spec| spec.name);
     let names = alternatives.collect::<Vec<_>>().join(" or ");
     item.problem("narrows what it does not name, and so allows nothing", format!("write {names} beside it"))
 }
 
 /// A text in the words of a protocol as a predicate; `Some(None)` where any value will do.
 pub(super) fn words(
-    field: &Field<'_>,
+    field: &YamlField<'_>,
     schema: &'static Schema,
     index: FieldIndex,
     text: &str,
-    problems: &mut Vec<Problem>,
+    problems: &mut Vec<DocumentProblem>,
 ) -> Option<Option<Predicate>> {
     match (schema.nature.read)(index, text) {
         Ok(matcher) => Some(matcher.map(|matcher| Predicate { field: index, key: String::new(), matcher })),
@@ -189,30 +193,30 @@ pub(super) fn words(
 }
 
 fn read_predicates(
-    field: &Field<'_>,
+    field: &YamlField<'_>,
     schema: &'static Schema,
     spec: &FieldSpec,
     index: FieldIndex,
     predicates: &mut Vec<Predicate>,
-    problems: &mut Vec<Problem>,
+    problems: &mut Vec<DocumentProblem>,
 ) {
     let keyless = |matcher| Predicate { field: index, key: String::new(), matcher };
     match spec.form {
-        Form::Headers => {
+        FieldForm::Headers => {
             let headers = field.items(problems);
             predicates.extend(headers.iter().filter_map(|item| header(item, index, problems)));
         }
-        Form::Words | Form::Each | Form::All => {
+        FieldForm::Words | FieldForm::Each | FieldForm::All => {
             let text = field.text(problems);
             predicates.extend(text.and_then(|text| words(field, schema, index, text, problems)).flatten());
         }
-        Form::AnyOf => {
+        FieldForm::AnyOf => {
             let known = problems.len();
             let items = field.items(problems);
             if items.is_empty() && problems.len() == known {
                 problems.push(field.problem("is an empty list", "write at least one, or remove it"));
             }
-            let read = |item: &Field<'_>, problems: &mut Vec<Problem>| {
+            let read = |item: &YamlField<'_>, problems: &mut Vec<DocumentProblem>| {
                 let text = item.text(problems)?;
                 match words(item, schema, index, text, problems)??.matcher {
                     Matcher::Exact(value) => Some(value),
@@ -222,16 +226,16 @@ fn read_predicates(
             let values: Vec<String> = items.iter().filter_map(|item| read(item, problems)).collect();
             predicates.push(keyless(Matcher::AnyOf(values)));
         }
-        Form::Regex | Form::Exact => {
+        FieldForm::Regex | FieldForm::Exact => {
             let text = field.text(problems).filter(|text| !text.is_empty()).map(str::to_owned);
-            let matcher = if spec.form == Form::Regex { Matcher::Regex } else { Matcher::Exact };
+            let matcher = if spec.form == FieldForm::Regex { Matcher::Regex } else { Matcher::Exact };
             predicates.extend(text.map(matcher).map(keyless));
         }
     }
 }
 
 /// `Name`, `Name value` or `Name: value` (cilium pkg/envoy, `getHTTPRule`: split at the first space, colons trimmed).
-fn header(item: &Field<'_>, index: FieldIndex, problems: &mut Vec<Problem>) -> Option<Predicate> {
+fn header(item: &YamlField<'_>, index: FieldIndex, problems: &mut Vec<DocumentProblem>) -> Option<Predicate> {
     let text = item.text(problems)?;
     let (name, matcher) = match text.split_once(' ') {
         Some((name, value)) => (name.trim_end_matches(':'), Matcher::Exact(value.to_owned())),

@@ -18,17 +18,17 @@ use std::sync::Arc;
 pub(crate) use self::cidrs::{CIDR_REMEDY, parse_cidr};
 
 use portcullis_rules::{
-    bounds::{Effort, Resource},
+    bounds::{BoundedResource, Effort},
     policy::{Policy, PolicyKind, validate},
     schema::Schema,
-    settings::{DenyScope, DenyWith, OpenConnections, Settings},
+    settings::{DenyScope, DenyWith, OpenConnections, PolicySettings},
 };
 
 use crate::{
     metadata::{self, Metadata},
-    problem::Problem,
+    problem::DocumentProblem,
     settings::words,
-    yaml::{self, Field, Parsed, Tree},
+    yaml::{self, Parsed, Tree, YamlField},
 };
 
 /// Cilium's kinds of policies, and whether each is of one namespace.
@@ -54,7 +54,7 @@ pub(crate) struct Language<'a> {
     /// The protocols that `toPorts[].rules` may name.
     pub(crate) schemas: &'a [&'static Schema],
     /// Settings that change what is accepted.
-    pub(crate) settings: &'a Settings,
+    pub(crate) settings: &'a PolicySettings,
     /// What documents that are read together take.
     pub(crate) effort: &'a Effort,
     /// The policy is to bind live traffic, so what that will not be held to is said.
@@ -63,7 +63,13 @@ pub(crate) struct Language<'a> {
 
 impl Language<'_> {
     /// Warns of something that live traffic will not be held to.
-    pub(crate) fn warn_live(self, field: &Field<'_>, message: &str, remedy: &str, problems: &mut Vec<Problem>) {
+    pub(crate) fn warn_live(
+        self,
+        field: &YamlField<'_>,
+        message: &str,
+        remedy: &str,
+        problems: &mut Vec<DocumentProblem>,
+    ) {
         if self.live {
             problems.push(field.problem(message, remedy).as_warning());
         }
@@ -72,11 +78,11 @@ impl Language<'_> {
 
 /// A policy that was read.
 #[derive(Debug)]
-pub(crate) struct Read {
+pub(crate) struct ReadPolicy {
     /// The policy; `None` when there is an error among the problems.
     pub(crate) policy: Option<Policy>,
     /// Errors and warnings, in the order of the document.
-    pub(crate) problems: Vec<Problem>,
+    pub(crate) problems: Vec<DocumentProblem>,
 }
 
 /// A document of so many bytes may take as much memory as one policy may while it is read.
@@ -86,53 +92,53 @@ const LEAST_PART: usize = 32;
 const STEPS: usize = 4;
 
 /// Reads and checks one document. One that is too long for the bounds is not read.
-pub(crate) fn read(document: &str, origin: &Arc<str>, language: Language<'_>) -> Read {
+pub(crate) fn read(document: &str, origin: &Arc<str>, language: Language<'_>) -> ReadPolicy {
     match admit(document, language) {
         Ok(()) => read_tree(&yaml::parse(document), origin, language),
-        Err(problem) => Read { policy: None, problems: vec![problem] },
+        Err(problem) => ReadPolicy { policy: None, problems: vec![problem] },
     }
 }
 
 /// Does what [`read`] does with a document that has been parsed.
-pub(crate) fn read_parsed(document: &str, parsed: &Parsed, origin: &Arc<str>, language: Language<'_>) -> Read {
+pub(crate) fn read_parsed(document: &str, parsed: &Parsed, origin: &Arc<str>, language: Language<'_>) -> ReadPolicy {
     match admit(document, language) {
         Ok(()) => read_tree(parsed, origin, language),
-        Err(problem) => Read { policy: None, problems: vec![problem] },
+        Err(problem) => ReadPolicy { policy: None, problems: vec![problem] },
     }
 }
 
 /// Whether the bounds let a document be read; takes what that costs.
-fn admit(document: &str, language: Language<'_>) -> Result<(), Problem> {
+fn admit(document: &str, language: Language<'_>) -> Result<(), DocumentProblem> {
     let longest = language.settings.bounds.policy_memory / LEAST_PART;
     if document.len() > longest {
         let message = format!("has {} bytes, and may have {longest}", document.len());
-        let remedy = format!("write several smaller policies, or raise {}", Resource::PolicyMemory.setting());
-        return Err(Problem::new("", message, remedy).exhausting(Resource::PolicyMemory));
+        let remedy = format!("write several smaller policies, or raise {}", BoundedResource::PolicyMemory.setting());
+        return Err(DocumentProblem::new("", message, remedy).exhausting(BoundedResource::PolicyMemory));
     }
     if !language.effort.take(STEPS.saturating_mul(document.len())) {
         let most = language.settings.bounds.work;
         let message = format!("the update takes more than {most} steps to be read up to here");
-        let remedy = format!("send less at a time, or raise {}", Resource::Work.setting());
-        return Err(Problem::new("", message, remedy).exhausting(Resource::Work));
+        let remedy = format!("send less at a time, or raise {}", BoundedResource::Work.setting());
+        return Err(DocumentProblem::new("", message, remedy).exhausting(BoundedResource::Work));
     }
     Ok(())
 }
 
 /// Reads and checks one document as [`read`] does, and keeps a policy that is refused for what it means; only one that
 /// could not be read as a whole is lost.
-pub(crate) fn draft(parsed: &Parsed, origin: &Arc<str>, language: Language<'_>) -> Read {
+pub(crate) fn draft(parsed: &Parsed, origin: &Arc<str>, language: Language<'_>) -> ReadPolicy {
     match parsed {
         Ok(tree) => draft_tree(tree, origin, language),
-        Err(problem) => Read { policy: None, problems: vec![problem.clone()] },
+        Err(problem) => ReadPolicy { policy: None, problems: vec![problem.clone()] },
     }
 }
 
-fn read_tree(parsed: &Parsed, origin: &Arc<str>, language: Language<'_>) -> Read {
-    let Read { policy, problems } = draft(parsed, origin, language);
-    Read { policy: policy.filter(|_| is_sound(&problems)), problems }
+fn read_tree(parsed: &Parsed, origin: &Arc<str>, language: Language<'_>) -> ReadPolicy {
+    let ReadPolicy { policy, problems } = draft(parsed, origin, language);
+    ReadPolicy { policy: policy.filter(|_| is_sound(&problems)), problems }
 }
 
-fn draft_tree(tree: &Tree, origin: &Arc<str>, language: Language<'_>) -> Read {
+fn draft_tree(tree: &Tree, origin: &Arc<str>, language: Language<'_>) -> ReadPolicy {
     let mut problems = Vec::new();
     let policy = match kind(tree) {
         PolicyKind::Cilium => policy(tree, origin, language, &mut problems),
@@ -143,14 +149,14 @@ fn draft_tree(tree: &Tree, origin: &Arc<str>, language: Language<'_>) -> Read {
         let found = validate(read, language.settings, language.effort).into_iter();
         problems.extend(found.map(|problem| {
             let position = tree.locate(&problem.field);
-            Problem::from(problem).at(position)
+            DocumentProblem::from(problem).at(position)
         }));
     }
     problems.sort_by_key(|problem| (problem.position.line, problem.position.column));
-    Read { policy, problems }
+    ReadPolicy { policy, problems }
 }
 
-fn is_sound(problems: &[Problem]) -> bool {
+fn is_sound(problems: &[DocumentProblem]) -> bool {
     problems.iter().all(|problem| problem.warning)
 }
 
@@ -180,8 +186,13 @@ pub(crate) fn key(tree: &Tree) -> (String, String) {
     (namespace.to_owned(), name)
 }
 
-fn policy(tree: &Tree, origin: &Arc<str>, language: Language<'_>, problems: &mut Vec<Problem>) -> Option<Policy> {
-    let mut fields = Field::root(tree).fields(problems);
+fn policy(
+    tree: &Tree,
+    origin: &Arc<str>,
+    language: Language<'_>,
+    problems: &mut Vec<DocumentProblem>,
+) -> Option<Policy> {
+    let mut fields = YamlField::root(tree).fields(problems);
     let version = fields.require("apiVersion", "write apiVersion: cilium.io/v2", problems);
     let version = version.and_then(|field| field.word(&[CILIUMS, OURS], problems));
     let kind = fields.require("kind", "write kind: CiliumNetworkPolicy", problems);
@@ -199,7 +210,7 @@ fn policy(tree: &Tree, origin: &Arc<str>, language: Language<'_>, problems: &mut
     }
     if rules.is_empty() && problems.is_empty() {
         let remedy = "write spec with an endpointSelector and at least one of ingress, egress, ingressDeny, egressDeny";
-        problems.push(Problem::new("spec", "neither spec nor specs is there", remedy).at(tree.position));
+        problems.push(DocumentProblem::new("spec", "neither spec nor specs is there", remedy).at(tree.position));
     }
     fields.ignore(&["status"]);
     fields.finish(&[], problems);
@@ -216,7 +227,7 @@ fn policy(tree: &Tree, origin: &Arc<str>, language: Language<'_>, problems: &mut
     })
 }
 
-fn namespace(metadata: &Metadata<'_>, namespaced: bool, problems: &mut Vec<Problem>) -> Option<Arc<str>> {
+fn namespace(metadata: &Metadata<'_>, namespaced: bool, problems: &mut Vec<DocumentProblem>) -> Option<Arc<str>> {
     if namespaced {
         return Some(metadata::namespace_of(metadata).into());
     }
@@ -236,7 +247,7 @@ struct Annotated {
     open_connections: Option<OpenConnections>,
 }
 
-fn annotated(metadata: &Metadata<'_>, problems: &mut Vec<Problem>) -> Annotated {
+fn annotated(metadata: &Metadata<'_>, problems: &mut Vec<DocumentProblem>) -> Annotated {
     let mut told = Annotated::default();
     for (key, field) in &metadata.annotations {
         if *key == DENY_WITH {

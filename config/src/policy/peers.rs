@@ -5,7 +5,7 @@ use portcullis_rules::{
     policy::{Entity, FqdnSelector},
 };
 
-use crate::{problem::Problem, yaml::Field};
+use crate::{problem::DocumentProblem, yaml::YamlField};
 
 const ENTITIES: &[(&str, Entity)] = &[
     ("all", Entity::All),
@@ -27,7 +27,7 @@ const ENTITIES: &[(&str, Entity)] = &[
 ];
 
 /// An item of `fromEntities` or `toEntities`.
-pub(super) fn entity(item: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Entity> {
+pub(super) fn entity(item: &YamlField<'_>, problems: &mut Vec<DocumentProblem>) -> Option<Entity> {
     let text = item.text(problems)?;
     let found = ENTITIES.iter().find(|(word, _)| *word == text).map(|(_, entity)| *entity);
     if found.is_none() {
@@ -39,7 +39,7 @@ pub(super) fn entity(item: &Field<'_>, problems: &mut Vec<Problem>) -> Option<En
 }
 
 /// An item of `toFQDNs`.
-pub(super) fn fqdn(item: &Field<'_>, problems: &mut Vec<Problem>) -> Option<FqdnSelector> {
+pub(super) fn fqdn(item: &YamlField<'_>, problems: &mut Vec<DocumentProblem>) -> Option<FqdnSelector> {
     const REMEDY: &str = "write exactly one of matchName and matchPattern";
     let mut fields = item.fields(problems);
     let name = fields.get("matchName").and_then(|field| domain(&field, false, problems));
@@ -63,7 +63,7 @@ pub(super) fn fqdn(item: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Fqdn
 }
 
 /// A name, or with `stars` a pattern of names.
-fn domain(field: &Field<'_>, stars: bool, problems: &mut Vec<Problem>) -> Option<String> {
+fn domain(field: &YamlField<'_>, stars: bool, problems: &mut Vec<DocumentProblem>) -> Option<String> {
     let text = field.text(problems)?;
     let fault = names::fault(text, stars);
     problems.extend(fault.iter().map(|fault| field.problem(&*fault.message, fault.remedy)));

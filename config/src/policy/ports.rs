@@ -6,10 +6,10 @@ use portcullis_rules::{
     world::Transport,
 };
 
-use super::{Language, entry::Kind, l7};
+use super::{Language, entry::EntryKind, l7};
 use crate::{
-    problem::Problem,
-    yaml::{Field, Fields},
+    problem::DocumentProblem,
+    yaml::{Fields, YamlField},
 };
 
 /// Known to Cilium only.
@@ -18,7 +18,12 @@ const UNSUPPORTED: &[&str] = &["terminatingTLS", "originatingTLS", "serverNames"
 const NO_PORT: PortRef = PortRef::Range(0, 0);
 
 /// Reads one element.
-pub(super) fn read(item: &Field<'_>, kind: Kind, language: Language<'_>, problems: &mut Vec<Problem>) -> PortRule {
+pub(super) fn read(
+    item: &YamlField<'_>,
+    kind: EntryKind,
+    language: Language<'_>,
+    problems: &mut Vec<DocumentProblem>,
+) -> PortRule {
     let mut fields = item.fields(problems);
     let ports = fields.get("ports").map(|field| field.items(problems)).unwrap_or_default();
     let ports = ports.iter().filter_map(|item| port(item, language, problems)).collect();
@@ -69,7 +74,7 @@ pub(super) fn read(item: &Field<'_>, kind: Kind, language: Language<'_>, problem
 }
 
 /// Reads a TLS context; tells whether it is there.
-fn tls(fields: &mut Fields<'_>, name: &'static str, problems: &mut Vec<Problem>) -> bool {
+fn tls(fields: &mut Fields<'_>, name: &'static str, problems: &mut Vec<DocumentProblem>) -> bool {
     let Some(context) = fields.get(name) else { return false };
     let mut fields = context.fields(problems);
     if let Some(secret) = fields.require("secret", "write secret: {namespace: NAMESPACE, name: NAME}", problems) {
@@ -92,11 +97,15 @@ fn any_name(language: Language<'_>) -> Option<L7Rules> {
 }
 
 /// A list of texts that is the only field of a protocol, such as `serverNames` of TLS.
-fn server_names(fields: &mut Fields<'_>, language: Language<'_>, problems: &mut Vec<Problem>) -> Option<L7Rules> {
+fn server_names(
+    fields: &mut Fields<'_>,
+    language: Language<'_>,
+    problems: &mut Vec<DocumentProblem>,
+) -> Option<L7Rules> {
     let listed = |schema: &&'static Schema| schema.nature.list.map(|list| (*schema, list));
     let (schema, list) = language.schemas.iter().find_map(listed)?;
     let field = fields.get(list)?;
-    let rule = |item: &Field<'_>, problems: &mut Vec<Problem>| {
+    let rule = |item: &YamlField<'_>, problems: &mut Vec<DocumentProblem>| {
         let text = item.text(problems)?;
         l7::words(item, schema, FieldIndex(0), text, problems).map(|predicate| L7Rule {
             predicates: predicate.into_iter().collect(),
@@ -108,7 +117,7 @@ fn server_names(fields: &mut Fields<'_>, language: Language<'_>, problems: &mut 
     (!rules.is_empty()).then_some(L7Rules { schema, rules })
 }
 
-fn port(item: &Field<'_>, language: Language<'_>, problems: &mut Vec<Problem>) -> Option<PortSpec> {
+fn port(item: &YamlField<'_>, language: Language<'_>, problems: &mut Vec<DocumentProblem>) -> Option<PortSpec> {
     let mut fields = item.fields(problems);
     let extended = extended(item.tree.text("protocol").unwrap_or_default()).is_some();
     let field = fields.get("port");
@@ -117,7 +126,7 @@ fn port(item: &Field<'_>, language: Language<'_>, problems: &mut Vec<Problem>) -
     if item.tree.get("port").is_none() && !may_lack {
         let remedy = "write port: \"80\", or \"0\" for every port";
         let path = format!("{}.port", item.path);
-        problems.push(Problem::new(path, "port must be specified", remedy).at(item.tree.position));
+        problems.push(DocumentProblem::new(path, "port must be specified", remedy).at(item.tree.position));
     }
     let port = match field {
         Some(field) => number_or_name(&field, extended, may_lack, problems),
@@ -134,7 +143,12 @@ fn port(item: &Field<'_>, language: Language<'_>, problems: &mut Vec<Problem>) -
 }
 
 /// The text of a port; `extended` is about a protocol that has none.
-fn number_or_name(field: &Field<'_>, extended: bool, may_lack: bool, problems: &mut Vec<Problem>) -> Option<PortRef> {
+fn number_or_name(
+    field: &YamlField<'_>,
+    extended: bool,
+    may_lack: bool,
+    problems: &mut Vec<DocumentProblem>,
+) -> Option<PortRef> {
     let text = field.text(problems)?;
     let remedy = "write port: \"0\"";
     if text.is_empty() {
@@ -184,7 +198,11 @@ fn extended(text: &str) -> Option<Transport> {
 }
 
 /// `Some(None)` is `ANY`. The agent takes lower case too.
-fn protocol(field: &Field<'_>, language: Language<'_>, problems: &mut Vec<Problem>) -> Option<Option<Transport>> {
+fn protocol(
+    field: &YamlField<'_>,
+    language: Language<'_>,
+    problems: &mut Vec<DocumentProblem>,
+) -> Option<Option<Transport>> {
     let text = field.text(problems)?;
     if let Some(transport) = extended(text) {
         if language.settings.extended_ip_protocols {

@@ -2,32 +2,37 @@
 
 use portcullis_rules::{
     labels::Selector,
-    policy::{Entry, Rule},
+    policy::{PolicyEntry, Rule},
 };
 
 use super::{
     Language,
-    entry::{self, Kind},
+    entry::{self, EntryKind},
     kubernetes, selector,
 };
 use crate::{
-    problem::Problem,
-    yaml::{Field, Fields},
+    problem::DocumentProblem,
+    yaml::{Fields, YamlField},
 };
 
 /// Reads `spec` or an item of `specs`.
-pub(super) fn read(spec: &Field<'_>, namespaced: bool, language: Language<'_>, problems: &mut Vec<Problem>) -> Rule {
+pub(super) fn read(
+    spec: &YamlField<'_>,
+    namespaced: bool,
+    language: Language<'_>,
+    problems: &mut Vec<DocumentProblem>,
+) -> Rule {
     let mut fields = spec.fields(problems);
     let (subject, node) = subject(&mut fields, spec, namespaced, problems);
-    let mut entries = |name, kind| -> Option<Vec<Entry>> {
+    let mut entries = |name, kind| -> Option<Vec<PolicyEntry>> {
         let field = fields.get(name)?;
         let items = field.items(problems);
         Some(items.iter().map(|item| entry::read(item, kind, language, problems)).collect())
     };
-    let ingress = entries("ingress", Kind { egress: false, deny: false });
-    let egress = entries("egress", Kind { egress: true, deny: false });
-    let ingress_deny = entries("ingressDeny", Kind { egress: false, deny: true });
-    let egress_deny = entries("egressDeny", Kind { egress: true, deny: true });
+    let ingress = entries("ingress", EntryKind { egress: false, deny: false });
+    let egress = entries("egress", EntryKind { egress: true, deny: false });
+    let ingress_deny = entries("ingressDeny", EntryKind { egress: false, deny: true });
+    let egress_deny = entries("egressDeny", EntryKind { egress: true, deny: true });
     let (default_deny_ingress, default_deny_egress) = default_deny(&mut fields, problems);
     kubernetes::refuse(spec, &["podSelector", "policyTypes"], &mut fields, problems);
     // These describe the rule and decide nothing.
@@ -49,9 +54,9 @@ pub(super) fn read(spec: &Field<'_>, namespaced: bool, language: Language<'_>, p
 
 fn subject(
     fields: &mut Fields<'_>,
-    spec: &Field<'_>,
+    spec: &YamlField<'_>,
     namespaced: bool,
-    problems: &mut Vec<Problem>,
+    problems: &mut Vec<DocumentProblem>,
 ) -> (Selector, bool) {
     const REMEDY: &str =
         "write endpointSelector: {matchLabels: {KEY: VALUE}}, or {} for every endpoint of the namespace";
@@ -79,7 +84,7 @@ fn subject(
     (selector::read(&field, problems), true)
 }
 
-fn default_deny(fields: &mut Fields<'_>, problems: &mut Vec<Problem>) -> (Option<bool>, Option<bool>) {
+fn default_deny(fields: &mut Fields<'_>, problems: &mut Vec<DocumentProblem>) -> (Option<bool>, Option<bool>) {
     let Some(field) = fields.get("enableDefaultDeny") else { return (None, None) };
     let mut fields = field.fields(problems);
     let mut flag = |name| fields.get(name).and_then(|field| field.boolean(problems));

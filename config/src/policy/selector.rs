@@ -4,14 +4,14 @@ use portcullis_rules::labels::{Operator, Requirement, Selector};
 
 use crate::{
     metadata::{is_label_value, label_key_fault, string_map},
-    problem::Problem,
-    yaml::Field,
+    problem::DocumentProblem,
+    yaml::YamlField,
 };
 
 const KEY_REMEDY: &str = "write NAME or PREFIX/NAME, with a source before it where it matters: k8s:app";
 
 /// Reads `matchLabels` and `matchExpressions`; `{}` selects everything.
-pub(super) fn read(field: &Field<'_>, problems: &mut Vec<Problem>) -> Selector {
+pub(super) fn read(field: &YamlField<'_>, problems: &mut Vec<DocumentProblem>) -> Selector {
     let mut fields = field.fields(problems);
     let mut requirements = Vec::new();
     if let Some(labels) = fields.get("matchLabels") {
@@ -39,7 +39,7 @@ const OPERATORS: &[(&str, Operator)] = &[
     ("DoesNotExist", Operator::DoesNotExist),
 ];
 
-fn expression(item: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Requirement> {
+fn expression(item: &YamlField<'_>, problems: &mut Vec<DocumentProblem>) -> Option<Requirement> {
     let mut fields = item.fields(problems);
     let key = fields.require("key", "name the label", problems).and_then(|field| {
         let key = field.text(problems)?;
@@ -69,15 +69,21 @@ fn expression(item: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Requireme
     Some(Requirement { key: key?, operator: operator?, values })
 }
 
-fn check_key(path: &str, key: &str, problems: &mut Vec<Problem>, position: portcullis_rules::policy::Position) {
+fn check_key(path: &str, key: &str, problems: &mut Vec<DocumentProblem>, position: portcullis_rules::policy::Position) {
     if let Some(fault) = label_key_fault(key) {
-        problems.push(Problem::new(path, format!("{key:?} {fault}"), KEY_REMEDY).at(position));
+        problems.push(DocumentProblem::new(path, format!("{key:?} {fault}"), KEY_REMEDY).at(position));
     }
 }
 
-fn check_value(path: &str, value: &str, problems: &mut Vec<Problem>, position: portcullis_rules::policy::Position) {
+fn check_value(
+    path: &str,
+    value: &str,
+    problems: &mut Vec<DocumentProblem>,
+    position: portcullis_rules::policy::Position,
+) {
     if !is_label_value(value) {
         let remedy = "write up to 63 letters, digits, '-', '_' or '.', with a letter or digit at both ends";
-        problems.push(Problem::new(path, format!("no label can have the value {value:?}"), remedy).at(position));
+        problems
+            .push(DocumentProblem::new(path, format!("no label can have the value {value:?}"), remedy).at(position));
     }
 }

@@ -3,10 +3,10 @@
 use portcullis_rules::policy::{ServiceName, ServiceSelector};
 
 use super::selector;
-use crate::{problem::Problem, yaml::Field};
+use crate::{problem::DocumentProblem, yaml::YamlField};
 
 /// An item of `toServices`.
-pub(super) fn read(item: &Field<'_>, problems: &mut Vec<Problem>) -> Option<ServiceSelector> {
+pub(super) fn read(item: &YamlField<'_>, problems: &mut Vec<DocumentProblem>) -> Option<ServiceSelector> {
     let mut fields = item.fields(problems);
     let named = fields.get("k8sService");
     let selected = fields.get("k8sServiceSelector");

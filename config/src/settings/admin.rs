@@ -14,7 +14,7 @@ const UNIX: &str = "unix:";
 
 /// `admin`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Admin {
+pub struct AdminSettings {
     /// `admin.address`: where it listens; nowhere for `off`.
     pub addresses: AdminAddresses,
     /// `admin.mode`: permission bits of its Unix sockets.
@@ -29,7 +29,7 @@ pub struct Admin {
     pub timeout: Duration,
 }
 
-impl Default for Admin {
+impl Default for AdminSettings {
     fn default() -> Self {
         let tcp = AdminAddress::Tcp(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9902));
         Self {

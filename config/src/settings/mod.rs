@@ -18,32 +18,32 @@ use std::{
 use portcullis_rules::{
     limits::{Capacity, LEG_PORTS, LimitSpec, LimitValues},
     params::{FlowParams, Timeouts},
-    settings::Settings as RuleSettings,
+    settings::PolicySettings as RuleSettings,
     verdict::{OutcomeSet, PolicyMode},
 };
 
 pub(crate) use self::told::rules_to_proto;
 use self::words::deviations_by_name;
 pub use self::{
-    admin::{Admin, AdminAddress, AdminAddresses},
+    admin::{AdminAddress, AdminAddresses, AdminSettings},
     compilation::Compilation,
     never_open::NeverOpen,
     told::rules_from_proto,
     values::parse_time,
     words::deviation_names,
 };
-use crate::{names, problem::Problem, yaml};
+use crate::{names, problem::DocumentProblem, yaml};
 
 /// Largest settings file, in bytes.
 const LARGEST: u64 = 1 << 20;
 
 /// Everything the settings file says, or its default.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
+pub struct NodeSettings {
     /// `api`.
     pub api: Api,
     /// `admin`: metrics, health, the dump, the log's level.
-    pub admin: Admin,
+    pub admin: AdminSettings,
     /// `resources`: files and directories of resources. Relative paths are from the working directory.
     pub resources: Vec<PathBuf>,
     /// `stateDirectory`: pushed resources and the numbers of endpoints.
@@ -52,19 +52,19 @@ pub struct Settings {
     /// `enableExtendedIPProtocols`, `deviations`.
     pub rules: RuleSettings,
     /// `onProxyDown`.
-    pub on_proxy_down: OnProxyDown,
+    pub on_proxy_down: OnProxyDownSetting,
     /// `workers`; `None` is as many as the processor quota allows.
     pub workers: Option<NonZeroU16>,
     /// `limits`.
-    pub limits: Limits,
+    pub limits: LimitSettings,
     /// `timeouts`; `None` is `off`, which only those take that may be so.
     pub timeouts: Timeouts,
     /// `steering`.
-    pub steering: Steering,
+    pub steering: SteeringSettings,
     /// `records`.
-    pub records: Records,
+    pub records: RecordSettings,
     /// `fqdn`: names that are learnt.
-    pub fqdn: names::Limits,
+    pub fqdn: names::NameLimits,
     /// `fqdn.neverOpen`: addresses that no name opens.
     pub never_open: NeverOpen,
 }
@@ -86,7 +86,7 @@ pub struct Api {
 
 /// `onProxyDown`: what becomes of steered flows while the proxy is not running.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum OnProxyDown {
+pub enum OnProxyDownSetting {
     /// Refused at once.
     #[default]
     Refuse,
@@ -96,7 +96,7 @@ pub enum OnProxyDown {
 
 /// `limits`. Sizes are bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct LimitSettings {
     /// Those of protocols, by the keys that they publish.
     pub protocols: LimitValues,
     /// What a node holds at a time.
@@ -109,7 +109,7 @@ pub struct Limits {
 
 /// `steering`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Steering {
+pub struct SteeringSettings {
     /// `bpffs`: directory of pinned links and maps, on a BPF file system.
     pub bpffs: PathBuf,
     /// `cgroup`: mount point of cgroup2; `None` finds it.
@@ -122,7 +122,7 @@ pub struct Steering {
 
 /// `records`: one JSON object for each judged request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Records {
+pub struct RecordSettings {
     /// `to`.
     pub to: RecordsTo,
     /// `only`: the verdicts that are recorded.
@@ -141,7 +141,7 @@ pub enum RecordsTo {
     File(PathBuf),
 }
 
-impl Settings {
+impl NodeSettings {
     /// What flows are relayed with.
     #[must_use]
     pub fn flow_params(&self) -> FlowParams {
@@ -154,21 +154,21 @@ impl Settings {
     }
 }
 
-impl Default for Settings {
+impl Default for NodeSettings {
     fn default() -> Self {
         Self {
             api: Api::default(),
-            admin: Admin::default(),
+            admin: AdminSettings::default(),
             resources: Vec::new(),
             state_directory: PathBuf::from("/var/lib/portcullis"),
             rules: RuleSettings::default(),
-            on_proxy_down: OnProxyDown::default(),
+            on_proxy_down: OnProxyDownSetting::default(),
             workers: None,
-            limits: Limits::default(),
+            limits: LimitSettings::default(),
             timeouts: Timeouts::default(),
-            steering: Steering::default(),
-            records: Records::default(),
-            fqdn: names::Limits::default(),
+            steering: SteeringSettings::default(),
+            records: RecordSettings::default(),
+            fqdn: names::NameLimits::default(),
             never_open: NeverOpen::default(),
         }
     }
@@ -186,7 +186,7 @@ impl Default for Api {
     }
 }
 
-impl Default for Limits {
+impl Default for LimitSettings {
     fn default() -> Self {
         Self {
             protocols: LimitValues::default(),
@@ -197,7 +197,7 @@ impl Default for Limits {
     }
 }
 
-impl Default for Steering {
+impl Default for SteeringSettings {
     fn default() -> Self {
         Self { bpffs: PathBuf::from("/sys/fs/bpf/portcullis"), cgroup: None, leg_ports: LEG_PORTS, packets: true }
     }
@@ -205,14 +205,14 @@ impl Default for Steering {
 
 /// What is wrong with a settings file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub struct Invalid {
+pub struct InvalidSettings {
     /// The file.
     pub path: PathBuf,
     /// What is wrong; never empty.
-    pub problems: Vec<Problem>,
+    pub problems: Vec<DocumentProblem>,
 }
 
-impl fmt::Display for Invalid {
+impl fmt::Display for InvalidSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, problem) in self.problems.iter().enumerate() {
             let end = if index == 0 { "" } else { "\n" };
@@ -226,19 +226,27 @@ impl fmt::Display for Invalid {
 ///
 /// # Errors
 /// It cannot be read, or says something unknown or impossible; nothing of it counts then.
-pub fn load(path: &Path, limits: &[&'static LimitSpec]) -> Result<Settings, Invalid> {
-    let invalid = |problems| Invalid { path: path.to_owned(), problems };
+pub fn load(path: &Path, limits: &[&'static LimitSpec]) -> Result<NodeSettings, InvalidSettings> {
+    let invalid = |problems| InvalidSettings { path: path.to_owned(), problems };
     let text = read_file(path).map_err(|problem| invalid(vec![problem]))?;
     parse(&text, limits).map_err(invalid)
 }
 
-fn read_file(path: &Path) -> Result<String, Problem> {
+fn read_file(path: &Path) -> Result<String, DocumentProblem> {
     let failed = |error: std::io::Error| {
-        Problem::new("", format!("cannot be read: {error}"), "name a file that is there, with --config or without any")
+        DocumentProblem::new(
+            "",
+            format!("cannot be read: {error}"),
+            "name a file that is there, with --config or without any",
+        )
     };
     let length = std::fs::metadata(path).map_err(failed)?.len();
     if length > LARGEST {
-        return Err(Problem::new("", format!("{length} bytes are too many"), "a settings file has at most 1 MiB"));
+        return Err(DocumentProblem::new(
+            "",
+            format!("{length} bytes are too many"),
+            "a settings file has at most 1 MiB",
+        ));
     }
     std::fs::read_to_string(path).map_err(failed)
 }
@@ -247,7 +255,7 @@ fn read_file(path: &Path) -> Result<String, Problem> {
 ///
 /// # Errors
 /// It says something unknown or impossible.
-pub fn parse(text: &str, limits: &[&'static LimitSpec]) -> Result<Settings, Vec<Problem>> {
+pub fn parse(text: &str, limits: &[&'static LimitSpec]) -> Result<NodeSettings, Vec<DocumentProblem>> {
     let tree = yaml::parse(text).map_err(|problem| vec![problem])?;
     read::settings(&tree, limits)
 }

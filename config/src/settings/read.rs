@@ -10,13 +10,13 @@ use portcullis_rules::{
 };
 
 use super::{
-    Admin, AdminAddress, AdminAddresses, Compilation, Limits, NeverOpen, Records, RecordsTo, Settings, Steering,
-    deviations_by_name, values, words,
+    AdminAddress, AdminAddresses, AdminSettings, Compilation, LimitSettings, NeverOpen, NodeSettings, RecordSettings,
+    RecordsTo, SteeringSettings, deviations_by_name, values, words,
 };
 use crate::{
     names,
-    problem::Problem,
-    yaml::{Field, Fields, Tree, Value},
+    problem::DocumentProblem,
+    yaml::{Fields, Tree, YamlField, YamlValue},
 };
 
 /// Most memory of one worker for requests that are held as a whole.
@@ -33,11 +33,11 @@ const MOST: u64 = 10_000_000;
 const MOST_WORKERS: u64 = 256;
 
 /// Reads all settings; an empty file is all defaults.
-pub(super) fn settings(tree: &Tree, specs: &[&'static LimitSpec]) -> Result<Settings, Vec<Problem>> {
-    let mut settings = Settings::default();
+pub(super) fn settings(tree: &Tree, specs: &[&'static LimitSpec]) -> Result<NodeSettings, Vec<DocumentProblem>> {
+    let mut settings = NodeSettings::default();
     let mut problems = Vec::new();
-    if tree.value != Value::Null {
-        let mut fields = Field::root(tree).fields(&mut problems);
+    if tree.value != YamlValue::Null {
+        let mut fields = YamlField::root(tree).fields(&mut problems);
         places(&mut fields, &mut settings, &mut problems);
         policy(&mut fields, &mut settings, &mut problems);
         section(&mut fields, "limits", &mut problems, |fields, problems| {
@@ -68,8 +68,8 @@ pub(super) fn settings(tree: &Tree, specs: &[&'static LimitSpec]) -> Result<Sett
 fn section(
     fields: &mut Fields<'_>,
     name: &'static str,
-    problems: &mut Vec<Problem>,
-    read: impl FnOnce(&mut Fields<'_>, &mut Vec<Problem>),
+    problems: &mut Vec<DocumentProblem>,
+    read: impl FnOnce(&mut Fields<'_>, &mut Vec<DocumentProblem>),
 ) {
     if let Some(field) = fields.optional(name) {
         let mut fields = field.fields(problems);
@@ -83,16 +83,16 @@ fn set<T>(
     fields: &mut Fields<'_>,
     name: &'static str,
     target: &mut T,
-    problems: &mut Vec<Problem>,
-    read: impl FnOnce(&Field<'_>, &mut Vec<Problem>) -> Option<T>,
+    problems: &mut Vec<DocumentProblem>,
+    read: impl FnOnce(&YamlField<'_>, &mut Vec<DocumentProblem>) -> Option<T>,
 ) {
     if let Some(value) = fields.optional(name).and_then(|field| read(&field, problems)) {
         *target = value;
     }
 }
 
-fn places(fields: &mut Fields<'_>, settings: &mut Settings, problems: &mut Vec<Problem>) {
-    let absolute = |field: &Field<'_>, problems: &mut Vec<Problem>| values::path(field, true, problems);
+fn places(fields: &mut Fields<'_>, settings: &mut NodeSettings, problems: &mut Vec<DocumentProblem>) {
+    let absolute = |field: &YamlField<'_>, problems: &mut Vec<DocumentProblem>| values::path(field, true, problems);
     section(fields, "api", problems, |fields, problems| {
         set(fields, "socket", &mut settings.api.socket, problems, absolute);
         set(fields, "mode", &mut settings.api.mode, problems, values::mode);
@@ -111,13 +111,13 @@ fn places(fields: &mut Fields<'_>, settings: &mut Settings, problems: &mut Vec<P
     set(fields, "stateDirectory", &mut settings.state_directory, problems, absolute);
 }
 
-fn admin(fields: &mut Fields<'_>, admin: &mut Admin, problems: &mut Vec<Problem>) {
+fn admin(fields: &mut Fields<'_>, admin: &mut AdminSettings, problems: &mut Vec<DocumentProblem>) {
     const BY_TCP: &[(&str, bool)] = &[("metrics", false), ("everything", true)];
     set(fields, "address", &mut admin.addresses, problems, |field, problems| {
-        if matches!(&field.tree.value, Value::Boolean(false)) {
+        if matches!(&field.tree.value, YamlValue::Boolean(false)) {
             return Some(AdminAddresses::default());
         }
-        let listed = matches!(field.tree.value, Value::List(_)).then(|| field.items(problems));
+        let listed = matches!(field.tree.value, YamlValue::List(_)).then(|| field.items(problems));
         let Some(items) = listed else {
             if field.text(problems)? == "off" {
                 return Some(AdminAddresses::default());
@@ -134,7 +134,7 @@ fn admin(fields: &mut Fields<'_>, admin: &mut Admin, problems: &mut Vec<Problem>
     set(fields, "timeout", &mut admin.timeout, problems, values::time);
 }
 
-fn admin_address(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<AdminAddress> {
+fn admin_address(field: &YamlField<'_>, problems: &mut Vec<DocumentProblem>) -> Option<AdminAddress> {
     match field.text(problems)?.parse() {
         Ok(address) => Some(address),
         Err(message) => {
@@ -145,16 +145,16 @@ fn admin_address(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Admin
     }
 }
 
-fn group(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Option<String>> {
+fn group(field: &YamlField<'_>, problems: &mut Vec<DocumentProblem>) -> Option<Option<String>> {
     field.text(problems).map(|name| Some(name.to_owned()))
 }
 
-fn connections(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<NonZeroU16> {
+fn connections(field: &YamlField<'_>, problems: &mut Vec<DocumentProblem>) -> Option<NonZeroU16> {
     let number = field.number(1, u16::MAX.into(), problems)?;
     u16::try_from(number).ok().and_then(NonZeroU16::new)
 }
 
-fn policy(fields: &mut Fields<'_>, settings: &mut Settings, problems: &mut Vec<Problem>) {
+fn policy(fields: &mut Fields<'_>, settings: &mut NodeSettings, problems: &mut Vec<DocumentProblem>) {
     let rules = &mut settings.rules;
     set(fields, "enforcement", &mut rules.enforcement, problems, |field, problems| {
         field.word(words::ENFORCEMENT.0, problems)
@@ -186,14 +186,19 @@ fn policy(fields: &mut Fields<'_>, settings: &mut Settings, problems: &mut Vec<P
     section(fields, "deviations", problems, |fields, problems| deviations(fields, &mut rules.deviations, problems));
 }
 
-fn deviations(fields: &mut Fields<'_>, deviations: &mut Deviations, problems: &mut Vec<Problem>) {
+fn deviations(fields: &mut Fields<'_>, deviations: &mut Deviations, problems: &mut Vec<DocumentProblem>) {
     for (name, deviation) in deviations_by_name(deviations) {
         set(fields, name, deviation, problems, truth);
     }
 }
 
-fn limits(fields: &mut Fields<'_>, specs: &[&'static LimitSpec], limits: &mut Limits, problems: &mut Vec<Problem>) {
-    let count = |field: &Field<'_>, problems: &mut Vec<Problem>| {
+fn limits(
+    fields: &mut Fields<'_>,
+    specs: &[&'static LimitSpec],
+    limits: &mut LimitSettings,
+    problems: &mut Vec<DocumentProblem>,
+) {
+    let count = |field: &YamlField<'_>, problems: &mut Vec<DocumentProblem>| {
         field.number(1, MOST, problems).and_then(|number| usize::try_from(number).ok())
     };
     of_protocols(fields, specs, &mut limits.protocols, problems);
@@ -216,12 +221,12 @@ fn limits(fields: &mut Fields<'_>, specs: &[&'static LimitSpec], limits: &mut Li
     });
 }
 
-fn is_auto(field: &Field<'_>) -> bool {
-    matches!(&field.tree.value, Value::Text(text) if text == "auto")
+fn is_auto(field: &YamlField<'_>) -> bool {
+    matches!(&field.tree.value, YamlValue::Text(text) if text == "auto")
 }
 
-fn compilation(fields: &mut Fields<'_>, compilation: &mut Compilation, problems: &mut Vec<Problem>) {
-    let memory = |field: &Field<'_>, problems: &mut Vec<Problem>| {
+fn compilation(fields: &mut Fields<'_>, compilation: &mut Compilation, problems: &mut Vec<DocumentProblem>) {
+    let memory = |field: &YamlField<'_>, problems: &mut Vec<DocumentProblem>| {
         if is_auto(field) { Some(None) } else { values::size(field, 1 << 20, LARGEST_COMPILATION, problems).map(Some) }
     };
     set(fields, "memory", &mut compilation.memory, problems, memory);
@@ -236,7 +241,7 @@ fn of_protocols(
     fields: &mut Fields<'_>,
     specs: &[&'static LimitSpec],
     values: &mut LimitValues,
-    problems: &mut Vec<Problem>,
+    problems: &mut Vec<DocumentProblem>,
 ) {
     let parts: Vec<_> = specs.iter().map(|spec| (spec.key.split_once('.'), *spec)).collect();
     for (parted, spec) in &parts {
@@ -263,7 +268,7 @@ fn of_protocol(
     key: &'static str,
     spec: &LimitSpec,
     values: &mut LimitValues,
-    problems: &mut Vec<Problem>,
+    problems: &mut Vec<DocumentProblem>,
 ) {
     let Some(field) = fields.optional(key) else { return };
     let size = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
@@ -278,7 +283,7 @@ fn of_protocol(
     }
 }
 
-fn timeouts(fields: &mut Fields<'_>, timeouts: &mut Timeouts, problems: &mut Vec<Problem>) {
+fn timeouts(fields: &mut Fields<'_>, timeouts: &mut Timeouts, problems: &mut Vec<DocumentProblem>) {
     set(fields, "firstByte", &mut timeouts.first_byte, problems, values::time_or_off);
     set(fields, "head", &mut timeouts.head, problems, values::time);
     set(fields, "expect", &mut timeouts.expect, problems, values::time_or_off);
@@ -291,16 +296,16 @@ fn timeouts(fields: &mut Fields<'_>, timeouts: &mut Timeouts, problems: &mut Vec
     set(fields, "commit", &mut timeouts.commit, problems, values::time);
 }
 
-fn steering(fields: &mut Fields<'_>, steering: &mut Steering, problems: &mut Vec<Problem>) {
-    let absolute = |field: &Field<'_>, problems: &mut Vec<Problem>| values::path(field, true, problems);
+fn steering(fields: &mut Fields<'_>, steering: &mut SteeringSettings, problems: &mut Vec<DocumentProblem>) {
+    let absolute = |field: &YamlField<'_>, problems: &mut Vec<DocumentProblem>| values::path(field, true, problems);
     set(fields, "bpffs", &mut steering.bpffs, problems, absolute);
     set(fields, "cgroup", &mut steering.cgroup, problems, |field, problems| absolute(field, problems).map(Some));
     set(fields, "legPorts", &mut steering.leg_ports, problems, values::ports);
     set(fields, "packets", &mut steering.packets, problems, truth);
 }
 
-fn fqdn(fields: &mut Fields<'_>, limits: &mut names::Limits, problems: &mut Vec<Problem>) {
-    let count = |field: &Field<'_>, problems: &mut Vec<Problem>| {
+fn fqdn(fields: &mut Fields<'_>, limits: &mut names::NameLimits, problems: &mut Vec<DocumentProblem>) {
+    let count = |field: &YamlField<'_>, problems: &mut Vec<DocumentProblem>| {
         field.number(1, MOST, problems).and_then(|number| usize::try_from(number).ok())
     };
     set(fields, "minTtl", &mut limits.min_ttl, problems, values::seconds);
@@ -313,11 +318,11 @@ fn fqdn(fields: &mut Fields<'_>, limits: &mut names::Limits, problems: &mut Vec<
 }
 
 /// A number for one endpoint, or `auto`: as many as are still free.
-fn share(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Option<usize>> {
-    if matches!(&field.tree.value, Value::Text(text) if text == "auto") {
+fn share(field: &YamlField<'_>, problems: &mut Vec<DocumentProblem>) -> Option<Option<usize>> {
+    if matches!(&field.tree.value, YamlValue::Text(text) if text == "auto") {
         return Some(None);
     }
-    if !matches!(&field.tree.value, Value::Integer(_)) {
+    if !matches!(&field.tree.value, YamlValue::Integer(_)) {
         problems.push(field.problem("is neither a number nor auto", "write auto, or a whole number without quotes"));
         return None;
     }
@@ -325,7 +330,7 @@ fn share(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Option<usize>
 }
 
 /// Ranges, and `node`.
-fn never_open(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<NeverOpen> {
+fn never_open(field: &YamlField<'_>, problems: &mut Vec<DocumentProblem>) -> Option<NeverOpen> {
     let mut never = NeverOpen { ranges: Vec::new(), node: false };
     let before = problems.len();
     for item in field.items(problems) {
@@ -338,7 +343,7 @@ fn never_open(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<NeverOpe
     (problems.len() == before).then_some(never)
 }
 
-fn records(fields: &mut Fields<'_>, records: &mut Records, problems: &mut Vec<Problem>) {
+fn records(fields: &mut Fields<'_>, records: &mut RecordSettings, problems: &mut Vec<DocumentProblem>) {
     set(fields, "to", &mut records.to, problems, |field, problems| match field.text(problems)? {
         "none" => Some(RecordsTo::None),
         "stdout" => Some(RecordsTo::Stdout),
@@ -353,6 +358,6 @@ fn records(fields: &mut Fields<'_>, records: &mut Records, problems: &mut Vec<Pr
     });
 }
 
-fn truth(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<bool> {
+fn truth(field: &YamlField<'_>, problems: &mut Vec<DocumentProblem>) -> Option<bool> {
     field.boolean(problems)
 }

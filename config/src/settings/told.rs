@@ -1,8 +1,8 @@
 //! The settings that decide what policies mean, as the API reports them.
 
 use portcullis_rules::{
-    bounds::Bounds,
-    settings::{Deviations, Settings},
+    bounds::CompileBounds,
+    settings::{Deviations, PolicySettings},
 };
 
 use super::{
@@ -12,8 +12,8 @@ use super::{
 use crate::proto;
 
 /// As the API has them.
-pub(crate) fn rules_to_proto(settings: &Settings) -> proto::RuleSettings {
-    let Settings {
+pub(crate) fn rules_to_proto(settings: &PolicySettings) -> proto::RuleSettings {
+    let PolicySettings {
         enforcement,
         deny_with,
         deny_names_with,
@@ -56,7 +56,7 @@ fn known<T: Copy + PartialEq>(words: SettingWords<T>, word: &str, what: &str) ->
 ///
 /// # Errors
 /// A word that this version does not know: the node is of another one.
-pub fn rules_from_proto(told: &proto::RuleSettings) -> Result<Settings, String> {
+pub fn rules_from_proto(told: &proto::RuleSettings) -> Result<PolicySettings, String> {
     let enforcement = known(words::ENFORCEMENT, &told.enforcement, "enforcement")?;
     let deny_with = known(words::DENY_WITH, &told.deny_with, "answer to denied requests")?;
     let deny_names_with = known(words::DNS_DENY_WITH, &told.dns_deny_with, "answer to denied queries")?;
@@ -69,7 +69,7 @@ pub fn rules_from_proto(told: &proto::RuleSettings) -> Result<Settings, String> 
         *known.find(|(word, _)| word == name).ok_or_else(|| unknown("deviation", name))?.1 = true;
     }
     let proto::RuleSettings { allow_localhost, extended_ip_protocols, host_must_agree, server_must_agree, .. } = *told;
-    Ok(Settings {
+    Ok(PolicySettings {
         enforcement,
         deny_with,
         deny_names_with,
@@ -82,7 +82,7 @@ pub fn rules_from_proto(told: &proto::RuleSettings) -> Result<Settings, String> 
         allow_localhost,
         extended_ip_protocols,
         // They say what is accepted, not what it means.
-        bounds: Bounds::default(),
+        bounds: CompileBounds::default(),
     })
 }
 
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn settings_come_back_as_they_went() {
-        let others = Settings {
+        let others = PolicySettings {
             enforcement: Enforcement::Always,
             deny_with: DenyWith::Respond,
             deny_names_with: DenyWith::Hide,
@@ -106,9 +106,9 @@ mod tests {
             host_must_agree: false,
             server_must_agree: false,
             extended_ip_protocols: true,
-            bounds: Bounds::default(),
+            bounds: CompileBounds::default(),
         };
-        for settings in [Settings::default(), others] {
+        for settings in [PolicySettings::default(), others] {
             assert_eq!(rules_from_proto(&rules_to_proto(&settings)), Ok(settings));
         }
         let mut newer = rules_to_proto(&others);

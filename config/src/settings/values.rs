@@ -5,16 +5,21 @@ use std::{net::IpAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 use ipnet::IpNet;
 
 use crate::{
-    problem::Problem,
-    yaml::{Field, Value},
+    problem::DocumentProblem,
+    yaml::{YamlField, YamlValue},
 };
 
 /// Bytes: `128KiB`, `8MiB`, or a plain number.
-pub(super) fn size(field: &Field<'_>, lowest: usize, highest: usize, problems: &mut Vec<Problem>) -> Option<usize> {
+pub(super) fn size(
+    field: &YamlField<'_>,
+    lowest: usize,
+    highest: usize,
+    problems: &mut Vec<DocumentProblem>,
+) -> Option<usize> {
     let remedy = format!("write a size from {} to {}", show_size(lowest), show_size(highest));
     let size = match &field.tree.value {
-        Value::Integer(number) => usize::try_from(*number).ok(),
-        Value::Text(text) => parse_size(text),
+        YamlValue::Integer(number) => usize::try_from(*number).ok(),
+        YamlValue::Text(text) => parse_size(text),
         _ => None,
     };
     let Some(size) = size else {
@@ -52,19 +57,19 @@ fn show_size(size: usize) -> String {
 const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// A time: `500ms`, `30s`, `5m`, `1h`.
-pub(super) fn time(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Duration> {
+pub(super) fn time(field: &YamlField<'_>, problems: &mut Vec<DocumentProblem>) -> Option<Duration> {
     some_time(field, "write a number with a unit: 500ms, 30s, 5m, 1h; at most 720h", problems)
 }
 
 /// A time, or `off`, which is false to a reader of YAML 1.1. To end what takes no time at all is not meant by anybody.
-pub(super) fn time_or_off(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Option<Duration>> {
+pub(super) fn time_or_off(field: &YamlField<'_>, problems: &mut Vec<DocumentProblem>) -> Option<Option<Duration>> {
     if is_off(field) {
         return Some(None);
     }
     some_time(field, "write off, or a number with a unit: 500ms, 30s, 5m, 1h; at most 720h", problems).map(Some)
 }
 
-fn some_time(field: &Field<'_>, remedy: &str, problems: &mut Vec<Problem>) -> Option<Duration> {
+fn some_time(field: &YamlField<'_>, remedy: &str, problems: &mut Vec<DocumentProblem>) -> Option<Duration> {
     let time = written_time(field).filter(|time| !time.is_zero());
     if time.is_none() {
         problems.push(field.problem("is no time", remedy));
@@ -73,7 +78,7 @@ fn some_time(field: &Field<'_>, remedy: &str, problems: &mut Vec<Problem>) -> Op
 }
 
 /// Whole seconds; `off` and `0s` are the same.
-pub(super) fn seconds(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<u32> {
+pub(super) fn seconds(field: &YamlField<'_>, problems: &mut Vec<DocumentProblem>) -> Option<u32> {
     let time = if is_off(field) { Some(Duration::ZERO) } else { written_time(field) };
     let whole = time.filter(|time| time.subsec_nanos() == 0);
     if whole.is_none() {
@@ -83,13 +88,13 @@ pub(super) fn seconds(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<
     whole.and_then(|time| u32::try_from(time.as_secs()).ok())
 }
 
-fn is_off(field: &Field<'_>) -> bool {
-    matches!(&field.tree.value, Value::Boolean(false))
-        || matches!(&field.tree.value, Value::Text(text) if text == "off")
+fn is_off(field: &YamlField<'_>) -> bool {
+    matches!(&field.tree.value, YamlValue::Boolean(false))
+        || matches!(&field.tree.value, YamlValue::Text(text) if text == "off")
 }
 
-fn written_time(field: &Field<'_>) -> Option<Duration> {
-    let Value::Text(text) = &field.tree.value else { return None };
+fn written_time(field: &YamlField<'_>) -> Option<Duration> {
+    let YamlValue::Text(text) = &field.tree.value else { return None };
     parse_time(text).ok().filter(|time| *time <= LONGEST)
 }
 
@@ -113,7 +118,7 @@ pub fn parse_time(text: &str) -> Result<Duration, &'static str> {
 }
 
 /// A path; `absolute` says whether it has to begin with `/`.
-pub(super) fn path(field: &Field<'_>, absolute: bool, problems: &mut Vec<Problem>) -> Option<PathBuf> {
+pub(super) fn path(field: &YamlField<'_>, absolute: bool, problems: &mut Vec<DocumentProblem>) -> Option<PathBuf> {
     let text = field.text(problems)?;
     let path = PathBuf::from(text);
     if text.is_empty() || text.contains('\0') || (absolute && !path.is_absolute()) {
@@ -125,7 +130,7 @@ pub(super) fn path(field: &Field<'_>, absolute: bool, problems: &mut Vec<Problem
 }
 
 /// Ports: `10000-32767`.
-pub(super) fn ports(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<RangeInclusive<u16>> {
+pub(super) fn ports(field: &YamlField<'_>, problems: &mut Vec<DocumentProblem>) -> Option<RangeInclusive<u16>> {
     let text = field.text(problems)?;
     let parsed = text.split_once('-').and_then(|(first, last)| {
         let ends = (first.trim().parse::<u16>().ok()?, last.trim().parse::<u16>().ok()?);
@@ -138,7 +143,7 @@ pub(super) fn ports(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Ra
 }
 
 /// A range of addresses, or one address: `169.254.0.0/16`. Bits beyond its prefix are a slip.
-pub(super) fn range(field: &Field<'_>, text: &str, problems: &mut Vec<Problem>) -> Option<IpNet> {
+pub(super) fn range(field: &YamlField<'_>, text: &str, problems: &mut Vec<DocumentProblem>) -> Option<IpNet> {
     let parsed = text.parse::<IpNet>().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
     let mapped = |net: &IpNet| matches!(net, IpNet::V6(net) if net.addr().to_ipv4_mapped().is_some());
     let sound = parsed.filter(|net| net.trunc() == *net && !mapped(net));
@@ -150,9 +155,9 @@ pub(super) fn range(field: &Field<'_>, text: &str, problems: &mut Vec<Problem>) 
 }
 
 /// Permission bits: `"0660"`, or `0o660` as YAML 1.2 has it.
-pub(super) fn mode(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<u32> {
+pub(super) fn mode(field: &YamlField<'_>, problems: &mut Vec<DocumentProblem>) -> Option<u32> {
     let mode = match &field.tree.value {
-        Value::Text(text) => u32::from_str_radix(text.strip_prefix("0o").unwrap_or(text), 8).ok(),
+        YamlValue::Text(text) => u32::from_str_radix(text.strip_prefix("0o").unwrap_or(text), 8).ok(),
         _ => None,
     };
     let mode = mode.filter(|mode| *mode <= 0o777);

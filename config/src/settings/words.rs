@@ -2,7 +2,7 @@
 
 use portcullis_rules::settings::{DenyScope, DenyWith, Deviations, Enforcement, OpenConnections, Upgrades};
 
-use super::OnProxyDown;
+use super::OnProxyDownSetting;
 
 /// The words of a setting, each with the value that it stands for.
 #[derive(Clone, Copy, Debug)]
@@ -52,8 +52,8 @@ pub const OPEN_CONNECTIONS: SettingWords<OpenConnections> =
     SettingWords(&[("cut", OpenConnections::Cut), ("keep", OpenConnections::Keep)]);
 
 /// `onProxyDown`.
-pub const ON_PROXY_DOWN: SettingWords<OnProxyDown> =
-    SettingWords(&[("refuse", OnProxyDown::Refuse), ("pass", OnProxyDown::Pass)]);
+pub const ON_PROXY_DOWN: SettingWords<OnProxyDownSetting> =
+    SettingWords(&[("refuse", OnProxyDownSetting::Refuse), ("pass", OnProxyDownSetting::Pass)]);
 
 /// Each deviation by its name in the settings file.
 pub(super) fn deviations_by_name(deviations: &mut Deviations) -> [(&'static str, &mut bool); 5] {

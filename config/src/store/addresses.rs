@@ -7,26 +7,26 @@ use std::{
 
 use super::{
     incoming::Candidate,
-    key::{Key, Kind},
-    table::{Body, Good, Table},
+    key::{ResourceKind, StoreKey},
+    table::{AcceptedResource, ResourceBody, ResourceTable},
 };
-use crate::problem::Problem;
+use crate::problem::DocumentProblem;
 
 /// Refuses endpoints whose addresses others have. `gone` are names that the update removes.
 ///
 /// Addresses may wander within one update, so all new versions are looked at together. When one is refused its last good
 /// version keeps its addresses, which may be another one's now: so it is looked again until nothing is refused any more.
-pub(crate) fn refuse_conflicts(candidates: &mut [Candidate], table: &Table, gone: &BTreeSet<Key>) {
-    if candidates.iter().all(|candidate| candidate.unchanged || candidate.kind != Some(Kind::Endpoint)) {
+pub(crate) fn refuse_conflicts(candidates: &mut [Candidate], table: &ResourceTable, gone: &BTreeSet<StoreKey>) {
+    if candidates.iter().all(|candidate| candidate.unchanged || candidate.kind != Some(ResourceKind::Endpoint)) {
         return;
     }
     while refuse_some(candidates, table, gone) {}
 }
 
-fn refuse_some(candidates: &mut [Candidate], table: &Table, gone: &BTreeSet<Key>) -> bool {
-    let renewed: BTreeSet<Key> =
+fn refuse_some(candidates: &mut [Candidate], table: &ResourceTable, gone: &BTreeSet<StoreKey>) -> bool {
+    let renewed: BTreeSet<StoreKey> =
         candidates.iter().filter(|one| one.good.is_some()).filter_map(|one| one.key.clone()).collect();
-    let mut owners: BTreeMap<IpAddr, Key> = BTreeMap::new();
+    let mut owners: BTreeMap<IpAddr, StoreKey> = BTreeMap::new();
     for (key, good) in table.goods().filter(|(key, _)| !renewed.contains(*key) && !gone.contains(*key)) {
         owners.extend(addresses(good).iter().map(|address| (*address, key.clone())));
     }
@@ -37,7 +37,7 @@ fn refuse_some(candidates: &mut [Candidate], table: &Table, gone: &BTreeSet<Key>
             let owner = owners.get(address).filter(|owner| **owner != key)?;
             let message = format!("{address} belongs to {owner}");
             let remedy = "an address has one endpoint: correct one of the two, or delete the other first";
-            Some(Problem::new(format!("spec.addresses[{index}]"), message, remedy))
+            Some(DocumentProblem::new(format!("spec.addresses[{index}]"), message, remedy))
         });
         match taken {
             Some(problem) => {
@@ -50,9 +50,9 @@ fn refuse_some(candidates: &mut [Candidate], table: &Table, gone: &BTreeSet<Key>
     refused
 }
 
-fn addresses(good: &Good) -> &[IpAddr] {
+fn addresses(good: &AcceptedResource) -> &[IpAddr] {
     match &good.body {
-        Body::Endpoint(endpoint, _) => &endpoint.addresses,
+        ResourceBody::Endpoint(endpoint, _) => &endpoint.addresses,
         _ => &[],
     }
 }

@@ -14,9 +14,9 @@ use std::{
 use prost::Message as _;
 
 use super::{
-    key::Kind,
-    numbers::Numbers,
-    table::{Good, Origin, Table},
+    key::ResourceKind,
+    numbers::EndpointNumbers,
+    table::{AcceptedResource, ResourceOrigin, ResourceTable},
 };
 use crate::proto::ListedResource;
 
@@ -37,9 +37,9 @@ pub(crate) struct Disk {
 
 /// What was found at the start.
 #[derive(Debug, Default)]
-pub(crate) struct Found {
+pub(crate) struct DiskContents {
     pub(crate) resources: Vec<ListedResource>,
-    pub(crate) numbers: Numbers,
+    pub(crate) numbers: EndpointNumbers,
     /// What was damaged, for people.
     pub(crate) damages: Vec<String>,
 }
@@ -55,9 +55,9 @@ impl Disk {
     }
 
     /// Reads everything. What is damaged is set aside and reported; what is sound of a damaged file is taken.
-    pub(crate) fn load(&self) -> Found {
-        let mut found = Found::default();
-        for kind in Kind::ALL {
+    pub(crate) fn load(&self) -> DiskContents {
+        let mut found = DiskContents::default();
+        for kind in ResourceKind::ALL {
             let records = self.read(file_name(kind), &mut found.damages);
             let mut broken = 0;
             for record in records {
@@ -71,7 +71,7 @@ impl Disk {
             }
         }
         if let Some(record) = self.read(NUMBERS, &mut found.damages).first() {
-            match std::str::from_utf8(record).ok().and_then(Numbers::read) {
+            match std::str::from_utf8(record).ok().and_then(EndpointNumbers::read) {
                 Some(numbers) => found.numbers = numbers,
                 None => found.damages.push(format!("{NUMBERS} cannot be read: endpoints get new numbers")),
             }
@@ -84,8 +84,8 @@ impl Disk {
     ///
     /// # Errors
     /// The old file is still there.
-    pub(crate) fn save(&self, kind: Kind, table: &Table) -> io::Result<()> {
-        let kept = |good: &Good| kind != Kind::Secret || good.origin == Origin::Api;
+    pub(crate) fn save(&self, kind: ResourceKind, table: &ResourceTable) -> io::Result<()> {
+        let kept = |good: &AcceptedResource| kind != ResourceKind::Secret || good.origin == ResourceOrigin::Api;
         let of_kind = table.goods().filter(|(key, good)| key.kind == kind && kept(good));
         let records = of_kind.map(|(key, good)| {
             let listed = ListedResource {
@@ -98,7 +98,7 @@ impl Disk {
             listed.encode_to_vec()
         });
         self.write(file_name(kind), records)?;
-        if kind == Kind::Endpoint {
+        if kind == ResourceKind::Endpoint {
             self.write(NUMBERS, [table.numbers.write().into_bytes()].into_iter())?;
         }
         Ok(())
@@ -154,14 +154,14 @@ impl Disk {
 
 const NUMBERS: &str = "numbers.state";
 
-fn file_name(kind: Kind) -> &'static str {
+fn file_name(kind: ResourceKind) -> &'static str {
     match kind {
-        Kind::Policy => "policies.state",
-        Kind::NetworkPolicy => "networkpolicies.state",
-        Kind::Endpoint => "endpoints.state",
-        Kind::Service => "services.state",
-        Kind::CidrGroup => "cidrgroups.state",
-        Kind::Secret => "secrets.state",
+        ResourceKind::Policy => "policies.state",
+        ResourceKind::NetworkPolicy => "networkpolicies.state",
+        ResourceKind::Endpoint => "endpoints.state",
+        ResourceKind::Service => "services.state",
+        ResourceKind::CidrGroup => "cidrgroups.state",
+        ResourceKind::Secret => "secrets.state",
     }
 }
 

@@ -6,7 +6,7 @@ use crate::proto::{ResourceKey, ResourceType};
 
 /// Type of a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Kind {
+pub(crate) enum ResourceKind {
     /// Cilium's and our own.
     Policy,
     /// NetworkPolicy of Kubernetes.
@@ -17,7 +17,7 @@ pub(crate) enum Kind {
     Secret,
 }
 
-impl Kind {
+impl ResourceKind {
     /// Every type.
     pub(crate) const ALL: [Self; 6] =
         [Self::Policy, Self::NetworkPolicy, Self::Endpoint, Self::Service, Self::CidrGroup, Self::Secret];
@@ -67,20 +67,20 @@ impl Kind {
 
 /// Names one resource.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Key {
-    pub(crate) kind: Kind,
+pub(crate) struct StoreKey {
+    pub(crate) kind: ResourceKind,
     /// Empty for a cluster-wide policy and for a CIDR group.
     pub(crate) namespace: String,
     pub(crate) name: String,
 }
 
-impl Key {
+impl StoreKey {
     /// `None` when the type or the name is missing.
     pub(crate) fn from_proto(key: &ResourceKey) -> Option<Self> {
-        let kind = Kind::from_proto(key.r#type())?;
+        let kind = ResourceKind::from_proto(key.r#type())?;
         let namespace = match (kind, key.namespace.as_str()) {
-            (Kind::Policy, namespace) => namespace,
-            (Kind::CidrGroup, _) => "",
+            (ResourceKind::Policy, namespace) => namespace,
+            (ResourceKind::CidrGroup, _) => "",
             (_, namespace) => crate::endpoint::or_default(namespace),
         };
         (!key.name.is_empty()).then(|| Self { kind, namespace: namespace.to_owned(), name: key.name.clone() })
@@ -92,7 +92,7 @@ impl Key {
     }
 }
 
-impl fmt::Display for Key {
+impl fmt::Display for StoreKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let slash = if self.namespace.is_empty() { "" } else { "/" };
         write!(f, "{} {}{slash}{}", self.kind.as_str(), self.namespace, self.name)

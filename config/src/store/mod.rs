@@ -18,16 +18,16 @@ use std::{net::IpAddr, path::PathBuf, sync::Arc};
 
 use arc_swap::ArcSwap;
 use incoming::Incoming;
-pub(crate) use key::Kind;
-use portcullis_rules::{params::FlowParams, schema::Schema, settings::Settings};
+pub(crate) use key::ResourceKind;
+use portcullis_rules::{params::FlowParams, schema::Schema, settings::PolicySettings};
 use serde_json::json;
-use table::Table;
+use table::ResourceTable;
 use tokio::sync::{mpsc, oneshot};
-use update::{Sweep, Update};
-use worker::{Job, Worker};
+use update::{RemovalScope, Update};
+use worker::{StoreJob, StoreWorker};
 
 use crate::{
-    node::{Node, Sink},
+    node::{NodeSink, NodeStatus},
     proto::{self, ResourceKey, ResourceResult, ResourceType},
     settings::{deviation_names, rules_to_proto, words},
 };
@@ -43,7 +43,7 @@ pub struct StoreOptions {
     /// Files and directories of resources; they are watched.
     pub resources: Vec<PathBuf>,
     /// How policies are read.
-    pub settings: Settings,
+    pub settings: PolicySettings,
     /// What flows are relayed with.
     pub params: FlowParams,
     /// The protocols that `toPorts[].rules` may name.
@@ -89,9 +89,9 @@ pub struct Applied {
 /// What is in force, for readers.
 #[derive(Debug)]
 struct View {
-    table: Arc<Table>,
+    table: Arc<ResourceTable>,
     revision: u64,
-    settings: Settings,
+    settings: PolicySettings,
     /// For people: files that cannot be read, state that cannot be kept.
     faults: Vec<String>,
     /// The node's own addresses.
@@ -101,13 +101,13 @@ struct View {
 /// The store of resources. Clones are the same store.
 ///
 /// A thread of its own takes updates in order, several that wait at once: each resource is accepted or refused by itself,
-/// what is new is kept on disk, then there is one compilation and one [`Sink::apply`] for all of them. Methods that wait
+/// what is new is kept on disk, then there is one compilation and one [`NodeSink::apply`] for all of them. Methods that wait
 /// are async and need no runtime in particular; all others answer at once from what is in force.
 #[derive(Clone)]
 pub struct Store {
-    jobs: mpsc::Sender<Job>,
+    jobs: mpsc::Sender<StoreJob>,
     view: Arc<ArcSwap<View>>,
-    node: Arc<dyn Node>,
+    node: Arc<dyn NodeStatus>,
 }
 
 impl std::fmt::Debug for Store {
@@ -122,9 +122,9 @@ impl Store {
     ///
     /// # Errors
     /// The state directory cannot be used. What is wrong with resources is none: it is logged and listed.
-    pub fn open(options: StoreOptions, sink: Box<dyn Sink>, node: Arc<dyn Node>) -> Result<Self, OpenError> {
+    pub fn open(options: StoreOptions, sink: Box<dyn NodeSink>, node: Arc<dyn NodeStatus>) -> Result<Self, OpenError> {
         let (jobs, receiver) = mpsc::channel(MOST_WAITING);
-        let worker = Worker::open(options, sink, Arc::clone(&node))?;
+        let worker = StoreWorker::open(options, sink, Arc::clone(&node))?;
         let view = worker.view();
         worker.start(receiver).map_err(OpenError::Thread)?;
         Ok(Self { jobs, view, node })
@@ -147,7 +147,7 @@ impl Store {
         let mut kinds = Vec::new();
         for kind in request.types() {
             let unknown = || StoreError::Invalid("types: RESOURCE_TYPE_UNSPECIFIED is no type of a resource".into());
-            kinds.push(Kind::from_proto(kind).ok_or_else(unknown)?);
+            kinds.push(ResourceKind::from_proto(kind).ok_or_else(unknown)?);
         }
         let resources: Vec<_> = request.resources.into_iter().map(Incoming::pushed).collect();
         if request.full {
@@ -159,7 +159,7 @@ impl Store {
             let message = "full: there is neither a resource nor a type; name in `types` what is empty";
             return Err(StoreError::Invalid(message.into()));
         }
-        let sweep = request.full.then_some(Sweep::Api { kinds, allow_empty: request.allow_empty });
+        let sweep = request.full.then_some(RemovalScope::Api { kinds, allow_empty: request.allow_empty });
         self.update(Update { resources, removed: request.removed, sweep }, false).await
     }
 
@@ -176,7 +176,7 @@ impl Store {
     /// # Errors
     /// The store has stopped.
     pub async fn reload_files(&self) -> Result<Applied, StoreError> {
-        self.ask(|reply| Job::Files { reply: Some(reply) }).await
+        self.ask(|reply| StoreJob::Files { reply: Some(reply) }).await
     }
 
     /// Compiles everything anew if the node has other addresses than before.
@@ -184,7 +184,7 @@ impl Store {
     /// # Errors
     /// The store has stopped.
     pub async fn moved(&self) -> Result<Applied, StoreError> {
-        self.ask(|reply| Job::Moved { reply }).await
+        self.ask(|reply| StoreJob::Moved { reply }).await
     }
 
     /// Takes other settings and other paths of resources, and reads the files again.
@@ -193,18 +193,18 @@ impl Store {
     /// The store has stopped.
     pub async fn reconfigure(
         &self,
-        settings: Settings,
+        settings: PolicySettings,
         params: FlowParams,
         resources: Vec<PathBuf>,
     ) -> Result<Applied, StoreError> {
         let params = Arc::new(params);
-        self.ask(|reply| Job::Reconfigure { settings, params, resources, reply }).await
+        self.ask(|reply| StoreJob::Reconfigure { settings, params, resources, reply }).await
     }
 
     /// Ends the store's thread after what waits, and drops the sink. All clones have stopped then.
     pub async fn close(&self) {
         let (reply, closed) = oneshot::channel();
-        if self.jobs.send(Job::Close { reply }).await.is_ok() {
+        if self.jobs.send(StoreJob::Close { reply }).await.is_ok() {
             // An error says the same: the thread has ended.
             let _ = closed.await;
         }
@@ -213,7 +213,7 @@ impl Store {
     /// Every resource of a type, or of all.
     #[must_use]
     pub fn list(&self, kind: ResourceType) -> Vec<proto::ListedResource> {
-        self.view.load().table.list(Kind::from_proto(kind), &*self.node)
+        self.view.load().table.list(ResourceKind::from_proto(kind), &*self.node)
     }
 
     /// The same with the revision that it is, and the settings that decide what it means.
@@ -221,7 +221,7 @@ impl Store {
     pub fn listing(&self, kind: ResourceType) -> proto::ListResponse {
         let view = self.view.load();
         proto::ListResponse {
-            resources: view.table.list(Kind::from_proto(kind), &*self.node),
+            resources: view.table.list(ResourceKind::from_proto(kind), &*self.node),
             revision: view.revision,
             settings: Some(proto::RuleSettings {
                 never_open: self.node.never_open(),
@@ -281,10 +281,10 @@ impl Store {
     }
 
     async fn update(&self, update: Update, dry_run: bool) -> Result<Applied, StoreError> {
-        self.ask(|reply| Job::Update { update, dry_run, reply }).await
+        self.ask(|reply| StoreJob::Update { update, dry_run, reply }).await
     }
 
-    async fn ask(&self, job: impl FnOnce(oneshot::Sender<Applied>) -> Job) -> Result<Applied, StoreError> {
+    async fn ask(&self, job: impl FnOnce(oneshot::Sender<Applied>) -> StoreJob) -> Result<Applied, StoreError> {
         let (reply, answer) = oneshot::channel();
         self.jobs.send(job(reply)).await.map_err(|_| StoreError::Stopped)?;
         answer.await.map_err(|_| StoreError::Stopped)
@@ -310,7 +310,7 @@ fn dumped(listed: &proto::ListedResource) -> serde_json::Value {
         _ => serde_json::Value::Null,
     };
     json!({
-        "type": Kind::from_proto(key.r#type()).map_or("", Kind::as_str),
+        "type": ResourceKind::from_proto(key.r#type()).map_or("", ResourceKind::as_str),
         "namespace": key.namespace,
         "name": key.name,
         "version": resource.map_or("", |resource| resource.version.as_str()),

@@ -7,14 +7,14 @@ use std::{
 
 use portcullis_rules::world::EndpointId;
 
-use super::key::Key;
+use super::key::StoreKey;
 
 /// Largest number: the kernel's keys have 14 bits for it.
 pub(crate) const LARGEST: u32 = 16_383;
 
 /// Which endpoint has which number.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Numbers {
+pub(crate) struct EndpointNumbers {
     by_name: BTreeMap<(String, String), u32>,
     used: BTreeSet<u32>,
     /// Where the search for a free one goes on. A number that was given back is met again only after all others, so
@@ -22,15 +22,15 @@ pub(crate) struct Numbers {
     next: u32,
 }
 
-impl Default for Numbers {
+impl Default for EndpointNumbers {
     fn default() -> Self {
         Self { by_name: BTreeMap::new(), used: BTreeSet::new(), next: 1 }
     }
 }
 
-impl Numbers {
+impl EndpointNumbers {
     /// The number of an endpoint, a new one if it has none. `None` when all are given out.
-    pub(crate) fn take(&mut self, key: &Key) -> Option<EndpointId> {
+    pub(crate) fn take(&mut self, key: &StoreKey) -> Option<EndpointId> {
         let name = (key.namespace.clone(), key.name.clone());
         if let Some(number) = self.by_name.get(&name) {
             return Some(EndpointId(*number));
@@ -43,7 +43,7 @@ impl Numbers {
     }
 
     /// Gives back the numbers of all others than these.
-    pub(crate) fn retain<'a>(&mut self, keys: impl Iterator<Item = &'a Key>) {
+    pub(crate) fn retain<'a>(&mut self, keys: impl Iterator<Item = &'a StoreKey>) {
         let kept: BTreeSet<_> = keys.map(|key| (key.namespace.as_str(), key.name.as_str())).collect();
         self.by_name.retain(|(namespace, name), _| kept.contains(&(namespace.as_str(), name.as_str())));
         self.used = self.by_name.values().copied().collect();
@@ -79,22 +79,22 @@ impl Numbers {
 
 #[cfg(test)]
 mod tests {
-    use super::{Key, LARGEST, Numbers};
-    use crate::store::Kind;
+    use super::{EndpointNumbers, LARGEST, StoreKey};
+    use crate::store::ResourceKind;
 
-    fn key(name: &str) -> Key {
-        Key { kind: Kind::Endpoint, namespace: "shop".into(), name: name.into() }
+    fn key(name: &str) -> StoreKey {
+        StoreKey { kind: ResourceKind::Endpoint, namespace: "shop".into(), name: name.into() }
     }
 
     #[test]
     fn an_endpoint_keeps_its_number_and_a_freed_one_is_used_last() {
-        let mut numbers = Numbers::default();
+        let mut numbers = EndpointNumbers::default();
         assert_eq!(numbers.take(&key("a")).unwrap().0, 1);
         assert_eq!(numbers.take(&key("b")).unwrap().0, 2);
         assert_eq!(numbers.take(&key("a")).unwrap().0, 1);
         numbers.retain([key("b")].iter());
         assert_eq!(numbers.take(&key("c")).unwrap().0, 3, "1 is free, but was used a moment ago");
-        let mut numbers = Numbers::read(&numbers.write()).unwrap();
+        let mut numbers = EndpointNumbers::read(&numbers.write()).unwrap();
         assert_eq!(numbers.take(&key("b")).unwrap().0, 2);
         for index in 4..=LARGEST {
             assert_eq!(numbers.take(&key(&format!("e{index}"))).unwrap().0, index);
@@ -106,7 +106,7 @@ mod tests {
     #[test]
     fn what_is_no_list_of_numbers_is_not_read() {
         for text in ["", "0\n", "1\n1\n", "1\n1 a b\n1 a c\n", "1\n1 a b\n2 a b\n", "1\n99999 a b\n", "x\n"] {
-            assert_eq!(Numbers::read(text), None, "{text:?}");
+            assert_eq!(EndpointNumbers::read(text), None, "{text:?}");
         }
     }
 }

@@ -8,19 +8,19 @@ use std::{
 
 use super::{
     incoming::{Candidate, Incoming},
-    table::{Origin, Table},
+    table::{ResourceOrigin, ResourceTable},
 };
 use crate::{
-    documents::{self, Content, Document},
+    documents::{self, Document, DocumentContent},
     policy::Language,
-    problem::Problem,
+    problem::DocumentProblem,
     proto,
 };
 
 /// What files say now.
 #[derive(Debug)]
-pub(crate) struct Read<'a> {
-    table: &'a Table,
+pub(crate) struct ReadSources<'a> {
+    table: &'a ResourceTable,
     language: Language<'a>,
     /// What their documents become. Each is read as soon as its file is, so that no more than one file is held parsed.
     pub(crate) candidates: Vec<Candidate>,
@@ -29,13 +29,13 @@ pub(crate) struct Read<'a> {
     /// What could not be read, for people: each names its path.
     pub(crate) faults: Vec<String>,
     /// Files with a fault of no resource in particular, and what it is. Their last good resources stay and say so.
-    pub(crate) broken: Vec<(Arc<str>, Problem)>,
+    pub(crate) broken: Vec<(Arc<str>, DocumentProblem)>,
 }
 
 /// Reads all files. What cannot be read keeps what it gave last.
-pub(crate) fn read<'a>(paths: &[PathBuf], table: &'a Table, language: Language<'a>) -> Read<'a> {
+pub(crate) fn read<'a>(paths: &[PathBuf], table: &'a ResourceTable, language: Language<'a>) -> ReadSources<'a> {
     let (candidates, kept, faults, broken) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let mut read = Read { table, language, candidates, kept, faults, broken };
+    let mut read = ReadSources { table, language, candidates, kept, faults, broken };
     for path in paths {
         match list(path, table) {
             Ok(files) => files.iter().for_each(|file| read.file(file)),
@@ -49,7 +49,7 @@ pub(crate) fn read<'a>(paths: &[PathBuf], table: &'a Table, language: Language<'
 }
 
 /// The files of a path. A directory that gave resources and is empty now is more likely not mounted than meant.
-fn list(path: &Path, table: &Table) -> Result<Vec<PathBuf>, String> {
+fn list(path: &Path, table: &ResourceTable) -> Result<Vec<PathBuf>, String> {
     let shown = path.display();
     let files = documents::files_of(path)
         .map_err(|error| format!("{shown} cannot be read: {error}; what it gave stays in force"))?;
@@ -63,11 +63,11 @@ fn list(path: &Path, table: &Table) -> Result<Vec<PathBuf>, String> {
 }
 
 /// The files at or in a path that gave resources.
-fn given_below<'t>(path: &Path, table: &'t Table) -> impl Iterator<Item = Arc<str>> + use<'t> {
+fn given_below<'t>(path: &Path, table: &'t ResourceTable) -> impl Iterator<Item = Arc<str>> + use<'t> {
     let path = path.to_owned();
     let mut given: Vec<Arc<str>> = Vec::new();
     for (_, good) in table.goods() {
-        if let Origin::File(file) = &good.origin
+        if let ResourceOrigin::File(file) = &good.origin
             && (Path::new(&**file) == path || Path::new(&**file).parent() == Some(&path))
             && !given.contains(file)
         {
@@ -77,13 +77,14 @@ fn given_below<'t>(path: &Path, table: &'t Table) -> impl Iterator<Item = Arc<st
     given.into_iter()
 }
 
-impl Read<'_> {
+impl ReadSources<'_> {
     fn file(&mut self, path: &Path) {
         let name: Arc<str> = path.to_string_lossy().into();
         let text = match read_text(path) {
             Ok(text) => text,
             Err(error) => {
-                let problem = Problem::new("", format!("cannot be read: {error}"), "what it gave stays in force");
+                let problem =
+                    DocumentProblem::new("", format!("cannot be read: {error}"), "what it gave stays in force");
                 self.broken(name, problem);
                 return;
             }
@@ -94,13 +95,15 @@ impl Read<'_> {
     }
 
     fn document(&mut self, file: &Arc<str>, document: Document) {
-        let (origin, line) = (Origin::File(Arc::clone(file)), document.line);
+        let (origin, line) = (ResourceOrigin::File(Arc::clone(file)), document.line);
         let (content, parsed) = document.into_parts();
         match content {
-            Ok(Content::Resource(resource)) => {
+            Ok(DocumentContent::Resource(resource)) => {
                 self.take(Incoming { resource: *resource, origin, line, parsed: Some(parsed), refused: None });
             }
-            Ok(Content::Foreign(problem)) => tracing::debug!(file = &**file, "{}", problem.in_document_at(line)),
+            Ok(DocumentContent::Foreign(problem)) => {
+                tracing::debug!(file = &**file, "{}", problem.in_document_at(line))
+            }
             Err(refused) if refused.key.is_some() => {
                 let resource = proto::Resource::default();
                 let refused = Some((refused.key, refused.problems));
@@ -118,7 +121,7 @@ impl Read<'_> {
         self.candidates.push(Candidate::read(incoming, self.table, self.language));
     }
 
-    fn broken(&mut self, file: Arc<str>, problem: Problem) {
+    fn broken(&mut self, file: Arc<str>, problem: DocumentProblem) {
         self.faults.push(format!("{file}:{problem}"));
         self.kept.push(Arc::clone(&file));
         self.broken.push((file, problem));

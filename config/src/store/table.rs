@@ -4,30 +4,30 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use portcullis_rules::{
     policy::Policy,
-    settings::Settings,
+    settings::PolicySettings,
     world::{CidrGroup, Endpoint, EndpointId, Secret, Service, World},
 };
 
 use super::{
-    key::{Key, Kind},
-    numbers::Numbers,
+    key::{ResourceKind, StoreKey},
+    numbers::EndpointNumbers,
 };
 use crate::{
-    node::{LocalEndpoint, Node, Place},
+    node::{EndpointLocation, LocalEndpoint, NodeStatus},
     proto::{self, resource},
     secret,
 };
 
 /// Who gave a resource.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Origin {
+pub(crate) enum ResourceOrigin {
     /// Whoever talks to the API; all of them count as one.
     Api,
     /// A file, by its path.
     File(Arc<str>),
 }
 
-impl Origin {
+impl ResourceOrigin {
     /// Word of resources that were pushed.
     pub(crate) const API: &str = "api";
 
@@ -47,12 +47,12 @@ impl Origin {
 
 /// A resource in force.
 #[derive(Clone, Debug)]
-pub(crate) struct Good {
+pub(crate) struct AcceptedResource {
     pub(crate) resource: Arc<proto::Resource>,
-    pub(crate) origin: Origin,
+    pub(crate) origin: ResourceOrigin,
     /// The line of the file at which its document begins; 1 for what was pushed.
     pub(crate) line: u32,
-    pub(crate) body: Body,
+    pub(crate) body: ResourceBody,
     /// Warnings that came with it.
     pub(crate) warnings: Arc<[proto::Problem]>,
     /// It does not fit into the bounds of a compilation: `body` closes what it speaks of, and no more.
@@ -61,10 +61,10 @@ pub(crate) struct Good {
 
 /// What the rules know of a resource.
 #[derive(Clone, Debug)]
-pub(crate) enum Body {
+pub(crate) enum ResourceBody {
     Policy(Arc<Policy>),
     /// With its number, if it is local.
-    Endpoint(Arc<Endpoint>, Option<Place>),
+    Endpoint(Arc<Endpoint>, Option<EndpointLocation>),
     Service(Arc<Service>),
     CidrGroup(Arc<CidrGroup>),
     /// `None`: no header can be compared with it.
@@ -73,30 +73,30 @@ pub(crate) enum Body {
 
 /// A version that was refused.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Rejected {
+pub(crate) struct RejectedVersion {
     pub(crate) result: proto::ResourceResult,
-    pub(crate) origin: Origin,
+    pub(crate) origin: ResourceOrigin,
 }
 
 /// One name. At least one of the two is there.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Entry {
+pub(crate) struct StoredResource {
     /// What is in force.
-    pub(crate) good: Option<Good>,
+    pub(crate) good: Option<AcceptedResource>,
     /// What was refused since.
-    pub(crate) rejected: Option<Arc<Rejected>>,
+    pub(crate) rejected: Option<Arc<RejectedVersion>>,
 }
 
 /// All resources.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Table {
-    pub(crate) entries: BTreeMap<Key, Entry>,
-    pub(crate) numbers: Numbers,
+pub(crate) struct ResourceTable {
+    pub(crate) entries: BTreeMap<StoreKey, StoredResource>,
+    pub(crate) numbers: EndpointNumbers,
 }
 
 /// How many of each there are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Counts {
+pub(crate) struct ResourceCounts {
     pub(crate) policies: u32,
     pub(crate) endpoints: u32,
     pub(crate) local_endpoints: u32,
@@ -107,31 +107,31 @@ pub(crate) struct Counts {
     pub(crate) rejected: u64,
 }
 
-impl Table {
+impl ResourceTable {
     /// What is in force under a name.
-    pub(crate) fn good(&self, key: &Key) -> Option<&Good> {
+    pub(crate) fn good(&self, key: &StoreKey) -> Option<&AcceptedResource> {
         self.entries.get(key)?.good.as_ref()
     }
 
     /// Everything in force.
-    pub(crate) fn goods(&self) -> impl Iterator<Item = (&Key, &Good)> {
+    pub(crate) fn goods(&self) -> impl Iterator<Item = (&StoreKey, &AcceptedResource)> {
         self.entries.iter().filter_map(|(key, entry)| Some((key, entry.good.as_ref()?)))
     }
 
     /// Counts what is there.
-    pub(crate) fn counts(&self) -> Counts {
-        let mut counts = Counts::default();
+    pub(crate) fn counts(&self) -> ResourceCounts {
+        let mut counts = ResourceCounts::default();
         for entry in self.entries.values() {
             counts.rejected += u64::from(entry.rejected.is_some());
             match entry.good.as_ref().map(|good| &good.body) {
-                Some(Body::Policy(_)) => counts.policies += 1,
-                Some(Body::Endpoint(endpoint, _)) => {
+                Some(ResourceBody::Policy(_)) => counts.policies += 1,
+                Some(ResourceBody::Endpoint(endpoint, _)) => {
                     counts.endpoints += 1;
                     counts.local_endpoints += u32::from(endpoint.local.is_some());
                 }
-                Some(Body::Service(_)) => counts.services += 1,
-                Some(Body::CidrGroup(_)) => counts.cidr_groups += 1,
-                Some(Body::Secret(_)) => counts.secrets += 1,
+                Some(ResourceBody::Service(_)) => counts.services += 1,
+                Some(ResourceBody::CidrGroup(_)) => counts.cidr_groups += 1,
+                Some(ResourceBody::Secret(_)) => counts.secrets += 1,
                 None => {}
             }
         }
@@ -139,15 +139,15 @@ impl Table {
     }
 
     /// What a snapshot is compiled from.
-    pub(crate) fn world(&self, settings: Settings) -> World {
+    pub(crate) fn world(&self, settings: PolicySettings) -> World {
         let mut world = World { settings, ..World::default() };
         for (_, good) in self.goods() {
             match &good.body {
-                Body::Policy(policy) => world.policies.push(Arc::clone(policy)),
-                Body::Endpoint(endpoint, _) => world.endpoints.push(Arc::clone(endpoint)),
-                Body::Service(service) => world.services.push(Arc::clone(service)),
-                Body::CidrGroup(group) => world.cidr_groups.push(Arc::clone(group)),
-                Body::Secret(secret) => world.secrets.extend(secret.as_deref().cloned()),
+                ResourceBody::Policy(policy) => world.policies.push(Arc::clone(policy)),
+                ResourceBody::Endpoint(endpoint, _) => world.endpoints.push(Arc::clone(endpoint)),
+                ResourceBody::Service(service) => world.services.push(Arc::clone(service)),
+                ResourceBody::CidrGroup(group) => world.cidr_groups.push(Arc::clone(group)),
+                ResourceBody::Secret(secret) => world.secrets.extend(secret.as_deref().cloned()),
             }
         }
         world
@@ -155,8 +155,8 @@ impl Table {
 
     /// The endpoints that live here.
     pub(crate) fn locals(&self) -> Vec<LocalEndpoint> {
-        let local = |good: &Good| match &good.body {
-            Body::Endpoint(endpoint, Some(place)) => {
+        let local = |good: &AcceptedResource| match &good.body {
+            ResourceBody::Endpoint(endpoint, Some(place)) => {
                 Some(LocalEndpoint { id: endpoint.local?, endpoint: Arc::clone(endpoint), place: place.clone() })
             }
             _ => None,
@@ -165,17 +165,17 @@ impl Table {
     }
 
     /// The name of a local endpoint.
-    pub(crate) fn key_of(&self, id: EndpointId) -> Option<&Key> {
-        let has = |good: &Good| matches!(&good.body, Body::Endpoint(endpoint, _) if endpoint.local == Some(id));
+    pub(crate) fn key_of(&self, id: EndpointId) -> Option<&StoreKey> {
+        let has = |good: &AcceptedResource| matches!(&good.body, ResourceBody::Endpoint(endpoint, _) if endpoint.local == Some(id));
         self.goods().find(|(_, good)| has(good)).map(|(key, _)| key)
     }
 
     /// What `List` tells: everything but the values of secrets.
-    pub(crate) fn list(&self, kind: Option<Kind>, node: &dyn Node) -> Vec<proto::ListedResource> {
+    pub(crate) fn list(&self, kind: Option<ResourceKind>, node: &dyn NodeStatus) -> Vec<proto::ListedResource> {
         let entries = self.entries.iter().filter(|(key, _)| kind.is_none_or(|kind| kind == key.kind));
-        let listed = |(key, entry): (&Key, &Entry)| proto::ListedResource {
+        let listed = |(key, entry): (&StoreKey, &StoredResource)| proto::ListedResource {
             key: Some(key.to_proto()),
-            resource: entry.good.as_ref().map(Good::told),
+            resource: entry.good.as_ref().map(AcceptedResource::told),
             origin: entry.origin().as_str().to_owned(),
             rejected: entry.rejected.as_ref().map(|rejected| rejected.result.clone()),
             state: entry.local().map(|id| node.state(id)).unwrap_or_default(),
@@ -186,7 +186,7 @@ impl Table {
     }
 }
 
-impl Good {
+impl AcceptedResource {
     /// The resource without what nobody is told.
     fn told(&self) -> proto::Resource {
         match &self.resource.body {
@@ -199,16 +199,16 @@ impl Good {
     }
 }
 
-impl Entry {
+impl StoredResource {
     /// Who gave what is in force, or else what was refused.
-    fn origin(&self) -> &Origin {
+    fn origin(&self) -> &ResourceOrigin {
         let refused = || self.rejected.as_ref().map(|rejected| &rejected.origin);
-        self.good.as_ref().map(|good| &good.origin).or_else(refused).unwrap_or(&Origin::Api)
+        self.good.as_ref().map(|good| &good.origin).or_else(refused).unwrap_or(&ResourceOrigin::Api)
     }
 
     fn local(&self) -> Option<EndpointId> {
         match &self.good.as_ref()?.body {
-            Body::Endpoint(endpoint, _) => endpoint.local,
+            ResourceBody::Endpoint(endpoint, _) => endpoint.local,
             _ => None,
         }
     }

@@ -8,37 +8,37 @@ use portcullis_rules::{
 };
 
 use super::{
-    key::Key,
-    table::{Body, Table},
+    key::StoreKey,
+    table::{ResourceBody, ResourceTable},
 };
 use crate::{
-    node::Place,
-    problem::Problem,
+    node::EndpointLocation,
+    problem::DocumentProblem,
     proto::{Outcome, ResourceResult},
 };
 
 /// Warnings about policies in force, by policy.
-pub(crate) type Warnings = BTreeMap<Key, Vec<Problem>>;
+pub(crate) type Warnings = BTreeMap<StoreKey, Vec<DocumentProblem>>;
 
 /// This node, as an endpoint tells it.
-type Node<'a> = (&'a Endpoint, &'a Place);
+type LocalNode<'a> = (&'a Endpoint, &'a EndpointLocation);
 
 /// Tells the senders of policies which of their rules do not bind this node.
-pub(crate) fn warn(results: &mut [ResourceResult], table: &Table) {
+pub(crate) fn warn(results: &mut [ResourceResult], table: &ResourceTable) {
     let nodes = nodes(table);
     for result in results.iter_mut().filter(|result| result.outcome() == Outcome::Accepted) {
-        let good = result.key.as_ref().and_then(Key::from_proto).and_then(|key| table.good(&key));
-        if let Some(Body::Policy(policy)) = good.map(|good| &good.body) {
+        let good = result.key.as_ref().and_then(StoreKey::from_proto).and_then(|key| table.good(&key));
+        if let Some(ResourceBody::Policy(policy)) = good.map(|good| &good.body) {
             result.problems.extend(about(policy, &nodes).into_iter().map(Into::into));
         }
     }
 }
 
 /// The same of all policies in force.
-pub(crate) fn all(table: &Table) -> Warnings {
+pub(crate) fn all(table: &ResourceTable) -> Warnings {
     let nodes = nodes(table);
     let policies = table.goods().filter_map(|(key, good)| match &good.body {
-        Body::Policy(policy) => Some((key, policy)),
+        ResourceBody::Policy(policy) => Some((key, policy)),
         _ => None,
     });
     let told = policies.map(|(key, policy)| (key.clone(), about(policy, &nodes)));
@@ -46,7 +46,7 @@ pub(crate) fn all(table: &Table) -> Warnings {
 }
 
 /// What policies in force do not do on this node, for whoever asks for its state.
-pub(crate) fn notes(table: &Table, allow_localhost: bool) -> Vec<String> {
+pub(crate) fn notes(table: &ResourceTable, allow_localhost: bool) -> Vec<String> {
     let counts = table.counts();
     if counts.policies == 0 {
         return Vec::new();
@@ -58,7 +58,8 @@ pub(crate) fn notes(table: &Table, allow_localhost: bool) -> Vec<String> {
         )];
     }
     let is_host = |endpoint: &Endpoint| endpoint.labels.has_reserved("host");
-    let known = table.goods().any(|(_, good)| matches!(&good.body, Body::Endpoint(endpoint, _) if is_host(endpoint)));
+    let known =
+        table.goods().any(|(_, good)| matches!(&good.body, ResourceBody::Endpoint(endpoint, _) if is_host(endpoint)));
     if allow_localhost && !known {
         return vec![format!("{STRANGER}; {DECLARE}")];
     }
@@ -68,26 +69,26 @@ pub(crate) fn notes(table: &Table, allow_localhost: bool) -> Vec<String> {
 /// Logs new warnings: for files, no client receives them.
 pub(crate) fn log_new(warnings: &Warnings, before: &Warnings) {
     for (key, problems) in warnings.iter().filter(|(key, problems)| before.get(*key) != Some(*problems)) {
-        for Problem { field, message, remedy, .. } in problems {
+        for DocumentProblem { field, message, remedy, .. } in problems {
             tracing::warn!(resource = %key, field, remedy, "{message}");
         }
     }
 }
 
-fn nodes(table: &Table) -> Vec<Node<'_>> {
+fn nodes(table: &ResourceTable) -> Vec<LocalNode<'_>> {
     let is_node = |endpoint: &Endpoint| endpoint.labels.has_reserved("host");
     let local = table.goods().filter_map(|(_, good)| match &good.body {
-        Body::Endpoint(endpoint, Some(place)) if is_node(endpoint) => Some((&**endpoint, place)),
+        ResourceBody::Endpoint(endpoint, Some(place)) if is_node(endpoint) => Some((&**endpoint, place)),
         _ => None,
     });
     local.collect()
 }
 
-fn about(policy: &Policy, nodes: &[Node<'_>]) -> Vec<Problem> {
+fn about(policy: &Policy, nodes: &[LocalNode<'_>]) -> Vec<DocumentProblem> {
     policy.rules.iter().filter(|rule| rule.node).filter_map(|rule| about_rule(rule, nodes)).collect()
 }
 
-fn about_rule(rule: &Rule, nodes: &[Node<'_>]) -> Option<Problem> {
+fn about_rule(rule: &Rule, nodes: &[LocalNode<'_>]) -> Option<DocumentProblem> {
     let mut selected = nodes.iter().filter(|(node, _)| rule.subject.matches(&node.labels)).peekable();
     let (message, remedy) = if nodes.is_empty() {
         ("binds nothing here: no endpoint of this node has the label reserved:host", DECLARE)
@@ -99,7 +100,7 @@ fn about_rule(rule: &Rule, nodes: &[Node<'_>]) -> Option<Problem> {
         return None;
     };
     let position = rule.position;
-    Some(Problem::new(format!("{}.nodeSelector", rule.path), message, remedy).at(position).as_warning())
+    Some(DocumentProblem::new(format!("{}.nodeSelector", rule.path), message, remedy).at(position).as_warning())
 }
 
 const LOCAL: &str = "apply Endpoints with spec.networkNamespace or spec.cgroup";
@@ -114,6 +115,6 @@ fn speaks_of_ingress(rule: &Rule) -> bool {
 }
 
 /// Whether what comes in is judged for no port (docs/operations.md).
-fn is_portless((node, place): &Node<'_>) -> bool {
-    matches!(place, Place::Cgroup(path) if path != Path::new("/")) && node.ports.is_empty()
+fn is_portless((node, place): &LocalNode<'_>) -> bool {
+    matches!(place, EndpointLocation::Cgroup(path) if path != Path::new("/")) && node.ports.is_empty()
 }

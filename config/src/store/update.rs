@@ -7,15 +7,15 @@ use portcullis_rules::world::{Endpoint, EndpointId};
 use super::{
     addresses,
     incoming::{self, Candidate, Incoming},
-    key::{Key, Kind},
+    key::{ResourceKind, StoreKey},
     numbers::LARGEST,
     references,
-    table::{Body, Entry, Good, Origin, Rejected, Table},
+    table::{AcceptedResource, RejectedVersion, ResourceBody, ResourceOrigin, ResourceTable, StoredResource},
     unbound,
 };
 use crate::{
     policy::Language,
-    problem::Problem,
+    problem::DocumentProblem,
     proto::{self, Outcome, ResourceKey, ResourceResult},
 };
 
@@ -28,22 +28,22 @@ pub(crate) struct Update {
     pub(crate) resources: Vec<Incoming>,
     /// Names that a sender removes.
     pub(crate) removed: Vec<ResourceKey>,
-    /// What else goes: everything that is not in `resources`, as `Sweep` says.
-    pub(crate) sweep: Option<Sweep>,
+    /// What else goes: everything that is not in `resources`, as `RemovalScope` says.
+    pub(crate) sweep: Option<RemovalScope>,
 }
 
 /// What goes because it is not named.
 #[derive(Clone, Debug)]
-pub(crate) enum Sweep {
+pub(crate) enum RemovalScope {
     /// A full push of these types.
-    Api { kinds: Vec<Kind>, allow_empty: bool },
+    Api { kinds: Vec<ResourceKind>, allow_empty: bool },
     /// All files were read, but these, whose last good versions stay.
     Files { kept: Vec<Arc<str>> },
 }
 
 /// What came of it.
 #[derive(Debug, Default)]
-pub(crate) struct Done {
+pub(crate) struct UpdateOutcome {
     /// One for each resource, in order, then one for each removed one.
     pub(crate) results: Vec<ResourceResult>,
     /// What is in force is another now.
@@ -51,11 +51,11 @@ pub(crate) struct Done {
     /// Something in force went, or was replaced: what did not fit before may fit now.
     pub(crate) freed: bool,
     /// What is kept on disk is another now.
-    pub(crate) dirty: BTreeSet<Kind>,
+    pub(crate) dirty: BTreeSet<ResourceKind>,
 }
 
 /// Brings an update into the table.
-pub(crate) fn apply(table: &mut Table, update: Update, language: Language<'_>) -> Done {
+pub(crate) fn apply(table: &mut ResourceTable, update: Update, language: Language<'_>) -> UpdateOutcome {
     let Update { resources, removed, sweep } = update;
     let candidates = resources.into_iter().map(|incoming| Candidate::read(incoming, table, language)).collect();
     admit(table, candidates, &removed, sweep.as_ref())
@@ -63,20 +63,20 @@ pub(crate) fn apply(table: &mut Table, update: Update, language: Language<'_>) -
 
 /// Brings into the table what an update was read into.
 pub(crate) fn admit(
-    table: &mut Table,
+    table: &mut ResourceTable,
     mut candidates: Vec<Candidate>,
     removed: &[ResourceKey],
-    sweep: Option<&Sweep>,
-) -> Done {
+    sweep: Option<&RemovalScope>,
+) -> UpdateOutcome {
     incoming::refuse_twins(&mut candidates);
     refuse_foreign(&mut candidates, table);
     let mut removals: Vec<_> = removed.iter().map(|key| Removal::explicit(key, table)).collect();
     let swept = sweep.map(|sweep| swept(sweep, &candidates, table)).unwrap_or_default();
     let explicit: BTreeSet<_> = removals.iter().filter_map(|removal| removal.gone.clone()).collect();
     removals.extend(swept.into_iter().filter(|key| !explicit.contains(key)).map(Removal::implied));
-    let gone: BTreeSet<Key> = removals.iter().filter_map(|removal| removal.gone.clone()).collect();
+    let gone: BTreeSet<StoreKey> = removals.iter().filter_map(|removal| removal.gone.clone()).collect();
     addresses::refuse_conflicts(&mut candidates, table, &gone);
-    if let Some(Sweep::Api { kinds, allow_empty: false }) = sweep
+    if let Some(RemovalScope::Api { kinds, allow_empty: false }) = sweep
         && let Some(problem) = would_empty(kinds, &candidates, &gone, &explicit, table)
     {
         return refuse_all(&candidates, &removals, &problem);
@@ -92,24 +92,24 @@ pub(crate) fn admit(
 struct Removal {
     key: ResourceKey,
     /// `None` when it is refused.
-    gone: Option<Key>,
-    problem: Option<Problem>,
+    gone: Option<StoreKey>,
+    problem: Option<DocumentProblem>,
 }
 
 impl Removal {
-    fn explicit(named: &ResourceKey, table: &Table) -> Self {
-        let Some(key) = Key::from_proto(named) else {
-            let problem = Problem::new("", "names no resource", "set type and name");
+    fn explicit(named: &ResourceKey, table: &ResourceTable) -> Self {
+        let Some(key) = StoreKey::from_proto(named) else {
+            let problem = DocumentProblem::new("", "names no resource", "set type and name");
             return Self { key: named.clone(), gone: None, problem: Some(problem) };
         };
         let proto = key.to_proto();
         match table.entries.get(&key) {
             None => {
-                let problem = Problem::new("", format!("there is no {key}"), "").as_warning();
+                let problem = DocumentProblem::new("", format!("there is no {key}"), "").as_warning();
                 Self { key: proto, gone: Some(key), problem: Some(problem) }
             }
             Some(entry) => match entry.good.as_ref().map(|good| &good.origin) {
-                Some(Origin::File(path)) => {
+                Some(ResourceOrigin::File(path)) => {
                     let problem = given_by(&key, path);
                     Self { key: proto, gone: None, problem: Some(problem) }
                 }
@@ -118,7 +118,7 @@ impl Removal {
         }
     }
 
-    fn implied(key: Key) -> Self {
+    fn implied(key: StoreKey) -> Self {
         Self { key: key.to_proto(), gone: Some(key), problem: None }
     }
 
@@ -129,16 +129,16 @@ impl Removal {
     }
 }
 
-fn given_by(key: &Key, path: &str) -> Problem {
+fn given_by(key: &StoreKey, path: &str) -> DocumentProblem {
     let remedy = "change it there; what files give cannot be changed through the API";
-    Problem::new("metadata.name", format!("{key} is given by the file {path}"), remedy)
+    DocumentProblem::new("metadata.name", format!("{key} is given by the file {path}"), remedy)
 }
 
 /// What a file gives, nobody else changes.
-fn refuse_foreign(candidates: &mut [Candidate], table: &Table) {
-    for candidate in candidates.iter_mut().filter(|candidate| candidate.origin == Origin::Api) {
+fn refuse_foreign(candidates: &mut [Candidate], table: &ResourceTable) {
+    for candidate in candidates.iter_mut().filter(|candidate| candidate.origin == ResourceOrigin::Api) {
         let Some(key) = candidate.key.clone() else { continue };
-        if let Some(Good { origin: Origin::File(path), .. }) = table.good(&key) {
+        if let Some(AcceptedResource { origin: ResourceOrigin::File(path), .. }) = table.good(&key) {
             let problem = given_by(&key, path);
             candidate.refuse(problem);
         }
@@ -147,15 +147,16 @@ fn refuse_foreign(candidates: &mut [Candidate], table: &Table) {
 
 /// The names that go because the update does not say them. A resource whose name cannot be told might be any of its
 /// type, so then nothing of that type goes.
-fn swept(sweep: &Sweep, candidates: &[Candidate], table: &Table) -> Vec<Key> {
-    let named: BTreeSet<&Key> = candidates.iter().filter_map(|candidate| candidate.key.as_ref()).collect();
-    let nameless = |kind: Kind| candidates.iter().any(|one| one.key.is_none() && one.kind.is_none_or(|of| of == kind));
-    let goes = |key: &Key, origin: &Origin| match (sweep, origin) {
-        (Sweep::Api { kinds, .. }, Origin::Api) => kinds.contains(&key.kind) && !nameless(key.kind),
-        (Sweep::Files { kept }, Origin::File(path)) => !kept.contains(path),
+fn swept(sweep: &RemovalScope, candidates: &[Candidate], table: &ResourceTable) -> Vec<StoreKey> {
+    let named: BTreeSet<&StoreKey> = candidates.iter().filter_map(|candidate| candidate.key.as_ref()).collect();
+    let nameless =
+        |kind: ResourceKind| candidates.iter().any(|one| one.key.is_none() && one.kind.is_none_or(|of| of == kind));
+    let goes = |key: &StoreKey, origin: &ResourceOrigin| match (sweep, origin) {
+        (RemovalScope::Api { kinds, .. }, ResourceOrigin::Api) => kinds.contains(&key.kind) && !nameless(key.kind),
+        (RemovalScope::Files { kept }, ResourceOrigin::File(path)) => !kept.contains(path),
         _ => false,
     };
-    let origin = |entry: &Entry| {
+    let origin = |entry: &StoredResource| {
         let refused = || entry.rejected.as_ref().map(|rejected| rejected.origin.clone());
         entry.good.as_ref().map(|good| good.origin.clone()).or_else(refused)
     };
@@ -168,25 +169,25 @@ fn swept(sweep: &Sweep, candidates: &[Candidate], table: &Table) -> Vec<Key> {
 
 /// The guard: a full push that would leave no policy, or no endpoint, where there were some is more likely a mistake.
 fn would_empty(
-    kinds: &[Kind],
+    kinds: &[ResourceKind],
     candidates: &[Candidate],
-    gone: &BTreeSet<Key>,
-    explicit: &BTreeSet<Key>,
-    table: &Table,
-) -> Option<Problem> {
-    let guarded = kinds.iter().filter(|kind| kind.is_policy() || **kind == Kind::Endpoint);
+    gone: &BTreeSet<StoreKey>,
+    explicit: &BTreeSet<StoreKey>,
+    table: &ResourceTable,
+) -> Option<DocumentProblem> {
+    let guarded = kinds.iter().filter(|kind| kind.is_policy() || **kind == ResourceKind::Endpoint);
     guarded.copied().find_map(|kind| {
-        let pushed = |key: &Key, good: &Good| key.kind == kind && good.origin == Origin::Api;
+        let pushed = |key: &StoreKey, good: &AcceptedResource| key.kind == kind && good.origin == ResourceOrigin::Api;
         let before = table.goods().filter(|(key, good)| pushed(key, good) && !explicit.contains(*key)).count();
         let stays = table.goods().any(|(key, good)| pushed(key, good) && !gone.contains(key));
         let comes = candidates.iter().any(|one| one.kind == Some(kind) && one.good.is_some());
         let message = format!("would remove every {} ({before})", kind.as_str());
         let remedy = "if that is meant, set allow_empty; nothing of this update is in force";
-        (before > 0 && !stays && !comes).then(|| Problem::new("allow_empty", message, remedy))
+        (before > 0 && !stays && !comes).then(|| DocumentProblem::new("allow_empty", message, remedy))
     })
 }
 
-fn refuse_all(candidates: &[Candidate], removals: &[Removal], problem: &Problem) -> Done {
+fn refuse_all(candidates: &[Candidate], removals: &[Removal], problem: &DocumentProblem) -> UpdateOutcome {
     let refused = |mut result: ResourceResult| {
         result.outcome = Outcome::Rejected.into();
         result.problems.push(problem.clone().into());
@@ -197,11 +198,11 @@ fn refuse_all(candidates: &[Candidate], removals: &[Removal], problem: &Problem)
         let (key, problems) = (Some(removal.key.clone()), Vec::new());
         refused(ResourceResult { key, version: String::new(), outcome: 0, problems })
     }));
-    Done { results, ..Done::default() }
+    UpdateOutcome { results, ..UpdateOutcome::default() }
 }
 
-fn commit(table: &mut Table, candidates: Vec<Candidate>, removals: Vec<Removal>) -> Done {
-    let mut done = Done::default();
+fn commit(table: &mut ResourceTable, candidates: Vec<Candidate>, removals: Vec<Removal>) -> UpdateOutcome {
+    let mut done = UpdateOutcome::default();
     for key in removals.iter().filter_map(|removal| removal.gone.as_ref()) {
         if table.entries.remove(key).is_some_and(|entry| entry.good.is_some()) {
             (done.changed, done.freed) = (true, true);
@@ -216,30 +217,34 @@ fn commit(table: &mut Table, candidates: Vec<Candidate>, removals: Vec<Removal>)
         accept(table, candidate, &mut done);
     }
     if table.numbers != before {
-        done.dirty.insert(Kind::Endpoint);
+        done.dirty.insert(ResourceKind::Endpoint);
     }
     done.results.extend(removals.into_iter().map(Removal::result));
     done
 }
 
 /// Gives back the numbers of endpoints that are gone, or not local any more.
-fn free_numbers(table: &mut Table, candidates: &[Candidate]) {
-    let is_local = |good: &Good| matches!(&good.body, Body::Endpoint(_, Some(_)));
+fn free_numbers(table: &mut ResourceTable, candidates: &[Candidate]) {
+    let is_local = |good: &AcceptedResource| matches!(&good.body, ResourceBody::Endpoint(_, Some(_)));
     let renewed = candidates.iter().filter_map(|one| Some((one.key.clone()?, is_local(one.good.as_ref()?))));
-    let mut local: std::collections::BTreeMap<Key, bool> =
+    let mut local: std::collections::BTreeMap<StoreKey, bool> =
         table.goods().map(|(key, good)| (key.clone(), is_local(good))).collect();
     local.extend(renewed);
-    table.numbers.retain(local.iter().filter(|(key, local)| key.kind == Kind::Endpoint && **local).map(|(key, _)| key));
+    table
+        .numbers
+        .retain(local.iter().filter(|(key, local)| key.kind == ResourceKind::Endpoint && **local).map(|(key, _)| key));
 }
 
 /// Gives a local endpoint its number.
-fn number(table: &mut Table, candidate: &mut Candidate) {
-    let Some(Good { body: Body::Endpoint(endpoint, place), .. }) = &mut candidate.good else { return };
+fn number(table: &mut ResourceTable, candidate: &mut Candidate) {
+    let Some(AcceptedResource { body: ResourceBody::Endpoint(endpoint, place), .. }) = &mut candidate.good else {
+        return;
+    };
     let Some(key) = &candidate.key else { return };
     let number = if place.is_some() { table.numbers.take(key) } else { None };
     if place.is_some() && number.is_none() {
         let message = format!("there are {LARGEST} local endpoints, and there can be no more");
-        candidate.refuse(Problem::new("spec", message, "delete endpoints that are gone"));
+        candidate.refuse(DocumentProblem::new("spec", message, "delete endpoints that are gone"));
         return;
     }
     if endpoint.local != number {
@@ -247,20 +252,20 @@ fn number(table: &mut Table, candidate: &mut Candidate) {
     }
 }
 
-fn accept(table: &mut Table, candidate: Candidate, done: &mut Done) {
+fn accept(table: &mut ResourceTable, candidate: Candidate, done: &mut UpdateOutcome) {
     let Some(key) = candidate.key.clone() else { return };
     let known = table.entries.contains_key(&key);
     if candidate.good.is_none() {
         let refused = table.entries.values().filter(|entry| entry.good.is_none()).count();
         if known || refused < MOST_REFUSED {
-            let rejected = Rejected { result: candidate.result(), origin: candidate.origin };
+            let rejected = RejectedVersion { result: candidate.result(), origin: candidate.origin };
             table.entries.entry(key).or_default().rejected = Some(Arc::new(rejected));
         }
         return;
     }
     let entry = table.entries.entry(key.clone()).or_default();
     entry.rejected = None;
-    let same = |old: &Good, new: &Good| {
+    let same = |old: &AcceptedResource, new: &AcceptedResource| {
         old.resource.body == new.resource.body && old.origin == new.origin && old.left_out == new.left_out
     };
     let is_same = entry.good.as_ref().zip(candidate.good.as_ref()).is_some_and(|(old, new)| same(old, new));
@@ -273,14 +278,14 @@ fn accept(table: &mut Table, candidate: Candidate, done: &mut Done) {
 }
 
 /// Reads again every policy that was left out because it did not fit. Whether there is any.
-pub(crate) fn read_left_out(table: &mut Table, language: Language<'_>) -> bool {
+pub(crate) fn read_left_out(table: &mut ResourceTable, language: Language<'_>) -> bool {
     let mut any = false;
     for entry in table.entries.values_mut() {
         let Some(good) = entry.good.as_mut().filter(|good| good.left_out) else { continue };
         let Some(proto::resource::Body::Policy(policy)) = &good.resource.body else { continue };
         let read = crate::policy::read(&policy.document, &good.origin.as_str().into(), language);
         let Some(policy) = read.policy else { continue };
-        good.body = Body::Policy(Arc::new(policy));
+        good.body = ResourceBody::Policy(Arc::new(policy));
         good.left_out = false;
         good.warnings = read.problems.into_iter().map(Into::into).collect();
         entry.rejected = None;
@@ -290,16 +295,18 @@ pub(crate) fn read_left_out(table: &mut Table, language: Language<'_>) -> bool {
 }
 
 /// Reads every policy again, because settings changed. What is refused now stays in force as it is, and says so.
-pub(crate) fn reread(table: &mut Table, language: Language<'_>) {
+pub(crate) fn reread(table: &mut ResourceTable, language: Language<'_>) {
     for (key, entry) in &mut table.entries {
-        let Some(Good { resource, origin, warnings, body, left_out, .. }) = &mut entry.good else { continue };
+        let Some(AcceptedResource { resource, origin, warnings, body, left_out, .. }) = &mut entry.good else {
+            continue;
+        };
         let Some(proto::resource::Body::Policy(policy)) = &resource.body else { continue };
         let read = crate::policy::read(&policy.document, &origin.as_str().into(), language);
         let problems: Vec<proto::Problem> = read.problems.into_iter().map(Into::into).collect();
         if let Some(policy) = read.policy {
             *warnings = problems.into();
             if std::mem::take(left_out) {
-                *body = Body::Policy(Arc::new(policy));
+                *body = ResourceBody::Policy(Arc::new(policy));
                 entry.rejected = None;
             }
             continue;
@@ -310,6 +317,6 @@ pub(crate) fn reread(table: &mut Table, language: Language<'_>) {
             outcome: Outcome::Rejected.into(),
             problems,
         };
-        entry.rejected = Some(Arc::new(Rejected { result, origin: origin.clone() }));
+        entry.rejected = Some(Arc::new(RejectedVersion { result, origin: origin.clone() }));
     }
 }

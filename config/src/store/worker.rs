@@ -15,7 +15,7 @@ use std::{
 use arc_swap::ArcSwap;
 use notify::RecommendedWatcher;
 use portcullis_rules::{
-    bounds::Effort, params::FlowParams, pattern::Patterns, schema::Schema, settings::Settings, snapshot::Snapshot,
+    bounds::Effort, params::FlowParams, pattern::Patterns, schema::Schema, settings::PolicySettings, snapshot::Snapshot,
 };
 use tokio::{
     sync::{Notify, mpsc, oneshot},
@@ -25,18 +25,18 @@ use tokio::{
 use super::{
     Applied, OpenError, StoreOptions, View,
     disk::Disk,
-    fit::Fitted,
-    key::{Key, Kind},
+    fit::FitOutcome,
+    key::{ResourceKind, StoreKey},
     references, sources,
-    table::{Origin, Rejected, Table},
+    table::{RejectedVersion, ResourceOrigin, ResourceTable},
     unbound::{self, Warnings},
-    update::{self, Done, Sweep, Update},
+    update::{self, RemovalScope, Update, UpdateOutcome},
     watch,
 };
 use crate::{
-    node::{Fault, Node, Sink},
+    node::{NodeSink, NodeStatus, SteeringFault},
     policy::Language,
-    problem::Problem,
+    problem::DocumentProblem,
     proto::{self, Outcome, ResourceResult},
 };
 
@@ -46,11 +46,11 @@ const MOST_TOGETHER: usize = 256;
 const DEBOUNCE: Duration = Duration::from_millis(100);
 
 /// What the thread is asked.
-pub(crate) enum Job {
+pub(crate) enum StoreJob {
     Update { update: Update, dry_run: bool, reply: Reply },
     Files { reply: Option<Reply> },
     Moved { reply: Reply },
-    Reconfigure { settings: Settings, params: Arc<FlowParams>, resources: Vec<PathBuf>, reply: Reply },
+    Reconfigure { settings: PolicySettings, params: Arc<FlowParams>, resources: Vec<PathBuf>, reply: Reply },
     Close { reply: oneshot::Sender<()> },
 }
 
@@ -58,16 +58,16 @@ pub(crate) enum Job {
 type Reply = oneshot::Sender<Applied>;
 
 /// What the thread holds.
-pub(crate) struct Worker {
+pub(crate) struct StoreWorker {
     paths: Vec<PathBuf>,
-    settings: Settings,
+    settings: PolicySettings,
     params: Arc<FlowParams>,
     schemas: Vec<&'static Schema>,
     disk: Disk,
-    sink: Box<dyn Sink>,
-    node: Arc<dyn Node>,
+    sink: Box<dyn NodeSink>,
+    node: Arc<dyn NodeStatus>,
     view: Arc<ArcSwap<View>>,
-    table: Table,
+    table: ResourceTable,
     revision: u64,
     bell: Arc<Notify>,
     watcher: Option<RecommendedWatcher>,
@@ -76,7 +76,7 @@ pub(crate) struct Worker {
     file_faults: Vec<String>,
     /// What policies name and is not there.
     reference_faults: Vec<String>,
-    disk_faults: BTreeMap<Kind, String>,
+    disk_faults: BTreeMap<ResourceKind, String>,
     /// Why nothing of the last update is in force.
     bounds_fault: Option<String>,
     /// What policies in force do not bind.
@@ -89,11 +89,15 @@ pub(crate) struct Worker {
 }
 
 /// One answer that waits for what it tells to be in force.
-type Waiting = (Option<Reply>, Vec<ResourceResult>);
+type WaitingReply = (Option<Reply>, Vec<ResourceResult>);
 
-impl Worker {
+impl StoreWorker {
     /// Brings into force what was there before, and what the files say.
-    pub(crate) fn open(options: StoreOptions, sink: Box<dyn Sink>, node: Arc<dyn Node>) -> Result<Self, OpenError> {
+    pub(crate) fn open(
+        options: StoreOptions,
+        sink: Box<dyn NodeSink>,
+        node: Arc<dyn NodeStatus>,
+    ) -> Result<Self, OpenError> {
         let StoreOptions { state_directory, resources, settings, params, schemas } = options;
         let disk = Disk::open(&state_directory).map_err(|source| OpenError::State { path: state_directory, source })?;
         let view =
@@ -107,7 +111,7 @@ impl Worker {
             sink,
             node,
             view: Arc::new(ArcSwap::from_pointee(view)),
-            table: Table::default(),
+            table: ResourceTable::default(),
             revision: 0,
             bell: Arc::default(),
             watcher: None,
@@ -126,7 +130,7 @@ impl Worker {
         done.changed = true;
         if !worker.damages.is_empty() {
             // What was sound is not on disk any more: the damaged file is set aside.
-            done.dirty.extend(Kind::ALL);
+            done.dirty.extend(ResourceKind::ALL);
         }
         worker.begin(done);
         Ok(worker)
@@ -137,13 +141,13 @@ impl Worker {
     }
 
     /// Starts the thread.
-    pub(crate) fn start(self, jobs: mpsc::Receiver<Job>) -> io::Result<()> {
+    pub(crate) fn start(self, jobs: mpsc::Receiver<StoreJob>) -> io::Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
         let run = move || runtime.block_on(self.run(jobs));
         std::thread::Builder::new().name("store".into()).spawn(run).map(drop)
     }
 
-    async fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
+    async fn run(mut self, mut jobs: mpsc::Receiver<StoreJob>) {
         let bell = Arc::clone(&self.bell);
         let mut due: Option<Instant> = None;
         loop {
@@ -156,7 +160,7 @@ impl Worker {
                 }
                 () = sleep_until(wake), if due.is_some() => {
                     due = None;
-                    Some(Job::Files { reply: None })
+                    Some(StoreJob::Files { reply: None })
                 }
             };
             let Some(job) = job else { return };
@@ -177,27 +181,27 @@ impl Worker {
     }
 
     /// Does several jobs and brings them into force together. Tells who asked for the end.
-    fn work(&mut self, batch: Vec<Job>) -> Option<oneshot::Sender<()>> {
+    fn work(&mut self, batch: Vec<StoreJob>) -> Option<oneshot::Sender<()>> {
         let mut closed = None;
-        let mut waiting: Vec<Waiting> = Vec::new();
-        let mut all = Done::default();
+        let mut waiting: Vec<WaitingReply> = Vec::new();
+        let mut all = UpdateOutcome::default();
         let before = (self.table.clone(), self.settings);
         for job in batch {
             let (reply, done) = match job {
-                Job::Update { update, dry_run: true, reply } => {
-                    let done = Done { results: self.try_out(update), ..Done::default() };
+                StoreJob::Update { update, dry_run: true, reply } => {
+                    let done = UpdateOutcome { results: self.try_out(update), ..UpdateOutcome::default() };
                     (Some(reply), done)
                 }
-                Job::Update { update, reply, .. } => (Some(reply), self.update(update)),
-                Job::Files { reply } => (reply, self.read_files()),
-                Job::Moved { reply } => {
+                StoreJob::Update { update, reply, .. } => (Some(reply), self.update(update)),
+                StoreJob::Files { reply } => (reply, self.read_files()),
+                StoreJob::Moved { reply } => {
                     let changed = self.node_addresses != self.sink.node_addresses();
-                    (Some(reply), Done { changed, ..Done::default() })
+                    (Some(reply), UpdateOutcome { changed, ..UpdateOutcome::default() })
                 }
-                Job::Reconfigure { settings, params, resources, reply } => {
+                StoreJob::Reconfigure { settings, params, resources, reply } => {
                     (Some(reply), self.reconfigure(settings, params, resources))
                 }
-                Job::Close { reply } => {
+                StoreJob::Close { reply } => {
                     closed = Some(reply);
                     break;
                 }
@@ -208,7 +212,7 @@ impl Worker {
             waiting.push((reply, done.results));
         }
         let owed = self.bounds_fault.is_some();
-        let (snapshot, fitted) = if all.changed { self.fit(&before) } else { (None, Fitted::default()) };
+        let (snapshot, fitted) = if all.changed { self.fit(&before) } else { (None, FitOutcome::default()) };
         for (_, results) in &mut waiting {
             fitting::refuse(results, &fitted);
         }
@@ -220,25 +224,25 @@ impl Worker {
         closed
     }
 
-    fn answer(&self, waiting: Vec<Waiting>, faults: &[Fault]) {
-        let mut warnings: BTreeMap<Key, Vec<Problem>> = BTreeMap::new();
+    fn answer(&self, waiting: Vec<WaitingReply>, faults: &[SteeringFault]) {
+        let mut warnings: BTreeMap<StoreKey, Vec<DocumentProblem>> = BTreeMap::new();
         for fault in faults {
             if let Some(key) = self.table.key_of(fault.endpoint) {
-                let problem = Problem::new(&fault.field, &fault.message, &fault.remedy).as_warning();
+                let problem = DocumentProblem::new(&fault.field, &fault.message, &fault.remedy).as_warning();
                 warnings.entry(key.clone()).or_default().push(problem);
             }
         }
         for (reply, mut results) in waiting {
             for result in &mut results {
-                let key = result.key.as_ref().and_then(Key::from_proto);
+                let key = result.key.as_ref().and_then(StoreKey::from_proto);
                 let accepted = result.outcome() == Outcome::Accepted;
                 let found = key.filter(|_| accepted).and_then(|key| warnings.get(&key));
                 result.problems.extend(found.into_iter().flatten().cloned().map(Into::into));
                 let lost =
-                    result.key.as_ref().and_then(Key::from_proto).and_then(|key| self.disk_faults.get(&key.kind));
+                    result.key.as_ref().and_then(StoreKey::from_proto).and_then(|key| self.disk_faults.get(&key.kind));
                 if let Some(fault) = lost.filter(|_| accepted) {
                     let remedy = "it is in force, but will be gone after a restart: make room in the state directory";
-                    result.problems.push(Problem::new("", fault, remedy).as_warning().into());
+                    result.problems.push(DocumentProblem::new("", fault, remedy).as_warning().into());
                 }
             }
             if let Some(reply) = reply {
@@ -248,32 +252,33 @@ impl Worker {
         }
     }
 
-    fn update(&mut self, update: Update) -> Done {
+    fn update(&mut self, update: Update) -> UpdateOutcome {
         let effort = Effort::new(self.settings.bounds);
         let language = language(&self.schemas, &self.settings, &effort);
         let done = update::apply(&mut self.table, update, language);
         for result in done.results.iter().filter(|result| result.outcome() == Outcome::Rejected) {
-            self.tell_rejected(result, Origin::API);
+            self.tell_rejected(result, ResourceOrigin::API);
         }
         done
     }
 
-    fn read_files(&mut self) -> Done {
+    fn read_files(&mut self) -> UpdateOutcome {
         // Watched before they are read, so that no change falls in between.
         self.watcher = watch::watch(&self.paths, Arc::clone(&self.bell));
         let effort = Effort::new(self.settings.bounds);
         let language = language(&self.schemas, &self.settings, &effort);
-        let sources::Read { candidates, kept, faults, broken, .. } = sources::read(&self.paths, &self.table, language);
+        let sources::ReadSources { candidates, kept, faults, broken, .. } =
+            sources::read(&self.paths, &self.table, language);
         for fault in faults.iter().filter(|fault| !self.file_faults.contains(fault)) {
             tracing::error!("{fault}");
         }
         self.file_faults = faults;
         let before = self.rejections();
-        let done = update::admit(&mut self.table, candidates, &[], Some(&Sweep::Files { kept }));
+        let done = update::admit(&mut self.table, candidates, &[], Some(&RemovalScope::Files { kept }));
         let named: BTreeSet<_> =
-            done.results.iter().filter_map(|result| Key::from_proto(result.key.as_ref()?)).collect();
+            done.results.iter().filter_map(|result| StoreKey::from_proto(result.key.as_ref()?)).collect();
         for (file, problem) in broken {
-            self.mark_broken(&Origin::File(file), &problem, &named);
+            self.mark_broken(&ResourceOrigin::File(file), &problem, &named);
         }
         for (key, rejected) in self.rejections() {
             if before.get(&key) != Some(&rejected) {
@@ -283,14 +288,14 @@ impl Worker {
         done
     }
 
-    fn rejections(&self) -> BTreeMap<Key, Arc<Rejected>> {
-        let of_files = |rejected: &Arc<Rejected>| rejected.origin != Origin::Api;
+    fn rejections(&self) -> BTreeMap<StoreKey, Arc<RejectedVersion>> {
+        let of_files = |rejected: &Arc<RejectedVersion>| rejected.origin != ResourceOrigin::Api;
         let entries = self.table.entries.iter();
         entries.filter_map(|(key, entry)| Some((key.clone(), entry.rejected.clone().filter(of_files)?))).collect()
     }
 
     /// What a broken file gave last stays, and says why it is not newer.
-    fn mark_broken(&mut self, origin: &Origin, problem: &Problem, named: &BTreeSet<Key>) {
+    fn mark_broken(&mut self, origin: &ResourceOrigin, problem: &DocumentProblem, named: &BTreeSet<StoreKey>) {
         for (key, entry) in self.table.entries.iter_mut().filter(|(key, _)| !named.contains(*key)) {
             if entry.good.as_ref().is_some_and(|good| good.origin == *origin) {
                 let result = ResourceResult {
@@ -299,25 +304,30 @@ impl Worker {
                     outcome: Outcome::Rejected.into(),
                     problems: vec![problem.clone().into()],
                 };
-                entry.rejected = Some(Arc::new(Rejected { result, origin: origin.clone() }));
+                entry.rejected = Some(Arc::new(RejectedVersion { result, origin: origin.clone() }));
             }
         }
     }
 
     fn tell_rejected(&self, result: &ResourceResult, origin: &str) {
-        let key = result.key.as_ref().and_then(Key::from_proto);
+        let key = result.key.as_ref().and_then(StoreKey::from_proto);
         let name = key.as_ref().map_or_else(|| "a resource without a name".to_owned(), ToString::to_string);
         for problem in result.problems.iter().filter(|problem| !problem.warning) {
             let proto::Problem { field, message, remedy, line, column, .. } = problem;
             tracing::warn!(resource = name, origin, field, line, column, remedy, "refused: {message}");
         }
-        let kind = result.key.as_ref().and_then(|key| Kind::from_proto(key.r#type()));
+        let kind = result.key.as_ref().and_then(|key| ResourceKind::from_proto(key.r#type()));
         if let Some(kind) = kind {
             self.node.rejected(kind.as_str(), fitting::reason(result));
         }
     }
 
-    fn reconfigure(&mut self, settings: Settings, params: Arc<FlowParams>, resources: Vec<PathBuf>) -> Done {
+    fn reconfigure(
+        &mut self,
+        settings: PolicySettings,
+        params: Arc<FlowParams>,
+        resources: Vec<PathBuf>,
+    ) -> UpdateOutcome {
         self.paths = absolute(resources);
         let read_otherwise = self.settings != settings;
         let changed = read_otherwise || self.params != params;
@@ -331,7 +341,7 @@ impl Worker {
     }
 
     /// Keeps what is new on disk, and hands on what it was compiled to.
-    fn bring_into_force(&mut self, dirty: &BTreeSet<Kind>, snapshot: Option<Snapshot>) -> Vec<Fault> {
+    fn bring_into_force(&mut self, dirty: &BTreeSet<ResourceKind>, snapshot: Option<Snapshot>) -> Vec<SteeringFault> {
         for kind in dirty {
             match self.disk.save(*kind, &self.table) {
                 Ok(()) => drop(self.disk_faults.remove(kind)),
@@ -358,7 +368,7 @@ impl Worker {
         faults
     }
 
-    fn hand_on(&mut self, snapshot: Snapshot) -> Vec<Fault> {
+    fn hand_on(&mut self, snapshot: Snapshot) -> Vec<SteeringFault> {
         self.revision += 1;
         let missing = references::faults(&self.table);
         for fault in missing.iter().filter(|fault| !self.reference_faults.contains(fault)) {
@@ -388,7 +398,7 @@ impl Worker {
     }
 }
 
-fn language<'a>(schemas: &'a [&'static Schema], settings: &'a Settings, effort: &'a Effort) -> Language<'a> {
+fn language<'a>(schemas: &'a [&'static Schema], settings: &'a PolicySettings, effort: &'a Effort) -> Language<'a> {
     Language { schemas, settings, effort, live: true }
 }
 

@@ -2,12 +2,12 @@
 
 use portcullis_rules::policy::Position;
 
-use super::tree::{Key, Tree, Value};
-use crate::problem::Problem;
+use super::tree::{Tree, YamlKey, YamlValue};
+use crate::problem::DocumentProblem;
 
 /// A value and the path of its field.
 #[derive(Clone, Debug)]
-pub(crate) struct Field<'t> {
+pub(crate) struct YamlField<'t> {
     pub(crate) path: String,
     pub(crate) tree: &'t Tree,
 }
@@ -17,30 +17,30 @@ pub(crate) struct Field<'t> {
 pub(crate) struct Fields<'t> {
     path: String,
     position: Position,
-    entries: &'t [(Key, Tree)],
+    entries: &'t [(YamlKey, Tree)],
     known: Vec<&'static str>,
     /// Fields that are there and say nothing.
     empty: Vec<(&'static str, Position)>,
 }
 
 /// A mapping that is not there.
-const NO_ENTRIES: &[(Key, Tree)] = &[];
+const NO_ENTRIES: &[(YamlKey, Tree)] = &[];
 
-impl<'t> Field<'t> {
+impl<'t> YamlField<'t> {
     /// The document itself.
     pub(crate) fn root(tree: &'t Tree) -> Self {
         Self { path: String::new(), tree }
     }
 
     /// An error about this field.
-    pub(crate) fn problem(&self, message: impl Into<String>, remedy: impl Into<String>) -> Problem {
-        Problem::new(&self.path, message, remedy).at(self.tree.position)
+    pub(crate) fn problem(&self, message: impl Into<String>, remedy: impl Into<String>) -> DocumentProblem {
+        DocumentProblem::new(&self.path, message, remedy).at(self.tree.position)
     }
 
     /// Its entries. What is no mapping is an error, and reads as an empty one.
-    pub(crate) fn fields(&self, problems: &mut Vec<Problem>) -> Fields<'t> {
+    pub(crate) fn fields(&self, problems: &mut Vec<DocumentProblem>) -> Fields<'t> {
         let entries = match &self.tree.value {
-            Value::Map(entries) => entries.as_slice(),
+            YamlValue::Map(entries) => entries.as_slice(),
             _ => {
                 problems.push(self.mistyped("a mapping", "write `key: value` lines, or {}"));
                 NO_ENTRIES
@@ -50,32 +50,32 @@ impl<'t> Field<'t> {
     }
 
     /// Its items. What is no list is an error, and reads as an empty one.
-    pub(crate) fn items(&self, problems: &mut Vec<Problem>) -> Vec<Field<'t>> {
-        let Value::List(items) = &self.tree.value else {
+    pub(crate) fn items(&self, problems: &mut Vec<DocumentProblem>) -> Vec<YamlField<'t>> {
+        let YamlValue::List(items) = &self.tree.value else {
             problems.push(self.mistyped("a list", "write `- item` lines, or []"));
             return Vec::new();
         };
-        let item = |(index, tree)| Field { path: format!("{}[{index}]", self.path), tree };
+        let item = |(index, tree)| YamlField { path: format!("{}[{index}]", self.path), tree };
         items.iter().enumerate().map(item).collect()
     }
 
     /// Its text.
-    pub(crate) fn text(&self, problems: &mut Vec<Problem>) -> Option<&'t str> {
+    pub(crate) fn text(&self, problems: &mut Vec<DocumentProblem>) -> Option<&'t str> {
         match &self.tree.value {
-            Value::Text(text) => return Some(text),
-            Value::Integer(number) => {
+            YamlValue::Text(text) => return Some(text),
+            YamlValue::Integer(number) => {
                 problems.push(self.mistyped("a string", &format!("put it in quotes: \"{number}\"")));
             }
-            Value::Boolean(_) | Value::Float(_) => problems.push(self.mistyped("a string", "put it in quotes")),
+            YamlValue::Boolean(_) | YamlValue::Float(_) => problems.push(self.mistyped("a string", "put it in quotes")),
             _ => problems.push(self.mistyped("a string", "write one value, in quotes if it has special characters")),
         }
         None
     }
 
     /// Its truth.
-    pub(crate) fn boolean(&self, problems: &mut Vec<Problem>) -> Option<bool> {
+    pub(crate) fn boolean(&self, problems: &mut Vec<DocumentProblem>) -> Option<bool> {
         match self.tree.value {
-            Value::Boolean(value) => Some(value),
+            YamlValue::Boolean(value) => Some(value),
             _ => {
                 problems.push(self.mistyped("true or false", "write true or false, without quotes"));
                 None
@@ -84,9 +84,9 @@ impl<'t> Field<'t> {
     }
 
     /// A whole number within bounds.
-    pub(crate) fn number(&self, lowest: u64, highest: u64, problems: &mut Vec<Problem>) -> Option<u64> {
+    pub(crate) fn number(&self, lowest: u64, highest: u64, problems: &mut Vec<DocumentProblem>) -> Option<u64> {
         let remedy = format!("write a whole number from {lowest} to {highest}, without quotes");
-        let Value::Integer(value) = self.tree.value else {
+        let YamlValue::Integer(value) = self.tree.value else {
             problems.push(self.mistyped("a whole number", &remedy));
             return None;
         };
@@ -98,8 +98,8 @@ impl<'t> Field<'t> {
     }
 
     /// One of several words.
-    pub(crate) fn word<T: Copy>(&self, words: &[(&str, T)], problems: &mut Vec<Problem>) -> Option<T> {
-        let Value::Text(text) = &self.tree.value else {
+    pub(crate) fn word<T: Copy>(&self, words: &[(&str, T)], problems: &mut Vec<DocumentProblem>) -> Option<T> {
+        let YamlValue::Text(text) = &self.tree.value else {
             problems.push(self.mistyped("a string", &format!("write {}", one_of(words))));
             return None;
         };
@@ -111,14 +111,14 @@ impl<'t> Field<'t> {
     }
 
     /// An error: the value is of another type.
-    fn mistyped(&self, wanted: &str, remedy: &str) -> Problem {
+    fn mistyped(&self, wanted: &str, remedy: &str) -> DocumentProblem {
         let is = match &self.tree.value {
-            Value::Null => "nothing",
-            Value::Boolean(_) => "a boolean",
-            Value::Integer(_) | Value::Float(_) => "a number",
-            Value::Text(_) => "a string",
-            Value::List(_) => "a list",
-            Value::Map(_) => "a mapping",
+            YamlValue::Null => "nothing",
+            YamlValue::Boolean(_) => "a boolean",
+            YamlValue::Integer(_) | YamlValue::Float(_) => "a number",
+            YamlValue::Text(_) => "a string",
+            YamlValue::List(_) => "a list",
+            YamlValue::Map(_) => "a mapping",
         };
         self.problem(format!("has to be {wanted}, but is {is}"), remedy)
     }
@@ -131,9 +131,9 @@ fn one_of<T>(words: &[(&str, T)]) -> String {
 impl<'t> Fields<'t> {
     /// A field that may be absent. Null is refused: a list whose items somebody commented out is not "no list", and
     /// Kubernetes refuses it too.
-    pub(crate) fn get(&mut self, name: &'static str) -> Option<Field<'t>> {
+    pub(crate) fn get(&mut self, name: &'static str) -> Option<YamlField<'t>> {
         let field = self.find(name)?;
-        if field.tree.value == Value::Null {
+        if field.tree.value == YamlValue::Null {
             self.empty.push((name, field.tree.position));
             return None;
         }
@@ -141,14 +141,14 @@ impl<'t> Fields<'t> {
     }
 
     /// A field that may be absent; null is absent.
-    pub(crate) fn optional(&mut self, name: &'static str) -> Option<Field<'t>> {
-        self.find(name).filter(|field| field.tree.value != Value::Null)
+    pub(crate) fn optional(&mut self, name: &'static str) -> Option<YamlField<'t>> {
+        self.find(name).filter(|field| field.tree.value != YamlValue::Null)
     }
 
-    fn find(&mut self, name: &'static str) -> Option<Field<'t>> {
+    fn find(&mut self, name: &'static str) -> Option<YamlField<'t>> {
         self.known.push(name);
         let (_, tree) = self.entries.iter().find(|(key, _)| key.name == name)?;
-        Some(Field { path: self.path_of(name), tree })
+        Some(YamlField { path: self.path_of(name), tree })
     }
 
     /// A field that has to be there.
@@ -156,11 +156,11 @@ impl<'t> Fields<'t> {
         &mut self,
         name: &'static str,
         remedy: &str,
-        problems: &mut Vec<Problem>,
-    ) -> Option<Field<'t>> {
+        problems: &mut Vec<DocumentProblem>,
+    ) -> Option<YamlField<'t>> {
         let field = self.optional(name);
         if field.is_none() {
-            problems.push(Problem::new(self.path_of(name), "is missing", remedy).at(self.position));
+            problems.push(DocumentProblem::new(self.path_of(name), "is missing", remedy).at(self.position));
         }
         field
     }
@@ -171,16 +171,16 @@ impl<'t> Fields<'t> {
     }
 
     /// All entries, with any key.
-    pub(crate) fn all(self) -> impl Iterator<Item = (&'t Key, Field<'t>)> {
+    pub(crate) fn all(self) -> impl Iterator<Item = (&'t YamlKey, YamlField<'t>)> {
         let path = self.path;
-        self.entries.iter().map(move |(key, tree)| (key, Field { path: join(&path, &key.name), tree }))
+        self.entries.iter().map(move |(key, tree)| (key, YamlField { path: join(&path, &key.name), tree }))
     }
 
     /// Refuses what was not asked for. `unsupported` are names that Cilium knows and this version does not.
-    pub(crate) fn finish(self, unsupported: &[&str], problems: &mut Vec<Problem>) {
+    pub(crate) fn finish(self, unsupported: &[&str], problems: &mut Vec<DocumentProblem>) {
         for (name, position) in &self.empty {
             let remedy = "remove it, or write what you mean: [] for an empty list, {} for an empty mapping";
-            problems.push(Problem::new(self.path_of(name), "is there, but says nothing", remedy).at(*position));
+            problems.push(DocumentProblem::new(self.path_of(name), "is there, but says nothing", remedy).at(*position));
         }
         for (key, _) in self.entries.iter().filter(|(key, _)| !self.known.contains(&key.name.as_str())) {
             let (message, remedy) = if unsupported.contains(&key.name.as_str()) {
@@ -188,7 +188,7 @@ impl<'t> Fields<'t> {
             } else {
                 ("unknown field", remedy_for(&key.name, &self.known))
             };
-            problems.push(Problem::new(self.path_of(&key.name), message, remedy).at(key.position));
+            problems.push(DocumentProblem::new(self.path_of(&key.name), message, remedy).at(key.position));
         }
     }
 

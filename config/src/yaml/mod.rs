@@ -3,5 +3,5 @@
 mod fields;
 mod tree;
 
-pub(crate) use fields::{Field, Fields};
-pub(crate) use tree::{Parsed, Tree, Value, parse};
+pub(crate) use fields::{Fields, YamlField};
+pub(crate) use tree::{Parsed, Tree, YamlValue, parse};

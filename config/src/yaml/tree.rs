@@ -9,7 +9,7 @@ use serde::{
 };
 use serde_saphyr::{Location, Spanned};
 
-use crate::problem::Problem;
+use crate::problem::DocumentProblem;
 
 /// Deepest nesting of a document.
 const DEEPEST: usize = 64;
@@ -22,26 +22,26 @@ const MOST_ALIASED: usize = 20_000;
 #[derive(Clone, Debug)]
 pub(crate) struct Tree {
     /// What it is.
-    pub(crate) value: Value,
+    pub(crate) value: YamlValue,
     /// Where it begins.
     pub(crate) position: Position,
 }
 
 /// What a value is.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Value {
+pub(crate) enum YamlValue {
     Null,
     Boolean(bool),
     Integer(i128),
     Float(f64),
     Text(String),
     List(Vec<Tree>),
-    Map(Vec<(Key, Tree)>),
+    Map(Vec<(YamlKey, Tree)>),
 }
 
 /// The key of an entry of a mapping.
 #[derive(Clone, Debug)]
-pub(crate) struct Key {
+pub(crate) struct YamlKey {
     pub(crate) name: String,
     pub(crate) position: Position,
 }
@@ -52,14 +52,14 @@ impl PartialEq for Tree {
     }
 }
 
-impl PartialEq for Key {
+impl PartialEq for YamlKey {
     fn eq(&self, other: &Self) -> bool {
         self.name == other.name
     }
 }
 
 /// What came of reading a document.
-pub(crate) type Parsed = Result<Tree, Problem>;
+pub(crate) type Parsed = Result<Tree, DocumentProblem>;
 
 /// Reads one document. An empty one is null.
 ///
@@ -77,12 +77,12 @@ pub(crate) fn parse(text: &str) -> Parsed {
     serde_saphyr::from_str_with_options(text, options).map_err(|error| broken(&error))
 }
 
-fn broken(error: &serde_saphyr::Error) -> Problem {
+fn broken(error: &serde_saphyr::Error) -> DocumentProblem {
     let position = error.location().map(position).unwrap_or_default();
     let rendered = error.render_with_formatter(&serde_saphyr::UserMessageFormatter);
     // The position is reported next to the message.
     let message = rendered.lines().next().and_then(|line| line.split(" at line ").next()).unwrap_or("no YAML");
-    Problem::new("", format!("cannot be read: {message}"), "correct the YAML").at(position)
+    DocumentProblem::new("", format!("cannot be read: {message}"), "correct the YAML").at(position)
 }
 
 /// The position of a location of the parser.
@@ -95,7 +95,7 @@ impl Tree {
     /// The entry of a mapping.
     pub(crate) fn get(&self, name: &str) -> Option<&Self> {
         match &self.value {
-            Value::Map(entries) => entries.iter().find(|(key, _)| key.name == name).map(|(_, tree)| tree),
+            YamlValue::Map(entries) => entries.iter().find(|(key, _)| key.name == name).map(|(_, tree)| tree),
             _ => None,
         }
     }
@@ -103,7 +103,7 @@ impl Tree {
     /// The keys of a mapping.
     pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
         let entries = match &self.value {
-            Value::Map(entries) => entries.as_slice(),
+            YamlValue::Map(entries) => entries.as_slice(),
             _ => &[],
         };
         entries.iter().map(|(key, _)| key.name.as_str())
@@ -112,7 +112,7 @@ impl Tree {
     /// The text of an entry of a mapping.
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
         match &self.get(name)?.value {
-            Value::Text(text) => Some(text),
+            YamlValue::Text(text) => Some(text),
             _ => None,
         }
     }
@@ -135,7 +135,7 @@ impl Tree {
             }
             for index in indices.split(['[', ']']).filter(|index| !index.is_empty()) {
                 let next = match (&here.value, index.parse::<usize>()) {
-                    (Value::List(items), Ok(index)) => items.get(index),
+                    (YamlValue::List(items), Ok(index)) => items.get(index),
                     _ => None,
                 };
                 let Some(next) = next else { return here.position };
@@ -148,12 +148,12 @@ impl Tree {
 
 impl<'de> Deserialize<'de> for Tree {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Spanned { value, referenced, .. } = Spanned::<Value>::deserialize(deserializer)?;
+        let Spanned { value, referenced, .. } = Spanned::<YamlValue>::deserialize(deserializer)?;
         Ok(Self { value, position: position(referenced) })
     }
 }
 
-impl<'de> Deserialize<'de> for Value {
+impl<'de> Deserialize<'de> for YamlValue {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(Reader)
     }
@@ -162,67 +162,67 @@ impl<'de> Deserialize<'de> for Value {
 struct Reader;
 
 impl<'de> Visitor<'de> for Reader {
-    type Value = Value;
+    type Value = YamlValue;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a value")
     }
 
-    fn visit_unit<E: Error>(self) -> Result<Value, E> {
-        Ok(Value::Null)
+    fn visit_unit<E: Error>(self) -> Result<YamlValue, E> {
+        Ok(YamlValue::Null)
     }
 
-    fn visit_none<E: Error>(self) -> Result<Value, E> {
-        Ok(Value::Null)
+    fn visit_none<E: Error>(self) -> Result<YamlValue, E> {
+        Ok(YamlValue::Null)
     }
 
-    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        Value::deserialize(deserializer)
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<YamlValue, D::Error> {
+        YamlValue::deserialize(deserializer)
     }
 
-    fn visit_bool<E: Error>(self, value: bool) -> Result<Value, E> {
-        Ok(Value::Boolean(value))
+    fn visit_bool<E: Error>(self, value: bool) -> Result<YamlValue, E> {
+        Ok(YamlValue::Boolean(value))
     }
 
-    fn visit_i64<E: Error>(self, value: i64) -> Result<Value, E> {
-        Ok(Value::Integer(value.into()))
+    fn visit_i64<E: Error>(self, value: i64) -> Result<YamlValue, E> {
+        Ok(YamlValue::Integer(value.into()))
     }
 
-    fn visit_u64<E: Error>(self, value: u64) -> Result<Value, E> {
-        Ok(Value::Integer(value.into()))
+    fn visit_u64<E: Error>(self, value: u64) -> Result<YamlValue, E> {
+        Ok(YamlValue::Integer(value.into()))
     }
 
-    fn visit_i128<E: Error>(self, value: i128) -> Result<Value, E> {
-        Ok(Value::Integer(value))
+    fn visit_i128<E: Error>(self, value: i128) -> Result<YamlValue, E> {
+        Ok(YamlValue::Integer(value))
     }
 
-    fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
-        Ok(Value::Float(value))
+    fn visit_f64<E: Error>(self, value: f64) -> Result<YamlValue, E> {
+        Ok(YamlValue::Float(value))
     }
 
-    fn visit_str<E: Error>(self, value: &str) -> Result<Value, E> {
-        Ok(Value::Text(value.to_owned()))
+    fn visit_str<E: Error>(self, value: &str) -> Result<YamlValue, E> {
+        Ok(YamlValue::Text(value.to_owned()))
     }
 
-    fn visit_string<E: Error>(self, value: String) -> Result<Value, E> {
-        Ok(Value::Text(value))
+    fn visit_string<E: Error>(self, value: String) -> Result<YamlValue, E> {
+        Ok(YamlValue::Text(value))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<YamlValue, A::Error> {
         let mut items = Vec::new();
         while let Some(item) = access.next_element()? {
             items.push(item);
         }
-        Ok(Value::List(items))
+        Ok(YamlValue::List(items))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<YamlValue, A::Error> {
         let mut entries = Vec::new();
         while let Some(key) = access.next_key::<Spanned<String>>()? {
-            let key = Key { name: key.value, position: position(key.referenced) };
+            let key = YamlKey { name: key.value, position: position(key.referenced) };
             entries.push((key, access.next_value()?));
         }
-        Ok(Value::Map(entries))
+        Ok(YamlValue::Map(entries))
     }
 }
 
@@ -230,7 +230,7 @@ impl<'de> Visitor<'de> for Reader {
 mod tests {
     use portcullis_rules::policy::Position;
 
-    use super::{Value, parse};
+    use super::{YamlValue, parse};
 
     fn at(line: u32, column: u32) -> Position {
         Position { line, column }
@@ -248,10 +248,10 @@ mod tests {
         assert_eq!(tree.locate("b[1].d"), at(4, 18));
         assert_eq!(tree.locate("b[1].nowhere.below[3]"), at(4, 5), "what is nearest from above");
         assert_eq!(tree.locate("e[1]"), at(5, 11));
-        assert_eq!(tree.get("a").unwrap().value, Value::Integer(1));
+        assert_eq!(tree.get("a").unwrap().value, YamlValue::Integer(1));
         assert_eq!(tree.text("a"), None);
-        let Value::List(items) = &tree.get("b").unwrap().value else { panic!("no list") };
-        assert_eq!(items[1].get("c").unwrap().value, Value::Null);
+        let YamlValue::List(items) = &tree.get("b").unwrap().value else { panic!("no list") };
+        assert_eq!(items[1].get("c").unwrap().value, YamlValue::Null);
         assert_eq!(items[1].text("d"), Some("2"));
     }
 
@@ -299,7 +299,7 @@ mod tests {
     #[test]
     fn nothing_is_null() {
         for text in ["", "# only a comment\n", "---\n", "null\n"] {
-            assert_eq!(parse(text).unwrap().value, Value::Null, "{text:?}");
+            assert_eq!(parse(text).unwrap().value, YamlValue::Null, "{text:?}");
         }
     }
 }

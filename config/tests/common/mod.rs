@@ -7,11 +7,11 @@ use std::{
     sync::{Arc, Condvar, Mutex},
 };
 
-use portcullis_config::{Fault, LocalEndpoint, NamesUpdates, Node, Sink, Store, StoreOptions, Verdicts, proto};
+use portcullis_config::{SteeringFault, LocalEndpoint, NamesUpdates, NodeStatus, NodeSink, Store, StoreOptions, VerdictStream, proto};
 use portcullis_rules::{
     params::FlowParams,
-    schema::{FieldSpec, Form, Nature, Schema},
-    settings::Settings,
+    schema::{FieldSpec, FieldForm, ProtocolTraits, Schema},
+    settings::PolicySettings,
     snapshot::Snapshot,
     world::EndpointId,
 };
@@ -21,12 +21,12 @@ use proto::{Outcome, ResourceKey, ResourceResult, ResourceType, resource::Body};
 pub(crate) static HTTP: Schema = Schema {
     protocol: "http",
     fields: &[
-        FieldSpec { name: "method", form: Form::Regex, checked: true },
-        FieldSpec { name: "path", form: Form::Regex, checked: true },
-        FieldSpec { name: "host", form: Form::Regex, checked: false },
-        FieldSpec { name: "headers", form: Form::Headers, checked: true },
+        FieldSpec { name: "method", form: FieldForm::Regex, checked: true },
+        FieldSpec { name: "path", form: FieldForm::Regex, checked: true },
+        FieldSpec { name: "host", form: FieldForm::Regex, checked: false },
+        FieldSpec { name: "headers", form: FieldForm::Headers, checked: true },
     ],
-    nature: &Nature::STREAM,
+    nature: &ProtocolTraits::STREAM,
 };
 
 /// One call of the sink.
@@ -81,7 +81,7 @@ pub(crate) struct World {
     pub(crate) names: Vec<proto::LearntName>,
 }
 
-/// Sink and node in one.
+/// NodeSink and node in one.
 #[derive(Clone, Default)]
 pub(crate) struct Fake(pub(crate) Arc<Mutex<World>>);
 
@@ -100,8 +100,8 @@ impl Fake {
     }
 }
 
-impl Sink for Fake {
-    fn apply(&mut self, revision: u64, snapshot: Arc<Snapshot>, locals: &[LocalEndpoint]) -> Vec<Fault> {
+impl NodeSink for Fake {
+    fn apply(&mut self, revision: u64, snapshot: Arc<Snapshot>, locals: &[LocalEndpoint]) -> Vec<SteeringFault> {
         let gate = Arc::clone(&self.0.lock().unwrap().gate);
         gate.pass();
         let mut world = self.0.lock().unwrap();
@@ -109,13 +109,13 @@ impl Sink for Fake {
         let fault = |local: &LocalEndpoint| {
             let message = world.unsteered.get(&*local.endpoint.name)?.clone();
             let field = "spec.networkNamespace".to_owned();
-            Some(Fault { endpoint: local.id, field, message, remedy: "start it".to_owned() })
+            Some(SteeringFault { endpoint: local.id, field, message, remedy: "start it".to_owned() })
         };
         locals.iter().filter_map(fault).collect()
     }
 }
 
-impl Node for Fake {
+impl NodeStatus for Fake {
     fn status(&self) -> proto::StatusResponse {
         proto::StatusResponse { version: "1".into(), faults: vec!["of the node".into()], ..Default::default() }
     }
@@ -124,7 +124,7 @@ impl Node for Fake {
         format!("steered as {}", endpoint.0)
     }
 
-    fn watch(&self, request: proto::WatchRequest) -> Verdicts {
+    fn watch(&self, request: proto::WatchRequest) -> VerdictStream {
         let mut verdicts = self.0.lock().unwrap().verdicts.clone();
         verdicts.retain(|verdict| !request.denied_only || verdict.verdict == "deny");
         Box::pin(tokio_stream::iter(verdicts))
@@ -155,12 +155,12 @@ impl Node for Fake {
 pub(crate) struct Lab {
     pub(crate) directory: tempfile::TempDir,
     pub(crate) resources: Vec<PathBuf>,
-    pub(crate) settings: Settings,
+    pub(crate) settings: PolicySettings,
 }
 
 impl Default for Lab {
     fn default() -> Self {
-        Self { directory: tempfile::tempdir().unwrap(), resources: Vec::new(), settings: Settings::default() }
+        Self { directory: tempfile::tempdir().unwrap(), resources: Vec::new(), settings: PolicySettings::default() }
     }
 }
 

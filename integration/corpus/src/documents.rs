@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use portcullis_codecs::Registry;
 use portcullis_config::documents::read_policy;
-use portcullis_rules::{policy::Policy, settings::Settings};
+use portcullis_rules::{policy::Policy, settings::PolicySettings};
 use serde_json::{Map, Value, json};
 
 /// Complete documents; a rule or a list of rules becomes one in namespace `default`.
@@ -54,7 +54,7 @@ pub(crate) fn documents(text: &str, kind: &str) -> Result<Vec<String>, String> {
 pub(crate) fn policies(
     protocols: Registry,
     documents: &[String],
-    settings: &Settings,
+    settings: &PolicySettings,
 ) -> Result<Vec<Arc<Policy>>, String> {
     let schemas = protocols.schemas();
     let read = |document: &String| {

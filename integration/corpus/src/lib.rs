@@ -11,15 +11,15 @@ use std::io::{self, BufRead, Write};
 
 use portcullis_codecs::{
     Protocol, Registry,
-    question::{Said, Word},
+    question::{QuestionValues, QuestionWord},
 };
 use portcullis_proxy::cli::explain::{
     peers::transport_of,
     traffic::{Traffic, ask, asked, written},
 };
 use portcullis_rules::{
-    explain::{Answer, How, Question},
-    settings::{Enforcement, Settings},
+    explain::{Explanation, FlowQuestion, How},
+    settings::{Enforcement, PolicySettings},
     snapshot::Snapshot,
     world::{Direction, EndpointId, World},
 };
@@ -155,10 +155,10 @@ impl Scene {
         }
         let mut made = Surroundings::around(first)?;
         let extended = first.config.get("enable-extended-ip-protocols").and_then(Value::as_bool);
-        made.world.settings = Settings {
+        made.world.settings = PolicySettings {
             enforcement: enforcement(&first.enforcement)?,
             extended_ip_protocols: extended.unwrap_or_default(),
-            ..Settings::default()
+            ..PolicySettings::default()
         };
         made.world.policies = policies(protocols, &documents(&line.policy, &first.kind)?, &made.world.settings)?;
         let subject = made.subject(&first.subject());
@@ -179,7 +179,7 @@ impl Scene {
     fn answer(&self, input: &Input, raw: &Value) -> Result<Map<String, Value>, String> {
         let peer = input.peer()?;
         let known = self.peers.iter().find(|(known, _)| *known == peer).map(|(_, address)| *address);
-        let question = Question {
+        let question = FlowQuestion {
             endpoint: self.subject,
             direction: if input.dir == "ingress" { Direction::Ingress } else { Direction::Egress },
             transport: transport_of(&input.proto)?,
@@ -219,10 +219,10 @@ fn top(place: &str) -> &str {
 /// What a line says in one protocol.
 fn read(
     protocol: &'static Protocol,
-    places: &[(&'static Word, &'static str)],
+    places: &[(&'static QuestionWord, &'static str)],
     input: &Value,
 ) -> Result<Traffic, String> {
-    let mut said = Said::default();
+    let mut said = QuestionValues::default();
     for (word, place) in places {
         let values: Vec<String> = input.get(top(place)).map_or_else(Vec::new, |value| {
             let all = written(top(place), value).into_iter();
@@ -254,12 +254,12 @@ fn enforcement(word: &str) -> Result<Enforcement, String> {
     }
 }
 
-fn verdict(answer: &Answer) -> &'static str {
+fn verdict(answer: &Explanation) -> &'static str {
     answer.outcome.as_str()
 }
 
 /// The answer as fields of a line.
-pub(crate) fn told(answer: &Answer) -> Map<String, Value> {
+pub(crate) fn told(answer: &Explanation) -> Map<String, Value> {
     let relayed = answer.redirect.is_some();
     let at_datapath = match answer.how {
         How::Drop => "denied",

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use portcullis_proxy::cli::explain::peers::{SpareAddresses, address, entity, reserved, transport_of};
 use portcullis_rules::{
-    labels::Labels,
-    world::{Endpoint, EndpointId, Port, ResolvedName, Secret, World},
+    labels::LabelSet,
+    world::{Endpoint, EndpointId, NamedPort, ResolvedName, Secret, World},
 };
 
 use crate::case::{self, Input, Peer, Pod};
@@ -35,7 +35,7 @@ impl Surroundings {
         for (text, entity) in &input.externals {
             let address = address(text)?;
             let family = if address.is_ipv4() { "world-ipv4" } else { "world-ipv6" };
-            made.settle(None, Labels::new([reserved(entity), reserved(family)]), vec![address], Vec::new());
+            made.settle(None, LabelSet::new([reserved(entity), reserved(family)]), vec![address], Vec::new());
         }
         for (name, value) in &input.secrets {
             let name = if name.contains('/') { name.clone() } else { format!("default/{name}") };
@@ -80,25 +80,25 @@ impl Surroundings {
         Ok(at)
     }
 
-    fn labels_of(&self, pod: &Pod) -> Labels {
+    fn labels_of(&self, pod: &Pod) -> LabelSet {
         let own = pod.labels.iter().map(|(key, value)| (key.clone(), value.clone()));
         let of_namespace = self.namespaces.get(&pod.namespace).into_iter().flatten();
         let of_namespace = of_namespace.map(|(key, value)| (key.as_str(), value.as_str()));
-        Labels::of_pod_in(&pod.namespace, of_namespace, &pod.service_account, own)
+        LabelSet::of_pod_in(&pod.namespace, of_namespace, &pod.service_account, own)
     }
 
-    fn settle(&mut self, local: Option<EndpointId>, labels: Labels, addresses: Vec<IpAddr>, ports: Vec<Port>) {
+    fn settle(&mut self, local: Option<EndpointId>, labels: LabelSet, addresses: Vec<IpAddr>, ports: Vec<NamedPort>) {
         let (name, namespace) = ("".into(), "".into());
         self.world.endpoints.push(Arc::new(Endpoint { local, name, namespace, labels, addresses, ports }));
     }
 }
 
 /// Ports by name; the name may carry the protocol behind a slash.
-fn ports(pod: &Pod) -> Vec<Port> {
+fn ports(pod: &Pod) -> Vec<NamedPort> {
     let port = |(name, port): (&String, &u16)| {
         let (name, transport) = name.split_once('/').unwrap_or((name, "TCP"));
         let transport = transport_of(transport).ok()?;
-        Some(Port { name: name.to_ascii_lowercase(), port: *port, transport })
+        Some(NamedPort { name: name.to_ascii_lowercase(), port: *port, transport })
     };
     pod.named_ports.iter().filter_map(port).collect()
 }

@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use portcullis_codecs::{Registry, question::Said};
+use portcullis_codecs::{Registry, question::QuestionValues};
 use portcullis_proxy::cli::explain::{
     peers::transport_of,
     traffic::{Traffic, ask},
 };
 use portcullis_rules::{
-    explain::Question,
+    explain::FlowQuestion,
     names,
     pattern::compile,
-    settings::{Enforcement, Settings},
+    settings::{Enforcement, PolicySettings},
     snapshot::Snapshot,
     world::Direction,
 };
@@ -33,7 +33,7 @@ pub(crate) fn answer(protocols: Registry, line: &Line) -> Result<Map<String, Val
     match line.area.as_str() {
         "sanitize" => {
             let kind = line.input.get("kind").and_then(Value::as_str).unwrap_or_default();
-            policies(protocols, &documents(&line.policy, kind)?, &Settings::default())?;
+            policies(protocols, &documents(&line.policy, kind)?, &PolicySettings::default())?;
             Ok(verdict("accept"))
         }
         "matchpattern" => pattern(protocols, line),
@@ -51,7 +51,7 @@ fn verdict(word: &str) -> Map<String, Value> {
 fn pattern(protocols: Registry, line: &Line) -> Result<Map<String, Value>, String> {
     let selector: Value = serde_json::from_str(&line.policy).map_err(|error| error.to_string())?;
     let rule = json!({"endpointSelector": {}, "egress": [{"toFQDNs": [selector.clone()]}]});
-    policies(protocols, &documents(&rule.to_string(), "")?, &Settings::default())?;
+    policies(protocols, &documents(&rule.to_string(), "")?, &PolicySettings::default())?;
     let Some(name) = line.input.get("name").and_then(Value::as_str) else { return Ok(verdict("accept")) };
     let text = |key: &str| selector.get(key).and_then(Value::as_str);
     let pattern = text("matchName").map(names::normal).or_else(|| text("matchPattern").map(str::to_owned));
@@ -98,8 +98,8 @@ fn dns(protocols: Registry, line: &Line) -> Result<Map<String, Value>, String> {
     }
     let rule = json!({"endpointSelector": {}, "egress": egress});
     let mut made = Surroundings::around(&Input::default())?;
-    made.world.settings = Settings { enforcement: Enforcement::Always, ..Settings::default() };
-    made.world.policies = policies(protocols, &documents(&rule.to_string(), "")?, &Settings::default())?;
+    made.world.settings = PolicySettings { enforcement: Enforcement::Always, ..PolicySettings::default() };
+    made.world.policies = policies(protocols, &documents(&rule.to_string(), "")?, &PolicySettings::default())?;
     let pod = |key: &str, value: &str| Pod {
         namespace: "default".to_owned(),
         labels: BTreeMap::from([(key.to_owned(), value.to_owned())]),
@@ -110,9 +110,9 @@ fn dns(protocols: Registry, line: &Line) -> Result<Map<String, Value>, String> {
     let snapshot = Snapshot::compile(&made.world, 1);
     let transport = transport_of(&asked.proto)?;
     let (direction, port) = (Direction::Egress, asked.port);
-    let question = Question { endpoint, direction, transport, peer, port, requests: &[] };
+    let question = FlowQuestion { endpoint, direction, transport, peer, port, requests: &[] };
     let protocol = protocols.find(&line.area).ok_or("not answered: no such protocol")?;
-    let mut said = Said::default();
+    let mut said = QuestionValues::default();
     if let Some(word) = protocol.question.as_ref().and_then(|question| question.words.first()) {
         said.push(word, &asked.qname);
     }

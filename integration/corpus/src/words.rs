@@ -1,12 +1,12 @@
 //! What the corpus calls what is said of a request, and how Cilium's proxies refuse one: in its own words, which no user of
 //! the product meets.
 
-use portcullis_codecs::{Protocol, question::Word};
+use portcullis_codecs::{Protocol, question::QuestionWord};
 
 /// One protocol in the words of the corpus.
 struct Spoken {
     protocol: &'static str,
-    /// Keys of [`Word`]s, and where each stands in the input of a line: `qname`, or `request.method`. What stands below that
+    /// Keys of [`QuestionWord`]s, and where each stands in the input of a line: `qname`, or `request.method`. What stands below that
     /// is one `name: value` each.
     places: &'static [(&'static str, &'static str)],
     /// By a reset, and in words of the protocol.
@@ -46,9 +46,12 @@ fn spoken(protocol: &str) -> Option<&'static Spoken> {
 }
 
 /// The words of a protocol that the corpus has, each with its place in the input of a line.
-pub(crate) fn places(protocol: &Protocol, words: &'static [Word]) -> Vec<(&'static Word, &'static str)> {
+pub(crate) fn places(
+    protocol: &Protocol,
+    words: &'static [QuestionWord],
+) -> Vec<(&'static QuestionWord, &'static str)> {
     let spoken = spoken(protocol.schema.protocol).map_or(&[][..], |spoken| spoken.places);
-    let place = |word: &'static Word| {
+    let place = |word: &'static QuestionWord| {
         let of_key = spoken.iter().find(|(key, _)| *key == word.key);
         Some((word, of_key?.1))
     };

@@ -1,6 +1,6 @@
 //! Lines of the corpus, and what they are answered.
 
-use portcullis_codecs::{PROTOCOLS, question::Word};
+use portcullis_codecs::{PROTOCOLS, question::QuestionWord};
 use portcullis_corpus::{answer, places_of};
 use serde_json::{Value, json};
 
@@ -37,7 +37,7 @@ fn lines_are_answered_one_by_one_in_order() {
 fn every_word_of_the_corpus_is_one_of_the_protocols() {
     for protocol in PROTOCOLS.iter() {
         let Some(question) = &protocol.question else { continue };
-        let known = |key: &str| question.words.iter().any(|word: &Word| word.key == key);
+        let known = |key: &str| question.words.iter().any(|word: &QuestionWord| word.key == key);
         for key in places_of(protocol.schema.protocol) {
             assert!(known(key), "{} has no word {key}", protocol.schema.protocol);
         }

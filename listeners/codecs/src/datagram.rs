@@ -1,16 +1,16 @@
 //! The contract between a datagram protocol and the driver that moves its datagrams.
 //!
-//! One [`Session`] holds the state of one flow: one client address and port, and one server address and port. It
+//! One [`DatagramSession`] holds the state of one flow: one client address and port, and one server address and port. It
 //! decides what to do with each datagram and remembers the open queries, so that only answers to those queries are
 //! relayed. The driver owns sockets and time: it passes in when a query arrived, forgets old queries through
-//! [`Session::expire`], and holds an answer back ([`AnswerStep::Hold`]) until the addresses in it are installed.
+//! [`DatagramSession::expire`], and holds an answer back ([`AnswerStep::Hold`]) until the addresses in it are installed.
 //!
 //! Verdicts, answers and violations go to the [`Checker`]. The driver counts datagrams, flows and held answers.
 
-use crate::{lesson::Lesson, protocol::Context, relay::Checker};
+use crate::{lesson::LearnedAddresses, protocol::ProtocolContext, relay::Checker};
 
 /// Makes the state of one flow.
-pub type NewSession = fn(&Context<'_>) -> Box<dyn Session>;
+pub type NewSession = fn(&ProtocolContext<'_>) -> Box<dyn DatagramSession>;
 
 /// What becomes of a datagram of the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,14 +29,14 @@ pub enum AnswerStep {
     /// It goes to the client as it came.
     Forward,
     /// It goes to the client as it came, but not before all that a connection to these addresses will meet knows of
-    /// them. If that takes too long, the client gets [`Session::unlearnt`] instead.
-    Hold(Lesson),
+    /// them. If that takes too long, the client gets [`DatagramSession::unlearnt`] instead.
+    Hold(LearnedAddresses),
     /// Forward nothing. The word is the kind of the violation that the checker received.
     Drop(&'static str),
 }
 
 /// The state of one flow of datagrams. What it keeps is bounded by a limit of its protocol.
-pub trait Session: Send {
+pub trait DatagramSession: Send {
     /// Judges one datagram of the client. `now` is the driver's time, in any unit; it never goes back.
     fn query(&mut self, datagram: &[u8], now: u64, checker: &mut dyn Checker) -> QueryStep;
 

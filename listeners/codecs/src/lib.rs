@@ -19,7 +19,7 @@ pub mod question;
 pub mod relay;
 pub mod tls;
 
-pub use protocol::{Context, Kinds, Live, Protocol, Registry, Shared, Shown, Statuses};
+pub use protocol::{Kinds, Live, Protocol, ProtocolContext, ProtocolShared, Registry, ShownFields, Statuses};
 
 /// All protocols.
 pub static PROTOCOLS: Registry = Registry::new(&[&http::PROTOCOL, &dns::PROTOCOL, &tls::PROTOCOL, &kafka::PROTOCOL]);

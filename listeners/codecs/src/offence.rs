@@ -2,10 +2,10 @@
 
 use std::fmt::{Debug, Display};
 
-use crate::relay::{Offence, Side};
+use crate::relay::{ProtocolViolation, Side};
 
 /// One of the violations of a protocol.
-pub trait Violates: Copy + Debug + Display {
+pub trait ViolationSet: Copy + Debug + Display {
     /// The word for metrics: one violation, one word.
     fn word(self) -> &'static str;
 
@@ -16,14 +16,14 @@ pub trait Violates: Copy + Debug + Display {
 /// A violation and whose it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{violation} by {side:?}")]
-pub struct Offended<V: Violates> {
+pub struct AttributedViolation<V: ViolationSet> {
     /// What.
     pub violation: V,
     /// Whose.
     pub side: Side,
 }
 
-impl<V: Violates> Offence for Offended<V> {
+impl<V: ViolationSet> ProtocolViolation for AttributedViolation<V> {
     fn kind(&self) -> &'static str {
         self.violation.word()
     }
@@ -76,7 +76,7 @@ macro_rules! violations {
             }
         }
 
-        impl $crate::offence::Violates for Violation {
+        impl $crate::offence::ViolationSet for Violation {
             fn word(self) -> &'static str {
                 self.word()
             }
@@ -93,7 +93,7 @@ macro_rules! violations {
         }
 
         /// A violation and whose it is.
-        pub type Offended = $crate::offence::Offended<Violation>;
+        pub type Offended = $crate::offence::AttributedViolation<Violation>;
     };
 }
 

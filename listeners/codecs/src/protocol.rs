@@ -7,7 +7,7 @@ use portcullis_rules::{
     schema::Schema,
 };
 
-use crate::{datagram::NewSession, question::Question, relay::Relay};
+use crate::{datagram::NewSession, question::QuestionSchema, relay::Relay};
 
 /// A protocol that policies can name. Its folder has one, and [`crate::PROTOCOLS`] one line for it.
 pub struct Protocol {
@@ -23,9 +23,9 @@ pub struct Protocol {
     /// The kinds of its requests, where they are counted one by one.
     pub kinds: Option<Kinds>,
     /// One of its requests in a few words for people, from its fields by name. `None`: each as `name=value`.
-    pub line: Option<fn(&Shown<'_>) -> String>,
+    pub line: Option<fn(&ShownFields<'_>) -> String>,
     /// How requests that nobody sent are asked about. `None`: nobody can.
-    pub question: Option<Question>,
+    pub question: Option<QuestionSchema>,
 }
 
 impl Protocol {
@@ -38,9 +38,9 @@ impl Protocol {
 
 /// The fields of a request as they are shown, by name. A field with several values is there several times.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Shown<'a>(pub Vec<(&'a str, &'a str)>);
+pub struct ShownFields<'a>(pub Vec<(&'a str, &'a str)>);
 
-impl Shown<'_> {
+impl ShownFields<'_> {
     /// The first value of a field; empty where there is none.
     #[must_use]
     pub fn first(&self, name: &str) -> &str {
@@ -101,15 +101,15 @@ impl Statuses {
 }
 
 /// What all relays and sessions of one protocol share in one data plane, on all its workers. Its maker bounds what it keeps.
-pub type Shared = Arc<dyn Any + Send + Sync>;
+pub type ProtocolShared = Arc<dyn Any + Send + Sync>;
 
 /// What a relay or a session is made with.
 #[derive(Clone, Copy, Debug)]
-pub struct Context<'a> {
+pub struct ProtocolContext<'a> {
     /// The limits in force.
     pub limits: &'a LimitValues,
     /// What [`Live::share`] made.
-    pub shared: &'a Shared,
+    pub shared: &'a ProtocolShared,
     /// The server that is spoken to.
     pub server: SocketAddr,
     /// The driver's time in milliseconds: one clock for all that share, which never goes back. [`Checker::now`] tells it
@@ -119,7 +119,7 @@ pub struct Context<'a> {
     pub now: u64,
 }
 
-impl Context<'_> {
+impl ProtocolContext<'_> {
     /// What is shared, if it has this type.
     #[must_use]
     pub fn shared<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
@@ -131,9 +131,9 @@ impl Context<'_> {
 #[derive(Debug)]
 pub struct Live {
     /// Makes what all relays and sessions share, for example names that one connection learns and others use.
-    pub share: fn() -> Shared,
+    pub share: fn() -> ProtocolShared,
     /// Makes the relay of one connection pair.
-    pub relay: fn(&Context<'_>) -> Box<dyn Relay>,
+    pub relay: fn(&ProtocolContext<'_>) -> Box<dyn Relay>,
     /// Makes the state of one flow of datagrams, if the protocol has any.
     pub session: Option<NewSession>,
     /// Most bytes of one side that a relay holds back before it forwards or refuses them.
@@ -143,7 +143,7 @@ pub struct Live {
 impl Live {
     /// What relays share that have nothing in common.
     #[must_use]
-    pub fn nothing() -> Shared {
+    pub fn nothing() -> ProtocolShared {
         Arc::new(())
     }
 }

@@ -6,19 +6,19 @@ use portcullis_rules::request::Request;
 
 /// How requests of a protocol are asked about.
 #[derive(Debug)]
-pub struct Question {
+pub struct QuestionSchema {
     /// What can be said of one. The first that has a flag asks for the protocol; other flags need it.
-    pub words: &'static [Word],
+    pub words: &'static [QuestionWord],
     /// The port where such requests are usually sent, with its transport where that is not TCP: `80`, `53/UDP`.
     pub usual_port: &'static str,
     /// Makes a request of what was said. An error says what is wrong, and what to write.
-    pub read: fn(&Said) -> Result<Sample, String>,
+    pub read: fn(&QuestionValues) -> Result<Sample, String>,
 }
 
 /// One thing that can be said of a request, and where. What stands nowhere is empty.
 #[derive(Clone, Copy, Debug)]
-pub struct Word {
-    /// What [`Question::read`] calls it.
+pub struct QuestionWord {
+    /// What [`QuestionSchema::read`] calls it.
     pub key: &'static str,
     /// The flag of `explain`, without its dashes.
     pub flag: &'static str,
@@ -34,18 +34,18 @@ pub struct Word {
     pub case: &'static str,
 }
 
-impl Word {
+impl QuestionWord {
     /// One that stands nowhere.
     pub const NOWHERE: Self = Self { key: "", flag: "", value: "", help: "", default: None, many: false, case: "" };
 }
 
 /// What was said of a request: values by the keys of its words.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Said(Vec<(&'static str, String)>);
+pub struct QuestionValues(Vec<(&'static str, String)>);
 
-impl Said {
+impl QuestionValues {
     /// Says one thing more.
-    pub fn push(&mut self, word: &Word, value: impl Into<String>) {
+    pub fn push(&mut self, word: &QuestionWord, value: impl Into<String>) {
         self.0.push((word.key, value.into()));
     }
 

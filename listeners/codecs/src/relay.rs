@@ -1,9 +1,9 @@
 //! The contract between a protocol and the one driver that moves its bytes.
 //!
 //! The driver shows a relay the pending bytes of one side as one contiguous slice: first what was held back, then what
-//! was just read. The relay answers with a [`Step`]: how many leading bytes to forward unchanged, and how many after
+//! was just read. The relay answers with a [`RelayStep`]: how many leading bytes to forward unchanged, and how many after
 //! them to drop. The driver holds the rest and shows it again when more has arrived. The relay writes bytes of its own
-//! (a refusal) to [`Output`].
+//! (a refusal) to [`RelayOutput`].
 
 use portcullis_rules::{
     effects::HeaderChange,
@@ -11,7 +11,7 @@ use portcullis_rules::{
     values::{NO_VALUES, ValueSet},
 };
 
-use crate::{fact::Facts, lesson::Lesson};
+use crate::{fact::Facts, lesson::LearnedAddresses};
 
 /// A side of a connection pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -35,14 +35,14 @@ impl Side {
 
 /// What to do with the leading bytes of the input.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Step {
+pub struct RelayStep {
     /// Leading bytes to forward unchanged to the other side.
     pub forward: usize,
     /// Bytes after them to drop.
     pub discard: usize,
 }
 
-impl Step {
+impl RelayStep {
     /// Nothing can be taken until more bytes come (or until [`Relay::wants`] says so again).
     pub const HOLD: Self = Self { forward: 0, discard: 0 };
 
@@ -56,7 +56,7 @@ impl Step {
 /// How a connection pair ends at the relay's wish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Close {
-    /// What is in [`Output::downstream`] reaches the client, then both sides are closed.
+    /// What is in [`RelayOutput::downstream`] reaches the client, then both sides are closed.
     Graceful,
     /// Both sides are reset at once.
     Reset,
@@ -64,7 +64,7 @@ pub enum Close {
 
 /// What a relay says itself. The driver sends it behind the bytes that the same step forwards to that side.
 #[derive(Debug, Default)]
-pub struct Output {
+pub struct RelayOutput {
     /// Bytes for the client.
     pub downstream: Vec<u8>,
     /// Bytes for the server.
@@ -108,7 +108,7 @@ pub enum Decision {
 
 /// What is known of the answer to an allowed request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Answer {
+pub struct ResponseSummary {
     /// Which request: its [`Request::exchange`]. Of several with the same number it is the oldest without an answer.
     pub exchange: u32,
     /// The protocol's number; `None` if the request was given up and no answer will come.
@@ -117,7 +117,7 @@ pub struct Answer {
     pub facts: Facts,
 }
 
-impl Answer {
+impl ResponseSummary {
     /// The answer to the oldest request that has none, by its number.
     #[must_use]
     pub fn next(status: impl Into<i32>) -> Self {
@@ -148,10 +148,10 @@ pub trait Checker {
     }
     /// The final answer to an allowed request has begun; an answer that carries the status of a call has ended. Called
     /// once for each request, unless the connection ends before.
-    fn answered(&mut self, answer: Answer);
+    fn answered(&mut self, answer: ResponseSummary);
     /// Reports the addresses in the answer that the next call of [`Checker::answered`] is about. For logging only; the
     /// default does nothing.
-    fn taught(&mut self, lesson: &Lesson) {
+    fn taught(&mut self, lesson: &LearnedAddresses) {
         let _ = lesson;
     }
     /// The driver's time in milliseconds: that of [`crate::protocol::Context::now`]. Codecs read no clock themselves.
@@ -164,13 +164,13 @@ pub trait Checker {
     fn learns(&self) -> bool {
         false
     }
-    /// One side sent what cannot be relayed safely. The relay ends the pair through [`Output::close`], or the stream if
+    /// One side sent what cannot be relayed safely. The relay ends the pair through [`RelayOutput::close`], or the stream if
     /// the protocol has streams.
-    fn offended(&mut self, offence: &dyn Offence);
+    fn offended(&mut self, offence: &dyn ProtocolViolation);
 }
 
 /// Something that cannot be relayed safely: one variant an offence.
-pub trait Offence: std::error::Error {
+pub trait ProtocolViolation: std::error::Error {
     /// The word for metrics: one variant, one word.
     fn kind(&self) -> &'static str;
     /// Whose fault it is.
@@ -186,12 +186,12 @@ pub trait Relay: Send {
     /// Shows the bytes of `from` that are not taken yet; never empty. Called again after every step that took
     /// something while bytes remain, and after every step of the other side while bytes are held. Not called again
     /// after `out.close` is set.
-    fn receive(&mut self, from: Side, input: &[u8], checker: &mut dyn Checker, out: &mut Output) -> Step;
+    fn receive(&mut self, from: Side, input: &[u8], checker: &mut dyn Checker, out: &mut RelayOutput) -> RelayStep;
 
     /// `from` has ended its stream; `held` bytes of it were never taken, although [`Relay::wants`] more of that side.
     /// Unless this closes the pair, the driver passes the FIN on and keeps the other direction open. While the relay
     /// does not want the side, the end waits until it does.
-    fn receive_eof(&mut self, from: Side, held: usize, checker: &mut dyn Checker, out: &mut Output);
+    fn receive_eof(&mut self, from: Side, held: usize, checker: &mut dyn Checker, out: &mut RelayOutput);
 
     /// Whether the driver may read from `side`. False while too much is outstanding; asked again after each step.
     fn wants(&self, side: Side) -> bool;
@@ -200,7 +200,7 @@ pub trait Relay: Send {
     fn head_pending(&self) -> bool;
 
     /// The client took too long to send a head: says so in `out`.
-    fn head_timeout(&mut self, checker: &mut dyn Checker, out: &mut Output);
+    fn head_timeout(&mut self, checker: &mut dyn Checker, out: &mut RelayOutput);
 
     /// Whether the body of a request waits for the server's word (`Expect: 100-continue`, RFC 9110 §10.1.1): then the
     /// timeout for that runs.
@@ -238,14 +238,14 @@ pub trait Relay: Send {
     /// The budget has no room for what the relay has to hold of `from` ([`Relay::to_hold`]): it says so in `out` in its own
     /// words and drops the rest of the request, or ends the pair. The driver shows the side again, and resets the pair if the
     /// relay takes nothing then although there still is no room.
-    fn cannot_hold(&mut self, from: Side, checker: &mut dyn Checker, out: &mut Output) {
+    fn cannot_hold(&mut self, from: Side, checker: &mut dyn Checker, out: &mut RelayOutput) {
         let _ = (from, checker, out);
     }
 
     /// The addresses in the next answer, if it is held until they are installed. Called after each step of the upstream
     /// side, and returned once. Until [`Relay::committed`] is called, the relay does not want the upstream side. Only a
     /// relay whose checker learns ([`Checker::learns`]) returns any.
-    fn lesson(&mut self) -> Option<Lesson> {
+    fn lesson(&mut self) -> Option<LearnedAddresses> {
         None
     }
 

@@ -9,12 +9,12 @@ use memchr::memchr;
 use playbook::{pair::Judge, script::Play};
 use portcullis_codecs::{
     order::{AnswerQueue, Answerer},
-    relay::{Answer, Checker, Close, Decision, Output, Relay, Side, Step},
+    relay::{Checker, Close, Decision, Relay, RelayOutput, RelayStep, ResponseSummary, Side},
 };
 use portcullis_rules::{
     policy::{L7Rule, Matcher, Predicate},
     request::{FieldValue, Request},
-    schema::{FieldIndex, FieldSpec, Form, Nature, Schema},
+    schema::{FieldForm, FieldIndex, FieldSpec, ProtocolTraits, Schema},
     settings::DenyWith,
     snapshot::RuleSet,
     values::ValueSet,
@@ -23,8 +23,8 @@ use portcullis_rules::{
 
 static SHELF: Schema = Schema {
     protocol: "shelf",
-    fields: &[FieldSpec { name: "item", form: Form::Each, checked: true }],
-    nature: &Nature::STREAM,
+    fields: &[FieldSpec { name: "item", form: FieldForm::Each, checked: true }],
+    nature: &ProtocolTraits::STREAM,
 };
 
 /// The items of one line.
@@ -69,8 +69,9 @@ impl Shelf {
         Box::new(Self { due: AnswerQueue::new(2), exchange: 0 })
     }
 
-    fn request(&mut self, line: &[u8], checker: &mut dyn Checker, out: &mut Output) -> Step {
-        let (forward, discard) = (Step { forward: line.len(), discard: 0 }, Step { forward: 0, discard: line.len() });
+    fn request(&mut self, line: &[u8], checker: &mut dyn Checker, out: &mut RelayOutput) -> RelayStep {
+        let (forward, discard) =
+            (RelayStep { forward: line.len(), discard: 0 }, RelayStep { forward: 0, discard: line.len() });
         let items: Vec<&[u8]> = line[..line.len() - 1].split(|byte| *byte == b',').collect();
         let exchange = self.exchange;
         self.exchange += 1;
@@ -99,7 +100,7 @@ impl Shelf {
             }
             _ => {
                 out.close = Some(Close::Reset);
-                return Step::HOLD;
+                return RelayStep::HOLD;
             }
         };
         self.due.push(answerer).expect("no line is read while there is no room");
@@ -107,7 +108,7 @@ impl Shelf {
         step
     }
 
-    fn settle(&mut self, out: &mut Output) {
+    fn settle(&mut self, out: &mut RelayOutput) {
         while let Some(ours) = self.due.pop_ours() {
             out.downstream.extend_from_slice(&ours);
         }
@@ -115,29 +116,29 @@ impl Shelf {
 }
 
 impl Relay for Shelf {
-    fn receive(&mut self, from: Side, input: &[u8], checker: &mut dyn Checker, out: &mut Output) -> Step {
-        let Some(lf) = memchr(b'\n', input) else { return Step::HOLD };
+    fn receive(&mut self, from: Side, input: &[u8], checker: &mut dyn Checker, out: &mut RelayOutput) -> RelayStep {
+        let Some(lf) = memchr(b'\n', input) else { return RelayStep::HOLD };
         let line = &input[..=lf];
         if from == Side::Downstream {
-            return if self.due.is_full() { Step::HOLD } else { self.request(line, checker, out) };
+            return if self.due.is_full() { RelayStep::HOLD } else { self.request(line, checker, out) };
         }
         let (exchange, ours) = match self.due.pop() {
             Some(Answerer::Server(exchange)) => (exchange, Vec::new()),
             Some(Answerer::Both(exchange, ours)) => (exchange, ours),
             Some(Answerer::Ours(_)) | None => {
                 out.close = Some(Close::Reset);
-                return Step::HOLD;
+                return RelayStep::HOLD;
             }
         };
-        checker.answered(Answer { exchange, ..Answer::next(0) });
+        checker.answered(ResponseSummary { exchange, ..ResponseSummary::next(0) });
         out.downstream = ours;
         out.downstream.extend_from_slice(line);
         out.relayed = line.len();
         self.settle(out);
-        Step { forward: 0, discard: line.len() }
+        RelayStep { forward: 0, discard: line.len() }
     }
 
-    fn receive_eof(&mut self, _: Side, _: usize, _: &mut dyn Checker, out: &mut Output) {
+    fn receive_eof(&mut self, _: Side, _: usize, _: &mut dyn Checker, out: &mut RelayOutput) {
         out.close = Some(Close::Graceful);
     }
 
@@ -149,7 +150,7 @@ impl Relay for Shelf {
         false
     }
 
-    fn head_timeout(&mut self, _: &mut dyn Checker, _: &mut Output) {}
+    fn head_timeout(&mut self, _: &mut dyn Checker, _: &mut RelayOutput) {}
 }
 
 /// Items `a` and `c` are allowed.
@@ -205,6 +206,6 @@ fn answers_keep_their_order_and_no_more_is_taken_than_there_is_room_for() {
         .server_sees("c\n")
         .server("third\n")
         .client_sees("no b; third\n")
-        .answers(&[0, 2].map(|exchange| Answer { exchange, ..Answer::next(0) }))
+        .answers(&[0, 2].map(|exchange| ResponseSummary { exchange, ..ResponseSummary::next(0) }))
         .run();
 }

@@ -11,7 +11,7 @@ use playbook::{pair::Judge, script::Play};
 use portcullis_codecs::{
     PROTOCOLS,
     fact::Facts,
-    relay::{Answer, Close, Decision},
+    relay::{Close, Decision, ResponseSummary},
 };
 use portcullis_rules::{
     policy::{L7Rule, Matcher, Predicate},
@@ -37,7 +37,7 @@ fn rules(refusal: Decision) -> Judge {
 }
 
 fn play(name: &'static str) -> Play {
-    let shared = || -> portcullis_codecs::Shared { Arc::new(AtomicU64::new(0)) };
+    let shared = || -> portcullis_codecs::ProtocolShared { Arc::new(AtomicU64::new(0)) };
     Play::new(name, move || toy::relay(&shared())).judged_by(|| rules(Decision::Reset))
 }
 
@@ -62,7 +62,7 @@ fn the_rules_judge_a_protocol_by_its_schema() {
 fn answers_have_numbers_and_facts_of_their_protocol() {
     let told = |status, asked| {
         let facts = Facts::NONE.with("asked", asked).with("after_ms", 0);
-        Answer { exchange: 0, status: Some(status), facts }
+        ResponseSummary { exchange: 0, status: Some(status), facts }
     };
     play("here and gone")
         .reaches_server("get /a\nget /b\n")

@@ -3,18 +3,18 @@
 use std::{collections::VecDeque, io, net::SocketAddr, time::Instant};
 
 use portcullis_codecs::{
-    datagram::{AnswerStep, QueryStep, Session},
-    lesson::Lesson,
+    datagram::{AnswerStep, DatagramSession, QueryStep},
+    lesson::LearnedAddresses,
     relay::Side,
 };
 use portcullis_rules::world::EndpointId;
 use socket2::Socket;
 
 use crate::{
-    event::context::Core,
-    judge::{Due, Hearing, Judge, Turn},
+    event::context::WorkerContext,
+    judge::{FlowAuthorizer, PendingReply, RefreshOutcome, RequestChecker},
     options::millis,
-    share::Taken,
+    share::ShareGuard,
 };
 
 /// How long a flow is kept when nothing is outstanding, in milliseconds: the next query may come from the same socket.
@@ -28,7 +28,7 @@ struct Held {
     since: Instant,
     until: u64,
     /// The report to make when the answer is released, if answers are reported.
-    due: Option<Box<Due>>,
+    due: Option<Box<PendingReply>>,
 }
 
 /// What the server's datagram comes to.
@@ -37,13 +37,13 @@ pub(super) enum Coming {
     /// The client gets it as it came.
     Pass,
     /// It is held, by this number, until the lesson is in force.
-    Hold(u64, Lesson),
+    Hold(u64, LearnedAddresses),
     /// Nobody gets it.
     Drop,
 }
 
 /// A flow.
-pub(crate) struct Flow {
+pub(crate) struct DatagramFlow {
     pub(super) endpoint: EndpointId,
     pub(super) client: SocketAddr,
     /// Where the client sends to: a service's VIP, where it is one. Answers come from there.
@@ -51,9 +51,9 @@ pub(crate) struct Flow {
     pub(super) upstream: Socket,
     /// The leg's own address.
     own: SocketAddr,
-    judge: Judge,
+    judge: FlowAuthorizer,
     /// `None`: datagrams pass as they are.
-    session: Option<Box<dyn Session>>,
+    session: Option<Box<dyn DatagramSession>>,
     held: VecDeque<Held>,
     /// Numbers that held answers had so far.
     numbers: u64,
@@ -66,39 +66,39 @@ pub(crate) struct Flow {
     /// Its next entry in the queue of deadlines; further ones are of no account.
     pub(super) armed: Option<u64>,
     /// Its descriptor is counted.
-    _files: Taken,
+    _files: ShareGuard,
 }
 
 /// Why there is no flow.
 #[derive(Debug)]
-pub(super) enum Denial {
+pub(super) enum FlowDenial {
     /// Policy denies it, or cannot be applied to datagrams.
     Policy,
     /// The leg could not be made.
     Leg(io::Error),
 }
 
-impl Flow {
+impl DatagramFlow {
     /// Judges a flow at L3 and L4 and makes its leg.
     pub(super) fn new(
         endpoint: EndpointId,
         client: SocketAddr,
         server: SocketAddr,
-        files: Taken,
-        core: &mut Core,
-    ) -> Result<Self, Denial> {
-        let mut judge = Judge::of_datagrams(endpoint, client, server);
+        files: ShareGuard,
+        core: &mut WorkerContext,
+    ) -> Result<Self, FlowDenial> {
+        let mut judge = FlowAuthorizer::of_datagrams(endpoint, client, server);
         judge.learns = core.learns();
         let draw = core.draw();
         let epoch = core.epoch;
         if !judge.admit(&mut core.court(), draw).passes() {
-            return Err(Denial::Policy);
+            return Err(FlowDenial::Policy);
         }
         let session = match judge.plan().outermost() {
             None => None,
-            Some(rules) => Some(core.session(rules.schema(), &judge, server).ok_or(Denial::Policy)?),
+            Some(rules) => Some(core.session(rules.schema(), &judge, server).ok_or(FlowDenial::Policy)?),
         };
-        let leg = core.dial_datagrams(&judge).map_err(Denial::Leg)?;
+        let leg = core.dial_datagrams(&judge).map_err(FlowDenial::Leg)?;
         let moved = core.now;
         Ok(Self {
             endpoint,
@@ -123,30 +123,30 @@ impl Flow {
         self.judge.destination
     }
 
-    pub(super) fn judge(&self) -> &Judge {
+    pub(super) fn judge(&self) -> &FlowAuthorizer {
         &self.judge
     }
 
     /// Judges it again if there is a new snapshot. What is to be relayed in another way still gets its answers.
-    pub(super) fn refresh(&mut self, core: &mut Core) -> Turn {
+    pub(super) fn refresh(&mut self, core: &mut WorkerContext) -> RefreshOutcome {
         core.renew();
         if self.epoch == core.epoch {
-            return Turn::Stays;
+            return RefreshOutcome::Stays;
         }
         self.epoch = core.epoch;
         let turn = self.judge.refresh(&mut core.court());
-        self.retired |= turn == Turn::Changed;
+        self.retired |= turn == RefreshOutcome::Changed;
         turn
     }
 
     /// What becomes of a datagram of the client: sent on, or answered by us with what is returned.
-    pub(super) fn query(&mut self, datagram: &[u8], core: &mut Core) -> Option<Vec<u8>> {
+    pub(super) fn query(&mut self, datagram: &[u8], core: &mut WorkerContext) -> Option<Vec<u8>> {
         self.moved = core.now;
         let step = match &mut self.session {
             None => QueryStep::Forward,
             Some(session) => {
                 let now = core.now;
-                session.query(datagram, now, &mut Hearing::new(&mut self.judge, core.court()))
+                session.query(datagram, now, &mut RequestChecker::new(&mut self.judge, core.court()))
             }
         };
         match step {
@@ -156,7 +156,7 @@ impl Flow {
         }
     }
 
-    fn forward(&mut self, datagram: &[u8], core: &mut Core) -> Option<Vec<u8>> {
+    fn forward(&mut self, datagram: &[u8], core: &mut WorkerContext) -> Option<Vec<u8>> {
         core.exit.moved(self.judge.key.direction, Side::Downstream, datagram.len());
         self.judge.moved(Side::Downstream, datagram.len());
         // The first error may be that of a datagram before this one (udp(7)).
@@ -172,11 +172,11 @@ impl Flow {
     }
 
     /// What becomes of a datagram of the server.
-    pub(super) fn answer(&mut self, datagram: &[u8], core: &mut Core) -> Coming {
+    pub(super) fn answer(&mut self, datagram: &[u8], core: &mut WorkerContext) -> Coming {
         self.moved = core.now;
         let step = match &mut self.session {
             None => AnswerStep::Forward,
-            Some(session) => session.answer(datagram, &mut Hearing::new(&mut self.judge, core.court())),
+            Some(session) => session.answer(datagram, &mut RequestChecker::new(&mut self.judge, core.court())),
         };
         match step {
             AnswerStep::Forward => Coming::Pass,
@@ -189,19 +189,19 @@ impl Flow {
     }
 
     /// Keeps an answer back.
-    pub(super) fn hold(&mut self, number: u64, answer: &[u8], core: &Core) {
+    pub(super) fn hold(&mut self, number: u64, answer: &[u8], core: &WorkerContext) {
         let until = core.now.saturating_add(millis(self.judge.params().timeouts.commit));
         let due = self.judge.take_due();
         self.held.push_back(Held { number, answer: answer.to_vec(), since: Instant::now(), until, due });
     }
 
     /// An answer goes on to the client without having been held.
-    pub(super) fn goes_on(&mut self, core: &Core) {
+    pub(super) fn goes_on(&mut self, core: &WorkerContext) {
         self.judge.goes_on(&core.exit);
     }
 
     /// Lets go of a held answer and tells of it: what the client gets. `None` if it is not held any more.
-    pub(super) fn release(&mut self, number: u64, known: bool, core: &Core) -> Option<Vec<u8>> {
+    pub(super) fn release(&mut self, number: u64, known: bool, core: &WorkerContext) -> Option<Vec<u8>> {
         let place = self.held.iter().position(|held| held.number == number)?;
         let held = self.held.remove(place)?;
         core.exit.held(held.since.elapsed(), known);
@@ -220,10 +220,10 @@ impl Flow {
     }
 
     /// Forgets what was asked too long ago.
-    pub(super) fn expire(&mut self, core: &mut Core) {
+    pub(super) fn expire(&mut self, core: &mut WorkerContext) {
         let Some(before) = core.now.checked_sub(millis(self.judge.params().timeouts.answer)) else { return };
         let Some(session) = &mut self.session else { return };
-        let lost = session.expire(before.saturating_add(1), &mut Hearing::new(&mut self.judge, core.court()));
+        let lost = session.expire(before.saturating_add(1), &mut RequestChecker::new(&mut self.judge, core.court()));
         core.exit.unanswered(lost);
     }
 
@@ -256,17 +256,17 @@ impl Flow {
     }
 
     /// Whether nobody waits for anything of it.
-    pub(super) fn is_over(&self, core: &Core) -> bool {
+    pub(super) fn is_over(&self, core: &WorkerContext) -> bool {
         !self.is_due() && self.deadline() <= core.now
     }
 
-    pub(super) fn moved_back(&mut self, bytes: usize, core: &mut Core) {
+    pub(super) fn moved_back(&mut self, bytes: usize, core: &mut WorkerContext) {
         core.exit.moved(self.judge.key.direction, Side::Upstream, bytes);
         self.judge.moved(Side::Upstream, bytes);
     }
 
     /// It has ended: what has had no answer is recorded without.
-    pub(super) fn end(&mut self, core: &mut Core) {
+    pub(super) fn end(&mut self, core: &mut WorkerContext) {
         for due in self.held.drain(..).filter_map(|held| held.due) {
             self.judge.gives_up(*due, &core.exit);
         }

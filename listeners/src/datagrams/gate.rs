@@ -8,12 +8,12 @@ use std::{
 use portcullis_rules::world::EndpointId;
 use socket2::Socket;
 
-use super::flow::Flow;
+use super::flow::DatagramFlow;
 use crate::{
     event::{
-        context::Core,
-        slots::Source,
-        sources::{Door, Doors},
+        context::WorkerContext,
+        slots::EventSource,
+        sources::{EndpointListener, ListenerSlots},
     },
     sockets::datagrams as sockets,
 };
@@ -21,19 +21,19 @@ use crate::{
 /// The listeners of a worker, and what answers leave from.
 #[derive(Debug)]
 pub(super) struct Gate {
-    doors: Doors,
+    doors: ListenerSlots,
     /// By endpoint and family (`true` for IPv6).
     answers: HashMap<(EndpointId, bool), Socket>,
 }
 
 impl Default for Gate {
     fn default() -> Self {
-        Self { doors: Doors::new(Source::Datagrams), answers: HashMap::new() }
+        Self { doors: ListenerSlots::new(EventSource::Datagrams), answers: HashMap::new() }
     }
 }
 
 impl Gate {
-    pub(super) fn open(&mut self, id: EndpointId, listener: Socket, core: &Core) {
+    pub(super) fn open(&mut self, id: EndpointId, listener: Socket, core: &WorkerContext) {
         if let Err(error) = self.doors.open(id, listener, core) {
             tracing::error!(%error, endpoint = id.0, "a listener cannot be heard; its datagrams are lost");
         }
@@ -48,19 +48,19 @@ impl Gate {
         self.doors.places()
     }
 
-    pub(super) fn at(&self, place: usize) -> Option<&Door> {
+    pub(super) fn at(&self, place: usize) -> Option<&EndpointListener> {
         self.doors.at(place)
     }
 
     /// Sends a datagram to a flow's client as the server's. One that does not leave is lost, as any may be.
-    pub(super) fn answer(&mut self, flow: &Flow, datagram: &[u8], core: &mut Core) {
+    pub(super) fn answer(&mut self, flow: &DatagramFlow, datagram: &[u8], core: &mut WorkerContext) {
         if let Err(error) = self.try_answer(flow, datagram, core) {
             core.exit.datagram_lost("downstream");
             tracing::debug!(%error, client = %flow.client, server = %flow.server, "an answer did not leave");
         }
     }
 
-    fn try_answer(&mut self, flow: &Flow, datagram: &[u8], core: &mut Core) -> io::Result<()> {
+    fn try_answer(&mut self, flow: &DatagramFlow, datagram: &[u8], core: &mut WorkerContext) -> io::Result<()> {
         let v6 = flow.server.is_ipv6();
         let socket = match self.answers.entry((flow.endpoint, v6)) {
             hash_map::Entry::Occupied(entry) => entry.into_mut(),

@@ -14,20 +14,20 @@ use nix::sys::epoll::{EpollEvent, EpollFlags};
 use portcullis_rules::world::EndpointId;
 use socket2::Socket;
 
-pub(crate) use self::flow::Flow;
+pub(crate) use self::flow::DatagramFlow;
 use self::{
-    flow::{Coming, Denial},
+    flow::{Coming, FlowDenial},
     gate::Gate,
 };
 use crate::{
     event::{
-        context::Core,
-        mailbox::Holder,
-        slots::{Source, Table, Token},
-        sources::Door,
+        context::WorkerContext,
+        mailbox::ReleaseTarget,
+        slots::{EventSource, SlotTable, SlotToken},
+        sources::EndpointListener,
     },
-    judge::Turn,
-    share::{Full, fits},
+    judge::RefreshOutcome,
+    share::{ShareExhausted, fits},
     sockets::datagrams as sockets,
 };
 
@@ -38,36 +38,36 @@ const TURN: usize = 64;
 const LAST_TURNS: usize = 1024;
 
 /// A client's socket and the server that it asks.
-type Key = (EndpointId, SocketAddr, SocketAddr);
+type DatagramKey = (EndpointId, SocketAddr, SocketAddr);
 
 /// The datagrams of one worker.
 #[derive(Default)]
-pub(crate) struct Datagrams {
+pub(crate) struct DatagramRelay {
     gate: Gate,
-    flows: Table<Flow>,
-    by_key: HashMap<Key, Token, foldhash::fast::RandomState>,
+    flows: SlotTable<DatagramFlow>,
+    by_key: HashMap<DatagramKey, SlotToken, foldhash::fast::RandomState>,
     /// How many flows each endpoint has.
     by_endpoint: HashMap<EndpointId, usize, foldhash::fast::RandomState>,
     /// Deadlines, the next one first. Of a flow only the entry that it names counts.
-    deadlines: BinaryHeap<Reverse<(u64, Token)>>,
+    deadlines: BinaryHeap<Reverse<(u64, SlotToken)>>,
     /// Scratch space for what the kernel says beside a datagram.
     control: Vec<u8>,
 }
 
-impl Datagrams {
+impl DatagramRelay {
     /// Receives for an endpoint from now on.
-    pub(crate) fn open(&mut self, id: EndpointId, listener: Socket, core: &Core) {
+    pub(crate) fn open(&mut self, id: EndpointId, listener: Socket, core: &WorkerContext) {
         self.gate.open(id, listener, core);
     }
 
     /// Ends everything of an endpoint.
-    pub(crate) fn close(&mut self, id: EndpointId, core: &mut Core) {
+    pub(crate) fn close(&mut self, id: EndpointId, core: &mut WorkerContext) {
         self.gate.close(id);
         self.end_all(core, |flow| flow.endpoint == id);
     }
 
     /// Ends everything.
-    pub(crate) fn end(&mut self, core: &mut Core) {
+    pub(crate) fn end(&mut self, core: &mut WorkerContext) {
         self.end_all(core, |_| true);
     }
 
@@ -82,19 +82,19 @@ impl Datagrams {
     }
 
     /// Takes all that has come to any listener.
-    pub(crate) fn receive_all(&mut self, core: &mut Core) {
+    pub(crate) fn receive_all(&mut self, core: &mut WorkerContext) {
         for place in 0..self.gate.places() {
             let _ = (0..LAST_TURNS).take_while(|_| self.receive(place, core)).count();
         }
     }
 
     /// Takes what has come to a listener. True: there may be more.
-    pub(crate) fn receive(&mut self, place: usize, core: &mut Core) -> bool {
+    pub(crate) fn receive(&mut self, place: usize, core: &mut WorkerContext) -> bool {
         let mut more = true;
         let mut buffer = core.take_buffer();
         buffer.resize(buffer.len().max(sockets::LARGEST), 0);
         for _ in 0..TURN {
-            let Some(Door { id, socket }) = self.gate.at(place) else {
+            let Some(EndpointListener { id, socket }) = self.gate.at(place) else {
                 more = false;
                 break;
             };
@@ -120,7 +120,14 @@ impl Datagrams {
     }
 
     /// A datagram of a client.
-    fn query(&mut self, id: EndpointId, client: SocketAddr, server: SocketAddr, datagram: &[u8], core: &mut Core) {
+    fn query(
+        &mut self,
+        id: EndpointId,
+        client: SocketAddr,
+        server: SocketAddr,
+        datagram: &[u8],
+        core: &mut WorkerContext,
+    ) {
         let Some((token, mut flow)) = self.flow((id, client, server), core) else { return };
         let answer = flow.query(datagram, core);
         if let Some(answer) = answer {
@@ -130,17 +137,17 @@ impl Datagrams {
     }
 
     /// The flow of a datagram, in force; a new one where there is none.
-    fn flow(&mut self, key: Key, core: &mut Core) -> Option<(Token, Box<Flow>)> {
+    fn flow(&mut self, key: DatagramKey, core: &mut WorkerContext) -> Option<(SlotToken, Box<DatagramFlow>)> {
         let found = self.by_key.get(&key).copied();
         if let Some((token, mut flow)) = found.and_then(|token| Some((token, self.flows.take(token)?))) {
             let turn = flow.refresh(core);
-            if turn == Turn::Stays && !flow.retired {
+            if turn == RefreshOutcome::Stays && !flow.retired {
                 return Some((token, flow));
             }
             self.by_key.remove(&key);
             match turn {
-                Turn::Stays | Turn::Changed => self.put_back(token, flow),
-                Turn::Denied => self.release(token, flow, core),
+                RefreshOutcome::Stays | RefreshOutcome::Changed => self.put_back(token, flow),
+                RefreshOutcome::Denied => self.release(token, flow, core),
             }
         }
         core.renew();
@@ -154,17 +161,17 @@ impl Datagrams {
             return None;
         }
         let files = core.take_files(id, 1)?;
-        let mut flow = match Flow::new(id, client, server, files, core) {
+        let mut flow = match DatagramFlow::new(id, client, server, files, core) {
             Ok(flow) => flow,
-            Err(Denial::Policy) => return None,
-            Err(Denial::Leg(error)) => {
+            Err(FlowDenial::Policy) => return None,
+            Err(FlowDenial::Leg(error)) => {
                 core.exit.datagram_lost("leg");
                 tracing::warn!(%error, %client, %server, "no upstream socket could be created for a datagram");
                 return None;
             }
         };
         let token = self.flows.reserve();
-        let event = EpollEvent::new(EpollFlags::EPOLLIN, Source::Flow(token).to_event());
+        let event = EpollEvent::new(EpollFlags::EPOLLIN, EventSource::Flow(token).to_event());
         if let Err(error) = core.epoll.add(&flow.upstream, event) {
             tracing::error!(%error, "the upstream socket of a datagram cannot be watched");
             flow.end(core);
@@ -176,7 +183,7 @@ impl Datagrams {
         Some((token, Box::new(flow)))
     }
 
-    fn has_room(&self, id: EndpointId, core: &Core) -> bool {
+    fn has_room(&self, id: EndpointId, core: &WorkerContext) -> bool {
         let own = self.by_endpoint.get(&id).copied().unwrap_or(0);
         let capacity = &core.options().capacity;
         fits(own, self.flows.len(), capacity.flows, capacity.flows_per_endpoint)
@@ -184,7 +191,7 @@ impl Datagrams {
 
     /// Sees to it that there is room for one more flow of an endpoint: what only lingers goes before its time, the oldest
     /// first. An endpoint that has its share takes nothing from others.
-    fn make_room(&mut self, id: EndpointId, core: &mut Core) {
+    fn make_room(&mut self, id: EndpointId, core: &mut WorkerContext) {
         let most = core.options().capacity.flows;
         let mut others = Vec::new();
         for _ in 0..TURN {
@@ -193,7 +200,7 @@ impl Datagrams {
                 break;
             }
             let Some((token, flow)) = self.next_due(u64::MAX) else { break };
-            let all_full = self.flows.len() >= most || file == Err(Full::Node);
+            let all_full = self.flows.len() >= most || file == Err(ShareExhausted::Node);
             if flow.lingers() && (flow.endpoint == id || all_full) {
                 self.release(token, flow, core);
             } else {
@@ -204,7 +211,7 @@ impl Datagrams {
     }
 
     /// Takes the flow whose deadline comes first, if it comes until then.
-    fn next_due(&mut self, until: u64) -> Option<(Token, Box<Flow>)> {
+    fn next_due(&mut self, until: u64) -> Option<(SlotToken, Box<DatagramFlow>)> {
         loop {
             let Reverse((deadline, token)) = self.deadlines.peek().copied().filter(|Reverse((at, _))| *at <= until)?;
             self.deadlines.pop();
@@ -219,11 +226,11 @@ impl Datagrams {
     }
 
     /// Takes what a server has sent.
-    pub(crate) fn answers(&mut self, token: Token, core: &mut Core) {
+    pub(crate) fn answers(&mut self, token: SlotToken, core: &mut WorkerContext) {
         let Some(mut flow) = self.flows.take(token) else { return };
         let mut buffer = core.take_buffer();
         buffer.resize(buffer.len().max(sockets::LARGEST), 0);
-        let mut turn = Turn::Stays;
+        let mut turn = RefreshOutcome::Stays;
         for _ in 0..TURN {
             let bytes = match sockets::receive_from(&flow.upstream, flow.asked(), &mut buffer) {
                 Ok(Some(bytes)) => bytes,
@@ -241,7 +248,7 @@ impl Datagrams {
             };
             // A policy may have come into force since it was asked.
             turn = flow.refresh(core);
-            if turn == Turn::Denied {
+            if turn == RefreshOutcome::Denied {
                 break;
             }
             self.came(token, &mut flow, &buffer[..bytes], core);
@@ -252,12 +259,12 @@ impl Datagrams {
         }
         core.put_buffer(buffer);
         match turn {
-            Turn::Stays | Turn::Changed => self.put_back(token, flow),
-            Turn::Denied => self.release(token, flow, core),
+            RefreshOutcome::Stays | RefreshOutcome::Changed => self.put_back(token, flow),
+            RefreshOutcome::Denied => self.release(token, flow, core),
         }
     }
 
-    fn came(&mut self, token: Token, flow: &mut Flow, datagram: &[u8], core: &mut Core) {
+    fn came(&mut self, token: SlotToken, flow: &mut DatagramFlow, datagram: &[u8], core: &mut WorkerContext) {
         match flow.answer(datagram, core) {
             Coming::Pass => {
                 flow.goes_on(core);
@@ -265,7 +272,7 @@ impl Datagrams {
             }
             Coming::Drop => {}
             Coming::Hold(number, lesson) => {
-                if core.learn(flow.judge(), lesson, Holder::Flow(token, number)) {
+                if core.learn(flow.judge(), lesson, ReleaseTarget::Flow(token, number)) {
                     flow.goes_on(core);
                     self.pass(flow, datagram, core);
                 } else {
@@ -275,29 +282,29 @@ impl Datagrams {
         }
     }
 
-    fn pass(&mut self, flow: &mut Flow, datagram: &[u8], core: &mut Core) {
+    fn pass(&mut self, flow: &mut DatagramFlow, datagram: &[u8], core: &mut WorkerContext) {
         flow.moved_back(datagram.len(), core);
         self.gate.answer(flow, datagram, core);
     }
 
     /// What a held answer teaches is in force, or will not be.
-    pub(crate) fn commit(&mut self, token: Token, number: u64, known: bool, core: &mut Core) {
+    pub(crate) fn commit(&mut self, token: SlotToken, number: u64, known: bool, core: &mut WorkerContext) {
         let Some(mut flow) = self.flows.take(token) else { return };
-        if flow.refresh(core) == Turn::Denied {
+        if flow.refresh(core) == RefreshOutcome::Denied {
             return self.release(token, flow, core);
         }
         self.let_go(&mut flow, number, known, core);
         self.put_back(token, flow);
     }
 
-    fn let_go(&mut self, flow: &mut Flow, number: u64, known: bool, core: &mut Core) {
+    fn let_go(&mut self, flow: &mut DatagramFlow, number: u64, known: bool, core: &mut WorkerContext) {
         if let Some(answer) = flow.release(number, known, core) {
             self.pass(flow, &answer, core);
         }
     }
 
     /// Does what is due.
-    pub(crate) fn fire(&mut self, core: &mut Core) {
+    pub(crate) fn fire(&mut self, core: &mut WorkerContext) {
         while let Some((token, mut flow)) = self.next_due(core.now) {
             while let Some(number) = flow.overdue(core.now) {
                 self.let_go(&mut flow, number, false, core);
@@ -311,7 +318,7 @@ impl Datagrams {
         }
     }
 
-    fn put_back(&mut self, token: Token, mut flow: Box<Flow>) {
+    fn put_back(&mut self, token: SlotToken, mut flow: Box<DatagramFlow>) {
         let deadline = flow.deadline();
         if flow.armed.is_none_or(|armed| deadline < armed) {
             flow.armed = Some(deadline);
@@ -320,7 +327,7 @@ impl Datagrams {
         self.flows.put(token, flow);
     }
 
-    fn release(&mut self, token: Token, mut flow: Box<Flow>, core: &mut Core) {
+    fn release(&mut self, token: SlotToken, mut flow: Box<DatagramFlow>, core: &mut WorkerContext) {
         let key = (flow.endpoint, flow.client, flow.server);
         if self.by_key.get(&key) == Some(&token) {
             self.by_key.remove(&key);
@@ -335,7 +342,7 @@ impl Datagrams {
         self.flows.release(token);
     }
 
-    fn end_all(&mut self, core: &mut Core, which: impl Fn(&Flow) -> bool) {
+    fn end_all(&mut self, core: &mut WorkerContext, which: impl Fn(&DatagramFlow) -> bool) {
         for slot in 0..self.flows.slots() {
             let Some((token, flow)) = self.flows.at(slot) else { continue };
             if which(flow)

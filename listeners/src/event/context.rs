@@ -10,58 +10,58 @@ use std::{
 
 use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
 use portcullis_codecs::{
-    datagram::Session,
-    lesson::Lesson,
-    relay::{Output, Relay, Side},
+    datagram::DatagramSession,
+    lesson::LearnedAddresses,
+    relay::{Relay, RelayOutput, Side},
 };
 use portcullis_rules::{schema::Schema, snapshot::Snapshot, world::EndpointId};
 use socket2::Socket;
 
 use crate::{
-    dial::{Dial, Leg},
+    dial::{ConnectingUpstream, UpstreamConnector},
     event::{
-        mailbox::{Holder, Mailbox, Ticket},
-        shared::Shared,
-        slots::Token,
+        mailbox::{Mailbox, PendingRelease, ReleaseTarget},
+        shared::WorkersShared,
+        slots::SlotToken,
     },
-    judge::{Court, Judge},
-    options::Options,
-    share::{Full, Shares, Taken},
-    telemetry::Exit,
+    judge::{AuthorizationContext, FlowAuthorizer},
+    options::DataPlaneOptions,
+    share::{EndpointShares, ShareExhausted, ShareGuard},
+    telemetry::TelemetrySink,
 };
 
 /// Capacity of a relay's own words that is kept for the next pair, in bytes.
 const KEPT_OUTPUT: usize = 64 * 1024;
 
 /// A worker without its connections.
-pub(crate) struct Core {
-    pub(crate) shared: Arc<Shared>,
+pub(crate) struct WorkerContext {
+    pub(crate) shared: Arc<WorkersShared>,
     mailbox: Arc<Mailbox>,
     pub(crate) epoll: Epoll,
-    pub(crate) exit: Exit,
+    pub(crate) exit: TelemetrySink,
     pub(crate) snapshot: Option<Arc<Snapshot>>,
     /// Number of the publication that the snapshot is of, or of an earlier one.
     pub(crate) epoch: u64,
     /// Milliseconds since the data plane began, as of its last wake-up.
     pub(crate) now: u64,
-    pub(crate) output: Output,
-    pub(crate) dials: HashMap<EndpointId, Box<dyn Dial>>,
+    pub(crate) output: RelayOutput,
+    pub(crate) dials: HashMap<EndpointId, Box<dyn UpstreamConnector>>,
     /// What each endpoint has of what is shared, on all workers.
-    pub(crate) shares: HashMap<EndpointId, Shares>,
+    pub(crate) shares: HashMap<EndpointId, EndpointShares>,
     buffer: Vec<u8>,
     random: u64,
 }
 
-impl Core {
-    pub(crate) fn new(shared: Arc<Shared>, mailbox: Arc<Mailbox>, epoll: Epoll) -> Self {
+impl WorkerContext {
+    pub(crate) fn new(shared: Arc<WorkersShared>, mailbox: Arc<Mailbox>, epoll: Epoll) -> Self {
         Self {
-            exit: Exit::new(&shared.telemetry),
+            exit: TelemetrySink::new(&shared.telemetry),
             mailbox,
             epoll,
             snapshot: None,
             epoch: 0,
             now: 0,
-            output: Output::default(),
+            output: RelayOutput::default(),
             dials: HashMap::new(),
             shares: HashMap::new(),
             buffer: Vec::new(),
@@ -71,24 +71,29 @@ impl Core {
     }
 
     /// What judging needs.
-    pub(crate) fn court(&mut self) -> Court<'_> {
-        Court { snapshot: self.snapshot.as_deref(), exit: &mut self.exit, now: self.now }
+    pub(crate) fn court(&mut self) -> AuthorizationContext<'_> {
+        AuthorizationContext { snapshot: self.snapshot.as_deref(), exit: &mut self.exit, now: self.now }
     }
 
-    pub(crate) fn options(&self) -> &Options {
+    pub(crate) fn options(&self) -> &DataPlaneOptions {
         &self.shared.options
     }
 
     /// The relay of a connection whose requests are judged, and the most bytes that may be held of one side where it does not
     /// ask for more: what one of the protocol holds back, and one read. The codecs refuse before.
-    pub(crate) fn relay(&self, schema: &Schema, judge: &Judge) -> Option<(Box<dyn Relay>, usize)> {
+    pub(crate) fn relay(&self, schema: &Schema, judge: &FlowAuthorizer) -> Option<(Box<dyn Relay>, usize)> {
         let (limits, server) = (&judge.params().limits, judge.destination);
         let relay = self.shared.protocols.relay(schema, limits, server, self.now)?;
         Some((relay, self.shared.protocols.held(schema, limits) + self.options().buffer))
     }
 
     /// The state of a flow of datagrams whose requests are judged.
-    pub(crate) fn session(&self, schema: &Schema, judge: &Judge, server: SocketAddr) -> Option<Box<dyn Session>> {
+    pub(crate) fn session(
+        &self,
+        schema: &Schema,
+        judge: &FlowAuthorizer,
+        server: SocketAddr,
+    ) -> Option<Box<dyn DatagramSession>> {
         self.shared.protocols.session(schema, &judge.params().limits, server, self.now)
     }
 
@@ -117,12 +122,12 @@ impl Core {
         usize::try_from(self.random >> 32).unwrap_or(0)
     }
 
-    pub(crate) fn dial(&mut self, judge: &Judge) -> io::Result<Leg> {
+    pub(crate) fn dial(&mut self, judge: &FlowAuthorizer) -> io::Result<ConnectingUpstream> {
         let dial = self.dials.get_mut(&judge.key.endpoint).ok_or(io::ErrorKind::NotFound)?;
         dial.dial(&judge.way(), &self.exit)
     }
 
-    pub(crate) fn dial_datagrams(&mut self, judge: &Judge) -> io::Result<Leg> {
+    pub(crate) fn dial_datagrams(&mut self, judge: &FlowAuthorizer) -> io::Result<ConnectingUpstream> {
         self.dials.get_mut(&judge.key.endpoint).ok_or(io::ErrorKind::NotFound)?.datagrams(&judge.way())
     }
 
@@ -131,7 +136,7 @@ impl Core {
         self.dials.get_mut(&endpoint).ok_or(io::ErrorKind::NotFound)?.answers(v6)
     }
 
-    /// A connection to an address begins; if it was learnt, it is kept until [`Core::end_use`].
+    /// A connection to an address begins; if it was learnt, it is kept until [`WorkerContext::end_use`].
     pub(crate) fn begin_use(&self, address: IpAddr) -> Option<IpAddr> {
         let (names, snapshot) = (self.shared.names.as_ref()?, self.snapshot.as_ref()?);
         snapshot.has_names(address).then(|| {
@@ -153,10 +158,10 @@ impl Core {
 
     /// Installs the addresses of an answer. Returns `true` if they are in force already; otherwise the holder of the
     /// answer is notified later.
-    pub(crate) fn learn(&self, judge: &Judge, lesson: Lesson, holder: Holder) -> bool {
+    pub(crate) fn learn(&self, judge: &FlowAuthorizer, lesson: LearnedAddresses, holder: ReleaseTarget) -> bool {
         let Some(names) = &self.shared.names else { return true };
         let snapshot = self.snapshot.as_deref();
-        names.learn(judge.origin(snapshot), lesson, snapshot, Ticket::new(Arc::clone(&self.mailbox), holder))
+        names.learn(judge.origin(snapshot), lesson, snapshot, PendingRelease::new(Arc::clone(&self.mailbox), holder))
     }
 
     pub(crate) fn forget(&mut self, endpoint: EndpointId, leg: SocketAddr, to: SocketAddr) {
@@ -178,32 +183,32 @@ impl Core {
     }
 
     /// Whether there is one more file descriptor for an endpoint.
-    pub(crate) fn has_file(&self, id: EndpointId) -> Result<(), Full> {
+    pub(crate) fn has_file(&self, id: EndpointId) -> Result<(), ShareExhausted> {
         let (most, most_own) = self.files();
-        let room = |shares: &Shares| shares.files.has_room(most, most_own);
+        let room = |shares: &EndpointShares| shares.files.has_room(most, most_own);
         self.shares.get(&id).map_or(Ok(()), room)
     }
 
     /// Takes file descriptors for an endpoint. None: it has its share, or the node has all; that is counted.
-    pub(crate) fn take_files(&self, id: EndpointId, count: usize) -> Option<Taken> {
+    pub(crate) fn take_files(&self, id: EndpointId, count: usize) -> Option<ShareGuard> {
         let (most, most_own) = self.files();
         match self.shares.get(&id)?.files.take(count, most, most_own) {
             Ok(taken) => return Some(taken),
-            Err(Full::Node) => self.exit.limit("open_files"),
-            Err(Full::Endpoint) => self.endpoint_limit("openFilesPerEndpoint", id),
+            Err(ShareExhausted::Node) => self.exit.limit("open_files"),
+            Err(ShareExhausted::Endpoint) => self.endpoint_limit("openFilesPerEndpoint", id),
         }
         None
     }
 
     /// Takes memory for bytes of an endpoint's connection that have to be held. None: it has its share, or all is taken; that is
     /// counted.
-    pub(crate) fn take_buffered(&self, id: EndpointId, bytes: usize) -> Option<Taken> {
+    pub(crate) fn take_buffered(&self, id: EndpointId, bytes: usize) -> Option<ShareGuard> {
         let capacity = &self.options().capacity;
         let most = capacity.buffered_bytes.saturating_mul(self.options().workers.max(1));
         match self.shares.get(&id)?.buffered.take(bytes, most, capacity.buffered_bytes_per_endpoint) {
             Ok(taken) => return Some(taken),
-            Err(Full::Node) => self.exit.limit("buffered_bytes"),
-            Err(Full::Endpoint) => self.endpoint_limit("bufferedBytesPerEndpoint", id),
+            Err(ShareExhausted::Node) => self.exit.limit("buffered_bytes"),
+            Err(ShareExhausted::Endpoint) => self.endpoint_limit("bufferedBytesPerEndpoint", id),
         }
         None
     }
@@ -215,7 +220,7 @@ impl Core {
     }
 
     /// Registers a socket once for both directions, edge-triggered.
-    pub(crate) fn register(&self, socket: &Socket, token: Token, side: Side) -> nix::Result<()> {
+    pub(crate) fn register(&self, socket: &Socket, token: SlotToken, side: Side) -> nix::Result<()> {
         let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT | EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLET;
         self.epoll.add(socket, EpollEvent::new(flags, token.event(side)))
     }

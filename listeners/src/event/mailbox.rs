@@ -11,25 +11,25 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use portcullis_rules::world::EndpointId;
 use socket2::Socket;
 
-use crate::{dial::Dial, event::slots::Token, share::Shares};
+use crate::{dial::UpstreamConnector, event::slots::SlotToken, share::EndpointShares};
 
 /// How one worker meets one endpoint.
-pub(crate) struct Doorway {
+pub(crate) struct WorkerListener {
     pub(crate) listeners: Vec<Socket>,
     pub(crate) datagrams: Vec<Socket>,
-    pub(crate) dial: Box<dyn Dial>,
+    pub(crate) dial: Box<dyn UpstreamConnector>,
 }
 
 /// An endpoint that a worker must serve.
 pub(crate) struct Opening {
     pub(crate) id: EndpointId,
-    pub(crate) doorway: Doorway,
+    pub(crate) doorway: WorkerListener,
     /// What it has on all workers.
-    pub(crate) shares: Shares,
+    pub(crate) shares: EndpointShares,
 }
 
 /// A command to a worker.
-pub(crate) enum Command {
+pub(crate) enum WorkerCommand {
     /// Accept on these.
     Open(Opening),
     /// Close the listeners and connections of an endpoint.
@@ -39,12 +39,12 @@ pub(crate) enum Command {
     /// Take the datagrams that have come, wait for their answers at most for so long, and end when no connection is open.
     Finish(Duration),
     /// What an answer teaches that is held is in force (`known`), or will not be.
-    Commit { holder: Holder, known: bool },
+    Commit { holder: ReleaseTarget, known: bool },
 }
 
 /// The way to a worker: a queue and what wakes it.
 pub(crate) struct Mailbox {
-    commands: Mutex<VecDeque<Command>>,
+    commands: Mutex<VecDeque<WorkerCommand>>,
     pub(crate) bell: EventFd,
 }
 
@@ -54,7 +54,7 @@ impl Mailbox {
         Ok(Self { commands: Mutex::default(), bell })
     }
 
-    pub(crate) fn put(&self, command: Command) {
+    pub(crate) fn put(&self, command: WorkerCommand) {
         let mut commands = self.commands.lock().unwrap_or_else(PoisonError::into_inner);
         commands.push_back(command);
         // Where others wait already it has rung, or is about to.
@@ -72,7 +72,7 @@ impl Mailbox {
     }
 
     /// Everything that was put, oldest first.
-    pub(crate) fn take(&self) -> VecDeque<Command> {
+    pub(crate) fn take(&self) -> VecDeque<WorkerCommand> {
         let _ = self.bell.read();
         std::mem::take(&mut *self.commands.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -80,23 +80,23 @@ impl Mailbox {
 
 /// What waits for a ticket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Holder {
+pub(crate) enum ReleaseTarget {
     /// A connection pair, and the number of the lesson that its relay waits for.
-    Pair(Token, u64),
+    Pair(SlotToken, u64),
     /// A flow of datagrams, and the number of the answer that it holds.
-    Flow(Token, u64),
+    Flow(SlotToken, u64),
 }
 
 /// Lets one answer go, or has it replaced by a failure. One that is dropped without a word is a failure, and so is
 /// what comes too late.
-pub struct Ticket {
+pub struct PendingRelease {
     mailbox: Arc<Mailbox>,
     /// Gone once it is redeemed.
-    holder: Option<Holder>,
+    holder: Option<ReleaseTarget>,
 }
 
-impl Ticket {
-    pub(crate) fn new(mailbox: Arc<Mailbox>, holder: Holder) -> Self {
+impl PendingRelease {
+    pub(crate) fn new(mailbox: Arc<Mailbox>, holder: ReleaseTarget) -> Self {
         Self { mailbox, holder: Some(holder) }
     }
 
@@ -112,12 +112,12 @@ impl Ticket {
 
     fn tell(&mut self, known: bool) {
         if let Some(holder) = self.holder.take() {
-            self.mailbox.put(Command::Commit { holder, known });
+            self.mailbox.put(WorkerCommand::Commit { holder, known });
         }
     }
 }
 
-impl Drop for Ticket {
+impl Drop for PendingRelease {
     fn drop(&mut self) {
         self.tell(false);
     }

@@ -11,17 +11,17 @@ use std::{
 use arc_swap::ArcSwapOption;
 use portcullis_rules::snapshot::Snapshot;
 
-use crate::{learning::Names, options::Options, protocols::Protocols, telemetry::Telemetry};
+use crate::{learning::NameInstaller, options::DataPlaneOptions, protocols::LiveProtocols, telemetry::Telemetry};
 
 /// What one data plane has once.
-pub(crate) struct Shared {
-    pub(crate) options: Options,
-    pub(crate) protocols: Protocols,
+pub(crate) struct WorkersShared {
+    pub(crate) options: DataPlaneOptions,
+    pub(crate) protocols: LiveProtocols,
     /// Where the time of all workers begins.
     pub(crate) began: Instant,
     pub(crate) telemetry: Arc<Telemetry>,
     /// Who brings what answers teach into force; without, nothing is learnt.
-    pub(crate) names: Option<Arc<dyn Names>>,
+    pub(crate) names: Option<Arc<dyn NameInstaller>>,
     pub(crate) snapshot: ArcSwapOption<Snapshot>,
     /// How many snapshots were published.
     pub(crate) published: AtomicU64,

@@ -4,7 +4,7 @@ use portcullis_codecs::relay::Side;
 
 /// What an event of the kernel belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Source {
+pub(crate) enum EventSource {
     /// The mailbox.
     Bell,
     /// A listener, by its place.
@@ -12,9 +12,9 @@ pub(crate) enum Source {
     /// A listener for datagrams, by its place.
     Datagrams(usize),
     /// One side of a pair.
-    Pair(Token, Side),
+    Pair(SlotToken, Side),
     /// The upstream socket of a datagram flow.
-    Flow(Token),
+    Flow(SlotToken),
 }
 
 /// The two highest bits tell what the rest means.
@@ -29,9 +29,9 @@ const GENERATIONS: u32 = (1 << 30) - 1;
 
 /// Names an entry: its slot, and which of those that had the slot it is. Events of one that is gone find nobody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Token(u64);
+pub(crate) struct SlotToken(u64);
 
-impl Token {
+impl SlotToken {
     fn new(slot: usize, generation: u32) -> Self {
         Self(u64::from(generation) << SLOT_BITS | slot as u64)
     }
@@ -50,7 +50,7 @@ impl Token {
     }
 }
 
-impl Source {
+impl EventSource {
     pub(crate) fn to_event(self) -> u64 {
         match self {
             Self::Bell => BELL,
@@ -66,55 +66,55 @@ impl Source {
             return Self::Bell;
         }
         if data & KIND == FLOW {
-            return Self::Flow(Token(data & !KIND));
+            return Self::Flow(SlotToken(data & !KIND));
         }
         if data & LISTENER != 0 {
             let place = usize::try_from(data & !DATAGRAMS).unwrap_or(usize::MAX);
             return if data & DATAGRAMS == DATAGRAMS { Self::Datagrams(place) } else { Self::Listener(place) };
         }
         let side = if data & 1 == Side::Downstream as u64 { Side::Downstream } else { Side::Upstream };
-        Self::Pair(Token(data >> 1), side)
+        Self::Pair(SlotToken(data >> 1), side)
     }
 }
 
-struct Entry<T> {
+struct SlotEntry<T> {
     generation: u32,
     content: Option<Box<T>>,
 }
 
 /// All pairs, or all flows, of a worker. One that is being advanced is taken out and put back.
-pub(crate) struct Table<T> {
-    entries: Vec<Entry<T>>,
+pub(crate) struct SlotTable<T> {
+    entries: Vec<SlotEntry<T>>,
     free: Vec<usize>,
 }
 
-impl<T> Default for Table<T> {
+impl<T> Default for SlotTable<T> {
     fn default() -> Self {
         Self { entries: Vec::new(), free: Vec::new() }
     }
 }
 
-impl<T> Table<T> {
+impl<T> SlotTable<T> {
     /// The next name.
-    pub(crate) fn reserve(&mut self) -> Token {
+    pub(crate) fn reserve(&mut self) -> SlotToken {
         let slot = self.free.pop().unwrap_or_else(|| {
-            self.entries.push(Entry { generation: 0, content: None });
+            self.entries.push(SlotEntry { generation: 0, content: None });
             self.entries.len() - 1
         });
-        Token::new(slot, self.entries[slot].generation)
+        SlotToken::new(slot, self.entries[slot].generation)
     }
 
-    pub(crate) fn put(&mut self, token: Token, content: Box<T>) {
+    pub(crate) fn put(&mut self, token: SlotToken, content: Box<T>) {
         self.entries[token.slot()].content = Some(content);
     }
 
-    pub(crate) fn take(&mut self, token: Token) -> Option<Box<T>> {
+    pub(crate) fn take(&mut self, token: SlotToken) -> Option<Box<T>> {
         let entry = self.entries.get_mut(token.slot())?;
         if entry.generation == token.generation() { entry.content.take() } else { None }
     }
 
     /// The name is given up; its slot may be had by another.
-    pub(crate) fn release(&mut self, token: Token) {
+    pub(crate) fn release(&mut self, token: SlotToken) {
         let entry = &mut self.entries[token.slot()];
         entry.generation = (entry.generation + 1) & GENERATIONS;
         self.free.push(token.slot());
@@ -130,9 +130,9 @@ impl<T> Table<T> {
     }
 
     /// The name and the content of a slot, if there is one.
-    pub(crate) fn at(&self, slot: usize) -> Option<(Token, &T)> {
+    pub(crate) fn at(&self, slot: usize) -> Option<(SlotToken, &T)> {
         let entry = self.entries.get(slot)?;
-        entry.content.as_deref().map(|content| (Token::new(slot, entry.generation), content))
+        entry.content.as_deref().map(|content| (SlotToken::new(slot, entry.generation), content))
     }
 }
 
@@ -140,31 +140,31 @@ impl<T> Table<T> {
 mod tests {
     use portcullis_codecs::relay::Side;
 
-    use super::{Source, Table};
+    use super::{EventSource, SlotTable};
 
     #[test]
     fn every_source_survives_the_way_through_the_kernel() {
-        let mut table = Table::<()>::default();
+        let mut table = SlotTable::<()>::default();
         let first = table.reserve();
         let second = table.reserve();
         for source in [
-            Source::Bell,
-            Source::Listener(0),
-            Source::Listener(70_000),
-            Source::Datagrams(0),
-            Source::Datagrams(70_000),
-            Source::Flow(first),
-            Source::Flow(second),
-            Source::Pair(first, Side::Downstream),
-            Source::Pair(second, Side::Upstream),
+            EventSource::Bell,
+            EventSource::Listener(0),
+            EventSource::Listener(70_000),
+            EventSource::Datagrams(0),
+            EventSource::Datagrams(70_000),
+            EventSource::Flow(first),
+            EventSource::Flow(second),
+            EventSource::Pair(first, Side::Downstream),
+            EventSource::Pair(second, Side::Upstream),
         ] {
-            assert_eq!(Source::of_event(source.to_event()), source);
+            assert_eq!(EventSource::of_event(source.to_event()), source);
         }
     }
 
     #[test]
     fn a_slot_that_is_had_again_has_another_name() {
-        let mut table = Table::<()>::default();
+        let mut table = SlotTable::<()>::default();
         let first = table.reserve();
         table.release(first);
         let second = table.reserve();

@@ -4,25 +4,25 @@ use nix::sys::epoll::{EpollEvent, EpollFlags};
 use portcullis_rules::world::EndpointId;
 use socket2::Socket;
 
-use crate::event::{context::Core, slots::Source};
+use crate::event::{context::WorkerContext, slots::EventSource};
 
 /// A listener of an endpoint.
 #[derive(Debug)]
-pub(crate) struct Door {
+pub(crate) struct EndpointListener {
     pub(crate) id: EndpointId,
     pub(crate) socket: Socket,
 }
 
 /// The listeners of one kind. A place is had again when its listener is gone.
 #[derive(Debug)]
-pub(crate) struct Doors {
-    doors: Vec<Option<Door>>,
+pub(crate) struct ListenerSlots {
+    doors: Vec<Option<EndpointListener>>,
     /// What the kernel's events at a place belong to.
-    source: fn(usize) -> Source,
+    source: fn(usize) -> EventSource,
 }
 
-impl Doors {
-    pub(crate) fn new(source: fn(usize) -> Source) -> Self {
+impl ListenerSlots {
+    pub(crate) fn new(source: fn(usize) -> EventSource) -> Self {
         Self { doors: Vec::new(), source }
     }
 
@@ -30,13 +30,13 @@ impl Doors {
     ///
     /// # Errors
     /// The kernel refuses; the listener is closed.
-    pub(crate) fn open(&mut self, id: EndpointId, socket: Socket, core: &Core) -> nix::Result<()> {
+    pub(crate) fn open(&mut self, id: EndpointId, socket: Socket, core: &WorkerContext) -> nix::Result<()> {
         let place = self.doors.iter().position(Option::is_none).unwrap_or_else(|| {
             self.doors.push(None);
             self.doors.len() - 1
         });
         core.epoll.add(&socket, self.event(place, EpollFlags::EPOLLIN))?;
-        self.doors[place] = Some(Door { id, socket });
+        self.doors[place] = Some(EndpointListener { id, socket });
         Ok(())
     }
 
@@ -57,12 +57,12 @@ impl Doors {
         self.doors.len()
     }
 
-    pub(crate) fn at(&self, place: usize) -> Option<&Door> {
+    pub(crate) fn at(&self, place: usize) -> Option<&EndpointListener> {
         self.doors.get(place)?.as_ref()
     }
 
     /// Hears all listeners of these events only.
-    pub(crate) fn listen_for(&self, flags: EpollFlags, core: &Core) {
+    pub(crate) fn listen_for(&self, flags: EpollFlags, core: &WorkerContext) {
         for (place, door) in self.doors.iter().enumerate() {
             let Some(door) = door else { continue };
             if let Err(error) = core.epoll.modify(&door.socket, &mut self.event(place, flags)) {

@@ -9,11 +9,11 @@ use portcullis_rules::{
     world::Direction,
 };
 
-use super::{Court, Judge};
+use super::{AuthorizationContext, FlowAuthorizer};
 
 /// What has become of a flow under a new snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Turn {
+pub(crate) enum RefreshOutcome {
     /// It goes on.
     Stays,
     /// It is denied now.
@@ -22,9 +22,9 @@ pub(crate) enum Turn {
     Changed,
 }
 
-impl Judge {
+impl FlowAuthorizer {
     /// Judges the flow for the first time. `draw` is a random number that picks the backend of a service.
-    pub(crate) fn admit(&mut self, court: &mut Court<'_>, draw: usize) -> Outcome {
+    pub(crate) fn admit(&mut self, court: &mut AuthorizationContext<'_>, draw: usize) -> Outcome {
         let flow = match court.snapshot {
             None => unknown(),
             Some(snapshot) => self.ask(snapshot, draw),
@@ -59,7 +59,7 @@ impl Judge {
     }
 
     /// Judges the flow again, by a new snapshot.
-    pub(crate) fn refresh(&mut self, court: &mut Court<'_>) -> Turn {
+    pub(crate) fn refresh(&mut self, court: &mut AuthorizationContext<'_>) -> RefreshOutcome {
         let flow = match court.snapshot {
             None => unknown(),
             Some(snapshot) => snapshot.flow(&self.key),
@@ -67,13 +67,13 @@ impl Judge {
         if !flow.outcome.passes() {
             self.params = Arc::clone(&flow.params);
             self.tell_flow(&flow, court);
-            return Turn::Denied;
+            return RefreshOutcome::Denied;
         }
         if !flow.plan.relays_like(&self.plan) {
-            return Turn::Changed;
+            return RefreshOutcome::Changed;
         }
         (self.plan, self.params) = (flow.plan, flow.params);
-        Turn::Stays
+        RefreshOutcome::Stays
     }
 }
 

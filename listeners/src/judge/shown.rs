@@ -2,10 +2,10 @@
 
 use portcullis_rules::{
     request::Request,
-    schema::{FieldIndex, Form},
+    schema::{FieldForm, FieldIndex},
 };
 
-use crate::telemetry::Field;
+use crate::telemetry::EventField;
 
 /// Longest value of a field that is shown, in bytes.
 const LONGEST: usize = 2048;
@@ -13,19 +13,19 @@ const LONGEST: usize = 2048;
 const MOST: usize = 16;
 
 /// The fields of a request that are shown: headers never are, their values may be secret.
-pub(super) fn fields(request: &dyn Request) -> Vec<Field> {
+pub(super) fn fields(request: &dyn Request) -> Vec<EventField> {
     let mut fields = Vec::new();
     let schema = request.schema();
     for (index, spec) in (0..).map(FieldIndex).zip(schema.fields).filter(|(index, _)| schema.shown_by(*index) == *index)
     {
-        let several = matches!(spec.form, Form::Each | Form::All);
+        let several = matches!(spec.form, FieldForm::Each | FieldForm::All);
         let count = if several { request.count(index).unwrap_or(0) } else { 0 };
         let mut show = |value: &[u8], more| {
             let cut = &value[..value.len().min(LONGEST)];
-            fields.push(Field { name: spec.name, value: String::from_utf8_lossy(cut).into_owned(), more });
+            fields.push(EventField { name: spec.name, value: String::from_utf8_lossy(cut).into_owned(), more });
         };
         match spec.form {
-            Form::Headers => {}
+            FieldForm::Headers => {}
             _ if count > 0 => {
                 let last = count.min(MOST) - 1;
                 (0..=last).for_each(|n| show(request.nth(index, n), if n == last { count - 1 - last } else { 0 }));
@@ -42,7 +42,7 @@ pub(super) fn fields(request: &dyn Request) -> Vec<Field> {
 
 #[cfg(test)]
 mod tests {
-    use portcullis_codecs::kafka::Message;
+    use portcullis_codecs::kafka::KafkaRequest;
 
     use super::{MOST, fields};
     use crate::tests::toy_protocol::Line;
@@ -63,7 +63,7 @@ mod tests {
     #[test]
     fn fields_that_say_one_thing_are_shown_once_and_in_words() {
         let topics = ["a", "b"].map(str::to_owned).to_vec();
-        let message = Message::new(8, 9, "shop", topics).of_groups(vec!["g".to_owned()]);
+        let message = KafkaRequest::new(8, 9, "shop", topics).of_groups(vec!["g".to_owned()]);
         let shown: Vec<_> = fields(&message).into_iter().map(|field| (field.name, field.value)).collect();
         let wanted = [
             ("apiKey", "offsetcommit"),

@@ -2,27 +2,27 @@
 
 use std::{borrow::Cow, net::SocketAddr, sync::Arc};
 
-use portcullis_codecs::relay::{Answer, Checker, Decision};
+use portcullis_codecs::relay::{Checker, Decision, ResponseSummary};
 use portcullis_rules::{
     policy::{L7Rule, Matcher, Predicate},
     request::{FieldValue, Request},
-    schema::{FieldIndex, FieldSpec, Form, Nature, Schema},
+    schema::{FieldForm, FieldIndex, FieldSpec, ProtocolTraits, Schema},
     settings::DenyWith,
     snapshot::{Plan, RuleSet},
     verdict::RuleInfo,
     world::EndpointId,
 };
 
-use super::{Court, Hearing, Judge};
+use super::{AuthorizationContext, FlowAuthorizer, RequestChecker};
 use crate::{
-    telemetry::{Exit, Telemetry, TelemetryOptions},
+    telemetry::{Telemetry, TelemetryOptions, TelemetrySink},
     tests::records::RecordFile,
 };
 
 static SHELF: Schema = Schema {
     protocol: "shelf",
-    fields: &[FieldSpec { name: "item", form: Form::Each, checked: true }],
-    nature: &Nature::STREAM,
+    fields: &[FieldSpec { name: "item", form: FieldForm::Each, checked: true }],
+    nature: &ProtocolTraits::STREAM,
 };
 
 /// Items, whether they have parts, and which of the connection's requests it is.
@@ -55,14 +55,14 @@ impl Request for Items {
 }
 
 /// Items `a` and `c` are allowed.
-fn judge(deny_with: DenyWith) -> Judge {
+fn judge(deny_with: DenyWith) -> FlowAuthorizer {
     let item =
         |value: &str| Predicate { field: FieldIndex(0), key: String::new(), matcher: Matcher::Exact(value.to_owned()) };
     let rules = ["a", "c"].map(|value| L7Rule { predicates: vec![item(value)], ..L7Rule::default() });
     let info = |number: usize| Arc::new(RuleInfo { policy: "shelf/p".into(), rule: format!("rule[{number}]").into() });
     let rules = RuleSet::new(&SHELF, rules.iter().enumerate().map(|(number, rule)| (rule, info(number))), deny_with);
     let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
-    let mut judge = Judge::new(EndpointId(1), address(1), address(2));
+    let mut judge = FlowAuthorizer::new(EndpointId(1), address(1), address(2));
     judge.plan = Plan::of(Arc::new(rules));
     judge
 }
@@ -72,7 +72,7 @@ fn only_a_request_with_parts_is_denied_in_part_and_only_where_denials_are_answer
     use DenyWith::{Hide, Reset, Respond};
     let some: &[&str] = &["a", "b", "c", "d"];
     let telemetry = Arc::new(Telemetry::new(&TelemetryOptions::default()).unwrap());
-    let mut exit = Exit::new(&telemetry);
+    let mut exit = TelemetrySink::new(&telemetry);
     for (deny_with, items, parts, decision, refused) in [
         (Respond, some, true, Decision::Partial { hide: false }, &[1, 3][..]),
         (Hide, some, true, Decision::Partial { hide: true }, &[1, 3]),
@@ -85,7 +85,8 @@ fn only_a_request_with_parts_is_denied_in_part_and_only_where_denials_are_answer
         (Respond, &["a", "c"], true, Decision::Allow, &[]),
     ] {
         let mut judge = judge(deny_with);
-        let mut hearing = Hearing::new(&mut judge, Court { snapshot: None, exit: &mut exit, now: 0 });
+        let mut hearing =
+            RequestChecker::new(&mut judge, AuthorizationContext { snapshot: None, exit: &mut exit, now: 0 });
         assert_eq!(hearing.check(&Items(items, parts, 0)), decision, "{deny_with:?} {items:?} {parts}");
         assert_eq!(hearing.refused().iter().collect::<Vec<_>>(), refused, "{deny_with:?} {items:?} {parts}");
         // The next request has nothing of it.
@@ -98,14 +99,14 @@ fn only_a_request_with_parts_is_denied_in_part_and_only_where_denials_are_answer
 fn a_request_that_goes_on_in_part_is_recorded_with_its_answer_and_with_what_was_refused() {
     let file = RecordFile::new();
     let telemetry = Arc::new(Telemetry::new(&file.options()).unwrap());
-    let mut exit = Exit::new(&telemetry);
+    let mut exit = TelemetrySink::new(&telemetry);
     let mut judge = judge(DenyWith::Respond);
-    let mut hearing = Hearing::new(&mut judge, Court { snapshot: None, exit: &mut exit, now: 0 });
+    let mut hearing = RequestChecker::new(&mut judge, AuthorizationContext { snapshot: None, exit: &mut exit, now: 0 });
     assert_eq!(hearing.check(&Items(&["a"], true, 0)), Decision::Allow);
     assert_eq!(hearing.check(&Items(&["a", "b"], true, 1)), Decision::Partial { hide: false });
     assert_eq!(hearing.check(&Items(&["b"], true, 2)), Decision::Respond);
-    hearing.answered(Answer { exchange: 0, ..Answer::next(7) });
-    hearing.answered(Answer { exchange: 1, ..Answer::next(8) });
+    hearing.answered(ResponseSummary { exchange: 0, ..ResponseSummary::next(7) });
+    hearing.answered(ResponseSummary { exchange: 1, ..ResponseSummary::next(8) });
     judge.end(&exit);
     drop((exit, telemetry));
     let (text, records) = file.read();

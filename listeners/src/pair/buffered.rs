@@ -4,9 +4,9 @@
 use portcullis_codecs::relay::Side;
 
 use crate::{
-    event::context::Core,
-    pair::{Outcome, Pair, end::End, steps::hearing},
-    share::Taken,
+    event::context::WorkerContext,
+    pair::{Pair, PairOutcome, end::End, steps::hearing},
+    share::ShareGuard,
 };
 
 /// Puts bytes behind those that are held. What goes beyond the read buffer grows by a quarter at a time, not by as much again:
@@ -22,13 +22,13 @@ pub(super) fn extend(held: &mut Vec<u8>, fresh: &[u8], buffer: usize) {
 impl Pair {
     /// Keeps what is held of a side behind a step that took so many bytes, if there is room for it. Where there is none, the
     /// relay is told once, and shown the side again.
-    pub(super) fn keep(&mut self, side: Side, taken: usize, core: &mut Core) -> Result<(), Outcome> {
+    pub(super) fn keep(&mut self, side: Side, taken: usize, core: &mut WorkerContext) -> Result<(), PairOutcome> {
         let wanted = self.relay.as_ref().map_or(0, |relay| relay.to_hold(side));
         let buffer = core.options().buffer;
         let end = &mut self.ends[side as usize];
         let most = if wanted > 0 { wanted.saturating_add(buffer) } else { self.most_held };
         if end.held.len() > most {
-            return Err(Outcome::Overflow);
+            return Err(PairOutcome::Overflow);
         }
         if wanted == 0 {
             end.settle();
@@ -41,7 +41,7 @@ impl Pair {
             return Ok(());
         }
         if end.over_budget && taken == 0 {
-            return Err(Outcome::Overflow);
+            return Err(PairOutcome::Overflow);
         }
         end.over_budget = true;
         end.again = true;
@@ -65,8 +65,8 @@ impl End {
 
     /// Takes as many bytes of the budget as are held beyond the read buffer, or gives back what is too much. Whether there was
     /// room.
-    fn charge(&mut self, over: usize, take: impl FnOnce(usize) -> Option<Taken>) -> bool {
-        let charged = self.charge.as_ref().map_or(0, Taken::count);
+    fn charge(&mut self, over: usize, take: impl FnOnce(usize) -> Option<ShareGuard>) -> bool {
+        let charged = self.charge.as_ref().map_or(0, ShareGuard::count);
         match (over.checked_sub(charged), &mut self.charge) {
             (None | Some(0), Some(charge)) => charge.shrink(over),
             (None | Some(0), None) => {}

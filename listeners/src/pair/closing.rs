@@ -3,10 +3,10 @@
 use portcullis_codecs::relay::Side;
 
 use crate::{
-    event::context::Core,
-    judge::Cause,
-    pair::{Fate, Outcome, Pair, end::End},
-    transport::Read,
+    event::context::WorkerContext,
+    judge::ResetCause,
+    pair::{Pair, PairOutcome, PairProgress, end::End},
+    transport::ReadOutcome,
 };
 
 /// Bytes that a client may send after the last word before it is cut off.
@@ -49,7 +49,7 @@ impl Pair {
     }
 
     /// Carries on with ending.
-    pub(super) fn wind_up(&mut self, core: &mut Core) -> Fate {
+    pub(super) fn wind_up(&mut self, core: &mut WorkerContext) -> PairProgress {
         for end in &mut self.ends {
             if end.flush() {
                 self.clocks.winding = core.now;
@@ -67,29 +67,29 @@ impl Pair {
                 client.broken || (client.fin_sent && drain(client, drained, core) && server.is_absent())
             }
         };
-        if ends { Fate::Over(self.last_outcome()) } else { Fate::Wait }
+        if ends { PairProgress::Over(self.last_outcome()) } else { PairProgress::Wait }
     }
 
-    fn last_outcome(&self) -> Outcome {
+    fn last_outcome(&self) -> PairOutcome {
         match self.phase {
-            Phase::Open | Phase::Draining { .. } => Outcome::Closed,
+            Phase::Open | Phase::Draining { .. } => PairOutcome::Closed,
             Phase::Resetting => match self.judge.cause {
-                Some(Cause::Offended) => Outcome::Offence,
-                Some(Cause::Denied) => Outcome::Denied,
+                Some(ResetCause::Offended) => PairOutcome::Offence,
+                Some(ResetCause::Denied) => PairOutcome::Denied,
                 // It has ended within an answer.
-                None => Outcome::ResetBy(Side::Upstream),
+                None => PairOutcome::ResetBy(Side::Upstream),
             },
         }
     }
 }
 
 /// Reads and drops what the client still sends. Returns `true` at its end, or once [`MOST_DRAINED`] bytes were dropped.
-fn drain(client: &mut End, drained: &mut usize, core: &mut Core) -> bool {
+fn drain(client: &mut End, drained: &mut usize, core: &mut WorkerContext) -> bool {
     let mut buffer = core.take_buffer();
     while client.may_read() && *drained < MOST_DRAINED {
         match client.read(&mut buffer) {
-            Ok(Read::Bytes(bytes)) => *drained += bytes,
-            Ok(Read::Nothing | Read::Eof) => {}
+            Ok(ReadOutcome::Bytes(bytes)) => *drained += bytes,
+            Ok(ReadOutcome::Nothing | ReadOutcome::Eof) => {}
             Err(_) => client.eof = true,
         }
     }

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use portcullis_codecs::relay::Side;
 
 use crate::{
-    event::context::Core,
+    event::context::WorkerContext,
     options::millis,
-    pair::{Fate, Outcome, Pair, closing::Phase},
+    pair::{Pair, PairOutcome, PairProgress, closing::Phase},
     telemetry::metrics::Connect,
 };
 
@@ -16,7 +16,7 @@ const WINDING_MS: u64 = 10_000;
 
 /// What takes too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Kind {
+pub(crate) enum TimeoutKind {
     /// The first byte of a client that is to speak first.
     FirstByte,
     /// A request head.
@@ -39,7 +39,7 @@ pub(crate) enum Kind {
     Winding,
 }
 
-impl Kind {
+impl TimeoutKind {
     pub(crate) const ALL: [Self; 10] = [
         Self::FirstByte,
         Self::Head,
@@ -56,7 +56,7 @@ impl Kind {
 
 /// Since when things are as they are.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Clocks {
+pub(super) struct PairTimers {
     opened: u64,
     pub(super) moved: u64,
     /// Nothing has come from the client yet.
@@ -74,7 +74,7 @@ pub(super) struct Clocks {
     round: u8,
 }
 
-impl Clocks {
+impl PairTimers {
     pub(super) fn new(now: u64) -> Self {
         Self {
             opened: now,
@@ -108,7 +108,7 @@ impl Clocks {
 
 impl Pair {
     /// When a kind is due, if it runs at all.
-    pub(crate) fn deadline(&self, kind: Kind) -> Option<u64> {
+    pub(crate) fn deadline(&self, kind: TimeoutKind) -> Option<u64> {
         let timeouts = &self.judge.params().timeouts;
         let client = &self.ends[Side::Downstream as usize];
         // While the last answer still goes out, it is a connection like any other.
@@ -118,25 +118,25 @@ impl Pair {
             Phase::Resetting => false,
         };
         let (since, limit) = match kind {
-            Kind::FirstByte if open && self.waits_for_the_client() => {
+            TimeoutKind::FirstByte if open && self.waits_for_the_client() => {
                 (self.clocks.opened, millis(timeouts.first_byte?))
             }
-            Kind::Head if open => (self.clocks.head?, millis(timeouts.head)),
-            Kind::Body if open => (self.clocks.body?, millis(timeouts.expect?)),
-            Kind::Connect if self.ends[Side::Upstream as usize].connecting => {
+            TimeoutKind::Head if open => (self.clocks.head?, millis(timeouts.head)),
+            TimeoutKind::Body if open => (self.clocks.body?, millis(timeouts.expect?)),
+            TimeoutKind::Connect if self.ends[Side::Upstream as usize].connecting => {
                 (self.clocks.dialled, millis(timeouts.connect))
             }
-            Kind::Idle if open => (self.clocks.moved, millis(timeouts.idle?)),
-            Kind::HalfClosed if open && self.ends.iter().any(|end| end.eof) => {
+            TimeoutKind::Idle if open => (self.clocks.moved, millis(timeouts.idle?)),
+            TimeoutKind::HalfClosed if open && self.ends.iter().any(|end| end.eof) => {
                 (self.clocks.moved, millis(timeouts.half_closed?))
             }
-            Kind::Gone if open && !client.eof && !self.wants_client() => {
+            TimeoutKind::Gone if open && !client.eof && !self.wants_client() => {
                 let limit = [timeouts.client_gone, timeouts.half_closed].into_iter().flatten().min()?;
                 (self.clocks.fin?.max(self.clocks.moved), millis(limit))
             }
-            Kind::Total => (self.clocks.opened, millis(timeouts.total?)),
-            Kind::Lesson => (self.lesson?.since, millis(timeouts.commit)),
-            Kind::Winding if !open => (self.clocks.winding, WINDING_MS),
+            TimeoutKind::Total => (self.clocks.opened, millis(timeouts.total?)),
+            TimeoutKind::Lesson => (self.lesson?.since, millis(timeouts.commit)),
+            TimeoutKind::Winding if !open => (self.clocks.winding, WINDING_MS),
             _ => return None,
         };
         Some(since.saturating_add(limit))
@@ -148,8 +148,8 @@ impl Pair {
     }
 
     /// The kinds that run and have no entry in the queue yet, with their deadlines. They count as having one now.
-    pub(crate) fn arm(&mut self, mut enqueue: impl FnMut(Kind, u64)) {
-        for kind in Kind::ALL {
+    pub(crate) fn arm(&mut self, mut enqueue: impl FnMut(TimeoutKind, u64)) {
+        for kind in TimeoutKind::ALL {
             let bit = 1 << kind as u8;
             if self.clocks.armed & bit == 0
                 && let Some(deadline) = self.deadline(kind)
@@ -166,43 +166,43 @@ impl Pair {
     }
 
     /// An entry of the queue is taken out of it.
-    pub(crate) fn disarm(&mut self, kind: Kind) {
+    pub(crate) fn disarm(&mut self, kind: TimeoutKind) {
         self.clocks.armed &= !(1 << kind as u8);
     }
 
     /// A deadline has passed.
-    pub(crate) fn late(&mut self, kind: Kind, core: &mut Core) -> Fate {
+    pub(crate) fn late(&mut self, kind: TimeoutKind, core: &mut WorkerContext) -> PairProgress {
         match kind {
-            Kind::FirstByte => Fate::Over(Outcome::FirstByteTimeout),
-            Kind::Head => {
+            TimeoutKind::FirstByte => PairProgress::Over(PairOutcome::FirstByteTimeout),
+            TimeoutKind::Head => {
                 if self.ends[Side::Upstream as usize].is_full() {
                     // The server is slow, and so we do not read the client.
                     self.clocks.head = Some(core.now);
-                    return Fate::Wait;
+                    return PairProgress::Wait;
                 }
                 self.head_late(core);
                 self.advance(core)
             }
-            Kind::Body => {
+            TimeoutKind::Body => {
                 let server = &self.ends[Side::Upstream as usize];
                 if server.connecting || server.is_full() {
                     // It has not been asked yet.
                     self.clocks.body = Some(core.now);
-                    return Fate::Wait;
+                    return PairProgress::Wait;
                 }
                 self.body_goes_on();
                 self.advance(core)
             }
-            Kind::Connect => {
+            TimeoutKind::Connect => {
                 core.exit.connect(Connect::TimedOut, self.clocks.since_dial());
-                Fate::Over(Outcome::ConnectTimeout)
+                PairProgress::Over(PairOutcome::ConnectTimeout)
             }
-            Kind::Idle => Fate::Over(Outcome::IdleTimeout),
-            Kind::HalfClosed => Fate::Over(Outcome::HalfClosedTimeout),
-            Kind::Gone => Fate::Over(Outcome::ClientGone),
-            Kind::Total => Fate::Over(Outcome::TotalTimeout),
-            Kind::Lesson => self.unlearnt(core),
-            Kind::Winding => Fate::Over(self.wound_up()),
+            TimeoutKind::Idle => PairProgress::Over(PairOutcome::IdleTimeout),
+            TimeoutKind::HalfClosed => PairProgress::Over(PairOutcome::HalfClosedTimeout),
+            TimeoutKind::Gone => PairProgress::Over(PairOutcome::ClientGone),
+            TimeoutKind::Total => PairProgress::Over(PairOutcome::TotalTimeout),
+            TimeoutKind::Lesson => self.unlearnt(core),
+            TimeoutKind::Winding => PairProgress::Over(self.wound_up()),
         }
     }
 
@@ -213,10 +213,10 @@ impl Pair {
     }
 
     /// A client that has not ended in time is closed all the same.
-    fn wound_up(&self) -> Outcome {
+    fn wound_up(&self) -> PairOutcome {
         match self.phase {
-            Phase::Resetting => Outcome::Denied,
-            Phase::Open | Phase::Draining { .. } => Outcome::Closed,
+            Phase::Resetting => PairOutcome::Denied,
+            Phase::Open | Phase::Draining { .. } => PairOutcome::Closed,
         }
     }
 }

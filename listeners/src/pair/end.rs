@@ -6,14 +6,14 @@ use nix::sys::epoll::EpollFlags;
 use socket2::Socket;
 
 use crate::{
-    share::Taken,
-    transport::{Plain, Read, Transport},
+    share::ShareGuard,
+    transport::{Plain, ReadOutcome, RelayTransport},
 };
 
 /// One side.
 #[derive(Debug, Default)]
 pub(crate) struct End {
-    transport: Option<Transport>,
+    transport: Option<RelayTransport>,
     pub(crate) connecting: bool,
     /// It takes no more bytes; what is written to it is dropped.
     pub(crate) broken: bool,
@@ -25,7 +25,7 @@ pub(crate) struct End {
     /// Bytes from it that the relay has not taken.
     pub(crate) held: Vec<u8>,
     /// What these take of the budget, and whether the relay was told that it has no room for more.
-    pub(crate) charge: Option<Taken>,
+    pub(crate) charge: Option<ShareGuard>,
     pub(crate) over_budget: bool,
     /// The other side has moved since the held bytes were shown, or the relay has to look at them again.
     pub(crate) again: bool,
@@ -37,12 +37,12 @@ pub(crate) struct End {
 impl End {
     /// An accepted socket. Whether it is readable the first event says.
     pub(crate) fn accepted(socket: Socket) -> Self {
-        Self { transport: Some(Transport::Plain(Plain::accepted(socket))), ..Self::default() }
+        Self { transport: Some(RelayTransport::Plain(Plain::accepted(socket))), ..Self::default() }
     }
 
     /// Takes a socket that is on its way.
     pub(crate) fn connecting(&mut self, socket: Socket) {
-        self.transport = Some(Transport::Plain(Plain::connecting(socket)));
+        self.transport = Some(RelayTransport::Plain(Plain::connecting(socket)));
         self.connecting = true;
     }
 
@@ -54,7 +54,7 @@ impl End {
     }
 
     pub(crate) fn socket(&self) -> Option<&Socket> {
-        self.transport.as_ref().map(Transport::socket)
+        self.transport.as_ref().map(RelayTransport::socket)
     }
 
     pub(crate) fn is_absent(&self) -> bool {
@@ -70,7 +70,7 @@ impl End {
     }
 
     pub(crate) fn may_read(&self) -> bool {
-        !self.eof && !self.connecting && self.transport.as_ref().is_some_and(Transport::may_read)
+        !self.eof && !self.connecting && self.transport.as_ref().is_some_and(RelayTransport::may_read)
     }
 
     /// Whether bytes wait for it.
@@ -82,10 +82,10 @@ impl End {
     ///
     /// # Errors
     /// The connection is gone.
-    pub(crate) fn read(&mut self, into: &mut [u8]) -> io::Result<Read> {
-        let Some(transport) = &mut self.transport else { return Ok(Read::Nothing) };
+    pub(crate) fn read(&mut self, into: &mut [u8]) -> io::Result<ReadOutcome> {
+        let Some(transport) = &mut self.transport else { return Ok(ReadOutcome::Nothing) };
         let read = transport.read(into)?;
-        self.eof |= matches!(read, Read::Eof);
+        self.eof |= matches!(read, ReadOutcome::Eof);
         Ok(read)
     }
 
@@ -104,7 +104,7 @@ impl End {
     /// Writes what waits, then ends the stream if that is due. Returns whether anything moved.
     pub(crate) fn flush(&mut self) -> bool {
         let mut moved = false;
-        if self.is_full() && self.transport.as_ref().is_some_and(Transport::may_write) {
+        if self.is_full() && self.transport.as_ref().is_some_and(RelayTransport::may_write) {
             let out = std::mem::take(&mut self.out);
             let sent = self.send(&out[self.gone..]);
             self.gone += sent;
@@ -145,7 +145,7 @@ impl End {
 
     /// Whether the kernel has sent everything it was given.
     pub(crate) fn all_sent(&self) -> bool {
-        !self.is_full() && self.transport.as_ref().is_none_or(Transport::all_sent)
+        !self.is_full() && self.transport.as_ref().is_none_or(RelayTransport::all_sent)
     }
 
     /// Closes the socket and forgets all bytes.

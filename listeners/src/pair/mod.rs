@@ -53,15 +53,15 @@ use portcullis_codecs::relay::{Relay, Side};
 use portcullis_rules::world::Direction;
 use socket2::Socket;
 
-use self::{closing::Phase, deadlines::Clocks, end::End, hold::Lesson};
-pub(crate) use self::{deadlines::Kind, outcome::Outcome};
+use self::{closing::Phase, deadlines::PairTimers, end::End, hold::PendingAddresses};
+pub(crate) use self::{deadlines::TimeoutKind, outcome::PairOutcome};
 use crate::{
-    event::{context::Core, slots::Token},
-    judge::{Judge, Turn},
-    share::Taken,
+    event::{context::WorkerContext, slots::SlotToken},
+    judge::{FlowAuthorizer, RefreshOutcome},
+    share::ShareGuard,
     sockets,
     telemetry::metrics::Connect,
-    transport::Read,
+    transport::ReadOutcome,
 };
 
 /// Reads of one pair before the others have their turn.
@@ -71,26 +71,26 @@ const SIDES: [Side; 2] = [Side::Downstream, Side::Upstream];
 
 /// What the worker has to do with a pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
+pub(crate) enum PairProgress {
     /// Wait for events.
     Wait,
     /// Advance it again, after the others.
     Again,
     /// It has ended.
-    Over(Outcome),
+    Over(PairOutcome),
 }
 
 /// A connection pair.
 pub(crate) struct Pair {
-    token: Token,
+    token: SlotToken,
     ends: [End; 2],
     /// `None`: bytes pass as they are.
     relay: Option<Box<dyn Relay>>,
     /// Most bytes of one side that the relay holds back unless it asks for more.
     most_held: usize,
-    judge: Judge,
+    judge: FlowAuthorizer,
     phase: Phase,
-    clocks: Clocks,
+    clocks: PairTimers,
     /// The publication by which the flow was judged last.
     epoch: u64,
     /// Whether it stands in the worker's queue.
@@ -98,18 +98,24 @@ pub(crate) struct Pair {
     /// The leg's address, while the kernel knows it.
     leg: Option<SocketAddr>,
     /// What the relay waits for before an answer may leave.
-    lesson: Option<Lesson>,
+    lesson: Option<PendingAddresses>,
     /// Lessons so far.
     lessons: u64,
     /// The address that was learnt and is kept for this connection.
     in_use: Option<IpAddr>,
     /// It counts as one of its endpoint for as long as it is there.
-    _taken: [Taken; 2],
+    _taken: [ShareGuard; 2],
 }
 
 impl Pair {
     /// Takes an accepted connection. It is to be registered before it is admitted.
-    pub(crate) fn new(token: Token, client: Socket, judge: Judge, taken: [Taken; 2], now: u64) -> Self {
+    pub(crate) fn new(
+        token: SlotToken,
+        client: Socket,
+        judge: FlowAuthorizer,
+        taken: [ShareGuard; 2],
+        now: u64,
+    ) -> Self {
         Self {
             token,
             ends: [End::accepted(client), End::default()],
@@ -117,7 +123,7 @@ impl Pair {
             most_held: 0,
             judge,
             phase: Phase::Open,
-            clocks: Clocks::new(now),
+            clocks: PairTimers::new(now),
             epoch: 0,
             queued: false,
             leg: None,
@@ -128,7 +134,7 @@ impl Pair {
         }
     }
 
-    pub(crate) fn judge(&self) -> &Judge {
+    pub(crate) fn judge(&self) -> &FlowAuthorizer {
         &self.judge
     }
 
@@ -137,19 +143,19 @@ impl Pair {
     }
 
     /// Judges the flow at L3 and L4, and begins to relay it.
-    pub(crate) fn admit(&mut self, core: &mut Core) -> Fate {
+    pub(crate) fn admit(&mut self, core: &mut WorkerContext) -> PairProgress {
         core.renew();
         self.epoch = core.epoch;
         let draw = core.draw();
         if !self.judge.admit(&mut core.court(), draw).passes() {
-            return Fate::Over(Outcome::Denied);
+            return PairProgress::Over(PairOutcome::Denied);
         }
         self.in_use = core.begin_use(self.judge.key.peer);
         let dial = match self.judge.plan().outermost() {
             None => true,
             Some(rules) => {
                 let Some((relay, most_held)) = core.relay(rules.schema(), &self.judge) else {
-                    return Fate::Over(Outcome::Fault);
+                    return PairProgress::Over(PairOutcome::Fault);
                 };
                 let dial = !relay.client_first();
                 (self.relay, self.most_held) = (Some(relay), most_held);
@@ -157,11 +163,11 @@ impl Pair {
             }
         };
         let dialled = if dial { self.dial(core) } else { Ok(()) };
-        dialled.map_or_else(Fate::Over, |()| Fate::Wait)
+        dialled.map_or_else(PairProgress::Over, |()| PairProgress::Wait)
     }
 
     /// Judges the flow again if there is a new snapshot.
-    pub(crate) fn refresh(&mut self, core: &mut Core) -> Option<Outcome> {
+    pub(crate) fn refresh(&mut self, core: &mut WorkerContext) -> Option<PairOutcome> {
         core.renew();
         if self.epoch == core.epoch || self.phase != Phase::Open {
             return None;
@@ -169,24 +175,24 @@ impl Pair {
         self.epoch = core.epoch;
         let timeouts = self.judge.params().timeouts.clone();
         match self.judge.refresh(&mut core.court()) {
-            Turn::Stays => {
+            RefreshOutcome::Stays => {
                 if self.judge.params().timeouts != timeouts {
                     self.clocks.rearm();
                 }
                 None
             }
-            Turn::Denied => Some(Outcome::Denied),
-            Turn::Changed => Some(Outcome::PolicyChanged),
+            RefreshOutcome::Denied => Some(PairOutcome::Denied),
+            RefreshOutcome::Changed => Some(PairOutcome::PolicyChanged),
         }
     }
 
     /// Notes an event of the kernel, then advances.
-    pub(crate) fn event(&mut self, side: Side, flags: EpollFlags, core: &mut Core) -> Fate {
+    pub(crate) fn event(&mut self, side: Side, flags: EpollFlags, core: &mut WorkerContext) -> PairProgress {
         if self.ends[side as usize].connecting {
             match self.connected(core) {
-                Err(outcome) => return Fate::Over(outcome),
+                Err(outcome) => return PairProgress::Over(outcome),
                 // A new leg is on its way; the event was the old one's.
-                Ok(()) if self.ends[side as usize].connecting => return Fate::Wait,
+                Ok(()) if self.ends[side as usize].connecting => return PairProgress::Wait,
                 Ok(()) => {}
             }
         }
@@ -198,9 +204,9 @@ impl Pair {
     }
 
     /// Moves what can be moved.
-    pub(crate) fn advance(&mut self, core: &mut Core) -> Fate {
+    pub(crate) fn advance(&mut self, core: &mut WorkerContext) -> PairProgress {
         if let Some(outcome) = self.refresh(core) {
-            return Fate::Over(outcome);
+            return PairProgress::Over(outcome);
         }
         let mut reads = READS;
         while self.phase == Phase::Open {
@@ -208,34 +214,34 @@ impl Pair {
             for side in SIDES {
                 match self.turn(side, core, &mut reads) {
                     Ok(progress) => moved |= progress,
-                    Err(outcome) => return Fate::Over(outcome),
+                    Err(outcome) => return PairProgress::Over(outcome),
                 }
                 if self.phase != Phase::Open {
                     return self.wind_up(core);
                 }
             }
             if self.ends.iter().all(|end| end.eof && end.fin_sent) {
-                return Fate::Over(Outcome::Closed);
+                return PairProgress::Over(PairOutcome::Closed);
             }
             if !moved {
-                return Fate::Wait;
+                return PairProgress::Wait;
             }
             if reads == 0 {
-                return Fate::Again;
+                return PairProgress::Again;
             }
         }
         self.wind_up(core)
     }
 
     /// One side's turn: what waits for it, what is held of it, what can be read from it. Returns whether anything moved.
-    fn turn(&mut self, side: Side, core: &mut Core, reads: &mut usize) -> Result<bool, Outcome> {
+    fn turn(&mut self, side: Side, core: &mut WorkerContext, reads: &mut usize) -> Result<bool, PairOutcome> {
         let mut moved = self.ends[side as usize].flush();
         if moved {
             self.clocks.moved = core.now;
         }
         if self.ends[side.peer() as usize].is_full() {
             // Nothing is read while what was read before waits. A side that is gone ends the pair even so.
-            return if self.ends[side as usize].broken { Err(Outcome::ResetBy(side)) } else { Ok(moved) };
+            return if self.ends[side as usize].broken { Err(PairOutcome::ResetBy(side)) } else { Ok(moved) };
         }
         if std::mem::take(&mut self.ends[side as usize].again) {
             self.show(side, core, &[])?;
@@ -252,17 +258,17 @@ impl Pair {
                 moved |= self.read(side, core)?;
             }
             // It is gone, and has nothing more to say that anybody waits for.
-            false if end.broken => return Err(Outcome::ResetBy(side)),
+            false if end.broken => return Err(PairOutcome::ResetBy(side)),
             _ => {}
         }
         Ok(moved)
     }
 
     /// Reads once and shows what came to the relay.
-    fn read(&mut self, side: Side, core: &mut Core) -> Result<bool, Outcome> {
+    fn read(&mut self, side: Side, core: &mut WorkerContext) -> Result<bool, PairOutcome> {
         let mut buffer = core.take_buffer();
         let result = match self.ends[side as usize].read(&mut buffer) {
-            Ok(Read::Bytes(bytes)) => {
+            Ok(ReadOutcome::Bytes(bytes)) => {
                 self.clocks.moved = core.now;
                 self.clocks.silent &= side != Side::Downstream;
                 // A policy may have come into force since this turn began, and the request after it.
@@ -271,16 +277,16 @@ impl Pair {
                     None => self.show(side, core, &buffer[..bytes]).map(|()| true),
                 }
             }
-            Ok(Read::Nothing) => Ok(false),
-            Ok(Read::Eof) => self.ended(side, core).map(|()| true),
-            Err(_) => Err(Outcome::ResetBy(side)),
+            Ok(ReadOutcome::Nothing) => Ok(false),
+            Ok(ReadOutcome::Eof) => self.ended(side, core).map(|()| true),
+            Err(_) => Err(PairOutcome::ResetBy(side)),
         };
         core.put_buffer(buffer);
         result
     }
 
     /// Makes the upstream leg.
-    fn dial(&mut self, core: &mut Core) -> Result<(), Outcome> {
+    fn dial(&mut self, core: &mut WorkerContext) -> Result<(), PairOutcome> {
         self.clocks.dial(core.now);
         let leg = match core.dial(&self.judge) {
             Ok(leg) => leg,
@@ -295,7 +301,7 @@ impl Pair {
     }
 
     /// The connect has ended, one way or the other.
-    fn connected(&mut self, core: &mut Core) -> Result<(), Outcome> {
+    fn connected(&mut self, core: &mut WorkerContext) -> Result<(), PairOutcome> {
         self.forget(core);
         let error = match self.socket(Side::Upstream).map(Socket::take_error) {
             Some(Ok(None)) => None,
@@ -324,14 +330,14 @@ impl Pair {
             && !self.judge.any_device
     }
 
-    fn unconnected(&mut self, error: &io::Error, core: &mut Core) -> Outcome {
+    fn unconnected(&mut self, error: &io::Error, core: &mut WorkerContext) -> PairOutcome {
         let (connect, outcome) = match error.raw_os_error() {
-            Some(libc::ECONNREFUSED) => (Connect::Refused, Outcome::ConnectRefused),
+            Some(libc::ECONNREFUSED) => (Connect::Refused, PairOutcome::ConnectRefused),
             Some(libc::ENETUNREACH | libc::EHOSTUNREACH | libc::EACCES | libc::EPERM) => {
-                (Connect::Unreachable, Outcome::ConnectUnreachable)
+                (Connect::Unreachable, PairOutcome::ConnectUnreachable)
             }
-            Some(libc::ETIMEDOUT) => (Connect::TimedOut, Outcome::ConnectTimeout),
-            _ => (Connect::Failed, Outcome::ConnectFailed),
+            Some(libc::ETIMEDOUT) => (Connect::TimedOut, PairOutcome::ConnectTimeout),
+            _ => (Connect::Failed, PairOutcome::ConnectFailed),
         };
         core.exit.connect(connect, self.clocks.since_dial());
         let way = self.judge.way();
@@ -340,17 +346,17 @@ impl Pair {
     }
 
     /// Only the first packet of a leg has to be known.
-    fn forget(&mut self, core: &mut Core) {
+    fn forget(&mut self, core: &mut WorkerContext) {
         if let Some(leg) = self.leg.take() {
             core.forget(self.judge.key.endpoint, leg, self.judge.destination);
         }
     }
 
     /// Ends the pair: sockets, records, metrics.
-    pub(crate) fn end(mut self, outcome: Outcome, core: &mut Core) {
+    pub(crate) fn end(mut self, outcome: PairOutcome, core: &mut WorkerContext) {
         self.forget(core);
         core.end_use(self.in_use);
-        if outcome == Outcome::Overflow {
+        if outcome == PairOutcome::Overflow {
             core.exit.limit("held_bytes");
         }
         for end in &mut self.ends {

@@ -4,7 +4,7 @@ use portcullis_codecs::relay::Side;
 
 /// How a connection pair ended: the label of a metric, and whether both sides are reset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub(crate) enum PairOutcome {
     /// Both streams ended, or the relay closed in good order.
     Closed,
     /// A side reset it.
@@ -43,7 +43,7 @@ pub(crate) enum Outcome {
     Fault,
 }
 
-impl Outcome {
+impl PairOutcome {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Closed => "closed",

@@ -1,18 +1,18 @@
 //! Shows bytes to the relay and carries out its steps.
 
-use portcullis_codecs::relay::{Close, Output, Relay, Side, Step};
+use portcullis_codecs::relay::{Close, Relay, RelayOutput, RelayStep, Side};
 use portcullis_rules::snapshot::Snapshot;
 
 use crate::{
-    event::context::Core,
-    judge::{Court, Hearing, Judge},
-    pair::{Outcome, Pair, buffered, closing::Phase},
-    telemetry::Exit,
+    event::context::WorkerContext,
+    judge::{AuthorizationContext, FlowAuthorizer, RequestChecker},
+    pair::{Pair, PairOutcome, buffered, closing::Phase},
+    telemetry::TelemetrySink,
 };
 
 impl Pair {
     /// Shows the relay what is held of a side and what came now. What it does not take is held.
-    pub(super) fn show(&mut self, side: Side, core: &mut Core, fresh: &[u8]) -> Result<(), Outcome> {
+    pub(super) fn show(&mut self, side: Side, core: &mut WorkerContext, fresh: &[u8]) -> Result<(), PairOutcome> {
         // Taken out, so that the relay can read these bytes while its steps change the pair.
         let mut held = std::mem::take(&mut self.ends[side as usize].held);
         let was_held = !held.is_empty();
@@ -40,7 +40,7 @@ impl Pair {
 
     /// Carries out the relay's steps; tells how many bytes were taken. All that is forwarded in a row goes out in one
     /// write.
-    fn steps(&mut self, side: Side, core: &mut Core, input: &[u8]) -> usize {
+    fn steps(&mut self, side: Side, core: &mut WorkerContext, input: &[u8]) -> usize {
         // Taken out, because the relay works on the pair's judge at the same time.
         let Some(mut relay) = self.relay.take() else {
             self.forward(side, core, input);
@@ -74,7 +74,7 @@ impl Pair {
         at
     }
 
-    fn forward(&mut self, from: Side, core: &mut Core, bytes: &[u8]) {
+    fn forward(&mut self, from: Side, core: &mut WorkerContext, bytes: &[u8]) {
         if bytes.is_empty() {
             return;
         }
@@ -85,7 +85,7 @@ impl Pair {
 
     /// Sends what the relay says itself when `from` is shown, behind what its step forwarded, and ends the pair if it
     /// says so.
-    pub(super) fn speak(&mut self, from: Side, core: &mut Core) {
+    pub(super) fn speak(&mut self, from: Side, core: &mut WorkerContext) {
         let output = &mut core.output;
         // What goes on in other bytes than it came in is relayed all the same.
         let relayed = std::mem::take(&mut output.relayed);
@@ -102,7 +102,7 @@ impl Pair {
         }
     }
 
-    fn after_steps(&mut self, side: Side, taken: bool, core: &mut Core) -> Result<(), Outcome> {
+    fn after_steps(&mut self, side: Side, taken: bool, core: &mut WorkerContext) -> Result<(), PairOutcome> {
         if self.phase != Phase::Open {
             return Ok(());
         }
@@ -122,7 +122,7 @@ impl Pair {
     }
 
     /// A side has ended its stream.
-    pub(super) fn ended(&mut self, side: Side, core: &mut Core) -> Result<(), Outcome> {
+    pub(super) fn ended(&mut self, side: Side, core: &mut WorkerContext) -> Result<(), PairOutcome> {
         let held = self.ends[side as usize].held.len();
         self.ends[side as usize].forget_held();
         if let Some(relay) = &mut self.relay {
@@ -136,7 +136,7 @@ impl Pair {
             return Ok(());
         }
         if self.ends[side as usize].broken {
-            return Err(Outcome::ResetBy(side));
+            return Err(PairOutcome::ResetBy(side));
         }
         let peer = &mut self.ends[side.peer() as usize];
         if peer.is_absent() {
@@ -159,7 +159,7 @@ impl Pair {
     }
 
     /// The client took too long to send a head.
-    pub(super) fn head_late(&mut self, core: &mut Core) {
+    pub(super) fn head_late(&mut self, core: &mut WorkerContext) {
         if let Some(relay) = &mut self.relay {
             let mut hearing = hearing(&mut self.judge, core.snapshot.as_deref(), &mut core.exit, core.now);
             relay.head_timeout(&mut hearing, &mut core.output);
@@ -170,27 +170,33 @@ impl Pair {
 }
 
 pub(super) fn hearing<'a>(
-    judge: &'a mut Judge,
+    judge: &'a mut FlowAuthorizer,
     snapshot: Option<&'a Snapshot>,
-    exit: &'a mut Exit,
+    exit: &'a mut TelemetrySink,
     now: u64,
-) -> Hearing<'a> {
-    Hearing::new(judge, Court { snapshot, exit, now })
+) -> RequestChecker<'a> {
+    RequestChecker::new(judge, AuthorizationContext { snapshot, exit, now })
 }
 
 /// One step of the relay, never longer than its input.
-fn step(relay: &mut dyn Relay, side: Side, input: &[u8], judge: &mut Judge, core: &mut Core) -> Step {
+fn step(
+    relay: &mut dyn Relay,
+    side: Side,
+    input: &[u8],
+    judge: &mut FlowAuthorizer,
+    core: &mut WorkerContext,
+) -> RelayStep {
     let unseen = usize::try_from(relay.passthrough(side)).unwrap_or(usize::MAX).min(input.len());
     if unseen > 0 {
         relay.passed(side, unseen as u64);
-        return Step { forward: unseen, discard: 0 };
+        return RelayStep { forward: unseen, discard: 0 };
     }
     let mut hearing = hearing(judge, core.snapshot.as_deref(), &mut core.exit, core.now);
     let step = relay.receive(side, input, &mut hearing, &mut core.output);
     let forward = step.forward.min(input.len());
-    Step { forward, discard: step.discard.min(input.len() - forward) }
+    RelayStep { forward, discard: step.discard.min(input.len() - forward) }
 }
 
-fn speaks(output: &Output) -> bool {
+fn speaks(output: &RelayOutput) -> bool {
     output.close.is_some() || !output.downstream.is_empty() || !output.upstream.is_empty()
 }

@@ -14,7 +14,7 @@ use portcullis_rules::{
 
 /// One side of a flow.
 #[derive(Clone, Debug)]
-pub struct Party {
+pub struct EventParty {
     /// Address and port. The port is 0 where it is not known.
     pub address: SocketAddr,
     /// Who has the address, if it is known.
@@ -23,7 +23,7 @@ pub struct Party {
 
 /// What a server answered to a request that was allowed, where answers teach the addresses of names.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reply {
+pub struct DnsReply {
     /// The protocol's number.
     pub status: i32,
     /// What the protocol calls such a number, such as `rcode`.
@@ -42,7 +42,7 @@ pub struct Reply {
 
 /// One value of a field of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Field {
+pub struct EventField {
     /// Name of the field in its protocol's schema.
     pub name: &'static str,
     /// The value as it stands in the request, of at most 2,048 bytes.
@@ -53,7 +53,7 @@ pub struct Field {
 
 /// One verdict, or the answer to what one has allowed.
 #[derive(Clone, Debug)]
-pub struct Event {
+pub struct VerdictEvent {
     /// Nanoseconds since 1970; of an answer, when it went on to the client.
     pub time: u64,
     /// What became of it.
@@ -65,9 +65,9 @@ pub struct Event {
     /// Name of the protocol's schema, or of the transport where no request was judged: `http`, `tcp`, `udp`.
     pub protocol: &'static str,
     /// Who connected.
-    pub source: Party,
+    pub source: EventParty,
     /// Who was connected to. For a service, the backend that was drawn.
-    pub destination: Party,
+    pub destination: EventParty,
     /// The decisive policy as `namespace/name`.
     pub policy: Option<Arc<str>>,
     /// The decisive rule's path in the policy.
@@ -84,16 +84,16 @@ pub struct Event {
     /// Headers whose values rules did not let through. The values are not shown: they may be secret.
     pub rejected_headers: Vec<String>,
     /// Fields of the request. A field with several values is there several times; headers are not among them.
-    pub fields: Vec<Field>,
+    pub fields: Vec<EventField>,
     /// The answer, where this is about one. Everything else is that of the verdict, but for the time.
-    pub reply: Option<Reply>,
+    pub reply: Option<DnsReply>,
     /// Version of the protocol as people write it; may be empty.
     pub version: &'static str,
     /// Generation of the snapshot that decided; 0 where there was none yet.
     pub generation: u64,
 }
 
-impl Event {
+impl VerdictEvent {
     /// The first value of a field of the request by its name.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&str> {

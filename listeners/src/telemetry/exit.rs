@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use portcullis_codecs::{
     Protocol,
     protocol::Statuses,
-    relay::{Offence, Side},
+    relay::{ProtocolViolation, Side},
 };
 use portcullis_rules::{
     verdict::{Outcome, OutcomeSet, Reason, RuleInfo},
@@ -15,12 +15,12 @@ use prometheus_client::metrics::counter::Counter;
 
 use crate::telemetry::{
     Telemetry,
-    event::Event,
+    event::VerdictEvent,
     metrics::{
-        Answers, ByteLabels, Connect, ConnectionLabels, EndpointLimitLabels, LimitLabels, LossLabels, MismatchLabels,
-        OffenceLabels, Requests, VerdictLabels,
+        ByteLabels, Connect, ConnectionLabels, EndpointLimitLabels, LimitLabels, LossLabels, MismatchLabels,
+        OffenceLabels, RequestCounters, ResponseCounters, VerdictLabels,
     },
-    records::Record,
+    records::AccessRecord,
 };
 
 /// Counters that a worker keeps at hand; then it starts anew.
@@ -28,7 +28,7 @@ const MOST_CACHED: usize = 4096;
 
 /// What tells one series from another. Names go by the address of their text, which the cache keeps alive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Key {
+struct SeriesKey {
     protocol: &'static str,
     direction: Direction,
     outcome: Outcome,
@@ -48,18 +48,18 @@ struct Cached {
 
 /// A worker's handle to the telemetry.
 #[derive(Debug)]
-pub(crate) struct Exit {
+pub(crate) struct TelemetrySink {
     telemetry: Arc<Telemetry>,
-    counters: HashMap<Key, Cached, foldhash::fast::RandomState>,
+    counters: HashMap<SeriesKey, Cached, foldhash::fast::RandomState>,
     /// Bytes since they were added to the metrics, by direction and side.
     bytes: [[u64; 2]; 2],
     byte_counters: [[Counter; 2]; 2],
     /// Headers that were missing and rejected, by direction.
     mismatch_counters: [[Counter; 2]; 2],
     /// Answers of each protocol that has them counted, and the counters of its common numbers.
-    answers: Vec<(Answers, Vec<Counter>)>,
+    answers: Vec<(ResponseCounters, Vec<Counter>)>,
     /// Kinds of requests of each protocol that has them counted, and the counters of those that came, by verdict.
-    requests: Vec<(Requests, KindCounters)>,
+    requests: Vec<(RequestCounters, KindCounters)>,
 }
 
 fn word(side: Side) -> &'static str {
@@ -69,7 +69,7 @@ fn word(side: Side) -> &'static str {
     }
 }
 
-impl Exit {
+impl TelemetrySink {
     pub(crate) fn new(telemetry: &Arc<Telemetry>) -> Self {
         let counter = |direction: Direction, side| {
             let labels = ByteLabels { direction: direction.as_str(), from: word(side) };
@@ -83,9 +83,9 @@ impl Exit {
                 telemetry.metrics.header_mismatches.get_or_create_owned(&labels)
             })
         });
-        let common = |answers: &Answers| answers.statuses.common().map(|word| answers.counter(word)).collect();
+        let common = |answers: &ResponseCounters| answers.statuses.common().map(|word| answers.counter(word)).collect();
         let answers = telemetry.metrics.answers.iter().map(|answers| (answers.clone(), common(answers))).collect();
-        let none = |requests: &Requests| requests.kinds.words.iter().map(|_| Default::default()).collect();
+        let none = |requests: &RequestCounters| requests.kinds.words.iter().map(|_| Default::default()).collect();
         let requests = telemetry.metrics.requests.iter().map(|requests| (requests.clone(), none(requests))).collect();
         Self {
             telemetry: Arc::clone(telemetry),
@@ -109,7 +109,7 @@ impl Exit {
     ) {
         self.telemetry.tally(outcome);
         let address = |text: Option<&Arc<str>>| text.map_or(0, |text| text.as_ptr().addr());
-        let key = Key {
+        let key = SeriesKey {
             protocol,
             direction,
             outcome,
@@ -166,11 +166,11 @@ impl Exit {
         self.telemetry.records(outcome, wanted)
     }
 
-    pub(crate) fn show(&self, event: &Arc<Event>) {
+    pub(crate) fn show(&self, event: &Arc<VerdictEvent>) {
         self.telemetry.watchers.show(event);
     }
 
-    pub(crate) fn record(&self, record: Record) {
+    pub(crate) fn record(&self, record: AccessRecord) {
         self.telemetry.record(record);
     }
 
@@ -192,7 +192,7 @@ impl Exit {
         self.telemetry.metrics.connections.get_or_create(&labels).inc();
     }
 
-    pub(crate) fn offence(&self, protocol: &'static str, offence: &dyn Offence) {
+    pub(crate) fn offence(&self, protocol: &'static str, offence: &dyn ProtocolViolation) {
         let labels = OffenceLabels { protocol, side: word(offence.side()), kind: offence.kind() };
         self.telemetry.metrics.offences.get_or_create(&labels).inc();
         if let Some(limit) = offence.limit() {

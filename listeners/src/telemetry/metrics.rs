@@ -95,13 +95,13 @@ pub(crate) type StatusLabels = [(&'static str, &'static str); 1];
 
 /// How the answers of one protocol are counted.
 #[derive(Clone, Debug)]
-pub(crate) struct Answers {
+pub(crate) struct ResponseCounters {
     pub(crate) protocol: &'static str,
     pub(crate) statuses: &'static Statuses,
     family: Family<StatusLabels, Counter>,
 }
 
-impl Answers {
+impl ResponseCounters {
     /// The counter of a word.
     pub(crate) fn counter(&self, word: &'static str) -> Counter {
         self.family.get_or_create_owned(&[(self.statuses.name, word)])
@@ -113,13 +113,13 @@ pub(crate) type KindLabels = [(&'static str, &'static str); 2];
 
 /// How the requests of one protocol are counted by their kinds.
 #[derive(Clone, Debug)]
-pub(crate) struct Requests {
+pub(crate) struct RequestCounters {
     pub(crate) protocol: &'static str,
     pub(crate) kinds: &'static Kinds,
     family: Family<KindLabels, Counter>,
 }
 
-impl Requests {
+impl RequestCounters {
     /// The counter of a kind, if it is one.
     pub(crate) fn counter(&self, kind: usize, outcome: Outcome) -> Option<Counter> {
         let word = self.kinds.words.get(kind)?;
@@ -168,14 +168,14 @@ const HOLD_NANOS: &[u64] = &[
     1_000_000_000,
 ];
 
-fn answers(protocol: &'static Protocol) -> Option<Answers> {
+fn answers(protocol: &'static Protocol) -> Option<ResponseCounters> {
     let statuses = protocol.statuses.as_ref()?;
-    Some(Answers { protocol: protocol.schema.protocol, statuses, family: Family::default() })
+    Some(ResponseCounters { protocol: protocol.schema.protocol, statuses, family: Family::default() })
 }
 
-fn requests(protocol: &'static Protocol) -> Option<Requests> {
+fn requests(protocol: &'static Protocol) -> Option<RequestCounters> {
     let kinds = protocol.kinds.as_ref()?;
-    Some(Requests { protocol: protocol.schema.protocol, kinds, family: Family::default() })
+    Some(RequestCounters { protocol: protocol.schema.protocol, kinds, family: Family::default() })
 }
 
 type NewHistogram = fn() -> Histogram;
@@ -220,11 +220,11 @@ metrics! {
 
 /// All metrics of the data path.
 #[derive(Debug)]
-pub(crate) struct Metrics {
+pub(crate) struct DataPathMetrics {
     series: Series,
     connect_seconds: [Histogram; 5],
-    pub(crate) answers: Vec<Answers>,
-    pub(crate) requests: Vec<Requests>,
+    pub(crate) answers: Vec<ResponseCounters>,
+    pub(crate) requests: Vec<RequestCounters>,
     /// Distinct pairs of policy and rule that have had a series.
     named: Mutex<HashSet<(Arc<str>, Arc<str>)>>,
     /// Endpoints that have had a series.
@@ -234,7 +234,7 @@ pub(crate) struct Metrics {
     other: Arc<str>,
 }
 
-impl Deref for Metrics {
+impl Deref for DataPathMetrics {
     type Target = Series;
 
     fn deref(&self) -> &Series {
@@ -250,16 +250,16 @@ pub fn declared(protocols: Registry) -> Vec<MetricDeclaration> {
         let plain = MetricDeclaration::new::<Counter>(name);
         MetricDeclaration { labels: labels.to_vec(), ..plain }
     };
-    for Answers { protocol, statuses, .. } in protocols.iter().filter_map(answers) {
+    for ResponseCounters { protocol, statuses, .. } in protocols.iter().filter_map(answers) {
         declared.push(counted(&format!("{protocol}_answers"), &[statuses.name]));
     }
-    for Requests { protocol, kinds, .. } in protocols.iter().filter_map(requests) {
+    for RequestCounters { protocol, kinds, .. } in protocols.iter().filter_map(requests) {
         declared.push(counted(&format!("{protocol}_requests"), &[kinds.name, "verdict"]));
     }
     declared
 }
 
-impl Metrics {
+impl DataPathMetrics {
     pub(crate) fn new(most_named: usize, protocols: Registry) -> Self {
         let series = Series::default();
         let connect_seconds = Connect::ALL

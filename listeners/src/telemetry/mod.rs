@@ -25,21 +25,21 @@ use prometheus_client::registry::Registry as MetricRegistry;
 
 pub use self::{
     declared::{LabelNames, MetricDeclaration, MetricKind},
-    event::{Event, Field, Party, Reply},
+    event::{DnsReply, EventField, EventParty, VerdictEvent},
     metrics::declared,
-    records::Records,
+    records::RecordTarget,
     refusals::KernelRefusal,
     time::rfc3339,
     watch::Watcher,
 };
-pub(crate) use self::{exit::Exit, records::Record};
-use self::{metrics::Metrics, records::Writer, watch::Watchers};
+pub(crate) use self::{exit::TelemetrySink, records::AccessRecord};
+use self::{metrics::DataPathMetrics, records::RecordWriter, watch::Watchers};
 
 /// What is reported, and where to.
 #[derive(Clone, Debug)]
 pub struct TelemetryOptions {
     /// Where access records go.
-    pub records: Records,
+    pub records: RecordTarget,
     /// Most pairs of policy and rule that have a metric series of their own, for the life of the process; further ones
     /// share one that reads `other`.
     pub policy_labels: usize,
@@ -49,7 +49,7 @@ pub struct TelemetryOptions {
 
 impl Default for TelemetryOptions {
     fn default() -> Self {
-        Self { records: Records::Off, policy_labels: 1000, protocols: PROTOCOLS }
+        Self { records: RecordTarget::Off, policy_labels: 1000, protocols: PROTOCOLS }
     }
 }
 
@@ -69,9 +69,9 @@ pub struct Totals {
 /// All telemetry of the traffic.
 #[derive(Debug)]
 pub struct Telemetry {
-    pub(crate) metrics: Metrics,
+    pub(crate) metrics: DataPathMetrics,
     pub(crate) watchers: Arc<Watchers>,
-    records: Option<Writer>,
+    records: Option<RecordWriter>,
     pub(crate) protocols: Registry,
     allowed: AtomicU64,
     denied: AtomicU64,
@@ -84,8 +84,8 @@ impl Telemetry {
     /// # Errors
     /// The file of the access records cannot be opened, or there is no thread to be had.
     pub fn new(options: &TelemetryOptions) -> io::Result<Self> {
-        let metrics = Metrics::new(options.policy_labels, options.protocols);
-        let records = Writer::start(&options.records, metrics.lost_records.clone())?;
+        let metrics = DataPathMetrics::new(options.policy_labels, options.protocols);
+        let records = RecordWriter::start(&options.records, metrics.lost_records.clone())?;
         Ok(Self {
             metrics,
             watchers: Arc::default(),
@@ -133,7 +133,7 @@ impl Telemetry {
         self.records.is_some() && wanted.contains(outcome)
     }
 
-    pub(crate) fn record(&self, record: Record) {
+    pub(crate) fn record(&self, record: AccessRecord) {
         if let Some(records) = &self.records {
             records.put(record);
         }

@@ -19,7 +19,7 @@ use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use crate::telemetry::{
-    event::{Event, Party, Reply},
+    event::{DnsReply, EventParty, VerdictEvent},
     time::rfc3339,
 };
 
@@ -28,7 +28,7 @@ const QUEUE: usize = 16 * 1024;
 
 /// Where access records go.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Records {
+pub enum RecordTarget {
     /// Nowhere: requests cost nothing for them.
     #[default]
     Off,
@@ -40,14 +40,14 @@ pub enum Records {
 
 /// One request, or one flow that was passed or refused as a whole.
 #[derive(Debug)]
-pub(crate) struct Record {
-    pub(crate) event: Arc<Event>,
+pub(crate) struct AccessRecord {
+    pub(crate) event: Arc<VerdictEvent>,
     /// The protocol's number of the answer; `None` if none came.
     pub(crate) status: Option<i32>,
     /// What else the answer says.
     pub(crate) facts: Facts,
     /// The answer, if it teaches names.
-    pub(crate) reply: Option<Reply>,
+    pub(crate) reply: Option<DnsReply>,
     /// From the verdict to the beginning of the answer (to its end where it carries the status of a call), or to the end
     /// of the flow.
     pub(crate) duration: Duration,
@@ -59,18 +59,18 @@ pub(crate) struct Record {
 
 /// The thread that writes.
 #[derive(Debug)]
-pub(crate) struct Writer {
-    queue: Option<SyncSender<Record>>,
+pub(crate) struct RecordWriter {
+    queue: Option<SyncSender<AccessRecord>>,
     thread: Option<JoinHandle<()>>,
     lost: Counter,
 }
 
-impl Writer {
-    pub(crate) fn start(to: &Records, lost: Counter) -> io::Result<Option<Self>> {
+impl RecordWriter {
+    pub(crate) fn start(to: &RecordTarget, lost: Counter) -> io::Result<Option<Self>> {
         let out: Box<dyn Write + Send> = match to {
-            Records::Off => return Ok(None),
-            Records::Stdout => Box::new(io::stdout()),
-            Records::File(path) => Box::new(File::options().create(true).append(true).open(path)?),
+            RecordTarget::Off => return Ok(None),
+            RecordTarget::Stdout => Box::new(io::stdout()),
+            RecordTarget::File(path) => Box::new(File::options().create(true).append(true).open(path)?),
         };
         Self::onto(out, QUEUE, lost).map(Some)
     }
@@ -84,7 +84,7 @@ impl Writer {
         Ok(Self { queue: Some(queue), thread: Some(thread), lost })
     }
 
-    pub(crate) fn put(&self, record: Record) {
+    pub(crate) fn put(&self, record: AccessRecord) {
         let taken = self.queue.as_ref().is_some_and(|queue| queue.try_send(record).is_ok());
         if !taken {
             self.lost.inc();
@@ -92,7 +92,7 @@ impl Writer {
     }
 }
 
-impl Drop for Writer {
+impl Drop for RecordWriter {
     /// What waits is written before.
     fn drop(&mut self) {
         self.queue = None;
@@ -105,7 +105,7 @@ impl Drop for Writer {
 }
 
 /// Writes until nobody can send any more. Flushes whenever nothing waits.
-fn write_all(records: &Receiver<Record>, mut out: impl Write, lost: &Counter) {
+fn write_all(records: &Receiver<AccessRecord>, mut out: impl Write, lost: &Counter) {
     let mut failing = false;
     let mut note = |result: io::Result<()>| match result {
         Ok(()) => failing = false,
@@ -133,23 +133,23 @@ fn write_all(records: &Receiver<Record>, mut out: impl Write, lost: &Counter) {
 }
 
 #[derive(Serialize)]
-struct Line<'a> {
+struct RecordLine<'a> {
     time: String,
     verdict: &'static str,
     layer: &'static str,
     direction: &'static str,
     protocol: &'static str,
-    source: Peer<'a>,
-    destination: Peer<'a>,
+    source: PeerRecord<'a>,
+    destination: PeerRecord<'a>,
     reason: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     policy: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     rule: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    miss: Option<Miss<'a>>,
+    miss: Option<MissRecord<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    refused: Option<Refused<'a>>,
+    refused: Option<RefusedRecord<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     missing_headers: Vec<Missing<'a>>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
@@ -161,7 +161,7 @@ struct Line<'a> {
     #[serde(flatten)]
     facts: Named<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    answer: Option<Answer>,
+    answer: Option<ResponseRecord>,
     duration_us: u64,
     bytes_received: u64,
     bytes_sent: u64,
@@ -169,7 +169,7 @@ struct Line<'a> {
 }
 
 #[derive(Serialize)]
-struct Peer<'a> {
+struct PeerRecord<'a> {
     address: String,
     port: u16,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -179,13 +179,13 @@ struct Peer<'a> {
 }
 
 #[derive(Serialize)]
-struct Miss<'a> {
+struct MissRecord<'a> {
     predicate: &'a str,
     pattern: &'a str,
     value: &'a str,
 }
 
-impl<'a> From<&'a verdict::Miss> for Miss<'a> {
+impl<'a> From<&'a verdict::Miss> for MissRecord<'a> {
     fn from(miss: &'a verdict::Miss) -> Self {
         Self { predicate: &miss.predicate, pattern: &miss.pattern, value: &miss.value }
     }
@@ -193,7 +193,7 @@ impl<'a> From<&'a verdict::Miss> for Miss<'a> {
 
 /// The values of a request that are refused.
 #[derive(Serialize)]
-struct Refused<'a> {
+struct RefusedRecord<'a> {
     count: usize,
     /// What the first of them missed.
     misses: Vec<RefusedValue<'a>>,
@@ -202,15 +202,15 @@ struct Refused<'a> {
 #[derive(Serialize)]
 struct RefusedValue<'a> {
     #[serde(flatten)]
-    miss: Miss<'a>,
+    miss: MissRecord<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     policy: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     rule: Option<&'a str>,
 }
 
-impl<'a> From<&'a Event> for Refused<'a> {
-    fn from(event: &'a Event) -> Self {
+impl<'a> From<&'a VerdictEvent> for RefusedRecord<'a> {
+    fn from(event: &'a VerdictEvent) -> Self {
         let value = |miss: &'a verdict::Miss| {
             let rule = miss.rule.as_deref();
             RefusedValue {
@@ -224,7 +224,7 @@ impl<'a> From<&'a Event> for Refused<'a> {
 }
 
 #[derive(Serialize)]
-struct Answer {
+struct ResponseRecord {
     #[serde(flatten)]
     status: Named<String>,
     addresses: Vec<String>,
@@ -236,8 +236,8 @@ struct Answer {
     replaced: Option<bool>,
 }
 
-impl From<&Reply> for Answer {
-    fn from(reply: &Reply) -> Self {
+impl From<&DnsReply> for ResponseRecord {
+    fn from(reply: &DnsReply) -> Self {
         Self {
             status: Named(vec![(reply.status_name, reply.shown.clone().into_owned())]),
             addresses: reply.addresses.iter().map(ToString::to_string).collect(),
@@ -267,8 +267,8 @@ struct Missing<'a> {
     wanted: &'a str,
 }
 
-impl<'a> From<&'a Party> for Peer<'a> {
-    fn from(party: &'a Party) -> Self {
+impl<'a> From<&'a EventParty> for PeerRecord<'a> {
+    fn from(party: &'a EventParty) -> Self {
         let endpoint = party.endpoint.as_ref();
         Self {
             address: party.address.ip().to_string(),
@@ -280,7 +280,7 @@ impl<'a> From<&'a Party> for Peer<'a> {
 }
 
 /// The fields of the request: a text each, or a list where one has several values, which then may have more than are shown.
-fn request(event: &Event) -> Map<String, Value> {
+fn request(event: &VerdictEvent) -> Map<String, Value> {
     let mut request = Map::new();
     let mut more = Map::new();
     for field in &event.fields {
@@ -302,10 +302,10 @@ fn request(event: &Event) -> Map<String, Value> {
     request
 }
 
-fn line(record: &Record, mut out: impl Write) -> io::Result<()> {
+fn line(record: &AccessRecord, mut out: impl Write) -> io::Result<()> {
     let event = &*record.event;
     let request = request(event);
-    let line = Line {
+    let line = RecordLine {
         time: rfc3339(event.time),
         verdict: event.outcome.as_str(),
         layer: event.layer.as_str(),
@@ -316,14 +316,14 @@ fn line(record: &Record, mut out: impl Write) -> io::Result<()> {
         reason: event.reason.as_str(),
         policy: event.policy.as_deref(),
         rule: event.rule.as_deref(),
-        miss: event.misses.first().map(Miss::from),
+        miss: event.misses.first().map(MissRecord::from),
         refused: (event.refused > 0).then(|| event.into()),
         missing_headers: event.missing_headers.iter().map(|(name, wanted)| Missing { name, wanted }).collect(),
         rejected_headers: &event.rejected_headers,
         request,
         status: record.status,
         facts: Named(record.facts.iter().map(|fact| (fact.name, fact.value)).collect()),
-        answer: record.reply.as_ref().map(Answer::from),
+        answer: record.reply.as_ref().map(ResponseRecord::from),
         duration_us: micros(record.duration),
         bytes_received: record.received,
         bytes_sent: record.sent,

@@ -13,7 +13,7 @@ use portcullis_rules::{
     world::{Direction, EndpointId, Transport},
 };
 
-use crate::telemetry::{Event, Party, Record, Telemetry, unix_nanos};
+use crate::telemetry::{AccessRecord, EventParty, Telemetry, VerdictEvent, unix_nanos};
 
 /// A flow that was refused in the kernel.
 #[derive(Clone, Copy, Debug)]
@@ -86,7 +86,7 @@ impl Telemetry {
         }
         let event = Arc::new(event(refusal, flow, protocol, snapshot));
         self.watchers.show(&event);
-        self.record(Record {
+        self.record(AccessRecord {
             event,
             status: None,
             facts: Facts::NONE,
@@ -98,7 +98,7 @@ impl Telemetry {
     }
 }
 
-fn event(refusal: &KernelRefusal, flow: Flow, protocol: &'static str, snapshot: &Snapshot) -> Event {
+fn event(refusal: &KernelRefusal, flow: Flow, protocol: &'static str, snapshot: &Snapshot) -> VerdictEvent {
     let local = snapshot.endpoint(refusal.endpoint).cloned();
     let own = local.as_ref().and_then(|endpoint| {
         endpoint.addresses.iter().copied().find(|address| address.is_ipv4() == refusal.peer.is_ipv4())
@@ -113,14 +113,14 @@ fn event(refusal: &KernelRefusal, flow: Flow, protocol: &'static str, snapshot: 
         Direction::Ingress => (remote, local),
         Direction::Egress => (local, remote),
     };
-    Event {
+    VerdictEvent {
         time: unix_nanos(),
         outcome: Outcome::Deny,
         layer: flow.layer,
         direction: refusal.direction,
         protocol,
-        source: Party { address: SocketAddr::new(source.0, refusal.source_port), endpoint: source.1 },
-        destination: Party { address: SocketAddr::new(destination.0, refusal.port), endpoint: destination.1 },
+        source: EventParty { address: SocketAddr::new(source.0, refusal.source_port), endpoint: source.1 },
+        destination: EventParty { address: SocketAddr::new(destination.0, refusal.port), endpoint: destination.1 },
         policy: flow.rule.as_ref().map(|rule| Arc::clone(&rule.policy)),
         rule: flow.rule.as_ref().map(|rule| Arc::clone(&rule.rule)),
         reason: flow.reason,

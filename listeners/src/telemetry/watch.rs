@@ -8,11 +8,11 @@ use std::sync::{
 use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
 
-use crate::telemetry::event::Event;
+use crate::telemetry::event::VerdictEvent;
 
 #[derive(Debug)]
 struct Seat {
-    queue: mpsc::Sender<Arc<Event>>,
+    queue: mpsc::Sender<Arc<VerdictEvent>>,
     lost: AtomicU64,
 }
 
@@ -29,7 +29,7 @@ impl Watchers {
     }
 
     /// Shows an event to everybody. Who has no room loses it.
-    pub(crate) fn show(&self, event: &Arc<Event>) {
+    pub(crate) fn show(&self, event: &Arc<VerdictEvent>) {
         for seat in self.seats.load().iter() {
             if seat.queue.try_send(Arc::clone(event)).is_err() {
                 seat.lost.fetch_add(1, Ordering::Relaxed);
@@ -60,7 +60,7 @@ impl Watchers {
 /// Receives verdicts as they happen. Bounded: a slow reader loses the newest, and they are counted.
 #[derive(Debug)]
 pub struct Watcher {
-    events: mpsc::Receiver<Arc<Event>>,
+    events: mpsc::Receiver<Arc<VerdictEvent>>,
     seat: Arc<Seat>,
     watchers: Arc<Watchers>,
 }
@@ -68,13 +68,13 @@ pub struct Watcher {
 impl Watcher {
     /// The next verdict, and how many were lost since the last call. Works in any async runtime; cancelling loses
     /// nothing.
-    pub async fn recv(&mut self) -> Option<(Arc<Event>, u64)> {
+    pub async fn recv(&mut self) -> Option<(Arc<VerdictEvent>, u64)> {
         let event = self.events.recv().await?;
         Some((event, self.seat.lost.swap(0, Ordering::Relaxed)))
     }
 
     /// The next verdict if one is there already.
-    pub fn try_recv(&mut self) -> Option<(Arc<Event>, u64)> {
+    pub fn try_recv(&mut self) -> Option<(Arc<VerdictEvent>, u64)> {
         let event = self.events.try_recv().ok()?;
         Some((event, self.seat.lost.swap(0, Ordering::Relaxed)))
     }

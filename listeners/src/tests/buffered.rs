@@ -8,25 +8,25 @@ use std::{
 
 use portcullis_codecs::{
     Live, Protocol, Registry,
-    relay::{Checker, Close, Decision, Output, Relay, Side, Step},
+    relay::{Checker, Close, Decision, Relay, RelayOutput, RelayStep, Side},
 };
 use portcullis_rules::{
     limits::Capacity,
     request::{FieldValue, Request},
-    schema::{FieldIndex, FieldSpec, Form, Nature, Schema},
+    schema::{FieldForm, FieldIndex, FieldSpec, ProtocolTraits, Schema},
 };
 
 use crate::{
-    Options,
-    share::{Full, Holdings},
+    DataPlaneOptions,
+    share::{EndpointHoldings, ShareExhausted},
     telemetry::TelemetryOptions,
     tests::{Rig, Rules, assert_reset, expect},
 };
 
 pub(super) static SCHEMA: Schema = Schema {
     protocol: "parcels",
-    fields: &[FieldSpec { name: "kind", form: Form::Exact, checked: true }],
-    nature: &Nature::STREAM,
+    fields: &[FieldSpec { name: "kind", form: FieldForm::Exact, checked: true }],
+    nature: &ProtocolTraits::STREAM,
 };
 
 /// A protocol whose requests go on as a whole: eight digits say how many bytes follow.
@@ -69,30 +69,30 @@ impl Request for Parcel {
 }
 
 impl Relay for Parcels {
-    fn receive(&mut self, from: Side, input: &[u8], checker: &mut dyn Checker, out: &mut Output) -> Step {
+    fn receive(&mut self, from: Side, input: &[u8], checker: &mut dyn Checker, out: &mut RelayOutput) -> RelayStep {
         if from == Side::Upstream {
-            return Step { forward: input.len(), discard: 0 };
+            return RelayStep { forward: input.len(), discard: 0 };
         }
         if self.dropping > 0 {
             let dropped = input.len().min(self.dropping);
             self.dropping -= dropped;
-            return Step { forward: 0, discard: dropped };
+            return RelayStep { forward: 0, discard: dropped };
         }
-        let Some((head, body)) = input.split_first_chunk::<HEAD>() else { return Step::HOLD };
+        let Some((head, body)) = input.split_first_chunk::<HEAD>() else { return RelayStep::HOLD };
         let length: usize = std::str::from_utf8(head).unwrap().parse().unwrap();
         if body.len() < length {
             (self.wanted, self.stubborn) = (HEAD + length, body.first() == Some(&b'!'));
-            return Step::HOLD;
+            return RelayStep::HOLD;
         }
         self.wanted = 0;
         if checker.check(&Parcel) != Decision::Allow {
             out.close = Some(Close::Reset);
-            return Step::HOLD;
+            return RelayStep::HOLD;
         }
-        Step { forward: HEAD + length, discard: 0 }
+        RelayStep { forward: HEAD + length, discard: 0 }
     }
 
-    fn receive_eof(&mut self, _: Side, _: usize, _: &mut dyn Checker, out: &mut Output) {
+    fn receive_eof(&mut self, _: Side, _: usize, _: &mut dyn Checker, out: &mut RelayOutput) {
         out.close = Some(Close::Graceful);
     }
 
@@ -104,7 +104,7 @@ impl Relay for Parcels {
         false
     }
 
-    fn head_timeout(&mut self, _: &mut dyn Checker, _: &mut Output) {}
+    fn head_timeout(&mut self, _: &mut dyn Checker, _: &mut RelayOutput) {}
 
     fn client_first(&self) -> bool {
         true
@@ -114,7 +114,7 @@ impl Relay for Parcels {
         if from == Side::Downstream { self.wanted } else { 0 }
     }
 
-    fn cannot_hold(&mut self, _: Side, _: &mut dyn Checker, out: &mut Output) {
+    fn cannot_hold(&mut self, _: Side, _: &mut dyn Checker, out: &mut RelayOutput) {
         if !self.stubborn {
             self.dropping = std::mem::take(&mut self.wanted);
             out.downstream.extend_from_slice(b"busy\n");
@@ -126,11 +126,11 @@ const KIB: usize = 1024;
 const BUDGET: usize = 256 * KIB;
 
 fn rig(per_endpoint: Option<usize>) -> Rig {
-    let options = Options {
+    let options = DataPlaneOptions {
         buffer: 16 * KIB,
         capacity: Capacity { buffered_bytes: BUDGET, buffered_bytes_per_endpoint: per_endpoint, ..Capacity::default() },
         protocols: WITH_PARCELS,
-        ..Options::default()
+        ..DataPlaneOptions::default()
     };
     let mut rig = Rig::with(options, &TelemetryOptions { protocols: WITH_PARCELS, ..TelemetryOptions::default() });
     rig.publish(&Rules::Parcels);
@@ -200,9 +200,9 @@ fn an_endpoint_that_holds_all_it_can_get_leaves_room_for_another() {
     rig.await_metric(
         r#"portcullis_endpoint_limits_hit_total{limit="bufferedBytesPerEndpoint",endpoint="shop/server-0"} 1"#,
     );
-    let other = Holdings::of(&rig.plane.shared().buffered);
+    let other = EndpointHoldings::of(&rig.plane.shared().buffered);
     assert!(other.take(60 * KIB, BUDGET, None).is_ok(), "nothing is left for another endpoint");
-    assert_eq!(other.take(BUDGET, BUDGET, Some(BUDGET)).unwrap_err(), Full::Node);
+    assert_eq!(other.take(BUDGET, BUDGET, Some(BUDGET)).unwrap_err(), ShareExhausted::Node);
     // What is held goes on, and then there is room again.
     slow.write_all(&parcel[parcel.len() - 1..]).unwrap();
     arrives(&mut rig.accept(), &parcel);

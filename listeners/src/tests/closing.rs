@@ -5,7 +5,7 @@ use std::{io::Write, net::Shutdown, thread, time::Duration};
 use portcullis_rules::{limits::Capacity, settings::DenyWith, world::EndpointId};
 
 use crate::{
-    Options,
+    DataPlaneOptions,
     telemetry::TelemetryOptions,
     tests::{Rig, Rules, answer, assert_reset, exchange, expect, get, patient, rest},
 };
@@ -184,7 +184,10 @@ fn a_server_that_refuses_resets_the_client() {
 #[test]
 fn nobody_is_let_in_above_the_limit_and_the_place_is_free_again_after() {
     let mut rig = Rig::with(
-        Options { capacity: Capacity { connections: 1, ..Capacity::default() }, ..Options::default() },
+        DataPlaneOptions {
+            capacity: Capacity { connections: 1, ..Capacity::default() },
+            ..DataPlaneOptions::default()
+        },
         &TelemetryOptions::default(),
     );
     rig.publish(&Rules::NotEnforced);
@@ -202,9 +205,9 @@ fn nobody_is_let_in_above_the_limit_and_the_place_is_free_again_after() {
 #[test]
 fn an_endpoint_that_takes_all_it_can_get_leaves_room_for_another() {
     for most_own in [None, Some(5)] {
-        let options = Options {
+        let options = DataPlaneOptions {
             capacity: Capacity { connections: 10, connections_per_endpoint: most_own, ..Capacity::default() },
-            ..Options::default()
+            ..DataPlaneOptions::default()
         };
         let mut rig = Rig::with(options, &TelemetryOptions::default());
         rig.publish(&Rules::NotEnforced);
@@ -228,9 +231,9 @@ fn an_endpoint_that_takes_all_it_can_get_leaves_room_for_another() {
 #[test]
 fn an_endpoint_that_takes_all_descriptors_it_can_get_leaves_some_for_another() {
     for open_files_per_endpoint in [None, Some(10)] {
-        let options = Options {
+        let options = DataPlaneOptions {
             capacity: Capacity { open_files: Some(20), open_files_per_endpoint, ..Capacity::default() },
-            ..Options::default()
+            ..DataPlaneOptions::default()
         };
         let mut rig = Rig::with(options, &TelemetryOptions::default());
         rig.publish(&Rules::NotEnforced);

@@ -9,17 +9,17 @@ use std::{
 
 use portcullis_codecs::dns;
 use portcullis_rules::{
-    labels::Labels,
+    labels::LabelSet,
     limits::Capacity,
     params::FlowParams,
-    policy::{Entry, L7Rule, L7Rules, PortRef, PortRule, PortSpec},
+    policy::{L7Rule, L7Rules, PolicyEntry, PortRef, PortRule, PortSpec},
     settings::{DenyScope, DenyWith},
     snapshot::Snapshot,
     world::{Service, ServicePort, Transport, World},
 };
 
 use crate::{
-    DataPlane, Legs, Names, Options,
+    DataPlane, DataPlaneOptions, NameInstaller, UpstreamRegistry,
     telemetry::{Telemetry, TelemetryOptions},
     tests::{
         ENDPOINT, PATIENCE, Rules, endpoint, policy,
@@ -39,20 +39,20 @@ pub(super) struct Site {
 }
 
 impl Site {
-    fn new(options: Options, namespace: OwnedFd) -> Self {
+    fn new(options: DataPlaneOptions, namespace: OwnedFd) -> Self {
         Self::with(options, namespace, None, &TelemetryOptions::default())
     }
 
     /// With somebody who learns names, and other telemetry.
     pub(super) fn with(
-        options: Options,
+        options: DataPlaneOptions,
         namespace: OwnedFd,
-        names: Option<Arc<dyn Names>>,
+        names: Option<Arc<dyn NameInstaller>>,
         telemetry: &TelemetryOptions,
     ) -> Self {
         let server = patient(UdpSocket::bind((SERVER, 0)).unwrap());
         let telemetry = Arc::new(Telemetry::new(telemetry).unwrap());
-        let legs = Arc::new(Kernel::default()) as Arc<dyn Legs>;
+        let legs = Arc::new(Kernel::default()) as Arc<dyn UpstreamRegistry>;
         let mut plane = DataPlane::start(options, legs, names, Arc::clone(&telemetry)).unwrap();
         let sockets = plane.open(ENDPOINT, namespace).unwrap();
         let vip = UdpSocket::from(sockets.udp4.into_iter().next().unwrap()).local_addr().unwrap();
@@ -71,7 +71,7 @@ impl Site {
         let service = Service {
             namespace: Arc::from("shop"),
             name: Arc::from("server"),
-            labels: Labels::default(),
+            labels: LabelSet::default(),
             vips: vec![self.vip.ip()],
             ports: vec![port],
             backends: vec![SERVER.into()],
@@ -87,7 +87,7 @@ impl Site {
         let l7 = L7Rules { schema: &dns::SCHEMA, rules: vec![L7Rule::default()] };
         let rule = PortRule { ports, l7: Some(l7), ..PortRule::default() };
         let mut policy = policy(&Rules::DenyAll, DenyWith::Respond, DenyScope::Stream).unwrap();
-        policy.rules[0].egress = Some(vec![Entry { ports: Some(vec![rule]), ..Entry::default() }]);
+        policy.rules[0].egress = Some(vec![PolicyEntry { ports: Some(vec![rule]), ..PolicyEntry::default() }]);
         let world = World { policies: vec![Arc::new(policy)], ..self.world() };
         self.plane.publish(Arc::new(Snapshot::compile(&world, 2)));
     }
@@ -122,13 +122,13 @@ pub(super) fn receive(socket: &UdpSocket) -> (Vec<u8>, SocketAddr) {
 #[test]
 fn datagrams_go_on_from_the_clients_address_and_answers_come_from_the_one_that_was_asked() {
     in_namespace(|namespace| {
-        let site = Site::new(Options { workers: 2, ..Options::default() }, namespace);
+        let site = Site::new(DataPlaneOptions { workers: 2, ..DataPlaneOptions::default() }, namespace);
         for number in 0..20_u8 {
             let client = client();
             client.send_to(&[number; 700], site.vip).unwrap();
             let (query, leg) = site.arrived();
             assert_eq!((query, leg.ip()), (vec![number; 700], POD.into()));
-            assert!(Options::default().leg_ports.contains(&leg.port()), "{leg}");
+            assert!(DataPlaneOptions::default().leg_ports.contains(&leg.port()), "{leg}");
             for size in [0, 1, 512, 4096, 60_000] {
                 site.server.send_to(&vec![number; size], leg).unwrap();
                 assert_eq!(receive(&client), (vec![number; size], site.vip), "{size} bytes");
@@ -140,7 +140,7 @@ fn datagrams_go_on_from_the_clients_address_and_answers_come_from_the_one_that_w
 #[test]
 fn one_socket_that_asks_often_has_one_leg_and_strangers_who_guess_its_port_are_not_heard() {
     in_namespace(|namespace| {
-        let site = Site::new(Options::default(), namespace);
+        let site = Site::new(DataPlaneOptions::default(), namespace);
         let client = client();
         client.send_to(b"one", site.vip).unwrap();
         let (_, leg) = site.arrived();
@@ -156,7 +156,7 @@ fn one_socket_that_asks_often_has_one_leg_and_strangers_who_guess_its_port_are_n
 #[test]
 fn a_connected_client_hears_its_answer() {
     in_namespace(|namespace| {
-        let site = Site::new(Options::default(), namespace);
+        let site = Site::new(DataPlaneOptions::default(), namespace);
         let client = client();
         client.connect(site.vip).unwrap();
         client.send(b"hello").unwrap();
@@ -170,7 +170,8 @@ fn a_connected_client_hears_its_answer() {
 #[test]
 fn more_flows_than_allowed_are_counted_and_those_that_are_done_make_room() {
     in_namespace(|namespace| {
-        let options = Options { capacity: Capacity { flows: 2, ..Capacity::default() }, ..Options::default() };
+        let options =
+            DataPlaneOptions { capacity: Capacity { flows: 2, ..Capacity::default() }, ..DataPlaneOptions::default() };
         let site = Site::new(options, namespace);
         let clients: Vec<_> = (0..3).map(|_| client()).collect();
         for client in &clients {
@@ -193,15 +194,15 @@ fn an_endpoint_has_no_more_flows_than_its_own_limit_although_the_worker_has_room
     for (limit, flows_per_endpoint, open_files_per_endpoint) in
         [("flowsPerEndpoint", Some(2), None), ("openFilesPerEndpoint", None, Some(2))]
     {
-        let options = Options {
+        let options = DataPlaneOptions {
             capacity: Capacity { flows: 100, flows_per_endpoint, open_files_per_endpoint, ..Capacity::default() },
-            ..Options::default()
+            ..DataPlaneOptions::default()
         };
         has_two_flows(limit, options);
     }
 }
 
-fn has_two_flows(limit: &'static str, options: Options) {
+fn has_two_flows(limit: &'static str, options: DataPlaneOptions) {
     in_namespace(|namespace| {
         let mut site = Site::new(options, namespace);
         site.ask_by_name();
@@ -230,7 +231,7 @@ fn has_two_flows(limit: &'static str, options: Options) {
 #[test]
 fn an_end_waits_for_the_answers_to_what_has_come() {
     in_namespace(|namespace| {
-        let mut site = Site::new(Options::default(), namespace);
+        let mut site = Site::new(DataPlaneOptions::default(), namespace);
         site.ask_by_name();
         let client = client();
         client.send_to(&question(1), site.vip).unwrap();
@@ -255,7 +256,7 @@ fn a_flow_that_waits_for_its_answer_does_not_keep_one_that_only_lingers_from_mak
         // Less than a flow lingers: the one that waits comes first among the deadlines.
         let waits = Duration::from_millis(400);
         let capacity = Capacity { flows: 2, ..Capacity::default() };
-        let mut site = Site::new(Options { capacity, ..Options::default() }, namespace);
+        let mut site = Site::new(DataPlaneOptions { capacity, ..DataPlaneOptions::default() }, namespace);
         site.params.timeouts.answer = waits;
         site.ask_by_name();
         let (waiting, answered, late) = (client(), client(), client());
@@ -274,7 +275,8 @@ fn a_flow_that_waits_for_its_answer_does_not_keep_one_that_only_lingers_from_mak
 #[test]
 fn a_flow_whose_queries_are_answered_makes_room_for_the_next_client_at_once() {
     in_namespace(|namespace| {
-        let options = Options { capacity: Capacity { flows: 2, ..Capacity::default() }, ..Options::default() };
+        let options =
+            DataPlaneOptions { capacity: Capacity { flows: 2, ..Capacity::default() }, ..DataPlaneOptions::default() };
         let mut site = Site::new(options, namespace);
         site.ask_by_name();
         let ask = |client: &UdpSocket, id: u8| {

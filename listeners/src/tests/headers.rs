@@ -3,19 +3,19 @@
 use std::io::Write;
 
 use portcullis_codecs::PROTOCOLS;
-use portcullis_rules::policy::{Mismatch, Wanted};
+use portcullis_rules::policy::{HeaderValueSource, Mismatch};
 
 use crate::{
-    Options,
+    DataPlaneOptions,
     tests::{Rig, Rules, answer, assert_reset, expect, get, records::RecordFile},
 };
 
-fn value(text: &str) -> Wanted {
-    Wanted::Value(text.to_owned())
+fn value(text: &str) -> HeaderValueSource {
+    HeaderValueSource::Value(text.to_owned())
 }
 
-fn token() -> Wanted {
-    Wanted::Secret("shop/token".to_owned())
+fn token() -> HeaderValueSource {
+    HeaderValueSource::Secret("shop/token".to_owned())
 }
 
 /// A request with more header lines, and the same as it has to arrive.
@@ -43,7 +43,7 @@ fn headers_are_changed_on_the_way_and_other_requests_of_the_connection_are_not()
 #[test]
 fn what_was_missing_is_counted_recorded_and_shown_and_no_secret_is() {
     let file = RecordFile::new();
-    let mut rig = Rig::with(Options::default(), &file.options());
+    let mut rig = Rig::with(DataPlaneOptions::default(), &file.options());
     rig.publish(&Rules::Headers(&[
         ("x-trace", value("on"), Mismatch::Log),
         ("x-user", value("guest"), Mismatch::Delete),

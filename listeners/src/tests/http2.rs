@@ -9,7 +9,7 @@ use portcullis_rules::settings::DenyScope;
 use serde_json::Value;
 
 use crate::{
-    Options,
+    DataPlaneOptions,
     tests::{Rig, Rules, assert_ended, assert_reset, records::RecordFile},
 };
 
@@ -92,7 +92,7 @@ fn what_one_stream_did_wrong_is_not_why_a_later_one_ends_the_connection() {
 #[test]
 fn what_is_written_anew_counts_as_bytes_of_whom_it_comes_from() {
     let file = RecordFile::new();
-    let mut rig = Rig::with(Options::default(), &file.options());
+    let mut rig = Rig::with(DataPlaneOptions::default(), &file.options());
     rig.publish(&Rules::Paths(&["/public"]));
     let (mut client, mut server) = begin(&rig);
     client.write_all(&get(1, "/public")).unwrap();
@@ -118,7 +118,7 @@ fn what_is_written_anew_counts_as_bytes_of_whom_it_comes_from() {
 #[test]
 fn streams_are_judged_alone_and_recorded_with_their_own_answers() {
     let file = RecordFile::new();
-    let mut rig = Rig::with(Options::default(), &file.options());
+    let mut rig = Rig::with(DataPlaneOptions::default(), &file.options());
     rig.publish(&Rules::Paths(&["/public"]));
     let (mut client, mut server) = begin(&rig);
     client.write_all(&[get(1, "/public"), get(3, "/secret"), get(5, "/public")].concat()).unwrap();

@@ -28,11 +28,11 @@ use std::{
 
 use portcullis_codecs::http1;
 use portcullis_rules::{
-    labels::{Labels, Selector},
+    labels::{LabelSet, Selector},
     params::FlowParams,
     policy::{
-        Entry, HeaderAction, L7Rule, L7Rules, Matcher, Mismatch, Policy, PortRef, PortRule, PortSpec, Position,
-        Predicate, Rule, Wanted,
+        HeaderAction, HeaderValueSource, L7Rule, L7Rules, Matcher, Mismatch, Policy, PolicyEntry, PortRef, PortRule,
+        PortSpec, Position, Predicate, Rule,
     },
     settings::{DenyScope, DenyWith},
     snapshot::Snapshot,
@@ -42,11 +42,11 @@ use prometheus_client::{encoding::text::encode, registry::Registry};
 use socket2::{Domain, Socket, Type};
 
 use crate::{
-    DataPlane, Legs, Options,
-    dial::{Dial, Leg, Way},
-    event::mailbox::Doorway,
+    DataPlane, DataPlaneOptions, UpstreamRegistry,
+    dial::{ConnectingUpstream, UpstreamConnector, UpstreamTarget},
+    event::mailbox::WorkerListener,
     sockets,
-    telemetry::{Exit, Telemetry, TelemetryOptions},
+    telemetry::{Telemetry, TelemetryOptions, TelemetrySink},
 };
 
 pub(super) const ENDPOINT: EndpointId = EndpointId(7);
@@ -68,12 +68,12 @@ pub(super) enum Rules<'a> {
     /// Every parcel is allowed.
     Parcels,
     /// Every request is allowed, and this is done with its headers.
-    Headers(&'a [(&'a str, Wanted, Mismatch)]),
+    Headers(&'a [(&'a str, HeaderValueSource, Mismatch)]),
 }
 
 struct NoKernel;
 
-impl Legs for NoKernel {
+impl UpstreamRegistry for NoKernel {
     fn adopt(&self, _socket: BorrowedFd<'_>) -> io::Result<()> {
         Ok(())
     }
@@ -98,23 +98,23 @@ impl Legs for NoKernel {
 /// Legs that go to the test's server, and a log of where they should have gone.
 struct Detour {
     to: Arc<Mutex<SocketAddr>>,
-    ways: Arc<Mutex<Vec<Way>>>,
+    ways: Arc<Mutex<Vec<UpstreamTarget>>>,
 }
 
-impl Dial for Detour {
-    fn dial(&mut self, way: &Way, _exit: &Exit) -> io::Result<Leg> {
+impl UpstreamConnector for Detour {
+    fn dial(&mut self, way: &UpstreamTarget, _exit: &TelemetrySink) -> io::Result<ConnectingUpstream> {
         self.ways.lock().unwrap().push(*way);
         let to = *self.to.lock().unwrap();
         assert_ne!(to.port(), 0, "a fault, where a test asks for one");
         let socket = sockets::leg(to.is_ipv6())?;
         sockets::connect(&socket, to)?;
         let own = socket.local_addr()?.as_socket().ok_or(io::ErrorKind::Unsupported)?;
-        Ok(Leg { socket, own })
+        Ok(ConnectingUpstream { socket, own })
     }
 
     fn forget(&mut self, _leg: SocketAddr, _to: SocketAddr) {}
 
-    fn datagrams(&mut self, _way: &Way) -> io::Result<Leg> {
+    fn datagrams(&mut self, _way: &UpstreamTarget) -> io::Result<ConnectingUpstream> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
@@ -133,7 +133,7 @@ pub(super) struct Rig {
     pub(super) address: SocketAddr,
     pub(super) server: TcpListener,
     to: Arc<Mutex<SocketAddr>>,
-    pub(super) ways: Arc<Mutex<Vec<Way>>>,
+    pub(super) ways: Arc<Mutex<Vec<UpstreamTarget>>>,
     pub(super) deny_with: DenyWith,
     pub(super) deny_scope: DenyScope,
     pub(super) services: Vec<Arc<Service>>,
@@ -146,13 +146,13 @@ pub(super) struct Rig {
 
 impl Rig {
     pub(super) fn new() -> Self {
-        Self::with(Options::default(), &TelemetryOptions::default())
+        Self::with(DataPlaneOptions::default(), &TelemetryOptions::default())
     }
 
-    pub(super) fn with(options: Options, telemetry: &TelemetryOptions) -> Self {
+    pub(super) fn with(options: DataPlaneOptions, telemetry: &TelemetryOptions) -> Self {
         let server = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let to = Arc::new(Mutex::new(server.local_addr().unwrap()));
-        let ways = Arc::<Mutex<Vec<Way>>>::default();
+        let ways = Arc::<Mutex<Vec<UpstreamTarget>>>::default();
         let telemetry = Arc::new(Telemetry::new(telemetry).unwrap());
         let workers = options.workers;
         let mut plane = DataPlane::start(options, Arc::new(NoKernel), None, Arc::clone(&telemetry)).unwrap();
@@ -269,13 +269,13 @@ fn open(
     id: EndpointId,
     workers: usize,
     to: &Arc<Mutex<SocketAddr>>,
-    ways: &Arc<Mutex<Vec<Way>>>,
+    ways: &Arc<Mutex<Vec<UpstreamTarget>>>,
 ) -> SocketAddr {
     let listeners = group(workers);
     let address = sockets::original_destination(&listeners[0]).unwrap();
     let doorway = |listener| {
-        let dial = Box::new(Detour { to: Arc::clone(to), ways: Arc::clone(ways) }) as Box<dyn Dial>;
-        Doorway { listeners: vec![listener], datagrams: Vec::new(), dial }
+        let dial = Box::new(Detour { to: Arc::clone(to), ways: Arc::clone(ways) }) as Box<dyn UpstreamConnector>;
+        WorkerListener { listeners: vec![listener], datagrams: Vec::new(), dial }
     };
     plane.hand_out(id, listeners.into_iter().map(doorway).collect());
     address
@@ -300,7 +300,7 @@ fn endpoint(own: Ipv4Addr) -> Endpoint {
         local: Some(ENDPOINT),
         name: Arc::from("server-0"),
         namespace: Arc::from("shop"),
-        labels: Labels::of_pod("shop", "", [("app".to_owned(), "server".to_owned())]),
+        labels: LabelSet::of_pod("shop", "", [("app".to_owned(), "server".to_owned())]),
         addresses: vec![IpAddr::V4(own)],
         ports: Vec::new(),
     }
@@ -309,13 +309,17 @@ fn endpoint(own: Ipv4Addr) -> Endpoint {
 fn policy(rules: &Rules<'_>, deny_with: DenyWith, deny_scope: DenyScope) -> Option<Policy> {
     let entries = match rules {
         Rules::NotEnforced => return None,
-        Rules::DenyAll => vec![Entry::default()],
-        Rules::Paths(paths) => vec![Entry { ports: Some(vec![http(paths.iter().map(path))]), ..Entry::default() }],
+        Rules::DenyAll => vec![PolicyEntry::default()],
+        Rules::Paths(paths) => {
+            vec![PolicyEntry { ports: Some(vec![http(paths.iter().map(path))]), ..PolicyEntry::default() }]
+        }
         Rules::Parcels => {
             let l7 = L7Rules { schema: &buffered::SCHEMA, rules: vec![L7Rule::default()] };
-            vec![Entry { ports: Some(vec![PortRule { l7: Some(l7), ..http([]) }]), ..Entry::default() }]
+            vec![PolicyEntry { ports: Some(vec![PortRule { l7: Some(l7), ..http([]) }]), ..PolicyEntry::default() }]
         }
-        Rules::Headers(actions) => vec![Entry { ports: Some(vec![http([acting(actions)])]), ..Entry::default() }],
+        Rules::Headers(actions) => {
+            vec![PolicyEntry { ports: Some(vec![http([acting(actions)])]), ..PolicyEntry::default() }]
+        }
     };
     let rule = Rule {
         path: Arc::from("spec"),
@@ -350,9 +354,9 @@ fn path(path: &&str) -> L7Rule {
     }
 }
 
-fn acting(actions: &[(&str, Wanted, Mismatch)]) -> L7Rule {
+fn acting(actions: &[(&str, HeaderValueSource, Mismatch)]) -> L7Rule {
     let field = http1::SCHEMA.field("headers").unwrap();
-    let action = |(name, wanted, mismatch): &(&str, Wanted, Mismatch)| HeaderAction {
+    let action = |(name, wanted, mismatch): &(&str, HeaderValueSource, Mismatch)| HeaderAction {
         field,
         name: (*name).to_owned(),
         wanted: wanted.clone(),

@@ -7,7 +7,7 @@ use std::{
 };
 
 use portcullis_rules::{
-    labels::Labels,
+    labels::LabelSet,
     world::{Direction, Service, ServicePort, Transport},
 };
 
@@ -98,7 +98,7 @@ fn service(vip: SocketAddr, target_port: u16, backends: &[Ipv4Addr]) -> Arc<Serv
     Arc::new(Service {
         namespace: Arc::from("shop"),
         name: Arc::from("backend"),
-        labels: Labels::default(),
+        labels: LabelSet::default(),
         vips: vec![vip.ip()],
         ports: vec![port],
         backends: backends.iter().copied().map(IpAddr::V4).collect(),

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::telemetry::{Records, TelemetryOptions};
+use crate::telemetry::{RecordTarget, TelemetryOptions};
 
 pub(crate) struct RecordFile(TempDir);
 
@@ -14,7 +14,10 @@ impl RecordFile {
 
     /// Has all records written to it.
     pub(crate) fn options(&self) -> TelemetryOptions {
-        TelemetryOptions { records: Records::File(self.0.path().join("access.json")), ..TelemetryOptions::default() }
+        TelemetryOptions {
+            records: RecordTarget::File(self.0.path().join("access.json")),
+            ..TelemetryOptions::default()
+        }
     }
 
     /// What it holds, as text and by record. Whoever writes has to be gone: the writer ends with the last handle, and writes

@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    Options,
+    DataPlaneOptions,
     telemetry::TelemetryOptions,
     tests::{Rig, Rules, answer, assert_ended, assert_reset, exchange, expect, get},
 };
@@ -108,7 +108,7 @@ fn fill(stream: &mut TcpStream) -> usize {
 #[test]
 fn a_reader_that_stalls_stops_the_writer_and_nothing_is_lost_when_it_reads_on() {
     let buffer = 64 * 1024;
-    let mut rig = Rig::with(Options { buffer, ..Options::default() }, &TelemetryOptions::default());
+    let mut rig = Rig::with(DataPlaneOptions { buffer, ..DataPlaneOptions::default() }, &TelemetryOptions::default());
     rig.publish(&Rules::NotEnforced);
     let (mut client, mut server) = (rig.client(), rig.accept());
     let written = fill(&mut server);
@@ -161,7 +161,7 @@ fn a_huge_body_passes_both_ways_in_constant_memory() {
     expect(&mut client, &head);
     pour(&mut server, &mut client);
     exchange(&mut client, &mut server, "/upload");
-    let bound = Options::default().buffer + 8 * 1024;
+    let bound = DataPlaneOptions::default().buffer + 8 * 1024;
     assert!(rig.peak() < bound, "{} bytes were kept", rig.peak());
 }
 
@@ -238,7 +238,8 @@ fn an_idle_connection_takes_little_memory() {
 
 #[test]
 fn many_connections_on_several_workers_keep_apart() {
-    let mut rig = Rig::with(Options { workers: 3, ..Options::default() }, &TelemetryOptions::default());
+    let mut rig =
+        Rig::with(DataPlaneOptions { workers: 3, ..DataPlaneOptions::default() }, &TelemetryOptions::default());
     rig.publish(&Rules::Paths(&["/[0-9]+"]));
     let mut clients: Vec<TcpStream> = (0..100).map(|_| rig.client()).collect();
     for (number, client) in clients.iter_mut().enumerate() {

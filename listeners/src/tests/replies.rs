@@ -5,12 +5,12 @@ use std::{
     sync::Arc,
 };
 
-use portcullis_codecs::lesson::Lesson;
-use portcullis_rules::{snapshot::Snapshot, world::Origin};
+use portcullis_codecs::lesson::LearnedAddresses;
+use portcullis_rules::{snapshot::Snapshot, world::LearnedFrom};
 
 use crate::{
-    Names, Options, Ticket,
-    telemetry::Reply,
+    DataPlaneOptions, NameInstaller, PendingRelease,
+    telemetry::DnsReply,
     tests::{
         datagrams::{Site, client, question, receive},
         records::RecordFile,
@@ -26,8 +26,8 @@ const NEVER: u8 = 3;
 /// Goes by the last byte of an answer's first address.
 struct Teacher;
 
-impl Names for Teacher {
-    fn learn(&self, _: Origin, lesson: Lesson, _: Option<&Snapshot>, ticket: Ticket) -> bool {
+impl NameInstaller for Teacher {
+    fn learn(&self, _: LearnedFrom, lesson: LearnedAddresses, _: Option<&Snapshot>, ticket: PendingRelease) -> bool {
         let IpAddr::V4(first) = lesson.addresses[0].address else { panic!("no such answer is given") };
         match first.octets()[3] {
             KNOWN => {
@@ -77,24 +77,25 @@ fn ask(site: &Site, addresses: &[Ipv4Addr], higher: u8) -> u8 {
 fn an_answer_is_told_with_its_code_what_it_teaches_and_how_long_it_was_held() {
     in_namespace(|namespace| {
         let file = RecordFile::new();
-        let mut site = Site::with(Options::default(), namespace, Some(Arc::new(Teacher)), &file.options());
+        let mut site = Site::with(DataPlaneOptions::default(), namespace, Some(Arc::new(Teacher)), &file.options());
         site.ask_by_name();
         let mut watcher = site.telemetry.watch(64);
         let many: Vec<Ipv4Addr> = (0..20).map(|more| address(SOON + 10 * more)).collect();
-        let told: Vec<Reply> = [(&[address(KNOWN)][..], 0, 0), (&many, 0, 0), (&[address(NEVER)], 0, 2), (&[], 1, 0)]
-            .into_iter()
-            .map(|(addresses, higher, said)| {
-                assert_eq!(ask(&site, addresses, higher), said);
-                let (query, _) = watcher.try_recv().unwrap();
-                assert_eq!((query.outcome.passes(), &query.reply), (true, &None));
-                let (answer, _) = watcher.try_recv().unwrap();
-                assert_eq!((answer.field("matchName"), answer.generation), (query.field("matchName"), 2));
-                assert!(answer.time >= query.time && watcher.try_recv().is_none());
-                answer.reply.clone().unwrap()
-            })
-            .collect();
+        let told: Vec<DnsReply> =
+            [(&[address(KNOWN)][..], 0, 0), (&many, 0, 0), (&[address(NEVER)], 0, 2), (&[], 1, 0)]
+                .into_iter()
+                .map(|(addresses, higher, said)| {
+                    assert_eq!(ask(&site, addresses, higher), said);
+                    let (query, _) = watcher.try_recv().unwrap();
+                    assert_eq!((query.outcome.passes(), &query.reply), (true, &None));
+                    let (answer, _) = watcher.try_recv().unwrap();
+                    assert_eq!((answer.field("matchName"), answer.generation), (query.field("matchName"), 2));
+                    assert!(answer.time >= query.time && watcher.try_recv().is_none());
+                    answer.reply.clone().unwrap()
+                })
+                .collect();
         let known = [0, 1, 2, 3].map(|place: usize| {
-            let Reply { status, addresses, more, held, passed, .. } = &told[place];
+            let DnsReply { status, addresses, more, held, passed, .. } = &told[place];
             (*status, addresses.len(), *more, held.is_some(), *passed)
         });
         assert_eq!(
@@ -117,7 +118,7 @@ fn an_answer_is_told_with_its_code_what_it_teaches_and_how_long_it_was_held() {
 fn a_query_that_nobody_answers_has_a_record_without_an_answer() {
     in_namespace(|namespace| {
         let file = RecordFile::new();
-        let mut site = Site::with(Options::default(), namespace, Some(Arc::new(Teacher)), &file.options());
+        let mut site = Site::with(DataPlaneOptions::default(), namespace, Some(Arc::new(Teacher)), &file.options());
         site.ask_by_name();
         client().send_to(&question(7), site.vip).unwrap();
         site.arrived();

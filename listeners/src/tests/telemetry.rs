@@ -15,8 +15,8 @@ use portcullis_rules::{
 use prometheus_client::{encoding::text::encode, registry::Registry};
 
 use crate::{
-    Options,
-    telemetry::{Exit, KernelRefusal, Telemetry, TelemetryOptions},
+    DataPlaneOptions,
+    telemetry::{KernelRefusal, Telemetry, TelemetryOptions, TelemetrySink},
     tests::{CLIENT, ENDPOINT, Rig, Rules, answer, assert_reset, exchange, expect, get, records::RecordFile},
 };
 
@@ -71,7 +71,7 @@ fn a_watcher_that_is_too_slow_is_told_how_much_it_lost() {
 #[test]
 fn each_request_has_a_record_with_its_answer() {
     let file = RecordFile::new();
-    let mut rig = Rig::with(Options::default(), &file.options());
+    let mut rig = Rig::with(DataPlaneOptions::default(), &file.options());
     rig.deny_with = DenyWith::Reset;
     rig.publish(&Rules::Paths(&["/public", "/cut"]));
     let mut client = rig.client();
@@ -104,7 +104,7 @@ fn each_request_has_a_record_with_its_answer() {
 #[test]
 fn a_flow_that_is_not_judged_by_requests_has_one_record_when_it_ends() {
     let file = RecordFile::new();
-    let mut rig = Rig::with(Options::default(), &file.options());
+    let mut rig = Rig::with(DataPlaneOptions::default(), &file.options());
     rig.publish(&Rules::NotEnforced);
     let (mut client, mut server) = (rig.client(), rig.accept());
     client.write_all(b"12345").unwrap();
@@ -122,7 +122,7 @@ fn a_flow_that_is_not_judged_by_requests_has_one_record_when_it_ends() {
 #[test]
 fn allowed_requests_leave_no_record_where_only_denied_ones_are_wanted() {
     let file = RecordFile::new();
-    let mut rig = Rig::with(Options::default(), &file.options());
+    let mut rig = Rig::with(DataPlaneOptions::default(), &file.options());
     rig.params.records = OutcomeSet::VIOLATIONS;
     rig.publish(&Rules::Paths(&["/public"]));
     let mut client = rig.client();
@@ -138,7 +138,7 @@ fn allowed_requests_leave_no_record_where_only_denied_ones_are_wanted() {
 #[test]
 fn beyond_the_limit_policies_share_one_series() {
     let options = TelemetryOptions { policy_labels: 1, ..TelemetryOptions::default() };
-    let mut rig = Rig::with(Options::default(), &options);
+    let mut rig = Rig::with(DataPlaneOptions::default(), &options);
     rig.publish(&Rules::Paths(&["/a", "/b"]));
     let mut client = rig.client();
     client.write_all(get("/a").as_bytes()).unwrap();
@@ -197,7 +197,7 @@ fn what_the_kernel_refuses_is_told_like_any_other_verdict() {
 #[test]
 fn answers_of_dns_are_counted_by_their_code_and_every_code_of_a_header_is_there_from_the_start() {
     let telemetry = Arc::new(Telemetry::new(&TelemetryOptions::default()).unwrap());
-    let exit = Exit::new(&telemetry);
+    let exit = TelemetrySink::new(&telemetry);
     for rcode in [0, 3, 3, 15, 16, 24, 4_095] {
         exit.answered("dns", rcode);
     }
@@ -215,7 +215,7 @@ fn answers_of_dns_are_counted_by_their_code_and_every_code_of_a_header_is_there_
 fn what_policy_is_only_tried_out_on_is_counted_apart_and_recorded_as_a_denial() {
     let file = RecordFile::new();
     let telemetry = Arc::new(Telemetry::new(&file.options()).unwrap());
-    let mut exit = Exit::new(&telemetry);
+    let mut exit = TelemetrySink::new(&telemetry);
     let mut count = |outcome| exit.count("http", Direction::Egress, outcome, Reason::NoMatch, None);
     [Outcome::Audit, Outcome::Deny, Outcome::Audit, Outcome::Allow].into_iter().for_each(&mut count);
     let totals = telemetry.totals();

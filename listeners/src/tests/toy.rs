@@ -17,14 +17,14 @@ use super::{
     toy_protocol::{LONGEST, SCHEMA, WITH_TOY},
 };
 use crate::{
-    Options,
-    telemetry::{Event, Field, TelemetryOptions},
+    DataPlaneOptions,
+    telemetry::{EventField, TelemetryOptions, VerdictEvent},
 };
 
 /// A data plane that knows the toy, and lets items below `/a` be had, red or blue.
 fn rig(records: &RecordFile, params: FlowParams) -> Rig {
     let telemetry = TelemetryOptions { protocols: WITH_TOY, ..records.options() };
-    let mut rig = Rig::with(Options { protocols: WITH_TOY, ..Options::default() }, &telemetry);
+    let mut rig = Rig::with(DataPlaneOptions { protocols: WITH_TOY, ..DataPlaneOptions::default() }, &telemetry);
     let predicate = |name: &str, matcher| Predicate { field: SCHEMA.field(name).unwrap(), key: String::new(), matcher };
     let rule = |tag: &str| L7Rule {
         predicates: vec![
@@ -53,8 +53,8 @@ fn ask(client: &mut TcpStream, server: &mut TcpStream, line: &str, answer: &str)
     expect(client, answer);
 }
 
-fn shown(event: &Event) -> Vec<(&'static str, &str)> {
-    event.fields.iter().map(|Field { name, value, .. }| (*name, value.as_str())).collect()
+fn shown(event: &VerdictEvent) -> Vec<(&'static str, &str)> {
+    event.fields.iter().map(|EventField { name, value, .. }| (*name, value.as_str())).collect()
 }
 
 #[test]

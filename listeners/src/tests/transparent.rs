@@ -16,17 +16,17 @@ use nix::{
     unistd::geteuid,
 };
 use portcullis_rules::{
-    labels::Labels,
+    labels::LabelSet,
     snapshot::Snapshot,
     world::{Direction, EndpointId, Service, ServicePort, Transport, World},
 };
 use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::{
-    DataPlane, Legs, Options,
-    dial::{Dial, Dialer, Ports, Way},
+    DataPlane, DataPlaneOptions, UpstreamRegistry,
+    dial::{Dialer, UpstreamConnector, UpstreamPorts, UpstreamTarget},
     namespace, sockets,
-    telemetry::{Exit, Telemetry, TelemetryOptions},
+    telemetry::{Telemetry, TelemetryOptions, TelemetrySink},
     tests::{ENDPOINT, assert_reset, endpoint, expect, patient},
 };
 
@@ -46,7 +46,7 @@ enum Told {
 #[derive(Default)]
 pub(super) struct Kernel(Mutex<Vec<Told>>);
 
-impl Legs for Kernel {
+impl UpstreamRegistry for Kernel {
     fn adopt(&self, _socket: BorrowedFd<'_>) -> io::Result<()> {
         self.0.lock().unwrap().push(Told::Adopted);
         Ok(())
@@ -107,14 +107,15 @@ pub(super) fn ip(arguments: &str) {
 }
 
 fn plane(
-    options: Options,
+    options: DataPlaneOptions,
     namespace: OwnedFd,
     server: SocketAddr,
 ) -> (DataPlane, SocketAddr, Arc<Kernel>, Arc<Telemetry>) {
     let kernel = Arc::new(Kernel::default());
     let telemetry = Arc::new(Telemetry::new(&TelemetryOptions::default()).unwrap());
     let mut plane =
-        DataPlane::start(options, Arc::clone(&kernel) as Arc<dyn Legs>, None, Arc::clone(&telemetry)).unwrap();
+        DataPlane::start(options, Arc::clone(&kernel) as Arc<dyn UpstreamRegistry>, None, Arc::clone(&telemetry))
+            .unwrap();
     let sockets = plane.open(ENDPOINT, namespace).unwrap();
     let listener = TcpListener::from(sockets.tcp4.into_iter().next().unwrap());
     let vip = listener.local_addr().unwrap();
@@ -123,7 +124,7 @@ fn plane(
     let service = Service {
         namespace: Arc::from("shop"),
         name: Arc::from("server"),
-        labels: Labels::default(),
+        labels: LabelSet::default(),
         vips: vec![vip.ip()],
         ports: vec![port],
         backends: vec![server.ip()],
@@ -145,7 +146,7 @@ fn connect(to: SocketAddr) -> TcpStream {
 fn what_leaves_an_endpoint_is_met_inside_its_namespace_and_goes_on_from_its_own_address() {
     in_namespace(|namespace| {
         let server = TcpListener::bind((SERVER, 0)).unwrap();
-        let options = Options { workers: 2, ..Options::default() };
+        let options = DataPlaneOptions { workers: 2, ..DataPlaneOptions::default() };
         let ports = options.leg_ports.clone();
         let (_plane, vip, kernel, _) = plane(options, namespace, server.local_addr().unwrap());
         assert_eq!(vip.ip(), IpAddr::V4(VIP));
@@ -167,9 +168,9 @@ fn what_leaves_an_endpoint_is_met_inside_its_namespace_and_goes_on_from_its_own_
 #[test]
 fn nobody_joins_a_listener_not_even_its_owner() {
     in_namespace(|namespace| {
-        let kernel = Arc::new(Kernel::default()) as Arc<dyn Legs>;
+        let kernel = Arc::new(Kernel::default()) as Arc<dyn UpstreamRegistry>;
         let telemetry = Arc::new(Telemetry::new(&TelemetryOptions::default()).unwrap());
-        let options = Options { workers: 2, ..Options::default() };
+        let options = DataPlaneOptions { workers: 2, ..DataPlaneOptions::default() };
         let mut plane = DataPlane::start(options, kernel, None, telemetry).unwrap();
         let opened = plane.open(ENDPOINT, namespace).unwrap();
         for (kind, listeners) in [(Type::STREAM, opened.tcp4), (Type::DGRAM, opened.udp4)] {
@@ -191,7 +192,7 @@ fn nobody_joins_a_listener_not_even_its_owner() {
 fn when_all_ports_of_legs_are_taken_the_client_is_reset_and_the_limit_counted() {
     in_namespace(|namespace| {
         let server = TcpListener::bind((SERVER, 0)).unwrap();
-        let options = Options { leg_ports: 10_000..=10_001, ..Options::default() };
+        let options = DataPlaneOptions { leg_ports: 10_000..=10_001, ..DataPlaneOptions::default() };
         let (_plane, vip, _, telemetry) = plane(options, namespace, server.local_addr().unwrap());
         let taken: Vec<_> = (0..2).map(|_| (connect(vip), server.accept().unwrap())).collect();
         assert_reset(&mut connect(vip));
@@ -206,7 +207,7 @@ fn when_all_ports_of_legs_are_taken_the_client_is_reset_and_the_limit_counted() 
 #[test]
 fn a_leg_into_an_endpoint_has_the_clients_address_and_is_announced_before_it_connects() {
     in_namespace(|namespace| {
-        let mark = Options::default().mark;
+        let mark = DataPlaneOptions::default().mark;
         ip(&format!("rule add fwmark {mark:#x} lookup 100"));
         ip("route add local default dev lo table 100");
         std::fs::write("/proc/sys/net/ipv4/tcp_fwmark_accept", "1").unwrap();
@@ -217,15 +218,15 @@ fn a_leg_into_an_endpoint_has_the_clients_address_and_is_announced_before_it_con
             endpoint: ENDPOINT,
             namespace: Arc::new(namespace),
             home: Arc::new(namespace::current().unwrap()),
-            legs: Arc::clone(&kernel) as Arc<dyn Legs>,
-            ports: Ports::new(&(10_000..=10_009), 0, 1).unwrap(),
+            legs: Arc::clone(&kernel) as Arc<dyn UpstreamRegistry>,
+            ports: UpstreamPorts::new(&(10_000..=10_009), 0, 1).unwrap(),
             mark,
-            mark_out: Options::default().mark_out,
+            mark_out: DataPlaneOptions::default().mark_out,
         };
         let telemetry = Arc::new(Telemetry::new(&TelemetryOptions::default()).unwrap());
         let client = SocketAddr::from((FOREIGN, 40_000));
-        let way = Way { direction: Direction::Ingress, client, destination, any_device: false };
-        let leg = dialer.dial(&way, &Exit::new(&telemetry)).unwrap();
+        let way = UpstreamTarget { direction: Direction::Ingress, client, destination, any_device: false };
+        let leg = dialer.dial(&way, &TelemetrySink::new(&telemetry)).unwrap();
         let (server, from) = server.accept().unwrap();
         assert_eq!(from.ip(), IpAddr::V4(FOREIGN));
         assert!((10_000..=10_009).contains(&from.port()));

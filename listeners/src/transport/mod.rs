@@ -12,14 +12,14 @@ pub(crate) use self::plain::Plain;
 
 /// A transport. It knows whether its socket can be read and written, because events are edge-triggered.
 #[derive(Debug)]
-pub(crate) enum Transport {
+pub(crate) enum RelayTransport {
     /// The bytes of the relay are those on the socket.
     Plain(Plain),
 }
 
 /// What a read brought.
 #[derive(Debug)]
-pub(crate) enum Read {
+pub(crate) enum ReadOutcome {
     /// So many bytes, at least one.
     Bytes(usize),
     /// Nothing is there yet.
@@ -28,7 +28,7 @@ pub(crate) enum Read {
     Eof,
 }
 
-impl Transport {
+impl RelayTransport {
     /// The socket below.
     pub(crate) fn socket(&self) -> &Socket {
         match self {
@@ -68,7 +68,7 @@ impl Transport {
     ///
     /// # Errors
     /// The connection is gone, or ended within a message of the transport.
-    pub(crate) fn read(&mut self, into: &mut [u8]) -> io::Result<Read> {
+    pub(crate) fn read(&mut self, into: &mut [u8]) -> io::Result<ReadOutcome> {
         match self {
             Self::Plain(plain) => plain.read(into),
         }

@@ -5,7 +5,7 @@ use std::{io, net::Shutdown};
 use nix::sys::epoll::EpollFlags;
 use socket2::Socket;
 
-use super::Read;
+use super::ReadOutcome;
 use crate::sockets;
 
 /// A TCP socket, and what the kernel said of it last.
@@ -54,16 +54,16 @@ impl Plain {
 
     /// A short read means that nothing more is there, unless the end has been seen coming: a FIN that came with the data gives
     /// no second edge.
-    pub(super) fn read(&mut self, into: &mut [u8]) -> io::Result<Read> {
+    pub(super) fn read(&mut self, into: &mut [u8]) -> io::Result<ReadOutcome> {
         match sockets::receive(&self.socket, into) {
-            Ok(0) => Ok(Read::Eof),
+            Ok(0) => Ok(ReadOutcome::Eof),
             Ok(bytes) => {
                 self.readable = bytes == into.len() || self.hangup;
-                Ok(Read::Bytes(bytes))
+                Ok(ReadOutcome::Bytes(bytes))
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.readable = false;
-                Ok(Read::Nothing)
+                Ok(ReadOutcome::Nothing)
             }
             Err(error) => Err(error),
         }

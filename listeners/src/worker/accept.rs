@@ -8,10 +8,10 @@ use portcullis_rules::world::EndpointId;
 use socket2::Socket;
 
 use crate::{
-    event::{context::Core, slots::Source, sources::Doors},
-    judge::Judge,
+    event::{context::WorkerContext, slots::EventSource, sources::ListenerSlots},
+    judge::FlowAuthorizer,
     pair::{Pair, turn_away},
-    share::Full,
+    share::ShareExhausted,
     sockets,
     worker::Worker,
 };
@@ -28,7 +28,7 @@ const REST_MS: u64 = 100;
 /// Where connections come in to a worker.
 #[derive(Debug)]
 pub(super) struct Gate {
-    doors: Doors,
+    doors: ListenerSlots,
     /// A descriptor that is given up to turn somebody away when there is no other left.
     spare: Option<File>,
     /// When listeners that rest are heard again.
@@ -47,10 +47,10 @@ enum Arrival {
 
 impl Gate {
     pub(super) fn new() -> io::Result<Self> {
-        Ok(Self { doors: Doors::new(Source::Listener), spare: Some(spare()?), reopens: None })
+        Ok(Self { doors: ListenerSlots::new(EventSource::Listener), spare: Some(spare()?), reopens: None })
     }
 
-    pub(super) fn open(&mut self, id: EndpointId, socket: Socket, core: &Core) {
+    pub(super) fn open(&mut self, id: EndpointId, socket: Socket, core: &WorkerContext) {
         if let Err(error) = self.doors.open(id, socket, core) {
             tracing::error!(%error, endpoint = id.0, "a listener cannot be heard; its connections are refused");
         }
@@ -79,7 +79,7 @@ impl Gate {
     }
 
     /// Hears all listeners again, when their rest is over.
-    pub(super) fn reopen(&mut self, core: &Core) {
+    pub(super) fn reopen(&mut self, core: &WorkerContext) {
         if self.reopens.is_none_or(|at| at > core.now) {
             return;
         }
@@ -88,12 +88,12 @@ impl Gate {
     }
 
     /// There is nothing left to accept with: better deaf for a moment than a loop that finds nothing.
-    fn rest(&mut self, core: &Core) {
+    fn rest(&mut self, core: &WorkerContext) {
         self.reopens = Some(core.now + REST_MS);
         self.doors.listen_for(EpollFlags::empty(), core);
     }
 
-    fn arrival(&mut self, place: usize, core: &mut Core) -> Arrival {
+    fn arrival(&mut self, place: usize, core: &mut WorkerContext) -> Arrival {
         let Some(door) = self.doors.at(place) else { return Arrival::Nobody };
         let error = match sockets::accept(&door.socket) {
             Ok((socket, client)) => return Arrival::Client(socket, client),
@@ -112,7 +112,7 @@ impl Gate {
     }
 
     /// No descriptor is left: the spare one serves to turn away whoever waits longest, who would else hang.
-    fn shed(&mut self, place: usize, core: &mut Core) -> Arrival {
+    fn shed(&mut self, place: usize, core: &mut WorkerContext) -> Arrival {
         core.exit.limit("open_files");
         self.spare = None;
         let accepted = self.doors.at(place).and_then(|door| sockets::accept(&door.socket).ok());
@@ -169,8 +169,8 @@ impl Worker {
             Ok(taken) => taken,
             Err(full) => {
                 match full {
-                    Full::Node => self.core.exit.limit("connections"),
-                    Full::Endpoint => self.core.endpoint_limit("connectionsPerEndpoint", id),
+                    ShareExhausted::Node => self.core.exit.limit("connections"),
+                    ShareExhausted::Endpoint => self.core.endpoint_limit("connectionsPerEndpoint", id),
                 }
                 return turn_away(socket);
             }
@@ -187,7 +187,7 @@ impl Worker {
                 return turn_away(socket);
             }
         };
-        let mut judge = Judge::new(id, client, destination);
+        let mut judge = FlowAuthorizer::new(id, client, destination);
         judge.learns = self.core.learns();
         self.core.exit.opened();
         self.table.put(token, Box::new(Pair::new(token, socket, judge, [taken, files], self.core.now)));

@@ -19,15 +19,15 @@ use portcullis_rules::world::EndpointId;
 
 use self::accept::Gate;
 use crate::{
-    datagrams::Datagrams,
+    datagrams::DatagramRelay,
     event::{
-        context::Core,
-        mailbox::{Command, Doorway, Holder, Mailbox, Opening},
-        shared::Shared,
-        slots::{Source, Table, Token},
+        context::WorkerContext,
+        mailbox::{Mailbox, Opening, ReleaseTarget, WorkerCommand, WorkerListener},
+        shared::WorkersShared,
+        slots::{EventSource, SlotTable, SlotToken},
     },
     options::millis,
-    pair::{Fate, Kind, Outcome, Pair},
+    pair::{Pair, PairOutcome, PairProgress, TimeoutKind},
 };
 
 /// Events that are taken at a time.
@@ -40,15 +40,15 @@ const SLACK: usize = 4096;
 
 /// A worker.
 pub(crate) struct Worker {
-    core: Core,
+    core: WorkerContext,
     mailbox: Arc<Mailbox>,
-    table: Table<Pair>,
+    table: SlotTable<Pair>,
     gate: Gate,
-    datagrams: Datagrams,
+    datagrams: DatagramRelay,
     /// Deadlines, the next one first. A pair has at most one entry per kind.
-    deadlines: BinaryHeap<Reverse<(u64, Token, Kind, u8)>>,
+    deadlines: BinaryHeap<Reverse<(u64, SlotToken, TimeoutKind, u8)>>,
     /// Pairs that have more to do.
-    ready: VecDeque<Token>,
+    ready: VecDeque<SlotToken>,
     /// Where the walk after a change of policy stands.
     walk: Option<usize>,
     /// The publication for which it was begun last.
@@ -60,14 +60,14 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    pub(crate) fn new(shared: Arc<Shared>, mailbox: Arc<Mailbox>) -> io::Result<Self> {
+    pub(crate) fn new(shared: Arc<WorkersShared>, mailbox: Arc<Mailbox>) -> io::Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
-        epoll.add(&mailbox.bell, EpollEvent::new(EpollFlags::EPOLLIN, Source::Bell.to_event()))?;
+        epoll.add(&mailbox.bell, EpollEvent::new(EpollFlags::EPOLLIN, EventSource::Bell.to_event()))?;
         Ok(Self {
-            core: Core::new(shared, Arc::clone(&mailbox), epoll),
-            datagrams: Datagrams::default(),
+            core: WorkerContext::new(shared, Arc::clone(&mailbox), epoll),
+            datagrams: DatagramRelay::default(),
             mailbox,
-            table: Table::default(),
+            table: SlotTable::default(),
             gate: Gate::new()?,
             deadlines: BinaryHeap::new(),
             ready: VecDeque::new(),
@@ -98,13 +98,13 @@ impl Worker {
             self.go_on();
             self.fire();
             if self.stop.take_if(|deadline| *deadline <= self.core.now).is_some() {
-                self.end_all(Outcome::Stopped, |_| true);
+                self.end_all(PairOutcome::Stopped, |_| true);
             }
             self.datagrams.fire(&mut self.core);
             self.gate.reopen(&self.core);
             self.core.exit.flush();
         }
-        self.end_all(Outcome::Stopped, |_| true);
+        self.end_all(PairOutcome::Stopped, |_| true);
         self.datagrams.end(&mut self.core);
         self.core.exit.flush();
     }
@@ -133,29 +133,29 @@ impl Worker {
     }
 
     fn event(&mut self, event: EpollEvent) {
-        match Source::of_event(event.data()) {
-            Source::Bell => {
+        match EventSource::of_event(event.data()) {
+            EventSource::Bell => {
                 for command in self.mailbox.take() {
                     self.obey(command);
                 }
             }
-            Source::Listener(place) => {
+            EventSource::Listener(place) => {
                 self.accept(place);
             }
-            Source::Datagrams(place) => {
+            EventSource::Datagrams(place) => {
                 self.datagrams.receive(place, &mut self.core);
             }
-            Source::Pair(token, side) => {
+            EventSource::Pair(token, side) => {
                 let flags = event.events();
                 self.with(token, |pair, core| pair.event(side, flags, core));
             }
-            Source::Flow(token) => self.datagrams.answers(token, &mut self.core),
+            EventSource::Flow(token) => self.datagrams.answers(token, &mut self.core),
         }
     }
 
-    fn obey(&mut self, command: Command) {
+    fn obey(&mut self, command: WorkerCommand) {
         match command {
-            Command::Open(Opening { id, doorway: Doorway { listeners, datagrams, dial }, shares }) => {
+            WorkerCommand::Open(Opening { id, doorway: WorkerListener { listeners, datagrams, dial }, shares }) => {
                 self.core.dials.insert(id, dial);
                 self.core.shares.insert(id, shares);
                 for listener in listeners {
@@ -165,18 +165,18 @@ impl Worker {
                     self.datagrams.open(id, listener, &self.core);
                 }
             }
-            Command::Close(id) => self.close(id),
-            Command::Commit { holder: Holder::Pair(token, number), known } => {
+            WorkerCommand::Close(id) => self.close(id),
+            WorkerCommand::Commit { holder: ReleaseTarget::Pair(token, number), known } => {
                 self.with(token, |pair, core| pair.committed(number, known, core));
             }
-            Command::Commit { holder: Holder::Flow(token, number), known } => {
+            WorkerCommand::Commit { holder: ReleaseTarget::Flow(token, number), known } => {
                 self.datagrams.commit(token, number, known, &mut self.core);
             }
-            Command::Stop(drain) => {
+            WorkerCommand::Stop(drain) => {
                 self.accept_last();
                 sooner(&mut self.stop, self.core.now.saturating_add(millis(drain)));
             }
-            Command::Finish(wait) => {
+            WorkerCommand::Finish(wait) => {
                 self.datagrams.receive_all(&mut self.core);
                 sooner(&mut self.finish, self.core.now.saturating_add(millis(wait)));
             }
@@ -186,36 +186,36 @@ impl Worker {
     fn close(&mut self, id: EndpointId) {
         self.gate.close(id);
         self.datagrams.close(id, &mut self.core);
-        self.end_all(Outcome::Removed, |pair| pair.judge().key.endpoint == id);
+        self.end_all(PairOutcome::Removed, |pair| pair.judge().key.endpoint == id);
         self.core.dials.remove(&id);
         self.core.shares.remove(&id);
     }
 
-    fn end_all(&mut self, outcome: Outcome, which: impl Fn(&Pair) -> bool) {
+    fn end_all(&mut self, outcome: PairOutcome, which: impl Fn(&Pair) -> bool) {
         for slot in 0..self.table.slots() {
             let Some((token, pair)) = self.table.at(slot) else { continue };
             if which(pair) {
-                self.with(token, |_, _| Fate::Over(outcome));
+                self.with(token, |_, _| PairProgress::Over(outcome));
             }
         }
     }
 
     /// Does something with a pair and carries out what becomes of it. A panic ends this pair and no other.
-    fn with(&mut self, token: Token, action: impl FnOnce(&mut Pair, &mut Core) -> Fate) {
+    fn with(&mut self, token: SlotToken, action: impl FnOnce(&mut Pair, &mut WorkerContext) -> PairProgress) {
         // Taken out of the table, so that the pair can change while it uses the worker's other parts.
         let Some(mut pair) = self.table.take(token) else { return };
         let core = &mut self.core;
         let fate = catch_unwind(AssertUnwindSafe(|| action(&mut pair, core))).unwrap_or_else(|_| {
             tracing::error!("relaying a connection has panicked; the connection is reset");
             core.output = Default::default();
-            Fate::Over(Outcome::Fault)
+            PairProgress::Over(PairOutcome::Fault)
         });
-        if let Fate::Over(outcome) = fate {
+        if let PairProgress::Over(outcome) = fate {
             pair.end(outcome, &mut self.core);
             self.table.release(token);
             return;
         }
-        if fate == Fate::Again && !std::mem::replace(&mut pair.queued, true) {
+        if fate == PairProgress::Again && !std::mem::replace(&mut pair.queued, true) {
             self.ready.push_back(token);
         }
         let deadlines = &mut self.deadlines;
@@ -250,7 +250,7 @@ impl Worker {
         let to = (from + WALK).min(self.table.slots());
         for slot in from..to {
             if let Some((token, _)) = self.table.at(slot) {
-                self.with(token, |pair, core| pair.refresh(core).map_or(Fate::Wait, Fate::Over));
+                self.with(token, |pair, core| pair.refresh(core).map_or(PairProgress::Wait, PairProgress::Over));
             }
         }
         self.walk = (to < self.table.slots()).then_some(to);
@@ -266,13 +266,13 @@ impl Worker {
             self.deadlines.pop();
             self.with(token, |pair, core| {
                 if pair.round() != round {
-                    return Fate::Wait;
+                    return PairProgress::Wait;
                 }
                 pair.disarm(kind);
                 match pair.deadline(kind) {
                     Some(deadline) if deadline <= core.now => pair.late(kind, core),
                     // It has moved since; it gets a new entry.
-                    _ => Fate::Wait,
+                    _ => PairProgress::Wait,
                 }
             });
         }
@@ -283,7 +283,7 @@ impl Worker {
     /// Drops the deadlines of pairs that are gone, once they are more than those that are there can have: a connection may
     /// be over long before its hour is. Each call looks at no more than were added since the one before, times a few.
     fn forget_deadlines(&mut self) {
-        if self.deadlines.len() < SLACK + 2 * Kind::ALL.len() * self.table.len() {
+        if self.deadlines.len() < SLACK + 2 * TimeoutKind::ALL.len() * self.table.len() {
             return;
         }
         #[cfg(test)]

@@ -7,7 +7,7 @@ use hyper::{
     header::{CONTENT_TYPE, HOST, HeaderValue, ORIGIN},
 };
 
-use crate::admin::listener::Way;
+use crate::admin::listener::AdminPeer;
 
 /// Says who asks, where a browser does it (Fetch Metadata, W3C).
 const SEC_FETCH_SITE: &str = "sec-fetch-site";
@@ -20,10 +20,10 @@ const FORMS: [&str; 3] = ["application/x-www-form-urlencoded", "multipart/form-d
 /// The status and why.
 pub(super) fn check<B>(
     request: &Request<B>,
-    way: Way,
+    way: AdminPeer,
     everything_by_tcp: bool,
 ) -> Result<(), (StatusCode, &'static str)> {
-    if let Way::Tcp(local) = way
+    if let AdminPeer::Tcp(local) = way
         && local.ip().is_loopback()
         && !names_loopback(request)
     {
@@ -34,14 +34,14 @@ pub(super) fn check<B>(
     }
     let private = matches!(request.uri().path(), "/config_dump" | "/logging");
     let changes = !matches!(*request.method(), Method::GET | Method::HEAD);
-    if matches!(way, Way::Tcp(_)) && private && !everything_by_tcp {
+    if matches!(way, AdminPeer::Tcp(_)) && private && !everything_by_tcp {
         return Err((
             StatusCode::FORBIDDEN,
             "only by the Unix socket of admin.address, or with admin.tcp: everything\n",
         ));
     }
     // No name of another site leads to a Unix socket.
-    let by_name = matches!(way, Way::Tcp(_)) && !names_an_address(request);
+    let by_name = matches!(way, AdminPeer::Tcp(_)) && !names_an_address(request);
     if (private || changes) && (is_of_a_page(request) || by_name) {
         return Err((StatusCode::FORBIDDEN, "not for pages of other sites\n"));
     }
@@ -110,8 +110,8 @@ mod tests {
 
     #[test]
     fn what_is_private_or_changes_something_is_for_the_unix_socket_and_no_page() {
-        let tcp = Way::Tcp("127.0.0.1:9902".parse().unwrap());
-        let anywhere = Way::Tcp("192.0.2.1:9902".parse().unwrap());
+        let tcp = AdminPeer::Tcp("127.0.0.1:9902".parse().unwrap());
+        let anywhere = AdminPeer::Tcp("192.0.2.1:9902".parse().unwrap());
         let local = ("host", "localhost");
         for (way, everything, method, path, headers, allowed) in [
             (tcp, false, "GET", "/metrics", vec![local], true),
@@ -120,13 +120,13 @@ mod tests {
             (tcp, false, "POST", "/logging", vec![local], false),
             (tcp, true, "GET", "/config_dump", vec![local], true),
             (tcp, true, "POST", "/logging", vec![local], true),
-            (Way::Unix, false, "POST", "/logging", vec![("host", "localhost")], true),
-            (Way::Unix, false, "GET", "/config_dump", vec![], true),
-            (Way::Unix, false, "GET", "/config_dump", vec![("host", "admin")], true),
+            (AdminPeer::Unix, false, "POST", "/logging", vec![("host", "localhost")], true),
+            (AdminPeer::Unix, false, "GET", "/config_dump", vec![], true),
+            (AdminPeer::Unix, false, "GET", "/config_dump", vec![("host", "admin")], true),
             (tcp, true, "POST", "/logging", vec![local, ("origin", "http://evil.example")], false),
             (tcp, true, "POST", "/logging", vec![local, ("origin", "null")], false),
             (tcp, true, "POST", "/logging", vec![local, ("origin", "http://localhost:9902")], false),
-            (Way::Unix, false, "POST", "/logging", vec![("origin", "http://evil.example")], false),
+            (AdminPeer::Unix, false, "POST", "/logging", vec![("origin", "http://evil.example")], false),
             (tcp, true, "POST", "/logging", vec![local, ("sec-fetch-site", "cross-site")], false),
             (tcp, true, "POST", "/logging", vec![local, ("sec-fetch-site", "same-site")], false),
             (tcp, true, "POST", "/logging", vec![local, ("sec-fetch-site", "none")], true),

@@ -10,7 +10,7 @@ use std::{
 
 /// Where the node is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
+pub enum NodeStage {
     /// The last good configuration is not in force yet.
     Starting = 0,
     /// Some accepted configuration is in force.
@@ -29,13 +29,13 @@ pub struct Health {
 
 impl Default for Health {
     fn default() -> Self {
-        Self { stage: AtomicU8::new(Stage::Starting as u8), gap: Mutex::default() }
+        Self { stage: AtomicU8::new(NodeStage::Starting as u8), gap: Mutex::default() }
     }
 }
 
 impl Health {
     /// Moves on.
-    pub fn enter(&self, stage: Stage) {
+    pub fn enter(&self, stage: NodeStage) {
         self.stage.store(stage as u8, Ordering::Release);
     }
 
@@ -54,10 +54,10 @@ impl Health {
     /// Why not.
     pub fn ready(&self) -> Result<&'static str, String> {
         match self.stage.load(Ordering::Acquire) {
-            stage if stage == Stage::Serving as u8 => {
+            stage if stage == NodeStage::Serving as u8 => {
                 self.gap.lock().unwrap_or_else(PoisonError::into_inner).clone().map_or(Ok("ready"), Err)
             }
-            stage if stage == Stage::Stopping as u8 => Err("stopping".into()),
+            stage if stage == NodeStage::Stopping as u8 => Err("stopping".into()),
             _ => Err("starting".into()),
         }
     }

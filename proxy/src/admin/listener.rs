@@ -9,7 +9,7 @@ use tokio::{
 };
 
 use crate::{
-    cli::exit::{Exit, Failure},
+    cli::exit::{ExitStatus, Failure},
     run::system::OwnSocket,
 };
 
@@ -24,7 +24,7 @@ pub enum Listener {
 
 /// How a client came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
+pub enum AdminPeer {
     /// To this address of ours.
     Tcp(SocketAddr),
     /// By a Unix socket.
@@ -32,9 +32,9 @@ pub enum Way {
 }
 
 /// The connection of a client.
-pub trait Stream: AsyncRead + AsyncWrite + Send {}
+pub trait AdminStream: AsyncRead + AsyncWrite + Send {}
 
-impl<T: AsyncRead + AsyncWrite + Send> Stream for T {}
+impl<T: AsyncRead + AsyncWrite + Send> AdminStream for T {}
 
 impl Listener {
     /// Listens on an address; `mode` and `group` are those of a Unix socket.
@@ -45,7 +45,7 @@ impl Listener {
         match address {
             AdminAddress::Tcp(address) => TcpListener::bind(address).await.map(Self::Tcp).map_err(|error| {
                 Failure::new(
-                    Exit::Failed,
+                    ExitStatus::Failed,
                     format!("metrics and health cannot be served on {address}: {error}"),
                     "name another with --admin-address (admin.address in the settings), or `off`",
                 )
@@ -61,14 +61,14 @@ impl Listener {
     ///
     /// # Errors
     /// It was not accepted.
-    pub async fn accept(&self) -> io::Result<(Pin<Box<dyn Stream>>, Way)> {
+    pub async fn accept(&self) -> io::Result<(Pin<Box<dyn AdminStream>>, AdminPeer)> {
         match self {
             Self::Tcp(listener) => {
                 let (stream, _) = listener.accept().await?;
-                let way = Way::Tcp(stream.local_addr()?);
+                let way = AdminPeer::Tcp(stream.local_addr()?);
                 Ok((Box::pin(stream), way))
             }
-            Self::Unix(listener, _) => Ok((Box::pin(listener.accept().await?.0), Way::Unix)),
+            Self::Unix(listener, _) => Ok((Box::pin(listener.accept().await?.0), AdminPeer::Unix)),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use portcullis_config::names::{Book, Evicted};
+use portcullis_config::names::{EvictedAddresses, NameCache};
 use portcullis_listeners::{metric_labels, metrics, telemetry::MetricDeclaration};
 use portcullis_rules::world::Endpoint;
 use prometheus_client::{
@@ -17,7 +17,7 @@ use prometheus_client::{
 
 use crate::{
     admin::process::Process,
-    run::{backends::Cut, fault::Report},
+    run::{backends::CutCount, fault::SteeringReport},
 };
 
 metric_labels! {
@@ -83,7 +83,7 @@ metrics! {
 }
 
 impl Intact {
-    fn show(&self, report: &Report, repairs: u64) {
+    fn show(&self, report: &SteeringReport, repairs: u64) {
         self.repairs.inc_by(repairs.saturating_sub(self.repairs.get()));
         let labels = |endpoint: &Endpoint| EndpointLabels {
             namespace: endpoint.namespace.to_string(),
@@ -111,7 +111,7 @@ impl Intact {
 
 metrics! {
     /// Metrics of names that were learnt.
-    pub struct Names {
+    pub struct NameMetrics {
         /// Names that are known.
         pub names: Gauge = "fqdn_names", "Learned names that have not expired";
         /// Their addresses; one of several names counts for each.
@@ -132,9 +132,9 @@ metrics! {
     }
 }
 
-impl Names {
+impl NameMetrics {
     /// Shows what is in the book.
-    pub fn show(&self, book: &Book) {
+    pub fn show(&self, book: &NameCache) {
         let number = |count| i64::try_from(count).unwrap_or(i64::MAX);
         self.names.set(number(book.names()));
         self.addresses.set(number(book.addresses()));
@@ -146,13 +146,13 @@ impl Names {
 
     fn register(&self, registry: &mut Registry) {
         self.register_series(registry);
-        for (limit, _) in evictions(Evicted::default()) {
+        for (limit, _) in evictions(EvictedAddresses::default()) {
             drop(self.evicted.get_or_create(&LimitLabel { limit }));
         }
     }
 }
 
-fn evictions(evicted: Evicted) -> [(&'static str, u64); 4] {
+fn evictions(evicted: EvictedAddresses) -> [(&'static str, u64); 4] {
     [
         ("addressesPerName", evicted.per_name),
         ("namesPerAddress", evicted.per_address),
@@ -163,7 +163,7 @@ fn evictions(evicted: Evicted) -> [(&'static str, u64); 4] {
 
 metrics! {
     /// Metrics of the configuration.
-    pub struct Metrics {
+    pub struct ConfigMetrics {
         /// Number of the configuration in force.
         pub revision: Gauge = "config_revision", "Number of the configuration in force";
         /// When it came into force, in seconds since 1970.
@@ -182,7 +182,7 @@ metrics! {
     }
     with {
         /// Names that were learnt.
-        pub names: Names,
+        pub names: NameMetrics,
         /// The steering.
         pub intact: Intact,
     }
@@ -193,15 +193,15 @@ metrics! {
 pub fn declared() -> Vec<MetricDeclaration> {
     let labels = BUILD.map(|(label, _)| label).to_vec();
     let mut declared = vec![MetricDeclaration { name: "portcullis_build_info".to_owned(), labels }];
-    declared.extend(Metrics::series());
-    declared.extend(Names::series());
+    declared.extend(ConfigMetrics::series());
+    declared.extend(NameMetrics::series());
     declared.extend(Intact::series());
     declared
 }
 
-impl Metrics {
+impl ConfigMetrics {
     /// Shows what is known of the steering, and how often something of it was put back.
-    pub fn show(&self, report: &Report, repairs: u64) {
+    pub fn show(&self, report: &SteeringReport, repairs: u64) {
         self.faulty.set(i64::try_from(report.endpoints.len()).unwrap_or(i64::MAX));
         self.intact.show(report, repairs);
     }
@@ -213,7 +213,7 @@ impl Metrics {
         registry.register("build", "Version, commit and compiler", build());
         self.register_series(registry);
         self.names.register(registry);
-        self.cut(Cut::default());
+        self.cut(CutCount::default());
         self.intact.register(registry);
         // A counter that is not there cannot be watched: each begins at 0.
         for kind in ["policy", "endpoint", "service", "cidrgroup", "secret"] {
@@ -224,7 +224,7 @@ impl Metrics {
     }
 
     /// Counts open connections that were ended.
-    pub fn cut(&self, cut: Cut) {
+    pub fn cut(&self, cut: CutCount) {
         for (reason, number) in [("denied", cut.denied), ("unjudged", cut.unjudged)] {
             self.cut.get_or_create(&CutLabel { reason }).inc_by(number as u64);
         }

@@ -29,7 +29,7 @@ use crate::{
     admin::{
         exposition::{OPENMETRICS, TEXT, as_text, takes_openmetrics},
         health::Health,
-        listener::{Listener, Stream, Way},
+        listener::{AdminPeer, AdminStream, Listener},
     },
     run::logging::Levels,
 };
@@ -45,7 +45,7 @@ pub trait Dump: Send + Sync {
 
 /// What clients may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct AdminLimits {
     /// Clients at the same time, of each address. When one more comes, the oldest is hung up on.
     pub connections: usize,
     /// From the moment that a client connects to the last byte of its answer.
@@ -54,20 +54,20 @@ pub struct Limits {
     pub everything_by_tcp: bool,
 }
 
-impl From<&settings::Admin> for Limits {
-    fn from(admin: &settings::Admin) -> Self {
-        let settings::Admin { connections, timeout, everything_by_tcp, .. } = *admin;
+impl From<&settings::AdminSettings> for AdminLimits {
+    fn from(admin: &settings::AdminSettings) -> Self {
+        let settings::AdminSettings { connections, timeout, everything_by_tcp, .. } = *admin;
         Self { connections: connections.get().into(), timeout, everything_by_tcp }
     }
 }
 
 /// What the endpoints show.
-pub struct Admin {
+pub struct AdminState {
     registry: Registry,
     health: Arc<Health>,
     dump: Arc<dyn Dump>,
     levels: Levels,
-    limits: Limits,
+    limits: AdminLimits,
     dumps: Arc<Semaphore>,
 }
 
@@ -75,7 +75,7 @@ pub struct Admin {
 ///
 /// # Errors
 /// Never, as it is.
-pub async fn serve(listener: Listener, admin: Arc<Admin>, mut stop: watch::Receiver<bool>) -> io::Result<()> {
+pub async fn serve(listener: Listener, admin: Arc<AdminState>, mut stop: watch::Receiver<bool>) -> io::Result<()> {
     let mut clients: VecDeque<JoinHandle<()>> = VecDeque::new();
     loop {
         let (stream, way) = tokio::select! {
@@ -111,7 +111,7 @@ pub async fn told_to(stop: &mut watch::Receiver<bool>) {
 }
 
 /// One request: a client that comes again connects again, so that time counts for each.
-async fn connection(stream: Pin<Box<dyn Stream>>, way: Way, admin: Arc<Admin>) {
+async fn connection(stream: Pin<Box<dyn AdminStream>>, way: AdminPeer, admin: Arc<AdminState>) {
     let timeout = admin.limits.timeout;
     let service = service_fn(move |request: Request<Incoming>| {
         let answer = admin.answer(&request, way);
@@ -140,16 +140,22 @@ impl AsRef<[u8]> for Held {
     }
 }
 
-type Answer = Response<Full<Bytes>>;
+type AdminResponse = Response<Full<Bytes>>;
 
-impl Admin {
+impl AdminState {
     /// What is shown: metrics, how the node is, what is in force, and the log's level.
     #[must_use]
-    pub fn new(registry: Registry, health: Arc<Health>, dump: Arc<dyn Dump>, levels: Levels, limits: Limits) -> Self {
+    pub fn new(
+        registry: Registry,
+        health: Arc<Health>,
+        dump: Arc<dyn Dump>,
+        levels: Levels,
+        limits: AdminLimits,
+    ) -> Self {
         Self { registry, health, dump, levels, limits, dumps: Arc::new(Semaphore::new(DUMPS)) }
     }
 
-    fn answer<B>(&self, request: &Request<B>, way: Way) -> Answer {
+    fn answer<B>(&self, request: &Request<B>, way: AdminPeer) -> AdminResponse {
         if let Err((status, why)) = guard::check(request, way, self.limits.everything_by_tcp) {
             return text(status, why);
         }
@@ -170,7 +176,7 @@ impl Admin {
         }
     }
 
-    fn dump(&self) -> Answer {
+    fn dump(&self) -> AdminResponse {
         match Arc::clone(&self.dumps).try_acquire_owned() {
             Ok(turn) => {
                 let body = format!("{:#}\n", self.dump.dump());
@@ -180,7 +186,7 @@ impl Admin {
         }
     }
 
-    fn metrics(&self, headers: &HeaderMap) -> Answer {
+    fn metrics(&self, headers: &HeaderMap) -> AdminResponse {
         let mut body = String::new();
         match prometheus_client::encoding::text::encode(&mut body, &self.registry) {
             Ok(()) if takes_openmetrics(headers) => answer(StatusCode::OK, OPENMETRICS, body),
@@ -189,7 +195,7 @@ impl Admin {
         }
     }
 
-    fn set_level(&self, query: &str) -> Answer {
+    fn set_level(&self, query: &str) -> AdminResponse {
         let level = query.split('&').find_map(|pair| pair.strip_prefix("level="));
         let Some(level) = level.and_then(decode) else {
             return text(
@@ -229,24 +235,24 @@ fn hex(digit: u8) -> Option<u8> {
     char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
 }
 
-fn verdict(state: Result<&'static str, String>) -> Answer {
+fn verdict(state: Result<&'static str, String>) -> AdminResponse {
     match state {
         Ok(word) => text(StatusCode::OK, &format!("{word}\n")),
         Err(why) => text(StatusCode::SERVICE_UNAVAILABLE, &format!("{why}\n")),
     }
 }
 
-fn not_allowed(methods: &'static str) -> Answer {
+fn not_allowed(methods: &'static str) -> AdminResponse {
     let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, &format!("allowed here: {methods}\n"));
     answer.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
     answer
 }
 
-fn text(status: StatusCode, body: &str) -> Answer {
+fn text(status: StatusCode, body: &str) -> AdminResponse {
     answer(status, "text/plain; charset=utf-8", body.to_owned())
 }
 
-fn answer(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Answer {
+fn answer(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> AdminResponse {
     let mut answer = Response::new(Full::new(body.into()));
     *answer.status_mut() = status;
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));

@@ -8,9 +8,9 @@ use crate::{
         client::NodeClient,
         exit::Failure,
         input,
-        results::{self, Entry},
+        results::{self, AppliedResource},
     },
-    output::Output,
+    output::CommandOutput,
     render::Format,
 };
 
@@ -22,12 +22,12 @@ pub async fn run(
     node: NodeClient<'_>,
     arguments: &ApplyArguments,
     format: Format,
-    output: &mut Output,
+    output: &mut CommandOutput,
 ) -> Result<(), Failure> {
     let input = input::read(&arguments.files)?;
     results::say_skipped(&input.skipped, output);
     let done = if arguments.dry_run { "would be applied" } else { "applied" };
-    let mut entries: Vec<Entry> = input.refused.into_iter().map(Entry::unreadable).collect();
+    let mut entries: Vec<AppliedResource> = input.refused.into_iter().map(AppliedResource::unreadable).collect();
     if !input.resources.is_empty() {
         let (resources, sources): (Vec<Resource>, Vec<_>) = input.resources.into_iter().unzip();
         let request = ApplyRequest { resources, dry_run: arguments.dry_run };
@@ -37,8 +37,9 @@ pub async fn run(
         if status.policies > 0 && status.local_endpoints == 0 {
             output.say("warning: no endpoint of this node is local, so no policy is enforced (portcullis status)");
         }
-        entries
-            .extend(answer.results.into_iter().zip(&sources).map(|(result, source)| Entry::new(result, source, done)));
+        entries.extend(
+            answer.results.into_iter().zip(&sources).map(|(result, source)| AppliedResource::new(result, source, done)),
+        );
     }
     results::show(&entries, format, output)
 }

@@ -8,7 +8,7 @@ use clap::{
 };
 use portcullis_codecs::Registry;
 use portcullis_config::settings::{
-    AdminAddresses, OnProxyDown, parse_time,
+    AdminAddresses, OnProxyDownSetting, parse_time,
     words::{self, SettingWords},
 };
 use portcullis_rules::settings::{DenyWith, Enforcement};
@@ -19,7 +19,7 @@ use crate::{
             arguments::{EXPLAIN_HELP, ExplainArguments},
             flags,
         },
-        kinds::{Kind, Shown},
+        kinds::{KindArg, ShownKind},
         lint, test,
     },
     render::Format,
@@ -45,7 +45,7 @@ pub const DEFAULT_SERVER: &str = "unix:/run/portcullis/api.sock";
 pub struct Arguments {
     /// What to do.
     #[command(subcommand)]
-    pub command: Command,
+    pub command: CliCommand,
     /// The API socket of the node to talk to
     #[arg(long, global = true, display_order = 990, env = "PORTCULLIS_SERVER", value_name = "unix:PATH", default_value = DEFAULT_SERVER)]
     pub server: String,
@@ -86,7 +86,7 @@ Examples:
 
 /// The commands.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub enum CliCommand {
     /// Run the node: steer, judge and relay until it is stopped
     #[command(after_long_help = RUN_HELP)]
     Run(Box<RunArguments>),
@@ -237,7 +237,7 @@ pub struct RunArguments {
     pub deny_with: Option<DenyWith>,
     /// What happens to steered flows while the proxy does not run (onProxyDown)
     #[arg(long, env = "PORTCULLIS_ON_PROXY_DOWN", value_name = "FATE", value_parser = one_of(words::ON_PROXY_DOWN, &ON_PROXY_DOWN_HELP))]
-    pub on_proxy_down: Option<OnProxyDown>,
+    pub on_proxy_down: Option<OnProxyDownSetting>,
     /// Threads of the data plane (workers) [default: as many as the processor quota allows, at most 4]
     #[arg(long, env = "PORTCULLIS_WORKERS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub workers: Option<u16>,
@@ -317,7 +317,7 @@ pub struct ApplyArguments {
 pub struct DeleteArguments {
     /// Type of the resources
     #[arg(value_name = "TYPE", required_unless_present = "files", requires = "names")]
-    pub kind: Option<Kind>,
+    pub kind: Option<KindArg>,
     /// Their names
     #[arg(value_name = "NAME")]
     pub names: Vec<String>,
@@ -334,7 +334,7 @@ pub struct DeleteArguments {
 pub struct GetArguments {
     /// Type of the resources, or fqdn for the names learned from DNS answers
     #[arg(value_name = "TYPE")]
-    pub kind: Shown,
+    pub kind: ShownKind,
     /// Only the one of this name
     #[arg(value_name = "NAME")]
     pub name: Option<String>,

@@ -10,7 +10,7 @@ use portcullis_config::proto::{
 use tokio::net::UnixStream;
 use tonic::transport::{Channel, Endpoint, Uri};
 
-use crate::cli::exit::{Exit, Failure};
+use crate::cli::exit::{ExitStatus, Failure};
 
 /// Largest answer a client takes, in bytes: a listing of a node with tens of thousands of resources.
 const LARGEST_ANSWER: usize = 256 << 20;
@@ -83,7 +83,11 @@ async fn connect(server: &str) -> Result<Channel, Failure> {
     let endpoint = Endpoint::from_static("http://portcullis.local");
     endpoint.connect_with_connector(connector).await.map_err(|error| {
         let message = format!("{} is a socket, but no node answers there: {error}", path.display());
-        Failure::new(Exit::Failed, message, "is it the API socket of a running portcullis? --server names another")
+        Failure::new(
+            ExitStatus::Failed,
+            message,
+            "is it the API socket of a running portcullis? --server names another",
+        )
     })
 }
 
@@ -95,7 +99,7 @@ fn socket_path(server: &str) -> Result<PathBuf, Failure> {
         Some((scheme, _)) if !scheme.contains('/') => {
             let message = format!("--server {server}: nodes are reached by a Unix socket only");
             return Err(Failure::new(
-                Exit::Usage,
+                ExitStatus::Usage,
                 message,
                 "write unix:PATH, for example unix:/run/portcullis/api.sock",
             ));
@@ -103,7 +107,7 @@ fn socket_path(server: &str) -> Result<PathBuf, Failure> {
         Some(_) => server,
     };
     if path.is_empty() {
-        return Err(Failure::new(Exit::Usage, "--server names no path", "write unix:/run/portcullis/api.sock"));
+        return Err(Failure::new(ExitStatus::Usage, "--server names no path", "write unix:/run/portcullis/api.sock"));
     }
     Ok(PathBuf::from(path))
 }
@@ -119,13 +123,13 @@ fn unreachable_socket(path: &std::path::Path, error: &io::Error) -> Failure {
         io::ErrorKind::PermissionDenied => "run this as root, or as the owner of the socket (api.mode in the settings)",
         _ => "is portcullis running? --server names another socket",
     };
-    Failure::new(Exit::Failed, format!("cannot reach the node at {}: {error}", path.display()), remedy)
+    Failure::new(ExitStatus::Failed, format!("cannot reach the node at {}: {error}", path.display()), remedy)
 }
 
 #[cfg(test)]
 mod tests {
     use super::socket_path;
-    use crate::cli::exit::Exit;
+    use crate::cli::exit::ExitStatus;
 
     #[test]
     fn sockets_are_named_in_three_ways() {
@@ -134,7 +138,7 @@ mod tests {
         }
         assert_eq!(socket_path("/run/a:b.sock").unwrap().to_str(), Some("/run/a:b.sock"));
         for wrong in ["tcp:127.0.0.1:80", "http://localhost", "unix:", ""] {
-            assert_eq!(socket_path(wrong).unwrap_err().exit, Exit::Usage, "{wrong}");
+            assert_eq!(socket_path(wrong).unwrap_err().exit, ExitStatus::Usage, "{wrong}");
         }
     }
 }

@@ -11,10 +11,10 @@ use crate::{
         client::NodeClient,
         exit::Failure,
         input,
-        kinds::Kind,
-        results::{self, Entry, Source},
+        kinds::KindArg,
+        results::{self, AppliedResource, DocumentSource},
     },
-    output::Output,
+    output::CommandOutput,
     render::Format,
 };
 
@@ -26,15 +26,15 @@ pub async fn run(
     node: NodeClient<'_>,
     arguments: &DeleteArguments,
     format: Format,
-    output: &mut Output,
+    output: &mut CommandOutput,
 ) -> Result<(), Failure> {
     let mut entries = Vec::new();
-    let (keys, sources): (Vec<ResourceKey>, Vec<Source>) = match arguments.kind {
-        Some(kind) => by_name(kind, arguments).map(|key| (key, Source::default())).unzip(),
+    let (keys, sources): (Vec<ResourceKey>, Vec<DocumentSource>) = match arguments.kind {
+        Some(kind) => by_name(kind, arguments).map(|key| (key, DocumentSource::default())).unzip(),
         None => {
             let input = input::read(&arguments.files)?;
             results::say_skipped(&input.skipped, output);
-            entries.extend(input.refused.into_iter().map(Entry::unreadable));
+            entries.extend(input.refused.into_iter().map(AppliedResource::unreadable));
             let keyed = input
                 .resources
                 .iter()
@@ -45,16 +45,16 @@ pub async fn run(
     if !keys.is_empty() {
         let answer = node.config().await?.delete(DeleteRequest { keys }).await?.into_inner();
         let results = answer.results.into_iter().zip(&sources);
-        entries.extend(results.map(|(result, source)| Entry::new(result, source, "deleted")));
+        entries.extend(results.map(|(result, source)| AppliedResource::new(result, source, "deleted")));
     }
     results::show(&entries, format, output)
 }
 
-fn by_name(kind: Kind, arguments: &DeleteArguments) -> impl Iterator<Item = ResourceKey> {
+fn by_name(kind: KindArg, arguments: &DeleteArguments) -> impl Iterator<Item = ResourceKey> {
     let namespace = match (&arguments.namespace, kind) {
         (Some(namespace), _) => namespace.clone(),
-        (None, Kind::Policy | Kind::CidrGroup) => String::new(),
-        (None, Kind::NetworkPolicy | Kind::Endpoint | Kind::Service | Kind::Secret) => "default".into(),
+        (None, KindArg::Policy | KindArg::CidrGroup) => String::new(),
+        (None, KindArg::NetworkPolicy | KindArg::Endpoint | KindArg::Service | KindArg::Secret) => "default".into(),
     };
     arguments.names.iter().map(move |name| ResourceKey {
         r#type: ResourceType::from(kind).into(),

@@ -2,11 +2,11 @@
 
 use std::{fmt, io, process::ExitCode};
 
-use crate::output::{Output, Style, plain};
+use crate::output::{CommandOutput, Style, plain};
 
 /// Exit codes. They are part of the interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exit {
+pub enum ExitStatus {
     /// Done.
     Ok = 0,
     /// Refused by the node, or failed.
@@ -17,13 +17,13 @@ pub enum Exit {
     Invalid = 3,
 }
 
-impl Exit {
+impl ExitStatus {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Ok, Self::Failed, Self::Usage, Self::Invalid];
 }
 
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
+impl From<ExitStatus> for ExitCode {
+    fn from(exit: ExitStatus) -> Self {
         Self::from(exit as u8)
     }
 }
@@ -32,7 +32,7 @@ impl From<Exit> for ExitCode {
 #[derive(Debug)]
 pub struct Failure {
     /// The exit code.
-    pub exit: Exit,
+    pub exit: ExitStatus,
     /// What is wrong; empty when it has been said already.
     pub message: String,
     /// What to do; may be empty.
@@ -42,24 +42,24 @@ pub struct Failure {
 impl Failure {
     /// A failure with a remedy.
     #[must_use]
-    pub fn new(exit: Exit, message: impl Into<String>, remedy: impl Into<String>) -> Self {
+    pub fn new(exit: ExitStatus, message: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { exit, message: message.into(), remedy: remedy.into() }
     }
 
     /// A failure whose message has been printed.
     #[must_use]
-    pub fn said(exit: Exit) -> Self {
+    pub fn said(exit: ExitStatus) -> Self {
         Self::new(exit, "", "")
     }
 
     /// Something that should not happen.
     #[must_use]
     pub fn internal(error: impl fmt::Display) -> Self {
-        Self::new(Exit::Failed, format!("internal error: {error}"), "please report it, with what led to it")
+        Self::new(ExitStatus::Failed, format!("internal error: {error}"), "please report it, with what led to it")
     }
 
     /// Prints it on standard error.
-    pub fn print(&self, output: &mut Output) {
+    pub fn print(&self, output: &mut CommandOutput) {
         let paint = output.paint_err;
         if !self.message.is_empty() {
             output.say(format_args!("{} {}", paint.style(Style::Bad, "error:"), self.message));
@@ -74,9 +74,9 @@ impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         // The reader of standard output went away, as `head` does: no failure of ours.
         if error.kind() == io::ErrorKind::BrokenPipe {
-            return Self::said(Exit::Ok);
+            return Self::said(ExitStatus::Ok);
         }
-        Self::new(Exit::Failed, format!("cannot write the output: {error}"), "")
+        Self::new(ExitStatus::Failed, format!("cannot write the output: {error}"), "")
     }
 }
 
@@ -89,6 +89,6 @@ impl From<tonic::Status> for Failure {
             tonic::Code::Unavailable => "the node went away: is portcullis still running? look at its log",
             _ => "",
         };
-        Self::new(Exit::Failed, format!("the node answered: {}", plain(status.message())), remedy)
+        Self::new(ExitStatus::Failed, format!("the node answered: {}", plain(status.message())), remedy)
     }
 }

@@ -8,7 +8,7 @@ use std::{
 use portcullis_config::documents::{self, Document, LARGEST};
 
 use crate::cli::{
-    exit::{Exit, Failure},
+    exit::{ExitStatus, Failure},
     input,
 };
 
@@ -69,9 +69,9 @@ fn is_text(path: &Path) -> bool {
     fs::read_to_string(path).err().is_none_or(|error| error.kind() != io::ErrorKind::InvalidData)
 }
 
-type Found = Result<(), (PathBuf, io::Error)>;
+type GatheredFiles = Result<(), (PathBuf, io::Error)>;
 
-fn walk(path: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Found {
+fn walk(path: &Path, depth: usize, files: &mut Vec<PathBuf>) -> GatheredFiles {
     let failed = |error: io::Error| (path.to_owned(), error);
     if !fs::metadata(path).map_err(failed)?.is_dir() {
         files.push(path.to_owned());
@@ -116,5 +116,5 @@ fn unreadable(path: &Path, error: &io::Error) -> Failure {
         io::ErrorKind::InvalidData => "documents are UTF-8 text",
         _ => "",
     };
-    Failure::new(Exit::Invalid, format!("cannot read {}: {error}", path.display()), remedy)
+    Failure::new(ExitStatus::Invalid, format!("cannot read {}: {error}", path.display()), remedy)
 }

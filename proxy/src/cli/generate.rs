@@ -8,16 +8,16 @@ use portcullis_codecs::Registry;
 use crate::{
     cli::{
         arguments,
-        exit::{Exit, Failure},
+        exit::{ExitStatus, Failure},
     },
-    output::Output,
+    output::CommandOutput,
 };
 
 /// Prints the completion script of a shell.
 ///
 /// # Errors
 /// Standard output cannot be written.
-pub fn completion(protocols: Registry, shell: clap_complete::Shell, output: &mut Output) -> Result<(), Failure> {
+pub fn completion(protocols: Registry, shell: clap_complete::Shell, output: &mut CommandOutput) -> Result<(), Failure> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut arguments::command(protocols), "portcullis", &mut script);
     Ok(output.text(&String::from_utf8_lossy(&script))?)
@@ -27,7 +27,7 @@ pub fn completion(protocols: Registry, shell: clap_complete::Shell, output: &mut
 ///
 /// # Errors
 /// The directory or standard output cannot be written.
-pub fn man(protocols: Registry, directory: Option<&Path>, output: &mut Output) -> Result<(), Failure> {
+pub fn man(protocols: Registry, directory: Option<&Path>, output: &mut CommandOutput) -> Result<(), Failure> {
     let command = arguments::command(protocols);
     let Some(directory) = directory else {
         let mut page = Vec::new();
@@ -36,6 +36,6 @@ pub fn man(protocols: Registry, directory: Option<&Path>, output: &mut Output) -
     };
     clap_mangen::generate_to(command, directory).map_err(|error| {
         let message = format!("cannot write manual pages to {}: {error}", directory.display());
-        Failure::new(Exit::Failed, message, "name a directory that is there and may be written to")
+        Failure::new(ExitStatus::Failed, message, "name a directory that is there and may be written to")
     })
 }

@@ -8,13 +8,13 @@ use crate::{
     cli::{
         arguments::GetArguments,
         client::NodeClient,
-        exit::{Exit, Failure},
-        kinds::{Kind, Shown},
+        exit::{ExitStatus, Failure},
+        kinds::{KindArg, ShownKind},
     },
-    output::Output,
+    output::CommandOutput,
     render::{
         Format, names,
-        resources::{Listed, text, type_word},
+        resources::{ResourceJson, text, type_word},
         structured,
     },
 };
@@ -27,11 +27,11 @@ pub async fn run(
     node: NodeClient<'_>,
     arguments: &GetArguments,
     format: Format,
-    output: &mut Output,
+    output: &mut CommandOutput,
 ) -> Result<(), Failure> {
     match arguments.kind {
-        Shown::Resources(kind) => resources(node, kind, arguments, format, output).await,
-        Shown::Fqdns => fqdns(node, arguments, format, output).await,
+        ShownKind::Resources(kind) => resources(node, kind, arguments, format, output).await,
+        ShownKind::Fqdns => fqdns(node, arguments, format, output).await,
     }
 }
 
@@ -39,10 +39,10 @@ async fn fqdns(
     node: NodeClient<'_>,
     arguments: &GetArguments,
     format: Format,
-    output: &mut Output,
+    output: &mut CommandOutput,
 ) -> Result<(), Failure> {
     if arguments.namespace.is_some() {
-        return Err(Failure::new(Exit::Usage, "names of DNS have no namespace", "leave --namespace out"));
+        return Err(Failure::new(ExitStatus::Usage, "names of DNS have no namespace", "leave --namespace out"));
     }
     let pattern = arguments.name.clone().unwrap_or_default();
     let request = ListNamesRequest { pattern, selected_only: false };
@@ -51,7 +51,7 @@ async fn fqdns(
         && let Some(name) = &arguments.name
     {
         let message = format!("no address of {name} is known");
-        return Err(Failure::new(Exit::Failed, message, "`portcullis get fqdn` lists all names"));
+        return Err(Failure::new(ExitStatus::Failed, message, "`portcullis get fqdn` lists all names"));
     }
     if let Some(text) = structured(format, &names::listed(&learnt))? {
         return Ok(output.text(&text)?);
@@ -66,10 +66,10 @@ async fn fqdns(
 
 async fn resources(
     node: NodeClient<'_>,
-    kind: Kind,
+    kind: KindArg,
     arguments: &GetArguments,
     format: Format,
-    output: &mut Output,
+    output: &mut CommandOutput,
 ) -> Result<(), Failure> {
     let kind = ResourceType::from(kind);
     let request = ListRequest { r#type: kind.into() };
@@ -82,9 +82,13 @@ async fn resources(
         let place =
             arguments.namespace.as_ref().map_or_else(String::new, |namespace| format!(" in namespace {namespace}"));
         let message = format!("no {} {name}{place}", type_word(kind));
-        return Err(Failure::new(Exit::Failed, message, format!("`portcullis get {}` lists all", type_word(kind))));
+        return Err(Failure::new(
+            ExitStatus::Failed,
+            message,
+            format!("`portcullis get {}` lists all", type_word(kind)),
+        ));
     }
-    let listed: Vec<Listed> = resources.into_iter().map(Into::into).collect();
+    let listed: Vec<ResourceJson> = resources.into_iter().map(Into::into).collect();
     if let Some(text) = structured(format, &listed)? {
         return Ok(output.text(&text)?);
     }

@@ -7,44 +7,44 @@ use std::{
 };
 
 use portcullis_config::{
-    Problem,
-    documents::{self, Content, Document, LARGEST},
+    DocumentProblem,
+    documents::{self, Document, DocumentContent, LARGEST},
     proto,
 };
 
 use crate::cli::{
-    exit::{Exit, Failure},
-    results::Source,
+    exit::{ExitStatus, Failure},
+    results::DocumentSource,
 };
 
 /// What files hold.
 #[derive(Debug, Default)]
-pub struct Input {
+pub struct InputFiles {
     /// Resources, with where each was written.
-    pub resources: Vec<(proto::Resource, Source)>,
+    pub resources: Vec<(proto::Resource, DocumentSource)>,
     /// Documents that are no resources.
-    pub refused: Vec<Refused>,
+    pub refused: Vec<RefusedInput>,
     /// Manifests that are not ours and are skipped.
-    pub skipped: Vec<(Problem, Source)>,
+    pub skipped: Vec<(DocumentProblem, DocumentSource)>,
 }
 
 /// A document that is no resource.
 #[derive(Debug)]
-pub struct Refused {
+pub struct RefusedInput {
     /// Whose it is, as far as that can be told.
     pub key: Option<proto::ResourceKey>,
     /// What is wrong.
-    pub problems: Vec<Problem>,
+    pub problems: Vec<DocumentProblem>,
     /// Where it was written.
-    pub source: Source,
+    pub source: DocumentSource,
 }
 
 /// Reads all documents of files, directories and `-`.
 ///
 /// # Errors
 /// A file cannot be read, or none of them holds a document.
-pub fn read(paths: &[PathBuf]) -> Result<Input, Failure> {
-    let mut input = Input::default();
+pub fn read(paths: &[PathBuf]) -> Result<InputFiles, Failure> {
+    let mut input = InputFiles::default();
     for path in paths {
         if path.as_os_str() == "-" {
             input.take("-", documents::split(&standard_input()?));
@@ -58,7 +58,7 @@ pub fn read(paths: &[PathBuf]) -> Result<Input, Failure> {
     if input.resources.is_empty() && input.refused.is_empty() {
         let names: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
         return Err(Failure::new(
-            Exit::Invalid,
+            ExitStatus::Invalid,
             format!("no document of ours in {}", names.join(", ")),
             "name YAML or JSON files with policies, endpoints, services, CIDR groups or secrets, or a directory of such files",
         ));
@@ -85,15 +85,15 @@ pub fn texts<'a>(paths: impl IntoIterator<Item = &'a PathBuf>) -> Result<Vec<(St
     Ok(texts)
 }
 
-impl Input {
+impl InputFiles {
     fn take(&mut self, file: &str, documents: Vec<Document>) {
         for document in documents {
-            let source = Source { file: file.to_owned(), line: document.line };
+            let source = DocumentSource { file: file.to_owned(), line: document.line };
             match document.content {
-                Ok(Content::Resource(resource)) => self.resources.push((*resource, source)),
-                Ok(Content::Foreign(warning)) => self.skipped.push((warning, source)),
+                Ok(DocumentContent::Resource(resource)) => self.resources.push((*resource, source)),
+                Ok(DocumentContent::Foreign(warning)) => self.skipped.push((warning, source)),
                 Err(refused) => {
-                    self.refused.push(Refused { key: refused.key, problems: refused.problems, source });
+                    self.refused.push(RefusedInput { key: refused.key, problems: refused.problems, source });
                 }
             }
         }
@@ -120,6 +120,6 @@ fn unreadable(path: &Path, error: &io::Error) -> Failure {
         io::ErrorKind::InvalidData => "documents are UTF-8 text",
         _ => "",
     };
-    let exit = if error.kind() == io::ErrorKind::InvalidData { Exit::Invalid } else { Exit::Failed };
+    let exit = if error.kind() == io::ErrorKind::InvalidData { ExitStatus::Invalid } else { ExitStatus::Failed };
     Failure::new(exit, format!("cannot read {}: {error}", path.display()), remedy)
 }

@@ -5,7 +5,7 @@ use portcullis_config::proto::ResourceType;
 
 /// Types of resources.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Kind {
+pub enum KindArg {
     /// CiliumNetworkPolicy, CiliumClusterwideNetworkPolicy, and our own NetworkPolicy and ClusterwideNetworkPolicy
     #[value(aliases = ["policies", "cnp", "ccnp"])]
     Policy,
@@ -26,37 +26,37 @@ pub enum Kind {
     Secret,
 }
 
-impl From<Kind> for ResourceType {
-    fn from(kind: Kind) -> Self {
+impl From<KindArg> for ResourceType {
+    fn from(kind: KindArg) -> Self {
         match kind {
-            Kind::Policy => Self::Policy,
-            Kind::NetworkPolicy => Self::NetworkPolicy,
-            Kind::Endpoint => Self::Endpoint,
-            Kind::Service => Self::Service,
-            Kind::CidrGroup => Self::CidrGroup,
-            Kind::Secret => Self::Secret,
+            KindArg::Policy => Self::Policy,
+            KindArg::NetworkPolicy => Self::NetworkPolicy,
+            KindArg::Endpoint => Self::Endpoint,
+            KindArg::Service => Self::Service,
+            KindArg::CidrGroup => Self::CidrGroup,
+            KindArg::Secret => Self::Secret,
         }
     }
 }
 
 /// What `get` shows: resources, and names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shown {
+pub enum ShownKind {
     /// Resources of a type.
-    Resources(Kind),
+    Resources(KindArg),
     /// Names that were learnt.
     Fqdns,
 }
 
-impl ValueEnum for Shown {
+impl ValueEnum for ShownKind {
     fn value_variants<'a>() -> &'a [Self] {
         &[
-            Self::Resources(Kind::Policy),
-            Self::Resources(Kind::NetworkPolicy),
-            Self::Resources(Kind::Endpoint),
-            Self::Resources(Kind::Service),
-            Self::Resources(Kind::CidrGroup),
-            Self::Resources(Kind::Secret),
+            Self::Resources(KindArg::Policy),
+            Self::Resources(KindArg::NetworkPolicy),
+            Self::Resources(KindArg::Endpoint),
+            Self::Resources(KindArg::Service),
+            Self::Resources(KindArg::CidrGroup),
+            Self::Resources(KindArg::Secret),
             Self::Fqdns,
         ]
     }
@@ -76,12 +76,12 @@ impl ValueEnum for Shown {
 mod tests {
     use clap::ValueEnum;
 
-    use super::{Kind, Shown};
+    use super::{KindArg, ShownKind};
 
     #[test]
     fn get_shows_every_type_of_resource() {
-        for kind in Kind::value_variants() {
-            assert!(Shown::value_variants().contains(&Shown::Resources(*kind)), "{kind:?}");
+        for kind in KindArg::value_variants() {
+            assert!(ShownKind::value_variants().contains(&ShownKind::Resources(*kind)), "{kind:?}");
         }
     }
 }

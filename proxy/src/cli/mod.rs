@@ -24,24 +24,28 @@ use portcullis_codecs::{PROTOCOLS, Registry};
 
 use crate::{
     cli::{
-        arguments::{Arguments, Command},
+        arguments::{Arguments, CliCommand},
         client::{NodeClient, block_on},
-        exit::{Exit, Failure},
+        exit::{ExitStatus, Failure},
     },
-    output::Output,
+    output::CommandOutput,
     run,
 };
 
 /// Runs the command that the arguments name, on the process's own streams.
 #[must_use]
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let mut output = Output::process();
+    let mut output = CommandOutput::process();
     execute(PROTOCOLS, arguments, &mut output).into()
 }
 
 /// Runs the command that the arguments name. The first argument is the program's name; `protocols` are those that policies
 /// may name, for all that needs no node.
-pub fn execute(protocols: Registry, arguments: impl IntoIterator<Item = OsString>, output: &mut Output) -> Exit {
+pub fn execute(
+    protocols: Registry,
+    arguments: impl IntoIterator<Item = OsString>,
+    output: &mut CommandOutput,
+) -> ExitStatus {
     let matches = arguments::command(protocols).try_get_matches_from(arguments);
     let parsed = matches.and_then(|matches| Ok((Arguments::from_arg_matches(&matches)?, matches)));
     let (arguments, matches) = match parsed {
@@ -50,7 +54,7 @@ pub fn execute(protocols: Registry, arguments: impl IntoIterator<Item = OsString
     };
     let done = dispatch(protocols, arguments, &matches, output).and_then(|()| Ok(output.flush()?));
     match done {
-        Ok(()) => Exit::Ok,
+        Ok(()) => ExitStatus::Ok,
         Err(failure) => {
             failure.print(output);
             failure.exit
@@ -59,15 +63,15 @@ pub fn execute(protocols: Registry, arguments: impl IntoIterator<Item = OsString
 }
 
 /// `--help` and `--version` go to standard output; a wrong command line goes to standard error.
-fn usage(error: &clap::Error, output: &mut Output) -> Exit {
+fn usage(error: &clap::Error, output: &mut CommandOutput) -> ExitStatus {
     let paint = if error.use_stderr() { output.paint_err } else { output.paint };
     let text = if paint.0 { error.render().ansi().to_string() } else { error.render().to_string() };
     if error.use_stderr() {
         output.say(text.trim_end());
-        return Exit::Usage;
+        return ExitStatus::Usage;
     }
     match output.text(&text).and_then(|()| output.flush()) {
-        Ok(()) => Exit::Ok,
+        Ok(()) => ExitStatus::Ok,
         Err(error) => Failure::from(error).exit,
     }
 }
@@ -76,27 +80,27 @@ fn dispatch(
     protocols: Registry,
     arguments: Arguments,
     matches: &ArgMatches,
-    output: &mut Output,
+    output: &mut CommandOutput,
 ) -> Result<(), Failure> {
     let Arguments { command, server, format } = arguments;
     let node = NodeClient::new(&server);
     match command {
-        Command::Run(arguments) if arguments.check => run::check(&arguments, output),
-        Command::Run(arguments) => run::command(*arguments),
-        Command::Release(arguments) => run::release::command(arguments, output),
-        Command::Apply(arguments) => block_on(apply::run(node, &arguments, format, output)),
-        Command::Delete(arguments) => block_on(delete::run(node, &arguments, format, output)),
-        Command::Get(arguments) => block_on(get::run(node, &arguments, format, output)),
-        Command::Status => block_on(status::run(node, format, output)),
-        Command::Monitor(arguments) => block_on(monitor::run(node, &arguments, format, output)),
-        Command::Explain(arguments) => {
+        CliCommand::Run(arguments) if arguments.check => run::check(&arguments, output),
+        CliCommand::Run(arguments) => run::command(*arguments),
+        CliCommand::Release(arguments) => run::release::command(arguments, output),
+        CliCommand::Apply(arguments) => block_on(apply::run(node, &arguments, format, output)),
+        CliCommand::Delete(arguments) => block_on(delete::run(node, &arguments, format, output)),
+        CliCommand::Get(arguments) => block_on(get::run(node, &arguments, format, output)),
+        CliCommand::Status => block_on(status::run(node, format, output)),
+        CliCommand::Monitor(arguments) => block_on(monitor::run(node, &arguments, format, output)),
+        CliCommand::Explain(arguments) => {
             let matches = matches.subcommand().map_or(matches, |(_, matches)| matches);
-            let asked = explain::Asked { protocols, arguments: &arguments, matches, node };
+            let asked = explain::ExplainQuestion { protocols, arguments: &arguments, matches, node };
             explain::command(&asked, format, output)
         }
-        Command::Lint(arguments) => lint::run(protocols, &arguments, format, output),
-        Command::Test(arguments) => test::run(protocols, &arguments, format, output),
-        Command::Completion { shell } => generate::completion(protocols, shell, output),
-        Command::Man { directory } => generate::man(protocols, directory.as_deref(), output),
+        CliCommand::Lint(arguments) => lint::run(protocols, &arguments, format, output),
+        CliCommand::Test(arguments) => test::run(protocols, &arguments, format, output),
+        CliCommand::Completion { shell } => generate::completion(protocols, shell, output),
+        CliCommand::Man { directory } => generate::man(protocols, directory.as_deref(), output),
     }
 }

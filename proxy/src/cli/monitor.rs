@@ -10,9 +10,9 @@ use crate::{
     cli::{
         arguments::MonitorArguments,
         client::NodeClient,
-        exit::{Exit, Failure},
+        exit::{ExitStatus, Failure},
     },
-    output::Output,
+    output::CommandOutput,
     render::{Format, structured, verdict},
 };
 
@@ -24,7 +24,7 @@ pub async fn run(
     node: NodeClient<'_>,
     arguments: &MonitorArguments,
     format: Format,
-    output: &mut Output,
+    output: &mut CommandOutput,
 ) -> Result<(), Failure> {
     let deadline = arguments.timeout.map(|timeout| Instant::now() + timeout);
     let request = WatchRequest {
@@ -41,7 +41,11 @@ pub async fn run(
             () = until(deadline) => return timed_out(arguments, seen),
         };
         let Some(next) = next else {
-            return Err(Failure::new(Exit::Failed, "the node ended the stream", "is it stopping? look at its log"));
+            return Err(Failure::new(
+                ExitStatus::Failed,
+                "the node ended the stream",
+                "is it stopping? look at its log",
+            ));
         };
         print(&next, arguments.verbose, format, output)?;
         seen += 1;
@@ -61,12 +65,16 @@ fn timed_out(arguments: &MonitorArguments, seen: u64) -> Result<(), Failure> {
         None => Ok(()),
         Some(count) => {
             let message = format!("{seen} of {count} verdicts came in time");
-            Err(Failure::new(Exit::Failed, message, "`portcullis status` counts verdicts; are the endpoints steered?"))
+            Err(Failure::new(
+                ExitStatus::Failed,
+                message,
+                "`portcullis status` counts verdicts; are the endpoints steered?",
+            ))
         }
     }
 }
 
-fn print(verdict: &Verdict, labels: bool, format: Format, output: &mut Output) -> Result<(), Failure> {
+fn print(verdict: &Verdict, labels: bool, format: Format, output: &mut CommandOutput) -> Result<(), Failure> {
     let written: io::Result<()> = match format {
         Format::Text => {
             if let Some(lost) = verdict::lost(verdict, output.paint) {
@@ -74,9 +82,11 @@ fn print(verdict: &Verdict, labels: bool, format: Format, output: &mut Output) -
             }
             output.line(verdict::line(PROTOCOLS, verdict, labels, output.paint))
         }
-        Format::Json => output.line(serde_json::to_string(&verdict::Json::from(verdict)).map_err(Failure::internal)?),
+        Format::Json => {
+            output.line(serde_json::to_string(&verdict::VerdictJson::from(verdict)).map_err(Failure::internal)?)
+        }
         Format::Yaml => {
-            let document = structured(format, &verdict::Json::from(verdict))?.unwrap_or_default();
+            let document = structured(format, &verdict::VerdictJson::from(verdict))?.unwrap_or_default();
             output.text(&format!("---\n{document}"))
         }
         other => return Err(other.unknown_here()),

@@ -5,16 +5,16 @@ use serde::Serialize;
 
 use crate::{
     cli::{
-        exit::{Exit, Failure},
-        input::Refused,
+        exit::{ExitStatus, Failure},
+        input::RefusedInput,
     },
-    output::{Output, Style, plain},
+    output::{CommandOutput, Style, plain},
     render::{Format, resources::key_words, structured},
 };
 
 /// Where a resource was written: a file's path and the first line of its document there, from 1.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Source {
+pub struct DocumentSource {
     /// Path, or `-`.
     pub file: String,
     /// Line of the file at which the document begins.
@@ -23,18 +23,18 @@ pub struct Source {
 
 /// One resource's outcome, for scripts.
 #[derive(Debug, Serialize)]
-pub struct Entry {
+pub struct AppliedResource {
     #[serde(skip_serializing_if = "String::is_empty")]
     file: String,
     resource: String,
     outcome: &'static str,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    problems: Vec<Fault>,
+    problems: Vec<ResultProblem>,
 }
 
 /// One problem, for scripts.
 #[derive(Debug, Serialize)]
-pub struct Fault {
+pub struct ResultProblem {
     line: u32,
     column: u32,
     field: String,
@@ -43,22 +43,22 @@ pub struct Fault {
     warning: bool,
 }
 
-impl Entry {
+impl AppliedResource {
     /// The outcome of one resource. The node knows positions in the document; people want those in the file.
     #[must_use]
-    pub fn new(result: ResourceResult, source: &Source, done: &'static str) -> Self {
+    pub fn new(result: ResourceResult, source: &DocumentSource, done: &'static str) -> Self {
         let outcome = if is_rejected(&result) { "refused" } else { done };
         let resource = key_words(&result.key.unwrap_or_default());
-        let problems = result.problems.into_iter().map(|problem| Fault::new(problem, source)).collect();
+        let problems = result.problems.into_iter().map(|problem| ResultProblem::new(problem, source)).collect();
         Self { file: source.file.clone(), resource, outcome, problems }
     }
 
     /// A document that is no resource.
     #[must_use]
-    pub fn unreadable(refused: Refused) -> Self {
-        let Refused { key, problems, source } = refused;
+    pub fn unreadable(refused: RefusedInput) -> Self {
+        let RefusedInput { key, problems, source } = refused;
         let resource = key.map_or_else(|| "document".into(), |key| key_words(&key));
-        let problems = problems.into_iter().map(|problem| Fault::new(problem.into(), &source)).collect();
+        let problems = problems.into_iter().map(|problem| ResultProblem::new(problem.into(), &source)).collect();
         Self { file: source.file, resource, outcome: "refused", problems }
     }
 
@@ -72,7 +72,7 @@ impl Entry {
     ///
     /// # Errors
     /// Standard output cannot be written.
-    pub fn print(&self, output: &mut Output) -> std::io::Result<()> {
+    pub fn print(&self, output: &mut CommandOutput) -> std::io::Result<()> {
         if self.is_refused() {
             let refused = output.paint_err.style(Style::Bad, "refused");
             output.say(format_args!("{} {refused}", self.resource));
@@ -86,14 +86,14 @@ impl Entry {
     }
 }
 
-impl Fault {
-    fn new(problem: Problem, source: &Source) -> Self {
+impl ResultProblem {
+    fn new(problem: Problem, source: &DocumentSource) -> Self {
         let Problem { field, message, remedy, line, column, warning, .. } = problem;
         let line = if line == 0 { source.line } else { line + source.line.saturating_sub(1) };
         Self { line, column, field, message, remedy, warning }
     }
 
-    fn print(&self, file: &str, output: &mut Output) {
+    fn print(&self, file: &str, output: &mut CommandOutput) {
         let paint = output.paint_err;
         let place = match (file, self.line, self.column) {
             ("", _, _) => String::new(),
@@ -111,9 +111,9 @@ impl Fault {
 }
 
 /// Says which manifests are not ours.
-pub fn say_skipped(skipped: &[(portcullis_config::Problem, Source)], output: &mut Output) {
+pub fn say_skipped(skipped: &[(portcullis_config::DocumentProblem, DocumentSource)], output: &mut CommandOutput) {
     for (problem, source) in skipped {
-        Fault::new(problem.clone().into(), source).print(&source.file, output);
+        ResultProblem::new(problem.clone().into(), source).print(&source.file, output);
     }
 }
 
@@ -121,12 +121,12 @@ pub fn say_skipped(skipped: &[(portcullis_config::Problem, Source)], output: &mu
 ///
 /// # Errors
 /// At least one was refused, or standard output cannot be written.
-pub fn show(entries: &[Entry], format: Format, output: &mut Output) -> Result<(), Failure> {
+pub fn show(entries: &[AppliedResource], format: Format, output: &mut CommandOutput) -> Result<(), Failure> {
     match structured(format, &entries)? {
         Some(text) => output.text(&text)?,
         None => entries.iter().try_for_each(|entry| entry.print(output))?,
     }
-    if entries.iter().any(Entry::is_refused) { Err(Failure::said(Exit::Invalid)) } else { Ok(()) }
+    if entries.iter().any(AppliedResource::is_refused) { Err(Failure::said(ExitStatus::Invalid)) } else { Ok(()) }
 }
 
 /// Whether the node refused it.

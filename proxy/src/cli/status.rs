@@ -4,7 +4,7 @@ use portcullis_config::proto::StatusRequest;
 
 use crate::{
     cli::{client::NodeClient, exit::Failure},
-    output::Output,
+    output::CommandOutput,
     render::{Format, status, structured},
 };
 
@@ -12,7 +12,7 @@ use crate::{
 ///
 /// # Errors
 /// The node cannot be reached.
-pub async fn run(node: NodeClient<'_>, format: Format, output: &mut Output) -> Result<(), Failure> {
+pub async fn run(node: NodeClient<'_>, format: Format, output: &mut CommandOutput) -> Result<(), Failure> {
     let answer = node.config().await?.status(StatusRequest {}).await?.into_inner();
     let status = status::Status::from(answer);
     let text = match structured(format, &status)? {

@@ -11,7 +11,7 @@ pub mod verdict;
 use clap::ValueEnum;
 use serde::Serialize;
 
-use crate::cli::exit::{Exit, Failure};
+use crate::cli::exit::{ExitStatus, Failure};
 
 /// Form of what a command prints.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -46,7 +46,7 @@ impl Format {
         let word = self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
         let message = format!("this command does not print {word}");
         Failure::new(
-            Exit::Usage,
+            ExitStatus::Usage,
             message,
             "write -o text, -o json or -o yaml; sarif is for lint, tap and junit are for test",
         )

@@ -13,7 +13,7 @@ use crate::{
 
 /// One name, for scripts.
 #[derive(Debug, Serialize)]
-pub struct Listed<'a> {
+pub struct NameJson<'a> {
     name: &'a str,
     selected: bool,
     addresses: Vec<Address<'a>>,
@@ -23,12 +23,12 @@ pub struct Listed<'a> {
 struct Address<'a> {
     address: &'a str,
     expires: String,
-    origins: Vec<Origin<'a>>,
+    origins: Vec<NameOriginJson<'a>>,
 }
 
 /// Which server gave an address, and who asked it.
 #[derive(Debug, Serialize)]
-struct Origin<'a> {
+struct NameOriginJson<'a> {
     server: &'a str,
     port: u32,
     transport: &'a str,
@@ -37,15 +37,15 @@ struct Origin<'a> {
 
 /// The names for scripts; times are in RFC 3339.
 #[must_use]
-pub fn listed(names: &[proto::LearntName]) -> Vec<Listed<'_>> {
+pub fn listed(names: &[proto::LearntName]) -> Vec<NameJson<'_>> {
     let address = |address: &'_ proto::LearntAddress| rfc3339(address.expires.saturating_mul(1_000_000_000));
-    fn origin(origin: &proto::AnswerOrigin) -> Origin<'_> {
+    fn origin(origin: &proto::AnswerOrigin) -> NameOriginJson<'_> {
         let proto::AnswerOrigin { server, port, transport, endpoint, .. } = origin;
-        Origin { server, port: *port, transport, endpoint }
+        NameOriginJson { server, port: *port, transport, endpoint }
     }
     names
         .iter()
-        .map(|name| Listed {
+        .map(|name| NameJson {
             name: &name.name,
             selected: name.selected,
             addresses: name

@@ -2,18 +2,18 @@
 
 use std::borrow::Cow;
 
-use portcullis_codecs::{Registry, Shown};
+use portcullis_codecs::{Registry, ShownFields};
 use portcullis_config::proto::{Answer, Verdict};
 use serde_json::{Map, Value};
 
 /// The fields of the request, by name.
-pub(super) fn fields(verdict: &Verdict) -> Shown<'_> {
+pub(super) fn fields(verdict: &Verdict) -> ShownFields<'_> {
     let told = verdict.fields.iter().map(|field| (field.name.as_str(), field.value.as_str()));
     let http = verdict.http.iter().filter(|_| verdict.fields.is_empty());
     let http = http.flat_map(|http| [("method", &*http.method), ("path", &*http.path), ("host", &*http.host)]);
     let dns = verdict.dns.iter().filter(|_| verdict.fields.is_empty());
     let dns = dns.flat_map(|dns| [("matchName", &*dns.name), ("qtype", &*dns.r#type)]);
-    Shown(told.chain(http).chain(dns).collect())
+    ShownFields(told.chain(http).chain(dns).collect())
 }
 
 /// The answer, where the verdict is about one.

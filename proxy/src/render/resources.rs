@@ -10,7 +10,7 @@ use crate::{output::plain, render::table::table};
 /// One resource with what the node knows of it.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Listed {
+pub struct ResourceJson {
     r#type: &'static str,
     #[serde(skip_serializing_if = "String::is_empty")]
     namespace: String,
@@ -24,13 +24,13 @@ pub struct Listed {
     packets: String,
     /// Problems of a refused version that is newer than the one in force.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    rejected: Vec<Problem>,
+    rejected: Vec<ProblemJson>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    resource: Option<Resource>,
+    resource: Option<ResourceSpecJson>,
 }
 
 #[derive(Debug, Serialize)]
-struct Problem {
+struct ProblemJson {
     #[serde(skip_serializing_if = "String::is_empty")]
     field: String,
     message: String,
@@ -43,7 +43,7 @@ struct Problem {
 
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
-enum Resource {
+enum ResourceSpecJson {
     Policy {
         document: String,
     },
@@ -53,13 +53,13 @@ enum Resource {
         addresses: Vec<String>,
         network_namespace: String,
         cgroup: String,
-        ports: Vec<Port>,
+        ports: Vec<PortJson>,
         service_account: String,
     },
     Service {
         labels: BTreeMap<String, String>,
         vips: Vec<String>,
-        ports: Vec<Port>,
+        ports: Vec<PortJson>,
         backends: Vec<String>,
     },
     CidrGroup {
@@ -74,7 +74,7 @@ enum Resource {
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Port {
+struct PortJson {
     #[serde(skip_serializing_if = "String::is_empty")]
     name: String,
     port: u32,
@@ -83,20 +83,20 @@ struct Port {
     target_port: Option<u32>,
 }
 
-impl From<proto::Problem> for Problem {
+impl From<proto::Problem> for ProblemJson {
     fn from(problem: proto::Problem) -> Self {
         let proto::Problem { field, message, remedy, line, column, warning, .. } = problem;
         Self { field, message, remedy, line, column, warning }
     }
 }
 
-impl From<proto::Port> for Port {
+impl From<proto::Port> for PortJson {
     fn from(port: proto::Port) -> Self {
         Self { name: port.name, port: port.port, protocol: or_tcp(port.protocol), target_port: None }
     }
 }
 
-impl From<proto::ServicePort> for Port {
+impl From<proto::ServicePort> for PortJson {
     fn from(port: proto::ServicePort) -> Self {
         let target = if port.target_port == 0 { port.port } else { port.target_port };
         Self { name: port.name, port: port.port, protocol: or_tcp(port.protocol), target_port: Some(target) }
@@ -107,7 +107,7 @@ fn or_tcp(protocol: String) -> String {
     if protocol.is_empty() { "TCP".into() } else { protocol }
 }
 
-impl From<Body> for Resource {
+impl From<Body> for ResourceSpecJson {
     fn from(body: Body) -> Self {
         match body {
             Body::Policy(policy) => Self::Policy { document: policy.document },
@@ -137,7 +137,7 @@ impl From<Body> for Resource {
     }
 }
 
-impl From<proto::ListedResource> for Listed {
+impl From<proto::ListedResource> for ResourceJson {
     fn from(listed: proto::ListedResource) -> Self {
         let key = listed.key.unwrap_or_default();
         let resource = listed.resource.unwrap_or_default();
@@ -179,7 +179,7 @@ pub fn key_words(key: &proto::ResourceKey) -> String {
 /// The table for people: with the addresses and the state of endpoints, the addresses of services, the ranges of groups, or
 /// the entries of secrets.
 #[must_use]
-pub fn text(kind: proto::ResourceType, resources: &[Listed]) -> String {
+pub fn text(kind: proto::ResourceType, resources: &[ResourceJson]) -> String {
     match kind {
         proto::ResourceType::Endpoint => {
             table(["NAMESPACE", "NAME", "ADDRESSES", "STATE", "ORIGIN"], &rows(resources, endpoint))
@@ -197,18 +197,18 @@ pub fn text(kind: proto::ResourceType, resources: &[Listed]) -> String {
     }
 }
 
-fn rows(resources: &[Listed], row: fn(&Listed) -> [String; 5]) -> Vec<[String; 5]> {
+fn rows(resources: &[ResourceJson], row: fn(&ResourceJson) -> [String; 5]) -> Vec<[String; 5]> {
     let dash = |cell: String| if cell.is_empty() { "-".to_owned() } else { plain(&cell) };
     resources.iter().map(|listed| row(listed).map(dash)).collect()
 }
 
-fn policy(listed: &Listed) -> [String; 5] {
+fn policy(listed: &ResourceJson) -> [String; 5] {
     [listed.namespace.clone(), listed.name.clone(), listed.version.clone(), health(listed), listed.origin.clone()]
 }
 
-fn endpoint(listed: &Listed) -> [String; 5] {
+fn endpoint(listed: &ResourceJson) -> [String; 5] {
     let addresses = match &listed.resource {
-        Some(Resource::Endpoint { addresses, .. }) => addresses.join(","),
+        Some(ResourceSpecJson::Endpoint { addresses, .. }) => addresses.join(","),
         _ => String::new(),
     };
     let state = match (listed.state.as_str(), listed.rejected.is_empty()) {
@@ -219,25 +219,25 @@ fn endpoint(listed: &Listed) -> [String; 5] {
     [listed.namespace.clone(), listed.name.clone(), addresses, state, listed.origin.clone()]
 }
 
-fn service(listed: &Listed) -> [String; 5] {
+fn service(listed: &ResourceJson) -> [String; 5] {
     let (vips, backends) = match &listed.resource {
-        Some(Resource::Service { vips, backends, .. }) => (vips.join(","), backends.join(",")),
+        Some(ResourceSpecJson::Service { vips, backends, .. }) => (vips.join(","), backends.join(",")),
         _ => (health(listed), String::new()),
     };
     [listed.namespace.clone(), listed.name.clone(), vips, backends, listed.origin.clone()]
 }
 
-fn cidr_group(listed: &Listed) -> [String; 5] {
+fn cidr_group(listed: &ResourceJson) -> [String; 5] {
     let cidrs = match &listed.resource {
-        Some(Resource::CidrGroup { cidrs, .. }) => shortened(cidrs),
+        Some(ResourceSpecJson::CidrGroup { cidrs, .. }) => shortened(cidrs),
         _ => String::new(),
     };
     [listed.name.clone(), cidrs, listed.version.clone(), health(listed), listed.origin.clone()]
 }
 
-fn secret(listed: &Listed) -> [String; 5] {
+fn secret(listed: &ResourceJson) -> [String; 5] {
     let entries = match &listed.resource {
-        Some(Resource::Secret { entries }) => shortened(entries),
+        Some(ResourceSpecJson::Secret { entries }) => shortened(entries),
         _ => String::new(),
     };
     [listed.namespace.clone(), listed.name.clone(), entries, health(listed), listed.origin.clone()]
@@ -254,7 +254,7 @@ fn shortened(words: &[String]) -> String {
 }
 
 /// Whether the newest version is the one in force.
-fn health(listed: &Listed) -> String {
+fn health(listed: &ResourceJson) -> String {
     let word = match (listed.rejected.first(), &listed.resource) {
         (None, _) => return "in force".into(),
         (Some(_), Some(_)) => "last good in force, newer refused",

@@ -35,14 +35,14 @@ pub struct Status {
     #[serde(skip_serializing_if = "super::is_zero")]
     audited: u64,
     /// Local endpoints by where their packets are judged.
-    packets: Packets,
+    packets: PacketsJson,
     faults: Vec<String>,
     notes: Vec<String>,
 }
 
 /// Numbers of local endpoints.
 #[derive(Debug, Serialize)]
-struct Packets {
+struct PacketsJson {
     outside: u32,
     inside: u32,
     cgroup: u32,
@@ -71,7 +71,7 @@ impl From<proto::StatusResponse> for Status {
             allowed: status.allowed,
             denied: status.denied,
             audited: status.audited,
-            packets: Packets {
+            packets: PacketsJson {
                 outside: status.packets_outside,
                 inside: status.packets_inside,
                 cgroup: status.packets_cgroup,
@@ -118,7 +118,7 @@ pub fn text(status: &Status, paint: Paint) -> String {
         ),
     );
     row("connections", format!("{} active, {} workers", status.active_connections, status.workers));
-    let Packets { outside, inside, cgroup, off } = status.packets;
+    let PacketsJson { outside, inside, cgroup, off } = status.packets;
     let judged =
         format!("{outside} endpoints judged outside, {inside} inside only, {cgroup} at their cgroup, {off} not");
     row("packets", judged);

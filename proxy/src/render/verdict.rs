@@ -159,23 +159,23 @@ fn headers(line: &mut String, verdict: &proto::Verdict) {
 
 /// One JSON object a line, for scripts. Fields that do not apply are left out.
 #[derive(Debug, Serialize)]
-pub struct Json<'a> {
+pub struct VerdictJson<'a> {
     time: String,
     verdict: &'a str,
     layer: &'a str,
     direction: &'a str,
     protocol: &'a str,
-    source: Option<Party<'a>>,
-    destination: Option<Party<'a>>,
+    source: Option<PartyJson<'a>>,
+    destination: Option<PartyJson<'a>>,
     reason: &'a str,
     #[serde(skip_serializing_if = "str::is_empty")]
     policy: &'a str,
     #[serde(skip_serializing_if = "str::is_empty")]
     rule: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    miss: Option<Miss<'a>>,
+    miss: Option<MissJson<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    refused: Option<Refused<'a>>,
+    refused: Option<RefusedJson<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     http: Option<Http<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -185,7 +185,7 @@ pub struct Json<'a> {
     #[serde(skip_serializing_if = "str::is_empty")]
     version: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    answer: Option<Answer<'a>>,
+    answer: Option<ResponseJson<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     missing_headers: Vec<Missing<'a>>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
@@ -196,7 +196,7 @@ pub struct Json<'a> {
 }
 
 #[derive(Debug, Serialize)]
-struct Party<'a> {
+struct PartyJson<'a> {
     address: &'a str,
     port: u32,
     #[serde(skip_serializing_if = "str::is_empty")]
@@ -206,7 +206,7 @@ struct Party<'a> {
 }
 
 #[derive(Debug, Serialize)]
-struct Miss<'a> {
+struct MissJson<'a> {
     predicate: &'a str,
     pattern: &'a str,
     value: &'a str,
@@ -214,7 +214,7 @@ struct Miss<'a> {
 
 /// The values of a request that are refused, as access records have them.
 #[derive(Debug, Serialize)]
-struct Refused<'a> {
+struct RefusedJson<'a> {
     count: u32,
     misses: Vec<RefusedValue<'a>>,
 }
@@ -222,17 +222,17 @@ struct Refused<'a> {
 #[derive(Debug, Serialize)]
 struct RefusedValue<'a> {
     #[serde(flatten)]
-    miss: Miss<'a>,
+    miss: MissJson<'a>,
     #[serde(skip_serializing_if = "str::is_empty")]
     policy: &'a str,
     #[serde(skip_serializing_if = "str::is_empty")]
     rule: &'a str,
 }
 
-impl<'a> From<&'a proto::Verdict> for Refused<'a> {
+impl<'a> From<&'a proto::Verdict> for RefusedJson<'a> {
     fn from(verdict: &'a proto::Verdict) -> Self {
         let value = |miss: &'a proto::Miss| RefusedValue {
-            miss: Miss { predicate: &miss.predicate, pattern: &miss.pattern, value: &miss.value },
+            miss: MissJson { predicate: &miss.predicate, pattern: &miss.pattern, value: &miss.value },
             policy: &miss.policy,
             rule: &miss.rule,
         };
@@ -269,14 +269,14 @@ impl<'a> From<&'a proto::DnsAnswer> for DnsAnswer<'a> {
 }
 
 #[derive(Debug, Serialize)]
-struct Answer<'a> {
+struct ResponseJson<'a> {
     status_name: &'a str,
     status: &'a str,
     #[serde(flatten)]
     taught: Taught<'a>,
 }
 
-impl<'a> From<&'a proto::Answer> for Answer<'a> {
+impl<'a> From<&'a proto::Answer> for ResponseJson<'a> {
     fn from(answer: &'a proto::Answer) -> Self {
         let proto::Answer { status_name, status, addresses, more, held_us, replaced } = answer;
         Self { status_name, status, taught: Taught::new(addresses, *more, *held_us, *replaced) }
@@ -309,13 +309,13 @@ struct Http<'a> {
     version: &'a str,
 }
 
-impl<'a> From<&'a proto::Party> for Party<'a> {
+impl<'a> From<&'a proto::Party> for PartyJson<'a> {
     fn from(party: &'a proto::Party) -> Self {
         Self { address: &party.address, port: party.port, endpoint: &party.endpoint, labels: &party.labels }
     }
 }
 
-impl<'a> From<&'a proto::Verdict> for Json<'a> {
+impl<'a> From<&'a proto::Verdict> for VerdictJson<'a> {
     fn from(verdict: &'a proto::Verdict) -> Self {
         let missed = !verdict.predicate.is_empty();
         Self {
@@ -329,7 +329,7 @@ impl<'a> From<&'a proto::Verdict> for Json<'a> {
             reason: &verdict.reason,
             policy: &verdict.policy,
             rule: &verdict.rule,
-            miss: missed.then_some(Miss {
+            miss: missed.then_some(MissJson {
                 predicate: &verdict.predicate,
                 pattern: &verdict.pattern,
                 value: &verdict.value,

@@ -9,19 +9,19 @@ use std::{
     sync::Arc,
 };
 
-use portcullis_listeners::Sockets;
-use portcullis_redirect::Guard;
+use portcullis_listeners::ListenerSockets;
+use portcullis_redirect::PacketJudge;
 use portcullis_rules::{
     snapshot::Snapshot,
-    steering::{AddressChange, SteeringTable},
+    steering::{SteeredAddressChange, SteeringTable},
     world::{Endpoint, EndpointId},
 };
 
-use crate::run::place::Identity;
+use crate::run::place::PlaceIdentity;
 
 /// Where the flows of a local endpoint are met.
 #[derive(Clone, Copy, Debug)]
-pub enum Site<'a> {
+pub enum EndpointSite<'a> {
     /// In a network namespace of its own.
     Pod,
     /// In the host's, as the processes of a cgroup.
@@ -30,27 +30,27 @@ pub enum Site<'a> {
 
 /// One endpoint as the kernel is to steer it.
 #[derive(Clone, Copy, Debug)]
-pub struct Attachment<'a> {
+pub struct EndpointAttachment<'a> {
     /// Its number.
     pub id: EndpointId,
     /// Where its flows are met.
-    pub site: Site<'a>,
+    pub site: EndpointSite<'a>,
     /// Its network namespace.
     pub namespace: BorrowedFd<'a>,
     /// Its addresses and ports.
     pub endpoint: &'a Endpoint,
     /// Where its flows go.
-    pub sockets: &'a Sockets,
+    pub sockets: &'a ListenerSockets,
 }
 
 /// What is open in the namespace of an endpoint. Whoever looks through it holds nothing else up.
-pub trait Connections: Send {
+pub trait EndpointConnections: Send {
     /// Ends what policy denies now, and what it wants judged and nobody does; `keep` tells in which directions
     /// (ingress, egress) such connections go on.
     ///
     /// # Errors
     /// Something could not be looked through. What is denied may go on there.
-    fn cut(&self, keep: [bool; 2]) -> Result<Cut, String>;
+    fn cut(&self, keep: [bool; 2]) -> Result<CutCount, String>;
 
     /// The other sides of all that is open.
     ///
@@ -61,7 +61,7 @@ pub trait Connections: Send {
 
 /// How many open connections were ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Cut {
+pub struct CutCount {
     /// Sockets that were looked at.
     pub seen: usize,
     /// Connections that policy denies.
@@ -74,7 +74,7 @@ pub struct Cut {
 
 /// What was found of what is attached.
 #[derive(Clone, Debug, Default)]
-pub struct Inspection {
+pub struct SteeringInspection {
     /// What was put back at once.
     pub repaired: Vec<String>,
     /// What is wrong for every endpoint and could not be put back.
@@ -86,7 +86,7 @@ pub struct Inspection {
 }
 
 /// The kernel's side.
-pub trait Kernel: Send {
+pub trait KernelHandle: Send {
     /// Replaces the kernel's table of an endpoint.
     ///
     /// # Errors
@@ -98,7 +98,7 @@ pub trait Kernel: Send {
     ///
     /// # Errors
     /// What could be changed is changed, the rest is as it was.
-    fn learn(&mut self, id: EndpointId, changes: &[AddressChange]) -> Result<bool, String>;
+    fn learn(&mut self, id: EndpointId, changes: &[SteeredAddressChange]) -> Result<bool, String>;
 
     /// Judges echo requests of ICMP where tables speak of them.
     ///
@@ -110,11 +110,11 @@ pub trait Kernel: Send {
     ///
     /// # Errors
     /// It is steered as it was before.
-    fn attach(&mut self, attachment: &Attachment<'_>) -> Result<(), String>;
+    fn attach(&mut self, attachment: &EndpointAttachment<'_>) -> Result<(), String>;
 
     /// Where the packets of an endpoint are judged.
-    fn guard(&self, _id: EndpointId) -> Guard {
-        Guard::Off
+    fn guard(&self, _id: EndpointId) -> PacketJudge {
+        PacketJudge::Off
     }
 
     /// Steers an endpoint no more. An endpoint that is not steered is none the worse.
@@ -132,7 +132,7 @@ pub trait Kernel: Send {
     ///
     /// # Errors
     /// There is no file descriptor left.
-    fn connections(&self, _id: EndpointId) -> Result<Option<Box<dyn Connections>>, String> {
+    fn connections(&self, _id: EndpointId) -> Result<Option<Box<dyn EndpointConnections>>, String> {
         Ok(None)
     }
 
@@ -140,13 +140,13 @@ pub trait Kernel: Send {
     ///
     /// # Errors
     /// There is no file descriptor left.
-    fn connections_by_name(&self) -> Result<Vec<Box<dyn Connections>>, String> {
+    fn connections_by_name(&self) -> Result<Vec<Box<dyn EndpointConnections>>, String> {
         Ok(Vec::new())
     }
 
     /// Looks whether everything that was attached still is, and puts back what can be.
-    fn inspect(&mut self) -> Inspection {
-        Inspection::default()
+    fn inspect(&mut self) -> SteeringInspection {
+        SteeringInspection::default()
     }
 
     /// Removes what an earlier process left for endpoints that are not named.
@@ -157,12 +157,12 @@ pub trait Kernel: Send {
 }
 
 /// The data plane's side.
-pub trait Plane: Send {
+pub trait DataPlaneHandle: Send {
     /// Opens the listeners of an endpoint in its namespace.
     ///
     /// # Errors
     /// The namespace does not let itself be entered, or sockets are not to be had.
-    fn open(&mut self, id: EndpointId, namespace: OwnedFd) -> io::Result<Sockets>;
+    fn open(&mut self, id: EndpointId, namespace: OwnedFd) -> io::Result<ListenerSockets>;
 
     /// Closes the listeners and connections of an endpoint.
     fn close(&mut self, id: EndpointId);
@@ -172,21 +172,21 @@ pub trait Plane: Send {
 }
 
 /// Network namespaces and cgroups.
-pub trait Places: Send {
+pub trait PlaceFinder: Send {
     /// Opens a network namespace.
     ///
     /// # Errors
     /// Nothing is there, or it is none.
-    fn open(&self, path: &Path) -> io::Result<(OwnedFd, Identity)>;
+    fn open(&self, path: &Path) -> io::Result<(OwnedFd, PlaceIdentity)>;
 
     /// What is at a path now.
     ///
     /// # Errors
     /// Nothing is there.
-    fn identity(&self, path: &Path) -> io::Result<Identity>;
+    fn identity(&self, path: &Path) -> io::Result<PlaceIdentity>;
 
     /// Another way to a namespace whose path is gone: a process in it.
-    fn find(&self, _: Identity) -> Option<PathBuf> {
+    fn find(&self, _: PlaceIdentity) -> Option<PathBuf> {
         None
     }
 

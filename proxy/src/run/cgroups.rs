@@ -8,16 +8,16 @@ use std::{
 
 use portcullis_rules::world::EndpointId;
 
-use crate::run::place::{self, Identity};
+use crate::run::place::{self, PlaceIdentity};
 
 /// Processes that are looked at in one go, the others in the next ones: a few microseconds each.
 const AT_ONCE: usize = 4096;
 
 /// The cgroup above all endpoints, as proc_pid_cgroup(5) names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Above(String);
+pub struct ParentCgroup(String);
 
-impl Above {
+impl ParentCgroup {
     /// Of a path below a cgroup2 mount; `None` where that is not known, or where it is the root, below which all are.
     #[must_use]
     pub fn of(path: &Path) -> Option<Self> {
@@ -62,15 +62,19 @@ fn cgroup(process: &Path) -> Option<String> {
 /// A look at all processes, a part at a time: which run in an endpoint's namespace but not below the cgroup, so that what
 /// they open is not judged.
 #[derive(Debug, Default)]
-pub struct Stray {
+pub struct StrayProcesses {
     left: Vec<PathBuf>,
     seen: BTreeMap<EndpointId, String>,
     found: BTreeMap<EndpointId, String>,
 }
 
-impl Stray {
+impl StrayProcesses {
     /// Looks at the next part. Gives what was found when all were looked at last: for each endpoint one such process.
-    pub fn look(&mut self, above: &Above, places: &BTreeMap<Identity, EndpointId>) -> &BTreeMap<EndpointId, String> {
+    pub fn look(
+        &mut self,
+        above: &ParentCgroup,
+        places: &BTreeMap<PlaceIdentity, EndpointId>,
+    ) -> &BTreeMap<EndpointId, String> {
         if self.left.is_empty() {
             self.left = place::processes().collect();
         }
@@ -96,7 +100,7 @@ impl Stray {
 
 #[cfg(test)]
 mod tests {
-    use super::Above;
+    use super::ParentCgroup;
 
     const HYBRID: &str = "\
 31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw
@@ -106,7 +110,7 @@ mod tests {
 
     #[test]
     fn a_cgroup_is_named_as_processes_name_theirs() {
-        let above = |mounts: &str, path: &str| Above::by(mounts, path).map(|above| above.0);
+        let above = |mounts: &str, path: &str| ParentCgroup::by(mounts, path).map(|above| above.0);
         assert_eq!(above(HYBRID, "/sys/fs/cgroup/unified"), None, "the root: all are below it");
         assert_eq!(above(HYBRID, "/sys/fs/cgroup/unified/pods.slice").as_deref(), Some("/pods.slice"));
         assert_eq!(above(HYBRID, "/sys/fs/cgroup/cpu/pods.slice"), None);
@@ -117,7 +121,7 @@ mod tests {
 
     #[test]
     fn a_process_is_below_or_is_not() {
-        let above = Above("/pods.slice".into());
+        let above = ParentCgroup("/pods.slice".into());
         for (cgroup, below) in
             [("/pods.slice", true), ("/pods.slice/a/b", true), ("/pods.slice-2", false), ("/", false), ("/../x", false)]
         {

@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use portcullis_config::Place;
+use portcullis_config::EndpointLocation;
 use portcullis_rules::world::{Endpoint, EndpointId};
 
 use crate::run::place::HOST;
@@ -27,7 +27,7 @@ pub struct Unsteered {
 
 /// Everything that is known of the steering at one moment.
 #[derive(Clone, Debug, Default)]
-pub struct Report {
+pub struct SteeringReport {
     /// The local endpoints that are wanted.
     pub locals: BTreeMap<EndpointId, Arc<Endpoint>>,
     /// What is wrong with single ones.
@@ -38,7 +38,7 @@ pub struct Report {
     pub repairs: Vec<String>,
 }
 
-impl Report {
+impl SteeringReport {
     /// `namespace/name` of an endpoint.
     #[must_use]
     pub fn name(&self, id: EndpointId) -> String {
@@ -76,30 +76,30 @@ impl Report {
 }
 
 /// The path whose disappearance means that the endpoint is gone.
-pub(crate) fn watched(place: &Place) -> &Path {
+pub(crate) fn watched(place: &EndpointLocation) -> &Path {
     match place {
-        Place::Netns(path) | Place::Cgroup(path) => path,
+        EndpointLocation::Netns(path) | EndpointLocation::Cgroup(path) => path,
     }
 }
 
 /// The path of the network namespace of an endpoint.
-pub(crate) fn namespace_path(place: &Place) -> &Path {
+pub(crate) fn namespace_path(place: &EndpointLocation) -> &Path {
     match place {
-        Place::Netns(path) => path,
-        Place::Cgroup(_) => Path::new(HOST),
+        EndpointLocation::Netns(path) => path,
+        EndpointLocation::Cgroup(_) => Path::new(HOST),
     }
 }
 
 /// The field of an endpoint that names its place.
-pub(crate) fn field(place: &Place) -> &'static str {
+pub(crate) fn field(place: &EndpointLocation) -> &'static str {
     match place {
-        Place::Netns(_) => "spec.networkNamespace",
-        Place::Cgroup(_) => "spec.cgroup",
+        EndpointLocation::Netns(_) => "spec.networkNamespace",
+        EndpointLocation::Cgroup(_) => "spec.cgroup",
     }
 }
 
 /// A place could not be opened.
-pub(crate) fn unopened(place: &Place, error: &io::Error) -> Unsteered {
+pub(crate) fn unopened(place: &EndpointLocation, error: &io::Error) -> Unsteered {
     let path: PathBuf = watched(place).into();
     let (message, remedy) = match error.kind() {
         io::ErrorKind::NotFound => (
@@ -119,6 +119,6 @@ pub(crate) fn unopened(place: &Place, error: &io::Error) -> Unsteered {
 }
 
 /// Its namespace is not one that an endpoint of its own can have.
-pub(crate) fn refused(place: &Place, message: String, remedy: &'static str) -> Unsteered {
+pub(crate) fn refused(place: &EndpointLocation, message: String, remedy: &'static str) -> Unsteered {
     Unsteered { field: field(place), message, remedy, absent: false }
 }

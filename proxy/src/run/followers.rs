@@ -17,7 +17,7 @@ const MOST_DUE: usize = 4096;
 
 /// What a follower has to look at.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Due {
+pub(crate) struct FollowerWork {
     /// These names.
     pub(crate) names: BTreeSet<Arc<str>>,
     /// All names. Then there are none above.
@@ -28,12 +28,12 @@ pub(crate) struct Due {
 
 #[derive(Debug, Default)]
 struct Seat {
-    due: Mutex<Due>,
+    due: Mutex<FollowerWork>,
     bell: Notify,
 }
 
 impl Seat {
-    fn due(&self) -> MutexGuard<'_, Due> {
+    fn due(&self) -> MutexGuard<'_, FollowerWork> {
         self.due.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -55,7 +55,7 @@ impl Seat {
         }
         due.names.extend(names.iter().cloned());
         if due.names.len() > MOST_DUE {
-            *due = Due { names: BTreeSet::new(), everything: true, lost: due.names.len() as u64 };
+            *due = FollowerWork { names: BTreeSet::new(), everything: true, lost: due.names.len() as u64 };
         }
         drop(due);
         self.bell.notify_one();
@@ -109,10 +109,10 @@ pub(crate) struct Follower {
 
 impl Follower {
     /// What there is to look at, when there is something. Cancelling loses nothing.
-    pub(crate) async fn due(&self) -> Due {
+    pub(crate) async fn due(&self) -> FollowerWork {
         loop {
             let due = std::mem::take(&mut *self.seat.due());
-            if due != Due::default() {
+            if due != FollowerWork::default() {
                 return due;
             }
             self.seat.bell.notified().await;
@@ -142,13 +142,17 @@ mod tests {
         let name = |number: usize| Arc::<str>::from(format!("n{number}.test."));
         (0..3).for_each(|_| followers.changed([name(1), name(2)].into_iter()));
         let due = follower.due().await;
-        assert_eq!(due, Due { names: BTreeSet::from([name(1), name(2)]), everything: false, lost: 0 });
+        assert_eq!(due, FollowerWork { names: BTreeSet::from([name(1), name(2)]), everything: false, lost: 0 });
         (0..MOST_DUE + 5).for_each(|number| followers.changed(std::iter::once(name(number))));
         let due = follower.due().await;
         assert_eq!((due.everything, due.names.len(), due.lost), (true, 0, MOST_DUE as u64 + 5));
         followers.all_changed();
         followers.changed(std::iter::once(name(1)));
-        assert_eq!(follower.due().await, Due { everything: true, ..Due::default() }, "nothing is lost by that");
+        assert_eq!(
+            follower.due().await,
+            FollowerWork { everything: true, ..FollowerWork::default() },
+            "nothing is lost by that"
+        );
         drop(follower);
         assert!(!followers.any());
     }

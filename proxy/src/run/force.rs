@@ -7,41 +7,41 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use portcullis_config::{Fault, LocalEndpoint, Place, Sink};
+use portcullis_config::{EndpointLocation, LocalEndpoint, NodeSink, SteeringFault};
 use portcullis_rules::{
     snapshot::Snapshot,
     world::{EndpointId, ResolvedName},
 };
 
 use crate::run::{
-    cgroups::Above,
+    cgroups::ParentCgroup,
     home,
-    lessons::Lessons,
+    lessons::LearnedState,
     node::Running,
-    plane::{Machine, Workers},
+    plane::{LocalMachine, Workers},
     reconcile::Reconciler,
-    selfcheck::Try,
-    steering::Steering,
+    selfcheck::SelfCheckTarget,
+    steering::SteeringLoader,
 };
 
 /// The reconciler of the real node.
-pub type RealReconciler = Reconciler<Steering, Workers, Machine>;
+pub type RealReconciler = Reconciler<SteeringLoader, Workers, LocalMachine>;
 
 /// What is in force, shared between the store, the caretaker and the end of the node.
 #[derive(Clone)]
-pub struct Force {
+pub struct ActiveConfig {
     reconciler: Arc<Mutex<Option<RealReconciler>>>,
-    lessons: Lessons<Steering>,
+    lessons: LearnedState<SteeringLoader>,
     running: Arc<Running>,
     snapshot: Arc<ArcSwap<Snapshot>>,
     /// The cgroup above all endpoints, where that is not the root.
-    above: Option<Above>,
+    above: Option<ParentCgroup>,
 }
 
-impl Force {
+impl ActiveConfig {
     /// Nothing is in force yet.
     #[must_use]
-    pub fn new(reconciler: RealReconciler, running: Arc<Running>, above: Option<Above>) -> Self {
+    pub fn new(reconciler: RealReconciler, running: Arc<Running>, above: Option<ParentCgroup>) -> Self {
         let lessons = reconciler.lessons().clone();
         let reconciler = Arc::new(Mutex::new(Some(reconciler)));
         Self { reconciler, lessons, running, snapshot: Arc::default(), above }
@@ -49,7 +49,7 @@ impl Force {
 
     /// By which names are learnt. It does not wait for a configuration that is coming into force.
     #[must_use]
-    pub fn lessons(&self) -> &Lessons<Steering> {
+    pub fn lessons(&self) -> &LearnedState<SteeringLoader> {
         &self.lessons
     }
 
@@ -76,7 +76,7 @@ impl Force {
 
     /// The endpoints whose hooks are to be tried now; `None` for one that cannot be tried.
     #[must_use]
-    pub fn due_tries(&self) -> Vec<Option<Try>> {
+    pub fn due_tries(&self) -> Vec<Option<SelfCheckTarget>> {
         self.lock().as_mut().map_or_else(Vec::new, |reconciler| reconciler.due_tries(self.above.as_ref()))
     }
 
@@ -99,7 +99,7 @@ impl Force {
 
     /// Gives back the kernel's and the data plane's side, to end them. From then on no configuration comes into force.
     #[must_use]
-    pub fn end(&self) -> Option<(Lessons<Steering>, Workers)> {
+    pub fn end(&self) -> Option<(LearnedState<SteeringLoader>, Workers)> {
         self.lock().take().map(Reconciler::into_parts)
     }
 
@@ -108,7 +108,7 @@ impl Force {
     }
 }
 
-impl Sink for Force {
+impl NodeSink for ActiveConfig {
     fn names(&mut self) -> Vec<ResolvedName> {
         self.lessons.names()
     }
@@ -117,7 +117,7 @@ impl Sink for Force {
         home::addresses()
     }
 
-    fn apply(&mut self, revision: u64, snapshot: Arc<Snapshot>, locals: &[LocalEndpoint]) -> Vec<Fault> {
+    fn apply(&mut self, revision: u64, snapshot: Arc<Snapshot>, locals: &[LocalEndpoint]) -> Vec<SteeringFault> {
         let locals: Vec<LocalEndpoint> = locals.iter().map(absolute).collect();
         let mut reconciler = self.lock();
         let Some(reconciler) = reconciler.as_mut() else { return Vec::new() };
@@ -126,9 +126,9 @@ impl Sink for Force {
         let faults = reconciler.faults();
         self.running.show(reconciler.report(), reconciler.repairs());
         self.running.metrics().in_force(revision, faults.len());
-        let faults: Vec<Fault> = faults
+        let faults: Vec<SteeringFault> = faults
             .iter()
-            .map(|(endpoint, fault)| Fault {
+            .map(|(endpoint, fault)| SteeringFault {
                 endpoint: *endpoint,
                 field: fault.field.into(),
                 message: fault.message.clone(),
@@ -144,8 +144,8 @@ impl Sink for Force {
 /// Cgroups are named as the service manager names them, below the mount of cgroup2; the kernel is asked by path.
 fn absolute(local: &LocalEndpoint) -> LocalEndpoint {
     let mut local = local.clone();
-    if let Place::Cgroup(path) = &local.place {
-        local.place = Place::Cgroup(cgroup(path));
+    if let EndpointLocation::Cgroup(path) = &local.place {
+        local.place = EndpointLocation::Cgroup(cgroup(path));
     }
     local
 }

@@ -5,9 +5,9 @@
 //! endpoint. The order:
 //!
 //! - *An answer*: cache, snapshot, kernel. A connection that the kernel steers finds its rules. Until the kernel has
-//!   the address, it is treated as before. When [`Lessons::teach`] returns, the answer may be released.
-//! - *A policy change*: the names are read ([`Lessons::names`]), and from then on changed addresses are recorded. The
-//!   snapshot is compiled with these names while answers still go into the old one. Then ([`Lessons::replace`]) the
+//!   the address, it is treated as before. When [`LearnedState::teach`] returns, the answer may be released.
+//! - *A policy change*: the names are read ([`LearnedState::names`]), and from then on changed addresses are recorded. The
+//!   snapshot is compiled with these names while answers still go into the old one. Then ([`LearnedState::replace`]) the
 //!   recorded addresses are added to the new snapshot, it is published, and answers go into it. The kernel's tables
 //!   follow endpoint by endpoint, each computed from the snapshot at the moment it is set; an answer that comes
 //!   earlier sets its endpoint's table at once.
@@ -23,22 +23,22 @@ use std::{
     },
 };
 
-use portcullis_config::names::{Answer, Book, Change, Known};
+use portcullis_config::names::{CachedName, Change, NameCache, NameLookup};
 use portcullis_rules::{
     names::normal,
     snapshot::{KnownName, Snapshot},
-    steering::{AddressChange, SteeringTable},
-    world::{EndpointId, Origin, ResolvedName},
+    steering::{SteeredAddressChange, SteeringTable},
+    world::{EndpointId, LearnedFrom, ResolvedName},
 };
 
-use crate::run::{backends::Kernel, followers::Followers};
+use crate::run::{backends::KernelHandle, followers::Followers};
 
 /// Why nothing can be taught to an endpoint.
 const UNSET: &str = "its table could not be set before; it is tried again each second";
 
 /// The kernel's table of an endpoint, as it was set last.
 #[derive(Debug)]
-enum Told {
+enum InstalledTable {
     /// This table, by the snapshot in force.
     Table(SteeringTable),
     /// A table, and all changes of single addresses since.
@@ -52,24 +52,24 @@ enum Told {
 }
 
 /// What belongs together.
-struct Room<K> {
+struct InstallState<K> {
     /// `None` when the node has ended.
     kernel: Option<K>,
     snapshot: Arc<Snapshot>,
-    book: Book,
+    book: NameCache,
     /// Addresses that changed since the names were last taken for a compilation; `None`: it was compiled without any.
     since: Option<BTreeSet<IpAddr>>,
     /// By endpoint whose table was set.
-    told: BTreeMap<EndpointId, Told>,
+    told: BTreeMap<EndpointId, InstalledTable>,
     /// Whether the kernel lags behind the snapshot in force for some endpoint, for whoever may not wait for this room.
     lags: Arc<AtomicBool>,
 }
 
 /// A lesson that is not in force everywhere. The kernel refuses the address there as it did before, and it is tried again.
-/// Whom that concerns is told by [`Lessons::settle`].
+/// Whom that concerns is told by [`LearnedState::settle`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{name} is not in force for endpoint {}: {reason}", endpoint.0)]
-pub struct Untaught {
+pub struct NotInstalled {
     /// The name, or the address that was to be forgotten.
     pub name: String,
     /// The first endpoint that it failed for.
@@ -79,26 +79,26 @@ pub struct Untaught {
 }
 
 /// The book, the snapshot and the kernel, for whoever changes them.
-pub struct Lessons<K> {
-    room: Arc<Mutex<Room<K>>>,
+pub struct LearnedState<K> {
+    room: Arc<Mutex<InstallState<K>>>,
     followers: Arc<Followers>,
 }
 
-impl<K> Clone for Lessons<K> {
+impl<K> Clone for LearnedState<K> {
     fn clone(&self) -> Self {
         Self { room: Arc::clone(&self.room), followers: Arc::clone(&self.followers) }
     }
 }
 
-impl<K: Kernel> Lessons<K> {
+impl<K: KernelHandle> LearnedState<K> {
     /// Nothing is in force yet.
-    pub fn new(kernel: K, book: Book) -> Self {
+    pub fn new(kernel: K, book: NameCache) -> Self {
         let (snapshot, told, lags) = (Arc::default(), BTreeMap::new(), Arc::default());
-        let room = Room { kernel: Some(kernel), snapshot, book, since: None, told, lags };
+        let room = InstallState { kernel: Some(kernel), snapshot, book, since: None, told, lags };
         Self { room: Arc::new(Mutex::new(room)), followers: Arc::default() }
     }
 
-    fn room(&self) -> MutexGuard<'_, Room<K>> {
+    fn room(&self) -> MutexGuard<'_, InstallState<K>> {
         self.room.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -108,10 +108,16 @@ impl<K: Kernel> Lessons<K> {
     ///
     /// # Errors
     /// Some endpoint's kernel table has no room for it. Everything else is in force.
-    pub fn teach(&self, name: &str, answer: &[(IpAddr, u32)], origin: Origin, now: u64) -> Result<bool, Untaught> {
+    pub fn teach(
+        &self,
+        name: &str,
+        answer: &[(IpAddr, u32)],
+        origin: LearnedFrom,
+        now: u64,
+    ) -> Result<bool, NotInstalled> {
         let mut room = self.room();
         let selected = room.snapshot.selects(name);
-        let changes = room.book.learn(&Answer { name, addresses: answer, origin, selected }, now);
+        let changes = room.book.learn(&NameLookup { name, addresses: answer, origin, selected }, now);
         let brought = room.bring(name, &changes).map(|()| !changes.is_empty());
         drop(room);
         if self.followers.any() {
@@ -129,16 +135,20 @@ impl<K: Kernel> Lessons<K> {
         let mut room = self.room();
         match room.told.get(&endpoint) {
             _ if room.kernel.is_none() => Ok(()),
-            Some(Told::Table(_) | Told::Taught) => Ok(()),
-            Some(Told::Old(_)) => room.tell_table(endpoint),
-            Some(Told::Owing(missing)) if answer.iter().all(|(address, _)| !missing.contains(address)) => Ok(()),
-            Some(Told::Owing(_)) => Err("the kernel had no room for it; it is tried again each second".to_owned()),
-            Some(Told::Failed) | None => Err(UNSET.to_owned()),
+            Some(InstalledTable::Table(_) | InstalledTable::Taught) => Ok(()),
+            Some(InstalledTable::Old(_)) => room.tell_table(endpoint),
+            Some(InstalledTable::Owing(missing)) if answer.iter().all(|(address, _)| !missing.contains(address)) => {
+                Ok(())
+            }
+            Some(InstalledTable::Owing(_)) => {
+                Err("the kernel had no room for it; it is tried again each second".to_owned())
+            }
+            Some(InstalledTable::Failed) | None => Err(UNSET.to_owned()),
         }
     }
 
     /// Tells at any moment, without waiting, whether the kernel lags behind the snapshot for some endpoint, so that
-    /// [`Lessons::settle`] has to be asked.
+    /// [`LearnedState::settle`] has to be asked.
     pub fn lags(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.room().lags)
     }
@@ -148,7 +158,7 @@ impl<K: Kernel> Lessons<K> {
     /// # Errors
     /// Some address stays in an endpoint's kernel table, so that it passes the kernel as before, until another try
     /// succeeds. Flows that are steered are judged without it.
-    pub fn expire(&self, now: u64, in_use: &dyn Fn(IpAddr) -> bool) -> Result<usize, Untaught> {
+    pub fn expire(&self, now: u64, in_use: &dyn Fn(IpAddr) -> bool) -> Result<usize, NotInstalled> {
         let mut room = self.room();
         let changes = room.book.expire(now, in_use);
         let brought = room.bring("what had its time", &changes).map(|()| changes.len());
@@ -161,19 +171,19 @@ impl<K: Kernel> Lessons<K> {
 
     /// Lets answers that wait to be taught hold for as long as they will, where they are known already: so that they can wait
     /// while what has had its time is forgotten.
-    pub fn renew<'a>(&self, answers: impl Iterator<Item = (&'a str, Vec<(IpAddr, u32)>, Origin)>, now: u64) {
+    pub fn renew<'a>(&self, answers: impl Iterator<Item = (&'a str, Vec<(IpAddr, u32)>, LearnedFrom)>, now: u64) {
         let mut room = self.room();
         for (name, addresses, origin) in answers {
             let selected = room.snapshot.selects(name);
-            room.book.renew(&Answer { name, addresses: &addresses, origin, selected }, now);
+            room.book.renew(&NameLookup { name, addresses: &addresses, origin, selected }, now);
         }
     }
 
     /// Forgets addresses that no name opens any more.
     ///
     /// # Errors
-    /// As of [`Lessons::expire`].
-    pub fn forget(&self, which: &dyn Fn(IpAddr) -> bool) -> Result<usize, Untaught> {
+    /// As of [`LearnedState::expire`].
+    pub fn forget(&self, which: &dyn Fn(IpAddr) -> bool) -> Result<usize, NotInstalled> {
         let mut room = self.room();
         let changes = room.book.forget(which);
         let brought = room.bring("what no name opens", &changes).map(|()| changes.len());
@@ -185,7 +195,7 @@ impl<K: Kernel> Lessons<K> {
     }
 
     /// Shows the book.
-    pub fn read<T>(&self, read: impl FnOnce(&Book) -> T) -> T {
+    pub fn read<T>(&self, read: impl FnOnce(&NameCache) -> T) -> T {
         read(&self.room().book)
     }
 
@@ -194,14 +204,14 @@ impl<K: Kernel> Lessons<K> {
         Arc::clone(&self.room().snapshot)
     }
 
-    /// A part of the book ([`Book::page`]), and the snapshot that is in force with it.
-    pub(crate) fn page(&self, after: Option<&str>, addresses: usize) -> (Vec<Known>, Arc<Snapshot>) {
+    /// A part of the book ([`NameCache::page`]), and the snapshot that is in force with it.
+    pub(crate) fn page(&self, after: Option<&str>, addresses: usize) -> (Vec<CachedName>, Arc<Snapshot>) {
         let room = self.room();
         (room.book.page(after, addresses), Arc::clone(&room.snapshot))
     }
 
     /// What is known of some names, and the snapshot that is in force with it.
-    pub(crate) fn known(&self, names: &[Arc<str>]) -> (Vec<Option<Known>>, Arc<Snapshot>) {
+    pub(crate) fn known(&self, names: &[Arc<str>]) -> (Vec<Option<CachedName>>, Arc<Snapshot>) {
         let room = self.room();
         (names.iter().map(|name| room.book.get(name)).collect(), Arc::clone(&room.snapshot))
     }
@@ -221,7 +231,7 @@ impl<K: Kernel> Lessons<K> {
 
     /// Whether something that the kernel was to be told is due.
     pub(crate) fn are_due(&self) -> bool {
-        self.room().told.values().any(|told| matches!(told, Told::Owing(_) | Told::Failed))
+        self.room().told.values().any(|told| matches!(told, InstalledTable::Owing(_) | InstalledTable::Failed))
     }
 
     /// Makes a snapshot the one in force. `publish` hands it to the data plane.
@@ -236,10 +246,10 @@ impl<K: Kernel> Lessons<K> {
         }
         room.snapshot = Arc::clone(&snapshot);
         for told in room.told.values_mut() {
-            *told = match std::mem::replace(told, Told::Failed) {
-                Told::Table(table) => Told::Old(Some(table)),
-                Told::Old(table) => Told::Old(table),
-                Told::Taught | Told::Owing(_) | Told::Failed => Told::Old(None),
+            *told = match std::mem::replace(told, InstalledTable::Failed) {
+                InstalledTable::Table(table) => InstalledTable::Old(Some(table)),
+                InstalledTable::Old(table) => InstalledTable::Old(table),
+                InstalledTable::Taught | InstalledTable::Owing(_) | InstalledTable::Failed => InstalledTable::Old(None),
             };
         }
         // Before anybody judges by it.
@@ -278,15 +288,15 @@ impl<K: Kernel> Lessons<K> {
     }
 }
 
-impl<K: Kernel> Room<K> {
-    fn teach_anew(&self, snapshot: &Snapshot, address: IpAddr) -> Vec<AddressChange> {
+impl<K: KernelHandle> InstallState<K> {
+    fn teach_anew(&self, snapshot: &Snapshot, address: IpAddr) -> Vec<SteeredAddressChange> {
         let names = self.book.names_of(address);
         snapshot.learn_from(address, &known(&names))
     }
 
     /// Brings changes of the book into force.
-    fn bring(&mut self, name: &str, changes: &[Change]) -> Result<(), Untaught> {
-        let mut by_endpoint: BTreeMap<EndpointId, Vec<AddressChange>> = BTreeMap::new();
+    fn bring(&mut self, name: &str, changes: &[Change]) -> Result<(), NotInstalled> {
+        let mut by_endpoint: BTreeMap<EndpointId, Vec<SteeredAddressChange>> = BTreeMap::new();
         for Change { address, names, .. } in changes {
             if let Some(since) = &mut self.since {
                 since.insert(*address);
@@ -298,29 +308,29 @@ impl<K: Kernel> Room<K> {
         let mut result = Ok(());
         for (endpoint, changes) in by_endpoint {
             if let Err(reason) = self.tell_changes(endpoint, &changes) {
-                result = result.and(Err(Untaught { name: name.to_owned(), endpoint, reason }));
+                result = result.and(Err(NotInstalled { name: name.to_owned(), endpoint, reason }));
             }
         }
         result
     }
 
-    fn tell_changes(&mut self, id: EndpointId, changes: &[AddressChange]) -> Result<(), String> {
+    fn tell_changes(&mut self, id: EndpointId, changes: &[SteeredAddressChange]) -> Result<(), String> {
         let (Some(told), Some(kernel)) = (self.told.get_mut(&id), &mut self.kernel) else { return Ok(()) };
         match told {
-            Told::Old(_) => return self.tell_table(id),
-            Told::Failed => return Err(UNSET.to_owned()),
-            Told::Table(_) | Told::Taught | Told::Owing(_) => {}
+            InstalledTable::Old(_) => return self.tell_table(id),
+            InstalledTable::Failed => return Err(UNSET.to_owned()),
+            InstalledTable::Table(_) | InstalledTable::Taught | InstalledTable::Owing(_) => {}
         }
         let addresses = changes.iter().map(|change| change.address);
         match (kernel.learn(id, changes), told) {
             (Ok(false), _) => return self.tell_table(id),
             // What is missing stays so: other classes may lack the same address.
-            (Ok(true), Told::Owing(_)) => {}
-            (Ok(true), told) => *told = Told::Taught,
+            (Ok(true), InstalledTable::Owing(_)) => {}
+            (Ok(true), told) => *told = InstalledTable::Taught,
             (Err(error), told) => {
                 match told {
-                    Told::Owing(missing) => missing.extend(addresses),
-                    told => *told = Told::Owing(addresses.collect()),
+                    InstalledTable::Owing(missing) => missing.extend(addresses),
+                    told => *told = InstalledTable::Owing(addresses.collect()),
                 }
                 self.look_for_lags();
                 return Err(error);
@@ -330,7 +340,7 @@ impl<K: Kernel> Room<K> {
     }
 
     fn look_for_lags(&self) {
-        let lags = self.told.values().any(|told| !matches!(told, Told::Table(_) | Told::Taught));
+        let lags = self.told.values().any(|told| !matches!(told, InstalledTable::Table(_) | InstalledTable::Taught));
         self.lags.store(lags, Ordering::SeqCst);
     }
 
@@ -338,25 +348,25 @@ impl<K: Kernel> Room<K> {
         let Some(kernel) = &mut self.kernel else { return Ok(()) };
         let table = self.snapshot.steering(id);
         let held = match self.told.get(&id) {
-            Some(Told::Table(held) | Told::Old(Some(held))) => Some(held),
+            Some(InstalledTable::Table(held) | InstalledTable::Old(Some(held))) => Some(held),
             _ => None,
         };
         if held != Some(&table)
             && let Err(error) = kernel.set_table(id, &table)
         {
             // One that has no table yet is refused all that policy speaks of: no lesson changes that, and others learn on.
-            self.told.entry(id).and_modify(|told| *told = Told::Failed);
+            self.told.entry(id).and_modify(|told| *told = InstalledTable::Failed);
             self.look_for_lags();
             return Err(error);
         }
-        self.told.insert(id, Told::Table(table));
+        self.told.insert(id, InstalledTable::Table(table));
         self.look_for_lags();
         Ok(())
     }
 }
 
 /// The names of an address for the rules.
-fn known(names: &[(Arc<str>, Vec<Origin>)]) -> Vec<KnownName<'_>> {
+fn known(names: &[(Arc<str>, Vec<LearnedFrom>)]) -> Vec<KnownName<'_>> {
     names.iter().map(|(name, origins)| KnownName { name, origins }).collect()
 }
 

@@ -14,12 +14,14 @@ use tokio::{
 };
 
 use crate::{
-    admin::{self, health::Stage},
+    admin::{self, health::NodeStage},
     cli::{
         arguments::RunArguments,
-        exit::{Exit, Failure},
+        exit::{ExitStatus, Failure},
     },
-    run::{force::Force, home, notify, refusals, selfcheck, settings, start::Node, steering::Steering},
+    run::{
+        force::ActiveConfig, home, notify, refusals, selfcheck, settings, start::RunningNode, steering::SteeringLoader,
+    },
 };
 
 /// How often namespaces that came and went, and steps that failed, are looked after.
@@ -37,9 +39,9 @@ const LAST_CALLS: Duration = Duration::from_secs(3);
 ///
 /// # Errors
 /// Something of ours could not be removed.
-pub async fn live(node: Node, arguments: &RunArguments, mut signals: Signals) -> Result<(), Failure> {
+pub async fn live(node: RunningNode, arguments: &RunArguments, mut signals: Signals) -> Result<(), Failure> {
     let (stop, stopped) = watch::channel(false);
-    let Node {
+    let RunningNode {
         store,
         force,
         running,
@@ -63,15 +65,15 @@ pub async fn live(node: Node, arguments: &RunArguments, mut signals: Signals) ->
         tasks.push(spawn(admin::serve(listener, Arc::clone(&admin), stopped.clone()), "admin endpoints"));
     }
     let api = spawn(portcullis_config::serve(listener, store.clone(), running, api_limits, stopped), "API");
-    health.enter(Stage::Serving);
+    health.enter(NodeStage::Serving);
     notify::ready("policy is in force");
     tracing::info!("serving");
 
-    while signals.next().await == Heard::Reload {
+    while signals.next().await == SignalRequest::Reload {
         reload(&store, arguments).await;
     }
 
-    health.enter(Stage::Stopping);
+    health.enter(NodeStage::Stopping);
     notify::stopping();
     tracing::info!(drain = ?arguments.drain, "stopping");
     let ended = end(&force, arguments, &mut signals).await;
@@ -86,7 +88,7 @@ pub async fn live(node: Node, arguments: &RunArguments, mut signals: Signals) ->
 
 /// Connections first, then the queries that have come, then what steers them. A second signal to stop cuts what is still
 /// open. Names are learnt until the last answer has gone.
-async fn end(force: &Force, arguments: &RunArguments, signals: &mut Signals) -> Result<(), Failure> {
+async fn end(force: &ActiveConfig, arguments: &RunArguments, signals: &mut Signals) -> Result<(), Failure> {
     let Some((lessons, workers)) = force.end() else { return Ok(()) };
     let until = Instant::now() + arguments.drain;
     workers.begin_stop(arguments.drain);
@@ -95,7 +97,7 @@ async fn end(force: &Force, arguments: &RunArguments, signals: &mut Signals) -> 
         workers.begin_stop(Duration::ZERO);
     }
     // A query is answered or refused from here on; none waits at a socket that closes.
-    if let Err(error) = tokio::task::block_in_place(|| lessons.with_kernel(Steering::refuse_datagrams)) {
+    if let Err(error) = tokio::task::block_in_place(|| lessons.with_kernel(SteeringLoader::refuse_datagrams)) {
         tracing::warn!(%error, "queries that come in the last moment may be lost");
     }
     let left = until.saturating_duration_since(Instant::now()).max(LAST_ANSWERS);
@@ -107,7 +109,7 @@ async fn end(force: &Force, arguments: &RunArguments, signals: &mut Signals) -> 
     drop(workers);
     let Some(steering) = lessons.end() else { return Ok(()) };
     let kept = tokio::task::block_in_place(|| steering.close(!arguments.release_on_stop)).map_err(|error| {
-        Failure::new(Exit::Failed, format!("something of ours is left: {error}"), "run portcullis release")
+        Failure::new(ExitStatus::Failed, format!("something of ours is left: {error}"), "run portcullis release")
     })?;
     if kept {
         tracing::info!("what policy wants steered is refused until the next start; `portcullis release` lets it pass");
@@ -130,7 +132,7 @@ async fn until_now(signals: &mut Signals, mut is_so: impl FnMut() -> bool) -> bo
     true
 }
 
-async fn tend(force: Force) {
+async fn tend(force: ActiveConfig) {
     let mut ticks = interval(TEND);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let watchdog = notify::watchdog_interval().is_some();
@@ -175,7 +177,7 @@ fn spawn<E: std::fmt::Display + Send + 'static>(
 
 /// What a signal asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Heard {
+enum SignalRequest {
     Reload,
     Stop,
 }
@@ -200,16 +202,16 @@ impl Signals {
         })
     }
 
-    async fn next(&mut self) -> Heard {
+    async fn next(&mut self) -> SignalRequest {
         tokio::select! {
-            _ = self.terminate.recv() => Heard::Stop,
-            _ = self.interrupt.recv() => Heard::Stop,
-            _ = self.hangup.recv() => Heard::Reload,
+            _ = self.terminate.recv() => SignalRequest::Stop,
+            _ = self.interrupt.recv() => SignalRequest::Stop,
+            _ = self.hangup.recv() => SignalRequest::Reload,
         }
     }
 
     async fn stop_now(&mut self) {
-        while self.next().await != Heard::Stop {}
+        while self.next().await != SignalRequest::Stop {}
     }
 
     /// Whether a signal has said stop by now. One that said that settings are to be read again is not kept.

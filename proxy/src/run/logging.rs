@@ -9,7 +9,7 @@ use tracing_subscriber::{EnvFilter, Registry, layer::SubscriberExt, reload, util
 
 use crate::cli::{
     arguments::LogFormat,
-    exit::{Exit, Failure},
+    exit::{ExitStatus, Failure},
 };
 
 /// The log's level, which can be changed while the node runs.
@@ -66,8 +66,8 @@ fn parse(directives: &str) -> Result<EnvFilter, String> {
 /// # Errors
 /// The directives cannot be read.
 pub fn start(directives: &str, format: LogFormat) -> Result<Levels, Failure> {
-    let (filter, levels) =
-        Levels::new(directives).map_err(|error| Failure::new(Exit::Usage, format!("--log-level: {error}"), ""))?;
+    let (filter, levels) = Levels::new(directives)
+        .map_err(|error| Failure::new(ExitStatus::Usage, format!("--log-level: {error}"), ""))?;
     let registry = tracing_subscriber::registry().with(filter);
     let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr);
     let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());

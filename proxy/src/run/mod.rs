@@ -31,9 +31,9 @@ use self::life::Signals;
 use crate::{
     cli::{
         arguments::RunArguments,
-        exit::{Exit, Failure},
+        exit::{ExitStatus, Failure},
     },
-    output::Output,
+    output::CommandOutput,
 };
 
 /// Threads of the control side: API, admin endpoints, compilation.
@@ -70,7 +70,7 @@ pub fn command(arguments: RunArguments) -> Result<(), Failure> {
 ///
 /// # Errors
 /// They are wrong.
-pub fn check(arguments: &RunArguments, output: &mut Output) -> Result<(), Failure> {
+pub fn check(arguments: &RunArguments, output: &mut CommandOutput) -> Result<(), Failure> {
     settings::read(arguments)?;
     Ok(output.text("the settings are right\n")?)
 }
@@ -80,7 +80,7 @@ fn be_root() -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::new(
-        Exit::Failed,
+        ExitStatus::Failed,
         "network namespaces and BPF are root's",
         "run portcullis as root, or as a service of systemd (deploy/portcullis.service)",
     ))

@@ -6,18 +6,20 @@ use std::{
     time::Instant,
 };
 
-use portcullis_config::{NamesUpdates, Node, Verdicts, proto};
+use portcullis_config::{NamesUpdates, NodeStatus, VerdictStream, proto};
 use portcullis_listeners::telemetry::Telemetry;
-use portcullis_redirect::Guard;
+use portcullis_redirect::PacketJudge;
 use portcullis_rules::world::EndpointId;
 
 use crate::{
     admin::{
         health::Health,
-        metrics::{Metrics, RejectedLabels},
+        metrics::{ConfigMetrics, RejectedLabels},
     },
     cli::arguments::VERSION,
-    run::{fault::Report, names::Names, notify, steering::Steering, teacher::Pupil, verdicts},
+    run::{
+        fault::SteeringReport, names::NameService, notify, steering::SteeringLoader, teacher::InstallerHandle, verdicts,
+    },
 };
 
 /// What is known of the running node beside its resources.
@@ -26,12 +28,12 @@ pub struct Running {
     workers: usize,
     on_proxy_down: &'static str,
     telemetry: Arc<Telemetry>,
-    metrics: Metrics,
-    names: Names<Steering>,
-    pupil: Arc<Pupil>,
+    metrics: ConfigMetrics,
+    names: NameService<SteeringLoader>,
+    pupil: Arc<InstallerHandle>,
     health: Arc<Health>,
-    report: Mutex<Report>,
-    guards: Mutex<BTreeMap<EndpointId, Guard>>,
+    report: Mutex<SteeringReport>,
+    guards: Mutex<BTreeMap<EndpointId, PacketJudge>>,
 }
 
 impl Running {
@@ -41,9 +43,9 @@ impl Running {
         workers: usize,
         on_proxy_down: &'static str,
         telemetry: Arc<Telemetry>,
-        metrics: Metrics,
-        names: Names<Steering>,
-        pupil: Arc<Pupil>,
+        metrics: ConfigMetrics,
+        names: NameService<SteeringLoader>,
+        pupil: Arc<InstallerHandle>,
         health: Arc<Health>,
     ) -> Self {
         let started = Instant::now();
@@ -63,7 +65,7 @@ impl Running {
 
     /// Metrics of the configuration.
     #[must_use]
-    pub fn metrics(&self) -> &Metrics {
+    pub fn metrics(&self) -> &ConfigMetrics {
         &self.metrics
     }
 
@@ -74,16 +76,16 @@ impl Running {
     }
 
     /// Notes where the packets of local endpoints are judged.
-    pub fn set_guards(&self, guards: BTreeMap<EndpointId, Guard>) {
+    pub fn set_guards(&self, guards: BTreeMap<EndpointId, PacketJudge>) {
         *self.guards() = guards;
     }
 
-    fn guards(&self) -> std::sync::MutexGuard<'_, BTreeMap<EndpointId, Guard>> {
+    fn guards(&self) -> std::sync::MutexGuard<'_, BTreeMap<EndpointId, PacketJudge>> {
         self.guards.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Shows what is known of the steering, and how often something of it was put back.
-    pub fn show(&self, report: Report, repairs: u64) {
+    pub fn show(&self, report: SteeringReport, repairs: u64) {
         self.metrics.show(&report, repairs);
         let gap = report.gap();
         if self.health.set_gap(gap.clone()) {
@@ -92,12 +94,12 @@ impl Running {
         *self.report() = report;
     }
 
-    fn report(&self) -> std::sync::MutexGuard<'_, Report> {
+    fn report(&self) -> std::sync::MutexGuard<'_, SteeringReport> {
         self.report.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Node for Running {
+impl NodeStatus for Running {
     fn status(&self) -> proto::StatusResponse {
         let totals = self.telemetry.totals();
         let report = self.report();
@@ -113,10 +115,10 @@ impl Node for Running {
             audited: totals.audited,
             uptime_seconds: self.started.elapsed().as_secs(),
             workers: u32::try_from(self.workers).unwrap_or(u32::MAX),
-            packets_outside: count(Guard::Outside),
-            packets_inside: count(Guard::Inside),
-            packets_off: count(Guard::Off),
-            packets_cgroup: count(Guard::Cgroup),
+            packets_outside: count(PacketJudge::Outside),
+            packets_inside: count(PacketJudge::Inside),
+            packets_off: count(PacketJudge::Off),
+            packets_cgroup: count(PacketJudge::Cgroup),
             faults: report.lines(),
             notes: report.repairs.clone(),
             ..proto::StatusResponse::default()
@@ -128,12 +130,12 @@ impl Node for Running {
     }
 
     fn packets(&self, endpoint: EndpointId) -> String {
-        let guard = self.guards().get(&endpoint).copied().unwrap_or(Guard::Off);
+        let guard = self.guards().get(&endpoint).copied().unwrap_or(PacketJudge::Off);
         match guard {
-            Guard::Off => "off",
-            Guard::Inside => "inside",
-            Guard::Outside => "outside",
-            Guard::Cgroup => "cgroup",
+            PacketJudge::Off => "off",
+            PacketJudge::Inside => "inside",
+            PacketJudge::Outside => "outside",
+            PacketJudge::Cgroup => "cgroup",
         }
         .into()
     }
@@ -142,7 +144,7 @@ impl Node for Running {
         self.pupil.never_open().iter().map(ToString::to_string).collect()
     }
 
-    fn watch(&self, request: proto::WatchRequest) -> Verdicts {
+    fn watch(&self, request: proto::WatchRequest) -> VerdictStream {
         verdicts::stream(&self.telemetry, request)
     }
 

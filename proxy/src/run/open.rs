@@ -12,8 +12,8 @@ use std::{
 use portcullis_rules::world::EndpointId;
 
 use crate::run::{
-    backends::{Cut, Kernel},
-    lessons::Lessons,
+    backends::{CutCount, KernelHandle},
+    lessons::LearnedState,
 };
 
 /// Part of one processor's time that may go into looking again and again.
@@ -21,11 +21,11 @@ const SHARE: u32 = 50;
 
 /// Spaces out what is done again and again by what it costs.
 #[derive(Debug, Default)]
-pub struct Pace {
+pub struct RetryPace {
     next: Option<Instant>,
 }
 
-impl Pace {
+impl RetryPace {
     /// Whether it is time again.
     #[must_use]
     pub fn is_due(&self, now: Instant) -> bool {
@@ -40,14 +40,14 @@ impl Pace {
 
 /// Why an endpoint's open connections were not, or not all, looked through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Unseen {
+pub(crate) enum ReviewGap {
     /// None were.
     All,
     /// UDP sockets were not.
     Datagrams,
 }
 
-impl Unseen {
+impl ReviewGap {
     /// What is wrong, and what to do.
     pub(crate) fn told(self) -> (&'static str, &'static str) {
         match self {
@@ -65,21 +65,21 @@ impl Unseen {
 
 /// What has to be looked through.
 #[derive(Debug, Default)]
-pub(crate) struct Reviews {
+pub(crate) struct PendingReviews {
     /// Endpoints whose table or attachment changed a moment ago.
     again: BTreeSet<EndpointId>,
     /// Endpoints of which something could not be looked through at the last try.
-    unseen: BTreeMap<EndpointId, Unseen>,
+    unseen: BTreeMap<EndpointId, ReviewGap>,
     /// What was kept when they were looked through last.
     kept: BTreeMap<EndpointId, [bool; 2]>,
-    hosts: Pace,
+    hosts: RetryPace,
     /// What was ended since somebody asked.
-    cut: Cut,
+    cut: CutCount,
 }
 
-impl Reviews {
+impl PendingReviews {
     /// Looks through what changed, what was not looked through, and what is kept no more.
-    pub(crate) fn follow<K: Kernel>(&mut self, lessons: &Lessons<K>, held: &BTreeSet<EndpointId>) {
+    pub(crate) fn follow<K: KernelHandle>(&mut self, lessons: &LearnedState<K>, held: &BTreeSet<EndpointId>) {
         self.unseen.retain(|id, _| held.contains(id));
         self.kept.retain(|id, _| held.contains(id));
         let changed = lessons.take_changed();
@@ -93,7 +93,7 @@ impl Reviews {
 
     /// Looks once more where something changed before, and through the services of the host where it is time. Tells
     /// whether there was anything to do.
-    pub(crate) fn tend<K: Kernel>(&mut self, lessons: &Lessons<K>, hosts: &[EndpointId]) -> bool {
+    pub(crate) fn tend<K: KernelHandle>(&mut self, lessons: &LearnedState<K>, hosts: &[EndpointId]) -> bool {
         let again = std::mem::take(&mut self.again);
         for id in &again {
             // As long as something is found there may be more.
@@ -113,7 +113,7 @@ impl Reviews {
     }
 
     /// Looks through one endpoint's open connections; tells whether some were ended.
-    fn review<K: Kernel>(&mut self, lessons: &Lessons<K>, id: EndpointId) -> bool {
+    fn review<K: KernelHandle>(&mut self, lessons: &LearnedState<K>, id: EndpointId) -> bool {
         let found = lessons.open_connections(id).and_then(|open| {
             let Some((connections, keep)) = open else { return Ok(None) };
             connections.cut(keep).map(|cut| Some((cut, keep)))
@@ -122,7 +122,7 @@ impl Reviews {
             Ok(Some((cut, keep))) => {
                 self.kept.insert(id, keep);
                 if cut.unlisted && lessons.judges_datagrams(id) {
-                    self.unseen.insert(id, Unseen::Datagrams);
+                    self.unseen.insert(id, ReviewGap::Datagrams);
                 } else {
                     self.unseen.remove(&id);
                 }
@@ -135,7 +135,7 @@ impl Reviews {
                 false
             }
             Err(error) => {
-                if self.unseen.insert(id, Unseen::All) != Some(Unseen::All) {
+                if self.unseen.insert(id, ReviewGap::All) != Some(ReviewGap::All) {
                     tracing::warn!(endpoint = id.0, error, "open connections could not be looked through");
                 }
                 false
@@ -144,12 +144,12 @@ impl Reviews {
     }
 
     /// The endpoints of which something could not be looked through.
-    pub(crate) fn unseen(&self) -> impl Iterator<Item = (EndpointId, Unseen)> {
+    pub(crate) fn unseen(&self) -> impl Iterator<Item = (EndpointId, ReviewGap)> {
         self.unseen.iter().map(|(id, unseen)| (*id, *unseen))
     }
 
     /// What was ended since this was asked last.
-    pub(crate) fn take_cut(&mut self) -> Cut {
+    pub(crate) fn take_cut(&mut self) -> CutCount {
         std::mem::take(&mut self.cut)
     }
 }
@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn what_costs_much_is_done_seldom() {
-        let (mut pace, now) = (Pace::default(), Instant::now());
+        let (mut pace, now) = (RetryPace::default(), Instant::now());
         assert!(pace.is_due(now));
         pace.note(now, Duration::from_millis(100));
         assert!(!pace.is_due(now + Duration::from_secs(4)) && pace.is_due(now + Duration::from_secs(5)));

@@ -13,13 +13,13 @@ use nix::sys::statfs::{NSFS_MAGIC, fstatfs};
 pub const HOST: &str = "/proc/self/ns/net";
 
 /// Tells one namespace or cgroup from every other that is there at the same time: its inode and device.
-pub type Identity = (u64, u64);
+pub type PlaceIdentity = (u64, u64);
 
 /// What is at a path now.
 ///
 /// # Errors
 /// Nothing is there, or it may not be looked at.
-pub fn identity(path: &Path) -> io::Result<Identity> {
+pub fn identity(path: &Path) -> io::Result<PlaceIdentity> {
     let metadata = fs::metadata(path)?;
     Ok((metadata.dev(), metadata.ino()))
 }
@@ -28,7 +28,7 @@ pub fn identity(path: &Path) -> io::Result<Identity> {
 ///
 /// # Errors
 /// Nothing is there, or it is no namespace.
-pub fn open_namespace(path: &Path) -> io::Result<(OwnedFd, Identity)> {
+pub fn open_namespace(path: &Path) -> io::Result<(OwnedFd, PlaceIdentity)> {
     let file = File::open(path)?;
     // A file that is left over below /run/netns when nothing is mounted on it.
     if fstatfs(&file)?.filesystem_type() != NSFS_MAGIC {

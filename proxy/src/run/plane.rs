@@ -8,12 +8,12 @@ use std::{
     time::Duration,
 };
 
-use portcullis_listeners::{DataPlane, Sockets};
+use portcullis_listeners::{DataPlane, ListenerSockets};
 use portcullis_rules::{snapshot::Snapshot, world::EndpointId};
 
 use crate::run::{
-    backends::{Places, Plane},
-    place::{self, Identity},
+    backends::{DataPlaneHandle, PlaceFinder},
+    place::{self, PlaceIdentity},
 };
 
 /// The workers.
@@ -50,8 +50,8 @@ impl Workers {
     }
 }
 
-impl Plane for Workers {
-    fn open(&mut self, id: EndpointId, namespace: OwnedFd) -> io::Result<Sockets> {
+impl DataPlaneHandle for Workers {
+    fn open(&mut self, id: EndpointId, namespace: OwnedFd) -> io::Result<ListenerSockets> {
         self.0.open(id, namespace)
     }
 
@@ -65,21 +65,21 @@ impl Plane for Workers {
 }
 
 /// The machine's own namespaces and cgroups.
-pub struct Machine {
+pub struct LocalMachine {
     /// The cgroup above all endpoints; `None` is the root of the cgroup2 mount.
     pub cgroup: Option<PathBuf>,
 }
 
-impl Places for Machine {
-    fn open(&self, path: &Path) -> io::Result<(OwnedFd, Identity)> {
+impl PlaceFinder for LocalMachine {
+    fn open(&self, path: &Path) -> io::Result<(OwnedFd, PlaceIdentity)> {
         place::open_namespace(path)
     }
 
-    fn identity(&self, path: &Path) -> io::Result<Identity> {
+    fn identity(&self, path: &Path) -> io::Result<PlaceIdentity> {
         place::identity(path)
     }
 
-    fn find(&self, (device, inode): Identity) -> Option<PathBuf> {
+    fn find(&self, (device, inode): PlaceIdentity) -> Option<PathBuf> {
         place::processes()
             .map(|process| process.join("ns/net"))
             .find(|path| place::identity(path).is_ok_and(|found| found == (device, inode)))

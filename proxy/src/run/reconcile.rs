@@ -2,7 +2,7 @@
 //!
 //! Listeners come before the snapshot that they need, the snapshot before the kernel's tables, the tables before an
 //! endpoint is attached. Removal happens in reverse: an endpoint is detached first, and its listeners are closed last.
-//! Names that are learned meanwhile come into force in between, through [`Lessons`].
+//! Names that are learned meanwhile come into force in between, through [`LearnedState`].
 
 mod inspect;
 mod open;
@@ -18,34 +18,34 @@ use std::{
     sync::Arc,
 };
 
-use portcullis_config::{LocalEndpoint, Place, names::Book};
-use portcullis_listeners::Sockets;
-use portcullis_redirect::Guard;
+use portcullis_config::{EndpointLocation, LocalEndpoint, names::NameCache};
+use portcullis_listeners::ListenerSockets;
+use portcullis_redirect::PacketJudge;
 use portcullis_rules::{
     snapshot::Snapshot,
-    world::{Endpoint, EndpointId, Port},
+    world::{Endpoint, EndpointId, NamedPort},
 };
 
-use self::{inspect::Watch, tries::Tries};
+use self::{inspect::InspectionState, tries::AttachAttempts};
 pub use crate::run::fault::Unsteered;
 use crate::run::{
-    backends::{Attachment, Cut, Kernel, Places, Plane, Site},
+    backends::{CutCount, DataPlaneHandle, EndpointAttachment, EndpointSite, KernelHandle, PlaceFinder},
     fault::field,
-    lessons::Lessons,
-    open::Reviews,
-    place::Identity,
+    lessons::LearnedState,
+    open::PendingReviews,
+    place::PlaceIdentity,
 };
 
 /// What is held of one local endpoint.
 #[derive(Debug)]
 struct Held {
     /// Where it was opened, and what was there.
-    place: Place,
-    identity: Identity,
+    place: EndpointLocation,
+    identity: PlaceIdentity,
     /// Where it is seen that it is still there: its place, or another way to it when that has gone.
     seen_at: PathBuf,
     namespace: OwnedFd,
-    sockets: Sockets,
+    sockets: ListenerSockets,
     /// Why its listeners could not be opened, if they could not. What policy wants steered is refused until they are.
     deaf: Option<Unsteered>,
     /// The kernel's tables, as they were set last.
@@ -56,7 +56,7 @@ struct Held {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Attached {
     addresses: Vec<IpAddr>,
-    ports: Vec<Port>,
+    ports: Vec<NamedPort>,
 }
 
 impl Attached {
@@ -67,7 +67,7 @@ impl Attached {
 
 /// What is wanted, what is held, and how to get from one to the other.
 pub struct Reconciler<K, D, P> {
-    lessons: Lessons<K>,
+    lessons: LearnedState<K>,
     plane: D,
     places: P,
     wanted: BTreeMap<EndpointId, LocalEndpoint>,
@@ -80,21 +80,21 @@ pub struct Reconciler<K, D, P> {
     mended: Option<EndpointId>,
     faults: BTreeMap<EndpointId, Unsteered>,
     /// Connections that are open when policy changes.
-    open: Reviews,
+    open: PendingReviews,
     /// The processes that paths of endpoints named when they were opened first: a number may be used again.
-    born: BTreeMap<EndpointId, (Place, u64)>,
-    watch: Watch,
-    tries: Tries,
+    born: BTreeMap<EndpointId, (EndpointLocation, u64)>,
+    watch: InspectionState,
+    tries: AttachAttempts,
 }
 
-impl<K: Kernel, D: Plane, P: Places> Reconciler<K, D, P> {
+impl<K: KernelHandle, D: DataPlaneHandle, P: PlaceFinder> Reconciler<K, D, P> {
     /// Nothing is wanted, nothing is held, no name is known.
     pub fn new(kernel: K, plane: D, places: P) -> Self {
-        Self::with(Lessons::new(kernel, Book::default()), plane, places)
+        Self::with(LearnedState::new(kernel, NameCache::default()), plane, places)
     }
 
     /// The same, with names that are known.
-    pub fn with(lessons: Lessons<K>, plane: D, places: P) -> Self {
+    pub fn with(lessons: LearnedState<K>, plane: D, places: P) -> Self {
         Self {
             lessons,
             plane,
@@ -105,10 +105,10 @@ impl<K: Kernel, D: Plane, P: Places> Reconciler<K, D, P> {
             swept: false,
             mended: None,
             faults: BTreeMap::new(),
-            open: Reviews::default(),
+            open: PendingReviews::default(),
             born: BTreeMap::new(),
-            watch: Watch::default(),
-            tries: Tries::default(),
+            watch: InspectionState::default(),
+            tries: AttachAttempts::default(),
         }
     }
 
@@ -162,7 +162,7 @@ impl<K: Kernel, D: Plane, P: Places> Reconciler<K, D, P> {
     }
 
     /// Where the packets of each endpoint are judged.
-    pub fn guards(&self) -> BTreeMap<EndpointId, Guard> {
+    pub fn guards(&self) -> BTreeMap<EndpointId, PacketJudge> {
         let mut guards = BTreeMap::new();
         // Without a kernel's side nothing is judged any more.
         let _ = self.lessons.with_kernel(|kernel| {
@@ -178,17 +178,17 @@ impl<K: Kernel, D: Plane, P: Places> Reconciler<K, D, P> {
     }
 
     /// Open connections that were ended since this was asked last.
-    pub fn take_cut(&mut self) -> Cut {
+    pub fn take_cut(&mut self) -> CutCount {
         self.open.take_cut()
     }
 
     /// By which names are learnt while it works.
-    pub fn lessons(&self) -> &Lessons<K> {
+    pub fn lessons(&self) -> &LearnedState<K> {
         &self.lessons
     }
 
-    /// Gives back what it worked with, to end it. Names are learnt until [`Lessons::end`].
-    pub fn into_parts(self) -> (Lessons<K>, D) {
+    /// Gives back what it worked with, to end it. Names are learnt until [`LearnedState::end`].
+    pub fn into_parts(self) -> (LearnedState<K>, D) {
         (self.lessons, self.plane)
     }
 
@@ -231,7 +231,7 @@ impl<K: Kernel, D: Plane, P: Places> Reconciler<K, D, P> {
     fn look_elsewhere(&mut self) {
         let gone = |held: &&mut Held| {
             let kind = self.places.identity(&held.seen_at).err().map(|error| error.kind());
-            matches!(held.place, Place::Netns(_)) && kind == Some(io::ErrorKind::NotFound)
+            matches!(held.place, EndpointLocation::Netns(_)) && kind == Some(io::ErrorKind::NotFound)
         };
         for held in self.held.values_mut().filter(gone) {
             if let Some(path) = self.places.find(held.identity) {
@@ -307,10 +307,10 @@ impl<K: Kernel, D: Plane, P: Places> Reconciler<K, D, P> {
             return Ok(());
         }
         let site = match &held.place {
-            Place::Netns(_) => Site::Pod,
-            Place::Cgroup(path) => Site::Cgroup(path),
+            EndpointLocation::Netns(_) => EndpointSite::Pod,
+            EndpointLocation::Cgroup(path) => EndpointSite::Cgroup(path),
         };
-        let attachment = Attachment {
+        let attachment = EndpointAttachment {
             id: wanted.id,
             site,
             namespace: held.namespace.as_fd(),
@@ -328,7 +328,7 @@ impl<K: Kernel, D: Plane, P: Places> Reconciler<K, D, P> {
         // A service of the host has a judge of its own.
         let judged = |(id, held): &(&EndpointId, &Held)| {
             self.lessons.speaks_of_icmp(**id)
-                && !matches!(&held.place, Place::Cgroup(path) if !self.places.is_whole(path))
+                && !matches!(&held.place, EndpointLocation::Cgroup(path) if !self.places.is_whole(path))
         };
         for (id, held) in self.held.iter().filter(judged) {
             self.faults.entry(*id).or_insert_with(|| Unsteered {
@@ -342,7 +342,7 @@ impl<K: Kernel, D: Plane, P: Places> Reconciler<K, D, P> {
 
     /// The services of the host.
     fn services(&self) -> Vec<EndpointId> {
-        let service = |held: &Held| matches!(held.place, Place::Cgroup(_)) && held.attached.is_some();
+        let service = |held: &Held| matches!(held.place, EndpointLocation::Cgroup(_)) && held.attached.is_some();
         self.held.iter().filter(|(_, held)| service(held)).map(|(id, _)| *id).collect()
     }
 

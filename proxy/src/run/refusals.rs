@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use portcullis_listeners::telemetry::{KernelRefusal, Telemetry};
-use portcullis_redirect::{Direction, Refusals, Refused};
+use portcullis_redirect::{FlowDirection, Refusals, RefusedFlow};
 use portcullis_rules::world::{self, EndpointId};
 
-use crate::run::{force::Force, steering::transport};
+use crate::run::{force::ActiveConfig, steering::transport};
 
 /// Reads refused flows as long as the kernel tells them.
-pub async fn follow(mut refusals: Refusals, telemetry: Arc<Telemetry>, force: Force) {
+pub async fn follow(mut refusals: Refusals, telemetry: Arc<Telemetry>, force: ActiveConfig) {
     loop {
         match refusals.next().await {
             Ok(refused) => {
@@ -26,12 +26,12 @@ pub async fn follow(mut refusals: Refusals, telemetry: Arc<Telemetry>, force: Fo
 }
 
 /// In the words of the rules; `None` for a transport that policies do not know.
-fn refusal(refused: &Refused) -> Option<KernelRefusal> {
+fn refusal(refused: &RefusedFlow) -> Option<KernelRefusal> {
     Some(KernelRefusal {
         endpoint: EndpointId(refused.endpoint),
         direction: match refused.direction {
-            Direction::Ingress => world::Direction::Ingress,
-            Direction::Egress => world::Direction::Egress,
+            FlowDirection::Ingress => world::Direction::Ingress,
+            FlowDirection::Egress => world::Direction::Egress,
         },
         transport: transport(refused.protocol)?,
         peer: refused.peer,

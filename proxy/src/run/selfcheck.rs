@@ -14,7 +14,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::{
     admin::metrics::ResultLabel,
-    run::{force::Force, node::Running},
+    run::{force::ActiveConfig, node::Running},
 };
 
 /// How often endpoints are tried.
@@ -26,7 +26,7 @@ pub(crate) const NEW_AT_ONCE: usize = 64;
 
 /// One endpoint to be tried.
 #[derive(Debug)]
-pub struct Try {
+pub struct SelfCheckTarget {
     /// Its number.
     pub id: EndpointId,
     /// Its namespace.
@@ -46,7 +46,7 @@ pub fn probe() -> std::io::Result<Probe> {
 }
 
 /// Tries endpoints as long as the node runs.
-pub async fn run(force: Force, running: std::sync::Arc<Running>, answer: [u8; 16]) {
+pub async fn run(force: ActiveConfig, running: std::sync::Arc<Running>, answer: [u8; 16]) {
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -70,7 +70,7 @@ pub async fn run(force: Force, running: std::sync::Arc<Running>, answer: [u8; 16
     }
 }
 
-fn attempt(due: &Try, answer: &[u8]) -> Result<(), String> {
+fn attempt(due: &SelfCheckTarget, answer: &[u8]) -> Result<(), String> {
     let families = [false, true].into_iter().zip(due.families).filter(|(_, has)| *has);
     families.map(|(v6, _)| v6).try_for_each(|v6| {
         let family = if v6 { "IPv6" } else { "IPv4" };

@@ -7,17 +7,17 @@ use std::{
 
 use nix::sys::resource::{Resource, getrlimit};
 use portcullis_codecs::PROTOCOLS;
-use portcullis_config::settings::{self, RecordsTo, Settings};
+use portcullis_config::settings::{self, NodeSettings, RecordsTo};
 use portcullis_listeners::{
-    Options,
-    telemetry::{Records, TelemetryOptions},
+    DataPlaneOptions,
+    telemetry::{RecordTarget, TelemetryOptions},
 };
 use portcullis_rules::limits::Capacity;
 
 use crate::{
     cli::{
         arguments::RunArguments,
-        exit::{Exit, Failure},
+        exit::{ExitStatus, Failure},
     },
     run::system::{default_workers, memory_limit},
 };
@@ -29,11 +29,11 @@ const STANDARD: &str = "/etc/portcullis/portcullis.yaml";
 ///
 /// # Errors
 /// The file cannot be read or says something wrong; each problem is named with its position.
-pub fn read(arguments: &RunArguments) -> Result<Settings, Failure> {
+pub fn read(arguments: &RunArguments) -> Result<NodeSettings, Failure> {
     let mut settings = match file(arguments) {
         Some(path) => settings::load(&path, &PROTOCOLS.limits())
-            .map_err(|invalid| Failure::new(Exit::Invalid, invalid.to_string(), "nothing was started"))?,
-        None => Settings::default(),
+            .map_err(|invalid| Failure::new(ExitStatus::Invalid, invalid.to_string(), "nothing was started"))?,
+        None => NodeSettings::default(),
     };
     override_by(arguments, &mut settings);
     settings.rules.bounds = settings.limits.compilation.bounds(memory_limit());
@@ -45,7 +45,7 @@ fn file(arguments: &RunArguments) -> Option<PathBuf> {
     arguments.config.clone().or_else(standard)
 }
 
-fn override_by(arguments: &RunArguments, settings: &mut Settings) {
+fn override_by(arguments: &RunArguments, settings: &mut NodeSettings) {
     let set = |value: &Option<PathBuf>, place: &mut PathBuf| {
         if let Some(value) = value {
             place.clone_from(value);
@@ -68,9 +68,9 @@ fn override_by(arguments: &RunArguments, settings: &mut Settings) {
 
 /// What the data plane is started with.
 #[must_use]
-pub fn data_plane(settings: &Settings) -> Options {
+pub fn data_plane(settings: &NodeSettings) -> DataPlaneOptions {
     let limits = &settings.limits;
-    Options {
+    DataPlaneOptions {
         workers: settings.workers.map_or_else(default_workers, |workers| workers.get().into()),
         protocols: PROTOCOLS,
         leg_ports: settings.steering.leg_ports.clone(),
@@ -80,7 +80,7 @@ pub fn data_plane(settings: &Settings) -> Options {
         },
         mark: portcullis_redirect::MARK,
         mark_out: portcullis_redirect::MARK_OUT,
-        ..Options::default()
+        ..DataPlaneOptions::default()
     }
 }
 
@@ -93,13 +93,13 @@ fn open_files() -> usize {
 
 /// Where verdicts are recorded, and how many series they may make.
 #[must_use]
-pub fn telemetry(settings: &Settings) -> TelemetryOptions {
+pub fn telemetry(settings: &NodeSettings) -> TelemetryOptions {
     TelemetryOptions {
         protocols: PROTOCOLS,
         records: match &settings.records.to {
-            RecordsTo::None => Records::Off,
-            RecordsTo::Stdout => Records::Stdout,
-            RecordsTo::File(path) => Records::File(path.clone()),
+            RecordsTo::None => RecordTarget::Off,
+            RecordsTo::Stdout => RecordTarget::Stdout,
+            RecordsTo::File(path) => RecordTarget::File(path.clone()),
         },
         policy_labels: settings.limits.policy_labels,
     }
@@ -124,7 +124,7 @@ mod tests {
         assert_eq!(settings.rules.enforcement, Enforcement::Always);
         assert_eq!(settings.rules.deny_with, DenyWith::Respond);
         assert_eq!(data_plane(&settings).workers, 3);
-        assert_eq!(settings.api.socket, Settings::default().api.socket);
+        assert_eq!(settings.api.socket, NodeSettings::default().api.socket);
     }
 
     #[test]
@@ -133,7 +133,7 @@ mod tests {
         std::fs::write(file.path(), "enforcement: default\nenforcment: always\n").unwrap();
         let arguments = RunArguments { config: Some(file.path().into()), ..RunArguments::default() };
         let failure = read(&arguments).unwrap_err();
-        assert_eq!(failure.exit, Exit::Invalid);
+        assert_eq!(failure.exit, ExitStatus::Invalid);
         assert!(failure.message.contains(":2:1: enforcment"), "{}", failure.message);
     }
 }

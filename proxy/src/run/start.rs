@@ -8,43 +8,43 @@ use std::{
 
 use portcullis_config::{
     ApiLimits, Store, StoreOptions,
-    settings::{self as config, OnProxyDown, Settings, words},
+    settings::{self as config, NodeSettings, OnProxyDownSetting, words},
 };
 use portcullis_listeners::{DataPlane, telemetry::Telemetry};
-use portcullis_redirect::{Options, Redirect, Refusals};
+use portcullis_redirect::{Redirect, RedirectOptions, Refusals};
 use portcullis_rules::world::EndpointId;
 use prometheus_client::registry::Registry;
 use tokio::net::UnixListener;
 
 use crate::{
-    admin::{self, Admin, health::Health, listener::Listener, metrics::Metrics},
+    admin::{self, AdminState, health::Health, listener::Listener, metrics::ConfigMetrics},
     cli::{
         arguments::RunArguments,
-        exit::{Exit, Failure},
+        exit::{ExitStatus, Failure},
     },
     run::{
-        cgroups::Above,
+        cgroups::ParentCgroup,
         dump::StoreDump,
-        force::Force,
-        lessons::Lessons,
+        force::ActiveConfig,
+        lessons::LearnedState,
         logging::Levels,
-        names::Names,
+        names::NameService,
         node::Running,
-        plane::{Machine, Workers},
+        plane::{LocalMachine, Workers},
         reconcile::Reconciler,
         selfcheck, settings,
-        steering::{KernelLegs, Steering},
+        steering::{KernelLegs, SteeringLoader},
         system::{self, OwnSocket},
-        teacher::{Memory, Teacher},
+        teacher::{NameInstallerThread, NameStorage},
     },
 };
 
 /// A node that has begun: what is in force is in force, and nobody has been told yet.
-pub struct Node {
+pub struct RunningNode {
     /// The resources.
     pub store: Store,
     /// What is in force.
-    pub force: Force,
+    pub force: ActiveConfig,
     /// How it runs.
     pub running: Arc<Running>,
     /// Verdicts.
@@ -56,11 +56,11 @@ pub struct Node {
     /// What clients of the API may take.
     pub api_limits: ApiLimits,
     /// The admin endpoints, and where they are served.
-    pub admin: (Arc<Admin>, Vec<Listener>),
+    pub admin: (Arc<AdminState>, Vec<Listener>),
     /// Whether it serves.
     pub health: Arc<Health>,
     /// Who brings names into force.
-    pub teacher: Teacher,
+    pub teacher: NameInstallerThread,
     /// What our listeners say to a try of the steering.
     pub answer: [u8; 16],
 }
@@ -69,7 +69,7 @@ pub struct Node {
 ///
 /// # Errors
 /// Something that the node needs is not to be had; it says what to do.
-pub async fn start(arguments: &RunArguments, settings: Settings, levels: Levels) -> Result<Node, Failure> {
+pub async fn start(arguments: &RunArguments, settings: NodeSettings, levels: Levels) -> Result<RunningNode, Failure> {
     let files = system::raise_open_files();
     tracing::info!(version = crate::cli::arguments::VERSION, files, "starting");
     // First: only the process that owns the socket may change the kernel's state below.
@@ -77,40 +77,44 @@ pub async fn start(arguments: &RunArguments, settings: Settings, levels: Levels)
     let listener = UnixListener::from_std(listener).map_err(Failure::internal)?;
     let api_limits = ApiLimits { message: settings.api.message, connections: settings.api.connections.get() };
     let listeners = listen(&settings.admin).await?;
-    let admin_limits = admin::Limits::from(&settings.admin);
+    let admin_limits = admin::AdminLimits::from(&settings.admin);
 
     let mut redirect = Redirect::open(self::options(&settings)).map_err(not_steered)?;
     let changes = redirect.watch().map_err(Failure::internal)?;
     let refusals = redirect.refusals().map_err(not_steered)?;
     let telemetry = Arc::new(Telemetry::new(&settings::telemetry(&settings)).map_err(|error| {
-        Failure::new(Exit::Failed, format!("access records: {error}"), "name a file that can be written in records.to")
+        Failure::new(
+            ExitStatus::Failed,
+            format!("access records: {error}"),
+            "name a file that can be written in records.to",
+        )
     })?);
     let probe = selfcheck::probe().map_err(Failure::internal)?;
     let answer = probe.answer;
-    let options = portcullis_listeners::Options { probe: Some(probe), ..settings::data_plane(&settings) };
+    let options = portcullis_listeners::DataPlaneOptions { probe: Some(probe), ..settings::data_plane(&settings) };
     let workers = options.workers;
     let legs = Arc::new(KernelLegs(redirect.legs()));
-    let (pupil, desk) = Teacher::school(settings.never_open.clone());
+    let (pupil, desk) = NameInstallerThread::school(settings.never_open.clone());
     let plane =
         DataPlane::start(options, legs, Some(pupil.clone()), Arc::clone(&telemetry)).map_err(Failure::internal)?;
 
-    let metrics = Metrics::default();
-    let (book, memory) = Memory::open(&settings.state_directory, settings.fqdn).map_err(|error| {
+    let metrics = ConfigMetrics::default();
+    let (book, memory) = NameStorage::open(&settings.state_directory, settings.fqdn).map_err(|error| {
         let message = format!("names cannot be kept in {}: {error}", settings.state_directory.display());
-        Failure::new(Exit::Failed, message, "name another with --state-directory")
+        Failure::new(ExitStatus::Failed, message, "name another with --state-directory")
     })?;
-    let lessons = Lessons::new(Steering::new(redirect), book);
-    let known = Names(lessons.clone());
+    let lessons = LearnedState::new(SteeringLoader::new(redirect), book);
+    let known = NameService(lessons.clone());
     let health = Arc::new(Health::default());
     let fate = words::ON_PROXY_DOWN.name(settings.on_proxy_down);
     let running = Running::new(workers, fate, Arc::clone(&telemetry), metrics, known, pupil, Arc::clone(&health));
     let running = Arc::new(running);
     let names = running.metrics().names.clone();
     let teacher = desk.begin(lessons.clone(), memory, names).map_err(Failure::internal)?;
-    let machine = Machine { cgroup: settings.steering.cgroup.clone() };
+    let machine = LocalMachine { cgroup: settings.steering.cgroup.clone() };
     let reconciler = Reconciler::with(lessons, Workers::new(plane), machine);
-    let above = settings.steering.cgroup.as_deref().and_then(Above::of);
-    let force = Force::new(reconciler, Arc::clone(&running), above);
+    let above = settings.steering.cgroup.as_deref().and_then(ParentCgroup::of);
+    let force = ActiveConfig::new(reconciler, Arc::clone(&running), above);
     follow_changes(changes, force.clone()).map_err(Failure::internal)?;
     // Threads hold the loader by now: a start that fails here takes away what it has made by itself.
     let take_back = |failure| {
@@ -123,9 +127,9 @@ pub async fn start(arguments: &RunArguments, settings: Settings, levels: Levels)
     running.metrics().register(&mut registry);
     telemetry.register(&mut registry);
     let dump = Arc::new(StoreDump(store.clone()));
-    let told = Arc::new(Admin::new(registry, Arc::clone(&health), dump, levels, admin_limits));
+    let told = Arc::new(AdminState::new(registry, Arc::clone(&health), dump, levels, admin_limits));
     tracing::info!(resources = arguments.resources.len(), workers, "policy is in force");
-    Ok(Node {
+    Ok(RunningNode {
         store,
         force,
         running,
@@ -141,12 +145,12 @@ pub async fn start(arguments: &RunArguments, settings: Settings, levels: Levels)
 }
 
 /// Repairs an endpoint when something is changed in its namespace. Ends with the loader.
-fn follow_changes(changes: Receiver<u32>, force: Force) -> std::io::Result<()> {
+fn follow_changes(changes: Receiver<u32>, force: ActiveConfig) -> std::io::Result<()> {
     let mend = move || changes.into_iter().for_each(|id| force.mend(EndpointId(id)));
     thread::Builder::new().name("mending".into()).spawn(mend).map(drop)
 }
 
-async fn listen(settings: &config::Admin) -> Result<Vec<Listener>, Failure> {
+async fn listen(settings: &config::AdminSettings) -> Result<Vec<Listener>, Failure> {
     let mut listeners = Vec::new();
     for address in &settings.addresses.0 {
         listeners.push(Listener::bind(address, settings.mode, settings.group.as_deref()).await?);
@@ -159,11 +163,11 @@ const ANSWERS: Duration = Duration::from_secs(60);
 
 /// What the loader is opened with.
 #[must_use]
-pub fn options(settings: &Settings) -> Options {
-    Options {
+pub fn options(settings: &NodeSettings) -> RedirectOptions {
+    RedirectOptions {
         bpffs: settings.steering.bpffs.clone(),
         cgroup: settings.steering.cgroup.clone(),
-        pin: settings.on_proxy_down == OnProxyDown::Refuse,
+        pin: settings.on_proxy_down == OnProxyDownSetting::Refuse,
         workers: u32::try_from(settings::data_plane(settings).workers).unwrap_or(u32::MAX),
         answers: ANSWERS,
         owner: settings.api.socket.display().to_string(),
@@ -173,11 +177,11 @@ pub fn options(settings: &Settings) -> Options {
     }
 }
 
-fn not_steered(error: portcullis_redirect::Error) -> Failure {
-    Failure::new(Exit::Failed, format!("flows cannot be steered: {error}"), "")
+fn not_steered(error: portcullis_redirect::RedirectError) -> Failure {
+    Failure::new(ExitStatus::Failed, format!("flows cannot be steered: {error}"), "")
 }
 
-fn open_store(settings: Settings, force: &Force, running: &Arc<Running>) -> Result<Store, Failure> {
+fn open_store(settings: NodeSettings, force: &ActiveConfig, running: &Arc<Running>) -> Result<Store, Failure> {
     let options = StoreOptions {
         params: settings.flow_params(),
         state_directory: settings.state_directory,
@@ -187,5 +191,5 @@ fn open_store(settings: Settings, force: &Force, running: &Arc<Running>) -> Resu
     };
     let (sink, node) = (Box::new(force.clone()), Arc::clone(running));
     let opened = tokio::task::block_in_place(|| Store::open(options, sink, node));
-    opened.map_err(|error| Failure::new(Exit::Failed, error.to_string(), "name another with --state-directory"))
+    opened.map_err(|error| Failure::new(ExitStatus::Failed, error.to_string(), "name another with --state-directory"))
 }

@@ -7,16 +7,19 @@ use std::{
     os::fd::BorrowedFd,
 };
 
-use portcullis_listeners::Sockets;
+use portcullis_listeners::ListenerSockets;
 use portcullis_redirect::{
-    Action, AddressChange, Attachment as Request, Class, Direction, Guard, Keep, Legs, Listeners, Place, Redirect,
+    AttachPoint, FlowDirection, Keep, KernelAction, KernelAttachment as Request, KernelPortClass, LearnedAddressChange,
+    Listeners, PacketJudge, Redirect, UpstreamHandle,
 };
 use portcullis_rules::{
     steering::{self, PortClass, SteeringTable},
     world::{self, EndpointId, Transport},
 };
 
-use crate::run::backends::{Attachment, Connections, Cut, Inspection, Kernel, Site};
+use crate::run::backends::{
+    CutCount, EndpointAttachment, EndpointConnections, EndpointSite, KernelHandle, SteeringInspection,
+};
 
 /// IP protocol numbers (IANA).
 const TCP: u8 = 6;
@@ -26,11 +29,11 @@ const ICMP: u8 = 1;
 const ICMP_V6: u8 = 58;
 
 /// The loader, asked in the words of the rules.
-pub struct Steering {
+pub struct SteeringLoader {
     redirect: Redirect,
 }
 
-impl Steering {
+impl SteeringLoader {
     /// Around a loader that is open.
     #[must_use]
     pub fn new(redirect: Redirect) -> Self {
@@ -50,19 +53,19 @@ impl Steering {
     ///
     /// # Errors
     /// Something is left.
-    pub fn close(self, keep: bool) -> Result<bool, portcullis_redirect::Error> {
+    pub fn close(self, keep: bool) -> Result<bool, portcullis_redirect::RedirectError> {
         self.redirect.close(keep)
     }
 }
 
-impl Kernel for Steering {
+impl KernelHandle for SteeringLoader {
     fn set_table(&mut self, id: EndpointId, table: &SteeringTable) -> Result<(), String> {
-        let classes: Vec<Class> = table.classes.iter().filter_map(class).collect();
+        let classes: Vec<KernelPortClass> = table.classes.iter().filter_map(class).collect();
         self.redirect.set_table(id.0, &classes).map_err(|error| error.to_string())
     }
 
-    fn learn(&mut self, id: EndpointId, changes: &[steering::AddressChange]) -> Result<bool, String> {
-        let changes: Vec<AddressChange> = changes.iter().filter_map(change).collect();
+    fn learn(&mut self, id: EndpointId, changes: &[steering::SteeredAddressChange]) -> Result<bool, String> {
+        let changes: Vec<LearnedAddressChange> = changes.iter().filter_map(change).collect();
         self.redirect.learn(id.0, &changes).map_err(|error| error.to_string())
     }
 
@@ -70,13 +73,13 @@ impl Kernel for Steering {
         self.redirect.judge_echo().map_err(|error| error.to_string())
     }
 
-    fn attach(&mut self, attachment: &Attachment<'_>) -> Result<(), String> {
+    fn attach(&mut self, attachment: &EndpointAttachment<'_>) -> Result<(), String> {
         let endpoint = attachment.endpoint;
         let ports: Vec<(u8, u16)> =
             endpoint.ports.iter().filter_map(|port| Some((number(port.transport)?, port.port))).collect();
         let place = match attachment.site {
-            Site::Pod => Place::Pod { netns: attachment.namespace },
-            Site::Cgroup(cgroup) => Place::Host { netns: attachment.namespace, cgroup, ports: &ports },
+            EndpointSite::Pod => AttachPoint::Pod { netns: attachment.namespace },
+            EndpointSite::Cgroup(cgroup) => AttachPoint::Host { netns: attachment.namespace, cgroup, ports: &ports },
         };
         let request = Request {
             id: attachment.id.0,
@@ -87,7 +90,7 @@ impl Kernel for Steering {
         self.redirect.attach(&request).map_err(|error| error.to_string())
     }
 
-    fn guard(&self, id: EndpointId) -> Guard {
+    fn guard(&self, id: EndpointId) -> PacketJudge {
         self.redirect.guard(id.0)
     }
 
@@ -99,20 +102,20 @@ impl Kernel for Steering {
         self.redirect.take_changed().into_iter().map(EndpointId).collect()
     }
 
-    fn connections(&self, id: EndpointId) -> Result<Option<Box<dyn Connections>>, String> {
+    fn connections(&self, id: EndpointId) -> Result<Option<Box<dyn EndpointConnections>>, String> {
         let open = self.redirect.connections(id.0).map_err(|error| error.to_string())?;
-        Ok(open.map(|open| Box::new(Open(open)) as Box<dyn Connections>))
+        Ok(open.map(|open| Box::new(Open(open)) as Box<dyn EndpointConnections>))
     }
 
-    fn connections_by_name(&self) -> Result<Vec<Box<dyn Connections>>, String> {
+    fn connections_by_name(&self) -> Result<Vec<Box<dyn EndpointConnections>>, String> {
         let open = self.redirect.learning().map_err(|error| error.to_string())?;
-        Ok(open.into_iter().map(|open| Box::new(Open(open)) as Box<dyn Connections>).collect())
+        Ok(open.into_iter().map(|open| Box::new(Open(open)) as Box<dyn EndpointConnections>).collect())
     }
 
-    fn inspect(&mut self) -> Inspection {
-        let portcullis_redirect::Inspection { repaired, broken, detached, overruled } = self.redirect.inspect();
+    fn inspect(&mut self) -> SteeringInspection {
+        let portcullis_redirect::RedirectInspection { repaired, broken, detached, overruled } = self.redirect.inspect();
         let numbered = |all: BTreeMap<u32, String>| all.into_iter().map(|(id, what)| (EndpointId(id), what)).collect();
-        Inspection { repaired, broken, detached: numbered(detached), overruled: numbered(overruled) }
+        SteeringInspection { repaired, broken, detached: numbered(detached), overruled: numbered(overruled) }
     }
 
     fn retain(&mut self, ids: &[EndpointId]) -> Result<(), String> {
@@ -122,10 +125,10 @@ impl Kernel for Steering {
 }
 
 /// Open connections, in the words of the rules.
-struct Open(portcullis_redirect::Connections);
+struct Open(portcullis_redirect::NamespaceConnections);
 
-impl Connections for Open {
-    fn cut(&self, [ingress, egress]: [bool; 2]) -> Result<Cut, String> {
+impl EndpointConnections for Open {
+    fn cut(&self, [ingress, egress]: [bool; 2]) -> Result<CutCount, String> {
         let cut = self.0.cut(Keep { ingress, egress }).map_err(|error| error.to_string())?;
         if cut.denied + cut.unjudged > 0 {
             let (denied, unjudged, seen) = (cut.denied, cut.unjudged, cut.seen);
@@ -134,7 +137,7 @@ impl Connections for Open {
         if let Some(error) = &cut.unlisted {
             tracing::debug!(%error, "UDP sockets cannot be listed");
         }
-        Ok(Cut { seen: cut.seen, denied: cut.denied, unjudged: cut.unjudged, unlisted: cut.unlisted.is_some() })
+        Ok(CutCount { seen: cut.seen, denied: cut.denied, unjudged: cut.unjudged, unlisted: cut.unlisted.is_some() })
     }
 
     fn peers(&self) -> Result<BTreeSet<IpAddr>, String> {
@@ -142,15 +145,15 @@ impl Connections for Open {
     }
 }
 
-fn listeners(sockets: &Sockets) -> Listeners<'_> {
+fn listeners(sockets: &ListenerSockets) -> Listeners<'_> {
     Listeners { tcp4: &sockets.tcp4, tcp6: &sockets.tcp6, udp4: &sockets.udp4, udp6: &sockets.udp6 }
 }
 
 /// What workers tell the kernel of each leg.
 #[derive(Clone, Debug)]
-pub struct KernelLegs(pub Legs);
+pub struct KernelLegs(pub UpstreamHandle);
 
-impl portcullis_listeners::Legs for KernelLegs {
+impl portcullis_listeners::UpstreamRegistry for KernelLegs {
     fn adopt(&self, socket: BorrowedFd<'_>) -> io::Result<()> {
         self.0.adopt(socket)
     }
@@ -173,8 +176,8 @@ impl portcullis_listeners::Legs for KernelLegs {
 }
 
 /// A class in the loader's words; `None` for a transport that the programs never see.
-fn class(class: &PortClass) -> Option<Class> {
-    Some(Class {
+fn class(class: &PortClass) -> Option<KernelPortClass> {
+    Some(KernelPortClass {
         direction: direction(class.direction),
         protocol: number(class.transport)?,
         ports: class.ports.clone(),
@@ -184,8 +187,8 @@ fn class(class: &PortClass) -> Option<Class> {
 }
 
 /// A change of one address in the loader's words.
-fn change(change: &steering::AddressChange) -> Option<AddressChange> {
-    Some(AddressChange {
+fn change(change: &steering::SteeredAddressChange) -> Option<LearnedAddressChange> {
+    Some(LearnedAddressChange {
         direction: direction(change.direction),
         protocol: number(change.transport)?,
         ports: change.ports.clone(),
@@ -194,18 +197,18 @@ fn change(change: &steering::AddressChange) -> Option<AddressChange> {
     })
 }
 
-fn action(action: steering::Action) -> Action {
+fn action(action: steering::SteeringAction) -> KernelAction {
     match action {
-        steering::Action::Pass => Action::Pass,
-        steering::Action::Steer => Action::Steer,
-        steering::Action::Refuse => Action::Refuse,
+        steering::SteeringAction::Pass => KernelAction::Pass,
+        steering::SteeringAction::Steer => KernelAction::Steer,
+        steering::SteeringAction::Refuse => KernelAction::Refuse,
     }
 }
 
-fn direction(direction: world::Direction) -> Direction {
+fn direction(direction: world::Direction) -> FlowDirection {
     match direction {
-        world::Direction::Ingress => Direction::Ingress,
-        world::Direction::Egress => Direction::Egress,
+        world::Direction::Ingress => FlowDirection::Ingress,
+        world::Direction::Egress => FlowDirection::Egress,
     }
 }
 

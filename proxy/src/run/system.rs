@@ -23,7 +23,7 @@ use nix::{
     unistd::{Gid, Group},
 };
 
-use crate::cli::exit::{Exit, Failure};
+use crate::cli::exit::{ExitStatus, Failure};
 
 /// Open files that are asked for: two per connection, for half a million connections.
 const OPEN_FILES: rlim_t = 1 << 20;
@@ -119,7 +119,7 @@ fn group_of(name: &str) -> Result<Gid, Failure> {
     let known = Group::from_name(name).ok().flatten().map(|group| group.gid);
     known.ok_or_else(|| {
         Failure::new(
-            Exit::Failed,
+            ExitStatus::Failed,
             format!("there is no group {name}"),
             "name one of /etc/group in api.group and admin.group",
         )
@@ -137,7 +137,7 @@ fn lock(socket: &Path) -> Result<Flock<fs::File>, Failure> {
     file.set_permissions(fs::Permissions::from_mode(0o600)).map_err(|error| unusable(Path::new(&path), &error))?;
     Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| match errno {
         nix::errno::Errno::EWOULDBLOCK => Failure::new(
-            Exit::Failed,
+            ExitStatus::Failed,
             format!("another portcullis is running on {}", socket.display()),
             "there is one per node: stop that one, or give this one its own --socket, --admin-address, --state-directory and steering.bpffs",
         ),
@@ -152,7 +152,7 @@ fn unusable(path: &Path, error: &io::Error) -> Failure {
         }
         _ => "name another socket with --socket or --admin-address (api.socket, admin.address in the settings)",
     };
-    Failure::new(Exit::Failed, format!("cannot use {}: {error}", path.display()), remedy)
+    Failure::new(ExitStatus::Failed, format!("cannot use {}: {error}", path.display()), remedy)
 }
 
 /// The addresses of the network namespace of this thread, which is the node's.

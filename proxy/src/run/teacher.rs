@@ -28,28 +28,28 @@ use std::{
 };
 
 use ipnet::IpNet;
-use portcullis_codecs::lesson::Lesson;
+use portcullis_codecs::lesson::LearnedAddresses;
 use portcullis_config::settings::NeverOpen;
-use portcullis_listeners::{Names, Ticket};
+use portcullis_listeners::{NameInstaller, PendingRelease};
 use portcullis_rules::{
     snapshot::Snapshot,
-    world::{EndpointId, Origin},
+    world::{EndpointId, LearnedFrom},
 };
 
-pub use self::memory::Memory;
+pub use self::memory::NameStorage;
 use self::{
     journal::Journal,
     memory::Clock,
-    missed::{Said, Why},
-    moments::Moments,
-    never::Never,
-    queue::{Item, Queue, Schedule},
-    recent::Recent,
-    uses::Uses,
+    missed::{LastLogged, MissReason},
+    moments::ChangeCounters,
+    never::NeverOpenAddresses,
+    queue::{Queue, QueueItem, Schedule},
+    recent::RecentAnswers,
+    uses::AddressUses,
 };
 use crate::{
-    admin::metrics::Names as NameMetrics,
-    run::{backends::Kernel, lessons::Lessons, open::Pace},
+    admin::metrics::NameMetrics,
+    run::{backends::KernelHandle, lessons::LearnedState, open::RetryPace},
 };
 
 /// How often it is looked for addresses that have had their time.
@@ -59,34 +59,40 @@ const EXPIRE: Duration = Duration::from_secs(1);
 const RENEWED: usize = 16 * 1024;
 
 /// A lesson, where it came from, and the answer that waits for it.
-struct Word {
-    lesson: Lesson,
-    origin: Origin,
-    ticket: Option<Ticket>,
+struct InstallRequest {
+    lesson: LearnedAddresses,
+    origin: LearnedFrom,
+    ticket: Option<PendingRelease>,
 }
 
 /// Takes lessons of the workers.
-pub struct Pupil {
-    words: Arc<Queue<Word>>,
-    recent: Recent,
-    moments: Arc<Moments>,
-    uses: Arc<Uses>,
+pub struct InstallerHandle {
+    words: Arc<Queue<InstallRequest>>,
+    recent: RecentAnswers,
+    moments: Arc<ChangeCounters>,
+    uses: Arc<AddressUses>,
     lags: Arc<OnceLock<Arc<AtomicBool>>>,
-    never: Arc<Never>,
-    counts: Arc<Counts>,
+    never: Arc<NeverOpenAddresses>,
+    counts: Arc<LearningCounts>,
 }
 
 /// What the metrics are to be told.
 #[derive(Debug, Default)]
-struct Counts {
+struct LearningCounts {
     /// Addresses that no name opens.
     never: AtomicU64,
     /// Lessons that were not taken because of the share of their endpoint.
     refused: Mutex<BTreeMap<EndpointId, u64>>,
 }
 
-impl Names for Pupil {
-    fn learn(&self, origin: Origin, mut lesson: Lesson, snapshot: Option<&Snapshot>, ticket: Ticket) -> bool {
+impl NameInstaller for InstallerHandle {
+    fn learn(
+        &self,
+        origin: LearnedFrom,
+        mut lesson: LearnedAddresses,
+        snapshot: Option<&Snapshot>,
+        ticket: PendingRelease,
+    ) -> bool {
         let all = lesson.addresses.len();
         lesson.addresses.retain(|learnt| !self.never.contains(learnt.address));
         if lesson.addresses.len() < all {
@@ -98,7 +104,7 @@ impl Names for Pupil {
             return true;
         }
         let Some(snapshot) = snapshot else {
-            self.teach(Word { lesson, origin, ticket: Some(ticket) });
+            self.teach(InstallRequest { lesson, origin, ticket: Some(ticket) });
             return false;
         };
         // A later policy may select names that no policy selects now.
@@ -119,7 +125,7 @@ impl Names for Pupil {
                 return true;
             }
         }
-        self.teach(Word { lesson, origin, ticket: Some(ticket) });
+        self.teach(InstallRequest { lesson, origin, ticket: Some(ticket) });
         false
     }
 
@@ -132,11 +138,11 @@ impl Names for Pupil {
     }
 }
 
-impl Pupil {
+impl InstallerHandle {
     /// Returns whether the teacher will hear of it. If not, the ticket is lost, which is a failure.
-    fn teach(&self, word: Word) -> bool {
+    fn teach(&self, word: InstallRequest) -> bool {
         let (owner, cost, urgent) = (word.origin.endpoint, word.lesson.addresses.len().max(1), word.ticket.is_some());
-        let told = self.words.put(Item { owner, cost, content: word }, urgent);
+        let told = self.words.put(QueueItem { owner, cost, content: word }, urgent);
         if !told {
             *self.counts.refused.lock().unwrap_or_else(PoisonError::into_inner).entry(owner).or_default() += 1;
         }
@@ -155,12 +161,12 @@ impl Pupil {
     }
 
     /// The same for a lesson that nobody waits for. The teacher has heard of it if it was told in this second.
-    fn remind(&self, lesson: &Lesson, origin: Origin) -> bool {
+    fn remind(&self, lesson: &LearnedAddresses, origin: LearnedFrom) -> bool {
         let mark = self.recent.mark(lesson, &origin);
         if self.recent.has(mark) {
             return true;
         }
-        let told = self.teach(Word { lesson: lesson.clone(), origin, ticket: None });
+        let told = self.teach(InstallRequest { lesson: lesson.clone(), origin, ticket: None });
         if told {
             self.recent.note(mark);
         }
@@ -169,25 +175,25 @@ impl Pupil {
 }
 
 /// Whether the name of a lesson is known for each of its addresses, by the same server and the same endpoint.
-fn is_in_force(lesson: &Lesson, origin: &Origin, snapshot: &Snapshot) -> bool {
+fn is_in_force(lesson: &LearnedAddresses, origin: &LearnedFrom, snapshot: &Snapshot) -> bool {
     lesson.addresses.iter().all(|learnt| snapshot.knows(learnt.address, &lesson.name, origin))
 }
 
 /// The thread that teaches.
-pub struct Teacher {
-    words: Arc<Queue<Word>>,
+pub struct NameInstallerThread {
+    words: Arc<Queue<InstallRequest>>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Teacher {
+impl NameInstallerThread {
     /// Where lessons go before anybody teaches: they wait. Some addresses no name opens.
     #[must_use]
-    pub fn school(never: NeverOpen) -> (Arc<Pupil>, Desk) {
-        let mut desk = Desk::default();
-        desk.never = Arc::new(Never::new(never));
-        let pupil = Pupil {
+    pub fn school(never: NeverOpen) -> (Arc<InstallerHandle>, InstallerQueue) {
+        let mut desk = InstallerQueue::default();
+        desk.never = Arc::new(NeverOpenAddresses::new(never));
+        let pupil = InstallerHandle {
             words: Arc::clone(&desk.words),
-            recent: Recent::default(),
+            recent: RecentAnswers::default(),
             moments: Arc::clone(&desk.moments),
             uses: Arc::clone(&desk.uses),
             lags: Arc::clone(&desk.lags),
@@ -210,16 +216,16 @@ impl Teacher {
 
 /// Where a teacher sits down.
 #[derive(Default)]
-pub struct Desk {
-    words: Arc<Queue<Word>>,
-    moments: Arc<Moments>,
-    uses: Arc<Uses>,
+pub struct InstallerQueue {
+    words: Arc<Queue<InstallRequest>>,
+    moments: Arc<ChangeCounters>,
+    uses: Arc<AddressUses>,
     lags: Arc<OnceLock<Arc<AtomicBool>>>,
-    never: Arc<Never>,
-    counts: Arc<Counts>,
+    never: Arc<NeverOpenAddresses>,
+    counts: Arc<LearningCounts>,
 }
 
-impl Drop for Desk {
+impl Drop for InstallerQueue {
     /// Nobody teaches any more, also after a panic: what waits is a failure.
     fn drop(&mut self) {
         self.words.close();
@@ -227,17 +233,17 @@ impl Drop for Desk {
     }
 }
 
-impl Desk {
+impl InstallerQueue {
     /// Begins to teach. The book of the lessons is that of the memory.
     ///
     /// # Errors
     /// No thread is to be had.
-    pub fn begin<K: Kernel + 'static>(
+    pub fn begin<K: KernelHandle + 'static>(
         self,
-        lessons: Lessons<K>,
-        memory: Memory,
+        lessons: LearnedState<K>,
+        memory: NameStorage,
         metrics: NameMetrics,
-    ) -> io::Result<Teacher> {
+    ) -> io::Result<NameInstallerThread> {
         // Entries that were learned under another `neverOpen`, or before the node had these addresses.
         let never = Arc::clone(&self.never);
         if let Err(error) = lessons.forget(&|address| never.contains(address)) {
@@ -245,10 +251,10 @@ impl Desk {
         }
         let words = Arc::clone(&self.words);
         self.lags.get_or_init(|| lessons.lags());
-        let Memory { journal, clock } = memory;
+        let NameStorage { journal, clock } = memory;
         let (fresh, renewed, expired) = (Vec::new(), HashSet::new(), Instant::now());
-        let (schedule, looks, blind, said) = (Schedule::default(), Pace::default(), false, Said::default());
-        let work = Work {
+        let (schedule, looks, blind, said) = (Schedule::default(), RetryPace::default(), false, LastLogged::default());
+        let work = InstallerThread {
             desk: self,
             schedule,
             lessons,
@@ -263,35 +269,35 @@ impl Desk {
             said,
         };
         let thread = thread::Builder::new().name("names".to_owned()).spawn(move || work.run())?;
-        Ok(Teacher { words, thread: Some(thread) })
+        Ok(NameInstallerThread { words, thread: Some(thread) })
     }
 }
 
 /// A name, and the endpoint that learnt it.
-type Learnt = (String, EndpointId);
+type LearnedName = (String, EndpointId);
 
-struct Work<K> {
-    desk: Desk,
+struct InstallerThread<K> {
+    desk: InstallerQueue,
     /// What was taken and waits for its turn.
-    schedule: Schedule<Word>,
-    lessons: Lessons<K>,
+    schedule: Schedule<InstallRequest>,
+    lessons: LearnedState<K>,
     journal: Journal,
     clock: Clock,
     metrics: NameMetrics,
     /// Names with other addresses than the journal knows.
-    fresh: Vec<Learnt>,
+    fresh: Vec<LearnedName>,
     /// Names that hold longer than the journal knows.
-    renewed: HashSet<Learnt>,
+    renewed: HashSet<LearnedName>,
     expired: Instant,
     /// How often it is looked which connections are open.
-    looks: Pace,
+    looks: RetryPace,
     /// That failed, and was said.
     blind: bool,
     /// What was not learnt, and that was said.
-    said: Said,
+    said: LastLogged,
 }
 
-impl<K: Kernel> Work<K> {
+impl<K: KernelHandle> InstallerThread<K> {
     fn run(mut self) {
         let (mut inbox, mut turn) = (Vec::new(), Vec::new());
         loop {
@@ -314,7 +320,10 @@ impl<K: Kernel> Work<K> {
     }
 
     /// Only while the moments change.
-    fn teach(&mut self, Item { owner, cost, content: Word { lesson, origin, ticket } }: Item<Word>) {
+    fn teach(
+        &mut self,
+        QueueItem { owner, cost, content: InstallRequest { lesson, origin, ticket } }: QueueItem<InstallRequest>,
+    ) {
         let answer = addresses(&lesson);
         let now = self.clock.now();
         let taught = self.lessons.teach(&lesson.name, &answer, origin, now);
@@ -337,7 +346,7 @@ impl<K: Kernel> Work<K> {
     }
 
     /// Forgets what has had its time. What waits to be taught may be why an answer was let go, so it holds on.
-    fn expire(&mut self, inbox: &mut Vec<Item<Word>>) {
+    fn expire(&mut self, inbox: &mut Vec<QueueItem<InstallRequest>>) {
         self.expired = Instant::now();
         let Some(open) = self.open_addresses() else { return };
         let moments = Arc::clone(&self.desk.moments);
@@ -376,13 +385,13 @@ impl<K: Kernel> Work<K> {
         self.metrics.never.inc_by(counts.never.swap(0, Ordering::Relaxed));
         let refused = std::mem::take(&mut *counts.refused.lock().unwrap_or_else(PoisonError::into_inner));
         let snapshot = self.lessons.snapshot();
-        for (why, missed) in [(Why::Share, refused), (Why::Memory, snapshot.take_missed())] {
+        for (why, missed) in [(MissReason::Share, refused), (MissReason::Memory, snapshot.take_missed())] {
             self.said.tell(why, missed, &self.metrics, |id| snapshot.endpoint(id).cloned());
         }
     }
 }
 
-fn addresses(lesson: &Lesson) -> Vec<(IpAddr, u32)> {
+fn addresses(lesson: &LearnedAddresses) -> Vec<(IpAddr, u32)> {
     lesson.addresses.iter().map(|learnt| (learnt.address, learnt.ttl)).collect()
 }
 

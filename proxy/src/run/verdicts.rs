@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use portcullis_config::{Verdicts, proto};
-use portcullis_listeners::telemetry::{Event, Field, Party, Reply, Watcher};
+use portcullis_config::{VerdictStream, proto};
+use portcullis_listeners::telemetry::{DnsReply, EventField, EventParty, VerdictEvent, Watcher};
 use portcullis_rules::{
     verdict::{Miss, OutcomeSet},
     world::Direction,
@@ -14,7 +14,7 @@ const QUEUE: usize = 4096;
 
 /// A stream of the verdicts that a request asks for.
 #[must_use]
-pub fn stream(telemetry: &portcullis_listeners::telemetry::Telemetry, request: proto::WatchRequest) -> Verdicts {
+pub fn stream(telemetry: &portcullis_listeners::telemetry::Telemetry, request: proto::WatchRequest) -> VerdictStream {
     let watcher = telemetry.watch(QUEUE);
     Box::pin(futures_util::stream::unfold((watcher, request), next))
 }
@@ -32,9 +32,9 @@ async fn next(
     }
 }
 
-fn is_asked_for(event: &Event, request: &proto::WatchRequest) -> bool {
+fn is_asked_for(event: &VerdictEvent, request: &proto::WatchRequest) -> bool {
     let in_namespace =
-        |party: &Party| party.endpoint.as_ref().is_some_and(|endpoint| *endpoint.namespace == *request.namespace);
+        |party: &EventParty| party.endpoint.as_ref().is_some_and(|endpoint| *endpoint.namespace == *request.namespace);
     let outcomes = if request.denied_only { OutcomeSet::VIOLATIONS } else { OutcomeSet::ALL };
     outcomes.contains(event.outcome)
         && (request.protocol.is_empty() || request.protocol == event.protocol)
@@ -43,7 +43,7 @@ fn is_asked_for(event: &Event, request: &proto::WatchRequest) -> bool {
 
 /// A verdict in the words of the API.
 #[must_use]
-pub fn verdict(event: &Event) -> proto::Verdict {
+pub fn verdict(event: &VerdictEvent) -> proto::Verdict {
     let text = |text: &Option<Arc<str>>| text.as_deref().unwrap_or_default().to_owned();
     let proto::Miss { predicate, pattern, value, .. } = event.misses.first().map(miss).unwrap_or_default();
     proto::Verdict {
@@ -93,7 +93,7 @@ fn missing((name, wanted): &(String, String)) -> proto::MissingHeader {
     proto::MissingHeader { name: name.clone(), wanted: wanted.clone() }
 }
 
-fn party(party: &Party) -> proto::Party {
+fn party(party: &EventParty) -> proto::Party {
     let endpoint = party.endpoint.as_ref();
     proto::Party {
         address: party.address.ip().to_string(),
@@ -103,12 +103,12 @@ fn party(party: &Party) -> proto::Party {
     }
 }
 
-fn field(field: &Field) -> proto::Field {
+fn field(field: &EventField) -> proto::Field {
     let more = u32::try_from(field.more).unwrap_or(u32::MAX);
     proto::Field { name: field.name.to_owned(), value: field.value.clone(), more }
 }
 
-fn answer(reply: &Reply) -> proto::Answer {
+fn answer(reply: &DnsReply) -> proto::Answer {
     proto::Answer {
         status_name: reply.status_name.to_owned(),
         status: reply.shown.clone().into_owned(),
@@ -121,16 +121,16 @@ fn answer(reply: &Reply) -> proto::Answer {
 
 // Two protocols have messages of their own in the API, from before there were fields.
 
-fn query(event: &Event) -> proto::DnsQuery {
+fn query(event: &VerdictEvent) -> proto::DnsQuery {
     let field = |name| event.field(name).unwrap_or_default().to_owned();
-    let told = |reply: &Reply| {
+    let told = |reply: &DnsReply| {
         let proto::Answer { status, addresses, more, held_us, replaced, .. } = answer(reply);
         proto::DnsAnswer { rcode: status, addresses, more, held_us, replaced }
     };
     proto::DnsQuery { name: field("matchName"), r#type: field("qtype"), answer: event.reply.as_ref().map(told) }
 }
 
-fn request(event: &Event) -> proto::HttpRequest {
+fn request(event: &VerdictEvent) -> proto::HttpRequest {
     let field = |name| event.field(name).unwrap_or_default().to_owned();
     proto::HttpRequest {
         method: field("method"),

@@ -7,9 +7,9 @@
 mod packets;
 
 pub use packets::{
-    ADDRESSES_TOLD, ASKED, ASKED_NAMED, ASKED_WRITTEN, Admitted, Asked, BY_ANY_DEVICE, BY_LOOPBACK, ENDED_BY_ENDPOINT,
-    ENDED_BY_PEER, FLOW_IN, FLOW_OUT, FLOW_OWN, FLOW_SECONDS, FLOW_TRIED, FlowKey, FlowState, FragmentKey, Passing,
-    RECENT, Recent, SEALS, Seal, Sealed, TELL_TICKS, Tuple, YOUNG, YOUNG_TICKS,
+    ADDRESSES_TOLD, ASKED, ASKED_NAMED, ASKED_WRITTEN, Admitted, BY_ANY_DEVICE, BY_LOOPBACK, CachedDecision,
+    ENDED_BY_ENDPOINT, ENDED_BY_PEER, FLOW_IN, FLOW_OUT, FLOW_OWN, FLOW_SECONDS, FLOW_TRIED, FlowState, FragmentKey,
+    PacketFlowKey, Passing, RECENT, RecentFlow, SEALS, Seal, Sealed, TELL_TICKS, Tuple, YOUNG, YOUNG_TICKS,
 };
 
 /// Socket mark: this socket's packets are delivered locally. Steered client sockets and our ingress legs carry it.
@@ -183,7 +183,7 @@ pub struct ReplyKey {
 /// Value of `REPLIES`: how long the answer may come, and to whom.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reply {
+pub struct ExpectedReply {
     /// Cookie of the socket that asked last: it has to be open.
     pub asker: u64,
     /// Until when, in nanoseconds since boot.
@@ -219,7 +219,7 @@ pub struct StubKey {
 /// Value of `SERVICES`: an endpoint of the host, by its cgroup and each one below.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Service {
+pub struct HostService {
     /// Cookie of the network namespace whose sockets are meant.
     pub home: u64,
     /// Number of the endpoint.
@@ -231,7 +231,7 @@ pub struct Service {
 /// A flow that was refused in the kernel.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Refusal {
+pub struct KernelRefusalRecord {
     /// Number of the endpoint.
     pub endpoint: u32,
     /// [`INGRESS`] or [`EGRESS`].
@@ -259,7 +259,19 @@ mod plain {
             )*
         };
     }
-    plain!(FlowKey, PortKey, PeerKey, LocalKey, ListenerKey, LegKey, ReplyKey, OwnerKey, StubKey, Service, Refusal);
+    plain!(
+        PacketFlowKey,
+        PortKey,
+        PeerKey,
+        LocalKey,
+        ListenerKey,
+        LegKey,
+        ReplyKey,
+        OwnerKey,
+        StubKey,
+        HostService,
+        KernelRefusalRecord
+    );
 }
 
 const _: () = {
@@ -269,9 +281,9 @@ const _: () = {
     assert!(size_of::<ListenerKey>() == 8);
     assert!(size_of::<LegKey>() == 44);
     assert!(size_of::<ReplyKey>() == 24);
-    assert!(size_of::<Reply>() == 16);
+    assert!(size_of::<ExpectedReply>() == 16);
     assert!(size_of::<OwnerKey>() == 8);
     assert!(size_of::<StubKey>() == 24);
-    assert!(size_of::<Service>() == 16);
-    assert!(size_of::<Refusal>() == 28);
+    assert!(size_of::<HostService>() == 16);
+    assert!(size_of::<KernelRefusalRecord>() == 28);
 };

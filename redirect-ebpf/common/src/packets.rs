@@ -88,7 +88,7 @@ pub const ENDED_BY_PEER: u16 = 2;
 /// Value of `ASKED`: what the tables said of a flow when they were asked last.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
-pub struct Asked {
+pub struct CachedDecision {
     /// The address of the endpoint's side.
     pub own: [u32; 4],
     /// Address of the peer.
@@ -111,7 +111,7 @@ pub const ASKED_NAMED: u32 = 1 << 9;
 /// Value of `RECENT`: a flow to an endpoint that `FLOWS` was asked about a moment ago.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
-pub struct Recent {
+pub struct RecentFlow {
     /// Its packets' headers.
     pub tuple: Tuple,
     /// Number of the endpoint.
@@ -136,7 +136,7 @@ pub const ASKED: u32 = 1 << 8;
 /// Key of `FLOWS`: a flow of an endpoint as its packets show it outside of the namespace.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FlowKey {
+pub struct PacketFlowKey {
     /// Address of the peer.
     pub peer: [u32; 4],
     /// Number of the endpoint.
@@ -205,10 +205,10 @@ pub struct FragmentKey {
 const _: () = {
     assert!(size_of::<Tuple>() == 40);
     assert!(size_of::<Admitted>() == 56);
-    assert!(size_of::<FlowKey>() == 28);
+    assert!(size_of::<PacketFlowKey>() == 28);
     assert!(size_of::<FlowState>() == 20);
     assert!(size_of::<Sealed>() == 64);
-    assert!(size_of::<Asked>() == 48);
-    assert!(size_of::<Recent>() == 56);
+    assert!(size_of::<CachedDecision>() == 48);
+    assert!(size_of::<RecentFlow>() == 56);
     assert!(size_of::<FragmentKey>() == 44);
 };

@@ -23,7 +23,7 @@ use crate::{
     packet_flows::was_let_in,
     replies::{expect, expect_at_device, expect_reply},
     source::{bound4, bound6, connected_to, is_forged},
-    verdict::{Flow, is_loopback, is_multicast, is_unset, is_v4, mapped, plain, protocol, read, read6, tell, verdict},
+    verdict::{HookFlow, is_loopback, is_multicast, is_unset, is_v4, mapped, plain, protocol, read, read6, tell, verdict},
 };
 
 const REFUSED: i32 = 0;
@@ -77,10 +77,10 @@ enum Sent {
     /// By nobody of interest, or by us.
     Other,
     /// To the endpoint itself.
-    Inside(Flow),
+    Inside(HookFlow),
     /// From an address that is not the endpoint's.
-    Forged(Flow),
-    Outside(Flow),
+    Forged(HookFlow),
+    Outside(HookFlow),
 }
 
 #[inline(always)]
@@ -122,7 +122,7 @@ fn connect(ctx: &SockAddrContext, peer: [u8; 16], source: [u8; 16]) -> i32 {
 
 /// Whether a datagram answers one that was let in.
 #[inline(always)]
-fn is_answer(flow: &Flow) -> bool {
+fn is_answer(flow: &HookFlow) -> bool {
     flow.protocol == UDP && flow.source_port != 0 && was_let_in(flow)
 }
 
@@ -173,7 +173,7 @@ fn sent(ctx: &SockAddrContext, peer: [u8; 16], source: [u8; 16]) -> Sent {
     let port = u16::from_be(read!((*c).user_port) as u16);
     // A connected socket that sends with control messages names nobody.
     let (peer, port) = if port == 0 && is_unset(&peer) && is_connected(ctx) { connected_to(ctx) } else { (peer, port) };
-    let flow = Flow { endpoint, direction: EGRESS, protocol, port, source_port: source_port(ctx), peer };
+    let flow = HookFlow { endpoint, direction: EGRESS, protocol, port, source_port: source_port(ctx), peer };
     let inside = unsafe { LOCALS.get(LocalKey { endpoint, address: peer }) }.is_some();
     if !unsafe { OWN_SOCKETS.get_ptr_mut(ctx) }.is_null() {
         if !inside {
@@ -199,7 +199,7 @@ fn sent(ctx: &SockAddrContext, peer: [u8; 16], source: [u8; 16]) -> Sent {
 /// Whether what is to be steered comes to our listener: it has to be there, and the way has to lead to it. Datagrams to
 /// many leave by the table of local addresses, before any rule is asked.
 #[inline(always)]
-fn can_be_steered(ctx: &SockAddrContext, flow: &Flow) -> bool {
+fn can_be_steered(ctx: &SockAddrContext, flow: &HookFlow) -> bool {
     let key = LocalKey { endpoint: flow.endpoint, address: flow.peer };
     let to_many = flow.protocol == UDP && (is_multicast(&flow.peer) || unsafe { BROADCASTS.get(key) }.is_some());
     !to_many && is_at_home(ctx) && has_listener(flow)
@@ -281,7 +281,7 @@ fn forget_route(ctx: &SockAddrContext) {
 
 /// Notes that the mark of a UDP socket changes now. False: there is no memory for it.
 #[inline(always)]
-fn note_mark(ctx: &SockAddrContext, flow: &Flow) -> bool {
+fn note_mark(ctx: &SockAddrContext, flow: &HookFlow) -> bool {
     if flow.protocol != UDP {
         return true;
     }
@@ -297,7 +297,7 @@ fn note_mark(ctx: &SockAddrContext, flow: &Flow) -> bool {
 /// Notes at a socket of TCP that it is steered: whoever takes its mark off again does not lead it past the judge. False: there
 /// is no memory for it.
 #[inline(always)]
-fn note_steered(ctx: &SockAddrContext, flow: &Flow) -> bool {
+fn note_steered(ctx: &SockAddrContext, flow: &HookFlow) -> bool {
     let mut steered = 1;
     flow.protocol == UDP || !unsafe { STEERED.get_or_insert_ptr_mut(ctx, Some(&mut steered)) }.is_null()
 }
@@ -333,7 +333,7 @@ fn unmark(ctx: &SockAddrContext) {
 /// Looks for the listener before steering: the kernel sends no RST from a foreign IPv4 address, so without this a dead
 /// proxy would mean timeouts.
 #[inline(always)]
-fn has_listener(flow: &Flow) -> bool {
+fn has_listener(flow: &HookFlow) -> bool {
     let slot = slot(flow.endpoint, !is_v4(&flow.peer), flow.protocol == UDP);
     let key = ListenerKey { slot, worker: 0 };
     unsafe {
@@ -348,7 +348,7 @@ fn has_listener(flow: &Flow) -> bool {
 
 /// Without the return value the application would see EPERM.
 #[inline(always)]
-fn refuse(flow: &Flow, errno: i32, no_listener: bool) -> i32 {
+fn refuse(flow: &HookFlow, errno: i32, no_listener: bool) -> i32 {
     tell(flow, no_listener);
     unsafe { bpf_set_retval(-errno) };
     REFUSED

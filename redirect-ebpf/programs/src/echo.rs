@@ -8,7 +8,7 @@ use crate::{
     ENDPOINT,
     maps::{LOCALS, PODS},
     number,
-    verdict::{Flow, is_loopback, mapped, plain, read, tell, verdict},
+    verdict::{HookFlow, is_loopback, mapped, plain, read, tell, verdict},
 };
 
 const DROP: i32 = 0;
@@ -33,7 +33,7 @@ pub fn echo(ctx: SkBuffContext) -> i32 {
     if is_loopback(&peer) || unsafe { LOCALS.get(LocalKey { endpoint, address: peer }) }.is_some() {
         return SEND;
     }
-    let flow = Flow { endpoint, direction: EGRESS, protocol, port: kind as u16, source_port: 0, peer };
+    let flow = HookFlow { endpoint, direction: EGRESS, protocol, port: kind as u16, source_port: 0, peer };
     if verdict(&flow) != REFUSE {
         return SEND;
     }

@@ -12,7 +12,7 @@ use crate::{
     maps::{LISTENERS, LOCALS, OWN_LEGS, OWNERS, STUBS},
     number,
     replies::is_expected,
-    verdict::{Flow, is_loopback, mapped, plain, protocol, read, read6, tell, verdict},
+    verdict::{HookFlow, is_loopback, mapped, plain, protocol, read, read6, tell, verdict},
 };
 
 const AF_INET: u32 = 2;
@@ -23,7 +23,7 @@ const LOOPBACK: u32 = 1;
 const NO_REUSEPORT: u64 = 2;
 
 /// What arrived.
-struct Packet {
+struct LookupPacket {
     v6: bool,
     protocol: u8,
     local: [u8; 16],
@@ -37,7 +37,7 @@ struct Packet {
 /// Reads every field before the first branch: in branches LLVM merges the loads behind a computed pointer. The fields
 /// of the other family read as 0.
 #[inline(always)]
-fn packet(ctx: &SkLookupContext) -> Packet {
+fn packet(ctx: &SkLookupContext) -> LookupPacket {
     let c = ctx.lookup;
     let protocol = protocol(read!((*c).protocol));
     let (local4, remote4) = (read!((*c).local_ip4), read!((*c).remote_ip4));
@@ -47,7 +47,7 @@ fn packet(ctx: &SkLookupContext) -> Packet {
     let interface = read!((*c).ingress_ifindex);
     let v6 = read!((*c).family) != AF_INET;
     let (local, remote) = if v6 { (plain(local6), plain(remote6)) } else { (mapped(local4), mapped(remote4)) };
-    Packet { v6, protocol, local, remote, local_port, remote_port, interface }
+    LookupPacket { v6, protocol, local, remote, local_port, remote_port, interface }
 }
 
 /// Judges what is delivered.
@@ -63,7 +63,7 @@ pub fn lookup(ctx: SkLookupContext) -> u32 {
     if ((ours && theirs) || itself) && is_from_inside(&packet, home) {
         return SK_PASS;
     }
-    let flow = Flow {
+    let flow = HookFlow {
         endpoint: home,
         direction: INGRESS,
         protocol: packet.protocol,
@@ -92,7 +92,7 @@ pub fn lookup(ctx: SkLookupContext) -> u32 {
 /// What stays on the loopback device passes, but for a resolver that policy names. For a service of the host that passes as
 /// well: nothing in a packet tells which process sent it, and the resolver has a cgroup of its own.
 #[inline(always)]
-fn inside(ctx: &SkLookupContext, packet: &Packet, home: u32) -> u32 {
+fn inside(ctx: &SkLookupContext, packet: &LookupPacket, home: u32) -> u32 {
     let (protocol, port) = (packet.protocol as u16, packet.local_port);
     let key = StubKey { endpoint: home, protocol, port, address: packet.local };
     if number(&SITE) == SERVICE || unsafe { STUBS.get(key) }.is_none() {
@@ -103,8 +103,8 @@ fn inside(ctx: &SkLookupContext, packet: &Packet, home: u32) -> u32 {
 }
 
 #[inline(always)]
-fn outbound(packet: &Packet, home: u32) -> Flow {
-    Flow {
+fn outbound(packet: &LookupPacket, home: u32) -> HookFlow {
+    HookFlow {
         endpoint: home,
         direction: EGRESS,
         protocol: packet.protocol,
@@ -116,7 +116,7 @@ fn outbound(packet: &Packet, home: u32) -> Flow {
 
 /// Whether a flow is an egress leg of ours whose destination is in this namespace.
 #[inline(always)]
-fn is_way_out(packet: &Packet, flow: &Flow) -> bool {
+fn is_way_out(packet: &LookupPacket, flow: &HookFlow) -> bool {
     let key = leg_key(packet, flow);
     matches!(unsafe { OWN_LEGS.get(key) }, Some(way) if *way == LEG_OUT)
 }
@@ -124,7 +124,7 @@ fn is_way_out(packet: &Packet, flow: &Flow) -> bool {
 /// What this namespace sends to an address that is not the endpoint's. Our route has brought it, and the connect program
 /// has decided; but it may also be an address that the endpoint does not name, or the host's own business.
 #[inline(always)]
-fn outgoing(ctx: &SkLookupContext, packet: &Packet, home: u32) -> u32 {
+fn outgoing(ctx: &SkLookupContext, packet: &LookupPacket, home: u32) -> u32 {
     let flow = outbound(packet, home);
     // Asking again would hand a flow that was steered a moment before to a listener of the application's.
     let (by_loopback, host) = (packet.interface == LOOPBACK, number(&SITE) != POD);
@@ -145,7 +145,7 @@ fn is_local(home: u32, address: &[u8; 16]) -> bool {
 
 /// Whether the port is the endpoint's. Of a service of the host only those are that it names.
 #[inline(always)]
-fn is_owned(home: u32, packet: &Packet) -> bool {
+fn is_owned(home: u32, packet: &LookupPacket) -> bool {
     if number(&SITE) != SERVICE {
         return true;
     }
@@ -157,31 +157,31 @@ fn is_owned(home: u32, packet: &Packet) -> bool {
 /// connection the answer goes to whom the address belongs. But anybody may send a datagram over IPv6 with any source, and the
 /// interface does not tell: of what a namespace sends to itself, it is the one that has the address.
 #[inline(always)]
-fn is_from_inside(packet: &Packet, home: u32) -> bool {
+fn is_from_inside(packet: &LookupPacket, home: u32) -> bool {
     if !packet.v6 || packet.protocol != UDP || packet.interface == LOOPBACK || number(&SITE) != POD {
         return true;
     }
     let asked = outbound(packet, home);
     // A socket that connects has no port yet when the hook sees it.
     is_expected(&asked)
-        || is_expected(&Flow { source_port: 0, ..asked })
+        || is_expected(&HookFlow { source_port: 0, ..asked })
         || is_way_out(packet, &asked)
 }
 
 /// An answer that is waited for, from a peer that may still be asked.
 #[inline(always)]
-fn is_reply(flow: &Flow) -> bool {
+fn is_reply(flow: &HookFlow) -> bool {
     if flow.protocol != UDP {
         return false;
     }
-    let asked = Flow { direction: EGRESS, port: flow.source_port, source_port: flow.port, ..*flow };
+    let asked = HookFlow { direction: EGRESS, port: flow.source_port, source_port: flow.port, ..*flow };
     is_expected(&asked) && verdict(&asked) != REFUSE
 }
 
 /// Asked only for flows that policy does not pass, so that unsteered ones need not pay for it. A leg is bound to the
 /// loopback device where that is possible: no client can come by it, whatever address and port it uses.
 #[inline(always)]
-fn is_own_leg(packet: &Packet, flow: &Flow) -> bool {
+fn is_own_leg(packet: &LookupPacket, flow: &HookFlow) -> bool {
     let key = leg_key(packet, flow);
     match unsafe { OWN_LEGS.get(key) }.copied() {
         Some(LEG_BY_LOOPBACK) => packet.interface == LOOPBACK,
@@ -196,7 +196,7 @@ fn is_own_leg(packet: &Packet, flow: &Flow) -> bool {
 
 /// The leg that a packet would be the first of.
 #[inline(always)]
-fn leg_key(packet: &Packet, flow: &Flow) -> LegKey {
+fn leg_key(packet: &LookupPacket, flow: &HookFlow) -> LegKey {
     LegKey {
         endpoint: flow.endpoint,
         protocol: packet.protocol as u32,
@@ -209,7 +209,7 @@ fn leg_key(packet: &Packet, flow: &Flow) -> LegKey {
 
 /// Which worker meets a flow: the same one for all packets between two sockets, as their addresses and ports have it.
 #[inline(always)]
-fn worker(packet: &Packet) -> u32 {
+fn worker(packet: &LookupPacket) -> u32 {
     let workers = number(&WORKERS);
     if workers <= 1 {
         return 0;
@@ -238,7 +238,7 @@ fn mix(mut hash: u32) -> u32 {
 }
 
 #[inline(always)]
-fn steer(ctx: &SkLookupContext, packet: &Packet, flow: &Flow) -> u32 {
+fn steer(ctx: &SkLookupContext, packet: &LookupPacket, flow: &HookFlow) -> u32 {
     let slot = slot(flow.endpoint, packet.v6, packet.protocol == UDP);
     let worker = worker(packet);
     let hand_over = |worker| LISTENERS.redirect_sk_lookup(ctx, ListenerKey { slot, worker }, NO_REUSEPORT);

@@ -38,7 +38,7 @@ const SHORT: u8 = 0;
 
 /// What is known of a packet.
 #[derive(Clone, Copy)]
-pub struct Packet {
+pub struct PacketHeaders {
     pub tuple: Tuple,
     /// Where the IP header begins: behind a header of Ethernet, or at the start of what a program of a cgroup sees.
     pub base: u32,
@@ -78,11 +78,11 @@ pub const STREAM_SOCKET: u32 = 8;
 /// Where a packet is read to. On the stack the verifier would follow what it knows of each field through all that is decided
 /// by it, which takes it seconds; programs at devices run one at a time on a CPU.
 #[map]
-static SCRATCH: PerCpuArray<Packet> = PerCpuArray::with_max_entries(1, 0);
+static SCRATCH: PerCpuArray<PacketHeaders> = PerCpuArray::with_max_entries(1, 0);
 
 /// The place for a packet, with nothing of the one before that is not written before it is read.
 #[inline(always)]
-pub fn scratch() -> Option<&'static mut Packet> {
+pub fn scratch() -> Option<&'static mut PacketHeaders> {
     let packet = unsafe { &mut *SCRATCH.get_ptr_mut(0)? };
     clear(packet);
     Some(packet)
@@ -90,7 +90,7 @@ pub fn scratch() -> Option<&'static mut Packet> {
 
 /// Leaves nothing of a packet that is not written before it is read.
 #[inline(always)]
-pub fn clear(packet: &mut Packet) {
+pub fn clear(packet: &mut PacketHeaders) {
     packet.tuple.ports = 0;
     (packet.v6, packet.first, packet.later, packet.empty) = (false, false, false, false);
     (packet.flags, packet.identification, packet.sender) = (0, 0, 0);
@@ -135,7 +135,7 @@ pub fn copy(to: &mut Tuple, from: &Tuple) {
     }
 }
 
-impl Packet {
+impl PacketHeaders {
     #[inline(always)]
     pub fn protocol(&self) -> u8 {
         self.tuple.protocol as u8
@@ -190,7 +190,7 @@ pub fn read_header(skb: *mut __sk_buff, at: u32, size: u32, header: &mut [u32; 1
 /// Reads any packet of IP whose header begins at `base`. False: it cannot be judged, or asks to be sent by way of somebody
 /// else, or as somebody else; whoever has a policy sends and gets no such packet.
 #[inline(never)]
-pub fn parse(skb: *mut __sk_buff, base: u32, packet: &mut Packet) -> bool {
+pub fn parse(skb: *mut __sk_buff, base: u32, packet: &mut PacketHeaders) -> bool {
     packet.base = base;
     packet.end = read!((*skb).len);
     let known = if read!((*skb).protocol) == IPV4 { parse_v4(skb, base, packet) } else { parse_v6(skb, base, packet) };
@@ -205,7 +205,7 @@ pub fn parse(skb: *mut __sk_buff, base: u32, packet: &mut Packet) -> bool {
 }
 
 #[inline(always)]
-fn parse_v4(skb: *mut __sk_buff, base: u32, packet: &mut Packet) -> bool {
+fn parse_v4(skb: *mut __sk_buff, base: u32, packet: &mut PacketHeaders) -> bool {
     let Some(header) = load::<[u32; 5]>(skb, base) else { return false };
     let first = header[0].to_ne_bytes();
     let length = (first[0] & 0xf) as u32 * 4;
@@ -248,7 +248,7 @@ fn has_source_route(skb: *mut __sk_buff, base: u32, length: u32) -> bool {
 
 /// Looks behind extension headers (RFC 8200 §4): options of hops and of the destination, routing, fragment.
 #[inline(always)]
-fn parse_v6(skb: *mut __sk_buff, base: u32, packet: &mut Packet) -> bool {
+fn parse_v6(skb: *mut __sk_buff, base: u32, packet: &mut PacketHeaders) -> bool {
     let Some(header) = load::<[u32; 10]>(skb, base) else { return false };
     if header[0].to_ne_bytes()[0] >> 4 != 6 {
         return false;
@@ -293,7 +293,7 @@ fn parse_v6(skb: *mut __sk_buff, base: u32, packet: &mut Packet) -> bool {
 
 /// Reads ports, types and flags.
 #[inline(always)]
-fn transport(skb: *mut __sk_buff, packet: &mut Packet) -> bool {
+fn transport(skb: *mut __sk_buff, packet: &mut PacketHeaders) -> bool {
     let at = packet.at;
     let room = packet.end - if at < packet.end { at } else { packet.end };
     match packet.protocol() {

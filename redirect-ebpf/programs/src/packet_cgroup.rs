@@ -24,7 +24,7 @@ use crate::{
     HOME, SITE, cookie,
     maps::OWN_SOCKETS,
     number,
-    packet::{LISTEN, Packet, SOCK_STREAM, STREAM, STREAM_SOCKET, answered, clear, is_stream, parse},
+    packet::{LISTEN, PacketHeaders, SOCK_STREAM, STREAM, STREAM_SOCKET, answered, clear, is_stream, parse},
     packet_common::quick_at,
     packet_cgroup_known::{OPEN, STAY, receives_what_is_known, sends_what_is_known},
     packet_flows::{beside, epoch, is_known_fragment, note_fragment, seconds},
@@ -43,13 +43,13 @@ const ROOMS: u32 = 8;
 /// Where a packet is read to. Who sends runs with interrupts on and may be put off for somebody else who sends, so one place
 /// for each processor, as programs at devices have, is not enough.
 #[repr(C)]
-pub struct Room {
+pub struct PacketBuffer {
     taken: u64,
-    packet: Packet,
+    packet: PacketHeaders,
 }
 
 #[map]
-static PLACES: PerCpuArray<Room> = PerCpuArray::with_max_entries(ROOMS, 0);
+static PLACES: PerCpuArray<PacketBuffer> = PerCpuArray::with_max_entries(ROOMS, 0);
 
 /// What a socket of the host may send without another look.
 #[btf_map]
@@ -57,7 +57,7 @@ pub static PASSING: SkStorage<Passing> = SkStorage::new();
 
 /// Takes a place that nobody has.
 #[inline(always)]
-fn enter() -> Option<&'static mut Room> {
+fn enter() -> Option<&'static mut PacketBuffer> {
     let mut number = 0;
     while number < ROOMS {
         let room = unsafe { &mut *PLACES.get_ptr_mut(number)? };
@@ -170,7 +170,7 @@ fn send_slowly(skb: *mut __sk_buff) -> bool {
 }
 
 #[inline(always)]
-fn sends(skb: *mut __sk_buff, socket: *mut bpf_sock, packet: &mut Packet) -> bool {
+fn sends(skb: *mut __sk_buff, socket: *mut bpf_sock, packet: &mut PacketHeaders) -> bool {
     if packet.later {
         return is_known_fragment(packet);
     }
@@ -215,7 +215,7 @@ fn receive_slowly(skb: *mut __sk_buff) -> bool {
 }
 
 #[inline(always)]
-fn receives(skb: *mut __sk_buff, socket: *mut bpf_sock, packet: &mut Packet) -> bool {
+fn receives(skb: *mut __sk_buff, socket: *mut bpf_sock, packet: &mut PacketHeaders) -> bool {
     if packet.later {
         return is_known_fragment(packet);
     }

@@ -14,12 +14,12 @@ use crate::{
     SITE,
     maps::OWNERS,
     number,
-    packet::{LISTEN, Packet, SOCK_STREAM, STREAM, STREAM_SOCKET, SYN, answered, bytes, is_stream},
+    packet::{LISTEN, PacketHeaders, SOCK_STREAM, STREAM, STREAM_SOCKET, SYN, answered, bytes, is_stream},
     packet_cgroup::{PASSING, is_inside},
     packet_flows::{beside, known, note, received, remembered, sent},
     packet_judge::{ADMIT, DROP, LET, has_ports, is_error, is_named, keeps_open, opened},
     replies::is_expected,
-    verdict::{Flow, is_loopback, read, tell, verdict},
+    verdict::{HookFlow, is_loopback, read, tell, verdict},
 };
 
 /// A judgement that is left to the tables.
@@ -36,7 +36,7 @@ const SOCK_DGRAM: u32 = 2;
 /// Of what goes out by the loopback device, what the hooks let pass there: to the endpoint itself; what is steered, to our
 /// listener; and what belongs to a connection, which somebody in this namespace has accepted.
 #[inline(always)]
-fn stays(packet: &Packet) -> bool {
+fn stays(packet: &PacketHeaders) -> bool {
     let to = bytes(&packet.tuple.destination);
     if is_loopback(&to) || is_named(to) {
         return true;
@@ -51,7 +51,7 @@ fn stays(packet: &Packet) -> bool {
 /// What becomes of a packet whatever the tables say. A function of its own, so that its room on the stack is free again when
 /// the tables are asked.
 #[inline(never)]
-pub fn sends_what_is_known(skb: *mut __sk_buff, socket: *mut bpf_sock, packet: &mut Packet) -> u32 {
+pub fn sends_what_is_known(skb: *mut __sk_buff, socket: *mut bpf_sock, packet: &mut PacketHeaders) -> u32 {
     let protocol = packet.protocol();
     if is_inside(skb) && stays(packet) {
         return if has_ports(protocol) { STAY } else { LET };
@@ -118,7 +118,7 @@ fn admission(socket: *mut bpf_sock, tuple: &Tuple) -> Admission {
 
 /// Whether a packet is for a port of this namespace that is not the service's: what comes in there is not judged.
 #[inline(always)]
-fn is_foreign(packet: &Packet, leaving: bool) -> bool {
+fn is_foreign(packet: &PacketHeaders, leaving: bool) -> bool {
     if number(&SITE) != SERVICE || !has_ports(packet.protocol()) {
         return false;
     }
@@ -129,7 +129,7 @@ fn is_foreign(packet: &Packet, leaving: bool) -> bool {
 
 /// Whether somebody listens on a packet's port of this namespace, so that its connection came in.
 #[inline(always)]
-fn is_served(skb: *mut __sk_buff, packet: &Packet, leaving: bool) -> bool {
+fn is_served(skb: *mut __sk_buff, packet: &PacketHeaders, leaving: bool) -> bool {
     let own = if leaving { packet.tuple.source } else { packet.tuple.destination };
     let port = opened(packet, leaving, INGRESS).port.to_be();
     let mut tuple: bpf_sock_tuple = unsafe { core::mem::zeroed() };
@@ -162,14 +162,14 @@ fn is_kernels(skb: *mut __sk_buff) -> bool {
 
 /// The kernel's own messages pass. No program sees an echo request that it answers, so the answer is judged in place of it.
 #[inline(always)]
-fn message_of_the_kernel(packet: &Packet) -> u32 {
+fn message_of_the_kernel(packet: &PacketHeaders) -> u32 {
     let request = match packet.flags {
         0 if !packet.v6 => ECHO_REQUEST,
         129 if packet.v6 => ECHO_REQUEST_V6,
         _ if is_error(packet) => return LET,
         _ => packet.flags,
     };
-    let flow = Flow { port: request as u16, source_port: 0, ..opened(packet, true, INGRESS) };
+    let flow = HookFlow { port: request as u16, source_port: 0, ..opened(packet, true, INGRESS) };
     if verdict(&flow) == REFUSE {
         tell(&flow, false);
         return DROP;
@@ -178,7 +178,7 @@ fn message_of_the_kernel(packet: &Packet) -> u32 {
 }
 
 #[inline(never)]
-pub fn receives_what_is_known(skb: *mut __sk_buff, socket: *mut bpf_sock, packet: &Packet) -> u32 {
+pub fn receives_what_is_known(skb: *mut __sk_buff, socket: *mut bpf_sock, packet: &PacketHeaders) -> u32 {
     let from = bytes(&packet.tuple.source);
     let inside = is_inside(skb);
     let connected = read!((*socket).type_) == SOCK_STREAM && read!((*socket).state) != LISTEN;
@@ -197,7 +197,7 @@ pub fn receives_what_is_known(skb: *mut __sk_buff, socket: *mut bpf_sock, packet
 
 /// Remembers that a datagram came in, so that it may be answered. A raw socket gets what is for others as well.
 #[inline(always)]
-fn note_in(socket: *mut bpf_sock, packet: &Packet) {
+fn note_in(socket: *mut bpf_sock, packet: &PacketHeaders) {
     let key = received(&packet.tuple);
     if matches!(packet.protocol(), UDP | UDP_LITE) && read!((*socket).type_) == SOCK_DGRAM && known(&key) == 0 {
         note(&key, FLOW_IN);
@@ -206,7 +206,7 @@ fn note_in(socket: *mut bpf_sock, packet: &Packet) {
 
 /// A segment that the kernel has found a socket of TCP for: it belongs to a connection, or asks a listener for one.
 #[inline(always)]
-fn receives_segment(socket: *mut bpf_sock, packet: &Packet) -> u32 {
+fn receives_segment(socket: *mut bpf_sock, packet: &PacketHeaders) -> u32 {
     let flow = opened(packet, false, INGRESS);
     let key = received(&packet.tuple);
     if verdict(&flow) == PASS {
@@ -230,7 +230,7 @@ fn receives_segment(socket: *mut bpf_sock, packet: &Packet) -> u32 {
 
 /// Whether a datagram answers what its socket asked before these programs were there.
 #[inline(always)]
-fn is_awaited(socket: *mut bpf_sock, packet: &Packet) -> bool {
+fn is_awaited(socket: *mut bpf_sock, packet: &PacketHeaders) -> bool {
     let asked = opened(packet, false, EGRESS);
     let connected = read!((*socket).state) == ESTABLISHED;
     if connected { verdict(&asked) == PASS } else { is_expected(&asked) && verdict(&asked) != REFUSE }

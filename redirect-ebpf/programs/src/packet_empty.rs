@@ -5,7 +5,7 @@ use aya_ebpf::{
     helpers::generated::{bpf_skb_change_tail, bpf_skb_store_bytes},
 };
 
-use crate::packet::{ETHERNET, Packet, load};
+use crate::packet::{ETHERNET, PacketHeaders, load};
 
 const RECOMPUTE: u64 = 1;
 const HEADER: u16 = 8;
@@ -18,7 +18,7 @@ const UDP_CHECKSUM: u32 = 6;
 
 /// Cuts a datagram of UDP behind its header. False: it could not be done, so it goes nowhere.
 #[inline(never)]
-pub fn datagram(skb: *mut __sk_buff, packet: &Packet) -> bool {
+pub fn datagram(skb: *mut __sk_buff, packet: &PacketHeaders) -> bool {
     // Options and extension headers have no business in a packet that is refused.
     let length = if packet.v6 { 40 } else { 20 };
     if packet.at != ETHERNET + length || unsafe { bpf_skb_change_tail(skb, packet.at + HEADER as u32, 0) } != 0 {
@@ -49,7 +49,7 @@ fn shorten_v4(skb: *mut __sk_buff) -> bool {
 
 /// RFC 768 with the pseudo header of RFC 8200 §8.1; never 0.
 #[inline(always)]
-fn checksum_v6(packet: &Packet) -> u16 {
+fn checksum_v6(packet: &PacketHeaders) -> u16 {
     let tuple = &packet.tuple;
     let mut sum = (HEADER.to_be() as u32) * 2 + (17_u16.to_be() as u32) + (tuple.ports & 0xffff) + (tuple.ports >> 16);
     let mut i = 0;

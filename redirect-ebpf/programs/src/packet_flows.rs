@@ -13,11 +13,11 @@ use portcullis_redirect_common::{
 
 use crate::{
     ENDPOINT, number,
-    packet::{Packet, bytes, copy, is_address, ports},
+    packet::{PacketHeaders, bytes, copy, is_address, ports},
     packet_common::{Outline, has_headers, in_one_word},
     packet_judge::is_named,
     packet_young,
-    verdict::{Flow, verdict},
+    verdict::{HookFlow, verdict},
 };
 
 const BPF_F_NO_PREALLOC: u32 = 1;
@@ -83,7 +83,7 @@ pub fn epoch() -> u32 {
 /// Whether a packet came in that this datagram would answer, and policy let it in. `sk_lookup` could not tell: it is asked for
 /// errors of ICMP as if they were datagrams.
 #[inline(always)]
-pub fn was_let_in(asked: &Flow) -> bool {
+pub fn was_let_in(asked: &HookFlow) -> bool {
     let (protocol, peer) = (asked.protocol as u16, words_of(&asked.peer));
     let (local_port, peer_port) = (asked.source_port.to_be(), asked.port.to_be());
     let key = FlowKey { peer, endpoint: asked.endpoint, protocol, local_port, peer_port, padding: 0 };
@@ -245,7 +245,7 @@ fn is_recent(seen: u32) -> bool {
 /// What policy says of a flow with this address on the endpoint's side, with [`ASKED_NAMED`] if the endpoint names that. What was
 /// asked a moment ago costs no look into the tables.
 #[inline(always)]
-pub fn ask(flow: &Flow, own: &[u32; 4]) -> u32 {
+pub fn ask(flow: &HookFlow, own: &[u32; 4]) -> u32 {
     let (peer, port) = (words_of(&flow.peer), flow.port as u32 | (flow.protocol as u32) << 16 | (flow.direction as u32) << 24);
     let mixed = (peer[2] ^ peer[3] ^ port ^ flow.endpoint.rotate_left(16)).wrapping_mul(0x9e37_79b1);
     // Its number is read first: an answer of the table before is never taken for one of the table in force.
@@ -262,14 +262,14 @@ pub fn ask(flow: &Flow, own: &[u32; 4]) -> u32 {
 }
 
 #[inline(always)]
-fn fragment(packet: &Packet) -> FragmentKey {
+fn fragment(packet: &PacketHeaders) -> FragmentKey {
     let Tuple { source, destination, protocol, .. } = packet.tuple;
     FragmentKey { source, destination, endpoint: number(&ENDPOINT), identification: packet.identification, protocol }
 }
 
 /// Remembers that a datagram's first fragment has passed.
 #[inline(always)]
-pub fn note_fragment(packet: &Packet) {
+pub fn note_fragment(packet: &PacketHeaders) {
     if packet.first {
         let _ = FRAGMENTS.insert(fragment(packet), 1, 0);
     }
@@ -277,7 +277,7 @@ pub fn note_fragment(packet: &Packet) {
 
 /// Whether the first fragment of this one's datagram has passed.
 #[inline(always)]
-pub fn is_known_fragment(packet: &Packet) -> bool {
+pub fn is_known_fragment(packet: &PacketHeaders) -> bool {
     unsafe { FRAGMENTS.get(fragment(packet)) }.is_some()
 }
 

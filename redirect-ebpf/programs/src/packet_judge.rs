@@ -11,9 +11,9 @@ use crate::{
     ENDPOINT, SITE,
     maps::{HOSTS, LOCALS},
     number,
-    packet::{ACK, KERNEL, OWN, Packet, RST, STREAM, STREAM_SOCKET, SYN, bytes, load, read_header, words},
+    packet::{ACK, KERNEL, OWN, PacketHeaders, RST, STREAM, STREAM_SOCKET, SYN, bytes, load, read_header, words},
     packet_flows::{KEEPS, OLDER, came_ever, echo, epoch, known, note, received, remembered, sent, sides},
-    verdict::{Flow, is_v4, read, tell, verdict},
+    verdict::{HookFlow, is_v4, read, tell, verdict},
 };
 
 /// The packet goes no further.
@@ -52,25 +52,25 @@ pub fn has_ports(protocol: u8) -> bool {
 
 /// The flow that a packet would open.
 #[inline(always)]
-pub fn opened(packet: &Packet, leaving: bool, direction: u8) -> Flow {
+pub fn opened(packet: &PacketHeaders, leaving: bool, direction: u8) -> HookFlow {
     let (own, theirs) = sides(&packet.tuple, leaving);
     let peer = if leaving { &packet.tuple.destination } else { &packet.tuple.source };
     let (port, source_port) = if direction == EGRESS { (theirs, own) } else { (own, theirs) };
     let protocol = policy_protocol(packet.protocol());
-    Flow { endpoint: number(&ENDPOINT), direction, protocol, port, source_port, peer: bytes(peer) }
+    HookFlow { endpoint: number(&ENDPOINT), direction, protocol, port, source_port, peer: bytes(peer) }
 }
 
 /// What policy says of a protocol that has no ports: what it says of every port of TCP and UDP, as rules do that name none.
 /// A rule for some ports does not speak of it.
 #[inline(never)]
-fn whole(flow: &Flow) -> bool {
-    let port = |protocol| Flow { protocol, port: NO_PORT, ..*flow };
+fn whole(flow: &HookFlow) -> bool {
+    let port = |protocol| HookFlow { protocol, port: NO_PORT, ..*flow };
     verdict(&port(TCP)) == PASS && verdict(&port(UDP)) == PASS
 }
 
 /// Whether a packet keeps the link going and goes no further: neighbours (RFC 4861), groups (RFC 2710, RFC 3376).
 #[inline(never)]
-fn is_control(packet: &Packet) -> bool {
+fn is_control(packet: &PacketHeaders) -> bool {
     let to = bytes(&packet.tuple.destination);
     match packet.protocol() {
         IGMP => !packet.v6 && packet.hops == 1 && to[12] & 0xf0 == 0xe0,
@@ -85,7 +85,7 @@ fn is_control(packet: &Packet) -> bool {
 
 /// Whether a packet is an error message of ICMP.
 #[inline(always)]
-pub fn is_error(packet: &Packet) -> bool {
+pub fn is_error(packet: &PacketHeaders) -> bool {
     match packet.protocol() {
         ICMP => matches!(packet.flags, 3 | 4 | 11 | 12),
         _ => packet.flags < 128,
@@ -118,7 +118,7 @@ pub fn is_named(address: [u8; 16]) -> bool {
 
 /// Whether a packet answers one that came to an address that the endpoint has and does not name.
 #[inline(never)]
-fn is_answer(skb: *mut __sk_buff, packet: &mut Packet) -> bool {
+fn is_answer(skb: *mut __sk_buff, packet: &mut PacketHeaders) -> bool {
     match packet.protocol() {
         TCP => {
             let kind = known(&sent(&packet.tuple));
@@ -132,7 +132,7 @@ fn is_answer(skb: *mut __sk_buff, packet: &mut Packet) -> bool {
 /// Whether a source is the endpoint's own, or none yet. Where endpoints share a namespace all of its addresses are; and of a
 /// socket of TCP any is: nobody answers a source that is not routed to the host, and transparent proxies live on that.
 #[inline(never)]
-fn is_own_source(packet: &Packet) -> bool {
+fn is_own_source(packet: &PacketHeaders) -> bool {
     let address = bytes(&packet.tuple.source);
     if is_named(address) {
         return true;
@@ -160,7 +160,7 @@ fn is_hosts(address: [u8; 16]) -> bool {
 /// Whether a packet goes to a group or to everybody on the link; `sk_lookup` is not asked for such ones. Of IPv4 the kernel
 /// tells by the Ethernet address, and remembers it for those who see the packet without it.
 #[inline(always)]
-pub fn is_for_many(skb: *mut __sk_buff, packet: &Packet) -> bool {
+pub fn is_for_many(skb: *mut __sk_buff, packet: &PacketHeaders) -> bool {
     let to = bytes(&packet.tuple.destination);
     let broadcast = match packet.base {
         0 => read!((*skb).pkt_type) != PACKET_HOST,
@@ -171,7 +171,7 @@ pub fn is_for_many(skb: *mut __sk_buff, packet: &Packet) -> bool {
 
 /// Judges what the endpoint sends.
 #[inline(never)]
-pub fn leaving(skb: *mut __sk_buff, packet: &mut Packet) -> u32 {
+pub fn leaving(skb: *mut __sk_buff, packet: &mut PacketHeaders) -> u32 {
     if is_control(packet) {
         return LET;
     }
@@ -204,7 +204,7 @@ pub fn leaving(skb: *mut __sk_buff, packet: &mut Packet) -> u32 {
 }
 
 #[inline(always)]
-fn leaving_ports(packet: &Packet, flow: &Flow) -> u32 {
+fn leaving_ports(packet: &PacketHeaders, flow: &HookFlow) -> u32 {
     let key = sent(&packet.tuple);
     let kind = known(&key);
     let tcp = packet.protocol() == TCP;
@@ -250,9 +250,9 @@ fn leaving_ports(packet: &Packet, flow: &Flow) -> u32 {
 }
 
 #[inline(always)]
-fn leaving_message(skb: *mut __sk_buff, packet: &mut Packet, flow: &Flow) -> u32 {
+fn leaving_message(skb: *mut __sk_buff, packet: &mut PacketHeaders, flow: &HookFlow) -> u32 {
     let kind = packet.flags;
-    let message = Flow { port: kind as u16, source_port: 0, ..*flow };
+    let message = HookFlow { port: kind as u16, source_port: 0, ..*flow };
     let key = echo(&packet.tuple, &packet.tuple.destination);
     match kind {
         ECHO_REQUEST if !packet.v6 => request(&message, &key),
@@ -267,7 +267,7 @@ fn leaving_message(skb: *mut __sk_buff, packet: &mut Packet, flow: &Flow) -> u32
 }
 
 #[inline(always)]
-fn request(message: &Flow, key: &FlowKey) -> u32 {
+fn request(message: &HookFlow, key: &FlowKey) -> u32 {
     if verdict(message) != PASS {
         return DROP;
     }
@@ -277,13 +277,13 @@ fn request(message: &Flow, key: &FlowKey) -> u32 {
 
 /// Whether an error carries nothing of the packet that it is about but headers.
 #[inline(always)]
-fn is_short(packet: &Packet) -> bool {
+fn is_short(packet: &PacketHeaders) -> bool {
     packet.end <= packet.base + if packet.v6 { SHORT_ERROR_V6 } else { SHORT_ERROR }
 }
 
 /// Whether an error of ICMP is about a flow that is known. What it is about was sent by the endpoint if it comes in.
 #[inline(never)]
-fn about(skb: *mut __sk_buff, packet: &mut Packet, arriving: bool) -> bool {
+fn about(skb: *mut __sk_buff, packet: &mut PacketHeaders, arriving: bool) -> bool {
     let at = packet.at + 8;
     let size = if packet.v6 { 40 } else { 20 };
     if !read_header(skb, at, size, &mut packet.header) {
@@ -321,7 +321,7 @@ fn about(skb: *mut __sk_buff, packet: &mut Packet, arriving: bool) -> bool {
 
 /// Judges what comes to the endpoint.
 #[inline(never)]
-pub fn arriving(skb: *mut __sk_buff, packet: &mut Packet) -> u32 {
+pub fn arriving(skb: *mut __sk_buff, packet: &mut PacketHeaders) -> u32 {
     if is_control(packet) {
         return LET;
     }
@@ -347,7 +347,7 @@ pub fn arriving(skb: *mut __sk_buff, packet: &mut Packet) -> u32 {
 }
 
 #[inline(always)]
-fn arriving_ports(skb: *mut __sk_buff, packet: &Packet, flow: &Flow) -> u32 {
+fn arriving_ports(skb: *mut __sk_buff, packet: &PacketHeaders, flow: &HookFlow) -> u32 {
     let key = received(&packet.tuple);
     let action = verdict(flow);
     if action == PASS {
@@ -381,9 +381,9 @@ fn arriving_ports(skb: *mut __sk_buff, packet: &Packet, flow: &Flow) -> u32 {
 }
 
 #[inline(always)]
-fn arriving_message(skb: *mut __sk_buff, packet: &mut Packet, flow: &Flow) -> u32 {
+fn arriving_message(skb: *mut __sk_buff, packet: &mut PacketHeaders, flow: &HookFlow) -> u32 {
     let kind = packet.flags;
-    let message = Flow { port: kind as u16, source_port: 0, ..*flow };
+    let message = HookFlow { port: kind as u16, source_port: 0, ..*flow };
     let key = echo(&packet.tuple, &packet.tuple.source);
     match kind {
         ECHO_REQUEST if !packet.v6 => request(&message, &key),

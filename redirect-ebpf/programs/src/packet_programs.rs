@@ -10,7 +10,7 @@ use portcullis_redirect_common::{ASKED_NAMED, Admitted, EGRESS, FLOW_IN, FLOW_OU
 
 use crate::{
     ENDPOINT, WITHIN, number,
-    packet::{ARP, ETHERNET, IPV4, IPV6, OWN, Packet, STREAM, SYN, answered, asks, bytes, parse, ports, scratch},
+    packet::{ARP, ETHERNET, IPV4, IPV6, OWN, PacketHeaders, STREAM, SYN, answered, asks, bytes, parse, ports, scratch},
     packet_common::{has_headers, outline, quick, segment},
     packet_empty,
     packet_flows::{
@@ -21,7 +21,7 @@ use crate::{
     packet_seals::{attach_seal, has_seal, put_seal, put_stamp, take_common_seal, take_seal, take_stamp},
     packet_sockets::{accepts_as_own, admit, connected, has_tuple, is_own, sender, socket, was_admitted},
     packet_young,
-    verdict::{Flow, read},
+    verdict::{HookFlow, read},
 };
 
 /// Set by the loader: 1 where nobody but a program can write what a stamp is.
@@ -155,10 +155,10 @@ fn arrive_first(skb: *mut __sk_buff, tuple: &Tuple) -> bool {
 
 /// The flow that a packet of TCP opens.
 #[inline(always)]
-fn first(tuple: &Tuple, direction: u8) -> Flow {
+fn first(tuple: &Tuple, direction: u8) -> HookFlow {
     let (source_port, port) = ports(tuple);
     let peer = bytes(if direction == EGRESS { &tuple.destination } else { &tuple.source });
-    Flow { endpoint: number(&ENDPOINT), direction, protocol: TCP, port, source_port, peer }
+    HookFlow { endpoint: number(&ENDPOINT), direction, protocol: TCP, port, source_port, peer }
 }
 
 /// Whether the socket of a packet may send it without another look.
@@ -201,7 +201,7 @@ fn was_just_judged(skb: *mut __sk_buff, tuple: &Tuple) -> bool {
 
 /// Reads a packet that is no common one. `Err` has what becomes of it.
 #[inline(always)]
-fn look(skb: *mut __sk_buff, packet: &mut Packet) -> Result<(), bool> {
+fn look(skb: *mut __sk_buff, packet: &mut PacketHeaders) -> Result<(), bool> {
     match read!((*skb).protocol) {
         ARP => Err(true),
         IPV4 | IPV6 if read!((*skb).vlan_present) == 0 && parse(skb, ETHERNET, packet) => Ok(()),
@@ -250,13 +250,13 @@ fn leave_slowly(skb: *mut __sk_buff) -> bool {
 /// What is remembered of the flow of a packet that the endpoint sends. Apart, as is the next one, because Linux 6.1 counts the
 /// stack of every call in steps of 32 bytes, and has 512 for all of them.
 #[inline(never)]
-fn kind_of(packet: &Packet) -> u32 {
+fn kind_of(packet: &PacketHeaders) -> u32 {
     known(&sent(&packet.tuple))
 }
 
 /// A connection lives as long as its socket: whoever means it no more cuts that.
 #[inline(never)]
-fn renew(packet: &Packet, kind: u32) {
+fn renew(packet: &PacketHeaders, kind: u32) {
     note(&sent(&packet.tuple), if kind == 0 { FLOW_OUT } else { kind });
 }
 

@@ -13,7 +13,7 @@ use crate::{
     WITHIN,
     maps::{OWN_SOCKETS, STEERED},
     number,
-    packet::{ETHERNET, KERNEL, LISTEN, OWN, Packet, STREAM, answered, copy, is_stream, load, ports, read_header, same},
+    packet::{ETHERNET, KERNEL, LISTEN, OWN, PacketHeaders, STREAM, answered, copy, is_stream, load, ports, read_header, same},
     packet_flows::{ADMITTED, beside, epoch, ticks},
     packet_judge::{keeps_open, opened},
     verdict::{read, read6, verdict},
@@ -48,7 +48,7 @@ pub fn admit(socket: *mut bpf_sock, tuple: &Tuple, seal: &Seal) {
 /// Who sends a packet. A socket answers only for packets with its own addresses and ports: whoever administers the namespace may
 /// have others made of them before they come here.
 #[inline(never)]
-pub fn sender(skb: *mut __sk_buff, socket: *mut bpf_sock, packet: &Packet) -> u32 {
+pub fn sender(skb: *mut __sk_buff, socket: *mut bpf_sock, packet: &PacketHeaders) -> u32 {
     let any = read!((*skb).__bindgen_anon_2.sk);
     if any.is_null() {
         return KERNEL;
@@ -108,7 +108,7 @@ pub fn accepts_as_own(socket: *mut bpf_sock, tuple: &Tuple, v6: bool) -> bool {
 /// The kind of a connection that was admitted and is there, in the namespace of the endpoint: what was remembered of it may be
 /// gone. 0 if there is none.
 #[inline(never)]
-pub fn connected(skb: *mut __sk_buff, packet: &mut Packet) -> u32 {
+pub fn connected(skb: *mut __sk_buff, packet: &mut PacketHeaders) -> u32 {
     let Tuple { source, destination, ports, .. } = packet.tuple;
     let mut tuple: bpf_sock_tuple = unsafe { core::mem::zeroed() };
     let size = unsafe {
@@ -148,7 +148,7 @@ pub fn connected(skb: *mut __sk_buff, packet: &mut Packet) -> u32 {
 /// Whether a packet has the cookie that a listener has just answered a SYN with, for these very addresses and ports: it is the
 /// first that the listener sees of the connection. A translation in the namespace has cookies of other ports.
 #[inline(never)]
-fn has_cookie(skb: *mut __sk_buff, packet: &mut Packet, socket: *mut bpf_sock) -> bool {
+fn has_cookie(skb: *mut __sk_buff, packet: &mut PacketHeaders, socket: *mut bpf_sock) -> bool {
     let size = if packet.v6 { 40 } else { 20 };
     if !read_header(skb, ETHERNET, size, &mut packet.header) {
         return false;

@@ -12,12 +12,12 @@ use crate::{
     connect::socket,
     cookie,
     maps::{ASKERS, REPLIES},
-    verdict::{Flow, is_v4, read},
+    verdict::{HookFlow, is_v4, read},
 };
 
 /// Remembers where an answer may come from.
 #[inline(always)]
-pub fn expect_reply(ctx: &SockAddrContext, flow: &Flow) {
+pub fn expect_reply(ctx: &SockAddrContext, flow: &HookFlow) {
     if flow.protocol == UDP && flow.source_port != 0 {
         expect(ctx, flow, unsafe { bpf_ktime_get_ns() } + cookie(&ANSWERS));
     }
@@ -25,7 +25,7 @@ pub fn expect_reply(ctx: &SockAddrContext, flow: &Flow) {
 
 /// What a connected socket sends over a device comes to our listener by that device, and no other hook sees it.
 #[inline(always)]
-pub fn expect_at_device(ctx: &SockAddrContext, flow: &Flow) {
+pub fn expect_at_device(ctx: &SockAddrContext, flow: &HookFlow) {
     let socket = socket(ctx);
     if flow.protocol == UDP && !is_v4(&flow.peer) && !socket.is_null() && read!((*socket).bound_dev_if) != 0 {
         expect(ctx, flow, u64::MAX);
@@ -34,7 +34,7 @@ pub fn expect_at_device(ctx: &SockAddrContext, flow: &Flow) {
 
 /// The answer is for the socket that asked, as long as that is open: another process may get its port.
 #[inline(always)]
-pub fn expect(ctx: &SockAddrContext, flow: &Flow, until: u64) {
+pub fn expect(ctx: &SockAddrContext, flow: &HookFlow, until: u64) {
     let key =
         ReplyKey { endpoint: flow.endpoint, peer_port: flow.port, local_port: flow.source_port, peer: flow.peer };
     let asker = unsafe { bpf_get_socket_cookie(ctx.sock_addr.cast()) };
@@ -53,7 +53,7 @@ pub fn expect(ctx: &SockAddrContext, flow: &Flow, until: u64) {
 
 /// Whether an answer to what the endpoint asked may still come.
 #[inline(always)]
-pub fn is_expected(asked: &Flow) -> bool {
+pub fn is_expected(asked: &HookFlow) -> bool {
     let key =
         ReplyKey { endpoint: asked.endpoint, peer_port: asked.port, local_port: asked.source_port, peer: asked.peer };
     let Some(reply) = (unsafe { REPLIES.get(key) }).copied() else { return false };

@@ -29,7 +29,7 @@ const MPTCP: u32 = 262;
 
 /// One flow as a hook sees it.
 #[derive(Clone, Copy)]
-pub struct Flow {
+pub struct HookFlow {
     pub endpoint: u32,
     pub direction: u8,
     pub protocol: u8,
@@ -41,7 +41,7 @@ pub struct Flow {
 
 /// What policy says of a flow. An endpoint without policy costs one lookup.
 #[inline(always)]
-pub fn verdict(flow: &Flow) -> u32 {
+pub fn verdict(flow: &HookFlow) -> u32 {
     let port = PortKey {
         endpoint: flow.endpoint,
         direction: flow.direction,
@@ -56,7 +56,7 @@ pub fn verdict(flow: &Flow) -> u32 {
 
 /// Tells user space of a refused flow.
 #[inline(always)]
-pub fn tell(flow: &Flow, no_listener: bool) {
+pub fn tell(flow: &HookFlow, no_listener: bool) {
     let refusal = Refusal {
         endpoint: flow.endpoint,
         direction: flow.direction,

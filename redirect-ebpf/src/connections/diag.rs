@@ -9,7 +9,7 @@ use std::{
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, socket};
 use portcullis_redirect_common::TCP;
 
-use super::origin::{Info, Origin, origin};
+use super::origin::{ConnectionOrigin, Info, origin};
 
 /// Message types (linux/sock_diag.h, linux/netlink.h).
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
@@ -53,7 +53,7 @@ const WITH_PEER: u32 = 0xf3e | 1 << NEW_SYN_RECV;
 
 /// A socket as the kernel shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Shown {
+pub(super) struct DiagSocket {
     family: u8,
     pub(super) protocol: u8,
     pub(super) state: u8,
@@ -70,7 +70,7 @@ pub(super) struct Shown {
     /// Whether it is one of ours, or accepted by one.
     pub(super) ours: bool,
     /// Who opened the connection, where the kernel's counters tell.
-    pub(super) origin: Option<Origin>,
+    pub(super) origin: Option<ConnectionOrigin>,
 }
 
 /// A socket of sock_diag, in the namespace of the thread that made it.
@@ -93,7 +93,7 @@ impl Diag {
     ///
     /// # Errors
     /// The kernel cannot list them: of kind `NotFound` where it has no such part (`udp_diag`, `tcp_diag`).
-    pub(super) fn list(&self, protocol: u8) -> io::Result<Vec<Shown>> {
+    pub(super) fn list(&self, protocol: u8) -> io::Result<Vec<DiagSocket>> {
         let mut all = Vec::new();
         for family in [libc::AF_INET, libc::AF_INET6] {
             let family = u8::try_from(family).map_err(io::Error::other)?;
@@ -106,7 +106,7 @@ impl Diag {
     }
 
     /// Looks at one socket again; `None` when it is gone.
-    pub(super) fn look(&self, socket: &Shown) -> io::Result<Option<Shown>> {
+    pub(super) fn look(&self, socket: &DiagSocket) -> io::Result<Option<DiagSocket>> {
         let message = request(SOCK_DIAG_BY_FAMILY, NLM_F_ACK, socket.family, socket.protocol, &socket.id);
         send(self.netlink.as_raw_fd(), &message, MsgFlags::empty())?;
         let mut found = None;
@@ -118,7 +118,7 @@ impl Diag {
     ///
     /// # Errors
     /// The kernel cannot do it (CONFIG_INET_DIAG_DESTROY).
-    pub(super) fn destroy(&self, socket: &Shown) -> io::Result<bool> {
+    pub(super) fn destroy(&self, socket: &DiagSocket) -> io::Result<bool> {
         let message = request(SOCK_DESTROY, NLM_F_ACK, socket.family, socket.protocol, &socket.id);
         send(self.netlink.as_raw_fd(), &message, MsgFlags::empty())?;
         Ok(gone(self.read(&mut |_| {}))?.is_some())
@@ -194,7 +194,7 @@ fn split(bytes: &[u8]) -> Option<(u16, &[u8], &[u8])> {
     Some((kind, body, bytes.get(length.next_multiple_of(4)..).unwrap_or_default()))
 }
 
-fn shown(protocol: u8, message: &[u8]) -> Option<Shown> {
+fn shown(protocol: u8, message: &[u8]) -> Option<DiagSocket> {
     let (family, state) = (*message.first()?, *message.get(1)?);
     let id: [u8; ID] = message.get(ID_AT..ID_AT + ID)?.try_into().ok()?;
     let (waiting, inode) = (word(message, WAITING_AT)?, word(message, INODE_AT)?);
@@ -204,7 +204,7 @@ fn shown(protocol: u8, message: &[u8]) -> Option<Shown> {
     };
     let (local, peer) = (address(4, 0), address(20, 2));
     let mut shown =
-        Shown { family, protocol, state, id, local, peer, mark: 0, cgroup: 0, inode, ours: false, origin: None };
+        DiagSocket { family, protocol, state, id, local, peer, mark: 0, cgroup: 0, inode, ours: false, origin: None };
     let mut rest = message.get(MESSAGE..)?;
     while let Some((kind, value, after)) = next_attribute(rest) {
         match kind & !NLA_FLAGS {

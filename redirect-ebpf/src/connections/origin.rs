@@ -8,7 +8,7 @@ use super::diag::{CLOSE_WAIT, ESTABLISHED, FIN_WAIT2, word};
 
 /// Who opened a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Origin {
+pub(super) enum ConnectionOrigin {
     /// This side: egress.
     Here,
     /// The other side: ingress.
@@ -41,7 +41,7 @@ impl Info {
 
 /// Who opened a connection in this state of which so many bytes wait to be acknowledged or sent; `None` where the numbers
 /// are of different moments, or a FIN is on its way.
-pub(super) fn origin(state: u8, waiting: u32, info: &Info) -> Option<Origin> {
+pub(super) fn origin(state: u8, waiting: u32, info: &Info) -> Option<ConnectionOrigin> {
     let fin = match state {
         ESTABLISHED | CLOSE_WAIT => 0,
         FIN_WAIT2 => 1,
@@ -51,8 +51,8 @@ pub(super) fn origin(state: u8, waiting: u32, info: &Info) -> Option<Origin> {
     let flying = if info.unacked == 0 { 0 } else { u64::from(waiting).checked_sub(info.unsent.into())? };
     let data = info.sent.checked_sub(info.again)?.checked_sub(flying)?;
     match info.acked.checked_sub(data)?.checked_sub(fin)? {
-        0 => Some(Origin::There),
-        1 => Some(Origin::Here),
+        0 => Some(ConnectionOrigin::There),
+        1 => Some(ConnectionOrigin::Here),
         _ => None,
     }
 }
@@ -65,18 +65,18 @@ mod tests {
     fn a_syn_that_was_acknowledged_tells_who_opened() {
         let info = |acked, sent, again, unacked, unsent| Info { unacked, acked, unsent, sent, again };
         for (state, waiting, info, found) in [
-            (ESTABLISHED, 0, info(1, 0, 0, 0, 0), Some(Origin::Here)),
-            (ESTABLISHED, 0, info(0, 0, 0, 0, 0), Some(Origin::There)),
-            (CLOSE_WAIT, 0, info(101, 100, 0, 0, 0), Some(Origin::Here)),
-            (ESTABLISHED, 0, info(100, 130, 30, 0, 0), Some(Origin::There)),
+            (ESTABLISHED, 0, info(1, 0, 0, 0, 0), Some(ConnectionOrigin::Here)),
+            (ESTABLISHED, 0, info(0, 0, 0, 0, 0), Some(ConnectionOrigin::There)),
+            (CLOSE_WAIT, 0, info(101, 100, 0, 0, 0), Some(ConnectionOrigin::Here)),
+            (ESTABLISHED, 0, info(100, 130, 30, 0, 0), Some(ConnectionOrigin::There)),
             // 50 on their way, 20 wait.
-            (ESTABLISHED, 70, info(51, 100, 0, 1, 20), Some(Origin::Here)),
-            (ESTABLISHED, 70, info(50, 100, 0, 1, 20), Some(Origin::There)),
+            (ESTABLISHED, 70, info(51, 100, 0, 1, 20), Some(ConnectionOrigin::Here)),
+            (ESTABLISHED, 70, info(50, 100, 0, 1, 20), Some(ConnectionOrigin::There)),
             // Some were acknowledged between two looks.
             (ESTABLISHED, 70, info(60, 100, 0, 1, 20), None),
             (ESTABLISHED, 70, info(30, 100, 0, 1, 20), None),
-            (FIN_WAIT2, 0, info(102, 100, 0, 0, 0), Some(Origin::Here)),
-            (FIN_WAIT2, 0, info(101, 100, 0, 0, 0), Some(Origin::There)),
+            (FIN_WAIT2, 0, info(102, 100, 0, 0, 0), Some(ConnectionOrigin::Here)),
+            (FIN_WAIT2, 0, info(101, 100, 0, 0, 0), Some(ConnectionOrigin::There)),
             (4, 1, info(101, 100, 0, 1, 0), None),
         ] {
             assert_eq!(origin(state, waiting, &info), found, "{state} {waiting} {info:?}");

@@ -8,7 +8,7 @@ use aya::{
 };
 
 use super::{BoxError, Link, Loader, MODE, program};
-use crate::{error::Error, persist::persist};
+use crate::{error::RedirectError, persist::persist};
 
 impl Loader {
     /// Attaches a judge of packets to a cgroup, of those that its sockets send or get.
@@ -18,8 +18,8 @@ impl Loader {
         (name, side): (&'static str, CgroupSkbAttachType),
         cgroup: BorrowedFd<'_>,
         pin: &str,
-    ) -> Result<Link, Error> {
-        let failed = |source| Error::Attach { program: name, target: pin.to_owned(), source };
+    ) -> Result<Link, RedirectError> {
+        let failed = |source| RedirectError::Attach { program: name, target: pin.to_owned(), source };
         let program: &mut CgroupSkb = program(ebpf, name).map_err(failed)?;
         persist(|| program.load()).map_err(|error| failed(error.into()))?;
         let fd = program.fd().and_then(|fd| Ok(fd.try_clone()?)).map_err(|error| failed(error.into()))?;

@@ -11,9 +11,9 @@ use portcullis_redirect_common::slot;
 
 use super::{Attached, Redirect};
 use crate::{
-    attachment::{Listeners, Options},
+    attachment::{Listeners, RedirectOptions},
     claim::Claim,
-    error::Error,
+    error::RedirectError,
     links::{ABOVE_ALL, Link, remove_link, remove_links, remove_pin},
     maps, namespace, packets,
     pinned::Pin,
@@ -25,7 +25,7 @@ impl Redirect {
     ///
     /// # Errors
     /// Something of it is left. A namespace that is gone is no error.
-    pub fn detach(&mut self, id: u32) -> Result<(), Error> {
+    pub fn detach(&mut self, id: u32) -> Result<(), RedirectError> {
         self.let_go(id)?;
         self.set_table(id, &[])?;
         self.maps.clear_probe(id)?;
@@ -36,7 +36,7 @@ impl Redirect {
     }
 
     /// Steers an endpoint no more, but keeps its table.
-    pub(super) fn let_go(&mut self, id: u32) -> Result<(), Error> {
+    pub(super) fn let_go(&mut self, id: u32) -> Result<(), RedirectError> {
         self.packets.forget(id)?;
         if let Some(watch) = &self.watch {
             watch.remove(id);
@@ -51,7 +51,7 @@ impl Redirect {
             }
             None => {
                 if let Some(attached) = self.attached.get(&id) {
-                    let failed = |source| Error::Namespace { endpoint: id, step: "keep", source };
+                    let failed = |source| RedirectError::Namespace { endpoint: id, step: "keep", source };
                     let netns = attached.netns.try_clone().map_err(failed)?;
                     self.clean_namespace(id, netns.as_fd())?;
                 }
@@ -75,16 +75,16 @@ impl Redirect {
     }
 
     /// Removes the links of an endpoint, also those that an attachment made which failed half-way.
-    fn unlink(&mut self, id: u32) -> Result<(), Error> {
-        let failed = |source| Error::Bpffs { path: self.directory.clone(), source };
+    fn unlink(&mut self, id: u32) -> Result<(), RedirectError> {
+        let failed = |source| RedirectError::Bpffs { path: self.directory.clone(), source };
         let mut links = self.attached.remove(&id).into_iter().flat_map(|attached| attached.links);
         links.try_for_each(Link::remove).map_err(failed)?;
         let mut pins = Pin::all(&self.directory)?.into_iter().filter(|pin| pin.id == id);
         pins.try_for_each(|pin| remove_link(&pin.path)).map_err(failed)
     }
 
-    fn clean_namespace(&mut self, id: u32, netns: BorrowedFd<'_>) -> Result<(), Error> {
-        let failed = |step| move |source| Error::Namespace { endpoint: id, step, source };
+    fn clean_namespace(&mut self, id: u32, netns: BorrowedFd<'_>) -> Result<(), RedirectError> {
+        let failed = |step| move |source| RedirectError::Namespace { endpoint: id, step, source };
         let cookie = namespace::inside(netns, namespace::cookie).map_err(failed("look at"))?;
         namespace::inside(netns, routes::tear_down).map_err(failed("remove rules and routes of"))?;
         if let Some(old) = self.maps.forget_sysctls(cookie) {
@@ -97,7 +97,7 @@ impl Redirect {
     ///
     /// # Errors
     /// Something of it is left.
-    pub fn retain(&mut self, ids: &[u32]) -> Result<(), Error> {
+    pub fn retain(&mut self, ids: &[u32]) -> Result<(), RedirectError> {
         self.packets.retain(ids)?;
         for pin in Pin::all(&self.directory)? {
             // One that could not be attached yet keeps what it has: its steered flows are refused, not passed.
@@ -111,7 +111,7 @@ impl Redirect {
                     self.clean_namespace(pin.id, netns.as_fd())?;
                 }
             }
-            remove_link(&pin.path).map_err(|source| Error::Bpffs { path: pin.path, source })?;
+            remove_link(&pin.path).map_err(|source| RedirectError::Bpffs { path: pin.path, source })?;
         }
         for id in self.maps.endpoints()? {
             if !ids.contains(&id) {
@@ -126,7 +126,7 @@ impl Redirect {
         for other in places::other_layouts(&self.options.bpffs)? {
             packets::clear(&other, |_| true)?;
             remove_links(&other, |_| true)?;
-            fs::remove_dir(&other).map_err(|source| Error::Bpffs { path: other, source })?;
+            fs::remove_dir(&other).map_err(|source| RedirectError::Bpffs { path: other, source })?;
         }
         Ok(())
     }
@@ -135,7 +135,7 @@ impl Redirect {
     ///
     /// # Errors
     /// A process has the directory, or something is left.
-    pub fn release(options: Options) -> Result<bool, Error> {
+    pub fn release(options: RedirectOptions) -> Result<bool, RedirectError> {
         if !options.bpffs.exists() {
             return Ok(false);
         }
@@ -147,16 +147,16 @@ impl Redirect {
     ///
     /// # Errors
     /// Something is left; the rest is removed nevertheless.
-    pub fn close(mut self, keep: bool) -> Result<bool, Error> {
+    pub fn close(mut self, keep: bool) -> Result<bool, RedirectError> {
         self.fresh = false;
         if keep && self.options.pin {
             return Ok(true);
         }
         let ids: Vec<u32> = self.attached.keys().copied().collect();
-        let mut results: Vec<Result<(), Error>> = ids.into_iter().map(|id| self.detach(id)).collect();
+        let mut results: Vec<Result<(), RedirectError>> = ids.into_iter().map(|id| self.detach(id)).collect();
         results.push(self.retain(&[]));
         for link in std::mem::take(&mut self.node).into_iter().chain(self.echo.take()) {
-            results.push(link.remove().map_err(|source| Error::Bpffs { path: self.directory.clone(), source }));
+            results.push(link.remove().map_err(|source| RedirectError::Bpffs { path: self.directory.clone(), source }));
         }
         results.push(unpin_all(&self.directory, &self.claim));
         results.into_iter().find(Result::is_err).unwrap_or(Ok(())).map(|()| false)
@@ -164,8 +164,8 @@ impl Redirect {
 }
 
 /// Removes the pins of everything, and the directory.
-pub(super) fn unpin_all(directory: &Path, claim: &Claim) -> Result<(), Error> {
-    let failed = |source| Error::Bpffs { path: directory.to_owned(), source };
+pub(super) fn unpin_all(directory: &Path, claim: &Claim) -> Result<(), RedirectError> {
+    let failed = |source| RedirectError::Bpffs { path: directory.to_owned(), source };
     remove_links(directory, |pin| pin.starts_with(ABOVE_ALL))?;
     for name in maps::NAMES {
         remove_pin(&directory.join(name)).map_err(failed)?;

@@ -7,11 +7,11 @@ use std::{
 };
 
 use super::{Attached, Redirect, attach_above_all};
-use crate::{claim::Claim, error::Error, links::Link, packets::Finding, places, sys};
+use crate::{claim::Claim, error::RedirectError, links::Link, packets::PacketInspection, places, sys};
 
 /// What was found other than it was made.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Inspection {
+pub struct RedirectInspection {
     /// What was put back at once.
     pub repaired: Vec<String>,
     /// What is wrong for every endpoint and could not be put back.
@@ -25,8 +25,8 @@ pub struct Inspection {
 impl Redirect {
     /// Looks at every link and every pin, and puts back what can be. Links are held, so a pin that goes takes nothing away: it
     /// is for the process after this one. A few microseconds for an endpoint.
-    pub fn inspect(&mut self) -> Inspection {
-        let mut found = Inspection::default();
+    pub fn inspect(&mut self) -> RedirectInspection {
+        let mut found = RedirectInspection::default();
         if let Err(error) = self.restore_pins(&mut found) {
             found.broken.push(format!("pins cannot be put back, so a crash would let everything pass: {error}"));
         }
@@ -39,20 +39,20 @@ impl Redirect {
         }
         for (id, finding) in self.packets.inspect() {
             let (places, what) = match finding {
-                Finding::Mendable(what) => (&mut found.detached, what),
-                Finding::Overruled(what) => (&mut found.overruled, what),
+                PacketInspection::Mendable(what) => (&mut found.detached, what),
+                PacketInspection::Overruled(what) => (&mut found.overruled, what),
             };
             places.entry(id).or_insert(what);
         }
         found
     }
 
-    fn restore_pins(&mut self, found: &mut Inspection) -> Result<(), Error> {
+    fn restore_pins(&mut self, found: &mut RedirectInspection) -> Result<(), RedirectError> {
         if !self.claim.is_in_place() {
             places::make_directory(&self.options.bpffs, self.options.pin)?;
             self.claim = Claim::take(&self.options.bpffs, &self.options.owner)?;
         }
-        let failed = |source| Error::Bpffs { path: self.directory.clone(), source };
+        let failed = |source| RedirectError::Bpffs { path: self.directory.clone(), source };
         fs::create_dir_all(&self.directory).map_err(failed)?;
         let mut restored = self.loader.restore_maps()?;
         let links = self.attached.values_mut().flat_map(|attached| &mut attached.links);
@@ -69,7 +69,7 @@ impl Redirect {
         Ok(())
     }
 
-    fn restore_above_all(&mut self, found: &mut Inspection) -> Result<(), Error> {
+    fn restore_above_all(&mut self, found: &mut RedirectInspection) -> Result<(), RedirectError> {
         if self.echo.link().is_some_and(|link| !link.is_intact()) {
             // Whoever asks next to have echo requests judged attaches it.
             drop(self.echo.take());
@@ -84,7 +84,7 @@ impl Redirect {
     }
 }
 
-fn look_at(id: u32, attached: &mut Attached, ours: &BTreeSet<u32>, found: &mut Inspection) {
+fn look_at(id: u32, attached: &mut Attached, ours: &BTreeSet<u32>, found: &mut RedirectInspection) {
     if attached.links.is_empty() {
         return;
     }

@@ -4,10 +4,10 @@ use std::{io, os::fd::AsFd, sync::mpsc::Receiver};
 
 use super::Redirect;
 use crate::{
-    error::Error,
-    packets::{Guard, Subject},
-    site::Site,
-    watch::Watch,
+    error::RedirectError,
+    packets::{PacketEndpoint, PacketJudge},
+    site::AttachSite,
+    watch::NetlinkWatch,
 };
 
 impl Redirect {
@@ -17,7 +17,7 @@ impl Redirect {
     /// # Errors
     /// No thread or descriptor is to be had.
     pub fn watch(&mut self) -> io::Result<Receiver<u32>> {
-        let (watch, reports) = Watch::begin()?;
+        let (watch, reports) = NetlinkWatch::begin()?;
         for (id, attached) in &self.attached {
             watch.add(*id, attached.netns.as_fd(), attached.inode)?;
         }
@@ -34,33 +34,33 @@ impl Redirect {
     ///
     /// # Errors
     /// The kernel refuses a program. What the hooks at sockets see is judged all the same.
-    pub fn judge_packets(&mut self, id: u32) -> Result<(), Error> {
+    pub fn judge_packets(&mut self, id: u32) -> Result<(), RedirectError> {
         let Some(attached) = self.attached.get(&id) else { return Ok(()) };
         if !self.maps.judges(id) {
             return self.packets.forget(id);
         }
-        if self.packets.guard(id) == Guard::Off {
+        if self.packets.guard(id) == PacketJudge::Off {
             // Connections that are open now are older than the programs, whatever was recorded before their packets were judged.
             self.judge.forget_older(id)?;
         }
         let (netns, inode, site) = (attached.netns.as_fd(), attached.inode, attached.site);
         let cgroup = match site {
-            Site::Pod => {
-                return self.packets.judge(&Subject { id, netns, inode }, &mut self.loader);
+            AttachSite::Pod => {
+                return self.packets.judge(&PacketEndpoint { id, netns, inode }, &mut self.loader);
             }
-            Site::Node => &self.cgroup,
+            AttachSite::Node => &self.cgroup,
             // It has none until it is attached.
-            Site::Service => match &attached.cgroup {
+            AttachSite::Service => match &attached.cgroup {
                 Some(cgroup) => cgroup,
                 None => return Ok(()),
             },
         };
-        self.packets.judge_sockets(&Subject { id, netns, inode }, site, cgroup, &mut self.loader)
+        self.packets.judge_sockets(&PacketEndpoint { id, netns, inode }, site, cgroup, &mut self.loader)
     }
 
     /// Where the packets of an endpoint are judged.
     #[must_use]
-    pub fn guard(&self, id: u32) -> Guard {
+    pub fn guard(&self, id: u32) -> PacketJudge {
         self.packets.guard(id)
     }
 }

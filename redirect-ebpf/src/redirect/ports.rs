@@ -11,12 +11,12 @@ use portcullis_redirect_common::slot;
 use super::Redirect;
 use crate::{
     attachment::Listeners,
-    connections::{Connections, Keep},
+    connections::{Keep, NamespaceConnections},
     datagrams,
-    error::Error,
+    error::RedirectError,
     namespace, routes,
-    site::Site,
-    table::{AddressChange, Class},
+    site::AttachSite,
+    table::{KernelPortClass, LearnedAddressChange},
 };
 
 impl Redirect {
@@ -26,19 +26,19 @@ impl Redirect {
     /// # Errors
     /// A map is full, or routing rules cannot be made; what was taken so far stays. Ports that the table speaks of, and none
     /// before it did, are refused until it is set.
-    pub fn set_table(&mut self, id: u32, classes: &[Class]) -> Result<(), Error> {
+    pub fn set_table(&mut self, id: u32, classes: &[KernelPortClass]) -> Result<(), RedirectError> {
         // No program uses port 0, so the self-check has it.
         let spoken = classes.iter().filter(|class| *class.ports.end() > 0);
-        let classes: Vec<Class> = spoken.map(datagrams::feasible).collect();
+        let classes: Vec<KernelPortClass> = spoken.map(datagrams::feasible).collect();
         let Err(cause) = self.replace_table(id, &classes) else { return self.judge_packets(id) };
         self.changed.insert(id);
         match self.maps.shut(id, &classes) {
             Ok(()) => Err(cause),
-            Err(source) => Err(Error::Open { cause: Box::new(cause), source: Box::new(source) }),
+            Err(source) => Err(RedirectError::Open { cause: Box::new(cause), source: Box::new(source) }),
         }
     }
 
-    fn replace_table(&mut self, id: u32, classes: &[Class]) -> Result<(), Error> {
+    fn replace_table(&mut self, id: u32, classes: &[KernelPortClass]) -> Result<(), RedirectError> {
         let ports = datagrams::ports(classes);
         let before = self.udp_ports.get(&id).cloned().unwrap_or_default();
         let lost_before = self.lost_ports.get(&id).cloned().unwrap_or_default();
@@ -70,7 +70,7 @@ impl Redirect {
     ///
     /// # Errors
     /// A map is full. Addresses before the failed one have changed, that and the rest have not.
-    pub fn learn(&mut self, id: u32, lessons: &[AddressChange]) -> Result<bool, Error> {
+    pub fn learn(&mut self, id: u32, lessons: &[LearnedAddressChange]) -> Result<bool, RedirectError> {
         self.maps.learn(id, lessons)
     }
 
@@ -79,11 +79,12 @@ impl Redirect {
     ///
     /// # Errors
     /// Some listener still gets datagrams.
-    pub fn refuse_datagrams(&mut self) -> Result<(), Error> {
+    pub fn refuse_datagrams(&mut self) -> Result<(), RedirectError> {
         for (id, attached) in &self.attached {
             // A connected socket meets no hook. Without a listener it would get no error, because IPv4 sends no ICMP for an
             // address that is not local. Without a route it gets one at once.
-            let failed = |source| Error::Namespace { endpoint: *id, step: "remove rules for UDP ports", source };
+            let failed =
+                |source| RedirectError::Namespace { endpoint: *id, step: "remove rules for UDP ports", source };
             namespace::inside(attached.netns.as_fd(), routes::lose_ports).map_err(failed)?;
         }
         let udp = Listeners::default().each().into_iter().filter(|(_, udp, _)| *udp);
@@ -93,17 +94,17 @@ impl Redirect {
 
     /// Has UDP sockets marked from birth. In a pod every one is, so that those older than a policy are steered as well; in the
     /// host's namespace, where rules of others may look at marks, only while datagrams are steered.
-    pub(super) fn mark_births(&mut self, id: u32) -> Result<(), Error> {
+    pub(super) fn mark_births(&mut self, id: u32) -> Result<(), RedirectError> {
         let Some(attached) = self.attached.get(&id) else { return Ok(()) };
         let steered = self.udp_ports.get(&id).is_some_and(|ports| !ports.is_empty());
-        self.maps.set_birth_mark(id, attached.site == Site::Pod || steered)
+        self.maps.set_birth_mark(id, attached.site == AttachSite::Pod || steered)
     }
 
     /// Makes the rules for steered ports in the namespace of an endpoint, and removes those that are not wanted any more.
-    fn make_port_rules(&self, id: u32) -> Result<(), Error> {
+    fn make_port_rules(&self, id: u32) -> Result<(), RedirectError> {
         let Some(attached) = self.attached.get(&id) else { return Ok(()) };
         let (ports, lost) = self.ports_inside(attached.inode);
-        let failed = |source| Error::Namespace { endpoint: id, step: "make rules for UDP ports", source };
+        let failed = |source| RedirectError::Namespace { endpoint: id, step: "make rules for UDP ports", source };
         namespace::inside(attached.netns.as_fd(), || routes::set_ports(&ports, &lost)).map_err(failed)
     }
 
@@ -132,10 +133,10 @@ impl Redirect {
     ///
     /// # Errors
     /// There is no file descriptor left.
-    pub fn connections(&self, id: u32) -> Result<Option<Connections>, Error> {
+    pub fn connections(&self, id: u32) -> Result<Option<NamespaceConnections>, RedirectError> {
         let Some(attached) = self.attached.get(&id) else { return Ok(None) };
-        let failed = |source| Error::Namespace { endpoint: id, step: "keep", source };
-        Ok(Some(Connections {
+        let failed = |source| RedirectError::Namespace { endpoint: id, step: "keep", source };
+        Ok(Some(NamespaceConnections {
             endpoint: id,
             netns: attached.netns.try_clone().map_err(failed)?,
             site: attached.site,
@@ -156,7 +157,7 @@ impl Redirect {
     ///
     /// # Errors
     /// There is no file descriptor left.
-    pub fn learning(&self) -> Result<Vec<Connections>, Error> {
+    pub fn learning(&self) -> Result<Vec<NamespaceConnections>, RedirectError> {
         self.maps.learning().into_iter().filter_map(|id| self.connections(id).transpose()).collect()
     }
 }

@@ -4,12 +4,12 @@ use std::ops::RangeInclusive;
 
 use super::*;
 
-fn class(ports: RangeInclusive<u16>, prefixes: &[(&str, Action)]) -> Class {
+fn class(ports: RangeInclusive<u16>, prefixes: &[(&str, KernelAction)]) -> KernelPortClass {
     let prefixes = prefixes.iter().map(|(prefix, action)| (prefix.parse().unwrap(), *action)).collect();
-    Class { direction: Direction::Ingress, protocol: 6, ports, prefixes, learns: false }
+    KernelPortClass { direction: FlowDirection::Ingress, protocol: 6, ports, prefixes, learns: false }
 }
 
-fn run(tables: &mut Tables, endpoint: u32, wanted: &[Class]) -> Vec<Step> {
+fn run(tables: &mut Tables, endpoint: u32, wanted: &[KernelPortClass]) -> Vec<TableStep> {
     let steps = tables.change(endpoint, wanted);
     steps.iter().for_each(|step| tables.apply(step));
     steps
@@ -18,8 +18,8 @@ fn run(tables: &mut Tables, endpoint: u32, wanted: &[Class]) -> Vec<Step> {
 #[test]
 fn what_could_not_be_told_is_shut_where_nothing_was_told_before_and_opens_with_its_table() {
     let mut tables = Tables::default();
-    run(&mut tables, 1, &[class(64..=127, &[("0.0.0.0/0", Action::Pass)])]);
-    let wanted = [class(80..=80, &[("::/0", Action::Pass)]), class(443..=443, &[("::/0", Action::Steer)])];
+    run(&mut tables, 1, &[class(64..=127, &[("0.0.0.0/0", KernelAction::Pass)])]);
+    let wanted = [class(80..=80, &[("::/0", KernelAction::Pass)]), class(443..=443, &[("::/0", KernelAction::Steer)])];
     let close = |tables: &mut Tables, endpoint, whole| {
         let steps = tables.shut(endpoint, &wanted, whole);
         steps.iter().for_each(|step| tables.apply(step));
@@ -38,13 +38,13 @@ fn what_could_not_be_told_is_shut_where_nothing_was_told_before_and_opens_with_i
     close(&mut tables, 4, false);
     let mut next = Tables::taken_over(tables.ports.clone(), plain(&tables.classes));
     assert!(
-        run(&mut next, 4, &wanted).iter().all(|step| matches!(step, Step::Point(_, number) if *number != SHUT)),
+        run(&mut next, 4, &wanted).iter().all(|step| matches!(step, TableStep::Point(_, number) if *number != SHUT)),
         "as before"
     );
-    let learning = [learning(443..=443, &[("::/0", Action::Refuse)])];
+    let learning = [learning(443..=443, &[("::/0", KernelAction::Refuse)])];
     next.shut(5, &learning, false).iter().for_each(|step| next.apply(step));
     assert!(
-        matches!(run(&mut next, 5, &learning)[0], Step::AddClass(number, _) if number != SHUT),
+        matches!(run(&mut next, 5, &learning)[0], TableStep::AddClass(number, _) if number != SHUT),
         "nobody owns what is shut"
     );
 }
@@ -54,7 +54,7 @@ fn tables_leave_room_for_those_that_have_to_be_shut() {
     let mut tables = Tables::default();
     let entry = |port: u16, endpoint| ports(endpoint, &class(port..=port, &[])).next().unwrap();
     for endpoint in 1..=u32::try_from(ROOM_FOR_PORTS / 1024).unwrap() {
-        (0..1024).for_each(|port| tables.apply(&Step::Point(entry(port, endpoint), 0)));
+        (0..1024).for_each(|port| tables.apply(&TableStep::Point(entry(port, endpoint), 0)));
     }
     assert!(tables.has_room_for(&entry(80, 1)), "it is there already");
     assert!(!tables.has_room_for(&entry(80, 9_999)));
@@ -64,7 +64,7 @@ fn tables_leave_room_for_those_that_have_to_be_shut() {
 #[test]
 fn the_same_table_again_changes_nothing() {
     let mut tables = Tables::default();
-    let table = [class(80..=80, &[("0.0.0.0/0", Action::Refuse), ("10.0.0.1/32", Action::Steer)])];
+    let table = [class(80..=80, &[("0.0.0.0/0", KernelAction::Refuse), ("10.0.0.1/32", KernelAction::Steer)])];
     assert_eq!(run(&mut tables, 1, &table).len(), 2);
     assert_eq!(run(&mut tables, 1, &table), []);
 }
@@ -72,16 +72,16 @@ fn the_same_table_again_changes_nothing() {
 #[test]
 fn a_class_is_written_before_ports_point_at_it_and_removed_after_they_do_not() {
     let mut tables = Tables::default();
-    run(&mut tables, 1, &[class(80..=80, &[("0.0.0.0/0", Action::Steer)])]);
-    let steps = run(&mut tables, 1, &[class(80..=81, &[("0.0.0.0/0", Action::Refuse)])]);
+    run(&mut tables, 1, &[class(80..=80, &[("0.0.0.0/0", KernelAction::Steer)])]);
+    let steps = run(&mut tables, 1, &[class(80..=81, &[("0.0.0.0/0", KernelAction::Refuse)])]);
     let kinds: Vec<_> = steps
         .iter()
         .map(|step| match step {
-            Step::AddClass(..) => "add",
-            Step::Point(..) => "point",
-            Step::Unpoint(..) => "unpoint",
-            Step::RemoveClass(..) => "remove",
-            Step::Set(..) | Step::Unset(..) | Step::Own(..) => "learn",
+            TableStep::AddClass(..) => "add",
+            TableStep::Point(..) => "point",
+            TableStep::Unpoint(..) => "unpoint",
+            TableStep::RemoveClass(..) => "remove",
+            TableStep::Set(..) | TableStep::Unset(..) | TableStep::Own(..) => "learn",
         })
         .collect();
     assert_eq!(kinds, ["add", "point", "unpoint", "remove"]);
@@ -90,38 +90,44 @@ fn a_class_is_written_before_ports_point_at_it_and_removed_after_they_do_not() {
 #[test]
 fn endpoints_with_the_same_decisions_share_a_class_and_the_last_one_removes_it() {
     let mut tables = Tables::default();
-    let table = [class(80..=80, &[("::/0", Action::Refuse)])];
-    assert!(matches!(run(&mut tables, 1, &table)[0], Step::AddClass(..)));
-    assert!(matches!(run(&mut tables, 2, &table)[..], [Step::Point(..)]));
-    assert!(matches!(run(&mut tables, 1, &[])[..], [Step::Unpoint(..)]));
-    assert!(matches!(run(&mut tables, 2, &[])[..], [Step::Unpoint(..), Step::RemoveClass(..)]));
+    let table = [class(80..=80, &[("::/0", KernelAction::Refuse)])];
+    assert!(matches!(run(&mut tables, 1, &table)[0], TableStep::AddClass(..)));
+    assert!(matches!(run(&mut tables, 2, &table)[..], [TableStep::Point(..)]));
+    assert!(matches!(run(&mut tables, 1, &[])[..], [TableStep::Unpoint(..)]));
+    assert!(matches!(run(&mut tables, 2, &[])[..], [TableStep::Unpoint(..), TableStep::RemoveClass(..)]));
     assert!(tables.endpoints().is_empty());
 }
 
 #[test]
 fn what_an_earlier_process_left_is_reused_and_never_overwritten() {
     let mut first = Tables::default();
-    let table = [class(80..=80, &[("::/0", Action::Steer)])];
+    let table = [class(80..=80, &[("::/0", KernelAction::Steer)])];
     run(&mut first, 1, &table);
     let mut second = Tables::taken_over(first.ports.clone(), plain(&first.classes));
     assert_eq!(second.change(1, &table), []);
-    let steps = run(&mut second, 2, &[class(81..=81, &[("::/0", Action::Refuse)])]);
-    assert!(matches!(steps[0], Step::AddClass(1, _)));
+    let steps = run(&mut second, 2, &[class(81..=81, &[("::/0", KernelAction::Refuse)])]);
+    assert!(matches!(steps[0], TableStep::AddClass(1, _)));
 }
 
-fn plain(classes: &HashMap<u32, Held>) -> HashMap<u32, Content> {
+fn plain(classes: &HashMap<u32, Held>) -> HashMap<u32, ClassContent> {
     classes.iter().map(|(number, held)| (*number, (*held.content).clone())).collect()
 }
 
-fn learning(ports: RangeInclusive<u16>, prefixes: &[(&str, Action)]) -> Class {
-    Class { direction: Direction::Egress, learns: true, ..class(ports, prefixes) }
+fn learning(ports: RangeInclusive<u16>, prefixes: &[(&str, KernelAction)]) -> KernelPortClass {
+    KernelPortClass { direction: FlowDirection::Egress, learns: true, ..class(ports, prefixes) }
 }
 
-fn lesson(ports: RangeInclusive<u16>, address: &str, action: Option<Action>) -> AddressChange {
-    AddressChange { direction: Direction::Egress, protocol: 6, ports, address: address.parse().unwrap(), action }
+fn lesson(ports: RangeInclusive<u16>, address: &str, action: Option<KernelAction>) -> LearnedAddressChange {
+    LearnedAddressChange {
+        direction: FlowDirection::Egress,
+        protocol: 6,
+        ports,
+        address: address.parse().unwrap(),
+        action,
+    }
 }
 
-fn learn(tables: &mut Tables, endpoint: u32, lesson: &AddressChange) -> Option<Vec<Step>> {
+fn learn(tables: &mut Tables, endpoint: u32, lesson: &LearnedAddressChange) -> Option<Vec<TableStep>> {
     let steps = tables.learn(endpoint, lesson)?;
     steps.iter().for_each(|step| tables.apply(step));
     Some(steps)
@@ -130,44 +136,52 @@ fn learn(tables: &mut Tables, endpoint: u32, lesson: &AddressChange) -> Option<V
 #[test]
 fn a_lesson_is_one_entry_and_a_table_with_it_is_no_change_afterwards() {
     let mut tables = Tables::default();
-    let everybody = [("0.0.0.0/0", Action::Refuse), ("::/0", Action::Refuse)];
+    let everybody = [("0.0.0.0/0", KernelAction::Refuse), ("::/0", KernelAction::Refuse)];
     run(&mut tables, 1, &[learning(443..=443, &everybody)]);
-    let steps = learn(&mut tables, 1, &lesson(443..=443, "192.0.2.1", Some(Action::Steer))).unwrap();
-    assert_eq!(steps, [Step::Set(0, single("192.0.2.1".parse().unwrap()), STEER)]);
-    assert_eq!(learn(&mut tables, 1, &lesson(443..=443, "192.0.2.1", Some(Action::Steer))), Some(vec![]));
-    let taught = [&everybody[..], &[("192.0.2.1/32", Action::Steer)]].concat();
+    let steps = learn(&mut tables, 1, &lesson(443..=443, "192.0.2.1", Some(KernelAction::Steer))).unwrap();
+    assert_eq!(steps, [TableStep::Set(0, single("192.0.2.1".parse().unwrap()), STEER)]);
+    assert_eq!(learn(&mut tables, 1, &lesson(443..=443, "192.0.2.1", Some(KernelAction::Steer))), Some(vec![]));
+    let taught = [&everybody[..], &[("192.0.2.1/32", KernelAction::Steer)]].concat();
     assert_eq!(run(&mut tables, 1, &[learning(443..=443, &taught)]), []);
     let steps = learn(&mut tables, 1, &lesson(443..=443, "192.0.2.1", None)).unwrap();
-    assert!(matches!(steps[..], [Step::Unset(0, _)]));
+    assert!(matches!(steps[..], [TableStep::Unset(0, _)]));
     assert_eq!(run(&mut tables, 1, &[learning(443..=443, &everybody)]), []);
 }
 
 #[test]
 fn what_one_endpoint_learns_another_one_with_the_same_table_does_not() {
     let mut tables = Tables::default();
-    let everybody = [("0.0.0.0/0", Action::Refuse)];
+    let everybody = [("0.0.0.0/0", KernelAction::Refuse)];
     for endpoint in [1, 2, 3] {
-        let class = Class { learns: endpoint != 3, ..learning(443..=443, &everybody) };
-        assert!(matches!(run(&mut tables, endpoint, &[class])[0], Step::AddClass(..)), "{endpoint} has its own");
+        let class = KernelPortClass { learns: endpoint != 3, ..learning(443..=443, &everybody) };
+        assert!(matches!(run(&mut tables, endpoint, &[class])[0], TableStep::AddClass(..)), "{endpoint} has its own");
     }
-    learn(&mut tables, 1, &lesson(443..=443, "192.0.2.1", Some(Action::Pass))).unwrap();
+    learn(&mut tables, 1, &lesson(443..=443, "192.0.2.1", Some(KernelAction::Pass))).unwrap();
     assert_eq!([0, 1, 2].map(|number| tables.classes[&number].content.len()), [2, 1, 1]);
-    assert_eq!(learn(&mut tables, 3, &lesson(443..=443, "192.0.2.1", Some(Action::Pass))), None, "it does not learn");
-    assert_eq!(run(&mut tables, 4, &[Class { learns: false, ..learning(443..=443, &everybody) }]).len(), 1, "shared");
+    assert_eq!(
+        learn(&mut tables, 3, &lesson(443..=443, "192.0.2.1", Some(KernelAction::Pass))),
+        None,
+        "it does not learn"
+    );
+    assert_eq!(
+        run(&mut tables, 4, &[KernelPortClass { learns: false, ..learning(443..=443, &everybody) }]).len(),
+        1,
+        "shared"
+    );
 }
 
 #[test]
 fn a_lesson_reaches_all_classes_within_its_ports_and_needs_all_of_them() {
     let mut tables = Tables::default();
-    let everybody = [("0.0.0.0/0", Action::Refuse)];
+    let everybody = [("0.0.0.0/0", KernelAction::Refuse)];
     run(&mut tables, 1, &[learning(0..=79, &everybody), learning(80..=80, &everybody), learning(81..=99, &everybody)]);
-    assert_eq!(learn(&mut tables, 1, &lesson(0..=80, "192.0.2.1", Some(Action::Pass))).unwrap().len(), 2);
+    assert_eq!(learn(&mut tables, 1, &lesson(0..=80, "192.0.2.1", Some(KernelAction::Pass))).unwrap().len(), 2);
     for ports in [0..=99, 0..=100, 81..=90, 100..=100] {
         let whole = ports == (0..=99);
         assert_eq!(learn(&mut tables, 1, &lesson(ports.clone(), "192.0.2.2", None)).is_some(), whole, "{ports:?}");
     }
     assert_eq!(
-        learn(&mut tables, 1, &lesson(0..=99, "127.0.0.53", Some(Action::Steer))),
+        learn(&mut tables, 1, &lesson(0..=99, "127.0.0.53", Some(KernelAction::Steer))),
         None,
         "stubs have a map beside"
     );
@@ -176,29 +190,35 @@ fn a_lesson_reaches_all_classes_within_its_ports_and_needs_all_of_them() {
 #[test]
 fn single_addresses_of_a_class_that_learns_change_in_place_and_wider_prefixes_in_a_new_class() {
     let mut tables = Tables::default();
-    let refused = ("0.0.0.0/0", Action::Refuse);
-    run(&mut tables, 1, &[learning(443..=443, &[refused, ("192.0.2.1/32", Action::Pass)])]);
-    let steps = run(&mut tables, 1, &[learning(443..=443, &[refused, ("192.0.2.2/32", Action::Pass)])]);
-    assert!(matches!(steps[..], [Step::Set(0, ..), Step::Unset(0, _)]), "{steps:?}");
-    let steps = run(&mut tables, 1, &[learning(443..=443, &[refused, ("192.0.2.0/24", Action::Pass)])]);
-    let new = |step: &Step| {
-        matches!(step, Step::AddClass(1, _) | Step::Point(_, 1) | Step::Own(1, _) | Step::RemoveClass(0, _))
+    let refused = ("0.0.0.0/0", KernelAction::Refuse);
+    run(&mut tables, 1, &[learning(443..=443, &[refused, ("192.0.2.1/32", KernelAction::Pass)])]);
+    let steps = run(&mut tables, 1, &[learning(443..=443, &[refused, ("192.0.2.2/32", KernelAction::Pass)])]);
+    assert!(matches!(steps[..], [TableStep::Set(0, ..), TableStep::Unset(0, _)]), "{steps:?}");
+    let steps = run(&mut tables, 1, &[learning(443..=443, &[refused, ("192.0.2.0/24", KernelAction::Pass)])]);
+    let new = |step: &TableStep| {
+        matches!(
+            step,
+            TableStep::AddClass(1, _) | TableStep::Point(_, 1) | TableStep::Own(1, _) | TableStep::RemoveClass(0, _)
+        )
     };
     assert!(steps.len() == 4 && steps.iter().all(new), "{steps:?}");
     assert!(matches!(learn(&mut tables, 1, &lesson(443..=443, "192.0.2.2", None)).unwrap()[..], []));
     assert!(matches!(
-        learn(&mut tables, 1, &lesson(443..=443, "192.0.2.2", Some(Action::Refuse))).unwrap()[..],
-        [Step::Set(1, ..)]
+        learn(&mut tables, 1, &lesson(443..=443, "192.0.2.2", Some(KernelAction::Refuse))).unwrap()[..],
+        [TableStep::Set(1, ..)]
     ));
 }
 
 #[test]
 fn a_class_that_learns_no_more_is_left_to_nobody() {
     let mut tables = Tables::default();
-    let everybody = [("0.0.0.0/0", Action::Refuse)];
+    let everybody = [("0.0.0.0/0", KernelAction::Refuse)];
     run(&mut tables, 1, &[learning(443..=443, &everybody)]);
-    let steps = run(&mut tables, 1, &[Class { learns: false, ..learning(443..=443, &everybody) }]);
-    assert!(matches!(steps[..], [Step::AddClass(1, _), Step::Point(_, 1), Step::RemoveClass(0, _)]), "{steps:?}");
+    let steps = run(&mut tables, 1, &[KernelPortClass { learns: false, ..learning(443..=443, &everybody) }]);
+    assert!(
+        matches!(steps[..], [TableStep::AddClass(1, _), TableStep::Point(_, 1), TableStep::RemoveClass(0, _)]),
+        "{steps:?}"
+    );
     assert!(tables.owned.is_empty());
     assert_eq!(run(&mut tables, 1, &[]).len(), 2);
     assert!(tables.classes.is_empty() && tables.numbers.is_empty());
@@ -207,37 +227,42 @@ fn a_class_that_learns_no_more_is_left_to_nobody() {
 #[test]
 fn a_class_that_an_earlier_process_left_learns_on_unless_others_use_it() {
     let mut first = Tables::default();
-    let table = [learning(443..=443, &[("0.0.0.0/0", Action::Refuse), ("192.0.2.1/32", Action::Pass)])];
+    let table = [learning(443..=443, &[("0.0.0.0/0", KernelAction::Refuse), ("192.0.2.1/32", KernelAction::Pass)])];
     run(&mut first, 1, &table);
     run(&mut first, 2, &table);
     let mut second = Tables::taken_over(first.ports.clone(), plain(&first.classes));
     for endpoint in [1, 2] {
-        assert!(matches!(run(&mut second, endpoint, &table)[..], [Step::Own(..)]), "nothing for the kernel");
+        assert!(matches!(run(&mut second, endpoint, &table)[..], [TableStep::Own(..)]), "nothing for the kernel");
     }
     learn(&mut second, 1, &lesson(443..=443, "192.0.2.1", None)).unwrap();
     assert_ne!(second.classes[&0].content, second.classes[&1].content);
 
-    let shared = [Class { learns: false, ..table[0].clone() }];
+    let shared = [KernelPortClass { learns: false, ..table[0].clone() }];
     let mut first = Tables::default();
     run(&mut first, 1, &shared);
     run(&mut first, 2, &shared);
     let mut second = Tables::taken_over(first.ports.clone(), plain(&first.classes));
-    assert!(matches!(run(&mut second, 1, &table)[0], Step::AddClass(1, _)));
+    assert!(matches!(run(&mut second, 1, &table)[0], TableStep::AddClass(1, _)));
     assert_eq!(run(&mut second, 2, &shared), []);
 }
 
 #[test]
 fn ports_whose_datagrams_are_steered_as_a_whole_stay_so_or_ask_for_the_table() {
-    let udp = |lesson: AddressChange| AddressChange { protocol: UDP, ..lesson };
-    let class = |prefixes: &[(&str, Action)]| Class { protocol: UDP, ..learning(53..=53, prefixes) };
-    let refused = ("0.0.0.0/0", Action::Refuse);
+    let udp = |lesson: LearnedAddressChange| LearnedAddressChange { protocol: UDP, ..lesson };
+    let class = |prefixes: &[(&str, KernelAction)]| KernelPortClass { protocol: UDP, ..learning(53..=53, prefixes) };
+    let refused = ("0.0.0.0/0", KernelAction::Refuse);
     for (prefixes, address, action, wanted) in [
-        (&[refused][..], "192.0.2.1", Some(Action::Pass), Some(Some(PASS))),
-        (&[refused], "192.0.2.1", Some(Action::Steer), None),
-        (&[refused, ("192.0.2.9/32", Action::Steer)], "192.0.2.1", Some(Action::Pass), Some(Some(STEER))),
-        (&[refused, ("192.0.2.9/32", Action::Steer)], "192.0.2.1", Some(Action::Steer), Some(Some(STEER))),
-        (&[refused, ("192.0.2.9/32", Action::Steer)], "192.0.2.9", None, None),
-        (&[refused, ("192.0.2.8/31", Action::Steer), ("192.0.2.9/32", Action::Steer)], "192.0.2.9", None, Some(None)),
+        (&[refused][..], "192.0.2.1", Some(KernelAction::Pass), Some(Some(PASS))),
+        (&[refused], "192.0.2.1", Some(KernelAction::Steer), None),
+        (&[refused, ("192.0.2.9/32", KernelAction::Steer)], "192.0.2.1", Some(KernelAction::Pass), Some(Some(STEER))),
+        (&[refused, ("192.0.2.9/32", KernelAction::Steer)], "192.0.2.1", Some(KernelAction::Steer), Some(Some(STEER))),
+        (&[refused, ("192.0.2.9/32", KernelAction::Steer)], "192.0.2.9", None, None),
+        (
+            &[refused, ("192.0.2.8/31", KernelAction::Steer), ("192.0.2.9/32", KernelAction::Steer)],
+            "192.0.2.9",
+            None,
+            Some(None),
+        ),
     ] {
         let mut tables = Tables::default();
         run(&mut tables, 1, &[class(prefixes)]);
@@ -251,29 +276,29 @@ fn ports_whose_datagrams_are_steered_as_a_whole_stay_so_or_ask_for_the_table() {
 #[test]
 fn the_last_steered_address_of_datagrams_is_known_also_after_lessons() {
     let mut tables = Tables::default();
-    let prefixes = [("0.0.0.0/0", Action::Refuse), ("192.0.2.1/32", Action::Steer)];
-    run(&mut tables, 1, &[Class { protocol: UDP, ..learning(53..=53, &prefixes) }]);
+    let prefixes = [("0.0.0.0/0", KernelAction::Refuse), ("192.0.2.1/32", KernelAction::Steer)];
+    run(&mut tables, 1, &[KernelPortClass { protocol: UDP, ..learning(53..=53, &prefixes) }]);
     let mut learn = |address, action| {
-        let lesson = AddressChange { protocol: UDP, ..lesson(53..=53, address, action) };
+        let lesson = LearnedAddressChange { protocol: UDP, ..lesson(53..=53, address, action) };
         learn(&mut tables, 1, &lesson).map(|steps| steps.len())
     };
-    assert_eq!(learn("192.0.2.2", Some(Action::Steer)), Some(1));
-    assert_eq!(learn("192.0.2.2", Some(Action::Steer)), Some(0));
-    assert_eq!(learn("192.0.2.1", Some(Action::Refuse)), Some(1));
+    assert_eq!(learn("192.0.2.2", Some(KernelAction::Steer)), Some(1));
+    assert_eq!(learn("192.0.2.2", Some(KernelAction::Steer)), Some(0));
+    assert_eq!(learn("192.0.2.1", Some(KernelAction::Refuse)), Some(1));
     assert_eq!(learn("192.0.2.2", None), None, "without it nothing would be steered");
-    assert_eq!(learn("192.0.2.1", Some(Action::Pass)), Some(1), "steered with the port");
+    assert_eq!(learn("192.0.2.1", Some(KernelAction::Pass)), Some(1), "steered with the port");
     assert_eq!(learn("192.0.2.2", None), Some(1));
 }
 
 #[test]
 fn of_a_class_that_does_not_fit_nothing_stays_and_its_number_is_not_used_again() {
     let room = 2;
-    let mut map: BTreeMap<Peer, u32> = BTreeMap::new();
+    let mut map: BTreeMap<PeerPrefix, u32> = BTreeMap::new();
     let content = content(&class(
         80..=80,
-        &[("::/0", Action::Refuse), ("10.0.0.0/8", Action::Pass), ("10.0.0.1/32", Action::Steer)],
+        &[("::/0", KernelAction::Refuse), ("10.0.0.0/8", KernelAction::Pass), ("10.0.0.1/32", KernelAction::Steer)],
     ));
-    let mut write = |peer: &Peer, action: Option<u32>| {
+    let mut write = |peer: &PeerPrefix, action: Option<u32>| {
         match action {
             Some(_) if map.len() == room => return Err("full"),
             Some(action) => map.insert(*peer, action),
@@ -285,8 +310,8 @@ fn of_a_class_that_does_not_fit_nothing_stays_and_its_number_is_not_used_again()
     assert!(map.is_empty());
 
     let mut tables = Tables::default();
-    let wanted = [class(80..=80, &[("::/0", Action::Refuse)])];
-    assert!(matches!(tables.change(1, &wanted)[0], Step::AddClass(0, _)));
+    let wanted = [class(80..=80, &[("::/0", KernelAction::Refuse)])];
+    assert!(matches!(tables.change(1, &wanted)[0], TableStep::AddClass(0, _)));
     tables.skip(0);
-    assert!(matches!(tables.change(1, &wanted)[0], Step::AddClass(1, _)));
+    assert!(matches!(tables.change(1, &wanted)[0], TableStep::AddClass(1, _)));
 }

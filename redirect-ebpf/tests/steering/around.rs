@@ -9,7 +9,7 @@ use std::{
 
 use ipnet::IpNet;
 use portcullis_integration::wait::until;
-use portcullis_redirect::{Action, Class, Direction, Options};
+use portcullis_redirect::{FlowDirection, KernelAction, KernelPortClass, RedirectOptions};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use crate::{
@@ -160,8 +160,10 @@ fn addresses_that_look_like_loopback_in_some_bytes_are_judged() {
     if !able() {
         return;
     }
-    let bench =
-        Bench::with(true, &[TCP, UDP].map(|protocol| class(Direction::Egress, protocol, 0..=65535, Action::Refuse)));
+    let bench = Bench::with(
+        true,
+        &[TCP, UDP].map(|protocol| class(FlowDirection::Egress, protocol, 0..=65535, KernelAction::Refuse)),
+    );
     for address in
         ["64:ff9b:1::ffff:7f00:1", "64:ff9b:1:aaaa:bbbb:ffff:7fcb:710a", "0:1::ffff:7f00:1", "::1:ffff:7f00:1"]
     {
@@ -183,11 +185,11 @@ fn nobody_is_taken_for_a_leg_to_a_resolver_on_a_loopback_address() {
         return;
     }
     let stub: SocketAddr = "127.0.0.53:53".parse().unwrap();
-    let named = |protocol| Class {
-        direction: Direction::Egress,
+    let named = |protocol| KernelPortClass {
+        direction: FlowDirection::Egress,
         protocol,
         ports: DNS..=DNS,
-        prefixes: vec![(IpNet::from(stub.ip()), Action::Steer)],
+        prefixes: vec![(IpNet::from(stub.ip()), KernelAction::Steer)],
         learns: false,
     };
     let bench = Bench::with(true, &[named(UDP), named(TCP)]);
@@ -213,7 +215,7 @@ fn an_announcement_of_a_leg_by_any_device_is_for_one_connection_to_one_address()
         return;
     }
     for packets in [false, true] {
-        let bench = Bench::by(&table(), |lab| Options { packets, ..options(lab, true) });
+        let bench = Bench::by(&table(), |lab| RedirectOptions { packets, ..options(lab, true) });
         let _servers = Bench::serve(&bench.app, STEERED);
         FAMILIES.into_iter().for_each(|v6| leg_by_any_device(&bench, v6, packets));
     }

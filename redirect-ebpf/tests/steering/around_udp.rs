@@ -9,7 +9,7 @@ use portcullis_integration::{
     Site,
     wait::{uninterrupted, until},
 };
-use portcullis_redirect::{Action, Class, Direction, Options};
+use portcullis_redirect::{FlowDirection, KernelAction, KernelPortClass, RedirectOptions};
 
 use crate::{
     bench::{APP, Bench, FAMILIES, UDP, UNSTEERED, class, ip, options},
@@ -22,8 +22,8 @@ use crate::{
 const SOON: Duration = Duration::from_millis(400);
 
 /// Refuses all datagrams of a direction.
-fn closed(direction: Direction) -> Class {
-    class(direction, UDP, 0..=65535, Action::Refuse)
+fn closed(direction: FlowDirection) -> KernelPortClass {
+    class(direction, UDP, 0..=65535, KernelAction::Refuse)
 }
 
 fn bind(site: &Site, at: SocketAddr) -> UdpSocket {
@@ -86,7 +86,7 @@ fn who_forges_the_endpoints_own_address_is_not_taken_for_it() {
     if !able() {
         return;
     }
-    let bench = Bench::with(true, &[closed(Direction::Ingress)]);
+    let bench = Bench::with(true, &[closed(FlowDirection::Ingress)]);
     let unnamed = "fd77:1::9".parse().unwrap();
     bench.app.ip("address add fd77:1::9/64 dev eth0 nodad\n").unwrap();
     for to in [bench.app.v6, unnamed] {
@@ -104,7 +104,7 @@ fn an_endpoint_talks_to_itself_whatever_policy_says() {
     if !able() {
         return;
     }
-    let bench = Bench::with(true, &[Direction::Ingress, Direction::Egress].map(closed));
+    let bench = Bench::with(true, &[FlowDirection::Ingress, FlowDirection::Egress].map(closed));
     for at in [bench.app.address(false, 7), bench.app.address(true, 7), "[::1]:8".parse().unwrap()] {
         let _echo = Echo::start(&bench.app, at);
         for how in [Datagram::Connected, Datagram::Unconnected] {
@@ -142,8 +142,8 @@ fn questions_to_everybody_do_not_leave_unjudged() {
         }
     }
     // What policy passes needs no listener, and that some peer is judged does not change it.
-    let mut passed = class(Direction::Egress, UDP, DNS..=DNS, Action::Pass);
-    passed.prefixes.push(("192.0.2.53/32".parse().unwrap(), Action::Steer));
+    let mut passed = class(FlowDirection::Egress, UDP, DNS..=DNS, KernelAction::Pass);
+    passed.prefixes.push(("192.0.2.53/32".parse().unwrap(), KernelAction::Steer));
     bench.redirect.set_table(APP, &[passed]).unwrap();
     for to in ["255.255.255.255", "224.0.0.251", "ff02::1"] {
         assert_eq!(run(&bench.app, NOBODYS, SHOUT, &[to, "unconnected"]), "sent", "{to}");
@@ -170,7 +170,7 @@ fn an_answer_comes_to_the_socket_that_asked_while_it_is_open() {
     if !able() {
         return;
     }
-    let bench = Bench::with(true, &[closed(Direction::Ingress)]);
+    let bench = Bench::with(true, &[closed(FlowDirection::Ingress)]);
     for v6 in FAMILIES {
         let to = bench.app.address(v6, 7007);
         let (app, outside) = asked(&bench, v6);
@@ -186,13 +186,13 @@ fn an_answer_comes_only_while_its_peer_may_be_asked() {
     if !able() {
         return;
     }
-    let mut bench = Bench::with(true, &[closed(Direction::Ingress)]);
+    let mut bench = Bench::with(true, &[closed(FlowDirection::Ingress)]);
     let (app, outside) = asked(&bench, false);
     let to = bench.app.address(false, 7007);
     assert!(comes(&outside, to, &app));
-    bench.redirect.set_table(APP, &[Direction::Ingress, Direction::Egress].map(closed)).unwrap();
+    bench.redirect.set_table(APP, &[FlowDirection::Ingress, FlowDirection::Egress].map(closed)).unwrap();
     assert!(!comes(&outside, to, &app));
-    bench.redirect.set_table(APP, &[closed(Direction::Ingress)]).unwrap();
+    bench.redirect.set_table(APP, &[closed(FlowDirection::Ingress)]).unwrap();
     assert!(comes(&outside, to, &app));
 }
 
@@ -202,7 +202,7 @@ fn an_answer_comes_only_as_long_as_answers_may() {
         return;
     }
     let answers = Duration::from_secs(2);
-    let bench = Bench::by(&[closed(Direction::Ingress)], |lab| Options { answers, ..options(lab, true) });
+    let bench = Bench::by(&[closed(FlowDirection::Ingress)], |lab| RedirectOptions { answers, ..options(lab, true) });
     let to = bench.app.address(true, 7007);
     let began = Instant::now();
     let (app, outside) = asked(&bench, true);
@@ -239,7 +239,7 @@ fn what_a_connected_socket_sends_with_a_control_message_is_judged_by_its_peer() 
         let (address, port) = (to.ip().to_string(), to.port().to_string());
         let mut somebody = Somebody::start(&bench.app, NOBODYS, AGAIN, &[&address, &port]);
         assert_eq!(somebody.goes_on(), "sent");
-        bench.redirect.set_table(APP, &[closed(Direction::Egress)]).unwrap();
+        bench.redirect.set_table(APP, &[closed(FlowDirection::Egress)]).unwrap();
         assert_eq!(somebody.goes_on(), "ECONNREFUSED");
         bench.redirect.set_table(APP, &[]).unwrap();
         assert_eq!(somebody.goes_on(), "sent");

@@ -7,7 +7,9 @@ use std::{
 };
 
 use portcullis_integration::{Lab, Need, Pod, require};
-use portcullis_redirect::{Action, Attachment, Class, Direction, Listeners, Options, Place, Redirect};
+use portcullis_redirect::{
+    AttachPoint, FlowDirection, KernelAction, KernelAttachment, KernelPortClass, Listeners, Redirect, RedirectOptions,
+};
 
 use crate::{
     proxy::Proxy,
@@ -48,18 +50,23 @@ pub(crate) fn able() -> bool {
 pub(crate) const DEVICE_LINKS: Need<'_> = Need::Linux(6, 6);
 
 /// Decisions for ports, whoever the peer is.
-pub(crate) fn class(direction: Direction, protocol: u8, ports: std::ops::RangeInclusive<u16>, action: Action) -> Class {
+pub(crate) fn class(
+    direction: FlowDirection,
+    protocol: u8,
+    ports: std::ops::RangeInclusive<u16>,
+    action: KernelAction,
+) -> KernelPortClass {
     let prefixes = ["0.0.0.0/0", "::/0"].map(|prefix| (prefix.parse().unwrap(), action)).to_vec();
-    Class { direction, protocol, ports, prefixes, learns: false }
+    KernelPortClass { direction, protocol, ports, prefixes, learns: false }
 }
 
 /// Steers [`STEERED`] and refuses [`REFUSED`], TCP, both directions.
-pub(crate) fn table() -> Vec<Class> {
-    let both = [Direction::Ingress, Direction::Egress].into_iter();
+pub(crate) fn table() -> Vec<KernelPortClass> {
+    let both = [FlowDirection::Ingress, FlowDirection::Egress].into_iter();
     both.flat_map(|direction| {
         [
-            class(direction, TCP, STEERED..=STEERED, Action::Steer),
-            class(direction, TCP, REFUSED..=REFUSED, Action::Refuse),
+            class(direction, TCP, STEERED..=STEERED, KernelAction::Steer),
+            class(direction, TCP, REFUSED..=REFUSED, KernelAction::Refuse),
         ]
     })
     .collect()
@@ -80,12 +87,12 @@ impl Bench {
         Self::with(true, &table())
     }
 
-    pub(crate) fn with(pin: bool, table: &[Class]) -> Self {
+    pub(crate) fn with(pin: bool, table: &[KernelPortClass]) -> Self {
         Self::by(table, |lab| options(lab, pin))
     }
 
     /// With other options.
-    pub(crate) fn by(table: &[Class], options: impl FnOnce(&Lab) -> Options) -> Self {
+    pub(crate) fn by(table: &[KernelPortClass], options: impl FnOnce(&Lab) -> RedirectOptions) -> Self {
         let mut lab = Lab::new().unwrap();
         let (app, outside) = (lab.pod("app").unwrap(), lab.pod("outside").unwrap());
         let mut redirect = Redirect::open(options(&lab)).unwrap();
@@ -98,9 +105,11 @@ impl Bench {
     /// Attaches again with other listeners.
     pub(crate) fn attach_with(&mut self, change: impl FnOnce(Listeners<'_>) -> Listeners<'_>) {
         let netns = Redirect::open_netns(&self.app.netns).unwrap();
-        let place = Place::Pod { netns: netns.as_fd() };
+        let place = AttachPoint::Pod { netns: netns.as_fd() };
         let listeners = change(self.proxy.listeners());
-        self.redirect.attach(&Attachment { id: APP, place, addresses: &self.app.addresses(), listeners }).unwrap();
+        self.redirect
+            .attach(&KernelAttachment { id: APP, place, addresses: &self.app.addresses(), listeners })
+            .unwrap();
     }
 
     /// Servers on a port of both addresses of a pod.
@@ -129,8 +138,8 @@ pub(crate) fn ip(pod: &Pod, v6: bool) -> IpAddr {
     pod.address(v6, 0).ip()
 }
 
-pub(crate) fn options(lab: &Lab, pin: bool) -> Options {
-    Options {
+pub(crate) fn options(lab: &Lab, pin: bool) -> RedirectOptions {
+    RedirectOptions {
         bpffs: lab.bpffs(),
         cgroup: None,
         pin,
@@ -145,6 +154,6 @@ pub(crate) fn options(lab: &Lab, pin: bool) -> Options {
 /// Attaches `app` with the listeners of a proxy.
 pub(crate) fn attach(redirect: &mut Redirect, pod: &Pod, proxy: &Proxy, addresses: &[IpAddr]) {
     let netns = Redirect::open_netns(&pod.netns).unwrap();
-    let place = Place::Pod { netns: netns.as_fd() };
-    redirect.attach(&Attachment { id: APP, place, addresses, listeners: proxy.listeners() }).unwrap();
+    let place = AttachPoint::Pod { netns: netns.as_fd() };
+    redirect.attach(&KernelAttachment { id: APP, place, addresses, listeners: proxy.listeners() }).unwrap();
 }

@@ -90,9 +90,9 @@ fn detaching_one_endpoint_leaves_the_others_steered() {
     let proxy = Proxy::start(&other, 2, &other.addresses(), bench.redirect.legs());
     bench.redirect.set_table(2, &table()).unwrap();
     let netns = Redirect::open_netns(&other.netns).unwrap();
-    let attachment = portcullis_redirect::Attachment {
+    let attachment = portcullis_redirect::KernelAttachment {
         id: 2,
-        place: portcullis_redirect::Place::Pod { netns: std::os::fd::AsFd::as_fd(&netns) },
+        place: portcullis_redirect::AttachPoint::Pod { netns: std::os::fd::AsFd::as_fd(&netns) },
         addresses: &other.addresses(),
         listeners: proxy.listeners(),
     };

@@ -15,7 +15,7 @@ use std::{
 
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, setsockopt, sockopt};
 use portcullis_integration::{Site, wait::uninterrupted};
-use portcullis_redirect::{Legs, MARK_OUT};
+use portcullis_redirect::{MARK_OUT, UpstreamHandle};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use crate::{
@@ -46,7 +46,7 @@ pub(crate) struct Datagrams {
 struct Forward {
     site: Site,
     endpoint: u32,
-    legs: Legs,
+    legs: UpstreamHandle,
     ports: Arc<AtomicU16>,
     asked: Arc<Mutex<Vec<Asked>>>,
     /// Backends of VIPs.
@@ -54,7 +54,7 @@ struct Forward {
 }
 
 impl Datagrams {
-    pub(crate) fn start(site: &Site, endpoint: u32, families: usize, legs: Legs) -> Self {
+    pub(crate) fn start(site: &Site, endpoint: u32, families: usize, legs: UpstreamHandle) -> Self {
         let mut listeners: [Vec<OwnedFd>; 2] = Default::default();
         for (group, nobody) in listeners.iter_mut().zip(&NOBODY[..families]) {
             *group = (0..WORKERS).map(|_| listener(site, *nobody).into()).collect();

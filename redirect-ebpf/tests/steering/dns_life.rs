@@ -8,7 +8,7 @@ use std::{
 };
 
 use portcullis_integration::{Lab, Need, Pod, Site, require, wait};
-use portcullis_redirect::{Attachment, Class, Keep, Options, Place, Redirect};
+use portcullis_redirect::{AttachPoint, Keep, KernelAttachment, KernelPortClass, Redirect, RedirectOptions};
 
 use crate::{
     bench::{self, APP, Bench, FAMILIES, attach, ip, options},
@@ -173,19 +173,19 @@ fn host() -> Host {
     let outside = lab.pod("outside").unwrap();
     let [service, other] = ["service", "other"].map(|name| lab.node().in_cgroup(&lab.make_cgroup(name).unwrap()));
     let addresses = ["10.77.1.1".parse().unwrap(), "fd77:1::1".parse().unwrap()];
-    let options = Options { cgroup: Some(lab.cgroup().to_owned()), ..options(&lab, true) };
+    let options = RedirectOptions { cgroup: Some(lab.cgroup().to_owned()), ..options(&lab, true) };
     let redirect = Redirect::open(options).unwrap();
     let proxy = Proxy::start(lab.node(), APP, &addresses, redirect.legs());
     Host { redirect, proxy, outside, service, other, addresses, lab }
 }
 
 impl Host {
-    fn attach(&mut self, cgroup: &std::path::Path, table: &[Class]) {
+    fn attach(&mut self, cgroup: &std::path::Path, table: &[KernelPortClass]) {
         self.redirect.set_table(APP, table).unwrap();
         let netns = Redirect::open_netns(&self.lab.node().netns).unwrap();
-        let place = Place::Host { netns: netns.as_fd(), cgroup, ports: &[] };
+        let place = AttachPoint::Host { netns: netns.as_fd(), cgroup, ports: &[] };
         let listeners = self.proxy.listeners();
-        self.redirect.attach(&Attachment { id: APP, place, addresses: &self.addresses, listeners }).unwrap();
+        self.redirect.attach(&KernelAttachment { id: APP, place, addresses: &self.addresses, listeners }).unwrap();
     }
 }
 

@@ -3,7 +3,9 @@
 use std::{os::fd::AsFd, thread};
 
 use portcullis_integration::{Lab, Need, Pod, Site, require, wait};
-use portcullis_redirect::{Action, Attachment, Class, Direction, Keep, Place, Redirect};
+use portcullis_redirect::{
+    AttachPoint, FlowDirection, Keep, KernelAction, KernelAttachment, KernelPortClass, Redirect,
+};
 
 use crate::{
     bench::{self, APP, FAMILIES, TCP, UDP, class, options},
@@ -29,13 +31,13 @@ fn host() -> Host {
     let addresses = ["10.77.1.1".parse().unwrap(), "fd77:1::1".parse().unwrap()];
     let mut redirect = Redirect::open(options(&lab, true)).unwrap();
     let proxy = Proxy::start(lab.node(), APP, &addresses, redirect.legs());
-    let refuse = |protocol| class(Direction::Egress, protocol, 82..=82, Action::Refuse);
-    let table: Vec<Class> = [vec![refuse(TCP), refuse(UDP)], steered(&[DNS])].concat();
+    let refuse = |protocol| class(FlowDirection::Egress, protocol, 82..=82, KernelAction::Refuse);
+    let table: Vec<KernelPortClass> = [vec![refuse(TCP), refuse(UDP)], steered(&[DNS])].concat();
     redirect.set_table(APP, &table).unwrap();
     let netns = Redirect::open_netns(&service.netns).unwrap();
-    let place = Place::Host { netns: netns.as_fd(), cgroup: &service.cgroup, ports: &[] };
+    let place = AttachPoint::Host { netns: netns.as_fd(), cgroup: &service.cgroup, ports: &[] };
     let listeners = proxy.listeners();
-    redirect.attach(&Attachment { id: APP, place, addresses: &addresses, listeners }).unwrap();
+    redirect.attach(&KernelAttachment { id: APP, place, addresses: &addresses, listeners }).unwrap();
     Host { redirect, _proxy: proxy, outside, service, other, lab }
 }
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use portcullis_integration::{Lab, Pod, Site};
-use portcullis_redirect::{Attachment, Error, Place, Redirect};
+use portcullis_redirect::{AttachPoint, KernelAttachment, Redirect, RedirectError};
 
 use crate::{
     bench::{FAMILIES, REFUSED, STEERED, TCP, UNSTEERED, able, options, table},
@@ -39,11 +39,17 @@ fn host() -> Host {
     Host { redirect, proxy, outside, service, other, addresses, lab }
 }
 
-fn attach(redirect: &mut Redirect, id: u32, site: &Site, proxy: &Proxy, addresses: &[IpAddr]) -> Result<(), Error> {
+fn attach(
+    redirect: &mut Redirect,
+    id: u32,
+    site: &Site,
+    proxy: &Proxy,
+    addresses: &[IpAddr],
+) -> Result<(), RedirectError> {
     let netns = Redirect::open_netns(&site.netns).unwrap();
     let ports = [(TCP, STEERED), (TCP, REFUSED)];
-    let place = Place::Host { netns: netns.as_fd(), cgroup: &site.cgroup, ports: &ports };
-    redirect.attach(&Attachment { id, place, addresses, listeners: proxy.listeners() })
+    let place = AttachPoint::Host { netns: netns.as_fd(), cgroup: &site.cgroup, ports: &ports };
+    redirect.attach(&KernelAttachment { id, place, addresses, listeners: proxy.listeners() })
 }
 
 /// What a process in that cgroup reads from an address.
@@ -142,7 +148,7 @@ fn a_second_cgroup_of_one_namespace_is_refused_by_name() {
     }
     let mut host = host();
     let error = attach(&mut host.redirect, 8, &host.other, &host.proxy, &host.addresses).unwrap_err();
-    assert!(matches!(error, Error::SecondHost { other: SERVICE }), "{error}");
+    assert!(matches!(error, RedirectError::SecondHost { other: SERVICE }), "{error}");
 }
 
 #[test]

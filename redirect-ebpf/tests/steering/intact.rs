@@ -3,7 +3,7 @@
 use std::{fs, os::fd::AsFd, process::Command};
 
 use portcullis_integration::Lab;
-use portcullis_redirect::{Error, Inspection, Options, Redirect};
+use portcullis_redirect::{Redirect, RedirectError, RedirectInspection, RedirectOptions};
 
 use crate::{
     bench::{ANSWERS, APP, Bench, FAMILIES, REFUSED, STEERED, WORKERS, able, attach, ip, options, table},
@@ -47,10 +47,10 @@ fn a_second_process_on_one_bpffs_is_refused_and_told_who_has_it() {
     let before = pins(&bench.lab);
     let second = Redirect::open(options(&bench.lab, true)).map(drop).unwrap_err();
     let told = second.to_string();
-    assert!(matches!(second, Error::Claimed { .. }), "{told}");
+    assert!(matches!(second, RedirectError::Claimed { .. }), "{told}");
     assert!(told.contains(&format!("process {} (a test)", std::process::id())), "{told}");
     assert_eq!(pins(&bench.lab), before);
-    assert_eq!(bench.redirect.inspect(), Inspection::default());
+    assert_eq!(bench.redirect.inspect(), RedirectInspection::default());
     judges(&bench);
     let Bench { redirect, lab, .. } = bench;
     drop(redirect);
@@ -63,7 +63,7 @@ fn a_start_that_fails_leaves_no_pins_where_none_were() {
         return;
     }
     let lab = Lab::new().unwrap();
-    let no_cgroup = Options { cgroup: Some("/nowhere".into()), ..options(&lab, true) };
+    let no_cgroup = RedirectOptions { cgroup: Some("/nowhere".into()), ..options(&lab, true) };
     assert!(Redirect::open(no_cgroup).is_err());
     assert!(!lab.bpffs().exists());
     // Opened, but nothing ever attached: a later step of the start failed.
@@ -92,7 +92,7 @@ fn pins_that_somebody_removes_take_nothing_away_and_come_back() {
         assert!(found.broken.is_empty() && found.detached.is_empty(), "{found:?}");
         assert!(found.repaired[0].starts_with(&format!("{} pins", before.len())), "{found:?}");
         assert_eq!(pins(&bench.lab), before);
-        assert_eq!(bench.redirect.inspect(), Inspection::default());
+        assert_eq!(bench.redirect.inspect(), RedirectInspection::default());
     }
     // The pins are the same objects: what is attached later judges by the same tables, and a successor takes them over.
     let other = bench.lab.pod("other").unwrap();
@@ -101,9 +101,9 @@ fn pins_that_somebody_removes_take_nothing_away_and_come_back() {
     let proxy = Proxy::start(&other, 2, &other.addresses(), bench.redirect.legs());
     bench.redirect.set_table(2, &table()).unwrap();
     let netns = Redirect::open_netns(&other.netns).unwrap();
-    let attachment = portcullis_redirect::Attachment {
+    let attachment = portcullis_redirect::KernelAttachment {
         id: 2,
-        place: portcullis_redirect::Place::Pod { netns: netns.as_fd() },
+        place: portcullis_redirect::AttachPoint::Pod { netns: netns.as_fd() },
         addresses: &other.addresses(),
         listeners: proxy.listeners(),
     };
@@ -149,7 +149,7 @@ fn links_that_are_detached_are_seen_and_made_again() {
         assert_eq!(found.repaired.len(), usize::from(program != "lookup"), "{program}: {found:?}");
         attach(&mut bench.redirect, &bench.app, &bench.proxy, &bench.app.addresses());
         judges(&bench);
-        assert_eq!(bench.redirect.inspect(), Inspection::default(), "{program}");
+        assert_eq!(bench.redirect.inspect(), RedirectInspection::default(), "{program}");
     }
 }
 
@@ -159,7 +159,7 @@ fn a_lookup_program_that_is_swapped_is_seen_and_opens_nothing_where_packets_are_
         return;
     }
     for packets in [false, true] {
-        let mut bench = Bench::by(&table(), |lab| Options { packets, ..options(lab, true) });
+        let mut bench = Bench::by(&table(), |lab| RedirectOptions { packets, ..options(lab, true) });
         let _servers = serve(&bench);
         bpf::swap(&pinned(&bench.lab, "lookup"));
         let outcome = bench.ingress(false, REFUSED);
@@ -169,7 +169,7 @@ fn a_lookup_program_that_is_swapped_is_seen_and_opens_nothing_where_packets_are_
         assert!(bench.redirect.inspect().detached.contains_key(&APP));
         attach(&mut bench.redirect, &bench.app, &bench.proxy, &bench.app.addresses());
         judges(&bench);
-        assert_eq!(bench.redirect.inspect(), Inspection::default());
+        assert_eq!(bench.redirect.inspect(), RedirectInspection::default());
     }
 }
 
@@ -190,7 +190,7 @@ fn another_lookup_program_in_the_namespace_is_told_and_ours_comes_last() {
     judges(&bench);
     drop(other);
     portcullis_integration::wait::until("the other program gone", String::new, || {
-        Ok((bench.redirect.inspect() == Inspection::default()).then_some(()))
+        Ok((bench.redirect.inspect() == RedirectInspection::default()).then_some(()))
     })
     .unwrap();
     judges(&bench);
@@ -207,9 +207,9 @@ fn a_bpffs_that_only_this_mount_namespace_has_is_refused_where_it_has_to_outlive
     if let Some(place) = std::env::var_os(CHILD) {
         let lab = Lab::new().unwrap();
         for (pin, refused) in [(true, true), (false, false)] {
-            let options = Options { bpffs: place.clone().into(), ..options(&lab, pin) };
+            let options = RedirectOptions { bpffs: place.clone().into(), ..options(&lab, pin) };
             let opened = Redirect::open(options).map(drop);
-            assert_eq!(matches!(opened, Err(Error::PrivateBpffs { .. })), refused, "{opened:?}");
+            assert_eq!(matches!(opened, Err(RedirectError::PrivateBpffs { .. })), refused, "{opened:?}");
         }
         return;
     }
@@ -239,8 +239,16 @@ fn each_capability_that_is_always_needed_is_missed_by_name_before_anything_is_ma
     if let Some(bpffs) = std::env::var_os(CHILD) {
         let (bpffs, owner) = (bpffs.into(), "a test".into());
         let (workers, answers) = (WORKERS, ANSWERS);
-        let options =
-            Options { bpffs, cgroup: None, pin: true, workers, answers, owner, packets: true, device_links: true };
+        let options = RedirectOptions {
+            bpffs,
+            cgroup: None,
+            pin: true,
+            workers,
+            answers,
+            owner,
+            packets: true,
+            device_links: true,
+        };
         println!("told: {}", Redirect::open(options).map(drop).unwrap_err());
         return;
     }

@@ -3,7 +3,7 @@
 use std::{fs, os::fd::AsFd};
 
 use portcullis_integration::Lab;
-use portcullis_redirect::{Attachment, Error, Listeners, Options, Place, Redirect};
+use portcullis_redirect::{AttachPoint, KernelAttachment, Listeners, Redirect, RedirectError, RedirectOptions};
 
 use crate::{
     bench::{APP, Bench, FAMILIES, REFUSED, STEERED, UNSTEERED, able, attach, ip, options, table},
@@ -90,10 +90,10 @@ fn numbers_beyond_the_kernels_tables_are_refused() {
     let mut bench = Bench::new();
     let netns = Redirect::open_netns(&bench.app.netns).unwrap();
     for id in [0, 16384] {
-        let place = Place::Pod { netns: netns.as_fd() };
-        let attachment = Attachment { id, place, addresses: &[], listeners: Listeners::default() };
+        let place = AttachPoint::Pod { netns: netns.as_fd() };
+        let attachment = KernelAttachment { id, place, addresses: &[], listeners: Listeners::default() };
         let error = bench.redirect.attach(&attachment).unwrap_err();
-        assert!(matches!(error, Error::Number(number) if number == id), "{error}");
+        assert!(matches!(error, RedirectError::Number(number) if number == id), "{error}");
     }
 }
 
@@ -125,8 +125,8 @@ fn an_endpoint_that_changes_its_number_stays_steered() {
     bench.redirect.set_table(2, &table()).unwrap();
     let netns = Redirect::open_netns(&bench.app.netns).unwrap();
     let addresses = bench.app.addresses();
-    let place = Place::Pod { netns: netns.as_fd() };
-    let renamed = Attachment { id: 2, place, addresses: &addresses, listeners: proxy.listeners() };
+    let place = AttachPoint::Pod { netns: netns.as_fd() };
+    let renamed = KernelAttachment { id: 2, place, addresses: &addresses, listeners: proxy.listeners() };
     // The new one comes before the old one goes.
     bench.redirect.attach(&renamed).unwrap();
     bench.redirect.detach(APP).unwrap();
@@ -143,8 +143,8 @@ fn what_is_not_there_is_named_with_its_remedy() {
         return;
     }
     let lab = Lab::new().unwrap();
-    let no_cgroup = Options { cgroup: Some("/nowhere".into()), ..options(&lab, true) };
-    let no_bpffs = Options { bpffs: lab.node().directory().join("pins"), ..options(&lab, true) };
+    let no_cgroup = RedirectOptions { cgroup: Some("/nowhere".into()), ..options(&lab, true) };
+    let no_bpffs = RedirectOptions { bpffs: lab.node().directory().join("pins"), ..options(&lab, true) };
     for (options, remedy) in [(no_cgroup, "is the path right?"), (no_bpffs, "steering.bpffs")] {
         let error = Redirect::open(options).map(|_| ()).unwrap_err().to_string();
         assert!(error.contains(remedy), "{error}");
@@ -165,8 +165,8 @@ fn where_a_namespace_cannot_be_prepared_what_policy_wants_steered_is_refused_unt
     app.ip("link set lo down\n").unwrap();
 
     let netns = Redirect::open_netns(&app.netns).unwrap();
-    let (place, addresses) = (Place::Pod { netns: netns.as_fd() }, app.addresses());
-    let attachment = Attachment { id: APP, place, addresses: &addresses, listeners: proxy.listeners() };
+    let (place, addresses) = (AttachPoint::Pod { netns: netns.as_fd() }, app.addresses());
+    let attachment = KernelAttachment { id: APP, place, addresses: &addresses, listeners: proxy.listeners() };
     let error = redirect.attach(&attachment).unwrap_err().to_string();
     assert!(error.contains("is its loopback device up?"), "{error}");
     for v6 in FAMILIES {

@@ -9,7 +9,10 @@ use std::{
 };
 
 use portcullis_integration::{Lab, Need, Pod, Site, require};
-use portcullis_redirect::{Action, Attachment, Class, Direction, Error, Keep, Options, Place, Redirect};
+use portcullis_redirect::{
+    AttachPoint, FlowDirection, Keep, KernelAction, KernelAttachment, KernelPortClass, Redirect, RedirectError,
+    RedirectOptions,
+};
 
 use crate::{
     bench::{self, ANSWERS, FAMILIES, REFUSED, STEERED, UDP, UNSTEERED, WORKERS, class, options, table},
@@ -35,7 +38,7 @@ fn able() -> bool {
 }
 
 /// Loaded, not attached.
-fn host(table: &[Class]) -> Host {
+fn host(table: &[KernelPortClass]) -> Host {
     let mut lab = Lab::new().unwrap();
     let outside = lab.pod("outside").unwrap();
     let programs = ["agent", "shell"].map(|name| lab.node().in_cgroup(&lab.make_cgroup(name).unwrap()));
@@ -47,16 +50,16 @@ fn host(table: &[Class]) -> Host {
 }
 
 /// Never the machine's root: its own programs are none of this.
-fn below(lab: &Lab) -> Options {
-    Options { cgroup: Some(lab.cgroup().to_owned()), ..options(lab, true) }
+fn below(lab: &Lab) -> RedirectOptions {
+    RedirectOptions { cgroup: Some(lab.cgroup().to_owned()), ..options(lab, true) }
 }
 
 impl Host {
-    fn attach(&mut self, cgroup: &std::path::Path) -> Result<(), Error> {
+    fn attach(&mut self, cgroup: &std::path::Path) -> Result<(), RedirectError> {
         let netns = Redirect::open_netns(&self.lab.node().netns).unwrap();
-        let place = Place::Host { netns: netns.as_fd(), cgroup, ports: &[] };
+        let place = AttachPoint::Host { netns: netns.as_fd(), cgroup, ports: &[] };
         let listeners = self.proxy.listeners();
-        self.redirect.attach(&Attachment { id: NODE, place, addresses: &self.addresses, listeners })
+        self.redirect.attach(&KernelAttachment { id: NODE, place, addresses: &self.addresses, listeners })
     }
 
     fn attach_all(&mut self) {
@@ -144,7 +147,7 @@ fn an_answer_to_an_unconnected_socket_comes_in_where_all_other_datagrams_are_ref
     if !able() {
         return;
     }
-    let mut host = host(&[class(Direction::Ingress, UDP, 0..=u16::MAX, Action::Refuse)]);
+    let mut host = host(&[class(FlowDirection::Ingress, UDP, 0..=u16::MAX, KernelAction::Refuse)]);
     host.attach_all();
     let _echo = FAMILIES.map(|v6| Echo::start(&host.outside, host.outside.address(v6, 53)));
     let unasked = host.lab.node().inside(|| std::net::UdpSocket::bind((host.addresses[0], 5353)).unwrap());
@@ -171,7 +174,7 @@ fn a_cgroup_that_contains_the_one_above_all_pods_is_refused_by_name() {
     host.redirect = {
         let pods = host.lab.make_cgroup("pods").unwrap();
         let bpffs = host.lab.bpffs().join("other");
-        Redirect::open(Options {
+        Redirect::open(RedirectOptions {
             bpffs,
             cgroup: Some(pods),
             pin: false,
@@ -185,7 +188,7 @@ fn a_cgroup_that_contains_the_one_above_all_pods_is_refused_by_name() {
     };
     let all = host.lab.cgroup().to_owned();
     let error = host.attach(&all).unwrap_err();
-    assert!(matches!(error, Error::AboveAll { .. }), "{error}");
+    assert!(matches!(error, RedirectError::AboveAll { .. }), "{error}");
     assert!(error.to_string().contains("set steering.cgroup to"), "{error}");
 }
 
@@ -204,7 +207,7 @@ fn what_was_a_service_before_a_crash_is_the_whole_host_after_it() {
     };
     assert_eq!(programs(&host.lab), 8, "its own programs for egress, and the lookup");
     // Dropped without an end, as a crash does.
-    let whole = Options { cgroup: Some(service.clone()), ..options(&host.lab, true) };
+    let whole = RedirectOptions { cgroup: Some(service.clone()), ..options(&host.lab, true) };
     host.redirect = Redirect::succeed(whole, host.redirect.claim()).unwrap();
     host.redirect.set_table(NODE, &table()).unwrap();
     host.attach(&service).unwrap();

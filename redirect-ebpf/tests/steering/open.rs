@@ -9,7 +9,9 @@ use std::{
 };
 
 use portcullis_integration::{Lab, Pod, Site, wait::uninterrupted};
-use portcullis_redirect::{Action, Attachment, Class, Cut, Direction, Keep, Place, Redirect};
+use portcullis_redirect::{
+    AttachPoint, CutConnections, FlowDirection, Keep, KernelAction, KernelAttachment, KernelPortClass, Redirect,
+};
 use socket2::{Domain, Socket, Type};
 
 use crate::{
@@ -118,17 +120,17 @@ impl Late {
         all
     }
 
-    fn attach(&mut self, table: &[Class]) {
+    fn attach(&mut self, table: &[KernelPortClass]) {
         self.redirect.set_table(APP, table).unwrap();
         attach(&mut self.redirect, &self.app, &self.proxy, &self.app.addresses());
     }
 
-    fn cut(&self, keep: Keep) -> Cut {
+    fn cut(&self, keep: Keep) -> CutConnections {
         cut(&self.redirect, keep)
     }
 }
 
-fn cut(redirect: &Redirect, keep: Keep) -> Cut {
+fn cut(redirect: &Redirect, keep: Keep) -> CutConnections {
     redirect.connections(APP).unwrap().unwrap().cut(keep).unwrap()
 }
 
@@ -156,7 +158,7 @@ fn connections_older_than_the_policy_are_cut_by_what_it_says_and_a_setting_keeps
         return;
     }
     let mut late = Late::new();
-    late.attach(&[class(Direction::Ingress, TCP, 1..=1, Action::Refuse)]);
+    late.attach(&[class(FlowDirection::Ingress, TCP, 1..=1, KernelAction::Refuse)]);
     let mut open = late.connections(REFUSED);
     late.redirect.set_table(APP, &table()).unwrap();
     let told = late.cut(Keep::ALL);
@@ -205,12 +207,18 @@ fn who_opened_a_connection_is_known_without_a_listener_and_in_spite_of_one() {
         // With data of both sides, acknowledged and not.
         went.goes_on();
         came.goes_on();
-        late.attach(&[all(Direction::Egress, Action::Refuse), all(Direction::Ingress, Action::Pass)]);
+        late.attach(&[
+            all(FlowDirection::Egress, KernelAction::Refuse),
+            all(FlowDirection::Ingress, KernelAction::Pass),
+        ]);
         let told = late.cut(Keep::default());
         assert_eq!((told.denied, told.unjudged), (1, 0), "{told:?}");
         went.is_cut();
         came.goes_on();
-        late.attach(&[all(Direction::Egress, Action::Pass), all(Direction::Ingress, Action::Refuse)]);
+        late.attach(&[
+            all(FlowDirection::Egress, KernelAction::Pass),
+            all(FlowDirection::Ingress, KernelAction::Refuse),
+        ]);
         assert_eq!(late.cut(Keep::default()).denied, 1);
         came.is_cut();
         late.attach(&[]);
@@ -227,7 +235,7 @@ fn a_busy_connection_is_told_by_who_opened_it_while_bytes_fly() {
     let all = |direction, action| class(direction, TCP, 0..=65535, action);
     let to = late.app.address(true, 7003);
     let open = Open::new(&late.outside, to, &listen(&late.app, to));
-    late.attach(&[all(Direction::Egress, Action::Refuse), all(Direction::Ingress, Action::Pass)]);
+    late.attach(&[all(FlowDirection::Egress, KernelAction::Refuse), all(FlowDirection::Ingress, KernelAction::Pass)]);
     thread::scope(|scope| {
         let (mut from, mut into) = (&open.server, &open.client);
         let writing = scope
@@ -297,12 +305,13 @@ fn of_the_host_only_what_is_the_services_is_cut() {
         let there = outside.address(v6, REFUSED);
         open.push((Open::new(lab.node(), there, &listen(&outside, there)), false));
     }
-    let refuse = class(Direction::Ingress, TCP, 7001..=7001, Action::Refuse);
+    let refuse = class(FlowDirection::Ingress, TCP, 7001..=7001, KernelAction::Refuse);
     redirect.set_table(APP, &[table(), vec![refuse]].concat()).unwrap();
     let netns = Redirect::open_netns(&service.netns).unwrap();
-    let place = Place::Host { netns: netns.as_fd(), cgroup: &service.cgroup, ports: &[(TCP, STEERED), (TCP, REFUSED)] };
+    let place =
+        AttachPoint::Host { netns: netns.as_fd(), cgroup: &service.cgroup, ports: &[(TCP, STEERED), (TCP, REFUSED)] };
     let listeners = proxy.listeners();
-    redirect.attach(&Attachment { id: APP, place, addresses: &addresses, listeners }).unwrap();
+    redirect.attach(&KernelAttachment { id: APP, place, addresses: &addresses, listeners }).unwrap();
     let told = cut(&redirect, Keep::default());
     assert_eq!((told.denied, told.unjudged), (2, 2), "{told:?}");
     for (mut open, is_cut) in open {

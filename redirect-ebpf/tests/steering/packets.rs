@@ -21,7 +21,9 @@ use nix::{
     },
 };
 use portcullis_integration::{Lab, Need, Pod, Site, require};
-use portcullis_redirect::{Action, Class, Direction, Guard, Inspection, Keep, Options, Redirect};
+use portcullis_redirect::{
+    FlowDirection, Keep, KernelAction, KernelPortClass, PacketJudge, Redirect, RedirectInspection, RedirectOptions,
+};
 
 use crate::{
     bench::{self, APP, Bench, FAMILIES, STEERED, TCP, UDP, UNSTEERED, class, ip},
@@ -47,14 +49,14 @@ pub(crate) fn able() -> bool {
 pub(crate) const WAYS: [bool; 2] = [true, false];
 
 /// Attached by a table, with programs that are held by links or by filters.
-pub(crate) fn by(links: bool, table: &[Class]) -> Bench {
-    Bench::by(table, |lab| Options { device_links: links, ..bench::options(lab, true) })
+pub(crate) fn by(links: bool, table: &[KernelPortClass]) -> Bench {
+    Bench::by(table, |lab| RedirectOptions { device_links: links, ..bench::options(lab, true) })
 }
 
 /// Refuses everything in a direction but a port of UDP and one of TCP; steers one of each.
-pub(crate) fn closed(direction: Direction) -> Vec<Class> {
-    use Action::{Pass, Refuse, Steer};
-    let steer = if direction == Direction::Egress { Steer } else { Refuse };
+pub(crate) fn closed(direction: FlowDirection) -> Vec<KernelPortClass> {
+    use KernelAction::{Pass, Refuse, Steer};
+    let steer = if direction == FlowDirection::Egress { Steer } else { Refuse };
     vec![
         class(direction, UDP, 0..=DNS - 1, Refuse),
         class(direction, UDP, DNS..=DNS, steer),
@@ -214,8 +216,8 @@ fn nothing_that_policy_denies_leaves_whatever_made_the_packet() {
         return;
     }
     for links in WAYS {
-        let bench = by(links, &closed(Direction::Egress));
-        assert_eq!(bench.redirect.guard(APP), Guard::Outside);
+        let bench = by(links, &closed(FlowDirection::Egress));
+        assert_eq!(bench.redirect.guard(APP), PacketJudge::Outside);
         let _servers = Bench::serve(&bench.outside, STEERED);
         for v6 in FAMILIES {
             let ways = egress_ways(&bench, v6);
@@ -232,7 +234,7 @@ fn the_witness_sees_what_leaves_where_no_policy_is() {
     // The hooks at sockets refuse some of these of their own, and so does the kernel.
     const BEFORE: [&str; 3] = ["source route", "freebind", "routing header"];
     let bench = Bench::with(true, &[]);
-    assert_eq!(bench.redirect.guard(APP), Guard::Off, "nobody pays who has no policy");
+    assert_eq!(bench.redirect.guard(APP), PacketJudge::Off, "nobody pays who has no policy");
     let _servers = Bench::serve(&bench.outside, STEERED);
     for v6 in FAMILIES {
         let ways = egress_ways(&bench, v6);
@@ -249,7 +251,7 @@ fn nothing_that_policy_denies_arrives_whoever_receives_it() {
         return;
     }
     for (links, v6) in WAYS.into_iter().flat_map(|links| FAMILIES.map(|v6| (links, v6))) {
-        let bench = by(links, &closed(Direction::Ingress));
+        let bench = by(links, &closed(FlowDirection::Ingress));
         let mut ways = vec![
             nobody("udp", SHUT, ""),
             nobody("lite", SHUT, ""),
@@ -283,7 +285,7 @@ fn groups_and_everybody_on_the_link_are_judged_as_one_peer_is() {
 }
 
 fn groups(links: bool) {
-    let bench = by(links, &closed(Direction::Ingress));
+    let bench = by(links, &closed(FlowDirection::Ingress));
     let (wire, node) = (Wire::tap(&bench.app), bench.lab.node());
     let (v4, link) = (bench.app.v4.octets(), "v1");
     let all = format!("{}.{}.{}.255", v4[0], v4[1], v4[2]);
@@ -309,14 +311,14 @@ fn groups(links: bool) {
 fn goes_on(links: bool, keep_open: bool) -> bool {
     let mut lab = Lab::new().unwrap();
     let (app, outside) = (lab.pod("app").unwrap(), lab.pod("outside").unwrap());
-    let mut redirect = Redirect::open(Options { device_links: links, ..bench::options(&lab, true) }).unwrap();
+    let mut redirect = Redirect::open(RedirectOptions { device_links: links, ..bench::options(&lab, true) }).unwrap();
     let proxy = Proxy::start(&app, APP, &app.addresses(), redirect.legs());
     bench::attach(&mut redirect, &app, &proxy, &app.addresses());
     let listener = outside.inside(|| TcpListener::bind(outside.address(false, SHUT)).unwrap());
     let mut from = app.inside(|| TcpStream::connect(outside.address(false, SHUT)).unwrap());
     let (mut to, _) = listener.accept().unwrap();
-    redirect.set_table(APP, &[closed(Direction::Egress), closed(Direction::Ingress)].concat()).unwrap();
-    assert_eq!(redirect.guard(APP), Guard::Outside);
+    redirect.set_table(APP, &[closed(FlowDirection::Egress), closed(FlowDirection::Ingress)].concat()).unwrap();
+    assert_eq!(redirect.guard(APP), PacketJudge::Outside);
     if keep_open {
         assert_eq!(redirect.connections(APP).unwrap().unwrap().cut(Keep::ALL).unwrap().denied, 0);
     }
@@ -349,7 +351,10 @@ fn a_connection_that_a_peer_opened_before_the_policy_goes_on_though_only_the_end
         let listener = bench.app.inside(|| TcpListener::bind(bench.app.address(false, UNSTEERED)).unwrap());
         let mut to = bench.outside.inside(|| TcpStream::connect(bench.app.address(false, UNSTEERED)).unwrap());
         let (mut from, _) = listener.accept().unwrap();
-        bench.redirect.set_table(APP, &[closed(Direction::Egress), closed(Direction::Ingress)].concat()).unwrap();
+        bench
+            .redirect
+            .set_table(APP, &[closed(FlowDirection::Egress), closed(FlowDirection::Ingress)].concat())
+            .unwrap();
         let cut = bench.redirect.connections(APP).unwrap().unwrap().cut(Keep::default()).unwrap();
         assert_eq!((cut.denied, cut.unjudged), (0, 0));
         from.write_all(b"late").unwrap();
@@ -392,7 +397,7 @@ fn programs_at_devices_that_somebody_detaches_or_swaps_are_seen_and_made_again()
     if !able() {
         return;
     }
-    let mut bench = Bench::with(true, &closed(Direction::Egress));
+    let mut bench = Bench::with(true, &closed(FlowDirection::Egress));
     if !has_links(&bench) {
         return;
     }
@@ -406,10 +411,10 @@ fn programs_at_devices_that_somebody_detaches_or_swaps_are_seen_and_made_again()
             let found = bench.redirect.inspect();
             assert!(found.detached.keys().eq([&APP]) && found.broken.is_empty(), "{some:?}: {found:?}");
             bench.attach_with(|listeners| listeners);
-            assert_eq!(bench.redirect.inspect(), Inspection::default(), "{some:?}");
+            assert_eq!(bench.redirect.inspect(), RedirectInspection::default(), "{some:?}");
             assert_eq!(
                 (passing(&bench), bench.redirect.guard(APP), pins(&bench.lab)),
-                (0, Guard::Outside, made.clone())
+                (0, PacketJudge::Outside, made.clone())
             );
         }
     }
@@ -417,6 +422,6 @@ fn programs_at_devices_that_somebody_detaches_or_swaps_are_seen_and_made_again()
     made.iter().for_each(|pin| fs::remove_file(pin).unwrap());
     assert_eq!(passing(&bench), 0);
     bench.redirect.set_table(APP, &[]).unwrap();
-    assert_eq!((passing(&bench), bench.redirect.guard(APP)), (2, Guard::Off));
-    assert_eq!(bench.redirect.inspect(), Inspection::default());
+    assert_eq!((passing(&bench), bench.redirect.guard(APP)), (2, PacketJudge::Off));
+    assert_eq!(bench.redirect.inspect(), RedirectInspection::default());
 }

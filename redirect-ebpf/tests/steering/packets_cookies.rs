@@ -7,7 +7,7 @@ use std::{
 };
 
 use portcullis_integration::Site;
-use portcullis_redirect::Guard;
+use portcullis_redirect::PacketJudge;
 
 use crate::{
     bench::{APP, Bench, FAMILIES, REFUSED, STEERED, UNSTEERED, able, ip, table},
@@ -26,7 +26,7 @@ fn a_handshake_by_a_cookie_comes_to_our_listener_and_so_does_what_follows() {
     }
     for links in WAYS {
         let bench = by(links, &table());
-        assert_eq!(bench.redirect.guard(APP), Guard::Outside);
+        assert_eq!(bench.redirect.guard(APP), PacketJudge::Outside);
         only_cookies(&bench.app);
         let _servers = [STEERED, UNSTEERED, REFUSED].map(|port| Bench::serve(&bench.app, port));
         for v6 in FAMILIES {

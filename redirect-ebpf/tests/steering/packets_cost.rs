@@ -8,7 +8,7 @@ use std::{
 };
 
 use nix::time::ClockId;
-use portcullis_redirect::{Action, Class, Direction, Guard, Options};
+use portcullis_redirect::{FlowDirection, KernelAction, KernelPortClass, PacketJudge, RedirectOptions};
 
 use crate::bench::{APP, Bench, TCP, able, class, options};
 
@@ -69,10 +69,10 @@ fn come_and_go(to: SocketAddr, listener: &TcpListener, count: usize) -> f64 {
 /// Two endpoints with the same policy, the second of which is judged at packets too; and what listens outside of each.
 fn benches() -> [(Bench, TcpListener); 2] {
     [false, true].map(|packets| {
-        let mut bench = Bench::by(&[], |lab| Options { packets, ..options(lab, true) });
+        let mut bench = Bench::by(&[], |lab| RedirectOptions { packets, ..options(lab, true) });
         let listener = bench.outside.inside(|| TcpListener::bind(bench.there(false, 9000)).unwrap());
         bench.redirect.set_table(APP, &closed()).unwrap();
-        assert_eq!(bench.redirect.guard(APP), if packets { Guard::Outside } else { Guard::Off });
+        assert_eq!(bench.redirect.guard(APP), if packets { PacketJudge::Outside } else { PacketJudge::Off });
         (bench, listener)
     })
 }
@@ -93,12 +93,12 @@ fn cost_of_connections_that_come_and_go() {
     eprintln!("{}", report("come and go", spent));
 }
 
-fn closed() -> [Class; 4] {
+fn closed() -> [KernelPortClass; 4] {
     [
-        class(Direction::Egress, TCP, 0..=8999, Action::Refuse),
-        class(Direction::Egress, TCP, 9000..=9000, Action::Pass),
-        class(Direction::Egress, TCP, 9001..=65535, Action::Refuse),
-        class(Direction::Ingress, TCP, 0..=65535, Action::Refuse),
+        class(FlowDirection::Egress, TCP, 0..=8999, KernelAction::Refuse),
+        class(FlowDirection::Egress, TCP, 9000..=9000, KernelAction::Pass),
+        class(FlowDirection::Egress, TCP, 9001..=65535, KernelAction::Refuse),
+        class(FlowDirection::Ingress, TCP, 0..=65535, KernelAction::Refuse),
     ]
 }
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use portcullis_integration::{Lab, Pod, Site};
-use portcullis_redirect::{Direction, Guard, Inspection, Options, Redirect};
+use portcullis_redirect::{FlowDirection, PacketJudge, Redirect, RedirectInspection, RedirectOptions};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use crate::{
@@ -16,8 +16,8 @@ use crate::{
     packets::{DONE, OPEN, WAYS, Who, Wire, able, by, closed, has, passing, pins, send},
 };
 
-fn both() -> Vec<portcullis_redirect::Class> {
-    [closed(Direction::Egress), closed(Direction::Ingress)].concat()
+fn both() -> Vec<portcullis_redirect::KernelPortClass> {
+    [closed(FlowDirection::Egress), closed(FlowDirection::Ingress)].concat()
 }
 
 fn tc(site: &Site, words: &str) {
@@ -70,10 +70,10 @@ fn filters_that_somebody_takes_away_swaps_or_comes_before_are_seen_and_made_agai
             let found = bench.redirect.inspect();
             assert!(found.detached.keys().eq([&APP]) && found.broken.is_empty(), "{sites:?}: {found:?}");
             bench.attach_with(|listeners| listeners);
-            assert_eq!(bench.redirect.inspect(), Inspection::default(), "{sites:?}");
+            assert_eq!(bench.redirect.inspect(), RedirectInspection::default(), "{sites:?}");
             assert_eq!(
                 (passing(&bench), bench.redirect.guard(APP), pins(&bench.lab)),
-                (0, Guard::Outside, made.clone())
+                (0, PacketJudge::Outside, made.clone())
             );
         }
     }
@@ -89,7 +89,7 @@ fn filters_stay_when_their_process_ends_and_go_when_they_are_released() {
     let made = pins(&bench.lab);
     let Bench { redirect, proxy, app, outside, lab } = bench;
     drop(redirect);
-    let options = |lab: &Lab| Options { device_links: false, ..options(lab, true) };
+    let options = |lab: &Lab| RedirectOptions { device_links: false, ..options(lab, true) };
     let mut bench = Bench { redirect: Redirect::open(options(&lab)).unwrap(), proxy, app, outside, lab };
     assert_eq!((passing(&bench), pins(&bench.lab)), (0, made.clone()), "as after a crash");
     // A node that knows nothing of the endpoint.
@@ -125,10 +125,10 @@ fn nothing_passes_while_one_process_takes_over_from_another() {
             let flood = scope.spawn(|| flood(&app, &outside, &over));
             for _ in 0..4 {
                 drop(redirect);
-                redirect = Redirect::open(Options { device_links: links, ..options(&lab, true) }).unwrap();
+                redirect = Redirect::open(RedirectOptions { device_links: links, ..options(&lab, true) }).unwrap();
                 redirect.set_table(APP, &both()).unwrap();
                 attach(&mut redirect, &app, &proxy, &app.addresses());
-                assert_eq!(redirect.inspect(), Inspection::default());
+                assert_eq!(redirect.inspect(), RedirectInspection::default());
             }
             over.store(true, Ordering::Relaxed);
             flood.join().unwrap()
@@ -168,7 +168,7 @@ fn a_filter_that_ours_cannot_come_before_is_told() {
     }
     assert!(bench.redirect.inspect().overruled.contains_key(&APP));
     tc(bench.lab.node(), "filter del dev v1 ingress prio 1");
-    assert_eq!(bench.redirect.inspect(), Inspection::default());
+    assert_eq!(bench.redirect.inspect(), RedirectInspection::default());
     // A device whose qdisc has no side for what leaves is told as well.
     bench.redirect.set_table(APP, &[]).unwrap();
     tc(bench.lab.node(), "qdisc del dev v1 clsact");

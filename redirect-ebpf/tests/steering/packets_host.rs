@@ -12,7 +12,8 @@ use std::{
 
 use portcullis_integration::{Lab, Need, Pod, Site, require};
 use portcullis_redirect::{
-    Action, Attachment, Class, Direction, Guard, Inspection, Keep, Options, Place, Redirect, cgroup_path,
+    AttachPoint, FlowDirection, Keep, KernelAction, KernelAttachment, KernelPortClass, PacketJudge, Redirect,
+    RedirectInspection, RedirectOptions, cgroup_path,
 };
 
 use crate::{
@@ -59,13 +60,13 @@ pub(crate) struct Host {
 
 impl Host {
     /// With options that are changed.
-    pub(crate) fn by(kind: Kind, table: &[Class], change: impl FnOnce(&mut Options)) -> Self {
+    pub(crate) fn by(kind: Kind, table: &[KernelPortClass], change: impl FnOnce(&mut RedirectOptions)) -> Self {
         let mut lab = Lab::new().unwrap();
         let outside = lab.pod("outside").unwrap();
         let program = lab.node().in_cgroup(&lab.make_cgroup("program").unwrap());
         let addresses = ["10.77.1.1".parse().unwrap(), "fd77:1::1".parse().unwrap()];
         // Never the machine's root: its own programs are none of this.
-        let mut options = Options { cgroup: Some(lab.cgroup().to_owned()), ..bench::options(&lab, true) };
+        let mut options = RedirectOptions { cgroup: Some(lab.cgroup().to_owned()), ..bench::options(&lab, true) };
         change(&mut options);
         let whole = options.cgroup.clone().unwrap_or_else(|| cgroup_path(Path::new("/")).unwrap());
         let mut redirect = Redirect::open(options).unwrap();
@@ -76,7 +77,7 @@ impl Host {
         host
     }
 
-    fn with(kind: Kind, table: &[Class]) -> Self {
+    fn with(kind: Kind, table: &[KernelPortClass]) -> Self {
         Self::by(kind, table, |_| ())
     }
 
@@ -84,9 +85,9 @@ impl Host {
         let netns = Redirect::open_netns(&self.lab.node().netns).unwrap();
         let cgroup = if self.kind == Kind::Node { &self.whole } else { &self.program.cgroup };
         let ports = [(TCP, STEERED), (TCP, UNSTEERED), (TCP, SHUT), (UDP, OPEN), (UDP, SHUT), (SCTP, SHUT)];
-        let place = Place::Host { netns: netns.as_fd(), cgroup, ports: &ports };
+        let place = AttachPoint::Host { netns: netns.as_fd(), cgroup, ports: &ports };
         let listeners = self.proxy.listeners();
-        self.redirect.attach(&Attachment { id: APP, place, addresses: &self.addresses, listeners }).unwrap();
+        self.redirect.attach(&KernelAttachment { id: APP, place, addresses: &self.addresses, listeners }).unwrap();
     }
 
     /// Takes connections outside, and says and ends nothing.
@@ -147,9 +148,9 @@ fn nothing_that_policy_denies_leaves_a_socket_of_the_host_whatever_made_the_pack
         return;
     }
     for kind in kinds() {
-        let host = Host::with(kind, &closed(Direction::Egress));
+        let host = Host::with(kind, &closed(FlowDirection::Egress));
         let _listeners = host.listen_outside(STEERED);
-        assert_eq!(host.redirect.guard(APP), Guard::Cgroup);
+        assert_eq!(host.redirect.guard(APP), PacketJudge::Cgroup);
         for v6 in FAMILIES {
             let ways = egress_ways(&host, v6);
             assert_eq!(seen(&host.program, &host.outside, &host.outside, v6, &ways), [""; 0], "{kind:?}");
@@ -165,10 +166,10 @@ fn the_witness_sees_what_leaves_the_host_where_no_policy_is_or_packets_are_not_t
     // The hooks at sockets refuse these of their own, and so does the kernel.
     const BEFORE: [&str; 2] = ["source route", "routing header"];
     for kind in kinds() {
-        for (table, judged) in [(vec![], true), (closed(Direction::Egress), false)] {
+        for (table, judged) in [(vec![], true), (closed(FlowDirection::Egress), false)] {
             let host = Host::by(kind, &table, |options| options.packets = judged);
             let _listeners = host.listen_outside(STEERED);
-            assert_eq!(host.redirect.guard(APP), Guard::Off, "nobody pays who has no policy");
+            assert_eq!(host.redirect.guard(APP), PacketJudge::Off, "nobody pays who has no policy");
             for v6 in FAMILIES {
                 // What meets a hook is judged there.
                 let hooked = |way: &Way<'_>| way.1 == "mark" && !judged;
@@ -249,7 +250,7 @@ fn nothing_that_policy_denies_arrives_at_a_socket_of_the_host() {
         return;
     }
     for kind in kinds() {
-        let mut host = Host::with(kind, &closed(Direction::Ingress));
+        let mut host = Host::with(kind, &closed(FlowDirection::Ingress));
         host.lab.node().ip("route add 224.0.0.0/4 dev v1\n").unwrap();
         for v6 in FAMILIES {
             assert_eq!(got(&host, v6), "['<done>']", "{kind:?}");
@@ -322,7 +323,7 @@ fn what_policy_lets_pass_goes_on_as_before() {
         return;
     }
     for kind in kinds() {
-        let host = Host::with(kind, &[closed(Direction::Egress), closed(Direction::Ingress)].concat());
+        let host = Host::with(kind, &[closed(FlowDirection::Egress), closed(FlowDirection::Ingress)].concat());
         let own = FAMILIES.map(|v6| host.own(v6));
         let _serves = serve(&host.program, &[STEERED, UNSTEERED, SHUT], &[&own[0], &own[1]]);
         let _servers = FAMILIES
@@ -368,7 +369,7 @@ fn a_server_of_the_host_answers_datagrams_of_those_who_may_ask() {
         return;
     }
     for kind in kinds() {
-        let host = Host::with(kind, &closed(Direction::Ingress));
+        let host = Host::with(kind, &closed(FlowDirection::Ingress));
         let own = FAMILIES.map(|v6| host.own(v6));
         let unnamed = 9001;
         let _serves = serve(&host.program, &[OPEN, SHUT, unnamed], &[&own[0], &own[1]]);
@@ -394,7 +395,7 @@ fn packets_of_pods_are_not_the_hosts() {
     if !able() || !require(&[NODE]) {
         return;
     }
-    let mut host = Host::with(Kind::Node, &[closed(Direction::Egress), closed(Direction::Ingress)].concat());
+    let mut host = Host::with(Kind::Node, &[closed(FlowDirection::Egress), closed(FlowDirection::Ingress)].concat());
     let pod = host.lab.pod("pod").unwrap();
     let pod = pod.in_cgroup(&host.program.cgroup);
     for v6 in FAMILIES {
@@ -409,7 +410,7 @@ fn programs_at_cgroups_that_somebody_detaches_or_swaps_are_seen_and_made_again()
         return;
     }
     for kind in kinds() {
-        let mut host = Host::with(kind, &closed(Direction::Egress));
+        let mut host = Host::with(kind, &closed(FlowDirection::Egress));
         let ways = [root("raw udp", SHUT, ""), nobody("lite", SHUT, "")];
         let passing = |host: &Host| seen(&host.program, &host.outside, &host.outside, false, &ways).len();
         let made = pins(&host.lab);
@@ -422,8 +423,8 @@ fn programs_at_cgroups_that_somebody_detaches_or_swaps_are_seen_and_made_again()
                 let found = host.redirect.inspect();
                 assert!(found.detached.keys().eq([&APP]) && found.broken.is_empty(), "{pin:?}: {found:?}");
                 host.attach();
-                assert_eq!(host.redirect.inspect(), Inspection::default(), "{pin:?}");
-                assert_eq!((passing(&host), host.redirect.guard(APP)), (0, Guard::Cgroup));
+                assert_eq!(host.redirect.inspect(), RedirectInspection::default(), "{pin:?}");
+                assert_eq!((passing(&host), host.redirect.guard(APP)), (0, PacketJudge::Cgroup));
                 assert_eq!(pins(&host.lab), made);
             }
         }
@@ -431,8 +432,8 @@ fn programs_at_cgroups_that_somebody_detaches_or_swaps_are_seen_and_made_again()
         made.iter().for_each(|pin| fs::remove_file(pin).unwrap());
         assert_eq!(passing(&host), 0);
         host.redirect.set_table(APP, &[]).unwrap();
-        assert_eq!((passing(&host), host.redirect.guard(APP)), (ways.len(), Guard::Off));
-        assert_eq!(host.redirect.inspect(), Inspection::default());
+        assert_eq!((passing(&host), host.redirect.guard(APP)), (ways.len(), PacketJudge::Off));
+        assert_eq!(host.redirect.inspect(), RedirectInspection::default());
     }
 }
 
@@ -456,8 +457,8 @@ fn goes_on(kind: Kind, port: u16, keep_open: bool, first: &str) -> bool {
     let mut older = Somebody::start(&host.program, ROOT, OLDER, &[&to[0], &to[1]]);
     assert_eq!(older.says(), "connected");
     let (mut peer, _) = listener.accept().unwrap();
-    host.redirect.set_table(APP, &[closed(Direction::Egress), closed(Direction::Ingress)].concat()).unwrap();
-    assert_eq!(host.redirect.guard(APP), Guard::Cgroup);
+    host.redirect.set_table(APP, &[closed(FlowDirection::Egress), closed(FlowDirection::Ingress)].concat()).unwrap();
+    assert_eq!(host.redirect.guard(APP), PacketJudge::Cgroup);
     if keep_open {
         assert_eq!(host.redirect.connections(APP).unwrap().unwrap().cut(Keep::ALL).unwrap().denied, 0);
     }
@@ -495,7 +496,7 @@ fn every_address_of_the_host_is_its_own_as_soon_as_that_is_noticed() {
         return;
     }
     for kind in kinds() {
-        let mut host = Host::with(kind, &closed(Direction::Egress));
+        let mut host = Host::with(kind, &closed(FlowDirection::Egress));
         let changes = host.redirect.watch().unwrap();
         let passing = |host: &Host| {
             FAMILIES.map(|v6| {
@@ -538,12 +539,12 @@ fn the_kernel_of_the_host_answers_for_itself_and_for_what_it_forwards() {
     // The kernel's sockets are in the root cgroup. Packets of other namespaces are not looked at.
     let mut host = Host::by(Kind::Node, &[], |options| options.cgroup = None);
     let pod = host.lab.pod("pod").unwrap();
-    let both = [closed(Direction::Egress), closed(Direction::Ingress)].concat();
-    let refused = |kind: u8| class(Direction::Ingress, kind, 0..=255, Action::Refuse);
+    let both = [closed(FlowDirection::Egress), closed(FlowDirection::Ingress)].concat();
+    let refused = |kind: u8| class(FlowDirection::Ingress, kind, 0..=255, KernelAction::Refuse);
     for pings in [true, false] {
         let more = if pings { vec![] } else { vec![refused(1), refused(58)] };
         host.redirect.set_table(APP, &[both.clone(), more].concat()).unwrap();
-        assert_eq!(host.redirect.guard(APP), Guard::Cgroup);
+        assert_eq!(host.redirect.guard(APP), PacketJudge::Cgroup);
         for v6 in FAMILIES {
             let (own, request) = (host.own(v6), if v6 { 128 } else { 8 });
             let answer = ping(&host.outside, &own, "SOCK_RAW", "sendto", request);

@@ -3,7 +3,7 @@
 use std::{mem::MaybeUninit, time::Duration};
 
 use portcullis_integration::{Lab, Pod, Site};
-use portcullis_redirect::{Direction, Guard, Inspection};
+use portcullis_redirect::{FlowDirection, PacketJudge, RedirectInspection};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::{
@@ -85,12 +85,12 @@ fn judged(kinds: &[&str]) {
         assert!(arrives(&bench), "{kind}: the witness sees what arrives");
         let own = [ADDRESS.parse().unwrap()];
         bench::attach(&mut bench.redirect, &bench.app, &bench.proxy, &own);
-        bench.redirect.set_table(APP, &closed(Direction::Egress)).unwrap();
-        assert_eq!(bench.redirect.guard(APP), Guard::Inside, "{kind}");
+        bench.redirect.set_table(APP, &closed(FlowDirection::Egress)).unwrap();
+        assert_eq!(bench.redirect.guard(APP), PacketJudge::Inside, "{kind}");
         assert_eq!(seen(&bench.app, &bench.outside, OTHER), [""; 0], "{kind}, links: {links}");
-        bench.redirect.set_table(APP, &closed(Direction::Ingress)).unwrap();
+        bench.redirect.set_table(APP, &closed(FlowDirection::Ingress)).unwrap();
         assert!(!arrives(&bench), "{kind}, links: {links}");
-        assert_eq!(bench.redirect.inspect(), Inspection::default());
+        assert_eq!(bench.redirect.inspect(), RedirectInspection::default());
     }
 }
 

@@ -5,7 +5,7 @@ use std::{path::Path, time::Duration};
 
 use nix::net::if_::if_nametoindex;
 use portcullis_integration::Site;
-use portcullis_redirect::{Direction, Guard, Inspection};
+use portcullis_redirect::{FlowDirection, PacketJudge, RedirectInspection};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::{
@@ -24,8 +24,8 @@ fn name(site: &Site) -> String {
     site.netns.file_name().unwrap().to_string_lossy().into_owned()
 }
 
-fn both() -> Vec<portcullis_redirect::Class> {
-    [closed(Direction::Egress), closed(Direction::Ingress)].concat()
+fn both() -> Vec<portcullis_redirect::KernelPortClass> {
+    [closed(FlowDirection::Egress), closed(FlowDirection::Ingress)].concat()
 }
 
 #[test]
@@ -51,10 +51,13 @@ fn a_program_that_is_put_before_ours_is_told_and_ours_comes_to_the_front() {
         let told = found.detached.get(&APP).unwrap();
         assert!(told.contains("were put before") && found.broken.is_empty(), "{some:?}: {found:?}");
         bench.attach_with(|listeners| listeners);
-        assert_eq!(bench.redirect.inspect(), Inspection::default(), "{some:?}: ours are the first");
-        assert_eq!((passing(&bench), bench.redirect.guard(APP), pins(&bench.lab)), (0, Guard::Outside, made.clone()));
+        assert_eq!(bench.redirect.inspect(), RedirectInspection::default(), "{some:?}: ours are the first");
+        assert_eq!(
+            (passing(&bench), bench.redirect.guard(APP), pins(&bench.lab)),
+            (0, PacketJudge::Outside, made.clone())
+        );
         drop(others);
-        assert_eq!((passing(&bench), bench.redirect.inspect()), (0, Inspection::default()));
+        assert_eq!((passing(&bench), bench.redirect.inspect()), (0, RedirectInspection::default()));
         // What was in force goes with the policy, and nothing of the tries stays.
         bench.redirect.set_table(APP, &[]).unwrap();
         assert!(passing(&bench) > 0 && pins(&bench.lab).is_empty());
@@ -83,7 +86,7 @@ fn who_comes_before_ours_again_and_again_is_told_and_no_more_fought_each_second(
     assert!(found.detached.is_empty() && found.overruled[&APP].contains("again and again"), "{found:?}");
     others.clear();
     portcullis_integration::wait::until("the others gone", String::new, || {
-        Ok((bench.redirect.inspect() == Inspection::default()).then_some(()))
+        Ok((bench.redirect.inspect() == RedirectInspection::default()).then_some(()))
     })
     .unwrap();
     assert_eq!(passing(&bench), 0);
@@ -111,7 +114,7 @@ fn a_successor_puts_its_programs_before_what_came_in_between() {
     crate::bench::attach(&mut redirect, &app, &proxy, &app.addresses());
     let mut bench = Bench { redirect, proxy, app, outside: other, lab };
     assert_eq!((passing(&bench), pins(&bench.lab)), (0, made));
-    assert_eq!(bench.redirect.inspect(), Inspection::default());
+    assert_eq!(bench.redirect.inspect(), RedirectInspection::default());
 }
 
 /// What is handed to the pod's device itself never meets the programs outside.
@@ -160,7 +163,7 @@ fn a_new_device_with_the_number_of_the_old_one_is_judged_as_what_it_is() {
     // Deleted; or the same pair of devices elsewhere, where the programs still are at it.
     for moved in [false, true] {
         while changes.recv_timeout(Duration::from_millis(600)).is_ok() {}
-        assert_eq!(bench.redirect.inspect(), Inspection::default());
+        assert_eq!(bench.redirect.inspect(), RedirectInspection::default());
         if moved {
             bench.app.ip(&format!("link set eth0 name moved0 netns {}\n", name(&away[0]))).unwrap();
             bench.lab.node().ip(&format!("link set v1 name moved1 netns {}\n", name(&away[1]))).unwrap();
@@ -182,8 +185,8 @@ fn a_new_device_with_the_number_of_the_old_one_is_judged_as_what_it_is() {
         assert!(bench.redirect.inspect().detached.contains_key(&APP), "moved: {moved}");
         assert_eq!(changes.recv_timeout(Duration::from_secs(1)), Ok(APP), "and it is noticed");
         bench.attach_with(|listeners| listeners);
-        assert_eq!(bench.redirect.inspect(), Inspection::default(), "moved: {moved}");
-        assert_eq!((passing(&bench), bench.redirect.guard(APP)), (0, Guard::Outside), "moved: {moved}");
+        assert_eq!(bench.redirect.inspect(), RedirectInspection::default(), "moved: {moved}");
+        assert_eq!((passing(&bench), bench.redirect.guard(APP)), (0, PacketJudge::Outside), "moved: {moved}");
     }
     // The devices that went away are judged no more.
     assert_eq!(bpf::programs_at(&away[0].netns, inner) + bpf::programs_at(&away[1].netns, outer), 0);

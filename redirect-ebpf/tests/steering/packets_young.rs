@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use portcullis_redirect::{Action, Attachment, Direction, Guard, Keep, Place, Redirect};
+use portcullis_redirect::{AttachPoint, FlowDirection, Keep, KernelAction, KernelAttachment, PacketJudge, Redirect};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -25,15 +25,19 @@ const OWN: u16 = 7000;
 const OTHERS: usize = 20_000;
 
 fn bench() -> Bench {
-    let rules = [(Direction::Egress, THEIRS), (Direction::Ingress, OWN)];
+    let rules = [(FlowDirection::Egress, THEIRS), (FlowDirection::Ingress, OWN)];
     let table = rules.map(|(direction, port)| {
-        [(0..=port - 1, Action::Refuse), (port..=port, Action::Pass), (port + 1..=65535, Action::Refuse)]
-            .map(|(ports, action)| class(direction, TCP, ports, action))
+        [
+            (0..=port - 1, KernelAction::Refuse),
+            (port..=port, KernelAction::Pass),
+            (port + 1..=65535, KernelAction::Refuse),
+        ]
+        .map(|(ports, action)| class(direction, TCP, ports, action))
     });
     let bench = Bench::with(true, &table.concat());
     // As a node does: without that, the peers' connections might all be older than the programs.
     bench.redirect.connections(APP).unwrap().unwrap().cut(Keep::default()).unwrap();
-    assert_eq!(bench.redirect.guard(APP), Guard::Outside);
+    assert_eq!(bench.redirect.guard(APP), PacketJudge::Outside);
     bench
 }
 
@@ -122,9 +126,9 @@ fn nobody_accepts_a_connection_in_place_of_a_leg_that_has_just_begun() {
 fn names_v6_alone(bench: &mut Bench) {
     let v6_only: Vec<IpAddr> = bench.app.addresses().into_iter().filter(IpAddr::is_ipv6).collect();
     let netns = Redirect::open_netns(&bench.app.netns).unwrap();
-    let place = Place::Pod { netns: netns.as_fd() };
+    let place = AttachPoint::Pod { netns: netns.as_fd() };
     let listeners = bench.proxy.listeners();
-    bench.redirect.attach(&Attachment { id: APP, place, addresses: &v6_only, listeners }).unwrap();
+    bench.redirect.attach(&KernelAttachment { id: APP, place, addresses: &v6_only, listeners }).unwrap();
 }
 
 #[test]

@@ -14,7 +14,7 @@ use std::{
 };
 
 use portcullis_integration::Site;
-use portcullis_redirect::{Legs, Listeners, MARK};
+use portcullis_redirect::{Listeners, MARK, UpstreamHandle};
 use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::{bench::WORKERS, datagrams::Datagrams, sockets::HANG};
@@ -51,14 +51,14 @@ struct Relay {
     site: Site,
     endpoint: u32,
     addresses: Vec<IpAddr>,
-    legs: Legs,
+    legs: UpstreamHandle,
     ports: Arc<AtomicU16>,
     met: Arc<Mutex<Vec<Met>>>,
 }
 
 impl Proxy {
     /// Opens the listeners and serves.
-    pub(crate) fn start(site: &Site, endpoint: u32, addresses: &[IpAddr], legs: Legs) -> Self {
+    pub(crate) fn start(site: &Site, endpoint: u32, addresses: &[IpAddr], legs: UpstreamHandle) -> Self {
         let has_ipv6 = site.inside(|| {
             std::fs::read_to_string("/proc/sys/net/ipv6/conf/all/disable_ipv6").is_ok_and(|text| text.trim() == "0")
         });

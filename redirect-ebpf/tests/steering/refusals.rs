@@ -2,7 +2,7 @@
 
 use std::{net::UdpSocket, time::Duration};
 
-use portcullis_redirect::{Action, Direction, Refused};
+use portcullis_redirect::{FlowDirection, KernelAction, RefusedFlow};
 use tokio::{runtime::Runtime, time::timeout};
 
 use crate::{
@@ -25,7 +25,7 @@ fn each_refused_flow_is_told_with_its_parties_and_why() {
     runtime().block_on(async {
         let mut refusals = redirect.refusals().unwrap();
         for v6 in FAMILIES {
-            let expected = |direction| Refused {
+            let expected = |direction| RefusedFlow {
                 endpoint: APP,
                 direction,
                 protocol: TCP,
@@ -36,10 +36,10 @@ fn each_refused_flow_is_told_with_its_parties_and_why() {
             };
             assert!(bench.egress(v6, REFUSED).is_refused());
             let told = timeout(HANG, refusals.next()).await.unwrap().unwrap();
-            assert_eq!(Refused { source_port: 0, ..told }, expected(Direction::Egress));
+            assert_eq!(RefusedFlow { source_port: 0, ..told }, expected(FlowDirection::Egress));
             assert!(bench.ingress(v6, REFUSED).is_refused());
             let told = timeout(HANG, refusals.next()).await.unwrap().unwrap();
-            assert_eq!(Refused { source_port: 0, ..told }, expected(Direction::Ingress));
+            assert_eq!(RefusedFlow { source_port: 0, ..told }, expected(FlowDirection::Ingress));
             assert_ne!(told.source_port, 0, "a packet tells where it came from");
         }
         assert_eq!(refusals.lost().unwrap(), 0);
@@ -62,11 +62,11 @@ fn a_flow_that_finds_no_listener_is_told_as_such() {
             let outcome = crate::sockets::get(&app, outside.address(v6, STEERED));
             assert!(outcome.is_refused(), "IPv6: {v6}: {outcome:?}");
             let told = timeout(HANG, refusals.next()).await.unwrap().unwrap();
-            assert!(told.no_listener && told.direction == Direction::Egress && told.port == STEERED, "{told:?}");
+            assert!(told.no_listener && told.direction == FlowDirection::Egress && told.port == STEERED, "{told:?}");
             let outcome = crate::sockets::get(&outside, app.address(v6, STEERED));
             assert!(outcome.is_refused(), "IPv6: {v6}: {outcome:?}");
             let told = timeout(HANG, refusals.next()).await.unwrap().unwrap();
-            assert!(told.no_listener && told.direction == Direction::Ingress && told.port == STEERED, "{told:?}");
+            assert!(told.no_listener && told.direction == FlowDirection::Ingress && told.port == STEERED, "{told:?}");
         }
     });
     drop((redirect, lab));
@@ -78,7 +78,7 @@ fn what_nobody_reads_in_time_is_counted() {
         return;
     }
     const SENT: u64 = 20_000;
-    let bench = Bench::with(true, &[class(Direction::Egress, UDP, 7..=7, Action::Refuse)]);
+    let bench = Bench::with(true, &[class(FlowDirection::Egress, UDP, 7..=7, KernelAction::Refuse)]);
     let to = bench.outside.address(false, 7);
     bench.app.inside(|| {
         let socket = UdpSocket::bind("0.0.0.0:0").unwrap();

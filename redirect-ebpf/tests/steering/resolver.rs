@@ -7,7 +7,7 @@ use std::{
 };
 
 use portcullis_integration::{Pod, Site, wait::uninterrupted};
-use portcullis_redirect::{Action, Class, Direction};
+use portcullis_redirect::{FlowDirection, KernelAction, KernelPortClass};
 use socket2::SockRef;
 
 use crate::{
@@ -21,8 +21,8 @@ pub(crate) const DNS: u16 = 53;
 pub(crate) const BOTH: [Datagram; 2] = [Datagram::Connected, Datagram::Unconnected];
 
 /// Steers what the endpoint sends to these ports.
-pub(crate) fn steered(ports: &[u16]) -> Vec<Class> {
-    ports.iter().map(|port| class(Direction::Egress, UDP, *port..=*port, Action::Steer)).collect()
+pub(crate) fn steered(ports: &[u16]) -> Vec<KernelPortClass> {
+    ports.iter().map(|port| class(FlowDirection::Egress, UDP, *port..=*port, KernelAction::Steer)).collect()
 }
 
 /// A server that answers every datagram with the address it came from. Ends when dropped.

@@ -14,9 +14,9 @@ use crate::{
     params::FlowParams,
     pattern::Patterns,
     policy::L7Rule,
-    ruleset::{Compiled, RuleSet},
+    ruleset::{CompiledRule, RuleSet},
     schema::Schema,
-    settings::{DenyScope, DenyWith, Settings},
+    settings::{DenyScope, DenyWith, PolicySettings},
     snapshot::{Flow, Plan},
     verdict::{Layer, Outcome, Reason, RuleInfo},
     world::{Secret, World},
@@ -31,7 +31,7 @@ type SetKey = (Vec<GrantId>, &'static str, Option<Arc<RuleInfo>>);
 /// Makes answers; equal rule sets are one. It outlives the compilation where addresses are learnt later.
 #[derive(Debug)]
 pub(crate) struct Decider {
-    settings: Settings,
+    settings: PolicySettings,
     params: Arc<FlowParams>,
     naming: Option<&'static Schema>,
     secrets: Vec<Secret>,
@@ -43,7 +43,7 @@ pub(crate) struct Decider {
     /// Rule sets, and what each takes.
     sets: HashMap<SetKey, (Arc<RuleSet>, usize)>,
     /// Rules by their grant, their protocol and their place among those.
-    rules: HashMap<(GrantId, &'static str, usize), Arc<Compiled>>,
+    rules: HashMap<(GrantId, &'static str, usize), Arc<CompiledRule>>,
 }
 
 impl Decider {
@@ -211,7 +211,7 @@ impl Decider {
         let grants = Arc::clone(&self.grants);
         let of = |id: &GrantId| &grants[*id as usize];
         let list = schema.nature.list.map_or_else(|| format!("rules.{}", schema.protocol), str::to_owned);
-        let mut all: Vec<Arc<Compiled>> = Vec::new();
+        let mut all: Vec<Arc<CompiledRule>> = Vec::new();
         // A peer that several selectors of one element select is judged by the element's rules once. What rules do to
         // headers they do for each selector, as in Cilium, where each has its own copy of them.
         let mut seen: HashSet<*const L7Rule> = HashSet::new();
@@ -219,18 +219,18 @@ impl Decider {
             let grant = of(id);
             let mut is_new = |rule: &L7Rule| seen.insert(&raw const *rule) || !rule.actions.is_empty();
             for (number, rule) in grant.rules(schema).enumerate().filter(|(_, rule)| is_new(rule)) {
-                if !self.learning && !self.meter.take_for(grant.policy, size_of::<Arc<Compiled>>(), 1) {
+                if !self.learning && !self.meter.take_for(grant.policy, size_of::<Arc<CompiledRule>>(), 1) {
                     return None;
                 }
                 let compiled = self.rules.entry((*id, schema.protocol, number)).or_insert_with(|| {
                     let path = format!("{}.{list}[{}]", grant.info.rule, rule.item.unwrap_or(number));
                     let info = RuleInfo { policy: Arc::clone(&grant.info.policy), rule: path.into() };
-                    Arc::new(Compiled::new(schema, rule, Arc::new(info), &self.secrets, &self.patterns))
+                    Arc::new(CompiledRule::new(schema, rule, Arc::new(info), &self.secrets, &self.patterns))
                 });
                 all.push(Arc::clone(compiled));
             }
         }
-        all.extend(key.2.iter().map(|info| Arc::new(Compiled::wider(schema, Arc::clone(info), &self.patterns))));
+        all.extend(key.2.iter().map(|info| Arc::new(CompiledRule::wider(schema, Arc::clone(info), &self.patterns))));
         let names = schema.nature.teaches;
         let chosen = || {
             let of = |id| if names { of(id).deny_names_with } else { of(id).deny_with };

@@ -7,17 +7,17 @@ use std::collections::HashMap;
 
 use super::{
     grants::{Grant, GrantId},
-    identities::Identity,
+    identities::IdentityNumber,
 };
 use crate::bounds::Meter;
 
 /// Identities that the same grants select.
 #[derive(Debug)]
-pub(crate) struct Block {
+pub(crate) struct IdentityBlock {
     /// The grants, in order.
     pub(crate) grants: Vec<GrantId>,
     /// The identities, in order.
-    pub(crate) identities: Vec<Identity>,
+    pub(crate) identities: Vec<IdentityNumber>,
 }
 
 /// A grant that a block was split by. Blocks that were split from one another share what came before.
@@ -29,17 +29,17 @@ struct Split {
 }
 
 /// About what one split takes, in bytes: itself, and its block.
-const SPLIT: usize = size_of::<Split>() + size_of::<Block>() + 16;
+const SPLIT: usize = size_of::<Split>() + size_of::<IdentityBlock>() + 16;
 
 /// Tells of the blocks that some grant selects, and of those that are set apart, of `all` identities; `kept` says whether
 /// a list of grants of a length stays in memory. Not of all once the meter is over.
 pub(crate) fn split(
     grants: &[Grant],
     ids: &[GrantId],
-    (apart, all): (&[Identity], usize),
+    (apart, all): (&[IdentityNumber], usize),
     meter: &Meter,
     kept: impl Fn(usize) -> bool,
-    tell: impl FnMut(Block),
+    tell: impl FnMut(IdentityBlock),
 ) {
     let mut splits: Vec<Split> = Vec::new();
     // The last split of each identity's block; a block is known by it.
@@ -70,29 +70,30 @@ pub(crate) fn split(
             return;
         }
     }
-    let made = Made { last, splits, nearly_all };
+    let made = SplitHistory { last, splits, nearly_all };
     made.gather(apart, grants, meter, kept, tell);
 }
 
 /// What identities were split by.
-struct Made {
+struct SplitHistory {
     last: Vec<Option<u32>>,
     splits: Vec<Split>,
     /// The grants that select nearly all.
     nearly_all: Vec<GrantId>,
 }
 
-impl Made {
+impl SplitHistory {
     /// The blocks with their grants. Those that are set apart, which are in order, are blocks of their own.
     fn gather(
         &self,
-        apart: &[Identity],
+        apart: &[IdentityNumber],
         grants: &[Grant],
         meter: &Meter,
         kept: impl Fn(usize) -> bool,
-        mut tell: impl FnMut(Block),
+        mut tell: impl FnMut(IdentityBlock),
     ) {
-        let mut blocks: HashMap<(Option<u32>, bool), Vec<Identity>, foldhash::fast::RandomState> = HashMap::default();
+        let mut blocks: HashMap<(Option<u32>, bool), Vec<IdentityNumber>, foldhash::fast::RandomState> =
+            HashMap::default();
         for (identity, place) in (0..).zip(&self.last) {
             let set_apart = apart.binary_search(&identity).is_ok();
             if place.is_some() || set_apart || !self.nearly_all.is_empty() {
@@ -110,7 +111,7 @@ impl Made {
                 return;
             }
             if !selecting.is_empty() || set_apart {
-                tell(Block { grants: selecting, identities });
+                tell(IdentityBlock { grants: selecting, identities });
             }
         }
     }

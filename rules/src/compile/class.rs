@@ -12,7 +12,7 @@ use super::{
     answer::{Decider, Matching},
     blocks,
     grants::{Grant, GrantId},
-    identities::{Identity, Places},
+    identities::{IdentityAddresses, IdentityNumber},
     peers::Who,
     selectors::SelectorId,
     trust::{TrustId, names_nobody_in_particular},
@@ -22,12 +22,12 @@ use crate::{
     lpm::{Lpm, everything, prefix},
     overlay::Overlay,
     snapshot::Flow,
-    steering::Action,
+    steering::SteeringAction,
 };
 
 /// The answers for one range of ports of one direction.
 #[derive(Debug)]
-pub(crate) struct Class {
+pub(crate) struct CompiledClass {
     /// The grants that it was made of.
     grants: Vec<GrantId>,
     answers: Vec<Flow>,
@@ -36,7 +36,7 @@ pub(crate) struct Class {
     /// Whose answers about names count here; `None`: anybody's.
     trust: Option<TrustId>,
     /// Index of the answer for endpoints that some grant selects by itself.
-    known: HashMap<Identity, usize, foldhash::fast::RandomState>,
+    known: HashMap<IdentityNumber, usize, foldhash::fast::RandomState>,
     /// Index of the answer for all other known endpoints.
     other: usize,
     /// Index of the answer for addresses that belong to no known endpoint.
@@ -57,7 +57,7 @@ struct Learning {
     learnt: Overlay<Arc<Flow>>,
 }
 
-impl Class {
+impl CompiledClass {
     /// The answer for the other side of a flow, which has this address.
     pub(crate) fn answer(&self, who: Who, address: IpAddr) -> Flow {
         match self.learnt(address) {
@@ -98,9 +98,9 @@ impl Class {
 
     /// How many addresses it has an answer of their own for: those of endpoints by their identities, where that is not
     /// the answer for all others, and prefixes.
-    pub(crate) fn weight(&self, places: &Places) -> usize {
-        let other = Action::from(self.other());
-        let differs = |flow: &Flow| Action::from(flow) != other;
+    pub(crate) fn weight(&self, places: &IdentityAddresses) -> usize {
+        let other = SteeringAction::from(self.other());
+        let differs = |flow: &Flow| SteeringAction::from(flow) != other;
         let known = self.known().filter(|(_, flow)| differs(flow)).map(|(id, _)| places.of(id).len());
         let prefixes = self.prefixes().filter(|(_, flow)| differs(flow)).count();
         let others = if prefixes > 0 { places.len() } else { 0 };
@@ -108,7 +108,7 @@ impl Class {
     }
 
     /// The answers for endpoints that some grant selects by itself.
-    pub(crate) fn known(&self) -> impl Iterator<Item = (Identity, &Flow)> {
+    pub(crate) fn known(&self) -> impl Iterator<Item = (IdentityNumber, &Flow)> {
         self.known.iter().map(|(identity, index)| (*identity, &self.answers[*index]))
     }
 
@@ -201,27 +201,27 @@ pub(crate) struct Classes {
     grants: Arc<[Grant]>,
     pub(crate) decider: Decider,
     /// The identities of the node itself.
-    hosts: Vec<Identity>,
+    hosts: Vec<IdentityNumber>,
     /// Addresses of the node that no endpoint has.
     node: Vec<IpNet>,
     /// How many identities there are.
     identities: usize,
     meter: Arc<Meter>,
-    classes: HashMap<ClassKey, Arc<Class>>,
+    classes: HashMap<ClassKey, Arc<CompiledClass>>,
 }
 
 impl Classes {
     pub(crate) fn new(
         grants: Arc<[Grant]>,
         decider: Decider,
-        (hosts, node): (Vec<Identity>, Vec<IpNet>),
+        (hosts, node): (Vec<IdentityNumber>, Vec<IpNet>),
         identities: usize,
         meter: Arc<Meter>,
     ) -> Self {
         Self { grants, decider, hosts, node, identities, meter, classes: HashMap::new() }
     }
 
-    pub(crate) fn get(&mut self, key: ClassKey) -> Arc<Class> {
+    pub(crate) fn get(&mut self, key: ClassKey) -> Arc<CompiledClass> {
         if let Some(class) = self.classes.get(&key) {
             return Arc::clone(class);
         }
@@ -230,19 +230,20 @@ impl Classes {
         class
     }
 
-    fn build(&mut self, key: &ClassKey) -> Class {
+    fn build(&mut self, key: &ClassKey) -> CompiledClass {
         let grants = Arc::clone(&self.grants);
         let (everybody, others): (Vec<GrantId>, Vec<GrantId>) =
             key.grants.iter().partition(|id| grants[**id as usize].peers.any);
-        let (hosts, node): (&[Identity], &[IpNet]) = if key.host { (&self.hosts, &self.node) } else { (&[], &[]) };
+        let (hosts, node): (&[IdentityNumber], &[IpNet]) =
+            if key.host { (&self.hosts, &self.node) } else { (&[], &[]) };
         let learns = key.grants.iter().any(|id| grants[*id as usize].peers.have_names());
         let (decider, flows, indices) = (&mut self.decider, Vec::new(), HashMap::new());
-        let mut answers = Answers { key, decider, learns, flows, indices };
+        let mut answers = DistinctActions { key, decider, learns, flows, indices };
         let other = answers.index((everybody.clone(), false));
         let mut known = HashMap::default();
         // What selects the node selects its addresses that no endpoint has, too.
         let mut of_node: Vec<GrantId> = Vec::new();
-        let tell = |block: blocks::Block| {
+        let tell = |block: blocks::IdentityBlock| {
             let host = block.identities.first().is_some_and(|identity| hosts.binary_search(identity).is_ok());
             if host && !node.is_empty() {
                 of_node.extend(&block.grants);
@@ -271,7 +272,7 @@ impl Classes {
             };
             particular[*index] |= matching.iter().any(named);
         }
-        Class {
+        CompiledClass {
             grants: key.grants.clone(),
             answers: answers.flows,
             particular,
@@ -285,7 +286,7 @@ impl Classes {
 }
 
 /// The different answers of one class.
-struct Answers<'a> {
+struct DistinctActions<'a> {
     key: &'a ClassKey,
     decider: &'a mut Decider,
     /// What each answer was made of is asked for later.
@@ -294,7 +295,7 @@ struct Answers<'a> {
     indices: HashMap<Matching, usize>,
 }
 
-impl Answers<'_> {
+impl DistinctActions<'_> {
     fn index(&mut self, matching: Matching) -> usize {
         if let Some(index) = self.indices.get(&matching) {
             return *index;
@@ -317,7 +318,7 @@ fn is_kept(learns: bool, length: usize) -> bool {
 const LONG: usize = 64;
 
 /// What a class needs to learn addresses, if some grant selects names.
-fn learning(grants: &[Grant], key: &ClassKey, answers: &Answers<'_>) -> Option<Learning> {
+fn learning(grants: &[Grant], key: &ClassKey, answers: &DistinctActions<'_>) -> Option<Learning> {
     let named = key.grants.iter().filter(|id| !grants[**id as usize].peers.any);
     let named = named.flat_map(|id| grants[*id as usize].peers.fqdns.iter().map(|selector| (*selector, *id)));
     let mut named: Vec<(SelectorId, GrantId)> = named.collect();

@@ -1,7 +1,7 @@
 //! Entities as selectors (cilium pkg/policy/api/entity.go).
 
 use crate::{
-    labels::{CLUSTER, DEFAULT_CLUSTER, Labels, NAMESPACE},
+    labels::{CLUSTER, DEFAULT_CLUSTER, LabelSet, NAMESPACE},
     policy::Entity,
 };
 
@@ -52,7 +52,7 @@ pub(super) fn expand(entity: Entity) -> &'static [Entity] {
 }
 
 /// Whether labels are of one of the entities that [`expand`] makes.
-pub(super) fn is(entity: Entity, labels: &Labels, kube_dns: bool) -> bool {
+pub(super) fn is(entity: Entity, labels: &LabelSet, kube_dns: bool) -> bool {
     let reserved = |keys: &[&str]| keys.iter().any(|key| labels.has_reserved(key));
     match entity {
         Entity::All => true,

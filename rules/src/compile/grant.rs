@@ -4,7 +4,7 @@ use std::{ops::RangeInclusive, sync::Arc};
 
 use super::{
     grants::{is_about, is_icmp},
-    peers::Peers,
+    peers::PeerSet,
 };
 use crate::{
     policy::{L7Rule, L7Rules, Policy, PortRef, PortRule, PortSpec},
@@ -17,7 +17,7 @@ use crate::{
 /// Where a `toPorts` element is written. Grants outlive the world that they were compiled from: an address that is learnt
 /// later may bring together rules that no address had in common before.
 #[derive(Clone, Debug)]
-pub(super) struct Written {
+pub(super) struct GrantSource {
     pub(super) policy: Arc<Policy>,
     pub(super) rule: usize,
     pub(super) direction: Direction,
@@ -26,7 +26,7 @@ pub(super) struct Written {
     pub(super) element: usize,
 }
 
-impl Written {
+impl GrantSource {
     fn element(&self) -> Option<&PortRule> {
         let rule = self.policy.rules.get(self.rule)?;
         let entries = match (self.direction, self.deny) {
@@ -42,11 +42,11 @@ impl Written {
 /// What one `toPorts` element (or an element without) allows or denies.
 #[derive(Debug)]
 pub(crate) struct Grant {
-    pub(crate) peers: Arc<Peers>,
+    pub(crate) peers: Arc<PeerSet>,
     /// `None`: every port of every transport.
     pub(crate) ports: Option<Vec<PortSpec>>,
     /// The `toPorts` element that it is made of.
-    pub(super) written: Option<Written>,
+    pub(super) written: Option<GrantSource>,
     /// Number of its selector and ports, where those are told apart: what Cilium merges into one set of rules.
     pub(crate) pair: Option<u32>,
     pub(crate) deny: bool,

@@ -8,14 +8,14 @@ use std::{
 
 pub(crate) use super::grant::Grant;
 use super::{
-    grant::Written,
-    identities::{Identities, Identity},
-    peers::{Peers, Resolver},
+    grant::GrantSource,
+    identities::{Identities, IdentityNumber},
+    peers::{PeerSet, Resolver},
     set::IdentitySet,
 };
 use crate::{
     bounds::Meter,
-    policy::{Entry, IcmpField, L7Rules, Policy, PortRef, PortRule, PortSpec, Rule},
+    policy::{IcmpField, L7Rules, Policy, PolicyEntry, PortRef, PortRule, PortSpec, Rule},
     settings::OpenConnections,
     verdict::RuleInfo,
     world::{Direction, Transport, World},
@@ -44,7 +44,7 @@ pub(crate) fn extended(grants: &[Grant]) -> Vec<Transport> {
 
 /// What one rule says of one direction.
 #[derive(Debug, Default)]
-pub(crate) struct Side {
+pub(crate) struct RuleDirection {
     pub(crate) grants: Vec<GrantId>,
     /// There is an element, even if it selects nobody.
     pub(crate) speaks: bool,
@@ -54,13 +54,13 @@ pub(crate) struct Side {
 
 /// One rule, its subjects resolved.
 #[derive(Debug)]
-pub(crate) struct Selected {
+pub(crate) struct SelectedRule {
     pub(crate) subjects: Arc<IdentitySet>,
     /// Index of its policy in the world.
     pub(crate) policy: u32,
     /// The subjects are nodes.
     pub(crate) node: bool,
-    pub(crate) sides: [Side; 2],
+    pub(crate) sides: [RuleDirection; 2],
     /// What its policy says of open connections.
     pub(crate) open_connections: Option<OpenConnections>,
 }
@@ -69,7 +69,7 @@ pub(crate) struct Selected {
 const GRANT: usize = 2 * size_of::<Grant>();
 
 /// Who has a port of some name, by its number.
-type ByNumber = Arc<[(u16, Vec<Identity>)]>;
+type ByNumber = Arc<[(u16, Vec<IdentityNumber>)]>;
 
 /// Lists all grants.
 #[derive(Debug)]
@@ -99,7 +99,7 @@ fn asks_apart(world: &World) -> bool {
 }
 
 /// What all grants of one list of elements have in common.
-struct Context<'w> {
+struct GrantContext<'w> {
     policy: &'w Arc<Policy>,
     /// Its index in the world.
     number: u32,
@@ -123,7 +123,7 @@ impl<'w> Lister<'w> {
     }
 
     /// The rules of all policies, as far as the meter goes.
-    pub(crate) fn all(&mut self, policies: &'w [Arc<Policy>]) -> Vec<Selected> {
+    pub(crate) fn all(&mut self, policies: &'w [Arc<Policy>]) -> Vec<SelectedRule> {
         let mut rules = Vec::new();
         for (number, policy) in (0..).zip(policies).take_while(|_| !self.meter.is_over()) {
             self.meter.turn_to(number);
@@ -132,26 +132,29 @@ impl<'w> Lister<'w> {
         rules
     }
 
-    fn policy(&mut self, policy: &'w Arc<Policy>) -> Vec<Selected> {
+    fn policy(&mut self, policy: &'w Arc<Policy>) -> Vec<SelectedRule> {
         let name: Arc<str> = policy.full_name().into();
         policy.rules.iter().enumerate().map(|(number, rule)| self.rule(policy, &name, number, rule)).collect()
     }
 
-    fn rule(&mut self, policy: &'w Arc<Policy>, name: &Arc<str>, index: usize, rule: &'w Rule) -> Selected {
+    fn rule(&mut self, policy: &'w Arc<Policy>, name: &Arc<str>, index: usize, rule: &'w Rule) -> SelectedRule {
         let prefix = if policy.rules.len() > 1 { format!("{}.", rule.path) } else { String::new() };
-        let mut side = |direction, lists: [(&'w Option<Vec<Entry>>, bool, &str); 2], default_deny: Option<bool>| {
+        let mut side = |direction,
+                        lists: [(&'w Option<Vec<PolicyEntry>>, bool, &str); 2],
+                        default_deny: Option<bool>| {
             let first = self.grants.len();
             for (entries, deny, list) in lists {
                 let path = format!("{prefix}{list}");
                 let number = self.meter.current();
-                let context = Context { policy, number, rule: index, name: Arc::clone(name), path, direction, deny };
+                let context =
+                    GrantContext { policy, number, rule: index, name: Arc::clone(name), path, direction, deny };
                 for (number, entry) in entries.iter().flatten().enumerate() {
                     self.entry(&context, number, entry);
                 }
             }
             let speaks = lists.iter().any(|(entries, ..)| entries.as_ref().is_some_and(|entries| !entries.is_empty()));
             let grants = (first..self.grants.len()).filter_map(|id| GrantId::try_from(id).ok()).collect();
-            Side { grants, speaks, default_deny: speaks && default_deny.unwrap_or(true) }
+            RuleDirection { grants, speaks, default_deny: speaks && default_deny.unwrap_or(true) }
         };
         let sides = [
             side(
@@ -169,10 +172,10 @@ impl<'w> Lister<'w> {
             if rule.node { rule.subject.clone() } else { rule.subject.for_subject(policy.namespace.as_deref()) };
         let open_connections = policy.open_connections;
         let policy = self.meter.current();
-        Selected { subjects: self.resolver.select(subject), policy, node: rule.node, sides, open_connections }
+        SelectedRule { subjects: self.resolver.select(subject), policy, node: rule.node, sides, open_connections }
     }
 
-    fn entry(&mut self, context: &Context<'w>, number: usize, entry: &Entry) {
+    fn entry(&mut self, context: &GrantContext<'w>, number: usize, entry: &PolicyEntry) {
         let namespace = context.policy.namespace.as_deref();
         let path = format!("{}[{number}]", context.path);
         if !self.apart {
@@ -191,7 +194,7 @@ impl<'w> Lister<'w> {
         }
     }
 
-    fn peers(&mut self, context: &Context<'w>, selection: &Selection, entry: &Entry, path: &str) {
+    fn peers(&mut self, context: &GrantContext<'w>, selection: &Selection, entry: &PolicyEntry, path: &str) {
         if self.meter.is_over() {
             return;
         }
@@ -216,7 +219,13 @@ impl<'w> Lister<'w> {
 
     /// Names of ports are resolved by who is connected to. On egress those are the peers, so the grant is split by
     /// the number that they give the name.
-    fn ports(&mut self, context: &Context<'w>, selection: &Selection, (number, rule): (usize, &PortRule), path: &str) {
+    fn ports(
+        &mut self,
+        context: &GrantContext<'w>,
+        selection: &Selection,
+        (number, rule): (usize, &PortRule),
+        path: &str,
+    ) {
         let written = context.written(selection, number);
         let here =
             |spec: &&PortSpec| context.direction == Direction::Ingress || matches!(spec.port, PortRef::Range(..));
@@ -249,7 +258,7 @@ impl<'w> Lister<'w> {
         let key = (name.to_owned(), transport);
         let (identities, meter) = (self.identities, self.meter);
         let find = || {
-            meter.take(identities.len() * size_of::<Identity>(), identities.len());
+            meter.take(identities.len() * size_of::<IdentityNumber>(), identities.len());
             identities.with_port(name, transport).into_iter().collect()
         };
         Arc::clone(self.by_port.entry(key).or_insert_with(find))
@@ -257,10 +266,10 @@ impl<'w> Lister<'w> {
 
     fn push(
         &mut self,
-        context: &Context<'w>,
+        context: &GrantContext<'w>,
         selection: &Selection,
         ports: Option<Vec<PortSpec>>,
-        written: Option<Written>,
+        written: Option<GrantSource>,
         path: String,
     ) {
         let listed = ports.as_ref().map_or(0, Vec::len);
@@ -280,14 +289,20 @@ impl<'w> Lister<'w> {
     }
 }
 
-impl Context<'_> {
-    fn written(&self, selection: &Selection, element: usize) -> Written {
+impl GrantContext<'_> {
+    fn written(&self, selection: &Selection, element: usize) -> GrantSource {
         let Self { policy, rule, direction, deny, .. } = self;
         let policy = Arc::clone(policy);
-        Written { policy, rule: *rule, direction: *direction, deny: *deny, entry: selection.entry, element }
+        GrantSource { policy, rule: *rule, direction: *direction, deny: *deny, entry: selection.entry, element }
     }
 
-    fn grant(&self, peers: &Arc<Peers>, ports: Option<Vec<PortSpec>>, written: Option<Written>, path: String) -> Grant {
+    fn grant(
+        &self,
+        peers: &Arc<PeerSet>,
+        ports: Option<Vec<PortSpec>>,
+        written: Option<GrantSource>,
+        path: String,
+    ) -> Grant {
         Grant {
             peers: Arc::clone(peers),
             ports,
@@ -306,7 +321,7 @@ impl Context<'_> {
 /// Peers, and where selectors are told apart the one that selects them.
 struct Selection {
     name: Option<String>,
-    peers: Arc<Peers>,
+    peers: Arc<PeerSet>,
     /// Index of the element in its list.
     entry: usize,
 }

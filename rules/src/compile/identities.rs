@@ -8,28 +8,28 @@ use std::{
 
 use super::set::{Bits, IdentitySet};
 use crate::{
-    labels::{Labels, Operator, Requirement, Selector},
+    labels::{LabelSet, Operator, Requirement, Selector},
     world::{Endpoint, Transport},
 };
 
 /// Number of an identity within one snapshot.
-pub(crate) type Identity = u32;
+pub(crate) type IdentityNumber = u32;
 
 /// An endpoint and its identity.
 #[derive(Clone, Debug)]
-pub(crate) struct Known {
-    pub(crate) identity: Identity,
+pub(crate) struct EndpointIdentity {
+    pub(crate) identity: IdentityNumber,
     pub(crate) endpoint: Arc<Endpoint>,
 }
 
 /// The known addresses. The first endpoint that has an address owns it.
-pub(crate) type Addresses = HashMap<IpAddr, Known, foldhash::fast::RandomState>;
+pub(crate) type Addresses = HashMap<IpAddr, EndpointIdentity, foldhash::fast::RandomState>;
 
 /// The known addresses by identity.
 #[derive(Debug, Default)]
-pub(crate) struct Places(Vec<Vec<IpAddr>>);
+pub(crate) struct IdentityAddresses(Vec<Vec<IpAddr>>);
 
-impl Places {
+impl IdentityAddresses {
     pub(crate) fn new(addresses: &Addresses) -> Self {
         let mut places = Self::default();
         for (address, known) in addresses {
@@ -47,32 +47,32 @@ impl Places {
         self.0.iter().map(Vec::len).sum()
     }
 
-    pub(crate) fn of(&self, identity: Identity) -> &[IpAddr] {
+    pub(crate) fn of(&self, identity: IdentityNumber) -> &[IpAddr] {
         self.0.get(identity as usize).map_or(&[], Vec::as_slice)
     }
 }
 
 /// What makes an identity: labels, and for what is outside the cluster the addresses.
-type Key<'w> = (&'w Labels, &'w [IpAddr]);
+type IdentityKey<'w> = (&'w LabelSet, &'w [IpAddr]);
 
-fn key(endpoint: &Endpoint) -> Key<'_> {
+fn key(endpoint: &Endpoint) -> IdentityKey<'_> {
     (&endpoint.labels, if endpoint.labels.has_world() { &endpoint.addresses } else { &[] })
 }
 
 /// All identities, and what is needed to select among them.
 #[derive(Debug, Default)]
 pub(crate) struct Identities<'w> {
-    labels: Vec<&'w Labels>,
-    numbers: HashMap<Key<'w>, Identity>,
+    labels: Vec<&'w LabelSet>,
+    numbers: HashMap<IdentityKey<'w>, IdentityNumber>,
     /// Those of addresses outside the cluster that carry labels of their own, with the address. Each such address is an
     /// identity by itself, because ranges select it too.
-    outside: Vec<(Identity, IpAddr)>,
+    outside: Vec<(IdentityNumber, IpAddr)>,
     /// Named ports. `None` where pods of one identity disagree on the number: then the name resolves to nothing.
     ports: Vec<HashMap<(&'w str, Transport), Option<u16>>>,
     /// Identities by one of their labels, whatever its source.
-    by_label: HashMap<(&'w str, &'w str), Vec<Identity>>,
+    by_label: HashMap<(&'w str, &'w str), Vec<IdentityNumber>>,
     /// Identities by the key of one of their labels, whatever its source.
-    by_key: HashMap<&'w str, Vec<Identity>>,
+    by_key: HashMap<&'w str, Vec<IdentityNumber>>,
 }
 
 /// Identities by what a requirement asserts of them, as far as somebody asked.
@@ -100,15 +100,15 @@ impl<'w> Identities<'w> {
     }
 
     /// Knows somebody by labels who is no endpoint.
-    pub(crate) fn note(&mut self, labels: &'w Labels) {
+    pub(crate) fn note(&mut self, labels: &'w LabelSet) {
         self.number((labels, &[]));
     }
 
-    fn number(&mut self, key: Key<'w>) -> Identity {
+    fn number(&mut self, key: IdentityKey<'w>) -> IdentityNumber {
         if let Some(number) = self.numbers.get(&key) {
             return *number;
         }
-        let number = Identity::try_from(self.labels.len()).unwrap_or(Identity::MAX);
+        let number = IdentityNumber::try_from(self.labels.len()).unwrap_or(IdentityNumber::MAX);
         let (labels, addresses) = key;
         self.labels.push(labels);
         self.numbers.insert(key, number);
@@ -127,12 +127,12 @@ impl<'w> Identities<'w> {
         number
     }
 
-    pub(crate) fn of(&self, endpoint: &Endpoint) -> Option<Identity> {
+    pub(crate) fn of(&self, endpoint: &Endpoint) -> Option<IdentityNumber> {
         self.numbers.get(&key(endpoint)).copied()
     }
 
     /// Addresses outside the cluster that carry labels of their own.
-    pub(crate) fn outside(&self) -> &[(Identity, IpAddr)] {
+    pub(crate) fn outside(&self) -> &[(IdentityNumber, IpAddr)] {
         &self.outside
     }
 
@@ -141,7 +141,9 @@ impl<'w> Identities<'w> {
         for endpoint in endpoints {
             let Some(identity) = self.of(endpoint) else { continue };
             for address in &endpoint.addresses {
-                addresses.entry(*address).or_insert_with(|| Known { identity, endpoint: Arc::clone(endpoint) });
+                addresses
+                    .entry(*address)
+                    .or_insert_with(|| EndpointIdentity { identity, endpoint: Arc::clone(endpoint) });
             }
         }
         addresses
@@ -153,7 +155,7 @@ impl<'w> Identities<'w> {
     }
 
     /// The identities whose labels satisfy a condition.
-    pub(crate) fn filter(&self, wanted: impl Fn(&Labels) -> bool) -> IdentitySet {
+    pub(crate) fn filter(&self, wanted: impl Fn(&LabelSet) -> bool) -> IdentitySet {
         let some = (0..).zip(&self.labels).filter(|(_, labels)| wanted(labels)).map(|(number, _)| number).collect();
         IdentitySet::of(some, self.len())
     }
@@ -194,7 +196,7 @@ impl<'w> Identities<'w> {
     /// The identities that have what a requirement asserts, and how many were looked at.
     fn with(&self, asserted: &Requirement) -> (Bits, usize) {
         let mut bits = Bits::none(self.len());
-        let candidates: Vec<&[Identity]> = match asserted.operator {
+        let candidates: Vec<&[IdentityNumber]> = match asserted.operator {
             Operator::In => self.with_one_of(asserted.key(), &asserted.values),
             _ => self.by_key.get(asserted.key()).map(Vec::as_slice).into_iter().collect(),
         };
@@ -208,13 +210,13 @@ impl<'w> Identities<'w> {
         (bits, steps)
     }
 
-    fn with_one_of<'a>(&'a self, key: &'a str, values: &'a [String]) -> Vec<&'a [Identity]> {
+    fn with_one_of<'a>(&'a self, key: &'a str, values: &'a [String]) -> Vec<&'a [IdentityNumber]> {
         values.iter().filter_map(|value| self.by_label.get(&(key, value.as_str())).map(Vec::as_slice)).collect()
     }
 
     /// The identities that have a port of a name, by its number.
-    pub(crate) fn with_port(&self, name: &str, transport: Transport) -> BTreeMap<u16, Vec<Identity>> {
-        let mut found: BTreeMap<u16, Vec<Identity>> = BTreeMap::new();
+    pub(crate) fn with_port(&self, name: &str, transport: Transport) -> BTreeMap<u16, Vec<IdentityNumber>> {
+        let mut found: BTreeMap<u16, Vec<IdentityNumber>> = BTreeMap::new();
         for (number, ports) in (0..).zip(&self.ports) {
             if let Some(Some(port)) = ports.get(&(name, transport)) {
                 found.entry(*port).or_default().push(number);

@@ -23,23 +23,23 @@ use ipnet::IpNet;
 
 use self::{
     answer::Decider,
-    class::{Class, ClassKey, Classes},
-    grants::{Grant, GrantId, Lister, Selected, extended},
-    identities::{Addresses, Identities, Identity, Places},
-    peers::{Peers, Resolver, Who},
+    class::{ClassKey, Classes, CompiledClass},
+    grants::{Grant, GrantId, Lister, SelectedRule, extended},
+    identities::{Addresses, Identities, IdentityAddresses, IdentityNumber},
+    peers::{PeerSet, Resolver, Who},
     ranges::{cut, set_apart},
     selectors::SelectorId,
     trust::{TrustId, Trusts, asks, names_nobody_in_particular},
 };
 use crate::{
-    bounds::{Bounds, Meter, Overrun},
-    labels::Labels,
-    learning::Learner,
+    bounds::{CompileBounds, Meter, Overrun},
+    labels::LabelSet,
+    learning::AddressLearner,
     pattern::Automaton,
-    settings::{Enforcement, OpenConnections, Settings},
-    steering::Action,
-    table::Told,
-    world::{Direction, Endpoint, EndpointId, Port, Transport, World},
+    settings::{Enforcement, OpenConnections, PolicySettings},
+    steering::SteeringAction,
+    table::SubjectTable,
+    world::{Direction, Endpoint, EndpointId, NamedPort, Transport, World},
 };
 
 /// Where names are asked for (RFC 1035 §4.2).
@@ -49,15 +49,15 @@ const PORT_CLASS: usize = 256;
 
 /// What binds endpoints that the same rules select.
 #[derive(Debug)]
-pub(crate) struct Subject {
+pub(crate) struct PolicySubject {
     /// By direction; `None` where nothing is enforced.
-    sides: [Option<Side>; 2],
+    sides: [Option<EnforcedDirection>; 2],
     /// The kernel's tables, computed on first use.
-    pub(crate) steering: Told,
+    pub(crate) steering: SubjectTable,
 }
 
-impl Subject {
-    pub(crate) fn side(&self, direction: Direction) -> Option<&Side> {
+impl PolicySubject {
+    pub(crate) fn side(&self, direction: Direction) -> Option<&EnforcedDirection> {
         self.sides[direction as usize].as_ref()
     }
 
@@ -70,11 +70,11 @@ impl Subject {
 
 /// One enforced direction.
 #[derive(Debug)]
-pub(crate) struct Side {
+pub(crate) struct EnforcedDirection {
     /// By transport: the first port of each class, in order, from 0.
-    classes: [Vec<(u16, Arc<Class>)>; Transport::ALL.len()],
+    classes: [Vec<(u16, Arc<CompiledClass>)>; Transport::ALL.len()],
     /// Whom rules of this direction allow on some port.
-    allowed: Vec<Arc<Peers>>,
+    allowed: Vec<Arc<PeerSet>>,
     /// Some rule of this direction has `icmps`.
     pub(crate) speaks_of_icmp: bool,
     /// Open connections go on although they are denied or unjudged.
@@ -83,16 +83,16 @@ pub(crate) struct Side {
     pub(crate) trust: Option<TrustId>,
 }
 
-impl Side {
+impl EnforcedDirection {
     /// The class of a port.
-    pub(crate) fn class(&self, transport: Transport, port: u16) -> &Class {
+    pub(crate) fn class(&self, transport: Transport, port: u16) -> &CompiledClass {
         let classes = &self.classes[transport as usize];
         let after = classes.partition_point(|(first, _)| *first <= port);
         &classes[after.saturating_sub(1)].1
     }
 
     /// All classes of a transport with their ports, in order.
-    pub(crate) fn classes(&self, transport: Transport) -> impl Iterator<Item = (u16, u16, &Arc<Class>)> {
+    pub(crate) fn classes(&self, transport: Transport) -> impl Iterator<Item = (u16, u16, &Arc<CompiledClass>)> {
         let classes = &self.classes[transport as usize];
         let lasts = classes.iter().skip(1).map(|(next, _)| next - 1).chain([u16::MAX]);
         classes.iter().zip(lasts).map(|((first, class), last)| (*first, last, class))
@@ -105,15 +105,15 @@ impl Side {
 }
 
 /// The local endpoints, each with what binds it.
-pub(crate) type Locals = HashMap<EndpointId, (Arc<Endpoint>, Arc<Subject>), foldhash::fast::RandomState>;
+pub(crate) type Locals = HashMap<EndpointId, (Arc<Endpoint>, Arc<PolicySubject>), foldhash::fast::RandomState>;
 
 /// What a world is compiled to, but for the names that were resolved.
 #[derive(Debug, Default)]
-pub(crate) struct Compiled {
+pub(crate) struct CompiledWorld {
     pub(crate) addresses: Addresses,
-    pub(crate) places: Places,
+    pub(crate) places: IdentityAddresses,
     pub(crate) locals: Locals,
-    pub(crate) learner: Option<Learner>,
+    pub(crate) learner: Option<AddressLearner>,
     /// The regular expressions of all policies, also of those that select nobody now: they are not compiled again when
     /// somebody comes.
     pub(crate) automata: Vec<Arc<Automaton>>,
@@ -123,28 +123,28 @@ pub(crate) struct Compiled {
 ///
 /// # Errors
 /// It takes more than its bounds.
-pub(crate) fn compile(world: &World, bounds: Bounds) -> Result<Compiled, Overrun> {
+pub(crate) fn compile(world: &World, bounds: CompileBounds) -> Result<CompiledWorld, Overrun> {
     let meter = Arc::new(Meter::new(bounds, world.policies.len()));
     let within = |meter: &Meter| meter.overrun().map_or(Ok(()), Err);
     let automata = weight::weigh(world, &meter);
     within(&meter)?;
-    let itself = Labels::of_pod("", "", [("reserved:host".to_owned(), String::new())]);
+    let itself = LabelSet::of_pod("", "", [("reserved:host".to_owned(), String::new())]);
     let mut identities = Identities::new(&world.endpoints);
     if !world.node_addresses.is_empty() {
         identities.note(&itself);
     }
     let addresses = identities.addresses(&world.endpoints);
-    let places = Places::new(&addresses);
+    let places = IdentityAddresses::new(&addresses);
     let resolver = Resolver::new(&identities, &addresses, world, &meter);
     let mut lister = Lister::new(resolver, &identities, world, &meter);
-    let rules: Vec<Selected> = lister.all(&world.policies);
+    let rules: Vec<SelectedRule> = lister.all(&world.policies);
     within(&meter)?;
     let hosts = identities.filter(|labels| labels.has_reserved("host"));
     let local = world.endpoints.iter().filter(|endpoint| endpoint.local.is_some());
-    let local: BTreeSet<Identity> = local.filter_map(|endpoint| identities.of(endpoint)).collect();
-    let mut selecting: HashMap<Identity, Vec<usize>> = HashMap::new();
+    let local: BTreeSet<IdentityNumber> = local.filter_map(|endpoint| identities.of(endpoint)).collect();
+    let mut selecting: HashMap<IdentityNumber, Vec<usize>> = HashMap::new();
     for (number, rule) in rules.iter().enumerate() {
-        let subjects: Vec<Identity> = if rule.subjects.len() < local.len() {
+        let subjects: Vec<IdentityNumber> = if rule.subjects.len() < local.len() {
             rule.subjects.iter().filter(|subject| local.contains(subject)).collect()
         } else {
             local.iter().copied().filter(|subject| rule.subjects.contains(*subject)).collect()
@@ -185,8 +185,8 @@ pub(crate) fn compile(world: &World, bounds: Bounds) -> Result<Compiled, Overrun
     }
     let selectors = lister.resolver.selectors;
     let learner =
-        (!selectors.is_empty()).then(|| Learner::new(selectors, binder.classes.decider, binder.trusts, &locals));
-    Ok(Compiled { addresses, places, locals, learner, automata })
+        (!selectors.is_empty()).then(|| AddressLearner::new(selectors, binder.classes.decider, binder.trusts, &locals));
+    Ok(CompiledWorld { addresses, places, locals, learner, automata })
 }
 
 /// What makes two endpoints be bound alike.
@@ -195,7 +195,7 @@ struct SubjectKey {
     /// The rules that select them.
     selecting: Vec<usize>,
     /// The ports that rules know by name.
-    ports: Vec<Port>,
+    ports: Vec<NamedPort>,
     /// They are the node itself.
     host: bool,
     /// They are without labels yet.
@@ -209,20 +209,20 @@ type Keys = Vec<(u16, ClassKey)>;
 
 /// Brings rules and endpoints together.
 struct Binder<'w> {
-    settings: &'w Settings,
-    rules: &'w [Selected],
+    settings: &'w PolicySettings,
+    rules: &'w [SelectedRule],
     grants: Arc<[Grant]>,
     classes: Classes,
-    subjects: HashMap<SubjectKey, Arc<Subject>>,
+    subjects: HashMap<SubjectKey, Arc<PolicySubject>>,
     trusts: Trusts,
     /// Protocols without ports that some policy names.
     extended: Vec<Transport>,
-    places: &'w Places,
+    places: &'w IdentityAddresses,
     meter: &'w Meter,
 }
 
 impl Binder<'_> {
-    fn subject(&mut self, endpoint: &Endpoint, id: EndpointId, selecting: &[usize]) -> Arc<Subject> {
+    fn subject(&mut self, endpoint: &Endpoint, id: EndpointId, selecting: &[usize]) -> Arc<PolicySubject> {
         let (host, init) = (endpoint.labels.has_reserved("host"), endpoint.labels.has_reserved("init"));
         let named = self.grants_of(selecting, Direction::Ingress).iter().any(|id| self.grant(*id).names_own_ports());
         let ports = if named { endpoint.ports.clone() } else { Vec::new() };
@@ -233,26 +233,26 @@ impl Binder<'_> {
         }
         let sides = [Direction::Ingress, Direction::Egress].map(|direction| self.side(&key, direction));
         sides.iter().flatten().for_each(|side| self.weigh(side));
-        let subject = Arc::new(Subject { sides, steering: Told::default() });
+        let subject = Arc::new(PolicySubject { sides, steering: SubjectTable::default() });
         self.subjects.insert(key, Arc::clone(&subject));
         subject
     }
 
     /// Takes what the kernel is told of a direction.
-    fn weigh(&self, side: &Side) {
-        let mut weights: HashMap<*const Class, usize> = HashMap::new();
+    fn weigh(&self, side: &EnforcedDirection) {
+        let mut weights: HashMap<*const CompiledClass, usize> = HashMap::new();
         for (_, _, class) in [Transport::Tcp, Transport::Udp].into_iter().flat_map(|transport| side.classes(transport))
         {
             let weight = *weights.entry(Arc::as_ptr(class)).or_insert_with(|| class.weight(self.places));
             let policy = class.widest(&self.grants);
-            if !self.meter.take_for(policy, PORT_CLASS + weight * size_of::<(IpNet, Action)>(), 1 + weight) {
+            if !self.meter.take_for(policy, PORT_CLASS + weight * size_of::<(IpNet, SteeringAction)>(), 1 + weight) {
                 return;
             }
         }
     }
 
     /// One direction (cilium pkg/policy/repository.go, `computePolicyEnforcementAndRules`).
-    fn side(&mut self, key: &SubjectKey, direction: Direction) -> Option<Side> {
+    fn side(&mut self, key: &SubjectKey, direction: Direction) -> Option<EnforcedDirection> {
         let SubjectKey { selecting, ports, host, init, .. } = key;
         let sides = || selecting.iter().map(|rule| &self.rules[*rule].sides[direction as usize]);
         let spoken = sides().any(|side| side.speaks);
@@ -307,7 +307,7 @@ impl Binder<'_> {
             };
             keys.into_iter().map(class).collect()
         });
-        let mut allowed: Vec<Arc<Peers>> = Vec::new();
+        let mut allowed: Vec<Arc<PeerSet>> = Vec::new();
         let mut seen = BTreeSet::new();
         for peers in grants.iter().map(|id| self.grant(*id)).filter(|grant| !grant.deny).map(|grant| &grant.peers) {
             if seen.insert(Arc::as_ptr(peers)) {
@@ -316,7 +316,7 @@ impl Binder<'_> {
         }
         let speaks_of_icmp = grants.iter().any(|id| self.grant(*id).is_about_icmp());
         let keeps_open = self.keeps_open(selecting, direction);
-        Some(Side { classes, allowed, speaks_of_icmp, keeps_open, trust })
+        Some(EnforcedDirection { classes, allowed, speaks_of_icmp, keeps_open, trust })
     }
 
     /// Whether all policies that speak of a direction keep what is open: together they deny, and none of them weakens another.

@@ -11,15 +11,17 @@ use ipnet::IpNet;
 
 use super::{
     entities::{expand, is, selector_of},
-    identities::{Addresses, Identities, Identity, Requirements},
+    identities::{Addresses, Identities, IdentityNumber, Requirements},
     selectors::{SelectorId, Selectors},
     set::{Bits, IdentitySet},
 };
 use crate::{
     bounds::Meter,
-    labels::{Label, Labels, Selector},
+    labels::{Label, LabelSet, Selector},
     lpm::everything,
-    policy::{CidrGroupSelector, CidrGroupUse, CidrSet, Entity, Entry, FqdnSelector, ServiceName, ServiceSelector},
+    policy::{
+        CidrGroupSelector, CidrGroupUse, CidrSet, Entity, FqdnSelector, PolicyEntry, ServiceName, ServiceSelector,
+    },
     world::{CidrGroup, Service, World},
 };
 
@@ -27,14 +29,14 @@ use crate::{
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Who {
     /// A known endpoint.
-    Known(Identity),
+    Known(IdentityNumber),
     /// An address that belongs to no known endpoint.
     Unknown(IpAddr),
 }
 
 /// A set of peers.
 #[derive(Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) struct Peers {
+pub(crate) struct PeerSet {
     /// Everybody.
     pub(crate) any: bool,
     /// Known endpoints.
@@ -45,7 +47,7 @@ pub(crate) struct Peers {
     pub(crate) fqdns: Vec<SelectorId>,
 }
 
-impl Peers {
+impl PeerSet {
     pub(crate) fn contains(&self, who: Who) -> bool {
         self.any
             || match who {
@@ -85,17 +87,17 @@ pub(crate) struct Resolver<'w> {
     world: &'w World,
     meter: &'w Meter,
     /// The labels of unknown addresses, by family (dual stack: never `reserved:world`).
-    outside: [Labels; 2],
+    outside: [LabelSet; 2],
     selected: HashMap<Selector, Arc<IdentitySet>>,
     entities: HashMap<Entity, IdentitySet>,
     requirements: Requirements,
-    interned: HashSet<Arc<Peers>>,
+    interned: HashSet<Arc<PeerSet>>,
     /// The selectors of names that were met so far.
     pub(crate) selectors: Selectors,
 }
 
 /// One selector of an element, as Cilium tells selectors apart, and whom it selects.
-pub(crate) type Part = (String, Peers);
+pub(crate) type PeerSelector = (String, PeerSet);
 
 impl<'w> Resolver<'w> {
     pub(crate) fn new(
@@ -105,7 +107,7 @@ impl<'w> Resolver<'w> {
         meter: &'w Meter,
     ) -> Self {
         let outside = ["world-ipv4", "world-ipv6"].map(|key| {
-            Labels::new([Label { source: "reserved".to_owned(), key: key.to_owned(), value: String::new() }])
+            LabelSet::new([Label { source: "reserved".to_owned(), key: key.to_owned(), value: String::new() }])
         });
         Self {
             identities,
@@ -125,8 +127,8 @@ impl<'w> Resolver<'w> {
     ///
     /// Without any list of peers everybody is meant, unless there are no ports either: `- {}` selects nobody. A list
     /// that is there but empty selects nobody, whatever else is written.
-    pub(crate) fn resolve(&mut self, entry: &Entry, namespace: Option<&str>, deny: bool) -> Option<Arc<Peers>> {
-        let mut all = Peers::default();
+    pub(crate) fn resolve(&mut self, entry: &PolicyEntry, namespace: Option<&str>, deny: bool) -> Option<Arc<PeerSet>> {
+        let mut all = PeerSet::default();
         let parts = self.parts(entry, namespace, deny);
         if let [(_, only)] = &parts[..] {
             all.identities.clone_from(&only.identities);
@@ -145,12 +147,12 @@ impl<'w> Resolver<'w> {
     }
 
     /// A set of peers, shared with its equals, or `None` if it is empty.
-    pub(crate) fn whole(&mut self, peers: Peers) -> Option<Arc<Peers>> {
+    pub(crate) fn whole(&mut self, peers: PeerSet) -> Option<Arc<PeerSet>> {
         (!peers.is_empty()).then(|| self.intern(peers))
     }
 
     /// The peers of an element selector by selector, without those that there is no more room for (cilium pkg/policy/utils/parserules.go, `mergeEndpointSelectors`).
-    pub(crate) fn parts(&mut self, entry: &Entry, namespace: Option<&str>, deny: bool) -> Vec<Part> {
+    pub(crate) fn parts(&mut self, entry: &PolicyEntry, namespace: Option<&str>, deny: bool) -> Vec<PeerSelector> {
         if is_some_and_empty(entry) {
             return Vec::new();
         }
@@ -158,10 +160,10 @@ impl<'w> Resolver<'w> {
         if names_nobody(entry) {
             let portless = entry.ports.as_ref().is_none_or(Vec::is_empty) && entry.icmps.is_none();
             let any = !portless || (self.world.settings.deviations.empty_rule_allows && !deny);
-            parts.push(("*".to_owned(), Peers { any, ..Peers::default() }));
+            parts.push(("*".to_owned(), PeerSet { any, ..PeerSet::default() }));
         }
         let meter = self.meter;
-        let fits = |part: &Part| meter.take(part.1.size() + part.0.len(), 1);
+        let fits = |part: &PeerSelector| meter.take(part.1.size() + part.0.len(), 1);
         for selector in entry.endpoints.iter().flatten() {
             parts.extend(Some(self.endpoints(selector.for_peer(namespace))).filter(fits));
         }
@@ -187,10 +189,10 @@ impl<'w> Resolver<'w> {
 
     /// The part of some peers that is among certain known endpoints, or `None` if nobody is. Names select no endpoint
     /// that has ports of its own.
-    pub(crate) fn narrow(&mut self, peers: &Peers, among: &[Identity]) -> Option<Arc<Peers>> {
+    pub(crate) fn narrow(&mut self, peers: &PeerSet, among: &[IdentityNumber]) -> Option<Arc<PeerSet>> {
         self.meter.take(0, among.len());
         let kept = among.iter().copied().filter(|identity| peers.contains(Who::Known(*identity))).collect();
-        let peers = Peers { identities: IdentitySet::of(kept, self.identities.len()), ..Peers::default() };
+        let peers = PeerSet { identities: IdentitySet::of(kept, self.identities.len()), ..PeerSet::default() };
         (!peers.is_empty() && self.meter.take(peers.size(), 1)).then(|| self.intern(peers))
     }
 
@@ -206,8 +208,8 @@ impl<'w> Resolver<'w> {
         selected
     }
 
-    fn endpoints(&mut self, bound: Selector) -> Part {
-        let mut peers = Peers::default();
+    fn endpoints(&mut self, bound: Selector) -> PeerSelector {
+        let mut peers = PeerSet::default();
         for (labels, range) in self.outside.iter().zip(everything()) {
             if bound.matches(labels) {
                 peers.ranges.push(CidrSet { cidr: range, except: Vec::new() });
@@ -220,8 +222,8 @@ impl<'w> Resolver<'w> {
         (key, peers)
     }
 
-    fn entity(&mut self, entity: Entity) -> Part {
-        let mut peers = Peers::default();
+    fn entity(&mut self, entity: Entity) -> PeerSelector {
+        let mut peers = PeerSet::default();
         let [ipv4, ipv6] = everything().map(|cidr| CidrSet { cidr, except: Vec::new() });
         match entity {
             Entity::All => peers.any = true,
@@ -239,14 +241,14 @@ impl<'w> Resolver<'w> {
         (selector_of(entity).to_owned(), peers)
     }
 
-    fn ranges(&self, sets: &[CidrSet]) -> Part {
+    fn ranges(&self, sets: &[CidrSet]) -> PeerSelector {
         let trunc = |set: &CidrSet| CidrSet {
             cidr: set.cidr.trunc(),
             except: set.except.iter().map(|except| except.trunc()).collect(),
         };
         let ranges: Vec<CidrSet> = sets.iter().map(trunc).collect();
         let key = format!("{ranges:?}");
-        let mut peers = Peers { ranges, ..Peers::default() };
+        let mut peers = PeerSet { ranges, ..PeerSet::default() };
         let outside = self.identities.outside();
         let excepts: usize = peers.ranges.iter().map(|range| range.except.len() + 1).sum();
         if self.meter.take(key.len(), outside.len() * excepts) {
@@ -256,7 +258,7 @@ impl<'w> Resolver<'w> {
         (key, peers)
     }
 
-    fn groups(&self, group: &CidrGroupUse) -> Part {
+    fn groups(&self, group: &CidrGroupUse) -> PeerSelector {
         let named = |known: &CidrGroup| match &group.groups {
             CidrGroupSelector::Name(name) => **name == *known.name,
             CidrGroupSelector::Labels(selector) => selector.matches(&known.labels),
@@ -272,12 +274,12 @@ impl<'w> Resolver<'w> {
         (format!("{group:?}"), peers)
     }
 
-    fn names(&mut self, selector: &FqdnSelector) -> Part {
-        let peers = Peers { fqdns: vec![self.selectors.number(selector)], ..Peers::default() };
+    fn names(&mut self, selector: &FqdnSelector) -> PeerSelector {
+        let peers = PeerSet { fqdns: vec![self.selectors.number(selector)], ..PeerSet::default() };
         (format!("{selector:?}"), peers)
     }
 
-    fn services(&self, selector: &ServiceSelector) -> Part {
+    fn services(&self, selector: &ServiceSelector) -> PeerSelector {
         let place = selector.namespace.as_deref();
         let named = |service: &&Arc<Service>| {
             place.is_none_or(|place| place == &*service.namespace)
@@ -303,7 +305,7 @@ impl<'w> Resolver<'w> {
         (format!("{selector:?}"), peers)
     }
 
-    fn intern(&mut self, mut peers: Peers) -> Arc<Peers> {
+    fn intern(&mut self, mut peers: PeerSet) -> Arc<PeerSet> {
         peers.fqdns.sort_unstable();
         peers.fqdns.dedup();
         if let Some(known) = self.interned.get(&peers) {
@@ -316,7 +318,7 @@ impl<'w> Resolver<'w> {
 }
 
 /// Whether an element has no list of peers at all.
-pub(crate) fn names_nobody(entry: &Entry) -> bool {
+pub(crate) fn names_nobody(entry: &PolicyEntry) -> bool {
     entry.endpoints.is_none()
         && entry.cidrs.is_none()
         && entry.cidr_sets.is_none()
@@ -327,7 +329,7 @@ pub(crate) fn names_nobody(entry: &Entry) -> bool {
 }
 
 /// Whether a list of peers is there but empty. `toFQDNs: []` counts as absent.
-fn is_some_and_empty(entry: &Entry) -> bool {
+fn is_some_and_empty(entry: &PolicyEntry) -> bool {
     entry.endpoints.as_ref().is_some_and(Vec::is_empty)
         || entry.cidrs.as_ref().is_some_and(Vec::is_empty)
         || (entry.cidr_sets.as_ref().is_some_and(Vec::is_empty) && entry.cidr_groups.is_empty())

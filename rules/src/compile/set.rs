@@ -1,22 +1,22 @@
 //! Sets of identities: lists while they are small, bit sets when they are large.
 
-use super::identities::Identity;
+use super::identities::IdentityNumber;
 
 /// A set of the identities of one snapshot. Equal sets of one snapshot are equal in form.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct IdentitySet {
-    form: Form,
+    form: SetForm,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Form {
+enum SetForm {
     /// In order.
-    Few(Box<[Identity]>),
+    Few(Box<[IdentityNumber]>),
     /// One bit for each identity, and how many are set.
     Many(Box<[u64]>, usize),
 }
 
-impl Default for Form {
+impl Default for SetForm {
     fn default() -> Self {
         Self::Few(Box::default())
     }
@@ -27,33 +27,33 @@ const WORD: usize = 64;
 
 /// Most identities that are few, where so many words have a bit for each: as bits they would take more.
 fn most_few(words: usize) -> usize {
-    words * size_of::<u64>() / size_of::<Identity>()
+    words * size_of::<u64>() / size_of::<IdentityNumber>()
 }
 
 impl IdentitySet {
     /// Some of `all` identities, in any order and perhaps more than once.
-    pub(crate) fn of(mut some: Vec<Identity>, all: usize) -> Self {
+    pub(crate) fn of(mut some: Vec<IdentityNumber>, all: usize) -> Self {
         some.sort_unstable();
         some.dedup();
         if some.len() <= most_few(all.div_ceil(WORD)) {
-            return Self { form: Form::Few(some.into()) };
+            return Self { form: SetForm::Few(some.into()) };
         }
         let mut bits = Bits::none(all);
         some.iter().for_each(|identity| bits.set(*identity));
         bits.into_set()
     }
 
-    pub(crate) fn contains(&self, identity: Identity) -> bool {
+    pub(crate) fn contains(&self, identity: IdentityNumber) -> bool {
         match &self.form {
-            Form::Few(some) => some.binary_search(&identity).is_ok(),
-            Form::Many(words, _) => is_set(words, identity),
+            SetForm::Few(some) => some.binary_search(&identity).is_ok(),
+            SetForm::Many(words, _) => is_set(words, identity),
         }
     }
 
     pub(crate) fn len(&self) -> usize {
         match &self.form {
-            Form::Few(some) => some.len(),
-            Form::Many(_, count) => *count,
+            SetForm::Few(some) => some.len(),
+            SetForm::Many(_, count) => *count,
         }
     }
 
@@ -62,18 +62,18 @@ impl IdentitySet {
     }
 
     /// Its members, in order.
-    pub(crate) fn iter(&self) -> Box<dyn Iterator<Item = Identity> + '_> {
+    pub(crate) fn iter(&self) -> Box<dyn Iterator<Item = IdentityNumber> + '_> {
         match &self.form {
-            Form::Few(some) => Box::new(some.iter().copied()),
-            Form::Many(words, _) => Box::new(members(words, false)),
+            SetForm::Few(some) => Box::new(some.iter().copied()),
+            SetForm::Many(words, _) => Box::new(members(words, false)),
         }
     }
 
     /// The identities of `all` that are not in it, in order.
-    pub(crate) fn others(&self, all: usize) -> Box<dyn Iterator<Item = Identity> + '_> {
+    pub(crate) fn others(&self, all: usize) -> Box<dyn Iterator<Item = IdentityNumber> + '_> {
         match &self.form {
-            Form::Few(_) => Box::new(numbers(all).filter(|identity| !self.contains(*identity))),
-            Form::Many(words, _) => {
+            SetForm::Few(_) => Box::new(numbers(all).filter(|identity| !self.contains(*identity))),
+            SetForm::Many(words, _) => {
                 Box::new(members(words, true).take_while(move |identity| (*identity as usize) < all))
             }
         }
@@ -82,27 +82,27 @@ impl IdentitySet {
     /// Its size in bytes.
     pub(crate) fn size(&self) -> usize {
         match &self.form {
-            Form::Few(some) => size_of_val(&**some),
-            Form::Many(words, _) => size_of_val(&**words),
+            SetForm::Few(some) => size_of_val(&**some),
+            SetForm::Many(words, _) => size_of_val(&**words),
         }
     }
 
     /// What is in either, of `all`.
     pub(crate) fn or(&self, other: &Self, all: usize) -> Self {
         match (&self.form, &other.form) {
-            (Form::Few(one), Form::Few(two)) => Self::of([&**one, &**two].concat(), all),
-            (Form::Many(words, _), _) => {
+            (SetForm::Few(one), SetForm::Few(two)) => Self::of([&**one, &**two].concat(), all),
+            (SetForm::Many(words, _), _) => {
                 let mut bits = Bits(words.clone());
                 bits.add(other);
                 bits.into_set()
             }
-            (Form::Few(_), Form::Many(..)) => other.or(self, all),
+            (SetForm::Few(_), SetForm::Many(..)) => other.or(self, all),
         }
     }
 }
 
 /// All identities.
-fn numbers(all: usize) -> impl Iterator<Item = Identity> {
+fn numbers(all: usize) -> impl Iterator<Item = IdentityNumber> {
     (0..).take(all)
 }
 
@@ -130,7 +130,7 @@ impl Bits {
         self.0.len()
     }
 
-    pub(crate) fn set(&mut self, identity: Identity) {
+    pub(crate) fn set(&mut self, identity: IdentityNumber) {
         if let Some(word) = self.0.get_mut(identity as usize / WORD) {
             *word |= 1 << (identity as usize % WORD);
         }
@@ -139,8 +139,8 @@ impl Bits {
     /// Adds a set.
     pub(crate) fn add(&mut self, set: &IdentitySet) {
         match &set.form {
-            Form::Few(some) => some.iter().for_each(|identity| self.set(*identity)),
-            Form::Many(words, _) => self.0.iter_mut().zip(words).for_each(|(word, other)| *word |= other),
+            SetForm::Few(some) => some.iter().for_each(|identity| self.set(*identity)),
+            SetForm::Many(words, _) => self.0.iter_mut().zip(words).for_each(|(word, other)| *word |= other),
         }
     }
 
@@ -153,18 +153,18 @@ impl Bits {
     pub(crate) fn into_set(self) -> IdentitySet {
         let count = self.0.iter().map(|word| word.count_ones() as usize).sum();
         if count > most_few(self.0.len()) {
-            return IdentitySet { form: Form::Many(self.0, count) };
+            return IdentitySet { form: SetForm::Many(self.0, count) };
         }
-        IdentitySet { form: Form::Few(members(&self.0, false).collect()) }
+        IdentitySet { form: SetForm::Few(members(&self.0, false).collect()) }
     }
 }
 
-fn is_set(words: &[u64], identity: Identity) -> bool {
+fn is_set(words: &[u64], identity: IdentityNumber) -> bool {
     words.get(identity as usize / WORD).is_some_and(|word| word & (1 << (identity as usize % WORD)) != 0)
 }
 
 /// The identities whose bits are set, or are not.
-fn members(words: &[u64], unset: bool) -> impl Iterator<Item = Identity> + '_ {
+fn members(words: &[u64], unset: bool) -> impl Iterator<Item = IdentityNumber> + '_ {
     let flip = if unset { u64::MAX } else { 0 };
     (0..).step_by(WORD).zip(words).flat_map(move |(first, word)| {
         let mut left = word ^ flip;
@@ -186,9 +186,9 @@ mod tests {
     fn few_and_many_are_the_same_set() {
         for all in [1, 63, 64, 65, 200, 4000] {
             for step in [1, 2, 3, 31, 33, 500] {
-                let some: Vec<Identity> = numbers(all).filter(|n| n % step == 0).collect();
+                let some: Vec<IdentityNumber> = numbers(all).filter(|n| n % step == 0).collect();
                 let set = IdentitySet::of([some.clone(), some.clone()].concat(), all);
-                let wanted: BTreeSet<Identity> = some.iter().copied().collect();
+                let wanted: BTreeSet<IdentityNumber> = some.iter().copied().collect();
                 assert_eq!(set.iter().collect::<Vec<_>>(), some, "{all} {step}");
                 assert_eq!(set.len(), some.len());
                 assert_eq!(set.others(all).collect::<Vec<_>>(), {

@@ -6,12 +6,12 @@
 
 use std::{borrow::Cow, collections::BTreeSet, sync::Arc};
 
-use super::{class::Class, grants::Grant, identities::Addresses};
+use super::{class::CompiledClass, grants::Grant, identities::Addresses};
 use crate::{
     request::{FieldValue, Request},
-    schema::{FieldIndex, Form, Schema},
+    schema::{FieldForm, FieldIndex, Schema},
     table::who,
-    world::{EndpointId, Origin, Transport},
+    world::{EndpointId, LearnedFrom, Transport},
 };
 
 /// Number of a [`Trust`] within one compilation.
@@ -24,7 +24,7 @@ const ADDRESSES: [&str; 3] = ["A", "AAAA", "HTTPS"];
 #[derive(Debug)]
 pub(crate) struct Trust {
     /// The classes of egress in which names are asked for, with their ports.
-    classes: Vec<(Transport, u16, u16, Arc<Class>)>,
+    classes: Vec<(Transport, u16, u16, Arc<CompiledClass>)>,
     /// Some of their rules name no server, so that only what the endpoint was told itself counts: of one alone.
     pub(crate) own: Option<EndpointId>,
     /// Those whose rules they are.
@@ -32,8 +32,8 @@ pub(crate) struct Trust {
 }
 
 impl Trust {
-    fn counts(&self, name: &str, origin: &Origin, addresses: &Addresses) -> bool {
-        let Origin { endpoint, server, port, transport, known } = *origin;
+    fn counts(&self, name: &str, origin: &LearnedFrom, addresses: &Addresses) -> bool {
+        let LearnedFrom { endpoint, server, port, transport, known } = *origin;
         let member = self.members.contains(&endpoint);
         // The endpoint that answered is gone: its answers stay valid for those that asked it.
         if member && known && !addresses.contains_key(&server) {
@@ -46,7 +46,7 @@ impl Trust {
         let who = who(addresses, server);
         let Some(rules) = &class.by_address(who).plan.requests else { return false };
         let schema = rules.schema();
-        let asked = |kind| rules.check(&Query { schema, name, kind }).outcome.passes();
+        let asked = |kind| rules.check(&NameQuestion { schema, name, kind }).outcome.passes();
         schema.nature.teaches
             && (class.names(who) || (member && self.own.is_some()))
             && ADDRESSES.into_iter().any(asked)
@@ -61,11 +61,12 @@ impl Trusts {
     /// The number of one.
     pub(crate) fn number(
         &mut self,
-        classes: Vec<(Transport, u16, u16, Arc<Class>)>,
+        classes: Vec<(Transport, u16, u16, Arc<CompiledClass>)>,
         own: Option<EndpointId>,
     ) -> TrustId {
         let same = |known: &Trust| {
-            let alike = |a: &(Transport, u16, u16, Arc<Class>), b: &(Transport, u16, u16, Arc<Class>)| {
+            let alike = |a: &(Transport, u16, u16, Arc<CompiledClass>),
+                         b: &(Transport, u16, u16, Arc<CompiledClass>)| {
                 (a.0, a.1, a.2) == (b.0, b.1, b.2) && Arc::ptr_eq(&a.3, &b.3)
             };
             known.own.is_none()
@@ -89,7 +90,13 @@ impl Trusts {
 
     /// Whether an answer about a name counts for those of a number. What nobody was told but us counts for all, and so does
     /// everything where nobody asks from whom it is.
-    pub(crate) fn counts(&self, id: Option<TrustId>, name: &str, origins: &[Origin], addresses: &Addresses) -> bool {
+    pub(crate) fn counts(
+        &self,
+        id: Option<TrustId>,
+        name: &str,
+        origins: &[LearnedFrom],
+        addresses: &Addresses,
+    ) -> bool {
         let Some(id) = id.filter(|_| !origins.is_empty()) else { return true };
         let Some(trust) = self.0.get(id as usize) else { return false };
         origins.iter().any(|origin| trust.counts(name, origin, addresses))
@@ -107,19 +114,19 @@ pub(crate) fn names_nobody_in_particular(grant: &Grant) -> bool {
 }
 
 /// A question about a name.
-struct Query<'a> {
+struct NameQuestion<'a> {
     schema: &'static Schema,
     name: &'a str,
     kind: &'static str,
 }
 
-impl Request for Query<'_> {
+impl Request for NameQuestion<'_> {
     fn schema(&self) -> &'static Schema {
         self.schema
     }
 
     fn field(&self, field: FieldIndex, _: &str) -> FieldValue<'_> {
-        let kind = self.schema.fields.get(usize::from(field.0)).is_some_and(|spec| spec.form == Form::AnyOf);
+        let kind = self.schema.fields.get(usize::from(field.0)).is_some_and(|spec| spec.form == FieldForm::AnyOf);
         FieldValue::Value(Cow::Borrowed(if kind { self.kind.as_bytes() } else { self.name.as_bytes() }))
     }
 }

@@ -3,14 +3,14 @@
 use std::ops::RangeInclusive;
 
 use crate::{
-    compile::Subject,
+    compile::PolicySubject,
     table::requests,
     world::{Direction, Transport},
 };
 
 /// The ports of a class that the kernel is told of, as it is told of them. Of ICMP, those are the types of requests.
 pub(super) fn seen(
-    subject: &Subject,
+    subject: &PolicySubject,
     direction: Direction,
     transport: Transport,
     ports: RangeInclusive<u16>,

@@ -2,7 +2,7 @@
 
 use crate::{
     labels::{CLUSTER, NAMESPACE, Operator, Requirement, Selector},
-    lint::element::{Element, Peer, Peers},
+    lint::element::{Element, LintPeer, LintPeers},
     names::{self, NamePattern},
     pattern::compile,
     policy::{Entity, FqdnSelector, L7Rule, Matcher, PortRef, PortSpec, Predicate},
@@ -50,44 +50,46 @@ pub(super) fn contradict(a: &Requirement, b: &Requirement) -> bool {
 }
 
 /// Whether everybody whom `narrow` names is named by `wide`.
-pub(super) fn peers(wide: &Peers, narrow: &Peers) -> bool {
+pub(super) fn peers(wide: &LintPeers, narrow: &LintPeers) -> bool {
     match (wide, narrow) {
-        (Peers::Nobody, _) | (_, Peers::Nobody) => false,
-        (Peers::Anybody, _) => true,
-        (Peers::Listed(wide), _) if wide.contains(&Peer::Entity(Entity::All)) => true,
-        (Peers::Listed(_), Peers::Anybody) => false,
-        (Peers::Listed(wide), Peers::Listed(narrow)) => narrow.iter().all(|one| wide.iter().any(|by| peer(by, one))),
+        (LintPeers::Nobody, _) | (_, LintPeers::Nobody) => false,
+        (LintPeers::Anybody, _) => true,
+        (LintPeers::Listed(wide), _) if wide.contains(&LintPeer::Entity(Entity::All)) => true,
+        (LintPeers::Listed(_), LintPeers::Anybody) => false,
+        (LintPeers::Listed(wide), LintPeers::Listed(narrow)) => {
+            narrow.iter().all(|one| wide.iter().any(|by| peer(by, one)))
+        }
     }
 }
 
-fn peer(wide: &Peer, narrow: &Peer) -> bool {
+fn peer(wide: &LintPeer, narrow: &LintPeer) -> bool {
     match (wide, narrow) {
-        (Peer::Endpoints(wide), Peer::Endpoints(narrow)) => selector(wide, narrow),
-        (Peer::Cidr(wide, but), Peer::Cidr(narrow, except)) => {
+        (LintPeer::Endpoints(wide), LintPeer::Endpoints(narrow)) => selector(wide, narrow),
+        (LintPeer::Cidr(wide, but), LintPeer::Cidr(narrow, except)) => {
             let kept_out = |part| except.iter().any(|except| except.contains(part));
             wide.contains(narrow) && but.iter().all(|part| kept_out(part) || !overlap(part, narrow))
         }
-        (Peer::Entity(Entity::World), Peer::Cidr(..) | Peer::Name(_)) => true,
-        (Peer::Entity(Entity::WorldIpv4), Peer::Cidr(cidr, _)) => cidr.addr().is_ipv4(),
-        (Peer::Entity(Entity::WorldIpv6), Peer::Cidr(cidr, _)) => cidr.addr().is_ipv6(),
-        (Peer::Entity(Entity::Cluster), Peer::Endpoints(selector)) => of_this_cluster(selector),
-        (Peer::Entity(wide), Peer::Entity(narrow)) => entity(*wide, *narrow),
-        (Peer::Name(wide), Peer::Name(narrow)) => fqdn(wide, narrow),
+        (LintPeer::Entity(Entity::World), LintPeer::Cidr(..) | LintPeer::Name(_)) => true,
+        (LintPeer::Entity(Entity::WorldIpv4), LintPeer::Cidr(cidr, _)) => cidr.addr().is_ipv4(),
+        (LintPeer::Entity(Entity::WorldIpv6), LintPeer::Cidr(cidr, _)) => cidr.addr().is_ipv6(),
+        (LintPeer::Entity(Entity::Cluster), LintPeer::Endpoints(selector)) => of_this_cluster(selector),
+        (LintPeer::Entity(wide), LintPeer::Entity(narrow)) => entity(*wide, *narrow),
+        (LintPeer::Name(wide), LintPeer::Name(narrow)) => fqdn(wide, narrow),
         (wide, narrow) => wide == narrow,
     }
 }
 
 /// Whether every address outside the cluster is named, or every IPv4 one: whoever writes 0.0.0.0/0 alone means everything.
-pub(super) fn is_the_world(named: &Peers) -> bool {
-    let whole = |peer: &Peer| match peer {
-        Peer::Entity(entity) => matches!(entity, Entity::All | Entity::World | Entity::WorldIpv4),
-        Peer::Cidr(cidr, except) => cidr.prefix_len() == 0 && cidr.addr().is_ipv4() && except.is_empty(),
+pub(super) fn is_the_world(named: &LintPeers) -> bool {
+    let whole = |peer: &LintPeer| match peer {
+        LintPeer::Entity(entity) => matches!(entity, Entity::All | Entity::World | Entity::WorldIpv4),
+        LintPeer::Cidr(cidr, except) => cidr.prefix_len() == 0 && cidr.addr().is_ipv4() && except.is_empty(),
         _ => false,
     };
     match named {
-        Peers::Nobody => false,
-        Peers::Anybody => true,
-        Peers::Listed(peers) => peers.iter().any(whole),
+        LintPeers::Nobody => false,
+        LintPeers::Anybody => true,
+        LintPeers::Listed(peers) => peers.iter().any(whole),
     }
 }
 
@@ -213,7 +215,7 @@ mod tests {
     use super::{contradict, fqdn, peer, port, selector};
     use crate::{
         labels::{Operator, Requirement, Selector},
-        lint::element::Peer,
+        lint::element::LintPeer,
         policy::{Entity, FqdnSelector, PortRef, PortSpec},
         world::Transport,
     };
@@ -277,7 +279,7 @@ mod tests {
     #[test]
     fn peers_cover_what_lies_in_them() {
         let cidr = |text: &str, except: &[&str]| {
-            Peer::Cidr(text.parse().unwrap(), except.iter().map(|part| part.parse().unwrap()).collect())
+            LintPeer::Cidr(text.parse().unwrap(), except.iter().map(|part| part.parse().unwrap()).collect())
         };
         for (wide, narrow, covers) in [
             (cidr("10.0.0.0/8", &[]), cidr("10.1.0.0/16", &[]), true),
@@ -286,12 +288,16 @@ mod tests {
             (cidr("10.0.0.0/8", &["10.1.0.0/16"]), cidr("10.2.0.0/16", &[]), true),
             (cidr("10.0.0.0/8", &["10.1.0.0/16"]), cidr("10.0.0.0/8", &["10.1.0.0/16"]), true),
             (cidr("10.0.0.0/8", &["10.1.0.0/16"]), cidr("10.0.0.0/8", &[]), false),
-            (Peer::Entity(Entity::World), cidr("2001:db8::/32", &[]), true),
-            (Peer::Entity(Entity::WorldIpv4), cidr("2001:db8::/32", &[]), false),
-            (Peer::Entity(Entity::Cluster), Peer::Entity(Entity::Host), true),
-            (Peer::Entity(Entity::Cluster), Peer::Entity(Entity::World), false),
-            (Peer::Entity(Entity::Cluster), Peer::Endpoints(select("app=a").for_peer(Some("n"))), true),
-            (Peer::Entity(Entity::Cluster), Peer::Endpoints(select("reserved:ingress").for_peer(Some("n"))), false),
+            (LintPeer::Entity(Entity::World), cidr("2001:db8::/32", &[]), true),
+            (LintPeer::Entity(Entity::WorldIpv4), cidr("2001:db8::/32", &[]), false),
+            (LintPeer::Entity(Entity::Cluster), LintPeer::Entity(Entity::Host), true),
+            (LintPeer::Entity(Entity::Cluster), LintPeer::Entity(Entity::World), false),
+            (LintPeer::Entity(Entity::Cluster), LintPeer::Endpoints(select("app=a").for_peer(Some("n"))), true),
+            (
+                LintPeer::Entity(Entity::Cluster),
+                LintPeer::Endpoints(select("reserved:ingress").for_peer(Some("n"))),
+                false,
+            ),
         ] {
             assert_eq!(peer(&wide, &narrow), covers, "{wide:?} over {narrow:?}");
         }

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use crate::{
     labels::Selector,
     policy::{
-        CidrGroupUse, Entity, Entry, FqdnSelector, L7Rules, Policy, PolicyKind, PortRule, PortSpec, Rule,
+        CidrGroupUse, Entity, FqdnSelector, L7Rules, Policy, PolicyEntry, PolicyKind, PortRule, PortSpec, Rule,
         ServiceSelector,
     },
     world::Direction,
@@ -19,7 +19,7 @@ pub(super) struct Element<'a> {
     pub(super) policy: usize,
     pub(super) written: &'a Policy,
     pub(super) rule: &'a Rule,
-    pub(super) entry: &'a Entry,
+    pub(super) entry: &'a PolicyEntry,
     /// Elements of its list, itself among them.
     pub(super) siblings: usize,
     pub(super) direction: Direction,
@@ -29,23 +29,23 @@ pub(super) struct Element<'a> {
     /// Whom the rule concerns, bound to the policy's namespace.
     pub(super) subject: Selector,
     /// Whom the element names.
-    pub(super) peers: Peers,
+    pub(super) peers: LintPeers,
 }
 
 /// Whom an element names.
 #[derive(Debug, PartialEq)]
-pub(super) enum Peers {
+pub(super) enum LintPeers {
     /// Nobody, whatever the ports.
     Nobody,
     /// Whoever it is.
     Anybody,
     /// One of these.
-    Listed(Vec<Peer>),
+    Listed(Vec<LintPeer>),
 }
 
 /// One peer of an element.
 #[derive(Debug, PartialEq)]
-pub(super) enum Peer {
+pub(super) enum LintPeer {
     /// Bound to the policy's namespace.
     Endpoints(Selector),
     Cidr(IpNet, Vec<IpNet>),
@@ -74,7 +74,7 @@ pub(super) fn all(policies: &[Arc<Policy>]) -> Vec<Element<'_>> {
 }
 
 /// The four lists of a rule that are there, with their names.
-fn lists(rule: &Rule) -> impl Iterator<Item = (&'static str, Direction, bool, &[Entry])> {
+fn lists(rule: &Rule) -> impl Iterator<Item = (&'static str, Direction, bool, &[PolicyEntry])> {
     [
         ("ingress", Direction::Ingress, false, &rule.ingress),
         ("egress", Direction::Egress, false, &rule.egress),
@@ -94,7 +94,7 @@ fn element<'a>(
     deny: bool,
     list: &str,
     index: usize,
-    entry: &'a Entry,
+    entry: &'a PolicyEntry,
 ) -> Element<'a> {
     let namespace = written.namespace.as_deref();
     Element {
@@ -111,33 +111,33 @@ fn element<'a>(
     }
 }
 
-fn peers(entry: &Entry, namespace: Option<&str>) -> Peers {
+fn peers(entry: &PolicyEntry, namespace: Option<&str>) -> LintPeers {
     let mut listed = Vec::new();
     let selectors = entry.endpoints.iter().flatten();
-    listed.extend(selectors.map(|selector| Peer::Endpoints(selector.for_peer(namespace))));
-    listed.extend(entry.cidrs.iter().flatten().map(|cidr| Peer::Cidr(*cidr, Vec::new())));
-    listed.extend(entry.cidr_sets.iter().flatten().map(|set| Peer::Cidr(set.cidr, set.except.clone())));
-    listed.extend(entry.entities.iter().flatten().map(|entity| Peer::Entity(*entity)));
-    listed.extend(entry.nodes.iter().flatten().cloned().map(Peer::Nodes));
-    listed.extend(entry.services.iter().flatten().cloned().map(Peer::Service));
-    listed.extend(entry.cidr_groups.iter().cloned().map(Peer::Group));
-    listed.extend(entry.fqdns.iter().flatten().cloned().map(Peer::Name));
+    listed.extend(selectors.map(|selector| LintPeer::Endpoints(selector.for_peer(namespace))));
+    listed.extend(entry.cidrs.iter().flatten().map(|cidr| LintPeer::Cidr(*cidr, Vec::new())));
+    listed.extend(entry.cidr_sets.iter().flatten().map(|set| LintPeer::Cidr(set.cidr, set.except.clone())));
+    listed.extend(entry.entities.iter().flatten().map(|entity| LintPeer::Entity(*entity)));
+    listed.extend(entry.nodes.iter().flatten().cloned().map(LintPeer::Nodes));
+    listed.extend(entry.services.iter().flatten().cloned().map(LintPeer::Service));
+    listed.extend(entry.cidr_groups.iter().cloned().map(LintPeer::Group));
+    listed.extend(entry.fqdns.iter().flatten().cloned().map(LintPeer::Name));
     let named =
         entry.endpoints.is_some() || entry.cidrs.is_some() || entry.cidr_sets.is_some() || entry.entities.is_some();
     match (listed.is_empty(), named, ports(entry).next().is_some() || icmps(entry)) {
-        (false, ..) => Peers::Listed(listed),
-        (true, false, true) => Peers::Anybody,
-        (true, ..) => Peers::Nobody,
+        (false, ..) => LintPeers::Listed(listed),
+        (true, false, true) => LintPeers::Anybody,
+        (true, ..) => LintPeers::Nobody,
     }
 }
 
 /// `toPorts` with their numbers; none where the element means every port.
-fn ports(entry: &Entry) -> impl Iterator<Item = (usize, &PortRule)> {
+fn ports(entry: &PolicyEntry) -> impl Iterator<Item = (usize, &PortRule)> {
     entry.ports.iter().flatten().enumerate()
 }
 
 /// Whether it is about ICMP messages and no ports.
-fn icmps(entry: &Entry) -> bool {
+fn icmps(entry: &PolicyEntry) -> bool {
     entry.icmps.as_ref().is_some_and(|fields| !fields.is_empty())
 }
 

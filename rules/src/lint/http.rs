@@ -1,10 +1,10 @@
 //! Checks values of HTTP rules that mean something other than they seem to.
 
 use crate::{
-    lint::{Report, cover, element::Element, text},
+    lint::{LintReport, cover, element::Element, text},
     pattern::{RegexError, compile},
-    policy::{L7Rule, L7Rules, Matcher, PortRef, PortRule, PortSpec, Predicate, Wanted as WantedHeader},
-    schema::{FieldSpec, Form},
+    policy::{HeaderValueSource as WantedHeader, L7Rule, L7Rules, Matcher, PortRef, PortRule, PortSpec, Predicate},
+    schema::{FieldForm, FieldSpec},
     tunnel::{lists_tunnel, named_upgrade},
 };
 
@@ -12,10 +12,10 @@ use crate::{
 const USUAL: [u16; 2] = [80, 443];
 
 /// Looks at the L7 rules of one element.
-pub(super) fn element(element: &Element<'_>, report: &mut Report<'_>) {
+pub(super) fn element(element: &Element<'_>, report: &mut LintReport<'_>) {
     for (path, ports, l7) in element.l7() {
         for (number, rule) in l7.rules.iter().enumerate() {
-            let place = Place { element, path: format!("{path}[{number}]"), ports };
+            let place = RulePosition { element, path: format!("{path}[{number}]"), ports };
             place.rule(l7, rule, report);
         }
         if l7.schema.nature.web {
@@ -25,14 +25,14 @@ pub(super) fn element(element: &Element<'_>, report: &mut Report<'_>) {
 }
 
 /// One L7 rule and where it stands.
-struct Place<'a> {
+struct RulePosition<'a> {
     element: &'a Element<'a>,
     path: String,
     ports: &'a PortRule,
 }
 
-impl Place<'_> {
-    fn rule(&self, l7: &L7Rules, rule: &L7Rule, report: &mut Report<'_>) {
+impl RulePosition<'_> {
+    fn rule(&self, l7: &L7Rules, rule: &L7Rule, report: &mut LintReport<'_>) {
         for predicate in &rule.predicates {
             let Some(field) = l7.schema.fields.get(usize::from(predicate.field.0)) else { continue };
             let Matcher::Regex(pattern) = &predicate.matcher else { continue };
@@ -56,9 +56,9 @@ impl Place<'_> {
     }
 
     /// Values of headers that look like patterns.
-    fn headers(&self, l7: &L7Rules, rule: &L7Rule, report: &mut Report<'_>) {
+    fn headers(&self, l7: &L7Rules, rule: &L7Rule, report: &mut LintReport<'_>) {
         let is_header = |predicate: &Predicate| {
-            l7.schema.fields.get(usize::from(predicate.field.0)).is_some_and(|field| field.form == Form::Headers)
+            l7.schema.fields.get(usize::from(predicate.field.0)).is_some_and(|field| field.form == FieldForm::Headers)
         };
         let exact = rule.predicates.iter().filter(|predicate| is_header(predicate)).filter_map(|predicate| {
             let Matcher::Exact(value) = &predicate.matcher else { return None };
@@ -75,7 +75,7 @@ impl Place<'_> {
     }
 
     /// What a rule says about tunnels, on purpose or not.
-    fn tunnels(&self, l7: &L7Rules, rule: &L7Rule, report: &mut Report<'_>) {
+    fn tunnels(&self, l7: &L7Rules, rule: &L7Rule, report: &mut LintReport<'_>) {
         let Some((field, value)) = l7.schema.nature.tunnel else { return };
         let policy = self.element.policy;
         let name = l7.schema.fields.get(usize::from(field.0)).map_or("", |spec| spec.name);
@@ -95,7 +95,7 @@ impl Place<'_> {
         }
     }
 
-    fn regex(&self, field: &FieldSpec, pattern: &str, path: &str, report: &mut Report<'_>) {
+    fn regex(&self, field: &FieldSpec, pattern: &str, path: &str, report: &mut LintReport<'_>) {
         match compile(pattern) {
             // The document is refused for it.
             Err(RegexError::Syntax(_)) if field.checked => {}
@@ -111,7 +111,7 @@ impl Place<'_> {
         }
     }
 
-    fn http(&self, field: &str, pattern: &str, path: &str, report: &mut Report<'_>) {
+    fn http(&self, field: &str, pattern: &str, path: &str, report: &mut LintReport<'_>) {
         let policy = self.element.policy;
         if text::is_glob(pattern) {
             let message =
@@ -130,7 +130,7 @@ impl Place<'_> {
         }
     }
 
-    fn host(&self, pattern: &str, path: &str, report: &mut Report<'_>) {
+    fn host(&self, pattern: &str, path: &str, report: &mut LintReport<'_>) {
         let policy = self.element.policy;
         if text::has_open_dot(pattern) && !text::is_glob(pattern) {
             let other = pattern.replacen('.', "x", 1);
@@ -197,7 +197,7 @@ fn impossible(field: &str, pattern: &str) -> Option<String> {
 /// The header of which a rule wants two values.
 fn contradiction<'a>(rule: &'a L7Rule, l7: &L7Rules) -> Option<&'a str> {
     let header = |predicate: &&Predicate| {
-        l7.schema.fields.get(usize::from(predicate.field.0)).is_some_and(|field| field.form == Form::Headers)
+        l7.schema.fields.get(usize::from(predicate.field.0)).is_some_and(|field| field.form == FieldForm::Headers)
     };
     let headers: Vec<&Predicate> = rule.predicates.iter().filter(header).collect();
     let clash = |a: &Predicate, b: &Predicate| {
@@ -207,12 +207,12 @@ fn contradiction<'a>(rule: &'a L7Rule, l7: &L7Rules) -> Option<&'a str> {
 }
 
 /// Method and path of one HTTP rule.
-struct Wanted<'a> {
+struct HttpRuleText<'a> {
     method: Option<&'a str>,
     path: Option<&'a str>,
 }
 
-impl<'a> Wanted<'a> {
+impl<'a> HttpRuleText<'a> {
     fn of(l7: &L7Rules, rule: &'a L7Rule) -> Self {
         let value = |name: &str| {
             let field = l7.schema.field(name)?;
@@ -243,15 +243,15 @@ fn matches(pattern: Option<&str>, value: &str) -> bool {
 }
 
 /// What is told once for a list of HTTP rules, so that it is not told too often.
-fn list(element: &Element<'_>, path: &str, l7: &L7Rules, report: &mut Report<'_>) {
-    let rules: Vec<Wanted<'_>> = l7.rules.iter().map(|rule| Wanted::of(l7, rule)).collect();
-    let headless = |rule: &Wanted<'_>| {
+fn list(element: &Element<'_>, path: &str, l7: &L7Rules, report: &mut LintReport<'_>) {
+    let rules: Vec<HttpRuleText<'_>> = l7.rules.iter().map(|rule| HttpRuleText::of(l7, rule)).collect();
+    let headless = |rule: &HttpRuleText<'_>| {
         rule.method.is_some() && rule.takes_method("GET") && !rules.iter().any(|other| other.heads(rule))
     };
     if let Some(at) = rules.iter().position(headless) {
         report.add("PL304", element.policy, format!("{path}[{at}].method"), "allows GET, and no rule here allows HEAD");
     }
-    let exact = |(at, rule): (usize, &Wanted<'_>)| {
+    let exact = |(at, rule): (usize, &HttpRuleText<'_>)| {
         let value = rule.exact_path().filter(|_| rule.takes_method("GET"))?;
         let (query, slash) = (format!("{value}?x=1"), format!("{}/", value.trim_end_matches('/')));
         let tolerant = rules.iter().any(|other| other.takes_method("GET") && matches(other.path, &query));

@@ -9,10 +9,10 @@ use crate::{
 };
 
 /// Elements that concern exactly the same endpoints in one direction.
-type Key<'a> = (Direction, bool, Option<&'a str>, &'a Selector);
+type KinKey<'a> = (Direction, bool, Option<&'a str>, &'a Selector);
 
 /// For each element the others that it is to be compared with.
-pub(super) struct Kin {
+pub(super) struct RelatedElements {
     /// Group of each element.
     group: Vec<usize>,
     /// Of each group, the elements that concern all of its endpoints, in order; its own are among them.
@@ -21,10 +21,10 @@ pub(super) struct Kin {
     narrower: Vec<Vec<usize>>,
 }
 
-impl Kin {
+impl RelatedElements {
     /// Compares the subjects of all elements, each different one once and with those of its namespace only.
     pub(super) fn new(elements: &[Element<'_>]) -> Self {
-        let mut groups: HashMap<Key<'_>, usize> = HashMap::new();
+        let mut groups: HashMap<KinKey<'_>, usize> = HashMap::new();
         let mut members: Vec<Vec<usize>> = Vec::new();
         let mut group = Vec::with_capacity(elements.len());
         for (number, element) in elements.iter().enumerate() {

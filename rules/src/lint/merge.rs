@@ -4,9 +4,9 @@ use std::{collections::HashSet, sync::Arc};
 
 use crate::{
     lint::{
-        Report, cover,
-        element::{Element, Peers},
-        kin::Kin,
+        LintReport, cover,
+        element::{Element, LintPeers},
+        kin::RelatedElements,
     },
     policy::{L7Rules, Policy, PortRef, PortSpec},
     settings::OpenConnections,
@@ -19,11 +19,11 @@ const DENY_WITH: &str = "metadata.annotations.portcullis.io/deny-with";
 const OPEN_CONNECTIONS: &str = "metadata.annotations.portcullis.io/open-connections";
 
 /// Compares every element with the others that concern the same endpoints.
-pub(super) fn elements(elements: &[Element<'_>], policies: &[Arc<Policy>], report: &mut Report<'_>) {
-    let all = All { elements, policies, kin: Kin::new(elements) };
+pub(super) fn elements(elements: &[Element<'_>], policies: &[Arc<Policy>], report: &mut LintReport<'_>) {
+    let all = AllElements { elements, policies, kin: RelatedElements::new(elements) };
     let again = all.duplicates(report);
     for (number, element) in elements.iter().enumerate() {
-        if element.deny || element.peers == Peers::Nobody || again.contains(&number) {
+        if element.deny || element.peers == LintPeers::Nobody || again.contains(&number) {
             continue;
         }
         all.denied(number, element, report);
@@ -32,7 +32,7 @@ pub(super) fn elements(elements: &[Element<'_>], policies: &[Arc<Policy>], repor
         for (path, ports, l7) in element.l7() {
             let specs = ports.ports.as_slice();
             let restricts = l7.rules.iter().all(|rule| !rule.predicates.is_empty() || !rule.actions.is_empty());
-            let here = Here { number, element, path: &path, specs };
+            let here = ElementRules { number, element, path: &path, specs };
             if restricts && !report.settings.deviations.l7_binds_beside_l4 {
                 all.shadowed(&here, report);
             }
@@ -44,21 +44,21 @@ pub(super) fn elements(elements: &[Element<'_>], policies: &[Arc<Policy>], repor
     all.open_connections(report);
 }
 
-struct All<'a> {
+struct AllElements<'a> {
     elements: &'a [Element<'a>],
     policies: &'a [Arc<Policy>],
-    kin: Kin,
+    kin: RelatedElements,
 }
 
 /// The L7 rules of one `toPorts` element.
-struct Here<'a> {
+struct ElementRules<'a> {
     number: usize,
     element: &'a Element<'a>,
     path: &'a str,
     specs: &'a [PortSpec],
 }
 
-impl<'a> All<'a> {
+impl<'a> AllElements<'a> {
     /// The elements that concern all endpoints of this one, itself among them, with their numbers.
     fn wider(&self, number: usize) -> impl DoubleEndedIterator<Item = (usize, &Element<'a>)> {
         let others = self.kin.wider(number).iter().map(|number| (*number, &self.elements[*number]));
@@ -87,9 +87,10 @@ impl<'a> All<'a> {
     }
 
     /// Finds elements that an earlier one repeats; tells their numbers.
-    fn duplicates(&self, report: &mut Report<'_>) -> HashSet<usize> {
+    fn duplicates(&self, report: &mut LintReport<'_>) -> HashSet<usize> {
         let mut again = HashSet::new();
-        for (number, element) in self.elements.iter().enumerate().filter(|(_, element)| element.peers != Peers::Nobody)
+        for (number, element) in
+            self.elements.iter().enumerate().filter(|(_, element)| element.peers != LintPeers::Nobody)
         {
             let earlier = self.wider(number).take_while(|(other, _)| *other < number).map(|(_, other)| other);
             let earlier = earlier.into_iter().find(|other| same(other, element));
@@ -103,7 +104,7 @@ impl<'a> All<'a> {
         again
     }
 
-    fn denied(&self, number: usize, element: &Element<'_>, report: &mut Report<'_>) {
+    fn denied(&self, number: usize, element: &Element<'_>, report: &mut LintReport<'_>) {
         let covers = |deny: &&Element<'_>| {
             deny.deny && cover::all_ports(deny, element) && cover::peers(&deny.peers, &element.peers)
         };
@@ -115,7 +116,7 @@ impl<'a> All<'a> {
     }
 
     /// L7 rules where nobody switches default deny on.
-    fn default_deny(&self, number: usize, element: &Element<'_>, report: &mut Report<'_>) {
+    fn default_deny(&self, number: usize, element: &Element<'_>, report: &mut LintReport<'_>) {
         let mut wider = self.wider(number);
         // DNS rules teach names, which is what they are mostly for where default deny is off.
         let Some((path, ..)) = element.l7().find(|(_, _, l7)| !l7.schema.nature.teaches) else { return };
@@ -129,7 +130,7 @@ impl<'a> All<'a> {
     }
 
     /// Names beside an element that lets the whole world be reached on the same ports.
-    fn void_names(&self, number: usize, element: &Element<'_>, report: &mut Report<'_>) {
+    fn void_names(&self, number: usize, element: &Element<'_>, report: &mut LintReport<'_>) {
         let named = element.entry.fqdns.as_ref().is_some_and(|names| !names.is_empty());
         // What the relay holds to the names is more than an open door.
         if !named || element.l7().next().is_some() || element.ports().any(|(_, rule)| rule.server_names.is_some()) {
@@ -148,8 +149,8 @@ impl<'a> All<'a> {
     }
 
     /// The element that allows most of the same without L7 rules.
-    fn shadowed(&self, here: &Here<'_>, report: &mut Report<'_>) {
-        let Here { number, element, path, specs } = *here;
+    fn shadowed(&self, here: &ElementRules<'_>, report: &mut LintReport<'_>) {
+        let ElementRules { number, element, path, specs } = *here;
         let taken = |other: &Element<'_>| -> Vec<&PortSpec> {
             let covered = |spec: &&PortSpec| other.every_port() || other.plain().any(|by| cover::port(by, spec));
             let taken: Vec<_> = specs.iter().filter(covered).collect();
@@ -167,7 +168,7 @@ impl<'a> All<'a> {
     }
 
     /// L7 rules that a wider one makes needless.
-    fn subsumed(&self, here: &Here<'_>, l7: &L7Rules, again: &HashSet<usize>, report: &mut Report<'_>) {
+    fn subsumed(&self, here: &ElementRules<'_>, l7: &L7Rules, again: &HashSet<usize>, report: &mut LintReport<'_>) {
         for (at, narrow) in l7.rules.iter().enumerate() {
             let place = format!("{}[{at}]", here.path);
             let wider = self.wider(here.number).find_map(|(number, other)| {
@@ -199,7 +200,7 @@ impl<'a> All<'a> {
     }
 
     /// Another L7 protocol on the same port.
-    fn parsers(&self, here: &Here<'_>, l7: &L7Rules, report: &mut Report<'_>) {
+    fn parsers(&self, here: &ElementRules<'_>, l7: &L7Rules, report: &mut LintReport<'_>) {
         let earlier = self.akin(here.number).filter(|(other, _)| *other <= here.number);
         for other in earlier.map(|(_, other)| other).filter(|other| !other.deny) {
             let clash = other.l7().find(|(path, ports, list)| {
@@ -222,7 +223,7 @@ impl<'a> All<'a> {
     }
 
     /// Policies that disagree on how to say no to the same requests.
-    fn answers(&self, report: &mut Report<'_>) {
+    fn answers(&self, report: &mut LintReport<'_>) {
         let mut told = HashSet::new();
         for (number, element) in self.elements.iter().enumerate() {
             let Some(answer) = element.written.deny_with else { continue };
@@ -242,7 +243,7 @@ impl<'a> All<'a> {
     }
 
     /// Policies that keep what is open beside others for the same endpoints and direction that do not.
-    fn open_connections(&self, report: &mut Report<'_>) {
+    fn open_connections(&self, report: &mut LintReport<'_>) {
         let mut told = HashSet::new();
         let node = report.settings.open_connections;
         let keeps = |element: &&Element<'_>| element.written.open_connections.unwrap_or(node) == OpenConnections::Keep;

@@ -17,12 +17,12 @@ mod text;
 
 pub use checks::{CHECKS, Check, Severity, check};
 
-use crate::{settings::Settings, world::World};
+use crate::{settings::PolicySettings, world::World};
 use element::Element;
 
 /// One thing found in one policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
+pub struct LintFinding {
     /// What kind of thing.
     pub check: &'static Check,
     /// How much it weighs: what its check does, or less where it is often meant.
@@ -44,9 +44,9 @@ pub struct Finding {
 ///
 /// Findings are in the order of the policies, and within one of the checks.
 #[must_use]
-pub fn lint(world: &World) -> Vec<Finding> {
+pub fn lint(world: &World) -> Vec<LintFinding> {
     let elements: Vec<Element<'_>> = element::all(&world.policies);
-    let mut report = Report { settings: &world.settings, findings: Vec::new() };
+    let mut report = LintReport { settings: &world.settings, findings: Vec::new() };
     peers::subjects(world, &mut report);
     for element in &elements {
         peers::element(element, world, &mut report);
@@ -65,19 +65,25 @@ pub fn lint(world: &World) -> Vec<Finding> {
 }
 
 /// What was found so far, and the settings that decide what is worth finding.
-struct Report<'a> {
-    settings: &'a Settings,
-    findings: Vec<Finding>,
+struct LintReport<'a> {
+    settings: &'a PolicySettings,
+    findings: Vec<LintFinding>,
 }
 
-impl Report<'_> {
+impl LintReport<'_> {
     /// Adds a finding with the remedy of its check.
-    fn add(&mut self, code: &str, policy: usize, field: impl Into<String>, message: impl Into<String>) -> &mut Finding {
+    fn add(
+        &mut self,
+        code: &str,
+        policy: usize,
+        field: impl Into<String>,
+        message: impl Into<String>,
+    ) -> &mut LintFinding {
         let check = check(code).unwrap_or(&CHECKS[0]);
         let (field, message) = (field.into(), message.into());
         let severity = check.severity;
         let finding =
-            Finding { check, severity, policy, field, message, remedy: check.remedy.to_owned(), related: None };
+            LintFinding { check, severity, policy, field, message, remedy: check.remedy.to_owned(), related: None };
         let at = self.findings.len();
         self.findings.push(finding);
         &mut self.findings[at]

@@ -5,8 +5,8 @@ use ipnet::IpNet;
 use crate::{
     labels::{NAMESPACE, Operator, Requirement, Selector},
     lint::{
-        Report, Severity, cover,
-        element::{Element, Peer, Peers},
+        LintReport, Severity, cover,
+        element::{Element, LintPeer, LintPeers},
     },
     names::NamePattern,
     policy::{CidrGroupSelector, CidrSet, Entity, FqdnSelector, L7Rules, Matcher, PolicyKind, Predicate},
@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Looks at the subjects of all rules.
-pub(super) fn subjects(world: &World, report: &mut Report<'_>) {
+pub(super) fn subjects(world: &World, report: &mut LintReport<'_>) {
     for (number, policy) in world.policies.iter().enumerate() {
         for rule in &policy.rules {
             let path = match policy.kind {
@@ -40,7 +40,7 @@ pub(super) fn subjects(world: &World, report: &mut Report<'_>) {
     }
 }
 
-fn selects_nobody(selector: &Selector, policy: usize, path: &str, world: &World, report: &mut Report<'_>) {
+fn selects_nobody(selector: &Selector, policy: usize, path: &str, world: &World, report: &mut LintReport<'_>) {
     let requirements = &selector.requirements;
     let clash = requirements.iter().find(|a| requirements.iter().any(|b| cover::contradict(a, b)));
     if let Some(requirement) = clash {
@@ -58,7 +58,7 @@ fn selects_nobody(selector: &Selector, policy: usize, path: &str, world: &World,
 }
 
 /// Looks at the peers of one element.
-pub(super) fn element(element: &Element<'_>, world: &World, report: &mut Report<'_>) {
+pub(super) fn element(element: &Element<'_>, world: &World, report: &mut LintReport<'_>) {
     let Deviations { kube_dns_entity, empty_rule_allows, .. } = report.settings.deviations;
     let (entry, policy, path) = (element.entry, element.policy, element.path.as_str());
     let field = |name: &str| format!("{path}.{}{name}", element.preposition());
@@ -69,13 +69,13 @@ pub(super) fn element(element: &Element<'_>, world: &World, report: &mut Report<
         ("Entities", entry.entities.as_ref().map(Vec::is_empty)),
     ];
     let empty = lists.into_iter().find(|(_, empty)| *empty == Some(true)).map(|(name, _)| name);
-    match empty.filter(|_| element.peers == Peers::Nobody) {
+    match empty.filter(|_| element.peers == LintPeers::Nobody) {
         Some(name) => {
             report.add("PL102", policy, field(name), "an empty list names nobody, so the element never matches");
         }
         // One of Kubernetes stands there for no rule at all: its way to write default deny.
         None if element.written.kind == PolicyKind::Kubernetes => {}
-        None if element.peers == Peers::Nobody && (element.deny || !empty_rule_allows) => {
+        None if element.peers == LintPeers::Nobody && (element.deny || !empty_rule_allows) => {
             let effect = if element.deny { "denies nobody" } else { "allows nobody" };
             let message = format!("`{{}}` {effect}; it only switches on default deny");
             let found = report.add("PL101", policy, path, message);
@@ -114,7 +114,7 @@ pub(super) fn element(element: &Element<'_>, world: &World, report: &mut Report<
     }
 }
 
-fn cidrs(element: &Element<'_>, world: &World, report: &mut Report<'_>) {
+fn cidrs(element: &Element<'_>, world: &World, report: &mut LintReport<'_>) {
     let field = |name: &str, number: usize| element.peer_path(name, number);
     let plain = element.entry.cidrs.iter().flatten().enumerate().map(|(at, cidr)| (field("CIDR", at), cidr));
     let sets = element.entry.cidr_sets.iter().flatten().enumerate();
@@ -146,7 +146,7 @@ pub(super) fn glued(pattern: &str) -> Option<&str> {
 }
 
 /// Groups by name, where some are given.
-fn groups(element: &Element<'_>, world: &World, report: &mut Report<'_>) {
+fn groups(element: &Element<'_>, world: &World, report: &mut LintReport<'_>) {
     if world.cidr_groups.is_empty() {
         return;
     }
@@ -165,7 +165,7 @@ fn address(name: &FqdnSelector) -> Option<std::net::IpAddr> {
 }
 
 /// Looks for DNS rules that name no server, where names are followed.
-pub(super) fn servers(elements: &[Element<'_>], report: &mut Report<'_>) {
+pub(super) fn servers(elements: &[Element<'_>], report: &mut LintReport<'_>) {
     for element in elements.iter().filter(|element| element.direction == Direction::Egress && !element.deny) {
         let asks = || element.l7().any(|(_, _, l7)| l7.schema.nature.teaches);
         let follows = |other: &&Element<'_>| {
@@ -181,21 +181,23 @@ pub(super) fn servers(elements: &[Element<'_>], report: &mut Report<'_>) {
 }
 
 /// Whether peers are everybody, or all addresses there are.
-fn names_nobody(peers: &Peers) -> bool {
-    let wide = |peer: &Peer| match peer {
-        Peer::Cidr(cidr, _) => cidr.prefix_len() == 0,
-        Peer::Entity(entity) => matches!(entity, Entity::All | Entity::World | Entity::WorldIpv4 | Entity::WorldIpv6),
+fn names_nobody(peers: &LintPeers) -> bool {
+    let wide = |peer: &LintPeer| match peer {
+        LintPeer::Cidr(cidr, _) => cidr.prefix_len() == 0,
+        LintPeer::Entity(entity) => {
+            matches!(entity, Entity::All | Entity::World | Entity::WorldIpv4 | Entity::WorldIpv6)
+        }
         _ => false,
     };
     match peers {
-        Peers::Nobody => false,
-        Peers::Anybody => true,
-        Peers::Listed(peers) => peers.iter().any(wide),
+        LintPeers::Nobody => false,
+        LintPeers::Anybody => true,
+        LintPeers::Listed(peers) => peers.iter().any(wide),
     }
 }
 
 /// Looks for names that no DNS rule lets through.
-pub(super) fn names(elements: &[Element<'_>], world: &World, report: &mut Report<'_>) {
+pub(super) fn names(elements: &[Element<'_>], world: &World, report: &mut LintReport<'_>) {
     if report.settings.deviations.names_without_dns_rule {
         return;
     }

@@ -1,7 +1,7 @@
 //! Checks the ports of one element.
 
 use crate::{
-    lint::{Report, cover, element::Element},
+    lint::{LintReport, cover, element::Element},
     policy::{PortRef, PortSpec},
     world::{Direction, Transport},
 };
@@ -11,7 +11,7 @@ const TLS_PORTS: [u16; 4] = [443, 6443, 8443, 9443];
 const DNS_PORT: u16 = 53;
 
 /// Looks at the ports of one element.
-pub(super) fn element(element: &Element<'_>, report: &mut Report<'_>) {
+pub(super) fn element(element: &Element<'_>, report: &mut LintReport<'_>) {
     for (path, rule) in element.ports() {
         if rule.ports.is_empty() {
             let message = "an empty list of ports selects nothing, so this never matches";
@@ -37,7 +37,7 @@ pub(super) fn element(element: &Element<'_>, report: &mut Report<'_>) {
 }
 
 /// Looks for DNS that is allowed over UDP, and by no element for these endpoints and servers over TCP.
-pub(super) fn dns(elements: &[Element<'_>], report: &mut Report<'_>) {
+pub(super) fn dns(elements: &[Element<'_>], report: &mut LintReport<'_>) {
     let over = |spec: &PortSpec, wanted: Transport| {
         spec.port == PortRef::Range(DNS_PORT, DNS_PORT) && spec.transport == Some(wanted)
     };

@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use crate::{
     labels::Selector,
     lint::{
-        Report, cover,
-        element::{Element, Peer, Peers},
+        LintReport, cover,
+        element::{Element, LintPeer, LintPeers},
     },
     policy::{Entity, L7Rule, L7Rules},
     schema::Schema,
@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Looks at the L7 rules of all elements.
-pub(super) fn elements(elements: &[Element<'_>], world: &World, report: &mut Report<'_>) {
+pub(super) fn elements(elements: &[Element<'_>], world: &World, report: &mut LintReport<'_>) {
     let mut said = HashSet::new();
     for element in elements {
         for (path, _, l7) in element.l7() {
@@ -31,7 +31,7 @@ pub(super) fn elements(elements: &[Element<'_>], world: &World, report: &mut Rep
 }
 
 /// Looks for servers that may not talk to each other any more because their policy admits their clients.
-fn locked_out(elements: &[Element<'_>], world: &World, report: &mut Report<'_>) {
+fn locked_out(elements: &[Element<'_>], world: &World, report: &mut LintReport<'_>) {
     let mut said = HashSet::new();
     for element in elements.iter().filter(|element| element.direction == Direction::Ingress && !element.deny) {
         let off = element.default_deny() == Some(false) || element.rule.node;
@@ -49,15 +49,15 @@ fn locked_out(elements: &[Element<'_>], world: &World, report: &mut Report<'_>) 
 /// Whether an element may let endpoints that a selector selects be asked by each other, on whatever port.
 fn admits(element: &Element<'_>, subject: &Selector, schema: &Schema) -> bool {
     let themselves = match &element.peers {
-        Peers::Nobody => false,
-        Peers::Anybody => true,
-        Peers::Listed(peers) => peers.iter().any(|peer| match peer {
-            Peer::Endpoints(selector) => cover::may_meet(selector, subject),
-            Peer::Entity(entity) => matches!(entity, Entity::All | Entity::Cluster | Entity::ClusterMesh),
+        LintPeers::Nobody => false,
+        LintPeers::Anybody => true,
+        LintPeers::Listed(peers) => peers.iter().any(|peer| match peer {
+            LintPeer::Endpoints(selector) => cover::may_meet(selector, subject),
+            LintPeer::Entity(entity) => matches!(entity, Entity::All | Entity::Cluster | Entity::ClusterMesh),
             // Endpoints, perhaps.
-            Peer::Service(_) => true,
+            LintPeer::Service(_) => true,
             // Addresses of endpoints are none of these.
-            Peer::Cidr(..) | Peer::Nodes(_) | Peer::Group(_) | Peer::Name(_) => false,
+            LintPeer::Cidr(..) | LintPeer::Nodes(_) | LintPeer::Group(_) | LintPeer::Name(_) => false,
         }),
     };
     let tcp = |transport: Option<Transport>| transport.is_none_or(|transport| transport == Transport::Tcp);

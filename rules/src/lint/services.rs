@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use crate::{
     lint::{
-        Report, cover,
-        element::{Element, Peer, Peers},
+        LintReport, cover,
+        element::{Element, LintPeer, LintPeers},
     },
     policy::{PortRef, PortSpec, ServiceName, ServiceSelector},
     world::{Direction, Endpoint, Service, World},
 };
 
 /// Looks for egress rules that name the port of a service and none of those that its endpoints listen on.
-pub(super) fn elements(elements: &[Element<'_>], world: &World, report: &mut Report<'_>) {
+pub(super) fn elements(elements: &[Element<'_>], world: &World, report: &mut LintReport<'_>) {
     let egress = |element: &&Element<'_>| element.direction == Direction::Egress;
     for element in elements.iter().filter(egress) {
         let reached: Vec<&Arc<Service>> =
@@ -34,14 +34,14 @@ pub(super) fn elements(elements: &[Element<'_>], world: &World, report: &mut Rep
 
 /// Whether an element certainly means the endpoints behind a service.
 fn reaches(element: &Element<'_>, service: &Service, endpoints: &[Arc<Endpoint>]) -> bool {
-    let Peers::Listed(peers) = &element.peers else { return false };
+    let LintPeers::Listed(peers) = &element.peers else { return false };
     let behind: Vec<&Arc<Endpoint>> = endpoints
         .iter()
         .filter(|endpoint| endpoint.addresses.iter().any(|address| service.backends.contains(address)))
         .collect();
     peers.iter().any(|peer| match peer {
-        Peer::Service(selector) => names(selector, service),
-        Peer::Endpoints(selector) => {
+        LintPeer::Service(selector) => names(selector, service),
+        LintPeer::Endpoints(selector) => {
             !behind.is_empty() && behind.iter().all(|endpoint| selector.matches(&endpoint.labels))
         }
         _ => false,

@@ -2,7 +2,7 @@
 
 /// One thing in a regular expression.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Token {
+pub(super) enum RegexToken {
     /// A character that stands for itself.
     Literal(char),
     /// An escaped character that stands for itself.
@@ -15,7 +15,7 @@ pub(super) enum Token {
     Other,
 }
 
-impl Token {
+impl RegexToken {
     /// The character that it stands for.
     fn character(self) -> Option<char> {
         match self {
@@ -30,27 +30,27 @@ impl Token {
 }
 
 /// Takes a pattern apart. What is no regular expression gives tokens nevertheless.
-pub(super) fn tokens(pattern: &str) -> Vec<Token> {
+pub(super) fn tokens(pattern: &str) -> Vec<RegexToken> {
     let mut tokens = Vec::with_capacity(pattern.len());
     let mut characters = pattern.chars().peekable();
     while let Some(character) = characters.next() {
         tokens.push(match character {
             '\\' => match characters.next() {
-                Some(escaped) if escaped.is_ascii_punctuation() => Token::Escaped(escaped),
-                _ => Token::Other,
+                Some(escaped) if escaped.is_ascii_punctuation() => RegexToken::Escaped(escaped),
+                _ => RegexToken::Other,
             },
-            '.' => Token::Any,
-            '*' | '+' | '?' => Token::Repeat(character),
+            '.' => RegexToken::Any,
+            '*' | '+' | '?' => RegexToken::Repeat(character),
             '[' => {
                 skip_class(&mut characters);
-                Token::Other
+                RegexToken::Other
             }
             '{' if is_count(characters.clone()) => {
                 let _ = characters.by_ref().find(|end| *end == '}');
-                Token::Repeat('{')
+                RegexToken::Repeat('{')
             }
-            '(' | ')' | '|' | '^' | '$' => Token::Other,
-            literal => Token::Literal(literal),
+            '(' | ')' | '|' | '^' | '$' => RegexToken::Other,
+            literal => RegexToken::Literal(literal),
         });
     }
     tokens
@@ -79,16 +79,16 @@ fn is_count(characters: std::iter::Peekable<std::str::Chars<'_>>) -> bool {
 
 /// The value of a pattern that has no meaning but itself.
 pub(super) fn literal(pattern: &str) -> Option<String> {
-    tokens(pattern).into_iter().map(Token::character).collect()
+    tokens(pattern).into_iter().map(RegexToken::character).collect()
 }
 
 /// Whether it looks like a glob: `/api/*`, `*.example.com`, `/{a,b}`.
 pub(super) fn is_glob(pattern: &str) -> bool {
     let tokens = tokens(pattern);
-    let starred = tokens.first() == Some(&Token::Repeat('*'))
-        || tokens
-            .windows(2)
-            .any(|pair| pair[1] == Token::Repeat('*') && (pair[0].is_word() || pair[0] == Token::Literal('/')));
+    let starred = tokens.first() == Some(&RegexToken::Repeat('*'))
+        || tokens.windows(2).any(|pair| {
+            pair[1] == RegexToken::Repeat('*') && (pair[0].is_word() || pair[0] == RegexToken::Literal('/'))
+        });
     starred || has_braces(&tokens)
 }
 
@@ -96,7 +96,8 @@ pub(super) fn is_glob(pattern: &str) -> bool {
 /// value of some headers, as in `Accept: */*`.
 pub(super) fn is_pattern(value: &str) -> bool {
     let tokens = tokens(value);
-    let repeats = tokens.windows(2).any(|pair| pair[0] == Token::Any && matches!(pair[1], Token::Repeat('*' | '+')));
+    let repeats =
+        tokens.windows(2).any(|pair| pair[0] == RegexToken::Any && matches!(pair[1], RegexToken::Repeat('*' | '+')));
     let starred = value.len() > 1 && value.ends_with('*') && !value.contains('/');
     let anchored = value.starts_with('^') || (value.len() > 1 && value.ends_with('$'));
     let grouped = value.contains('|') && value.contains('(') && value.contains(')');
@@ -104,8 +105,9 @@ pub(super) fn is_pattern(value: &str) -> bool {
 }
 
 /// `{a,b}`, which stands for itself.
-fn has_braces(tokens: &[Token]) -> bool {
-    let place = |wanted: char, from: usize| tokens.iter().skip(from).position(|token| *token == Token::Literal(wanted));
+fn has_braces(tokens: &[RegexToken]) -> bool {
+    let place =
+        |wanted: char, from: usize| tokens.iter().skip(from).position(|token| *token == RegexToken::Literal(wanted));
     let Some(open) = place('{', 0) else { return false };
     let comma = place(',', open);
     let close = place('}', open);
@@ -116,7 +118,7 @@ fn has_braces(tokens: &[Token]) -> bool {
 pub(super) fn has_open_dot(pattern: &str) -> bool {
     let tokens = tokens(pattern);
     let mut pairs = tokens.windows(2);
-    pairs.any(|pair| pair[0] == Token::Any && pair[1].is_word())
+    pairs.any(|pair| pair[0] == RegexToken::Any && pair[1].is_word())
 }
 
 /// Whether a query string seems to begin with a question mark that is none: `/a?x=1`.
@@ -124,10 +126,10 @@ pub(super) fn has_open_question(pattern: &str) -> bool {
     let tokens = tokens(pattern);
     (1..tokens.len()).any(|at| {
         let named = tokens[at + 1..].iter().take_while(|token| token.is_word()).count();
-        tokens[at] == Token::Repeat('?')
+        tokens[at] == RegexToken::Repeat('?')
             && tokens[at - 1].character().is_some()
             && named > 0
-            && tokens.get(at + 1 + named) == Some(&Token::Literal('='))
+            && tokens.get(at + 1 + named) == Some(&RegexToken::Literal('='))
     })
 }
 
@@ -137,7 +139,7 @@ pub(super) fn first(pattern: &str) -> Option<char> {
         return None;
     }
     let tokens = tokens(pattern.trim_start_matches('^'));
-    let optional = matches!(tokens.get(1), Some(Token::Repeat('*' | '?' | '{')));
+    let optional = matches!(tokens.get(1), Some(RegexToken::Repeat('*' | '?' | '{')));
     tokens.first().filter(|_| !optional)?.character()
 }
 

@@ -2,13 +2,13 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use super::{Compiled, RuleSet};
+use super::{CompiledRule, RuleSet};
 use crate::{
-    coverage::{Coverage, Seen},
+    coverage::{Coverage, SingleValueRequest},
     pattern::Pattern,
     policy::{Matcher, Predicate, written},
     request::{FieldValue, Request},
-    schema::{FieldIndex, Form},
+    schema::{FieldForm, FieldIndex},
     values::{MOST_VALUES, ValueSet},
     verdict::{Miss, Outcome, Reason, Verdict},
 };
@@ -22,7 +22,7 @@ const SHOWN: usize = 256;
 
 /// The rule that came nearest: where it failed, and the kind if what it looks at is ambiguous.
 struct Nearest<'r> {
-    rule: &'r Compiled,
+    rule: &'r CompiledRule,
     at: usize,
     ambiguous: Option<&'static str>,
 }
@@ -45,7 +45,10 @@ impl RuleSet {
         match coverage {
             Some(coverage) if !refused.is_empty() => {
                 let field = coverage.field(request);
-                refused.iter().take(MOST_MISSES).for_each(|number| ask(&Seen::one(request, field, number)));
+                refused
+                    .iter()
+                    .take(MOST_MISSES)
+                    .for_each(|number| ask(&SingleValueRequest::one(request, field, number)));
             }
             _ => ask(request),
         }
@@ -114,7 +117,7 @@ impl RuleSet {
     fn miss(&self, nearest: &Nearest<'_>, predicate: &Predicate, request: &dyn Request) -> Miss {
         let rule = nearest.rule;
         let spec = &self.schema.fields[usize::from(predicate.field.0)];
-        let several = matches!(spec.form, Form::Each | Form::All);
+        let several = matches!(spec.form, FieldForm::Each | FieldForm::All);
         let count = request.count(predicate.field).filter(|_| several);
         let (name, wanted) = match written(&rule.written, predicate.field) {
             Some(written) => (written.key.to_owned(), (*written.shown).to_owned()),
@@ -138,9 +141,9 @@ fn in_part(refused: &ValueSet, coverage: Option<&Coverage>, request: &dyn Reques
 }
 
 /// What a predicate wants, for people. A header's value may be a secret on both sides.
-fn pattern(predicate: &Predicate, form: Form) -> String {
+fn pattern(predicate: &Predicate, form: FieldForm) -> String {
     match &predicate.matcher {
-        Matcher::Exact(_) if form == Form::Headers => "[redacted]".to_owned(),
+        Matcher::Exact(_) if form == FieldForm::Headers => "[redacted]".to_owned(),
         Matcher::Regex(pattern) | Matcher::Exact(pattern) | Matcher::Name(pattern) => pattern.clone(),
         Matcher::AnyOf(values) => values.join(", "),
         Matcher::Present => "(present)".to_owned(),
@@ -154,11 +157,11 @@ fn first_miss(field: FieldIndex, pattern: &Pattern, count: usize, request: &dyn 
 }
 
 /// What the request has there, for people, as the field `by` shows it.
-fn value(predicate: &Predicate, form: Form, by: FieldIndex, request: &dyn Request) -> String {
+fn value(predicate: &Predicate, form: FieldForm, by: FieldIndex, request: &dyn Request) -> String {
     match request.field(predicate.field, &predicate.key) {
         FieldValue::Absent => String::new(),
-        _ if form == Form::Headers => "[redacted]".to_owned(),
-        FieldValue::Value(value) if form == Form::Words => {
+        _ if form == FieldForm::Headers => "[redacted]".to_owned(),
+        FieldValue::Value(value) if form == FieldForm::Words => {
             request.shown(by).map_or_else(|| shown(&value), |by| shown(&by))
         }
         FieldValue::Value(value) => shown(&value),

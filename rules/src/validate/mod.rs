@@ -12,10 +12,11 @@ use crate::{
     names,
     pattern::RegexError,
     policy::{
-        CidrSet, Entity, Entry, FqdnSelector, L7Rules, Policy, PolicyKind, PortRef, PortRule, PortSpec, Problem, Rule,
+        CidrSet, Entity, FqdnSelector, L7Rules, Policy, PolicyEntry, PolicyKind, PolicyProblem, PortRef, PortRule,
+        PortSpec, Rule,
     },
     schema::Schema,
-    settings::Settings,
+    settings::PolicySettings,
     world::{Direction, Transport},
 };
 
@@ -26,7 +27,7 @@ const MAX_PORTS: usize = 40;
 /// may be warnings) the policy may be compiled. What that takes is taken from `effort`; a policy for which there is not
 /// enough has an error.
 #[must_use]
-pub fn validate(policy: &Policy, settings: &Settings, effort: &Effort) -> Vec<Problem> {
+pub fn validate(policy: &Policy, settings: &PolicySettings, effort: &Effort) -> Vec<PolicyProblem> {
     let mut validator = Validator { settings, effort, problems: Vec::new(), memory: 0, regexes: HashMap::new() };
     validator.take(footprint(policy), "spec");
     if validator.is_over() {
@@ -76,9 +77,9 @@ impl List {
 }
 
 struct Validator<'a> {
-    settings: &'a Settings,
+    settings: &'a PolicySettings,
     effort: &'a Effort,
-    problems: Vec<Problem>,
+    problems: Vec<PolicyProblem>,
     /// What the policy takes, in bytes, as far as it was looked at.
     memory: usize,
     /// Regular expressions that were compiled, and what was wrong with them.
@@ -102,7 +103,7 @@ impl<'a> Validator<'a> {
         warning: bool,
     ) {
         let (field, message, remedy) = (field.into(), message.into(), remedy.into());
-        self.problems.push(Problem { field, message, remedy, warning, exhausts: None });
+        self.problems.push(PolicyProblem { field, message, remedy, warning, exhausts: None });
     }
 
     fn rule(&mut self, rule: &'a Rule) {
@@ -157,7 +158,7 @@ impl<'a> Validator<'a> {
     }
 
     /// Cilium's host firewall judges no requests.
-    fn l7_on_nodes(&mut self, entry: &Entry, list: List, path: &str) {
+    fn l7_on_nodes(&mut self, entry: &PolicyEntry, list: List, path: &str) {
         let rules = entry.ports.iter().flatten().enumerate();
         for (number, l7) in rules.filter_map(|(number, rule)| Some((number, rule.l7.as_ref()?))) {
             let protocol = l7.schema.protocol;
@@ -180,7 +181,7 @@ impl<'a> Validator<'a> {
         }
     }
 
-    fn entry(&mut self, entry: &'a Entry, list: List, path: &str) {
+    fn entry(&mut self, entry: &'a PolicyEntry, list: List, path: &str) {
         self.kinds(entry, list, path);
         if entry.icmps.is_some() && entry.ports.as_ref().is_some_and(|ports| !ports.is_empty()) {
             let message = "the ICMPs block may only be present without ToPorts. Define a separate rule to use ToPorts";
@@ -220,7 +221,7 @@ impl<'a> Validator<'a> {
     }
 
     /// One element names one kind of peer.
-    fn kinds(&mut self, entry: &Entry, list: List, path: &str) {
+    fn kinds(&mut self, entry: &PolicyEntry, list: List, path: &str) {
         let filled = |kind: &str, length: Option<usize>| (length.unwrap_or(0) > 0).then(|| list.peer_field(kind));
         let kinds: Vec<String> = [
             filled("Endpoints", entry.endpoints.as_ref().map(Vec::len)),
@@ -255,7 +256,7 @@ impl<'a> Validator<'a> {
         }
     }
 
-    fn names(&mut self, entry: &Entry, list: List, path: &str) {
+    fn names(&mut self, entry: &PolicyEntry, list: List, path: &str) {
         let Some(names) = entry.fqdns.as_ref().filter(|names| !names.is_empty()) else { return };
         let field = format!("{path}.toFQDNs");
         if list.direction == Direction::Ingress || list.deny {

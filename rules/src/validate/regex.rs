@@ -2,9 +2,9 @@
 
 use super::Validator;
 use crate::{
-    bounds::Resource,
+    bounds::BoundedResource,
     pattern::{REGEX_BUDGET, RegexError},
-    policy::{L7Rule, Matcher, Problem},
+    policy::{L7Rule, Matcher, PolicyProblem},
     schema::Schema,
 };
 
@@ -15,10 +15,11 @@ impl<'a> Validator<'a> {
         let before = self.memory <= most;
         self.memory = self.memory.saturating_add(memory);
         if before && self.memory > most {
-            let exhausts = Some(Resource::PolicyMemory);
+            let exhausts = Some(BoundedResource::PolicyMemory);
             let message = format!("with this the policy takes more than {most} bytes when it is compiled");
-            let remedy = format!("write several smaller policies, or raise {}", Resource::PolicyMemory.setting());
-            self.problems.push(Problem { field: field.to_owned(), message, remedy, warning: false, exhausts });
+            let remedy =
+                format!("write several smaller policies, or raise {}", BoundedResource::PolicyMemory.setting());
+            self.problems.push(PolicyProblem { field: field.to_owned(), message, remedy, warning: false, exhausts });
         }
     }
 
@@ -30,14 +31,14 @@ impl<'a> Validator<'a> {
     /// Tells that not all of the policy was looked at, where it was not.
     pub(super) fn tell_effort(&mut self) {
         if self.effort.is_over() {
-            let (field, exhausts, warning) = ("spec".to_owned(), Some(Resource::Work), false);
+            let (field, exhausts, warning) = ("spec".to_owned(), Some(BoundedResource::Work), false);
             let message =
                 format!("the update takes more than {} steps to be checked up to here", self.settings.bounds.work);
             let remedy = format!(
                 "send less at a time, use fewer or smaller regular expressions, or raise {}",
-                Resource::Work.setting()
+                BoundedResource::Work.setting()
             );
-            self.problems.push(Problem { field, message, remedy, warning, exhausts });
+            self.problems.push(PolicyProblem { field, message, remedy, warning, exhausts });
         }
     }
 

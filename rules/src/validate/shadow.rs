@@ -5,7 +5,7 @@ use std::cell::Cell;
 use crate::{
     bounds::{Effort, of_entry},
     compile::peers::names_nobody,
-    policy::{Entity, Entry, PortRef, PortRule, PortSpec},
+    policy::{Entity, PolicyEntry, PortRef, PortRule, PortSpec},
 };
 
 /// What to do about it.
@@ -18,7 +18,7 @@ const COMPARED: usize = 64;
 
 /// The fields with L7 rules that certainly restrict nothing, and why. Of a list that is too long for that, some may be
 /// missing.
-pub(super) fn shadowed(entries: &[Entry], path: &str, effort: &Effort) -> Vec<(String, String)> {
+pub(super) fn shadowed(entries: &[PolicyEntry], path: &str, effort: &Effort) -> Vec<(String, String)> {
     let mut found = Vec::new();
     let sizes: Vec<usize> = entries.iter().map(|entry| 1 + of_entry(entry) / COMPARED).collect();
     let spent = Cell::new(0_usize);
@@ -56,18 +56,18 @@ pub(super) fn shadowed(entries: &[Entry], path: &str, effort: &Effort) -> Vec<(S
 }
 
 /// The peers of an element.
-fn peers(entry: &Entry) -> impl PartialEq + '_ {
+fn peers(entry: &PolicyEntry) -> impl PartialEq + '_ {
     let ranges = (&entry.cidrs, &entry.cidr_sets, &entry.cidr_groups);
     (&entry.endpoints, ranges, &entry.entities, &entry.nodes, &entry.services, &entry.fqdns)
 }
 
 /// Whether an element names peers.
-fn named(entry: &Entry) -> bool {
+fn named(entry: &PolicyEntry) -> bool {
     !names_nobody(entry)
 }
 
 /// All `toPorts` elements with the numbers of their elements and their own.
-fn elements(entries: &[Entry]) -> impl Iterator<Item = (usize, usize, &Entry, &PortRule)> {
+fn elements(entries: &[PolicyEntry]) -> impl Iterator<Item = (usize, usize, &PolicyEntry, &PortRule)> {
     entries.iter().enumerate().flat_map(|(number, entry)| {
         let rules = entry.ports.iter().flatten().enumerate();
         rules.map(move |(position, rule)| (number, position, entry, rule))
@@ -75,7 +75,7 @@ fn elements(entries: &[Entry]) -> impl Iterator<Item = (usize, usize, &Entry, &P
 }
 
 /// Whether an element means every peer.
-fn everybody(entry: &Entry) -> bool {
+fn everybody(entry: &PolicyEntry) -> bool {
     let ports = entry.ports.as_ref().is_some_and(|ports| !ports.is_empty());
     (ports && !named(entry)) || entry.entities.as_ref().is_some_and(|entities| entities.contains(&Entity::All))
 }

@@ -7,27 +7,27 @@ pub mod protocols;
 use std::{borrow::Cow, net::IpAddr, sync::Arc};
 
 use portcullis_rules::{
-    labels::{Labels, Operator, Requirement, Selector},
+    labels::{LabelSet, Operator, Requirement, Selector},
     policy::{
-        CidrSet, Entity, Entry, FqdnSelector, L7Rule, L7Rules, Matcher, Policy, PortRef, PortRule, PortSpec, Position,
+        CidrSet, Entity, PolicyEntry, FqdnSelector, L7Rule, L7Rules, Matcher, Policy, PortRef, PortRule, PortSpec, Position,
         Predicate, Rule,
     },
     request::{FieldValue, Request},
-    schema::{FieldIndex, FieldSpec, Form, Nature, Schema},
+    schema::{FieldIndex, FieldSpec, FieldForm, ProtocolTraits, Schema},
     snapshot::{Flow, FlowKey, Snapshot},
     tunnel::{Tunnel, TunnelKind},
-    world::{Direction, Endpoint, EndpointId, Port, ResolvedName, Service, ServicePort, Transport, World},
+    world::{Direction, Endpoint, EndpointId, NamedPort, ResolvedName, Service, ServicePort, Transport, World},
 };
 
 pub static HTTP: Schema = Schema {
     protocol: "http",
     fields: &[
-        FieldSpec { name: "method", form: Form::Regex, checked: true },
-        FieldSpec { name: "path", form: Form::Regex, checked: true },
-        FieldSpec { name: "host", form: Form::Regex, checked: false },
-        FieldSpec { name: "headers", form: Form::Headers, checked: true },
+        FieldSpec { name: "method", form: FieldForm::Regex, checked: true },
+        FieldSpec { name: "path", form: FieldForm::Regex, checked: true },
+        FieldSpec { name: "host", form: FieldForm::Regex, checked: false },
+        FieldSpec { name: "headers", form: FieldForm::Headers, checked: true },
     ],
-    nature: &Nature { tunnel: Some((METHOD, "CONNECT")), ..Nature::STREAM },
+    nature: &ProtocolTraits { tunnel: Some((METHOD, "CONNECT")), ..ProtocolTraits::STREAM },
 };
 
 pub const METHOD: FieldIndex = FieldIndex(0);
@@ -102,13 +102,13 @@ pub fn select(text: &str) -> Selector {
     Selector { requirements: text.split(',').filter(|part| !part.is_empty()).map(requirement).collect() }
 }
 
-/// Labels of `key=value`, separated by commas.
-fn labels(namespace: &str, text: &str) -> Labels {
+/// LabelSet of `key=value`, separated by commas.
+fn labels(namespace: &str, text: &str) -> LabelSet {
     let pairs = text.split(',').filter(|part| !part.is_empty()).map(|part| {
         let (key, value) = part.split_once('=').unwrap_or((part, ""));
         (key.to_owned(), value.to_owned())
     });
-    Labels::of_pod(namespace, "", pairs)
+    LabelSet::of_pod(namespace, "", pairs)
 }
 
 /// An endpoint `namespace/name`; local if it has a number.
@@ -125,7 +125,7 @@ pub fn endpoint(number: u32, name: &str, text: &str, addresses: &[&str]) -> Endp
 }
 
 pub fn named(name: &str, port: u16, mut endpoint: Endpoint) -> Endpoint {
-    endpoint.ports.push(Port { name: name.to_owned(), port, transport: Transport::Tcp });
+    endpoint.ports.push(NamedPort { name: name.to_owned(), port, transport: Transport::Tcp });
     endpoint
 }
 
@@ -133,7 +133,7 @@ pub fn service(vips: &[&str], port: u16, target_port: u16, transport: Transport,
     Service {
         namespace: "default".into(),
         name: "service".into(),
-        labels: Labels::default(),
+        labels: LabelSet::default(),
         vips: vips.iter().map(|vip| ip(vip)).collect(),
         ports: vec![ServicePort { name: String::new(), port, transport, target_port }],
         backends: backends.iter().map(|backend| ip(backend)).collect(),
@@ -177,39 +177,39 @@ pub fn rule(subject: &str) -> Rule {
     }
 }
 
-pub fn ingress(subject: &str, entries: Vec<Entry>) -> Rule {
+pub fn ingress(subject: &str, entries: Vec<PolicyEntry>) -> Rule {
     Rule { ingress: Some(entries), ..rule(subject) }
 }
 
-pub fn egress(subject: &str, entries: Vec<Entry>) -> Rule {
+pub fn egress(subject: &str, entries: Vec<PolicyEntry>) -> Rule {
     Rule { egress: Some(entries), ..rule(subject) }
 }
 
 /// An element without peers: everybody, as soon as it has ports.
-pub fn anybody() -> Entry {
-    Entry::default()
+pub fn anybody() -> PolicyEntry {
+    PolicyEntry::default()
 }
 
-pub fn peers(selectors: &[&str]) -> Entry {
-    Entry { endpoints: Some(selectors.iter().map(|text| select(text)).collect()), ..Entry::default() }
+pub fn peers(selectors: &[&str]) -> PolicyEntry {
+    PolicyEntry { endpoints: Some(selectors.iter().map(|text| select(text)).collect()), ..PolicyEntry::default() }
 }
 
-pub fn cidrs(cidrs: &[&str]) -> Entry {
-    Entry { cidrs: Some(cidrs.iter().map(|cidr| cidr.parse().unwrap()).collect()), ..Entry::default() }
+pub fn cidrs(cidrs: &[&str]) -> PolicyEntry {
+    PolicyEntry { cidrs: Some(cidrs.iter().map(|cidr| cidr.parse().unwrap()).collect()), ..PolicyEntry::default() }
 }
 
-pub fn cidr_set(cidr: &str, except: &[&str]) -> Entry {
+pub fn cidr_set(cidr: &str, except: &[&str]) -> PolicyEntry {
     let except = except.iter().map(|cidr| cidr.parse().unwrap()).collect();
-    Entry { cidr_sets: Some(vec![CidrSet { cidr: cidr.parse().unwrap(), except }]), ..Entry::default() }
+    PolicyEntry { cidr_sets: Some(vec![CidrSet { cidr: cidr.parse().unwrap(), except }]), ..PolicyEntry::default() }
 }
 
 /// `toFQDNs`; what has a star is a pattern.
-pub fn fqdns(names: &[&str]) -> Entry {
+pub fn fqdns(names: &[&str]) -> PolicyEntry {
     let selector = |name: &&str| match name.contains('*') {
         true => FqdnSelector::Pattern((*name).to_owned()),
         false => FqdnSelector::Name((*name).to_owned()),
     };
-    Entry { fqdns: Some(names.iter().map(selector).collect()), ..Entry::default() }
+    PolicyEntry { fqdns: Some(names.iter().map(selector).collect()), ..PolicyEntry::default() }
 }
 
 /// A name that was resolved.
@@ -221,8 +221,8 @@ pub fn resolved(name: &str, addresses: &[&str]) -> ResolvedName {
     }
 }
 
-pub fn entities(entities: &[Entity]) -> Entry {
-    Entry { entities: Some(entities.to_vec()), ..Entry::default() }
+pub fn entities(entities: &[Entity]) -> PolicyEntry {
+    PolicyEntry { entities: Some(entities.to_vec()), ..PolicyEntry::default() }
 }
 
 pub trait Ports: Sized {
@@ -242,7 +242,7 @@ pub trait Ports: Sized {
     }
 }
 
-impl Ports for Entry {
+impl Ports for PolicyEntry {
     fn push(mut self, rule: PortRule) -> Self {
         self.ports.get_or_insert_default().push(rule);
         self

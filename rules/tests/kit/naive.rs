@@ -4,13 +4,13 @@
 use std::net::IpAddr;
 
 use portcullis_rules::{
-    labels::{Label, Labels},
+    labels::{Label, LabelSet},
     names,
     pattern::compile,
-    policy::{Entity, Entry, FqdnSelector, L7Rule, PortRef, PortSpec, Rule},
+    policy::{Entity, PolicyEntry, FqdnSelector, L7Rule, PortRef, PortSpec, Rule},
     settings::Enforcement,
     snapshot::FlowKey,
-    steering::Action,
+    steering::SteeringAction,
     verdict::{Layer, Reason},
     world::{Direction, Endpoint, Transport, World},
 };
@@ -93,32 +93,32 @@ pub fn answer<'w>(world: &'w World, key: &FlowKey) -> Answer<'w> {
 }
 
 /// What the kernel has to do with a flow, services included.
-pub fn action(world: &World, key: &FlowKey) -> Action {
+pub fn action(world: &World, key: &FlowKey) -> SteeringAction {
     let service = world.services.iter().find_map(|service| {
         let port = service.ports.iter().find(|port| port.port == key.port && port.transport == key.transport)?;
         service.vips.contains(&key.peer).then_some((service, port))
     });
     let of = |key: &FlowKey| match answer(world, key) {
-        Answer::Allow(..) => Action::Pass,
-        Answer::Deny(..) => Action::Refuse,
-        Answer::Judge(..) => Action::Steer,
+        Answer::Allow(..) => SteeringAction::Pass,
+        Answer::Deny(..) => SteeringAction::Refuse,
+        Answer::Judge(..) => SteeringAction::Steer,
     };
     let own = |address| world.endpoints.iter().any(|e| e.local == Some(key.endpoint) && e.addresses.contains(&address));
     let Some((service, port)) = service.filter(|_| key.direction == Direction::Egress && !own(key.peer)) else {
         return of(key);
     };
-    let actions: Vec<Action> = service
+    let actions: Vec<SteeringAction> = service
         .backends
         .iter()
         .filter(|backend| backend.is_ipv4() == key.peer.is_ipv4())
         .map(|backend| of(&FlowKey { peer: *backend, port: port.target_port, ..*key }))
         .collect();
     match actions.as_slice() {
-        [] if enforced(world, key) => Action::Refuse,
-        [] => Action::Pass,
+        [] if enforced(world, key) => SteeringAction::Refuse,
+        [] => SteeringAction::Pass,
         [first, rest @ ..] if rest.iter().all(|action| action == first) => *first,
-        all if key.transport == Transport::Udp && !all.contains(&Action::Steer) => Action::Refuse,
-        _ => Action::Steer,
+        all if key.transport == Transport::Udp && !all.contains(&SteeringAction::Steer) => SteeringAction::Refuse,
+        _ => SteeringAction::Steer,
     }
 }
 
@@ -139,7 +139,7 @@ fn enforced(world: &World, key: &FlowKey) -> bool {
 }
 
 /// Allows, then denies.
-fn lists(rule: &Rule, direction: Direction) -> [&[Entry]; 2] {
+fn lists(rule: &Rule, direction: Direction) -> [&[PolicyEntry]; 2] {
     match direction {
         Direction::Ingress => [&rule.ingress, &rule.ingress_deny],
         Direction::Egress => [&rule.egress, &rule.egress_deny],
@@ -157,7 +157,7 @@ fn switches_on(rule: &Rule, direction: Direction) -> bool {
 
 struct Peer<'w> {
     known: Option<&'w Endpoint>,
-    labels: Labels,
+    labels: LabelSet,
     address: IpAddr,
 }
 
@@ -166,11 +166,11 @@ impl<'w> Peer<'w> {
         let known = world.endpoints.iter().find(|endpoint| endpoint.addresses.contains(&address)).map(|e| &**e);
         let family = if address.is_ipv4() { "world-ipv4" } else { "world-ipv6" };
         let world = Label { source: "reserved".to_owned(), key: family.to_owned(), value: String::new() };
-        Peer { known, labels: known.map_or_else(|| Labels::new([world]), |known| known.labels.clone()), address }
+        Peer { known, labels: known.map_or_else(|| LabelSet::new([world]), |known| known.labels.clone()), address }
     }
 }
 
-fn selects(world: &World, entry: &Entry, namespace: Option<&str>, peer: &Peer<'_>, deny: bool) -> bool {
+fn selects(world: &World, entry: &PolicyEntry, namespace: Option<&str>, peer: &Peer<'_>, deny: bool) -> bool {
     let empty = |length: Option<usize>| length == Some(0);
     let lengths = [
         entry.endpoints.as_ref().map(Vec::len),
@@ -208,7 +208,7 @@ fn resolved(world: &World, selector: &FqdnSelector) -> Vec<IpAddr> {
     names.flat_map(|known| known.addresses.clone()).collect()
 }
 
-fn is(world: &World, entity: Entity, labels: &Labels) -> bool {
+fn is(world: &World, entity: Entity, labels: &LabelSet) -> bool {
     let has = |key: &str| labels.has_reserved(key);
     match entity {
         Entity::All => true,
@@ -242,7 +242,7 @@ fn is(world: &World, entity: Entity, labels: &Labels) -> bool {
 type PortRules<'w> = Vec<(Option<&'w [PortSpec]>, Option<&'w [L7Rule]>)>;
 
 /// The `toPorts` of an element; one without ports for none.
-fn port_rules(entry: &Entry) -> PortRules<'_> {
+fn port_rules(entry: &PolicyEntry) -> PortRules<'_> {
     match entry.ports.as_deref() {
         None | Some([]) => vec![(None, None)],
         Some(rules) => rules.iter().map(|rule| (Some(&*rule.ports), rule.l7.as_ref().map(|l7| &*l7.rules))).collect(),

@@ -3,9 +3,9 @@
 use std::{borrow::Cow, collections::BTreeMap};
 
 use portcullis_rules::{
-    policy::{Entity, Entry, L7Rule, L7Rules, Matcher, PortRef, PortRule, PortSpec, Predicate},
+    policy::{Entity, PolicyEntry, L7Rule, L7Rules, Matcher, PortRef, PortRule, PortSpec, Predicate},
     request::{FieldValue, Request},
-    schema::{FieldIndex, FieldSpec, Form, Nature, Schema},
+    schema::{FieldIndex, FieldSpec, FieldForm, ProtocolTraits, Schema},
     snapshot::FlowKey,
     world::{Direction, World},
 };
@@ -15,25 +15,25 @@ use super::HTTP;
 /// Only a rule for exactly its port opens it.
 pub static DNS: Schema = Schema {
     protocol: "dns",
-    fields: &[FieldSpec { name: "matchName", form: Form::Words, checked: true }],
-    nature: &Nature { priority: 121, datagrams: true, ingress: false, exact_port: true, ..Nature::STREAM },
+    fields: &[FieldSpec { name: "matchName", form: FieldForm::Words, checked: true }],
+    nature: &ProtocolTraits { priority: 121, datagrams: true, ingress: false, exact_port: true, ..ProtocolTraits::STREAM },
 };
 
 /// Its rules are a list of names beside the ports.
 pub static TLS: Schema = Schema {
     protocol: "tls",
-    fields: &[FieldSpec { name: "serverNames", form: Form::Words, checked: true }],
-    nature: &Nature { priority: 116, list: Some("serverNames"), ..Nature::STREAM },
+    fields: &[FieldSpec { name: "serverNames", form: FieldForm::Words, checked: true }],
+    nature: &ProtocolTraits { priority: 116, list: Some("serverNames"), ..ProtocolTraits::STREAM },
 };
 
 /// Each of its topics has to be allowed.
 pub static QUEUE: Schema = Schema {
     protocol: "queue",
     fields: &[
-        FieldSpec { name: "client", form: Form::Exact, checked: true },
-        FieldSpec { name: "topic", form: Form::Each, checked: true },
+        FieldSpec { name: "client", form: FieldForm::Exact, checked: true },
+        FieldSpec { name: "topic", form: FieldForm::Each, checked: true },
     ],
-    nature: &Nature { priority: 106, ..Nature::STREAM },
+    nature: &ProtocolTraits { priority: 106, ..ProtocolTraits::STREAM },
 };
 
 /// A request of DNS or TLS: a name.
@@ -159,7 +159,7 @@ fn covers(spec: &PortSpec, key: &FlowKey) -> bool {
 }
 
 /// The selectors of an element that select the peer, each by what makes it that one.
-fn selectors(world: &World, entry: &Entry, namespace: Option<&str>, key: &FlowKey) -> Vec<String> {
+fn selectors(world: &World, entry: &PolicyEntry, namespace: Option<&str>, key: &FlowKey) -> Vec<String> {
     let peer = world.endpoints.iter().find(|endpoint| endpoint.addresses.contains(&key.peer));
     let mut found = Vec::new();
     let unnamed = entry.endpoints.is_none() && entry.entities.is_none() && entry.cidrs.is_none();

@@ -3,7 +3,7 @@
 
 use std::{io, net::TcpStream};
 
-use portcullis_codecs::http2::hpack::{Decoder, FieldList, Limits};
+use portcullis_codecs::http2::hpack::{Decoder, FieldList, HpackLimits};
 
 use super::{
     super::events::{Moved, read},
@@ -31,7 +31,7 @@ const CREDIT: u32 = 1 << 20;
 const STREAMS: u32 = 256;
 
 /// No bound that a peer of a comparison could reach.
-const LIMITS: Limits = Limits { list_size: 64 << 10, fields: 1000, work: 64 << 10 };
+const LIMITS: HpackLimits = HpackLimits { list_size: 64 << 10, fields: 1000, work: 64 << 10 };
 
 /// What has come.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use std::{io, net::TcpStream};
 
-use portcullis_codecs::http2::hpack::{DEFAULT_TABLE_SIZE, Encoder, Field, Representation};
+use portcullis_codecs::http2::hpack::{DEFAULT_TABLE_SIZE, Encoder, HeaderField, Representation};
 
 use super::super::events::{Moved, write};
 
@@ -95,7 +95,7 @@ impl Sender {
         header(&mut self.bytes, 0, HEADERS, flags, stream);
         let block = self.bytes.len();
         let representation = Representation::Incremental;
-        let fields = fields.into_iter().map(|(name, value)| Field { name, value, representation });
+        let fields = fields.into_iter().map(|(name, value)| HeaderField { name, value, representation });
         self.encoder.encode(fields, &mut self.bytes);
         let length = u32::try_from(self.bytes.len() - block).unwrap_or(u32::MAX).to_be_bytes();
         self.bytes[start..start + 3].copy_from_slice(&length[1..]);

@@ -2,8 +2,8 @@
 
 use portcullis_rules::{
     labels::Operator,
-    policy::{Entity, FqdnSelector, Matcher, Mismatch, PortRef, Position, ServiceName, Wanted},
-    settings::{DenyScope, DenyWith, OpenConnections, Settings},
+    policy::{Entity, FqdnSelector, HeaderValueSource, Matcher, Mismatch, PortRef, Position, ServiceName},
+    settings::{DenyScope, DenyWith, OpenConnections, PolicySettings},
     world::Transport,
 };
 
@@ -253,7 +253,7 @@ fn what_is_done_with_headers_is_an_action_and_live() {
     let l7 = element.ports.unwrap()[0].l7.clone().unwrap();
     let actions = l7.rules[0].actions.iter();
     let told: Vec<_> = actions.map(|action| (&*action.name, action.wanted.clone(), action.mismatch)).collect();
-    let wanted = |text: &str| Wanted::Value(text.to_owned());
+    let wanted = |text: &str| HeaderValueSource::Value(text.to_owned());
     assert_eq!(
         told,
         [
@@ -280,11 +280,13 @@ fn services_nodes_and_message_types_are_read() {
     assert_eq!(services[0].services, ServiceName::Name("db".to_owned()));
     assert!(matches!(services[1].services, ServiceName::Labels(_)) && services[1].namespace.is_none());
     let document = with_ingress("icmps: [{fields: [{type: 8}, {type: EchoReply}, {family: IPv6, type: EchoRequest}]}]");
-    let (policy, problems) = crate::documents::read_policy(&document, "test", &[&super::HTTP], &Settings::default());
+    let (policy, problems) =
+        crate::documents::read_policy(&document, "test", &[&super::HTTP], &PolicySettings::default());
     let icmps = policy.unwrap_or_else(|| panic!("{problems:#?}")).rules[0].ingress.as_ref().unwrap()[0].icmps.clone();
     let told: Vec<_> = icmps.unwrap().iter().map(|field| (field.family, field.kind)).collect();
     assert_eq!(told, [(Transport::Icmp, 8), (Transport::Icmp, 0), (Transport::IcmpV6, 128)]);
     let document = document.replace("EchoReply", "PacketTooBig");
-    let (policy, problems) = crate::documents::read_policy(&document, "test", &[&super::HTTP], &Settings::default());
+    let (policy, problems) =
+        crate::documents::read_policy(&document, "test", &[&super::HTTP], &PolicySettings::default());
     assert!(policy.is_none() && problems[0].message.contains("PacketTooBig"), "{problems:?}");
 }

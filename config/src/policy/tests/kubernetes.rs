@@ -2,7 +2,7 @@
 
 use portcullis_rules::{
     labels::Selector,
-    policy::{Entity, Entry, PolicyKind, PortRef, PortSpec, Rule},
+    policy::{Entity, PolicyEntry, PolicyKind, PortRef, PortSpec, Rule},
     world::Transport,
 };
 
@@ -23,7 +23,7 @@ fn rule(spec: &str) -> Rule {
     policy.rules[0].clone()
 }
 
-fn entry(written: &str) -> Entry {
+fn entry(written: &str) -> PolicyEntry {
     rule(&format!("ingress: [{written}]")).ingress.unwrap().remove(0)
 }
 
@@ -46,7 +46,7 @@ fn policy_types_close_a_direction_that_has_no_rule() {
     ];
     for (spec, ingress, egress) in cases {
         let rule = rule(spec);
-        let count = |list: &Option<Vec<Entry>>| list.as_ref().map(Vec::len);
+        let count = |list: &Option<Vec<PolicyEntry>>| list.as_ref().map(Vec::len);
         assert_eq!((count(&rule.ingress), count(&rule.egress)), (ingress, egress), "{spec}");
     }
     // Nobody, where no rule is written; everybody, where one without peers is.

@@ -10,41 +10,41 @@ use std::sync::Arc;
 
 use portcullis_rules::{
     bounds::Effort,
-    policy::{Entry, Matcher, Policy},
-    schema::{FieldSpec, Form, Nature, Schema},
-    settings::Settings,
+    policy::{Matcher, Policy, PolicyEntry},
+    schema::{FieldForm, FieldSpec, ProtocolTraits, Schema},
+    settings::PolicySettings,
 };
 
-use super::{Language, Read, read};
+use super::{Language, ReadPolicy, read};
 
 /// As the HTTP codec publishes it.
 static HTTP: Schema = Schema {
     protocol: "http",
     fields: &[
-        FieldSpec { name: "method", form: Form::Regex, checked: true },
-        FieldSpec { name: "path", form: Form::Regex, checked: true },
-        FieldSpec { name: "host", form: Form::Regex, checked: false },
-        FieldSpec { name: "headers", form: Form::Headers, checked: true },
+        FieldSpec { name: "method", form: FieldForm::Regex, checked: true },
+        FieldSpec { name: "path", form: FieldForm::Regex, checked: true },
+        FieldSpec { name: "host", form: FieldForm::Regex, checked: false },
+        FieldSpec { name: "headers", form: FieldForm::Headers, checked: true },
     ],
-    nature: &Nature::STREAM,
+    nature: &ProtocolTraits::STREAM,
 };
 
 /// A protocol that nobody speaks.
 static TOY: Schema = Schema {
     protocol: "toy",
     fields: &[
-        FieldSpec { name: "colour", form: Form::Exact, checked: false },
-        FieldSpec { name: "shape", form: Form::Regex, checked: true },
+        FieldSpec { name: "colour", form: FieldForm::Exact, checked: false },
+        FieldSpec { name: "shape", form: FieldForm::Regex, checked: true },
     ],
-    nature: &Nature::STREAM,
+    nature: &ProtocolTraits::STREAM,
 };
 
-fn read_with(document: &str, schemas: &[&'static Schema]) -> Read {
+fn read_with(document: &str, schemas: &[&'static Schema]) -> ReadPolicy {
     let origin = Arc::from("test");
     read(
         document,
         &origin,
-        Language { schemas, settings: &Settings::default(), effort: &Effort::endless(), live: true },
+        Language { schemas, settings: &PolicySettings::default(), effort: &Effort::endless(), live: true },
     )
 }
 
@@ -52,18 +52,18 @@ fn read_with(document: &str, schemas: &[&'static Schema]) -> Read {
 static NAMES: Schema = Schema {
     protocol: "names",
     fields: &[
-        FieldSpec { name: "first", form: Form::Words, checked: true },
-        FieldSpec { name: "last", form: Form::Words, checked: true },
-        FieldSpec { name: "size", form: Form::AnyOf, checked: true },
+        FieldSpec { name: "first", form: FieldForm::Words, checked: true },
+        FieldSpec { name: "last", form: FieldForm::Words, checked: true },
+        FieldSpec { name: "size", form: FieldForm::AnyOf, checked: true },
     ],
-    nature: &Nature {
+    nature: &ProtocolTraits {
         alternatives: true,
         tunnel: None,
         read: |_, text| match text {
             "?" => Err("\"?\" is nothing".to_owned()),
             _ => Ok(Some(Matcher::Exact(text.to_owned()))),
         },
-        ..Nature::STREAM
+        ..ProtocolTraits::STREAM
     },
 };
 
@@ -109,7 +109,7 @@ fn with_ingress(element: &str) -> String {
     with_spec(&format!("endpointSelector: {{}}\ningress:\n  - {}", &indented[4..]))
 }
 
-fn ingress(element: &str) -> Entry {
+fn ingress(element: &str) -> PolicyEntry {
     let policy = accepted(&with_ingress(element));
     policy.rules[0].ingress.as_ref().unwrap()[0].clone()
 }

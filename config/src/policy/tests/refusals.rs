@@ -1,6 +1,6 @@
 //! What is refused, with its name and position.
 
-use portcullis_rules::{policy::PortRef, settings::Settings};
+use portcullis_rules::{policy::PortRef, settings::PolicySettings};
 
 use super::{accepted, read_with, refused, with_ingress, with_spec};
 
@@ -70,8 +70,8 @@ fn a_header_that_cannot_be_changed_safely_is_refused() {
 
 #[test]
 fn protocols_without_ports_are_taken_where_they_are_switched_on() {
-    let on = Settings { extended_ip_protocols: true, ..Settings::default() };
-    let read = |port: &str, settings: &Settings| {
+    let on = PolicySettings { extended_ip_protocols: true, ..PolicySettings::default() };
+    let read = |port: &str, settings: &PolicySettings| {
         let document = with_ingress(&format!("toPorts: [{{ports: [{{{port}}}]}}]"));
         let (policy, problems) = crate::documents::read_policy(&document, "test", &[&super::HTTP], settings);
         let spec =
@@ -88,10 +88,10 @@ fn protocols_without_ports_are_taken_where_they_are_switched_on() {
             let spec = spec.unwrap_or_else(|| panic!("{port}: {problem}"));
             assert_eq!(spec.port, PortRef::Range(0, 0), "{port}");
             assert_eq!(spec.transport.unwrap().as_str(), name.to_ascii_uppercase());
-            assert!(read(&port, &Settings::default()).0.is_none(), "{port} without the setting");
+            assert!(read(&port, &PolicySettings::default()).0.is_none(), "{port} without the setting");
         }
     }
-    assert_eq!(read("protocol: VRRP", &Settings::default()).1, "port must be specified", "as Cilium says it");
+    assert_eq!(read("protocol: VRRP", &PolicySettings::default()).1, "port must be specified", "as Cilium says it");
     for (port, message) in [
         ("port: \"1\", protocol: VRRP", "port must be empty or 0"),
         ("port: http, protocol: VRRP", "port must be empty or 0"),
@@ -134,7 +134,7 @@ fn icmp_that_no_hook_meets_is_accepted_with_a_warning_on_a_running_node() {
         let told: Vec<String> = read.problems.iter().map(ToString::to_string).collect();
         assert_eq!(told.len(), usize::from(wanted.is_some()), "{told:?}");
         assert!(wanted.is_none_or(|wanted| told[0].starts_with(wanted)), "{told:?}");
-        assert!(crate::documents::check_policy(&document, &[&super::HTTP], &Settings::default()).is_empty());
+        assert!(crate::documents::check_policy(&document, &[&super::HTTP], &PolicySettings::default()).is_empty());
     }
 }
 

@@ -2,7 +2,7 @@
 
 use portcullis_rules::{
     policy::{L7Rule, Matcher},
-    schema::{FieldIndex, FieldSpec, Form, Nature, Schema, Shorthand, ShorthandEntry},
+    schema::{FieldForm, FieldIndex, FieldSpec, ProtocolTraits, Schema, Shorthand, ShorthandEntry},
 };
 
 use super::{accepted_with, refused_with, with_ingress};
@@ -11,11 +11,11 @@ use super::{accepted_with, refused_with, with_ingress};
 static TOY: Schema = Schema {
     protocol: "toy",
     fields: &[
-        FieldSpec { name: "size", form: Form::Exact, checked: true },
-        FieldSpec { name: "colour", form: Form::Exact, checked: true },
-        FieldSpec { name: "shape", form: Form::Regex, checked: true },
+        FieldSpec { name: "size", form: FieldForm::Exact, checked: true },
+        FieldSpec { name: "colour", form: FieldForm::Exact, checked: true },
+        FieldSpec { name: "shape", form: FieldForm::Regex, checked: true },
     ],
-    nature: &Nature {
+    nature: &ProtocolTraits {
         shorthands: &[Shorthand {
             name: "ball",
             fields: &[FieldIndex(1), FieldIndex(2)],
@@ -34,7 +34,7 @@ static TOY: Schema = Schema {
                 _ => Err((0, "too many entries".to_owned())),
             },
         }],
-        ..Nature::STREAM
+        ..ProtocolTraits::STREAM
     },
 };
 
@@ -92,11 +92,11 @@ fn a_shorthand_that_says_something_else_is_refused_at_its_place() {
 static WORDY: Schema = Schema {
     protocol: "toy",
     fields: &[
-        FieldSpec { name: "kind", form: Form::Words, checked: true },
-        FieldSpec { name: "use", form: Form::Words, checked: true },
-        FieldSpec { name: "owner", form: Form::All, checked: true },
+        FieldSpec { name: "kind", form: FieldForm::Words, checked: true },
+        FieldSpec { name: "use", form: FieldForm::Words, checked: true },
+        FieldSpec { name: "owner", form: FieldForm::All, checked: true },
     ],
-    nature: &Nature {
+    nature: &ProtocolTraits {
         shorthands: &[
             Shorthand {
                 name: "owners",
@@ -121,7 +121,7 @@ static WORDY: Schema = Schema {
             (1, "play") => Ok(Some(Matcher::Regex("7|8".to_owned()))),
             _ => Ok(Some(Matcher::Exact(text.to_owned()))),
         },
-        ..Nature::STREAM
+        ..ProtocolTraits::STREAM
     },
 };
 

@@ -2,18 +2,18 @@
 
 use portcullis_rules::bounds::Effort;
 
-use super::{Worker, language};
+use super::{StoreWorker, language};
 use crate::{
     proto::{self, Outcome},
     store::{
         fit,
         incoming::Incoming,
-        table::Origin,
+        table::ResourceOrigin,
         update::{self, Update},
     },
 };
 
-impl Worker {
+impl StoreWorker {
     /// Takes from disk what was in force. It was accepted once, so it is in force again whatever the settings are now; if
     /// they would refuse it, that is said.
     pub(super) fn restore(&mut self) {
@@ -24,7 +24,7 @@ impl Worker {
         }
         self.damages = found.damages;
         let listed = |listed: proto::ListedResource| {
-            let origin = Origin::parse(&listed.origin);
+            let origin = ResourceOrigin::parse(&listed.origin);
             Some(Incoming { origin, line: listed.line.max(1), ..Incoming::pushed(listed.resource?) })
         };
         let resources = found.resources.into_iter().filter_map(listed).collect();

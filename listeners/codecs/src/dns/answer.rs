@@ -6,9 +6,9 @@ use super::{
     Violation, kind,
     name::{Name, Pointers, Text},
     rcode,
-    wire::{HEADER, Header, IN, Opt, Question, Record},
+    wire::{HEADER, Header, IN, Opt, ResourceRecord, WireQuestion},
 };
-use crate::lesson::{Learnt, Lesson};
+use crate::lesson::{LearnedAddress, LearnedAddresses};
 
 /// Most names that aliases lead to from the one that was asked for.
 const LONGEST_CHAIN: usize = 32;
@@ -20,13 +20,13 @@ const IPV6_HINT: u16 = 6;
 
 /// What tells which query an answer is for.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Head<'m> {
+pub(super) struct AnswerHead<'m> {
     pub(super) header: Header,
     /// A server that could not read the query may leave it out, with all records.
-    pub(super) question: Option<Question<'m>>,
+    pub(super) question: Option<WireQuestion<'m>>,
 }
 
-impl<'m> Head<'m> {
+impl<'m> AnswerHead<'m> {
     pub(super) fn read(message: &'m [u8]) -> Result<Self, Violation> {
         let header = Header::read(message)?;
         if !header.is_answer() {
@@ -36,7 +36,7 @@ impl<'m> Head<'m> {
             return Err(Violation::Opcode);
         }
         let question = match header.questions {
-            1 => Some(Question::read(message)?),
+            1 => Some(WireQuestion::read(message)?),
             0 if header.rcode() != rcode::NO_ERROR && header.answers == 0 && header.authorities == 0 => None,
             _ => return Err(Violation::QuestionCount),
         };
@@ -50,17 +50,17 @@ impl<'m> Head<'m> {
 ///
 /// # Errors
 /// The message is no answer with exactly one question, or cannot be read safely.
-pub fn lesson(message: &[u8]) -> Result<Option<Lesson>, Violation> {
-    Ok(teach(message, &Head::read(message)?)?.1)
+pub fn lesson(message: &[u8]) -> Result<Option<LearnedAddresses>, Violation> {
+    Ok(teach(message, &AnswerHead::read(message)?)?.1)
 }
 
 /// The response code with its extension (RFC 6891 §6.1.3); that of the header where the records cannot be read.
-pub(super) fn code(message: &[u8], head: &Head<'_>) -> u16 {
+pub(super) fn code(message: &[u8], head: &AnswerHead<'_>) -> u16 {
     Sections::of(message, head).rcode().unwrap_or(head.header.rcode())
 }
 
 /// The response code, and the lesson.
-pub(super) fn teach(message: &[u8], head: &Head<'_>) -> Result<(u16, Option<Lesson>), Violation> {
+pub(super) fn teach(message: &[u8], head: &AnswerHead<'_>) -> Result<(u16, Option<LearnedAddresses>), Violation> {
     let sections = Sections::of(message, head);
     let rcode = sections.rcode()?;
     let lesson = match &head.question {
@@ -70,7 +70,7 @@ pub(super) fn teach(message: &[u8], head: &Head<'_>) -> Result<(u16, Option<Less
     Ok((rcode, lesson))
 }
 
-fn learn(sections: &Sections<'_>, question: &Question<'_>) -> Result<Option<Lesson>, Violation> {
+fn learn(sections: &Sections<'_>, question: &WireQuestion<'_>) -> Result<Option<LearnedAddresses>, Violation> {
     let message = sections.message;
     let chain = Chain::read(sections, question.name)?;
     let mut addresses = Vec::new();
@@ -79,7 +79,7 @@ fn learn(sections: &Sections<'_>, question: &Question<'_>) -> Result<Option<Less
             let way = chain.ttl(message, record)?.unwrap_or(u32::MAX);
             let ttl = way.min(lifetime(record.ttl));
             give(record, &mut |address: IpAddr| {
-                addresses.push(Learnt { address: address.to_canonical(), ttl });
+                addresses.push(LearnedAddress { address: address.to_canonical(), ttl });
             })?;
         }
         Ok(())
@@ -87,7 +87,7 @@ fn learn(sections: &Sections<'_>, question: &Question<'_>) -> Result<Option<Less
     if addresses.is_empty() {
         return Ok(None);
     }
-    Ok(Some(Lesson { name: question.name.text(&mut Text::default()).to_owned(), addresses }))
+    Ok(Some(LearnedAddresses { name: question.name.text(&mut Text::default()).to_owned(), addresses }))
 }
 
 /// Seconds that a TTL stands for: one with the highest bit set is 0 (RFC 2181 §8).
@@ -104,8 +104,8 @@ struct Sections<'m> {
 }
 
 impl<'m> Sections<'m> {
-    fn of(message: &'m [u8], head: &Head<'m>) -> Self {
-        let at = head.question.as_ref().map_or(HEADER, Question::end);
+    fn of(message: &'m [u8], head: &AnswerHead<'m>) -> Self {
+        let at = head.question.as_ref().map_or(HEADER, WireQuestion::end);
         Self { message, at, header: head.header }
     }
 
@@ -125,14 +125,18 @@ impl<'m> Sections<'m> {
     }
 
     /// Each record of the answer section in class IN.
-    fn each_answer(&self, mut look: impl FnMut(&Record<'m>) -> Result<(), Violation>) -> Result<(), Violation> {
+    fn each_answer(&self, mut look: impl FnMut(&ResourceRecord<'m>) -> Result<(), Violation>) -> Result<(), Violation> {
         self.each(u32::from(self.header.answers), |record| if record.class == IN { look(record) } else { Ok(()) })
     }
 
-    fn each(&self, count: u32, mut look: impl FnMut(&Record<'m>) -> Result<(), Violation>) -> Result<(), Violation> {
+    fn each(
+        &self,
+        count: u32,
+        mut look: impl FnMut(&ResourceRecord<'m>) -> Result<(), Violation>,
+    ) -> Result<(), Violation> {
         let mut at = self.at;
         for _ in 0..count {
-            let (record, end) = Record::read(self.message, at)?;
+            let (record, end) = ResourceRecord::read(self.message, at)?;
             look(&record)?;
             at = end;
         }
@@ -176,7 +180,7 @@ impl Chain {
     }
 
     /// The TTL of the way to the owner of a record, if it is one of these.
-    fn ttl(&self, message: &[u8], record: &Record<'_>) -> Result<Option<u32>, Violation> {
+    fn ttl(&self, message: &[u8], record: &ResourceRecord<'_>) -> Result<Option<u32>, Violation> {
         if message[record.owner..].starts_with(&POINTER_TO_QUESTION) {
             return Ok(self.0.first().map(|(_, ttl)| *ttl));
         }
@@ -185,13 +189,13 @@ impl Chain {
     }
 }
 
-fn alias(message: &[u8], record: &Record<'_>) -> Result<Name, Violation> {
+fn alias(message: &[u8], record: &ResourceRecord<'_>) -> Result<Name, Violation> {
     let (name, end) = Name::read(message, record.data_at, Pointers::Follow)?;
     if end == record.data_at + record.data.len() { Ok(name) } else { Err(Violation::Alias) }
 }
 
 /// Gives the addresses of a record.
-fn give(record: &Record<'_>, to: &mut impl FnMut(IpAddr)) -> Result<(), Violation> {
+fn give(record: &ResourceRecord<'_>, to: &mut impl FnMut(IpAddr)) -> Result<(), Violation> {
     match record.kind {
         kind::A => to(Ipv4Addr::from(<[u8; 4]>::try_from(record.data).map_err(|_| Violation::Address)?).into()),
         kind::AAAA => to(Ipv6Addr::from(<[u8; 16]>::try_from(record.data).map_err(|_| Violation::Address)?).into()),

@@ -19,18 +19,18 @@ mod wire;
 use portcullis_rules::{
     names,
     policy::Matcher,
-    schema::{FieldIndex, FieldSpec, Form, Nature, Schema},
+    schema::{FieldForm, FieldIndex, FieldSpec, ProtocolTraits, Schema},
 };
 
 pub use self::{
     answer::lesson,
     limits::Limits,
-    query::{Query, with_query},
+    query::{DnsQuestion, with_query},
     session::session,
     stream::relay,
     violation::{Offended, Violation},
 };
-use crate::protocol::{Live, Protocol, Shown};
+use crate::protocol::{Live, Protocol, ShownFields};
 
 /// The protocol.
 pub static PROTOCOL: Protocol = Protocol {
@@ -53,11 +53,11 @@ pub static PROTOCOL: Protocol = Protocol {
 pub static SCHEMA: Schema = Schema {
     protocol: "dns",
     fields: &[
-        FieldSpec { name: "matchName", form: Form::Words, checked: true },
-        FieldSpec { name: "matchPattern", form: Form::Words, checked: true },
-        FieldSpec { name: "qtype", form: Form::AnyOf, checked: true },
+        FieldSpec { name: "matchName", form: FieldForm::Words, checked: true },
+        FieldSpec { name: "matchPattern", form: FieldForm::Words, checked: true },
+        FieldSpec { name: "qtype", form: FieldForm::AnyOf, checked: true },
     ],
-    nature: &Nature {
+    nature: &ProtocolTraits {
         priority: 121,
         datagrams: true,
         ingress: false,
@@ -65,12 +65,12 @@ pub static SCHEMA: Schema = Schema {
         teaches: true,
         alternatives: true,
         read,
-        ..Nature::STREAM
+        ..ProtocolTraits::STREAM
     },
 };
 
 /// Type and name.
-fn line(query: &Shown<'_>) -> String {
+fn line(query: &ShownFields<'_>) -> String {
     format!("{} {}", query.first("qtype"), query.first("matchName"))
 }
 

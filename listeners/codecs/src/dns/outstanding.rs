@@ -5,22 +5,22 @@ use std::collections::VecDeque;
 
 use super::{
     Offended, Violation,
-    answer::{self, Head},
+    answer::{self, AnswerHead},
     name::same_question,
-    query::Message,
+    query::WireQuery,
     rcode,
-    refusal::{self, Refusal},
-    wire::Question,
+    refusal::{self, QueryRefusal},
+    wire::WireQuestion,
 };
 use crate::{
     fact::Facts,
-    lesson::Lesson,
-    relay::{Answer, Checker, Decision, Side},
+    lesson::LearnedAddresses,
+    relay::{Checker, Decision, ResponseSummary, Side},
 };
 
 /// What becomes of a query.
 #[derive(Debug)]
-pub(super) enum Fate {
+pub(super) enum QueryOutcome {
     Forward,
     Answer(Vec<u8>),
     /// Policy wants nobody to know.
@@ -31,7 +31,7 @@ pub(super) enum Fate {
 
 /// One query.
 #[derive(Debug)]
-struct Due {
+struct OutstandingQuery {
     id: u16,
     exchange: u32,
     /// When it came.
@@ -45,7 +45,7 @@ struct Due {
 /// Two with one id are told apart by their questions. One that is sent again is one more: each has an answer of its own.
 #[derive(Debug, Default)]
 pub(super) struct Outstanding {
-    due: VecDeque<Due>,
+    due: VecDeque<OutstandingQuery>,
     /// The number of the next query.
     next: u32,
 }
@@ -60,46 +60,50 @@ impl Outstanding {
     }
 
     /// Judges a query, and notes it if it is allowed.
-    pub(super) fn judge(&mut self, message: &[u8], now: u64, limit: usize, checker: &mut dyn Checker) -> Fate {
-        let query = match Message::read(message) {
+    pub(super) fn judge(&mut self, message: &[u8], now: u64, limit: usize, checker: &mut dyn Checker) -> QueryOutcome {
+        let query = match WireQuery::read(message) {
             Ok(query) => query,
             Err(violation) => {
                 checker.offended(&Offended { violation, side: Side::Downstream });
-                let said = violation.rcode().map(|rcode| Fate::Answer(refusal::bare(message, rcode)));
-                return said.unwrap_or(Fate::Offence(violation));
+                let said = violation.rcode().map(|rcode| QueryOutcome::Answer(refusal::bare(message, rcode)));
+                return said.unwrap_or(QueryOutcome::Offence(violation));
             }
         };
         if self.due.len() >= limit {
             checker.offended(&Offended { violation: Violation::Outstanding, side: Side::Downstream });
-            return Fate::Answer(Refusal::Failed.answer(message, &query));
+            return QueryOutcome::Answer(QueryRefusal::Failed.answer(message, &query));
         }
         match query.show(self.next, |query| checker.check(query)) {
             Decision::Allow => {
                 let question = query.question.raw.into();
-                self.due.push_back(Due { id: query.id, exchange: self.next, since: now, question });
+                self.due.push_back(OutstandingQuery { id: query.id, exchange: self.next, since: now, question });
                 self.next = self.next.wrapping_add(1);
-                Fate::Forward
+                QueryOutcome::Forward
             }
-            Decision::Respond => Fate::Answer(Refusal::Refused.answer(message, &query)),
-            Decision::Hide => Fate::Answer(Refusal::Hidden.answer(message, &query)),
+            Decision::Respond => QueryOutcome::Answer(QueryRefusal::Refused.answer(message, &query)),
+            Decision::Hide => QueryOutcome::Answer(QueryRefusal::Hidden.answer(message, &query)),
             Decision::Reset
             | Decision::Disconnect
             | Decision::Rewrite
             | Decision::Filter
-            | Decision::Partial { .. } => Fate::Silence,
+            | Decision::Partial { .. } => QueryOutcome::Silence,
         }
     }
 
     /// Finds the query that a message answers, and what the answer teaches if that is wanted. An answer that cannot be
     /// read answers nothing: the right one may still come.
-    pub(super) fn answer(&mut self, message: &[u8], checker: &mut dyn Checker) -> Result<Option<Lesson>, Violation> {
+    pub(super) fn answer(
+        &mut self,
+        message: &[u8],
+        checker: &mut dyn Checker,
+    ) -> Result<Option<LearnedAddresses>, Violation> {
         self.settle(message, checker).inspect_err(|violation| {
             checker.offended(&Offended { violation: *violation, side: Side::Upstream });
         })
     }
 
-    fn settle(&mut self, message: &[u8], checker: &mut dyn Checker) -> Result<Option<Lesson>, Violation> {
-        let head = Head::read(message)?;
+    fn settle(&mut self, message: &[u8], checker: &mut dyn Checker) -> Result<Option<LearnedAddresses>, Violation> {
+        let head = AnswerHead::read(message)?;
         let place = self.place(head.header.id, head.question.as_ref()).ok_or(Violation::Unasked)?;
         let (rcode, lesson) =
             if checker.learns() { answer::teach(message, &head)? } else { (answer::code(message, &head), None) };
@@ -107,13 +111,17 @@ impl Outstanding {
             if let Some(lesson) = &lesson {
                 checker.taught(lesson);
             }
-            checker.answered(Answer { exchange: due.exchange, status: Some(rcode.into()), facts: Facts::NONE });
+            checker.answered(ResponseSummary {
+                exchange: due.exchange,
+                status: Some(rcode.into()),
+                facts: Facts::NONE,
+            });
         }
         Ok(lesson)
     }
 
-    fn place(&self, id: u16, question: Option<&Question<'_>>) -> Option<usize> {
-        let asks = |due: &Due| question.is_none_or(|question| same_question(question.raw, &due.question));
+    fn place(&self, id: u16, question: Option<&WireQuestion<'_>>) -> Option<usize> {
+        let asks = |due: &OutstandingQuery| question.is_none_or(|question| same_question(question.raw, &due.question));
         self.due.iter().position(|due| due.id == id && asks(due))
     }
 
@@ -121,7 +129,7 @@ impl Outstanding {
     pub(super) fn expire(&mut self, before: u64, checker: &mut dyn Checker) -> usize {
         let mut expired = 0;
         while let Some(due) = self.due.pop_front_if(|due| due.since < before) {
-            checker.answered(Answer { exchange: due.exchange, status: None, facts: Facts::NONE });
+            checker.answered(ResponseSummary { exchange: due.exchange, status: None, facts: Facts::NONE });
             expired += 1;
         }
         expired

@@ -11,18 +11,18 @@ use portcullis_rules::{
 use super::{
     QTYPE, SCHEMA, Violation, kind,
     name::Text,
-    wire::{Header, IN, Opt, Question, Record},
+    wire::{Header, IN, Opt, ResourceRecord, WireQuestion},
 };
 
 /// A query as the rules see it.
 #[derive(Clone, Debug)]
-pub struct Query<'n> {
+pub struct DnsQuestion<'n> {
     name: Cow<'n, str>,
     kind: u16,
     exchange: u32,
 }
 
-impl Query<'static> {
+impl DnsQuestion<'static> {
     /// A query for the addresses (type A) of a name, with or without its final dot.
     #[must_use]
     pub fn new(name: &str) -> Self {
@@ -30,7 +30,7 @@ impl Query<'static> {
     }
 }
 
-impl Query<'_> {
+impl DnsQuestion<'_> {
     /// The same query of another type, by its number ([`kind::number`]).
     #[must_use]
     pub fn of_type(self, kind: u16) -> Self {
@@ -50,7 +50,7 @@ impl Query<'_> {
     }
 }
 
-impl Request for Query<'_> {
+impl Request for DnsQuestion<'_> {
     fn schema(&self) -> &'static Schema {
         &SCHEMA
     }
@@ -78,13 +78,13 @@ impl Request for Query<'_> {
 
 /// A query on the wire.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Message<'m> {
+pub(super) struct WireQuery<'m> {
     pub(super) id: u16,
-    pub(super) question: Question<'m>,
+    pub(super) question: WireQuestion<'m>,
     pub(super) opt: Option<Opt<'m>>,
 }
 
-impl<'m> Message<'m> {
+impl<'m> WireQuery<'m> {
     /// Reads a query. It has exactly one question, no records but an OPT and a signature, and nothing behind.
     pub(super) fn read(message: &'m [u8]) -> Result<Self, Violation> {
         let header = Header::read(message)?;
@@ -97,7 +97,7 @@ impl<'m> Message<'m> {
             _ if header.answers != 0 || header.authorities != 0 => return Err(Violation::Records),
             _ => {}
         }
-        let question = Question::read(message)?;
+        let question = WireQuestion::read(message)?;
         let (opt, end) = additionals(message, question.end(), header.additionals)?;
         if end != message.len() {
             return Err(Violation::Trailing);
@@ -112,10 +112,10 @@ impl<'m> Message<'m> {
     }
 
     /// Shows it to the rules.
-    pub(super) fn show<T>(&self, exchange: u32, show: impl FnOnce(&Query<'_>) -> T) -> T {
+    pub(super) fn show<T>(&self, exchange: u32, show: impl FnOnce(&DnsQuestion<'_>) -> T) -> T {
         let mut text = Text::default();
         let name = Cow::Borrowed(self.question.name.text(&mut text));
-        show(&Query { name, kind: self.question.kind, exchange })
+        show(&DnsQuestion { name, kind: self.question.kind, exchange })
     }
 }
 
@@ -123,7 +123,7 @@ impl<'m> Message<'m> {
 fn additionals(message: &[u8], mut at: usize, count: u16) -> Result<(Option<Opt<'_>>, usize), Violation> {
     let (mut opt, mut signed) = (None, false);
     for _ in 0..count {
-        let (record, end) = Record::read(message, at).map_err(|_| Violation::Additional)?;
+        let (record, end) = ResourceRecord::read(message, at).map_err(|_| Violation::Additional)?;
         match record.kind {
             _ if signed => return Err(Violation::Additional),
             kind::OPT if opt.is_none() && record.is_of_root(message) => opt = Some(Opt::read(&record)?),
@@ -141,6 +141,6 @@ fn additionals(message: &[u8], mut at: usize, count: u16) -> Result<(Option<Opt<
 ///
 /// # Errors
 /// What is wrong with the message.
-pub fn with_query<T>(message: &[u8], show: impl FnOnce(&Query<'_>) -> T) -> Result<T, Violation> {
-    Message::read(message).map(|query| query.show(0, show))
+pub fn with_query<T>(message: &[u8], show: impl FnOnce(&DnsQuestion<'_>) -> T) -> Result<T, Violation> {
+    WireQuery::read(message).map(|query| query.show(0, show))
 }

@@ -1,9 +1,9 @@
 //! Builds the DNS answers that refuse a query.
 
 use super::{
-    query::Message,
+    query::WireQuery,
     rcode::{NX_DOMAIN, REFUSED, SERV_FAIL},
-    wire::{COOKIE, HEADER, Header, Opt, Question},
+    wire::{COOKIE, HEADER, Header, Opt, WireQuestion},
 };
 
 /// The largest answer that we say we take over UDP (RFC 6891 §6.2.5, as agreed on the "DNS flag day 2020").
@@ -13,7 +13,7 @@ const EXTENDED_ERROR: u16 = 15;
 
 /// Why a query has no better answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub(super) enum QueryRefusal {
     /// Policy denies it.
     Refused,
     /// Policy denies it, and the name is not to be seen.
@@ -22,7 +22,7 @@ pub(super) enum Refusal {
     Failed,
 }
 
-impl Refusal {
+impl QueryRefusal {
     fn rcode(self) -> u16 {
         match self {
             Self::Refused => REFUSED,
@@ -41,7 +41,7 @@ impl Refusal {
     }
 
     /// Answers a query: its id, its question as it came, and an OPT if it has one (RFC 6891 §6.1.1).
-    pub(super) fn answer(self, datagram: &[u8], query: &Message<'_>) -> Vec<u8> {
+    pub(super) fn answer(self, datagram: &[u8], query: &WireQuery<'_>) -> Vec<u8> {
         let mut answer = header(datagram, self.rcode());
         answer[5] = 1;
         answer.extend_from_slice(query.question.raw);
@@ -81,7 +81,7 @@ fn push_option(code: u16, value: &[u8], answer: &mut Vec<u8>) {
 pub(super) fn bare(message: &[u8], rcode: u16) -> Vec<u8> {
     let mut answer = header(message, rcode);
     let one = Header::read(message).is_ok_and(|header| header.questions == 1);
-    if let (true, Ok(question)) = (one, Question::read(message)) {
+    if let (true, Ok(question)) = (one, WireQuestion::read(message)) {
         answer[5] = 1;
         answer.extend_from_slice(question.raw);
     }

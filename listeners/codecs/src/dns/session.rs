@@ -1,8 +1,8 @@
 //! DNS over UDP: the session of one datagram flow.
 
-use super::outstanding::{Fate, Outstanding, failure};
+use super::outstanding::{Outstanding, QueryOutcome, failure};
 use crate::{
-    datagram::{AnswerStep, QueryStep, Session},
+    datagram::{AnswerStep, DatagramSession, QueryStep},
     dns::Limits,
     relay::Checker,
 };
@@ -12,26 +12,26 @@ const DENIED: &str = "denied";
 
 /// Makes the state of one flow.
 #[must_use]
-pub fn session(limits: &Limits) -> Box<dyn Session> {
-    Box::new(Datagrams { limit: limits.queries, outstanding: Outstanding::default() })
+pub fn session(limits: &Limits) -> Box<dyn DatagramSession> {
+    Box::new(DnsSession { limit: limits.queries, outstanding: Outstanding::default() })
 }
 
 #[derive(Debug)]
-struct Datagrams {
+struct DnsSession {
     limit: usize,
     outstanding: Outstanding,
 }
 
 // A node has one for each client port that waits for an answer.
-const _: () = assert!(size_of::<Datagrams>() <= 64);
+const _: () = assert!(size_of::<DnsSession>() <= 64);
 
-impl Session for Datagrams {
+impl DatagramSession for DnsSession {
     fn query(&mut self, datagram: &[u8], now: u64, checker: &mut dyn Checker) -> QueryStep {
         match self.outstanding.judge(datagram, now, self.limit, checker) {
-            Fate::Forward => QueryStep::Forward,
-            Fate::Answer(answer) => QueryStep::Answer(answer),
-            Fate::Silence => QueryStep::Drop(DENIED),
-            Fate::Offence(violation) => QueryStep::Drop(violation.word()),
+            QueryOutcome::Forward => QueryStep::Forward,
+            QueryOutcome::Answer(answer) => QueryStep::Answer(answer),
+            QueryOutcome::Silence => QueryStep::Drop(DENIED),
+            QueryOutcome::Offence(violation) => QueryStep::Drop(violation.word()),
         }
     }
 

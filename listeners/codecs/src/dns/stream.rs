@@ -3,13 +3,13 @@
 
 use super::{
     Offended, Violation,
-    outstanding::{Fate, Outstanding, failure},
+    outstanding::{Outstanding, QueryOutcome, failure},
     wire::HEADER,
 };
 use crate::{
     dns::Limits,
-    lesson::Lesson,
-    relay::{Checker, Close, Output, Relay, Side, Step},
+    lesson::LearnedAddresses,
+    relay::{Checker, Close, Relay, RelayOutput, RelayStep, Side},
 };
 
 /// Bytes of the length in front of a message (RFC 1035 §4.2.2).
@@ -20,28 +20,33 @@ pub(super) const LONGEST_FRAME: usize = PREFIX + u16::MAX as usize;
 /// Makes the relay of one connection pair.
 #[must_use]
 pub fn relay(limits: &Limits) -> Box<dyn Relay> {
-    Box::new(Stream { limit: limits.queries, outstanding: Outstanding::default(), begun: false, hold: Hold::Nothing })
+    Box::new(DnsStream {
+        limit: limits.queries,
+        outstanding: Outstanding::default(),
+        begun: false,
+        hold: AnswerHold::Nothing,
+    })
 }
 
 /// The state of one connection pair.
 #[derive(Debug)]
-struct Stream {
+struct DnsStream {
     limit: usize,
     outstanding: Outstanding,
     /// The client has begun a frame that is not complete.
     begun: bool,
-    hold: Hold,
+    hold: AnswerHold,
 }
 
 // A relay lives as long as its connection, so what it keeps is bounded.
-const _: () = assert!(size_of::<Stream>() <= 256);
+const _: () = assert!(size_of::<DnsStream>() <= 256);
 
 /// Whether the next answer waits until what it teaches is known. Those behind it wait with it.
 #[derive(Debug)]
-enum Hold {
+enum AnswerHold {
     Nothing,
     /// It has a lesson that the driver has not taken.
-    Untold(Lesson),
+    Untold(LearnedAddresses),
     /// The lesson is being learnt.
     Told,
     /// It was, or was not.
@@ -58,29 +63,29 @@ fn frame(input: &[u8]) -> Result<Option<(&[u8], usize)>, Violation> {
     Ok(rest.get(..length).map(|message| (message, PREFIX + length)))
 }
 
-fn say(message: &[u8], out: &mut Output) {
+fn say(message: &[u8], out: &mut RelayOutput) {
     // An answer of ours is no longer than the question of a frame that fits.
     let length = u16::try_from(message.len()).unwrap_or(u16::MAX);
     out.downstream.extend_from_slice(&length.to_be_bytes());
     out.downstream.extend_from_slice(message);
 }
 
-fn offend(side: Side, violation: Violation, checker: &mut dyn Checker, out: &mut Output) {
+fn offend(side: Side, violation: Violation, checker: &mut dyn Checker, out: &mut RelayOutput) {
     checker.offended(&Offended { violation, side });
     out.close = Some(Close::Reset);
 }
 
-impl Stream {
+impl DnsStream {
     fn is_full(&self) -> bool {
         self.outstanding.len() >= self.limit
     }
 
     fn waits(&self) -> bool {
-        matches!(self.hold, Hold::Untold(_) | Hold::Told)
+        matches!(self.hold, AnswerHold::Untold(_) | AnswerHold::Told)
     }
 
-    fn queries(&mut self, input: &[u8], checker: &mut dyn Checker, out: &mut Output) -> Step {
-        let mut step = Step::HOLD;
+    fn queries(&mut self, input: &[u8], checker: &mut dyn Checker, out: &mut RelayOutput) -> RelayStep {
+        let mut step = RelayStep::HOLD;
         while !self.is_full() {
             let (message, length) = match frame(&input[step.forward..]) {
                 Ok(Some(frame)) => frame,
@@ -91,13 +96,13 @@ impl Stream {
                 }
             };
             match self.outstanding.judge(message, 0, self.limit, checker) {
-                Fate::Forward => {
+                QueryOutcome::Forward => {
                     step.forward += length;
                     continue;
                 }
-                Fate::Answer(answer) => say(&answer, out),
-                Fate::Silence => {}
-                Fate::Offence(_) => out.close = Some(Close::Reset),
+                QueryOutcome::Answer(answer) => say(&answer, out),
+                QueryOutcome::Silence => {}
+                QueryOutcome::Offence(_) => out.close = Some(Close::Reset),
             }
             step.discard = length;
             break;
@@ -106,8 +111,8 @@ impl Stream {
         step
     }
 
-    fn answers(&mut self, input: &[u8], checker: &mut dyn Checker, out: &mut Output) -> Step {
-        let mut step = Step::HOLD;
+    fn answers(&mut self, input: &[u8], checker: &mut dyn Checker, out: &mut RelayOutput) -> RelayStep {
+        let mut step = RelayStep::HOLD;
         while !self.waits() {
             let (message, length) = match frame(&input[step.forward..]) {
                 Ok(Some(frame)) => frame,
@@ -117,17 +122,17 @@ impl Stream {
                     break;
                 }
             };
-            match std::mem::replace(&mut self.hold, Hold::Nothing) {
-                Hold::Over(false) => {
+            match std::mem::replace(&mut self.hold, AnswerHold::Nothing) {
+                AnswerHold::Over(false) => {
                     say(&failure(message), out);
                     step.discard = length;
                     break;
                 }
-                Hold::Over(true) => {}
+                AnswerHold::Over(true) => {}
                 _ => match self.outstanding.answer(message, checker) {
                     Ok(None) => {}
                     Ok(Some(lesson)) => {
-                        self.hold = Hold::Untold(lesson);
+                        self.hold = AnswerHold::Untold(lesson);
                         break;
                     }
                     Err(_) => {
@@ -142,15 +147,15 @@ impl Stream {
     }
 }
 
-impl Relay for Stream {
-    fn receive(&mut self, from: Side, input: &[u8], checker: &mut dyn Checker, out: &mut Output) -> Step {
+impl Relay for DnsStream {
+    fn receive(&mut self, from: Side, input: &[u8], checker: &mut dyn Checker, out: &mut RelayOutput) -> RelayStep {
         match from {
             Side::Downstream => self.queries(input, checker, out),
             Side::Upstream => self.answers(input, checker, out),
         }
     }
 
-    fn receive_eof(&mut self, from: Side, held: usize, checker: &mut dyn Checker, out: &mut Output) {
+    fn receive_eof(&mut self, from: Side, held: usize, checker: &mut dyn Checker, out: &mut RelayOutput) {
         if held > 0 {
             offend(from, Violation::CutFrame, checker, out);
         } else if from == Side::Upstream {
@@ -169,7 +174,7 @@ impl Relay for Stream {
         self.begun
     }
 
-    fn head_timeout(&mut self, checker: &mut dyn Checker, out: &mut Output) {
+    fn head_timeout(&mut self, checker: &mut dyn Checker, out: &mut RelayOutput) {
         if self.begun {
             offend(Side::Downstream, Violation::FrameTimeout, checker, out);
         }
@@ -179,9 +184,9 @@ impl Relay for Stream {
         true
     }
 
-    fn lesson(&mut self) -> Option<Lesson> {
-        match std::mem::replace(&mut self.hold, Hold::Told) {
-            Hold::Untold(lesson) => Some(lesson),
+    fn lesson(&mut self) -> Option<LearnedAddresses> {
+        match std::mem::replace(&mut self.hold, AnswerHold::Told) {
+            AnswerHold::Untold(lesson) => Some(lesson),
             other => {
                 self.hold = other;
                 None
@@ -191,7 +196,7 @@ impl Relay for Stream {
 
     fn committed(&mut self, known: bool) {
         if self.waits() {
-            self.hold = Hold::Over(known);
+            self.hold = AnswerHold::Over(known);
         }
     }
 }

@@ -63,7 +63,7 @@ impl Header {
 
 /// A question.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Question<'m> {
+pub(super) struct WireQuestion<'m> {
     /// As it came: name, type, class.
     pub(super) raw: &'m [u8],
     pub(super) name: Name,
@@ -71,7 +71,7 @@ pub(super) struct Question<'m> {
     pub(super) class: u16,
 }
 
-impl<'m> Question<'m> {
+impl<'m> WireQuestion<'m> {
     /// Reads the question that follows the header.
     pub(super) fn read(message: &'m [u8]) -> Result<Self, Violation> {
         let (name, end) = Name::read(message, HEADER, Pointers::Refuse)?;
@@ -94,7 +94,7 @@ impl<'m> Question<'m> {
 
 /// A record. Its owner is read only where it counts.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Record<'m> {
+pub(super) struct ResourceRecord<'m> {
     /// Place of its owner's name.
     pub(super) owner: usize,
     pub(super) kind: u16,
@@ -106,7 +106,7 @@ pub(super) struct Record<'m> {
     pub(super) data: &'m [u8],
 }
 
-impl<'m> Record<'m> {
+impl<'m> ResourceRecord<'m> {
     /// Reads the record at a place. Also gives the place behind it.
     pub(super) fn read(message: &'m [u8], at: usize) -> Result<(Self, usize), Violation> {
         let fixed_at = skip_name(message, at)?;
@@ -163,7 +163,7 @@ pub(super) const COOKIE: u16 = 10;
 
 impl<'m> Opt<'m> {
     /// Reads an OPT record.
-    pub(super) fn read(record: &Record<'m>) -> Result<Self, Violation> {
+    pub(super) fn read(record: &ResourceRecord<'m>) -> Result<Self, Violation> {
         debug_assert_eq!(record.kind, kind::OPT);
         let mut cookie = None;
         let mut rest = record.data;

@@ -5,7 +5,7 @@ use crate::{
     http::Limits,
     http1::Http1,
     http2::{Http2, PREFACE},
-    relay::{Checker, Output, Relay, Side, Step},
+    relay::{Checker, Relay, RelayOutput, RelayStep, Side},
 };
 
 /// Makes the relay of one connection pair.
@@ -60,9 +60,9 @@ impl Http {
 }
 
 impl Relay for Http {
-    fn receive(&mut self, from: Side, input: &[u8], checker: &mut dyn Checker, out: &mut Output) -> Step {
+    fn receive(&mut self, from: Side, input: &[u8], checker: &mut dyn Checker, out: &mut RelayOutput) -> RelayStep {
         if from == Side::Downstream && !self.decided && !self.decide(input) {
-            return Step::HOLD;
+            return RelayStep::HOLD;
         }
         let step = self.relay().receive(from, input, checker, out);
         if let Version::One(relay) = &mut self.version
@@ -73,7 +73,7 @@ impl Relay for Http {
         step
     }
 
-    fn receive_eof(&mut self, from: Side, held: usize, checker: &mut dyn Checker, out: &mut Output) {
+    fn receive_eof(&mut self, from: Side, held: usize, checker: &mut dyn Checker, out: &mut RelayOutput) {
         self.relay().receive_eof(from, held, checker, out);
     }
 
@@ -85,7 +85,7 @@ impl Relay for Http {
         self.relay_ref().head_pending() || (self.begun && !self.decided)
     }
 
-    fn head_timeout(&mut self, checker: &mut dyn Checker, out: &mut Output) {
+    fn head_timeout(&mut self, checker: &mut dyn Checker, out: &mut RelayOutput) {
         match &mut self.version {
             Version::One(relay) if self.begun && !self.decided => relay.head_late(checker, out),
             Version::One(relay) => relay.head_timeout(checker, out),

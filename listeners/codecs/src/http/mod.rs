@@ -14,13 +14,13 @@ pub(crate) mod text;
 pub use self::{choice::relay, limits::Limits};
 
 use portcullis_rules::{
-    schema::{FieldIndex, FieldSpec, Form, Nature, Schema},
+    schema::{FieldForm, FieldIndex, FieldSpec, ProtocolTraits, Schema},
     tunnel::{Tunnel, TunnelKind},
 };
 
 use crate::{
     http2::Http2Limits,
-    protocol::{Live, Protocol, Shown},
+    protocol::{Live, Protocol, ShownFields},
 };
 
 /// The protocol.
@@ -56,21 +56,21 @@ pub static PROTOCOL: Protocol = Protocol {
 pub static SCHEMA: Schema = Schema {
     protocol: "http",
     fields: &[
-        FieldSpec { name: "method", form: Form::Regex, checked: true },
-        FieldSpec { name: "path", form: Form::Regex, checked: true },
-        FieldSpec { name: "host", form: Form::Regex, checked: false },
-        FieldSpec { name: "headers", form: Form::Headers, checked: true },
+        FieldSpec { name: "method", form: FieldForm::Regex, checked: true },
+        FieldSpec { name: "path", form: FieldForm::Regex, checked: true },
+        FieldSpec { name: "host", form: FieldForm::Regex, checked: false },
+        FieldSpec { name: "headers", form: FieldForm::Headers, checked: true },
     ],
-    nature: &Nature {
+    nature: &ProtocolTraits {
         tunnel: Some((FieldIndex(METHOD), "CONNECT")),
         web: true,
         shorthands: &[grpc::SHORTHAND],
-        ..Nature::STREAM
+        ..ProtocolTraits::STREAM
     },
 };
 
 /// Method and URL, as far as they are known.
-fn line(request: &Shown<'_>) -> String {
+fn line(request: &ShownFields<'_>) -> String {
     let (method, host, path) = (request.first("method"), request.first("host"), request.first("path"));
     if path.starts_with('/') && !host.is_empty() {
         return format!("{method} http://{host}{path}");

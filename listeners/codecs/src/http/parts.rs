@@ -8,7 +8,7 @@ use super::{HOST, METHOD, PATH, target::Target};
 
 /// Method, path and host of one request.
 #[derive(Debug)]
-pub(crate) struct Parts<'a> {
+pub(crate) struct RequestParts<'a> {
     pub(crate) method: &'a [u8],
     pub(crate) target: Target<'a>,
     /// Value of Host.
@@ -17,7 +17,7 @@ pub(crate) struct Parts<'a> {
     normal_path: OnceCell<FieldValue<'a>>,
 }
 
-impl<'a> Parts<'a> {
+impl<'a> RequestParts<'a> {
     pub(crate) fn new(method: &'a [u8], target: Target<'a>) -> Self {
         Self { method, target, host: None, normal_path: OnceCell::new() }
     }

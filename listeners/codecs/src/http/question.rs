@@ -4,50 +4,57 @@ use portcullis_rules::request::Request;
 
 use crate::{
     http1,
-    question::{Question, Said, Sample, Show, Word},
+    question::{QuestionSchema, QuestionValues, QuestionWord, Sample, Show},
 };
 
 /// The host where none is said.
 const HOST: &str = "localhost";
 
 /// How they are asked about.
-pub(super) const QUESTION: Question = Question {
+pub(super) const QUESTION: QuestionSchema = QuestionSchema {
     words: &[
-        Word {
+        QuestionWord {
             key: "line",
             flag: "http",
             value: "'GET /path'",
             help: "A request of HTTP: method and target",
             case: "http",
-            ..Word::NOWHERE
+            ..QuestionWord::NOWHERE
         },
-        Word { key: "method", case: "http.method", ..Word::NOWHERE },
-        Word { key: "path", case: "http.path", ..Word::NOWHERE },
-        Word { key: "host", flag: "host", value: "HOST", help: "Its host", case: "http.host", ..Word::NOWHERE },
-        Word {
+        QuestionWord { key: "method", case: "http.method", ..QuestionWord::NOWHERE },
+        QuestionWord { key: "path", case: "http.path", ..QuestionWord::NOWHERE },
+        QuestionWord {
+            key: "host",
+            flag: "host",
+            value: "HOST",
+            help: "Its host",
+            case: "http.host",
+            ..QuestionWord::NOWHERE
+        },
+        QuestionWord {
             key: "header",
             flag: "header",
             value: "'Name: value'",
             help: "One of its headers; may be repeated",
             many: true,
-            ..Word::NOWHERE
+            ..QuestionWord::NOWHERE
         },
-        Word { key: "headers", case: "http.headers", many: true, ..Word::NOWHERE },
+        QuestionWord { key: "headers", case: "http.headers", many: true, ..QuestionWord::NOWHERE },
     ],
     usual_port: "80",
     read,
 };
 
 /// The head of a request of HTTP/1.1 without a body.
-struct Head(Vec<u8>);
+struct QuestionHead(Vec<u8>);
 
-impl Show for Head {
+impl Show for QuestionHead {
     fn show(&self, to: &mut dyn FnMut(&dyn Request)) -> Result<(), String> {
         http1::with_head(&self.0, to).map_err(|violation| violation.to_string())
     }
 }
 
-fn read(said: &Said) -> Result<Sample, String> {
+fn read(said: &QuestionValues) -> Result<Sample, String> {
     let line = said.one("line").map(|line| {
         line.split_once(' ').ok_or_else(|| format!("{line:?} is no request: write METHOD /path, such as GET /status"))
     });
@@ -65,5 +72,5 @@ fn read(said: &Said) -> Result<Sample, String> {
         head.extend([name.trim(), ": ", value.trim(), "\r\n"]);
     }
     head.push_str("\r\n");
-    Ok(Sample::new(format!("{method} {path}"), Head(head.into_bytes())))
+    Ok(Sample::new(format!("{method} {path}"), QuestionHead(head.into_bytes())))
 }

@@ -9,7 +9,7 @@ use super::path::normalise;
 
 /// Why a target cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
+pub(crate) enum TargetError {
     /// A forbidden byte: CTL, space or `#` (RFC 9112 §3.2).
     Byte,
     /// None of the four forms, or one the method does not go with (RFC 9112 §3.2).
@@ -42,14 +42,14 @@ pub(crate) enum Target<'a> {
 
 impl<'a> Target<'a> {
     /// Reads a target.
-    pub(crate) fn parse(method: &[u8], target: &'a [u8]) -> Result<Self, Fault> {
+    pub(crate) fn parse(method: &[u8], target: &'a [u8]) -> Result<Self, TargetError> {
         if !target.iter().fold(true, |fine, byte| fine & TARGET[usize::from(*byte)]) {
-            return Err(Fault::Byte);
+            return Err(TargetError::Byte);
         }
         match target {
             _ if method == b"CONNECT" => {
                 let port = check_authority(target)?;
-                if port.is_none_or(<[u8]>::is_empty) { Err(Fault::Form) } else { Ok(Self::Authority(target)) }
+                if port.is_none_or(<[u8]>::is_empty) { Err(TargetError::Form) } else { Ok(Self::Authority(target)) }
             }
             [b'/', ..] => Ok(Self::Origin(target)),
             b"*" if method == b"OPTIONS" => Ok(Self::Asterisk),
@@ -57,13 +57,13 @@ impl<'a> Target<'a> {
         }
     }
 
-    fn absolute(method: &[u8], target: &'a [u8]) -> Result<Self, Fault> {
+    fn absolute(method: &[u8], target: &'a [u8]) -> Result<Self, TargetError> {
         let schemes: [(&[u8], &[u8]); 2] = [(b"http://", b"80"), (b"https://", b"443")];
         let found = schemes.into_iter().find_map(|(scheme, port)| {
             let (head, rest) = target.split_at_checked(scheme.len())?;
             head.eq_ignore_ascii_case(scheme).then_some((rest, port))
         });
-        let (rest, default_port) = found.ok_or(Fault::Form)?;
+        let (rest, default_port) = found.ok_or(TargetError::Form)?;
         let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(rest.len());
         let (authority, path) = rest.split_at(end);
         check_authority(authority)?;
@@ -140,9 +140,9 @@ static TARGET: [bool; 256] = {
 };
 
 /// Checks `host [ ":" port ]`, not empty, without user information (RFC 9110 §4.2.4, RFC 3986 §3.2), and finds the port.
-pub(crate) fn check_authority(authority: &[u8]) -> Result<Option<&[u8]>, Fault> {
+pub(crate) fn check_authority(authority: &[u8]) -> Result<Option<&[u8]>, TargetError> {
     if memchr(b'@', authority).is_some() {
-        return Err(Fault::UserInfo);
+        return Err(TargetError::UserInfo);
     }
     let (name, port) = split_port(authority);
     let name_is_fine = match name {
@@ -151,7 +151,7 @@ pub(crate) fn check_authority(authority: &[u8]) -> Result<Option<&[u8]>, Fault> 
         _ => name.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=".contains(byte)),
     };
     let port_is_fine = |port: &[u8]| port.len() <= 5 && port.iter().all(u8::is_ascii_digit);
-    if name_is_fine && port.is_none_or(port_is_fine) { Ok(port) } else { Err(Fault::Authority) }
+    if name_is_fine && port.is_none_or(port_is_fine) { Ok(port) } else { Err(TargetError::Authority) }
 }
 
 /// Takes an authority apart at the colon in front of its port.
@@ -183,20 +183,20 @@ mod tests {
         assert_eq!(Target::parse(b"GET", b"HTTP://h:1/a?b"), Ok(absolute(false)));
         assert_eq!(Target::parse(b"OPTIONS", b"HTTP://h:1/a?b"), Ok(absolute(true)));
         for (method, target, violation) in [
-            ("GET", "*", Fault::Form),
-            ("GET", "a/b", Fault::Form),
-            ("GET", "h:1", Fault::Form),
-            ("GET", "ftp://h/", Fault::Form),
-            ("GET", "http:///a", Fault::Authority),
-            ("GET", "http://u@h/", Fault::UserInfo),
-            ("CONNECT", "h", Fault::Form),
-            ("CONNECT", "h:", Fault::Form),
-            ("CONNECT", "/a", Fault::Authority),
-            ("GET", "/a#b", Fault::Byte),
-            ("GET", "http://h\\b/", Fault::Authority),
-            ("GET", "http://é/", Fault::Authority),
-            ("GET", "/a\x7f", Fault::Byte),
-            ("GET", "/a\tb", Fault::Byte),
+            ("GET", "*", TargetError::Form),
+            ("GET", "a/b", TargetError::Form),
+            ("GET", "h:1", TargetError::Form),
+            ("GET", "ftp://h/", TargetError::Form),
+            ("GET", "http:///a", TargetError::Authority),
+            ("GET", "http://u@h/", TargetError::UserInfo),
+            ("CONNECT", "h", TargetError::Form),
+            ("CONNECT", "h:", TargetError::Form),
+            ("CONNECT", "/a", TargetError::Authority),
+            ("GET", "/a#b", TargetError::Byte),
+            ("GET", "http://h\\b/", TargetError::Authority),
+            ("GET", "http://é/", TargetError::Authority),
+            ("GET", "/a\x7f", TargetError::Byte),
+            ("GET", "/a\tb", TargetError::Byte),
         ] {
             assert_eq!(Target::parse(method.as_bytes(), target.as_bytes()), Err(violation), "{method} {target}");
         }
@@ -235,7 +235,7 @@ mod tests {
         }
         for bad in ["", ":80", "a:b", "a:1:2", "a:123456", "[::1", "::1", "[::1]x", "a,b", "a/b", "a b", "[", "]", "é"]
         {
-            assert_eq!(check_authority(bad.as_bytes()), Err(Fault::Authority), "{bad}");
+            assert_eq!(check_authority(bad.as_bytes()), Err(TargetError::Authority), "{bad}");
         }
     }
 

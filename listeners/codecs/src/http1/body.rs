@@ -1,23 +1,23 @@
 //! Follows a body only to find where it ends.
 
 use super::{
-    chunked::{Chunked, Rooms},
+    chunked::{ChunkLimits, Chunked},
     framing::Framing,
     violation::Violation,
 };
 
 /// Where in a body we are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Body {
+pub(super) enum BodyState {
     /// So many bytes are to come; never 0.
     Length(u64),
     Chunked(Chunked),
 }
 
 /// How much of the input is the body's, and whether it ends there. What was taken in front of a violation is right.
-pub(super) type Taken = (usize, Result<bool, Violation>);
+pub(super) type TakenBody = (usize, Result<bool, Violation>);
 
-impl Body {
+impl BodyState {
     /// The body that the fields announce, if it is not empty.
     pub(super) fn of(framing: Framing) -> Option<Self> {
         if framing.chunked {
@@ -26,7 +26,7 @@ impl Body {
         framing.length.filter(|length| *length > 0).map(Self::Length)
     }
 
-    pub(super) fn take(&mut self, input: &[u8], rooms: Rooms) -> Taken {
+    pub(super) fn take(&mut self, input: &[u8], rooms: ChunkLimits) -> TakenBody {
         match self {
             Self::Chunked(chunked) => chunked.take(input, rooms),
             Self::Length(left) => {

@@ -4,9 +4,9 @@
 use memchr::memchr;
 
 use super::{
-    body::Taken,
+    body::TakenBody,
     field,
-    head::{Bounds, Scan},
+    head::{HeadBounds, Scan},
     violation::Violation,
 };
 use crate::http::{
@@ -22,7 +22,7 @@ const LARGEST: u64 = i32::MAX as u64;
 
 /// Room for what is neither size nor data, in bytes.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Rooms {
+pub(super) struct ChunkLimits {
     /// Chunk extensions of a body.
     pub(super) extensions: usize,
     /// A trailer section.
@@ -35,13 +35,13 @@ pub(super) struct Rooms {
 /// Where in a chunked body we are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Chunked {
-    place: Place,
+    place: ChunkState,
     /// Bytes of chunk extensions so far.
     extensions: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+enum ChunkState {
     Size,
     Data(u64),
     DataEnd,
@@ -60,12 +60,12 @@ enum Look {
 
 impl Chunked {
     pub(super) fn new() -> Self {
-        Self { place: Place::Size, extensions: 0 }
+        Self { place: ChunkState::Size, extensions: 0 }
     }
 
     /// How many leading bytes belong to the body as far as it can be told, and whether it ends there. Bytes that are
     /// not taken have to be shown again with more behind them.
-    pub(super) fn take(&mut self, input: &[u8], rooms: Rooms) -> Taken {
+    pub(super) fn take(&mut self, input: &[u8], rooms: ChunkLimits) -> TakenBody {
         let mut taken = 0;
         while taken < input.len() {
             match self.look(&input[taken..], rooms) {
@@ -79,35 +79,35 @@ impl Chunked {
     }
 
     /// Looks at what is not empty.
-    fn look(&mut self, rest: &[u8], rooms: Rooms) -> Result<Look, Violation> {
+    fn look(&mut self, rest: &[u8], rooms: ChunkLimits) -> Result<Look, Violation> {
         match &mut self.place {
-            Place::Data(left) => {
+            ChunkState::Data(left) => {
                 let here = usize::try_from(*left).unwrap_or(usize::MAX).min(rest.len());
                 *left -= here as u64;
                 if *left == 0 {
-                    self.place = Place::DataEnd;
+                    self.place = ChunkState::DataEnd;
                 }
                 Ok(Look::Took(here))
             }
-            Place::DataEnd => match rest {
+            ChunkState::DataEnd => match rest {
                 [b'\r', b'\n', ..] => {
-                    self.place = Place::Size;
+                    self.place = ChunkState::Size;
                     Ok(Look::Took(2))
                 }
                 [b'\r'] => Ok(Look::Wait),
                 _ => Err(Violation::ChunkEnd),
             },
-            Place::Size => {
+            ChunkState::Size => {
                 let Some((length, size)) = self.size_line(rest, rooms)? else { return Ok(Look::Wait) };
-                self.place = if size == 0 { Place::Trailers(Scan::of_section()) } else { Place::Data(size) };
+                self.place = if size == 0 { ChunkState::Trailers(Scan::of_section()) } else { ChunkState::Data(size) };
                 Ok(Look::Took(length))
             }
-            Place::Trailers(scan) => Ok(trailers(scan, rest, rooms)?.map_or(Look::Wait, Look::End)),
+            ChunkState::Trailers(scan) => Ok(trailers(scan, rest, rooms)?.map_or(Look::Wait, Look::End)),
         }
     }
 
     /// `chunk-size [ chunk-ext ] CRLF`: its length and the size.
-    fn size_line(&mut self, input: &[u8], rooms: Rooms) -> Result<Option<(usize, u64)>, Violation> {
+    fn size_line(&mut self, input: &[u8], rooms: ChunkLimits) -> Result<Option<(usize, u64)>, Violation> {
         let digits = input.iter().take(SIZE_DIGITS + 1).take_while(|byte| byte.is_ascii_hexdigit()).count();
         if digits > SIZE_DIGITS || (digits == 0 && !input.is_empty()) {
             return Err(Violation::ChunkSize);
@@ -154,10 +154,10 @@ fn check_extension(bytes: &[u8], lenient: bool) -> Result<(), Violation> {
 }
 
 /// The end of the trailer section, once it is there as a whole and right.
-fn trailers(scan: &mut Scan, input: &[u8], rooms: Rooms) -> Result<Option<usize>, Violation> {
+fn trailers(scan: &mut Scan, input: &[u8], rooms: ChunkLimits) -> Result<Option<usize>, Violation> {
     // The empty line is none of it.
     let bytes = rooms.trailers.saturating_add(2);
-    let bounds = Bounds { bytes, lines: usize::MAX - 1, offences: [Violation::Trailers; 3] };
+    let bounds = HeadBounds { bytes, lines: usize::MAX - 1, offences: [Violation::Trailers; 3] };
     let Some(end) = scan.end(input, &bounds)? else { return Ok(None) };
     let mut section = if rooms.lenient { &[][..] } else { &input[..end] };
     while let field::Piece::Line(line, length) = field::read(section)? {

@@ -5,14 +5,14 @@ use crate::http::text::{TOKEN, control, trim, trim_start};
 
 /// One header line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Line<'a> {
+pub(super) struct FieldLine<'a> {
     /// Name, as it stands.
     pub(super) name: &'a [u8],
     /// Value without the white space around it.
     pub(super) value: &'a [u8],
 }
 
-impl Line<'_> {
+impl FieldLine<'_> {
     /// Whether this is the field of a lower-case name.
     pub(super) fn is(&self, name: &[u8]) -> bool {
         self.name.eq_ignore_ascii_case(name)
@@ -23,7 +23,7 @@ impl Line<'_> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Piece<'a> {
     /// A header line, and its length with its CRLF.
-    Line(Line<'a>, usize),
+    Line(FieldLine<'a>, usize),
     /// The empty line.
     End,
     /// Neither is there as a whole.
@@ -41,7 +41,7 @@ pub(super) fn read(input: &[u8]) -> Result<Piece<'_>, Violation> {
     let Some(end) = control(after) else { return Ok(Piece::Incomplete) };
     match after[end..] {
         [b'\r', b'\n', ..] => {
-            let line = Line { name, value: trim(&after[..end]) };
+            let line = FieldLine { name, value: trim(&after[..end]) };
             Ok(Piece::Line(line, colon + 1 + end + 2))
         }
         [b'\r'] => Ok(Piece::Incomplete),
@@ -72,7 +72,7 @@ fn colon_follows(rest: &[u8]) -> bool {
 }
 
 /// The header lines of a section that has been read before.
-pub(super) fn lines(mut section: &[u8]) -> impl Iterator<Item = Line<'_>> {
+pub(super) fn lines(mut section: &[u8]) -> impl Iterator<Item = FieldLine<'_>> {
     std::iter::from_fn(move || match read(section) {
         Ok(Piece::Line(line, length)) => {
             section = &section[length..];

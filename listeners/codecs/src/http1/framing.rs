@@ -1,6 +1,6 @@
 //! Determines where a message ends from its header fields (RFC 9112 §6).
 
-use super::{field::Line, violation::Violation};
+use super::{field::FieldLine, violation::Violation};
 use crate::http::{
     names::is_framing,
     text::{content_length, members},
@@ -36,7 +36,7 @@ pub(super) struct Framing {
 
 impl Framing {
     /// Takes one line into account.
-    pub(super) fn note(&mut self, line: &Line<'_>) -> Result<(), Violation> {
+    pub(super) fn note(&mut self, line: &FieldLine<'_>) -> Result<(), Violation> {
         if line.is(b"content-length") {
             if self.length.is_some() {
                 return Err(Violation::TwoLengths);

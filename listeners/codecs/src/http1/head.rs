@@ -3,7 +3,7 @@
 use memchr::memchr;
 
 use super::{
-    field::{self, Line, Piece},
+    field::{self, FieldLine, Piece},
     violation::Violation,
 };
 
@@ -20,7 +20,7 @@ pub(super) struct Scan {
 
 /// The bounds of a head.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Bounds {
+pub(super) struct HeadBounds {
     /// Bytes.
     pub(super) bytes: usize,
     /// Header lines.
@@ -41,7 +41,7 @@ impl Scan {
     /// Finds the end of the head: the number of its bytes, its empty line included. Remembers how far it has looked,
     /// so that a head that comes byte by byte costs no more than one that comes at once. The offence it finds is the
     /// one that stands first in the bytes, so it is the same however they arrive.
-    pub(super) fn end(&mut self, input: &[u8], bounds: &Bounds) -> Result<Option<usize>, Violation> {
+    pub(super) fn end(&mut self, input: &[u8], bounds: &HeadBounds) -> Result<Option<usize>, Violation> {
         let [long_first_line, long_head, many_lines] = bounds.offences;
         loop {
             let from = self.seen as usize;
@@ -77,7 +77,7 @@ impl Scan {
     }
 }
 
-impl Bounds {
+impl HeadBounds {
     /// Whether a complete head keeps them.
     pub(super) fn hold(&self, bytes: usize, lines: usize) -> bool {
         bytes <= self.bytes && lines <= self.lines
@@ -85,11 +85,11 @@ impl Bounds {
 }
 
 /// What reads a head line by line.
-pub(super) trait Sink<'a>: Sized {
+pub(super) trait HeadSink<'a>: Sized {
     /// Begins with the first line, without its CRLF.
     fn first_line(line: &'a [u8]) -> Result<Self, Violation>;
     /// Takes one header line.
-    fn note(&mut self, line: &Line<'a>) -> Result<(), Violation>;
+    fn note(&mut self, line: &FieldLine<'a>) -> Result<(), Violation>;
     /// Checks what only the whole head shows; `section` is what stands behind the first line.
     fn finish(&mut self, section: &'a [u8]) -> Result<(), Violation>;
 }
@@ -98,10 +98,10 @@ pub(super) trait Sink<'a>: Sized {
 ///
 /// Nearly all heads come whole and are right, and then each byte is read once. Everything else goes the long way, by
 /// [`Scan`], which decides what an offence is called and remembers how far it has looked.
-pub(super) fn read<'a, S: Sink<'a>>(
+pub(super) fn read<'a, S: HeadSink<'a>>(
     scan: &mut Scan,
     input: &'a [u8],
-    bounds: &Bounds,
+    bounds: &HeadBounds,
 ) -> Result<Option<(S, usize)>, Violation> {
     if !scan.has_begun()
         && let Ok(Some((sink, end, lines))) = parse(input)
@@ -114,7 +114,7 @@ pub(super) fn read<'a, S: Sink<'a>>(
 }
 
 /// Reads a head: what was read, its bytes and header lines; `None` if it is not complete.
-fn parse<'a, S: Sink<'a>>(input: &'a [u8]) -> Result<Option<(S, usize, usize)>, Violation> {
+fn parse<'a, S: HeadSink<'a>>(input: &'a [u8]) -> Result<Option<(S, usize, usize)>, Violation> {
     let Some(lf) = memchr(b'\n', input) else { return Ok(None) };
     let line = input[..lf].strip_suffix(b"\r").ok_or(Violation::BareLf)?;
     let mut sink = S::first_line(line)?;

@@ -24,17 +24,17 @@ use portcullis_rules::request::Request;
 
 use self::{
     head::Scan,
-    odd::Odd,
+    odd::UnusualAnswer,
     outstanding::Outstanding,
-    requests::{Requests, forward},
+    requests::{RequestStream, forward},
     responses::Responses,
 };
 pub use crate::http::SCHEMA;
 use crate::{
     http::Limits,
-    http2::Offer,
+    http2::UpgradeOffer,
     order::Answerer,
-    relay::{Checker, Close, Output, Relay, Side, Step},
+    relay::{Checker, Close, Relay, RelayOutput, RelayStep, Side},
 };
 
 /// Shows the head of a request to the rules, as the relay does: for questions about requests that nobody sent.
@@ -44,8 +44,8 @@ use crate::{
 pub fn with_head<T>(head: &[u8], show: impl FnOnce(&dyn Request) -> T) -> Result<T, Violation> {
     let limits = Limits::default();
     let offences = [Violation::LongTarget, Violation::LongHead, Violation::ManyHeaders];
-    let bounds = head::Bounds { bytes: limits.request_head, lines: limits.request_headers, offences };
-    let read = head::read::<request::Head<'_>>(&mut Scan::default(), head, &bounds)?;
+    let bounds = head::HeadBounds { bytes: limits.request_head, lines: limits.request_headers, offences };
+    let read = head::read::<request::RequestHead<'_>>(&mut Scan::default(), head, &bounds)?;
     read.map(|(head, _)| show(&head)).ok_or(Violation::TruncatedHead)
 }
 
@@ -53,13 +53,13 @@ pub fn with_head<T>(head: &[u8], show: impl FnOnce(&dyn Request) -> T) -> Result
 #[derive(Debug)]
 pub(crate) struct Http1 {
     limits: Limits,
-    requests: Requests,
+    requests: RequestStream,
     responses: Responses,
     outstanding: Outstanding,
     /// Both directions are bytes.
     tunnel: bool,
     /// The newest request's offer to go on in HTTP/2.
-    offer: Option<Box<Offer>>,
+    offer: Option<Box<UpgradeOffer>>,
     /// The server has taken the offer up: nothing of HTTP/1 comes any more.
     switched: bool,
     /// Bytes of the client are held.
@@ -72,23 +72,23 @@ pub(crate) struct Http1 {
 const _: () = assert!(size_of::<Http1>() <= 256);
 
 /// What came of one look at the input.
-struct Progress {
-    step: Step,
+struct LookProgress {
+    step: RelayStep,
     /// Whether more of this side may follow at once, and not only after more bytes or the other side.
     next: Result<bool, Violation>,
 }
 
-impl Progress {
-    fn go_on(step: Step) -> Self {
+impl LookProgress {
+    fn go_on(step: RelayStep) -> Self {
         Self { step, next: Ok(true) }
     }
 
-    fn stop(step: Step) -> Self {
+    fn stop(step: RelayStep) -> Self {
         Self { step, next: Ok(false) }
     }
 
     /// An offence behind what is right.
-    fn offence(step: Step, violation: Violation) -> Self {
+    fn offence(step: RelayStep, violation: Violation) -> Self {
         Self { step, next: Err(violation) }
     }
 }
@@ -97,7 +97,7 @@ impl Http1 {
     pub(crate) fn new(limits: &Limits) -> Self {
         Self {
             limits: *limits,
-            requests: Requests::NEXT,
+            requests: RequestStream::NEXT,
             responses: Responses::Head(Scan::default()),
             outstanding: Outstanding::new(limits.pipelined),
             tunnel: false,
@@ -113,27 +113,27 @@ impl Http1 {
     }
 
     /// The offer to go on in HTTP/2, once the server has taken it up.
-    pub(crate) fn taken_up(&mut self) -> Option<Box<Offer>> {
+    pub(crate) fn taken_up(&mut self) -> Option<Box<UpgradeOffer>> {
         if self.switched { self.offer.take() } else { None }
     }
 
     /// The client took too long for its first bytes, which say nothing yet.
-    pub(crate) fn head_late(&mut self, checker: &mut dyn Checker, out: &mut Output) {
+    pub(crate) fn head_late(&mut self, checker: &mut dyn Checker, out: &mut RelayOutput) {
         self.client_offends(Violation::HeadTimeout, checker, out);
     }
 
-    fn offend(&mut self, side: Side, violation: Violation, checker: &mut dyn Checker, out: &mut Output) {
+    fn offend(&mut self, side: Side, violation: Violation, checker: &mut dyn Checker, out: &mut RelayOutput) {
         match side {
             Side::Downstream => self.client_offends(violation, checker, out),
             Side::Upstream => self.server_offends(violation, checker, out),
         }
     }
 
-    fn client_ends(&mut self, held: usize, checker: &mut dyn Checker, out: &mut Output) {
-        if held > 0 && matches!(self.requests, Requests::Head { .. }) && !self.is_full() {
+    fn client_ends(&mut self, held: usize, checker: &mut dyn Checker, out: &mut RelayOutput) {
+        if held > 0 && matches!(self.requests, RequestStream::Head { .. }) && !self.is_full() {
             return self.client_offends(Violation::TruncatedHead, checker, out);
         }
-        self.requests = Requests::Over;
+        self.requests = RequestStream::Over;
         if self.outstanding.is_empty() {
             out.close = Some(Close::Graceful);
         }
@@ -141,8 +141,8 @@ impl Http1 {
 }
 
 impl Relay for Http1 {
-    fn receive(&mut self, from: Side, input: &[u8], checker: &mut dyn Checker, out: &mut Output) -> Step {
-        let mut step = Step::HOLD;
+    fn receive(&mut self, from: Side, input: &[u8], checker: &mut dyn Checker, out: &mut RelayOutput) -> RelayStep {
+        let mut step = RelayStep::HOLD;
         while step.forward < input.len() && out.close.is_none() && !self.switched {
             if self.tunnel {
                 return forward(input.len());
@@ -180,7 +180,7 @@ impl Relay for Http1 {
         step
     }
 
-    fn receive_eof(&mut self, from: Side, held: usize, checker: &mut dyn Checker, out: &mut Output) {
+    fn receive_eof(&mut self, from: Side, held: usize, checker: &mut dyn Checker, out: &mut RelayOutput) {
         match from {
             _ if self.tunnel => {}
             Side::Downstream => self.client_ends(held, checker, out),
@@ -192,18 +192,18 @@ impl Relay for Http1 {
         match (side, self.requests) {
             _ if self.tunnel => true,
             // What has to wait is held, and no more is read then. Until something has to, a client that goes is seen.
-            (Side::Downstream, Requests::Switching | Requests::Shut) => !self.holds,
-            (Side::Downstream, Requests::Head { .. }) => !(self.is_full() && self.holds),
-            (Side::Downstream, Requests::Held { .. }) => !(self.waits_for_word() && self.holds),
+            (Side::Downstream, RequestStream::Switching | RequestStream::Shut) => !self.holds,
+            (Side::Downstream, RequestStream::Head { .. }) => !(self.is_full() && self.holds),
+            (Side::Downstream, RequestStream::Held { .. }) => !(self.waits_for_word() && self.holds),
             _ => true,
         }
     }
 
     fn head_pending(&self) -> bool {
-        !self.tunnel && matches!(self.requests, Requests::Head { scan, .. } if scan.has_begun())
+        !self.tunnel && matches!(self.requests, RequestStream::Head { scan, .. } if scan.has_begun())
     }
 
-    fn head_timeout(&mut self, checker: &mut dyn Checker, out: &mut Output) {
+    fn head_timeout(&mut self, checker: &mut dyn Checker, out: &mut RelayOutput) {
         if self.head_pending() {
             self.client_offends(Violation::HeadTimeout, checker, out);
         }
@@ -224,17 +224,21 @@ impl Relay for Http1 {
     fn passthrough(&self, from: Side) -> u64 {
         match (from, self.requests, self.responses) {
             _ if self.tunnel => u64::MAX,
-            (Side::Downstream, Requests::Body { body, .. }, _)
-            | (Side::Upstream, _, Responses::Body(body) | Responses::Odd(Odd::Body(body))) => body.passthrough(),
-            (Side::Upstream, _, Responses::UntilClose | Responses::Odd(Odd::UntilClose)) => u64::MAX,
+            (Side::Downstream, RequestStream::Body { body, .. }, _)
+            | (Side::Upstream, _, Responses::Body(body) | Responses::Odd(UnusualAnswer::Body(body))) => {
+                body.passthrough()
+            }
+            (Side::Upstream, _, Responses::UntilClose | Responses::Odd(UnusualAnswer::UntilClose)) => u64::MAX,
             _ => 0,
         }
     }
 
     fn passed(&mut self, from: Side, bytes: u64) {
         match (from, &mut self.requests, &mut self.responses) {
-            (Side::Downstream, Requests::Body { body, .. }, _)
-            | (Side::Upstream, _, Responses::Body(body) | Responses::Odd(Odd::Body(body))) => body.passed(bytes),
+            (Side::Downstream, RequestStream::Body { body, .. }, _)
+            | (Side::Upstream, _, Responses::Body(body) | Responses::Odd(UnusualAnswer::Body(body))) => {
+                body.passed(bytes)
+            }
             _ => {}
         }
     }

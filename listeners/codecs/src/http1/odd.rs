@@ -4,16 +4,16 @@
 
 use memchr::memchr_iter;
 
-use super::{body::Body, chunked::Chunked, outstanding::Asked};
+use super::{body::BodyState, chunked::Chunked, outstanding::RequestShape};
 use crate::http::text::{content_length, has_member, members, trim};
 
 /// Where in an odd answer we are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Odd {
+pub(super) enum UnusualAnswer {
     /// In its head, of which so many bytes were looked through, and so many of them are whole lines.
     Head { seen: usize, lines: usize },
     /// In a body whose end can be told.
-    Body(Body),
+    Body(BodyState),
     /// It ends with the server's stream.
     UntilClose,
 }
@@ -25,7 +25,7 @@ pub(super) enum Next {
     Interim,
     /// It has no body.
     Nothing,
-    Body(Body),
+    Body(BodyState),
     UntilClose,
     /// It cannot go on: no client could make anything of it, or it switches protocols.
     Refuse,
@@ -52,7 +52,7 @@ pub(super) fn is_http(input: &[u8]) -> bool {
 }
 
 /// Reads an odd head as most clients do: its status, and how it goes on.
-pub(super) fn read(head: &[u8], asked: Asked) -> (u16, Next) {
+pub(super) fn read(head: &[u8], asked: RequestShape) -> (u16, Next) {
     let mut lines = head.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
     let status = lines.next().map_or(0, status);
     let mut length = None;
@@ -76,11 +76,11 @@ pub(super) fn read(head: &[u8], asked: Asked) -> (u16, Next) {
         102..200 | 100 => Next::Interim,
         204 | 304 => Next::Nothing,
         _ if asked.head => Next::Nothing,
-        _ if chunked => Next::Body(Body::Chunked(Chunked::new())),
+        _ if chunked => Next::Body(BodyState::Chunked(Chunked::new())),
         _ if encoded || !agree => Next::UntilClose,
         _ => match length {
             Some(0) => Next::Nothing,
-            Some(length) => Next::Body(Body::Length(length)),
+            Some(length) => Next::Body(BodyState::Length(length)),
             None => Next::UntilClose,
         },
     };

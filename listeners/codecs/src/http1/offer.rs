@@ -4,8 +4,8 @@
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
-use super::field::Line;
-use crate::{http::Limits, http::text::members, http2::Offer};
+use super::field::FieldLine;
+use crate::{http::Limits, http::text::members, http2::UpgradeOffer};
 
 /// What the lines of a request say about HTTP/2.
 #[derive(Clone, Copy, Debug, Default)]
@@ -22,7 +22,7 @@ pub(super) struct Offered<'a> {
 
 impl<'a> Offered<'a> {
     /// Takes one line into account.
-    pub(super) fn note(&mut self, line: &Line<'a>) {
+    pub(super) fn note(&mut self, line: &FieldLine<'a>) {
         let names = |name: &[u8]| members(line.value).any(|member| member.eq_ignore_ascii_case(name));
         if line.is(b"upgrade") {
             self.h2c |= names(b"h2c");
@@ -35,12 +35,12 @@ impl<'a> Offered<'a> {
     }
 
     /// The offer, if it can be followed. One that cannot goes on as it came, and may not be taken up.
-    pub(super) fn read(&self, head: bool, limits: &Limits) -> Option<Box<Offer>> {
+    pub(super) fn read(&self, head: bool, limits: &Limits) -> Option<Box<UpgradeOffer>> {
         if !self.h2c || !self.upgrade || !self.nominated || self.twice {
             return None;
         }
         let settings = base64url(self.settings?)?;
-        Offer::new(&settings, head, limits).ok().map(Box::new)
+        UpgradeOffer::new(&settings, head, limits).ok().map(Box::new)
     }
 }
 
@@ -68,7 +68,7 @@ mod tests {
         let offer = |lines: &[(&str, &str)]| {
             let mut offered = Offered::default();
             for (name, value) in lines {
-                offered.note(&Line { name: name.as_bytes(), value: value.as_bytes() });
+                offered.note(&FieldLine { name: name.as_bytes(), value: value.as_bytes() });
             }
             offered.read(false, &Limits::default()).is_some()
         };

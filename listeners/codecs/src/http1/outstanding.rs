@@ -1,11 +1,11 @@
 //! The requests that have no final response yet, oldest first.
 
-use super::upgrade::Protocols;
+use super::upgrade::UpgradeProtocols;
 use crate::{http::grpc::Call, order::AnswerQueue};
 
 /// What matters of a request for reading its answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Asked {
+pub(super) struct RequestShape {
     /// HEAD: the answer has no body.
     pub(super) head: bool,
     /// CONNECT: a 2xx opens a tunnel.
@@ -13,12 +13,12 @@ pub(super) struct Asked {
     /// It offered to switch protocols.
     pub(super) upgrade: bool,
     /// To these.
-    pub(super) offers: Protocols,
+    pub(super) offers: UpgradeProtocols,
     /// It is the last request on its connection.
     pub(super) close: bool,
 }
 
-impl Asked {
+impl RequestShape {
     /// Whether what follows the request depends on the answer.
     pub(super) fn may_switch(self) -> bool {
         self.connect || self.upgrade
@@ -49,4 +49,4 @@ pub(super) enum Ours {
 }
 
 /// The answers that are due.
-pub(super) type Outstanding = AnswerQueue<Asked, Ours>;
+pub(super) type Outstanding = AnswerQueue<RequestShape, Ours>;

@@ -10,31 +10,31 @@ use portcullis_rules::{
 };
 
 use super::{
-    field::{Line, lines},
+    field::{FieldLine, lines},
     framing::{Framing, Version},
-    head::Sink,
+    head::HeadSink,
     offer::Offered,
-    outstanding::Asked,
-    upgrade::Protocols,
+    outstanding::RequestShape,
+    upgrade::UpgradeProtocols,
     violation::Violation,
 };
 use crate::http::{
     CONNECT, HEADERS, SCHEMA,
     grpc::Call,
     names::is_imitation,
-    parts::Parts,
+    parts::RequestParts,
     target::{Target, check_authority},
     text::{has_member, is_token_byte, is_variable_of, members},
 };
 
 /// One request head.
 #[derive(Debug)]
-pub(super) struct Head<'a> {
-    parts: Parts<'a>,
+pub(super) struct RequestHead<'a> {
+    parts: RequestParts<'a>,
     version: Version,
     pub(super) framing: Framing,
     upgrade: bool,
-    protocols: Protocols,
+    protocols: UpgradeProtocols,
     /// It offers to switch, so that a server may do that before it reads the body.
     pub(super) offers: bool,
     pub(super) offered: Offered<'a>,
@@ -56,15 +56,15 @@ struct Persistence {
     nominates: bool,
 }
 
-impl<'a> Sink<'a> for Head<'a> {
+impl<'a> HeadSink<'a> for RequestHead<'a> {
     fn first_line(line: &'a [u8]) -> Result<Self, Violation> {
         let (method, target, version) = request_line(line)?;
         Ok(Self {
-            parts: Parts::new(method, Target::parse(method, target)?),
+            parts: RequestParts::new(method, Target::parse(method, target)?),
             version,
             framing: Framing::default(),
             upgrade: false,
-            protocols: Protocols::default(),
+            protocols: UpgradeProtocols::default(),
             offers: false,
             offered: Offered::default(),
             call: None,
@@ -74,7 +74,7 @@ impl<'a> Sink<'a> for Head<'a> {
         })
     }
 
-    fn note(&mut self, line: &Line<'a>) -> Result<(), Violation> {
+    fn note(&mut self, line: &FieldLine<'a>) -> Result<(), Violation> {
         if is_imitation(line.name) {
             return Err(Violation::FieldVariant);
         }
@@ -130,10 +130,10 @@ impl<'a> Sink<'a> for Head<'a> {
     }
 }
 
-impl<'a> Head<'a> {
+impl<'a> RequestHead<'a> {
     /// What its answer is read by.
-    pub(super) fn asked(&self) -> Asked {
-        Asked {
+    pub(super) fn asked(&self) -> RequestShape {
+        RequestShape {
             head: self.parts.method == b"HEAD",
             connect: self.is_connect(),
             // The server has to ignore Upgrade in HTTP/1.0 (RFC 9110 §7.8).
@@ -188,7 +188,7 @@ impl<'a> Head<'a> {
     }
 }
 
-impl Request for Head<'_> {
+impl Request for RequestHead<'_> {
     fn schema(&self) -> &'static Schema {
         &SCHEMA
     }
@@ -209,9 +209,9 @@ impl Request for Head<'_> {
         // judged as one (RFC 6455 §4.1).
         let handshake = self.parts.method == b"GET" && self.version == Version::Http11 && !self.framing.has_content();
         let kind = match self.protocols {
-            Protocols { other: true, .. } => TunnelKind::Upgrade,
-            Protocols { websocket: true, .. } if handshake => TunnelKind::WebSocket,
-            Protocols { websocket: true, .. } => TunnelKind::Upgrade,
+            UpgradeProtocols { other: true, .. } => TunnelKind::Upgrade,
+            UpgradeProtocols { websocket: true, .. } if handshake => TunnelKind::WebSocket,
+            UpgradeProtocols { websocket: true, .. } => TunnelKind::Upgrade,
             _ => return None,
         };
         Some(Tunnel { kind, field: FieldIndex(HEADERS), key: "upgrade" })

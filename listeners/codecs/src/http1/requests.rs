@@ -3,12 +3,12 @@
 use portcullis_rules::request::Request;
 
 use super::{
-    Http1, Progress, answers,
-    body::Body,
-    chunked::Rooms,
-    head::{self, Bounds, Scan},
-    odd::Odd,
-    outstanding::{Asked, Ours},
+    Http1, LookProgress, answers,
+    body::BodyState,
+    chunked::ChunkLimits,
+    head::{self, HeadBounds, Scan},
+    odd::UnusualAnswer,
+    outstanding::{Ours, RequestShape},
     request,
     responses::Responses,
     rewrite,
@@ -17,7 +17,7 @@ use super::{
 use crate::{
     http::text::is_token_byte,
     order::Answerer,
-    relay::{Checker, Close, Decision, Output, Side, Step},
+    relay::{Checker, Close, Decision, RelayOutput, RelayStep, Side},
 };
 
 /// Most empty lines in front of a request. One has to be ignored (RFC 9112 §2.2).
@@ -25,15 +25,15 @@ const EMPTY_LINES: u8 = 4;
 
 /// Where in the client's stream we are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Requests {
+pub(super) enum RequestStream {
     /// In front of or in a head, behind so many empty lines.
     Head { scan: Scan, empty_lines: u8 },
     /// In front of the body of an allowed request that has to wait.
-    Held { body: Body, asked: Asked, wait: Wait },
+    Held { body: BodyState, asked: RequestShape, wait: Wait },
     /// In the body of an allowed request that has been asked so.
-    Body { body: Body, asked: Asked },
+    Body { body: BodyState, asked: RequestShape },
     /// In the body of a denied request that was answered; so many bytes more are read of it.
-    Swallow { body: Body, room: u64 },
+    Swallow { body: BodyState, room: u64 },
     /// Behind a request that may switch protocols: what comes now belongs to whatever the answer says.
     Switching,
     /// No request comes any more: what does come is dropped.
@@ -55,72 +55,72 @@ pub(super) struct Wait {
 /// What no body that comes with an offer to switch may begin with: so begins the preface of HTTP/2 (RFC 9113 §3.4).
 const PREFACE: &[u8] = b"PRI * ";
 
-impl Requests {
+impl RequestStream {
     /// In front of a request.
     pub(super) const NEXT: Self = Self::Head { scan: Scan::NONE, empty_lines: 0 };
 
     /// Behind a request to which nothing is due any more. No request may follow one with `Connection: close`, and none
     /// is processed (RFC 9112 §9.6).
-    pub(super) fn behind(asked: Asked) -> Self {
+    pub(super) fn behind(asked: RequestShape) -> Self {
         if asked.close { Self::Over } else { Self::NEXT }
     }
 }
 
 impl Http1 {
-    pub(super) fn request(&mut self, input: &[u8], checker: &mut dyn Checker, out: &mut Output) -> Progress {
+    pub(super) fn request(&mut self, input: &[u8], checker: &mut dyn Checker, out: &mut RelayOutput) -> LookProgress {
         match self.requests {
-            Requests::Switching => Progress::stop(Step::HOLD),
-            Requests::Over => Progress::stop(discard(input.len())),
-            Requests::Shut => {
+            RequestStream::Switching => LookProgress::stop(RelayStep::HOLD),
+            RequestStream::Over => LookProgress::stop(discard(input.len())),
+            RequestStream::Shut => {
                 // The client takes the answer for complete, and we cannot tell.
-                if self.responses == Responses::Odd(Odd::UntilClose) {
+                if self.responses == Responses::Odd(UnusualAnswer::UntilClose) {
                     out.close = Some(Close::Reset);
                 }
-                Progress::stop(Step::HOLD)
+                LookProgress::stop(RelayStep::HOLD)
             }
-            Requests::Held { body, asked, wait } => match begins(body, wait, input) {
-                None => Progress::stop(Step::HOLD),
-                Some(Err(violation)) => Progress::offence(Step::HOLD, violation),
+            RequestStream::Held { body, asked, wait } => match begins(body, wait, input) {
+                None => LookProgress::stop(RelayStep::HOLD),
+                Some(Err(violation)) => LookProgress::offence(RelayStep::HOLD, violation),
                 Some(Ok(())) => {
-                    self.requests = Requests::Body { body, asked };
+                    self.requests = RequestStream::Body { body, asked };
                     self.request(input, checker, out)
                 }
             },
-            Requests::Head { .. } if self.is_full() => Progress::stop(Step::HOLD),
-            Requests::Head { scan, empty_lines } => self
+            RequestStream::Head { .. } if self.is_full() => LookProgress::stop(RelayStep::HOLD),
+            RequestStream::Head { scan, empty_lines } => self
                 .request_head(scan, empty_lines, input, checker, out)
-                .unwrap_or_else(|violation| Progress::offence(Step::HOLD, violation)),
-            Requests::Body { mut body, asked } => {
+                .unwrap_or_else(|violation| LookProgress::offence(RelayStep::HOLD, violation)),
+            RequestStream::Body { mut body, asked } => {
                 let (taken, end) = body.take(input, self.request_rooms());
                 match end {
                     Ok(true) => self.behind_body(asked),
-                    Ok(false) => self.requests = Requests::Body { body, asked },
-                    Err(violation) => return Progress::offence(forward(taken), violation),
+                    Ok(false) => self.requests = RequestStream::Body { body, asked },
+                    Err(violation) => return LookProgress::offence(forward(taken), violation),
                 }
-                Progress::go_on(forward(taken))
+                LookProgress::go_on(forward(taken))
             }
-            Requests::Swallow { mut body, room } => {
+            RequestStream::Swallow { mut body, room } => {
                 let (taken, end) = body.take(input, self.request_rooms());
                 let left = room.checked_sub(taken as u64);
                 match (end, left) {
-                    (Err(violation), _) => return Progress::offence(discard(taken), violation),
-                    (Ok(true), _) => self.requests = Requests::NEXT,
-                    (Ok(false), Some(room)) => self.requests = Requests::Swallow { body, room },
+                    (Err(violation), _) => return LookProgress::offence(discard(taken), violation),
+                    (Ok(true), _) => self.requests = RequestStream::NEXT,
+                    (Ok(false), Some(room)) => self.requests = RequestStream::Swallow { body, room },
                     (Ok(false), None) => self.stop_swallowing(out),
                 }
-                Progress::go_on(discard(taken))
+                LookProgress::go_on(discard(taken))
             }
         }
     }
 
     /// Whether a body waits for the server's word.
     pub(super) fn waits_for_word(&self) -> bool {
-        matches!(self.requests, Requests::Held { wait: Wait { word: true, .. }, .. })
+        matches!(self.requests, RequestStream::Held { wait: Wait { word: true, .. }, .. })
     }
 
     /// The server's word has come, or is waited for no longer.
     pub(super) fn has_word(&mut self) {
-        if let Requests::Held { wait, .. } = &mut self.requests {
+        if let RequestStream::Held { wait, .. } = &mut self.requests {
             wait.word = false;
         }
     }
@@ -130,14 +130,14 @@ impl Http1 {
         self.outstanding.is_full()
     }
 
-    fn request_rooms(&self) -> Rooms {
-        Rooms { extensions: self.limits.chunk_extensions, trailers: self.limits.trailers, lenient: false }
+    fn request_rooms(&self) -> ChunkLimits {
+        ChunkLimits { extensions: self.limits.chunk_extensions, trailers: self.limits.trailers, lenient: false }
     }
 
     /// Behind a request that offered to switch, what follows waits for the answer, if that has not come already.
-    fn behind_body(&mut self, asked: Asked) {
+    fn behind_body(&mut self, asked: RequestShape) {
         let waits = asked.may_switch() && matches!(self.outstanding.last_mut(), Some(Answerer::Server(_)));
-        self.requests = if waits { Requests::Switching } else { Requests::behind(asked) };
+        self.requests = if waits { RequestStream::Switching } else { RequestStream::behind(asked) };
     }
 
     fn request_head(
@@ -146,68 +146,68 @@ impl Http1 {
         empty_lines: u8,
         input: &[u8],
         checker: &mut dyn Checker,
-        out: &mut Output,
-    ) -> Result<Progress, Violation> {
+        out: &mut RelayOutput,
+    ) -> Result<LookProgress, Violation> {
         if !scan.has_begun() {
             match input {
                 [b'\r', b'\n', ..] if empty_lines == EMPTY_LINES => return Err(Violation::RequestLine),
                 [b'\r', b'\n', ..] => {
-                    self.requests = Requests::Head { scan, empty_lines: empty_lines + 1 };
-                    return Ok(Progress::go_on(discard(2)));
+                    self.requests = RequestStream::Head { scan, empty_lines: empty_lines + 1 };
+                    return Ok(LookProgress::go_on(discard(2)));
                 }
-                [b'\r'] => return Ok(Progress::stop(Step::HOLD)),
+                [b'\r'] => return Ok(LookProgress::stop(RelayStep::HOLD)),
                 [b'\r' | b'\n', ..] => {}
                 // No HTTP at all, for example TLS: said at once, and not when the head is too long or too late.
                 [first, ..] if !is_token_byte(*first) => return Err(Violation::Method),
                 _ => {}
             }
         }
-        let bounds = Bounds {
+        let bounds = HeadBounds {
             bytes: self.limits.request_head,
             lines: self.limits.request_headers,
             offences: [Violation::LongTarget, Violation::LongHead, Violation::ManyHeaders],
         };
-        let Some((head, end)) = head::read::<request::Head<'_>>(&mut scan, input, &bounds)? else {
-            self.requests = Requests::Head { scan, empty_lines };
-            return Ok(Progress::stop(Step::HOLD));
+        let Some((head, end)) = head::read::<request::RequestHead<'_>>(&mut scan, input, &bounds)? else {
+            self.requests = RequestStream::Head { scan, empty_lines };
+            return Ok(LookProgress::stop(RelayStep::HOLD));
         };
         match checker.check(&head as &dyn Request) {
             Decision::Allow => {
                 self.allow(&head, out);
-                Ok(Progress::go_on(forward(end)))
+                Ok(LookProgress::go_on(forward(end)))
             }
             Decision::Rewrite => {
                 let before = out.upstream.len();
                 rewrite::head(&input[..end], checker.changes(), &mut out.upstream);
                 out.relayed += out.upstream.len() - before;
                 self.allow(&head, out);
-                Ok(Progress::go_on(discard(end)))
+                Ok(LookProgress::go_on(discard(end)))
             }
             Decision::Reset | Decision::Disconnect | Decision::Partial { .. } | Decision::Filter => {
                 self.last_word(Ours::Reset, out);
-                Ok(Progress::stop(Step::HOLD))
+                Ok(LookProgress::stop(RelayStep::HOLD))
             }
             Decision::Respond | Decision::Hide => {
                 self.refuse(&head, out);
-                Ok(Progress::go_on(discard(end)))
+                Ok(LookProgress::go_on(discard(end)))
             }
         }
     }
 
-    fn allow(&mut self, head: &request::Head<'_>, out: &mut Output) {
+    fn allow(&mut self, head: &request::RequestHead<'_>, out: &mut RelayOutput) {
         let asked = head.asked();
         self.offer = if asked.upgrade { head.offered.read(asked.head, &self.limits) } else { None };
         self.owe(Answerer::Server(asked), out);
         let wait = Wait { word: head.expect, beginning: head.offers };
-        match Body::of(head.framing) {
-            Some(body) if wait.word || wait.beginning => self.requests = Requests::Held { body, asked, wait },
-            Some(body) => self.requests = Requests::Body { body, asked },
+        match BodyState::of(head.framing) {
+            Some(body) if wait.word || wait.beginning => self.requests = RequestStream::Held { body, asked, wait },
+            Some(body) => self.requests = RequestStream::Body { body, asked },
             None => self.behind_body(asked),
         }
     }
 
     /// Puts an answer into the order. There is room for it: where there is none, no head is read.
-    fn owe(&mut self, answerer: Answerer<Asked, Ours>, out: &mut Output) {
+    fn owe(&mut self, answerer: Answerer<RequestShape, Ours>, out: &mut RelayOutput) {
         if self.outstanding.push(answerer).is_err() {
             out.close = Some(Close::Reset);
         }
@@ -215,24 +215,24 @@ impl Http1 {
 
     /// Answers in the protocol's own words, in order. A client that waits for 100 may send its body or not, and a body
     /// larger than we care to read is not waited for, so the connection ends.
-    fn refuse(&mut self, head: &request::Head<'_>, out: &mut Output) {
-        let Asked { head: is_head, connect, close, .. } = head.asked();
+    fn refuse(&mut self, head: &request::RequestHead<'_>, out: &mut RelayOutput) {
+        let RequestShape { head: is_head, connect, close, .. } = head.asked();
         let room = self.limits.swallowed as u64;
-        let body = Body::of(head.framing);
-        let unread = body.is_some() && head.expect || matches!(body, Some(Body::Length(length)) if length > room);
+        let body = BodyState::of(head.framing);
+        let unread = body.is_some() && head.expect || matches!(body, Some(BodyState::Length(length)) if length > room);
         let close = close || connect || unread;
         self.requests = match body {
-            _ if close => Requests::Over,
-            Some(body) => Requests::Swallow { body, room },
-            None => Requests::NEXT,
+            _ if close => RequestStream::Over,
+            Some(body) => RequestStream::Swallow { body, room },
+            None => RequestStream::NEXT,
         };
         self.owe(Answerer::Ours(Ours::Refusal { head: is_head, call: head.call, close }), out);
         self.settle(out);
     }
 
     /// The connection ends behind the refusal of the request whose body we read no further.
-    fn stop_swallowing(&mut self, out: &mut Output) {
-        self.requests = Requests::Over;
+    fn stop_swallowing(&mut self, out: &mut RelayOutput) {
+        self.requests = RequestStream::Over;
         match self.outstanding.last_mut() {
             Some(Answerer::Ours(Ours::Refusal { close, .. })) => *close = true,
             _ => out.close = Some(Close::Graceful),
@@ -240,14 +240,14 @@ impl Http1 {
     }
 
     /// The last thing on this connection, behind the answers that are due.
-    fn last_word(&mut self, ours: Ours, out: &mut Output) {
-        self.requests = Requests::Over;
+    fn last_word(&mut self, ours: Ours, out: &mut RelayOutput) {
+        self.requests = RequestStream::Over;
         self.outstanding.push_last(ours);
         self.settle(out);
     }
 
     /// Says what is ours to say, until an answer of the server is due.
-    pub(super) fn settle(&mut self, out: &mut Output) {
+    pub(super) fn settle(&mut self, out: &mut RelayOutput) {
         while let Some(ours) = self.outstanding.pop_ours() {
             match ours {
                 Ours::Refusal { head, call, close } => {
@@ -266,12 +266,12 @@ impl Http1 {
     }
 
     /// The client sent something that cannot be relayed. It gets an error response in order, if that is possible.
-    pub(super) fn client_offends(&mut self, violation: Violation, checker: &mut dyn Checker, out: &mut Output) {
+    pub(super) fn client_offends(&mut self, violation: Violation, checker: &mut dyn Checker, out: &mut RelayOutput) {
         checker.offended(&Offended { violation, side: Side::Downstream });
         let error = Ours::Error { status: violation.status(), head: false };
         match self.requests {
-            Requests::Body { .. } | Requests::Held { .. } => {
-                self.requests = Requests::Over;
+            RequestStream::Body { .. } | RequestStream::Held { .. } => {
+                self.requests = RequestStream::Over;
                 let begun = self.outstanding.len() == 1 && !matches!(self.responses, Responses::Head(_));
                 // The server waits for the rest of the body, so its answer never comes: ours stands in its place.
                 match self.outstanding.last_mut() {
@@ -281,14 +281,16 @@ impl Http1 {
                 }
                 self.settle(out);
             }
-            Requests::Swallow { .. } => self.stop_swallowing(out),
-            Requests::Head { .. } | Requests::Switching | Requests::Over | Requests::Shut => self.last_word(error, out),
+            RequestStream::Swallow { .. } => self.stop_swallowing(out),
+            RequestStream::Head { .. } | RequestStream::Switching | RequestStream::Over | RequestStream::Shut => {
+                self.last_word(error, out)
+            }
         }
     }
 }
 
 /// Whether a body may go on, by its first bytes; nothing if that cannot be told yet.
-fn begins(body: Body, wait: Wait, input: &[u8]) -> Option<Result<(), Violation>> {
+fn begins(body: BodyState, wait: Wait, input: &[u8]) -> Option<Result<(), Violation>> {
     let there = input.len().min(PREFACE.len());
     let like = wait.beginning && input[..there] == PREFACE[..there];
     match (wait.word, like) {
@@ -299,10 +301,10 @@ fn begins(body: Body, wait: Wait, input: &[u8]) -> Option<Result<(), Violation>>
     }
 }
 
-pub(super) fn forward(bytes: usize) -> Step {
-    Step { forward: bytes, discard: 0 }
+pub(super) fn forward(bytes: usize) -> RelayStep {
+    RelayStep { forward: bytes, discard: 0 }
 }
 
-fn discard(bytes: usize) -> Step {
-    Step { forward: 0, discard: bytes }
+fn discard(bytes: usize) -> RelayStep {
+    RelayStep { forward: 0, discard: bytes }
 }

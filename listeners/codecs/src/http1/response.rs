@@ -1,18 +1,18 @@
 //! Parses response heads strictly, but only the parts that determine where the response ends.
 
 use super::{
-    field::Line,
+    field::FieldLine,
     framing::{Framing, Version},
-    head::Sink,
-    outstanding::Asked,
-    upgrade::Protocols,
+    head::HeadSink,
+    outstanding::RequestShape,
+    upgrade::UpgradeProtocols,
     violation::Violation,
 };
 use crate::http::text::{control, members};
 
 /// One response head.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Head {
+pub(super) struct ResponseHead {
     pub(super) status: u16,
     version: Version,
     framing: Framing,
@@ -21,7 +21,7 @@ pub(super) struct Head {
     /// It has Upgrade.
     upgrade: bool,
     /// The protocols that it switches to.
-    protocols: Protocols,
+    protocols: UpgradeProtocols,
     /// That is a version of HTTP, whose requests nobody would judge as bytes.
     to_http: bool,
     /// That is `h2c` and nothing else.
@@ -47,15 +47,15 @@ pub(super) enum Next {
     UntilClose,
 }
 
-impl Sink<'_> for Head {
+impl HeadSink<'_> for ResponseHead {
     fn first_line(line: &[u8]) -> Result<Self, Violation> {
         let (version, status) = status_line(line)?;
         let framing = Framing::default();
-        let protocols = Protocols::default();
+        let protocols = UpgradeProtocols::default();
         Ok(Self { status, version, framing, misframed: None, upgrade: false, protocols, to_http: false, to_h2c: false })
     }
 
-    fn note(&mut self, line: &Line<'_>) -> Result<(), Violation> {
+    fn note(&mut self, line: &FieldLine<'_>) -> Result<(), Violation> {
         match line.name.len() {
             10 | 14 | 17 => {
                 let noted = self.framing.note(line);
@@ -78,9 +78,9 @@ impl Sink<'_> for Head {
     }
 }
 
-impl Head {
+impl ResponseHead {
     /// How the response goes on, by what was asked (RFC 9112 §6.3).
-    pub(super) fn next(&self, asked: Asked) -> Result<Next, Violation> {
+    pub(super) fn next(&self, asked: RequestShape) -> Result<Next, Violation> {
         // Framing fields in a successful answer to CONNECT mean nothing (RFC 9110 §9.3.6).
         if asked.connect && (200..=299).contains(&self.status) {
             return Ok(Next::Tunnel);

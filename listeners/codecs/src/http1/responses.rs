@@ -1,37 +1,39 @@
 //! The server's byte stream: only the responses to forwarded requests, in order.
 
 use super::{
-    Http1, Progress, answers,
-    body::Body,
-    chunked::{Chunked, Rooms},
-    head::{self, Bounds, Scan},
-    odd::{self, Odd, is_http},
-    requests::{Requests, forward},
+    Http1, LookProgress, answers,
+    body::BodyState,
+    chunked::{ChunkLimits, Chunked},
+    head::{self, HeadBounds, Scan},
+    odd::{self, UnusualAnswer, is_http},
+    requests::{RequestStream, forward},
     response::{self, Next},
     violation::{Offended, Violation},
 };
 use crate::{
     order::Answerer,
-    relay::{Answer, Checker, Close, Output, Side, Step},
+    relay::{Checker, Close, RelayOutput, RelayStep, ResponseSummary, Side},
 };
 
 /// Where in the server's stream we are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Responses {
     Head(Scan),
-    Body(Body),
+    Body(BodyState),
     UntilClose,
     /// In an answer that goes on although it is not right.
-    Odd(Odd),
+    Odd(UnusualAnswer),
 }
 
 impl Http1 {
-    pub(super) fn response(&mut self, input: &[u8], checker: &mut dyn Checker, out: &mut Output) -> Progress {
+    pub(super) fn response(&mut self, input: &[u8], checker: &mut dyn Checker, out: &mut RelayOutput) -> LookProgress {
         match self.responses {
-            Responses::UntilClose | Responses::Odd(Odd::UntilClose) => Progress::stop(forward(input.len())),
+            Responses::UntilClose | Responses::Odd(UnusualAnswer::UntilClose) => {
+                LookProgress::stop(forward(input.len()))
+            }
             Responses::Head(scan) => self
                 .response_head(scan, input, checker)
-                .unwrap_or_else(|violation| Progress::offence(Step::HOLD, violation)),
+                .unwrap_or_else(|violation| LookProgress::offence(RelayStep::HOLD, violation)),
             Responses::Body(mut body) => {
                 let (taken, end) = body.take(input, self.response_rooms(false));
                 match end {
@@ -39,46 +41,47 @@ impl Http1 {
                     Ok(false) => self.responses = Responses::Body(body),
                     Err(violation) => {
                         self.responses = Responses::Body(body);
-                        return Progress::offence(forward(taken), violation);
+                        return LookProgress::offence(forward(taken), violation);
                     }
                 }
-                Progress::go_on(forward(taken))
+                LookProgress::go_on(forward(taken))
             }
-            Responses::Odd(Odd::Head { seen, lines }) => self.odd_head(seen, lines, input, checker, out),
-            Responses::Odd(Odd::Body(mut body)) => {
+            Responses::Odd(UnusualAnswer::Head { seen, lines }) => self.odd_head(seen, lines, input, checker, out),
+            Responses::Odd(UnusualAnswer::Body(mut body)) => {
                 let (taken, end) = body.take(input, self.response_rooms(true));
                 match end {
                     Ok(true) => self.answered(),
-                    Ok(false) => self.responses = Responses::Odd(Odd::Body(body)),
+                    Ok(false) => self.responses = Responses::Odd(UnusualAnswer::Body(body)),
                     Err(_) => {
                         self.until_close();
-                        return Progress::stop(forward(input.len()));
+                        return LookProgress::stop(forward(input.len()));
                     }
                 }
-                Progress::go_on(forward(taken))
+                LookProgress::go_on(forward(taken))
             }
         }
     }
 
-    fn response_rooms(&self, lenient: bool) -> Rooms {
+    fn response_rooms(&self, lenient: bool) -> ChunkLimits {
         // A trailer section is as long as a head may be.
-        Rooms { extensions: self.limits.response_head, trailers: self.limits.response_head, lenient }
+        ChunkLimits { extensions: self.limits.response_head, trailers: self.limits.response_head, lenient }
     }
 
     /// The server sent what is not right. If its answer has begun, or clients can read it all the same, it goes on as it
     /// is; otherwise the client is told.
-    pub(super) fn server_offends(&mut self, violation: Violation, checker: &mut dyn Checker, out: &mut Output) {
+    pub(super) fn server_offends(&mut self, violation: Violation, checker: &mut dyn Checker, out: &mut RelayOutput) {
         checker.offended(&Offended { violation, side: Side::Upstream });
         // What a client sends that has not waited for its answer is dropped.
-        let sending = matches!(self.requests, Requests::Body { .. } | Requests::Held { .. } | Requests::Over);
-        self.requests = if sending || self.holds { Requests::Over } else { Requests::Shut };
+        let sending =
+            matches!(self.requests, RequestStream::Body { .. } | RequestStream::Held { .. } | RequestStream::Over);
+        self.requests = if sending || self.holds { RequestStream::Over } else { RequestStream::Shut };
         self.ends = true;
         match self.responses {
-            Responses::Body(body) => self.responses = Responses::Odd(Odd::Body(body)),
+            Responses::Body(body) => self.responses = Responses::Odd(UnusualAnswer::Body(body)),
             // All requests have been answered, so further bytes belong to no response.
             _ if violation == Violation::UnaskedResponse => out.close = Some(Close::Graceful),
             _ if matches!(violation, Violation::BadSwitch | Violation::LongResponseHead) => self.no_answer(out),
-            _ => self.responses = Responses::Odd(Odd::Head { seen: 0, lines: 0 }),
+            _ => self.responses = Responses::Odd(UnusualAnswer::Head { seen: 0, lines: 0 }),
         }
     }
 
@@ -88,59 +91,61 @@ impl Http1 {
         mut lines: usize,
         input: &[u8],
         checker: &mut dyn Checker,
-        out: &mut Output,
-    ) -> Progress {
-        let Some(&Answerer::Server(asked)) = self.outstanding.front() else { return Progress::stop(Step::HOLD) };
+        out: &mut RelayOutput,
+    ) -> LookProgress {
+        let Some(&Answerer::Server(asked)) = self.outstanding.front() else {
+            return LookProgress::stop(RelayStep::HOLD);
+        };
         let end = if is_http(input) { odd::end(&mut seen, &mut lines, input) } else { Some(0) };
         let Some(end) = end else {
-            self.responses = Responses::Odd(Odd::Head { seen, lines });
+            self.responses = Responses::Odd(UnusualAnswer::Head { seen, lines });
             if input.len() > self.limits.response_head {
                 self.no_answer(out);
             }
-            return Progress::stop(Step::HOLD);
+            return LookProgress::stop(RelayStep::HOLD);
         };
         let (status, next) = odd::read(&input[..end], asked);
         if !matches!(next, odd::Next::Interim | odd::Next::Refuse) {
-            checker.answered(Answer::next(status));
+            checker.answered(ResponseSummary::next(status));
         }
         match next {
-            odd::Next::Interim => self.responses = Responses::Odd(Odd::Head { seen: 0, lines: 0 }),
+            odd::Next::Interim => self.responses = Responses::Odd(UnusualAnswer::Head { seen: 0, lines: 0 }),
             odd::Next::Nothing => self.answered(),
-            odd::Next::Body(body) => self.responses = Responses::Odd(Odd::Body(body)),
+            odd::Next::Body(body) => self.responses = Responses::Odd(UnusualAnswer::Body(body)),
             odd::Next::UntilClose => self.until_close(),
             odd::Next::Refuse => {
                 self.no_answer(out);
-                return Progress::stop(Step::HOLD);
+                return LookProgress::stop(RelayStep::HOLD);
             }
         }
-        Progress::go_on(forward(end))
+        LookProgress::go_on(forward(end))
     }
 
     /// The answer ends with the server's stream, so the client may take it for complete before.
     fn until_close(&mut self) {
-        self.responses = Responses::Odd(Odd::UntilClose);
+        self.responses = Responses::Odd(UnusualAnswer::UntilClose);
     }
 
     /// The client gets our word in the place of the answer.
-    fn no_answer(&mut self, out: &mut Output) {
+    fn no_answer(&mut self, out: &mut RelayOutput) {
         let head = matches!(self.outstanding.front(), Some(Answerer::Server(asked)) if asked.head);
         answers::refused(502, head, &mut out.downstream);
         out.close = Some(Close::Graceful);
     }
 
-    pub(super) fn server_ends(&mut self, held: usize, checker: &mut dyn Checker, out: &mut Output) {
+    pub(super) fn server_ends(&mut self, held: usize, checker: &mut dyn Checker, out: &mut RelayOutput) {
         match self.responses {
             Responses::Head(_) if held > 0 && !self.outstanding.is_empty() => {
                 let violation = Violation::TruncatedResponseHead;
                 checker.offended(&Offended { violation, side: Side::Upstream });
                 self.no_answer(out);
             }
-            Responses::Odd(Odd::Head { .. }) => self.no_answer(out),
+            Responses::Odd(UnusualAnswer::Head { .. }) => self.no_answer(out),
             // Inside an answer the client has to see that it was cut.
-            Responses::Body(_) | Responses::Odd(Odd::Body(_)) => out.close = Some(Close::Reset),
+            Responses::Body(_) | Responses::Odd(UnusualAnswer::Body(_)) => out.close = Some(Close::Reset),
             // Where the end of the stream ends the answer, nothing of ours can follow it and no reset may cut it. Between
             // answers nothing more will come.
-            Responses::Head(_) | Responses::UntilClose | Responses::Odd(Odd::UntilClose) => {
+            Responses::Head(_) | Responses::UntilClose | Responses::Odd(UnusualAnswer::UntilClose) => {
                 out.close = Some(Close::Graceful);
             }
         }
@@ -151,43 +156,46 @@ impl Http1 {
         mut scan: Scan,
         input: &[u8],
         checker: &mut dyn Checker,
-    ) -> Result<Progress, Violation> {
+    ) -> Result<LookProgress, Violation> {
         let Some(&Answerer::Server(asked)) = self.outstanding.front() else { return Err(Violation::UnaskedResponse) };
-        let bounds =
-            Bounds { bytes: self.limits.response_head, lines: usize::MAX, offences: [Violation::LongResponseHead; 3] };
-        let Some((head, end)) = head::read::<response::Head>(&mut scan, input, &bounds)? else {
+        let bounds = HeadBounds {
+            bytes: self.limits.response_head,
+            lines: usize::MAX,
+            offences: [Violation::LongResponseHead; 3],
+        };
+        let Some((head, end)) = head::read::<response::ResponseHead>(&mut scan, input, &bounds)? else {
             self.responses = Responses::Head(scan);
-            return Ok(Progress::stop(Step::HOLD));
+            return Ok(LookProgress::stop(RelayStep::HOLD));
         };
         let next = head.next(asked)?;
         self.responses = Responses::Head(scan);
         // What is asked by an offer of HTTP/2 is answered there.
         if !matches!(next, Next::Interim | Next::Http2) {
-            checker.answered(Answer::next(head.status));
+            checker.answered(ResponseSummary::next(head.status));
         }
         let last = self.outstanding.len() == 1;
         match next {
             Next::Interim if head.status == 100 && last => self.has_word(),
             Next::Interim => {}
             Next::Nothing => self.answered(),
-            Next::Length(length) => self.responses = Responses::Body(Body::Length(length)),
-            Next::Chunked => self.responses = Responses::Body(Body::Chunked(Chunked::new())),
+            Next::Length(length) => self.responses = Responses::Body(BodyState::Length(length)),
+            Next::Chunked => self.responses = Responses::Body(BodyState::Chunked(Chunked::new())),
             Next::UntilClose => self.responses = Responses::UntilClose,
             Next::Tunnel => self.tunnel = true,
             Next::Http2 => self.switch()?,
         }
         // A server that answers without its word need not read the body, and what came of it would be its next request.
         if last && self.waits_for_word() && matches!(self.responses, Responses::Body(_) | Responses::UntilClose) {
-            self.requests = Requests::Over;
+            self.requests = RequestStream::Over;
             self.ends = true;
         }
-        Ok(Progress::go_on(forward(end)))
+        Ok(LookProgress::go_on(forward(end)))
     }
 
     /// The server goes on in HTTP/2, in which it will answer. It can do so if the client has offered it and sent its whole
     /// request (RFC 7540 §3.2).
     fn switch(&mut self) -> Result<(), Violation> {
-        if self.requests != Requests::Switching || self.offer.is_none() {
+        if self.requests != RequestStream::Switching || self.offer.is_none() {
             return Err(Violation::BadSwitch);
         }
         self.switched = true;
@@ -201,17 +209,17 @@ impl Http1 {
         match self.requests {
             // The server did not switch: what the client sent behind its offer is the next request. Earlier answers may
             // come while an offer waits for its own.
-            Requests::Switching => {
+            RequestStream::Switching => {
                 if let Some(Answerer::Server(asked)) = oldest
                     && asked.may_switch()
                 {
-                    self.requests = Requests::behind(asked);
+                    self.requests = RequestStream::behind(asked);
                 }
             }
             // The server has said all it has to say about a request that has not come as a whole. What is still to come
             // it may read or not, and could take for its next request: nothing more goes on.
-            Requests::Body { .. } | Requests::Held { .. } if self.outstanding.is_empty() => {
-                self.requests = Requests::Over;
+            RequestStream::Body { .. } | RequestStream::Held { .. } if self.outstanding.is_empty() => {
+                self.requests = RequestStream::Over;
                 self.ends = true;
             }
             _ => {}

@@ -5,7 +5,7 @@ use crate::http::text::members;
 
 /// The protocols of the lines of Upgrade of one message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Protocols {
+pub(super) struct UpgradeProtocols {
     /// `websocket` (RFC 6455 §11.2).
     pub(super) websocket: bool,
     /// `h2c` (RFC 7540 §3.2).
@@ -14,7 +14,7 @@ pub(super) struct Protocols {
     pub(super) other: bool,
 }
 
-impl Protocols {
+impl UpgradeProtocols {
     /// Takes the value of one line into account. Names of protocols are compared without their case.
     pub(super) fn note(&mut self, value: &[u8]) {
         for protocol in members(value) {
@@ -36,12 +36,12 @@ impl Protocols {
 
 #[cfg(test)]
 mod tests {
-    use super::Protocols;
+    use super::UpgradeProtocols;
 
     #[test]
     fn protocols_are_told_apart_whatever_their_case_and_order() {
         let of = |lines: &[&str]| {
-            let mut protocols = Protocols::default();
+            let mut protocols = UpgradeProtocols::default();
             lines.iter().for_each(|line| protocols.note(line.as_bytes()));
             (protocols.websocket, protocols.h2c, protocols.other)
         };
@@ -63,10 +63,13 @@ mod tests {
 
     #[test]
     fn a_server_may_take_up_what_was_offered_and_nothing_else() {
-        let websocket = Protocols { websocket: true, ..Protocols::default() };
-        let (h2c, other) = (Protocols { h2c: true, ..websocket }, Protocols { other: true, ..Protocols::default() });
+        let websocket = UpgradeProtocols { websocket: true, ..UpgradeProtocols::default() };
+        let (h2c, other) = (
+            UpgradeProtocols { h2c: true, ..websocket },
+            UpgradeProtocols { other: true, ..UpgradeProtocols::default() },
+        );
         assert!(websocket.are_of(websocket) && websocket.are_of(h2c) && other.are_of(other));
         assert!(!h2c.are_of(websocket) && !other.are_of(h2c) && !websocket.are_of(other));
-        assert!(!Protocols::default().are_of(h2c), "it has to name one");
+        assert!(!UpgradeProtocols::default().are_of(h2c), "it has to name one");
     }
 }

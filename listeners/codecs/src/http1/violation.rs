@@ -1,6 +1,6 @@
 //! The protocol violations of HTTP/1: one variant each, with the rule that it breaks.
 
-use crate::{http::target::Fault, offence::violations};
+use crate::{http::target::TargetError, offence::violations};
 
 violations! {
     /// Why a message cannot be relayed: two conforming parsers could read it differently, or a limit is hit.
@@ -98,13 +98,13 @@ violations! {
     BadSwitch = "bad_switch", 502;
 }
 
-impl From<Fault> for Violation {
-    fn from(fault: Fault) -> Self {
+impl From<TargetError> for Violation {
+    fn from(fault: TargetError) -> Self {
         match fault {
-            Fault::Byte => Self::TargetByte,
-            Fault::Form => Self::TargetForm,
-            Fault::UserInfo => Self::UserInfo,
-            Fault::Authority => Self::HostValue,
+            TargetError::Byte => Self::TargetByte,
+            TargetError::Form => Self::TargetForm,
+            TargetError::UserInfo => Self::UserInfo,
+            TargetError::Authority => Self::HostValue,
         }
     }
 }

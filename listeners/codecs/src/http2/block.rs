@@ -6,9 +6,9 @@ use super::{
     Http2, budget,
     frame::{END_STREAM, Header},
     hpack::{self, FieldList},
-    turn::Turn,
+    turn::RelayCall,
     violation::Violation,
-    way::Bounds,
+    way::HeaderBlockBounds,
 };
 use crate::http::Limits;
 use crate::relay::Side;
@@ -19,7 +19,7 @@ const BEYOND: usize = 4;
 
 /// A header block that has been decoded.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Block<'a> {
+pub(super) struct HeaderBlock<'a> {
     pub(super) stream: u32,
     pub(super) end_stream: bool,
     /// Its frames as they came.
@@ -31,7 +31,7 @@ pub(super) struct Block<'a> {
 
 impl Http2 {
     /// Takes a header block, once it is there as a whole.
-    pub(super) fn block(&mut self, header: &Header, input: &[u8], turn: &mut Turn<'_>) -> Result<bool, Violation> {
+    pub(super) fn block(&mut self, header: &Header, input: &[u8], turn: &mut RelayCall<'_>) -> Result<bool, Violation> {
         let from = turn.from;
         let payload = self.ways[from.peer() as usize].settings.in_force.frame_size;
         let bounds = bounds(from, payload, &self.limits);
@@ -42,14 +42,14 @@ impl Http2 {
         let decoded = way.decoder.decode(&fragments(frames)?, &list_limits(from, &self.limits), &mut fields);
         let large = match decoded {
             Ok(()) => None,
-            Err(hpack::Error::ListTooLarge) => Some(bounds.long),
-            Err(hpack::Error::TooManyFields) => Some(Violation::ManyHeaders),
-            Err(hpack::Error::Bomb) => return Err(Violation::HpackBomb),
-            Err(hpack::Error::Compression(_)) => return Err(Violation::HeaderBlock),
+            Err(hpack::HpackError::ListTooLarge) => Some(bounds.long),
+            Err(hpack::HpackError::TooManyFields) => Some(Violation::ManyHeaders),
+            Err(hpack::HpackError::Bomb) => return Err(Violation::HpackBomb),
+            Err(hpack::HpackError::Compression(_)) => return Err(Violation::HeaderBlock),
         };
         budget::header_block(&mut self.budgets, from);
         let end_stream = header.has(END_STREAM);
-        let block = Block { stream: header.stream, end_stream, frames, fields: &fields, large };
+        let block = HeaderBlock { stream: header.stream, end_stream, frames, fields: &fields, large };
         match from {
             Side::Downstream => self.request_block(&block, turn)?,
             Side::Upstream => self.response_block(&block, turn)?,
@@ -60,12 +60,14 @@ impl Http2 {
     }
 }
 
-fn bounds(from: Side, payload: u32, limits: &Limits) -> Bounds {
+fn bounds(from: Side, payload: u32, limits: &Limits) -> HeaderBlockBounds {
     let continuations = limits.http2.continuations;
     match from {
-        Side::Downstream => Bounds { payload, bytes: limits.request_head, continuations, long: Violation::LongHead },
+        Side::Downstream => {
+            HeaderBlockBounds { payload, bytes: limits.request_head, continuations, long: Violation::LongHead }
+        }
         // As many as a long head takes in small frames, and some more.
-        Side::Upstream => Bounds {
+        Side::Upstream => HeaderBlockBounds {
             payload,
             bytes: limits.response_head,
             continuations: continuations.saturating_add(u32::try_from(limits.response_head >> 14).unwrap_or(u32::MAX)),
@@ -74,12 +76,12 @@ fn bounds(from: Side, payload: u32, limits: &Limits) -> Bounds {
     }
 }
 
-fn list_limits(from: Side, limits: &Limits) -> hpack::Limits {
+fn list_limits(from: Side, limits: &Limits) -> hpack::HpackLimits {
     let (list_size, fields) = match from {
         Side::Downstream => (limits.request_head, limits.request_headers),
         Side::Upstream => (limits.response_head, usize::MAX),
     };
-    hpack::Limits { list_size, fields, work: list_size.saturating_mul(BEYOND) }
+    hpack::HpackLimits { list_size, fields, work: list_size.saturating_mul(BEYOND) }
 }
 
 /// The block that frames carry, without padding and priority.

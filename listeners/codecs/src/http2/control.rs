@@ -4,11 +4,11 @@
 use super::{
     Http2,
     faults::give_up,
-    frame::{self, ACK, Header, Kind},
-    streams::Place,
-    turn::Turn,
-    violation::{Code, Violation},
-    way::{Payload, Stage},
+    frame::{self, ACK, FrameKind, Header},
+    streams::StreamState,
+    turn::RelayCall,
+    violation::{ErrorCode, Violation},
+    way::{FrameRemainder, FrameStage},
 };
 use crate::relay::Side;
 
@@ -19,13 +19,13 @@ impl Http2 {
         header: &Header,
         whole: &[u8],
         payload: &[u8],
-        turn: &mut Turn<'_>,
+        turn: &mut RelayCall<'_>,
     ) -> Result<(), Violation> {
         let passes = match header.kind {
-            Kind::Settings => return self.settings(header, whole, payload, turn),
-            Kind::Ping => self.ping(header, turn)?,
-            Kind::Reset => self.reset(header.stream, frame::word(payload), turn)?,
-            Kind::WindowUpdate => return self.window_update(header.stream, frame::number(payload), whole, turn),
+            FrameKind::Settings => return self.settings(header, whole, payload, turn),
+            FrameKind::Ping => self.ping(header, turn)?,
+            FrameKind::Reset => self.reset(header.stream, frame::word(payload), turn)?,
+            FrameKind::WindowUpdate => return self.window_update(header.stream, frame::number(payload), whole, turn),
             _ => {
                 header.check_dependency(payload)?;
                 self.ignore(turn)?
@@ -40,7 +40,7 @@ impl Http2 {
     }
 
     /// A frame has no effect: it does not go on.
-    fn ignore(&mut self, turn: &Turn<'_>) -> Result<bool, Violation> {
+    fn ignore(&mut self, turn: &RelayCall<'_>) -> Result<bool, Violation> {
         self.budgets[turn.from as usize].ignored.spend().map(|()| false)
     }
 
@@ -49,7 +49,7 @@ impl Http2 {
         header: &Header,
         whole: &[u8],
         payload: &[u8],
-        turn: &mut Turn<'_>,
+        turn: &mut RelayCall<'_>,
     ) -> Result<(), Violation> {
         let (from, peer) = (turn.from, turn.from.peer());
         if header.has(ACK) {
@@ -67,7 +67,7 @@ impl Http2 {
             return Ok(());
         }
         let way = &mut self.ways[from as usize];
-        way.stage = Stage::Frames;
+        way.stage = FrameStage::Frames;
         let relayed = way.settings.take(from, payload, &self.limits)?;
         if relayed == payload {
             turn.pass(whole);
@@ -78,7 +78,7 @@ impl Http2 {
     }
 
     /// Pings are the business of the two ends, as long as they are answered.
-    fn ping(&mut self, header: &Header, turn: &Turn<'_>) -> Result<bool, Violation> {
+    fn ping(&mut self, header: &Header, turn: &RelayCall<'_>) -> Result<bool, Violation> {
         if !header.has(ACK) {
             return self.budgets[turn.from as usize].pings.spend().map(|()| true);
         }
@@ -90,11 +90,11 @@ impl Http2 {
         Ok(true)
     }
 
-    fn reset(&mut self, id: u32, code: u32, turn: &mut Turn<'_>) -> Result<bool, Violation> {
+    fn reset(&mut self, id: u32, code: u32, turn: &mut RelayCall<'_>) -> Result<bool, Violation> {
         let index = match self.streams.place(id) {
-            Place::New | Place::Idle => return Err(Violation::IdleStream),
-            Place::Ended | Place::Reset | Place::Over => return self.ignore(turn),
-            Place::Open(index) => index,
+            StreamState::New | StreamState::Idle => return Err(Violation::IdleStream),
+            StreamState::Ended | StreamState::Reset | StreamState::Over => return self.ignore(turn),
+            StreamState::Open(index) => index,
         };
         let stream = match turn.from {
             Side::Downstream => self.streams.close_by_client(index),
@@ -115,15 +115,21 @@ impl Http2 {
         Ok(true)
     }
 
-    fn window_update(&mut self, id: u32, increment: u32, whole: &[u8], turn: &mut Turn<'_>) -> Result<(), Violation> {
+    fn window_update(
+        &mut self,
+        id: u32,
+        increment: u32,
+        whole: &[u8],
+        turn: &mut RelayCall<'_>,
+    ) -> Result<(), Violation> {
         self.budgets[turn.from as usize].window_updates.spend()?;
         let place = if id == 0 { None } else { Some(self.streams.place(id)) };
         match place {
-            Some(Place::New | Place::Idle) => return Err(Violation::IdleStream),
-            Some(Place::Ended | Place::Reset | Place::Over) => {}
+            Some(StreamState::New | StreamState::Idle) => return Err(Violation::IdleStream),
+            Some(StreamState::Ended | StreamState::Reset | StreamState::Over) => {}
             None if increment == 0 => return Err(Violation::WindowIncrement),
-            Some(Place::Open(index)) if increment == 0 => self.cut(index, Violation::WindowIncrement, turn)?,
-            None | Some(Place::Open(_)) => {
+            Some(StreamState::Open(index)) if increment == 0 => self.cut(index, Violation::WindowIncrement, turn)?,
+            None | Some(StreamState::Open(_)) => {
                 turn.pass(whole);
                 return Ok(());
             }
@@ -133,21 +139,26 @@ impl Http2 {
     }
 
     /// GOAWAY: behind the server's last stream nothing is dealt with any more.
-    pub(super) fn go_away(&mut self, header: &Header, input: &[u8], turn: &mut Turn<'_>) -> Result<bool, Violation> {
+    pub(super) fn go_away(
+        &mut self,
+        header: &Header,
+        input: &[u8],
+        turn: &mut RelayCall<'_>,
+    ) -> Result<bool, Violation> {
         let Some(last) = input.get(frame::HEADER..frame::HEADER + 4).map(frame::number) else { return Ok(false) };
         if turn.from == Side::Upstream {
             self.last = self.last.min(last);
             self.streams.close_above(self.last).iter().for_each(|stream| give_up(stream, turn));
         }
         // What its sender has to tell is for the other end.
-        self.ways[turn.from as usize].payload = Payload { left: header.whole(), passes: true, credit: 0 };
+        self.ways[turn.from as usize].payload = FrameRemainder { left: header.whole(), passes: true, credit: 0 };
         Ok(true)
     }
 }
 
 /// Whether a server resets a stream with this code because of what the client did wrong on it.
 fn is_provoked(code: u32) -> bool {
-    [Code::ProtocolError, Code::FlowControlError, Code::StreamClosed, Code::FrameSizeError]
+    [ErrorCode::ProtocolError, ErrorCode::FlowControlError, ErrorCode::StreamClosed, ErrorCode::FrameSizeError]
         .into_iter()
         .any(|provoked| provoked as u32 == code)
 }

@@ -4,10 +4,10 @@
 use super::{
     Http2, budget,
     frame::{self, END_STREAM, Header},
-    streams::Place,
-    turn::Turn,
+    streams::StreamState,
+    turn::RelayCall,
     violation::Violation,
-    way::Payload,
+    way::FrameRemainder,
 };
 use crate::relay::Side;
 
@@ -16,20 +16,20 @@ use crate::relay::Side;
 const CREDIT: u32 = 4096;
 
 impl Http2 {
-    pub(super) fn data(&mut self, header: &Header, input: &[u8], turn: &mut Turn<'_>) -> Result<bool, Violation> {
+    pub(super) fn data(&mut self, header: &Header, input: &[u8], turn: &mut RelayCall<'_>) -> Result<bool, Violation> {
         let from = turn.from;
         let Some(content) = header.content(input)? else { return Ok(false) };
         let end_stream = header.has(END_STREAM);
         budget::data(&mut self.budgets, from, content, end_stream)?;
         let passes = match self.streams.place(header.stream) {
-            Place::New | Place::Idle => return Err(Violation::IdleStream),
-            Place::Ended => return Err(Violation::StreamClosed),
-            Place::Reset if from == Side::Downstream => {
+            StreamState::New | StreamState::Idle => return Err(Violation::IdleStream),
+            StreamState::Ended => return Err(Violation::StreamClosed),
+            StreamState::Reset if from == Side::Downstream => {
                 self.refuse(header.stream, Violation::StreamClosed, turn)?;
                 false
             }
-            Place::Reset | Place::Over => false,
-            Place::Open(index) => {
+            StreamState::Reset | StreamState::Over => false,
+            StreamState::Open(index) => {
                 let taken = self.streams.get(index).halves[from as usize].data(content, end_stream);
                 match taken {
                     Ok(()) => self.came_on(index, turn),
@@ -39,12 +39,12 @@ impl Http2 {
             }
         };
         let credit = if passes { 0 } else { header.length };
-        self.ways[from as usize].payload = Payload { left: header.whole(), passes, credit };
+        self.ways[from as usize].payload = FrameRemainder { left: header.whole(), passes, credit };
         Ok(true)
     }
 
     /// Takes the available bytes of a frame whose payload is not parsed. Returns whether more may be taken at once.
-    pub(super) fn payload(&mut self, input: &[u8], turn: &mut Turn<'_>) -> bool {
+    pub(super) fn payload(&mut self, input: &[u8], turn: &mut RelayCall<'_>) -> bool {
         let way = &mut self.ways[turn.from as usize];
         let bytes = way.payload.left.min(input.len());
         if way.payload.passes {

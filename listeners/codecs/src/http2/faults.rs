@@ -2,41 +2,46 @@
 
 use super::{
     Http2, budget, frame,
-    streams::{Half, Stream},
-    turn::Turn,
-    violation::{Code, Offended, Violation},
-    way::Stage,
+    streams::{Half, OpenStream},
+    turn::RelayCall,
+    violation::{ErrorCode, Offended, Violation},
+    way::FrameStage,
 };
 use crate::{
     fact::Facts,
-    relay::{Answer, Side},
+    relay::{ResponseSummary, Side},
 };
 
 impl Http2 {
     /// Ends the connection. The offending side gets the error code, if it can still be sent.
-    pub(super) fn end(&mut self, side: Side, violation: Violation, turn: &mut Turn<'_>) {
+    pub(super) fn end(&mut self, side: Side, violation: Violation, turn: &mut RelayCall<'_>) {
         turn.checker.offended(&Offended { violation, side });
         // What has not said SETTINGS speaks no HTTP/2.
         let [client, server] = &self.ways;
-        if side == Side::Upstream && server.stage == Stage::Frames && client.may_be_spoken_into() {
+        if side == Side::Upstream && server.stage == FrameStage::Frames && client.may_be_spoken_into() {
             frame::go_away(0, violation.code(), turn.words(side));
         }
-        let code = if side == Side::Downstream { violation.code() } else { Code::InternalError };
+        let code = if side == Side::Downstream { violation.code() } else { ErrorCode::InternalError };
         let close = self.say_last(self.streams.last(), code, turn);
         turn.close(close);
     }
 
     /// A message on an open stream is malformed: resets the stream on both sides.
-    pub(super) fn cut(&mut self, index: usize, violation: Violation, turn: &mut Turn<'_>) -> Result<(), Violation> {
+    pub(super) fn cut(
+        &mut self,
+        index: usize,
+        violation: Violation,
+        turn: &mut RelayCall<'_>,
+    ) -> Result<(), Violation> {
         let stream = self.streams.close(index);
-        let code = if turn.from == Side::Downstream { Code::Cancel } else { Code::InternalError };
+        let code = if turn.from == Side::Downstream { ErrorCode::Cancel } else { ErrorCode::InternalError };
         frame::reset(stream.id, code, self.words(turn.from.peer(), turn));
         give_up(&stream, turn);
         self.refuse(stream.id, violation, turn)
     }
 
     /// Tells a side that what it sent on a stream is not taken.
-    pub(super) fn refuse(&mut self, id: u32, violation: Violation, turn: &mut Turn<'_>) -> Result<(), Violation> {
+    pub(super) fn refuse(&mut self, id: u32, violation: Violation, turn: &mut RelayCall<'_>) -> Result<(), Violation> {
         let side = turn.from;
         turn.checker.offended(&Offended { violation, side });
         frame::reset(id, violation.code(), self.words(side, turn));
@@ -44,7 +49,7 @@ impl Http2 {
     }
 
     /// One half of an open stream has come on: forgets the stream if both have ended.
-    pub(super) fn came_on(&mut self, index: usize, turn: &mut Turn<'_>) {
+    pub(super) fn came_on(&mut self, index: usize, turn: &mut RelayCall<'_>) {
         let stream = self.streams.get(index);
         if stream.halves[turn.from as usize] != Half::Ended {
             return;
@@ -61,9 +66,9 @@ impl Http2 {
 }
 
 /// A stream is over: if its answer was not told of yet, tells what there was of it.
-pub(super) fn give_up(stream: &Stream, turn: &mut Turn<'_>) {
+pub(super) fn give_up(stream: &OpenStream, turn: &mut RelayCall<'_>) {
     if !stream.told {
-        let Stream { exchange, status, .. } = *stream;
-        turn.checker.answered(Answer { exchange, status: status.map(i32::from), facts: Facts::NONE });
+        let OpenStream { exchange, status, .. } = *stream;
+        turn.checker.answered(ResponseSummary { exchange, status: status.map(i32::from), facts: Facts::NONE });
     }
 }

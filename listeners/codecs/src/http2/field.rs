@@ -1,6 +1,6 @@
 //! Checks each field of a header list (RFC 9113 §8.2).
 
-use super::{hpack::Field, violation::Violation};
+use super::{hpack::HeaderField, violation::Violation};
 use crate::http::{
     names::{is_barred_from_trailers, is_imitation},
     text::{TOKEN, content_length, control, trim},
@@ -24,19 +24,19 @@ static NAME: [bool; 256] = {
 const FRAMING: [&[u8]; 2] = [b"content-length", b"host"];
 
 /// Whether a field is a pseudo-header field.
-pub(super) fn is_pseudo(field: &Field<'_>) -> bool {
+pub(super) fn is_pseudo(field: &HeaderField<'_>) -> bool {
     field.name.first() == Some(&b':')
 }
 
 /// A field without the white space around its value, which is no part of it (RFC 9110 §5.5). It should not be there
 /// (RFC 9113 §8.2.1), but clients, servers and other proxies take it. Pseudo-header fields stay as they are.
-pub(super) fn trimmed(field: Field<'_>) -> Field<'_> {
-    if is_pseudo(&field) { field } else { Field { value: trim(field.value), ..field } }
+pub(super) fn trimmed(field: HeaderField<'_>) -> HeaderField<'_> {
+    if is_pseudo(&field) { field } else { HeaderField { value: trim(field.value), ..field } }
 }
 
 /// Checks a field of a request beyond what holds for all: some server behind a gateway could take it for one that frames
 /// or routes the message.
-pub(super) fn check_of_request(field: &Field<'_>) -> Result<(), Violation> {
+pub(super) fn check_of_request(field: &HeaderField<'_>) -> Result<(), Violation> {
     check(field)?;
     match field.name.len() {
         6 if field.name == b"expect" && !field.value.eq_ignore_ascii_case(b"100-continue") => {
@@ -48,7 +48,7 @@ pub(super) fn check_of_request(field: &Field<'_>) -> Result<(), Violation> {
 }
 
 /// Checks name and value of a field that is no pseudo-header field, and that it is none of a connection.
-pub(super) fn check(field: &Field<'_>) -> Result<(), Violation> {
+pub(super) fn check(field: &HeaderField<'_>) -> Result<(), Violation> {
     if field.name.is_empty() || !field.name.iter().all(|byte| NAME[usize::from(*byte)]) {
         return Err(Violation::FieldName);
     }
@@ -81,14 +81,16 @@ pub(super) fn take_length(length: &mut Option<u64>, value: &[u8]) -> Result<(), 
 }
 
 /// Checks trailers of a request: none may frame or route, in any spelling.
-pub(super) fn check_trailers_of_request<'a>(fields: impl Iterator<Item = Field<'a>> + Clone) -> Result<(), Violation> {
+pub(super) fn check_trailers_of_request<'a>(
+    fields: impl Iterator<Item = HeaderField<'a>> + Clone,
+) -> Result<(), Violation> {
     check_trailers(fields.clone())?;
     let mut fields = fields;
     if fields.any(|field| is_barred_from_trailers(field.name)) { Err(Violation::TrailerField) } else { Ok(()) }
 }
 
 /// Checks trailers (RFC 9113 §8.1).
-pub(super) fn check_trailers<'a>(fields: impl Iterator<Item = Field<'a>>) -> Result<(), Violation> {
+pub(super) fn check_trailers<'a>(fields: impl Iterator<Item = HeaderField<'a>>) -> Result<(), Violation> {
     for field in fields.map(trimmed) {
         if is_pseudo(&field) || FRAMING.contains(&field.name) {
             return Err(Violation::TrailerField);
@@ -99,7 +101,7 @@ pub(super) fn check_trailers<'a>(fields: impl Iterator<Item = Field<'a>>) -> Res
 }
 
 /// The status of a call, if it is one (`grpc-status`, a decimal number).
-pub(super) fn grpc_status<'a>(mut fields: impl Iterator<Item = Field<'a>>) -> Option<u32> {
+pub(super) fn grpc_status<'a>(mut fields: impl Iterator<Item = HeaderField<'a>>) -> Option<u32> {
     let value = fields.find(|field| field.name == b"grpc-status")?.value;
     content_length(trim(value)).and_then(|number| u32::try_from(number).ok())
 }
@@ -108,8 +110,8 @@ pub(super) fn grpc_status<'a>(mut fields: impl Iterator<Item = Field<'a>>) -> Op
 mod tests {
     use super::{super::hpack::Representation, *};
 
-    fn field<'a>(name: &'a str, value: &'a str) -> Field<'a> {
-        Field { name: name.as_bytes(), value: value.as_bytes(), representation: Representation::WithoutIndexing }
+    fn field<'a>(name: &'a str, value: &'a str) -> HeaderField<'a> {
+        HeaderField { name: name.as_bytes(), value: value.as_bytes(), representation: Representation::WithoutIndexing }
     }
 
     #[test]

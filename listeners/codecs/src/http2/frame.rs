@@ -1,6 +1,6 @@
 //! Frames (RFC 9113 §4, §6): the layout checks of each type, and the frames that the relay generates itself.
 
-use super::violation::{Code, Violation};
+use super::violation::{ErrorCode, Violation};
 
 /// What a client says first (RFC 9113 §3.4).
 pub(crate) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -24,7 +24,7 @@ const PRIORITY: u8 = 0x20;
 
 /// Types of frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum FrameKind {
     Data,
     Headers,
     Priority,
@@ -39,7 +39,7 @@ pub(super) enum Kind {
     Unknown,
 }
 
-impl Kind {
+impl FrameKind {
     fn of(byte: u8) -> Self {
         match byte {
             0x0 => Self::Data,
@@ -62,7 +62,7 @@ impl Kind {
 pub(super) struct Header {
     /// Of the payload, in bytes.
     pub(super) length: u32,
-    pub(super) kind: Kind,
+    pub(super) kind: FrameKind,
     flags: u8,
     /// 0: the connection.
     pub(super) stream: u32,
@@ -74,7 +74,7 @@ impl Header {
         let [l0, l1, l2, kind, flags, s0, s1, s2, s3] = *input.first_chunk::<HEADER>()?;
         Some(Self {
             length: u32::from_be_bytes([0, l0, l1, l2]),
-            kind: Kind::of(kind),
+            kind: FrameKind::of(kind),
             flags,
             stream: u32::from_be_bytes([s0 & 0x7f, s1, s2, s3]),
         })
@@ -83,17 +83,17 @@ impl Header {
     /// Checks what the header alone shows: sizes, with `largest` for the payload, and streams (RFC 9113 §4.2, §6).
     pub(super) fn check(&self, largest: u32) -> Result<(), Violation> {
         let on_stream = match self.kind {
-            Kind::Settings | Kind::Ping | Kind::GoAway => Some(false),
-            Kind::WindowUpdate | Kind::Unknown => None,
+            FrameKind::Settings | FrameKind::Ping | FrameKind::GoAway => Some(false),
+            FrameKind::WindowUpdate | FrameKind::Unknown => None,
             _ => Some(true),
         };
         let sized = match self.kind {
-            Kind::Priority => self.length == 5,
-            Kind::Reset | Kind::WindowUpdate => self.length == 4,
-            Kind::Ping => self.length == 8,
-            Kind::Settings if self.has(ACK) => self.length == 0,
-            Kind::Settings => self.length.is_multiple_of(6),
-            Kind::GoAway => self.length >= 8,
+            FrameKind::Priority => self.length == 5,
+            FrameKind::Reset | FrameKind::WindowUpdate => self.length == 4,
+            FrameKind::Ping => self.length == 8,
+            FrameKind::Settings if self.has(ACK) => self.length == 0,
+            FrameKind::Settings => self.length.is_multiple_of(6),
+            FrameKind::GoAway => self.length >= 8,
             _ => true,
         };
         if self.length > largest || !sized {
@@ -133,7 +133,7 @@ impl Header {
 
     /// The piece of a header block that a whole HEADERS or CONTINUATION carries (RFC 9113 §6.2, §6.10).
     pub(super) fn fragment<'a>(&self, payload: &'a [u8]) -> Result<&'a [u8], Violation> {
-        if self.kind == Kind::Continuation {
+        if self.kind == FrameKind::Continuation {
             return Ok(payload);
         }
         let mut rest = payload;
@@ -176,7 +176,7 @@ pub(super) fn header(length: usize, kind: u8, flags: u8, stream: u32, out: &mut 
 }
 
 /// Writes RST_STREAM.
-pub(super) fn reset(stream: u32, code: Code, out: &mut Vec<u8>) {
+pub(super) fn reset(stream: u32, code: ErrorCode, out: &mut Vec<u8>) {
     header(4, 0x3, 0, stream, out);
     out.extend_from_slice(&(code as u32).to_be_bytes());
 }
@@ -188,7 +188,7 @@ pub(super) fn settings(payload: &[u8], out: &mut Vec<u8>) {
 }
 
 /// Writes GOAWAY. `last` is the last stream that was dealt with: all behind it may be tried again (RFC 9113 §6.8).
-pub(super) fn go_away(last: u32, code: Code, out: &mut Vec<u8>) {
+pub(super) fn go_away(last: u32, code: ErrorCode, out: &mut Vec<u8>) {
     header(8, 0x7, 0, 0, out);
     out.extend_from_slice(&last.to_be_bytes());
     out.extend_from_slice(&(code as u32).to_be_bytes());
@@ -315,7 +315,7 @@ mod tests {
             let (mut rest, mut block, mut number) = (&out[6..], Vec::new(), 0);
             while let Some(header) = Header::read(rest) {
                 assert_eq!(header.check(PAYLOAD), Ok(()));
-                assert_eq!(header.kind, if number == 0 { Kind::Headers } else { Kind::Continuation });
+                assert_eq!(header.kind, if number == 0 { FrameKind::Headers } else { FrameKind::Continuation });
                 assert_eq!((header.stream, header.flags & END_STREAM), (5, u8::from(number == 0)));
                 let payload = header.payload(rest).unwrap();
                 block.extend_from_slice(header.fragment(payload).unwrap());

@@ -26,19 +26,19 @@ mod way;
 
 pub(crate) use frame::PREFACE;
 pub use limits::Http2Limits;
-pub use violation::{Code, Offended, Violation};
+pub use violation::{ErrorCode, Offended, Violation};
 
 use self::{
     budget::Budgets,
-    frame::{Header, Kind},
+    frame::{FrameKind, Header},
     hpack::{Decoder, Encoder, FieldList},
-    settings::Settings,
-    streams::{Half, Stream, Streams},
-    turn::Turn,
-    way::{Payload, Stage, Way},
+    settings::Http2Settings,
+    streams::{Half, OpenStream, Streams},
+    turn::RelayCall,
+    way::{DirectionState, FrameRemainder, FrameStage},
 };
 use crate::http::Limits;
-use crate::relay::{Checker, Close, Output, Relay, Side, Step};
+use crate::relay::{Checker, Close, Relay, RelayOutput, RelayStep, Side};
 
 /// Words for one side that wait for the end of a frame; with more, what they come from is not read.
 const WAITING: usize = 16 * 1024;
@@ -48,7 +48,7 @@ const WAITING: usize = 16 * 1024;
 pub(crate) struct Http2 {
     limits: Limits,
     /// What comes from the client and from the server, by [`Side`].
-    ways: [Way; 2],
+    ways: [DirectionState; 2],
     budgets: [Budgets; 2],
     streams: Streams,
     /// Writes the header blocks for the server.
@@ -65,16 +65,16 @@ pub(crate) struct Http2 {
 
 /// What a client has offered with a request of HTTP/1 that may become the first stream (RFC 7540 §3.2).
 #[derive(Debug)]
-pub(crate) struct Offer {
-    settings: Settings,
+pub(crate) struct UpgradeOffer {
+    settings: Http2Settings,
     /// The request is HEAD.
     head: bool,
 }
 
-impl Offer {
+impl UpgradeOffer {
     /// Reads the settings of an offer.
     pub(crate) fn new(settings: &[u8], head: bool, limits: &Limits) -> Result<Self, Violation> {
-        Ok(Self { settings: Settings::of_upgrade(settings, limits)?, head })
+        Ok(Self { settings: Http2Settings::of_upgrade(settings, limits)?, head })
     }
 }
 
@@ -82,7 +82,10 @@ impl Http2 {
     pub(crate) fn new(limits: &Limits) -> Self {
         Self {
             limits: *limits,
-            ways: [Way::new(Stage::Preface, Decoder::new()), Way::new(Stage::Settings, Decoder::with_late_updates())],
+            ways: [
+                DirectionState::new(FrameStage::Preface, Decoder::new()),
+                DirectionState::new(FrameStage::Settings, Decoder::with_late_updates()),
+            ],
             budgets: [Budgets::new(&limits.http2), Budgets::new(&limits.http2)],
             streams: Streams::default(),
             encoder: Encoder::new(hpack::MAX_TABLE_SIZE),
@@ -95,12 +98,12 @@ impl Http2 {
 
     /// Goes on behind the 101 of a server that has taken up an offer: the request is stream 1, and the client has ended
     /// it.
-    pub(crate) fn upgraded(limits: &Limits, offer: Offer) -> Self {
+    pub(crate) fn upgraded(limits: &Limits, offer: UpgradeOffer) -> Self {
         let mut relay = Self::new(limits);
         relay.ways[Side::Upstream as usize].decoder.allow_table_size(offer.settings.in_force.table_size as usize);
         relay.ways[Side::Downstream as usize].settings = offer.settings;
         relay.streams.use_id(1);
-        relay.streams.open(Stream {
+        relay.streams.open(OpenStream {
             id: 1,
             // It was judged as a request of HTTP/1, whose answers come in order.
             exchange: 0,
@@ -114,31 +117,37 @@ impl Http2 {
     }
 
     /// Takes what the input begins with. Returns whether more may be taken at once.
-    fn advance(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<bool, Violation> {
+    fn advance(&mut self, input: &[u8], turn: &mut RelayCall<'_>) -> Result<bool, Violation> {
         let (from, peer) = (turn.from as usize, turn.from.peer() as usize);
         if self.ways[from].payload.left > 0 {
             return Ok(self.payload(input, turn));
         }
-        if self.ways[from].stage == Stage::Preface {
+        if self.ways[from].stage == FrameStage::Preface {
             return self.preface(input, turn);
         }
         let Some(header) = Header::read(input) else { return Ok(false) };
         header.check(self.ways[peer].settings.in_force.frame_size)?;
-        if self.ways[from].stage == Stage::Settings && (header.kind != Kind::Settings || header.has(frame::ACK)) {
+        if self.ways[from].stage == FrameStage::Settings
+            && (header.kind != FrameKind::Settings || header.has(frame::ACK))
+        {
             return Err(Violation::NoSettings);
         }
         match header.kind {
-            Kind::Data => self.data(&header, input, turn),
-            Kind::Headers => self.block(&header, input, turn),
-            Kind::Continuation => Err(Violation::Continuation),
-            Kind::PushPromise => Err(Violation::PushPromise),
-            Kind::Unknown => {
+            FrameKind::Data => self.data(&header, input, turn),
+            FrameKind::Headers => self.block(&header, input, turn),
+            FrameKind::Continuation => Err(Violation::Continuation),
+            FrameKind::PushPromise => Err(Violation::PushPromise),
+            FrameKind::Unknown => {
                 self.budgets[from].ignored.spend()?;
-                self.ways[from].payload = Payload { left: header.whole(), ..Payload::default() };
+                self.ways[from].payload = FrameRemainder { left: header.whole(), ..FrameRemainder::default() };
                 Ok(true)
             }
-            Kind::GoAway => self.go_away(&header, input, turn),
-            Kind::Priority | Kind::Reset | Kind::Settings | Kind::Ping | Kind::WindowUpdate => {
+            FrameKind::GoAway => self.go_away(&header, input, turn),
+            FrameKind::Priority
+            | FrameKind::Reset
+            | FrameKind::Settings
+            | FrameKind::Ping
+            | FrameKind::WindowUpdate => {
                 let Some(payload) = header.payload(input) else { return Ok(false) };
                 self.control(&header, &input[..header.whole()], payload, turn).map(|()| true)
             }
@@ -146,7 +155,7 @@ impl Http2 {
     }
 
     /// The preface goes on at once, so that the server is called and says its SETTINGS, for which some clients wait.
-    fn preface(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<bool, Violation> {
+    fn preface(&mut self, input: &[u8], turn: &mut RelayCall<'_>) -> Result<bool, Violation> {
         let length = input.len().min(PREFACE.len());
         if input[..length] != PREFACE[..length] {
             return Err(Violation::Preface);
@@ -155,7 +164,7 @@ impl Http2 {
             return Ok(false);
         }
         turn.pass(PREFACE);
-        self.ways[turn.from as usize].stage = Stage::Settings;
+        self.ways[turn.from as usize].stage = FrameStage::Settings;
         Ok(true)
     }
 
@@ -163,17 +172,17 @@ impl Http2 {
     /// preface and SETTINGS could mean something else.
     fn is_unsure(&self) -> bool {
         let [client, server] = [Side::Downstream, Side::Upstream].map(|side| self.ways[side as usize].stage);
-        client == Stage::Frames && server == Stage::Settings
+        client == FrameStage::Frames && server == FrameStage::Settings
     }
 
     /// Where words for a side are put: at once, or behind what has to go there first.
-    fn words<'t>(&'t mut self, to: Side, turn: &'t mut Turn<'_>) -> &'t mut Vec<u8> {
+    fn words<'t>(&'t mut self, to: Side, turn: &'t mut RelayCall<'_>) -> &'t mut Vec<u8> {
         let way = &mut self.ways[to.peer() as usize];
         if way.may_be_spoken_into() { turn.words(to) } else { &mut way.words }
     }
 
     /// Says what has waited.
-    fn say_what_waits(&mut self, turn: &mut Turn<'_>) {
+    fn say_what_waits(&mut self, turn: &mut RelayCall<'_>) {
         let way = &mut self.ways[turn.from as usize];
         if !way.words.is_empty() && way.may_be_spoken_into() {
             turn.words(turn.from.peer()).append(&mut way.words);
@@ -183,15 +192,15 @@ impl Http2 {
 
     /// Says to the client why its connection ends, as far as something can be said: not within a frame, and behind SETTINGS
     /// (RFC 9113 §3.4), which are ours if the server has said none.
-    fn say_last(&mut self, last: u32, code: Code, turn: &mut Turn<'_>) -> Close {
+    fn say_last(&mut self, last: u32, code: ErrorCode, turn: &mut RelayCall<'_>) -> Close {
         let way = &mut self.ways[Side::Upstream as usize];
         if way.is_within_frame() {
             return Close::Reset;
         }
         let out = turn.words(Side::Downstream);
-        if way.stage != Stage::Frames {
+        if way.stage != FrameStage::Frames {
             frame::settings(&[], out);
-            way.stage = Stage::Frames;
+            way.stage = FrameStage::Frames;
         }
         out.append(&mut way.words);
         frame::go_away(last, code, out);
@@ -200,8 +209,8 @@ impl Http2 {
 }
 
 impl Relay for Http2 {
-    fn receive(&mut self, from: Side, input: &[u8], checker: &mut dyn Checker, out: &mut Output) -> Step {
-        let mut turn = Turn::new(from, checker, out);
+    fn receive(&mut self, from: Side, input: &[u8], checker: &mut dyn Checker, out: &mut RelayOutput) -> RelayStep {
+        let mut turn = RelayCall::new(from, checker, out);
         loop {
             self.say_what_waits(&mut turn);
             let rest = &input[turn.step().taken()..];
@@ -223,7 +232,7 @@ impl Relay for Http2 {
         turn.step()
     }
 
-    fn receive_eof(&mut self, from: Side, _held: usize, _checker: &mut dyn Checker, out: &mut Output) {
+    fn receive_eof(&mut self, from: Side, _held: usize, _checker: &mut dyn Checker, out: &mut RelayOutput) {
         // A client that has ended may still be answered. Without a server nothing more will come; open streams were
         // not ended, so the client sees that they were cut.
         if from == Side::Upstream {
@@ -239,12 +248,12 @@ impl Relay for Http2 {
 
     fn head_pending(&self) -> bool {
         let client = &self.ways[Side::Downstream as usize];
-        client.stage != Stage::Frames || client.block_begun()
+        client.stage != FrameStage::Frames || client.block_begun()
     }
 
-    fn head_timeout(&mut self, checker: &mut dyn Checker, out: &mut Output) {
+    fn head_timeout(&mut self, checker: &mut dyn Checker, out: &mut RelayOutput) {
         if self.head_pending() {
-            let mut turn = Turn::new(Side::Downstream, checker, out);
+            let mut turn = RelayCall::new(Side::Downstream, checker, out);
             self.end(Side::Downstream, Violation::HeadTimeout, &mut turn);
         }
     }

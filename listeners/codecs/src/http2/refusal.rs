@@ -4,8 +4,8 @@
 use super::{
     Http2, frame,
     hpack::Stateless,
-    turn::Turn,
-    violation::{Code, Offended, Violation},
+    turn::RelayCall,
+    violation::{ErrorCode, Offended, Violation},
 };
 use crate::{
     http::grpc::Call,
@@ -14,18 +14,18 @@ use crate::{
 
 impl Http2 {
     /// A denied request is reset. Not as REFUSED_STREAM, which would say that it may be tried again (RFC 9113 §8.7).
-    pub(super) fn deny_by_reset(&mut self, id: u32, turn: &mut Turn<'_>) {
-        frame::reset(id, Code::Cancel, self.words(Side::Downstream, turn));
+    pub(super) fn deny_by_reset(&mut self, id: u32, turn: &mut RelayCall<'_>) {
+        frame::reset(id, ErrorCode::Cancel, self.words(Side::Downstream, turn));
     }
 
     /// A denied request takes its connection along. It counts as dealt with, so that it is not tried again.
-    pub(super) fn deny_by_disconnect(&mut self, id: u32, turn: &mut Turn<'_>) {
-        self.say_last(id, Code::Cancel, turn);
+    pub(super) fn deny_by_disconnect(&mut self, id: u32, turn: &mut RelayCall<'_>) {
+        self.say_last(id, ErrorCode::Cancel, turn);
         turn.close(Close::Reset);
     }
 
     /// A denied request is answered: by the status of a call for gRPC, else by 403.
-    pub(super) fn deny_by_answer(&mut self, id: u32, call: Option<Call>, end_stream: bool, turn: &mut Turn<'_>) {
+    pub(super) fn deny_by_answer(&mut self, id: u32, call: Option<Call>, end_stream: bool, turn: &mut RelayCall<'_>) {
         if let Some(call) = call {
             self.answer(id, end_stream, turn, |block| {
                 block
@@ -47,7 +47,7 @@ impl Http2 {
         id: u32,
         violation: Violation,
         end_stream: bool,
-        turn: &mut Turn<'_>,
+        turn: &mut RelayCall<'_>,
     ) -> Result<(), Violation> {
         turn.checker.offended(&Offended { violation, side: Side::Downstream });
         self.answer(id, end_stream, turn, |block| {
@@ -57,7 +57,7 @@ impl Http2 {
     }
 
     /// Answers a request by a head alone, and stops it if it goes on (RFC 9113 §8.1).
-    fn answer(&mut self, id: u32, end_stream: bool, turn: &mut Turn<'_>, say: impl FnOnce(&mut Stateless<'_>)) {
+    fn answer(&mut self, id: u32, end_stream: bool, turn: &mut RelayCall<'_>, say: impl FnOnce(&mut Stateless<'_>)) {
         let due = match self.for_client {
             None => self.ways[Side::Upstream as usize].decoder.due_size_update(),
             // Whatever the client waits for, no table is used any more.
@@ -66,7 +66,7 @@ impl Http2 {
         let out = self.words(Side::Downstream, turn);
         frame::headers(id, true, out, |out| say(&mut Stateless::new(due, out)));
         if !end_stream {
-            frame::reset(id, Code::NoError, out);
+            frame::reset(id, ErrorCode::NoError, out);
         }
     }
 }

@@ -10,21 +10,21 @@ use portcullis_rules::{
 
 use super::{
     field::{check_of_request, check_value, is_pseudo, take_length, trimmed},
-    hpack::{Field, FieldList},
+    hpack::{FieldList, HeaderField},
     violation::Violation,
 };
 use crate::http::{
     CONNECT, SCHEMA,
     grpc::Call,
-    parts::Parts,
+    parts::RequestParts,
     target::{Target, check_authority},
     text::{TOKEN, is_variable_of},
 };
 
 /// One request head.
 #[derive(Debug)]
-pub(super) struct Head<'a> {
-    parts: Parts<'a>,
+pub(super) struct StreamRequestHead<'a> {
+    parts: RequestParts<'a>,
     exchange: u32,
     fields: &'a FieldList,
     pub(super) length: Option<u64>,
@@ -44,17 +44,17 @@ struct Pseudo<'a> {
 
 /// What the fields behind them say.
 #[derive(Debug, Default)]
-struct Said<'a> {
+struct PseudoFields<'a> {
     host: Option<&'a [u8]>,
     length: Option<u64>,
     call: Option<Call>,
 }
 
-impl<'a> Head<'a> {
+impl<'a> StreamRequestHead<'a> {
     /// Reads the fields of a request of this exchange. `extended` tells whether extended CONNECT may be used (RFC 8441).
     pub(super) fn read(fields: &'a FieldList, exchange: u32, extended: bool) -> Result<Self, Violation> {
         let mut pseudo = Pseudo::default();
-        let mut said = Said::default();
+        let mut said = PseudoFields::default();
         let mut in_front = true;
         for field in fields.iter().map(trimmed) {
             if is_pseudo(&field) {
@@ -77,7 +77,7 @@ impl<'a> Head<'a> {
         }
         let connect = method == b"CONNECT" && pseudo.protocol.is_none();
         let (target, scheme) = if connect { pseudo.authority()? } else { pseudo.path(method)? };
-        let mut parts = Parts::new(method, target);
+        let mut parts = RequestParts::new(method, target);
         parts.host = Some(host(&pseudo, &said, target, scheme)?);
         if connect && said.length.is_some_and(|length| length > 0) {
             return Err(Violation::ConnectBody);
@@ -117,7 +117,7 @@ impl<'a> Head<'a> {
 }
 
 impl<'a> Pseudo<'a> {
-    fn note(&mut self, field: &Field<'a>) -> Result<(), Violation> {
+    fn note(&mut self, field: &HeaderField<'a>) -> Result<(), Violation> {
         let place = match field.name {
             b":method" => &mut self.method,
             b":scheme" => &mut self.scheme,
@@ -158,8 +158,8 @@ impl<'a> Pseudo<'a> {
     }
 }
 
-impl<'a> Said<'a> {
-    fn note(&mut self, field: &Field<'a>) -> Result<(), Violation> {
+impl<'a> PseudoFields<'a> {
+    fn note(&mut self, field: &HeaderField<'a>) -> Result<(), Violation> {
         match field.name.len() {
             4 if field.name == b"host" && self.host.replace(field.value).is_some() => return Err(Violation::TwoHosts),
             12 if field.name == b"content-type" => self.call = self.call.or(Call::of(field.value)),
@@ -173,7 +173,7 @@ impl<'a> Said<'a> {
 /// Whom the request is for: `:authority`, else Host; both if they name the same server (RFC 9113 §8.3.1).
 fn host<'a>(
     pseudo: &Pseudo<'a>,
-    said: &Said<'a>,
+    said: &PseudoFields<'a>,
     target: Target<'a>,
     default_port: &'static [u8],
 ) -> Result<&'a [u8], Violation> {
@@ -192,7 +192,7 @@ fn host<'a>(
     Ok(host)
 }
 
-impl Request for Head<'_> {
+impl Request for StreamRequestHead<'_> {
     fn schema(&self) -> &'static Schema {
         &SCHEMA
     }
@@ -226,7 +226,7 @@ mod tests {
         let mut list = FieldList::default();
         for (name, value) in fields {
             let (name, value) = (name.as_bytes(), value.as_bytes());
-            list.push(Field { name, value, representation: Representation::Indexed });
+            list.push(HeaderField { name, value, representation: Representation::Indexed });
         }
         list
     }
@@ -234,7 +234,7 @@ mod tests {
     /// Method, path, host and one header as the rules see them.
     fn seen(fields: &[(&str, &str)], header: &str) -> Result<Vec<Option<String>>, Violation> {
         let list = list(fields);
-        let head = Head::read(&list, 7, true)?;
+        let head = StreamRequestHead::read(&list, 7, true)?;
         let text = |value| match value {
             FieldValue::Value(value) => Some(String::from_utf8_lossy(&value).into_owned()),
             FieldValue::Ambiguous(kind) => Some(format!("?{kind}")),
@@ -312,6 +312,6 @@ mod tests {
             assert_eq!(seen(&fields, ""), Err(wanted), "{fields:?}");
         }
         let websocket = list(&[(":method", "CONNECT"), (":protocol", "websocket"), scheme, authority, path]);
-        assert_eq!(Head::read(&websocket, 1, false).map(drop), Err(Violation::ExtendedConnect));
+        assert_eq!(StreamRequestHead::read(&websocket, 1, false).map(drop), Err(Violation::ExtendedConnect));
     }
 }

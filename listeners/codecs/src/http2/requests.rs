@@ -4,32 +4,32 @@ use portcullis_rules::effects::HeaderChange;
 
 use super::{
     Http2,
-    block::Block,
+    block::HeaderBlock,
     field::{check_trailers_of_request, trimmed},
     frame,
-    hpack::{Field, FieldList, Representation},
-    request::Head,
-    streams::{Half, Place, Stream},
-    turn::Turn,
+    hpack::{FieldList, HeaderField, Representation},
+    request::StreamRequestHead,
+    streams::{Half, OpenStream, StreamState},
+    turn::RelayCall,
     violation::Violation,
 };
 use crate::relay::{Decision, Side};
 
 impl Http2 {
-    pub(super) fn request_block(&mut self, block: &Block<'_>, turn: &mut Turn<'_>) -> Result<(), Violation> {
+    pub(super) fn request_block(&mut self, block: &HeaderBlock<'_>, turn: &mut RelayCall<'_>) -> Result<(), Violation> {
         turn.skip(block.frames.len());
         match self.streams.place(block.stream) {
-            Place::Idle => Err(Violation::StreamId),
-            Place::Ended => Err(Violation::StreamClosed),
-            Place::Reset => self.refuse(block.stream, Violation::StreamClosed, turn),
+            StreamState::Idle => Err(Violation::StreamId),
+            StreamState::Ended => Err(Violation::StreamClosed),
+            StreamState::Reset => self.refuse(block.stream, Violation::StreamClosed, turn),
             // The trailers of a stream that was denied or reset.
-            Place::Over => self.budgets[Side::Downstream as usize].ignored.spend(),
-            Place::Open(index) => self.request_trailers(index, block, turn),
-            Place::New => self.request(block, turn),
+            StreamState::Over => self.budgets[Side::Downstream as usize].ignored.spend(),
+            StreamState::Open(index) => self.request_trailers(index, block, turn),
+            StreamState::New => self.request(block, turn),
         }
     }
 
-    fn request(&mut self, block: &Block<'_>, turn: &mut Turn<'_>) -> Result<(), Violation> {
+    fn request(&mut self, block: &HeaderBlock<'_>, turn: &mut RelayCall<'_>) -> Result<(), Violation> {
         let id = block.stream;
         self.streams.use_id(id);
         if id > self.last {
@@ -40,7 +40,7 @@ impl Http2 {
             return self.refuse_large(id, violation, block.end_stream, turn);
         }
         let extended = self.ways[Side::Upstream as usize].settings.in_force.extended_connect;
-        let head = match Head::read(block.fields, id, extended) {
+        let head = match StreamRequestHead::read(block.fields, id, extended) {
             Ok(head) => head,
             Err(violation) => return self.refuse(id, violation, turn),
         };
@@ -67,9 +67,16 @@ impl Http2 {
     }
 
     /// Opens the stream and writes the request for the server.
-    fn allow(&mut self, head: &Head<'_>, half: Half, fields: &FieldList, block: &Block<'_>, turn: &mut Turn<'_>) {
+    fn allow(
+        &mut self,
+        head: &StreamRequestHead<'_>,
+        half: Half,
+        fields: &FieldList,
+        block: &HeaderBlock<'_>,
+        turn: &mut RelayCall<'_>,
+    ) {
         let id = block.stream;
-        self.streams.open(Stream {
+        self.streams.open(OpenStream {
             id,
             exchange: id,
             halves: [half, Half::Head],
@@ -81,7 +88,12 @@ impl Http2 {
         self.write(id, block.end_stream, fields, turn);
     }
 
-    fn request_trailers(&mut self, index: usize, block: &Block<'_>, turn: &mut Turn<'_>) -> Result<(), Violation> {
+    fn request_trailers(
+        &mut self,
+        index: usize,
+        block: &HeaderBlock<'_>,
+        turn: &mut RelayCall<'_>,
+    ) -> Result<(), Violation> {
         let large = block.large.is_some() || block.fields.size() > self.limits.http2.trailers as usize;
         let half = &mut self.streams.get(index).halves[Side::Downstream as usize];
         // What stands behind the end is no trailers, whatever its fields are.
@@ -100,7 +112,7 @@ impl Http2 {
     }
 
     /// Writes a header block for the server.
-    fn write(&mut self, id: u32, end_stream: bool, fields: &FieldList, turn: &mut Turn<'_>) {
+    fn write(&mut self, id: u32, end_stream: bool, fields: &FieldList, turn: &mut RelayCall<'_>) {
         let encoder = &mut self.encoder;
         // The bytes of the block have been taken.
         turn.replace(0, |out| {
@@ -112,14 +124,15 @@ impl Http2 {
 /// The fields with what rules change about them.
 fn changed(fields: &FieldList, changes: &[HeaderChange]) -> FieldList {
     let mut list = FieldList::default();
-    let goes =
-        |field: &Field<'_>| changes.iter().any(|change| change.kept.is_none() && change.name.as_bytes() == field.name);
+    let goes = |field: &HeaderField<'_>| {
+        changes.iter().any(|change| change.kept.is_none() && change.name.as_bytes() == field.name)
+    };
     fields.iter().filter(|field| !goes(field)).for_each(|field| list.push(field));
     for change in changes {
         for value in &change.added {
             // It may be a secret.
             let representation = Representation::NeverIndexed;
-            list.push(Field { name: change.name.as_bytes(), value: value.text().as_bytes(), representation });
+            list.push(HeaderField { name: change.name.as_bytes(), value: value.text().as_bytes(), representation });
         }
     }
     list

@@ -3,14 +3,14 @@
 use super::{
     field::{check, grpc_status, is_pseudo, take_length, trimmed},
     hpack::FieldList,
-    streams::{Half, Stream},
+    streams::{Half, OpenStream},
     violation::Violation,
 };
 use crate::http::grpc::Call;
 
 /// One response head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Head {
+pub(super) struct StreamResponseHead {
     pub(super) status: u16,
     length: Option<u64>,
     /// The answer to a call of gRPC: its status comes at its end.
@@ -18,7 +18,7 @@ pub(super) struct Head {
     pub(super) grpc_status: Option<u32>,
 }
 
-impl Head {
+impl StreamResponseHead {
     /// Reads the fields of a response.
     pub(super) fn read(fields: &FieldList) -> Result<Self, Violation> {
         let mut status = None;
@@ -59,7 +59,7 @@ impl Head {
     }
 
     /// How the response goes on behind it (RFC 9110 §6.4.1, RFC 9113 §8.1.1).
-    pub(super) fn behind(&self, asked: &Stream, end_stream: bool) -> Result<Half, Violation> {
+    pub(super) fn behind(&self, asked: &OpenStream, end_stream: bool) -> Result<Half, Violation> {
         if self.is_interim() {
             // It is not the end, and has no content.
             let fine = !end_stream && self.length.is_none_or(|length| length == 0);
@@ -81,20 +81,20 @@ impl Head {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::hpack::{Field, Representation},
+        super::hpack::{HeaderField, Representation},
         *,
     };
 
-    fn head(fields: &[(&str, &str)]) -> Result<Head, Violation> {
+    fn head(fields: &[(&str, &str)]) -> Result<StreamResponseHead, Violation> {
         let mut list = FieldList::default();
         for (name, value) in fields {
             let (name, value) = (name.as_bytes(), value.as_bytes());
-            list.push(Field { name, value, representation: Representation::Indexed });
+            list.push(HeaderField { name, value, representation: Representation::Indexed });
         }
-        Head::read(&list)
+        StreamResponseHead::read(&list)
     }
 
-    const ASKED: Stream = Stream {
+    const ASKED: OpenStream = OpenStream {
         id: 1,
         exchange: 1,
         halves: [Half::Ended, Half::Head],
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn how_a_response_goes_on() {
-        let (head_asked, connect) = (Stream { head: true, ..ASKED }, Stream { connect: true, ..ASKED });
+        let (head_asked, connect) = (OpenStream { head: true, ..ASKED }, OpenStream { connect: true, ..ASKED });
         let body = |length| Ok(Half::Body(Some(length)));
         for (asked, status, length, end, wanted) in [
             (ASKED, "200", None, false, Ok(Half::Body(None))),

@@ -5,34 +5,38 @@
 
 use super::{
     Http2,
-    block::Block,
+    block::HeaderBlock,
     field::{check_trailers, grpc_status},
     frame,
     hpack::Encoder,
-    response::Head,
-    streams::{Half, Place},
-    turn::Turn,
+    response::StreamResponseHead,
+    streams::{Half, StreamState},
+    turn::RelayCall,
     violation::Violation,
 };
 use crate::{
     http::grpc,
-    relay::{Answer, Side},
+    relay::{ResponseSummary, Side},
 };
 
 impl Http2 {
     /// A response that is malformed ends its stream (RFC 9113 §8.1.1).
-    pub(super) fn response_block(&mut self, block: &Block<'_>, turn: &mut Turn<'_>) -> Result<(), Violation> {
+    pub(super) fn response_block(
+        &mut self,
+        block: &HeaderBlock<'_>,
+        turn: &mut RelayCall<'_>,
+    ) -> Result<(), Violation> {
         let index = match self.streams.place(block.stream) {
-            Place::New | Place::Idle => return Err(Violation::IdleStream),
-            Place::Ended => return Err(Violation::StreamClosed),
-            Place::Reset | Place::Over => {
+            StreamState::New | StreamState::Idle => return Err(Violation::IdleStream),
+            StreamState::Ended => return Err(Violation::StreamClosed),
+            StreamState::Reset | StreamState::Over => {
                 match self.for_client {
                     None => turn.pass(block.frames),
                     Some(_) => turn.skip(block.frames.len()),
                 }
                 return Ok(());
             }
-            Place::Open(index) => index,
+            StreamState::Open(index) => index,
         };
         if let Err(violation) = self.response(index, block, turn) {
             turn.skip(block.frames.len());
@@ -49,7 +53,7 @@ impl Http2 {
         Ok(())
     }
 
-    fn response(&mut self, index: usize, block: &Block<'_>, turn: &mut Turn<'_>) -> Result<(), Violation> {
+    fn response(&mut self, index: usize, block: &HeaderBlock<'_>, turn: &mut RelayCall<'_>) -> Result<(), Violation> {
         match (block.large, self.streams.get(index).halves[Side::Upstream as usize]) {
             (Some(violation), _) => Err(violation),
             (None, Half::Head) => self.response_head(index, block, turn),
@@ -57,8 +61,13 @@ impl Http2 {
         }
     }
 
-    fn response_head(&mut self, index: usize, block: &Block<'_>, turn: &mut Turn<'_>) -> Result<(), Violation> {
-        let head = Head::read(block.fields)?;
+    fn response_head(
+        &mut self,
+        index: usize,
+        block: &HeaderBlock<'_>,
+        turn: &mut RelayCall<'_>,
+    ) -> Result<(), Violation> {
+        let head = StreamResponseHead::read(block.fields)?;
         let stream = self.streams.get(index);
         stream.halves[Side::Upstream as usize] = head.behind(stream, block.end_stream)?;
         if head.is_interim() {
@@ -69,18 +78,27 @@ impl Http2 {
         if !head.grpc || block.end_stream {
             stream.told = true;
             let (status, facts) = (Some(head.status.into()), grpc::facts(head.grpc_status));
-            turn.checker.answered(Answer { exchange: stream.exchange, status, facts });
+            turn.checker.answered(ResponseSummary { exchange: stream.exchange, status, facts });
         }
         Ok(())
     }
 
-    fn response_trailers(&mut self, index: usize, block: &Block<'_>, turn: &mut Turn<'_>) -> Result<(), Violation> {
+    fn response_trailers(
+        &mut self,
+        index: usize,
+        block: &HeaderBlock<'_>,
+        turn: &mut RelayCall<'_>,
+    ) -> Result<(), Violation> {
         let stream = self.streams.get(index);
         stream.halves[Side::Upstream as usize].trailers(block.end_stream)?;
         check_trailers(block.fields.iter())?;
         if !std::mem::replace(&mut stream.told, true) {
             let facts = grpc::facts(grpc_status(block.fields.iter()));
-            turn.checker.answered(Answer { exchange: stream.exchange, status: stream.status.map(i32::from), facts });
+            turn.checker.answered(ResponseSummary {
+                exchange: stream.exchange,
+                status: stream.status.map(i32::from),
+                facts,
+            });
         }
         Ok(())
     }

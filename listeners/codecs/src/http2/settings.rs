@@ -36,7 +36,7 @@ impl Values {
 
 /// The settings of one side.
 #[derive(Debug)]
-pub(super) struct Settings {
+pub(super) struct Http2Settings {
     /// What the other side keeps to.
     pub(super) in_force: Values,
     /// What it has not acknowledged yet, oldest first.
@@ -46,7 +46,7 @@ pub(super) struct Settings {
     pub(super) begun: bool,
 }
 
-impl Settings {
+impl Http2Settings {
     pub(super) const fn new() -> Self {
         Self { in_force: Values::FIRST, pending: VecDeque::new(), last: Values::FIRST, begun: false }
     }
@@ -170,7 +170,7 @@ mod tests {
     }
 
     fn relayed(from: Side, said: &[(u16, u32)], limits: &Limits) -> Result<Vec<(u16, u32)>, Violation> {
-        let mut settings = Settings::new();
+        let mut settings = Http2Settings::new();
         settings.begun = true;
         settings.take(from, &payload(said), limits).map(|payload| values(&payload).collect())
     }
@@ -229,7 +229,7 @@ mod tests {
     fn the_first_frame_says_what_the_other_side_has_to_know() {
         let limits = Limits::default();
         let first = |from, said: &[(u16, u32)]| {
-            let relayed = Settings::new().take(from, &payload(said), &limits).unwrap();
+            let relayed = Http2Settings::new().take(from, &payload(said), &limits).unwrap();
             values(&relayed).collect::<Vec<_>>()
         };
         assert_eq!(first(CLIENT, &[]), [(ENABLE_PUSH, 0)]);
@@ -241,7 +241,7 @@ mod tests {
     #[test]
     fn each_frame_comes_into_force_with_its_own_acknowledgement() {
         let limits = Limits::default();
-        let mut settings = Settings::new();
+        let mut settings = Http2Settings::new();
         assert!(!settings.acknowledge());
         settings.take(SERVER, &payload(&[(TABLE_SIZE, 100)]), &limits).unwrap();
         settings.take(SERVER, &payload(&[(FRAME_SIZE, 20_000)]), &limits).unwrap();
@@ -260,7 +260,8 @@ mod tests {
     #[test]
     fn what_an_upgrade_says_is_in_force_at_once_unless_it_is_too_much() {
         let limits = Limits::default();
-        let of = |said: &[(u16, u32)]| Settings::of_upgrade(&payload(said), &limits).map(|settings| settings.in_force);
+        let of =
+            |said: &[(u16, u32)]| Http2Settings::of_upgrade(&payload(said), &limits).map(|settings| settings.in_force);
         let java = [(TABLE_SIZE, 16_384), (ENABLE_PUSH, 1), (STREAMS, 100), (WINDOW, 1 << 24), (FRAME_SIZE, 16_384)];
         assert_eq!(of(&java), Ok(Values { table_size: 16_384, ..Values::FIRST }));
         assert_eq!(of(&[]), Ok(Values::FIRST));

@@ -100,7 +100,7 @@ impl Half {
 
 /// An open stream: its request was allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stream {
+pub(super) struct OpenStream {
     pub(super) id: u32,
     /// Number of the exchange, for reports of the answer.
     pub(super) exchange: u32,
@@ -118,7 +118,7 @@ pub(super) struct Stream {
 
 /// What a stream is to somebody who names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum StreamState {
     /// It may be opened.
     New,
     /// It was passed over, or its id is not one of a client: nobody can ever open it.
@@ -137,7 +137,7 @@ pub(super) enum Place {
 #[derive(Debug, Default)]
 pub(super) struct Streams {
     /// Open ones, by id.
-    open: Vec<Stream>,
+    open: Vec<OpenStream>,
     /// The highest id that the client has used.
     last: u32,
     /// Ranges of ids that were passed over.
@@ -148,20 +148,20 @@ pub(super) struct Streams {
 }
 
 impl Streams {
-    pub(super) fn place(&self, id: u32) -> Place {
+    pub(super) fn place(&self, id: u32) -> StreamState {
         if id.is_multiple_of(2) {
-            return Place::Idle;
+            return StreamState::Idle;
         }
         if id > self.last {
-            return Place::New;
+            return StreamState::New;
         }
         match self.open.binary_search_by_key(&id, |stream| stream.id) {
-            Ok(index) => Place::Open(index),
-            Err(_) if self.gaps.iter().any(|(first, last)| (*first..=*last).contains(&id)) => Place::Idle,
+            Ok(index) => StreamState::Open(index),
+            Err(_) if self.gaps.iter().any(|(first, last)| (*first..=*last).contains(&id)) => StreamState::Idle,
             Err(_) => match self.past.iter().find(|(past, _)| *past == id) {
-                Some((_, true)) => Place::Reset,
-                Some((_, false)) => Place::Ended,
-                None => Place::Over,
+                Some((_, true)) => StreamState::Reset,
+                Some((_, false)) => StreamState::Ended,
+                None => StreamState::Over,
             },
         }
     }
@@ -190,17 +190,17 @@ impl Streams {
     }
 
     /// Opens a stream whose id was used last.
-    pub(super) fn open(&mut self, stream: Stream) {
+    pub(super) fn open(&mut self, stream: OpenStream) {
         self.open.push(stream);
     }
 
     /// An open stream, by its index.
-    pub(super) fn get(&mut self, index: usize) -> &mut Stream {
+    pub(super) fn get(&mut self, index: usize) -> &mut OpenStream {
         &mut self.open[index]
     }
 
     /// Forgets an open stream that both sides have ended, or that was reset.
-    pub(super) fn close(&mut self, index: usize) -> Stream {
+    pub(super) fn close(&mut self, index: usize) -> OpenStream {
         let stream = self.open.remove(index);
         if self.open.is_empty() && self.open.capacity() > 64 {
             self.open = Vec::new();
@@ -212,7 +212,7 @@ impl Streams {
     }
 
     /// Forgets an open stream that the client has reset.
-    pub(super) fn close_by_client(&mut self, index: usize) -> Stream {
+    pub(super) fn close_by_client(&mut self, index: usize) -> OpenStream {
         let stream = self.close(index);
         self.remember(stream.id, true);
         stream
@@ -228,7 +228,7 @@ impl Streams {
     }
 
     /// Forgets all open streams above an id.
-    pub(super) fn close_above(&mut self, id: u32) -> Vec<Stream> {
+    pub(super) fn close_above(&mut self, id: u32) -> Vec<OpenStream> {
         let index = self.open.partition_point(|stream| stream.id <= id);
         self.open.split_off(index)
     }
@@ -238,8 +238,8 @@ impl Streams {
 mod tests {
     use super::*;
 
-    fn stream(id: u32) -> Stream {
-        Stream {
+    fn stream(id: u32) -> OpenStream {
+        OpenStream {
             id,
             exchange: id,
             halves: [Half::Body(None), Half::Head],
@@ -263,17 +263,17 @@ mod tests {
     fn ids_only_grow_and_those_passed_over_stay_idle() {
         let streams = with(&[3, 5, 11]);
         for (id, place) in [
-            (0, Place::Idle),
-            (1, Place::Idle),
-            (2, Place::Idle),
-            (3, Place::Open(0)),
-            (5, Place::Open(1)),
-            (7, Place::Idle),
-            (9, Place::Idle),
-            (11, Place::Open(2)),
-            (12, Place::Idle),
-            (13, Place::New),
-            (0x7fff_ffff, Place::New),
+            (0, StreamState::Idle),
+            (1, StreamState::Idle),
+            (2, StreamState::Idle),
+            (3, StreamState::Open(0)),
+            (5, StreamState::Open(1)),
+            (7, StreamState::Idle),
+            (9, StreamState::Idle),
+            (11, StreamState::Open(2)),
+            (12, StreamState::Idle),
+            (13, StreamState::New),
+            (0x7fff_ffff, StreamState::New),
         ] {
             assert_eq!(streams.place(id), place, "{id}");
         }
@@ -287,10 +287,10 @@ mod tests {
         streams.close(0);
         streams.close_by_client(1);
         let places = [1, 3, 5, 7].map(|id| streams.place(id));
-        assert_eq!(places, [Place::Ended, Place::Over, Place::Open(0), Place::Reset]);
+        assert_eq!(places, [StreamState::Ended, StreamState::Over, StreamState::Open(0), StreamState::Reset]);
         assert_eq!((streams.len(), streams.last()), (1, 7));
         assert_eq!(streams.close_above(3).len(), 1);
-        assert_eq!(streams.place(5), Place::Over);
+        assert_eq!(streams.place(5), StreamState::Over);
     }
 
     #[test]
@@ -299,14 +299,14 @@ mod tests {
         for number in 0..10_000_u32 {
             let id = number * 4 + 3;
             streams.use_id(id);
-            streams.open(Stream { halves: [Half::Ended; 2], ..stream(id) });
+            streams.open(OpenStream { halves: [Half::Ended; 2], ..stream(id) });
             streams.close(0);
         }
         assert_eq!((streams.gaps.len(), streams.past.len(), streams.len()), (GAPS, PAST, 0));
-        assert_eq!(streams.place(39_999), Place::Ended);
-        assert_eq!(streams.place(39_997), Place::Idle);
+        assert_eq!(streams.place(39_999), StreamState::Ended);
+        assert_eq!(streams.place(39_997), StreamState::Idle);
         // Long ago: nobody knows any more.
-        assert_eq!((streams.place(3), streams.place(5)), (Place::Over, Place::Over));
+        assert_eq!((streams.place(3), streams.place(5)), (StreamState::Over, StreamState::Over));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! One call of the relay: what to do with the bytes it was shown, and what the relay itself adds.
 
-use crate::relay::{Checker, Close, Output, Side, Step};
+use crate::relay::{Checker, Close, RelayOutput, RelayStep, Side};
 
 /// So many bytes of a frame's payload are copied behind words of ours; more wait for the next call, to be forwarded as
 /// they are.
@@ -9,19 +9,19 @@ const COPIED: usize = 4096;
 const WORDS: usize = 64 * 1024;
 
 /// One call.
-pub(super) struct Turn<'a> {
+pub(super) struct RelayCall<'a> {
     pub(super) from: Side,
     pub(super) checker: &'a mut dyn Checker,
-    pub(super) out: &'a mut Output,
-    step: Step,
+    pub(super) out: &'a mut RelayOutput,
+    step: RelayStep,
 }
 
-impl<'a> Turn<'a> {
-    pub(super) fn new(from: Side, checker: &'a mut dyn Checker, out: &'a mut Output) -> Self {
-        Self { from, checker, out, step: Step::HOLD }
+impl<'a> RelayCall<'a> {
+    pub(super) fn new(from: Side, checker: &'a mut dyn Checker, out: &'a mut RelayOutput) -> Self {
+        Self { from, checker, out, step: RelayStep::HOLD }
     }
 
-    pub(super) fn step(&self) -> Step {
+    pub(super) fn step(&self) -> RelayStep {
         self.step
     }
 

@@ -1,15 +1,15 @@
 //! The protocol violations of HTTP/2: one variant each, with the rule that it breaks and the error code that the peer
 //! gets.
 
-use Code::{
+use ErrorCode::{
     CompressionError, EnhanceYourCalm, FlowControlError, FrameSizeError, ProtocolError, RefusedStream, StreamClosed,
 };
 
-use crate::{http::target::Fault, offence::violations};
+use crate::{http::target::TargetError, offence::violations};
 
 /// Error codes (RFC 9113 §7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Code {
+pub enum ErrorCode {
     /// Nothing is wrong.
     NoError = 0x0,
     /// The protocol was broken, or a message is malformed.
@@ -35,7 +35,7 @@ pub enum Code {
 violations! {
     /// Why a frame or a message cannot be relayed: it is malformed, or a limit is hit.
     told by /// The error code that the offender is told.
-    code -> Code;
+    code -> ErrorCode;
     /// The client does not begin with the preface (RFC 9113 §3.4).
     Preface = "preface", ProtocolError;
     /// The first frame is no SETTINGS (RFC 9113 §3.4).
@@ -147,13 +147,13 @@ violations! {
     IgnoredFlood = "ignored_flood", EnhanceYourCalm, limit "ignored";
 }
 
-impl From<Fault> for Violation {
-    fn from(fault: Fault) -> Self {
+impl From<TargetError> for Violation {
+    fn from(fault: TargetError) -> Self {
         match fault {
-            Fault::Byte => Self::TargetByte,
-            Fault::Form => Self::TargetForm,
-            Fault::UserInfo => Self::UserInfo,
-            Fault::Authority => Self::HostValue,
+            TargetError::Byte => Self::TargetByte,
+            TargetError::Form => Self::TargetForm,
+            TargetError::UserInfo => Self::UserInfo,
+            TargetError::Authority => Self::HostValue,
         }
     }
 }

@@ -1,15 +1,15 @@
 //! One direction of a connection: how far its bytes have been read.
 
 use super::{
-    frame::{END_HEADERS, Header, Kind},
+    frame::{END_HEADERS, FrameKind, Header},
     hpack::Decoder,
-    settings::Settings,
+    settings::Http2Settings,
     violation::Violation,
 };
 
 /// Where in the bytes of a side we are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stage {
+pub(super) enum FrameStage {
     /// In front of the client's preface.
     Preface,
     /// In front of the first frame, which has to be SETTINGS.
@@ -20,7 +20,7 @@ pub(super) enum Stage {
 
 /// What is left of a frame that is not looked into any more, its header included.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Payload {
+pub(super) struct FrameRemainder {
     pub(super) left: usize,
     /// It goes to the other side; otherwise it is dropped.
     pub(super) passes: bool,
@@ -39,7 +39,7 @@ struct Scan {
 
 /// The bounds of a header block.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Bounds {
+pub(super) struct HeaderBlockBounds {
     /// The largest payload of a frame.
     pub(super) payload: u32,
     /// Bytes of the block, its frames' headers included.
@@ -52,28 +52,28 @@ pub(super) struct Bounds {
 
 /// What comes from one side.
 #[derive(Debug)]
-pub(super) struct Way {
-    pub(super) stage: Stage,
-    pub(super) payload: Payload,
+pub(super) struct DirectionState {
+    pub(super) stage: FrameStage,
+    pub(super) payload: FrameRemainder,
     scan: Scan,
     /// Reads the header blocks.
     pub(super) decoder: Decoder,
     /// What this side has said.
-    pub(super) settings: Settings,
+    pub(super) settings: Http2Settings,
     /// Bytes of dropped DATA for which this side has not got its credit back.
     pub(super) owed: u32,
     /// What we have to say to the other side, behind what has to go there first.
     pub(super) words: Vec<u8>,
 }
 
-impl Way {
-    pub(super) fn new(stage: Stage, decoder: Decoder) -> Self {
+impl DirectionState {
+    pub(super) fn new(stage: FrameStage, decoder: Decoder) -> Self {
         Self {
             stage,
-            payload: Payload::default(),
+            payload: FrameRemainder::default(),
             scan: Scan::default(),
             decoder,
-            settings: Settings::new(),
+            settings: Http2Settings::new(),
             owed: 0,
             words: Vec::new(),
         }
@@ -86,7 +86,7 @@ impl Way {
 
     /// Whether something of ours may be said to the other side: what it hears first is SETTINGS (RFC 9113 §3.4).
     pub(super) fn may_be_spoken_into(&self) -> bool {
-        self.stage == Stage::Frames && !self.is_within_frame()
+        self.stage == FrameStage::Frames && !self.is_within_frame()
     }
 
     /// Whether a header block has begun and is not there as a whole.
@@ -96,12 +96,12 @@ impl Way {
 
     /// Finds the end of the header block that `input` begins with. Remembers how far it has looked, and tells what is
     /// wrong as soon as the header of a frame shows it.
-    pub(super) fn block_end(&mut self, input: &[u8], bounds: &Bounds) -> Result<Option<usize>, Violation> {
+    pub(super) fn block_end(&mut self, input: &[u8], bounds: &HeaderBlockBounds) -> Result<Option<usize>, Violation> {
         let Some(first) = Header::read(input) else { return Ok(None) };
         self.scan.begun = true;
         while let Some(header) = Header::read(&input[self.scan.at..]) {
             header.check(bounds.payload)?;
-            if self.scan.at > 0 && (header.kind != Kind::Continuation || header.stream != first.stream) {
+            if self.scan.at > 0 && (header.kind != FrameKind::Continuation || header.stream != first.stream) {
                 return Err(Violation::Continuation);
             }
             if self.scan.frames > bounds.continuations {

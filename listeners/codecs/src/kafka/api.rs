@@ -1,6 +1,6 @@
 //! The kinds of requests (API keys), and to which of them rules about topics, groups and transactions apply.
 
-use super::layout::{Layout, Meaning, Versions};
+use super::layout::{FieldMeaning, Layout, Versions};
 
 /// The request for records.
 pub(super) const FETCH: i16 = 1;
@@ -114,20 +114,24 @@ pub(super) fn may_want_nothing(key: i16) -> bool {
 
 /// The list of a kind whose entries are about a group or a transactional id each, and are answered one by one (`KafkaApis.scala`):
 /// what it means.
-pub(super) fn each(key: i16, version: i16) -> Option<Meaning> {
+pub(super) fn each(key: i16, version: i16) -> Option<FieldMeaning> {
     match key {
-        OFFSET_FETCH if version >= OFFSETS_OF_GROUPS => Some(Meaning::Entries),
-        FIND_COORDINATOR if version >= COORDINATORS => Some(Meaning::CoordinatorKey),
-        15 | 42 | 69 | 77 | 89 => Some(Meaning::GroupId),
-        65 => Some(Meaning::TransactionalId),
-        DESCRIBE_SHARE_GROUP_OFFSETS => Some(Meaning::Entries),
+        OFFSET_FETCH if version >= OFFSETS_OF_GROUPS => Some(FieldMeaning::Entries),
+        FIND_COORDINATOR if version >= COORDINATORS => Some(FieldMeaning::CoordinatorKey),
+        15 | 42 | 69 | 77 | 89 => Some(FieldMeaning::GroupId),
+        65 => Some(FieldMeaning::TransactionalId),
+        DESCRIBE_SHARE_GROUP_OFFSETS => Some(FieldMeaning::Entries),
         _ => None,
     }
 }
 
 /// The list of a response that tells of the entries of a list of the request.
-pub(super) fn told_in(of: Meaning) -> Meaning {
-    if matches!(of, Meaning::Topics | Meaning::TopicName) { Meaning::Topics } else { Meaning::Entries }
+pub(super) fn told_in(of: FieldMeaning) -> FieldMeaning {
+    if matches!(of, FieldMeaning::Topics | FieldMeaning::TopicName) {
+        FieldMeaning::Topics
+    } else {
+        FieldMeaning::Entries
+    }
 }
 
 /// Whether each group that a kind names has topics of its own.
@@ -217,14 +221,14 @@ pub(super) fn names_transactions(key: i16) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::layout::{Field, Kind, Meaning, request},
+        super::layout::{FieldKind, FieldMeaning, LayoutField, request},
         names_groups, names_transactions,
     };
 
     /// Whether something among fields has a meaning.
-    fn means(fields: &[Field], meaning: Meaning) -> bool {
+    fn means(fields: &[LayoutField], meaning: FieldMeaning) -> bool {
         fields.iter().any(|field| match field.kind {
-            Kind::Struct(inner) => means(inner, meaning),
+            FieldKind::Struct(inner) => means(inner, meaning),
             _ => field.meaning == meaning,
         })
     }
@@ -232,7 +236,8 @@ mod tests {
     #[test]
     fn the_kinds_that_name_groups_and_transactions_are_those_of_kafkas_schema() {
         for layout in (0..=i16::MAX).filter_map(request) {
-            let found = [Meaning::GroupId, Meaning::TransactionalId].map(|meaning| means(layout.fields, meaning));
+            let found =
+                [FieldMeaning::GroupId, FieldMeaning::TransactionalId].map(|meaning| means(layout.fields, meaning));
             assert_eq!([names_groups(layout.key), names_transactions(layout.key)], found, "{}", layout.key);
         }
     }

@@ -11,9 +11,9 @@ use super::{
     SCHEMA, api,
     denial::divides,
     fields::{API_KEY, API_VERSION, CLIENT_ID, GROUP, OPERATION, ROLE, TOPIC, TRANSACTIONAL_ID},
-    frame::{Fate, Frame},
+    frame::{Frame, FrameOutcome},
     layout::request,
-    names::{Named, Names, Topic},
+    names::{Named, RequestNames, TopicName},
     words,
 };
 
@@ -61,7 +61,7 @@ pub(super) struct Asker {
     key: i16,
     kind: Digits,
     version: Digits,
-    names: Names,
+    names: RequestNames,
     coordinator: Option<Named>,
     /// It asked for the topics of several groups.
     of_groups: bool,
@@ -69,7 +69,7 @@ pub(super) struct Asker {
 
 impl Asker {
     /// Of a request that names none of these. What it names it needs no more.
-    pub(super) fn of(frame: &Frame, names: &mut Names) -> Self {
+    pub(super) fn of(frame: &Frame, names: &mut RequestNames) -> Self {
         let of_groups = api::has_topics_of_groups(frame.layout.key) && names.count(Named::Group, None) > 1;
         let mut names = std::mem::take(names);
         names.judged();
@@ -85,9 +85,9 @@ impl Asker {
 
     /// The request as if it had named what the answer tells: topics, which may be those of one of its groups, or groups or
     /// transactional ids.
-    pub(super) fn asking<'a>(&'a self, group: Option<&'a [u8]>, told: &'a [Arc<str>]) -> Asked<'a> {
+    pub(super) fn asking<'a>(&'a self, group: Option<&'a [u8]>, told: &'a [Arc<str>]) -> RequestFacts<'a> {
         let told_as = told_as(self.key);
-        Asked {
+        RequestFacts {
             key: self.key,
             kind: self.kind,
             version: self.version,
@@ -115,8 +115,8 @@ fn told_as(key: i16) -> u8 {
 }
 
 /// The field of the names that a request is judged by one by one, if they are all there.
-pub(super) fn each(frame: &Frame, names: &Names) -> Option<u8> {
-    let _ = api::each(frame.layout.key, frame.version).filter(|_| frame.fate == Fate::Open)?;
+pub(super) fn each(frame: &Frame, names: &RequestNames) -> Option<u8> {
+    let _ = api::each(frame.layout.key, frame.version).filter(|_| frame.fate == FrameOutcome::Open)?;
     let transactions = names.count(Named::Transaction, frame.coordinates());
     let groups = names.count(Named::Group, frame.coordinates());
     match frame.layout.key {
@@ -129,11 +129,11 @@ pub(super) fn each(frame: &Frame, names: &Names) -> Option<u8> {
 
 /// What is known of a request so far.
 #[derive(Debug)]
-pub(super) struct Asked<'b> {
+pub(super) struct RequestFacts<'b> {
     key: i16,
     kind: Digits,
     version: Digits,
-    names: &'b Names,
+    names: &'b RequestNames,
     /// What the keys of coordinators are.
     coordinator: Option<Named>,
     /// What is told beside what it names itself: the topics of its fetch session, which come behind its own, or what its answer
@@ -153,8 +153,8 @@ pub(super) struct Asked<'b> {
     from: usize,
 }
 
-impl<'b> Asked<'b> {
-    pub(super) fn new(frame: &Frame, names: &'b Names, session: &'b [Arc<str>], bytes: &'b [u8]) -> Self {
+impl<'b> RequestFacts<'b> {
+    pub(super) fn new(frame: &Frame, names: &'b RequestNames, session: &'b [Arc<str>], bytes: &'b [u8]) -> Self {
         let Frame { layout, version, taken, .. } = *frame;
         let each = each(frame, names);
         Self {
@@ -191,12 +191,12 @@ impl<'b> Asked<'b> {
         let own = &self.names.topics;
         match own.get(number) {
             None => self.told(number - own.len()),
-            Some(Topic::Name { at, length }) => {
+            Some(TopicName::Name { at, length }) => {
                 let start = (*at as usize).checked_sub(self.from);
                 start.and_then(|start| self.bytes.get(start..start + usize::from(*length)))
             }
-            Some(Topic::Known(known)) => self.names.known.get(*known as usize).map(|name| name.as_bytes()),
-            Some(Topic::Id(_) | Topic::Unnamed) => None,
+            Some(TopicName::Known(known)) => self.names.known.get(*known as usize).map(|name| name.as_bytes()),
+            Some(TopicName::Id(_) | TopicName::Unnamed) => None,
         }
     }
 
@@ -219,7 +219,7 @@ impl<'b> Asked<'b> {
     }
 }
 
-impl Request for Asked<'_> {
+impl Request for RequestFacts<'_> {
     fn schema(&self) -> &'static Schema {
         &SCHEMA
     }

@@ -2,11 +2,11 @@
 
 use std::ops::Range;
 
-use super::layout::Meaning;
+use super::layout::FieldMeaning;
 
 /// A value that means something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Value<'b> {
+pub enum WalkValue<'b> {
     /// There is none.
     Null,
     /// A number or a truth.
@@ -21,34 +21,34 @@ pub enum Value<'b> {
 
 /// What a walk meets, in the order of its bytes. Places count from the start of the frame, its length included.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event<'b> {
+pub enum WalkEvent<'b> {
     /// A value that means something.
     Value {
         /// What.
-        meaning: Meaning,
+        meaning: FieldMeaning,
         /// Its value.
-        value: Value<'b>,
+        value: WalkValue<'b>,
         /// Where it stands, without its length.
         span: Range<usize>,
     },
     /// A list that means something. Its entries follow.
     List {
         /// What.
-        meaning: Meaning,
+        meaning: FieldMeaning,
         /// How many entries it has; `None` for null.
         count: Option<usize>,
         /// Where the count stands.
         span: Range<usize>,
     },
     /// An entry with fields of such a list begins here.
-    Entry(Meaning, usize),
+    Entry(FieldMeaning, usize),
     /// It ends before this place.
-    EntryEnd(Meaning, usize),
+    EntryEnd(FieldMeaning, usize),
 }
 
 /// How far a walk got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Progress {
+pub enum WalkProgress {
     /// The message is complete, and is as long as its frame.
     Complete,
     /// More of it has to come.

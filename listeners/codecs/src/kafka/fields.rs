@@ -3,7 +3,7 @@
 use portcullis_rules::{
     pattern::escaped,
     policy::Matcher,
-    schema::{FieldIndex, FieldSpec, Form, Meaning, Nature, Schema, Shorthand, ShorthandEntry},
+    schema::{FieldForm, FieldIndex, FieldSpec, ProtocolTraits, Schema, Shorthand, ShorthandEntry, ShorthandMeaning},
     settings::DenyWith,
 };
 
@@ -23,16 +23,16 @@ use super::{remarks, words};
 pub static SCHEMA: Schema = Schema {
     protocol: "kafka",
     fields: &[
-        FieldSpec { name: "role", form: Form::Words, checked: true },
-        FieldSpec { name: "apiKey", form: Form::Words, checked: true },
-        FieldSpec { name: "apiVersion", form: Form::Words, checked: true },
-        FieldSpec { name: "clientID", form: Form::Exact, checked: true },
-        FieldSpec { name: "topic", form: Form::Each, checked: true },
-        FieldSpec { name: "group", form: Form::All, checked: true },
-        FieldSpec { name: "transactionalID", form: Form::All, checked: true },
-        FieldSpec { name: "operation", form: Form::Words, checked: true },
+        FieldSpec { name: "role", form: FieldForm::Words, checked: true },
+        FieldSpec { name: "apiKey", form: FieldForm::Words, checked: true },
+        FieldSpec { name: "apiVersion", form: FieldForm::Words, checked: true },
+        FieldSpec { name: "clientID", form: FieldForm::Exact, checked: true },
+        FieldSpec { name: "topic", form: FieldForm::Each, checked: true },
+        FieldSpec { name: "group", form: FieldForm::All, checked: true },
+        FieldSpec { name: "transactionalID", form: FieldForm::All, checked: true },
+        FieldSpec { name: "operation", form: FieldForm::Words, checked: true },
     ],
-    nature: &Nature {
+    nature: &ProtocolTraits {
         priority: 106,
         deny_with: Some(DenyWith::Respond),
         retired: Some(
@@ -48,7 +48,7 @@ pub static SCHEMA: Schema = Schema {
         read,
         remarks: remarks::remarks,
         among: Some(remarks::among),
-        ..Nature::STREAM
+        ..ProtocolTraits::STREAM
     },
 };
 
@@ -106,7 +106,7 @@ fn topic(text: &str) -> Result<&str, String> {
 }
 
 /// Several values of a field in one key of a rule.
-const fn several(name: &'static str, field: u8, read: fn(&[Option<&str>]) -> Meaning) -> Shorthand {
+const fn several(name: &'static str, field: u8, read: fn(&[Option<&str>]) -> ShorthandMeaning) -> Shorthand {
     Shorthand { name, fields: fields_of(field), entries: SEVERAL, read }
 }
 
@@ -133,7 +133,7 @@ const SEVERAL: &[ShorthandEntry] = &[
     },
 ];
 
-fn several_values(field: u8, texts: &[Option<&str>]) -> Meaning {
+fn several_values(field: u8, texts: &[Option<&str>]) -> ShorthandMeaning {
     let text = |number: usize| texts.get(number).copied().flatten();
     match (text(0), text(1)) {
         (Some(_), Some(_)) => Err((1, "cannot stand beside prefix".to_owned())),

@@ -4,11 +4,11 @@ use std::ops::Range;
 
 use super::{
     Limits, Violation, api,
-    event::{Event, Progress, Value},
-    layout::{Layout, Meaning, request},
-    names::{Named, Names, Topic},
-    outstanding::{Due, Ours, Then},
-    swallow::Swallowed,
+    event::{WalkEvent, WalkProgress, WalkValue},
+    layout::{FieldMeaning, Layout, request},
+    names::{Named, RequestNames, TopicName},
+    outstanding::{Ours, OutstandingRequest, ResponseHandling},
+    swallow::DroppedRequest,
     walk::{REQUEST_HEAD, Walk},
     wire::{frame_length, set_length},
 };
@@ -38,13 +38,13 @@ pub(super) struct SessionSaid {
 
 /// What becomes of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(super) enum FrameOutcome {
     /// That is not known yet.
     Open,
     /// What was known so far was allowed, and goes on.
     GoesOn,
     /// It is denied. Its records are dropped as they come, then it is answered.
-    Refused(Box<Swallowed>),
+    Refused(Box<DroppedRequest>),
 }
 
 /// A request that is being read.
@@ -62,7 +62,7 @@ pub(super) struct Frame {
     pub(super) full: usize,
     /// Bytes of it that were taken.
     pub(super) taken: usize,
-    pub(super) fate: Fate,
+    pub(super) fate: FrameOutcome,
     /// It has one topic, so when that is known all is known.
     pub(super) single: bool,
     /// The client wants no response.
@@ -126,7 +126,7 @@ impl Frame {
             length,
             full: length,
             taken: 0,
-            fate: Fate::Open,
+            fate: FrameOutcome::Open,
             single: false,
             silent: false,
             replica: false,
@@ -145,7 +145,12 @@ impl Frame {
     }
 
     /// Reads on: these bytes come next. `most`: names that it may have.
-    pub(super) fn read(&mut self, bytes: &[u8], most: usize, names: &mut Names) -> Result<Progress, Violation> {
+    pub(super) fn read(
+        &mut self,
+        bytes: &[u8],
+        most: usize,
+        names: &mut RequestNames,
+    ) -> Result<WalkProgress, Violation> {
         let from = self.taken;
         let mut walk = std::mem::replace(&mut self.walk, Walk::header(0));
         let progress = walk.walk(bytes, from, &mut |event| self.see(&event, most, names));
@@ -153,73 +158,86 @@ impl Frame {
         if self.named > most { Err(Violation::ManyTopics) } else { progress }
     }
 
-    fn see(&mut self, event: &Event<'_>, most: usize, names: &mut Names) {
+    fn see(&mut self, event: &WalkEvent<'_>, most: usize, names: &mut RequestNames) {
         let key = self.layout.key;
         match event {
-            Event::List { meaning: Meaning::Topics | Meaning::TopicName, count, .. } => {
+            WalkEvent::List { meaning: FieldMeaning::Topics | FieldMeaning::TopicName, count, .. } => {
                 self.lists = self.lists.saturating_add(1);
                 self.single = key == api::PRODUCE && *count == Some(1);
                 let all = api::is_all(key, self.version, *count);
                 self.all |= all;
                 names.new |= all;
             }
-            Event::Value { meaning, value, span } if meaning.is_topic() => {
+            WalkEvent::Value { meaning, value, span } if meaning.is_topic() => {
                 // Where all topics are asked for page by page, one says where the page begins.
                 if let Some(topic) = self.topic(*meaning, value, span).filter(|_| !(self.all && api::has_pages(key))) {
                     self.add_topic(topic, most, names);
                 }
             }
-            Event::Value { meaning, value: Value::Text(text), span } => {
+            WalkEvent::Value { meaning, value: WalkValue::Text(text), span } => {
                 self.see_text(*meaning, text, span, most, names)
             }
-            Event::Value { meaning, value: Value::Number(number), span } => self.see_number(*meaning, *number, span),
+            WalkEvent::Value { meaning, value: WalkValue::Number(number), span } => {
+                self.see_number(*meaning, *number, span)
+            }
             _ => {}
         }
     }
 
-    fn add_topic(&mut self, topic: Topic, most: usize, names: &mut Names) {
+    fn add_topic(&mut self, topic: TopicName, most: usize, names: &mut RequestNames) {
         self.named += 1;
         if self.named <= most {
             names.add_topic(topic);
         }
     }
 
-    fn topic(&mut self, meaning: Meaning, value: &Value<'_>, span: &Range<usize>) -> Option<Topic> {
+    fn topic(&mut self, meaning: FieldMeaning, value: &WalkValue<'_>, span: &Range<usize>) -> Option<TopicName> {
         match value {
             // A zero stands for an id where a name stands beside it.
-            Value::Uuid(id) if *id == [0; 16] => (!api::names_or_ids(self.layout.key)).then_some(Topic::Unnamed),
+            WalkValue::Uuid(id) if *id == [0; 16] => {
+                (!api::names_or_ids(self.layout.key)).then_some(TopicName::Unnamed)
+            }
             // Its name comes in the answer.
-            Value::Uuid(_) if self.versions_name_topics && self.layout.key == api::METADATA => {
+            WalkValue::Uuid(_) if self.versions_name_topics && self.layout.key == api::METADATA => {
                 self.all = true;
                 None
             }
             // What a member of a group says that it has was judged when it subscribed.
-            Value::Uuid(_) if self.versions_name_topics && api::is_heartbeat(self.layout.key) => None,
-            Value::Uuid(id) => Some(Topic::Id(*id)),
-            Value::Text(b"") if meaning == Meaning::TopicRegex => None,
-            Value::Text(_) if meaning != Meaning::TopicRegex => Topic::name(span),
-            Value::Null => None,
-            _ => Some(Topic::Unnamed),
+            WalkValue::Uuid(_) if self.versions_name_topics && api::is_heartbeat(self.layout.key) => None,
+            WalkValue::Uuid(id) => Some(TopicName::Id(*id)),
+            WalkValue::Text(b"") if meaning == FieldMeaning::TopicRegex => None,
+            WalkValue::Text(_) if meaning != FieldMeaning::TopicRegex => TopicName::name(span),
+            WalkValue::Null => None,
+            _ => Some(TopicName::Unnamed),
         }
     }
 
-    fn see_text(&mut self, meaning: Meaning, text: &[u8], span: &Range<usize>, most: usize, names: &mut Names) {
+    fn see_text(
+        &mut self,
+        meaning: FieldMeaning,
+        text: &[u8],
+        span: &Range<usize>,
+        most: usize,
+        names: &mut RequestNames,
+    ) {
         let named = match meaning {
-            Meaning::ClientId => return names.client.extend_from_slice(text),
+            FieldMeaning::ClientId => return names.client.extend_from_slice(text),
             // Others name several, which no rule checks.
-            Meaning::MemberId if self.layout.key == api::SHARE_FETCH || self.layout.key == api::SHARE_ACKNOWLEDGE => {
+            FieldMeaning::MemberId
+                if self.layout.key == api::SHARE_FETCH || self.layout.key == api::SHARE_ACKNOWLEDGE =>
+            {
                 names.member.clear();
                 return names.member.extend_from_slice(text);
             }
-            Meaning::ResourceName if self.resource => {
-                if let Some(topic) = Topic::name(span) {
+            FieldMeaning::ResourceName if self.resource => {
+                if let Some(topic) = TopicName::name(span) {
                     self.add_topic(topic, most, names);
                 }
                 return;
             }
-            Meaning::GroupId => Named::Group,
-            Meaning::TransactionalId => Named::Transaction,
-            Meaning::CoordinatorKey => Named::Coordinator,
+            FieldMeaning::GroupId => Named::Group,
+            FieldMeaning::TransactionalId => Named::Transaction,
+            FieldMeaning::CoordinatorKey => Named::Coordinator,
             _ => return,
         };
         self.named += 1;
@@ -228,14 +246,14 @@ impl Frame {
         }
     }
 
-    fn see_number(&mut self, meaning: Meaning, number: i64, span: &Range<usize>) {
+    fn see_number(&mut self, meaning: FieldMeaning, number: i64, span: &Range<usize>) {
         let at = u32::try_from(span.start).unwrap_or(u32::MAX);
         // Numbers of 32 bits.
         let small = i32::try_from(number).unwrap_or_default();
         match meaning {
-            Meaning::Acks => self.silent = number == 0,
-            Meaning::ReplicaId => self.replica |= number >= 0,
-            Meaning::CoordinatorKeyType => {
+            FieldMeaning::Acks => self.silent = number == 0,
+            FieldMeaning::ReplicaId => self.replica |= number >= 0,
+            FieldMeaning::CoordinatorKeyType => {
                 self.share_partition = number == SHARE_PARTITIONS;
                 self.coordinator = match number {
                     TRANSACTIONS => Some(Named::Transaction),
@@ -243,13 +261,13 @@ impl Frame {
                     _ => None,
                 };
             }
-            Meaning::ResourceType => self.resource = number == TOPIC_RESOURCE && api::configures(self.layout.key),
-            Meaning::AutoTopicCreation => self.creates = (number != 0).then_some(at),
-            Meaning::SessionId => self.session = Some(SessionSaid { id: small, ..SessionSaid::default() }),
-            Meaning::SessionEpoch => {
+            FieldMeaning::ResourceType => self.resource = number == TOPIC_RESOURCE && api::configures(self.layout.key),
+            FieldMeaning::AutoTopicCreation => self.creates = (number != 0).then_some(at),
+            FieldMeaning::SessionId => self.session = Some(SessionSaid { id: small, ..SessionSaid::default() }),
+            FieldMeaning::SessionEpoch => {
                 self.session = self.session.map(|said| SessionSaid { epoch: small, at, ..said });
             }
-            Meaning::ShareSessionEpoch => self.session = Some(SessionSaid { epoch: small, at, id: 0 }),
+            FieldMeaning::ShareSessionEpoch => self.session = Some(SessionSaid { epoch: small, at, id: 0 }),
             _ => {}
         }
     }
@@ -286,12 +304,12 @@ impl Frame {
     }
 
     /// Who answers it as it goes on.
-    pub(super) fn answerer(&self, then: Then) -> Answerer<Due, Ours> {
+    pub(super) fn answerer(&self, then: ResponseHandling) -> Answerer<OutstandingRequest, Ours> {
         let Self { number, version, .. } = *self;
         match self.layout.key {
             _ if self.unknown => Answerer::Ours(Ours::UnknownVersions { number }),
             _ if self.silent => Answerer::Ours(Ours::Silence),
-            key => Answerer::Server(Due { number, key, version, then }),
+            key => Answerer::Server(OutstandingRequest { number, key, version, then }),
         }
     }
 }

@@ -13,11 +13,11 @@ use std::{
 /// Parts of the table, each with a lock of its own: readers of one never wait for those of another.
 const PARTS: usize = 16;
 
-type Part = HashMap<(SocketAddr, [u8; 16]), Arc<str>>;
+type ServerTopics = HashMap<(SocketAddr, [u8; 16]), Arc<str>>;
 
 /// Where names that one server tells are kept.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Known<'a> {
+pub(super) struct KnownTopics<'a> {
     pub(super) ids: &'a TopicIds,
     pub(super) server: SocketAddr,
     /// Names that are kept of all servers.
@@ -27,11 +27,11 @@ pub(super) struct Known<'a> {
 /// The names that are known.
 #[derive(Debug, Default)]
 pub struct TopicIds {
-    parts: [RwLock<Part>; PARTS],
+    parts: [RwLock<ServerTopics>; PARTS],
 }
 
 impl TopicIds {
-    fn part(&self, id: &[u8; 16]) -> Option<&RwLock<Part>> {
+    fn part(&self, id: &[u8; 16]) -> Option<&RwLock<ServerTopics>> {
         // Ids are random in all but a few bits, which are not in the last byte.
         self.parts.get(usize::from(id[15]) % PARTS)
     }
@@ -45,7 +45,7 @@ impl TopicIds {
     /// Takes in what a server says. Where a part of the table is full it begins anew: who needs a name asks for it.
     pub(super) fn learn(&self, server: SocketAddr, id: &[u8; 16], name: &str, most: usize) {
         let Some(part) = self.part(id) else { return };
-        let known = |part: &Part| part.get(&(server, *id)).is_some_and(|known| **known == *name);
+        let known = |part: &ServerTopics| part.get(&(server, *id)).is_some_and(|known| **known == *name);
         if known(&part.read().unwrap_or_else(PoisonError::into_inner)) {
             return;
         }

@@ -7,32 +7,32 @@ use portcullis_rules::{request::Request, schema::FieldIndex, values::ValueSet};
 
 use super::{
     Violation, api,
-    asked::{self, Asked, Asker},
-    denial::{self, Cause, Denial},
-    frame::{Fate, Frame},
+    asked::{self, Asker, RequestFacts},
+    denial::{self, EntryRefusal, KafkaDenial},
+    frame::{Frame, FrameOutcome},
     lookup,
-    names::{Names, Topic},
-    outstanding::{Due, Ours, Then},
+    names::{RequestNames, TopicName},
+    outstanding::{Ours, OutstandingRequest, ResponseHandling},
     relay::Connection,
-    requests::Turn,
+    requests::ShownBytes,
     session::CLOSES,
-    sessions::Within,
-    swallow::Swallowed,
+    sessions::SessionUse,
+    swallow::DroppedRequest,
     walk::Walk,
 };
 use crate::{
     order::Answerer,
-    relay::{Checker, Close, Decision, Output},
+    relay::{Checker, Close, Decision, RelayOutput},
 };
 
 /// Topics of a request, by their numbers.
-enum Refused {
+enum RefusedTopics {
     None,
     All,
     Some(ValueSet),
 }
 
-impl Refused {
+impl RefusedTopics {
     fn contains(&self, number: usize) -> bool {
         match self {
             Self::None => false,
@@ -42,7 +42,7 @@ impl Refused {
     }
 
     /// Tells of one topic after the other, in the order of the request.
-    fn in_order(&self) -> impl Fn(denial::Topic<'_>) -> bool {
+    fn in_order(&self) -> impl Fn(denial::PartialTopic<'_>) -> bool {
         let counted = Cell::new(0);
         move |_| self.contains(counted.replace(counted.get() + 1))
     }
@@ -51,37 +51,42 @@ impl Refused {
 /// The driver: who is asked about a request, and what is said to it.
 pub(super) struct Driver<'a> {
     pub(super) checker: &'a mut dyn Checker,
-    pub(super) out: &'a mut Output,
+    pub(super) out: &'a mut RelayOutput,
 }
 
 impl Connection {
     /// Judges what is known of the request.
-    pub(super) fn judge(&mut self, input: &[u8], whole: bool, driver: &mut Driver<'_>) -> Result<Turn, Violation> {
+    pub(super) fn judge(
+        &mut self,
+        input: &[u8],
+        whole: bool,
+        driver: &mut Driver<'_>,
+    ) -> Result<ShownBytes, Violation> {
         if !self.resolve() && self.may_look_up() && !self.needs_no_names(input, driver) {
             self.look_up(driver.out)?;
-            return Ok(Turn::Waits);
+            return Ok(ShownBytes::Waits);
         }
-        let Some(frame) = &self.requests.frame else { return Ok(Turn::Waits) };
+        let Some(frame) = &self.requests.frame else { return Ok(ShownBytes::Waits) };
         let within = self.within(frame);
         let kept = match within {
-            Within::Unknown => return self.no_session(input, driver),
-            Within::None => &[],
-            Within::Session(topics) => topics,
+            SessionUse::Unknown => return self.no_session(input, driver),
+            SessionUse::None => &[],
+            SessionUse::Session(topics) => topics,
         };
-        let asked = Asked::new(frame, &self.requests.names, kept, input);
+        let asked = RequestFacts::new(frame, &self.requests.names, kept, input);
         let decision = driver.checker.check(&asked as &dyn Request);
         let lists = whole && asked.lists().is_some();
-        let (incremental, goes_on) = (matches!(within, Within::Session(_)), frame.fate == Fate::GoesOn);
+        let (incremental, goes_on) = (matches!(within, SessionUse::Session(_)), frame.fate == FrameOutcome::GoesOn);
         match decision {
             Decision::Allow if incremental && self.has_more_to_share(input, driver) => self.no_session(input, driver),
-            Decision::Allow => self.allow(input, Then::Pass, driver),
-            Decision::Filter if lists => self.allow(input, Then::Filter, driver),
+            Decision::Allow => self.allow(input, ResponseHandling::Pass, driver),
+            Decision::Filter if lists => self.allow(input, ResponseHandling::Filter, driver),
             // The new session that follows reports what is denied.
             Decision::Partial { .. } | Decision::Respond | Decision::Hide if incremental => {
                 self.no_session(input, driver)
             }
             Decision::Partial { .. } if whole => {
-                let refused = Refused::Some(driver.checker.refused().clone());
+                let refused = RefusedTopics::Some(driver.checker.refused().clone());
                 self.divide(input, &refused, true, driver)
             }
             Decision::Respond | Decision::Hide if whole && !goes_on => {
@@ -101,22 +106,22 @@ impl Connection {
     /// Whether a request is allowed whatever the names of its topics are.
     fn needs_no_names(&self, input: &[u8], driver: &mut Driver<'_>) -> bool {
         self.requests.frame.as_ref().is_some_and(|frame| {
-            let asked = Asked::new(frame, &self.requests.names, &[], input);
+            let asked = RequestFacts::new(frame, &self.requests.names, &[], input);
             driver.checker.preview(&asked as &dyn Request).is_some_and(|refused| refused.is_empty())
         })
     }
 
     /// Whether the server can be asked for the names of topics: once for each request of which nothing has gone on.
     fn may_look_up(&self) -> bool {
-        let new = |frame: &Frame| !frame.looked_up && frame.fate != Fate::GoesOn;
+        let new = |frame: &Frame| !frame.looked_up && frame.fate != FrameOutcome::GoesOn;
         self.limits.learns() && self.requests.frame.as_ref().is_some_and(new)
     }
 
     /// Asks the server for the names of topics.
-    fn look_up(&mut self, out: &mut Output) -> Result<(), Violation> {
+    fn look_up(&mut self, out: &mut RelayOutput) -> Result<(), Violation> {
         let Some(frame) = &mut self.requests.frame else { return Ok(()) };
-        let Names { client, topics, .. } = &self.requests.names;
-        let own = topics.iter().filter_map(|topic| if let Topic::Id(id) = topic { Some(*id) } else { None });
+        let RequestNames { client, topics, .. } = &self.requests.names;
+        let own = topics.iter().filter_map(|topic| if let TopicName::Id(id) = topic { Some(*id) } else { None });
         let mut ids: Vec<_> = own.collect();
         ids.sort_unstable();
         ids.dedup();
@@ -124,26 +129,36 @@ impl Connection {
         lookup::ask(client, &ids, &mut out.upstream);
         self.requests.asking = true;
         let (key, version) = (api::METADATA, lookup::VERSION);
-        self.expect(Answerer::Server(Due { number: lookup::NUMBER, key, version, then: Then::Question }))
+        self.expect(Answerer::Server(OutstandingRequest {
+            number: lookup::NUMBER,
+            key,
+            version,
+            then: ResponseHandling::Question,
+        }))
     }
 
     /// It goes on as it came.
-    fn allow(&mut self, input: &[u8], then: Then, driver: &mut Driver<'_>) -> Result<Turn, Violation> {
-        let clears = self.must_not_create(input, &Refused::None, driver);
+    fn allow(
+        &mut self,
+        input: &[u8],
+        then: ResponseHandling,
+        driver: &mut Driver<'_>,
+    ) -> Result<ShownBytes, Violation> {
+        let clears = self.must_not_create(input, &RefusedTopics::None, driver);
         let opens = self.keep(input)?;
-        let Some(frame) = &mut self.requests.frame else { return Ok(Turn::Waits) };
+        let Some(frame) = &mut self.requests.frame else { return Ok(ShownBytes::Waits) };
         let (key, unknown, length) = (frame.layout.key, frame.unknown, frame.length);
         self.requests.handshaken |= key == api::SASL_HANDSHAKE;
-        let begins = frame.fate == Fate::Open;
-        frame.fate = Fate::GoesOn;
+        let begins = frame.fate == FrameOutcome::Open;
+        frame.fate = FrameOutcome::GoesOn;
         if begins {
             let then = match then {
-                Then::Filter => {
+                ResponseHandling::Filter => {
                     self.askers.push_back(Asker::of(frame, &mut self.requests.names));
-                    Then::Filter
+                    ResponseHandling::Filter
                 }
-                _ if key == api::API_VERSIONS => Then::Versions,
-                _ if opens => Then::Session,
+                _ if key == api::API_VERSIONS => ResponseHandling::Versions,
+                _ if opens => ResponseHandling::Session,
                 _ => self.learning(key),
             };
             let answerer = self.requests.frame.as_ref().map(|frame| frame.answerer(then));
@@ -156,22 +171,22 @@ impl Connection {
             driver.out.upstream.extend_from_slice(input.get(..length).unwrap_or_default());
             set_byte(&mut driver.out.upstream, before + place);
             driver.out.relayed += length;
-            return Ok(Turn::Drops);
+            return Ok(ShownBytes::Drops);
         }
         // The version of ApiVersions is not known: its body is not either.
-        Ok(if unknown { Turn::Drops } else { Turn::GoesOn })
+        Ok(if unknown { ShownBytes::Drops } else { ShownBytes::GoesOn })
     }
 
-    fn learning(&self, key: i16) -> Then {
-        if api::tells_ids(key) && self.limits.learns() { Then::Learn } else { Then::Pass }
+    fn learning(&self, key: i16) -> ResponseHandling {
+        if api::tells_ids(key) && self.limits.learns() { ResponseHandling::Learn } else { ResponseHandling::Pass }
     }
 
     /// Where a request says that topics may be created by asking, if the rules would not let the client create them. A refused one
     /// does not matter.
-    fn must_not_create(&self, input: &[u8], refused: &Refused, driver: &mut Driver<'_>) -> Option<usize> {
+    fn must_not_create(&self, input: &[u8], refused: &RefusedTopics, driver: &mut Driver<'_>) -> Option<usize> {
         let frame = self.requests.frame.as_ref()?;
         let place = frame.creates.filter(|_| !self.requests.names.topics.is_empty())?;
-        let creating = Asked::new(frame, &self.requests.names, &[], input).creating();
+        let creating = RequestFacts::new(frame, &self.requests.names, &[], input).creating();
         let may = driver.checker.preview(&creating as &dyn Request);
         let may = may.is_some_and(|denied| denied.iter().all(|number| refused.contains(number)));
         (!may).then_some(place as usize)
@@ -182,13 +197,13 @@ impl Connection {
     fn divide(
         &mut self,
         input: &[u8],
-        refused: &Refused,
+        refused: &RefusedTopics,
         told: bool,
         driver: &mut Driver<'_>,
-    ) -> Result<Turn, Violation> {
+    ) -> Result<ShownBytes, Violation> {
         let clears = self.must_not_create(input, refused, driver);
         let causes = self.causes(input, refused, driver);
-        let Some(frame) = &self.requests.frame else { return Ok(Turn::Waits) };
+        let Some(frame) = &self.requests.frame else { return Ok(ShownBytes::Waits) };
         let Frame { layout, version, number, length, session, all, .. } = *frame;
         let silent = frame.silent;
         let whole = input.get(..length).ok_or(Violation::CutFrame)?;
@@ -221,35 +236,35 @@ impl Connection {
         if silent {
             // As a broker does, so that the client learns that something was refused.
             self.end_behind(Close::Graceful, driver);
-            return Ok(Turn::Drops);
+            return Ok(ShownBytes::Drops);
         }
         let key = layout.key;
         let then = match self.requests.frame.as_ref().filter(|_| names && all) {
             Some(frame) => {
                 self.askers.push_back(Asker::of(frame, &mut self.requests.names));
-                Then::Filter
+                ResponseHandling::Filter
             }
             None if told => self.learning(key),
-            None => Then::Untold,
+            None => ResponseHandling::Untold,
         };
         let entries = Ours::Entries(partial.entries.into(), partial.refused, partial.list);
-        self.expect(Answerer::Both(Due { number, key, version, then }, entries))?;
-        Ok(Turn::Drops)
+        self.expect(Answerer::Both(OutstandingRequest { number, key, version, then }, entries))?;
+        Ok(ShownBytes::Drops)
     }
 
     /// Why each group or transactional id is refused that a request asks about, by its number, if it asks about several.
-    fn causes(&self, input: &[u8], refused: &Refused, driver: &mut Driver<'_>) -> Vec<Option<Cause>> {
+    fn causes(&self, input: &[u8], refused: &RefusedTopics, driver: &mut Driver<'_>) -> Vec<Option<EntryRefusal>> {
         let Some(frame) = &self.requests.frame else { return Vec::new() };
         let names = &self.requests.names;
         let Some(field) = asked::each(frame, names) else { return Vec::new() };
-        let asked = || Asked::new(frame, names, &[], input);
+        let asked = || RequestFacts::new(frame, names, &[], input);
         let mut cause = |number: usize| {
             if !refused.contains(number) {
                 return None;
             }
             let group = api::has_topics_of_groups(frame.layout.key).then(|| asked().of_group(number));
             let may = group.and_then(|group| driver.checker.preview(&group as &dyn Request));
-            Some(if may.is_some_and(|refused| refused.is_empty()) { Cause::Topics } else { Cause::Name })
+            Some(if may.is_some_and(|refused| refused.is_empty()) { EntryRefusal::Topics } else { EntryRefusal::Name })
         };
         let count = asked().count(FieldIndex(field)).unwrap_or(0);
         (0..count).map(&mut cause).collect()
@@ -261,8 +276,8 @@ impl Connection {
         input: &[u8],
         refused: &ValueSet,
         driver: &mut Driver<'_>,
-    ) -> Result<Turn, Violation> {
-        let Some(frame) = &self.requests.frame else { return Ok(Turn::Waits) };
+    ) -> Result<ShownBytes, Violation> {
+        let Some(frame) = &self.requests.frame else { return Ok(ShownBytes::Waits) };
         let Frame { layout, version, length, .. } = *frame;
         let whole = input.get(..length).ok_or(Violation::CutFrame)?;
         if layout.key == api::METADATA && version > 0 {
@@ -271,74 +286,79 @@ impl Connection {
         if refused.is_empty() {
             return self.say(&|out| denial::deny(layout, version, whole, out), driver);
         }
-        let refused = Refused::Some(refused.clone());
+        let refused = RefusedTopics::Some(refused.clone());
         let causes = self.causes(input, &refused, driver);
-        if causes.contains(&Some(Cause::Name)) {
+        if causes.contains(&Some(EntryRefusal::Name)) {
             return self.say(&|out| denial::deny(layout, version, whole, out), driver);
         }
-        let Some(frame) = &self.requests.frame else { return Ok(Turn::Waits) };
+        let Some(frame) = &self.requests.frame else { return Ok(ShownBytes::Waits) };
         if matches!(layout.key, api::OFFSET_FETCH | api::SHARE_FETCH) && frame.lists == 1 {
             // Of the group only the server knows, which also has to open a session of its own.
             return self.divide(input, &refused, false, driver);
         }
         let answer = |out: &mut Vec<u8>| {
             let answered = denial::deny_whole(layout, version, whole, &refused.in_order(), out)?;
-            if answered { Ok(Denial::Answered) } else { denial::deny_topics(layout, version, whole, out) }
+            if answered { Ok(KafkaDenial::Answered) } else { denial::deny_topics(layout, version, whole, out) }
         };
         self.say(&answer, driver)
     }
 
     /// Metadata of which all is denied: only the server knows its brokers, and clients take an answer without any for none. It
     /// is asked for no topic.
-    fn tell_brokers_only(&mut self, input: &[u8], driver: &mut Driver<'_>) -> Result<Turn, Violation> {
-        let Some(frame) = &self.requests.frame else { return Ok(Turn::Waits) };
+    fn tell_brokers_only(&mut self, input: &[u8], driver: &mut Driver<'_>) -> Result<ShownBytes, Violation> {
+        let Some(frame) = &self.requests.frame else { return Ok(ShownBytes::Waits) };
         if !frame.all {
-            return self.divide(input, &Refused::All, false, driver);
+            return self.divide(input, &RefusedTopics::All, false, driver);
         }
         let Frame { layout, version, number, length, .. } = *frame;
         let whole = input.get(..length).ok_or(Violation::CutFrame)?;
         let before = driver.out.upstream.len();
         denial::ask_for_none(layout, version, whole, &mut driver.out.upstream)?;
         driver.out.relayed += driver.out.upstream.len() - before;
-        self.expect(Answerer::Server(Due { number, key: layout.key, version, then: Then::Untold }))?;
-        Ok(Turn::Drops)
+        self.expect(Answerer::Server(OutstandingRequest {
+            number,
+            key: layout.key,
+            version,
+            then: ResponseHandling::Untold,
+        }))?;
+        Ok(ShownBytes::Drops)
     }
 
     /// Says what a broker says of a denied request, when its turn comes.
     pub(super) fn say(
         &mut self,
-        answer: &dyn Fn(&mut Vec<u8>) -> Result<Denial, Violation>,
+        answer: &dyn Fn(&mut Vec<u8>) -> Result<KafkaDenial, Violation>,
         driver: &mut Driver<'_>,
-    ) -> Result<Turn, Violation> {
+    ) -> Result<ShownBytes, Violation> {
         let mut bytes = Vec::new();
         match answer(&mut bytes)? {
-            Denial::Answered if bytes.len() > self.limits.held => return Err(Violation::LongRequest),
-            Denial::Answered => {}
-            Denial::Silent | Denial::Wordless => return Ok(self.cut(Close::Graceful, driver)),
+            KafkaDenial::Answered if bytes.len() > self.limits.held => return Err(Violation::LongRequest),
+            KafkaDenial::Answered => {}
+            KafkaDenial::Silent | KafkaDenial::Wordless => return Ok(self.cut(Close::Graceful, driver)),
         }
         self.expect(Answerer::Ours(Ours::Response(bytes.into())))?;
         self.settle(driver.checker, driver.out);
-        Ok(Turn::Drops)
+        Ok(ShownBytes::Drops)
     }
 
     /// A denied request with records of which not all is there is answered when it is. Others are cut short.
-    fn refuse_later(&mut self, driver: &mut Driver<'_>) -> Turn {
+    fn refuse_later(&mut self, driver: &mut Driver<'_>) -> ShownBytes {
         let refused = driver.checker.refused().clone();
         match &mut self.requests.frame {
-            Some(frame) if frame.fate == Fate::Open && frame.single => {
+            Some(frame) if frame.fate == FrameOutcome::Open && frame.single => {
                 let Frame { layout, version, full, .. } = *frame;
                 // From its start on, which is there.
                 frame.walk = Walk::request(layout, version, full);
-                frame.fate = Fate::Refused(Swallowed::new(layout, version, refused).into());
-                Turn::Again
+                frame.fate = FrameOutcome::Refused(DroppedRequest::new(layout, version, refused).into());
+                ShownBytes::Again
             }
             _ => self.cut(Close::Graceful, driver),
         }
     }
 
     /// The request goes no further, and the connection ends behind what is due.
-    fn cut(&mut self, close: Close, driver: &mut Driver<'_>) -> Turn {
-        let begun = self.requests.frame.as_ref().is_some_and(|frame| frame.fate == Fate::GoesOn);
+    fn cut(&mut self, close: Close, driver: &mut Driver<'_>) -> ShownBytes {
+        let begun = self.requests.frame.as_ref().is_some_and(|frame| frame.fate == FrameOutcome::GoesOn);
         self.requests.end_frame();
         if begun {
             // The server never has all of it.
@@ -348,7 +368,7 @@ impl Connection {
         } else {
             self.end_behind(close, driver);
         }
-        Turn::Waits
+        ShownBytes::Waits
     }
 
     fn end_behind(&mut self, close: Close, driver: &mut Driver<'_>) {

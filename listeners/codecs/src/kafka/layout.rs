@@ -29,7 +29,7 @@ impl Versions {
 
 /// How a value is written.
 #[derive(Clone, Copy, Debug)]
-pub enum Kind {
+pub enum FieldKind {
     /// One byte, 0 or 1.
     Bool,
     /// One byte.
@@ -54,12 +54,12 @@ pub enum Kind {
     /// records are written so too; they are never looked into.
     Bytes,
     /// Fields.
-    Struct(&'static [Field]),
+    Struct(&'static [LayoutField]),
 }
 
 /// What a value means to rules, or to the relay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Meaning {
+pub enum FieldMeaning {
     /// Nothing.
     Plain,
     /// The client's name for itself, of the header.
@@ -106,11 +106,11 @@ pub enum Meaning {
     ShareSessionEpoch,
     /// Whether topics are created that are asked about and not there.
     AutoTopicCreation,
-    /// What kind of thing [`Meaning::CoordinatorKey`] names: 0 a group, 1 a transactional id, 2 a share group's partition.
+    /// What kind of thing [`FieldMeaning::CoordinatorKey`] names: 0 a group, 1 a transactional id, 2 a share group's partition.
     CoordinatorKeyType,
     /// What a coordinator is looked up for.
     CoordinatorKey,
-    /// What kind of thing [`Meaning::ResourceName`] names: 2 a topic, 4 the broker or cluster; a group is 3 in requests about
+    /// What kind of thing [`FieldMeaning::ResourceName`] names: 2 a topic, 4 the broker or cluster; a group is 3 in requests about
     /// ACLs and 32 in those about configurations.
     ResourceType,
     /// The name of what a request about configurations or ACLs is about; null in a filter: any.
@@ -121,7 +121,7 @@ pub enum Meaning {
     ProducerId,
     /// A list of what a quota is for (KIP-546).
     Entity,
-    /// What kind of thing [`Meaning::EntityName`] names.
+    /// What kind of thing [`FieldMeaning::EntityName`] names.
     EntityType,
     /// The name of whom a quota is for; null for all that have none of their own.
     EntityName,
@@ -141,7 +141,7 @@ pub enum Meaning {
     MaxVersion,
 }
 
-impl Meaning {
+impl FieldMeaning {
     /// Whether a value names a topic that the request does something with.
     #[must_use]
     pub const fn is_topic(self) -> bool {
@@ -151,9 +151,9 @@ impl Meaning {
 
 /// One field.
 #[derive(Clone, Copy, Debug)]
-pub struct Field {
+pub struct LayoutField {
     /// How its value is written, or each of its entries.
-    pub kind: Kind,
+    pub kind: FieldKind,
     /// Whether it is a list. Its entries are never null.
     pub list: bool,
     /// The versions that it is present in, among those of what it stands in.
@@ -163,13 +163,13 @@ pub struct Field {
     /// Its tag, if it is a tagged field (KIP-482).
     pub tag: Option<u8>,
     /// What it means.
-    pub meaning: Meaning,
+    pub meaning: FieldMeaning,
 }
 
-impl Field {
-    const fn of(kind: Kind, list: bool) -> Self {
+impl LayoutField {
+    const fn of(kind: FieldKind, list: bool) -> Self {
         let (versions, nullable) = (Versions::ALL, Versions::NONE);
-        Self { kind, list, versions, nullable, tag: None, meaning: Meaning::Plain }
+        Self { kind, list, versions, nullable, tag: None, meaning: FieldMeaning::Plain }
     }
 
     /// Present from a version on.
@@ -198,29 +198,29 @@ impl Field {
     }
 
     /// Means something.
-    pub(super) const fn means(self, meaning: Meaning) -> Self {
+    pub(super) const fn means(self, meaning: FieldMeaning) -> Self {
         Self { meaning, ..self }
     }
 }
 
 /// A field with one value.
-pub(super) const fn one(kind: Kind) -> Field {
-    Field::of(kind, false)
+pub(super) const fn one(kind: FieldKind) -> LayoutField {
+    LayoutField::of(kind, false)
 }
 
 /// A list of values.
-pub(super) const fn list(kind: Kind) -> Field {
-    Field::of(kind, true)
+pub(super) const fn list(kind: FieldKind) -> LayoutField {
+    LayoutField::of(kind, true)
 }
 
 /// A field with fields.
-pub(super) const fn group(fields: &'static [Field]) -> Field {
-    Field::of(Kind::Struct(fields), false)
+pub(super) const fn group(fields: &'static [LayoutField]) -> LayoutField {
+    LayoutField::of(FieldKind::Struct(fields), false)
 }
 
 /// A list of entries with fields.
-pub(super) const fn groups(fields: &'static [Field]) -> Field {
-    Field::of(Kind::Struct(fields), true)
+pub(super) const fn groups(fields: &'static [LayoutField]) -> LayoutField {
+    LayoutField::of(FieldKind::Struct(fields), true)
 }
 
 /// The layout of a request or a response.
@@ -233,14 +233,14 @@ pub struct Layout {
     /// The flexible ones among them (KIP-482).
     pub flexible: Versions,
     /// Its fields, in their order.
-    pub fields: &'static [Field],
+    pub fields: &'static [LayoutField],
     /// Whether any version of it can name a topic that it does something with.
     pub names_topics: bool,
 }
 
 impl Layout {
     /// Of a message with its first and last version.
-    pub(super) const fn of(key: i16, first: i16, last: i16, fields: &'static [Field]) -> Self {
+    pub(super) const fn of(key: i16, first: i16, last: i16, fields: &'static [LayoutField]) -> Self {
         let versions = Versions { first, last };
         Self { key, versions, flexible: Versions::NONE, fields, names_topics: names_topics(fields) }
     }
@@ -272,11 +272,11 @@ fn find(layouts: &'static [Layout], key: i16) -> Option<&'static Layout> {
     layouts.binary_search_by_key(&key, |layout| layout.key).ok().and_then(|place| layouts.get(place))
 }
 
-const fn names_topics(fields: &[Field]) -> bool {
+const fn names_topics(fields: &[LayoutField]) -> bool {
     let mut at = 0;
     while at < fields.len() {
         let below = match fields[at].kind {
-            Kind::Struct(inner) => names_topics(inner),
+            FieldKind::Struct(inner) => names_topics(inner),
             _ => fields[at].meaning.is_topic(),
         };
         if below {

@@ -3,9 +3,9 @@
 
 use super::{
     api::METADATA,
-    event::{Event, Value},
-    ids::Known,
-    layout::Meaning,
+    event::{WalkEvent, WalkValue},
+    ids::KnownTopics,
+    layout::FieldMeaning,
     wire::{set_length, write_count},
 };
 
@@ -38,25 +38,25 @@ pub(super) fn ask(client: &[u8], ids: &[[u8; 16]], out: &mut Vec<u8>) {
 
 /// Learns names from a response as it is walked.
 #[derive(Debug, Default)]
-pub(super) struct Learner {
+pub(super) struct TopicLearner {
     name: Vec<u8>,
     id: Option<[u8; 16]>,
 }
 
-impl Learner {
+impl TopicLearner {
     /// What comes next of the response.
-    pub(super) fn see(&mut self, event: &Event<'_>, known: Known<'_>) {
+    pub(super) fn see(&mut self, event: &WalkEvent<'_>, known: KnownTopics<'_>) {
         match event {
-            Event::Entry(Meaning::Topics, _) => {
+            WalkEvent::Entry(FieldMeaning::Topics, _) => {
                 self.name.clear();
                 self.id = None;
             }
-            Event::Value { meaning: Meaning::TopicName, value: Value::Text(name), .. } => {
+            WalkEvent::Value { meaning: FieldMeaning::TopicName, value: WalkValue::Text(name), .. } => {
                 self.name.clear();
                 self.name.extend_from_slice(name);
             }
-            Event::Value { meaning: Meaning::TopicId, value: Value::Uuid(id), .. } => self.id = Some(*id),
-            Event::EntryEnd(Meaning::Topics, _) => {
+            WalkEvent::Value { meaning: FieldMeaning::TopicId, value: WalkValue::Uuid(id), .. } => self.id = Some(*id),
+            WalkEvent::EntryEnd(FieldMeaning::Topics, _) => {
                 // A zero stands for an id that nobody may know, or for none.
                 let id = self.id.take().filter(|id| *id != [0; 16]);
                 if let (Some(id), Ok(name)) = (id, std::str::from_utf8(&self.name))

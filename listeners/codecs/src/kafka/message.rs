@@ -20,7 +20,7 @@ const OFFSETS_OF_ALL: i16 = 2;
 
 /// A request.
 #[derive(Clone, Debug)]
-pub struct Message {
+pub struct KafkaRequest {
     key: i16,
     version: i16,
     layout: Option<&'static Layout>,
@@ -35,7 +35,7 @@ pub struct Message {
     transactional_ids: Vec<String>,
 }
 
-impl Message {
+impl KafkaRequest {
     /// A request of a kind and version, from a client about topics. A client that names itself with the empty string counts as
     /// one without a name.
     #[must_use]
@@ -112,7 +112,7 @@ impl Message {
     }
 }
 
-impl Request for Message {
+impl Request for KafkaRequest {
     fn schema(&self) -> &'static Schema {
         &SCHEMA
     }

@@ -39,17 +39,17 @@ mod words;
 use std::sync::Arc;
 
 pub use self::{
-    event::{Event, Progress, Value},
+    event::{WalkEvent, WalkProgress, WalkValue},
     fields::SCHEMA,
     ids::TopicIds,
     limits::{Limits, TopicIdUse},
-    message::Message,
+    message::KafkaRequest,
     relay::relay,
     violation::{Offended, Violation},
     walk::Walk,
     words::{key, name},
 };
-use crate::protocol::{Live, Protocol, Shown};
+use crate::protocol::{Live, Protocol, ShownFields};
 
 /// The protocol.
 pub static PROTOCOL: Protocol = Protocol {
@@ -72,7 +72,7 @@ pub static PROTOCOL: Protocol = Protocol {
 const LONGEST_NAME: usize = 0x7fff;
 
 /// Kind and version, and what it is about.
-fn line(request: &Shown<'_>) -> String {
+fn line(request: &ShownFields<'_>) -> String {
     let mut line = format!("{} v{}", request.first("apiKey"), request.first("apiVersion"));
     for (field, word) in
         [("topic", "topic"), ("clientID", "client"), ("group", "group"), ("transactionalID", "transaction")]

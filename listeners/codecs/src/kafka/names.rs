@@ -9,7 +9,7 @@ const KEPT_NAMES: usize = 4096;
 
 /// How a request tells a topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Topic {
+pub(super) enum TopicName {
     /// By its name: where that stands in the frame.
     Name { at: u32, length: u16 },
     /// By an id of which the name is not known.
@@ -20,7 +20,7 @@ pub(super) enum Topic {
     Unnamed,
 }
 
-impl Topic {
+impl TopicName {
     pub(super) fn name(span: &Range<usize>) -> Option<Self> {
         Some(Self::Name { at: u32::try_from(span.start).ok()?, length: u16::try_from(span.len()).ok()? })
     }
@@ -37,11 +37,11 @@ pub(super) enum Named {
 
 /// The names in a request that the rules ask for.
 #[derive(Debug, Default)]
-pub(super) struct Names {
+pub(super) struct RequestNames {
     /// How the client calls itself.
     pub(super) client: Vec<u8>,
     /// Topics that are not judged yet.
-    pub(super) topics: Vec<Topic>,
+    pub(super) topics: Vec<TopicName>,
     /// The names of those that were told by their ids.
     pub(super) known: Vec<Arc<str>>,
     /// The member of a group that asks.
@@ -58,7 +58,7 @@ pub(super) struct Names {
     keys: Vec<Range<usize>>,
 }
 
-impl Names {
+impl RequestNames {
     /// Those of the next request.
     pub(super) fn begin(&mut self) {
         self.client.clear();
@@ -100,7 +100,7 @@ impl Names {
     }
 
     /// Takes one more topic in.
-    pub(super) fn add_topic(&mut self, topic: Topic) {
+    pub(super) fn add_topic(&mut self, topic: TopicName) {
         self.new = true;
         self.topics.push(topic);
     }

@@ -1,7 +1,7 @@
 //! The responses that the client still expects, in the order of its requests. This is a queue and not a table, because
 //! two requests with the same correlation id must both be answered.
 
-use super::layout::Meaning;
+use super::layout::FieldMeaning;
 use crate::{
     order::{AnswerQueue, Answerer},
     relay::Close,
@@ -9,19 +9,19 @@ use crate::{
 
 /// What matters of a request for reading its response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Due {
+pub(super) struct OutstandingRequest {
     /// By which the response names it.
     pub(super) number: i32,
     /// Its kind.
     pub(super) key: i16,
     /// Its version.
     pub(super) version: i16,
-    pub(super) then: Then,
+    pub(super) then: ResponseHandling,
 }
 
 /// What becomes of the response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Then {
+pub(super) enum ResponseHandling {
     /// It passes as it came.
     Pass,
     /// The same, and tells names of topics by their ids.
@@ -52,7 +52,7 @@ pub(super) enum Ours {
     Response(Box<[u8]>),
     /// Entries in front of those of the server's response: their bytes, how many there are, and what the list means that they
     /// belong to.
-    Entries(Box<[u8]>, usize, Meaning),
+    Entries(Box<[u8]>, usize, FieldMeaning),
     /// The end of the connection.
     End(Close),
 }
@@ -68,11 +68,11 @@ impl Ours {
 }
 
 /// The responses that are due.
-pub(super) type Outstanding = AnswerQueue<Due, Ours>;
+pub(super) type Outstanding = AnswerQueue<OutstandingRequest, Ours>;
 
 impl Outstanding {
     /// The request of this number, if the server's response to it comes next.
-    pub(super) fn due(&self, number: i32) -> Option<Due> {
+    pub(super) fn due(&self, number: i32) -> Option<OutstandingRequest> {
         match self.front() {
             Some(Answerer::Server(due) | Answerer::Both(due, _)) if due.number == number => Some(*due),
             _ => None,

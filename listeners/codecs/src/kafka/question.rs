@@ -2,70 +2,70 @@
 
 use portcullis_rules::request::Request;
 
-use super::{Message, api, layout::request, words};
-use crate::question::{Question, Said, Sample, Show, Word};
+use super::{KafkaRequest, api, layout::request, words};
+use crate::question::{QuestionSchema, QuestionValues, QuestionWord, Sample, Show};
 
 /// How they are asked about.
-pub(super) const QUESTION: Question = Question {
+pub(super) const QUESTION: QuestionSchema = QuestionSchema {
     words: &[
-        Word {
+        QuestionWord {
             key: "api",
             flag: "kafka",
             value: "KIND",
             help: "A request of Kafka: its kind",
             case: "kafka.api",
-            ..Word::NOWHERE
+            ..QuestionWord::NOWHERE
         },
-        Word {
+        QuestionWord {
             key: "version",
             flag: "api-version",
             value: "N",
             help: "Its version; without it, the last that clients send",
             case: "kafka.version",
-            ..Word::NOWHERE
+            ..QuestionWord::NOWHERE
         },
-        Word {
+        QuestionWord {
             key: "client",
             flag: "client-id",
             value: "ID",
             help: "Who sends it",
             case: "kafka.clientId",
-            ..Word::NOWHERE
+            ..QuestionWord::NOWHERE
         },
-        Word {
+        QuestionWord {
             key: "topic",
             flag: "topic",
             value: "TOPIC",
             help: "One of its topics; may be repeated",
             many: true,
             case: "kafka.topics",
-            ..Word::NOWHERE
+            ..QuestionWord::NOWHERE
         },
-        Word {
+        QuestionWord {
             key: "group",
             flag: "group",
             value: "GROUP",
             help: "One of its groups; may be repeated",
             many: true,
             case: "kafka.groups",
-            ..Word::NOWHERE
+            ..QuestionWord::NOWHERE
         },
-        Word {
+        QuestionWord {
             key: "transaction",
             flag: "transactional-id",
             value: "ID",
             help: "One of its transactional ids; may be repeated",
             many: true,
             case: "kafka.transactionalIds",
-            ..Word::NOWHERE
+            ..QuestionWord::NOWHERE
         },
-        Word {
+        QuestionWord {
             key: "replica",
             flag: "replica-id",
             value: "N",
             help: "The broker that sends it for a replica",
             case: "kafka.replicaId",
-            ..Word::NOWHERE
+            ..QuestionWord::NOWHERE
         },
     ],
     usual_port: "9092",
@@ -73,7 +73,7 @@ pub(super) const QUESTION: Question = Question {
 };
 
 /// A request, unless no relay would look at it.
-struct Sent(Message);
+struct Sent(KafkaRequest);
 
 impl Show for Sent {
     fn show(&self, to: &mut dyn FnMut(&dyn Request)) -> Result<(), String> {
@@ -83,7 +83,7 @@ impl Show for Sent {
     }
 }
 
-fn read(said: &Said) -> Result<Sample, String> {
+fn read(said: &QuestionValues) -> Result<Sample, String> {
     let api = said.one("api").ok_or("names no API of Kafka: write produce, fetch, metadata, ...")?;
     let number = words::key(api).or_else(|| api.parse().ok());
     let number = number.ok_or_else(|| format!("{api:?} is no API of Kafka: write produce, fetch, metadata, ..."))?;
@@ -118,7 +118,7 @@ fn read(said: &Said) -> Result<Sample, String> {
         }
     }
     let client = said.one("client").unwrap_or_default();
-    let message = Message::new(number, version, client, topics).of_groups(groups).of_transactions(transactions);
+    let message = KafkaRequest::new(number, version, client, topics).of_groups(groups).of_transactions(transactions);
     let message = match said.one("replica").unwrap_or_default() {
         "" => message,
         text => match text.parse::<i32>() {

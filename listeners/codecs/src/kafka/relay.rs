@@ -5,19 +5,19 @@ use std::{collections::VecDeque, net::SocketAddr, sync::Arc};
 use super::{
     Limits, Offended, Violation,
     asked::Asker,
-    frame::Fate,
+    frame::FrameOutcome,
     ids::TopicIds,
-    outstanding::{Due, Ours, Outstanding},
-    requests::Requests,
+    outstanding::{Ours, Outstanding, OutstandingRequest},
+    requests::KafkaRequests,
     responses::Responses,
-    session::Session,
+    session::FetchSession,
     versions,
 };
 use crate::{
     fact::Facts,
     order::Answerer,
-    protocol::Context,
-    relay::{Answer, Checker, Close, Output, Relay, Side, Step},
+    protocol::ProtocolContext,
+    relay::{Checker, Close, Relay, RelayOutput, RelayStep, ResponseSummary, Side},
 };
 
 /// Makes the relay of one connection pair, with the names of topics that it shares with all others.
@@ -27,7 +27,7 @@ pub fn relay(limits: &Limits, ids: &Arc<TopicIds>, server: SocketAddr) -> Box<dy
         limits: *limits,
         ids: Arc::clone(ids),
         server,
-        requests: Requests::default(),
+        requests: KafkaRequests::default(),
         responses: Responses::Head,
         outstanding: Outstanding::new(limits.outstanding),
         waiting: 0,
@@ -38,7 +38,7 @@ pub fn relay(limits: &Limits, ids: &Arc<TopicIds>, server: SocketAddr) -> Box<dy
 }
 
 /// The same in a data plane.
-pub(super) fn of(context: &Context<'_>) -> Box<dyn Relay> {
+pub(super) fn of(context: &ProtocolContext<'_>) -> Box<dyn Relay> {
     let ids = context.shared::<TopicIds>().unwrap_or_default();
     relay(&Limits::of(context.limits), &ids, context.server)
 }
@@ -49,15 +49,15 @@ pub(super) struct Connection {
     pub(super) limits: Limits,
     pub(super) ids: Arc<TopicIds>,
     pub(super) server: SocketAddr,
-    pub(super) requests: Requests,
+    pub(super) requests: KafkaRequests,
     pub(super) responses: Responses,
     pub(super) outstanding: Outstanding,
     /// Bytes of ours among what is outstanding.
     pub(super) waiting: usize,
     /// The fetch session.
-    pub(super) session: Option<Box<Session>>,
+    pub(super) session: Option<Box<FetchSession>>,
     /// The share session.
-    pub(super) share: Option<Box<Session>>,
+    pub(super) share: Option<Box<FetchSession>>,
     /// Who asked for the topics that the responses which are due tell of, where these are cut down.
     pub(super) askers: VecDeque<Asker>,
 }
@@ -66,22 +66,22 @@ pub(super) struct Connection {
 const _: () = assert!(size_of::<Connection>() <= 1024);
 
 impl Connection {
-    pub(super) fn offend(side: Side, violation: Violation, checker: &mut dyn Checker, out: &mut Output) {
+    pub(super) fn offend(side: Side, violation: Violation, checker: &mut dyn Checker, out: &mut RelayOutput) {
         checker.offended(&Offended { violation, side });
         out.close = Some(violation.close());
     }
 
     /// Says what is ours to say, until a response of the server is due.
-    pub(super) fn settle(&mut self, checker: &mut dyn Checker, out: &mut Output) {
+    pub(super) fn settle(&mut self, checker: &mut dyn Checker, out: &mut RelayOutput) {
         while matches!(self.responses, Responses::Head)
             && let Some(ours) = self.outstanding.pop_ours()
         {
             self.waiting -= ours.size().min(self.waiting);
             match ours {
-                Ours::Silence => checker.answered(Answer { exchange: 0, status: None, facts: Facts::NONE }),
+                Ours::Silence => checker.answered(ResponseSummary { exchange: 0, status: None, facts: Facts::NONE }),
                 Ours::UnknownVersions { number } => {
                     versions::unknown(number, &mut out.downstream);
-                    checker.answered(Answer::next(versions::UNSUPPORTED_VERSION));
+                    checker.answered(ResponseSummary::next(versions::UNSUPPORTED_VERSION));
                 }
                 Ours::Response(bytes) => out.downstream.extend_from_slice(&bytes),
                 // They stand in front of a response.
@@ -95,7 +95,7 @@ impl Connection {
     ///
     /// # Errors
     /// There is no room for it. Nothing more is read while that is so.
-    pub(super) fn expect(&mut self, answerer: Answerer<Due, Ours>) -> Result<(), Violation> {
+    pub(super) fn expect(&mut self, answerer: Answerer<OutstandingRequest, Ours>) -> Result<(), Violation> {
         if let Answerer::Ours(ours) | Answerer::Both(_, ours) = &answerer {
             self.waiting += ours.size();
         }
@@ -104,14 +104,14 @@ impl Connection {
 }
 
 impl Relay for Connection {
-    fn receive(&mut self, from: Side, input: &[u8], checker: &mut dyn Checker, out: &mut Output) -> Step {
+    fn receive(&mut self, from: Side, input: &[u8], checker: &mut dyn Checker, out: &mut RelayOutput) -> RelayStep {
         match from {
             Side::Downstream => self.read_requests(input, checker, out),
             Side::Upstream => self.read_responses(input, checker, out),
         }
     }
 
-    fn receive_eof(&mut self, from: Side, held: usize, checker: &mut dyn Checker, out: &mut Output) {
+    fn receive_eof(&mut self, from: Side, held: usize, checker: &mut dyn Checker, out: &mut RelayOutput) {
         let inside = match from {
             Side::Downstream => self.requests.is_inside(),
             Side::Upstream => !matches!(self.responses, Responses::Head),
@@ -134,7 +134,7 @@ impl Relay for Connection {
         self.requests.is_pending() && self.wants_requests()
     }
 
-    fn head_timeout(&mut self, checker: &mut dyn Checker, out: &mut Output) {
+    fn head_timeout(&mut self, checker: &mut dyn Checker, out: &mut RelayOutput) {
         if self.head_pending() {
             Self::offend(Side::Downstream, Violation::FrameTimeout, checker, out);
         }
@@ -166,10 +166,12 @@ impl Relay for Connection {
         }
     }
 
-    fn cannot_hold(&mut self, from: Side, checker: &mut dyn Checker, out: &mut Output) {
+    fn cannot_hold(&mut self, from: Side, checker: &mut dyn Checker, out: &mut RelayOutput) {
         match (from, &mut self.requests.frame) {
             // What is known of it decides.
-            (Side::Downstream, Some(frame)) if frame.fate == Fate::Open && !frame.cramped && !frame.is_whole() => {
+            (Side::Downstream, Some(frame))
+                if frame.fate == FrameOutcome::Open && !frame.cramped && !frame.is_whole() =>
+            {
                 frame.cramped = true;
             }
             _ => Self::offend(from, Violation::NoRoom, checker, out),

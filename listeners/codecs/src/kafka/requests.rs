@@ -2,21 +2,21 @@
 
 use super::{
     Violation,
-    event::Progress,
-    frame::{Fate, Frame},
+    event::WalkProgress,
+    frame::{Frame, FrameOutcome},
     judging::Driver,
-    names::{Names, Topic},
+    names::{RequestNames, TopicName},
     relay::Connection,
 };
-use crate::relay::{Checker, Output, Side, Step};
+use crate::relay::{Checker, RelayOutput, RelayStep, Side};
 
 /// Where the client's side is.
 #[derive(Debug, Default)]
-pub(super) struct Requests {
+pub(super) struct KafkaRequests {
     /// The request that is being read.
     pub(super) frame: Option<Frame>,
     /// What it names.
-    pub(super) names: Names,
+    pub(super) names: RequestNames,
     /// A frame has begun of which not even that much is there.
     begun: bool,
     /// Nothing more is read: the connection ends behind what is due.
@@ -27,7 +27,7 @@ pub(super) struct Requests {
     pub(super) asking: bool,
 }
 
-impl Requests {
+impl KafkaRequests {
     /// Whether a frame has begun that is not over.
     pub(super) fn is_inside(&self) -> bool {
         self.frame.is_some()
@@ -35,12 +35,12 @@ impl Requests {
 
     /// Whether the client owes something before it can be judged.
     pub(super) fn is_pending(&self) -> bool {
-        self.frame.as_ref().map_or(self.begun, |frame| frame.fate != Fate::GoesOn)
+        self.frame.as_ref().map_or(self.begun, |frame| frame.fate != FrameOutcome::GoesOn)
     }
 
     /// How many bytes nobody has to see.
     pub(super) fn unseen(&self) -> u64 {
-        let frame = self.frame.as_ref().filter(|frame| frame.fate == Fate::GoesOn);
+        let frame = self.frame.as_ref().filter(|frame| frame.fate == FrameOutcome::GoesOn);
         frame.map_or(0, |frame| frame.walk.place().saturating_sub(frame.taken) as u64)
     }
 
@@ -55,8 +55,8 @@ impl Requests {
     /// How many bytes have to be held until it is known what becomes of them.
     pub(super) fn to_hold(&self, most: usize) -> usize {
         let undecided = |frame: &&Frame| match &frame.fate {
-            Fate::Open => !frame.single || !self.names.topics.is_empty(),
-            Fate::Refused(_) | Fate::GoesOn => false,
+            FrameOutcome::Open => !frame.single || !self.names.topics.is_empty(),
+            FrameOutcome::Refused(_) | FrameOutcome::GoesOn => false,
         };
         self.frame.as_ref().filter(undecided).map_or(0, |frame| frame.length.min(most))
     }
@@ -68,7 +68,7 @@ impl Requests {
 }
 
 /// What becomes of the bytes that were shown.
-pub(super) enum Turn {
+pub(super) enum ShownBytes {
     /// More has to come first.
     Waits,
     /// What has come has to be read once more.
@@ -81,17 +81,22 @@ pub(super) enum Turn {
 
 impl Connection {
     pub(super) fn wants_requests(&self) -> bool {
-        let inside = self.requests.frame.as_ref().is_some_and(|frame| frame.fate == Fate::GoesOn);
+        let inside = self.requests.frame.as_ref().is_some_and(|frame| frame.fate == FrameOutcome::GoesOn);
         let room = !self.outstanding.is_full() && self.waiting <= self.limits.held;
         !self.requests.over && !self.requests.asking && (inside || room)
     }
 
-    pub(super) fn read_requests(&mut self, input: &[u8], checker: &mut dyn Checker, out: &mut Output) -> Step {
-        let mut step = Step::HOLD;
+    pub(super) fn read_requests(
+        &mut self,
+        input: &[u8],
+        checker: &mut dyn Checker,
+        out: &mut RelayOutput,
+    ) -> RelayStep {
+        let mut step = RelayStep::HOLD;
         // What is dropped ends the step: behind it nothing can be forwarded.
         while step.discard == 0 && step.forward < input.len() && out.close.is_none() && self.wants_requests() {
             match self.read_request(&input[step.forward..], checker, out) {
-                Ok(Some(Step { forward, discard })) => {
+                Ok(Some(RelayStep { forward, discard })) => {
                     step.forward += forward;
                     step.discard = discard;
                     if forward + discard == 0 {
@@ -111,61 +116,62 @@ impl Connection {
         &mut self,
         input: &[u8],
         checker: &mut dyn Checker,
-        out: &mut Output,
-    ) -> Result<Option<Step>, Violation> {
-        let Requests { frame, names, handshaken, .. } = &mut self.requests;
+        out: &mut RelayOutput,
+    ) -> Result<Option<RelayStep>, Violation> {
+        let KafkaRequests { frame, names, handshaken, .. } = &mut self.requests;
         if frame.is_none() {
             names.begin();
             *frame = Frame::begin(input, &self.limits, *handshaken)?;
         }
         let Some(frame) = frame else { return Ok(None) };
-        if let Fate::Refused(_) = frame.fate {
+        if let FrameOutcome::Refused(_) = frame.fate {
             return self.swallow(input, &mut Driver { checker, out }).map(Some);
         }
         let progress = frame.read(input, self.limits.topics, names)?;
         let (length, most) = (frame.full, self.limits.held);
         // A longer one is judged as it comes, even if all of it has.
-        let whole = progress == Progress::Complete && length <= most;
+        let whole = progress == WalkProgress::Complete && length <= most;
         // What stands behind the last field is cut off.
         let trimmed = (whole && frame.walk.place() < length).then(|| frame.trim(input));
         let input = trimmed.as_deref().unwrap_or(input);
         let mut driver = Driver { checker, out };
         let turn = match &frame.fate {
             // What came since it began to go on.
-            Fate::GoesOn if !names.new => Turn::GoesOn,
-            Fate::GoesOn => self.judge(input, whole, &mut driver)?,
-            Fate::Refused(_) => Turn::Waits,
-            Fate::Open => {
-                let known = progress == Progress::Complete || frame.single && !names.topics.is_empty();
+            FrameOutcome::GoesOn if !names.new => ShownBytes::GoesOn,
+            FrameOutcome::GoesOn => self.judge(input, whole, &mut driver)?,
+            FrameOutcome::Refused(_) => ShownBytes::Waits,
+            FrameOutcome::Open => {
+                let known = progress == WalkProgress::Complete || frame.single && !names.topics.is_empty();
                 let overlong = frame.cramped || input.len() >= most;
                 if frame.is_whole() && !whole && (overlong || length > most) {
                     return Err(Violation::LongRequest);
                 }
-                if known || overlong { self.judge(input, whole, &mut driver)? } else { Turn::Waits }
+                if known || overlong { self.judge(input, whole, &mut driver)? } else { ShownBytes::Waits }
             }
         };
         Ok(match turn {
-            Turn::Waits => None,
-            Turn::Again => return self.swallow(input, &mut driver).map(Some),
-            Turn::GoesOn if trimmed.is_some() => {
+            ShownBytes::Waits => None,
+            ShownBytes::Again => return self.swallow(input, &mut driver).map(Some),
+            ShownBytes::GoesOn if trimmed.is_some() => {
                 out.relayed += input.len();
                 out.upstream.extend_from_slice(input);
                 self.requests.end_frame();
-                Some(Step { forward: 0, discard: length })
+                Some(RelayStep { forward: 0, discard: length })
             }
-            Turn::GoesOn => self.forward(input.len()),
-            Turn::Drops => {
+            ShownBytes::GoesOn => self.forward(input.len()),
+            ShownBytes::Drops => {
                 self.requests.end_frame();
-                Some(Step { forward: 0, discard: length })
+                Some(RelayStep { forward: 0, discard: length })
             }
         })
     }
 
     /// Drops what comes of a denied request, and answers it when all has come.
-    fn swallow(&mut self, input: &[u8], driver: &mut Driver<'_>) -> Result<Step, Violation> {
-        let Some(Frame { fate: Fate::Refused(swallowed), walk, taken, full, length, .. }) = &mut self.requests.frame
+    fn swallow(&mut self, input: &[u8], driver: &mut Driver<'_>) -> Result<RelayStep, Violation> {
+        let Some(Frame { fate: FrameOutcome::Refused(swallowed), walk, taken, full, length, .. }) =
+            &mut self.requests.frame
         else {
-            return Ok(Step::HOLD);
+            return Ok(RelayStep::HOLD);
         };
         let discard = swallowed.read(walk, input, *taken)?;
         *taken += discard;
@@ -179,29 +185,29 @@ impl Connection {
             self.refuse(&request, &refused, driver)?;
             self.requests.end_frame();
         }
-        Ok(Step { forward: 0, discard })
+        Ok(RelayStep { forward: 0, discard })
     }
 
     /// Passes on what was read of an allowed request.
-    fn forward(&mut self, seen: usize) -> Option<Step> {
-        let frame = self.requests.frame.as_mut().filter(|frame| frame.fate == Fate::GoesOn)?;
+    fn forward(&mut self, seen: usize) -> Option<RelayStep> {
+        let frame = self.requests.frame.as_mut().filter(|frame| frame.fate == FrameOutcome::GoesOn)?;
         let forward = (frame.walk.place() - frame.taken).min(seen);
         frame.taken += forward;
         if frame.taken >= frame.length {
             self.requests.end_frame();
         }
-        Some(Step { forward, discard: 0 })
+        Some(RelayStep { forward, discard: 0 })
     }
 
     /// Puts names in the place of ids of topics. Whether none is left for which the server could be asked.
     pub(super) fn resolve(&mut self) -> bool {
         let mut all = true;
-        let Names { topics, known, .. } = &mut self.requests.names;
+        let RequestNames { topics, known, .. } = &mut self.requests.names;
         for topic in topics {
-            let Topic::Id(id) = topic else { continue };
+            let TopicName::Id(id) = topic else { continue };
             match self.ids.find(self.server, id) {
                 Some(name) => {
-                    *topic = Topic::Known(u32::try_from(known.len()).unwrap_or(u32::MAX));
+                    *topic = TopicName::Known(u32::try_from(known.len()).unwrap_or(u32::MAX));
                     known.push(name);
                 }
                 None => all = false,

@@ -3,19 +3,19 @@
 
 use super::{
     Violation,
-    denial::Head,
-    event::{Event, Value},
-    ids::Known,
-    layout::{Layout, Meaning, response},
-    lookup::Learner,
-    outstanding::{Due, Ours, Then},
+    denial::KafkaResponseHead,
+    event::{WalkEvent, WalkValue},
+    ids::KnownTopics,
+    layout::{FieldMeaning, Layout, response},
+    lookup::TopicLearner,
+    outstanding::{Ours, OutstandingRequest, ResponseHandling},
     relay::Connection,
     walk::{RESPONSE_HEAD, Walk},
     wire::frame_length,
 };
 use crate::{
     order::Answerer,
-    relay::{Answer, Checker, Output, Side, Step},
+    relay::{Checker, RelayOutput, RelayStep, ResponseSummary, Side},
 };
 
 /// Fewest bytes of a response behind its length.
@@ -36,8 +36,8 @@ pub(super) enum Responses {
 
 /// What is read of a response.
 #[derive(Debug, Default)]
-pub(super) struct Seen {
-    learner: Learner,
+pub(super) struct ResponseErrors {
+    learner: TopicLearner,
     /// Whether names of topics are learnt.
     learns: bool,
     /// The first error code in it that is one.
@@ -46,14 +46,16 @@ pub(super) struct Seen {
     session: Option<i32>,
 }
 
-impl Seen {
-    pub(super) fn see(&mut self, event: &Event<'_>, known: Known<'_>) {
+impl ResponseErrors {
+    pub(super) fn see(&mut self, event: &WalkEvent<'_>, known: KnownTopics<'_>) {
         match event {
-            Event::Value { meaning: Meaning::ErrorCode, value: Value::Number(code), .. } if self.error == 0 => {
+            WalkEvent::Value { meaning: FieldMeaning::ErrorCode, value: WalkValue::Number(code), .. }
+                if self.error == 0 =>
+            {
                 // A number of 16 bits.
                 self.error = i16::try_from(*code).unwrap_or_default();
             }
-            Event::Value { meaning: Meaning::SessionId, value: Value::Number(id), .. } => {
+            WalkEvent::Value { meaning: FieldMeaning::SessionId, value: WalkValue::Number(id), .. } => {
                 self.session = i32::try_from(*id).ok();
             }
             _ => {}
@@ -68,24 +70,24 @@ impl Seen {
 #[derive(Debug)]
 pub(super) struct Reading {
     walk: Walk,
-    seen: Seen,
-    then: Then,
+    seen: ResponseErrors,
+    then: ResponseHandling,
     /// Bytes of the frame that were taken, and all of it.
     taken: usize,
     length: usize,
 }
 
 impl Reading {
-    fn new(layout: &'static Layout, due: Due, length: usize) -> Self {
-        let seen = Seen { learns: due.then == Then::Learn, ..Seen::default() };
+    fn new(layout: &'static Layout, due: OutstandingRequest, length: usize) -> Self {
+        let seen = ResponseErrors { learns: due.then == ResponseHandling::Learn, ..ResponseErrors::default() };
         let walk = Walk::response(layout, due.version, length);
         Self { walk, seen, then: due.then, taken: 0, length }
     }
 
     /// Tells that all of it has come, if somebody waits for it.
     fn tell(&self, checker: &mut dyn Checker) {
-        if self.then != Then::Untold {
-            checker.answered(Answer::next(self.seen.error));
+        if self.then != ResponseHandling::Untold {
+            checker.answered(ResponseSummary::next(self.seen.error));
         }
     }
 
@@ -126,14 +128,19 @@ impl Responses {
 }
 
 impl Connection {
-    pub(super) fn read_responses(&mut self, input: &[u8], checker: &mut dyn Checker, out: &mut Output) -> Step {
-        let mut step = Step::HOLD;
+    pub(super) fn read_responses(
+        &mut self,
+        input: &[u8],
+        checker: &mut dyn Checker,
+        out: &mut RelayOutput,
+    ) -> RelayStep {
+        let mut step = RelayStep::HOLD;
         // What we say comes behind what is forwarded, so that ends the step.
         while out.close.is_none() && out.downstream.is_empty() && step.discard == 0 {
             let rest = &input[step.forward..];
             let taken = match &mut self.responses {
                 Responses::Head | Responses::Holds(_) => match self.begin_response(rest, checker, out) {
-                    Ok(Some(Step { forward, discard })) => {
+                    Ok(Some(RelayStep { forward, discard })) => {
                         step.forward += forward;
                         step.discard = discard;
                         self.settle(checker, out);
@@ -180,7 +187,7 @@ impl Connection {
         let known = self.known();
         let Reading { walk, seen, then, taken, length } = reading;
         let read = walk.walk(rest, *taken, &mut |event| seen.see(&event, known));
-        if let Some(number) = seen.session.take().filter(|_| *then == Then::Session) {
+        if let Some(number) = seen.session.take().filter(|_| *then == ResponseHandling::Session) {
             self.open_session(number);
         }
         if read.is_err() {
@@ -198,14 +205,14 @@ impl Connection {
         &mut self,
         input: &[u8],
         checker: &mut dyn Checker,
-        out: &mut Output,
-    ) -> Result<Option<Step>, Violation> {
+        out: &mut RelayOutput,
+    ) -> Result<Option<RelayStep>, Violation> {
         let Some(length) = frame_length(input, SHORTEST)? else { return Ok(None) };
         let Some([.., n0, n1, n2, n3]) = input.first_chunk::<RESPONSE_HEAD>() else { return Ok(None) };
         let came = i32::from_be_bytes([*n0, *n1, *n2, *n3]);
         let due = self.outstanding.due(came).ok_or(Violation::Unasked)?;
         match due.then {
-            Then::Filter | Then::Versions | Then::Question => {
+            ResponseHandling::Filter | ResponseHandling::Versions | ResponseHandling::Question => {
                 if length > self.limits.held {
                     return Err(Violation::LongResponse);
                 }
@@ -218,33 +225,35 @@ impl Connection {
                 let error = self.rewrite(due, frame, checker, out)?;
                 out.relayed += out.downstream.len() - before;
                 self.answered(due, error, checker);
-                Ok(Some(Step { forward: 0, discard: length }))
+                Ok(Some(RelayStep { forward: 0, discard: length }))
             }
             _ if matches!(self.outstanding.front(), Some(Answerer::Both(..))) => {
                 self.merge(due, length, input, checker, out)
             }
-            Then::Pass | Then::Untold | Then::Learn | Then::Session => Ok(Some(self.pass(due, length, input, checker))),
+            ResponseHandling::Pass | ResponseHandling::Untold | ResponseHandling::Learn | ResponseHandling::Session => {
+                Ok(Some(self.pass(due, length, input, checker)))
+            }
         }
     }
 
     /// The response passes as it comes: so many bytes of it now.
-    fn pass(&mut self, due: Due, length: usize, input: &[u8], checker: &mut dyn Checker) -> Step {
+    fn pass(&mut self, due: OutstandingRequest, length: usize, input: &[u8], checker: &mut dyn Checker) -> RelayStep {
         let Some(layout) = response(due.key).filter(|layout| layout.versions.contains(due.version)) else {
             self.answered(due, 0, checker);
             self.responses = Responses::of(length as u64);
-            return Step::HOLD;
+            return RelayStep::HOLD;
         };
         self.came();
         self.responses = Responses::Head;
         let mut reading = Reading::new(layout, due, length);
         if input.len() < length {
             self.responses = Responses::Read(Box::new(reading));
-            return Step::HOLD;
+            return RelayStep::HOLD;
         }
         // Most come in one piece, and need no memory.
         let (forward, _) = self.read(&mut reading, input.get(..length).unwrap_or_default());
         reading.tell(checker);
-        Step { forward, discard: 0 }
+        RelayStep { forward, discard: 0 }
     }
 
     /// The response to the oldest request has come.
@@ -255,12 +264,12 @@ impl Connection {
     }
 
     /// It has come, with an error code.
-    fn answered(&mut self, due: Due, error: i16, checker: &mut dyn Checker) {
+    fn answered(&mut self, due: OutstandingRequest, error: i16, checker: &mut dyn Checker) {
         self.came();
         match due.then {
-            Then::Untold => {}
-            Then::Question => self.requests.asking = false,
-            _ => checker.answered(Answer::next(error)),
+            ResponseHandling::Untold => {}
+            ResponseHandling::Question => self.requests.asking = false,
+            _ => checker.answered(ResponseSummary::next(error)),
         }
     }
 
@@ -275,12 +284,12 @@ impl Connection {
     /// Puts what is said of what is refused in front of what the server says of the others.
     fn merge(
         &mut self,
-        due: Due,
+        due: OutstandingRequest,
         length: usize,
         input: &[u8],
         checker: &mut dyn Checker,
-        out: &mut Output,
-    ) -> Result<Option<Step>, Violation> {
+        out: &mut RelayOutput,
+    ) -> Result<Option<RelayStep>, Violation> {
         let layout = response(due.key).ok_or(Violation::UnknownResponse)?;
         let Some(Answerer::Both(_, Ours::Entries(_, _, list))) = self.outstanding.front() else {
             return Err(Violation::Unasked);
@@ -293,7 +302,7 @@ impl Connection {
         let Reading { walk, seen, .. } = &mut reading;
         walk.walk(frame, 0, &mut |event| {
             seen.see(&event, known);
-            Head::see(&event, list, length, &mut head);
+            KafkaResponseHead::see(&event, list, length, &mut head);
         })?;
         let Some(head) = head else {
             if frame.len() >= length || input.len() >= self.limits.held {
@@ -317,6 +326,6 @@ impl Connection {
         } else {
             self.responses = Responses::Read(Box::new(reading));
         }
-        Ok(Some(Step { forward: 0, discard: taken }))
+        Ok(Some(RelayStep { forward: 0, discard: taken }))
     }
 }

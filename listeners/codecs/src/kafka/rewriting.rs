@@ -7,37 +7,37 @@ use portcullis_rules::{request::Request, values::MOST_VALUES};
 
 use super::{
     Violation,
-    denial::{self, Listing, Told, Topic},
-    event::{Event, Progress},
-    ids::Known,
+    denial::{self, Listing, ListingFacts, PartialTopic},
+    event::{WalkEvent, WalkProgress},
+    ids::KnownTopics,
     layout::{Layout, response},
-    lookup::Learner,
-    outstanding::{Due, Ours, Then},
+    lookup::TopicLearner,
+    outstanding::{Ours, OutstandingRequest, ResponseHandling},
     relay::Connection,
-    responses::Seen,
+    responses::ResponseErrors,
     versions,
     walk::Walk,
 };
 use crate::{
     order::Answerer,
-    relay::{Checker, Output},
+    relay::{Checker, RelayOutput},
 };
 
 impl Connection {
     /// Says a whole response in other words; its error code.
     pub(super) fn rewrite(
         &mut self,
-        due: Due,
+        due: OutstandingRequest,
         frame: &[u8],
         checker: &mut dyn Checker,
-        out: &mut Output,
+        out: &mut RelayOutput,
     ) -> Result<i16, Violation> {
         match due.then {
-            Then::Versions => {
+            ResponseHandling::Versions => {
                 versions::rewrite(frame, due.version, self.limits.learns(), &mut out.downstream)?;
                 Ok(versions::error(frame).unwrap_or_default())
             }
-            Then::Filter => self.filter(due, frame, checker, out),
+            ResponseHandling::Filter => self.filter(due, frame, checker, out),
             _ => {
                 self.learn(due, frame)?;
                 Ok(0)
@@ -45,35 +45,35 @@ impl Connection {
         }
     }
 
-    pub(super) fn known(&self) -> Known<'_> {
-        Known { ids: &self.ids, server: self.server, most: self.limits.learnt_ids }
+    pub(super) fn known(&self) -> KnownTopics<'_> {
+        KnownTopics { ids: &self.ids, server: self.server, most: self.limits.learnt_ids }
     }
 
     /// Learns from the answer to a question of ours.
-    fn learn(&self, due: Due, frame: &[u8]) -> Result<(), Violation> {
+    fn learn(&self, due: OutstandingRequest, frame: &[u8]) -> Result<(), Violation> {
         let layout = response(due.key).ok_or(Violation::UnknownResponse)?;
-        let (mut learner, known) = (Learner::default(), self.known());
-        let see = &mut |event: Event<'_>| learner.see(&event, known);
+        let (mut learner, known) = (TopicLearner::default(), self.known());
+        let see = &mut |event: WalkEvent<'_>| learner.see(&event, known);
         match Walk::response(layout, due.version, frame.len()).walk(frame, 0, see)? {
-            Progress::Complete => Ok(()),
-            Progress::More => Err(Violation::CutFrame),
+            WalkProgress::Complete => Ok(()),
+            WalkProgress::More => Err(Violation::CutFrame),
         }
     }
 
     /// Passes on what the rules let the client see of all topics, groups or transactional ids. The first error code in that.
     fn filter(
         &mut self,
-        due: Due,
+        due: OutstandingRequest,
         frame: &[u8],
         checker: &mut dyn Checker,
-        out: &mut Output,
+        out: &mut RelayOutput,
     ) -> Result<i16, Violation> {
         let layout = response(due.key).ok_or(Violation::UnknownResponse)?;
         let asker = self.askers.pop_front().ok_or(Violation::UnknownResponse)?;
-        let (mut learner, known) = (Learner::default(), self.known());
-        let see = &mut |event: &Event<'_>| learner.see(event, known);
+        let (mut learner, known) = (TopicLearner::default(), self.known());
+        let see = &mut |event: &WalkEvent<'_>| learner.see(event, known);
         let listing = Listing::read_with(due.key, due.version, frame, see)?.ok_or(Violation::UnknownResponse)?;
-        let told: Vec<Told<'_>> = listing.told().collect();
+        let told: Vec<ListingFacts<'_>> = listing.told().collect();
         let mut kept = Vec::with_capacity(told.len());
         for of_group in told.chunk_by(|one, next| one.group == next.group) {
             for told in of_group.chunks(MOST_VALUES) {
@@ -97,17 +97,17 @@ impl Connection {
 }
 
 /// The name of what is told. What has none that is known is nothing that a rule names.
-fn name(told: &Told<'_>, known: Known<'_>) -> Arc<str> {
+fn name(told: &ListingFacts<'_>, known: KnownTopics<'_>) -> Arc<str> {
     match told.name {
-        Some(Topic::Name(name)) => std::str::from_utf8(name).unwrap_or_default().into(),
-        Some(Topic::Id(id)) => known.ids.find(known.server, &id).unwrap_or_else(|| "".into()),
+        Some(PartialTopic::Name(name)) => std::str::from_utf8(name).unwrap_or_default().into(),
+        Some(PartialTopic::Id(id)) => known.ids.find(known.server, &id).unwrap_or_else(|| "".into()),
         None => "".into(),
     }
 }
 
 /// The first error code of a whole response.
-fn error_of(layout: &'static Layout, version: i16, frame: &[u8], known: Known<'_>) -> i16 {
-    let mut seen = Seen::default();
+fn error_of(layout: &'static Layout, version: i16, frame: &[u8], known: KnownTopics<'_>) -> i16 {
+    let mut seen = ResponseErrors::default();
     let walked = Walk::response(layout, version, frame.len()).walk(frame, 0, &mut |event| seen.see(&event, known));
     walked.map_or(0, |_| seen.error)
 }

@@ -18,7 +18,7 @@ pub(super) const SHARE_NOT_FOUND: (i16, &str) = (122, "The share session was not
 
 /// The topics of one session, in order.
 #[derive(Debug, Default)]
-pub(super) struct Session {
+pub(super) struct FetchSession {
     /// Its number, once the broker has said it.
     id: Option<i32>,
     /// Whose it is, for share sessions: group and member.
@@ -28,7 +28,7 @@ pub(super) struct Session {
     refused: Vec<Arc<str>>,
 }
 
-impl Session {
+impl FetchSession {
     /// One that a request opens with its topics.
     pub(super) fn opening((group, member): (&[u8], &[u8]), topics: impl Iterator<Item = Arc<str>>) -> Self {
         let mut topics: Vec<_> = topics.collect();
@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn a_session_keeps_each_topic_once() {
-        let mut session = Session::opening((b"group", b"member"), names(&["b", "a", "b"]));
+        let mut session = FetchSession::opening((b"group", b"member"), names(&["b", "a", "b"]));
         assert!(session.is_of((b"group", b"member")) && !session.is_of((b"group", b"")));
         assert!(!session.is(0) && !session.is(7));
         session.opened(7);

@@ -7,20 +7,20 @@ use portcullis_rules::request::Request;
 
 use super::{
     Violation, api,
-    asked::Asked,
-    denial::{Denial, deny_with},
+    asked::RequestFacts,
+    denial::{KafkaDenial, deny_with},
     frame::{Frame, SessionSaid},
     judging::Driver,
-    names::{Names, Topic},
+    names::{RequestNames, TopicName},
     relay::Connection,
-    requests::Turn,
-    session::{self, CLOSES, OPENS, Session},
+    requests::ShownBytes,
+    session::{self, CLOSES, FetchSession, OPENS},
     wire::{begin_frame, set_length, write_count},
 };
 
 /// The session that a request goes on with.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Within<'a> {
+pub(super) enum SessionUse<'a> {
     /// None: it names all that it is about.
     None,
     /// One with these topics beside those that it names.
@@ -38,8 +38,8 @@ impl SessionSaid {
 
 impl Connection {
     /// The session that a request goes on with.
-    pub(super) fn within(&self, frame: &Frame) -> Within<'_> {
-        let Some(said) = frame.session else { return Within::None };
+    pub(super) fn within(&self, frame: &Frame) -> SessionUse<'_> {
+        let Some(said) = frame.session else { return SessionUse::None };
         let (session, named) = if frame.layout.key == api::FETCH {
             (self.session.as_ref().filter(|session| session.is(said.id)), said.id != 0 || said.goes_on())
         } else {
@@ -47,9 +47,9 @@ impl Connection {
             (self.share.as_ref().filter(|session| session.is_of(owner)), said.epoch != OPENS)
         };
         match session {
-            None if named => Within::Unknown,
-            Some(session) if said.goes_on() => Within::Session(session.topics()),
-            _ => Within::None,
+            None if named => SessionUse::Unknown,
+            Some(session) if said.goes_on() => SessionUse::Session(session.topics()),
+            _ => SessionUse::None,
         }
     }
 
@@ -67,7 +67,7 @@ impl Connection {
             OPENS => {
                 // The broker may yet say the number of another one, for what that has.
                 let other = session.take().filter(|other| fetch && other.is_opening());
-                let opened = session.insert(Session::opening(owner, names.into_iter()).into());
+                let opened = session.insert(FetchSession::opening(owner, names.into_iter()).into());
                 other.is_none_or(|other| opened.take_in(other.topics().iter().cloned(), most))
             }
             CLOSES => {
@@ -86,7 +86,7 @@ impl Connection {
             let those = topics.clone().filter(move |(number, _)| refused(*number) == wanted);
             those.map(|(_, topic)| name(topic, &self.requests.names.known, &[]))
         };
-        let session = Session::opening(self.requests.names.owner(), names(false)).without(names(true));
+        let session = FetchSession::opening(self.requests.names.owner(), names(false)).without(names(true));
         self.share = Some(session.into());
     }
 
@@ -98,7 +98,8 @@ impl Connection {
             return false;
         }
         // They stand behind those that the request names itself.
-        let (asked, own) = (Asked::new(frame, &self.requests.names, refused, input), self.requests.names.topics.len());
+        let (asked, own) =
+            (RequestFacts::new(frame, &self.requests.names, refused, input), self.requests.names.topics.len());
         let still = driver.checker.preview(&asked as &dyn Request);
         still.is_some_and(|still| (0..refused.len()).any(|number| !still.contains(own + number)))
     }
@@ -109,8 +110,8 @@ impl Connection {
     }
 
     /// Says that there is no such session. Clients begin anew, and what is denied of it is told then.
-    pub(super) fn no_session(&mut self, input: &[u8], driver: &mut Driver<'_>) -> Result<Turn, Violation> {
-        let Some(frame) = &self.requests.frame else { return Ok(Turn::Waits) };
+    pub(super) fn no_session(&mut self, input: &[u8], driver: &mut Driver<'_>) -> Result<ShownBytes, Violation> {
+        let Some(frame) = &self.requests.frame else { return Ok(ShownBytes::Waits) };
         let Frame { layout, version, number, length, .. } = *frame;
         let whole = input.get(..length).ok_or(Violation::CutFrame)?;
         if layout.key == api::FETCH {
@@ -123,7 +124,7 @@ impl Connection {
     }
 }
 
-impl Names {
+impl RequestNames {
     /// Whose share session it is: that of a member of a group.
     fn owner(&self) -> (&[u8], &[u8]) {
         (self.group(), &self.member)
@@ -132,19 +133,19 @@ impl Names {
 
 /// The name of a topic as a session keeps it. What has none is allowed only where all topics are, so it is kept as the
 /// empty one, which no rule about topics takes.
-fn name(topic: &Topic, known: &[Arc<str>], frame: &[u8]) -> Arc<str> {
+fn name(topic: &TopicName, known: &[Arc<str>], frame: &[u8]) -> Arc<str> {
     match topic {
-        Topic::Known(number) => known.get(*number as usize).map_or_else(|| Arc::from(""), Arc::clone),
-        Topic::Name { at, length } => {
+        TopicName::Known(number) => known.get(*number as usize).map_or_else(|| Arc::from(""), Arc::clone),
+        TopicName::Name { at, length } => {
             let bytes = frame.get(*at as usize..*at as usize + usize::from(*length)).unwrap_or_default();
             std::str::from_utf8(bytes).unwrap_or_default().into()
         }
-        Topic::Id(_) | Topic::Unnamed => Arc::from(""),
+        TopicName::Id(_) | TopicName::Unnamed => Arc::from(""),
     }
 }
 
 /// What a broker says of a fetch session that it does not know.
-fn not_found(number: i32, flexible: bool, out: &mut Vec<u8>) -> Denial {
+fn not_found(number: i32, flexible: bool, out: &mut Vec<u8>) -> KafkaDenial {
     let tags: &[u8] = if flexible { &[0] } else { &[] };
     let begin = begin_frame(number.to_be_bytes(), out);
     out.extend_from_slice(tags);
@@ -155,5 +156,5 @@ fn not_found(number: i32, flexible: bool, out: &mut Vec<u8>) -> Denial {
     write_count(Some(0), flexible, out);
     out.extend_from_slice(tags);
     set_length(begin, out);
-    Denial::Answered
+    KafkaDenial::Answered
 }

@@ -3,15 +3,15 @@
 use portcullis_rules::values::ValueSet;
 
 use super::{
-    event::{Event, Value},
-    layout::{Layout, Meaning},
+    event::{WalkEvent, WalkValue},
+    layout::{FieldMeaning, Layout},
     walk::Walk,
     wire::{set_length, write_count},
 };
 
 /// A denied request with records that is dropped as it comes: all of it but the records is kept, to be answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Swallowed {
+pub(super) struct DroppedRequest {
     /// The topics, if these are why.
     pub(super) refused: ValueSet,
     /// The request without records.
@@ -23,7 +23,7 @@ pub(super) struct Swallowed {
     flexible: bool,
 }
 
-impl Swallowed {
+impl DroppedRequest {
     pub(super) fn new(layout: &Layout, version: i16, refused: ValueSet) -> Self {
         let flexible = layout.flexible.contains(version);
         Self { refused, request: Vec::new(), copied: 0, partition: 0, flexible }
@@ -35,8 +35,8 @@ impl Swallowed {
     /// As [`Walk::walk`].
     pub(super) fn read(&mut self, walk: &mut Walk, bytes: &[u8], from: usize) -> Result<usize, super::Violation> {
         walk.walk(bytes, from, &mut |event| match event {
-            Event::Value { meaning: Meaning::Partition, span, .. } => self.partition = span.end,
-            Event::Value { meaning: Meaning::Records, value: Value::Unread, span } => {
+            WalkEvent::Value { meaning: FieldMeaning::Partition, span, .. } => self.partition = span.end,
+            WalkEvent::Value { meaning: FieldMeaning::Records, value: WalkValue::Unread, span } => {
                 self.copy(bytes, from, self.partition);
                 write_count(None, self.flexible, &mut self.request);
                 self.copied = span.end;

@@ -2,10 +2,9 @@
 //! Apache Kafka 4.4.0 by `tests/kafka_fields`, which also defines the meanings. Do not edit by hand.
 
 use super::layout::{
-    Kind::{Bool, Bytes, Float64, Int8, Int16, Int32, Int64, String, Uint16, Uuid},
-    Layout,
-    Meaning::*,
-    group, groups, list, one,
+    FieldKind::{Bool, Bytes, Float64, Int8, Int16, Int32, Int64, String, Uint16, Uuid},
+    FieldMeaning::*,
+    Layout, group, groups, list, one,
 };
 
 /// Requests, in the order of their numbers.

@@ -4,8 +4,8 @@
 use super::{
     Violation,
     api::{self, API_VERSIONS, SASL_HANDSHAKE},
-    event::{Event, Value},
-    layout::{Meaning, Versions, request, response},
+    event::{WalkEvent, WalkValue},
+    layout::{FieldMeaning, Versions, request, response},
     walk::{RESPONSE_HEAD, Walk},
     wire::{begin_frame, set_length, write_count},
 };
@@ -17,7 +17,7 @@ const FRAMED_HANDSHAKE: i16 = 1;
 
 /// A request that the broker takes, and where that stands.
 #[derive(Clone, Copy, Debug, Default)]
-struct Offer {
+struct OfferedRequest {
     start: usize,
     end: usize,
     key: i16,
@@ -37,22 +37,22 @@ pub(super) fn rewrite(frame: &[u8], version: i16, learns: bool, out: &mut Vec<u8
     let version = if error(frame) == Some(UNSUPPORTED_VERSION) { 0 } else { version };
     let layout = response(API_VERSIONS).filter(|layout| layout.versions.contains(version));
     let layout = layout.ok_or(Violation::UnknownResponse)?;
-    let (mut count, mut all, mut offer) = (0..0, 0, Offer::default());
+    let (mut count, mut all, mut offer) = (0..0, 0, OfferedRequest::default());
     let (mut kept, mut entries) = (0_usize, Vec::with_capacity(frame.len()));
     Walk::response(layout, version, frame.len()).walk(frame, 0, &mut |event| match event {
-        Event::List { meaning: Meaning::ApiKeys, span, .. } => (count, all) = (span.clone(), span.end),
-        Event::Entry(_, start) => offer = Offer { start, ..Offer::default() },
-        Event::Value { meaning, value: Value::Number(number), span } => {
+        WalkEvent::List { meaning: FieldMeaning::ApiKeys, span, .. } => (count, all) = (span.clone(), span.end),
+        WalkEvent::Entry(_, start) => offer = OfferedRequest { start, ..OfferedRequest::default() },
+        WalkEvent::Value { meaning, value: WalkValue::Number(number), span } => {
             // All three are numbers of 16 bits.
             let number = i16::try_from(number).unwrap_or_default();
             match meaning {
-                Meaning::ApiKey => offer.key = number,
-                Meaning::MinVersion => offer.first = (number, span.start),
-                Meaning::MaxVersion => offer.last = (number, span.start),
+                FieldMeaning::ApiKey => offer.key = number,
+                FieldMeaning::MinVersion => offer.first = (number, span.start),
+                FieldMeaning::MaxVersion => offer.last = (number, span.start),
                 _ => {}
             }
         }
-        Event::EntryEnd(_, end) => {
+        WalkEvent::EntryEnd(_, end) => {
             offer.end = end;
             all = end;
             kept += usize::from(keep(frame, &offer, learns, &mut entries));
@@ -69,7 +69,7 @@ pub(super) fn rewrite(frame: &[u8], version: i16, learns: bool, out: &mut Vec<u8
 }
 
 /// Writes what is left of an offer; whether anything is.
-fn keep(frame: &[u8], offer: &Offer, learns: bool, entries: &mut Vec<u8>) -> bool {
+fn keep(frame: &[u8], offer: &OfferedRequest, learns: bool, entries: &mut Vec<u8>) -> bool {
     let known = request(offer.key).map_or(Versions::NONE, |layout| api::offered(layout, learns));
     let lowest = if offer.key == SASL_HANDSHAKE { FRAMED_HANDSHAKE } else { known.first };
     let last = offer.last.0.min(known.last);

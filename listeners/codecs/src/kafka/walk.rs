@@ -5,10 +5,10 @@
 use super::{
     Violation,
     api::{API_VERSIONS, METADATA},
-    event::{Event, Progress},
-    layout::{Field, Kind, Layout, Meaning, one},
-    level::{LEVELS, Level, Part},
-    value::{Form, size},
+    event::{WalkEvent, WalkProgress},
+    layout::{FieldKind, FieldMeaning, Layout, LayoutField, one},
+    level::{EntryPart, LEVELS, WalkLevel},
+    value::{ValueEncoding, size},
     wire::Window,
 };
 
@@ -22,18 +22,18 @@ pub(super) const RESPONSE_HEAD: usize = 8;
 const METADATA_SLACK: &[u8] = &[1, 0, 0];
 
 /// The header of a request behind its first twelve bytes (`RequestHeader.json`). In flexible versions tags follow.
-static HEADER: &[Field] = &[one(Kind::ShortString).null().means(Meaning::ClientId)];
+static HEADER: &[LayoutField] = &[one(FieldKind::ShortString).null().means(FieldMeaning::ClientId)];
 
 /// A walk through one message.
 #[derive(Clone, Debug)]
 pub struct Walk {
-    form: Form,
+    form: ValueEncoding,
     /// Up to where all is read or passed over.
     at: usize,
     /// The place behind the frame.
     end: usize,
     /// The outermost first.
-    levels: [Level; LEVELS],
+    levels: [WalkLevel; LEVELS],
     depth: usize,
     /// What stands behind the levels is none of ours.
     rest: bool,
@@ -49,7 +49,7 @@ impl Walk {
     #[must_use]
     pub fn request(layout: &'static Layout, version: i16, end: usize) -> Self {
         let mut walk = Self::of(layout, version, end, REQUEST_HEAD);
-        walk.push(Level::of(HEADER));
+        walk.push(WalkLevel::of(HEADER));
         if layout.key == METADATA && walk.form.flexible {
             walk.slack = METADATA_SLACK;
         }
@@ -62,7 +62,7 @@ impl Walk {
         let mut walk = Self::of(layout, version, end, RESPONSE_HEAD);
         // Who asks for versions does not know yet which headers the broker can write (KIP-511).
         if walk.form.flexible && layout.key != API_VERSIONS {
-            walk.push(Level::of(&[]));
+            walk.push(WalkLevel::of(&[]));
         }
         walk
     }
@@ -74,10 +74,10 @@ impl Walk {
     }
 
     fn of(layout: &Layout, version: i16, end: usize, at: usize) -> Self {
-        let mut levels = [Level::of(&[]); LEVELS];
+        let mut levels = [WalkLevel::of(&[]); LEVELS];
         levels[0].fields = layout.fields;
         let flexible = layout.flexible.contains(version);
-        Self { form: Form { version, flexible }, at, end, levels, depth: 1, rest: false, slack: &[] }
+        Self { form: ValueEncoding { version, flexible }, at, end, levels, depth: 1, rest: false, slack: &[] }
     }
 
     /// Up to where all is read or passed over; may be beyond what has come.
@@ -91,11 +91,16 @@ impl Walk {
     ///
     /// # Errors
     /// When the message cannot be read in one way only. Then the walk is over.
-    pub fn walk(&mut self, bytes: &[u8], from: usize, visit: &mut dyn FnMut(Event<'_>)) -> Result<Progress, Violation> {
+    pub fn walk(
+        &mut self,
+        bytes: &[u8],
+        from: usize,
+        visit: &mut dyn FnMut(WalkEvent<'_>),
+    ) -> Result<WalkProgress, Violation> {
         let window = Window { bytes, from, end: self.end };
         while let Some(top) = self.depth.checked_sub(1) {
             if !self.step(top, &window, visit)? {
-                return Ok(Progress::More);
+                return Ok(WalkProgress::More);
             }
         }
         if self.rest {
@@ -106,24 +111,24 @@ impl Walk {
                 return Err(Violation::Trailing);
             }
             match window.take(self.at, self.slack.len())? {
-                None => return Ok(Progress::More),
+                None => return Ok(WalkProgress::More),
                 Some((bytes, _)) if *bytes == *self.slack => {}
                 Some(_) => return Err(Violation::Trailing),
             }
         }
-        Ok(if window.seen() < self.end { Progress::More } else { Progress::Complete })
+        Ok(if window.seen() < self.end { WalkProgress::More } else { WalkProgress::Complete })
     }
 
     /// One field of the innermost level, or its end.
-    fn step(&mut self, top: usize, window: &Window<'_>, visit: &mut dyn FnMut(Event<'_>)) -> Moved {
-        let Level { fields, values, part, .. } = self.levels[top];
+    fn step(&mut self, top: usize, window: &Window<'_>, visit: &mut dyn FnMut(WalkEvent<'_>)) -> Moved {
+        let WalkLevel { fields, values, part, .. } = self.levels[top];
         match part {
-            Part::Field(index) => {
+            EntryPart::Field(index) => {
                 let Some(field) = fields.get(usize::from(index)) else {
                     return if self.form.flexible { self.tags(top, window, visit) } else { self.end_entry(top, visit) };
                 };
                 let absent = field.tag.is_some() || !field.versions.contains(self.form.version);
-                let next = if values { Part::End } else { Part::Field(index + 1) };
+                let next = if values { EntryPart::End } else { EntryPart::Field(index + 1) };
                 self.levels[top].part = next;
                 // A list's own versions were asked when it began.
                 let moved = match (values, absent) {
@@ -136,16 +141,16 @@ impl Walk {
                 }
                 Ok(moved)
             }
-            Part::TagCount => self.tags(top, window, visit),
-            Part::Tags { left: 0, .. } => self.end_entry(top, visit),
-            Part::Tags { left, last } => self.tagged(top, left - 1, last, window, visit),
-            Part::End => self.end_entry(top, visit),
+            EntryPart::TagCount => self.tags(top, window, visit),
+            EntryPart::Tags { left: 0, .. } => self.end_entry(top, visit),
+            EntryPart::Tags { left, last } => self.tagged(top, left - 1, last, window, visit),
+            EntryPart::End => self.end_entry(top, visit),
         }
     }
 
     /// How many tagged fields there are: none, as a rule.
-    fn tags(&mut self, top: usize, window: &Window<'_>, visit: &mut dyn FnMut(Event<'_>)) -> Moved {
-        self.levels[top].part = Part::TagCount;
+    fn tags(&mut self, top: usize, window: &Window<'_>, visit: &mut dyn FnMut(WalkEvent<'_>)) -> Moved {
+        self.levels[top].part = EntryPart::TagCount;
         let Some((left, behind)) = window.varint(self.at)? else { return Ok(false) };
         if left as usize > self.end - behind {
             return Err(Violation::Count);
@@ -154,21 +159,21 @@ impl Walk {
         if left == 0 {
             return self.end_entry(top, visit);
         }
-        self.levels[top].part = Part::Tags { left, last: None };
+        self.levels[top].part = EntryPart::Tags { left, last: None };
         Ok(true)
     }
 
-    fn end_entry(&mut self, top: usize, visit: &mut dyn FnMut(Event<'_>)) -> Moved {
+    fn end_entry(&mut self, top: usize, visit: &mut dyn FnMut(WalkEvent<'_>)) -> Moved {
         let level = &mut self.levels[top];
-        let tells = level.meaning != Meaning::Plain && !level.values;
+        let tells = level.meaning != FieldMeaning::Plain && !level.values;
         if tells {
-            visit(Event::EntryEnd(level.meaning, self.at));
+            visit(WalkEvent::EntryEnd(level.meaning, self.at));
         }
         level.entries -= 1;
-        level.part = Part::Field(0);
+        level.part = EntryPart::Field(0);
         if level.entries > 0 {
             if tells {
-                visit(Event::Entry(level.meaning, self.at));
+                visit(WalkEvent::Entry(level.meaning, self.at));
             }
             return Ok(true);
         }
@@ -186,7 +191,7 @@ impl Walk {
         left: u32,
         last: Option<u32>,
         window: &Window<'_>,
-        visit: &mut dyn FnMut(Event<'_>),
+        visit: &mut dyn FnMut(WalkEvent<'_>),
     ) -> Moved {
         let Some((tag, behind)) = window.varint(self.at)? else { return Ok(false) };
         if last.is_some_and(|last| tag <= last) {
@@ -199,7 +204,7 @@ impl Walk {
             field.tag.is_some_and(|known| u32::from(known) == tag) && field.versions.contains(self.form.version)
         });
         let (part, before) = (self.levels[top].part, self.at);
-        self.levels[top].part = Part::Tags { left, last: Some(tag) };
+        self.levels[top].part = EntryPart::Tags { left, last: Some(tag) };
         let Some(field) = known else {
             self.at = end;
             return Ok(true);
@@ -220,15 +225,15 @@ impl Walk {
     /// A field that is present: a list, a structure or a value. `end`: the place where it has to end, else 0.
     fn field(
         &mut self,
-        field: &'static Field,
+        field: &'static LayoutField,
         end: usize,
         window: &Window<'_>,
-        visit: &mut dyn FnMut(Event<'_>),
+        visit: &mut dyn FnMut(WalkEvent<'_>),
     ) -> Moved {
         if field.list {
             return self.list(field, end, window, visit);
         }
-        let Kind::Struct(fields) = field.kind else { return self.value(field, window, visit) };
+        let FieldKind::Struct(fields) = field.kind else { return self.value(field, window, visit) };
         if field.nullable.contains(self.form.version) {
             let Some((there, behind)) = window.int8(self.at)? else { return Ok(false) };
             self.at = behind;
@@ -238,16 +243,16 @@ impl Walk {
                 _ => return Err(Violation::Presence),
             }
         }
-        self.push(Level { end, ..Level::of(fields) });
+        self.push(WalkLevel { end, ..WalkLevel::of(fields) });
         Ok(true)
     }
 
     fn list(
         &mut self,
-        field: &'static Field,
+        field: &'static LayoutField,
         end: usize,
         window: &Window<'_>,
-        visit: &mut dyn FnMut(Event<'_>),
+        visit: &mut dyn FnMut(WalkEvent<'_>),
     ) -> Moved {
         let Some((count, behind)) = window.length(self.at, self.form.count(), Violation::Count)? else {
             return Ok(false);
@@ -255,39 +260,39 @@ impl Walk {
         if count.is_none() && !field.nullable.contains(self.form.version) {
             return Err(Violation::Null);
         }
-        if field.meaning != Meaning::Plain {
-            visit(Event::List { meaning: field.meaning, count, span: self.at..behind });
+        if field.meaning != FieldMeaning::Plain {
+            visit(WalkEvent::List { meaning: field.meaning, count, span: self.at..behind });
         }
         self.at = behind;
         let count = count.unwrap_or(0);
         let (Some(entries), true) = (u32::try_from(count).ok(), count > 0) else { return Ok(true) };
         match (field.kind, size(field.kind)) {
-            (Kind::Struct(fields), _) => {
-                self.push(Level { entries, meaning: field.meaning, end, ..Level::of(fields) });
-                if field.meaning != Meaning::Plain {
-                    visit(Event::Entry(field.meaning, self.at));
+            (FieldKind::Struct(fields), _) => {
+                self.push(WalkLevel { entries, meaning: field.meaning, end, ..WalkLevel::of(fields) });
+                if field.meaning != FieldMeaning::Plain {
+                    visit(WalkEvent::Entry(field.meaning, self.at));
                 }
             }
-            (_, Some(size)) if field.meaning == Meaning::Plain => {
+            (_, Some(size)) if field.meaning == FieldMeaning::Plain => {
                 let bytes = count.checked_mul(size).filter(|bytes| *bytes <= window.end - self.at);
                 self.at += bytes.ok_or(Violation::Count)?;
             }
-            _ => self.push(Level { entries, values: true, end, ..Level::of(std::slice::from_ref(field)) }),
+            _ => self.push(WalkLevel { entries, values: true, end, ..WalkLevel::of(std::slice::from_ref(field)) }),
         }
         Ok(true)
     }
 
     /// A value without fields: of a field, or an entry of a list.
-    fn value(&mut self, field: &Field, window: &Window<'_>, visit: &mut dyn FnMut(Event<'_>)) -> Moved {
+    fn value(&mut self, field: &LayoutField, window: &Window<'_>, visit: &mut dyn FnMut(WalkEvent<'_>)) -> Moved {
         let Some((value, span)) = self.form.value(field, window, self.at)? else { return Ok(false) };
         self.at = span.end;
-        if field.meaning != Meaning::Plain {
-            visit(Event::Value { meaning: field.meaning, value, span });
+        if field.meaning != FieldMeaning::Plain {
+            visit(WalkEvent::Value { meaning: field.meaning, value, span });
         }
         Ok(true)
     }
 
-    fn push(&mut self, level: Level) {
+    fn push(&mut self, level: WalkLevel) {
         self.levels[self.depth] = level;
         self.depth += 1;
     }

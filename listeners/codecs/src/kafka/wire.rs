@@ -26,7 +26,7 @@ pub(super) struct Window<'b> {
 }
 
 /// What was read and the place behind it; `None` if it has not come yet.
-pub(super) type Read<T> = Result<Option<(T, usize)>, Violation>;
+pub(super) type WireRead<T> = Result<Option<(T, usize)>, Violation>;
 
 impl<'b> Window<'b> {
     /// The place behind the bytes that are there.
@@ -35,7 +35,7 @@ impl<'b> Window<'b> {
     }
 
     /// The bytes at a place.
-    pub(super) fn take(&self, at: usize, length: usize) -> Read<&'b [u8]> {
+    pub(super) fn take(&self, at: usize, length: usize) -> WireRead<&'b [u8]> {
         let behind = self.skip(at, length)?;
         let place = at.checked_sub(self.from);
         let found = place.and_then(|place| self.bytes.get(place..place + length));
@@ -47,25 +47,25 @@ impl<'b> Window<'b> {
         at.checked_add(length).filter(|behind| *behind <= self.end).ok_or(Violation::CutBody)
     }
 
-    fn array<const N: usize>(&self, at: usize) -> Read<[u8; N]> {
+    fn array<const N: usize>(&self, at: usize) -> WireRead<[u8; N]> {
         let read = self.take(at, N)?;
         Ok(read.and_then(|(bytes, behind)| Some((bytes.try_into().ok()?, behind))))
     }
 
-    pub(super) fn int8(&self, at: usize) -> Read<i8> {
+    pub(super) fn int8(&self, at: usize) -> WireRead<i8> {
         Ok(self.array(at)?.map(|(bytes, behind)| (i8::from_be_bytes(bytes), behind)))
     }
 
-    pub(super) fn int16(&self, at: usize) -> Read<i16> {
+    pub(super) fn int16(&self, at: usize) -> WireRead<i16> {
         Ok(self.array(at)?.map(|(bytes, behind)| (i16::from_be_bytes(bytes), behind)))
     }
 
-    pub(super) fn int32(&self, at: usize) -> Read<i32> {
+    pub(super) fn int32(&self, at: usize) -> WireRead<i32> {
         Ok(self.array(at)?.map(|(bytes, behind)| (i32::from_be_bytes(bytes), behind)))
     }
 
     /// A number of variable length, seven bits a byte, the lowest first, in as few bytes as it takes.
-    pub(super) fn varint(&self, at: usize) -> Read<u32> {
+    pub(super) fn varint(&self, at: usize) -> WireRead<u32> {
         let mut value = 0;
         for place in 0..VARINT {
             let Some(([byte], behind)) = self.array(at + place)? else { return Ok(None) };
@@ -82,7 +82,7 @@ impl<'b> Window<'b> {
     }
 
     /// A length or a count, `None` for null: below 0 by -1, and in flexible versions one more than it is, 0 for null.
-    pub(super) fn length(&self, at: usize, form: LengthForm, wrong: Violation) -> Read<Option<usize>> {
+    pub(super) fn length(&self, at: usize, form: LengthForm, wrong: Violation) -> WireRead<Option<usize>> {
         let plain = |read: Option<(i64, usize)>| match read {
             None => Ok(None),
             Some((-1, behind)) => Ok(Some((None, behind))),
@@ -99,7 +99,7 @@ impl<'b> Window<'b> {
     }
 
     /// The length of a text.
-    pub(super) fn text_length(&self, at: usize, form: LengthForm) -> Read<Option<usize>> {
+    pub(super) fn text_length(&self, at: usize, form: LengthForm) -> WireRead<Option<usize>> {
         let read = self.length(at, form, Violation::Length)?;
         match read {
             Some((Some(length), _)) if length > LONGEST_TEXT => Err(Violation::LongText),

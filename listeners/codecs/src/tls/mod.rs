@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use portcullis_rules::{
     policy::Matcher,
     request::{FieldValue, Request},
-    schema::{FieldIndex, FieldSpec, Form, Nature, Schema},
+    schema::{FieldForm, FieldIndex, FieldSpec, ProtocolTraits, Schema},
 };
 
 use crate::protocol::Protocol;
@@ -19,8 +19,8 @@ pub static PROTOCOL: Protocol = Protocol { question: Some(question::QUESTION), .
 /// cilium pkg/envoy/utils.go, `sanitizeServerNamePattern`).
 pub static SCHEMA: Schema = Schema {
     protocol: "tls",
-    fields: &[FieldSpec { name: "serverNames", form: Form::Words, checked: true }],
-    nature: &Nature { priority: 116, list: Some("serverNames"), read, ..Nature::STREAM },
+    fields: &[FieldSpec { name: "serverNames", form: FieldForm::Words, checked: true }],
+    nature: &ProtocolTraits { priority: 116, list: Some("serverNames"), read, ..ProtocolTraits::STREAM },
 };
 
 /// Regular expression of one whole label.

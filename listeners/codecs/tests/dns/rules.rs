@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use portcullis_codecs::dns::{self, Query, kind};
+use portcullis_codecs::dns::{self, DnsQuestion, kind};
 use portcullis_rules::{
     policy::{L7Rule, Matcher, Predicate},
     settings::DenyWith,
@@ -67,7 +67,7 @@ fn a_rule_allows_names_and_types() {
         ("pattern=* qtype=TYPE65280", "x.a.test", "TYPE65280", true),
         ("pattern=* qtype=TYPE65280", "x.a.test", "A", false),
     ] {
-        let query = Query::new(query).of_type(kind::number(kind).unwrap());
+        let query = DnsQuestion::new(query).of_type(kind::number(kind).unwrap());
         assert_eq!(rules(&[text]).check(&query).outcome.passes(), wanted, "{text} on {query:?}");
     }
 }
@@ -75,11 +75,12 @@ fn a_rule_allows_names_and_types() {
 #[test]
 fn a_denial_says_what_failed_in_the_words_of_the_policy() {
     let set = rules(&["pattern=*.a.test qtype=A|AAAA"]);
-    let miss =
-        |query: Query<'static>| set.check(&query).misses.pop().map(|miss| (miss.predicate, miss.pattern, miss.value));
+    let miss = |query: DnsQuestion<'static>| {
+        set.check(&query).misses.pop().map(|miss| (miss.predicate, miss.pattern, miss.value))
+    };
     let told = |predicate: &str, pattern: &str, value: &str| Some((predicate.into(), pattern.into(), value.into()));
-    assert_eq!(miss(Query::new("b.test")), told("matchPattern", "*.a.test.", "b.test."));
-    assert_eq!(miss(Query::new("x.a.test").of_type(16)), told("qtype", "A, AAAA", "TXT"));
+    assert_eq!(miss(DnsQuestion::new("b.test")), told("matchPattern", "*.a.test.", "b.test."));
+    assert_eq!(miss(DnsQuestion::new("x.a.test").of_type(16)), told("qtype", "A, AAAA", "TXT"));
 }
 
 #[test]
@@ -102,7 +103,7 @@ fn many_rules_are_found_by_what_the_name_begins_and_ends_with() {
             (format!("exact-{number}.test"), 3),
             (format!("plain-{number}.test"), 4),
         ] {
-            let query = Query::new(&name);
+            let query = DnsQuestion::new(&name);
             let verdict = set.check(&query);
             let found = verdict.rule.map(|rule| rule.rule.to_string());
             assert_eq!((verdict.outcome.passes(), found), (true, Some((number * 5 + rule).to_string())), "{name}");
@@ -111,7 +112,7 @@ fn many_rules_are_found_by_what_the_name_begins_and_ends_with() {
     for name in
         ["www.dom-300.test", "a.www.dom-1.test", "deep-1.test", "host-1.a.b", "exact-300.test", "x.plain-1.test"]
     {
-        assert!(!set.check(&Query::new(name)).outcome.passes(), "{name}");
+        assert!(!set.check(&DnsQuestion::new(name)).outcome.passes(), "{name}");
     }
-    assert!(!set.check(&Query::new("exact-1.test").of_type(28)).outcome.passes());
+    assert!(!set.check(&DnsQuestion::new("exact-1.test").of_type(28)).outcome.passes());
 }

@@ -1,11 +1,11 @@
 //! DNS sessions over datagrams.
 
 use portcullis_codecs::{
-    datagram::{AnswerStep, QueryStep, Session},
+    datagram::{AnswerStep, DatagramSession, QueryStep},
     dns,
     dns::Limits,
     fact::Facts,
-    relay::{Answer, Decision, Side},
+    relay::{Decision, ResponseSummary, Side},
 };
 
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
 
 /// One flow and what it tells.
 pub(crate) struct Flow {
-    session: Box<dyn Session>,
+    session: Box<dyn DatagramSession>,
     pub(crate) recorder: Recorder,
 }
 
@@ -41,8 +41,8 @@ fn allowed() -> Flow {
     Flow::new(Decision::Respond, false)
 }
 
-fn status(exchange: u32, status: u16) -> Answer {
-    Answer { exchange, status: Some(status.into()), facts: Facts::NONE }
+fn status(exchange: u32, status: u16) -> ResponseSummary {
+    ResponseSummary { exchange, status: Some(status.into()), facts: Facts::NONE }
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn at_the_limit_a_query_fails_and_old_ones_are_forgotten_by_their_time() {
     assert_eq!(flow.recorder.offences, [(Side::Downstream, "outstanding")]);
     assert_eq!(flow.session.expire(12, &mut flow.recorder), 2);
     assert_eq!(flow.session.oldest(), Some(12));
-    let lost = |exchange| Answer { exchange, status: None, facts: Facts::NONE };
+    let lost = |exchange| ResponseSummary { exchange, status: None, facts: Facts::NONE };
     assert_eq!(flow.recorder.answered, [lost(0), lost(1)]);
     assert_eq!(flow.answer(&Message::answer(0, "a.test", A)), AnswerStep::Drop("unasked"));
     assert_eq!(flow.answer(&Message::answer(2, "a.test", A)), AnswerStep::Forward);

@@ -4,7 +4,7 @@ use portcullis_codecs::{
     dns,
     dns::Limits,
     fact::Facts,
-    relay::{Answer, Close, Decision, Side},
+    relay::{Close, Decision, ResponseSummary, Side},
 };
 use portcullis_rules::{request::FieldValue, schema::FieldIndex};
 
@@ -42,8 +42,8 @@ fn said(id: u16, name: &str, rcode: u16) -> Vec<u8> {
     Message::answer(id, name, A).flags(0x8180 | rcode).frame()
 }
 
-fn status(exchange: u32) -> Answer {
-    Answer { exchange, status: Some(0), facts: Facts::NONE }
+fn status(exchange: u32) -> ResponseSummary {
+    ResponseSummary { exchange, status: Some(0), facts: Facts::NONE }
 }
 
 #[test]

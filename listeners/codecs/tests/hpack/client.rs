@@ -2,7 +2,7 @@
 
 use http::{Request, StatusCode};
 use portcullis_codecs::http2::hpack::{
-    DEFAULT_TABLE_SIZE, Decoder, Encoder, Field, FieldList, MAX_TABLE_SIZE, Representation, Stateless,
+    DEFAULT_TABLE_SIZE, Decoder, Encoder, FieldList, HeaderField, MAX_TABLE_SIZE, Representation, Stateless,
 };
 use tokio::io::{AsyncReadExt, DuplexStream};
 
@@ -87,7 +87,7 @@ async fn serve(io: DuplexStream, requests: &[Message], sizes: &[(usize, usize)])
             own.field(b":status", b"403");
             OURS.iter().for_each(|(name, value)| _ = own.field(name.as_bytes(), value.as_bytes()));
         } else {
-            let status = Field { name: b":status", value: b"200", representation: Representation::Indexed };
+            let status = HeaderField { name: b":status", value: b"200", representation: Representation::Indexed };
             encoder.encode([status].into_iter().chain(fields(message)), &mut block);
         }
         wire.write_block(stream, &block).await;

@@ -10,10 +10,10 @@ mod wire;
 use std::collections::BTreeMap;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use portcullis_codecs::http2::hpack::{Field, FieldList, Limits, Representation};
+use portcullis_codecs::http2::hpack::{FieldList, HeaderField, HpackLimits, Representation};
 use proptest::{collection::vec, prelude::*, sample::select};
 
-const LIMITS: Limits = Limits { list_size: 1 << 20, fields: 4096, work: 1 << 22 };
+const LIMITS: HpackLimits = HpackLimits { list_size: 1 << 20, fields: 4096, work: 1 << 22 };
 
 /// One header line. The pseudo-fields stand apart, since `h2` makes them itself.
 #[derive(Clone, Debug)]
@@ -62,8 +62,8 @@ fn table_size() -> impl Strategy<Value = usize> {
     select(vec![0, 20, 64, 300, 4096, 65_536, 1_000_000])
 }
 
-fn fields(message: &[Line]) -> impl Iterator<Item = Field<'_>> {
-    message.iter().map(|line| Field {
+fn fields(message: &[Line]) -> impl Iterator<Item = HeaderField<'_>> {
+    message.iter().map(|line| HeaderField {
         name: line.name.as_bytes(),
         value: &line.value,
         representation: line.representation,
@@ -98,7 +98,7 @@ fn of_list(list: &FieldList) -> Grouped {
     grouped
 }
 
-fn add(grouped: &mut Grouped, field: &Field<'_>) {
+fn add(grouped: &mut Grouped, field: &HeaderField<'_>) {
     let name = String::from_utf8(field.name.to_vec()).unwrap();
     grouped.entry(name).or_default().push((field.value.to_vec(), field.never_indexed()));
 }

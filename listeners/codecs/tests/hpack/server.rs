@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use http::{Request, Response};
-use portcullis_codecs::http2::hpack::{Decoder, Encoder, Field, FieldList, MAX_TABLE_SIZE, Representation};
+use portcullis_codecs::http2::hpack::{Decoder, Encoder, FieldList, HeaderField, MAX_TABLE_SIZE, Representation};
 use tokio::io::{AsyncWriteExt, DuplexStream};
 
 use crate::{
@@ -71,9 +71,9 @@ async fn ask(io: DuplexStream, requests: &[Message], table_size: usize) {
     }
 }
 
-fn pseudo<'a>() -> impl Iterator<Item = Field<'a>> {
+fn pseudo<'a>() -> impl Iterator<Item = HeaderField<'a>> {
     [(":method", "GET"), (":scheme", "http"), (":authority", "example.com"), (":path", "/path?query")].into_iter().map(
-        |(name, value)| Field {
+        |(name, value)| HeaderField {
             name: name.as_bytes(),
             value: value.as_bytes(),
             representation: Representation::Incremental,

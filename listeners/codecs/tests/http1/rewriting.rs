@@ -8,7 +8,7 @@ use portcullis_codecs::{
     relay::{Close, Decision},
 };
 use portcullis_rules::{
-    policy::{HeaderAction, L7Rule, Matcher, Mismatch, Predicate, Wanted},
+    policy::{HeaderAction, HeaderValueSource, L7Rule, Matcher, Mismatch, Predicate},
     settings::DenyWith,
     snapshot::RuleSet,
     verdict::RuleInfo,
@@ -36,7 +36,7 @@ fn under_with(name: &'static str, actions: &'static [Action], refusal: Decision)
         let action = |(name, value, mismatch): &Action| HeaderAction {
             field,
             name: (*name).to_owned(),
-            wanted: Wanted::Value((*value).to_owned()),
+            wanted: HeaderValueSource::Value((*value).to_owned()),
             mismatch: *mismatch,
         };
         let rule = L7Rule {
@@ -176,7 +176,7 @@ fn what_follows_a_changed_offer_still_waits_for_the_answer() {
     play("CONNECT")
         .rewritten_by(|| {
             let field = http1::SCHEMA.field("headers").expect("a field of HTTP");
-            let wanted = Wanted::Value("1".to_owned());
+            let wanted = HeaderValueSource::Value("1".to_owned());
             let actions = vec![HeaderAction { field, name: "x-a".to_owned(), wanted, mismatch: Add }];
             let rule = L7Rule { actions, ..L7Rule::default() };
             let info = Arc::new(RuleInfo { policy: "default/p".into(), rule: "egress[0]".into() });

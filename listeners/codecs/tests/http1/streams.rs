@@ -3,7 +3,7 @@
 use portcullis_codecs::{
     http,
     http::Limits,
-    relay::{Answer, Decision, Relay, Side},
+    relay::{Decision, Relay, ResponseSummary, Side},
 };
 use portcullis_rules::{
     request::{FieldValue, Request},
@@ -159,7 +159,7 @@ proptest! {
         prop_assert_eq!(pair.to_server.escape_ascii().to_string(), requests.escape_ascii().to_string());
         prop_assert_eq!(pair.to_client.escape_ascii().to_string(), answers.escape_ascii().to_string());
         prop_assert_eq!(pair.recorder.judged.len(), exchanges.len());
-        prop_assert_eq!(pair.recorder.answered, exchanges.iter().map(|exchange| Answer::next(exchange.status)).collect::<Vec<_>>());
+        prop_assert_eq!(pair.recorder.answered, exchanges.iter().map(|exchange| ResponseSummary::next(exchange.status)).collect::<Vec<_>>());
     }
 
     #[test]

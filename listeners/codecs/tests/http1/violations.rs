@@ -6,7 +6,7 @@ use portcullis_codecs::{
     http,
     http::Limits,
     http1::{Offended, Violation},
-    relay::{Decision, Offence, Side},
+    relay::{Decision, ProtocolViolation, Side},
 };
 
 use crate::playbook::pair::{Pair, deny_with};

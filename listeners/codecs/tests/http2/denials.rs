@@ -2,7 +2,7 @@
 
 use portcullis_codecs::{
     http::Limits,
-    http2::Code,
+    http2::ErrorCode,
     relay::{Close, Decision, Side},
 };
 
@@ -20,7 +20,7 @@ fn a_denied_stream_is_reset_and_the_others_go_on() {
         .reaches_server(headers(1, &POST))
         .client(cat(&[headers(3, &DENIED), last_headers(5, &GET)]))
         .server_sees(last_headers(5, &GET))
-        .client_sees(reset(3, Code::Cancel))
+        .client_sees(reset(3, ErrorCode::Cancel))
         .judged(&["POST /a h", "POST /deny h -> Reset", "GET /a h"])
         .reaches_server(data(1, END_STREAM, "on"))
         .reaches_client(cat(&[last_headers(1, &OK), last_headers(5, &OK)]))
@@ -28,7 +28,7 @@ fn a_denied_stream_is_reset_and_the_others_go_on() {
         .run();
     begun("with an ambiguous path")
         .client(last_headers(1, &[GET[0], GET[1], (":path", "/a/../deny"), GET[3]]))
-        .client_sees(reset(1, Code::Cancel))
+        .client_sees(reset(1, ErrorCode::Cancel))
         .run();
 }
 
@@ -37,10 +37,10 @@ fn what_a_client_still_sends_on_a_denied_stream_is_dropped_and_its_credit_given_
     let padded = [&[200][..], &[b'x'; 3000], &[0; 200]].concat();
     begun("DATA, trailers, credit, reset")
         .client(headers(1, &DENIED))
-        .client_sees(reset(1, Code::Cancel))
+        .client_sees(reset(1, ErrorCode::Cancel))
         .client(cat(&[data(1, PADDED, &padded), window_update(1, 5), data(1, 0, vec![b'y'; 1000])]))
         .client_sees(window_update(0, 3201 + 1000))
-        .client(cat(&[last_headers(1, &[("x-sum", "1")]), reset(1, Code::Cancel)]))
+        .client(cat(&[last_headers(1, &[("x-sum", "1")]), reset(1, ErrorCode::Cancel)]))
         .reaches_server(last_headers(3, &GET))
         .run();
 }
@@ -57,7 +57,7 @@ fn a_refusal_is_an_answer_and_stops_a_request_that_goes_on() {
     begun("a body is to come")
         .responding()
         .client(headers(1, &DENIED))
-        .client_sees(cat(&[forbidden, reset(1, Code::NoError)]))
+        .client_sees(cat(&[forbidden, reset(1, ErrorCode::NoError)]))
         .client(data(1, END_STREAM, "dropped"))
         .reaches_server(last_headers(3, &GET))
         .run();
@@ -83,7 +83,7 @@ fn a_call_of_grpc_is_refused_by_its_status() {
                         ("grpc-message", "denied by network policy"),
                     ],
                 ),
-                reset(1, Code::NoError),
+                reset(1, ErrorCode::NoError),
             ]))
             .run();
     }
@@ -95,7 +95,7 @@ fn a_policy_may_take_the_whole_connection() {
         .judged_by(|| deny_with(Decision::Disconnect))
         .reaches_server(headers(1, &POST))
         .client(cat(&[headers(3, &DENIED), last_headers(5, &GET)]))
-        .client_sees(go_away(3, Code::Cancel))
+        .client_sees(go_away(3, ErrorCode::Cancel))
         .judged(&["POST /a h", "POST /deny h -> Disconnect"])
         .closes(Close::Reset)
         .run();
@@ -121,7 +121,7 @@ fn a_refusal_waits_for_the_settings_of_the_server() {
         .server_sees(server_sees_the_begin())
         .server("HTTP/1.1 400 Bad Request\r\n\r\n")
         .server_offends("frame_size")
-        .client_sees(cat(&[settings(&[]), go_away(0, Code::InternalError)]))
+        .client_sees(cat(&[settings(&[]), go_away(0, ErrorCode::InternalError)]))
         .closes(Close::Graceful)
         .run();
 }
@@ -139,8 +139,8 @@ fn a_refusal_waits_for_the_end_of_the_frame_that_is_on_its_way() {
         .server(cat(&[frame[18..].to_vec(), data(1, END_STREAM, "")]))
         .client_sees(cat(&[
             frame[18..].to_vec(),
-            reset(3, Code::Cancel),
-            reset(5, Code::Cancel),
+            reset(3, ErrorCode::Cancel),
+            reset(5, ErrorCode::Cancel),
             data(1, END_STREAM, ""),
         ]))
         .run();
@@ -177,10 +177,10 @@ fn refusals_that_cannot_be_said_hold_the_client_up() {
 /// 10 GiB, shown in pieces: nothing of it is kept, and the credit for all of it comes back.
 #[test]
 fn an_endless_upload_into_denied_streams_costs_no_memory_and_never_stalls() {
-    use portcullis_codecs::relay::{Output, Relay};
+    use portcullis_codecs::relay::{Relay, RelayOutput};
     let mut relay: Box<dyn Relay> = portcullis_codecs::http::relay(&Limits::default());
     let mut pair = Recorder::new(without_changes(deny_with(Decision::Reset)));
-    let mut out = Output::default();
+    let mut out = RelayOutput::default();
     let mut show = |relay: &mut dyn Relay, from, bytes: &[u8]| {
         let mut rest = bytes;
         while !rest.is_empty() {

@@ -4,10 +4,10 @@ use portcullis_codecs::{
     fact::Facts,
     http::Limits,
     http2::{
-        Code,
-        hpack::{Decoder, Encoder, Field, FieldList, Limits as BlockLimits, Representation},
+        ErrorCode,
+        hpack::{Decoder, Encoder, FieldList, HeaderField, HpackLimits as BlockLimits, Representation},
     },
-    relay::{Answer, Close, Decision, Side},
+    relay::{Close, Decision, ResponseSummary, Side},
 };
 
 use crate::{
@@ -61,7 +61,7 @@ fn until_the_server_has_said_settings_it_gets_the_preface_and_settings_alone() {
             .server_sees(server_sees_the_begin())
             .server("HTTP/1.1 400 Bad Request\r\n\r\n")
             .server_offends("frame_size")
-            .client_sees(cat(&[settings(&[]), go_away(0, Code::InternalError)]))
+            .client_sees(cat(&[settings(&[]), go_away(0, ErrorCode::InternalError)]))
             .closes(Close::Graceful)
             .judged(&[])
             .run();
@@ -132,7 +132,7 @@ fn a_call_of_grpc_is_told_with_its_own_status_when_it_ends() {
     let grpc = [(":status", "200"), ("content-type", "application/grpc+proto")];
     let told = |exchange, grpc_status: Option<i64>| {
         let facts = grpc_status.map_or(Facts::NONE, |status| Facts::NONE.with("grpc_status", status));
-        Answer { exchange, status: Some(200), facts }
+        ResponseSummary { exchange, status: Some(200), facts }
     };
     begun("unary, streaming and trailers only")
         .reaches_server(cat(&[headers(1, &call), data(1, END_STREAM, "in"), headers(3, &call), headers(5, &call)]))
@@ -143,7 +143,7 @@ fn a_call_of_grpc_is_told_with_its_own_status_when_it_ends() {
         .answers(&[told(1, Some(0))])
         .reaches_client(cat(&[headers(3, &grpc), last_headers(5, &[grpc[0], grpc[1], ("grpc-status", "12")])]))
         .answers(&[told(1, Some(0)), told(5, Some(12))])
-        .reaches_server(cat(&[data(3, 0, "a"), reset(3, Code::Cancel)]))
+        .reaches_server(cat(&[data(3, 0, "a"), reset(3, ErrorCode::Cancel)]))
         .answers(&[told(1, Some(0)), told(5, Some(12)), told(3, None)])
         .run();
 }
@@ -178,7 +178,7 @@ fn connect_is_judged_by_its_authority_and_carries_bytes() {
         .run();
     begun("denied")
         .client(headers(1, &[(":method", "CONNECT"), (":authority", "deny:1")]))
-        .client_sees(reset(1, Code::Cancel))
+        .client_sees(reset(1, ErrorCode::Cancel))
         .judged(&["CONNECT deny:1 -> Reset"])
         .run();
 }
@@ -206,7 +206,7 @@ fn extended_connect_is_possible_only_where_it_is_allowed_and_offered() {
         .run();
     begun("not allowed")
         .client(headers(1, &websocket))
-        .client_sees(reset(1, Code::ProtocolError))
+        .client_sees(reset(1, ErrorCode::ProtocolError))
         .client_offends("extended_connect")
         .run();
 }
@@ -256,9 +256,9 @@ fn a_head_may_come_in_pieces_and_reaches_the_server_in_as_few_as_it_takes() {
 fn a_stream_that_is_given_up_takes_what_is_still_on_its_way_along() {
     begun("by the client")
         .reaches_server(cat(&[headers(1, &POST), headers(3, &POST)]))
-        .reaches_server(reset(1, Code::Cancel))
-        .answers(&[Answer { exchange: 1, status: None, facts: Facts::NONE }])
-        .server(cat(&[window_update(1, 10), reset(1, Code::Cancel)]))
+        .reaches_server(reset(1, ErrorCode::Cancel))
+        .answers(&[ResponseSummary { exchange: 1, status: None, facts: Facts::NONE }])
+        .server(cat(&[window_update(1, 10), reset(1, ErrorCode::Cancel)]))
         .reaches_client(headers(1, &OK))
         .server(data(1, 0, vec![b'x'; 5000]))
         .server_sees(window_update(0, 5000))
@@ -266,9 +266,9 @@ fn a_stream_that_is_given_up_takes_what_is_still_on_its_way_along() {
         .run();
     begun("by the server")
         .reaches_server(cat(&[headers(1, &POST), headers(3, &POST)]))
-        .reaches_client(reset(1, Code::RefusedStream))
-        .answers(&[Answer { exchange: 1, status: None, facts: Facts::NONE }])
-        .client(cat(&[window_update(1, 10), last_headers(1, &[("x", "y")]), reset(1, Code::Cancel)]))
+        .reaches_client(reset(1, ErrorCode::RefusedStream))
+        .answers(&[ResponseSummary { exchange: 1, status: None, facts: Facts::NONE }])
+        .client(cat(&[window_update(1, 10), last_headers(1, &[("x", "y")]), reset(1, ErrorCode::Cancel)]))
         .client(data(1, END_STREAM, vec![b'x'; 5000]))
         .client_sees(window_update(0, 5000))
         .run();
@@ -278,7 +278,7 @@ fn a_stream_that_is_given_up_takes_what_is_still_on_its_way_along() {
 fn what_the_server_does_not_deal_with_any_more_is_dropped() {
     begun("going away")
         .reaches_server(cat(&[last_headers(1, &GET), last_headers(3, &GET)]))
-        .reaches_client(go_away(0x7fff_ffff, Code::NoError))
+        .reaches_client(go_away(0x7fff_ffff, ErrorCode::NoError))
         .reaches_server(last_headers(5, &GET))
         .reaches_client(frame(0x7, 0, 0, b"\0\0\0\x01\0\0\0\0because of a restart"))
         .client(cat(&[last_headers(7, &GET), headers(9, &DENIED), window_update(9, 1)]))
@@ -287,8 +287,8 @@ fn what_the_server_does_not_deal_with_any_more_is_dropped() {
         .run();
     begun("streams above it are over")
         .reaches_server(headers(3, &POST))
-        .reaches_client(go_away(1, Code::NoError))
-        .answers(&[Answer { exchange: 3, status: None, facts: Facts::NONE }])
+        .reaches_client(go_away(1, ErrorCode::NoError))
+        .answers(&[ResponseSummary { exchange: 3, status: None, facts: Facts::NONE }])
         .client(cat(&[data(3, 0, "x"), headers(5, &DENIED), data(5, END_STREAM, "x")]))
         .judged(&["POST /a h"])
         .server_ends()
@@ -328,10 +328,14 @@ fn the_server_reads_the_same_fields_with_the_same_care() {
         let plain = [(":method", "GET"), (":scheme", "http"), (":path", "/a"), (":authority", "h"), ("x-trace", "on")];
         for (name, value) in plain {
             let (name, value) = (name.as_bytes(), value.as_bytes());
-            list.push(Field { name, value, representation: Representation::Incremental });
+            list.push(HeaderField { name, value, representation: Representation::Incremental });
         }
-        list.push(Field { name: b"authorization", value: b"secret", representation: Representation::NeverIndexed });
-        list.push(Field { name: b"x-once", value: b"1", representation: Representation::WithoutIndexing });
+        list.push(HeaderField {
+            name: b"authorization",
+            value: b"secret",
+            representation: Representation::NeverIndexed,
+        });
+        list.push(HeaderField { name: b"x-once", value: b"1", representation: Representation::WithoutIndexing });
         let mut block = Vec::new();
         client.encode(list.iter(), &mut block);
         // A denied request in between enters the client's table and not the server's.

@@ -3,7 +3,7 @@
 use portcullis_codecs::{
     http,
     http::Limits,
-    http2::{Code, Violation},
+    http2::{ErrorCode, Violation},
     relay::{Decision, Side},
 };
 
@@ -26,7 +26,7 @@ fn begun_with(limits: &Limits) -> Pair {
 fn flood(pair: &mut Pair, mut send: impl FnMut(&mut Pair, u32)) -> (u32, Option<&'static str>) {
     for number in 0..20_000 {
         if pair.close.is_some() {
-            assert!(pair.to_client.ends_with(&(Code::EnhanceYourCalm as u32).to_be_bytes()));
+            assert!(pair.to_client.ends_with(&(ErrorCode::EnhanceYourCalm as u32).to_be_bytes()));
             return (number, pair.recorder.offences.last().map(|(_, word)| *word));
         }
         send(pair, number);
@@ -46,13 +46,13 @@ fn request(pair: &mut Pair, number: u32) -> u32 {
 fn rapid_resets_end_the_connection_unless_requests_are_answered_in_between() {
     let give_up = |pair: &mut Pair, number| {
         let stream = request(pair, number);
-        pair.send(Side::Downstream, &reset(stream, Code::Cancel));
+        pair.send(Side::Downstream, &reset(stream, ErrorCode::Cancel));
     };
     assert_eq!(flood(&mut begun_with(&Limits::default()), give_up), (1025, Some("rapid_reset")));
     let every_other = |pair: &mut Pair, number: u32| {
         let stream = request(pair, number);
         if number.is_multiple_of(2) {
-            pair.send(Side::Downstream, &reset(stream, Code::Cancel));
+            pair.send(Side::Downstream, &reset(stream, ErrorCode::Cancel));
         } else {
             pair.send(Side::Downstream, &data(stream, END_STREAM, ""));
             pair.send(Side::Upstream, &last_headers(stream, &OK));
@@ -63,7 +63,7 @@ fn rapid_resets_end_the_connection_unless_requests_are_answered_in_between() {
     let watch = |pair: &mut Pair, number| {
         let stream = request(pair, number);
         pair.send(Side::Upstream, &headers(stream, &OK));
-        pair.send(Side::Downstream, &reset(stream, Code::Cancel));
+        pair.send(Side::Downstream, &reset(stream, ErrorCode::Cancel));
     };
     assert_eq!(flood(&mut begun_with(&Limits::default()), watch), (20_000, None));
 }
@@ -78,14 +78,14 @@ fn resets_that_a_client_brings_about_end_the_connection_whoever_says_them() {
     let by_the_server = |pair: &mut Pair, number| {
         let stream = request(pair, number);
         pair.send(Side::Downstream, &window_update(stream, 0x7fff_ffff));
-        pair.send(Side::Upstream, &reset(stream, Code::FlowControlError));
+        pair.send(Side::Upstream, &reset(stream, ErrorCode::FlowControlError));
     };
     let mut pair = begun_with(&Limits::default());
     assert_eq!(flood(&mut pair, by_the_server), (201, Some("provoked_resets")));
     assert_eq!(pair.recorder.offences, [(Side::Downstream, "provoked_resets")]);
     let busy = |pair: &mut Pair, number| {
         let stream = request(pair, number);
-        pair.send(Side::Upstream, &reset(stream, Code::RefusedStream));
+        pair.send(Side::Upstream, &reset(stream, ErrorCode::RefusedStream));
     };
     assert_eq!(flood(&mut begun_with(&Limits::default()), busy), (20_000, None));
 }
@@ -119,8 +119,8 @@ fn a_header_block_without_end_is_cut() {
 fn flood_server(pair: &mut Pair, piece: &[u8]) -> (u32, Option<&'static str>) {
     for number in 0..20_000 {
         if pair.close.is_some() {
-            assert!(pair.to_server.ends_with(&(Code::EnhanceYourCalm as u32).to_be_bytes()));
-            assert!(pair.to_client.ends_with(&(Code::InternalError as u32).to_be_bytes()));
+            assert!(pair.to_server.ends_with(&(ErrorCode::EnhanceYourCalm as u32).to_be_bytes()));
+            assert!(pair.to_client.ends_with(&(ErrorCode::InternalError as u32).to_be_bytes()));
             return (number, pair.recorder.offences.last().map(|(_, word)| *word));
         }
         pair.send(Side::Upstream, piece);
@@ -200,7 +200,7 @@ fn window_updates_end_the_connection_unless_data_uses_them() {
 #[test]
 fn frames_without_effect_end_the_connection_unless_there_are_requests() {
     let unknown = crate::frames::frame(0xbe, 0, 0, b"x");
-    for (name, frame) in [("priority", priority(3, 1)), ("unknown", unknown), ("over", reset(1, Code::Cancel))] {
+    for (name, frame) in [("priority", priority(3, 1)), ("unknown", unknown), ("over", reset(1, ErrorCode::Cancel))] {
         let mut pair = begun_with(&Limits::default());
         pair.send(Side::Downstream, &headers(1, &DENIED));
         let outcome = flood(&mut pair, |pair, _| pair.send(Side::Downstream, &frame));
@@ -230,7 +230,7 @@ fn a_bomb_in_the_header_compression_does_not_go_off() {
     assert_eq!(pair.recorder.judged, ["GET /a h"]);
     pair.send(Side::Downstream, &bomb(5, 4000, 10_000));
     assert_eq!(pair.recorder.offences.last(), Some(&(Side::Downstream, Violation::HpackBomb.word())));
-    assert!(pair.to_client.ends_with(&(Code::EnhanceYourCalm as u32).to_be_bytes()));
+    assert!(pair.to_client.ends_with(&(ErrorCode::EnhanceYourCalm as u32).to_be_bytes()));
 }
 
 #[test]
@@ -240,7 +240,7 @@ fn streams_above_the_limit_may_be_tried_again_and_those_below_go_on() {
         request(&mut pair, number);
     }
     assert_eq!(pair.recorder.judged.len(), 2);
-    assert_eq!(pair.to_client, reset(5, Code::RefusedStream));
+    assert_eq!(pair.to_client, reset(5, ErrorCode::RefusedStream));
     pair.send(Side::Downstream, &data(1, END_STREAM, "x"));
     pair.send(Side::Upstream, &last_headers(1, &OK));
     request(&mut pair, 3);

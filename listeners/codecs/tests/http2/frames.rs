@@ -2,8 +2,8 @@
 
 use portcullis_codecs::{
     fact::Facts,
-    http2::{Code, hpack::Stateless},
-    relay::Answer,
+    http2::{ErrorCode, hpack::Stateless},
+    relay::ResponseSummary,
 };
 
 use crate::playbook::script::{Play, play};
@@ -56,7 +56,7 @@ pub(crate) fn priority(stream: u32, on: u32) -> Vec<u8> {
     frame(0x2, 0, stream, &[&on.to_be_bytes()[..], &[7]].concat())
 }
 
-pub(crate) fn reset(stream: u32, code: Code) -> Vec<u8> {
+pub(crate) fn reset(stream: u32, code: ErrorCode) -> Vec<u8> {
     frame(0x3, 0, stream, &(code as u32).to_be_bytes())
 }
 
@@ -74,7 +74,7 @@ pub(crate) fn ping(flags: u8, text: &[u8; 8]) -> Vec<u8> {
     frame(0x6, flags, 0, text)
 }
 
-pub(crate) fn go_away(last: u32, code: Code) -> Vec<u8> {
+pub(crate) fn go_away(last: u32, code: ErrorCode) -> Vec<u8> {
     frame(0x7, 0, 0, &[last.to_be_bytes(), (code as u32).to_be_bytes()].concat())
 }
 
@@ -118,6 +118,6 @@ pub(crate) fn begin(play: Play) -> Play {
 }
 
 /// The answer to the request of a stream.
-pub(crate) fn answer(stream: u32, status: u16) -> Answer {
-    Answer { exchange: stream, status: Some(status.into()), facts: Facts::NONE }
+pub(crate) fn answer(stream: u32, status: u16) -> ResponseSummary {
+    ResponseSummary { exchange: stream, status: Some(status.into()), facts: Facts::NONE }
 }

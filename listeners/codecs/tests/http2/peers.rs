@@ -7,8 +7,8 @@ use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderMap, Method, Request, Response};
 use portcullis_codecs::{
     http::Limits,
-    http2::Code,
-    relay::{Decision, Output, Relay, Side},
+    http2::ErrorCode,
+    relay::{Decision, Relay, RelayOutput, Side},
 };
 use proptest::{collection::vec, option, prelude::*, sample::select};
 use tokio::{
@@ -281,7 +281,7 @@ async fn relayed(client: DuplexStream, server: DuplexStream, cut: usize) {
 
 fn show(relay: &mut dyn Relay, side: Side, held: &mut Vec<u8>, out: &mut [Vec<u8>; 2], recorder: &mut Recorder) {
     while !held.is_empty() {
-        let mut said = Output::default();
+        let mut said = RelayOutput::default();
         let step = relay.receive(side, held, recorder, &mut said);
         out[side.peer() as usize].extend_from_slice(&held[..step.forward]);
         out[0].extend_from_slice(&said.downstream);
@@ -327,7 +327,7 @@ proptest! {
         let (directly_asked, directly_served) = play(&Arc::new(allowed), ways, false);
         for (number, exchange) in plan.iter().enumerate().filter(|(_, exchange)| !exchange.given_up) {
             if exchange.denied {
-                prop_assert_eq!(&asked[&number], &format!("reset {:?}", Some(Reason::from(Code::Cancel as u32))));
+                prop_assert_eq!(&asked[&number], &format!("reset {:?}", Some(Reason::from(ErrorCode::Cancel as u32))));
                 prop_assert!(!served.contains_key(&number), "{}", served[&number]);
             } else {
                 prop_assert_eq!(&asked[&number], &directly_asked[&number]);

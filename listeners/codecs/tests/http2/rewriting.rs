@@ -5,11 +5,11 @@ use std::sync::Arc;
 use portcullis_codecs::{
     http::Limits,
     http::SCHEMA,
-    http2::hpack::{Decoder, FieldList, Limits as BlockLimits},
+    http2::hpack::{Decoder, FieldList, HpackLimits as BlockLimits},
     relay::{Decision, Side},
 };
 use portcullis_rules::{
-    policy::{HeaderAction, L7Rule, Mismatch, Wanted},
+    policy::{HeaderAction, HeaderValueSource, L7Rule, Mismatch},
     settings::DenyWith,
     snapshot::RuleSet,
     verdict::RuleInfo,
@@ -25,7 +25,7 @@ fn rules(actions: &[(&str, &str, Mismatch)]) -> Rewriter {
     let action = |(name, value, mismatch): &(&str, &str, Mismatch)| HeaderAction {
         field,
         name: (*name).to_owned(),
-        wanted: Wanted::Value((*value).to_owned()),
+        wanted: HeaderValueSource::Value((*value).to_owned()),
         mismatch: *mismatch,
     };
     let rule = L7Rule { actions: actions.iter().map(action).collect(), ..L7Rule::default() };

@@ -1,7 +1,7 @@
 //! SETTINGS: relayed, lowered, and in force from their acknowledgement on.
 
 use portcullis_codecs::{
-    http2::{Code, hpack::Encoder},
+    http2::{ErrorCode, hpack::Encoder},
     relay::Close,
 };
 
@@ -33,7 +33,7 @@ fn a_larger_frame_may_be_sent_once_its_size_is_acknowledged() {
         .reaches_client(settings(&[(0x5, 20_000)]))
         .client(&data(1, 0, &long)[..9])
         .client_offends("frame_size")
-        .client_sees(go_away(1, Code::FrameSizeError))
+        .client_sees(go_away(1, ErrorCode::FrameSizeError))
         .closes(Close::Graceful)
         .run();
     begun("in time")
@@ -65,7 +65,7 @@ fn the_clients_table_is_held_to_what_was_acknowledged() {
         .reaches_server(settings_ack())
         .client(last_headers(1, &GET))
         .client_offends("header_block")
-        .client_sees(go_away(0, Code::CompressionError))
+        .client_sees(go_away(0, ErrorCode::CompressionError))
         .closes(Close::Graceful)
         .run();
 }
@@ -76,7 +76,7 @@ fn a_refusal_says_the_size_that_the_client_waits_for() {
     let mut server = Encoder::new(4096);
     server.allow_table_size(100);
     let mut answer = Vec::new();
-    let field = |name: &'static str, value: &'static str| portcullis_codecs::http2::hpack::Field {
+    let field = |name: &'static str, value: &'static str| portcullis_codecs::http2::hpack::HeaderField {
         name: name.as_bytes(),
         value: value.as_bytes(),
         representation: portcullis_codecs::http2::hpack::Representation::WithoutIndexing,

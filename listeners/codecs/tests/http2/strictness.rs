@@ -3,8 +3,8 @@
 
 use portcullis_codecs::{
     fact::Facts,
-    http2::Code,
-    relay::{Answer, Close},
+    http2::ErrorCode,
+    relay::{Close, ResponseSummary},
 };
 
 use crate::{frames::*, playbook::script::play};
@@ -18,20 +18,20 @@ fn anew(stream: u32, flags: u8, fields: &[(&str, &str)]) -> Vec<u8> {
 
 #[test]
 fn a_malformed_response_ends_its_stream_alone() {
-    let ends = || cat(&[reset(1, Code::InternalError)]);
+    let ends = || cat(&[reset(1, ErrorCode::InternalError)]);
     let two = |name| begun(name).reaches_server(cat(&[last_headers(1, &GET), headers(3, &POST)]));
     two("its head")
         .server(headers(1, &MALFORMED))
         .server_offends("connection_field")
         .client_sees(ends())
-        .server_sees(reset(1, Code::ProtocolError))
+        .server_sees(reset(1, ErrorCode::ProtocolError))
         .server(data(1, END_STREAM, "dropped"))
         .server(headers(3, &OK))
         .client_sees(anew(3, 0, &OK))
         .reaches_server(data(3, END_STREAM, "on"))
         .reaches_client(data(3, 0, "body"))
         .reaches_client(last_headers(3, &[("x-sum", "1")]))
-        .answers(&[Answer { exchange: 1, status: None, facts: Facts::NONE }, answer(3, 200)])
+        .answers(&[ResponseSummary { exchange: 1, status: None, facts: Facts::NONE }, answer(3, 200)])
         .run();
     two("its trailers")
         .reaches_client(headers(1, &OK))
@@ -39,7 +39,7 @@ fn a_malformed_response_ends_its_stream_alone() {
         .server(last_headers(1, &[(":status", "200")]))
         .server_offends("trailer_field")
         .client_sees(ends())
-        .server_sees(reset(1, Code::ProtocolError))
+        .server_sees(reset(1, ErrorCode::ProtocolError))
         .server(last_headers(3, &OK))
         .client_sees(anew(3, END_STREAM, &OK))
         .run();
@@ -48,8 +48,8 @@ fn a_malformed_response_ends_its_stream_alone() {
         .reaches_client(data(3, END_STREAM, "all"))
         .server(last_headers(3, &OK))
         .server_offends("stream_closed")
-        .client_sees(reset(3, Code::InternalError))
-        .server_sees(reset(3, Code::StreamClosed))
+        .client_sees(reset(3, ErrorCode::InternalError))
+        .server_sees(reset(3, ErrorCode::StreamClosed))
         .server(last_headers(1, &OK))
         .client_sees(anew(1, END_STREAM, &OK))
         .run();
@@ -63,8 +63,8 @@ fn a_refusal_behind_a_malformed_response_is_read_all_the_same() {
         .reaches_server(last_headers(1, &GET))
         .server(headers(1, &MALFORMED))
         .server_offends("connection_field")
-        .client_sees(reset(1, Code::InternalError))
-        .server_sees(reset(1, Code::ProtocolError))
+        .client_sees(reset(1, ErrorCode::InternalError))
+        .server_sees(reset(1, ErrorCode::ProtocolError))
         .reaches_server(settings(&[(0x1, 0)]))
         .reaches_client(settings_ack())
         .client(last_headers(3, &DENIED))
@@ -79,22 +79,25 @@ fn a_client_that_goes_on_behind_its_own_end_is_told_that_the_stream_is_closed() 
         .reaches_server(last_headers(1, &GET))
         .client(last_headers(1, &GET))
         .client_offends("stream_closed")
-        .client_sees(reset(1, Code::StreamClosed))
-        .server_sees(reset(1, Code::Cancel))
+        .client_sees(reset(1, ErrorCode::StreamClosed))
+        .server_sees(reset(1, ErrorCode::Cancel))
         .run();
     let given_up = |name| {
-        begun(name).reaches_server(headers(1, &POST)).reaches_server(reset(1, Code::Cancel)).client(window_update(1, 5))
+        begun(name)
+            .reaches_server(headers(1, &POST))
+            .reaches_server(reset(1, ErrorCode::Cancel))
+            .client(window_update(1, 5))
     };
     given_up("DATA behind a reset")
         .client(data(1, 0, vec![b'x'; 4096]))
         .client_offends("stream_closed")
-        .client_sees(cat(&[reset(1, Code::StreamClosed), window_update(0, 4096)]))
+        .client_sees(cat(&[reset(1, ErrorCode::StreamClosed), window_update(0, 4096)]))
         .reaches_server(last_headers(3, &GET))
         .run();
     given_up("a head behind a reset")
         .client(last_headers(1, &GET))
         .client_offends("stream_closed")
-        .client_sees(reset(1, Code::StreamClosed))
+        .client_sees(reset(1, ErrorCode::StreamClosed))
         .reaches_server(last_headers(3, &GET))
         .run();
     given_up("what the server has sent before it knew")

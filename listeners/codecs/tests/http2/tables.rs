@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use portcullis_codecs::{
     http,
     http::Limits,
-    http2::hpack::{Decoder, Encoder, Field, FieldList, Limits as BlockLimits, Representation},
+    http2::hpack::{Decoder, Encoder, FieldList, HeaderField, HpackLimits as BlockLimits, Representation},
     relay::{Decision, Side},
 };
 use proptest::{collection::vec, prelude::*, sample::select};
@@ -42,9 +42,9 @@ fn is_malformed(fields: Fields) -> bool {
 }
 
 /// Every field enters the table, but for those that no hop may put into one.
-fn field((name, value): &(&'static str, &'static str)) -> Field<'static> {
+fn field((name, value): &(&'static str, &'static str)) -> HeaderField<'static> {
     let representation = if *name == "x-key" { Representation::NeverIndexed } else { Representation::Incremental };
-    Field { name: name.as_bytes(), value: value.as_bytes(), representation }
+    HeaderField { name: name.as_bytes(), value: value.as_bytes(), representation }
 }
 
 /// What the client reads, by the stream.

@@ -2,8 +2,8 @@
 
 use portcullis_codecs::{
     fact::Facts,
-    http2::Code,
-    relay::{Answer, Close},
+    http2::ErrorCode,
+    relay::{Close, ResponseSummary},
 };
 
 use crate::{
@@ -22,7 +22,7 @@ fn offered(name: &'static str) -> Play {
 
 #[test]
 fn a_server_that_takes_an_offer_up_answers_in_stream_1_and_all_others_are_judged() {
-    let first = Answer { exchange: 0, status: Some(200), facts: Facts::NONE };
+    let first = ResponseSummary { exchange: 0, status: Some(200), facts: Facts::NONE };
     offered("Java and a server that follows")
         .judged(&["GET /first h"])
         .server(cat(&[SWITCHING.into(), settings(&[(0x3, 50)]), headers(1, &OK)]))
@@ -32,7 +32,7 @@ fn a_server_that_takes_an_offer_up_answers_in_stream_1_and_all_others_are_judged
         .server_sees(cat(&[server_sees_the_begin(), settings_ack()]))
         .reaches_client(cat(&[settings_ack(), data(1, END_STREAM, "first")]))
         .client(cat(&[headers(3, &DENIED), last_headers(5, &GET)]))
-        .client_sees(reset(3, Code::Cancel))
+        .client_sees(reset(3, ErrorCode::Cancel))
         .server_sees(last_headers(5, &GET))
         .judged(&["GET /first h", "POST /deny h -> Reset", "GET /a h"])
         .reaches_client(last_headers(5, &OK))
@@ -115,7 +115,7 @@ fn only_http2_may_come_behind_the_switch() {
         .reaches_client(SWITCHING)
         .client("GET /second HTTP/1.1\r\n")
         .client_offends("preface")
-        .client_sees(cat(&[settings(&[]), go_away(1, Code::ProtocolError)]))
+        .client_sees(cat(&[settings(&[]), go_away(1, ErrorCode::ProtocolError)]))
         .closes(Close::Graceful)
         .run();
     offered("the client may not go on with the first request")
@@ -123,8 +123,8 @@ fn only_http2_may_come_behind_the_switch() {
         .client(cat(&[client_begins(), data(1, 0, "more")]))
         .server_sees(server_sees_the_begin())
         .server(settings(&[]))
-        .client_sees(cat(&[client_sees_the_begin(), reset(1, Code::StreamClosed)]))
-        .server_sees(reset(1, Code::Cancel))
+        .client_sees(cat(&[client_sees_the_begin(), reset(1, ErrorCode::StreamClosed)]))
+        .server_sees(reset(1, ErrorCode::Cancel))
         .client_offends("stream_closed")
         .run();
 }

@@ -6,7 +6,7 @@ use portcullis_codecs::{
     http,
     http::Limits,
     http2::{Offended, Violation, Violation as V},
-    relay::{Decision, Offence, Side},
+    relay::{Decision, ProtocolViolation, Side},
 };
 
 use crate::{
@@ -76,7 +76,9 @@ fn example(violation: Violation) -> (Side, Vec<u8>) {
         V::HpackBomb => bomb(3, 1700, 20),
         V::ManyStreams => cat(&[headers(3, &GET), headers(5, &GET)]),
         V::RapidReset => (1..=4)
-            .flat_map(|n| [headers(n * 2 + 1, &GET), reset(n * 2 + 1, portcullis_codecs::http2::Code::Cancel)].concat())
+            .flat_map(|n| {
+                [headers(n * 2 + 1, &GET), reset(n * 2 + 1, portcullis_codecs::http2::ErrorCode::Cancel)].concat()
+            })
             .collect(),
         V::ProvokedResets => (1..=4).flat_map(|n| headers(n * 2 + 1, &[("A", "")])).collect(),
         V::ContinuationFlood => cat(&[frame(0x1, 0, 3, b""), many(4, continuation(3, 0, b""))]),

@@ -12,9 +12,9 @@ use std::{
 };
 
 use portcullis_codecs::kafka::{
-    Event, Walk,
-    denial::{Denial, Topic, deny, divide, merge},
-    layout::{self, Meaning},
+    Walk, WalkEvent,
+    denial::{KafkaDenial, PartialTopic, deny, divide, merge},
+    layout::{self, FieldMeaning},
 };
 
 use crate::{message, oracle::framed, sample::Sample, walking::requests};
@@ -134,7 +134,7 @@ impl Broker {
         let layout = layout::response(19).expect("it is read");
         let mut walk = Walk::response(layout, 7, answer.len());
         let walked = walk.walk(&answer, 0, &mut |event| {
-            if let Event::Value { meaning: Meaning::TopicId, span, .. } = event {
+            if let WalkEvent::Value { meaning: FieldMeaning::TopicId, span, .. } = event {
                 found.push(answer[span].try_into().expect("an id"));
             }
         });
@@ -205,7 +205,7 @@ fn ours(frame: &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::new();
     let layout = layout::request(key).expect("there is such a request");
     let denial = deny(layout, version, frame, &mut out).unwrap_or_else(|wrong| panic!("{wrong:?}: {key} v{version}"));
-    (denial == Denial::Answered).then_some(out)
+    (denial == KafkaDenial::Answered).then_some(out)
 }
 
 /// Where a broker's answer is another one, and why. All versions but those that are named.
@@ -237,8 +237,8 @@ fn compared(key: i16, version: i16, answer: Vec<u8>) -> Vec<u8> {
     let mut from = 0;
     if key == 3 {
         let layout = layout::response(3).expect("it is read");
-        let mut visit = |event: Event<'_>| {
-            if let Event::List { meaning: Meaning::Topics, span, .. } = event {
+        let mut visit = |event: WalkEvent<'_>| {
+            if let WalkEvent::List { meaning: FieldMeaning::Topics, span, .. } = event {
                 from = span.start;
             }
         };
@@ -251,7 +251,8 @@ fn compared(key: i16, version: i16, answer: Vec<u8>) -> Vec<u8> {
 fn divides(broker: &Broker, topics: &[(&str, [u8; 16])]) {
     broker.allow(topics[0].0);
     let (name, id) = topics[1];
-    let refuse = |topic: Topic<'_>| topic == Topic::Name(name.as_bytes()) || topic == Topic::Id(id);
+    let refuse =
+        |topic: PartialTopic<'_>| topic == PartialTopic::Name(name.as_bytes()) || topic == PartialTopic::Id(id);
     let mut same = 0;
     // OffsetFetch is not among them: while a group has no coordinator, that is said of all its topics.
     for (key, version) in requests().filter(|(key, _)| [1, 2, 3, 8, 21, 23, 28].contains(key)) {

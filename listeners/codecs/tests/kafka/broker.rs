@@ -9,7 +9,7 @@ use std::{
     thread,
 };
 
-use portcullis_codecs::kafka::Progress;
+use portcullis_codecs::kafka::WalkProgress;
 use proptest::{
     strategy::{Strategy, ValueTree},
     test_runner::TestRunner,
@@ -83,7 +83,7 @@ fn agree(frames: &[Vec<u8>], jars: &Path) {
         // As it writes it, which is without tagged fields that say what goes without saying.
         let again = request_frame(key, version, Some("client"), &again);
         let (progress, met_again) = walked(Way::Request, key, version, &again).expect("it writes valid requests");
-        assert_eq!((progress, names(&met_again)), (Progress::Complete, names(&met)), "{}", shown());
+        assert_eq!((progress, names(&met_again)), (WalkProgress::Complete, names(&met)), "{}", shown());
     }
 }
 

@@ -2,8 +2,8 @@
 
 use portcullis_codecs::kafka::{
     Violation,
-    denial::{BASE, Denial, GROWTH, deny},
-    layout::{self, Field, Kind, Meaning},
+    denial::{BASE, GROWTH, KafkaDenial, deny},
+    layout::{self, FieldKind, FieldMeaning, LayoutField},
 };
 
 use crate::{
@@ -22,8 +22,8 @@ fn denied(key: i16, version: i16, frame: &[u8]) -> Option<Vec<u8>> {
     let denial = deny(layout, version, frame, &mut out).expect("a valid request");
     assert!(out.starts_with(b"before"));
     let answer = out.split_off(6);
-    assert_eq!(denial == Denial::Answered, !answer.is_empty());
-    (denial == Denial::Answered).then_some(answer)
+    assert_eq!(denial == KafkaDenial::Answered, !answer.is_empty());
+    (denial == KafkaDenial::Answered).then_some(answer)
 }
 
 #[test]
@@ -59,7 +59,7 @@ struct Dense {
 }
 
 impl Dense {
-    fn fields(&self, fields: &[Field], depth: usize, body: &mut Vec<u8>) {
+    fn fields(&self, fields: &[LayoutField], depth: usize, body: &mut Vec<u8>) {
         for field in fields.iter().filter(|field| field.tag.is_none() && field.versions.contains(self.version)) {
             if !field.list {
                 self.value(field, depth, body);
@@ -82,23 +82,23 @@ impl Dense {
         body.extend_from_slice(&u32::try_from(length).expect("a length").to_be_bytes()[4 - bytes..]);
     }
 
-    fn value(&self, field: &Field, depth: usize, body: &mut Vec<u8>) {
+    fn value(&self, field: &LayoutField, depth: usize, body: &mut Vec<u8>) {
         let size = match field.kind {
-            Kind::Bool | Kind::Int8 => 1,
-            Kind::Int16 | Kind::Uint16 => 2,
-            Kind::Int32 => 4,
-            Kind::Int64 | Kind::Float64 => 8,
-            Kind::Uuid => 16,
-            Kind::String | Kind::ShortString => return self.length(0, 2, body),
-            Kind::Bytes => return self.length(0, 4, body),
-            Kind::Struct(fields) => {
+            FieldKind::Bool | FieldKind::Int8 => 1,
+            FieldKind::Int16 | FieldKind::Uint16 => 2,
+            FieldKind::Int32 => 4,
+            FieldKind::Int64 | FieldKind::Float64 => 8,
+            FieldKind::Uuid => 16,
+            FieldKind::String | FieldKind::ShortString => return self.length(0, 2, body),
+            FieldKind::Bytes => return self.length(0, 4, body),
+            FieldKind::Struct(fields) => {
                 if !field.list && field.nullable.contains(self.version) {
                     return body.push(0xff);
                 }
                 return self.fields(fields, depth, body);
             }
         };
-        let acks = u8::from(field.meaning == Meaning::Acks);
+        let acks = u8::from(field.meaning == FieldMeaning::Acks);
         body.extend_from_slice(&[&vec![0; size - 1][..], &[acks]].concat());
     }
 }
@@ -132,9 +132,9 @@ fn what_has_no_answer_says_so() {
         assert!(out.is_empty());
         result
     };
-    assert_eq!(deny(0, 9, &message::produce(1, 9, 0, &["orders"], 10)), Ok(Denial::Silent));
-    assert_eq!(deny(17, 1, &message::handshake(1, 1)), Ok(Denial::Wordless));
-    assert_eq!(deny(36, 2, &message::authenticate(1)), Ok(Denial::Wordless));
+    assert_eq!(deny(0, 9, &message::produce(1, 9, 0, &["orders"], 10)), Ok(KafkaDenial::Silent));
+    assert_eq!(deny(17, 1, &message::handshake(1, 1)), Ok(KafkaDenial::Wordless));
+    assert_eq!(deny(36, 2, &message::authenticate(1)), Ok(KafkaDenial::Wordless));
     let whole = message::produce(1, 9, 1, &["orders"], 10);
     assert_eq!(deny(0, 9, &whole[..whole.len() - 1]), Err(Violation::CutBody));
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use portcullis_codecs::{
     fact::Facts,
     kafka::{self, Limits, SCHEMA},
-    relay::{Answer, Close, Decision, Relay},
+    relay::{Close, Decision, Relay, ResponseSummary},
 };
 use portcullis_rules::{
     policy::{L7Rule, Matcher, Predicate},
@@ -53,7 +53,7 @@ pub(crate) fn narrow(name: &'static str) -> Play {
     Play::new(name, small).judged_by(|| deny_with(Decision::Reset))
 }
 
-const NONE: Answer = Answer { exchange: 0, status: None, facts: Facts::NONE };
+const NONE: ResponseSummary = ResponseSummary { exchange: 0, status: None, facts: Facts::NONE };
 
 #[test]
 fn requests_and_responses_pass_as_they_came() {
@@ -104,15 +104,15 @@ fn whoever_wants_no_response_gets_none() {
     play("without acknowledgements")
         .reaches_server([produce(1, 7, 0, &["orders"], 9), metadata(2, 5, None)].concat())
         .reaches_client(response(2, b"the first one"))
-        .answers(&[NONE, Answer::next(0)])
+        .answers(&[NONE, ResponseSummary::next(0)])
         .run();
     play("behind others that have a response")
         .reaches_server([metadata(1, 5, None), produce(2, 11, 0, &["a", "b"], 9), metadata(3, 5, None)].concat())
         .answers(&[])
         .reaches_client(response(1, b"one"))
-        .answers(&[Answer::next(0), NONE])
+        .answers(&[ResponseSummary::next(0), NONE])
         .reaches_client(response(3, b"three"))
-        .answers(&[Answer::next(0), NONE, Answer::next(0)])
+        .answers(&[ResponseSummary::next(0), NONE, ResponseSummary::next(0)])
         .run();
 }
 

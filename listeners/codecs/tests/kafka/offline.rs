@@ -4,9 +4,9 @@ use std::sync::{Arc, Mutex};
 
 use portcullis_codecs::{
     PROTOCOLS,
-    kafka::{Limits, Message, SCHEMA, layout},
-    protocol::Shown,
-    question::{Question, Said},
+    kafka::{KafkaRequest, Limits, SCHEMA, layout},
+    protocol::ShownFields,
+    question::{QuestionSchema, QuestionValues},
     relay::{Decision, Side},
 };
 use portcullis_rules::{
@@ -70,7 +70,8 @@ fn what_is_asked_about_is_what_the_relay_sees_of_every_kind_and_version() {
                 continue;
             }
             let [topics, groups, transactions] = counts.map(|count| vec!["a".to_owned(); count.unwrap_or(0)]);
-            let message = Message::new(key, version, "client", topics).of_groups(groups).of_transactions(transactions);
+            let message =
+                KafkaRequest::new(key, version, "client", topics).of_groups(groups).of_transactions(transactions);
             assert_eq!(seen(&message), live, "{key} version {version}, {named} topics");
             assert_eq!(message.check(), Ok(()), "{key} version {version}");
             compared += 1;
@@ -81,7 +82,8 @@ fn what_is_asked_about_is_what_the_relay_sees_of_every_kind_and_version() {
 
 #[test]
 fn what_no_relay_judges_is_told() {
-    let told = |key, version| Message::new(key, version, "", Vec::new()).check().map_err(|error| error.to_string());
+    let told =
+        |key, version| KafkaRequest::new(key, version, "", Vec::new()).check().map_err(|error| error.to_string());
     for (key, version) in requests() {
         let after = layout::request(key).expect("a request").versions.last + 1;
         assert_eq!(told(key, version).is_ok(), (key, version) != (17, 0), "{key} {version}");
@@ -90,13 +92,13 @@ fn what_no_relay_judges_is_told() {
     assert!(told(4, 0).is_err() && told(95, 0).is_err() && told(-1, 0).is_err());
 }
 
-fn question() -> &'static Question {
+fn question() -> &'static QuestionSchema {
     PROTOCOLS.find("kafka").and_then(|protocol| protocol.question.as_ref()).expect("it can be asked about")
 }
 
 /// What is said in words such as `api=fetch topic=a`.
-fn said(text: &str) -> Said {
-    let mut said = Said::default();
+fn said(text: &str) -> QuestionValues {
+    let mut said = QuestionValues::default();
     for (key, value) in text.split_whitespace().filter_map(|word| word.split_once('=')) {
         said.push(question().words.iter().find(|word| word.key == key).expect("a word"), value);
     }
@@ -263,7 +265,7 @@ fn people_see_a_request_in_one_line_by_the_name_of_its_kind() {
             }
         });
         assert_eq!(shows, Ok(()));
-        let shown = Shown(shown.iter().map(|(name, value)| (*name, &**value)).collect());
+        let shown = ShownFields(shown.iter().map(|(name, value)| (*name, &**value)).collect());
         assert_eq!(line(&shown), wanted);
     }
 }

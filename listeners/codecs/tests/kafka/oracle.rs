@@ -9,8 +9,8 @@ use kafka_protocol::{
     protocol::{Decodable, Encodable, StrBytes},
 };
 use portcullis_codecs::kafka::{
-    Event, Progress, Value, Violation, Walk,
-    layout::{Meaning, request, response},
+    Violation, Walk, WalkEvent, WalkProgress, WalkValue,
+    layout::{FieldMeaning, request, response},
 };
 
 use crate::names::Names;
@@ -25,13 +25,13 @@ pub(crate) enum Way {
 /// What a walk met, without what it borrows.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Met {
-    Text(Meaning, String, usize),
+    Text(FieldMeaning, String, usize),
     Other(String),
 }
 
-fn met(event: &Event<'_>) -> Met {
+fn met(event: &WalkEvent<'_>) -> Met {
     match event {
-        Event::Value { meaning, value: Value::Text(text), span } => {
+        WalkEvent::Value { meaning, value: WalkValue::Text(text), span } => {
             Met::Text(*meaning, String::from_utf8_lossy(text).into_owned(), span.start)
         }
         other => Met::Other(format!("{other:?}")),
@@ -46,7 +46,7 @@ pub(crate) fn walk(way: Way, key: i16, version: i16, end: usize) -> Option<Walk>
 }
 
 /// All that a walk through a whole frame meets.
-pub(crate) fn walked(way: Way, key: i16, version: i16, frame: &[u8]) -> Result<(Progress, Vec<Met>), Violation> {
+pub(crate) fn walked(way: Way, key: i16, version: i16, frame: &[u8]) -> Result<(WalkProgress, Vec<Met>), Violation> {
     let mut found = Vec::new();
     let mut walk = walk(way, key, version, frame.len()).expect("there is such a message");
     let progress = walk.walk(frame, 0, &mut |event| found.push(met(&event)))?;
@@ -110,7 +110,7 @@ pub(crate) fn read_response(key: i16, version: i16, body: &[u8]) -> Option<Vec<u
 
 /// The names that a walk has met.
 pub(crate) fn names(met: &[Met]) -> Names {
-    let of = |wanted: fn(Meaning) -> bool| {
+    let of = |wanted: fn(FieldMeaning) -> bool| {
         let texts = met.iter().filter_map(|met| match met {
             Met::Text(meaning, text, _) if wanted(*meaning) => Some(text.clone()),
             _ => None,
@@ -119,10 +119,13 @@ pub(crate) fn names(met: &[Met]) -> Names {
     };
     let names = Names {
         topics: of(|meaning| {
-            matches!(meaning, Meaning::TopicName | Meaning::InternalTopicName | Meaning::ForgottenTopicName)
+            matches!(
+                meaning,
+                FieldMeaning::TopicName | FieldMeaning::InternalTopicName | FieldMeaning::ForgottenTopicName
+            )
         }),
-        groups: of(|meaning| meaning == Meaning::GroupId),
-        transactions: of(|meaning| meaning == Meaning::TransactionalId),
+        groups: of(|meaning| meaning == FieldMeaning::GroupId),
+        transactions: of(|meaning| meaning == FieldMeaning::TransactionalId),
     };
     names.in_order()
 }
@@ -135,10 +138,10 @@ pub(crate) fn agrees(message: &[u8]) {
     let Some(mut walk) = walk(Way::Request, key, version, frame.len()) else { return };
     let mut found = Vec::new();
     let progress = walk.walk(&frame, 0, &mut |event| found.push(met(&event)));
-    assert_ne!(progress, Ok(Progress::More), "the whole frame is there");
+    assert_ne!(progress, Ok(WalkProgress::More), "the whole frame is there");
     // It wants the client's name in UTF-8 too.
     let readable =
-        !found.iter().any(|met| matches!(met, Met::Text(Meaning::ClientId, name, _) if name.contains('\u{fffd}')));
+        !found.iter().any(|met| matches!(met, Met::Text(FieldMeaning::ClientId, name, _) if name.contains('\u{fffd}')));
     // Texts that mean nothing are passed over, and may be no UTF-8.
     if progress.is_ok()
         && readable

@@ -1,7 +1,7 @@
 //! The invariants for arbitrary Kafka bytes, split in any way. Random tests and fuzz targets share them.
 
 use portcullis_codecs::{
-    kafka::{self, Event, Limits, Value, Walk, layout},
+    kafka::{self, Limits, Walk, WalkEvent, WalkValue, layout},
     relay::{Decision, Side},
 };
 use portcullis_rules::{request::Request, schema::FieldIndex, values::ValueSet};
@@ -107,7 +107,7 @@ fn names_refused(frame: &[u8]) -> Option<bool> {
     let mut found = false;
     Walk::request(layout, version, frame.len())
         .walk(frame, 0, &mut |event| {
-            if let Event::Value { meaning, value: Value::Text(name), .. } = event
+            if let WalkEvent::Value { meaning, value: WalkValue::Text(name), .. } = event
                 && meaning.is_topic()
             {
                 found |= is_refused(name);

@@ -1,9 +1,9 @@
 //! Requests that are allowed in part: what is forwarded of them, and the combined answer.
 
 use portcullis_codecs::kafka::{
-    Progress,
-    denial::{Topic, deny, deny_whole, divide, merge},
-    layout::{self, Meaning},
+    WalkProgress,
+    denial::{PartialTopic, deny, deny_whole, divide, merge},
+    layout::{self, FieldMeaning},
 };
 
 use crate::{
@@ -13,16 +13,16 @@ use crate::{
 
 const TOPICS: [(&str, [u8; 16]); 3] = [("orders", [1; 16]), ("secret", [2; 16]), ("payments", [3; 16])];
 
-fn secret(topic: Topic<'_>) -> bool {
-    topic == Topic::Name(b"secret") || topic == Topic::Id([2; 16])
+fn secret(topic: PartialTopic<'_>) -> bool {
+    topic == PartialTopic::Name(b"secret") || topic == PartialTopic::Id([2; 16])
 }
 
 /// The topics of a message, by name or id, in their order.
 fn topics(way: Way, key: i16, version: i16, frame: &[u8]) -> Vec<String> {
     let (progress, met) = walked(way, key, version, frame).expect("a valid message");
-    assert_eq!(progress, Progress::Complete);
+    assert_eq!(progress, WalkProgress::Complete);
     let told = met.iter().filter_map(|met| match met {
-        Met::Text(Meaning::TopicName, name, _) => Some(name.clone()),
+        Met::Text(FieldMeaning::TopicName, name, _) => Some(name.clone()),
         Met::Other(other) if other.contains("meaning: TopicId") => {
             let known = TOPICS.iter().find(|(_, id)| other.contains(&format!("{id:?}")));
             known.map(|(name, _)| (*name).to_owned())

@@ -1,6 +1,6 @@
 //! Random messages with the layout that the table describes.
 
-use portcullis_codecs::kafka::layout::{Field, Kind, Layout, Meaning};
+use portcullis_codecs::kafka::layout::{FieldKind, FieldMeaning, Layout, LayoutField};
 
 /// Numbers that look random, the same ones each time.
 pub(crate) struct Random(u64);
@@ -30,7 +30,7 @@ impl Random {
 #[derive(Debug, Default)]
 pub(crate) struct Body {
     pub(crate) bytes: Vec<u8>,
-    pub(crate) texts: Vec<(Meaning, String)>,
+    pub(crate) texts: Vec<(FieldMeaning, String)>,
 }
 
 /// Makes the body of one message.
@@ -63,7 +63,7 @@ impl<'r> Maker<'r> {
         self.body.bytes.extend_from_slice(bytes);
     }
 
-    fn fields(&mut self, fields: &[Field]) {
+    fn fields(&mut self, fields: &[LayoutField]) {
         let version = self.version;
         let present = || fields.iter().filter(move |field| field.versions.contains(version));
         for field in present().filter(|field| field.tag.is_none()) {
@@ -92,12 +92,12 @@ impl<'r> Maker<'r> {
         }
     }
 
-    fn field(&mut self, field: &Field) {
+    fn field(&mut self, field: &LayoutField) {
         let null = field.nullable.contains(self.version) && self.random.one_in(4);
         if !field.list {
             return self.value(field, null);
         }
-        let many = if matches!(field.kind, Kind::Int32) && self.random.one_in(10) { 200 } else { 4 };
+        let many = if matches!(field.kind, FieldKind::Int32) && self.random.one_in(10) { 200 } else { 4 };
         let count = (!null).then(|| self.random.below(many));
         self.length(count, 4);
         for _ in 0..count.unwrap_or(0) {
@@ -114,27 +114,27 @@ impl<'r> Maker<'r> {
         self.put(&length.to_be_bytes()[4 - bytes..]);
     }
 
-    fn value(&mut self, field: &Field, null: bool) {
+    fn value(&mut self, field: &LayoutField, null: bool) {
         let random = self.random.next().to_be_bytes();
         match field.kind {
-            Kind::Bool => self.put(&[random[0] & 1]),
-            Kind::Int8 => self.put(&random[..1]),
-            Kind::Int16 | Kind::Uint16 => self.put(&random[..2]),
-            Kind::Int32 => self.put(&random[..4]),
-            Kind::Int64 | Kind::Float64 => self.put(&random),
-            Kind::Uuid => self.put(&[random, random].concat()),
-            Kind::ShortString => unreachable!("no body has one"),
-            Kind::String => {
+            FieldKind::Bool => self.put(&[random[0] & 1]),
+            FieldKind::Int8 => self.put(&random[..1]),
+            FieldKind::Int16 | FieldKind::Uint16 => self.put(&random[..2]),
+            FieldKind::Int32 => self.put(&random[..4]),
+            FieldKind::Int64 | FieldKind::Float64 => self.put(&random),
+            FieldKind::Uuid => self.put(&[random, random].concat()),
+            FieldKind::ShortString => unreachable!("no body has one"),
+            FieldKind::String => {
                 let text = (!null).then(|| self.text(field.meaning));
                 self.length(text.as_ref().map(String::len), 2);
                 self.put(text.unwrap_or_default().as_bytes());
             }
-            Kind::Bytes => {
+            FieldKind::Bytes => {
                 let bytes = (!null).then(|| vec![random[0]; self.random.below(300)]);
                 self.length(bytes.as_ref().map(Vec::len), 4);
                 self.put(&bytes.unwrap_or_default());
             }
-            Kind::Struct(fields) => {
+            FieldKind::Struct(fields) => {
                 if !field.list && field.nullable.contains(self.version) {
                     self.put(&[if null { 0xff } else { 1 }]);
                 }
@@ -145,10 +145,10 @@ impl<'r> Maker<'r> {
         }
     }
 
-    fn text(&mut self, meaning: Meaning) -> String {
+    fn text(&mut self, meaning: FieldMeaning) -> String {
         let long = if self.random.one_in(10) { 130 } else { 8 };
         let text = format!("t{}-{}", self.body.texts.len(), "é".repeat(self.random.below(long)));
-        if meaning != Meaning::Plain {
+        if meaning != FieldMeaning::Plain {
             self.body.texts.push((meaning, text.clone()));
         }
         text

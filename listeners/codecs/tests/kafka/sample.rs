@@ -1,7 +1,7 @@
 //! One plain request of each kind and version, with the names that a test chooses and the layout that the table
 //! describes.
 
-use portcullis_codecs::kafka::layout::{self, Field, Kind, Meaning};
+use portcullis_codecs::kafka::layout::{self, FieldKind, FieldMeaning, LayoutField};
 
 use crate::{oracle::request_frame, random::varint};
 
@@ -10,7 +10,7 @@ use crate::{oracle::request_frame, random::varint};
 pub(crate) struct Sample<'n> {
     /// Topics, each with its id.
     pub(crate) topics: &'n [(&'n str, [u8; 16])],
-    /// The kind of what is configured or looked up ([`Meaning::ResourceType`], [`Meaning::CoordinatorKeyType`]).
+    /// The kind of what is configured or looked up ([`FieldMeaning::ResourceType`], [`FieldMeaning::CoordinatorKeyType`]).
     pub(crate) kind: i8,
     /// Entries of each list that is not of topics.
     pub(crate) entries: usize,
@@ -53,7 +53,7 @@ impl Maker<'_> {
     }
 
     /// The fields of the entry with this number in its list.
-    fn fields(&mut self, fields: &[Field], entry: usize) {
+    fn fields(&mut self, fields: &[LayoutField], entry: usize) {
         let version = self.version;
         for field in fields.iter().filter(|field| field.tag.is_none() && field.versions.contains(version)) {
             self.field(field, entry);
@@ -63,15 +63,15 @@ impl Maker<'_> {
         }
     }
 
-    fn field(&mut self, field: &Field, entry: usize) {
+    fn field(&mut self, field: &LayoutField, entry: usize) {
         let null = self.sample.nulls && self.may_be_null(field);
         if !field.list {
             return self.value(field, entry, null);
         }
         let count = match field.meaning {
-            Meaning::Topics | Meaning::ForgottenTopics | Meaning::TopicName => self.sample.topics.len(),
+            FieldMeaning::Topics | FieldMeaning::ForgottenTopics | FieldMeaning::TopicName => self.sample.topics.len(),
             // What they are is not for this.
-            Meaning::Plain => 0,
+            FieldMeaning::Plain => 0,
             _ => self.sample.entries,
         };
         self.length((!null).then_some(count), 4);
@@ -86,43 +86,43 @@ impl Maker<'_> {
         self.put(&length.to_be_bytes()[4 - bytes..]);
     }
 
-    fn value(&mut self, field: &Field, entry: usize, null: bool) {
+    fn value(&mut self, field: &LayoutField, entry: usize, null: bool) {
         // Either tells a topic, and the other says nothing then.
         let either = matches!(self.key, 3 | 20) && field.versions.contains(self.version);
         let null =
-            null || either && field.meaning == Meaning::TopicName && self.sample.by_id && self.may_be_null(field);
+            null || either && field.meaning == FieldMeaning::TopicName && self.sample.by_id && self.may_be_null(field);
         let number = match field.meaning {
-            Meaning::Partition => i64::try_from(entry).expect("a number"),
-            Meaning::ReplicaId | Meaning::Acks | Meaning::SessionEpoch => -1,
-            Meaning::ResourceType | Meaning::CoordinatorKeyType => i64::from(self.sample.kind),
+            FieldMeaning::Partition => i64::try_from(entry).expect("a number"),
+            FieldMeaning::ReplicaId | FieldMeaning::Acks | FieldMeaning::SessionEpoch => -1,
+            FieldMeaning::ResourceType | FieldMeaning::CoordinatorKeyType => i64::from(self.sample.kind),
             // Patterns, operations and permissions of ACLs.
             _ if (29..=31).contains(&self.key) => 3,
             // Milliseconds.
-            Meaning::Plain if matches!(field.kind, Kind::Int32) => 1000,
+            FieldMeaning::Plain if matches!(field.kind, FieldKind::Int32) => 1000,
             _ => 0,
         };
         let number = number.to_be_bytes();
         match field.kind {
-            Kind::Bool => self.put(&[0]),
-            Kind::Int8 => self.put(&number[7..]),
-            Kind::Int16 | Kind::Uint16 => self.put(&number[6..]),
-            Kind::Int32 => self.put(&number[4..]),
-            Kind::Int64 | Kind::Float64 => self.put(&number),
-            Kind::Uuid => {
+            FieldKind::Bool => self.put(&[0]),
+            FieldKind::Int8 => self.put(&number[7..]),
+            FieldKind::Int16 | FieldKind::Uint16 => self.put(&number[6..]),
+            FieldKind::Int32 => self.put(&number[4..]),
+            FieldKind::Int64 | FieldKind::Float64 => self.put(&number),
+            FieldKind::Uuid => {
                 let id = self.sample.topics.get(entry).map_or([0; 16], |(_, id)| *id);
                 self.put(&if either && !self.sample.by_id { [0; 16] } else { id });
             }
-            Kind::String | Kind::ShortString => {
+            FieldKind::String | FieldKind::ShortString => {
                 let text = (!null).then(|| self.text(field.meaning, entry));
                 self.length(text.as_ref().map(String::len), 2);
                 self.put(text.unwrap_or_default().as_bytes());
             }
-            Kind::Bytes => {
-                let bytes = if field.meaning == Meaning::Records { &BATCH[..] } else { &[] };
+            FieldKind::Bytes => {
+                let bytes = if field.meaning == FieldMeaning::Records { &BATCH[..] } else { &[] };
                 self.length((!null).then_some(bytes.len()), 4);
                 self.put(if null { &[] } else { bytes });
             }
-            Kind::Struct(fields) => {
+            FieldKind::Struct(fields) => {
                 if !field.list && self.may_be_null(field) {
                     self.put(&[if null { 0xff } else { 1 }]);
                 }
@@ -133,22 +133,22 @@ impl Maker<'_> {
         }
     }
 
-    fn may_be_null(&self, field: &Field) -> bool {
+    fn may_be_null(&self, field: &LayoutField) -> bool {
         field.nullable.contains(self.version)
     }
 
-    fn text(&self, meaning: Meaning, entry: usize) -> String {
+    fn text(&self, meaning: FieldMeaning, entry: usize) -> String {
         match meaning {
-            Meaning::TopicName | Meaning::ForgottenTopicName => {
+            FieldMeaning::TopicName | FieldMeaning::ForgottenTopicName => {
                 self.sample.topics.get(entry).map_or("orders", |(name, _)| name).to_owned()
             }
             // The cluster has the number of the broker for a name.
-            Meaning::ResourceName if self.sample.kind == 4 => "1".to_owned(),
-            Meaning::ResourceName => format!("resource{entry}"),
+            FieldMeaning::ResourceName if self.sample.kind == 4 => "1".to_owned(),
+            FieldMeaning::ResourceName => format!("resource{entry}"),
             // No user stands in two lists.
-            Meaning::UserName => format!("user{}", self.body.len()),
-            Meaning::EntityType => "user".to_owned(),
-            Meaning::TopicRegex => String::new(),
+            FieldMeaning::UserName => format!("user{}", self.body.len()),
+            FieldMeaning::EntityType => "user".to_owned(),
+            FieldMeaning::TopicRegex => String::new(),
             _ => format!("some{entry}"),
         }
     }

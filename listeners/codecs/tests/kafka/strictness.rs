@@ -2,7 +2,7 @@
 
 use portcullis_codecs::{
     kafka::{Limits, Offended, Violation},
-    relay::{Close, Decision, Offence, Side},
+    relay::{Close, Decision, ProtocolViolation, Side},
 };
 
 use crate::{

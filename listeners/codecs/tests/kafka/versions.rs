@@ -1,6 +1,6 @@
 //! The versions that a broker offers, and what clients see of them.
 
-use portcullis_codecs::relay::{Answer, Close, Decision};
+use portcullis_codecs::relay::{Close, Decision, ResponseSummary};
 
 use crate::{
     exchanges::{deny_with, narrow, play},
@@ -87,7 +87,7 @@ fn a_version_that_nobody_knows_is_answered_as_a_broker_does() {
         .server(response(1, b"first"))
         .client_sees([response(1, b"first"), unknown.clone()].concat())
         .reaches_client(response(3, b"third"))
-        .answers(&[Answer::next(0), Answer::next(35), Answer::next(0)])
+        .answers(&[ResponseSummary::next(0), ResponseSummary::next(35), ResponseSummary::next(0)])
         .run();
     play("behind a response that is on its way")
         .reaches_server(metadata(1, 5, None))

@@ -1,8 +1,8 @@
 //! Every request at every version, and every response that is read, walked by the table.
 
 use portcullis_codecs::kafka::{
-    Progress, Violation,
-    layout::{self, Field, Kind, Meaning},
+    Violation, WalkProgress,
+    layout::{self, FieldKind, FieldMeaning, LayoutField},
 };
 use proptest::{collection::vec, prelude::*};
 
@@ -20,18 +20,18 @@ pub(crate) fn requests() -> impl Iterator<Item = (i16, i16)> {
     all.flat_map(|message| (message.versions.first..=message.versions.last).map(|version| (message.key, version)))
 }
 
-pub(crate) fn random_request(key: i16, version: i16, seed: u64) -> (Vec<u8>, Vec<(Meaning, String)>) {
+pub(crate) fn random_request(key: i16, version: i16, seed: u64) -> (Vec<u8>, Vec<(FieldMeaning, String)>) {
     let message = layout::request(key).expect("there is such a request");
     let body = Maker::body(message, version, &mut Random::new(seed));
     (request_frame(key, version, (!seed.is_multiple_of(3)).then_some("client"), &body.bytes), body.texts)
 }
 
-fn texts(met: &[Met]) -> Vec<(Meaning, String)> {
+fn texts(met: &[Met]) -> Vec<(FieldMeaning, String)> {
     let texts = met.iter().filter_map(|met| match met {
         Met::Text(meaning, text, _) => Some((*meaning, text.clone())),
         Met::Other(_) => None,
     });
-    texts.filter(|(meaning, _)| *meaning != Meaning::ClientId).collect()
+    texts.filter(|(meaning, _)| *meaning != FieldMeaning::ClientId).collect()
 }
 
 #[test]
@@ -51,7 +51,7 @@ fn every_request_is_walked_to_its_end_with_the_names_that_it_has() {
         for seed in 0..MANY {
             let (frame, said) = random_request(key, version, seed);
             let (progress, met) = walked(Way::Request, key, version, &frame).expect("a valid request");
-            assert_eq!(progress, Progress::Complete, "{key} v{version}, seed {seed}");
+            assert_eq!(progress, WalkProgress::Complete, "{key} v{version}, seed {seed}");
             assert_eq!(texts(&met), said);
         }
     }
@@ -69,7 +69,7 @@ fn kafka_protocol_reads_the_same_requests_with_the_same_names() {
             assert_eq!(names(&met), theirs, "{key} v{version}, seed {seed}");
             // As it writes it, which is without tagged fields that say what goes without saying.
             let (progress, met) = walked(Way::Request, key, version, &again).expect("a valid request");
-            assert_eq!((progress, names(&met)), (Progress::Complete, theirs), "{key} v{version}, seed {seed}");
+            assert_eq!((progress, names(&met)), (WalkProgress::Complete, theirs), "{key} v{version}, seed {seed}");
         }
     }
     // Its messages are those of Kafka 4.1.
@@ -88,7 +88,7 @@ fn every_response_that_is_read_is_walked_to_its_end() {
                 let head = [&[0, 0, 0, 7][..], if tags { &[0] } else { &[] }].concat();
                 let frame = framed(&[&head[..], &body.bytes].concat());
                 let (progress, met) = walked(Way::Response, message.key, version, &frame).expect("a valid response");
-                assert_eq!((progress, texts(&met)), (Progress::Complete, body.texts), "{} v{version}", message.key);
+                assert_eq!((progress, texts(&met)), (WalkProgress::Complete, body.texts), "{} v{version}", message.key);
                 if oracle::knows(message.key, version).is_none() {
                     continue;
                 }
@@ -97,7 +97,12 @@ fn every_response_that_is_read_is_walked_to_its_end() {
                 let again = again.unwrap_or_else(|| panic!("{} v{version}, seed {seed}", message.key));
                 let frame = framed(&[&head[..], &again].concat());
                 let read = walked(Way::Response, message.key, version, &frame);
-                assert_eq!(read.map(|(progress, _)| progress), Ok(Progress::Complete), "{} v{version}", message.key);
+                assert_eq!(
+                    read.map(|(progress, _)| progress),
+                    Ok(WalkProgress::Complete),
+                    "{} v{version}",
+                    message.key
+                );
             }
         }
     }
@@ -113,11 +118,11 @@ fn a_frame_that_is_cut_wants_more_and_nothing_else() {
             let mut walk = walk(Way::Request, key, version, frame.len()).expect("there is such a request");
             let mut count = 0;
             let progress = walk.walk(&frame[..cut], 0, &mut |_| count += 1);
-            assert_eq!(progress, Ok(Progress::More), "{key} v{version} cut at {cut}");
+            assert_eq!(progress, Ok(WalkProgress::More), "{key} v{version} cut at {cut}");
             // What comes later is read from there on, without what was read before.
             let place = walk.place().min(cut);
             let progress = walk.walk(&frame[place..], place, &mut |_| count += 1);
-            assert_eq!((progress, count), (Ok(Progress::Complete), whole.len()), "{key} v{version} cut at {cut}");
+            assert_eq!((progress, count), (Ok(WalkProgress::Complete), whole.len()), "{key} v{version} cut at {cut}");
             // A frame that says it ends there is broken.
             let short = walked(Way::Request, key, version, &frame[..cut]);
             assert!(cut < 12 || short.is_err(), "{key} v{version} ends at {cut}: {short:?}");
@@ -127,7 +132,7 @@ fn a_frame_that_is_cut_wants_more_and_nothing_else() {
         for come in 0..=frame.len() {
             let place = walk.place().min(come);
             let progress = walk.walk(&frame[place..come], place, &mut |_| count += 1);
-            let wanted = if come < frame.len() { Progress::More } else { Progress::Complete };
+            let wanted = if come < frame.len() { WalkProgress::More } else { WalkProgress::Complete };
             assert_eq!(progress, Ok(wanted), "{key} v{version} byte by byte");
         }
         assert_eq!(count, whole.len(), "{key} v{version} byte by byte");
@@ -139,9 +144,9 @@ fn a_frame_that_is_cut_wants_more_and_nothing_else() {
 #[test]
 fn every_entry_has_at_least_one_byte() {
     // So a count is bounded by the bytes that are left, and the work by the bytes of the frame.
-    fn check(fields: &[Field], version: i16, flexible: bool) {
+    fn check(fields: &[LayoutField], version: i16, flexible: bool) {
         for field in fields.iter().filter(|field| field.versions.contains(version)) {
-            if let Kind::Struct(inner) = field.kind {
+            if let FieldKind::Struct(inner) = field.kind {
                 let present = inner.iter().any(|field| field.tag.is_none() && field.versions.contains(version));
                 assert!(present || flexible || !field.list);
                 check(inner, version, flexible);
@@ -155,7 +160,7 @@ fn every_entry_has_at_least_one_byte() {
 }
 
 /// What becomes of a request with this body.
-fn refused(key: i16, version: i16, body: &[u8]) -> Result<Progress, Violation> {
+fn refused(key: i16, version: i16, body: &[u8]) -> Result<WalkProgress, Violation> {
     let frame = request_frame(key, version, Some("c"), body);
     walked(Way::Request, key, version, &frame).map(|(progress, _)| progress)
 }
@@ -163,7 +168,7 @@ fn refused(key: i16, version: i16, body: &[u8]) -> Result<Progress, Violation> {
 #[test]
 fn what_two_readers_could_read_differently_is_refused() {
     // ListGroups v4: a list of states, tags. DescribeGroups v0: a list of groups. FindCoordinator v3: key, kind, tags.
-    assert_eq!(refused(16, 4, &[1, 0]), Ok(Progress::Complete));
+    assert_eq!(refused(16, 4, &[1, 0]), Ok(WalkProgress::Complete));
     assert_eq!(refused(16, 4, &[0x81, 0, 0]), Err(Violation::LongVarint));
     assert_eq!(refused(16, 4, &[0xff, 0xff, 0xff, 0xff, 0x1f]), Err(Violation::WideVarint));
     assert_eq!(refused(16, 4, &[0xff, 0xff, 0xff, 0xff, 0x8f]), Err(Violation::WideVarint));
@@ -179,7 +184,7 @@ fn what_two_readers_could_read_differently_is_refused() {
     assert_eq!(refused(15, 0, &[0, 0, 0, 1, 0xff, 0xfe]), Err(Violation::Length));
     assert_eq!(refused(15, 0, &[0, 0, 0, 1, 0, 1, 0xff]), Err(Violation::Text));
     // Metadata v9: topics by name, three truths, tags.
-    assert_eq!(refused(3, 9, &[0, 1, 0, 1, 0]), Ok(Progress::Complete));
+    assert_eq!(refused(3, 9, &[0, 1, 0, 1, 0]), Ok(WalkProgress::Complete));
     assert_eq!(refused(3, 9, &[0, 2, 0, 1, 0]), Err(Violation::Truth));
     assert_eq!(refused(3, 9, &[2, 0, 0, 1, 0, 1, 0]), Err(Violation::Null), "a name may be null from version 10 on");
     let long = [&[2][..], &varint(0x8001), &[b'a'; 0x8000], &[0, 1, 0, 1, 0]].concat();
@@ -189,8 +194,8 @@ fn what_two_readers_could_read_differently_is_refused() {
     assert_eq!(refused(36, 0, &[0xff, 0xff, 0xff, 0x00]), Err(Violation::Length));
     assert_eq!(refused(36, 0, &[0x7f, 0xff, 0xff, 0xff]), Err(Violation::Length));
     // DescribeTopicPartitions: topics, a limit, perhaps a cursor, tags.
-    assert_eq!(refused(75, 0, &[1, 0, 0, 0, 9, 0xff, 0]), Ok(Progress::Complete));
-    assert_eq!(refused(75, 0, &[1, 0, 0, 0, 9, 1, 2, b'a', 0, 0, 0, 0, 0, 0]), Ok(Progress::Complete));
+    assert_eq!(refused(75, 0, &[1, 0, 0, 0, 9, 0xff, 0]), Ok(WalkProgress::Complete));
+    assert_eq!(refused(75, 0, &[1, 0, 0, 0, 9, 1, 2, b'a', 0, 0, 0, 0, 0, 0]), Ok(WalkProgress::Complete));
     assert_eq!(refused(75, 0, &[1, 0, 0, 0, 9, 0, 0]), Err(Violation::Presence));
 }
 
@@ -198,15 +203,15 @@ fn what_two_readers_could_read_differently_is_refused() {
 fn tags_rise_and_fill_their_size() {
     // DescribeCluster v0: a truth, tags.
     let tags = |tags: &[u8]| refused(60, 0, &[&[0][..], tags].concat());
-    assert_eq!(tags(&[2, 5, 1, 0xff, 6, 0]), Ok(Progress::Complete), "nobody knows them");
+    assert_eq!(tags(&[2, 5, 1, 0xff, 6, 0]), Ok(WalkProgress::Complete), "nobody knows them");
     assert_eq!(tags(&[2, 6, 0, 5, 0]), Err(Violation::TagOrder));
     assert_eq!(tags(&[2, 5, 0, 5, 0]), Err(Violation::TagOrder));
     assert_eq!(tags(&[1, 5, 9, 0]), Err(Violation::Length));
     assert_eq!(tags(&[0xff, 0xff, 0xff, 0xff, 0x0f]), Err(Violation::Count));
     // Fetch v15 has the cluster's id with tag 0 and the replica with tag 1.
     let fetch = |tags: &[u8]| refused(1, 15, &[&[0; 21][..], &[1, 1, 1], tags].concat());
-    assert_eq!(fetch(&[0]), Ok(Progress::Complete));
-    assert_eq!(fetch(&[2, 0, 2, 2, b'c', 1, 13, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 9, 0]), Ok(Progress::Complete));
+    assert_eq!(fetch(&[0]), Ok(WalkProgress::Complete));
+    assert_eq!(fetch(&[2, 0, 2, 2, b'c', 1, 13, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 9, 0]), Ok(WalkProgress::Complete));
     assert_eq!(fetch(&[1, 0, 3, 2, b'c', 0]), Err(Violation::TagSize));
     assert_eq!(fetch(&[1, 0, 2, 3, b'c', b'd']), Err(Violation::Length));
     assert_eq!(fetch(&[1, 1, 14, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0]), Err(Violation::TagSize));
@@ -224,9 +229,9 @@ fn records_are_passed_over_by_their_length() {
     let frame = request_frame(0, 7, None, &body.concat());
     let mut walk = walk(Way::Request, 0, 7, frame.len()).expect("Produce");
     let head = frame.len() - records.len();
-    assert_eq!(walk.walk(&frame[..head], 0, &mut |_| {}), Ok(Progress::More));
+    assert_eq!(walk.walk(&frame[..head], 0, &mut |_| {}), Ok(WalkProgress::More));
     assert_eq!(walk.place(), frame.len(), "none of them has come");
-    assert_eq!(walk.walk(&[], frame.len(), &mut |_| {}), Ok(Progress::Complete));
+    assert_eq!(walk.walk(&[], frame.len(), &mut |_| {}), Ok(WalkProgress::Complete));
 }
 
 /// A random request with some bytes changed, inserted or cut off.

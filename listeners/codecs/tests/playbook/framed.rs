@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use portcullis_codecs::{
-    http2::hpack::{Decoder, Error, FieldList, Limits},
+    http2::hpack::{Decoder, FieldList, HpackError, HpackLimits},
     relay::Side,
 };
 
@@ -80,7 +80,7 @@ fn client_can_read_every_block(parts: &[(Side, &[u8])], whole: &Outcome) {
     let sent: Vec<u8> =
         parts.iter().filter(|(from, _)| *from == Side::Downstream).flat_map(|(_, bytes)| bytes.to_vec()).collect();
     let mut sizes = table_sizes(sent.strip_prefix(PREFACE).expect("the preface"));
-    let limits = Limits { list_size: usize::MAX, fields: usize::MAX, work: Limits::MOST_WORK };
+    let limits = HpackLimits { list_size: usize::MAX, fields: usize::MAX, work: HpackLimits::MOST_WORK };
     let (mut client, mut list) = (Decoder::with_late_updates(), FieldList::default());
     let mut block = Vec::new();
     for (kind, flags, _, payload) in frames(&whole.to_client).0 {
@@ -92,7 +92,7 @@ fn client_can_read_every_block(parts: &[(Side, &[u8])], whole: &Outcome) {
         }
         if matches!(kind, 0x1 | 0x9) && flags & 0x4 != 0 {
             let read = client.decode(&block, &limits, &mut list);
-            assert!(!matches!(read, Err(Error::Compression(_))), "{read:?}: {}", block.escape_ascii());
+            assert!(!matches!(read, Err(HpackError::Compression(_))), "{read:?}: {}", block.escape_ascii());
         }
     }
 }

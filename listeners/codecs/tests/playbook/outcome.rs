@@ -3,7 +3,7 @@
 use portcullis_codecs::{
     http,
     http::Limits,
-    relay::{Answer, Decision, Side},
+    relay::{Decision, ResponseSummary, Side},
 };
 
 use super::pair::{Pair, deny_with};
@@ -14,7 +14,7 @@ pub(crate) struct Outcome {
     pub(crate) to_client: Vec<u8>,
     pub(crate) to_server: Vec<u8>,
     pub(crate) judged: Vec<String>,
-    pub(crate) answered: Vec<Answer>,
+    pub(crate) answered: Vec<ResponseSummary>,
     pub(crate) offences: Vec<(Side, &'static str)>,
     close: String,
 }

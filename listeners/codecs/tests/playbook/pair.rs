@@ -3,13 +3,13 @@
 use std::collections::VecDeque;
 
 use portcullis_codecs::{
-    lesson::Lesson,
-    relay::{Answer, Checker, Close, Decision, Offence, Output, Relay, Side},
+    lesson::LearnedAddresses,
+    relay::{Checker, Close, Decision, ProtocolViolation, Relay, RelayOutput, ResponseSummary, Side},
 };
 use portcullis_rules::{
     effects::HeaderChange,
     request::{FieldValue, Request},
-    schema::{FieldIndex, Form},
+    schema::{FieldForm, FieldIndex},
     values::ValueSet,
 };
 
@@ -36,7 +36,7 @@ pub(crate) struct Recorder {
     refused: ValueSet,
     /// Each request that was judged: its fields as they are shown, then the decision unless it is to allow.
     pub(crate) judged: Vec<String>,
-    pub(crate) answered: Vec<Answer>,
+    pub(crate) answered: Vec<ResponseSummary>,
     pub(crate) offences: Vec<(Side, &'static str)>,
     /// Whether names are learnt.
     pub(crate) learns: bool,
@@ -72,7 +72,7 @@ impl Checker for Recorder {
             (Decision::Partial { .. } | Decision::Respond, Some(refusals)) => refusals(request).unwrap_or_default(),
             _ => ValueSet::default(),
         };
-        let fields = request.schema().fields.iter().zip(0..).filter(|(field, _)| field.form != Form::Headers);
+        let fields = request.schema().fields.iter().zip(0..).filter(|(field, _)| field.form != FieldForm::Headers);
         let shown = fields.filter_map(|(_, index)| request.shown(FieldIndex(index)));
         let mut line: Vec<String> = shown.map(|value| String::from_utf8_lossy(&value).into_owned()).collect();
         if decision != Decision::Allow {
@@ -94,7 +94,7 @@ impl Checker for Recorder {
         self.refusals.as_mut().map_or_else(|| Some(ValueSet::default()), |refusals| refusals(request))
     }
 
-    fn answered(&mut self, answer: Answer) {
+    fn answered(&mut self, answer: ResponseSummary) {
         self.answered.push(answer);
     }
 
@@ -102,7 +102,7 @@ impl Checker for Recorder {
         self.learns
     }
 
-    fn offended(&mut self, offence: &dyn Offence) {
+    fn offended(&mut self, offence: &dyn ProtocolViolation) {
         self.offences.push((offence.side(), offence.kind()));
     }
 }
@@ -123,7 +123,7 @@ pub(crate) fn deny_with(decision: Decision) -> Judge {
 }
 
 /// A lesson as one line.
-pub(crate) fn told(lesson: &Lesson) -> String {
+pub(crate) fn told(lesson: &LearnedAddresses) -> String {
     let addresses = lesson.addresses.iter().map(|learnt| format!(" {} for {}", learnt.address, learnt.ttl));
     format!("{}{}", lesson.name, addresses.collect::<String>())
 }
@@ -152,7 +152,7 @@ pub(crate) struct Pair {
     /// Moves bytes unseen where the relay allows it.
     pub(crate) unseen: bool,
     /// What is being learnt.
-    pub(crate) lesson: Option<Lesson>,
+    pub(crate) lesson: Option<LearnedAddresses>,
 }
 
 impl Pair {
@@ -201,7 +201,7 @@ impl Pair {
     /// The client takes too long for its head, if one has begun.
     pub(crate) fn time_out(&mut self) {
         if self.relay.head_pending() && self.close.is_none() {
-            let mut out = Output::default();
+            let mut out = RelayOutput::default();
             self.relay.head_timeout(&mut self.recorder, &mut out);
             self.say(out);
         }
@@ -248,7 +248,7 @@ impl Pair {
         if wants && way.socket.is_empty() && way.ends && !way.end_told {
             way.end_told = true;
             let held = way.held.len();
-            let mut out = Output::default();
+            let mut out = RelayOutput::default();
             self.relay.receive_eof(from, held, &mut self.recorder, &mut out);
             self.say(out);
             moved = true;
@@ -272,7 +272,7 @@ impl Pair {
         let mut moved = false;
         while self.close.is_none() && !self.way(from).held.is_empty() {
             let input = std::mem::take(&mut self.way(from).held);
-            let mut out = Output::default();
+            let mut out = RelayOutput::default();
             let step = self.relay.receive(from, &input, &mut self.recorder, &mut out);
             assert!(step.taken() <= input.len(), "took {} of {}", step.taken(), input.len());
             self.arrive(from.peer(), &input[..step.forward]);
@@ -297,7 +297,7 @@ impl Pair {
         }
     }
 
-    fn say(&mut self, out: Output) {
+    fn say(&mut self, out: RelayOutput) {
         self.to_client.extend_from_slice(&out.downstream);
         self.to_server.extend_from_slice(&out.upstream);
         self.close = self.close.or(out.close);

@@ -3,7 +3,7 @@
 use portcullis_codecs::{
     http,
     http::Limits,
-    relay::{Answer, Close, Decision, Relay, Side},
+    relay::{Close, Decision, Relay, ResponseSummary, Side},
 };
 use proptest::{
     collection::vec,
@@ -26,7 +26,7 @@ enum Step {
     TimesOut,
     Waited,
     Judged(Vec<String>),
-    Answered(Vec<Answer>),
+    Answered(Vec<ResponseSummary>),
     Offends(Side, String),
     Closes(Close),
     Teaches(String),
@@ -171,12 +171,12 @@ impl Play {
 
     /// All final answers so far, which come in order.
     pub(crate) fn answered(self, statuses: &[u16]) -> Self {
-        let answers: Vec<_> = statuses.iter().map(|status| Answer::next(*status)).collect();
+        let answers: Vec<_> = statuses.iter().map(|status| ResponseSummary::next(*status)).collect();
         self.answers(&answers)
     }
 
     /// All final answers so far.
-    pub(crate) fn answers(self, answers: &[Answer]) -> Self {
+    pub(crate) fn answers(self, answers: &[ResponseSummary]) -> Self {
         self.step(Step::Answered(answers.to_vec()))
     }
 

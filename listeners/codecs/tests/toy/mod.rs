@@ -14,26 +14,26 @@ use std::{
 };
 
 use portcullis_codecs::{
-    Context, Kinds, Live, Protocol, Registry, Shared, Statuses,
+    Kinds, Live, Protocol, ProtocolContext, ProtocolShared, Registry, Statuses,
     fact::Facts,
-    question::{Question, Said, Sample, Word},
-    relay::{Answer, Checker, Close, Decision, Offence, Output, Relay, Side, Step},
+    question::{QuestionSchema, QuestionValues, QuestionWord, Sample},
+    relay::{Checker, Close, Decision, ProtocolViolation, Relay, RelayOutput, RelayStep, ResponseSummary, Side},
 };
 use portcullis_rules::{
     limits::{LimitSpec, Unit},
     policy::Matcher,
     request::{FieldValue, Request},
-    schema::{FieldIndex, FieldSpec, Form, Nature, Schema},
+    schema::{FieldForm, FieldIndex, FieldSpec, ProtocolTraits, Schema},
 };
 
 pub(crate) static SCHEMA: Schema = Schema {
     protocol: "toy",
     fields: &[
-        FieldSpec { name: "verb", form: Form::Exact, checked: true },
-        FieldSpec { name: "item", form: Form::Regex, checked: true },
-        FieldSpec { name: "tag", form: Form::Each, checked: true },
+        FieldSpec { name: "verb", form: FieldForm::Exact, checked: true },
+        FieldSpec { name: "item", form: FieldForm::Regex, checked: true },
+        FieldSpec { name: "tag", form: FieldForm::Each, checked: true },
     ],
-    nature: &Nature { read: |_, text| Ok(Some(Matcher::Exact(text.to_owned()))), ..Nature::STREAM },
+    nature: &ProtocolTraits { read: |_, text| Ok(Some(Matcher::Exact(text.to_owned()))), ..ProtocolTraits::STREAM },
 };
 
 /// Longest line, its end included.
@@ -68,26 +68,26 @@ pub(crate) static TOY: Protocol = Protocol {
         failure: -1,
     }),
     kinds: Some(Kinds { name: "act", help: "Requests of toys, by verb and verdict", words: &["put", "get"] }),
-    question: Some(Question {
+    question: Some(QuestionSchema {
         words: &[
-            Word {
+            QuestionWord {
                 key: "line",
                 flag: "toy",
                 value: "'VERB ITEM'",
                 help: "A request of the toy",
                 case: "toy",
-                ..Word::NOWHERE
+                ..QuestionWord::NOWHERE
             },
-            Word { key: "verb", case: "toy.verb", ..Word::NOWHERE },
-            Word { key: "item", case: "toy.item", ..Word::NOWHERE },
-            Word {
+            QuestionWord { key: "verb", case: "toy.verb", ..QuestionWord::NOWHERE },
+            QuestionWord { key: "item", case: "toy.item", ..QuestionWord::NOWHERE },
+            QuestionWord {
                 key: "tag",
                 flag: "tag",
                 value: "TAG",
                 help: "One of its tags; may be repeated",
                 many: true,
                 case: "toy.tags",
-                ..Word::NOWHERE
+                ..QuestionWord::NOWHERE
             },
         ],
         usual_port: "7070",
@@ -150,7 +150,7 @@ impl Request for Line {
     }
 }
 
-fn ask(said: &Said) -> Result<Sample, String> {
+fn ask(said: &QuestionValues) -> Result<Sample, String> {
     let line = said.one("line").map(|line| Line::read(line).ok_or_else(|| format!("{line:?} is no VERB ITEM")));
     let mut request = line.transpose()?.unwrap_or_default();
     let set = |key: &str, place: &mut String| {
@@ -175,34 +175,34 @@ pub(crate) struct Toy {
 }
 
 impl Toy {
-    fn new(context: &Context<'_>) -> Self {
+    fn new(context: &ProtocolContext<'_>) -> Self {
         let asked = context.shared().expect("what the toy shares");
         let longest = usize::try_from(context.limits.of(&LONGEST)).unwrap_or(usize::MAX);
         Self { longest, asked, due: std::collections::VecDeque::new(), began: context.now }
     }
 
-    fn refuse(kind: &'static str, side: Side, checker: &mut dyn Checker, out: &mut Output) -> Step {
+    fn refuse(kind: &'static str, side: Side, checker: &mut dyn Checker, out: &mut RelayOutput) -> RelayStep {
         checker.offended(&Bad { kind, side });
         out.close = Some(Close::Reset);
-        Step::HOLD
+        RelayStep::HOLD
     }
 }
 
 impl Relay for Toy {
-    fn receive(&mut self, from: Side, input: &[u8], checker: &mut dyn Checker, out: &mut Output) -> Step {
+    fn receive(&mut self, from: Side, input: &[u8], checker: &mut dyn Checker, out: &mut RelayOutput) -> RelayStep {
         let end = input.iter().position(|byte| *byte == b'\n').map_or(input.len(), |lf| lf + 1);
         if end > self.longest {
             return Self::refuse("long_line", from, checker, out);
         }
-        let Some(line) = input[..end].strip_suffix(b"\n") else { return Step::HOLD };
-        let step = Step { forward: end, discard: 0 };
+        let Some(line) = input[..end].strip_suffix(b"\n") else { return RelayStep::HOLD };
+        let step = RelayStep { forward: end, discard: 0 };
         let line = String::from_utf8_lossy(line);
         if from == Side::Upstream {
             let Some(number) = self.due.pop_front() else { return Self::refuse("unasked", from, checker, out) };
             let after = checker.now().saturating_sub(self.began);
             let facts = Facts::NONE.with("asked", number.cast_signed()).with("after_ms", after.cast_signed());
             let status = if line == "gone" { -1 } else { 0 };
-            checker.answered(Answer { facts, ..Answer::next(status) });
+            checker.answered(ResponseSummary { facts, ..ResponseSummary::next(status) });
             return step;
         }
         let Some(request) = Line::read(&line) else { return Self::refuse("no_item", from, checker, out) };
@@ -213,7 +213,7 @@ impl Relay for Toy {
             }
             Decision::Respond if self.due.is_empty() => {
                 out.downstream.extend_from_slice(b"no\n");
-                Step { forward: 0, discard: end }
+                RelayStep { forward: 0, discard: end }
             }
             // A line has no parts.
             Decision::Reset
@@ -224,12 +224,12 @@ impl Relay for Toy {
             | Decision::Filter
             | Decision::Partial { .. } => {
                 out.close = Some(Close::Reset);
-                Step::HOLD
+                RelayStep::HOLD
             }
         }
     }
 
-    fn receive_eof(&mut self, _from: Side, held: usize, _checker: &mut dyn Checker, out: &mut Output) {
+    fn receive_eof(&mut self, _from: Side, held: usize, _checker: &mut dyn Checker, out: &mut RelayOutput) {
         out.close = Some(if held > 0 { Close::Reset } else { Close::Graceful });
     }
 
@@ -241,7 +241,7 @@ impl Relay for Toy {
         false
     }
 
-    fn head_timeout(&mut self, _checker: &mut dyn Checker, _out: &mut Output) {}
+    fn head_timeout(&mut self, _checker: &mut dyn Checker, _out: &mut RelayOutput) {}
 
     fn client_first(&self) -> bool {
         true
@@ -263,7 +263,7 @@ impl fmt::Display for Bad {
 
 impl std::error::Error for Bad {}
 
-impl Offence for Bad {
+impl ProtocolViolation for Bad {
     fn kind(&self) -> &'static str {
         self.kind
     }
@@ -274,7 +274,8 @@ impl Offence for Bad {
 }
 
 /// A relay for a test without a driver.
-pub(crate) fn relay(shared: &Shared) -> Box<dyn Relay> {
-    let context = Context { limits: &Default::default(), shared, server: ([127, 0, 0, 1], 7070).into(), now: 0 };
+pub(crate) fn relay(shared: &ProtocolShared) -> Box<dyn Relay> {
+    let context =
+        ProtocolContext { limits: &Default::default(), shared, server: ([127, 0, 0, 1], 7070).into(), now: 0 };
     (TOY.live.as_ref().expect("it is relayed").relay)(&context)
 }

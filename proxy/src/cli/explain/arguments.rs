@@ -43,7 +43,7 @@ pub struct ExplainArguments {
     pub enable_extended_ip_protocols: bool,
     /// Direction of the flow, seen from the endpoint
     #[arg(long, value_name = "DIRECTION")]
-    pub direction: Way,
+    pub direction: DirectionArg,
     /// Labels of the endpoint whose policy is checked
     #[arg(long, value_name = "LABELS")]
     pub endpoint: String,
@@ -60,14 +60,14 @@ pub struct ExplainArguments {
 
 /// Directions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Way {
+pub enum DirectionArg {
     /// The peer opens the flow
     Ingress,
     /// The endpoint opens it
     Egress,
 }
 
-impl Way {
+impl DirectionArg {
     /// Whether the peer opens the flow.
     #[must_use]
     pub fn is_ingress(self) -> bool {

@@ -3,7 +3,7 @@
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use portcullis_codecs::{
     Registry,
-    question::{Said, Word},
+    question::{QuestionValues, QuestionWord},
 };
 
 use super::traffic::{Traffic, asked};
@@ -14,7 +14,7 @@ const GROUP: &str = "said";
 const ORDER: usize = 100;
 
 /// The words of a protocol that are flags; the first one asks for it.
-fn flags(words: &'static [Word]) -> impl Iterator<Item = &'static Word> {
+fn flags(words: &'static [QuestionWord]) -> impl Iterator<Item = &'static QuestionWord> {
     words.iter().filter(|word| !word.flag.is_empty())
 }
 
@@ -58,7 +58,7 @@ pub(crate) fn read(matches: &ArgMatches, protocols: Registry) -> Result<Option<T
         if !flags(words).next().is_some_and(|first| matches.contains_id(first.flag)) {
             continue;
         }
-        let mut said = Said::default();
+        let mut said = QuestionValues::default();
         for word in flags(words) {
             for value in matches.get_many::<String>(word.flag).into_iter().flatten() {
                 said.push(word, value);

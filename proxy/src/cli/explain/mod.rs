@@ -10,16 +10,16 @@ pub mod traffic;
 
 use clap::ArgMatches;
 use portcullis_codecs::Registry;
-use portcullis_rules::settings::Settings;
+use portcullis_rules::settings::PolicySettings;
 
 use crate::{
     cli::{client::NodeClient, exit::Failure, explain::arguments::ExplainArguments},
-    output::Output,
+    output::CommandOutput,
     render::Format,
 };
 
 /// What is asked, and by which protocols it is judged.
-pub struct Asked<'a> {
+pub struct ExplainQuestion<'a> {
     /// The protocols that policies may name.
     pub protocols: Registry,
     /// The flags that every question has.
@@ -34,13 +34,13 @@ pub struct Asked<'a> {
 ///
 /// # Errors
 /// The answer is no, or there is none.
-pub fn command(asked: &Asked<'_>, format: Format, output: &mut Output) -> Result<(), Failure> {
+pub fn command(asked: &ExplainQuestion<'_>, format: Format, output: &mut CommandOutput) -> Result<(), Failure> {
     question::answer(asked, format, output).map_err(|failure| told::unanswered(failure, format, output))
 }
 
 /// Settings, with what the flags say of them.
-fn with_flags(arguments: &ExplainArguments, settings: Settings) -> Settings {
+fn with_flags(arguments: &ExplainArguments, settings: PolicySettings) -> PolicySettings {
     let enforcement = arguments.enforcement.unwrap_or(settings.enforcement);
     let extended_ip_protocols = settings.extended_ip_protocols || arguments.enable_extended_ip_protocols;
-    Settings { enforcement, extended_ip_protocols, ..settings }
+    PolicySettings { enforcement, extended_ip_protocols, ..settings }
 }

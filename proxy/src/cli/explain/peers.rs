@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv6Addr};
 
 use portcullis_rules::{
-    labels::{Label, Labels},
+    labels::{Label, LabelSet},
     world::Transport,
 };
 
@@ -26,13 +26,13 @@ impl SpareAddresses {
 
 /// The labels of a peer that an entity names, if it names a single one.
 #[must_use]
-pub fn entity(name: &str) -> Option<Labels> {
+pub fn entity(name: &str) -> Option<LabelSet> {
     const SINGLE: &[&str] = &["host", "remote-node", "health", "init", "ingress", "unmanaged"];
     // Seen from elsewhere, the API server runs on another node.
     if name == "kube-apiserver" {
-        return Some(Labels::new([reserved(name), reserved("remote-node")]));
+        return Some(LabelSet::new([reserved(name), reserved("remote-node")]));
     }
-    SINGLE.contains(&name).then(|| Labels::new([reserved(name)]))
+    SINGLE.contains(&name).then(|| LabelSet::new([reserved(name)]))
 }
 
 /// A label of the source `reserved`.

@@ -8,23 +8,23 @@ use std::{
 
 use portcullis_config::{
     documents::{
-        Told,
+        ListedNode,
         offline::{Loaded, Offline},
     },
     settings::NeverOpen,
 };
 use portcullis_rules::{
-    explain::Question,
-    labels::Labels,
+    explain::FlowQuestion,
+    labels::LabelSet,
     names,
-    settings::Settings,
+    settings::PolicySettings,
     snapshot::Snapshot,
     world::{Direction, Endpoint, EndpointId, ResolvedName, Transport, World},
 };
 
 use super::{
-    Asked,
-    arguments::{ExplainArguments, Way},
+    ExplainQuestion,
+    arguments::{DirectionArg, ExplainArguments},
     flags, node,
     peers::{SpareAddresses, address, entity, transport_of},
     told,
@@ -33,10 +33,10 @@ use super::{
 };
 use crate::{
     cli::{
-        exit::{Exit, Failure},
+        exit::{ExitStatus, Failure},
         input,
     },
-    output::Output,
+    output::CommandOutput,
     render::Format,
 };
 
@@ -44,15 +44,15 @@ use crate::{
 const MADE_UP: EndpointId = EndpointId(u32::MAX);
 
 /// What is asked about, and the secrets of it whose values are kept from us.
-fn load(asked: &Asked<'_>, output: &mut Output) -> Result<(Loaded, BTreeSet<String>), Failure> {
+fn load(asked: &ExplainQuestion<'_>, output: &mut CommandOutput) -> Result<(Loaded, BTreeSet<String>), Failure> {
     let arguments = asked.arguments;
     let schemas = asked.protocols.schemas();
     if arguments.policy.is_empty() {
-        let Told { mut loaded, secrets, .. } = node::fetch(asked.node, &schemas, output)?;
+        let ListedNode { mut loaded, secrets, .. } = node::fetch(asked.node, &schemas, output)?;
         loaded.world.settings = with_flags(arguments, loaded.world.settings);
         return Ok((loaded, secrets));
     }
-    let settings = with_flags(arguments, Settings::default());
+    let settings = with_flags(arguments, PolicySettings::default());
     let mut offline = Offline::new(&schemas, settings);
     for (file, text) in input::texts(arguments.policy.iter().chain(&arguments.endpoints))? {
         offline.add(&file, &text);
@@ -63,21 +63,21 @@ fn load(asked: &Asked<'_>, output: &mut Output) -> Result<(Loaded, BTreeSet<Stri
 }
 
 /// Answers it: exit code 0 for yes, 1 for no.
-pub(super) fn answer(asked: &Asked<'_>, format: Format, output: &mut Output) -> Result<(), Failure> {
+pub(super) fn answer(asked: &ExplainQuestion<'_>, format: Format, output: &mut CommandOutput) -> Result<(), Failure> {
     let arguments = asked.arguments;
     let said = flags::read(asked.matches, asked.protocols).map_err(wrong)?;
     let (mut loaded, secrets) = load(asked, output)?;
     loaded.world.forget_never_open();
     if told::refused(&loaded, format, output)? {
-        return Err(Failure::said(Exit::Invalid));
+        return Err(Failure::said(ExitStatus::Invalid));
     }
     let mut scene = Scene { world: loaded.world, spare: SpareAddresses::default() };
     let endpoint = scene.endpoint(arguments).map_err(wrong)?;
     let (peer, named) = scene.peer(arguments).map_err(wrong)?;
     let (port, transport) = port(&arguments.port, &scene.world.settings).map_err(wrong)?;
     let direction = match arguments.direction {
-        Way::Ingress => Direction::Ingress,
-        Way::Egress => Direction::Egress,
+        DirectionArg::Ingress => Direction::Ingress,
+        DirectionArg::Egress => Direction::Egress,
     };
     let snapshot = Snapshot::compile(&scene.world, 1);
     let backends = snapshot.backends(transport, peer, port).filter(|_| direction == Direction::Egress);
@@ -86,34 +86,34 @@ pub(super) fn answer(asked: &Asked<'_>, format: Format, output: &mut Output) -> 
         Some(Some(backend)) => (backend.ip(), backend.port()),
         Some(None) => return Err(no_backend(peer)),
     };
-    let question = Question { endpoint, direction, transport, peer, port, requests: &[] };
+    let question = FlowQuestion { endpoint, direction, transport, peer, port, requests: &[] };
     let answer = match ask(&scene.world, &snapshot, question, said.as_ref()) {
         Ok(answer) => answer,
         Err(reason) => {
             let remedy = format!("say what is asked for with {}", flags::asking(asked.protocols));
-            return Err(Failure::new(Exit::Usage, reason, remedy));
+            return Err(Failure::new(ExitStatus::Usage, reason, remedy));
         }
     };
     if arguments.policy.is_empty() && endpoint == MADE_UP {
         output.say("no endpoint there has these labels: answered as if one had");
     }
-    let asked = told::Asked { arguments, peer: named, near: told::near(&scene.world, &question, &answer) };
+    let asked = told::QuestionText { arguments, peer: named, near: told::near(&scene.world, &question, &answer) };
     if told::undecided(&answer, &asked, &secrets, format, output)? {
-        return Err(Failure::said(Exit::Usage));
+        return Err(Failure::said(ExitStatus::Usage));
     }
     told::answer(&answer, &asked, &loaded.places, format, output)?;
-    if answer.outcome.passes() { Ok(()) } else { Err(Failure::said(Exit::Failed)) }
+    if answer.outcome.passes() { Ok(()) } else { Err(Failure::said(ExitStatus::Failed)) }
 }
 
 /// What becomes of a flow to a service is what becomes of it at a backend.
 fn no_backend(vip: IpAddr) -> Failure {
     let remedy = "ask for the address of a backend, or add one to the service; until it has one, flows to it are refused \
                   where policy enforces";
-    Failure::new(Exit::Usage, format!("the service at {vip} has no backend"), remedy)
+    Failure::new(ExitStatus::Usage, format!("the service at {vip} has no backend"), remedy)
 }
 
 fn wrong(message: String) -> Failure {
-    Failure::new(Exit::Usage, message, "see portcullis explain --help")
+    Failure::new(ExitStatus::Usage, message, "see portcullis explain --help")
 }
 
 struct Scene {
@@ -172,7 +172,7 @@ impl Scene {
         Ok((self.settle(None, labels), text.to_owned()))
     }
 
-    fn settle(&mut self, local: Option<EndpointId>, labels: Labels) -> IpAddr {
+    fn settle(&mut self, local: Option<EndpointId>, labels: LabelSet) -> IpAddr {
         let address = self.spare.give();
         let namespace = labels.get(portcullis_rules::labels::NAMESPACE).unwrap_or_default().into();
         let addresses = vec![address];
@@ -195,13 +195,13 @@ fn pairs(text: &str) -> Result<Vec<(String, String)>, String> {
 }
 
 /// Labels without the keys that name a namespace in short.
-fn of_pod(pairs: &[(String, String)], arguments: &ExplainArguments) -> Labels {
+fn of_pod(pairs: &[(String, String)], arguments: &ExplainArguments) -> LabelSet {
     const NAMESPACE: &str = portcullis_rules::labels::NAMESPACE;
     let is_namespace = |key: &str| key == NAMESPACE || key.strip_prefix("k8s:") == Some(NAMESPACE);
     let named = pairs.iter().find(|(key, _)| is_namespace(key)).map(|(_, value)| value.as_str());
     let namespace = named.or(arguments.namespace.as_deref()).unwrap_or("default");
     let own = pairs.iter().filter(|(key, _)| !is_namespace(key)).cloned();
-    Labels::of_pod_in(namespace, [], "", own)
+    LabelSet::of_pod_in(namespace, [], "", own)
 }
 
 fn has_all(endpoint: &Endpoint, pairs: &[(String, String)]) -> bool {
@@ -215,7 +215,7 @@ fn has_all(endpoint: &Endpoint, pairs: &[(String, String)]) -> bool {
 }
 
 /// `80/TCP`, `80` for TCP, or the name of a protocol without ports.
-fn port(text: &str, settings: &Settings) -> Result<(u16, Transport), String> {
+fn port(text: &str, settings: &PolicySettings) -> Result<(u16, Transport), String> {
     if let Some(transport) = transport_of(text).ok().filter(|transport| transport.is_extended()) {
         return known(0, transport, settings);
     }
@@ -225,7 +225,7 @@ fn port(text: &str, settings: &Settings) -> Result<(u16, Transport), String> {
 }
 
 /// Policies know protocols without ports only where they are switched on.
-fn known(number: u16, transport: Transport, settings: &Settings) -> Result<(u16, Transport), String> {
+fn known(number: u16, transport: Transport, settings: &PolicySettings) -> Result<(u16, Transport), String> {
     let name = transport.as_str();
     if transport.is_extended() && !settings.extended_ip_protocols {
         return Err(format!("policies know {name} with --enable-extended-ip-protocols only"));

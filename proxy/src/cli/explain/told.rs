@@ -2,10 +2,10 @@
 
 use std::{collections::BTreeSet, io};
 
-use portcullis_config::documents::offline::{Loaded, Places};
+use portcullis_config::documents::offline::{Loaded, PolicyPositions};
 use portcullis_rules::{
     effects::UnknownSecret,
-    explain::{Answer, How, Near, Question, near as near_misses},
+    explain::{Explanation, FlowQuestion, How, NearMiss, near as near_misses},
     verdict::{Miss, Outcome, Reason, RuleInfo},
     world::World,
 };
@@ -13,23 +13,23 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     cli::{
-        exit::{Exit, Failure},
+        exit::{ExitStatus, Failure},
         explain::arguments::ExplainArguments,
     },
-    output::{Output, Style, plain},
+    output::{CommandOutput, Style, plain},
     render::{Format, structured},
 };
 
 /// What was asked.
-pub(super) struct Asked<'a> {
+pub(super) struct QuestionText<'a> {
     pub(super) arguments: &'a ExplainArguments,
     /// What the peer is called.
     pub(super) peer: String,
-    pub(super) near: Vec<Near>,
+    pub(super) near: Vec<NearMiss>,
 }
 
 /// Shows what is wrong with documents; tells whether one of them is refused.
-pub(super) fn refused(loaded: &Loaded, format: Format, output: &mut Output) -> Result<bool, Failure> {
+pub(super) fn refused(loaded: &Loaded, format: Format, output: &mut CommandOutput) -> Result<bool, Failure> {
     let errors: Vec<_> = loaded.problems.iter().filter(|(_, problem)| !problem.warning).collect();
     for (file, problem) in &loaded.problems {
         let paint = output.paint_err;
@@ -49,22 +49,22 @@ pub(super) fn refused(loaded: &Loaded, format: Format, output: &mut Output) -> R
 
 /// The failure of a question that has no answer, in the exit codes of questions: that of most failures is the answer no here.
 /// Of a file that holds no text, scripts are told as of a document that is refused.
-pub(super) fn unanswered(failure: Failure, format: Format, output: &mut Output) -> Failure {
+pub(super) fn unanswered(failure: Failure, format: Format, output: &mut CommandOutput) -> Failure {
     let Failure { exit, message, .. } = &failure;
     match exit {
         _ if message.is_empty() => failure,
-        Exit::Failed => Failure { exit: Exit::Usage, ..failure },
-        Exit::Invalid => {
+        ExitStatus::Failed => Failure { exit: ExitStatus::Usage, ..failure },
+        ExitStatus::Invalid => {
             let value = json!({"verdict": "error", "reason": message});
             let said = structured(format, &value).and_then(|text| Ok(text.map_or(Ok(()), |text| output.text(&text))?));
             said.err().unwrap_or(failure)
         }
-        Exit::Ok | Exit::Usage => failure,
+        ExitStatus::Ok | ExitStatus::Usage => failure,
     }
 }
 
 /// The rules that came near, for a flow that is denied.
-pub(super) fn near(world: &World, question: &Question<'_>, answer: &Answer) -> Vec<Near> {
+pub(super) fn near(world: &World, question: &FlowQuestion<'_>, answer: &Explanation) -> Vec<NearMiss> {
     if !answer.outcome.violates() || answer.reason == Reason::RuleDenies {
         Vec::new()
     } else {
@@ -78,11 +78,11 @@ pub(super) fn near(world: &World, question: &Question<'_>, answer: &Answer) -> V
 /// # Errors
 /// The output cannot be written.
 pub(super) fn undecided(
-    answer: &Answer,
-    asked: &Asked<'_>,
+    answer: &Explanation,
+    asked: &QuestionText<'_>,
     kept: &BTreeSet<String>,
     format: Format,
-    output: &mut Output,
+    output: &mut CommandOutput,
 ) -> Result<bool, Failure> {
     let unknown = &answer.effects.unknown;
     let names = |known: bool| -> BTreeSet<&str> {
@@ -117,11 +117,11 @@ pub(super) fn undecided(
 
 /// Shows the answer.
 pub(super) fn answer(
-    answer: &Answer,
-    asked: &Asked<'_>,
-    places: &Places,
+    answer: &Explanation,
+    asked: &QuestionText<'_>,
+    places: &PolicyPositions,
     format: Format,
-    output: &mut Output,
+    output: &mut CommandOutput,
 ) -> Result<(), Failure> {
     match structured(format, &Value::Object(fields(answer, asked, places)))? {
         Some(text) => output.text(&text)?,
@@ -130,7 +130,7 @@ pub(super) fn answer(
     Ok(())
 }
 
-fn how(answer: &Answer) -> String {
+fn how(answer: &Explanation) -> String {
     match answer.how {
         How::Pass => "pass".to_owned(),
         How::Relay(protocol) => format!("relay {protocol}"),
@@ -140,7 +140,7 @@ fn how(answer: &Answer) -> String {
     }
 }
 
-fn fields(answer: &Answer, asked: &Asked<'_>, places: &Places) -> Map<String, Value> {
+fn fields(answer: &Explanation, asked: &QuestionText<'_>, places: &PolicyPositions) -> Map<String, Value> {
     let rule = answer.rule.as_deref();
     let place = rule.and_then(|rule| places.of(rule));
     let place = place.as_ref();
@@ -158,7 +158,7 @@ fn fields(answer: &Answer, asked: &Asked<'_>, places: &Places) -> Map<String, Va
     put("predicate", miss.map(|miss| miss.predicate.clone()).into());
     put("pattern", miss.map(|miss| miss.pattern.clone()).into());
     put("value", miss.map(|miss| miss.value.clone()).into());
-    let near = |near: &Near| {
+    let near = |near: &NearMiss| {
         let place = places.of(&near.rule);
         let place = place.as_ref();
         json!({
@@ -199,7 +199,7 @@ fn missed(miss: &Miss) -> Value {
 }
 
 /// What is left of a request that is not allowed as a whole, and in which words.
-fn rests(answer: &Answer) -> impl Iterator<Item = (&'static str, &'static str)> {
+fn rests(answer: &Explanation) -> impl Iterator<Item = (&'static str, &'static str)> {
     let part = answer.in_part.then_some(("in_part", "the request goes on without what is refused of it"));
     let filtered = answer.filtered.then_some(("filtered", "its answer is cut down to what the rules allow"));
     part.into_iter().chain(filtered)
@@ -227,7 +227,7 @@ fn sentence(reason: Reason) -> &'static str {
 }
 
 /// What was asked, in short.
-fn question(asked: &Asked<'_>) -> String {
+fn question(asked: &QuestionText<'_>) -> String {
     let arguments = asked.arguments;
     let direction = if arguments.direction.is_ingress() { "ingress" } else { "egress" };
     let preposition = if direction == "ingress" { "from" } else { "to" };
@@ -239,7 +239,12 @@ fn question(asked: &Asked<'_>) -> String {
     )
 }
 
-fn text(answer: &Answer, asked: &Asked<'_>, places: &Places, output: &mut Output) -> io::Result<()> {
+fn text(
+    answer: &Explanation,
+    asked: &QuestionText<'_>,
+    places: &PolicyPositions,
+    output: &mut CommandOutput,
+) -> io::Result<()> {
     let paint = output.paint;
     let (style, word) = match answer.outcome {
         Outcome::Allow => (Style::Good, "ALLOWED"),
@@ -268,7 +273,7 @@ fn text(answer: &Answer, asked: &Asked<'_>, places: &Places, output: &mut Output
 }
 
 /// What failed, each below the rule that came nearest.
-fn misses(answer: &Answer, places: &Places, output: &mut Output) -> io::Result<()> {
+fn misses(answer: &Explanation, places: &PolicyPositions, output: &mut CommandOutput) -> io::Result<()> {
     let mut above = answer.rule.as_deref();
     for miss in &answer.misses {
         let rule = miss.rule.as_deref().filter(|rule| above != Some(*rule));
@@ -292,7 +297,7 @@ fn misses(answer: &Answer, places: &Places, output: &mut Output) -> io::Result<(
 }
 
 /// A rule with its place.
-fn named(rule: &RuleInfo, places: &Places) -> String {
+fn named(rule: &RuleInfo, places: &PolicyPositions) -> String {
     let name = format!("{} {}", plain(&rule.policy), plain(&rule.rule));
     match places.of(rule) {
         Some(place) if place.position.line == 0 => format!("{name} ({})", plain(&place.file)),

@@ -2,10 +2,10 @@
 
 use portcullis_codecs::{
     Protocol, Registry,
-    question::{Said, Sample, Word},
+    question::{QuestionValues, QuestionWord, Sample},
 };
 use portcullis_rules::{
-    explain::{Answer, How, Question, explain},
+    explain::{Explanation, FlowQuestion, How, explain},
     request::Request,
     snapshot::Snapshot,
     verdict::{Layer, Miss, Outcome, Reason},
@@ -26,7 +26,7 @@ impl Traffic {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn read(protocol: &'static Protocol, said: &Said) -> Result<Self, String> {
+    pub fn read(protocol: &'static Protocol, said: &QuestionValues) -> Result<Self, String> {
         let name = protocol.schema.protocol;
         let question = protocol
             .question
@@ -100,7 +100,7 @@ impl Traffic {
 }
 
 /// The protocols whose requests can be asked about, with the words for them.
-pub fn asked(protocols: Registry) -> impl Iterator<Item = (&'static Protocol, &'static [Word])> {
+pub fn asked(protocols: Registry) -> impl Iterator<Item = (&'static Protocol, &'static [QuestionWord])> {
     protocols.iter().filter_map(|protocol| Some((protocol, protocol.question.as_ref()?.words)))
 }
 
@@ -131,9 +131,9 @@ pub fn written(key: &str, value: &Value) -> Vec<(String, String)> {
 pub fn ask(
     world: &World,
     snapshot: &Snapshot,
-    question: Question<'_>,
+    question: FlowQuestion<'_>,
     said: Option<&Traffic>,
-) -> Result<Answer, String> {
+) -> Result<Explanation, String> {
     let flow = explain(world, snapshot, &question);
     let protocols: Vec<&str> = flow.plan.layers().map(|rules| rules.schema().protocol).collect();
     if let Some(missing) = protocols.iter().find(|protocol| said.is_none_or(|said| said.of(protocol).is_none())) {
@@ -145,7 +145,7 @@ pub fn ask(
     }
     let mut answer = None;
     let shown = said.show(&protocols, &[], &mut |requests| {
-        answer = Some(explain(world, snapshot, &Question { requests, ..question }));
+        answer = Some(explain(world, snapshot, &FlowQuestion { requests, ..question }));
     });
     let value = match (shown, answer) {
         (Ok(()), Some(answer)) => return Ok(answer),
@@ -159,7 +159,7 @@ pub fn ask(
         value,
     }];
     let (layer, reason, how) = (Layer::L7, Reason::Ambiguous, How::Reset);
-    Ok(Answer { outcome: Outcome::Deny, layer, reason, how, misses, ..flow })
+    Ok(Explanation { outcome: Outcome::Deny, layer, reason, how, misses, ..flow })
 }
 
 #[cfg(test)]

@@ -46,7 +46,7 @@ pub struct LintArguments {
     pub ignore: Vec<String>,
     /// The lowest severity that is shown
     #[arg(long, value_name = "LEVEL", default_value = "hint")]
-    pub level: Level,
+    pub level: LintLevelArg,
     /// Print all checks with their codes and meanings
     #[arg(long, conflicts_with = "paths")]
     pub checks: bool,
@@ -54,7 +54,7 @@ pub struct LintArguments {
 
 /// Weights of findings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Level {
+pub enum LintLevelArg {
     /// Everything
     Hint,
     /// Warnings and errors
@@ -63,12 +63,12 @@ pub enum Level {
     Error,
 }
 
-impl From<Level> for Severity {
-    fn from(level: Level) -> Self {
+impl From<LintLevelArg> for Severity {
+    fn from(level: LintLevelArg) -> Self {
         match level {
-            Level::Hint => Self::Info,
-            Level::Warning => Self::Warning,
-            Level::Error => Self::Error,
+            LintLevelArg::Hint => Self::Info,
+            LintLevelArg::Warning => Self::Warning,
+            LintLevelArg::Error => Self::Error,
         }
     }
 }

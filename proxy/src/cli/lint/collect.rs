@@ -8,20 +8,20 @@ use std::{
 
 use portcullis_codecs::Registry;
 use portcullis_config::{
-    Problem,
-    documents::{self, Content, Document},
+    DocumentProblem,
+    documents::{self, Document, DocumentContent},
     proto::resource::Body,
 };
 use portcullis_rules::{
     lint::{self, Severity, check},
     policy::Policy,
     schema::Schema,
-    settings::Settings,
+    settings::PolicySettings,
     world::World,
 };
 
 use super::{
-    finding::{Finding, Place},
+    finding::{FindingPosition, LocatedFinding},
     tree::{self, PassedOver, Surroundings, Untold},
 };
 use crate::{cli::gather::File, render::resources::key_words};
@@ -30,7 +30,7 @@ use crate::{cli::gather::File, render::resources::key_words};
 #[derive(Debug, Default)]
 pub struct Collected {
     /// Findings in the order of files and lines.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<LocatedFinding>,
     /// Policies that were looked at.
     pub looked_at: usize,
     /// What is nobody's that lint is for.
@@ -40,7 +40,7 @@ pub struct Collected {
 }
 
 /// A policy and where it was written.
-struct Written<'a> {
+struct LocatedPolicy<'a> {
     file: &'a File,
     document: &'a Document,
     policy: Arc<Policy>,
@@ -48,30 +48,30 @@ struct Written<'a> {
     name: String,
     /// Nobody tells its namespace.
     unplaced: bool,
-    problems: Vec<Problem>,
+    problems: Vec<DocumentProblem>,
     /// What a node says besides.
-    live: Vec<Problem>,
+    live: Vec<DocumentProblem>,
 }
 
 /// What all documents are read with.
 struct Reader<'a> {
     schemas: &'a [&'static Schema],
     live: &'a [&'static Schema],
-    settings: &'a Settings,
+    settings: &'a PolicySettings,
     surroundings: Surroundings,
 }
 
 /// What was read.
 #[derive(Default)]
 struct Read<'a> {
-    written: Vec<Written<'a>>,
+    written: Vec<LocatedPolicy<'a>>,
     world: World,
     /// Where each resource was given, by its directory and name.
     given: HashMap<(PathBuf, String), (&'a File, &'a Document)>,
 }
 
 /// Looks at all documents together.
-pub fn collect(protocols: Registry, files: &[File], settings: &Settings) -> Collected {
+pub fn collect(protocols: Registry, files: &[File], settings: &PolicySettings) -> Collected {
     let (schemas, live) = (protocols.schemas(), protocols.live_schemas());
     let reader = Reader { schemas: &schemas, live: &live, settings, surroundings: Surroundings::of(files) };
     let mut collected = Collected::default();
@@ -106,7 +106,7 @@ pub fn collect(protocols: Registry, files: &[File], settings: &Settings) -> Coll
             collected.findings.push(of_node(written, problem));
         }
     }
-    let tellable = |found: &&lint::Finding| {
+    let tellable = |found: &&lint::LintFinding| {
         let written = &written[found.policy];
         !(found.check.code == "PL003" && is_our_kind(written.document))
             && !(found.check.code == "PL104" && written.unplaced && found.message.starts_with("selects none"))
@@ -114,15 +114,17 @@ pub fn collect(protocols: Registry, files: &[File], settings: &Settings) -> Coll
     collected.findings.extend(found.iter().filter(tellable).map(|found| of_check(found, &written)));
     let lines: HashMap<String, Vec<&str>> =
         files.iter().map(|file| (file.name(), file.text.lines().collect())).collect();
-    let silenced = |finding: &Finding| lines.get(&finding.place.file).is_some_and(|lines| is_silenced(lines, finding));
+    let silenced =
+        |finding: &LocatedFinding| lines.get(&finding.place.file).is_some_and(|lines| is_silenced(lines, finding));
     collected.findings.retain(|finding| !silenced(finding));
     collected.findings.sort_by(|a, b| (&a.place, a.check.code).cmp(&(&b.place, b.check.code)));
     collected
 }
 
 /// Gives policies that name no namespace the one that kustomize does, or sets them apart by their directories.
-fn settle(written: &mut [Written<'_>], surroundings: &Surroundings) {
-    let bare = |written: &Written<'_>| written.policy.namespace.is_some() && written.document.namespace().is_none();
+fn settle(written: &mut [LocatedPolicy<'_>], surroundings: &Surroundings) {
+    let bare =
+        |written: &LocatedPolicy<'_>| written.policy.namespace.is_some() && written.document.namespace().is_none();
     let mut untold = Untold::default();
     for written in written.iter().filter(|written| bare(written)) {
         if surroundings.namespace(written.file).is_none() {
@@ -147,8 +149,8 @@ fn settle(written: &mut [Written<'_>], surroundings: &Surroundings) {
 impl Reader<'_> {
     fn take<'a>(&self, file: &'a File, document: &'a Document, read: &mut Read<'a>, collected: &mut Collected) {
         let resource = match &document.content {
-            Ok(Content::Resource(resource)) => resource,
-            Ok(Content::Foreign(_)) => {
+            Ok(DocumentContent::Resource(resource)) => resource,
+            Ok(DocumentContent::Foreign(_)) => {
                 collected.passed_over.others += 1;
                 return;
             }
@@ -185,7 +187,7 @@ impl Reader<'_> {
 
     fn policy<'a>(&self, file: &'a File, document: &'a Document, read: &mut Read<'a>, collected: &mut Collected) {
         let draft = documents::draft(document, &file.name(), self.schemas, self.settings);
-        let errors: Vec<Problem> = draft.problems.iter().filter(|problem| !problem.warning).cloned().collect();
+        let errors: Vec<DocumentProblem> = draft.problems.iter().filter(|problem| !problem.warning).cloned().collect();
         if !errors.is_empty() && tree::pass_over_template(file, document, &mut collected.passed_over) {
             return;
         }
@@ -201,7 +203,7 @@ impl Reader<'_> {
         }
         let (policy, problems) = (Arc::new(policy), draft.problems);
         let name = policy.full_name();
-        read.written.push(Written { file, document, policy, name, unplaced: false, problems, live });
+        read.written.push(LocatedPolicy { file, document, policy, name, unplaced: false, problems, live });
     }
 
     /// Finds a resource that was given before, by a document that is in force together with this one: of the same file, or of
@@ -221,7 +223,7 @@ impl Reader<'_> {
             return false;
         }
         let message = format!("{name} is given by {} already", first.name());
-        let problem = Problem::new("metadata.name", message, "").at(document.locate("metadata.name"));
+        let problem = DocumentProblem::new("metadata.name", message, "").at(document.locate("metadata.name"));
         let mut finding = unread(file, document, &problem, self.schemas);
         let twice = check("PL006").unwrap_or(&lint::CHECKS[0]);
         finding.remedy = twice.remedy.to_owned();
@@ -232,7 +234,7 @@ impl Reader<'_> {
         true
     }
 
-    fn refuse(&self, file: &File, document: &Document, problems: &[Problem], collected: &mut Collected) {
+    fn refuse(&self, file: &File, document: &Document, problems: &[DocumentProblem], collected: &mut Collected) {
         collected.refused = true;
         let template = tree::is_template(file, document) && !document.is_readable();
         collected.findings.extend(problems.iter().map(|problem| {
@@ -246,10 +248,10 @@ impl Reader<'_> {
     }
 }
 
-fn place_of(file: &File, document: &Document, field: &str) -> Place {
+fn place_of(file: &File, document: &Document, field: &str) -> FindingPosition {
     let position = document.locate(field);
     let line = document.line + position.line.saturating_sub(1);
-    Place { file: file.name(), line, column: position.column.max(1) }
+    FindingPosition { file: file.name(), line, column: position.column.max(1) }
 }
 
 /// A policy of our own kind. What Cilium has no more is no trap there: no Cilium ever reads it.
@@ -258,7 +260,7 @@ fn is_our_kind(document: &Document) -> bool {
 }
 
 /// The check that a problem of the parser belongs to.
-fn code_of(problem: &Problem, schemas: &[&'static Schema]) -> &'static str {
+fn code_of(problem: &DocumentProblem, schemas: &[&'static Schema]) -> &'static str {
     let last = problem.field.rsplit('.').next().unwrap_or_default();
     let retired = || schemas.iter().any(|schema| schema.nature.retired.is_some() && schema.protocol == last);
     if problem.message.starts_with("unsupported entity") {
@@ -271,26 +273,26 @@ fn code_of(problem: &Problem, schemas: &[&'static Schema]) -> &'static str {
 }
 
 /// What a node says of a policy that the offline commands take.
-fn of_node(written: &Written<'_>, problem: &Problem) -> Finding {
+fn of_node(written: &LocatedPolicy<'_>, problem: &DocumentProblem) -> LocatedFinding {
     let check = check(if problem.warning { "PL005" } else { "PL004" }).unwrap_or(&lint::CHECKS[0]);
     let remedy = if problem.warning { problem.remedy.clone() } else { check.remedy.to_owned() };
-    Finding { check, severity: check.severity, remedy, ..of_problem(written, problem, &[]) }
+    LocatedFinding { check, severity: check.severity, remedy, ..of_problem(written, problem, &[]) }
 }
 
-fn of_problem(written: &Written<'_>, problem: &Problem, schemas: &[&'static Schema]) -> Finding {
+fn of_problem(written: &LocatedPolicy<'_>, problem: &DocumentProblem, schemas: &[&'static Schema]) -> LocatedFinding {
     let mut finding = unread(written.file, written.document, problem, schemas);
     finding.policy.clone_from(&written.name);
     finding
 }
 
 /// A problem of a document that may be no policy.
-fn unread(file: &File, document: &Document, problem: &Problem, schemas: &[&'static Schema]) -> Finding {
+fn unread(file: &File, document: &Document, problem: &DocumentProblem, schemas: &[&'static Schema]) -> LocatedFinding {
     let position = problem.clone().in_document_at(document.line).position;
     let line = if position.line == 0 { document.line } else { position.line };
-    Finding {
+    LocatedFinding {
         check: check(code_of(problem, schemas)).unwrap_or(&lint::CHECKS[0]),
         severity: Severity::Error,
-        place: Place { file: file.name(), line, column: position.column.max(1) },
+        place: FindingPosition { file: file.name(), line, column: position.column.max(1) },
         policy: String::new(),
         field: problem.field.clone(),
         message: problem.message.clone(),
@@ -299,10 +301,10 @@ fn unread(file: &File, document: &Document, problem: &Problem, schemas: &[&'stat
     }
 }
 
-fn of_check(found: &lint::Finding, written: &[Written<'_>]) -> Finding {
-    let lint::Finding { check, severity, policy, field, message, remedy, related } = found;
+fn of_check(found: &lint::LintFinding, written: &[LocatedPolicy<'_>]) -> LocatedFinding {
+    let lint::LintFinding { check, severity, policy, field, message, remedy, related } = found;
     let at = |policy: usize, field: &str| place_of(written[policy].file, written[policy].document, field);
-    Finding {
+    LocatedFinding {
         check,
         severity: *severity,
         place: at(*policy, field),
@@ -315,7 +317,7 @@ fn of_check(found: &lint::Finding, written: &[Written<'_>]) -> Finding {
 }
 
 /// Whether a comment on the line, or alone on the line before it, silences it: `# lint: ignore PL204 PL303`.
-fn is_silenced(lines: &[&str], finding: &Finding) -> bool {
+fn is_silenced(lines: &[&str], finding: &LocatedFinding) -> bool {
     let names = |comment: &str| {
         let codes = comment.split_once("lint: ignore").map(|(_, codes)| codes);
         codes.is_some_and(|codes| codes.split([' ', ',']).any(|code| code == finding.check.code))

@@ -5,17 +5,17 @@ use std::io;
 use portcullis_rules::lint::{Check, Severity};
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 
-use crate::output::{Output, Style, plain};
+use crate::output::{CommandOutput, Style, plain};
 
 /// One finding and where it stands.
 #[derive(Clone, Debug)]
-pub struct Finding {
+pub struct LocatedFinding {
     /// What kind.
     pub check: &'static Check,
     /// How much it weighs: that of its check, unless the document is refused for it.
     pub severity: Severity,
     /// Where.
-    pub place: Place,
+    pub place: FindingPosition,
     /// `CiliumNetworkPolicy namespace/name`, or empty for a document that is none.
     pub policy: String,
     /// Path of the field; empty for the whole document.
@@ -25,12 +25,12 @@ pub struct Finding {
     /// What to write instead; may be empty.
     pub remedy: String,
     /// The other place that it takes for this.
-    pub related: Option<Place>,
+    pub related: Option<FindingPosition>,
 }
 
 /// A position in a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Place {
+pub struct FindingPosition {
     /// Path of the file.
     pub file: String,
     /// Line, from 1.
@@ -39,18 +39,18 @@ pub struct Place {
     pub column: u32,
 }
 
-impl std::fmt::Display for Place {
+impl std::fmt::Display for FindingPosition {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}:{}:{}", plain(&self.file), self.line, self.column)
     }
 }
 
-impl Finding {
+impl LocatedFinding {
     /// Prints it for people.
     ///
     /// # Errors
     /// Standard output cannot be written.
-    pub fn print(&self, output: &mut Output) -> io::Result<()> {
+    pub fn print(&self, output: &mut CommandOutput) -> io::Result<()> {
         let paint = output.paint;
         let style = match self.severity {
             Severity::Error => Style::Bad,
@@ -75,7 +75,7 @@ fn severity_word(severity: Severity) -> &'static str {
     if severity == Severity::Info { "hint" } else { severity.as_str() }
 }
 
-impl Serialize for Finding {
+impl Serialize for LocatedFinding {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self { check, severity, place, policy, field, message, remedy, related } = self;
         let mut object = serializer.serialize_struct("Finding", 11)?;

@@ -10,36 +10,41 @@ use portcullis_codecs::Registry;
 use portcullis_config::settings;
 use portcullis_rules::{
     lint::{CHECKS, Severity},
-    settings::Settings,
+    settings::PolicySettings,
 };
 
 use crate::{
     cli::{
-        exit::{Exit, Failure},
+        exit::{ExitStatus, Failure},
         gather,
     },
-    output::{Output, Style},
+    output::{CommandOutput, Style},
     render::{Format, structured, table::table},
 };
 use arguments::LintArguments;
-use finding::Finding;
+use finding::LocatedFinding;
 use tree::PassedOver;
 
 /// Looks for traps in the policies that files hold.
 ///
 /// # Errors
 /// Something was found, a file cannot be read, or standard output cannot be written.
-pub fn run(protocols: Registry, arguments: &LintArguments, format: Format, output: &mut Output) -> Result<(), Failure> {
+pub fn run(
+    protocols: Registry,
+    arguments: &LintArguments,
+    format: Format,
+    output: &mut CommandOutput,
+) -> Result<(), Failure> {
     if arguments.checks {
         return checks(format, output);
     }
     let mut settings = match &arguments.settings {
         Some(path) => {
             settings::load(path, &protocols.limits())
-                .map_err(|invalid| Failure::new(Exit::Invalid, invalid.to_string(), ""))?
+                .map_err(|invalid| Failure::new(ExitStatus::Invalid, invalid.to_string(), ""))?
                 .rules
         }
-        None => Settings::default(),
+        None => PolicySettings::default(),
     };
     settings.extended_ip_protocols |= arguments.enable_extended_ip_protocols;
     let files = gather::gather(&arguments.paths)?;
@@ -48,12 +53,12 @@ pub fn run(protocols: Registry, arguments: &LintArguments, format: Format, outpu
         let names: Vec<_> = arguments.paths.iter().map(|path| path.display().to_string()).collect();
         let message = format!("no document in {}", names.join(", "));
         let remedy = "name files with CiliumNetworkPolicy documents, directories, or - for standard input";
-        return Err(Failure::new(Exit::Invalid, message, remedy));
+        return Err(Failure::new(ExitStatus::Invalid, message, remedy));
     }
-    let wanted = |finding: &Finding| {
+    let wanted = |finding: &LocatedFinding| {
         finding.severity >= arguments.level.into() && !arguments.ignore.iter().any(|code| code == finding.check.code)
     };
-    let findings: Vec<Finding> = collected.findings.into_iter().filter(wanted).collect();
+    let findings: Vec<LocatedFinding> = collected.findings.into_iter().filter(wanted).collect();
     match format {
         Format::Sarif => output.text(&sarif::render(&findings)?)?,
         Format::Text => text(&findings, collected.looked_at, collected.passed_over, output)?,
@@ -63,18 +68,23 @@ pub fn run(protocols: Registry, arguments: &LintArguments, format: Format, outpu
 }
 
 /// The exit code: a document that is refused weighs more than what is found in it.
-fn exit(findings: &[Finding], refused: bool, allow_warnings: bool) -> Result<(), Failure> {
+fn exit(findings: &[LocatedFinding], refused: bool, allow_warnings: bool) -> Result<(), Failure> {
     let limit = if allow_warnings { Severity::Error } else { Severity::Warning };
     if refused {
-        return Err(Failure::said(Exit::Invalid));
+        return Err(Failure::said(ExitStatus::Invalid));
     }
     if findings.iter().any(|finding| finding.severity >= limit) {
-        return Err(Failure::said(Exit::Failed));
+        return Err(Failure::said(ExitStatus::Failed));
     }
     Ok(())
 }
 
-fn text(findings: &[Finding], looked_at: usize, passed_over: PassedOver, output: &mut Output) -> Result<(), Failure> {
+fn text(
+    findings: &[LocatedFinding],
+    looked_at: usize,
+    passed_over: PassedOver,
+    output: &mut CommandOutput,
+) -> Result<(), Failure> {
     for finding in findings {
         finding.print(output)?;
     }
@@ -115,7 +125,7 @@ fn counted(number: usize, word: &str) -> String {
 }
 
 /// `--checks`: what is looked for.
-fn checks(format: Format, output: &mut Output) -> Result<(), Failure> {
+fn checks(format: Format, output: &mut CommandOutput) -> Result<(), Failure> {
     let entries: Vec<finding::CheckEntry> = CHECKS.iter().map(finding::CheckEntry::from).collect();
     match structured(format, &entries)? {
         Some(text) => Ok(output.text(&text)?),

@@ -3,7 +3,7 @@
 use portcullis_rules::lint::{CHECKS, Severity};
 use serde_json::{Value, json};
 
-use super::finding::{Finding, Place};
+use super::finding::{FindingPosition, LocatedFinding};
 use crate::cli::exit::Failure;
 
 const SCHEMA: &str = "https://json.schemastore.org/sarif-2.1.0.json";
@@ -12,7 +12,7 @@ const SCHEMA: &str = "https://json.schemastore.org/sarif-2.1.0.json";
 ///
 /// # Errors
 /// They have no such form.
-pub fn render(findings: &[Finding]) -> Result<String, Failure> {
+pub fn render(findings: &[LocatedFinding]) -> Result<String, Failure> {
     let rules: Vec<Value> = CHECKS
         .iter()
         .map(|check| {
@@ -44,7 +44,7 @@ fn level(severity: Severity) -> &'static str {
     }
 }
 
-fn result(finding: &Finding) -> Value {
+fn result(finding: &LocatedFinding) -> Value {
     let index = CHECKS.iter().position(|check| check.code == finding.check.code);
     let text = match (finding.field.as_str(), finding.remedy.as_str()) {
         ("", "") => finding.message.clone(),
@@ -65,7 +65,7 @@ fn result(finding: &Finding) -> Value {
     result
 }
 
-fn location(place: &Place) -> Value {
+fn location(place: &FindingPosition) -> Value {
     json!({
         "artifactLocation": { "uri": uri(&place.file) },
         "region": { "startLine": place.line, "startColumn": place.column },

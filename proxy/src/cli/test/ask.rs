@@ -4,10 +4,10 @@ use std::net::IpAddr;
 
 use portcullis_codecs::{
     Registry,
-    question::{Said, Word},
+    question::{QuestionValues, QuestionWord},
 };
 use portcullis_rules::{
-    explain::{Answer, Near, Question, explain, near},
+    explain::{Explanation, FlowQuestion, NearMiss, explain, near},
     verdict::{Layer, Reason},
     world::{Direction, EndpointId, Transport},
 };
@@ -67,7 +67,7 @@ impl std::fmt::Display for Asked {
 
 /// What a test says on its connection.
 pub(super) fn said(protocols: Registry, case: &Case) -> Result<Option<Traffic>, String> {
-    let top = |word: &Word| word.case.split('.').next().unwrap_or_default();
+    let top = |word: &QuestionWord| word.case.split('.').next().unwrap_or_default();
     let known = |key: &str| traffic::asked(protocols).any(|(_, words)| words.iter().any(|word| top(word) == key));
     if let Some(unknown) = case.said.keys().find(|key| !known(key)) {
         return Err(format!("unknown field `{unknown}`"));
@@ -75,7 +75,7 @@ pub(super) fn said(protocols: Registry, case: &Case) -> Result<Option<Traffic>, 
     let mut all = Vec::new();
     for (protocol, words) in traffic::asked(protocols) {
         let keys = case.said.iter().filter(|(key, _)| words.iter().any(|word| top(word) == *key));
-        let mut said = Said::default();
+        let mut said = QuestionValues::default();
         for (place, value) in keys.flat_map(|(key, value)| traffic::written(key, value)) {
             let word = words.iter().find(|word| word.case == place);
             said.push(word.ok_or_else(|| format!("unknown field `{place}`"))?, value);
@@ -98,9 +98,9 @@ pub struct Told {
     /// Whose policy was asked.
     pub direction: Direction,
     /// The answer.
-    pub answer: Answer,
+    pub answer: Explanation,
     /// Rules that came near, for denials.
-    pub near: Vec<Near>,
+    pub near: Vec<NearMiss>,
 }
 
 /// Asks both ends, and for a service all its backends; the first that denies ends it.
@@ -119,7 +119,7 @@ pub(super) fn ask(asked: &Asked, judge: &Judge) -> Result<Vec<Told>, String> {
         let ends = [(Direction::Egress, asked.egress, address), (Direction::Ingress, behind, asked.from.address)];
         for (direction, endpoint, peer) in ends {
             let Some(endpoint) = endpoint else { continue };
-            let question = Question { endpoint, direction, transport: asked.transport, peer, port, requests: &[] };
+            let question = FlowQuestion { endpoint, direction, transport: asked.transport, peer, port, requests: &[] };
             let answer = match &asked.said {
                 Some(said) => traffic::ask(&judge.world, &judge.snapshot, question, Some(said))?,
                 None => explain(&judge.world, &judge.snapshot, &question),

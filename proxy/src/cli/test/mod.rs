@@ -13,10 +13,10 @@ use portcullis_codecs::Registry;
 
 use crate::{
     cli::{
-        exit::{Exit, Failure},
+        exit::{ExitStatus, Failure},
         gather::{self, File},
     },
-    output::{Output, plain},
+    output::{CommandOutput, plain},
     render::{Format, structured},
 };
 use arguments::TestArguments;
@@ -29,7 +29,12 @@ use scene::Scene;
 ///
 /// # Errors
 /// A test failed, something cannot be read or is refused, or standard output cannot be written.
-pub fn run(protocols: Registry, arguments: &TestArguments, format: Format, output: &mut Output) -> Result<(), Failure> {
+pub fn run(
+    protocols: Registry,
+    arguments: &TestArguments,
+    format: Format,
+    output: &mut CommandOutput,
+) -> Result<(), Failure> {
     let files = gather::gather(&arguments.paths)?;
     let mut suites = Vec::new();
     let mut wrong = broken(&files, output);
@@ -51,7 +56,7 @@ pub fn run(protocols: Registry, arguments: &TestArguments, format: Format, outpu
                 "name files with documents of kind PolicyTest, or directories with such files",
             ),
         };
-        return Err(Failure::new(Exit::Invalid, message, remedy));
+        return Err(Failure::new(ExitStatus::Invalid, message, remedy));
     }
     match format {
         Format::Text => reports::text(&suites, arguments.quiet, output)?,
@@ -61,14 +66,14 @@ pub fn run(protocols: Registry, arguments: &TestArguments, format: Format, outpu
     }
     let failed = suites.iter().flat_map(|suite| &suite.tests).any(|test| !test.passed);
     match (wrong, failed) {
-        (true, _) => Err(Failure::said(Exit::Invalid)),
-        (false, true) => Err(Failure::said(Exit::Failed)),
+        (true, _) => Err(Failure::said(ExitStatus::Invalid)),
+        (false, true) => Err(Failure::said(ExitStatus::Failed)),
         (false, false) => Ok(()),
     }
 }
 
 /// Says which documents cannot be read: each could be a test. Returns whether there is one.
-fn broken(files: &[File], output: &mut Output) -> bool {
+fn broken(files: &[File], output: &mut CommandOutput) -> bool {
     let mut broken = false;
     for file in files {
         for document in &file.documents {

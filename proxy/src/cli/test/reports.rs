@@ -3,10 +3,10 @@
 use std::{fmt::Write as _, io};
 
 use super::outcome::{Outcome, Suite};
-use crate::output::{Output, Style, plain};
+use crate::output::{CommandOutput, Style, plain};
 
 /// One line for each test; failures with their reasons.
-pub(super) fn text(suites: &[Suite], quiet: bool, output: &mut Output) -> io::Result<()> {
+pub(super) fn text(suites: &[Suite], quiet: bool, output: &mut CommandOutput) -> io::Result<()> {
     for suite in suites {
         for test in &suite.tests {
             if test.passed && quiet {

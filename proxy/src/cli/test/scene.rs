@@ -4,15 +4,15 @@ use std::{net::IpAddr, path::Path, sync::Arc};
 
 use portcullis_codecs::Registry;
 use portcullis_config::{
-    documents::offline::{Loaded, Offline, Places},
+    documents::offline::{Loaded, Offline, PolicyPositions},
     settings,
 };
 use portcullis_rules::{
-    labels::Labels,
+    labels::LabelSet,
     names,
-    settings::{DenyWith, Deviations, Enforcement, Settings},
+    settings::{DenyWith, Deviations, Enforcement, PolicySettings},
     snapshot::Snapshot,
-    world::{self, EndpointId, Port, ResolvedName, Transport, World},
+    world::{self, EndpointId, NamedPort, ResolvedName, Transport, World},
 };
 
 use super::{
@@ -35,7 +35,7 @@ pub(super) struct Scene<'a> {
     protocols: Registry,
     document: &'a Document,
     world: World,
-    places: Places,
+    places: PolicyPositions,
     spare: SpareAddresses,
     /// Number of the next endpoint that is made.
     next: u32,
@@ -45,7 +45,7 @@ pub(super) struct Scene<'a> {
 pub(super) struct Judge {
     pub(super) world: World,
     pub(super) snapshot: Snapshot,
-    pub(super) places: Places,
+    pub(super) places: PolicyPositions,
 }
 
 impl<'a> Scene<'a> {
@@ -94,12 +94,13 @@ impl<'a> Scene<'a> {
         let of_namespace = self.document.spec.namespaces.get(namespace).into_iter().flatten();
         let of_namespace = of_namespace.map(|(key, value)| (key.as_str(), value.as_str()));
         let own = written.labels.iter().map(|(key, value)| (key.clone(), value.clone()));
-        let labels = Labels::of_pod_in(namespace, of_namespace, &written.service_account, own);
+        let labels = LabelSet::of_pod_in(namespace, of_namespace, &written.service_account, own);
         let mut addresses: Vec<IpAddr> = written.addresses.iter().map(IpAddr::to_canonical).collect();
         if addresses.is_empty() {
             addresses.push(self.spare.give());
         }
-        let port = |(name, port): (&String, &u16)| Port { name: name.clone(), port: *port, transport: Transport::Tcp };
+        let port =
+            |(name, port): (&String, &u16)| NamedPort { name: name.clone(), port: *port, transport: Transport::Tcp };
         let ports = written.ports.iter().map(port).collect();
         let id = EndpointId(self.next);
         self.next += 1;
@@ -226,13 +227,13 @@ impl<'a> Scene<'a> {
 }
 
 /// The settings of a document: those of its settings file, then its own.
-fn settings(protocols: Registry, document: &Document, folder: &Path) -> Result<Settings, String> {
+fn settings(protocols: Registry, document: &Document, folder: &Path) -> Result<PolicySettings, String> {
     let spec = &document.spec;
     let mut rules = match &spec.settings_file {
         Some(path) => {
             settings::load(&folder.join(path), &protocols.limits()).map_err(|invalid| invalid.to_string())?.rules
         }
-        None => Settings::default(),
+        None => PolicySettings::default(),
     };
     let own = &spec.settings;
     if let Some(enforcement) = own.enforcement {

@@ -7,16 +7,16 @@ use portcullis_rules::{
     world::{Direction, EndpointId},
 };
 
-use super::Lessons;
-use crate::run::backends::{Connections, Kernel};
+use super::LearnedState;
+use crate::run::backends::{EndpointConnections, KernelHandle};
 
 /// What is open in the namespace of an endpoint, and in which directions (ingress, egress) it is kept.
-type Open = (Box<dyn Connections>, [bool; 2]);
+type Open = (Box<dyn EndpointConnections>, [bool; 2]);
 
-impl<K: Kernel> Lessons<K> {
+impl<K: KernelHandle> LearnedState<K> {
     /// The endpoints whose open connections may fare otherwise than when this was asked last.
     pub(crate) fn take_changed(&self) -> BTreeSet<EndpointId> {
-        self.room().kernel.as_mut().map_or_else(BTreeSet::new, Kernel::take_changed)
+        self.room().kernel.as_mut().map_or_else(BTreeSet::new, KernelHandle::take_changed)
     }
 
     /// In which directions (ingress, egress) an endpoint's open connections go on, whatever policy says of them.
@@ -38,7 +38,7 @@ impl<K: Kernel> Lessons<K> {
 
     /// The addresses to which endpoints with names in their policies have connections. Nothing waits while they are looked for.
     pub(crate) fn open_addresses(&self) -> Result<BTreeSet<IpAddr>, String> {
-        let open = self.room().kernel.as_ref().map_or(Ok(Vec::new()), Kernel::connections_by_name)?;
+        let open = self.room().kernel.as_ref().map_or(Ok(Vec::new()), KernelHandle::connections_by_name)?;
         let mut peers = BTreeSet::new();
         for connections in open {
             peers.append(&mut connections.peers()?);

@@ -7,18 +7,18 @@ use std::{
 };
 
 use ipnet::IpNet;
-use portcullis_config::names::Limits;
+use portcullis_config::names::NameLimits;
 use portcullis_rules::{
-    labels::{Labels, Selector},
-    policy::{Entry, FqdnSelector, Policy, PortRef, PortRule, PortSpec, Position, Rule},
-    settings::Settings,
+    labels::{LabelSet, Selector},
+    policy::{FqdnSelector, Policy, PolicyEntry, PortRef, PortRule, PortSpec, Position, Rule},
+    settings::PolicySettings,
     snapshot::FlowKey,
-    steering::Action,
+    steering::SteeringAction,
     world::{Direction, Endpoint, Transport, World},
 };
 
 use super::*;
-use crate::run::backends::Attachment;
+use crate::run::backends::EndpointAttachment;
 
 const POD: EndpointId = EndpointId(1);
 
@@ -39,17 +39,17 @@ impl Fake {
     }
 
     /// What the kernel does with a connection to port 443.
-    fn action(&self, address: IpAddr) -> Action {
+    fn action(&self, address: IpAddr) -> SteeringAction {
         let held = self.0.lock().unwrap();
         let classes = held.tables.get(&POD).into_iter().flat_map(|table| &table.classes);
         let mut classes = classes.filter(|class| class.transport == Transport::Tcp && class.ports.contains(&443));
-        let Some(class) = classes.next() else { return Action::Pass };
+        let Some(class) = classes.next() else { return SteeringAction::Pass };
         let fitting = class.prefixes.iter().filter(|(net, _)| net.contains(&address));
         fitting.max_by_key(|(net, _)| net.prefix_len()).unwrap().1
     }
 }
 
-impl Kernel for Fake {
+impl KernelHandle for Fake {
     fn set_table(&mut self, id: EndpointId, table: &SteeringTable) -> Result<(), String> {
         let mut held = self.0.lock().unwrap();
         held.journal.push(format!("table {}", id.0));
@@ -60,7 +60,7 @@ impl Kernel for Fake {
         Ok(())
     }
 
-    fn learn(&mut self, id: EndpointId, changes: &[AddressChange]) -> Result<bool, String> {
+    fn learn(&mut self, id: EndpointId, changes: &[SteeredAddressChange]) -> Result<bool, String> {
         let mut held = self.0.lock().unwrap();
         let told = changes.iter().filter(|change| change.transport == Transport::Tcp);
         let told: Vec<_> = told.map(|change| format!("{} {:?}", change.address, change.action)).collect();
@@ -86,7 +86,7 @@ impl Kernel for Fake {
         Ok(())
     }
 
-    fn attach(&mut self, _: &Attachment<'_>) -> Result<(), String> {
+    fn attach(&mut self, _: &EndpointAttachment<'_>) -> Result<(), String> {
         Ok(())
     }
 
@@ -110,15 +110,15 @@ fn world(patterns: &[&str], names: Vec<ResolvedName>) -> World {
         local: Some(POD),
         name: "pod".into(),
         namespace: "shop".into(),
-        labels: Labels::of_pod("shop", "", []),
+        labels: LabelSet::of_pod("shop", "", []),
         addresses: vec![ip("10.0.0.1")],
         ports: Vec::new(),
     };
     let ports = vec![PortSpec { port: PortRef::Range(443, 443), transport: Some(Transport::Tcp) }];
-    let entry = Entry {
+    let entry = PolicyEntry {
         fqdns: Some(patterns.iter().map(|pattern| FqdnSelector::Pattern((*pattern).to_owned())).collect()),
         ports: Some(vec![PortRule { ports, ..PortRule::default() }]),
-        ..Entry::default()
+        ..PolicyEntry::default()
     };
     let rule = Rule {
         path: "spec".into(),
@@ -144,7 +144,7 @@ fn world(patterns: &[&str], names: Vec<ResolvedName>) -> World {
         origin: "test".into(),
     };
     // Whose answers count is the rules' to test.
-    let settings = Settings { server_must_agree: false, ..Settings::default() };
+    let settings = PolicySettings { server_must_agree: false, ..PolicySettings::default() };
     World { endpoints: vec![Arc::new(pod)], policies: vec![Arc::new(policy)], names, settings, ..World::default() }
 }
 
@@ -152,13 +152,13 @@ pub(in crate::run) fn compile(patterns: &[&str], names: Vec<ResolvedName>) -> Ar
     Arc::new(Snapshot::compile(&world(patterns, names), 1))
 }
 
-pub(in crate::run) fn room() -> (Fake, Lessons<Fake>) {
+pub(in crate::run) fn room() -> (Fake, LearnedState<Fake>) {
     let kernel = Fake::default();
-    let book = Book::new(Limits { grace: 0, ..Limits::default() });
-    (kernel.clone(), Lessons::new(kernel, book))
+    let book = NameCache::new(NameLimits { grace: 0, ..NameLimits::default() });
+    (kernel.clone(), LearnedState::new(kernel, book))
 }
 
-pub(in crate::run) const ORIGIN: Origin = Origin {
+pub(in crate::run) const ORIGIN: LearnedFrom = LearnedFrom {
     endpoint: POD,
     server: IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 53)),
     port: 53,
@@ -168,16 +168,16 @@ pub(in crate::run) const ORIGIN: Origin = Origin {
 
 /// What the pod is told.
 pub(in crate::run) fn teach(
-    lessons: &Lessons<Fake>,
+    lessons: &LearnedState<Fake>,
     name: &str,
     answer: &[(IpAddr, u32)],
     now: u64,
-) -> Result<bool, Untaught> {
+) -> Result<bool, NotInstalled> {
     lessons.teach(name, answer, ORIGIN, now)
 }
 
 /// In force as the reconciler does it.
-pub(in crate::run) fn apply(lessons: &Lessons<Fake>, snapshot: &Arc<Snapshot>) {
+pub(in crate::run) fn apply(lessons: &LearnedState<Fake>, snapshot: &Arc<Snapshot>) {
     lessons.replace(Arc::clone(snapshot), |_| {});
     lessons.tell_table(POD).unwrap();
 }
@@ -202,14 +202,14 @@ fn a_lesson_is_in_force_everywhere_when_teaching_returns_and_goes_when_its_time_
     assert_eq!(kernel.journal(), ["table 1"]);
     teach(&lessons, "a.test", &[(ip("192.0.2.1"), 30)], 0).unwrap();
     assert_eq!(kernel.journal(), ["learn 1 192.0.2.1 Some(Pass)"]);
-    assert!(judged(&snapshot, "192.0.2.1") && kernel.action(ip("192.0.2.1")) == Action::Pass);
+    assert!(judged(&snapshot, "192.0.2.1") && kernel.action(ip("192.0.2.1")) == SteeringAction::Pass);
     teach(&lessons, "a.test", &[(ip("192.0.2.1"), 30)], 10).unwrap();
     teach(&lessons, "elsewhere.example", &[(ip("192.0.2.7"), 30)], 10).unwrap();
     assert_eq!(kernel.journal(), [""; 0], "nothing that anybody selects is new");
     assert_eq!(lessons.expire(39, &|_| false), Ok(0));
     assert_eq!(lessons.expire(40, &|_| false), Ok(2));
     assert_eq!(kernel.journal(), ["learn 1 192.0.2.1 None"]);
-    assert!(!judged(&snapshot, "192.0.2.1") && kernel.action(ip("192.0.2.1")) == Action::Refuse);
+    assert!(!judged(&snapshot, "192.0.2.1") && kernel.action(ip("192.0.2.1")) == SteeringAction::Refuse);
 }
 
 #[test]
@@ -224,10 +224,10 @@ fn the_same_policy_again_sets_the_table_that_was_taught_once_more_and_then_leave
     assert_eq!(kernel.journal(), [""; 0]);
     // The table of this policy is the one before the lesson: it has to be told all the same.
     apply(&lessons, &compile(&["*.example"], lessons.names()));
-    assert_eq!(kernel.action(ip("192.0.2.1")), Action::Refuse);
+    assert_eq!(kernel.action(ip("192.0.2.1")), SteeringAction::Refuse);
     teach(&lessons, "b.example", &[(ip("192.0.2.2"), 30)], 0).unwrap();
     apply(&lessons, &compile(&["*.other"], lessons.names()));
-    assert_eq!(kernel.action(ip("192.0.2.2")), Action::Refuse);
+    assert_eq!(kernel.action(ip("192.0.2.2")), SteeringAction::Refuse);
 }
 
 #[test]
@@ -240,7 +240,7 @@ fn a_lesson_while_a_policy_is_compiled_is_in_force_by_the_old_one_and_by_the_new
     teach(&lessons, "a.test", &[(ip("192.0.2.1"), 30)], 0).unwrap();
     teach(&lessons, "b.example", &[(ip("192.0.2.2"), 30)], 0).unwrap();
     lessons.expire(5, &|_| false).unwrap();
-    assert!(judged(&old, "192.0.2.1") && kernel.action(ip("192.0.2.1")) == Action::Pass);
+    assert!(judged(&old, "192.0.2.1") && kernel.action(ip("192.0.2.1")) == SteeringAction::Pass);
     assert!(judged(&new, "192.0.2.9"), "it is not in force yet");
     let mut published = false;
     lessons.replace(Arc::clone(&new), |snapshot| {
@@ -255,7 +255,7 @@ fn a_lesson_while_a_policy_is_compiled_is_in_force_by_the_old_one_and_by_the_new
     lessons.tell_table(POD).unwrap();
     assert_eq!(
         ["192.0.2.1", "192.0.2.2", "192.0.2.9"].map(|address| kernel.action(ip(address))),
-        [Action::Pass, Action::Pass, Action::Refuse]
+        [SteeringAction::Pass, SteeringAction::Pass, SteeringAction::Refuse]
     );
 }
 
@@ -267,7 +267,7 @@ fn a_lesson_before_the_kernel_was_told_of_a_new_policy_brings_its_table() {
     lessons.replace(compile(&["*.example"], lessons.names()), |_| {});
     teach(&lessons, "b.example", &[(ip("192.0.2.2"), 30)], 0).unwrap();
     assert_eq!(kernel.journal(), ["table 1"]);
-    assert_eq!(kernel.action(ip("192.0.2.2")), Action::Pass);
+    assert_eq!(kernel.action(ip("192.0.2.2")), SteeringAction::Pass);
     lessons.tell_table(POD).unwrap();
     assert_eq!(kernel.journal(), [""; 0], "it was told just that");
 }
@@ -288,7 +288,7 @@ fn an_endpoint_that_the_kernel_does_not_know_yet_is_told_with_its_first_table() 
     teach(&lessons, "a.test", &[(ip("192.0.2.1"), 30)], 0).unwrap();
     assert_eq!(kernel.journal(), [""; 0]);
     lessons.tell_table(POD).unwrap();
-    assert_eq!(kernel.action(ip("192.0.2.1")), Action::Pass);
+    assert_eq!(kernel.action(ip("192.0.2.1")), SteeringAction::Pass);
     lessons.detach(POD).unwrap();
     teach(&lessons, "b.test", &[(ip("192.0.2.2"), 30)], 0).unwrap();
     assert_eq!(kernel.journal(), ["table 1"], "nor one that is detached");
@@ -302,13 +302,13 @@ fn what_the_kernel_has_no_room_for_is_told_and_due() {
     kernel.0.lock().unwrap().full = true;
     let failed = teach(&lessons, "a.test", &[(ip("192.0.2.1"), 30)], 0).unwrap_err();
     assert_eq!(failed.to_string(), "a.test is not in force for endpoint 1: full");
-    assert_eq!(kernel.action(ip("192.0.2.1")), Action::Refuse);
+    assert_eq!(kernel.action(ip("192.0.2.1")), SteeringAction::Refuse);
     assert!(lessons.are_due() && lessons.tell_table(POD).is_err());
     assert!(teach(&lessons, "b.test", &[(ip("192.0.2.2"), 30)], 0).is_err());
     kernel.0.lock().unwrap().full = false;
     lessons.tell_table(POD).unwrap();
     assert!(!lessons.are_due());
-    assert_eq!(kernel.action(ip("192.0.2.1")), Action::Pass);
+    assert_eq!(kernel.action(ip("192.0.2.1")), SteeringAction::Pass);
     assert_eq!(kernel.0.lock().unwrap().tables[&POD], snapshot.steering(POD));
 }
 
@@ -323,7 +323,7 @@ fn an_endpoint_whose_first_table_could_not_be_set_keeps_nobody_from_learning_and
     assert_eq!(kernel.journal(), [""; 0]);
     kernel.0.lock().unwrap().full = false;
     lessons.tell_table(POD).unwrap();
-    assert_eq!(kernel.action(ip("192.0.2.1")), Action::Pass);
+    assert_eq!(kernel.action(ip("192.0.2.1")), SteeringAction::Pass);
 }
 
 #[test]
@@ -354,10 +354,10 @@ fn an_answer_that_a_new_policy_allows_is_let_go_when_the_kernel_has_its_table() 
     apply(&lessons, &compile(&["*.test"], lessons.names()));
     teach(&lessons, "a.example", &[(ip("192.0.2.1"), 30)], 0).unwrap();
     lessons.replace(compile(&["*.example"], lessons.names()), |_| assert!(lags.load(Ordering::SeqCst)));
-    assert_eq!(kernel.action(ip("192.0.2.1")), Action::Refuse);
+    assert_eq!(kernel.action(ip("192.0.2.1")), SteeringAction::Refuse);
     teach(&lessons, "a.example", &[(ip("192.0.2.1"), 30)], 1).unwrap();
     lessons.settle(POD, &[(ip("192.0.2.1"), 30)]).unwrap();
-    assert_eq!(kernel.action(ip("192.0.2.1")), Action::Pass);
+    assert_eq!(kernel.action(ip("192.0.2.1")), SteeringAction::Pass);
     assert!(!lags.load(Ordering::SeqCst));
 }
 
@@ -368,7 +368,7 @@ fn after_the_end_lessons_are_noted_and_nobody_is_told() {
     assert!(lessons.end().is_some() && lessons.end().is_none());
     kernel.journal();
     teach(&lessons, "a.test", &[(ip("192.0.2.1"), 30)], 0).unwrap();
-    assert_eq!((kernel.journal().len(), lessons.read(Book::names)), (0, 1));
+    assert_eq!((kernel.journal().len(), lessons.read(NameCache::names)), (0, 1));
 }
 
 #[test]
@@ -396,7 +396,7 @@ fn a_taught_address_is_never_refused_whatever_else_is_taught_and_whichever_polic
             let address = IpAddr::from([198, 51, high, low]);
             teach(&lessons, &format!("n{}.test", number % 50), &[(address, 1_000)], number.into()).unwrap();
             assert!(judged(&snapshot.load(), &address.to_string()), "{address}");
-            assert_eq!(kernel.action(address), Action::Pass, "{address}");
+            assert_eq!(kernel.action(address), SteeringAction::Pass, "{address}");
         }
     });
     lessons.tell_table(POD).unwrap();

@@ -7,18 +7,18 @@ use std::{
     sync::Arc,
 };
 
-use portcullis_config::{names::Known, proto};
+use portcullis_config::{names::CachedName, proto};
 use portcullis_rules::snapshot::Snapshot;
 
-use super::{Asked, PAGE};
-use crate::run::{backends::Kernel, followers::Follower, lessons::Lessons};
+use super::{NameQuery, PAGE};
+use crate::run::{backends::KernelHandle, followers::Follower, lessons::LearnedState};
 
 /// Names that have changed that are looked up at a time.
 const BATCH: usize = 64;
 
 /// What is to be looked at.
 #[derive(Debug, Default)]
-enum Work {
+enum FollowStep {
     #[default]
     Nothing,
     /// These names.
@@ -29,10 +29,10 @@ enum Work {
 
 /// A reader: what it was told, and what it has to be told.
 pub(super) struct Reader<K> {
-    lessons: Lessons<K>,
-    asked: Asked,
+    lessons: LearnedState<K>,
+    asked: NameQuery,
     follower: Follower,
-    work: Work,
+    work: FollowStep,
     /// Nothing was told yet.
     fresh: bool,
     lost: u64,
@@ -41,24 +41,24 @@ pub(super) struct Reader<K> {
     digests: RandomState,
 }
 
-impl<K: Kernel + 'static> Reader<K> {
-    pub(super) fn new(lessons: Lessons<K>, asked: Asked) -> Self {
+impl<K: KernelHandle + 'static> Reader<K> {
+    pub(super) fn new(lessons: LearnedState<K>, asked: NameQuery) -> Self {
         // Whatever changes from now on is due, so what is read first need not be of one moment.
         let follower = lessons.followers().sit();
         let (told, digests) = (BTreeMap::new(), RandomState::new());
-        Self { lessons, asked, follower, work: Work::Nothing, fresh: true, lost: 0, told, digests }
+        Self { lessons, asked, follower, work: FollowStep::Nothing, fresh: true, lost: 0, told, digests }
     }
 
     /// The next update; it waits until there is one.
     pub(super) async fn next(mut self) -> Option<(proto::NamesUpdate, Self)> {
         loop {
-            if matches!(self.work, Work::Nothing) {
+            if matches!(self.work, FollowStep::Nothing) {
                 let due = self.follower.due().await;
                 self.lost += due.lost;
                 self.work = if due.everything {
-                    Work::All { after: None, announced: self.fresh || due.lost > 0 }
+                    FollowStep::All { after: None, announced: self.fresh || due.lost > 0 }
                 } else {
-                    Work::Some(due.names)
+                    FollowStep::Some(due.names)
                 };
                 self.fresh = false;
             }
@@ -75,13 +75,13 @@ impl<K: Kernel + 'static> Reader<K> {
     /// Does a part of the work.
     fn step(&mut self) -> Option<proto::NamesUpdate> {
         let (names, complete) = match std::mem::take(&mut self.work) {
-            Work::Nothing => return None,
-            Work::Some(names) => (self.some(names), false),
-            Work::All { after, announced } => {
+            FollowStep::Nothing => return None,
+            FollowStep::Some(names) => (self.some(names), false),
+            FollowStep::All { after, announced } => {
                 let (names, last) = self.page(after.as_ref());
                 let over = last.is_none();
                 if !over {
-                    self.work = Work::All { after: last, announced };
+                    self.work = FollowStep::All { after: last, announced };
                 }
                 (names, over && announced)
             }
@@ -94,7 +94,7 @@ impl<K: Kernel + 'static> Reader<K> {
 
     fn some(&mut self, mut names: BTreeSet<Arc<str>>) -> Vec<proto::LearntName> {
         let rest = names.iter().nth(BATCH).cloned().map(|next| names.split_off(&next));
-        self.work = rest.map_or(Work::Nothing, Work::Some);
+        self.work = rest.map_or(FollowStep::Nothing, FollowStep::Some);
         let names: Vec<Arc<str>> = names.into_iter().filter(|name| self.asked.takes(name)).collect();
         let (known, snapshot) = self.lessons.known(&names);
         let told = names.iter().zip(known).filter_map(|(name, known)| match known {
@@ -120,7 +120,7 @@ impl<K: Kernel + 'static> Reader<K> {
     }
 
     /// What it has to be told of a name that is known: nothing, if it was told just that.
-    fn tell(&mut self, known: &Known, snapshot: &Snapshot) -> Option<proto::LearntName> {
+    fn tell(&mut self, known: &CachedName, snapshot: &Snapshot) -> Option<proto::LearntName> {
         let Some(shown) = self.asked.show(known, snapshot) else { return self.forget(&known.name) };
         let digest = self.digests.hash_one((&known.addresses, shown.selected));
         let before = self.told.insert(Arc::clone(&known.name), digest);

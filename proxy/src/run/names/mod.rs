@@ -8,28 +8,28 @@ use std::sync::Arc;
 
 use portcullis_config::{
     NamesUpdates,
-    names::{Known, KnownAddress},
+    names::{CachedName, KnownAddress},
     proto,
 };
 use portcullis_rules::{
     names::{NamePattern, is_everything, normal},
     snapshot::Snapshot,
-    world::Origin,
+    world::LearnedFrom,
 };
 
-use crate::run::{backends::Kernel, lessons::Lessons, names::follow::Reader};
+use crate::run::{backends::KernelHandle, lessons::LearnedState, names::follow::Reader};
 
 /// Addresses that are read from the book at a time, but for those of one name that has more.
 const PAGE: usize = 256;
 
 /// The names that are known.
-pub struct Names<K>(pub Lessons<K>);
+pub struct NameService<K>(pub LearnedState<K>);
 
-impl<K: Kernel + 'static> Names<K> {
+impl<K: KernelHandle + 'static> NameService<K> {
     /// The names that a request asks for, in order. Blocks.
     #[must_use]
     pub fn list(&self, request: &proto::ListNamesRequest) -> Vec<proto::LearntName> {
-        let asked = Asked::new(&request.pattern, request.selected_only);
+        let asked = NameQuery::new(&request.pattern, request.selected_only);
         let mut names = Vec::new();
         let mut after: Option<Arc<str>> = None;
         loop {
@@ -43,19 +43,19 @@ impl<K: Kernel + 'static> Names<K> {
     /// What is known, then what changes.
     #[must_use]
     pub fn follow(&self, request: &proto::WatchNamesRequest) -> NamesUpdates {
-        let asked = Asked::new(&request.pattern, request.selected_only);
+        let asked = NameQuery::new(&request.pattern, request.selected_only);
         Box::pin(futures_util::stream::unfold(Reader::new(self.0.clone(), asked), Reader::next))
     }
 }
 
 /// Which names are asked for.
-struct Asked {
+struct NameQuery {
     /// `None`: all.
     pattern: Option<NamePattern>,
     selected_only: bool,
 }
 
-impl Asked {
+impl NameQuery {
     fn new(pattern: &str, selected_only: bool) -> Self {
         let pattern = pattern.trim();
         let all = pattern.is_empty() || is_everything(pattern);
@@ -68,12 +68,12 @@ impl Asked {
     }
 
     /// A name in the words of the API, if it is asked for.
-    fn show(&self, known: &Known, snapshot: &Snapshot) -> Option<proto::LearntName> {
+    fn show(&self, known: &CachedName, snapshot: &Snapshot) -> Option<proto::LearntName> {
         if !self.takes(&known.name) {
             return None;
         }
         let selected = snapshot.selects(&known.name);
-        let origin = |origin: &Origin| {
+        let origin = |origin: &LearnedFrom| {
             let endpoint = snapshot.endpoint(origin.endpoint);
             proto::AnswerOrigin {
                 endpoint: endpoint.map(|known| format!("{}/{}", known.namespace, known.name)).unwrap_or_default(),

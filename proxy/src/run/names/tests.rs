@@ -6,8 +6,8 @@ use super::*;
 use crate::run::lessons::tests::{Fake, apply, compile, ip, room, teach};
 
 struct Room {
-    lessons: Lessons<Fake>,
-    names: Names<Fake>,
+    lessons: LearnedState<Fake>,
+    names: NameService<Fake>,
 }
 
 impl Room {
@@ -15,7 +15,7 @@ impl Room {
     fn new() -> Self {
         let (_, lessons) = room();
         apply(&lessons, &compile(&["*.test"], lessons.names()));
-        let room = Self { names: Names(lessons.clone()), lessons };
+        let room = Self { names: NameService(lessons.clone()), lessons };
         room.teach("a.test", "192.0.2.1", 30);
         room
     }

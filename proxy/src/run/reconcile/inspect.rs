@@ -6,8 +6,8 @@ use portcullis_rules::world::EndpointId;
 
 use super::Reconciler;
 use crate::run::{
-    backends::{Inspection, Kernel, Places, Plane},
-    fault::{Report, Unsteered, field},
+    backends::{DataPlaneHandle, KernelHandle, PlaceFinder, SteeringInspection},
+    fault::{SteeringReport, Unsteered, field},
 };
 
 /// Repairs that are remembered.
@@ -15,14 +15,14 @@ const REMEMBERED: usize = 5;
 
 /// What is known beside what was tried.
 #[derive(Debug, Default)]
-pub(super) struct Watch {
+pub(super) struct InspectionState {
     overruled: BTreeMap<EndpointId, Unsteered>,
     node: Vec<String>,
     repairs: Vec<String>,
     repaired: u64,
 }
 
-impl Watch {
+impl InspectionState {
     fn note(&mut self, repair: String) {
         tracing::error!("steering was not intact: {repair}");
         self.repaired += 1;
@@ -33,10 +33,10 @@ impl Watch {
     }
 }
 
-impl<K: Kernel, D: Plane, P: Places> Reconciler<K, D, P> {
+impl<K: KernelHandle, D: DataPlaneHandle, P: PlaceFinder> Reconciler<K, D, P> {
     /// Looks whether everything that was attached still is, and attaches again what is not.
     pub fn inspect(&mut self) {
-        let mut found = Inspection::default();
+        let mut found = SteeringInspection::default();
         let _ = self.lessons.with_kernel(|kernel| {
             found = kernel.inspect();
             Ok(())
@@ -83,12 +83,12 @@ impl<K: Kernel, D: Plane, P: Places> Reconciler<K, D, P> {
     }
 
     /// Everything that is known of the steering.
-    pub fn report(&self) -> Report {
+    pub fn report(&self) -> SteeringReport {
         let mut endpoints = self.faults.clone();
         for (id, fault) in self.watch.overruled.iter().chain(self.tries.faults()) {
             endpoints.entry(*id).or_insert_with(|| fault.clone());
         }
-        Report {
+        SteeringReport {
             locals: self.wanted.iter().map(|(id, local)| (*id, local.endpoint.clone())).collect(),
             endpoints,
             node: self.watch.node.clone(),

@@ -2,39 +2,39 @@
 
 use std::{io, path::Path};
 
-use portcullis_config::{LocalEndpoint, Place};
-use portcullis_listeners::Sockets;
+use portcullis_config::{EndpointLocation, LocalEndpoint};
+use portcullis_listeners::ListenerSockets;
 use portcullis_rules::world::EndpointId;
 
 use super::{Held, Reconciler};
 use crate::run::{
-    backends::{Kernel, Places, Plane},
+    backends::{DataPlaneHandle, KernelHandle, PlaceFinder},
     fault::{Unsteered, field, namespace_path, refused, unopened, watched},
-    place::{HOST, Identity},
+    place::{HOST, PlaceIdentity},
 };
 
 /// The network namespace of the first process: the host's, where this one has another.
 const FIRST: &str = "/proc/1/ns/net";
 
-impl<K: Kernel, D: Plane, P: Places> Reconciler<K, D, P> {
+impl<K: KernelHandle, D: DataPlaneHandle, P: PlaceFinder> Reconciler<K, D, P> {
     pub(super) fn open(&mut self, wanted: &LocalEndpoint) -> Result<Held, Unsteered> {
         let unopened = |error: io::Error| unopened(&wanted.place, &error);
         let (namespace, mut identity) = self.places.open(namespace_path(&wanted.place)).map_err(unopened)?;
         match &wanted.place {
-            Place::Netns(_) => self.refuse_anothers(wanted, identity)?,
-            Place::Cgroup(path) => identity = self.places.identity(path).map_err(unopened)?,
+            EndpointLocation::Netns(_) => self.refuse_anothers(wanted, identity)?,
+            EndpointLocation::Cgroup(path) => identity = self.places.identity(path).map_err(unopened)?,
         }
         let handed = namespace.try_clone().map_err(unopened)?;
         let (place, seen_at) = (wanted.place.clone(), watched(&wanted.place).to_owned());
         let (sockets, deaf) = match self.plane.open(wanted.id, handed) {
             Ok(sockets) => (sockets, None),
-            Err(error) => (Sockets::default(), Some(deaf(&wanted.place, &error))),
+            Err(error) => (ListenerSockets::default(), Some(deaf(&wanted.place, &error))),
         };
         Ok(Held { place, identity, seen_at, namespace, sockets, deaf, attached: None })
     }
 
     /// A pod has a namespace of its own, and the process whose number its path has is the one it was declared with.
-    fn refuse_anothers(&mut self, wanted: &LocalEndpoint, identity: Identity) -> Result<(), Unsteered> {
+    fn refuse_anothers(&mut self, wanted: &LocalEndpoint, identity: PlaceIdentity) -> Result<(), Unsteered> {
         let (place, path) = (&wanted.place, watched(&wanted.place));
         if [HOST, FIRST].iter().any(|host| self.places.identity(Path::new(host)).is_ok_and(|found| found == identity)) {
             let message = format!("{} is the host's network namespace, of all its processes", path.display());
@@ -43,7 +43,7 @@ impl<K: Kernel, D: Plane, P: Places> Reconciler<K, D, P> {
             return Err(refused(place, message, remedy));
         }
         let is_other = |(id, held): &(&EndpointId, &Held)| {
-            **id != wanted.id && matches!(held.place, Place::Netns(_)) && held.identity == identity
+            **id != wanted.id && matches!(held.place, EndpointLocation::Netns(_)) && held.identity == identity
         };
         let other = self.held.iter().filter(is_other).find_map(|(id, _)| self.wanted.get(id));
         if let Some(LocalEndpoint { endpoint: other, .. }) = other {
@@ -80,7 +80,7 @@ impl<K: Kernel, D: Plane, P: Places> Reconciler<K, D, P> {
     }
 }
 
-fn deaf(place: &Place, error: &io::Error) -> Unsteered {
+fn deaf(place: &EndpointLocation, error: &io::Error) -> Unsteered {
     Unsteered {
         field: field(place),
         message: format!("listeners could not be opened there, so what policy wants steered is refused: {error}"),

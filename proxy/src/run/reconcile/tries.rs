@@ -6,21 +6,21 @@ use std::{
     ops::Bound,
 };
 
-use portcullis_config::Place;
+use portcullis_config::EndpointLocation;
 use portcullis_rules::world::EndpointId;
 
 use super::Reconciler;
 use crate::run::{
-    backends::{Kernel, Places, Plane},
-    cgroups::{Above, Stray},
+    backends::{DataPlaneHandle, KernelHandle, PlaceFinder},
+    cgroups::{ParentCgroup, StrayProcesses},
     fault::{Unsteered, field},
-    place::Identity,
-    selfcheck::{NEW_AT_ONCE, ROUND, Try},
+    place::PlaceIdentity,
+    selfcheck::{NEW_AT_ONCE, ROUND, SelfCheckTarget},
 };
 
 /// What is known of tries.
 #[derive(Debug, Default)]
-pub(super) struct Tries {
+pub(super) struct AttachAttempts {
     /// Those that were tried since they were attached.
     tried: BTreeSet<EndpointId>,
     /// The one whose turn it was last.
@@ -31,19 +31,19 @@ pub(super) struct Tries {
     failed: BTreeMap<EndpointId, Unsteered>,
     /// Those with a process that no hook sees.
     strays: BTreeMap<EndpointId, Unsteered>,
-    stray: Stray,
+    stray: StrayProcesses,
 }
 
-impl Tries {
+impl AttachAttempts {
     pub(super) fn faults(&self) -> impl Iterator<Item = (&EndpointId, &Unsteered)> {
         self.failed.iter().chain(&self.strays)
     }
 }
 
-impl<K: Kernel, D: Plane, P: Places> Reconciler<K, D, P> {
+impl<K: KernelHandle, D: DataPlaneHandle, P: PlaceFinder> Reconciler<K, D, P> {
     /// The endpoints to be tried now. `None` for one that cannot be tried: of a service only processes of its cgroup could,
     /// and where this process is not below the cgroup above all endpoints (`above`) no hook sees it.
-    pub fn due_tries(&mut self, above: Option<&Above>) -> Vec<Option<Try>> {
+    pub fn due_tries(&mut self, above: Option<&ParentCgroup>) -> Vec<Option<SelfCheckTarget>> {
         let (held, tries) = (&self.held, &mut self.tries);
         tries.tried.retain(|id| held.get(id).is_some_and(|held| held.attached.is_some()));
         tries.doubted.retain(|id| held.contains_key(id));
@@ -63,16 +63,16 @@ impl<K: Kernel, D: Plane, P: Places> Reconciler<K, D, P> {
         due.into_iter().map(|id| if blind { None } else { self.try_of(id) }).collect()
     }
 
-    fn try_of(&self, id: EndpointId) -> Option<Try> {
+    fn try_of(&self, id: EndpointId) -> Option<SelfCheckTarget> {
         let held = self.held.get(&id)?;
         let whole = match &held.place {
-            Place::Netns(_) => true,
-            Place::Cgroup(path) => self.places.is_whole(path),
+            EndpointLocation::Netns(_) => true,
+            EndpointLocation::Cgroup(path) => self.places.is_whole(path),
         };
         let addresses = &self.wanted.get(&id)?.endpoint.addresses;
         let families = [false, true].map(|v6| addresses.iter().any(|address: &IpAddr| address.is_ipv6() == v6));
         let namespace = held.namespace.try_clone().ok().filter(|_| whole)?;
-        Some(Try { id, namespace, families })
+        Some(SelfCheckTarget { id, namespace, families })
     }
 
     /// Notes what came of a try. One that failed is attached again and tried again before it is a fault.
@@ -108,9 +108,9 @@ impl<K: Kernel, D: Plane, P: Places> Reconciler<K, D, P> {
     }
 
     /// Looks for processes in endpoints' namespaces that are not below the cgroup above all endpoints.
-    pub fn look_for_strays(&mut self, above: &Above) {
-        let is_pod = |held: &&super::Held| matches!(held.place, Place::Netns(_));
-        let places: BTreeMap<Identity, EndpointId> =
+    pub fn look_for_strays(&mut self, above: &ParentCgroup) {
+        let is_pod = |held: &&super::Held| matches!(held.place, EndpointLocation::Netns(_));
+        let places: BTreeMap<PlaceIdentity, EndpointId> =
             self.held.iter().filter(|(_, held)| is_pod(held)).map(|(id, held)| (held.identity, *id)).collect();
         let found = self.tries.stray.look(above, &places).clone();
         let fault = |(id, process): (EndpointId, String)| {

@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use portcullis_config::names::{Book, Limits};
+use portcullis_config::names::{NameCache, NameLimits};
 use portcullis_rules::world::EndpointId;
 
 /// Name of the file below the state directory.
@@ -30,22 +30,22 @@ pub(super) struct Journal {
 
 impl Journal {
     /// Reads what is there and begins a file with it.
-    pub(super) fn open(directory: &Path, limits: Limits, now: u64) -> io::Result<(Self, Book)> {
+    pub(super) fn open(directory: &Path, limits: NameLimits, now: u64) -> io::Result<(Self, NameCache)> {
         DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
         let path = directory.join(FILE);
         let book = match fs::read_to_string(&path) {
             Ok(text) => {
                 // A line that was being written when the node was killed has no end.
                 let whole = text.rfind('\n').map_or("", |end| &text[..=end]);
-                Book::from_text(whole, limits, now).unwrap_or_else(|damage| {
+                NameCache::from_text(whole, limits, now).unwrap_or_else(|damage| {
                     tracing::error!("{}: {damage}", path.display());
-                    Book::new(limits)
+                    NameCache::new(limits)
                 })
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Book::new(limits),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => NameCache::new(limits),
             Err(error) => {
                 tracing::error!("{}: {error}; names are learned again", path.display());
-                Book::new(limits)
+                NameCache::new(limits)
             }
         };
         let file = write(directory, &book)?;
@@ -53,7 +53,7 @@ impl Journal {
     }
 
     /// Notes what endpoints learnt of some names, all in one write.
-    pub(super) fn note<'a>(&mut self, names: impl Iterator<Item = (&'a str, EndpointId)>, book: &Book) {
+    pub(super) fn note<'a>(&mut self, names: impl Iterator<Item = (&'a str, EndpointId)>, book: &NameCache) {
         let mut text = String::new();
         let mut lines = 0;
         for (name, endpoint) in names {
@@ -72,7 +72,7 @@ impl Journal {
     }
 
     /// Writes everything anew.
-    pub(super) fn rewrite(&mut self, book: &Book) {
+    pub(super) fn rewrite(&mut self, book: &NameCache) {
         let written = write(&self.directory, book).map(|file| {
             self.file = file;
             self.lines = book.names();
@@ -94,7 +94,7 @@ impl Journal {
 }
 
 /// Writes a book beside the file and puts it in its place. What is appended to it goes to the same file.
-fn write(directory: &Path, book: &Book) -> io::Result<File> {
+fn write(directory: &Path, book: &NameCache) -> io::Result<File> {
     let fresh = directory.join(FRESH);
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
     file.write_all(book.to_text().as_bytes())?;
@@ -104,20 +104,20 @@ fn write(directory: &Path, book: &Book) -> io::Result<File> {
 
 #[cfg(test)]
 mod tests {
-    use portcullis_config::names::Answer;
+    use portcullis_config::names::NameLookup;
 
     use super::*;
 
     const NOW: u64 = 1_000_000;
 
-    fn open(directory: &Path) -> (Journal, Book) {
-        Journal::open(directory, Limits::default(), NOW).unwrap()
+    fn open(directory: &Path) -> (Journal, NameCache) {
+        Journal::open(directory, NameLimits::default(), NOW).unwrap()
     }
 
-    fn learnt(book: &mut Book, journal: &mut Journal, name: &str, address: &str) {
+    fn learnt(book: &mut NameCache, journal: &mut Journal, name: &str, address: &str) {
         let addresses = [(address.parse().unwrap(), 300)];
         let origin = crate::run::lessons::tests::ORIGIN;
-        book.learn(&Answer { name, addresses: &addresses, origin, selected: true }, NOW);
+        book.learn(&NameLookup { name, addresses: &addresses, origin, selected: true }, NOW);
         journal.note([(name, origin.endpoint)].into_iter(), book);
     }
 

@@ -6,7 +6,7 @@ use std::{
     time::{Instant, SystemTime},
 };
 
-use portcullis_config::names::{Book, Limits};
+use portcullis_config::names::{NameCache, NameLimits};
 
 use super::journal::Journal;
 
@@ -30,18 +30,18 @@ impl Clock {
 
 /// Where what is known is written down, and by which clock.
 #[derive(Debug)]
-pub struct Memory {
+pub struct NameStorage {
     pub(super) journal: Journal,
     pub(super) clock: Clock,
 }
 
-impl Memory {
+impl NameStorage {
     /// Reads what is written below a state directory: what was known when the node last ended. What cannot be read is
     /// said, and begun anew.
     ///
     /// # Errors
     /// Nothing can be written there.
-    pub fn open(state: &Path, limits: Limits) -> io::Result<(Book, Self)> {
+    pub fn open(state: &Path, limits: NameLimits) -> io::Result<(NameCache, Self)> {
         let clock = Clock::new();
         let (journal, book) = Journal::open(state, limits, clock.now())?;
         Ok((book, Self { journal, clock }))

@@ -7,21 +7,21 @@ use std::{
 
 use portcullis_rules::world::{Endpoint, EndpointId};
 
-use crate::admin::metrics::{Names as NameMetrics, RefusedLabels};
+use crate::admin::metrics::{NameMetrics, RefusedLabels};
 
 /// How long the same is not said again of an endpoint.
 const AGAIN: Duration = Duration::from_secs(60);
 
 /// Why something is not learnt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Why {
+pub(super) enum MissReason {
     /// The endpoint has its share of what waits.
     Share,
     /// There is no memory for the rules of an address.
     Memory,
 }
 
-impl Why {
+impl MissReason {
     fn word(self) -> &'static str {
         match self {
             Self::Share => "share",
@@ -45,13 +45,13 @@ impl Why {
 
 /// When what was said.
 #[derive(Debug, Default)]
-pub(super) struct Said(HashMap<(EndpointId, Why), Instant>);
+pub(super) struct LastLogged(HashMap<(EndpointId, MissReason), Instant>);
 
-impl Said {
+impl LastLogged {
     /// Counts what some endpoints missed, and says it if it was not said lately. Tells of how many it was said.
     pub(super) fn tell(
         &mut self,
-        why: Why,
+        why: MissReason,
         missed: BTreeMap<EndpointId, u64>,
         metrics: &NameMetrics,
         who: impl Fn(EndpointId) -> Option<std::sync::Arc<Endpoint>>,
@@ -82,16 +82,16 @@ mod tests {
 
     #[test]
     fn each_is_counted_and_said_once_for_an_endpoint_and_a_reason() {
-        let (metrics, mut said) = (NameMetrics::default(), Said::default());
+        let (metrics, mut said) = (NameMetrics::default(), LastLogged::default());
         let endpoint = |id: EndpointId| {
             let (namespace, name) = ("shop".into(), format!("e{}", id.0).into());
             let (labels, addresses, ports) = (Default::default(), Vec::new(), Vec::new());
             (id.0 < 9).then(|| Endpoint { local: Some(id), name, namespace, labels, addresses, ports }.into())
         };
         let of = |numbers: &[u32]| numbers.iter().map(|number| (EndpointId(*number), 2)).collect();
-        assert_eq!(said.tell(Why::Share, of(&[1, 2, 9]), &metrics, endpoint), 2);
-        assert_eq!(said.tell(Why::Share, of(&[1]), &metrics, endpoint), 0);
-        assert_eq!(said.tell(Why::Memory, of(&[1]), &metrics, endpoint), 1);
+        assert_eq!(said.tell(MissReason::Share, of(&[1, 2, 9]), &metrics, endpoint), 2);
+        assert_eq!(said.tell(MissReason::Share, of(&[1]), &metrics, endpoint), 0);
+        assert_eq!(said.tell(MissReason::Memory, of(&[1]), &metrics, endpoint), 1);
         let count = |endpoint: &str, reason| {
             metrics.refused.get_or_create_owned(&RefusedLabels { endpoint: endpoint.to_owned(), reason }).get()
         };

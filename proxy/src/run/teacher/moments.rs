@@ -4,9 +4,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Numbers of moments: odd while something is taught or forgotten.
 #[derive(Debug, Default)]
-pub(super) struct Moments(AtomicU64);
+pub(super) struct ChangeCounters(AtomicU64);
 
-impl Moments {
+impl ChangeCounters {
     /// The moment, if nothing changes in it.
     pub(super) fn still(&self) -> Option<u64> {
         let moment = self.0.load(Ordering::SeqCst);

@@ -11,14 +11,14 @@ use crate::run::system::own_addresses;
 
 /// The addresses.
 #[derive(Debug, Default)]
-pub(super) struct Never {
+pub(super) struct NeverOpenAddresses {
     ranges: Vec<IpNet>,
     /// Those of the node are among them.
     with_node: bool,
     node: ArcSwap<BTreeSet<IpAddr>>,
 }
 
-impl Never {
+impl NeverOpenAddresses {
     pub(super) fn new(setting: NeverOpen) -> Self {
         let never = Self { ranges: setting.ranges, with_node: setting.node, node: ArcSwap::default() };
         never.look();
@@ -65,10 +65,10 @@ mod tests {
 
     #[test]
     fn what_is_never_opened() {
-        let default = Never::new(NeverOpen::default());
+        let default = NeverOpenAddresses::new(NeverOpen::default());
         let own = "203.0.113.7".parse().unwrap();
         default.node.store(Arc::new(BTreeSet::from([own])));
-        let bare = Never::new(NeverOpen { ranges: Vec::new(), node: false });
+        let bare = NeverOpenAddresses::new(NeverOpen { ranges: Vec::new(), node: false });
         for (address, by_default, always) in [
             ("127.0.0.1", true, true),
             ("127.255.0.9", true, true),
@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn the_nodes_own_addresses_are_those_of_its_interfaces() {
-        let never = Never::new(NeverOpen { ranges: Vec::new(), node: true });
+        let never = NeverOpenAddresses::new(NeverOpen { ranges: Vec::new(), node: true });
         assert!(!never.look(), "nothing is new");
         let known: Vec<IpAddr> = never.node.load().iter().copied().collect();
         assert!(known.iter().all(|address| never.contains(*address)));

@@ -2,17 +2,17 @@
 
 use std::{collections::BTreeSet, net::IpAddr, time::Instant};
 
-use portcullis_config::names::Book;
+use portcullis_config::names::NameCache;
 
-use super::Work;
-use crate::run::backends::Kernel;
+use super::InstallerThread;
+use crate::run::backends::KernelHandle;
 
-impl<K: Kernel> Work<K> {
+impl<K: KernelHandle> InstallerThread<K> {
     /// The addresses to which connections are open that nobody relays; `None` where some may be due and it is not time to look
     /// again yet. An address that is not seen because looking failed has its time: what is open goes on, new ones are refused.
     pub(super) fn open_addresses(&mut self) -> Option<BTreeSet<IpAddr>> {
         let now = self.clock.now();
-        if self.lessons.read(Book::due).is_none_or(|due| due > now) {
+        if self.lessons.read(NameCache::due).is_none_or(|due| due > now) {
             return Some(BTreeSet::new());
         }
         let began = Instant::now();

@@ -23,7 +23,7 @@ const GATHER: Duration = Duration::from_millis(5);
 
 /// What the one who takes is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Taker {
+enum QueueConsumer {
     /// It will look by itself.
     Awake,
     /// It sleeps until anything comes.
@@ -34,7 +34,7 @@ enum Taker {
 
 /// Something that is to be done for an endpoint.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Item<T> {
+pub(super) struct QueueItem<T> {
     pub(super) owner: EndpointId,
     /// At least 1.
     pub(super) cost: usize,
@@ -43,14 +43,14 @@ pub(super) struct Item<T> {
 
 #[derive(Debug)]
 struct State<T> {
-    waiting: Vec<Item<T>>,
+    waiting: Vec<QueueItem<T>>,
     /// Cost of what is not [done](Queue::done), of each endpoint and of all.
     costs: HashMap<EndpointId, usize>,
     cost: usize,
     /// Somebody waits for one of these.
     urgent: bool,
     closed: bool,
-    taker: Taker,
+    taker: QueueConsumer,
 }
 
 impl<T> State<T> {
@@ -69,7 +69,7 @@ pub(super) struct Queue<T> {
 impl<T> Default for Queue<T> {
     fn default() -> Self {
         let (waiting, costs) = (Vec::new(), HashMap::new());
-        let state = State { waiting, costs, cost: 0, urgent: false, closed: false, taker: Taker::Awake };
+        let state = State { waiting, costs, cost: 0, urgent: false, closed: false, taker: QueueConsumer::Awake };
         Self { state: Mutex::new(state), bell: Condvar::new() }
     }
 }
@@ -80,7 +80,7 @@ impl<T> Queue<T> {
     }
 
     /// Puts one in. False: it was dropped, because the queue is closed, or the endpoint has its share in it.
-    pub(super) fn put(&self, item: Item<T>, urgent: bool) -> bool {
+    pub(super) fn put(&self, item: QueueItem<T>, urgent: bool) -> bool {
         let mut state = self.state();
         let own = state.costs.get(&item.owner).copied().unwrap_or(0);
         if state.closed || !fits(own, state.cost, MOST, None) {
@@ -91,12 +91,12 @@ impl<T> Queue<T> {
         state.waiting.push(item);
         state.urgent |= urgent;
         let wake = match state.taker {
-            Taker::Awake => false,
-            Taker::Idle => true,
-            Taker::Gathering => state.is_worth_it(),
+            QueueConsumer::Awake => false,
+            QueueConsumer::Idle => true,
+            QueueConsumer::Gathering => state.is_worth_it(),
         };
         if wake {
-            state.taker = Taker::Awake;
+            state.taker = QueueConsumer::Awake;
             drop(state);
             self.bell.notify_one();
         }
@@ -105,18 +105,18 @@ impl<T> Queue<T> {
 
     /// Takes all that waits, oldest first; waits `patience` for it if there is nothing. False: the queue is closed, and
     /// nothing will come any more.
-    pub(super) fn take(&self, into: &mut Vec<Item<T>>, patience: Duration) -> bool {
+    pub(super) fn take(&self, into: &mut Vec<QueueItem<T>>, patience: Duration) -> bool {
         let mut state = self.state();
-        for (taker, most) in [(Taker::Idle, patience), (Taker::Gathering, patience.min(GATHER))] {
+        for (taker, most) in [(QueueConsumer::Idle, patience), (QueueConsumer::Gathering, patience.min(GATHER))] {
             state.taker = taker;
             let goes_on = |state: &mut State<T>| match taker {
-                Taker::Idle => state.waiting.is_empty() && !state.closed,
+                QueueConsumer::Idle => state.waiting.is_empty() && !state.closed,
                 _ => !state.waiting.is_empty() && !state.is_worth_it(),
             };
             let waited = self.bell.wait_timeout_while(state, most, goes_on);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
-        state.taker = Taker::Awake;
+        state.taker = QueueConsumer::Awake;
         Self::empty(&mut state, into);
         !state.closed || !into.is_empty()
     }
@@ -134,11 +134,11 @@ impl<T> Queue<T> {
     }
 
     /// Takes all that waits now, oldest first.
-    pub(super) fn take_now(&self, into: &mut Vec<Item<T>>) {
+    pub(super) fn take_now(&self, into: &mut Vec<QueueItem<T>>) {
         Self::empty(&mut self.state(), into);
     }
 
-    fn empty(state: &mut State<T>, into: &mut Vec<Item<T>>) {
+    fn empty(state: &mut State<T>, into: &mut Vec<QueueItem<T>>) {
         state.urgent = false;
         if into.is_empty() {
             std::mem::swap(into, &mut state.waiting);
@@ -157,7 +157,7 @@ impl<T> Queue<T> {
 /// What was taken, in the order in which it is done: the endpoints in turn, and what is one's own as it came.
 #[derive(Debug)]
 pub(super) struct Schedule<T> {
-    by_owner: HashMap<EndpointId, VecDeque<Item<T>>>,
+    by_owner: HashMap<EndpointId, VecDeque<QueueItem<T>>>,
     turns: VecDeque<EndpointId>,
 }
 
@@ -168,7 +168,7 @@ impl<T> Default for Schedule<T> {
 }
 
 impl<T> Schedule<T> {
-    pub(super) fn add(&mut self, items: &mut Vec<Item<T>>) {
+    pub(super) fn add(&mut self, items: &mut Vec<QueueItem<T>>) {
         for item in items.drain(..) {
             let own = self.by_owner.entry(item.owner).or_default();
             if own.is_empty() {
@@ -183,7 +183,7 @@ impl<T> Schedule<T> {
     }
 
     /// What is done next: one turn of one endpoint.
-    pub(super) fn turn(&mut self, into: &mut Vec<Item<T>>) {
+    pub(super) fn turn(&mut self, into: &mut Vec<QueueItem<T>>) {
         let Some(owner) = self.turns.pop_front() else { return };
         let Some(own) = self.by_owner.get_mut(&owner) else { return };
         let mut cost = 0;
@@ -214,11 +214,11 @@ mod tests {
     const NOT_AT_ALL: Duration = Duration::ZERO;
     const AS_LONG_AS_IT_TAKES: Duration = Duration::from_secs(600);
 
-    fn item(content: usize) -> Item<usize> {
-        Item { owner: EndpointId(1), cost: 1, content }
+    fn item(content: usize) -> QueueItem<usize> {
+        QueueItem { owner: EndpointId(1), cost: 1, content }
     }
 
-    fn contents(taken: &mut Vec<Item<usize>>) -> Vec<usize> {
+    fn contents(taken: &mut Vec<QueueItem<usize>>) -> Vec<usize> {
         taken.drain(..).map(|item| item.content).collect()
     }
 
@@ -242,7 +242,7 @@ mod tests {
     #[test]
     fn an_endpoint_has_its_share_of_what_waits_until_it_is_done_and_others_have_theirs() {
         let (queue, mut taken) = (Queue::default(), Vec::new());
-        let put = |owner, cost| queue.put(Item { owner: EndpointId(owner), cost, content: 0 }, false);
+        let put = |owner, cost| queue.put(QueueItem { owner: EndpointId(owner), cost, content: 0 }, false);
         let hog = (0..MOST).take_while(|_| put(1, 16)).count();
         assert!((MOST / 2..MOST / 2 + 32).contains(&(16 * hog)), "{hog}");
         assert!(put(2, 1), "another one has none yet");
@@ -257,8 +257,10 @@ mod tests {
     #[test]
     fn one_turn_of_an_endpoint_is_bounded_and_all_have_theirs() {
         let mut schedule = Schedule::default();
-        let many = |owner, cost, count| (0..count).map(move |content| Item { owner: EndpointId(owner), cost, content });
-        let mut items: Vec<Item<usize>> = many(1, 100, 1000).chain(many(2, 1, 2)).chain(many(3, 1000, 3)).collect();
+        let many =
+            |owner, cost, count| (0..count).map(move |content| QueueItem { owner: EndpointId(owner), cost, content });
+        let mut items: Vec<QueueItem<usize>> =
+            many(1, 100, 1000).chain(many(2, 1, 2)).chain(many(3, 1000, 3)).collect();
         schedule.add(&mut items);
         let mut turns = Vec::new();
         while !schedule.is_empty() && turns.len() < 6 {

@@ -6,8 +6,8 @@ use std::{
     time::Instant,
 };
 
-use portcullis_codecs::lesson::Lesson;
-use portcullis_rules::world::Origin;
+use portcullis_codecs::lesson::LearnedAddresses;
+use portcullis_rules::world::LearnedFrom;
 
 /// Lessons that are remembered. One that takes another's place is told again, and no harm done.
 const SLOTS: usize = 4096;
@@ -16,7 +16,7 @@ const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// The lessons of this second. Times in the book are whole seconds, so the same lesson in the same second brings nothing.
 #[derive(Debug)]
-pub(super) struct Recent {
+pub(super) struct RecentAnswers {
     slots: Box<[AtomicU64]>,
     /// Nobody outside can guess two lessons of one hash.
     hasher: RandomState,
@@ -27,20 +27,20 @@ pub(super) struct Recent {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Mark(usize, u64);
 
-impl Default for Recent {
+impl Default for RecentAnswers {
     fn default() -> Self {
         let slots = (0..SLOTS).map(|_| AtomicU64::new(0)).collect();
         Self { slots, hasher: RandomState::new(), began: Instant::now() }
     }
 }
 
-impl Recent {
+impl RecentAnswers {
     /// The mark of a lesson now.
-    pub(super) fn mark(&self, lesson: &Lesson, origin: &Origin) -> Mark {
+    pub(super) fn mark(&self, lesson: &LearnedAddresses, origin: &LearnedFrom) -> Mark {
         self.mark_at(lesson, origin, self.began.elapsed().as_secs())
     }
 
-    fn mark_at(&self, lesson: &Lesson, origin: &Origin, second: u64) -> Mark {
+    fn mark_at(&self, lesson: &LearnedAddresses, origin: &LearnedFrom, second: u64) -> Mark {
         let mut hasher = self.hasher.build_hasher();
         origin.hash(&mut hasher);
         lesson.name.hash(&mut hasher);
@@ -66,29 +66,32 @@ impl Recent {
 
 #[cfg(test)]
 mod tests {
-    use portcullis_codecs::lesson::Learnt;
+    use portcullis_codecs::lesson::LearnedAddress;
 
     use super::*;
 
-    fn lesson(name: &str, address: &str, ttl: u32) -> Lesson {
-        Lesson { name: name.into(), addresses: vec![Learnt { address: address.parse().unwrap(), ttl }] }
+    fn lesson(name: &str, address: &str, ttl: u32) -> LearnedAddresses {
+        LearnedAddresses {
+            name: name.into(),
+            addresses: vec![LearnedAddress { address: address.parse().unwrap(), ttl }],
+        }
     }
 
     #[test]
     fn a_lesson_is_known_again_in_its_second_and_no_other_one_is_taken_for_it() {
-        let recent = Recent::default();
+        let recent = RecentAnswers::default();
         let (told, from) = (lesson("a.test.", "192.0.2.1", 30), crate::run::lessons::tests::ORIGIN);
         assert!(!recent.has(recent.mark_at(&told, &from, 7)));
         recent.note(recent.mark_at(&told, &from, 7));
         assert!(recent.has(recent.mark_at(&told.clone(), &from, 7)));
         assert!(!recent.has(recent.mark_at(&told, &from, 8)), "a second later it holds longer");
-        let elsewhere = Origin { port: 54, ..from };
+        let elsewhere = LearnedFrom { port: 54, ..from };
         assert!(!recent.has(recent.mark_at(&told, &elsewhere, 7)), "another server said so");
         for other in [
             lesson("b.test.", "192.0.2.1", 30),
             lesson("a.test.", "192.0.2.2", 30),
             lesson("a.test.", "192.0.2.1", 31),
-            Lesson { addresses: Vec::new(), ..told.clone() },
+            LearnedAddresses { addresses: Vec::new(), ..told.clone() },
         ] {
             assert!(!recent.has(recent.mark_at(&other, &from, 7)), "{other:?}");
         }

@@ -2,22 +2,25 @@
 
 use std::fs;
 
-use portcullis_codecs::lesson::Learnt;
-use portcullis_config::names::{Book, Limits};
+use portcullis_codecs::lesson::LearnedAddress;
+use portcullis_config::names::{NameCache, NameLimits};
 
 use super::*;
 use crate::run::lessons::tests::{ORIGIN, room};
 
 /// An address for each number.
-fn lesson(number: u32, ttl: u32) -> Lesson {
-    Lesson { name: format!("n{number}.test."), addresses: vec![Learnt { address: number.to_be_bytes().into(), ttl }] }
+fn lesson(number: u32, ttl: u32) -> LearnedAddresses {
+    LearnedAddresses {
+        name: format!("n{number}.test."),
+        addresses: vec![LearnedAddress { address: number.to_be_bytes().into(), ttl }],
+    }
 }
 
 #[test]
 fn all_that_the_teacher_was_told_is_known_and_written_down_when_it_ends() {
     let directory = tempfile::tempdir().unwrap();
-    let (pupil, desk) = Teacher::school(NeverOpen::default());
-    let (_, memory) = Memory::open(directory.path(), Limits::default()).unwrap();
+    let (pupil, desk) = NameInstallerThread::school(NeverOpen::default());
+    let (_, memory) = NameStorage::open(directory.path(), NameLimits::default()).unwrap();
     let lessons = room().1;
     assert!(pupil.remind(&lesson(0, 30), ORIGIN), "it waits until somebody teaches");
     let teacher = desk.begin(lessons.clone(), memory, NameMetrics::default()).unwrap();
@@ -26,7 +29,7 @@ fn all_that_the_teacher_was_told_is_known_and_written_down_when_it_ends() {
         for ttl in [300, 300, 600] {
             assert!(pupil.remind(&lesson(number, ttl), ORIGIN));
         }
-        while number % 500 == 0 && lessons.read(Book::names) <= number as usize {
+        while number % 500 == 0 && lessons.read(NameCache::names) <= number as usize {
             thread::yield_now();
         }
     }
@@ -39,7 +42,7 @@ fn all_that_the_teacher_was_told_is_known_and_written_down_when_it_ends() {
 
 #[test]
 fn a_teacher_that_is_gone_without_a_word_is_asked_no_more() {
-    let (pupil, desk) = Teacher::school(NeverOpen::default());
+    let (pupil, desk) = NameInstallerThread::school(NeverOpen::default());
     assert!(pupil.remind(&lesson(1, 30), ORIGIN));
     drop(desk);
     assert!(!pupil.remind(&lesson(2, 30), ORIGIN));

@@ -12,18 +12,18 @@ const PARTS: usize = 64;
 
 /// Open connections by address.
 #[derive(Debug)]
-pub(super) struct Uses {
+pub(super) struct AddressUses {
     parts: [Mutex<HashMap<IpAddr, usize>>; PARTS],
     hasher: RandomState,
 }
 
-impl Default for Uses {
+impl Default for AddressUses {
     fn default() -> Self {
         Self { parts: std::array::from_fn(|_| Mutex::default()), hasher: RandomState::new() }
     }
 }
 
-impl Uses {
+impl AddressUses {
     fn part(&self, address: IpAddr) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
         let part = usize::try_from(self.hasher.hash_one(address) % PARTS as u64).unwrap_or(0);
         self.parts[part].lock().unwrap_or_else(PoisonError::into_inner)
@@ -53,7 +53,7 @@ mod tests {
 
     #[test]
     fn an_address_is_in_use_until_its_last_connection_ends() {
-        let (uses, address) = (Uses::default(), "192.0.2.1".parse().unwrap());
+        let (uses, address) = (AddressUses::default(), "192.0.2.1".parse().unwrap());
         assert!(!uses.are_there(address));
         uses.begin(address);
         uses.begin(address);

@@ -1,40 +1,41 @@
 //! Decodes header blocks.
 
 use super::{
-    FIELD_OVERHEAD, FieldList, MAX_TABLE_SIZE, Representation, field_size, huffman, integer, static_table, table::Table,
+    FIELD_OVERHEAD, FieldList, MAX_TABLE_SIZE, Representation, field_size, huffman, integer, static_table,
+    table::DynamicTable,
 };
 
 /// Bounds of one block. They are checked while it is read, so what exceeds them is never built.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct HpackLimits {
     /// The largest list, in bytes as RFC 9113 §6.5.2 counts them: 32 for each field beside its name and value.
     pub list_size: usize,
     /// The largest number of fields.
     pub fields: usize,
     /// How far a list that is too large is read on to keep the table right, counted like `list_size`. It bounds the
-    /// memory and the work of one block; at most [`Limits::MOST_WORK`] of it counts.
+    /// memory and the work of one block; at most [`HpackLimits::MOST_WORK`] of it counts.
     pub work: usize,
 }
 
-impl Limits {
-    /// The most that [`Limits::work`] can be, in bytes.
+impl HpackLimits {
+    /// The most that [`HpackLimits::work`] can be, in bytes.
     pub const MOST_WORK: usize = 256 * 1024 * 1024;
 }
 
 /// Why a block is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
+pub enum HpackError {
     /// The block cannot be read, and no later one can: `COMPRESSION_ERROR` for the connection (RFC 9113 §4.3).
     #[error("a header block is malformed: {0}")]
     Compression(#[from] Malformed),
-    /// The list is larger than [`Limits::list_size`]. Only its stream is concerned: the table is right for the next
+    /// The list is larger than [`HpackLimits::list_size`]. Only its stream is concerned: the table is right for the next
     /// block.
     #[error("a header list is too large")]
     ListTooLarge,
-    /// The list has more than [`Limits::fields`]. Only its stream is concerned, as for [`Error::ListTooLarge`].
+    /// The list has more than [`HpackLimits::fields`]. Only its stream is concerned, as for [`HpackError::ListTooLarge`].
     #[error("a header list has too many fields")]
     TooManyFields,
-    /// The list goes on beyond [`Limits::work`]. The rest was not read, so no later block can be:
+    /// The list goes on beyond [`HpackLimits::work`]. The rest was not read, so no later block can be:
     /// `ENHANCE_YOUR_CALM` for the connection (RFC 9113 §10.5.1).
     #[error("a header block expands to more than can be read")]
     Bomb,
@@ -73,7 +74,7 @@ pub enum Malformed {
 /// Reads the blocks of one direction of a connection, all of them and in order.
 #[derive(Debug)]
 pub struct Decoder {
-    table: Table,
+    table: DynamicTable,
     /// The table's largest size that we allow.
     allowed: usize,
     /// The next block has to begin by making the table at most this large.
@@ -92,7 +93,7 @@ impl Decoder {
     /// Begins a connection, with the table's size that holds before SETTINGS.
     #[must_use]
     pub fn new() -> Self {
-        let table = Table::new();
+        let table = DynamicTable::new();
         Self { allowed: table.max_size(), table, due: None, late_updates: false }
     }
 
@@ -123,13 +124,13 @@ impl Decoder {
     /// Reads one whole block into `fields`. What was in there is removed.
     ///
     /// # Errors
-    /// After [`Error::ListTooLarge`] and [`Error::TooManyFields`], `fields` holds the leading fields that fit, and the
+    /// After [`HpackError::ListTooLarge`] and [`HpackError::TooManyFields`], `fields` holds the leading fields that fit, and the
     /// next block can be read. After the others the connection has to end.
-    pub fn decode(&mut self, block: &[u8], limits: &Limits, fields: &mut FieldList) -> Result<(), Error> {
+    pub fn decode(&mut self, block: &[u8], limits: &HpackLimits, fields: &mut FieldList) -> Result<(), HpackError> {
         fields.clear();
         let mut input = block;
         self.update_size(&mut input)?;
-        let left = limits.work.min(Limits::MOST_WORK);
+        let left = limits.work.min(HpackLimits::MOST_WORK);
         let mut reading = Reading { fields, limits, left, exceeded: None };
         while let Some(first) = input.first() {
             match first {
@@ -159,7 +160,7 @@ impl Decoder {
     }
 
     /// Reads an indexed field (RFC 7541 §6.1).
-    fn indexed(&self, input: &mut &[u8], reading: &mut Reading<'_>) -> Result<(), Error> {
+    fn indexed(&self, input: &mut &[u8], reading: &mut Reading<'_>) -> Result<(), HpackError> {
         let (name, value) = self.entry(integer::read(input, 7)?)?;
         reading.spend(field_size(name.len(), value.len()))?;
         if reading.fits(name.len(), value.len()) {
@@ -178,7 +179,7 @@ impl Decoder {
         prefix: u32,
         representation: Representation,
         reading: &mut Reading<'_>,
-    ) -> Result<(), Error> {
+    ) -> Result<(), HpackError> {
         let start = reading.fields.bytes.len();
         reading.spend(FIELD_OVERHEAD)?;
         match integer::read(input, prefix)? {
@@ -215,7 +216,7 @@ impl Decoder {
 
     /// The dynamic table.
     #[cfg(test)]
-    pub(super) fn table(&self) -> &Table {
+    pub(super) fn table(&self) -> &DynamicTable {
         &self.table
     }
 }
@@ -223,16 +224,16 @@ impl Decoder {
 /// A block being read.
 struct Reading<'a> {
     fields: &'a mut FieldList,
-    limits: &'a Limits,
-    /// What is left of [`Limits::work`].
+    limits: &'a HpackLimits,
+    /// What is left of [`HpackLimits::work`].
     left: usize,
     /// The first limit of the list that was exceeded. From then on fields are read for the table's sake only.
-    exceeded: Option<Error>,
+    exceeded: Option<HpackError>,
 }
 
 impl Reading<'_> {
-    fn spend(&mut self, bytes: usize) -> Result<(), Error> {
-        self.left = self.left.checked_sub(bytes).ok_or(Error::Bomb)?;
+    fn spend(&mut self, bytes: usize) -> Result<(), HpackError> {
+        self.left = self.left.checked_sub(bytes).ok_or(HpackError::Bomb)?;
         Ok(())
     }
 
@@ -240,16 +241,16 @@ impl Reading<'_> {
     fn fits(&mut self, name: usize, value: usize) -> bool {
         if self.exceeded.is_none() {
             if self.fields.len() >= self.limits.fields {
-                self.exceeded = Some(Error::TooManyFields);
+                self.exceeded = Some(HpackError::TooManyFields);
             } else if self.fields.size().saturating_add(field_size(name, value)) > self.limits.list_size {
-                self.exceeded = Some(Error::ListTooLarge);
+                self.exceeded = Some(HpackError::ListTooLarge);
             }
         }
         self.exceeded.is_none()
     }
 
     /// Appends a string (RFC 7541 §5.2) to the buffer.
-    fn string(&mut self, input: &mut &[u8]) -> Result<(), Error> {
+    fn string(&mut self, input: &mut &[u8]) -> Result<(), HpackError> {
         let huffman = input.first().is_some_and(|first| *first >= 0x80);
         let length = integer::read(input, 7)?;
         let (string, rest) = input.split_at_checked(length).ok_or(Malformed::Truncated)?;

@@ -2,8 +2,8 @@
 
 mod finder;
 
-use self::finder::Finder;
-use super::{Field, Representation, field_size, huffman, integer, static_table, table::Table};
+use self::finder::EntryFinder;
+use super::{HeaderField, Representation, field_size, huffman, integer, static_table, table::DynamicTable};
 
 /// Writes the blocks of one direction of a connection, all of them and in order.
 ///
@@ -12,8 +12,8 @@ use super::{Field, Representation, field_size, huffman, integer, static_table, t
 /// that the sender did not put into one (RFC 7541 §7.1).
 #[derive(Debug)]
 pub struct Encoder {
-    table: Table,
-    finder: Finder,
+    table: DynamicTable,
+    finder: EntryFinder,
     /// The most that our table may have, in bytes.
     cap: usize,
     /// The size that the table shall have from the next block on.
@@ -26,9 +26,9 @@ impl Encoder {
     /// Begins a connection, with the table's size that holds before SETTINGS, but never a larger one than `cap` bytes.
     #[must_use]
     pub fn new(cap: usize) -> Self {
-        let table = Table::new();
+        let table = DynamicTable::new();
         let wanted = table.max_size().min(cap);
-        Self { table, finder: Finder::default(), cap, wanted, smallest: wanted }
+        Self { table, finder: EntryFinder::default(), cap, wanted, smallest: wanted }
     }
 
     /// From the next block on, the reader allows a table of this size. To be called when the acknowledgement of its
@@ -40,7 +40,7 @@ impl Encoder {
     }
 
     /// Appends one whole block.
-    pub fn encode<'a>(&mut self, fields: impl IntoIterator<Item = Field<'a>>, out: &mut Vec<u8>) {
+    pub fn encode<'a>(&mut self, fields: impl IntoIterator<Item = HeaderField<'a>>, out: &mut Vec<u8>) {
         self.update_size(out);
         for field in fields {
             self.field(&field, out);
@@ -61,8 +61,8 @@ impl Encoder {
         self.smallest = self.wanted;
     }
 
-    fn field(&mut self, field: &Field<'_>, out: &mut Vec<u8>) {
-        let Field { name, value, representation } = *field;
+    fn field(&mut self, field: &HeaderField<'_>, out: &mut Vec<u8>) {
+        let HeaderField { name, value, representation } = *field;
         let (prefix, pattern) = match representation {
             Representation::NeverIndexed => (4, 0x10),
             Representation::WithoutIndexing => (4, 0x00),
@@ -99,7 +99,7 @@ impl Encoder {
 
     /// The dynamic table.
     #[cfg(test)]
-    pub(super) fn table(&self) -> &Table {
+    pub(super) fn table(&self) -> &DynamicTable {
         &self.table
     }
 }

@@ -18,7 +18,7 @@ pub enum Representation {
 
 /// One field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Field<'a> {
+pub struct HeaderField<'a> {
     /// The name, as it came: nothing is checked.
     pub name: &'a [u8],
     /// The value, as it came.
@@ -27,7 +27,7 @@ pub struct Field<'a> {
     pub representation: Representation,
 }
 
-impl Field<'_> {
+impl HeaderField<'_> {
     /// Whether no hop may put the field into a table.
     #[must_use]
     pub fn never_indexed(&self) -> bool {
@@ -88,17 +88,17 @@ impl FieldList {
 
     /// A field, from 0 on in the order of the block.
     #[must_use]
-    pub fn get(&self, index: usize) -> Option<Field<'_>> {
+    pub fn get(&self, index: usize) -> Option<HeaderField<'_>> {
         self.spans.get(index).map(|span| self.field(span))
     }
 
     /// All fields in the order of the block.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = Field<'_>> + DoubleEndedIterator + Clone {
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = HeaderField<'_>> + DoubleEndedIterator + Clone {
         self.spans.iter().map(|span| self.field(span))
     }
 
     /// Appends a field.
-    pub fn push(&mut self, field: Field<'_>) {
+    pub fn push(&mut self, field: HeaderField<'_>) {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(field.name);
         self.bytes.extend_from_slice(field.value);
@@ -112,9 +112,9 @@ impl FieldList {
         self.size += field_size(name, value);
     }
 
-    fn field(&self, span: &Span) -> Field<'_> {
+    fn field(&self, span: &Span) -> HeaderField<'_> {
         let (start, name) = (span.start as usize, span.name as usize);
         let (name, value) = self.bytes[start..start + name + span.value as usize].split_at(name);
-        Field { name, value, representation: span.representation }
+        HeaderField { name, value, representation: span.representation }
     }
 }

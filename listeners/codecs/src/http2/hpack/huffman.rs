@@ -1,6 +1,6 @@
 //! The Huffman code of strings (RFC 7541 §5.2 and appendix B).
 
-use super::{Error, Malformed};
+use super::{HpackError, Malformed};
 
 /// Bits of the code of each symbol, in order; the last is EOS. The code is canonical (RFC 7541 appendix B): with codes
 /// of one length in the order of their symbols, the lengths say it all.
@@ -33,12 +33,12 @@ struct Row {
     first: u32,
     /// The code behind the last, followed by zero bits up to 32.
     end: u64,
-    /// Where their symbols begin in [`Code::symbols`].
+    /// Where their symbols begin in [`HuffmanCode::symbols`].
     symbols: usize,
 }
 
 /// The code, made from [`LENGTHS`].
-struct Code {
+struct HuffmanCode {
     /// The code of each symbol.
     codes: [u32; 257],
     /// The codes of each length.
@@ -49,9 +49,9 @@ struct Code {
     at_once: [(u8, u8); 1 << AT_ONCE],
 }
 
-static CODE: Code = Code::new();
+static CODE: HuffmanCode = HuffmanCode::new();
 
-impl Code {
+impl HuffmanCode {
     const fn new() -> Self {
         let mut code = Self {
             codes: [0; 257],
@@ -107,7 +107,7 @@ impl Code {
 ///
 /// # Errors
 /// The string holds EOS, or ends with other than at most seven bits of EOS (RFC 7541 §5.2); or it is longer.
-pub(super) fn decode(mut input: &[u8], most: usize, out: &mut Vec<u8>) -> Result<(), Error> {
+pub(super) fn decode(mut input: &[u8], most: usize, out: &mut Vec<u8>) -> Result<(), HpackError> {
     let end = out.len().saturating_add(most);
     out.reserve((input.len() * 8 / SHORTEST).min(most));
     // The coming bits stand highest; below `count` of them all are ones, which is how a string is padded.
@@ -139,7 +139,7 @@ pub(super) fn decode(mut input: &[u8], most: usize, out: &mut Vec<u8>) -> Result
             return Err(Malformed::Eos.into());
         }
         if out.len() == end {
-            return Err(Error::Bomb);
+            return Err(HpackError::Bomb);
         }
         out.push((symbol & 0xff) as u8);
         bits = !(!bits << length);

@@ -16,9 +16,9 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use decoder::{Decoder, Error, Limits, Malformed};
+pub use decoder::{Decoder, HpackError, HpackLimits, Malformed};
 pub use encoder::Encoder;
-pub use fields::{Field, FieldList, Representation};
+pub use fields::{FieldList, HeaderField, Representation};
 pub use stateless::Stateless;
 
 /// The size of a dynamic table in bytes before any SETTINGS say otherwise (RFC 9113 §6.5.2).

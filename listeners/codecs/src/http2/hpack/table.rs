@@ -10,10 +10,10 @@ const FIRST_ROOM: usize = 256;
 /// Entries in the order of their age. Their bytes stand in one buffer, newer behind older, and are moved to its front
 /// only when it is full and half of it is evicted: an entry is moved once at most on average.
 #[derive(Debug)]
-pub(super) struct Table {
+pub(super) struct DynamicTable {
     bytes: Vec<u8>,
     /// The newest is the last.
-    entries: VecDeque<Entry>,
+    entries: VecDeque<DynamicEntry>,
     /// The size of all entries, as RFC 7541 §4.1 counts it.
     size: usize,
     max_size: usize,
@@ -22,19 +22,19 @@ pub(super) struct Table {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Entry {
+struct DynamicEntry {
     start: u32,
     name: u32,
     value: u32,
 }
 
-impl Entry {
+impl DynamicEntry {
     fn size(self) -> usize {
         field_size(self.name as usize, self.value as usize)
     }
 }
 
-impl Table {
+impl DynamicTable {
     /// An empty table of the size that both sides begin with.
     pub(super) fn new() -> Self {
         Self { bytes: Vec::new(), entries: VecDeque::new(), size: 0, max_size: DEFAULT_TABLE_SIZE, inserted: 0 }
@@ -98,7 +98,7 @@ impl Table {
             return;
         }
         self.make_room(name.len() + value.len());
-        let entry = Entry { start: short(self.bytes.len()), name: short(name.len()), value: short(value.len()) };
+        let entry = DynamicEntry { start: short(self.bytes.len()), name: short(name.len()), value: short(value.len()) };
         self.bytes.extend_from_slice(name);
         self.bytes.extend_from_slice(value);
         self.entries.push_back(entry);

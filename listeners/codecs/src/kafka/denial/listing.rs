@@ -3,11 +3,11 @@
 
 use std::ops::Range;
 
-use super::partial::Topic;
+use super::partial::PartialTopic;
 use crate::kafka::{
     Violation, api,
-    event::{Event, Value},
-    layout::{Meaning, response},
+    event::{WalkEvent, WalkValue},
+    layout::{FieldMeaning, response},
     walk::Walk,
     wire::{set_length, write_count},
 };
@@ -25,17 +25,17 @@ struct List {
 
 /// What a response tells of one topic, group or transactional id.
 #[derive(Clone, Copy, Debug)]
-struct Entry<'b> {
+struct ListedTopic<'b> {
     start: usize,
     end: usize,
-    told: Told<'b>,
+    told: ListingFacts<'b>,
 }
 
 /// What is told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Told<'b> {
+pub struct ListingFacts<'b> {
     /// The topic, by name or where there is none by id, or the name of the group or transactional id.
-    pub name: Option<Topic<'b>>,
+    pub name: Option<PartialTopic<'b>>,
     /// The group that the topic is told for, if it is for one.
     pub group: Option<&'b [u8]>,
 }
@@ -46,11 +46,11 @@ pub struct Listing<'b> {
     frame: &'b [u8],
     flexible: bool,
     /// What its lists mean.
-    of: Meaning,
+    of: FieldMeaning,
     /// The group whose topics come.
     group: Option<&'b [u8]>,
     lists: Vec<List>,
-    entries: Vec<Entry<'b>>,
+    entries: Vec<ListedTopic<'b>>,
 }
 
 impl<'b> Listing<'b> {
@@ -67,12 +67,15 @@ impl<'b> Listing<'b> {
         key: i16,
         version: i16,
         frame: &'b [u8],
-        also: &mut dyn FnMut(&Event<'_>),
+        also: &mut dyn FnMut(&WalkEvent<'_>),
     ) -> Result<Option<Self>, Violation> {
         let Some(layout) = response(key).filter(|layout| layout.versions.contains(version)) else { return Ok(None) };
         let flexible = layout.flexible.contains(version);
-        let of =
-            if api::lists_groups(key) || api::lists_transactions(key) { Meaning::Entries } else { Meaning::Topics };
+        let of = if api::lists_groups(key) || api::lists_transactions(key) {
+            FieldMeaning::Entries
+        } else {
+            FieldMeaning::Topics
+        };
         let mut listing = Self { frame, flexible, of, group: None, lists: Vec::new(), entries: Vec::new() };
         Walk::response(layout, version, frame.len()).walk(frame, 0, &mut |event| {
             also(&event);
@@ -81,36 +84,36 @@ impl<'b> Listing<'b> {
         Ok(Some(listing))
     }
 
-    fn see(&mut self, event: &Event<'_>) {
+    fn see(&mut self, event: &WalkEvent<'_>) {
         match event {
-            Event::List { meaning, count, span } if *meaning == self.of => {
+            WalkEvent::List { meaning, count, span } if *meaning == self.of => {
                 let before = self.entries.len();
                 self.lists.push(List { count: span.clone(), null: count.is_none(), before });
             }
-            Event::Entry(meaning, at) if *meaning == self.of => {
-                let told = Told { name: None, group: self.group };
-                self.entries.push(Entry { start: *at, end: *at, told });
+            WalkEvent::Entry(meaning, at) if *meaning == self.of => {
+                let told = ListingFacts { name: None, group: self.group };
+                self.entries.push(ListedTopic { start: *at, end: *at, told });
             }
-            Event::EntryEnd(meaning, at) if *meaning == self.of => {
+            WalkEvent::EntryEnd(meaning, at) if *meaning == self.of => {
                 if let Some(entry) = self.entries.last_mut() {
                     entry.end = *at;
                 }
             }
-            Event::Value { meaning, value: Value::Text(_), span } => {
+            WalkEvent::Value { meaning, value: WalkValue::Text(_), span } => {
                 let text = self.frame.get(span.clone()).unwrap_or_default();
-                let names = self.of == Meaning::Entries;
+                let names = self.of == FieldMeaning::Entries;
                 match (*meaning, self.inside(span.start)) {
-                    (Meaning::GroupId | Meaning::TransactionalId, Some(entry)) if names => {
-                        entry.told.name = Some(Topic::Name(text));
+                    (FieldMeaning::GroupId | FieldMeaning::TransactionalId, Some(entry)) if names => {
+                        entry.told.name = Some(PartialTopic::Name(text));
                     }
-                    (Meaning::GroupId, None) => self.group = Some(text),
-                    (Meaning::TopicName, Some(entry)) => entry.told.name = Some(Topic::Name(text)),
+                    (FieldMeaning::GroupId, None) => self.group = Some(text),
+                    (FieldMeaning::TopicName, Some(entry)) => entry.told.name = Some(PartialTopic::Name(text)),
                     _ => {}
                 }
             }
-            Event::Value { meaning: Meaning::TopicId, value: Value::Uuid(id), span } => {
+            WalkEvent::Value { meaning: FieldMeaning::TopicId, value: WalkValue::Uuid(id), span } => {
                 if let Some(entry) = self.inside(span.start) {
-                    entry.told.name = entry.told.name.or(Some(Topic::Id(*id)));
+                    entry.told.name = entry.told.name.or(Some(PartialTopic::Id(*id)));
                 }
             }
             _ => {}
@@ -118,12 +121,12 @@ impl<'b> Listing<'b> {
     }
 
     /// The entry that is being read at a place.
-    fn inside(&mut self, place: usize) -> Option<&mut Entry<'b>> {
+    fn inside(&mut self, place: usize) -> Option<&mut ListedTopic<'b>> {
         self.entries.last_mut().filter(|entry| entry.end == entry.start && entry.start <= place)
     }
 
     /// What it tells of, in order.
-    pub fn told(&self) -> impl Iterator<Item = Told<'b>> + '_ {
+    pub fn told(&self) -> impl Iterator<Item = ListingFacts<'b>> + '_ {
         self.entries.iter().map(|entry| entry.told)
     }
 

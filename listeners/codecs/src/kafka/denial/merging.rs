@@ -5,8 +5,8 @@ use std::ops::Range;
 use super::partial::Partial;
 use crate::kafka::{
     Violation,
-    event::Event,
-    layout::{Layout, Meaning, response},
+    event::WalkEvent,
+    layout::{FieldMeaning, Layout, response},
     walk::Walk,
     wire::{add_length, write_count},
 };
@@ -31,12 +31,12 @@ pub(in crate::kafka) fn merge_whole(
     layout: &'static Layout,
     version: i16,
     frame: &[u8],
-    (entries, refused, list): (&[u8], usize, Meaning),
+    (entries, refused, list): (&[u8], usize, FieldMeaning),
     out: &mut Vec<u8>,
 ) -> Result<bool, Violation> {
     let mut head = None;
     Walk::response(layout, version, frame.len()).walk(frame, 0, &mut |event| {
-        Head::see(&event, list, frame.len(), &mut head);
+        KafkaResponseHead::see(&event, list, frame.len(), &mut head);
     })?;
     let Some(head) = head else { return Ok(false) };
     let rest = head.merge(frame, layout.flexible.contains(version), (entries, refused), out);
@@ -46,7 +46,7 @@ pub(in crate::kafka) fn merge_whole(
 
 /// The head of a response: all in front of its topics, or of what else is told one by one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::kafka) struct Head {
+pub(in crate::kafka) struct KafkaResponseHead {
     /// How many topics there are.
     pub(in crate::kafka) count: usize,
     /// Where that stands.
@@ -55,10 +55,10 @@ pub(in crate::kafka) struct Head {
     pub(in crate::kafka) length: usize,
 }
 
-impl Head {
+impl KafkaResponseHead {
     /// Takes in where the first list of a meaning is.
-    pub(in crate::kafka) fn see(event: &Event<'_>, list: Meaning, length: usize, head: &mut Option<Self>) {
-        if let Event::List { meaning, count, span } = event
+    pub(in crate::kafka) fn see(event: &WalkEvent<'_>, list: FieldMeaning, length: usize, head: &mut Option<Self>) {
+        if let WalkEvent::List { meaning, count, span } = event
             && *meaning == list
         {
             head.get_or_insert(Self { count: count.unwrap_or(0), span: span.clone(), length });

@@ -10,19 +10,19 @@ mod table;
 mod template;
 mod writer;
 
-use self::{asked::Asked, table::TEMPLATES, template::Template, writer::Writer};
+use self::{asked::ParsedRequest, table::TEMPLATES, template::Template, writer::ResponseWriter};
 pub use self::{
-    listing::{Listing, Told},
+    listing::{Listing, ListingFacts},
     merging::merge,
-    partial::{Cause, Partial, Topic, deny_whole, divide, divide_names},
+    partial::{EntryRefusal, Partial, PartialTopic, deny_whole, divide, divide_names},
 };
 pub(super) use self::{
-    merging::{Head, merge_whole},
+    merging::{KafkaResponseHead, merge_whole},
     partial::{ask_for_none, divides},
 };
 use super::{
     Violation,
-    layout::{Layout, Meaning},
+    layout::{FieldMeaning, Layout},
     wire::set_length,
 };
 
@@ -33,7 +33,7 @@ pub const BASE: usize = 96;
 
 /// What comes of a request that is denied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Denial {
+pub enum KafkaDenial {
     /// An answer was written.
     Answered,
     /// The client wants none (Produce with acks 0): a broker closes the connection, so that the client learns of it.
@@ -50,7 +50,7 @@ pub enum Denial {
 ///
 /// # Errors
 /// When the frame is no whole request of that layout and version. Then nothing is appended.
-pub fn deny(layout: &'static Layout, version: i16, frame: &[u8], out: &mut Vec<u8>) -> Result<Denial, Violation> {
+pub fn deny(layout: &'static Layout, version: i16, frame: &[u8], out: &mut Vec<u8>) -> Result<KafkaDenial, Violation> {
     deny_with(layout, version, frame, None, out)
 }
 
@@ -63,7 +63,7 @@ pub fn deny_topics(
     version: i16,
     frame: &[u8],
     out: &mut Vec<u8>,
-) -> Result<Denial, Violation> {
+) -> Result<KafkaDenial, Violation> {
     deny_with(layout, version, frame, Some(writer::TOPIC), out)
 }
 
@@ -77,19 +77,19 @@ pub(super) fn deny_with(
     frame: &[u8],
     instead: Option<(i16, &'static str)>,
     out: &mut Vec<u8>,
-) -> Result<Denial, Violation> {
-    let Some(fields) = template_of(layout.key) else { return Ok(Denial::Wordless) };
-    let asked = Asked::read(layout, version, frame)?;
-    if asked.scope().number(Meaning::Acks) == Some(0) {
-        return Ok(Denial::Silent);
+) -> Result<KafkaDenial, Violation> {
+    let Some(fields) = template_of(layout.key) else { return Ok(KafkaDenial::Wordless) };
+    let asked = ParsedRequest::read(layout, version, frame)?;
+    if asked.scope().number(FieldMeaning::Acks) == Some(0) {
+        return Ok(KafkaDenial::Silent);
     }
     let flexible = layout.flexible.contains(version);
-    let mut writer = Writer::new(version, flexible, asked.scope(), out);
+    let mut writer = ResponseWriter::new(version, flexible, asked.scope(), out);
     writer.instead = instead;
     let begin = writer.head(asked.number());
     writer.fields(fields, asked.scope());
     set_length(begin, out);
-    Ok(Denial::Answered)
+    Ok(KafkaDenial::Answered)
 }
 
 /// What is said of a kind of request of which all is denied, if Kafka has words for it.

@@ -4,15 +4,15 @@
 use std::ops::Range;
 
 use super::{
-    asked::Asked,
-    template::{Part, Refused, Template, code, each, echo, empty, null, number, void},
+    asked::ParsedRequest,
+    template::{RefusedName, Template, TemplatePart, code, each, echo, empty, null, number, void},
     template_of,
-    writer::{ATTEMPTED, TOPIC, Writer},
+    writer::{ATTEMPTED, ResponseWriter, TOPIC},
 };
 use crate::kafka::{
     Violation, api,
-    event::{Event, Value},
-    layout::{Kind, Layout, Meaning},
+    event::{WalkEvent, WalkValue},
+    layout::{FieldKind, FieldMeaning, Layout},
     walk::Walk,
     wire::{set_length, write_count},
 };
@@ -26,36 +26,36 @@ const OFFSET_FETCH: i16 = 9;
 
 /// What a broker says of a refused topic of OffsetFetch.
 static OFFSETS: &[Template] = &[
-    echo(Meaning::TopicName).until(9),
-    echo(Meaning::TopicId).since(10),
+    echo(FieldMeaning::TopicName).until(9),
+    echo(FieldMeaning::TopicId).since(10),
     each(
-        Meaning::Partition,
+        FieldMeaning::Partition,
         &[
-            echo(Meaning::Partition),
-            number(Kind::Int64, -1),
-            number(Kind::Int32, -1).since(5),
+            echo(FieldMeaning::Partition),
+            number(FieldKind::Int64, -1),
+            number(FieldKind::Int32, -1).since(5),
             void(),
-            code(Refused::Topic),
+            code(RefusedName::Topic),
         ],
     ),
 ];
 
 /// The same of a share group's fetch (`SharePartitionManager`, `KafkaApis.handleShareFetchRequest`).
 static SHARED: &[Template] = &[
-    echo(Meaning::TopicId),
+    echo(FieldMeaning::TopicId),
     each(
-        Meaning::Partitions,
+        FieldMeaning::Partitions,
         &[
-            echo(Meaning::Partition),
-            code(Refused::Topic),
+            echo(FieldMeaning::Partition),
+            code(RefusedName::Topic),
             null(),
             // Nothing was acknowledged.
-            number(Kind::Int16, 0),
+            number(FieldKind::Int16, 0),
             null(),
             // Its leader, a structure: nobody, and no tags.
-            number(Kind::Int32, 0),
-            number(Kind::Int32, 0),
-            number(Kind::Int8, 0),
+            number(FieldKind::Int32, 0),
+            number(FieldKind::Int32, 0),
+            number(FieldKind::Int8, 0),
             // No records, none acquired.
             empty(),
             empty(),
@@ -65,7 +65,7 @@ static SHARED: &[Template] = &[
 
 /// A topic as a request tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Topic<'b> {
+pub enum PartialTopic<'b> {
     /// By its name, which is UTF-8.
     Name(&'b [u8]),
     /// By its id (KIP-516).
@@ -85,7 +85,7 @@ pub struct Partial {
     /// How many.
     pub refused: usize,
     /// What the list in the response means that these belong to.
-    pub list: Meaning,
+    pub list: FieldMeaning,
 }
 
 /// Takes the refused topics out of a request. `None` where a request cannot be divided: its kind does not name topics one
@@ -97,14 +97,14 @@ pub fn divide(
     layout: &'static Layout,
     version: i16,
     frame: &[u8],
-    refuse: &dyn Fn(Topic<'_>) -> bool,
+    refuse: &dyn Fn(PartialTopic<'_>) -> bool,
 ) -> Result<Option<Partial>, Violation> {
     let (found, asked) = Lists::read(layout, version, frame, refuse)?;
     let Some(fields) = fields(layout.key, version) else { return Ok(None) };
     let (Some((count, meaning)), 1) = (found.list.clone(), found.lists) else { return Ok(None) };
     let flexible = layout.flexible.contains(version);
     let mut partial = found.take_out(frame, &count, flexible);
-    let mut writer = Writer::new(version, flexible, asked.scope(), &mut partial.entries);
+    let mut writer = ResponseWriter::new(version, flexible, asked.scope(), &mut partial.entries);
     writer.instead = Some(TOPIC);
     let entries = asked.scope().entries(meaning).zip(&found.entries);
     entries.filter(|(_, entry)| entry.refused).for_each(|(scope, _)| writer.fields(fields, scope));
@@ -113,7 +113,7 @@ pub fn divide(
 
 /// Why an entry is refused that is about a group or a transactional id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cause {
+pub enum EntryRefusal {
     /// For what it is about.
     Name,
     /// For topics of the group.
@@ -129,20 +129,20 @@ pub fn divide_names(
     layout: &'static Layout,
     version: i16,
     frame: &[u8],
-    refused: &dyn Fn(usize) -> Option<Cause>,
+    refused: &dyn Fn(usize) -> Option<EntryRefusal>,
 ) -> Result<Option<Partial>, Violation> {
     let Some(of) = api::each(layout.key, version) else { return Ok(None) };
     let mut found = Lists::default();
-    let asked = Asked::read_with(layout, version, frame, &mut |event| found.add_name(event, of, refused))?;
+    let asked = ParsedRequest::read_with(layout, version, frame, &mut |event| found.add_name(event, of, refused))?;
     let (Some((count, _)), Some(fields)) = (found.list.clone(), fields_of(layout.key, version, &[of])) else {
         return Ok(None);
     };
     let flexible = layout.flexible.contains(version);
     let mut partial = found.take_out(frame, &count, flexible);
-    let mut writer = Writer::new(version, flexible, asked.scope(), &mut partial.entries);
+    let mut writer = ResponseWriter::new(version, flexible, asked.scope(), &mut partial.entries);
     for (number, scope) in asked.scope().entries(of).enumerate() {
         if let Some(cause) = refused(number) {
-            writer.instead = (cause == Cause::Topics).then_some(TOPIC);
+            writer.instead = (cause == EntryRefusal::Topics).then_some(TOPIC);
             writer.fields(fields, scope);
         }
     }
@@ -161,7 +161,7 @@ pub(in crate::kafka) fn ask_for_none(
 ) -> Result<(), Violation> {
     let mut count = None;
     Walk::request(layout, version, frame.len()).walk(frame, 0, &mut |event| {
-        if let Event::List { meaning: Meaning::Topics, span, .. } = event {
+        if let WalkEvent::List { meaning: FieldMeaning::Topics, span, .. } = event {
             count.get_or_insert(span);
         }
     })?;
@@ -183,18 +183,18 @@ pub fn deny_whole(
     layout: &'static Layout,
     version: i16,
     frame: &[u8],
-    refuse: &dyn Fn(Topic<'_>) -> bool,
+    refuse: &dyn Fn(PartialTopic<'_>) -> bool,
     out: &mut Vec<u8>,
 ) -> Result<bool, Violation> {
     let (key, last) = ADD_PARTITIONS;
     let Some(fields) = topics(key, version).filter(|_| layout.key == key && version <= last) else { return Ok(false) };
     let (found, asked) = Lists::read(layout, version, frame, refuse)?;
     let flexible = layout.flexible.contains(version);
-    let mut writer = Writer::new(version, flexible, asked.scope(), out);
+    let mut writer = ResponseWriter::new(version, flexible, asked.scope(), out);
     let begin = writer.head(asked.number());
     writer.throttle();
     writer.long(Some(found.entries.len()));
-    for (scope, entry) in asked.scope().entries(Meaning::Topics).zip(&found.entries) {
+    for (scope, entry) in asked.scope().entries(FieldMeaning::Topics).zip(&found.entries) {
         writer.instead = Some(if entry.refused { TOPIC } else { ATTEMPTED });
         writer.fields(fields, scope);
     }
@@ -219,20 +219,20 @@ fn fields(key: i16, version: i16) -> Option<&'static [Template]> {
 
 /// What is said of each topic when all is denied.
 fn topics(key: i16, version: i16) -> Option<&'static [Template]> {
-    fields_of(key, version, &[Meaning::Topics, Meaning::TopicName])
+    fields_of(key, version, &[FieldMeaning::Topics, FieldMeaning::TopicName])
 }
 
 /// What is said of each entry of a list when all is denied.
-fn fields_of(key: i16, version: i16, lists: &[Meaning]) -> Option<&'static [Template]> {
+fn fields_of(key: i16, version: i16, lists: &[FieldMeaning]) -> Option<&'static [Template]> {
     template_of(key)?.iter().filter(|field| field.versions.contains(version)).find_map(|field| match field.part {
-        Part::Each(of, fields) if lists.contains(&of) => Some(fields),
+        TemplatePart::Each(of, fields) if lists.contains(&of) => Some(fields),
         _ => None,
     })
 }
 
 /// An entry that names a topic, and where it stands.
 #[derive(Clone, Copy, Debug)]
-struct Entry {
+struct TopicEntry {
     start: usize,
     end: usize,
     refused: bool,
@@ -243,8 +243,8 @@ struct Entry {
 struct Lists {
     lists: usize,
     /// Where the count of the first stands, and what the list means.
-    list: Option<(std::ops::Range<usize>, Meaning)>,
-    entries: Vec<Entry>,
+    list: Option<(std::ops::Range<usize>, FieldMeaning)>,
+    entries: Vec<TopicEntry>,
     /// An entry is being read.
     inside: bool,
     /// The place behind the count of the list, or behind its last name.
@@ -256,7 +256,7 @@ impl Lists {
     fn take_out(&self, frame: &[u8], count: &Range<usize>, flexible: bool) -> Partial {
         let refused = self.entries.iter().filter(|entry| entry.refused).count();
         let left = self.entries.len() - refused;
-        let list = self.list.as_ref().map_or(Meaning::Topics, |(_, of)| api::told_in(*of));
+        let list = self.list.as_ref().map_or(FieldMeaning::Topics, |(_, of)| api::told_in(*of));
         let mut request = frame.get(..count.start).unwrap_or_default().to_vec();
         write_count(Some(left), flexible, &mut request);
         for entry in self.entries.iter().filter(|entry| !entry.refused) {
@@ -269,24 +269,24 @@ impl Lists {
     }
 
     /// Takes in what comes next of a list of names of a meaning, or of entries about one each.
-    fn add_name(&mut self, event: &Event<'_>, of: Meaning, refused: &dyn Fn(usize) -> Option<Cause>) {
+    fn add_name(&mut self, event: &WalkEvent<'_>, of: FieldMeaning, refused: &dyn Fn(usize) -> Option<EntryRefusal>) {
         let number = self.entries.len();
         match event {
-            Event::List { meaning, count: Some(_), span } if *meaning == of => {
+            WalkEvent::List { meaning, count: Some(_), span } if *meaning == of => {
                 self.behind = span.end;
                 self.list.get_or_insert((span.clone(), of));
             }
-            Event::Entry(meaning, start) if *meaning == of => {
-                self.entries.push(Entry { start: *start, end: *start, refused: refused(number).is_some() });
+            WalkEvent::Entry(meaning, start) if *meaning == of => {
+                self.entries.push(TopicEntry { start: *start, end: *start, refused: refused(number).is_some() });
             }
-            Event::EntryEnd(meaning, end) if *meaning == of => {
+            WalkEvent::EntryEnd(meaning, end) if *meaning == of => {
                 if let Some(entry) = self.entries.last_mut() {
                     entry.end = *end;
                 }
             }
-            Event::Value { meaning, value: Value::Text(_), span } if *meaning == of => {
+            WalkEvent::Value { meaning, value: WalkValue::Text(_), span } if *meaning == of => {
                 let (start, refused) = (self.behind, refused(number).is_some());
-                self.entries.push(Entry { start, end: span.end, refused });
+                self.entries.push(TopicEntry { start, end: span.end, refused });
                 self.behind = span.end;
             }
             _ => {}
@@ -298,41 +298,47 @@ impl Lists {
         layout: &'static Layout,
         version: i16,
         frame: &'b [u8],
-        refuse: &dyn Fn(Topic<'_>) -> bool,
-    ) -> Result<(Self, Asked<'b>), Violation> {
+        refuse: &dyn Fn(PartialTopic<'_>) -> bool,
+    ) -> Result<(Self, ParsedRequest<'b>), Violation> {
         let mut found = Self::default();
         let either = api::names_or_ids(layout.key);
-        let asked = Asked::read_with(layout, version, frame, &mut |event| found.add(event, either, refuse))?;
+        let asked = ParsedRequest::read_with(layout, version, frame, &mut |event| found.add(event, either, refuse))?;
         Ok((found, asked))
     }
 
-    fn add(&mut self, event: &Event<'_>, either: bool, refuse: &dyn Fn(Topic<'_>) -> bool) {
+    fn add(&mut self, event: &WalkEvent<'_>, either: bool, refuse: &dyn Fn(PartialTopic<'_>) -> bool) {
         match event {
-            Event::List { meaning: meaning @ (Meaning::Topics | Meaning::TopicName), count: Some(_), span } => {
+            WalkEvent::List {
+                meaning: meaning @ (FieldMeaning::Topics | FieldMeaning::TopicName),
+                count: Some(_),
+                span,
+            } => {
                 self.lists += 1;
                 self.behind = span.end;
                 self.list.get_or_insert((span.clone(), *meaning));
             }
-            Event::Entry(Meaning::Topics, start) => {
+            WalkEvent::Entry(FieldMeaning::Topics, start) => {
                 self.inside = true;
-                self.entries.push(Entry { start: *start, end: *start, refused: false });
+                self.entries.push(TopicEntry { start: *start, end: *start, refused: false });
             }
-            Event::EntryEnd(Meaning::Topics, end) => {
+            WalkEvent::EntryEnd(FieldMeaning::Topics, end) => {
                 self.inside = false;
                 if let Some(entry) = self.entries.last_mut() {
                     entry.end = *end;
                 }
             }
-            Event::Value { meaning: Meaning::TopicName, value: Value::Text(name), span } => {
+            WalkEvent::Value { meaning: FieldMeaning::TopicName, value: WalkValue::Text(name), span } => {
                 if !self.inside {
-                    self.entries.push(Entry { start: self.behind, end: span.end, refused: false });
+                    self.entries.push(TopicEntry { start: self.behind, end: span.end, refused: false });
                     self.behind = span.end;
                 }
-                self.judge(refuse(Topic::Name(name)));
+                self.judge(refuse(PartialTopic::Name(name)));
             }
             // A zero stands for an id where a name stands beside it.
-            Event::Value { meaning: Meaning::TopicId, value: Value::Uuid(id), .. } if !either || *id != [0; 16] => {
-                self.judge(refuse(Topic::Id(*id)));
+            WalkEvent::Value { meaning: FieldMeaning::TopicId, value: WalkValue::Uuid(id), .. }
+                if !either || *id != [0; 16] =>
+            {
+                self.judge(refuse(PartialTopic::Id(*id)));
             }
             _ => {}
         }

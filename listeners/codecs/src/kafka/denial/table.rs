@@ -2,11 +2,11 @@
 //! Kafka 4.4.0 by `tests/kafka_fields`, which also defines the values. Do not edit by hand.
 
 use super::template::{
-    Refused::*, Template, code, each, echo, empty, message, missing, null, nulls, number, text, void,
+    RefusedName::*, Template, code, each, echo, empty, message, missing, null, nulls, number, text, void,
 };
 use crate::kafka::layout::{
-    Kind::{Bool, Int8, Int16, Int32, Int64, Uuid},
-    Meaning::*,
+    FieldKind::{Bool, Int8, Int16, Int32, Int64, Uuid},
+    FieldMeaning::*,
 };
 
 /// In the order of their numbers.

@@ -1,10 +1,10 @@
 //! The data types of denial templates. [`super::table`] is generated from Kafka's own schema in this form.
 
-use crate::kafka::layout::{Kind, Meaning, Versions};
+use crate::kafka::layout::{FieldKind, FieldMeaning, Versions};
 
 /// What is refused, which the error code tells (`org.apache.kafka.common.protocol.Errors`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Refused {
+pub(super) enum RefusedName {
     /// Something with a topic.
     Topic,
     /// Something with a group.
@@ -15,11 +15,11 @@ pub(super) enum Refused {
     Transaction,
     /// Something with a delegation token.
     Token,
-    /// What the entry's [`Meaning::ResourceType`] says.
+    /// What the entry's [`FieldMeaning::ResourceType`] says.
     Resource,
     /// The same, where the broker has no words for what is of a broker itself.
     Altered,
-    /// What the request's [`Meaning::CoordinatorKeyType`] says.
+    /// What the request's [`FieldMeaning::CoordinatorKeyType`] says.
     Coordinator,
     /// The transactional id if there is one, else the cluster.
     Producer,
@@ -29,9 +29,9 @@ pub(super) enum Refused {
 
 /// What is said in one field.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Part {
+pub(super) enum TemplatePart {
     /// A number, written as the kind is.
-    Number(Kind, i64),
+    Number(FieldKind, i64),
     /// A text.
     Text(&'static str),
     /// A text that is null.
@@ -43,19 +43,19 @@ pub(super) enum Part {
     /// A structure that is null.
     Missing,
     /// An entry for each entry of the request's list of that meaning, or for each value of that meaning.
-    Each(Meaning, &'static [Template]),
+    Each(FieldMeaning, &'static [Template]),
     /// What the request says.
-    Echo(Meaning),
+    Echo(FieldMeaning),
     /// The error code.
-    Code(Refused),
+    Code(RefusedName),
     /// What Kafka says of the error code.
-    Message(Refused),
+    Message(RefusedName),
 }
 
 /// One field of a response.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Template {
-    pub(super) part: Part,
+    pub(super) part: TemplatePart,
     /// The versions that it is present in, among those of what it stands in.
     pub(super) versions: Versions,
     /// The versions in which an echo may be null.
@@ -63,7 +63,7 @@ pub(super) struct Template {
 }
 
 impl Template {
-    const fn of(part: Part) -> Self {
+    const fn of(part: TemplatePart) -> Self {
         Self { part, versions: Versions::ALL, nullable: Versions::NONE }
     }
 
@@ -80,12 +80,12 @@ impl Template {
     }
 }
 
-pub(super) const fn number(kind: Kind, value: i64) -> Template {
-    Template::of(Part::Number(kind, value))
+pub(super) const fn number(kind: FieldKind, value: i64) -> Template {
+    Template::of(TemplatePart::Number(kind, value))
 }
 
 pub(super) const fn text(text: &'static str) -> Template {
-    Template::of(Part::Text(text))
+    Template::of(TemplatePart::Text(text))
 }
 
 pub(super) const fn void() -> Template {
@@ -93,33 +93,33 @@ pub(super) const fn void() -> Template {
 }
 
 pub(super) const fn null() -> Template {
-    Template::of(Part::NullText)
+    Template::of(TemplatePart::NullText)
 }
 
 pub(super) const fn empty() -> Template {
-    Template::of(Part::Empty)
+    Template::of(TemplatePart::Empty)
 }
 
 pub(super) const fn nulls() -> Template {
-    Template::of(Part::Null)
+    Template::of(TemplatePart::Null)
 }
 
 pub(super) const fn missing() -> Template {
-    Template::of(Part::Missing)
+    Template::of(TemplatePart::Missing)
 }
 
-pub(super) const fn each(of: Meaning, fields: &'static [Template]) -> Template {
-    Template::of(Part::Each(of, fields))
+pub(super) const fn each(of: FieldMeaning, fields: &'static [Template]) -> Template {
+    Template::of(TemplatePart::Each(of, fields))
 }
 
-pub(super) const fn echo(of: Meaning) -> Template {
-    Template::of(Part::Echo(of))
+pub(super) const fn echo(of: FieldMeaning) -> Template {
+    Template::of(TemplatePart::Echo(of))
 }
 
-pub(super) const fn code(of: Refused) -> Template {
-    Template::of(Part::Code(of))
+pub(super) const fn code(of: RefusedName) -> Template {
+    Template::of(TemplatePart::Code(of))
 }
 
-pub(super) const fn message(of: Refused) -> Template {
-    Template::of(Part::Message(of))
+pub(super) const fn message(of: RefusedName) -> Template {
+    Template::of(TemplatePart::Message(of))
 }

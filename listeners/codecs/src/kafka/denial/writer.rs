@@ -1,29 +1,29 @@
 //! Writes a denial from its template.
 
 use super::{
-    asked::{Said, Scope},
-    template::{Part, Refused, Template},
+    asked::{RequestValue, Scope},
+    template::{RefusedName, Template, TemplatePart},
 };
 use crate::kafka::{
-    layout::{Kind, Meaning},
+    layout::{FieldKind, FieldMeaning},
     wire::{begin_frame, write_count, write_text_length},
 };
 
 /// Writes one answer.
 #[derive(Debug)]
-pub(super) struct Writer<'o> {
+pub(super) struct ResponseWriter<'o> {
     version: i16,
     flexible: bool,
     /// The request has a transactional id.
     transaction: bool,
-    /// Its [`Meaning::CoordinatorKeyType`].
+    /// Its [`FieldMeaning::CoordinatorKeyType`].
     coordinator: Option<i64>,
     /// What is said instead of what a template says.
     pub(super) instead: Option<(i16, &'static str)>,
     out: &'o mut Vec<u8>,
 }
 
-/// A kind of [`Meaning::ResourceType`], and of [`Meaning::CoordinatorKeyType`].
+/// A kind of [`FieldMeaning::ResourceType`], and of [`FieldMeaning::CoordinatorKeyType`].
 mod number {
     pub(super) const TOPIC: i64 = 2;
     pub(super) const GROUP: i64 = 32;
@@ -31,11 +31,11 @@ mod number {
     pub(super) const SHARE_KEY: i64 = 2;
 }
 
-impl<'o> Writer<'o> {
+impl<'o> ResponseWriter<'o> {
     /// Of an answer to this request.
     pub(super) fn new(version: i16, flexible: bool, request: Scope<'_>, out: &'o mut Vec<u8>) -> Self {
-        let transaction = matches!(request.value(Meaning::TransactionalId), Some(Said::Text(_)));
-        let coordinator = request.number(Meaning::CoordinatorKeyType);
+        let transaction = matches!(request.value(FieldMeaning::TransactionalId), Some(RequestValue::Text(_)));
+        let coordinator = request.number(FieldMeaning::CoordinatorKeyType);
         Self { version, flexible, transaction, coordinator, instead: None, out }
     }
 
@@ -48,7 +48,7 @@ impl<'o> Writer<'o> {
 
     /// No throttle time.
     pub(super) fn throttle(&mut self) {
-        self.number(Kind::Int32, 0);
+        self.number(FieldKind::Int32, 0);
     }
 
     pub(super) fn tags(&mut self) {
@@ -67,43 +67,43 @@ impl<'o> Writer<'o> {
 
     fn field(&mut self, field: &Template, scope: Scope<'_>) {
         match field.part {
-            Part::Number(kind, value) => self.number(kind, value),
-            Part::Text(text) => self.text(text.as_bytes()),
-            Part::NullText => self.short(None),
-            Part::Empty => self.long(Some(0)),
-            Part::Null => self.long(None),
-            Part::Missing => self.out.push(0xff),
-            Part::Each(of, fields) => {
+            TemplatePart::Number(kind, value) => self.number(kind, value),
+            TemplatePart::Text(text) => self.text(text.as_bytes()),
+            TemplatePart::NullText => self.short(None),
+            TemplatePart::Empty => self.long(Some(0)),
+            TemplatePart::Null => self.long(None),
+            TemplatePart::Missing => self.out.push(0xff),
+            TemplatePart::Each(of, fields) => {
                 let entries = scope.entries(of);
                 self.long(Some(entries.clone().count()));
                 entries.for_each(|entry| self.fields(fields, entry));
             }
-            Part::Echo(of) => self.echo(scope.value(of), field.nullable.contains(self.version)),
-            Part::Code(refused) => self.out.extend_from_slice(&self.refused(refused, scope).0.to_be_bytes()),
-            Part::Message(refused) => match self.refused(refused, scope) {
-                CLUSTER if refused == Refused::Altered => self.short(None),
+            TemplatePart::Echo(of) => self.echo(scope.value(of), field.nullable.contains(self.version)),
+            TemplatePart::Code(refused) => self.out.extend_from_slice(&self.refused(refused, scope).0.to_be_bytes()),
+            TemplatePart::Message(refused) => match self.refused(refused, scope) {
+                CLUSTER if refused == RefusedName::Altered => self.short(None),
                 (_, message) => self.text(message.as_bytes()),
             },
         }
     }
 
-    fn number(&mut self, kind: Kind, value: i64) {
+    fn number(&mut self, kind: FieldKind, value: i64) {
         let bytes = value.to_be_bytes();
         let length = match kind {
-            Kind::Bool | Kind::Int8 => 1,
-            Kind::Int16 | Kind::Uint16 => 2,
-            Kind::Int32 => 4,
+            FieldKind::Bool | FieldKind::Int8 => 1,
+            FieldKind::Int16 | FieldKind::Uint16 => 2,
+            FieldKind::Int32 => 4,
             // The one that is said is that of nothing.
-            Kind::Uuid => return self.out.extend_from_slice(&[0; 16]),
+            FieldKind::Uuid => return self.out.extend_from_slice(&[0; 16]),
             _ => bytes.len(),
         };
         self.out.extend_from_slice(&bytes[bytes.len() - length..]);
     }
 
-    fn echo(&mut self, said: Option<Said<'_>>, nullable: bool) {
+    fn echo(&mut self, said: Option<RequestValue<'_>>, nullable: bool) {
         match said {
-            Some(Said::Fixed(bytes)) => self.out.extend_from_slice(bytes),
-            Some(Said::Text(text)) => self.text(text),
+            Some(RequestValue::Fixed(bytes)) => self.out.extend_from_slice(bytes),
+            Some(RequestValue::Text(text)) => self.text(text),
             _ if nullable => self.short(None),
             _ => self.text(b""),
         }
@@ -123,27 +123,27 @@ impl<'o> Writer<'o> {
     }
 
     /// The error code and what Kafka says of it.
-    fn refused(&self, refused: Refused, scope: Scope<'_>) -> (i16, &'static str) {
+    fn refused(&self, refused: RefusedName, scope: Scope<'_>) -> (i16, &'static str) {
         if let Some(instead) = self.instead {
             return instead;
         }
         match refused {
-            Refused::Resource | Refused::Altered => match scope.number(Meaning::ResourceType) {
+            RefusedName::Resource | RefusedName::Altered => match scope.number(FieldMeaning::ResourceType) {
                 Some(number::TOPIC) => TOPIC,
                 Some(number::GROUP) => GROUP,
                 _ => CLUSTER,
             },
-            Refused::Coordinator => match self.coordinator {
+            RefusedName::Coordinator => match self.coordinator {
                 Some(number::TRANSACTION_KEY) => TRANSACTION,
                 Some(number::SHARE_KEY) => CLUSTER,
                 _ => GROUP,
             },
-            Refused::Producer | Refused::Produce if self.transaction => TRANSACTION,
-            Refused::Topic | Refused::Produce => TOPIC,
-            Refused::Group => GROUP,
-            Refused::Cluster | Refused::Producer => CLUSTER,
-            Refused::Transaction => TRANSACTION,
-            Refused::Token => (65, "Delegation Token authorization failed."),
+            RefusedName::Producer | RefusedName::Produce if self.transaction => TRANSACTION,
+            RefusedName::Topic | RefusedName::Produce => TOPIC,
+            RefusedName::Group => GROUP,
+            RefusedName::Cluster | RefusedName::Producer => CLUSTER,
+            RefusedName::Transaction => TRANSACTION,
+            RefusedName::Token => (65, "Delegation Token authorization failed."),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, Hasher};
 
 use foldhash::fast::FixedState;
 
-use super::super::table::Table;
+use super::super::table::DynamicTable;
 
 /// Slots that a key may be in.
 const WAYS: usize = 4;
@@ -17,7 +17,7 @@ const MOST_SLOTS: usize = 4 * super::super::MAX_TABLE_SIZE / super::super::FIELD
 /// oldest gives way. Nothing has to be removed from it, since the table says whether a number is still there, and
 /// nobody gains by choosing keys that meet: the blocks only become longer.
 #[derive(Debug, Default)]
-pub(super) struct Finder {
+pub(super) struct EntryFinder {
     slots: Vec<Slot>,
 }
 
@@ -29,19 +29,19 @@ struct Slot {
     number: u32,
 }
 
-impl Finder {
+impl EntryFinder {
     /// The age of an entry with this name and value.
-    pub(super) fn field(&self, table: &Table, name: &[u8], value: &[u8]) -> Option<usize> {
+    pub(super) fn field(&self, table: &DynamicTable, name: &[u8], value: &[u8]) -> Option<usize> {
         self.find(table, hash(name, Some(value)), |entry| entry == (name, value))
     }
 
     /// The age of an entry with this name.
-    pub(super) fn name(&self, table: &Table, name: &[u8]) -> Option<usize> {
+    pub(super) fn name(&self, table: &DynamicTable, name: &[u8]) -> Option<usize> {
         self.find(table, hash(name, None), |entry| entry.0 == name)
     }
 
     /// Notes the newest entry.
-    pub(super) fn note(&mut self, table: &Table, name: &[u8], value: &[u8]) {
+    pub(super) fn note(&mut self, table: &DynamicTable, name: &[u8], value: &[u8]) {
         if self.slots.is_empty() || table.len() * WAYS * 2 > self.slots.len() && self.slots.len() < MOST_SLOTS {
             self.grow(table);
         }
@@ -50,7 +50,7 @@ impl Finder {
         self.put(table, hash(name, None), number);
     }
 
-    fn find(&self, table: &Table, hash: u32, is: impl Fn((&[u8], &[u8])) -> bool) -> Option<usize> {
+    fn find(&self, table: &DynamicTable, hash: u32, is: impl Fn((&[u8], &[u8])) -> bool) -> Option<usize> {
         if self.slots.is_empty() {
             return None;
         }
@@ -62,7 +62,7 @@ impl Finder {
     }
 
     /// Puts a number into a slot of the same key, else one whose entry is gone, else that of the oldest entry.
-    fn put(&mut self, table: &Table, hash: u32, number: u32) {
+    fn put(&mut self, table: &DynamicTable, hash: u32, number: u32) {
         let rank = |slot: &Slot| match table.age(slot.number) {
             _ if slot.hash == hash => usize::MAX,
             _ if slot.hash == 0 => usize::MAX - 1,
@@ -76,7 +76,7 @@ impl Finder {
     }
 
     /// Makes twice as many slots and notes again what is in the table, the oldest first.
-    fn grow(&mut self, table: &Table) {
+    fn grow(&mut self, table: &DynamicTable) {
         let slots = (self.slots.len() * 2).clamp(FIRST_SLOTS, MOST_SLOTS);
         self.slots = vec![Slot::default(); slots];
         for age in (0..table.len()).rev() {
@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn fields_and_names_of_one_hash_are_told_apart() {
         let (first, second) = twins(|word| hash(b"cookie", Some(word)));
-        let (mut table, mut finder) = (Table::new(), Finder::default());
+        let (mut table, mut finder) = (DynamicTable::new(), EntryFinder::default());
         table.insert(b"cookie", first.as_bytes());
         finder.note(&table, b"cookie", first.as_bytes());
         assert_eq!(finder.field(&table, b"cookie", first.as_bytes()), Some(0));

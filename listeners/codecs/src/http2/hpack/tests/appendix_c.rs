@@ -1,8 +1,8 @@
 //! The examples of RFC 7541 appendix C, with the dynamic table after each block.
 
-use crate::http2::hpack::{Decoder, Encoder, Field, FieldList, Limits, Representation, table::Table};
+use crate::http2::hpack::{Decoder, Encoder, FieldList, HeaderField, HpackLimits, Representation, table::DynamicTable};
 
-const LIMITS: Limits = Limits { list_size: 4096, fields: 64, work: 8192 };
+const LIMITS: HpackLimits = HpackLimits { list_size: 4096, fields: 64, work: 8192 };
 
 type Pairs = &'static [(&'static str, &'static str)];
 
@@ -27,7 +27,7 @@ fn fields(list: &FieldList) -> Vec<(Vec<u8>, Vec<u8>)> {
     list.iter().map(|field| (field.name.to_vec(), field.value.to_vec())).collect()
 }
 
-fn entries(table: &Table) -> Vec<(Vec<u8>, Vec<u8>)> {
+fn entries(table: &DynamicTable) -> Vec<(Vec<u8>, Vec<u8>)> {
     (0..table.len()).map(|age| table.get(age).unwrap()).map(|(name, value)| (name.to_vec(), value.to_vec())).collect()
 }
 
@@ -188,7 +188,7 @@ fn requests_and_responses_are_written_as_in_c_4_and_c_6() {
         assert_eq!(out, if table_size == 256 { vec![0x3f, 0xe1, 0x01] } else { vec![] });
         for (block, (list, table, size)) in blocks.into_iter().zip(lists) {
             out.clear();
-            let fields = list.iter().map(|(name, value)| Field {
+            let fields = list.iter().map(|(name, value)| HeaderField {
                 name: name.as_bytes(),
                 value: value.as_bytes(),
                 representation: Representation::Incremental,

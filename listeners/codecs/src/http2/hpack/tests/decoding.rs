@@ -1,20 +1,21 @@
 //! Limits, size updates and memory of the decoder.
 
 use super::{
-    Decoder, Encoder, Error, Field, FieldList, Limits, Representation, WIDE, incremental, read, shown, written,
+    Decoder, Encoder, FieldList, HeaderField, HpackError, HpackLimits, Representation, WIDE, incremental, read, shown,
+    written,
 };
 use crate::http2::hpack::{Malformed, Stateless};
 
 type Outcome = Result<usize, Malformed>;
 
-fn bounded(list_size: usize, fields: usize, work: usize) -> Limits {
-    Limits { list_size, fields, work }
+fn bounded(list_size: usize, fields: usize, work: usize) -> HpackLimits {
+    HpackLimits { list_size, fields, work }
 }
 
 #[test]
 fn a_list_may_be_as_large_as_its_limit_and_not_one_byte_larger() {
     // ":method GET" is 10 + 32 bytes, twice.
-    let cases = [(84, 2, Ok(2)), (83, 2, Err(Error::ListTooLarge)), (84, 1, Err(Error::TooManyFields))];
+    let cases = [(84, 2, Ok(2)), (83, 2, Err(HpackError::ListTooLarge)), (84, 1, Err(HpackError::TooManyFields))];
     for (list_size, fields, expected) in cases {
         let mut list = FieldList::default();
         let outcome = Decoder::new().decode(b"\x82\x82", &bounded(list_size, fields, 1000), &mut list);
@@ -31,7 +32,7 @@ fn a_list_that_is_too_large_keeps_the_table_right() {
     let first =
         written(&mut encoder, &[incremental("one", "1"), incremental("large", &large), incremental("two", "2")]);
     let outcome = decoder.decode(&first, &bounded(100, 10, 1000), &mut list);
-    assert_eq!(outcome, Err(Error::ListTooLarge));
+    assert_eq!(outcome, Err(HpackError::ListTooLarge));
     assert_eq!(shown(&list), [("one".to_owned(), "1".to_owned(), Representation::Incremental)]);
     assert_eq!(list.bytes, b"one1", "nothing is kept of what is left out");
     let second =
@@ -47,7 +48,7 @@ fn what_follows_a_list_that_is_too_large_has_to_be_right_as_well() {
     for rest in [&b"\x80"[..], b"\x00\x01a\x84\xff\xff\xff\xff", b"\x00\x01a\x05b", b"\x20"] {
         let block = [b"\x82\x82", rest].concat();
         let outcome = Decoder::new().decode(&block, &bounded(50, 10, 1000), &mut list);
-        assert!(matches!(outcome, Err(Error::Compression(_))), "{rest:x?}: {outcome:?}");
+        assert!(matches!(outcome, Err(HpackError::Compression(_))), "{rest:x?}: {outcome:?}");
     }
 }
 
@@ -69,7 +70,7 @@ fn bombs_stop_early_and_take_no_more_memory_than_the_limit() {
     for (what, bomb) in bombs {
         let (mut decoder, mut list) = (Decoder::new(), FieldList::default());
         decoder.decode(&planted, &limits, &mut list).unwrap();
-        assert_eq!(decoder.decode(&bomb, &limits, &mut list), Err(Error::Bomb), "{what}");
+        assert_eq!(decoder.decode(&bomb, &limits, &mut list), Err(HpackError::Bomb), "{what}");
         assert!(list.size() <= limits.list_size && list.bytes.len() <= limits.work, "{what}");
         assert!(list.bytes.capacity() <= 3 * limits.work, "{what}: {}", list.bytes.capacity());
     }
@@ -82,7 +83,7 @@ fn a_name_that_a_table_repeats_counts_each_time_it_is_copied() {
     let planted = written(&mut Encoder::new(4096), &[incremental(&name, "")]);
     // Sixteen names of 4,032 bytes with their overhead are within the limit, and seventeen are not.
     for (what, field) in [("new entries", &b"\x7e\x00"[..]), ("never indexed", b"\x1f\x2f\x00")] {
-        for (times, expected) in [(16, Error::ListTooLarge), (17, Error::Bomb)] {
+        for (times, expected) in [(16, HpackError::ListTooLarge), (17, HpackError::Bomb)] {
             let (mut decoder, mut list) = (Decoder::new(), FieldList::default());
             decoder.decode(&planted, &limits, &mut list).unwrap();
             assert_eq!(decoder.decode(&field.repeat(times), &limits, &mut list), Err(expected), "{what}, {times}");
@@ -117,7 +118,7 @@ fn a_table_that_must_shrink_has_to_be_lowered_first() {
         let mut decoder = Decoder::new();
         allowed.iter().for_each(|size| decoder.allow_table_size(*size));
         let outcome = read(&mut decoder, block).map(|list| list.len());
-        assert_eq!(outcome, expected.map_err(Error::Compression), "{allowed:?} {block:x?}");
+        assert_eq!(outcome, expected.map_err(HpackError::Compression), "{allowed:?} {block:x?}");
         assert!(outcome.is_err() || decoder.due_size_update().is_none(), "{allowed:?} {block:x?}");
     }
 }
@@ -152,7 +153,7 @@ fn a_size_update_behind_a_field_is_taken_where_somebody_else_judges_it() {
         (b"\x88\x3f", Err(Malformed::Truncated)),
     ] {
         let outcome = read(&mut Decoder::with_late_updates(), block).map(|list| list.len());
-        assert_eq!(outcome, expected.map_err(Error::from), "{block:x?}");
+        assert_eq!(outcome, expected.map_err(HpackError::from), "{block:x?}");
     }
     let mut decoder = Decoder::with_late_updates();
     decoder.allow_table_size(100);
@@ -211,7 +212,7 @@ fn nothing_is_allocated_once_the_buffers_are_warm() {
         let value = format!("{round:0>60}");
         let fields = [incremental(":path", &value), incremental("x-fixed", "1"), incremental("x-other", &value)];
         block.clear();
-        encoder.encode(fields.iter().map(|field| Field { ..*field }), &mut block);
+        encoder.encode(fields.iter().map(|field| HeaderField { ..*field }), &mut block);
         decoder.decode(&block, &WIDE, &mut list).unwrap();
         assert!(list.iter().map(|field| field.value).eq(fields.iter().map(|field| field.value)));
         let rooms = (list.bytes.capacity(), decoder.table().room(), encoder.table().room());

@@ -1,6 +1,6 @@
 //! The representations that the encoder chooses, and its changes of the table size.
 
-use super::{Decoder, Encoder, Field, Representation, field, incremental, read, shown, written};
+use super::{Decoder, Encoder, HeaderField, Representation, field, incremental, read, shown, written};
 use crate::http2::hpack::static_table;
 
 const KINDS: [Representation; 4] = [
@@ -58,7 +58,8 @@ fn every_static_entry_is_one_byte() {
         let (name, value) = static_table::get(index).unwrap();
         let block = {
             let mut out = Vec::new();
-            Encoder::new(0).encode([Field { name, value, representation: Representation::Incremental }], &mut out);
+            Encoder::new(0)
+                .encode([HeaderField { name, value, representation: Representation::Incremental }], &mut out);
             out.split_off(1)
         };
         assert_eq!(block, [0x80 | u8::try_from(index).unwrap()]);

@@ -1,6 +1,6 @@
 //! Malformed blocks, each of which ends the connection.
 
-use super::{Decoder, Error, Representation, read, shown};
+use super::{Decoder, HpackError, Representation, read, shown};
 use crate::http2::hpack::Malformed;
 
 /// What the block is, its bytes, and what is wrong with it.
@@ -46,7 +46,7 @@ const BLOCKS: &[(&str, &[u8], Malformed)] = &[
 fn malformed_blocks_are_refused_by_their_kind() {
     for (what, block, kind) in BLOCKS {
         let refusal = read(&mut Decoder::new(), block).map(|list| shown(&list));
-        assert_eq!(refusal, Err(Error::Compression(*kind)), "{what}");
+        assert_eq!(refusal, Err(HpackError::Compression(*kind)), "{what}");
     }
 }
 

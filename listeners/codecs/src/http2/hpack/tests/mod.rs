@@ -5,25 +5,25 @@ mod malformed;
 mod properties;
 mod strings;
 
-use super::{Decoder, Encoder, Error, Field, FieldList, Limits, Representation};
+use super::{Decoder, Encoder, FieldList, HeaderField, HpackError, HpackLimits, Representation};
 
 /// More than any test needs.
-const WIDE: Limits = Limits { list_size: 1 << 20, fields: 4096, work: 1 << 22 };
+const WIDE: HpackLimits = HpackLimits { list_size: 1 << 20, fields: 4096, work: 1 << 22 };
 
-fn field<'a>(name: &'a str, value: &'a str, representation: Representation) -> Field<'a> {
-    Field { name: name.as_bytes(), value: value.as_bytes(), representation }
+fn field<'a>(name: &'a str, value: &'a str, representation: Representation) -> HeaderField<'a> {
+    HeaderField { name: name.as_bytes(), value: value.as_bytes(), representation }
 }
 
-fn incremental<'a>(name: &'a str, value: &'a str) -> Field<'a> {
+fn incremental<'a>(name: &'a str, value: &'a str) -> HeaderField<'a> {
     field(name, value, Representation::Incremental)
 }
 
-fn read(decoder: &mut Decoder, block: &[u8]) -> Result<FieldList, Error> {
+fn read(decoder: &mut Decoder, block: &[u8]) -> Result<FieldList, HpackError> {
     let mut list = FieldList::default();
     decoder.decode(block, &WIDE, &mut list).map(|()| list)
 }
 
-fn written(encoder: &mut Encoder, fields: &[Field<'_>]) -> Vec<u8> {
+fn written(encoder: &mut Encoder, fields: &[HeaderField<'_>]) -> Vec<u8> {
     let mut out = Vec::new();
     encoder.encode(fields.iter().copied(), &mut out);
     out

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 use proptest::{collection::vec, prelude::*};
 
-use super::{Decoder, Encoder, Error, Field, FieldList, Limits, Representation, WIDE};
-use crate::http2::hpack::{FIELD_OVERHEAD, table::Table};
+use super::{Decoder, Encoder, FieldList, HeaderField, HpackError, HpackLimits, Representation, WIDE};
+use crate::http2::hpack::{FIELD_OVERHEAD, table::DynamicTable};
 
 type Owned = (Vec<u8>, Vec<u8>, Representation);
 
@@ -44,8 +44,8 @@ fn turns() -> impl Strategy<Value = Vec<Turn>> {
     vec((sizes(), fields()), 1..20)
 }
 
-fn as_fields(list: &[Owned]) -> impl Iterator<Item = Field<'_>> {
-    list.iter().map(|(name, value, representation)| Field { name, value, representation: *representation })
+fn as_fields(list: &[Owned]) -> impl Iterator<Item = HeaderField<'_>> {
+    list.iter().map(|(name, value, representation)| HeaderField { name, value, representation: *representation })
 }
 
 /// The table as RFC 7541 tells of it.
@@ -101,7 +101,7 @@ proptest! {
 
     #[test]
     fn a_table_is_as_the_rfc_tells_of_it(turns in turns()) {
-        let (mut table, mut model) = (Table::new(), Model::default());
+        let (mut table, mut model) = (DynamicTable::new(), Model::default());
         for (sizes, fields) in turns {
             for size in sizes {
                 table.set_max_size(size);
@@ -129,7 +129,7 @@ proptest! {
         let mut encoder = Encoder::new(4096);
         let (mut wide, mut narrow) = (Decoder::new(), Decoder::new());
         let (mut all, mut some, mut block) = (FieldList::default(), FieldList::default(), Vec::new());
-        let limits = Limits { list_size, fields: most, ..WIDE };
+        let limits = HpackLimits { list_size, fields: most, ..WIDE };
         for (_, fields) in turns {
             block.clear();
             encoder.encode(as_fields(&fields), &mut block);
@@ -137,7 +137,7 @@ proptest! {
             let outcome = narrow.decode(&block, &limits, &mut some);
             let fits = all.size() <= list_size && all.len() <= most;
             prop_assert_eq!(outcome.is_ok(), fits);
-            prop_assert!(fits || matches!(outcome, Err(Error::ListTooLarge | Error::TooManyFields)));
+            prop_assert!(fits || matches!(outcome, Err(HpackError::ListTooLarge | HpackError::TooManyFields)));
             prop_assert!(some.iter().eq(all.iter().take(some.len())));
             prop_assert!(some.size() <= list_size && some.len() <= most);
         }
@@ -145,13 +145,13 @@ proptest! {
 
     #[test]
     fn any_bytes_are_read_or_refused_within_the_bounds(blocks in vec(vec(any::<u8>(), 0..80), 1..6)) {
-        let limits = Limits { list_size: 500, fields: 20, work: 2000 };
+        let limits = HpackLimits { list_size: 500, fields: 20, work: 2000 };
         let (mut decoder, mut list) = (Decoder::new(), FieldList::default());
         for block in blocks {
             let outcome = decoder.decode(&block, &limits, &mut list);
             prop_assert!(list.size() <= limits.list_size && list.len() <= limits.fields);
             prop_assert!(list.iter().count() == list.len());
-            if matches!(outcome, Err(Error::Compression(_) | Error::Bomb)) {
+            if matches!(outcome, Err(HpackError::Compression(_) | HpackError::Bomb)) {
                 break;
             }
         }

@@ -1,6 +1,6 @@
 //! Integers and Huffman strings.
 
-use super::Error;
+use super::HpackError;
 use crate::http2::hpack::{Malformed, huffman, integer};
 
 #[test]
@@ -32,7 +32,7 @@ fn integers_come_back_with_every_prefix_and_take_only_their_bytes() {
     }
 }
 
-fn decoded(encoded: &[u8]) -> Result<Vec<u8>, Error> {
+fn decoded(encoded: &[u8]) -> Result<Vec<u8>, HpackError> {
     let mut out = Vec::new();
     huffman::decode(encoded, usize::MAX, &mut out).map(|()| out)
 }
@@ -108,7 +108,7 @@ fn each_short_end_is_right_or_refused_as_a_bit_by_bit_reading_says() {
 fn a_string_may_be_as_long_as_its_bound() {
     let mut encoded = Vec::new();
     huffman::encode(b"aaaaaaaaaa", &mut encoded);
-    for (most, expected) in [(10, Ok(())), (9, Err(Error::Bomb)), (0, Err(Error::Bomb))] {
+    for (most, expected) in [(10, Ok(())), (9, Err(HpackError::Bomb)), (0, Err(HpackError::Bomb))] {
         let mut out = b"kept".to_vec();
         assert_eq!(huffman::decode(&encoded, most, &mut out), expected);
         assert!(out.len() <= 4 + most && out.starts_with(b"kept"));
