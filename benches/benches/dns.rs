@@ -36,8 +36,8 @@ impl Checker for Rules {
         self.learns
     }
 
-    fn offended(&mut self, offence: &dyn ProtocolViolation) {
-        panic!("{offence}");
+    fn violated(&mut self, violation: &dyn ProtocolViolation) {
+        panic!("{violation}");
     }
 }
 
@@ -113,7 +113,7 @@ fn queries(criterion: &mut Criterion) {
     }
 }
 
-/// A query and its answer, which teaches its addresses.
+/// A query and its answer, which tells its addresses.
 fn answers(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("dns/answer");
     let mut rules = rules("matchPattern", ["*.dom.example".to_owned()].into_iter());

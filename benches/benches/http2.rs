@@ -51,8 +51,8 @@ impl Checker for Look {
         black_box(answer);
     }
 
-    fn offended(&mut self, offence: &dyn ProtocolViolation) {
-        panic!("{offence}");
+    fn violated(&mut self, violation: &dyn ProtocolViolation) {
+        panic!("{violation}");
     }
 }
 

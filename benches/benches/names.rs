@@ -86,7 +86,7 @@ fn names(criterion: &mut Criterion) {
         let world = world(count);
         let snapshot = Snapshot::compile(&world, 1);
         let (fresh, text) = (address(count + 7), name(count + 7));
-        // Two lessons: it comes, and it goes.
+        // Two resolutions: it comes, and it goes.
         criterion.bench_function(&format!("names/learn_and_forget/{count}"), |bencher| {
             bencher.iter(|| {
                 assert_eq!(snapshot.learn(black_box(fresh), &[&text]).len(), 1);

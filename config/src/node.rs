@@ -90,7 +90,7 @@ pub trait NodeStatus: Send + Sync + 'static {
     /// Verdicts from now on. The stream is bounded: `Verdict.lost` counts what a slow reader missed.
     fn watch(&self, request: proto::WatchRequest) -> VerdictStream;
 
-    /// The names that DNS taught and a request asks for, by name. May take as long as a full book takes to be copied.
+    /// The names that DNS learned and a request asks for, by name. May take as long as a full name cache takes to be copied.
     fn names(&self, request: &proto::ListNamesRequest) -> Vec<proto::LearntName>;
 
     /// The same as a stream: what is known, then what changes. It keeps a bounded number of changes for its reader:

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use portcullis_config::{
-    documents::{self, DocumentContent, Document, check_policy, split},
+    documents::{self, Document, DocumentContent, check_policy, split},
     proto::{self, resource::Body},
 };
 use portcullis_rules::settings::PolicySettings;

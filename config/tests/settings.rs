@@ -8,7 +8,7 @@ use std::{
 
 use portcullis_config::{
     DocumentProblem,
-    settings::{self, InvalidSettings, OnProxyDownSetting, RecordsTo, NodeSettings},
+    settings::{self, InvalidSettings, NodeSettings, OnProxyDownSetting, RecordsTo},
 };
 use portcullis_rules::{
     limits::{LimitSpec, Unit},
@@ -77,7 +77,7 @@ limits: {requestHead: 8MiB, pipelined: 2, chunkExtensions: 3B,
   http2: {streams: 10, extendedConnect: true}, kafka: {topicIds: cap}}
 timeouts: {firstByte: off, head: 500ms, expect: off, connect: 2m, idle: 1h, total: 24h, halfClosed: off, clientGone: 7s, answer: 3s,
   commit: 200ms}
-steering: {bpffs: /sys/fs/bpf/p, cgroup: /sys/fs/cgroup, legPorts: 1-65535, packets: false}
+steering: {bpffs: /sys/fs/bpf/p, cgroup: /sys/fs/cgroup, upstreamPorts: 1-65535, packets: false}
 fqdn: {hostMustAgree: false, serverMustAgree: false, minTtl: 1h, unselectedTtl: 2h, grace: off, addressesPerName: 7,
   namesPerAddress: 8, addressesPerEndpoint: 10, addresses: 9, neverOpen: [10.0.0.0/8, 'fd00::1']}
 records: {to: /var/log/r.json, only: denied}
@@ -131,7 +131,7 @@ records: {to: /var/log/r.json, only: denied}
     assert_eq!((timeouts.answer, timeouts.commit), (Duration::from_secs(3), Duration::from_millis(200)));
     assert_eq!(settings.steering.bpffs, Path::new("/sys/fs/bpf/p"));
     assert_eq!(settings.steering.cgroup.as_deref(), Some(Path::new("/sys/fs/cgroup")));
-    assert_eq!(settings.steering.leg_ports, 1..=65535);
+    assert_eq!(settings.steering.upstream_ports, 1..=65535);
     assert!(!settings.steering.packets);
     let fqdn = settings.fqdn;
     assert!(!settings.rules.host_must_agree && !settings.rules.server_must_agree);
@@ -219,7 +219,7 @@ fn what_is_wrong_is_told_with_its_place_and_a_remedy() {
         ("timeouts: {idle: 30}\n", "1:18: timeouts.idle: is no time"),
         ("timeouts: {idle: 0s}\n", "1:18: timeouts.idle: is no time (write off, or a number with a unit"),
         ("timeouts: {idle: 99999999999999999999s}\n", "1:18: timeouts.idle: is no time"),
-        ("steering: {legPorts: 2-1}\n", "1:22: steering.legPorts: \"2-1\" is no range of ports"),
+        ("steering: {upstreamPorts: 2-1}\n", "1:27: steering.upstreamPorts: \"2-1\" is no range of ports"),
         ("records: {to: here}\n", "1:15: records.to: unknown value \"here\""),
         ("records: {only: some}\n", "1:17: records.only: unknown value \"some\""),
         ("workers: 1\nworkers: 2\n", "2:1: cannot be read: duplicate mapping key `workers`"),
@@ -245,4 +245,21 @@ fn every_fault_of_a_file_is_told_with_the_file() {
     assert_eq!(lines.len(), 2);
     let told = load(&directory.path().join("none.yaml")).unwrap_err().to_string();
     assert!(told.contains("none.yaml:cannot be read: No such file"), "{told}");
+}
+
+#[test]
+fn a_former_name_of_a_setting_is_read_with_a_warning_and_not_beside_the_new_one() {
+    let settings = parse("steering: {legPorts: 7-9}\n").unwrap();
+    assert_eq!(settings.steering.upstream_ports, 7..=9);
+    let warnings: Vec<_> = settings.warnings.iter().map(ToString::to_string).collect();
+    let expected = "1:12: warning: steering.legPorts: has another name now: write upstreamPorts: the next release does not know the former name";
+    assert_eq!(warnings, [expected]);
+    let problems = parse("steering: {legPorts: 7-9, upstreamPorts: 7-9}\n").unwrap_err();
+    let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        problems,
+        ["1:12: steering.legPorts: is there under both its names: remove it: upstreamPorts is its name now"]
+    );
+    let problems = parse("steering: {legPort: 7-9}\n").unwrap_err();
+    assert!(!problems[0].remedy.contains("legPorts"), "nobody is led to the former name: {}", problems[0]);
 }

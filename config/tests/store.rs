@@ -278,20 +278,20 @@ async fn what_cannot_be_kept_on_disk_is_in_force_and_says_so() {
 async fn updates_that_wait_are_brought_into_force_together() {
     let lab = Lab::default();
     let (store, fake) = lab.open();
-    let gate = std::sync::Arc::clone(&fake.0.lock().unwrap().gate);
-    gate.close();
+    let acceptor = std::sync::Arc::clone(&fake.0.lock().unwrap().acceptor);
+    acceptor.close();
     let push = |name: String| {
         let store = store.clone();
         tokio::spawn(async move { store.apply(vec![policy(&name, "all")], false).await.unwrap() })
     };
     let mut tasks = vec![push("first".into())];
     // The first one is held up in the sink; the others have to wait.
-    common::until(|| gate.is_waited_for()).await;
+    common::until(|| acceptor.is_waited_for()).await;
     tasks.extend((0..20).map(|index| push(format!("p{index}"))));
     for _ in 0..1_000 {
         tokio::task::yield_now().await;
     }
-    gate.open();
+    acceptor.open();
     for task in tasks {
         assert!(task.await.unwrap().revision > 1);
     }

@@ -14,21 +14,21 @@ use socket2::Socket;
 
 use crate::{kernel::UpstreamRegistry, namespace, sockets, telemetry::TelemetrySink};
 
-/// Ports that are tried for one leg.
+/// Ports that are tried for one upstream connection.
 const TRIES: usize = 64;
 
 /// Who connects where.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct UpstreamTarget {
     pub(crate) direction: Direction,
-    /// The leg's own address; its port cannot be kept.
+    /// The upstream connection's own address; its port cannot be kept.
     pub(crate) client: SocketAddr,
     pub(crate) destination: SocketAddr,
-    /// An ingress leg comes by any device, not by `lo` alone: the application is bound to one and refused it.
+    /// An ingress upstream connection comes by any device, not by `lo` alone: the application is bound to one and refused it.
     pub(crate) any_device: bool,
 }
 
-/// A leg on its way.
+/// A upstream connection on its way.
 #[derive(Debug)]
 pub(crate) struct ConnectingUpstream {
     pub(crate) socket: Socket,
@@ -36,19 +36,19 @@ pub(crate) struct ConnectingUpstream {
     pub(crate) own: SocketAddr,
 }
 
-/// Makes the legs of one endpoint on one worker.
+/// Makes the upstream connections of one endpoint on one worker.
 pub(crate) trait UpstreamConnector: Send {
     /// Begins to connect.
     fn dial(&mut self, way: &UpstreamTarget, exit: &TelemetrySink) -> io::Result<ConnectingUpstream>;
 
-    /// The kernel may forget a leg: it is connected, or has failed.
-    fn forget(&mut self, leg: SocketAddr, to: SocketAddr);
+    /// The kernel may forget a upstream connection: it is connected, or has failed.
+    fn forget(&mut self, upstream: SocketAddr, to: SocketAddr);
 
-    /// Makes a leg for datagrams.
+    /// Makes a upstream connection for datagrams.
     fn datagrams(&mut self, way: &UpstreamTarget) -> io::Result<ConnectingUpstream>;
 
-    /// The kernel may forget a leg for datagrams: it is closed.
-    fn forget_datagrams(&mut self, leg: SocketAddr, to: SocketAddr);
+    /// The kernel may forget a upstream connection for datagrams: it is closed.
+    fn forget_datagrams(&mut self, upstream: SocketAddr, to: SocketAddr);
 
     /// Makes a socket from which datagrams leave as those of any server.
     fn answers(&mut self, v6: bool) -> io::Result<Socket>;
@@ -105,7 +105,7 @@ pub(crate) struct Dialer {
     pub(crate) endpoint: EndpointId,
     pub(crate) namespace: Arc<OwnedFd>,
     pub(crate) home: Arc<File>,
-    pub(crate) legs: Arc<dyn UpstreamRegistry>,
+    pub(crate) upstreams: Arc<dyn UpstreamRegistry>,
     pub(crate) ports: UpstreamPorts,
     pub(crate) mark: u32,
     pub(crate) mark_out: u32,
@@ -115,8 +115,8 @@ impl Dialer {
     /// One try with one port. `Ok(None)`: the port is taken.
     fn attempt(&mut self, way: &UpstreamTarget) -> io::Result<Option<ConnectingUpstream>> {
         let v6 = way.destination.is_ipv6();
-        let socket = namespace::hop(self.namespace.as_fd(), self.home.as_fd(), || sockets::leg(v6))?;
-        self.legs.adopt(socket.as_fd())?;
+        let socket = namespace::hop(self.namespace.as_fd(), self.home.as_fd(), || sockets::upstream(v6))?;
+        self.upstreams.adopt(socket.as_fd())?;
         let ingress = way.direction == Direction::Ingress;
         if ingress {
             sockets::disguise(&socket, v6, self.mark)?;
@@ -125,7 +125,7 @@ impl Dialer {
             }
         }
         let mut own = way.client;
-        // Only where anybody might come by the leg's way does it matter that nobody guesses it.
+        // Only where anybody might come by the upstream connection's way does it matter that nobody guesses it.
         own.set_port(if way.any_device { self.ports.draw_at_random()? } else { self.ports.draw() });
         match socket.bind(&own.into()) {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => return Ok(None),
@@ -133,8 +133,8 @@ impl Dialer {
         }
         if ingress {
             match way.any_device {
-                false => self.legs.announce(self.endpoint, own, way.destination)?,
-                true => self.legs.announce_by_any_device(self.endpoint, own, way.destination)?,
+                false => self.upstreams.announce(self.endpoint, own, way.destination)?,
+                true => self.upstreams.announce_by_any_device(self.endpoint, own, way.destination)?,
             }
         }
         let Err(error) = sockets::connect(&socket, way.destination) else {
@@ -152,32 +152,33 @@ impl Dialer {
 impl UpstreamConnector for Dialer {
     fn dial(&mut self, way: &UpstreamTarget, exit: &TelemetrySink) -> io::Result<ConnectingUpstream> {
         for _ in 0..TRIES.min(self.ports.count) {
-            if let Some(leg) = self.attempt(way)? {
-                return Ok(leg);
+            if let Some(upstream) = self.attempt(way)? {
+                return Ok(upstream);
             }
-            exit.leg_retry();
+            exit.upstream_retry();
         }
-        exit.limit("leg_ports");
+        exit.limit("upstream_ports");
         Err(io::ErrorKind::AddrInUse.into())
     }
 
-    fn forget(&mut self, leg: SocketAddr, to: SocketAddr) {
-        if let Err(error) = self.legs.forget(self.endpoint, leg, to) {
-            tracing::warn!(%error, %leg, %to, "the kernel's entry of an upstream connection could not be removed");
+    fn forget(&mut self, upstream: SocketAddr, to: SocketAddr) {
+        if let Err(error) = self.upstreams.forget(self.endpoint, upstream, to) {
+            tracing::warn!(%error, %upstream, %to, "the kernel's entry of an upstream connection could not be removed");
         }
     }
 
-    fn forget_datagrams(&mut self, leg: SocketAddr, to: SocketAddr) {
-        if let Err(error) = self.legs.forget_datagrams(self.endpoint, leg, to) {
-            tracing::warn!(%error, %leg, %to, "the kernel's entry of an upstream datagram socket could not be removed");
+    fn forget_datagrams(&mut self, upstream: SocketAddr, to: SocketAddr) {
+        if let Err(error) = self.upstreams.forget_datagrams(self.endpoint, upstream, to) {
+            tracing::warn!(%error, %upstream, %to, "the kernel's entry of an upstream datagram socket could not be removed");
         }
     }
 
     fn datagrams(&mut self, way: &UpstreamTarget) -> io::Result<ConnectingUpstream> {
         let v6 = way.destination.is_ipv6();
-        let socket =
-            namespace::hop(self.namespace.as_fd(), self.home.as_fd(), || sockets::datagrams::leg(v6, self.mark_out))?;
-        self.legs.adopt(socket.as_fd())?;
+        let socket = namespace::hop(self.namespace.as_fd(), self.home.as_fd(), || {
+            sockets::datagrams::upstream(v6, self.mark_out)
+        })?;
+        self.upstreams.adopt(socket.as_fd())?;
         let mut own = way.client;
         for _ in 0..TRIES.min(self.ports.count) {
             own.set_port(self.ports.draw_at_random()?);
@@ -199,7 +200,7 @@ impl UpstreamConnector for Dialer {
     fn answers(&mut self, v6: bool) -> io::Result<Socket> {
         let socket = namespace::hop(self.namespace.as_fd(), self.home.as_fd(), || sockets::datagrams::raw(v6))?;
         // The host's own packets are judged, this process's among them.
-        self.legs.adopt(socket.as_fd())?;
+        self.upstreams.adopt(socket.as_fd())?;
         Ok(socket)
     }
 }

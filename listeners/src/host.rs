@@ -15,10 +15,10 @@ use portcullis_rules::{
 /// The field that names the host, where a protocol has one.
 const HOST: &str = "host";
 
-/// The names by which rules allow a flow's peer, as of some lesson.
+/// The names by which rules allow a flow's peer, as of some resolution.
 #[derive(Debug, Default)]
 pub(crate) struct PeerNames {
-    /// Snapshot and lesson.
+    /// Snapshot and resolution.
     as_of: Option<(u64, u64)>,
     names: Vec<Arc<str>>,
 }
@@ -26,7 +26,7 @@ pub(crate) struct PeerNames {
 impl PeerNames {
     /// Looks again if something was learnt since.
     fn renew(&mut self, snapshot: &Snapshot, key: &FlowKey) {
-        let now = Some((snapshot.generation(), snapshot.lessons()));
+        let now = Some((snapshot.generation(), snapshot.resolutions()));
         if self.as_of != now {
             self.as_of = now;
             self.names = snapshot.names_for(key);

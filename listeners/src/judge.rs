@@ -15,8 +15,8 @@ use std::{
 
 use portcullis_codecs::{
     Protocol,
-    lesson::LearnedAddresses,
     relay::{Checker, Decision, ProtocolViolation, ResponseSummary, Side},
+    resolution::LearnedAddresses,
 };
 use portcullis_rules::{
     effects::HeaderChange,
@@ -29,7 +29,7 @@ use portcullis_rules::{
     world::{Direction, EndpointId, Transport},
 };
 
-use self::reply::Taught;
+use self::reply::Installed;
 pub(crate) use self::{admission::RefreshOutcome, reply::PendingReply};
 use crate::{
     dial::UpstreamTarget,
@@ -52,7 +52,7 @@ pub(crate) struct FlowAuthorizer {
     /// What the snapshot is asked. Its peer is the backend, where one was drawn.
     pub(crate) key: FlowKey,
     pub(crate) client: SocketAddr,
-    /// Where the leg connects to.
+    /// Where the upstream connection connects to.
     pub(crate) destination: SocketAddr,
     protocol: &'static str,
     /// The protocol of its requests, if they are judged.
@@ -63,13 +63,13 @@ pub(crate) struct FlowAuthorizer {
     params: Arc<FlowParams>,
     /// Allowed requests without an answer. Empty unless records are written, or somebody watches replies.
     pending: VecDeque<Pending>,
-    /// What the answer teaches that is read just now.
-    taught: Taught,
+    /// What the answer tells that is read just now.
+    installed: Installed,
     /// The answer on its way to the client, until it goes on or somebody takes it to hold it.
     due: Option<Box<PendingReply>>,
     /// Bytes that were relayed, by the side they came from.
     moved: [u64; 2],
-    /// Whether the leg has to come by any device.
+    /// Whether the upstream connection has to come by any device.
     pub(crate) any_device: bool,
     /// Why the relay resets both sides, if it does now.
     pub(crate) cause: Option<ResetCause>,
@@ -85,7 +85,7 @@ pub(crate) enum ResetCause {
     /// A request was denied. The reset may come later, behind the answers that are due.
     Denied,
     /// A side did what cannot be relayed: it ends the pair at once, or no more than a stream.
-    Offended,
+    Violated,
 }
 
 /// What judging needs of the worker.
@@ -124,7 +124,7 @@ impl FlowAuthorizer {
             plan: Plan::default(),
             params: FlowParams::defaults(),
             pending: VecDeque::new(),
-            taught: Taught::default(),
+            installed: Installed::default(),
             due: None,
             moved: [0; 2],
             any_device: false,
@@ -174,10 +174,10 @@ impl FlowAuthorizer {
         }
     }
 
-    fn tell_flow(&mut self, flow: &Flow, court: &mut AuthorizationContext<'_>) {
+    fn tell_flow(&mut self, flow: &Flow, context: &mut AuthorizationContext<'_>) {
         let outcome = flow.outcome;
-        court.exit.count(raw(self.key.transport), self.key.direction, outcome, flow.reason, flow.rule.as_deref());
-        if !self.wants_event(outcome, court.exit) {
+        context.exit.count(raw(self.key.transport), self.key.direction, outcome, flow.reason, flow.rule.as_deref());
+        if !self.wants_event(outcome, context.exit) {
             return;
         }
         let told = EventInput {
@@ -189,8 +189,8 @@ impl FlowAuthorizer {
             refused: 0,
             headers: Default::default(),
         };
-        let event = Arc::new(self.event(told, None, court.snapshot));
-        self.tell(event, outcome.passes().then_some(0), court.exit);
+        let event = Arc::new(self.event(told, None, context.snapshot));
+        self.tell(event, outcome.passes().then_some(0), context.exit);
     }
 
     /// Shows an event, and keeps it for its record: one of a request that goes on, if only in part, is recorded when the answer
@@ -256,7 +256,7 @@ struct EventInput<'a> {
 /// One connection before its judge, for the time of one call of the relay.
 pub(crate) struct RequestChecker<'a> {
     judge: &'a mut FlowAuthorizer,
-    court: AuthorizationContext<'a>,
+    context: AuthorizationContext<'a>,
     /// What becomes of the headers of the request that was judged last.
     changes: Vec<HeaderChange>,
     /// The values of that request that must not go on, if it goes on without them.
@@ -264,9 +264,9 @@ pub(crate) struct RequestChecker<'a> {
 }
 
 impl<'a> RequestChecker<'a> {
-    pub(crate) fn new(judge: &'a mut FlowAuthorizer, court: AuthorizationContext<'a>) -> Self {
-        judge.cause = judge.cause.filter(|cause| *cause != ResetCause::Offended);
-        Self { judge, court, changes: Vec::new(), refused: ValueSet::default() }
+    pub(crate) fn new(judge: &'a mut FlowAuthorizer, context: AuthorizationContext<'a>) -> Self {
+        judge.cause = judge.cause.filter(|cause| *cause != ResetCause::Violated);
+        Self { judge, context, changes: Vec::new(), refused: ValueSet::default() }
     }
 }
 
@@ -276,22 +276,23 @@ impl Checker for RequestChecker<'_> {
     }
 
     fn now(&self) -> u64 {
-        self.court.now
+        self.context.now
     }
 
     fn check(&mut self, request: &dyn Request) -> Decision {
-        let Self { judge, court, changes, refused: held_back } = self;
+        let Self { judge, context, changes, refused: held_back } = self;
         changes.clear();
         *held_back = ValueSet::default();
         // A relay without rules asks nothing; if it does all the same, nothing is allowed.
         let Some(rules) = judge.plan.requests.clone() else { return Decision::Reset };
         let began = Instant::now();
         let (verdict, effects) = rules.evaluate(request);
-        court.exit.judged(began.elapsed());
+        context.exit.judged(began.elapsed());
         let (mut outcome, mut reason, rule, mut misses) =
             (verdict.outcome, verdict.reason, verdict.rule, verdict.misses);
         let refused = verdict.refused.len();
-        if let Some(snapshot) = court.snapshot.filter(|_| outcome.passes() && judge.key.direction == Direction::Egress)
+        if let Some(snapshot) =
+            context.snapshot.filter(|_| outcome.passes() && judge.key.direction == Direction::Egress)
             && let Some(wrong) = judge.names.disagree(request, snapshot, &judge.key)
         {
             (outcome, reason, misses) = (Outcome::Deny, Reason::HostMismatch, vec![wrong]);
@@ -299,16 +300,16 @@ impl Checker for RequestChecker<'_> {
         let enforced = judge.params.mode == PolicyMode::Enforce;
         outcome = outcome.under(judge.params.mode);
         let partial = enforced && verdict.in_part && verdict.deny_with != DenyWith::Reset;
-        court.exit.count(judge.protocol, judge.key.direction, outcome, reason, rule);
-        court.exit.count_kind(judge.protocol, request.kind(), outcome);
-        court.exit.mismatched(judge.key.direction, effects.missing.len(), effects.rejected.len());
-        if judge.wants_event(outcome, court.exit) {
+        context.exit.count(judge.protocol, judge.key.direction, outcome, reason, rule);
+        context.exit.count_kind(judge.protocol, request.kind(), outcome);
+        context.exit.mismatched(judge.key.direction, effects.missing.len(), effects.rejected.len());
+        if judge.wants_event(outcome, context.exit) {
             let rejected = effects.rejected.into_iter().map(|(name, _)| name).collect();
             let headers = (effects.missing, rejected);
             let told = EventInput { outcome, layer: Layer::L7, reason, rule, misses, refused, headers };
-            let event = Arc::new(judge.event(told, Some(request), court.snapshot));
+            let event = Arc::new(judge.event(told, Some(request), context.snapshot));
             let goes_on = outcome.passes() || partial;
-            judge.tell(event, goes_on.then(|| request.exchange()), court.exit);
+            judge.tell(event, goes_on.then(|| request.exchange()), context.exit);
         }
         if !outcome.passes() {
             judge.cause = Some(ResetCause::Denied);
@@ -357,30 +358,30 @@ impl Checker for RequestChecker<'_> {
 
     fn answered(&mut self, answer: ResponseSummary) {
         if let Some(status) = answer.status {
-            self.court.exit.answered(self.judge.protocol, status);
+            self.context.exit.answered(self.judge.protocol, status);
         }
         let pending = &mut self.judge.pending;
         let place = pending.iter().position(|pending| pending.exchange == answer.exchange);
         if let Some(pending) = place.and_then(|place| pending.remove(place)) {
-            self.judge.came(pending, answer, self.court.exit);
+            self.judge.came(pending, answer, self.context.exit);
         }
     }
 
-    fn taught(&mut self, lesson: &LearnedAddresses) {
+    fn installed(&mut self, resolution: &LearnedAddresses) {
         if !self.judge.pending.is_empty() {
-            self.judge.taught = lesson.into();
+            self.judge.installed = resolution.into();
         }
     }
 
-    fn offended(&mut self, offence: &dyn ProtocolViolation) {
-        self.judge.cause = Some(ResetCause::Offended);
-        self.court.exit.offence(self.judge.protocol, offence);
+    fn violated(&mut self, violation: &dyn ProtocolViolation) {
+        self.judge.cause = Some(ResetCause::Violated);
+        self.context.exit.violation(self.judge.protocol, violation);
         tracing::debug!(
             protocol = self.judge.protocol,
             client = %self.judge.client,
             destination = %self.judge.destination,
-            kind = offence.kind(),
-            "{offence}",
+            kind = violation.kind(),
+            "{violation}",
         );
     }
 }

@@ -10,35 +10,35 @@ pub trait UpstreamRegistry: Send + Sync + 'static {
     /// that what it accepts is ours as well.
     ///
     /// # Errors
-    /// The kernel has no memory for it. The leg or listener is not made.
+    /// The kernel has no memory for it. The upstream connection or listener is not made.
     fn adopt(&self, socket: BorrowedFd<'_>) -> io::Result<()>;
 
-    /// Announces an ingress leg after it is bound and before it connects: `leg` is its own address and port, `to` the
+    /// Announces an ingress upstream connection after it is bound and before it connects: `upstream` is its own address and port, `to` the
     /// application's. Its socket has to be bound to the device `lo` (SO_BINDTODEVICE): a client that guesses the port
     /// comes by another one and is not taken for it.
     ///
     /// # Errors
-    /// The kernel has no memory for it. The leg is not made.
-    fn announce(&self, endpoint: EndpointId, leg: SocketAddr, to: SocketAddr) -> io::Result<()>;
+    /// The kernel has no memory for it. The upstream connection is not made.
+    fn announce(&self, endpoint: EndpointId, upstream: SocketAddr, to: SocketAddr) -> io::Result<()>;
 
-    /// Announces an ingress leg that is bound to no device, for an application that is bound to one and refused the leg
-    /// by `lo`. The announcement is for one packet: until the leg's has come, a client that guesses its port is taken for
+    /// Announces an ingress upstream connection that is bound to no device, for an application that is bound to one and refused the upstream connection
+    /// by `lo`. The announcement is for one packet: until the upstream connection's has come, a client that guesses its port is taken for
     /// it.
     ///
     /// # Errors
-    /// The kernel has no memory for it. The leg is not made.
-    fn announce_by_any_device(&self, endpoint: EndpointId, leg: SocketAddr, to: SocketAddr) -> io::Result<()>;
+    /// The kernel has no memory for it. The upstream connection is not made.
+    fn announce_by_any_device(&self, endpoint: EndpointId, upstream: SocketAddr, to: SocketAddr) -> io::Result<()>;
 
-    /// Forgets the leg of a connection of either direction, once it is connected or has failed. What stays known would let
+    /// Forgets the upstream connection of a connection of either direction, once it is connected or has failed. What stays known would let
     /// somebody pass unjudged who uses the same port later.
     ///
     /// # Errors
     /// The kernel refuses.
-    fn forget(&self, endpoint: EndpointId, leg: SocketAddr, to: SocketAddr) -> io::Result<()>;
+    fn forget(&self, endpoint: EndpointId, upstream: SocketAddr, to: SocketAddr) -> io::Result<()>;
 
-    /// Forgets a leg for datagrams, when its socket is closed.
+    /// Forgets a upstream connection for datagrams, when its socket is closed.
     ///
     /// # Errors
     /// The kernel refuses.
-    fn forget_datagrams(&self, endpoint: EndpointId, leg: SocketAddr, to: SocketAddr) -> io::Result<()>;
+    fn forget_datagrams(&self, endpoint: EndpointId, upstream: SocketAddr, to: SocketAddr) -> io::Result<()>;
 }

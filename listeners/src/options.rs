@@ -7,7 +7,7 @@ use std::{
 };
 
 use portcullis_codecs::{PROTOCOLS, Registry};
-use portcullis_rules::limits::{Capacity, LEG_PORTS};
+use portcullis_rules::limits::{Capacity, UPSTREAM_PORTS};
 
 /// A time in the milliseconds that workers count.
 pub(crate) fn millis(duration: Duration) -> u64 {
@@ -21,15 +21,15 @@ pub struct DataPlaneOptions {
     pub workers: usize,
     /// Protocols that policies may have judged.
     pub protocols: Registry,
-    /// Ports that upstream legs use. Outside `ip_local_port_range`, or a client may draw a port that a leg has.
-    pub leg_ports: RangeInclusive<u16>,
+    /// Ports that upstream upstream connections use. Outside `ip_local_port_range`, or a client may draw a port that a upstream connection has.
+    pub upstream_ports: RangeInclusive<u16>,
     /// What may be held at a time.
     pub capacity: Capacity,
     /// Size of a worker's read buffer in bytes.
     pub buffer: usize,
-    /// Mark of ingress legs: with it the kernel delivers answers to a foreign address locally.
+    /// Mark of ingress upstream connections: with it the kernel delivers answers to a foreign address locally.
     pub mark: u32,
-    /// Mark of datagrams of ours that leave the namespace: upstream legs and answers.
+    /// Mark of datagrams of ours that leave the namespace: upstream upstream connections and answers.
     pub mark_out: u32,
     /// Connections of the self-check, which are answered and not judged.
     pub probe: Option<Probe>,
@@ -57,7 +57,7 @@ impl Default for DataPlaneOptions {
         Self {
             workers: 1,
             protocols: PROTOCOLS,
-            leg_ports: LEG_PORTS,
+            upstream_ports: UPSTREAM_PORTS,
             capacity: Capacity::default(),
             buffer: 256 * 1024,
             mark: 0x0050_4301,

@@ -51,10 +51,10 @@ struct WorkerHandle {
     thread: JoinHandle<()>,
 }
 
-/// Listeners, relays and upstream legs of all endpoints of the node.
+/// Listeners, relays and upstream upstream connections of all endpoints of the node.
 pub struct DataPlane {
     shared: Arc<WorkersShared>,
-    legs: Arc<dyn UpstreamRegistry>,
+    upstreams: Arc<dyn UpstreamRegistry>,
     home: Arc<File>,
     hands: Vec<WorkerHandle>,
 }
@@ -66,7 +66,7 @@ impl DataPlane {
     /// No threads or file descriptors are to be had.
     pub fn start(
         options: DataPlaneOptions,
-        legs: Arc<dyn UpstreamRegistry>,
+        upstreams: Arc<dyn UpstreamRegistry>,
         names: Option<Arc<dyn NameInstaller>>,
         telemetry: Arc<Telemetry>,
     ) -> io::Result<Self> {
@@ -88,7 +88,7 @@ impl DataPlane {
             sweeps: Default::default(),
         });
         let home = Arc::new(namespace::current()?);
-        let mut plane = Self { shared, legs, home, hands: Vec::new() };
+        let mut plane = Self { shared, upstreams, home, hands: Vec::new() };
         for number in 0..workers {
             let mailbox = Arc::new(Mailbox::new()?);
             let worker = Worker::new(Arc::clone(&plane.shared), Arc::clone(&mailbox))?;
@@ -123,8 +123,8 @@ impl DataPlane {
                     endpoint: id,
                     namespace: Arc::clone(&namespace),
                     home: Arc::clone(&self.home),
-                    legs: Arc::clone(&self.legs),
-                    ports: UpstreamPorts::new(&self.shared.options.leg_ports, worker, workers)?,
+                    upstreams: Arc::clone(&self.upstreams),
+                    ports: UpstreamPorts::new(&self.shared.options.upstream_ports, worker, workers)?,
                     mark: self.shared.options.mark,
                     mark_out: self.shared.options.mark_out,
                 };
@@ -145,9 +145,9 @@ impl DataPlane {
             files: EndpointHoldings::of(&shared.files),
             buffered: EndpointHoldings::of(&shared.buffered),
         };
-        for (hand, doorway) in self.hands.iter().zip(places) {
+        for (hand, listener) in self.hands.iter().zip(places) {
             hand.mailbox.put(WorkerCommand::Close(id));
-            hand.mailbox.put(WorkerCommand::Open(Opening { id, doorway, shares: shares.clone() }));
+            hand.mailbox.put(WorkerCommand::Open(Opening { id, listener, shares: shares.clone() }));
         }
     }
 

@@ -167,7 +167,7 @@ fn elements_that_can_never_match_are_found() {
         (&["egress: [{toEntities: [world]}]", "egressDeny: [{toCIDR: [192.0.2.0/24]}]"], &[]),
         (&["egress: [{toFQDNs: [{matchName: 192.0.2.1}]}]"], &["PL107"]),
         (&["egress: [{toFQDNs: [{matchPattern: \"*.example.com\"}]}]"], &["PL108"]),
-        // DNS rules teach names, whatever default deny is.
+        // DNS rules tell names, whatever default deny is.
         (
             &[
                 "enableDefaultDeny: {egress: false}\negress: [{toEntities: [cluster], toPorts: [{ports: [{port: \"53\", protocol: ANY}], rules: {dns: [{matchPattern: \"*\"}]}}]}]",

@@ -151,7 +151,7 @@ fn each_verdict_is_one_line_that_says_who_what_and_why() {
             ),
         ),
         (
-            "the answer, which taught nothing new",
+            "the answer, which learned nothing new",
             answered(DnsAnswer::default()),
             format!("-> dns {parties}, egress: answered AAAA example.com. NOERROR 2001:db8::10 2001:db8::11"),
         ),

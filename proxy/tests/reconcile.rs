@@ -54,7 +54,7 @@ impl Shared {
         self.0.lock().unwrap().failing.insert(what.into());
     }
 
-    fn mend(&self, what: &str) {
+    fn repair(&self, what: &str) {
         self.0.lock().unwrap().failing.remove(what);
     }
 
@@ -226,13 +226,13 @@ fn a_namespace_that_is_not_there_holds_up_nobody_and_is_taken_when_it_comes() {
     assert!(fault.message.contains("/run/netns/2 is not there"), "{}", fault.message);
     assert_eq!(node.journal(), ["open 1", "publish 1", "table 1", "attach 1", "retain [1, 2]"]);
 
-    assert!(reconciler.tend(), "it is tried again");
+    assert!(reconciler.maintain(), "it is tried again");
     assert_eq!(node.journal(), [""; 0]);
     node.namespace("/run/netns/2", Some(102));
-    assert!(reconciler.tend());
+    assert!(reconciler.maintain());
     assert_eq!(node.journal(), ["open 2", "table 2", "attach 2"]);
     assert!(reconciler.faults().is_empty());
-    assert!(!reconciler.tend(), "all is well: nothing is done");
+    assert!(!reconciler.maintain(), "all is well: nothing is done");
     assert!(node.journal().is_empty());
 }
 
@@ -243,7 +243,7 @@ fn a_namespace_made_anew_under_its_old_name_is_another_one() {
     reconciler.apply(snapshot(&locals, 1), &locals);
     node.journal();
     node.namespace("/run/netns/1", Some(999));
-    assert!(reconciler.tend());
+    assert!(reconciler.maintain());
     assert_eq!(node.journal(), ["detach 1", "close 1", "open 1", "table 1", "attach 1"]);
 }
 
@@ -254,7 +254,7 @@ fn a_namespace_that_is_gone_is_let_go() {
     reconciler.apply(snapshot(&locals, 1), &locals);
     node.journal();
     node.namespace("/run/netns/1", None);
-    assert!(reconciler.tend());
+    assert!(reconciler.maintain());
     assert_eq!(node.journal(), ["detach 1", "close 1"], "our sockets would keep it alive");
     assert_eq!(reconciler.faults().len(), 1);
 }
@@ -267,10 +267,10 @@ fn an_endpoint_whose_table_cannot_be_set_is_attached_all_the_same_reported_and_t
     let faults = reconciler.apply(snapshot(&locals, 1), &locals);
     assert_eq!(faults[&EndpointId(1)].message, "the kernel's table was not set: no");
     assert_eq!(node.journal(), ["open 1", "publish 1", "table 1 FAILED", "attach 1", "retain [1]"]);
-    assert!(reconciler.tend());
+    assert!(reconciler.maintain());
     assert_eq!((node.journal(), reconciler.faults().len()), (vec!["table 1 FAILED".into()], 1));
-    node.mend("table 1");
-    assert!(reconciler.tend());
+    node.repair("table 1");
+    assert!(reconciler.maintain());
     assert_eq!((node.journal(), reconciler.faults().len()), (vec!["table 1".into()], 0));
     node.fail("table 1");
     node.fail("attach 2");
@@ -289,10 +289,10 @@ fn what_could_not_be_detached_is_tried_again() {
     reconciler.apply(snapshot(&[], 2), &[]);
     let journal = node.journal();
     assert!(journal.contains(&"detach 1 FAILED".into()) && journal.contains(&"close 1".into()), "{journal:?}");
-    node.mend("detach 1");
-    assert!(reconciler.tend());
+    node.repair("detach 1");
+    assert!(reconciler.maintain());
     assert_eq!(node.journal(), ["detach 1"]);
-    assert!(!reconciler.tend());
+    assert!(!reconciler.maintain());
 }
 
 #[test]
@@ -302,7 +302,7 @@ fn the_remains_of_an_earlier_process_are_removed_once_and_only_after_the_wanted_
     let locals = [pod(1)];
     reconciler.apply(snapshot(&locals, 1), &locals);
     assert_eq!(node.journal().last().map(String::as_str), Some("retain [1] FAILED"));
-    node.mend("retain [1]");
+    node.repair("retain [1]");
     reconciler.apply(snapshot(&locals, 2), &locals);
     assert_eq!(node.journal(), ["publish 2", "retain [1]"]);
     reconciler.apply(snapshot(&locals, 3), &locals);
@@ -312,19 +312,19 @@ fn the_remains_of_an_earlier_process_are_removed_once_and_only_after_the_wanted_
 #[test]
 fn each_endpoint_in_turn_is_attached_again_so_that_what_was_taken_away_comes_back() {
     let (node, mut reconciler) = node();
-    assert!(!reconciler.mend_next(), "there is none");
+    assert!(!reconciler.repair_next(), "there is none");
     let locals = [pod(1), pod(2)];
     reconciler.apply(snapshot(&locals, 1), &locals);
     node.journal();
     for _ in 0..3 {
-        assert!(!reconciler.mend_next());
+        assert!(!reconciler.repair_next());
     }
     assert_eq!(node.journal(), ["attach 1", "attach 2", "attach 1"]);
     node.fail("attach 2");
-    assert!(reconciler.mend_next());
+    assert!(reconciler.repair_next());
     assert_eq!(reconciler.faults().keys().map(|id| id.0).collect::<Vec<_>>(), [2]);
-    node.mend("attach 2");
-    assert!(reconciler.tend());
+    node.repair("attach 2");
+    assert!(reconciler.maintain());
     assert!(reconciler.faults().is_empty());
 }
 
@@ -349,11 +349,11 @@ fn where_the_kernel_cannot_judge_echo_requests_endpoints_whose_rules_speak_of_th
     assert_eq!(faults(&reconciler), told);
     assert!(node.journal().contains(&"attach 2".into()), "all else is in force");
     for _ in 0..2 {
-        assert!(!reconciler.mend_next(), "nothing new");
+        assert!(!reconciler.repair_next(), "nothing new");
     }
     assert_eq!(faults(&reconciler), told);
-    node.mend("echo");
-    assert!(reconciler.tend());
+    node.repair("echo");
+    assert!(reconciler.maintain());
     assert_eq!(faults(&reconciler), []);
 }
 
@@ -367,8 +367,8 @@ fn an_endpoint_whose_listeners_cannot_be_opened_is_attached_without_them_so_that
     assert!(!faults[&EndpointId(1)].absent);
     assert_eq!(node.journal(), ["open 1 FAILED", "publish 1", "table 1", "attach 1", "retain [1]"]);
     assert!(reconciler.report().gap().unwrap().contains("shop/pod-1: listeners could not be opened"));
-    node.mend("open 1");
-    assert!(reconciler.tend());
+    node.repair("open 1");
+    assert!(reconciler.maintain());
     assert_eq!((node.journal(), reconciler.faults().len()), (vec!["open 1".into(), "attach 1".into()], 0));
     assert_eq!(reconciler.report().gap(), None);
 }

@@ -178,8 +178,10 @@ impl NamespaceConnections {
             cut.seen += listed.sockets.len();
             let mut older = Vec::new();
             for socket in &listed.sockets {
-                let Some((direction, fate)) = self.fate(diag, socket, &listed, owners.as_ref())? else { continue };
-                let Some(fate) = fate else {
+                let Some((direction, outcome)) = self.outcome(diag, socket, &listed, owners.as_ref())? else {
+                    continue;
+                };
+                let Some(outcome) = outcome else {
                     older.extend((direction == FlowDirection::Ingress).then_some((socket.local, socket.peer)));
                     continue;
                 };
@@ -187,7 +189,7 @@ impl NamespaceConnections {
                 if (keep.keeps(direction) && !judged) || !diag.destroy(socket).map_err(|source| self.failed(source))? {
                     continue;
                 }
-                match fate {
+                match outcome {
                     CutReason::Denied => cut.denied += 1,
                     CutReason::Unjudged => cut.unjudged += 1,
                 }
@@ -201,7 +203,7 @@ impl NamespaceConnections {
     }
 
     /// What becomes of a socket, and in which direction it was opened, where policy says something of either; `None`: nothing.
-    fn fate(
+    fn outcome(
         &self,
         diag: &Diag,
         socket: &DiagSocket,
@@ -297,15 +299,16 @@ impl NamespaceConnections {
     }
 }
 
-/// All sockets of a protocol. The kernel tells what is noted of TCP sockets alone, so legs of datagrams are ours if they have
+/// All sockets of a protocol. The kernel tells what is noted of TCP sockets alone, so upstream connections of datagrams are ours if they have
 /// the mark of one and this process holds them: whoever may set marks could give one to any socket.
 fn list(diag: &Diag, protocol: u8) -> io::Result<Vec<DiagSocket>> {
     let mut sockets = diag.list(protocol)?;
-    let mut legs = sockets.iter_mut().filter(|socket| socket.protocol == UDP && socket.mark == MARK_OUT).peekable();
-    if legs.peek().is_some() {
+    let mut upstreams =
+        sockets.iter_mut().filter(|socket| socket.protocol == UDP && socket.mark == MARK_OUT).peekable();
+    if upstreams.peek().is_some() {
         // Nothing is left to be ended of one that closes meanwhile.
         let held = owners::held()?;
-        legs.for_each(|socket| socket.ours = held.contains(&socket.inode));
+        upstreams.for_each(|socket| socket.ours = held.contains(&socket.inode));
     }
     Ok(sockets)
 }

@@ -14,7 +14,7 @@ use aya::{
     maps::{Array, HashMap, LpmTrie, Map, MapData, MapError, PerCpuArray, RingBuf, SockHash, lpm_trie::Key},
 };
 use portcullis_redirect_common::{
-    HostService, LegKey, ListenerKey, LocalKey, OwnerKey, PeerKey, PortKey, STEER, StubKey,
+    HostService, ListenerKey, LocalKey, OwnerKey, PeerKey, PortKey, STEER, StubKey, UpstreamKey,
 };
 
 use crate::{
@@ -35,7 +35,7 @@ pub(crate) const NAMES: [&str; 36] = [
     "SHARED",
     "OWNERS",
     "LISTENERS",
-    "OWN_LEGS",
+    "OWN_UPSTREAMS",
     "REPLIES",
     "ASKERS",
     "DNS",
@@ -197,9 +197,9 @@ impl Maps {
     }
 
     /// Changes single addresses; tells whether that was all it takes. If not, the whole table has to be set.
-    pub(crate) fn learn(&mut self, endpoint: u32, lessons: &[LearnedAddressChange]) -> Result<bool, RedirectError> {
-        for lesson in lessons {
-            let Some(steps) = self.tables.learn(endpoint, lesson) else { return Ok(false) };
+    pub(crate) fn learn(&mut self, endpoint: u32, resolutions: &[LearnedAddressChange]) -> Result<bool, RedirectError> {
+        for resolution in resolutions {
+            let Some(steps) = self.tables.learn(endpoint, resolution) else { return Ok(false) };
             self.carry_out(steps)?;
         }
         Ok(true)
@@ -308,7 +308,7 @@ impl Maps {
     }
 
     /// Returns whether the UDP sockets of an endpoint are marked at birth.
-    pub(crate) fn set_birth_mark(&mut self, endpoint: u32, marked: bool) -> Result<(), RedirectError> {
+    pub(crate) fn set_creation_mark(&mut self, endpoint: u32, marked: bool) -> Result<(), RedirectError> {
         let changed = if marked { self.dns.insert(endpoint, 1, 0) } else { gone(self.dns.remove(&endpoint)) };
         changed.map_err(RedirectError::map("DNS", "write"))
     }
@@ -389,13 +389,16 @@ impl Maps {
         Ok(all.into_iter().collect())
     }
 
-    /// Forgets the legs of an earlier process: they are gone, and their ports may be anybody's.
-    pub(crate) fn forget_legs(&mut self) -> Result<(), RedirectError> {
-        let mut legs: HashMap<MapData, LegKey, u32> = Map::LruHashMap(data(&self.directory, "OWN_LEGS")?)
-            .try_into()
-            .map_err(RedirectError::map("OWN_LEGS", "use"))?;
-        let held: Vec<LegKey> = legs.keys().flatten().collect();
-        held.iter().try_for_each(|key| gone(legs.remove(key))).map_err(RedirectError::map("OWN_LEGS", "write"))
+    /// Forgets the upstream connections of an earlier process: they are gone, and their ports may be anybody's.
+    pub(crate) fn forget_upstreams(&mut self) -> Result<(), RedirectError> {
+        let mut upstreams: HashMap<MapData, UpstreamKey, u32> =
+            Map::LruHashMap(data(&self.directory, "OWN_UPSTREAMS")?)
+                .try_into()
+                .map_err(RedirectError::map("OWN_UPSTREAMS", "use"))?;
+        let held: Vec<UpstreamKey> = upstreams.keys().flatten().collect();
+        held.iter()
+            .try_for_each(|key| gone(upstreams.remove(key)))
+            .map_err(RedirectError::map("OWN_UPSTREAMS", "write"))
     }
 
     /// A map's descriptor, for callers that update it by themselves.

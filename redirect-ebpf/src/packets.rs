@@ -31,7 +31,7 @@ use crate::{
 const LINKS: &str = "packets-";
 const FILTERS: &str = "filters-";
 const LEAVE: &str = "leave";
-const GATE: &str = "gate";
+const ACCEPTOR: &str = "gate";
 const ARRIVE: &str = "arrive";
 /// How often, one turn after the other, programs are put in front of those that somebody puts before them. Then only each so
 /// many turns: two that do so would go on for ever.
@@ -55,7 +55,7 @@ pub enum PacketJudge {
 #[derive(Debug)]
 struct JudgedDevices {
     /// Those whose programs are all attached; none after a failure, so that all are attached again.
-    doors: Vec<DevicePair>,
+    listeners: Vec<DevicePair>,
     guard: PacketJudge,
     /// By the names of their pins.
     posts: BTreeMap<String, AttachedProgram>,
@@ -220,9 +220,13 @@ impl PacketPrograms {
     pub(crate) fn judge(&mut self, subject: &PacketEndpoint<'_>, loader: &mut Loader) -> Result<(), RedirectError> {
         let Some(by) = self.by else { return self.forget(subject.id) };
         let failed = |source| RedirectError::Namespace { endpoint: subject.id, step: "find the devices", source };
-        let found = self.doors(subject).map_err(failed)?;
-        let doors: Vec<DevicePair> = found.iter().map(door).collect();
-        if self.guarded.get(&subject.id).is_some_and(|guarded| guarded.doors == doors && guarded.fault().is_none()) {
+        let found = self.listeners(subject).map_err(failed)?;
+        let listeners: Vec<DevicePair> = found.iter().map(listener).collect();
+        if self
+            .guarded
+            .get(&subject.id)
+            .is_some_and(|guarded| guarded.listeners == listeners && guarded.fault().is_none())
+        {
             return Ok(());
         }
         let netns = subject.netns.try_clone_to_owned().map(Arc::new).map_err(failed)?;
@@ -233,7 +237,7 @@ impl PacketPrograms {
         });
         let outside = found.iter().all(|(_, peer)| peer.is_some());
         let guard = if outside { PacketJudge::Outside } else { PacketJudge::Inside };
-        self.replace(subject.id, attached, JudgedDevices { doors, guard, posts: taken })
+        self.replace(subject.id, attached, JudgedDevices { listeners, guard, posts: taken })
     }
 
     /// Has an endpoint judged by what was just attached, and takes away what was there before. After a failure both go on judging.
@@ -244,30 +248,30 @@ impl PacketPrograms {
         made: JudgedDevices,
     ) -> Result<(), RedirectError> {
         let mut before = self.guarded.remove(&id).map(|guarded| guarded.posts).unwrap_or_default();
-        let JudgedDevices { doors, guard, mut posts } = made;
+        let JudgedDevices { listeners, guard, mut posts } = made;
         if let Err(error) = attached {
             before.append(&mut posts);
-            self.guarded.insert(id, JudgedDevices { doors: Vec::new(), guard: PacketJudge::Off, posts: before });
+            self.guarded.insert(id, JudgedDevices { listeners: Vec::new(), guard: PacketJudge::Off, posts: before });
             return Err(error);
         }
         // Under a name that stays the new one has taken the place of the one before, or is the same.
         before.retain(|name, _| !posts.contains_key(name));
-        let guarded = self.guarded.entry(id).insert_entry(JudgedDevices { doors, guard, posts }).into_mut();
+        let guarded = self.guarded.entry(id).insert_entry(JudgedDevices { listeners, guard, posts }).into_mut();
         end(&self.directory, before)?;
         clear(&self.directory, |name| is_of(name, id) && !guarded.posts.contains_key(name))
     }
 
-    fn doors(&mut self, subject: &PacketEndpoint<'_>) -> io::Result<Vec<(Device, Option<DevicePeer>)>> {
-        let mut doors = Vec::new();
+    fn listeners(&mut self, subject: &PacketEndpoint<'_>) -> io::Result<Vec<(Device, Option<DevicePeer>)>> {
+        let mut listeners = Vec::new();
         for device in namespace::inside(subject.netns, devices::outward)? {
             let known: Vec<&OwnedFd> = self.outsides.iter().map(|(_, netns)| &**netns).collect();
             let mut peer = devices::peer_of(subject.netns, &device, &known)?;
             if let Some(peer) = &mut peer {
                 self.share(peer);
             }
-            doors.push((device, peer));
+            listeners.push((device, peer));
         }
-        Ok(doors)
+        Ok(listeners)
     }
 
     /// Keeps one descriptor for each namespace outside.
@@ -302,10 +306,10 @@ impl PacketPrograms {
             })
         };
         if let Some(peer) = peer {
-            let gate = DeviceSide { netns: Arc::clone(&peer.netns), device: peer.index, ingress: true };
-            let arrive = DeviceSide { ingress: false, ..gate.clone() };
+            let acceptor = DeviceSide { netns: Arc::clone(&peer.netns), device: peer.index, ingress: true };
+            let arrive = DeviceSide { ingress: false, ..acceptor.clone() };
             let at = format!("{}-{}", peer.inode, peer.index);
-            judges(peer.within, vec![(GATE, gate, at.clone()), (ARRIVE, arrive, at)])?;
+            judges(peer.within, vec![(ACCEPTOR, acceptor, at.clone()), (ARRIVE, arrive, at)])?;
         }
         // Whoever hands a packet to the device itself (bpf_redirect_peer) passes by what stands outside.
         let (arriving, at) = (DeviceSide { ingress: true, ..leaving.clone() }, leaving.device.to_string());
@@ -352,7 +356,7 @@ fn place(name: &str) -> Option<DeviceSide> {
     let (inside, program, first, second) = (parts.next()?, parts.next()?, parts.next()?, parts.next());
     let (inode, device) = second.map_or((inside, first), |second| (first, second));
     let netns = Arc::new(namespace::find(inode.parse().ok()?)?);
-    let ingress = program == GATE || (program == ARRIVE && second.is_none());
+    let ingress = program == ACCEPTOR || (program == ARRIVE && second.is_none());
     Some(DeviceSide { netns, device: device.parse().ok()?, ingress })
 }
 
@@ -362,7 +366,7 @@ fn end(directory: &Path, posts: BTreeMap<String, AttachedProgram>) -> Result<(),
     posts.into_values().try_for_each(AttachedProgram::remove).map_err(failed)
 }
 
-fn door((device, peer): &(Device, Option<DevicePeer>)) -> DevicePair {
+fn listener((device, peer): &(Device, Option<DevicePeer>)) -> DevicePair {
     (device.index, peer.as_ref().map(|peer| (peer.inode, peer.index)))
 }
 

@@ -27,7 +27,6 @@ use crate::{
     datagrams::Ranges,
     echo::Echo,
     error::RedirectError,
-    legs::{LegMaps, UpstreamHandle},
     links::{ABOVE_ALL, ECHO, EGRESS, Link, Loader, remove_links},
     maps::Maps,
     namespace,
@@ -38,6 +37,7 @@ use crate::{
     routes,
     site::{AttachPoint, AttachSite},
     sysctl,
+    upstreams::{UpstreamHandle, UpstreamMaps},
     watch::NetlinkWatch,
 };
 
@@ -68,7 +68,7 @@ pub struct Redirect {
     loader: Loader,
     workers: u32,
     maps: Maps,
-    legs: UpstreamHandle,
+    upstreams: UpstreamHandle,
     /// The programs above all pods, and the cgroup that they are attached to.
     node: Vec<Link>,
     cgroup: PathBuf,
@@ -126,10 +126,13 @@ impl Redirect {
         let node = attach_above_all(&mut loader, directory, &path)?;
         loader.hold_maps()?;
         let mut maps = Maps::open(directory)?;
-        maps.forget_legs()?;
-        let legs = LegMaps { own_sockets: maps.descriptor("OWN_SOCKETS")?, own_legs: maps.descriptor("OWN_LEGS")? };
+        maps.forget_upstreams()?;
+        let upstreams = UpstreamMaps {
+            own_sockets: maps.descriptor("OWN_SOCKETS")?,
+            own_upstreams: maps.descriptor("OWN_UPSTREAMS")?,
+        };
         let packets = PacketPrograms::new(directory, &options);
-        let legs = UpstreamHandle { maps: Arc::new(legs) };
+        let upstreams = UpstreamHandle { maps: Arc::new(upstreams) };
         let judge = Arc::new(ConnectionPolicy::open(directory)?);
         Ok(Self {
             directory: directory.to_owned(),
@@ -139,7 +142,7 @@ impl Redirect {
             loader,
             workers,
             maps,
-            legs,
+            upstreams,
             node,
             cgroup: path,
             echo: Echo::new(),
@@ -297,10 +300,10 @@ impl Redirect {
             let routed = attachment.addresses.iter().any(|address| address.is_ipv6() == v6);
             // What they accept is ours as well.
             let failed = |source| RedirectError::Namespace { endpoint: id, step: "mark listeners", source };
-            listeners.iter().try_for_each(|listener| self.legs.adopt(listener.as_fd())).map_err(failed)?;
+            listeners.iter().try_for_each(|listener| self.upstreams.adopt(listener.as_fd())).map_err(failed)?;
             self.maps.set_listeners(slot(id, v6, udp), self.workers, if routed { listeners } else { &[] })?;
         }
-        self.mark_births(id)
+        self.mark_creations(id)
     }
 
     fn link(
@@ -338,8 +341,8 @@ impl Redirect {
 
     /// A handle for worker threads.
     #[must_use]
-    pub fn legs(&self) -> UpstreamHandle {
-        self.legs.clone()
+    pub fn upstreams(&self) -> UpstreamHandle {
+        self.upstreams.clone()
     }
 
     /// Reads refused flows. Has to be called in a tokio runtime.

@@ -3,7 +3,7 @@
 
 use std::{fs, io};
 
-/// Accepted sockets inherit the mark (both families), and a RST that answers one of our legs goes back with its mark:
+/// Accepted sockets inherit the mark (both families), and a RST that answers one of our upstream connections goes back with its mark:
 /// without it the RST belongs to no socket and goes to the real client.
 const WANTED: [&str; 3] =
     ["/proc/sys/net/ipv4/tcp_fwmark_accept", "/proc/sys/net/ipv4/fwmark_reflect", "/proc/sys/net/ipv6/fwmark_reflect"];

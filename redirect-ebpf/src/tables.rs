@@ -38,7 +38,7 @@ pub(crate) enum TableStep {
     Unset(u32, PeerPrefix),
     /// Point ports at a class.
     Point(PortPrefix, u32),
-    /// From now on lessons for these ports are for this class. Nothing for the kernel.
+    /// From now on resolutions for these ports are for this class. Nothing for the kernel.
     Own(u32, ClassOwner),
     /// Take ports out.
     Unpoint(PortPrefix),
@@ -58,7 +58,7 @@ pub(crate) struct Tables {
     next: u32,
 }
 
-/// A class that the kernel holds. A lesson asks and changes it, however much is in it, without going through it.
+/// A class that the kernel holds. A resolution asks and changes it, however much is in it, without going through it.
 #[derive(Debug)]
 struct Held {
     content: Arc<ClassContent>,
@@ -230,14 +230,14 @@ impl Tables {
             .map(|(number, held)| TableStep::RemoveClass(*number, Arc::clone(&held.content)))
     }
 
-    /// The steps of a lesson; `None` where it takes more than single entries, so that the whole table has to be set.
-    pub(crate) fn learn(&self, endpoint: u32, lesson: &LearnedAddressChange) -> Option<Vec<TableStep>> {
+    /// The steps of a resolution; `None` where it takes more than single entries, so that the whole table has to be set.
+    pub(crate) fn learn(&self, endpoint: u32, resolution: &LearnedAddressChange) -> Option<Vec<TableStep>> {
         // Resolvers of the machine itself are steered by name, beside the tables.
-        if lesson.address.is_loopback() {
+        if resolution.address.is_loopback() {
             return None;
         }
-        let (first, last) = (*lesson.ports.start(), *lesson.ports.end());
-        let side = (endpoint, lesson.direction.number(), lesson.protocol);
+        let (first, last) = (*resolution.ports.start(), *resolution.ports.end());
+        let side = (endpoint, resolution.direction.number(), resolution.protocol);
         let owned = self.owned.range((side.0, side.1, side.2, first, 0)..=(side.0, side.1, side.2, last, u16::MAX));
         let (mut steps, mut covered) = (Vec::new(), 0);
         for ((.., from, to), number) in owned {
@@ -245,9 +245,9 @@ impl Tables {
                 return None;
             }
             covered += (*from..=*to).len();
-            steps.extend(learnt(*number, self.classes.get(number)?, lesson)?);
+            steps.extend(learnt(*number, self.classes.get(number)?, resolution)?);
         }
-        (covered == lesson.ports.len()).then_some(steps)
+        (covered == resolution.ports.len()).then_some(steps)
     }
 
     /// Notes a step that the kernel has taken.
@@ -313,12 +313,12 @@ fn edits(number: u32, held: &ClassContent, wanted: &ClassContent) -> Option<Vec<
     steps.iter().all(is_single).then_some(steps)
 }
 
-/// The steps of a lesson for one class.
-fn learnt(number: u32, held: &Held, lesson: &LearnedAddressChange) -> Option<Option<TableStep>> {
-    let peer = single(lesson.address);
+/// The steps of a resolution for one class.
+fn learnt(number: u32, held: &Held, resolution: &LearnedAddressChange) -> Option<Option<TableStep>> {
+    let peer = single(resolution.address);
     let before = held.content.get(&peer).copied();
-    let action = match lesson.action.map(KernelAction::number) {
-        wanted if lesson.protocol != UDP || lesson.direction == FlowDirection::Ingress => wanted,
+    let action = match resolution.action.map(KernelAction::number) {
+        wanted if resolution.protocol != UDP || resolution.direction == FlowDirection::Ingress => wanted,
         wanted => datagrams(held.steered, before, wanted)?,
     };
     let step = match action {

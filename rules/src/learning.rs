@@ -55,7 +55,7 @@ struct LearningClass {
     places: Vec<ClassPorts>,
 }
 
-/// What makes answers. Whoever teaches holds it.
+/// What makes answers. Whoever tells holds it.
 #[derive(Debug)]
 struct ActionResolver {
     decider: Decider,
@@ -71,53 +71,53 @@ struct ActionResolver {
 #[derive(Debug)]
 pub(crate) struct AddressLearner {
     pub(crate) selectors: Selectors,
-    pupils: Vec<LearningClass>,
+    installers: Vec<LearningClass>,
     /// By selector, the classes that have it.
     interested: Vec<Vec<usize>>,
     pub(crate) trusts: Trusts,
     resolved: Overlay<Arc<Resolved>>,
-    lessons: AtomicU64,
+    resolutions: AtomicU64,
     /// Whether any answer was missed since they were taken.
     misses: AtomicBool,
-    desk: Mutex<ActionResolver>,
+    queue: Mutex<ActionResolver>,
 }
 
 impl AddressLearner {
     pub(crate) fn new(selectors: Selectors, mut decider: Decider, trusts: Trusts, locals: &Locals) -> Self {
         decider.begin_to_learn();
         let mut numbers: HashMap<*const CompiledClass, usize> = HashMap::new();
-        let mut pupils: Vec<LearningClass> = Vec::new();
+        let mut installers: Vec<LearningClass> = Vec::new();
         let ordered: BTreeMap<_, _> = locals.iter().map(|(id, (_, subject))| (*id, subject)).collect();
         for (endpoint, subject) in ordered {
             for direction in [Direction::Ingress, Direction::Egress] {
                 for transport in Transport::ALL {
                     let classes = subject.side(direction).into_iter().flat_map(|side| side.classes(transport));
                     for (first, last, class) in classes.filter(|(.., class)| class.learns()) {
-                        let number = *numbers.entry(Arc::as_ptr(class)).or_insert(pupils.len());
-                        if number == pupils.len() {
-                            pupils.push(LearningClass { class: Arc::clone(class), places: Vec::new() });
+                        let number = *numbers.entry(Arc::as_ptr(class)).or_insert(installers.len());
+                        if number == installers.len() {
+                            installers.push(LearningClass { class: Arc::clone(class), places: Vec::new() });
                         }
                         let ports = seen(subject, direction, transport, first..=last);
                         let place = |ports| ClassPorts { endpoint, direction, transport, ports };
-                        pupils[number].places.extend(ports.into_iter().map(place));
+                        installers[number].places.extend(ports.into_iter().map(place));
                     }
                 }
             }
         }
         let mut interested = vec![Vec::new(); selectors.len()];
-        for (number, pupil) in pupils.iter().enumerate() {
-            for selector in pupil.class.selectors().collect::<BTreeSet<_>>() {
+        for (number, installer) in installers.iter().enumerate() {
+            for selector in installer.class.selectors().collect::<BTreeSet<_>>() {
                 interested[selector as usize].push(number);
             }
         }
-        let desk = Mutex::new(ActionResolver { decider, flows: HashMap::new(), most: FEW, missed: BTreeMap::new() });
-        let (resolved, lessons, misses) = (Overlay::default(), AtomicU64::new(0), AtomicBool::new(false));
-        Self { selectors, pupils, interested, trusts, resolved, lessons, misses, desk }
+        let queue = Mutex::new(ActionResolver { decider, flows: HashMap::new(), most: FEW, missed: BTreeMap::new() });
+        let (resolved, resolutions, misses) = (Overlay::default(), AtomicU64::new(0), AtomicBool::new(false));
+        Self { selectors, installers, interested, trusts, resolved, resolutions, misses, queue }
     }
 
-    /// How many lessons there were.
-    pub(crate) fn lessons(&self) -> u64 {
-        self.lessons.load(Ordering::Acquire)
+    /// How many resolutions there were.
+    pub(crate) fn resolutions(&self) -> u64 {
+        self.resolutions.load(Ordering::Acquire)
     }
 
     /// The names of an address that are selected somewhere.
@@ -128,15 +128,15 @@ impl AddressLearner {
     /// For whom names count in the classes that have some selectors.
     pub(crate) fn trusts_of(&self, selectors: &[SelectorId]) -> BTreeSet<TrustId> {
         let interested = selectors.iter().flat_map(|selector| &self.interested[*selector as usize]);
-        interested.filter_map(|pupil| self.pupils[*pupil].class.trust()).collect()
+        interested.filter_map(|installer| self.installers[*installer].class.trust()).collect()
     }
 
-    fn desk(&self) -> MutexGuard<'_, ActionResolver> {
-        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    fn queue(&self) -> MutexGuard<'_, ActionResolver> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn note_misses(&self, desk: &ActionResolver) {
-        if !desk.missed.is_empty() {
+    fn note_misses(&self, queue: &ActionResolver) {
+        if !queue.missed.is_empty() {
             self.misses.store(true, Ordering::Release);
         }
     }
@@ -153,18 +153,18 @@ impl ActionResolver {
     fn answer(
         &mut self,
         number: usize,
-        pupil: &LearningClass,
+        installer: &LearningClass,
         who: crate::compile::peers::Who,
         selectors: &[SelectorId],
     ) -> Option<Arc<Flow>> {
-        let (matching, key) = pupil.class.matching(who, selectors)?;
+        let (matching, key) = installer.class.matching(who, selectors)?;
         let entry = (number, matching);
         if let Some(flow) = self.flows.get(&entry) {
             return Some(Arc::clone(flow));
         }
         let flow = Arc::new(self.decider.answer(&entry.1, key));
         if flow.reason == Reason::NoMemory {
-            for endpoint in pupil.places.iter().map(|place| place.endpoint).collect::<BTreeSet<_>>() {
+            for endpoint in installer.places.iter().map(|place| place.endpoint).collect::<BTreeSet<_>>() {
                 *self.missed.entry(endpoint).or_default() += 1;
             }
             // It is tried again with the next address.
@@ -188,10 +188,10 @@ impl Snapshot {
         self.learner.as_ref().is_some_and(|learner| learner.selectors.matching(&name).next().is_some())
     }
 
-    /// How many lessons changed an answer. Whoever keeps answers asks again when it has grown.
+    /// How many resolutions changed an answer. Whoever keeps answers asks again when it has grown.
     #[must_use]
-    pub fn lessons(&self) -> u64 {
-        self.learner.as_ref().map_or(0, AddressLearner::lessons)
+    pub fn resolutions(&self) -> u64 {
+        self.learner.as_ref().map_or(0, AddressLearner::resolutions)
     }
 
     /// How many answers for learnt addresses deny because the bounds leave no memory for their rules
@@ -201,7 +201,7 @@ impl Snapshot {
         else {
             return BTreeMap::new();
         };
-        std::mem::take(&mut learner.desk().missed)
+        std::mem::take(&mut learner.queue().missed)
     }
 
     /// Whether some policy in force selects a name of an address.
@@ -262,7 +262,7 @@ impl Snapshot {
     /// what the kernel has to be told for that.
     ///
     /// From then on flows are answered as by a snapshot that was compiled with these names; until then as before. An
-    /// address of a known endpoint of the cluster is never meant by a name. Lessons wait for each other, nobody else
+    /// address of a known endpoint of the cluster is never meant by a name. Resolutions wait for each other, nobody else
     /// waits for them.
     pub fn learn(&self, address: IpAddr, names: &[&str]) -> Vec<SteeredAddressChange> {
         let names: Vec<KnownName<'_>> = names.iter().map(|name| KnownName { name, origins: &[] }).collect();
@@ -277,7 +277,7 @@ impl Snapshot {
             return Vec::new();
         };
         let after = learner.resolve(names, &self.addresses);
-        let mut desk = learner.desk();
+        let mut queue = learner.queue();
         let before = learner.resolved(address);
         if before == after {
             return Vec::new();
@@ -287,12 +287,12 @@ impl Snapshot {
         learner.resolved.set(address, after.clone());
         let who = who(&self.addresses, address);
         for number in &interested {
-            let pupil = &learner.pupils[*number];
-            let selectors = after.as_ref().map_or(&[][..], |resolved| resolved.selectors(pupil.class.trust()));
-            pupil.class.learn(address, desk.answer(*number, pupil, who, selectors));
+            let installer = &learner.installers[*number];
+            let selectors = after.as_ref().map_or(&[][..], |resolved| resolved.selectors(installer.class.trust()));
+            installer.class.learn(address, queue.answer(*number, installer, who, selectors));
         }
-        learner.note_misses(&desk);
-        learner.lessons.fetch_add(1, Ordering::Release);
+        learner.note_misses(&queue);
+        learner.resolutions.fetch_add(1, Ordering::Release);
         let news = self.told(learner, &interested, address);
         news.into_iter().zip(told).filter(|(new, old)| new != old).map(|(new, _)| new).collect()
     }
@@ -311,25 +311,25 @@ impl Snapshot {
                 addresses.entry(*address).or_default().push(KnownName { name: &known.name, origins });
             }
         }
-        let mut desk = learner.desk();
+        let mut queue = learner.queue();
         let mut resolved: Vec<(IpAddr, Arc<Resolved>)> = Vec::new();
-        let mut flows: Vec<Vec<(IpAddr, Arc<Flow>)>> = learner.pupils.iter().map(|_| Vec::new()).collect();
+        let mut flows: Vec<Vec<(IpAddr, Arc<Flow>)>> = learner.installers.iter().map(|_| Vec::new()).collect();
         for (address, names) in addresses {
             let Some(known) = learner.resolve(&names, &self.addresses) else { continue };
             let who = who(&self.addresses, address);
             for number in learner.interested([Some(&known), None]) {
-                let pupil = &learner.pupils[number];
-                let flow = desk.answer(number, pupil, who, known.selectors(pupil.class.trust()));
+                let installer = &learner.installers[number];
+                let flow = queue.answer(number, installer, who, known.selectors(installer.class.trust()));
                 flows[number].extend(flow.map(|flow| (address, flow)));
             }
             resolved.push((address, known));
         }
-        learner.note_misses(&desk);
+        learner.note_misses(&queue);
         learner.resolved.fill(resolved);
-        for (pupil, flows) in learner.pupils.iter().zip(flows) {
-            pupil.class.fill(flows);
+        for (installer, flows) in learner.installers.iter().zip(flows) {
+            installer.class.fill(flows);
         }
-        learner.lessons.fetch_add(1, Ordering::Release);
+        learner.resolutions.fetch_add(1, Ordering::Release);
     }
 
     /// What the kernel is told of an address, and of the VIPs that it is a backend of, by the endpoints that some classes
@@ -343,10 +343,10 @@ impl Snapshot {
         let vips: Vec<(Transport, u16)> = self.vips.at(address).collect();
         let mut told = Vec::new();
         let mut endpoints = BTreeSet::new();
-        for pupil in interested.iter().map(|number| &learner.pupils[*number]) {
-            let now = pupil.class.answer(who(&self.addresses, address), address);
-            let action = entry(SteeringAction::from(&now), &pupil.class, address);
-            for place in &pupil.places {
+        for installer in interested.iter().map(|number| &learner.installers[*number]) {
+            let now = installer.class.answer(who(&self.addresses, address), address);
+            let action = entry(SteeringAction::from(&now), &installer.class, address);
+            for place in &installer.places {
                 let ClassPorts { endpoint, direction, transport, ref ports } = *place;
                 let at = |port: &(Transport, u16)| direction == Direction::Egress && port.0 == transport;
                 let taken = vips.iter().filter(|port| at(port)).map(|(_, port)| *port).collect();

@@ -3,9 +3,9 @@
 
 use std::ops::RangeInclusive;
 
-/// Ports of upstream legs where the settings name no others: outside the range from which clients draw theirs
+/// Ports of upstream upstream connections where the settings name no others: outside the range from which clients draw theirs
 /// (`ip_local_port_range`, from 32768).
-pub const LEG_PORTS: RangeInclusive<u16> = 10_000..=32_767;
+pub const UPSTREAM_PORTS: RangeInclusive<u16> = 10_000..=32_767;
 
 /// What a node holds at a time. Sizes are bytes; a share of `None` is `auto`: as many as are still free.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -58,7 +58,7 @@ pub struct Timeouts {
     pub client_gone: Option<Duration>,
     /// A datagram's answer; then it is forgotten that it was asked.
     pub answer: Duration,
-    /// Bringing what an answer teaches into force; then the client is told of a failure instead.
+    /// Bringing what an answer tells into force; then the client is told of a failure instead.
     pub commit: Duration,
 }
 

@@ -115,8 +115,8 @@ pub struct ProtocolTraits {
     /// Whether only a rule without L7 rules that names exactly this port lets every request pass. Otherwise every rule
     /// that covers the port does.
     pub exact_port: bool,
-    /// Whether its answers teach the addresses of names.
-    pub teaches: bool,
+    /// Whether its answers tell the addresses of names.
+    pub resolves: bool,
     /// Whether the fields of one rule are ORed instead of ANDed, those of the form [`FieldForm::AnyOf`] excepted.
     pub alternatives: bool,
     /// The field that tells a request for a tunnel, and the value by which it does ([`crate::tunnel`]).
@@ -149,7 +149,7 @@ impl ProtocolTraits {
         datagrams: false,
         ingress: true,
         exact_port: false,
-        teaches: false,
+        resolves: false,
         alternatives: false,
         tunnel: None,
         web: false,

@@ -106,7 +106,7 @@ pub struct PolicySettings {
     pub deviations: Deviations,
     /// Where only a name allows an address, the host of a request has to be a name that it is allowed by. Cilium: any host.
     pub host_must_agree: bool,
-    /// An address that DNS taught counts for an endpoint where its own DNS rules name the server that said so. Cilium: one
+    /// An address that DNS learned counts for an endpoint where its own DNS rules name the server that said so. Cilium: one
     /// cache for the whole node, whoever asked whom.
     pub server_must_agree: bool,
     /// The node's own address may open connections to its endpoints unless a rule denies it (`--allow-localhost` of the

@@ -261,7 +261,7 @@ impl Snapshot {
     }
 
     pub(crate) fn sources(&self) -> Sources<'_> {
-        let lessons = self.learner.as_ref().map_or(0, AddressLearner::lessons);
-        Sources { lessons, addresses: &self.addresses, places: &self.places, vips: &self.vips }
+        let resolutions = self.learner.as_ref().map_or(0, AddressLearner::resolutions);
+        Sources { resolutions, addresses: &self.addresses, places: &self.places, vips: &self.vips }
     }
 }

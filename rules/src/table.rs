@@ -38,24 +38,24 @@ pub fn requests(transport: Transport) -> &'static [u16] {
 /// Decisions by prefix. In order, so that a prefix follows those that contain it.
 type Prefixes = BTreeMap<IpNet, SteeringAction>;
 
-/// What the kernel is told of the endpoints of a subject, with the number of lessons that it takes in.
+/// What the kernel is told of the endpoints of a subject, with the number of resolutions that it takes in.
 #[derive(Debug, Default)]
 pub(crate) struct SubjectTable(Mutex<Option<(u64, Vec<PortClass>)>>);
 
 impl SubjectTable {
-    fn get_or(&self, lessons: u64, compute: impl FnOnce() -> Vec<PortClass>) -> Vec<PortClass> {
+    fn get_or(&self, resolutions: u64, compute: impl FnOnce() -> Vec<PortClass>) -> Vec<PortClass> {
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match &*told {
-            Some((known, classes)) if *known == lessons => classes.clone(),
-            _ => told.insert((lessons, compute())).1.clone(),
+            Some((known, classes)) if *known == resolutions => classes.clone(),
+            _ => told.insert((resolutions, compute())).1.clone(),
         }
     }
 }
 
 /// What the kernel's tables are computed from.
 pub(crate) struct Sources<'a> {
-    /// How many lessons there were.
-    pub(crate) lessons: u64,
+    /// How many resolutions there were.
+    pub(crate) resolutions: u64,
     pub(crate) addresses: &'a Addresses,
     pub(crate) places: &'a IdentityAddresses,
     pub(crate) vips: &'a Vips,
@@ -81,8 +81,8 @@ impl Sources<'_> {
         if self.stands_behind_a_vip(endpoint) {
             return self.compute(subject, &endpoint.addresses);
         }
-        let lessons = if subject.learns() { self.lessons } else { 0 };
-        subject.steering.get_or(lessons, || self.compute(subject, &[]))
+        let resolutions = if subject.learns() { self.resolutions } else { 0 };
+        subject.steering.get_or(resolutions, || self.compute(subject, &[]))
     }
 
     /// Such an endpoint may be sent to itself, which is never refused.

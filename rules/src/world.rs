@@ -241,7 +241,7 @@ pub struct World {
     pub settings: PolicySettings,
     /// What flows are relayed with.
     pub params: Arc<FlowParams>,
-    /// The protocol whose answers teach the addresses of names, if there is one.
+    /// The protocol whose answers tell the addresses of names, if there is one.
     pub naming: Option<&'static Schema>,
     /// Regular expressions that are compiled already.
     pub patterns: Patterns,

@@ -11,12 +11,12 @@ use std::{
 
 use kit::protocols::exact;
 use kit::{
-    HEADERS, Http, Ports, allow, anybody, egress, fqdns, ingress, ip, key, peers, policy, request, town, with_header,
+    HEADERS, Http, Ports, allow, anybody, builder, egress, fqdns, ingress, ip, key, peers, policy, request, with_header,
 };
 use portcullis_rules::{
-    policy::{HeaderAction, L7Rule, Mismatch, HeaderValueSource},
+    policy::{HeaderAction, HeaderValueSource, L7Rule, Mismatch},
     request::{FieldValue, Request},
-    schema::{FieldIndex, FieldSpec, FieldForm, ProtocolTraits, Schema},
+    schema::{FieldForm, FieldIndex, FieldSpec, ProtocolTraits, Schema},
     settings::DenyWith,
     snapshot::{RuleSet, Snapshot},
     verdict::RuleInfo,
@@ -58,7 +58,7 @@ fn an_allowed_request_and_a_flow_allocate_nothing() {
         vec![allow("GET", "/exact"), allow("GET", "/prefix/.*"), with_header(allow("", "/h"), "x-a", Some("1"))];
     rules.extend((0..600).map(|n| allow("POST", &format!("/many/{n}/[a-z]+"))));
     let entries = vec![anybody().http("80", rules), peers(&["app=client"]).port("22")];
-    let snapshot = Snapshot::compile(&town(vec![policy("default/p", vec![ingress("app=server", entries)])]), 1);
+    let snapshot = Snapshot::compile(&builder(vec![policy("default/p", vec![ingress("app=server", entries)])]), 1);
     let requests = [
         request("GET", "/exact"),
         request("GET", "/prefix/x"),
@@ -75,7 +75,8 @@ fn an_allowed_request_and_a_flow_allocate_nothing() {
     let flows = [("10.0.0.2", "80"), ("10.0.0.2", "22"), ("192.0.2.1", "22"), ("2001:db8::1", "80"), ("10.0.0.3", "9")];
     let flows = flows.map(|(peer, port)| key(1, Direction::Ingress, peer, port));
     assert_eq!(allocations(|| flows.iter().for_each(|key| drop(snapshot.flow(key)))), 0);
-    let named = Snapshot::compile(&town(vec![policy("default/p", vec![egress("app=server", vec![fqdns(&["*"])])])]), 1);
+    let named =
+        Snapshot::compile(&builder(vec![policy("default/p", vec![egress("app=server", vec![fqdns(&["*"])])])]), 1);
     named.learn(ip("192.0.2.1"), &["a.test"]);
     let flows = ["192.0.2.1", "192.0.2.2", "10.0.0.2"].map(|peer| key(1, Direction::Egress, peer, "80"));
     // A thread's first look at what may be swapped makes room for it.
@@ -131,7 +132,7 @@ fn headers_that_stay_as_they_are_allocate_nothing() {
     let actions = [Mismatch::Log, Mismatch::Add, Mismatch::Delete, Mismatch::Replace].map(act).to_vec();
     for (rule, changes) in [(allow("GET", "/.*"), 0), (L7Rule { actions, ..allow("GET", "/.*") }, 1)] {
         let entries = vec![anybody().http("80", vec![rule])];
-        let snapshot = Snapshot::compile(&town(vec![policy("default/p", vec![ingress("app=server", entries)])]), 1);
+        let snapshot = Snapshot::compile(&builder(vec![policy("default/p", vec![ingress("app=server", entries)])]), 1);
         let Some(set) = snapshot.flow(&key(1, Direction::Ingress, "10.0.0.2", "80")).plan.requests else {
             panic!("not judged");
         };

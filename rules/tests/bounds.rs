@@ -11,11 +11,13 @@ use std::{
     },
 };
 
-use kit::{Ports, allow, anybody, cidrs, egress, endpoint, fqdns, ingress, key, named, peers, policy, request, town};
+use kit::{
+    Ports, allow, anybody, builder, cidrs, egress, endpoint, fqdns, ingress, key, named, peers, policy, request,
+};
 use portcullis_rules::{
-    bounds::{CompileBounds, BoundedResource},
+    bounds::{BoundedResource, CompileBounds},
     labels::{Operator, Requirement, Selector},
-    policy::{CidrSet, PolicyEntry, Policy, Rule},
+    policy::{CidrSet, Policy, PolicyEntry, Rule},
     snapshot::Snapshot,
     verdict::Reason,
     world::{Direction, EndpointId, World},
@@ -65,7 +67,7 @@ fn crowd(count: u32, policies: Vec<Policy>) -> World {
         let one = endpoint(u32::from(number == 0), &name, &format!("app=a,pod=p{number}"), &[&address]);
         Arc::new(named("web", u16::try_from(number % 50_000).expect("a port") + 1, one))
     };
-    let mut world = town(policies);
+    let mut world = builder(policies);
     world.endpoints = (0..count).map(one).collect();
     world.settings.bounds = BOUNDS;
     world

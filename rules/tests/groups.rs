@@ -8,7 +8,7 @@ use kit::protocols::exact;
 use portcullis_rules::{
     policy::{L7Rule, Matcher, Predicate},
     request::{FieldValue, Request},
-    schema::{FieldIndex, FieldSpec, FieldForm, ProtocolTraits, Schema},
+    schema::{FieldForm, FieldIndex, FieldSpec, ProtocolTraits, Schema},
     settings::DenyWith,
     snapshot::RuleSet,
     verdict::RuleInfo,

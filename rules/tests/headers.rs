@@ -2,10 +2,10 @@
 
 mod kit;
 
-use kit::{HEADERS, Http, Ports, allow, anybody, enters, ingress, peers, policy, request, town};
+use kit::{HEADERS, Http, Ports, allow, anybody, builder, enters, ingress, peers, policy, request};
 use portcullis_rules::{
     effects::{is_value, may_change},
-    policy::{HeaderAction, L7Rule, Mismatch, HeaderValueSource},
+    policy::{HeaderAction, HeaderValueSource, L7Rule, Mismatch},
     snapshot::RuleSet,
     verdict::Reason,
     world::{Secret, World},
@@ -34,7 +34,7 @@ fn acts<'a>(path: &str, actions: impl IntoIterator<Item = (&'a str, HeaderValueS
 }
 
 fn world(rules: Vec<L7Rule>) -> World {
-    let mut world = town(vec![policy("default/p", vec![ingress("app=server", vec![anybody().http("80", rules)])])]);
+    let mut world = builder(vec![policy("default/p", vec![ingress("app=server", vec![anybody().http("80", rules)])])]);
     let known = [("s", "hush"), ("broken", "hush\n"), ("empty", "")];
     world.secrets = known.map(|(name, value)| Secret { name: format!("ns/{name}"), value: value.to_owned() }).to_vec();
     world
@@ -246,7 +246,7 @@ fn rules_change_headers_once_for_each_selector_of_the_peer_and_judge_once() {
     ] {
         let acting = vec![acts("", [("x", value("new"), Mismatch::Add)]), allow("", "/never")];
         let world =
-            town(vec![policy("default/p", vec![ingress("app=server", vec![peers(selectors).http("80", acting)])])]);
+            builder(vec![policy("default/p", vec![ingress("app=server", vec![peers(selectors).http("80", acting)])])]);
         assert_eq!(outcome(&world, &sends(&[("x", "old")])), told, "{selectors:?}");
         assert_eq!(with_set(&world, RuleSet::len), rules, "{selectors:?}");
     }
@@ -256,7 +256,7 @@ fn rules_change_headers_once_for_each_selector_of_the_peer_and_judge_once() {
 fn rules_change_headers_also_where_a_wider_rule_allows() {
     let entries =
         vec![anybody().http("80", vec![acts("/a", [("x", value("new"), Mismatch::Add)])]), peers(&["app=client"])];
-    let world = town(vec![policy("default/p", vec![ingress("app=server", entries)])]);
+    let world = builder(vec![policy("default/p", vec![ingress("app=server", entries)])]);
     assert_eq!(outcome(&world, &request("GET", "/a")), "allow; x: new; -x new");
     assert_eq!(outcome(&world, &request("GET", "/b")), "allow");
 }

@@ -5,7 +5,7 @@ mod kit;
 use std::sync::Arc;
 
 use kit::{
-    HTTP, Http, Ports, allow, anybody, enters, ingress, passes, peers, policy, request, town, with_header, word,
+    HTTP, Http, Ports, allow, anybody, builder, enters, ingress, passes, peers, policy, request, with_header, word,
 };
 use portcullis_rules::{
     policy::{L7Rule, Matcher, Policy, Predicate},
@@ -15,7 +15,7 @@ use portcullis_rules::{
 };
 
 fn judged(rules: Vec<L7Rule>) -> Flow {
-    enters(&town(vec![web("default/p", rules)]), "client", "80")
+    enters(&builder(vec![web("default/p", rules)]), "client", "80")
 }
 
 fn web(name: &str, rules: Vec<L7Rule>) -> Policy {
@@ -76,7 +76,7 @@ fn a_host_is_compared_as_it_was_sent() {
 
 #[test]
 fn the_rules_of_all_policies_are_united() {
-    let world = town(vec![web("default/p", vec![allow("GET", "/a")]), web("default/q", vec![allow("PUT", "/b")])]);
+    let world = builder(vec![web("default/p", vec![allow("GET", "/a")]), web("default/q", vec![allow("PUT", "/b")])]);
     let flow = enters(&world, "client", "80");
     assert!(passes(&flow, &request("GET", "/a")) && passes(&flow, &request("PUT", "/b")));
     assert!(!passes(&flow, &request("GET", "/b")));
@@ -86,10 +86,10 @@ fn the_rules_of_all_policies_are_united() {
 #[test]
 fn a_plain_allow_shadows_http_rules_but_not_one_that_shows_every_request() {
     let plain = || policy("default/plain", vec![ingress("app=server", vec![peers(&["app=client"])])]);
-    let shadowed = town(vec![web("default/p", vec![allow("GET", "/a")]), plain()]);
+    let shadowed = builder(vec![web("default/p", vec![allow("GET", "/a")]), plain()]);
     assert_eq!(word(&enters(&shadowed, "client", "80")), "allow");
     assert_eq!(word(&enters(&shadowed, "other", "80")), "judge");
-    let shown = town(vec![web("default/p", vec![allow("", "")]), plain()]);
+    let shown = builder(vec![web("default/p", vec![allow("", "")]), plain()]);
     let flow = enters(&shown, "client", "80");
     assert_eq!(word(&flow), "judge");
     assert!(passes(&flow, &request("PUT", "/x")));
@@ -164,7 +164,7 @@ fn a_policy_chooses_how_to_say_no_and_reset_wins() {
         (respond, reset, DenyWith::Respond, DenyWith::Reset),
         (reset, None, DenyWith::Respond, DenyWith::Reset),
     ] {
-        let mut world = town(vec![with("default/p", "/a", one), with("default/q", "/b", two)]);
+        let mut world = builder(vec![with("default/p", "/a", one), with("default/q", "/b", two)]);
         world.settings.deny_with = setting;
         let flow = enters(&world, "client", "80");
         assert_eq!(set(&flow).check(&request("PUT", "/")).deny_with, wanted, "{one:?} {two:?} {setting:?}");
@@ -182,7 +182,7 @@ fn a_policy_chooses_what_a_reset_takes_along_and_the_connection_wins() {
         (stream, connection, DenyScope::Stream, DenyScope::Connection),
         (connection, None, DenyScope::Stream, DenyScope::Connection),
     ] {
-        let mut world = town(vec![with("default/p", "/a", one), with("default/q", "/b", two)]);
+        let mut world = builder(vec![with("default/p", "/a", one), with("default/q", "/b", two)]);
         world.settings.deny_scope = setting;
         let flow = enters(&world, "client", "80");
         assert_eq!(set(&flow).check(&request("PUT", "/")).deny_scope, wanted, "{one:?} {two:?} {setting:?}");
@@ -208,7 +208,7 @@ fn open_connections_are_kept_where_every_policy_that_speaks_of_the_direction_say
         (Some(Cut), None, Keep, false),
         (Some(Keep), Some(Cut), Keep, false),
     ] {
-        let mut world = town(vec![with("default/p", one), with("default/q", two)]);
+        let mut world = builder(vec![with("default/p", one), with("default/q", two)]);
         world.settings.open_connections = setting;
         let snapshot = Snapshot::compile(&world, 1);
         let keeps = |direction| snapshot.keeps_open(EndpointId(1), direction);
@@ -219,7 +219,7 @@ fn open_connections_are_kept_where_every_policy_that_speaks_of_the_direction_say
 
 #[test]
 fn flows_with_the_same_rules_share_them() {
-    let world = town(vec![web("default/p", vec![allow("GET", "/a")])]);
+    let world = builder(vec![web("default/p", vec![allow("GET", "/a")])]);
     let snapshot = portcullis_rules::snapshot::Snapshot::compile(&world, 1);
     let flow = |peer| snapshot.flow(&kit::key(1, portcullis_rules::world::Direction::Ingress, peer, "80"));
     assert!(Arc::ptr_eq(set(&flow("10.0.0.2")), set(&flow("192.0.2.1"))));

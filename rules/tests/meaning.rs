@@ -3,11 +3,11 @@
 mod kit;
 
 use kit::{
-    Ports, allow, anybody, cidr_set, cidrs, egress, endpoint, enters, entities, ingress, key, leaves, passes, peers,
-    policy, request, rule, town, word,
+    Ports, allow, anybody, builder, cidr_set, cidrs, egress, endpoint, enters, entities, ingress, key, leaves, passes,
+    peers, policy, request, rule, word,
 };
 use portcullis_rules::{
-    policy::{Entity, PolicyEntry, FqdnSelector, IcmpField, Policy, Rule},
+    policy::{Entity, FqdnSelector, IcmpField, Policy, PolicyEntry, Rule},
     settings::{Deviations, Enforcement},
     snapshot::Snapshot,
     steering::SteeringAction,
@@ -16,7 +16,7 @@ use portcullis_rules::{
 };
 
 fn server(entries: Vec<PolicyEntry>) -> World {
-    town(vec![policy("default/p", vec![ingress("app=server", entries)])])
+    builder(vec![policy("default/p", vec![ingress("app=server", entries)])])
 }
 
 /// Asserts who enters, as `peer port word`.
@@ -34,7 +34,7 @@ fn assert_leaves(world: &World, table: &[(&str, &str, &str)]) {
 
 #[test]
 fn without_policy_everything_passes() {
-    let world = town(vec![]);
+    let world = builder(vec![]);
     assert_enters(&world, &[("client", "80", "allow"), ("world", "22", "allow")]);
     assert_eq!(enters(&world, "client", "80").reason, Reason::NotEnforced);
     assert!(
@@ -57,16 +57,16 @@ fn a_selector_is_bound_to_the_policys_namespace() {
     assert_enters(&world, &[("client", "80", "allow"), ("other", "80", "deny"), ("world", "80", "deny")]);
     let world = server(vec![peers(&["app=client,io.kubernetes.pod.namespace=other"])]);
     assert_enters(&world, &[("client", "80", "deny"), ("other", "80", "allow")]);
-    let everywhere = town(vec![policy("p", vec![ingress("app=server", vec![peers(&[""])])])]);
+    let everywhere = builder(vec![policy("p", vec![ingress("app=server", vec![peers(&[""])])])]);
     assert_enters(&everywhere, &[("client", "80", "allow"), ("other", "80", "allow"), ("world", "80", "deny")]);
 }
 
 #[test]
 fn a_policy_binds_only_its_namespace() {
-    let world = town(vec![policy("other/p", vec![ingress("", vec![anybody()])])]);
+    let world = builder(vec![policy("other/p", vec![ingress("", vec![anybody()])])]);
     assert_enters(&world, &[("client", "80", "allow")]);
     // Whatever its selector says.
-    let world = town(vec![policy("other/p", vec![ingress("io.kubernetes.pod.namespace=default", vec![anybody()])])]);
+    let world = builder(vec![policy("other/p", vec![ingress("io.kubernetes.pod.namespace=default", vec![anybody()])])]);
     assert_enters(&world, &[("client", "80", "allow")]);
 }
 
@@ -96,7 +96,7 @@ fn an_empty_list_of_ports_selects_nothing_neither_allowed_nor_denied() {
     assert_enters(&world, &[("client", "80", "deny")]);
     let denies =
         Rule { ingress_deny: Some(vec![anybody().push(none())]), ..ingress("app=server", vec![anybody().port("80")]) };
-    assert_enters(&town(vec![policy("default/p", vec![denies])]), &[("client", "80", "allow")]);
+    assert_enters(&builder(vec![policy("default/p", vec![denies])]), &[("client", "80", "allow")]);
 }
 
 #[test]
@@ -128,7 +128,8 @@ fn ports_are_numbers_ranges_names_and_transports() {
 
 #[test]
 fn on_egress_a_port_is_named_by_the_destination() {
-    let world = town(vec![policy("default/p", vec![egress("app=server", vec![peers(&["app=client"]).port("web")])])]);
+    let world =
+        builder(vec![policy("default/p", vec![egress("app=server", vec![peers(&["app=client"]).port("web")])])]);
     assert_leaves(&world, &[("client", "80", "allow"), ("client", "8080", "deny"), ("world", "80", "deny")]);
 }
 
@@ -165,7 +166,7 @@ fn entities_mean_what_their_names_say() {
     ];
     for (entity, members) in table {
         let rules = vec![egress("app=server", vec![entities(&[entity])])];
-        let world = town(vec![policy("default/p", rules)]);
+        let world = builder(vec![policy("default/p", rules)]);
         for peer in ["client", "other", "host", "node", "world", "world6"] {
             let wanted = if members.contains(&peer) { "allow" } else { "deny" };
             assert_eq!(word(&leaves(&world, peer, "80")), wanted, "{entity:?} {peer}");
@@ -197,7 +198,7 @@ fn an_endpoint_of_another_cluster_is_selected_by_that_cluster_alone() {
 fn several_policies_are_united() {
     let one = policy("default/one", vec![ingress("app=server", vec![peers(&["app=client"]).port("80")])]);
     let two = policy("default/two", vec![ingress("app=server", vec![cidrs(&["192.0.2.0/24"])])]);
-    let world = town(vec![one, two]);
+    let world = builder(vec![one, two]);
     assert_enters(&world, &[("client", "80", "allow"), ("world", "22", "allow"), ("client", "22", "deny")]);
 }
 
@@ -207,7 +208,7 @@ fn a_denial_beats_every_allow_however_specific() {
         ingress_deny: Some(vec![peers(&["app=client"]), cidrs(&["192.0.0.0/8"]).port("80")]),
         ..ingress("app=server", vec![peers(&["app=client,tier=x"]).port("80"), cidrs(&["192.0.2.1/32"])])
     };
-    let world = town(vec![policy("default/p", vec![rule])]);
+    let world = builder(vec![policy("default/p", vec![rule])]);
     assert_enters(&world, &[("client", "80", "deny"), ("world", "80", "deny"), ("world", "81", "allow")]);
     let flow = enters(&world, "client", "80");
     assert_eq!((flow.layer, flow.reason), (Layer::L3, Reason::RuleDenies));
@@ -219,21 +220,21 @@ fn a_denial_beats_every_allow_however_specific() {
 #[test]
 fn default_deny_can_be_left_off() {
     let quiet = |rule: Rule| Rule { default_deny_ingress: Some(false), ..rule };
-    let world = town(vec![policy("default/p", vec![quiet(ingress("app=server", vec![peers(&["app=client"])]))])]);
+    let world = builder(vec![policy("default/p", vec![quiet(ingress("app=server", vec![peers(&["app=client"])]))])]);
     assert_enters(&world, &[("client", "80", "allow"), ("world", "80", "allow")]);
     // Its denials act nevertheless.
     let denies = Rule { ingress_deny: Some(vec![entities(&[Entity::World])]), ..rule("app=server") };
-    let world = town(vec![policy("default/p", vec![quiet(denies.clone())])]);
+    let world = builder(vec![policy("default/p", vec![quiet(denies.clone())])]);
     assert_enters(&world, &[("client", "80", "allow"), ("world", "80", "deny")]);
     // One rule that switches it on is enough.
-    let world = town(vec![
+    let world = builder(vec![
         policy("default/p", vec![quiet(denies)]),
         policy("default/q", vec![ingress("app=server", vec![anybody()])]),
     ]);
     assert_enters(&world, &[("client", "80", "deny")]);
     // It is a property of rules: without an element there is none.
     let rule = Rule { default_deny_ingress: Some(true), ..egress("app=server", vec![anybody()]) };
-    assert_enters(&town(vec![policy("default/p", vec![rule])]), &[("client", "80", "allow")]);
+    assert_enters(&builder(vec![policy("default/p", vec![rule])]), &[("client", "80", "allow")]);
 }
 
 #[test]
@@ -242,7 +243,7 @@ fn where_default_deny_is_off_http_rules_show_and_refuse_nothing() {
         default_deny_ingress: Some(false),
         ..ingress("app=server", vec![anybody().http("80", vec![allow("GET", "/a")])])
     };
-    let flow = enters(&town(vec![policy("default/p", vec![rule])]), "client", "80");
+    let flow = enters(&builder(vec![policy("default/p", vec![rule])]), "client", "80");
     assert_eq!(word(&flow), "judge");
     assert!(passes(&flow, &request("PUT", "/b")));
 }
@@ -250,7 +251,7 @@ fn where_default_deny_is_off_http_rules_show_and_refuse_nothing() {
 #[test]
 fn enforcement_modes() {
     let allows_client = || vec![policy("default/p", vec![ingress("app=server", vec![peers(&["app=client"])])])];
-    let mut world = town(allows_client());
+    let mut world = builder(allows_client());
     assert_leaves(&world, &[("world", "80", "allow")]);
     world.settings.enforcement = Enforcement::Always;
     assert_enters(&world, &[("client", "80", "allow"), ("world", "80", "deny")]);
@@ -261,7 +262,7 @@ fn enforcement_modes() {
 
 #[test]
 fn an_endpoint_without_labels_yet_is_always_enforced_and_the_node_never() {
-    let mut world = town(vec![policy("p", vec![ingress("", vec![anybody()])])]);
+    let mut world = builder(vec![policy("p", vec![ingress("", vec![anybody()])])]);
     world.endpoints.push(endpoint(8, "default/new", "reserved:init=", &["10.0.0.8"]).into());
     world.endpoints.push(endpoint(9, "node/self", "reserved:host=", &["10.0.0.9"]).into());
     let snapshot = Snapshot::compile(&world, 1);
@@ -279,7 +280,7 @@ fn the_node_itself_is_let_in() {
     world.settings.allow_localhost = false;
     assert_enters(&world, &[("host", "22", "deny"), ("host", "80", "judge")]);
     let denies = Rule { ingress_deny: Some(vec![entities(&[Entity::Host])]), ..rule("app=server") };
-    assert_enters(&town(vec![policy("default/p", vec![denies])]), &[("host", "22", "deny")]);
+    assert_enters(&builder(vec![policy("default/p", vec![denies])]), &[("host", "22", "deny")]);
 }
 
 /// Nobody has declared the node: what is known are its addresses.
@@ -287,7 +288,7 @@ fn the_node_itself_is_let_in() {
 fn the_node_is_let_in_by_its_addresses_alone() {
     let at_home = |entries: Vec<PolicyEntry>, denies: Option<Vec<PolicyEntry>>| {
         let rule = Rule { ingress_deny: denies, ..ingress("app=server", entries) };
-        let mut world = town(vec![policy("default/p", vec![rule])]);
+        let mut world = builder(vec![policy("default/p", vec![rule])]);
         world.endpoints.retain(|endpoint| !endpoint.labels.has_reserved("host"));
         // The second one is the client's.
         world.node_addresses = ["192.0.2.1", "10.0.0.2", "fd00::9:1"].map(kit::ip).into();
@@ -346,13 +347,13 @@ fn the_layer_tells_whether_the_peer_or_the_port_was_wrong() {
 #[test]
 fn names_select_no_address_as_long_as_none_is_learnt() {
     let names = PolicyEntry { fqdns: Some(vec![FqdnSelector::Name("a.example".to_owned())]), ..anybody() };
-    let world = |entry: PolicyEntry| town(vec![policy("default/p", vec![egress("app=server", vec![entry])])]);
+    let world = |entry: PolicyEntry| builder(vec![policy("default/p", vec![egress("app=server", vec![entry])])]);
     assert_leaves(&world(names.clone()), &[("world", "80", "deny")]);
     assert_leaves(&world(names.port("80")), &[("world", "80", "deny")]);
 }
 
 fn deviating(policies: Vec<Policy>, deviations: Deviations) -> World {
-    let mut world = town(policies);
+    let mut world = builder(policies);
     world.settings.deviations = deviations;
     world
 }
@@ -376,7 +377,7 @@ fn deviation_http_rules_bind_beside_a_plain_allow() {
             policy("default/q", vec![ingress("app=server", vec![peers(&["app=client"])])]),
         ]
     };
-    assert_enters(&town(both()), &[("client", "80", "allow"), ("other", "80", "judge")]);
+    assert_enters(&builder(both()), &[("client", "80", "allow"), ("other", "80", "judge")]);
     let on = Deviations { l7_binds_beside_l4: true, ..Deviations::default() };
     assert_enters(&deviating(both(), on), &[("client", "80", "judge"), ("client", "81", "allow")]);
 }
@@ -387,7 +388,7 @@ fn deviation_kube_dns_is_an_entity() {
         || vec![policy("default/p", vec![egress("app=server", vec![entities(&[Entity::KubeDns]).port("53/udp")])])];
     let on = Deviations { kube_dns_entity: true, ..Deviations::default() };
     assert_leaves(&deviating(to_dns(), on), &[("dns", "53/udp", "allow"), ("client", "53/udp", "deny")]);
-    assert_leaves(&town(to_dns()), &[("dns", "53/udp", "deny")]);
+    assert_leaves(&builder(to_dns()), &[("dns", "53/udp", "deny")]);
 }
 
 #[test]
@@ -397,12 +398,15 @@ fn the_kernel_is_told_of_echo_requests_on_their_way_out_where_rules_speak_of_icm
         PolicyEntry { icmps: Some(fields.collect()), ..peers(&["app=client"]) }
     };
     let told = |rule: Rule| -> Vec<String> {
-        let world = town(vec![policy("default/p", vec![rule])]);
+        let world = builder(vec![policy("default/p", vec![rule])]);
         let table = Snapshot::compile(&world, 1).steering(EndpointId(1));
         let about = table.classes.iter().filter(|class| !class.transport.has_ports());
         let all = about.map(|class| {
-            let whom =
-                class.prefixes.iter().filter(|(_, action)| *action == SteeringAction::Pass).map(|(net, _)| net.to_string());
+            let whom = class
+                .prefixes
+                .iter()
+                .filter(|(_, action)| *action == SteeringAction::Pass)
+                .map(|(net, _)| net.to_string());
             format!(
                 "{:?} {:?} {:?} {}",
                 class.direction,

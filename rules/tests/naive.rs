@@ -19,7 +19,7 @@ use portcullis_rules::{
     policy::{Entity, PolicyEntry, PortRule, Rule},
     settings::{Deviations, Enforcement, PolicySettings},
     snapshot::{FlowKey, Snapshot},
-    steering::{SteeringAction, SteeredAddressChange, SteeringTable},
+    steering::{SteeredAddressChange, SteeringAction, SteeringTable},
     verdict::Outcome,
     world::{Direction, EndpointId, ResolvedName, Transport, World},
 };
@@ -123,17 +123,19 @@ fn any_rule() -> impl Strategy<Value = Rule> {
 fn any_settings() -> impl Strategy<Value = PolicySettings> {
     let modes =
         prop_oneof![8 => Just(Enforcement::Default), 1 => Just(Enforcement::Always), 1 => Just(Enforcement::Never)];
-    (modes, any::<bool>(), vec(prop::bool::weighted(0.2), 3)).prop_map(|(enforcement, allow_localhost, on)| PolicySettings {
-        enforcement,
-        allow_localhost,
-        deviations: Deviations {
-            empty_rule_allows: on[0],
-            l7_binds_beside_l4: on[1],
-            kube_dns_entity: on[2],
-            names_without_dns_rule: false,
-            l7_on_nodes: false,
-        },
-        ..PolicySettings::default()
+    (modes, any::<bool>(), vec(prop::bool::weighted(0.2), 3)).prop_map(|(enforcement, allow_localhost, on)| {
+        PolicySettings {
+            enforcement,
+            allow_localhost,
+            deviations: Deviations {
+                empty_rule_allows: on[0],
+                l7_binds_beside_l4: on[1],
+                kube_dns_entity: on[2],
+                names_without_dns_rule: false,
+                l7_on_nodes: false,
+            },
+            ..PolicySettings::default()
+        }
     })
 }
 
@@ -240,7 +242,7 @@ fn kernel(table: &SteeringTable, key: &FlowKey) -> SteeringAction {
     matching.max_by_key(|(net, _)| net.prefix_len()).expect("every address is covered").1
 }
 
-/// What the kernel does with a lesson: it changes single addresses of classes that learn, and nothing else.
+/// What the kernel does with a resolution: it changes single addresses of classes that learn, and nothing else.
 fn take(table: &mut SteeringTable, learnt: &SteeredAddressChange) {
     let mut found = 0;
     for class in table.classes.iter_mut().filter(|class| {
@@ -290,7 +292,7 @@ proptest! {
 
     #[test]
     fn learning_names_one_by_one_comes_to_what_compiling_with_them_comes_to(
-        world in any_world(), lessons in vec((select(&RESOLVED[..]), vec(select(&NAMES[..]), 0..3)), 1..12), keys in vec(any_key(), 30),
+        world in any_world(), resolutions in vec((select(&RESOLVED[..]), vec(select(&NAMES[..]), 0..3)), 1..12), keys in vec(any_key(), 30),
     ) {
         let snapshot = Snapshot::compile(&world, 1);
         let mut told: Vec<SteeringTable> = (1..4).map(|id| snapshot.steering(EndpointId(id))).collect();
@@ -301,7 +303,7 @@ proptest! {
         }) {
             known.entry(address).or_default().insert(names);
         }
-        for (address, names) in &lessons {
+        for (address, names) in &resolutions {
             known.insert(address, names.iter().copied().collect());
             for learnt in snapshot.learn(ip(address), names) {
                 let table = &mut told[learnt.endpoint.0 as usize - 1];
@@ -351,7 +353,7 @@ proptest! {
 }
 
 #[test]
-fn the_keys_of_the_town_are_read_as_written() {
+fn the_keys_of_the_builder_are_read_as_written() {
     let read = key(1, Direction::Egress, "10.0.0.2", "80/udp");
     assert_eq!((read.port, read.transport), (80, Transport::Udp));
 }

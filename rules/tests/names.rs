@@ -11,20 +11,20 @@ use std::{
 };
 
 use kit::{
-    Ports, allow, cidr_set, cidrs, egress, endpoint, fqdns, ip, key, passes, peers, policy,
+    Ports, allow, builder, cidr_set, cidrs, egress, endpoint, fqdns, ip, key, passes, peers, policy,
     protocols::{DNS, Named},
-    request, resolved, service, town, word,
+    request, resolved, service, word,
 };
 use portcullis_rules::{
-    policy::{PolicyEntry, IcmpField, PortRef, PortRule, PortSpec, Rule},
+    policy::{IcmpField, PolicyEntry, PortRef, PortRule, PortSpec, Rule},
     snapshot::{Flow, FlowKey, Snapshot},
-    steering::{SteeringAction, PortClass},
+    steering::{PortClass, SteeringAction},
     verdict::Layer,
     world::{Direction, EndpointId, Transport, World},
 };
 
 fn world(entries: Vec<PolicyEntry>) -> World {
-    town(vec![policy("default/p", vec![egress("app=server", entries)])])
+    builder(vec![policy("default/p", vec![egress("app=server", entries)])])
 }
 
 fn compiled(entries: Vec<PolicyEntry>) -> Snapshot {
@@ -98,7 +98,7 @@ fn a_learnt_address_may_be_sent_echo_requests_at_once_where_a_rule_has_icmps() {
 }
 
 #[test]
-fn only_names_that_some_policy_selects_are_worth_a_lesson() {
+fn only_names_that_some_policy_selects_are_worth_a_resolution() {
     let snapshot = compiled(vec![fqdns(&["api.test", "*.cdn.test"])]);
     for (name, selected) in
         [("api.test", true), ("API.TEST.", true), ("x.cdn.test", true), ("cdn.test", false), ("", false)]
@@ -143,7 +143,7 @@ fn rules_of_all_names_of_an_address_count_and_what_else_selects_it_too() {
 #[test]
 fn a_denied_range_stays_denied_whatever_its_addresses_are_called() {
     let rule = Rule { egress_deny: Some(vec![cidrs(&["192.0.2.0/24"])]), ..egress("app=server", vec![fqdns(&["*"])]) };
-    let snapshot = Snapshot::compile(&town(vec![policy("default/p", vec![rule])]), 1);
+    let snapshot = Snapshot::compile(&builder(vec![policy("default/p", vec![rule])]), 1);
     assert_eq!(told(&snapshot, "192.0.2.1", &["a.test"]), [""; 0]);
     assert_eq!(word(&leaves(&snapshot, "192.0.2.1", "80")), "deny");
     assert_eq!(told(&snapshot, "203.0.113.1", &["a.test"]), ["1 0..=65535 203.0.113.1 Some(Pass)"]);
@@ -183,14 +183,16 @@ fn an_address_of_the_machine_itself_is_told_even_where_those_around_it_fare_alik
     assert_eq!(told(&snapshot, "192.0.2.1", &["localhost"]), [""; 0]);
     assert_eq!(told(&snapshot, "127.0.0.53", &["localhost"]), ["1 80..=80 127.0.0.53 Some(Pass)"]);
     let told = snapshot.steering(EndpointId(1)).classes;
-    assert!(told.iter().any(|class| class.prefixes.contains(&("127.0.0.53/32".parse().unwrap(), SteeringAction::Pass))));
+    assert!(
+        told.iter().any(|class| class.prefixes.contains(&("127.0.0.53/32".parse().unwrap(), SteeringAction::Pass)))
+    );
 }
 
 #[test]
 fn the_names_that_let_a_flow_pass_are_those_that_its_own_rules_select() {
     let server = egress("app=server", vec![fqdns(&["a.test"]).port("80"), fqdns(&["b.test"]).port("443")]);
     let client = egress("app=client", vec![fqdns(&["*.test"])]);
-    let snapshot = Snapshot::compile(&town(vec![policy("default/p", vec![server, client])]), 1);
+    let snapshot = Snapshot::compile(&builder(vec![policy("default/p", vec![server, client])]), 1);
     snapshot.learn(ip("192.0.2.1"), &["b.test", "a.test", "c.test", "elsewhere"]);
     let names = |endpoint, port| {
         let names = snapshot.names_for(&key(endpoint, Direction::Egress, "192.0.2.1", port));
@@ -208,19 +210,22 @@ fn the_names_that_let_a_flow_pass_are_those_that_its_own_rules_select() {
 }
 
 #[test]
-fn a_table_tells_everything_that_was_learnt_and_lessons_are_counted_when_they_change_something() {
+fn a_table_tells_everything_that_was_learnt_and_resolutions_are_counted_when_they_change_something() {
     let snapshot = compiled(vec![fqdns(&["*.test"]).port("443")]);
-    let before = (snapshot.steering(EndpointId(1)), snapshot.lessons());
+    let before = (snapshot.steering(EndpointId(1)), snapshot.resolutions());
     assert_eq!(snapshot.steering(EndpointId(1)), before.0);
     snapshot.learn(ip("192.0.2.1"), &["a.test"]);
     let table = snapshot.steering(EndpointId(1));
     let class =
         table.classes.iter().find(|class| class.transport == Transport::Tcp && class.ports == (443..=443)).unwrap();
-    assert!(class.learns && class.prefixes.contains(&("192.0.2.1/32".parse().unwrap(), SteeringAction::Pass)), "{class:?}");
-    let lessons = snapshot.lessons();
-    assert!(lessons > before.1);
+    assert!(
+        class.learns && class.prefixes.contains(&("192.0.2.1/32".parse().unwrap(), SteeringAction::Pass)),
+        "{class:?}"
+    );
+    let resolutions = snapshot.resolutions();
+    assert!(resolutions > before.1);
     snapshot.learn(ip("192.0.2.1"), &["a.test"]);
-    assert_eq!(snapshot.lessons(), lessons);
+    assert_eq!(snapshot.resolutions(), resolutions);
     snapshot.learn(ip("192.0.2.1"), &[]);
     assert_eq!(snapshot.steering(EndpointId(1)), before.0);
 }

@@ -5,11 +5,11 @@ mod kit;
 use std::{collections::BTreeMap, sync::Arc};
 
 use kit::{
-    Ports, anybody, cidrs, egress, endpoint, entities, fqdns, ip, key, peers, policy, protocols::names, town, word,
+    Ports, anybody, builder, cidrs, egress, endpoint, entities, fqdns, ip, key, peers, policy, protocols::names, word,
 };
 use portcullis_rules::{
-    policy::{Entity, PolicyEntry, L7Rule, L7Rules, Policy},
-    schema::{FieldSpec, FieldForm, ProtocolTraits, Schema},
+    policy::{Entity, L7Rule, L7Rules, Policy, PolicyEntry},
+    schema::{FieldForm, FieldSpec, ProtocolTraits, Schema},
     snapshot::{KnownName, Snapshot},
     world::{Direction, EndpointId, LearnedFrom, ResolvedName, Transport, World},
 };
@@ -24,7 +24,7 @@ static DNS: Schema = Schema {
         datagrams: true,
         ingress: false,
         exact_port: true,
-        teaches: true,
+        resolves: true,
         ..ProtocolTraits::STREAM
     },
 };
@@ -57,13 +57,13 @@ fn world(server: Vec<PolicyEntry>, client: Vec<PolicyEntry>) -> World {
         entries.push(fqdns(&["*.test"]).port("443"));
         egress(subject, entries)
     };
-    town(vec![policy("default/p", vec![rule("app=server", server), rule("app=client", client)])])
+    builder(vec![policy("default/p", vec![rule("app=server", server), rule("app=client", client)])])
 }
 
 /// Whom a name opens an address for.
 fn opened(world: &World, name: &str, origins: &[LearnedFrom]) -> Vec<u32> {
-    let lessons = Snapshot::compile(world, 1);
-    lessons.learn_from(ip(PEER), &[KnownName { name, origins }]);
+    let resolutions = Snapshot::compile(world, 1);
+    resolutions.learn_from(ip(PEER), &[KnownName { name, origins }]);
     let learnt = vec![(ip(PEER), origins.to_vec())];
     let names = vec![ResolvedName { name: format!("{name}."), learnt, ..ResolvedName::default() }];
     let compiled = Snapshot::compile(&World { names, ..world.clone() }, 2);
@@ -71,14 +71,14 @@ fn opened(world: &World, name: &str, origins: &[LearnedFrom]) -> Vec<u32> {
         let open = |id: &u32| word(&snapshot.flow(&key(*id, Direction::Egress, PEER, "443"))) == "allow";
         (1..3).filter(open).collect::<Vec<u32>>()
     };
-    assert_eq!(opened(&lessons), opened(&compiled), "a lesson comes to what a compilation comes to");
+    assert_eq!(opened(&resolutions), opened(&compiled), "a resolution comes to what a compilation comes to");
     for id in 1..3 {
-        let (one, other) = (lessons.steering(EndpointId(id)), compiled.steering(EndpointId(id)));
+        let (one, other) = (resolutions.steering(EndpointId(id)), compiled.steering(EndpointId(id)));
         assert_eq!(one, other, "the kernel is told the same");
-        let names = lessons.names_for(&key(id, Direction::Egress, PEER, "443"));
-        assert_eq!(!names.is_empty(), opened(&lessons).contains(&id), "and so is who compares hosts");
+        let names = resolutions.names_for(&key(id, Direction::Egress, PEER, "443"));
+        assert_eq!(!names.is_empty(), opened(&resolutions).contains(&id), "and so is who compares hosts");
     }
-    opened(&lessons)
+    opened(&resolutions)
 }
 
 #[test]
@@ -91,8 +91,8 @@ fn an_answer_counts_for_whoever_names_the_server_that_gave_it() {
     for (why, server, client, (asked_by, from), wanted) in [
         ("both name it, whoever asked", vec![cluster()], vec![cluster()], (1, SERVER), vec![1, 2]),
         ("one names it, the other may ask anybody", vec![cluster()], vec![any()], (1, SERVER), vec![1]),
-        ("who may ask anybody is taught by what it asked", vec![cluster()], vec![any()], (2, SERVER), vec![1, 2]),
-        ("and teaches nobody else", vec![cluster()], vec![any()], (2, STRANGER), vec![2]),
+        ("who may ask anybody is learned by what it asked", vec![cluster()], vec![any()], (2, SERVER), vec![1, 2]),
+        ("and tells nobody else", vec![cluster()], vec![any()], (2, STRANGER), vec![2]),
         ("not even one that may ask anybody too", vec![any()], vec![any()], (2, STRANGER), vec![2]),
         ("all addresses are anybody", vec![all()], vec![all()], (2, STRANGER), vec![2]),
         ("so is the world", vec![world_entity()], vec![world_entity()], (2, STRANGER), vec![2]),
@@ -123,7 +123,11 @@ fn an_answer_of_a_server_that_is_gone_holds_on_for_those_that_asked_it() {
     assert_eq!(opened(&world, "a.test", &[origin(1, SERVER)]), [1]);
     world.endpoints.retain(|endpoint| !endpoint.addresses.contains(&ip(SERVER)));
     assert_eq!(opened(&world, "a.test", &[origin(1, SERVER)]), [1, 2], "the address is the other's range now");
-    assert_eq!(opened(&world, "a.test", &[LearnedFrom { known: false, ..origin(1, SERVER) }]), [2], "it was no endpoint");
+    assert_eq!(
+        opened(&world, "a.test", &[LearnedFrom { known: false, ..origin(1, SERVER) }]),
+        [2],
+        "it was no endpoint"
+    );
     world.endpoints.push(endpoint(0, "default/new", "app=new", &[SERVER]).into());
     assert_eq!(opened(&world, "a.test", &[origin(1, SERVER)]), [0; 0], "somebody else has the address");
 }
@@ -136,7 +140,7 @@ fn a_setting_makes_one_cache_for_the_whole_node() {
 }
 
 #[test]
-fn whoever_is_listened_to_without_a_rule_for_dns_is_taught_by_what_it_asked() {
+fn whoever_is_listened_to_without_a_rule_for_dns_is_installed_by_what_it_asked() {
     let mut world = world(vec![anybody().port("53/any")], vec![asks(cluster_dns(), &[])]);
     world.naming = Some(&DNS);
     world.settings.deviations.names_without_dns_rule = true;
@@ -187,7 +191,7 @@ proptest! {
         answers in vec((select(&["a.test.", "b.test."][..]), select(&[PEER, "198.51.100.11"][..]), 1_u32..4,
             select(&[SERVER, STRANGER, "203.0.113.53"][..])), 1..10),
     ) {
-        let world = World { policies, ..town(vec![]) };
+        let world = World { policies, ..builder(vec![]) };
         let snapshot = Snapshot::compile(&world, 1);
         let mut known: BTreeMap<&str, BTreeMap<&str, Vec<LearnedFrom>>> = BTreeMap::new();
         for (name, address, asked_by, server) in answers {

@@ -5,17 +5,17 @@ mod kit;
 use std::{collections::HashSet, sync::Arc};
 
 use kit::{
-    Ports, anybody, cidrs, egress, endpoint, enters, entities, ingress, key, leaves, passes, peers, policy,
+    Ports, anybody, builder, cidrs, egress, endpoint, enters, entities, ingress, key, leaves, passes, peers, policy,
     protocols::{DNS, Named, QUEUE, TLS, Topics, exact, http, names, ports},
-    request, rule, select, town, word,
+    request, rule, select, word,
 };
 use portcullis_rules::{
-    explain::{How, FlowQuestion, explain, near},
+    explain::{FlowQuestion, How, explain, near},
     labels::{Label, LabelSet},
     params::FlowParams,
     policy::{
-        CidrGroupSelector, CidrGroupUse, Entity, PolicyEntry, FqdnSelector, IcmpField, L7Rule, L7Rules, PortRef, PortRule,
-        PortSpec, Rule, ServiceName, ServiceSelector,
+        CidrGroupSelector, CidrGroupUse, Entity, FqdnSelector, IcmpField, L7Rule, L7Rules, PolicyEntry, PortRef,
+        PortRule, PortSpec, Rule, ServiceName, ServiceSelector,
     },
     snapshot::Snapshot,
     steering::SteeringAction,
@@ -29,7 +29,7 @@ fn with(entry: PolicyEntry, rule: portcullis_rules::policy::PortRule) -> PolicyE
 }
 
 fn server(entries: Vec<PolicyEntry>) -> World {
-    town(vec![policy("default/p", vec![egress("app=server", entries)])])
+    builder(vec![policy("default/p", vec![egress("app=server", entries)])])
 }
 
 fn resolves(world: &World, name: &'static str, to: &str, port: &str) -> bool {
@@ -217,7 +217,7 @@ fn groups_services_and_nodes_are_peers() {
 
 #[test]
 fn an_outside_address_with_a_label_is_of_the_world_and_of_its_range() {
-    let mut world = town(vec![]);
+    let mut world = builder(vec![]);
     let text = "reserved:kube-apiserver=,reserved:world-ipv4=";
     world.endpoints.push(Arc::new(endpoint(0, "node/api", text, &["203.0.113.7"])));
     world.endpoints.push(Arc::new(endpoint(0, "node/api2", text, &["198.51.100.7"])));
@@ -247,7 +247,7 @@ fn protocols_without_ports_are_named_one_by_one() {
         let key = portcullis_rules::snapshot::FlowKey { transport, port: 0, ..flow };
         let mut rule = ingress("app=server", vec![entry.clone()]);
         rule.ingress_deny = deny.map(|entry| vec![entry]);
-        word(&Snapshot::compile(&town(vec![policy("default/p", vec![rule])]), 1).flow(&key))
+        word(&Snapshot::compile(&builder(vec![policy("default/p", vec![rule])]), 1).flow(&key))
     };
     for (entry, deny, transport, wanted) in [
         (of(Some(Transport::Vrrp)), None, Transport::Vrrp, "allow"),
@@ -272,7 +272,7 @@ fn icmp_is_named_by_type_and_no_port_covers_it() {
     let asked = |entry: &PolicyEntry, transport, kind| {
         let flow = kit::key(1, Direction::Ingress, "10.0.0.2", "80");
         let key = portcullis_rules::snapshot::FlowKey { transport, port: kind, ..flow };
-        let world = town(vec![policy("default/p", vec![ingress("app=server", vec![entry.clone()])])]);
+        let world = builder(vec![policy("default/p", vec![ingress("app=server", vec![entry.clone()])])]);
         word(&Snapshot::compile(&world, 1).flow(&key))
     };
     for (entry, transport, kind, wanted) in [
@@ -291,7 +291,7 @@ fn icmp_is_named_by_type_and_no_port_covers_it() {
 
 #[test]
 fn rules_for_nodes_bind_the_node_and_no_pod() {
-    let mut world = town(vec![]);
+    let mut world = builder(vec![]);
     world.endpoints.push(Arc::new(endpoint(9, "node/me", "reserved:host=,zone=a", &["10.9.9.9"])));
     let node = Rule { node: true, ..ingress("", vec![peers(&["app=client"]).port("80")]) };
     world.policies = vec![Arc::new(policy("p", vec![node]))];
@@ -314,7 +314,7 @@ fn queue(rules: &[(Option<&str>, Option<&str>)], asked: &Topics) -> bool {
         L7Rule { predicates: client.into_iter().chain(topic).collect(), ..L7Rule::default() }
     };
     let l7 = L7Rules { schema: &QUEUE, rules: rules.iter().map(rule).collect() };
-    let world = town(vec![policy(
+    let world = builder(vec![policy(
         "default/p",
         vec![ingress("app=server", vec![with(anybody(), ports(&["9092"], Some(l7), None))])],
     )]);
@@ -354,7 +354,7 @@ fn an_answer_says_why_each_rule_did_not_apply() {
         PolicyEntry::default(),
         peers(&["app=client"]).port("81/udp"),
     ];
-    let world = town(vec![policy("default/p", vec![ingress("app=server", entries)])]);
+    let world = builder(vec![policy("default/p", vec![ingress("app=server", entries)])]);
     let snapshot = Snapshot::compile(&world, 1);
     let asked = question("10.0.0.2", 81, &[]);
     let answer = explain(&world, &snapshot, &asked);
@@ -407,7 +407,7 @@ proptest! {
         port in sample::select(&["53/udp", "53/tcp", "443/tcp", "445/tcp", "55/udp"][..]),
         name in sample::select(&["a", "b", "c"][..]),
     ) {
-        let world = town(vec![policy("default/p", vec![egress("app=server", entries)])]);
+        let world = builder(vec![policy("default/p", vec![egress("app=server", entries)])]);
         let key = key(1, Direction::Egress, peer, port);
         let flow = Snapshot::compile(&world, 1).flow(&key);
         for schema in [&DNS, &TLS] {
@@ -423,7 +423,7 @@ proptest! {
 fn deny_rules_beat_names_too() {
     let denies = Rule { egress_deny: Some(vec![anybody().port("443")]), ..rule("app=server") };
     let allows = egress("app=server", vec![with(anybody(), ports(&["443"], None, Some(names(&TLS, &["a"]))))]);
-    let world = town(vec![policy("default/p", vec![allows, denies])]);
+    let world = builder(vec![policy("default/p", vec![allows, denies])]);
     let flow = leaves(&world, "world", "443");
     assert_eq!((word(&flow), flow.redirect, flow.reason), ("deny", None, Reason::RuleDenies));
 }

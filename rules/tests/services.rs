@@ -6,19 +6,19 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 use kit::{
-    Ports, allow, anybody, cidrs, egress, endpoint, ingress, ip, peers, policy,
+    Ports, allow, anybody, builder, cidrs, egress, endpoint, ingress, ip, peers, policy,
     protocols::{DNS, names, ports},
-    service, town,
+    service,
 };
 use portcullis_rules::{
-    policy::{PolicyEntry, Policy, PortRule},
+    policy::{Policy, PolicyEntry, PortRule},
     snapshot::Snapshot,
-    steering::{SteeringAction, PortClass},
+    steering::{PortClass, SteeringAction},
     world::{Direction, EndpointId, Service, Transport, World},
 };
 
 fn with(services: Vec<Service>, policies: Vec<Policy>) -> World {
-    World { services: services.into_iter().map(Arc::new).collect(), ..town(policies) }
+    World { services: services.into_iter().map(Arc::new).collect(), ..builder(policies) }
 }
 
 fn classes(world: &World) -> Vec<PortClass> {
@@ -116,7 +116,7 @@ fn a_loopback_address_that_policy_names_is_told_though_everybody_else_fares_alik
     let dns = || ports(&["53/udp"], Some(names(&DNS, &["example.com"])), None);
     let to = |cidr: &str| PolicyEntry { ports: Some(vec![dns()]), ..cidrs(&[cidr]) };
     let rules = vec![egress("app=server", vec![to("0.0.0.0/0"), to("127.0.0.53/32"), to("10.9.9.9/32")])];
-    let classes = classes(&town(vec![policy("default/p", rules)]));
+    let classes = classes(&builder(vec![policy("default/p", rules)]));
     let class = classes.iter().find(|class| class.transport == Transport::Udp && class.ports.contains(&53)).unwrap();
     let told = |net: &str| class.prefixes.contains(&(net.parse().unwrap(), SteeringAction::Steer));
     assert!(told("127.0.0.53/32") && !told("10.9.9.9/32"), "{:?}", class.prefixes);
@@ -124,7 +124,7 @@ fn a_loopback_address_that_policy_names_is_told_though_everybody_else_fares_alik
 
 #[test]
 fn an_endpoint_is_found_by_address_and_by_number() {
-    let snapshot = Snapshot::compile(&town(vec![]), 1);
+    let snapshot = Snapshot::compile(&builder(vec![]), 1);
     assert_eq!(&*snapshot.endpoint_at(ip("fd00::2")).unwrap().name, "client");
     assert_eq!(&*snapshot.endpoint(EndpointId(1)).unwrap().name, "server");
     assert!(snapshot.endpoint_at(ip("192.0.2.1")).is_none() && snapshot.endpoint(EndpointId(3)).is_none());
@@ -134,7 +134,7 @@ fn an_endpoint_is_found_by_address_and_by_number() {
 #[test]
 fn only_what_is_judged_is_steered() {
     let http = peers(&["app=client"]).http("80", vec![allow("GET", "/")]);
-    let world = town(vec![policy("default/p", vec![ingress("app=server", vec![http, cidrs(&["192.0.2.0/24"])])])]);
+    let world = builder(vec![policy("default/p", vec![ingress("app=server", vec![http, cidrs(&["192.0.2.0/24"])])])]);
     let classes = classes(&world);
     let shown: Vec<_> =
         classes.iter().map(|class| (class.transport, class.ports.clone(), class.prefixes.len())).collect();
@@ -155,7 +155,8 @@ fn only_what_is_judged_is_steered() {
 
 #[test]
 fn ten_thousand_endpoints_cost_at_most_a_prefix_each() {
-    let mut world = town(vec![policy("default/p", vec![ingress("app=server", vec![peers(&["app=many"]).port("80")])])]);
+    let mut world =
+        builder(vec![policy("default/p", vec![ingress("app=server", vec![peers(&["app=many"]).port("80")])])]);
     for number in 0..10_000_u32 {
         let address = format!("10.{}.{}.{}", 100 + number / 65536, number / 256 % 256, number % 256);
         world.endpoints.push(endpoint(0, &format!("default/e{number}"), "app=many", &[&address]).into());
@@ -169,7 +170,7 @@ fn ten_thousand_endpoints_cost_at_most_a_prefix_each() {
 #[test]
 fn endpoints_of_one_identity_are_told_the_same() {
     let mut world =
-        town(vec![policy("default/p", vec![ingress("app=server", vec![peers(&["app=client"]).port("80")])])]);
+        builder(vec![policy("default/p", vec![ingress("app=server", vec![peers(&["app=client"]).port("80")])])]);
     let twin = kit::named("web", 8080, endpoint(5, "default/server-2", "app=server", &["10.0.0.55"]));
     world.endpoints.push(twin.into());
     let snapshot = Snapshot::compile(&world, 1);

@@ -3,17 +3,17 @@
 mod kit;
 
 use kit::{
-    HEADERS, HOST, Http, Ports, allow, anybody, enters, ingress, passes, peers, policy, request, town, with_header,
+    HEADERS, HOST, Http, Ports, allow, anybody, builder, enters, ingress, passes, peers, policy, request, with_header,
 };
 use portcullis_rules::{
-    policy::{HeaderAction, L7Rule, Matcher, Mismatch, Predicate, Rule, HeaderValueSource},
+    policy::{HeaderAction, HeaderValueSource, L7Rule, Matcher, Mismatch, Predicate, Rule},
     settings::Upgrades,
     snapshot::Flow,
     verdict::Reason,
 };
 
 fn judged(rules: Vec<L7Rule>, upgrades: Upgrades) -> Flow {
-    let mut world = town(vec![policy("default/p", vec![ingress("app=server", vec![anybody().http("80", rules)])])]);
+    let mut world = builder(vec![policy("default/p", vec![ingress("app=server", vec![anybody().http("80", rules)])])]);
     world.settings.upgrades = upgrades;
     enters(&world, "client", "80")
 }
@@ -144,7 +144,7 @@ fn what_passes_unjudged_elsewhere_passes_with_its_tunnels() {
     };
     for asked in [connect(), upgrade("tcp")] {
         for beside in [everything(), changing()] {
-            let flow = |policies| enters(&town(policies), "client", "80");
+            let flow = |policies| enters(&builder(policies), "client", "80");
             assert!(!passes(&flow(vec![beside.clone()]), &asked), "{beside:?} alone on {asked:?}");
             let (before, behind) = (flow(vec![beside.clone(), plain.clone()]), flow(vec![plain.clone(), beside]));
             assert!(!before.plan.is_empty());
@@ -152,10 +152,10 @@ fn what_passes_unjudged_elsewhere_passes_with_its_tunnels() {
         }
         let rule = ingress("app=server", vec![anybody().http("80", vec![allow("GET", "/a")])]);
         let open = policy("default/open", vec![Rule { default_deny_ingress: Some(false), ..rule }]);
-        assert!(passes(&enters(&town(vec![open]), "client", "80"), &asked), "default deny is off");
+        assert!(passes(&enters(&builder(vec![open]), "client", "80"), &asked), "default deny is off");
     }
     // A rule acts on what another one lets pass, tunnel or not.
-    let flow = enters(&town(vec![changing(), plain]), "client", "80");
+    let flow = enters(&builder(vec![changing(), plain]), "client", "80");
     let Some(set) = &flow.plan.requests else { panic!("{flow:?}") };
     let (verdict, effects) = set.evaluate(&upgrade("tcp"));
     assert!(verdict.outcome.passes() && effects.changed.len() == 1, "{verdict:?} {effects:?}");

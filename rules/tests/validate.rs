@@ -5,7 +5,9 @@ mod kit;
 use kit::{HTTP, Ports, allow, anybody, cidr_set, cidrs, egress, entities, ingress, peers, policy, rule, select};
 use portcullis_rules::{
     bounds::Effort,
-    policy::{Entity, PolicyEntry, FqdnSelector, L7Rule, Matcher, Policy, PortRule, Predicate, PolicyProblem, Rule, validate},
+    policy::{
+        Entity, FqdnSelector, L7Rule, Matcher, Policy, PolicyEntry, PolicyProblem, PortRule, Predicate, Rule, validate,
+    },
     settings::{Deviations, PolicySettings},
 };
 

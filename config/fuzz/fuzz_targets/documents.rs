@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use portcullis_config::{
-    documents::{Content, check_policy, split},
+    documents::{DocumentContent, check_policy, split},
     proto::resource::Body,
 };
 
@@ -12,14 +12,14 @@ fuzz_target!(|text: &str| {
     for document in split(text) {
         assert!(document.line as usize <= lines);
         match &document.content {
-            Ok(Content::Resource(resource)) => {
+            Ok(DocumentContent::Resource(resource)) => {
                 if let Some(Body::Policy(policy)) = &resource.body {
                     for problem in check_policy(&policy.document, &[], &Default::default()) {
                         assert!(problem.position.line as usize <= lines);
                     }
                 }
             }
-            Ok(Content::Foreign(_)) => {}
+            Ok(DocumentContent::Foreign(_)) => {}
             Err(refused) => assert!(!refused.problems.is_empty()),
         }
     }

@@ -28,7 +28,7 @@ impl NameService for NameStream {
 
     async fn list(&self, request: Request<ListNamesRequest>) -> Result<Response<ListNamesResponse>, Status> {
         let (node, request) = (Arc::clone(&self.node), request.into_inner());
-        // A full book takes its time: other calls go on beside it.
+        // A full name cache takes its time: other calls go on beside it.
         let names = tokio::task::spawn_blocking(move || node.names(&request)).await;
         let names = names.map_err(|error| Status::internal(format!("the names could not be listed: {error}")))?;
         Ok(Response::new(ListNamesResponse { names }))

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     NameLimits,
-    book::{CacheLine, NameCache},
+    cache::{CacheLine, NameCache},
 };
 
 /// The version that is written. That before it did not know where answers came from, so nobody can tell for whom they count.
@@ -38,7 +38,7 @@ struct NamesFileLine {
     addresses: BTreeMap<IpAddr, u64>,
 }
 
-/// Why a text is no book.
+/// Why a text is no name cache.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {message}; the node starts without it, and learns names again from new queries")]
 pub struct DamagedNamesFile {
@@ -55,7 +55,7 @@ impl NameCache {
         lines(self.learnt_by(&normal(name), endpoint))
     }
 
-    /// The book as text.
+    /// The name cache as text.
     #[must_use]
     pub fn to_text(&self) -> String {
         let head = NamesFileHeader { kind: KIND.to_owned(), version: VERSION };
@@ -79,7 +79,7 @@ impl NameCache {
                 format!("it is {:?} of version {}, not {KIND:?} of version {VERSION}", head.kind, head.version);
             return Err(damaged(1, message));
         }
-        let mut book = Self::new(limits);
+        let mut cache = Self::new(limits);
         for (text, number) in lines {
             let line: NamesFileLine = serde_json::from_str(text).map_err(|error| damaged(number, error.to_string()))?;
             if line.name.len() > LONGEST + 1 || line.name != normal(&line.name) {
@@ -98,10 +98,10 @@ impl NameCache {
             let name: Arc<str> = line.name.into();
             for (address, expires) in line.addresses {
                 let listed = CacheLine { name: Arc::clone(&name), address: address.to_canonical(), expires, origin };
-                book.restore(&listed, now);
+                cache.restore(&listed, now);
             }
         }
-        Ok(book)
+        Ok(cache)
     }
 }
 

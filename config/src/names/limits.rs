@@ -1,6 +1,6 @@
 //! Limits of the name cache, and counters of their evictions.
 
-/// What bounds a book.
+/// What bounds a name cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NameLimits {
     /// Least time that an answer holds, in seconds: a shorter TTL counts as this (cilium's `--tofqdns-min-ttl`).
@@ -35,7 +35,7 @@ impl Default for NameLimits {
     }
 }
 
-/// Addresses that had to go before their time, since the book was opened, by the limit that was reached.
+/// Addresses that had to go before their time, since the name cache was opened, by the limit that was reached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EvictedAddresses {
     /// [`NameLimits::addresses_per_name`], with those of an answer that is too long by itself.

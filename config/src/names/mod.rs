@@ -25,7 +25,7 @@
 //! - An entry in any state is *evicted* when its endpoint or the whole cache is over a limit ([`NameLimits`]), the one
 //!   that is due first before the others.
 
-mod book;
+mod cache;
 mod file;
 mod limits;
 mod owner;
@@ -33,6 +33,6 @@ mod room;
 #[cfg(test)]
 mod tests;
 
-pub use book::{CacheLine, CachedName, Change, KnownAddress, NameCache, NameLookup};
+pub use cache::{CacheLine, CachedName, Change, KnownAddress, NameCache, NameLookup};
 pub use file::DamagedNamesFile;
 pub use limits::{EvictedAddresses, NameLimits};

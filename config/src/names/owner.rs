@@ -8,7 +8,7 @@ use std::{
 
 use portcullis_rules::world::LearnedFrom;
 
-/// One entry of the book. In the order in which they are looked at.
+/// One entry of the name cache. In the order in which they are looked at.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct NameEntryRef {
     pub(super) until: u64,

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 use portcullis_rules::world::{EndpointId, LearnedFrom};
 
 use super::{
-    book::{ChangedAddresses, NameCache, NameEntry},
+    cache::{ChangedAddresses, NameCache, NameEntry},
     owner::{EndpointNames, NameEntryRef},
 };
 

@@ -16,7 +16,7 @@ use std::{
 };
 
 use portcullis_rules::{
-    limits::{Capacity, LEG_PORTS, LimitSpec, LimitValues},
+    limits::{Capacity, LimitSpec, LimitValues, UPSTREAM_PORTS},
     params::{FlowParams, Timeouts},
     settings::PolicySettings as RuleSettings,
     verdict::{OutcomeSet, PolicyMode},
@@ -67,6 +67,8 @@ pub struct NodeSettings {
     pub fqdn: names::NameLimits,
     /// `fqdn.neverOpen`: addresses that no name opens.
     pub never_open: NeverOpen,
+    /// What is read, but should be written otherwise.
+    pub warnings: Vec<DocumentProblem>,
 }
 
 /// `api`.
@@ -114,8 +116,8 @@ pub struct SteeringSettings {
     pub bpffs: PathBuf,
     /// `cgroup`: mount point of cgroup2; `None` finds it.
     pub cgroup: Option<PathBuf>,
-    /// `legPorts`: source ports of connections to servers, in the endpoint's namespace.
-    pub leg_ports: RangeInclusive<u16>,
+    /// `upstreamPorts`: source ports of connections to servers, in the endpoint's namespace.
+    pub upstream_ports: RangeInclusive<u16>,
     /// `packets`: whether the packets of endpoints that have a policy are judged as well, whatever made them.
     pub packets: bool,
 }
@@ -170,6 +172,7 @@ impl Default for NodeSettings {
             records: RecordSettings::default(),
             fqdn: names::NameLimits::default(),
             never_open: NeverOpen::default(),
+            warnings: Vec::new(),
         }
     }
 }
@@ -199,7 +202,12 @@ impl Default for LimitSettings {
 
 impl Default for SteeringSettings {
     fn default() -> Self {
-        Self { bpffs: PathBuf::from("/sys/fs/bpf/portcullis"), cgroup: None, leg_ports: LEG_PORTS, packets: true }
+        Self {
+            bpffs: PathBuf::from("/sys/fs/bpf/portcullis"),
+            cgroup: None,
+            upstream_ports: UPSTREAM_PORTS,
+            packets: true,
+        }
     }
 }
 

@@ -61,7 +61,11 @@ pub(super) fn settings(tree: &Tree, specs: &[&'static LimitSpec]) -> Result<Node
         fields.finish(&[], &mut problems);
     }
     problems.sort_by_key(|problem| (problem.position.line, problem.position.column));
-    if problems.is_empty() { Ok(settings) } else { Err(problems) }
+    if problems.iter().any(|problem| !problem.warning) {
+        return Err(problems);
+    }
+    settings.warnings = problems;
+    Ok(settings)
 }
 
 /// A mapping below a key that may be absent.
@@ -300,7 +304,10 @@ fn steering(fields: &mut Fields<'_>, steering: &mut SteeringSettings, problems: 
     let absolute = |field: &YamlField<'_>, problems: &mut Vec<DocumentProblem>| values::path(field, true, problems);
     set(fields, "bpffs", &mut steering.bpffs, problems, absolute);
     set(fields, "cgroup", &mut steering.cgroup, problems, |field, problems| absolute(field, problems).map(Some));
-    set(fields, "legPorts", &mut steering.leg_ports, problems, values::ports);
+    let ports = fields.renamed("legPorts", "upstreamPorts", problems);
+    if let Some(ports) = ports.and_then(|field| values::ports(&field, problems)) {
+        steering.upstream_ports = ports;
+    }
     set(fields, "packets", &mut steering.packets, problems, truth);
 }
 

@@ -62,7 +62,7 @@ pub fn rules_from_proto(told: &proto::RuleSettings) -> Result<PolicySettings, St
     let deny_names_with = known(words::DNS_DENY_WITH, &told.dns_deny_with, "answer to denied queries")?;
     let deny_scope = known(words::DENY_SCOPE, &told.deny_scope, "scope of a reset")?;
     let upgrades = known(words::UPGRADES, &told.http_upgrades, "protocol to switch to")?;
-    let open_connections = known(words::OPEN_CONNECTIONS, &told.open_connections, "fate of open connections")?;
+    let open_connections = known(words::OPEN_CONNECTIONS, &told.open_connections, "outcome of open connections")?;
     let mut deviations = Deviations::default();
     for name in &told.deviations {
         let mut known = deviations_by_name(&mut deviations).into_iter();

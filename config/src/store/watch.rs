@@ -13,14 +13,14 @@ use tokio::sync::Notify;
 
 /// Watches each path and the directory it stands in: a file that is replaced and a directory that is mounted anew are
 /// events of the latter. What cannot be watched is logged, and read again when told to.
-pub(crate) fn watch(paths: &[PathBuf], bell: Arc<Notify>) -> Option<RecommendedWatcher> {
+pub(crate) fn watch(paths: &[PathBuf], waker: Arc<Notify>) -> Option<RecommendedWatcher> {
     if paths.is_empty() {
         return None;
     }
     let wanted = paths.to_vec();
     let rung = move |event: notify::Result<Event>| {
         if event.is_ok_and(|event| concerns(&event, &wanted)) {
-            bell.notify_one();
+            waker.notify_one();
         }
     };
     let mut watcher = match notify::recommended_watcher(rung) {

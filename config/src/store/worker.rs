@@ -69,7 +69,7 @@ pub(crate) struct StoreWorker {
     view: Arc<ArcSwap<View>>,
     table: ResourceTable,
     revision: u64,
-    bell: Arc<Notify>,
+    waker: Arc<Notify>,
     watcher: Option<RecommendedWatcher>,
     /// What was damaged at the start.
     damages: Vec<String>,
@@ -113,7 +113,7 @@ impl StoreWorker {
             view: Arc::new(ArcSwap::from_pointee(view)),
             table: ResourceTable::default(),
             revision: 0,
-            bell: Arc::default(),
+            waker: Arc::default(),
             watcher: None,
             damages: Vec::new(),
             file_faults: Vec::new(),
@@ -148,13 +148,13 @@ impl StoreWorker {
     }
 
     async fn run(mut self, mut jobs: mpsc::Receiver<StoreJob>) {
-        let bell = Arc::clone(&self.bell);
+        let waker = Arc::clone(&self.waker);
         let mut due: Option<Instant> = None;
         loop {
             let wake = due.unwrap_or_else(Instant::now);
             let job = tokio::select! {
                 job = jobs.recv() => job,
-                () = bell.notified(), if due.is_none() => {
+                () = waker.notified(), if due.is_none() => {
                     due = Some(Instant::now() + DEBOUNCE);
                     continue;
                 }
@@ -264,7 +264,7 @@ impl StoreWorker {
 
     fn read_files(&mut self) -> UpdateOutcome {
         // Watched before they are read, so that no change falls in between.
-        self.watcher = watch::watch(&self.paths, Arc::clone(&self.bell));
+        self.watcher = watch::watch(&self.paths, Arc::clone(&self.waker));
         let effort = Effort::new(self.settings.bounds);
         let language = language(&self.schemas, &self.settings, &effort);
         let sources::ReadSources { candidates, kept, faults, broken, .. } =

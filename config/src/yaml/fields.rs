@@ -19,6 +19,8 @@ pub(crate) struct Fields<'t> {
     position: Position,
     entries: &'t [(YamlKey, Tree)],
     known: Vec<&'static str>,
+    /// Names of earlier releases. They are read, but offered to nobody.
+    former: Vec<&'static str>,
     /// Fields that are there and say nothing.
     empty: Vec<(&'static str, Position)>,
 }
@@ -46,7 +48,14 @@ impl<'t> YamlField<'t> {
                 NO_ENTRIES
             }
         };
-        Fields { path: self.path.clone(), position: self.tree.position, entries, known: Vec::new(), empty: Vec::new() }
+        Fields {
+            path: self.path.clone(),
+            position: self.tree.position,
+            entries,
+            known: Vec::new(),
+            former: Vec::new(),
+            empty: Vec::new(),
+        }
     }
 
     /// Its items. What is no list is an error, and reads as an empty one.
@@ -145,6 +154,27 @@ impl<'t> Fields<'t> {
         self.find(name).filter(|field| field.tree.value != YamlValue::Null)
     }
 
+    /// A field that had another name in an earlier release. The former name is still read, with a warning.
+    pub(crate) fn renamed(
+        &mut self,
+        former: &'static str,
+        name: &'static str,
+        problems: &mut Vec<DocumentProblem>,
+    ) -> Option<YamlField<'t>> {
+        let field = self.optional(name);
+        self.former.push(former);
+        let Some((key, tree)) = self.entries.iter().find(|(key, _)| key.name == former) else { return field };
+        let path = self.path_of(former);
+        if field.is_some() {
+            let remedy = format!("remove it: {name} is its name now");
+            problems.push(DocumentProblem::new(&path, "is there under both its names", remedy).at(key.position));
+            return field;
+        }
+        let remedy = format!("write {name}: the next release does not know the former name");
+        problems.push(DocumentProblem::new(&path, "has another name now", remedy).at(key.position).as_warning());
+        Some(YamlField { path, tree }).filter(|field| field.tree.value != YamlValue::Null)
+    }
+
     fn find(&mut self, name: &'static str) -> Option<YamlField<'t>> {
         self.known.push(name);
         let (_, tree) = self.entries.iter().find(|(key, _)| key.name == name)?;
@@ -182,7 +212,7 @@ impl<'t> Fields<'t> {
             let remedy = "remove it, or write what you mean: [] for an empty list, {} for an empty mapping";
             problems.push(DocumentProblem::new(self.path_of(name), "is there, but says nothing", remedy).at(*position));
         }
-        for (key, _) in self.entries.iter().filter(|(key, _)| !self.known.contains(&key.name.as_str())) {
+        for (key, _) in self.entries.iter().filter(|(key, _)| !self.knows(&key.name)) {
             let (message, remedy) = if unsupported.contains(&key.name.as_str()) {
                 ("not supported by this version", "remove it, and mind what the policy means without it".to_owned())
             } else {
@@ -190,6 +220,10 @@ impl<'t> Fields<'t> {
             };
             problems.push(DocumentProblem::new(self.path_of(&key.name), message, remedy).at(key.position));
         }
+    }
+
+    fn knows(&self, name: &str) -> bool {
+        self.known.iter().chain(&self.former).any(|known| *known == name)
     }
 
     fn path_of(&self, name: &str) -> String {

@@ -7,10 +7,12 @@ use std::{
     sync::{Arc, Condvar, Mutex},
 };
 
-use portcullis_config::{SteeringFault, LocalEndpoint, NamesUpdates, NodeStatus, NodeSink, Store, StoreOptions, VerdictStream, proto};
+use portcullis_config::{
+    LocalEndpoint, NamesUpdates, NodeSink, NodeStatus, SteeringFault, Store, StoreOptions, VerdictStream, proto,
+};
 use portcullis_rules::{
     params::FlowParams,
-    schema::{FieldSpec, FieldForm, ProtocolTraits, Schema},
+    schema::{FieldForm, FieldSpec, ProtocolTraits, Schema},
     settings::PolicySettings,
     snapshot::Snapshot,
     world::EndpointId,
@@ -39,13 +41,13 @@ pub(crate) struct InForce {
 
 /// Holds up the sink while it is closed.
 #[derive(Default)]
-pub(crate) struct Gate {
+pub(crate) struct Acceptor {
     /// Whether it is closed, and how many wait.
     state: Mutex<(bool, usize)>,
     opened: Condvar,
 }
 
-impl Gate {
+impl Acceptor {
     pub(crate) fn close(&self) {
         self.state.lock().unwrap().0 = true;
     }
@@ -76,7 +78,7 @@ pub(crate) struct World {
     pub(crate) reasons: Vec<&'static str>,
     /// Endpoints that cannot be steered, by name.
     pub(crate) unsteered: BTreeMap<String, String>,
-    pub(crate) gate: Arc<Gate>,
+    pub(crate) acceptor: Arc<Acceptor>,
     pub(crate) verdicts: Vec<proto::Verdict>,
     pub(crate) names: Vec<proto::LearntName>,
 }
@@ -102,8 +104,8 @@ impl Fake {
 
 impl NodeSink for Fake {
     fn apply(&mut self, revision: u64, snapshot: Arc<Snapshot>, locals: &[LocalEndpoint]) -> Vec<SteeringFault> {
-        let gate = Arc::clone(&self.0.lock().unwrap().gate);
-        gate.pass();
+        let acceptor = Arc::clone(&self.0.lock().unwrap().acceptor);
+        acceptor.pass();
         let mut world = self.0.lock().unwrap();
         world.calls.push(InForce { revision, snapshot, locals: locals.to_vec() });
         let fault = |local: &LocalEndpoint| {

@@ -99,7 +99,9 @@ fn connections_that_come_and_go_are_all_answered_whoever_closes_first() {
         assert!(lost.is_empty(), "port {port}: {} of {COUNT} were lost: {:?}", lost.len(), &lost[..lost.len().min(3)]);
     }
     assert!(scene.node.metric("portcullis_verdicts_total", &["verdict=\"allow\""]).unwrap() >= 2.0 * COUNT as f64);
-    for (limit, name) in [("portcullis_leg_port_retries_total", ""), ("portcullis_limits_hit_total", "leg_ports")] {
+    for (limit, name) in
+        [("portcullis_upstream_port_retries_total", ""), ("portcullis_limits_hit_total", "upstream_ports")]
+    {
         assert_eq!(scene.node.metric(limit, &[name]).unwrap(), 0.0, "{limit} {name}");
     }
 }

@@ -60,7 +60,7 @@ fn reserved(name: &str, labels: &[&str], addresses: &Value) -> Value {
 }
 
 /// The endpoint whose policy is in question, and everybody else. Fields drop in this order: the laboratory last.
-struct Town {
+struct Builder {
     node: Node,
     _servers: Vec<Process>,
     app: Pod,
@@ -75,7 +75,7 @@ struct Town {
     lab: Lab,
 }
 
-impl Town {
+impl Builder {
     fn new() -> Self {
         let mut lab = Lab::new().unwrap();
         let [app, peer, remote_node, api, world] =
@@ -145,7 +145,7 @@ fn each_entity_opens_to_those_that_it_names_and_to_nobody_else_both_ways() {
     if !able() {
         return;
     }
-    let town = Town::new();
+    let builder = Builder::new();
     let in_cluster = &["peer", "remote-node", "api", "host"][..];
     let everybody = &["peer", "remote-node", "api", "host", "world"][..];
     for (entities, wanted) in [
@@ -160,24 +160,24 @@ fn each_entity_opens_to_those_that_it_names_and_to_nobody_else_both_ways() {
         (&["all"], [everybody; 2]),
         (&["none"], [&[]; 2]),
     ] {
-        town.allow(&json!([{ "toEntities": entities }]), &json!([]));
-        for (what, site, addresses) in town.others() {
+        builder.allow(&json!([{ "toEntities": entities }]), &json!([]));
+        for (what, site, addresses) in builder.others() {
             for v6 in FAMILIES {
                 let place = usize::from(v6);
                 let exit = if wanted[place].contains(&what) { 0 } else { REFUSED };
-                let out = ask(&town.app, &[], addresses[place], "/");
+                let out = ask(&builder.app, &[], addresses[place], "/");
                 assert_eq!(out, exit, "{entities:?}: to {what} at {}", addresses[place]);
-                let back = ask(site, &[], town.app.address(v6, 0).ip(), "/");
+                let back = ask(site, &[], builder.app.address(v6, 0).ip(), "/");
                 assert_eq!(back, exit, "{entities:?}: from {what}, IPv6: {v6}");
             }
         }
     }
     let denied = json!([{ "toEntities": ["remote-node"] }]);
-    town.allow(&json!([{ "toEntities": ["cluster"] }]), &denied);
-    for (what, site, addresses) in town.others() {
+    builder.allow(&json!([{ "toEntities": ["cluster"] }]), &denied);
+    for (what, site, addresses) in builder.others() {
         let exit = if ["peer", "host"].contains(&what) { 0 } else { REFUSED };
-        assert_eq!(ask(&town.app, &[], addresses[0], "/"), exit, "what is denied stays denied: to {what}");
-        assert_eq!(ask(site, &[], town.app.address(false, 0).ip(), "/"), exit, "from {what}");
+        assert_eq!(ask(&builder.app, &[], addresses[0], "/"), exit, "what is denied stays denied: to {what}");
+        assert_eq!(ask(site, &[], builder.app.address(false, 0).ip(), "/"), exit, "from {what}");
     }
 }
 
@@ -199,9 +199,9 @@ fn of_ranges_inside_ranges_the_longest_prefix_decides_both_ways() {
     if !able() {
         return;
     }
-    let town = Town::new();
+    let builder = Builder::new();
     let addresses: Vec<IpAddr> = RANGES.iter().flat_map(|(both, ..)| both).map(|text| text.parse().unwrap()).collect();
-    town.lab.more_addresses(&town.world, &addresses).unwrap();
+    builder.lab.more_addresses(&builder.world, &addresses).unwrap();
     let http = json!([{ "ports": [{ "port": "80", "protocol": "TCP" }], "rules": { "http": [{ "path": "/get" }] } }]);
     let rules = json!([
         { "toCIDRSet": [
@@ -215,21 +215,21 @@ fn of_ranges_inside_ranges_the_longest_prefix_decides_both_ways() {
         { "toCIDR": ["10.0.0.0/8", "fd00::/8"] },
     ]);
     let denied = json!([{ "toCIDR": ["192.0.2.200/29", "2001:db8::200:0/112"] }]);
-    town.allow(&rules, &denied);
+    builder.allow(&rules, &denied);
     for (both, get, other) in RANGES {
         for (text, v6) in both.into_iter().zip(FAMILIES) {
             for (path, exit) in [("/get", get), ("/other", other)] {
-                let out = ask(&town.app, &[], text.parse().unwrap(), path);
-                assert_eq!(out, exit, "to {text}{path}\n{}", town.node.process.log());
-                let back = ask(&town.world, &["--interface", text], town.app.address(v6, 0).ip(), path);
-                assert_eq!(back, exit, "from {text}, {path}\n{}", town.node.process.log());
+                let out = ask(&builder.app, &[], text.parse().unwrap(), path);
+                assert_eq!(out, exit, "to {text}{path}\n{}", builder.node.process.log());
+                let back = ask(&builder.world, &["--interface", text], builder.app.address(v6, 0).ip(), path);
+                assert_eq!(back, exit, "from {text}, {path}\n{}", builder.node.process.log());
             }
         }
     }
-    for (what, site, addresses) in town.others() {
+    for (what, site, addresses) in builder.others() {
         // The stranger has an address of the pods' range, and no endpoint is known to have it.
         let exit = if what == "world" { 0 } else { REFUSED };
-        assert_eq!(ask(&town.app, &[], addresses[0], "/"), exit, "to {what}");
-        assert_eq!(ask(site, &[], town.app.address(false, 0).ip(), "/"), exit, "from {what}");
+        assert_eq!(ask(&builder.app, &[], addresses[0], "/"), exit, "to {what}");
+        assert_eq!(ask(site, &[], builder.app.address(false, 0).ip(), "/"), exit, "from {what}");
     }
 }

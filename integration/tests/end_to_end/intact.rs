@@ -147,7 +147,7 @@ fn a_process_in_an_endpoints_namespace_that_no_hook_sees_is_told() {
 }
 
 #[test]
-fn a_restart_with_settings_that_have_become_wrong_lets_nothing_pass_until_they_are_mended() {
+fn a_restart_with_settings_that_have_become_wrong_lets_nothing_pass_until_they_are_repaired() {
     if !able() {
         return;
     }

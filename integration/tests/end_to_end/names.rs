@@ -106,7 +106,7 @@ fn a_name_that_is_not_allowed_is_refused_and_never_asked_for() {
 }
 
 #[test]
-fn the_monitor_shows_what_was_answered_what_it_taught_and_how_long_it_was_held() {
+fn the_monitor_shows_what_was_answered_what_it_installed_and_how_long_it_was_held() {
     if !able() {
         return;
     }

@@ -222,7 +222,7 @@ fn what_a_session_has_is_judged_at_every_fetch(scene: &Scene) {
     }
 }
 
-/// Nobody has taught the node these ids, and the client asks for nothing before.
+/// Nobody has learned the node these ids, and the client asks for nothing before.
 fn an_id_that_somebody_knows_gives_no_right(scene: &Scene) {
     let broker = scene.broker();
     broker.create(&["guess", "guess-secret"]);

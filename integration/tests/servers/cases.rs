@@ -46,9 +46,9 @@ fn chunked(body: &str) -> String {
 
 /// Cases in the making.
 #[derive(Default)]
-struct Book(Vec<Case>);
+struct Catalog(Vec<Case>);
 
-impl Book {
+impl Catalog {
     fn add(&mut self, name: impl Into<String>, segments: &[&str]) {
         let segments = segments.iter().map(|segment| segment.as_bytes().to_vec()).collect();
         self.0.push(Case { name: name.into(), segments });
@@ -64,21 +64,21 @@ impl Book {
 
 /// All of them.
 pub(crate) fn all() -> Vec<Case> {
-    let mut book = Book::default();
-    sizes(&mut book);
-    expectations(&mut book);
-    twins(&mut book);
-    trailers(&mut book);
-    bodies(&mut book);
-    pipelines(&mut book);
-    switches(&mut book);
-    http2(&mut book);
-    classics(&mut book);
-    book.0
+    let mut cache = Catalog::default();
+    sizes(&mut cache);
+    expectations(&mut cache);
+    twins(&mut cache);
+    trailers(&mut cache);
+    bodies(&mut cache);
+    pipelines(&mut cache);
+    switches(&mut cache);
+    http2(&mut cache);
+    classics(&mut cache);
+    cache.0
 }
 
 /// Sizes that wrap in 31, 32, 63 or 64 bits, or that are read with another base.
-fn sizes(book: &mut Book) {
+fn sizes(cache: &mut Catalog) {
     let chunks = [
         "100000003",
         "200000003",
@@ -106,7 +106,7 @@ fn sizes(book: &mut Book) {
     ];
     for size in chunks {
         let body = format!("{size}\r\nabc\r\n0\r\n\r\n{HIDDEN}");
-        book.every_way(&format!("chunk size {size:?}"), &post("Transfer-Encoding: chunked\r\n", ""), &body);
+        cache.every_way(&format!("chunk size {size:?}"), &post("Transfer-Encoding: chunked\r\n", ""), &body);
     }
     for length in [
         "4294967299",
@@ -129,19 +129,19 @@ fn sizes(book: &mut Book) {
         "-1",
     ] {
         let lines = format!("Content-Length: {length}\r\n");
-        book.every_way(&format!("length {length:?}"), &post(&lines, ""), &format!("abc{HIDDEN}"));
+        cache.every_way(&format!("length {length:?}"), &post(&lines, ""), &format!("abc{HIDDEN}"));
     }
     // What it says is right, but not every reader counts so.
     for zeros in ["0", "000", "00000000000"] {
         let lines = format!("Content-Length: {zeros}{}\r\n", HIDDEN.len());
-        book.every_way(&format!("a length behind {zeros}"), &post(&lines, ""), HIDDEN);
+        cache.every_way(&format!("a length behind {zeros}"), &post(&lines, ""), HIDDEN);
         let body = format!("{zeros}{:X}\r\n{HIDDEN}\r\n{zeros}0\r\n\r\n", HIDDEN.len());
-        book.every_way(&format!("a chunk size behind {zeros}"), &post("Transfer-Encoding: chunked\r\n", ""), &body);
+        cache.every_way(&format!("a chunk size behind {zeros}"), &post("Transfer-Encoding: chunked\r\n", ""), &body);
     }
 }
 
 /// RFC 9110 §10.1.1: servers that refuse an expectation read what follows as the next request, others as the body.
-fn expectations(book: &mut Book) {
+fn expectations(cache: &mut Catalog) {
     let length = HIDDEN.len();
     for value in [
         "foo",
@@ -159,37 +159,37 @@ fn expectations(book: &mut Book) {
         "\t100-continue",
     ] {
         let expect = format!("Expect: {value}\r\n");
-        book.every_way(
+        cache.every_way(
             &format!("expect {value:?}"),
             &post(&format!("{expect}Content-Length: {length}\r\n"), ""),
             HIDDEN,
         );
         let large = post(&format!("{expect}Content-Length: 200000000\r\n"), "");
-        book.every_way(&format!("expect {value:?}, too large"), &large, HIDDEN);
+        cache.every_way(&format!("expect {value:?}, too large"), &large, HIDDEN);
         let coded = post(&format!("{expect}Transfer-Encoding: chunked\r\n"), "");
-        book.every_way(&format!("expect {value:?}, chunked"), &coded, &chunked(HIDDEN));
+        cache.every_way(&format!("expect {value:?}, chunked"), &coded, &chunked(HIDDEN));
         let get = request("GET", &format!("{expect}Content-Length: {length}\r\n"), "");
-        book.every_way(&format!("expect {value:?}, with GET"), &get, HIDDEN);
-        book.every_way(&format!("expect {value:?}, behind another"), &format!("{NEXT}{}", get), HIDDEN);
+        cache.every_way(&format!("expect {value:?}, with GET"), &get, HIDDEN);
+        cache.every_way(&format!("expect {value:?}, behind another"), &format!("{NEXT}{}", get), HIDDEN);
     }
 }
 
 /// Names of framing fields that some server takes for the field itself.
-fn twins(book: &mut Book) {
+fn twins(cache: &mut Catalog) {
     let signs =
         ["_", "!", "#", "$", "%", "&", "'", "*", "+", ".", "^", "`", "|", "~", "--", "---", "-_", "", " -", "- "];
     for sign in signs {
         let (coding, length) = (format!("Transfer{sign}Encoding"), format!("Content{sign}Length"));
         let body = format!("0\r\n\r\n{HIDDEN}");
         let lines = format!("{coding}: chunked\r\nContent-Length: {}\r\n", body.len());
-        book.every_way(&format!("{coding} beside a length"), &post(&lines, ""), &body);
+        cache.every_way(&format!("{coding} beside a length"), &post(&lines, ""), &body);
         let inner = post(&format!("Content-Length: {}\r\n", HIDDEN.len()), "");
         let lines = format!("{length}: {}\r\n", inner.len());
-        book.add(format!("{length} of the next head"), &[&request("GET", &lines, &format!("{inner}{HIDDEN}"))]);
+        cache.add(format!("{length} of the next head"), &[&request("GET", &lines, &format!("{inner}{HIDDEN}"))]);
         let lines = format!("{length}: 0\r\nContent-Length: {}\r\n", HIDDEN.len());
-        book.every_way(&format!("{length} of nothing"), &post(&lines, ""), HIDDEN);
+        cache.every_way(&format!("{length} of nothing"), &post(&lines, ""), HIDDEN);
         let lines = format!("{coding}: identity\r\nTransfer-Encoding: chunked\r\n");
-        book.every_way(&format!("{coding} beside the coding"), &post(&lines, ""), &chunked(HIDDEN));
+        cache.every_way(&format!("{coding} beside the coding"), &post(&lines, ""), &chunked(HIDDEN));
     }
     for name in [
         "transfer-encoding ",
@@ -200,12 +200,12 @@ fn twins(book: &mut Book) {
     ] {
         let body = format!("0\r\n\r\n{HIDDEN}");
         let lines = format!("{name}: chunked\r\nContent-Length: {}\r\n", body.len());
-        book.every_way(&format!("{name:?} beside a length"), &post(&lines, ""), &body);
+        cache.every_way(&format!("{name:?} beside a length"), &post(&lines, ""), &body);
     }
 }
 
 /// Trailers, which some server takes for the next request.
-fn trailers(book: &mut Book) {
+fn trailers(cache: &mut Catalog) {
     let head = post("Transfer-Encoding: chunked\r\n", "");
     for trailer in [
         "X:GET /~enied-@@@@ HTTP/1.1\r\n",
@@ -219,56 +219,56 @@ fn trailers(book: &mut Book) {
         "Transfer_Encoding: chunked\r\n",
         "A:\r\n",
     ] {
-        book.every_way(&format!("trailer {trailer:?}"), &head, &format!("3\r\nabc\r\n0\r\n{trailer}\r\n"));
-        book.add(format!("trailer {trailer:?} and more"), &[&format!("{head}3\r\nabc\r\n0\r\n{trailer}\r\n{HIDDEN}")]);
+        cache.every_way(&format!("trailer {trailer:?}"), &head, &format!("3\r\nabc\r\n0\r\n{trailer}\r\n"));
+        cache.add(format!("trailer {trailer:?} and more"), &[&format!("{head}3\r\nabc\r\n0\r\n{trailer}\r\n{HIDDEN}")]);
     }
-    book.every_way("last chunk with an extension", &head, &format!("3;a={HIDDEN}\r\nabc\r\n0;b=\"{HIDDEN}\"\r\n\r\n"));
+    cache.every_way("last chunk with an extension", &head, &format!("3;a={HIDDEN}\r\nabc\r\n0;b=\"{HIDDEN}\"\r\n\r\n"));
     let size = HIDDEN.len();
     let chunk = format!("{HIDDEN}\r\n0\r\n\r\n");
-    book.add("a chunk with an extension, its data late", &[&format!("{head}{size:x};a=b\r\n"), &chunk]);
-    book.add("a chunk with an extension, its data in pieces", &[&format!("{head}{:x};a=b\r\nab", size + 2), &chunk]);
-    book.every_way("chunk extension with a line end", &head, &format!("3;a=\n{HIDDEN}\r\nabc\r\n0\r\n\r\n"));
+    cache.add("a chunk with an extension, its data late", &[&format!("{head}{size:x};a=b\r\n"), &chunk]);
+    cache.add("a chunk with an extension, its data in pieces", &[&format!("{head}{:x};a=b\r\nab", size + 2), &chunk]);
+    cache.every_way("chunk extension with a line end", &head, &format!("3;a=\n{HIDDEN}\r\nabc\r\n0\r\n\r\n"));
 }
 
 /// Bodies where few expect one, and bodies that come when the answer is there already.
-fn bodies(book: &mut Book) {
+fn bodies(cache: &mut Catalog) {
     let length = format!("Content-Length: {}\r\n", HIDDEN.len());
     for method in ["GET", "DELETE", "OPTIONS", "PUT", "PATCH", "POST"] {
         let (whole, coded) = (request(method, &length, ""), request(method, "Transfer-Encoding: chunked\r\n", ""));
-        book.every_way(&format!("{method} with a body"), &whole, HIDDEN);
-        book.every_way(&format!("{method} with chunks"), &coded, &chunked(HIDDEN));
+        cache.every_way(&format!("{method} with a body"), &whole, HIDDEN);
+        cache.every_way(&format!("{method} with chunks"), &coded, &chunked(HIDDEN));
         let closing = request(method, &format!("{length}Connection: close\r\n"), "");
-        book.every_way(&format!("{method} with a body, closing"), &closing, HIDDEN);
+        cache.every_way(&format!("{method} with a body, closing"), &closing, HIDDEN);
         let old = whole.replace("HTTP/1.1", "HTTP/1.0").replacen("Host", "Connection: keep-alive\r\nHost", 1);
-        book.every_way(&format!("{method} with a body in HTTP/1.0"), &old, HIDDEN);
+        cache.every_way(&format!("{method} with a body in HTTP/1.0"), &old, HIDDEN);
     }
     for method in ["HEAD", "TRACE", "BREW"] {
         // Sent late only: what a server does not read of what it is sent, no relay can know.
-        book.add(format!("{method} with a late body"), &[&request(method, &length, ""), HIDDEN]);
+        cache.add(format!("{method} with a late body"), &[&request(method, &length, ""), HIDDEN]);
     }
 }
 
 /// Several requests on their way at a time.
-fn pipelines(book: &mut Book) {
+fn pipelines(cache: &mut Catalog) {
     let late = post(&format!("Content-Length: {}\r\n", HIDDEN.len()), "");
-    book.add("a body behind a pipelined head", &[&format!("{NEXT}{late}"), HIDDEN]);
-    book.add("a body in pieces behind a pipelined head", &[&format!("{NEXT}{late}"), &HIDDEN[..4], &HIDDEN[4..]]);
+    cache.add("a body behind a pipelined head", &[&format!("{NEXT}{late}"), HIDDEN]);
+    cache.add("a body in pieces behind a pipelined head", &[&format!("{NEXT}{late}"), &HIDDEN[..4], &HIDDEN[4..]]);
     let coded = post("Transfer-Encoding: chunked\r\n", "");
-    book.add("chunks behind a pipelined head", &[&format!("{NEXT}{coded}"), &chunked(HIDDEN)]);
-    book.add("a hundred, then a denied one", &[&format!("{}{HIDDEN}", NEXT.repeat(100))]);
-    book.add("a denied one between", &[&format!("{NEXT}{HIDDEN}{NEXT}")]);
+    cache.add("chunks behind a pipelined head", &[&format!("{NEXT}{coded}"), &chunked(HIDDEN)]);
+    cache.add("a hundred, then a denied one", &[&format!("{}{HIDDEN}", NEXT.repeat(100))]);
+    cache.add("a denied one between", &[&format!("{NEXT}{HIDDEN}{NEXT}")]);
 }
 
 /// Switches of protocol that nobody judges.
-fn switches(book: &mut Book) {
+fn switches(cache: &mut Catalog) {
     let connect = "CONNECT app.shop:80 HTTP/1.1\r\nHost: app.shop:80\r\n\r\n";
-    book.every_way("CONNECT", connect, HIDDEN);
-    book.every_way("CONNECT in HTTP/1.0", "CONNECT app.shop:80 HTTP/1.0\r\n\r\n", HIDDEN);
+    cache.every_way("CONNECT", connect, HIDDEN);
+    cache.every_way("CONNECT in HTTP/1.0", "CONNECT app.shop:80 HTTP/1.0\r\n\r\n", HIDDEN);
     for protocol in ["websocket", "tcp", "TLS/1.2", "h2c", "HTTP/2.0", "foo, websocket", "h2c, foo", ""] {
         let lines = format!("Connection: upgrade\r\nUpgrade: {protocol}\r\n");
-        book.every_way(&format!("upgrade to {protocol:?}"), &request("GET", &lines, ""), HIDDEN);
+        cache.every_way(&format!("upgrade to {protocol:?}"), &request("GET", &lines, ""), HIDDEN);
         let lines = format!("{lines}Content-Length: {}\r\n", HIDDEN.len());
-        book.every_way(&format!("upgrade to {protocol:?} with a body"), &post(&lines, ""), HIDDEN);
+        cache.every_way(&format!("upgrade to {protocol:?} with a body"), &post(&lines, ""), HIDDEN);
     }
 }
 
@@ -283,14 +283,14 @@ fn frame(kind: u8, payload: &str) -> Vec<u8> {
 }
 
 /// Bytes of HTTP/2 for servers that do not speak it.
-fn http2(book: &mut Book) {
+fn http2(cache: &mut Catalog) {
     let (settings, data) = (frame(4, ""), frame(0, HIDDEN));
     let away = frame(7, &format!("\0\0\0\0\0\0\0\0\r\n\r\n{HIDDEN}"));
     for (name, frames) in [("nothing", vec![]), ("debug data", away), ("data", data.clone())] {
         let bytes = [PREFACE.as_bytes(), &settings, &frames].concat();
-        book.0.push(Case { name: format!("HTTP/2 with {name}"), segments: vec![bytes.clone()] });
+        cache.0.push(Case { name: format!("HTTP/2 with {name}"), segments: vec![bytes.clone()] });
         let segments = vec![bytes[..PREFACE.len()].to_vec(), bytes[PREFACE.len()..].to_vec()];
-        book.0.push(Case { name: format!("HTTP/2 with {name}, late"), segments });
+        cache.0.push(Case { name: format!("HTTP/2 with {name}, late"), segments });
         let offer = post(
             &format!(
                 "Connection: upgrade, http2-settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\nContent-Length: {}\r\n",
@@ -299,15 +299,15 @@ fn http2(book: &mut Book) {
             "",
         );
         let segments = vec![[offer.as_bytes(), &bytes].concat()];
-        book.0.push(Case { name: format!("an offer of HTTP/2, its body a preface with {name}"), segments });
+        cache.0.push(Case { name: format!("an offer of HTTP/2, its body a preface with {name}"), segments });
     }
-    book.add("the preface behind a request", &[&format!("{NEXT}{PREFACE}{HIDDEN}")]);
+    cache.add("the preface behind a request", &[&format!("{NEXT}{PREFACE}{HIDDEN}")]);
 }
 
 /// What every relay is tried with.
-fn classics(book: &mut Book) {
+fn classics(cache: &mut Catalog) {
     let both = format!("Content-Length: {}\r\nTransfer-Encoding: chunked\r\n", HIDDEN.len() + 5);
-    book.every_way("length and chunks", &post(&both, ""), &format!("0\r\n\r\n{HIDDEN}"));
+    cache.every_way("length and chunks", &post(&both, ""), &format!("0\r\n\r\n{HIDDEN}"));
     for coding in [
         "chunked, identity",
         "identity, chunked",
@@ -323,17 +323,17 @@ fn classics(book: &mut Book) {
         "chunked\t",
     ] {
         let lines = format!("Transfer-Encoding: {coding}\r\nContent-Length: {}\r\n", HIDDEN.len() + 5);
-        book.every_way(&format!("coding {coding:?} and a length"), &post(&lines, ""), &format!("0\r\n\r\n{HIDDEN}"));
+        cache.every_way(&format!("coding {coding:?} and a length"), &post(&lines, ""), &format!("0\r\n\r\n{HIDDEN}"));
         let lines = format!("Transfer-Encoding: {coding}\r\n");
-        book.every_way(&format!("coding {coding:?}"), &post(&lines, ""), &format!("0\r\n\r\n{HIDDEN}"));
+        cache.every_way(&format!("coding {coding:?}"), &post(&lines, ""), &format!("0\r\n\r\n{HIDDEN}"));
     }
     for end in ["\n", "\r", "\r\r\n", "\n\n", "\0\r\n", "\x0b\r\n"] {
         let head = format!("POST /case-@@@@ HTTP/1.1\r\nHost: app.shop{end}Content-Length: {}\r\n\r\n", HIDDEN.len());
-        book.every_way(&format!("line end {end:?}"), &head, HIDDEN);
-        book.every_way(&format!("line end {end:?} in a value"), &post(&format!("X: a{end}{HIDDEN}\r\n"), ""), "");
+        cache.every_way(&format!("line end {end:?}"), &head, HIDDEN);
+        cache.every_way(&format!("line end {end:?} in a value"), &post(&format!("X: a{end}{HIDDEN}\r\n"), ""), "");
     }
     for version in ["HTTP/1.0", "HTTP/0.9", "HTTP/1.2", "HTTP/2.0", "http/1.1", "HTTP/1.01", "HTTP/01.1", "HTTP/1.1 "] {
-        book.add(
+        cache.add(
             format!("version {version}"),
             &[&format!("GET /case-@@@@ {version}\r\nHost: app.shop\r\n\r\n{HIDDEN}")],
         );
@@ -343,12 +343,12 @@ fn classics(book: &mut Book) {
         "GET  /case-@@@@ HTTP/1.1\r\nHost: a\r\n\r\n",
         "GET /case-@@@@\tHTTP/1.1\r\nHost: a\r\n\r\n",
     ] {
-        book.add(format!("line {line:?}"), &[&format!("{line}{HIDDEN}")]);
+        cache.add(format!("line {line:?}"), &[&format!("{line}{HIDDEN}")]);
     }
     for target in
         ["//x/~enied-@@@@", "http://app.shop/~enied-@@@@", "/%7eenied-@@@@", "/a?/~enied-@@@@", "/a#/~enied-@@@@", "*"]
     {
-        book.add(format!("target {target}"), &[&format!("GET {target} HTTP/1.1\r\nHost: app.shop\r\n\r\n")]);
+        cache.add(format!("target {target}"), &[&format!("GET {target} HTTP/1.1\r\nHost: app.shop\r\n\r\n")]);
     }
 }
 

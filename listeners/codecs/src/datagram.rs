@@ -7,7 +7,7 @@
 //!
 //! Verdicts, answers and violations go to the [`Checker`]. The driver counts datagrams, flows and held answers.
 
-use crate::{lesson::LearnedAddresses, protocol::ProtocolContext, relay::Checker};
+use crate::{protocol::ProtocolContext, relay::Checker, resolution::LearnedAddresses};
 
 /// Makes the state of one flow.
 pub type NewSession = fn(&ProtocolContext<'_>) -> Box<dyn DatagramSession>;

@@ -10,14 +10,14 @@ pub mod http;
 pub mod http1;
 pub mod http2;
 pub mod kafka;
-pub mod lesson;
 mod limits;
-pub mod offence;
 pub mod order;
 pub mod protocol;
 pub mod question;
 pub mod relay;
+pub mod resolution;
 pub mod tls;
+pub mod violation;
 
 pub use protocol::{Kinds, Live, Protocol, ProtocolContext, ProtocolShared, Registry, ShownFields, Statuses};
 

@@ -11,7 +11,7 @@ use portcullis_rules::{
     values::{NO_VALUES, ValueSet},
 };
 
-use crate::{fact::Facts, lesson::LearnedAddresses};
+use crate::{fact::Facts, resolution::LearnedAddresses};
 
 /// A side of a connection pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -151,25 +151,25 @@ pub trait Checker {
     fn answered(&mut self, answer: ResponseSummary);
     /// Reports the addresses in the answer that the next call of [`Checker::answered`] is about. For logging only; the
     /// default does nothing.
-    fn taught(&mut self, lesson: &LearnedAddresses) {
-        let _ = lesson;
+    fn installed(&mut self, resolution: &LearnedAddresses) {
+        let _ = resolution;
     }
     /// The driver's time in milliseconds: that of [`crate::protocol::Context::now`]. Codecs read no clock themselves.
     fn now(&self) -> u64 {
         0
     }
     /// Whether the addresses of names are learnt from answers: then an answer that gives some is held until they are
-    /// known everywhere ([`Relay::lesson`], [`crate::datagram::AnswerStep::Hold`]), and one that cannot be read is not
+    /// known everywhere ([`Relay::resolution`], [`crate::datagram::AnswerStep::Hold`]), and one that cannot be read is not
     /// relayed.
     fn learns(&self) -> bool {
         false
     }
     /// One side sent what cannot be relayed safely. The relay ends the pair through [`RelayOutput::close`], or the stream if
     /// the protocol has streams.
-    fn offended(&mut self, offence: &dyn ProtocolViolation);
+    fn violated(&mut self, violation: &dyn ProtocolViolation);
 }
 
-/// Something that cannot be relayed safely: one variant an offence.
+/// Something that cannot be relayed safely: one variant an violation.
 pub trait ProtocolViolation: std::error::Error {
     /// The word for metrics: one variant, one word.
     fn kind(&self) -> &'static str;
@@ -245,11 +245,11 @@ pub trait Relay: Send {
     /// The addresses in the next answer, if it is held until they are installed. Called after each step of the upstream
     /// side, and returned once. Until [`Relay::committed`] is called, the relay does not want the upstream side. Only a
     /// relay whose checker learns ([`Checker::learns`]) returns any.
-    fn lesson(&mut self) -> Option<LearnedAddresses> {
+    fn resolution(&mut self) -> Option<LearnedAddresses> {
         None
     }
 
-    /// The addresses of the last lesson are installed, or (`known` is false) will not be in time: then the client gets
+    /// The addresses of the last resolution are installed, or (`known` is false) will not be in time: then the client gets
     /// a server failure instead. The driver shows the upstream side again afterwards.
     fn committed(&mut self, known: bool) {
         let _ = known;

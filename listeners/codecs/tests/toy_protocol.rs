@@ -73,8 +73,8 @@ fn answers_have_numbers_and_facts_of_their_protocol() {
 
 #[test]
 fn the_playbook_holds_for_any_protocol() {
-    play("no request").client("get\n").client_offends("no_item").closes(Close::Reset).run();
-    play("nobody asked").server("here\n").server_offends("unasked").closes(Close::Reset).run();
+    play("no request").client("get\n").client_violates("no_item").closes(Close::Reset).run();
+    play("nobody asked").server("here\n").server_violates("unasked").closes(Close::Reset).run();
     play("cut short").client("get /a").client_ends().closes(Close::Reset).run();
 }
 

@@ -4,8 +4,8 @@ use std::{collections::VecDeque, io, net::SocketAddr, time::Instant};
 
 use portcullis_codecs::{
     datagram::{AnswerStep, DatagramSession, QueryStep},
-    lesson::LearnedAddresses,
     relay::Side,
+    resolution::LearnedAddresses,
 };
 use portcullis_rules::world::EndpointId;
 use socket2::Socket;
@@ -36,7 +36,7 @@ struct Held {
 pub(super) enum Coming {
     /// The client gets it as it came.
     Pass,
-    /// It is held, by this number, until the lesson is in force.
+    /// It is held, by this number, until the resolution is in force.
     Hold(u64, LearnedAddresses),
     /// Nobody gets it.
     Drop,
@@ -49,7 +49,7 @@ pub(crate) struct DatagramFlow {
     /// Where the client sends to: a service's VIP, where it is one. Answers come from there.
     pub(super) server: SocketAddr,
     pub(super) upstream: Socket,
-    /// The leg's own address.
+    /// The upstream connection's own address.
     own: SocketAddr,
     judge: FlowAuthorizer,
     /// `None`: datagrams pass as they are.
@@ -74,12 +74,12 @@ pub(crate) struct DatagramFlow {
 pub(super) enum FlowDenial {
     /// Policy denies it, or cannot be applied to datagrams.
     Policy,
-    /// The leg could not be made.
-    Leg(io::Error),
+    /// The upstream connection could not be made.
+    Upstream(io::Error),
 }
 
 impl DatagramFlow {
-    /// Judges a flow at L3 and L4 and makes its leg.
+    /// Judges a flow at L3 and L4 and makes its upstream connection.
     pub(super) fn new(
         endpoint: EndpointId,
         client: SocketAddr,
@@ -91,21 +91,21 @@ impl DatagramFlow {
         judge.learns = core.learns();
         let draw = core.draw();
         let epoch = core.epoch;
-        if !judge.admit(&mut core.court(), draw).passes() {
+        if !judge.admit(&mut core.context(), draw).passes() {
             return Err(FlowDenial::Policy);
         }
         let session = match judge.plan().outermost() {
             None => None,
             Some(rules) => Some(core.session(rules.schema(), &judge, server).ok_or(FlowDenial::Policy)?),
         };
-        let leg = core.dial_datagrams(&judge).map_err(FlowDenial::Leg)?;
+        let upstream = core.dial_datagrams(&judge).map_err(FlowDenial::Upstream)?;
         let moved = core.now;
         Ok(Self {
             endpoint,
             client,
             server,
-            upstream: leg.socket,
-            own: leg.own,
+            upstream: upstream.socket,
+            own: upstream.own,
             judge,
             session,
             held: VecDeque::new(),
@@ -134,7 +134,7 @@ impl DatagramFlow {
             return RefreshOutcome::Stays;
         }
         self.epoch = core.epoch;
-        let turn = self.judge.refresh(&mut core.court());
+        let turn = self.judge.refresh(&mut core.context());
         self.retired |= turn == RefreshOutcome::Changed;
         turn
     }
@@ -146,7 +146,7 @@ impl DatagramFlow {
             None => QueryStep::Forward,
             Some(session) => {
                 let now = core.now;
-                session.query(datagram, now, &mut RequestChecker::new(&mut self.judge, core.court()))
+                session.query(datagram, now, &mut RequestChecker::new(&mut self.judge, core.context()))
             }
         };
         match step {
@@ -176,13 +176,13 @@ impl DatagramFlow {
         self.moved = core.now;
         let step = match &mut self.session {
             None => AnswerStep::Forward,
-            Some(session) => session.answer(datagram, &mut RequestChecker::new(&mut self.judge, core.court())),
+            Some(session) => session.answer(datagram, &mut RequestChecker::new(&mut self.judge, core.context())),
         };
         match step {
             AnswerStep::Forward => Coming::Pass,
-            AnswerStep::Hold(lesson) => {
+            AnswerStep::Hold(resolution) => {
                 self.numbers += 1;
-                Coming::Hold(self.numbers, lesson)
+                Coming::Hold(self.numbers, resolution)
             }
             AnswerStep::Drop(_) => Coming::Drop,
         }
@@ -223,7 +223,7 @@ impl DatagramFlow {
     pub(super) fn expire(&mut self, core: &mut WorkerContext) {
         let Some(before) = core.now.checked_sub(millis(self.judge.params().timeouts.answer)) else { return };
         let Some(session) = &mut self.session else { return };
-        let lost = session.expire(before.saturating_add(1), &mut RequestChecker::new(&mut self.judge, core.court()));
+        let lost = session.expire(before.saturating_add(1), &mut RequestChecker::new(&mut self.judge, core.context()));
         core.exit.unanswered(lost);
     }
 
@@ -271,7 +271,7 @@ impl DatagramFlow {
             self.judge.gives_up(*due, &core.exit);
         }
         self.judge.end(&core.exit);
-        // The kernel notes which leg of ours asks whom, so that it is not steered back to us.
+        // The kernel notes which upstream connection of ours asks whom, so that it is not steered back to us.
         core.forget_datagrams(self.endpoint, self.own, self.asked());
     }
 }

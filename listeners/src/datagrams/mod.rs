@@ -1,7 +1,7 @@
 //! Judged datagrams: receiving them, assigning them to flows, and sending the answers.
 
+mod acceptor;
 mod flow;
-mod gate;
 
 use std::{
     cmp::Reverse,
@@ -16,8 +16,8 @@ use socket2::Socket;
 
 pub(crate) use self::flow::DatagramFlow;
 use self::{
+    acceptor::Acceptor,
     flow::{Coming, FlowDenial},
-    gate::Gate,
 };
 use crate::{
     event::{
@@ -43,7 +43,7 @@ type DatagramKey = (EndpointId, SocketAddr, SocketAddr);
 /// The datagrams of one worker.
 #[derive(Default)]
 pub(crate) struct DatagramRelay {
-    gate: Gate,
+    acceptor: Acceptor,
     flows: SlotTable<DatagramFlow>,
     by_key: HashMap<DatagramKey, SlotToken, foldhash::fast::RandomState>,
     /// How many flows each endpoint has.
@@ -57,12 +57,12 @@ pub(crate) struct DatagramRelay {
 impl DatagramRelay {
     /// Receives for an endpoint from now on.
     pub(crate) fn open(&mut self, id: EndpointId, listener: Socket, core: &WorkerContext) {
-        self.gate.open(id, listener, core);
+        self.acceptor.open(id, listener, core);
     }
 
     /// Ends everything of an endpoint.
     pub(crate) fn close(&mut self, id: EndpointId, core: &mut WorkerContext) {
-        self.gate.close(id);
+        self.acceptor.close(id);
         self.end_all(core, |flow| flow.endpoint == id);
     }
 
@@ -83,7 +83,7 @@ impl DatagramRelay {
 
     /// Takes all that has come to any listener.
     pub(crate) fn receive_all(&mut self, core: &mut WorkerContext) {
-        for place in 0..self.gate.places() {
+        for place in 0..self.acceptor.places() {
             let _ = (0..LAST_TURNS).take_while(|_| self.receive(place, core)).count();
         }
     }
@@ -94,7 +94,7 @@ impl DatagramRelay {
         let mut buffer = core.take_buffer();
         buffer.resize(buffer.len().max(sockets::LARGEST), 0);
         for _ in 0..TURN {
-            let Some(EndpointListener { id, socket }) = self.gate.at(place) else {
+            let Some(EndpointListener { id, socket }) = self.acceptor.at(place) else {
                 more = false;
                 break;
             };
@@ -131,7 +131,7 @@ impl DatagramRelay {
         let Some((token, mut flow)) = self.flow((id, client, server), core) else { return };
         let answer = flow.query(datagram, core);
         if let Some(answer) = answer {
-            self.gate.answer(&flow, &answer, core);
+            self.acceptor.answer(&flow, &answer, core);
         }
         self.put_back(token, flow);
     }
@@ -164,8 +164,8 @@ impl DatagramRelay {
         let mut flow = match DatagramFlow::new(id, client, server, files, core) {
             Ok(flow) => flow,
             Err(FlowDenial::Policy) => return None,
-            Err(FlowDenial::Leg(error)) => {
-                core.exit.datagram_lost("leg");
+            Err(FlowDenial::Upstream(error)) => {
+                core.exit.datagram_lost("upstream_socket");
                 tracing::warn!(%error, %client, %server, "no upstream socket could be created for a datagram");
                 return None;
             }
@@ -271,8 +271,8 @@ impl DatagramRelay {
                 self.pass(flow, datagram, core);
             }
             Coming::Drop => {}
-            Coming::Hold(number, lesson) => {
-                if core.learn(flow.judge(), lesson, ReleaseTarget::Flow(token, number)) {
+            Coming::Hold(number, resolution) => {
+                if core.learn(flow.judge(), resolution, ReleaseTarget::Flow(token, number)) {
                     flow.goes_on(core);
                     self.pass(flow, datagram, core);
                 } else {
@@ -284,10 +284,10 @@ impl DatagramRelay {
 
     fn pass(&mut self, flow: &mut DatagramFlow, datagram: &[u8], core: &mut WorkerContext) {
         flow.moved_back(datagram.len(), core);
-        self.gate.answer(flow, datagram, core);
+        self.acceptor.answer(flow, datagram, core);
     }
 
-    /// What a held answer teaches is in force, or will not be.
+    /// What a held answer tells is in force, or will not be.
     pub(crate) fn commit(&mut self, token: SlotToken, number: u64, known: bool, core: &mut WorkerContext) {
         let Some(mut flow) = self.flows.take(token) else { return };
         if flow.refresh(core) == RefreshOutcome::Denied {

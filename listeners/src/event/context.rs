@@ -11,8 +11,8 @@ use std::{
 use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
 use portcullis_codecs::{
     datagram::DatagramSession,
-    lesson::LearnedAddresses,
     relay::{Relay, RelayOutput, Side},
+    resolution::LearnedAddresses,
 };
 use portcullis_rules::{schema::Schema, snapshot::Snapshot, world::EndpointId};
 use socket2::Socket;
@@ -71,7 +71,7 @@ impl WorkerContext {
     }
 
     /// What judging needs.
-    pub(crate) fn court(&mut self) -> AuthorizationContext<'_> {
+    pub(crate) fn context(&mut self) -> AuthorizationContext<'_> {
         AuthorizationContext { snapshot: self.snapshot.as_deref(), exit: &mut self.exit, now: self.now }
     }
 
@@ -158,21 +158,26 @@ impl WorkerContext {
 
     /// Installs the addresses of an answer. Returns `true` if they are in force already; otherwise the holder of the
     /// answer is notified later.
-    pub(crate) fn learn(&self, judge: &FlowAuthorizer, lesson: LearnedAddresses, holder: ReleaseTarget) -> bool {
+    pub(crate) fn learn(&self, judge: &FlowAuthorizer, resolution: LearnedAddresses, holder: ReleaseTarget) -> bool {
         let Some(names) = &self.shared.names else { return true };
         let snapshot = self.snapshot.as_deref();
-        names.learn(judge.origin(snapshot), lesson, snapshot, PendingRelease::new(Arc::clone(&self.mailbox), holder))
+        names.learn(
+            judge.origin(snapshot),
+            resolution,
+            snapshot,
+            PendingRelease::new(Arc::clone(&self.mailbox), holder),
+        )
     }
 
-    pub(crate) fn forget(&mut self, endpoint: EndpointId, leg: SocketAddr, to: SocketAddr) {
+    pub(crate) fn forget(&mut self, endpoint: EndpointId, upstream: SocketAddr, to: SocketAddr) {
         if let Some(dial) = self.dials.get_mut(&endpoint) {
-            dial.forget(leg, to);
+            dial.forget(upstream, to);
         }
     }
 
-    pub(crate) fn forget_datagrams(&mut self, endpoint: EndpointId, leg: SocketAddr, to: SocketAddr) {
+    pub(crate) fn forget_datagrams(&mut self, endpoint: EndpointId, upstream: SocketAddr, to: SocketAddr) {
         if let Some(dial) = self.dials.get_mut(&endpoint) {
-            dial.forget_datagrams(leg, to);
+            dial.forget_datagrams(upstream, to);
         }
     }
 

@@ -23,7 +23,7 @@ pub(crate) struct WorkerListener {
 /// An endpoint that a worker must serve.
 pub(crate) struct Opening {
     pub(crate) id: EndpointId,
-    pub(crate) doorway: WorkerListener,
+    pub(crate) listener: WorkerListener,
     /// What it has on all workers.
     pub(crate) shares: EndpointShares,
 }
@@ -38,20 +38,20 @@ pub(crate) enum WorkerCommand {
     Stop(Duration),
     /// Take the datagrams that have come, wait for their answers at most for so long, and end when no connection is open.
     Finish(Duration),
-    /// What an answer teaches that is held is in force (`known`), or will not be.
+    /// What an answer tells that is held is in force (`known`), or will not be.
     Commit { holder: ReleaseTarget, known: bool },
 }
 
 /// The way to a worker: a queue and what wakes it.
 pub(crate) struct Mailbox {
     commands: Mutex<VecDeque<WorkerCommand>>,
-    pub(crate) bell: EventFd,
+    pub(crate) waker: EventFd,
 }
 
 impl Mailbox {
     pub(crate) fn new() -> io::Result<Self> {
-        let bell = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
-        Ok(Self { commands: Mutex::default(), bell })
+        let waker = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
+        Ok(Self { commands: Mutex::default(), waker })
     }
 
     pub(crate) fn put(&self, command: WorkerCommand) {
@@ -68,20 +68,20 @@ impl Mailbox {
     /// Has the worker look up, with or without a command.
     pub(crate) fn ring(&self) {
         // It fails only when it rings already.
-        let _ = self.bell.write(1);
+        let _ = self.waker.write(1);
     }
 
     /// Everything that was put, oldest first.
     pub(crate) fn take(&self) -> VecDeque<WorkerCommand> {
-        let _ = self.bell.read();
+        let _ = self.waker.read();
         std::mem::take(&mut *self.commands.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-/// What waits for a ticket.
+/// What waits for a pending release.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ReleaseTarget {
-    /// A connection pair, and the number of the lesson that its relay waits for.
+    /// A connection pair, and the number of the resolution that its relay waits for.
     Pair(SlotToken, u64),
     /// A flow of datagrams, and the number of the answer that it holds.
     Flow(SlotToken, u64),
@@ -100,7 +100,7 @@ impl PendingRelease {
         Self { mailbox, holder: Some(holder) }
     }
 
-    /// What the answer teaches is in force (`known`), or will not be.
+    /// What the answer tells is in force (`known`), or will not be.
     pub fn redeem(mut self, known: bool) {
         self.tell(known);
     }

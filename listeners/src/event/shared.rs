@@ -20,7 +20,7 @@ pub(crate) struct WorkersShared {
     /// Where the time of all workers begins.
     pub(crate) began: Instant,
     pub(crate) telemetry: Arc<Telemetry>,
-    /// Who brings what answers teach into force; without, nothing is learnt.
+    /// Who brings what answers tell into force; without, nothing is learnt.
     pub(crate) names: Option<Arc<dyn NameInstaller>>,
     pub(crate) snapshot: ArcSwapOption<Snapshot>,
     /// How many snapshots were published.

@@ -6,7 +6,7 @@ use portcullis_codecs::relay::Side;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum EventSource {
     /// The mailbox.
-    Bell,
+    Waker,
     /// A listener, by its place.
     Listener(usize),
     /// A listener for datagrams, by its place.
@@ -23,7 +23,7 @@ const FLOW: u64 = KIND;
 const LISTENER: u64 = 1 << 63;
 const DATAGRAMS: u64 = LISTENER | 1 << 61;
 /// No flow has the last slot in its last generation.
-const BELL: u64 = u64::MAX;
+const WAKER: u64 = u64::MAX;
 const SLOT_BITS: u32 = 32;
 const GENERATIONS: u32 = (1 << 30) - 1;
 
@@ -53,7 +53,7 @@ impl SlotToken {
 impl EventSource {
     pub(crate) fn to_event(self) -> u64 {
         match self {
-            Self::Bell => BELL,
+            Self::Waker => WAKER,
             Self::Listener(place) => LISTENER | place as u64,
             Self::Datagrams(place) => DATAGRAMS | place as u64,
             Self::Pair(token, side) => token.event(side),
@@ -62,8 +62,8 @@ impl EventSource {
     }
 
     pub(crate) fn of_event(data: u64) -> Self {
-        if data == BELL {
-            return Self::Bell;
+        if data == WAKER {
+            return Self::Waker;
         }
         if data & KIND == FLOW {
             return Self::Flow(SlotToken(data & !KIND));
@@ -148,7 +148,7 @@ mod tests {
         let first = table.reserve();
         let second = table.reserve();
         for source in [
-            EventSource::Bell,
+            EventSource::Waker,
             EventSource::Listener(0),
             EventSource::Listener(70_000),
             EventSource::Datagrams(0),

@@ -16,14 +16,14 @@ pub(crate) struct EndpointListener {
 /// The listeners of one kind. A place is had again when its listener is gone.
 #[derive(Debug)]
 pub(crate) struct ListenerSlots {
-    doors: Vec<Option<EndpointListener>>,
+    listeners: Vec<Option<EndpointListener>>,
     /// What the kernel's events at a place belong to.
     source: fn(usize) -> EventSource,
 }
 
 impl ListenerSlots {
     pub(crate) fn new(source: fn(usize) -> EventSource) -> Self {
-        Self { doors: Vec::new(), source }
+        Self { listeners: Vec::new(), source }
     }
 
     /// Hears a listener from now on.
@@ -31,42 +31,42 @@ impl ListenerSlots {
     /// # Errors
     /// The kernel refuses; the listener is closed.
     pub(crate) fn open(&mut self, id: EndpointId, socket: Socket, core: &WorkerContext) -> nix::Result<()> {
-        let place = self.doors.iter().position(Option::is_none).unwrap_or_else(|| {
-            self.doors.push(None);
-            self.doors.len() - 1
+        let place = self.listeners.iter().position(Option::is_none).unwrap_or_else(|| {
+            self.listeners.push(None);
+            self.listeners.len() - 1
         });
         core.epoll.add(&socket, self.event(place, EpollFlags::EPOLLIN))?;
-        self.doors[place] = Some(EndpointListener { id, socket });
+        self.listeners[place] = Some(EndpointListener { id, socket });
         Ok(())
     }
 
     pub(crate) fn close(&mut self, id: EndpointId) {
-        for door in &mut self.doors {
-            if door.as_ref().is_some_and(|door| door.id == id) {
-                *door = None;
+        for listener in &mut self.listeners {
+            if listener.as_ref().is_some_and(|listener| listener.id == id) {
+                *listener = None;
             }
         }
     }
 
     pub(crate) fn close_all(&mut self) {
-        self.doors.clear();
+        self.listeners.clear();
     }
 
     /// Places there are, those without a listener too.
     pub(crate) fn places(&self) -> usize {
-        self.doors.len()
+        self.listeners.len()
     }
 
     pub(crate) fn at(&self, place: usize) -> Option<&EndpointListener> {
-        self.doors.get(place)?.as_ref()
+        self.listeners.get(place)?.as_ref()
     }
 
     /// Hears all listeners of these events only.
     pub(crate) fn listen_for(&self, flags: EpollFlags, core: &WorkerContext) {
-        for (place, door) in self.doors.iter().enumerate() {
-            let Some(door) = door else { continue };
-            if let Err(error) = core.epoll.modify(&door.socket, &mut self.event(place, flags)) {
-                tracing::error!(%error, endpoint = door.id.0, "a listener cannot be rested or woken");
+        for (place, listener) in self.listeners.iter().enumerate() {
+            let Some(listener) = listener else { continue };
+            if let Err(error) = core.epoll.modify(&listener.socket, &mut self.event(place, flags)) {
+                tracing::error!(%error, endpoint = listener.id.0, "a listener cannot be rested or woken");
             }
         }
     }

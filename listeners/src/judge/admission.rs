@@ -24,18 +24,18 @@ pub(crate) enum RefreshOutcome {
 
 impl FlowAuthorizer {
     /// Judges the flow for the first time. `draw` is a random number that picks the backend of a service.
-    pub(crate) fn admit(&mut self, court: &mut AuthorizationContext<'_>, draw: usize) -> Outcome {
-        let flow = match court.snapshot {
+    pub(crate) fn admit(&mut self, context: &mut AuthorizationContext<'_>, draw: usize) -> Outcome {
+        let flow = match context.snapshot {
             None => unknown(),
             Some(snapshot) => self.ask(snapshot, draw),
         };
         self.params = Arc::clone(&flow.params);
         match flow.plan.innermost() {
-            None => self.tell_flow(&flow, court),
+            None => self.tell_flow(&flow, context),
             // Each request has a verdict of its own.
             Some(rules) => {
                 self.protocol = rules.schema().protocol;
-                self.codec = court.exit.protocol(self.protocol);
+                self.codec = context.exit.protocol(self.protocol);
             }
         }
         self.plan = flow.plan;
@@ -59,14 +59,14 @@ impl FlowAuthorizer {
     }
 
     /// Judges the flow again, by a new snapshot.
-    pub(crate) fn refresh(&mut self, court: &mut AuthorizationContext<'_>) -> RefreshOutcome {
-        let flow = match court.snapshot {
+    pub(crate) fn refresh(&mut self, context: &mut AuthorizationContext<'_>) -> RefreshOutcome {
+        let flow = match context.snapshot {
             None => unknown(),
             Some(snapshot) => snapshot.flow(&self.key),
         };
         if !flow.outcome.passes() {
             self.params = Arc::clone(&flow.params);
-            self.tell_flow(&flow, court);
+            self.tell_flow(&flow, context);
             return RefreshOutcome::Denied;
         }
         if !flow.plan.relays_like(&self.plan) {

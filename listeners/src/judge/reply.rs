@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use portcullis_codecs::{fact::Facts, lesson::LearnedAddresses, relay::ResponseSummary};
+use portcullis_codecs::{fact::Facts, relay::ResponseSummary, resolution::LearnedAddresses};
 use portcullis_rules::{
     snapshot::{FlowKey, Snapshot},
     world::LearnedFrom,
@@ -21,15 +21,15 @@ const SHOWN: usize = 16;
 
 /// The addresses of an answer, as far as they are shown.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Taught {
+pub(super) struct Installed {
     addresses: Vec<IpAddr>,
     more: usize,
 }
 
-impl From<&LearnedAddresses> for Taught {
-    fn from(lesson: &LearnedAddresses) -> Self {
-        let addresses: Vec<IpAddr> = lesson.addresses.iter().take(SHOWN).map(|learnt| learnt.address).collect();
-        Self { more: lesson.addresses.len() - addresses.len(), addresses }
+impl From<&LearnedAddresses> for Installed {
+    fn from(resolution: &LearnedAddresses) -> Self {
+        let addresses: Vec<IpAddr> = resolution.addresses.iter().take(SHOWN).map(|learnt| learnt.address).collect();
+        Self { more: resolution.addresses.len() - addresses.len(), addresses }
     }
 }
 
@@ -42,7 +42,7 @@ pub(crate) struct PendingReply {
     /// From the query to the server's answer.
     took: Duration,
     came: Instant,
-    taught: Taught,
+    installed: Installed,
 }
 
 impl FlowAuthorizer {
@@ -55,18 +55,19 @@ impl FlowAuthorizer {
 
     /// Whether answers are reported in full (DNS), not only by status code.
     pub(super) fn tells_replies(&self) -> bool {
-        self.codec.is_some_and(|protocol| protocol.schema.nature.teaches)
+        self.codec.is_some_and(|protocol| protocol.schema.nature.resolves)
     }
 
     /// An answer has arrived. It is reported when it is released.
     pub(super) fn came(&mut self, pending: Pending, answer: ResponseSummary, exit: &TelemetrySink) {
-        let taught = std::mem::take(&mut self.taught);
+        let installed = std::mem::take(&mut self.installed);
         let took = pending.since.elapsed();
         match answer.status.filter(|_| self.tells_replies()) {
             Some(status) => {
                 // One before it that was not held.
                 self.goes_on(exit);
-                self.due = Some(Box::new(PendingReply { pending, answer, status, took, came: Instant::now(), taught }));
+                self.due =
+                    Some(Box::new(PendingReply { pending, answer, status, took, came: Instant::now(), installed }));
             }
             None if self.records(pending.event.outcome, exit) => self.record(pending.event, Some(answer), took, exit),
             None => {}
@@ -98,12 +99,12 @@ impl FlowAuthorizer {
     }
 
     fn tell_reply(&self, due: PendingReply, held: Option<Duration>, passed: bool, exit: &TelemetrySink) {
-        let PendingReply { pending: Pending { event, .. }, answer, status, took, taught, .. } = due;
+        let PendingReply { pending: Pending { event, .. }, answer, status, took, installed, .. } = due;
         let (status_name, shown) = match self.codec.and_then(|protocol| protocol.statuses.as_ref()) {
             Some(statuses) => (statuses.name, statuses.shown(status)),
             None => ("status", status.to_string().into()),
         };
-        let Taught { addresses, more } = taught;
+        let Installed { addresses, more } = installed;
         let reply = DnsReply { status, status_name, shown, addresses, more, held, passed };
         if exit.is_watched() {
             exit.show(&Arc::new(VerdictEvent {

@@ -85,13 +85,13 @@ fn only_a_request_with_parts_is_denied_in_part_and_only_where_denials_are_answer
         (Respond, &["a", "c"], true, Decision::Allow, &[]),
     ] {
         let mut judge = judge(deny_with);
-        let mut hearing =
+        let mut checker =
             RequestChecker::new(&mut judge, AuthorizationContext { snapshot: None, exit: &mut exit, now: 0 });
-        assert_eq!(hearing.check(&Items(items, parts, 0)), decision, "{deny_with:?} {items:?} {parts}");
-        assert_eq!(hearing.refused().iter().collect::<Vec<_>>(), refused, "{deny_with:?} {items:?} {parts}");
+        assert_eq!(checker.check(&Items(items, parts, 0)), decision, "{deny_with:?} {items:?} {parts}");
+        assert_eq!(checker.refused().iter().collect::<Vec<_>>(), refused, "{deny_with:?} {items:?} {parts}");
         // The next request has nothing of it.
-        assert_eq!(hearing.check(&Items(&["a"], true, 1)), Decision::Allow);
-        assert!(hearing.refused().is_empty());
+        assert_eq!(checker.check(&Items(&["a"], true, 1)), Decision::Allow);
+        assert!(checker.refused().is_empty());
     }
 }
 
@@ -101,12 +101,12 @@ fn a_request_that_goes_on_in_part_is_recorded_with_its_answer_and_with_what_was_
     let telemetry = Arc::new(Telemetry::new(&file.options()).unwrap());
     let mut exit = TelemetrySink::new(&telemetry);
     let mut judge = judge(DenyWith::Respond);
-    let mut hearing = RequestChecker::new(&mut judge, AuthorizationContext { snapshot: None, exit: &mut exit, now: 0 });
-    assert_eq!(hearing.check(&Items(&["a"], true, 0)), Decision::Allow);
-    assert_eq!(hearing.check(&Items(&["a", "b"], true, 1)), Decision::Partial { hide: false });
-    assert_eq!(hearing.check(&Items(&["b"], true, 2)), Decision::Respond);
-    hearing.answered(ResponseSummary { exchange: 0, ..ResponseSummary::next(7) });
-    hearing.answered(ResponseSummary { exchange: 1, ..ResponseSummary::next(8) });
+    let mut checker = RequestChecker::new(&mut judge, AuthorizationContext { snapshot: None, exit: &mut exit, now: 0 });
+    assert_eq!(checker.check(&Items(&["a"], true, 0)), Decision::Allow);
+    assert_eq!(checker.check(&Items(&["a", "b"], true, 1)), Decision::Partial { hide: false });
+    assert_eq!(checker.check(&Items(&["b"], true, 2)), Decision::Respond);
+    checker.answered(ResponseSummary { exchange: 0, ..ResponseSummary::next(7) });
+    checker.answered(ResponseSummary { exchange: 1, ..ResponseSummary::next(8) });
     judge.end(&exit);
     drop((exit, telemetry));
     let (text, records) = file.read();

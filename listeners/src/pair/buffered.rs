@@ -5,7 +5,7 @@ use portcullis_codecs::relay::Side;
 
 use crate::{
     event::context::WorkerContext,
-    pair::{Pair, PairOutcome, end::End, steps::hearing},
+    pair::{Pair, PairOutcome, end::End, steps::checker},
     share::ShareGuard,
 };
 
@@ -46,8 +46,8 @@ impl Pair {
         end.over_budget = true;
         end.again = true;
         if let Some(relay) = &mut self.relay {
-            let mut hearing = hearing(&mut self.judge, core.snapshot.as_deref(), &mut core.exit, core.now);
-            relay.cannot_hold(side, &mut hearing, &mut core.output);
+            let mut checker = checker(&mut self.judge, core.snapshot.as_deref(), &mut core.exit, core.now);
+            relay.cannot_hold(side, &mut checker, &mut core.output);
             self.speak(side, core);
         }
         Ok(())

@@ -74,7 +74,7 @@ impl Pair {
         match self.phase {
             Phase::Open | Phase::Draining { .. } => PairOutcome::Closed,
             Phase::Resetting => match self.judge.cause {
-                Some(ResetCause::Offended) => PairOutcome::Offence,
+                Some(ResetCause::Violated) => PairOutcome::Violation,
                 Some(ResetCause::Denied) => PairOutcome::Denied,
                 // It has ended within an answer.
                 None => PairOutcome::ResetBy(Side::Upstream),

@@ -33,8 +33,8 @@ pub(crate) enum TimeoutKind {
     Gone,
     /// The connection as a whole.
     Total,
-    /// What an answer teaches is not in force yet.
-    Lesson,
+    /// What an answer tells is not in force yet.
+    Resolution,
     /// The end.
     Winding,
 }
@@ -49,7 +49,7 @@ impl TimeoutKind {
         Self::HalfClosed,
         Self::Gone,
         Self::Total,
-        Self::Lesson,
+        Self::Resolution,
         Self::Winding,
     ];
 }
@@ -135,7 +135,7 @@ impl Pair {
                 (self.clocks.fin?.max(self.clocks.moved), millis(limit))
             }
             TimeoutKind::Total => (self.clocks.opened, millis(timeouts.total?)),
-            TimeoutKind::Lesson => (self.lesson?.since, millis(timeouts.commit)),
+            TimeoutKind::Resolution => (self.resolution?.since, millis(timeouts.commit)),
             TimeoutKind::Winding if !open => (self.clocks.winding, WINDING_MS),
             _ => return None,
         };
@@ -201,7 +201,7 @@ impl Pair {
             TimeoutKind::HalfClosed => PairProgress::Over(PairOutcome::HalfClosedTimeout),
             TimeoutKind::Gone => PairProgress::Over(PairOutcome::ClientGone),
             TimeoutKind::Total => PairProgress::Over(PairOutcome::TotalTimeout),
-            TimeoutKind::Lesson => self.unlearnt(core),
+            TimeoutKind::Resolution => self.unlearnt(core),
             TimeoutKind::Winding => PairProgress::Over(self.wound_up()),
         }
     }

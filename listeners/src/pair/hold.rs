@@ -9,10 +9,10 @@ use crate::{
     pair::{Pair, PairProgress, closing::Phase},
 };
 
-/// The lesson that the relay waits for.
+/// The resolution that the relay waits for.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PendingAddresses {
-    /// Which of the pair's lessons it is.
+    /// Which of the pair's resolutions it is.
     number: u64,
     /// When the wait began, in the worker's milliseconds, and in fact.
     pub(super) since: u64,
@@ -20,22 +20,22 @@ pub(super) struct PendingAddresses {
 }
 
 impl Pair {
-    /// Has what the relay's next answer teaches brought into force. True: it is, and the relay may go on.
+    /// Has what the relay's next answer tells brought into force. True: it is, and the relay may go on.
     pub(super) fn learn(&mut self, relay: &mut dyn Relay, core: &mut WorkerContext) -> bool {
-        let Some(lesson) = relay.lesson() else { return false };
-        self.lessons += 1;
-        let number = self.lessons;
-        if core.learn(&self.judge, lesson, ReleaseTarget::Pair(self.token, number)) {
+        let Some(resolution) = relay.resolution() else { return false };
+        self.resolutions += 1;
+        let number = self.resolutions;
+        if core.learn(&self.judge, resolution, ReleaseTarget::Pair(self.token, number)) {
             relay.committed(true);
             return true;
         }
-        self.lesson = Some(PendingAddresses { number, since: core.now, began: Instant::now() });
+        self.resolution = Some(PendingAddresses { number, since: core.now, began: Instant::now() });
         false
     }
 
-    /// What a lesson teaches is in force, or will not be.
+    /// What a resolution tells is in force, or will not be.
     pub(crate) fn committed(&mut self, number: u64, known: bool, core: &mut WorkerContext) -> PairProgress {
-        if self.lesson.is_some_and(|lesson| lesson.number == number) {
+        if self.resolution.is_some_and(|resolution| resolution.number == number) {
             self.go_on(known, core);
         }
         self.advance(core)
@@ -48,8 +48,8 @@ impl Pair {
     }
 
     fn go_on(&mut self, known: bool, core: &mut WorkerContext) {
-        let Some(lesson) = self.lesson.take() else { return };
-        core.exit.held(lesson.began.elapsed(), known);
+        let Some(resolution) = self.resolution.take() else { return };
+        core.exit.held(resolution.began.elapsed(), known);
         if let Some(due) = self.judge.take_due() {
             self.judge.lets_go(*due, known, &core.exit);
         }

@@ -95,12 +95,12 @@ pub(crate) struct Pair {
     epoch: u64,
     /// Whether it stands in the worker's queue.
     pub(crate) queued: bool,
-    /// The leg's address, while the kernel knows it.
-    leg: Option<SocketAddr>,
+    /// The upstream connection's address, while the kernel knows it.
+    upstream: Option<SocketAddr>,
     /// What the relay waits for before an answer may leave.
-    lesson: Option<PendingAddresses>,
-    /// Lessons so far.
-    lessons: u64,
+    resolution: Option<PendingAddresses>,
+    /// Resolutions so far.
+    resolutions: u64,
     /// The address that was learnt and is kept for this connection.
     in_use: Option<IpAddr>,
     /// It counts as one of its endpoint for as long as it is there.
@@ -126,9 +126,9 @@ impl Pair {
             clocks: PairTimers::new(now),
             epoch: 0,
             queued: false,
-            leg: None,
-            lesson: None,
-            lessons: 0,
+            upstream: None,
+            resolution: None,
+            resolutions: 0,
             in_use: None,
             _taken: taken,
         }
@@ -147,7 +147,7 @@ impl Pair {
         core.renew();
         self.epoch = core.epoch;
         let draw = core.draw();
-        if !self.judge.admit(&mut core.court(), draw).passes() {
+        if !self.judge.admit(&mut core.context(), draw).passes() {
             return PairProgress::Over(PairOutcome::Denied);
         }
         self.in_use = core.begin_use(self.judge.key.peer);
@@ -174,7 +174,7 @@ impl Pair {
         }
         self.epoch = core.epoch;
         let timeouts = self.judge.params().timeouts.clone();
-        match self.judge.refresh(&mut core.court()) {
+        match self.judge.refresh(&mut core.context()) {
             RefreshOutcome::Stays => {
                 if self.judge.params().timeouts != timeouts {
                     self.clocks.rearm();
@@ -191,7 +191,7 @@ impl Pair {
         if self.ends[side as usize].connecting {
             match self.connected(core) {
                 Err(outcome) => return PairProgress::Over(outcome),
-                // A new leg is on its way; the event was the old one's.
+                // A new upstream connection is on its way; the event was the old one's.
                 Ok(()) if self.ends[side as usize].connecting => return PairProgress::Wait,
                 Ok(()) => {}
             }
@@ -285,18 +285,18 @@ impl Pair {
         result
     }
 
-    /// Makes the upstream leg.
+    /// Makes the upstream upstream connection.
     fn dial(&mut self, core: &mut WorkerContext) -> Result<(), PairOutcome> {
         self.clocks.dial(core.now);
-        let leg = match core.dial(&self.judge) {
-            Ok(leg) => leg,
+        let upstream = match core.dial(&self.judge) {
+            Ok(upstream) => upstream,
             Err(error) => return Err(self.unconnected(&error, core)),
         };
-        self.leg = Some(leg.own);
-        if let Err(error) = core.register(&leg.socket, self.token, Side::Upstream) {
+        self.upstream = Some(upstream.own);
+        if let Err(error) = core.register(&upstream.socket, self.token, Side::Upstream) {
             return Err(self.unconnected(&error.into(), core));
         }
-        self.ends[Side::Upstream as usize].connecting(leg.socket);
+        self.ends[Side::Upstream as usize].connecting(upstream.socket);
         Ok(())
     }
 
@@ -309,7 +309,7 @@ impl Pair {
             None => return Ok(()),
         };
         match error {
-            // An application that is bound to its device does not see a leg that comes by another.
+            // An application that is bound to its device does not see a upstream connection that comes by another.
             Some(error) if self.may_come_otherwise(&error) => {
                 self.judge.any_device = true;
                 self.dial(core)
@@ -345,10 +345,10 @@ impl Pair {
         outcome
     }
 
-    /// Only the first packet of a leg has to be known.
+    /// Only the first packet of a upstream connection has to be known.
     fn forget(&mut self, core: &mut WorkerContext) {
-        if let Some(leg) = self.leg.take() {
-            core.forget(self.judge.key.endpoint, leg, self.judge.destination);
+        if let Some(upstream) = self.upstream.take() {
+            core.forget(self.judge.key.endpoint, upstream, self.judge.destination);
         }
     }
 

@@ -12,7 +12,7 @@ pub(crate) enum PairOutcome {
     /// Policy denied the flow or a request.
     Denied,
     /// A side sent what cannot be relayed.
-    Offence,
+    Violation,
     /// A new policy wants it relayed in another way.
     PolicyChanged,
     /// The server refuses.
@@ -21,7 +21,7 @@ pub(crate) enum PairOutcome {
     ConnectUnreachable,
     /// The server did not answer in time.
     ConnectTimeout,
-    /// The leg could not be made.
+    /// The upstream connection could not be made.
     ConnectFailed,
     /// The client, which was to speak first, said nothing for too long.
     FirstByteTimeout,
@@ -50,7 +50,7 @@ impl PairOutcome {
             Self::ResetBy(Side::Downstream) => "reset_by_client",
             Self::ResetBy(Side::Upstream) => "reset_by_server",
             Self::Denied => "denied",
-            Self::Offence => "offence",
+            Self::Violation => "violation",
             Self::PolicyChanged => "policy_changed",
             Self::ConnectRefused => "connect_refused",
             Self::ConnectUnreachable => "connect_unreachable",

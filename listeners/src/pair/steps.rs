@@ -61,7 +61,7 @@ impl Pair {
                 self.speak(side, core);
             }
             let learnt = side == Side::Upstream && self.learn(&mut *relay, core);
-            if side == Side::Upstream && self.lesson.is_none() {
+            if side == Side::Upstream && self.resolution.is_none() {
                 self.judge.goes_on(&core.exit);
             }
             // Without progress the relay waits for more input. An installed answer is progress without input.
@@ -128,8 +128,8 @@ impl Pair {
         if let Some(relay) = &mut self.relay {
             // What was denied before is not why it ends now.
             self.judge.cause = None;
-            let mut hearing = hearing(&mut self.judge, core.snapshot.as_deref(), &mut core.exit, core.now);
-            relay.receive_eof(side, held, &mut hearing, &mut core.output);
+            let mut checker = checker(&mut self.judge, core.snapshot.as_deref(), &mut core.exit, core.now);
+            relay.receive_eof(side, held, &mut checker, &mut core.output);
             self.speak(side, core);
         }
         if self.phase != Phase::Open {
@@ -161,15 +161,15 @@ impl Pair {
     /// The client took too long to send a head.
     pub(super) fn head_late(&mut self, core: &mut WorkerContext) {
         if let Some(relay) = &mut self.relay {
-            let mut hearing = hearing(&mut self.judge, core.snapshot.as_deref(), &mut core.exit, core.now);
-            relay.head_timeout(&mut hearing, &mut core.output);
+            let mut checker = checker(&mut self.judge, core.snapshot.as_deref(), &mut core.exit, core.now);
+            relay.head_timeout(&mut checker, &mut core.output);
             self.speak(Side::Downstream, core);
         }
         self.clocks.head = None;
     }
 }
 
-pub(super) fn hearing<'a>(
+pub(super) fn checker<'a>(
     judge: &'a mut FlowAuthorizer,
     snapshot: Option<&'a Snapshot>,
     exit: &'a mut TelemetrySink,
@@ -191,8 +191,8 @@ fn step(
         relay.passed(side, unseen as u64);
         return RelayStep { forward: unseen, discard: 0 };
     }
-    let mut hearing = hearing(judge, core.snapshot.as_deref(), &mut core.exit, core.now);
-    let step = relay.receive(side, input, &mut hearing, &mut core.output);
+    let mut checker = checker(judge, core.snapshot.as_deref(), &mut core.exit, core.now);
+    let step = relay.receive(side, input, &mut checker, &mut core.output);
     let forward = step.forward.min(input.len());
     RelayStep { forward, discard: step.discard.min(input.len() - forward) }
 }

@@ -57,11 +57,11 @@ pub(crate) fn raw(v6: bool) -> io::Result<Socket> {
     Socket::new(domain, Type::RAW.nonblocking(), Some(Protocol::from(libc::IPPROTO_RAW)))
 }
 
-/// The socket of an upstream leg in the namespace of the calling thread: it has to be adopted before it connects.
+/// The socket of an upstream upstream connection in the namespace of the calling thread: it has to be adopted before it connects.
 ///
 /// # Errors
 /// No file descriptor left, or no `CAP_NET_ADMIN`.
-pub(crate) fn leg(v6: bool, mark: u32) -> io::Result<Socket> {
+pub(crate) fn upstream(v6: bool, mark: u32) -> io::Result<Socket> {
     let socket = datagrams(v6)?;
     socket.set_mark(mark)?;
     Ok(socket)
@@ -76,14 +76,14 @@ pub(crate) struct Arrived {
     pub(crate) to: Option<SocketAddr>,
 }
 
-/// Receives one datagram of the server that a leg is connected to, without waiting. `None` for one of somebody else: it
+/// Receives one datagram of the server that a upstream connection is connected to, without waiting. `None` for one of somebody else: it
 /// was sent between bind and connect.
 ///
 /// # Errors
 /// As of recv(2): `WouldBlock` when there is no more, `ConnectionRefused` when the server does not hear.
-pub(crate) fn receive_from(leg: &Socket, server: SocketAddr, into: &mut [u8]) -> io::Result<Option<usize>> {
+pub(crate) fn receive_from(upstream: &Socket, server: SocketAddr, into: &mut [u8]) -> io::Result<Option<usize>> {
     let storage = loop {
-        match nix::sys::socket::recvfrom::<SockaddrStorage>(leg.as_raw_fd(), into) {
+        match nix::sys::socket::recvfrom::<SockaddrStorage>(upstream.as_raw_fd(), into) {
             Ok(received) => break received,
             Err(Errno::EINTR) => {}
             Err(error) => return Err(error.into()),

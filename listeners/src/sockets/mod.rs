@@ -51,9 +51,9 @@ fn set_transparent(socket: &Socket, v6: bool) -> io::Result<()> {
     if v6 { socket.set_ip_transparent_v6(true) } else { socket.set_ip_transparent_v4(true) }
 }
 
-/// A socket of an upstream leg, in the namespace of the calling thread. It may share its port with other legs: what has
+/// A socket of an upstream upstream connection, in the namespace of the calling thread. It may share its port with other upstream connections: what has
 /// to be unique is the pair of both addresses.
-pub(crate) fn leg(v6: bool) -> io::Result<Socket> {
+pub(crate) fn upstream(v6: bool) -> io::Result<Socket> {
     let domain = if v6 { Domain::IPV6 } else { Domain::IPV4 };
     let socket = Socket::new(domain, Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
@@ -61,15 +61,15 @@ pub(crate) fn leg(v6: bool) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// Lets a leg have an address that is not ours, and has its packets delivered locally.
-pub(crate) fn disguise(leg: &Socket, v6: bool, mark: u32) -> io::Result<()> {
-    set_transparent(leg, v6)?;
-    leg.set_mark(mark)
+/// Lets a upstream connection have an address that is not ours, and has its packets delivered locally.
+pub(crate) fn disguise(upstream: &Socket, v6: bool, mark: u32) -> io::Result<()> {
+    set_transparent(upstream, v6)?;
+    upstream.set_mark(mark)
 }
 
-/// Has a leg come by the loopback device, by which no client can come: so nobody who guesses its port is taken for it.
-pub(crate) fn bind_to_loopback(leg: &Socket) -> io::Result<()> {
-    leg.bind_device(Some(b"lo"))
+/// Has a upstream connection come by the loopback device, by which no client can come: so nobody who guesses its port is taken for it.
+pub(crate) fn bind_to_loopback(upstream: &Socket) -> io::Result<()> {
+    upstream.bind_device(Some(b"lo"))
 }
 
 /// Begins to connect. `Ok` when it is under way or done.

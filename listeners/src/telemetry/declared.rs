@@ -76,7 +76,8 @@ macro_rules! metric_labels {
     )*};
 }
 
-/// Declares metrics: a type with a field for each, `name: Type = "name_of_the_series", "what it tells";`, with what makes it
+/// Declares metrics: a type with a field for each, `name: Type = "name_of_the_series", "what it tells";`, with a former name of the
+/// series behind `|` for the release after the change, and with what makes it
 /// behind that where that is not its default. The name has neither prefix nor `_total`. What else the type holds stands behind
 /// `with`, and begins as its default.
 #[macro_export]
@@ -86,7 +87,7 @@ macro_rules! metrics {
     (
         $(#[$meta:meta])*
         $vis:vis struct $name:ident {
-            $($(#[$doc:meta])* $field_vis:vis $field:ident: $kind:ty = $series:literal, $help:literal $(, $new:expr)?;)*
+            $($(#[$doc:meta])* $field_vis:vis $field:ident: $kind:ty = $series:literal $(| $former:literal)?, $help:literal $(, $new:expr)?;)*
         }
         $(with { $($(#[$other_doc:meta])* $other_vis:vis $other:ident: $other_kind:ty),* $(,)? })?
     ) => {
@@ -109,12 +110,21 @@ macro_rules! metrics {
         impl $name {
             /// Registers each.
             fn register_series(&self, registry: &mut ::prometheus_client::registry::Registry) {
-                $(registry.register($series, $help, self.$field.clone());)*
+                $(
+                    registry.register($series, $help, self.$field.clone());
+                    $(
+                        let help = ::core::concat!("The former name of ", $series, ", for this release");
+                        registry.register($former, help, self.$field.clone());
+                    )?
+                )*
             }
 
             /// Each as it is scraped.
             fn series() -> ::std::vec::Vec<$crate::telemetry::MetricDeclaration> {
-                ::std::vec![$($crate::telemetry::MetricDeclaration::new::<$kind>($series)),*]
+                ::std::vec![$(
+                    $crate::telemetry::MetricDeclaration::new::<$kind>($series),
+                    $($crate::telemetry::MetricDeclaration::new::<$kind>($former),)?
+                )*]
             }
         }
     };

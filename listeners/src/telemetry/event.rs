@@ -21,7 +21,7 @@ pub struct EventParty {
     pub endpoint: Option<Arc<Endpoint>>,
 }
 
-/// What a server answered to a request that was allowed, where answers teach the addresses of names.
+/// What a server answered to a request that was allowed, where answers tell the addresses of names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DnsReply {
     /// The protocol's number.
@@ -30,7 +30,7 @@ pub struct DnsReply {
     pub status_name: &'static str,
     /// The number as it is shown.
     pub shown: Cow<'static, str>,
-    /// The first of the addresses that it teaches about the name that was asked for.
+    /// The first of the addresses that it tells about the name that was asked for.
     pub addresses: Vec<IpAddr>,
     /// How many more there are.
     pub more: usize,

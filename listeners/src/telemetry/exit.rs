@@ -18,7 +18,7 @@ use crate::telemetry::{
     event::VerdictEvent,
     metrics::{
         ByteLabels, Connect, ConnectionLabels, EndpointLimitLabels, LimitLabels, LossLabels, MismatchLabels,
-        OffenceLabels, RequestCounters, ResponseCounters, VerdictLabels,
+        RequestCounters, ResponseCounters, VerdictLabels, ViolationLabels,
     },
     records::AccessRecord,
 };
@@ -192,10 +192,10 @@ impl TelemetrySink {
         self.telemetry.metrics.connections.get_or_create(&labels).inc();
     }
 
-    pub(crate) fn offence(&self, protocol: &'static str, offence: &dyn ProtocolViolation) {
-        let labels = OffenceLabels { protocol, side: word(offence.side()), kind: offence.kind() };
-        self.telemetry.metrics.offences.get_or_create(&labels).inc();
-        if let Some(limit) = offence.limit() {
+    pub(crate) fn violation(&self, protocol: &'static str, violation: &dyn ProtocolViolation) {
+        let labels = ViolationLabels { protocol, side: word(violation.side()), kind: violation.kind() };
+        self.telemetry.metrics.violations.get_or_create(&labels).inc();
+        if let Some(limit) = violation.limit() {
             self.limit(limit);
         }
     }
@@ -236,7 +236,7 @@ impl TelemetrySink {
         };
     }
 
-    /// An answer was held until what it teaches was in force (`known`), or for too long.
+    /// An answer was held until what it tells was in force (`known`), or for too long.
     pub(crate) fn held(&self, took: Duration, known: bool) {
         self.telemetry.metrics.hold_seconds.observe(took);
         if !known {
@@ -244,8 +244,8 @@ impl TelemetrySink {
         }
     }
 
-    pub(crate) fn leg_retry(&self) {
-        self.telemetry.metrics.leg_retries.inc();
+    pub(crate) fn upstream_retry(&self) {
+        self.telemetry.metrics.upstream_retries.inc();
     }
 
     pub(crate) fn moved(&mut self, direction: Direction, from: Side, bytes: usize) {

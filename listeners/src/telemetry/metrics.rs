@@ -55,7 +55,7 @@ metric_labels! {
         outcome: &'static str,
     }
 
-    pub(crate) struct OffenceLabels {
+    pub(crate) struct ViolationLabels {
         protocol: &'static str,
         side: &'static str,
         kind: &'static str,
@@ -192,7 +192,8 @@ metrics! {
         pub(crate) active: Gauge = "connections_active", "Client connections that are open";
         pub(crate) connections: Family<ConnectionLabels, Counter> =
             "connections", "Client connections that ended, and how";
-        pub(crate) offences: Family<OffenceLabels, Counter> = "offences", "What could not be relayed safely";
+        pub(crate) violations: Family<ViolationLabels, Counter> =
+            "violations" | "offences", "What could not be relayed safely";
         pub(crate) limits: Family<LimitLabels, Counter> = "limits_hit", "Limits that were hit";
         pub(crate) endpoint_limits: Family<EndpointLimitLabels, Counter> =
             "endpoint_limits_hit", "Limits of single endpoints that were hit, by the endpoint";
@@ -200,8 +201,9 @@ metrics! {
             "bytes", "Bytes that were relayed, by the side they came from";
         pub(crate) header_mismatches: Family<MismatchLabels, Counter> =
             "header_mismatches", "Headers that rules with an action missed or rejected";
-        pub(crate) leg_retries: Counter =
-            "leg_port_retries", "Source ports of upstream connections that were taken, so that another was tried";
+        pub(crate) upstream_retries: Counter =
+            "upstream_port_retries" | "leg_port_retries",
+            "Source ports of upstream connections that were taken, so that another was tried";
         pub(crate) datagrams_lost: Family<LossLabels, Counter> =
             "datagrams_lost",
             "Datagrams that went neither to the server nor to the client, but for those that policy denied";

@@ -46,7 +46,7 @@ pub(crate) struct AccessRecord {
     pub(crate) status: Option<i32>,
     /// What else the answer says.
     pub(crate) facts: Facts,
-    /// The answer, if it teaches names.
+    /// The answer, if it tells names.
     pub(crate) reply: Option<DnsReply>,
     /// From the verdict to the beginning of the answer (to its end where it carries the status of a call), or to the end
     /// of the flow.

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use crate::telemetry::event::VerdictEvent;
 
 #[derive(Debug)]
-struct Seat {
+struct Subscriber {
     queue: mpsc::Sender<Arc<VerdictEvent>>,
     lost: AtomicU64,
 }
@@ -19,40 +19,40 @@ struct Seat {
 /// Everybody who watches.
 #[derive(Debug, Default)]
 pub(crate) struct Watchers {
-    seats: ArcSwap<Vec<Arc<Seat>>>,
+    subscribers: ArcSwap<Vec<Arc<Subscriber>>>,
 }
 
 impl Watchers {
     /// Whether anybody watches.
     pub(crate) fn any(&self) -> bool {
-        !self.seats.load().is_empty()
+        !self.subscribers.load().is_empty()
     }
 
     /// Shows an event to everybody. Who has no room loses it.
     pub(crate) fn show(&self, event: &Arc<VerdictEvent>) {
-        for seat in self.seats.load().iter() {
-            if seat.queue.try_send(Arc::clone(event)).is_err() {
-                seat.lost.fetch_add(1, Ordering::Relaxed);
+        for subscriber in self.subscribers.load().iter() {
+            if subscriber.queue.try_send(Arc::clone(event)).is_err() {
+                subscriber.lost.fetch_add(1, Ordering::Relaxed);
             }
         }
     }
 
     pub(crate) fn sit(self: &Arc<Self>, capacity: usize) -> Watcher {
         let (queue, events) = mpsc::channel(capacity.max(1));
-        let seat = Arc::new(Seat { queue, lost: AtomicU64::new(0) });
-        self.seats.rcu(|seats| {
-            let mut seats = Vec::clone(seats);
-            seats.push(Arc::clone(&seat));
-            seats
+        let subscriber = Arc::new(Subscriber { queue, lost: AtomicU64::new(0) });
+        self.subscribers.rcu(|subscribers| {
+            let mut subscribers = Vec::clone(subscribers);
+            subscribers.push(Arc::clone(&subscriber));
+            subscribers
         });
-        Watcher { events, seat, watchers: Arc::clone(self) }
+        Watcher { events, subscriber, watchers: Arc::clone(self) }
     }
 
-    fn leave(&self, seat: &Arc<Seat>) {
-        self.seats.rcu(|seats| {
-            let mut seats = Vec::clone(seats);
-            seats.retain(|other| !Arc::ptr_eq(other, seat));
-            seats
+    fn leave(&self, subscriber: &Arc<Subscriber>) {
+        self.subscribers.rcu(|subscribers| {
+            let mut subscribers = Vec::clone(subscribers);
+            subscribers.retain(|other| !Arc::ptr_eq(other, subscriber));
+            subscribers
         });
     }
 }
@@ -61,7 +61,7 @@ impl Watchers {
 #[derive(Debug)]
 pub struct Watcher {
     events: mpsc::Receiver<Arc<VerdictEvent>>,
-    seat: Arc<Seat>,
+    subscriber: Arc<Subscriber>,
     watchers: Arc<Watchers>,
 }
 
@@ -70,18 +70,18 @@ impl Watcher {
     /// nothing.
     pub async fn recv(&mut self) -> Option<(Arc<VerdictEvent>, u64)> {
         let event = self.events.recv().await?;
-        Some((event, self.seat.lost.swap(0, Ordering::Relaxed)))
+        Some((event, self.subscriber.lost.swap(0, Ordering::Relaxed)))
     }
 
     /// The next verdict if one is there already.
     pub fn try_recv(&mut self) -> Option<(Arc<VerdictEvent>, u64)> {
         let event = self.events.try_recv().ok()?;
-        Some((event, self.seat.lost.swap(0, Ordering::Relaxed)))
+        Some((event, self.subscriber.lost.swap(0, Ordering::Relaxed)))
     }
 }
 
 impl Drop for Watcher {
     fn drop(&mut self) {
-        self.watchers.leave(&self.seat);
+        self.watchers.leave(&self.subscriber);
     }
 }

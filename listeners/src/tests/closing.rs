@@ -98,7 +98,7 @@ fn what_cannot_be_read_safely_is_refused_and_counted() {
     assert!(refusal.starts_with("HTTP/1.1 400 "), "{refusal}");
     assert_eq!(rig.dials(), 0);
     let metrics = rig.metrics();
-    let counted = |line: &&str| line.starts_with("portcullis_offences_total{protocol=\"http\",side=\"downstream\"");
+    let counted = |line: &&str| line.starts_with("portcullis_violations_total{protocol=\"http\",side=\"downstream\"");
     assert_eq!(metrics.lines().filter(counted).count(), 1, "{metrics}");
 }
 
@@ -164,7 +164,7 @@ fn an_odd_answer_arrives_as_it_is_and_the_connection_ends_behind_it() {
     server.write_all(b"SSH-2.0-OpenSSH_9.6\r\n\r\n").unwrap();
     assert!(rest(&mut client).starts_with("HTTP/1.1 502 Bad Gateway\r\n"));
     for kind in ["bare_lf", "content_length", "status_line"] {
-        rig.await_metric(&format!(r#"portcullis_offences_total{{protocol="http",side="upstream",kind="{kind}"}} 1"#));
+        rig.await_metric(&format!(r#"portcullis_violations_total{{protocol="http",side="upstream",kind="{kind}"}} 1"#));
     }
 }
 

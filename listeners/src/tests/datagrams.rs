@@ -52,8 +52,8 @@ impl Site {
     ) -> Self {
         let server = patient(UdpSocket::bind((SERVER, 0)).unwrap());
         let telemetry = Arc::new(Telemetry::new(telemetry).unwrap());
-        let legs = Arc::new(Kernel::default()) as Arc<dyn UpstreamRegistry>;
-        let mut plane = DataPlane::start(options, legs, names, Arc::clone(&telemetry)).unwrap();
+        let upstreams = Arc::new(Kernel::default()) as Arc<dyn UpstreamRegistry>;
+        let mut plane = DataPlane::start(options, upstreams, names, Arc::clone(&telemetry)).unwrap();
         let sockets = plane.open(ENDPOINT, namespace).unwrap();
         let vip = UdpSocket::from(sockets.udp4.into_iter().next().unwrap()).local_addr().unwrap();
         let mut site = Self { plane, vip, server, telemetry, params: FlowParams::default() };
@@ -126,11 +126,11 @@ fn datagrams_go_on_from_the_clients_address_and_answers_come_from_the_one_that_w
         for number in 0..20_u8 {
             let client = client();
             client.send_to(&[number; 700], site.vip).unwrap();
-            let (query, leg) = site.arrived();
-            assert_eq!((query, leg.ip()), (vec![number; 700], POD.into()));
-            assert!(DataPlaneOptions::default().leg_ports.contains(&leg.port()), "{leg}");
+            let (query, upstream) = site.arrived();
+            assert_eq!((query, upstream.ip()), (vec![number; 700], POD.into()));
+            assert!(DataPlaneOptions::default().upstream_ports.contains(&upstream.port()), "{upstream}");
             for size in [0, 1, 512, 4096, 60_000] {
-                site.server.send_to(&vec![number; size], leg).unwrap();
+                site.server.send_to(&vec![number; size], upstream).unwrap();
                 assert_eq!(receive(&client), (vec![number; size], site.vip), "{size} bytes");
             }
         }
@@ -138,17 +138,17 @@ fn datagrams_go_on_from_the_clients_address_and_answers_come_from_the_one_that_w
 }
 
 #[test]
-fn one_socket_that_asks_often_has_one_leg_and_strangers_who_guess_its_port_are_not_heard() {
+fn one_socket_that_asks_often_has_one_upstream_and_strangers_who_guess_its_port_are_not_heard() {
     in_namespace(|namespace| {
         let site = Site::new(DataPlaneOptions::default(), namespace);
         let client = client();
         client.send_to(b"one", site.vip).unwrap();
-        let (_, leg) = site.arrived();
+        let (_, upstream) = site.arrived();
         client.send_to(b"two", site.vip).unwrap();
-        assert_eq!(site.arrived(), (b"two".to_vec(), leg));
+        assert_eq!(site.arrived(), (b"two".to_vec(), upstream));
         let stranger = UdpSocket::bind((SERVER, 0)).unwrap();
-        stranger.send_to(b"wrong", leg).unwrap();
-        site.server.send_to(b"right", leg).unwrap();
+        stranger.send_to(b"wrong", upstream).unwrap();
+        site.server.send_to(b"right", upstream).unwrap();
         assert_eq!(receive(&client), (b"right".to_vec(), site.vip));
     });
 }
@@ -160,8 +160,8 @@ fn a_connected_client_hears_its_answer() {
         let client = client();
         client.connect(site.vip).unwrap();
         client.send(b"hello").unwrap();
-        let (_, leg) = site.arrived();
-        site.server.send_to(b"world", leg).unwrap();
+        let (_, upstream) = site.arrived();
+        site.server.send_to(b"world", upstream).unwrap();
         let mut buffer = [0; 16];
         assert_eq!(uninterrupted(|| client.recv(&mut buffer)).unwrap(), 5);
     });
@@ -210,7 +210,7 @@ fn has_two_flows(limit: &'static str, options: DataPlaneOptions) {
         for client in &clients {
             client.send_to(&question(1), site.vip).unwrap();
         }
-        let (mut answer, leg) = site.arrived();
+        let (mut answer, upstream) = site.arrived();
         site.arrived();
         let labels = crate::telemetry::metrics::LimitLabels { limit };
         let hit = site.telemetry.metrics.limits.get_or_create(&labels).clone();
@@ -221,7 +221,7 @@ fn has_two_flows(limit: &'static str, options: DataPlaneOptions) {
         }
         // One that was answered makes room.
         answer[2] |= 0x80;
-        site.server.send_to(&answer, leg).unwrap();
+        site.server.send_to(&answer, upstream).unwrap();
         let last = client();
         last.send_to(&question(7), site.vip).unwrap();
         while site.arrived().0 != question(7) {}
@@ -237,10 +237,10 @@ fn an_end_waits_for_the_answers_to_what_has_come() {
         client.send_to(&question(1), site.vip).unwrap();
         site.plane.begin_stop(Duration::ZERO);
         site.plane.finish(PATIENCE);
-        let (mut answer, leg) = site.arrived();
+        let (mut answer, upstream) = site.arrived();
         assert!(!site.plane.has_stopped());
         answer[2] |= 0x80;
-        site.server.send_to(&answer, leg).unwrap();
+        site.server.send_to(&answer, upstream).unwrap();
         assert_eq!(receive(&client), (answer, site.vip));
         let began = Instant::now();
         while !site.plane.has_stopped() {
@@ -263,9 +263,9 @@ fn a_flow_that_waits_for_its_answer_does_not_keep_one_that_only_lingers_from_mak
         waiting.send_to(&question(1), site.vip).unwrap();
         site.arrived();
         answered.send_to(&question(2), site.vip).unwrap();
-        let (mut answer, leg) = site.arrived();
+        let (mut answer, upstream) = site.arrived();
         answer[2] |= 0x80;
-        site.server.send_to(&answer, leg).unwrap();
+        site.server.send_to(&answer, upstream).unwrap();
         assert_eq!(receive(&answered), (answer, site.vip));
         late.send_to(&question(3), site.vip).unwrap();
         assert_eq!(site.arrived().0, question(3));
@@ -283,9 +283,9 @@ fn a_flow_whose_queries_are_answered_makes_room_for_the_next_client_at_once() {
             client.send_to(&question(id), site.vip).unwrap();
             site.arrived()
         };
-        let answer = |(mut query, leg): (Vec<u8>, SocketAddr)| {
+        let answer = |(mut query, upstream): (Vec<u8>, SocketAddr)| {
             query[2] |= 0x80;
-            site.server.send_to(&query, leg).unwrap();
+            site.server.send_to(&query, upstream).unwrap();
         };
         // This one waits all the time, and keeps its place.
         let waiting = client();

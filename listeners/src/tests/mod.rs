@@ -78,15 +78,15 @@ impl UpstreamRegistry for NoKernel {
         Ok(())
     }
 
-    fn announce(&self, _endpoint: EndpointId, _leg: SocketAddr, _to: SocketAddr) -> io::Result<()> {
+    fn announce(&self, _endpoint: EndpointId, _upstream: SocketAddr, _to: SocketAddr) -> io::Result<()> {
         Ok(())
     }
 
-    fn announce_by_any_device(&self, _endpoint: EndpointId, _leg: SocketAddr, _to: SocketAddr) -> io::Result<()> {
+    fn announce_by_any_device(&self, _endpoint: EndpointId, _upstream: SocketAddr, _to: SocketAddr) -> io::Result<()> {
         Ok(())
     }
 
-    fn forget(&self, _endpoint: EndpointId, _leg: SocketAddr, _to: SocketAddr) -> io::Result<()> {
+    fn forget(&self, _endpoint: EndpointId, _upstream: SocketAddr, _to: SocketAddr) -> io::Result<()> {
         Ok(())
     }
 
@@ -95,7 +95,7 @@ impl UpstreamRegistry for NoKernel {
     }
 }
 
-/// Legs that go to the test's server, and a log of where they should have gone.
+/// Upstream connections that go to the test's server, and a log of where they should have gone.
 struct Detour {
     to: Arc<Mutex<SocketAddr>>,
     ways: Arc<Mutex<Vec<UpstreamTarget>>>,
@@ -106,19 +106,19 @@ impl UpstreamConnector for Detour {
         self.ways.lock().unwrap().push(*way);
         let to = *self.to.lock().unwrap();
         assert_ne!(to.port(), 0, "a fault, where a test asks for one");
-        let socket = sockets::leg(to.is_ipv6())?;
+        let socket = sockets::upstream(to.is_ipv6())?;
         sockets::connect(&socket, to)?;
         let own = socket.local_addr()?.as_socket().ok_or(io::ErrorKind::Unsupported)?;
         Ok(ConnectingUpstream { socket, own })
     }
 
-    fn forget(&mut self, _leg: SocketAddr, _to: SocketAddr) {}
+    fn forget(&mut self, _upstream: SocketAddr, _to: SocketAddr) {}
 
     fn datagrams(&mut self, _way: &UpstreamTarget) -> io::Result<ConnectingUpstream> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    fn forget_datagrams(&mut self, _leg: SocketAddr, _to: SocketAddr) {}
+    fn forget_datagrams(&mut self, _upstream: SocketAddr, _to: SocketAddr) {}
 
     fn answers(&mut self, _v6: bool) -> io::Result<Socket> {
         Err(io::ErrorKind::Unsupported.into())
@@ -212,12 +212,12 @@ impl Rig {
         patient(socket.into())
     }
 
-    /// The server's side of the next leg.
+    /// The server's side of the next upstream connection.
     pub(super) fn accept(&self) -> TcpStream {
         patient(self.server.accept().unwrap().0)
     }
 
-    /// Legs go there from now on.
+    /// Upstream connections go there from now on.
     pub(super) fn detour(&self, to: SocketAddr) {
         *self.to.lock().unwrap() = to;
     }
@@ -273,11 +273,11 @@ fn open(
 ) -> SocketAddr {
     let listeners = group(workers);
     let address = sockets::original_destination(&listeners[0]).unwrap();
-    let doorway = |listener| {
+    let listener = |listener| {
         let dial = Box::new(Detour { to: Arc::clone(to), ways: Arc::clone(ways) }) as Box<dyn UpstreamConnector>;
         WorkerListener { listeners: vec![listener], datagrams: Vec::new(), dial }
     };
-    plane.hand_out(id, listeners.into_iter().map(doorway).collect());
+    plane.hand_out(id, listeners.into_iter().map(listener).collect());
     address
 }
 

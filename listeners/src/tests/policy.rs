@@ -83,7 +83,7 @@ fn a_connection_that_was_not_judged_cannot_be_judged_from_its_middle() {
 }
 
 #[test]
-fn a_leg_goes_from_the_client_to_where_the_client_wanted() {
+fn a_upstream_goes_from_the_client_to_where_the_client_wanted() {
     let rig = Rig::under(&Rules::NotEnforced);
     let client = rig.client();
     let _server = rig.accept();

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use portcullis_codecs::lesson::LearnedAddresses;
+use portcullis_codecs::resolution::LearnedAddresses;
 use portcullis_rules::{snapshot::Snapshot, world::LearnedFrom};
 
 use crate::{
@@ -24,17 +24,23 @@ const SOON: u8 = 2;
 const NEVER: u8 = 3;
 
 /// Goes by the last byte of an answer's first address.
-struct Teacher;
+struct StubInstaller;
 
-impl NameInstaller for Teacher {
-    fn learn(&self, _: LearnedFrom, lesson: LearnedAddresses, _: Option<&Snapshot>, ticket: PendingRelease) -> bool {
-        let IpAddr::V4(first) = lesson.addresses[0].address else { panic!("no such answer is given") };
+impl NameInstaller for StubInstaller {
+    fn learn(
+        &self,
+        _: LearnedFrom,
+        resolution: LearnedAddresses,
+        _: Option<&Snapshot>,
+        release: PendingRelease,
+    ) -> bool {
+        let IpAddr::V4(first) = resolution.addresses[0].address else { panic!("no such answer is given") };
         match first.octets()[3] {
             KNOWN => {
-                ticket.void();
+                release.void();
                 return true;
             }
-            last => ticket.redeem(last == SOON),
+            last => release.redeem(last == SOON),
         }
         false
     }
@@ -68,16 +74,17 @@ fn answer(query: &[u8], addresses: &[Ipv4Addr], higher: u8) -> Vec<u8> {
 fn ask(site: &Site, addresses: &[Ipv4Addr], higher: u8) -> u8 {
     let client = client();
     client.send_to(&question(7), site.vip).unwrap();
-    let (query, leg) = site.arrived();
-    site.server.send_to(&answer(&query, addresses, higher), leg).unwrap();
+    let (query, upstream) = site.arrived();
+    site.server.send_to(&answer(&query, addresses, higher), upstream).unwrap();
     receive(&client).0[3] & 0x0f
 }
 
 #[test]
-fn an_answer_is_told_with_its_code_what_it_teaches_and_how_long_it_was_held() {
+fn an_answer_is_told_with_its_code_what_it_resolves_and_how_long_it_was_held() {
     in_namespace(|namespace| {
         let file = RecordFile::new();
-        let mut site = Site::with(DataPlaneOptions::default(), namespace, Some(Arc::new(Teacher)), &file.options());
+        let mut site =
+            Site::with(DataPlaneOptions::default(), namespace, Some(Arc::new(StubInstaller)), &file.options());
         site.ask_by_name();
         let mut watcher = site.telemetry.watch(64);
         let many: Vec<Ipv4Addr> = (0..20).map(|more| address(SOON + 10 * more)).collect();
@@ -118,7 +125,8 @@ fn an_answer_is_told_with_its_code_what_it_teaches_and_how_long_it_was_held() {
 fn a_query_that_nobody_answers_has_a_record_without_an_answer() {
     in_namespace(|namespace| {
         let file = RecordFile::new();
-        let mut site = Site::with(DataPlaneOptions::default(), namespace, Some(Arc::new(Teacher)), &file.options());
+        let mut site =
+            Site::with(DataPlaneOptions::default(), namespace, Some(Arc::new(StubInstaller)), &file.options());
         site.ask_by_name();
         client().send_to(&question(7), site.vip).unwrap();
         site.arrived();

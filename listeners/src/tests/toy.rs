@@ -93,7 +93,7 @@ fn a_new_protocol_is_relayed_judged_shown_counted_and_recorded() {
         r#"portcullis_toy_answers_total{state="gone"} 1"#,
         r#"portcullis_toy_requests_total{act="get",verdict="allow"} 3"#,
         r#"portcullis_toy_requests_total{act="get",verdict="deny"} 1"#,
-        r#"portcullis_offences_total{protocol="toy",side="downstream",kind="no_item"} 1"#,
+        r#"portcullis_violations_total{protocol="toy",side="downstream",kind="no_item"} 1"#,
     ] {
         rig.await_metric(line);
     }
@@ -129,5 +129,5 @@ fn the_limits_of_a_new_protocol_are_those_of_the_settings() {
     let rig = rig(&records, params);
     let mut client = rig.client();
     client.write_all(b"get /a-line-that-is-too-long\n").unwrap();
-    rig.await_metric(r#"portcullis_offences_total{protocol="toy",side="downstream",kind="long_line"} 1"#);
+    rig.await_metric(r#"portcullis_violations_total{protocol="toy",side="downstream",kind="long_line"} 1"#);
 }

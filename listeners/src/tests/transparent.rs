@@ -52,23 +52,23 @@ impl UpstreamRegistry for Kernel {
         Ok(())
     }
 
-    fn announce(&self, endpoint: EndpointId, leg: SocketAddr, to: SocketAddr) -> io::Result<()> {
-        self.0.lock().unwrap().push(Told::Announced(endpoint, leg, to));
+    fn announce(&self, endpoint: EndpointId, upstream: SocketAddr, to: SocketAddr) -> io::Result<()> {
+        self.0.lock().unwrap().push(Told::Announced(endpoint, upstream, to));
         Ok(())
     }
 
-    fn announce_by_any_device(&self, endpoint: EndpointId, leg: SocketAddr, to: SocketAddr) -> io::Result<()> {
-        self.0.lock().unwrap().push(Told::AnnouncedByAny(endpoint, leg, to));
+    fn announce_by_any_device(&self, endpoint: EndpointId, upstream: SocketAddr, to: SocketAddr) -> io::Result<()> {
+        self.0.lock().unwrap().push(Told::AnnouncedByAny(endpoint, upstream, to));
         Ok(())
     }
 
-    fn forget(&self, endpoint: EndpointId, leg: SocketAddr, to: SocketAddr) -> io::Result<()> {
-        self.0.lock().unwrap().push(Told::Forgotten(endpoint, leg, to));
+    fn forget(&self, endpoint: EndpointId, upstream: SocketAddr, to: SocketAddr) -> io::Result<()> {
+        self.0.lock().unwrap().push(Told::Forgotten(endpoint, upstream, to));
         Ok(())
     }
 
-    fn forget_datagrams(&self, endpoint: EndpointId, leg: SocketAddr, to: SocketAddr) -> io::Result<()> {
-        self.forget(endpoint, leg, to)
+    fn forget_datagrams(&self, endpoint: EndpointId, upstream: SocketAddr, to: SocketAddr) -> io::Result<()> {
+        self.forget(endpoint, upstream, to)
     }
 }
 
@@ -147,14 +147,14 @@ fn what_leaves_an_endpoint_is_met_inside_its_namespace_and_goes_on_from_its_own_
     in_namespace(|namespace| {
         let server = TcpListener::bind((SERVER, 0)).unwrap();
         let options = DataPlaneOptions { workers: 2, ..DataPlaneOptions::default() };
-        let ports = options.leg_ports.clone();
+        let ports = options.upstream_ports.clone();
         let (_plane, vip, kernel, _) = plane(options, namespace, server.local_addr().unwrap());
         assert_eq!(vip.ip(), IpAddr::V4(VIP));
         for _ in 0..20 {
             let mut client = connect(vip);
-            let (server, leg) = server.accept().unwrap();
-            assert_eq!(leg.ip(), IpAddr::V4(POD));
-            assert!(ports.contains(&leg.port()), "{leg}");
+            let (server, upstream) = server.accept().unwrap();
+            assert_eq!(upstream.ip(), IpAddr::V4(POD));
+            assert!(ports.contains(&upstream.port()), "{upstream}");
             client.write_all(b"hello").unwrap();
             expect(&mut patient(server), "hello");
         }
@@ -189,23 +189,23 @@ fn nobody_joins_a_listener_not_even_its_owner() {
 }
 
 #[test]
-fn when_all_ports_of_legs_are_taken_the_client_is_reset_and_the_limit_counted() {
+fn when_all_ports_of_upstreams_are_taken_the_client_is_reset_and_the_limit_counted() {
     in_namespace(|namespace| {
         let server = TcpListener::bind((SERVER, 0)).unwrap();
-        let options = DataPlaneOptions { leg_ports: 10_000..=10_001, ..DataPlaneOptions::default() };
+        let options = DataPlaneOptions { upstream_ports: 10_000..=10_001, ..DataPlaneOptions::default() };
         let (_plane, vip, _, telemetry) = plane(options, namespace, server.local_addr().unwrap());
         let taken: Vec<_> = (0..2).map(|_| (connect(vip), server.accept().unwrap())).collect();
         assert_reset(&mut connect(vip));
         let hit =
-            telemetry.metrics.limits.get_or_create(&crate::telemetry::metrics::LimitLabels { limit: "leg_ports" });
+            telemetry.metrics.limits.get_or_create(&crate::telemetry::metrics::LimitLabels { limit: "upstream_ports" });
         assert_eq!(hit.get(), 1);
-        assert!(telemetry.metrics.leg_retries.get() >= 2);
+        assert!(telemetry.metrics.upstream_retries.get() >= 2);
         drop(taken);
     });
 }
 
 #[test]
-fn a_leg_into_an_endpoint_has_the_clients_address_and_is_announced_before_it_connects() {
+fn a_upstream_into_an_endpoint_has_the_clients_address_and_is_announced_before_it_connects() {
     in_namespace(|namespace| {
         let mark = DataPlaneOptions::default().mark;
         ip(&format!("rule add fwmark {mark:#x} lookup 100"));
@@ -218,7 +218,7 @@ fn a_leg_into_an_endpoint_has_the_clients_address_and_is_announced_before_it_con
             endpoint: ENDPOINT,
             namespace: Arc::new(namespace),
             home: Arc::new(namespace::current().unwrap()),
-            legs: Arc::clone(&kernel) as Arc<dyn UpstreamRegistry>,
+            upstreams: Arc::clone(&kernel) as Arc<dyn UpstreamRegistry>,
             ports: UpstreamPorts::new(&(10_000..=10_009), 0, 1).unwrap(),
             mark,
             mark_out: DataPlaneOptions::default().mark_out,
@@ -226,18 +226,18 @@ fn a_leg_into_an_endpoint_has_the_clients_address_and_is_announced_before_it_con
         let telemetry = Arc::new(Telemetry::new(&TelemetryOptions::default()).unwrap());
         let client = SocketAddr::from((FOREIGN, 40_000));
         let way = UpstreamTarget { direction: Direction::Ingress, client, destination, any_device: false };
-        let leg = dialer.dial(&way, &TelemetrySink::new(&telemetry)).unwrap();
+        let upstream = dialer.dial(&way, &TelemetrySink::new(&telemetry)).unwrap();
         let (server, from) = server.accept().unwrap();
         assert_eq!(from.ip(), IpAddr::V4(FOREIGN));
         assert!((10_000..=10_009).contains(&from.port()));
-        assert_eq!(leg.own, from);
+        assert_eq!(upstream.own, from);
         dialer.forget(from, destination);
         let expected =
             [Told::Adopted, Told::Announced(ENDPOINT, from, destination), Told::Forgotten(ENDPOINT, from, destination)];
         assert_eq!(*kernel.0.lock().unwrap(), expected);
-        let mut leg = TcpStream::from(leg.socket);
-        leg.set_nonblocking(false).unwrap();
-        leg.write_all(b"hello").unwrap();
+        let mut upstream = TcpStream::from(upstream.socket);
+        upstream.set_nonblocking(false).unwrap();
+        upstream.write_all(b"hello").unwrap();
         expect(&mut patient(server), "hello");
     });
 }
@@ -261,7 +261,7 @@ fn a_hop_into_a_namespace_comes_home_also_from_a_failure() {
         assert_eq!(inode(&namespace::current().unwrap()), there);
         // Something that is no namespace changes nothing.
         let file = File::open("/dev/null").unwrap();
-        assert!(namespace::hop(file.as_fd(), home.as_fd(), || sockets::leg(false)).is_err());
+        assert!(namespace::hop(file.as_fd(), home.as_fd(), || sockets::upstream(false)).is_err());
         assert_eq!(inode(&namespace::current().unwrap()), there);
     });
 }

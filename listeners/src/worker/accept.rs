@@ -27,8 +27,8 @@ const REST_MS: u64 = 100;
 
 /// Where connections come in to a worker.
 #[derive(Debug)]
-pub(super) struct Gate {
-    doors: ListenerSlots,
+pub(super) struct Acceptor {
+    listeners: ListenerSlots,
     /// A descriptor that is given up to turn somebody away when there is no other left.
     spare: Option<File>,
     /// When listeners that rest are heard again.
@@ -45,23 +45,23 @@ enum Arrival {
     Nobody,
 }
 
-impl Gate {
+impl Acceptor {
     pub(super) fn new() -> io::Result<Self> {
-        Ok(Self { doors: ListenerSlots::new(EventSource::Listener), spare: Some(spare()?), reopens: None })
+        Ok(Self { listeners: ListenerSlots::new(EventSource::Listener), spare: Some(spare()?), reopens: None })
     }
 
     pub(super) fn open(&mut self, id: EndpointId, socket: Socket, core: &WorkerContext) {
-        if let Err(error) = self.doors.open(id, socket, core) {
+        if let Err(error) = self.listeners.open(id, socket, core) {
             tracing::error!(%error, endpoint = id.0, "a listener cannot be heard; its connections are refused");
         }
     }
 
     pub(super) fn close(&mut self, id: EndpointId) {
-        self.doors.close(id);
+        self.listeners.close(id);
     }
 
     pub(super) fn close_all(&mut self) {
-        self.doors.close_all();
+        self.listeners.close_all();
         self.reopens = None;
     }
 
@@ -71,9 +71,9 @@ impl Gate {
 
     /// Lets nobody connect to any listener from now on, but whoever has connected or is about to.
     fn refuse_new(&self) {
-        for door in (0..self.doors.places()).filter_map(|place| self.doors.at(place)) {
-            if let Err(error) = sockets::refuse_new(&door.socket) {
-                tracing::warn!(%error, endpoint = door.id.0, "connections that come in the last moment may be reset");
+        for listener in (0..self.listeners.places()).filter_map(|place| self.listeners.at(place)) {
+            if let Err(error) = sockets::refuse_new(&listener.socket) {
+                tracing::warn!(%error, endpoint = listener.id.0, "connections that come in the last moment may be reset");
             }
         }
     }
@@ -84,18 +84,18 @@ impl Gate {
             return;
         }
         self.reopens = None;
-        self.doors.listen_for(EpollFlags::EPOLLIN, core);
+        self.listeners.listen_for(EpollFlags::EPOLLIN, core);
     }
 
     /// There is nothing left to accept with: better deaf for a moment than a loop that finds nothing.
     fn rest(&mut self, core: &WorkerContext) {
         self.reopens = Some(core.now + REST_MS);
-        self.doors.listen_for(EpollFlags::empty(), core);
+        self.listeners.listen_for(EpollFlags::empty(), core);
     }
 
     fn arrival(&mut self, place: usize, core: &mut WorkerContext) -> Arrival {
-        let Some(door) = self.doors.at(place) else { return Arrival::Nobody };
-        let error = match sockets::accept(&door.socket) {
+        let Some(listener) = self.listeners.at(place) else { return Arrival::Nobody };
+        let error = match sockets::accept(&listener.socket) {
             Ok((socket, client)) => return Arrival::Client(socket, client),
             Err(error) => error,
         };
@@ -115,7 +115,7 @@ impl Gate {
     fn shed(&mut self, place: usize, core: &mut WorkerContext) -> Arrival {
         core.exit.limit("open_files");
         self.spare = None;
-        let accepted = self.doors.at(place).and_then(|door| sockets::accept(&door.socket).ok());
+        let accepted = self.listeners.at(place).and_then(|listener| sockets::accept(&listener.socket).ok());
         let turned_away = accepted.map(|(socket, _)| turn_away(socket)).is_some();
         self.spare = spare().ok();
         if turned_away && self.spare.is_some() {
@@ -134,8 +134,8 @@ impl Worker {
     /// Takes in what has come to a listener. True: there may be more.
     pub(super) fn accept(&mut self, place: usize) -> bool {
         for _ in 0..ACCEPTS {
-            let Some(id) = self.gate.doors.at(place).map(|door| door.id) else { return false };
-            match self.gate.arrival(place, &mut self.core) {
+            let Some(id) = self.acceptor.listeners.at(place).map(|listener| listener.id) else { return false };
+            match self.acceptor.arrival(place, &mut self.core) {
                 Arrival::Client(socket, client) => self.take_in(id, socket, client),
                 Arrival::Lost => {}
                 Arrival::Nobody => return false,
@@ -146,11 +146,11 @@ impl Worker {
 
     /// Takes in what has connected by now, then closes all listeners: the kernel resets what it has accepted and nobody has taken.
     pub(super) fn accept_last(&mut self) {
-        self.gate.refuse_new();
-        for place in 0..self.gate.doors.places() {
+        self.acceptor.refuse_new();
+        for place in 0..self.acceptor.listeners.places() {
             let _ = (0..LAST_TURNS).take_while(|_| self.accept(place)).count();
         }
-        self.gate.close_all();
+        self.acceptor.close_all();
     }
 
     /// Registers a connection, then judges it: a change of policy in between finds it in the table.

@@ -17,7 +17,7 @@ use nix::{
 };
 use portcullis_rules::world::EndpointId;
 
-use self::accept::Gate;
+use self::accept::Acceptor;
 use crate::{
     datagrams::DatagramRelay,
     event::{
@@ -43,7 +43,7 @@ pub(crate) struct Worker {
     core: WorkerContext,
     mailbox: Arc<Mailbox>,
     table: SlotTable<Pair>,
-    gate: Gate,
+    acceptor: Acceptor,
     datagrams: DatagramRelay,
     /// Deadlines, the next one first. A pair has at most one entry per kind.
     deadlines: BinaryHeap<Reverse<(u64, SlotToken, TimeoutKind, u8)>>,
@@ -62,13 +62,13 @@ pub(crate) struct Worker {
 impl Worker {
     pub(crate) fn new(shared: Arc<WorkersShared>, mailbox: Arc<Mailbox>) -> io::Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
-        epoll.add(&mailbox.bell, EpollEvent::new(EpollFlags::EPOLLIN, EventSource::Bell.to_event()))?;
+        epoll.add(&mailbox.waker, EpollEvent::new(EpollFlags::EPOLLIN, EventSource::Waker.to_event()))?;
         Ok(Self {
             core: WorkerContext::new(shared, Arc::clone(&mailbox), epoll),
             datagrams: DatagramRelay::default(),
             mailbox,
             table: SlotTable::default(),
-            gate: Gate::new()?,
+            acceptor: Acceptor::new()?,
             deadlines: BinaryHeap::new(),
             ready: VecDeque::new(),
             walk: None,
@@ -101,7 +101,7 @@ impl Worker {
                 self.end_all(PairOutcome::Stopped, |_| true);
             }
             self.datagrams.fire(&mut self.core);
-            self.gate.reopen(&self.core);
+            self.acceptor.reopen(&self.core);
             self.core.exit.flush();
         }
         self.end_all(PairOutcome::Stopped, |_| true);
@@ -120,7 +120,7 @@ impl Worker {
             return EpollTimeout::ZERO;
         }
         let next = self.deadlines.peek().map(|Reverse((deadline, ..))| *deadline);
-        let Some(next) = [next, self.stop, self.finish, self.gate.reopens(), self.datagrams.next_deadline()]
+        let Some(next) = [next, self.stop, self.finish, self.acceptor.reopens(), self.datagrams.next_deadline()]
             .into_iter()
             .flatten()
             .min()
@@ -134,7 +134,7 @@ impl Worker {
 
     fn event(&mut self, event: EpollEvent) {
         match EventSource::of_event(event.data()) {
-            EventSource::Bell => {
+            EventSource::Waker => {
                 for command in self.mailbox.take() {
                     self.obey(command);
                 }
@@ -155,11 +155,11 @@ impl Worker {
 
     fn obey(&mut self, command: WorkerCommand) {
         match command {
-            WorkerCommand::Open(Opening { id, doorway: WorkerListener { listeners, datagrams, dial }, shares }) => {
+            WorkerCommand::Open(Opening { id, listener: WorkerListener { listeners, datagrams, dial }, shares }) => {
                 self.core.dials.insert(id, dial);
                 self.core.shares.insert(id, shares);
                 for listener in listeners {
-                    self.gate.open(id, listener, &self.core);
+                    self.acceptor.open(id, listener, &self.core);
                 }
                 for listener in datagrams {
                     self.datagrams.open(id, listener, &self.core);
@@ -184,7 +184,7 @@ impl Worker {
     }
 
     fn close(&mut self, id: EndpointId) {
-        self.gate.close(id);
+        self.acceptor.close(id);
         self.datagrams.close(id, &mut self.core);
         self.end_all(PairOutcome::Removed, |pair| pair.judge().key.endpoint == id);
         self.core.dials.remove(&id);
@@ -205,17 +205,17 @@ impl Worker {
         // Taken out of the table, so that the pair can change while it uses the worker's other parts.
         let Some(mut pair) = self.table.take(token) else { return };
         let core = &mut self.core;
-        let fate = catch_unwind(AssertUnwindSafe(|| action(&mut pair, core))).unwrap_or_else(|_| {
+        let outcome = catch_unwind(AssertUnwindSafe(|| action(&mut pair, core))).unwrap_or_else(|_| {
             tracing::error!("relaying a connection has panicked; the connection is reset");
             core.output = Default::default();
             PairProgress::Over(PairOutcome::Fault)
         });
-        if let PairProgress::Over(outcome) = fate {
+        if let PairProgress::Over(outcome) = outcome {
             pair.end(outcome, &mut self.core);
             self.table.release(token);
             return;
         }
-        if fate == PairProgress::Again && !std::mem::replace(&mut pair.queued, true) {
+        if outcome == PairProgress::Again && !std::mem::replace(&mut pair.queued, true) {
             self.ready.push_back(token);
         }
         let deadlines = &mut self.deadlines;

@@ -119,9 +119,10 @@ metrics! {
         /// Addresses that went before their time.
         pub evicted: Family<LimitLabel, Counter> =
             "fqdn_evicted", "Addresses that were forgotten before their time because a limit was reached";
-        /// Lessons that could not be brought into force everywhere.
-        pub untaught: Counter =
-            "fqdn_untaught", "Answers whose addresses could not be brought into force for every endpoint";
+        /// Resolutions that could not be brought into force everywhere.
+        pub uninstalled: Counter =
+            "fqdn_uninstalled" | "fqdn_untaught",
+            "Answers whose addresses could not be brought into force for every endpoint";
         /// Addresses of answers that no name opens.
         pub never: Counter =
             "fqdn_never_open", "Addresses in answers that were not learned because no name may allow them";
@@ -133,12 +134,12 @@ metrics! {
 }
 
 impl NameMetrics {
-    /// Shows what is in the book.
-    pub fn show(&self, book: &NameCache) {
+    /// Shows what is in the name cache.
+    pub fn show(&self, cache: &NameCache) {
         let number = |count| i64::try_from(count).unwrap_or(i64::MAX);
-        self.names.set(number(book.names()));
-        self.addresses.set(number(book.addresses()));
-        for (limit, evicted) in evictions(book.evicted()) {
+        self.names.set(number(cache.names()));
+        self.addresses.set(number(cache.addresses()));
+        for (limit, evicted) in evictions(cache.evicted()) {
             let counter = self.evicted.get_or_create_owned(&LimitLabel { limit });
             counter.inc_by(evicted.saturating_sub(counter.get()));
         }

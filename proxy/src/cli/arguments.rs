@@ -236,7 +236,7 @@ pub struct RunArguments {
     #[arg(long, env = "PORTCULLIS_DENY_WITH", value_name = "ANSWER", value_parser = one_of(words::DENY_WITH, &DENY_WITH_HELP))]
     pub deny_with: Option<DenyWith>,
     /// What happens to steered flows while the proxy does not run (onProxyDown)
-    #[arg(long, env = "PORTCULLIS_ON_PROXY_DOWN", value_name = "FATE", value_parser = one_of(words::ON_PROXY_DOWN, &ON_PROXY_DOWN_HELP))]
+    #[arg(long, env = "PORTCULLIS_ON_PROXY_DOWN", value_name = "OUTCOME", value_parser = one_of(words::ON_PROXY_DOWN, &ON_PROXY_DOWN_HELP))]
     pub on_proxy_down: Option<OnProxyDownSetting>,
     /// Threads of the data plane (workers) [default: as many as the processor quota allows, at most 4]
     #[arg(long, env = "PORTCULLIS_WORKERS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
@@ -274,7 +274,7 @@ const ENFORCEMENT_HELP: [&str; 3] =
     ["A direction of an endpoint that some rule selects there", "Both directions of every endpoint", "None"];
 /// Help for each answer to denied requests.
 const DENY_WITH_HELP: [&str; 2] = ["The connection is reset", "The protocol's own refusal (HTTP: 403)"];
-/// Help for each fate of steered flows without a proxy.
+/// Help for each outcome of steered flows without a proxy.
 const ON_PROXY_DOWN_HELP: [&str; 2] = ["Refused at once", "Passed without judgement"];
 
 /// Reads an enforcement mode.

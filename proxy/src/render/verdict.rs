@@ -258,13 +258,13 @@ struct Dns<'a> {
 struct DnsAnswer<'a> {
     rcode: &'a str,
     #[serde(flatten)]
-    taught: Taught<'a>,
+    installed: Installed<'a>,
 }
 
 impl<'a> From<&'a proto::DnsAnswer> for DnsAnswer<'a> {
     fn from(answer: &'a proto::DnsAnswer) -> Self {
         let proto::DnsAnswer { rcode, addresses, more, held_us, replaced } = answer;
-        Self { rcode, taught: Taught::new(addresses, *more, *held_us, *replaced) }
+        Self { rcode, installed: Installed::new(addresses, *more, *held_us, *replaced) }
     }
 }
 
@@ -273,19 +273,19 @@ struct ResponseJson<'a> {
     status_name: &'a str,
     status: &'a str,
     #[serde(flatten)]
-    taught: Taught<'a>,
+    installed: Installed<'a>,
 }
 
 impl<'a> From<&'a proto::Answer> for ResponseJson<'a> {
     fn from(answer: &'a proto::Answer) -> Self {
         let proto::Answer { status_name, status, addresses, more, held_us, replaced } = answer;
-        Self { status_name, status, taught: Taught::new(addresses, *more, *held_us, *replaced) }
+        Self { status_name, status, installed: Installed::new(addresses, *more, *held_us, *replaced) }
     }
 }
 
-/// What an answer taught, and what became of it.
+/// What an answer learned, and what became of it.
 #[derive(Debug, Serialize)]
-struct Taught<'a> {
+struct Installed<'a> {
     addresses: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     more: Option<u32>,
@@ -295,7 +295,7 @@ struct Taught<'a> {
     replaced: Option<bool>,
 }
 
-impl<'a> Taught<'a> {
+impl<'a> Installed<'a> {
     fn new(addresses: &'a [String], more: u32, held_us: Option<u64>, replaced: bool) -> Self {
         Self { addresses, more: (more > 0).then_some(more), held_us, replaced: replaced.then_some(true) }
     }

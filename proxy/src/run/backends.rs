@@ -81,7 +81,7 @@ pub struct SteeringInspection {
     pub broken: Vec<String>,
     /// Endpoints that have to be attached again.
     pub detached: BTreeMap<EndpointId, String>,
-    /// Endpoints for which something is wrong that attaching again does not mend.
+    /// Endpoints for which something is wrong that attaching again does not repair.
     pub overruled: BTreeMap<EndpointId, String>,
 }
 

@@ -27,12 +27,12 @@ pub(crate) struct FollowerWork {
 }
 
 #[derive(Debug, Default)]
-struct Seat {
+struct Subscriber {
     due: Mutex<FollowerWork>,
-    bell: Notify,
+    waker: Notify,
 }
 
-impl Seat {
+impl Subscriber {
     fn due(&self) -> MutexGuard<'_, FollowerWork> {
         self.due.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -42,7 +42,7 @@ impl Seat {
         due.everything = true;
         due.names.clear();
         drop(due);
-        self.bell.notify_one();
+        self.waker.notify_one();
     }
 
     fn changed(&self, names: &[Arc<str>]) {
@@ -58,52 +58,52 @@ impl Seat {
             *due = FollowerWork { names: BTreeSet::new(), everything: true, lost: due.names.len() as u64 };
         }
         drop(due);
-        self.bell.notify_one();
+        self.waker.notify_one();
     }
 }
 
 /// Everybody who follows.
 #[derive(Debug, Default)]
 pub(crate) struct Followers {
-    seats: ArcSwap<Vec<Arc<Seat>>>,
+    subscribers: ArcSwap<Vec<Arc<Subscriber>>>,
 }
 
 impl Followers {
     /// Whether there is anybody.
     pub(crate) fn any(&self) -> bool {
-        !self.seats.load().is_empty()
+        !self.subscribers.load().is_empty()
     }
 
     /// Something is other than before with these names, in normal form.
     pub(crate) fn changed(&self, names: impl Iterator<Item = Arc<str>>) {
         let names: Vec<Arc<str>> = names.collect();
         if !names.is_empty() {
-            self.seats.load().iter().for_each(|seat| seat.changed(&names));
+            self.subscribers.load().iter().for_each(|subscriber| subscriber.changed(&names));
         }
     }
 
     /// Something may be other than before with any name.
     pub(crate) fn all_changed(&self) {
-        self.seats.load().iter().for_each(|seat| seat.everything());
+        self.subscribers.load().iter().for_each(|subscriber| subscriber.everything());
     }
 
     /// A new follower, who has to look at everything first.
     pub(crate) fn sit(self: &Arc<Self>) -> Follower {
-        let seat = Arc::<Seat>::default();
-        seat.everything();
-        self.seats.rcu(|seats| {
-            let mut seats = Vec::clone(seats);
-            seats.push(Arc::clone(&seat));
-            seats
+        let subscriber = Arc::<Subscriber>::default();
+        subscriber.everything();
+        self.subscribers.rcu(|subscribers| {
+            let mut subscribers = Vec::clone(subscribers);
+            subscribers.push(Arc::clone(&subscriber));
+            subscribers
         });
-        Follower { seat, followers: Arc::clone(self) }
+        Follower { subscriber, followers: Arc::clone(self) }
     }
 }
 
 /// One follower.
 #[derive(Debug)]
 pub(crate) struct Follower {
-    seat: Arc<Seat>,
+    subscriber: Arc<Subscriber>,
     followers: Arc<Followers>,
 }
 
@@ -111,21 +111,21 @@ impl Follower {
     /// What there is to look at, when there is something. Cancelling loses nothing.
     pub(crate) async fn due(&self) -> FollowerWork {
         loop {
-            let due = std::mem::take(&mut *self.seat.due());
+            let due = std::mem::take(&mut *self.subscriber.due());
             if due != FollowerWork::default() {
                 return due;
             }
-            self.seat.bell.notified().await;
+            self.subscriber.waker.notified().await;
         }
     }
 }
 
 impl Drop for Follower {
     fn drop(&mut self) {
-        self.followers.seats.rcu(|seats| {
-            let mut seats = Vec::clone(seats);
-            seats.retain(|other| !Arc::ptr_eq(other, &self.seat));
-            seats
+        self.followers.subscribers.rcu(|subscribers| {
+            let mut subscribers = Vec::clone(subscribers);
+            subscribers.retain(|other| !Arc::ptr_eq(other, &self.subscriber));
+            subscribers
         });
     }
 }

@@ -16,10 +16,10 @@ use portcullis_rules::{
 use crate::run::{
     cgroups::ParentCgroup,
     home,
-    lessons::LearnedState,
     node::Running,
     plane::{LocalMachine, Workers},
     reconcile::Reconciler,
+    resolutions::LearnedState,
     selfcheck::SelfCheckTarget,
     steering::SteeringLoader,
 };
@@ -31,7 +31,7 @@ pub type RealReconciler = Reconciler<SteeringLoader, Workers, LocalMachine>;
 #[derive(Clone)]
 pub struct ActiveConfig {
     reconciler: Arc<Mutex<Option<RealReconciler>>>,
-    lessons: LearnedState<SteeringLoader>,
+    resolutions: LearnedState<SteeringLoader>,
     running: Arc<Running>,
     snapshot: Arc<ArcSwap<Snapshot>>,
     /// The cgroup above all endpoints, where that is not the root.
@@ -42,15 +42,15 @@ impl ActiveConfig {
     /// Nothing is in force yet.
     #[must_use]
     pub fn new(reconciler: RealReconciler, running: Arc<Running>, above: Option<ParentCgroup>) -> Self {
-        let lessons = reconciler.lessons().clone();
+        let resolutions = reconciler.resolutions().clone();
         let reconciler = Arc::new(Mutex::new(Some(reconciler)));
-        Self { reconciler, lessons, running, snapshot: Arc::default(), above }
+        Self { reconciler, resolutions, running, snapshot: Arc::default(), above }
     }
 
     /// By which names are learnt. It does not wait for a configuration that is coming into force.
     #[must_use]
-    pub fn lessons(&self) -> &LearnedState<SteeringLoader> {
-        &self.lessons
+    pub fn resolutions(&self) -> &LearnedState<SteeringLoader> {
+        &self.resolutions
     }
 
     /// The snapshot in force.
@@ -60,11 +60,11 @@ impl ActiveConfig {
     }
 
     /// Tries again what failed, follows namespaces that came and went, and attaches one endpoint again. Blocks.
-    pub fn tend(&self) {
+    pub fn maintain(&self) {
         if let Some(reconciler) = self.lock().as_mut() {
-            reconciler.tend();
+            reconciler.maintain();
             reconciler.inspect();
-            reconciler.mend_next();
+            reconciler.repair_next();
             if let Some(above) = &self.above {
                 reconciler.look_for_strays(above);
             }
@@ -89,9 +89,9 @@ impl ActiveConfig {
     }
 
     /// Attaches an endpoint again, in whose namespace somebody has changed something. Blocks.
-    pub fn mend(&self, id: EndpointId) {
+    pub fn repair(&self, id: EndpointId) {
         if let Some(reconciler) = self.lock().as_mut() {
-            reconciler.mend(id);
+            reconciler.repair(id);
             self.running.show(reconciler.report(), reconciler.repairs());
             self.running.set_guards(reconciler.guards());
         }
@@ -110,7 +110,7 @@ impl ActiveConfig {
 
 impl NodeSink for ActiveConfig {
     fn names(&mut self) -> Vec<ResolvedName> {
-        self.lessons.names()
+        self.resolutions.names()
     }
 
     fn node_addresses(&mut self) -> Vec<IpAddr> {

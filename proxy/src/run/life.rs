@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// How often namespaces that came and went, and steps that failed, are looked after.
-const TEND: Duration = Duration::from_secs(1);
+const MAINTAIN: Duration = Duration::from_secs(1);
 /// How often it is looked whether the last connections have ended.
 const DRAIN_TICK: Duration = Duration::from_millis(20);
 /// How long answers to datagrams are waited for at least, when connections took all the time there was.
@@ -51,12 +51,12 @@ pub async fn live(node: RunningNode, arguments: &RunArguments, mut signals: Sign
         api_limits,
         admin,
         health,
-        teacher,
+        name_installer,
         answer,
     } = node;
     let mut tasks: Vec<JoinHandle<()>> = vec![
         tokio::spawn(refusals::follow(refusals, telemetry, force.clone())),
-        tokio::spawn(tend(force.clone())),
+        tokio::spawn(maintain(force.clone())),
         tokio::spawn(home::follow(store.clone())),
         tokio::spawn(selfcheck::run(force.clone(), running.clone(), answer)),
     ];
@@ -77,7 +77,7 @@ pub async fn live(node: RunningNode, arguments: &RunArguments, mut signals: Sign
     notify::stopping();
     tracing::info!(drain = ?arguments.drain, "stopping");
     let ended = end(&force, arguments, &mut signals).await;
-    tokio::task::block_in_place(|| teacher.end());
+    tokio::task::block_in_place(|| name_installer.end());
     stop.send_replace(true);
     drop(tokio::time::timeout(LAST_CALLS, api).await);
     tasks.iter().for_each(JoinHandle::abort);
@@ -89,7 +89,7 @@ pub async fn live(node: RunningNode, arguments: &RunArguments, mut signals: Sign
 /// Connections first, then the queries that have come, then what steers them. A second signal to stop cuts what is still
 /// open. Names are learnt until the last answer has gone.
 async fn end(force: &ActiveConfig, arguments: &RunArguments, signals: &mut Signals) -> Result<(), Failure> {
-    let Some((lessons, workers)) = force.end() else { return Ok(()) };
+    let Some((resolutions, workers)) = force.end() else { return Ok(()) };
     let until = Instant::now() + arguments.drain;
     workers.begin_stop(arguments.drain);
     let in_time = until_now(signals, || workers.are_drained()).await;
@@ -97,7 +97,7 @@ async fn end(force: &ActiveConfig, arguments: &RunArguments, signals: &mut Signa
         workers.begin_stop(Duration::ZERO);
     }
     // A query is answered or refused from here on; none waits at a socket that closes.
-    if let Err(error) = tokio::task::block_in_place(|| lessons.with_kernel(SteeringLoader::refuse_datagrams)) {
+    if let Err(error) = tokio::task::block_in_place(|| resolutions.with_kernel(SteeringLoader::refuse_datagrams)) {
         tracing::warn!(%error, "queries that come in the last moment may be lost");
     }
     let left = until.saturating_duration_since(Instant::now()).max(LAST_ANSWERS);
@@ -107,7 +107,7 @@ async fn end(force: &ActiveConfig, arguments: &RunArguments, signals: &mut Signa
         workers.finish(Duration::ZERO);
     }
     drop(workers);
-    let Some(steering) = lessons.end() else { return Ok(()) };
+    let Some(steering) = resolutions.end() else { return Ok(()) };
     let kept = tokio::task::block_in_place(|| steering.close(!arguments.release_on_stop)).map_err(|error| {
         Failure::new(ExitStatus::Failed, format!("something of ours is left: {error}"), "run portcullis release")
     })?;
@@ -132,15 +132,15 @@ async fn until_now(signals: &mut Signals, mut is_so: impl FnMut() -> bool) -> bo
     true
 }
 
-async fn tend(force: ActiveConfig) {
-    let mut ticks = interval(TEND);
+async fn maintain(force: ActiveConfig) {
+    let mut ticks = interval(MAINTAIN);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let watchdog = notify::watchdog_interval().is_some();
     loop {
         ticks.tick().await;
         let force = force.clone();
         // A tick that hangs starves the watchdog, which is what it is for.
-        if tokio::task::spawn_blocking(move || force.tend()).await.is_ok() && watchdog {
+        if tokio::task::spawn_blocking(move || force.maintain()).await.is_ok() && watchdog {
             notify::alive();
         }
     }
@@ -149,7 +149,7 @@ async fn tend(force: ActiveConfig) {
 /// Reads the settings and the files again. What is wrong with them is said, and changes nothing.
 async fn reload(store: &Store, arguments: &RunArguments) {
     notify::reloading();
-    match settings::read(arguments) {
+    match settings::read(arguments).inspect(settings::warn) {
         Ok(settings) => match store.reconfigure(settings.rules, settings.flow_params(), settings.resources).await {
             Ok(applied) => {
                 tracing::info!(

@@ -7,9 +7,9 @@ pub mod fault;
 pub mod followers;
 pub mod force;
 pub mod home;
-pub mod lessons;
 pub mod life;
 pub mod logging;
+pub mod name_installer;
 pub mod names;
 pub mod node;
 pub mod notify;
@@ -19,12 +19,12 @@ pub mod plane;
 pub mod reconcile;
 pub mod refusals;
 pub mod release;
+pub mod resolutions;
 pub mod selfcheck;
 pub mod settings;
 pub mod start;
 pub mod steering;
 pub mod system;
-pub mod teacher;
 pub mod verdicts;
 
 use self::life::Signals;
@@ -56,6 +56,7 @@ pub fn command(arguments: RunArguments) -> Result<(), Failure> {
         let impatience = tokio::spawn(Signals::new().map_err(Failure::internal)?.end_at_once());
         let settings = settings::read(&arguments)?;
         let levels = logging::start(&arguments.log_level, arguments.log_format)?;
+        settings::warn(&settings);
         be_root()?;
         if signals.said_stop().await {
             return Ok(());
@@ -71,7 +72,9 @@ pub fn command(arguments: RunArguments) -> Result<(), Failure> {
 /// # Errors
 /// They are wrong.
 pub fn check(arguments: &RunArguments, output: &mut CommandOutput) -> Result<(), Failure> {
-    settings::read(arguments)?;
+    for warning in settings::read(arguments)?.warnings {
+        output.say(warning);
+    }
     Ok(output.text("the settings are right\n")?)
 }
 

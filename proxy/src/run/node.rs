@@ -18,7 +18,8 @@ use crate::{
     },
     cli::arguments::VERSION,
     run::{
-        fault::SteeringReport, names::NameService, notify, steering::SteeringLoader, teacher::InstallerHandle, verdicts,
+        fault::SteeringReport, name_installer::InstallerHandle, names::NameService, notify, steering::SteeringLoader,
+        verdicts,
     },
 };
 
@@ -30,7 +31,7 @@ pub struct Running {
     telemetry: Arc<Telemetry>,
     metrics: ConfigMetrics,
     names: NameService<SteeringLoader>,
-    pupil: Arc<InstallerHandle>,
+    installer: Arc<InstallerHandle>,
     health: Arc<Health>,
     report: Mutex<SteeringReport>,
     guards: Mutex<BTreeMap<EndpointId, PacketJudge>>,
@@ -45,7 +46,7 @@ impl Running {
         telemetry: Arc<Telemetry>,
         metrics: ConfigMetrics,
         names: NameService<SteeringLoader>,
-        pupil: Arc<InstallerHandle>,
+        installer: Arc<InstallerHandle>,
         health: Arc<Health>,
     ) -> Self {
         let started = Instant::now();
@@ -56,7 +57,7 @@ impl Running {
             telemetry,
             metrics,
             names,
-            pupil,
+            installer,
             health,
             report: Mutex::default(),
             guards: Mutex::default(),
@@ -141,7 +142,7 @@ impl NodeStatus for Running {
     }
 
     fn never_open(&self) -> Vec<String> {
-        self.pupil.never_open().iter().map(ToString::to_string).collect()
+        self.installer.never_open().iter().map(ToString::to_string).collect()
     }
 
     fn watch(&self, request: proto::WatchRequest) -> VerdictStream {

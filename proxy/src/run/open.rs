@@ -13,7 +13,7 @@ use portcullis_rules::world::EndpointId;
 
 use crate::run::{
     backends::{CutCount, KernelHandle},
-    lessons::LearnedState,
+    resolutions::LearnedState,
 };
 
 /// Part of one processor's time that may go into looking again and again.
@@ -79,25 +79,27 @@ pub(crate) struct PendingReviews {
 
 impl PendingReviews {
     /// Looks through what changed, what was not looked through, and what is kept no more.
-    pub(crate) fn follow<K: KernelHandle>(&mut self, lessons: &LearnedState<K>, held: &BTreeSet<EndpointId>) {
+    pub(crate) fn follow<K: KernelHandle>(&mut self, resolutions: &LearnedState<K>, held: &BTreeSet<EndpointId>) {
         self.unseen.retain(|id, _| held.contains(id));
         self.kept.retain(|id, _| held.contains(id));
-        let changed = lessons.take_changed();
+        let changed = resolutions.take_changed();
         let mut due: BTreeSet<EndpointId> = changed.iter().chain(self.unseen.keys()).copied().collect();
-        due.extend(held.iter().filter(|id| self.kept.get(*id).is_some_and(|kept| *kept != lessons.keeps_open(**id))));
+        due.extend(
+            held.iter().filter(|id| self.kept.get(*id).is_some_and(|kept| *kept != resolutions.keeps_open(**id))),
+        );
         self.again.extend(changed);
         for id in due.into_iter().filter(|id| held.contains(id)) {
-            self.review(lessons, id);
+            self.review(resolutions, id);
         }
     }
 
     /// Looks once more where something changed before, and through the services of the host where it is time. Tells
     /// whether there was anything to do.
-    pub(crate) fn tend<K: KernelHandle>(&mut self, lessons: &LearnedState<K>, hosts: &[EndpointId]) -> bool {
+    pub(crate) fn maintain<K: KernelHandle>(&mut self, resolutions: &LearnedState<K>, hosts: &[EndpointId]) -> bool {
         let again = std::mem::take(&mut self.again);
         for id in &again {
             // As long as something is found there may be more.
-            if self.review(lessons, *id) {
+            if self.review(resolutions, *id) {
                 self.again.insert(*id);
             }
         }
@@ -105,7 +107,7 @@ impl PendingReviews {
         let due = !hosts.is_empty() && self.hosts.is_due(began);
         if due {
             for id in hosts.iter().filter(|id| !again.contains(id)) {
-                self.review(lessons, *id);
+                self.review(resolutions, *id);
             }
             self.hosts.note(Instant::now(), began.elapsed());
         }
@@ -113,15 +115,15 @@ impl PendingReviews {
     }
 
     /// Looks through one endpoint's open connections; tells whether some were ended.
-    fn review<K: KernelHandle>(&mut self, lessons: &LearnedState<K>, id: EndpointId) -> bool {
-        let found = lessons.open_connections(id).and_then(|open| {
+    fn review<K: KernelHandle>(&mut self, resolutions: &LearnedState<K>, id: EndpointId) -> bool {
+        let found = resolutions.open_connections(id).and_then(|open| {
             let Some((connections, keep)) = open else { return Ok(None) };
             connections.cut(keep).map(|cut| Some((cut, keep)))
         });
         match found {
             Ok(Some((cut, keep))) => {
                 self.kept.insert(id, keep);
-                if cut.unlisted && lessons.judges_datagrams(id) {
+                if cut.unlisted && resolutions.judges_datagrams(id) {
                     self.unseen.insert(id, ReviewGap::Datagrams);
                 } else {
                     self.unseen.remove(&id);

@@ -31,9 +31,9 @@ pub use crate::run::fault::Unsteered;
 use crate::run::{
     backends::{CutCount, DataPlaneHandle, EndpointAttachment, EndpointSite, KernelHandle, PlaceFinder},
     fault::field,
-    lessons::LearnedState,
     open::PendingReviews,
     place::PlaceIdentity,
+    resolutions::LearnedState,
 };
 
 /// What is held of one local endpoint.
@@ -67,7 +67,7 @@ impl Attached {
 
 /// What is wanted, what is held, and how to get from one to the other.
 pub struct Reconciler<K, D, P> {
-    lessons: LearnedState<K>,
+    resolutions: LearnedState<K>,
     plane: D,
     places: P,
     wanted: BTreeMap<EndpointId, LocalEndpoint>,
@@ -77,7 +77,7 @@ pub struct Reconciler<K, D, P> {
     /// Whether an earlier process's remains have been looked for.
     swept: bool,
     /// The endpoint that was attached again last.
-    mended: Option<EndpointId>,
+    repaired: Option<EndpointId>,
     faults: BTreeMap<EndpointId, Unsteered>,
     /// Connections that are open when policy changes.
     open: PendingReviews,
@@ -94,16 +94,16 @@ impl<K: KernelHandle, D: DataPlaneHandle, P: PlaceFinder> Reconciler<K, D, P> {
     }
 
     /// The same, with names that are known.
-    pub fn with(lessons: LearnedState<K>, plane: D, places: P) -> Self {
+    pub fn with(resolutions: LearnedState<K>, plane: D, places: P) -> Self {
         Self {
-            lessons,
+            resolutions,
             plane,
             places,
             wanted: BTreeMap::new(),
             held: BTreeMap::new(),
             leftovers: Vec::new(),
             swept: false,
-            mended: None,
+            repaired: None,
             faults: BTreeMap::new(),
             open: PendingReviews::default(),
             born: BTreeMap::new(),
@@ -123,11 +123,11 @@ impl<K: KernelHandle, D: DataPlaneHandle, P: PlaceFinder> Reconciler<K, D, P> {
 
     /// Looks after what time changes: namespaces that came, went or were made anew, and steps that failed. Tells
     /// whether anything had to be done.
-    pub fn tend(&mut self) -> bool {
-        let reviewed = self.open.tend(&self.lessons, &self.services());
+    pub fn maintain(&mut self) -> bool {
+        let reviewed = self.open.maintain(&self.resolutions, &self.services());
         let stale = self.held.values().any(|held| self.has_changed(held));
         let unseen = self.open.unseen().next().is_some();
-        if !stale && !unseen && self.faults.is_empty() && self.leftovers.is_empty() && !self.lessons.are_due() {
+        if !stale && !unseen && self.faults.is_empty() && self.leftovers.is_empty() && !self.resolutions.are_due() {
             return reviewed;
         }
         self.reconcile(None);
@@ -136,16 +136,16 @@ impl<K: KernelHandle, D: DataPlaneHandle, P: PlaceFinder> Reconciler<K, D, P> {
 
     /// Attaches the next endpoint again, in turn: what somebody took away of its rules, routes or sysctls comes back.
     /// Returns whether the faults are others now.
-    pub fn mend_next(&mut self) -> bool {
-        let after = self.mended.map_or(Bound::Unbounded, Bound::Excluded);
+    pub fn repair_next(&mut self) -> bool {
+        let after = self.repaired.map_or(Bound::Unbounded, Bound::Excluded);
         let next = self.held.range((after, Bound::Unbounded)).next().or(self.held.iter().next());
         let Some(id) = next.map(|(id, _)| *id) else { return false };
-        self.mended = Some(id);
-        self.mend(id)
+        self.repaired = Some(id);
+        self.repair(id)
     }
 
     /// Attaches an endpoint again; tells whether the faults are others now.
-    pub fn mend(&mut self, id: EndpointId) -> bool {
+    pub fn repair(&mut self, id: EndpointId) -> bool {
         let Some(wanted) = self.wanted.get(&id).cloned() else { return false };
         if let Some(held) = self.held.get_mut(&id) {
             held.attached = None;
@@ -165,7 +165,7 @@ impl<K: KernelHandle, D: DataPlaneHandle, P: PlaceFinder> Reconciler<K, D, P> {
     pub fn guards(&self) -> BTreeMap<EndpointId, PacketJudge> {
         let mut guards = BTreeMap::new();
         // Without a kernel's side nothing is judged any more.
-        let _ = self.lessons.with_kernel(|kernel| {
+        let _ = self.resolutions.with_kernel(|kernel| {
             guards.extend(self.held.keys().map(|id| (*id, kernel.guard(*id))));
             Ok(())
         });
@@ -183,13 +183,13 @@ impl<K: KernelHandle, D: DataPlaneHandle, P: PlaceFinder> Reconciler<K, D, P> {
     }
 
     /// By which names are learnt while it works.
-    pub fn lessons(&self) -> &LearnedState<K> {
-        &self.lessons
+    pub fn resolutions(&self) -> &LearnedState<K> {
+        &self.resolutions
     }
 
     /// Gives back what it worked with, to end it. Names are learnt until [`LearnedState::end`].
     pub fn into_parts(self) -> (LearnedState<K>, D) {
-        (self.lessons, self.plane)
+        (self.resolutions, self.plane)
     }
 
     fn reconcile(&mut self, snapshot: Option<Arc<Snapshot>>) {
@@ -198,12 +198,12 @@ impl<K: KernelHandle, D: DataPlaneHandle, P: PlaceFinder> Reconciler<K, D, P> {
         self.drop_replaced();
         self.open_wanted();
         if let Some(snapshot) = snapshot {
-            self.lessons.replace(snapshot, |snapshot| self.plane.publish(snapshot));
+            self.resolutions.replace(snapshot, |snapshot| self.plane.publish(snapshot));
         }
         self.steer_wanted();
         self.drop_unwanted();
         self.judge_echo();
-        self.open.follow(&self.lessons, &self.held.keys().copied().collect());
+        self.open.follow(&self.resolutions, &self.held.keys().copied().collect());
         self.tell_unseen();
         self.sweep();
         self.log_changes(&before);
@@ -292,7 +292,7 @@ impl<K: KernelHandle, D: DataPlaneHandle, P: PlaceFinder> Reconciler<K, D, P> {
                      succeeds, and it is tried again each second",
             absent: false,
         };
-        let told = self.lessons.tell_table(wanted.id);
+        let told = self.resolutions.tell_table(wanted.id);
         // Without its table, too: only an endpoint that is attached is refused what the table would have judged.
         let attached = self.attach(wanted);
         told.map_err(|error| failed("the kernel's table was not set", error))?;
@@ -317,17 +317,17 @@ impl<K: KernelHandle, D: DataPlaneHandle, P: PlaceFinder> Reconciler<K, D, P> {
             endpoint: &wanted.endpoint,
             sockets: &held.sockets,
         };
-        self.lessons.with_kernel(|kernel| kernel.attach(&attachment))?;
+        self.resolutions.with_kernel(|kernel| kernel.attach(&attachment))?;
         held.attached = Some(inputs);
         Ok(())
     }
 
     /// Where the kernel does not judge echo requests, that is a fault of the endpoints whose rules speak of them.
     fn judge_echo(&mut self) {
-        let Err(error) = self.lessons.with_kernel(K::judge_echo) else { return };
+        let Err(error) = self.resolutions.with_kernel(K::judge_echo) else { return };
         // A service of the host has a judge of its own.
         let judged = |(id, held): &(&EndpointId, &Held)| {
-            self.lessons.speaks_of_icmp(**id)
+            self.resolutions.speaks_of_icmp(**id)
                 && !matches!(&held.place, EndpointLocation::Cgroup(path) if !self.places.is_whole(path))
         };
         for (id, held) in self.held.iter().filter(judged) {
@@ -376,7 +376,7 @@ impl<K: KernelHandle, D: DataPlaneHandle, P: PlaceFinder> Reconciler<K, D, P> {
     }
 
     fn detach(&mut self, id: EndpointId) {
-        if let Err(error) = self.lessons.detach(id) {
+        if let Err(error) = self.resolutions.detach(id) {
             tracing::error!(endpoint = id.0, %error, "an endpoint could not be detached; trying again");
             self.leftovers.push(id);
         }
@@ -388,7 +388,7 @@ impl<K: KernelHandle, D: DataPlaneHandle, P: PlaceFinder> Reconciler<K, D, P> {
             return;
         }
         let ids: Vec<_> = self.wanted.keys().copied().collect();
-        match self.lessons.with_kernel(|kernel| kernel.retain(&ids)) {
+        match self.resolutions.with_kernel(|kernel| kernel.retain(&ids)) {
             Ok(()) => self.swept = true,
             Err(error) => tracing::error!(%error, "what an earlier process left could not be removed"),
         }

@@ -40,6 +40,13 @@ pub fn read(arguments: &RunArguments) -> Result<NodeSettings, Failure> {
     Ok(settings)
 }
 
+/// Logs what is read, but should be written otherwise.
+pub fn warn(settings: &NodeSettings) {
+    for warning in &settings.warnings {
+        tracing::warn!("settings: {warning}");
+    }
+}
+
 fn file(arguments: &RunArguments) -> Option<PathBuf> {
     let standard = || Some(PathBuf::from(STANDARD)).filter(|path| Path::new(path).exists());
     arguments.config.clone().or_else(standard)
@@ -73,7 +80,7 @@ pub fn data_plane(settings: &NodeSettings) -> DataPlaneOptions {
     DataPlaneOptions {
         workers: settings.workers.map_or_else(default_workers, |workers| workers.get().into()),
         protocols: PROTOCOLS,
-        leg_ports: settings.steering.leg_ports.clone(),
+        upstream_ports: settings.steering.upstream_ports.clone(),
         capacity: Capacity {
             open_files: limits.capacity.open_files.or_else(|| Some(open_files())),
             ..limits.capacity.clone()

@@ -26,16 +26,16 @@ use crate::{
         cgroups::ParentCgroup,
         dump::StoreDump,
         force::ActiveConfig,
-        lessons::LearnedState,
         logging::Levels,
+        name_installer::{NameInstallerThread, NameStorage},
         names::NameService,
         node::Running,
         plane::{LocalMachine, Workers},
         reconcile::Reconciler,
+        resolutions::LearnedState,
         selfcheck, settings,
-        steering::{KernelLegs, SteeringLoader},
+        steering::{KernelUpstreams, SteeringLoader},
         system::{self, OwnSocket},
-        teacher::{NameInstallerThread, NameStorage},
     },
 };
 
@@ -60,7 +60,7 @@ pub struct RunningNode {
     /// Whether it serves.
     pub health: Arc<Health>,
     /// Who brings names into force.
-    pub teacher: NameInstallerThread,
+    pub name_installer: NameInstallerThread,
     /// What our listeners say to a try of the steering.
     pub answer: [u8; 16],
 }
@@ -93,32 +93,33 @@ pub async fn start(arguments: &RunArguments, settings: NodeSettings, levels: Lev
     let answer = probe.answer;
     let options = portcullis_listeners::DataPlaneOptions { probe: Some(probe), ..settings::data_plane(&settings) };
     let workers = options.workers;
-    let legs = Arc::new(KernelLegs(redirect.legs()));
-    let (pupil, desk) = NameInstallerThread::school(settings.never_open.clone());
-    let plane =
-        DataPlane::start(options, legs, Some(pupil.clone()), Arc::clone(&telemetry)).map_err(Failure::internal)?;
+    let upstreams = Arc::new(KernelUpstreams(redirect.upstreams()));
+    let (installer, queue) = NameInstallerThread::school(settings.never_open.clone());
+    let plane = DataPlane::start(options, upstreams, Some(installer.clone()), Arc::clone(&telemetry))
+        .map_err(Failure::internal)?;
 
     let metrics = ConfigMetrics::default();
-    let (book, memory) = NameStorage::open(&settings.state_directory, settings.fqdn).map_err(|error| {
+    let (cache, memory) = NameStorage::open(&settings.state_directory, settings.fqdn).map_err(|error| {
         let message = format!("names cannot be kept in {}: {error}", settings.state_directory.display());
         Failure::new(ExitStatus::Failed, message, "name another with --state-directory")
     })?;
-    let lessons = LearnedState::new(SteeringLoader::new(redirect), book);
-    let known = NameService(lessons.clone());
+    let resolutions = LearnedState::new(SteeringLoader::new(redirect), cache);
+    let known = NameService(resolutions.clone());
     let health = Arc::new(Health::default());
-    let fate = words::ON_PROXY_DOWN.name(settings.on_proxy_down);
-    let running = Running::new(workers, fate, Arc::clone(&telemetry), metrics, known, pupil, Arc::clone(&health));
+    let outcome = words::ON_PROXY_DOWN.name(settings.on_proxy_down);
+    let running =
+        Running::new(workers, outcome, Arc::clone(&telemetry), metrics, known, installer, Arc::clone(&health));
     let running = Arc::new(running);
     let names = running.metrics().names.clone();
-    let teacher = desk.begin(lessons.clone(), memory, names).map_err(Failure::internal)?;
+    let name_installer = queue.begin(resolutions.clone(), memory, names).map_err(Failure::internal)?;
     let machine = LocalMachine { cgroup: settings.steering.cgroup.clone() };
-    let reconciler = Reconciler::with(lessons, Workers::new(plane), machine);
+    let reconciler = Reconciler::with(resolutions, Workers::new(plane), machine);
     let above = settings.steering.cgroup.as_deref().and_then(ParentCgroup::of);
     let force = ActiveConfig::new(reconciler, Arc::clone(&running), above);
     follow_changes(changes, force.clone()).map_err(Failure::internal)?;
     // Threads hold the loader by now: a start that fails here takes away what it has made by itself.
     let take_back = |failure| {
-        drop(force.end().and_then(|(lessons, _)| lessons.end()));
+        drop(force.end().and_then(|(resolutions, _)| resolutions.end()));
         failure
     };
     let store = open_store(settings, &force, &running).map_err(take_back)?;
@@ -139,15 +140,15 @@ pub async fn start(arguments: &RunArguments, settings: NodeSettings, levels: Lev
         api_limits,
         admin: (told, listeners),
         health,
-        teacher,
+        name_installer,
         answer,
     })
 }
 
 /// Repairs an endpoint when something is changed in its namespace. Ends with the loader.
 fn follow_changes(changes: Receiver<u32>, force: ActiveConfig) -> std::io::Result<()> {
-    let mend = move || changes.into_iter().for_each(|id| force.mend(EndpointId(id)));
-    thread::Builder::new().name("mending".into()).spawn(mend).map(drop)
+    let repair = move || changes.into_iter().for_each(|id| force.repair(EndpointId(id)));
+    thread::Builder::new().name("mending".into()).spawn(repair).map(drop)
 }
 
 async fn listen(settings: &config::AdminSettings) -> Result<Vec<Listener>, Failure> {

@@ -149,29 +149,29 @@ fn listeners(sockets: &ListenerSockets) -> Listeners<'_> {
     Listeners { tcp4: &sockets.tcp4, tcp6: &sockets.tcp6, udp4: &sockets.udp4, udp6: &sockets.udp6 }
 }
 
-/// What workers tell the kernel of each leg.
+/// What workers tell the kernel of each upstream connection.
 #[derive(Clone, Debug)]
-pub struct KernelLegs(pub UpstreamHandle);
+pub struct KernelUpstreams(pub UpstreamHandle);
 
-impl portcullis_listeners::UpstreamRegistry for KernelLegs {
+impl portcullis_listeners::UpstreamRegistry for KernelUpstreams {
     fn adopt(&self, socket: BorrowedFd<'_>) -> io::Result<()> {
         self.0.adopt(socket)
     }
 
-    fn announce(&self, endpoint: EndpointId, leg: SocketAddr, to: SocketAddr) -> io::Result<()> {
-        self.0.announce(endpoint.0, leg, to)
+    fn announce(&self, endpoint: EndpointId, upstream: SocketAddr, to: SocketAddr) -> io::Result<()> {
+        self.0.announce(endpoint.0, upstream, to)
     }
 
-    fn announce_by_any_device(&self, endpoint: EndpointId, leg: SocketAddr, to: SocketAddr) -> io::Result<()> {
-        self.0.announce_by_any_device(endpoint.0, leg, to)
+    fn announce_by_any_device(&self, endpoint: EndpointId, upstream: SocketAddr, to: SocketAddr) -> io::Result<()> {
+        self.0.announce_by_any_device(endpoint.0, upstream, to)
     }
 
-    fn forget(&self, endpoint: EndpointId, leg: SocketAddr, to: SocketAddr) -> io::Result<()> {
-        self.0.forget(endpoint.0, leg, to)
+    fn forget(&self, endpoint: EndpointId, upstream: SocketAddr, to: SocketAddr) -> io::Result<()> {
+        self.0.forget(endpoint.0, upstream, to)
     }
 
-    fn forget_datagrams(&self, endpoint: EndpointId, leg: SocketAddr, to: SocketAddr) -> io::Result<()> {
-        self.0.forget_datagrams(endpoint.0, leg, to)
+    fn forget_datagrams(&self, endpoint: EndpointId, upstream: SocketAddr, to: SocketAddr) -> io::Result<()> {
+        self.0.forget_datagrams(endpoint.0, upstream, to)
     }
 }
 

@@ -12,7 +12,7 @@ pub use packets::{
     PacketFlowKey, Passing, RECENT, RecentFlow, SEALS, Seal, Sealed, TELL_TICKS, Tuple, YOUNG, YOUNG_TICKS,
 };
 
-/// Socket mark: this socket's packets are delivered locally. Steered client sockets and our ingress legs carry it.
+/// Socket mark: this socket's packets are delivered locally. Steered client sockets and our ingress upstream connections carry it.
 pub const MARK: u32 = 0x0050_4301;
 /// Socket mark: this UDP socket of ours must leave the namespace.
 pub const MARK_OUT: u32 = 0x0050_4302;
@@ -139,32 +139,32 @@ pub struct LocalKey {
     pub address: [u8; 16],
 }
 
-/// Key of `OWN_LEGS`: a leg of ours whose first packet is on its way to a socket of this namespace. It has all that a
+/// Key of `OWN_UPSTREAMS`: a upstream connection of ours whose first packet is on its way to a socket of this namespace. It has all that a
 /// packet shows, so that no other flow is taken for it.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct LegKey {
+pub struct UpstreamKey {
     /// Number of the endpoint.
     pub endpoint: u32,
     /// [`TCP`] or [`UDP`].
     pub protocol: u32,
-    /// Port of the leg.
-    pub leg_port: u16,
+    /// Port of the upstream connection.
+    pub upstream_port: u16,
     /// Port that it connects to.
     pub port: u16,
-    /// Address of the leg (the client's).
-    pub leg: [u8; 16],
+    /// Address of the upstream connection (the client's).
+    pub upstream: [u8; 16],
     /// Address that it connects to.
     pub address: [u8; 16],
 }
 
-/// Value of `OWN_LEGS`: the leg is bound to the loopback device, by which no client can come.
-pub const LEG_BY_LOOPBACK: u32 = 1;
-/// Value of `OWN_LEGS`: the leg is bound to no device.
-pub const LEG_BY_ANY_DEVICE: u32 = 2;
-/// Value of `OWN_LEGS`: an egress leg, noted by the connect program. It is asked for only where the destination turns out
+/// Value of `OWN_UPSTREAMS`: the upstream connection is bound to the loopback device, by which no client can come.
+pub const UPSTREAM_BY_LOOPBACK: u32 = 1;
+/// Value of `OWN_UPSTREAMS`: the upstream connection is bound to no device.
+pub const UPSTREAM_BY_ANY_DEVICE: u32 = 2;
+/// Value of `OWN_UPSTREAMS`: an egress upstream connection, noted by the connect program. It is asked for only where the destination turns out
 /// to be in this namespace.
-pub const LEG_OUT: u32 = 3;
+pub const UPSTREAM_OUT: u32 = 3;
 
 /// Key of `REPLIES`: a datagram that an unconnected UDP socket of the endpoint sent, so its answer may come in.
 #[repr(C)]
@@ -265,7 +265,7 @@ mod plain {
         PeerKey,
         LocalKey,
         ListenerKey,
-        LegKey,
+        UpstreamKey,
         ReplyKey,
         OwnerKey,
         StubKey,
@@ -279,7 +279,7 @@ const _: () = {
     assert!(size_of::<PeerKey>() == 20);
     assert!(size_of::<LocalKey>() == 20);
     assert!(size_of::<ListenerKey>() == 8);
-    assert!(size_of::<LegKey>() == 44);
+    assert!(size_of::<UpstreamKey>() == 44);
     assert!(size_of::<ReplyKey>() == 24);
     assert!(size_of::<ExpectedReply>() == 16);
     assert!(size_of::<OwnerKey>() == 8);

@@ -13,12 +13,12 @@ use aya_ebpf::{
     programs::SockAddrContext,
 };
 use portcullis_redirect_common::{
-    EGRESS, LEG_OUT, LegKey, ListenerKey, LocalKey, MARK, MARK_UDP, PASS, STEER, UDP, slot,
+    EGRESS, UPSTREAM_OUT, UpstreamKey, ListenerKey, LocalKey, MARK, MARK_UDP, PASS, STEER, UDP, slot,
 };
 
 use crate::{
     ENDPOINT, HOME, cookie,
-    maps::{BROADCASTS, DNS, JUDGED, LISTENERS, LOCALS, MARKED, OWN_LEGS, OWN_SOCKETS, PODS, SERVICES, STEERED},
+    maps::{BROADCASTS, DNS, JUDGED, LISTENERS, LOCALS, MARKED, OWN_UPSTREAMS, OWN_SOCKETS, PODS, SERVICES, STEERED},
     number,
     packet_flows::was_let_in,
     replies::{expect, expect_at_device, expect_reply},
@@ -179,9 +179,9 @@ fn sent(ctx: &SockAddrContext, peer: [u8; 16], source: [u8; 16]) -> Sent {
         if !inside {
             // Its destination may be a stub, or an address of this namespace that the endpoint does not name: it would
             // come back.
-            let (protocol, leg_port) = (protocol as u32, flow.source_port);
-            let key = LegKey { endpoint, protocol, leg_port, port, leg: source, address: peer };
-            let _ = OWN_LEGS.insert(key, LEG_OUT, 0);
+            let (protocol, upstream_port) = (protocol as u32, flow.source_port);
+            let key = UpstreamKey { endpoint, protocol, upstream_port, port, upstream: source, address: peer };
+            let _ = OWN_UPSTREAMS.insert(key, UPSTREAM_OUT, 0);
         }
         return Sent::Other;
     }
@@ -356,7 +356,7 @@ fn refuse(flow: &HookFlow, errno: i32, no_listener: bool) -> i32 {
 
 /// Whether the UDP sockets of an endpoint are marked at birth.
 #[inline(always)]
-pub fn wants_birth_mark(cookie: u64) -> bool {
+pub fn wants_creation_mark(cookie: u64) -> bool {
     let fixed = number(&ENDPOINT);
     let endpoint = if fixed != 0 { Some(fixed) } else { unsafe { PODS.get(cookie) }.copied() };
     match endpoint {

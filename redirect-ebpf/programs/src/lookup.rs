@@ -3,13 +3,13 @@
 
 use aya_ebpf::{macros::sk_lookup, programs::SkLookupContext};
 use portcullis_redirect_common::{
-    EGRESS, INGRESS, LEG_BY_ANY_DEVICE, LEG_BY_LOOPBACK, LEG_OUT, LegKey, ListenerKey, LocalKey, OwnerKey, PASS, POD,
+    EGRESS, INGRESS, UPSTREAM_BY_ANY_DEVICE, UPSTREAM_BY_LOOPBACK, UPSTREAM_OUT, UpstreamKey, ListenerKey, LocalKey, OwnerKey, PASS, POD,
     REFUSE, SERVICE, STEER, StubKey, UDP, slot,
 };
 
 use crate::{
     SEED, SITE, WORKERS,
-    maps::{LISTENERS, LOCALS, OWN_LEGS, OWNERS, STUBS},
+    maps::{LISTENERS, LOCALS, OWN_UPSTREAMS, OWNERS, STUBS},
     number,
     replies::is_expected,
     verdict::{HookFlow, is_loopback, mapped, plain, protocol, read, read6, tell, verdict},
@@ -78,7 +78,7 @@ pub fn lookup(ctx: SkLookupContext) -> u32 {
         return SK_PASS;
     }
     let action = verdict(&flow);
-    if action == PASS || is_reply(&flow) || is_own_leg(&packet, &flow) {
+    if action == PASS || is_reply(&flow) || is_own_upstream(&packet, &flow) {
         return SK_PASS;
     }
     // An address of this namespace that the endpoint does not name: the listener would not know whose it is.
@@ -114,11 +114,11 @@ fn outbound(packet: &LookupPacket, home: u32) -> HookFlow {
     }
 }
 
-/// Whether a flow is an egress leg of ours whose destination is in this namespace.
+/// Whether a flow is an egress upstream connection of ours whose destination is in this namespace.
 #[inline(always)]
 fn is_way_out(packet: &LookupPacket, flow: &HookFlow) -> bool {
-    let key = leg_key(packet, flow);
-    matches!(unsafe { OWN_LEGS.get(key) }, Some(way) if *way == LEG_OUT)
+    let key = upstream_key(packet, flow);
+    matches!(unsafe { OWN_UPSTREAMS.get(key) }, Some(way) if *way == UPSTREAM_OUT)
 }
 
 /// What this namespace sends to an address that is not the endpoint's. Our route has brought it, and the connect program
@@ -178,31 +178,31 @@ fn is_reply(flow: &HookFlow) -> bool {
     is_expected(&asked) && verdict(&asked) != REFUSE
 }
 
-/// Asked only for flows that policy does not pass, so that unsteered ones need not pay for it. A leg is bound to the
+/// Asked only for flows that policy does not pass, so that unsteered ones need not pay for it. A upstream connection is bound to the
 /// loopback device where that is possible: no client can come by it, whatever address and port it uses.
 #[inline(always)]
-fn is_own_leg(packet: &LookupPacket, flow: &HookFlow) -> bool {
-    let key = leg_key(packet, flow);
-    match unsafe { OWN_LEGS.get(key) }.copied() {
-        Some(LEG_BY_LOOPBACK) => packet.interface == LOOPBACK,
-        Some(LEG_BY_ANY_DEVICE) => {
+fn is_own_upstream(packet: &LookupPacket, flow: &HookFlow) -> bool {
+    let key = upstream_key(packet, flow);
+    match unsafe { OWN_UPSTREAMS.get(key) }.copied() {
+        Some(UPSTREAM_BY_LOOPBACK) => packet.interface == LOOPBACK,
+        Some(UPSTREAM_BY_ANY_DEVICE) => {
             // It is for one packet: who comes next from there is somebody else.
-            let _ = OWN_LEGS.remove(key);
+            let _ = OWN_UPSTREAMS.remove(key);
             true
         }
         _ => false,
     }
 }
 
-/// The leg that a packet would be the first of.
+/// The upstream connection that a packet would be the first of.
 #[inline(always)]
-fn leg_key(packet: &LookupPacket, flow: &HookFlow) -> LegKey {
-    LegKey {
+fn upstream_key(packet: &LookupPacket, flow: &HookFlow) -> UpstreamKey {
+    UpstreamKey {
         endpoint: flow.endpoint,
         protocol: packet.protocol as u32,
-        leg_port: packet.remote_port,
+        upstream_port: packet.remote_port,
         port: packet.local_port,
-        leg: packet.remote,
+        upstream: packet.remote,
         address: packet.local,
     }
 }

@@ -9,7 +9,7 @@ use aya_ebpf::{
     programs::SockAddrContext,
 };
 use portcullis_redirect_common::{
-    LegKey, ListenerKey, LocalKey, MAX_ENDPOINTS, MAX_LISTENERS, OwnerKey, PeerKey, PortKey, Reply, ReplyKey, Service,
+    UpstreamKey, ListenerKey, LocalKey, MAX_ENDPOINTS, MAX_LISTENERS, OwnerKey, PeerKey, PortKey, ExpectedReply, ReplyKey, HostService,
     StubKey,
 };
 
@@ -55,13 +55,13 @@ pub static SHARED: HashMap<u32, u32> = HashMap::with_max_entries(MAX_ENDPOINTS, 
 #[map]
 pub static LISTENERS: SockHash<ListenerKey> = SockHash::with_max_entries(MAX_LISTENERS, 0);
 
-/// Legs of ours.
+/// Upstream connections of ours.
 #[map]
-pub static OWN_LEGS: LruHashMap<LegKey, u32> = LruHashMap::with_max_entries(65536, 0);
+pub static OWN_UPSTREAMS: LruHashMap<UpstreamKey, u32> = LruHashMap::with_max_entries(65536, 0);
 
 /// Answers that unconnected UDP sockets wait for.
 #[map]
-pub static REPLIES: LruHashMap<ReplyKey, Reply> = LruHashMap::with_max_entries(65536, 0);
+pub static REPLIES: LruHashMap<ReplyKey, ExpectedReply> = LruHashMap::with_max_entries(65536, 0);
 
 /// Sockets that wait for such answers and are open, by cookie.
 #[map]
@@ -98,7 +98,7 @@ pub static STEERED: SkStorage<u32> = SkStorage::new();
 
 /// Endpoints by cgroup, for sockets that were made elsewhere and handed in. 0 is there while any other cgroup is.
 #[map]
-pub static SERVICES: HashMap<u64, Service> = HashMap::with_max_entries(MAX_ENDPOINTS, BPF_F_NO_PREALLOC);
+pub static SERVICES: HashMap<u64, HostService> = HashMap::with_max_entries(MAX_ENDPOINTS, BPF_F_NO_PREALLOC);
 
 /// The socket that a program of a cgroup has judged last on this processor: those above all run after it.
 #[map]

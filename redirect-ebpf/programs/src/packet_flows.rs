@@ -8,7 +8,7 @@ use aya_ebpf::{
     maps::{Array, HashMap, LruHashMap, PerCpuArray},
 };
 use portcullis_redirect_common::{
-    ASKED_NAMED, ASKED_WRITTEN, Admitted, Asked, FLOW_IN, FLOW_OUT, FLOW_OWN, FLOW_SECONDS, FlowKey, FlowState, FragmentKey, MAX_ENDPOINTS, REFUSE, Recent, Seal, Tuple,
+    ASKED_NAMED, ASKED_WRITTEN, Admitted, CachedDecision, FLOW_IN, FLOW_OUT, FLOW_OWN, FLOW_SECONDS, PacketFlowKey, FlowState, FragmentKey, MAX_ENDPOINTS, REFUSE, RecentFlow, Seal, Tuple,
 };
 
 use crate::{
@@ -24,7 +24,7 @@ const BPF_F_NO_PREALLOC: u32 = 1;
 
 /// Flows of endpoints whose packets are judged.
 #[map]
-pub static FLOWS: LruHashMap<FlowKey, FlowState> = LruHashMap::with_max_entries(65536, 0);
+pub static FLOWS: LruHashMap<PacketFlowKey, FlowState> = LruHashMap::with_max_entries(65536, 0);
 
 /// Datagrams whose first fragment has passed.
 #[map]
@@ -37,11 +37,11 @@ pub static EPOCHS: Array<u32> = Array::with_max_entries(MAX_ENDPOINTS, 0);
 /// Flows to endpoints that [`FLOWS`] was asked about a moment ago. By processor, where one packet is judged at a time: a value
 /// is never read while it is written.
 #[map]
-pub static RECENT: PerCpuArray<Recent> = PerCpuArray::with_max_entries(portcullis_redirect_common::RECENT, 0);
+pub static RECENT: PerCpuArray<RecentFlow> = PerCpuArray::with_max_entries(portcullis_redirect_common::RECENT, 0);
 
 /// What the tables said of flows when they were asked last. By processor, as above.
 #[map]
-static ASKED: PerCpuArray<Asked> = PerCpuArray::with_max_entries(portcullis_redirect_common::ASKED, 0);
+static ASKED: PerCpuArray<CachedDecision> = PerCpuArray::with_max_entries(portcullis_redirect_common::ASKED, 0);
 
 /// Whether connections go on that are older than an endpoint's programs (`openConnections: keep`).
 #[map]
@@ -49,7 +49,7 @@ pub static KEEPS: Array<u32> = Array::with_max_entries(MAX_ENDPOINTS, 0);
 
 /// Connections that peers opened before an endpoint's programs were there, and that policy lets pass.
 #[map]
-pub static OLDER: HashMap<FlowKey, u32> = HashMap::with_max_entries(65536, BPF_F_NO_PREALLOC);
+pub static OLDER: HashMap<PacketFlowKey, u32> = HashMap::with_max_entries(65536, BPF_F_NO_PREALLOC);
 
 /// What a socket may send without another look.
 #[btf_map]
@@ -86,7 +86,7 @@ pub fn epoch() -> u32 {
 pub fn was_let_in(asked: &HookFlow) -> bool {
     let (protocol, peer) = (asked.protocol as u16, words_of(&asked.peer));
     let (local_port, peer_port) = (asked.source_port.to_be(), asked.port.to_be());
-    let key = FlowKey { peer, endpoint: asked.endpoint, protocol, local_port, peer_port, padding: 0 };
+    let key = PacketFlowKey { peer, endpoint: asked.endpoint, protocol, local_port, peer_port, padding: 0 };
     let Some(state) = (unsafe { FLOWS.get(&key) }) else { return false };
     state.kind == FLOW_IN && EPOCHS.get(asked.endpoint).is_some_and(|epoch| *epoch == state.epoch) && is_recent(state.seen)
 }
@@ -99,29 +99,29 @@ fn words_of(address: &[u8; 16]) -> [u32; 4] {
 
 /// The flow of a packet that the endpoint sends.
 #[inline(always)]
-pub fn sent(tuple: &Tuple) -> FlowKey {
+pub fn sent(tuple: &Tuple) -> PacketFlowKey {
     let b = tuple.ports.to_ne_bytes();
     flow(tuple, &tuple.destination, u16::from_ne_bytes([b[0], b[1]]), u16::from_ne_bytes([b[2], b[3]]))
 }
 
 /// The flow of a packet that comes to the endpoint.
 #[inline(always)]
-pub fn received(tuple: &Tuple) -> FlowKey {
+pub fn received(tuple: &Tuple) -> PacketFlowKey {
     let b = tuple.ports.to_ne_bytes();
     flow(tuple, &tuple.source, u16::from_ne_bytes([b[2], b[3]]), u16::from_ne_bytes([b[0], b[1]]))
 }
 
 /// The flow of an echo.
 #[inline(always)]
-pub fn echo(tuple: &Tuple, peer: &[u32; 4]) -> FlowKey {
+pub fn echo(tuple: &Tuple, peer: &[u32; 4]) -> PacketFlowKey {
     let b = tuple.ports.to_ne_bytes();
     flow(tuple, peer, u16::from_ne_bytes([b[2], b[3]]), 0)
 }
 
 #[inline(always)]
-fn flow(tuple: &Tuple, peer: &[u32; 4], local_port: u16, peer_port: u16) -> FlowKey {
+fn flow(tuple: &Tuple, peer: &[u32; 4], local_port: u16, peer_port: u16) -> PacketFlowKey {
     let (endpoint, protocol) = (number(&ENDPOINT), tuple.protocol as u16);
-    FlowKey { peer: *peer, endpoint, protocol, local_port, peer_port, padding: 0 }
+    PacketFlowKey { peer: *peer, endpoint, protocol, local_port, peer_port, padding: 0 }
 }
 
 /// None yet.
@@ -129,7 +129,7 @@ pub const NO_SEAL: Seal = Seal { place: 0, secret: 0 };
 
 /// Remembers a flow.
 #[inline(always)]
-pub fn note(key: &FlowKey, kind: u32) {
+pub fn note(key: &PacketFlowKey, kind: u32) {
     // Full: the oldest goes. Failing: its answers are judged as if they were new flows, which is the safe side.
     let _ = FLOWS.insert(key, FlowState { seen: seconds(), epoch: epoch(), kind, seal: NO_SEAL }, 0);
     packet_young::forget(key);
@@ -158,7 +158,7 @@ impl Remembered {
 
 /// A flow stands in one of two places: [`note`] takes it out of the other.
 #[inline(always)]
-fn memory(key: &FlowKey) -> Option<Remembered> {
+fn memory(key: &PacketFlowKey) -> Option<Remembered> {
     match packet_young::remembered(key) {
         None => entered(key),
         young => young,
@@ -166,14 +166,14 @@ fn memory(key: &FlowKey) -> Option<Remembered> {
 }
 
 #[inline(always)]
-fn entered(key: &FlowKey) -> Option<Remembered> {
+fn entered(key: &PacketFlowKey) -> Option<Remembered> {
     let state = unsafe { FLOWS.get(key)? };
     Some(Remembered { kind: state.kind, epoch: state.epoch, seen: state.seen })
 }
 
 /// The kind of a flow that was judged lately by the table in force; 0 if there is none.
 #[inline(always)]
-pub fn known(key: &FlowKey) -> u32 {
+pub fn known(key: &PacketFlowKey) -> u32 {
     match memory(key) {
         Some(flow) if flow.is_current() => flow.kind,
         _ => 0,
@@ -182,7 +182,7 @@ pub fn known(key: &FlowKey) -> u32 {
 
 /// The kind of a flow that was judged lately, maybe by another table.
 #[inline(always)]
-pub fn remembered(key: &FlowKey) -> u32 {
+pub fn remembered(key: &PacketFlowKey) -> u32 {
     match memory(key) {
         Some(flow) if flow.is_recent() => flow.kind,
         _ => 0,
@@ -191,13 +191,13 @@ pub fn remembered(key: &FlowKey) -> u32 {
 
 /// Whether a connection is remembered as one that a peer opened, however long ago.
 #[inline(never)]
-pub fn came_ever(key: &FlowKey) -> bool {
+pub fn came_ever(key: &PacketFlowKey) -> bool {
     matches!(memory(key), Some(flow) if flow.kind == FLOW_IN)
 }
 
 /// What is remembered of a flow that was judged within this second, and passes by the table in force.
 #[inline(always)]
-pub fn passing(key: &FlowKey) -> Option<&'static mut FlowState> {
+pub fn passing(key: &PacketFlowKey) -> Option<&'static mut FlowState> {
     let state = unsafe { &mut *FLOWS.get_ptr_mut(key)? };
     let passes = matches!(state.kind, FLOW_IN | FLOW_OUT) && state.epoch == epoch() && state.seen == seconds();
     if passes { Some(state) } else { None }
@@ -206,7 +206,7 @@ pub fn passing(key: &FlowKey) -> Option<&'static mut FlowState> {
 /// The place in [`RECENT`] of packets with these addresses, each in one word, and ports. Flows that meet at one place take it from
 /// each other: that costs a look into `FLOWS`, and no more.
 #[inline(always)]
-fn recent(source: u32, destination: u32, ports: u32) -> Option<&'static mut Recent> {
+fn recent(source: u32, destination: u32, ports: u32) -> Option<&'static mut RecentFlow> {
     let mixed = (ports ^ source ^ destination.rotate_left(16)).wrapping_mul(0x9e37_79b1);
     Some(unsafe { &mut *RECENT.get_ptr_mut(mixed >> 22)? })
 }
@@ -257,7 +257,7 @@ pub fn ask(flow: &HookFlow, own: &[u32; 4]) -> u32 {
         return asked.said & !ASKED_WRITTEN;
     }
     let said = verdict(flow) | if is_named(bytes(own)) { ASKED_NAMED } else { 0 };
-    *asked = Asked { own: *own, peer, endpoint: flow.endpoint, port, epoch, said: said | ASKED_WRITTEN };
+    *asked = CachedDecision { own: *own, peer, endpoint: flow.endpoint, port, epoch, said: said | ASKED_WRITTEN };
     said
 }
 

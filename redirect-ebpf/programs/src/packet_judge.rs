@@ -1,7 +1,7 @@
 //! Judges a packet by the same tables as the hooks at sockets.
 
 use portcullis_redirect_common::{
-    ADDRESSES_TOLD, ECHO_REQUEST, ECHO_REQUEST_V6, EGRESS, FLOW_IN, FLOW_OUT, FLOW_OWN, FLOW_TRIED, FlowKey, ICMP, ICMP_V6, INGRESS, LocalKey, PASS, POD, SCTP, STEER,
+    ADDRESSES_TOLD, ECHO_REQUEST, ECHO_REQUEST_V6, EGRESS, FLOW_IN, FLOW_OUT, FLOW_OWN, FLOW_TRIED, PacketFlowKey, ICMP, ICMP_V6, INGRESS, LocalKey, PASS, POD, SCTP, STEER,
     TCP, UDP, UDP_LITE,
 };
 
@@ -101,12 +101,12 @@ pub fn keeps_open() -> bool {
 /// Whether a connection was opened by its peer before the programs were there, or that is not known yet. Whoever may administer
 /// the host needs no such way.
 #[inline(never)]
-fn is_older(key: &FlowKey) -> bool {
+fn is_older(key: &PacketFlowKey) -> bool {
     if number(&SITE) != POD || unsafe { OLDER.get(key) }.is_some() {
         return true;
     }
     // Nobody has this one: it says that all are noted (src/connections/judge.rs).
-    let all = FlowKey { peer: [0; 4], endpoint: key.endpoint, protocol: TCP as u16, local_port: 0, peer_port: 0, padding: 0 };
+    let all = PacketFlowKey { peer: [0; 4], endpoint: key.endpoint, protocol: TCP as u16, local_port: 0, peer_port: 0, padding: 0 };
     unsafe { OLDER.get(&all) }.is_none()
 }
 
@@ -267,7 +267,7 @@ fn leaving_message(skb: *mut __sk_buff, packet: &mut PacketHeaders, flow: &HookF
 }
 
 #[inline(always)]
-fn request(message: &HookFlow, key: &FlowKey) -> u32 {
+fn request(message: &HookFlow, key: &PacketFlowKey) -> u32 {
     if verdict(message) != PASS {
         return DROP;
     }

@@ -5,7 +5,7 @@
 
 use aya_ebpf::{bindings::__sk_buff, macros::map, maps::Array};
 use portcullis_redirect_common::{
-    ENDED_BY_ENDPOINT, ENDED_BY_PEER, FLOW_IN, FLOW_OUT, FLOW_OWN, FlowKey, FlowState, Seal, Sealed, TCP, TELL_TICKS, Tuple,
+    ENDED_BY_ENDPOINT, ENDED_BY_PEER, FLOW_IN, FLOW_OUT, FLOW_OWN, PacketFlowKey, FlowState, Seal, Sealed, TCP, TELL_TICKS, Tuple,
     YOUNG as PLACES, YOUNG_TICKS,
 };
 
@@ -52,7 +52,7 @@ fn seal_at(word: *mut u64) -> Seal {
 
 /// The ports of a flow, as the packets have them that the endpoint sends.
 #[inline(always)]
-fn ports(key: &FlowKey) -> u32 {
+fn ports(key: &PacketFlowKey) -> u32 {
     let ([a, b], [c, d]) = (key.local_port.to_ne_bytes(), key.peer_port.to_ne_bytes());
     u32::from_ne_bytes([a, b, c, d])
 }
@@ -94,7 +94,7 @@ pub fn keep(sealed: *mut Sealed, of: u32) {
     if read!(*word) != of as u64 | (sealed.secret as u64) << 32 {
         return;
     }
-    let key = FlowKey { endpoint: sealed.endpoint, ..sent(&sealed.tuple) };
+    let key = PacketFlowKey { endpoint: sealed.endpoint, ..sent(&sealed.tuple) };
     let state = FlowState { seen: sealed.seen, epoch: sealed.epoch, kind: sealed.kind as u32, seal: NO_SEAL };
     let _ = FLOWS.insert(&key, state, 0);
     unsafe { core::ptr::write_volatile(word, 0) };
@@ -102,7 +102,7 @@ pub fn keep(sealed: *mut Sealed, of: u32) {
 
 /// Takes a connection out that is entered in `FLOWS` anew.
 #[inline(always)]
-pub fn forget(key: &FlowKey) {
+pub fn forget(key: &PacketFlowKey) {
     if key.protocol != TCP as u16 {
         return;
     }
@@ -114,7 +114,7 @@ pub fn forget(key: &FlowKey) {
 
 /// What is remembered of a connection of TCP that stands here.
 #[inline(always)]
-pub fn remembered(key: &FlowKey) -> Option<Remembered> {
+pub fn remembered(key: &PacketFlowKey) -> Option<Remembered> {
     if key.protocol != TCP as u16 {
         return None;
     }

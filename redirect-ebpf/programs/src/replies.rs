@@ -5,7 +5,7 @@ use aya_ebpf::{
     macros::cgroup_sock,
     programs::{SockAddrContext, SockContext},
 };
-use portcullis_redirect_common::{Reply, ReplyKey, UDP};
+use portcullis_redirect_common::{ExpectedReply, ReplyKey, UDP};
 
 use crate::{
     ANSWERS,
@@ -38,7 +38,7 @@ pub fn expect(ctx: &SockAddrContext, flow: &HookFlow, until: u64) {
     let key =
         ReplyKey { endpoint: flow.endpoint, peer_port: flow.port, local_port: flow.source_port, peer: flow.peer };
     let asker = unsafe { bpf_get_socket_cookie(ctx.sock_addr.cast()) };
-    let reply = Reply { asker, until };
+    let reply = ExpectedReply { asker, until };
     // Full: the oldest goes. Failing: the answer is refused, which is the safe side.
     match REPLIES.get_ptr_mut(key) {
         Some(known) => unsafe { known.write_volatile(reply) },

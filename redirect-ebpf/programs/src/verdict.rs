@@ -1,7 +1,7 @@
 //! The one decision that all hooks share, and how a refusal is reported.
 
 use aya_ebpf::maps::lpm_trie::Key;
-use portcullis_redirect_common::{PASS, PeerKey, PortKey, REFUSE, Refusal};
+use portcullis_redirect_common::{PASS, PeerKey, PortKey, REFUSE, KernelRefusalRecord};
 
 use crate::maps::{LOST, POLICY, PORTS, REFUSALS};
 
@@ -57,7 +57,7 @@ pub fn verdict(flow: &HookFlow) -> u32 {
 /// Tells user space of a refused flow.
 #[inline(always)]
 pub fn tell(flow: &HookFlow, no_listener: bool) {
-    let refusal = Refusal {
+    let refusal = KernelRefusalRecord {
         endpoint: flow.endpoint,
         direction: flow.direction,
         protocol: flow.protocol,
@@ -66,7 +66,7 @@ pub fn tell(flow: &HookFlow, no_listener: bool) {
         no_listener: no_listener as u16,
         peer: flow.peer,
     };
-    if REFUSALS.output::<Refusal>(&refusal, 0).is_err() {
+    if REFUSALS.output::<KernelRefusalRecord>(&refusal, 0).is_err() {
         if let Some(lost) = LOST.get_ptr_mut(0) {
             unsafe { *lost += 1 };
         }

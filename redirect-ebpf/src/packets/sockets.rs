@@ -33,8 +33,8 @@ impl PacketPrograms {
         }
         let opened = places::open_cgroup(cgroup)?;
         let number = places::cgroup_number(&opened, cgroup)?;
-        let doors: Vec<DevicePair> = vec![(site.number(), Some((number, 0)))];
-        if self.guarded.get(&id).is_some_and(|guarded| guarded.doors == doors && guarded.fault().is_none()) {
+        let listeners: Vec<DevicePair> = vec![(site.number(), Some((number, 0)))];
+        if self.guarded.get(&id).is_some_and(|guarded| guarded.listeners == listeners && guarded.fault().is_none()) {
             return Ok(());
         }
         let failed = |source| RedirectError::Namespace { endpoint: id, step: "look at", source };
@@ -47,7 +47,7 @@ impl PacketPrograms {
             posts.insert(name, AttachedProgram::Cgroup(link));
             Ok(())
         });
-        self.replace(id, attached, JudgedDevices { doors, guard: PacketJudge::Cgroup, posts })
+        self.replace(id, attached, JudgedDevices { listeners, guard: PacketJudge::Cgroup, posts })
     }
 
     /// Whether the kernel tells the packets of the host's own sockets from those of pods. It is told once where it does not.

@@ -32,7 +32,7 @@ impl Redirect {
         self.udp_ports.remove(&id);
         self.lost_ports.remove(&id);
         self.changed.remove(&id);
-        self.maps.set_birth_mark(id, false)
+        self.maps.set_creation_mark(id, false)
     }
 
     /// Steers an endpoint no more, but keeps its table.

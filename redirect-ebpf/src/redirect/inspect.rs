@@ -18,7 +18,7 @@ pub struct RedirectInspection {
     pub broken: Vec<String>,
     /// Endpoints whose programs are not what was attached. Attaching them again mends it.
     pub detached: BTreeMap<u32, String>,
-    /// Endpoints for which something is wrong that attaching again does not mend.
+    /// Endpoints for which something is wrong that attaching again does not repair.
     pub overruled: BTreeMap<u32, String>,
 }
 

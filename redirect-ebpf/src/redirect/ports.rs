@@ -49,7 +49,7 @@ impl Redirect {
             self.udp_ports.insert(id, [before, ports.clone()].concat());
             self.make_port_rules(id)?;
         }
-        self.mark_births(id)?;
+        self.mark_creations(id)?;
         if self.maps.set_table(id, classes)? {
             self.changed.insert(id);
         }
@@ -70,8 +70,8 @@ impl Redirect {
     ///
     /// # Errors
     /// A map is full. Addresses before the failed one have changed, that and the rest have not.
-    pub fn learn(&mut self, id: u32, lessons: &[LearnedAddressChange]) -> Result<bool, RedirectError> {
-        self.maps.learn(id, lessons)
+    pub fn learn(&mut self, id: u32, resolutions: &[LearnedAddressChange]) -> Result<bool, RedirectError> {
+        self.maps.learn(id, resolutions)
     }
 
     /// Refuses from now on the datagrams that policy wants steered, so that no new one comes to a listener. Those that have
@@ -94,10 +94,10 @@ impl Redirect {
 
     /// Has UDP sockets marked from birth. In a pod every one is, so that those older than a policy are steered as well; in the
     /// host's namespace, where rules of others may look at marks, only while datagrams are steered.
-    pub(super) fn mark_births(&mut self, id: u32) -> Result<(), RedirectError> {
+    pub(super) fn mark_creations(&mut self, id: u32) -> Result<(), RedirectError> {
         let Some(attached) = self.attached.get(&id) else { return Ok(()) };
         let steered = self.udp_ports.get(&id).is_some_and(|ports| !ports.is_empty());
-        self.maps.set_birth_mark(id, attached.site == AttachSite::Pod || steered)
+        self.maps.set_creation_mark(id, attached.site == AttachSite::Pod || steered)
     }
 
     /// Makes the rules for steered ports in the namespace of an endpoint, and removes those that are not wanted any more.

@@ -117,7 +117,7 @@ fn learning(ports: RangeInclusive<u16>, prefixes: &[(&str, KernelAction)]) -> Ke
     KernelPortClass { direction: FlowDirection::Egress, learns: true, ..class(ports, prefixes) }
 }
 
-fn lesson(ports: RangeInclusive<u16>, address: &str, action: Option<KernelAction>) -> LearnedAddressChange {
+fn resolution(ports: RangeInclusive<u16>, address: &str, action: Option<KernelAction>) -> LearnedAddressChange {
     LearnedAddressChange {
         direction: FlowDirection::Egress,
         protocol: 6,
@@ -127,23 +127,23 @@ fn lesson(ports: RangeInclusive<u16>, address: &str, action: Option<KernelAction
     }
 }
 
-fn learn(tables: &mut Tables, endpoint: u32, lesson: &LearnedAddressChange) -> Option<Vec<TableStep>> {
-    let steps = tables.learn(endpoint, lesson)?;
+fn learn(tables: &mut Tables, endpoint: u32, resolution: &LearnedAddressChange) -> Option<Vec<TableStep>> {
+    let steps = tables.learn(endpoint, resolution)?;
     steps.iter().for_each(|step| tables.apply(step));
     Some(steps)
 }
 
 #[test]
-fn a_lesson_is_one_entry_and_a_table_with_it_is_no_change_afterwards() {
+fn a_resolution_is_one_entry_and_a_table_with_it_is_no_change_afterwards() {
     let mut tables = Tables::default();
     let everybody = [("0.0.0.0/0", KernelAction::Refuse), ("::/0", KernelAction::Refuse)];
     run(&mut tables, 1, &[learning(443..=443, &everybody)]);
-    let steps = learn(&mut tables, 1, &lesson(443..=443, "192.0.2.1", Some(KernelAction::Steer))).unwrap();
+    let steps = learn(&mut tables, 1, &resolution(443..=443, "192.0.2.1", Some(KernelAction::Steer))).unwrap();
     assert_eq!(steps, [TableStep::Set(0, single("192.0.2.1".parse().unwrap()), STEER)]);
-    assert_eq!(learn(&mut tables, 1, &lesson(443..=443, "192.0.2.1", Some(KernelAction::Steer))), Some(vec![]));
-    let taught = [&everybody[..], &[("192.0.2.1/32", KernelAction::Steer)]].concat();
-    assert_eq!(run(&mut tables, 1, &[learning(443..=443, &taught)]), []);
-    let steps = learn(&mut tables, 1, &lesson(443..=443, "192.0.2.1", None)).unwrap();
+    assert_eq!(learn(&mut tables, 1, &resolution(443..=443, "192.0.2.1", Some(KernelAction::Steer))), Some(vec![]));
+    let installed = [&everybody[..], &[("192.0.2.1/32", KernelAction::Steer)]].concat();
+    assert_eq!(run(&mut tables, 1, &[learning(443..=443, &installed)]), []);
+    let steps = learn(&mut tables, 1, &resolution(443..=443, "192.0.2.1", None)).unwrap();
     assert!(matches!(steps[..], [TableStep::Unset(0, _)]));
     assert_eq!(run(&mut tables, 1, &[learning(443..=443, &everybody)]), []);
 }
@@ -156,10 +156,10 @@ fn what_one_endpoint_learns_another_one_with_the_same_table_does_not() {
         let class = KernelPortClass { learns: endpoint != 3, ..learning(443..=443, &everybody) };
         assert!(matches!(run(&mut tables, endpoint, &[class])[0], TableStep::AddClass(..)), "{endpoint} has its own");
     }
-    learn(&mut tables, 1, &lesson(443..=443, "192.0.2.1", Some(KernelAction::Pass))).unwrap();
+    learn(&mut tables, 1, &resolution(443..=443, "192.0.2.1", Some(KernelAction::Pass))).unwrap();
     assert_eq!([0, 1, 2].map(|number| tables.classes[&number].content.len()), [2, 1, 1]);
     assert_eq!(
-        learn(&mut tables, 3, &lesson(443..=443, "192.0.2.1", Some(KernelAction::Pass))),
+        learn(&mut tables, 3, &resolution(443..=443, "192.0.2.1", Some(KernelAction::Pass))),
         None,
         "it does not learn"
     );
@@ -171,17 +171,17 @@ fn what_one_endpoint_learns_another_one_with_the_same_table_does_not() {
 }
 
 #[test]
-fn a_lesson_reaches_all_classes_within_its_ports_and_needs_all_of_them() {
+fn a_resolution_reaches_all_classes_within_its_ports_and_needs_all_of_them() {
     let mut tables = Tables::default();
     let everybody = [("0.0.0.0/0", KernelAction::Refuse)];
     run(&mut tables, 1, &[learning(0..=79, &everybody), learning(80..=80, &everybody), learning(81..=99, &everybody)]);
-    assert_eq!(learn(&mut tables, 1, &lesson(0..=80, "192.0.2.1", Some(KernelAction::Pass))).unwrap().len(), 2);
+    assert_eq!(learn(&mut tables, 1, &resolution(0..=80, "192.0.2.1", Some(KernelAction::Pass))).unwrap().len(), 2);
     for ports in [0..=99, 0..=100, 81..=90, 100..=100] {
         let whole = ports == (0..=99);
-        assert_eq!(learn(&mut tables, 1, &lesson(ports.clone(), "192.0.2.2", None)).is_some(), whole, "{ports:?}");
+        assert_eq!(learn(&mut tables, 1, &resolution(ports.clone(), "192.0.2.2", None)).is_some(), whole, "{ports:?}");
     }
     assert_eq!(
-        learn(&mut tables, 1, &lesson(0..=99, "127.0.0.53", Some(KernelAction::Steer))),
+        learn(&mut tables, 1, &resolution(0..=99, "127.0.0.53", Some(KernelAction::Steer))),
         None,
         "stubs have a map beside"
     );
@@ -202,9 +202,9 @@ fn single_addresses_of_a_class_that_learns_change_in_place_and_wider_prefixes_in
         )
     };
     assert!(steps.len() == 4 && steps.iter().all(new), "{steps:?}");
-    assert!(matches!(learn(&mut tables, 1, &lesson(443..=443, "192.0.2.2", None)).unwrap()[..], []));
+    assert!(matches!(learn(&mut tables, 1, &resolution(443..=443, "192.0.2.2", None)).unwrap()[..], []));
     assert!(matches!(
-        learn(&mut tables, 1, &lesson(443..=443, "192.0.2.2", Some(KernelAction::Refuse))).unwrap()[..],
+        learn(&mut tables, 1, &resolution(443..=443, "192.0.2.2", Some(KernelAction::Refuse))).unwrap()[..],
         [TableStep::Set(1, ..)]
     ));
 }
@@ -234,7 +234,7 @@ fn a_class_that_an_earlier_process_left_learns_on_unless_others_use_it() {
     for endpoint in [1, 2] {
         assert!(matches!(run(&mut second, endpoint, &table)[..], [TableStep::Own(..)]), "nothing for the kernel");
     }
-    learn(&mut second, 1, &lesson(443..=443, "192.0.2.1", None)).unwrap();
+    learn(&mut second, 1, &resolution(443..=443, "192.0.2.1", None)).unwrap();
     assert_ne!(second.classes[&0].content, second.classes[&1].content);
 
     let shared = [KernelPortClass { learns: false, ..table[0].clone() }];
@@ -248,7 +248,7 @@ fn a_class_that_an_earlier_process_left_learns_on_unless_others_use_it() {
 
 #[test]
 fn ports_whose_datagrams_are_steered_as_a_whole_stay_so_or_ask_for_the_table() {
-    let udp = |lesson: LearnedAddressChange| LearnedAddressChange { protocol: UDP, ..lesson };
+    let udp = |resolution: LearnedAddressChange| LearnedAddressChange { protocol: UDP, ..resolution };
     let class = |prefixes: &[(&str, KernelAction)]| KernelPortClass { protocol: UDP, ..learning(53..=53, prefixes) };
     let refused = ("0.0.0.0/0", KernelAction::Refuse);
     for (prefixes, address, action, wanted) in [
@@ -266,7 +266,7 @@ fn ports_whose_datagrams_are_steered_as_a_whole_stay_so_or_ask_for_the_table() {
     ] {
         let mut tables = Tables::default();
         run(&mut tables, 1, &[class(prefixes)]);
-        let steps = learn(&mut tables, 1, &udp(lesson(53..=53, address, action)));
+        let steps = learn(&mut tables, 1, &udp(resolution(53..=53, address, action)));
         assert_eq!(steps.is_some(), wanted.is_some(), "{prefixes:?}, {address}: {action:?}");
         let held = tables.classes[&0].content.get(&single(address.parse().unwrap())).copied();
         assert!(wanted.is_none_or(|wanted| wanted == held), "{prefixes:?}, {address}: {action:?} became {held:?}");
@@ -274,13 +274,13 @@ fn ports_whose_datagrams_are_steered_as_a_whole_stay_so_or_ask_for_the_table() {
 }
 
 #[test]
-fn the_last_steered_address_of_datagrams_is_known_also_after_lessons() {
+fn the_last_steered_address_of_datagrams_is_known_also_after_resolutions() {
     let mut tables = Tables::default();
     let prefixes = [("0.0.0.0/0", KernelAction::Refuse), ("192.0.2.1/32", KernelAction::Steer)];
     run(&mut tables, 1, &[KernelPortClass { protocol: UDP, ..learning(53..=53, &prefixes) }]);
     let mut learn = |address, action| {
-        let lesson = LearnedAddressChange { protocol: UDP, ..lesson(53..=53, address, action) };
-        learn(&mut tables, 1, &lesson).map(|steps| steps.len())
+        let resolution = LearnedAddressChange { protocol: UDP, ..resolution(53..=53, address, action) };
+        learn(&mut tables, 1, &resolution).map(|steps| steps.len())
     };
     assert_eq!(learn("192.0.2.2", Some(KernelAction::Steer)), Some(1));
     assert_eq!(learn("192.0.2.2", Some(KernelAction::Steer)), Some(0));

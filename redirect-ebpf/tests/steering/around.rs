@@ -180,7 +180,7 @@ fn addresses_that_look_like_loopback_in_some_bytes_are_judged() {
 }
 
 #[test]
-fn nobody_is_taken_for_a_leg_to_a_resolver_on_a_loopback_address() {
+fn nobody_is_taken_for_a_upstream_to_a_resolver_on_a_loopback_address() {
     if !able() {
         return;
     }
@@ -195,9 +195,9 @@ fn nobody_is_taken_for_a_leg_to_a_resolver_on_a_loopback_address() {
     let bench = Bench::with(true, &[named(UDP), named(TCP)]);
     let _resolver = (Resolver::start(&bench.app, stub), Server::start(&bench.app, stub));
     assert!(matches!(get(&bench.app, stub), Outcome::Steered(_)));
-    let leg = bench.proxy.met().pop().unwrap().leg;
-    let other = SocketAddr::new("127.0.0.2".parse().unwrap(), leg.port());
-    for bound in [other, leg] {
+    let upstream = bench.proxy.met().pop().unwrap().upstream;
+    let other = SocketAddr::new("127.0.0.2".parse().unwrap(), upstream.port());
+    for bound in [other, upstream] {
         let asked = bench.app.inside(|| {
             let socket = UdpSocket::bind(bound).unwrap();
             socket.set_read_timeout(Some(HANG)).unwrap();
@@ -210,34 +210,34 @@ fn nobody_is_taken_for_a_leg_to_a_resolver_on_a_loopback_address() {
 }
 
 #[test]
-fn an_announcement_of_a_leg_by_any_device_is_for_one_connection_to_one_address() {
+fn an_announcement_of_a_upstream_by_any_device_is_for_one_connection_to_one_address() {
     if !able() {
         return;
     }
     for packets in [false, true] {
         let bench = Bench::by(&table(), |lab| RedirectOptions { packets, ..options(lab, true) });
         let _servers = Bench::serve(&bench.app, STEERED);
-        FAMILIES.into_iter().for_each(|v6| leg_by_any_device(&bench, v6, packets));
+        FAMILIES.into_iter().for_each(|v6| upstream_by_any_device(&bench, v6, packets));
     }
 }
 
-fn leg_by_any_device(bench: &Bench, v6: bool, packets: bool) {
+fn upstream_by_any_device(bench: &Bench, v6: bool, packets: bool) {
     let to = bench.app.address(v6, STEERED);
     let come = |from: SocketAddr| get_with(&bench.outside, Domain::for_address(to), Protocol::TCP, Some(from), to);
     let elsewhere = bench.outside.address(v6, STEERED);
-    let leg = bench.outside.address(v6, 12345);
-    bench.redirect.legs().announce_by_any_device(APP, leg, elsewhere).unwrap();
-    assert!(come(leg).is_steered_from(leg.ip()), "the leg is for another address");
-    let leg = bench.outside.address(v6, 12346);
-    bench.redirect.legs().announce_by_any_device(APP, leg, to).unwrap();
-    // The hook takes it for the leg. Where packets are judged, what comes by a device of the pod is none.
-    let taken = come(leg);
-    assert_eq!(taken.is_direct_from(leg.ip()), !packets, "{taken:?}");
+    let upstream = bench.outside.address(v6, 12345);
+    bench.redirect.upstreams().announce_by_any_device(APP, upstream, elsewhere).unwrap();
+    assert!(come(upstream).is_steered_from(upstream.ip()), "the upstream connection is for another address");
+    let upstream = bench.outside.address(v6, 12346);
+    bench.redirect.upstreams().announce_by_any_device(APP, upstream, to).unwrap();
+    // The hook takes it for the upstream connection. Where packets are judged, what comes by a device of the pod is none.
+    let taken = come(upstream);
+    assert_eq!(taken.is_direct_from(upstream.ip()), !packets, "{taken:?}");
     // The client's own end has to be over before it has the port again.
     let again = until("the port", String::new, || {
-        let outcome = come(leg);
+        let outcome = come(upstream);
         Ok((outcome != Outcome::Failed(ErrorKind::AddrNotAvailable)).then_some(outcome))
     });
     let again = again.unwrap();
-    assert!(again.is_steered_from(leg.ip()), "{again:?}");
+    assert!(again.is_steered_from(upstream.ip()), "{again:?}");
 }

@@ -96,7 +96,7 @@ impl Bench {
         let mut lab = Lab::new().unwrap();
         let (app, outside) = (lab.pod("app").unwrap(), lab.pod("outside").unwrap());
         let mut redirect = Redirect::open(options(&lab)).unwrap();
-        let proxy = Proxy::start(&app, APP, &app.addresses(), redirect.legs());
+        let proxy = Proxy::start(&app, APP, &app.addresses(), redirect.upstreams());
         redirect.set_table(APP, table).unwrap();
         attach(&mut redirect, &app, &proxy, &app.addresses());
         Self { redirect, proxy, app, outside, lab }

@@ -47,7 +47,7 @@ fn closing_removes_rules_routes_links_and_maps_and_restores_sysctls() {
     app.inside(|| fs::write("/proc/sys/net/ipv4/fwmark_reflect", "1").unwrap());
     let before = state(&app);
     let mut redirect = Redirect::open(options(&lab, true)).unwrap();
-    let proxy = Proxy::start(&app, APP, &app.addresses(), redirect.legs());
+    let proxy = Proxy::start(&app, APP, &app.addresses(), redirect.upstreams());
     redirect.set_table(APP, &[table(), steered(&[DNS, 5353])].concat()).unwrap();
     attach(&mut redirect, &app, &proxy, &app.addresses());
     let during = state(&app);
@@ -87,7 +87,7 @@ fn detaching_one_endpoint_leaves_the_others_steered() {
     let mut bench = Bench::new();
     let other = bench.lab.pod("other").unwrap();
     let before = state(&other);
-    let proxy = Proxy::start(&other, 2, &other.addresses(), bench.redirect.legs());
+    let proxy = Proxy::start(&other, 2, &other.addresses(), bench.redirect.upstreams());
     bench.redirect.set_table(2, &table()).unwrap();
     let netns = Redirect::open_netns(&other.netns).unwrap();
     let attachment = portcullis_redirect::KernelAttachment {
@@ -158,7 +158,7 @@ fn attaching_again_changes_nothing_that_is_there_already() {
     let mut bench = Bench::new();
     let _servers = Bench::serve(&bench.app, STEERED);
     let during = state(&bench.app);
-    let successor = Proxy::start(&bench.app, APP, &bench.app.addresses(), bench.redirect.legs());
+    let successor = Proxy::start(&bench.app, APP, &bench.app.addresses(), bench.redirect.upstreams());
     attach(&mut bench.redirect, &bench.app, &successor, &bench.app.addresses());
     assert_eq!(state(&bench.app), during);
     assert!(bench.ingress(false, STEERED).is_steered_from(ip(&bench.outside, false)));
@@ -174,7 +174,7 @@ fn what_a_crashed_process_left_for_an_endpoint_that_is_no_more_is_removed() {
     let (app, outside) = (lab.pod("app").unwrap(), lab.pod("outside").unwrap());
     let before = state(&app);
     let mut redirect = Redirect::open(options(&lab, true)).unwrap();
-    let proxy = Proxy::start(&app, APP, &app.addresses(), redirect.legs());
+    let proxy = Proxy::start(&app, APP, &app.addresses(), redirect.upstreams());
     redirect.set_table(APP, &[table(), steered(&[DNS])].concat()).unwrap();
     attach(&mut redirect, &app, &proxy, &app.addresses());
     drop((redirect, proxy));
@@ -220,7 +220,7 @@ fn what_another_version_attached_refuses_until_ours_is_attached_and_is_gone_then
     fs::rename(lab.bpffs().join(crate::bench::LAYOUT), lab.bpffs().join("v1")).unwrap();
     assert!(get(&app, outside.address(false, STEERED)).is_refused());
     redirect = Redirect::open(options(&lab, true)).unwrap();
-    let proxy = Proxy::start(&app, APP, &app.addresses(), redirect.legs());
+    let proxy = Proxy::start(&app, APP, &app.addresses(), redirect.upstreams());
     redirect.set_table(APP, &table()).unwrap();
     attach(&mut redirect, &app, &proxy, &app.addresses());
     assert!(get(&app, outside.address(false, STEERED)).is_refused(), "the old programs still refuse");

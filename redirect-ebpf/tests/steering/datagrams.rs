@@ -20,7 +20,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use crate::{
     bench::WORKERS,
-    proxy::{LEG_PORTS, NOBODY, transparent},
+    proxy::{NOBODY, UPSTREAM_PORTS, transparent},
     sockets::HANG,
 };
 
@@ -46,7 +46,7 @@ pub(crate) struct Datagrams {
 struct Forward {
     site: Site,
     endpoint: u32,
-    legs: UpstreamHandle,
+    upstreams: UpstreamHandle,
     ports: Arc<AtomicU16>,
     asked: Arc<Mutex<Vec<Asked>>>,
     /// Backends of VIPs.
@@ -54,7 +54,7 @@ struct Forward {
 }
 
 impl Datagrams {
-    pub(crate) fn start(site: &Site, endpoint: u32, families: usize, legs: UpstreamHandle) -> Self {
+    pub(crate) fn start(site: &Site, endpoint: u32, families: usize, upstreams: UpstreamHandle) -> Self {
         let mut listeners: [Vec<OwnedFd>; 2] = Default::default();
         for (group, nobody) in listeners.iter_mut().zip(&NOBODY[..families]) {
             *group = (0..WORKERS).map(|_| listener(site, *nobody).into()).collect();
@@ -62,8 +62,8 @@ impl Datagrams {
         let forward = Forward {
             site: site.clone(),
             endpoint,
-            legs,
-            ports: Arc::new(AtomicU16::new(LEG_PORTS.start() + (std::process::id() % 20000) as u16)),
+            upstreams,
+            ports: Arc::new(AtomicU16::new(UPSTREAM_PORTS.start() + (std::process::id() % 20000) as u16)),
             asked: Arc::default(),
             backends: Arc::default(),
         };
@@ -157,20 +157,20 @@ impl Forward {
     fn ask(&self, client: SocketAddr, server: SocketAddr, query: &[u8]) -> io::Result<Vec<u8>> {
         let backend = self.backends.lock().unwrap().get(&server).copied().unwrap_or(server);
         let socket = Socket::new(Domain::for_address(backend), Type::DGRAM, None)?;
-        self.legs.adopt(socket.as_fd())?;
+        self.upstreams.adopt(socket.as_fd())?;
         socket.set_mark(MARK_OUT)?;
-        let leg = loop {
+        let upstream = loop {
             let port = self.ports.fetch_add(1, Ordering::Relaxed);
-            let port = LEG_PORTS.start() + port % (LEG_PORTS.end() - LEG_PORTS.start());
-            let leg = SocketAddr::new(client.ip(), port);
-            match socket.bind(&leg.into()) {
+            let port = UPSTREAM_PORTS.start() + port % (UPSTREAM_PORTS.end() - UPSTREAM_PORTS.start());
+            let upstream = SocketAddr::new(client.ip(), port);
+            match socket.bind(&upstream.into()) {
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
-                other => break other.map(|()| leg)?,
+                other => break other.map(|()| upstream)?,
             }
         };
         socket.connect(&backend.into())?;
         let answer = Self::exchange(&UdpSocket::from(socket), query);
-        self.legs.forget_datagrams(self.endpoint, leg, backend)?;
+        self.upstreams.forget_datagrams(self.endpoint, upstream, backend)?;
         answer
     }
 

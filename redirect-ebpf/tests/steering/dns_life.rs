@@ -27,7 +27,7 @@ fn able() -> bool {
 /// The process after this one.
 fn successor(lab: &Lab, app: &Pod, ports: &[u16]) -> (Redirect, Proxy) {
     let mut redirect = Redirect::open(options(lab, true)).unwrap();
-    let proxy = Proxy::start(app, APP, &app.addresses(), redirect.legs());
+    let proxy = Proxy::start(app, APP, &app.addresses(), redirect.upstreams());
     redirect.set_table(APP, &steered(ports)).unwrap();
     attach(&mut redirect, app, &proxy, &app.addresses());
     redirect.retain(&[APP]).unwrap();
@@ -175,7 +175,7 @@ fn host() -> Host {
     let addresses = ["10.77.1.1".parse().unwrap(), "fd77:1::1".parse().unwrap()];
     let options = RedirectOptions { cgroup: Some(lab.cgroup().to_owned()), ..options(&lab, true) };
     let redirect = Redirect::open(options).unwrap();
-    let proxy = Proxy::start(lab.node(), APP, &addresses, redirect.legs());
+    let proxy = Proxy::start(lab.node(), APP, &addresses, redirect.upstreams());
     Host { redirect, proxy, outside, service, other, addresses, lab }
 }
 
@@ -209,7 +209,10 @@ fn questions_of_the_services_processes_are_steered_and_nobody_elses() {
             }
         }
     }
-    drop(std::mem::replace(&mut host.proxy, Proxy::start(host.lab.node(), 2, &host.addresses, host.redirect.legs())));
+    drop(std::mem::replace(
+        &mut host.proxy,
+        Proxy::start(host.lab.node(), 2, &host.addresses, host.redirect.upstreams()),
+    ));
     for v6 in FAMILIES {
         for how in ["connected", "unconnected"] {
             let to = host.outside.address(v6, DNS);

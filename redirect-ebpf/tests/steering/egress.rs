@@ -137,7 +137,7 @@ fn a_datagram_that_policy_wants_steered_is_refused_while_nothing_reads_datagrams
 }
 
 #[test]
-fn legs_of_ours_do_not_come_back_to_us() {
+fn upstreams_of_ours_do_not_come_back_to_us() {
     if !able() {
         return;
     }

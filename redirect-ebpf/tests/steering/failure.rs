@@ -135,7 +135,7 @@ fn successor(lab: &Lab, app: &Pod, pin: bool, claim: Option<Claim>) -> (Redirect
         None => Redirect::open(options(lab, pin)),
     };
     let mut redirect = opened.unwrap();
-    let proxy = Proxy::start(app, APP, &app.addresses(), redirect.legs());
+    let proxy = Proxy::start(app, APP, &app.addresses(), redirect.upstreams());
     redirect.set_table(APP, &table()).unwrap();
     attach(&mut redirect, app, &proxy, &app.addresses());
     redirect.retain(&[APP]).unwrap();

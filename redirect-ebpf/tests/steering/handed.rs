@@ -30,7 +30,7 @@ fn host() -> Host {
     let [service, other] = ["service", "other"].map(|name| lab.node().in_cgroup(&lab.make_cgroup(name).unwrap()));
     let addresses = ["10.77.1.1".parse().unwrap(), "fd77:1::1".parse().unwrap()];
     let mut redirect = Redirect::open(options(&lab, true)).unwrap();
-    let proxy = Proxy::start(lab.node(), APP, &addresses, redirect.legs());
+    let proxy = Proxy::start(lab.node(), APP, &addresses, redirect.upstreams());
     let refuse = |protocol| class(FlowDirection::Egress, protocol, 82..=82, KernelAction::Refuse);
     let table: Vec<KernelPortClass> = [vec![refuse(TCP), refuse(UDP)], steered(&[DNS])].concat();
     redirect.set_table(APP, &table).unwrap();

@@ -33,7 +33,7 @@ fn host() -> Host {
     let [service, other] = ["service", "other"].map(|name| lab.node().in_cgroup(&lab.make_cgroup(name).unwrap()));
     let addresses = ["10.77.1.1".parse().unwrap(), "fd77:1::1".parse().unwrap()];
     let mut redirect = Redirect::open(options(&lab, true)).unwrap();
-    let proxy = Proxy::start(lab.node(), SERVICE, &addresses, redirect.legs());
+    let proxy = Proxy::start(lab.node(), SERVICE, &addresses, redirect.upstreams());
     redirect.set_table(SERVICE, &table()).unwrap();
     attach(&mut redirect, SERVICE, &service, &proxy, &addresses).unwrap();
     Host { redirect, proxy, outside, service, other, addresses, lab }

@@ -7,7 +7,7 @@ use socket2::{Domain, Protocol};
 
 use crate::{
     bench::{APP, Bench, FAMILIES, REFUSED, STEERED, TCP, UDP, UNSTEERED, able, class, ip},
-    proxy::LEG_PORTS,
+    proxy::UPSTREAM_PORTS,
     sockets::{Datagram, Echo, Outcome, Server, ask, get, get_with},
 };
 
@@ -80,7 +80,7 @@ fn a_refused_datagram_is_answered_by_icmp() {
 }
 
 #[test]
-fn where_nobody_listens_the_leg_is_refused_and_so_is_the_client() {
+fn where_nobody_listens_the_upstream_is_refused_and_so_is_the_client() {
     if !able() {
         return;
     }
@@ -154,7 +154,7 @@ fn an_mptcp_client_is_steered_and_refused_like_any_other() {
 }
 
 #[test]
-fn legs_use_ports_that_clients_do_not_draw() {
+fn upstreams_use_ports_that_clients_do_not_draw() {
     if !able() {
         return;
     }
@@ -162,30 +162,33 @@ fn legs_use_ports_that_clients_do_not_draw() {
     let _servers = Bench::serve(&bench.app, STEERED);
     let range = bench.app.inside(|| std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap());
     let first: u16 = range.split_whitespace().next().unwrap().parse().unwrap();
-    assert!(*LEG_PORTS.end() < first, "a client's SYN from the port of a leg would meet the application's socket");
+    assert!(
+        *UPSTREAM_PORTS.end() < first,
+        "a client's SYN from the port of a upstream connection would meet the application's socket"
+    );
     for v6 in FAMILIES {
         for _ in 0..20 {
             let outcome = bench.ingress(v6, STEERED);
             assert!(outcome.is_steered_from(ip(&bench.outside, v6)), "{outcome:?}");
         }
     }
-    assert!(bench.proxy.met().iter().all(|met| LEG_PORTS.contains(&met.leg.port())));
+    assert!(bench.proxy.met().iter().all(|met| UPSTREAM_PORTS.contains(&met.upstream.port())));
 }
 
 #[test]
-fn a_client_that_guesses_the_port_of_a_leg_is_not_taken_for_it() {
+fn a_client_that_guesses_the_port_of_a_upstream_is_not_taken_for_it() {
     if !able() {
         return;
     }
     let bench = Bench::new();
     let _servers = Bench::serve(&bench.app, STEERED);
     for v6 in FAMILIES {
-        // A leg that is announced and has not connected yet.
-        let leg = bench.outside.address(v6, 12345);
+        // A upstream connection that is announced and has not connected yet.
+        let upstream = bench.outside.address(v6, 12345);
         let to = bench.app.address(v6, STEERED);
-        bench.redirect.legs().announce(APP, leg, to).unwrap();
-        let outcome = get_with(&bench.outside, Domain::for_address(leg), Protocol::TCP, Some(leg), to);
-        assert!(outcome.is_steered_from(leg.ip()), "{outcome:?}");
+        bench.redirect.upstreams().announce(APP, upstream, to).unwrap();
+        let outcome = get_with(&bench.outside, Domain::for_address(upstream), Protocol::TCP, Some(upstream), to);
+        assert!(outcome.is_steered_from(upstream.ip()), "{outcome:?}");
     }
 }
 

@@ -98,7 +98,7 @@ fn pins_that_somebody_removes_take_nothing_away_and_come_back() {
     let other = bench.lab.pod("other").unwrap();
     fs::remove_dir_all(bench.lab.bpffs()).unwrap();
     bench.redirect.inspect();
-    let proxy = Proxy::start(&other, 2, &other.addresses(), bench.redirect.legs());
+    let proxy = Proxy::start(&other, 2, &other.addresses(), bench.redirect.upstreams());
     bench.redirect.set_table(2, &table()).unwrap();
     let netns = Redirect::open_netns(&other.netns).unwrap();
     let attachment = portcullis_redirect::KernelAttachment {

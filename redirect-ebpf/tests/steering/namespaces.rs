@@ -33,7 +33,7 @@ fn a_namespace_that_is_made_anew_under_the_same_name_is_steered_as_a_new_one() {
     let Bench { mut redirect, proxy, app, outside, mut lab } = Bench::new();
     drop(app);
     let app = lab.pod("app").unwrap();
-    let anew = Proxy::start(&app, APP, &app.addresses(), redirect.legs());
+    let anew = Proxy::start(&app, APP, &app.addresses(), redirect.upstreams());
     // Nobody has detached the old one.
     redirect.set_table(APP, &table()).unwrap();
     attach(&mut redirect, &app, &anew, &app.addresses());
@@ -58,7 +58,7 @@ fn a_namespace_without_ipv6_is_steered_in_ipv4() {
     let (app, outside) = (lab.pod("app").unwrap(), lab.pod("outside").unwrap());
     app.inside(|| fs::write("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1").unwrap());
     let mut redirect = Redirect::open(options(&lab, true)).unwrap();
-    let proxy = Proxy::start(&app, APP, &app.addresses(), redirect.legs());
+    let proxy = Proxy::start(&app, APP, &app.addresses(), redirect.upstreams());
     assert!(proxy.listeners().tcp6.is_empty());
     redirect.set_table(APP, &table()).unwrap();
     // The resource names an IPv6 address all the same.
@@ -121,7 +121,7 @@ fn an_endpoint_that_changes_its_number_stays_steered() {
     }
     let mut bench = Bench::new();
     let _servers = [Bench::serve(&bench.app, STEERED), Bench::serve(&bench.outside, STEERED)];
-    let proxy = Proxy::start(&bench.app, 2, &bench.app.addresses(), bench.redirect.legs());
+    let proxy = Proxy::start(&bench.app, 2, &bench.app.addresses(), bench.redirect.upstreams());
     bench.redirect.set_table(2, &table()).unwrap();
     let netns = Redirect::open_netns(&bench.app.netns).unwrap();
     let addresses = bench.app.addresses();
@@ -159,7 +159,7 @@ fn where_a_namespace_cannot_be_prepared_what_policy_wants_steered_is_refused_unt
     let mut lab = Lab::new().unwrap();
     let (app, outside) = (lab.pod("app").unwrap(), lab.pod("outside").unwrap());
     let mut redirect = Redirect::open(options(&lab, true)).unwrap();
-    let proxy = Proxy::start(&app, APP, &app.addresses(), redirect.legs());
+    let proxy = Proxy::start(&app, APP, &app.addresses(), redirect.upstreams());
     redirect.set_table(APP, &table()).unwrap();
     let _servers = [STEERED, UNSTEERED].map(|port| [Bench::serve(&app, port), Bench::serve(&outside, port)]);
     app.ip("link set lo down\n").unwrap();

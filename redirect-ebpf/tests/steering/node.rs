@@ -44,7 +44,7 @@ fn host(table: &[KernelPortClass]) -> Host {
     let programs = ["agent", "shell"].map(|name| lab.node().in_cgroup(&lab.make_cgroup(name).unwrap()));
     let addresses = ["10.77.1.1".parse().unwrap(), "fd77:1::1".parse().unwrap()];
     let mut redirect = Redirect::open(below(&lab)).unwrap();
-    let proxy = Proxy::start(lab.node(), NODE, &addresses, redirect.legs());
+    let proxy = Proxy::start(lab.node(), NODE, &addresses, redirect.upstreams());
     redirect.set_table(NODE, table).unwrap();
     Host { redirect, proxy, outside, programs, addresses, lab }
 }

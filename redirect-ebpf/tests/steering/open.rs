@@ -100,7 +100,7 @@ impl Late {
         let mut lab = Lab::new().unwrap();
         let (app, outside) = (lab.pod("app").unwrap(), lab.pod("outside").unwrap());
         let redirect = Redirect::open(options(&lab, true)).unwrap();
-        let proxy = Proxy::start(&app, APP, &app.addresses(), redirect.legs());
+        let proxy = Proxy::start(&app, APP, &app.addresses(), redirect.upstreams());
         Self { redirect, proxy, app, outside, _lab: lab }
     }
 
@@ -293,7 +293,7 @@ fn of_the_host_only_what_is_the_services_is_cut() {
     let service = lab.node().in_cgroup(&lab.make_cgroup("service").unwrap());
     let addresses = ["10.77.1.1".parse().unwrap(), "fd77:1::1".parse().unwrap()];
     let mut redirect = Redirect::open(options(&lab, true)).unwrap();
-    let proxy = Proxy::start(lab.node(), APP, &addresses, redirect.legs());
+    let proxy = Proxy::start(lab.node(), APP, &addresses, redirect.upstreams());
     let mut open = Vec::new();
     for (ip, v6) in addresses.into_iter().zip(FAMILIES) {
         let at = |port| SocketAddr::new(ip, port);

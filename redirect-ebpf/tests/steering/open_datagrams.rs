@@ -65,14 +65,14 @@ fn a_judged_socket_never_goes_on_unjudged_when_its_server_is_refused() {
     let there = FAMILIES.map(|v6| bench.there(v6, DNS));
     let sockets: Vec<UdpSocket> = FAMILIES.iter().map(|v6| socket(&bench.app, *v6)).collect();
     thread::scope(|scope| {
-        // The proxy's own legs ask from its ports; whatever comes from another one was not judged.
+        // The proxy's own upstream connections ask from its ports; whatever comes from another one was not judged.
         for server in &servers {
             let (done, counted) = (&done, &counted);
             scope.spawn(move || {
                 while !done.load(Ordering::Relaxed) {
                     if let Ok((_, from)) = server.recv_from(&mut [0; 64]) {
-                        let leg = crate::proxy::LEG_PORTS.contains(&from.port());
-                        counted.fetch_add(usize::from(!leg), Ordering::Relaxed);
+                        let upstream = crate::proxy::UPSTREAM_PORTS.contains(&from.port());
+                        counted.fetch_add(usize::from(!upstream), Ordering::Relaxed);
                         let _ = server.send_to(b"answer", from);
                     }
                 }
@@ -136,7 +136,7 @@ fn connected_sockets_are_cut_where_they_are_denied_or_unjudged_and_no_others() {
     let (app, outside) = (lab.pod("app").unwrap(), lab.pod("outside").unwrap());
     let _resolvers = [DNS, 54, 55].map(|port| Resolver::both(&outside, port));
     let mut redirect = Redirect::open(options(&lab, true)).unwrap();
-    let proxy = Proxy::start(&app, APP, &app.addresses(), redirect.legs());
+    let proxy = Proxy::start(&app, APP, &app.addresses(), redirect.upstreams());
     let older = |port| {
         FAMILIES.map(|v6| {
             let socket = socket(&app, v6);
@@ -179,7 +179,7 @@ fn a_socket_older_than_the_programs_loses_its_first_questions_and_nothing_gets_a
     }
 }
 
-/// Connects with the mark of a leg of ours, says so, and waits to be told.
+/// Connects with the mark of a upstream connection of ours, says so, and waits to be told.
 const FORGED: &str = "import socket, sys
 ip, ready = sys.argv[1:]
 s = socket.socket(socket.AF_INET6 if ':' in ip else socket.AF_INET, socket.SOCK_DGRAM)
@@ -193,7 +193,7 @@ except OSError as error:
     print(error.__class__.__name__)";
 
 #[test]
-fn our_own_legs_are_not_cut_and_whoever_has_their_mark_is() {
+fn our_own_upstreams_are_not_cut_and_whoever_has_their_mark_is() {
     if !able() {
         return;
     }
@@ -204,8 +204,8 @@ fn our_own_legs_are_not_cut_and_whoever_has_their_mark_is() {
         server.set_read_timeout(Some(crate::sockets::HANG)).unwrap();
         let asking = socket(&bench.app, v6);
         asking.send_to(b"who am I?", to).unwrap();
-        // The leg that asks is open as long as there is no answer.
-        let (_, leg) = uninterrupted(|| server.recv_from(&mut [0; 64])).unwrap();
+        // The upstream connection that asks is open as long as there is no answer.
+        let (_, upstream) = uninterrupted(|| server.recv_from(&mut [0; 64])).unwrap();
         let ready = bench.app.directory().join(format!("forged-{v6}"));
         let words = [to.ip().to_string(), ready.display().to_string()];
         thread::scope(|scope| {
@@ -215,10 +215,10 @@ fn our_own_legs_are_not_cut_and_whoever_has_their_mark_is() {
             assert_eq!((told.denied, told.unjudged), (0, 1), "{told:?}");
             assert_eq!(forged.join().unwrap().ok().unwrap().stdout.trim(), "ConnectionAbortedError");
         });
-        server.send_to(leg.to_string().as_bytes(), leg).unwrap();
+        server.send_to(upstream.to_string().as_bytes(), upstream).unwrap();
         let mut heard = [0; 64];
         let (length, _) = uninterrupted(|| asking.recv_from(&mut heard)).unwrap();
-        assert_eq!(std::str::from_utf8(&heard[..length]).unwrap(), format!("steered {leg}"));
+        assert_eq!(std::str::from_utf8(&heard[..length]).unwrap(), format!("steered {upstream}"));
     }
 }
 
@@ -242,7 +242,7 @@ fn older_than_the_programs(policy_comes_first: bool) {
         socket
     });
     let mut redirect = Redirect::open(options(&lab, true)).unwrap();
-    let proxy = Proxy::start(&app, APP, &app.addresses(), redirect.legs());
+    let proxy = Proxy::start(&app, APP, &app.addresses(), redirect.upstreams());
     if policy_comes_first {
         redirect.set_table(APP, &steered(&[DNS])).unwrap();
         attach(&mut redirect, &app, &proxy, &app.addresses());
@@ -279,7 +279,7 @@ fn threads_that_share_an_older_socket_get_no_question_past_the_judge() {
     let mut lab = Lab::new().unwrap();
     let (app, outside) = (lab.pod("app").unwrap(), lab.pod("outside").unwrap());
     let mut redirect = Redirect::open(options(&lab, true)).unwrap();
-    let proxy = Proxy::start(&app, APP, &app.addresses(), redirect.legs());
+    let proxy = Proxy::start(&app, APP, &app.addresses(), redirect.upstreams());
     redirect.set_table(APP, &steered(&[DNS])).unwrap();
     let to = outside.address(false, DNS);
     let server = outside.inside(|| UdpSocket::bind(to).unwrap());

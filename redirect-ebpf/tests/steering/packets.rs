@@ -312,7 +312,7 @@ fn goes_on(links: bool, keep_open: bool) -> bool {
     let mut lab = Lab::new().unwrap();
     let (app, outside) = (lab.pod("app").unwrap(), lab.pod("outside").unwrap());
     let mut redirect = Redirect::open(RedirectOptions { device_links: links, ..bench::options(&lab, true) }).unwrap();
-    let proxy = Proxy::start(&app, APP, &app.addresses(), redirect.legs());
+    let proxy = Proxy::start(&app, APP, &app.addresses(), redirect.upstreams());
     bench::attach(&mut redirect, &app, &proxy, &app.addresses());
     let listener = outside.inside(|| TcpListener::bind(outside.address(false, SHUT)).unwrap());
     let mut from = app.inside(|| TcpStream::connect(outside.address(false, SHUT)).unwrap());

@@ -62,7 +62,7 @@ fn comes_elsewhere(bench: &Bench, port: u16, mark: &str) -> bool {
     let mut from = bench.app.inside(|| {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         if port == STEERED {
-            bench.redirect.legs().adopt(socket.as_fd()).unwrap();
+            bench.redirect.upstreams().adopt(socket.as_fd()).unwrap();
         }
         socket.connect(&bench.there(false, port).into()).unwrap();
         TcpStream::from(socket)
@@ -90,7 +90,7 @@ fn a_socket_answers_for_packets_with_its_own_addresses_alone() {
     let mut bench = Bench::with(true, &[]);
     assert!(comes_elsewhere(&bench, UNSTEERED, "<without policy>"));
     bench.redirect.set_table(APP, &table()).unwrap();
-    // One that policy lets pass, and a leg of ours.
+    // One that policy lets pass, and a upstream connection of ours.
     for (port, mark) in [(UNSTEERED, "<passed>"), (STEERED, "<steered>")] {
         assert!(!comes_elsewhere(&bench, port, mark), "{mark}");
     }

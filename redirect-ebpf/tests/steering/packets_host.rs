@@ -70,7 +70,7 @@ impl Host {
         change(&mut options);
         let whole = options.cgroup.clone().unwrap_or_else(|| cgroup_path(Path::new("/")).unwrap());
         let mut redirect = Redirect::open(options).unwrap();
-        let proxy = Proxy::start(lab.node(), APP, &addresses, redirect.legs());
+        let proxy = Proxy::start(lab.node(), APP, &addresses, redirect.upstreams());
         redirect.set_table(APP, table).unwrap();
         let mut host = Self { redirect, proxy, outside, program, whole, kind, addresses, lab };
         host.attach();

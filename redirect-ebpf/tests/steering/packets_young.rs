@@ -98,7 +98,7 @@ fn sends_header(socket: &Socket, ports: [u16; 2], flags: u8, mark: &[u8; 8], to:
 }
 
 #[test]
-fn nobody_accepts_a_connection_in_place_of_a_leg_that_has_just_begun() {
+fn nobody_accepts_a_connection_in_place_of_a_upstream_that_has_just_begun() {
     if !able() {
         return;
     }
@@ -111,10 +111,10 @@ fn nobody_accepts_a_connection_in_place_of_a_leg_that_has_just_begun() {
         let raw = bench.app.inside(|| Socket::new(Domain::for_address(there), Type::RAW, Some(Protocol::TCP)).unwrap());
         let wire = Wire::tap(&bench.outside);
         let client = bench.app.inside(|| TcpStream::connect_timeout(&there, Duration::from_secs(5)).unwrap());
-        let (_accepted, leg) = bench.outside.inside(|| listener.accept().unwrap());
+        let (_accepted, upstream) = bench.outside.inside(|| listener.accept().unwrap());
         // What the kernel says in place of a socket that has ended is as empty, and passes; it tells that the wire shows such ones.
         for (flags, mark) in [(SYN_ACK, b"SYN-ACK!"), (ACK, b"ONLY-ACK")] {
-            sends_header(&raw, [leg.port(), STEERED], flags, mark, there);
+            sends_header(&raw, [upstream.port(), STEERED], flags, mark, there);
         }
         let shown = wire.until("ONLY-ACK");
         assert!(!shown.iter().any(|packet| has(packet, "SYN-ACK!")), "IPv6: {v6}");

@@ -23,8 +23,8 @@ use crate::{bench::WORKERS, datagrams::Datagrams, sockets::HANG};
 pub(crate) const NOBODY: [IpAddr; 2] =
     [IpAddr::V4(Ipv4Addr::new(192, 0, 2, 67)), IpAddr::V6(Ipv6Addr::new(0xfd50, 0x4354, 0, 0, 0, 0, 0, 1))];
 
-/// Ports of legs: none that clients draw.
-pub(crate) const LEG_PORTS: RangeInclusive<u16> = 10000..=32767;
+/// Ports of upstream connections: none that clients draw.
+pub(crate) const UPSTREAM_PORTS: RangeInclusive<u16> = 10000..=32767;
 
 /// A steered connection as the proxy met it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub(crate) struct Met {
     /// Where the client wanted to go.
     pub(crate) original: SocketAddr,
     /// Our side of the connection to the server.
-    pub(crate) leg: SocketAddr,
+    pub(crate) upstream: SocketAddr,
 }
 
 /// Listeners in the endpoint's namespace; each connection is answered with `steered ` and what the server says.
@@ -51,29 +51,29 @@ struct Relay {
     site: Site,
     endpoint: u32,
     addresses: Vec<IpAddr>,
-    legs: UpstreamHandle,
+    upstreams: UpstreamHandle,
     ports: Arc<AtomicU16>,
     met: Arc<Mutex<Vec<Met>>>,
 }
 
 impl Proxy {
     /// Opens the listeners and serves.
-    pub(crate) fn start(site: &Site, endpoint: u32, addresses: &[IpAddr], legs: UpstreamHandle) -> Self {
+    pub(crate) fn start(site: &Site, endpoint: u32, addresses: &[IpAddr], upstreams: UpstreamHandle) -> Self {
         let has_ipv6 = site.inside(|| {
             std::fs::read_to_string("/proc/sys/net/ipv6/conf/all/disable_ipv6").is_ok_and(|text| text.trim() == "0")
         });
         let families = if has_ipv6 { 2 } else { 1 };
         let opened: Vec<Vec<TcpListener>> =
             NOBODY[..families].iter().map(|nobody| (0..WORKERS).map(|_| listener(site, *nobody)).collect()).collect();
-        let datagrams = Datagrams::start(site, endpoint, families, legs.clone());
+        let datagrams = Datagrams::start(site, endpoint, families, upstreams.clone());
         let met = Arc::new(Mutex::new(Vec::new()));
         // Not always the same ones: those of the test before may still be in use.
-        let first = LEG_PORTS.start() + (std::process::id() % 20000) as u16;
+        let first = UPSTREAM_PORTS.start() + (std::process::id() % 20000) as u16;
         let relay = Relay {
             site: site.clone(),
             endpoint,
             addresses: addresses.to_vec(),
-            legs,
+            upstreams,
             ports: Arc::new(AtomicU16::new(first)),
             met: Arc::clone(&met),
         };
@@ -146,7 +146,7 @@ fn serve(listener: TcpListener, relay: Relay) -> JoinHandle<()> {
 impl Relay {
     fn run(&self, mut down: &TcpStream, client: SocketAddr) -> io::Result<()> {
         let original = down.local_addr()?;
-        let mut up = self.site.inside(|| self.leg(client, original))?;
+        let mut up = self.site.inside(|| self.upstream(client, original))?;
         let mut answer = Vec::new();
         up.set_read_timeout(Some(HANG))?;
         up.read_to_end(&mut answer)?;
@@ -154,52 +154,54 @@ impl Relay {
         down.write_all(&answer)
     }
 
-    fn leg(&self, client: SocketAddr, original: SocketAddr) -> io::Result<TcpStream> {
+    fn upstream(&self, client: SocketAddr, original: SocketAddr) -> io::Result<TcpStream> {
         if !self.addresses.contains(&original.ip()) {
             let socket = self.socket(original)?;
-            let leg = self.bind(&socket, client.ip())?;
-            self.met.lock().unwrap().push(Met { client, original, leg });
+            let upstream = self.bind(&socket, client.ip())?;
+            self.met.lock().unwrap().push(Met { client, original, upstream });
             let connected = socket.connect_timeout(&original.into(), HANG);
-            self.legs.forget(self.endpoint, leg, original)?;
+            self.upstreams.forget(self.endpoint, upstream, original)?;
             return connected.map(|()| socket.into());
         }
-        match self.ingress_leg(client, original, true) {
+        match self.ingress_upstream(client, original, true) {
             // Nobody listens, or somebody who is bound to another device.
-            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => self.ingress_leg(client, original, false),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                self.ingress_upstream(client, original, false)
+            }
             other => other,
         }
     }
 
     fn socket(&self, original: SocketAddr) -> io::Result<Socket> {
         let socket = Socket::new(Domain::for_address(original), Type::STREAM, None)?;
-        self.legs.adopt(socket.as_fd())?;
+        self.upstreams.adopt(socket.as_fd())?;
         Ok(socket)
     }
 
-    fn ingress_leg(&self, client: SocketAddr, original: SocketAddr, loopback: bool) -> io::Result<TcpStream> {
+    fn ingress_upstream(&self, client: SocketAddr, original: SocketAddr, loopback: bool) -> io::Result<TcpStream> {
         let socket = self.socket(original)?;
         transparent(&socket, original.is_ipv6())?;
         socket.set_mark(MARK)?;
         if loopback {
             socket.bind_device(Some(b"lo"))?;
         }
-        let leg = self.bind(&socket, client.ip())?;
+        let upstream = self.bind(&socket, client.ip())?;
         if loopback {
-            self.met.lock().unwrap().push(Met { client, original, leg });
-            self.legs.announce(self.endpoint, leg, original)?;
+            self.met.lock().unwrap().push(Met { client, original, upstream });
+            self.upstreams.announce(self.endpoint, upstream, original)?;
         } else {
-            self.legs.announce_by_any_device(self.endpoint, leg, original)?;
+            self.upstreams.announce_by_any_device(self.endpoint, upstream, original)?;
         }
         let connected = socket.connect_timeout(&original.into(), HANG);
-        self.legs.forget(self.endpoint, leg, original)?;
+        self.upstreams.forget(self.endpoint, upstream, original)?;
         connected.map(|()| socket.into())
     }
 
     fn bind(&self, socket: &Socket, ip: IpAddr) -> io::Result<SocketAddr> {
         loop {
             let port = self.ports.fetch_add(1, Ordering::Relaxed);
-            if !LEG_PORTS.contains(&port) {
-                self.ports.store(*LEG_PORTS.start(), Ordering::Relaxed);
+            if !UPSTREAM_PORTS.contains(&port) {
+                self.ports.store(*UPSTREAM_PORTS.start(), Ordering::Relaxed);
                 continue;
             }
             let address = SocketAddr::new(ip, port);

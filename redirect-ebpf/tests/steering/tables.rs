@@ -34,7 +34,7 @@ fn cramped(map: &str, pin: impl FnOnce(&Path)) -> Bench {
     std::fs::remove_file(&path).unwrap();
     pin(&path);
     let redirect = Redirect::open(options(&lab, true)).unwrap();
-    let proxy = Proxy::start(&app, APP, &app.addresses(), redirect.legs());
+    let proxy = Proxy::start(&app, APP, &app.addresses(), redirect.upstreams());
     Bench { redirect, proxy, app, outside, lab }
 }
 
@@ -220,7 +220,7 @@ fn learning(prefixes: &[(IpAddr, KernelAction)]) -> KernelPortClass {
     KernelPortClass { prefixes: class.prefixes.iter().copied().chain(single).collect(), learns: true, ..class }
 }
 
-fn lesson(address: IpAddr, action: Option<KernelAction>) -> LearnedAddressChange {
+fn resolution(address: IpAddr, action: Option<KernelAction>) -> LearnedAddressChange {
     LearnedAddressChange { direction: FlowDirection::Egress, protocol: TCP, ports: STEERED..=STEERED, address, action }
 }
 
@@ -235,16 +235,17 @@ fn a_single_address_comes_changes_and_goes_without_a_new_table() {
         let outside = ip(&bench.outside, family);
         let client = ip(&bench.app, family);
         assert!(bench.egress(family, STEERED).is_refused());
-        assert!(bench.redirect.learn(APP, &[lesson(outside, Some(KernelAction::Steer))]).unwrap());
+        assert!(bench.redirect.learn(APP, &[resolution(outside, Some(KernelAction::Steer))]).unwrap());
         assert!(bench.egress(family, STEERED).is_steered_from(client));
         bench.redirect.set_table(APP, &[learning(&[(outside, KernelAction::Steer)])]).unwrap();
         assert!(bench.egress(family, STEERED).is_steered_from(client));
-        assert!(bench.redirect.learn(APP, &[lesson(outside, Some(KernelAction::Pass))]).unwrap());
+        assert!(bench.redirect.learn(APP, &[resolution(outside, Some(KernelAction::Pass))]).unwrap());
         assert!(bench.egress(family, STEERED).is_direct_from(client));
-        assert!(bench.redirect.learn(APP, &[lesson(outside, None)]).unwrap());
+        assert!(bench.redirect.learn(APP, &[resolution(outside, None)]).unwrap());
         assert!(bench.egress(family, STEERED).is_refused());
     }
-    let other = LearnedAddressChange { ports: 81..=81, ..lesson(ip(&bench.outside, false), Some(KernelAction::Pass)) };
+    let other =
+        LearnedAddressChange { ports: 81..=81, ..resolution(ip(&bench.outside, false), Some(KernelAction::Pass)) };
     assert!(!bench.redirect.learn(APP, &[other]).unwrap(), "no class learns there");
 }
 
@@ -272,9 +273,9 @@ fn an_address_that_stays_allowed_is_never_refused_while_others_come_and_go() {
         });
         for round in 0..200_u8 {
             let other = IpAddr::from([203, 0, 113, round]);
-            assert!(bench.redirect.learn(APP, &[lesson(other, Some(KernelAction::Steer))]).unwrap());
+            assert!(bench.redirect.learn(APP, &[resolution(other, Some(KernelAction::Steer))]).unwrap());
             for address in stays {
-                assert!(bench.redirect.learn(APP, &[lesson(address, Some(KernelAction::Pass))]).unwrap());
+                assert!(bench.redirect.learn(APP, &[resolution(address, Some(KernelAction::Pass))]).unwrap());
             }
             // Forgets the other one in place.
             bench.redirect.set_table(APP, &[learning(&allowed)]).unwrap();

@@ -112,8 +112,8 @@ impl Decider {
                 None => decided(Outcome::Deny, Layer::L7, Reason::NoMemory, first),
             };
         }
-        if key.overheard
-            && let Some((naming, info)) = self.overheard(plain, open)
+        if key.snooped
+            && let Some((naming, info)) = self.snooped(plain, open)
         {
             return match self.set(Vec::new(), naming, Some(info)).map(Plan::of) {
                 Some(plan) => Flow { redirect, plan, ..decided(Outcome::Allow, Layer::L7, Reason::RuleAllows, None) },
@@ -159,7 +159,7 @@ impl Decider {
     }
 
     /// What would pass as it is and is judged by a rule that allows everything: by which protocol, and what allows it.
-    fn overheard(&self, plain: Option<&Grant>, open: bool) -> Option<(&'static Schema, Arc<RuleInfo>)> {
+    fn snooped(&self, plain: Option<&Grant>, open: bool) -> Option<(&'static Schema, Arc<RuleInfo>)> {
         let info = match plain {
             Some(plain) => Arc::clone(&plain.info),
             None if open => {
@@ -231,7 +231,7 @@ impl Decider {
             }
         }
         all.extend(key.2.iter().map(|info| Arc::new(CompiledRule::wider(schema, Arc::clone(info), &self.patterns))));
-        let names = schema.nature.teaches;
+        let names = schema.nature.resolves;
         let chosen = || {
             let of = |id| if names { of(id).deny_names_with } else { of(id).deny_with };
             key.0.iter().filter_map(of)

@@ -190,7 +190,7 @@ pub(crate) struct ClassKey {
     /// The node's own addresses are let in.
     pub(crate) host: bool,
     /// What else would pass as it is is judged by a rule that allows everything, because names are learnt from it.
-    pub(crate) overheard: bool,
+    pub(crate) snooped: bool,
     /// Whose answers about names count, where some grant selects names and that is asked for.
     pub(crate) trust: Option<TrustId>,
 }

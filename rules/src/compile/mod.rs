@@ -283,12 +283,12 @@ impl Binder<'_> {
                 let policy = self.grants[id as usize].policy;
                 self.meter.take_for(policy, PORT_CLASS + 4 * size_of::<GrantId>() * covering, covering)
             });
-            let overheard = overhears && matches!(transport, Transport::Tcp | Transport::Udp);
-            let ranges = if overheard { set_apart(ranges, NAMES_PORT) } else { ranges };
+            let snooped = overhears && matches!(transport, Transport::Tcp | Transport::Udp);
+            let ranges = if snooped { set_apart(ranges, NAMES_PORT) } else { ranges };
             let key = |(first, grants): (u16, Vec<GrantId>)| {
                 let exact = self.exactly(&grants, transport, first);
-                let overheard = overheard && first == NAMES_PORT;
-                (first, ClassKey { grants, exact, open, host: let_in, overheard, trust: None })
+                let snooped = snooped && first == NAMES_PORT;
+                (first, ClassKey { grants, exact, open, host: let_in, snooped, trust: None })
             };
             ranges.into_iter().map(key).collect()
         };
@@ -338,7 +338,7 @@ impl Binder<'_> {
             let keys = &keys[transport as usize];
             let lasts = keys.iter().skip(1).map(|(next, _)| next - 1).chain([u16::MAX]);
             for ((first, key), last) in keys.iter().zip(lasts) {
-                if key.overheard || key.grants.iter().any(|id| asks(self.grant(*id))) {
+                if key.snooped || key.grants.iter().any(|id| asks(self.grant(*id))) {
                     classes.push((transport, *first, last, self.classes.get(key.clone())));
                 }
             }

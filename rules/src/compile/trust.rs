@@ -47,7 +47,7 @@ impl Trust {
         let Some(rules) = &class.by_address(who).plan.requests else { return false };
         let schema = rules.schema();
         let asked = |kind| rules.check(&NameQuestion { schema, name, kind }).outcome.passes();
-        schema.nature.teaches
+        schema.nature.resolves
             && (class.names(who) || (member && self.own.is_some()))
             && ADDRESSES.into_iter().any(asked)
     }
@@ -105,7 +105,7 @@ impl Trusts {
 
 /// Whether a grant has rules for questions about names.
 pub(crate) fn asks(grant: &Grant) -> bool {
-    !grant.deny && grant.protocols().any(|schema| schema.nature.teaches)
+    !grant.deny && grant.protocols().any(|schema| schema.nature.resolves)
 }
 
 /// Whether peers are so wide that they name nobody: everybody, or all addresses there are.

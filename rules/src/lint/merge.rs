@@ -118,8 +118,8 @@ impl<'a> AllElements<'a> {
     /// L7 rules where nobody switches default deny on.
     fn default_deny(&self, number: usize, element: &Element<'_>, report: &mut LintReport<'_>) {
         let mut wider = self.wider(number);
-        // DNS rules teach names, which is what they are mostly for where default deny is off.
-        let Some((path, ..)) = element.l7().find(|(_, _, l7)| !l7.schema.nature.teaches) else { return };
+        // DNS rules tell names, which is what they are mostly for where default deny is off.
+        let Some((path, ..)) = element.l7().find(|(_, _, l7)| !l7.schema.nature.resolves) else { return };
         if element.default_deny() == Some(false) && wider.all(|(_, other)| other.default_deny() == Some(false)) {
             let message = format!(
                 "enableDefaultDeny.{} is false and no other rule switches it on, so these rules refuse nothing",
@@ -211,9 +211,10 @@ impl<'a> AllElements<'a> {
             let Some((path, _, list)) = clash else { continue };
             let merged =
                 cover::peers(&other.peers, &here.element.peers) && cover::peers(&here.element.peers, &other.peers);
-            let fate = if merged { "refuses to merge them" } else { "gives all of the port to one of them by chance" };
+            let outcome =
+                if merged { "refuses to merge them" } else { "gives all of the port to one of them by chance" };
             let message = format!(
-                "{} reads the same port as {}; Cilium {fate}",
+                "{} reads the same port as {}; Cilium {outcome}",
                 self.called(here.element, other),
                 list.schema.protocol
             );

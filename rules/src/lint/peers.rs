@@ -167,7 +167,7 @@ fn address(name: &FqdnSelector) -> Option<std::net::IpAddr> {
 /// Looks for DNS rules that name no server, where names are followed.
 pub(super) fn servers(elements: &[Element<'_>], report: &mut LintReport<'_>) {
     for element in elements.iter().filter(|element| element.direction == Direction::Egress && !element.deny) {
-        let asks = || element.l7().any(|(_, _, l7)| l7.schema.nature.teaches);
+        let asks = || element.l7().any(|(_, _, l7)| l7.schema.nature.resolves);
         let follows = |other: &&Element<'_>| {
             !other.deny
                 && other.entry.fqdns.as_ref().is_some_and(|names| !names.is_empty())
@@ -217,7 +217,7 @@ pub(super) fn names(elements: &[Element<'_>], world: &World, report: &mut LintRe
     }
 }
 
-/// Whether certainly some endpoint of an element is none of those of the elements that teach it: one that is given, or,
+/// Whether certainly some endpoint of an element is none of those of the elements that tell it: one that is given, or,
 /// where none is, whichever it may be.
 fn never_learns<'a, I>(element: &Element<'_>, teachers: &dyn Fn() -> I, world: &World) -> bool
 where
@@ -234,7 +234,7 @@ where
 }
 
 fn lets_through(element: &Element<'_>, name: &str) -> bool {
-    element.l7().any(|(_, _, l7)| l7.schema.nature.teaches && covers(l7, name))
+    element.l7().any(|(_, _, l7)| l7.schema.nature.resolves && covers(l7, name))
 }
 
 /// Whether a DNS rule matches a name. Without predicates it matches every name.

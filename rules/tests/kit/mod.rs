@@ -9,11 +9,11 @@ use std::{borrow::Cow, net::IpAddr, sync::Arc};
 use portcullis_rules::{
     labels::{LabelSet, Operator, Requirement, Selector},
     policy::{
-        CidrSet, Entity, PolicyEntry, FqdnSelector, L7Rule, L7Rules, Matcher, Policy, PortRef, PortRule, PortSpec, Position,
-        Predicate, Rule,
+        CidrSet, Entity, FqdnSelector, L7Rule, L7Rules, Matcher, Policy, PolicyEntry, PortRef, PortRule, PortSpec,
+        Position, Predicate, Rule,
     },
     request::{FieldValue, Request},
-    schema::{FieldIndex, FieldSpec, FieldForm, ProtocolTraits, Schema},
+    schema::{FieldForm, FieldIndex, FieldSpec, ProtocolTraits, Schema},
     snapshot::{Flow, FlowKey, Snapshot},
     tunnel::{Tunnel, TunnelKind},
     world::{Direction, Endpoint, EndpointId, NamedPort, ResolvedName, Service, ServicePort, Transport, World},
@@ -283,7 +283,7 @@ pub fn with_header(mut rule: L7Rule, name: &str, value: Option<&str>) -> L7Rule 
 }
 
 /// Server 1 in namespace `default`, a client, one of another namespace, a node, and the world.
-pub fn town(policies: Vec<Policy>) -> World {
+pub fn builder(policies: Vec<Policy>) -> World {
     let endpoints = vec![
         named("web", 8080, endpoint(1, "default/server", "app=server", &["10.0.0.1", "fd00::1"])),
         named("web", 80, endpoint(2, "default/client", "app=client,tier=x", &["10.0.0.2", "fd00::2"])),
@@ -307,7 +307,7 @@ pub fn key(endpoint: u32, direction: Direction, peer: &str, port: &str) -> FlowK
     FlowKey { endpoint: EndpointId(endpoint), direction, transport, peer: ip(peer), port }
 }
 
-/// Who may open a connection to the server, in the names of the town.
+/// Who may open a connection to the server, in the names of the cluster.
 pub fn enters(world: &World, peer: &str, port: &str) -> Flow {
     Snapshot::compile(world, 1).flow(&key(1, Direction::Ingress, address(peer), port))
 }

@@ -7,7 +7,7 @@ use portcullis_rules::{
     labels::{Label, LabelSet},
     names,
     pattern::compile,
-    policy::{Entity, PolicyEntry, FqdnSelector, L7Rule, PortRef, PortSpec, Rule},
+    policy::{Entity, FqdnSelector, L7Rule, PolicyEntry, PortRef, PortSpec, Rule},
     settings::Enforcement,
     snapshot::FlowKey,
     steering::SteeringAction,

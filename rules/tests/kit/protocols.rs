@@ -3,9 +3,9 @@
 use std::{borrow::Cow, collections::BTreeMap};
 
 use portcullis_rules::{
-    policy::{Entity, PolicyEntry, L7Rule, L7Rules, Matcher, PortRef, PortRule, PortSpec, Predicate},
+    policy::{Entity, L7Rule, L7Rules, Matcher, PolicyEntry, PortRef, PortRule, PortSpec, Predicate},
     request::{FieldValue, Request},
-    schema::{FieldIndex, FieldSpec, FieldForm, ProtocolTraits, Schema},
+    schema::{FieldForm, FieldIndex, FieldSpec, ProtocolTraits, Schema},
     snapshot::FlowKey,
     world::{Direction, World},
 };
@@ -16,7 +16,13 @@ use super::HTTP;
 pub static DNS: Schema = Schema {
     protocol: "dns",
     fields: &[FieldSpec { name: "matchName", form: FieldForm::Words, checked: true }],
-    nature: &ProtocolTraits { priority: 121, datagrams: true, ingress: false, exact_port: true, ..ProtocolTraits::STREAM },
+    nature: &ProtocolTraits {
+        priority: 121,
+        datagrams: true,
+        ingress: false,
+        exact_port: true,
+        ..ProtocolTraits::STREAM
+    },
 };
 
 /// Its rules are a list of names beside the ports.

@@ -13,13 +13,13 @@ use super::{
     LARGEST, receive, socket,
 };
 
-/// Token of the socket that clients ask; legs count from 0.
+/// Token of the socket that clients ask; upstream connections count from 0.
 const LISTENER: u64 = u64::MAX;
 /// Clients that are kept; the oldest one makes room.
 const CLIENTS: usize = 1024;
 
 /// What leads to the server for one client.
-struct Leg {
+struct Upstream {
     client: SocketAddr,
     upstream: UdpSocket,
 }
@@ -27,7 +27,7 @@ struct Leg {
 struct Relay {
     listener: UdpSocket,
     upstream: SocketAddr,
-    legs: Slab<Leg>,
+    upstreams: Slab<Upstream>,
     by_client: HashMap<SocketAddr, usize>,
     oldest: VecDeque<usize>,
     buffer: [u8; LARGEST],
@@ -45,7 +45,7 @@ pub fn serve(address: SocketAddr, upstream: SocketAddr, ready: impl FnOnce() -> 
     let mut relay = Relay {
         listener,
         upstream,
-        legs: Slab::default(),
+        upstreams: Slab::default(),
         by_client: HashMap::new(),
         oldest: VecDeque::new(),
         buffer: [0; LARGEST],
@@ -69,9 +69,9 @@ impl Relay {
                 Some(token) => *token,
                 None => self.open(epoll, client)?,
             };
-            if let Some(leg) = self.legs.get_mut(token) {
+            if let Some(upstream) = self.upstreams.get_mut(token) {
                 // A datagram that does not leave is lost, as any may be.
-                let _ = leg.upstream.send(&self.buffer[..bytes]);
+                let _ = upstream.upstream.send(&self.buffer[..bytes]);
             }
         }
         Ok(())
@@ -79,14 +79,14 @@ impl Relay {
 
     fn open(&mut self, epoll: &Epoll, client: SocketAddr) -> io::Result<usize> {
         if self.oldest.len() == CLIENTS
-            && let Some(leg) = self.oldest.pop_front().and_then(|token| self.legs.remove(token))
+            && let Some(upstream) = self.oldest.pop_front().and_then(|token| self.upstreams.remove(token))
         {
-            self.by_client.remove(&leg.client);
+            self.by_client.remove(&upstream.client);
         }
         let upstream = socket(client.ip(), self.upstream)?;
-        let token = self.legs.insert(Leg { client, upstream });
-        if let Some(leg) = self.legs.get_mut(token) {
-            hear(epoll, &leg.upstream, token as u64)?;
+        let token = self.upstreams.insert(Upstream { client, upstream });
+        if let Some(upstream) = self.upstreams.get_mut(token) {
+            hear(epoll, &upstream.upstream, token as u64)?;
         }
         self.by_client.insert(client, token);
         self.oldest.push_back(token);
@@ -95,9 +95,9 @@ impl Relay {
 
     /// Takes one answer; if there are more, the kernel tells again.
     fn answer(&mut self, token: usize) -> io::Result<()> {
-        let Some(leg) = self.legs.get_mut(token) else { return Ok(()) };
-        if let Ok(Some(bytes)) = receive(|| leg.upstream.recv(&mut self.buffer)) {
-            let _ = self.listener.send_to(&self.buffer[..bytes], leg.client);
+        let Some(upstream) = self.upstreams.get_mut(token) else { return Ok(()) };
+        if let Ok(Some(bytes)) = receive(|| upstream.upstream.recv(&mut self.buffer)) {
+            let _ = self.listener.send_to(&self.buffer[..bytes], upstream.client);
         }
         Ok(())
     }

@@ -82,7 +82,7 @@ impl StoreWorker {
     }
 
     fn compiler(&mut self) -> Compiler {
-        let naming = self.schemas.iter().copied().find(|schema| schema.nature.teaches);
+        let naming = self.schemas.iter().copied().find(|schema| schema.nature.resolves);
         let (settings, names, patterns) = (self.settings, self.sink.names(), self.patterns.clone());
         self.node_addresses = self.sink.node_addresses();
         let (params, node_addresses) = (Arc::clone(&self.params), self.node_addresses.clone());

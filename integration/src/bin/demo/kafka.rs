@@ -24,15 +24,15 @@ struct Client {
     pod: &'static str,
     words: &'static [&'static str],
     record: &'static str,
-    fate: &'static str,
+    outcome: &'static str,
 }
 
-const fn writes(topic: &'static [&'static str], record: &'static str, fate: &'static str) -> Client {
-    Client { pod: "producer", words: topic, record, fate }
+const fn writes(topic: &'static [&'static str], record: &'static str, outcome: &'static str) -> Client {
+    Client { pod: "producer", words: topic, record, outcome }
 }
 
-const fn reads(pod: &'static str, words: &'static [&'static str], fate: &'static str) -> Client {
-    Client { pod, words, record: "", fate }
+const fn reads(pod: &'static str, words: &'static [&'static str], outcome: &'static str) -> Client {
+    Client { pod, words, record: "", outcome }
 }
 
 /// How a member of a group is started that reads what is there.
@@ -98,7 +98,7 @@ impl Shop {
         let mut monitor = cluster.node.monitor("monitor-kafka", &["--protocol", "kafka"])?;
         for client in &CLIENTS {
             let told = self.told(client)?;
-            report.compare(&self.shown(client), client.fate, &told);
+            report.compare(&self.shown(client), client.outcome, &told);
         }
 
         report.title(&format!(
@@ -160,11 +160,11 @@ impl Shop {
 
         let (more, reader) = (writes(&["-P", "-t", "orders"], "order 3", WRITTEN), reads("consumer", &READ, TOPIC));
         for client in [more, reader] {
-            report.compare(&self.shown(&client), client.fate, &self.told(&client)?);
+            report.compare(&self.shown(&client), client.outcome, &self.told(&client)?);
         }
         cluster.apply(Manifest::Kafka)?;
         let reader = reads("consumer", &READ, "read: order 1, order 2, order 3");
-        report.compare(&format!("{}, after a change back", self.shown(&reader)), reader.fate, &self.told(&reader)?);
+        report.compare(&format!("{}, after a change back", self.shown(&reader)), reader.outcome, &self.told(&reader)?);
         Ok(())
     }
 }

@@ -11,13 +11,13 @@ use crate::{kafka::Shop, report::Report};
 
 /// What a request is to come to.
 #[derive(Clone, Copy)]
-enum Fate {
+enum Outcome {
     Answered,
     Reset,
     Refused,
 }
 
-impl Fate {
+impl Outcome {
     fn text(self) -> &'static str {
         match self {
             Self::Answered => "HTTP 200",
@@ -31,31 +31,32 @@ impl Fate {
 struct Request {
     more: &'static [&'static str],
     url: &'static str,
-    fate: Fate,
+    outcome: Outcome,
 }
 
-const fn get(url: &'static str, fate: Fate) -> Request {
-    Request { more: &[], url, fate }
+const fn get(url: &'static str, outcome: Outcome) -> Request {
+    Request { more: &[], url, outcome }
 }
 
 const APP: &str = "http://app-service.test-app/status/200";
 const DATABASE: &str = "http://database-service.test-app:5432";
 
-const BY_L3_L4: [Request; 2] = [get(APP, Fate::Answered), get(DATABASE, Fate::Refused)];
+const BY_L3_L4: [Request; 2] = [get(APP, Outcome::Answered), get(DATABASE, Outcome::Refused)];
 
 const BY_L7: [Request; 5] = [
-    get(APP, Fate::Answered),
-    get("http://app-service.test-app/get", Fate::Answered),
-    Request { more: &["-X", "POST"], url: "http://app-service.test-app/post", fate: Fate::Answered },
-    get("http://app-service.test-app/anything-else", Fate::Reset),
-    get("http://app-service.test-app/status/404", Fate::Reset),
+    get(APP, Outcome::Answered),
+    get("http://app-service.test-app/get", Outcome::Answered),
+    Request { more: &["-X", "POST"], url: "http://app-service.test-app/post", outcome: Outcome::Answered },
+    get("http://app-service.test-app/anything-else", Outcome::Reset),
+    get("http://app-service.test-app/status/404", Outcome::Reset),
 ];
 
 /// Made by the application: what is outside, by name.
-const BY_NAME: [Request; 2] = [get("http://example.com/", Fate::Answered), get("http://google.com/", Fate::Refused)];
+const BY_NAME: [Request; 2] =
+    [get("http://example.com/", Outcome::Answered), get("http://google.com/", Outcome::Refused)];
 /// The same by address, of which the policy has IPv4 only.
 const BY_ADDRESS: [Request; 2] =
-    [get("http://203.0.113.10:8080/", Fate::Answered), get("http://198.51.100.10:8080/", Fate::Refused)];
+    [get("http://203.0.113.10:8080/", Outcome::Answered), get("http://198.51.100.10:8080/", Outcome::Refused)];
 
 /// What the monitor has to say of those requests: each row is parts of one line.
 const MONITORED: [&[&str]; 6] = [
@@ -92,7 +93,7 @@ pub(crate) fn tell(report: &mut Report, v6: bool, lacking: Option<&str>) -> Resu
     }
 
     report.title(&format!("{family}, step 2: no policy, enforcement default"));
-    ask(report, &cluster, v6, &get(APP, Fate::Answered))?;
+    ask(report, &cluster, v6, &get(APP, Outcome::Answered))?;
 
     report.title(&format!("{family}, step 3: {}, enforcement {DURING}", Manifest::L3L4.file()));
     cluster.apply(Manifest::L3L4)?;
@@ -139,7 +140,7 @@ fn ask(report: &mut Report, cluster: &Cluster, v6: bool, request: &Request) -> R
 fn ask_of(report: &mut Report, pod: &Pod, v6: bool, request: &Request) -> Result<()> {
     let answer = perform(pod, v6, request)?;
     let words: Vec<&str> = ["curl", family(v6)].iter().chain(request.more).copied().chain([request.url]).collect();
-    report.compare(&words.join(" "), request.fate.text(), &told(&answer));
+    report.compare(&words.join(" "), request.outcome.text(), &told(&answer));
     Ok(())
 }
 
@@ -152,12 +153,12 @@ fn perform(pod: &Pod, v6: bool, request: &Request) -> Result<Answer> {
     curl(pod, &more, request.url)
 }
 
-/// What became of a request, in the words of [`Fate::text`] where it is one of those.
+/// What became of a request, in the words of [`Outcome::text`] where it is one of those.
 fn told(answer: &Answer) -> String {
     match (answer.exit, answer.status) {
         (0, status) => format!("HTTP {status}"),
-        (RESET, _) => Fate::Reset.text().to_owned(),
-        (REFUSED, _) => Fate::Refused.text().to_owned(),
+        (RESET, _) => Outcome::Reset.text().to_owned(),
+        (REFUSED, _) => Outcome::Refused.text().to_owned(),
         (exit, _) => format!("curl exit {exit}: {}", answer.error),
     }
 }

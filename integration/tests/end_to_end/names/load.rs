@@ -53,6 +53,6 @@ fn no_query_is_lost_with_one_name_a_thousand_or_a_hundred_thousand() {
         );
         assert!(memory < MEMORY, "{memory} KiB");
     }
-    assert_eq!(crowd.metric("portcullis_fqdn_untaught_total", &[]), 0.0);
+    assert_eq!(crowd.metric("portcullis_fqdn_uninstalled_total", &[]), 0.0);
     assert_eq!(crowd.metric("portcullis_datagrams_lost_total", &[]), 0.0);
 }

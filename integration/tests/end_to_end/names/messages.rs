@@ -195,15 +195,15 @@ fn what_cannot_be_read_safely_is_no_query_for_any_server() {
     ];
     let server = crowd.mirror.v4.to_string();
     let before = mirror.log().lines().count();
-    for (offences, (what, message)) in (1..).zip(&messages) {
+    for (violations, (what, message)) in (1..).zip(&messages) {
         let [answer] = &send(&crowd.client, &server, false, std::slice::from_ref(message))[..] else {
             panic!("{what}")
         };
         // FORMERR, NOTIMP or REFUSED for what has a number, silence for what has none.
         let code = answer.as_str().map(|answer| u8::from_str_radix(&answer[6..8], 16).unwrap() & 15);
         assert!([None, Some(1), Some(4), Some(5)].contains(&code), "{what}: {answer}");
-        let counted = crowd.metric("portcullis_offences_total", &["protocol=\"dns\"", "side=\"downstream\""]);
-        assert_eq!(counted, f64::from(offences), "{what}\n{}", crowd.node.process.log());
+        let counted = crowd.metric("portcullis_violations_total", &["protocol=\"dns\"", "side=\"downstream\""]);
+        assert_eq!(counted, f64::from(violations), "{what}\n{}", crowd.node.process.log());
     }
     assert_eq!(mirror.log().lines().count(), before, "{}", mirror.log());
 }

@@ -32,7 +32,7 @@ impl Neighbours {
     }
 
     /// Has the hostile pod ask its own server.
-    fn taught(&self, names: &[&str]) -> Value {
+    fn installed(&self, names: &[&str]) -> Value {
         let server = self.evil_dns.v4.to_string();
         self.run(&self.crowd.other, &[&["ask", &*server], names].concat())
     }
@@ -137,12 +137,12 @@ fn what_one_pod_is_told_by_a_server_of_its_own_opens_nothing_for_another() {
         let crowd = &neighbours.crowd;
         // A name that the client follows, and an address of the web server that it does not have.
         let target = "198.18.77.77";
-        let told = neighbours.taught(&["at-198-18-77-77.evil.test", "at-198-18-77-77.n1.race.example"]);
+        let told = neighbours.installed(&["at-198-18-77-77.evil.test", "at-198-18-77-77.n1.race.example"]);
         assert_eq!(told, json!([[0, [target]], [0, [target]]]));
         assert!(neighbours.reaches(&crowd.other, target), "it learnt that itself\n{}", crowd.node.process.log());
         assert!(!neighbours.reaches(&crowd.client, target), "the client follows other names");
         // `n*` is one label: the very name that the client follows has to be asked for.
-        let told = neighbours.taught(&["at-198-18-77-78.race.example"]);
+        let told = neighbours.installed(&["at-198-18-77-78.race.example"]);
         assert_eq!(told, json!([[0, ["198.18.77.78"]]]));
         let follows = json!([{ "matchPattern": "*.race.example" }]);
         let all = json!([{ "matchPattern": "**" }]);
@@ -167,7 +167,7 @@ fn no_name_opens_the_machine_itself_and_what_is_next_to_it() {
     assert!(!own.contains("evil"), "{own}");
     let hostile = ["127.0.0.1", "169.254.169.254", "0.0.0.0", "224.0.0.251", "255.255.255.255"];
     let names = hostile.map(|address| format!("at-{}.evil.test", address.replace('.', "-")));
-    let told = neighbours.taught(&names.each_ref().map(String::as_str));
+    let told = neighbours.installed(&names.each_ref().map(String::as_str));
     let answers = hostile.map(|address| json!([0, [address]]));
     assert_eq!(told, json!(answers), "the answers go on as they came");
     let counted = || Ok((crowd.metric("portcullis_fqdn_never_open_total", &[]) >= 5.0).then_some(()));

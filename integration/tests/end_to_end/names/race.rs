@@ -46,7 +46,7 @@ fn ten_thousand_connections_in_the_tick_of_their_answers_are_let_out() {
     // Every one was learnt, and nothing was learnt that nobody asked for.
     assert_eq!(crowd.metric("portcullis_fqdn_names", &[]), f64::from(4 * EACH));
     assert_eq!(crowd.metric("portcullis_fqdn_addresses", &[]), f64::from(8 * EACH));
-    assert_eq!(crowd.metric("portcullis_fqdn_untaught_total", &[]), 0.0);
+    assert_eq!(crowd.metric("portcullis_fqdn_uninstalled_total", &[]), 0.0);
     assert_eq!(crowd.metric("portcullis_answers_unlearnt_total", &[]), 0.0);
     assert_eq!(crowd.metric("portcullis_datagrams_lost_total", &[]), 0.0);
 }

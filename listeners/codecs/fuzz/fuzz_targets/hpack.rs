@@ -3,10 +3,10 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use portcullis_codecs::http2::hpack::{Decoder, Encoder, Error, Field, FieldList, Limits};
+use portcullis_codecs::http2::hpack::{Decoder, Encoder, FieldList, HeaderField, HpackError, HpackLimits};
 
-const WIDE: Limits = Limits { list_size: 1 << 20, fields: 1 << 14, work: 1 << 20 };
-const NARROW: Limits = Limits { list_size: 300, fields: 6, work: 1 << 20 };
+const WIDE: HpackLimits = HpackLimits { list_size: 1 << 20, fields: 1 << 14, work: 1 << 20 };
+const NARROW: HpackLimits = HpackLimits { list_size: 300, fields: 6, work: 1 << 20 };
 
 fuzz_target!(|turns: Vec<(Option<u32>, Vec<u8>)>| {
     let (mut wide, mut narrow, mut behind) = (Decoder::new(), Decoder::new(), Decoder::new());
@@ -21,7 +21,7 @@ fuzz_target!(|turns: Vec<(Option<u32>, Vec<u8>)>| {
         }
         let outcome = wide.decode(&block, &WIDE, &mut all);
         let less = narrow.decode(&block, &NARROW, &mut some);
-        if matches!(outcome, Err(Error::Compression(_) | Error::Bomb)) {
+        if matches!(outcome, Err(HpackError::Compression(_) | HpackError::Bomb)) {
             assert_eq!(less, outcome);
             return;
         }
@@ -34,7 +34,7 @@ fuzz_target!(|turns: Vec<(Option<u32>, Vec<u8>)>| {
         written.clear();
         encoder.encode(all.iter(), &mut written);
         behind.decode(&written, &WIDE, &mut again).expect("what we write can be read");
-        let meaning = |field: Field<'_>| (field.name.to_vec(), field.value.to_vec(), field.never_indexed());
+        let meaning = |field: HeaderField<'_>| (field.name.to_vec(), field.value.to_vec(), field.never_indexed());
         assert!(again.iter().map(meaning).eq(all.iter().map(meaning)));
     }
 });

@@ -8,7 +8,7 @@ use super::{
     rcode,
     wire::{HEADER, Header, IN, Opt, ResourceRecord, WireQuestion},
 };
-use crate::lesson::{LearnedAddress, LearnedAddresses};
+use crate::resolution::{LearnedAddress, LearnedAddresses};
 
 /// Most names that aliases lead to from the one that was asked for.
 const LONGEST_CHAIN: usize = 32;
@@ -50,8 +50,8 @@ impl<'m> AnswerHead<'m> {
 ///
 /// # Errors
 /// The message is no answer with exactly one question, or cannot be read safely.
-pub fn lesson(message: &[u8]) -> Result<Option<LearnedAddresses>, Violation> {
-    Ok(teach(message, &AnswerHead::read(message)?)?.1)
+pub fn resolution(message: &[u8]) -> Result<Option<LearnedAddresses>, Violation> {
+    Ok(install(message, &AnswerHead::read(message)?)?.1)
 }
 
 /// The response code with its extension (RFC 6891 §6.1.3); that of the header where the records cannot be read.
@@ -59,15 +59,15 @@ pub(super) fn code(message: &[u8], head: &AnswerHead<'_>) -> u16 {
     Sections::of(message, head).rcode().unwrap_or(head.header.rcode())
 }
 
-/// The response code, and the lesson.
-pub(super) fn teach(message: &[u8], head: &AnswerHead<'_>) -> Result<(u16, Option<LearnedAddresses>), Violation> {
+/// The response code, and the resolution.
+pub(super) fn install(message: &[u8], head: &AnswerHead<'_>) -> Result<(u16, Option<LearnedAddresses>), Violation> {
     let sections = Sections::of(message, head);
     let rcode = sections.rcode()?;
-    let lesson = match &head.question {
+    let resolution = match &head.question {
         Some(question) if rcode == rcode::NO_ERROR && question.class == IN => learn(&sections, question)?,
         _ => None,
     };
-    Ok((rcode, lesson))
+    Ok((rcode, resolution))
 }
 
 fn learn(sections: &Sections<'_>, question: &WireQuestion<'_>) -> Result<Option<LearnedAddresses>, Violation> {

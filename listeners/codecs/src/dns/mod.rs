@@ -23,12 +23,12 @@ use portcullis_rules::{
 };
 
 pub use self::{
-    answer::lesson,
+    answer::resolution,
     limits::Limits,
     query::{DnsQuestion, with_query},
     session::session,
     stream::relay,
-    violation::{Offended, Violation},
+    violation::{Violated, Violation},
 };
 use crate::protocol::{Live, Protocol, ShownFields};
 
@@ -62,7 +62,7 @@ pub static SCHEMA: Schema = Schema {
         datagrams: true,
         ingress: false,
         exact_port: true,
-        teaches: true,
+        resolves: true,
         alternatives: true,
         read,
         ..ProtocolTraits::STREAM

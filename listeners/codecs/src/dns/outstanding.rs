@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use super::{
-    Offended, Violation,
+    Violated, Violation,
     answer::{self, AnswerHead},
     name::same_question,
     query::WireQuery,
@@ -14,8 +14,8 @@ use super::{
 };
 use crate::{
     fact::Facts,
-    lesson::LearnedAddresses,
     relay::{Checker, Decision, ResponseSummary, Side},
+    resolution::LearnedAddresses,
 };
 
 /// What becomes of a query.
@@ -26,7 +26,7 @@ pub(super) enum QueryOutcome {
     /// Policy wants nobody to know.
     Silence,
     /// It cannot be answered.
-    Offence(Violation),
+    Violation(Violation),
 }
 
 /// One query.
@@ -64,13 +64,13 @@ impl Outstanding {
         let query = match WireQuery::read(message) {
             Ok(query) => query,
             Err(violation) => {
-                checker.offended(&Offended { violation, side: Side::Downstream });
+                checker.violated(&Violated { violation, side: Side::Downstream });
                 let said = violation.rcode().map(|rcode| QueryOutcome::Answer(refusal::bare(message, rcode)));
-                return said.unwrap_or(QueryOutcome::Offence(violation));
+                return said.unwrap_or(QueryOutcome::Violation(violation));
             }
         };
         if self.due.len() >= limit {
-            checker.offended(&Offended { violation: Violation::Outstanding, side: Side::Downstream });
+            checker.violated(&Violated { violation: Violation::Outstanding, side: Side::Downstream });
             return QueryOutcome::Answer(QueryRefusal::Failed.answer(message, &query));
         }
         match query.show(self.next, |query| checker.check(query)) {
@@ -90,7 +90,7 @@ impl Outstanding {
         }
     }
 
-    /// Finds the query that a message answers, and what the answer teaches if that is wanted. An answer that cannot be
+    /// Finds the query that a message answers, and what the answer tells if that is wanted. An answer that cannot be
     /// read answers nothing: the right one may still come.
     pub(super) fn answer(
         &mut self,
@@ -98,18 +98,18 @@ impl Outstanding {
         checker: &mut dyn Checker,
     ) -> Result<Option<LearnedAddresses>, Violation> {
         self.settle(message, checker).inspect_err(|violation| {
-            checker.offended(&Offended { violation: *violation, side: Side::Upstream });
+            checker.violated(&Violated { violation: *violation, side: Side::Upstream });
         })
     }
 
     fn settle(&mut self, message: &[u8], checker: &mut dyn Checker) -> Result<Option<LearnedAddresses>, Violation> {
         let head = AnswerHead::read(message)?;
         let place = self.place(head.header.id, head.question.as_ref()).ok_or(Violation::Unasked)?;
-        let (rcode, lesson) =
-            if checker.learns() { answer::teach(message, &head)? } else { (answer::code(message, &head), None) };
+        let (rcode, resolution) =
+            if checker.learns() { answer::install(message, &head)? } else { (answer::code(message, &head), None) };
         if let Some(due) = self.due.remove(place) {
-            if let Some(lesson) = &lesson {
-                checker.taught(lesson);
+            if let Some(resolution) = &resolution {
+                checker.installed(resolution);
             }
             checker.answered(ResponseSummary {
                 exchange: due.exchange,
@@ -117,7 +117,7 @@ impl Outstanding {
                 facts: Facts::NONE,
             });
         }
-        Ok(lesson)
+        Ok(resolution)
     }
 
     fn place(&self, id: u16, question: Option<&WireQuestion<'_>>) -> Option<usize> {

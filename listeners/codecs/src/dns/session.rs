@@ -31,14 +31,14 @@ impl DatagramSession for DnsSession {
             QueryOutcome::Forward => QueryStep::Forward,
             QueryOutcome::Answer(answer) => QueryStep::Answer(answer),
             QueryOutcome::Silence => QueryStep::Drop(DENIED),
-            QueryOutcome::Offence(violation) => QueryStep::Drop(violation.word()),
+            QueryOutcome::Violation(violation) => QueryStep::Drop(violation.word()),
         }
     }
 
     fn answer(&mut self, datagram: &[u8], checker: &mut dyn Checker) -> AnswerStep {
         match self.outstanding.answer(datagram, checker) {
             Ok(None) => AnswerStep::Forward,
-            Ok(Some(lesson)) => AnswerStep::Hold(lesson),
+            Ok(Some(resolution)) => AnswerStep::Hold(resolution),
             Err(violation) => AnswerStep::Drop(violation.word()),
         }
     }

@@ -2,14 +2,14 @@
 //! and the queue of ordered answers ([`crate::order`]) is not used.
 
 use super::{
-    Offended, Violation,
+    Violated, Violation,
     outstanding::{Outstanding, QueryOutcome, failure},
     wire::HEADER,
 };
 use crate::{
     dns::Limits,
-    lesson::LearnedAddresses,
     relay::{Checker, Close, Relay, RelayOutput, RelayStep, Side},
+    resolution::LearnedAddresses,
 };
 
 /// Bytes of the length in front of a message (RFC 1035 §4.2.2).
@@ -41,13 +41,13 @@ struct DnsStream {
 // A relay lives as long as its connection, so what it keeps is bounded.
 const _: () = assert!(size_of::<DnsStream>() <= 256);
 
-/// Whether the next answer waits until what it teaches is known. Those behind it wait with it.
+/// Whether the next answer waits until what it tells is known. Those behind it wait with it.
 #[derive(Debug)]
 enum AnswerHold {
     Nothing,
-    /// It has a lesson that the driver has not taken.
+    /// It has a resolution that the driver has not taken.
     Untold(LearnedAddresses),
-    /// The lesson is being learnt.
+    /// The resolution is being learnt.
     Told,
     /// It was, or was not.
     Over(bool),
@@ -70,8 +70,8 @@ fn say(message: &[u8], out: &mut RelayOutput) {
     out.downstream.extend_from_slice(message);
 }
 
-fn offend(side: Side, violation: Violation, checker: &mut dyn Checker, out: &mut RelayOutput) {
-    checker.offended(&Offended { violation, side });
+fn violate(side: Side, violation: Violation, checker: &mut dyn Checker, out: &mut RelayOutput) {
+    checker.violated(&Violated { violation, side });
     out.close = Some(Close::Reset);
 }
 
@@ -91,7 +91,7 @@ impl DnsStream {
                 Ok(Some(frame)) => frame,
                 Ok(None) => break,
                 Err(violation) => {
-                    offend(Side::Downstream, violation, checker, out);
+                    violate(Side::Downstream, violation, checker, out);
                     break;
                 }
             };
@@ -102,7 +102,7 @@ impl DnsStream {
                 }
                 QueryOutcome::Answer(answer) => say(&answer, out),
                 QueryOutcome::Silence => {}
-                QueryOutcome::Offence(_) => out.close = Some(Close::Reset),
+                QueryOutcome::Violation(_) => out.close = Some(Close::Reset),
             }
             step.discard = length;
             break;
@@ -118,7 +118,7 @@ impl DnsStream {
                 Ok(Some(frame)) => frame,
                 Ok(None) => break,
                 Err(violation) => {
-                    offend(Side::Upstream, violation, checker, out);
+                    violate(Side::Upstream, violation, checker, out);
                     break;
                 }
             };
@@ -131,8 +131,8 @@ impl DnsStream {
                 AnswerHold::Over(true) => {}
                 _ => match self.outstanding.answer(message, checker) {
                     Ok(None) => {}
-                    Ok(Some(lesson)) => {
-                        self.hold = AnswerHold::Untold(lesson);
+                    Ok(Some(resolution)) => {
+                        self.hold = AnswerHold::Untold(resolution);
                         break;
                     }
                     Err(_) => {
@@ -157,7 +157,7 @@ impl Relay for DnsStream {
 
     fn receive_eof(&mut self, from: Side, held: usize, checker: &mut dyn Checker, out: &mut RelayOutput) {
         if held > 0 {
-            offend(from, Violation::CutFrame, checker, out);
+            violate(from, Violation::CutFrame, checker, out);
         } else if from == Side::Upstream {
             out.close = Some(Close::Graceful);
         }
@@ -176,7 +176,7 @@ impl Relay for DnsStream {
 
     fn head_timeout(&mut self, checker: &mut dyn Checker, out: &mut RelayOutput) {
         if self.begun {
-            offend(Side::Downstream, Violation::FrameTimeout, checker, out);
+            violate(Side::Downstream, Violation::FrameTimeout, checker, out);
         }
     }
 
@@ -184,9 +184,9 @@ impl Relay for DnsStream {
         true
     }
 
-    fn lesson(&mut self) -> Option<LearnedAddresses> {
+    fn resolution(&mut self) -> Option<LearnedAddresses> {
         match std::mem::replace(&mut self.hold, AnswerHold::Told) {
-            AnswerHold::Untold(lesson) => Some(lesson),
+            AnswerHold::Untold(resolution) => Some(resolution),
             other => {
                 self.hold = other;
                 None

@@ -1,7 +1,7 @@
 //! The protocol violations of DNS: one variant each, with the rule that it breaks.
 
 use super::rcode::{FORM_ERR, NOT_IMP, REFUSED, SERV_FAIL};
-use crate::offence::violations;
+use crate::violation::violations;
 
 violations! {
     /// Why a message is not relayed: two readers could read it differently, or a limit is hit.

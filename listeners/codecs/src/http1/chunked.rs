@@ -157,7 +157,7 @@ fn check_extension(bytes: &[u8], lenient: bool) -> Result<(), Violation> {
 fn trailers(scan: &mut Scan, input: &[u8], rooms: ChunkLimits) -> Result<Option<usize>, Violation> {
     // The empty line is none of it.
     let bytes = rooms.trailers.saturating_add(2);
-    let bounds = HeadBounds { bytes, lines: usize::MAX - 1, offences: [Violation::Trailers; 3] };
+    let bounds = HeadBounds { bytes, lines: usize::MAX - 1, violations: [Violation::Trailers; 3] };
     let Some(end) = scan.end(input, &bounds)? else { return Ok(None) };
     let mut section = if rooms.lenient { &[][..] } else { &input[..end] };
     while let field::Piece::Line(line, length) = field::read(section)? {

@@ -26,7 +26,7 @@ pub(super) struct HeadBounds {
     /// Header lines.
     pub(super) lines: usize,
     /// What a too long first line, head, and too many lines are.
-    pub(super) offences: [Violation; 3],
+    pub(super) violations: [Violation; 3],
 }
 
 impl Scan {
@@ -39,10 +39,10 @@ impl Scan {
     }
 
     /// Finds the end of the head: the number of its bytes, its empty line included. Remembers how far it has looked,
-    /// so that a head that comes byte by byte costs no more than one that comes at once. The offence it finds is the
+    /// so that a head that comes byte by byte costs no more than one that comes at once. The violation it finds is the
     /// one that stands first in the bytes, so it is the same however they arrive.
     pub(super) fn end(&mut self, input: &[u8], bounds: &HeadBounds) -> Result<Option<usize>, Violation> {
-        let [long_first_line, long_head, many_lines] = bounds.offences;
+        let [long_first_line, long_head, many_lines] = bounds.violations;
         loop {
             let from = self.seen as usize;
             let lf = memchr(b'\n', &input[from..]).map(|offset| from + offset);
@@ -97,7 +97,7 @@ pub(super) trait HeadSink<'a>: Sized {
 /// Finds and reads the head that the input begins with: what was read, and the number of its bytes.
 ///
 /// Nearly all heads come whole and are right, and then each byte is read once. Everything else goes the long way, by
-/// [`Scan`], which decides what an offence is called and remembers how far it has looked.
+/// [`Scan`], which decides what an violation is called and remembers how far it has looked.
 pub(super) fn read<'a, S: HeadSink<'a>>(
     scan: &mut Scan,
     input: &'a [u8],

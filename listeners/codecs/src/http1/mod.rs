@@ -18,7 +18,7 @@ mod rewrite;
 mod upgrade;
 mod violation;
 
-pub use violation::{Offended, Violation};
+pub use violation::{Violated, Violation};
 
 use portcullis_rules::request::Request;
 
@@ -43,8 +43,8 @@ use crate::{
 /// What is wrong with it. Bytes that hold no whole head are a truncated one.
 pub fn with_head<T>(head: &[u8], show: impl FnOnce(&dyn Request) -> T) -> Result<T, Violation> {
     let limits = Limits::default();
-    let offences = [Violation::LongTarget, Violation::LongHead, Violation::ManyHeaders];
-    let bounds = head::HeadBounds { bytes: limits.request_head, lines: limits.request_headers, offences };
+    let violations = [Violation::LongTarget, Violation::LongHead, Violation::ManyHeaders];
+    let bounds = head::HeadBounds { bytes: limits.request_head, lines: limits.request_headers, violations };
     let read = head::read::<request::RequestHead<'_>>(&mut Scan::default(), head, &bounds)?;
     read.map(|(head, _)| show(&head)).ok_or(Violation::TruncatedHead)
 }
@@ -87,8 +87,8 @@ impl LookProgress {
         Self { step, next: Ok(false) }
     }
 
-    /// An offence behind what is right.
-    fn offence(step: RelayStep, violation: Violation) -> Self {
+    /// An violation behind what is right.
+    fn violation(step: RelayStep, violation: Violation) -> Self {
         Self { step, next: Err(violation) }
     }
 }
@@ -119,19 +119,19 @@ impl Http1 {
 
     /// The client took too long for its first bytes, which say nothing yet.
     pub(crate) fn head_late(&mut self, checker: &mut dyn Checker, out: &mut RelayOutput) {
-        self.client_offends(Violation::HeadTimeout, checker, out);
+        self.client_violates(Violation::HeadTimeout, checker, out);
     }
 
-    fn offend(&mut self, side: Side, violation: Violation, checker: &mut dyn Checker, out: &mut RelayOutput) {
+    fn violate(&mut self, side: Side, violation: Violation, checker: &mut dyn Checker, out: &mut RelayOutput) {
         match side {
-            Side::Downstream => self.client_offends(violation, checker, out),
-            Side::Upstream => self.server_offends(violation, checker, out),
+            Side::Downstream => self.client_violates(violation, checker, out),
+            Side::Upstream => self.server_violates(violation, checker, out),
         }
     }
 
     fn client_ends(&mut self, held: usize, checker: &mut dyn Checker, out: &mut RelayOutput) {
         if held > 0 && matches!(self.requests, RequestStream::Head { .. }) && !self.is_full() {
-            return self.client_offends(Violation::TruncatedHead, checker, out);
+            return self.client_violates(Violation::TruncatedHead, checker, out);
         }
         self.requests = RequestStream::Over;
         if self.outstanding.is_empty() {
@@ -157,7 +157,7 @@ impl Relay for Http1 {
             let go = match progress.next {
                 Ok(go) => go && progress.step.taken() > 0,
                 Err(violation) => {
-                    self.offend(from, violation, checker, out);
+                    self.violate(from, violation, checker, out);
                     // An odd answer goes on as it is.
                     from == Side::Upstream
                 }
@@ -205,7 +205,7 @@ impl Relay for Http1 {
 
     fn head_timeout(&mut self, checker: &mut dyn Checker, out: &mut RelayOutput) {
         if self.head_pending() {
-            self.client_offends(Violation::HeadTimeout, checker, out);
+            self.client_violates(Violation::HeadTimeout, checker, out);
         }
     }
 

@@ -12,7 +12,7 @@ use super::{
     request,
     responses::Responses,
     rewrite,
-    violation::{Offended, Violation},
+    violation::{Violated, Violation},
 };
 use crate::{
     http::text::is_token_byte,
@@ -80,7 +80,7 @@ impl Http1 {
             }
             RequestStream::Held { body, asked, wait } => match begins(body, wait, input) {
                 None => LookProgress::stop(RelayStep::HOLD),
-                Some(Err(violation)) => LookProgress::offence(RelayStep::HOLD, violation),
+                Some(Err(violation)) => LookProgress::violation(RelayStep::HOLD, violation),
                 Some(Ok(())) => {
                     self.requests = RequestStream::Body { body, asked };
                     self.request(input, checker, out)
@@ -89,13 +89,13 @@ impl Http1 {
             RequestStream::Head { .. } if self.is_full() => LookProgress::stop(RelayStep::HOLD),
             RequestStream::Head { scan, empty_lines } => self
                 .request_head(scan, empty_lines, input, checker, out)
-                .unwrap_or_else(|violation| LookProgress::offence(RelayStep::HOLD, violation)),
+                .unwrap_or_else(|violation| LookProgress::violation(RelayStep::HOLD, violation)),
             RequestStream::Body { mut body, asked } => {
                 let (taken, end) = body.take(input, self.request_rooms());
                 match end {
                     Ok(true) => self.behind_body(asked),
                     Ok(false) => self.requests = RequestStream::Body { body, asked },
-                    Err(violation) => return LookProgress::offence(forward(taken), violation),
+                    Err(violation) => return LookProgress::violation(forward(taken), violation),
                 }
                 LookProgress::go_on(forward(taken))
             }
@@ -103,7 +103,7 @@ impl Http1 {
                 let (taken, end) = body.take(input, self.request_rooms());
                 let left = room.checked_sub(taken as u64);
                 match (end, left) {
-                    (Err(violation), _) => return LookProgress::offence(discard(taken), violation),
+                    (Err(violation), _) => return LookProgress::violation(discard(taken), violation),
                     (Ok(true), _) => self.requests = RequestStream::NEXT,
                     (Ok(false), Some(room)) => self.requests = RequestStream::Swallow { body, room },
                     (Ok(false), None) => self.stop_swallowing(out),
@@ -165,7 +165,7 @@ impl Http1 {
         let bounds = HeadBounds {
             bytes: self.limits.request_head,
             lines: self.limits.request_headers,
-            offences: [Violation::LongTarget, Violation::LongHead, Violation::ManyHeaders],
+            violations: [Violation::LongTarget, Violation::LongHead, Violation::ManyHeaders],
         };
         let Some((head, end)) = head::read::<request::RequestHead<'_>>(&mut scan, input, &bounds)? else {
             self.requests = RequestStream::Head { scan, empty_lines };
@@ -266,8 +266,8 @@ impl Http1 {
     }
 
     /// The client sent something that cannot be relayed. It gets an error response in order, if that is possible.
-    pub(super) fn client_offends(&mut self, violation: Violation, checker: &mut dyn Checker, out: &mut RelayOutput) {
-        checker.offended(&Offended { violation, side: Side::Downstream });
+    pub(super) fn client_violates(&mut self, violation: Violation, checker: &mut dyn Checker, out: &mut RelayOutput) {
+        checker.violated(&Violated { violation, side: Side::Downstream });
         let error = Ours::Error { status: violation.status(), head: false };
         match self.requests {
             RequestStream::Body { .. } | RequestStream::Held { .. } => {

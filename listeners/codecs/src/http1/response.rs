@@ -16,7 +16,7 @@ pub(super) struct ResponseHead {
     pub(super) status: u16,
     version: Version,
     framing: Framing,
-    /// The first offence in the fields that frame; an answer that opens a tunnel has none.
+    /// The first violation in the fields that frame; an answer that opens a tunnel has none.
     misframed: Option<Violation>,
     /// It has Upgrade.
     upgrade: bool,

@@ -8,7 +8,7 @@ use super::{
     odd::{self, UnusualAnswer, is_http},
     requests::{RequestStream, forward},
     response::{self, Next},
-    violation::{Offended, Violation},
+    violation::{Violated, Violation},
 };
 use crate::{
     order::Answerer,
@@ -33,7 +33,7 @@ impl Http1 {
             }
             Responses::Head(scan) => self
                 .response_head(scan, input, checker)
-                .unwrap_or_else(|violation| LookProgress::offence(RelayStep::HOLD, violation)),
+                .unwrap_or_else(|violation| LookProgress::violation(RelayStep::HOLD, violation)),
             Responses::Body(mut body) => {
                 let (taken, end) = body.take(input, self.response_rooms(false));
                 match end {
@@ -41,7 +41,7 @@ impl Http1 {
                     Ok(false) => self.responses = Responses::Body(body),
                     Err(violation) => {
                         self.responses = Responses::Body(body);
-                        return LookProgress::offence(forward(taken), violation);
+                        return LookProgress::violation(forward(taken), violation);
                     }
                 }
                 LookProgress::go_on(forward(taken))
@@ -69,8 +69,8 @@ impl Http1 {
 
     /// The server sent what is not right. If its answer has begun, or clients can read it all the same, it goes on as it
     /// is; otherwise the client is told.
-    pub(super) fn server_offends(&mut self, violation: Violation, checker: &mut dyn Checker, out: &mut RelayOutput) {
-        checker.offended(&Offended { violation, side: Side::Upstream });
+    pub(super) fn server_violates(&mut self, violation: Violation, checker: &mut dyn Checker, out: &mut RelayOutput) {
+        checker.violated(&Violated { violation, side: Side::Upstream });
         // What a client sends that has not waited for its answer is dropped.
         let sending =
             matches!(self.requests, RequestStream::Body { .. } | RequestStream::Held { .. } | RequestStream::Over);
@@ -137,7 +137,7 @@ impl Http1 {
         match self.responses {
             Responses::Head(_) if held > 0 && !self.outstanding.is_empty() => {
                 let violation = Violation::TruncatedResponseHead;
-                checker.offended(&Offended { violation, side: Side::Upstream });
+                checker.violated(&Violated { violation, side: Side::Upstream });
                 self.no_answer(out);
             }
             Responses::Odd(UnusualAnswer::Head { .. }) => self.no_answer(out),
@@ -161,7 +161,7 @@ impl Http1 {
         let bounds = HeadBounds {
             bytes: self.limits.response_head,
             lines: usize::MAX,
-            offences: [Violation::LongResponseHead; 3],
+            violations: [Violation::LongResponseHead; 3],
         };
         let Some((head, end)) = head::read::<response::ResponseHead>(&mut scan, input, &bounds)? else {
             self.responses = Responses::Head(scan);

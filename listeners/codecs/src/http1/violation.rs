@@ -1,6 +1,6 @@
 //! The protocol violations of HTTP/1: one variant each, with the rule that it breaks.
 
-use crate::{http::target::TargetError, offence::violations};
+use crate::{http::target::TargetError, violation::violations};
 
 violations! {
     /// Why a message cannot be relayed: two conforming parsers could read it differently, or a limit is hit.

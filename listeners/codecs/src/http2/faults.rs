@@ -4,7 +4,7 @@ use super::{
     Http2, budget, frame,
     streams::{Half, OpenStream},
     turn::RelayCall,
-    violation::{ErrorCode, Offended, Violation},
+    violation::{ErrorCode, Violated, Violation},
     way::FrameStage,
 };
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
 impl Http2 {
     /// Ends the connection. The offending side gets the error code, if it can still be sent.
     pub(super) fn end(&mut self, side: Side, violation: Violation, turn: &mut RelayCall<'_>) {
-        turn.checker.offended(&Offended { violation, side });
+        turn.checker.violated(&Violated { violation, side });
         // What has not said SETTINGS speaks no HTTP/2.
         let [client, server] = &self.ways;
         if side == Side::Upstream && server.stage == FrameStage::Frames && client.may_be_spoken_into() {
@@ -43,7 +43,7 @@ impl Http2 {
     /// Tells a side that what it sent on a stream is not taken.
     pub(super) fn refuse(&mut self, id: u32, violation: Violation, turn: &mut RelayCall<'_>) -> Result<(), Violation> {
         let side = turn.from;
-        turn.checker.offended(&Offended { violation, side });
+        turn.checker.violated(&Violated { violation, side });
         frame::reset(id, violation.code(), self.words(side, turn));
         self.budgets[side as usize].provoked_resets.spend()
     }

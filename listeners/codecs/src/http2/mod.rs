@@ -26,7 +26,7 @@ mod way;
 
 pub(crate) use frame::PREFACE;
 pub use limits::Http2Limits;
-pub use violation::{ErrorCode, Offended, Violation};
+pub use violation::{ErrorCode, Violated, Violation};
 
 use self::{
     budget::Budgets,

@@ -5,7 +5,7 @@ use super::{
     Http2, frame,
     hpack::Stateless,
     turn::RelayCall,
-    violation::{ErrorCode, Offended, Violation},
+    violation::{ErrorCode, Violated, Violation},
 };
 use crate::{
     http::grpc::Call,
@@ -49,7 +49,7 @@ impl Http2 {
         end_stream: bool,
         turn: &mut RelayCall<'_>,
     ) -> Result<(), Violation> {
-        turn.checker.offended(&Offended { violation, side: Side::Downstream });
+        turn.checker.violated(&Violated { violation, side: Side::Downstream });
         self.answer(id, end_stream, turn, |block| {
             block.field(b":status", b"431").field(b"content-length", b"0");
         });

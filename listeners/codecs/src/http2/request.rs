@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn malformed_heads_are_told_by_their_first_offence() {
+    fn malformed_heads_are_told_by_their_first_violation() {
         let [method, scheme, authority, path] = GET;
         for (fields, wanted) in [
             (vec![scheme, authority, path], Violation::PseudoField),

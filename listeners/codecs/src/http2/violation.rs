@@ -5,7 +5,7 @@ use ErrorCode::{
     CompressionError, EnhanceYourCalm, FlowControlError, FrameSizeError, ProtocolError, RefusedStream, StreamClosed,
 };
 
-use crate::{http::target::TargetError, offence::violations};
+use crate::{http::target::TargetError, violation::violations};
 
 /// Error codes (RFC 9113 §7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

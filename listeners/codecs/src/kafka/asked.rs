@@ -116,7 +116,7 @@ fn told_as(key: i16) -> u8 {
 
 /// The field of the names that a request is judged by one by one, if they are all there.
 pub(super) fn each(frame: &Frame, names: &RequestNames) -> Option<u8> {
-    let _ = api::each(frame.layout.key, frame.version).filter(|_| frame.fate == FrameOutcome::Open)?;
+    let _ = api::each(frame.layout.key, frame.version).filter(|_| frame.outcome == FrameOutcome::Open)?;
     let transactions = names.count(Named::Transaction, frame.coordinates());
     let groups = names.count(Named::Group, frame.coordinates());
     match frame.layout.key {

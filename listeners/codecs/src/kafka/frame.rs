@@ -62,7 +62,7 @@ pub(super) struct Frame {
     pub(super) full: usize,
     /// Bytes of it that were taken.
     pub(super) taken: usize,
-    pub(super) fate: FrameOutcome,
+    pub(super) outcome: FrameOutcome,
     /// It has one topic, so when that is known all is known.
     pub(super) single: bool,
     /// The client wants no response.
@@ -126,7 +126,7 @@ impl Frame {
             length,
             full: length,
             taken: 0,
-            fate: FrameOutcome::Open,
+            outcome: FrameOutcome::Open,
             single: false,
             silent: false,
             replica: false,

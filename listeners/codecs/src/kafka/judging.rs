@@ -76,7 +76,7 @@ impl Connection {
         let asked = RequestFacts::new(frame, &self.requests.names, kept, input);
         let decision = driver.checker.check(&asked as &dyn Request);
         let lists = whole && asked.lists().is_some();
-        let (incremental, goes_on) = (matches!(within, SessionUse::Session(_)), frame.fate == FrameOutcome::GoesOn);
+        let (incremental, goes_on) = (matches!(within, SessionUse::Session(_)), frame.outcome == FrameOutcome::GoesOn);
         match decision {
             Decision::Allow if incremental && self.has_more_to_share(input, driver) => self.no_session(input, driver),
             Decision::Allow => self.allow(input, ResponseHandling::Pass, driver),
@@ -113,7 +113,7 @@ impl Connection {
 
     /// Whether the server can be asked for the names of topics: once for each request of which nothing has gone on.
     fn may_look_up(&self) -> bool {
-        let new = |frame: &Frame| !frame.looked_up && frame.fate != FrameOutcome::GoesOn;
+        let new = |frame: &Frame| !frame.looked_up && frame.outcome != FrameOutcome::GoesOn;
         self.limits.learns() && self.requests.frame.as_ref().is_some_and(new)
     }
 
@@ -149,8 +149,8 @@ impl Connection {
         let Some(frame) = &mut self.requests.frame else { return Ok(ShownBytes::Waits) };
         let (key, unknown, length) = (frame.layout.key, frame.unknown, frame.length);
         self.requests.handshaken |= key == api::SASL_HANDSHAKE;
-        let begins = frame.fate == FrameOutcome::Open;
-        frame.fate = FrameOutcome::GoesOn;
+        let begins = frame.outcome == FrameOutcome::Open;
+        frame.outcome = FrameOutcome::GoesOn;
         if begins {
             let then = match then {
                 ResponseHandling::Filter => {
@@ -345,11 +345,11 @@ impl Connection {
     fn refuse_later(&mut self, driver: &mut Driver<'_>) -> ShownBytes {
         let refused = driver.checker.refused().clone();
         match &mut self.requests.frame {
-            Some(frame) if frame.fate == FrameOutcome::Open && frame.single => {
+            Some(frame) if frame.outcome == FrameOutcome::Open && frame.single => {
                 let Frame { layout, version, full, .. } = *frame;
                 // From its start on, which is there.
                 frame.walk = Walk::request(layout, version, full);
-                frame.fate = FrameOutcome::Refused(DroppedRequest::new(layout, version, refused).into());
+                frame.outcome = FrameOutcome::Refused(DroppedRequest::new(layout, version, refused).into());
                 ShownBytes::Again
             }
             _ => self.cut(Close::Graceful, driver),
@@ -358,7 +358,7 @@ impl Connection {
 
     /// The request goes no further, and the connection ends behind what is due.
     fn cut(&mut self, close: Close, driver: &mut Driver<'_>) -> ShownBytes {
-        let begun = self.requests.frame.as_ref().is_some_and(|frame| frame.fate == FrameOutcome::GoesOn);
+        let begun = self.requests.frame.as_ref().is_some_and(|frame| frame.outcome == FrameOutcome::GoesOn);
         self.requests.end_frame();
         if begun {
             // The server never has all of it.

@@ -45,7 +45,7 @@ pub use self::{
     limits::{Limits, TopicIdUse},
     message::KafkaRequest,
     relay::relay,
-    violation::{Offended, Violation},
+    violation::{Violated, Violation},
     walk::Walk,
     words::{key, name},
 };

@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, net::SocketAddr, sync::Arc};
 
 use super::{
-    Limits, Offended, Violation,
+    Limits, Violated, Violation,
     asked::Asker,
     frame::FrameOutcome,
     ids::TopicIds,
@@ -66,8 +66,8 @@ pub(super) struct Connection {
 const _: () = assert!(size_of::<Connection>() <= 1024);
 
 impl Connection {
-    pub(super) fn offend(side: Side, violation: Violation, checker: &mut dyn Checker, out: &mut RelayOutput) {
-        checker.offended(&Offended { violation, side });
+    pub(super) fn violate(side: Side, violation: Violation, checker: &mut dyn Checker, out: &mut RelayOutput) {
+        checker.violated(&Violated { violation, side });
         out.close = Some(violation.close());
     }
 
@@ -117,7 +117,7 @@ impl Relay for Connection {
             Side::Upstream => !matches!(self.responses, Responses::Head),
         };
         if held > 0 || inside {
-            Self::offend(from, Violation::CutFrame, checker, out);
+            Self::violate(from, Violation::CutFrame, checker, out);
         } else if from == Side::Upstream {
             out.close = Some(self.outstanding.end().unwrap_or(Close::Graceful));
         }
@@ -136,7 +136,7 @@ impl Relay for Connection {
 
     fn head_timeout(&mut self, checker: &mut dyn Checker, out: &mut RelayOutput) {
         if self.head_pending() {
-            Self::offend(Side::Downstream, Violation::FrameTimeout, checker, out);
+            Self::violate(Side::Downstream, Violation::FrameTimeout, checker, out);
         }
     }
 
@@ -170,11 +170,11 @@ impl Relay for Connection {
         match (from, &mut self.requests.frame) {
             // What is known of it decides.
             (Side::Downstream, Some(frame))
-                if frame.fate == FrameOutcome::Open && !frame.cramped && !frame.is_whole() =>
+                if frame.outcome == FrameOutcome::Open && !frame.cramped && !frame.is_whole() =>
             {
                 frame.cramped = true;
             }
-            _ => Self::offend(from, Violation::NoRoom, checker, out),
+            _ => Self::violate(from, Violation::NoRoom, checker, out),
         }
     }
 }

@@ -35,12 +35,12 @@ impl KafkaRequests {
 
     /// Whether the client owes something before it can be judged.
     pub(super) fn is_pending(&self) -> bool {
-        self.frame.as_ref().map_or(self.begun, |frame| frame.fate != FrameOutcome::GoesOn)
+        self.frame.as_ref().map_or(self.begun, |frame| frame.outcome != FrameOutcome::GoesOn)
     }
 
     /// How many bytes nobody has to see.
     pub(super) fn unseen(&self) -> u64 {
-        let frame = self.frame.as_ref().filter(|frame| frame.fate == FrameOutcome::GoesOn);
+        let frame = self.frame.as_ref().filter(|frame| frame.outcome == FrameOutcome::GoesOn);
         frame.map_or(0, |frame| frame.walk.place().saturating_sub(frame.taken) as u64)
     }
 
@@ -54,7 +54,7 @@ impl KafkaRequests {
 
     /// How many bytes have to be held until it is known what becomes of them.
     pub(super) fn to_hold(&self, most: usize) -> usize {
-        let undecided = |frame: &&Frame| match &frame.fate {
+        let undecided = |frame: &&Frame| match &frame.outcome {
             FrameOutcome::Open => !frame.single || !self.names.topics.is_empty(),
             FrameOutcome::Refused(_) | FrameOutcome::GoesOn => false,
         };
@@ -81,7 +81,7 @@ pub(super) enum ShownBytes {
 
 impl Connection {
     pub(super) fn wants_requests(&self) -> bool {
-        let inside = self.requests.frame.as_ref().is_some_and(|frame| frame.fate == FrameOutcome::GoesOn);
+        let inside = self.requests.frame.as_ref().is_some_and(|frame| frame.outcome == FrameOutcome::GoesOn);
         let room = !self.outstanding.is_full() && self.waiting <= self.limits.held;
         !self.requests.over && !self.requests.asking && (inside || room)
     }
@@ -104,7 +104,7 @@ impl Connection {
                     }
                 }
                 Ok(None) => break,
-                Err(violation) => Self::offend(Side::Downstream, violation, checker, out),
+                Err(violation) => Self::violate(Side::Downstream, violation, checker, out),
             }
         }
         self.requests.begun = step.taken() < input.len();
@@ -124,7 +124,7 @@ impl Connection {
             *frame = Frame::begin(input, &self.limits, *handshaken)?;
         }
         let Some(frame) = frame else { return Ok(None) };
-        if let FrameOutcome::Refused(_) = frame.fate {
+        if let FrameOutcome::Refused(_) = frame.outcome {
             return self.swallow(input, &mut Driver { checker, out }).map(Some);
         }
         let progress = frame.read(input, self.limits.topics, names)?;
@@ -135,7 +135,7 @@ impl Connection {
         let trimmed = (whole && frame.walk.place() < length).then(|| frame.trim(input));
         let input = trimmed.as_deref().unwrap_or(input);
         let mut driver = Driver { checker, out };
-        let turn = match &frame.fate {
+        let turn = match &frame.outcome {
             // What came since it began to go on.
             FrameOutcome::GoesOn if !names.new => ShownBytes::GoesOn,
             FrameOutcome::GoesOn => self.judge(input, whole, &mut driver)?,
@@ -168,7 +168,7 @@ impl Connection {
 
     /// Drops what comes of a denied request, and answers it when all has come.
     fn swallow(&mut self, input: &[u8], driver: &mut Driver<'_>) -> Result<RelayStep, Violation> {
-        let Some(Frame { fate: FrameOutcome::Refused(swallowed), walk, taken, full, length, .. }) =
+        let Some(Frame { outcome: FrameOutcome::Refused(swallowed), walk, taken, full, length, .. }) =
             &mut self.requests.frame
         else {
             return Ok(RelayStep::HOLD);
@@ -190,7 +190,7 @@ impl Connection {
 
     /// Passes on what was read of an allowed request.
     fn forward(&mut self, seen: usize) -> Option<RelayStep> {
-        let frame = self.requests.frame.as_mut().filter(|frame| frame.fate == FrameOutcome::GoesOn)?;
+        let frame = self.requests.frame.as_mut().filter(|frame| frame.outcome == FrameOutcome::GoesOn)?;
         let forward = (frame.walk.place() - frame.taken).min(seen);
         frame.taken += forward;
         if frame.taken >= frame.length {

@@ -148,7 +148,7 @@ impl Connection {
                     }
                     Ok(None) => break,
                     Err(violation) => {
-                        Self::offend(Side::Upstream, violation, checker, out);
+                        Self::violate(Side::Upstream, violation, checker, out);
                         break;
                     }
                 },

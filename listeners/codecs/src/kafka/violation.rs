@@ -1,7 +1,7 @@
 //! The protocol violations of Kafka: one variant each, with the rule that it breaks. Kafka has no error code for them:
 //! a broker closes the connection, and so does the relay.
 
-use crate::{offence::violations, relay::Close};
+use crate::{relay::Close, violation::violations};
 
 violations! {
     /// Why a message is not relayed: two readers could read it differently, or a limit is hit.

@@ -1,14 +1,14 @@
 //! Answers: which addresses they give for the name that was asked for.
 
-use portcullis_codecs::dns::{Violation, lesson};
+use portcullis_codecs::dns::{Violation, resolution};
 
 use crate::{
     message::{A, AAAA, CNAME, HTTPS, Message, TXT, name, opt, option, record},
     playbook::pair::told,
 };
 
-fn teaches(message: &Message) -> Result<String, Violation> {
-    lesson(&message.bytes()).map(|lesson| lesson.as_ref().map_or_else(String::new, told))
+fn resolves(message: &Message) -> Result<String, Violation> {
+    resolution(&message.bytes()).map(|resolution| resolution.as_ref().map_or_else(String::new, told))
 }
 
 /// A service binding: priority, target, parameters.
@@ -28,8 +28,8 @@ fn an_answer_of_a_resolver_is_read() {
         \xc0\x2b\x00\x01\x00\x01\x00\x00\x00\x3c\x00\x04\xc0\x00\x02\x07\
         \xc0\x2b\x00\x01\x00\x01\x00\x00\x02\x58\x00\x04\xc0\x00\x02\x08\
         \x00\x00\x29\x04\xd0\x00\x00\x00\x00\x00\x00";
-    let lesson = lesson(captured).unwrap().unwrap();
-    assert_eq!(told(&lesson), "www.shop.test. 192.0.2.7 for 60 192.0.2.8 for 300");
+    let resolution = resolution(captured).unwrap().unwrap();
+    assert_eq!(told(&resolution), "www.shop.test. 192.0.2.7 for 60 192.0.2.8 for 300");
 }
 
 #[test]
@@ -70,14 +70,14 @@ fn addresses_are_learnt_under_the_name_that_was_asked_for() {
         // Only the answer section counts.
         (answer().with(2, &record(&name("a.test"), A, 9, &[192, 0, 2, 1])), ""),
         (answer().with(3, &record(&name("a.test"), A, 9, &[192, 0, 2, 1])), ""),
-        // Truncated, it teaches what is there.
+        // Truncated, it tells what is there.
         (answer().flags(0x8380).address("a.test", 9, "192.0.2.1"), "a.test. 192.0.2.1 for 9"),
-        // Errors teach nothing.
+        // Errors tell nothing.
         (answer().flags(0x8183).address("a.test", 9, "192.0.2.1"), ""),
         (answer().flags(0x8182).address("a.test", 9, "192.0.2.1"), ""),
         (answer().address("a.test", 9, "192.0.2.1").with(3, b"\0\0\x29\x04\xd0\x01\0\0\0\0\0"), ""),
     ] {
-        assert_eq!(teaches(&message).as_deref(), Ok(wanted), "{:02x?}", message.bytes());
+        assert_eq!(resolves(&message).as_deref(), Ok(wanted), "{:02x?}", message.bytes());
     }
 }
 
@@ -109,12 +109,12 @@ fn hints_of_service_bindings_are_addresses_too() {
         (with(&service(1, "", &[v6.clone(), v4.clone()].concat())), Err(Violation::Service)),
         (with(&service(1, "", &[v4.clone(), v4.clone()].concat())), Err(Violation::Service)),
     ] {
-        assert_eq!(teaches(&message).as_deref(), wanted.as_ref().copied(), "{:02x?}", message.bytes());
+        assert_eq!(resolves(&message).as_deref(), wanted.as_ref().copied(), "{:02x?}", message.bytes());
     }
 }
 
 #[test]
-fn an_answer_that_cannot_be_read_teaches_nothing_and_says_why() {
+fn an_answer_that_cannot_be_read_resolves_nothing_and_says_why() {
     use Violation::{
         Address, Alias, CutRecord, LabelType, LongName, NotAnAnswer, Opcode, Options, Pointer, QuestionCount, Short,
     };
@@ -149,9 +149,9 @@ fn an_answer_that_cannot_be_read_teaches_nothing_and_says_why() {
         (with(&to(&[label.repeat(4), vec![0]].concat())), LongName),
         (answer().with(3, &opt(0, b"\x00\x0a\x00")), Options),
     ] {
-        assert_eq!(teaches(&message), Err(violation), "{:02x?}", message.bytes());
+        assert_eq!(resolves(&message), Err(violation), "{:02x?}", message.bytes());
     }
-    assert_eq!(lesson(b"\x00\x01\x81"), Err(Short));
+    assert_eq!(resolution(b"\x00\x01\x81"), Err(Short));
 }
 
 #[test]
@@ -161,7 +161,7 @@ fn what_is_not_about_the_name_may_be_of_any_form() {
         .with(1, &record(&[0xc0, 12], 65280, 9, b""))
         .address("a.test", 9, "192.0.2.1")
         .with(2, &record(&[0xc0, 0], 6, 9, b"no start of authority"));
-    assert_eq!(teaches(&message).as_deref(), Ok("a.test. 192.0.2.1 for 9"));
+    assert_eq!(resolves(&message).as_deref(), Ok("a.test. 192.0.2.1 for 9"));
 }
 
 #[test]
@@ -172,15 +172,15 @@ fn chains_are_followed_as_far_as_resolvers_do() {
         });
         links.address(&format!("n{aliases}.test"), 2000, "192.0.2.1")
     };
-    assert_eq!(teaches(&chain(32)).as_deref(), Ok("n0.test. 192.0.2.1 for 969"));
-    assert_eq!(teaches(&chain(33)), Err(Violation::LongChain));
+    assert_eq!(resolves(&chain(32)).as_deref(), Ok("n0.test. 192.0.2.1 for 969"));
+    assert_eq!(resolves(&chain(33)), Err(Violation::LongChain));
 }
 
 #[test]
-fn a_large_answer_teaches_all_its_addresses() {
+fn a_large_answer_resolves_all_its_addresses() {
     let message = (0..4000_u32)
         .fold(answer(), |message, number| message.with(1, &record(&[0xc0, 12], A, 60, &number.to_be_bytes())));
     assert!(message.bytes().len() <= usize::from(u16::MAX));
-    let lesson = lesson(&message.bytes()).unwrap().unwrap();
-    assert_eq!(lesson.addresses.len(), 4000);
+    let resolution = resolution(&message.bytes()).unwrap().unwrap();
+    assert_eq!(resolution.addresses.len(), 4000);
 }

@@ -69,12 +69,12 @@ proptest! {
     }
 
     #[test]
-    fn answers_teach_what_they_read(answer in any_answer()) {
+    fn answers_install_what_they_read(answer in any_answer()) {
         prop_assert!(oracle::answer(&answer), "{answer:02x?}");
     }
 
     #[test]
-    fn mutated_answers_teach_what_they_read(answer in mutated(any_answer())) {
+    fn mutated_answers_install_what_they_read(answer in mutated(any_answer())) {
         oracle::answer(&answer);
     }
 

@@ -8,7 +8,7 @@ use hickory_proto::{
     op::{Message, MessageType, OpCode, ResponseCode},
     rr::{DNSClass, Name, RData, Record, RecordType, rdata::svcb::SVCB, rdata::svcb::SvcParamValue},
 };
-use portcullis_codecs::dns::{lesson, with_query};
+use portcullis_codecs::dns::{resolution, with_query};
 
 /// What their reader shows of a name, in our normal form.
 fn text(name: &Name) -> String {
@@ -62,11 +62,11 @@ fn until_question(message: &[u8]) -> Vec<u8> {
 
 /// Whether both of us read an answer. Then they find the addresses that we learn, and no others.
 pub(crate) fn answer(message: &[u8]) -> bool {
-    let (Ok(ours), Ok(theirs)) = (lesson(message), Message::from_vec(message)) else { return false };
+    let (Ok(ours), Ok(theirs)) = (resolution(message), Message::from_vec(message)) else { return false };
     let mut addresses: Vec<(IpAddr, u32)> = Vec::new();
-    if let Some(lesson) = &ours {
-        assert_eq!(text(&theirs.queries[0].name), lesson.name);
-        addresses.extend(lesson.addresses.iter().map(|learnt| (learnt.address, learnt.ttl)));
+    if let Some(resolution) = &ours {
+        assert_eq!(text(&theirs.queries[0].name), resolution.name);
+        addresses.extend(resolution.addresses.iter().map(|learnt| (learnt.address, learnt.ttl)));
     }
     addresses.sort_unstable();
     assert_eq!(addresses, theirs_of(&theirs), "{message:02x?}");

@@ -74,8 +74,8 @@ fn only_what_was_asked_is_answered() {
     assert_eq!(flow.session.outstanding(), 1, "they have not used up the query");
     assert_eq!(flow.answer(&Message::answer(7, "a.test", A)), AnswerStep::Forward);
     assert_eq!(flow.answer(&Message::answer(7, "a.test", A)), AnswerStep::Drop("unasked"));
-    assert!(flow.recorder.offences.iter().all(|(side, _)| *side == Side::Upstream));
-    assert_eq!(flow.recorder.offences.len(), 6);
+    assert!(flow.recorder.violations.iter().all(|(side, _)| *side == Side::Upstream));
+    assert_eq!(flow.recorder.violations.len(), 6);
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn at_the_limit_a_query_fails_and_old_ones_are_forgotten_by_their_time() {
     }
     let failed = Message::answer(3, "a.test", A).flags(0x8182).bytes();
     assert_eq!(flow.query(&Message::query(3, "a.test", A), 13), QueryStep::Answer(failed));
-    assert_eq!(flow.recorder.offences, [(Side::Downstream, "outstanding")]);
+    assert_eq!(flow.recorder.violations, [(Side::Downstream, "outstanding")]);
     assert_eq!(flow.session.expire(12, &mut flow.recorder), 2);
     assert_eq!(flow.session.oldest(), Some(12));
     let lost = |exchange| ResponseSummary { exchange, status: None, facts: Facts::NONE };
@@ -168,7 +168,7 @@ fn a_malformed_query_is_told_so_and_reaches_nobody() {
     ] {
         let mut flow = allowed();
         assert_eq!(flow.query(&message, 0), wanted, "{:02x?}", message.bytes());
-        assert_eq!((flow.recorder.offences.len(), flow.session.outstanding()), (1, 0));
+        assert_eq!((flow.recorder.violations.len(), flow.session.outstanding()), (1, 0));
         assert!(flow.recorder.judged.is_empty());
     }
     let mut flow = allowed();
@@ -176,12 +176,12 @@ fn a_malformed_query_is_told_so_and_reaches_nobody() {
 }
 
 #[test]
-fn an_answer_waits_for_what_it_teaches_and_fails_otherwise() {
+fn an_answer_waits_for_what_it_resolves_and_fails_otherwise() {
     let mut flow = Flow::new(Decision::Respond, true);
     flow.query(&Message::query(7, "a.test", A), 0);
     let answer = Message::answer(7, "A.test", A).alias("a.test", 5, "b.test").address("b.test", 9, "192.0.2.1");
-    let AnswerStep::Hold(lesson) = flow.answer(&answer) else { panic!("it is held") };
-    assert_eq!(told(&lesson), "a.test. 192.0.2.1 for 5");
+    let AnswerStep::Hold(resolution) = flow.answer(&answer) else { panic!("it is held") };
+    assert_eq!(told(&resolution), "a.test. 192.0.2.1 for 5");
     assert_eq!(flow.session.unlearnt(&answer.bytes()), Message::answer(7, "A.test", A).flags(0x8182).bytes());
     // Where there is nothing to learn, nothing waits.
     flow.query(&Message::query(8, "a.test", A), 0);
@@ -223,7 +223,7 @@ fn an_answer_has_the_code_that_its_header_and_its_opt_say_together() {
             flow.query(&Message::query(7, "a.test", A), 0);
             let step = flow.answer(&answer);
             assert_eq!(flow.recorder.answered, [status(0, code)]);
-            assert_eq!(matches!(step, AnswerStep::Hold(_)), learns && code == 0, "an error teaches nothing: {code}");
+            assert_eq!(matches!(step, AnswerStep::Hold(_)), learns && code == 0, "an error tells nothing: {code}");
         }
     }
     // What cannot be read as a whole is relayed where nothing is learnt, by the code of its header.

@@ -86,14 +86,14 @@ fn a_denied_query_is_answered_between_the_others() {
 }
 
 #[test]
-fn an_answer_waits_for_what_it_teaches_and_those_behind_it_wait_with_it() {
+fn an_answer_waits_for_what_it_resolves_and_those_behind_it_wait_with_it() {
     let asked = || play("learnt").learning().reaches_server([query(1, "a.test"), query(2, "b.test")].concat());
     asked()
         .server([answer(2, "b.test"), answer(1, "a.test")].concat())
-        .teaches("b.test. 192.0.2.1 for 9")
+        .resolves("b.test. 192.0.2.1 for 9")
         .commits(true)
         .client_sees(answer(2, "b.test"))
-        .teaches("a.test. 192.0.2.1 for 9")
+        .resolves("a.test. 192.0.2.1 for 9")
         .commits(false)
         .client_sees(said(1, "a.test", 2))
         .reaches_server(query(3, "c.test"))
@@ -104,7 +104,7 @@ fn an_answer_waits_for_what_it_teaches_and_those_behind_it_wait_with_it() {
     asked()
         .server(answer(1, "a.test"))
         .server_ends()
-        .teaches("a.test. 192.0.2.1 for 9")
+        .resolves("a.test. 192.0.2.1 for 9")
         .reaches_server(query(3, "c.test"))
         .commits(true)
         .client_sees(answer(1, "a.test"))
@@ -132,17 +132,17 @@ fn what_is_malformed_is_told_or_ends_the_connection() {
         .client([with_trailing, query(2, "a.test")].concat())
         .client_sees(said(1, "a.test", 1))
         .server_sees(query(2, "a.test"))
-        .client_offends("trailing")
+        .client_violates("trailing")
         .run();
-    play("an answer from the client").client(answer(1, "a")).client_offends("not_a_query").closes(Close::Reset).run();
+    play("an answer from the client").client(answer(1, "a")).client_violates("not_a_query").closes(Close::Reset).run();
     for short in [&b"\x00\x00"[..], b"\x00\x0b"] {
-        play("a short frame").client(short).client_offends("short_frame").closes(Close::Reset).run();
-        play("one of the server").server(short).server_offends("short_frame").closes(Close::Reset).run();
+        play("a short frame").client(short).client_violates("short_frame").closes(Close::Reset).run();
+        play("one of the server").server(short).server_violates("short_frame").closes(Close::Reset).run();
     }
     play("nobody asked")
         .reaches_server(query(1, "a.test"))
         .server(answer(2, "a.test"))
-        .server_offends("unasked")
+        .server_violates("unasked")
         .closes(Close::Reset)
         .run();
     let broken = Message::answer(1, "a.test", AAAA).with(1, b"\xc0\x0c\x00\x1c\x00\x01\x00\x00\x00\x09\x00\x03abc");
@@ -150,7 +150,7 @@ fn what_is_malformed_is_told_or_ends_the_connection() {
         .learning()
         .reaches_server(Message::query(1, "a.test", AAAA).frame())
         .server(broken.frame())
-        .server_offends("address")
+        .server_violates("address")
         .closes(Close::Reset)
         .run();
 }
@@ -166,8 +166,8 @@ fn streams_end_between_frames() {
         .run();
     play("the server ends first").reaches_server(query(1, "a.test")).server_ends().closes(Close::Graceful).run();
     let cut = &query(1, "a.test")[..9];
-    play("the client is cut").client(cut).client_ends().client_offends("cut_frame").closes(Close::Reset).run();
-    play("the server is cut").server(cut).server_ends().server_offends("cut_frame").closes(Close::Reset).run();
+    play("the client is cut").client(cut).client_ends().client_violates("cut_frame").closes(Close::Reset).run();
+    play("the server is cut").server(cut).server_ends().server_violates("cut_frame").closes(Close::Reset).run();
 }
 
 #[test]
@@ -177,7 +177,7 @@ fn a_frame_that_has_begun_has_to_come_in_time() {
         .client([&whole[..], &whole[..1]].concat())
         .server_sees(&whole)
         .time_passes()
-        .client_offends("frame_timeout")
+        .client_violates("frame_timeout")
         .closes(Close::Reset)
         .run();
     play("nothing has begun").reaches_server(&whole).time_passes().run();

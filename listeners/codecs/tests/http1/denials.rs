@@ -171,7 +171,7 @@ fn a_refused_body_without_end_is_not_read_for_ever() {
         .client(head)
         .client_sees(FORBIDDEN)
         .client("x\r\n")
-        .client_offends("chunk_size")
+        .client_violates("chunk_size")
         .closes(Close::Graceful)
         .run();
 }

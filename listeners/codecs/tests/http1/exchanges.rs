@@ -42,7 +42,7 @@ fn a_few_empty_lines_in_front_of_a_request_are_dropped() {
         .run();
     wide("but not for ever")
         .client("\r\n\r\n\r\n\r\n\r\n")
-        .client_offends("request_line")
+        .client_violates("request_line")
         .client_reads("HTTP/1.1 400 Bad Request\r\n")
         .closes(Close::Graceful)
         .run();

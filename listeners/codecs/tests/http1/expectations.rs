@@ -136,7 +136,7 @@ fn no_other_expectation_goes_on() {
     ] {
         play("refused")
             .client(format!("GET / HTTP/1.1\r\nHost: h\r\n{lines}\r\n\r\n{GET}"))
-            .client_offends("expectation")
+            .client_violates("expectation")
             .client_reads("HTTP/1.1 417 Expectation Failed\r\n")
             .closes(Close::Graceful)
             .judged(&[])

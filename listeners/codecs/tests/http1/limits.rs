@@ -32,14 +32,14 @@ fn a_head_at_the_limit_passes_and_one_byte_more_does_not() {
     play("65 bytes")
         .limits(limits())
         .client(head(65))
-        .client_offends("long_head")
+        .client_violates("long_head")
         .client_reads("HTTP/1.1 431 ")
         .closes(Close::Graceful)
         .run();
     play("a long target")
         .limits(limits())
         .client(format!("GET /{} HTTP/1.1\r\nHost: h\r\n\r\n", "x".repeat(60)))
-        .client_offends("long_target")
+        .client_violates("long_target")
         .client_reads("HTTP/1.1 414 ")
         .closes(Close::Graceful)
         .run();
@@ -51,7 +51,7 @@ fn header_lines_are_counted() {
     play("four")
         .limits(limits())
         .client("GET / HTTP/1.1\r\nHost: h\r\nA:\r\nB:\r\nC:\r\n\r\n")
-        .client_offends("many_headers")
+        .client_violates("many_headers")
         .client_reads("HTTP/1.1 431 ")
         .closes(Close::Graceful)
         .run();
@@ -87,7 +87,7 @@ fn chunk_extensions_and_trailers_have_room_for_so_much() {
             .limits(limits())
             .client(format!("{POST}{body}"))
             .server_sees(format!("{POST}{right}"))
-            .client_offends(kind)
+            .client_violates(kind)
             .client_reads(&format!("HTTP/1.1 {status} "))
             .closes(Close::Graceful)
             .run();
@@ -101,7 +101,7 @@ fn the_head_and_the_trailers_of_an_answer_share_one_limit() {
         .limits(limits())
         .reaches_server(GET)
         .server(format!("HTTP/1.1 200 OK\r\n{long}"))
-        .server_offends("long_response_head")
+        .server_violates("long_response_head")
         .client_reads("HTTP/1.1 502 ")
         .closes(Close::Graceful)
         .run();
@@ -115,7 +115,7 @@ fn the_head_and_the_trailers_of_an_answer_share_one_limit() {
         .limits(limits())
         .reaches_server(GET)
         .reaches_client(format!("{head}0\r\n{long}"))
-        .server_offends("trailers")
+        .server_violates("trailers")
         .server_ends()
         .closes(Close::Graceful)
         .run();

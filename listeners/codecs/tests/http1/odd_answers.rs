@@ -72,14 +72,14 @@ fn an_odd_answer_goes_on_and_the_connection_ends_behind_it() {
         play("the end can be told")
             .reaches_server(request)
             .reaches_client(answer)
-            .server_offends(kind)
+            .server_violates(kind)
             .closes(Close::Graceful)
             .run();
         play("what stands behind it does not go on")
             .reaches_server(request)
             .server(format!("{answer}{OK}"))
             .client_sees(answer)
-            .server_offends(kind)
+            .server_violates(kind)
             .closes(Close::Graceful)
             .run();
     }
@@ -87,7 +87,7 @@ fn an_odd_answer_goes_on_and_the_connection_ends_behind_it() {
         play("the server ends it")
             .reaches_server(request)
             .reaches_client(answer)
-            .server_offends(kind)
+            .server_violates(kind)
             .reaches_client("and more\r\n\r\n")
             .server_ends()
             .closes(Close::Graceful)
@@ -97,7 +97,7 @@ fn an_odd_answer_goes_on_and_the_connection_ends_behind_it() {
 
 #[test]
 fn its_status_is_told_where_there_is_one() {
-    play("200").reaches_server(GET).reaches_client(ENDLESS[0].1).server_offends("bare_lf").answered(&[200]).run();
+    play("200").reaches_server(GET).reaches_client(ENDLESS[0].1).server_violates("bare_lf").answered(&[200]).run();
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn nothing_more_of_the_client_goes_on() {
     play("the rest of its request")
         .reaches_server(put)
         .reaches_client("HTTP/1.1 200 OK\n\nok")
-        .server_offends("bare_lf")
+        .server_violates("bare_lf")
         .client("body")
         .reaches_client("still")
         .server_ends()
@@ -115,14 +115,14 @@ fn nothing_more_of_the_client_goes_on() {
     play("the next request, where only the client knows that it may come")
         .reaches_server(GET)
         .reaches_client("HTTP/1.1 200 OK\n\nok")
-        .server_offends("bare_lf")
+        .server_violates("bare_lf")
         .client(GET)
         .closes(Close::Reset)
         .run();
     wide("the next request, while the answer comes")
         .reaches_server(GET)
         .reaches_client("HTTP/1.1 200 OK\nContent-Length: 2\n\no")
-        .server_offends("bare_lf")
+        .server_violates("bare_lf")
         .client(GET)
         .reaches_client("k")
         .closes(Close::Graceful)
@@ -142,7 +142,7 @@ fn what_cannot_go_on_is_answered_by_us() {
         play("in the place of the answer")
             .reaches_server(request)
             .server(answer)
-            .server_offends(kind)
+            .server_violates(kind)
             .client_reads("HTTP/1.1 502 Bad Gateway\r\n")
             .closes(Close::Graceful)
             .answered(&[])
@@ -151,7 +151,7 @@ fn what_cannot_go_on_is_answered_by_us() {
     play("a head without an end")
         .reaches_server(GET)
         .server("HTTP/1.1 200 OK\nA: b\n")
-        .server_offends("bare_lf")
+        .server_violates("bare_lf")
         .server_ends()
         .client_reads("HTTP/1.1 502 ")
         .closes(Close::Graceful)
@@ -159,7 +159,7 @@ fn what_cannot_go_on_is_answered_by_us() {
     play("a head to HEAD")
         .reaches_server(HEAD)
         .server("hello\n")
-        .server_offends("bare_lf")
+        .server_violates("bare_lf")
         .client_sees(
             "HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/plain\r\nContent-Length: 39\r\nConnection: close\r\n\r\n",
         )

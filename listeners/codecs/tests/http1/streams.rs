@@ -154,7 +154,7 @@ proptest! {
                 send_in_pieces(&mut pair, Side::Upstream, &exchange.answer, &lengths);
             }
         }
-        prop_assert_eq!(&pair.recorder.offences, &[]);
+        prop_assert_eq!(&pair.recorder.violations, &[]);
         prop_assert_eq!(pair.close, None);
         prop_assert_eq!(pair.to_server.escape_ascii().to_string(), requests.escape_ascii().to_string());
         prop_assert_eq!(pair.to_client.escape_ascii().to_string(), answers.escape_ascii().to_string());

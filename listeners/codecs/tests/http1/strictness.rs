@@ -195,7 +195,7 @@ fn nothing_of_a_head_that_two_may_read_differently_goes_on() {
     for (name, message, kind, status) in HEADS {
         play(name)
             .client(message)
-            .client_offends(kind)
+            .client_violates(kind)
             .client_reads(&format!("HTTP/1.1 {status} "))
             .closes(Close::Graceful)
             .judged(&[])
@@ -209,7 +209,7 @@ fn the_requests_in_front_of_it_are_answered_first() {
         wide(name)
             .client(format!("{GET}{message}"))
             .server_sees(GET)
-            .client_offends(kind)
+            .client_violates(kind)
             .server(OK)
             .client_reads(&format!("okHTTP/1.1 {status} "))
             .closes(Close::Graceful)
@@ -218,7 +218,7 @@ fn the_requests_in_front_of_it_are_answered_first() {
     }
 }
 
-/// Rows 10 to 12, in the chunks of a body: what is right in front of the offence, the offence, the word. (RFC 9112
+/// Rows 10 to 12, in the chunks of a body: what is right in front of the violation, the violation, the word. (RFC 9112
 /// §7.1, §7.1.1, §7.1.2; RFC 9110 §6.5.1.)
 const CHUNKS: &[(&str, &str, &str, &str)] = &[
     ("10 empty size", "", "\r\n\r\n", "chunk_size"),
@@ -252,7 +252,7 @@ const CHUNKS: &[(&str, &str, &str, &str)] = &[
     ("12 a request for trailers", "0\r\n", "GET / HTTP/1.1\r\nHost: h\r\n\r\n", "field_name"),
 ];
 
-/// A body goes on as it comes, so the right chunks in front of an offence have left; nothing of the offence has. The
+/// A body goes on as it comes, so the right chunks in front of an violation have left; nothing of the violation has. The
 /// server never sees the end of the request.
 #[test]
 fn nothing_of_a_bad_chunk_goes_on() {
@@ -261,7 +261,7 @@ fn nothing_of_a_bad_chunk_goes_on() {
         wide(name)
             .client(format!("{post}{right}{wrong}{GET}"))
             .server_sees(format!("{post}{right}"))
-            .client_offends(kind)
+            .client_violates(kind)
             .client_reads("HTTP/1.1 400 ")
             .closes(Close::Graceful)
             .run();
@@ -269,7 +269,7 @@ fn nothing_of_a_bad_chunk_goes_on() {
             .reaches_server(GET)
             .client(format!("{post}{right}{wrong}"))
             .server_sees(format!("{post}{right}"))
-            .client_offends(kind)
+            .client_violates(kind)
             .server(format!("{OK}HTTP/1.1 200 too early"))
             .client_reads("okHTTP/1.1 400 ")
             .closes(Close::Graceful)
@@ -284,7 +284,7 @@ fn a_bad_chunk_under_an_answer_that_has_begun_ends_in_a_reset() {
         .reaches_server(post)
         .reaches_client("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nbegun")
         .client("x")
-        .client_offends("chunk_size")
+        .client_violates("chunk_size")
         .closes(Close::Reset)
         .run();
 }
@@ -293,19 +293,19 @@ fn a_bad_chunk_under_an_answer_that_has_begun_ends_in_a_reset() {
 /// that data to be a valid response" (RFC 9112 §9.2).
 #[test]
 fn an_answer_that_nobody_asked_for_goes_nowhere() {
-    play("18 before a request").server(OK).server_offends("unasked_response").closes(Close::Graceful).run();
+    play("18 before a request").server(OK).server_violates("unasked_response").closes(Close::Graceful).run();
     play("18 two final answers")
         .reaches_server(GET)
         .server(format!("{OK}{OK}"))
         .client_sees(OK)
-        .server_offends("unasked_response")
+        .server_violates("unasked_response")
         .closes(Close::Graceful)
         .run();
     play("18 a body behind HEAD")
         .reaches_server("HEAD / HTTP/1.1\r\nHost: h\r\n\r\n")
         .server(OK)
         .client_sees("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n")
-        .server_offends("unasked_response")
+        .server_violates("unasked_response")
         .closes(Close::Graceful)
         .run();
 }

@@ -99,7 +99,7 @@ fn javas_offer_of_h2c_goes_on_and_only_what_cannot_be_followed_is_refused() {
         play("accepted by the server")
             .reaches_server(JAVA)
             .server(format!("HTTP/1.1 101 Switching Protocols\r\nUpgrade: {protocol}\r\n\r\nPRI"))
-            .server_offends("bad_switch")
+            .server_violates("bad_switch")
             .client_reads("HTTP/1.1 502 Bad Gateway\r\n")
             .closes(Close::Graceful)
             .run();
@@ -121,7 +121,7 @@ fn a_switch_that_nobody_asked_for_is_refused() {
         play(name)
             .reaches_server(request)
             .server(answer)
-            .server_offends("bad_switch")
+            .server_violates("bad_switch")
             .client_reads("HTTP/1.1 502 ")
             .closes(Close::Graceful)
             .run();

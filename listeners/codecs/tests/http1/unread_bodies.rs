@@ -109,7 +109,7 @@ fn requests_have_no_trailers_unless_a_setting_allows_them() {
         play("and nothing more")
             .client(format!("{post}1\r\nx\r\n0\r\n{trailers}"))
             .server_sees(format!("{post}1\r\nx\r\n0\r\n"))
-            .client_offends("trailers")
+            .client_violates("trailers")
             .client_reads("HTTP/1.1 431 ")
             .closes(Close::Graceful)
             .run();
@@ -120,7 +120,7 @@ fn requests_have_no_trailers_unless_a_setting_allows_them() {
         .limits(some)
         .client(format!("{post}0\r\nA: bc\r\n\r\n"))
         .server_sees(format!("{post}0\r\n"))
-        .client_offends("trailers")
+        .client_violates("trailers")
         .client_reads("HTTP/1.1 431 ")
         .closes(Close::Graceful)
         .run();
@@ -139,7 +139,7 @@ fn no_offer_has_a_body_that_begins_like_http2() {
         play("the preface")
             .client(format!("{head}PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"))
             .server_sees(head)
-            .client_offends("offered_preface")
+            .client_violates("offered_preface")
             .client_reads("HTTP/1.1 400 ")
             .closes(Close::Graceful)
             .run();
@@ -152,7 +152,7 @@ fn no_offer_has_a_body_that_begins_like_http2() {
     play("other offers too")
         .client("POST / HTTP/1.1\r\nHost: h\r\nUpgrade: foo\r\nContent-Length: 6\r\n\r\nPRI * ")
         .server_sees("POST / HTTP/1.1\r\nHost: h\r\nUpgrade: foo\r\nContent-Length: 6\r\n\r\n")
-        .client_offends("offered_preface")
+        .client_violates("offered_preface")
         .client_reads("HTTP/1.1 400 ")
         .closes(Close::Graceful)
         .run();

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use portcullis_codecs::{
     http,
     http::Limits,
-    http1::{Offended, Violation},
+    http1::{Violated, Violation},
     relay::{Decision, ProtocolViolation, Side},
 };
 
@@ -96,7 +96,7 @@ fn every_violation_can_happen_and_has_a_word_and_a_status_of_its_kind() {
             _ if side == Side::Upstream => pair.end(side),
             _ => {}
         }
-        assert_eq!(pair.recorder.offences, [(side, violation.word())], "{violation:?}");
+        assert_eq!(pair.recorder.violations, [(side, violation.word())], "{violation:?}");
         assert!(pair.close.is_some(), "{violation:?}");
         if side == Side::Downstream {
             let status = format!("HTTP/1.1 {} ", violation.status());
@@ -111,7 +111,7 @@ fn every_violation_can_happen_and_has_a_word_and_a_status_of_its_kind() {
 fn the_words_differ_and_limits_name_what_was_hit() {
     let words: BTreeSet<_> = Violation::ALL.iter().map(|violation| violation.word()).collect();
     assert_eq!(words.len(), Violation::ALL.len());
-    let limit = |violation, side| Offended { violation, side }.limit();
+    let limit = |violation, side| Violated { violation, side }.limit();
     assert_eq!(limit(Violation::LongHead, Side::Downstream), Some("request_head"));
     assert_eq!(limit(Violation::LongTarget, Side::Downstream), Some("request_head"));
     assert_eq!(limit(Violation::ManyHeaders, Side::Downstream), Some("request_headers"));

@@ -120,7 +120,7 @@ fn a_refusal_waits_for_the_settings_of_the_server() {
         .client(cat(&[client_begins(), last_headers(1, &DENIED), ping_with_stream()]))
         .server_sees(server_sees_the_begin())
         .server("HTTP/1.1 400 Bad Request\r\n\r\n")
-        .server_offends("frame_size")
+        .server_violates("frame_size")
         .client_sees(cat(&[settings(&[]), go_away(0, ErrorCode::InternalError)]))
         .closes(Close::Graceful)
         .run();
@@ -148,7 +148,7 @@ fn a_refusal_waits_for_the_end_of_the_frame_that_is_on_its_way() {
         .reaches_server(headers(1, &POST))
         .reaches_client(cat(&[headers(1, &OK), frame[..12].to_vec()]))
         .client(ping_with_stream())
-        .client_offends("stream_id")
+        .client_violates("stream_id")
         .closes(Close::Reset)
         .run();
 }
@@ -171,7 +171,7 @@ fn refusals_that_cannot_be_said_hold_the_client_up() {
     assert!((1000..2000).contains(&judged), "{judged}");
     pair.send(Side::Upstream, &data(1, 0, "four")[12..]);
     assert_eq!(pair.recorder.judged.len(), 10_000);
-    assert_eq!(pair.recorder.offences, []);
+    assert_eq!(pair.recorder.violations, []);
 }
 
 /// 10 GiB, shown in pieces: nothing of it is kept, and the credit for all of it comes back.

@@ -60,7 +60,7 @@ fn until_the_server_has_said_settings_it_gets_the_preface_and_settings_alone() {
             .client(cat(&[client_begins(), more.clone()]))
             .server_sees(server_sees_the_begin())
             .server("HTTP/1.1 400 Bad Request\r\n\r\n")
-            .server_offends("frame_size")
+            .server_violates("frame_size")
             .client_sees(cat(&[settings(&[]), go_away(0, ErrorCode::InternalError)]))
             .closes(Close::Graceful)
             .judged(&[])
@@ -207,7 +207,7 @@ fn extended_connect_is_possible_only_where_it_is_allowed_and_offered() {
     begun("not allowed")
         .client(headers(1, &websocket))
         .client_sees(reset(1, ErrorCode::ProtocolError))
-        .client_offends("extended_connect")
+        .client_violates("extended_connect")
         .run();
 }
 

@@ -22,12 +22,12 @@ fn begun_with(limits: &Limits) -> Pair {
     pair
 }
 
-/// Sends until the connection ends: how often, and by which offence.
+/// Sends until the connection ends: how often, and by which violation.
 fn flood(pair: &mut Pair, mut send: impl FnMut(&mut Pair, u32)) -> (u32, Option<&'static str>) {
     for number in 0..20_000 {
         if pair.close.is_some() {
             assert!(pair.to_client.ends_with(&(ErrorCode::EnhanceYourCalm as u32).to_be_bytes()));
-            return (number, pair.recorder.offences.last().map(|(_, word)| *word));
+            return (number, pair.recorder.violations.last().map(|(_, word)| *word));
         }
         send(pair, number);
         pair.to_server.clear();
@@ -82,7 +82,7 @@ fn resets_that_a_client_brings_about_end_the_connection_whoever_says_them() {
     };
     let mut pair = begun_with(&Limits::default());
     assert_eq!(flood(&mut pair, by_the_server), (201, Some("provoked_resets")));
-    assert_eq!(pair.recorder.offences, [(Side::Downstream, "provoked_resets")]);
+    assert_eq!(pair.recorder.violations, [(Side::Downstream, "provoked_resets")]);
     let busy = |pair: &mut Pair, number| {
         let stream = request(pair, number);
         pair.send(Side::Upstream, &reset(stream, ErrorCode::RefusedStream));
@@ -121,7 +121,7 @@ fn flood_server(pair: &mut Pair, piece: &[u8]) -> (u32, Option<&'static str>) {
         if pair.close.is_some() {
             assert!(pair.to_server.ends_with(&(ErrorCode::EnhanceYourCalm as u32).to_be_bytes()));
             assert!(pair.to_client.ends_with(&(ErrorCode::InternalError as u32).to_be_bytes()));
-            return (number, pair.recorder.offences.last().map(|(_, word)| *word));
+            return (number, pair.recorder.violations.last().map(|(_, word)| *word));
         }
         pair.send(Side::Upstream, piece);
     }
@@ -220,7 +220,7 @@ fn frames_without_effect_end_the_connection_unless_there_are_requests() {
 fn a_bomb_in_the_header_compression_does_not_go_off() {
     let mut pair = begun_with(&Limits::default());
     pair.send(Side::Downstream, &bomb(1, 4000, 40));
-    assert_eq!(pair.recorder.offences, [(Side::Downstream, "long_head")]);
+    assert_eq!(pair.recorder.violations, [(Side::Downstream, "long_head")]);
     assert!(pair.close.is_none());
     let refused = last_headers(1, &[(":status", "431"), ("content-length", "0")]);
     assert_eq!(pair.to_client, refused);
@@ -229,7 +229,7 @@ fn a_bomb_in_the_header_compression_does_not_go_off() {
     pair.send(Side::Downstream, &crate::frames::frame(0x1, END_HEADERS | END_STREAM, 3, &named));
     assert_eq!(pair.recorder.judged, ["GET /a h"]);
     pair.send(Side::Downstream, &bomb(5, 4000, 10_000));
-    assert_eq!(pair.recorder.offences.last(), Some(&(Side::Downstream, Violation::HpackBomb.word())));
+    assert_eq!(pair.recorder.violations.last(), Some(&(Side::Downstream, Violation::HpackBomb.word())));
     assert!(pair.to_client.ends_with(&(ErrorCode::EnhanceYourCalm as u32).to_be_bytes()));
 }
 

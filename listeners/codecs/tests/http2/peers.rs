@@ -273,7 +273,7 @@ async fn relayed(client: DuplexStream, server: DuplexStream, cut: usize) {
         for side in [Side::Downstream, Side::Upstream] {
             show(&mut *relay, side, &mut held[side as usize], &mut out, &mut recorder);
         }
-        assert_eq!(recorder.offences, []);
+        assert_eq!(recorder.violations, []);
     }
     at_client.write_all(&out[0]).await.ok();
     at_client.shutdown().await.ok();
@@ -286,7 +286,7 @@ fn show(relay: &mut dyn Relay, side: Side, held: &mut Vec<u8>, out: &mut [Vec<u8
         out[side.peer() as usize].extend_from_slice(&held[..step.forward]);
         out[0].extend_from_slice(&said.downstream);
         out[1].extend_from_slice(&said.upstream);
-        assert_eq!(said.close, None, "{:?}", recorder.offences);
+        assert_eq!(said.close, None, "{:?}", recorder.violations);
         held.drain(..step.taken());
         if step.taken() == 0 {
             return;

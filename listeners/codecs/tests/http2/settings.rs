@@ -32,7 +32,7 @@ fn a_larger_frame_may_be_sent_once_its_size_is_acknowledged() {
         .reaches_server(headers(1, &POST))
         .reaches_client(settings(&[(0x5, 20_000)]))
         .client(&data(1, 0, &long)[..9])
-        .client_offends("frame_size")
+        .client_violates("frame_size")
         .client_sees(go_away(1, ErrorCode::FrameSizeError))
         .closes(Close::Graceful)
         .run();
@@ -64,7 +64,7 @@ fn the_clients_table_is_held_to_what_was_acknowledged() {
         .reaches_client(settings(&[(0x1, 0)]))
         .reaches_server(settings_ack())
         .client(last_headers(1, &GET))
-        .client_offends("header_block")
+        .client_violates("header_block")
         .client_sees(go_away(0, ErrorCode::CompressionError))
         .closes(Close::Graceful)
         .run();

@@ -98,7 +98,7 @@ fn check(deeds: &[Deed]) {
             }
         }
     }
-    assert!(pair.recorder.offences.iter().all(|(side, _)| *side == Side::Upstream), "{:?}", pair.recorder.offences);
+    assert!(pair.recorder.violations.iter().all(|(side, _)| *side == Side::Upstream), "{:?}", pair.recorder.violations);
     assert_eq!(pair.close, None);
     let owned = |fields: Fields| fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let wanted: Vec<_> = said.into_iter().map(|(stream, fields)| (stream, owned(fields))).collect();

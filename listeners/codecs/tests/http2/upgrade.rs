@@ -62,7 +62,7 @@ fn an_offer_with_a_body_is_taken_up_behind_it_and_not_within() {
     play("within")
         .reaches_server(format!("{post}bo"))
         .server(SWITCHING)
-        .server_offends("bad_switch")
+        .server_violates("bad_switch")
         .client_reads("HTTP/1.1 502 ")
         .closes(Close::Graceful)
         .run();
@@ -80,14 +80,14 @@ fn an_offer_that_cannot_be_followed_may_not_be_taken_up() {
         play(name)
             .reaches_server(offer)
             .server(SWITCHING)
-            .server_offends("bad_switch")
+            .server_violates("bad_switch")
             .client_reads("HTTP/1.1 502 ")
             .closes(Close::Graceful)
             .run();
     }
     offered("nor for more than it says")
         .server(SWITCHING.replace("h2c", "h2c, x"))
-        .server_offends("bad_switch")
+        .server_violates("bad_switch")
         .client_reads("HTTP/1.1 502 ")
         .closes(Close::Graceful)
         .run();
@@ -114,7 +114,7 @@ fn only_http2_may_come_behind_the_switch() {
     offered("a second request of HTTP/1")
         .reaches_client(SWITCHING)
         .client("GET /second HTTP/1.1\r\n")
-        .client_offends("preface")
+        .client_violates("preface")
         .client_sees(cat(&[settings(&[]), go_away(1, ErrorCode::ProtocolError)]))
         .closes(Close::Graceful)
         .run();
@@ -125,7 +125,7 @@ fn only_http2_may_come_behind_the_switch() {
         .server(settings(&[]))
         .client_sees(cat(&[client_sees_the_begin(), reset(1, ErrorCode::StreamClosed)]))
         .server_sees(reset(1, ErrorCode::Cancel))
-        .client_offends("stream_closed")
+        .client_violates("stream_closed")
         .run();
 }
 
@@ -133,21 +133,21 @@ fn only_http2_may_come_behind_the_switch() {
 fn the_preface_alone_makes_it_http2() {
     play("not quite")
         .client("PRI * HTTP/2.0\r\n\r\nSM\r\n\n")
-        .client_offends("http2_preface")
+        .client_violates("http2_preface")
         .client_reads("HTTP/1.1 505 ")
         .closes(Close::Graceful)
         .run();
     play("cut")
         .client("PRI * HTTP/2")
         .client_ends()
-        .client_offends("truncated_head")
+        .client_violates("truncated_head")
         .client_reads("400")
         .closes(Close::Graceful)
         .run();
     play("late")
         .client("PRI * HTTP/2")
         .time_passes()
-        .client_offends("head_timeout")
+        .client_violates("head_timeout")
         .client_reads("408")
         .closes(Close::Graceful)
         .run();

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use portcullis_codecs::{
     http,
     http::Limits,
-    http2::{Offended, Violation, Violation as V},
+    http2::{Violated, Violation, Violation as V},
     relay::{Decision, ProtocolViolation, Side},
 };
 
@@ -142,12 +142,12 @@ fn every_violation_can_happen_and_its_offender_is_told_its_code() {
             V::PushPromise | V::NoHead | V::Status | V::LongResponseHead => Side::Upstream,
             _ => Side::Downstream,
         };
-        let mut offences = pair.recorder.offences.clone();
+        let mut violations = pair.recorder.violations.clone();
         if *violation == V::ProvokedResets {
-            offences.drain(..3);
-            offences.retain(|(_, word)| *word != "field_name");
+            violations.drain(..3);
+            violations.retain(|(_, word)| *word != "field_name");
         }
-        assert_eq!(offences, [(side, violation.word())], "{violation:?}");
+        assert_eq!(violations, [(side, violation.word())], "{violation:?}");
         let told = if side == Side::Downstream { &pair.to_client } else { &pair.to_server };
         let code = violation.code() as u32;
         // The last that is said: GOAWAY, RST_STREAM, or 431.
@@ -169,10 +169,10 @@ fn the_words_differ_and_each_limit_is_named() {
     assert_eq!(words.len(), Violation::ALL.len());
     let side = Side::Downstream;
     for violation in Violation::ALL {
-        let limit = Offended { violation: *violation, side }.limit();
+        let limit = Violated { violation: *violation, side }.limit();
         let is_limit = matches!(violation.code() as u32, 0x7 | 0xb);
         assert_eq!(limit.is_some(), is_limit, "{violation:?}");
     }
-    let rapid = Offended { violation: Violation::RapidReset, side: Side::Downstream };
+    let rapid = Violated { violation: Violation::RapidReset, side: Side::Downstream };
     assert_eq!(rapid.limit(), Some("rapid_resets"));
 }

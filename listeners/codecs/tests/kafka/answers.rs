@@ -263,8 +263,8 @@ fn what_librdkafka_writes_behind_its_request_for_all_topics_is_cut_off() {
         .server(topics(3, 13, vec![told("orders", 0, ID), told("secret", 0, ID)]))
         .client_sees(topics(3, 13, vec![told("orders", 0, ID)]))
         .run();
-    ruled("others", ORDERS).client(body(&[1, 0, 1])).client_offends("trailing").closes(Close::Reset).run();
-    ruled("four", ORDERS).client(body(&[1, 0, 0, 0])).client_offends("trailing").closes(Close::Reset).run();
+    ruled("others", ORDERS).client(body(&[1, 0, 1])).client_violates("trailing").closes(Close::Reset).run();
+    ruled("four", ORDERS).client(body(&[1, 0, 0, 0])).client_violates("trailing").closes(Close::Reset).run();
     const ALL: Rules = &[&[("role", "consume")]];
     ruled("where all are allowed", ALL).client(body(&[1, 0, 0])).server_sees(body(&[])).run();
 }
@@ -632,7 +632,7 @@ fn where_ids_are_not_learnt_only_versions_with_names_pass() {
             .refusing(|| refusals_by(ORDERS))
     };
     capped().reaches_server(produce(1, 12, -1, &["orders"], 9)).run();
-    capped().client(produce_by_id(1)).client_offends("unknown_version").closes(Close::Graceful).run();
+    capped().client(produce_by_id(1)).client_violates("unknown_version").closes(Close::Graceful).run();
     // Who was told an id may ask what it is called: the answer says it.
     let by_id = MetadataRequestTopic::default().with_name(None).with_topic_id(ID);
     let message = MetadataRequest::default().with_topics(Some(vec![by_id])).with_allow_auto_topic_creation(false);
@@ -653,7 +653,7 @@ fn a_request_that_has_to_be_whole_is_refused_where_it_is_larger_than_what_is_hel
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
     Play::new("too many to hold", move || relay(&limits))
         .client(fetch(1, &many, &[]))
-        .client_offends("long_request")
+        .client_violates("long_request")
         .closes(Close::Reset)
         .run();
 }

@@ -86,16 +86,16 @@ fn two_requests_with_one_number_have_two_responses() {
 #[test]
 fn responses_come_in_the_order_of_the_requests_and_to_nothing_else() {
     let asked = || play("asked").reaches_server([metadata(1, 5, None), metadata(2, 5, None)].concat());
-    asked().server(response(2, b"second first")).server_offends("unasked").closes(Close::Reset).run();
+    asked().server(response(2, b"second first")).server_violates("unasked").closes(Close::Reset).run();
     asked()
         .reaches_client([response(1, b""), response(2, b"")].concat())
         .server(response(2, b"again"))
-        .server_offends("unasked")
+        .server_violates("unasked")
         .closes(Close::Reset)
         .run();
-    play("nobody asked").server(response(0, b"")).server_offends("unasked").closes(Close::Reset).run();
+    play("nobody asked").server(response(0, b"")).server_violates("unasked").closes(Close::Reset).run();
     for short in [&b"\0\0\0\x03"[..], b"\xff\xff\xff\xff"] {
-        asked().server(short).server_offends("short_frame").closes(Close::Reset).run();
+        asked().server(short).server_violates("short_frame").closes(Close::Reset).run();
     }
 }
 
@@ -181,15 +181,15 @@ fn streams_end_between_frames() {
         .run();
     for cut in [3, 11, 20] {
         let part = &metadata(1, 5, None)[..cut];
-        play("the client is cut").client(part).client_ends().client_offends("cut_frame").closes(Close::Reset).run();
+        play("the client is cut").client(part).client_ends().client_violates("cut_frame").closes(Close::Reset).run();
     }
     let asked = || play("the server").reaches_server(metadata(1, 5, None));
     asked().server_ends().closes(Close::Graceful).run();
-    asked().server(b"\0\0").server_ends().server_offends("cut_frame").closes(Close::Reset).run();
+    asked().server(b"\0\0").server_ends().server_violates("cut_frame").closes(Close::Reset).run();
     asked()
         .reaches_client(&response(1, b"long")[..10])
         .server_ends()
-        .server_offends("cut_frame")
+        .server_violates("cut_frame")
         .closes(Close::Reset)
         .run();
     play("the server, while a denial waits")
@@ -208,7 +208,7 @@ fn a_frame_that_has_begun_has_to_come_in_time() {
             .client([&whole[..], &whole[..cut]].concat())
             .server_sees(&whole)
             .time_passes()
-            .client_offends("frame_timeout")
+            .client_violates("frame_timeout")
             .closes(Close::Reset)
             .run();
     }

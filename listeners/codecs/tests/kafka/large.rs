@@ -71,7 +71,7 @@ fn a_forbidden_topic_further_on_cuts_the_frame_short() {
                 pair.send(Side::Upstream, &response(1, b"one"));
                 assert_eq!(pair.to_client, response(1, b"one"), "v{version} {lengths:?}");
                 assert_eq!(pair.close, Some(Close::Graceful), "v{version} {lengths:?}");
-                assert_eq!(pair.recorder.offences, []);
+                assert_eq!(pair.recorder.violations, []);
             }
         }
     }
@@ -90,7 +90,7 @@ fn a_large_frame_that_is_cut_is_no_request() {
     narrow("the client ends")
         .reaches_server(&whole[..300])
         .client_ends()
-        .client_offends("cut_frame")
+        .client_violates("cut_frame")
         .closes(Close::Reset)
         .run();
     narrow("it takes its time").reaches_server(&whole[..300]).time_passes().reaches_server(&whole[300..]).run();
@@ -112,7 +112,7 @@ fn the_server_never_has_all_of_a_frame_that_is_broken_further_on() {
                 pair.unseen = unseen;
                 send_in_pieces(&mut pair, Side::Downstream, &broken, lengths);
                 assert!(broken.starts_with(&pair.to_server) && pair.to_server.len() < broken.len());
-                assert_eq!(pair.recorder.offences, [(Side::Downstream, word)], "{lengths:?}");
+                assert_eq!(pair.recorder.violations, [(Side::Downstream, word)], "{lengths:?}");
                 assert_eq!(pair.close, Some(Close::Reset));
             }
         }

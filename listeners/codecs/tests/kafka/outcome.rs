@@ -47,10 +47,10 @@ pub(crate) fn check(parts: &[(Side, &[u8])], lengths: &[usize], unseen: bool) {
     let large = Limits::default();
     let whole = played(&large, parts, &[usize::MAX], false);
     for other in [played(&large, parts, &[1], unseen), played(&large, parts, lengths, unseen)] {
-        if whole.offences.is_empty() {
+        if whole.violations.is_empty() {
             assert_eq!(whole, other);
         }
-        assert_eq!(whole.offences, other.offences);
+        assert_eq!(whole.violations, other.violations);
         assert!(other.to_server.starts_with(&whole.to_server) || whole.to_server.starts_with(&other.to_server));
     }
     let small = Limits { held: 60, outstanding: 2, ..large };
@@ -59,7 +59,7 @@ pub(crate) fn check(parts: &[(Side, &[u8])], lengths: &[usize], unseen: bool) {
         // A question of the relay's own, about names.
         let asks = outcome.to_server.windows(4).any(|bytes| bytes == b"port");
         assert!(asks || outcome.to_server.iter().all(|byte| rest.any(|other| other == byte)), "something was added");
-        assert!(outcome.offences.len() <= 1, "{:?}", outcome.offences);
+        assert!(outcome.violations.len() <= 1, "{:?}", outcome.violations);
         let allowed = outcome.judged.iter().filter(|line| !line.contains(" -> ")).count();
         assert!(allowed > 0 || asks || outcome.to_server.is_empty(), "bytes without a verdict");
         assert!(outcome.answered.len() <= allowed, "more answers than requests");
@@ -123,10 +123,10 @@ pub(crate) fn check_answers(parts: &[(Side, &[u8])], lengths: &[usize], unseen: 
     let limits = Limits::default();
     let whole = answered(&limits, parts, &[usize::MAX], false);
     for other in [answered(&limits, parts, &[1], unseen), answered(&limits, parts, lengths, unseen)] {
-        if whole.offences.is_empty() {
+        if whole.violations.is_empty() {
             assert_eq!(whole, other);
         }
-        assert_eq!(whole.offences, other.offences);
+        assert_eq!(whole.violations, other.violations);
     }
     let small = Limits { held: 60, outstanding: 2, ..limits };
     for outcome in [whole, answered(&small, parts, &[1], unseen), answered(&small, parts, lengths, unseen)] {
@@ -137,6 +137,6 @@ pub(crate) fn check_answers(parts: &[(Side, &[u8])], lengths: &[usize], unseen: 
             assert_ne!(names_refused(frame), Some(true), "a refused topic reached the server");
             rest = &rest[length..];
         }
-        assert!(outcome.offences.len() <= 1, "{:?}", outcome.offences);
+        assert!(outcome.violations.len() <= 1, "{:?}", outcome.violations);
     }
 }

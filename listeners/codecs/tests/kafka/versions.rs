@@ -104,7 +104,7 @@ fn a_version_that_nobody_knows_is_answered_as_a_broker_does() {
         .run();
     let long = request(1, 18, 3, &[0; 200]);
     let long = [&long[..6], &[0, 9], &long[8..]].concat();
-    narrow("too long to be answered").client(&long).client_offends("long_frame").closes(Close::Reset).run();
+    narrow("too long to be answered").client(&long).client_violates("long_frame").closes(Close::Reset).run();
 }
 
 #[test]
@@ -113,16 +113,16 @@ fn what_is_not_known_closes_the_connection_as_at_a_broker() {
         let mut frame = metadata(1, 5, None);
         frame[4..6].copy_from_slice(&i16::to_be_bytes(key));
         frame[6..8].copy_from_slice(&i16::to_be_bytes(version));
-        play("a request").client(&frame).client_offends("unknown_request").closes(Close::Graceful).run();
+        play("a request").client(&frame).client_violates("unknown_request").closes(Close::Graceful).run();
     }
     for version in [-1, 14, i16::MAX] {
         let mut frame = metadata(1, 5, None);
         frame[6..8].copy_from_slice(&i16::to_be_bytes(version));
-        play("a version").client(&frame).client_offends("unknown_version").closes(Close::Graceful).run();
+        play("a version").client(&frame).client_violates("unknown_version").closes(Close::Graceful).run();
     }
     let mut old = produce(1, 3, -1, &["a"], 1);
     old[7] = 2;
-    play("an old version").client(&old).client_offends("unknown_version").closes(Close::Graceful).run();
+    play("an old version").client(&old).client_violates("unknown_version").closes(Close::Graceful).run();
 }
 
 #[test]
@@ -130,9 +130,9 @@ fn a_response_that_has_to_be_read_is_one() {
     let asked = || narrow("asked").judged_by(|| deny_with(Decision::Reset)).reaches_server(api_versions(1, 3));
     let broken = |bytes: &[u8]| response(1, bytes);
     // Error, one entry that is cut.
-    asked().server(broken(&[0, 0, 2, 0, 1])).server_offends("cut_body").closes(Close::Reset).run();
-    asked().server(broken(&[0, 0, 1, 0, 0, 0, 0, 0, 0])).server_offends("trailing").closes(Close::Reset).run();
-    asked().server(broken(&[0, 0, 0, 0, 0, 0, 0, 0])).server_offends("null").closes(Close::Reset).run();
-    asked().server(broken(&[0])).server_offends("cut_body").closes(Close::Reset).run();
-    asked().server(broken(&[0; 200])).server_offends("long_response").closes(Close::Reset).run();
+    asked().server(broken(&[0, 0, 2, 0, 1])).server_violates("cut_body").closes(Close::Reset).run();
+    asked().server(broken(&[0, 0, 1, 0, 0, 0, 0, 0, 0])).server_violates("trailing").closes(Close::Reset).run();
+    asked().server(broken(&[0, 0, 0, 0, 0, 0, 0, 0])).server_violates("null").closes(Close::Reset).run();
+    asked().server(broken(&[0])).server_violates("cut_body").closes(Close::Reset).run();
+    asked().server(broken(&[0; 200])).server_violates("long_response").closes(Close::Reset).run();
 }

@@ -15,7 +15,7 @@ pub(crate) struct Outcome {
     pub(crate) to_server: Vec<u8>,
     pub(crate) judged: Vec<String>,
     pub(crate) answered: Vec<ResponseSummary>,
-    pub(crate) offences: Vec<(Side, &'static str)>,
+    pub(crate) violations: Vec<(Side, &'static str)>,
     close: String,
 }
 
@@ -28,7 +28,7 @@ impl Outcome {
             to_server: pair.to_server,
             judged: pair.recorder.judged,
             answered: pair.recorder.answered,
-            offences: pair.recorder.offences,
+            violations: pair.recorder.violations,
         }
     }
 }
@@ -95,7 +95,7 @@ fn check_under(limits: &Limits, parts: &[(Side, &[u8])], drive: Drive<'_>) {
     assert!(is_subsequence(&whole.to_server, &client), "something was added for the server");
     // Each side offends once at most: then nothing of it is read any more.
     for side in [Side::Downstream, Side::Upstream] {
-        assert!(whole.offences.iter().filter(|(whose, _)| *whose == side).count() <= 1, "{:?}", whole.offences);
+        assert!(whole.violations.iter().filter(|(whose, _)| *whose == side).count() <= 1, "{:?}", whole.violations);
     }
     // Where nothing was allowed, nothing got there.
     let allowed = whole.judged.iter().filter(|line| !line.contains(" -> ")).count();

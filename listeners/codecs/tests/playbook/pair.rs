@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 
 use portcullis_codecs::{
-    lesson::LearnedAddresses,
     relay::{Checker, Close, Decision, ProtocolViolation, Relay, RelayOutput, ResponseSummary, Side},
+    resolution::LearnedAddresses,
 };
 use portcullis_rules::{
     effects::HeaderChange,
@@ -37,7 +37,7 @@ pub(crate) struct Recorder {
     /// Each request that was judged: its fields as they are shown, then the decision unless it is to allow.
     pub(crate) judged: Vec<String>,
     pub(crate) answered: Vec<ResponseSummary>,
-    pub(crate) offences: Vec<(Side, &'static str)>,
+    pub(crate) violations: Vec<(Side, &'static str)>,
     /// Whether names are learnt.
     pub(crate) learns: bool,
 }
@@ -51,7 +51,7 @@ impl Recorder {
             refused: ValueSet::default(),
             judged: Vec::new(),
             answered: Vec::new(),
-            offences: Vec::new(),
+            violations: Vec::new(),
             learns: false,
         }
     }
@@ -102,8 +102,8 @@ impl Checker for Recorder {
         self.learns
     }
 
-    fn offended(&mut self, offence: &dyn ProtocolViolation) {
-        self.offences.push((offence.side(), offence.kind()));
+    fn violated(&mut self, violation: &dyn ProtocolViolation) {
+        self.violations.push((violation.side(), violation.kind()));
     }
 }
 
@@ -122,10 +122,10 @@ pub(crate) fn deny_with(decision: Decision) -> Judge {
     })
 }
 
-/// A lesson as one line.
-pub(crate) fn told(lesson: &LearnedAddresses) -> String {
-    let addresses = lesson.addresses.iter().map(|learnt| format!(" {} for {}", learnt.address, learnt.ttl));
-    format!("{}{}", lesson.name, addresses.collect::<String>())
+/// A resolution as one line.
+pub(crate) fn told(resolution: &LearnedAddresses) -> String {
+    let addresses = resolution.addresses.iter().map(|learnt| format!(" {} for {}", learnt.address, learnt.ttl));
+    format!("{}{}", resolution.name, addresses.collect::<String>())
 }
 
 /// One direction: what was sent and not yet taken, and what came out for the other side.
@@ -152,7 +152,7 @@ pub(crate) struct Pair {
     /// Moves bytes unseen where the relay allows it.
     pub(crate) unseen: bool,
     /// What is being learnt.
-    pub(crate) lesson: Option<LearnedAddresses>,
+    pub(crate) resolution: Option<LearnedAddresses>,
 }
 
 impl Pair {
@@ -170,7 +170,7 @@ impl Pair {
             to_server: Vec::new(),
             close: None,
             unseen: false,
-            lesson: None,
+            resolution: None,
         }
     }
 
@@ -193,7 +193,7 @@ impl Pair {
 
     /// What is being learnt is known, or will not be.
     pub(crate) fn commit(&mut self, known: bool) {
-        assert!(self.lesson.take().is_some(), "nothing is being learnt");
+        assert!(self.resolution.take().is_some(), "nothing is being learnt");
         self.relay.committed(known);
         self.run();
     }
@@ -278,9 +278,9 @@ impl Pair {
             self.arrive(from.peer(), &input[..step.forward]);
             self.way(from).held = input[step.taken()..].to_vec();
             self.say(out);
-            if let Some(lesson) = self.relay.lesson() {
-                assert!(self.lesson.replace(lesson).is_none(), "two lessons at once");
-                assert!(!self.relay.wants(from), "more is wanted before the lesson is known");
+            if let Some(resolution) = self.relay.resolution() {
+                assert!(self.resolution.replace(resolution).is_none(), "two resolutions at once");
+                assert!(!self.relay.wants(from), "more is wanted before the resolution is known");
             }
             if step.taken() == 0 {
                 break;

@@ -27,9 +27,9 @@ enum Step {
     Waited,
     Judged(Vec<String>),
     Answered(Vec<ResponseSummary>),
-    Offends(Side, String),
+    Violates(Side, String),
     Closes(Close),
-    Teaches(String),
+    Resolves(String),
     Commits(bool),
 }
 
@@ -97,8 +97,8 @@ impl Play {
     }
 
     /// An answer waits until these addresses are known.
-    pub(crate) fn teaches(self, lesson: &str) -> Self {
-        self.step(Step::Teaches(lesson.to_owned()))
+    pub(crate) fn resolves(self, resolution: &str) -> Self {
+        self.step(Step::Resolves(resolution.to_owned()))
     }
 
     /// They are, or will not be.
@@ -180,12 +180,12 @@ impl Play {
         self.step(Step::Answered(answers.to_vec()))
     }
 
-    pub(crate) fn client_offends(self, kind: &str) -> Self {
-        self.step(Step::Offends(Side::Downstream, kind.to_owned()))
+    pub(crate) fn client_violates(self, kind: &str) -> Self {
+        self.step(Step::Violates(Side::Downstream, kind.to_owned()))
     }
 
-    pub(crate) fn server_offends(self, kind: &str) -> Self {
-        self.step(Step::Offends(Side::Upstream, kind.to_owned()))
+    pub(crate) fn server_violates(self, kind: &str) -> Self {
+        self.step(Step::Violates(Side::Upstream, kind.to_owned()))
     }
 
     pub(crate) fn closes(self, close: Close) -> Self {
@@ -223,11 +223,11 @@ impl Play {
     }
 
     fn act(&self, pair: &mut Pair, cut: &Cut) {
-        let (mut offence, mut closed) = (None, None);
+        let (mut violation, mut closed) = (None, None);
         for (number, step) in self.steps.iter().enumerate() {
             let place = || format!("{}, step {number}, {}", self.name, cut.describe());
             if matches!(step, Step::Sends(..) | Step::Ends(_) | Step::TimesOut | Step::Waited | Step::Commits(_)) {
-                nothing_unclaimed(pair, offence, closed, &place());
+                nothing_unclaimed(pair, violation, closed, &place());
             }
             match step {
                 Step::Sends(side, bytes) => cut.pieces(number, bytes, |piece| pair.send(*side, piece)),
@@ -235,9 +235,9 @@ impl Play {
                 Step::TimesOut => pair.time_out(),
                 Step::Waited => pair.body_time_out(),
                 Step::Commits(known) => pair.commit(*known),
-                Step::Teaches(wanted) => {
-                    let lesson = pair.lesson.as_ref().map(super::pair::told);
-                    assert_eq!(lesson.as_ref(), Some(wanted), "{}", place());
+                Step::Resolves(wanted) => {
+                    let resolution = pair.resolution.as_ref().map(super::pair::told);
+                    assert_eq!(resolution.as_ref(), Some(wanted), "{}", place());
                 }
                 Step::Sees(side, bytes) => {
                     let seen = take_seen(pair, *side);
@@ -249,9 +249,9 @@ impl Play {
                 }
                 Step::Judged(requests) => assert_eq!(&pair.recorder.judged, requests, "{}", place()),
                 Step::Answered(answers) => assert_eq!(&pair.recorder.answered, answers, "{}", place()),
-                Step::Offends(side, kind) => {
-                    assert_eq!(pair.recorder.offences, [(*side, kind.as_str())], "{}", place());
-                    offence = Some(());
+                Step::Violates(side, kind) => {
+                    assert_eq!(pair.recorder.violations, [(*side, kind.as_str())], "{}", place());
+                    violation = Some(());
                 }
                 Step::Closes(close) => {
                     assert_eq!(pair.close, Some(*close), "{}", place());
@@ -259,7 +259,7 @@ impl Play {
                 }
             }
         }
-        nothing_unclaimed(pair, offence, closed, &format!("{}, the end, {}", self.name, cut.describe()));
+        nothing_unclaimed(pair, violation, closed, &format!("{}, the end, {}", self.name, cut.describe()));
     }
 }
 
@@ -297,10 +297,10 @@ impl Cut {
 }
 
 /// What happened has to be in the script.
-fn nothing_unclaimed(pair: &Pair, offence: Option<()>, closed: Option<()>, place: &str) {
+fn nothing_unclaimed(pair: &Pair, violation: Option<()>, closed: Option<()>, place: &str) {
     assert_eq!(show(&pair.to_client), "", "{place}: the client sees more than the script says");
     assert_eq!(show(&pair.to_server), "", "{place}: the server sees more than the script says");
-    assert!(offence.is_some() || pair.recorder.offences.is_empty(), "{place}: {:?}", pair.recorder.offences);
+    assert!(violation.is_some() || pair.recorder.violations.is_empty(), "{place}: {:?}", pair.recorder.violations);
     assert!(closed.is_some() || pair.close.is_none(), "{place}: {:?}", pair.close);
 }
 

@@ -182,7 +182,7 @@ impl Toy {
     }
 
     fn refuse(kind: &'static str, side: Side, checker: &mut dyn Checker, out: &mut RelayOutput) -> RelayStep {
-        checker.offended(&Bad { kind, side });
+        checker.violated(&Bad { kind, side });
         out.close = Some(Close::Reset);
         RelayStep::HOLD
     }

@@ -108,8 +108,11 @@ pub fn collect(protocols: Registry, files: &[File], settings: &PolicySettings) -
     }
     let tellable = |found: &&lint::LintFinding| {
         let written = &written[found.policy];
-        !(found.check.code == "PL003" && is_our_kind(written.document))
-            && !(found.check.code == "PL104" && written.unplaced && found.message.starts_with("selects none"))
+        match found.check.code {
+            "PL003" => !is_our_kind(written.document),
+            "PL104" => !(written.unplaced && found.message.starts_with("selects none")),
+            _ => true,
+        }
     };
     collected.findings.extend(found.iter().filter(tellable).map(|found| of_check(found, &written)));
     let lines: HashMap<String, Vec<&str>> =

@@ -11,7 +11,7 @@ use portcullis_config::{names::CachedName, proto};
 use portcullis_rules::snapshot::Snapshot;
 
 use super::{NameQuery, PAGE};
-use crate::run::{backends::KernelHandle, followers::Follower, lessons::LearnedState};
+use crate::run::{backends::KernelHandle, followers::Follower, resolutions::LearnedState};
 
 /// Names that have changed that are looked up at a time.
 const BATCH: usize = 64;
@@ -29,24 +29,24 @@ enum FollowStep {
 
 /// A reader: what it was told, and what it has to be told.
 pub(super) struct Reader<K> {
-    lessons: LearnedState<K>,
+    resolutions: LearnedState<K>,
     asked: NameQuery,
     follower: Follower,
     work: FollowStep,
     /// Nothing was told yet.
     fresh: bool,
     lost: u64,
-    /// The names that it knows, each with a digest of what it was told of it. Not larger than the book.
+    /// The names that it knows, each with a digest of what it was told of it. Not larger than the name cache.
     told: BTreeMap<Arc<str>, u64>,
     digests: RandomState,
 }
 
 impl<K: KernelHandle + 'static> Reader<K> {
-    pub(super) fn new(lessons: LearnedState<K>, asked: NameQuery) -> Self {
+    pub(super) fn new(resolutions: LearnedState<K>, asked: NameQuery) -> Self {
         // Whatever changes from now on is due, so what is read first need not be of one moment.
-        let follower = lessons.followers().sit();
+        let follower = resolutions.followers().sit();
         let (told, digests) = (BTreeMap::new(), RandomState::new());
-        Self { lessons, asked, follower, work: FollowStep::Nothing, fresh: true, lost: 0, told, digests }
+        Self { resolutions, asked, follower, work: FollowStep::Nothing, fresh: true, lost: 0, told, digests }
     }
 
     /// The next update; it waits until there is one.
@@ -96,7 +96,7 @@ impl<K: KernelHandle + 'static> Reader<K> {
         let rest = names.iter().nth(BATCH).cloned().map(|next| names.split_off(&next));
         self.work = rest.map_or(FollowStep::Nothing, FollowStep::Some);
         let names: Vec<Arc<str>> = names.into_iter().filter(|name| self.asked.takes(name)).collect();
-        let (known, snapshot) = self.lessons.known(&names);
+        let (known, snapshot) = self.resolutions.known(&names);
         let told = names.iter().zip(known).filter_map(|(name, known)| match known {
             Some(known) => self.tell(&known, &snapshot),
             None => self.forget(name),
@@ -107,7 +107,7 @@ impl<K: KernelHandle + 'static> Reader<K> {
     /// Looks at the next names of all, and gives the last of them; `None` where there were no more. What it was told of
     /// names in between that are not there is over.
     fn page(&mut self, after: Option<&Arc<str>>) -> (Vec<proto::LearntName>, Option<Arc<str>>) {
-        let (page, snapshot) = self.lessons.page(after.map(|after| &**after), PAGE);
+        let (page, snapshot) = self.resolutions.page(after.map(|after| &**after), PAGE);
         let last = page.last().map(|known| Arc::clone(&known.name));
         let from = after.map_or(Bound::Unbounded, |after| Bound::Excluded(&**after));
         let to = last.as_deref().map_or(Bound::Unbounded, Bound::Included);

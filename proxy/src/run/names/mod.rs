@@ -17,9 +17,9 @@ use portcullis_rules::{
     world::LearnedFrom,
 };
 
-use crate::run::{backends::KernelHandle, lessons::LearnedState, names::follow::Reader};
+use crate::run::{backends::KernelHandle, names::follow::Reader, resolutions::LearnedState};
 
-/// Addresses that are read from the book at a time, but for those of one name that has more.
+/// Addresses that are read from the name cache at a time, but for those of one name that has more.
 const PAGE: usize = 256;
 
 /// The names that are known.

@@ -3,25 +3,25 @@
 use futures_util::StreamExt as _;
 
 use super::*;
-use crate::run::lessons::tests::{Fake, apply, compile, ip, room, teach};
+use crate::run::resolutions::tests::{Fake, apply, compile, install, ip, room};
 
 struct Room {
-    lessons: LearnedState<Fake>,
+    resolutions: LearnedState<Fake>,
     names: NameService<Fake>,
 }
 
 impl Room {
     /// `*.test` is selected, and one name of it is known.
     fn new() -> Self {
-        let (_, lessons) = room();
-        apply(&lessons, &compile(&["*.test"], lessons.names()));
-        let room = Self { names: NameService(lessons.clone()), lessons };
-        room.teach("a.test", "192.0.2.1", 30);
+        let (_, resolutions) = room();
+        apply(&resolutions, &compile(&["*.test"], resolutions.names()));
+        let room = Self { names: NameService(resolutions.clone()), resolutions };
+        room.install("a.test", "192.0.2.1", 30);
         room
     }
 
-    fn teach(&self, name: &str, address: &str, ttl: u32) {
-        teach(&self.lessons, name, &[(ip(address), ttl)], 0).unwrap();
+    fn install(&self, name: &str, address: &str, ttl: u32) {
+        install(&self.resolutions, name, &[(ip(address), ttl)], 0).unwrap();
     }
 
     fn list(&self, pattern: &str, selected_only: bool) -> Vec<String> {
@@ -54,9 +54,9 @@ async fn next(updates: &mut NamesUpdates) -> String {
 fn names_are_listed_by_pattern_and_by_whether_a_policy_selects_them() {
     let room = Room::new();
     for number in 0..2 * PAGE {
-        room.teach(&format!("n{number:04}.example"), "192.0.2.9", 30);
+        room.install(&format!("n{number:04}.example"), "192.0.2.9", 30);
     }
-    room.teach("A.Test", "2001:db8::1", 60);
+    room.install("A.Test", "2001:db8::1", 60);
     assert_eq!(room.list("", true), ["a.test.! 192.0.2.1@30 2001:db8::1@60"]);
     assert_eq!(room.list("a.test", false).len(), 1);
     assert_eq!(room.list("N0007.example.", false), ["n0007.example. 192.0.2.9@30"]);
@@ -71,29 +71,29 @@ async fn a_reader_has_what_is_known_first_and_then_each_change_once() {
     let mut updates = room.follow(false);
     assert_eq!(next(&mut updates).await, "a.test.! 192.0.2.1@30");
     assert_eq!(next(&mut updates).await, ", complete");
-    room.teach("a.test", "192.0.2.1", 10);
-    room.teach("b.example", "192.0.2.2", 10);
+    room.install("a.test", "192.0.2.1", 10);
+    room.install("b.example", "192.0.2.2", 10);
     assert_eq!(next(&mut updates).await, "b.example. 192.0.2.2@10", "of a.test nothing has changed");
-    room.teach("a.test", "192.0.2.1", 40);
-    room.teach("a.test", "192.0.2.3", 50);
+    room.install("a.test", "192.0.2.1", 40);
+    room.install("a.test", "192.0.2.3", 50);
     assert_eq!(next(&mut updates).await, "a.test.! 192.0.2.1@40 192.0.2.3@50");
-    room.lessons.expire(45, &|_| false).unwrap();
+    room.resolutions.expire(45, &|_| false).unwrap();
     assert_eq!(next(&mut updates).await, "a.test.! 192.0.2.3@50, b.example.");
 }
 
 #[tokio::test]
 async fn a_change_of_policy_tells_the_names_that_are_selected_otherwise_and_no_others() {
     let room = Room::new();
-    room.teach("b.example", "192.0.2.2", 10);
+    room.install("b.example", "192.0.2.2", 10);
     let (mut all, mut selected) = (room.follow(false), room.follow(true));
     assert_eq!(next(&mut all).await, "a.test.! 192.0.2.1@30, b.example. 192.0.2.2@10");
     assert_eq!(next(&mut all).await, ", complete");
     assert_eq!(next(&mut selected).await, "a.test.! 192.0.2.1@30");
     assert_eq!(next(&mut selected).await, ", complete");
-    apply(&room.lessons, &compile(&["*.test", "*.example"], room.lessons.names()));
+    apply(&room.resolutions, &compile(&["*.test", "*.example"], room.resolutions.names()));
     assert_eq!(next(&mut all).await, "b.example.! 192.0.2.2@10");
     assert_eq!(next(&mut selected).await, "b.example.! 192.0.2.2@10");
-    apply(&room.lessons, &compile(&["b.example"], room.lessons.names()));
+    apply(&room.resolutions, &compile(&["b.example"], room.resolutions.names()));
     assert_eq!(next(&mut all).await, "a.test. 192.0.2.1@30");
     assert_eq!(next(&mut selected).await, "a.test.", "to whom it is not selected, it is not known");
 }
@@ -104,11 +104,11 @@ async fn a_slow_reader_is_told_how_much_it_lost_and_then_all_that_is_different()
     let mut updates = room.follow(false);
     next(&mut updates).await;
     next(&mut updates).await;
-    room.lessons.expire(30, &|_| false).unwrap();
+    room.resolutions.expire(30, &|_| false).unwrap();
     let count = 5_000_u16;
     for number in 0..count {
         let [high, low] = number.to_be_bytes();
-        room.teach(&format!("n{number}.example"), &format!("198.51.{high}.{low}"), 30);
+        room.install(&format!("n{number}.example"), &format!("198.51.{high}.{low}"), 30);
     }
     let (mut known, mut lost, mut gone) = (0, 0, Vec::new());
     loop {
@@ -127,7 +127,7 @@ async fn a_slow_reader_is_told_how_much_it_lost_and_then_all_that_is_different()
 async fn whoever_goes_is_followed_by_nobody() {
     let room = Room::new();
     let updates = room.follow(false);
-    assert!(room.lessons.followers().any());
+    assert!(room.resolutions.followers().any());
     drop(updates);
-    assert!(!room.lessons.followers().any());
+    assert!(!room.resolutions.followers().any());
 }

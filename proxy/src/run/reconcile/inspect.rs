@@ -37,7 +37,7 @@ impl<K: KernelHandle, D: DataPlaneHandle, P: PlaceFinder> Reconciler<K, D, P> {
     /// Looks whether everything that was attached still is, and attaches again what is not.
     pub fn inspect(&mut self) {
         let mut found = SteeringInspection::default();
-        let _ = self.lessons.with_kernel(|kernel| {
+        let _ = self.resolutions.with_kernel(|kernel| {
             found = kernel.inspect();
             Ok(())
         });

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Numbers of moments: odd while something is taught or forgotten.
+/// Numbers of moments: odd while something is learned or forgotten.
 #[derive(Debug, Default)]
 pub(super) struct ChangeCounters(AtomicU64);
 

@@ -154,8 +154,8 @@ pub(in crate::run) fn compile(patterns: &[&str], names: Vec<ResolvedName>) -> Ar
 
 pub(in crate::run) fn room() -> (Fake, LearnedState<Fake>) {
     let kernel = Fake::default();
-    let book = NameCache::new(NameLimits { grace: 0, ..NameLimits::default() });
-    (kernel.clone(), LearnedState::new(kernel, book))
+    let cache = NameCache::new(NameLimits { grace: 0, ..NameLimits::default() });
+    (kernel.clone(), LearnedState::new(kernel, cache))
 }
 
 pub(in crate::run) const ORIGIN: LearnedFrom = LearnedFrom {
@@ -167,19 +167,19 @@ pub(in crate::run) const ORIGIN: LearnedFrom = LearnedFrom {
 };
 
 /// What the pod is told.
-pub(in crate::run) fn teach(
-    lessons: &LearnedState<Fake>,
+pub(in crate::run) fn install(
+    resolutions: &LearnedState<Fake>,
     name: &str,
     answer: &[(IpAddr, u32)],
     now: u64,
 ) -> Result<bool, NotInstalled> {
-    lessons.teach(name, answer, ORIGIN, now)
+    resolutions.install(name, answer, ORIGIN, now)
 }
 
 /// In force as the reconciler does it.
-pub(in crate::run) fn apply(lessons: &LearnedState<Fake>, snapshot: &Arc<Snapshot>) {
-    lessons.replace(Arc::clone(snapshot), |_| {});
-    lessons.tell_table(POD).unwrap();
+pub(in crate::run) fn apply(resolutions: &LearnedState<Fake>, snapshot: &Arc<Snapshot>) {
+    resolutions.replace(Arc::clone(snapshot), |_| {});
+    resolutions.tell_table(POD).unwrap();
 }
 
 fn judged(snapshot: &Snapshot, address: &str) -> bool {
@@ -195,64 +195,64 @@ fn judged(snapshot: &Snapshot, address: &str) -> bool {
 }
 
 #[test]
-fn a_lesson_is_in_force_everywhere_when_teaching_returns_and_goes_when_its_time_is_over() {
-    let (kernel, lessons) = room();
-    let snapshot = compile(&["*.test"], lessons.names());
-    apply(&lessons, &snapshot);
+fn a_resolution_is_in_force_everywhere_when_teaching_returns_and_goes_when_its_time_is_over() {
+    let (kernel, resolutions) = room();
+    let snapshot = compile(&["*.test"], resolutions.names());
+    apply(&resolutions, &snapshot);
     assert_eq!(kernel.journal(), ["table 1"]);
-    teach(&lessons, "a.test", &[(ip("192.0.2.1"), 30)], 0).unwrap();
+    install(&resolutions, "a.test", &[(ip("192.0.2.1"), 30)], 0).unwrap();
     assert_eq!(kernel.journal(), ["learn 1 192.0.2.1 Some(Pass)"]);
     assert!(judged(&snapshot, "192.0.2.1") && kernel.action(ip("192.0.2.1")) == SteeringAction::Pass);
-    teach(&lessons, "a.test", &[(ip("192.0.2.1"), 30)], 10).unwrap();
-    teach(&lessons, "elsewhere.example", &[(ip("192.0.2.7"), 30)], 10).unwrap();
+    install(&resolutions, "a.test", &[(ip("192.0.2.1"), 30)], 10).unwrap();
+    install(&resolutions, "elsewhere.example", &[(ip("192.0.2.7"), 30)], 10).unwrap();
     assert_eq!(kernel.journal(), [""; 0], "nothing that anybody selects is new");
-    assert_eq!(lessons.expire(39, &|_| false), Ok(0));
-    assert_eq!(lessons.expire(40, &|_| false), Ok(2));
+    assert_eq!(resolutions.expire(39, &|_| false), Ok(0));
+    assert_eq!(resolutions.expire(40, &|_| false), Ok(2));
     assert_eq!(kernel.journal(), ["learn 1 192.0.2.1 None"]);
     assert!(!judged(&snapshot, "192.0.2.1") && kernel.action(ip("192.0.2.1")) == SteeringAction::Refuse);
 }
 
 #[test]
-fn the_same_policy_again_sets_the_table_that_was_taught_once_more_and_then_leaves_it() {
-    let (kernel, lessons) = room();
-    apply(&lessons, &compile(&["*.test"], lessons.names()));
-    teach(&lessons, "a.test", &[(ip("192.0.2.1"), 30)], 0).unwrap();
+fn the_same_policy_again_sets_the_table_that_was_installed_once_more_and_then_leaves_it() {
+    let (kernel, resolutions) = room();
+    apply(&resolutions, &compile(&["*.test"], resolutions.names()));
+    install(&resolutions, "a.test", &[(ip("192.0.2.1"), 30)], 0).unwrap();
     kernel.journal();
-    apply(&lessons, &compile(&["*.test"], lessons.names()));
+    apply(&resolutions, &compile(&["*.test"], resolutions.names()));
     assert_eq!(kernel.journal(), ["table 1"]);
-    apply(&lessons, &compile(&["*.test"], lessons.names()));
+    apply(&resolutions, &compile(&["*.test"], resolutions.names()));
     assert_eq!(kernel.journal(), [""; 0]);
-    // The table of this policy is the one before the lesson: it has to be told all the same.
-    apply(&lessons, &compile(&["*.example"], lessons.names()));
+    // The table of this policy is the one before the resolution: it has to be told all the same.
+    apply(&resolutions, &compile(&["*.example"], resolutions.names()));
     assert_eq!(kernel.action(ip("192.0.2.1")), SteeringAction::Refuse);
-    teach(&lessons, "b.example", &[(ip("192.0.2.2"), 30)], 0).unwrap();
-    apply(&lessons, &compile(&["*.other"], lessons.names()));
+    install(&resolutions, "b.example", &[(ip("192.0.2.2"), 30)], 0).unwrap();
+    apply(&resolutions, &compile(&["*.other"], resolutions.names()));
     assert_eq!(kernel.action(ip("192.0.2.2")), SteeringAction::Refuse);
 }
 
 #[test]
-fn a_lesson_while_a_policy_is_compiled_is_in_force_by_the_old_one_and_by_the_new() {
-    let (kernel, lessons) = room();
-    let old = compile(&["*.test"], lessons.names());
-    apply(&lessons, &old);
-    teach(&lessons, "gone.test", &[(ip("192.0.2.9"), 5)], 0).unwrap();
-    let new = compile(&["*.test", "*.example"], lessons.names());
-    teach(&lessons, "a.test", &[(ip("192.0.2.1"), 30)], 0).unwrap();
-    teach(&lessons, "b.example", &[(ip("192.0.2.2"), 30)], 0).unwrap();
-    lessons.expire(5, &|_| false).unwrap();
+fn a_resolution_while_a_policy_is_compiled_is_in_force_by_the_old_one_and_by_the_new() {
+    let (kernel, resolutions) = room();
+    let old = compile(&["*.test"], resolutions.names());
+    apply(&resolutions, &old);
+    install(&resolutions, "gone.test", &[(ip("192.0.2.9"), 5)], 0).unwrap();
+    let new = compile(&["*.test", "*.example"], resolutions.names());
+    install(&resolutions, "a.test", &[(ip("192.0.2.1"), 30)], 0).unwrap();
+    install(&resolutions, "b.example", &[(ip("192.0.2.2"), 30)], 0).unwrap();
+    resolutions.expire(5, &|_| false).unwrap();
     assert!(judged(&old, "192.0.2.1") && kernel.action(ip("192.0.2.1")) == SteeringAction::Pass);
     assert!(judged(&new, "192.0.2.9"), "it is not in force yet");
     let mut published = false;
-    lessons.replace(Arc::clone(&new), |snapshot| {
+    resolutions.replace(Arc::clone(&new), |snapshot| {
         published = true;
         assert_eq!(
             ["192.0.2.1", "192.0.2.2", "192.0.2.9"].map(|address| judged(&snapshot, address)),
             [true, true, false],
-            "what is published knows every lesson"
+            "what is published knows every resolution"
         );
     });
     assert!(published);
-    lessons.tell_table(POD).unwrap();
+    resolutions.tell_table(POD).unwrap();
     assert_eq!(
         ["192.0.2.1", "192.0.2.2", "192.0.2.9"].map(|address| kernel.action(ip(address))),
         [SteeringAction::Pass, SteeringAction::Pass, SteeringAction::Refuse]
@@ -260,132 +260,132 @@ fn a_lesson_while_a_policy_is_compiled_is_in_force_by_the_old_one_and_by_the_new
 }
 
 #[test]
-fn a_lesson_before_the_kernel_was_told_of_a_new_policy_brings_its_table() {
-    let (kernel, lessons) = room();
-    apply(&lessons, &compile(&["*.test"], lessons.names()));
+fn a_resolution_before_the_kernel_was_told_of_a_new_policy_brings_its_table() {
+    let (kernel, resolutions) = room();
+    apply(&resolutions, &compile(&["*.test"], resolutions.names()));
     kernel.journal();
-    lessons.replace(compile(&["*.example"], lessons.names()), |_| {});
-    teach(&lessons, "b.example", &[(ip("192.0.2.2"), 30)], 0).unwrap();
+    resolutions.replace(compile(&["*.example"], resolutions.names()), |_| {});
+    install(&resolutions, "b.example", &[(ip("192.0.2.2"), 30)], 0).unwrap();
     assert_eq!(kernel.journal(), ["table 1"]);
     assert_eq!(kernel.action(ip("192.0.2.2")), SteeringAction::Pass);
-    lessons.tell_table(POD).unwrap();
+    resolutions.tell_table(POD).unwrap();
     assert_eq!(kernel.journal(), [""; 0], "it was told just that");
 }
 
 #[test]
-fn a_snapshot_that_was_compiled_without_names_is_taught_all_of_them() {
-    let (_, lessons) = room();
-    teach(&lessons, "a.test", &[(ip("192.0.2.1"), 30)], 0).unwrap();
+fn a_snapshot_that_was_compiled_without_names_is_installed_all_of_them() {
+    let (_, resolutions) = room();
+    install(&resolutions, "a.test", &[(ip("192.0.2.1"), 30)], 0).unwrap();
     let snapshot = compile(&["*.test"], Vec::new());
-    apply(&lessons, &snapshot);
+    apply(&resolutions, &snapshot);
     assert!(judged(&snapshot, "192.0.2.1"));
 }
 
 #[test]
 fn an_endpoint_that_the_kernel_does_not_know_yet_is_told_with_its_first_table() {
-    let (kernel, lessons) = room();
-    lessons.replace(compile(&["*.test"], lessons.names()), |_| {});
-    teach(&lessons, "a.test", &[(ip("192.0.2.1"), 30)], 0).unwrap();
+    let (kernel, resolutions) = room();
+    resolutions.replace(compile(&["*.test"], resolutions.names()), |_| {});
+    install(&resolutions, "a.test", &[(ip("192.0.2.1"), 30)], 0).unwrap();
     assert_eq!(kernel.journal(), [""; 0]);
-    lessons.tell_table(POD).unwrap();
+    resolutions.tell_table(POD).unwrap();
     assert_eq!(kernel.action(ip("192.0.2.1")), SteeringAction::Pass);
-    lessons.detach(POD).unwrap();
-    teach(&lessons, "b.test", &[(ip("192.0.2.2"), 30)], 0).unwrap();
+    resolutions.detach(POD).unwrap();
+    install(&resolutions, "b.test", &[(ip("192.0.2.2"), 30)], 0).unwrap();
     assert_eq!(kernel.journal(), ["table 1"], "nor one that is detached");
 }
 
 #[test]
 fn what_the_kernel_has_no_room_for_is_told_and_due() {
-    let (kernel, lessons) = room();
-    let snapshot = compile(&["*.test"], lessons.names());
-    apply(&lessons, &snapshot);
+    let (kernel, resolutions) = room();
+    let snapshot = compile(&["*.test"], resolutions.names());
+    apply(&resolutions, &snapshot);
     kernel.0.lock().unwrap().full = true;
-    let failed = teach(&lessons, "a.test", &[(ip("192.0.2.1"), 30)], 0).unwrap_err();
+    let failed = install(&resolutions, "a.test", &[(ip("192.0.2.1"), 30)], 0).unwrap_err();
     assert_eq!(failed.to_string(), "a.test is not in force for endpoint 1: full");
     assert_eq!(kernel.action(ip("192.0.2.1")), SteeringAction::Refuse);
-    assert!(lessons.are_due() && lessons.tell_table(POD).is_err());
-    assert!(teach(&lessons, "b.test", &[(ip("192.0.2.2"), 30)], 0).is_err());
+    assert!(resolutions.are_due() && resolutions.tell_table(POD).is_err());
+    assert!(install(&resolutions, "b.test", &[(ip("192.0.2.2"), 30)], 0).is_err());
     kernel.0.lock().unwrap().full = false;
-    lessons.tell_table(POD).unwrap();
-    assert!(!lessons.are_due());
+    resolutions.tell_table(POD).unwrap();
+    assert!(!resolutions.are_due());
     assert_eq!(kernel.action(ip("192.0.2.1")), SteeringAction::Pass);
     assert_eq!(kernel.0.lock().unwrap().tables[&POD], snapshot.steering(POD));
 }
 
 #[test]
 fn an_endpoint_whose_first_table_could_not_be_set_keeps_nobody_from_learning_and_has_it_all_at_last() {
-    let (kernel, lessons) = room();
-    lessons.replace(compile(&["*.test"], lessons.names()), |_| {});
+    let (kernel, resolutions) = room();
+    resolutions.replace(compile(&["*.test"], resolutions.names()), |_| {});
     kernel.0.lock().unwrap().full = true;
-    assert!(lessons.tell_table(POD).is_err());
+    assert!(resolutions.tell_table(POD).is_err());
     kernel.journal();
-    teach(&lessons, "a.test", &[(ip("192.0.2.1"), 30)], 0).unwrap();
+    install(&resolutions, "a.test", &[(ip("192.0.2.1"), 30)], 0).unwrap();
     assert_eq!(kernel.journal(), [""; 0]);
     kernel.0.lock().unwrap().full = false;
-    lessons.tell_table(POD).unwrap();
+    resolutions.tell_table(POD).unwrap();
     assert_eq!(kernel.action(ip("192.0.2.1")), SteeringAction::Pass);
 }
 
 #[test]
-fn an_answer_is_not_let_go_to_an_endpoint_whose_kernel_table_lacks_an_address_however_often_it_is_taught() {
-    let (kernel, lessons) = room();
-    let lags = lessons.lags();
-    let taught = |name: &str, address: &str| drop(teach(&lessons, name, &[(ip(address), 30)], 0));
-    let settled = |address: &str| lessons.settle(POD, &[(ip(address), 30)]).is_ok();
-    apply(&lessons, &compile(&["*.test"], lessons.names()));
-    taught("a.test", "192.0.2.1");
+fn an_answer_is_not_let_go_to_an_endpoint_whose_kernel_table_lacks_an_address_however_often_it_is_installed() {
+    let (kernel, resolutions) = room();
+    let lags = resolutions.lags();
+    let installed = |name: &str, address: &str| drop(install(&resolutions, name, &[(ip(address), 30)], 0));
+    let settled = |address: &str| resolutions.settle(POD, &[(ip(address), 30)]).is_ok();
+    apply(&resolutions, &compile(&["*.test"], resolutions.names()));
+    installed("a.test", "192.0.2.1");
     assert!(settled("192.0.2.1") && !lags.load(Ordering::SeqCst));
     kernel.0.lock().unwrap().full = true;
     for _ in 0..2 {
-        taught("b.test", "192.0.2.2");
+        installed("b.test", "192.0.2.2");
         assert!(!settled("192.0.2.2") && lags.load(Ordering::SeqCst));
         assert!(settled("192.0.2.1"), "what was told before is there");
     }
     kernel.0.lock().unwrap().full = false;
-    lessons.tell_table(POD).unwrap();
+    resolutions.tell_table(POD).unwrap();
     assert!(settled("192.0.2.2") && !lags.load(Ordering::SeqCst));
-    assert!(lessons.settle(EndpointId(7), &[(ip("192.0.2.1"), 30)]).is_err(), "nothing was told of that one");
+    assert!(resolutions.settle(EndpointId(7), &[(ip("192.0.2.1"), 30)]).is_err(), "nothing was told of that one");
 }
 
 #[test]
 fn an_answer_that_a_new_policy_allows_is_let_go_when_the_kernel_has_its_table() {
-    let (kernel, lessons) = room();
-    let lags = lessons.lags();
-    apply(&lessons, &compile(&["*.test"], lessons.names()));
-    teach(&lessons, "a.example", &[(ip("192.0.2.1"), 30)], 0).unwrap();
-    lessons.replace(compile(&["*.example"], lessons.names()), |_| assert!(lags.load(Ordering::SeqCst)));
+    let (kernel, resolutions) = room();
+    let lags = resolutions.lags();
+    apply(&resolutions, &compile(&["*.test"], resolutions.names()));
+    install(&resolutions, "a.example", &[(ip("192.0.2.1"), 30)], 0).unwrap();
+    resolutions.replace(compile(&["*.example"], resolutions.names()), |_| assert!(lags.load(Ordering::SeqCst)));
     assert_eq!(kernel.action(ip("192.0.2.1")), SteeringAction::Refuse);
-    teach(&lessons, "a.example", &[(ip("192.0.2.1"), 30)], 1).unwrap();
-    lessons.settle(POD, &[(ip("192.0.2.1"), 30)]).unwrap();
+    install(&resolutions, "a.example", &[(ip("192.0.2.1"), 30)], 1).unwrap();
+    resolutions.settle(POD, &[(ip("192.0.2.1"), 30)]).unwrap();
     assert_eq!(kernel.action(ip("192.0.2.1")), SteeringAction::Pass);
     assert!(!lags.load(Ordering::SeqCst));
 }
 
 #[test]
-fn after_the_end_lessons_are_noted_and_nobody_is_told() {
-    let (kernel, lessons) = room();
-    apply(&lessons, &compile(&["*.test"], lessons.names()));
-    assert!(lessons.end().is_some() && lessons.end().is_none());
+fn after_the_end_resolutions_are_noted_and_nobody_is_told() {
+    let (kernel, resolutions) = room();
+    apply(&resolutions, &compile(&["*.test"], resolutions.names()));
+    assert!(resolutions.end().is_some() && resolutions.end().is_none());
     kernel.journal();
-    teach(&lessons, "a.test", &[(ip("192.0.2.1"), 30)], 0).unwrap();
-    assert_eq!((kernel.journal().len(), lessons.read(NameCache::names)), (0, 1));
+    install(&resolutions, "a.test", &[(ip("192.0.2.1"), 30)], 0).unwrap();
+    assert_eq!((kernel.journal().len(), resolutions.read(NameCache::names)), (0, 1));
 }
 
 #[test]
-fn a_taught_address_is_never_refused_whatever_else_is_taught_and_whichever_policy_comes() {
-    let (kernel, lessons) = room();
+fn a_installed_address_is_never_refused_whatever_else_is_installed_and_whichever_policy_comes() {
+    let (kernel, resolutions) = room();
     let snapshot: Arc<arc_swap::ArcSwap<Snapshot>> = Arc::default();
-    lessons.replace(compile(&["*.test"], lessons.names()), |new| snapshot.store(new));
-    lessons.tell_table(POD).unwrap();
+    resolutions.replace(compile(&["*.test"], resolutions.names()), |new| snapshot.store(new));
+    resolutions.tell_table(POD).unwrap();
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| {
             for round in 0..100 {
                 let patterns: &[&str] = if round % 2 == 0 { &["*.test", "*.example"] } else { &["*.test"] };
-                let names = lessons.names();
+                let names = resolutions.names();
                 let new = compile(patterns, names);
-                lessons.replace(new, |new| snapshot.store(new));
-                lessons.tell_table(POD).unwrap();
+                resolutions.replace(new, |new| snapshot.store(new));
+                resolutions.tell_table(POD).unwrap();
             }
             done.store(true, Ordering::Relaxed);
         });
@@ -394,12 +394,12 @@ fn a_taught_address_is_never_refused_whatever_else_is_taught_and_whichever_polic
             number += 1;
             let [high, low] = number.to_be_bytes();
             let address = IpAddr::from([198, 51, high, low]);
-            teach(&lessons, &format!("n{}.test", number % 50), &[(address, 1_000)], number.into()).unwrap();
+            install(&resolutions, &format!("n{}.test", number % 50), &[(address, 1_000)], number.into()).unwrap();
             assert!(judged(&snapshot.load(), &address.to_string()), "{address}");
             assert_eq!(kernel.action(address), SteeringAction::Pass, "{address}");
         }
     });
-    lessons.tell_table(POD).unwrap();
-    let wanted = compile(&["*.test"], lessons.names());
+    resolutions.tell_table(POD).unwrap();
+    let wanted = compile(&["*.test"], resolutions.names());
     assert_eq!(kernel.0.lock().unwrap().tables[&POD], wanted.steering(POD));
 }

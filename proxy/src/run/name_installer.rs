@@ -28,7 +28,7 @@ use std::{
 };
 
 use ipnet::IpNet;
-use portcullis_codecs::lesson::LearnedAddresses;
+use portcullis_codecs::resolution::LearnedAddresses;
 use portcullis_config::settings::NeverOpen;
 use portcullis_listeners::{NameInstaller, PendingRelease};
 use portcullis_rules::{
@@ -49,7 +49,7 @@ use self::{
 };
 use crate::{
     admin::metrics::NameMetrics,
-    run::{backends::KernelHandle, lessons::LearnedState, open::RetryPace},
+    run::{backends::KernelHandle, open::RetryPace, resolutions::LearnedState},
 };
 
 /// How often it is looked for addresses that have had their time.
@@ -58,14 +58,14 @@ const EXPIRE: Duration = Duration::from_secs(1);
 /// Names whose time was renewed that are kept in mind until they are written down, all together.
 const RENEWED: usize = 16 * 1024;
 
-/// A lesson, where it came from, and the answer that waits for it.
+/// A resolution, where it came from, and the answer that waits for it.
 struct InstallRequest {
-    lesson: LearnedAddresses,
+    resolution: LearnedAddresses,
     origin: LearnedFrom,
-    ticket: Option<PendingRelease>,
+    release: Option<PendingRelease>,
 }
 
-/// Takes lessons of the workers.
+/// Takes resolutions of the workers.
 pub struct InstallerHandle {
     words: Arc<Queue<InstallRequest>>,
     recent: RecentAnswers,
@@ -81,7 +81,7 @@ pub struct InstallerHandle {
 struct LearningCounts {
     /// Addresses that no name opens.
     never: AtomicU64,
-    /// Lessons that were not taken because of the share of their endpoint.
+    /// Resolutions that were not taken because of the share of their endpoint.
     refused: Mutex<BTreeMap<EndpointId, u64>>,
 }
 
@@ -89,43 +89,43 @@ impl NameInstaller for InstallerHandle {
     fn learn(
         &self,
         origin: LearnedFrom,
-        mut lesson: LearnedAddresses,
+        mut resolution: LearnedAddresses,
         snapshot: Option<&Snapshot>,
-        ticket: PendingRelease,
+        release: PendingRelease,
     ) -> bool {
-        let all = lesson.addresses.len();
-        lesson.addresses.retain(|learnt| !self.never.contains(learnt.address));
-        if lesson.addresses.len() < all {
-            self.counts.never.fetch_add((all - lesson.addresses.len()) as u64, Ordering::Relaxed);
-            tracing::debug!(name = lesson.name, server = %origin.server, "an answer has addresses that no name opens");
+        let all = resolution.addresses.len();
+        resolution.addresses.retain(|learnt| !self.never.contains(learnt.address));
+        if resolution.addresses.len() < all {
+            self.counts.never.fetch_add((all - resolution.addresses.len()) as u64, Ordering::Relaxed);
+            tracing::debug!(name = resolution.name, server = %origin.server, "an answer has addresses that no name opens");
         }
-        if lesson.addresses.is_empty() {
-            ticket.void();
+        if resolution.addresses.is_empty() {
+            release.void();
             return true;
         }
         let Some(snapshot) = snapshot else {
-            self.teach(InstallRequest { lesson, origin, ticket: Some(ticket) });
+            self.install(InstallRequest { resolution, origin, release: Some(release) });
             return false;
         };
         // A later policy may select names that no policy selects now.
-        if !snapshot.selects(&lesson.name) {
-            ticket.void();
-            self.remind(&lesson, origin);
+        if !snapshot.selects(&resolution.name) {
+            release.void();
+            self.remind(&resolution, origin);
             return true;
         }
         let moment = self.moments.still();
-        if let Some(moment) = moment.filter(|_| is_in_force(&lesson, &origin, snapshot)) {
+        if let Some(moment) = moment.filter(|_| is_in_force(&resolution, &origin, snapshot)) {
             // An address in force may have expired before this answer could extend it.
-            if self.remind(&lesson, origin)
-                && is_in_force(&lesson, &origin, snapshot)
+            if self.remind(&resolution, origin)
+                && is_in_force(&resolution, &origin, snapshot)
                 && self.moments.is_still(moment)
                 && !self.kernel_lags()
             {
-                ticket.void();
+                release.void();
                 return true;
             }
         }
-        self.teach(InstallRequest { lesson, origin, ticket: Some(ticket) });
+        self.install(InstallRequest { resolution, origin, release: Some(release) });
         false
     }
 
@@ -139,9 +139,10 @@ impl NameInstaller for InstallerHandle {
 }
 
 impl InstallerHandle {
-    /// Returns whether the teacher will hear of it. If not, the ticket is lost, which is a failure.
-    fn teach(&self, word: InstallRequest) -> bool {
-        let (owner, cost, urgent) = (word.origin.endpoint, word.lesson.addresses.len().max(1), word.ticket.is_some());
+    /// Returns whether the name installer will hear of it. If not, the pending release is lost, which is a failure.
+    fn install(&self, word: InstallRequest) -> bool {
+        let (owner, cost, urgent) =
+            (word.origin.endpoint, word.resolution.addresses.len().max(1), word.release.is_some());
         let told = self.words.put(QueueItem { owner, cost, content: word }, urgent);
         if !told {
             *self.counts.refused.lock().unwrap_or_else(PoisonError::into_inner).entry(owner).or_default() += 1;
@@ -155,18 +156,18 @@ impl InstallerHandle {
         self.never.told()
     }
 
-    /// Whether the kernel may lack what the snapshot says; before anybody teaches, it does.
+    /// Whether the kernel may lack what the snapshot says; before anybody tells, it does.
     fn kernel_lags(&self) -> bool {
         self.lags.get().is_none_or(|lags| lags.load(Ordering::SeqCst))
     }
 
-    /// The same for a lesson that nobody waits for. The teacher has heard of it if it was told in this second.
-    fn remind(&self, lesson: &LearnedAddresses, origin: LearnedFrom) -> bool {
-        let mark = self.recent.mark(lesson, &origin);
+    /// The same for a resolution that nobody waits for. The name installer has heard of it if it was told in this second.
+    fn remind(&self, resolution: &LearnedAddresses, origin: LearnedFrom) -> bool {
+        let mark = self.recent.mark(resolution, &origin);
         if self.recent.has(mark) {
             return true;
         }
-        let told = self.teach(InstallRequest { lesson: lesson.clone(), origin, ticket: None });
+        let told = self.install(InstallRequest { resolution: resolution.clone(), origin, release: None });
         if told {
             self.recent.note(mark);
         }
@@ -174,33 +175,33 @@ impl InstallerHandle {
     }
 }
 
-/// Whether the name of a lesson is known for each of its addresses, by the same server and the same endpoint.
-fn is_in_force(lesson: &LearnedAddresses, origin: &LearnedFrom, snapshot: &Snapshot) -> bool {
-    lesson.addresses.iter().all(|learnt| snapshot.knows(learnt.address, &lesson.name, origin))
+/// Whether the name of a resolution is known for each of its addresses, by the same server and the same endpoint.
+fn is_in_force(resolution: &LearnedAddresses, origin: &LearnedFrom, snapshot: &Snapshot) -> bool {
+    resolution.addresses.iter().all(|learnt| snapshot.knows(learnt.address, &resolution.name, origin))
 }
 
-/// The thread that teaches.
+/// The thread that tells.
 pub struct NameInstallerThread {
     words: Arc<Queue<InstallRequest>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl NameInstallerThread {
-    /// Where lessons go before anybody teaches: they wait. Some addresses no name opens.
+    /// Where resolutions go before anybody tells: they wait. Some addresses no name opens.
     #[must_use]
     pub fn school(never: NeverOpen) -> (Arc<InstallerHandle>, InstallerQueue) {
-        let mut desk = InstallerQueue::default();
-        desk.never = Arc::new(NeverOpenAddresses::new(never));
-        let pupil = InstallerHandle {
-            words: Arc::clone(&desk.words),
+        let mut queue = InstallerQueue::default();
+        queue.never = Arc::new(NeverOpenAddresses::new(never));
+        let installer = InstallerHandle {
+            words: Arc::clone(&queue.words),
             recent: RecentAnswers::default(),
-            moments: Arc::clone(&desk.moments),
-            uses: Arc::clone(&desk.uses),
-            lags: Arc::clone(&desk.lags),
-            never: Arc::clone(&desk.never),
-            counts: Arc::clone(&desk.counts),
+            moments: Arc::clone(&queue.moments),
+            uses: Arc::clone(&queue.uses),
+            lags: Arc::clone(&queue.lags),
+            never: Arc::clone(&queue.never),
+            counts: Arc::clone(&queue.counts),
         };
-        (Arc::new(pupil), desk)
+        (Arc::new(installer), queue)
     }
 
     /// Ends, after what was learnt is written down.
@@ -209,12 +210,12 @@ impl NameInstallerThread {
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
-            tracing::error!("the teacher of names has panicked");
+            tracing::error!("the name installer of names has panicked");
         }
     }
 }
 
-/// Where a teacher sits down.
+/// Where a name installer sits down.
 #[derive(Default)]
 pub struct InstallerQueue {
     words: Arc<Queue<InstallRequest>>,
@@ -226,7 +227,7 @@ pub struct InstallerQueue {
 }
 
 impl Drop for InstallerQueue {
-    /// Nobody teaches any more, also after a panic: what waits is a failure.
+    /// Nobody tells any more, also after a panic: what waits is a failure.
     fn drop(&mut self) {
         self.words.close();
         self.words.take_now(&mut Vec::new());
@@ -234,30 +235,30 @@ impl Drop for InstallerQueue {
 }
 
 impl InstallerQueue {
-    /// Begins to teach. The book of the lessons is that of the memory.
+    /// Begins to tell. The name cache of the resolutions is that of the memory.
     ///
     /// # Errors
     /// No thread is to be had.
     pub fn begin<K: KernelHandle + 'static>(
         self,
-        lessons: LearnedState<K>,
+        resolutions: LearnedState<K>,
         memory: NameStorage,
         metrics: NameMetrics,
     ) -> io::Result<NameInstallerThread> {
         // Entries that were learned under another `neverOpen`, or before the node had these addresses.
         let never = Arc::clone(&self.never);
-        if let Err(error) = lessons.forget(&|address| never.contains(address)) {
+        if let Err(error) = resolutions.forget(&|address| never.contains(address)) {
             tracing::error!("{error}; it is tried again");
         }
         let words = Arc::clone(&self.words);
-        self.lags.get_or_init(|| lessons.lags());
+        self.lags.get_or_init(|| resolutions.lags());
         let NameStorage { journal, clock } = memory;
         let (fresh, renewed, expired) = (Vec::new(), HashSet::new(), Instant::now());
         let (schedule, looks, blind, said) = (Schedule::default(), RetryPace::default(), false, LastLogged::default());
         let work = InstallerThread {
-            desk: self,
+            queue: self,
             schedule,
-            lessons,
+            resolutions,
             journal,
             clock,
             metrics,
@@ -277,10 +278,10 @@ impl InstallerQueue {
 type LearnedName = (String, EndpointId);
 
 struct InstallerThread<K> {
-    desk: InstallerQueue,
+    queue: InstallerQueue,
     /// What was taken and waits for its turn.
     schedule: Schedule<InstallRequest>,
-    lessons: LearnedState<K>,
+    resolutions: LearnedState<K>,
     journal: Journal,
     clock: Clock,
     metrics: NameMetrics,
@@ -303,67 +304,68 @@ impl<K: KernelHandle> InstallerThread<K> {
         loop {
             let idle = EXPIRE.saturating_sub(self.expired.elapsed());
             let patience = if self.schedule.is_empty() { idle } else { Duration::ZERO };
-            let open = self.desk.words.take(&mut inbox, patience);
+            let open = self.queue.words.take(&mut inbox, patience);
             self.schedule.add(&mut inbox);
             if !open && self.schedule.is_empty() {
                 break;
             }
             self.schedule.turn(&mut turn);
-            let moments = Arc::clone(&self.desk.moments);
-            moments.change(|| turn.drain(..).for_each(|item| self.teach(item)));
+            let moments = Arc::clone(&self.queue.moments);
+            moments.change(|| turn.drain(..).for_each(|item| self.install(item)));
             if self.expired.elapsed() >= EXPIRE {
                 self.expire(&mut inbox);
             }
             self.note();
         }
-        self.lessons.read(|book| self.journal.rewrite(book));
+        self.resolutions.read(|cache| self.journal.rewrite(cache));
     }
 
     /// Only while the moments change.
-    fn teach(
+    fn install(
         &mut self,
-        QueueItem { owner, cost, content: InstallRequest { lesson, origin, ticket } }: QueueItem<InstallRequest>,
+        QueueItem { owner, cost, content: InstallRequest { resolution, origin, release } }: QueueItem<InstallRequest>,
     ) {
-        let answer = addresses(&lesson);
+        let answer = addresses(&resolution);
         let now = self.clock.now();
-        let taught = self.lessons.teach(&lesson.name, &answer, origin, now);
-        if let Err(error) = &taught {
-            self.metrics.untaught.inc();
+        let installed = self.resolutions.install(&resolution.name, &answer, origin, now);
+        if let Err(error) = &installed {
+            self.metrics.uninstalled.inc();
             tracing::error!("{error}; until it is, the endpoint is told of failures where it asks for that");
         }
-        if let Some(ticket) = ticket {
-            let settled = self.lessons.settle(owner, &answer);
+        if let Some(release) = release {
+            let settled = self.resolutions.settle(owner, &answer);
             if let Err(reason) = &settled {
-                tracing::debug!(endpoint = owner.0, name = lesson.name, "an answer is not let go: {reason}");
+                tracing::debug!(endpoint = owner.0, name = resolution.name, "an answer is not let go: {reason}");
             }
-            ticket.redeem(settled.is_ok());
+            release.redeem(settled.is_ok());
         }
-        match taught {
-            Ok(false) => drop(self.renewed.insert((lesson.name, owner))),
-            Ok(true) | Err(_) => self.fresh.push((lesson.name, owner)),
+        match installed {
+            Ok(false) => drop(self.renewed.insert((resolution.name, owner))),
+            Ok(true) | Err(_) => self.fresh.push((resolution.name, owner)),
         }
-        self.desk.words.done(owner, cost);
+        self.queue.words.done(owner, cost);
     }
 
-    /// Forgets what has had its time. What waits to be taught may be why an answer was let go, so it holds on.
+    /// Forgets what has had its time. What waits to be learned may be why an answer was let go, so it holds on.
     fn expire(&mut self, inbox: &mut Vec<QueueItem<InstallRequest>>) {
         self.expired = Instant::now();
         let Some(open) = self.open_addresses() else { return };
-        let moments = Arc::clone(&self.desk.moments);
+        let moments = Arc::clone(&self.queue.moments);
         moments.change(|| {
-            self.desk.words.take_now(inbox);
+            self.queue.words.take_now(inbox);
             self.schedule.add(inbox);
             let now = self.clock.now();
-            let waiting = self.schedule.all().map(|word| (&*word.lesson.name, addresses(&word.lesson), word.origin));
-            self.lessons.renew(waiting, now);
-            let uses = &self.desk.uses;
+            let waiting =
+                self.schedule.all().map(|word| (&*word.resolution.name, addresses(&word.resolution), word.origin));
+            self.resolutions.renew(waiting, now);
+            let uses = &self.queue.uses;
             let in_use = |address| uses.are_there(address) || open.contains(&address);
-            match self.lessons.expire(now, &in_use) {
+            match self.resolutions.expire(now, &in_use) {
                 Ok(_) => {}
                 Err(error) => tracing::error!("{error}; it is tried again"),
             }
-            if self.desk.never.look()
-                && let Err(error) = self.lessons.forget(&|address| self.desk.never.contains(address))
+            if self.queue.never.look()
+                && let Err(error) = self.resolutions.forget(&|address| self.queue.never.contains(address))
             {
                 tracing::error!("{error}; it is tried again");
             }
@@ -376,23 +378,23 @@ impl<K: KernelHandle> InstallerThread<K> {
         if self.renewed.len() >= RENEWED {
             self.fresh.extend(self.renewed.drain());
         }
-        self.lessons.read(|book| {
-            self.metrics.show(book);
-            self.journal.note(self.fresh.iter().map(|(name, endpoint)| (name.as_str(), *endpoint)), book);
+        self.resolutions.read(|cache| {
+            self.metrics.show(cache);
+            self.journal.note(self.fresh.iter().map(|(name, endpoint)| (name.as_str(), *endpoint)), cache);
         });
         self.fresh.clear();
-        let counts = &self.desk.counts;
+        let counts = &self.queue.counts;
         self.metrics.never.inc_by(counts.never.swap(0, Ordering::Relaxed));
         let refused = std::mem::take(&mut *counts.refused.lock().unwrap_or_else(PoisonError::into_inner));
-        let snapshot = self.lessons.snapshot();
+        let snapshot = self.resolutions.snapshot();
         for (why, missed) in [(MissReason::Share, refused), (MissReason::Memory, snapshot.take_missed())] {
             self.said.tell(why, missed, &self.metrics, |id| snapshot.endpoint(id).cloned());
         }
     }
 }
 
-fn addresses(lesson: &LearnedAddresses) -> Vec<(IpAddr, u32)> {
-    lesson.addresses.iter().map(|learnt| (learnt.address, learnt.ttl)).collect()
+fn addresses(resolution: &LearnedAddresses) -> Vec<(IpAddr, u32)> {
+    resolution.addresses.iter().map(|learnt| (learnt.address, learnt.ttl)).collect()
 }
 
 #[cfg(test)]

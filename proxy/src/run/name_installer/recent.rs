@@ -6,24 +6,24 @@ use std::{
     time::Instant,
 };
 
-use portcullis_codecs::lesson::LearnedAddresses;
+use portcullis_codecs::resolution::LearnedAddresses;
 use portcullis_rules::world::LearnedFrom;
 
-/// Lessons that are remembered. One that takes another's place is told again, and no harm done.
+/// Resolutions that are remembered. One that takes another's place is told again, and no harm done.
 const SLOTS: usize = 4096;
 /// Spreads seconds over all bits of a mark (2^64 divided by the golden ratio).
 const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// The lessons of this second. Times in the book are whole seconds, so the same lesson in the same second brings nothing.
+/// The resolutions of this second. Times in the name cache are whole seconds, so the same resolution in the same second brings nothing.
 #[derive(Debug)]
 pub(super) struct RecentAnswers {
     slots: Box<[AtomicU64]>,
-    /// Nobody outside can guess two lessons of one hash.
+    /// Nobody outside can guess two resolutions of one hash.
     hasher: RandomState,
     began: Instant,
 }
 
-/// A lesson in its second: its slot, and what is there if it was told.
+/// A resolution in its second: its slot, and what is there if it was told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Mark(usize, u64);
 
@@ -35,16 +35,16 @@ impl Default for RecentAnswers {
 }
 
 impl RecentAnswers {
-    /// The mark of a lesson now.
-    pub(super) fn mark(&self, lesson: &LearnedAddresses, origin: &LearnedFrom) -> Mark {
-        self.mark_at(lesson, origin, self.began.elapsed().as_secs())
+    /// The mark of a resolution now.
+    pub(super) fn mark(&self, resolution: &LearnedAddresses, origin: &LearnedFrom) -> Mark {
+        self.mark_at(resolution, origin, self.began.elapsed().as_secs())
     }
 
-    fn mark_at(&self, lesson: &LearnedAddresses, origin: &LearnedFrom, second: u64) -> Mark {
+    fn mark_at(&self, resolution: &LearnedAddresses, origin: &LearnedFrom, second: u64) -> Mark {
         let mut hasher = self.hasher.build_hasher();
         origin.hash(&mut hasher);
-        lesson.name.hash(&mut hasher);
-        for learnt in &lesson.addresses {
+        resolution.name.hash(&mut hasher);
+        for learnt in &resolution.addresses {
             (learnt.address, learnt.ttl).hash(&mut hasher);
         }
         let hash = hasher.finish();
@@ -53,12 +53,12 @@ impl RecentAnswers {
         Mark(slot, (hash ^ second.wrapping_add(1).wrapping_mul(SPREAD)).max(1))
     }
 
-    /// Whether the teacher was told.
+    /// Whether the name installer was told.
     pub(super) fn has(&self, Mark(slot, mark): Mark) -> bool {
         self.slots[slot].load(Ordering::Acquire) == mark
     }
 
-    /// The teacher has been told.
+    /// The name installer has been told.
     pub(super) fn note(&self, Mark(slot, mark): Mark) {
         self.slots[slot].store(mark, Ordering::Release);
     }
@@ -66,11 +66,11 @@ impl RecentAnswers {
 
 #[cfg(test)]
 mod tests {
-    use portcullis_codecs::lesson::LearnedAddress;
+    use portcullis_codecs::resolution::LearnedAddress;
 
     use super::*;
 
-    fn lesson(name: &str, address: &str, ttl: u32) -> LearnedAddresses {
+    fn resolution(name: &str, address: &str, ttl: u32) -> LearnedAddresses {
         LearnedAddresses {
             name: name.into(),
             addresses: vec![LearnedAddress { address: address.parse().unwrap(), ttl }],
@@ -78,9 +78,9 @@ mod tests {
     }
 
     #[test]
-    fn a_lesson_is_known_again_in_its_second_and_no_other_one_is_taken_for_it() {
+    fn a_resolution_is_known_again_in_its_second_and_no_other_one_is_taken_for_it() {
         let recent = RecentAnswers::default();
-        let (told, from) = (lesson("a.test.", "192.0.2.1", 30), crate::run::lessons::tests::ORIGIN);
+        let (told, from) = (resolution("a.test.", "192.0.2.1", 30), crate::run::resolutions::tests::ORIGIN);
         assert!(!recent.has(recent.mark_at(&told, &from, 7)));
         recent.note(recent.mark_at(&told, &from, 7));
         assert!(recent.has(recent.mark_at(&told.clone(), &from, 7)));
@@ -88,9 +88,9 @@ mod tests {
         let elsewhere = LearnedFrom { port: 54, ..from };
         assert!(!recent.has(recent.mark_at(&told, &elsewhere, 7)), "another server said so");
         for other in [
-            lesson("b.test.", "192.0.2.1", 30),
-            lesson("a.test.", "192.0.2.2", 30),
-            lesson("a.test.", "192.0.2.1", 31),
+            resolution("b.test.", "192.0.2.1", 30),
+            resolution("a.test.", "192.0.2.2", 30),
+            resolution("a.test.", "192.0.2.1", 31),
             LearnedAddresses { addresses: Vec::new(), ..told.clone() },
         ] {
             assert!(!recent.has(recent.mark_at(&other, &from, 7)), "{other:?}");

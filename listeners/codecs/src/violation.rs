@@ -76,7 +76,7 @@ macro_rules! violations {
             }
         }
 
-        impl $crate::offence::ViolationSet for Violation {
+        impl $crate::violation::ViolationSet for Violation {
             fn word(self) -> &'static str {
                 self.word()
             }
@@ -93,7 +93,7 @@ macro_rules! violations {
         }
 
         /// A violation and whose it is.
-        pub type Offended = $crate::offence::AttributedViolation<Violation>;
+        pub type Violated = $crate::violation::AttributedViolation<Violation>;
     };
 }
 

@@ -5,7 +5,7 @@
 //! endpoint. The order:
 //!
 //! - *An answer*: cache, snapshot, kernel. A connection that the kernel steers finds its rules. Until the kernel has
-//!   the address, it is treated as before. When [`LearnedState::teach`] returns, the answer may be released.
+//!   the address, it is treated as before. When [`LearnedState::install`] returns, the answer may be released.
 //! - *A policy change*: the names are read ([`LearnedState::names`]), and from then on changed addresses are recorded. The
 //!   snapshot is compiled with these names while answers still go into the old one. Then ([`LearnedState::replace`]) the
 //!   recorded addresses are added to the new snapshot, it is published, and answers go into it. The kernel's tables
@@ -33,7 +33,7 @@ use portcullis_rules::{
 
 use crate::run::{backends::KernelHandle, followers::Followers};
 
-/// Why nothing can be taught to an endpoint.
+/// Why nothing can be learned to an endpoint.
 const UNSET: &str = "its table could not be set before; it is tried again each second";
 
 /// The kernel's table of an endpoint, as it was set last.
@@ -42,7 +42,7 @@ enum InstalledTable {
     /// This table, by the snapshot in force.
     Table(SteeringTable),
     /// A table, and all changes of single addresses since.
-    Taught,
+    Installed,
     /// A table, and some changes since; those of these addresses failed, so the table is due.
     Owing(BTreeSet<IpAddr>),
     /// A table by an earlier snapshot, if it is certain which.
@@ -56,7 +56,7 @@ struct InstallState<K> {
     /// `None` when the node has ended.
     kernel: Option<K>,
     snapshot: Arc<Snapshot>,
-    book: NameCache,
+    cache: NameCache,
     /// Addresses that changed since the names were last taken for a compilation; `None`: it was compiled without any.
     since: Option<BTreeSet<IpAddr>>,
     /// By endpoint whose table was set.
@@ -65,7 +65,7 @@ struct InstallState<K> {
     lags: Arc<AtomicBool>,
 }
 
-/// A lesson that is not in force everywhere. The kernel refuses the address there as it did before, and it is tried again.
+/// A resolution that is not in force everywhere. The kernel refuses the address there as it did before, and it is tried again.
 /// Whom that concerns is told by [`LearnedState::settle`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{name} is not in force for endpoint {}: {reason}", endpoint.0)]
@@ -78,7 +78,7 @@ pub struct NotInstalled {
     pub reason: String,
 }
 
-/// The book, the snapshot and the kernel, for whoever changes them.
+/// The name cache, the snapshot and the kernel, for whoever changes them.
 pub struct LearnedState<K> {
     room: Arc<Mutex<InstallState<K>>>,
     followers: Arc<Followers>,
@@ -92,9 +92,9 @@ impl<K> Clone for LearnedState<K> {
 
 impl<K: KernelHandle> LearnedState<K> {
     /// Nothing is in force yet.
-    pub fn new(kernel: K, book: NameCache) -> Self {
+    pub fn new(kernel: K, cache: NameCache) -> Self {
         let (snapshot, told, lags) = (Arc::default(), BTreeMap::new(), Arc::default());
-        let room = InstallState { kernel: Some(kernel), snapshot, book, since: None, told, lags };
+        let room = InstallState { kernel: Some(kernel), snapshot, cache, since: None, told, lags };
         Self { room: Arc::new(Mutex::new(room)), followers: Arc::default() }
     }
 
@@ -102,13 +102,13 @@ impl<K: KernelHandle> LearnedState<K> {
         self.room.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Brings the addresses of an answer into force, each with its TTL in seconds. `now` is the book's time. When it
+    /// Brings the addresses of an answer into force, each with its TTL in seconds. `now` is the name cache's time. When it
     /// returns, a connection to one of them is judged by all its names. Returns whether any address has other names now; if
     /// not, at most it holds longer.
     ///
     /// # Errors
     /// Some endpoint's kernel table has no room for it. Everything else is in force.
-    pub fn teach(
+    pub fn install(
         &self,
         name: &str,
         answer: &[(IpAddr, u32)],
@@ -117,7 +117,7 @@ impl<K: KernelHandle> LearnedState<K> {
     ) -> Result<bool, NotInstalled> {
         let mut room = self.room();
         let selected = room.snapshot.selects(name);
-        let changes = room.book.learn(&NameLookup { name, addresses: answer, origin, selected }, now);
+        let changes = room.cache.learn(&NameLookup { name, addresses: answer, origin, selected }, now);
         let brought = room.bring(name, &changes).map(|()| !changes.is_empty());
         drop(room);
         if self.followers.any() {
@@ -126,7 +126,7 @@ impl<K: KernelHandle> LearnedState<K> {
         brought
     }
 
-    /// Whether a connection of an endpoint to the addresses of an answer that was taught is judged by all their names: it may
+    /// Whether a connection of an endpoint to the addresses of an answer that was learned is judged by all their names: it may
     /// be let go to it. A table that is due is told first.
     ///
     /// # Errors
@@ -135,7 +135,7 @@ impl<K: KernelHandle> LearnedState<K> {
         let mut room = self.room();
         match room.told.get(&endpoint) {
             _ if room.kernel.is_none() => Ok(()),
-            Some(InstalledTable::Table(_) | InstalledTable::Taught) => Ok(()),
+            Some(InstalledTable::Table(_) | InstalledTable::Installed) => Ok(()),
             Some(InstalledTable::Old(_)) => room.tell_table(endpoint),
             Some(InstalledTable::Owing(missing)) if answer.iter().all(|(address, _)| !missing.contains(address)) => {
                 Ok(())
@@ -160,7 +160,7 @@ impl<K: KernelHandle> LearnedState<K> {
     /// succeeds. Flows that are steered are judged without it.
     pub fn expire(&self, now: u64, in_use: &dyn Fn(IpAddr) -> bool) -> Result<usize, NotInstalled> {
         let mut room = self.room();
-        let changes = room.book.expire(now, in_use);
+        let changes = room.cache.expire(now, in_use);
         let brought = room.bring("what had its time", &changes).map(|()| changes.len());
         drop(room);
         if self.followers.any() {
@@ -169,13 +169,13 @@ impl<K: KernelHandle> LearnedState<K> {
         brought
     }
 
-    /// Lets answers that wait to be taught hold for as long as they will, where they are known already: so that they can wait
+    /// Lets answers that wait to be learned hold for as long as they will, where they are known already: so that they can wait
     /// while what has had its time is forgotten.
     pub fn renew<'a>(&self, answers: impl Iterator<Item = (&'a str, Vec<(IpAddr, u32)>, LearnedFrom)>, now: u64) {
         let mut room = self.room();
         for (name, addresses, origin) in answers {
             let selected = room.snapshot.selects(name);
-            room.book.renew(&NameLookup { name, addresses: &addresses, origin, selected }, now);
+            room.cache.renew(&NameLookup { name, addresses: &addresses, origin, selected }, now);
         }
     }
 
@@ -185,7 +185,7 @@ impl<K: KernelHandle> LearnedState<K> {
     /// As of [`LearnedState::expire`].
     pub fn forget(&self, which: &dyn Fn(IpAddr) -> bool) -> Result<usize, NotInstalled> {
         let mut room = self.room();
-        let changes = room.book.forget(which);
+        let changes = room.cache.forget(which);
         let brought = room.bring("what no name opens", &changes).map(|()| changes.len());
         drop(room);
         if self.followers.any() {
@@ -194,9 +194,9 @@ impl<K: KernelHandle> LearnedState<K> {
         brought
     }
 
-    /// Shows the book.
+    /// Shows the name cache.
     pub fn read<T>(&self, read: impl FnOnce(&NameCache) -> T) -> T {
-        read(&self.room().book)
+        read(&self.room().cache)
     }
 
     /// The snapshot that is in force.
@@ -204,16 +204,16 @@ impl<K: KernelHandle> LearnedState<K> {
         Arc::clone(&self.room().snapshot)
     }
 
-    /// A part of the book ([`NameCache::page`]), and the snapshot that is in force with it.
+    /// A part of the name cache ([`NameCache::page`]), and the snapshot that is in force with it.
     pub(crate) fn page(&self, after: Option<&str>, addresses: usize) -> (Vec<CachedName>, Arc<Snapshot>) {
         let room = self.room();
-        (room.book.page(after, addresses), Arc::clone(&room.snapshot))
+        (room.cache.page(after, addresses), Arc::clone(&room.snapshot))
     }
 
     /// What is known of some names, and the snapshot that is in force with it.
     pub(crate) fn known(&self, names: &[Arc<str>]) -> (Vec<Option<CachedName>>, Arc<Snapshot>) {
         let room = self.room();
-        (names.iter().map(|name| room.book.get(name)).collect(), Arc::clone(&room.snapshot))
+        (names.iter().map(|name| room.cache.get(name)).collect(), Arc::clone(&room.snapshot))
     }
 
     /// Who is told when something changes.
@@ -221,12 +221,12 @@ impl<K: KernelHandle> LearnedState<K> {
         &self.followers
     }
 
-    /// The names that are known, for a compilation. Addresses that change from now on are taught to the snapshot when it
-    /// [comes into force](Lessons::replace).
+    /// The names that are known, for a compilation. Addresses that change from now on are learned to the snapshot when it
+    /// [comes into force](Resolutions::replace).
     pub fn names(&self) -> Vec<ResolvedName> {
         let mut room = self.room();
         room.since = Some(BTreeSet::new());
-        room.book.resolved()
+        room.cache.resolved()
     }
 
     /// Whether something that the kernel was to be told is due.
@@ -238,10 +238,10 @@ impl<K: KernelHandle> LearnedState<K> {
     pub(crate) fn replace(&self, snapshot: Arc<Snapshot>, publish: impl FnOnce(Arc<Snapshot>)) {
         let mut room = self.room();
         match room.since.take() {
-            Some(since) => since.into_iter().for_each(|address| drop(room.teach_anew(&snapshot, address))),
+            Some(since) => since.into_iter().for_each(|address| drop(room.install_anew(&snapshot, address))),
             None => {
-                let all: Vec<IpAddr> = room.book.all_addresses().collect();
-                all.into_iter().for_each(|address| drop(room.teach_anew(&snapshot, address)));
+                let all: Vec<IpAddr> = room.cache.all_addresses().collect();
+                all.into_iter().for_each(|address| drop(room.install_anew(&snapshot, address)));
             }
         }
         room.snapshot = Arc::clone(&snapshot);
@@ -249,7 +249,9 @@ impl<K: KernelHandle> LearnedState<K> {
             *told = match std::mem::replace(told, InstalledTable::Failed) {
                 InstalledTable::Table(table) => InstalledTable::Old(Some(table)),
                 InstalledTable::Old(table) => InstalledTable::Old(table),
-                InstalledTable::Taught | InstalledTable::Owing(_) | InstalledTable::Failed => InstalledTable::Old(None),
+                InstalledTable::Installed | InstalledTable::Owing(_) | InstalledTable::Failed => {
+                    InstalledTable::Old(None)
+                }
             };
         }
         // Before anybody judges by it.
@@ -289,12 +291,12 @@ impl<K: KernelHandle> LearnedState<K> {
 }
 
 impl<K: KernelHandle> InstallState<K> {
-    fn teach_anew(&self, snapshot: &Snapshot, address: IpAddr) -> Vec<SteeredAddressChange> {
-        let names = self.book.names_of(address);
+    fn install_anew(&self, snapshot: &Snapshot, address: IpAddr) -> Vec<SteeredAddressChange> {
+        let names = self.cache.names_of(address);
         snapshot.learn_from(address, &known(&names))
     }
 
-    /// Brings changes of the book into force.
+    /// Brings changes of the name cache into force.
     fn bring(&mut self, name: &str, changes: &[Change]) -> Result<(), NotInstalled> {
         let mut by_endpoint: BTreeMap<EndpointId, Vec<SteeredAddressChange>> = BTreeMap::new();
         for Change { address, names, .. } in changes {
@@ -319,14 +321,14 @@ impl<K: KernelHandle> InstallState<K> {
         match told {
             InstalledTable::Old(_) => return self.tell_table(id),
             InstalledTable::Failed => return Err(UNSET.to_owned()),
-            InstalledTable::Table(_) | InstalledTable::Taught | InstalledTable::Owing(_) => {}
+            InstalledTable::Table(_) | InstalledTable::Installed | InstalledTable::Owing(_) => {}
         }
         let addresses = changes.iter().map(|change| change.address);
         match (kernel.learn(id, changes), told) {
             (Ok(false), _) => return self.tell_table(id),
             // What is missing stays so: other classes may lack the same address.
             (Ok(true), InstalledTable::Owing(_)) => {}
-            (Ok(true), told) => *told = InstalledTable::Taught,
+            (Ok(true), told) => *told = InstalledTable::Installed,
             (Err(error), told) => {
                 match told {
                     InstalledTable::Owing(missing) => missing.extend(addresses),
@@ -340,7 +342,7 @@ impl<K: KernelHandle> InstallState<K> {
     }
 
     fn look_for_lags(&self) {
-        let lags = self.told.values().any(|told| !matches!(told, InstalledTable::Table(_) | InstalledTable::Taught));
+        let lags = self.told.values().any(|told| !matches!(told, InstalledTable::Table(_) | InstalledTable::Installed));
         self.lags.store(lags, Ordering::SeqCst);
     }
 
@@ -354,7 +356,7 @@ impl<K: KernelHandle> InstallState<K> {
         if held != Some(&table)
             && let Err(error) = kernel.set_table(id, &table)
         {
-            // One that has no table yet is refused all that policy speaks of: no lesson changes that, and others learn on.
+            // One that has no table yet is refused all that policy speaks of: no resolution changes that, and others learn on.
             self.told.entry(id).and_modify(|told| *told = InstalledTable::Failed);
             self.look_for_lags();
             return Err(error);

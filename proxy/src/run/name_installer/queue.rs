@@ -63,14 +63,14 @@ impl<T> State<T> {
 #[derive(Debug)]
 pub(super) struct Queue<T> {
     state: Mutex<State<T>>,
-    bell: Condvar,
+    waker: Condvar,
 }
 
 impl<T> Default for Queue<T> {
     fn default() -> Self {
         let (waiting, costs) = (Vec::new(), HashMap::new());
         let state = State { waiting, costs, cost: 0, urgent: false, closed: false, taker: QueueConsumer::Awake };
-        Self { state: Mutex::new(state), bell: Condvar::new() }
+        Self { state: Mutex::new(state), waker: Condvar::new() }
     }
 }
 
@@ -98,7 +98,7 @@ impl<T> Queue<T> {
         if wake {
             state.taker = QueueConsumer::Awake;
             drop(state);
-            self.bell.notify_one();
+            self.waker.notify_one();
         }
         true
     }
@@ -113,7 +113,7 @@ impl<T> Queue<T> {
                 QueueConsumer::Idle => state.waiting.is_empty() && !state.closed,
                 _ => !state.waiting.is_empty() && !state.is_worth_it(),
             };
-            let waited = self.bell.wait_timeout_while(state, most, goes_on);
+            let waited = self.waker.wait_timeout_while(state, most, goes_on);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         state.taker = QueueConsumer::Awake;
@@ -150,7 +150,7 @@ impl<T> Queue<T> {
     /// Takes in nothing more. What waits can still be taken.
     pub(super) fn close(&self) {
         self.state().closed = true;
-        self.bell.notify_one();
+        self.waker.notify_one();
     }
 }
 

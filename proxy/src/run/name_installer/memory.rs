@@ -10,7 +10,7 @@ use portcullis_config::names::{NameCache, NameLimits};
 
 use super::journal::Journal;
 
-/// The time of the book: it begins at the time of day and never jumps.
+/// The time of the name cache: it begins at the time of day and never jumps.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Clock {
     begin: u64,
@@ -43,7 +43,7 @@ impl NameStorage {
     /// Nothing can be written there.
     pub fn open(state: &Path, limits: NameLimits) -> io::Result<(NameCache, Self)> {
         let clock = Clock::new();
-        let (journal, book) = Journal::open(state, limits, clock.now())?;
-        Ok((book, Self { journal, clock }))
+        let (journal, cache) = Journal::open(state, limits, clock.now())?;
+        Ok((cache, Self { journal, clock }))
     }
 }

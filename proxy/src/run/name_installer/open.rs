@@ -12,14 +12,14 @@ impl<K: KernelHandle> InstallerThread<K> {
     /// again yet. An address that is not seen because looking failed has its time: what is open goes on, new ones are refused.
     pub(super) fn open_addresses(&mut self) -> Option<BTreeSet<IpAddr>> {
         let now = self.clock.now();
-        if self.lessons.read(NameCache::due).is_none_or(|due| due > now) {
+        if self.resolutions.read(NameCache::due).is_none_or(|due| due > now) {
             return Some(BTreeSet::new());
         }
         let began = Instant::now();
         if !self.looks.is_due(began) {
             return None;
         }
-        let found = self.lessons.open_addresses();
+        let found = self.resolutions.open_addresses();
         self.looks.note(Instant::now(), began.elapsed());
         if let Err(error) = &found
             && !self.blind

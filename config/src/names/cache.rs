@@ -69,7 +69,7 @@ pub struct KnownAddress {
 /// Addresses whose names change, each with the names that it loses.
 pub(super) type ChangedAddresses = BTreeMap<IpAddr, Vec<Arc<str>>>;
 
-/// One line of the book.
+/// One line of the name cache.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CacheLine {
     /// The name, in normal form.
@@ -107,7 +107,7 @@ pub struct NameCache {
 }
 
 impl NameCache {
-    /// An empty book.
+    /// An empty name cache.
     #[must_use]
     pub fn new(limits: NameLimits) -> Self {
         Self { limits, ..Self::default() }
@@ -329,7 +329,7 @@ impl NameCache {
     }
 
     /// The names behind one in normal form, or from the first one on: as many as have this number of addresses together,
-    /// at least one if there is any. The whole book can be read so without being held all the time.
+    /// at least one if there is any. The whole name cache can be read so without being held all the time.
     #[must_use]
     pub fn page(&self, after: Option<&str>, addresses: usize) -> Vec<CachedName> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
@@ -345,7 +345,7 @@ impl NameCache {
         page
     }
 
-    /// Enters a line that was [listed](Book::list) before. What had its time is left out.
+    /// Enters a line that was [listed](Name cache::list) before. What had its time is left out.
     pub(super) fn restore(&mut self, listed: &CacheLine, now: u64) {
         let expires = listed.expires.min(now.saturating_add(LONGEST_TTL));
         if expires.saturating_add(self.limits.grace.into()) > now {

@@ -20,36 +20,36 @@ use crate::{
 
 /// The listeners of a worker, and what answers leave from.
 #[derive(Debug)]
-pub(super) struct Gate {
-    doors: ListenerSlots,
+pub(super) struct Acceptor {
+    listeners: ListenerSlots,
     /// By endpoint and family (`true` for IPv6).
     answers: HashMap<(EndpointId, bool), Socket>,
 }
 
-impl Default for Gate {
+impl Default for Acceptor {
     fn default() -> Self {
-        Self { doors: ListenerSlots::new(EventSource::Datagrams), answers: HashMap::new() }
+        Self { listeners: ListenerSlots::new(EventSource::Datagrams), answers: HashMap::new() }
     }
 }
 
-impl Gate {
+impl Acceptor {
     pub(super) fn open(&mut self, id: EndpointId, listener: Socket, core: &WorkerContext) {
-        if let Err(error) = self.doors.open(id, listener, core) {
+        if let Err(error) = self.listeners.open(id, listener, core) {
             tracing::error!(%error, endpoint = id.0, "a listener cannot be heard; its datagrams are lost");
         }
     }
 
     pub(super) fn close(&mut self, id: EndpointId) {
-        self.doors.close(id);
+        self.listeners.close(id);
         self.answers.retain(|(owner, ..), _| *owner != id);
     }
 
     pub(super) fn places(&self) -> usize {
-        self.doors.places()
+        self.listeners.places()
     }
 
     pub(super) fn at(&self, place: usize) -> Option<&EndpointListener> {
-        self.doors.at(place)
+        self.listeners.at(place)
     }
 
     /// Sends a datagram to a flow's client as the server's. One that does not leave is lost, as any may be.
