@@ -20,19 +20,19 @@ use crate::{
 
 /// The listeners of a worker, and what answers leave from.
 #[derive(Debug)]
-pub(super) struct Acceptor {
+pub(super) struct DatagramAcceptor {
     listeners: ListenerSlots,
     /// By endpoint and family (`true` for IPv6).
     answers: HashMap<(EndpointId, bool), Socket>,
 }
 
-impl Default for Acceptor {
+impl Default for DatagramAcceptor {
     fn default() -> Self {
         Self { listeners: ListenerSlots::new(EventSource::Datagrams), answers: HashMap::new() }
     }
 }
 
-impl Acceptor {
+impl DatagramAcceptor {
     pub(super) fn open(&mut self, id: EndpointId, listener: Socket, core: &WorkerContext) {
         if let Err(error) = self.listeners.open(id, listener, core) {
             tracing::error!(%error, endpoint = id.0, "a listener cannot be heard; its datagrams are lost");

@@ -16,7 +16,7 @@ use socket2::Socket;
 
 pub(crate) use self::flow::DatagramFlow;
 use self::{
-    acceptor::Acceptor,
+    acceptor::DatagramAcceptor,
     flow::{Coming, FlowDenial},
 };
 use crate::{
@@ -43,7 +43,7 @@ type DatagramKey = (EndpointId, SocketAddr, SocketAddr);
 /// The datagrams of one worker.
 #[derive(Default)]
 pub(crate) struct DatagramRelay {
-    acceptor: Acceptor,
+    acceptor: DatagramAcceptor,
     flows: SlotTable<DatagramFlow>,
     by_key: HashMap<DatagramKey, SlotToken, foldhash::fast::RandomState>,
     /// How many flows each endpoint has.

@@ -14,12 +14,12 @@ const HOPS: u8 = 64;
 
 /// The headers of IP and UDP.
 #[derive(Debug)]
-pub(super) struct Header {
+pub(super) struct DatagramHeader {
     bytes: [u8; V6_HEADER + UDP_HEADER],
     length: usize,
 }
 
-impl std::ops::Deref for Header {
+impl std::ops::Deref for DatagramHeader {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
@@ -28,7 +28,7 @@ impl std::ops::Deref for Header {
 }
 
 /// What stands before a payload on its way; `None` where the families differ or the payload is too long.
-pub(super) fn header(from: SocketAddr, to: SocketAddr, payload: &[u8]) -> Option<Header> {
+pub(super) fn header(from: SocketAddr, to: SocketAddr, payload: &[u8]) -> Option<DatagramHeader> {
     let length = u16::try_from(UDP_HEADER + payload.len()).ok()?;
     let mut bytes = [0; V6_HEADER + UDP_HEADER];
     let (ip_header, pseudo) = match (from, to) {
@@ -47,7 +47,7 @@ pub(super) fn header(from: SocketAddr, to: SocketAddr, payload: &[u8]) -> Option
         other => other,
     };
     udp[6..8].copy_from_slice(&checksum.to_be_bytes());
-    Some(Header { bytes, length: ip_header + UDP_HEADER })
+    Some(DatagramHeader { bytes, length: ip_header + UDP_HEADER })
 }
 
 /// The header of IPv4; identification and checksum are the kernel's to fill in (raw(7)).

@@ -2,8 +2,7 @@
 //!
 //! One thread installs them. If the addresses of an answer are already in force, the worker releases it at once. It
 //! still sends the answer to the thread (at most once a second), so that the addresses are kept longer, and checks
-//! whether an address was installed or removed meanwhile. While the kernel lags behind for some endpoint, every answer
-//! waits for the thread.
+//! whether one was installed or removed meanwhile. While the kernel lags behind, every answer waits for the thread.
 
 mod journal;
 mod memory;
@@ -210,12 +209,12 @@ impl NameInstallerThread {
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
-            tracing::error!("the name installer of names has panicked");
+            tracing::error!("the name installer has panicked");
         }
     }
 }
 
-/// Where a name installer sits down.
+/// The end of the queue at which the name installer works.
 #[derive(Default)]
 pub struct InstallerQueue {
     words: Arc<Queue<InstallRequest>>,

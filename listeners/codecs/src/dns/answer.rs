@@ -6,7 +6,7 @@ use super::{
     Violation, kind,
     name::{Name, Pointers, Text},
     rcode,
-    wire::{HEADER, Header, IN, Opt, ResourceRecord, WireQuestion},
+    wire::{DnsHeader, HEADER, IN, Opt, ResourceRecord, WireQuestion},
 };
 use crate::resolution::{LearnedAddress, LearnedAddresses};
 
@@ -21,14 +21,14 @@ const IPV6_HINT: u16 = 6;
 /// What tells which query an answer is for.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct AnswerHead<'m> {
-    pub(super) header: Header,
+    pub(super) header: DnsHeader,
     /// A server that could not read the query may leave it out, with all records.
     pub(super) question: Option<WireQuestion<'m>>,
 }
 
 impl<'m> AnswerHead<'m> {
     pub(super) fn read(message: &'m [u8]) -> Result<Self, Violation> {
-        let header = Header::read(message)?;
+        let header = DnsHeader::read(message)?;
         if !header.is_answer() {
             return Err(Violation::NotAnAnswer);
         }
@@ -100,7 +100,7 @@ struct Sections<'m> {
     message: &'m [u8],
     /// Place of the first one.
     at: usize,
-    header: Header,
+    header: DnsHeader,
 }
 
 impl<'m> Sections<'m> {
@@ -113,7 +113,7 @@ impl<'m> Sections<'m> {
     /// is refused as a whole.
     fn rcode(&self) -> Result<u16, Violation> {
         let mut extended = 0;
-        let Header { answers, authorities, additionals, .. } = self.header;
+        let DnsHeader { answers, authorities, additionals, .. } = self.header;
         let total = u32::from(answers) + u32::from(authorities) + u32::from(additionals);
         self.each(total, |record| {
             if record.kind == kind::OPT {

@@ -44,13 +44,13 @@ struct OutstandingQuery {
 ///
 /// Two with one id are told apart by their questions. One that is sent again is one more: each has an answer of its own.
 #[derive(Debug, Default)]
-pub(super) struct Outstanding {
+pub(super) struct DnsOutstanding {
     due: VecDeque<OutstandingQuery>,
     /// The number of the next query.
     next: u32,
 }
 
-impl Outstanding {
+impl DnsOutstanding {
     pub(super) fn len(&self) -> usize {
         self.due.len()
     }

@@ -11,7 +11,7 @@ use portcullis_rules::{
 use super::{
     QTYPE, SCHEMA, Violation, kind,
     name::Text,
-    wire::{Header, IN, Opt, ResourceRecord, WireQuestion},
+    wire::{DnsHeader, IN, Opt, ResourceRecord, WireQuestion},
 };
 
 /// A query as the rules see it.
@@ -87,7 +87,7 @@ pub(super) struct WireQuery<'m> {
 impl<'m> WireQuery<'m> {
     /// Reads a query. It has exactly one question, no records but an OPT and a signature, and nothing behind.
     pub(super) fn read(message: &'m [u8]) -> Result<Self, Violation> {
-        let header = Header::read(message)?;
+        let header = DnsHeader::read(message)?;
         match header {
             _ if header.is_answer() => return Err(Violation::NotAQuery),
             _ if header.opcode() != 0 => return Err(Violation::Opcode),

@@ -3,7 +3,7 @@
 use super::{
     query::WireQuery,
     rcode::{NX_DOMAIN, REFUSED, SERV_FAIL},
-    wire::{COOKIE, HEADER, Header, Opt, WireQuestion},
+    wire::{COOKIE, DnsHeader, HEADER, Opt, WireQuestion},
 };
 
 /// The largest answer that we say we take over UDP (RFC 6891 §6.2.5, as agreed on the "DNS flag day 2020").
@@ -80,7 +80,7 @@ fn push_option(code: u16, value: &[u8], answer: &mut Vec<u8>) {
 /// Answers a message of which not more than its header and maybe its question can be read.
 pub(super) fn bare(message: &[u8], rcode: u16) -> Vec<u8> {
     let mut answer = header(message, rcode);
-    let one = Header::read(message).is_ok_and(|header| header.questions == 1);
+    let one = DnsHeader::read(message).is_ok_and(|header| header.questions == 1);
     if let (true, Ok(question)) = (one, WireQuestion::read(message)) {
         answer[5] = 1;
         answer.extend_from_slice(question.raw);

@@ -1,6 +1,6 @@
 //! DNS over UDP: the session of one datagram flow.
 
-use super::outstanding::{Outstanding, QueryOutcome, failure};
+use super::outstanding::{DnsOutstanding, QueryOutcome, failure};
 use crate::{
     datagram::{AnswerStep, DatagramSession, QueryStep},
     dns::Limits,
@@ -13,13 +13,13 @@ const DENIED: &str = "denied";
 /// Makes the state of one flow.
 #[must_use]
 pub fn session(limits: &Limits) -> Box<dyn DatagramSession> {
-    Box::new(DnsSession { limit: limits.queries, outstanding: Outstanding::default() })
+    Box::new(DnsSession { limit: limits.queries, outstanding: DnsOutstanding::default() })
 }
 
 #[derive(Debug)]
 struct DnsSession {
     limit: usize,
-    outstanding: Outstanding,
+    outstanding: DnsOutstanding,
 }
 
 // A node has one for each client port that waits for an answer.

@@ -3,7 +3,7 @@
 
 use super::{
     Violated, Violation,
-    outstanding::{Outstanding, QueryOutcome, failure},
+    outstanding::{DnsOutstanding, QueryOutcome, failure},
     wire::HEADER,
 };
 use crate::{
@@ -22,7 +22,7 @@ pub(super) const LONGEST_FRAME: usize = PREFIX + u16::MAX as usize;
 pub fn relay(limits: &Limits) -> Box<dyn Relay> {
     Box::new(DnsStream {
         limit: limits.queries,
-        outstanding: Outstanding::default(),
+        outstanding: DnsOutstanding::default(),
         begun: false,
         hold: AnswerHold::Nothing,
     })
@@ -32,7 +32,7 @@ pub fn relay(limits: &Limits) -> Box<dyn Relay> {
 #[derive(Debug)]
 struct DnsStream {
     limit: usize,
-    outstanding: Outstanding,
+    outstanding: DnsOutstanding,
     /// The client has begun a frame that is not complete.
     begun: bool,
     hold: AnswerHold,

@@ -16,7 +16,7 @@ const FIXED: usize = 10;
 
 /// The header of a message.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Header {
+pub(super) struct DnsHeader {
     pub(super) id: u16,
     flags: u16,
     pub(super) questions: u16,
@@ -25,7 +25,7 @@ pub(super) struct Header {
     pub(super) additionals: u16,
 }
 
-impl Header {
+impl DnsHeader {
     pub(super) fn read(message: &[u8]) -> Result<Self, Violation> {
         let header = message.get(..HEADER).ok_or(Violation::Short)?;
         let field = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);

@@ -25,9 +25,9 @@ use portcullis_rules::request::Request;
 use self::{
     head::Scan,
     odd::UnusualAnswer,
-    outstanding::Outstanding,
+    outstanding::Http1Outstanding,
     requests::{RequestStream, forward},
-    responses::Responses,
+    responses::Http1Responses,
 };
 pub use crate::http::SCHEMA;
 use crate::{
@@ -54,8 +54,8 @@ pub fn with_head<T>(head: &[u8], show: impl FnOnce(&dyn Request) -> T) -> Result
 pub(crate) struct Http1 {
     limits: Limits,
     requests: RequestStream,
-    responses: Responses,
-    outstanding: Outstanding,
+    responses: Http1Responses,
+    outstanding: Http1Outstanding,
     /// Both directions are bytes.
     tunnel: bool,
     /// The newest request's offer to go on in HTTP/2.
@@ -98,8 +98,8 @@ impl Http1 {
         Self {
             limits: *limits,
             requests: RequestStream::NEXT,
-            responses: Responses::Head(Scan::default()),
-            outstanding: Outstanding::new(limits.pipelined),
+            responses: Http1Responses::Head(Scan::default()),
+            outstanding: Http1Outstanding::new(limits.pipelined),
             tunnel: false,
             offer: None,
             switched: false,
@@ -225,10 +225,12 @@ impl Relay for Http1 {
         match (from, self.requests, self.responses) {
             _ if self.tunnel => u64::MAX,
             (Side::Downstream, RequestStream::Body { body, .. }, _)
-            | (Side::Upstream, _, Responses::Body(body) | Responses::Odd(UnusualAnswer::Body(body))) => {
+            | (Side::Upstream, _, Http1Responses::Body(body) | Http1Responses::Odd(UnusualAnswer::Body(body))) => {
                 body.passthrough()
             }
-            (Side::Upstream, _, Responses::UntilClose | Responses::Odd(UnusualAnswer::UntilClose)) => u64::MAX,
+            (Side::Upstream, _, Http1Responses::UntilClose | Http1Responses::Odd(UnusualAnswer::UntilClose)) => {
+                u64::MAX
+            }
             _ => 0,
         }
     }
@@ -236,7 +238,7 @@ impl Relay for Http1 {
     fn passed(&mut self, from: Side, bytes: u64) {
         match (from, &mut self.requests, &mut self.responses) {
             (Side::Downstream, RequestStream::Body { body, .. }, _)
-            | (Side::Upstream, _, Responses::Body(body) | Responses::Odd(UnusualAnswer::Body(body))) => {
+            | (Side::Upstream, _, Http1Responses::Body(body) | Http1Responses::Odd(UnusualAnswer::Body(body))) => {
                 body.passed(bytes)
             }
             _ => {}

@@ -20,7 +20,7 @@ pub(super) enum UnusualAnswer {
 
 /// How an odd answer goes on behind its head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Next {
+pub(super) enum AfterUnusual {
     /// It is no final answer.
     Interim,
     /// It has no body.
@@ -52,7 +52,7 @@ pub(super) fn is_http(input: &[u8]) -> bool {
 }
 
 /// Reads an odd head as most clients do: its status, and how it goes on.
-pub(super) fn read(head: &[u8], asked: RequestShape) -> (u16, Next) {
+pub(super) fn read(head: &[u8], asked: RequestShape) -> (u16, AfterUnusual) {
     let mut lines = head.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
     let status = lines.next().map_or(0, status);
     let mut length = None;
@@ -71,17 +71,17 @@ pub(super) fn read(head: &[u8], asked: RequestShape) -> (u16, Next) {
         }
     }
     let next = match status {
-        0..100 | 101 => Next::Refuse,
-        200..300 if asked.connect => Next::Refuse,
-        102..200 | 100 => Next::Interim,
-        204 | 304 => Next::Nothing,
-        _ if asked.head => Next::Nothing,
-        _ if chunked => Next::Body(BodyState::Chunked(Chunked::new())),
-        _ if encoded || !agree => Next::UntilClose,
+        0..100 | 101 => AfterUnusual::Refuse,
+        200..300 if asked.connect => AfterUnusual::Refuse,
+        102..200 | 100 => AfterUnusual::Interim,
+        204 | 304 => AfterUnusual::Nothing,
+        _ if asked.head => AfterUnusual::Nothing,
+        _ if chunked => AfterUnusual::Body(BodyState::Chunked(Chunked::new())),
+        _ if encoded || !agree => AfterUnusual::UntilClose,
         _ => match length {
-            Some(0) => Next::Nothing,
-            Some(length) => Next::Body(BodyState::Length(length)),
-            None => Next::UntilClose,
+            Some(0) => AfterUnusual::Nothing,
+            Some(length) => AfterUnusual::Body(BodyState::Length(length)),
+            None => AfterUnusual::UntilClose,
         },
     };
     (status, next)

@@ -27,7 +27,7 @@ impl RequestShape {
 
 /// What we say ourselves when its turn comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ours {
+pub(super) enum OwnResponse {
     /// Our refusal of a denied request.
     Refusal {
         /// The request was HEAD.
@@ -49,4 +49,4 @@ pub(super) enum Ours {
 }
 
 /// The answers that are due.
-pub(super) type Outstanding = AnswerQueue<RequestShape, Ours>;
+pub(super) type Http1Outstanding = AnswerQueue<RequestShape, OwnResponse>;

@@ -8,9 +8,9 @@ use super::{
     chunked::ChunkLimits,
     head::{self, HeadBounds, Scan},
     odd::UnusualAnswer,
-    outstanding::{Ours, RequestShape},
+    outstanding::{OwnResponse, RequestShape},
     request,
-    responses::Responses,
+    responses::Http1Responses,
     rewrite,
     violation::{Violated, Violation},
 };
@@ -73,7 +73,7 @@ impl Http1 {
             RequestStream::Over => LookProgress::stop(discard(input.len())),
             RequestStream::Shut => {
                 // The client takes the answer for complete, and we cannot tell.
-                if self.responses == Responses::Odd(UnusualAnswer::UntilClose) {
+                if self.responses == Http1Responses::Odd(UnusualAnswer::UntilClose) {
                     out.close = Some(Close::Reset);
                 }
                 LookProgress::stop(RelayStep::HOLD)
@@ -184,7 +184,7 @@ impl Http1 {
                 Ok(LookProgress::go_on(discard(end)))
             }
             Decision::Reset | Decision::Disconnect | Decision::Partial { .. } | Decision::Filter => {
-                self.last_word(Ours::Reset, out);
+                self.last_word(OwnResponse::Reset, out);
                 Ok(LookProgress::stop(RelayStep::HOLD))
             }
             Decision::Respond | Decision::Hide => {
@@ -207,7 +207,7 @@ impl Http1 {
     }
 
     /// Puts an answer into the order. There is room for it: where there is none, no head is read.
-    fn owe(&mut self, answerer: Answerer<RequestShape, Ours>, out: &mut RelayOutput) {
+    fn owe(&mut self, answerer: Answerer<RequestShape, OwnResponse>, out: &mut RelayOutput) {
         if self.outstanding.push(answerer).is_err() {
             out.close = Some(Close::Reset);
         }
@@ -226,7 +226,7 @@ impl Http1 {
             Some(body) => RequestStream::Swallow { body, room },
             None => RequestStream::NEXT,
         };
-        self.owe(Answerer::Ours(Ours::Refusal { head: is_head, call: head.call, close }), out);
+        self.owe(Answerer::Ours(OwnResponse::Refusal { head: is_head, call: head.call, close }), out);
         self.settle(out);
     }
 
@@ -234,13 +234,13 @@ impl Http1 {
     fn stop_swallowing(&mut self, out: &mut RelayOutput) {
         self.requests = RequestStream::Over;
         match self.outstanding.last_mut() {
-            Some(Answerer::Ours(Ours::Refusal { close, .. })) => *close = true,
+            Some(Answerer::Ours(OwnResponse::Refusal { close, .. })) => *close = true,
             _ => out.close = Some(Close::Graceful),
         }
     }
 
     /// The last thing on this connection, behind the answers that are due.
-    fn last_word(&mut self, ours: Ours, out: &mut RelayOutput) {
+    fn last_word(&mut self, ours: OwnResponse, out: &mut RelayOutput) {
         self.requests = RequestStream::Over;
         self.outstanding.push_last(ours);
         self.settle(out);
@@ -250,14 +250,14 @@ impl Http1 {
     pub(super) fn settle(&mut self, out: &mut RelayOutput) {
         while let Some(ours) = self.outstanding.pop_ours() {
             match ours {
-                Ours::Refusal { head, call, close } => {
+                OwnResponse::Refusal { head, call, close } => {
                     answers::denied(head, call, close, &mut out.downstream);
                     if close {
                         out.close = Some(Close::Graceful);
                     }
                 }
-                Ours::Reset => out.close = Some(Close::Reset),
-                Ours::Error { status, head } => {
+                OwnResponse::Reset => out.close = Some(Close::Reset),
+                OwnResponse::Error { status, head } => {
                     answers::refused(status, head, &mut out.downstream);
                     out.close = Some(Close::Graceful);
                 }
@@ -268,11 +268,11 @@ impl Http1 {
     /// The client sent something that cannot be relayed. It gets an error response in order, if that is possible.
     pub(super) fn client_violates(&mut self, violation: Violation, checker: &mut dyn Checker, out: &mut RelayOutput) {
         checker.violated(&Violated { violation, side: Side::Downstream });
-        let error = Ours::Error { status: violation.status(), head: false };
+        let error = OwnResponse::Error { status: violation.status(), head: false };
         match self.requests {
             RequestStream::Body { .. } | RequestStream::Held { .. } => {
                 self.requests = RequestStream::Over;
-                let begun = self.outstanding.len() == 1 && !matches!(self.responses, Responses::Head(_));
+                let begun = self.outstanding.len() == 1 && !matches!(self.responses, Http1Responses::Head(_));
                 // The server waits for the rest of the body, so its answer never comes: ours stands in its place.
                 match self.outstanding.last_mut() {
                     Some(due @ Answerer::Server(_)) if !begun => *due = Answerer::Ours(error),

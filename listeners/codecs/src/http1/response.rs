@@ -30,7 +30,7 @@ pub(super) struct ResponseHead {
 
 /// How a response goes on behind its head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Next {
+pub(super) enum AfterResponse {
     /// It is no final response.
     Interim,
     /// Both directions are bytes from here.
@@ -80,10 +80,10 @@ impl HeadSink<'_> for ResponseHead {
 
 impl ResponseHead {
     /// How the response goes on, by what was asked (RFC 9112 §6.3).
-    pub(super) fn next(&self, asked: RequestShape) -> Result<Next, Violation> {
+    pub(super) fn next(&self, asked: RequestShape) -> Result<AfterResponse, Violation> {
         // Framing fields in a successful answer to CONNECT mean nothing (RFC 9110 §9.3.6).
         if asked.connect && (200..=299).contains(&self.status) {
-            return Ok(Next::Tunnel);
+            return Ok(AfterResponse::Tunnel);
         }
         if let Some(violation) = self.misframed {
             return Err(violation);
@@ -91,18 +91,18 @@ impl ResponseHead {
         let Framing { length, chunked } = self.framing;
         let bodiless = |next| if self.framing.has_content() { Err(Violation::UnexpectedBody) } else { Ok(next) };
         match self.status {
-            101 if asked.upgrade && self.to_h2c => bodiless(Next::Http2),
+            101 if asked.upgrade && self.to_h2c => bodiless(AfterResponse::Http2),
             101 if !asked.upgrade || self.to_http || !self.protocols.are_of(asked.offers) => Err(Violation::BadSwitch),
-            101 => bodiless(Next::Tunnel),
-            100..=199 => bodiless(Next::Interim),
-            204 => bodiless(Next::Nothing),
-            304 => Ok(Next::Nothing),
-            _ if asked.head => Ok(Next::Nothing),
-            _ if chunked => Ok(Next::Chunked),
+            101 => bodiless(AfterResponse::Tunnel),
+            100..=199 => bodiless(AfterResponse::Interim),
+            204 => bodiless(AfterResponse::Nothing),
+            304 => Ok(AfterResponse::Nothing),
+            _ if asked.head => Ok(AfterResponse::Nothing),
+            _ if chunked => Ok(AfterResponse::Chunked),
             _ => Ok(match length {
-                Some(0) => Next::Nothing,
-                Some(length) => Next::Length(length),
-                None => Next::UntilClose,
+                Some(0) => AfterResponse::Nothing,
+                Some(length) => AfterResponse::Length(length),
+                None => AfterResponse::UntilClose,
             }),
         }
     }

@@ -7,7 +7,7 @@ use super::{
     head::{self, HeadBounds, Scan},
     odd::{self, UnusualAnswer, is_http},
     requests::{RequestStream, forward},
-    response::{self, Next},
+    response::{self, AfterResponse},
     violation::{Violated, Violation},
 };
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
 
 /// Where in the server's stream we are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Responses {
+pub(super) enum Http1Responses {
     Head(Scan),
     Body(BodyState),
     UntilClose,
@@ -28,30 +28,30 @@ pub(super) enum Responses {
 impl Http1 {
     pub(super) fn response(&mut self, input: &[u8], checker: &mut dyn Checker, out: &mut RelayOutput) -> LookProgress {
         match self.responses {
-            Responses::UntilClose | Responses::Odd(UnusualAnswer::UntilClose) => {
+            Http1Responses::UntilClose | Http1Responses::Odd(UnusualAnswer::UntilClose) => {
                 LookProgress::stop(forward(input.len()))
             }
-            Responses::Head(scan) => self
+            Http1Responses::Head(scan) => self
                 .response_head(scan, input, checker)
                 .unwrap_or_else(|violation| LookProgress::violation(RelayStep::HOLD, violation)),
-            Responses::Body(mut body) => {
+            Http1Responses::Body(mut body) => {
                 let (taken, end) = body.take(input, self.response_rooms(false));
                 match end {
                     Ok(true) => self.answered(),
-                    Ok(false) => self.responses = Responses::Body(body),
+                    Ok(false) => self.responses = Http1Responses::Body(body),
                     Err(violation) => {
-                        self.responses = Responses::Body(body);
+                        self.responses = Http1Responses::Body(body);
                         return LookProgress::violation(forward(taken), violation);
                     }
                 }
                 LookProgress::go_on(forward(taken))
             }
-            Responses::Odd(UnusualAnswer::Head { seen, lines }) => self.odd_head(seen, lines, input, checker, out),
-            Responses::Odd(UnusualAnswer::Body(mut body)) => {
+            Http1Responses::Odd(UnusualAnswer::Head { seen, lines }) => self.odd_head(seen, lines, input, checker, out),
+            Http1Responses::Odd(UnusualAnswer::Body(mut body)) => {
                 let (taken, end) = body.take(input, self.response_rooms(true));
                 match end {
                     Ok(true) => self.answered(),
-                    Ok(false) => self.responses = Responses::Odd(UnusualAnswer::Body(body)),
+                    Ok(false) => self.responses = Http1Responses::Odd(UnusualAnswer::Body(body)),
                     Err(_) => {
                         self.until_close();
                         return LookProgress::stop(forward(input.len()));
@@ -77,11 +77,11 @@ impl Http1 {
         self.requests = if sending || self.holds { RequestStream::Over } else { RequestStream::Shut };
         self.ends = true;
         match self.responses {
-            Responses::Body(body) => self.responses = Responses::Odd(UnusualAnswer::Body(body)),
+            Http1Responses::Body(body) => self.responses = Http1Responses::Odd(UnusualAnswer::Body(body)),
             // All requests have been answered, so further bytes belong to no response.
             _ if violation == Violation::UnaskedResponse => out.close = Some(Close::Graceful),
             _ if matches!(violation, Violation::BadSwitch | Violation::LongResponseHead) => self.no_answer(out),
-            _ => self.responses = Responses::Odd(UnusualAnswer::Head { seen: 0, lines: 0 }),
+            _ => self.responses = Http1Responses::Odd(UnusualAnswer::Head { seen: 0, lines: 0 }),
         }
     }
 
@@ -98,22 +98,24 @@ impl Http1 {
         };
         let end = if is_http(input) { odd::end(&mut seen, &mut lines, input) } else { Some(0) };
         let Some(end) = end else {
-            self.responses = Responses::Odd(UnusualAnswer::Head { seen, lines });
+            self.responses = Http1Responses::Odd(UnusualAnswer::Head { seen, lines });
             if input.len() > self.limits.response_head {
                 self.no_answer(out);
             }
             return LookProgress::stop(RelayStep::HOLD);
         };
         let (status, next) = odd::read(&input[..end], asked);
-        if !matches!(next, odd::Next::Interim | odd::Next::Refuse) {
+        if !matches!(next, odd::AfterUnusual::Interim | odd::AfterUnusual::Refuse) {
             checker.answered(ResponseSummary::next(status));
         }
         match next {
-            odd::Next::Interim => self.responses = Responses::Odd(UnusualAnswer::Head { seen: 0, lines: 0 }),
-            odd::Next::Nothing => self.answered(),
-            odd::Next::Body(body) => self.responses = Responses::Odd(UnusualAnswer::Body(body)),
-            odd::Next::UntilClose => self.until_close(),
-            odd::Next::Refuse => {
+            odd::AfterUnusual::Interim => {
+                self.responses = Http1Responses::Odd(UnusualAnswer::Head { seen: 0, lines: 0 })
+            }
+            odd::AfterUnusual::Nothing => self.answered(),
+            odd::AfterUnusual::Body(body) => self.responses = Http1Responses::Odd(UnusualAnswer::Body(body)),
+            odd::AfterUnusual::UntilClose => self.until_close(),
+            odd::AfterUnusual::Refuse => {
                 self.no_answer(out);
                 return LookProgress::stop(RelayStep::HOLD);
             }
@@ -123,7 +125,7 @@ impl Http1 {
 
     /// The answer ends with the server's stream, so the client may take it for complete before.
     fn until_close(&mut self) {
-        self.responses = Responses::Odd(UnusualAnswer::UntilClose);
+        self.responses = Http1Responses::Odd(UnusualAnswer::UntilClose);
     }
 
     /// The client gets our word in the place of the answer.
@@ -135,17 +137,17 @@ impl Http1 {
 
     pub(super) fn server_ends(&mut self, held: usize, checker: &mut dyn Checker, out: &mut RelayOutput) {
         match self.responses {
-            Responses::Head(_) if held > 0 && !self.outstanding.is_empty() => {
+            Http1Responses::Head(_) if held > 0 && !self.outstanding.is_empty() => {
                 let violation = Violation::TruncatedResponseHead;
                 checker.violated(&Violated { violation, side: Side::Upstream });
                 self.no_answer(out);
             }
-            Responses::Odd(UnusualAnswer::Head { .. }) => self.no_answer(out),
+            Http1Responses::Odd(UnusualAnswer::Head { .. }) => self.no_answer(out),
             // Inside an answer the client has to see that it was cut.
-            Responses::Body(_) | Responses::Odd(UnusualAnswer::Body(_)) => out.close = Some(Close::Reset),
+            Http1Responses::Body(_) | Http1Responses::Odd(UnusualAnswer::Body(_)) => out.close = Some(Close::Reset),
             // Where the end of the stream ends the answer, nothing of ours can follow it and no reset may cut it. Between
             // answers nothing more will come.
-            Responses::Head(_) | Responses::UntilClose | Responses::Odd(UnusualAnswer::UntilClose) => {
+            Http1Responses::Head(_) | Http1Responses::UntilClose | Http1Responses::Odd(UnusualAnswer::UntilClose) => {
                 out.close = Some(Close::Graceful);
             }
         }
@@ -164,28 +166,31 @@ impl Http1 {
             violations: [Violation::LongResponseHead; 3],
         };
         let Some((head, end)) = head::read::<response::ResponseHead>(&mut scan, input, &bounds)? else {
-            self.responses = Responses::Head(scan);
+            self.responses = Http1Responses::Head(scan);
             return Ok(LookProgress::stop(RelayStep::HOLD));
         };
         let next = head.next(asked)?;
-        self.responses = Responses::Head(scan);
+        self.responses = Http1Responses::Head(scan);
         // What is asked by an offer of HTTP/2 is answered there.
-        if !matches!(next, Next::Interim | Next::Http2) {
+        if !matches!(next, AfterResponse::Interim | AfterResponse::Http2) {
             checker.answered(ResponseSummary::next(head.status));
         }
         let last = self.outstanding.len() == 1;
         match next {
-            Next::Interim if head.status == 100 && last => self.has_word(),
-            Next::Interim => {}
-            Next::Nothing => self.answered(),
-            Next::Length(length) => self.responses = Responses::Body(BodyState::Length(length)),
-            Next::Chunked => self.responses = Responses::Body(BodyState::Chunked(Chunked::new())),
-            Next::UntilClose => self.responses = Responses::UntilClose,
-            Next::Tunnel => self.tunnel = true,
-            Next::Http2 => self.switch()?,
+            AfterResponse::Interim if head.status == 100 && last => self.has_word(),
+            AfterResponse::Interim => {}
+            AfterResponse::Nothing => self.answered(),
+            AfterResponse::Length(length) => self.responses = Http1Responses::Body(BodyState::Length(length)),
+            AfterResponse::Chunked => self.responses = Http1Responses::Body(BodyState::Chunked(Chunked::new())),
+            AfterResponse::UntilClose => self.responses = Http1Responses::UntilClose,
+            AfterResponse::Tunnel => self.tunnel = true,
+            AfterResponse::Http2 => self.switch()?,
         }
         // A server that answers without its word need not read the body, and what came of it would be its next request.
-        if last && self.waits_for_word() && matches!(self.responses, Responses::Body(_) | Responses::UntilClose) {
+        if last
+            && self.waits_for_word()
+            && matches!(self.responses, Http1Responses::Body(_) | Http1Responses::UntilClose)
+        {
             self.requests = RequestStream::Over;
             self.ends = true;
         }
@@ -205,7 +210,7 @@ impl Http1 {
     /// The oldest answer is complete.
     pub(super) fn answered(&mut self) {
         let oldest = self.outstanding.pop();
-        self.responses = Responses::Head(Scan::default());
+        self.responses = Http1Responses::Head(Scan::default());
         match self.requests {
             // The server did not switch: what the client sent behind its offer is the next request. Earlier answers may
             // come while an offer waits for its own.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::{
     Http2, budget,
-    frame::{END_STREAM, Header},
+    frame::{END_STREAM, FrameHeader},
     hpack::{self, FieldList},
     turn::RelayCall,
     violation::Violation,
@@ -31,7 +31,12 @@ pub(super) struct HeaderBlock<'a> {
 
 impl Http2 {
     /// Takes a header block, once it is there as a whole.
-    pub(super) fn block(&mut self, header: &Header, input: &[u8], turn: &mut RelayCall<'_>) -> Result<bool, Violation> {
+    pub(super) fn block(
+        &mut self,
+        header: &FrameHeader,
+        input: &[u8],
+        turn: &mut RelayCall<'_>,
+    ) -> Result<bool, Violation> {
         let from = turn.from;
         let payload = self.ways[from.peer() as usize].settings.in_force.frame_size;
         let bounds = bounds(from, payload, &self.limits);
@@ -88,7 +93,7 @@ fn list_limits(from: Side, limits: &Limits) -> hpack::HpackLimits {
 fn fragments(frames: &[u8]) -> Result<Cow<'_, [u8]>, Violation> {
     let mut block = Cow::Borrowed(&frames[..0]);
     let mut rest = frames;
-    while let Some(header) = Header::read(rest) {
+    while let Some(header) = FrameHeader::read(rest) {
         let Some(payload) = header.payload(rest) else { break };
         let fragment = header.fragment(payload)?;
         if block.is_empty() {

@@ -4,7 +4,7 @@
 use super::{
     Http2,
     faults::give_up,
-    frame::{self, ACK, FrameKind, Header},
+    frame::{self, ACK, FrameHeader, FrameKind},
     streams::StreamState,
     turn::RelayCall,
     violation::{ErrorCode, Violation},
@@ -16,7 +16,7 @@ impl Http2 {
     /// Takes a whole frame.
     pub(super) fn control(
         &mut self,
-        header: &Header,
+        header: &FrameHeader,
         whole: &[u8],
         payload: &[u8],
         turn: &mut RelayCall<'_>,
@@ -46,7 +46,7 @@ impl Http2 {
 
     fn settings(
         &mut self,
-        header: &Header,
+        header: &FrameHeader,
         whole: &[u8],
         payload: &[u8],
         turn: &mut RelayCall<'_>,
@@ -78,7 +78,7 @@ impl Http2 {
     }
 
     /// Pings are the business of the two ends, as long as they are answered.
-    fn ping(&mut self, header: &Header, turn: &RelayCall<'_>) -> Result<bool, Violation> {
+    fn ping(&mut self, header: &FrameHeader, turn: &RelayCall<'_>) -> Result<bool, Violation> {
         if !header.has(ACK) {
             return self.budgets[turn.from as usize].pings.spend().map(|()| true);
         }
@@ -141,7 +141,7 @@ impl Http2 {
     /// GOAWAY: behind the server's last stream nothing is dealt with any more.
     pub(super) fn go_away(
         &mut self,
-        header: &Header,
+        header: &FrameHeader,
         input: &[u8],
         turn: &mut RelayCall<'_>,
     ) -> Result<bool, Violation> {

@@ -3,7 +3,7 @@
 
 use super::{
     Http2, budget,
-    frame::{self, END_STREAM, Header},
+    frame::{self, END_STREAM, FrameHeader},
     streams::StreamState,
     turn::RelayCall,
     violation::Violation,
@@ -16,7 +16,12 @@ use crate::relay::Side;
 const CREDIT: u32 = 4096;
 
 impl Http2 {
-    pub(super) fn data(&mut self, header: &Header, input: &[u8], turn: &mut RelayCall<'_>) -> Result<bool, Violation> {
+    pub(super) fn data(
+        &mut self,
+        header: &FrameHeader,
+        input: &[u8],
+        turn: &mut RelayCall<'_>,
+    ) -> Result<bool, Violation> {
         let from = turn.from;
         let Some(content) = header.content(input)? else { return Ok(false) };
         let end_stream = header.has(END_STREAM);

@@ -59,7 +59,7 @@ impl FrameKind {
 
 /// The header of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Header {
+pub(super) struct FrameHeader {
     /// Of the payload, in bytes.
     pub(super) length: u32,
     pub(super) kind: FrameKind,
@@ -68,7 +68,7 @@ pub(super) struct Header {
     pub(super) stream: u32,
 }
 
-impl Header {
+impl FrameHeader {
     /// Reads a header; `None` if it is not there as a whole. The reserved bit means nothing (RFC 9113 §4.1).
     pub(super) fn read(input: &[u8]) -> Option<Self> {
         let [l0, l1, l2, kind, flags, s0, s1, s2, s3] = *input.first_chunk::<HEADER>()?;
@@ -229,10 +229,10 @@ pub(super) fn headers(stream: u32, end_stream: bool, out: &mut Vec<u8>, write: i
 mod tests {
     use super::*;
 
-    fn frame(length: u32, kind: u8, flags: u8, stream: u32) -> Header {
+    fn frame(length: u32, kind: u8, flags: u8, stream: u32) -> FrameHeader {
         let mut bytes = Vec::new();
         header(length as usize, kind, flags, stream, &mut bytes);
-        Header::read(&bytes).unwrap()
+        FrameHeader::read(&bytes).unwrap()
     }
 
     #[test]
@@ -297,7 +297,7 @@ mod tests {
             let mut bytes = Vec::new();
             header(payload.len(), 0x0, flags, 1, &mut bytes);
             bytes.extend_from_slice(payload);
-            Header::read(&bytes).unwrap().content(&bytes)
+            FrameHeader::read(&bytes).unwrap().content(&bytes)
         };
         assert_eq!(content(0, b"abc"), Ok(Some(3)));
         assert_eq!(content(PADDED, b"\x02abc\0\0"), Ok(Some(3)));
@@ -313,7 +313,7 @@ mod tests {
             let mut out = b"before".to_vec();
             headers(5, true, &mut out, |out| out.resize(out.len() + length, b'x'));
             let (mut rest, mut block, mut number) = (&out[6..], Vec::new(), 0);
-            while let Some(header) = Header::read(rest) {
+            while let Some(header) = FrameHeader::read(rest) {
                 assert_eq!(header.check(PAYLOAD), Ok(()));
                 assert_eq!(header.kind, if number == 0 { FrameKind::Headers } else { FrameKind::Continuation });
                 assert_eq!((header.stream, header.flags & END_STREAM), (5, u8::from(number == 0)));

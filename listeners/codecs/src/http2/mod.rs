@@ -30,7 +30,7 @@ pub use violation::{ErrorCode, Violated, Violation};
 
 use self::{
     budget::Budgets,
-    frame::{FrameKind, Header},
+    frame::{FrameHeader, FrameKind},
     hpack::{Decoder, Encoder, FieldList},
     settings::Http2Settings,
     streams::{Half, OpenStream, Streams},
@@ -125,7 +125,7 @@ impl Http2 {
         if self.ways[from].stage == FrameStage::Preface {
             return self.preface(input, turn);
         }
-        let Some(header) = Header::read(input) else { return Ok(false) };
+        let Some(header) = FrameHeader::read(input) else { return Ok(false) };
         header.check(self.ways[peer].settings.in_force.frame_size)?;
         if self.ways[from].stage == FrameStage::Settings
             && (header.kind != FrameKind::Settings || header.has(frame::ACK))

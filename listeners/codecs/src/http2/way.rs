@@ -1,7 +1,7 @@
 //! One direction of a connection: how far its bytes have been read.
 
 use super::{
-    frame::{END_HEADERS, FrameKind, Header},
+    frame::{END_HEADERS, FrameHeader, FrameKind},
     hpack::Decoder,
     settings::Http2Settings,
     violation::Violation,
@@ -97,9 +97,9 @@ impl DirectionState {
     /// Finds the end of the header block that `input` begins with. Remembers how far it has looked, and tells what is
     /// wrong as soon as the header of a frame shows it.
     pub(super) fn block_end(&mut self, input: &[u8], bounds: &HeaderBlockBounds) -> Result<Option<usize>, Violation> {
-        let Some(first) = Header::read(input) else { return Ok(None) };
+        let Some(first) = FrameHeader::read(input) else { return Ok(None) };
         self.scan.begun = true;
-        while let Some(header) = Header::read(&input[self.scan.at..]) {
+        while let Some(header) = FrameHeader::read(&input[self.scan.at..]) {
             header.check(bounds.payload)?;
             if self.scan.at > 0 && (header.kind != FrameKind::Continuation || header.stream != first.stream) {
                 return Err(Violation::Continuation);

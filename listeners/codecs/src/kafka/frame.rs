@@ -7,7 +7,7 @@ use super::{
     event::{WalkEvent, WalkProgress, WalkValue},
     layout::{FieldMeaning, Layout, request},
     names::{Named, RequestNames, TopicName},
-    outstanding::{Ours, OutstandingRequest, ResponseHandling},
+    outstanding::{OutstandingRequest, OwnAnswer, ResponseHandling},
     swallow::DroppedRequest,
     walk::{REQUEST_HEAD, Walk},
     wire::{frame_length, set_length},
@@ -304,11 +304,11 @@ impl Frame {
     }
 
     /// Who answers it as it goes on.
-    pub(super) fn answerer(&self, then: ResponseHandling) -> Answerer<OutstandingRequest, Ours> {
+    pub(super) fn answerer(&self, then: ResponseHandling) -> Answerer<OutstandingRequest, OwnAnswer> {
         let Self { number, version, .. } = *self;
         match self.layout.key {
-            _ if self.unknown => Answerer::Ours(Ours::UnknownVersions { number }),
-            _ if self.silent => Answerer::Ours(Ours::Silence),
+            _ if self.unknown => Answerer::Ours(OwnAnswer::UnknownVersions { number }),
+            _ if self.silent => Answerer::Ours(OwnAnswer::Silence),
             key => Answerer::Server(OutstandingRequest { number, key, version, then }),
         }
     }

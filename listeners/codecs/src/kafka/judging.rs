@@ -12,7 +12,7 @@ use super::{
     frame::{Frame, FrameOutcome},
     lookup,
     names::{RequestNames, TopicName},
-    outstanding::{Ours, OutstandingRequest, ResponseHandling},
+    outstanding::{OutstandingRequest, OwnAnswer, ResponseHandling},
     relay::Connection,
     requests::ShownBytes,
     session::CLOSES,
@@ -247,7 +247,7 @@ impl Connection {
             None if told => self.learning(key),
             None => ResponseHandling::Untold,
         };
-        let entries = Ours::Entries(partial.entries.into(), partial.refused, partial.list);
+        let entries = OwnAnswer::Entries(partial.entries.into(), partial.refused, partial.list);
         self.expect(Answerer::Both(OutstandingRequest { number, key, version, then }, entries))?;
         Ok(ShownBytes::Drops)
     }
@@ -336,7 +336,7 @@ impl Connection {
             KafkaDenial::Answered => {}
             KafkaDenial::Silent | KafkaDenial::Wordless => return Ok(self.cut(Close::Graceful, driver)),
         }
-        self.expect(Answerer::Ours(Ours::Response(bytes.into())))?;
+        self.expect(Answerer::Ours(OwnAnswer::Response(bytes.into())))?;
         self.settle(driver.checker, driver.out);
         Ok(ShownBytes::Drops)
     }
@@ -373,7 +373,7 @@ impl Connection {
 
     fn end_behind(&mut self, close: Close, driver: &mut Driver<'_>) {
         self.requests.over = true;
-        self.outstanding.push_last(Ours::End(close));
+        self.outstanding.push_last(OwnAnswer::End(close));
         self.settle(driver.checker, driver.out);
     }
 }

@@ -40,7 +40,7 @@ pub(super) enum ResponseHandling {
 
 /// What we say ourselves when its turn comes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Ours {
+pub(super) enum OwnAnswer {
     /// Nothing: the client wanted no response.
     Silence,
     /// This version of ApiVersions is not known.
@@ -57,7 +57,7 @@ pub(super) enum Ours {
     End(Close),
 }
 
-impl Ours {
+impl OwnAnswer {
     /// Bytes that it holds.
     pub(super) fn size(&self) -> usize {
         match self {
@@ -68,9 +68,9 @@ impl Ours {
 }
 
 /// The responses that are due.
-pub(super) type Outstanding = AnswerQueue<OutstandingRequest, Ours>;
+pub(super) type KafkaOutstanding = AnswerQueue<OutstandingRequest, OwnAnswer>;
 
-impl Outstanding {
+impl KafkaOutstanding {
     /// The request of this number, if the server's response to it comes next.
     pub(super) fn due(&self, number: i32) -> Option<OutstandingRequest> {
         match self.front() {
@@ -87,7 +87,7 @@ impl Outstanding {
     /// How the connection ends, if that is due.
     pub(super) fn end(&mut self) -> Option<Close> {
         match self.last_mut() {
-            Some(Answerer::Ours(Ours::End(close))) => Some(*close),
+            Some(Answerer::Ours(OwnAnswer::End(close))) => Some(*close),
             _ => None,
         }
     }
@@ -96,8 +96,8 @@ impl Outstanding {
     /// that one wanted none.
     pub(super) fn end_instead(&mut self, close: Close) {
         match self.last_mut() {
-            Some(last) => *last = Answerer::Ours(Ours::End(close)),
-            None => self.push_last(Ours::End(close)),
+            Some(last) => *last = Answerer::Ours(OwnAnswer::End(close)),
+            None => self.push_last(OwnAnswer::End(close)),
         }
     }
 }

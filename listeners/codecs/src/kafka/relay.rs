@@ -7,9 +7,9 @@ use super::{
     asked::Asker,
     frame::FrameOutcome,
     ids::TopicIds,
-    outstanding::{Ours, Outstanding, OutstandingRequest},
+    outstanding::{KafkaOutstanding, OutstandingRequest, OwnAnswer},
     requests::KafkaRequests,
-    responses::Responses,
+    responses::KafkaResponses,
     session::FetchSession,
     versions,
 };
@@ -28,8 +28,8 @@ pub fn relay(limits: &Limits, ids: &Arc<TopicIds>, server: SocketAddr) -> Box<dy
         ids: Arc::clone(ids),
         server,
         requests: KafkaRequests::default(),
-        responses: Responses::Head,
-        outstanding: Outstanding::new(limits.outstanding),
+        responses: KafkaResponses::Head,
+        outstanding: KafkaOutstanding::new(limits.outstanding),
         waiting: 0,
         session: None,
         share: None,
@@ -50,8 +50,8 @@ pub(super) struct Connection {
     pub(super) ids: Arc<TopicIds>,
     pub(super) server: SocketAddr,
     pub(super) requests: KafkaRequests,
-    pub(super) responses: Responses,
-    pub(super) outstanding: Outstanding,
+    pub(super) responses: KafkaResponses,
+    pub(super) outstanding: KafkaOutstanding,
     /// Bytes of ours among what is outstanding.
     pub(super) waiting: usize,
     /// The fetch session.
@@ -73,20 +73,22 @@ impl Connection {
 
     /// Says what is ours to say, until a response of the server is due.
     pub(super) fn settle(&mut self, checker: &mut dyn Checker, out: &mut RelayOutput) {
-        while matches!(self.responses, Responses::Head)
+        while matches!(self.responses, KafkaResponses::Head)
             && let Some(ours) = self.outstanding.pop_ours()
         {
             self.waiting -= ours.size().min(self.waiting);
             match ours {
-                Ours::Silence => checker.answered(ResponseSummary { exchange: 0, status: None, facts: Facts::NONE }),
-                Ours::UnknownVersions { number } => {
+                OwnAnswer::Silence => {
+                    checker.answered(ResponseSummary { exchange: 0, status: None, facts: Facts::NONE })
+                }
+                OwnAnswer::UnknownVersions { number } => {
                     versions::unknown(number, &mut out.downstream);
                     checker.answered(ResponseSummary::next(versions::UNSUPPORTED_VERSION));
                 }
-                Ours::Response(bytes) => out.downstream.extend_from_slice(&bytes),
+                OwnAnswer::Response(bytes) => out.downstream.extend_from_slice(&bytes),
                 // They stand in front of a response.
-                Ours::Entries(..) => {}
-                Ours::End(close) => out.close = Some(close),
+                OwnAnswer::Entries(..) => {}
+                OwnAnswer::End(close) => out.close = Some(close),
             }
         }
     }
@@ -95,7 +97,7 @@ impl Connection {
     ///
     /// # Errors
     /// There is no room for it. Nothing more is read while that is so.
-    pub(super) fn expect(&mut self, answerer: Answerer<OutstandingRequest, Ours>) -> Result<(), Violation> {
+    pub(super) fn expect(&mut self, answerer: Answerer<OutstandingRequest, OwnAnswer>) -> Result<(), Violation> {
         if let Answerer::Ours(ours) | Answerer::Both(_, ours) = &answerer {
             self.waiting += ours.size();
         }
@@ -114,7 +116,7 @@ impl Relay for Connection {
     fn receive_eof(&mut self, from: Side, held: usize, checker: &mut dyn Checker, out: &mut RelayOutput) {
         let inside = match from {
             Side::Downstream => self.requests.is_inside(),
-            Side::Upstream => !matches!(self.responses, Responses::Head),
+            Side::Upstream => !matches!(self.responses, KafkaResponses::Head),
         };
         if held > 0 || inside {
             Self::violate(from, Violation::CutFrame, checker, out);

@@ -8,7 +8,7 @@ use super::{
     ids::KnownTopics,
     layout::{FieldMeaning, Layout, response},
     lookup::TopicLearner,
-    outstanding::{Ours, OutstandingRequest, ResponseHandling},
+    outstanding::{OutstandingRequest, OwnAnswer, ResponseHandling},
     relay::Connection,
     walk::{RESPONSE_HEAD, Walk},
     wire::frame_length,
@@ -23,7 +23,7 @@ const SHORTEST: usize = 4;
 
 /// Where the server's side is.
 #[derive(Debug)]
-pub(super) enum Responses {
+pub(super) enum KafkaResponses {
     /// Between two frames.
     Head,
     /// So many bytes have to be there first.
@@ -96,7 +96,7 @@ impl Reading {
     }
 }
 
-impl Responses {
+impl KafkaResponses {
     fn of(left: u64) -> Self {
         if left == 0 { Self::Head } else { Self::Body(left) }
     }
@@ -139,7 +139,7 @@ impl Connection {
         while out.close.is_none() && out.downstream.is_empty() && step.discard == 0 {
             let rest = &input[step.forward..];
             let taken = match &mut self.responses {
-                Responses::Head | Responses::Holds(_) => match self.begin_response(rest, checker, out) {
+                KafkaResponses::Head | KafkaResponses::Holds(_) => match self.begin_response(rest, checker, out) {
                     Ok(Some(RelayStep { forward, discard })) => {
                         step.forward += forward;
                         step.discard = discard;
@@ -152,12 +152,12 @@ impl Connection {
                         break;
                     }
                 },
-                Responses::Body(left) => {
+                KafkaResponses::Body(left) => {
                     let taken = rest.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
                     self.responses.passed(taken as u64);
                     taken
                 }
-                Responses::Read(_) => self.read_on(rest, checker),
+                KafkaResponses::Read(_) => self.read_on(rest, checker),
             };
             if taken == 0 {
                 break;
@@ -170,14 +170,16 @@ impl Connection {
 
     /// Reads what comes next of a response; how many bytes of it go on.
     fn read_on(&mut self, rest: &[u8], checker: &mut dyn Checker) -> usize {
-        let Responses::Read(mut reading) = std::mem::replace(&mut self.responses, Responses::Head) else { return 0 };
+        let KafkaResponses::Read(mut reading) = std::mem::replace(&mut self.responses, KafkaResponses::Head) else {
+            return 0;
+        };
         let (forward, readable) = self.read(&mut reading, rest);
         if reading.left() == 0 || !readable {
             // Nobody can tell what else is wrong with what cannot be read.
-            self.responses = Responses::of(reading.left() as u64);
+            self.responses = KafkaResponses::of(reading.left() as u64);
             reading.tell(checker);
         } else {
-            self.responses = Responses::Read(reading);
+            self.responses = KafkaResponses::Read(reading);
         }
         forward
     }
@@ -217,10 +219,10 @@ impl Connection {
                     return Err(Violation::LongResponse);
                 }
                 let Some(frame) = input.get(..length) else {
-                    self.responses = Responses::Holds(length);
+                    self.responses = KafkaResponses::Holds(length);
                     return Ok(None);
                 };
-                self.responses = Responses::Head;
+                self.responses = KafkaResponses::Head;
                 let before = out.downstream.len();
                 let error = self.rewrite(due, frame, checker, out)?;
                 out.relayed += out.downstream.len() - before;
@@ -240,14 +242,14 @@ impl Connection {
     fn pass(&mut self, due: OutstandingRequest, length: usize, input: &[u8], checker: &mut dyn Checker) -> RelayStep {
         let Some(layout) = response(due.key).filter(|layout| layout.versions.contains(due.version)) else {
             self.answered(due, 0, checker);
-            self.responses = Responses::of(length as u64);
+            self.responses = KafkaResponses::of(length as u64);
             return RelayStep::HOLD;
         };
         self.came();
-        self.responses = Responses::Head;
+        self.responses = KafkaResponses::Head;
         let mut reading = Reading::new(layout, due, length);
         if input.len() < length {
-            self.responses = Responses::Read(Box::new(reading));
+            self.responses = KafkaResponses::Read(Box::new(reading));
             return RelayStep::HOLD;
         }
         // Most come in one piece, and need no memory.
@@ -291,7 +293,7 @@ impl Connection {
         out: &mut RelayOutput,
     ) -> Result<Option<RelayStep>, Violation> {
         let layout = response(due.key).ok_or(Violation::UnknownResponse)?;
-        let Some(Answerer::Both(_, Ours::Entries(_, _, list))) = self.outstanding.front() else {
+        let Some(Answerer::Both(_, OwnAnswer::Entries(_, _, list))) = self.outstanding.front() else {
             return Err(Violation::Unasked);
         };
         let list = *list;
@@ -308,10 +310,10 @@ impl Connection {
             if frame.len() >= length || input.len() >= self.limits.held {
                 return Err(Violation::LongResponse);
             }
-            self.responses = Responses::Holds(length.min(self.limits.held));
+            self.responses = KafkaResponses::Holds(length.min(self.limits.held));
             return Ok(None);
         };
-        let Some(Answerer::Both(_, Ours::Entries(entries, refused, _))) = self.outstanding.front() else {
+        let Some(Answerer::Both(_, OwnAnswer::Entries(entries, refused, _))) = self.outstanding.front() else {
             return Err(Violation::Unasked);
         };
         let before = out.downstream.len();
@@ -321,10 +323,10 @@ impl Connection {
         self.came();
         reading.taken = taken;
         if reading.left() == 0 {
-            self.responses = Responses::Head;
+            self.responses = KafkaResponses::Head;
             reading.tell(checker);
         } else {
-            self.responses = Responses::Read(Box::new(reading));
+            self.responses = KafkaResponses::Read(Box::new(reading));
         }
         Ok(Some(RelayStep { forward: 0, discard: taken }))
     }

@@ -12,7 +12,7 @@ use super::{
     ids::KnownTopics,
     layout::{Layout, response},
     lookup::TopicLearner,
-    outstanding::{Ours, OutstandingRequest, ResponseHandling},
+    outstanding::{OutstandingRequest, OwnAnswer, ResponseHandling},
     relay::Connection,
     responses::ResponseErrors,
     versions,
@@ -87,7 +87,7 @@ impl Connection {
         let before = out.downstream.len();
         listing.write(&|number| kept.get(number).copied().unwrap_or(false), &mut out.downstream);
         let error = error_of(layout, due.version, out.downstream.get(before..).unwrap_or_default(), known);
-        if let Some(Answerer::Both(_, Ours::Entries(entries, refused, list))) = self.outstanding.front() {
+        if let Some(Answerer::Both(_, OwnAnswer::Entries(entries, refused, list))) = self.outstanding.front() {
             let cut = out.downstream.split_off(before);
             let entries = (&**entries, *refused, *list);
             denial::merge_whole(layout, due.version, &cut, entries, &mut out.downstream)?;

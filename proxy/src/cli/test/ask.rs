@@ -17,7 +17,7 @@ use crate::cli::explain::traffic::{self, Traffic};
 
 /// Who stands at one end.
 #[derive(Clone, Debug)]
-pub struct Side {
+pub struct AskedSide {
     /// As the test calls it.
     pub shown: String,
     /// Its number, if its policy can be asked.
@@ -28,7 +28,7 @@ pub struct Side {
     pub service: bool,
 }
 
-impl Side {
+impl AskedSide {
     pub(super) fn endpoint(shown: String, id: EndpointId, address: IpAddr) -> Self {
         Self { shown, endpoint: Some(id), address, service: false }
     }
@@ -42,9 +42,9 @@ impl Side {
 #[derive(Debug)]
 pub struct Asked {
     /// Who opens it.
-    pub from: Side,
+    pub from: AskedSide,
     /// To whom.
-    pub to: Side,
+    pub to: AskedSide,
     /// The opener, if its policy is asked.
     pub egress: Option<EndpointId>,
     /// The other side, if its policy is asked.

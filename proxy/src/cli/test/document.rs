@@ -12,7 +12,7 @@ use serde_saphyr::Spanned;
 /// One document.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Document {
+pub struct TestDocument {
     /// `portcullis.io/v1`; told before.
     #[serde(rename = "apiVersion")]
     _version: String,
@@ -21,7 +21,7 @@ pub struct Document {
     _kind: String,
     /// Its name.
     #[serde(default)]
-    pub metadata: Metadata,
+    pub metadata: TestMetadata,
     /// What it says.
     pub spec: Spec,
 }
@@ -29,7 +29,7 @@ pub struct Document {
 /// `metadata`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Metadata {
+pub struct TestMetadata {
     /// Name, for reports; without it the file's.
     #[serde(default)]
     pub name: Option<String>,
@@ -53,7 +53,7 @@ pub struct Spec {
     pub settings: Settings,
     /// Endpoints by name.
     #[serde(default)]
-    pub endpoints: BTreeMap<String, Endpoint>,
+    pub endpoints: BTreeMap<String, TestEndpoint>,
     /// Labels of namespaces.
     #[serde(default)]
     pub namespaces: BTreeMap<String, BTreeMap<String, String>>,
@@ -70,10 +70,10 @@ pub struct Spec {
 pub struct Settings {
     /// Which endpoints have policy enforced.
     #[serde(default)]
-    pub enforcement: Option<Enforcement>,
+    pub enforcement: Option<TestEnforcement>,
     /// How denied requests are answered.
     #[serde(default)]
-    pub deny_with: Option<DenyWith>,
+    pub deny_with: Option<TestDenyWith>,
     /// The node's own address may open connections to its endpoints.
     #[serde(default)]
     pub allow_localhost: Option<bool>,
@@ -82,14 +82,14 @@ pub struct Settings {
     pub extended_ip_protocols: Option<bool>,
     /// Deviations from Cilium.
     #[serde(default)]
-    pub deviations: Deviations,
+    pub deviations: TestDeviations,
 }
 
 /// Enforcement modes.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[allow(missing_docs, reason = "the words of the settings file")]
-pub enum Enforcement {
+pub enum TestEnforcement {
     Default,
     Always,
     Never,
@@ -99,7 +99,7 @@ pub enum Enforcement {
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[allow(missing_docs, reason = "the words of the settings file")]
-pub enum DenyWith {
+pub enum TestDenyWith {
     Reset,
     Respond,
 }
@@ -108,7 +108,7 @@ pub enum DenyWith {
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[allow(missing_docs, reason = "the words of the settings file")]
-pub struct Deviations {
+pub struct TestDeviations {
     #[serde(default)]
     pub empty_rule_allows: Option<bool>,
     #[serde(default)]
@@ -124,7 +124,7 @@ pub struct Deviations {
 /// One endpoint.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Endpoint {
+pub struct TestEndpoint {
     /// Namespace; without it that of the document.
     #[serde(default)]
     pub namespace: Option<String>,
@@ -159,7 +159,7 @@ pub struct Case {
     pub port: Option<Port>,
     /// Whose policy is asked: that of the opener's egress, that of the other side's ingress, or both.
     #[serde(default)]
-    pub direction: Option<Direction>,
+    pub direction: Option<TestDirection>,
     /// What comes of it.
     #[serde(default)]
     pub expect: Option<Flexible<Expect>>,
@@ -172,7 +172,7 @@ pub struct Case {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[allow(missing_docs, reason = "the words are told at their field")]
-pub enum Direction {
+pub enum TestDirection {
     Ingress,
     Egress,
 }
@@ -183,7 +183,7 @@ pub enum Party {
     /// One word.
     Word(String),
     /// An endpoint that is nowhere else.
-    Endpoint(Box<Endpoint>),
+    Endpoint(Box<TestEndpoint>),
 }
 
 /// A number of TCP, `53/UDP`, or the name of a port of the endpoint that is connected to.
@@ -195,10 +195,10 @@ pub struct Port(pub String);
 #[serde(deny_unknown_fields)]
 pub struct Expect {
     /// Whether it passes.
-    pub verdict: Verdict,
+    pub verdict: ExpectedVerdict,
     /// The layer that decides: l3, l4, l7.
     #[serde(default)]
-    pub layer: Option<Layer>,
+    pub layer: Option<TestLayer>,
     /// The policy that decides, `namespace/name`, or one of its parts.
     #[serde(default)]
     pub policy: Option<String>,
@@ -217,16 +217,16 @@ pub struct Expect {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[allow(missing_docs, reason = "the words say it")]
-pub enum Verdict {
+pub enum ExpectedVerdict {
     Allow,
     Deny,
 }
 
-impl From<Verdict> for Outcome {
-    fn from(verdict: Verdict) -> Self {
+impl From<ExpectedVerdict> for Outcome {
+    fn from(verdict: ExpectedVerdict) -> Self {
         match verdict {
-            Verdict::Allow => Self::Allow,
-            Verdict::Deny => Self::Deny,
+            ExpectedVerdict::Allow => Self::Allow,
+            ExpectedVerdict::Deny => Self::Deny,
         }
     }
 }
@@ -235,7 +235,7 @@ impl From<Verdict> for Outcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[allow(missing_docs, reason = "the words say it")]
-pub enum Layer {
+pub enum TestLayer {
     L3,
     L4,
     L7,
@@ -282,7 +282,7 @@ impl<'de> WordOrMap<'de> for Party {
     }
 
     fn map<A: MapAccess<'de>>(map: A) -> Result<Self, A::Error> {
-        Endpoint::deserialize(MapAccessDeserializer::new(map)).map(|endpoint| Self::Endpoint(Box::new(endpoint)))
+        TestEndpoint::deserialize(MapAccessDeserializer::new(map)).map(|endpoint| Self::Endpoint(Box::new(endpoint)))
     }
 }
 
@@ -343,8 +343,8 @@ pub struct Flexible<T>(pub T);
 
 word_or_map!(Expect, "allow, deny, or {verdict: deny, layer: l7, policy: NAME, reason: WORD}", |text| {
     let verdict = match text {
-        "allow" => Verdict::Allow,
-        "deny" => Verdict::Deny,
+        "allow" => ExpectedVerdict::Allow,
+        "deny" => ExpectedVerdict::Deny,
         _ => return Err(format!("unknown verdict `{text}`: write allow or deny")),
     };
     Ok(Expect { verdict, layer: None, policy: None, rule: None, reason: None, how: None })

@@ -21,8 +21,8 @@ use crate::{
 };
 use arguments::TestArguments;
 use ask::Asked;
-use document::{Case, Document, Expect};
-use outcome::{Outcome, Suite};
+use document::{Case, Expect, TestDocument};
+use outcome::{Suite, TestOutcome};
 use scene::Scene;
 
 /// Runs all tests that files hold.
@@ -123,7 +123,7 @@ fn suite(protocols: Registry, file: &File, text: &str, line: u32, filter: Option
     }
     let judge = scene.judge();
     let outcome = |(line, case, question, expect): &(u32, &Case, Asked, &Expect)| {
-        Outcome::of(case, expect, *line, question, &judge)
+        TestOutcome::of(case, expect, *line, question, &judge)
     };
     let tests = asked.iter().map(outcome).collect();
     let stem = || file.path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
@@ -134,7 +134,7 @@ fn suite(protocols: Registry, file: &File, text: &str, line: u32, filter: Option
 /// A position in a document, and what is wrong there.
 type Wrong = (Option<(u32, u32)>, String);
 
-fn parse(text: &str) -> Result<Document, Wrong> {
+fn parse(text: &str) -> Result<TestDocument, Wrong> {
     let options = serde_saphyr::options! { with_snippet: false };
     serde_saphyr::from_str_with_options(text, options).map_err(|error| {
         let small = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);

@@ -17,12 +17,12 @@ use super::{
 pub(super) struct Suite {
     pub(super) name: String,
     pub(super) file: String,
-    pub(super) tests: Vec<Outcome>,
+    pub(super) tests: Vec<TestOutcome>,
 }
 
 /// One test.
 #[derive(Debug, Serialize)]
-pub(super) struct Outcome {
+pub(super) struct TestOutcome {
     pub(super) name: String,
     pub(super) line: u32,
     pub(super) passed: bool,
@@ -36,7 +36,7 @@ pub(super) struct Outcome {
     pub(super) why: Vec<String>,
 }
 
-impl Outcome {
+impl TestOutcome {
     pub(super) fn of(case: &Case, expect: &Expect, line: u32, asked: &Asked, judge: &Judge) -> Self {
         let outcome = |passed, got, why| Self {
             name: case.name.clone(),
@@ -77,11 +77,11 @@ fn fits(expect: &Expect, told: &Told) -> bool {
         && how.as_ref().is_none_or(|wanted| wanted == word(answer.how))
 }
 
-fn of_layer(layer: document::Layer) -> Layer {
+fn of_layer(layer: document::TestLayer) -> Layer {
     match layer {
-        document::Layer::L3 => Layer::L3,
-        document::Layer::L4 => Layer::L4,
-        document::Layer::L7 => Layer::L7,
+        document::TestLayer::L3 => Layer::L3,
+        document::TestLayer::L4 => Layer::L4,
+        document::TestLayer::L7 => Layer::L7,
     }
 }
 

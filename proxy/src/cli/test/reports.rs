@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, io};
 
-use super::outcome::{Outcome, Suite};
+use super::outcome::{Suite, TestOutcome};
 use crate::output::{CommandOutput, Style, plain};
 
 /// One line for each test; failures with their reasons.
@@ -39,7 +39,7 @@ fn counts(suites: &[Suite]) -> (usize, usize) {
 }
 
 /// What is to be said of a failure.
-fn lines(test: &Outcome) -> Vec<String> {
+fn lines(test: &TestOutcome) -> Vec<String> {
     let mut lines =
         vec![test.question.clone(), format!("expected {}", test.expected), format!("got      {}", test.got)];
     lines.extend(test.why.iter().map(|why| format!("  {why}")));

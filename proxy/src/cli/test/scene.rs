@@ -16,8 +16,8 @@ use portcullis_rules::{
 };
 
 use super::{
-    ask::{self, Asked, Side},
-    document::{self, Case, Document, Expect, Party},
+    ask::{self, Asked, AskedSide},
+    document::{self, Case, Expect, Party, TestDocument},
 };
 use crate::cli::{
     explain::{
@@ -33,7 +33,7 @@ const OUTSIDE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
 /// A world under construction.
 pub(super) struct Scene<'a> {
     protocols: Registry,
-    document: &'a Document,
+    document: &'a TestDocument,
     world: World,
     places: PolicyPositions,
     spare: SpareAddresses,
@@ -52,7 +52,7 @@ impl<'a> Scene<'a> {
     /// Reads what the document names; its own file is among the policies.
     pub(super) fn new(
         protocols: Registry,
-        document: &'a Document,
+        document: &'a TestDocument,
         file: &File,
         folder: &Path,
     ) -> Result<Self, Vec<String>> {
@@ -88,7 +88,7 @@ impl<'a> Scene<'a> {
     }
 
     /// Makes an endpoint; tells its number and its address.
-    fn settle(&mut self, name: &str, written: &document::Endpoint) -> (EndpointId, IpAddr) {
+    fn settle(&mut self, name: &str, written: &document::TestEndpoint) -> (EndpointId, IpAddr) {
         let namespace = written.namespace.as_deref().or(self.document.metadata.namespace.as_deref());
         let namespace = namespace.unwrap_or("default");
         let of_namespace = self.document.spec.namespaces.get(namespace).into_iter().flatten();
@@ -117,8 +117,8 @@ impl<'a> Scene<'a> {
         let to = case.to.as_ref().ok_or("to is missing: write to whom")?;
         let expect = case.expect.as_ref().ok_or("expect is missing: write expect: allow, or deny")?;
         let (from, to) = (self.side(from)?, self.side(to)?);
-        let egress = from.endpoint.filter(|_| case.direction != Some(document::Direction::Ingress));
-        let ingress = to.endpoint.filter(|_| case.direction != Some(document::Direction::Egress));
+        let egress = from.endpoint.filter(|_| case.direction != Some(document::TestDirection::Ingress));
+        let ingress = to.endpoint.filter(|_| case.direction != Some(document::TestDirection::Egress));
         if egress.is_none() && ingress.is_none() && !to.service {
             return Err("no policy applies: one end must be an endpoint".to_owned());
         }
@@ -130,12 +130,12 @@ impl<'a> Scene<'a> {
     }
 
     /// Who stands at one end.
-    fn side(&mut self, party: &Party) -> Result<Side, String> {
+    fn side(&mut self, party: &Party) -> Result<AskedSide, String> {
         let word = match party {
             Party::Endpoint(written) => {
                 let (id, address) = self.settle("", written);
                 let labels: Vec<_> = written.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
-                return Ok(Side::endpoint(format!("{{{}}}", labels.join(",")), id, address));
+                return Ok(AskedSide::endpoint(format!("{{{}}}", labels.join(",")), id, address));
             }
             Party::Word(word) => word.as_str(),
         };
@@ -143,7 +143,7 @@ impl<'a> Scene<'a> {
             return self.entity(kind, word);
         }
         if let Some(name) = word.strip_prefix("fqdn:") {
-            return Ok(Side::outside(word, self.resolve(name)));
+            return Ok(AskedSide::outside(word, self.resolve(name)));
         }
         if let Some(name) = word.strip_prefix("service:") {
             return self.service(name, word);
@@ -152,7 +152,7 @@ impl<'a> Scene<'a> {
             let address = address.to_canonical();
             let known = self.world.endpoints.iter().find(|known| known.addresses.contains(&address));
             let endpoint = known.and_then(|known| known.local);
-            return Ok(Side { endpoint, ..Side::outside(word, address) });
+            return Ok(AskedSide { endpoint, ..AskedSide::outside(word, address) });
         }
         let named = |known: &&Arc<world::Endpoint>| {
             *known.name == *word || format!("{}/{}", known.namespace, known.name) == word
@@ -161,7 +161,7 @@ impl<'a> Scene<'a> {
         match (found.next(), found.next()) {
             (Some(one), None) => {
                 let (id, address) = (one.local.unwrap_or(EndpointId(0)), one.addresses.first().copied());
-                Ok(Side::endpoint(word.to_owned(), id, address.unwrap_or(OUTSIDE)))
+                Ok(AskedSide::endpoint(word.to_owned(), id, address.unwrap_or(OUTSIDE)))
             }
             (Some(_), Some(_)) => Err(format!("several endpoints are called {word}: write NAMESPACE/{word}")),
             (None, _) => Err(format!(
@@ -171,9 +171,9 @@ impl<'a> Scene<'a> {
         }
     }
 
-    fn entity(&mut self, kind: &str, word: &str) -> Result<Side, String> {
+    fn entity(&mut self, kind: &str, word: &str) -> Result<AskedSide, String> {
         if kind == "world" {
-            return Ok(Side::outside(word, OUTSIDE));
+            return Ok(AskedSide::outside(word, OUTSIDE));
         }
         let labels = entity(kind).ok_or_else(|| format!("{kind:?} is no entity that a single peer can be"))?;
         let address = self.spare.give();
@@ -181,7 +181,7 @@ impl<'a> Scene<'a> {
         let endpoint =
             world::Endpoint { local: None, name, namespace, labels, addresses: vec![address], ports: vec![] };
         self.world.endpoints.push(Arc::new(endpoint));
-        Ok(Side::outside(word, address))
+        Ok(AskedSide::outside(word, address))
     }
 
     /// The address of a name; one that nobody has resolved gets an address that nobody knows the name of.
@@ -196,18 +196,18 @@ impl<'a> Scene<'a> {
         address
     }
 
-    fn service(&self, name: &str, word: &str) -> Result<Side, String> {
+    fn service(&self, name: &str, word: &str) -> Result<AskedSide, String> {
         let services = self.world.services.iter();
         let called = |known: &&Arc<world::Service>| {
             format!("{}/{}", known.namespace, known.name) == name || *known.name == *name
         };
         let service = services.clone().find(called).ok_or_else(|| format!("{name:?} is no service of this test"))?;
         let vip = service.vips.first().ok_or_else(|| format!("service {name} has no address"))?;
-        Ok(Side { service: true, ..Side::outside(word, *vip) })
+        Ok(AskedSide { service: true, ..AskedSide::outside(word, *vip) })
     }
 
     /// A number, or the name of a port of the endpoint that is connected to.
-    fn port(&self, written: &str, to: &Side) -> Result<(u16, Transport), String> {
+    fn port(&self, written: &str, to: &AskedSide) -> Result<(u16, Transport), String> {
         let (number, transport) = written.split_once('/').unwrap_or((written, "TCP"));
         let transport = transport_of(transport)?;
         if let Ok(number) = number.parse() {
@@ -227,7 +227,7 @@ impl<'a> Scene<'a> {
 }
 
 /// The settings of a document: those of its settings file, then its own.
-fn settings(protocols: Registry, document: &Document, folder: &Path) -> Result<PolicySettings, String> {
+fn settings(protocols: Registry, document: &TestDocument, folder: &Path) -> Result<PolicySettings, String> {
     let spec = &document.spec;
     let mut rules = match &spec.settings_file {
         Some(path) => {
@@ -238,15 +238,15 @@ fn settings(protocols: Registry, document: &Document, folder: &Path) -> Result<P
     let own = &spec.settings;
     if let Some(enforcement) = own.enforcement {
         rules.enforcement = match enforcement {
-            document::Enforcement::Default => Enforcement::Default,
-            document::Enforcement::Always => Enforcement::Always,
-            document::Enforcement::Never => Enforcement::Never,
+            document::TestEnforcement::Default => Enforcement::Default,
+            document::TestEnforcement::Always => Enforcement::Always,
+            document::TestEnforcement::Never => Enforcement::Never,
         };
     }
     if let Some(answer) = own.deny_with {
         rules.deny_with = match answer {
-            document::DenyWith::Reset => DenyWith::Reset,
-            document::DenyWith::Respond => DenyWith::Respond,
+            document::TestDenyWith::Reset => DenyWith::Reset,
+            document::TestDenyWith::Respond => DenyWith::Respond,
         };
     }
     rules.allow_localhost = own.allow_localhost.unwrap_or(rules.allow_localhost);
