@@ -20,7 +20,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use portcullis_redirect_common::{MARK, MARK_OUT, MARK_UDP, PASS, PortKey, STEER, StubKey, TCP, UDP};
+use portcullis_redirect_common::{Action, MARK, MARK_OUT, MARK_UDP, PortKey, StubKey, TCP, UDP};
 
 pub(crate) use self::judge::ConnectionPolicy;
 use self::{
@@ -262,10 +262,10 @@ impl NamespaceConnections {
         let (endpoint, protocol) = (self.endpoint, socket.protocol);
         let key = PortKey { endpoint, direction: direction.number(), protocol, port: port.to_be_bytes() };
         Ok(match self.judge.verdict(key, socket.peer.ip())? {
-            PASS => None,
+            Action::Pass | Action::PassAndReport => None,
             // Whose listener takes one that is half open is known when it is open.
-            STEER => (!half_open && !is_relayed(socket)).then_some(CutReason::Unjudged),
-            _ => Some(CutReason::Denied),
+            Action::Steer => (!half_open && !is_relayed(socket)).then_some(CutReason::Unjudged),
+            Action::Refuse => Some(CutReason::Denied),
         })
     }
 

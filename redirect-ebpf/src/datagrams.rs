@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use portcullis_redirect_common::{StubKey, TCP, UDP};
 
-use crate::table::{FlowDirection, KernelAction, KernelPortClass, key_address};
+use crate::table::{Action, FlowDirection, KernelPortClass, key_address};
 
 /// Ranges of ports (first, last).
 pub(crate) type Ranges = Vec<(u16, u16)>;
@@ -21,16 +21,15 @@ pub(crate) fn feasible(class: &KernelPortClass) -> KernelPortClass {
         return class;
     }
     let (from, to) = match class.direction {
-        FlowDirection::Ingress => (KernelAction::Steer, KernelAction::Refuse),
-        FlowDirection::Egress if is_steered(&class) => (KernelAction::Pass, KernelAction::Steer),
+        FlowDirection::Ingress => (Action::Steer, Action::Refuse),
+        FlowDirection::Egress if is_steered(&class) => (Action::Pass, Action::Steer),
         FlowDirection::Egress => return class,
     };
-    if from == KernelAction::Pass {
+    if from == Action::Pass {
         keep_multicast(&mut class);
     }
-    let meant = |(prefix, action): &&mut (IpNet, KernelAction)| {
-        *action == from && (from == KernelAction::Steer || !is_multicast(prefix))
-    };
+    let meant =
+        |(prefix, action): &&mut (IpNet, Action)| *action == from && (from == Action::Steer || !is_multicast(prefix));
     for (_, action) in class.prefixes.iter_mut().filter(meant) {
         *action = to;
     }
@@ -44,10 +43,10 @@ fn keep_multicast(class: &mut KernelPortClass) {
         ["224.0.0.0/4", "255.255.255.255/32", "ff00::/8"].into_iter().filter_map(|net| net.parse::<IpNet>().ok());
     for group in groups {
         let around = class.prefixes.iter().filter(|(prefix, _)| prefix.contains(&group));
-        if let Some((prefix, KernelAction::Pass)) = around.max_by_key(|(prefix, _)| prefix.prefix_len()).copied()
+        if let Some((prefix, Action::Pass)) = around.max_by_key(|(prefix, _)| prefix.prefix_len()).copied()
             && prefix != group
         {
-            class.prefixes.push((group, KernelAction::Pass));
+            class.prefixes.push((group, Action::Pass));
         }
     }
 }
@@ -61,7 +60,7 @@ fn is_multicast(prefix: &IpNet) -> bool {
 }
 
 fn is_steered(class: &KernelPortClass) -> bool {
-    class.prefixes.iter().any(|(_, action)| *action == KernelAction::Steer)
+    class.prefixes.iter().any(|(_, action)| *action == Action::Steer)
 }
 
 /// The classes of datagrams that are steered.
@@ -82,7 +81,7 @@ pub(crate) fn lost(once: &[(u16, u16)], classes: &[KernelPortClass]) -> Ranges {
     let refuses = |class: &&KernelPortClass| {
         (class.protocol, class.direction) == (UDP, FlowDirection::Egress)
             && !class.learns
-            && class.prefixes.iter().all(|(_, action)| *action == KernelAction::Refuse)
+            && class.prefixes.iter().all(|(_, action)| *action == Action::Refuse)
     };
     let common = |class: &KernelPortClass, (first, last): (u16, u16)| {
         let (first, last) = (first.max(*class.ports.start()), last.min(*class.ports.end()));
@@ -110,7 +109,7 @@ pub(crate) fn join(mut ranges: Vec<(u16, u16)>) -> Vec<(u16, u16)> {
 pub(crate) fn stubs(endpoint: u32, classes: &[KernelPortClass]) -> Vec<StubKey> {
     let mut stubs = Vec::new();
     for class in steered(classes) {
-        for address in class.prefixes.iter().filter(|(_, action)| *action == KernelAction::Steer).filter_map(loopback) {
+        for address in class.prefixes.iter().filter(|(_, action)| *action == Action::Steer).filter_map(loopback) {
             for port in class.ports.clone() {
                 let address = key_address(address);
                 stubs.push(StubKey { endpoint, protocol: UDP.into(), port, address });
@@ -126,7 +125,7 @@ pub(crate) fn stubs(endpoint: u32, classes: &[KernelPortClass]) -> Vec<StubKey> 
 }
 
 /// The address of a prefix that is one loopback address.
-fn loopback((prefix, _): &(IpNet, KernelAction)) -> Option<IpAddr> {
+fn loopback((prefix, _): &(IpNet, Action)) -> Option<IpAddr> {
     (prefix.prefix_len() == prefix.max_prefix_len() && prefix.addr().is_loopback()).then(|| prefix.addr())
 }
 
@@ -138,9 +137,7 @@ fn over_tcp(classes: &[KernelPortClass], port: u16, address: [u8; 16]) -> bool {
             class.protocol == TCP && class.direction == FlowDirection::Egress && class.ports.contains(&port)
         })
         .flat_map(|class| &class.prefixes)
-        .any(|entry| {
-            entry.1 == KernelAction::Steer && loopback(entry).is_some_and(|found| key_address(found) == address)
-        })
+        .any(|entry| entry.1 == Action::Steer && loopback(entry).is_some_and(|found| key_address(found) == address))
 }
 
 #[cfg(test)]
@@ -151,7 +148,7 @@ mod tests {
         direction: FlowDirection,
         protocol: u8,
         ports: (u16, u16),
-        prefixes: &[(&str, KernelAction)],
+        prefixes: &[(&str, Action)],
     ) -> KernelPortClass {
         let prefixes = prefixes.iter().map(|(prefix, action)| (prefix.parse().unwrap(), *action)).collect();
         KernelPortClass { direction, protocol, ports: ports.0..=ports.1, prefixes, learns: false }
@@ -159,9 +156,9 @@ mod tests {
 
     #[test]
     fn a_port_is_steered_as_a_whole_and_what_is_refused_stays_refused() {
-        use KernelAction::{Pass, Refuse, Steer};
+        use Action::{Pass, Refuse, Steer};
         let mixed = [("0.0.0.0/0", Pass), ("10.0.0.1/32", Steer), ("10.0.0.2/32", Refuse)];
-        let actions = |direction, protocol, prefixes: &[(&str, KernelAction)]| -> Vec<KernelAction> {
+        let actions = |direction, protocol, prefixes: &[(&str, Action)]| -> Vec<Action> {
             let class = feasible(&class(direction, protocol, (53, 53), prefixes));
             class.prefixes.into_iter().map(|(_, action)| action).collect()
         };
@@ -181,8 +178,8 @@ mod tests {
 
     #[test]
     fn multicast_that_policy_passes_is_not_steered_and_none_is_opened() {
-        use KernelAction::{Pass, Refuse, Steer};
-        let told = |prefixes: &[(&str, KernelAction)]| -> Vec<String> {
+        use Action::{Pass, Refuse, Steer};
+        let told = |prefixes: &[(&str, Action)]| -> Vec<String> {
             let class = feasible(&class(FlowDirection::Egress, UDP, (53, 53), prefixes));
             class.prefixes.iter().map(|(prefix, action)| format!("{prefix} {action:?}")).collect()
         };
@@ -199,8 +196,8 @@ mod tests {
 
     #[test]
     fn ports_with_steered_datagrams_are_told_as_few_ranges() {
-        let steer = [("0.0.0.0/0", KernelAction::Refuse), ("10.0.0.1/32", KernelAction::Steer)];
-        let refuse = [("0.0.0.0/0", KernelAction::Refuse)];
+        let steer = [("0.0.0.0/0", Action::Refuse), ("10.0.0.1/32", Action::Steer)];
+        let refuse = [("0.0.0.0/0", Action::Refuse)];
         let classes = [
             class(FlowDirection::Egress, UDP, (5353, 5353), &steer),
             class(FlowDirection::Egress, UDP, (53, 53), &steer),
@@ -216,8 +213,8 @@ mod tests {
 
     #[test]
     fn ports_that_were_steered_are_lost_where_everybody_is_refused_now() {
-        use KernelAction::{Pass, Refuse, Steer};
-        let of = |protocol, ports, actions: &[KernelAction]| {
+        use Action::{Pass, Refuse, Steer};
+        let of = |protocol, ports, actions: &[Action]| {
             let prefixes: Vec<_> = ["0.0.0.0/0", "10.0.0.1/32"].into_iter().zip(actions.iter().copied()).collect();
             class(FlowDirection::Egress, protocol, ports, &prefixes)
         };
@@ -233,13 +230,9 @@ mod tests {
 
     #[test]
     fn a_resolver_on_a_loopback_address_is_steered_where_policy_names_it_and_not_by_a_prefix_around_it() {
-        let named = [
-            ("127.0.0.53/32", KernelAction::Steer),
-            ("::1/128", KernelAction::Pass),
-            ("10.0.0.1/32", KernelAction::Steer),
-        ];
-        let around = [("0.0.0.0/0", KernelAction::Steer), ("127.0.0.0/8", KernelAction::Steer)];
-        let of = |ports, prefixes: &[(&str, KernelAction)], tcp| {
+        let named = [("127.0.0.53/32", Action::Steer), ("::1/128", Action::Pass), ("10.0.0.1/32", Action::Steer)];
+        let around = [("0.0.0.0/0", Action::Steer), ("127.0.0.0/8", Action::Steer)];
+        let of = |ports, prefixes: &[(&str, Action)], tcp| {
             let mut classes = vec![class(FlowDirection::Egress, UDP, ports, prefixes)];
             if tcp {
                 classes.push(class(FlowDirection::Egress, TCP, (1, 100), prefixes));

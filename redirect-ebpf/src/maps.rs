@@ -1,5 +1,6 @@
 //! Opens the maps by their pins, and keeps the tables in step with them.
 
+mod names;
 mod packets;
 mod pods;
 
@@ -14,56 +15,17 @@ use aya::{
     maps::{Array, HashMap, LpmTrie, Map, MapData, MapError, PerCpuArray, RingBuf, SockHash, lpm_trie::Key},
 };
 use portcullis_redirect_common::{
-    HostService, ListenerKey, LocalKey, OwnerKey, PeerKey, PortKey, STEER, StubKey, UpstreamKey,
+    HostService, ListenerKey, LocalKey, OwnerKey, PeerKey, PortKey, StubKey, UpstreamKey,
 };
 
+pub(crate) use self::names::NAMES;
 use crate::{
     error::RedirectError,
     probe::{PROBE_V4, PROBE_V6},
     sys,
-    table::{ClassContent, LearnedAddressChange, PROBE, PeerPrefix, PortPrefix, is_probe, probe_ports, single},
+    table::{Action, ClassContent, LearnedAddressChange, PROBE, PeerPrefix, PortPrefix, is_probe, probe_ports, single},
     tables::{TableStep, Tables, enter},
 };
-
-/// Every map of the object: all are pinned, so that all loads share them.
-pub(crate) const NAMES: [&str; 36] = [
-    "PORTS",
-    "POLICY",
-    "PODS",
-    "LOCALS",
-    "BROADCASTS",
-    "SHARED",
-    "OWNERS",
-    "LISTENERS",
-    "OWN_UPSTREAMS",
-    "REPLIES",
-    "ASKERS",
-    "DNS",
-    "STUBS",
-    "REFUSALS",
-    "LOST",
-    "OWN_SOCKETS",
-    "MARKED",
-    "SERVICES",
-    "JUDGED",
-    "SYSCTLS",
-    "FLOWS",
-    "FRAGMENTS",
-    "EPOCHS",
-    "KEEPS",
-    "OLDER",
-    "STEERED",
-    "RECENT",
-    "SEALS",
-    "PLACE",
-    "ADMITTED",
-    "SCRATCH",
-    "PLACES",
-    "HOSTS",
-    "PASSING",
-    "ASKED",
-    "YOUNG",
-];
 
 /// The kernel's maps.
 pub(crate) struct Maps {
@@ -138,7 +100,7 @@ impl Maps {
         };
         maps.tables = maps.read_tables()?;
         for address in [PROBE_V4.into(), PROBE_V6.into()] {
-            let _ = maps.set_peer(PROBE, &single(address), Some(STEER));
+            let _ = maps.set_peer(PROBE, &single(address), Some(Action::Steer));
         }
         Ok(maps)
     }
@@ -159,7 +121,7 @@ impl Maps {
             if peer.class == PROBE {
                 continue;
             }
-            classes.entry(peer.class).or_default().insert((key.prefix_len(), peer.address), action);
+            classes.entry(peer.class).or_default().insert((key.prefix_len(), peer.address), Action::of(action));
         }
         Ok(Tables::taken_over(ports, classes))
     }
@@ -243,10 +205,15 @@ impl Maps {
     }
 
     /// Sets or removes one entry of a class.
-    fn set_peer(&mut self, class: u32, (bits, address): &PeerPrefix, action: Option<u32>) -> Result<(), RedirectError> {
+    fn set_peer(
+        &mut self,
+        class: u32,
+        (bits, address): &PeerPrefix,
+        action: Option<Action>,
+    ) -> Result<(), RedirectError> {
         let key = Key::new(*bits, PeerKey { class, address: *address });
         match action {
-            Some(action) => self.policy.insert(&key, action, 0).map_err(RedirectError::write("POLICY")),
+            Some(action) => self.policy.insert(&key, action.number(), 0).map_err(RedirectError::write("POLICY")),
             None => gone(self.policy.remove(&key)).map_err(RedirectError::map("POLICY", "write")),
         }
     }

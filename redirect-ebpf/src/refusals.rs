@@ -1,4 +1,4 @@
-//! Reads the flows that the kernel refused, as they happen.
+//! Reads the flows that the kernel refused, or let pass and reports, as they happen.
 
 use std::{
     io,
@@ -6,12 +6,23 @@ use std::{
 };
 
 use aya::maps::{MapData, PerCpuArray, RingBuf};
-use portcullis_redirect_common::{INGRESS, KernelRefusalRecord};
+use portcullis_redirect_common::{INGRESS, KIND_NO_LISTENER, KIND_PASSED, KIND_REFUSED, KernelRefusalRecord};
 use tokio::io::unix::AsyncFd;
 
 use crate::{error::RedirectError, probe::is_try, sys, table::FlowDirection};
 
-/// A flow that was refused in the kernel.
+/// What became of a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefusalKind {
+    /// Policy refuses it.
+    Refused,
+    /// Policy wants it steered, and there is no listener, so it was refused.
+    NoListener,
+    /// Policy denies it and is only tried out, so it passed.
+    Passed,
+}
+
+/// A flow that was refused in the kernel, or passed although policy denies it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RefusedFlow {
     /// Number of the endpoint.
@@ -26,8 +37,8 @@ pub struct RefusedFlow {
     pub port: u16,
     /// Port of the side that connected; 0 when it had none yet.
     pub source_port: u16,
-    /// Policy wants it steered, and there is no listener.
-    pub no_listener: bool,
+    /// What became of it.
+    pub kind: RefusalKind,
 }
 
 /// Reads refused flows. Bounded: what user space does not read in time is counted as lost.
@@ -68,7 +79,7 @@ impl Refusals {
     }
 }
 
-/// Reads one event; `None` for a length that is not ours.
+/// Reads one event; `None` for a length or a kind that is not ours.
 fn parse(bytes: &[u8]) -> Option<RefusedFlow> {
     let bytes: &[u8; size_of::<KernelRefusalRecord>()] = bytes.try_into().ok()?;
     let u16_at = |at: usize| u16::from_ne_bytes([bytes[at], bytes[at + 1]]);
@@ -80,7 +91,12 @@ fn parse(bytes: &[u8]) -> Option<RefusedFlow> {
         protocol: bytes[5],
         port: u16_at(6),
         source_port: u16_at(8),
-        no_listener: u16_at(10) != 0,
+        kind: match u16_at(10) {
+            KIND_REFUSED => RefusalKind::Refused,
+            KIND_NO_LISTENER => RefusalKind::NoListener,
+            KIND_PASSED => RefusalKind::Passed,
+            _ => return None,
+        },
         peer: Ipv6Addr::from(peer).to_canonical(),
     })
 }
@@ -101,8 +117,12 @@ mod tests {
         let refused = parse(&bytes).unwrap();
         assert_eq!(refused.endpoint, 7);
         assert_eq!(refused.direction, FlowDirection::Ingress);
-        assert_eq!((refused.port, refused.source_port, refused.no_listener), (5432, 40000, false));
+        assert_eq!((refused.port, refused.source_port, refused.kind), (5432, 40000, RefusalKind::Refused));
         assert_eq!(refused.peer, "10.0.0.1".parse::<IpAddr>().unwrap());
         assert_eq!(parse(&bytes[1..]), None);
+        for (kind, wanted) in [(1, Some(RefusalKind::NoListener)), (2, Some(RefusalKind::Passed)), (3, None)] {
+            bytes[10..12].copy_from_slice(&u16::to_ne_bytes(kind));
+            assert_eq!(parse(&bytes).map(|refused| refused.kind), wanted);
+        }
     }
 }

@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, net::IpAddr, ops::RangeInclusive};
 
 use ipnet::IpNet;
-use portcullis_redirect_common::{EGRESS, INGRESS, PASS, PeerKey, PortKey, REFUSE, STEER, TCP, UDP};
+pub use portcullis_redirect_common::Action;
+use portcullis_redirect_common::{EGRESS, INGRESS, PeerKey, PortKey, TCP, UDP};
 
 /// Direction of a flow, seen from the endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -23,27 +24,6 @@ impl FlowDirection {
     }
 }
 
-/// What the kernel does with a flow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum KernelAction {
-    /// Leaves it alone.
-    Pass,
-    /// Hands it to our listener.
-    Steer,
-    /// Refuses it.
-    Refuse,
-}
-
-impl KernelAction {
-    pub(crate) fn number(self) -> u32 {
-        match self {
-            Self::Pass => PASS,
-            Self::Steer => STEER,
-            Self::Refuse => REFUSE,
-        }
-    }
-}
-
 /// The decisions for a range of ports, by the peer's address. An address that no prefix covers is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KernelPortClass {
@@ -54,7 +34,7 @@ pub struct KernelPortClass {
     /// Ports.
     pub ports: RangeInclusive<u16>,
     /// Longest prefix wins.
-    pub prefixes: Vec<(IpNet, KernelAction)>,
+    pub prefixes: Vec<(IpNet, Action)>,
     /// Single addresses of it may come, change and go by an [`LearnedAddressChange`]. Such a class is not shared with other endpoints.
     pub learns: bool,
 }
@@ -71,7 +51,7 @@ pub struct LearnedAddressChange {
     /// The address; IPv4-mapped ones are IPv4.
     pub address: IpAddr,
     /// `None`: it has no decision of its own any more.
-    pub action: Option<KernelAction>,
+    pub action: Option<Action>,
 }
 
 /// An entry of a longest-prefix trie: prefix length in bits and key.
@@ -79,7 +59,7 @@ pub(crate) type PortPrefix = (u32, PortKey);
 /// A prefix of addresses in a class: its length in bits, and the address.
 pub(crate) type PeerPrefix = (u32, [u8; 16]);
 /// The content of a class: the action for each prefix.
-pub(crate) type ClassContent = BTreeMap<PeerPrefix, u32>;
+pub(crate) type ClassContent = BTreeMap<PeerPrefix, Action>;
 /// Whose a class is that learns: endpoint, direction, protocol, first and last port.
 pub(crate) type ClassOwner = (u32, u8, u8, u16, u16);
 
@@ -114,9 +94,9 @@ pub(crate) fn key_address(address: IpAddr) -> [u8; 16] {
 }
 
 pub(crate) fn content(class: &KernelPortClass) -> ClassContent {
-    let entry = |(prefix, action): &(IpNet, KernelAction)| {
+    let entry = |(prefix, action): &(IpNet, Action)| {
         let bits = u32::from(prefix.prefix_len()) + if prefix.addr().is_ipv4() { 96 } else { 0 };
-        ((PeerKey::EXACT + bits, key_address(prefix.network())), action.number())
+        ((PeerKey::EXACT + bits, key_address(prefix.network())), *action)
     };
     class.prefixes.iter().map(entry).collect()
 }

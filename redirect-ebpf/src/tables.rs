@@ -16,11 +16,11 @@ use std::{
     sync::Arc,
 };
 
-use portcullis_redirect_common::{ICMP, ICMP_V6, PASS, PeerKey, PortKey, STEER, UDP};
+use portcullis_redirect_common::{ICMP, ICMP_V6, PeerKey, PortKey, UDP};
 
 use crate::table::{
-    ClassContent, ClassOwner, FlowDirection, KernelAction, KernelPortClass, LearnedAddressChange, PeerPrefix,
-    PortPrefix, SHUT, all_ports, content, covers, owner, ports, single,
+    Action, ClassContent, ClassOwner, FlowDirection, KernelPortClass, LearnedAddressChange, PeerPrefix, PortPrefix,
+    SHUT, all_ports, content, covers, owner, ports, single,
 };
 
 /// Entries of `PORTS` that tables may take, five eighths of them. The others are for the self-check of endpoints and for those
@@ -33,7 +33,7 @@ pub(crate) enum TableStep {
     /// Enter a class in full.
     AddClass(u32, Arc<ClassContent>),
     /// Set one entry of a class.
-    Set(u32, PeerPrefix, u32),
+    Set(u32, PeerPrefix, Action),
     /// Remove one entry of a class.
     Unset(u32, PeerPrefix),
     /// Point ports at a class.
@@ -70,18 +70,18 @@ struct Held {
 
 impl Held {
     fn new(content: Arc<ClassContent>, shared: bool) -> Self {
-        let steered = content.values().filter(|action| **action == STEER).count();
+        let steered = content.values().filter(|action| **action == Action::Steer).count();
         Self { content, steered, shared }
     }
 
     /// Sets or removes one entry.
-    fn edit(&mut self, peer: &PeerPrefix, action: Option<u32>) {
+    fn edit(&mut self, peer: &PeerPrefix, action: Option<Action>) {
         let content = Arc::make_mut(&mut self.content);
         let before = match action {
             Some(action) => content.insert(*peer, action),
             None => content.remove(peer),
         };
-        let steered = |action| usize::from(action == Some(STEER));
+        let steered = |action| usize::from(action == Some(Action::Steer));
         self.steered = self.steered + steered(action) - steered(before);
     }
 }
@@ -282,7 +282,7 @@ impl Tables {
         self.next = self.next.max(number + 1);
     }
 
-    fn edit(&mut self, number: u32, peer: &PeerPrefix, action: Option<u32>) {
+    fn edit(&mut self, number: u32, peer: &PeerPrefix, action: Option<Action>) {
         // A class that is edited is shared with no other.
         self.unshare(number);
         if let Some(held) = self.classes.get_mut(&number) {
@@ -317,7 +317,7 @@ fn edits(number: u32, held: &ClassContent, wanted: &ClassContent) -> Option<Vec<
 fn learnt(number: u32, held: &Held, resolution: &LearnedAddressChange) -> Option<Option<TableStep>> {
     let peer = single(resolution.address);
     let before = held.content.get(&peer).copied();
-    let action = match resolution.action.map(KernelAction::number) {
+    let action = match resolution.action {
         wanted if resolution.protocol != UDP || resolution.direction == FlowDirection::Ingress => wanted,
         wanted => datagrams(held.steered, before, wanted)?,
     };
@@ -330,11 +330,11 @@ fn learnt(number: u32, held: &Held, resolution: &LearnedAddressChange) -> Option
 
 /// What becomes of an address in a class of datagrams, a port of which is steered as a whole: `None` where that would be
 /// another thing afterwards. So many of its entries are `steered`, and the address is told `before`.
-fn datagrams(steered: usize, before: Option<u32>, wanted: Option<u32>) -> Option<Option<u32>> {
-    let others = steered - usize::from(before == Some(STEER));
+fn datagrams(steered: usize, before: Option<Action>, wanted: Option<Action>) -> Option<Option<Action>> {
+    let others = steered - usize::from(before == Some(Action::Steer));
     match wanted {
-        Some(STEER) if steered == 0 => None,
-        Some(PASS | STEER) if steered > 0 => Some(Some(STEER)),
+        Some(Action::Steer) if steered == 0 => None,
+        Some(Action::Pass | Action::PassAndReport | Action::Steer) if steered > 0 => Some(Some(Action::Steer)),
         _ if steered > 0 && others == 0 => None,
         wanted => Some(wanted),
     }
@@ -343,7 +343,7 @@ fn datagrams(steered: usize, before: Option<u32>, wanted: Option<u32>) -> Option
 /// Enters a class; of one that does not fit nothing stays. `write` sets an entry, or removes it.
 pub(crate) fn enter<E>(
     content: &ClassContent,
-    mut write: impl FnMut(&PeerPrefix, Option<u32>) -> Result<(), E>,
+    mut write: impl FnMut(&PeerPrefix, Option<Action>) -> Result<(), E>,
 ) -> Result<(), E> {
     for (entered, (peer, action)) in content.iter().enumerate() {
         if let Err(error) = write(peer, Some(*action)) {

@@ -12,6 +12,8 @@ use crate::world::{Direction, EndpointId, Transport};
 pub enum SteeringAction {
     /// Untouched.
     Pass,
+    /// Untouched, and reported: policy that is only tried out denies it.
+    PassAndReport,
     /// To our listener.
     Steer,
     /// Refused at once.

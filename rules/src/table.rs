@@ -64,9 +64,10 @@ pub(crate) struct Sources<'a> {
 impl From<&Flow> for SteeringAction {
     fn from(flow: &Flow) -> Self {
         match flow.outcome {
+            Outcome::Allow if flow.plan.is_empty() => Self::Pass,
+            Outcome::Allow => Self::Steer,
+            Outcome::Audit => Self::PassAndReport,
             Outcome::Deny => Self::Refuse,
-            Outcome::Allow | Outcome::Audit if flow.plan.is_empty() => Self::Pass,
-            Outcome::Allow | Outcome::Audit => Self::Steer,
         }
     }
 }
@@ -192,7 +193,7 @@ impl Sources<'_> {
     }
 
     /// What becomes of a VIP: the verdict that all its backends share, else the relay's draw. Datagrams have a relay only
-    /// where one of them is judged at layer 7, so without that a mixed one is refused.
+    /// where one of them is judged at layer 7, so without that one is refused of which some are.
     pub(crate) fn vip(
         &self,
         subject: &PolicySubject,
@@ -213,8 +214,10 @@ impl Sources<'_> {
                 one
             } else if has_relay(one) || has_relay(other) {
                 SteeringAction::Steer
-            } else {
+            } else if [one, other].contains(&SteeringAction::Refuse) {
                 SteeringAction::Refuse
+            } else {
+                SteeringAction::PassAndReport
             }
         };
         actions.reduce(mixed).unwrap_or(SteeringAction::Refuse)

@@ -283,7 +283,8 @@ proptest! {
                 let told = match (flow.outcome, flow.plan.is_empty()) {
                     (Outcome::Allow, true) => SteeringAction::Pass,
                     (Outcome::Allow, false) => SteeringAction::Steer,
-                    (Outcome::Deny | Outcome::Audit, _) => SteeringAction::Refuse,
+                    (Outcome::Deny, _) => SteeringAction::Refuse,
+                    (Outcome::Audit, _) => SteeringAction::PassAndReport,
                 };
                 prop_assert_eq!(kernel(&table, key), told);
             }

@@ -144,7 +144,7 @@ fn what_is_denied_is_an_audit_where_policy_is_only_tried_out() {
     let classes = snapshot.steering(EndpointId(1)).classes;
     let prefixes = classes.iter().filter(|class| class.transport == Transport::Tcp).flat_map(|class| &class.prefixes);
     let actions: HashSet<_> = prefixes.map(|(_, action)| *action).collect();
-    assert_eq!(actions, [SteeringAction::Pass, SteeringAction::Steer].into());
+    assert_eq!(actions, [SteeringAction::PassAndReport, SteeringAction::Steer].into());
 }
 
 #[test]

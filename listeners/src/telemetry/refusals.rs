@@ -30,6 +30,8 @@ pub struct KernelRefusal {
     pub port: u16,
     /// Port of the side that connected; 0 when it had none yet.
     pub source_port: u16,
+    /// [`Outcome::Deny`], or [`Outcome::Audit`] of one that passed.
+    pub outcome: Outcome,
     /// Policy wants it steered, and no listener is there.
     pub no_listener: bool,
 }
@@ -67,10 +69,10 @@ fn reasoning(refusal: &KernelRefusal, snapshot: &Snapshot) -> Flow {
         (peer, port) = (backend.ip(), backend.port());
     }
     let flow = snapshot.flow(&FlowKey { endpoint, direction, transport, peer, port });
-    match flow.outcome {
-        Outcome::Deny => flow,
-        // The kernel's table was a moment behind or ahead of this snapshot; refused it was all the same.
-        Outcome::Allow | Outcome::Audit => denied(Layer::L4, Reason::NoRule),
+    match flow.outcome.violates() {
+        true => flow,
+        // The kernel's table was a moment behind or ahead of this snapshot; denied it was all the same.
+        false => denied(Layer::L4, Reason::NoRule),
     }
 }
 
@@ -79,9 +81,9 @@ impl Telemetry {
     pub fn refused(&self, refusal: &KernelRefusal, snapshot: &Snapshot) {
         let flow = reasoning(refusal, snapshot);
         let protocol = name(refusal.transport);
-        self.tally(Outcome::Deny);
-        self.verdict_counter(protocol, refusal.direction, Outcome::Deny, flow.reason, flow.rule.as_deref()).inc();
-        if !self.watchers.any() && !self.records(Outcome::Deny, flow.params.records) {
+        self.tally(refusal.outcome);
+        self.verdict_counter(protocol, refusal.direction, refusal.outcome, flow.reason, flow.rule.as_deref()).inc();
+        if !self.watchers.any() && !self.records(refusal.outcome, flow.params.records) {
             return;
         }
         let event = Arc::new(event(refusal, flow, protocol, snapshot));
@@ -115,7 +117,7 @@ fn event(refusal: &KernelRefusal, flow: Flow, protocol: &'static str, snapshot: 
     };
     VerdictEvent {
         time: unix_nanos(),
-        outcome: Outcome::Deny,
+        outcome: refusal.outcome,
         layer: flow.layer,
         direction: refusal.direction,
         protocol,

@@ -179,10 +179,12 @@ fn what_the_kernel_refuses_is_told_like_any_other_verdict() {
         peer: IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1)),
         port: 53,
         source_port: 4711,
+        outcome: Outcome::Deny,
         no_listener: false,
     };
     rig.telemetry.refused(&refusal, &snapshot);
     rig.telemetry.refused(&KernelRefusal { no_listener: true, ..refusal }, &snapshot);
+    rig.telemetry.refused(&KernelRefusal { outcome: Outcome::Audit, ..refusal }, &snapshot);
 
     let (event, _) = watcher.try_recv().unwrap();
     assert_eq!((event.reason, event.protocol, event.outcome.passes()), (Reason::NoRule, "udp", false));
@@ -190,7 +192,10 @@ fn what_the_kernel_refuses_is_told_like_any_other_verdict() {
     assert_eq!(event.destination.address.to_string(), "127.0.0.1:53");
     assert_eq!(&*event.destination.endpoint.as_ref().unwrap().name, "server-0");
     assert_eq!(watcher.try_recv().unwrap().0.reason, Reason::NoListener);
-    assert_eq!(rig.telemetry.totals().denied, 2);
+    let (event, _) = watcher.try_recv().unwrap();
+    assert_eq!((event.reason, event.outcome), (Reason::NoRule, Outcome::Audit));
+    assert_eq!((rig.telemetry.totals().denied, rig.telemetry.totals().audited), (2, 1));
+    rig.await_metric(r#"portcullis_verdicts_total{protocol="udp",direction="ingress",verdict="audit",reason="no_rule",policy="",rule=""} 1"#);
     rig.await_metric(r#"portcullis_verdicts_total{protocol="udp",direction="ingress",verdict="deny",reason="no_listener",policy="",rule=""} 1"#);
 }
 

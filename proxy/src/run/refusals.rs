@@ -3,8 +3,11 @@
 use std::sync::Arc;
 
 use portcullis_listeners::telemetry::{KernelRefusal, Telemetry};
-use portcullis_redirect::{FlowDirection, Refusals, RefusedFlow};
-use portcullis_rules::world::{self, EndpointId};
+use portcullis_redirect::{FlowDirection, RefusalKind, Refusals, RefusedFlow};
+use portcullis_rules::{
+    verdict::Outcome,
+    world::{self, EndpointId},
+};
 
 use crate::run::{force::ActiveConfig, steering::transport};
 
@@ -37,6 +40,10 @@ fn refusal(refused: &RefusedFlow) -> Option<KernelRefusal> {
         peer: refused.peer,
         port: refused.port,
         source_port: refused.source_port,
-        no_listener: refused.no_listener,
+        outcome: match refused.kind {
+            RefusalKind::Refused | RefusalKind::NoListener => Outcome::Deny,
+            RefusalKind::Passed => Outcome::Audit,
+        },
+        no_listener: refused.kind == RefusalKind::NoListener,
     })
 }

@@ -9,7 +9,7 @@ use std::{
 
 use portcullis_listeners::ListenerSockets;
 use portcullis_redirect::{
-    AttachPoint, FlowDirection, Keep, KernelAction, KernelAttachment as Request, KernelPortClass, LearnedAddressChange,
+    Action, AttachPoint, FlowDirection, Keep, KernelAttachment as Request, KernelPortClass, LearnedAddressChange,
     Listeners, PacketJudge, Redirect, UpstreamHandle,
 };
 use portcullis_rules::{
@@ -197,11 +197,12 @@ fn change(change: &steering::SteeredAddressChange) -> Option<LearnedAddressChang
     })
 }
 
-fn action(action: steering::SteeringAction) -> KernelAction {
+fn action(action: steering::SteeringAction) -> Action {
     match action {
-        steering::SteeringAction::Pass => KernelAction::Pass,
-        steering::SteeringAction::Steer => KernelAction::Steer,
-        steering::SteeringAction::Refuse => KernelAction::Refuse,
+        steering::SteeringAction::Pass => Action::Pass,
+        steering::SteeringAction::PassAndReport => Action::PassAndReport,
+        steering::SteeringAction::Steer => Action::Steer,
+        steering::SteeringAction::Refuse => Action::Refuse,
     }
 }
 

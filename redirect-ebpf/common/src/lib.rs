@@ -35,12 +35,79 @@ pub const INGRESS: u8 = 1;
 /// Direction of a flow: the endpoint opened it.
 pub const EGRESS: u8 = 2;
 
-/// Action: the flow is left alone.
-pub const PASS: u32 = 0;
-/// Action: the flow goes to our listener.
-pub const STEER: u32 = 1;
-/// Action: the flow is refused.
-pub const REFUSE: u32 = 2;
+/// What the kernel does with a flow: by its number the value of an entry of `POLICY`.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// The flow is left alone.
+    Pass = 0,
+    /// The flow goes to our listener.
+    Steer = 1,
+    /// The flow is refused.
+    Refuse = 2,
+    /// The flow is left alone and reported, as a refused one is: policy that is only tried out denies it.
+    PassAndReport = 3,
+}
+
+impl Action {
+    /// The value of an entry.
+    #[must_use]
+    #[inline(always)]
+    pub const fn number(self) -> u32 {
+        self as u32
+    }
+
+    /// The action of a value. What is none refuses.
+    #[must_use]
+    #[inline(always)]
+    pub const fn of(number: u32) -> Self {
+        match number {
+            0 => Self::Pass,
+            1 => Self::Steer,
+            3 => Self::PassAndReport,
+            _ => Self::Refuse,
+        }
+    }
+
+    /// Whether the flow is left alone.
+    #[must_use]
+    #[inline(always)]
+    pub const fn passes(self) -> bool {
+        matches!(self, Self::Pass | Self::PassAndReport)
+    }
+}
+
+/// Kind of a [`KernelRefusalRecord`]: policy refuses the flow.
+pub const KIND_REFUSED: u16 = 0;
+/// Kind of a [`KernelRefusalRecord`]: policy wants the flow steered, and there is no listener, so that it is refused.
+pub const KIND_NO_LISTENER: u16 = 1;
+/// Kind of a [`KernelRefusalRecord`]: the flow passes ([`Action::PassAndReport`]).
+pub const KIND_PASSED: u16 = 2;
+
+/// Most flows that pass and are reported, a second (of 2^30 ns) and processor. Further ones are counted as lost, so that there
+/// is room for what is refused.
+pub const REPORTS: u32 = 1000;
+
+/// How long a flow that was reported is not reported again, in nanoseconds: while it goes on, it is one flow.
+pub const REPORTED_NS: u64 = 60_000_000_000;
+
+/// Key of `REPORTED`: a flow that passes and was reported.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ReportKey {
+    /// Cookie of the endpoint's socket, or the port of the side that connected; 0 for any.
+    pub source: u64,
+    /// Number of the endpoint.
+    pub endpoint: u32,
+    /// [`INGRESS`] or [`EGRESS`].
+    pub direction: u8,
+    /// IP protocol number.
+    pub protocol: u8,
+    /// Port that was connected to; of ICMP, the type.
+    pub port: u16,
+    /// Address of the peer.
+    pub peer: [u8; 16],
+}
 
 /// IP protocol number of TCP.
 pub const TCP: u8 = 6;
@@ -228,7 +295,7 @@ pub struct HostService {
     pub reserved: u32,
 }
 
-/// A flow that was refused in the kernel.
+/// A flow that was refused in the kernel, or passed and is reported.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KernelRefusalRecord {
@@ -242,8 +309,8 @@ pub struct KernelRefusalRecord {
     pub port: u16,
     /// Port of the side that connected; 0 when not known yet.
     pub source_port: u16,
-    /// 1 when policy wants it steered and there is no listener, else 0.
-    pub no_listener: u16,
+    /// [`KIND_REFUSED`], [`KIND_NO_LISTENER`] or [`KIND_PASSED`].
+    pub kind: u16,
     /// Address of the peer.
     pub peer: [u8; 16],
 }
@@ -286,4 +353,5 @@ const _: () = {
     assert!(size_of::<StubKey>() == 24);
     assert!(size_of::<HostService>() == 16);
     assert!(size_of::<KernelRefusalRecord>() == 28);
+    assert!(size_of::<ReportKey>() == 32);
 };

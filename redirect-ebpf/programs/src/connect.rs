@@ -13,7 +13,7 @@ use aya_ebpf::{
     programs::SockAddrContext,
 };
 use portcullis_redirect_common::{
-    EGRESS, UPSTREAM_OUT, UpstreamKey, ListenerKey, LocalKey, MARK, MARK_UDP, PASS, STEER, UDP, slot,
+    Action, EGRESS, UPSTREAM_OUT, UpstreamKey, ListenerKey, LocalKey, MARK, MARK_UDP, UDP, slot,
 };
 
 use crate::{
@@ -23,7 +23,7 @@ use crate::{
     packet_flows::was_let_in,
     replies::{expect, expect_at_device, expect_reply},
     source::{bound4, bound6, connected_to, is_forged},
-    verdict::{HookFlow, is_loopback, is_multicast, is_unset, is_v4, mapped, plain, protocol, read, read6, tell, verdict},
+    verdict::{HookFlow, is_loopback, is_multicast, is_unset, is_v4, mapped, note_seen, plain, protocol, read, read6, report, tell, verdict},
 };
 
 const REFUSED: i32 = 0;
@@ -97,11 +97,14 @@ fn connect(ctx: &SockAddrContext, peer: [u8; 16], source: [u8; 16]) -> i32 {
         Sent::Outside(flow) => flow,
     };
     match verdict(&flow) {
-        PASS => {
+        action @ (Action::Pass | Action::PassAndReport) => {
+            if action == Action::PassAndReport {
+                report_socket(ctx, &flow);
+            }
             unmark(ctx);
             ALLOWED
         }
-        STEER if can_be_steered(ctx, &flow) => {
+        Action::Steer if can_be_steered(ctx, &flow) => {
             // A UDP socket may send elsewhere later: the rule for its mark looks at the port as well.
             let wanted = if flow.protocol == UDP { MARK_UDP } else { MARK };
             if note_steered(ctx, &flow) && (mark(ctx) == wanted || (note_mark(ctx, &flow) && set_mark(ctx, wanted))) {
@@ -111,13 +114,20 @@ fn connect(ctx: &SockAddrContext, peer: [u8; 16], source: [u8; 16]) -> i32 {
                 refuse(&flow, ECONNREFUSED, true)
             }
         }
-        STEER => refuse(&flow, ECONNREFUSED, true),
+        Action::Steer => refuse(&flow, ECONNREFUSED, true),
         _ if is_answer(&flow) => {
             unmark(ctx);
             ALLOWED
         }
         _ => refuse(&flow, ECONNREFUSED, false),
     }
+}
+
+/// Reports a flow of a socket. What the socket sends is not reported again when its packets are judged.
+#[inline(always)]
+fn report_socket(ctx: &SockAddrContext, flow: &HookFlow) {
+    note_seen(flow);
+    report(flow, unsafe { bpf_get_socket_cookie(ctx.sock_addr.cast()) });
 }
 
 /// Whether a datagram answers one that was let in.
@@ -141,11 +151,14 @@ fn sendmsg(ctx: &SockAddrContext, peer: [u8; 16], source: [u8; 16]) -> i32 {
         forget_route(ctx);
     }
     match verdict(&flow) {
-        PASS => {
+        action @ (Action::Pass | Action::PassAndReport) => {
+            if action == Action::PassAndReport {
+                report_socket(ctx, &flow);
+            }
             expect_reply(ctx, &flow);
             ALLOWED
         }
-        STEER if can_be_steered(ctx, &flow) => {
+        Action::Steer if can_be_steered(ctx, &flow) => {
             if mark(ctx) == MARK_UDP && is_settled(ctx) {
                 expect_reply(ctx, &flow);
                 return ALLOWED;
@@ -159,7 +172,7 @@ fn sendmsg(ctx: &SockAddrContext, peer: [u8; 16], source: [u8; 16]) -> i32 {
             unsafe { bpf_set_retval(-EAGAIN) };
             REFUSED
         }
-        STEER => refuse(&flow, ECONNREFUSED, true),
+        Action::Steer => refuse(&flow, ECONNREFUSED, true),
         _ if is_answer(&flow) => ALLOWED,
         _ => refuse(&flow, ECONNREFUSED, false),
     }

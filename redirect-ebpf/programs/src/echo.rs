@@ -2,13 +2,13 @@
 //! every other hook. The program sees each packet, so it is attached only while a policy has rules for ICMP.
 
 use aya_ebpf::{helpers::bpf_get_netns_cookie, macros::cgroup_skb, programs::SkBuffContext};
-use portcullis_redirect_common::{ECHO_REQUEST, ECHO_REQUEST_V6, EGRESS, ICMP, ICMP_V6, LocalKey, REFUSE};
+use portcullis_redirect_common::{Action, ECHO_REQUEST, ECHO_REQUEST_V6, EGRESS, ICMP, ICMP_V6, LocalKey};
 
 use crate::{
     ENDPOINT,
     maps::{LOCALS, PODS},
     number,
-    verdict::{HookFlow, is_loopback, mapped, plain, read, tell, verdict},
+    verdict::{HookFlow, is_loopback, mapped, plain, read, report, tell, verdict},
 };
 
 const DROP: i32 = 0;
@@ -34,11 +34,17 @@ pub fn echo(ctx: SkBuffContext) -> i32 {
         return SEND;
     }
     let flow = HookFlow { endpoint, direction: EGRESS, protocol, port: kind as u16, source_port: 0, peer };
-    if verdict(&flow) != REFUSE {
-        return SEND;
+    match verdict(&flow) {
+        Action::Refuse => {
+            tell(&flow, false);
+            DROP
+        }
+        Action::PassAndReport => {
+            report(&flow, 0);
+            SEND
+        }
+        Action::Pass | Action::Steer => SEND,
     }
-    tell(&flow, false);
-    DROP
 }
 
 #[inline(always)]

@@ -3,8 +3,8 @@
 
 use aya_ebpf::{macros::sk_lookup, programs::SkLookupContext};
 use portcullis_redirect_common::{
-    EGRESS, INGRESS, UPSTREAM_BY_ANY_DEVICE, UPSTREAM_BY_LOOPBACK, UPSTREAM_OUT, UpstreamKey, ListenerKey, LocalKey, OwnerKey, PASS, POD,
-    REFUSE, SERVICE, STEER, StubKey, UDP, slot,
+    Action, EGRESS, INGRESS, UPSTREAM_BY_ANY_DEVICE, UPSTREAM_BY_LOOPBACK, UPSTREAM_OUT, UpstreamKey, ListenerKey, LocalKey, OwnerKey, POD, SERVICE,
+    StubKey, UDP, slot,
 };
 
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
     maps::{LISTENERS, LOCALS, OWN_UPSTREAMS, OWNERS, STUBS},
     number,
     replies::is_expected,
-    verdict::{HookFlow, is_loopback, mapped, plain, protocol, read, read6, tell, verdict},
+    verdict::{HookFlow, is_loopback, mapped, plain, protocol, read, read6, report, tell, verdict},
 };
 
 const AF_INET: u32 = 2;
@@ -78,14 +78,18 @@ pub fn lookup(ctx: SkLookupContext) -> u32 {
         return SK_PASS;
     }
     let action = verdict(&flow);
-    if action == PASS || is_reply(&flow) || is_own_upstream(&packet, &flow) {
+    if action == Action::Pass || is_reply(&flow) || is_own_upstream(&packet, &flow) {
+        return SK_PASS;
+    }
+    if action == Action::PassAndReport {
+        report(&flow, flow.source_port as u64);
         return SK_PASS;
     }
     // An address of this namespace that the endpoint does not name: the listener would not know whose it is.
-    if action == STEER && ours {
+    if action == Action::Steer && ours {
         return steer(&ctx, &packet, &flow);
     }
-    tell(&flow, action == STEER);
+    tell(&flow, action == Action::Steer);
     SK_DROP
 }
 
@@ -135,7 +139,7 @@ fn outgoing(ctx: &SkLookupContext, packet: &LookupPacket, home: u32) -> u32 {
         // The host to an address of its own that the endpoint does not name.
         return SK_PASS;
     }
-    if !is_way_out(packet, &flow) && verdict(&flow) == STEER { steer(ctx, packet, &flow) } else { SK_PASS }
+    if !is_way_out(packet, &flow) && verdict(&flow) == Action::Steer { steer(ctx, packet, &flow) } else { SK_PASS }
 }
 
 #[inline(always)]
@@ -175,7 +179,7 @@ fn is_reply(flow: &HookFlow) -> bool {
         return false;
     }
     let asked = HookFlow { direction: EGRESS, port: flow.source_port, source_port: flow.port, ..*flow };
-    is_expected(&asked) && verdict(&asked) != REFUSE
+    is_expected(&asked) && verdict(&asked) != Action::Refuse
 }
 
 /// Asked only for flows that policy does not pass, so that unsteered ones need not pay for it. A upstream connection is bound to the

@@ -9,8 +9,8 @@ use aya_ebpf::{
     programs::SockAddrContext,
 };
 use portcullis_redirect_common::{
-    UpstreamKey, ListenerKey, LocalKey, MAX_ENDPOINTS, MAX_LISTENERS, OwnerKey, PeerKey, PortKey, ExpectedReply, ReplyKey, HostService,
-    StubKey,
+    UpstreamKey, ListenerKey, LocalKey, MAX_ENDPOINTS, MAX_LISTENERS, OwnerKey, PeerKey, PortKey, ExpectedReply, ReplyKey,
+    ReportKey, HostService, StubKey,
 };
 
 const BPF_F_NO_PREALLOC: u32 = 1;
@@ -82,6 +82,14 @@ pub static REFUSALS: RingBuf = RingBuf::with_byte_size(256 * 1024, 0);
 /// Refusals that did not fit into the ring.
 #[map]
 pub static LOST: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
+
+/// Flows that pass and were reported, with the time of their last look in nanoseconds since boot.
+#[map]
+pub static REPORTED: LruHashMap<ReportKey, u64> = LruHashMap::with_max_entries(65536, 0);
+
+/// How many flows were reported that pass, in this second.
+#[map]
+pub static REPORTS_NOW: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
 
 /// Sockets of our own, and those that they accept: connect programs let them alone, and nobody cuts them. Only the holder of
 /// the descriptor can enter one.

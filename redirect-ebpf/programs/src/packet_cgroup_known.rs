@@ -7,7 +7,7 @@ use aya_ebpf::{
 };
 use portcullis_redirect_common::{
     Passing, BY_LOOPBACK, ECHO_REQUEST, ECHO_REQUEST_V6, EGRESS, FLOW_IN, FLOW_OUT, FLOW_OWN, ICMP, ICMP_V6, INGRESS,
-    NODE, OwnerKey, PASS, REFUSE, SERVICE, STEER, TCP, Tuple, UDP, UDP_LITE,
+    Action, NODE, OwnerKey, SERVICE, TCP, Tuple, UDP, UDP_LITE,
 };
 
 use crate::{
@@ -43,7 +43,7 @@ fn stays(packet: &PacketHeaders) -> bool {
     }
     match packet.protocol() {
         TCP if packet.sender & STREAM != 0 && !packet.is_bare_syn() => true,
-        TCP | UDP => verdict(&opened(packet, true, EGRESS)) == STEER,
+        TCP | UDP => verdict(&opened(packet, true, EGRESS)) == Action::Steer,
         _ => false,
     }
 }
@@ -170,7 +170,7 @@ fn message_of_the_kernel(packet: &PacketHeaders) -> u32 {
         _ => packet.flags,
     };
     let flow = HookFlow { port: request as u16, source_port: 0, ..opened(packet, true, INGRESS) };
-    if verdict(&flow) == REFUSE {
+    if verdict(&flow) == Action::Refuse {
         tell(&flow, false);
         return DROP;
     }
@@ -209,7 +209,7 @@ fn note_in(socket: *mut bpf_sock, packet: &PacketHeaders) {
 fn receives_segment(socket: *mut bpf_sock, packet: &PacketHeaders) -> u32 {
     let flow = opened(packet, false, INGRESS);
     let key = received(&packet.tuple);
-    if verdict(&flow) == PASS {
+    if verdict(&flow).passes() {
         note(&key, FLOW_IN);
         return LET;
     }
@@ -219,7 +219,7 @@ fn receives_segment(socket: *mut bpf_sock, packet: &PacketHeaders) -> u32 {
     // Whoever connected it was judged then; what is older than these programs is judged by the table.
     let may_be_older = matches!(admission(socket, &answered(&packet.tuple)), Admission::None);
     if is_stream(socket) && read!((*socket).state) != LISTEN && may_be_older {
-        if verdict(&opened(packet, false, EGRESS)) == PASS || keeps_open() {
+        if verdict(&opened(packet, false, EGRESS)).passes() || keeps_open() {
             note(&key, FLOW_OUT);
             return LET;
         }
@@ -233,5 +233,5 @@ fn receives_segment(socket: *mut bpf_sock, packet: &PacketHeaders) -> u32 {
 fn is_awaited(socket: *mut bpf_sock, packet: &PacketHeaders) -> bool {
     let asked = opened(packet, false, EGRESS);
     let connected = read!((*socket).state) == ESTABLISHED;
-    if connected { verdict(&asked) == PASS } else { is_expected(&asked) && verdict(&asked) != REFUSE }
+    if connected { verdict(&asked).passes() } else { is_expected(&asked) && verdict(&asked) != Action::Refuse }
 }

@@ -8,7 +8,7 @@ use aya_ebpf::{
     maps::{Array, HashMap, LruHashMap, PerCpuArray},
 };
 use portcullis_redirect_common::{
-    ASKED_NAMED, ASKED_WRITTEN, Admitted, CachedDecision, FLOW_IN, FLOW_OUT, FLOW_OWN, FLOW_SECONDS, PacketFlowKey, FlowState, FragmentKey, MAX_ENDPOINTS, REFUSE, RecentFlow, Seal, Tuple,
+    Action, ASKED_NAMED, ASKED_WRITTEN, Admitted, CachedDecision, FLOW_IN, FLOW_OUT, FLOW_OWN, FLOW_SECONDS, PacketFlowKey, FlowState, FragmentKey, MAX_ENDPOINTS, RecentFlow, Seal, Tuple,
 };
 
 use crate::{
@@ -250,13 +250,13 @@ pub fn ask(flow: &HookFlow, own: &[u32; 4]) -> u32 {
     let mixed = (peer[2] ^ peer[3] ^ port ^ flow.endpoint.rotate_left(16)).wrapping_mul(0x9e37_79b1);
     // Its number is read first: an answer of the table before is never taken for one of the table in force.
     let epoch = epoch();
-    let Some(place) = ASKED.get_ptr_mut(mixed >> 24) else { return REFUSE };
+    let Some(place) = ASKED.get_ptr_mut(mixed >> 24) else { return Action::Refuse.number() };
     let asked = unsafe { &mut *place };
     let is_this = is_address(&asked.peer, &peer) && is_address(&asked.own, own) && asked.port == port;
     if is_this && asked.endpoint == flow.endpoint && asked.epoch == epoch && asked.said != 0 {
         return asked.said & !ASKED_WRITTEN;
     }
-    let said = verdict(flow) | if is_named(bytes(own)) { ASKED_NAMED } else { 0 };
+    let said = verdict(flow).number() | if is_named(bytes(own)) { ASKED_NAMED } else { 0 };
     *asked = CachedDecision { own: *own, peer, endpoint: flow.endpoint, port, epoch, said: said | ASKED_WRITTEN };
     said
 }

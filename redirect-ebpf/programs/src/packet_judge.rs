@@ -1,7 +1,7 @@
 //! Judges a packet by the same tables as the hooks at sockets.
 
 use portcullis_redirect_common::{
-    ADDRESSES_TOLD, ECHO_REQUEST, ECHO_REQUEST_V6, EGRESS, FLOW_IN, FLOW_OUT, FLOW_OWN, FLOW_TRIED, PacketFlowKey, ICMP, ICMP_V6, INGRESS, LocalKey, PASS, POD, SCTP, STEER,
+    ADDRESSES_TOLD, Action, ECHO_REQUEST, ECHO_REQUEST_V6, EGRESS, FLOW_IN, FLOW_OUT, FLOW_OWN, FLOW_TRIED, PacketFlowKey, ICMP, ICMP_V6, INGRESS, LocalKey, POD, SCTP,
     TCP, UDP, UDP_LITE,
 };
 
@@ -13,7 +13,7 @@ use crate::{
     number,
     packet::{ACK, KERNEL, OWN, PacketHeaders, RST, STREAM, STREAM_SOCKET, SYN, bytes, load, read_header, words},
     packet_flows::{KEEPS, OLDER, came_ever, echo, epoch, known, note, received, remembered, sent, sides},
-    verdict::{HookFlow, is_v4, read, tell, verdict},
+    verdict::{HookFlow, is_v4, passes, read, report_unseen, tell, verdict, whole},
 };
 
 /// The packet goes no further.
@@ -28,8 +28,6 @@ pub const EMPTY: u32 = 3;
 /// Type of a packet that is for this host (linux/if_packet.h).
 const PACKET_HOST: u32 = 0;
 const IGMP: u8 = 2;
-/// A port that rules for some ports hardly ever name; port 0 is the self-check's.
-const NO_PORT: u16 = 1;
 /// Replies to echo requests.
 const ECHO_REPLY: u8 = 0;
 const ECHO_REPLY_V6: u8 = 129;
@@ -58,14 +56,6 @@ pub fn opened(packet: &PacketHeaders, leaving: bool, direction: u8) -> HookFlow 
     let (port, source_port) = if direction == EGRESS { (theirs, own) } else { (own, theirs) };
     let protocol = policy_protocol(packet.protocol());
     HookFlow { endpoint: number(&ENDPOINT), direction, protocol, port, source_port, peer: bytes(peer) }
-}
-
-/// What policy says of a protocol that has no ports: what it says of every port of TCP and UDP, as rules do that name none.
-/// A rule for some ports does not speak of it.
-#[inline(never)]
-fn whole(flow: &HookFlow) -> bool {
-    let port = |protocol| HookFlow { protocol, port: NO_PORT, ..*flow };
-    verdict(&port(TCP)) == PASS && verdict(&port(UDP)) == PASS
 }
 
 /// Whether a packet keeps the link going and goes no further: neighbours (RFC 4861), groups (RFC 2710, RFC 3376).
@@ -215,25 +205,25 @@ fn leaving_ports(packet: &PacketHeaders, flow: &HookFlow) -> u32 {
     let opened_in = kind == FLOW_IN || (tcp && packet.sender & STREAM != 0 && (is_older(&key) || came_ever(&key)));
     if kind == FLOW_IN || accepts {
         let action = verdict(&opened(packet, true, INGRESS));
-        if opened_in && !asks && action == PASS {
+        if opened_in && !asks && action.passes() {
             note(&key, FLOW_IN);
             return ADMIT;
         }
         if accepts {
             // One with a SYN cookie has no socket. It carries nothing, and what answers it comes in only with the cookie of
             // a listener of ours.
-            let cookie = action == STEER && packet.empty && packet.sender & KERNEL != 0;
+            let cookie = action == Action::Steer && packet.empty && packet.sender & KERNEL != 0;
             return if cookie { LET } else { DROP };
         }
     }
-    if verdict(flow) == PASS {
+    if passes(flow) {
         note(&key, FLOW_OUT);
         return ADMIT;
     }
     if asks {
         return DROP;
     }
-    if opened_in && verdict(&opened(packet, true, INGRESS)) == PASS {
+    if opened_in && verdict(&opened(packet, true, INGRESS)).passes() {
         note(&key, FLOW_IN);
         return ADMIT;
     }
@@ -261,14 +251,14 @@ fn leaving_message(skb: *mut __sk_buff, packet: &mut PacketHeaders, flow: &HookF
         ECHO_REPLY_V6 if packet.v6 && known(&key) == FLOW_IN => LET,
         _ if is_error(packet) && is_short(packet) => LET,
         _ if is_error(packet) && about(skb, packet, false) => LET,
-        _ if verdict(&message) == PASS && whole(&message) => LET,
+        _ if passes(&message) && whole(&message) => LET,
         _ => DROP,
     }
 }
 
 #[inline(always)]
 fn request(message: &HookFlow, key: &PacketFlowKey) -> u32 {
-    if verdict(message) != PASS {
+    if !passes(message) {
         return DROP;
     }
     note(key, if message.direction == EGRESS { FLOW_OUT } else { FLOW_IN });
@@ -350,7 +340,11 @@ pub fn arriving(skb: *mut __sk_buff, packet: &mut PacketHeaders) -> u32 {
 fn arriving_ports(skb: *mut __sk_buff, packet: &PacketHeaders, flow: &HookFlow) -> u32 {
     let key = received(&packet.tuple);
     let action = verdict(flow);
-    if action == PASS {
+    if action.passes() {
+        // What a socket takes, `sk_lookup` reports.
+        if action == Action::PassAndReport && (!matches!(packet.protocol(), TCP | UDP) || is_for_many(skb, packet)) {
+            report_unseen(flow);
+        }
         note(&key, FLOW_IN);
         return LET;
     }
@@ -360,7 +354,7 @@ fn arriving_ports(skb: *mut __sk_buff, packet: &PacketHeaders, flow: &HookFlow) 
     }
     // The table has changed since: what the endpoint opened is judged by the new one.
     match remembered(&key) {
-        FLOW_OUT if verdict(&opened(packet, false, EGRESS)) == PASS => {
+        FLOW_OUT if verdict(&opened(packet, false, EGRESS)).passes() => {
             note(&key, FLOW_OUT);
             return LET;
         }
@@ -391,7 +385,7 @@ fn arriving_message(skb: *mut __sk_buff, packet: &mut PacketHeaders, flow: &Hook
         ECHO_REPLY if !packet.v6 && known(&key) == FLOW_OUT => LET,
         ECHO_REPLY_V6 if packet.v6 && known(&key) == FLOW_OUT => LET,
         _ if is_error(packet) && about(skb, packet, true) => LET,
-        _ if verdict(&message) == PASS && whole(&message) => LET,
+        _ if passes(&message) && whole(&message) => LET,
         _ => DROP,
     }
 }

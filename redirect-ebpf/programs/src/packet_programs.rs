@@ -6,7 +6,7 @@
 //! possible. A program that passes a packet leaves the decision to the programs that others have attached.
 
 use aya_ebpf::{bindings::__sk_buff, macros::classifier, programs::TcContext};
-use portcullis_redirect_common::{ASKED_NAMED, Admitted, EGRESS, FLOW_IN, FLOW_OUT, FLOW_OWN, INGRESS, PASS, STEER, TCP, TELL_TICKS, Tuple};
+use portcullis_redirect_common::{Action, ASKED_NAMED, Admitted, EGRESS, FLOW_IN, FLOW_OUT, FLOW_OWN, INGRESS, TCP, TELL_TICKS, Tuple};
 
 use crate::{
     ENDPOINT, WITHIN, number,
@@ -116,7 +116,7 @@ fn leave_first(skb: *mut __sk_buff, tuple: &Tuple) -> bool {
         match ask(&first(tuple, EGRESS), &tuple.source) {
             said if said & ASKED_NAMED == 0 => return false,
             _ if is_ours(skb, tuple) => FLOW_OWN,
-            said if said & !ASKED_NAMED == PASS => FLOW_OUT,
+            said if said & !ASKED_NAMED == Action::Pass.number() => FLOW_OUT,
             _ => return false,
         }
     } else {
@@ -143,9 +143,9 @@ fn arrive_first(skb: *mut __sk_buff, tuple: &Tuple) -> bool {
         return false;
     }
     match ask(&first(tuple, INGRESS), &tuple.destination) {
-        said if said == PASS | ASKED_NAMED => {}
+        said if said == Action::Pass.number() | ASKED_NAMED => {}
         // An address that the endpoint names is for nobody else.
-        said if said == STEER | ASKED_NAMED => return segment.empty && !segment.broadcast,
+        said if said == Action::Steer.number() | ASKED_NAMED => return segment.empty && !segment.broadcast,
         _ => return false,
     }
     let mut seal = NO_SEAL;

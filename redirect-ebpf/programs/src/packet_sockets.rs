@@ -7,7 +7,7 @@ use aya_ebpf::{
         bpf_tcp_check_syncookie,
     },
 };
-use portcullis_redirect_common::{Admitted, EGRESS, FLOW_OUT, FLOW_OWN, PASS, Seal, Tuple};
+use portcullis_redirect_common::{Admitted, EGRESS, FLOW_OUT, FLOW_OWN, Seal, Tuple};
 
 use crate::{
     WITHIN,
@@ -135,7 +135,7 @@ pub fn connected(skb: *mut __sk_buff, packet: &mut PacketHeaders) -> u32 {
         if own && has_cookie(skb, packet, socket) { FLOW_OWN } else { 0 }
     } else if own {
         FLOW_OWN
-    } else if was_admitted(socket, &answered) || keeps_open() || verdict(&opened(packet, false, EGRESS)) == PASS {
+    } else if was_admitted(socket, &answered) || keeps_open() || verdict(&opened(packet, false, EGRESS)).passes() {
         // What is older than the programs is judged by the table: by the other direction it is asked elsewhere.
         FLOW_OUT
     } else {

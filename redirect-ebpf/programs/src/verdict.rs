@@ -1,9 +1,11 @@
 //! The one decision that all hooks share, and how a refusal is reported.
 
-use aya_ebpf::maps::lpm_trie::Key;
-use portcullis_redirect_common::{PASS, PeerKey, PortKey, REFUSE, KernelRefusalRecord};
+use aya_ebpf::{helpers::generated::bpf_ktime_get_ns, maps::lpm_trie::Key};
+use portcullis_redirect_common::{
+    Action, KIND_NO_LISTENER, KIND_PASSED, KIND_REFUSED, PeerKey, PortKey, REPORTED_NS, REPORTS, KernelRefusalRecord, ReportKey, TCP, UDP,
+};
 
-use crate::maps::{LOST, POLICY, PORTS, REFUSALS};
+use crate::maps::{LOST, POLICY, PORTS, REFUSALS, REPORTED, REPORTS_NOW};
 
 /// Reads a field of a context. Volatile, because the verifier refuses loads that LLVM merges behind a computed pointer.
 macro_rules! read {
@@ -24,6 +26,8 @@ macro_rules! read6 {
 }
 pub(crate) use {read, read6};
 
+/// A port that rules for some ports hardly ever name; port 0 is the self-check's.
+const NO_PORT: u16 = 1;
 /// IP protocol number of MPTCP sockets, which are TCP for policy.
 const MPTCP: u32 = 262;
 
@@ -41,35 +45,121 @@ pub struct HookFlow {
 
 /// What policy says of a flow. An endpoint without policy costs one lookup.
 #[inline(always)]
-pub fn verdict(flow: &HookFlow) -> u32 {
+pub fn verdict(flow: &HookFlow) -> Action {
     let port = PortKey {
         endpoint: flow.endpoint,
         direction: flow.direction,
         protocol: flow.protocol,
         port: flow.port.to_be_bytes(),
     };
-    let Some(class) = PORTS.get(Key::new(PortKey::BITS, port)) else { return PASS };
+    let Some(class) = PORTS.get(Key::new(PortKey::BITS, port)) else { return Action::Pass };
     let peer = PeerKey { class: *class, address: flow.peer };
     // A class always has an entry for every address; without one something is wrong, and wrong is refused.
-    POLICY.get(Key::new(PeerKey::BITS, peer)).copied().unwrap_or(REFUSE)
+    POLICY.get(Key::new(PeerKey::BITS, peer)).map_or(Action::Refuse, |number| Action::of(*number))
+}
+
+/// What policy says of a protocol that has no ports: what it says of every port of TCP and UDP, as rules do that name none.
+/// A rule for some ports does not speak of it.
+#[inline(never)]
+pub fn whole(flow: &HookFlow) -> bool {
+    let port = |protocol| HookFlow { protocol, port: NO_PORT, ..*flow };
+    let (tcp, udp) = (verdict(&port(TCP)), verdict(&port(UDP)));
+    let passes = tcp.passes() && udp.passes();
+    if passes && (tcp == Action::PassAndReport || udp == Action::PassAndReport) {
+        report_unseen(flow);
+    }
+    passes
+}
+
+/// Whether a flow is left alone; reported, if it has to be.
+#[inline(always)]
+pub fn passes(flow: &HookFlow) -> bool {
+    let action = verdict(flow);
+    if action == Action::PassAndReport {
+        report_unseen(flow);
+    }
+    action.passes()
 }
 
 /// Tells user space of a refused flow.
 #[inline(always)]
 pub fn tell(flow: &HookFlow, no_listener: bool) {
+    put(flow, if no_listener { KIND_NO_LISTENER } else { KIND_REFUSED });
+}
+
+/// Reports a flow that passes although policy denies it, once while it goes on. `source` tells it from others to the same port
+/// of the same peer.
+#[inline(always)]
+pub fn report(flow: &HookFlow, source: u64) {
+    if is_new(flow, source) {
+        report_new(flow);
+    }
+}
+
+/// The same of a packet whose sender the hooks at sockets may have seen: they have reported it then.
+#[inline(never)]
+pub fn report_unseen(flow: &HookFlow) {
+    report(flow, 0);
+}
+
+/// Notes a flow for [`report_unseen`].
+#[inline(always)]
+pub fn note_seen(flow: &HookFlow) {
+    let _ = is_new(flow, 0);
+}
+
+/// Whether a flow has not been noted for a while. It is noted now.
+#[inline(always)]
+fn is_new(flow: &HookFlow, source: u64) -> bool {
+    let key = ReportKey {
+        source,
+        endpoint: flow.endpoint,
+        direction: flow.direction,
+        protocol: flow.protocol,
+        port: flow.port,
+        peer: flow.peer,
+    };
+    let now = unsafe { bpf_ktime_get_ns() };
+    let before = unsafe { REPORTED.get(key) }.copied();
+    let _ = REPORTED.insert(key, now, 0);
+    !matches!(before, Some(before) if now.wrapping_sub(before) < REPORTED_NS)
+}
+
+/// Reports a flow if that is within this second's budget. What is above is counted as lost.
+#[inline(always)]
+fn report_new(flow: &HookFlow) {
+    let second = unsafe { bpf_ktime_get_ns() } >> 30;
+    let Some(now) = REPORTS_NOW.get_ptr_mut(0) else { return };
+    // The second in the upper half, how many it has had in the lower.
+    let now = unsafe { &mut *now };
+    let had = if *now >> 32 == second { *now as u32 } else { 0 };
+    if had >= REPORTS {
+        return lose();
+    }
+    *now = second << 32 | (had + 1) as u64;
+    put(flow, KIND_PASSED);
+}
+
+#[inline(always)]
+fn lose() {
+    if let Some(lost) = LOST.get_ptr_mut(0) {
+        unsafe { *lost += 1 };
+    }
+}
+
+#[inline(always)]
+fn put(flow: &HookFlow, kind: u16) {
     let refusal = KernelRefusalRecord {
         endpoint: flow.endpoint,
         direction: flow.direction,
         protocol: flow.protocol,
         port: flow.port,
         source_port: flow.source_port,
-        no_listener: no_listener as u16,
+        kind,
         peer: flow.peer,
     };
     if REFUSALS.output::<KernelRefusalRecord>(&refusal, 0).is_err() {
-        if let Some(lost) = LOST.get_ptr_mut(0) {
-            unsafe { *lost += 1 };
-        }
+        lose();
     }
 }
 

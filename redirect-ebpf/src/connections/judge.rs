@@ -7,7 +7,7 @@ use std::{
 };
 
 use aya::maps::{Array, HashMap, LpmTrie, Map, MapData, MapError, lpm_trie::Key};
-use portcullis_redirect_common::{PASS, PacketFlowKey, PeerKey, PortKey, REFUSE, StubKey, TCP};
+use portcullis_redirect_common::{Action, PacketFlowKey, PeerKey, PortKey, StubKey, TCP};
 
 use crate::{
     error::RedirectError,
@@ -43,10 +43,13 @@ impl ConnectionPolicy {
     }
 
     /// What a program would say of a flow (programs/src/verdict.rs).
-    pub(super) fn verdict(&self, port: PortKey, peer: IpAddr) -> Result<u32, RedirectError> {
-        let Some(class) = found(self.ports.get(&Key::new(PortKey::BITS, port), 0), "PORTS")? else { return Ok(PASS) };
+    pub(super) fn verdict(&self, port: PortKey, peer: IpAddr) -> Result<Action, RedirectError> {
+        let Some(class) = found(self.ports.get(&Key::new(PortKey::BITS, port), 0), "PORTS")? else {
+            return Ok(Action::Pass);
+        };
         let key = PeerKey { class, address: key_address(peer) };
-        Ok(found(self.policy.get(&Key::new(PeerKey::BITS, key), 0), "POLICY")?.unwrap_or(REFUSE))
+        let number = found(self.policy.get(&Key::new(PeerKey::BITS, key), 0), "POLICY")?;
+        Ok(number.map_or(Action::Refuse, Action::of))
     }
 
     /// Has the second line let packets of connections pass that are older than itself, or judge them by the table.

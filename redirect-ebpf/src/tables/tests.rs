@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use super::*;
 
-fn class(ports: RangeInclusive<u16>, prefixes: &[(&str, KernelAction)]) -> KernelPortClass {
+fn class(ports: RangeInclusive<u16>, prefixes: &[(&str, Action)]) -> KernelPortClass {
     let prefixes = prefixes.iter().map(|(prefix, action)| (prefix.parse().unwrap(), *action)).collect();
     KernelPortClass { direction: FlowDirection::Ingress, protocol: 6, ports, prefixes, learns: false }
 }
@@ -18,8 +18,8 @@ fn run(tables: &mut Tables, endpoint: u32, wanted: &[KernelPortClass]) -> Vec<Ta
 #[test]
 fn what_could_not_be_told_is_shut_where_nothing_was_told_before_and_opens_with_its_table() {
     let mut tables = Tables::default();
-    run(&mut tables, 1, &[class(64..=127, &[("0.0.0.0/0", KernelAction::Pass)])]);
-    let wanted = [class(80..=80, &[("::/0", KernelAction::Pass)]), class(443..=443, &[("::/0", KernelAction::Steer)])];
+    run(&mut tables, 1, &[class(64..=127, &[("0.0.0.0/0", Action::Pass)])]);
+    let wanted = [class(80..=80, &[("::/0", Action::Pass)]), class(443..=443, &[("::/0", Action::Steer)])];
     let close = |tables: &mut Tables, endpoint, whole| {
         let steps = tables.shut(endpoint, &wanted, whole);
         steps.iter().for_each(|step| tables.apply(step));
@@ -41,7 +41,7 @@ fn what_could_not_be_told_is_shut_where_nothing_was_told_before_and_opens_with_i
         run(&mut next, 4, &wanted).iter().all(|step| matches!(step, TableStep::Point(_, number) if *number != SHUT)),
         "as before"
     );
-    let learning = [learning(443..=443, &[("::/0", KernelAction::Refuse)])];
+    let learning = [learning(443..=443, &[("::/0", Action::Refuse)])];
     next.shut(5, &learning, false).iter().for_each(|step| next.apply(step));
     assert!(
         matches!(run(&mut next, 5, &learning)[0], TableStep::AddClass(number, _) if number != SHUT),
@@ -64,7 +64,7 @@ fn tables_leave_room_for_those_that_have_to_be_shut() {
 #[test]
 fn the_same_table_again_changes_nothing() {
     let mut tables = Tables::default();
-    let table = [class(80..=80, &[("0.0.0.0/0", KernelAction::Refuse), ("10.0.0.1/32", KernelAction::Steer)])];
+    let table = [class(80..=80, &[("0.0.0.0/0", Action::Refuse), ("10.0.0.1/32", Action::Steer)])];
     assert_eq!(run(&mut tables, 1, &table).len(), 2);
     assert_eq!(run(&mut tables, 1, &table), []);
 }
@@ -72,8 +72,8 @@ fn the_same_table_again_changes_nothing() {
 #[test]
 fn a_class_is_written_before_ports_point_at_it_and_removed_after_they_do_not() {
     let mut tables = Tables::default();
-    run(&mut tables, 1, &[class(80..=80, &[("0.0.0.0/0", KernelAction::Steer)])]);
-    let steps = run(&mut tables, 1, &[class(80..=81, &[("0.0.0.0/0", KernelAction::Refuse)])]);
+    run(&mut tables, 1, &[class(80..=80, &[("0.0.0.0/0", Action::Steer)])]);
+    let steps = run(&mut tables, 1, &[class(80..=81, &[("0.0.0.0/0", Action::Refuse)])]);
     let kinds: Vec<_> = steps
         .iter()
         .map(|step| match step {
@@ -90,7 +90,7 @@ fn a_class_is_written_before_ports_point_at_it_and_removed_after_they_do_not() {
 #[test]
 fn endpoints_with_the_same_decisions_share_a_class_and_the_last_one_removes_it() {
     let mut tables = Tables::default();
-    let table = [class(80..=80, &[("::/0", KernelAction::Refuse)])];
+    let table = [class(80..=80, &[("::/0", Action::Refuse)])];
     assert!(matches!(run(&mut tables, 1, &table)[0], TableStep::AddClass(..)));
     assert!(matches!(run(&mut tables, 2, &table)[..], [TableStep::Point(..)]));
     assert!(matches!(run(&mut tables, 1, &[])[..], [TableStep::Unpoint(..)]));
@@ -101,11 +101,11 @@ fn endpoints_with_the_same_decisions_share_a_class_and_the_last_one_removes_it()
 #[test]
 fn what_an_earlier_process_left_is_reused_and_never_overwritten() {
     let mut first = Tables::default();
-    let table = [class(80..=80, &[("::/0", KernelAction::Steer)])];
+    let table = [class(80..=80, &[("::/0", Action::Steer)])];
     run(&mut first, 1, &table);
     let mut second = Tables::taken_over(first.ports.clone(), plain(&first.classes));
     assert_eq!(second.change(1, &table), []);
-    let steps = run(&mut second, 2, &[class(81..=81, &[("::/0", KernelAction::Refuse)])]);
+    let steps = run(&mut second, 2, &[class(81..=81, &[("::/0", Action::Refuse)])]);
     assert!(matches!(steps[0], TableStep::AddClass(1, _)));
 }
 
@@ -113,11 +113,11 @@ fn plain(classes: &HashMap<u32, Held>) -> HashMap<u32, ClassContent> {
     classes.iter().map(|(number, held)| (*number, (*held.content).clone())).collect()
 }
 
-fn learning(ports: RangeInclusive<u16>, prefixes: &[(&str, KernelAction)]) -> KernelPortClass {
+fn learning(ports: RangeInclusive<u16>, prefixes: &[(&str, Action)]) -> KernelPortClass {
     KernelPortClass { direction: FlowDirection::Egress, learns: true, ..class(ports, prefixes) }
 }
 
-fn resolution(ports: RangeInclusive<u16>, address: &str, action: Option<KernelAction>) -> LearnedAddressChange {
+fn resolution(ports: RangeInclusive<u16>, address: &str, action: Option<Action>) -> LearnedAddressChange {
     LearnedAddressChange {
         direction: FlowDirection::Egress,
         protocol: 6,
@@ -136,12 +136,12 @@ fn learn(tables: &mut Tables, endpoint: u32, resolution: &LearnedAddressChange) 
 #[test]
 fn a_resolution_is_one_entry_and_a_table_with_it_is_no_change_afterwards() {
     let mut tables = Tables::default();
-    let everybody = [("0.0.0.0/0", KernelAction::Refuse), ("::/0", KernelAction::Refuse)];
+    let everybody = [("0.0.0.0/0", Action::Refuse), ("::/0", Action::Refuse)];
     run(&mut tables, 1, &[learning(443..=443, &everybody)]);
-    let steps = learn(&mut tables, 1, &resolution(443..=443, "192.0.2.1", Some(KernelAction::Steer))).unwrap();
-    assert_eq!(steps, [TableStep::Set(0, single("192.0.2.1".parse().unwrap()), STEER)]);
-    assert_eq!(learn(&mut tables, 1, &resolution(443..=443, "192.0.2.1", Some(KernelAction::Steer))), Some(vec![]));
-    let installed = [&everybody[..], &[("192.0.2.1/32", KernelAction::Steer)]].concat();
+    let steps = learn(&mut tables, 1, &resolution(443..=443, "192.0.2.1", Some(Action::Steer))).unwrap();
+    assert_eq!(steps, [TableStep::Set(0, single("192.0.2.1".parse().unwrap()), Action::Steer)]);
+    assert_eq!(learn(&mut tables, 1, &resolution(443..=443, "192.0.2.1", Some(Action::Steer))), Some(vec![]));
+    let installed = [&everybody[..], &[("192.0.2.1/32", Action::Steer)]].concat();
     assert_eq!(run(&mut tables, 1, &[learning(443..=443, &installed)]), []);
     let steps = learn(&mut tables, 1, &resolution(443..=443, "192.0.2.1", None)).unwrap();
     assert!(matches!(steps[..], [TableStep::Unset(0, _)]));
@@ -151,15 +151,15 @@ fn a_resolution_is_one_entry_and_a_table_with_it_is_no_change_afterwards() {
 #[test]
 fn what_one_endpoint_learns_another_one_with_the_same_table_does_not() {
     let mut tables = Tables::default();
-    let everybody = [("0.0.0.0/0", KernelAction::Refuse)];
+    let everybody = [("0.0.0.0/0", Action::Refuse)];
     for endpoint in [1, 2, 3] {
         let class = KernelPortClass { learns: endpoint != 3, ..learning(443..=443, &everybody) };
         assert!(matches!(run(&mut tables, endpoint, &[class])[0], TableStep::AddClass(..)), "{endpoint} has its own");
     }
-    learn(&mut tables, 1, &resolution(443..=443, "192.0.2.1", Some(KernelAction::Pass))).unwrap();
+    learn(&mut tables, 1, &resolution(443..=443, "192.0.2.1", Some(Action::Pass))).unwrap();
     assert_eq!([0, 1, 2].map(|number| tables.classes[&number].content.len()), [2, 1, 1]);
     assert_eq!(
-        learn(&mut tables, 3, &resolution(443..=443, "192.0.2.1", Some(KernelAction::Pass))),
+        learn(&mut tables, 3, &resolution(443..=443, "192.0.2.1", Some(Action::Pass))),
         None,
         "it does not learn"
     );
@@ -173,15 +173,15 @@ fn what_one_endpoint_learns_another_one_with_the_same_table_does_not() {
 #[test]
 fn a_resolution_reaches_all_classes_within_its_ports_and_needs_all_of_them() {
     let mut tables = Tables::default();
-    let everybody = [("0.0.0.0/0", KernelAction::Refuse)];
+    let everybody = [("0.0.0.0/0", Action::Refuse)];
     run(&mut tables, 1, &[learning(0..=79, &everybody), learning(80..=80, &everybody), learning(81..=99, &everybody)]);
-    assert_eq!(learn(&mut tables, 1, &resolution(0..=80, "192.0.2.1", Some(KernelAction::Pass))).unwrap().len(), 2);
+    assert_eq!(learn(&mut tables, 1, &resolution(0..=80, "192.0.2.1", Some(Action::Pass))).unwrap().len(), 2);
     for ports in [0..=99, 0..=100, 81..=90, 100..=100] {
         let whole = ports == (0..=99);
         assert_eq!(learn(&mut tables, 1, &resolution(ports.clone(), "192.0.2.2", None)).is_some(), whole, "{ports:?}");
     }
     assert_eq!(
-        learn(&mut tables, 1, &resolution(0..=99, "127.0.0.53", Some(KernelAction::Steer))),
+        learn(&mut tables, 1, &resolution(0..=99, "127.0.0.53", Some(Action::Steer))),
         None,
         "stubs have a map beside"
     );
@@ -190,11 +190,11 @@ fn a_resolution_reaches_all_classes_within_its_ports_and_needs_all_of_them() {
 #[test]
 fn single_addresses_of_a_class_that_learns_change_in_place_and_wider_prefixes_in_a_new_class() {
     let mut tables = Tables::default();
-    let refused = ("0.0.0.0/0", KernelAction::Refuse);
-    run(&mut tables, 1, &[learning(443..=443, &[refused, ("192.0.2.1/32", KernelAction::Pass)])]);
-    let steps = run(&mut tables, 1, &[learning(443..=443, &[refused, ("192.0.2.2/32", KernelAction::Pass)])]);
+    let refused = ("0.0.0.0/0", Action::Refuse);
+    run(&mut tables, 1, &[learning(443..=443, &[refused, ("192.0.2.1/32", Action::Pass)])]);
+    let steps = run(&mut tables, 1, &[learning(443..=443, &[refused, ("192.0.2.2/32", Action::Pass)])]);
     assert!(matches!(steps[..], [TableStep::Set(0, ..), TableStep::Unset(0, _)]), "{steps:?}");
-    let steps = run(&mut tables, 1, &[learning(443..=443, &[refused, ("192.0.2.0/24", KernelAction::Pass)])]);
+    let steps = run(&mut tables, 1, &[learning(443..=443, &[refused, ("192.0.2.0/24", Action::Pass)])]);
     let new = |step: &TableStep| {
         matches!(
             step,
@@ -204,7 +204,7 @@ fn single_addresses_of_a_class_that_learns_change_in_place_and_wider_prefixes_in
     assert!(steps.len() == 4 && steps.iter().all(new), "{steps:?}");
     assert!(matches!(learn(&mut tables, 1, &resolution(443..=443, "192.0.2.2", None)).unwrap()[..], []));
     assert!(matches!(
-        learn(&mut tables, 1, &resolution(443..=443, "192.0.2.2", Some(KernelAction::Refuse))).unwrap()[..],
+        learn(&mut tables, 1, &resolution(443..=443, "192.0.2.2", Some(Action::Refuse))).unwrap()[..],
         [TableStep::Set(1, ..)]
     ));
 }
@@ -212,7 +212,7 @@ fn single_addresses_of_a_class_that_learns_change_in_place_and_wider_prefixes_in
 #[test]
 fn a_class_that_learns_no_more_is_left_to_nobody() {
     let mut tables = Tables::default();
-    let everybody = [("0.0.0.0/0", KernelAction::Refuse)];
+    let everybody = [("0.0.0.0/0", Action::Refuse)];
     run(&mut tables, 1, &[learning(443..=443, &everybody)]);
     let steps = run(&mut tables, 1, &[KernelPortClass { learns: false, ..learning(443..=443, &everybody) }]);
     assert!(
@@ -227,7 +227,7 @@ fn a_class_that_learns_no_more_is_left_to_nobody() {
 #[test]
 fn a_class_that_an_earlier_process_left_learns_on_unless_others_use_it() {
     let mut first = Tables::default();
-    let table = [learning(443..=443, &[("0.0.0.0/0", KernelAction::Refuse), ("192.0.2.1/32", KernelAction::Pass)])];
+    let table = [learning(443..=443, &[("0.0.0.0/0", Action::Refuse), ("192.0.2.1/32", Action::Pass)])];
     run(&mut first, 1, &table);
     run(&mut first, 2, &table);
     let mut second = Tables::taken_over(first.ports.clone(), plain(&first.classes));
@@ -249,20 +249,16 @@ fn a_class_that_an_earlier_process_left_learns_on_unless_others_use_it() {
 #[test]
 fn ports_whose_datagrams_are_steered_as_a_whole_stay_so_or_ask_for_the_table() {
     let udp = |resolution: LearnedAddressChange| LearnedAddressChange { protocol: UDP, ..resolution };
-    let class = |prefixes: &[(&str, KernelAction)]| KernelPortClass { protocol: UDP, ..learning(53..=53, prefixes) };
-    let refused = ("0.0.0.0/0", KernelAction::Refuse);
+    let class = |prefixes: &[(&str, Action)]| KernelPortClass { protocol: UDP, ..learning(53..=53, prefixes) };
+    let refused = ("0.0.0.0/0", Action::Refuse);
     for (prefixes, address, action, wanted) in [
-        (&[refused][..], "192.0.2.1", Some(KernelAction::Pass), Some(Some(PASS))),
-        (&[refused], "192.0.2.1", Some(KernelAction::Steer), None),
-        (&[refused, ("192.0.2.9/32", KernelAction::Steer)], "192.0.2.1", Some(KernelAction::Pass), Some(Some(STEER))),
-        (&[refused, ("192.0.2.9/32", KernelAction::Steer)], "192.0.2.1", Some(KernelAction::Steer), Some(Some(STEER))),
-        (&[refused, ("192.0.2.9/32", KernelAction::Steer)], "192.0.2.9", None, None),
-        (
-            &[refused, ("192.0.2.8/31", KernelAction::Steer), ("192.0.2.9/32", KernelAction::Steer)],
-            "192.0.2.9",
-            None,
-            Some(None),
-        ),
+        (&[refused][..], "192.0.2.1", Some(Action::Pass), Some(Some(Action::Pass))),
+        (&[refused], "192.0.2.1", Some(Action::PassAndReport), Some(Some(Action::PassAndReport))),
+        (&[refused], "192.0.2.1", Some(Action::Steer), None),
+        (&[refused, ("192.0.2.9/32", Action::Steer)], "192.0.2.1", Some(Action::Pass), Some(Some(Action::Steer))),
+        (&[refused, ("192.0.2.9/32", Action::Steer)], "192.0.2.1", Some(Action::Steer), Some(Some(Action::Steer))),
+        (&[refused, ("192.0.2.9/32", Action::Steer)], "192.0.2.9", None, None),
+        (&[refused, ("192.0.2.8/31", Action::Steer), ("192.0.2.9/32", Action::Steer)], "192.0.2.9", None, Some(None)),
     ] {
         let mut tables = Tables::default();
         run(&mut tables, 1, &[class(prefixes)]);
@@ -276,29 +272,29 @@ fn ports_whose_datagrams_are_steered_as_a_whole_stay_so_or_ask_for_the_table() {
 #[test]
 fn the_last_steered_address_of_datagrams_is_known_also_after_resolutions() {
     let mut tables = Tables::default();
-    let prefixes = [("0.0.0.0/0", KernelAction::Refuse), ("192.0.2.1/32", KernelAction::Steer)];
+    let prefixes = [("0.0.0.0/0", Action::Refuse), ("192.0.2.1/32", Action::Steer)];
     run(&mut tables, 1, &[KernelPortClass { protocol: UDP, ..learning(53..=53, &prefixes) }]);
     let mut learn = |address, action| {
         let resolution = LearnedAddressChange { protocol: UDP, ..resolution(53..=53, address, action) };
         learn(&mut tables, 1, &resolution).map(|steps| steps.len())
     };
-    assert_eq!(learn("192.0.2.2", Some(KernelAction::Steer)), Some(1));
-    assert_eq!(learn("192.0.2.2", Some(KernelAction::Steer)), Some(0));
-    assert_eq!(learn("192.0.2.1", Some(KernelAction::Refuse)), Some(1));
+    assert_eq!(learn("192.0.2.2", Some(Action::Steer)), Some(1));
+    assert_eq!(learn("192.0.2.2", Some(Action::Steer)), Some(0));
+    assert_eq!(learn("192.0.2.1", Some(Action::Refuse)), Some(1));
     assert_eq!(learn("192.0.2.2", None), None, "without it nothing would be steered");
-    assert_eq!(learn("192.0.2.1", Some(KernelAction::Pass)), Some(1), "steered with the port");
+    assert_eq!(learn("192.0.2.1", Some(Action::Pass)), Some(1), "steered with the port");
     assert_eq!(learn("192.0.2.2", None), Some(1));
 }
 
 #[test]
 fn of_a_class_that_does_not_fit_nothing_stays_and_its_number_is_not_used_again() {
     let room = 2;
-    let mut map: BTreeMap<PeerPrefix, u32> = BTreeMap::new();
+    let mut map: BTreeMap<PeerPrefix, Action> = BTreeMap::new();
     let content = content(&class(
         80..=80,
-        &[("::/0", KernelAction::Refuse), ("10.0.0.0/8", KernelAction::Pass), ("10.0.0.1/32", KernelAction::Steer)],
+        &[("::/0", Action::Refuse), ("10.0.0.0/8", Action::Pass), ("10.0.0.1/32", Action::Steer)],
     ));
-    let mut write = |peer: &PeerPrefix, action: Option<u32>| {
+    let mut write = |peer: &PeerPrefix, action: Option<Action>| {
         match action {
             Some(_) if map.len() == room => return Err("full"),
             Some(action) => map.insert(*peer, action),
@@ -310,7 +306,7 @@ fn of_a_class_that_does_not_fit_nothing_stays_and_its_number_is_not_used_again()
     assert!(map.is_empty());
 
     let mut tables = Tables::default();
-    let wanted = [class(80..=80, &[("::/0", KernelAction::Refuse)])];
+    let wanted = [class(80..=80, &[("::/0", Action::Refuse)])];
     assert!(matches!(tables.change(1, &wanted)[0], TableStep::AddClass(0, _)));
     tables.skip(0);
     assert!(matches!(tables.change(1, &wanted)[0], TableStep::AddClass(1, _)));

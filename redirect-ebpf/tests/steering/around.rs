@@ -9,7 +9,7 @@ use std::{
 
 use ipnet::IpNet;
 use portcullis_integration::wait::until;
-use portcullis_redirect::{FlowDirection, KernelAction, KernelPortClass, RedirectOptions};
+use portcullis_redirect::{Action, FlowDirection, KernelPortClass, RedirectOptions};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use crate::{
@@ -162,7 +162,7 @@ fn addresses_that_look_like_loopback_in_some_bytes_are_judged() {
     }
     let bench = Bench::with(
         true,
-        &[TCP, UDP].map(|protocol| class(FlowDirection::Egress, protocol, 0..=65535, KernelAction::Refuse)),
+        &[TCP, UDP].map(|protocol| class(FlowDirection::Egress, protocol, 0..=65535, Action::Refuse)),
     );
     for address in
         ["64:ff9b:1::ffff:7f00:1", "64:ff9b:1:aaaa:bbbb:ffff:7fcb:710a", "0:1::ffff:7f00:1", "::1:ffff:7f00:1"]
@@ -189,7 +189,7 @@ fn nobody_is_taken_for_a_upstream_to_a_resolver_on_a_loopback_address() {
         direction: FlowDirection::Egress,
         protocol,
         ports: DNS..=DNS,
-        prefixes: vec![(IpNet::from(stub.ip()), KernelAction::Steer)],
+        prefixes: vec![(IpNet::from(stub.ip()), Action::Steer)],
         learns: false,
     };
     let bench = Bench::with(true, &[named(UDP), named(TCP)]);

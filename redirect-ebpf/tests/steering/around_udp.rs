@@ -9,7 +9,7 @@ use portcullis_integration::{
     Site,
     wait::{uninterrupted, until},
 };
-use portcullis_redirect::{FlowDirection, KernelAction, KernelPortClass, RedirectOptions};
+use portcullis_redirect::{Action, FlowDirection, KernelPortClass, RedirectOptions};
 
 use crate::{
     bench::{APP, Bench, FAMILIES, UDP, UNSTEERED, class, ip, options},
@@ -23,7 +23,7 @@ const SOON: Duration = Duration::from_millis(400);
 
 /// Refuses all datagrams of a direction.
 fn closed(direction: FlowDirection) -> KernelPortClass {
-    class(direction, UDP, 0..=65535, KernelAction::Refuse)
+    class(direction, UDP, 0..=65535, Action::Refuse)
 }
 
 fn bind(site: &Site, at: SocketAddr) -> UdpSocket {
@@ -142,8 +142,8 @@ fn questions_to_everybody_do_not_leave_unjudged() {
         }
     }
     // What policy passes needs no listener, and that some peer is judged does not change it.
-    let mut passed = class(FlowDirection::Egress, UDP, DNS..=DNS, KernelAction::Pass);
-    passed.prefixes.push(("192.0.2.53/32".parse().unwrap(), KernelAction::Steer));
+    let mut passed = class(FlowDirection::Egress, UDP, DNS..=DNS, Action::Pass);
+    passed.prefixes.push(("192.0.2.53/32".parse().unwrap(), Action::Steer));
     bench.redirect.set_table(APP, &[passed]).unwrap();
     for to in ["255.255.255.255", "224.0.0.251", "ff02::1"] {
         assert_eq!(run(&bench.app, NOBODYS, SHOUT, &[to, "unconnected"]), "sent", "{to}");

@@ -8,7 +8,7 @@ use std::{
 
 use portcullis_integration::{Lab, Need, Pod, require};
 use portcullis_redirect::{
-    AttachPoint, FlowDirection, KernelAction, KernelAttachment, KernelPortClass, Listeners, Redirect, RedirectOptions,
+    Action, AttachPoint, FlowDirection, KernelAttachment, KernelPortClass, Listeners, Redirect, RedirectOptions,
 };
 
 use crate::{
@@ -54,7 +54,7 @@ pub(crate) fn class(
     direction: FlowDirection,
     protocol: u8,
     ports: std::ops::RangeInclusive<u16>,
-    action: KernelAction,
+    action: Action,
 ) -> KernelPortClass {
     let prefixes = ["0.0.0.0/0", "::/0"].map(|prefix| (prefix.parse().unwrap(), action)).to_vec();
     KernelPortClass { direction, protocol, ports, prefixes, learns: false }
@@ -65,8 +65,8 @@ pub(crate) fn table() -> Vec<KernelPortClass> {
     let both = [FlowDirection::Ingress, FlowDirection::Egress].into_iter();
     both.flat_map(|direction| {
         [
-            class(direction, TCP, STEERED..=STEERED, KernelAction::Steer),
-            class(direction, TCP, REFUSED..=REFUSED, KernelAction::Refuse),
+            class(direction, TCP, STEERED..=STEERED, Action::Steer),
+            class(direction, TCP, REFUSED..=REFUSED, Action::Refuse),
         ]
     })
     .collect()

@@ -6,7 +6,7 @@ use std::{
 };
 
 use portcullis_integration::wait::uninterrupted;
-use portcullis_redirect::{FlowDirection, KernelAction, KernelPortClass};
+use portcullis_redirect::{Action, FlowDirection, KernelPortClass};
 
 use crate::{
     bench::{APP, Bench, FAMILIES, TCP, UDP, able, class, ip},
@@ -147,9 +147,9 @@ fn a_port_is_steered_as_a_whole_and_refused_servers_stay_refused() {
     let mut bench = Bench::with(true, &[]);
     let others = ["passed", "refused"].map(|name| bench.lab.pod(name).unwrap());
     let to = |address: IpAddr, action| (ipnet::IpNet::from(address), action);
-    let mut prefixes: Vec<_> = bench.outside.addresses().map(|address| to(address, KernelAction::Steer)).to_vec();
-    prefixes.extend(others[1].addresses().map(|address| to(address, KernelAction::Refuse)));
-    prefixes.extend(["0.0.0.0/0", "::/0"].map(|prefix| (prefix.parse().unwrap(), KernelAction::Pass)));
+    let mut prefixes: Vec<_> = bench.outside.addresses().map(|address| to(address, Action::Steer)).to_vec();
+    prefixes.extend(others[1].addresses().map(|address| to(address, Action::Refuse)));
+    prefixes.extend(["0.0.0.0/0", "::/0"].map(|prefix| (prefix.parse().unwrap(), Action::Pass)));
     let class =
         KernelPortClass { direction: FlowDirection::Egress, protocol: UDP, ports: DNS..=DNS, prefixes, learns: false };
     bench.redirect.set_table(APP, &[class]).unwrap();
@@ -201,7 +201,7 @@ fn answers_come_in_although_ingress_is_refused() {
     if !able() {
         return;
     }
-    let refuse = class(FlowDirection::Ingress, UDP, 0..=65535, KernelAction::Refuse);
+    let refuse = class(FlowDirection::Ingress, UDP, 0..=65535, Action::Refuse);
     let bench = Bench::with(true, &[steered(&[DNS]), vec![refuse]].concat());
     let _resolvers = Resolver::both(&bench.outside, DNS);
     for v6 in FAMILIES {
@@ -217,7 +217,7 @@ fn datagrams_to_the_endpoint_are_never_steered() {
     if !able() {
         return;
     }
-    let bench = Bench::with(true, &[class(FlowDirection::Ingress, UDP, DNS..=DNS, KernelAction::Steer)]);
+    let bench = Bench::with(true, &[class(FlowDirection::Ingress, UDP, DNS..=DNS, Action::Steer)]);
     let _resolvers = Resolver::both(&bench.app, DNS);
     for v6 in FAMILIES {
         let outcome = query(&bench.outside, Datagram::Connected, bench.app.address(v6, DNS));
@@ -323,7 +323,7 @@ fn a_resolver_on_a_loopback_address_is_steered_where_policy_names_it() {
         return;
     }
     let stubs: [SocketAddr; 2] = ["127.0.0.53:53".parse().unwrap(), "[::1]:53".parse().unwrap()];
-    let named: Vec<_> = stubs.map(|stub| (ipnet::IpNet::from(stub.ip()), KernelAction::Steer)).to_vec();
+    let named: Vec<_> = stubs.map(|stub| (ipnet::IpNet::from(stub.ip()), Action::Steer)).to_vec();
     let class = |protocol| KernelPortClass {
         direction: FlowDirection::Egress,
         protocol,

@@ -2,7 +2,7 @@
 
 use std::{io::ErrorKind, net::UdpSocket, time::Duration};
 
-use portcullis_redirect::{FlowDirection, KernelAction, Listeners, MARK, RedirectOptions};
+use portcullis_redirect::{Action, FlowDirection, Listeners, MARK, RedirectOptions};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::{
@@ -89,7 +89,7 @@ fn refused_datagrams_are_told_to_the_sender_whether_it_connects_or_not() {
     if !able() {
         return;
     }
-    let bench = Bench::with(true, &[class(FlowDirection::Egress, UDP, 7..=7, KernelAction::Refuse)]);
+    let bench = Bench::with(true, &[class(FlowDirection::Egress, UDP, 7..=7, Action::Refuse)]);
     let _echoes = FAMILIES.map(|v6| [7, 8].map(|port| Echo::start(&bench.outside, bench.there(v6, port))));
     let mut there: Vec<_> = FAMILIES.map(|v6| bench.there(v6, 7)).to_vec();
     there.push(mapped(bench.there(false, 7)));
@@ -110,7 +110,7 @@ fn answers_to_datagrams_of_the_endpoint_come_back_although_ingress_is_refused() 
     if !able() {
         return;
     }
-    let bench = Bench::with(true, &[class(FlowDirection::Ingress, UDP, 0..=65535, KernelAction::Refuse)]);
+    let bench = Bench::with(true, &[class(FlowDirection::Ingress, UDP, 0..=65535, Action::Refuse)]);
     let _echoes = FAMILIES.map(|v6| Echo::start(&bench.outside, bench.there(v6, 7)));
     let mut there: Vec<_> = FAMILIES.map(|v6| bench.there(v6, 7)).to_vec();
     there.push(mapped(bench.there(false, 7)));
@@ -126,7 +126,7 @@ fn a_datagram_that_policy_wants_steered_is_refused_while_nothing_reads_datagrams
     if !able() {
         return;
     }
-    let mut bench = Bench::with(true, &[class(FlowDirection::Egress, UDP, 7..=7, KernelAction::Steer)]);
+    let mut bench = Bench::with(true, &[class(FlowDirection::Egress, UDP, 7..=7, Action::Steer)]);
     bench.attach_with(|listeners| Listeners { udp4: &[], udp6: &[], ..listeners });
     let _echoes = FAMILIES.map(|v6| Echo::start(&bench.outside, bench.there(v6, 7)));
     for v6 in FAMILIES {
@@ -142,7 +142,7 @@ fn upstreams_of_ours_do_not_come_back_to_us() {
         return;
     }
     let both = [FlowDirection::Ingress, FlowDirection::Egress];
-    let bench = Bench::with(true, &both.map(|direction| class(direction, TCP, 0..=65535, KernelAction::Steer)));
+    let bench = Bench::with(true, &both.map(|direction| class(direction, TCP, 0..=65535, Action::Steer)));
     let _servers = [Bench::serve(&bench.outside, STEERED), Bench::serve(&bench.app, STEERED)];
     for v6 in FAMILIES {
         let (egress, ingress) = (bench.egress(v6, STEERED), bench.ingress(v6, STEERED));
@@ -157,7 +157,7 @@ fn every_destination_does_not_mean_the_machine_itself() {
     if !able() {
         return;
     }
-    let refuse = class(FlowDirection::Egress, TCP, 0..=65535, KernelAction::Refuse);
+    let refuse = class(FlowDirection::Egress, TCP, 0..=65535, Action::Refuse);
     let bench = Bench::with(true, &[refuse]);
     let spelt = ["127.0.0.1:80", "[::1]:80", "127.1.2.3:80", "0.0.0.0:80", "[::]:80", "[::ffff:127.0.0.1]:80"];
     for address in spelt.map(|address| address.parse().unwrap()) {
@@ -288,7 +288,7 @@ fn a_server_answers_datagrams_that_were_let_in_and_asks_nobody_by_itself() {
     }
     // Only programs at devices tell that a datagram came in.
     for device_links in [true, false] {
-        let closed = class(FlowDirection::Egress, UDP, 0..=65535, KernelAction::Refuse);
+        let closed = class(FlowDirection::Egress, UDP, 0..=65535, Action::Refuse);
         let bench = Bench::by(&[closed], |lab| RedirectOptions { device_links, ..options(lab, true) });
         for v6 in FAMILIES {
             let server = bench.app.inside(|| UdpSocket::bind(bench.app.address(v6, 5300)).unwrap());

@@ -3,9 +3,7 @@
 use std::{os::fd::AsFd, thread};
 
 use portcullis_integration::{Lab, Need, Pod, Site, require, wait};
-use portcullis_redirect::{
-    AttachPoint, FlowDirection, Keep, KernelAction, KernelAttachment, KernelPortClass, Redirect,
-};
+use portcullis_redirect::{Action, AttachPoint, FlowDirection, Keep, KernelAttachment, KernelPortClass, Redirect};
 
 use crate::{
     bench::{self, APP, FAMILIES, TCP, UDP, class, options},
@@ -31,7 +29,7 @@ fn host() -> Host {
     let addresses = ["10.77.1.1".parse().unwrap(), "fd77:1::1".parse().unwrap()];
     let mut redirect = Redirect::open(options(&lab, true)).unwrap();
     let proxy = Proxy::start(lab.node(), APP, &addresses, redirect.upstreams());
-    let refuse = |protocol| class(FlowDirection::Egress, protocol, 82..=82, KernelAction::Refuse);
+    let refuse = |protocol| class(FlowDirection::Egress, protocol, 82..=82, Action::Refuse);
     let table: Vec<KernelPortClass> = [vec![refuse(TCP), refuse(UDP)], steered(&[DNS])].concat();
     redirect.set_table(APP, &table).unwrap();
     let netns = Redirect::open_netns(&service.netns).unwrap();

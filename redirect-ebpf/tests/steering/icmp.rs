@@ -1,7 +1,7 @@
 //! Echo requests, by every kind of socket that sends them.
 
 use portcullis_integration::{Need, Site, require};
-use portcullis_redirect::{FlowDirection, KernelAction, KernelPortClass};
+use portcullis_redirect::{Action, FlowDirection, KernelPortClass};
 
 use crate::bench::{self, Bench, FAMILIES};
 
@@ -45,8 +45,8 @@ fn table(but: &[std::net::IpAddr]) -> Vec<KernelPortClass> {
         .iter()
         .map(|v6| {
             let (family, everybody) = (usize::from(*v6), if *v6 { "::/0" } else { "0.0.0.0/0" });
-            let mut prefixes = vec![(everybody.parse().unwrap(), KernelAction::Refuse)];
-            prefixes.extend(but.iter().filter(|ip| ip.is_ipv6() == *v6).map(|ip| ((*ip).into(), KernelAction::Pass)));
+            let mut prefixes = vec![(everybody.parse().unwrap(), Action::Refuse)];
+            prefixes.extend(but.iter().filter(|ip| ip.is_ipv6() == *v6).map(|ip| ((*ip).into(), Action::Pass)));
             let ports = u16::from(ECHO_REQUEST[family])..=u16::from(ECHO_REQUEST[family]);
             KernelPortClass { direction: FlowDirection::Egress, protocol: ICMP[family], ports, prefixes, learns: false }
         })

@@ -2,7 +2,7 @@
 
 use std::{io::ErrorKind, net::SocketAddr};
 
-use portcullis_redirect::{FlowDirection, KernelAction};
+use portcullis_redirect::{Action, FlowDirection};
 use socket2::{Domain, Protocol};
 
 use crate::{
@@ -71,7 +71,7 @@ fn a_refused_datagram_is_answered_by_icmp() {
     if !able() {
         return;
     }
-    let bench = Bench::with(true, &[class(FlowDirection::Ingress, UDP, 0..=65535, KernelAction::Refuse)]);
+    let bench = Bench::with(true, &[class(FlowDirection::Ingress, UDP, 0..=65535, Action::Refuse)]);
     let _servers = FAMILIES.map(|v6| Echo::start(&bench.app, bench.app.address(v6, 7)));
     for v6 in FAMILIES {
         let told = ask(&bench.outside, Datagram::Connected, bench.app.address(v6, 7));
@@ -126,7 +126,7 @@ fn every_peer_does_not_mean_the_endpoint_itself() {
         return;
     }
     let both = [FlowDirection::Ingress, FlowDirection::Egress];
-    let bench = Bench::with(true, &both.map(|direction| class(direction, TCP, 0..=65535, KernelAction::Steer)));
+    let bench = Bench::with(true, &both.map(|direction| class(direction, TCP, 0..=65535, Action::Steer)));
     let loopback: [SocketAddr; 2] = ["127.0.0.1:80".parse().unwrap(), "[::1]:80".parse().unwrap()];
     let own = FAMILIES.map(|v6| bench.app.address(v6, 80));
     for address in loopback.into_iter().chain(own) {

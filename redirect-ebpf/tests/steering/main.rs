@@ -36,6 +36,7 @@ mod packets_young;
 mod people;
 mod proxy;
 mod refusals;
+mod reports;
 mod resolver;
 mod sockets;
 mod tables;

@@ -10,7 +10,7 @@ use std::{
 
 use portcullis_integration::{Lab, Need, Pod, Site, require};
 use portcullis_redirect::{
-    AttachPoint, FlowDirection, Keep, KernelAction, KernelAttachment, KernelPortClass, Redirect, RedirectError,
+    Action, AttachPoint, FlowDirection, Keep, KernelAttachment, KernelPortClass, Redirect, RedirectError,
     RedirectOptions,
 };
 
@@ -147,7 +147,7 @@ fn an_answer_to_an_unconnected_socket_comes_in_where_all_other_datagrams_are_ref
     if !able() {
         return;
     }
-    let mut host = host(&[class(FlowDirection::Ingress, UDP, 0..=u16::MAX, KernelAction::Refuse)]);
+    let mut host = host(&[class(FlowDirection::Ingress, UDP, 0..=u16::MAX, Action::Refuse)]);
     host.attach_all();
     let _echo = FAMILIES.map(|v6| Echo::start(&host.outside, host.outside.address(v6, 53)));
     let unasked = host.lab.node().inside(|| std::net::UdpSocket::bind((host.addresses[0], 5353)).unwrap());

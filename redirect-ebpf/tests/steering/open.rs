@@ -10,7 +10,7 @@ use std::{
 
 use portcullis_integration::{Lab, Pod, Site, wait::uninterrupted};
 use portcullis_redirect::{
-    AttachPoint, CutConnections, FlowDirection, Keep, KernelAction, KernelAttachment, KernelPortClass, Redirect,
+    Action, AttachPoint, CutConnections, FlowDirection, Keep, KernelAttachment, KernelPortClass, Redirect,
 };
 use socket2::{Domain, Socket, Type};
 
@@ -158,7 +158,7 @@ fn connections_older_than_the_policy_are_cut_by_what_it_says_and_a_setting_keeps
         return;
     }
     let mut late = Late::new();
-    late.attach(&[class(FlowDirection::Ingress, TCP, 1..=1, KernelAction::Refuse)]);
+    late.attach(&[class(FlowDirection::Ingress, TCP, 1..=1, Action::Refuse)]);
     let mut open = late.connections(REFUSED);
     late.redirect.set_table(APP, &table()).unwrap();
     let told = late.cut(Keep::ALL);
@@ -207,18 +207,12 @@ fn who_opened_a_connection_is_known_without_a_listener_and_in_spite_of_one() {
         // With data of both sides, acknowledged and not.
         went.goes_on();
         came.goes_on();
-        late.attach(&[
-            all(FlowDirection::Egress, KernelAction::Refuse),
-            all(FlowDirection::Ingress, KernelAction::Pass),
-        ]);
+        late.attach(&[all(FlowDirection::Egress, Action::Refuse), all(FlowDirection::Ingress, Action::Pass)]);
         let told = late.cut(Keep::default());
         assert_eq!((told.denied, told.unjudged), (1, 0), "{told:?}");
         went.is_cut();
         came.goes_on();
-        late.attach(&[
-            all(FlowDirection::Egress, KernelAction::Pass),
-            all(FlowDirection::Ingress, KernelAction::Refuse),
-        ]);
+        late.attach(&[all(FlowDirection::Egress, Action::Pass), all(FlowDirection::Ingress, Action::Refuse)]);
         assert_eq!(late.cut(Keep::default()).denied, 1);
         came.is_cut();
         late.attach(&[]);
@@ -235,7 +229,7 @@ fn a_busy_connection_is_told_by_who_opened_it_while_bytes_fly() {
     let all = |direction, action| class(direction, TCP, 0..=65535, action);
     let to = late.app.address(true, 7003);
     let open = Open::new(&late.outside, to, &listen(&late.app, to));
-    late.attach(&[all(FlowDirection::Egress, KernelAction::Refuse), all(FlowDirection::Ingress, KernelAction::Pass)]);
+    late.attach(&[all(FlowDirection::Egress, Action::Refuse), all(FlowDirection::Ingress, Action::Pass)]);
     thread::scope(|scope| {
         let (mut from, mut into) = (&open.server, &open.client);
         let writing = scope
@@ -305,7 +299,7 @@ fn of_the_host_only_what_is_the_services_is_cut() {
         let there = outside.address(v6, REFUSED);
         open.push((Open::new(lab.node(), there, &listen(&outside, there)), false));
     }
-    let refuse = class(FlowDirection::Ingress, TCP, 7001..=7001, KernelAction::Refuse);
+    let refuse = class(FlowDirection::Ingress, TCP, 7001..=7001, Action::Refuse);
     redirect.set_table(APP, &[table(), vec![refuse]].concat()).unwrap();
     let netns = Redirect::open_netns(&service.netns).unwrap();
     let place =

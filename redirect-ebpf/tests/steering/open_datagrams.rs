@@ -12,7 +12,7 @@ use portcullis_integration::{
     Lab, Need, require,
     wait::{self, uninterrupted},
 };
-use portcullis_redirect::{CutConnections, FlowDirection, Keep, KernelAction, KernelPortClass, Redirect};
+use portcullis_redirect::{Action, CutConnections, FlowDirection, Keep, KernelPortClass, Redirect};
 
 use crate::{
     bench::{self, APP, Bench, FAMILIES, UDP, attach, class, ip, options},
@@ -31,19 +31,19 @@ fn cut(redirect: &Redirect, keep: Keep) -> CutConnections {
 
 /// Everything that is sent is refused.
 fn closed() -> Vec<KernelPortClass> {
-    vec![class(FlowDirection::Egress, UDP, 0..=65535, KernelAction::Refuse)]
+    vec![class(FlowDirection::Egress, UDP, 0..=65535, Action::Refuse)]
 }
 
 /// DNS is steered, all else refused.
 fn dns_alone() -> Vec<KernelPortClass> {
-    let refuse = |ports| class(FlowDirection::Egress, UDP, ports, KernelAction::Refuse);
+    let refuse = |ports| class(FlowDirection::Egress, UDP, ports, Action::Refuse);
     [vec![refuse(0..=52), refuse(54..=65535)], steered(&[DNS])].concat()
 }
 
 /// One server passes and all others are refused, so that the port cannot be shut as a whole.
 fn one_server() -> Vec<KernelPortClass> {
-    let mut class = class(FlowDirection::Egress, UDP, 0..=65535, KernelAction::Refuse);
-    class.prefixes.push(("192.0.2.1/32".parse().unwrap(), KernelAction::Pass));
+    let mut class = class(FlowDirection::Egress, UDP, 0..=65535, Action::Refuse);
+    class.prefixes.push(("192.0.2.1/32".parse().unwrap(), Action::Pass));
     vec![class]
 }
 
@@ -145,7 +145,7 @@ fn connected_sockets_are_cut_where_they_are_denied_or_unjudged_and_no_others() {
         })
     };
     let [asking, passing, refused] = [DNS, 54, 55].map(older);
-    let table = [steered(&[DNS]), vec![class(FlowDirection::Egress, UDP, 55..=55, KernelAction::Refuse)]].concat();
+    let table = [steered(&[DNS]), vec![class(FlowDirection::Egress, UDP, 55..=55, Action::Refuse)]].concat();
     redirect.set_table(APP, &table).unwrap();
     attach(&mut redirect, &app, &proxy, &app.addresses());
     let told = cut(&redirect, Keep::ALL);

@@ -22,7 +22,7 @@ use nix::{
 };
 use portcullis_integration::{Lab, Need, Pod, Site, require};
 use portcullis_redirect::{
-    FlowDirection, Keep, KernelAction, KernelPortClass, PacketJudge, Redirect, RedirectInspection, RedirectOptions,
+    Action, FlowDirection, Keep, KernelPortClass, PacketJudge, Redirect, RedirectInspection, RedirectOptions,
 };
 
 use crate::{
@@ -55,7 +55,7 @@ pub(crate) fn by(links: bool, table: &[KernelPortClass]) -> Bench {
 
 /// Refuses everything in a direction but a port of UDP and one of TCP; steers one of each.
 pub(crate) fn closed(direction: FlowDirection) -> Vec<KernelPortClass> {
-    use KernelAction::{Pass, Refuse, Steer};
+    use Action::{Pass, Refuse, Steer};
     let steer = if direction == FlowDirection::Egress { Steer } else { Refuse };
     vec![
         class(direction, UDP, 0..=DNS - 1, Refuse),

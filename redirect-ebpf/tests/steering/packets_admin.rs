@@ -8,7 +8,7 @@ use std::{
 };
 
 use portcullis_integration::{Need, require};
-use portcullis_redirect::{FlowDirection, KernelAction, KernelPortClass};
+use portcullis_redirect::{Action, FlowDirection, KernelPortClass};
 use socket2::{Domain, Socket, Type};
 
 use crate::{
@@ -157,8 +157,8 @@ fn what_is_rewritten_behind_the_inner_program_is_judged_as_what_it_is() {
     bench.lab.node().run(&["ip", "route", "add", &other, "via", &via]).unwrap().ok().unwrap();
     let _other = bpf::Another::rewriting(&bench.app.netns);
     assert!(is_rewritten(&bench, there, elsewhere), "without policy");
-    let mut only_there = class(FlowDirection::Egress, UDP, 0..=65535, KernelAction::Refuse);
-    only_there.prefixes.push((format!("{via}/128").parse().unwrap(), KernelAction::Pass));
+    let mut only_there = class(FlowDirection::Egress, UDP, 0..=65535, Action::Refuse);
+    only_there.prefixes.push((format!("{via}/128").parse().unwrap(), Action::Pass));
     bench.redirect.set_table(APP, &[only_there]).unwrap();
     for _ in 0..3 {
         assert!(!is_rewritten(&bench, there, elsewhere), "policy names the other address alone");
@@ -223,7 +223,7 @@ fn a_device_that_comes_later_is_judged_as_soon_as_it_is_noticed() {
         return;
     }
     let refuse: Vec<KernelPortClass> =
-        [TCP, UDP].map(|protocol| class(FlowDirection::Egress, protocol, 0..=65535, KernelAction::Refuse)).to_vec();
+        [TCP, UDP].map(|protocol| class(FlowDirection::Egress, protocol, 0..=65535, Action::Refuse)).to_vec();
     let mut bench = Bench::with(true, &refuse);
     let changes = bench.redirect.watch().unwrap();
     let name = |site: &portcullis_integration::Site| site.netns.file_name().unwrap().to_string_lossy().into_owned();

@@ -8,7 +8,7 @@ use std::{
 };
 
 use nix::time::ClockId;
-use portcullis_redirect::{FlowDirection, KernelAction, KernelPortClass, PacketJudge, RedirectOptions};
+use portcullis_redirect::{Action, FlowDirection, KernelPortClass, PacketJudge, RedirectOptions};
 
 use crate::bench::{APP, Bench, TCP, able, class, options};
 
@@ -95,10 +95,10 @@ fn cost_of_connections_that_come_and_go() {
 
 fn closed() -> [KernelPortClass; 4] {
     [
-        class(FlowDirection::Egress, TCP, 0..=8999, KernelAction::Refuse),
-        class(FlowDirection::Egress, TCP, 9000..=9000, KernelAction::Pass),
-        class(FlowDirection::Egress, TCP, 9001..=65535, KernelAction::Refuse),
-        class(FlowDirection::Ingress, TCP, 0..=65535, KernelAction::Refuse),
+        class(FlowDirection::Egress, TCP, 0..=8999, Action::Refuse),
+        class(FlowDirection::Egress, TCP, 9000..=9000, Action::Pass),
+        class(FlowDirection::Egress, TCP, 9001..=65535, Action::Refuse),
+        class(FlowDirection::Ingress, TCP, 0..=65535, Action::Refuse),
     ]
 }
 

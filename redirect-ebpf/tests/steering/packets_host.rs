@@ -12,7 +12,7 @@ use std::{
 
 use portcullis_integration::{Lab, Need, Pod, Site, require};
 use portcullis_redirect::{
-    AttachPoint, FlowDirection, Keep, KernelAction, KernelAttachment, KernelPortClass, PacketJudge, Redirect,
+    Action, AttachPoint, FlowDirection, Keep, KernelAttachment, KernelPortClass, PacketJudge, Redirect,
     RedirectInspection, RedirectOptions, cgroup_path,
 };
 
@@ -540,7 +540,7 @@ fn the_kernel_of_the_host_answers_for_itself_and_for_what_it_forwards() {
     let mut host = Host::by(Kind::Node, &[], |options| options.cgroup = None);
     let pod = host.lab.pod("pod").unwrap();
     let both = [closed(FlowDirection::Egress), closed(FlowDirection::Ingress)].concat();
-    let refused = |kind: u8| class(FlowDirection::Ingress, kind, 0..=255, KernelAction::Refuse);
+    let refused = |kind: u8| class(FlowDirection::Ingress, kind, 0..=255, Action::Refuse);
     for pings in [true, false] {
         let more = if pings { vec![] } else { vec![refused(1), refused(58)] };
         host.redirect.set_table(APP, &[both.clone(), more].concat()).unwrap();

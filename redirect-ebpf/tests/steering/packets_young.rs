@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use portcullis_redirect::{AttachPoint, FlowDirection, Keep, KernelAction, KernelAttachment, PacketJudge, Redirect};
+use portcullis_redirect::{Action, AttachPoint, FlowDirection, Keep, KernelAttachment, PacketJudge, Redirect};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -27,12 +27,8 @@ const OTHERS: usize = 20_000;
 fn bench() -> Bench {
     let rules = [(FlowDirection::Egress, THEIRS), (FlowDirection::Ingress, OWN)];
     let table = rules.map(|(direction, port)| {
-        [
-            (0..=port - 1, KernelAction::Refuse),
-            (port..=port, KernelAction::Pass),
-            (port + 1..=65535, KernelAction::Refuse),
-        ]
-        .map(|(ports, action)| class(direction, TCP, ports, action))
+        [(0..=port - 1, Action::Refuse), (port..=port, Action::Pass), (port + 1..=65535, Action::Refuse)]
+            .map(|(ports, action)| class(direction, TCP, ports, action))
     });
     let bench = Bench::with(true, &table.concat());
     // As a node does: without that, the peers' connections might all be older than the programs.

@@ -2,7 +2,7 @@
 
 use std::{net::UdpSocket, time::Duration};
 
-use portcullis_redirect::{FlowDirection, KernelAction, RefusedFlow};
+use portcullis_redirect::{Action, FlowDirection, RefusalKind, RefusedFlow};
 use tokio::{runtime::Runtime, time::timeout};
 
 use crate::{
@@ -32,7 +32,7 @@ fn each_refused_flow_is_told_with_its_parties_and_why() {
                 peer: ip(outside, v6),
                 port: REFUSED,
                 source_port: 0,
-                no_listener: false,
+                kind: RefusalKind::Refused,
             };
             assert!(bench.egress(v6, REFUSED).is_refused());
             let told = timeout(HANG, refusals.next()).await.unwrap().unwrap();
@@ -62,11 +62,19 @@ fn a_flow_that_finds_no_listener_is_told_as_such() {
             let outcome = crate::sockets::get(&app, outside.address(v6, STEERED));
             assert!(outcome.is_refused(), "IPv6: {v6}: {outcome:?}");
             let told = timeout(HANG, refusals.next()).await.unwrap().unwrap();
-            assert!(told.no_listener && told.direction == FlowDirection::Egress && told.port == STEERED, "{told:?}");
+            assert!(
+                told.kind == RefusalKind::NoListener && told.direction == FlowDirection::Egress && told.port == STEERED,
+                "{told:?}"
+            );
             let outcome = crate::sockets::get(&outside, app.address(v6, STEERED));
             assert!(outcome.is_refused(), "IPv6: {v6}: {outcome:?}");
             let told = timeout(HANG, refusals.next()).await.unwrap().unwrap();
-            assert!(told.no_listener && told.direction == FlowDirection::Ingress && told.port == STEERED, "{told:?}");
+            assert!(
+                told.kind == RefusalKind::NoListener
+                    && told.direction == FlowDirection::Ingress
+                    && told.port == STEERED,
+                "{told:?}"
+            );
         }
     });
     drop((redirect, lab));
@@ -78,7 +86,7 @@ fn what_nobody_reads_in_time_is_counted() {
         return;
     }
     const SENT: u64 = 20_000;
-    let bench = Bench::with(true, &[class(FlowDirection::Egress, UDP, 7..=7, KernelAction::Refuse)]);
+    let bench = Bench::with(true, &[class(FlowDirection::Egress, UDP, 7..=7, Action::Refuse)]);
     let to = bench.outside.address(false, 7);
     bench.app.inside(|| {
         let socket = UdpSocket::bind("0.0.0.0:0").unwrap();

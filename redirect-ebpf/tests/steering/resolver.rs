@@ -7,7 +7,7 @@ use std::{
 };
 
 use portcullis_integration::{Pod, Site, wait::uninterrupted};
-use portcullis_redirect::{FlowDirection, KernelAction, KernelPortClass};
+use portcullis_redirect::{Action, FlowDirection, KernelPortClass};
 use socket2::SockRef;
 
 use crate::{
@@ -22,7 +22,7 @@ pub(crate) const BOTH: [Datagram; 2] = [Datagram::Connected, Datagram::Unconnect
 
 /// Steers what the endpoint sends to these ports.
 pub(crate) fn steered(ports: &[u16]) -> Vec<KernelPortClass> {
-    ports.iter().map(|port| class(FlowDirection::Egress, UDP, *port..=*port, KernelAction::Steer)).collect()
+    ports.iter().map(|port| class(FlowDirection::Egress, UDP, *port..=*port, Action::Steer)).collect()
 }
 
 /// A server that answers every datagram with the address it came from. Ends when dropped.

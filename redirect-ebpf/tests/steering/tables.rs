@@ -12,7 +12,7 @@ use aya::maps::{HashMap, LpmTrie, MapData};
 use ipnet::IpNet;
 use portcullis_integration::Lab;
 use portcullis_redirect::{
-    AttachPoint, FlowDirection, KernelAction, KernelAttachment, KernelPortClass, LearnedAddressChange, Redirect,
+    Action, AttachPoint, FlowDirection, KernelAttachment, KernelPortClass, LearnedAddressChange, Redirect,
     RedirectError,
 };
 
@@ -60,7 +60,7 @@ fn an_endpoint_whose_first_table_does_not_fit_is_refused_what_the_table_speaks_o
         assert!(bench.egress(family, UNSTEERED).is_direct_from(client));
     }
     // This one fits, so what is shut opens, and another one that does not changes none of it.
-    let fits = class(FlowDirection::Ingress, TCP, STEERED..=STEERED, KernelAction::Steer);
+    let fits = class(FlowDirection::Ingress, TCP, STEERED..=STEERED, Action::Steer);
     bench.redirect.set_table(APP, std::slice::from_ref(&fits)).unwrap();
     for shut in [false, true] {
         if shut {
@@ -98,7 +98,7 @@ fn an_endpoint_whose_addresses_have_no_room_is_refused_what_its_table_speaks_of_
     assert!(bench.egress(false, STEERED).is_steered_from(ip(&bench.app, false)));
 }
 
-fn ingress(ports: std::ops::RangeInclusive<u16>, prefixes: &[(&str, KernelAction)]) -> KernelPortClass {
+fn ingress(ports: std::ops::RangeInclusive<u16>, prefixes: &[(&str, Action)]) -> KernelPortClass {
     let prefixes = prefixes.iter().map(|(prefix, action)| (prefix.parse().unwrap(), *action)).collect();
     KernelPortClass { direction: FlowDirection::Ingress, protocol: TCP, ports, prefixes, learns: false }
 }
@@ -114,17 +114,16 @@ fn the_longest_prefix_decides_and_an_address_without_one_is_refused() {
     let steered = [bench.outside.v4.to_string(), bench.outside.v6.to_string()];
     // The first two bytes are everybody's here: the third one tells pods apart.
     let prefixes = [
-        (format!("{}/24", &steered[0]), KernelAction::Steer),
-        (format!("{}/64", &steered[1]), KernelAction::Steer),
-        (format!("{}/24", v4(0)), KernelAction::Refuse),
-        (format!("{}/32", v4(0)), KernelAction::Pass),
-        (format!("{}/64", v6(0)), KernelAction::Refuse),
-        (format!("{}/128", v6(0)), KernelAction::Pass),
-        (format!("{}/32", v4(1)), KernelAction::Refuse),
-        (format!("{}/128", v6(1)), KernelAction::Refuse),
+        (format!("{}/24", &steered[0]), Action::Steer),
+        (format!("{}/64", &steered[1]), Action::Steer),
+        (format!("{}/24", v4(0)), Action::Refuse),
+        (format!("{}/32", v4(0)), Action::Pass),
+        (format!("{}/64", v6(0)), Action::Refuse),
+        (format!("{}/128", v6(0)), Action::Pass),
+        (format!("{}/32", v4(1)), Action::Refuse),
+        (format!("{}/128", v6(1)), Action::Refuse),
     ];
-    let prefixes: Vec<(&str, KernelAction)> =
-        prefixes.iter().map(|(prefix, action)| (prefix.as_str(), *action)).collect();
+    let prefixes: Vec<(&str, Action)> = prefixes.iter().map(|(prefix, action)| (prefix.as_str(), *action)).collect();
     bench.redirect.set_table(APP, &[ingress(80..=80, &prefixes)]).unwrap();
     let _servers = Bench::serve(&bench.app, STEERED);
     for family in FAMILIES {
@@ -142,7 +141,7 @@ fn ranges_of_ports_end_where_they_end() {
         return;
     }
     let mut bench = Bench::with(true, &[]);
-    bench.redirect.set_table(APP, &[class(FlowDirection::Ingress, TCP, 1000..=2999, KernelAction::Refuse)]).unwrap();
+    bench.redirect.set_table(APP, &[class(FlowDirection::Ingress, TCP, 1000..=2999, Action::Refuse)]).unwrap();
     for (port, refused) in [(999, false), (1000, true), (1777, true), (2999, true), (3000, false)] {
         let _servers = Bench::serve(&bench.app, port);
         for v6 in FAMILIES {
@@ -178,11 +177,11 @@ fn changes_on_live_tables_are_never_more_open_than_the_old_and_the_new_one() {
     };
     // Each closes port 80; they differ in classes, ports and prefixes.
     let closed = [
-        both(80..=80, KernelAction::Steer),
-        both(80..=80, KernelAction::Refuse),
-        both(0..=65535, KernelAction::Steer),
-        both(79..=81, KernelAction::Refuse),
-        [both(80..=80, KernelAction::Steer), both(81..=90, KernelAction::Refuse)].concat(),
+        both(80..=80, Action::Steer),
+        both(80..=80, Action::Refuse),
+        both(0..=65535, Action::Steer),
+        both(79..=81, Action::Refuse),
+        [both(80..=80, Action::Steer), both(81..=90, Action::Refuse)].concat(),
     ];
     redirect.set_table(APP, &closed[0]).unwrap();
     let _servers = [Bench::serve(&app, STEERED), Bench::serve(&outside, STEERED)];
@@ -214,13 +213,13 @@ fn changes_on_live_tables_are_never_more_open_than_the_old_and_the_new_one() {
 }
 
 /// Egress to port 80 is refused but to some addresses, and learns.
-fn learning(prefixes: &[(IpAddr, KernelAction)]) -> KernelPortClass {
+fn learning(prefixes: &[(IpAddr, Action)]) -> KernelPortClass {
     let single = prefixes.iter().map(|(address, action)| (IpNet::from(*address), *action));
-    let class = class(FlowDirection::Egress, TCP, STEERED..=STEERED, KernelAction::Refuse);
+    let class = class(FlowDirection::Egress, TCP, STEERED..=STEERED, Action::Refuse);
     KernelPortClass { prefixes: class.prefixes.iter().copied().chain(single).collect(), learns: true, ..class }
 }
 
-fn resolution(address: IpAddr, action: Option<KernelAction>) -> LearnedAddressChange {
+fn resolution(address: IpAddr, action: Option<Action>) -> LearnedAddressChange {
     LearnedAddressChange { direction: FlowDirection::Egress, protocol: TCP, ports: STEERED..=STEERED, address, action }
 }
 
@@ -235,17 +234,16 @@ fn a_single_address_comes_changes_and_goes_without_a_new_table() {
         let outside = ip(&bench.outside, family);
         let client = ip(&bench.app, family);
         assert!(bench.egress(family, STEERED).is_refused());
-        assert!(bench.redirect.learn(APP, &[resolution(outside, Some(KernelAction::Steer))]).unwrap());
+        assert!(bench.redirect.learn(APP, &[resolution(outside, Some(Action::Steer))]).unwrap());
         assert!(bench.egress(family, STEERED).is_steered_from(client));
-        bench.redirect.set_table(APP, &[learning(&[(outside, KernelAction::Steer)])]).unwrap();
+        bench.redirect.set_table(APP, &[learning(&[(outside, Action::Steer)])]).unwrap();
         assert!(bench.egress(family, STEERED).is_steered_from(client));
-        assert!(bench.redirect.learn(APP, &[resolution(outside, Some(KernelAction::Pass))]).unwrap());
+        assert!(bench.redirect.learn(APP, &[resolution(outside, Some(Action::Pass))]).unwrap());
         assert!(bench.egress(family, STEERED).is_direct_from(client));
         assert!(bench.redirect.learn(APP, &[resolution(outside, None)]).unwrap());
         assert!(bench.egress(family, STEERED).is_refused());
     }
-    let other =
-        LearnedAddressChange { ports: 81..=81, ..resolution(ip(&bench.outside, false), Some(KernelAction::Pass)) };
+    let other = LearnedAddressChange { ports: 81..=81, ..resolution(ip(&bench.outside, false), Some(Action::Pass)) };
     assert!(!bench.redirect.learn(APP, &[other]).unwrap(), "no class learns there");
 }
 
@@ -257,7 +255,7 @@ fn an_address_that_stays_allowed_is_never_refused_while_others_come_and_go() {
     let mut bench = Bench::with(true, &[learning(&[])]);
     let _servers = Bench::serve(&bench.outside, STEERED);
     let stays = FAMILIES.map(|family| ip(&bench.outside, family));
-    let allowed = stays.map(|address| (address, KernelAction::Pass));
+    let allowed = stays.map(|address| (address, Action::Pass));
     bench.redirect.set_table(APP, &[learning(&allowed)]).unwrap();
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -273,9 +271,9 @@ fn an_address_that_stays_allowed_is_never_refused_while_others_come_and_go() {
         });
         for round in 0..200_u8 {
             let other = IpAddr::from([203, 0, 113, round]);
-            assert!(bench.redirect.learn(APP, &[resolution(other, Some(KernelAction::Steer))]).unwrap());
+            assert!(bench.redirect.learn(APP, &[resolution(other, Some(Action::Steer))]).unwrap());
             for address in stays {
-                assert!(bench.redirect.learn(APP, &[resolution(address, Some(KernelAction::Pass))]).unwrap());
+                assert!(bench.redirect.learn(APP, &[resolution(address, Some(Action::Pass))]).unwrap());
             }
             // Forgets the other one in place.
             bench.redirect.set_table(APP, &[learning(&allowed)]).unwrap();
