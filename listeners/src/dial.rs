@@ -28,7 +28,7 @@ pub(crate) struct UpstreamTarget {
     pub(crate) any_device: bool,
 }
 
-/// A upstream connection on its way.
+/// An upstream connection on its way.
 #[derive(Debug)]
 pub(crate) struct ConnectingUpstream {
     pub(crate) socket: Socket,
@@ -41,13 +41,13 @@ pub(crate) trait UpstreamConnector: Send {
     /// Begins to connect.
     fn dial(&mut self, way: &UpstreamTarget, exit: &TelemetrySink) -> io::Result<ConnectingUpstream>;
 
-    /// The kernel may forget a upstream connection: it is connected, or has failed.
+    /// The kernel may forget an upstream connection: it is connected, or has failed.
     fn forget(&mut self, upstream: SocketAddr, to: SocketAddr);
 
-    /// Makes a upstream connection for datagrams.
+    /// Makes an upstream connection for datagrams.
     fn datagrams(&mut self, way: &UpstreamTarget) -> io::Result<ConnectingUpstream>;
 
-    /// The kernel may forget a upstream connection for datagrams: it is closed.
+    /// The kernel may forget an upstream connection for datagrams: it is closed.
     fn forget_datagrams(&mut self, upstream: SocketAddr, to: SocketAddr);
 
     /// Makes a socket from which datagrams leave as those of any server.

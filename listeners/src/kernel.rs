@@ -36,7 +36,7 @@ pub trait UpstreamRegistry: Send + Sync + 'static {
     /// The kernel refuses.
     fn forget(&self, endpoint: EndpointId, upstream: SocketAddr, to: SocketAddr) -> io::Result<()>;
 
-    /// Forgets a upstream connection for datagrams, when its socket is closed.
+    /// Forgets an upstream connection for datagrams, when its socket is closed.
     ///
     /// # Errors
     /// The kernel refuses.

@@ -21,7 +21,7 @@ pub struct DataPlaneOptions {
     pub workers: usize,
     /// Protocols that policies may have judged.
     pub protocols: Registry,
-    /// Ports that upstream upstream connections use. Outside `ip_local_port_range`, or a client may draw a port that a upstream connection has.
+    /// Ports that upstream connections use. Outside `ip_local_port_range`, or a client may draw a port that an upstream connection has.
     pub upstream_ports: RangeInclusive<u16>,
     /// What may be held at a time.
     pub capacity: Capacity,
@@ -29,7 +29,7 @@ pub struct DataPlaneOptions {
     pub buffer: usize,
     /// Mark of ingress upstream connections: with it the kernel delivers answers to a foreign address locally.
     pub mark: u32,
-    /// Mark of datagrams of ours that leave the namespace: upstream upstream connections and answers.
+    /// Mark of datagrams of ours that leave the namespace: upstream connections and answers.
     pub mark_out: u32,
     /// Connections of the self-check, which are answered and not judged.
     pub probe: Option<Probe>,

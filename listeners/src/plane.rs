@@ -51,7 +51,7 @@ struct WorkerHandle {
     thread: JoinHandle<()>,
 }
 
-/// Listeners, relays and upstream upstream connections of all endpoints of the node.
+/// Listeners, relays and upstream connections of all endpoints of the node.
 pub struct DataPlane {
     shared: Arc<WorkersShared>,
     upstreams: Arc<dyn UpstreamRegistry>,

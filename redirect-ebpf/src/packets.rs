@@ -31,7 +31,7 @@ use crate::{
 const LINKS: &str = "packets-";
 const FILTERS: &str = "filters-";
 const LEAVE: &str = "leave";
-const ACCEPTOR: &str = "gate";
+const GATE: &str = "gate";
 const ARRIVE: &str = "arrive";
 /// How often, one turn after the other, programs are put in front of those that somebody puts before them. Then only each so
 /// many turns: two that do so would go on for ever.
@@ -306,10 +306,10 @@ impl PacketPrograms {
             })
         };
         if let Some(peer) = peer {
-            let acceptor = DeviceSide { netns: Arc::clone(&peer.netns), device: peer.index, ingress: true };
-            let arrive = DeviceSide { ingress: false, ..acceptor.clone() };
+            let gate = DeviceSide { netns: Arc::clone(&peer.netns), device: peer.index, ingress: true };
+            let arrive = DeviceSide { ingress: false, ..gate.clone() };
             let at = format!("{}-{}", peer.inode, peer.index);
-            judges(peer.within, vec![(ACCEPTOR, acceptor, at.clone()), (ARRIVE, arrive, at)])?;
+            judges(peer.within, vec![(GATE, gate, at.clone()), (ARRIVE, arrive, at)])?;
         }
         // Whoever hands a packet to the device itself (bpf_redirect_peer) passes by what stands outside.
         let (arriving, at) = (DeviceSide { ingress: true, ..leaving.clone() }, leaving.device.to_string());
@@ -356,7 +356,7 @@ fn place(name: &str) -> Option<DeviceSide> {
     let (inside, program, first, second) = (parts.next()?, parts.next()?, parts.next()?, parts.next());
     let (inode, device) = second.map_or((inside, first), |second| (first, second));
     let netns = Arc::new(namespace::find(inode.parse().ok()?)?);
-    let ingress = program == ACCEPTOR || (program == ARRIVE && second.is_none());
+    let ingress = program == GATE || (program == ARRIVE && second.is_none());
     Some(DeviceSide { netns, device: device.parse().ok()?, ingress })
 }
 

@@ -18,7 +18,7 @@ use nix::{
 use crate::error::RedirectError;
 
 /// Layout of the maps: of their names, kinds, keys and values. Those of another one belong to another version.
-const LAYOUT: &str = "v4";
+const LAYOUT: &str = "v5";
 const BPF_FS: FsType = FsType(0xcafe_4a11);
 
 /// The directory for our pins below that of the settings.

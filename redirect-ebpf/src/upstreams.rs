@@ -61,7 +61,7 @@ impl UpstreamHandle {
         self.remove(&key(endpoint, TCP, upstream, to))
     }
 
-    /// Forgets a upstream connection for datagrams when its socket is closed: each of its packets meets `sk_lookup`.
+    /// Forgets an upstream connection for datagrams when its socket is closed: each of its packets meets `sk_lookup`.
     ///
     /// # Errors
     /// The kernel refuses; that nothing is there is no error.

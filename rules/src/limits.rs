@@ -3,7 +3,7 @@
 
 use std::ops::RangeInclusive;
 
-/// Ports of upstream upstream connections where the settings name no others: outside the range from which clients draw theirs
+/// Ports of upstream connections where the settings name no others: outside the range from which clients draw theirs
 /// (`ip_local_port_range`, from 32768).
 pub const UPSTREAM_PORTS: RangeInclusive<u16> = 10_000..=32_767;
 

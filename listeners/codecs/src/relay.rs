@@ -169,7 +169,7 @@ pub trait Checker {
     fn violated(&mut self, violation: &dyn ProtocolViolation);
 }
 
-/// Something that cannot be relayed safely: one variant an violation.
+/// Something that cannot be relayed safely: one variant a violation.
 pub trait ProtocolViolation: std::error::Error {
     /// The word for metrics: one variant, one word.
     fn kind(&self) -> &'static str;

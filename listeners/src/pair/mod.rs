@@ -285,7 +285,7 @@ impl Pair {
         result
     }
 
-    /// Makes the upstream upstream connection.
+    /// Makes the upstream connection.
     fn dial(&mut self, core: &mut WorkerContext) -> Result<(), PairOutcome> {
         self.clocks.dial(core.now);
         let upstream = match core.dial(&self.judge) {
@@ -309,7 +309,7 @@ impl Pair {
             None => return Ok(()),
         };
         match error {
-            // An application that is bound to its device does not see a upstream connection that comes by another.
+            // An application that is bound to its device does not see an upstream connection that comes by another.
             Some(error) if self.may_come_otherwise(&error) => {
                 self.judge.any_device = true;
                 self.dial(core)
@@ -345,7 +345,7 @@ impl Pair {
         outcome
     }
 
-    /// Only the first packet of a upstream connection has to be known.
+    /// Only the first packet of an upstream connection has to be known.
     fn forget(&mut self, core: &mut WorkerContext) {
         if let Some(upstream) = self.upstream.take() {
             core.forget(self.judge.key.endpoint, upstream, self.judge.destination);

@@ -57,7 +57,7 @@ pub(crate) fn raw(v6: bool) -> io::Result<Socket> {
     Socket::new(domain, Type::RAW.nonblocking(), Some(Protocol::from(libc::IPPROTO_RAW)))
 }
 
-/// The socket of an upstream upstream connection in the namespace of the calling thread: it has to be adopted before it connects.
+/// The socket of an upstream connection in the namespace of the calling thread: it has to be adopted before it connects.
 ///
 /// # Errors
 /// No file descriptor left, or no `CAP_NET_ADMIN`.
@@ -76,7 +76,7 @@ pub(crate) struct Arrived {
     pub(crate) to: Option<SocketAddr>,
 }
 
-/// Receives one datagram of the server that a upstream connection is connected to, without waiting. `None` for one of somebody else: it
+/// Receives one datagram of the server that an upstream connection is connected to, without waiting. `None` for one of somebody else: it
 /// was sent between bind and connect.
 ///
 /// # Errors

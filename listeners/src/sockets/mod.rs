@@ -51,7 +51,7 @@ fn set_transparent(socket: &Socket, v6: bool) -> io::Result<()> {
     if v6 { socket.set_ip_transparent_v6(true) } else { socket.set_ip_transparent_v4(true) }
 }
 
-/// A socket of an upstream upstream connection, in the namespace of the calling thread. It may share its port with other upstream connections: what has
+/// A socket of an upstream connection, in the namespace of the calling thread. It may share its port with other upstream connections: what has
 /// to be unique is the pair of both addresses.
 pub(crate) fn upstream(v6: bool) -> io::Result<Socket> {
     let domain = if v6 { Domain::IPV6 } else { Domain::IPV4 };
@@ -61,13 +61,13 @@ pub(crate) fn upstream(v6: bool) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// Lets a upstream connection have an address that is not ours, and has its packets delivered locally.
+/// Lets an upstream connection have an address that is not ours, and has its packets delivered locally.
 pub(crate) fn disguise(upstream: &Socket, v6: bool, mark: u32) -> io::Result<()> {
     set_transparent(upstream, v6)?;
     upstream.set_mark(mark)
 }
 
-/// Has a upstream connection come by the loopback device, by which no client can come: so nobody who guesses its port is taken for it.
+/// Has an upstream connection come by the loopback device, by which no client can come: so nobody who guesses its port is taken for it.
 pub(crate) fn bind_to_loopback(upstream: &Socket) -> io::Result<()> {
     upstream.bind_device(Some(b"lo"))
 }

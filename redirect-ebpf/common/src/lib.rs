@@ -206,7 +206,7 @@ pub struct LocalKey {
     pub address: [u8; 16],
 }
 
-/// Key of `OWN_UPSTREAMS`: a upstream connection of ours whose first packet is on its way to a socket of this namespace. It has all that a
+/// Key of `OWN_UPSTREAMS`: an upstream connection of ours whose first packet is on its way to a socket of this namespace. It has all that a
 /// packet shows, so that no other flow is taken for it.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -369,7 +369,7 @@ fn refuse(flow: &HookFlow, errno: i32, no_listener: bool) -> i32 {
 
 /// Whether the UDP sockets of an endpoint are marked at birth.
 #[inline(always)]
-pub fn wants_creation_mark(cookie: u64) -> bool {
+pub fn wants_birth_mark(cookie: u64) -> bool {
     let fixed = number(&ENDPOINT);
     let endpoint = if fixed != 0 { Some(fixed) } else { unsafe { PODS.get(cookie) }.copied() };
     match endpoint {

@@ -182,7 +182,7 @@ fn is_reply(flow: &HookFlow) -> bool {
     is_expected(&asked) && verdict(&asked) != Action::Refuse
 }
 
-/// Asked only for flows that policy does not pass, so that unsteered ones need not pay for it. A upstream connection is bound to the
+/// Asked only for flows that policy does not pass, so that unsteered ones need not pay for it. An upstream connection is bound to the
 /// loopback device where that is possible: no client can come by it, whatever address and port it uses.
 #[inline(always)]
 fn is_own_upstream(packet: &LookupPacket, flow: &HookFlow) -> bool {

@@ -5,7 +5,7 @@
 #![feature(core_intrinsics)]
 #![allow(internal_features, reason = "an exchange in one step, which the types of core do not offer for this target")]
 
-mod creation;
+mod birth;
 mod connect;
 mod echo;
 mod lookup;

@@ -1,7 +1,7 @@
 //! The packet programs at the devices of an endpoint's namespace, and outside of it where a device has a peer there.
 //!
 //! Inside, `leave` knows the socket of a packet. What a hook admitted, or the tables pass, costs one lookup beside the
-//! socket and gets a seal. Outside, `acceptor` passes what has its seal and judges everything else, so nothing depends on
+//! socket and gets a seal. Outside, `gate` passes what has its seal and judges everything else, so nothing depends on
 //! rules, routes, translations or filters of the namespace. `arrive` judges incoming packets, outside where that is
 //! possible. A program that passes a packet leaves the decision to the programs that others have attached.
 
@@ -40,9 +40,9 @@ pub fn leave(ctx: TcContext) -> i32 {
 
 /// Outside, from the endpoint.
 #[classifier]
-pub fn acceptor(ctx: TcContext) -> i32 {
+pub fn gate(ctx: TcContext) -> i32 {
     let skb = ctx.skb.skb;
-    if take_common_seal(skb) || acceptor_slowly(skb) { NEXT } else { SHOT }
+    if take_common_seal(skb) || gate_slowly(skb) { NEXT } else { SHOT }
 }
 
 /// To the endpoint: outside, and once more inside for what was handed to the device past the one outside.
@@ -261,7 +261,7 @@ fn renew(packet: &PacketHeaders, kind: u32) {
 }
 
 #[inline(never)]
-fn acceptor_slowly(skb: *mut __sk_buff) -> bool {
+fn gate_slowly(skb: *mut __sk_buff) -> bool {
     let Some(packet) = scratch() else { return false };
     if let Err(passes) = look(skb, packet) {
         return passes;

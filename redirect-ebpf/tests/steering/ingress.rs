@@ -164,7 +164,7 @@ fn upstreams_use_ports_that_clients_do_not_draw() {
     let first: u16 = range.split_whitespace().next().unwrap().parse().unwrap();
     assert!(
         *UPSTREAM_PORTS.end() < first,
-        "a client's SYN from the port of a upstream connection would meet the application's socket"
+        "a client's SYN from the port of an upstream connection would meet the application's socket"
     );
     for v6 in FAMILIES {
         for _ in 0..20 {
@@ -183,7 +183,7 @@ fn a_client_that_guesses_the_port_of_a_upstream_is_not_taken_for_it() {
     let bench = Bench::new();
     let _servers = Bench::serve(&bench.app, STEERED);
     for v6 in FAMILIES {
-        // A upstream connection that is announced and has not connected yet.
+        // An upstream connection that is announced and has not connected yet.
         let upstream = bench.outside.address(v6, 12345);
         let to = bench.app.address(v6, STEERED);
         bench.redirect.upstreams().announce(APP, upstream, to).unwrap();

@@ -179,7 +179,7 @@ fn a_socket_older_than_the_programs_loses_its_first_questions_and_nothing_gets_a
     }
 }
 
-/// Connects with the mark of a upstream connection of ours, says so, and waits to be told.
+/// Connects with the mark of an upstream connection of ours, says so, and waits to be told.
 const FORGED: &str = "import socket, sys
 ip, ready = sys.argv[1:]
 s = socket.socket(socket.AF_INET6 if ':' in ip else socket.AF_INET, socket.SOCK_DGRAM)

@@ -90,7 +90,7 @@ fn a_socket_answers_for_packets_with_its_own_addresses_alone() {
     let mut bench = Bench::with(true, &[]);
     assert!(comes_elsewhere(&bench, UNSTEERED, "<without policy>"));
     bench.redirect.set_table(APP, &table()).unwrap();
-    // One that policy lets pass, and a upstream connection of ours.
+    // One that policy lets pass, and an upstream connection of ours.
     for (port, mark) in [(UNSTEERED, "<passed>"), (STEERED, "<steered>")] {
         assert!(!comes_elsewhere(&bench, port, mark), "{mark}");
     }

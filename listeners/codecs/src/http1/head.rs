@@ -97,7 +97,7 @@ pub(super) trait HeadSink<'a>: Sized {
 /// Finds and reads the head that the input begins with: what was read, and the number of its bytes.
 ///
 /// Nearly all heads come whole and are right, and then each byte is read once. Everything else goes the long way, by
-/// [`Scan`], which decides what an violation is called and remembers how far it has looked.
+/// [`Scan`], which decides what a violation is called and remembers how far it has looked.
 pub(super) fn read<'a, S: HeadSink<'a>>(
     scan: &mut Scan,
     input: &'a [u8],

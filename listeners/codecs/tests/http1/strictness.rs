@@ -252,7 +252,7 @@ const CHUNKS: &[(&str, &str, &str, &str)] = &[
     ("12 a request for trailers", "0\r\n", "GET / HTTP/1.1\r\nHost: h\r\n\r\n", "field_name"),
 ];
 
-/// A body goes on as it comes, so the right chunks in front of an violation have left; nothing of the violation has. The
+/// A body goes on as it comes, so the right chunks in front of a violation have left; nothing of the violation has. The
 /// server never sees the end of the request.
 #[test]
 fn nothing_of_a_bad_chunk_goes_on() {

@@ -4,13 +4,13 @@
 use aya_ebpf::{helpers::bpf_get_netns_cookie, macros::cgroup_sock, programs::SockContext};
 use portcullis_redirect_common::{MARK_UDP, UDP};
 
-use crate::{connect::wants_creation_mark, verdict::read};
+use crate::{connect::wants_birth_mark, verdict::read};
 
 /// Marks UDP sockets at birth.
 #[cgroup_sock(sock_create)]
-pub fn creation(ctx: SockContext) -> i32 {
+pub fn birth(ctx: SockContext) -> i32 {
     let socket = ctx.sock;
-    if read!((*socket).protocol) == UDP as u32 && wants_creation_mark(unsafe { bpf_get_netns_cookie(socket.cast()) }) {
+    if read!((*socket).protocol) == UDP as u32 && wants_birth_mark(unsafe { bpf_get_netns_cookie(socket.cast()) }) {
         unsafe { core::ptr::write_volatile(core::ptr::addr_of_mut!((*socket).mark), MARK_UDP) };
     }
     1
