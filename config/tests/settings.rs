@@ -252,13 +252,13 @@ fn a_former_name_of_a_setting_is_read_with_a_warning_and_not_beside_the_new_one(
     let settings = parse("steering: {legPorts: 7-9}\n").unwrap();
     assert_eq!(settings.steering.upstream_ports, 7..=9);
     let warnings: Vec<_> = settings.warnings.iter().map(ToString::to_string).collect();
-    let expected = "1:12: warning: steering.legPorts: has another name now: write upstreamPorts: the next release does not know the former name";
+    let expected = "1:12: steering.legPorts: has another name now (write upstreamPorts: the next release does not know the former name)";
     assert_eq!(warnings, [expected]);
     let problems = parse("steering: {legPorts: 7-9, upstreamPorts: 7-9}\n").unwrap_err();
     let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
     assert_eq!(
         problems,
-        ["1:12: steering.legPorts: is there under both its names: remove it: upstreamPorts is its name now"]
+        ["1:12: steering.legPorts: is there under both its names (remove it: upstreamPorts is its name now)"]
     );
     let problems = parse("steering: {legPort: 7-9}\n").unwrap_err();
     assert!(!problems[0].remedy.contains("legPorts"), "nobody is led to the former name: {}", problems[0]);

@@ -269,7 +269,7 @@ fn what_is_wrong_with_a_test_is_said_with_its_place() {
             "  - {name: it, from: client, to: web, http: GET /, dns: a, expect: allow}\n",
             "one of http, dns, sni and kafka",
         ),
-        ("  - {name: it, from: 192.0.2.1, to: 192.0.2.2, port: 80, expect: allow}\n", "one end has to be an endpoint"),
+        ("  - {name: it, from: 192.0.2.1, to: 192.0.2.2, port: 80, expect: allow}\n", "one end must be an endpoint"),
         (
             "  - {name: it, from: entity:cluster, to: web, port: 80, expect: allow}\n",
             "no entity that a single peer can be",

@@ -163,7 +163,7 @@ http {{
   access_log off; tcp_nodelay on; keepalive_timeout 600s; keepalive_requests 1000000000; server_tokens off;
   client_body_temp_path {directory}/body; proxy_temp_path {directory}/proxy; fastcgi_temp_path {directory}/fastcgi;
   uwsgi_temp_path {directory}/uwsgi; scgi_temp_path {directory}/scgi; {http}
-  upstream {{ server {behind}; keepalive {keepalive}; keepalive_requests 1000000000; }}
+  upstream upstream {{ server {behind}; keepalive {keepalive}; keepalive_requests 1000000000; }}
   server {{
     listen {target}{listen} backlog=4096;
     {server}

@@ -73,7 +73,7 @@ pub(crate) fn answer(message: &[u8]) -> bool {
     true
 }
 
-/// The addresses on the chain from the question, with their TTL, sorted.
+/// The addresses of the answers, sorted. The TTL of one on the chain from the question is also that of the aliases before it.
 fn theirs_of(message: &Message) -> Vec<(IpAddr, u32)> {
     let asked = message.queries.first().filter(|asked| asked.query_class == DNSClass::IN);
     let (Some(asked), ResponseCode::NoError) = (asked, message.metadata.response_code) else { return Vec::new() };
@@ -91,7 +91,7 @@ fn theirs_of(message: &Message) -> Vec<(IpAddr, u32)> {
     }
     let mut addresses = Vec::new();
     for record in records() {
-        let Some(ttl) = on(&chain, record) else { continue };
+        let ttl = on(&chain, record).unwrap_or(u32::MAX);
         addresses.extend(of(record).into_iter().map(|address| (address.to_canonical(), ttl.min(life(record)))));
     }
     addresses.sort_unstable();

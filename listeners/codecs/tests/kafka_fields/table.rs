@@ -14,8 +14,8 @@ pub(crate) fn write(release: &str, requests: &[Message], responses: &[Message]) 
     let mut out = format!(
         "//! Every request that a broker takes from clients and other brokers, with its response. Generated from the schema of\n\
          //! Apache Kafka {release} by `tests/kafka_fields`, which also defines the meanings. Do not edit by hand.\n\n\
-         use super::layout::{{\n    Kind::{{Bool, Bytes, Float64, Int8, Int16, Int32, Int64, String, Uint16, Uuid}},\n    \
-         Layout,\n    Meaning::*,\n    group, groups, list, one,\n}};\n"
+         use super::layout::{{\n    FieldKind::{{Bool, Bytes, Float64, Int8, Int16, Int32, Int64, String, Uint16, Uuid}},\n    \
+         FieldMeaning::*,\n    Layout, group, groups, list, one,\n}};\n"
     );
     let (of_request, of_response): (Meaning, Meaning) = (meanings::of_request, meanings::of_response);
     for (name, about, messages, meaning) in [

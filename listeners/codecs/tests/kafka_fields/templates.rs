@@ -14,9 +14,9 @@ pub(crate) fn write(release: &str, responses: &[Message]) -> Result<String, Vec<
     writer.out = format!(
         "//! What a broker answers when its authorizer denies all that a request asks for. Generated from the schema of Apache\n\
          //! Kafka {release} by `tests/kafka_fields`, which also defines the values. Do not edit by hand.\n\n\
-         use super::template::{{\n    Refused::*, Template, code, each, echo, empty, message, missing, null, \
-         nulls, number, text, void,\n}};\nuse crate::kafka::layout::{{\n    Kind::{{Bool, Int8, Int16, Int32, Int64, \
-         Uuid}},\n    Meaning::*,\n}};\n\n\
+         use super::template::{{\n    RefusedName::*, Template, code, each, echo, empty, message, missing, null, \
+         nulls, number, text, void,\n}};\nuse crate::kafka::layout::{{\n    FieldKind::{{Bool, Int8, Int16, Int32, Int64, \
+         Uuid}},\n    FieldMeaning::*,\n}};\n\n\
          /// In the order of their numbers.\n#[rustfmt::skip]\npub(super) static TEMPLATES: &[(i16, &[Template])] = &[\n"
     );
     for (key, said) in DENIALS {
