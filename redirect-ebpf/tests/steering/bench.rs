@@ -20,7 +20,7 @@ use crate::{
 pub(crate) const APP: u32 = 1;
 
 /// The directory of this version's pins.
-pub(crate) const LAYOUT: &str = "v4";
+pub(crate) const LAYOUT: &str = "v5";
 
 pub(crate) const TCP: u8 = 6;
 pub(crate) const UDP: u8 = 17;
