@@ -69,9 +69,7 @@ fn is_completed(name: &str, short: &str) -> bool {
     let Some(rest) = name.strip_prefix(short) else { return false };
     let labels = short.trim_end_matches('.');
     // No site of the Internet is below `svc`, so a name that ends there is one of a cluster whose domain follows.
-    let of_cluster = short.ends_with(".svc.")
-        || rest.starts_with("svc.")
-        || rest.split_once('.').is_some_and(|(_, rest)| rest.starts_with("svc."));
+    let of_cluster = short.ends_with(".svc.") || rest.split('.').take(2).any(|label| label == "svc");
     !labels.is_empty() && !rest.is_empty() && (!labels.contains('.') || of_cluster)
 }
 

@@ -9,7 +9,7 @@ use portcullis_rules::{
     world::Transport,
 };
 
-use super::{Annotated, annotated, cidrs, ports, selector};
+use super::{annotated, cidrs, ports, selector};
 use crate::{
     metadata,
     problem::DocumentProblem,
@@ -37,21 +37,11 @@ pub(super) fn read(tree: &Tree, origin: &Arc<str>, problems: &mut Vec<DocumentPr
     fields.ignore(&["apiVersion", "kind", "status"]);
     let metadata = metadata::read(&mut fields, problems);
     let namespace = metadata::namespace_of(&metadata);
-    let Annotated { deny_with, deny_names_with, deny_scope, open_connections } = annotated(&metadata, problems);
+    let annotated = annotated(&metadata, problems);
     let spec = fields.require("spec", "write spec: {podSelector: {}} with ingress, egress or policyTypes", problems);
     let rules = spec.map(|spec| rule(&spec, namespace, problems)).into_iter().collect();
     fields.finish(&[], problems);
-    Some(Policy {
-        kind: PolicyKind::Kubernetes,
-        namespace: Some(namespace.into()),
-        name: metadata.name?.into(),
-        rules,
-        deny_with,
-        deny_names_with,
-        deny_scope,
-        open_connections,
-        origin: Arc::clone(origin),
-    })
+    Some(annotated.policy(PolicyKind::Kubernetes, Some(namespace.into()), metadata.name?.into(), rules, origin))
 }
 
 /// Fields that only Kubernetes' own policies have: whoever writes them has the other `apiVersion` in mind. Removing them, as

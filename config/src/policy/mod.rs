@@ -19,7 +19,7 @@ pub(crate) use self::cidrs::{CIDR_REMEDY, parse_cidr};
 
 use portcullis_rules::{
     bounds::{BoundedResource, Effort},
-    policy::{Policy, PolicyKind, validate},
+    policy::{Policy, PolicyKind, Rule, validate},
     schema::Schema,
     settings::{DenyScope, DenyWith, OpenConnections, PolicySettings},
 };
@@ -200,7 +200,7 @@ fn policy(
     let metadata = metadata::read(&mut fields, problems);
     let namespaced = kind.unwrap_or(true);
     let namespace = namespace(&metadata, namespaced, problems);
-    let Annotated { deny_with, deny_names_with, deny_scope, open_connections } = annotated(&metadata, problems);
+    let annotated = annotated(&metadata, problems);
     let mut rules = Vec::new();
     if let Some(spec) = fields.get("spec") {
         rules.push(rule::read(&spec, namespaced, language, problems));
@@ -214,17 +214,7 @@ fn policy(
     }
     fields.ignore(&["status"]);
     fields.finish(&[], problems);
-    Some(Policy {
-        kind: PolicyKind::Cilium,
-        namespace,
-        name: metadata.name?.into(),
-        rules,
-        deny_with,
-        deny_names_with,
-        deny_scope,
-        open_connections,
-        origin: Arc::clone(origin),
-    })
+    Some(annotated.policy(PolicyKind::Cilium, namespace, metadata.name?.into(), rules, origin))
 }
 
 fn namespace(metadata: &Metadata<'_>, namespaced: bool, problems: &mut Vec<DocumentProblem>) -> Option<Arc<str>> {
@@ -245,6 +235,22 @@ struct Annotated {
     deny_names_with: Option<DenyWith>,
     deny_scope: Option<DenyScope>,
     open_connections: Option<OpenConnections>,
+}
+
+impl Annotated {
+    /// The policy that has these annotations.
+    fn policy(
+        self,
+        kind: PolicyKind,
+        namespace: Option<Arc<str>>,
+        name: Arc<str>,
+        rules: Vec<Rule>,
+        origin: &Arc<str>,
+    ) -> Policy {
+        let Self { deny_with, deny_names_with, deny_scope, open_connections } = self;
+        let origin = Arc::clone(origin);
+        Policy { kind, namespace, name, rules, deny_with, deny_names_with, deny_scope, open_connections, origin }
+    }
 }
 
 fn annotated(metadata: &Metadata<'_>, problems: &mut Vec<DocumentProblem>) -> Annotated {

@@ -188,7 +188,7 @@ pub struct NameInstallerThread {
 impl NameInstallerThread {
     /// Where resolutions go before anybody tells: they wait. Some addresses no name opens.
     #[must_use]
-    pub fn school(never: NeverOpen) -> (Arc<InstallerHandle>, InstallerQueue) {
+    pub fn queue(never: NeverOpen) -> (Arc<InstallerHandle>, InstallerQueue) {
         let mut queue = InstallerQueue::default();
         queue.never = Arc::new(NeverOpenAddresses::new(never));
         let installer = InstallerHandle {

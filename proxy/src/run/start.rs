@@ -8,6 +8,7 @@ use std::{
 
 use portcullis_config::{
     ApiLimits, Store, StoreOptions,
+    names::NameCache,
     settings::{self as config, NodeSettings, OnProxyDownSetting, words},
 };
 use portcullis_listeners::{DataPlane, telemetry::Telemetry};
@@ -82,27 +83,18 @@ pub async fn start(arguments: &RunArguments, settings: NodeSettings, levels: Lev
     let mut redirect = Redirect::open(self::options(&settings)).map_err(not_steered)?;
     let changes = redirect.watch().map_err(Failure::internal)?;
     let refusals = redirect.refusals().map_err(not_steered)?;
-    let telemetry = Arc::new(Telemetry::new(&settings::telemetry(&settings)).map_err(|error| {
-        Failure::new(
-            ExitStatus::Failed,
-            format!("access records: {error}"),
-            "name a file that can be written in records.to",
-        )
-    })?);
+    let telemetry = open_telemetry(&settings)?;
     let probe = selfcheck::probe().map_err(Failure::internal)?;
     let answer = probe.answer;
     let options = portcullis_listeners::DataPlaneOptions { probe: Some(probe), ..settings::data_plane(&settings) };
     let workers = options.workers;
     let upstreams = Arc::new(KernelUpstreams(redirect.upstreams()));
-    let (installer, queue) = NameInstallerThread::school(settings.never_open.clone());
+    let (installer, queue) = NameInstallerThread::queue(settings.never_open.clone());
     let plane = DataPlane::start(options, upstreams, Some(installer.clone()), Arc::clone(&telemetry))
         .map_err(Failure::internal)?;
 
     let metrics = ConfigMetrics::default();
-    let (cache, memory) = NameStorage::open(&settings.state_directory, settings.fqdn).map_err(|error| {
-        let message = format!("names cannot be kept in {}: {error}", settings.state_directory.display());
-        Failure::new(ExitStatus::Failed, message, "name another with --state-directory")
-    })?;
+    let (cache, storage) = open_names(&settings)?;
     let resolutions = LearnedState::new(SteeringLoader::new(redirect), cache);
     let known = NameService(resolutions.clone());
     let health = Arc::new(Health::default());
@@ -111,7 +103,7 @@ pub async fn start(arguments: &RunArguments, settings: NodeSettings, levels: Lev
         Running::new(workers, outcome, Arc::clone(&telemetry), metrics, known, installer, Arc::clone(&health));
     let running = Arc::new(running);
     let names = running.metrics().names.clone();
-    let name_installer = queue.begin(resolutions.clone(), memory, names).map_err(Failure::internal)?;
+    let name_installer = queue.begin(resolutions.clone(), storage, names).map_err(Failure::internal)?;
     let machine = LocalMachine { cgroup: settings.steering.cgroup.clone() };
     let reconciler = Reconciler::with(resolutions, Workers::new(plane), machine);
     let above = settings.steering.cgroup.as_deref().and_then(ParentCgroup::of);
@@ -142,6 +134,21 @@ pub async fn start(arguments: &RunArguments, settings: NodeSettings, levels: Lev
         health,
         name_installer,
         answer,
+    })
+}
+
+fn open_telemetry(settings: &NodeSettings) -> Result<Arc<Telemetry>, Failure> {
+    let telemetry = Telemetry::new(&settings::telemetry(settings)).map_err(|error| {
+        let message = format!("access records: {error}");
+        Failure::new(ExitStatus::Failed, message, "name a file that can be written in records.to")
+    });
+    Ok(Arc::new(telemetry?))
+}
+
+fn open_names(settings: &NodeSettings) -> Result<(NameCache, NameStorage), Failure> {
+    NameStorage::open(&settings.state_directory, settings.fqdn).map_err(|error| {
+        let message = format!("names cannot be kept in {}: {error}", settings.state_directory.display());
+        Failure::new(ExitStatus::Failed, message, "name another with --state-directory")
     })
 }
 

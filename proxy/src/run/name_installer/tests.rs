@@ -19,7 +19,7 @@ fn resolution(number: u32, ttl: u32) -> LearnedAddresses {
 #[test]
 fn all_that_the_name_installer_was_told_is_known_and_written_down_when_it_ends() {
     let directory = tempfile::tempdir().unwrap();
-    let (installer, queue) = NameInstallerThread::school(NeverOpen::default());
+    let (installer, queue) = NameInstallerThread::queue(NeverOpen::default());
     let (_, memory) = NameStorage::open(directory.path(), NameLimits::default()).unwrap();
     let resolutions = room().1;
     assert!(installer.remind(&resolution(0, 30), ORIGIN), "it waits until somebody tells");
@@ -42,7 +42,7 @@ fn all_that_the_name_installer_was_told_is_known_and_written_down_when_it_ends()
 
 #[test]
 fn a_name_installer_that_is_gone_without_a_word_is_asked_no_more() {
-    let (installer, queue) = NameInstallerThread::school(NeverOpen::default());
+    let (installer, queue) = NameInstallerThread::queue(NeverOpen::default());
     assert!(installer.remind(&resolution(1, 30), ORIGIN));
     drop(queue);
     assert!(!installer.remind(&resolution(2, 30), ORIGIN));
